@@ -1,0 +1,1 @@
+"""Everything that is kept: rows in PostgreSQL, bytes in blobs."""
