@@ -1,0 +1,52 @@
+"""A card back to TOML: what ``train`` writes beside new weights."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from models.card import TABLES, TEXTS, ModelCard
+
+
+def render_card(card: ModelCard) -> str:
+    """TOML text that ``parse_card`` reads back to an equal card."""
+    lines = [f"{key} = {value_text(getattr(card, key))}" for key in TEXTS]
+    lines.append(f"temperature = {card.temperature!r}")
+    lines.append(f"limits = {value_text(card.limits)}")
+    tiers = {"high": card.tiers.high, "review": card.tiers.review, "malignant_limit": card.tiers.malignant_limit}
+    lines += table_lines("tiers", tiers) + table_lines("thresholds", card.thresholds)
+    for label in card.labels:
+        code = {"value": label.code.value, "scheme": label.code.scheme, "meaning": label.code.meaning}
+        lines += ["", "[[labels]]", f"name = {value_text(label.name)}", f"code = {value_text(code)}"]
+        lines += [f"malignant = {value_text(label.malignant)}", f"advice = {value_text(label.advice)}"]
+    for source in card.data:
+        lines += ["", "[[data]]", f"name = {value_text(source.name)}", f"licence = {value_text(source.licence)}"]
+        lines.append(f"doi = {value_text(source.doi)}")
+    for key in TABLES:
+        lines += table_lines(key, getattr(card, key))
+    return "\n".join(lines) + "\n"
+
+
+def table_lines(path: str, table: Mapping[str, Any]) -> list[str]:
+    """A table and the tables in it; plain values come first, as TOML wants."""
+    lines = ["", f"[{path}]"]
+    lines += [f"{key_text(key)} = {value_text(value)}" for key, value in table.items() if not isinstance(value, Mapping)]
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            lines += table_lines(f"{path}.{key_text(key)}", value)
+    return lines
+
+
+def key_text(key: str) -> str:
+    return key if key.replace("_", "").replace("-", "").isalnum() and key.isascii() else json.dumps(key)
+
+
+def value_text(value: Any) -> str:
+    """JSON's strings, numbers, booleans and lists are TOML's; floats keep every digit."""
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{key_text(key)} = {value_text(item)}" for key, item in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        inner = ", ".join(value_text(item) for item in value)
+        return f"[{inner}]" if len(inner) < 100 else "[\n    " + ",\n    ".join(value_text(item) for item in value) + ",\n]"
+    if isinstance(value, bool | int | float | str):
+        return json.dumps(value, ensure_ascii=False)
+    raise TypeError(f"a card holds text, numbers, lists and tables, not {type(value).__name__}")

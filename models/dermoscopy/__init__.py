@@ -1,0 +1,1 @@
+"""Seven classes of skin lesions from one dermoscopy image (HAM10000)."""

@@ -1,0 +1,37 @@
+"""One way from a photograph to the network's input, shared by training and serving.
+
+The two archives of the training data differ in resolution and compression. Everything is brought to the poorer
+grid first (150 px for the field of view), so that sharpness says nothing about where an image came from.
+"""
+
+import numpy as np
+from PIL import Image
+
+COMMON_PX = 150  # the side of the centre square of a 200 x 150 frame
+INPUT_PX = 128
+
+
+def centre_square(rgb: np.ndarray) -> np.ndarray:
+    """The largest centred square of ``rgb`` (Y, X, 3)."""
+    height, width = rgb.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return rgb[top : top + side, left : left + side]
+
+
+def to_common_grid(rgb: np.ndarray) -> Image.Image:
+    """Centre square of ``rgb`` (Y, X, 3) uint8 sRGB, reduced to at most 150 x 150 pixels."""
+    image = Image.fromarray(np.ascontiguousarray(centre_square(rgb)))
+    if image.width > COMMON_PX:
+        image = image.resize((COMMON_PX, COMMON_PX), Image.Resampling.BICUBIC)
+    return image
+
+
+def to_input(image: Image.Image) -> np.ndarray:
+    """The network's grid: (128, 128, 3) uint8, bilinear with antialiasing."""
+    return np.asarray(image.resize((INPUT_PX, INPUT_PX), Image.Resampling.BILINEAR))
+
+
+def prepare(rgb: np.ndarray) -> np.ndarray:
+    """(Y, X, 3) uint8 sRGB of any size to (128, 128, 3) uint8."""
+    return to_input(to_common_grid(rgb))

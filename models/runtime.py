@@ -1,0 +1,62 @@
+"""From a name to a model that can predict. torch is imported when a model is loaded, not before."""
+
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from core.errors import ModelError
+from core.records import ModelIdentity, Prediction
+from models import registry
+from models.card import ModelCard, identity, read_card
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+class Model(Protocol):
+    """A loaded model. ``predict`` takes photographs or volumes, as the card's unit says, and answers in their order."""
+
+    @property
+    def card(self) -> ModelCard: ...
+    @property
+    def identity(self) -> ModelIdentity: ...
+    @property
+    def device(self) -> str: ...
+    def warm(self) -> None: ...
+    def predict(self, items: Sequence[Any]) -> list[Prediction]: ...
+
+
+def load(name: str, *, device: str = "auto", root: Path = registry.ROOMS) -> Model:
+    """The model ``name``, its weights verified against its card before a byte of them is parsed.
+
+    ``device``: "cpu", "cuda" or "auto" (cuda where there is one). Weights are safetensors: nothing in them is executed.
+    The room's module ``models.<folder>.model`` has a class ``Model(card, identity, weights, device)``.
+
+    Raises
+    ------
+    ModelError
+        unknown model, altered weights (expected and found hash are named), or a device that is not there.
+    """
+    room = registry.folder(name, root)
+    return load_folder(room, device=device, package=room.name)
+
+
+def load_folder(room: Path, *, device: str = "auto", package: str) -> Model:
+    """As ``load``, for a card and weights in any folder, run by the code of ``models.<package>``."""
+    weights = registry.verify_folder(room)
+    card = read_card(room / "card.toml")
+    module = importlib.import_module(f"models.{package}.model")
+    model: Model = module.Model(card, identity(card, registry.folder_digest(room)), weights, choose_device(device))
+    return model
+
+
+def choose_device(wanted: str) -> str:
+    """ "cpu" or "cuda". Raises ModelError for an unknown device, or cuda where there is none."""
+    import torch
+
+    if wanted not in DEVICES:
+        raise ModelError(f"device is one of {', '.join(DEVICES)}, not {wanted!r}")
+    available = torch.cuda.is_available()
+    if wanted == "cuda" and not available:
+        raise ModelError("device cuda was asked for and there is none", hint="set the device to auto or cpu")
+    return "cuda" if wanted != "cpu" and available else "cpu"
