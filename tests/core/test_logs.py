@@ -1,0 +1,60 @@
+"""Logs give no patient data and no UIDs away."""
+
+import io
+import json
+import logging
+import sys
+import warnings
+
+import pytest
+import structlog
+
+from core import logs
+
+UID = "1.3.6.1.4.1.14519.5.2.1.7009.2403.1"
+
+
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    buffer = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", buffer)
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    logs.configure(level="info", style="json", role="test")
+    yield buffer
+    root.handlers[:], root.level = handlers, level
+    logging.captureWarnings(False)
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+
+
+def test_only_declared_keys_are_in_clear(lines: io.StringIO) -> None:
+    structlog.get_logger().info(
+        "stored", patient_name="Doe^Jane", study_uid=UID, calling_ae="PACS", reason=f"series {UID} of Doe^Jane is whole"
+    )
+    text = lines.getvalue()
+    event = json.loads(text)
+    assert event["calling_ae"] == "PACS"
+    assert event["patient_name"].startswith("#")
+    for secret in ("Doe", "Jane", UID):
+        assert secret not in text
+
+
+def test_lines_of_libraries_and_warnings_are_scrubbed(lines: io.StringIO) -> None:
+    logging.getLogger("pynetdicom.assoc").error("aborted for %s of Doe^Jane", UID)
+    try:
+        raise ValueError("Doe^Jane")
+    except ValueError:
+        logging.getLogger("library").exception("failed")
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        warnings.warn(f"odd {UID}", stacklevel=1)
+    text = lines.getvalue()
+    assert len(text.splitlines()) == 3
+    assert "ValueError" in text
+    for secret in ("Doe", "Jane", UID):
+        assert secret not in text
+
+
+def test_a_fingerprint_tells_two_values_apart() -> None:
+    assert logs.fingerprint("a") == logs.fingerprint("a") != logs.fingerprint("b")
