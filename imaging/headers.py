@@ -46,8 +46,14 @@ class PixelPlace:
     """Where the pixel data element lies in a file: its value starts at ``offset``; ``length`` is None if undefined."""
 
     tag: int
+    vr: str
     offset: int
     length: int | None
+
+    def read(self, stream: BinaryIO) -> bytes:
+        """The value's bytes; of undefined length, to the end of the file (the sequence delimiter ends it inside)."""
+        stream.seek(self.offset)
+        return stream.read() if self.length is None else stream.read(self.length)
 
 
 @contextmanager
@@ -116,9 +122,25 @@ def _parse(
     if meta_end is not None:
         return _parse_deflated(stream, meta_end, stop, notes, max_inflated_bytes), None
     dataset = read_partial(stream, stop, defer_size=None if pixels else defer, force=True)
+    if pixels and not dataset and head:
+        dataset = _parse_cut(stream, notes)
+    if stop.place is not None and stop.place.length is not None:
+        if stop.place.offset + stop.place.length > stream.seek(0, io.SEEK_END):
+            note(notes, "the pixel data end before their declared length")
     if not dataset:
         raise CannotUnderstand("no DICOM data set: it holds no element", hint="send it as DICOM Part 10")
     return dataset, stop.place
+
+
+def _parse_cut(stream: BinaryIO, notes: list[str]) -> FileDataset:
+    """A file that ends inside its pixel data, of which pydicom keeps nothing: the header, and the pixel data as far as they go."""
+    stream.seek(0)
+    stop = _Stop(stream, pixels=False)
+    dataset = read_partial(stream, stop, force=True)
+    if stop.place is not None:
+        note(notes, "the pixel data end before their declared length")
+        dataset.add_new(stop.place.tag, stop.place.vr, stop.place.read(stream))
+    return dataset
 
 
 class _Stop:
@@ -129,10 +151,10 @@ class _Stop:
         self._pixels = pixels
         self.place: PixelPlace | None = None
 
-    def __call__(self, tag: BaseTag, _vr: str | None, length: int) -> bool:
+    def __call__(self, tag: BaseTag, vr: str | None, length: int) -> bool:
         if self._pixels or int(tag) not in _PIXEL_TAGS:
             return False
-        self.place = PixelPlace(int(tag), self._stream.tell(), None if length == 0xFFFFFFFF else length)
+        self.place = PixelPlace(int(tag), vr or "OW", self._stream.tell(), None if length == 0xFFFFFFFF else length)
         return True
 
 

@@ -1,0 +1,92 @@
+"""What a compressed frame says of itself: size, components, precision, sign and colour, read from its markers.
+
+Read before decoding, so that a frame that claims another size than the header is refused before anything is allocated.
+Sources: ITU-T T.81 B.2 (JPEG), T.87 C.2 (JPEG-LS), T.800 A.5 (JPEG 2000 and HTJ2K).
+"""
+
+from dataclasses import dataclass
+
+_SOF = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7})
+_BARE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a segment
+
+
+@dataclass(frozen=True, slots=True)
+class Codestream:
+    """``adobe_transform``: 0 none, 1 YCbCr, 2 YCCK, None where there is no APP14. ``components`` are JPEG component ids."""
+
+    rows: int
+    columns: int
+    samples: int
+    precision: int
+    signed: bool = False
+    jfif: bool = False
+    adobe_transform: int | None = None
+    components: tuple[int, ...] = ()
+    colour_transform: bool = False  # JPEG 2000: the stream's own multi-component transform
+
+
+def inspect(frame: bytes) -> Codestream | None:
+    """The codestream's own description, or None where the bytes are neither JPEG, JPEG-LS nor JPEG 2000."""
+    if frame[:2] == b"\xff\xd8":
+        return _jpeg(frame)
+    if frame[:4] == b"\xff\x4f\xff\x51":
+        return _jpeg2000(frame, 0)
+    if frame[:12] == b"\x00\x00\x00\x0cjP  \r\n\x87\n":  # a JP2 file, which PS3.5 8.2.4 forbids and some write
+        start = frame.find(b"\xff\x4f\xff\x51")
+        return _jpeg2000(frame, start) if start > 0 else None
+    return None
+
+
+def _jpeg(frame: bytes) -> Codestream | None:
+    at, size = 2, len(frame)
+    jfif, adobe = False, None
+    while at + 4 <= size:
+        if frame[at] != 0xFF:
+            return None
+        marker = frame[at + 1]
+        if marker == 0xFF:
+            at += 1
+            continue
+        if marker in _BARE:
+            at += 2
+            continue
+        length = int.from_bytes(frame[at + 2 : at + 4], "big")
+        body = frame[at + 4 : at + 2 + length]
+        if marker in _SOF:
+            if len(body) < 6 or len(body) < 6 + 3 * body[5]:
+                return None
+            ids = tuple(body[6 + 3 * i] for i in range(body[5]))
+            return Codestream(
+                rows=int.from_bytes(body[1:3], "big"),
+                columns=int.from_bytes(body[3:5], "big"),
+                samples=body[5],
+                precision=body[0],
+                jfif=jfif,
+                adobe_transform=adobe,
+                components=ids,
+            )
+        if marker == 0xE0 and body[:5] == b"JFIF\0":
+            jfif = True
+        elif marker == 0xEE and body[:5] == b"Adobe" and len(body) >= 12:
+            adobe = body[11]
+        elif marker in (0xD9, 0xDA):
+            return None
+        at += 2 + length
+    return None
+
+
+def _jpeg2000(frame: bytes, start: int) -> Codestream | None:
+    siz = frame[start + 4 : start + 4 + 41]  # Lsiz Rsiz X Y XO YO XT YT XTO YTO Csiz, then Ssiz of the first component
+    if len(siz) < 39:
+        return None
+    x, y, x0, y0 = (int.from_bytes(siz[i : i + 4], "big") for i in (4, 8, 12, 16))
+    depth = siz[38]
+    cod = frame.find(b"\xff\x52", start, start + 4096)
+    return Codestream(
+        rows=y - y0,
+        columns=x - x0,
+        samples=int.from_bytes(siz[36:38], "big"),
+        precision=(depth & 0x7F) + 1,
+        signed=bool(depth & 0x80),
+        colour_transform=cod > 0 and frame[cod + 8 : cod + 9] == b"\x01",
+    )
