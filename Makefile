@@ -1,0 +1,61 @@
+# Two commands: `make demo` and `make test`. Everything lives in .venv; nothing else on the machine is changed,
+# except that `make test` installs Debian packages where it may (root, apt-get).
+PYTHON ?= python3
+DATA ?= $(or $(DICOM_NODE_DATA),../shared/data)
+CONFIG ?= $(wildcard node.toml)
+BIN := .venv/bin
+SHELL := /bin/bash
+PINS := requirements/torch.txt requirements/worker.txt requirements/embedded.txt
+
+.PHONY: demo test check unit lint bench chaos serve lock models debian clean-venv help
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+# Stamps: a second run installs nothing unless the pins have changed.
+.venv/.run: $(PINS) pyproject.toml deploy/venv.sh
+	@PYTHON="$(PYTHON)" deploy/venv.sh
+	@touch $@
+
+.venv/.dev: .venv/.run requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt
+	@touch $@
+
+demo: .venv/.run  ## install, start everything, send real input, wait for the reports; CT=FOLDER SKIN=FOLDER JSON=FILE KEEP=1
+	@$(BIN)/dicom-node demo $(if $(CT),--ct "$(CT)") $(if $(SKIN),--skin "$(SKIN)") $(if $(JSON),--json "$(JSON)") $(if $(KEEP),--keep)
+
+serve: .venv/.run  ## the node on the embedded default; CONFIG=node.toml
+	@$(if $(CONFIG),,echo "no node.toml here: the node starts closed, with no source and no destination (see docs/configuration.md)" >&2;) \
+	$(BIN)/dicom-node up $(if $(CONFIG),--config "$(CONFIG)")
+
+test: .venv/.dev debian  ## the whole test suite
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: lint unit  ## ruff, mypy --strict, import layers, unit tests
+
+lint: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: .venv/.dev
+	$(BIN)/python -m pytest -q --durations=0 --durations-min=2 $(wildcard tests/core tests/test_*.py)
+
+bench: .venv/.dev debian  ## receive rate beside DCMTK's storescp and Orthanc, in the same run
+	@TCP_NODELAY=1 $(BIN)/python tests/bench/receive.py $(ARGS)
+
+chaos: .venv/.dev debian  ## roles and servers killed under load: nothing lost, nothing twice
+	@$(BIN)/python -m pytest tests/chaos $(ARGS)
+
+models: .venv/.run  ## train both models from DATA (default ../shared/data) into out/
+	$(BIN)/dicom-node models train dermoscopy_7class --data "$(DATA)/dermoscopy" --out out/dermoscopy_7class
+	$(BIN)/dicom-node models train lung_nodule_ct --data "$(DATA)/ct" --out out/lung_nodule_ct
+
+lock:  ## refresh every pin of requirements/
+	@requirements/lock.sh
+
+debian:
+	@deploy/debian.sh
+
+clean-venv:  ## remove .venv
+	rm -rf .venv

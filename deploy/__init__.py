@@ -1,0 +1,1 @@
+"""How the node is run: the command line, the no-docker run, the demo."""
