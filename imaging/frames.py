@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
-from core.errors import GeometryError, PixelError
-from core.records import Lps
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from core.errors import GeometryError, PixelError
+from core.records import Lps
 from imaging.headers import PixelPlace, locate
-from imaging.pixels import NATIVE, PixelSpec, decode, iter_frames, pixel_spec
+from imaging.pixels import PixelSpec, decode, pixel_spec
 from imaging.values import Reader, tolerating
 
 Orientation = tuple[float, float, float, float, float, float]

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from core.errors import GeometryError
 from numpy.typing import NDArray
+
+from core.errors import GeometryError
 
 Floats = NDArray[np.float64]
 

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from core.errors import CannotUnderstand
-from core.records import InstanceHeader, Lps
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.filereader import read_dataset as parse_dataset
 from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
+from core.errors import CannotUnderstand
+from core.records import InstanceHeader, Lps
 from imaging.values import MAX_UID, Reader, clean, note, tolerating
 
 RouteValue = str | float | tuple[str, ...] | tuple[float, ...]

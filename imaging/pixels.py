@@ -12,12 +12,12 @@ import imagecodecs
 import jpeg_ls
 import numpy as np
 import openjpeg
-from core.errors import PixelError
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 from rle.rle import decode_frame as decode_rle
 
+from core.errors import PixelError
 from imaging.codestream import inspect
 from imaging.values import Reader, tolerating
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from core.errors import GeometryError, PixelError
-from core.records import Lps
 from numpy.typing import NDArray
 
+from core.errors import GeometryError, PixelError
+from core.records import Lps
 from imaging.frames import Slice, read_slices, stored_values
 from imaging.geometry import along, group_orientations, normal_of, same_places, stack
 
