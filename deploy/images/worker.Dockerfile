@@ -1,0 +1,39 @@
+# The worker: everything of the node image, torch and monai on top. The wheel of torch carries its CUDA libraries;
+# the host gives the driver (NVIDIA container toolkit). Without a GPU the same image runs on the CPU.
+# Build from the root of the repository: docker build -f deploy/images/worker.Dockerfile .
+FROM python:3.11-slim-bookworm AS build
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN python -m venv /opt/venv
+ENV PATH=/opt/venv/bin:$PATH
+# First and by itself: the largest layer, and the one that changes least.
+RUN pip install torch==2.13.0
+COPY requirements /src/requirements
+RUN pip install -r /src/requirements/worker.txt
+COPY pyproject.toml README.md LICENSE /src/
+COPY core /src/core
+COPY db /src/db
+COPY imaging /src/imaging
+COPY models /src/models
+COPY dicom_node /src/dicom_node
+COPY workers /src/workers
+COPY console /src/console
+COPY deploy /src/deploy
+RUN pip install --no-deps /src
+
+FROM python:3.11-slim-bookworm
+LABEL org.opencontainers.image.title="dicom-node worker" org.opencontainers.image.licenses="Apache-2.0"
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin node && install -d -o node -g node -m 0750 /data
+COPY --from=build /opt/venv /opt/venv
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    HOME=/tmp \
+    NVIDIA_VISIBLE_DEVICES=all \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility \
+    DICOM_NODE_CONFIG=/etc/dicom-node/node.toml
+USER 10001:10001
+WORKDIR /data
+VOLUME /data
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["dicom-node"]
+CMD ["worker"]
