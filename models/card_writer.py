@@ -27,9 +27,9 @@ def render_card(card: ModelCard) -> str:
 
 
 def table_lines(path: str, table: Mapping[str, Any]) -> list[str]:
-    """A table and the tables in it; plain values come first, as TOML wants."""
-    lines = ["", f"[{path}]"]
-    lines += [f"{key_text(key)} = {value_text(value)}" for key, value in table.items() if not isinstance(value, Mapping)]
+    """A table and the tables in it; plain values come first, as TOML wants. A table of tables alone needs no heading."""
+    plain = [f"{key_text(key)} = {value_text(value)}" for key, value in table.items() if not isinstance(value, Mapping)]
+    lines = ["", f"[{path}]", *plain] if plain or not table else []
     for key, value in table.items():
         if isinstance(value, Mapping):
             lines += table_lines(f"{path}.{key_text(key)}", value)

@@ -13,17 +13,18 @@ import torch.nn.functional as F
 from models.dermoscopy import checkpoint
 from models.dermoscopy.augment import augment
 from models.dermoscopy.data import CLASSES, LesionImages
-from models.dermoscopy.network import LesionNet, build
+from models.dermoscopy.network import LesionNet, build, dihedral
 
 NETWORK = {"kind": "monai.networks.nets.ResNet", "widths": [32, 64, 128, 192], "layers": [2, 2, 2, 1], "dropout": 0.2}
+SEED, EPOCHS = 20, 75
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """What a training is made of; written into the card."""
 
-    seed: int = 20
-    epochs: int = 75
+    seed: int = SEED
+    epochs: int = EPOCHS
     batch: int = 64
     crop_px: int = 112
     learning_rate: float = 2e-3
@@ -107,7 +108,7 @@ def fit(images: LesionImages, out: Path, recipe: Recipe, *, resume: bool, progre
             # (Menon et al., Long-tail learning via logit adjustment, 2021).
             loss = F.cross_entropy(logits.float() + log_prior, labels, label_smoothing=recipe.label_smoothing)
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             average(ema, net, min(recipe.ema_decay, (1 + step) / (10 + step)))
             total += loss.item()
@@ -135,9 +136,3 @@ def logits_of(net: torch.nn.Module, pixels: np.ndarray, *, views: int = 1, batch
         copies = dihedral(images)[:views]
         found.append(torch.stack([net(copy) for copy in copies]).mean(0).float().numpy())
     return np.concatenate(found)
-
-
-def dihedral(images: torch.Tensor) -> list[torch.Tensor]:
-    """The eight mirrored and turned copies of (B, 3, Y, X), the image itself first."""
-    both = [images, images.flip(3), images.flip(2), images.flip(2, 3)]
-    return both + [copy.transpose(2, 3) for copy in both]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from monai.networks.nets import ResNet
+from monai.networks.nets.resnet import ResNet
 
 MEAN = (0.763, 0.546, 0.570)  # of the training images, per channel, values 0..1
 STD = (0.141, 0.153, 0.170)
@@ -26,11 +26,13 @@ class LesionNet(torch.nn.Module):
             n_input_channels=3,
             conv1_t_size=3,
             conv1_t_stride=2,
-            num_classes=classes,
+            feed_forward=False,
             bias_downsample=False,
         )
-        head = self.trunk.fc
-        self.trunk.fc = torch.nn.Sequential(torch.nn.Dropout(dropout), head)
+        head = torch.nn.Sequential(torch.nn.Dropout(dropout), torch.nn.Linear(widths[-1], classes))
+        self.trunk.fc = head  # type: ignore[assignment]
+        self.mean: torch.Tensor
+        self.std: torch.Tensor
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1) * 255)
         self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1) * 255)
 
@@ -43,4 +45,11 @@ class LesionNet(torch.nn.Module):
 def build(network: Mapping[str, Any], classes: int) -> LesionNet:
     """From the card's ``[network]`` table: ``widths``, ``layers``, ``dropout``."""
     net = LesionNet(list(network["widths"]), list(network["layers"]), classes, float(network.get("dropout", 0.0)))
-    return net.to(memory_format=torch.channels_last)
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return net
+
+
+def dihedral(images: torch.Tensor) -> list[torch.Tensor]:
+    """The eight mirrored and turned copies of (B, 3, Y, X), the image itself first."""
+    both = [images, images.flip(3), images.flip(2), images.flip(2, 3)]
+    return both + [copy.transpose(2, 3) for copy in both]

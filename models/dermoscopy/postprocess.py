@@ -1,0 +1,78 @@
+"""From probabilities to what a report says."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.records import Code, Finding, Measurement, Prediction
+from core.states import Outcome, Tier
+from models.calibrate import tier
+from models.card import Label, ModelCard
+from models.dermoscopy.preprocess import centre_square
+
+MALIGNANCY = Code("MALIGNANCY", "99DCMNODE", "Probability of malignancy (mel + bcc + akiec)")
+NO_UNITS = Code("1", "UCUM", "no units")
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The top class, its calibrated probability and tier, and the summed probability of the malignant classes."""
+
+    label: Label
+    probability: float
+    tier: Tier
+    malignancy: float
+
+
+def decide(card: ModelCard, probabilities: np.ndarray) -> Decision:
+    """(C,) calibrated probabilities in the order of the card's labels."""
+    top = int(probabilities.argmax())
+    label, value = card.labels[top], float(probabilities[top])
+    malignancy = float(sum(p for p, entry in zip(probabilities, card.labels, strict=True) if entry.malignant))
+    given = tier(value, card.tiers, malignant=label.malignant, malignant_probability=malignancy)
+    return Decision(label, value, given, malignancy)
+
+
+def unusable(rgb: np.ndarray, limits: Mapping[str, float]) -> str:
+    """Why (Y, X, 3) uint8 is plainly no dermoscopy image, or "".
+
+    ``limits``: ``min_side_px``; ``min_contrast``, the standard deviation of the luma in the centre square; ``min_chroma``,
+    the mean distance between the strongest and the weakest channel there (0 is grey).
+    """
+    side = min(rgb.shape[:2])
+    if side < limits["min_side_px"]:
+        return f"the shorter side has {side} pixels, {limits['min_side_px']:.0f} are needed"
+    square = centre_square(rgb)[:: max(1, side // 128), :: max(1, side // 128)].astype(np.float32)
+    contrast = float((square @ np.array([0.299, 0.587, 0.114], np.float32)).std())
+    if contrast < limits["min_contrast"]:
+        return f"the image is nearly uniform (contrast {contrast:.1f}, {limits['min_contrast']:.1f} is needed)"
+    chroma = float((square.max(axis=2) - square.min(axis=2)).mean())
+    if chroma < limits["min_chroma"]:
+        return f"the image is nearly grey (chroma {chroma:.1f}, {limits['min_chroma']:.1f} is needed): no dermoscopy colour image"
+    return ""
+
+
+def abstained(reason: str, card: ModelCard) -> Prediction:
+    """The answer for an image that the model does not judge."""
+    return Prediction(Outcome.ABSTAINED, reason=reason, looked_for=card.looked_for)
+
+
+def found(card: ModelCard, probabilities: np.ndarray, sop_instance_uid: str, notes: tuple[str, ...]) -> Prediction:
+    """The answer for one image: the top class as the finding, every class's probability, malignancy as a measurement."""
+    decision = decide(card, probabilities)
+    said = [f"Probability of malignancy (mel + bcc + akiec): {decision.malignancy:.2f}.", decision.label.advice]
+    if decision.probability > card.tiers.high and decision.tier is not Tier.HIGH:
+        said.append(f"The tier was lowered: a benign answer while the probability of malignancy is above {card.tiers.malignant_limit:.2f}.")
+    finding = Finding(
+        label=decision.label.name,
+        code=decision.label.code,
+        probability=decision.probability,
+        tier=decision.tier,
+        sop_instance_uid=sop_instance_uid,
+        measurements=(Measurement(MALIGNANCY, decision.malignancy, NO_UNITS),),
+    )
+    every = {label.name: float(p) for label, p in zip(card.labels, probabilities, strict=True)}
+    return Prediction(
+        Outcome.FINDINGS, (finding,), every, looked_for=card.looked_for, notes=tuple(text for text in (*said, *notes) if text)
+    )
