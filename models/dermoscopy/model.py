@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from imaging.photograph import Photograph
 from safetensors.torch import load_file
 
 from core.errors import ModelError
 from core.records import ModelIdentity, Prediction
+from imaging.photograph import Photograph
 from models.calibrate import softmax
 from models.card import ModelCard
 from models.dermoscopy.network import build, dihedral

@@ -5,14 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.records import Code, Finding, Measurement, Prediction
+from core.codes import MALIGNANCY, NO_UNITS
+from core.records import Finding, Measurement, Prediction
 from core.states import Outcome, Tier
 from models.calibrate import tier
 from models.card import Label, ModelCard
 from models.dermoscopy.preprocess import centre_square
-
-MALIGNANCY = Code("MALIGNANCY", "99DCMNODE", "Probability of malignancy (mel + bcc + akiec)")
-NO_UNITS = Code("1", "UCUM", "no units")
 
 
 @dataclass(frozen=True, slots=True)
