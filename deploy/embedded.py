@@ -212,7 +212,8 @@ class EmbeddedPostgres(_Server):
         try:
             for command, stdin in ((initdb, b""), (single, b"CREATE DATABASE dicom_node\n")):
                 done = subprocess.run([*prefix, *command], input=stdin, capture_output=True, check=False, cwd="/")
-                self.log_path.open("ab").write(done.stdout + done.stderr)
+                with self.log_path.open("ab") as log:
+                    log.write(done.stdout + done.stderr)
                 if done.returncode != 0:
                     raise self._failed()
         finally:

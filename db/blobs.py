@@ -1,0 +1,139 @@
+"""Bytes on disk, named by their sha256: written beside, fsynced, linked into place, never changed.
+
+A crash at any instruction leaves at most a file in ``tmp``, which ``sweep`` removes.
+"""
+
+import errno
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from core.clock import Clock, system_clock
+from core.errors import StorageError
+from db.records import BlobRef
+
+CHUNK_BYTES = 1 << 20
+NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK})
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@contextmanager
+def _storage_errors(what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"{what}: {error.strerror or error}", hint="see the disk that holds node.data_dir") from error
+
+
+def _fsync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class Blobs:
+    """The folder of blobs: ``root/ab/cd/<sha256>`` and ``root/tmp``."""
+
+    def __init__(self, root: Path, clock: Clock = system_clock) -> None:
+        self.root = root
+        self._clock = clock
+        self.tmp_dir = root / "tmp"
+        with _storage_errors("the blob folder cannot be made"):
+            self.tmp_dir.mkdir(parents=True, exist_ok=True)
+            for number in range(256):
+                (root / f"{number:02x}").mkdir(exist_ok=True)
+            _fsync_folder(root)
+
+    def path(self, sha256: str) -> Path:
+        """Where the blob of this hash lies, whether it exists or not.
+
+        Raises
+        ------
+        StorageError
+            ``sha256`` is not 64 lower-case hex digits: nothing else may become a path.
+        """
+        if not _SHA256.fullmatch(sha256):
+            raise StorageError("a blob is named by 64 lower-case hex digits", hint="the name did not come from this node")
+        return self.root / sha256[:2] / sha256[2:4] / sha256
+
+    def put(self, content: bytes) -> BlobRef:
+        """Keep ``content``: safe on disk when this returns."""
+        with _storage_errors("the blob cannot be written"):
+            descriptor, name = tempfile.mkstemp(dir=self.tmp_dir)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+            return self._link(Path(name), hashlib.sha256(content).hexdigest(), len(content))
+
+    def adopt(self, path: Path) -> BlobRef:
+        """Keep a file of ``tmp_dir``; the file itself is gone afterwards. Reads it once, 1 MiB at a time."""
+        with _storage_errors("the received file cannot be kept"):
+            digest, size_bytes = hashlib.sha256(), 0
+            with path.open("rb") as file:
+                while chunk := file.read(CHUNK_BYTES):
+                    digest.update(chunk)
+                    size_bytes += len(chunk)
+            return self._link(path, digest.hexdigest(), size_bytes)
+
+    def _link(self, source: Path, sha256: str, size_bytes: int) -> BlobRef:
+        target = self.path(sha256)
+        with source.open("rb") as file:
+            os.fchmod(file.fileno(), 0o640)
+            os.fsync(file.fileno())
+        target.parent.mkdir(exist_ok=True)
+        try:
+            os.link(source, target)
+        except FileExistsError:
+            if target.stat().st_size != size_bytes:  # damaged after it was kept: the good bytes are here
+                os.replace(source, target)
+        except OSError as error:
+            if error.errno not in NO_HARD_LINKS:
+                raise
+            os.replace(source, target)
+        _fsync_folder(target.parent)
+        _fsync_folder(target.parent.parent)  # another process may have made the folder and not be here yet
+        source.unlink(missing_ok=True)
+        return BlobRef(sha256, size_bytes)
+
+    def read(self, sha256: str) -> bytes:
+        """The bytes, verified.
+
+        Raises
+        ------
+        StorageError
+            Missing, or no longer what was kept.
+        """
+        with _storage_errors("a blob cannot be read"):
+            content = self.path(sha256).read_bytes()
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise StorageError(f"blob {sha256[:12]} is not what was kept", hint="the disk changed it: restore it from a backup")
+        return content
+
+    def sweep(self, older_than_s: float) -> int:
+        """Remove what crashes left in ``tmp``; gives the number of files removed."""
+        horizon, removed = self._clock().timestamp() - older_than_s, 0
+        with _storage_errors("tmp cannot be swept"):
+            for path in self.tmp_dir.rglob("*"):
+                try:
+                    if path.is_file() and path.stat().st_mtime < horizon:
+                        path.unlink()
+                        removed += 1
+                except FileNotFoundError:
+                    continue  # its writer was faster
+        return removed
+
+    def remove(self, sha256: str) -> None:
+        """Forget a blob that no row names; harmless when it is gone."""
+        with _storage_errors("a blob cannot be removed"):
+            self.path(sha256).unlink(missing_ok=True)
+
+    def free_bytes(self) -> int:
+        """Room left on the disk."""
+        with _storage_errors("the free space cannot be read"):
+            return shutil.disk_usage(self.root).free

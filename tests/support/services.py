@@ -1,0 +1,96 @@
+"""Real servers for tests: PostgreSQL and Valkey/Redis once per session, a fresh database per test."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import psycopg2
+import pytest
+import redis
+from sqlalchemy.engine import make_url
+
+from db.base import Database, normalise_url
+from deploy.embedded import EmbeddedBroker, EmbeddedPostgres
+
+IN_MEMORY = Path("/dev/shm")  # survives what the tests kill, and waits for no disk: a fresh database costs 0.1 s, not 1 s
+NEEDED_BYTES = 2 << 30
+
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def services_dir() -> Iterator[Path]:
+    """A short path of its own: not below pytest's folders, which are closed to the user that PostgreSQL runs as."""
+    roomy = IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free > NEEDED_BYTES
+    folder = Path(tempfile.mkdtemp(prefix="dicom-node-tests-", dir=IN_MEMORY if roomy else None))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_url(services_dir: Path) -> Iterator[str]:
+    """URL of an empty database of a running PostgreSQL; its user is a superuser."""
+    server = EmbeddedPostgres(services_dir / "postgres")
+    yield server.start()
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def database_template(postgres_url: str) -> str:
+    """Name of an upgraded database that others are copied from."""
+    _administer(postgres_url, "CREATE DATABASE template_node")
+    template = Database.open(_with_name(postgres_url, "template_node"))
+    template.upgrade()
+    template.dispose()
+    return "template_node"
+
+
+@pytest.fixture
+def database_url(postgres_url: str, database_template: str) -> Iterator[str]:
+    """URL of a fresh, upgraded database; dropped after the test with whatever is still connected."""
+    name = f"test_{next(_numbers)}"
+    _administer(postgres_url, f"CREATE DATABASE {name} TEMPLATE {database_template}")
+    yield _with_name(postgres_url, name)
+    _administer(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """A fresh database, upgraded and open. Every one is a copy: the installation id is the same in all of them."""
+    opened = Database.open(database_url)
+    yield opened
+    opened.dispose()
+
+
+@pytest.fixture(scope="session")
+def broker_server(services_dir: Path) -> Iterator[str]:
+    server = EmbeddedBroker(services_dir / "broker")
+    yield server.start()
+    server.stop()
+
+
+@pytest.fixture
+def broker_url(broker_server: str) -> str:
+    """URL of a running Valkey or Redis, emptied."""
+    with redis.Redis.from_url(broker_server) as client:
+        client.flushall()
+    return broker_server
+
+
+def _with_name(url: str, name: str) -> str:
+    changed = make_url(normalise_url(url)).set(database=name)
+    return changed.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def _administer(url: str, statement: str) -> None:
+    """One statement outside of a transaction."""
+    connection = psycopg2.connect(url)
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+    finally:
+        connection.close()
