@@ -74,6 +74,10 @@ class _Server:
     def log_path(self) -> Path:
         return self.data_dir / f"{self.name}.log"
 
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def _take_folder(self) -> None:
         self.data_dir.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self.data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
