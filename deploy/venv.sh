@@ -23,7 +23,7 @@ if [ ! -x .venv/bin/python ] || ! .venv/bin/python -m pip --version >/dev/null 2
         fi
     fi
 fi
-pip() { .venv/bin/python -m pip --disable-pip-version-check --quiet "$@"; }
+pip() { .venv/bin/python -m pip --disable-pip-version-check -qq "$@"; }
 say "installing torch (see requirements/torch.in for CPU and CUDA wheels) ..."
 pip install --no-compile -r requirements/torch.txt
 say "installing the pinned packages ..."

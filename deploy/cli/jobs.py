@@ -1,0 +1,151 @@
+"""What waits, what failed, why, and what was found."""
+
+import csv
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from core.errors import NodeError
+from core.states import JobState
+from deploy.cli.common import AsJson, Config, emit, listing, opened, plain, say
+
+jobs = typer.Typer(help="Jobs: one unit of analysis on one model.")
+deliveries = typer.Typer(help="Result objects on their way to destinations.")
+results = typer.Typer(help="What was found.")
+
+ACTOR = "cli"
+Ids = Annotated[list[int], typer.Argument(metavar="ID...", help="one or more ids")]
+Limit = Annotated[int, typer.Option("--limit", min=1, help="at most this many, newest first")]
+
+
+@jobs.command("list")
+def jobs_list(
+    config: Config = None,
+    as_json: AsJson = False,
+    state: Annotated[JobState | None, typer.Option("--state", show_default=False)] = None,
+    limit: Limit = 200,
+) -> None:
+    """Jobs, newest first."""
+    from db import jobs as store
+
+    with opened(config) as (_, database):
+        rows = store.listing(database, state=state, limit=limit)
+    listing(rows, _columns(rows), title="jobs", as_json=as_json)
+
+
+@jobs.command("show")
+def jobs_show(id: Annotated[int, typer.Argument(metavar="ID")], config: Config = None, as_json: AsJson = False) -> None:
+    """One job with its evidence, attempts, findings and deliveries."""
+    from db import jobs as store
+
+    with opened(config) as (_, database):
+        job = store.show(database, id)
+    if as_json:
+        emit(job)
+        return
+    for key, value in plain(job).items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            say()
+            listing(value, _columns(value), title=key, as_json=False)
+        else:
+            say(f"{key}: {json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value}")
+
+
+@jobs.command("requeue")
+def jobs_requeue(ids: Ids, config: Config = None) -> None:
+    """Queue failed, quarantined or cancelled jobs again."""
+    from db import jobs as store
+
+    with opened(config) as (_, database):
+        done = store.requeue(database, ids, ACTOR)
+    _report(ids, done, "requeued")
+
+
+@jobs.command("cancel")
+def jobs_cancel(id: Annotated[int, typer.Argument(metavar="ID")], config: Config = None) -> None:
+    """Cancel a job that has not been reported."""
+    from db import jobs as store
+
+    with opened(config) as (_, database):
+        done = store.cancel(database, id, ACTOR)
+    _report([id], done, "cancelled")
+
+
+@deliveries.command("list")
+def deliveries_list(config: Config = None, as_json: AsJson = False, limit: Limit = 200) -> None:
+    """Deliveries, newest first."""
+    from db import deliveries as store
+
+    with opened(config) as (_, database):
+        rows = store.listing(database, limit=limit)
+    listing(rows, _columns(rows), title="deliveries", as_json=as_json)
+
+
+@deliveries.command("retry")
+def deliveries_retry(ids: Ids, config: Config = None) -> None:
+    """Send failed or held deliveries again, at once."""
+    from db import deliveries as store
+
+    with opened(config) as (_, database):
+        done = store.retry(database, ids, ACTOR)
+    _report(ids, done, "to be sent again")
+
+
+class Format(StrEnum):
+    JSON = "json"
+    CSV = "csv"
+
+
+@results.command("export")
+def results_export(
+    since: Annotated[str | None, typer.Option("--since", metavar="T", help="ISO 8601, of the completion of the unit", show_default=False)] = None,
+    format: Annotated[Format, typer.Option("--format")] = Format.JSON,
+    as_json: Annotated[bool, typer.Option("--json", help="the same as --format json")] = False,
+    config: Config = None,
+) -> None:
+    """One row per finding; a unit without findings has one row with its outcome and reason."""
+    from db import export
+
+    start = _moment(since)
+    with opened(config) as (_, database):
+        rows = [plain(row) for row in export.findings(database, since=start)]
+    if as_json or format is Format.JSON:
+        emit(rows)
+    else:
+        _write_csv(rows)
+
+
+def _write_csv(rows: Iterable[Mapping[str, Any]]) -> None:
+    from db.export import COLUMNS
+
+    writer = csv.DictWriter(sys.stdout, fieldnames=list(COLUMNS), extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({key: json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value for key, value in row.items()})
+
+
+def _moment(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is no ISO 8601 time such as 2026-01-31 or 2026-01-31T12:00:00+01:00", param_hint="--since") from error
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def _columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    return list(next(iter(rows), {}))
+
+
+def _report(ids: list[int], done: Any, word: str) -> None:
+    """Exit 1 unless all was done. ``done``: how many, or which ids."""
+    count = len(done) if isinstance(done, list | tuple | set) else int(done)
+    say(f"{count} of {len(ids)} {word}")
+    if count < len(ids):
+        raise NodeError("not all of them could be", hint="only some states allow it: see `jobs list` or `deliveries list`")

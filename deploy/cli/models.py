@@ -1,0 +1,119 @@
+"""Models: their cards, their hashes, training and measuring them."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from core.errors import ConfigurationError, ModelError
+from deploy.cli.common import AsJson, emit, listing, plain, say
+from deploy.cli.predict import _known
+
+app = typer.Typer(help="The models that are shipped.")
+Name = Annotated[str, typer.Argument(metavar="NAME", help="a name of `models list`")]
+Data = Annotated[Path, typer.Option("--data", metavar="DIR", help="the data set's folder")]
+
+
+@app.command("list")
+def list_models(as_json: AsJson = False) -> None:
+    """All models: version, status, task, whether the weights are those of the card."""
+    from models import registry
+
+    rows = []
+    for name in registry.names():
+        card = registry.card(name)
+        row = {"name": name, "version": card.version, "status": card.status, "task": card.task, "unit": card.unit}
+        rows.append({**row, "weights": _weights(name) or "verified", "digest": registry.pipeline_digest(name)})
+    listing(rows, ["name", "version", "status", "task", "unit", "weights"], title="models", as_json=as_json)
+
+
+@app.command()
+def show(name: Name, as_json: AsJson = False) -> None:
+    """A model's card: what it is, what it is not for, what was measured."""
+    from models import registry
+
+    card = registry.card(_known(name))
+    document = {**asdict(card), "digest": registry.pipeline_digest(name)}
+    if as_json:
+        emit(document)
+    else:
+        _tell(plain(document))
+
+
+def _tell(document: Mapping[str, Any], indent: str = "") -> None:
+    for key, value in document.items():
+        if isinstance(value, dict):
+            say(f"{indent}{key}:")
+            _tell(value, indent + "  ")
+        elif isinstance(value, list):
+            say(f"{indent}{key}:")
+            for item in value:
+                say(f"{indent}  - {json.dumps(item, ensure_ascii=False) if isinstance(item, dict | list) else item}")
+        else:
+            say(f"{indent}{key}: {value}")
+
+
+@app.command()
+def verify(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="without it, every model", show_default=False)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Whether the weights are those of the card (sha256)."""
+    from models import registry
+
+    rows = [{"name": name, "ok": not (problem := _weights(_known(name))), "found": problem or "verified"} for name in names or registry.names()]
+    listing(rows, ["name", "ok", "found"], title="weights", as_json=as_json)
+    if not all(row["ok"] for row in rows):
+        raise typer.Exit(1)
+
+
+def _weights(name: str) -> str:
+    """What is wrong with the weights of ``name``; empty where nothing is."""
+    from models import registry
+
+    try:
+        registry.verify(name)
+    except ModelError as error:
+        return str(error)
+    return ""
+
+
+@app.command()
+def train(
+    name: Name,
+    data: Data,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="weights.safetensors, card.toml, metrics.json go here")],
+    seed: Annotated[int | None, typer.Option("--seed", help="of every random choice; without it the recipe's", show_default=False)] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="without it the recipe's", show_default=False)] = None,
+    resume: Annotated[bool, typer.Option("--resume/--afresh", help="go on from a checkpoint of the same recipe in DIR")] = True,
+) -> None:
+    """Train a model: seeded, reproducible, resumed where DIR holds a checkpoint."""
+    from models import training
+
+    metrics = training.train(_known(name), _folder(data), out, seed=seed, epochs=epochs, resume=resume, progress=say)
+    emit(metrics)
+
+
+@app.command()
+def evaluate(
+    name: Name,
+    data: Data,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="else standard output", show_default=False)] = None,
+) -> None:
+    """The shipped weights' figures on the held-out part of a data set."""
+    from models import training
+
+    metrics = training.evaluate(_known(name), _folder(data), progress=say)
+    if json_file is None:
+        emit(metrics)
+    else:
+        json_file.write_text(json.dumps(plain(metrics), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+
+def _folder(path: Path) -> Path:
+    if not path.is_dir():
+        raise ConfigurationError(f"{path} is no folder", hint="--data takes the folder that holds the data set")
+    return path
