@@ -1,0 +1,113 @@
+"""One analysis of each shape, on headers made here: for everything that encodes or validates reports."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from uuid import UUID
+
+from core import codes
+from core.records import Finding, Measurement, ModelIdentity, Prediction
+from core.states import Outcome, Tier
+from pydicom.dataset import Dataset
+from pydicom.uid import CTImageStorage
+from workers.encode.analysis import Analysis
+from workers.encode.source import ImageReference, source_of
+
+INSTALLATION = UUID("6f1d9e7a-0d7e-4a0e-8a55-3a1a7d1b2c3d")
+DERMOSCOPIC = "1.2.840.10008.5.1.4.1.1.77.1.7"
+FRAME_OF_REFERENCE = "2.25.300"
+STARTED = datetime(2026, 11, 20, 9, 30, 15, 250000, tzinfo=UTC)
+CT_MODEL = ModelIdentity(
+    "lung_nodule_ct", "1.0.0", "a1" * 32, "Lung nodules on chest CT", "dicom-node", "research", "Not for excluding cancer or any disease."
+)
+SKIN_MODEL = ModelIdentity(
+    "dermoscopy_7class", "1.0.0", "b2" * 32, "Dermoscopy, seven classes", "dicom-node", "research", "Not for deciding against a biopsy."
+)
+
+
+def header(modality: str, **elements: object) -> Dataset:
+    """The header of an image as a PACS would send it."""
+    dataset = Dataset()
+    dataset.SpecificCharacterSet = "ISO_IR 100"
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = "2.25.100", "2.25.200"
+    dataset.PatientName, dataset.PatientID, dataset.IssuerOfPatientID = "Müller^Änne", "P-77", "HOSPITAL"
+    dataset.PatientBirthDate, dataset.PatientSex, dataset.PatientAge = "19500102", "F", "076Y"
+    dataset.AccessionNumber, dataset.StudyID, dataset.StudyDescription = "ACC-1", "S1", "Untersuchung für Ärzte"
+    dataset.StudyDate, dataset.StudyTime = "20261119", "143000"
+    dataset.ReferringPhysicianName = "Größe^Jörg"
+    dataset.Modality = modality
+    dataset.TimezoneOffsetFromUTC = "+0100"
+    for keyword, value in elements.items():
+        setattr(dataset, keyword, value)
+    return dataset
+
+
+def request(**elements: object) -> Dataset:
+    item = Dataset()
+    item.RequestedProcedureID, item.RequestedProcedureDescription = "RP-5", "CT Thorax"
+    for keyword, value in elements.items():
+        setattr(item, keyword, value)
+    return item
+
+
+def ct(
+    prediction: Prediction, *, frame_of_reference: str = FRAME_OF_REFERENCE, slices: int = 12, dataset: Dataset | None = None
+) -> Analysis:
+    images = tuple(ImageReference(str(CTImageStorage), f"2.25.{1000 + index}", 512, 512) for index in range(slices))
+    source = source_of(dataset or header("CT", RequestAttributesSequence=[request()]), images)
+    return Analysis(
+        installation=INSTALLATION,
+        key="c3" * 32,
+        revision=1,
+        run=1,
+        identity=CT_MODEL,
+        prediction=prediction,
+        source=source,
+        started_at=STARTED,
+        frame_of_reference_uid=frame_of_reference,
+        limits=("Trained on synthetic nodules in one series.",),
+    )
+
+
+def skin(prediction: Prediction, *, dataset: Dataset | None = None) -> Analysis:
+    images = (ImageReference(DERMOSCOPIC, "2.25.2000", 450, 600),)
+    source = source_of(dataset or header("DMS"), images)
+    analysis = ct(prediction, frame_of_reference="")
+    return replace(analysis, source=source, identity=SKIN_MODEL, limits=("Trained on one public data set.",))
+
+
+def nodule(number: int = 0) -> Finding:
+    return Finding(
+        label="nodule",
+        code=codes.NODULE,
+        score=0.91 - number / 10,
+        tier=Tier.REVIEW,
+        position_mm=(-61.25 + number, 12.5, -140.0),
+        diameter_mm=7.26,
+        sop_instance_uid=f"2.25.{1003 + number}",
+        frame=1,
+        image_point=(210.0, 300.5),
+        measurements=(Measurement(codes.VOLUME, 200.4321, codes.CUBIC_MILLIMETER),),
+        site=codes.LUNG,
+    )
+
+
+def melanoma() -> Finding:
+    return Finding("mel", codes.MELANOMA, probability=0.8123456, tier=Tier.REVIEW, sop_instance_uid="2.25.2000", site=codes.SKIN)
+
+
+LOOKED_FOR = "Solid nodules of 5 to 30 mm at 1 false positive per series (score 0.4)."
+CLASSES = dict(zip(codes.DERMOSCOPY, (0.05, 0.05, 0.03, 0.01, 0.81, 0.04, 0.01), strict=True))
+
+
+def shapes() -> Mapping[str, Analysis]:
+    """A report of every shape that there is."""
+    findings = Prediction(Outcome.FINDINGS, (nodule(), nodule(1)), looked_for=LOOKED_FOR, notes=("1 localizer was left out.",))
+    return {
+        "ct-findings": ct(findings),
+        "ct-findings-2d": ct(findings, frame_of_reference=""),
+        "ct-no-finding": ct(Prediction(Outcome.NO_FINDING, looked_for=LOOKED_FOR)),
+        "ct-not-analysed": ct(Prediction(Outcome.NOT_ANALYSED, reason="The slices have a gap of 6 mm.")),
+        "skin-findings": skin(Prediction(Outcome.FINDINGS, (melanoma(),), CLASSES)),
+        "skin-abstained": skin(Prediction(Outcome.ABSTAINED, (), CLASSES, reason="The image is unlike those it was trained on.")),
+    }

@@ -1,0 +1,42 @@
+"""All that a result object is made from."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from core.records import ModelIdentity, Prediction
+
+from workers.encode.source import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Predecessor:
+    """The document of an older revision that a destination has stored."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """One analysed unit: who asked, who answers, what the answer is.
+
+    ``frame_of_reference_uid``: of the volume, "" where it has none; then locations are given on single images.
+    ``started_at``: start of the analysis, with time zone; the document's content date and time.
+    ``time_zone``: "+0100" or an IANA name, used where the source gives no offset; "" where the site gives none.
+    ``limits``: known limits of the model, one sentence each.
+    """
+
+    installation: UUID
+    key: str
+    revision: int
+    run: int
+    identity: ModelIdentity
+    prediction: Prediction
+    source: Source
+    started_at: datetime
+    frame_of_reference_uid: str = ""
+    time_zone: str = ""
+    limits: tuple[str, ...] = ()
+    predecessors: tuple[Predecessor, ...] = ()

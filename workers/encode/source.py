@@ -1,0 +1,236 @@
+"""What a result takes over from the images it was made of: patient, study, request, and references to the images."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from core.errors import EncodingError
+from core.records import UnitInput
+from imaging.headers import read_dataset, read_header
+from imaging.values import Reader, clean, tolerating
+from pydicom import config
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence as DicomSequence
+from pydicom.valuerep import validate_value
+
+# Patient, Clinical Trial Subject, General Study, Patient Study and Clinical Trial Study modules (PS3.3 C.7.1.1, C.7.1.3,
+# C.7.2.1 to C.7.2.3), without what is retired or is about the acquisition.
+PATIENT = (
+    "PatientName PatientID IssuerOfPatientID IssuerOfPatientIDQualifiersSequence TypeOfPatientID PatientBirthDate PatientBirthTime "
+    "PatientSex OtherPatientIDsSequence OtherPatientNames EthnicGroup PatientComments PatientSpeciesDescription "
+    "PatientSpeciesCodeSequence PatientBreedDescription PatientBreedCodeSequence BreedRegistrationSequence ResponsiblePerson "
+    "ResponsiblePersonRole ResponsibleOrganization PatientIdentityRemoved DeidentificationMethod DeidentificationMethodCodeSequence "
+    "QualityControlSubject ClinicalTrialSponsorName ClinicalTrialProtocolID ClinicalTrialProtocolName ClinicalTrialSiteID "
+    "ClinicalTrialSiteName ClinicalTrialSubjectID ClinicalTrialSubjectReadingID ClinicalTrialProtocolEthicsCommitteeName "
+    "ClinicalTrialProtocolEthicsCommitteeApprovalNumber"
+).split()
+STUDY = (
+    "StudyInstanceUID StudyDate StudyTime ReferringPhysicianName ReferringPhysicianIdentificationSequence StudyID AccessionNumber "
+    "IssuerOfAccessionNumberSequence StudyDescription PhysiciansOfRecord PhysiciansOfRecordIdentificationSequence "
+    "NameOfPhysiciansReadingStudy RequestingService ProcedureCodeSequence ReasonForPerformedProcedureCodeSequence "
+    "ConsultingPhysicianName AdmittingDiagnosesDescription AdmittingDiagnosesCodeSequence PatientAge PatientSize PatientWeight "
+    "MedicalAlerts Allergies PregnancyStatus PatientSexNeutered SmokingStatus AdmissionID IssuerOfAdmissionIDSequence ServiceEpisodeID "
+    "IssuerOfServiceEpisodeIDSequence ServiceEpisodeDescription Occupation AdditionalPatientHistory PatientState "
+    "ClinicalTrialTimePointID ClinicalTrialTimePointDescription LongitudinalTemporalOffsetFromEvent LongitudinalTemporalEventType"
+).split()
+EQUIPMENT_OF_SITE = ("InstitutionName",)
+# Request Attributes macro (PS3.3 10.6) to Referenced Request Sequence of the SR Document General module (C.17.2)
+REQUEST = (
+    "ReferencedStudySequence AccessionNumber IssuerOfAccessionNumberSequence RequestedProcedureID RequestedProcedureDescription "
+    "RequestedProcedureCodeSequence ReasonForTheRequestedProcedure ReasonForRequestedProcedureCodeSequence "
+    "PlacerOrderNumberImagingServiceRequest FillerOrderNumberImagingServiceRequest"
+).split()
+TYPE_2 = (*("PatientName", "PatientID", "PatientBirthDate", "PatientSex"), *("StudyDate", "StudyTime", "ReferringPhysicianName"))
+TYPE_2 = (*TYPE_2, "StudyID", "AccessionNumber")
+IDENTIFIERS = frozenset({"PatientID", "IssuerOfPatientID", "AccessionNumber", "StudyID"})
+ENUMERATED = {"PatientSex": {"M", "F", "O"}}
+MAX_DEPTH = 4
+_OFFSET = re.compile(r"^[+-](?:0\d|1[0-4])[0-5]\d$")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageReference:
+    """One instance of the unit."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    rows: int | None = None
+    columns: int | None = None
+    number_of_frames: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What is taken over. ``attributes``: patient and study elements, clean, decoded; ``requests``: C.17.2 items."""
+
+    study_instance_uid: str
+    series_instance_uid: str
+    modality: str
+    attributes: Dataset
+    requests: tuple[Dataset, ...]
+    images: tuple[ImageReference, ...]
+    character_set: tuple[str, ...] = ()
+    time_zone: str = ""
+    dropped: tuple[str, ...] = field(default=())  # keywords of values that no valid object may hold
+
+    def image(self, sop_instance_uid: str) -> ImageReference:
+        """The instance of that UID. Raises EncodingError where the unit has none."""
+        for image in self.images:
+            if image.sop_instance_uid == sop_instance_uid:
+                return image
+        raise EncodingError("a finding refers to an image that is no part of the unit", hint="this is a defect of the model's code")
+
+
+def read_source(inputs: Sequence[UnitInput], *, referenced: Iterable[str] = ()) -> Source:
+    """The source of a unit: attributes of its first instance, references to all.
+
+    ``referenced``: SOP Instance UIDs that findings are seen on; only of these the number of rows and columns is read.
+
+    Raises
+    ------
+    EncodingError
+        the unit has no instance.
+    CannotUnderstand
+        its first instance cannot be parsed.
+    """
+    if not inputs:
+        raise EncodingError("a unit without instances has no report")
+    seen = set(referenced)
+    images = []
+    for entry in inputs:
+        image = ImageReference(entry.sop_class_uid, entry.sop_instance_uid)
+        if entry.sop_instance_uid in seen:
+            header = read_header(Path(entry.path))
+            image = replace(image, rows=header.rows, columns=header.columns, number_of_frames=header.number_of_frames)
+        images.append(image)
+    return source_of(read_dataset(Path(inputs[0].path)), tuple(images))
+
+
+def source_of(dataset: Dataset, images: tuple[ImageReference, ...]) -> Source:
+    """As `read_source`, from a parsed data set."""
+    notes: list[str] = []
+    dropped: list[str] = []
+    with tolerating(notes):
+        read = Reader(dataset, notes)
+        taken = Dataset()
+        for keyword in (*PATIENT, *STUDY, *EQUIPMENT_OF_SITE):
+            _take(dataset, keyword, taken, read, dropped)
+        for keyword in TYPE_2:
+            if keyword not in taken:
+                setattr(taken, keyword, "")
+        zone = read.text("TimezoneOffsetFromUTC")
+        requests = _requests(dataset, read, dropped)
+        return Source(
+            study_instance_uid=read.text("StudyInstanceUID"),
+            series_instance_uid=read.text("SeriesInstanceUID"),
+            modality=read.text("Modality"),
+            attributes=taken,
+            requests=requests,
+            images=images,
+            character_set=tuple(text for text in read.texts("SpecificCharacterSet")),
+            time_zone=zone if _OFFSET.match(zone) else "",
+            dropped=tuple(dict.fromkeys(dropped)),
+        )
+
+
+def _take(dataset: Dataset, keyword: str, into: Dataset, read: Reader, dropped: list[str]) -> None:
+    """Copy one element, decoded, into a data set; what no valid object may hold is left out and named."""
+    tag = tag_for_keyword(keyword)
+    if tag is None or tag not in dataset:
+        return
+    vr = dictionary_VR(tag)
+    if vr == "SQ":
+        items = _items(dataset, keyword, dropped)
+        if items:
+            into.add(DataElement(tag, "SQ", DicomSequence(items)))
+        return
+    value = _value(dataset, keyword, vr, read)
+    allowed = ENUMERATED.get(keyword)
+    if value == "" or value is None:
+        return
+    if not _valid(vr, value, keyword) or (allowed is not None and value not in allowed):
+        dropped.append(keyword)
+        return
+    into.add(DataElement(tag, vr, value, validation_mode=config.IGNORE))
+
+
+def _value(dataset: Dataset, keyword: str, vr: str, read: Reader) -> Any:
+    """Text, or a list of texts where there are several values. Everything that is copied is text in DICOM."""
+    try:
+        raw = dataset.get(keyword)
+    except (ValueError, TypeError, OverflowError, AttributeError, KeyError, NotImplementedError, OSError, LookupError):
+        return None
+    if vr in {"US", "UL", "SS", "SL", "FL", "FD"}:
+        return raw
+    if isinstance(raw, (MultiValue, list, tuple)) and vr not in {"LT", "ST", "UT"}:
+        return [clean(str(part), [], keyword) for part in raw] or None
+    return read.text(keyword)
+
+
+def _valid(vr: str, value: Any, keyword: str) -> bool:
+    if keyword in IDENTIFIERS:  # an identifier is never changed and never lost, however it is written
+        return True
+    try:
+        for part in value if isinstance(value, list) else [value]:
+            validate_value(vr, part, config.RAISE)
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
+def _items(dataset: Dataset, keyword: str, dropped: list[str], depth: int = 0) -> list[Dataset]:
+    """Items of a sequence: standard elements only, each decoded with the character set of its own item."""
+    sequence = dataset.get(keyword)
+    items: list[Dataset] = []
+    for item in sequence if sequence is not None and depth < MAX_DEPTH else ():
+        read = Reader(item, [])
+        copied = Dataset()
+        for element in item:
+            if not element.keyword or element.keyword == "SpecificCharacterSet" or element.VR in {"OB", "OW", "UN", "OF", "OD"}:
+                continue
+            if element.VR == "SQ":
+                inner = _items(item, element.keyword, dropped, depth + 1)
+                if inner:
+                    copied.add(DataElement(element.tag, "SQ", DicomSequence(inner)))
+            else:
+                _take(item, element.keyword, copied, read, dropped)
+        if copied:
+            items.append(copied)
+    return items
+
+
+def _requests(dataset: Dataset, read: Reader, dropped: list[str]) -> tuple[Dataset, ...]:
+    """Items of Referenced Request Sequence: one a requested procedure; none where nothing was requested."""
+    found = []
+    for item in _items(dataset, "RequestAttributesSequence", dropped):
+        found.append(_request(item, read, dropped))
+    if not found and (read.text("AccessionNumber") or read.text("RequestedProcedureID")):
+        found.append(_request(dataset, read, dropped))
+    return tuple(found)
+
+
+def _request(item: Dataset, read: Reader, dropped: list[str]) -> Dataset:
+    request = Dataset()
+    for keyword in REQUEST:
+        _take(item, keyword, request, Reader(item, []), dropped)
+    own = Reader(item, []).text("StudyInstanceUID")
+    request.StudyInstanceUID = own or read.text("StudyInstanceUID")
+    accession = read.text("AccessionNumber")
+    for keyword, value in (
+        ("AccessionNumber", accession),
+        ("PlacerOrderNumberImagingServiceRequest", ""),
+        ("FillerOrderNumberImagingServiceRequest", ""),
+        ("RequestedProcedureID", ""),
+        ("RequestedProcedureDescription", ""),
+    ):
+        if keyword not in request:
+            request.add(DataElement(tag_for_keyword(keyword) or 0, dictionary_VR(keyword), value, validation_mode=config.IGNORE))
+    for keyword in ("ReferencedStudySequence", "RequestedProcedureCodeSequence"):
+        if keyword not in request:
+            setattr(request, keyword, [])
+    return request
