@@ -1,0 +1,114 @@
+"""The console as one role: the application, and its server in the calling thread."""
+
+import contextlib
+import os
+import socket
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+
+import structlog
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from fastapi.staticfiles import StaticFiles
+
+from console import api, pages
+from console.health import CONSOLE, Look, look
+from core.errors import ConfigurationError, StorageError
+from core.settings import Settings
+from db import heartbeats
+from db.base import Database
+
+BEAT_EVERY_S = 5.0
+GRACE_S = 5
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+log = structlog.get_logger(__name__)
+
+
+def create(settings: Settings, database: Database) -> FastAPI:
+    """The application: health, metrics, API and the status page. The interactive API pages are off: they load scripts from elsewhere."""
+    application = FastAPI(title="dicom-node", openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None)
+
+    def seen() -> Look:
+        return look(settings, database)
+
+    application.include_router(api.router(seen, settings.node.ae_title))
+    application.include_router(pages.router(seen, settings.node.ae_title))
+    application.mount("/static", StaticFiles(directory=pages.FOLDER / "static"), name="static")
+
+    @application.middleware("http")
+    async def headers(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        response = await call_next(request)
+        response.headers.update(HEADERS)
+        return response
+
+    return application
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals to whoever gave the stop event."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def run(
+    settings: Settings, database: Database, stop: threading.Event, on_ready: Callable[[str, int], None] = lambda host, port: None
+) -> None:
+    """Serve until ``stop`` is set. ``on_ready(host, port)`` is called when the port is bound (``console.port`` 0: any free one).
+
+    Raises
+    ------
+    ConfigurationError
+        The port cannot be bound.
+    """
+    wanted = settings.console
+    try:
+        listener = socket.create_server((wanted.host, wanted.port))
+    except OSError as error:
+        message = f"the console cannot listen on {wanted.host}:{wanted.port}: {error.strerror}"
+        raise ConfigurationError(message, hint="set console.host and console.port") from error
+    host, port = listener.getsockname()[:2]
+    config = uvicorn.Config(
+        create(settings, database), log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=GRACE_S
+    )
+    server = _Server(config)
+    ended = threading.Event()
+    attendant = threading.Thread(target=_attend, args=(database, server, stop, ended, f"http://{host}:{port}"), name="console-heartbeat")
+    attendant.start()
+    log.info("console listens", host=host, port=port)
+    on_ready(host, port)
+    try:
+        server.run(sockets=[listener])
+    finally:
+        ended.set()
+        attendant.join()
+        listener.close()
+
+
+def _attend(database: Database, server: uvicorn.Server, stop: threading.Event, ended: threading.Event, url: str) -> None:
+    """Beat, and pass the stop on to the server."""
+    name = f"{socket.gethostname()}:{os.getpid()}"
+    while True:
+        with _tolerating():
+            heartbeats.beat(database, CONSOLE, name, {"url": url})
+        if stop.wait(BEAT_EVERY_S) or ended.is_set():
+            break
+    server.should_exit = True
+    with _tolerating():
+        heartbeats.gone(database, CONSOLE, name)
+
+
+@contextlib.contextmanager
+def _tolerating() -> Iterator[None]:
+    """The console outlives the database: that is when people look at it."""
+    try:
+        yield
+    except StorageError as error:
+        log.warning("heartbeat not written", error=str(error))

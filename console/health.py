@@ -1,0 +1,85 @@
+"""Whether the node can receive, queue and store: judged from heartbeats, the database and the disk."""
+
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import StorageError
+from core.settings import Settings
+from db.base import Database
+from db.records import Heartbeat
+from db.status import NodeStatus, node_status
+
+HEARTBEAT_MAX_AGE_S = 30.0
+ROLES = ("listen", "conduct", "relay", "worker", "send")  # without any of these the main job stops
+CONSOLE = "console"
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """``missing`` names, in words, everything that keeps the node from its job; empty when it is ready."""
+
+    missing: tuple[str, ...]
+
+    @property
+    def ready(self) -> bool:
+        return not self.missing
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look at the node saw. ``status`` is None when the database is out of reach."""
+
+    readiness: Readiness
+    status: NodeStatus | None
+    free_bytes: int | None
+
+
+def free_bytes(data_dir: Path) -> int | None:
+    """Bytes free where the blobs are; None when the folder is not there."""
+    try:
+        return shutil.disk_usage(data_dir).free
+    except OSError:
+        return None
+
+
+def judge_roles(heartbeats: Iterable[Heartbeat], roles: Sequence[str] = ROLES) -> tuple[str, ...]:
+    """One line for every role of which no process has a young heartbeat, or whose every process reports a problem."""
+    young: dict[str, list[Heartbeat]] = {}
+    for beat in heartbeats:
+        if beat.age_s < HEARTBEAT_MAX_AGE_S:
+            young.setdefault(beat.role, []).append(beat)
+    lines = []
+    for role in roles:
+        beats = young.get(role, [])
+        problems = [beat.details["problem"] for beat in beats if beat.details.get("problem")]
+        if not beats:
+            lines.append(f"{role}: no heartbeat within {HEARTBEAT_MAX_AGE_S:g} s")
+        elif len(problems) == len(beats):
+            lines.append(f"{role}: {problems[0]}")
+    return tuple(lines)
+
+
+def judge_disk(free: int | None, needed: int) -> tuple[str, ...]:
+    """A line when the data folder is gone, or holds less than ``receive.min_free_bytes`` (then every C-STORE is refused)."""
+    if free is None:
+        return ("disk: the data folder cannot be read",)
+    if free < needed:
+        return (f"disk: {free} bytes free, {needed} needed to receive",)
+    return ()
+
+
+def look(settings: Settings, database: Database) -> Look:
+    """Look at the database, the heartbeats and the disk, once."""
+    free = free_bytes(settings.node.data_dir)
+    disk = judge_disk(free, settings.receive.min_free_bytes)
+    try:
+        revision, expected = database.revision(), database.expected_revision()
+        if revision != expected:
+            missing = (f"database: schema revision {revision or 'none'}, this version needs {expected}; run dicom-node db upgrade",)
+            return Look(Readiness((*missing, *disk)), None, free)
+        status = node_status(database)
+    except StorageError:
+        return Look(Readiness(("database: out of reach", *disk)), None, free)
+    return Look(Readiness((*judge_roles(status.heartbeats), *disk)), status, free)
