@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 from pydicom.dataset import Dataset
-from pydicom.pixels import apply_color_lut
+from pydicom.pixels.processing import apply_color_lut
 
 from core.errors import PixelError
 from imaging.codestream import Codestream
@@ -75,9 +75,10 @@ def _palette(ds: Dataset, values: NDArray[np.generic]) -> Rgb:
     except (ValueError, AttributeError, KeyError, IndexError, TypeError) as error:
         raise PixelError(f"the palette cannot be applied: {type(error).__name__}") from error
     if rgb.dtype == np.uint8:
-        return rgb[..., :3]
+        return np.ascontiguousarray(rgb[..., :3], np.uint8)
     # 16-bit entries whose high byte is empty hold 8-bit values (PS3.3 C.7.6.3.1.5 forbids it, devices do it).
-    return (rgb[..., :3] >> (8 if rgb.max() > 255 else 0)).astype(np.uint8)
+    shifted: NDArray[np.integer] = rgb[..., :3] >> (8 if rgb.max() > 255 else 0)
+    return shifted.astype(np.uint8)
 
 
 def apply_icc(rgb: Rgb, profile: bytes, notes: list[str]) -> Rgb:

@@ -57,7 +57,7 @@ def jpeg_to_dicom(
     if stream.samples != 3:
         raise PixelError(f"a colour JPEG is expected, one with {stream.samples} component(s) came")
     sop_class = DERMOSCOPIC_PHOTOGRAPHY if kind == "dermoscopy" else VL_PHOTOGRAPHIC
-    ds = FileDataset(None, Dataset(), preamble=b"\0" * 128, file_meta=_file_meta(sop_class, sop_instance_uid))
+    ds = FileDataset("", Dataset(), preamble=b"\0" * 128, file_meta=_file_meta(sop_class, sop_instance_uid))
     identity.write(ds)
     ds.SOPClassUID, ds.SOPInstanceUID = sop_class, sop_instance_uid
     ds.Modality = "DMS" if kind == "dermoscopy" else "XC"

@@ -5,6 +5,7 @@ Never trusted: instance numbers, Slice Location, Spacing Between Slices.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,7 +67,7 @@ def same_places(distances: Floats, tolerance_mm: float = SAME_POSITION_MM) -> li
     order = np.argsort(distances, kind="stable")
     groups: list[list[int]] = []
     current = [int(order[0])] if len(order) else []
-    for before, index in zip(order, order[1:], strict=False):
+    for before, index in pairwise(order):
         if distances[index] - distances[before] <= tolerance_mm:
             current.append(int(index))
             continue
@@ -137,7 +138,9 @@ def _check_line(ordered: Floats, mean: Floats, normal: Floats) -> None:
     sideways = mean - forward * normal
     angle = float(np.degrees(np.arctan2(np.linalg.norm(sideways), forward)))
     if angle > TILT_DEGREES:
-        raise GeometryError(f"tilt: slices are stacked {angle:.1f} degrees off their normal (gantry tilt)", hint="resample to upright slices")
+        raise GeometryError(
+            f"tilt: slices are stacked {angle:.1f} degrees off their normal (gantry tilt)", hint="resample to upright slices"
+        )
     ideal = ordered[0] + np.arange(len(ordered))[:, None] * mean
     residual = ordered - ideal
     residual -= (residual @ normal)[:, None] * normal

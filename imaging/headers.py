@@ -50,6 +50,11 @@ class PixelPlace:
     offset: int
     length: int | None
 
+    @property
+    def end(self) -> int:
+        """Where a value of declared length ends; of undefined length, where it starts."""
+        return self.offset + (self.length or 0)
+
     def read(self, stream: BinaryIO) -> bytes:
         """The value's bytes; of undefined length, to the end of the file (the sequence delimiter ends it inside)."""
         stream.seek(self.offset)
@@ -124,9 +129,8 @@ def _parse(
     dataset = read_partial(stream, stop, defer_size=None if pixels else defer, force=True)
     if pixels and not dataset and head:
         dataset = _parse_cut(stream, notes)
-    if stop.place is not None and stop.place.length is not None:
-        if stop.place.offset + stop.place.length > stream.seek(0, io.SEEK_END):
-            note(notes, "the pixel data end before their declared length")
+    if stop.place is not None and stop.place.end > stream.seek(0, io.SEEK_END):
+        note(notes, "the pixel data end before their declared length")
     if not dataset:
         raise CannotUnderstand("no DICOM data set: it holds no element", hint="send it as DICOM Part 10")
     return dataset, stop.place
@@ -262,7 +266,7 @@ def header_of(dataset: Dataset, notes: list[str]) -> InstanceHeader:
         pixel_spacing_mm=cast(
             tuple[float, float] | None, read.numbers("PixelSpacing", 2) or (shared and shared.numbers("PixelSpacing", 2))
         ),
-        slice_thickness_mm=_first(read.number("SliceThickness"), shared and shared.number("SliceThickness")),
+        slice_thickness_mm=_first(read.number("SliceThickness"), shared.number("SliceThickness") if shared else None),
         convolution_kernel=read.text("ConvolutionKernel") or (shared.text("ConvolutionKernel") if shared else ""),
         rows=read.integer("Rows", low=1),
         columns=read.integer("Columns", low=1),

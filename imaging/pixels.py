@@ -7,15 +7,16 @@ and give it in any integer type; sign, unused bits and shape are set right in on
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import imagecodecs
-import jpeg_ls
+import jpeg_ls  # type: ignore[import-untyped]
 import numpy as np
-import openjpeg
+import openjpeg.utils as openjpeg
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
-from rle.rle import decode_frame as decode_rle
+from rle.rle import decode_frame as decode_rle  # type: ignore[import-not-found]
 
 from core.errors import PixelError
 from imaging.codestream import inspect
@@ -191,7 +192,7 @@ def _native(spec: PixelSpec, data: bytes) -> Array:
     if spec.bits_allocated == 1:
         bits = np.unpackbits(np.frombuffer(data, np.uint8, needed), bitorder="little")
         return bits[: spec.rows * spec.columns * spec.frames].reshape(spec.frames, *spec.shape)
-    order = ">" if spec.transfer_syntax_uid == BIG_ENDIAN else "<"
+    order: Literal["<", ">"] = ">" if spec.transfer_syntax_uid == BIG_ENDIAN else "<"
     if order == ">" and spec.bits_allocated == 8 and spec.words:
         data = np.frombuffer(data, ">u2", len(data) // 2).astype("<u2").tobytes()
     values = np.frombuffer(data, spec.dtype.newbyteorder(order), needed // spec.dtype.itemsize)
@@ -214,7 +215,7 @@ def _true_bits(spec: PixelSpec, values: Array, stored: int, high_bit: int) -> Ar
     size = values.dtype.itemsize * 8
     if stored == size:
         return values.view(spec.dtype) if values.dtype.itemsize == spec.dtype.itemsize else values.astype(spec.dtype)
-    view: NDArray[np.signedinteger] = values.view(f"{'i' if spec.signed else 'u'}{size // 8}")  # type: ignore[assignment]
+    view: NDArray[np.signedinteger] = values.view(f"{'i' if spec.signed else 'u'}{size // 8}")
     extended = (view << (size - 1 - high_bit)) >> (size - stored)
     return extended.astype(spec.dtype, copy=False)
 
@@ -263,20 +264,21 @@ def _fit(spec: PixelSpec, values: Array, precision: int, stream_signed: bool | N
         values = values.astype(f"{values.dtype.kind}{spec.dtype.itemsize}")
     if spec.signed and not (stream_signed and values.dtype.kind == "i"):
         bits = precision if spec.transfer_syntax_uid in _JPEG2000 else spec.bits_stored
-        return _true_bits(spec, np.ascontiguousarray(values), min(bits, values.dtype.itemsize * 8), min(bits, values.dtype.itemsize * 8) - 1)
+        bits = min(bits, values.dtype.itemsize * 8)
+        return _true_bits(spec, np.ascontiguousarray(values), bits, bits - 1)
     return values.astype(spec.dtype, copy=False)
 
 
 def _jpeg(frame: bytes, spec: PixelSpec) -> Array:
     """libjpeg-turbo 3: baseline, extended (12 bit), progressive, lossless. Naming one colour space on both sides keeps stored values."""
     space = "rgb" if spec.samples == 3 else None
-    return imagecodecs.jpeg8_decode(frame, colorspace=space, outcolorspace=space)  # type: ignore[no-any-return]
+    return imagecodecs.jpeg8_decode(frame, colorspace=space, outcolorspace=space)
 
 
 def _ljpeg(frame: bytes, spec: PixelSpec) -> Array:
     if spec.samples != 1:
         raise ValueError("one component only")
-    return imagecodecs.ljpeg_decode(frame)  # type: ignore[no-any-return]
+    return imagecodecs.ljpeg_decode(frame)
 
 
 def _sof3(frame: bytes, _spec: PixelSpec) -> Array:
@@ -284,7 +286,7 @@ def _sof3(frame: bytes, _spec: PixelSpec) -> Array:
 
 
 def _charls(frame: bytes, _spec: PixelSpec) -> Array:
-    return imagecodecs.jpegls_decode(frame)  # type: ignore[no-any-return]
+    return imagecodecs.jpegls_decode(frame)
 
 
 def _pyjpegls(frame: bytes, _spec: PixelSpec) -> Array:
@@ -292,15 +294,15 @@ def _pyjpegls(frame: bytes, _spec: PixelSpec) -> Array:
 
 
 def _openjpeg(frame: bytes, _spec: PixelSpec) -> Array:
-    return imagecodecs.jpeg2k_decode(frame)  # type: ignore[no-any-return]
+    return imagecodecs.jpeg2k_decode(frame)
 
 
 def _pylibjpeg_openjpeg(frame: bytes, _spec: PixelSpec) -> Array:
-    return openjpeg.decode(frame)  # type: ignore[no-any-return]
+    return openjpeg.decode(frame)
 
 
 def _openjph(frame: bytes, _spec: PixelSpec) -> Array:
-    return imagecodecs.htj2k_decode(frame)  # type: ignore[no-any-return]
+    return imagecodecs.htj2k_decode(frame)
 
 
 def _rle(frame: bytes, spec: PixelSpec) -> Array:

@@ -25,19 +25,36 @@ _SITES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "genital": (("SkinOfExternalGenitalia", "SkinOfPenis", "Penis", "Vulva", "SkinOfScrotum", "Scrotum"), ("PENIS", "SCROTUM", "VULVA")),
     "hand": (("SkinOfHand", "Hand", "SkinOfPalmOfHand", "Finger", "SkinOfDigitOfHand"), ("HAND", "FINGER")),
     "lower extremity": (
-        ("SkinOfLowerExtremity", "LowerLimb", "Thigh", "LowerLeg", "Knee", "SkinOfAnteriorSurfaceOfLowerLeg", "SkinOfAnteriorSurfaceOfThigh",
-         "SkinOfPosteriorSurfaceOfLowerLeg", "SkinOfPosteriorSurfaceOfThigh"),
+        (
+            "SkinOfLowerExtremity",
+            "LowerLimb",
+            "Thigh",
+            "LowerLeg",
+            "Knee",
+            "SkinOfAnteriorSurfaceOfLowerLeg",
+            "SkinOfAnteriorSurfaceOfThigh",
+            "SkinOfPosteriorSurfaceOfLowerLeg",
+            "SkinOfPosteriorSurfaceOfThigh",
+        ),
         ("LEG", "THIGH", "CALF", "KNEE", "EXTREMITY LOWER", "LOWERLIMB", "LOWER LIMB"),
     ),
     "neck": (("SkinOfNeck", "Neck", "SkinOfAnteriorPortionOfNeck", "SkinOfNuchalRegion"), ("NECK",)),
     "scalp": (("SkinOfScalp", "Scalp", "SkinOfVertexOfScalp"), ("SCALP",)),
     "trunk": (("Trunk", "SkinOfAnteriorTrunk", "SkinOfUpperTrunk", "SkinOfButtock", "Buttock", "Flank"), ("TRUNK",)),
     "upper extremity": (
-        ("SkinOfUpperExtremity", "UpperLimb", "Forearm", "UpperArm", "SkinOfAnteriorSurfaceOfForearm", "SkinOfPosteriorSurfaceOfForearm",
-         "SkinOfAnteriorSurfaceOfUpperArm", "SkinOfPosteriorSurfaceOfUpperArm"),
+        (
+            "SkinOfUpperExtremity",
+            "UpperLimb",
+            "Forearm",
+            "UpperArm",
+            "SkinOfAnteriorSurfaceOfForearm",
+            "SkinOfPosteriorSurfaceOfForearm",
+            "SkinOfAnteriorSurfaceOfUpperArm",
+            "SkinOfPosteriorSurfaceOfUpperArm",
+        ),
         ("ARM", "FOREARM", "ELBOW", "HUMERUS", "EXTREMITY UPPER", "UPPERLIMB", "UPPER LIMB"),
     ),
-}  # fmt: skip
+}
 
 
 @cache

@@ -205,9 +205,9 @@ def _hu(one: Slice) -> tuple[NDArray[np.int16], bool]:
         values: NDArray[np.generic] = wide
     else:
         values = np.rint(stored.astype(np.float64) * one.slope + one.intercept)
-    clipped = bool(values.min() < _HU_LOW or values.max() > _HU_HIGH)  # type: ignore[operator]
+    clipped = bool(values.min() < _HU_LOW or values.max() > _HU_HIGH)
     if clipped:
-        values = np.clip(values, _HU_LOW, _HU_HIGH)  # type: ignore[call-overload]
+        values = np.clip(values, _HU_LOW, _HU_HIGH)
     return values.astype(np.int16), clipped
 
 
