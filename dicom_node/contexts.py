@@ -1,0 +1,71 @@
+"""Which SOP classes and transfer syntaxes the storage SCP takes.
+
+Every transfer syntax is offered in which a data set can be stored as it came, whether the node can decode it or not.
+Among several in one proposed context the requestor's first is accepted: it knows in which one it holds the object,
+so that nothing is converted on the way.
+"""
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+from pydicom._uid_dict import UID_dictionary
+from pydicom.uid import UID
+from pynetdicom import AllStoragePresentationContexts, build_context
+from pynetdicom.presentation import PresentationContext
+
+VERIFICATION = "1.2.840.10008.1.1"
+_UNCOMPRESSED = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
+
+# The pixel data or the data set of these is somewhere else, or is no DICOM encoding: they cannot be stored as they came.
+_NOT_STORABLE = frozenset(
+    {
+        "1.2.840.10008.1.2.4.94",  # JPIP Referenced
+        "1.2.840.10008.1.2.4.95",  # JPIP Referenced Deflate
+        "1.2.840.10008.1.2.4.204",  # JPIP HTJ2K Referenced
+        "1.2.840.10008.1.2.4.205",  # JPIP HTJ2K Referenced Deflate
+        "1.2.840.10008.1.2.6.1",  # RFC 2557 MIME encapsulation
+        "1.2.840.10008.1.2.6.2",  # XML encoding
+        "1.2.840.10008.1.2.7.1",  # SMPTE ST 2110: real-time video
+        "1.2.840.10008.1.2.7.2",
+        "1.2.840.10008.1.2.7.3",
+        "1.2.840.10008.1.20",  # Papyrus 3
+    }
+)
+
+# Retired composite objects of a patient's study that old archives still send (PS3.4 of 2001 and before).
+_RETIRED_STORAGE = tuple(
+    f"1.2.840.10008.5.1.4.1.1.{tail}"
+    for tail in ("3", "5", "6", "8", "9", "9.1", "10", "11", "12.3", "77.1", "77.2", "88.1", "88.2", "88.3", "88.4", "129")
+)
+
+
+def storage_classes() -> tuple[str, ...]:
+    """SOP Class UIDs that the storage SCP takes: all that pynetdicom knows, and the retired ones."""
+    known = {str(context.abstract_syntax) for context in AllStoragePresentationContexts}
+    return tuple(sorted(known | set(_RETIRED_STORAGE)))
+
+
+def transfer_syntaxes() -> tuple[str, ...]:
+    """Transfer Syntax UIDs that can be stored as they came, uncompressed ones first."""
+    known = [uid for uid, entry in UID_dictionary.items() if entry[1] == "Transfer Syntax" and uid not in _NOT_STORABLE]
+    return (*_UNCOMPRESSED, *(uid for uid in known if uid not in _UNCOMPRESSED))
+
+
+def supported() -> Mapping[str, frozenset[str]]:
+    """Abstract syntax -> transfer syntaxes, verification included."""
+    every = frozenset(transfer_syntaxes())
+    table = dict.fromkeys(storage_classes(), every)
+    table[VERIFICATION] = frozenset(uid for uid in every if UID(uid) in (*_UNCOMPRESSED, "1.2.840.10008.1.2.2"))
+    return MappingProxyType(table)
+
+
+def acceptable(proposed: Iterable[PresentationContext], table: Mapping[str, frozenset[str]]) -> list[PresentationContext]:
+    """What of the proposed contexts can be accepted, in the requestor's order of preference."""
+    wanted: dict[str, list[str]] = {}
+    for context in proposed:
+        known = table.get(str(context.abstract_syntax))
+        if known is None:
+            continue
+        order = wanted.setdefault(str(context.abstract_syntax), [])
+        order.extend(str(uid) for uid in context.transfer_syntax if str(uid) in known and str(uid) not in order)
+    return [build_context(abstract, order) for abstract, order in wanted.items() if order]

@@ -1,0 +1,127 @@
+"""pynetdicom's events to the node's decisions and back: no policy, no SQL."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from pynetdicom import evt
+
+from core.admission import DRAINING, TOO_MANY, Rejection, judge_association
+from core.errors import NodeError
+from core.settings import Settings
+from db import audit
+from db.base import Database
+from dicom_node import contexts
+from dicom_node.intake import Intake, Received
+from dicom_node.leases import How, Leases
+from dicom_node.spool import Spool
+from dicom_node.statuses import CANNOT_UNDERSTAND, SUCCESS, answer
+
+AUDIT_EVERY_S = 60.0  # the same refusal again and again is one event a minute, with its number
+
+
+class Handlers:
+    """The event handlers of one listener process."""
+
+    def __init__(self, settings: Settings, database: Database, intake: Intake, leases: Leases) -> None:
+        self._settings = settings
+        self._database = database
+        self._intake = intake
+        self._leases = leases
+        self._table = contexts.supported()
+        self._refusals: dict[tuple[str, ...], tuple[float, int]] = {}
+        self._lock = threading.Lock()
+        self._log = structlog.get_logger()
+        self.draining = False
+        self.received = 0
+
+    def bound(self) -> list[tuple[Any, Callable[[Any], Any]]]:
+        """What the server binds."""
+        return [(evt.EVT_REQUESTED, self.requested), (evt.EVT_C_ECHO, self.echo), (evt.EVT_C_STORE, self.store)]
+
+    def requested(self, event: Any) -> None:
+        """An A-ASSOCIATE-RQ: admit it with the contexts that it may have, or reject it with the right reason."""
+        association = event.assoc
+        request = association.requestor.primitive
+        calling, called = str(request.calling_ae_title).strip(), str(request.called_ae_title).strip()
+        address = str(association.requestor.address_info.address)
+        with self._lock:
+            rejection = DRAINING if self.draining else self._judge(calling, called, address)
+            if rejection is None:
+                self._leases.admit(id(association), calling_ae=calling, called_ae=called, address=address)
+        if rejection is None:
+            proposed = request.presentation_context_definition_list
+            association.acceptor.supported_contexts = contexts.acceptable(proposed, self._table)
+            self._log.info("association admitted", calling_ae=calling, address=address)
+            return
+        self._log.warning("association refused", calling_ae=calling, called_ae=called, address=address, reason=rejection.words)
+        association.acse.send_reject(rejection.result, rejection.source, rejection.reason)
+        self._audit_refusal(rejection, calling, called, address)
+        association.kill()  # waits until the reject is out: the reactor closes the connection right behind
+
+    def _judge(self, calling: str, called: str, address: str) -> Rejection | None:
+        return judge_association(
+            calling_ae=calling,
+            called_ae=called,
+            address=address,
+            our_ae=self._settings.node.ae_title,
+            sources=self._settings.sources,
+            open_now=self._leases.count(),
+            limit=self._settings.receive.max_associations,
+        )
+
+    def _audit_refusal(self, rejection: Rejection, calling: str, called: str, address: str) -> None:
+        key = (rejection.words, calling, called, address)
+        with self._lock:
+            last, times = self._refusals.get(key, (0.0, 0))
+            now = time.monotonic()
+            if last and now - last < AUDIT_EVERY_S:
+                self._refusals[key] = (last, times + 1)
+                return
+            if len(self._refusals) > 1000:  # a scan of the network: start over rather than grow
+                self._refusals.clear()
+            self._refusals[key] = (now, 0)
+        details = {
+            "calling_ae": calling,
+            "called_ae": called,
+            "address": address,
+            "reason": rejection.words,
+            "result": rejection.result,
+            "source": rejection.source,
+            "diagnostic": rejection.reason,
+            "repeated": times,
+        }
+        action = "association.deferred" if rejection in (TOO_MANY, DRAINING) else "association.refused"
+        try:
+            audit.record_now(self._database, actor="listen", action=action, subject=f"association:{calling}", details=details)
+        except NodeError as error:
+            self._log.error("a refusal could not be audited", calling_ae=calling, error=str(error))
+
+    def echo(self, _event: Any) -> int:
+        """C-ECHO."""
+        return SUCCESS
+
+    def store(self, event: Any) -> Any:
+        """C-STORE: see `Intake.take`."""
+        request = event.request
+        spool = request._dataset_file
+        admitted = self._leases.of(id(event.assoc))
+        if not isinstance(spool, Spool) or admitted is None:
+            return answer(CANNOT_UNDERSTAND, "the C-STORE came without a data set")
+        received = Received(
+            sop_class_uid=str(request.AffectedSOPClassUID),
+            sop_instance_uid=str(request.AffectedSOPInstanceUID),
+            abstract_syntax=str(event.context.abstract_syntax),
+            source=admitted.calling_ae,
+            spool=spool,
+        )
+        result = self._intake.take(received, lambda: self._leases.keep(admitted))
+        self.received += result.status == SUCCESS
+        return answer(result.status, result.comment)
+
+    def ended(self, association: Any) -> None:
+        """An association is over, however it ended."""
+        how: How = "released" if association.is_released else "aborted" if association.is_aborted else "lost"
+        self._leases.end(id(association), how)

@@ -1,0 +1,147 @@
+"""What happens to one received instance: read, checked, kept, admitted, and the status that says so.
+
+No pynetdicom here: `handlers` turns an event into `Received` and the answer into a response.
+"""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+import structlog
+
+from core.admission import check_identity, unit_kind
+from core.errors import CannotUnderstand, IntakeError, OutOfResources, StorageError
+from core.settings import Settings
+from db import intake
+from db.base import Database
+from db.blobs import Blobs
+from db.records import Admitted as AdmittedAs
+from db.records import BlobRef
+from dicom_node.spool import Spool
+from dicom_node.statuses import INVALID_INSTANCE, SUCCESS, UNEXPECTED
+from imaging.headers import read_header
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One C-STORE: what its command says, and its bytes as a Part 10 file in the making."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    abstract_syntax: str
+    source: str  # calling AE title
+    spool: Spool
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The status for the sender; ``comment`` holds no patient data."""
+
+    status: int
+    comment: str = ""
+
+
+class Intake:
+    """Takes instances, from any thread."""
+
+    def __init__(self, settings: Settings, database: Database, blobs: Blobs) -> None:
+        self._limits = settings.receive
+        self._database = database
+        self._blobs = blobs
+        self._log = structlog.get_logger()
+
+    def take(self, received: Received, association: Callable[[], UUID]) -> Answer:
+        """Success only once the bytes are fsynced and the row is committed; never raises.
+
+        Parameters
+        ----------
+        association
+            Gives the id of the association's row, and makes the row if there is none yet.
+        """
+        try:
+            return self._take(received, association)
+        except IntakeError as error:
+            self._log.warning("instance refused", status_hex=f"{error.status:04X}", source=received.source, error=str(error))
+            return Answer(error.status, str(error))
+        except StorageError as error:
+            self._log.error("instance refused: storage", source=received.source, error=str(error), hint=error.hint)
+            return Answer(OutOfResources.status, "out of resources: try again later")
+        except Exception as error:  # nothing that one instance does may end the listener
+            self._log.error("instance refused: unexpected", source=received.source, exception=type(error).__name__, at=_where(error))
+            return Answer(UNEXPECTED, f"unexpected {type(error).__name__}; see the node's log")
+        finally:
+            received.spool.discard()
+
+    def _take(self, received: Received, association: Callable[[], UUID]) -> Answer:
+        if self._blobs.free_bytes() < self._limits.min_free_bytes + received.spool.size_bytes:
+            raise OutOfResources("out of resources: the disk is nearly full")
+        if received.spool.error:
+            raise OutOfResources(f"out of resources: {received.spool.error}")
+        try:
+            content = received.spool.finish()
+        except OSError as error:
+            raise OutOfResources("out of resources: cannot be written") from error
+        try:
+            return self._judge(received, content, association)
+        finally:
+            if isinstance(content, Path):
+                content.unlink(missing_ok=True)
+
+    def _judge(self, received: Received, content: Path | bytes, association: Callable[[], UUID]) -> Answer:
+        try:
+            if received.spool.note:
+                raise CannotUnderstand(received.spool.note, status=INVALID_INSTANCE)
+            if not received.spool.size_bytes:
+                raise CannotUnderstand("the C-STORE came without a data set")
+            header = read_header(content if isinstance(content, Path) else io.BytesIO(content))
+            check_identity(
+                sop_class_uid=received.sop_class_uid,
+                sop_instance_uid=received.sop_instance_uid,
+                abstract_syntax=received.abstract_syntax,
+                header=header,
+            )
+        except IntakeError as error:
+            association_id = association()
+            self._quarantine(received, self._keep(content), error, association_id)
+            raise
+        association_id = association()  # first: without a database nothing needs to be written
+        admission = intake.admit(
+            self._database,
+            header=header,
+            blob=self._keep(content),
+            kind=unit_kind(header.sop_class_uid),
+            association_id=association_id,
+            source=received.source,
+            notes=header.tolerated,
+        )
+        if admission.result is not AdmittedAs.NEW:
+            self._log.info("instance came again", kind=str(admission.result), source=received.source, unit=admission.unit_id)
+        return Answer(SUCCESS)
+
+    def _keep(self, content: Path | bytes) -> BlobRef:
+        return self._blobs.adopt(content) if isinstance(content, Path) else self._blobs.put(content)
+
+    def _quarantine(self, received: Received, blob: BlobRef, error: IntakeError, association_id: UUID) -> None:
+        dropped = intake.quarantine(
+            self._database,
+            blob=blob,
+            reason=str(error),
+            status=error.status,
+            sop_class_uid=received.sop_class_uid,
+            sop_instance_uid=received.sop_instance_uid,
+            association_id=association_id,
+            source=received.source,
+            max_bytes=self._limits.quarantine_max_bytes,
+        )
+        for sha256 in dropped:
+            self._blobs.remove(sha256)
+
+
+def _where(error: BaseException) -> str:
+    """File and line of an unexpected error: enough to find it, without the values in its text."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace is not None else ""

@@ -1,0 +1,189 @@
+"""pynetdicom's association server with what a node on a hospital network needs beside: bounds, one place for the end
+of an association, its own spool, and several processes on one port.
+"""
+
+import logging
+import socket
+import ssl
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from pynetdicom import evt
+from pynetdicom.ae import ApplicationEntity
+from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.service_class import StorageServiceClass
+from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
+
+from dicom_node.spool import Spool, SpoolingDimse
+from dicom_node.statuses import CANNOT_UNDERSTAND
+
+MAX_PDU_SLACK_BYTES = 1 << 20  # an A-ASSOCIATE-RQ with 128 contexts of 50 transfer syntaxes has about 200 kB
+TLS_HANDSHAKE_S = 10.0
+_LOGGER = logging.getLogger("dicom_node.server")
+
+
+class BoundedSocket(AssociationSocket):
+    """Reads into one buffer, and takes no PDU that is longer than we said we take (PS3.8 D.1)."""
+
+    max_pdu_bytes = 1 << 20
+
+    def recv(self, nr_bytes: int) -> bytearray:
+        """``nr_bytes`` bytes, fewer when the peer closes. OSError is what pynetdicom takes for a lost connection."""
+        if nr_bytes > self.max_pdu_bytes:
+            raise OSError("a PDU longer than the maximum that was negotiated")
+        buffer, have = bytearray(nr_bytes), 0
+        view = memoryview(buffer)
+        connection: Any = self.socket
+        while have < nr_bytes:
+            count = connection.recv_into(view[have:])
+            if not count:
+                view.release()
+                return buffer[:have]
+            have += count
+        return buffer
+
+
+class NodeAssociation(Association):
+    """An accepted association. ``on_end(self)`` is called once, whatever ended it."""
+
+    on_end: Callable[["NodeAssociation"], None] | None = None
+
+    def _bind_defaults(self) -> None:
+        for event in evt._INTERVENTION_EVENTS:
+            self.bind(event, evt.get_default_handler(event))
+
+    def run_reactor(self) -> None:
+        try:
+            super().run_reactor()
+        finally:
+            if isinstance(self.dimse, SpoolingDimse):
+                self.dimse.discard()
+            if self.on_end is not None:
+                self.on_end(self)
+
+    def _serve_request(self, msg: Any, context_id: int) -> None:
+        """A C-STORE is always served by the storage service, whatever SOP class its command claims to be of."""
+        if not isinstance(msg, C_STORE) or self._sent_release or context_id not in self._accepted_cx:
+            super()._serve_request(msg, context_id)
+            return
+        if not msg.is_valid_request:
+            self._refuse_incomplete(msg, context_id)
+            return
+        try:
+            self._is_paused = True
+            StorageServiceClass(self).SCP(msg, self._accepted_cx[context_id])
+            self._is_paused = False
+        except Exception as error:  # a response that cannot be encoded: this association ends, the listener does not
+            _LOGGER.error("a C-STORE could not be answered: %s", type(error).__name__)
+            self.abort()
+
+    def _refuse_incomplete(self, msg: C_STORE, context_id: int) -> None:
+        """A command without SOP class, instance, priority or message ID: a status, where one can be sent."""
+        if isinstance(msg._dataset_file, Spool):
+            msg._dataset_file.discard()
+        if msg.MessageID is None:
+            self.abort()
+            return
+        response = C_STORE()
+        response.MessageIDBeingRespondedTo = msg.MessageID
+        response.AffectedSOPClassUID = msg.AffectedSOPClassUID
+        response.AffectedSOPInstanceUID = msg.AffectedSOPInstanceUID
+        response.Status = CANNOT_UNDERSTAND
+        response.ErrorComment = "the command lacks a required element"
+        self.dimse.send_msg(response, context_id)
+
+
+class NodeHandler(RequestHandler):
+    """One connection: its association with our socket, our DIMSE provider and the server's handlers."""
+
+    server: "NodeServer"
+
+    def _create_association(self) -> NodeAssociation:
+        server = self.server
+        association = NodeAssociation(self.ae, "acceptor")
+        association._server = server
+        association.name = f"AcceptorThread@{datetime.now(UTC):%Y%m%d%H%M%S}"  # pynetdicom finds its threads by name
+        wrapped = BoundedSocket(association, client_socket=self.request)
+        wrapped.max_pdu_bytes = self.ae.maximum_pdu_size + MAX_PDU_SLACK_BYTES
+        association.set_socket(wrapped)
+        association.dimse = SpoolingDimse(association, server.make_spool)
+        association.on_end = server.on_end
+        association.acceptor.maximum_length = self.ae.maximum_pdu_size
+        association.acceptor.ae_title = server.ae_title
+        association.acceptor.address_info = self.local
+        association.acceptor.implementation_class_uid = self.ae.implementation_class_uid
+        association.acceptor.implementation_version_name = self.ae.implementation_version_name
+        association.acceptor.supported_contexts = list(server.contexts)
+        association.requestor.address_info = self.remote
+        for event in server.get_events():
+            bound: Any = server.get_handlers(event)
+            for function, arguments in [bound] if event.is_intervention else bound:
+                association.bind(event, function, arguments)
+        return association
+
+
+class NodeServer(ThreadedAssociationServer):
+    """Accepts connections; ``max_connections`` bounds those that have not said who they are as well."""
+
+    daemon_threads = True
+    block_on_close = False  # a peer that says nothing must not hold up the shutdown
+    request_queue_size = 128
+
+    def __init__(
+        self,
+        ae: ApplicationEntity,
+        address: tuple[str, int],
+        ae_title: str,
+        contexts: list[Any],
+        ssl_context: ssl.SSLContext | None = None,
+        evt_handlers: list[Any] | None = None,
+        *,
+        make_spool: Callable[[bytes, str], Spool],
+        on_end: Callable[[NodeAssociation], None],
+        max_connections: int,
+        reuse_port: bool,
+    ) -> None:
+        self.make_spool = make_spool
+        self.on_end = on_end
+        self._max_connections = max_connections
+        self._reuse_port = reuse_port
+        super().__init__(ae, address, ae_title, contexts, ssl_context, evt_handlers, request_handler=NodeHandler)
+
+    def _bind_defaults(self) -> None:
+        for event in evt._INTERVENTION_EVENTS:
+            self.bind(event, evt.get_default_handler(event))
+
+    def _listening(self) -> socket.socket:
+        return cast(socket.socket, self.socket)
+
+    def server_bind(self) -> None:
+        if self._reuse_port:
+            self._listening().setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        super().server_bind()
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """The TLS handshake is not made here: one slow peer would keep everybody else out."""
+        connection, address = self._listening().accept()
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # Nagle costs a factor of 50 on C-STORE
+        connection.settimeout(self.ae.network_timeout)
+        return connection, address
+
+    def verify_request(self, _request: Any, _client_address: Any) -> bool:
+        return len(self.active_associations) < self._max_connections
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        if self.ssl_context is not None:
+            try:
+                request.settimeout(TLS_HANDSHAKE_S)
+                request = self.ssl_context.wrap_socket(request, server_side=True)
+                request.settimeout(self.ae.network_timeout)
+            except OSError as error:
+                _LOGGER.warning("TLS handshake failed: %s", type(error).__name__)
+                self.shutdown_request(request)
+                return
+        super().process_request_thread(request, client_address)
+
+    def handle_error(self, _request: Any, _client_address: Any) -> None:
+        _LOGGER.exception("a connection could not be served")

@@ -1,0 +1,83 @@
+"""DIMSE statuses of the storage service: what the node answers, and what it makes of an answer.
+
+PS3.4 Annex B.2.3 (storage), PS3.7 Annex C.5 (general failures).
+"""
+
+from enum import StrEnum
+
+from pydicom.dataset import Dataset
+
+SUCCESS = 0x0000
+INVALID_INSTANCE = 0x0117  # Invalid SOP Instance: the UID is not one
+MISSING_ATTRIBUTE = 0x0120  # a required element of the command is missing
+CLASS_NOT_SUPPORTED = 0x0122  # Refused: SOP Class not supported
+OUT_OF_RESOURCES = 0xA700  # Refused: Out of Resources; the sender tries again
+IDENTITY_MISMATCH = 0xA900  # Error: Data Set does not match SOP Class
+CANNOT_UNDERSTAND = 0xC000  # Error: Cannot Understand
+UNEXPECTED = 0xC001  # Error: Cannot Understand, by a fault of this node
+
+MAX_COMMENT = 64  # (0000,0902) Error Comment is LO
+
+
+def answer(status: int, comment: str = "") -> Dataset:
+    """The response to a C-STORE: a status, and an error comment without patient data."""
+    response = Dataset()
+    response.Status = status
+    if comment:
+        plain = comment.encode("ascii", "replace").decode("ascii").replace("\\", "/")
+        response.ErrorComment = plain[:MAX_COMMENT].rstrip()
+    return response
+
+
+class Verdict(StrEnum):
+    """What an answer of a destination means for the delivery."""
+
+    STORED = "stored"
+    TRANSIENT = "transient"  # the same object may be taken later
+    PERMANENT = "permanent"  # the same object will not be taken
+
+
+# Failures that concern the moment, not the object (PS3.7 C.5, PS3.4 B.2.3).
+_TRANSIENT = {
+    0x0110: "processing failure",
+    0x0124: "not authorised",  # a rule at the destination that an administrator mends there
+    0x0210: "duplicate invocation",
+    0x0211: "unrecognised operation",
+    0x0213: "resource limitation",
+}
+_PERMANENT = {
+    0x0105: "no such attribute",
+    0x0106: "invalid attribute value",
+    0x0112: "no such SOP instance",
+    0x0115: "invalid argument value",
+    0x0117: "invalid SOP instance",
+    0x0118: "no such SOP class",
+    0x0119: "class-instance conflict",
+    0x0120: "missing attribute",
+    0x0121: "missing attribute value",
+    0x0122: "SOP class not supported",
+    0x0212: "mistyped argument",
+}
+
+
+def verdict(status: int) -> tuple[Verdict, str]:
+    """What a C-STORE response means, and in words."""
+    if status == SUCCESS:
+        return Verdict.STORED, "stored"
+    if status & 0xF000 == 0xB000 or status in (0x0001, 0x0107, 0x0116):
+        # Warnings: B000 coercion, B006 elements discarded, B007 does not match the SOP class. The object is stored.
+        words = {0xB000: "with elements coerced", 0xB006: "with elements discarded", 0xB007: "although it says it does not match"}
+        return Verdict.STORED, f"stored {words.get(status, 'with a warning')}"
+    if status == 0x0111:
+        return Verdict.STORED, "already there: duplicate SOP instance"  # our UIDs are derived: it is the same object
+    if status & 0xFF00 == 0xA700:
+        return Verdict.TRANSIENT, "refused: out of resources"
+    if status in _TRANSIENT:
+        return Verdict.TRANSIENT, _TRANSIENT[status]
+    if status in _PERMANENT:
+        return Verdict.PERMANENT, _PERMANENT[status]
+    if status & 0xFF00 == 0xA900:
+        return Verdict.PERMANENT, "data set does not match the SOP class"
+    if status & 0xF000 == 0xC000:
+        return Verdict.PERMANENT, "cannot understand"
+    return Verdict.TRANSIENT, "a status that PS3.4 does not list"
