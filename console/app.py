@@ -20,8 +20,9 @@ from db.base import Database
 
 BEAT_EVERY_S = 5.0
 GRACE_S = 5
+POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
@@ -30,15 +31,14 @@ HEADERS = {
 log = structlog.get_logger(__name__)
 
 
-def create(settings: Settings, database: Database) -> FastAPI:
-    """The application: health, metrics, API and the status page. The interactive API pages are off: they load scripts from elsewhere."""
+def create(ae_title: str, seen: Callable[[], Look]) -> FastAPI:
+    """The application: health, metrics, API and the status page, each from what ``seen`` gives at that moment.
+
+    FastAPI's interactive API pages are off: they load scripts from elsewhere.
+    """
     application = FastAPI(title="dicom-node", openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None)
-
-    def seen() -> Look:
-        return look(settings, database)
-
-    application.include_router(api.router(seen, settings.node.ae_title))
-    application.include_router(pages.router(seen, settings.node.ae_title))
+    application.include_router(api.router(seen, ae_title))
+    application.include_router(pages.router(seen, ae_title))
     application.mount("/static", StaticFiles(directory=pages.FOLDER / "static"), name="static")
 
     @application.middleware("http")
@@ -70,14 +70,13 @@ def run(
     """
     wanted = settings.console
     try:
-        listener = socket.create_server((wanted.host, wanted.port))
+        listener = socket.create_server((wanted.host, wanted.port), family=socket.AF_INET6 if ":" in wanted.host else socket.AF_INET)
     except OSError as error:
         message = f"the console cannot listen on {wanted.host}:{wanted.port}: {error.strerror}"
         raise ConfigurationError(message, hint="set console.host and console.port") from error
     host, port = listener.getsockname()[:2]
-    config = uvicorn.Config(
-        create(settings, database), log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=GRACE_S
-    )
+    application = create(settings.node.ae_title, lambda: look(settings, database))
+    config = uvicorn.Config(application, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=GRACE_S)
     server = _Server(config)
     ended = threading.Event()
     attendant = threading.Thread(target=_attend, args=(database, server, stop, ended, f"http://{host}:{port}"), name="console-heartbeat")

@@ -33,7 +33,7 @@ def _of_status(status: NodeStatus) -> Iterator[Metric]:
         for state in DeliveryState:
             deliveries.add_metric((destination, state), states.get(state, 0))
     yield deliveries
-    yield _gauge("instances", "Instances held, every content counted", status.instances)
+    yield _gauge("instances", "Instances held, the current content of each", status.instances)
     yield _gauge("units_open", "Series and images that are not complete yet", status.units_open)
     yield _gauge("associations_open", "Associations open now", status.associations_open)
     yield _gauge("undecided", "Instances whose second content is being compared", status.undecided)

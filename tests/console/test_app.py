@@ -1,0 +1,191 @@
+"""The console over real HTTP, on a real database."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from console import app
+from console.health import ROLES
+from core.errors import ConfigurationError
+from core.settings import Console, Node, Receive, Settings
+from core.states import JobState
+from db import heartbeats
+from db.base import Database
+
+
+def _settings(data_dir: Path, min_free_bytes: int = 1) -> Settings:
+    node, receive = Node(data_dir=data_dir, ae_title="TESTNODE"), Receive(min_free_bytes=min_free_bytes)
+    return Settings(node=node, console=Console(port=0), receive=receive)
+
+
+class Running:
+    """A console in a thread, and a client of it."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self.stop = threading.Event()
+        ready = threading.Event()
+        self.client = httpx.Client()
+
+        def on_ready(host: str, port: int) -> None:
+            self.client.base_url = httpx.URL(f"http://{host}:{port}")
+            ready.set()
+
+        self.thread = threading.Thread(target=app.run, args=(settings, database, self.stop, on_ready))
+        self.thread.start()
+        assert ready.wait(10)
+
+    def end(self) -> None:
+        self.client.close()
+        self.stop.set()
+        self.thread.join(10)
+        assert not self.thread.is_alive()
+
+
+Start = Callable[[Settings, Database], Running]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    running: list[Running] = []
+
+    def begin(settings: Settings, database: Database) -> Running:
+        running.append(Running(settings, database))
+        return running[-1]
+
+    yield begin
+    for console in running:
+        console.end()
+
+
+def _all_alive(database: Database) -> None:
+    for role in ROLES:
+        heartbeats.beat(database, role, "host:1", {"free": "text"})
+
+
+def _metrics(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    return {(sample.name, tuple(sorted(sample.labels.items()))): sample.value for sample in samples}
+
+
+def test_alive_while_nothing_else_is(start: Start, database: Database, tmp_path: Path) -> None:
+    console = start(_settings(tmp_path), database)
+    answer = console.client.get("/healthz")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+    answer = console.client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json() == {"ready": False, "missing": [f"{role}: no heartbeat within 30 s" for role in ROLES]}
+
+
+def test_ready_when_every_role_beats_and_not_when_one_has_gone(start: Start, database: Database, tmp_path: Path) -> None:
+    console = start(_settings(tmp_path), database)
+    _all_alive(database)
+    answer = console.client.get("/readyz")
+    assert (answer.status_code, answer.json()) == (200, {"ready": True, "missing": []})
+    heartbeats.gone(database, "worker", "host:1")
+    answer = console.client.get("/readyz")
+    assert (answer.status_code, answer.json()["missing"]) == (503, ["worker: no heartbeat within 30 s"])
+    heartbeats.beat(database, "worker", "host:2", {"problem": "no GPU"})
+    assert console.client.get("/readyz").json()["missing"] == ["worker: no GPU"]
+
+
+def test_not_ready_on_a_full_disk(start: Start, database: Database, tmp_path: Path) -> None:
+    console = start(_settings(tmp_path, min_free_bytes=1 << 60), database)
+    _all_alive(database)
+    answer = console.client.get("/readyz")
+    assert answer.status_code == 503
+    (line,) = answer.json()["missing"]
+    assert line.startswith("disk: ")
+
+
+def test_a_database_out_of_reach_is_said_and_survived(start: Start, tmp_path: Path) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # bound, not listening: refuses
+        gone = Database.open(f"postgresql://nobody:secret@127.0.0.1:{closed.getsockname()[1]}/none")
+        console = start(_settings(tmp_path), gone)
+        answer = console.client.get("/readyz")
+        assert (answer.status_code, answer.json()["missing"]) == (503, ["database: out of reach"])
+        assert _metrics(console.client.get("/metrics").text)[("dicom_node_database_up", ())] == 0
+        page = console.client.get("/")
+        assert page.status_code == 200
+        assert "database: out of reach" in page.text
+        assert "secret" not in page.text + answer.text
+        assert console.client.get("/api/v1/status").json()["instances"] is None
+        assert console.client.get("/healthz").status_code == 200
+        gone.dispose()
+
+
+def test_a_database_without_schema_is_not_ready(start: Start, postgres_url: str, tmp_path: Path) -> None:
+    empty = Database.open(postgres_url)
+    console = start(_settings(tmp_path), empty)
+    (line,) = console.client.get("/readyz").json()["missing"]
+    assert "dicom-node db upgrade" in line
+    console.end()
+    empty.dispose()
+
+
+def test_metrics_of_an_empty_node(start: Start, database: Database, tmp_path: Path) -> None:
+    console = start(_settings(tmp_path), database)
+    _all_alive(database)
+    answer = console.client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain")
+    values = _metrics(answer.text)
+    assert values[("dicom_node_ready", ())] == 1
+    assert values[("dicom_node_database_up", ())] == 1
+    assert values[("dicom_node_disk_free_bytes", ())] > 0
+    for state in JobState:
+        assert values[("dicom_node_jobs", (("state", state),))] == 0
+    for name in ("instances", "units_open", "outbox_backlog", "oldest_queued_seconds", "quarantine_items", "undecided"):
+        assert values[(f"dicom_node_{name}", ())] == 0
+    for role in ROLES:
+        assert 0 <= values[("dicom_node_heartbeat_age_seconds", (("role", role),))] < 30
+
+
+def test_the_api_describes_itself(start: Start, database: Database, tmp_path: Path) -> None:
+    console = start(_settings(tmp_path), database)
+    described = console.client.get("/api/v1/openapi.json").json()
+    assert {"/healthz", "/readyz", "/metrics", "/api/v1/status"} == set(described["paths"])
+    answer = console.client.get("/api/v1/status").json()
+    assert set(answer) == set(described["components"]["schemas"]["Status"]["properties"])
+    assert answer["ae_title"] == "TESTNODE"
+
+
+def test_the_page_and_its_headers(start: Start, database: Database, tmp_path: Path) -> None:
+    console = start(_settings(tmp_path), database)
+    _all_alive(database)
+    page = console.client.get("/")
+    assert page.status_code == 200
+    assert "Ready: it receives, queues and stores." in page.text
+    assert "not for clinical use" in page.text
+    for path in ("/", "/healthz", "/static/console.css", "/nothing/here"):
+        headers = console.client.get(path).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert "default-src 'none'" in headers["content-security-policy"]
+    assert console.client.get("/static/console.css").status_code == 200
+    assert console.client.get("/static/../app.py").status_code == 404
+    assert console.client.get("/static/%2e%2e/app.py").status_code == 404
+    assert console.client.get("/docs").status_code == 404
+    assert console.client.post("/readyz").status_code == 405
+
+
+def test_it_beats_and_leaves(start: Start, database: Database, tmp_path: Path) -> None:
+    console = start(_settings(tmp_path), database)
+    deadline = time.monotonic() + 10
+    while not (beats := [beat for beat in heartbeats.alive(database, 30) if beat.role == "console"]):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert beats[0].details["url"] == str(console.client.base_url).rstrip("/")
+    console.end()
+    assert [beat for beat in heartbeats.alive(database, 30) if beat.role == "console"] == []
+
+
+def test_a_taken_port_is_a_configuration_error(database: Database, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        settings = _settings(tmp_path).model_copy(update={"console": Console(port=taken.getsockname()[1])})
+        with pytest.raises(ConfigurationError, match=r"console cannot listen.*set console\.host and console\.port"):
+            app.run(settings, database, threading.Event())

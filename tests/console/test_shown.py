@@ -1,0 +1,84 @@
+"""Every number of a look reaches the metrics, the API and the page: one distinct number each."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from console.app import create
+from console.health import Look, Readiness
+from core.states import DeliveryState, JobState
+from db.records import Heartbeat
+from db.status import NodeStatus
+
+AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+STATUS = NodeStatus(
+    at=AT,
+    instances=1001,
+    undecided=1002,
+    units_open=1003,
+    associations_open=1004,
+    outbox_backlog=1005,
+    oldest_queued_s=1006.0,
+    oldest_delivery_s=1007.0,
+    audit_unchained=1008,
+    quarantine_items=1009,
+    quarantine_bytes=1010,
+    jobs={JobState.QUEUED: 1011, JobState.QUARANTINED: 1012},
+    deliveries={"<b>pacs</b>": {DeliveryState.STORED: 1013, DeliveryState.HELD: 1014}},
+    heartbeats=(Heartbeat("relay", "host:1", AT, 2.5, {}), Heartbeat("relay", "host:2", AT, 1.5, {})),
+)
+
+
+Get = Callable[[str], httpx.Response]
+
+
+@pytest.fixture(scope="module")
+def get() -> Get:
+    application = create("TESTNODE", lambda: Look(Readiness(("relay: <i>sick</i>",)), STATUS, 1015))
+
+    async def ask(path: str) -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(application), base_url="http://node") as client:
+            return await client.get(path)
+
+    return lambda path: asyncio.run(ask(path))
+
+
+def test_in_the_metrics(get: Get) -> None:
+    samples = [sample for family in text_string_to_metric_families(get("/metrics").text) for sample in family.samples]
+    assert sorted(sample.value for sample in samples if sample.value > 1000) == list(range(1001, 1016))
+    ages = {sample.labels["role"]: sample.value for sample in samples if sample.name == "dicom_node_heartbeat_age_seconds"}
+    assert ages == {"relay": 1.5}
+    states = {sample.labels["state"] for sample in samples if sample.name == "dicom_node_deliveries"}
+    assert states == set(DeliveryState)
+
+
+def test_in_the_api(get: Get) -> None:
+    shown = get("/api/v1/status").json()
+    flat = [value for value in shown.values() if isinstance(value, (int, float)) and not isinstance(value, bool)]
+    assert sorted(flat) == [*range(1001, 1011), 1015]
+    assert shown["jobs"] == {"queued": 1011, "quarantined": 1012}
+    assert shown["deliveries"] == {"<b>pacs</b>": {"stored": 1013, "held": 1014}}
+    assert [role["name"] for role in shown["roles"]] == ["host:1", "host:2"]
+    assert (shown["ready"], shown["missing"]) == (False, ["relay: <i>sick</i>"])
+
+
+def test_on_the_page(get: Get) -> None:
+    page = get("/").text
+    for number in (1001, 1002, 1003, 1004, 1005, 1008, 1009, 1011, 1012, 1013, 1014):
+        assert f">{number}" in page
+    assert "16 min 46 s" in page
+    assert "16 min 47 s" in page
+    assert "1010 B" in page
+    assert "Not ready." in page
+    assert "2026-01-02 03:04:05 UTC" in page
+
+
+def test_names_are_text_on_the_page(get: Get) -> None:
+    page = get("/").text
+    assert "<b>" not in page
+    assert "<i>" not in page
+    assert "&lt;b&gt;pacs" in page
