@@ -1,9 +1,10 @@
 """Every code that we write is a published one, or declared with its definition."""
 
 import pytest
+from pydicom.sr._concepts_dict import concepts
+
 from core import codes
 from core.records import Code
-from pydicom.sr._concepts_dict import concepts
 
 
 def meanings(code: Code) -> set[str]:

@@ -5,11 +5,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
+from pydicom.dataset import Dataset
+from pydicom.uid import CTImageStorage
+
 from core import codes
 from core.records import Finding, Measurement, ModelIdentity, Prediction
 from core.states import Outcome, Tier
-from pydicom.dataset import Dataset
-from pydicom.uid import CTImageStorage
 from workers.encode.analysis import Analysis
 from workers.encode.source import ImageReference, source_of
 

@@ -5,7 +5,6 @@ from datetime import datetime
 from uuid import UUID
 
 from core.records import ModelIdentity, Prediction
-
 from workers.encode.source import Source
 
 

@@ -4,16 +4,17 @@ Everything is passed in; highdicom would draw tracking UIDs at random where none
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import highdicom.sr as hdsr
 import numpy as np
+from highdicom.sr.enum import RelationshipTypeValues
+from pydicom.sr.codedict import codes as dictionary
+
 from core import codes
 from core.records import Code, Finding, Measurement
 from core.states import ModelStatus, Outcome
 from core.uids import device_uid, result_uid
-from highdicom.sr.enum import RelationshipTypeValues
-from pydicom.sr.codedict import codes as dictionary
-
 from workers.encode.analysis import Analysis
 from workers.encode.library import concept, image_library, image_reference, text
 
@@ -25,7 +26,10 @@ SUMMARIES = {
     Outcome.ABSTAINED: codes.ABSTAINED,
     Outcome.NOT_ANALYSED: codes.NONE_SUCCEEDED,
 }
-EXCLUDES_NOTHING = "Nothing was found that reaches the operating point. This excludes nothing: what is smaller, fainter or of another kind was not looked for."
+EXCLUDES_NOTHING = (
+    "Nothing was found that reaches the operating point. This excludes nothing: "
+    "what is smaller, fainter or of another kind was not looked for."
+)
 
 
 def report(analysis: Analysis) -> hdsr.MeasurementReport:
@@ -78,7 +82,7 @@ def _tracking(analysis: Analysis, number: int) -> hdsr.TrackingIdentifier:
 
 def _finding(analysis: Analysis, finding: Finding, number: int) -> Group:
     """TID 1410 where the finding has a place, else TID 1501 on its image."""
-    common = {
+    common: dict[str, Any] = {
         "tracking_identifier": _tracking(analysis, number),
         "finding_type": concept(finding.code),
         "algorithm_id": _algorithm(analysis),
@@ -126,7 +130,7 @@ def _measurements(analysis: Analysis, finding: Finding) -> list[hdsr.Measurement
 
 
 def rounded(value: float) -> float:
-    """Four decimals at most, or four significant digits above 1000: more would claim a precision that no model has, and DS takes 16 characters."""
+    """Four decimals, or four digits from 1000 on: more would claim a precision that no model has, and DS takes 16 characters."""
     return float(f"{value:.4g}") if abs(value) >= 1000 else round(float(value), 4)
 
 

@@ -4,10 +4,10 @@ Only images that findings refer to are listed: validators take minutes for a who
 """
 
 import highdicom.sr as hdsr
-from core import codes
-from core.records import Code, Finding
 from highdicom.sr.enum import RelationshipTypeValues
 
+from core import codes
+from core.records import Code, Finding
 from workers.encode.analysis import Analysis
 
 # Dermoscopy (DMS) is in CID 29 since 2020 only; validators with an older CID 29 refuse it, and the row is optional.

@@ -6,10 +6,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from core.errors import EncodingError
-from core.records import UnitInput
-from imaging.headers import read_dataset, read_header
-from imaging.values import Reader, clean, tolerating
 from pydicom import config
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import DataElement
@@ -18,9 +14,19 @@ from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence as DicomSequence
 from pydicom.valuerep import validate_value
 
+from core.errors import EncodingError
+from core.records import UnitInput
+from imaging.headers import read_dataset, read_header
+from imaging.values import Reader, clean, tolerating
+
+
+def _keywords(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
 # Patient, Clinical Trial Subject, General Study, Patient Study and Clinical Trial Study modules (PS3.3 C.7.1.1, C.7.1.3,
 # C.7.2.1 to C.7.2.3), without what is retired or is about the acquisition.
-PATIENT = (
+PATIENT = _keywords(
     "PatientName PatientID IssuerOfPatientID IssuerOfPatientIDQualifiersSequence TypeOfPatientID PatientBirthDate PatientBirthTime "
     "PatientSex OtherPatientIDsSequence OtherPatientNames EthnicGroup PatientComments PatientSpeciesDescription "
     "PatientSpeciesCodeSequence PatientBreedDescription PatientBreedCodeSequence BreedRegistrationSequence ResponsiblePerson "
@@ -28,8 +34,8 @@ PATIENT = (
     "QualityControlSubject ClinicalTrialSponsorName ClinicalTrialProtocolID ClinicalTrialProtocolName ClinicalTrialSiteID "
     "ClinicalTrialSiteName ClinicalTrialSubjectID ClinicalTrialSubjectReadingID ClinicalTrialProtocolEthicsCommitteeName "
     "ClinicalTrialProtocolEthicsCommitteeApprovalNumber"
-).split()
-STUDY = (
+)
+STUDY = _keywords(
     "StudyInstanceUID StudyDate StudyTime ReferringPhysicianName ReferringPhysicianIdentificationSequence StudyID AccessionNumber "
     "IssuerOfAccessionNumberSequence StudyDescription PhysiciansOfRecord PhysiciansOfRecordIdentificationSequence "
     "NameOfPhysiciansReadingStudy RequestingService ProcedureCodeSequence ReasonForPerformedProcedureCodeSequence "
@@ -37,16 +43,15 @@ STUDY = (
     "MedicalAlerts Allergies PregnancyStatus PatientSexNeutered SmokingStatus AdmissionID IssuerOfAdmissionIDSequence ServiceEpisodeID "
     "IssuerOfServiceEpisodeIDSequence ServiceEpisodeDescription Occupation AdditionalPatientHistory PatientState "
     "ClinicalTrialTimePointID ClinicalTrialTimePointDescription LongitudinalTemporalOffsetFromEvent LongitudinalTemporalEventType"
-).split()
+)
 EQUIPMENT_OF_SITE = ("InstitutionName",)
 # Request Attributes macro (PS3.3 10.6) to Referenced Request Sequence of the SR Document General module (C.17.2)
-REQUEST = (
+REQUEST = _keywords(
     "ReferencedStudySequence AccessionNumber IssuerOfAccessionNumberSequence RequestedProcedureID RequestedProcedureDescription "
     "RequestedProcedureCodeSequence ReasonForTheRequestedProcedure ReasonForRequestedProcedureCodeSequence "
     "PlacerOrderNumberImagingServiceRequest FillerOrderNumberImagingServiceRequest"
-).split()
-TYPE_2 = (*("PatientName", "PatientID", "PatientBirthDate", "PatientSex"), *("StudyDate", "StudyTime", "ReferringPhysicianName"))
-TYPE_2 = (*TYPE_2, "StudyID", "AccessionNumber")
+)
+TYPE_2 = _keywords("PatientName PatientID PatientBirthDate PatientSex StudyDate StudyTime ReferringPhysicianName StudyID AccessionNumber")
 IDENTIFIERS = frozenset({"PatientID", "IssuerOfPatientID", "AccessionNumber", "StudyID"})
 ENUMERATED = {"PatientSex": {"M", "F", "O"}}
 MAX_DEPTH = 4

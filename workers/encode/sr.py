@@ -9,17 +9,18 @@ import warnings
 from typing import Any
 
 import highdicom.sr as hdsr
-from core import codes
-from core.records import ReportObject
-from core.states import ModelStatus, ReportKind
-from core.uids import IMPLEMENTATION_CLASS_UID, result_uid
 from highdicom.coding_schemes import CodingSchemeIdentificationItem
 from pydicom import config
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
-from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian
+from pydicom.uid import UID, Comprehensive3DSRStorage, ExplicitVRLittleEndian
+from pydicom.valuerep import DA, TM
 
+from core import codes
+from core.records import ReportObject
+from core.states import ModelStatus, ReportKind
+from core.uids import IMPLEMENTATION_CLASS_UID, result_uid
 from workers.encode import content
 from workers.encode.analysis import Analysis
 from workers.encode.source import TYPE_2
@@ -104,7 +105,7 @@ def _document(analysis: Analysis, sop_instance_uid: str, series_instance_uid: st
         series_time=time,
         coding_schemes=[scheme],
     )
-    document.InstanceCreationDate, document.InstanceCreationTime = date, time
+    document.InstanceCreationDate, document.InstanceCreationTime = DA(date), TM(time)
     return document
 
 
@@ -125,7 +126,7 @@ def _evidence(analysis: Analysis) -> list[Dataset]:
 def _add_source(document: Dataset, analysis: Analysis) -> None:
     for element in analysis.source.attributes:
         document.add(DataElement(element.tag, element.VR, element.value, validation_mode=config.IGNORE))
-    document.StudyInstanceUID = analysis.source.study_instance_uid
+    document.StudyInstanceUID = UID(analysis.source.study_instance_uid)
 
 
 def _add_predecessors(document: Dataset, analysis: Analysis) -> None:
@@ -157,7 +158,7 @@ def _file(document: Dataset, source_set: tuple[str, ...]) -> bytes:
     meta.MediaStorageSOPClassUID = document.SOPClassUID
     meta.MediaStorageSOPInstanceUID = document.SOPInstanceUID
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
+    meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
     meta.ImplementationVersionName = IMPLEMENTATION_VERSION
     plain = Dataset(document)
     plain.file_meta = meta

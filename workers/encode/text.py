@@ -1,13 +1,14 @@
 """Character set, time zone and dates of a result."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone, tzinfo
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
-from core.errors import EncodingError
 from pydicom.charset import python_encoding
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
+
+from core.errors import EncodingError
 
 UTF8 = "ISO_IR 192"
 # Single-valued sets without code extensions whose every character is one code of a Python codec. With code extensions
@@ -75,6 +76,6 @@ def local_time(at: datetime, source_zone: str, setting: str) -> tuple[str, str, 
     if at.tzinfo is None:
         raise EncodingError("a time without time zone cannot be written")
     zone = zone_of(source_zone or setting)
-    local = at.astimezone(zone if zone is not None else timezone.utc)
+    local = at.astimezone(zone if zone is not None else UTC)
     offset = local.strftime("%z")[:5] if zone is not None else ""
     return local.strftime("%Y%m%d"), local.strftime("%H%M%S.%f"), offset
