@@ -28,13 +28,13 @@ _RECORD = text("""
     SELECT pg_notify('audit', '')
 """)
 _UNCHAINED = text("""
-    SELECT id, at, actor, action, subject, details FROM audit_events WHERE chain_number IS NULL ORDER BY id LIMIT :limit
+    SELECT id, at, actor, action, subject, details FROM audit_events WHERE chain_seq IS NULL ORDER BY id LIMIT :limit
 """)
-_HEAD = text("SELECT chain_number, chain_hash FROM audit_events WHERE chain_number IS NOT NULL ORDER BY chain_number DESC LIMIT 1")
-_LINK = text("UPDATE audit_events SET chain_number = :number, chain_hash = :hash WHERE id = :id")
+_HEAD = text("SELECT chain_seq, chain_hash FROM audit_events WHERE chain_seq IS NOT NULL ORDER BY chain_seq DESC LIMIT 1")
+_LINK = text("UPDATE audit_events SET chain_seq = :number, chain_hash = :hash WHERE id = :id")
 _CHAINED = text("""
-    SELECT id, at, actor, action, subject, details, chain_number, chain_hash
-    FROM audit_events WHERE chain_number IS NOT NULL ORDER BY chain_number
+    SELECT id, at, actor, action, subject, details, chain_seq, chain_hash
+    FROM audit_events WHERE chain_seq IS NOT NULL ORDER BY chain_seq
 """)
 
 
@@ -75,7 +75,7 @@ def chain(database: Database, limit: int = 1000) -> int:
         if not connection.execute(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": CHAIN_LOCK}).scalar_one():
             return 0
         head = connection.execute(_HEAD).one_or_none()
-        number, previous = (head.chain_number, head.chain_hash) if head else (0, GENESIS)
+        number, previous = (head.chain_seq, head.chain_hash) if head else (0, GENESIS)
         links = []
         for event in connection.execute(_UNCHAINED, {"limit": limit}):
             number, previous = number + 1, _link_hash(previous, event)
@@ -89,11 +89,11 @@ def verify(database: Database) -> ChainCheck:
     """Walk the chain from its first event; stops at the first that does not hold."""
     with database.begin() as connection:
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
-        counts = connection.execute(text("SELECT count(*) AS events, count(chain_number) AS chained FROM audit_events")).one()
-        number, previous, broken, reason = 0, GENESIS, None, ""
-        for event in connection.execution_options(yield_per=FETCH_ROWS).execute(_CHAINED):
-            number += 1
-            if event.chain_number != number:
+        counts = connection.execute(text("SELECT count(*) AS events, count(chain_seq) AS chained FROM audit_events")).one()
+        previous, broken, reason = GENESIS, None, ""
+        chained = connection.execution_options(yield_per=FETCH_ROWS).execute(_CHAINED)
+        for number, event in enumerate(chained, start=1):
+            if event.chain_seq != number:
                 broken, reason = event.id, f"chain number {number} is missing before this event: a row was removed"
             elif _link_hash(previous, event) != event.chain_hash:
                 broken, reason = event.id, "its content, or its predecessor, is not what was chained"

@@ -40,6 +40,7 @@ class AssociationView:
     calling_ae: str
     open: bool
     last_instance_at: datetime
+    broken: bool = False  # it ended without a release (aborted, or its listener was lost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,8 @@ class UnitView:
     expected_before: int | None = None  # at the look before
     claimed_by: tuple[str, ...] = ()  # route names, once complete
     chosen: bool | None = None  # per_study = "best": chosen, passed over, or not asked
+    opened_at: datetime | None = None  # when the first instance of this revision came
+    reason: str = ""  # why a complete unit has no job
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,23 @@ class InstanceView:
 
 
 @dataclass(frozen=True, slots=True)
+class QuarantinedItem:
+    """Bytes that were refused with a failure status and kept for a person to look at."""
+
+    id: int
+    sha256: str
+    size_bytes: int
+    reason: str
+    status: int
+    sop_class_uid: str
+    sop_instance_uid: str
+    source: str
+    first_at: datetime
+    last_at: datetime
+    times: int
+
+
+@dataclass(frozen=True, slots=True)
 class UndecidedInstance:
     """Two contents of one SOP Instance UID: which is to be compared with which."""
 
@@ -86,6 +106,26 @@ class UndecidedInstance:
     unit_id: int
     sha256: str
     current_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """A wake-up that has not reached the broker yet."""
+
+    id: int
+    job_id: int
+    queue: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedCommand:
+    """What a person asked of a role."""
+
+    id: int
+    kind: str
+    args: Mapping[str, str]
+    actor: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,8 @@ def header_json(header: InstanceHeader) -> str:
 
 def header_of(values: dict[str, Any]) -> InstanceHeader:
     """The header back from its JSON object: lists become tuples."""
-    return InstanceHeader(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+    arguments: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    return InstanceHeader(**arguments)
 
 
 def jsonable(row: Row[Any]) -> dict[str, Any]:

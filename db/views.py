@@ -64,7 +64,7 @@ WHERE u.state = 'complete' AND u.outcome IS NOT NULL
 
 V_AUDIT = """
 CREATE VIEW v_audit AS
-SELECT id AS event_id, at, actor, action, subject, details, chain_number, chain_hash FROM audit_events
+SELECT id AS event_id, at, actor, action, subject, details, chain_seq, chain_hash FROM audit_events
 """
 
 CREATE = (V_JOBS, V_DELIVERIES, V_FINDINGS, V_AUDIT)

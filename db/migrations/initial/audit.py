@@ -9,19 +9,19 @@ STATEMENTS = (
         action text NOT NULL,
         subject text NOT NULL,
         details jsonb NOT NULL,
-        chain_number bigint UNIQUE,
+        chain_seq bigint UNIQUE,
         chain_hash text,
-        CHECK ((chain_number IS NULL) = (chain_hash IS NULL))
+        CHECK ((chain_seq IS NULL) = (chain_hash IS NULL))
     )
     """,
-    "COMMENT ON TABLE audit_events IS 'chain_hash = sha256(hash of chain_number - 1, newline, canonical JSON of the event)'",
-    "CREATE INDEX audit_events_unchained ON audit_events (id) WHERE chain_number IS NULL",
+    "COMMENT ON TABLE audit_events IS 'chain_hash = sha256(hash of chain_seq - 1, newline, canonical JSON of the event)'",
+    "CREATE INDEX audit_events_unchained ON audit_events (id) WHERE chain_seq IS NULL",
     "CREATE INDEX audit_events_subject ON audit_events (subject)",
     """
     CREATE FUNCTION audit_events_guard() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         IF TG_OP = 'UPDATE' THEN
-            IF OLD.chain_number IS NULL AND NEW.chain_number IS NOT NULL AND NEW.chain_hash IS NOT NULL
+            IF OLD.chain_seq IS NULL AND NEW.chain_seq IS NOT NULL AND NEW.chain_hash IS NOT NULL
                AND ROW(NEW.id, NEW.at, NEW.actor, NEW.action, NEW.subject, NEW.details)
                    IS NOT DISTINCT FROM ROW(OLD.id, OLD.at, OLD.actor, OLD.action, OLD.subject, OLD.details) THEN
                 RETURN NEW;

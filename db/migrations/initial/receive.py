@@ -43,6 +43,7 @@ STATEMENTS = (
         source text NOT NULL,
         held integer NOT NULL DEFAULT 0,
         first_received_at timestamptz NOT NULL DEFAULT node_now(),
+        opened_at timestamptz NOT NULL DEFAULT node_now(),
         last_received_at timestamptz NOT NULL DEFAULT node_now(),
         next_look_at timestamptz NOT NULL DEFAULT node_now(),
         stirred boolean NOT NULL DEFAULT true,
