@@ -65,7 +65,8 @@ def _eight_bits(values: NDArray[np.generic], bits: int) -> Rgb:
     if bits == 8:
         return np.ascontiguousarray(values, np.uint8)
     if bits < 8:
-        return np.rint(values.astype(np.float32) * (255.0 / ((1 << bits) - 1))).astype(np.uint8)
+        stretched: NDArray[np.float32] = np.rint(values.astype(np.float32) * np.float32(255 / ((1 << bits) - 1)))
+        return stretched.astype(np.uint8)
     return (values.astype(np.uint64) >> np.uint64(bits - 8)).astype(np.uint8)
 
 

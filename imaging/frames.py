@@ -58,7 +58,6 @@ class Source:
         self._place = place
         self._lock = threading.Lock()
         self._frames: NDArray[np.generic] | None = None
-        self._left = spec.frames
 
     def _data(self) -> bytes:
         if self._place is not None:

@@ -110,7 +110,7 @@ def stack(positions: Floats, normal: Floats) -> Stack:
 def check_steps(steps: Floats) -> None:
     """Steps between neighbours along the normal, mm, all above zero: even, or `GeometryError` naming gap or uneven spacing.
 
-    The rule is the lower median step, so that gaps never become the rule. Rounded positions are tolerated: a tenth of the step,
+    Many double steps are two spacings in one series rather than holes. The rule is the lower median step, so that gaps never become the rule. Rounded positions are tolerated: a tenth of the step,
     or 0.1 mm where that is at most a third of it.
     """
     rule = float(np.sort(steps)[(len(steps) - 1) // 2])
@@ -119,7 +119,7 @@ def check_steps(steps: Floats) -> None:
     wholes = np.round(ratios)
     off = np.abs(steps - rule) > tolerance
     gaps = off & (wholes >= 2) & (np.abs(steps - wholes * rule) <= tolerance * np.maximum(wholes, 1))
-    if gaps.any() and not (off & ~gaps).any():
+    if gaps.any() and not (off & ~gaps).any() and int(gaps.sum()) <= max(2, len(steps) // 4):
         first = int(np.argmax(gaps))
         missing = int((wholes[gaps] - 1).sum())
         raise GeometryError(

@@ -62,7 +62,7 @@ class PixelPlace:
 
 
 @contextmanager
-def _understanding(what: str) -> Iterator[None]:
+def understanding(what: str) -> Iterator[None]:
     """Whatever a parser throws on a hostile file is one thing to the sender: cannot understand."""
     try:
         yield
@@ -108,7 +108,7 @@ def locate(
     The place is None where there are none, where ``pixels`` read them, or where the data set is deflated.
     """
     found = notes if notes is not None else []
-    with _understanding("no readable DICOM data set"), tolerating(found):
+    with understanding("no readable DICOM data set"), tolerating(found):
         if isinstance(source, Path):
             with source.open("rb") as stream:
                 return _parse(stream, pixels, found, _DEFER_BYTES, max_inflated_bytes)
@@ -219,7 +219,7 @@ def read_header(source: Path | BinaryIO) -> InstanceHeader:
     """
     notes: list[str] = []
     dataset, _ = locate(source, notes=notes)
-    with _understanding("a header that cannot be read"), tolerating(notes):
+    with understanding("a header that cannot be read"), tolerating(notes):
         return header_of(dataset, notes)
 
 
@@ -326,7 +326,7 @@ def routable(ds: Dataset) -> dict[str, RouteValue]:
     """
     notes: list[str] = []
     found: dict[str, RouteValue] = {}
-    with _understanding("a header that cannot be read"), tolerating(notes):
+    with understanding("a header that cannot be read"), tolerating(notes):
         for source in (_shared(ds), ds):
             for tag in list(source.keys()):
                 if tag.is_private or tag.group in (0x0002, 0x7FE0):

@@ -76,7 +76,8 @@ def make(grid: Grid, rng: np.random.Generator, balls: tuple[Ball, ...]) -> NDArr
 
 def _soft(inside: Floats, grid: Grid) -> Floats:
     """Depth in fractions of the field of view to coverage 0..1 over one pixel."""
-    return np.clip(inside * np.float32(grid.size) + np.float32(0.5), 0.0, 1.0)
+    cover: Floats = np.clip(inside * np.float32(grid.size) + np.float32(0.5), 0.0, 1.0)
+    return cover
 
 
 def _slice(x: Floats, y: Floats, u: float, grid: Grid, rng: np.random.Generator) -> Floats:
@@ -105,8 +106,9 @@ def _slice(x: Floats, y: Floats, u: float, grid: Grid, rng: np.random.Generator)
 def _noise(size: int, rng: np.random.Generator) -> Floats:
     """Noise as a smooth kernel leaves it: neighbours share some."""
     white = rng.standard_normal((size, size), np.float32)
-    shared = white + 0.6 * (np.roll(white, 1, 0) + np.roll(white, 1, 1)) + 0.3 * np.roll(white, (1, 1), (0, 1))
-    return shared * np.float32(_NOISE_HU / 1.35)
+    shared: Floats = white + 0.6 * (np.roll(white, 1, 0) + np.roll(white, 1, 1)) + 0.3 * np.roll(white, (1, 1), (0, 1))
+    shared *= np.float32(_NOISE_HU / 1.35)
+    return shared
 
 
 def _box(grid: Grid, low: NDArray[np.float64], high: NDArray[np.float64]) -> tuple[slice, slice, slice] | None:
