@@ -41,12 +41,14 @@ def key_text(key: str) -> str:
 
 
 def value_text(value: Any) -> str:
-    """JSON's strings, numbers, booleans and lists are TOML's; floats keep every digit."""
+    """JSON's strings, whole numbers, booleans and lists are TOML's; floats keep every digit."""
     if isinstance(value, Mapping):
         return "{ " + ", ".join(f"{key_text(key)} = {value_text(item)}" for key, item in value.items()) + " }"
     if isinstance(value, list | tuple):
         inner = ", ".join(value_text(item) for item in value)
         return f"[{inner}]" if len(inner) < 100 else "[\n    " + ",\n    ".join(value_text(item) for item in value) + ",\n]"
-    if isinstance(value, bool | int | float | str):
+    if type(value) is float:
+        return repr(value)  # nan and inf in TOML's letters
+    if isinstance(value, bool | int | str):
         return json.dumps(value, ensure_ascii=False)
     raise TypeError(f"a card holds text, numbers, lists and tables, not {type(value).__name__}")

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from core.errors import ModelError
 from models.dermoscopy import checkpoint
 from models.dermoscopy.augment import augment
 from models.dermoscopy.data import CLASSES, LesionImages
@@ -80,7 +81,7 @@ def fit(images: LesionImages, out: Path, recipe: Recipe, *, resume: bool, progre
     first = 0
     if state is not None:
         if state["recipe"] != asdict(recipe):
-            raise ValueError(f"{out} holds a training of another recipe: {state['recipe']}")
+            raise ModelError(f"{out} holds a training of another recipe: {state['recipe']}", hint="take an empty folder")
         first = int(state["epoch"])
         progress(f"going on after epoch {first}")
     index, chance, prior = sampling(images, recipe.sampling_power)

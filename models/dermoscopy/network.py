@@ -26,11 +26,11 @@ class LesionNet(torch.nn.Module):
             n_input_channels=3,
             conv1_t_size=3,
             conv1_t_stride=2,
-            feed_forward=False,
+            num_classes=classes,
             bias_downsample=False,
         )
-        head = torch.nn.Sequential(torch.nn.Dropout(dropout), torch.nn.Linear(widths[-1], classes))
-        self.trunk.fc = head  # type: ignore[assignment]
+        head = self.trunk.fc
+        self.trunk.fc = torch.nn.Sequential(torch.nn.Dropout(dropout), head)  # type: ignore[assignment, arg-type]
         self.mean: torch.Tensor
         self.std: torch.Tensor
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1) * 255)

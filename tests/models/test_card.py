@@ -1,0 +1,93 @@
+"""Cards are read strictly and written back unchanged."""
+
+from pathlib import Path
+
+import pytest
+
+from core.errors import ModelError
+from models import registry
+from models.card import identity, parse_card, read_card
+from models.card_writer import render_card
+
+
+@pytest.fixture(params=registry.names())
+def text(request: pytest.FixtureRequest) -> str:
+    return (registry.folder(request.param) / "card.toml").read_text(encoding="utf-8")
+
+
+def test_a_written_card_reads_back_equal(text: str) -> None:
+    card = parse_card(text)
+    assert parse_card(render_card(card)) == card
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ('colour = "red"\n', "unknown key colour"),
+        ("temprature = 2.0\n", "unknown key temprature"),
+        ("weights_sha256 = 5\n", "not TOML"),
+    ],
+)
+def test_an_unknown_or_repeated_key_is_refused(text: str, line: str, says: str) -> None:
+    with pytest.raises(ModelError, match=says):
+        parse_card(line + text)
+
+
+@pytest.mark.parametrize("digest", ["", "abc", "0" * 63, "0" * 65, "G" * 64, "A" * 64])
+def test_a_hash_of_wrong_length_or_letters_is_refused(text: str, digest: str) -> None:
+    known = parse_card(text).weights_sha256
+    with pytest.raises(ModelError, match="64 lower-case hex digits"):
+        parse_card(text.replace(known, digest))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('status = "research"', 'status = "approved"', "status is one of research, clinical"),
+        ('task = "', 'task = "x', "task is one of"),
+        ('unit = "', 'unit = "x', "unit is one of"),
+        ('weights = "weights.safetensors"', 'weights = "../weights.safetensors"', "beside the card"),
+        ('weights = "weights.safetensors"', 'weights = "weights.pt"', "safetensors"),
+        ('version = "', 'serial = "', "unknown key serial"),
+        ("high = 0.85", "high = 0.5", "review <= high"),
+        ("high = 0.85", "hihg = 0.85", "tiers: unknown key hihg"),
+        ("high = 0.85", 'high = "0.85"', "tiers.high: float is expected, not str"),
+        ("malignant = true", "malignant = 1", "labels.malignant: bool is expected, not int"),
+        ("scheme = ", "schema = ", "labels.code: unknown key schema"),
+        ("[[labels]]", "[[label]]", "unknown key label"),
+    ],
+)
+def test_a_wrong_value_is_named(old: str, new: str, says: str) -> None:
+    text = (registry.folder("dermoscopy_7class") / "card.toml").read_text(encoding="utf-8")
+    assert old in text
+    with pytest.raises(ModelError, match=says):
+        parse_card(text.replace(old, new))
+
+
+def test_a_missing_key_is_named(text: str) -> None:
+    kept = [line for line in text.splitlines() if not line.startswith("not_for")]
+    with pytest.raises(ModelError, match="missing not_for"):
+        parse_card("\n".join(kept))
+
+
+def test_the_error_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "card.toml"
+    with pytest.raises(ModelError, match=r"card\.toml cannot be read"):
+        read_card(path)
+    path.write_text("name = \n")
+    with pytest.raises(ModelError, match=r"card\.toml: not TOML"):
+        read_card(path)
+
+
+def test_identity_says_who_speaks(text: str) -> None:
+    card = parse_card(text)
+    who = identity(card, "d" * 64)
+    assert (who.name, who.version, who.digest, who.status) == (card.name, card.version, "d" * 64, "research")
+    assert who.not_for == card.not_for != ""
+
+
+def test_label_by_name(text: str) -> None:
+    card = parse_card(text)
+    assert card.label(card.labels[0].name) is card.labels[0]
+    with pytest.raises(ModelError, match="no label 'wart'"):
+        card.label("wart")

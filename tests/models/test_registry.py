@@ -1,0 +1,79 @@
+"""Which models there are, and that their weights are the carded ones."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from core.errors import ModelError
+from models import registry, runtime
+
+NAME = "dermoscopy_7class"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A copy of one model's card and weights, free to be damaged."""
+    room = tmp_path / "dermoscopy"
+    room.mkdir()
+    for file in ("card.toml", "weights.safetensors"):
+        shutil.copy(registry.folder(NAME) / file, room / file)
+    return tmp_path
+
+
+def test_the_shipped_models_verify() -> None:
+    assert NAME in registry.names()
+    for name in registry.names():
+        assert registry.card(name).name == name
+        assert registry.verify(name) == registry.folder(name) / registry.card(name).weights
+
+
+def test_an_unknown_name_lists_the_known_ones() -> None:
+    with pytest.raises(ModelError, match=f"no model 'nobody'.*{NAME}"):
+        registry.folder("nobody")
+
+
+@pytest.mark.parametrize("place", [0, 9, 1000, -1])
+def test_one_flipped_bit_in_the_weights_is_refused(root: Path, place: int) -> None:
+    path = root / "dermoscopy" / "weights.safetensors"
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    expected = registry.card(NAME, root).weights_sha256
+    with pytest.raises(ModelError, match=rf"has sha256 [0-9a-f]{{64}}, its card expects {expected}"):
+        registry.verify(NAME, root)
+    with pytest.raises(ModelError, match="its card expects"):
+        runtime.load(NAME, device="cpu", root=root)
+
+
+def test_missing_weights_are_named(root: Path) -> None:
+    (root / "dermoscopy" / "weights.safetensors").unlink()
+    with pytest.raises(ModelError, match=r"weights\.safetensors is missing"):
+        registry.verify(NAME, root)
+
+
+def test_the_pipeline_digest_changes_with_every_byte_of_the_card(root: Path) -> None:
+    before = registry.pipeline_digest(NAME, root)
+    assert before == registry.pipeline_digest(NAME) == registry.pipeline_digest(NAME, root)
+    assert len(before) == 64
+    card = root / "dermoscopy" / "card.toml"
+    card.write_text(card.read_text() + "# a remark\n")
+    assert registry.pipeline_digest(NAME, root) != before
+
+
+def test_two_models_of_one_name_are_refused(root: Path) -> None:
+    shutil.copytree(root / "dermoscopy", root / "twin")
+    with pytest.raises(ModelError, match=f"two cards are named {NAME}"):
+        registry.names(root)
+
+
+def test_reading_the_registry_imports_no_torch() -> None:
+    code = (
+        "import sys; from models import registry, card, calibrate, runtime, training;"
+        "names = registry.names(); [registry.verify(n) for n in names]; [registry.pipeline_digest(n) for n in names];"
+        "print(sorted(m for m in ('torch', 'monai') if m in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=registry.ROOMS.parent, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

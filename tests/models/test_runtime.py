@@ -1,0 +1,65 @@
+"""From a name to a model: devices, laziness, weights that do not fit."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from core.errors import ModelError
+from models import registry, runtime
+
+NAME = "dermoscopy_7class"
+
+
+def test_a_loaded_model_says_who_it_is() -> None:
+    model = runtime.load(NAME, device="cpu")
+    assert model.card == registry.card(NAME)
+    assert model.device == "cpu"
+    assert model.identity.digest == registry.pipeline_digest(NAME)
+    model.warm()
+
+
+def test_auto_takes_cuda_where_there_is_one() -> None:
+    assert runtime.choose_device("auto") == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert runtime.choose_device("cpu") == "cpu"
+
+
+def test_an_unknown_device_is_refused() -> None:
+    with pytest.raises(ModelError, match="device is one of auto, cpu, cuda, not 'tpu'"):
+        runtime.load(NAME, device="tpu")
+
+
+def test_cuda_is_refused_where_none_is_visible() -> None:
+    code = (
+        "from models import runtime; from core.errors import ModelError\n"
+        "try: runtime.choose_device('cuda')\n"
+        "except ModelError as error: print(error)\n"
+    )
+    hidden = {"CUDA_VISIBLE_DEVICES": "", "PATH": "/usr/bin:/bin"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=registry.ROOMS.parent, env=hidden, capture_output=True, text=True, check=True)
+    assert "there is none" in done.stdout
+    assert "set the device to auto or cpu" in done.stdout
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    room = tmp_path / "dermoscopy"
+    shutil.copytree(registry.folder(NAME), room, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    tensors = load_file(room / "weights.safetensors")
+    tensors.pop(sorted(tensors)[0])
+    save_file(tensors, room / "weights.safetensors")
+    import hashlib
+
+    card = room / "card.toml"
+    digest = hashlib.sha256((room / "weights.safetensors").read_bytes()).hexdigest()
+    card.write_text(card.read_text().replace(registry.card(NAME).weights_sha256, digest))
+    with pytest.raises(ModelError, match="do not fit the network"):
+        runtime.load(NAME, device="cpu", root=tmp_path)
+
+
+def test_the_package_holds_no_pickle() -> None:
+    bad = [path for path in registry.ROOMS.rglob("*") if path.suffix in {".pt", ".pth", ".pkl", ".ckpt", ".bin"}]
+    assert bad == []
