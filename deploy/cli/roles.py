@@ -47,6 +47,13 @@ def stores(settings: Settings) -> "tuple[Database, Blobs]":
     return Database.open(settings.database.url), Blobs(settings.blobs_dir)
 
 
+def only_database(settings: Settings) -> "Database":
+    """For the roles that keep no files: their container may see the data folder read-only, or not at all."""
+    from db.base import Database
+
+    return Database.open(settings.database.url)
+
+
 def listen(config: Config = None) -> None:
     """Receive over DICOM (C-ECHO, C-STORE)."""
     from dicom_node import listener
@@ -79,7 +86,7 @@ def relay(config: Config = None) -> None:
     from workers import relay as role
 
     settings = prepared(config, "relay")
-    database, _ = stores(settings)
+    database = only_database(settings)
     until_stopped(lambda stop: role.run(settings, database, stop))
 
 
@@ -88,7 +95,7 @@ def console(config: Config = None) -> None:
     from console import app
 
     settings = prepared(config, "console")
-    database, _ = stores(settings)
+    database = only_database(settings)
     until_stopped(lambda stop: app.run(settings, database, stop))
 
 

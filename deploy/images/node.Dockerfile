@@ -29,7 +29,6 @@ ENV PATH=/opt/venv/bin:$PATH \
     DICOM_NODE_CONFIG=/etc/dicom-node/node.toml
 USER 10001:10001
 WORKDIR /data
-VOLUME /data
 EXPOSE 11112
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["dicom-node"]

@@ -33,7 +33,6 @@ ENV PATH=/opt/venv/bin:$PATH \
     DICOM_NODE_CONFIG=/etc/dicom-node/node.toml
 USER 10001:10001
 WORKDIR /data
-VOLUME /data
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["dicom-node"]
 CMD ["worker"]
