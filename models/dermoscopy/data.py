@@ -96,20 +96,22 @@ def decode(jpeg: bytes, *, coarse: bool) -> np.ndarray:
     return np.stack([served, to_input(Image.open(buffer).convert("RGB"))])
 
 
-def load(data: Path, cache: Path, *, seed: int, limit_per_class: int | None = None, report: Callable[[str], None]) -> LesionImages:
-    """All images as one array, kept as ``cache``/pixels.npy and mapped from there on later runs.
+def first_of_each(rows: Sequence[Row], count: int) -> tuple[Row, ...]:
+    """The first ``count`` rows of every class."""
+    counts: dict[str, int] = defaultdict(int)
+    chosen = []
+    for row in rows:
+        counts[row.dx] += 1
+        if counts[row.dx] <= count:
+            chosen.append(row)
+    return tuple(chosen)
 
-    ``limit_per_class`` takes the first images of every class only (tests).
+
+def load(data: Path, cache: Path, rows: Sequence[Row], held: frozenset[str], *, report: Callable[[str], None]) -> LesionImages:
+    """The images of ``rows`` as one array, kept as ``cache``/pixels.npy and mapped from there on later runs.
+
+    ``held``: the lesions whose images are for validation only.
     """
-    rows = read_index(data)
-    if limit_per_class is not None:
-        counts: dict[str, int] = defaultdict(int)
-        few = []
-        for row in rows:
-            counts[row.dx] += 1
-            if counts[row.dx] <= limit_per_class:
-                few.append(row)
-        rows = tuple(few)
     path, index = cache / "pixels.npy", cache / "pixels.json"
     ids = [row.image_id for row in rows]
     if not (index.is_file() and json.loads(index.read_text()) == ids):
@@ -120,9 +122,8 @@ def load(data: Path, cache: Path, *, seed: int, limit_per_class: int | None = No
             array[i] = decode(jpegs[row.image_id], coarse=row.archive == COARSE_ARCHIVE)
         array.flush()
         index.write_text(json.dumps(ids))
-    held = validation_lesions(rows, seed)
     return LesionImages(
-        rows=rows,
+        rows=tuple(rows),
         pixels=np.load(path, mmap_mode="r"),
         labels=np.array([CLASSES.index(row.dx) for row in rows]),
         coarse=np.array([row.archive == COARSE_ARCHIVE for row in rows]),

@@ -67,7 +67,7 @@ class Model:
             return np.concatenate([self._forward(inputs[start : start + CUDA_BATCH]) for start in starts])
 
     def _forward(self, inputs: np.ndarray) -> np.ndarray:
-        images = torch.from_numpy(inputs).permute(0, 3, 1, 2).to(self.device)
+        images = torch.from_numpy(inputs.copy()).permute(0, 3, 1, 2).to(self.device)
         views = torch.cat(dihedral(images)[: self._views])
         logits: torch.Tensor = self._net(views).float().view(self._views, len(inputs), -1)
         return np.asarray(logits.mean(0).cpu().numpy())

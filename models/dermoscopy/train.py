@@ -17,7 +17,7 @@ from models import registry
 from models.calibrate import fit_temperature
 from models.card import ModelCard, identity, read_card
 from models.card_writer import render_card
-from models.dermoscopy.data import LesionImages, load
+from models.dermoscopy.data import LesionImages, first_of_each, load, read_index, validation_lesions
 from models.dermoscopy.fit import EPOCHS, NETWORK, SEED, Recipe, fit, logits_of
 from models.dermoscopy.measure import cross_fitted_ece, measure
 from models.dermoscopy.model import Model
@@ -50,7 +50,9 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     recipe = Recipe(seed=seed, epochs=epochs)
     with cpu_threads(1):
-        images = load(data, out, seed=seed, limit_per_class=limit_per_class, report=progress)
+        rows = read_index(data)
+        rows = rows if limit_per_class is None else first_of_each(rows, limit_per_class)
+        images = load(data, out, rows, validation_lesions(rows, seed), report=progress)
         progress(f"{int((~images.validation).sum())} images to train on, {int(images.validation.sum())} held out")
         net = fit(images, out, recipe, resume=resume, progress=progress)
         return finish(net, images, out, recipe, progress)
@@ -104,8 +106,9 @@ def evaluate(data: Path, *, progress: Callable[[str], None] = print) -> dict[str
     weights = registry.verify_folder(ROOM)
     card = read_card(ROOM / "card.toml")
     model = Model(card, identity(card, registry.folder_digest(ROOM)), weights, "cpu")
+    rows = read_index(data)
+    lesions = validation_lesions(rows, int(card.training["seed"]))
     with tempfile.TemporaryDirectory() as cache:
-        images = load(data, Path(cache), seed=int(card.training["seed"]), limit_per_class=None, report=progress)
-        held = np.flatnonzero(images.validation)
-        progress(f"{len(held)} held-out images through {weights.name}")
-        return figures(card, model.logits(images.pixels[held, 0]), images, held)
+        images = load(data, Path(cache), [row for row in rows if row.lesion_id in lesions], lesions, report=progress)
+        progress(f"{len(images.labels)} held-out images through {weights.name}")
+        return figures(card, model.logits(images.pixels[:, 0]), images, np.arange(len(images.labels)))

@@ -16,7 +16,7 @@ from core.errors import ModelError
 from core.records import Prediction
 from core.states import Outcome, Tier
 from imaging.photograph import Photograph
-from models import registry, runtime
+from models import registry, runtime, training
 from models.card import read_card
 from models.dermoscopy import data as ham
 from models.dermoscopy.measure import auc
@@ -219,3 +219,7 @@ def test_an_interrupted_training_resumes_to_the_same_weights(data: Path, tmp_pat
 def test_training_without_data_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"no .*index\.csv.*DICOM_NODE_DATA"):
         train(tmp_path, tmp_path / "out")
+    with pytest.raises(ModelError, match=r"no .*index\.csv"):
+        training.train(NAME, tmp_path, tmp_path / "other")
+    with pytest.raises(ModelError, match=r"no .*index\.csv"):
+        training.evaluate(NAME, tmp_path)
