@@ -48,8 +48,8 @@ chaos: .venv/.dev debian  ## roles and servers killed under load: nothing lost, 
 	@$(BIN)/python -m pytest tests/chaos $(ARGS)
 
 models: .venv/.run  ## train both models from DATA (default ../shared/data) into out/
-	$(BIN)/dicom-node models train dermoscopy_7class --data "$(DATA)/dermoscopy" --out out/dermoscopy_7class
-	$(BIN)/dicom-node models train lung_nodule_ct --data "$(DATA)/ct" --out out/lung_nodule_ct
+	$(BIN)/dicom-node models train dermoscopy_7class --data "$(DATA)" --out out/dermoscopy_7class
+	$(BIN)/dicom-node models train lung_nodule_ct --data "$(DATA)" --out out/lung_nodule_ct
 
 lock:  ## refresh every pin of requirements/
 	@requirements/lock.sh

@@ -7,12 +7,12 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from core.errors import ConfigurationError, StorageError
-from deploy.embedded import _postgres_versions
+from deploy.embedded import postgres_versions
 
 
 def _program(name: str) -> str:
     """The newest `name` found: an older client refuses a newer server (the other way round works)."""
-    found = [folder / name for _, folder in sorted(_postgres_versions(), key=lambda pair: int(pair[0]), reverse=True)]
+    found = [folder / name for _, folder in sorted(postgres_versions(), key=lambda pair: int(pair[0]), reverse=True)]
     for path in found:
         if path.exists():
             return str(path)
@@ -76,5 +76,13 @@ def restore(url: str, file: Path) -> None:
     if revision is not None:
         message = f"the database already holds a schema (revision {revision})"
         raise ConfigurationError(message, hint="restore into an empty database: nothing is overwritten")
-    command = [_program("pg_restore"), "--no-owner", "--single-transaction", "--exit-on-error", "--dbname", urlsplit(url).path.lstrip("/"), str(file)]
+    command = [
+        _program("pg_restore"),
+        "--no-owner",
+        "--single-transaction",
+        "--exit-on-error",
+        "--dbname",
+        urlsplit(url).path.lstrip("/"),
+        str(file),
+    ]
     _run(command, url, "pg_restore")

@@ -242,7 +242,7 @@ class EmbeddedPostgres(_Server):
 
     def _binaries(self) -> Path:
         """The folder of the server's programs: of the version that the cluster has, or the first found."""
-        found = list(_postgres_versions())
+        found = list(postgres_versions())
         version_file = self.cluster / "PG_VERSION"
         if version_file.exists():
             needed = version_file.read_text().strip()
@@ -291,7 +291,7 @@ def _command_of(pid: int) -> str:
         return ""
 
 
-def _postgres_versions() -> list[tuple[str, Path]]:
+def postgres_versions() -> list[tuple[str, Path]]:
     """(major version, folder of the programs) of every server found, best first; wheels last."""
     on_path = shutil.which("postgres")
     folders = [Path(on_path).resolve().parent] if on_path else []
@@ -341,7 +341,7 @@ class EmbeddedBroker(_Server):
         self._leave_folder()
 
     def _start(self) -> str:
-        program, password = _broker_program(), self._password()
+        program, password = broker_program(), self._password()
         for attempt in range(PORT_ATTEMPTS):
             port = self.port or _free_port()
             settings = [*BROKER_SETTINGS, f"port {port}", f'dir "{self.data_dir}"', f"requirepass {password}"]
@@ -354,7 +354,7 @@ class EmbeddedBroker(_Server):
         raise self._failed()
 
 
-def _broker_program() -> str:
+def broker_program() -> str:
     for name in ("valkey-server", "redis-server"):
         if program := shutil.which(name):
             return program

@@ -9,11 +9,11 @@ from types import FrameType
 from urllib.parse import urlsplit
 
 import structlog
+from db.heartbeats import alive
 
 from core.errors import ConfigurationError, NodeError, StorageError
 from core.settings import Settings
 from db.base import Database
-from db.heartbeats import alive
 from deploy.child import Child
 from deploy.embedded import EmbeddedBroker, EmbeddedPostgres
 from deploy.running import NodeLock, Servers
@@ -91,8 +91,8 @@ class Node:
 
     def _start_roles(self, urls: Servers) -> None:
         node, console = self.settings.node, self.settings.console
-        self.dicom_port = _claimed(node.host, node.port, "node")
-        self.console_port = _claimed(console.host, console.port, "console")
+        self.dicom_port = claimed(node.host, node.port, "node")
+        self.console_port = claimed(console.host, console.port, "console")
         environment = {"DICOM_NODE_NODE__PORT": str(self.dicom_port), "DICOM_NODE_CONSOLE__PORT": str(self.console_port)}
         if not self.settings.database.url:
             environment["DICOM_NODE_DATABASE__URL"] = urls.database
@@ -113,15 +113,22 @@ class Node:
             self._tend()
             hopeless = [child for child in self.children if child.failures >= GIVE_UP_AFTER]
             if hopeless:
-                raise StorageError(f"role {hopeless[0].role} keeps ending with status {hopeless[0].last_status}", hint=self._where(hopeless[0]))
+                raise StorageError(
+                    f"role {hopeless[0].role} keeps ending with status {hopeless[0].last_status}", hint=self._where(hopeless[0])
+                )
             beating = {beat.role for beat in alive(database, READY_TIMEOUT_S) if beat.at >= since}
             missing = [role for role in NEEDED if role not in beating]
-            if not missing and _answers(node.host, self.dicom_port):
-                print(f"ready dicom={node.ae_title}@{_shown(node.host)}:{self.dicom_port} console=http://{_shown(console.host)}:{self.console_port}", flush=True)
+            if not missing and answers(node.host, self.dicom_port):
+                print(
+                    f"ready dicom={node.ae_title}@{_shown(node.host)}:{self.dicom_port} console=http://{_shown(console.host)}:{self.console_port}",
+                    flush=True,
+                )
                 log.info("ready", seconds=round(time.monotonic() - began, 2))
                 return
             if time.monotonic() - began > READY_TIMEOUT_S:
-                raise StorageError(f"not ready after {READY_TIMEOUT_S:.0f} s: waiting for {', '.join(missing) or 'the port'}", hint=self._where(None))
+                raise StorageError(
+                    f"not ready after {READY_TIMEOUT_S:.0f} s: waiting for {', '.join(missing) or 'the port'}", hint=self._where(None)
+                )
 
     def _where(self, child: Child | None) -> str:
         if not self.log_files:
@@ -161,7 +168,7 @@ def _shown(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _claimed(host: str, port: int, section: str) -> int:
+def claimed(host: str, port: int, section: str, *, wait_s: float = 5.0) -> int:
     """``port``, or a free one for 0.
 
     Raises
@@ -170,7 +177,7 @@ def _claimed(host: str, port: int, section: str) -> int:
         The port is in use (after a short wait: a node that was killed may still be leaving), or the host is not ours.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    deadline = time.monotonic() + 5.0
+    deadline = time.monotonic() + wait_s
     while True:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -178,13 +185,13 @@ def _claimed(host: str, port: int, section: str) -> int:
                 probe.bind((host, port))
                 return int(probe.getsockname()[1])
             except OSError as error:
-                if time.monotonic() > deadline:
+                if time.monotonic() >= deadline:
                     message = f"{section}.host = {host}, {section}.port = {port}: {error.strerror or error}"
                     raise ConfigurationError(message, hint=f"stop what listens there, or set another {section}.port") from error
         time.sleep(0.25)
 
 
-def _answers(host: str, port: int) -> bool:
+def answers(host: str, port: int) -> bool:
     target = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     try:
         with socket.create_connection((target, port), timeout=1.0):

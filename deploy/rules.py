@@ -24,15 +24,23 @@ class Judged:
         return [route.name for route, verdict in self.verdicts if verdict.holds]
 
     def lines(self) -> list[str]:
-        count = len(self.unit.paths)
-        found = [f"{self.unit.path}: one {self.unit.kind.value} of {count} instance{'s' if count > 1 else ''}, judged by {self.representative.name}"]
+        many = f"{len(self.unit.paths)} instance{'s' if len(self.unit.paths) > 1 else ''}"
+        found = [f"{self.unit.path}: one {self.unit.kind.value} of {many}, judged by {self.representative.name}"]
         for route, verdict in self.verdicts:
             best = "; of what it takes in a study only the best is analysed" if route.per_study == "best" else ""
-            outcome = f"TAKES it: {route.model} -> {', '.join(route.destinations)}, {route.priority.value}{best}" if verdict.holds else "does not take it"
+            outcome = (
+                f"TAKES it: {route.model} -> {', '.join(route.destinations)}, {route.priority.value}{best}"
+                if verdict.holds
+                else "does not take it"
+            )
             found.append(f"  route {route.name!r} {outcome}")
             found += [f"    {line}" for line in verdict.lines]
         if not self.taken_by:
-            found.append("  no route takes it: it is kept and shown, with this reason, and nothing is sent" if self.verdicts else "  there are no [[routes]]")
+            found.append(
+                "  no route takes it: it is kept and shown, with this reason, and nothing is sent"
+                if self.verdicts
+                else "  there are no [[routes]]"
+            )
         return found
 
     def as_dict(self) -> dict[str, Any]:

@@ -60,3 +60,13 @@ def choose_device(wanted: str) -> str:
     if wanted == "cuda" and not available:
         raise ModelError("device cuda was asked for and there is none", hint="set the device to auto or cpu")
     return "cuda" if wanted != "cpu" and available else "cpu"
+
+
+def describe_devices() -> tuple[str, bool]:
+    """What a model can run on, in words, and whether CUDA is among it."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return f"no CUDA device, models run on the CPU (torch {torch.__version__})", False
+    names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return f"{', '.join(names)} (torch {torch.__version__}, CUDA {torch.version.cuda})", True

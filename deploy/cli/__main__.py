@@ -2,4 +2,5 @@
 
 from deploy.cli.main import main
 
-main()
+if __name__ == "__main__":  # listener processes are spawned: they import this module again
+    main()

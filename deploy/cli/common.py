@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from db.base import Database
 
 Config = Annotated[
-    Path | None, typer.Option("--config", envvar="DICOM_NODE_CONFIG", metavar="FILE", help="node.toml; without it the defaults", show_default=False)
+    Path | None,
+    typer.Option("--config", envvar="DICOM_NODE_CONFIG", metavar="FILE", help="node.toml; without it the defaults", show_default=False),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON document on standard output")]
 

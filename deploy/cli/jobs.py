@@ -103,7 +103,9 @@ class Format(StrEnum):
 
 @results.command("export")
 def results_export(
-    since: Annotated[str | None, typer.Option("--since", metavar="T", help="ISO 8601, of the completion of the unit", show_default=False)] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="T", help="ISO 8601, of the completion of the unit", show_default=False)
+    ] = None,
     format: Annotated[Format, typer.Option("--format")] = Format.JSON,
     as_json: Annotated[bool, typer.Option("--json", help="the same as --format json")] = False,
     config: Config = None,
@@ -126,7 +128,9 @@ def _write_csv(rows: Iterable[Mapping[str, Any]]) -> None:
     writer = csv.DictWriter(sys.stdout, fieldnames=list(COLUMNS), extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        writer.writerow({key: json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value for key, value in row.items()})
+        writer.writerow(
+            {key: json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value for key, value in row.items()}
+        )
 
 
 def _moment(text: str | None) -> datetime | None:
@@ -135,7 +139,9 @@ def _moment(text: str | None) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is no ISO 8601 time such as 2026-01-31 or 2026-01-31T12:00:00+01:00", param_hint="--since") from error
+        raise typer.BadParameter(
+            f"{text!r} is no ISO 8601 time such as 2026-01-31 or 2026-01-31T12:00:00+01:00", param_hint="--since"
+        ) from error
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 

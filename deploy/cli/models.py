@@ -64,7 +64,9 @@ def verify(
     """Whether the weights are those of the card (sha256)."""
     from models import registry
 
-    rows = [{"name": name, "ok": not (problem := _weights(_known(name))), "found": problem or "verified"} for name in names or registry.names()]
+    rows = [
+        {"name": name, "ok": not (problem := _weights(_known(name))), "found": problem or "verified"} for name in names or registry.names()
+    ]
     listing(rows, ["name", "ok", "found"], title="weights", as_json=as_json)
     if not all(row["ok"] for row in rows):
         raise typer.Exit(1)

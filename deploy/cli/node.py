@@ -26,7 +26,9 @@ def up(
 
 
 def demo(
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="what happened, machine readable", show_default=False)] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="what happened, machine readable", show_default=False)
+    ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="keep the data folder, with its node.toml")] = False,
     ct: Annotated[Path | None, typer.Option("--ct", metavar="FOLDER", help="a chest CT series", show_default=False)] = None,
     skin: Annotated[
@@ -62,7 +64,9 @@ def doctor(config: Config = None, as_json: AsJson = False) -> None:
 
 @destinations.command("echo")
 def destinations_echo(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="without it, every destination", show_default=False)] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="without it, every destination", show_default=False)
+    ] = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
@@ -83,7 +87,11 @@ def destinations_echo(
     if as_json:
         emit(rows)
     else:
-        table("destinations", ["", "name", "answer", "seconds"], [["ok" if r["ok"] else "FAIL", *list(r.values())[:1], r["answer"], r["seconds"]] for r in rows])
+        table(
+            "destinations",
+            ["", "name", "answer", "seconds"],
+            [["ok" if r["ok"] else "FAIL", *list(r.values())[:1], r["answer"], r["seconds"]] for r in rows],
+        )
     if not all(row["ok"] for row in rows):
         raise typer.Exit(1)
 

@@ -18,8 +18,12 @@ from deploy.cli.common import plain, say
 def predict(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="a name of `models list`")],
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="DICOM files or folders, JPEG/PNG files or folders")],
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="everything, as one array; - is standard output", show_default=False)] = None,
-    csv_file: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="one row per unit or finding; - is standard output", show_default=False)] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="everything, as one array; - is standard output", show_default=False)
+    ] = None,
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="one row per unit or finding; - is standard output", show_default=False)
+    ] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda")] = "auto",
 ) -> None:
     """The model alone on files: one row per unit (one per finding for a detector). Without --json and --csv: CSV on standard output."""

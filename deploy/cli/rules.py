@@ -17,7 +17,7 @@ def _group() -> None:
 
 
 @app.command("test")
-def test_rules(
+def explain_files(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="DICOM files or folders")],
     source: Annotated[str, typer.Option("--source", metavar="AE", help="the AE title they would come from")] = "",
     config: Config = None,

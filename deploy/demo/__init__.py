@@ -1,0 +1,1 @@
+"""The main job, end to end, on real input where there is some: `dicom-node demo`."""

@@ -1,0 +1,68 @@
+"""The demo's node.toml: free ports, short waits, one source, one PACS."""
+
+from pathlib import Path
+
+from deploy.demo import pacs as pacs_module
+from deploy.demo import sending
+from imaging.encapsulate import DERMOSCOPIC_PHOTOGRAPHY, VL_PHOTOGRAPHIC
+
+NODE_AE = "DEMONODE"
+DESTINATION = "pacs"
+
+
+def node_toml(port: int, console_port: int, pacs: pacs_module.Pacs) -> str:
+    """The text of the configuration; ``data_dir`` is beside it."""
+    address = f'ae_title = "{pacs_module.AE_TITLE}", host = "127.0.0.1", port = {pacs.port}'
+    query = f"\nquery = {{ {address} }}" if pacs.answers_queries else ""
+    return f"""\
+[node]
+data_dir = "data"
+ae_title = "{NODE_AE}"
+port = {port}
+
+[receive]
+min_free_bytes = 0
+
+[console]
+port = {console_port}
+
+[completion]
+settle_s = 2.0
+quiet_s = 6.0
+
+[[sources]]
+ae_title = "{sending.AE_TITLE}"
+host = "127.0.0.1"{query}
+
+[[destinations]]
+name = "{DESTINATION}"
+ae_title = "{pacs_module.AE_TITLE}"
+host = "127.0.0.1"
+port = {pacs.port}
+objects = ["sr"]
+accept_research = true
+
+[[routes]]
+name = "chest CT"
+model = "lung_nodule_ct"
+destinations = ["{DESTINATION}"]
+per_study = "best"
+when = {{ Modality = "CT" }}
+
+[[routes]]
+name = "dermoscopy"
+model = "dermoscopy_7class"
+destinations = ["{DESTINATION}"]
+when = {{ SOPClassUID = ["{DERMOSCOPIC_PHOTOGRAPHY}", "{VL_PHOTOGRAPHIC}"] }}
+"""
+
+
+def isolated(environ: dict[str, str]) -> dict[str, str]:
+    """The environment without settings of another node: the demo touches nothing but its own folder."""
+    return {key: value for key, value in environ.items() if not key.startswith("DICOM_NODE_") or key == "DICOM_NODE_DATA"}
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "node.toml"
+    path.write_text(text, encoding="utf-8")
+    return path

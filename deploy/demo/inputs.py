@@ -1,0 +1,153 @@
+"""What the demo sends: a chest CT series and dermoscopy images, real where they are found, else made here."""
+
+import csv
+import io
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pydicom
+from PIL import Image
+from pydicom.dataset import Dataset
+
+from core.errors import ConfigurationError, NodeError, PixelError
+from core.states import UnitKind
+from deploy.units import gather
+from imaging.encapsulate import jpeg_to_dicom
+from imaging.identity import Identity
+from imaging.synthetic.chest import make_chest, write_chest
+from imaging.synthetic.lesion import lesion_dataset
+from imaging.synthetic.uids import synthetic_uid
+from models import registry
+from models.dermoscopy.data import CLASSES, FINE_ARCHIVE, Row, read_jpegs, validation_lesions
+
+CT_SERIES = "cptac-C3N-00247-lung3.0-B70f"
+MOST_IMAGES = 24
+SYNTHETIC_SEED = 20
+SYNTHETIC_LESIONS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """Files to send, and what they are in words. ``truth``: SOP Instance UID -> what is known of the image."""
+
+    name: str
+    real: bool
+    source: str
+    files: tuple[Path, ...]
+    truth: Mapping[str, str]
+
+
+def data_folder() -> Path | None:
+    """``$DICOM_NODE_DATA``, then ``../shared/data`` beside the working folder or the checkout."""
+    named = os.environ.get("DICOM_NODE_DATA")
+    checkout = Path(__file__).resolve().parents[2]
+    places = [Path(named)] if named else [Path.cwd().parent / "shared" / "data", checkout.parent / "shared" / "data"]
+    return next((place for place in places if place.is_dir()), None)
+
+
+def chest_ct(folder: Path | None, scratch: Path, *, synthetic: bool, small: bool = False) -> Input:
+    """The CT of ``folder``, else the real series of the data folder, else a synthetic chest written to ``scratch``."""
+    data = data_folder()
+    if folder is None and not synthetic and data is not None and (data / "ct" / CT_SERIES).is_dir():
+        folder = data / "ct" / CT_SERIES
+    if folder is not None:
+        files = [path for unit in gather([folder]).units if unit.instances for path in unit.paths]
+        if not files:
+            raise ConfigurationError(f"{folder} holds no DICOM file", hint="CT=FOLDER takes a folder of a chest CT series")
+        return Input("chest CT", True, str(folder), tuple(files), {})
+    sizes = {"slices": 40, "size": 128, "slice_mm": 5.0} if small else {}
+    chest = make_chest(SYNTHETIC_SEED, **sizes, diameters_mm=(10.0, 18.0) if small else (6.0, 8.0, 12.0, 18.0))  # type: ignore[arg-type]
+    files = write_chest(scratch / "ct", chest)
+    known = ", ".join(f"{nodule.diameter_mm:g} mm at {nodule.position_mm}" for nodule in chest.nodules)
+    series = str(pydicom.dcmread(files[0], stop_before_pixels=True).SeriesInstanceUID)
+    return Input("chest CT", False, f"synthetic chest, nodules of {known}", tuple(files), {series: f"nodules: {known}"})
+
+
+def dermoscopy(folder: Path | None, scratch: Path, *, synthetic: bool, small: bool = False) -> Input:
+    """The images of ``folder``, else a held-out HAM10000 image of each class, else synthetic lesions; as DICOM files in ``scratch``."""
+    target = scratch / "skin"
+    target.mkdir(parents=True, exist_ok=True)
+    truth: dict[str, str] = {}
+    if folder is not None:
+        datasets, source, real = list(_from_folder(folder)), str(folder), True
+    elif not synthetic and (data := data_folder()) is not None and (data / "dermoscopy" / FINE_ARCHIVE).is_file():
+        datasets, truth = _ham10000(data)
+        source, real = f"HAM10000, {data / 'dermoscopy' / FINE_ARCHIVE}", True
+    else:
+        datasets = [lesion_dataset(SYNTHETIC_SEED + number) for number in range(2 if small else SYNTHETIC_LESIONS)]
+        source, real = "synthetic lesions", False
+    files = []
+    for number, dataset in enumerate(datasets):
+        path = target / f"{number:03d}.dcm"
+        dataset.save_as(path, enforce_file_format=True)
+        files.append(path)
+    return Input("dermoscopy", real, source, tuple(files), truth)
+
+
+def _ham10000(data: Path) -> tuple[list[Dataset], dict[str, str]]:
+    """The first image of each class whose lesion was held out of training."""
+    with (data / "dermoscopy" / "index.csv").open(newline="") as lines:
+        entries = list(csv.DictReader(lines))
+    rows = [Row(e["image_id"], e["archive"], e["lesion_id"], e["dx"]) for e in entries]
+    held = validation_lesions(rows, int(registry.card("dermoscopy_7class").training["seed"]))
+    chosen: dict[str, dict[str, str]] = {}
+    for entry in entries:
+        if entry["archive"] == FINE_ARCHIVE and entry["lesion_id"] in held:
+            chosen.setdefault(entry["dx"], entry)
+    picked = [chosen[label] for label in CLASSES if label in chosen]
+    jpegs = read_jpegs(data, [row for row in rows if row.image_id in {entry["image_id"] for entry in picked}])
+    datasets = [_photograph(jpegs[entry["image_id"]], entry["image_id"], entry) for entry in picked]
+    return datasets, {str(ds.SOPInstanceUID): f"{entry['dx']} ({entry['image_id']})" for ds, entry in zip(datasets, picked, strict=True)}
+
+
+def _photograph(jpeg: bytes, name: str, known: Mapping[str, str]) -> Dataset:
+    """A camera's picture as a study of its own; ``known``: age, sex and localization as HAM10000's index gives them."""
+    age = known.get("age", "")
+    identity = Identity(
+        patient_id=f"DEMO-{name}"[:64],
+        study_instance_uid=synthetic_uid("demo", name, "study"),
+        patient_name="Demo^Dermoscopy",
+        issuer_of_patient_id="dicom-node demo",
+        patient_sex={"male": "M", "female": "F"}.get(known.get("sex", ""), ""),
+        patient_age=f"{float(age):03.0f}Y" if age else "",
+        accession_number=synthetic_uid("demo", name)[-12:],
+        study_date="20260102",
+        study_time="111500",
+        study_description=f"Dermoscopy {name}"[:64],
+        timezone_offset="+0000",
+    )
+    return jpeg_to_dicom(
+        jpeg,
+        identity=identity,
+        series_instance_uid=synthetic_uid("demo", name, "series"),
+        sop_instance_uid=synthetic_uid("demo", name, "instance"),
+        site=known.get("localization", ""),
+    )
+
+
+def _from_folder(folder: Path) -> Iterator[Dataset]:
+    units = gather([folder], kind=UnitKind.IMAGE).units[:MOST_IMAGES]
+    if not units:
+        raise ConfigurationError(f"{folder} holds no picture", hint="SKIN=FOLDER takes .jpg, .png or .dcm files")
+    for unit in units:
+        if unit.instances:
+            yield pydicom.dcmread(unit.path)
+        else:
+            yield _photograph(_baseline_jpeg(unit.path), unit.path.stem, {})
+
+
+def _baseline_jpeg(path: Path) -> bytes:
+    """The file as it is where it is a baseline JPEG, else encoded anew (quality 95)."""
+    content = path.read_bytes()
+    try:
+        _photograph(content, "probe", {})
+    except NodeError:
+        out = io.BytesIO()
+        try:
+            Image.open(path).convert("RGB").save(out, "JPEG", quality=95)
+        except OSError as error:
+            raise PixelError(f"{path.name} cannot be read as a picture", hint="give JPEG or PNG files") from error
+        return out.getvalue()
+    return content

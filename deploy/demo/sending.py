@@ -1,0 +1,57 @@
+"""A modality: sends files over one association, each in the transfer syntax it has."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pydicom
+from pynetdicom import AE
+from pynetdicom.presentation import build_context
+
+from core.errors import DeliveryError
+
+AE_TITLE = "DEMOSCU"
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What went over, and how fast."""
+
+    instances: int
+    bytes: int
+    seconds: float
+
+
+def send(files: Sequence[Path], host: str, port: int, called_ae: str) -> Sent:
+    """C-STORE all ``files``.
+
+    Raises
+    ------
+    DeliveryError
+        No association, or an instance was refused.
+    """
+    pairs = dict.fromkeys(_syntax(path) for path in files)
+    entity = AE(AE_TITLE)
+    entity.maximum_pdu_size = 131072
+    entity.requested_contexts = [build_context(sop_class, syntax) for sop_class, syntax in pairs]
+    started = time.monotonic()
+    association = entity.associate(host, port, ae_title=called_ae, max_pdu=131072)
+    if not association.is_established:
+        raise DeliveryError(f"{called_ae} at {host}:{port} refused the association", permanent=True, hint="see its log")
+    size = 0
+    try:
+        for path in files:
+            status = association.send_c_store(path)
+            if "Status" not in status or status.Status not in (0x0000, 0xB000, 0xB006, 0xB007):
+                answer = f"0x{status.Status:04X}" if "Status" in status else "no answer"
+                raise DeliveryError(f"{path.name} was refused by {called_ae}: {answer}", permanent=True, hint="see its log")
+            size += path.stat().st_size
+    finally:
+        association.release()
+    return Sent(len(files), size, time.monotonic() - started)
+
+
+def _syntax(path: Path) -> tuple[str, str]:
+    meta = pydicom.filereader.read_file_meta_info(path)
+    return str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID)
