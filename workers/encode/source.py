@@ -204,9 +204,17 @@ def _items(dataset: Dataset, keyword: str, dropped: list[str], depth: int = 0) -
                     copied.add(DataElement(element.tag, "SQ", DicomSequence(inner)))
             else:
                 _take(item, element.keyword, copied, read, dropped)
-        if copied:
+        if copied and (not keyword.endswith("CodeSequence") or _is_code(copied)):
             items.append(copied)
+        elif copied:
+            dropped.append(keyword)
     return items
+
+
+def _is_code(item: Dataset) -> bool:
+    """A code without scheme or meaning says nothing, and no valid object may hold it (PS3.3 8.8)."""
+    short = "CodeValue" in item or "LongCodeValue" in item
+    return "CodeMeaning" in item and ("URNCodeValue" in item or (short and "CodingSchemeDesignator" in item))
 
 
 def _requests(dataset: Dataset, read: Reader, dropped: list[str]) -> tuple[Dataset, ...]:
@@ -214,7 +222,7 @@ def _requests(dataset: Dataset, read: Reader, dropped: list[str]) -> tuple[Datas
     found = []
     for item in _items(dataset, "RequestAttributesSequence", dropped):
         found.append(_request(item, read, dropped))
-    if not found and (read.text("AccessionNumber") or read.text("RequestedProcedureID")):
+    if not found and any(dataset.get(keyword) for keyword in ("AccessionNumber", "RequestedProcedureID", "RequestedProcedureCodeSequence")):
         found.append(_request(dataset, read, dropped))
     return tuple(found)
 

@@ -1,0 +1,55 @@
+"""The standard's own validators on our reports: dciodvfy on every shape, DicomSRValidator on one of each."""
+
+import os
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.support import analyses
+from tests.support.tools import tool
+from workers.encode import sr
+
+SHAPES = ("ct-findings", "ct-findings-2d", "ct-no-finding", "ct-not-analysed", "skin-findings", "skin-abstained")
+ONE_OF_EACH = tuple(shape for shape in SHAPES if shape != "ct-findings-2d")
+# Its style sheets are larger than what Java's XPath allows by default.
+JAVA = "-Djdk.xml.xpathExprOpLimit=0 -Djdk.xml.xpathTotalOpLimit=0 -Djdk.xml.xpathExprGrpLimit=0"
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("reports")
+    paths = {}
+    for name, analysis in analyses.shapes().items():
+        paths[name] = folder / f"{name}.dcm"
+        paths[name].write_bytes(sr.encode(analysis).content)
+    return paths
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_dciodvfy_finds_no_error(reports: dict[str, Path], shape: str) -> None:
+    run = subprocess.run([tool("dciodvfy", "dicom3tools"), "-new", str(reports[shape])], capture_output=True, text=True, check=False)
+    lines = (run.stdout + run.stderr).splitlines()
+    assert "Comprehensive3DSR" in lines
+    assert [line for line in lines if line.startswith("Error")] == []
+    warnings = [line for line in lines if line.startswith("Warning") and "Unrecognized defined term = <99DCMNODE>" not in line]
+    assert warnings == []
+
+
+@pytest.mark.timeout(280)
+def test_dicom_sr_validator_finds_no_error(reports: dict[str, Path]) -> None:
+    program = tool("DicomSRValidator", "pixelmed-apps")
+
+    def check(shape: str) -> tuple[str, list[str]]:
+        run = subprocess.run(
+            [program, str(reports[shape])], capture_output=True, text=True, check=False, env={**os.environ, "JAVA_TOOL_OPTIONS": JAVA}
+        )
+        return shape, (run.stdout + run.stderr).splitlines()
+
+    with ThreadPoolExecutor(2) as pool:  # each is a Java machine of its own that compiles its style sheets first
+        found = dict(pool.map(check, ONE_OF_EACH))
+    for shape, lines in found.items():
+        assert "IOD validation complete" in lines, (shape, lines)
+        assert "Found Root Template TID_1500 (MeasurementReport)" in lines, (shape, lines)
+        assert [line for line in lines if line.startswith("Error")] == [], shape
