@@ -46,13 +46,13 @@ _REAP = text("""
 _STIR = text("""
     UPDATE units SET stirred = true, next_look_at = node_now()
     WHERE id IN (SELECT u.id FROM units u JOIN association_units a ON a.unit_id = u.id
-                 WHERE a.association_id = ANY(CAST(:ids AS uuid[])) AND u.state = 'open' ORDER BY u.id FOR UPDATE OF u)
+                 WHERE a.association_id = ANY(CAST(:ids AS uuid[])) AND u.state = 'open' ORDER BY u.id FOR NO KEY UPDATE OF u)
 """)
 _LOCK_UNIT = text("""
     SELECT u.id, u.state, u.revision FROM units u JOIN series se ON se.id = u.series_id JOIN studies st ON st.id = se.study_id
     WHERE se.series_instance_uid = :series_instance_uid AND st.study_instance_uid = :study_instance_uid
       AND u.kind = :kind AND u.sop_instance_uid = :unit_sop_instance_uid
-    FOR UPDATE OF u
+    FOR NO KEY UPDATE OF u
 """)
 _ADD_STUDY = text("""
     INSERT INTO studies (study_instance_uid, patient_id, issuer_of_patient_id, patient_name, patient_birth_date, patient_sex,

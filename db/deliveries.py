@@ -1,0 +1,181 @@
+"""Deliveries under lease: one result object to one destination, every attempt a row."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from core.errors import LeaseLost
+from core.states import DeliveryState
+from db import audit
+from db.base import Database
+from db.records import ClaimedDelivery
+from db.rows import jsonable
+from db.signals import notify
+
+_CLAIM = text("""
+    UPDATE deliveries SET state = 'sending', token = gen_random_uuid(), sender = :sender, attempts = attempts + 1,
+        lease_until = node_now() + make_interval(secs => :lease_s), changed_at = node_now()
+    WHERE id IN (
+        SELECT d.id FROM deliveries d
+        WHERE d.state = 'pending' AND next_attempt_at <= (SELECT node_now())
+          AND NOT EXISTS (SELECT FROM jobs j WHERE j.id = d.job_id AND j.state = 'superseded')
+          AND (CAST(:destinations AS text[]) IS NULL OR destination = ANY(:destinations))
+        ORDER BY d.priority DESC, d.next_attempt_at, d.id LIMIT :limit FOR NO KEY UPDATE OF d SKIP LOCKED)
+    RETURNING id
+""")
+_BEGIN_ATTEMPTS = text("""
+    INSERT INTO delivery_attempts (delivery_id, number, sender, token)
+    SELECT d.id, (SELECT count(*) + 1 FROM delivery_attempts a WHERE a.delivery_id = d.id), d.sender, d.token
+    FROM deliveries d WHERE d.id = ANY(:ids)
+""")
+_CLAIMED = text("""
+    SELECT d.id, d.token, d.attempts, d.destination, d.job_id, r.kind, r.sop_class_uid, r.sop_instance_uid, r.sha256
+    FROM deliveries d JOIN reports r ON r.id = d.report_id
+    WHERE d.id = ANY(:ids) ORDER BY d.priority DESC, d.job_id, d.id
+""")
+_LOCK_JOB = text("SELECT id FROM jobs WHERE id = :job_id FOR NO KEY UPDATE")
+_OWN = text("SELECT id FROM deliveries WHERE id = :id AND state = 'sending' AND token = CAST(:token AS uuid) FOR NO KEY UPDATE")
+_SET = text("""
+    UPDATE deliveries SET state = :state, status = :status, note = :note, sender = NULL, token = NULL, lease_until = NULL,
+        changed_at = node_now(), next_attempt_at = node_now() + make_interval(secs => :in_s),
+        stored_at = CASE WHEN :state = 'stored' THEN node_now() ELSE stored_at END
+    WHERE id = :id
+""")
+_END_ATTEMPT = text("""
+    UPDATE delivery_attempts SET result = :result, status = :status, note = :note, ended_at = node_now()
+    WHERE token = CAST(:token AS uuid)
+""")
+# A withdrawn delivery is not missing; a held or failed one is.
+_JOB_DELIVERED = text("""
+    UPDATE jobs SET state = 'delivered', delivered_at = node_now()
+    WHERE id = :job_id AND state = 'reported'
+      AND NOT EXISTS (SELECT FROM deliveries d WHERE d.job_id = jobs.id AND d.state NOT IN ('stored', 'committed', 'withdrawn'))
+""")
+_SUPERSEDED = text("SELECT state = 'superseded' FROM jobs WHERE id = :job_id")
+_EXPIRED = text("""
+    UPDATE deliveries SET state = 'pending', sender = NULL, token = NULL, lease_until = NULL, changed_at = node_now(),
+        next_attempt_at = node_now(), note = 'the sender was lost'
+    FROM (SELECT d.id, d.token FROM deliveries d WHERE d.state = 'sending' AND d.lease_until < (SELECT node_now())
+          ORDER BY d.id FOR NO KEY UPDATE SKIP LOCKED) AS old
+    WHERE deliveries.id = old.id RETURNING old.token
+""")
+_LOST = text("""
+    UPDATE delivery_attempts SET result = 'lost', ended_at = node_now() WHERE token = ANY(CAST(:tokens AS uuid[]))
+""")
+# A delivery that was given back at the moment its job was superseded.
+_WITHDRAW_ORPHANS = text("""
+    UPDATE deliveries d SET state = 'withdrawn', changed_at = node_now(), note = 'superseded before it was delivered'
+    FROM jobs j WHERE j.id = d.job_id AND j.state = 'superseded' AND d.state IN ('pending', 'held')
+""")
+_LIST = text("""
+    SELECT * FROM v_deliveries WHERE (CAST(:state AS text) IS NULL OR state = :state)
+      AND (CAST(:destination AS text) IS NULL OR destination = :destination)
+    ORDER BY delivery_id DESC LIMIT :limit
+""")
+_RETRY = text("""
+    UPDATE deliveries d SET state = 'pending', next_attempt_at = node_now(), changed_at = node_now(), attempts = 0
+    FROM jobs j
+    WHERE d.id = ANY(:ids) AND d.state IN ('held', 'failed', 'pending') AND j.id = d.job_id AND j.state <> 'superseded'
+    RETURNING d.id
+""")
+
+
+def claim(
+    database: Database, *, sender: str, lease_s: float, limit: int, destinations: tuple[str, ...] | None = None
+) -> list[ClaimedDelivery]:
+    """Lease up to ``limit`` due deliveries, the urgent first; the attempt is committed before the sending."""
+    names = None if destinations is None else list(destinations)
+    with database.begin() as connection:
+        values = {"sender": sender, "lease_s": lease_s, "limit": limit, "destinations": names}
+        ids = list(connection.execute(_CLAIM, values).scalars())
+        if not ids:
+            return []
+        connection.execute(_BEGIN_ATTEMPTS, {"ids": ids})
+        return [
+            ClaimedDelivery(
+                row.id, row.token, row.attempts, row.destination, row.job_id, row.kind, row.sop_class_uid, row.sop_instance_uid, row.sha256
+            )
+            for row in connection.execute(_CLAIMED, {"ids": ids})
+        ]
+
+
+def stored(database: Database, d: ClaimedDelivery, *, status: int, note: str = "") -> None:
+    """The destination has it (``status`` of success or warning). When nothing of the job is missing, the job is delivered.
+
+    Raises
+    ------
+    LeaseLost
+        The lease ran out and another sender has it; sending the same object again is harmless.
+    """
+    _end(database, d, DeliveryState.STORED, "stored", status=status, note=note)
+
+
+def retry_later(database: Database, d: ClaimedDelivery, *, error: str, in_s: float) -> None:
+    """A transient failure: again in ``in_s``. Raises LeaseLost as ``stored`` does."""
+    _end(database, d, DeliveryState.PENDING, "retry", note=error, in_s=in_s)
+
+
+def failed(database: Database, d: ClaimedDelivery, *, error: str, status: int | None) -> None:
+    """A permanent failure: a person has to look. Raises LeaseLost as ``stored`` does."""
+    _end(database, d, DeliveryState.FAILED, "failed", status=status, note=error)
+
+
+def hold(database: Database, d: ClaimedDelivery, *, reason: str) -> None:
+    """A policy holds it (a research model, a destination that is gone). Raises LeaseLost as ``stored`` does."""
+    _end(database, d, DeliveryState.HELD, "held", note=reason)
+
+
+def _end(
+    database: Database, d: ClaimedDelivery, state: DeliveryState, result: str, *, status: int | None = None, note: str = "",
+    in_s: float = 0.0,
+) -> None:  # fmt: skip
+    with database.begin() as connection:
+        connection.execute(_LOCK_JOB, {"job_id": d.job_id})
+        if connection.execute(_OWN, {"id": d.id, "token": str(d.token)}).one_or_none() is None:
+            raise LeaseLost(f"delivery {d.id} is not held by this attempt any more", hint="nothing was written; another sender has it")
+        if state is not DeliveryState.STORED and connection.execute(_SUPERSEDED, {"job_id": d.job_id}).scalar_one():
+            state = DeliveryState.WITHDRAWN  # a newer result is on its way: this one is not tried again
+        values = {"id": d.id, "state": state.value, "status": status, "note": note, "in_s": in_s}
+        connection.execute(_SET, values)
+        connection.execute(_END_ATTEMPT, {"token": str(d.token), "result": result, "status": status, "note": note})
+        details = {"destination": d.destination, "job": d.job_id, "sha256": d.sha256, "status": status, "attempt": d.attempt}
+        action = f"delivery.{'retried' if state is DeliveryState.PENDING else state.value}"
+        audit.record(connection, actor="sender", action=action, subject=f"delivery:{d.id}", details=details)
+        _close_job(connection, d.job_id)
+
+
+def _close_job(connection: Connection, job_id: int) -> None:
+    if connection.execute(_JOB_DELIVERED, {"job_id": job_id}).rowcount:
+        audit.record(connection, actor="sender", action="job.delivered", subject=f"job:{job_id}")
+
+
+def reap(database: Database) -> int:
+    """Deliveries whose sender is gone are pending again, or withdrawn when superseded; gives how many."""
+    with database.begin() as connection:
+        tokens = [str(token) for token in connection.execute(_EXPIRED).scalars()]
+        if tokens:
+            connection.execute(_LOST, {"tokens": tokens})
+            notify(connection, "delivery")
+        connection.execute(_WITHDRAW_ORPHANS)
+    return len(tokens)
+
+
+def listing(
+    database: Database, *, state: DeliveryState | str | None = None, destination: str | None = None, limit: int = 200
+) -> list[dict[str, Any]]:
+    """Rows of v_deliveries, the newest first, as JSON objects."""
+    values = {"state": None if state is None else str(state), "destination": destination, "limit": limit}
+    with database.begin() as connection:
+        return [jsonable(row) for row in connection.execute(_LIST, values)]
+
+
+def retry(database: Database, ids: Iterable[int], actor: str) -> list[int]:
+    """Held, failed and waiting deliveries at once; gives those that were. A person answers for a held one: it is audited."""
+    with database.begin() as connection:
+        done = sorted(connection.execute(_RETRY, {"ids": list(ids)}).scalars())
+        for id in done:
+            audit.record(connection, actor=actor, action="delivery.released", subject=f"delivery:{id}")
+        if done:
+            notify(connection, "delivery")
+    return done

@@ -1,0 +1,152 @@
+"""The end of a job: result, objects and deliveries in one short transaction behind the fence."""
+
+import hashlib
+import json
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from core.errors import LeaseLost, ModelError
+from core.records import Finding, ModelIdentity, Prediction
+from db import audit
+from db.base import Database
+from db.records import ClaimedJob, StoredObject, Timings
+from db.signals import notify
+
+_LOCK_UNIT = text("SELECT revision FROM units WHERE id = :unit_id FOR NO KEY UPDATE")
+_LOCK_JOB = text("""
+    SELECT revision, destinations FROM jobs WHERE id = :id AND state = 'running' AND token = CAST(:token AS uuid) FOR NO KEY UPDATE
+""")
+# The shared lock holds a retirement off until this commits.
+_MODEL = text("SELECT state FROM models WHERE digest = :digest FOR SHARE")
+_ADD_FINDING = text("""
+    INSERT INTO findings (job_id, ordinal, label, code_value, code_scheme, code_meaning, probability, score, tier, position_mm,
+                          diameter_mm, sop_instance_uid, frame, image_point, measurements, site)
+    VALUES (:job_id, :ordinal, :label, :code_value, :code_scheme, :code_meaning, :probability, :score, :tier, :position_mm,
+            :diameter_mm, :sop_instance_uid, :frame, :image_point, CAST(:measurements AS jsonb), CAST(:site AS jsonb))
+""")
+_ADD_REPORT = text("""
+    INSERT INTO reports (job_id, kind, profile, sop_class_uid, sop_instance_uid, series_instance_uid, sha256, size_bytes, problems)
+    VALUES (:job_id, :kind, :profile, :sop_class_uid, :sop_instance_uid, :series_instance_uid, :sha256, :size_bytes, :problems)
+    RETURNING id
+""")
+_ADD_DELIVERY = text("""
+    INSERT INTO deliveries (job_id, report_id, destination, priority, state, note)
+    VALUES (:job_id, :report_id, :destination, :priority, :state, :note)
+""")
+_REPORTED = text("""
+    UPDATE jobs SET state = :state, outcome = :outcome, reason = :reason, looked_for = :looked_for, notes = :notes,
+        probabilities = CAST(:probabilities AS jsonb), identity = CAST(:identity AS jsonb),
+        prepare_s = :prepare_s, infer_s = :infer_s, encode_s = :encode_s, started_at = :started_at, inferred_at = :inferred_at,
+        reported_at = node_now(), delivered_at = CASE WHEN :state = 'delivered' THEN node_now() END,
+        worker = NULL, token = NULL, lease_until = NULL
+    WHERE id = :id
+""")
+_END_ATTEMPT = text("UPDATE attempts SET result = 'reported', ended_at = node_now() WHERE token = CAST(:token AS uuid)")
+
+
+def finish(
+    database: Database, job: ClaimedJob, *, prediction: Prediction, identity: ModelIdentity, objects: tuple[StoredObject, ...],
+    timings: Timings,
+) -> None:  # fmt: skip
+    """Commit what the worker found. All of it, or, behind the fence, nothing.
+
+    Destinations that a route added while the worker was at it get every object too.
+
+    Raises
+    ------
+    LeaseLost
+        Another worker has the job, the unit has a newer revision, or the model was retired meanwhile.
+    ModelError
+        ``identity`` is not the pipeline that the job is for.
+    """
+    with database.begin() as connection:
+        added = _fence(connection, job, identity)
+        for ordinal, finding in enumerate(prediction.findings, start=1):
+            connection.execute(_ADD_FINDING, _finding(job.id, ordinal, finding))
+        deliveries = sum(_keep(connection, job, item, added) for item in objects)
+        state = "reported" if deliveries else "delivered"
+        values = {
+            "id": job.id,
+            "state": state,
+            "outcome": prediction.outcome.value,
+            "reason": prediction.reason,
+            "looked_for": prediction.looked_for,
+            "notes": list(prediction.notes),
+            "probabilities": json.dumps(dict(prediction.probabilities)),
+            "identity": json.dumps(asdict(identity)),
+            **asdict(timings),
+        }
+        connection.execute(_REPORTED, values)
+        connection.execute(_END_ATTEMPT, {"token": str(job.token)})
+        details = {
+            "outcome": prediction.outcome.value,
+            "findings": _digest(prediction),
+            "model": identity.name,
+            "digest": identity.digest,
+            "objects": [{"kind": item.report.kind.value, "sha256": item.blob.sha256, "held": bool(item.problems)} for item in objects],
+        }
+        audit.record(connection, actor=f"worker:{identity.name}", action="job.reported", subject=f"job:{job.id}", details=details)
+        notify(connection, "delivery")
+
+
+def _fence(connection: Connection, job: ClaimedJob, identity: ModelIdentity) -> tuple[str, ...]:
+    """Lock unit and job, check the right to write; the destinations that came in addition since the claim."""
+    revision = connection.execute(_LOCK_UNIT, {"unit_id": job.unit_id}).scalar_one_or_none()
+    mine = connection.execute(_LOCK_JOB, {"id": job.id, "token": str(job.token)}).one_or_none()
+    if mine is None:
+        raise LeaseLost(f"job {job.id} is not held by this attempt any more", hint="nothing was written; another worker has it")
+    if revision != mine.revision or revision != job.revision:
+        raise LeaseLost(f"job {job.id} is of revision {job.revision}, its unit is at {revision}", hint="nothing was written")
+    if identity.digest != job.pipeline_digest:
+        raise ModelError(f"job {job.id} is for another pipeline than the one that answered", hint="the worker serves another version")
+    if connection.execute(_MODEL, {"digest": identity.digest}).scalar_one_or_none() == "retired":
+        raise LeaseLost(f"the model of job {job.id} was retired", hint="activate a model and requeue the job")
+    return tuple(name for name in mine.destinations if name not in job.destinations)
+
+
+def _keep(connection: Connection, job: ClaimedJob, item: StoredObject, added: tuple[str, ...]) -> int:
+    """One result object and its deliveries; gives how many."""
+    report = {
+        "job_id": job.id,
+        "kind": item.report.kind.value,
+        "profile": item.report.profile,
+        "sop_class_uid": item.report.sop_class_uid,
+        "sop_instance_uid": item.report.sop_instance_uid,
+        "series_instance_uid": item.report.series_instance_uid,
+        "sha256": item.blob.sha256,
+        "size_bytes": item.blob.size_bytes,
+        "problems": list(item.problems),
+    }
+    report_id = connection.execute(_ADD_REPORT, report).scalar_one()
+    destinations = dict.fromkeys((*item.destinations, *added))
+    state = "held" if item.problems else "pending"
+    for destination in destinations:
+        delivery = {"job_id": job.id, "report_id": report_id, "destination": destination, "priority": job.priority.value, "state": state}
+        connection.execute(_ADD_DELIVERY, {**delivery, "note": "; ".join(item.problems)})
+    return len(destinations)
+
+
+def _finding(job_id: int, ordinal: int, finding: Finding) -> dict[str, Any]:
+    values = asdict(finding)
+    del values["code"]
+    values |= {
+        "job_id": job_id,
+        "ordinal": ordinal,
+        "code_value": finding.code.value,
+        "code_scheme": finding.code.scheme,
+        "code_meaning": finding.code.meaning,
+        "tier": finding.tier.value,
+        "position_mm": None if finding.position_mm is None else list(finding.position_mm),
+        "image_point": None if finding.image_point is None else list(finding.image_point),
+        "measurements": json.dumps([asdict(measurement) for measurement in finding.measurements]),
+        "site": None if finding.site is None else json.dumps(asdict(finding.site)),
+    }
+    return values
+
+
+def _digest(prediction: Prediction) -> str:
+    """sha256 of the findings as they were written."""
+    rows = [_finding(0, ordinal, finding) for ordinal, finding in enumerate(prediction.findings, start=1)]
+    return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()

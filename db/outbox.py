@@ -1,0 +1,62 @@
+"""Wake-ups on their way to the broker: written with the job, published right behind, repeated while nobody comes."""
+
+from collections.abc import Iterable
+
+from sqlalchemy import Connection, text
+
+from db.base import Database
+from db.records import OutboxRow
+from db.signals import notify
+
+_ADD = text("""
+    INSERT INTO outbox (job_id, queue, model) SELECT id, 'infer.' || priority, model FROM jobs WHERE id = ANY(:ids) ORDER BY id
+    ON CONFLICT DO NOTHING
+""")
+_PENDING = text("SELECT id, job_id, queue, model FROM outbox WHERE published_at IS NULL ORDER BY id LIMIT :limit")
+# Jobs before outbox rows, as everyone who queues a job locks them.
+_LOCK_JOBS = text("""
+    SELECT id FROM jobs WHERE id IN (SELECT job_id FROM outbox WHERE id = ANY(:ids) AND published_at IS NULL) ORDER BY id FOR NO KEY UPDATE
+""")
+_PUBLISHED = text("""
+    WITH sent AS (UPDATE outbox SET published_at = node_now() WHERE id = ANY(:ids) AND published_at IS NULL RETURNING job_id)
+    UPDATE jobs SET published_at = node_now() WHERE id IN (SELECT job_id FROM sent)
+""")
+_STALE = text("""
+    SELECT j.id FROM jobs j JOIN units u ON u.id = j.unit_id AND u.revision = j.revision
+    WHERE j.state = 'queued' AND j.next_attempt_at <= (SELECT node_now())
+      AND coalesce(j.published_at, j.queued_at) < node_now() - make_interval(secs => :dwell_s)
+      AND NOT EXISTS (SELECT FROM outbox o WHERE o.job_id = j.id AND o.published_at IS NULL)
+    ORDER BY j.priority DESC, j.id LIMIT :cap
+""")
+
+
+def add(connection: Connection, job_ids: Iterable[int]) -> None:
+    """Wake-ups for these jobs in the caller's transaction; none where one is pending."""
+    connection.execute(_ADD, {"ids": list(job_ids)})
+    notify(connection, "outbox")
+
+
+def pending(database: Database, limit: int) -> list[OutboxRow]:
+    """What is to be published, oldest first. ``queue`` is ``infer.urgent`` or ``infer.routine``."""
+    with database.begin() as connection:
+        return [OutboxRow(*row) for row in connection.execute(_PENDING, {"limit": limit})]
+
+
+def published(database: Database, ids: Iterable[int]) -> None:
+    """The broker has these. A crash before this call publishes twice, which is harmless."""
+    values = {"ids": list(ids)}
+    with database.begin() as connection:
+        connection.execute(_LOCK_JOBS, values)
+        connection.execute(_PUBLISHED, values)
+
+
+def republish_stale(database: Database, *, dwell_s: float, cap: int) -> int:
+    """Wake-ups again for up to ``cap`` queued jobs whose last one is ``dwell_s`` old and whose next attempt is due.
+
+    This is what an emptied broker, and a retry that waited, live from. Gives how many.
+    """
+    with database.begin() as connection:
+        stale = list(connection.execute(_STALE, {"dwell_s": dwell_s, "cap": cap}).scalars())
+        if stale:
+            add(connection, stale)
+    return len(stale)
