@@ -162,8 +162,8 @@ class ClaimedJob:
     inputs: tuple[UnitInput, ...]
     received_at: datetime
     completed_at: datetime
-    predecessors: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    """Destination name -> (SOP Class UID, SOP Instance UID) of the SR of the older revision that it stored."""
+    predecessors: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
+    """Destination name -> (SOP Class UID, SOP Instance UID, Series Instance UID) of the SR of the older revision that it stored."""
 
 
 @dataclass(frozen=True, slots=True)
