@@ -62,7 +62,7 @@ def jpeg_to_dicom(
     ds.SOPClassUID, ds.SOPInstanceUID = sop_class, sop_instance_uid
     ds.Modality = "DMS" if kind == "dermoscopy" else "XC"
     ds.SeriesInstanceUID, ds.SeriesNumber, ds.InstanceNumber = series_instance_uid, series_number, instance_number
-    ds.Manufacturer, ds.ManufacturerModelName = "dicom-node", "jpeg_to_dicom"
+    ds.Manufacturer, ds.ManufacturerModelName = "dicom-node camera", "jpeg_to_dicom"
     ds.DeviceSerialNumber, ds.SoftwareVersions = "0", "1"
     ds.ContentDate = content_date or identity.study_date
     ds.ContentTime = content_time or identity.study_time

@@ -162,7 +162,7 @@ def _ct_image(chest: Chest, who: Identity, index: int, number: int, body_part: s
     who.write(ds)
     ds.SOPClassUID, ds.SOPInstanceUID = CTImageStorage, meta.MediaStorageSOPInstanceUID
     ds.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
-    ds.Modality, ds.Manufacturer, ds.ManufacturerModelName = "CT", "dicom-node", "Synthetic chest"
+    ds.Modality, ds.Manufacturer, ds.ManufacturerModelName = "CT", "dicom-node synthetic", "Synthetic chest"
     ds.SeriesInstanceUID, ds.SeriesNumber, ds.SeriesDescription = synthetic_uid(seed, "series"), 2, f"Synthetic chest {dz:g} mm"
     ds.SeriesDate = ds.AcquisitionDate = ds.ContentDate = who.study_date
     ds.SeriesTime = ds.AcquisitionTime = ds.ContentTime = who.study_time
