@@ -79,7 +79,7 @@ def _settings(settings: Settings) -> Iterator[Check]:
 
 
 def _ports(settings: Settings, running: bool) -> Iterator[Check]:
-    from deploy.local import answers, claimed
+    from deploy.ports import answers, claimed
 
     for name, section in (("DICOM port", settings.node), ("console port", settings.console)):
         place = f"{section.host}:{section.port}"

@@ -1,7 +1,6 @@
 """`up`: every role on this machine, as children of one process; embedded servers where no URL is set."""
 
 import signal
-import socket
 import threading
 import time
 from pathlib import Path
@@ -11,11 +10,12 @@ from urllib.parse import urlsplit
 import structlog
 from db.heartbeats import alive
 
-from core.errors import ConfigurationError, NodeError, StorageError
+from core.errors import NodeError, StorageError
 from core.settings import Settings
 from db.base import Database
 from deploy.child import Child
 from deploy.embedded import EmbeddedBroker, EmbeddedPostgres
+from deploy.ports import answers, claimed
 from deploy.running import NodeLock, Servers
 
 # Upstream first: nothing new comes in while what is inside goes on its way. The servers stop last.
@@ -166,35 +166,3 @@ class Node:
 
 def _shown(host: str) -> str:
     return f"[{host}]" if ":" in host else host
-
-
-def claimed(host: str, port: int, section: str, *, wait_s: float = 5.0) -> int:
-    """``port``, or a free one for 0.
-
-    Raises
-    ------
-    ConfigurationError
-        The port is in use (after a short wait: a node that was killed may still be leaving), or the host is not ours.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    deadline = time.monotonic() + wait_s
-    while True:
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-                return int(probe.getsockname()[1])
-            except OSError as error:
-                if time.monotonic() >= deadline:
-                    message = f"{section}.host = {host}, {section}.port = {port}: {error.strerror or error}"
-                    raise ConfigurationError(message, hint=f"stop what listens there, or set another {section}.port") from error
-        time.sleep(0.25)
-
-
-def answers(host: str, port: int) -> bool:
-    target = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    try:
-        with socket.create_connection((target, port), timeout=1.0):
-            return True
-    except OSError:
-        return False

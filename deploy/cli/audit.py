@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 
 from core.errors import ChainBroken
-from deploy.cli.common import AsJson, Config, emit, opened, plain, say
-from deploy.cli.jobs import _moment
+from deploy.cli.common import AsJson, Config, emit, moment, opened, plain, say
 
 app = typer.Typer(help="The audit trail: a hash chain over every event.")
 
@@ -47,7 +46,7 @@ def export(
     """Events with their hashes: one JSON object a line, or one array with --json."""
     from db import audit
 
-    start = _moment(since)
+    start = moment(since)
     with opened(config) as (_, database):
         rows = audit.export(database, since=start)
         if as_json:

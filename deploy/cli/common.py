@@ -2,9 +2,9 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -133,4 +133,14 @@ def listing(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, title:
     table(f"{title}: {len(rows)}", columns, [[row.get(column) for column in columns] for row in rows])
 
 
-Command = Callable[..., None]
+def moment(text: str | None) -> datetime | None:
+    """The value of --since; without an offset it is UTC."""
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"{text!r} is no ISO 8601 time such as 2026-01-31 or 2026-01-31T12:00:00+01:00", param_hint="--since"
+        ) from error
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -4,21 +4,22 @@ import csv
 import json
 import sys
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
 from core.errors import NodeError
-from core.states import JobState
-from deploy.cli.common import AsJson, Config, emit, listing, opened, plain, say
+from core.states import DeliveryState, JobState
+from deploy.cli.common import AsJson, Config, emit, listing, moment, opened, plain, say
 
 jobs = typer.Typer(help="Jobs: one unit of analysis on one model.")
 deliveries = typer.Typer(help="Result objects on their way to destinations.")
 results = typer.Typer(help="What was found.")
 
 ACTOR = "cli"
+JOB_COLUMNS = ("job_id", "job_state", "outcome", "model", "priority", "attempts", "queued_at", "reported_at", "delivered_at", "reason")
+DELIVERY_COLUMNS = ("delivery_id", "job_id", "destination", "object", "state", "attempts", "next_attempt_at", "note")
 Ids = Annotated[list[int], typer.Argument(metavar="ID...", help="one or more ids")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="at most this many, newest first")]
 
@@ -30,12 +31,12 @@ def jobs_list(
     state: Annotated[JobState | None, typer.Option("--state", show_default=False)] = None,
     limit: Limit = 200,
 ) -> None:
-    """Jobs, newest first."""
+    """Jobs, newest first; --json has every column."""
     from db import jobs as store
 
     with opened(config) as (_, database):
         rows = store.listing(database, state=state, limit=limit)
-    listing(rows, _columns(rows), title="jobs", as_json=as_json)
+    listing(rows, JOB_COLUMNS, title="jobs", as_json=as_json)
 
 
 @jobs.command("show")
@@ -77,13 +78,18 @@ def jobs_cancel(id: Annotated[int, typer.Argument(metavar="ID")], config: Config
 
 
 @deliveries.command("list")
-def deliveries_list(config: Config = None, as_json: AsJson = False, limit: Limit = 200) -> None:
-    """Deliveries, newest first."""
+def deliveries_list(
+    config: Config = None,
+    as_json: AsJson = False,
+    state: Annotated[DeliveryState | None, typer.Option("--state", show_default=False)] = None,
+    limit: Limit = 200,
+) -> None:
+    """Deliveries, newest first; --json has every column."""
     from db import deliveries as store
 
     with opened(config) as (_, database):
-        rows = store.listing(database, limit=limit)
-    listing(rows, _columns(rows), title="deliveries", as_json=as_json)
+        rows = store.listing(database, state=state, limit=limit)
+    listing(rows, DELIVERY_COLUMNS, title="deliveries", as_json=as_json)
 
 
 @deliveries.command("retry")
@@ -103,9 +109,7 @@ class Format(StrEnum):
 
 @results.command("export")
 def results_export(
-    since: Annotated[
-        str | None, typer.Option("--since", metavar="T", help="ISO 8601, of the completion of the unit", show_default=False)
-    ] = None,
+    since: Annotated[str | None, typer.Option("--since", metavar="T", help="ISO 8601: reported since then", show_default=False)] = None,
     format: Annotated[Format, typer.Option("--format")] = Format.JSON,
     as_json: Annotated[bool, typer.Option("--json", help="the same as --format json")] = False,
     config: Config = None,
@@ -113,7 +117,7 @@ def results_export(
     """One row per finding; a unit without findings has one row with its outcome and reason."""
     from db import export
 
-    start = _moment(since)
+    start = moment(since)
     with opened(config) as (_, database):
         rows = [plain(row) for row in export.findings(database, since=start)]
     if as_json or format is Format.JSON:
@@ -123,26 +127,14 @@ def results_export(
 
 
 def _write_csv(rows: Iterable[Mapping[str, Any]]) -> None:
-    from db.export import COLUMNS
+    from db.export import FIELDS
 
-    writer = csv.DictWriter(sys.stdout, fieldnames=list(COLUMNS), extrasaction="ignore", lineterminator="\n")
+    writer = csv.DictWriter(sys.stdout, fieldnames=list(FIELDS), lineterminator="\n")
     writer.writeheader()
     for row in rows:
         writer.writerow(
             {key: json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value for key, value in row.items()}
         )
-
-
-def _moment(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise typer.BadParameter(
-            f"{text!r} is no ISO 8601 time such as 2026-01-31 or 2026-01-31T12:00:00+01:00", param_hint="--since"
-        ) from error
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def _columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -10,7 +10,7 @@ import typer
 
 from core.errors import ConfigurationError, ModelError
 from deploy.cli.common import AsJson, emit, listing, plain, say
-from deploy.cli.predict import _known
+from deploy.cli.predict import known_model
 
 app = typer.Typer(help="The models that are shipped.")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="a name of `models list`")]
@@ -35,7 +35,7 @@ def show(name: Name, as_json: AsJson = False) -> None:
     """A model's card: what it is, what it is not for, what was measured."""
     from models import registry
 
-    card = registry.card(_known(name))
+    card = registry.card(known_model(name))
     document = {**asdict(card), "digest": registry.pipeline_digest(name)}
     if as_json:
         emit(document)
@@ -65,7 +65,8 @@ def verify(
     from models import registry
 
     rows = [
-        {"name": name, "ok": not (problem := _weights(_known(name))), "found": problem or "verified"} for name in names or registry.names()
+        {"name": name, "ok": not (problem := _weights(known_model(name))), "found": problem or "verified"}
+        for name in names or registry.names()
     ]
     listing(rows, ["name", "ok", "found"], title="weights", as_json=as_json)
     if not all(row["ok"] for row in rows):
@@ -95,7 +96,7 @@ def train(
     """Train a model: seeded, reproducible, resumed where DIR holds a checkpoint."""
     from models import training
 
-    metrics = training.train(_known(name), _folder(data), out, seed=seed, epochs=epochs, resume=resume, progress=say)
+    metrics = training.train(known_model(name), _folder(data), out, seed=seed, epochs=epochs, resume=resume, progress=say)
     emit(metrics)
 
 
@@ -108,7 +109,7 @@ def evaluate(
     """The shipped weights' figures on the held-out part of a data set."""
     from models import training
 
-    metrics = training.evaluate(_known(name), _folder(data), progress=say)
+    metrics = training.evaluate(known_model(name), _folder(data), progress=say)
     if json_file is None:
         emit(metrics)
     else:

@@ -30,7 +30,7 @@ def predict(
     from deploy import predicting
     from models import registry
 
-    card = registry.card(_known(model))
+    card = registry.card(known_model(model))
     gathered = predicting.units_for(card, paths)
     for path, why in gathered.unread:
         say(f"{path}: not read: {why}")
@@ -46,11 +46,11 @@ def predict(
         for answer in predicting.predict(loaded, gathered.units, advance):
             answers.append(answer)
     if json_file is not None:
-        with _opened(json_file) as stream:
+        with opened_file(json_file) as stream:
             json.dump(plain([predicting.document(loaded, answer) for answer in answers]), stream, ensure_ascii=False, indent=2)
             stream.write("\n")
     if csv_file is not None or json_file is None:
-        with _opened(csv_file or Path("-")) as stream:
+        with opened_file(csv_file or Path("-")) as stream:
             writer = csv.DictWriter(stream, fieldnames=predicting.columns(card), lineterminator="\n")
             writer.writeheader()
             writer.writerows(row for answer in answers for row in predicting.rows(card, answer))
@@ -62,7 +62,7 @@ def predict(
         raise typer.Exit(1)
 
 
-def _known(name: str) -> str:
+def known_model(name: str) -> str:
     from models import registry
 
     names: Sequence[str] = registry.names()
@@ -72,7 +72,7 @@ def _known(name: str) -> str:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[IO[str]]:
+def opened_file(path: Path) -> Iterator[IO[str]]:
     if str(path) == "-":
         yield sys.stdout
         sys.stdout.flush()

@@ -140,7 +140,7 @@ class StorageScp:
     def _store(self, event: Event) -> int:
         path = self.folder / f"{len(self._files):05d}.dcm"
         path.write_bytes(event.encoded_dataset())
-        self._files[str(event.request.AffectedSOPInstanceUID)] = path
+        self._files[str(event.dataset.SOPInstanceUID)] = path
         return 0x0000
 
     def fetch(self, sop_instance_uid: str) -> bytes | None:

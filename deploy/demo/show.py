@@ -53,10 +53,11 @@ def findings(seen: Seen, inputs: Sequence[Input]) -> None:
     truth = {uid: words for item in inputs for uid, words in item.truth.items()}
     rows = []
     for row in seen.findings:
-        place = row.get("position_mm")
+        measured = row["measurements"]
+        place = measured.get("position_mm")
         where = f"({', '.join(f'{value:.0f}' for value in place)}) mm" if place else ""
-        said = row.get("finding_meaning") or row["finding"] or row["outcome"] or row["job_state"]
-        number = row["probability"] if row["probability"] is not None else row.get("score")
+        said = row["finding"] or row["outcome"] or row["job_state"]
+        number = row["probability"] if row["probability"] is not None else measured.get("score")
         rows.append(
             [
                 row["modality"],
@@ -64,7 +65,7 @@ def findings(seen: Seen, inputs: Sequence[Input]) -> None:
                 said,
                 number,
                 row["tier"],
-                row.get("diameter_mm"),
+                measured.get("diameter_mm"),
                 where,
                 row["reason"],
                 truth.get(unit_of(row), ""),

@@ -1,0 +1,210 @@
+"""The command line: usage and configuration errors are one line and exit 2; standard output is for machines."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy.cli.main import build, run
+
+COMMANDS = [
+    *("up", "listen", "conduct", "relay", "worker", "send", "console", "demo", "doctor", "predict", "conformance"),
+    *("models list", "models show", "models verify", "models train", "models evaluate", "rules test"),
+    *("jobs list", "jobs show", "jobs requeue", "jobs cancel", "deliveries list", "deliveries retry", "results export"),
+    *("audit verify", "audit export", "db upgrade", "db backup", "db restore", "destinations echo"),
+]
+LISTINGS = ["models list", "jobs list", "deliveries list", "results export", "audit export", "rules test", "destinations echo", "doctor"]
+
+
+def one_line(captured: pytest.CaptureFixture[str]) -> str:
+    """Standard error: exactly one line, no traceback; standard output: nothing."""
+    out, err = captured.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert err.startswith("dicom-node: ")
+    assert "Traceback" not in err
+    return err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*command.split(), "--help"]) == 0
+    assert "Usage: dicom-node " + command in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("command", LISTINGS)
+def test_every_listing_has_json(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run([*command.split(), "--help"])
+    assert "--json" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "Missing command"),
+        (["nonsense"], "No such command 'nonsense'"),
+        (["jobs"], "Missing command"),
+        (["jobs", "show"], "ID"),
+        (["jobs", "show", "abc"], "'ID'"),
+        (["jobs", "list", "--state", "lost"], "--state"),
+        (["predict", "no_such_model", "x.dcm"], "dermoscopy_7class"),
+        (["predict", "dermoscopy_7class"], "PATH"),
+        (["predict", "dermoscopy_7class", "/no/such/file"], "/no/such/file does not exist"),
+        (["models", "show", "no_such_model"], "no_such_model"),
+        (["models", "train", "dermoscopy_7class", "--out", "x"], "--data"),
+        (["models", "evaluate", "dermoscopy_7class", "--data", "/no/such/folder"], "/no/such/folder is no folder"),
+        (["results", "export", "--since", "yesterday"], "--since"),
+        (["results", "export", "--format", "xml"], "--format"),
+        (["demo", "--ct", "/no/such/folder"], "/no/such/folder is no folder"),
+        (["up", "--nonsense"], "--nonsense"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_2(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(arguments) == 2
+    assert told in one_line(capsys)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[node]\nprot = 104\n", "node.prot: unknown key"),
+        ("[nodes]\n", "nodes: unknown key"),
+        ('[node]\nae_title = "MUCH TOO LONG A TITLE"\n', "node.ae_title"),
+        ("[node\n", "cannot be read"),
+        ('[[routes]]\nname = "a"\nmodel = "m"\ndestinations = ["x"]\nwhen = { Modality = "CT" }\n', "no [[destinations]] names"),
+    ],
+)
+@pytest.mark.parametrize("command", ["up", "listen", "doctor", "jobs list", "rules test ."])
+def test_a_wrong_configuration_is_one_line_and_exit_2(
+    command: str, text: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "node.toml"
+    config.write_text(text)
+    assert run([*command.split(), "--config", str(config)]) == 2
+    line = one_line(capsys)
+    assert told in line
+    assert str(config) in line
+
+
+def test_a_configuration_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["up", "--config", str(tmp_path / "none.toml")]) == 2
+    assert "none.toml" in one_line(capsys)
+
+
+def test_the_configuration_is_found_through_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DICOM_NODE_CONFIG", str(tmp_path / "named.toml"))
+    assert run(["jobs", "list"]) == 2
+    assert "named.toml" in one_line(capsys)
+
+
+def test_an_unknown_setting_in_the_environment(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("DICOM_NODE_NODE__PROT", "104")
+    assert run(["jobs", "list"]) == 2
+    assert "prot" in one_line(capsys)
+
+
+@pytest.mark.parametrize("command", ["jobs list", "deliveries list", "results export", "audit verify", "send", "relay"])
+def test_without_a_database_it_says_what_to_do(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "node.toml"
+    config.write_text("")
+    assert run([*command.split(), "--config", str(config)]) == 2
+    line = one_line(capsys)
+    assert "database.url" in line
+    assert "dicom-node up" in line
+
+
+def test_a_database_out_of_reach_is_a_failure(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("DICOM_NODE_DATABASE__URL", "postgresql://nobody:secret@127.0.0.1:1/none")
+    assert run(["jobs", "list"]) == 1
+    assert "secret" not in one_line(capsys)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shape"),
+    [
+        (["jobs", "list"], []),
+        (["deliveries", "list"], []),
+        (["results", "export"], []),
+    ],
+)
+def test_an_empty_node_answers_in_json(
+    arguments: list[str], shape: object, database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DICOM_NODE_DATABASE__URL", database_url)
+    assert run([*arguments, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == shape
+
+
+def test_tables_for_people_go_to_standard_error(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DICOM_NODE_DATABASE__URL", database_url)
+    assert run(["jobs", "list"]) == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "jobs: 0" in err
+
+
+@pytest.mark.parametrize("arguments", [["jobs", "requeue", "4711"], ["jobs", "cancel", "4711"], ["deliveries", "retry", "4711"]])
+def test_what_cannot_be_done_is_exit_1(
+    arguments: list[str], database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DICOM_NODE_DATABASE__URL", database_url)
+    assert run(arguments) == 1
+    assert "0 of 1" in capsys.readouterr().err
+
+
+def test_the_audit_trail_verifies(database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("DICOM_NODE_DATABASE__URL", database_url)
+    assert run(["audit", "verify", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["ok"] is True
+
+
+def test_results_as_csv_have_a_header(database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("DICOM_NODE_DATABASE__URL", database_url)
+    assert run(["results", "export", "--format", "csv"]) == 0
+    columns = capsys.readouterr().out.splitlines()[0].split(",")
+    for name in (
+        *("study_instance_uid", "series_instance_uid", "sop_instance_uid", "accession_number", "patient_id", "modality", "job_id"),
+        *("job_state", "outcome", "reason", "revision", "model", "model_version", "model_digest", "finding", "finding_code"),
+        *("probability", "tier", "measurements", "sr_sop_instance_uid", "deliveries", "received_at", "completed_at"),
+        *("completion_evidence", "inferred_at", "reported_at"),
+    ):
+        assert name in columns
+
+
+def test_no_command_loads_torch_before_it_needs_it() -> None:
+    script = (
+        "import sys; from deploy.cli.main import run; run(['models', 'list']); sys.exit('torch' in sys.modules or 'monai' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, check=False).returncode == 0
+
+
+def test_a_reader_that_goes_away_is_no_traceback() -> None:
+    script = (
+        "import sys; from deploy.cli.main import main; sys.argv = ['dicom-node', 'models', 'show', 'dermoscopy_7class', '--json']; main()"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    errors = process.stderr.read()
+    process.stderr.close()
+    process.wait(60)
+    assert "Traceback" not in errors
+
+
+def test_every_command_of_the_list_is_all_there_is() -> None:
+    app = build()
+    single = [command.name or (command.callback.__name__ if command.callback else "") for command in app.registered_commands]
+    grouped = [
+        f"{group.name} {command.name or (command.callback.__name__ if command.callback else '')}"
+        for group in app.registered_groups
+        if group.typer_instance is not None
+        for command in group.typer_instance.registered_commands
+    ]
+    assert sorted([*single, *grouped]) == sorted(COMMANDS)
