@@ -114,7 +114,7 @@ def check_steps(steps: Floats) -> None:
     or 0.1 mm where that is at most a third of it.
     """
     rule = float(np.sort(steps)[(len(steps) - 1) // 2])
-    tolerance = max(_SPACING_TOLERANCE * rule, min(_ROUNDING_MM, rule / 3))
+    tolerance = max(_SPACING_TOLERANCE * rule, min(_ROUNDING_MM, rule / 3)) + 1e-6
     ratios = steps / rule
     wholes = np.round(ratios)
     off = np.abs(steps - rule) > tolerance

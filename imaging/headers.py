@@ -9,7 +9,7 @@ import math
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -220,11 +220,11 @@ def read_header(source: Path | BinaryIO) -> InstanceHeader:
     notes: list[str] = []
     dataset, _ = locate(source, notes=notes)
     with understanding("a header that cannot be read"), tolerating(notes):
-        return header_of(dataset, notes)
+        header = _header_of(dataset, notes)
+    return replace(header, tolerated=tuple(notes))  # what pydicom warned of is there only now
 
 
-def header_of(dataset: Dataset, notes: list[str]) -> InstanceHeader:
-    """The header of a parsed data set. Call it within `tolerating`; ``notes`` are what was tolerated so far."""
+def _header_of(dataset: Dataset, notes: list[str]) -> InstanceHeader:
     read = Reader(dataset, notes)
     uids = {keyword: read.text(keyword) for keyword in _REQUIRED}
     missing = [keyword for keyword, uid in uids.items() if not uid]
@@ -274,7 +274,6 @@ def header_of(dataset: Dataset, notes: list[str]) -> InstanceHeader:
         series_related_instances=read.integer("NumberOfSeriesRelatedInstances", low=0),
         timezone_offset=read.text("TimezoneOffsetFromUTC"),
         character_set=read.texts("SpecificCharacterSet"),
-        tolerated=tuple(notes),
     )
 
 
@@ -356,5 +355,7 @@ def _plain(dataset: Dataset, tag: BaseTag, notes: list[str]) -> tuple[str, Route
             return keyword, numbers[0] if len(numbers) == 1 else numbers
         texts = tuple(clean(str(part), notes, keyword) for part in parts)
         return keyword, texts[0] if len(texts) == 1 else texts
-    except (ValueError, TypeError, OverflowError, AttributeError, KeyError, LookupError, NotImplementedError, OSError):
+    except (RecursionError, MemoryError):
+        raise
+    except Exception:  # pydicom has many ways to fail on a broken value
         return None  # an unreadable element matches no condition

@@ -111,15 +111,16 @@ def _read_dicom(path: Path, max_bytes: int) -> Photograph:
         read = Reader(dataset, notes)
         sex = read.text("PatientSex").upper()
         spacing = read.numbers("PixelSpacing", 2)
-        return Photograph(
-            rgb=rgb,
-            sop_instance_uid=read.text("SOPInstanceUID"),
-            age_years=_age(read),
-            sex=sex if sex in ("M", "F") else "",
-            site=site_of(dataset),
-            pixel_spacing_mm=cast(tuple[float, float] | None, spacing),
-            notes=tuple(notes),
-        )
+        uid, age, site = read.text("SOPInstanceUID"), _age(read), site_of(dataset)
+    return Photograph(
+        rgb=rgb,
+        sop_instance_uid=uid,
+        age_years=age,
+        sex=sex if sex in ("M", "F") else "",
+        site=site,
+        pixel_spacing_mm=cast(tuple[float, float] | None, spacing),
+        notes=tuple(notes),
+    )
 
 
 def _stream(spec: PixelSpec, data: bytes) -> Codestream | None:

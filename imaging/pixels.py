@@ -6,7 +6,7 @@ and give it in any integer type; sign, unused bits and shape are set right in on
 
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import imagecodecs
@@ -187,6 +187,8 @@ def iter_frames(spec: PixelSpec, data: bytes) -> Iterator[Array]:
 
 def _native(spec: PixelSpec, data: bytes) -> Array:
     needed = (spec.frame_bits * spec.frames + 7) // 8
+    if spec.photometric == "YBR_FULL_422" and (spec.samples != 3 or len(data) >= spec.decoded_bytes):
+        return _native(replace(spec, photometric="YBR_FULL"), data)  # already expanded, as decompressing gateways leave it
     if len(data) < needed:
         raise PixelError(f"{needed} bytes of pixel data expected, {len(data)} came", hint="the file is cut short or its header is wrong")
     if spec.bits_allocated == 1:
@@ -199,6 +201,8 @@ def _native(spec: PixelSpec, data: bytes) -> Array:
     if order == ">":
         values = values.astype(spec.dtype)
     if spec.photometric == "YBR_FULL_422":
+        if spec.columns % 2:
+            raise PixelError("an even number of columns is expected of YBR_FULL_422")
         pairs = values.reshape(spec.frames, spec.rows, spec.columns // 2, 4)
         out = np.empty((spec.frames, spec.rows, spec.columns // 2, 2, 3), spec.dtype)
         out[..., 0] = pairs[..., 0:2]
@@ -242,6 +246,8 @@ def _decode_frame(spec: PixelSpec, frame: bytes, decoders: tuple[Decoder, ...]) 
             f"the header says {spec.rows} x {spec.columns} x {spec.samples}, the compressed frame "
             f"{stream.rows} x {stream.columns} x {stream.samples}"
         )
+    if stream is not None and stream.precision > spec.bits_allocated:
+        raise PixelError(f"the header allocates {spec.bits_allocated} bits, the compressed frame has {stream.precision}")
     if stream is None and spec.transfer_syntax_uid in _CODESTREAMS:
         raise PixelError("a frame is no JPEG, JPEG-LS or JPEG 2000 codestream")
     failures: list[str] = []

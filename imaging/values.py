@@ -3,6 +3,7 @@
 Notes never hold a value, so that they may be logged and shown.
 """
 
+import logging
 import math
 import re
 import threading
@@ -15,6 +16,9 @@ from pydicom.multival import MultiValue
 
 MAX_TEXT = 1024  # characters of one text value that are kept; longer ones are hostile or broken
 MAX_UID = 256  # PS3.5 9.1 allows 64; more than this no index takes
+
+# pydicom writes each warning to its logger too, and quotes the value: what the notes say in words is enough.
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
 _WARNING_LOCK = threading.RLock()
 _ESCAPES = re.compile("\x1b(?:\\$[()*-]?[@-Z]|[()*-][@-Z])")
@@ -93,7 +97,9 @@ class Reader:
     def _value(self, keyword: str) -> object:
         try:
             return self._dataset.get(keyword)
-        except (ValueError, TypeError, OverflowError, AttributeError, KeyError, NotImplementedError, OSError, LookupError):
+        except (RecursionError, MemoryError):
+            raise
+        except Exception:  # pydicom has many ways to fail on a broken value
             note(self._notes, f"{keyword} cannot be read")
             return None
 
