@@ -74,7 +74,8 @@ def skin(prediction: Prediction, *, dataset: Dataset | None = None) -> Analysis:
     images = (ImageReference(DERMOSCOPIC, "2.25.2000", 450, 600),)
     source = source_of(dataset or header("DMS"), images)
     analysis = ct(prediction, frame_of_reference="")
-    return replace(analysis, source=source, identity=SKIN_MODEL, limits=("Trained on one public data set.",))
+    advice = {"mel": "Urgent specialist assessment is advised."}
+    return replace(analysis, source=source, identity=SKIN_MODEL, limits=("Trained on one public data set.",), advice=advice)
 
 
 def nodule(number: int = 0) -> Finding:

@@ -1,6 +1,7 @@
 """All that a result object is made from."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -24,7 +25,7 @@ class Analysis:
     ``frame_of_reference_uid``: of the volume, "" where it has none; then locations are given on single images.
     ``started_at``: start of the analysis, with time zone; the document's content date and time.
     ``time_zone``: "+0100" or an IANA name, used where the source gives no offset; "" where the site gives none.
-    ``limits``: known limits of the model, one sentence each.
+    ``limits``: known limits of the model, one sentence each. ``advice``: by label, one sentence to the reader.
     """
 
     installation: UUID
@@ -38,4 +39,5 @@ class Analysis:
     frame_of_reference_uid: str = ""
     time_zone: str = ""
     limits: tuple[str, ...] = ()
+    advice: Mapping[str, str] = field(default_factory=dict)
     predecessors: tuple[Predecessor, ...] = ()

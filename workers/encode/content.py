@@ -91,11 +91,17 @@ def _finding(analysis: Analysis, finding: Finding, number: int) -> Group:
         "qualitative_evaluations": [hdsr.QualitativeEvaluation(concept(codes.TIER), concept(codes.TIERS[finding.tier]))],
     }
     region = _region(analysis, finding)
+    group: Group
     if region is not None:
-        return hdsr.PlanarROIMeasurementsAndQualitativeEvaluations(
+        group = hdsr.PlanarROIMeasurementsAndQualitativeEvaluations(
             referenced_region=region, geometric_purpose=concept(codes.CENTER), **common
         )
-    return hdsr.MeasurementsAndQualitativeEvaluations(source_images=_sources(analysis, finding), **common)
+    else:
+        group = hdsr.MeasurementsAndQualitativeEvaluations(source_images=_sources(analysis, finding), **common)
+    advice = analysis.advice.get(finding.label)
+    if advice:
+        group[0].ContentSequence.append(text(codes.COMMENT, advice))
+    return group
 
 
 def _region(analysis: Analysis, finding: Finding) -> hdsr.ImageRegion | hdsr.ImageRegion3D | None:

@@ -1,0 +1,238 @@
+"""Claim, prepare, infer, encode, keep: one job at a time, everything that is decided in PostgreSQL.
+
+::
+
+    wake-up -> claim (attempt committed) -> inputs verified -> volume or photograph -> model -> report -> validate -> blob
+            -> finish: one short transaction behind the fence
+
+No transaction spans the work. Whatever happens, the job ends in one of: reported, failed (with the reason), queued again.
+"""
+
+import hashlib
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import structlog
+from celery.exceptions import SoftTimeLimitExceeded
+
+from core.errors import CannotUnderstand, GeometryError, LeaseLost, ModelError, NodeError, NotAnalysable, PixelError, StorageError
+from core.logs import scrub
+from core.records import Prediction, UnitInput
+from core.states import Outcome, UnitKind
+from db import audit, jobs
+from db.records import ClaimedJob, Timings
+from imaging.photograph import Photograph, read_photograph
+from imaging.volume import Volume, read_volume
+from models.card import ModelCard
+from models.runtime import Model
+from workers import results
+from workers.encode.analysis import Analysis
+from workers.encode.content import referenced
+from workers.encode.source import read_source
+from workers.lease import Lease
+from workers.runtime import Runtime
+
+MAX_JOBS_PER_WAKE_UP = 32
+SHARE_OF_TIME_LIMIT = 0.1  # a wake-up starts no further job after this share: the limit is the task's, not the job's
+MAX_ERROR = 500
+UNIT_OF_CARD = {UnitKind.SERIES: "series", UnitKind.IMAGE: "image"}
+
+log = structlog.get_logger()
+
+
+def wake(runtime: Runtime) -> int:
+    """Work off what is due, the most urgent first, until nothing is left or the wake-up's share of time is used. How many."""
+    began, done = time.monotonic(), 0
+    worker = runtime.settings.worker
+    while done < MAX_JOBS_PER_WAKE_UP and not runtime.draining.is_set():
+        if done and time.monotonic() - began > SHARE_OF_TIME_LIMIT * worker.soft_time_limit_s:
+            break
+        try:
+            claimed = jobs.claim(
+                runtime.database, worker=runtime.name, priorities=runtime.priorities, models=None, lease_s=worker.lease_s, limit=1
+            )
+        except StorageError as error:
+            log.warning("no claim: the database is out of reach; the wake-up comes again", error=str(error))
+            break
+        if not claimed:
+            break
+        run(runtime, claimed[0])
+        done += 1
+    return done
+
+
+def run(runtime: Runtime, job: ClaimedJob) -> None:
+    """One attempt, ended in order whatever happens."""
+    runtime.busy = str(job.id)
+    try:
+        with Lease(runtime.database, job, runtime.settings.worker.lease_s, runtime.draining) as lease:
+            _attempt(runtime, job, lease)
+    finally:
+        runtime.busy = ""
+
+
+def _attempt(runtime: Runtime, job: ClaimedJob, lease: Lease) -> None:
+    try:
+        work(runtime, job, lease)
+    except LeaseLost as error:
+        log.warning("an attempt ended without result", job=job.id, attempt=job.attempt, reason=str(error))
+    except SoftTimeLimitExceeded:
+        _fail(runtime, job, f"took longer than worker.soft_time_limit_s ({runtime.settings.worker.soft_time_limit_s:g} s)", permanent=False)
+    except NodeError as error:
+        _fail(runtime, job, str(error), permanent=error.permanent)
+    except Exception as error:
+        # A defect, or a machine out of memory: said, counted, tried again; its text may hold values, so it is scrubbed.
+        _fail(runtime, job, f"{type(error).__name__}: {scrub(str(error))}", permanent=False)
+
+
+def _fail(runtime: Runtime, job: ClaimedJob, error: str, *, permanent: bool) -> None:
+    worker = runtime.settings.worker
+    retry_in_s = worker.retry_base_s * 2 ** (job.attempt - 1)
+    try:
+        state = jobs.fail(
+            runtime.database, job, error=error[:MAX_ERROR], permanent=permanent, retry_in_s=retry_in_s, max_attempts=worker.max_attempts
+        )
+        log.error("an attempt failed", job=job.id, attempt=job.attempt, model=job.model, state=state.value, error=error[:MAX_ERROR])
+    except (LeaseLost, StorageError) as failure:  # the reaper ends the attempt when its lease has run out
+        log.error("a failed attempt could not be recorded", job=job.id, error=error[:MAX_ERROR], reason=str(failure))
+
+
+def work(runtime: Runtime, job: ClaimedJob, lease: Lease) -> None:
+    """From the claimed job to its committed result.
+
+    Raises
+    ------
+    LeaseLost
+        The job is another's; nothing was written.
+    NodeError
+        What went wrong; ``permanent`` says whether to try again.
+    """
+    database = runtime.database
+    started_at, began = database.now(), time.monotonic()
+    model = _model(runtime, job)
+    item, prediction = None, None
+    try:
+        item = prepare(runtime, job, model.card)
+    except (GeometryError, PixelError, NotAnalysable, CannotUnderstand) as error:
+        prediction = Prediction(Outcome.NOT_ANALYSED, reason=str(error))
+    lease.check()
+    prepared = time.monotonic()
+    if item is not None:
+        prediction = predict(model, item)
+    if prediction is None:
+        raise ModelError(f"model {job.model} gave no answer")
+    inferred_at, inferred = database.now(), time.monotonic()
+    lease.check()
+    who = results.recipients(runtime.settings, job.destinations, model.identity.status)
+    source = read_source(_at_their_place(runtime, job), referenced=referenced(prediction.findings))
+    analysis = Analysis(
+        installation=database.installation_id(),
+        key=job.key,
+        revision=job.revision,
+        run=job.run,
+        identity=model.identity,
+        prediction=prediction,
+        source=source,
+        started_at=started_at,
+        frame_of_reference_uid=item.frame_of_reference_uid if isinstance(item, Volume) else "",
+        time_zone=runtime.settings.node.timezone,
+        limits=(*model.card.limits, tiers_in_words(model.card), *left_out(source.dropped)),
+        advice={label.name: label.advice for label in model.card.labels},
+    )
+    objects = results.reports(job, analysis, runtime.blobs, who.takers)
+    timings = Timings(started_at, inferred_at, prepared - began, inferred - prepared, time.monotonic() - inferred)
+    lease.check()
+    if who.refused:
+        prediction = _refused(runtime, job, prediction, who.refused)
+    runtime.register_models()
+    jobs.finish(database, job, prediction=prediction, identity=model.identity, objects=objects, timings=timings)
+    held = sum(bool(item.problems) for item in objects)
+    seconds = round(time.monotonic() - began, 2)
+    log.info(
+        "reported",
+        job=job.id,
+        model=job.model,
+        outcome=prediction.outcome.value,
+        count=len(prediction.findings),
+        held=held,
+        seconds=seconds,
+    )
+
+
+def _model(runtime: Runtime, job: ClaimedJob) -> Model:
+    model = runtime.model(job.model)
+    if model.identity.digest != job.pipeline_digest:
+        raise ModelError(
+            f"job {job.id} asks for pipeline {job.pipeline_digest[:12]}, this worker serves {model.identity.digest[:12]} of {job.model}",
+            hint="conductor and worker run different versions: start both from the same release, then requeue the job",
+        )
+    return model
+
+
+def prepare(runtime: Runtime, job: ClaimedJob, card: ModelCard) -> Volume | Photograph:
+    """The unit as the model takes it, from blobs whose hashes were verified.
+
+    Raises
+    ------
+    GeometryError, PixelError, CannotUnderstand, NotAnalysable
+        The unit cannot be analysed; the message goes into the report.
+    StorageError
+        A blob is missing or altered.
+    """
+    if card.unit != UNIT_OF_CARD[job.unit_kind]:
+        raise NotAnalysable(f"model {card.name} takes one {card.unit}, and the route gave it one {UNIT_OF_CARD[job.unit_kind]}")
+    paths = [Path(entry.path) for entry in _at_their_place(runtime, job)]
+    for entry, path in zip(job.inputs, paths, strict=True):
+        _verify(path, entry.sha256)
+    if job.unit_kind is UnitKind.SERIES:
+        return read_volume(paths, threads=runtime.threads)
+    if len(paths) != 1:
+        raise NotAnalysable(f"a photograph is one instance, this unit has {len(paths)}")
+    return read_photograph(paths[0])
+
+
+def _at_their_place(runtime: Runtime, job: ClaimedJob) -> list[UnitInput]:
+    return [replace(entry, path=str(runtime.blobs.path(entry.sha256))) for entry in job.inputs]
+
+
+def _verify(path: Path, sha256: str) -> None:
+    """What is analysed is what was received."""
+    try:
+        with path.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise StorageError(
+            f"blob {sha256[:12]} cannot be read: {error.strerror}", hint="does this worker see node.data_dir/blobs?"
+        ) from error
+    if found != sha256:
+        raise StorageError(f"blob {sha256[:12]} is altered: its content has hash {found[:12]}", hint="restore it from the PACS or a backup")
+
+
+def predict(model: Model, item: Volume | Photograph) -> Prediction:
+    """The model's answer for one unit; what it declines becomes a report with the reason."""
+    try:
+        answers = model.predict([item])
+    except (NotAnalysable, GeometryError, PixelError) as error:
+        return Prediction(Outcome.NOT_ANALYSED, reason=str(error))
+    notes = tuple(note for note in item.notes if note not in answers[0].notes)
+    return replace(answers[0], notes=(*answers[0].notes, *notes))
+
+
+def tiers_in_words(card: ModelCard) -> str:
+    """The limits of the confidence tiers, for the report."""
+    high, review = card.tiers.high, card.tiers.review
+    return f"Confidence tiers of this model: high above {high:g}, review from {review:g} to {high:g}, uncertain below {review:g}."
+
+
+def left_out(keywords: tuple[str, ...]) -> tuple[str, ...]:
+    """The sentence that names elements of the source that no valid object may hold; nothing where there are none."""
+    return (f"Not taken over, because their values are not valid: {', '.join(keywords)}.",) if keywords else ()
+
+
+def _refused(runtime: Runtime, job: ClaimedJob, prediction: Prediction, refused: tuple[str, ...]) -> Prediction:
+    """Audit and note that some destinations do not get this result."""
+    details = {"destinations": list(refused), "reason": "the model is for research and the destination has accept_research = false"}
+    audit.record_now(runtime.database, actor=f"worker:{job.model}", action="delivery.refused", subject=f"job:{job.id}", details=details)
+    note = f"Not delivered to {', '.join(refused)}: the model is for research and accept_research is false there."
+    return replace(prediction, notes=(*prediction.notes, note))

@@ -1,0 +1,120 @@
+"""Outbox to broker, and the audit chain: the two things that must happen once, right behind the act.
+
+Two relays at once are harmless: a wake-up may be published twice, and the chain takes an advisory lock.
+"""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+import structlog
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from core.errors import StorageError
+from core.settings import Settings
+from db import audit, heartbeats, outbox
+from db.base import Database
+from db.signals import Waiter
+from workers import reaper
+from workers.app import TASK, publisher
+
+ROLE = "relay"
+BATCH = 200
+CHAIN_BATCH = 1000
+WAIT_S = 1.0
+BEAT_S = 3.0
+BACKOFF_S, BACKOFF_CAP_S = 0.2, 5.0
+
+log = structlog.get_logger()
+
+
+def run(settings: Settings, database: Database, stop: threading.Event) -> None:
+    """Publish, reap and chain until ``stop`` is set. Broker or database gone: said once, tried again, never the end."""
+    app = publisher(settings)
+    name = f"{socket.gethostname()}:{os.getpid()}"
+    steps = [
+        Step("publish", lambda: publish(app, database), 0.0),
+        Step("reap", lambda: reaper.reap(settings, database), reaper.EVERY_S),
+        Step("chain", lambda: chain(database), 0.0),
+        Step("beat", lambda: heartbeats.beat(database, ROLE, name, {"pid": str(os.getpid())}), BEAT_S),
+    ]
+    waiter = Waiter(database, "outbox", "audit")
+    try:
+        while not stop.is_set():
+            for step in steps:
+                step.take()
+            _wait(waiter, stop)
+        for step in steps[:3:2]:  # what was committed just now still goes out
+            step.take(always=True)
+    finally:
+        waiter.close()
+        app.close()  # type: ignore[no-untyped-call]
+    try:
+        heartbeats.gone(database, ROLE, name)
+    except StorageError as error:
+        log.warning("the heartbeat stays until it is old", error=str(error))
+
+
+def _wait(waiter: Waiter, stop: threading.Event) -> None:
+    """Until something rings, or a second has passed; `stop` is looked at often enough to drain at once."""
+    until = time.monotonic() + WAIT_S
+    while not stop.is_set() and time.monotonic() < until:
+        if waiter.wait(0.2):
+            return
+
+
+class Step:
+    """One thing that is done again and again, with its own interval and its own backoff."""
+
+    def __init__(self, name: str, act: Callable[[], object], every_s: float) -> None:
+        self._name, self._act, self._every_s = name, act, every_s
+        self._due, self._pause = 0.0, BACKOFF_S
+        self._down = False
+
+    def take(self, *, always: bool = False) -> None:
+        """Do it if it is due. Of what is out of reach the first failure and the recovery are logged."""
+        if time.monotonic() < self._due and not always:
+            return
+        try:
+            self._act()
+        except (StorageError, OperationalError, OSError) as error:
+            if not self._down:
+                log.warning("out of reach; tried again until it is back", action=self._name, error=f"{type(error).__name__}: {error}")
+            self._down = True
+            self._due = time.monotonic() + self._pause
+            self._pause = min(self._pause * 2, BACKOFF_CAP_S)
+            return
+        if self._down:
+            log.info("back in reach", action=self._name)
+        self._down, self._pause = False, BACKOFF_S
+        self._due = time.monotonic() + self._every_s
+
+
+def publish(app: Celery, database: Database) -> int:
+    """Hand waiting wake-ups to the broker, then say so in the database. How many.
+
+    Killed between the two, the next relay publishes again: a worker that finds nothing to do goes back to sleep.
+    """
+    count = 0
+    while rows := outbox.pending(database, BATCH):
+        with app.producer_pool.acquire(block=True) as producer:
+            for row in rows:
+                app.send_task(TASK, args=[row.job_id], queue=row.queue, producer=producer, retry=False)  # type: ignore[no-untyped-call]
+        outbox.published(database, [row.id for row in rows])
+        count += len(rows)
+        if len(rows) < BATCH:
+            break
+    return count
+
+
+def chain(database: Database) -> int:
+    """Link every audit event that is committed. How many."""
+    count = 0
+    while linked := audit.chain(database, CHAIN_BATCH):
+        count += linked
+        if linked < CHAIN_BATCH:
+            break
+    return count
