@@ -146,6 +146,11 @@ class Database:
         with self.begin() as connection:
             connection.execute(text("SELECT 1"))
 
+    def server_major(self) -> int:
+        """The server's major version, for tools that must be of the same."""
+        with self.begin() as connection:
+            return int(connection.execute(text("SHOW server_version_num")).scalar_one()) // 10000
+
     def dispose(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()

@@ -44,7 +44,7 @@ _INPUTS = text("""
 """)
 # The last report of the same model on the same unit that each destination has stored.
 _PREDECESSORS = text("""
-    SELECT DISTINCT ON (d.destination) d.destination, r.sop_class_uid, r.sop_instance_uid
+    SELECT DISTINCT ON (d.destination) d.destination, r.sop_class_uid, r.sop_instance_uid, r.series_instance_uid
     FROM jobs me JOIN jobs j ON j.unit_id = me.unit_id AND j.model = me.model AND j.id <> me.id AND j.revision <= me.revision
     JOIN reports r ON r.job_id = j.id AND r.kind = 'sr'
     JOIN deliveries d ON d.report_id = r.id AND d.state IN ('stored', 'committed')
@@ -117,7 +117,7 @@ def _claimed(connection: Connection, row: Row[Any]) -> ClaimedJob:
         ),
         received_at=row.first_received_at,
         completed_at=row.completed_at,
-        predecessors={item.destination: (item.sop_class_uid, item.sop_instance_uid) for item in before},
+        predecessors={item.destination: (item.sop_class_uid, item.sop_instance_uid, item.series_instance_uid) for item in before},
     )
 
 

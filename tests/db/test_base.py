@@ -1,0 +1,74 @@
+from datetime import UTC, timedelta
+
+import pytest
+from sqlalchemy import text
+
+from core.errors import ConfigurationError, StorageError
+from db.base import Database, normalise_url
+from tests.support.records import Sender, run, scalar
+
+
+@pytest.mark.parametrize("url", ["postgresql://u:p@h:5/d", "postgres://u:p@h:5/d", "postgresql+psycopg2://u:p@h:5/d"])
+def test_every_spelling_gets_the_driver_that_is_installed(url: str) -> None:
+    assert normalise_url(url) == "postgresql+psycopg2://u:p@h:5/d"
+
+
+@pytest.mark.parametrize("url", ["", "nonsense", "sqlite:///x.db"])
+def test_another_database_is_a_configuration_error(url: str) -> None:
+    with pytest.raises(ConfigurationError):
+        Database.open(url)
+
+
+def test_a_database_out_of_reach_is_a_storage_error_that_keeps_the_password() -> None:
+    database = Database.open("postgresql://u:secret@127.0.0.1:1/d")
+    with pytest.raises(StorageError, match="out of reach") as caught:
+        database.ping()
+    assert "secret" not in str(caught.value)
+    database.dispose()
+
+
+def test_upgrade_twice_changes_nothing(database: Database) -> None:
+    before = database.installation_id()
+    database.upgrade()
+    database.upgrade()
+    again = Database.open(database.engine.url.render_as_string(hide_password=False))
+    assert again.installation_id() == before
+    assert again.revision() == again.expected_revision()
+    again.dispose()
+
+
+def test_an_empty_database_has_no_revision(postgres_url: str) -> None:
+    empty = Database.open(postgres_url)
+    assert empty.revision() is None
+    empty.dispose()
+
+
+def test_the_clock_is_one_replaceable_function(database: Database) -> None:
+    real = database.now()
+    assert real.tzinfo is not None
+    assert real.utcoffset() == timedelta(0)
+    run(
+        database,
+        "CREATE OR REPLACE FUNCTION node_now() RETURNS timestamptz LANGUAGE sql AS 'SELECT clock_timestamp() + interval ''1 day'''",
+    )
+    assert database.now() - real > timedelta(hours=23)
+    Sender(database).send(1)
+    received = scalar(database, "SELECT received_at FROM instances")
+    assert received.astimezone(UTC) - real > timedelta(hours=23)  # type: ignore[attr-defined]
+
+
+def test_connections_cut_by_the_server_cost_nothing_later(database: Database) -> None:
+    database.ping()
+    other = Database.open(database.engine.url.render_as_string(hide_password=False))
+    with other.begin() as connection:
+        connection.execute(
+            text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()")
+        )
+    other.dispose()
+    database.ping()
+
+
+def test_errors_never_show_values(database: Database) -> None:
+    with pytest.raises(Exception, match="hidden") as caught, database.begin() as connection:
+        connection.execute(text("SELECT 1/0 WHERE :name = 'Doe^Jane'"), {"name": "Doe^Jane Q"})
+    assert "Doe^Jane Q" not in str(caught.value)

@@ -1,0 +1,172 @@
+"""Whatever the order in which senders, conductor, workers and senders of results act: one current result per unit."""
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import Event
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from core.errors import LeaseLost
+from core.states import JobState
+from db import audit, deliveries, jobs, outbox, units
+from db.base import Database
+from db.records import ClaimedJob, UnitView
+from tests.support.records import Sender, evidence, finish, plan, scalar
+
+STEPS = ("new", "other bytes", "settle same", "settle changed", "look", "complete", "claim", "finish oldest", "finish newest", "expire",
+         "cancel", "requeue", "deliver", "restart")  # fmt: skip
+
+
+class Node:
+    """One unit of one study, and the views and claims that the roles hold, however old."""
+
+    def __init__(self, database: Database, study: str) -> None:
+        self.database, self.study, self.sender = database, study, Sender(database)
+        self.sent = 0
+        self.views: list[UnitView] = []
+        self.claims: list[ClaimedJob] = []
+
+    def step(self, name: str) -> None:
+        database = self.database
+        if name == "new" or not self.sent:
+            self.sent += 1
+            self.sender.send(self.sent, study=self.study, series=f"{self.study}.9")
+        elif name == "other bytes":
+            self.sender.send(
+                1,
+                study=self.study,
+                series=f"{self.study}.9",
+                content=f"{self.study} changed {scalar(database, 'SELECT count(*) FROM instances')}",
+            )
+        elif name.startswith("settle"):
+            for question in units.undecided(database, 1):
+                units.settle(database, question.id, same=name == "settle same")
+        elif name == "look":
+            self.views = units.study(database, self.study)
+        elif name == "complete" and self.views:
+            self.complete(self.views[0])
+        elif name == "claim":
+            self.claims += jobs.claim(database, worker="w", priorities=None, models=None, lease_s=60)
+        elif name.startswith("finish") and self.claims:
+            self.finish(self.claims.pop(0 if name == "finish oldest" else -1))
+        elif name == "expire":
+            for job in self.claims:
+                jobs.renew(database, job, -1.0)
+            jobs.reap(database, max_attempts=99)
+        elif name in ("cancel", "requeue"):
+            for row in jobs.listing(database, limit=1):
+                jobs.cancel(database, row["job_id"], "a") if name == "cancel" else jobs.requeue(database, [row["job_id"]], "a")
+        elif name == "deliver":
+            self.deliver()
+        elif name == "restart":
+            self.views, self.claims = [], []
+
+    def complete(self, unit: UnitView) -> None:
+        units.complete(self.database, unit, evidence=evidence(unit.held), plans=(plan(),), claimed_by=(), chosen=None, reason="")
+
+    def finish(self, job: ClaimedJob) -> None:
+        with suppress(LeaseLost):
+            finish(self.database, job)
+
+    def deliver(self) -> None:
+        for delivery in deliveries.claim(self.database, sender="s", lease_s=60, limit=1):
+            deliveries.stored(self.database, delivery, status=0)
+
+    def settle_down(self) -> None:
+        """The roles work until nothing is left to do."""
+        database = self.database
+        self.step("new")
+        for question in units.undecided(database, 100):
+            units.settle(database, question.id, same=True)
+        self.step("look")
+        self.complete(self.views[0])
+        self.step("expire")
+        for job in jobs.claim(database, worker="w", priorities=None, models=None, lease_s=60, limit=100):
+            finish(database, job)
+        while scalar(database, "SELECT count(*) FROM deliveries WHERE state = 'pending'"):
+            self.deliver()
+
+    def check(self) -> None:
+        rows = [row for row in jobs.listing(self.database, limit=1000) if row["study_instance_uid"] == self.study]
+        (unit,) = units.study(self.database, self.study)
+        held = units.instances(self.database, unit.id)
+        assert len(held) == unit.held == len({item.header.sop_instance_uid for item in held})
+        current = [row for row in rows if row["job_state"] not in ("superseded", "cancelled")]
+        assert [row["job_state"] for row in current] == [JobState.DELIVERED]
+        assert current[0]["revision"] == unit.revision
+        shown = jobs.show(self.database, current[0]["job_id"])
+        assert [image["sha256"] for image in shown["images"]] == [item.sha256 for item in held]
+        assert len(shown["reports"]) == len(shown["deliveries"]) == 1
+        assert all(row["reported_at"] is None or row["job_state"] in ("superseded", "delivered") for row in rows)
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], phases=[Phase.generate, Phase.shrink]
+)
+@given(steps=st.lists(st.sampled_from(STEPS), max_size=25))
+def test_one_current_result_at_the_end(database: Database, steps: list[str]) -> None:
+    study = f"1.5.{scalar(database, 'SELECT count(*) FROM studies')}"
+    node = Node(database, study)
+    for name in steps:
+        node.step(name)
+    node.settle_down()
+    node.check()
+
+
+@pytest.mark.parametrize("series", [1, 3])
+def test_everybody_at_once(database: Database, series: int) -> None:
+    """Real threads on the same few units: no deadlock, nothing doubled, nothing lost."""
+    done, slices = Event(), 12
+    nodes = [Node(database, f"1.4.{number}") for number in range(series)]
+
+    def send(node: Node, odd: int) -> None:
+        sender = Sender(database)
+        for number in range(1, slices + 1):
+            if number % 2 == odd or number % 5 == 0:  # every fifth comes on both associations
+                sender.send(number, study=node.study, series=f"{node.study}.9")
+
+    def conduct() -> None:
+        while not done.is_set():
+            for unit in units.due(database, limit=10):
+                units.complete(database, unit, evidence=evidence(unit.held), plans=(plan(),), claimed_by=(), chosen=None, reason="")
+
+    def relay() -> None:
+        while not done.is_set():
+            outbox.published(database, [row.id for row in outbox.pending(database, 100)])
+            outbox.republish_stale(database, dwell_s=0, cap=100)
+            jobs.reap(database, max_attempts=10**6)
+            audit.chain(database)
+
+    def work(lease_s: float) -> None:
+        while not done.is_set():
+            for job in jobs.claim(database, worker="w", priorities=None, models=None, lease_s=lease_s):
+                with suppress(LeaseLost):
+                    finish(database, job)
+
+    def deliver(lease_s: float) -> None:
+        while not done.is_set():
+            for delivery in deliveries.claim(database, sender="s", lease_s=lease_s, limit=2):
+                with suppress(LeaseLost):
+                    deliveries.stored(database, delivery, status=0)
+            deliveries.reap(database)
+
+    with ThreadPoolExecutor(16) as pool:
+        roles = [pool.submit(conduct), pool.submit(conduct), pool.submit(relay), pool.submit(work, 60), pool.submit(work, 0.001),
+                 pool.submit(deliver, 60), pool.submit(deliver, 0.001)]  # fmt: skip
+        senders = [pool.submit(send, node, odd) for node in nodes for odd in (0, 1)]
+        for sender in senders:
+            sender.result()
+        done.set()
+        for role in roles:
+            role.result()
+    for node in nodes:
+        node.settle_down()
+        node.sent = 0
+    for node in nodes:
+        node.check()
+    while audit.chain(database):
+        pass
+    check = audit.verify(database)
+    assert (check.broken, check.unchained) == (None, 0)

@@ -1,0 +1,217 @@
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import pytest
+
+from core.errors import ConfigurationError, LeaseLost, ModelError
+from core.states import JobState, Priority
+from db import deliveries, jobs, models, outbox
+from db.base import Database
+from tests.support.records import Sender, claim, complete, finish, identity, plan, prediction, report, run, scalar, timings, unit_of
+
+
+@pytest.fixture
+def queued(database: Database) -> int:
+    """A database with one queued job; its id."""
+    Sender(database).send(1)
+    (job_id,) = complete(database, plan()) or []
+    return job_id
+
+
+def state(database: Database, job_id: int) -> str:
+    return str(jobs.show(database, job_id)["job_state"])
+
+
+def test_a_claim_carries_all_that_a_worker_needs(database: Database, queued: int) -> None:
+    job = claim(database)
+    assert (job.id, job.attempt, job.run, job.revision, job.destinations) == (queued, 1, 1, 1, ("pacs",))
+    assert (job.study_instance_uid, job.series_instance_uid, job.sop_instance_uid) == ("1.2.3", "1.2.3.4", "")
+    (item,) = job.inputs
+    assert item.path.endswith(item.sha256)
+    assert scalar(database, "SELECT result FROM attempts") == "running"
+
+
+def test_two_claimers_get_one_job_once(database: Database, queued: int) -> None:
+    barrier = Barrier(4)
+
+    def compete(number: int) -> int:
+        barrier.wait()
+        return len(jobs.claim(database, worker=f"w{number}", priorities=None, models=None, lease_s=60))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(compete, range(4))) == [0, 0, 0, 1]
+
+
+def test_urgent_first_then_the_oldest(database: Database) -> None:
+    sender = Sender(database)
+    for number, priority in enumerate([Priority.ROUTINE, Priority.ROUTINE, Priority.URGENT]):
+        sender.send(1, series=f"1.7.{number}", study=f"1.6.{number}")
+        complete(database, plan(priority=priority), study=f"1.6.{number}")
+    claimed = jobs.claim(database, worker="w", priorities=None, models=None, lease_s=60, limit=5)
+    assert [job.study_instance_uid for job in claimed] == ["1.6.2", "1.6.0", "1.6.1"]
+
+
+def test_a_claim_can_be_narrowed(database: Database, queued: int) -> None:
+    assert jobs.claim(database, worker="w", priorities=(Priority.URGENT,), models=None, lease_s=60) == []
+    assert jobs.claim(database, worker="w", priorities=None, models=("other",), lease_s=60) == []
+    assert jobs.claim(database, worker="w", priorities=None, models=None, lease_s=60, job_id=queued + 1) == []
+    assert len(jobs.claim(database, worker="w", priorities=(Priority.ROUTINE,), models=("lung_nodule_ct",), lease_s=60, job_id=queued)) == 1
+
+
+def test_finish_writes_everything_at_once(database: Database, queued: int) -> None:
+    finish(database, claim(database), findings=2)
+    shown = jobs.show(database, queued)
+    assert (shown["job_state"], shown["outcome"]) == ("reported", "findings")
+    assert [row["state"] for row in shown["deliveries"]] == ["pending"]
+    assert len(shown["findings"]) == 2
+    assert shown["findings"][0]["position_mm"] == [1.0, 2.0, 3.0]
+    assert shown["model_identity"]["title"] == "Lung nodules"
+    assert [row["result"] for row in shown["attempts_made"]] == ["reported"]
+    assert (shown["prepare_s"], shown["infer_s"], shown["encode_s"]) == (0.1, 0.2, 0.3)
+    assert scalar(database, "SELECT details->>'digest' FROM audit_events WHERE action = 'job.reported'") == identity().digest
+
+
+def test_without_a_delivery_a_job_is_delivered_at_once(database: Database, queued: int) -> None:
+    job = claim(database)
+    jobs.finish(database, job, prediction=prediction(0), identity=identity(), objects=(report(job, destinations=()),), timings=timings())
+    assert state(database, queued) == JobState.DELIVERED
+
+
+def test_what_fails_our_own_validation_is_held(database: Database, queued: int) -> None:
+    finish(database, claim(database), problems=("no observer",))
+    (row,) = deliveries.listing(database)
+    assert (row["state"], row["note"]) == ("held", "no observer")
+    assert deliveries.claim(database, sender="s", lease_s=60, limit=5) == []
+
+
+def written(database: Database) -> list[object]:
+    return [scalar(database, f"SELECT count(*) FROM {table}") for table in ("findings", "reports", "deliveries")]
+
+
+def test_an_old_token_writes_nothing(database: Database, queued: int) -> None:
+    slow = claim(database, lease_s=-1.0, worker="slow")
+    assert jobs.reap(database, max_attempts=3) == 1
+    fast = claim(database, worker="fast")
+    assert (fast.id, fast.attempt) == (slow.id, 2)
+    for late in (
+        lambda: finish(database, slow),
+        lambda: jobs.fail(database, slow, error="x", permanent=True, retry_in_s=0, max_attempts=3),
+        lambda: jobs.release(database, slow),
+    ):
+        with pytest.raises(LeaseLost):
+            late()
+    assert not jobs.renew(database, slow, 60)
+    assert written(database) == [0, 0, 0]
+    assert state(database, queued) == JobState.RUNNING
+    assert jobs.renew(database, fast, 60)
+    finish(database, fast)
+    assert written(database) == [1, 1, 1]
+    with pytest.raises(LeaseLost):
+        finish(database, fast)
+    assert written(database) == [1, 1, 1]
+
+
+def test_a_unit_that_moved_on_fences_the_worker(database: Database, queued: int) -> None:
+    job = claim(database)
+    Sender(database).send(2)
+    assert not jobs.renew(database, job, 60)
+    with pytest.raises(LeaseLost, match="revision"):
+        finish(database, job)
+    assert written(database) == [0, 0, 0]
+    jobs.release(database, job)
+    assert jobs.claim(database, worker="w", priorities=None, models=None, lease_s=60) == []
+    complete(database, plan())
+    assert claim(database).revision == 2
+
+
+def test_a_retired_model_reports_nothing(database: Database, queued: int) -> None:
+    models.register(database, identity())
+    job = claim(database)
+    assert models.set_state(database, identity().digest, "retired", "admin")
+    models.register(database, identity())  # the worker starts again: it stays retired
+    with pytest.raises(LeaseLost, match="retired"):
+        finish(database, job)
+    assert written(database) == [0, 0, 0]
+
+
+def test_another_pipeline_cannot_answer(database: Database, queued: int) -> None:
+    job = claim(database)
+    with pytest.raises(ModelError, match="another pipeline"):
+        jobs.finish(database, job, prediction=prediction(), identity=identity("e" * 64), objects=(), timings=timings())
+
+
+def test_destinations_that_joined_while_it_ran_are_served(database: Database, queued: int) -> None:
+    job = claim(database)
+    run(database, "UPDATE jobs SET destinations = '{pacs,research}'")
+    finish(database, job)
+    assert sorted(row["destination"] for row in deliveries.listing(database)) == ["pacs", "research"]
+
+
+def test_a_transient_failure_waits_its_time_and_then_is_quarantined(database: Database, queued: int) -> None:
+    first = claim(database)
+    assert jobs.fail(database, first, error="no memory", permanent=False, retry_in_s=3600, max_attempts=2) is JobState.QUEUED
+    assert jobs.claim(database, worker="w", priorities=None, models=None, lease_s=60) == []
+    run(database, "UPDATE jobs SET next_attempt_at = node_now()")
+    assert jobs.fail(database, claim(database), error="no memory", permanent=False, retry_in_s=0, max_attempts=2) is JobState.QUARANTINED
+    shown = jobs.show(database, queued)
+    assert (shown["job_state"], shown["reason"]) == ("quarantined", "no memory")
+    assert [row["result"] for row in shown["attempts_made"]] == ["failed", "failed"]
+
+
+def test_a_permanent_failure_is_not_repeated(database: Database, queued: int) -> None:
+    assert jobs.fail(database, claim(database), error="no weights", permanent=True, retry_in_s=0, max_attempts=9) is JobState.FAILED
+    assert jobs.claim(database, worker="w", priorities=None, models=None, lease_s=60) == []
+
+
+def test_a_job_that_kills_its_worker_is_quarantined(database: Database, queued: int) -> None:
+    for _ in range(3):
+        claim(database, lease_s=-1.0)
+        jobs.reap(database, max_attempts=3)
+    assert state(database, queued) == JobState.QUARANTINED
+    assert jobs.reap(database, max_attempts=3) == 0
+    assert [row["result"] for row in jobs.show(database, queued)["attempts_made"]] == ["lost"] * 3
+
+
+def test_a_person_requeues_what_is_quarantined(database: Database, queued: int) -> None:
+    jobs.fail(database, claim(database), error="x", permanent=True, retry_in_s=0, max_attempts=1)
+    assert jobs.requeue(database, [queued, 999], "admin") == [queued]
+    assert jobs.requeue(database, [queued], "admin") == []
+    assert claim(database).attempt == 1
+    assert scalar(database, "SELECT actor FROM audit_events WHERE action = 'job.requeued'") == "admin"
+
+
+def test_a_drained_attempt_does_not_count(database: Database, queued: int) -> None:
+    outbox.published(database, [row.id for row in outbox.pending(database, 10)])
+    jobs.release(database, claim(database))
+    assert [row.job_id for row in outbox.pending(database, 10)] == [queued]
+    assert claim(database).attempt == 1
+
+
+def test_a_cancelled_job_loses_its_worker(database: Database, queued: int) -> None:
+    job = claim(database)
+    assert jobs.cancel(database, queued, "admin")
+    assert not jobs.cancel(database, queued, "admin")
+    with pytest.raises(LeaseLost):
+        finish(database, job)
+    assert state(database, queued) == JobState.CANCELLED
+    assert jobs.requeue(database, [queued], "admin") == [queued]
+
+
+def test_listing_and_show(database: Database, queued: int) -> None:
+    assert [row["job_id"] for row in jobs.listing(database, state=JobState.QUEUED)] == [queued]
+    assert jobs.listing(database, state="failed") == []
+    with pytest.raises(ConfigurationError, match="no job 999"):
+        jobs.show(database, 999)
+
+
+def test_stale_wake_ups_are_published_again(database: Database, queued: int) -> None:
+    assert outbox.republish_stale(database, dwell_s=0, cap=10) == 0  # one is pending
+    outbox.published(database, [row.id for row in outbox.pending(database, 10)])
+    assert outbox.pending(database, 10) == []
+    assert outbox.republish_stale(database, dwell_s=60, cap=10) == 0  # too soon
+    assert outbox.republish_stale(database, dwell_s=0, cap=0) == 0  # capped
+    assert outbox.republish_stale(database, dwell_s=0, cap=10) == 1
+    outbox.published(database, [row.id for row in outbox.pending(database, 10)])
+    claim(database)
+    assert outbox.republish_stale(database, dwell_s=0, cap=10) == 0  # somebody works on it
+    assert unit_of(database).revision == 1

@@ -1,0 +1,122 @@
+"""Short ways to the records that the database takes, for tests."""
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import text
+
+from core.records import Code, Evidence, Finding, InstanceHeader, Measurement, ModelIdentity, Prediction, ReportObject
+from core.states import Outcome, Priority, ReportKind, Tier, UnitKind
+from db import intake, jobs, units
+from db.base import Database
+from db.records import Admission, BlobRef, ClaimedJob, JobPlan, StoredObject, Timings, UnitView
+
+CT, SR = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.88.34"
+DIGEST = "d" * 64
+NODULE = Code("27925004", "SCT", "Nodule")
+DIAMETER = Measurement(Code("81827009", "SCT", "Diameter"), 6.5, Code("mm", "UCUM", "mm"))
+
+
+def blob(content: str) -> BlobRef:
+    return BlobRef(hashlib.sha256(content.encode()).hexdigest(), len(content))
+
+
+def header(number: int = 1, *, series: str = "1.2.3.4", study: str = "1.2.3", **values: object) -> InstanceHeader:
+    """The header of slice ``number`` of a CT series."""
+    given: dict[str, object] = {
+        "patient_id": "P1",
+        "patient_name": "Doe^Jane",
+        "accession_number": "A1",
+        "modality": "CT",
+        "instance_number": number,
+        "position": (0.0, 0.0, float(number)),
+        "orientation": (1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
+        "image_type": ("ORIGINAL", "PRIMARY", "AXIAL"),
+    }
+    return InstanceHeader(CT, f"{series}.{number}", study, series, "1.2.840.10008.1.2.1", **(given | values))  # type: ignore[arg-type]
+
+
+def plan(model: str = "lung_nodule_ct", *, destinations: tuple[str, ...] = ("pacs",), priority: Priority = Priority.ROUTINE,
+         digest: str = DIGEST, routes: tuple[str, ...] = ("chest CT",)) -> JobPlan:  # fmt: skip
+    return JobPlan(model, "1.0", digest, routes, destinations, priority)
+
+
+def evidence(held: int = 1) -> Evidence:
+    return Evidence("quiet", "30 s without an instance", datetime.now(UTC), held)
+
+
+def identity(digest: str = DIGEST) -> ModelIdentity:
+    return ModelIdentity("lung_nodule_ct", "1.0", digest, "Lung nodules", "dicom-node", "research", "not for diagnosis")
+
+
+def prediction(findings: int = 1) -> Prediction:
+    found = tuple(
+        Finding("nodule", NODULE, None, 0.9, Tier.REVIEW, (1.0, 2.0, 3.0), 6.5, "1.2.3.4.1", 1, (10.5, 11.5), (DIAMETER,))
+        for _ in range(findings)
+    )
+    return Prediction(Outcome.FINDINGS if findings else Outcome.NO_FINDING, found, looked_for="nodules of 4 mm and more")
+
+
+def report(job: ClaimedJob, *, destinations: tuple[str, ...] | None = None, problems: tuple[str, ...] = ()) -> StoredObject:
+    uid = f"2.25.{int(job.key[:24], 16)}{job.revision}"
+    made = ReportObject(ReportKind.SR, "default", SR, uid, f"{uid}.1", b"")
+    return StoredObject(made, blob(uid), job.destinations if destinations is None else destinations, problems)
+
+
+def timings() -> Timings:
+    now = datetime.now(UTC)
+    return Timings(now, now, 0.1, 0.2, 0.3)
+
+
+@dataclass
+class Sender:
+    """An association that brings instances."""
+
+    database: Database
+    ae: str = "PACS"
+    lease_s: float = 60.0
+    id: UUID = field(default_factory=uuid4)
+
+    def __post_init__(self) -> None:
+        intake.open_association(
+            self.database, id=self.id, calling_ae=self.ae, called_ae="DICOMNODE", address="127.0.0.1", listener="l1", lease_s=self.lease_s
+        )
+
+    def send(self, number: int = 1, *, content: str = "", kind: UnitKind = UnitKind.SERIES, **values: object) -> Admission:
+        head = header(number, **values)  # type: ignore[arg-type]
+        kept = blob(content or f"content of {head.sop_instance_uid}")
+        return intake.admit(self.database, header=head, blob=kept, kind=kind, association_id=self.id, source=self.ae)
+
+
+def unit_of(database: Database, study: str = "1.2.3", index: int = 0) -> UnitView:
+    return units.study(database, study)[index]
+
+
+def complete(database: Database, *plans: JobPlan, study: str = "1.2.3", reason: str = "") -> list[int] | None:
+    """Complete the first unit of the study, whatever it holds."""
+    unit = unit_of(database, study)
+    return units.complete(database, unit, evidence=evidence(unit.held), plans=plans, claimed_by=(), chosen=None, reason=reason)
+
+
+def claim(database: Database, *, lease_s: float = 60.0, worker: str = "w1") -> ClaimedJob:
+    (job,) = jobs.claim(database, worker=worker, priorities=None, models=None, lease_s=lease_s)
+    return job
+
+
+def finish(database: Database, job: ClaimedJob, *, findings: int = 1, problems: tuple[str, ...] = ()) -> None:
+    jobs.finish(
+        database, job, prediction=prediction(findings), identity=identity(), objects=(report(job, problems=problems),), timings=timings()
+    )
+
+
+def scalar(database: Database, query: str) -> object:
+    """One value, for what no function of the package tells."""
+    with database.begin() as connection:
+        return connection.execute(text(query)).scalar_one()
+
+
+def run(database: Database, statement: str) -> None:
+    with database.begin() as connection:
+        connection.execute(text(statement))
