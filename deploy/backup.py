@@ -1,4 +1,4 @@
-"""pg_dump and pg_restore, of the version of the server's own folder where one is installed."""
+"""Backup and restore with pg_dump and pg_restore of the server's own version."""
 
 import os
 import shutil
@@ -7,19 +7,23 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from core.errors import ConfigurationError, StorageError
+from db.base import Database
 from deploy.embedded import postgres_versions
 
 
-def _program(name: str) -> str:
-    """The newest `name` found: an older client refuses a newer server (the other way round works)."""
-    found = [folder / name for _, folder in sorted(postgres_versions(), key=lambda pair: int(pair[0]), reverse=True)]
-    for path in found:
-        if path.exists():
-            return str(path)
+def _program(name: str, major: int) -> str:
+    """``name`` of the server's own version; else a newer one, which can read it, though what it writes may not suit an older server."""
+    found = {int(version): folder / name for version, folder in reversed(postgres_versions()) if (folder / name).exists()}
     on_path = shutil.which(name)
-    if on_path is None:
-        raise ConfigurationError(f"{name} is not installed", hint="apt-get install postgresql-client, of the server's version or newer")
-    return on_path
+    if major in found:
+        return str(found[major])
+    newer = [path for version, path in sorted(found.items()) if version > major]
+    if not newer and on_path is None:
+        have = ", ".join(str(version) for version in sorted(found)) or "none"
+        raise ConfigurationError(
+            f"{name} of PostgreSQL {major} is not installed (found: {have})", hint=f"apt-get install postgresql-client-{major}"
+        )
+    return str(newer[0]) if newer else str(on_path)
 
 
 def _connection(url: str) -> dict[str, str]:
@@ -44,11 +48,12 @@ def _run(command: list[str], url: str, what: str) -> None:
 
 def dump(url: str, file: Path) -> None:
     """The whole database to ``file``, in pg_dump's custom format, readable by its owner only."""
+    program = _program("pg_dump", _look(url)[0])
     fresh = file.with_name(file.name + ".part")
     fresh.unlink(missing_ok=True)
     fresh.touch(mode=0o600)
     try:
-        _run([_program("pg_dump"), "--format=custom", "--no-owner", "--file", str(fresh)], url, "pg_dump")
+        _run([program, "--format=custom", "--no-owner", "--file", str(fresh)], url, "pg_dump")
         fresh.replace(file)
     finally:
         fresh.unlink(missing_ok=True)
@@ -64,25 +69,20 @@ def restore(url: str, file: Path) -> None:
     StorageError
         pg_restore says no; nothing was changed.
     """
-    from db.base import Database
-
     if not file.is_file():
         raise ConfigurationError(f"{file} is no file", hint="give a file that `db backup` wrote")
-    database = Database.open(url, pool_size=1)
-    try:
-        revision = database.revision()
-    finally:
-        database.dispose()
+    major, revision = _look(url)
     if revision is not None:
         message = f"the database already holds a schema (revision {revision})"
         raise ConfigurationError(message, hint="restore into an empty database: nothing is overwritten")
-    command = [
-        _program("pg_restore"),
-        "--no-owner",
-        "--single-transaction",
-        "--exit-on-error",
-        "--dbname",
-        urlsplit(url).path.lstrip("/"),
-        str(file),
-    ]
-    _run(command, url, "pg_restore")
+    options = ["--no-owner", "--single-transaction", "--exit-on-error", "--dbname", urlsplit(url).path.lstrip("/")]
+    _run([_program("pg_restore", major), *options, str(file)], url, "pg_restore")
+
+
+def _look(url: str) -> tuple[int, str | None]:
+    """(major version of the server, schema revision)."""
+    database = Database.open(url, pool_size=1)
+    try:
+        return database.server_major(), database.revision()
+    finally:
+        database.dispose()

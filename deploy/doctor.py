@@ -155,6 +155,8 @@ def _database(settings: Settings, running: bool) -> Iterator[Check]:
             f"answers in {taken:.0f} ms, schema {have or 'absent'}",
             "" if have == want else "dicom-node db upgrade",
         )
+        if have is None:
+            return
         off = abs((database.now() - system_clock()).total_seconds())
         yield Check(
             "database clock",

@@ -5,35 +5,46 @@ from typing import Annotated
 
 import typer
 
-from deploy.cli.common import Config, database_url, opened, say, settings_of
+from deploy.cli.common import Config, say, settings_of
 
-app = typer.Typer(help="The database.")
+app = typer.Typer(help="The database. Where no URL is set and no node runs, the embedded server is started for the command.")
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE")]
 
 
 @app.command()
 def upgrade(config: Config = None) -> None:
     """Bring the schema to this version's revision."""
-    with opened(config) as (_, database):
-        before = database.revision()
-        database.upgrade()
-        say(f"schema {before or '(empty)'} -> {database.revision()}")
+    from db.base import Database
+    from deploy.maintenance import database_of
+
+    with database_of(settings_of(config)) as url:
+        database = Database.open(url, pool_size=1)
+        try:
+            before = database.revision()
+            database.upgrade()
+            say(f"schema {before or '(empty)'} -> {database.revision()}")
+        finally:
+            database.dispose()
 
 
 @app.command()
 def backup(file: FileArgument, config: Config = None) -> None:
     """Dump the database to FILE (pg_dump, custom format). The blobs under DATA_DIR/blobs are copied apart."""
     from deploy.backup import dump
+    from deploy.maintenance import database_of
 
     settings = settings_of(config)
-    dump(database_url(settings), file)
-    say(f"{file}: {file.stat().st_size} bytes; copy {settings.blobs_dir} too: the database only names its files")
+    with database_of(settings) as url:
+        dump(url, file)
+    say(f"{file}: {file.stat().st_size} bytes; copy {settings.blobs_dir} after it: the database only names its files")
 
 
 @app.command()
 def restore(file: FileArgument, config: Config = None) -> None:
-    """Restore FILE into the configured database, which must be empty."""
+    """Restore FILE into the configured database, which must be empty (a new DATA_DIR, or a new database)."""
     from deploy.backup import restore as load
+    from deploy.maintenance import database_of
 
-    load(database_url(settings_of(config)), file)
+    with database_of(settings_of(config)) as url:
+        load(url, file)
     say(f"restored from {file}")
