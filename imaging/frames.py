@@ -14,14 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from core.errors import GeometryError, PixelError
+from core.errors import CannotUnderstand, GeometryError, PixelError
 from core.records import Lps
 from imaging.headers import PixelPlace, locate
 from imaging.pixels import PixelSpec, decode, pixel_spec
 from imaging.values import Reader, tolerating
 
 Orientation = tuple[float, float, float, float, float, float]
-_HOUNSFIELD = frozenset({"", "HU", "US"})  # US: unspecified, which CT scanners write
+_HOUNSFIELD = frozenset({"", "HU", "HU_MOD", "US"})  # PS3.3 C.11.1.1.2; US: unspecified, which CT scanners write
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,21 +85,32 @@ def stored_values(one: Slice) -> NDArray[np.generic]:
     return one.source.frame(one.frame)
 
 
-def read_slices(paths: Sequence[Path]) -> list[Slice]:
-    """Every slice of the files, in their order. Raises `GeometryError`, `PixelError`, `CannotUnderstand`."""
+def read_slices(paths: Sequence[Path], notes: list[str]) -> list[Slice]:
+    """Every slice of the files, in their order; screen captures in a CT series are left out with a note.
+
+    Raises `GeometryError`, `PixelError`, `CannotUnderstand`.
+    """
     if not paths:
         raise GeometryError("too few slices: at least 2 expected, 0 came")
     found: list[Slice] = []
+    captures = 0
     for path in paths:
-        found.extend(_slices(path))
+        dataset, place = locate(path)
+        if str(dataset.get("SOPClassUID", "")).startswith(_SECONDARY_CAPTURE):
+            captures += 1
+            continue
+        found.extend(_slices(path, dataset, place))
+    if captures:
+        notes.append(f"{captures} screen capture(s) dropped")
     return found
 
 
-def _slices(path: Path) -> Iterator[Slice]:
+def _slices(path: Path, dataset: Dataset, place: PixelPlace | None) -> Iterator[Slice]:
     notes: list[str] = []
-    dataset, place = locate(path, notes=notes)
     with tolerating(notes):
         read = Reader(dataset, notes)
+        if not read.text("SOPClassUID") or not read.text("SOPInstanceUID"):
+            raise CannotUnderstand("a file without SOP Class and SOP Instance UID", hint="give the DICOM files of one series only")
         modality = read.text("Modality")
         if modality != "CT":
             raise GeometryError(f"CT expected, an instance of modality {modality or '(none)'} came")

@@ -110,8 +110,8 @@ def stack(positions: Floats, normal: Floats) -> Stack:
 def check_steps(steps: Floats) -> None:
     """Steps between neighbours along the normal, mm, all above zero: even, or `GeometryError` naming gap or uneven spacing.
 
-    Many double steps are two spacings in one series rather than holes. The rule is the lower median step, so that gaps never become the rule. Rounded positions are tolerated: a tenth of the step,
-    or 0.1 mm where that is at most a third of it.
+    The rule is the lower median step, so that gaps never become the rule; many double steps are two spacings in one series rather
+    than holes. Rounded positions are tolerated: a tenth of the step, or 0.1 mm where that is at most a third of it.
     """
     rule = float(np.sort(steps)[(len(steps) - 1) // 2])
     tolerance = max(_SPACING_TOLERANCE * rule, min(_ROUNDING_MM, rule / 3)) + 1e-6

@@ -92,6 +92,8 @@ def read_dataset(source: Path | BinaryIO, *, pixels: bool = False, max_inflated_
     ------
     CannotUnderstand
         No DICOM, broken beyond reading, nested too deep, or a deflate bomb.
+    OSError
+        The file cannot be opened.
     """
     return locate(source, pixels=pixels, max_inflated_bytes=max_inflated_bytes)[0]
 
@@ -108,14 +110,20 @@ def locate(
     The place is None where there are none, where ``pixels`` read them, or where the data set is deflated.
     """
     found = notes if notes is not None else []
-    with understanding("no readable DICOM data set"), tolerating(found):
-        if isinstance(source, Path):
-            with source.open("rb") as stream:
-                return _parse(stream, pixels, found, _DEFER_BYTES, max_inflated_bytes)
-        return _parse(source, pixels, found, None, max_inflated_bytes)
+    if isinstance(source, Path):
+        with source.open("rb") as stream:  # a file that is not there is no fault of its content: OSError goes up
+            return _parse(stream, pixels, found, _DEFER_BYTES, max_inflated_bytes)
+    return _parse(source, pixels, found, None, max_inflated_bytes)
 
 
 def _parse(
+    stream: BinaryIO, pixels: bool, notes: list[str], defer: int | None, max_inflated_bytes: int
+) -> tuple[Dataset, PixelPlace | None]:
+    with understanding("no readable DICOM data set"), tolerating(notes):
+        return _parse_any(stream, pixels, notes, defer, max_inflated_bytes)
+
+
+def _parse_any(
     stream: BinaryIO, pixels: bool, notes: list[str], defer: int | None, max_inflated_bytes: int
 ) -> tuple[Dataset, PixelPlace | None]:
     head = stream.read(132)

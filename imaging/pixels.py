@@ -346,7 +346,7 @@ DECODERS: dict[str, tuple[Decoder, ...]] = {
     "1.2.840.10008.1.2.4.81": (_charls, _pyjpegls),
     "1.2.840.10008.1.2.4.90": (_openjpeg, _pylibjpeg_openjpeg),
     "1.2.840.10008.1.2.4.91": (_openjpeg, _pylibjpeg_openjpeg),
-    "1.2.840.10008.1.2.4.201": (_openjph, _openjpeg),
-    "1.2.840.10008.1.2.4.202": (_openjph, _openjpeg),
-    "1.2.840.10008.1.2.4.203": (_openjph, _openjpeg),
+    "1.2.840.10008.1.2.4.201": (_openjpeg, _openjph),
+    "1.2.840.10008.1.2.4.202": (_openjpeg, _openjph),
+    "1.2.840.10008.1.2.4.203": (_openjpeg, _pylibjpeg_openjpeg),  # imagecodecs' OpenJPH wraps lossy values beyond 255 round to 0
 }

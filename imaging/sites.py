@@ -79,12 +79,12 @@ def _by_term() -> dict[str, str]:
 
 def words() -> tuple[str, ...]:
     """The HAM10000 localization words that have a code."""
-    return tuple(_SITES)
+    return tuple(word for word in _SITES if word != "acral")
 
 
 def site_code(word: str) -> Code | None:
-    """The SNOMED CT concept of a HAM10000 word, or None for "" and "unknown"."""
-    if word not in _SITES:
+    """The SNOMED CT concept of a HAM10000 word; None for "", "unknown", and "acral": no one concept means palms and soles."""
+    if word not in words():
         return None
     concept = getattr(codes.SCT, _SITES[word][0][0])
     return Code(concept.value, "SCT", concept.meaning)

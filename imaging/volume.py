@@ -81,7 +81,7 @@ def read_volume(paths: Sequence[Path], *, threads: int = 2) -> Volume:
         A file is no DICOM.
     """
     notes: list[str] = []
-    slices = read_slices([Path(path) for path in paths])
+    slices = read_slices([Path(path) for path in paths], notes)
     _same(slices)
     slices = _without_localizers(slices, notes)
     frame_of_reference = _frame_of_reference(slices, notes)

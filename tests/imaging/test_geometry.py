@@ -68,7 +68,7 @@ def test_rounding_to_one_decimal_is_no_uneven_spacing(count: int, step: float, r
 
 
 def test_uneven_spacing_is_named() -> None:
-    with pytest.raises(GeometryError, match="uneven spacing: steps from 3.00 to 4.40 mm"):
+    with pytest.raises(GeometryError, match=r"uneven spacing: steps from 3.00 to 4.40 mm"):
         check_steps(np.array([3.0, 3.0, 4.4, 3.0, 3.0]))
     with pytest.raises(GeometryError, match="uneven spacing"):
         check_steps(np.array([2.5] * 20 + [5.0] * 20))  # two spacings in one series, not twenty holes
@@ -79,7 +79,7 @@ def test_uneven_spacing_is_named() -> None:
 def test_tilt_is_named() -> None:
     normal = np.array([0.0, 0.0, 1.0])
     tilted = positions(20, 3.0, np.array([0.0, np.sin(np.radians(15)), np.cos(np.radians(15))]))
-    with pytest.raises(GeometryError, match="tilt: slices are stacked 15.0 degrees"):
+    with pytest.raises(GeometryError, match=r"tilt: slices are stacked 15.0 degrees"):
         stack(tilted, normal)
     stack(positions(20, 3.0, np.array([0.0, np.sin(np.radians(0.5)), np.cos(np.radians(0.5))])), normal)
 
@@ -87,7 +87,7 @@ def test_tilt_is_named() -> None:
 def test_sideways_shift_is_named() -> None:
     shifted = positions(20, 3.0, np.array([0.0, 0.0, 1.0]))
     shifted[7, 0] += 12.0
-    with pytest.raises(GeometryError, match="shifted sideways by up to 12.0 mm"):
+    with pytest.raises(GeometryError, match=r"shifted sideways by up to 12.0 mm"):
         stack(shifted, np.array([0.0, 0.0, 1.0]))
 
 

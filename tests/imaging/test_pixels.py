@@ -1,3 +1,4 @@
+import contextlib
 import io
 from pathlib import Path
 
@@ -224,17 +225,18 @@ def test_every_syntax_of_the_table_has_a_decoder() -> None:
 
 
 @settings(max_examples=120, deadline=None)
-@given(st.sampled_from(["rle", "jpegls", "j2k", "jpeg"]), st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 255)), min_size=1, max_size=8))
+@given(
+    st.sampled_from(["rle", "jpegls", "j2k", "jpeg"]),
+    st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 255)), min_size=1, max_size=8),
+)
 def test_damaged_frames_never_give_another_exception(kind: str, flips: list[tuple[int, int]]) -> None:
     syntax, frame = _FRAMES[kind]
     damaged = bytearray(frame)
     for at, value in flips:
         damaged[at % len(damaged)] = value
     ds = image(_PLAIN[None], syntax=syntax, PixelData=encapsulate([bytes(damaged)]))
-    try:
+    with contextlib.suppress(PixelError):
         assert decode_frames(ds).shape == (1, 32, 32)
-    except PixelError:
-        pass
 
 
 _PLAIN = (np.add.outer(np.arange(32), np.arange(32)) * 3).astype(np.uint8)
