@@ -105,14 +105,11 @@ class Handlers:
 
     def store(self, event: Any) -> Any:
         """C-STORE: see `Intake.take`."""
-        request = event.request
-        spool = request._dataset_file
+        spool = event.request._dataset_file
         admitted = self._leases.of(id(event.assoc))
         if not isinstance(spool, Spool) or admitted is None:
             return answer(CANNOT_UNDERSTAND, "the C-STORE came without a data set")
         received = Received(
-            sop_class_uid=str(request.AffectedSOPClassUID),
-            sop_instance_uid=str(request.AffectedSOPInstanceUID),
             abstract_syntax=str(event.context.abstract_syntax),
             source=admitted.calling_ae,
             spool=spool,

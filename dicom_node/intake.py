@@ -23,13 +23,13 @@ from dicom_node.spool import Spool
 from dicom_node.statuses import INVALID_INSTANCE, SUCCESS, UNEXPECTED
 from imaging.headers import read_header
 
+MAX_UID_CHARS = 64  # PS3.5 9.1
+
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One C-STORE: what its command says, and its bytes as a Part 10 file in the making."""
+    """One C-STORE: its bytes as a Part 10 file in the making, with what its command says, and where it came from."""
 
-    sop_class_uid: str
-    sop_instance_uid: str
     abstract_syntax: str
     source: str  # calling AE title
     spool: Spool
@@ -91,14 +91,14 @@ class Intake:
 
     def _judge(self, received: Received, content: Path | bytes, association: Callable[[], UUID]) -> Answer:
         try:
-            if received.spool.note:
-                raise CannotUnderstand(received.spool.note, status=INVALID_INSTANCE)
+            if len(received.spool.command.sop_instance_uid) > MAX_UID_CHARS:
+                raise CannotUnderstand("the SOP instance UID of the command is too long", status=INVALID_INSTANCE)
             if not received.spool.size_bytes:
                 raise CannotUnderstand("the C-STORE came without a data set")
             header = read_header(content if isinstance(content, Path) else io.BytesIO(content))
             check_identity(
-                sop_class_uid=received.sop_class_uid,
-                sop_instance_uid=received.sop_instance_uid,
+                sop_class_uid=received.spool.command.sop_class_uid,
+                sop_instance_uid=received.spool.command.sop_instance_uid,
                 abstract_syntax=received.abstract_syntax,
                 header=header,
             )
@@ -114,7 +114,6 @@ class Intake:
             kind=unit_kind(header.sop_class_uid),
             association_id=association_id,
             source=received.source,
-            notes=header.tolerated,
         )
         if admission.result is not AdmittedAs.NEW:
             self._log.info("instance came again", kind=str(admission.result), source=received.source, unit=admission.unit_id)
@@ -129,8 +128,8 @@ class Intake:
             blob=blob,
             reason=str(error),
             status=error.status,
-            sop_class_uid=received.sop_class_uid,
-            sop_instance_uid=received.sop_instance_uid,
+            sop_class_uid=received.spool.command.sop_class_uid,
+            sop_instance_uid=received.spool.command.sop_instance_uid,
             association_id=association_id,
             source=received.source,
             max_bytes=self._limits.quarantine_max_bytes,

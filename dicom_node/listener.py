@@ -21,7 +21,7 @@ from dicom_node.leases import Leases
 from dicom_node.role import Beating, role_name, wait_until
 from dicom_node.server import NodeServer
 from dicom_node.siblings import Siblings
-from dicom_node.spool import Spool
+from dicom_node.spool import Command, Spool
 
 DRAIN_S = 20.0
 SWEEP_OLDER_THAN_S = 24 * 3600.0
@@ -98,8 +98,8 @@ class Listener:
             message = f"node.host {node.host} port {node.port} cannot be listened on: {error.strerror or error}"
             raise ConfigurationError(message, hint="another program has it, or the address is not this machine's") from error
 
-    def _make_spool(self, head: bytes, note: str) -> Spool:
-        return Spool(self._blobs.tmp_dir, head, max_bytes=self._settings.receive.max_instance_bytes, note=note)
+    def _make_spool(self, command: Command) -> Spool:
+        return Spool(self._blobs.tmp_dir, command, max_bytes=self._settings.receive.max_instance_bytes)
 
     def __enter__(self) -> "Listener":
         return self

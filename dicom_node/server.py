@@ -14,35 +14,15 @@ from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.service_class import StorageServiceClass
-from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
+from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
-from dicom_node.spool import Spool, SpoolingDimse
+from dicom_node.sockets import BoundedSocket
+from dicom_node.spool import Command, Spool, SpoolingDimse
 from dicom_node.statuses import CANNOT_UNDERSTAND
 
 MAX_PDU_SLACK_BYTES = 1 << 20  # an A-ASSOCIATE-RQ with 128 contexts of 50 transfer syntaxes has about 200 kB
 TLS_HANDSHAKE_S = 10.0
 _LOGGER = logging.getLogger("dicom_node.server")
-
-
-class BoundedSocket(AssociationSocket):
-    """Reads into one buffer, and takes no PDU that is longer than we said we take (PS3.8 D.1)."""
-
-    max_pdu_bytes = 1 << 20
-
-    def recv(self, nr_bytes: int) -> bytearray:
-        """``nr_bytes`` bytes, fewer when the peer closes. OSError is what pynetdicom takes for a lost connection."""
-        if nr_bytes > self.max_pdu_bytes:
-            raise OSError("a PDU longer than the maximum that was negotiated")
-        buffer, have = bytearray(nr_bytes), 0
-        view = memoryview(buffer)
-        connection: Any = self.socket
-        while have < nr_bytes:
-            count = connection.recv_into(view[have:])
-            if not count:
-                view.release()
-                return buffer[:have]
-            have += count
-        return buffer
 
 
 class NodeAssociation(Association):
@@ -71,6 +51,9 @@ class NodeAssociation(Association):
         if not msg.is_valid_request:
             self._refuse_incomplete(msg, context_id)
             return
+        if isinstance(msg._dataset_file, Spool) and msg._dataset_file.command.malformed:
+            # They cannot be encoded in the response, where both are optional (PS3.7 9.1.1.1.4, 9.1.1.1.5).
+            msg.AffectedSOPClassUID = msg.AffectedSOPInstanceUID = None
         try:
             self._is_paused = True
             StorageServiceClass(self).SCP(msg, self._accepted_cx[context_id])
@@ -86,7 +69,7 @@ class NodeAssociation(Association):
         if msg.MessageID is None:
             self.abort()
             return
-        response = C_STORE()
+        response: Any = C_STORE()
         response.MessageIDBeingRespondedTo = msg.MessageID
         response.AffectedSOPClassUID = msg.AffectedSOPClassUID
         response.AffectedSOPInstanceUID = msg.AffectedSOPInstanceUID
@@ -140,7 +123,7 @@ class NodeServer(ThreadedAssociationServer):
         ssl_context: ssl.SSLContext | None = None,
         evt_handlers: list[Any] | None = None,
         *,
-        make_spool: Callable[[bytes, str], Spool],
+        make_spool: Callable[[Command], Spool],
         on_end: Callable[[NodeAssociation], None],
         max_connections: int,
         reuse_port: bool,

@@ -26,7 +26,7 @@ class Siblings:
         self._url = database.engine.url.render_as_string(hide_password=False)
         self._root = blobs.root
         self._context = multiprocessing.get_context("spawn")
-        self._children: list[tuple[SpawnProcess, "Connection[bytes, bytes]"]] = []
+        self._children: list[tuple[SpawnProcess, Connection[bytes, bytes]]] = []
         self._log = structlog.get_logger()
 
     def __enter__(self) -> "Siblings":
@@ -35,6 +35,7 @@ class Siblings:
         return self
 
     def _start(self) -> tuple[SpawnProcess, "Connection[bytes, bytes]"]:
+        ours: Connection[bytes, bytes]
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=serve, args=(self._node, self._url, self._root, theirs), name="listen-sibling")
         process.start()
@@ -57,7 +58,7 @@ class Siblings:
 
     def __exit__(self, *_: object) -> None:
         self.ask_to_stop()
-        for process, _ in self._children:
+        for process, _pipe in self._children:
             process.join(STOP_S)
             if process.is_alive():
                 process.kill()

@@ -6,12 +6,16 @@ by itself, so that nothing global is switched.
 """
 
 import io
+import re
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.pdu_primitives import P_DATA
@@ -21,7 +25,25 @@ from dicom_node import part10
 MEMORY_BYTES = 2 << 20  # a CT slice stays in memory; a multi-frame object does not
 MAX_COMMAND_BYTES = 64 << 10
 MAX_IDENTIFIER_BYTES = 1 << 20  # data sets of other messages than C-STORE: none is expected
-MAX_UID_CHARS = 64
+
+# What is left of the command set: the rest (who moved it, for example) is optional, and nothing here looks at it.
+_KEPT = frozenset({0x00000000, 0x00000002, 0x00000100, 0x00000110, 0x00000700, 0x00000800, 0x00001000})
+_UID = re.compile(r"(?=.{1,64}$)(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))*")
+_STAND_IN = b"0.0"  # for a malformed UID within pynetdicom, which would end the association over it
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What a C-STORE command says of its data set: text as it came, without padding, whatever it is."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str  # of the accepted presentation context
+
+    @property
+    def malformed(self) -> bool:
+        """Whether a UID is not formed as PS3.5 9.1 says. Some are taken all the same; see `dicom_node.intake`."""
+        return not (_UID.fullmatch(self.sop_class_uid) and _UID.fullmatch(self.sop_instance_uid))
 
 
 class Spool:
@@ -35,17 +57,23 @@ class Spool:
         Why the bytes are not whole: "" while they are.
     """
 
-    def __init__(self, folder: Path, head: bytes, *, max_bytes: int, note: str = "") -> None:
+    def __init__(self, folder: Path, command: "Command", *, max_bytes: int) -> None:
         self.size_bytes = 0
         self.error = ""
-        self.note = note
+        self.command = command
         self.name = ""  # pynetdicom removes the file of this name at the end: we do that ourselves
         self.file = self  # pynetdicom flushes ``.file`` after every fragment: once at the end is enough
         self._folder = folder
         self._max_bytes = max_bytes
         self._stream: BinaryIO = io.BytesIO()
         self._path: Path | None = None
-        self._stream.write(head)
+        self._stream.write(
+            part10.head(
+                sop_class_uid=command.sop_class_uid,
+                sop_instance_uid=command.sop_instance_uid,
+                transfer_syntax_uid=command.transfer_syntax_uid,
+            )
+        )
 
     def write(self, fragment: bytes) -> None:
         """Take one fragment (called by pynetdicom)."""
@@ -105,7 +133,7 @@ class Spool:
 class SpoolingDimse(DIMSEServiceProvider):
     """A DIMSE provider that receives the data set of a C-STORE into a `Spool`, and bounds everything else."""
 
-    def __init__(self, assoc: Any, make_spool: Callable[[bytes, str], Spool]) -> None:
+    def __init__(self, assoc: Any, make_spool: Callable[[Command], Spool]) -> None:
         super().__init__(assoc)
         self._make_spool = make_spool
 
@@ -113,7 +141,7 @@ class SpoolingDimse(DIMSEServiceProvider):
         """One presentation data value at a time: command and data set may share a PDU (PS3.8 Annex E)."""
         for value in primitive.presentation_data_value_list:
             single = P_DATA()
-            single.presentation_data_value_list = [value]
+            single.presentation_data_value_list.append(value)
             super().receive_primitive(single)
             self._prepare(value[0])
 
@@ -128,20 +156,16 @@ class SpoolingDimse(DIMSEServiceProvider):
             raise ValueError("a data set where none is expected")
         if not isinstance(message, C_STORE_RQ) or message._data_set_file is not None:
             return
-        command = message.command_set
-        note = ""
-        for keyword in ("AffectedSOPClassUID", "AffectedSOPInstanceUID"):
-            uid = str(command.get(keyword) or "")
-            if len(uid) > MAX_UID_CHARS:  # pynetdicom would abort the association over it, with all that is to come
-                note = f"{keyword} of the command is longer than {MAX_UID_CHARS} characters"
-                setattr(command, keyword, uid[:MAX_UID_CHARS])
+        values = message.command_set
+        for tag in [tag for tag in values.keys() if int(tag) not in _KEPT]:  # noqa: SIM118 - iterating would decode the values
+            del values[tag]
         context = self.assoc._accepted_cx.get(context_id)
-        head = part10.head(
-            sop_class_uid=str(command.get("AffectedSOPClassUID") or ""),
-            sop_instance_uid=str(command.get("AffectedSOPInstanceUID") or ""),
+        command = Command(
+            sop_class_uid=_take_uid(values, 0x00000002),
+            sop_instance_uid=_take_uid(values, 0x00001000),
             transfer_syntax_uid=str(context.transfer_syntax[0]) if context is not None else "",
         )
-        message._data_set_file = cast(Any, self._make_spool(head, note))
+        message._data_set_file = cast(Any, self._make_spool(command))
 
     def discard(self) -> None:
         """The association is over: remove what was still coming and what nobody took."""
@@ -149,3 +173,14 @@ class SpoolingDimse(DIMSEServiceProvider):
         for holder in (getattr(self.message, "_data_set_file", None), *(getattr(m, "_dataset_file", None) for m in waiting)):
             if isinstance(holder, Spool):
                 holder.discard()
+
+
+def _take_uid(values: Dataset, tag: int) -> str:
+    """The text of a UID of the command set; in its place goes a stand-in where it is malformed."""
+    raw = values.get_item(tag)
+    if not isinstance(raw, RawDataElement) or not raw.value:
+        return ""
+    text = raw.value.decode("ascii", "replace").rstrip("\0 ")
+    if not _UID.fullmatch(text):
+        values[tag] = raw._replace(value=_STAND_IN)
+    return text

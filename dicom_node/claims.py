@@ -1,0 +1,144 @@
+"""Which routes take a unit, and the job plans that come of it, each answer with its reason in words."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+
+from core.errors import NodeError
+from core.routing import Attributes, RouteValue
+from core.settings import Route, Settings
+from core.states import Priority
+from core.wholeness import along, is_localizer
+from db.records import InstanceView, JobPlan
+from imaging.headers import read_dataset, routable
+
+OUR_MANUFACTURER = "dicom-node"
+_LINE = re.compile(r"^(?P<mark>(?:\[yes\]|\[no\] )\s+)(?P<keyword>\w+) is .*?(?P<wanted>, wanted .*)$")
+_PATIENT_GROUP = 0x0010
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What of a unit is looked at: its images along the series, localizers left out and noted."""
+
+    images: tuple[InstanceView, ...]
+    dropped: tuple[str, ...]
+
+    @property
+    def representative(self) -> InstanceView | None:
+        """The one in the middle of the series."""
+        return self.images[len(self.images) // 2] if self.images else None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The routes that take a unit; where there are none, ``reason`` says why."""
+
+    routes: tuple[Route, ...]
+    reason: str
+
+
+def contents(instances: Sequence[InstanceView]) -> Contents:
+    """Drop localizers and order what is left: by position along the normal, else by instance number."""
+    images = [one for one in instances if not is_localizer(one.header)]
+    count = len(instances) - len(images)
+    dropped = (f"{count} localizer{'s' if count > 1 else ''} left out",) if count else ()
+    return Contents(tuple(sorted(images, key=_place)), dropped)
+
+
+def _place(instance: InstanceView) -> tuple[float, int, int]:
+    header = instance.header
+    distance = along(header.orientation, header.position) if header.orientation and header.position else 0.0
+    return (distance, header.instance_number or 0, instance.id)
+
+
+def attributes_of(path: Path, source: str) -> tuple[Dataset, dict[str, RouteValue]]:
+    """The header of a blob, and what routes are judged on.
+
+    Raises
+    ------
+    CannotUnderstand
+        The blob is not the data set that was admitted.
+    """
+    dataset = read_dataset(path)
+    return dataset, {**routable(dataset), "SourceAETitle": source}
+
+
+def never_analysed(dataset: Dataset) -> str:
+    """Why no model may see this object at all; "" if one may."""
+    if _ours(dataset):
+        return "made by dicom-node itself: its own results are not analysed"
+    name = UID(str(dataset.get("SOPClassUID", ""))).name
+    if "Image Storage" not in name:
+        kind = name if "Storage" in name else "an object of an unknown SOP class"
+        return f"no image: {kind}"
+    return ""
+
+
+def _ours(dataset: Dataset) -> bool:
+    makers = [dataset.get("Manufacturer", "")]
+    makers += [item.get("Manufacturer", "") for item in dataset.get("ContributingEquipmentSequence") or []]
+    return any(str(maker).strip().casefold() == OUR_MANUFACTURER for maker in makers)
+
+
+def claim(routes: Iterable[Route], attributes: Attributes) -> Claim:
+    """The routes whose condition holds; else the lines that did not, without values that identify a patient."""
+    taking, reasons = [], []
+    for route in routes:
+        verdict = route.when.judge(attributes)
+        if verdict.holds:
+            taking.append(route)
+        else:
+            failed = [_without_patient(line) for line in verdict.lines if line.startswith("[no]")]
+            reasons.append(f"route '{route.name}': {'; '.join(failed) or 'does not hold'}")
+    if taking:
+        return Claim(tuple(taking), "")
+    return Claim((), "no route takes it: " + " | ".join(reasons) if reasons else "no route is configured")
+
+
+def _without_patient(line: str) -> str:
+    match = _LINE.match(line)
+    tag = tag_for_keyword(match["keyword"]) if match else None
+    if match and tag is not None and tag >> 16 == _PATIENT_GROUP:
+        line = f"{match['mark']}{match['keyword']} is not as wanted"
+    return line.removeprefix("[no]").strip()
+
+
+def plans(settings: Settings, routes: Sequence[Route], identify: Callable[[str], tuple[str, str]]) -> tuple[tuple[JobPlan, ...], list[str]]:
+    """One plan for each model, destinations of its routes together, urgent if one of them is.
+
+    Parameters
+    ----------
+    identify
+        Model name -> (version, pipeline digest); raises NodeError where there is no such model.
+
+    Returns
+    -------
+    plans, problems
+        Problems: a sentence for every route that names a model which cannot be used.
+    """
+    found: list[JobPlan] = []
+    problems: list[str] = []
+    for model in dict.fromkeys(route.model for route in routes):
+        mine = [route for route in routes if route.model == model]
+        try:
+            version, digest = identify(model)
+        except NodeError as error:
+            problems += [f"route '{route.name}' names model '{model}', which cannot be used: {error}" for route in mine]
+            continue
+        found.append(
+            JobPlan(
+                model=model,
+                model_version=version,
+                pipeline_digest=digest,
+                routes=tuple(route.name for route in mine),
+                destinations=tuple(dict.fromkeys(name for route in mine for name in route.destinations)),
+                priority=Priority.URGENT if any(route.priority is Priority.URGENT for route in mine) else Priority.ROUTINE,
+            )
+        )
+    return tuple(found), problems

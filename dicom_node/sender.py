@@ -1,0 +1,183 @@
+"""The role ``send``: takes deliveries that are due to their destinations.
+
+Each destination has a thread of its own, so that one that hangs holds up nobody else. What is claimed together goes
+over one association. When to try again lives in PostgreSQL; the object's UID is derived, so sending twice stores the
+same object once.
+"""
+
+import random
+import threading
+import time
+
+import structlog
+
+from core.errors import CannotUnderstand, LeaseLost, NodeError, StorageError
+from core.settings import Delivery, Destination, Settings
+from db import deliveries
+from db.base import Database
+from db.blobs import Blobs
+from db.records import ClaimedDelivery
+from db.signals import Waiter
+from dicom_node.role import Backoff, Beating, role_name
+from dicom_node.statuses import Verdict
+from dicom_node.transports import Parcel, Receipt, open_transport
+
+AT_ONCE = 8  # objects of one claim: few enough that a lease covers them
+WAIT_S = 1.0
+REAP_EVERY_S = 5.0
+GIVE_UP_S = 25.0
+
+
+def run(settings: Settings, database: Database, blobs: Blobs, stop: threading.Event) -> None:
+    """Send until ``stop`` is set; the object on its way is finished first."""
+    bell = threading.Condition()
+    couriers = [Courier(settings, database, blobs, stop, bell, destination) for destination in settings.destinations]
+    for courier in couriers:
+        courier.start()
+    waiter = Waiter(database, "delivery")
+    backoff = Backoff(stop)
+    reaped = 0.0
+    with Beating(database, "send", lambda: {"stored": str(sum(courier.stored for courier in couriers))}):
+        while not stop.is_set():
+            try:
+                if time.monotonic() - reaped > REAP_EVERY_S:
+                    deliveries.reap(database)
+                    _hold_unknown(settings, database)
+                    reaped = time.monotonic()
+                backoff.worked()
+            except NodeError as error:
+                backoff.failed("the sender waits", error)
+                continue
+            waiter.wait(WAIT_S)
+            with bell:
+                bell.notify_all()
+        with bell:
+            bell.notify_all()
+        deadline = time.monotonic() + GIVE_UP_S
+        for courier in couriers:
+            courier.join(max(0.1, deadline - time.monotonic()))
+    waiter.close()
+
+
+def _hold_unknown(settings: Settings, database: Database) -> None:
+    """Deliveries to a destination that the configuration no longer has are held, with the reason."""
+    known = {destination.name for destination in settings.destinations}
+    waiting = {str(row["destination"]) for row in deliveries.listing(database, state="pending")}
+    gone = tuple(sorted(waiting - known))
+    if not gone:
+        return
+    for delivery in deliveries.claim(database, sender=role_name(), lease_s=settings.delivery.lease_s, limit=100, destinations=gone):
+        reason = f"no [[destinations]] is named '{delivery.destination}': configure it and retry, or leave it held"
+        deliveries.hold(database, delivery, reason=reason)
+        structlog.get_logger().warning("delivery held", destination=delivery.destination, delivery=delivery.id, reason=reason)
+
+
+class Courier(threading.Thread):
+    """Everything for one destination, one association at a time."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        blobs: Blobs,
+        stop: threading.Event,
+        bell: threading.Condition,
+        destination: Destination,
+    ) -> None:
+        super().__init__(name=f"send-{destination.name}", daemon=True)
+        self.stored = 0
+        self._settings = settings
+        self._database = database
+        self._blobs = blobs
+        self._stop_event = stop
+        self._bell = bell
+        self._destination = destination
+        self._log = structlog.get_logger().bind(destination=destination.name)
+
+    def run(self) -> None:
+        backoff = Backoff(self._stop_event)
+        while not self._stop_event.is_set():
+            claimed: list[ClaimedDelivery] = []
+            try:
+                claimed = deliveries.claim(
+                    self._database,
+                    sender=role_name(),
+                    lease_s=self._settings.delivery.lease_s,
+                    limit=AT_ONCE,
+                    destinations=(self._destination.name,),
+                )
+                if claimed:
+                    self._carry(claimed)
+                backoff.worked()
+            except NodeError as error:
+                backoff.failed("deliveries wait", error)
+                continue
+            except Exception as error:  # one object must not end the courier; its lease runs out and it is tried again
+                self._log.error("deliveries wait: unexpected", exception=type(error).__name__, exc_info=True)
+                self._stop_event.wait(WAIT_S)
+            if not claimed:
+                with self._bell:
+                    if not self._stop_event.is_set():
+                        self._bell.wait(WAIT_S)
+
+    def _carry(self, claimed: list[ClaimedDelivery]) -> None:
+        parcels = self._load(claimed)
+        if not parcels:
+            return
+        broken: Receipt | None = None
+        try:
+            transport = open_transport(self._settings, self._destination, [parcel for _, parcel in parcels])
+        except CannotUnderstand as error:
+            for delivery, _ in parcels:
+                self._settle(delivery, Receipt(Verdict.PERMANENT, f"the object cannot be read: {error}"), 0.0)
+            return
+        with transport:
+            for delivery, parcel in parcels:
+                started = time.monotonic()
+                if broken is None and self._stop_event.is_set():
+                    broken = Receipt(Verdict.TRANSIENT, "the node is shutting down", broken=True)
+                receipt = broken or transport.send(parcel)
+                if receipt.broken:
+                    broken = receipt
+                self._settle(delivery, receipt, time.monotonic() - started)
+
+    def _load(self, claimed: list[ClaimedDelivery]) -> list[tuple[ClaimedDelivery, Parcel]]:
+        parcels = []
+        for delivery in claimed:
+            try:
+                content = self._blobs.read(delivery.sha256)
+            except StorageError as error:
+                self._settle(delivery, Receipt(Verdict.TRANSIENT, f"the object cannot be read: {error}"), 0.0)
+                continue
+            parcels.append((delivery, Parcel(delivery.sop_class_uid, delivery.sop_instance_uid, content)))
+        return parcels
+
+    def _settle(self, delivery: ClaimedDelivery, receipt: Receipt, seconds: float) -> None:
+        log = self._log.bind(delivery=delivery.id, job=delivery.job_id, kind=delivery.kind, attempt=delivery.attempt)
+        status = None if receipt.status is None else f"{receipt.status:04X}"
+        try:
+            if receipt.verdict is Verdict.STORED:
+                note = "" if receipt.status == 0 else receipt.words
+                deliveries.stored(self._database, delivery, status=receipt.status or 0, note=note)
+                self.stored += 1
+                log.info("delivered", status_hex=status, seconds=round(seconds, 3), reason=note)
+            elif receipt.verdict is Verdict.PERMANENT or delivery.attempt >= self._settings.delivery.max_attempts:
+                words = (
+                    receipt.words
+                    if receipt.verdict is Verdict.PERMANENT
+                    else f"given up after {delivery.attempt} attempts: {receipt.words}"
+                )
+                deliveries.failed(self._database, delivery, error=words, status=receipt.status)
+                log.error("delivery failed", status_hex=status, reason=words)
+            else:
+                in_s = 0.0 if self._stop_event.is_set() else retry_in_s(delivery.attempt, self._settings.delivery)
+                deliveries.retry_later(self._database, delivery, error=receipt.words, in_s=in_s)
+                log.warning("delivery waits", status_hex=status, reason=receipt.words, seconds=round(in_s, 1))
+        except LeaseLost as error:
+            log.warning("the delivery has gone to another sender or was withdrawn", error=str(error))
+
+
+def retry_in_s(attempt: int, delivery: Delivery) -> float:
+    """Exponential with jitter, capped: base, twice, four times ..., of which 50 to 100 %, so that a PACS that comes back is not flooded."""
+    longest: float = min(delivery.retry_cap_s, delivery.retry_base_s * 2 ** min(attempt - 1, 30))
+    return longest * random.uniform(0.5, 1.0)

@@ -1,0 +1,63 @@
+"""pynetdicom's sockets, closed for good, without Nagle's delay, and with a bound on what a PDU may claim."""
+
+import socket
+from contextlib import suppress
+from ssl import SSLContext
+from typing import Any
+
+from pynetdicom import AE
+from pynetdicom.association import Association
+from pynetdicom.transport import AddressInformation, AssociationSocket
+
+PDU_HEADER_BYTES = 6
+PDU_TYPES = range(1, 8)  # PS3.8 9.3.1
+
+
+class TidySocket(AssociationSocket):
+    """pynetdicom leaves a socket open that the peer has closed first (its shutdown fails, and the close behind it is skipped)."""
+
+    def _shutdown_socket(self) -> None:
+        connection = self.socket
+        if connection is None:
+            return
+        with suppress(OSError):  # the peer was first
+            connection.shutdown(socket.SHUT_RDWR)
+        connection.close()
+
+    def _create_socket(self, address: AddressInformation) -> socket.socket:
+        made = super()._create_socket(address)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # Nagle costs a factor of 50 on C-STORE
+        return made
+
+
+class BoundedSocket(TidySocket):
+    """Reads into one buffer, and takes no PDU that is longer than we said we take (PS3.8 D.1)."""
+
+    max_pdu_bytes = 1 << 20
+    _strange = False  # the last PDU was of no known type: it is answered with an A-ABORT, and nothing after it is read
+
+    def recv(self, nr_bytes: int) -> bytearray:
+        """``nr_bytes`` bytes, fewer when the peer closes. OSError is what pynetdicom takes for a lost connection."""
+        if self._strange or nr_bytes > self.max_pdu_bytes:
+            self._shutdown_socket()
+            raise OSError("no DICOM PDU" if self._strange else "a PDU longer than the maximum that was negotiated")
+        buffer, have = bytearray(nr_bytes), 0
+        view = memoryview(buffer)
+        connection: Any = self.socket
+        while have < nr_bytes:
+            count = connection.recv_into(view[have:])
+            if not count:
+                view.release()
+                return buffer[:have]
+            have += count
+        self._strange = nr_bytes == PDU_HEADER_BYTES and buffer[0] not in PDU_TYPES
+        return buffer
+
+
+class Entity(AE):
+    """An application entity whose own associations use a `TidySocket`."""
+
+    def _create_socket(self, assoc: Association, address: AddressInformation, tls_args: tuple[SSLContext, str] | None) -> AssociationSocket:
+        made = TidySocket(assoc, address=address)
+        made.tls_args = tls_args
+        return made

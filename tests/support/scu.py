@@ -1,0 +1,80 @@
+"""A storage SCU for tests: sends exactly the bytes it is given, and shows exactly what comes back."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from pydicom.dataset import Dataset, FileDataset
+from pydicom.uid import UID, ExplicitVRLittleEndian
+from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import C_STORE
+
+from dicom_node.part10 import data_set_offset
+from dicom_node.sockets import Entity
+from tests.support.series import encoded
+
+
+def entity(calling: str, contexts: dict[str, list[str]], timeout_s: float = 20.0) -> Entity:
+    ae = Entity(calling)
+    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = timeout_s
+    for abstract, syntaxes in contexts.items():
+        for syntax in syntaxes:
+            ae.add_requested_context(abstract, syntax)
+    return ae
+
+
+@contextmanager
+def associated(
+    port: int, contexts: dict[str, list[str]], *, calling: str = "PACS", called: str = "DICOMNODE", host: str = "127.0.0.1"
+) -> Iterator[Association]:
+    """An association that is established, and released at the end."""
+    association = entity(calling, contexts).associate(host, port, ae_title=called)
+    assert association.is_established, "the listener did not accept the association"
+    try:
+        yield association
+    finally:
+        if association.is_established:
+            association.release()
+
+
+def store_bytes(
+    association: Association, raw: bytes | None, *, sop_class: str, sop_instance: str, syntax: str = str(ExplicitVRLittleEndian)
+) -> Dataset:
+    """C-STORE of an encoded data set as it is; gives the response's status and error comment."""
+    request: Any = C_STORE()
+    request.MessageID = 7
+    request.AffectedSOPClassUID = UID(sop_class)
+    request.AffectedSOPInstanceUID = UID(sop_instance)
+    request.Priority = 2
+    if raw is not None:
+        request.DataSet = io.BytesIO(raw)
+    wanted = [
+        context
+        for context in association.accepted_contexts
+        if context.abstract_syntax == sop_class and str(context.transfer_syntax[0]) == syntax
+    ] or association.accepted_contexts
+    association._reactor_checkpoint.clear()
+    while not association._is_paused:
+        pass
+    association.dimse.send_msg(request, wanted[0].context_id)
+    _, response = association.dimse.get_msg(block=True)
+    association._reactor_checkpoint.set()
+    answer = Dataset()
+    if response is not None:
+        answer.Status = response.Status
+        answer.ErrorComment = response.ErrorComment or ""
+    return answer
+
+
+def send(port: int, *datasets: FileDataset, calling: str = "PACS") -> list[int]:
+    """Statuses of a C-STORE each, on one association."""
+    contexts = {str(one.SOPClassUID): [str(ExplicitVRLittleEndian)] for one in datasets}
+    statuses = []
+    with associated(port, contexts, calling=calling) as association:
+        for dataset in datasets:
+            content = encoded(dataset)
+            raw = content[data_set_offset(content) :]
+            answer = store_bytes(association, raw, sop_class=str(dataset.SOPClassUID), sop_instance=str(dataset.SOPInstanceUID))
+            statuses.append(int(answer.Status))
+    return statuses
