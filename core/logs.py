@@ -66,9 +66,15 @@ def configure(*, level: str = "info", style: str = "json", role: str = "") -> No
     """Set up logging for this process, to standard error. ``style``: ``json`` or ``console``."""
     number = logging.getLevelNamesMapping()[level.upper()]
     renderer: Any = structlog.processors.JSONRenderer() if style == "json" else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+
+    def name_role(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        event.setdefault("role", role)  # a context variable would not reach threads that were started before
+        return event
+
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            name_role,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
@@ -79,7 +85,6 @@ def configure(*, level: str = "info", style: str = "json", role: str = "") -> No
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
-    structlog.contextvars.bind_contextvars(role=role)
     root = logging.getLogger()
     root.handlers[:] = [_Bridge()]
     root.setLevel(max(number, logging.WARNING))  # libraries: only what needs a person
