@@ -153,6 +153,7 @@ class Node:
         deadline = time.monotonic() + DRAIN_S
         first = self.signals
         for index, child in enumerate(self.children):
+            began = time.monotonic()
             child.terminate()
             last = deadline - RESERVE_S * (len(self.children) - index - 1)
             while child.alive and time.monotonic() < last and self.signals <= max(first, 1):
@@ -160,6 +161,7 @@ class Node:
             if child.alive:
                 log.warning("a role did not stop in time and is killed; its leases run out and its work is done again", name=child.role)
             child.kill()
+            log.info("role stopped", name=child.role, seconds=round(time.monotonic() - began, 2))
         for server in reversed(self.servers):
             server.stop()
 

@@ -27,7 +27,7 @@ def fetch_all(pacs: Pacs, rows: "list[Mapping[str, Any]]", folder: Path) -> list
     """Every SR of the delivery rows, from the PACS to ``folder``, validated."""
     folder.mkdir(parents=True, exist_ok=True)
     reports = []
-    for row in rows:
+    for row in sorted(rows, key=lambda row: (row["job_id"], row["delivery_id"])):
         if row["object"] != ReportKind.SR:
             continue
         uid = str(row["sop_instance_uid"])

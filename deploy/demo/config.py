@@ -27,8 +27,8 @@ min_free_bytes = 0
 port = {console_port}
 
 [completion]
-settle_s = 2.0
-quiet_s = 6.0
+settle_s = 5.0
+quiet_s = 10.0
 
 [[sources]]
 ae_title = "{sending.AE_TITLE}"
