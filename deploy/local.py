@@ -8,11 +8,11 @@ from types import FrameType
 from urllib.parse import urlsplit
 
 import structlog
-from db.heartbeats import alive
 
 from core.errors import NodeError, StorageError
 from core.settings import Settings
 from db.base import Database
+from db.heartbeats import alive
 from deploy.child import Child
 from deploy.embedded import EmbeddedBroker, EmbeddedPostgres
 from deploy.ports import answers, claimed
