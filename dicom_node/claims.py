@@ -24,10 +24,16 @@ _PATIENT_GROUP = 0x0010
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What of a unit is looked at: its images along the series, localizers left out and noted."""
+    """What of a unit is looked at: its images along the series. ``dropped``: SOP Instance UIDs of localizers left out."""
 
     images: tuple[InstanceView, ...]
     dropped: tuple[str, ...]
+
+    @property
+    def note(self) -> str:
+        """What was left out, in words; "" where nothing was."""
+        count = len(self.dropped)
+        return f"{count} localizer{'s' if count > 1 else ''} left out" if count else ""
 
     @property
     def representative(self) -> InstanceView | None:
@@ -46,8 +52,7 @@ class Claim:
 def contents(instances: Sequence[InstanceView]) -> Contents:
     """Drop localizers and order what is left: by position along the normal, else by instance number."""
     images = [one for one in instances if not is_localizer(one.header)]
-    count = len(instances) - len(images)
-    dropped = (f"{count} localizer{'s' if count > 1 else ''} left out",) if count else ()
+    dropped = tuple(one.header.sop_instance_uid for one in instances if is_localizer(one.header))
     return Contents(tuple(sorted(images, key=_place)), dropped)
 
 

@@ -168,7 +168,7 @@ class Conductor:
             claimed_by=tuple(route.name for route in routes),
             chosen=chosen,
             reason=reason,
-            dropped=seen.contents.dropped,
+            dropped=(*seen.contents.dropped, seen.contents.note) if seen.contents.dropped else (),
         )
         if jobs is None:
             self._log.info("something came in while a unit was decided on", unit=unit.id)

@@ -27,7 +27,7 @@ class Look:
 
 def policy_of(completion: Completion) -> Policy:
     """The policy that the configuration says; counts are taken no later than anything else could decide."""
-    look_s = min(2.0, max(completion.settle_s, 0.1), max(completion.quiet_s, 0.1))
+    look_s = min(2.0, max(completion.settle_s / 4, 0.1), max(completion.quiet_s / 4, 0.1))
     return Policy(completion.settle_s, completion.quiet_s, completion.max_wait_s, look_s)
 
 
