@@ -1,0 +1,118 @@
+"""Real images into blobs and database, complete and queued: what listener and conductor do, without the network."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import UUID, uuid4
+
+from pydicom.dataset import Dataset
+
+from core.records import Evidence
+from core.settings import Settings, load_settings
+from core.states import Priority, UnitKind
+from db import intake, units
+from db.base import Database
+from db.blobs import Blobs
+from db.records import JobPlan
+from imaging.headers import read_header
+from imaging.synthetic.lesion import lesion_dataset
+from models import registry
+
+SKIN = "dermoscopy_7class"
+CONFIG = """
+[node]
+data_dir = "data"
+timezone = "+0100"
+[worker]
+device = "cpu"
+threads = 1
+lease_s = {lease_s}
+soft_time_limit_s = {soft_s}
+hard_time_limit_s = {hard_s}
+republish_after_s = 1.0
+retry_base_s = 0.5
+max_attempts = 3
+[logs]
+format = "console"
+[[destinations]]
+name = "pacs"
+ae_title = "PACS"
+host = "127.0.0.1"
+port = 4242
+accept_research = true
+[[destinations]]
+name = "clinic"
+ae_title = "CLINIC"
+host = "127.0.0.1"
+port = 4243
+[[routes]]
+name = "skin"
+model = "dermoscopy_7class"
+destinations = ["pacs"]
+when = {{ Modality = "DMS" }}
+"""
+
+
+def configure(
+    folder: Path, database_url: str, broker_url: str = "", *, lease_s: float = 30.0, soft_s: float = 60.0, hard_s: float = 90.0
+) -> Settings:
+    """``folder/node.toml`` and its settings; the URLs come through the environment, as `up` hands them on."""
+    path = folder / "node.toml"
+    path.write_text(CONFIG.format(lease_s=lease_s, soft_s=soft_s, hard_s=hard_s))
+    return load_settings(path, urls(database_url, broker_url))
+
+
+def urls(database_url: str, broker_url: str) -> dict[str, str]:
+    return {"DICOM_NODE_DATABASE__URL": database_url, "DICOM_NODE_BROKER__URL": broker_url}
+
+
+def as_bytes(dataset: Dataset) -> bytes:
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+@dataclass
+class Queueing:
+    """Puts units into the node."""
+
+    database: Database
+    blobs: Blobs
+    association: UUID = field(default_factory=uuid4)
+
+    def __post_init__(self) -> None:
+        names = {"calling_ae": "PACS", "called_ae": "DICOMNODE", "address": "127.0.0.1", "listener": "test"}
+        intake.open_association(self.database, id=self.association, lease_s=600, **names)
+
+    def receive(self, dataset: Dataset, kind: UnitKind) -> str:
+        """Admit one instance; the hash of its blob."""
+        content = as_bytes(dataset)
+        blob = self.blobs.put(content)
+        header = read_header(io.BytesIO(content))
+        intake.admit(self.database, header=header, blob=blob, kind=kind, association_id=self.association, source="PACS")
+        return blob.sha256
+
+    def queue(
+        self, datasets: Sequence[Dataset], kind: UnitKind, model: str = SKIN, *, destinations: tuple[str, ...] = ("pacs",),
+        priority: Priority = Priority.ROUTINE, digest: str = "",
+    ) -> tuple[int, list[str]]:  # fmt: skip
+        """Admit, complete and queue one unit; the job's id and the hashes of its blobs."""
+        hashes = [self.receive(dataset, kind) for dataset in datasets]
+        sop_instance_uid = str(datasets[0].SOPInstanceUID) if kind is UnitKind.IMAGE else ""
+        series_instance_uid = str(datasets[0].SeriesInstanceUID)
+        found = [
+            unit
+            for unit in units.study(self.database, str(datasets[0].StudyInstanceUID))
+            if (unit.series_instance_uid, unit.sop_instance_uid) == (series_instance_uid, sop_instance_uid)
+        ]
+        plan = JobPlan(model, registry.card(model).version, digest or registry.pipeline_digest(model), ("skin",), destinations, priority)
+        evidence = Evidence("photograph", "one image", self.database.now(), len(datasets))
+        ids = units.complete(self.database, found[0], evidence=evidence, plans=(plan,), claimed_by=("skin",), chosen=None, reason="")
+        assert ids is not None
+        return ids[0], hashes
+
+    def photograph(self, seed: int, **given: object) -> tuple[int, str]:
+        """One synthetic dermoscopy image; the job's id and the hash of its blob."""
+        job_id, hashes = self.queue([lesion_dataset(seed, size=(150, 200))], UnitKind.IMAGE, **given)  # type: ignore[arg-type]
+        return job_id, hashes[0]
