@@ -106,8 +106,10 @@ def _attend(database: Database, server: uvicorn.Server, stop: threading.Event, e
 
 @contextlib.contextmanager
 def _tolerating() -> Iterator[None]:
-    """The console outlives the database: that is when people look at it."""
+    """The console outlives the database and a schema that is not there: that is when people look at it."""
     try:
         yield
     except StorageError as error:
         log.warning("heartbeat not written", error=str(error))
+    except Exception as error:  # a schema that is not there yet; the thread must live on to pass the stop
+        log.error("heartbeat not written", exception=type(error).__name__, hint="dicom-node db upgrade")

@@ -36,7 +36,7 @@ class Running:
             self.client.base_url = httpx.URL(f"http://{host}:{port}")
             ready.set()
 
-        self.thread = threading.Thread(target=app.run, args=(settings, database, self.stop, on_ready))
+        self.thread = threading.Thread(target=app.run, args=(settings, database, self.stop, on_ready), daemon=True)
         self.thread.start()
         assert ready.wait(10)
 
