@@ -13,18 +13,21 @@ import structlog
 
 from core.errors import CannotUnderstand, LeaseLost, NodeError, StorageError
 from core.settings import Delivery, Destination, Settings
+from core.states import DeliveryState
 from db import deliveries
 from db.base import Database
 from db.blobs import Blobs
 from db.records import ClaimedDelivery
 from db.signals import Waiter
+from db.status import node_status
 from dicom_node.role import Backoff, Beating, role_name
 from dicom_node.statuses import Verdict
 from dicom_node.transports import Parcel, Receipt, open_transport
 
 AT_ONCE = 8  # objects of one claim: few enough that a lease covers them
-WAIT_S = 1.0
+WAIT_S = 0.5
 REAP_EVERY_S = 5.0
+UNKNOWN_EVERY_S = 30.0
 GIVE_UP_S = 25.0
 
 
@@ -36,14 +39,17 @@ def run(settings: Settings, database: Database, blobs: Blobs, stop: threading.Ev
         courier.start()
     waiter = Waiter(database, "delivery")
     backoff = Backoff(stop)
-    reaped = 0.0
+    reaped = looked = -UNKNOWN_EVERY_S  # the monotonic clock may start at zero with the machine
     with Beating(database, "send", lambda: {"stored": str(sum(courier.stored for courier in couriers))}):
         while not stop.is_set():
             try:
-                if time.monotonic() - reaped > REAP_EVERY_S:
+                now = time.monotonic()
+                if now - reaped > REAP_EVERY_S:
                     deliveries.reap(database)
+                    reaped = now
+                if now - looked > UNKNOWN_EVERY_S:
                     _hold_unknown(settings, database)
-                    reaped = time.monotonic()
+                    looked = now
                 backoff.worked()
             except NodeError as error:
                 backoff.failed("the sender waits", error)
@@ -62,7 +68,7 @@ def run(settings: Settings, database: Database, blobs: Blobs, stop: threading.Ev
 def _hold_unknown(settings: Settings, database: Database) -> None:
     """Deliveries to a destination that the configuration no longer has are held, with the reason."""
     known = {destination.name for destination in settings.destinations}
-    waiting = {str(row["destination"]) for row in deliveries.listing(database, state="pending")}
+    waiting = {name for name, states in node_status(database).deliveries.items() if states.get(DeliveryState.PENDING)}
     gone = tuple(sorted(waiting - known))
     if not gone:
         return

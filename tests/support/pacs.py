@@ -1,0 +1,63 @@
+"""A storage SCP for tests that keeps what it gets and answers as it is told."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydicom.dataset import Dataset
+from pynetdicom import evt
+
+from dicom_node.sockets import Entity
+from tests.support.series import SR
+
+VERIFICATION = "1.2.840.10008.1.1"
+
+
+@dataclass
+class Pacs:
+    """``statuses``: answers in order, the last one for ever; ``hang_s``: how long it keeps silent before it answers."""
+
+    statuses: list[int] = field(default_factory=lambda: [0x0000])
+    hang_s: float = 0.0
+    stored: dict[str, Dataset] = field(default_factory=dict)
+    calls: int = 0
+    associations: int = 0
+    comment: str = ""
+    port: int = 0
+
+    def store(self, event: Any) -> Dataset:
+        self.calls += 1
+        time.sleep(self.hang_s)
+        status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
+        answer = Dataset()
+        answer.Status = status
+        if self.comment:
+            answer.ErrorComment = self.comment
+        if status == 0x0000 or status & 0xF000 == 0xB000:
+            self.stored[str(event.request.AffectedSOPInstanceUID)] = event.dataset
+        return answer
+
+    def accepted(self, _event: Any) -> None:
+        self.associations += 1
+
+
+@contextmanager
+def running(
+    pacs: Pacs, *, port: int = 0, classes: Sequence[str] = (SR, VERIFICATION), title: str = "PACS", strict: bool = False
+) -> Iterator[Pacs]:
+    """The SCP on a free port. ``strict``: it rejects every association (calling AE title not recognised)."""
+    ae = Entity(title)
+    for sop_class in classes:
+        ae.add_supported_context(sop_class)
+    if strict:
+        ae.require_calling_aet = ["NOBODY"]
+    handlers: list[Any] = [(evt.EVT_C_STORE, pacs.store), (evt.EVT_ACCEPTED, pacs.accepted), (evt.EVT_C_ECHO, lambda _event: 0x0000)]
+    server = ae.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers)
+    assert server is not None
+    pacs.port = int(server.server_address[1])
+    try:
+        yield pacs
+    finally:
+        server.shutdown()
