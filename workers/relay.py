@@ -35,11 +35,18 @@ def run(settings: Settings, database: Database, stop: threading.Event) -> None:
     """Publish, reap and chain until ``stop`` is set. Broker or database gone: said once, tried again, never the end."""
     app = publisher(settings)
     name = f"{socket.gethostname()}:{os.getpid()}"
+    outgoing, broker = Step("publish", lambda: publish(app, database), 0.0), Step("broker", lambda: dial(app), BEAT_S)
+
+    def beat() -> None:
+        problem = {"problem": "the broker is out of reach"} if broker.down or outgoing.down else {}
+        heartbeats.beat(database, ROLE, name, {"pid": str(os.getpid()), **problem})
+
     steps = [
-        Step("publish", lambda: publish(app, database), 0.0),
+        outgoing,
         Step("reap", lambda: reaper.reap(settings, database), reaper.EVERY_S),
         Step("chain", lambda: chain(database), 0.0),
-        Step("beat", lambda: heartbeats.beat(database, ROLE, name, {"pid": str(os.getpid())}), BEAT_S),
+        broker,
+        Step("beat", beat, BEAT_S),
     ]
     waiter = Waiter(database, "outbox", "audit")
     try:
@@ -72,7 +79,7 @@ class Step:
     def __init__(self, name: str, act: Callable[[], object], every_s: float) -> None:
         self._name, self._act, self._every_s = name, act, every_s
         self._due, self._pause = 0.0, BACKOFF_S
-        self._down = False
+        self.down = False
 
     def take(self, *, always: bool = False) -> None:
         """Do it if it is due. Of what is out of reach the first failure and the recovery are logged."""
@@ -81,16 +88,22 @@ class Step:
         try:
             self._act()
         except (StorageError, OperationalError, OSError) as error:
-            if not self._down:
+            if not self.down:
                 log.warning("out of reach; tried again until it is back", action=self._name, error=f"{type(error).__name__}: {error}")
-            self._down = True
+            self.down = True
             self._due = time.monotonic() + self._pause
             self._pause = min(self._pause * 2, BACKOFF_CAP_S)
             return
-        if self._down:
+        if self.down:
             log.info("back in reach", action=self._name)
-        self._down, self._pause = False, BACKOFF_S
+        self.down, self._pause = False, BACKOFF_S
         self._due = time.monotonic() + self._every_s
+
+
+def dial(app: Celery) -> None:
+    """Prove that the broker answers: readiness must not wait for the first wake-up that cannot go out."""
+    with app.connection_for_write() as link:  # type: ignore[no-untyped-call]
+        link.ensure_connection(max_retries=1, interval_start=0, interval_step=0, interval_max=0, timeout=5)
 
 
 def publish(app: Celery, database: Database) -> int:
