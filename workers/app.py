@@ -7,10 +7,12 @@ models and opens no database: children do, after the fork.
 
 import os
 import socket
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from celery import Celery, signals
+from celery.exceptions import SecurityWarning
 from kombu.entity import Queue
 
 from core.errors import ConfigurationError
@@ -104,6 +106,8 @@ def run_worker(settings: Settings, queues: Sequence[str] | None = None) -> int:
         raise ConfigurationError("no database: database.url is empty", hint="`up` starts one; for single roles set database.url")
     from workers import tasks  # here, so that the relay imports no task
 
+    # Root matters to Celery because of pickle, which is not accepted here.
+    warnings.filterwarnings("ignore", message="You're running the worker with superuser", category=SecurityWarning)
     app = make_app(settings)
     draining = DrainFlag()
     tasks.register(app)

@@ -105,7 +105,7 @@ class Runtime:
 
     def details(self) -> dict[str, str]:
         return {
-            "device": self.device,
+            "device": ",".join(sorted({model.device for model in self.models.values()})) or self.device,
             "threads": str(self.threads),
             "models": ",".join(sorted(self.models)),
             "failed": ",".join(sorted(self.failed)),

@@ -29,6 +29,7 @@ def register(app: Celery) -> None:
 def start_child(settings: Settings, queues: tuple[str, ...], draining: DrainFlag) -> None:
     """Open the stores, load and warm the models: before the first job, in the child."""
     global _child
+    import workers.infer  # noqa: F401  (decoders and encoders too are loaded before the first job)
     from workers.runtime import Runtime, die_with_parent
 
     die_with_parent()

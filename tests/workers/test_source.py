@@ -13,6 +13,7 @@ from core.states import Outcome
 from imaging.headers import read_header
 from tests.support import analyses
 from tests.support.data import shared_data
+from tests.support.validators import dciodvfy
 from workers.encode import sr, validate
 from workers.encode.source import read_source, source_of
 from workers.encode.text import local_time, zone_of
@@ -83,6 +84,7 @@ def test_every_file_of_the_public_collection_keeps_its_patient_name(tmp_path: Pa
         report.write_bytes(sr.encode(analyses.ct(NOTHING, dataset=original)).content)
         assert read_header(report).patient_name == expected, path.name
         assert validate.validate(report.read_bytes()) == (), path.name
+        assert dciodvfy(report) == [], path.name
 
 
 def as_bytes(dataset: Dataset) -> bytes:
