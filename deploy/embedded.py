@@ -211,8 +211,8 @@ class EmbeddedPostgres(_Server):
             shutil.chown(fresh, user)
             shutil.chown(pwfile, user)
         initdb = [str(binaries / "initdb"), "-D", str(fresh), "-U", "dicom_node", "-A", "scram-sha-256", "--pwfile", str(pwfile),
-                  "-E", "UTF8", "--no-locale"]  # fmt: skip
-        single = [str(binaries / "postgres"), "--single", "-D", str(fresh), "postgres"]
+                  "-E", "UTF8", "--no-locale", "--no-sync"]  # fmt: skip
+        single = [str(binaries / "postgres"), "--single", "-F", "-D", str(fresh), "postgres"]
         try:
             for command, stdin in ((initdb, b""), (single, b"CREATE DATABASE dicom_node\n")):
                 done = subprocess.run([*prefix, *command], input=stdin, capture_output=True, check=False, cwd="/")
@@ -222,6 +222,7 @@ class EmbeddedPostgres(_Server):
                     raise self._failed()
         finally:
             pwfile.unlink()
+        os.sync()  # once for all: initdb would wait for the disk at each of its thousand files
         fresh.rename(self.cluster)
 
     def _stop_orphan(self, binaries: Path, prefix: list[str]) -> None:

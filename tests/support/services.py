@@ -23,11 +23,16 @@ _numbers = count(1)
 @pytest.fixture(scope="session")
 def services_dir() -> Iterator[Path]:
     """A short path of its own: not below pytest's folders, which are closed to the user that PostgreSQL runs as."""
-    roomy = IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free > NEEDED_BYTES
-    folder = Path(tempfile.mkdtemp(prefix="dicom-node-tests-", dir=IN_MEMORY if roomy else None))
+    folder = quick_folder()
     folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def quick_folder() -> Path:
+    """A fresh folder, closed to other users, in memory where there is room."""
+    roomy = IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free > NEEDED_BYTES
+    return Path(tempfile.mkdtemp(prefix="dicom-node-tests-", dir=IN_MEMORY if roomy else None))
 
 
 @pytest.fixture(scope="session")
