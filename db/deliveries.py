@@ -66,7 +66,7 @@ _LOST = text("""
 # A delivery that was given back at the moment its job was superseded.
 _WITHDRAW_ORPHANS = text("""
     UPDATE deliveries d SET state = 'withdrawn', changed_at = node_now(), note = 'superseded before it was delivered'
-    FROM jobs j WHERE j.id = d.job_id AND j.state = 'superseded' AND d.state IN ('pending', 'held')
+    FROM jobs j WHERE j.id = d.job_id AND j.state = 'superseded' AND d.state = 'pending'
 """)
 _LIST = text("""
     SELECT * FROM v_deliveries WHERE (CAST(:state AS text) IS NULL OR state = :state)

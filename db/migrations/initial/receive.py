@@ -85,7 +85,7 @@ STATEMENTS = (
     """,
     "COMMENT ON TABLE instances IS 'One row per content of a SOP Instance UID. equivalent: other bytes, equal attributes and pixels'",
     "CREATE UNIQUE INDEX instances_current ON instances (sop_instance_uid) WHERE state = 'current'",
-    "CREATE INDEX instances_undecided ON instances (id) WHERE state = 'undecided'",
+    "CREATE INDEX instances_undecided ON instances (unit_id, id) WHERE state = 'undecided'",
     "CREATE INDEX instances_of_unit ON instances (unit_id, id)",
     "CREATE INDEX instances_sha256 ON instances (sha256)",
     """
