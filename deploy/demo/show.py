@@ -34,7 +34,7 @@ def timeline(seen: Seen, inputs: Sequence[Input]) -> None:
         received = moment(job["received_at"])
         rows.append(
             [
-                f"{job['model']} job {job['job_id']}",
+                f"{job['modality']} {job['accession_number'] or ''}, job {job['job_id']}",
                 f"{received.astimezone():%H:%M:%S}" if received else "-",
                 *[seconds_after(job["received_at"], job[step]) for step in STEPS],
                 evidence(job).get("reason", ""),

@@ -1,0 +1,103 @@
+"""The demo, end to end and for real: a PACS, the node, images over DICOM, reports fetched back and validated."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from core.errors import ConfigurationError, DeliveryError
+from deploy.demo import inputs
+from deploy.demo.pacs import AE_TITLE, Orthanc, Pacs, StorageScp, choose, free_port
+from deploy.demo.run import Wanted, run
+from deploy.demo.sending import send
+from imaging.synthetic.lesion import make_lesion
+
+
+@pytest.mark.parametrize("orthanc", [True, False], ids=["orthanc", "storage-scp"])
+def test_every_report_arrives_and_validates(orthanc: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "demo.json"
+    assert run(Wanted(synthetic=True, small=True, orthanc=orthanc, json_file=out)) == 0, capsys.readouterr().err
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "SYNTHETIC" in told.err
+    assert "Not for clinical use" in told.err
+    story: dict[str, Any] = json.loads(out.read_text())
+    assert story["ok"]
+    assert [item["real"] for item in story["input"]] == [False, False]
+    assert {job["job_state"] for job in story["jobs"]} == {"delivered"}
+    assert sorted(job["model"] for job in story["jobs"]) == ["dermoscopy_7class", "dermoscopy_7class", "lung_nodule_ct"]
+    (ct,) = [job for job in story["jobs"] if job["model"] == "lung_nodule_ct"]
+    assert ct["completion_evidence"]["rule"] == ("expected_count" if orthanc else "released")
+    assert len(story["reports"]) == 3
+    for report in story["reports"]:
+        assert report["problems"] == []
+        assert "dciodvfy" in report["validators"]
+        assert Path(report["file"]).is_file()
+    assert not (Path(story["folder"]) / "data").exists()
+    for report in story["reports"]:
+        Path(report["file"]).unlink()
+    (Path(story["folder"]) / "reports").rmdir()
+    Path(story["folder"]).rmdir()
+
+
+def test_a_report_that_is_not_in_the_pacs_fails_the_demo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The PACS loses what it was sent: the demo must say so, and keep what is needed to see why."""
+    monkeypatch.setattr(StorageScp, "fetch", lambda self, uid: None)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    assert run(Wanted(synthetic=True, small=True, orthanc=False, json_file=tmp_path / "demo.json")) == 1
+    assert "PROBLEM" in capsys.readouterr().err
+    story = json.loads((tmp_path / "demo.json").read_text())
+    assert not story["ok"]
+    assert (Path(story["folder"]) / "node.toml").exists()
+
+
+def test_real_input_is_found_where_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DICOM_NODE_DATA", str(tmp_path / "nowhere"))
+    assert inputs.data_folder() is None
+    given = inputs.dermoscopy(None, tmp_path / "scratch", synthetic=False, small=True)
+    assert (given.real, len(given.files)) == (False, 2)
+
+
+def test_a_folder_of_pictures(tmp_path: Path) -> None:
+    folder = tmp_path / "skin"
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes(make_lesion(1, size=(90, 120)).jpeg)
+    Image.new("RGB", (64, 48), (200, 150, 130)).save(folder / "b.png")
+    given = inputs.dermoscopy(folder, tmp_path / "scratch", synthetic=False)
+    assert given.real
+    assert len(given.files) == 2
+
+
+@pytest.mark.parametrize("what", [inputs.chest_ct, inputs.dermoscopy])
+def test_a_folder_without_input(what: Any, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="holds no"):
+        what(tmp_path, tmp_path / "scratch", synthetic=False)
+
+
+@pytest.mark.parametrize("kind", [Orthanc, StorageScp])
+def test_a_pacs_gives_back_what_it_was_sent(kind: type, chest_folder: Path, tmp_path: Path) -> None:
+    pacs: Pacs = choose(tmp_path / "pacs", orthanc=kind is Orthanc)
+    assert isinstance(pacs, kind)
+    pacs.start()
+    try:
+        files = sorted(chest_folder.iterdir())[:3]
+        assert send(files, "127.0.0.1", pacs.port, AE_TITLE).instances == 3
+        import pydicom
+
+        sent = pydicom.dcmread(files[1])
+        content = pacs.fetch(str(sent.SOPInstanceUID))
+        assert content is not None
+        (tmp_path / "back.dcm").write_bytes(content)
+        assert pydicom.dcmread(tmp_path / "back.dcm").PixelData == sent.PixelData
+        assert pacs.fetch("1.2.3.4") is None
+    finally:
+        pacs.stop()
+
+
+def test_nobody_listens(chest_folder: Path) -> None:
+    with pytest.raises(DeliveryError, match="refused the association"):
+        send(sorted(chest_folder.iterdir())[:1], "127.0.0.1", free_port(), AE_TITLE)
