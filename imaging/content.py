@@ -123,4 +123,4 @@ def _same_pixels(a: Dataset, b: Dataset) -> bool:
     try:
         return bool(np.array_equal(decode_frames(a), decode_frames(b)))
     except PixelError:
-        return a.file_meta.get("TransferSyntaxUID") == b.file_meta.get("TransferSyntaxUID") and bytes(one) == bytes(other)
+        return bool(one == other and a.file_meta.get("TransferSyntaxUID") == b.file_meta.get("TransferSyntaxUID"))

@@ -17,7 +17,7 @@ from pydicom.dataset import Dataset
 from core.errors import CannotUnderstand, GeometryError, PixelError
 from core.records import Lps
 from imaging.headers import PixelPlace, locate
-from imaging.pixels import PixelSpec, decode, pixel_spec
+from imaging.pixels import PixelSpec, decode, pixel_data, pixel_spec
 from imaging.values import Reader, tolerating
 
 Orientation = tuple[float, float, float, float, float, float]
@@ -64,10 +64,7 @@ class Source:
         if self._place is not None:
             with self._path.open("rb") as stream:
                 return self._place.read(stream)
-        data = locate(self._path, pixels=True)[0].get("PixelData")
-        if not data:
-            raise PixelError("an image holds no pixel data", hint="send the image, not only its header")
-        return bytes(data)
+        return pixel_data(locate(self._path, pixels=True)[0])
 
     def frame(self, number: int) -> NDArray[np.generic]:
         """(Y, X) stored values of a frame, counted from 1."""
@@ -96,13 +93,19 @@ def read_slices(paths: Sequence[Path], notes: list[str]) -> list[Slice]:
     captures = 0
     for path in paths:
         dataset, place = locate(path)
-        if str(dataset.get("SOPClassUID", "")).startswith(_SECONDARY_CAPTURE):
+        if _sop_class(dataset).startswith(_SECONDARY_CAPTURE):
             captures += 1
             continue
         found.extend(_slices(path, dataset, place))
     if captures:
         notes.append(f"{captures} screen capture(s) dropped")
     return found
+
+
+def _sop_class(dataset: Dataset) -> str:
+    notes: list[str] = []
+    with tolerating(notes):
+        return Reader(dataset, notes).text("SOPClassUID")
 
 
 def _slices(path: Path, dataset: Dataset, place: PixelPlace | None) -> Iterator[Slice]:

@@ -1,6 +1,5 @@
 """Photographs of skin to sRGB: DICOM in any colour space, or plain JPEG, PNG and TIFF files."""
 
-import warnings
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -17,7 +16,7 @@ from imaging.codestream import Codestream, inspect
 from imaging.colour import apply_icc, to_rgb
 from imaging.encapsulate import jpeg_to_dicom
 from imaging.headers import locate
-from imaging.pixels import MAX_DECODED_BYTES, NATIVE, PixelSpec, iter_frames, pixel_spec
+from imaging.pixels import MAX_DECODED_BYTES, NATIVE, PixelSpec, iter_frames, pixel_data, pixel_spec
 from imaging.sites import site_of
 from imaging.values import Reader, tolerating
 
@@ -74,10 +73,7 @@ def read_photograph(path: Path, *, max_bytes: int = MAX_DECODED_BYTES) -> Photog
 def _read_plain(path: Path, max_bytes: int) -> Photograph:
     notes: list[str] = []
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is checked below
-            image = Image.open(path)
-        with image:
+        with tolerating([]), Image.open(path) as image:  # Pillow warns of large images and broken tags; the size is checked here
             if image.width * image.height * 4 > max_bytes:
                 raise PixelError(f"{image.width} x {image.height} pixels are more than allowed")
             if image.mode in ("1", "L", "LA", "I", "F", "I;16"):
@@ -94,17 +90,15 @@ def _read_plain(path: Path, max_bytes: int) -> Photograph:
 def _read_dicom(path: Path, max_bytes: int) -> Photograph:
     notes: list[str] = []
     dataset, _ = locate(path, pixels=True, notes=notes)
-    data = dataset.get("PixelData")
-    if not data:
-        raise PixelError("the instance holds no pixel data", hint="send the image, not only its header")
+    data = pixel_data(dataset)
     spec = pixel_spec(dataset, max_bytes=max_bytes)
     if spec.samples != 3 and spec.photometric != "PALETTE COLOR":
         raise PixelError(f"a colour image is expected, {spec.photometric[:16]} came", hint="only photographs in colour are analysed")
     if spec.frames > 1:
         notes.append(f"the first of {spec.frames} frames was taken")
-    frame = next(iter_frames(spec, bytes(data)))
+    frame = next(iter_frames(spec, data))
     with tolerating(notes):
-        rgb = to_rgb(dataset, spec, frame, _stream(spec, bytes(data)), notes)
+        rgb = to_rgb(dataset, spec, frame, _stream(spec, data), notes)
         profile = _profile(dataset)
         if profile:
             rgb = apply_icc(rgb, profile, notes)

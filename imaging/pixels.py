@@ -10,13 +10,11 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import imagecodecs
-import jpeg_ls  # type: ignore[import-untyped]
 import numpy as np
 import openjpeg.utils as openjpeg
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
-from rle.rle import decode_frame as decode_rle  # type: ignore[import-not-found]
 
 from core.errors import PixelError
 from imaging.codestream import inspect
@@ -97,11 +95,16 @@ def pixel_spec(ds: Dataset, *, vr: str = "", max_bytes: int = MAX_DECODED_BYTES)
             signed=read.integer("PixelRepresentation") == 1,
             photometric=read.text("PhotometricInterpretation") or "MONOCHROME2",
             planar=read.integer("PlanarConfiguration") or 0,
-            words=(vr or (ds["PixelData"].VR if "PixelData" in ds else "")) == "OW",
+            words=(vr or _pixel_vr(ds)) == "OW",
             extended_offsets=offsets if offsets[0] and offsets[1] else None,
         )
     _check(spec, max_bytes)
     return spec
+
+
+def _pixel_vr(ds: Dataset) -> str:
+    raw = ds.get_item("PixelData") if "PixelData" in ds else None
+    return "" if raw is None else str(raw.VR or "OW")
 
 
 def _syntax(ds: Dataset) -> str:
@@ -144,10 +147,18 @@ def decode_frames(ds: Dataset, *, max_bytes: int = MAX_DECODED_BYTES) -> Array:
     for keyword, dtype in (("FloatPixelData", "f4"), ("DoubleFloatPixelData", "f8")):
         if keyword in ds:
             return _floats(ds, keyword, dtype, max_bytes)
-    data = ds.get("PixelData")
-    if not data:
+    return decode(pixel_spec(ds, max_bytes=max_bytes), pixel_data(ds))
+
+
+def pixel_data(ds: Dataset, keyword: str = "PixelData") -> bytes:
+    """The value of the pixel data element. Raises `PixelError` if there is none."""
+    try:
+        data = ds.get(keyword)
+    except Exception as error:  # pydicom has many ways to fail on a broken element
+        raise PixelError(f"{keyword} cannot be read: {type(error).__name__}") from error
+    if not isinstance(data, bytes) or not data:
         raise PixelError("the instance holds no pixel data", hint="send the image, not only its header")
-    return decode(pixel_spec(ds, max_bytes=max_bytes), bytes(data))
+    return data
 
 
 def decode(spec: PixelSpec, data: bytes) -> Array:
@@ -226,7 +237,7 @@ def _true_bits(spec: PixelSpec, values: Array, stored: int, high_bit: int) -> Ar
 
 def _floats(ds: Dataset, keyword: str, dtype: str, max_bytes: int) -> Array:
     spec = pixel_spec(ds, max_bytes=max_bytes)
-    data = bytes(ds[keyword].value)
+    data = pixel_data(ds, keyword)
     order = ">" if spec.transfer_syntax_uid == BIG_ENDIAN else "<"
     count = spec.frames * spec.rows * spec.columns
     if len(data) < count * int(dtype[1]):
@@ -292,11 +303,9 @@ def _sof3(frame: bytes, _spec: PixelSpec) -> Array:
 
 
 def _charls(frame: bytes, _spec: PixelSpec) -> Array:
+    if not frame.rstrip(b"\0").endswith(b"\xff\xd9"):
+        raise ValueError("no end of image")  # CharLS turns for seconds on a frame that is cut short
     return imagecodecs.jpegls_decode(frame)
-
-
-def _pyjpegls(frame: bytes, _spec: PixelSpec) -> Array:
-    return jpeg_ls.decode(np.frombuffer(frame, np.uint8))  # type: ignore[no-any-return]
 
 
 def _openjpeg(frame: bytes, _spec: PixelSpec) -> Array:
@@ -307,17 +316,16 @@ def _pylibjpeg_openjpeg(frame: bytes, _spec: PixelSpec) -> Array:
     return openjpeg.decode(frame)
 
 
-def _openjph(frame: bytes, _spec: PixelSpec) -> Array:
-    return imagecodecs.htj2k_decode(frame)
-
-
 def _rle(frame: bytes, spec: PixelSpec) -> Array:
-    """PS3.5 Annex G. One frame comes out plane by plane."""
+    """PS3.5 Annex G. One frame comes out plane by plane. (The codec of pylibjpeg-rle panics on damaged frames.)"""
+    needed = (spec.rows * spec.columns * spec.samples * spec.bits_allocated + 7) // 8
+    if len(frame) > 2 * needed + 1024:
+        raise ValueError("more bytes than a frame can take")
+    size = max(1, spec.bits_allocated // 8)
+    plain = imagecodecs.dicomrle_decode(frame, f"<u{size}")
+    values = np.frombuffer(plain, f"<u{size}", needed // size)
     if spec.bits_allocated == 1:
-        plain = decode_rle(frame, (spec.rows * spec.columns + 7) // 8, 8, "<")
-        return np.unpackbits(np.frombuffer(plain, np.uint8), count=spec.rows * spec.columns, bitorder="little").reshape(spec.shape)
-    packed = decode_rle(frame, spec.rows * spec.columns, spec.bits_allocated, "<")
-    values = np.frombuffer(packed, np.dtype(f"<u{spec.bits_allocated // 8}"))
+        return np.unpackbits(values.view(np.uint8), count=spec.rows * spec.columns, bitorder="little").reshape(spec.shape)
     return np.ascontiguousarray(values.reshape(spec.samples, spec.rows, spec.columns).transpose(1, 2, 0)).reshape(spec.shape)
 
 
@@ -342,11 +350,12 @@ DECODERS: dict[str, tuple[Decoder, ...]] = {
     "1.2.840.10008.1.2.4.55": (_jpeg,),  # retired, full progression
     "1.2.840.10008.1.2.4.57": (_ljpeg, _sof3, _jpeg),
     "1.2.840.10008.1.2.4.70": (_ljpeg, _sof3, _jpeg),
-    "1.2.840.10008.1.2.4.80": (_charls, _pyjpegls),
-    "1.2.840.10008.1.2.4.81": (_charls, _pyjpegls),
+    "1.2.840.10008.1.2.4.80": (_charls,),
+    "1.2.840.10008.1.2.4.81": (_charls,),
     "1.2.840.10008.1.2.4.90": (_openjpeg, _pylibjpeg_openjpeg),
     "1.2.840.10008.1.2.4.91": (_openjpeg, _pylibjpeg_openjpeg),
-    "1.2.840.10008.1.2.4.201": (_openjpeg, _openjph),
-    "1.2.840.10008.1.2.4.202": (_openjpeg, _openjph),
-    "1.2.840.10008.1.2.4.203": (_openjpeg, _pylibjpeg_openjpeg),  # imagecodecs' OpenJPH wraps lossy values beyond 255 round to 0
+    # High throughput: not imagecodecs' OpenJPH, which wraps lossy overshoot round and swallows errors.
+    "1.2.840.10008.1.2.4.201": (_openjpeg, _pylibjpeg_openjpeg),
+    "1.2.840.10008.1.2.4.202": (_openjpeg, _pylibjpeg_openjpeg),
+    "1.2.840.10008.1.2.4.203": (_openjpeg, _pylibjpeg_openjpeg),
 }

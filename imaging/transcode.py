@@ -93,6 +93,6 @@ def _encode(frame: NDArray[np.generic], name: str, bits: int) -> bytes:
         return bytes(imagecodecs.jpeg2k_encode(np.ascontiguousarray(frame), level=0, codecformat="J2K", reversible=True))
     plain = frame.view(f"u{frame.dtype.itemsize}") & np.array((1 << bits) - 1, f"u{frame.dtype.itemsize}") if signed else frame
     if name == "jpeg_ls":
-        return bytes(imagecodecs.jpegls_encode(np.ascontiguousarray(plain)))
+        return bytes(imagecodecs.jpegls_encode(np.ascontiguousarray(plain), out=2 * plain.nbytes + 1024))
     predictor = 1 if name == "jpeg_lossless_sv1" else 6
     return bytes(imagecodecs.jpeg8_encode(np.ascontiguousarray(plain), lossless=True, predictor=predictor, bitspersample=bits))
