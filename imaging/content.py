@@ -14,7 +14,7 @@ from pydicom.filewriter import write_data_element
 from pydicom.tag import BaseTag
 
 from core.errors import PixelError
-from imaging.headers import read_dataset, understanding
+from imaging.parsing import read_dataset, understanding
 from imaging.pixels import decode_frames
 from imaging.values import tolerating
 

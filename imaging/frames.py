@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset
 
 from core.errors import CannotUnderstand, GeometryError, PixelError
 from core.records import Lps
-from imaging.headers import PixelPlace, locate
+from imaging.parsing import PixelPlace, locate
 from imaging.pixels import PixelSpec, decode, pixel_data, pixel_spec
 from imaging.values import Reader, tolerating
 

@@ -15,7 +15,7 @@ from core.errors import PixelError
 from imaging.codestream import Codestream, inspect
 from imaging.colour import apply_icc, to_rgb
 from imaging.encapsulate import jpeg_to_dicom
-from imaging.headers import locate
+from imaging.parsing import locate
 from imaging.pixels import MAX_DECODED_BYTES, NATIVE, PixelSpec, iter_frames, pixel_data, pixel_spec
 from imaging.sites import site_of
 from imaging.values import Reader, tolerating
