@@ -15,7 +15,8 @@ COPY dicom_node /src/dicom_node
 COPY workers /src/workers
 COPY console /src/console
 COPY deploy /src/deploy
-RUN pip install --no-deps /src
+# Readable to the container's user, whatever the modes of the checkout.
+RUN pip install --no-deps /src && chmod -R a+rX /opt/venv
 
 FROM python:3.11-slim-bookworm
 LABEL org.opencontainers.image.title="dicom-node" org.opencontainers.image.licenses="Apache-2.0"
