@@ -38,6 +38,11 @@ class PixelSpec:
         return np.dtype(f"{'i' if self.signed else 'u'}{size // 8}")
 
     @property
+    def stored_range(self) -> tuple[int, int]:
+        """The lowest and the highest value that Bits Stored can hold."""
+        return (-(1 << (self.bits_stored - 1)), (1 << (self.bits_stored - 1)) - 1) if self.signed else (0, (1 << self.bits_stored) - 1)
+
+    @property
     def shape(self) -> tuple[int, ...]:
         return (self.rows, self.columns) if self.samples == 1 else (self.rows, self.columns, self.samples)
 

@@ -197,6 +197,9 @@ def _without_duplicates(slices: list[Slice], normal: NDArray[np.float64], notes:
 def _hu(one: Slice) -> tuple[NDArray[np.int16], bool]:
     """(Y, X) int16 HU, and whether anything was clipped."""
     stored = stored_values(one)
+    low, high = one.source.spec.stored_range
+    if one.slope == 1 and one.intercept.is_integer() and _within(low, high) and _within(low + one.intercept, high + one.intercept):
+        return stored.astype(np.int16) + np.int16(one.intercept), False  # the usual case: nothing can overflow
     if one.slope.is_integer() and one.intercept.is_integer() and abs(one.slope) < 2**14 and abs(one.intercept) < 2**30:
         wide = stored.astype(np.int32)
         if one.slope != 1:
@@ -209,6 +212,10 @@ def _hu(one: Slice) -> tuple[NDArray[np.int16], bool]:
     if clipped:
         values = np.clip(values, _HU_LOW, _HU_HIGH)
     return values.astype(np.int16), clipped
+
+
+def _within(low: float, high: float) -> bool:
+    return low >= _HU_LOW and high <= _HU_HIGH
 
 
 def _fill(ordered: Sequence[Slice], threads: int, notes: list[str]) -> NDArray[np.int16]:
