@@ -25,6 +25,7 @@ _STALE = text("""
     SELECT j.id FROM jobs j JOIN units u ON u.id = j.unit_id AND u.revision = j.revision
     WHERE j.state = 'queued' AND j.next_attempt_at <= (SELECT node_now())
       AND coalesce(j.published_at, j.queued_at) < node_now() - make_interval(secs => :dwell_s)
+      AND (CAST(:queue AS text) IS NULL OR 'infer.' || j.priority = :queue)
       AND NOT EXISTS (SELECT FROM outbox o WHERE o.job_id = j.id AND o.published_at IS NULL)
     ORDER BY j.priority DESC, j.id LIMIT :cap
 """)
@@ -50,13 +51,13 @@ def published(database: Database, ids: Iterable[int]) -> None:
         connection.execute(_PUBLISHED, values)
 
 
-def republish_stale(database: Database, *, dwell_s: float, cap: int) -> int:
+def republish_stale(database: Database, *, dwell_s: float, cap: int, queue: str | None = None) -> int:
     """Wake-ups again for up to ``cap`` queued jobs whose last one is ``dwell_s`` old and whose next attempt is due.
 
-    This is what an emptied broker, and a retry that waited, live from. Gives how many.
+    This is what an emptied broker, and a retry that waited, live from. ``queue``: of this one only. Gives how many.
     """
     with database.begin() as connection:
-        stale = list(connection.execute(_STALE, {"dwell_s": dwell_s, "cap": cap}).scalars())
+        stale = list(connection.execute(_STALE, {"dwell_s": dwell_s, "cap": cap, "queue": queue}).scalars())
         if stale:
             add(connection, stale)
     return len(stale)

@@ -66,7 +66,7 @@ def run(runtime: Runtime, job: ClaimedJob) -> None:
     """One attempt, ended in order whatever happens."""
     runtime.busy = str(job.id)
     try:
-        with Lease(runtime.database, job, runtime.settings.worker.lease_s, runtime.draining) as lease:
+        with Lease(runtime.database, job, runtime.settings.worker.lease_s, runtime.draining, given_back=runtime.leave) as lease:
             _attempt(runtime, job, lease)
     finally:
         runtime.busy = ""

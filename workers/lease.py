@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -23,15 +24,20 @@ class Lease:
     """``with Lease(...) as lease: ... lease.check()``: the thread beside the work.
 
     The lease is lost when the database says so, when it could not be renewed until it ran out, or when the worker
-    drains and the work takes longer than `DRAIN_GRACE_S`: then the job is released, and the attempt does not count.
+    drains and the work takes longer than ``grace_s``: then the job is released, the attempt does not count, and
+    ``given_back`` is called (a child ends there: what it computes is of no use any more).
     """
 
-    def __init__(self, database: Database, job: ClaimedJob, lease_s: float, draining: DrainFlag, *, grace_s: float = DRAIN_GRACE_S) -> None:
+    def __init__(
+        self, database: Database, job: ClaimedJob, lease_s: float, draining: DrainFlag, *,
+        grace_s: float = DRAIN_GRACE_S, given_back: Callable[[], None] | None = None,
+    ) -> None:  # fmt: skip
         self._database = database
         self._job = job
         self._lease_s = lease_s
         self._draining = draining
         self._grace_s = grace_s
+        self._given_back = given_back
         self._stop = threading.Event()
         self._lost = ""
         self._thread = threading.Thread(target=self._renew, name=f"lease-{job.id}", daemon=True)
@@ -91,3 +97,5 @@ class Lease:
             log.info("job given back", job=self._job.id, reason="the worker stops")
         except (LeaseLost, StorageError) as error:
             log.warning("a job could not be given back; its lease runs out", job=self._job.id, error=str(error))
+        if self._given_back is not None:
+            self._given_back()

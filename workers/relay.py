@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import structlog
 from celery import Celery
-from kombu.exceptions import OperationalError
+from kombu.exceptions import ChannelError, OperationalError
 
 from core.errors import StorageError
 from core.settings import Settings
@@ -43,7 +43,7 @@ def run(settings: Settings, database: Database, stop: threading.Event) -> None:
 
     steps = [
         outgoing,
-        Step("reap", lambda: reaper.reap(settings, database), reaper.EVERY_S),
+        Step("reap", lambda: reaper.reap(settings, database, lambda queue: waiting(app, queue)), reaper.EVERY_S),
         Step("chain", lambda: chain(database), 0.0),
         broker,
         Step("beat", beat, BEAT_S),
@@ -121,6 +121,15 @@ def publish(app: Celery, database: Database) -> int:
         if len(rows) < BATCH:
             break
     return count
+
+
+def waiting(app: Celery, queue: str) -> int:
+    """How many messages a queue of the broker holds; 0 for one that was never used, or was forgotten."""
+    with app.connection_for_write() as connection:  # type: ignore[no-untyped-call]
+        try:
+            return int(connection.default_channel.queue_declare(queue, passive=True).message_count)
+        except ChannelError:
+            return 0
 
 
 def chain(database: Database) -> int:

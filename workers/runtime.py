@@ -7,6 +7,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -50,6 +51,7 @@ class Runtime:
     busy: str = ""
     stopping: threading.Event = field(default_factory=threading.Event)
     registered: set[str] = field(default_factory=set)
+    leave: Callable[[], None] | None = None  # what ends this process when its work was given back
 
     @classmethod
     def start(cls, settings: Settings, queues: tuple[str, ...], draining: DrainFlag) -> Self:
@@ -73,6 +75,7 @@ class Runtime:
             except NodeError as error:
                 log.error("a model is not served", model=name, error=str(error))
         threading.Thread(target=runtime._beat, name="heartbeat", daemon=True).start()
+        runtime.leave = runtime._leave
         log.info("child ready", pid=os.getpid(), device=runtime.device, threads=threads, seconds=round(time.monotonic() - began, 2))
         return runtime
 
@@ -126,6 +129,11 @@ class Runtime:
                     log.warning("no heartbeat: the database is out of reach", error=str(error))
                 down = True
             self.stopping.wait(BEAT_S)
+
+    def _leave(self) -> None:
+        """End the child at once: its job was given back, and the worker waits for nothing else."""
+        self.stop()
+        os._exit(0)
 
     def stop(self) -> None:
         """Say goodbye and close the stores."""

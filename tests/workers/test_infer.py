@@ -301,10 +301,20 @@ def test_abandoned_job_is_queued_again_with_a_wake_up(runtime: Runtime, queueing
     rows = outbox.pending(runtime.database, 10)
     outbox.published(runtime.database, [row.id for row in rows])
     (job,) = jobs.claim(runtime.database, worker="gone:1", priorities=None, models=None, lease_s=-1.0)
-    assert reaper.reap(runtime.settings, runtime.database) == 1
+    assert reaper.reap(runtime.settings, runtime.database, lambda _: 0) == 1
     assert [(row.job_id, row.queue) for row in outbox.pending(runtime.database, 10)] == [(job_id, "infer.routine")]
     with pytest.raises(LeaseLost):
         jobs.release(runtime.database, job)
+
+
+def test_queue_that_nobody_reads_is_not_flooded(runtime: Runtime, queueing: Queueing) -> None:
+    queueing.photograph(1)
+    queueing.photograph(2, priority=Priority.URGENT)
+    outbox.published(runtime.database, [row.id for row in outbox.pending(runtime.database, 10)])
+    execute(runtime.database, "UPDATE jobs SET published_at = node_now() - interval '1 hour'")
+    full = {"infer.routine": reaper.REPUBLISH_CAP, "infer.urgent": 0}
+    assert reaper.reap(runtime.settings, runtime.database, full.__getitem__) == 1
+    assert [row.queue for row in outbox.pending(runtime.database, 10)] == ["infer.urgent"]
 
 
 def test_verified_means_the_whole_file(tmp_path: Path) -> None:
