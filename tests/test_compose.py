@@ -1,19 +1,24 @@
 """The files of the Docker deployment, checked without an engine: schema, commands, settings, images, hardening."""
 
+import contextlib
 import json
 import os
 import re
 import subprocess
 import sys
+import time
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import jsonschema
 import pytest
 import yaml
 
 from core.settings import Settings, load_settings
+from deploy.ports import claimed
 
 ROOT = Path(__file__).parent.parent
 ROLES = ("listen", "conduct", "relay", "worker", "send", "console")
@@ -212,6 +217,48 @@ def test_the_node_image_has_no_torch_and_the_worker_image_the_pinned_one() -> No
     pinned = re.search(r"^torch==\S+$", (ROOT / "requirements/torch.txt").read_text(), re.MULTILINE)
     assert pinned is not None
     assert f"pip install {pinned[0]}\n" in (ROOT / "deploy/images/worker.Dockerfile").read_text()
+
+
+@pytest.fixture
+def started(tmp_path: Path, database_url: str, broker_url: str) -> Iterator[httpx.Client]:
+    """Every role but the worker, with the command and the environment of compose, on free ports; a client of the console."""
+    for name, url in (("database_url", database_url), ("broker_url", broker_url)):
+        (tmp_path / name).write_text(url)
+    ports = {
+        "DICOM_NODE_NODE__PORT": str(claimed("127.0.0.1", 0, "node")),
+        "DICOM_NODE_CONSOLE__PORT": str(claimed("127.0.0.1", 0, "console")),
+    }
+    processes = []
+
+    def start(name: str) -> subprocess.Popen[bytes]:
+        service = SERVICES[name]
+        given = {key: value.replace("/run/secrets/", f"{tmp_path}/") for key, value in service["environment"].items()}
+        own = {"DICOM_NODE_CONFIG": str(ROOT / "deploy/conf/node.toml"), "DICOM_NODE_NODE__DATA_DIR": str(tmp_path / "data"), **ports}
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("DICOM_NODE_")}
+        return subprocess.Popen([sys.executable, "-m", "deploy.cli", *service["command"]], cwd=ROOT, env={**inherited, **given, **own})
+
+    assert start("migrate").wait(60) == 0
+    try:
+        for role in ROLES:
+            if role != "worker":
+                processes.append(start(role))
+        with httpx.Client(base_url=f"http://127.0.0.1:{ports['DICOM_NODE_CONSOLE__PORT']}") as client:
+            yield client
+    finally:
+        for process in processes:
+            process.terminate()
+        assert [process.wait(40) for process in processes] == [0] * len(processes)
+
+
+def test_the_roles_run_with_what_compose_gives_them(started: httpx.Client) -> None:
+    """They come up, find each other in the database, and only the worker is missed; SIGTERM ends them within their grace period."""
+    deadline, missing = time.monotonic() + 90, [""]
+    while missing != ["worker: no heartbeat within 30 s"] and time.monotonic() < deadline:
+        with contextlib.suppress(httpx.TransportError):
+            missing = started.get("/readyz").json()["missing"]
+        time.sleep(0.2)
+    assert missing == ["worker: no heartbeat within 30 s"]
+    assert {role["role"] for role in started.get("/api/v1/status").json()["roles"]} == set(ROLES) - {"worker"}
 
 
 def _pyproject() -> dict[str, Any]:
