@@ -30,12 +30,16 @@ SYNTHETIC_LESIONS = 6
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """Files to send, and what they are in words. ``truth``: SOP Instance UID -> what is known of the image."""
+    """Files to send, and what they are in words.
+
+    ``units``: what is to come of them, series by their UID, images by theirs; ``truth``: unit -> what is known of it.
+    """
 
     name: str
     real: bool
     source: str
     files: tuple[Path, ...]
+    units: frozenset[str]
     truth: Mapping[str, str]
 
 
@@ -53,16 +57,19 @@ def chest_ct(folder: Path | None, scratch: Path, *, synthetic: bool, small: bool
     if folder is None and not synthetic and data is not None and (data / "ct" / CT_SERIES).is_dir():
         folder = data / "ct" / CT_SERIES
     if folder is not None:
-        files = [path for unit in gather([folder]).units if unit.instances for path in unit.paths]
-        if not files:
+        units = [unit for unit in gather([folder]).units if unit.instances]
+        if not units:
             raise ConfigurationError(f"{folder} holds no DICOM file", hint="CT=FOLDER takes a folder of a chest CT series")
-        return Input("chest CT", True, str(folder), tuple(files), {})
+        named = frozenset(unit.sop_instance_uid or unit.series_instance_uid for unit in units)
+        return Input("chest CT", True, str(folder), tuple(path for unit in units for path in unit.paths), named, {})
     sizes = {"slices": 40, "size": 128, "slice_mm": 5.0} if small else {}
     chest = make_chest(SYNTHETIC_SEED, **sizes, diameters_mm=(10.0, 18.0) if small else (6.0, 8.0, 12.0, 18.0))  # type: ignore[arg-type]
     files = write_chest(scratch / "ct", chest)
     known = ", ".join(f"{nodule.diameter_mm:g} mm at {nodule.position_mm}" for nodule in chest.nodules)
     series = str(pydicom.dcmread(files[0], stop_before_pixels=True).SeriesInstanceUID)
-    return Input("chest CT", False, f"synthetic chest, nodules of {known}", tuple(files), {series: f"nodules: {known}"})
+    return Input(
+        "chest CT", False, f"synthetic chest, nodules of {known}", tuple(files), frozenset({series}), {series: f"nodules: {known}"}
+    )
 
 
 def dermoscopy(folder: Path | None, scratch: Path, *, synthetic: bool, small: bool = False) -> Input:
@@ -83,7 +90,7 @@ def dermoscopy(folder: Path | None, scratch: Path, *, synthetic: bool, small: bo
         path = target / f"{number:03d}.dcm"
         dataset.save_as(path, enforce_file_format=True)
         files.append(path)
-    return Input("dermoscopy", real, source, tuple(files), truth)
+    return Input("dermoscopy", real, source, tuple(files), frozenset(str(ds.SOPInstanceUID) for ds in datasets), truth)
 
 
 def _ham10000(data: Path) -> tuple[list[Dataset], dict[str, str]]:

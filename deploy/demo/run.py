@@ -16,7 +16,6 @@ from typing import Any
 
 from core.errors import NodeError, StorageError
 from core.settings import load_settings
-from core.states import UnitKind
 from db import audit
 from db.base import Database
 from deploy.cli.common import plain, say
@@ -24,7 +23,6 @@ from deploy.demo import check, config, inputs, show, watch
 from deploy.demo.pacs import AE_TITLE, Pacs, choose, free_port
 from deploy.demo.sending import send
 from deploy.running import running_servers
-from deploy.units import gather
 
 READY_TIMEOUT_S = 200.0
 REPORTS_TIMEOUT_S = 240.0
@@ -99,8 +97,7 @@ def _tell_story(wanted: Wanted, story: Story, stack: ExitStack) -> None:
     node.start()
     units: set[str] = set()
     for item in given:
-        for unit in gather(item.files).units:
-            units.add(unit.sop_instance_uid if unit.kind is UnitKind.IMAGE else unit.series_instance_uid)
+        units |= item.units
         send(item.files, "127.0.0.1", pacs.port, AE_TITLE)  # the study lies in the PACS, as it would in a hospital
         sent = send(item.files, "127.0.0.1", node.port, config.NODE_AE)
         story.tell(f"sent {item.name}: {sent.instances} instances, {sent.bytes / 1e6:.1f} MB in {sent.seconds:.2f} s")
@@ -205,6 +202,8 @@ class _Node:
         except subprocess.TimeoutExpired:
             self._process.send_signal(signal.SIGTERM)  # the second one is hard
             status = self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
         if status != 0:
             self.story.problems.append(f"the node ended with status {status}; see {self._log}")
         self.story.seconds["drain"] = round(time.monotonic() - began, 2)

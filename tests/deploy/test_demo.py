@@ -4,15 +4,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pydicom
 import pytest
 from PIL import Image
 
 from core.errors import ConfigurationError, DeliveryError
-from deploy.demo import inputs
+from deploy.demo import check, inputs
 from deploy.demo.pacs import AE_TITLE, Orthanc, Pacs, StorageScp, choose, free_port
 from deploy.demo.run import Wanted, run
 from deploy.demo.sending import send
-from imaging.synthetic.lesion import make_lesion
+from imaging.synthetic.lesion import lesion_dataset, make_lesion
 
 
 @pytest.mark.parametrize("orthanc", [True, False], ids=["orthanc", "storage-scp"])
@@ -42,17 +43,23 @@ def test_every_report_arrives_and_validates(orthanc: bool, tmp_path: Path, capsy
     Path(story["folder"]).rmdir()
 
 
-def test_a_report_that_is_not_in_the_pacs_fails_the_demo(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The PACS loses what it was sent: the demo must say so, and keep what is needed to see why."""
-    monkeypatch.setattr(StorageScp, "fetch", lambda self, uid: None)
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    assert run(Wanted(synthetic=True, small=True, orthanc=False, json_file=tmp_path / "demo.json")) == 1
-    assert "PROBLEM" in capsys.readouterr().err
-    story = json.loads((tmp_path / "demo.json").read_text())
-    assert not story["ok"]
-    assert (Path(story["folder"]) / "node.toml").exists()
+def test_a_report_that_is_lost_or_broken_is_a_problem(tmp_path: Path) -> None:
+    """What the PACS does not hold, and what does not validate, must not pass for a report."""
+    pacs = StorageScp(tmp_path / "pacs")
+    pacs.start()
+    try:
+        lesion_dataset(1, size=(64, 64)).save_as(tmp_path / "image.dcm", enforce_file_format=True)
+        send([tmp_path / "image.dcm"], "127.0.0.1", pacs.port, AE_TITLE)
+        image = str(pydicom.dcmread(tmp_path / "image.dcm").SOPInstanceUID)
+        common = {"object": "sr", "state": "stored", "note": ""}
+        rows = [{**common, "delivery_id": 1, "job_id": 1, "sop_instance_uid": "1.2.3"}]
+        rows.append({**common, "delivery_id": 2, "job_id": 2, "sop_instance_uid": image})  # a photograph is no report
+        lost, wrong = check.fetch_all(pacs, rows, tmp_path / "reports")
+    finally:
+        pacs.stop()
+    assert lost.path is None
+    assert "does not hold it" in lost.problems[0]
+    assert any(problem.startswith("validator: ") for problem in wrong.problems)
 
 
 def test_real_input_is_found_where_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,8 +93,6 @@ def test_a_pacs_gives_back_what_it_was_sent(kind: type, chest_folder: Path, tmp_
     try:
         files = sorted(chest_folder.iterdir())[:3]
         assert send(files, "127.0.0.1", pacs.port, AE_TITLE).instances == 3
-        import pydicom
-
         sent = pydicom.dcmread(files[1])
         content = pacs.fetch(str(sent.SOPInstanceUID))
         assert content is not None

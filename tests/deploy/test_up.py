@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -33,8 +34,8 @@ def pacs(tmp_path: Path) -> Iterator[StorageScp]:
 
 @pytest.fixture
 def node(services_dir: Path, pacs: StorageScp) -> Iterator[RunningNode]:
-    folder = services_dir / "up"
-    folder.mkdir(mode=0o755)
+    folder = Path(tempfile.mkdtemp(prefix="up-", dir=services_dir))
+    folder.chmod(0o755)
     config = folder / "node.toml"
     config.write_text(f"""
 [node]
