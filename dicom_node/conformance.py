@@ -10,7 +10,7 @@ from core.settings import Completion, Delivery, Node, Receive, Settings
 from core.uids import IMPLEMENTATION_CLASS_UID
 from dicom_node import IMPLEMENTATION_VERSION_NAME, contexts, statuses
 from dicom_node.statuses import Verdict
-from imaging.pixels import DECODERS
+from imaging.pixels import DECODERS, NATIVE
 
 COMPREHENSIVE_3D_SR = "1.2.840.10008.5.1.4.1.1.88.34"
 _CHARACTER_SETS = (
@@ -136,7 +136,7 @@ def _storage() -> str:
         (statuses.UNEXPECTED, "Cannot understand", "an unexpected fault of the node; see its log"),
     ]
     classes = [(f"`{uid}`", UID(uid).name) for uid in contexts.storage_classes()]
-    syntaxes = [(f"`{uid}`", UID(uid).name, "yes" if uid in DECODERS else "no") for uid in contexts.transfer_syntaxes()]
+    syntaxes = [(f"`{uid}`", UID(uid).name, "yes" if uid in {*NATIVE, *DECODERS} else "no") for uid in contexts.transfer_syntaxes()]
     return (
         "## Storage as SCP\n\n"
         "Level 2 (full): every attribute is kept, private ones included; the data set is kept bit for bit as it came, in the transfer\n"

@@ -42,3 +42,10 @@ def test_version_name_is_that_of_the_project() -> None:
     version = next(line.split('"')[1] for line in project.splitlines() if line.startswith("version = "))
     assert version.replace(".", "") == IMPLEMENTATION_VERSION_NAME.removeprefix("DICOMNODE_")
     assert len(IMPLEMENTATION_VERSION_NAME) <= 16
+
+
+def test_uncompressed_images_are_analysed() -> None:
+    lines = statement().splitlines()
+    for uid, analysed in (("1.2.840.10008.1.2", "yes"), ("1.2.840.10008.1.2.1", "yes"), ("1.2.840.10008.1.2.1.99", "yes")):
+        (line,) = [line for line in lines if line.startswith(f"| `{uid}` |") and line.endswith(f"| {analysed} |")]
+        assert line
