@@ -63,9 +63,9 @@ def test_no_room_is_said() -> None:
 
 
 def test_a_small_chest_is_quick() -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     make_chest(1, slices=20, size=64, pixel_mm=4.0, diameters_mm=(10.0,))
-    assert time.perf_counter() - started < 2.0
+    assert time.process_time() - started < 2.0
 
 
 def test_dciodvfy_finds_no_error(chest: Chest, tmp_path: Path) -> None:
