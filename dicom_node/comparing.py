@@ -3,7 +3,6 @@
 Decided off the receive path and in a child process with bounds: it decodes pixels that a stranger sent.
 """
 
-import resource
 import subprocess
 import sys
 import threading
@@ -16,17 +15,16 @@ from db import units
 from db.base import Database
 from db.blobs import Blobs
 from db.records import UndecidedInstance
+from dicom_node.comparison import OTHER, SAME
 from dicom_node.role import Backoff
 
 TIMEOUT_S = 120.0
-MEMORY_BYTES = 8 << 30
 IDLE_S = 1.0
-SAME, OTHER = 0, 3  # exit statuses of the child
 
 
 def same_content(one: Path, other: Path, *, timeout_s: float = TIMEOUT_S) -> bool:
     """Whether both files hold the same attributes and pixels; what cannot be compared counts as different."""
-    command = [sys.executable, "-m", "dicom_node.comparing", str(one), str(other)]
+    command = [sys.executable, "-m", "dicom_node.comparison", str(one), str(other)]
     try:
         status = subprocess.run(command, timeout=timeout_s, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode
     except subprocess.TimeoutExpired:
@@ -66,17 +64,3 @@ class Comparing(threading.Thread):
         units.settle(self._database, instance.id, same=same)
         words = "the same content in another encoding" if same else "other content: a new revision"
         structlog.get_logger().info("a second content was compared", unit=instance.unit_id, outcome=words)
-
-
-def main(arguments: list[str]) -> int:
-    """The child: compares two files and says it by its exit status."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (int(TIMEOUT_S), int(TIMEOUT_S)))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    from imaging.content import same_content as same  # imported under the limits: it loads every codec
-
-    return SAME if same(Path(arguments[0]), Path(arguments[1])) else OTHER
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

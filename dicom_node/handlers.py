@@ -39,7 +39,13 @@ class Handlers:
 
     def bound(self) -> list[tuple[Any, Callable[[Any], Any]]]:
         """What the server binds."""
-        return [(evt.EVT_REQUESTED, self.requested), (evt.EVT_C_ECHO, self.echo), (evt.EVT_C_STORE, self.store)]
+        return [
+            (evt.EVT_REQUESTED, self.requested),
+            (evt.EVT_C_ECHO, self.echo),
+            (evt.EVT_C_STORE, self.store),
+            # At once, and not when its threads have ended: the sender may come again within the millisecond.
+            (evt.EVT_RELEASED, lambda event: self.ended(event.assoc)),
+        ]
 
     def requested(self, event: Any) -> None:
         """An A-ASSOCIATE-RQ: admit it with the contexts that it may have, or reject it with the right reason."""
@@ -119,6 +125,6 @@ class Handlers:
         return answer(result.status, result.comment)
 
     def ended(self, association: Any) -> None:
-        """An association is over, however it ended."""
+        """An association is over, however it ended. Harmless twice."""
         how: How = "released" if association.is_released else "aborted" if association.is_aborted else "lost"
         self._leases.end(id(association), how)

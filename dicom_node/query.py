@@ -69,13 +69,15 @@ def _identifier(level: str, study_instance_uid: str, series_instance_uid: str) -
 def _stated(association: Association, study: str, series: str) -> int | None:
     identifier = _identifier("SERIES", study, series)
     identifier.NumberOfSeriesRelatedInstances = None
+    found = None
+    # Every answer is taken, to the last: what is left behind would be read as the answer to the next question.
     for status, answer in association.send_c_find(identifier, StudyRootQueryRetrieveInformationModelFind):
         if status and status.get("Status") in PENDING and answer is not None and answer.get("SeriesInstanceUID") == series:
-            try:
-                return int(answer.get("NumberOfSeriesRelatedInstances") or 0) or None
-            except (TypeError, ValueError):
-                return None
-    return None
+            found = answer.get("NumberOfSeriesRelatedInstances")
+    try:
+        return int(found) or None if found is not None else None
+    except (TypeError, ValueError):
+        return None
 
 
 def _counted(association: Association, study: str, series: str) -> Count:

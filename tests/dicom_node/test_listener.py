@@ -158,6 +158,7 @@ def test_maximum_associations_is_a_transient_reject(start: Callable[[Settings], 
         assert third.is_rejected
         assert answer is not None
         assert (answer.result, answer.result_source, answer.diagnostic) == (2, 3, 2)
+    _eventually(lambda: node.listener.details()["associations"] == "0")
     assert send_ok(node)
 
 

@@ -17,15 +17,15 @@ from pydicom.uid import ImplicitVRLittleEndian
 
 from core.errors import ConfigurationError
 from core.settings import Settings
-from db import heartbeats
+from db import heartbeats, intake
 from db.base import Database
 from db.blobs import Blobs
 from dicom_node import listener
-from dicom_node.part10 import head
+from dicom_node.part10 import data_set_offset, head
 from tests.dicom_node.conftest import MakeSettings, Running
 from tests.support.data import shared_data
 from tests.support.scu import associated, entity, send, store_bytes
-from tests.support.series import image
+from tests.support.series import CT, encoded, image
 
 
 def rows(database: Database, query: str) -> list[tuple[Any, ...]]:
@@ -119,9 +119,6 @@ def test_a_database_that_is_away_is_out_of_resources_and_nothing_else(
 
 
 def _store(association: Any, number: int) -> int:
-    from dicom_node.part10 import data_set_offset
-    from tests.support.series import CT, encoded
-
     dataset = image(number=number)
     content = encoded(dataset)
     return int(store_bytes(association, content[data_set_offset(content) :], sop_class=CT, sop_instance=dataset.SOPInstanceUID).Status)
@@ -137,8 +134,6 @@ def test_a_release_while_the_database_is_away_is_recorded_later(node: Running, d
 
 
 def test_killed_listener_process_leaves_a_lease_that_runs_out(database: Database, database_url: str, blobs: Blobs, tmp_path: Path) -> None:
-    from db import intake
-
     script = tmp_path / "listen.py"
     script.write_text(
         "import sys, threading\n"
