@@ -101,15 +101,17 @@ def test_request_in_a_character_set_of_its_own() -> None:
     assert report.SpecificCharacterSet == "ISO_IR 192"
 
 
-@pytest.mark.filterwarnings("ignore:Invalid value:UserWarning", "ignore:The value length:UserWarning")
+@pytest.mark.filterwarnings("ignore:Invalid value:UserWarning", "ignore:The value length:UserWarning", "ignore:The PN component:UserWarning")
 def test_flawed_values_are_left_out_and_named_but_identifiers_stay() -> None:
     dataset = analyses.header("CT", PatientBirthDate="circa 1950", PatientSex="W", PatientID="P" * 70, StudyTime="noon", PatientAge="old")
+    dataset.StudyDescription, dataset.PatientName = "long " * 20, "N" * 70
     source = source_of(dataset, analyses.ct(NOTHING).source.images)
-    assert set(source.dropped) == {"PatientBirthDate", "PatientSex", "StudyTime", "PatientAge"}
+    assert set(source.dropped) == {"PatientBirthDate", "PatientSex", "StudyTime", "PatientAge", "StudyDescription (its end)"}
     report = reported(dataset)
     assert (report.PatientBirthDate, report.PatientSex, report.StudyTime) == ("", "", "")
     assert "PatientAge" not in report
-    assert report.PatientID == "P" * 70
+    assert (report.PatientID, str(report.PatientName)) == ("P" * 70, "N" * 70)
+    assert report.StudyDescription == ("long " * 13)[:64].rstrip()
 
 
 def test_code_without_meaning_is_left_out_of_the_request() -> None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,8 @@ REQUEST = _keywords(
     "PlacerOrderNumberImagingServiceRequest FillerOrderNumberImagingServiceRequest"
 )
 TYPE_2 = _keywords("PatientName PatientID PatientBirthDate PatientSex StudyDate StudyTime ReferringPhysicianName StudyID AccessionNumber")
-IDENTIFIERS = frozenset({"PatientID", "IssuerOfPatientID", "AccessionNumber", "StudyID"})
+IDENTIFIERS = frozenset({"PatientName", "PatientID", "IssuerOfPatientID", "AccessionNumber", "StudyID"})
+MAX_CHARACTERS = {"LO": 64, "SH": 16}
 ENUMERATED = {"PatientSex": {"M", "F", "O"}}
 MAX_DEPTH = 4
 _OFFSET = re.compile(r"^[+-](?:0\d|1[0-4])[0-5]\d$")
@@ -81,7 +82,7 @@ class Source:
     images: tuple[ImageReference, ...]
     character_set: tuple[str, ...] = ()
     time_zone: str = ""
-    dropped: tuple[str, ...] = field(default=())  # keywords of values that no valid object may hold
+    dropped: tuple[str, ...] = ()  # keywords of values that no valid object may hold
 
     def image(self, sop_instance_uid: str) -> ImageReference:
         """The instance of that UID. Raises EncodingError where the unit has none."""
@@ -158,6 +159,9 @@ def _take(dataset: Dataset, keyword: str, into: Dataset, read: Reader, dropped: 
     allowed = ENUMERATED.get(keyword)
     if value == "" or value is None:
         return
+    if isinstance(value, str) and not keyword.endswith("ID") and len(value) > MAX_CHARACTERS.get(vr, len(value)):
+        value = value[: MAX_CHARACTERS[vr]].rstrip()  # half a description says more than none; half an identifier lies
+        dropped.append(f"{keyword} (its end)")
     if not _valid(vr, value, keyword) or (allowed is not None and value not in allowed):
         dropped.append(keyword)
         return
