@@ -1,6 +1,7 @@
 """The files of the Docker deployment, checked without an engine: schema, commands, settings, images, hardening."""
 
 import contextlib
+import importlib.metadata
 import json
 import os
 import re
@@ -219,9 +220,26 @@ def test_the_node_image_has_no_torch_and_the_worker_image_the_pinned_one() -> No
     assert f"pip install {pinned[0]}\n" in (ROOT / "deploy/images/worker.Dockerfile").read_text()
 
 
+def _only_in_the_worker_image() -> set[str]:
+    """Top-level modules that the worker image has beyond the node image."""
+    names = {}
+    for image in ("node", "worker", "torch"):
+        lines = (ROOT / f"requirements/{image}.txt").read_text().splitlines()
+        names[image] = {re.sub(r"[-_.]+", "-", line.split("==")[0]).lower() for line in lines if "==" in line}
+    absent = (names["worker"] | names["torch"]) - names["node"]
+    modules = importlib.metadata.packages_distributions().items()
+    return {module for module, owners in modules if {re.sub(r"[-_.]+", "-", owner).lower() for owner in owners} <= absent}
+
+
 @pytest.fixture
 def started(tmp_path: Path, database_url: str, broker_url: str) -> Iterator[httpx.Client]:
-    """Every role but the worker, with the command and the environment of compose, on free ports; a client of the console."""
+    """Every role but the worker, with the command, the environment and the packages that compose gives it; a client of the console."""
+    absent = _only_in_the_worker_image()
+    assert {"torch", "monai", "safetensors"} <= absent
+    assert not absent & {"pydicom", "numpy", "celery"}
+    (tmp_path / "sitecustomize.py").write_text(
+        f"import sys\nsys.modules.update(dict.fromkeys({sorted(absent)!r}))  # None: not importable\n"
+    )
     for name, url in (("database_url", database_url), ("broker_url", broker_url)):
         (tmp_path / name).write_text(url)
     ports = {
@@ -234,6 +252,7 @@ def started(tmp_path: Path, database_url: str, broker_url: str) -> Iterator[http
         service = SERVICES[name]
         given = {key: value.replace("/run/secrets/", f"{tmp_path}/") for key, value in service["environment"].items()}
         own = {"DICOM_NODE_CONFIG": str(ROOT / "deploy/conf/node.toml"), "DICOM_NODE_NODE__DATA_DIR": str(tmp_path / "data"), **ports}
+        own["PYTHONPATH"] = str(tmp_path)
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("DICOM_NODE_")}
         return subprocess.Popen([sys.executable, "-m", "deploy.cli", *service["command"]], cwd=ROOT, env={**inherited, **given, **own})
 
