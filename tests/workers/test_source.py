@@ -101,7 +101,7 @@ def test_request_in_a_character_set_of_its_own() -> None:
     assert report.SpecificCharacterSet == "ISO_IR 192"
 
 
-@pytest.mark.filterwarnings("ignore:Invalid value:UserWarning", "ignore:The value length:UserWarning", "ignore:The PN component:UserWarning")
+@pytest.mark.filterwarnings("ignore:Invalid value:UserWarning", "ignore:The (value|PN component) length:UserWarning")
 def test_flawed_values_are_left_out_and_named_but_identifiers_stay() -> None:
     dataset = analyses.header("CT", PatientBirthDate="circa 1950", PatientSex="W", PatientID="P" * 70, StudyTime="noon", PatientAge="old")
     dataset.StudyDescription, dataset.PatientName = "long " * 20, "N" * 70
