@@ -164,7 +164,10 @@ def test_node_and_test_pacs_know_each_other(secrets: Path) -> None:
     settings = _settings(SERVICES["listen"], secrets)
     (destination,) = settings.destinations
     assert (destination.ae_title, destination.host, destination.port) == (pacs["DicomAet"], "orthanc", pacs["DicomPort"])
-    assert pacs["DicomAet"] in {source.ae_title for source in settings.sources}
+    (source,) = settings.sources
+    assert source.ae_title == pacs["DicomAet"]
+    (network,) = GPU["networks"]["outside"]["ipam"]["config"]
+    assert source.host == network["subnet"]
     node = pacs["DicomModalities"]["node"]
     assert (node["AET"], node["Host"], node["Port"]) == (settings.node.ae_title, "listen", settings.node.port)
     assert SERVICES["listen"]["ports"][0].endswith(f":{settings.node.port}")
