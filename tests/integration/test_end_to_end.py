@@ -1,0 +1,264 @@
+"""The main job, as a department would use it: two senders, the node, two destinations; every part real.
+
+Orthanc sends and receives; the node is ``dicom-node up`` with its embedded PostgreSQL and broker, Celery workers and trained models.
+"""
+
+import tarfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import pytest
+
+from deploy.demo.check import dciodvfy
+from deploy.demo.pacs import free_port
+from deploy.demo.sending import AE_TITLE as MODALITY
+from deploy.demo.sending import send
+from imaging.encapsulate import jpeg_to_dicom
+from imaging.synthetic.chest import make_chest, write_chest
+from imaging.synthetic.lesion import lesion_identity
+from imaging.synthetic.uids import synthetic_uid
+from imaging.transcode import transcode
+from tests.support.data import shared_data
+from tests.support.node import RunningNode, wait_until
+from tests.support.orthanc import Orthanc
+from tests.support.tools import tool
+from workers.encode.validate import validate
+
+SYNTAXES = ("explicit", "jpeg_lossless_sv1", "jpeg_2000", "jpeg_ls", "rle", "deflated")
+SEED = 7
+
+
+@dataclass(slots=True)
+class Department:
+    """What the tests share: the node, two PACS, and what was sent so far."""
+
+    node: RunningNode
+    first: Orthanc
+    second: Orthanc
+    folder: Path
+    reports_expected: int = 0
+    seen: dict[str, Any] = field(default_factory=dict)
+
+    def settled(self, reports: int) -> list[dict[str, Any]]:
+        """Export once ``reports`` more reports are at both destinations."""
+        self.reports_expected += reports
+        wait_until(
+            f"{self.reports_expected} reports at both destinations",
+            lambda: len(self.first.reports()) == len(self.second.reports()) == self.reports_expected,
+            timeout_s=240,
+        )
+        wait_until(
+            "every delivery recorded", lambda: all(row["state"] == "stored" for row in self.node.json("deliveries", "list", "--json"))
+        )
+        return self.node.export()
+
+
+@pytest.fixture(scope="module")
+def department(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Department]:
+    folder = tmp_path_factory.mktemp("department")
+    first, second = Orthanc(folder / "first", "FIRSTPACS").start(), Orthanc(folder / "second", "SECONDPACS").start()
+    config = folder / "node.toml"
+    config.write_text(f"""
+[node]
+ae_title = "NODE"
+port = {free_port()}
+[console]
+port = {free_port()}
+[completion]
+settle_s = 1.5
+quiet_s = 6.0
+[delivery]
+retry_base_s = 1.0
+[[sources]]
+ae_title = "FIRSTPACS"
+host = "127.0.0.1"
+query = {{ ae_title = "FIRSTPACS", host = "127.0.0.1", port = {first.port} }}
+[[sources]]
+ae_title = "{MODALITY}"
+host = "127.0.0.0/8"
+[[destinations]]
+name = "first"
+ae_title = "FIRSTPACS"
+host = "127.0.0.1"
+port = {first.port}
+accept_research = true
+[[destinations]]
+name = "second"
+ae_title = "SECONDPACS"
+host = "127.0.0.1"
+port = {second.port}
+accept_research = true
+[[routes]]
+name = "chest CT"
+model = "lung_nodule_ct"
+destinations = ["first", "second"]
+when = {{ Modality = "CT", BodyPartExamined = ["CHEST", "THORAX"] }}
+[[routes]]
+name = "skin"
+model = "dermoscopy_7class"
+destinations = ["first", "second"]
+priority = "urgent"
+when = {{ Modality = ["DMS", "XC"] }}
+""")
+    node = RunningNode(config)
+    try:
+        node.start()
+        first.knows("node", "NODE", node.port)
+        yield Department(node, first, second, folder)
+    finally:
+        node.kill_gently()
+        first.stop()
+        second.stop()
+
+
+def _rows_of(export: list[dict[str, Any]], series: str) -> list[dict[str, Any]]:
+    return [row for row in export if row["series_instance_uid"] == series]
+
+
+def test_1_echo_both_ways(department: Department) -> None:
+    department.first.echo("node")
+    answer = department.node.json("destinations", "echo", "--json")
+    assert [row["ok"] for row in answer] == [True, True]
+
+
+def test_2_a_real_ct_series_from_orthanc_gives_one_report_per_destination(department: Department) -> None:
+    files = sorted((shared_data() / "ct" / "cptac-C3N-00247-lung3.0-B70f").glob("*.dcm"))
+    department.first.send("node", department.first.upload(files))
+    source = pydicom.dcmread(files[0], stop_before_pixels=True)
+    rows = _rows_of(department.settled(1), source.SeriesInstanceUID)
+    assert rows
+    assert {row["study_instance_uid"] for row in rows} == {source.StudyInstanceUID}
+    assert {row["patient_id"] for row in rows} == {source.PatientID}
+    assert {row["model"] for row in rows} == {"lung_nodule_ct"}
+    assert rows[0]["outcome"] in {"findings", "no_finding"}
+    assert "twice" in str(rows[0]["completion_evidence"]), "Orthanc was asked for the count"
+    assert {(d["destination"], d["state"]) for d in rows[0]["deliveries"]} == {("first", "stored"), ("second", "stored")}
+
+
+def test_3_the_same_ct_in_six_transfer_syntaxes_gives_the_same_findings(department: Department) -> None:
+    chest = make_chest(SEED, slices=40, size=128, slice_mm=5.0, diameters_mm=(12.0, 20.0))
+    plain = write_chest(department.folder / "explicit", chest)
+    series: dict[str, str] = {}
+    for name in SYNTAXES:
+        folder = department.folder / f"as-{name}"
+        folder.mkdir()
+        series[name] = synthetic_uid(SEED, "series", name)
+        study = synthetic_uid(SEED, "study", name)
+        for number, path in enumerate(plain):
+            image = transcode(
+                pydicom.dcmread(path), name, sop_instance_uid=synthetic_uid(SEED, name, number), series_instance_uid=series[name]
+            )
+            image.StudyInstanceUID = study
+            image.save_as(folder / path.name, enforce_file_format=True)
+        send(sorted(folder.glob("*.dcm")), "127.0.0.1", department.node.port, "NODE")
+    export = department.settled(len(SYNTAXES))
+    answers = {}
+    for name in SYNTAXES:
+        rows = _rows_of(export, series[name])
+        assert rows, f"nothing exported for {name}"
+        answers[name] = [(row["finding"], row["probability"], row["measurements"]) for row in rows]
+        assert rows[0]["outcome"] == "findings", f"{name}: {rows[0]['reason']}"
+    assert all(answer == answers["explicit"] for answer in answers.values())
+
+
+def test_4_a_dermoscopy_image_in_jpeg_baseline(department: Department) -> None:
+    with tarfile.open(shared_data() / "dermoscopy" / "ham10000-224.tar") as archive:
+        members = [member for member in archive if member.name.endswith(".jpg")][:2]
+        jpegs = [archive.extractfile(member).read() for member in members]  # type: ignore[union-attr]
+    paths = []
+    for seed, (kind, jpeg) in enumerate(zip(("dermoscopy", "vl"), jpegs, strict=True)):
+        photograph = jpeg_to_dicom(
+            jpeg,
+            identity=lesion_identity(100 + seed),
+            series_instance_uid=synthetic_uid(seed, "e2e", "series"),
+            sop_instance_uid=synthetic_uid(seed, "e2e", "image"),
+            kind="dermoscopy" if kind == "dermoscopy" else "vl",
+        )
+        paths.append(department.folder / f"{kind}.dcm")
+        photograph.save_as(paths[-1], enforce_file_format=True)
+    send(paths, "127.0.0.1", department.node.port, "NODE")
+    export = department.settled(2)
+    for seed in range(2):
+        rows = [row for row in export if row["sop_instance_uid"] == synthetic_uid(seed, "e2e", "image")]
+        assert len(rows) == 1
+        assert rows[0]["finding"] in {"akiec", "bcc", "bkl", "df", "mel", "nv", "vasc"}
+        assert 1 / 7 < rows[0]["probability"] <= 1
+        assert rows[0]["tier"] in {"high", "review", "uncertain"}
+
+
+def test_5_every_report_at_every_destination_is_valid_and_the_same(department: Department, tmp_path: Path) -> None:
+    tool("dciodvfy", "dicom3tools")
+    contents = []
+    for pacs in (department.first, department.second):
+        held = {report["SOPInstanceUID"]: pacs.file(report["ID"]) for report in pacs.reports()}
+        assert len(held) == department.reports_expected
+        contents.append(held)
+    assert set(contents[0]) == set(contents[1])
+    for number, content in enumerate(contents[0].values()):
+        assert validate(content) == ()
+        path = tmp_path / f"{number}.dcm"
+        path.write_bytes(content)
+        assert dciodvfy(path) == []
+
+
+def test_6_everything_sent_again_makes_no_new_work(department: Department) -> None:
+    before = department.node.json("jobs", "list", "--json")
+    for folder in sorted(department.folder.glob("as-*")):
+        send(sorted(folder.glob("*.dcm")), "127.0.0.1", department.node.port, "NODE")
+    send(sorted(department.folder.glob("*.dcm")), "127.0.0.1", department.node.port, "NODE")
+    assert department.node.json("jobs", "list", "--json") == before
+
+
+def test_7_a_late_slice_gives_one_superseding_result(department: Department) -> None:
+    chest = make_chest(SEED + 1, slices=40, size=128, slice_mm=5.0, diameters_mm=(14.0,))
+    files = write_chest(department.folder / "late", chest)
+    series = str(pydicom.dcmread(files[0], stop_before_pixels=True).SeriesInstanceUID)
+    send(files[:-1], "127.0.0.1", department.node.port, "NODE")
+    first = _rows_of(department.settled(1), series)
+    send(files[-1:], "127.0.0.1", department.node.port, "NODE")
+    rows = _rows_of(department.settled(1), series)
+    states = Counter((row["revision"], row["job_state"]) for row in rows)
+    assert set(states) == {(1, "superseded"), (2, "delivered")}, states
+    newest = next(row for row in rows if row["revision"] == 2)
+    assert newest["sr_sop_instance_uid"] != first[0]["sr_sop_instance_uid"]
+    held = {report["SOPInstanceUID"]: report["ID"] for report in department.first.reports()}
+    path = department.folder / "newest-report"
+    path.write_bytes(department.first.file(held[newest["sr_sop_instance_uid"]]))
+    report = pydicom.dcmread(path)
+    replaced = report.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
+    assert replaced.ReferencedSOPInstanceUID == first[0]["sr_sop_instance_uid"]
+
+
+def test_8_a_series_that_no_route_takes_is_recorded_with_the_reason(department: Department) -> None:
+    chest = make_chest(SEED + 2, slices=20, size=64, slice_mm=5.0, diameters_mm=())
+    files = write_chest(department.folder / "abdomen", chest)
+    for path in files:
+        image = pydicom.dcmread(path)
+        image.BodyPartExamined = "ABDOMEN"
+        image.save_as(path)
+    series = str(pydicom.dcmread(files[0], stop_before_pixels=True).SeriesInstanceUID)
+    send(files, "127.0.0.1", department.node.port, "NODE")
+    rows = wait_until("the reason in the export", lambda: _rows_of(department.node.export(), series), timeout_s=30)
+    assert len(rows) == 1
+    assert "BodyPartExamined" in rows[0]["reason"]
+    assert rows[0]["job_id"] is None
+    assert department.settled(0)
+
+
+def test_9_sigterm_drains_and_a_restart_neither_loses_nor_repeats(department: Department) -> None:
+    chest = make_chest(SEED + 3, slices=40, size=128, slice_mm=5.0, diameters_mm=(16.0,))
+    files = write_chest(department.folder / "restart", chest)
+    before = department.node.export()
+    send(files, "127.0.0.1", department.node.port, "NODE")  # acknowledged, not yet complete
+    status, seconds = department.node.stop()
+    assert status == 0
+    assert seconds < 30
+    department.node.start()
+    after = department.settled(1)
+    assert [row for row in after if row in before] == before, "nothing that was there has changed"
+    assert not [line for line in department.node.errors if "Traceback" in line]
+    department.node.cli("audit", "verify")

@@ -1,0 +1,104 @@
+"""A real Orthanc: sender (its store jobs) and receiver, on free ports of the loopback."""
+
+import json
+import shutil
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.demo.pacs import free_port
+
+
+class Orthanc:
+    """One Orthanc with its own storage. ``modalities``: name -> (AE title, port) on 127.0.0.1, for sending."""
+
+    def __init__(self, folder: Path, ae_title: str) -> None:
+        self.folder, self.ae_title = folder, ae_title
+        self.port, self.http_port = free_port(), free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> "Orthanc":
+        program = shutil.which("Orthanc", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
+        if program is None:
+            pytest.fail("Orthanc is not installed: apt-get install orthanc")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        config = {
+            "StorageDirectory": str(self.folder / "storage"),
+            "IndexDirectory": str(self.folder / "storage"),
+            "Plugins": [],
+            "HttpPort": self.http_port,
+            "AuthenticationEnabled": False,
+            "DicomAet": self.ae_title,
+            "DicomPort": self.port,
+            "DicomCheckCalledAet": True,
+            "DicomAlwaysAllowStore": True,
+            "DicomAlwaysAllowEcho": True,
+            "DicomAlwaysAllowFind": True,
+            "DicomAssociationCloseDelay": 0,
+            "KeepAlive": False,
+        }
+        path = self.folder / "orthanc.json"
+        path.write_text(json.dumps(config))
+        with (self.folder / "orthanc.log").open("ab") as log:
+            self._process = subprocess.Popen([program, str(path)], stdout=log, stderr=log)
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                self.get("/system")
+                return self
+            except (urllib.error.URLError, ConnectionError):
+                assert time.monotonic() < deadline, (self.folder / "orthanc.log").read_text()[-2000:]
+                time.sleep(0.05)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(20)
+
+    def _request(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        request = urllib.request.Request(f"http://127.0.0.1:{self.http_port}{path}", data=body, method=method)
+        with urllib.request.urlopen(request, timeout=120) as answer:
+            content: bytes = answer.read()
+        return content
+
+    def get(self, path: str) -> Any:
+        return json.loads(self._request("GET", path))
+
+    def put(self, path: str, value: Any) -> None:
+        self._request("PUT", path, json.dumps(value).encode())
+
+    def post(self, path: str, value: Any) -> Any:
+        body = value if isinstance(value, bytes) else json.dumps(value).encode()
+        return json.loads(self._request("POST", path, body))
+
+    def upload(self, files: Iterable[Path]) -> set[str]:
+        """Import files over REST; the Orthanc identifiers of their series."""
+        return {self.post("/instances", path.read_bytes())["ParentSeries"] for path in files}
+
+    def knows(self, name: str, ae_title: str, port: int) -> None:
+        """Add a modality to send to."""
+        self.put(f"/modalities/{name}", {"AET": ae_title, "Host": "127.0.0.1", "Port": port})
+
+    def echo(self, name: str) -> None:
+        self._request("POST", f"/modalities/{name}/echo", b"{}")
+
+    def send(self, name: str, resources: Iterable[str]) -> Mapping[str, Any]:
+        """C-STORE series to a modality; every instance must be taken."""
+        answer = self.post(f"/modalities/{name}/store", {"Resources": sorted(resources), "Synchronous": True})
+        assert answer["FailedInstancesCount"] == 0, answer
+        return dict(answer)
+
+    def reports(self) -> list[Mapping[str, Any]]:
+        """Every SR held: Orthanc's simplified tags, with its ``ID``."""
+        found = self.post("/tools/find", {"Level": "Instance", "Query": {"Modality": "SR"}, "Expand": True})
+        return [{**self.get(f"/instances/{item['ID']}/simplified-tags"), "ID": item["ID"]} for item in found]
+
+    def file(self, identifier: str) -> bytes:
+        """The Part 10 file as Orthanc holds it."""
+        return self._request("GET", f"/instances/{identifier}/file")
