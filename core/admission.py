@@ -12,7 +12,8 @@ from core.settings import Source
 from core.states import UnitKind
 
 REJECTED_PERMANENT, REJECTED_TRANSIENT = 1, 2
-BY_SERVICE_USER, BY_PRESENTATION = 1, 3
+BY_SERVICE_USER, BY_ACSE, BY_PRESENTATION = 1, 2, 3
+NO_REASON = 1  # of each source
 CALLING_NOT_RECOGNIZED, CALLED_NOT_RECOGNIZED = 3, 7  # of the service user
 TEMPORARY_CONGESTION, LOCAL_LIMIT_EXCEEDED = 1, 2  # of the presentation related provider
 

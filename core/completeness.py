@@ -139,7 +139,7 @@ def _by_evidence(progress: Progress, policy: Policy, now: datetime, quiet: float
         return Decision(True, EXPECTED_COUNT, reason, expected=held)
     expected = counted.count if counted.count is not None else progress.stated
     short = f"; {expected} were expected" if expected is not None and expected != held else ""
-    released = all(not bringer.open and not bringer.broken for bringer in progress.bringers)
+    released = _released(progress)
     more = expected is not None and expected > held
     if released and progress.wholeness.whole and not more and quiet >= policy.settle_s:
         reason = f"association released, {progress.wholeness.reason}, {policy.settle_s:g} s without a further instance{short}"
@@ -147,6 +147,14 @@ def _by_evidence(progress: Progress, policy: Policy, now: datetime, quiet: float
     if quiet >= policy.quiet_s:
         return Decision(True, QUIET, f"{policy.quiet_s:g} s without an instance; {progress.wholeness.reason}{short}", expected=expected)
     return None
+
+
+def _released(progress: Progress) -> bool:
+    """No association is open, and the one that brought the latest instance ended as it should."""
+    if any(bringer.open for bringer in progress.bringers):
+        return False
+    latest = max(progress.bringers, key=lambda bringer: bringer.last_instance_at, default=None)
+    return latest is not None and not latest.broken
 
 
 def _next_look(progress: Progress, policy: Policy, now: datetime) -> datetime:

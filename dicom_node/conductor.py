@@ -28,7 +28,7 @@ from dicom_node.role import Backoff, Beating
 from models import registry
 
 UNITS_AT_ONCE = 50
-WAIT_S = 1.0
+WAIT_S = 0.5
 REAP_EVERY_S = 5.0
 WHILE_ASKING_S = 0.3
 WHILE_CHOOSING_S = 1.0

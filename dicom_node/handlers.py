@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 from pynetdicom import evt
 
-from core.admission import DRAINING, TOO_MANY, Rejection, judge_association
+from core.admission import BY_ACSE, DRAINING, NO_REASON, REJECTED_TRANSIENT, TOO_MANY, Rejection, judge_association
 from core.errors import NodeError
 from core.settings import Settings
 from db import audit
@@ -49,7 +49,14 @@ class Handlers:
 
     def requested(self, event: Any) -> None:
         """An A-ASSOCIATE-RQ: admit it with the contexts that it may have, or reject it with the right reason."""
-        association = event.assoc
+        try:
+            self._requested(event.assoc)
+        except Exception as error:  # pynetdicom would go on and accept: closed is the safe side
+            self._log.error("an association request could not be judged", exception=type(error).__name__)
+            event.assoc.acse.send_reject(REJECTED_TRANSIENT, BY_ACSE, NO_REASON)
+            event.assoc.kill()
+
+    def _requested(self, association: Any) -> None:
         request = association.requestor.primitive
         calling, called = str(request.calling_ae_title).strip(), str(request.called_ae_title).strip()
         address = str(association.requestor.address_info.address)

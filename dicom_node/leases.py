@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 import structlog
 
-from core.errors import NodeError
+from core.errors import NodeError, StorageError
 from db import intake
 from db.base import Database
 
@@ -72,15 +72,19 @@ class Leases:
             The database is out of reach.
         """
         if not admitted.kept:
-            intake.open_association(
-                self._database,
-                id=admitted.id,
-                calling_ae=admitted.calling_ae,
-                called_ae=admitted.called_ae,
-                address=admitted.address,
-                listener=self._listener,
-                lease_s=self._lease_s,
-            )
+            try:
+                intake.open_association(
+                    self._database,
+                    id=admitted.id,
+                    calling_ae=admitted.calling_ae,
+                    called_ae=admitted.called_ae,
+                    address=admitted.address,
+                    listener=self._listener,
+                    lease_s=self._lease_s,
+                )
+            except StorageError:
+                admitted.id = uuid4()  # the row may be there all the same: it runs out by itself
+                raise
             admitted.kept = True
         return admitted.id
 

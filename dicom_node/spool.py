@@ -8,6 +8,7 @@ by itself, so that nothing global is switched.
 import io
 import re
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from dicom_node import part10
 
 MEMORY_BYTES = 2 << 20  # a CT slice stays in memory; a multi-frame object does not
 MAX_COMMAND_BYTES = 64 << 10
+MAX_WAITING = 4  # messages that wait to be served; without asynchronous operations there is one
 MAX_IDENTIFIER_BYTES = 1 << 20  # data sets of other messages than C-STORE: none is expected
 
 # What is left of the command set: the rest (who moved it, for example) is optional, and nothing here looks at it.
@@ -144,6 +146,8 @@ class SpoolingDimse(DIMSEServiceProvider):
             single.presentation_data_value_list.append(value)
             super().receive_primitive(single)
             self._prepare(value[0])
+        while self.msg_queue.qsize() > MAX_WAITING and not self.assoc._kill:
+            time.sleep(0.005)  # a peer that does not wait for answers: nothing more is read from it for now
 
     def _prepare(self, context_id: int) -> None:
         """Once the command is whole and before the first byte of its data set: set where that goes."""

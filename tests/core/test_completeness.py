@@ -157,6 +157,11 @@ def test_a_gap_or_a_broken_association_waits_for_quiet() -> None:
         assert decide(progress, POLICY, at(90)).rule == QUIET
 
 
+def test_an_association_that_broke_and_was_made_good_is_released() -> None:
+    progress = ct(bringers=(Bringer(False, at(40), broken=True), Bringer(False, at(60))))
+    assert decide(progress, POLICY, at(70)).rule == RELEASED
+
+
 def test_an_open_association_delays_only_until_quiet() -> None:
     progress = ct(bringers=(Bringer(True, at(60)),))
     assert "open association" in decide(progress, POLICY, at(89)).reason

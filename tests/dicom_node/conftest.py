@@ -1,11 +1,12 @@
 """A listener on a free port, with a database and a blob folder of its own."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
 
 from core.settings import Settings
@@ -42,6 +43,27 @@ def make_settings(tmp_path: Path) -> MakeSettings:
         return Settings.model_validate(values)
 
     return make
+
+
+@contextmanager
+def away(postgres_url: str, database: Database) -> Iterator[None]:
+    """The database accepts nobody, and throws out who is connected."""
+    name = database.engine.url.database
+
+    def administer(*statements: str) -> None:
+        connection = psycopg2.connect(postgres_url)
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+        connection.close()
+
+    kick = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+    administer(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false", kick)
+    try:
+        yield
+    finally:
+        administer(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
 
 
 @pytest.fixture

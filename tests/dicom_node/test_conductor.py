@@ -19,7 +19,7 @@ from db.blobs import Blobs
 from dicom_node import conductor
 from dicom_node.part10 import data_set_offset
 from dicom_node.sockets import Entity
-from tests.dicom_node.conftest import MakeSettings, Running
+from tests.dicom_node.conftest import MakeSettings, Running, away
 from tests.support.scu import associated, send, store_bytes
 from tests.support.series import CT, DERMOSCOPY, SR, encoded, image, series
 
@@ -209,7 +209,7 @@ def test_best_waits_for_a_series_that_is_coming_in(conduct: Any) -> None:
     with conduct({**CHEST, "per_study": "best"}) as node, associated(node.port, {CT: ["1.2.840.10008.1.2.1"]}) as association:
         for dataset in (*series(3, series=1, thickness=5.0),):
             store_bytes(association, _raw(dataset), sop_class=CT, sop_instance=dataset.SOPInstanceUID)
-        for dataset in series(12, series=2, thickness=1.0):
+        for dataset in series(8, series=2, thickness=1.0):
             time.sleep(0.25)
             store_bytes(association, _raw(dataset), sop_class=CT, sop_instance=dataset.SOPInstanceUID)
             assert rows(node.database, "SELECT count(*) FROM units WHERE state = 'complete'") == [(0,)]
@@ -255,6 +255,25 @@ def test_other_encoding_of_the_same_content_is_settled_as_the_same(conduct: Any)
         send(node.port, image(PatientID="OTHER"))
         wait_for(lambda: [row[0] for row in rows(node.database, "SELECT state FROM instances ORDER BY id")][-1] == "current", 30)
         wait_for(lambda: rows(node.database, "SELECT revision > 1, state FROM units") == [(True, "complete")])
+
+
+def test_a_database_that_goes_away_is_waited_for(conduct: Any, postgres_url: str) -> None:
+    with conduct(CHEST) as node:
+        send(node.port, *series(3))
+        with away(postgres_url, node.database):
+            time.sleep(1.5)
+        complete_units(node, 1)
+        assert rows(node.database, "SELECT count(*) FROM jobs") == [(1,)]
+
+
+def test_a_lost_blob_is_said_and_keeps_nobody_waiting(conduct: Any) -> None:
+    with conduct(CHEST, completion={"settle_s": 2.0, "quiet_s": 3.0, "max_wait_s": 20.0}) as node:
+        send(node.port, *series(3))
+        for (sha256,) in rows(node.database, "SELECT sha256 FROM instances"):
+            node.blobs.remove(sha256)
+        send(node.port, *series(3, study=2))
+        wait_for(lambda: rows(node.database, "SELECT count(*) FROM jobs") == [(1,)])
+        assert rows(node.database, "SELECT state FROM units ORDER BY id") == [("open",), ("complete",)]
 
 
 class Archive:

@@ -24,11 +24,10 @@ from db.blobs import Blobs
 from dicom_node import contexts
 from dicom_node.part10 import data_set_offset, head
 from tests.dicom_node.conftest import MakeSettings, Running
-from tests.support.scu import associated, entity, send, store_bytes
+from tests.support.scu import associated, dcmtk, entity, send, store_bytes
 from tests.support.series import CT, DERMOSCOPY, ROOT, encoded, image
 
 EXPLICIT = str(ExplicitVRLittleEndian)
-ECHOSCU, STORESCU = "/usr/bin/echoscu", "/usr/bin/storescu"
 
 
 def rows(database: Database, query: str) -> list[tuple[object, ...]]:
@@ -42,14 +41,14 @@ def raw_of(dataset: object) -> bytes:
 
 
 def test_echo_by_dcmtk(node: Running) -> None:
-    command = [ECHOSCU, "-aet", "PACS", "-aec", "DICOMNODE", "127.0.0.1", str(node.port)]
+    command = [dcmtk("echoscu"), "-aet", "PACS", "-aec", "DICOMNODE", "127.0.0.1", str(node.port)]
     subprocess.run(command, check=True, timeout=30)
 
 
 def test_store_by_dcmtk_keeps_the_data_set(node: Running, tmp_path: Path) -> None:
     file = tmp_path / "one.dcm"
     file.write_bytes(encoded(image(side=64)))
-    command = [STORESCU, "-aet", "PACS", "-aec", "DICOMNODE", "127.0.0.1", str(node.port), str(file)]
+    command = [dcmtk("storescu"), "-aet", "PACS", "-aec", "DICOMNODE", "127.0.0.1", str(node.port), str(file)]
     subprocess.run(command, check=True, timeout=30)
     ((sha256,),) = rows(node.database, "SELECT sha256 FROM instances")
     kept = node.blobs.read(str(sha256))

@@ -10,7 +10,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import psycopg2
 import pytest
 from pydicom import dcmread
 from pydicom.uid import ImplicitVRLittleEndian
@@ -22,7 +21,7 @@ from db.base import Database
 from db.blobs import Blobs
 from dicom_node import listener
 from dicom_node.part10 import data_set_offset, head
-from tests.dicom_node.conftest import MakeSettings, Running
+from tests.dicom_node.conftest import MakeSettings, Running, away
 from tests.support.data import shared_data
 from tests.support.scu import associated, entity, send, store_bytes
 from tests.support.series import CT, encoded, image
@@ -80,27 +79,6 @@ def test_several_processes_share_the_port(database: Database, blobs: Blobs, make
         assert rows(database, "SELECT count(DISTINCT listener) FROM associations") == [(2,)]
     wait_for(lambda: rows(database, "SELECT count(*) FROM associations WHERE how IS DISTINCT FROM 'released'") == [(0,)])
     assert heartbeats.alive(database, 10) == []
-
-
-@contextmanager
-def away(postgres_url: str, database: Database) -> Iterator[None]:
-    """The database accepts nobody, and throws out who is connected."""
-    name = database.engine.url.database
-
-    def administer(*statements: str) -> None:
-        connection = psycopg2.connect(postgres_url)
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            for statement in statements:
-                cursor.execute(statement)
-        connection.close()
-
-    kick = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
-    administer(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false", kick)
-    try:
-        yield
-    finally:
-        administer(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
 
 
 def test_a_database_that_is_away_is_out_of_resources_and_nothing_else(

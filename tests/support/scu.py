@@ -1,6 +1,7 @@
 """A storage SCU for tests: sends exactly the bytes it is given, and shows exactly what comes back."""
 
 import io
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +14,13 @@ from pynetdicom.dimse_primitives import C_STORE
 from dicom_node.part10 import data_set_offset
 from dicom_node.sockets import Entity
 from tests.support.series import encoded
+from tests.support.tools import tool
+
+
+def dcmtk(name: str) -> str:
+    """A program of DCMTK. pynetdicom installs namesakes into the virtual environment: they are not meant."""
+    found = shutil.which(name, path="/usr/bin:/usr/local/bin:/opt/homebrew/bin")
+    return found if found is not None else tool(f"{name} of DCMTK", "dcmtk")
 
 
 def entity(calling: str, contexts: dict[str, list[str]], timeout_s: float = 20.0) -> Entity:
