@@ -14,7 +14,7 @@ from core.settings import Route, Settings
 from core.states import UnitKind
 from db.records import InstanceView
 from deploy.units import Unit, gather
-from dicom_node.claims import attributes_of, contents, never_analysed
+from dicom_node.conduct.claims import attributes_of, contents, never_analysed
 
 
 @dataclass(frozen=True, slots=True)

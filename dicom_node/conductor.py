@@ -19,11 +19,11 @@ from db.base import Database
 from db.blobs import Blobs
 from db.records import JobPlan, UnitView
 from db.signals import Waiter
-from dicom_node.choosing import Choice, Choosing
-from dicom_node.claims import Claim, Contents, attributes_of, claim, never_analysed, plans
-from dicom_node.comparing import Comparing
-from dicom_node.counts import Counts
-from dicom_node.looking import Look, look, policy_of
+from dicom_node.conduct.choosing import Choice, Choosing
+from dicom_node.conduct.claims import Claim, Contents, attributes_of, claim, never_analysed, plans
+from dicom_node.conduct.comparing import Comparing
+from dicom_node.conduct.counts import Counts
+from dicom_node.conduct.looking import Look, look, policy_of
 from dicom_node.role import Backoff, Beating
 from models import registry
 

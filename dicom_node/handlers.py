@@ -15,8 +15,8 @@ from db import audit
 from db.base import Database
 from dicom_node import contexts
 from dicom_node.intake import Intake, Received
-from dicom_node.leases import How, Leases
-from dicom_node.spool import Spool
+from dicom_node.receive.leases import How, Leases
+from dicom_node.receive.spool import Spool
 from dicom_node.statuses import CANNOT_UNDERSTAND, SUCCESS, answer
 
 AUDIT_EVERY_S = 60.0  # the same refusal again and again is one event a minute, with its number

@@ -19,7 +19,7 @@ from db.base import Database
 from db.blobs import Blobs
 from db.records import Admitted as AdmittedAs
 from db.records import BlobRef
-from dicom_node.spool import Spool
+from dicom_node.receive.spool import Spool
 from dicom_node.statuses import INVALID_INSTANCE, SUCCESS, UNEXPECTED
 from imaging.headers import read_header
 

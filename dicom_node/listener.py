@@ -17,11 +17,11 @@ from db.blobs import Blobs
 from dicom_node import IMPLEMENTATION_VERSION_NAME, contexts
 from dicom_node.handlers import Handlers
 from dicom_node.intake import Intake
-from dicom_node.leases import Leases
+from dicom_node.receive.leases import Leases
+from dicom_node.receive.server import NodeServer
+from dicom_node.receive.siblings import Siblings
+from dicom_node.receive.spool import Command, Spool
 from dicom_node.role import Beating, role_name, wait_until
-from dicom_node.server import NodeServer
-from dicom_node.siblings import Siblings
-from dicom_node.spool import Command, Spool
 
 DRAIN_S = 20.0
 SWEEP_OLDER_THAN_S = 24 * 3600.0

@@ -3,7 +3,7 @@
 import io
 from pathlib import Path
 
-from dicom_node.comparing import same_content
+from dicom_node.conduct.comparing import same_content
 from tests.support.series import encoded, image
 
 

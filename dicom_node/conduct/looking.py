@@ -10,7 +10,7 @@ from core.wholeness import Wholeness, judge, slice_of
 from db import units
 from db.base import Database
 from db.records import InstanceView, UnitView
-from dicom_node.claims import Contents, contents
+from dicom_node.conduct.claims import Contents, contents
 
 _NOT_JUDGED = Wholeness(False, "geometry not judged yet")
 

@@ -11,8 +11,8 @@ from core.states import UnitKind, UnitState
 from db import units
 from db.base import Database
 from db.records import UnitView
-from dicom_node.claims import Claim, Contents, contents
-from dicom_node.looking import Look, look
+from dicom_node.conduct.claims import Claim, Contents, contents
+from dicom_node.conduct.looking import Look, look
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from db import units
 from db.base import Database
 from db.blobs import Blobs
 from db.records import UndecidedInstance
-from dicom_node.comparison import OTHER, SAME
+from dicom_node.conduct.comparison import OTHER, SAME
 from dicom_node.role import Backoff
 
 TIMEOUT_S = 120.0
@@ -24,7 +24,7 @@ IDLE_S = 1.0
 
 def same_content(one: Path, other: Path, *, timeout_s: float = TIMEOUT_S) -> bool:
     """Whether both files hold the same attributes and pixels; what cannot be compared counts as different."""
-    command = [sys.executable, "-m", "dicom_node.comparison", str(one), str(other)]
+    command = [sys.executable, "-m", "dicom_node.conduct.comparison", str(one), str(other)]
     try:
         status = subprocess.run(command, timeout=timeout_s, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode
     except subprocess.TimeoutExpired:

@@ -1,4 +1,4 @@
-"""The child process that compares two files (`python -m dicom_node.comparison A B`) and says it by its exit status.
+"""The child process that compares two files (`python -m dicom_node.conduct.comparison A B`) and says it by its exit status.
 
 It sets its own bounds before it loads anything that parses, and imports nothing else of the node.
 """

@@ -16,8 +16,8 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.service_class import StorageServiceClass
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
+from dicom_node.receive.spool import Command, Spool, SpoolingDimse
 from dicom_node.sockets import BoundedSocket
-from dicom_node.spool import Command, Spool, SpoolingDimse
 from dicom_node.statuses import CANNOT_UNDERSTAND
 
 MAX_PDU_SLACK_BYTES = 1 << 20  # an A-ASSOCIATE-RQ with 128 contexts of 50 transfer syntaxes has about 200 kB

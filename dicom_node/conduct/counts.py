@@ -11,7 +11,7 @@ from core.settings import QueryAddress, Settings
 from db import units
 from db.base import Database
 from db.records import UnitView
-from dicom_node.query import count_instances
+from dicom_node.conduct.query import count_instances
 
 AT_ONCE = 4
 AFTER_FAILURE_S = 30.0

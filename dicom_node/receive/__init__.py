@@ -1,0 +1,1 @@
+"""Associations and their bytes: the server, its processes, what comes in, and the leases on it."""
