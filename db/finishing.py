@@ -57,9 +57,9 @@ def finish(
     Raises
     ------
     LeaseLost
-        Another worker has the job, the unit has a newer revision, or the model was retired meanwhile.
+        Another worker has the job, or the unit has a newer revision.
     ModelError
-        ``identity`` is not the pipeline that the job is for.
+        ``identity`` is not the pipeline that the job is for, or it was retired meanwhile: trying again cannot help.
     """
     with database.begin() as connection:
         added = _fence(connection, job, identity)
@@ -102,7 +102,7 @@ def _fence(connection: Connection, job: ClaimedJob, identity: ModelIdentity) -> 
     if identity.digest != job.pipeline_digest:
         raise ModelError(f"job {job.id} is for another pipeline than the one that answered", hint="the worker serves another version")
     if connection.execute(_MODEL, {"digest": identity.digest}).scalar_one_or_none() == "retired":
-        raise LeaseLost(f"the model of job {job.id} was retired", hint="activate a model and requeue the job")
+        raise ModelError(f"the model of job {job.id} was retired meanwhile", hint="activate a model and requeue the job")
     return tuple(name for name in mine.destinations if name not in job.destinations)
 
 

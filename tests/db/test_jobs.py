@@ -129,7 +129,7 @@ def test_a_retired_model_reports_nothing(database: Database, queued: int) -> Non
     job = claim(database)
     assert models.set_state(database, identity().digest, "retired", "admin")
     models.register(database, identity())  # the worker starts again: it stays retired
-    with pytest.raises(LeaseLost, match="retired"):
+    with pytest.raises(ModelError, match="retired"):
         finish(database, job)
     assert written(database) == [0, 0, 0]
 

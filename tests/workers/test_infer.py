@@ -287,13 +287,16 @@ def test_unknown_model_fails_for_good(runtime: Runtime, queueing: Queueing) -> N
     assert "no_such_model" in shown["reason"]
 
 
-def test_retired_model_writes_nothing(runtime: Runtime, queueing: Queueing) -> None:
-    queueing.photograph(1)
+def test_a_model_retired_meanwhile_writes_nothing_and_is_not_tried_again(runtime: Runtime, queueing: Queueing) -> None:
+    job_id, _ = queueing.photograph(1)
     runtime.model(SKIN)
     runtime.register_models()
     execute(runtime.database, "UPDATE models SET state = 'retired'")
     infer.wake(runtime)
     assert scalar(runtime.database, "SELECT count(*) FROM reports") == 0
+    shown = jobs.show(runtime.database, job_id)
+    assert (shown["job_state"], shown["attempts"]) == ("failed", 1)
+    assert "retired" in shown["reason"]
 
 
 def test_abandoned_job_is_queued_again_with_a_wake_up(runtime: Runtime, queueing: Queueing) -> None:
