@@ -30,7 +30,8 @@ _BEGIN_ATTEMPTS = text("""
     FROM deliveries d WHERE d.id = ANY(:ids)
 """)
 _CLAIMED = text("""
-    SELECT d.id, d.token, d.attempts, d.destination, d.job_id, r.kind, r.sop_class_uid, r.sop_instance_uid, r.sha256
+    SELECT d.id, d.token, d.attempts, d.destination, d.job_id, r.kind, r.sop_class_uid, r.sop_instance_uid, r.sha256,
+           greatest(0, extract(epoch FROM node_now() - d.created_at))::float8 AS age_s
     FROM deliveries d JOIN reports r ON r.id = d.report_id
     WHERE d.id = ANY(:ids) ORDER BY d.priority DESC, d.job_id, d.id
 """)
@@ -94,7 +95,16 @@ def claim(
         connection.execute(_BEGIN_ATTEMPTS, {"ids": ids})
         return [
             ClaimedDelivery(
-                row.id, row.token, row.attempts, row.destination, row.job_id, row.kind, row.sop_class_uid, row.sop_instance_uid, row.sha256
+                id=row.id,
+                token=row.token,
+                attempt=row.attempts,
+                destination=row.destination,
+                job_id=row.job_id,
+                kind=row.kind,
+                sop_class_uid=row.sop_class_uid,
+                sop_instance_uid=row.sop_instance_uid,
+                sha256=row.sha256,
+                age_s=row.age_s,
             )
             for row in connection.execute(_CLAIMED, {"ids": ids})
         ]

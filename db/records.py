@@ -200,6 +200,7 @@ class ClaimedDelivery:
     sop_class_uid: str
     sop_instance_uid: str
     sha256: str
+    age_s: float = 0.0  # how long it had waited when it was claimed, all attempts together
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ def statement(settings: Settings | None = None) -> str:
         _storage(),
         _sending(),
         _content(),
+        _validators(),
         _encodings(),
         _character_sets(),
         _security(),
@@ -180,6 +181,31 @@ def _content() -> str:
         "for and that it excludes nothing; a claimed unit that could not be analysed is reported with the reason.\n"
         "Codes are those of PS3.16 and its mapping resource where they exist.\n\n"
         f"### Private codes ({codes.PRIVATE_SCHEME}: {codes.PRIVATE_SCHEME_NAME})\n\n" + _table(("code", "meaning", "definition"), private)
+    )
+
+
+def _validators() -> str:
+    warnings = [
+        (
+            "dciodvfy",
+            "Unrecognized defined term = <99DCMNODE>",
+            "the private coding scheme; each object declares it in Coding Scheme Identification Sequence (0008,0110)",
+        ),
+        (
+            "DicomSRValidator",
+            "Content Item not in template: `TIER`, Comment (121106, DCM)",
+            "extensions of the measurement group, whose templates (TID 1410, 1411, 1501) are extensible",
+        ),
+        (
+            "DicomSRValidator",
+            "Content Item not in template: Geometric purpose of region (130400, DCM)",
+            "part of TID 1410 and 1411 today, newer than the templates of the validator",
+        ),
+    ]
+    return (
+        "## Validation\n\n"
+        "Results that fail the node's own validator are held back. Of the public validators, neither `dciodvfy` (dicom3tools) nor\n"
+        "`DicomSRValidator` (PixelMed) finds an error. What they warn of:\n\n" + _table(("validator", "warning", "explanation"), warnings)
     )
 
 

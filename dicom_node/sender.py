@@ -92,6 +92,7 @@ class Courier(threading.Thread):
     ) -> None:
         super().__init__(name=f"send-{destination.name}", daemon=True)
         self.stored = 0
+        self._claimed_at = 0.0
         self._settings = settings
         self._database = database
         self._blobs = blobs
@@ -104,6 +105,7 @@ class Courier(threading.Thread):
         backoff = Backoff(self._stop_event)
         while not self._stop_event.is_set():
             claimed: list[ClaimedDelivery] = []
+            self._claimed_at = time.monotonic()
             try:
                 claimed = deliveries.claim(
                     self._database,
@@ -166,7 +168,8 @@ class Courier(threading.Thread):
                 note = "" if receipt.status == 0 else receipt.words
                 deliveries.stored(self._database, delivery, status=receipt.status or 0, note=note)
                 self.stored += 1
-                log.info("delivered", status_hex=status, seconds=round(seconds, 3), reason=note)
+                dwell_s = delivery.age_s + time.monotonic() - self._claimed_at  # since the report was committed
+                log.info("delivered", status_hex=status, seconds=round(seconds, 3), age_s=round(dwell_s, 3), reason=note)
             elif receipt.verdict is Verdict.PERMANENT or delivery.attempt >= self._settings.delivery.max_attempts:
                 words = (
                     receipt.words
