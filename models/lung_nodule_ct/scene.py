@@ -11,6 +11,7 @@ from models.lung_nodule_ct import grid as grids
 from models.lung_nodule_ct.grid import Float, Grid, Index, Spacing
 from models.lung_nodule_ct.lungs import LungField, Mask, lung_field
 from models.lung_nodule_ct.nd import ndimage
+from models.lung_nodule_ct.reviewed import ANATOMY
 from models.lung_nodule_ct.suspicious import Suspicious, suspicious
 from models.lung_nodule_ct.synthetic import KINDS, Nodule, NoiseBank, Rng
 
@@ -52,7 +53,7 @@ def prepare(name: str, hu: npt.NDArray[np.int16], spacing_mm: Spacing, seed: int
         raise NotAnalysable("no lung field was found", hint="train on chest CT series only")
     low, high = lungs.box(hu.shape, 4.0)
     grid = grids.over(low, high, spacing_mm)
-    real = suspicious(hu, lungs, grid)
+    real = suspicious(hu, lungs, grid, ANATOMY.get(name, ()))
     inner = ndimage.distance_transform_edt(lungs.field, sampling=lungs.spacing_mm).astype(np.float32)
     vessel = cast(Mask, lungs.field & ~lungs.air & (inner > 5.0))
     near = ndimage.distance_transform_edt(~vessel, sampling=lungs.spacing_mm).astype(np.float32)

@@ -5,14 +5,16 @@ by aerated lung is taken out of the loss, and out of the count of false positive
 safe error; blobs above 40 mm and those inside the mediastinum stay negatives.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from models.lung_nodule_ct.grid import Float, Grid, Index, resample
+from models.lung_nodule_ct.grid import STEP_MM, Float, Grid, Index, resample
 from models.lung_nodule_ct.lungs import LungField, Mask
 from models.lung_nodule_ct.nd import ndimage
+from models.lung_nodule_ct.reviewed import REACH_MM
 
 DENSE_HU = -650.0
 THICK_MM = 2.6  # opening radius: nothing thinner than about 5 mm survives
@@ -48,8 +50,8 @@ def _bordering_air(values: Float, labels: npt.NDArray[np.int32], index: int, box
     return float((values[wide][shell] < -600.0).mean())
 
 
-def suspicious(hu: npt.NDArray[np.int16], lungs: LungField, grid: Grid) -> Suspicious:
-    """Compact dense blobs inside the lung field, at 1 mm."""
+def suspicious(hu: npt.NDArray[np.int16], lungs: LungField, grid: Grid, anatomy: Sequence[Index] = ()) -> Suspicious:
+    """Compact dense blobs inside the lung field, at 1 mm, but for those at ``anatomy`` (native (z, y, x))."""
     values: Float = ndimage.gaussian_filter(resample(hu, grid), 0.8)
     inside = lungs.on(lungs.field, grid) & (ndimage.distance_transform_edt(lungs.on(lungs.field, grid)) > 1.5)
     dense = (values > DENSE_HU) & inside
@@ -65,8 +67,10 @@ def suspicious(hu: npt.NDArray[np.int16], lungs: LungField, grid: Grid) -> Suspi
         diameter = float((6 * len(points) / np.pi) ** (1 / 3))
         if diameter > LARGEST_MM or _bordering_air(values, labels, index, box) < LEAST_AIR:
             continue
-        keep[index] = True
         z, y, x = points.mean(axis=0) + [s.start for s in box]
+        if any(np.linalg.norm(np.subtract(grid.of_native(place), (z, y, x))) * STEP_MM < REACH_MM for place in anatomy):
+            continue
+        keep[index] = True
         centres.append(grid.native((float(z), float(y), float(x))))
         diameters.append(diameter)
     mask = keep[labels]
