@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pydicom
-from pynetdicom import AE
 from pynetdicom.presentation import build_context
 
 from core.errors import DeliveryError
+from dicom_node.sockets import Entity
 
 AE_TITLE = "DEMOSCU"
 
@@ -32,7 +32,7 @@ def send(files: Sequence[Path], host: str, port: int, called_ae: str) -> Sent:
         No association, or an instance was refused.
     """
     pairs = dict.fromkeys(_syntax(path) for path in files)
-    entity = AE(AE_TITLE)
+    entity = Entity(AE_TITLE)
     entity.maximum_pdu_size = 131072
     entity.requested_contexts = [build_context(sop_class, syntax) for sop_class, syntax in pairs]
     started = time.monotonic()

@@ -68,7 +68,7 @@ def findings(seen: Seen, inputs: Sequence[Input]) -> None:
                 measured.get("diameter_mm"),
                 where,
                 row["reason"],
-                truth.get(unit_of(row), ""),
+                truth.pop(unit_of(row), ""),
             ]
         )
     columns = ["modality", "job", "finding", "p or score", "tier", "mm", "where (LPS)", "reason", "known of the image"]
