@@ -44,8 +44,8 @@ unit: .venv/.dev
 bench: .venv/.dev debian  ## receive rate beside DCMTK's storescp and Orthanc, in the same run
 	@TCP_NODELAY=1 $(BIN)/python tests/bench/receive.py $(ARGS)
 
-chaos: .venv/.dev debian  ## roles and servers killed under load: nothing lost, nothing twice
-	@$(BIN)/python -m pytest tests/chaos $(ARGS)
+chaos: .venv/.dev debian  ## roles and servers killed under load: nothing lost, nothing twice; SEED=1 N=24
+	@CHAOS_SEED=$(or $(SEED),1) CHAOS_STUDIES=$(or $(N),24) $(BIN)/python -m pytest tests/chaos -s $(ARGS)
 
 models: .venv/.run  ## train both models from DATA (default ../shared/data) into out/
 	$(BIN)/dicom-node models train dermoscopy_7class --data "$(DATA)" --out out/dermoscopy_7class

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 READY = re.compile(r"ready dicom=(?P<ae>[^@]+)@(?P<host>[^:]+):(?P<port>\d+) console=(?P<console>\S+)")
 
 
@@ -66,6 +68,11 @@ class RunningNode:
         if self._process.stdout is not None:
             self._process.stdout.close()
         return status, time.monotonic() - begun
+
+    def processes(self) -> list[psutil.Process]:
+        """Every process below ``up``, roles and embedded servers, however deep."""
+        assert self._process is not None
+        return psutil.Process(self._process.pid).children(recursive=True)
 
     def kill_gently(self) -> None:
         """The end of a test: stopped if it still runs, then killed."""
