@@ -63,7 +63,7 @@ def chest_ct(folder: Path | None, scratch: Path, *, synthetic: bool, small: bool
         named = frozenset(unit.sop_instance_uid or unit.series_instance_uid for unit in units)
         return Input("chest CT", True, str(folder), tuple(path for unit in units for path in unit.paths), named, {})
     if small:  # a child's chest: the work of a network grows with the volume
-        chest = make_chest(SYNTHETIC_SEED, slices=30, size=128, slice_mm=4.0, pixel_mm=1.4, diameters_mm=(8.0, 12.0))
+        chest = make_chest(SYNTHETIC_SEED, slices=30, size=128, slice_mm=4.0, pixel_mm=1.6, diameters_mm=(8.0, 12.0))
     else:
         chest = make_chest(SYNTHETIC_SEED)
     files = write_chest(scratch / "ct", chest)
