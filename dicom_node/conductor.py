@@ -131,9 +131,16 @@ class Conductor:
         representative = held.representative
         if representative is None:
             return Claim((), "nothing but localizers")
-        dataset, attributes = attributes_of(self._blobs.path(representative.sha256), unit.source)
-        reason = never_analysed(dataset)
-        return Claim((), reason) if reason else claim(self._settings.routes, attributes)
+        path = self._blobs.path(representative.sha256)
+        if not path.is_file():
+            raise NodeError("the bytes of an instance are missing", hint="restore the blob from a backup; the unit is looked at again")
+        try:
+            dataset, attributes = attributes_of(path, unit.source)
+            reason = never_analysed(dataset)
+            return Claim((), reason) if reason else claim(self._settings.routes, attributes)
+        except Exception as error:  # whatever a hostile header does to a parser: the unit ends with the reason, not with a loop
+            self._log.error("a header cannot be judged", unit=unit.id, exception=type(error).__name__)
+            return Claim((), f"its header cannot be judged ({type(error).__name__})")
 
     def _route(self, seen: Look, now: datetime) -> datetime | None:
         """Queue jobs for a complete unit, or record why there are none. A time: it has to wait for others of its study."""

@@ -20,7 +20,8 @@ from dicom_node import conductor
 from dicom_node.part10 import data_set_offset
 from dicom_node.sockets import Entity
 from tests.dicom_node.conftest import MakeSettings, Running, away
-from tests.support.scu import associated, send, store_bytes
+from tests.support.data import shared_data
+from tests.support.scu import associated, send, send_file, store_bytes
 from tests.support.series import CT, DERMOSCOPY, SR, encoded, image, series
 
 MODEL = "dermoscopy_7class"  # any installed model: the conductor runs none
@@ -274,6 +275,18 @@ def test_a_lost_blob_is_said_and_keeps_nobody_waiting(conduct: Any) -> None:
         send(node.port, *series(3, study=2))
         wait_for(lambda: rows(node.database, "SELECT count(*) FROM jobs") == [(1,)])
         assert rows(node.database, "SELECT state FROM units ORDER BY id") == [("open",), ("complete",)]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
+def test_odd_and_hostile_files_are_all_decided_on(conduct: Any) -> None:
+    folders = [shared_data() / "conformance" / name for name in ("malformed", "charsets", "visible-light-colour")]
+    with conduct({**CHEST, "when": {"not": {"PatientID": {"pattern": "^$"}}}}, completion={"settle_s": 0.2, "quiet_s": 0.4}) as node:
+        for path in (path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()):
+            send_file(node.port, path)
+        (units,) = rows(node.database, "SELECT count(*) FROM units")
+        assert units[0] > 10
+        wait_for(lambda: rows(node.database, "SELECT count(*) FROM units WHERE state = 'complete'") == [units], 30)
+        assert rows(node.database, "SELECT count(*) FROM units WHERE position('cannot be judged' in reason) > 0") == [(0,)]
 
 
 class Archive:

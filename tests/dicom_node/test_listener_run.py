@@ -6,13 +6,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydicom import dcmread
-from pydicom.uid import ImplicitVRLittleEndian
 
 from core.errors import ConfigurationError
 from core.settings import Settings
@@ -20,10 +18,10 @@ from db import heartbeats, intake
 from db.base import Database
 from db.blobs import Blobs
 from dicom_node import listener
-from dicom_node.part10 import data_set_offset, head
+from dicom_node.part10 import data_set_offset
 from tests.dicom_node.conftest import MakeSettings, Running, away
 from tests.support.data import shared_data
-from tests.support.scu import associated, entity, send, store_bytes
+from tests.support.scu import associated, send, send_file, store_bytes
 from tests.support.series import CT, encoded, image
 
 
@@ -149,7 +147,7 @@ def files(folder: str) -> list[Path]:
 @pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
 def test_malformed_files_get_a_clear_status_each_and_the_listener_serves_on(node: Running) -> None:
     found = files("malformed")
-    statuses = [_send_file(node, path) for path in found]
+    statuses = [send_file(node.port, path, node.blobs) for path in found]
     assert all(status in (0x0000, 0xA900, "context") or (isinstance(status, int) and status & 0xF000 == 0xC000) for status in statuses)
     assert send(node.port, image(study=9)) == [0x0000]
     assert not list(node.blobs.tmp_dir.iterdir())
@@ -160,7 +158,7 @@ def test_malformed_files_get_a_clear_status_each_and_the_listener_serves_on(node
 def test_every_conformance_file_is_kept_bit_for_bit(node: Running) -> None:
     for folder in ("transfer-syntaxes-cornerstone", "charsets", "pydicom-data", "visible-light-colour"):
         for path in files(folder):
-            status = _send_file(node, path)
+            status = send_file(node.port, path, node.blobs)
             assert status == _deserved(path), path.name
     assert send(node.port, image(study=9)) == [0x0000]
 
@@ -174,26 +172,3 @@ def _deserved(path: Path) -> int:
     meta = dataset.file_meta
     named = (meta.get("MediaStorageSOPClassUID", dataset.SOPClassUID), meta.get("MediaStorageSOPInstanceUID", dataset.SOPInstanceUID))
     return 0x0000 if named == (dataset.SOPClassUID, dataset.SOPInstanceUID) else 0xA900
-
-
-def _send_file(node: Running, path: Path) -> int | str:
-    """The status of the file's data set, sent as it is; "context" where its presentation context is refused."""
-    content = path.read_bytes()
-    dataset = dcmread(path, force=True, stop_before_pixels=True)
-    meta = dataset.file_meta
-    sop_class = str(meta.get("MediaStorageSOPClassUID") or dataset.get("SOPClassUID", ""))
-    sop_instance = str(meta.get("MediaStorageSOPInstanceUID") or dataset.get("SOPInstanceUID", "1.2.3"))
-    syntax = str(meta.get("TransferSyntaxUID") or ImplicitVRLittleEndian)
-    offset = 0
-    if content[128:132] == b"DICM":
-        offset = 144 + int(meta.FileMetaInformationGroupLength) if "FileMetaInformationGroupLength" in meta else 132
-    association = entity("PACS", {sop_class: [syntax]}).associate("127.0.0.1", node.port, ae_title="DICOMNODE")
-    if not association.is_established:
-        return "context"
-    answer = store_bytes(association, content[offset:], sop_class=sop_class, sop_instance=sop_instance, syntax=syntax)
-    association.release()
-    assert answer.get("Status") is not None, f"no answer to {path.name}"
-    if answer.Status == 0x0000:
-        kept = head(sop_class_uid=sop_class, sop_instance_uid=sop_instance, transfer_syntax_uid=syntax) + content[offset:]
-        assert node.blobs.path(sha256(kept).hexdigest()).is_file()
-    return int(answer.Status)

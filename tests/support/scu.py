@@ -4,14 +4,18 @@ import io
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from pydicom.dataset import Dataset, FileDataset
-from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom.filereader import dcmread
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 
-from dicom_node.part10 import data_set_offset
+from db.blobs import Blobs
+from dicom_node.part10 import data_set_offset, head
 from dicom_node.sockets import Entity
 from tests.support.series import encoded
 from tests.support.tools import tool
@@ -86,3 +90,29 @@ def send(port: int, *datasets: FileDataset, calling: str = "PACS") -> list[int]:
             answer = store_bytes(association, raw, sop_class=str(dataset.SOPClassUID), sop_instance=str(dataset.SOPInstanceUID))
             statuses.append(int(answer.Status))
     return statuses
+
+
+def send_file(port: int, path: Path, blobs: Blobs | None = None) -> int | str:
+    """The status of the file's data set, sent as it is; "context" where its presentation context is refused.
+
+    With ``blobs`` of the node, what was taken is looked for there.
+    """
+    content = path.read_bytes()
+    dataset = dcmread(path, force=True, stop_before_pixels=True)
+    meta = dataset.file_meta
+    sop_class = str(meta.get("MediaStorageSOPClassUID") or dataset.get("SOPClassUID", ""))
+    sop_instance = str(meta.get("MediaStorageSOPInstanceUID") or dataset.get("SOPInstanceUID", "1.2.3"))
+    syntax = str(meta.get("TransferSyntaxUID") or ImplicitVRLittleEndian)
+    offset = 0
+    if content[128:132] == b"DICM":
+        offset = 144 + int(meta.FileMetaInformationGroupLength) if "FileMetaInformationGroupLength" in meta else 132
+    association = entity("PACS", {sop_class: [syntax]}).associate("127.0.0.1", port, ae_title="DICOMNODE")
+    if not association.is_established:
+        return "context"
+    answer = store_bytes(association, content[offset:], sop_class=sop_class, sop_instance=sop_instance, syntax=syntax)
+    association.release()
+    assert answer.get("Status") is not None, f"no answer to {path.name}"
+    if answer.Status == 0x0000 and blobs is not None:  # kept bit for bit
+        kept = head(sop_class_uid=sop_class, sop_instance_uid=sop_instance, transfer_syntax_uid=syntax) + content[offset:]
+        assert blobs.path(sha256(kept).hexdigest()).is_file()
+    return int(answer.Status)
