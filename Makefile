@@ -39,7 +39,7 @@ lint: .venv/.dev
 	$(BIN)/lint-imports
 
 unit: .venv/.dev
-	$(BIN)/python -m pytest -q --durations=0 --durations-min=2 $(wildcard tests/core tests/test_*.py)
+	$(BIN)/python -m pytest -q --durations=0 --durations-min=2 tests/core
 
 bench: .venv/.dev debian  ## receive rate beside DCMTK's storescp and Orthanc, in the same run
 	@TCP_NODELAY=1 $(BIN)/python tests/bench/receive.py $(ARGS)
