@@ -253,6 +253,7 @@ def test_other_encoding_of_the_same_content_is_settled_as_the_same(conduct: Any)
         with associated(node.port, {CT: [implicit]}) as association:
             assert store_bytes(association, raw, sop_class=CT, sop_instance=one.SOPInstanceUID, syntax=implicit).Status == 0
         wait_for(lambda: rows(node.database, "SELECT state FROM instances ORDER BY id") == [("current",), ("equivalent",)], 30)
+        complete_units(node, 1)
         send(node.port, image(PatientID="OTHER"))
         wait_for(lambda: [row[0] for row in rows(node.database, "SELECT state FROM instances ORDER BY id")][-1] == "current", 30)
         wait_for(lambda: rows(node.database, "SELECT revision > 1, state FROM units") == [(True, "complete")])
