@@ -89,8 +89,10 @@ def test_no_test_is_skipped_or_mocked(path: Path) -> None:
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and node.attr in SKIPS and not (node.attr == "skip" and id(node) in guarded):
             found.append(f"line {node.lineno}: {node.attr}")
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        if isinstance(node, ast.ImportFrom):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
             names = [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
-        found += [f"line {node.lineno}: import of {name}" for name in names if name in MOCKS or name.removeprefix("pytest.") in SKIPS]
+        found += [f"import of {name}" for name in names if name in MOCKS or name.removeprefix("pytest.") in SKIPS]
     assert found == []
