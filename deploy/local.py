@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from core.errors import NodeError, StorageError
+from core.errors import ConfigurationError, NodeError, StorageError
 from core.settings import Settings
 from db.base import Database
 from db.heartbeats import alive
@@ -25,6 +25,7 @@ READY_TIMEOUT_S = 180.0
 DRAIN_S = 26.0  # of the 30 that SIGTERM may take; the rest is for the servers
 RESERVE_S = 1.5  # kept for each role that is still to be drained
 GIVE_UP_AFTER = 5  # deaths of a role before the node was ready
+USAGE = 2  # the status of a role whose configuration is wrong: starting it again cannot help
 
 log = structlog.get_logger()
 
@@ -111,6 +112,10 @@ class Node:
         node, console = self.settings.node, self.settings.console
         while not self.asked.wait(0.1):
             self._tend()
+            refused = [child.role for child in self.children if child.last_status == USAGE]
+            if refused:
+                message = f"role {', '.join(refused)} refuses to start with this configuration"
+                raise ConfigurationError(message, hint=self._where(None))
             hopeless = [child for child in self.children if child.failures >= GIVE_UP_AFTER]
             if hopeless:
                 raise StorageError(

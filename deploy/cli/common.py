@@ -1,6 +1,7 @@
 """What the commands share: options, settings with the running node's servers filled in, tables, JSON."""
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ from deploy.running import Servers, running_servers
 
 if TYPE_CHECKING:
     from db.base import Database
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?[+-]\d\d:\d\d$")
 
 Config = Annotated[
     Path | None,
@@ -120,6 +123,8 @@ def cell(value: Any) -> str:
         return value.astimezone().strftime("%Y-%m-%d %H:%M:%S")
     if isinstance(value, float):
         return f"{value:.3f}"
+    if isinstance(value, str) and _TIME.match(value):
+        return cell(datetime.fromisoformat(value))
     if isinstance(value, list | tuple):
         return ", ".join(cell(item) for item in value)
     return str(value)

@@ -20,6 +20,12 @@ results = typer.Typer(help="What was found.")
 ACTOR = "cli"
 JOB_COLUMNS = ("job_id", "job_state", "outcome", "model", "priority", "attempts", "queued_at", "reported_at", "delivered_at", "reason")
 DELIVERY_COLUMNS = ("delivery_id", "job_id", "destination", "object", "state", "attempts", "next_attempt_at", "note")
+SHOWN = {  # of the lists in `jobs show`; --json has every column
+    "deliveries": ("delivery_id", "destination", "object", "sop_instance_uid", "state", "attempts", "next_attempt_at", "note"),
+    "findings": ("ordinal", "label", "code_meaning", "probability", "score", "tier", "diameter_mm", "position_mm"),
+    "reports": ("kind", "sop_instance_uid", "size_bytes", "problems"),
+    "images": ("sop_instance_uid", "sha256", "notes"),
+}
 Ids = Annotated[list[int], typer.Argument(metavar="ID...", help="one or more ids")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="at most this many, newest first")]
 
@@ -52,7 +58,7 @@ def jobs_show(id: Annotated[int, typer.Argument(metavar="ID")], config: Config =
     for key, value in plain(job).items():
         if isinstance(value, list) and value and isinstance(value[0], dict):
             say()
-            listing(value, _columns(value), title=key, as_json=False)
+            listing(value, SHOWN.get(key) or _columns(value), title=key, as_json=False)
         else:
             say(f"{key}: {json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value}")
 

@@ -50,7 +50,7 @@ def doctor(config: Config = None, as_json: AsJson = False) -> None:
     """Check settings, ports, disk, codecs, database, broker, GPU, models, blobs, destinations; say what to mend."""
     from deploy.doctor import examine
 
-    logs.configure(level="error", style="console", role="doctor")
+    logs.configure(level="critical", style="console", role="doctor")
     checks = examine(settings_of(config))
     if as_json:
         emit([{"check": c.name, "ok": c.ok, "found": c.found, "mend": c.mend} for c in checks])

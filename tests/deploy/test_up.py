@@ -111,6 +111,9 @@ def test_a_life(node: RunningNode, pacs: StorageScp, tmp_path: Path) -> None:
     (delivery,) = node.json("deliveries", "list", "--json")
     assert pacs.fetch(delivery["sop_instance_uid"]) is not None
 
+    assert node.json("jobs", "show", str(job["job_id"]), "--json")["job_state"] == "delivered"
+    assert node.cli("jobs", "show", str(job["job_id"])) == ""  # the table is for people: standard error
+
     # A role that is killed comes back and goes on; nothing that it held is lost.
     victims = {name: roles(node)[name] for name in ("worker", "send", "conduct")}
     for victim in victims.values():
@@ -160,4 +163,15 @@ def test_a_port_that_is_taken(node: RunningNode, pacs: StorageScp) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert f"node.port = {pacs.port}" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_role_that_refuses_its_configuration_ends_it_at_once(node: RunningNode) -> None:
+    text = f'[node]\nport = {free_port()}\n[node.tls]\ncert = "/no/such/cert"\nkey = "/no/such/key"\n[console]\nport = {free_port()}\n'
+    node.config.write_text(text)
+    command = [sys.executable, "-m", "deploy.cli", "up", "--config", str(node.config)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "node.tls" in done.stderr
+    assert "role listen refuses" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
