@@ -2,6 +2,7 @@
 
 import io
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -68,7 +69,7 @@ def store_bytes(
     ] or association.accepted_contexts
     association._reactor_checkpoint.clear()
     while not association._is_paused:
-        pass
+        time.sleep(0.0005)
     association.dimse.send_msg(request, wanted[0].context_id)
     _, response = association.dimse.get_msg(block=True)
     association._reactor_checkpoint.set()
