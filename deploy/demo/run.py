@@ -1,32 +1,25 @@
 """The demo itself: a PACS, the node as a user starts it, real input over DICOM, the reports fetched back and checked."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
-import threading
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from core.errors import NodeError, StorageError
-from core.settings import load_settings
 from db import audit
 from db.base import Database
 from deploy.cli.common import plain, say
 from deploy.demo import check, config, inputs, show, watch
-from deploy.demo.pacs import AE_TITLE, Pacs, choose, free_port
+from deploy.demo.pacs import AE_TITLE, Pacs, choose
 from deploy.demo.sending import send
+from deploy.demo.started import StartedNode
+from deploy.demo.story import Story
 from deploy.running import running_servers
 
-READY_TIMEOUT_S = 200.0
 REPORTS_TIMEOUT_S = 240.0
-STOP_TIMEOUT_S = 40.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,23 +33,6 @@ class Wanted:
     json_file: Path | None = None
     small: bool = False
     orthanc: bool | None = None
-
-
-@dataclass(slots=True)
-class Story:
-    """What happened, for people and for ``--json``."""
-
-    folder: Path
-    started: float = field(default_factory=time.monotonic)
-    seconds: dict[str, float] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
-    document: dict[str, Any] = field(default_factory=dict)
-
-    def tell(self, text: str) -> None:
-        say(f"{time.monotonic() - self.started:6.1f} s  {text}")
-
-    def reached(self, name: str) -> None:
-        self.seconds[name] = round(time.monotonic() - self.started, 2)
 
 
 def run(wanted: Wanted) -> int:
@@ -92,7 +68,7 @@ def _tell_story(wanted: Wanted, story: Story, stack: ExitStack) -> None:
     stack.callback(pacs.stop)
     story.document["pacs"] = pacs.name
     story.tell(f"PACS: {pacs.name}, {AE_TITLE}@127.0.0.1:{pacs.port}")
-    node = _Node(story, pacs)
+    node = StartedNode(story, pacs)
     stack.callback(node.stop)
     node.start()
     units: set[str] = set()
@@ -106,7 +82,7 @@ def _tell_story(wanted: Wanted, story: Story, stack: ExitStack) -> None:
     _follow(story, node, pacs, units, given)
 
 
-def _follow(story: Story, node: "_Node", pacs: Pacs, units: set[str], given: list[inputs.Input]) -> None:
+def _follow(story: Story, node: StartedNode, pacs: Pacs, units: set[str], given: list[inputs.Input]) -> None:
     """Wait for the reports, fetch and check them, and show all."""
     servers = running_servers(node.settings.node.data_dir)
     if servers is None:
@@ -147,66 +123,6 @@ def _follow(story: Story, node: "_Node", pacs: Pacs, units: set[str], given: lis
         ],
         "audit": {"events": chain.events, "chained": chain.chained, "ok": chain.broken is None},
     }
-
-
-class _Node:
-    """`dicom-node up`, as a user starts it, with nothing of the caller's own node in its environment."""
-
-    def __init__(self, story: Story, pacs: Pacs) -> None:
-        self.story = story
-        self.port = free_port()
-        self.path = config.write(story.folder, config.node_toml(self.port, free_port(), pacs))
-        self.settings = load_settings(self.path, {})
-        self.logs = self.settings.node.data_dir / "logs"
-        self._log = story.folder / "up.log"
-        self._process: subprocess.Popen[str] | None = None
-
-    def start(self) -> None:
-        """Raises StorageError where it does not say that it is ready."""
-        command = [sys.executable, "-m", "deploy.cli", "up", "--config", str(self.path), "--log-files"]
-        environment = config.isolated(dict(os.environ))
-        root = str(Path(__file__).resolve().parents[2])
-        environment["PYTHONPATH"] = os.pathsep.join(part for part in (root, environment.get("PYTHONPATH", "")) if part)
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
-            )
-        line = self._first_line(self._process)
-        if not line.startswith("ready "):
-            tail = self._log.read_text(errors="replace").strip().splitlines()[-1:]
-            raise StorageError(f"the node did not start: {' '.join(tail)}", hint=f"see {self._log} and {self.logs}")
-        self.story.tell(line)
-        self.story.reached("ready")
-
-    def _first_line(self, process: "subprocess.Popen[str]") -> str:
-        assert process.stdout is not None
-        timer = threading.Timer(READY_TIMEOUT_S, process.terminate)
-        timer.start()
-        try:
-            return process.stdout.readline().strip()
-        finally:
-            timer.cancel()
-
-    def alive(self) -> bool:
-        return self._process is not None and self._process.poll() is None
-
-    def stop(self) -> None:
-        """SIGTERM; it drains."""
-        if self._process is None:
-            return
-        began = time.monotonic()
-        if self.alive():
-            self._process.send_signal(signal.SIGTERM)
-        try:
-            status = self._process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            self._process.send_signal(signal.SIGTERM)  # the second one is hard
-            status = self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
-        if status != 0:
-            self.story.problems.append(f"the node ended with status {status}; see {self._log}")
-        self.story.seconds["drain"] = round(time.monotonic() - began, 2)
 
 
 def _finish(wanted: Wanted, story: Story) -> None:

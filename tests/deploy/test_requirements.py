@@ -1,0 +1,75 @@
+"""The pins: exact, in step with each other and with what is installed; the node's set has no torch."""
+
+import importlib.metadata
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SETS = ("torch", "node", "worker", "embedded", "dev")
+PIN = re.compile(r"^([a-z0-9][a-z0-9._-]*)==([^ ;]+)( ; .+)?$")
+
+
+def pins(name: str) -> dict[str, tuple[str, str]]:
+    """Package -> (version, marker)."""
+    found = {}
+    for line in (ROOT / "requirements" / f"{name}.txt").read_text().splitlines():
+        if line.startswith("#"):
+            continue
+        match = PIN.match(line)
+        assert match is not None, f"{name}.txt: {line!r} is no exact pin"
+        found[match[1]] = (match[2], match[3] or "")
+    return found
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_every_pin_is_exact_and_is_what_is_installed(name: str) -> None:
+    for package, (version, marker) in pins(name).items():
+        if not marker:
+            assert importlib.metadata.version(package).split("+")[0] == version, package
+
+
+def test_one_version_of_everything() -> None:
+    versions: dict[str, set[str]] = {}
+    for name in SETS:
+        for package, (version, _) in pins(name).items():
+            versions.setdefault(package, set()).add(version)
+    assert {package: found for package, found in versions.items() if len(found) > 1} == {}
+
+
+def test_the_node_has_no_torch_and_the_others_build_on_it() -> None:
+    node, worker, dev = pins("node"), pins("worker"), pins("dev")
+    assert not {"torch", "monai", "safetensors", "pytest"} & set(node)
+    assert set(node) < set(worker) < set(dev)
+    assert pins("torch")["torch"] == ("2.13.0", "")
+    assert "torch" not in worker
+
+
+def test_no_package_of_the_gpl_decoder() -> None:
+    assert not {"pylibjpeg-libjpeg", "fakeredis"} & set(pins("dev"))
+
+
+@pytest.mark.parametrize("target", ["demo", "test", "check", "bench", "chaos", "serve", "lock", "clean-venv", "models"])
+def test_every_target_of_the_makefile(target: str) -> None:
+    done = subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("script", [".ci/run", "deploy/venv.sh", "deploy/debian.sh", "requirements/lock.sh"])
+def test_scripts_are_executable_and_parse(script: str) -> None:
+    path = ROOT / script
+    assert path.stat().st_mode & 0o111
+    assert subprocess.run(["bash", "-n", str(path)], check=False).returncode == 0
+
+
+def test_an_old_python_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    old = tmp_path / "python"
+    old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo "Python 3.9.2"\nexit 1\n')
+    old.chmod(0o755)
+    environment = {"PATH": "/usr/bin:/bin", "PYTHON": str(old)}
+    done = subprocess.run([str(ROOT / "deploy" / "venv.sh")], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "Python 3.11 or newer" in done.stderr
+    assert "3.9.2" in done.stderr
