@@ -10,10 +10,10 @@ from pydicom.dataset import Dataset
 from core.errors import EncodingError
 from core.records import Finding, Prediction, UnitInput
 from core.states import Outcome
+from deploy.demo.check import dciodvfy
 from imaging.headers import read_header
 from tests.support import analyses
 from tests.support.data import shared_data
-from tests.support.validators import dciodvfy
 from workers.encode import sr, validate
 from workers.encode.source import read_source, source_of
 from workers.encode.text import local_time, zone_of
