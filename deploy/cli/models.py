@@ -85,6 +85,19 @@ def _weights(name: str) -> str:
 
 
 @app.command()
+def docs(
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="without it docs/models of the checkout", show_default=False)] = None,
+) -> None:
+    """Write the models' pages anew from their cards."""
+    from models import pages
+
+    folder = out or pages.PAGES
+    for path in pages.write(folder):
+        say(f"written: {path}")
+    say(f"{folder} says what the cards say")
+
+
+@app.command()
 def train(
     name: Name,
     data: Data,

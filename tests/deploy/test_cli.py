@@ -11,7 +11,7 @@ from deploy.cli.main import build, run
 
 COMMANDS = [
     *("up", "listen", "conduct", "relay", "worker", "send", "console", "demo", "doctor", "predict", "conformance"),
-    *("models list", "models show", "models verify", "models train", "models evaluate", "rules test"),
+    *("models list", "models show", "models verify", "models train", "models evaluate", "models docs", "rules test"),
     *("jobs list", "jobs show", "jobs requeue", "jobs cancel", "deliveries list", "deliveries retry", "results export"),
     *("audit verify", "audit export", "db upgrade", "db backup", "db restore", "destinations echo"),
 ]

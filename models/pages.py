@@ -1,0 +1,41 @@
+"""Where the generated pages of the models lie, and whether they say what the cards say."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from models import registry
+from models.document import document
+
+PAGES = registry.ROOMS.parent / "docs" / "models"
+FIGURES = "figures.json"
+
+
+def render(name: str, pages: Path = PAGES) -> str:
+    """The text of ``pages``/NAME.md. Figures and pictures of other weights than the card's are left out."""
+    card = registry.card(name)
+    measured = figures_of(pages / name, card.weights_sha256)
+    pictures = sorted(f"{name}/{path.name}" for path in (pages / name).glob("*.png")) if measured is not None else []
+    return document(card, registry.folder(name).name, measured, pictures)
+
+
+def figures_of(folder: Path, weights_sha256: str) -> Mapping[str, Any] | None:
+    """What ``models evaluate --out`` left in ``folder``; None where nothing, or where it is of other weights."""
+    path = folder / FIGURES
+    if not path.is_file():
+        return None
+    figures: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return figures if figures.get("weights_sha256") == weights_sha256 and figures.get("intervals") else None
+
+
+def write(pages: Path = PAGES) -> list[Path]:
+    """Write every page anew; those that changed."""
+    pages.mkdir(parents=True, exist_ok=True)
+    changed = []
+    for name in registry.names():
+        path, text = pages / f"{name}.md", render(name, pages)
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+            changed.append(path)
+    return changed

@@ -1,0 +1,69 @@
+"""The pages of docs/models say what the cards say, and everything that a reader must know of a model."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from models import pages, registry
+from models.document import document
+
+NAMES = registry.names()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_page_is_the_generated_one(name: str) -> None:
+    path = pages.PAGES / f"{name}.md"
+    assert path.is_file(), "run `make docs`"
+    assert path.read_text(encoding="utf-8") == pages.render(name), f"{path} is not what the card says: run `make docs`"
+
+
+def test_no_page_is_left_of_a_model_that_is_gone() -> None:
+    assert {path.stem for path in pages.PAGES.glob("*.md")} == set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_holds_what_a_reader_must_know(name: str) -> None:
+    card, text = registry.card(name), pages.render(name)
+    said = [card.not_for, card.intended_use, card.looked_for, card.licence, card.weights_sha256, card.version, *card.limits]
+    said += [source.licence for source in card.data] + [f"{label.code.scheme} {label.code.value}" for label in card.labels]
+    said += [f"high above {card.tiers.high:g}", *card.thresholds, str(card.metrics["measured"])]
+    assert [one for one in said if one not in text] == []
+
+
+def test_a_changed_card_changes_the_page() -> None:
+    card = registry.card("dermoscopy_7class")
+    text = document(card, "dermoscopy")
+    assert document(card, "dermoscopy") == text
+    for other in (replace(card, not_for="x | y"), replace(card, temperature=2.5), replace(card, metrics={"n": 3})):
+        assert document(other, "dermoscopy") != text
+    assert "x \\| y" not in document(replace(card, not_for="x | y"), "dermoscopy")  # no table there, nothing to escape
+
+
+def test_figures_of_other_weights_are_not_shown(tmp_path: Path) -> None:
+    name = "dermoscopy_7class"
+    room = tmp_path / name
+    room.mkdir()
+    (room / "roc.png").write_bytes(b"")
+    figures = {"measured": "so and so", "weights_sha256": "0" * 64, "intervals": {"accuracy": [0.5, 0.4, 0.6]}}
+    (room / pages.FIGURES).write_text(json.dumps(figures))
+    assert "roc.png" not in pages.render(name, tmp_path)
+    assert "so and so" not in pages.render(name, tmp_path)
+    (room / pages.FIGURES).write_text(json.dumps(figures | {"weights_sha256": registry.card(name).weights_sha256}))
+    text = pages.render(name, tmp_path)
+    assert "![roc](dermoscopy_7class/roc.png)" in text
+    assert "| accuracy | 0.5 | 0.4 to 0.6 |" in text
+
+
+def test_writing_twice_changes_nothing(tmp_path: Path) -> None:
+    assert [path.stem for path in pages.write(tmp_path)] == NAMES
+    assert pages.write(tmp_path) == []
+
+
+def test_documents_need_no_torch() -> None:
+    code = "import sys; from models import pages; [pages.render(n) for n in pages.registry.names()]; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=registry.ROOMS.parent, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
