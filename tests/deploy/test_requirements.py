@@ -13,7 +13,7 @@ PIN = re.compile(r"^([a-z0-9][a-z0-9._-]*)==([^ ;]+)( ; .+)?$")
 
 
 def pins(name: str) -> dict[str, tuple[str, str]]:
-    """Package -> (version, marker)."""
+    """Package -> (version, marker); with another pin for another Python, the last."""
     found = {}
     for line in (ROOT / "requirements" / f"{name}.txt").read_text().splitlines():
         if line.startswith("#"):
@@ -34,8 +34,8 @@ def test_every_pin_is_exact_and_is_what_is_installed(name: str) -> None:
 def test_one_version_of_everything() -> None:
     versions: dict[str, set[str]] = {}
     for name in SETS:
-        for package, (version, _) in pins(name).items():
-            versions.setdefault(package, set()).add(version)
+        for package, (version, marker) in pins(name).items():
+            versions.setdefault(package + marker, set()).add(version)
     assert {package: found for package, found in versions.items() if len(found) > 1} == {}
 
 
