@@ -1,21 +1,24 @@
-"""The database for `db upgrade / backup / restore`, also while no node runs: its embedded server is then started for the command."""
+"""The database for commands that need nothing else, also while no node runs: its embedded server is then started for the command."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from core.errors import ConfigurationError
 from core.settings import Settings
 from deploy.embedded import EmbeddedPostgres
 from deploy.running import NodeLock, running_servers
 
 
 @contextmanager
-def database_of(settings: Settings) -> Iterator[str]:
+def database_of(settings: Settings, *, create: bool = False) -> Iterator[str]:
     """The URL that is set, or of the running node, or of the embedded server, started here and stopped at the end.
+
+    ``create``: also where the data folder has no database yet.
 
     Raises
     ------
     ConfigurationError
-        No PostgreSQL is installed, or it is not of the data folder's version.
+        There is no database, no PostgreSQL is installed, or it is not of the data folder's version.
     """
     if settings.database.url:
         yield settings.database.url
@@ -24,9 +27,14 @@ def database_of(settings: Settings) -> Iterator[str]:
     if running is not None:
         yield running.database
         return
+    server = EmbeddedPostgres(settings.node.data_dir / "postgresql")
+    if not (create or server.cluster.exists()):
+        raise ConfigurationError(
+            f"database.url is empty, and {settings.node.data_dir} holds no database and no running node",
+            hint="start `dicom-node up` with this configuration, or set database.url",
+        )
     lock = NodeLock(settings.node.data_dir)
     lock.take()  # no `up` may start meanwhile
-    server = EmbeddedPostgres(settings.node.data_dir / "postgresql")
     try:
         yield server.start()
     finally:

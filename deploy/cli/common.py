@@ -68,13 +68,15 @@ def database_url(settings: Settings) -> str:
 def opened(config: Path | None) -> Iterator[tuple[Settings, "Database"]]:
     """Settings and the open database, for commands that only need these."""
     from db.base import Database
+    from deploy.maintenance import database_of
 
     settings = settings_of(config)
-    database = Database.open(database_url(settings), pool_size=1)
-    try:
-        yield settings, database
-    finally:
-        database.dispose()
+    with database_of(settings) as url:
+        database = Database.open(url, pool_size=1)
+        try:
+            yield settings, database
+        finally:
+            database.dispose()
 
 
 def plain(value: Any) -> Any:

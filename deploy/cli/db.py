@@ -7,7 +7,7 @@ import typer
 
 from deploy.cli.common import Config, say, settings_of
 
-app = typer.Typer(help="The database. Where no URL is set and no node runs, the embedded server is started for the command.")
+app = typer.Typer(help="The database.")
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE")]
 
 
@@ -17,7 +17,7 @@ def upgrade(config: Config = None) -> None:
     from db.base import Database
     from deploy.maintenance import database_of
 
-    with database_of(settings_of(config)) as url:
+    with database_of(settings_of(config), create=True) as url:
         database = Database.open(url, pool_size=1)
         try:
             before = database.revision()
@@ -45,6 +45,6 @@ def restore(file: FileArgument, config: Config = None) -> None:
     from deploy.backup import restore as load
     from deploy.maintenance import database_of
 
-    with database_of(settings_of(config)) as url:
+    with database_of(settings_of(config), create=True) as url:
         load(url, file)
     say(f"restored from {file}")

@@ -1,5 +1,6 @@
 """Backup and restore by the server's own tools: the same rows again, and nothing is overwritten."""
 
+import json
 import stat
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def reachable(services_dir: Path, request: pytest.FixtureRequest) -> Path:
 
 
 def test_a_backup_restores_into_another_server(
-    reachable: Path, database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+    reachable: Path, database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     audit.record_now(database, actor="test", action="test.written", subject="backup", details={"word": "Käse"})
     audit.chain(database)
@@ -39,6 +40,9 @@ def test_a_backup_restores_into_another_server(
     other = configured(reachable, "other")
     assert run(["db", "restore", str(dump), "--config", str(other)]) == 0
     assert run(["db", "upgrade", "--config", str(other)]) == 0
+    capsys.readouterr()
+    assert run(["audit", "verify", "--json", "--config", str(other)]) == 0  # no node runs: the server is started for the command
+    assert json.loads(capsys.readouterr().out)["chained"] == 1
     again = reachable / "again.dump"
     assert run(["db", "backup", str(again), "--config", str(other)]) == 0
     assert run(["db", "restore", str(again), "--config", str(other)]) == 2  # it is not empty any more
