@@ -1,6 +1,7 @@
 """Train or measure a model: dispatch to the room that knows how."""
 
 import importlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,4 +37,41 @@ def evaluate(name: str, data: Path, *, progress: Progress = print) -> dict[str, 
     """The shipped weights' figures on the held-out part of ``data``, by the room's own protocol."""
     module = importlib.import_module(f"models.{registry.folder(name).name}.train")
     metrics: dict[str, Any] = module.evaluate(data, progress=progress)
+    return metrics
+
+
+def evaluate_into(
+    name: str, data: Path, out: Path, *, progress: Progress = print, limit_per_class: int | None = None, device: str = "auto"
+) -> dict[str, Any]:
+    """As ``evaluate``, with intervals, and pictures in ``out``; figures.json there is what the model's page shows.
+
+    A classifier is asked once more, through the path that serves; whole lesions are drawn for the intervals.
+    A detector gets the curve and no intervals: two patients carry none. ``limit_per_class`` measures on less (tests).
+    """
+    from models import held_out, intervals, pages, pictures, runtime
+
+    out.mkdir(parents=True, exist_ok=True)
+    card = registry.card(name)
+    metrics: dict[str, Any] = {"weights_sha256": card.weights_sha256, "digest": registry.pipeline_digest(name), "version": card.version}
+    drawn: list[Path | None] = []
+    answers = held_out.answers(runtime.load(name, device=device), data, progress=progress, limit_per_class=limit_per_class)
+    if answers is None:
+        metrics |= evaluate(name, data, progress=progress)
+        drawn.append(pictures.froc(metrics, out / "froc.png"))
+    else:
+        groups = len(set(answers.groups))
+        metrics["measured"] = (
+            f"{len(answers.labels)} held-out images of {groups} lesions, asked as they are served; {answers.abstained} more had no answer; "
+            f"intervals: {intervals.RESAMPLES} bootstrap samples of whole lesions"
+        )
+        metrics["abstained"] = answers.abstained
+        metrics["n"] = len(answers.labels)
+        metrics["groups"] = groups
+        metrics["intervals"] = intervals.bootstrap(answers)
+        metrics["confusion"] = {"labels": answers.names, "rows_truth_columns_model": intervals.confusion(answers).tolist()}
+        drawn += pictures.classifier(answers, out)
+    (out / pages.FIGURES).write_text(json.dumps(metrics, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    for path in drawn:
+        if path is not None:
+            progress(f"drawn: {path}")
     return metrics

@@ -86,7 +86,7 @@ def _weights(name: str) -> str:
 
 @app.command()
 def docs(
-    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="without it docs/models of the checkout", show_default=False)] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="without it the checkout's", show_default=False)] = None,
 ) -> None:
     """Write the models' pages anew from their cards."""
     from models import pages
@@ -118,11 +118,18 @@ def evaluate(
     name: Name,
     data: Data,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="else standard output", show_default=False)] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="pictures and figures with intervals go here", show_default=False)
+    ] = None,
 ) -> None:
-    """The shipped weights' figures on the held-out part of a data set."""
+    """The shipped weights' figures on the held-out part of a data set; with --out as pictures too, and with intervals."""
     from models import training
 
-    metrics = training.evaluate(known_model(name), _folder(data), progress=say)
+    folder = _folder(data)
+    if out is None:
+        metrics = training.evaluate(known_model(name), folder, progress=say)
+    else:
+        metrics = training.evaluate_into(known_model(name), folder, out, progress=say)
     if json_file is None:
         emit(metrics)
     else:

@@ -1,0 +1,85 @@
+"""``models evaluate --out``: figures with intervals and pictures, through the path that serves."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from deploy.cli.main import run
+from models import held_out, pages, pictures, registry, runtime
+from models.intervals import Answers
+from tests.support.ham import CLASSES, make_ham
+
+NAME = "dermoscopy_7class"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_ham(tmp_path_factory.mktemp("data"))
+
+
+def test_held_out_images_are_asked_one_by_one_and_grouped_by_lesion(data: Path) -> None:
+    model = runtime.load(NAME, device="cpu")
+    found = held_out.answers(model, data, progress=lambda _: None)
+    assert found is not None
+    from models.dermoscopy.data import read_index, validation_lesions
+
+    rows = read_index(data)
+    held = validation_lesions(rows, int(model.card.training["seed"]))
+    assert set(found.groups) <= held
+    assert len(found.labels) + found.abstained == sum(row.lesion_id in held for row in rows)
+    assert found.names == tuple(label.name for label in model.card.labels)
+    np.testing.assert_allclose(found.probabilities.sum(axis=1), 1.0, atol=1e-6)
+
+
+def test_the_command_writes_figures_and_pictures(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "pictures"
+    assert run(["models", "evaluate", NAME, "--data", str(data), "--out", str(out), "--json", str(tmp_path / "figures.json")]) == 0
+    assert capsys.readouterr().out == ""
+    written = json.loads((tmp_path / "figures.json").read_text())
+    assert json.loads((out / pages.FIGURES).read_text()) == written
+    assert written["weights_sha256"] == registry.card(NAME).weights_sha256
+    assert len(written["intervals"]["balanced_accuracy"]) == 3
+    assert sum(map(sum, written["confusion"]["rows_truth_columns_model"])) == written["n"]
+    for name in ("reliability", "confusion", "roc"):
+        with Image.open(out / f"{name}.png") as image:
+            assert image.format == "PNG"
+            assert min(image.size) > 400
+    # what the page shows is what was written
+    (tmp_path / NAME).mkdir()
+    for path in out.iterdir():
+        path.rename(tmp_path / NAME / path.name)
+    assert f"({NAME}/roc.png)" in pages.render(NAME, tmp_path)
+
+
+def test_the_same_answers_give_the_same_picture(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    probabilities = rng.dirichlet(np.ones(7), 60)
+    malignant = np.array([name in ("akiec", "bcc", "mel") for name in CLASSES])
+    labels = rng.integers(0, 7, 60)
+    given = Answers(CLASSES, malignant, probabilities, labels, np.array([str(i) for i in range(60)]), 0)
+    drawn = []
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        drawn.append([hashlib.sha256(path.read_bytes()).hexdigest() for path in pictures.classifier(given, tmp_path / folder)])
+    assert drawn[0] == drawn[1]
+    assert len(set(drawn[0])) == 3
+
+
+def test_froc_is_drawn_from_the_rates_and_from_nothing_else(tmp_path: Path) -> None:
+    rates = {"at_1_false_per_scan": 0.5, "at_4_false_per_scan": 0.8, "sensitivity": 0.7}
+    assert pictures.froc({"same_series": {"one": rates}, "n": 3}, tmp_path / "froc.png") == tmp_path / "froc.png"
+    assert list(pictures._rates({"same_series": {"one": rates}}, ())) == [("same series / one", [(1.0, 0.5), (4.0, 0.8)])]
+    assert pictures.froc({"n": 3}, tmp_path / "none.png") is None
+    assert not (tmp_path / "none.png").exists()
+
+
+def test_matplotlib_is_loaded_by_drawing_alone() -> None:
+    code = "import sys; from models import training, pictures, held_out, pages; print('matplotlib' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=registry.ROOMS.parent, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
