@@ -7,7 +7,7 @@ BIN := .venv/bin
 SHELL := /bin/bash
 PINS := requirements/torch.txt requirements/worker.txt requirements/embedded.txt
 
-.PHONY: demo test check unit lint bench chaos serve lock models docs debian clean-venv help
+.PHONY: demo test check unit lint bench chaos serve lock models figures docs debian clean-venv help
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -50,6 +50,11 @@ chaos: .venv/.dev debian  ## roles and servers killed under load: nothing lost, 
 models: .venv/.run  ## train both models from DATA (default ../shared/data) into out/
 	$(BIN)/dicom-node models train dermoscopy_7class --data "$(DATA)" --out out/dermoscopy_7class
 	$(BIN)/dicom-node models train lung_nodule_ct --data "$(DATA)" --out out/lung_nodule_ct
+
+figures: .venv/.run  ## measure both models on DATA: figures and pictures into docs/models, then the pages
+	$(BIN)/dicom-node models evaluate dermoscopy_7class --data "$(DATA)" --out docs/models/dermoscopy_7class >/dev/null
+	$(BIN)/dicom-node models evaluate lung_nodule_ct --data "$(DATA)" --out docs/models/lung_nodule_ct >/dev/null
+	$(BIN)/dicom-node models docs
 
 docs: .venv/.run  ## write docs/models anew from the models' cards
 	$(BIN)/dicom-node models docs

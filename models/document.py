@@ -41,7 +41,7 @@ def document(card: ModelCard, room: str, measured: Mapping[str, Any] | None = No
         "## Data and licence\n\n" + data(card),
         "## Figures\n\n" + figures(card.metrics),
     ]
-    if measured is not None:
+    if measured is not None and measured.get("intervals"):
         parts.append("### With intervals\n\n" + intervals(measured))
     parts += [f"![{name.rpartition('/')[2].removesuffix('.png').replace('_', ' ')}]({name})" for name in pictures]
     for title, content in (("Pre-processing", card.preprocessing), ("Network", card.network), ("Training", card.training)):

@@ -26,7 +26,7 @@ def figures_of(folder: Path, weights_sha256: str) -> Mapping[str, Any] | None:
     if not path.is_file():
         return None
     figures: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return figures if figures.get("weights_sha256") == weights_sha256 and figures.get("intervals") else None
+    return figures if figures.get("weights_sha256") == weights_sha256 else None
 
 
 def write(pages: Path = PAGES) -> list[Path]:
