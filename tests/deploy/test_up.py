@@ -156,6 +156,19 @@ def test_a_life(node: RunningNode, pacs: StorageScp, tmp_path: Path) -> None:
     node.start()
     assert len(node.json("jobs", "list", "--json")) == 3
 
+    # A second SIGTERM waits for nobody.
+    process = node._process
+    assert process.stdout is not None
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGTERM)
+    begun = time.monotonic()
+    process.wait(30)
+    process.stdout.close()
+    assert time.monotonic() - begun < 15
+    assert psutil.wait_procs(children, timeout=10)[1] == []
+
 
 def test_a_port_that_is_taken(node: RunningNode, pacs: StorageScp) -> None:
     node.config.write_text(f"[node]\nport = {pacs.port}\n")
