@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import tempfile
 import time
 from contextlib import ExitStack
@@ -41,6 +42,7 @@ def run(wanted: Wanted) -> int:
     folder.chmod(0o711)  # embedded PostgreSQL may run as another user, who has to get through
     story = Story(folder)
     say("dicom-node demo. Not for clinical use: the models are of status research.")
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: nothing of ours stays behind
     try:
         with ExitStack() as stack:
             _tell_story(wanted, story, stack)
@@ -48,6 +50,8 @@ def run(wanted: Wanted) -> int:
         story.problems.append(str(error))
     except KeyboardInterrupt:
         story.problems.append("interrupted")
+    finally:
+        signal.signal(signal.SIGTERM, before)
     _finish(wanted, story)
     return 1 if story.problems else 0
 

@@ -1,6 +1,7 @@
 """The node of the demo, started as a user starts it."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -32,7 +33,9 @@ class StartedNode:
 
     def start(self) -> None:
         """Raises StorageError where it does not say that it is ready."""
-        command = [sys.executable, "-m", "deploy.cli", "up", "--config", str(self.path), "--log-files"]
+        # util-linux's setpriv ends the node also when the demo is killed outright.
+        prefix = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
+        command = [*prefix, sys.executable, "-m", "deploy.cli", "up", "--config", str(self.path), "--log-files"]
         environment = config.isolated(dict(os.environ))
         root = str(Path(__file__).resolve().parents[2])
         environment["PYTHONPATH"] = os.pathsep.join(part for part in (root, environment.get("PYTHONPATH", "")) if part)
