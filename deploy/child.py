@@ -17,12 +17,17 @@ BACKOFF_S, BACKOFF_CAP_S, STEADY_S = 0.5, 30.0, 60.0
 log = structlog.get_logger()
 
 
+def dying_with_us() -> list[str]:
+    """Command prefix: the program gets SIGTERM when we die, even when we are killed (Linux, where util-linux is installed)."""
+    return ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
+
+
 @dataclass(slots=True)
 class Child:
     """``arguments`` go to ``dicom-node``; ``log_file`` None: standard error of this process.
 
     It runs in a session of its own, so that Ctrl-C reaches only `up`, which then drains in order; and it gets SIGTERM
-    when `up` dies (Linux, where util-linux is installed).
+    when `up` dies.
     """
 
     role: str
@@ -36,8 +41,7 @@ class Child:
     last_status: int | None = field(default=None)
 
     def start(self) -> None:
-        prefix = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
-        command = [*prefix, sys.executable, "-m", "deploy.cli", *self.arguments]
+        command = [*dying_with_us(), sys.executable, "-m", "deploy.cli", *self.arguments]
         root = str(Path(__file__).resolve().parents[1])
         path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
         environment = {**os.environ, **self.environment, "PYTHONPATH": path}

@@ -14,6 +14,7 @@ from pynetdicom import AE, evt
 from pynetdicom.events import Event
 
 from core.errors import StorageError
+from deploy.child import dying_with_us
 from dicom_node.contexts import VERIFICATION, storage_classes, transfer_syntaxes
 
 AE_TITLE = "DEMOPACS"
@@ -83,7 +84,7 @@ class Orthanc:
         path = self.folder / "orthanc.json"
         path.write_text(json.dumps(config, indent=2))
         with (self.folder / "orthanc.log").open("wb") as log:
-            self._process = subprocess.Popen([self.program, str(path)], stdout=log, stderr=log, start_new_session=True)
+            self._process = subprocess.Popen([*dying_with_us(), self.program, str(path)], stdout=log, stderr=log, start_new_session=True)
         deadline = time.monotonic() + START_TIMEOUT_S
         while self._get("/system") is None:
             if time.monotonic() > deadline or self._process.poll() is not None:

@@ -1,7 +1,6 @@
 """The node of the demo, started as a user starts it."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from core.errors import StorageError
 from core.settings import load_settings
+from deploy.child import dying_with_us
 from deploy.demo import config
 from deploy.demo.pacs import Pacs, free_port
 from deploy.demo.story import Story
@@ -33,9 +33,7 @@ class StartedNode:
 
     def start(self) -> None:
         """Raises StorageError where it does not say that it is ready."""
-        # util-linux's setpriv ends the node also when the demo is killed outright.
-        prefix = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
-        command = [*prefix, sys.executable, "-m", "deploy.cli", "up", "--config", str(self.path), "--log-files"]
+        command = [*dying_with_us(), sys.executable, "-m", "deploy.cli", "up", "--config", str(self.path), "--log-files"]
         environment = config.isolated(dict(os.environ))
         root = str(Path(__file__).resolve().parents[2])
         environment["PYTHONPATH"] = os.pathsep.join(part for part in (root, environment.get("PYTHONPATH", "")) if part)
