@@ -119,6 +119,12 @@ def _rows_of(export: list[dict[str, Any]], series: str) -> list[dict[str, Any]]:
     return [row for row in export if row["series_instance_uid"] == series]
 
 
+def _answer(row: dict[str, Any]) -> tuple[Any, ...]:
+    """A finding without what names the image, which is another one in every series."""
+    measured = {key: value for key, value in row["measurements"].items() if key != "image_sop_instance_uid"}
+    return row["finding"], row["probability"], row["tier"], measured
+
+
 def test_1_echo_both_ways(department: Department) -> None:
     department.first.echo("node")
     answer = department.node.json("destinations", "echo", "--json")
@@ -140,7 +146,7 @@ def test_2_a_real_ct_series_from_orthanc_gives_one_report_per_destination(depart
 
 
 def test_3_the_same_ct_in_six_transfer_syntaxes_gives_the_same_findings(department: Department) -> None:
-    chest = make_chest(SEED, slices=40, size=128, slice_mm=5.0, diameters_mm=(12.0, 20.0))
+    chest = make_chest(SEED, slices=26, size=128, slice_mm=3.0, diameters_mm=(12.0, 20.0))
     plain = write_chest(department.folder / "explicit", chest)
     series: dict[str, str] = {}
     for name in SYNTAXES:
@@ -160,7 +166,7 @@ def test_3_the_same_ct_in_six_transfer_syntaxes_gives_the_same_findings(departme
     for name in SYNTAXES:
         rows = _rows_of(export, series[name])
         assert rows, f"nothing exported for {name}"
-        answers[name] = [(row["finding"], row["probability"], row["measurements"]) for row in rows]
+        answers[name] = [_answer(row) for row in rows]
         assert rows[0]["outcome"] == "findings", f"{name}: {rows[0]['reason']}"
     assert all(answer == answers["explicit"] for answer in answers.values())
 
@@ -214,7 +220,7 @@ def test_6_everything_sent_again_makes_no_new_work(department: Department) -> No
 
 
 def test_7_a_late_slice_gives_one_superseding_result(department: Department) -> None:
-    chest = make_chest(SEED + 1, slices=40, size=128, slice_mm=5.0, diameters_mm=(14.0,))
+    chest = make_chest(SEED + 1, slices=26, size=128, slice_mm=3.0, diameters_mm=(14.0,))
     files = write_chest(department.folder / "late", chest)
     series = str(pydicom.dcmread(files[0], stop_before_pixels=True).SeriesInstanceUID)
     send(files[:-1], "127.0.0.1", department.node.port, "NODE")
@@ -250,7 +256,7 @@ def test_8_a_series_that_no_route_takes_is_recorded_with_the_reason(department: 
 
 
 def test_9_sigterm_drains_and_a_restart_neither_loses_nor_repeats(department: Department) -> None:
-    chest = make_chest(SEED + 3, slices=40, size=128, slice_mm=5.0, diameters_mm=(16.0,))
+    chest = make_chest(SEED + 3, slices=26, size=128, slice_mm=3.0, diameters_mm=(16.0,))
     files = write_chest(department.folder / "restart", chest)
     before = department.node.export()
     send(files, "127.0.0.1", department.node.port, "NODE")  # acknowledged, not yet complete
