@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from core.states import Outcome, ReportKind, Tier
+from core.states import ModelState, Origin, Outcome, ReportKind, Tier
 
 Lps = tuple[float, float, float]
 
@@ -127,6 +127,18 @@ class ModelIdentity:
     manufacturer: str
     status: str
     not_for: str  # the sentence what it is not for
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredModel:
+    """One pipeline digest as the registry knows it. ``activated``: it has been the active one at some time."""
+
+    name: str
+    version: str
+    digest: str
+    state: ModelState
+    origin: Origin
+    activated: bool
 
 
 @dataclass(frozen=True, slots=True)

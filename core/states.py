@@ -74,5 +74,21 @@ class ModelStatus(StrEnum):
     CLINICAL = "clinical"
 
 
+class ModelState(StrEnum):
+    """Where a pipeline digest stands; a model's name has at most one that is active."""
+
+    ACTIVE = "active"  # new jobs are planned for it
+    STANDBY = "standby"  # known, or active before: jobs planned for it still end, and it can be activated
+    SHADOW = "shadow"  # runs beside the active one; stored and compared, never reported
+    RETIRED = "retired"  # nothing is reported by it any more
+
+
+class Origin(StrEnum):
+    """Where a model's card and weights lie."""
+
+    PACKAGE = "package"  # shipped with the release
+    INSTALLED = "installed"  # put into node.data_dir/models by a person
+
+
 OPEN_JOB_STATES = frozenset({JobState.QUEUED, JobState.RUNNING})
 DONE_DELIVERY_STATES = frozenset({DeliveryState.STORED, DeliveryState.COMMITTED})

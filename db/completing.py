@@ -25,11 +25,11 @@ _COMPLETE = text("""
         claimed_by = :claimed_by, chosen = :chosen, outcome = :outcome, completed_at = node_now()
     WHERE id = :id RETURNING completed_at
 """)
-_JOB_OF_KEY = text("SELECT id, state, destinations, routes FROM jobs WHERE key = :key FOR NO KEY UPDATE")
+_JOB_OF_KEY = text("SELECT id, state, destinations, routes, shadow FROM jobs WHERE key = :key FOR NO KEY UPDATE")
 _ADD_JOB = text("""
-    INSERT INTO jobs (key, unit_id, revision, run, model, model_version, pipeline_digest, routes, destinations, priority,
+    INSERT INTO jobs (key, unit_id, revision, run, model, model_version, pipeline_digest, routes, destinations, priority, shadow,
                       evidence, completed_at)
-    VALUES (:key, :unit_id, :revision, :run, :model, :model_version, :pipeline_digest, :routes, :destinations, :priority,
+    VALUES (:key, :unit_id, :revision, :run, :model, :model_version, :pipeline_digest, :routes, :destinations, :priority, :shadow,
             CAST(:evidence AS jsonb), :completed_at)
     RETURNING id
 """)
@@ -47,7 +47,7 @@ _JOIN_DELIVERIES = text("""
     ON CONFLICT DO NOTHING
 """)
 _OLDER = text("""
-    SELECT id, model FROM jobs
+    SELECT id, model, shadow FROM jobs
     WHERE unit_id = :unit_id AND revision < :revision AND state NOT IN ('superseded', 'cancelled') AND NOT id = ANY(:kept)
     ORDER BY id FOR NO KEY UPDATE
 """)
@@ -70,7 +70,7 @@ def complete(
     Parameters
     ----------
     plans
-        One per model; empty where there is no job, and ``reason`` says why.
+        One per model, and one for each of its shadows; empty where there is no job, and ``reason`` says why.
     dropped
         SOP Instance UIDs that no model shall see (localizers); other text is kept as a note.
 
@@ -102,12 +102,12 @@ def complete(
             details={"revision": unit.revision, "rule": evidence.rule, "held": evidence.held, "expected": evidence.expected},
         )
         jobs = _Jobs(connection, unit, values["evidence"], completed_at, frozenset(dropped))
-        made = {plan.model: jobs.plan(plan) for plan in plans}
+        made = [(plan.model, plan.shadow, jobs.plan(plan)) for plan in plans]
         if not plans:
             details = {"revision": unit.revision, "reason": reason}
             audit.record(connection, actor="conductor", action="unit.not_routed", subject=f"unit:{unit.id}", details=details)
         jobs.supersede_older(made)
-    return list(made.values())
+    return [id for _, _, id in made]
 
 
 class _Jobs:
@@ -131,10 +131,10 @@ class _Jobs:
             same = self._connection.execute(_JOB_OF_KEY, {"key": key}).one_or_none()
             if same is None:
                 return self._add(plan, key, run)
-            if same.state not in ("superseded", "cancelled"):
+            if same.shadow == plan.shadow and same.state not in ("superseded", "cancelled"):
                 self._join(same, plan)
                 return int(same.id)
-            run += 1  # that run is over: this is another one
+            run += 1  # that run is over, or was a shadow's: this is another one
 
     def _add(self, plan: JobPlan, key: str, run: int) -> int:
         values = asdict(plan) | self._facts | {"key": key, "run": run, "priority": plan.priority.value}
@@ -147,7 +147,8 @@ class _Jobs:
             actor="conductor",
             action="job.queued",
             subject=f"job:{job_id}",
-            details={"unit": self._unit.id, "key": key, "model": plan.model, "digest": plan.pipeline_digest, "routes": list(plan.routes)},
+            details={"unit": self._unit.id, "key": key, "model": plan.model, "digest": plan.pipeline_digest, "routes": list(plan.routes)}
+            | ({"shadow": True} if plan.shadow else {}),
         )
         return job_id
 
@@ -174,15 +175,16 @@ class _Jobs:
         details = {"destinations": new, "routes": list(plan.routes)}
         audit.record(self._connection, actor="conductor", action="job.joined", subject=f"job:{same.id}", details=details)
 
-    def supersede_older(self, made: dict[str, int]) -> None:
+    def supersede_older(self, made: list[tuple[str, bool, int]]) -> None:
         """What older revisions had under way ends; what they have not delivered is withdrawn."""
-        kept = list(made.values())
+        kept = [id for _, _, id in made]
+        same = {(model, shadow): id for model, shadow, id in made}
         older = self._connection.execute(_OLDER, {"unit_id": self._unit.id, "revision": self._unit.revision, "kept": kept}).all()
         ids = [row.id for row in older]
         if not ids:
             return
         for row in older:
-            by = made.get(row.model, kept[0] if kept else None)
+            by = same.get((row.model, row.shadow), kept[0] if kept else None)
             self._connection.execute(_SUPERSEDE, {"id": row.id, "by": by})
             details = {"by": by, "revision": self._unit.revision}
             audit.record(self._connection, actor="conductor", action="job.superseded", subject=f"job:{row.id}", details=details)

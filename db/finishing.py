@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 
 from core.errors import LeaseLost, ModelError
 from core.records import Finding, ModelIdentity, Prediction
+from core.states import ModelState
 from db import audit
 from db.base import Database
 from db.records import ClaimedJob, StoredObject, Timings
@@ -60,7 +61,11 @@ def finish(
         Another worker has the job, or the unit has a newer revision.
     ModelError
         ``identity`` is not the pipeline that the job is for, or it was retired meanwhile: trying again cannot help.
+    ValueError
+        A shadow's job comes with objects.
     """
+    if job.shadow and objects:
+        raise ValueError(f"job {job.id} is a shadow's: it has no objects")
     with database.begin() as connection:
         added = _fence(connection, job, identity)
         for ordinal, finding in enumerate(prediction.findings, start=1):
@@ -85,6 +90,7 @@ def finish(
             "findings": _digest(prediction),
             "model": identity.name,
             "digest": identity.digest,
+            "shadow": job.shadow,
             "objects": [{"kind": item.report.kind.value, "sha256": item.blob.sha256, "held": bool(item.problems)} for item in objects],
         }
         audit.record(connection, actor=f"worker:{identity.name}", action="job.reported", subject=f"job:{job.id}", details=details)
@@ -101,8 +107,11 @@ def _fence(connection: Connection, job: ClaimedJob, identity: ModelIdentity) -> 
         raise LeaseLost(f"job {job.id} is of revision {job.revision}, its unit is at {revision}", hint="nothing was written")
     if identity.digest != job.pipeline_digest:
         raise ModelError(f"job {job.id} is for another pipeline than the one that answered", hint="the worker serves another version")
-    if connection.execute(_MODEL, {"digest": identity.digest}).scalar_one_or_none() == "retired":
+    state = connection.execute(_MODEL, {"digest": identity.digest}).scalar_one_or_none()
+    if state == ModelState.RETIRED:
         raise ModelError(f"the model of job {job.id} was retired meanwhile", hint="activate a model and requeue the job")
+    if state == ModelState.SHADOW and not job.shadow:
+        raise ModelError(f"the model of job {job.id} became a shadow meanwhile", hint="activate it, or another, and requeue the job")
     return tuple(name for name in mine.destinations if name not in job.destinations)
 
 

@@ -25,7 +25,7 @@ _CLAIM = text("""
           AND (CAST(:priorities AS text[]) IS NULL OR j.priority = ANY(:priorities))
           AND (CAST(:models AS text[]) IS NULL OR j.model = ANY(:models))
           AND (CAST(:job_id AS bigint) IS NULL OR j.id = :job_id)
-        ORDER BY j.priority DESC, j.id LIMIT :limit FOR NO KEY UPDATE OF j SKIP LOCKED)
+        ORDER BY j.priority DESC, j.shadow, j.id LIMIT :limit FOR NO KEY UPDATE OF j SKIP LOCKED)
     RETURNING id
 """)
 _BEGIN_ATTEMPTS = text("""
@@ -34,9 +34,9 @@ _BEGIN_ATTEMPTS = text("""
 """)
 _CLAIMED = text("""
     SELECT j.id, j.key, j.unit_id, u.kind, j.revision, j.run, j.attempts, j.token, j.model, j.pipeline_digest, j.priority,
-           j.destinations, st.study_instance_uid, se.series_instance_uid, u.sop_instance_uid, u.first_received_at, j.completed_at
+           j.destinations, st.study_instance_uid, se.series_instance_uid, u.sop_instance_uid, u.first_received_at, j.completed_at, j.shadow
     FROM jobs j JOIN units u ON u.id = j.unit_id JOIN series se ON se.id = u.series_id JOIN studies st ON st.id = se.study_id
-    WHERE j.id = ANY(:ids) ORDER BY j.priority DESC, j.id
+    WHERE j.id = ANY(:ids) ORDER BY j.priority DESC, j.shadow, j.id
 """)
 _INPUTS = text("""
     SELECT i.sop_instance_uid, i.sop_class_uid, i.sha256 FROM job_inputs ji JOIN instances i ON i.id = ji.instance_id
@@ -72,7 +72,7 @@ def claim(
     database: Database, *, worker: str, priorities: tuple[Priority, ...] | None, models: tuple[str, ...] | None, lease_s: float,
     limit: int = 1, job_id: int | None = None,
 ) -> list[ClaimedJob]:  # fmt: skip
-    """Lease up to ``limit`` due jobs, the urgent first, then the oldest; each attempt is committed before its work.
+    """Lease up to ``limit`` due jobs, the urgent first, shadows last, then the oldest; each attempt is committed before its work.
 
     ``UnitInput.path`` is the place below the blob folder: ``Blobs.path(sha256)`` gives the whole one.
     """
@@ -118,6 +118,7 @@ def _claimed(connection: Connection, row: Row[Any]) -> ClaimedJob:
         received_at=row.first_received_at,
         completed_at=row.completed_at,
         predecessors={item.destination: (item.sop_class_uid, item.sop_instance_uid, item.series_instance_uid) for item in before},
+        shadow=row.shadow,
     )
 
 

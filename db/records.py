@@ -130,7 +130,10 @@ class ClaimedCommand:
 
 @dataclass(frozen=True, slots=True)
 class JobPlan:
-    """What the conductor wants done with a complete unit: one per model."""
+    """What the conductor wants done with a complete unit: one per model, and one for each of its shadows.
+
+    ``shadow``: the result is stored and compared, never reported; ``destinations`` is empty then.
+    """
 
     model: str
     model_version: str
@@ -138,6 +141,7 @@ class JobPlan:
     routes: tuple[str, ...]
     destinations: tuple[str, ...]
     priority: Priority
+    shadow: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +168,7 @@ class ClaimedJob:
     completed_at: datetime
     predecessors: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
     """Destination name -> (SOP Class UID, SOP Instance UID, Series Instance UID) of the SR of the older revision that it stored."""
+    shadow: bool = False  # nothing is encoded or delivered
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,7 @@
-"""The views that auditors and exports read. Their names and columns are stable; a migration replaces them as a whole."""
+"""The views that auditors and exports read. Their names and columns are stable; an upgrade makes them anew, as a whole.
+
+What shadows say is in v_jobs (``shadow``) and in the table findings, never in v_findings: nobody shall take it for a result.
+"""
 
 V_JOBS = """
 CREATE VIEW v_jobs AS
@@ -9,7 +12,7 @@ SELECT j.id AS job_id, j.key AS job_key, j.state AS job_state, j.outcome, j.reas
        (SELECT count(*) FROM job_inputs i WHERE i.job_id = j.id) AS inputs,
        u.first_received_at AS received_at, j.completed_at, j.evidence AS completion_evidence, j.queued_at, j.published_at,
        j.next_attempt_at, j.lease_until, j.started_at, j.inferred_at, j.reported_at, j.delivered_at,
-       j.prepare_s, j.infer_s, j.encode_s
+       j.prepare_s, j.infer_s, j.encode_s, j.shadow
 FROM jobs j
 JOIN units u ON u.id = j.unit_id
 JOIN series se ON se.id = u.series_id
@@ -45,7 +48,7 @@ SELECT j.study_instance_uid, j.series_instance_uid, j.sop_instance_uid, j.access
        j.received_at, j.completed_at, j.completion_evidence, j.inferred_at, j.reported_at, j.queued_at AS recorded_at
 FROM v_jobs j
 LEFT JOIN findings f ON f.job_id = j.job_id
-WHERE j.outcome IS NOT NULL OR j.job_state IN ('failed', 'quarantined', 'cancelled')
+WHERE NOT j.shadow AND (j.outcome IS NOT NULL OR j.job_state IN ('failed', 'quarantined', 'cancelled'))
 UNION ALL
 SELECT st.study_instance_uid, se.series_instance_uid, u.sop_instance_uid, st.accession_number, st.patient_id, se.modality,
        NULL, NULL, u.outcome, u.reason, u.revision, NULL, NULL, NULL, NULL,
@@ -68,4 +71,4 @@ SELECT id AS event_id, at, actor, action, subject, details, chain_seq, chain_has
 """
 
 CREATE = (V_JOBS, V_DELIVERIES, V_FINDINGS, V_AUDIT)
-DROP = ("DROP VIEW v_audit", "DROP VIEW v_findings", "DROP VIEW v_deliveries", "DROP VIEW v_jobs")
+DROP = tuple(f"DROP VIEW IF EXISTS {name}" for name in ("v_audit", "v_findings", "v_deliveries", "v_jobs"))

@@ -11,6 +11,7 @@ No transaction spans the work. Whatever happens, the job ends in one of: reporte
 import hashlib
 import time
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import structlog
@@ -21,7 +22,7 @@ from core.logs import scrub
 from core.records import Prediction, UnitInput
 from core.states import Outcome, UnitKind
 from db import audit, jobs
-from db.records import ClaimedJob, Timings
+from db.records import ClaimedJob, StoredObject, Timings
 from imaging.photograph import Photograph, read_photograph
 from imaging.volume import Volume, read_volume
 from models.card import ModelCard
@@ -110,7 +111,7 @@ def work(runtime: Runtime, job: ClaimedJob, lease: Lease) -> None:
     """
     database = runtime.database
     started_at, began = database.now(), time.monotonic()
-    model = _model(runtime, job)
+    model = runtime.model(job.model, job.pipeline_digest)
     item, prediction = None, None
     try:
         item = prepare(runtime, job, model.card)
@@ -124,10 +125,35 @@ def work(runtime: Runtime, job: ClaimedJob, lease: Lease) -> None:
         raise ModelError(f"model {job.model} gave no answer")
     inferred_at, inferred = database.now(), time.monotonic()
     lease.check()
+    objects: tuple[StoredObject, ...] = ()
+    if not job.shadow:
+        prediction, objects = _reported(runtime, job, model, item, prediction, started_at, lease)
+    timings = Timings(started_at, inferred_at, prepared - began, inferred - prepared, time.monotonic() - inferred)
+    lease.check()
+    runtime.register_models()
+    jobs.finish(database, job, prediction=prediction, identity=model.identity, objects=objects, timings=timings)
+    held = sum(bool(item.problems) for item in objects)
+    seconds = round(time.monotonic() - began, 2)
+    log.info(
+        "compared" if job.shadow else "reported",
+        job=job.id,
+        model=job.model,
+        outcome=prediction.outcome.value,
+        count=len(prediction.findings),
+        held=held,
+        seconds=seconds,
+    )
+
+
+def _reported(
+    runtime: Runtime, job: ClaimedJob, model: Model, item: Volume | Photograph | None, prediction: Prediction, started_at: datetime,
+    lease: Lease,
+) -> tuple[Prediction, tuple[StoredObject, ...]]:  # fmt: skip
+    """The objects of a result, kept, and the prediction with a note where some destinations do not get it."""
     who = results.recipients(runtime.settings, job.destinations, model.identity.status)
     source = read_source(_at_their_place(runtime, job), referenced=referenced(prediction.findings))
     analysis = Analysis(
-        installation=database.installation_id(),
+        installation=runtime.database.installation_id(),
         key=job.key,
         revision=job.revision,
         run=job.run,
@@ -141,33 +167,10 @@ def work(runtime: Runtime, job: ClaimedJob, lease: Lease) -> None:
         advice={label.name: label.advice for label in model.card.labels},
     )
     objects = results.reports(job, analysis, runtime.blobs, who.takers)
-    timings = Timings(started_at, inferred_at, prepared - began, inferred - prepared, time.monotonic() - inferred)
     lease.check()
     if who.refused:
         prediction = _refused(runtime, job, prediction, who.refused)
-    runtime.register_models()
-    jobs.finish(database, job, prediction=prediction, identity=model.identity, objects=objects, timings=timings)
-    held = sum(bool(item.problems) for item in objects)
-    seconds = round(time.monotonic() - began, 2)
-    log.info(
-        "reported",
-        job=job.id,
-        model=job.model,
-        outcome=prediction.outcome.value,
-        count=len(prediction.findings),
-        held=held,
-        seconds=seconds,
-    )
-
-
-def _model(runtime: Runtime, job: ClaimedJob) -> Model:
-    model = runtime.model(job.model)
-    if model.identity.digest != job.pipeline_digest:
-        raise ModelError(
-            f"job {job.id} asks for pipeline {job.pipeline_digest[:12]}, this worker serves {model.identity.digest[:12]} of {job.model}",
-            hint="conductor and worker run different versions: start both from the same release, then requeue the job",
-        )
-    return model
+    return prediction, objects
 
 
 def prepare(runtime: Runtime, job: ClaimedJob, card: ModelCard) -> Volume | Photograph:

@@ -9,19 +9,22 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Self
 
 import structlog
 from billiard.process import current_process
 
-from core.errors import NodeError, StorageError
+from core.errors import ModelError, NodeError, StorageError
 from core.settings import Settings
-from core.states import Priority
+from core.states import Origin, Priority
 from db import heartbeats
 from db import models as model_rows
 from db.base import Database
 from db.blobs import Blobs
+from models import installed
 from models import runtime as model_runtime
+from models.installed import Place
 from workers import gpu
 from workers.app import ROUTINE, URGENT
 from workers.drain import DrainFlag
@@ -36,7 +39,7 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Runtime:
-    """One child. ``models`` are warm; ``failed`` says why others are not there."""
+    """One child. ``models`` are warm, by pipeline digest; ``failed`` says why others, by name, are not there."""
 
     settings: Settings
     database: Database
@@ -50,6 +53,7 @@ class Runtime:
     failed: dict[str, NodeError] = field(default_factory=dict)
     busy: str = ""
     stopping: threading.Event = field(default_factory=threading.Event)
+    places: dict[str, Place] = field(default_factory=dict)  # where each of ``models`` lies
     registered: set[str] = field(default_factory=set)
     leave: Callable[[], None] | None = None  # what ends this process when its work was given back
 
@@ -71,46 +75,73 @@ class Runtime:
         )
         for name in dict.fromkeys(route.model for route in settings.routes):
             try:
-                runtime.model(name)
+                runtime.served(name)
             except NodeError as error:
+                runtime.failed[name] = error
                 log.error("a model is not served", model=name, error=str(error))
         threading.Thread(target=runtime._beat, name="heartbeat", daemon=True).start()
         runtime.leave = runtime._leave
         log.info("child ready", pid=os.getpid(), device=runtime.device, threads=threads, seconds=round(time.monotonic() - began, 2))
         return runtime
 
-    def model(self, name: str) -> model_runtime.Model:
-        """The model, warm; loaded now if no route named it.
+    def served(self, name: str) -> model_runtime.Model:
+        """The version that new jobs are for, warm.
 
         Raises
         ------
         ModelError
-            Unknown, or its weights are not those of its card. Said again at every asking: a repaired model needs a new child.
+            There is none, or its weights are not those of its card.
+        StorageError
+            The registry is out of reach: the first job loads what it asks for.
         """
-        if name in self.failed:
-            raise self.failed[name]
-        if name not in self.models:
-            try:
-                loaded = model_runtime.load(name, device=self.settings.worker.device)
-                loaded.warm()
-            except NodeError as error:
-                self.failed[name] = error
-                raise
-            self.models[name] = loaded
-        return self.models[name]
+        return self._loaded(installed.serving(name, model_rows.known(self.database, name), self._folder))
+
+    def model(self, name: str, digest: str) -> model_runtime.Model:
+        """The pipeline that a job asks for, warm; loaded now where it is not yet.
+
+        Raises
+        ------
+        ModelError
+            It is not here, or its weights are not those of its card. Said again at every asking.
+        """
+        if digest not in self.models:
+            place = next((one for one in installed.places(name, self._folder) if one.digest == digest), None)
+            if place is None:
+                raise ModelError(
+                    f"pipeline {digest[:12]} of {name} is not on this worker",
+                    hint="start conductor and worker from the same release, on the same node.data_dir/models, then requeue the job",
+                )
+            self._loaded(place)
+        return self.models[digest]
+
+    def _loaded(self, place: Place) -> model_runtime.Model:
+        if place.digest not in self.models:
+            loaded = model_runtime.load_folder(place.room, device=self.settings.worker.device, package=place.package)
+            loaded.warm()
+            self.models[place.digest] = loaded
+            self.places[place.digest] = place
+            self.failed.pop(place.card.name, None)
+        return self.models[place.digest]
+
+    @property
+    def _folder(self) -> Path:
+        return self.settings.node.data_dir / installed.FOLDER
 
     def register_models(self) -> None:
-        """Write the served models into the registry's table, each once; retirement is read from there."""
-        for name, model in list(self.models.items()):
-            if name not in self.registered:
-                model_rows.register(self.database, model.identity, "active")
-                self.registered.add(name)
+        """Write the served models into the registry's table, each once; what is active or retired is read from there."""
+        for digest, model in list(self.models.items()):
+            if digest not in self.registered:
+                name = model.card.name
+                here = {one.digest for one in installed.places(name, self._folder)}
+                place = self.places.get(digest)
+                model_rows.register(self.database, model.identity, origin=place.origin if place else Origin.PACKAGE, here=here)
+                self.registered.add(digest)
 
     def details(self) -> dict[str, str]:
         return {
             "device": ",".join(sorted({model.device for model in self.models.values()})) or self.device,
             "threads": str(self.threads),
-            "models": ",".join(sorted(self.models)),
+            "models": ",".join(sorted({model.card.name for model in list(self.models.values())})),
             "failed": ",".join(sorted(self.failed)),
             "queues": ",".join(priority.value for priority in self.priorities),
             "job": self.busy,

@@ -8,6 +8,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
+from db import views
+
 UPGRADE_LOCK = 0x64636D6E  # "dcmn": two roles that start at once upgrade one after the other
 
 
@@ -21,7 +23,12 @@ def _config(connection: Connection | None = None) -> Config:
 
 def upgrade(connection: Connection) -> None:
     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": UPGRADE_LOCK})
-    command.upgrade(_config(connection), "head")
+    if current(connection) != head():
+        for statement in views.DROP:
+            connection.execute(text(statement))
+        command.upgrade(_config(connection), "head")
+        for statement in views.CREATE:
+            connection.execute(text(statement))
     # two random UUIDs are 244 random bits: the key of the references in audit events
     connection.execute(
         text(

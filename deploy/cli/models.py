@@ -1,4 +1,4 @@
-"""Models: their cards, their hashes, training and measuring them."""
+"""Models: their cards, their hashes, training and measuring them. Which version serves: `deploy.cli.registry`."""
 
 import json
 from collections.abc import Mapping
@@ -9,25 +9,28 @@ from typing import Annotated, Any
 import typer
 
 from core.errors import ConfigurationError, ModelError
-from deploy.cli.common import AsJson, emit, listing, plain, say
+from deploy.cli import registry as serving
+from deploy.cli.common import AsJson, Config, emit, listing, plain, say, settings_of
 from deploy.cli.predict import known_model
 
-app = typer.Typer(help="The models that are shipped.")
+app = typer.Typer(help="The models, and which version of each serves.")
+app.command("import")(serving.import_)
+for command in (serving.activate, serving.shadow, serving.retire, serving.rollback, serving.compare):
+    app.command()(command)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="a name of `models list`")]
 Data = Annotated[Path, typer.Option("--data", metavar="DIR", help="the data set's folder")]
 
 
 @app.command("list")
-def list_models(as_json: AsJson = False) -> None:
-    """All models: version, status, task, whether the weights are those of the card."""
+def list_models(config: Config = None, as_json: AsJson = False) -> None:
+    """All versions of all models: state (where a node runs), status, whether the weights are those of the card."""
     from models import registry
 
-    rows = []
-    for name in registry.names():
-        card = registry.card(name)
-        row = {"name": name, "version": card.version, "status": card.status, "task": card.task, "unit": card.unit}
-        rows.append({**row, "weights": _weights(name) or "verified", "digest": registry.pipeline_digest(name)})
-    listing(rows, ["name", "version", "status", "task", "unit", "weights"], title="models", as_json=as_json)
+    settings = settings_of(config)
+    known = serving.registered(settings)
+    rows = [row for name in registry.names() for row in serving.versions(name, settings, known)]
+    columns = ["name", "version", "state", "origin", "status", "task", "unit", "weights"]
+    listing(rows, columns, title="models", as_json=as_json)
 
 
 @app.command()

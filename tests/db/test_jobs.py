@@ -4,7 +4,7 @@ from threading import Barrier
 import pytest
 
 from core.errors import ConfigurationError, LeaseLost, ModelError
-from core.states import JobState, Priority
+from core.states import JobState, ModelState, Origin, Priority
 from db import deliveries, jobs, models, outbox
 from db.base import Database
 from tests.support.records import Sender, claim, complete, finish, identity, plan, prediction, report, run, scalar, timings, unit_of
@@ -127,7 +127,7 @@ def test_a_unit_that_moved_on_fences_the_worker(database: Database, queued: int)
 def test_a_retired_model_reports_nothing(database: Database, queued: int) -> None:
     models.register(database, identity())
     job = claim(database)
-    assert models.set_state(database, identity().digest, "retired", "admin")
+    assert models.set_aside(database, identity(), ModelState.RETIRED, origin=Origin.PACKAGE, actor="admin")
     models.register(database, identity())  # the worker starts again: it stays retired
     with pytest.raises(ModelError, match="retired"):
         finish(database, job)

@@ -5,7 +5,6 @@ from threading import Timer
 
 import pytest
 
-from core.errors import ConfigurationError
 from db import commands, heartbeats, jobs, models
 from db.base import Database
 from db.signals import Waiter, notify
@@ -98,12 +97,9 @@ def test_a_command_whose_role_died_is_taken_up_again(database: Database) -> None
 
 def test_models_are_registered_once(database: Database) -> None:
     models.register(database, identity())
-    models.register(database, identity(), "shadow")
+    models.register(database, identity())
     (known,) = models.listing(database)
     assert (known["name"], known["state"]) == ("lung_nodule_ct", "active")
-    assert not models.set_state(database, "unknown", "retired", "admin")
-    with pytest.raises(ConfigurationError, match="not 'research'"):
-        models.register(database, identity(), "research")
 
 
 def test_an_active_model_reports(database: Database) -> None:

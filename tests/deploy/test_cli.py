@@ -12,10 +12,14 @@ from deploy.cli.main import build, run
 COMMANDS = [
     *("up", "listen", "conduct", "relay", "worker", "send", "console", "demo", "doctor", "predict", "conformance"),
     *("models list", "models show", "models verify", "models train", "models evaluate", "models docs", "rules test"),
+    *("models import", "models activate", "models shadow", "models retire", "models rollback", "models compare"),
     *("jobs list", "jobs show", "jobs requeue", "jobs cancel", "deliveries list", "deliveries retry", "results export"),
     *("audit verify", "audit export", "db upgrade", "db backup", "db restore", "destinations echo"),
 ]
-LISTINGS = ["models list", "jobs list", "deliveries list", "results export", "audit export", "rules test", "destinations echo", "doctor"]
+LISTINGS = [
+    *("models list", "models compare", "jobs list", "deliveries list", "results export", "audit export", "rules test"),
+    *("destinations echo", "doctor"),
+]
 
 
 def one_line(captured: pytest.CaptureFixture[str]) -> str:

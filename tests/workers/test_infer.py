@@ -289,7 +289,7 @@ def test_unknown_model_fails_for_good(runtime: Runtime, queueing: Queueing) -> N
 
 def test_a_model_retired_meanwhile_writes_nothing_and_is_not_tried_again(runtime: Runtime, queueing: Queueing) -> None:
     job_id, _ = queueing.photograph(1)
-    runtime.model(SKIN)
+    runtime.served(SKIN)
     runtime.register_models()
     execute(runtime.database, "UPDATE models SET state = 'retired'")
     infer.wake(runtime)

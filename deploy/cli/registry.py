@@ -1,0 +1,156 @@
+"""Which version of a model serves: imported, activated, put beside as a shadow, retired, rolled back; each audited."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from core.errors import StorageError
+from core.records import RegisteredModel
+from core.settings import Settings
+from core.states import ModelState
+from deploy.cli.common import AsJson, Config, listing, opened, say, settings_of, with_servers
+from deploy.cli.predict import known_model
+
+if TYPE_CHECKING:
+    from db.base import Database
+    from models.installed import Place
+
+ACTOR = "cli"
+Name = Annotated[str, typer.Argument(metavar="NAME", help="a name of `models list`")]
+Version = Annotated[str, typer.Argument(metavar="VERSION", help="its version, or the first digits of its digest")]
+
+
+def versions(name: str, settings: Settings, known: tuple[RegisteredModel, ...]) -> list[dict[str, Any]]:
+    """Every version of a model that is here or was registered, with where it stands."""
+    from models import installed
+
+    rows = []
+    states = {one.digest: one for one in known if one.name == name}
+    for place in installed.places(name, folder_of(settings)):
+        registered = states.pop(place.digest, None)
+        state = registered.state.value if registered else ""
+        card = place.card
+        row = {"name": name, "version": card.version, "state": state, "origin": place.origin.value, "status": card.status}
+        rows.append({**row, "task": card.task, "unit": card.unit, "weights": damage(place) or "verified", "digest": place.digest})
+    for gone in states.values():
+        row = {"name": name, "version": gone.version, "state": gone.state.value, "origin": gone.origin.value}
+        rows.append({**row, "weights": "not here any more", "digest": gone.digest})
+    return rows
+
+
+def folder_of(settings: Settings) -> Path:
+    from models import installed
+
+    return settings.node.data_dir / installed.FOLDER
+
+
+def damage(place: "Place") -> str:
+    """What is wrong with the weights; empty where nothing is."""
+    from core.errors import ModelError
+    from models import registry
+
+    try:
+        registry.verify_folder(place.room)
+    except ModelError as error:
+        return str(error)
+    return ""
+
+
+def registered(settings: Settings) -> tuple[RegisteredModel, ...]:
+    """What the database knows; nothing, and a word on standard error, where there is none to ask."""
+    from db import models as store
+    from db.base import Database
+
+    url = with_servers(settings).database.url
+    if not url:
+        return ()
+    database = Database.open(url, pool_size=1)
+    try:
+        return store.known(database)
+    except StorageError as error:
+        say(f"states are not shown: {error}")
+        return ()
+    finally:
+        database.dispose()
+
+
+def activate(name: Name, version: Version, config: Config = None) -> None:
+    """New jobs go to this version; the active one before stands by, and ends what was planned for it."""
+    from db import models as store
+    from models.card import identity
+
+    with opened(config) as (settings, database):
+        place = _sound(name, version, settings)
+        done = store.activate(database, identity(place.card, place.digest), origin=place.origin, actor=ACTOR)
+        _told(place, "active", done)
+
+
+def shadow(name: Name, version: Version, config: Config = None) -> None:
+    """Run this version beside the active one: stored and compared (`models compare`), never reported."""
+    with opened(config) as (settings, database):
+        place = _sound(name, version, settings)
+        _set_aside(database, place, ModelState.SHADOW)
+
+
+def retire(name: Name, version: Version, config: Config = None) -> None:
+    """Nothing is reported by this version any more, not even what it is at."""
+    from models import installed
+
+    with opened(config) as (settings, database):
+        _set_aside(database, installed.find(known_model(name), version, folder_of(settings)), ModelState.RETIRED)
+
+
+def rollback(name: Name, config: Config = None) -> None:
+    """Activate again what was active before."""
+    from db import models as store
+    from models import installed, registry
+
+    with opened(config) as (settings, database):
+        sound = [place for place in installed.places(known_model(name), folder_of(settings)) if not damage(place)]
+        digest = store.rollback(database, name, here={place.digest for place in sound}, actor=ACTOR)
+        place = next(place for place in sound if place.digest == digest)
+        registry.verify_folder(place.room)
+        _told(place, "active again", True)
+
+
+def compare(name: Name, config: Config = None, as_json: AsJson = False) -> None:
+    """How often a shadow and the version that reported said the same of one unit."""
+    from db import models as store
+
+    with opened(config) as (_, database):
+        rows = store.compare(database, known_model(name))
+    columns = ["shadow_version", "reported_version", "units", "same_outcome", "same_first_finding", "shadow_findings", "reported_findings"]
+    listing(rows, columns, title=f"{name}: shadows", as_json=as_json)
+
+
+def import_(
+    path: Annotated[Path, typer.Argument(metavar="FOLDER", help="card.toml and weights, as `models train` writes them")],
+    config: Config = None,
+) -> None:
+    """Take another version of a model in. It serves only when it is activated, or runs beside as a shadow."""
+    from models import installed
+
+    place = installed.install(path, folder_of(settings_of(config)))
+    say(f"{place.card.name} {place.card.version} ({place.digest[:12]}) is in {place.room}; activate it, or put it beside as a shadow")
+
+
+def _sound(name: str, version: str, settings: Settings) -> "Place":
+    """The version, its weights verified: what is altered is not even registered."""
+    from models import installed, registry
+
+    place = installed.find(known_model(name), version, folder_of(settings))
+    registry.verify_folder(place.room)
+    return place
+
+
+def _set_aside(database: "Database", place: "Place", state: ModelState) -> None:
+    from db import models as store
+    from models.card import identity
+
+    done = store.set_aside(database, identity(place.card, place.digest), state, origin=place.origin, actor=ACTOR)
+    _told(place, state.value, done)
+
+
+def _told(place: "Place", what: str, done: bool) -> None:
+    say(f"{place.card.name} {place.card.version} ({place.digest[:12]}) is {what}{'' if done else ' already'}")

@@ -1,0 +1,102 @@
+"""``models import / activate / shadow / retire / rollback / list``: from the command line to the audited row."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from core.settings import Settings
+from db import audit, models
+from db.base import Database
+from deploy.cli.main import run
+from models import installed, registry
+from tests.support.installing import other_version
+from tests.support.queueing import SKIN, configure
+
+PACKAGED = registry.card(SKIN).version
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setenv("DICOM_NODE_CONFIG", str(tmp_path / "node.toml"))
+    monkeypatch.setenv("DICOM_NODE_DATABASE__URL", database_url)
+    monkeypatch.setenv("DICOM_NODE_BROKER__URL", "redis://127.0.0.1:1/0")
+    return configure(tmp_path, database_url, "redis://127.0.0.1:1/0")
+
+
+@pytest.fixture
+def brought(settings: Settings, tmp_path: Path) -> Path:
+    folder = other_version(SKIN, tmp_path / "brought")
+    assert run(["models", "import", str(folder)]) == 0
+    return folder
+
+
+def listed(capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+    """version -> state of the skin model."""
+    capsys.readouterr()
+    assert run(["models", "list", "--json"]) == 0
+    return {row["version"]: row["state"] for row in json.loads(capsys.readouterr().out) if row["name"] == SKIN}
+
+
+def test_the_life_of_a_version(brought: Path, database: Database, capsys: pytest.CaptureFixture[str]) -> None:
+    assert listed(capsys) == {PACKAGED: "", "9.9.9": ""}
+    assert run(["models", "activate", SKIN, PACKAGED]) == 0
+    assert run(["models", "shadow", SKIN, "9.9.9"]) == 0
+    assert listed(capsys) == {PACKAGED: "active", "9.9.9": "shadow"}
+    assert run(["models", "activate", SKIN, "9.9.9"]) == 0
+    assert listed(capsys) == {PACKAGED: "standby", "9.9.9": "active"}
+    assert run(["models", "rollback", SKIN]) == 0
+    assert listed(capsys) == {PACKAGED: "active", "9.9.9": "standby"}
+    assert run(["models", "retire", SKIN, "9.9.9"]) == 0
+    assert listed(capsys) == {PACKAGED: "active", "9.9.9": "retired"}
+    acts = [(event["action"], event["actor"]) for event in audit.export(database)]
+    assert acts == [
+        (f"model.{act}", "cli") for act in ("activated", "shadowed", "activated", "rolled_back", "retired")
+    ]
+    assert run(["models", "compare", SKIN, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_altered_weights_are_not_activated(
+    brought: Path, settings: Settings, database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = settings.node.data_dir / installed.FOLDER / SKIN / "9.9.9" / "weights.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[100] ^= 1
+    weights.write_bytes(content)
+    for act in ("activate", "shadow"):
+        capsys.readouterr()
+        assert run(["models", act, SKIN, "9.9.9"]) == 1
+        assert "its card expects" in capsys.readouterr().err
+    assert models.known(database) == ()
+    assert run(["models", "list", "--json"]) == 0
+    found = {row["version"]: row["weights"] for row in json.loads(capsys.readouterr().out) if row["name"] == SKIN}
+    assert "its card expects" in found["9.9.9"]
+
+
+def test_a_rollback_to_altered_weights_is_refused(brought: Path, settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["models", "activate", SKIN, "9.9.9"]) == 0
+    assert run(["models", "activate", SKIN, PACKAGED]) == 0
+    (settings.node.data_dir / installed.FOLDER / SKIN / "9.9.9" / "weights.safetensors").write_bytes(b"x")
+    capsys.readouterr()
+    assert run(["models", "rollback", SKIN]) == 2
+    assert "is not here any more" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "told"),
+    [
+        (["activate", SKIN, "3.0"], 1, "no version of dermoscopy_7class is 3.0"),
+        (["activate", "no_such_model", "1"], 2, "no_such_model"),
+        (["rollback", SKIN], 2, "was active before"),
+        (["import", "/no/such/folder"], 1, "cannot be read"),
+    ],
+)
+def test_what_cannot_be_is_one_line(
+    settings: Settings, arguments: list[str], status: int, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["models", *arguments]) == status
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert told in captured.err

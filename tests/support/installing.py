@@ -1,0 +1,19 @@
+"""Another version of a packaged model, as a person would bring it."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from models import registry
+from models.card import read_card
+from models.card_writer import render_card
+
+
+def other_version(name: str, folder: Path, version: str = "9.9.9") -> Path:
+    """A folder with card and weights of ``name`` under another version; the same weights, another digest."""
+    room = registry.folder(name)
+    card = replace(read_card(room / "card.toml"), version=version)
+    folder.mkdir(parents=True)
+    shutil.copyfile(room / card.weights, folder / card.weights)
+    (folder / "card.toml").write_text(render_card(card), encoding="utf-8")
+    return folder
