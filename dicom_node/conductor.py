@@ -15,17 +15,18 @@ from core.completeness import wants_count
 from core.errors import NodeError
 from core.settings import Route, Settings
 from db import intake, units
+from db import models as model_rows
 from db.base import Database
 from db.blobs import Blobs
 from db.records import JobPlan, UnitView
 from db.signals import Waiter
 from dicom_node.conduct.choosing import Choice, Choosing
-from dicom_node.conduct.claims import Claim, Contents, attributes_of, claim, never_analysed, plans
+from dicom_node.conduct.claims import Claim, Contents, Version, Versions, attributes_of, claim, never_analysed, plans
 from dicom_node.conduct.comparing import Comparing
 from dicom_node.conduct.counts import Counts
 from dicom_node.conduct.looking import Look, look, policy_of
 from dicom_node.role import Backoff, Beating
-from models import registry
+from models import installed
 
 UNITS_AT_ONCE = 50
 WAIT_S = 0.5
@@ -54,11 +55,6 @@ def run(settings: Settings, database: Database, blobs: Blobs, stop: threading.Ev
     conductor.close()
     comparing.join(5.0)
     waiter.close()
-
-
-def identify(model: str) -> tuple[str, str]:
-    """(version, pipeline digest) of an installed model; raises ModelError where there is none."""
-    return registry.card(model).version, registry.pipeline_digest(model)
 
 
 class Conductor:
@@ -159,10 +155,18 @@ class Conductor:
         return None
 
     def _plans(self, routes: Sequence[Route]) -> tuple[tuple[JobPlan, ...], list[str]]:
-        planned, problems = plans(self._settings, routes, identify)
+        planned, problems = plans(routes, self._versions)
         for problem in problems:
             self._log.error("a route cannot be followed", reason=problem)
         return planned, problems
+
+    def _versions(self, model: str) -> Versions:
+        """What serves, and what runs beside it, by the registry; raises ModelError where nothing may serve."""
+        known = model_rows.known(self._database, model)
+        folder = self._settings.node.data_dir / installed.FOLDER
+        place = installed.serving(model, known, folder)
+        shadows = tuple(Version(one.card.version, one.digest) for one in installed.shadowing(model, known, folder))
+        return Versions(Version(place.card.version, place.digest), shadows)
 
     def _complete(self, seen: Look, planned: tuple[JobPlan, ...], routes: Sequence[Route], chosen: bool | None, reason: str) -> None:
         unit = seen.unit

@@ -2,16 +2,16 @@
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from core.errors import NodeError
+from core.errors import ModelError
 from core.routing import Attributes, RouteValue
-from core.settings import Route, Settings
+from core.settings import Route
 from core.states import Priority
 from core.wholeness import along, is_localizer
 from db.records import InstanceView, JobPlan
@@ -47,6 +47,22 @@ class Claim:
 
     routes: tuple[Route, ...]
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version of a model and its pipeline digest."""
+
+    version: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """``serving`` is reported; ``shadows`` run on the same units, and are only compared."""
+
+    serving: Version
+    shadows: tuple[Version, ...] = ()
 
 
 def contents(instances: Sequence[InstanceView]) -> Contents:
@@ -114,13 +130,13 @@ def _without_patient(line: str) -> str:
     return line.removeprefix("[no]").strip()
 
 
-def plans(settings: Settings, routes: Sequence[Route], identify: Callable[[str], tuple[str, str]]) -> tuple[tuple[JobPlan, ...], list[str]]:
-    """One plan for each model, destinations of its routes together, urgent if one of them is.
+def plans(routes: Sequence[Route], versions: Callable[[str], Versions]) -> tuple[tuple[JobPlan, ...], list[str]]:
+    """One plan for each model, destinations of its routes together, urgent if one of them is; and one for each shadow of it.
 
     Parameters
     ----------
-    identify
-        Model name -> (version, pipeline digest); raises NodeError where there is no such model.
+    versions
+        Of the model of that name; raises ModelError where there is none that may serve.
 
     Returns
     -------
@@ -132,18 +148,19 @@ def plans(settings: Settings, routes: Sequence[Route], identify: Callable[[str],
     for model in dict.fromkeys(route.model for route in routes):
         mine = [route for route in routes if route.model == model]
         try:
-            version, digest = identify(model)
-        except NodeError as error:
+            answer = versions(model)
+        except ModelError as error:
             problems += [f"route '{route.name}' names model '{model}', which cannot be used: {error}" for route in mine]
             continue
-        found.append(
-            JobPlan(
-                model=model,
-                model_version=version,
-                pipeline_digest=digest,
-                routes=tuple(route.name for route in mine),
-                destinations=tuple(dict.fromkeys(name for route in mine for name in route.destinations)),
-                priority=Priority.URGENT if any(route.priority is Priority.URGENT for route in mine) else Priority.ROUTINE,
-            )
+        planned = JobPlan(
+            model=model,
+            model_version=answer.serving.version,
+            pipeline_digest=answer.serving.digest,
+            routes=tuple(route.name for route in mine),
+            destinations=tuple(dict.fromkeys(name for route in mine for name in route.destinations)),
+            priority=Priority.URGENT if any(route.priority is Priority.URGENT for route in mine) else Priority.ROUTINE,
         )
+        found.append(planned)
+        quiet = replace(planned, destinations=(), priority=Priority.ROUTINE, shadow=True)
+        found += [replace(quiet, model_version=one.version, pipeline_digest=one.digest) for one in answer.shadows]
     return tuple(found), problems
