@@ -19,7 +19,7 @@ from models.lung_nodule_ct import checkpoint, network
 from models.lung_nodule_ct.augment import batch
 from models.lung_nodule_ct.scene import Scene
 
-EPOCHS = 50
+EPOCHS = 55
 STEPS = 60
 BATCH = 6
 PATCHES = 1400

@@ -69,7 +69,7 @@ class Model:
             code=label.code,
             score=round(candidate.score, 4),
             # Nothing has calibrated this score: no finding is ever of the high tier.
-            tier=Tier.REVIEW if candidate.score >= self.card.thresholds["review_score"] else Tier.UNCERTAIN,
+            tier=Tier.REVIEW if candidate.score >= self.card.tiers.review else Tier.UNCERTAIN,
             position_mm=volume.lps(z, y, x),
             diameter_mm=round(candidate.diameter_mm, 1),
             sop_instance_uid=volume.sop_instance_uids[slice_index],
