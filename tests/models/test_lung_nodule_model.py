@@ -108,8 +108,7 @@ def test_a_finding_carries_score_codes_units_and_never_high(real: Volume, model:
 
 def test_a_small_volume_gives_the_same_bits_twice(real: Volume, model: runtime.Model) -> None:
     part = slice(40, 58)
-    hu = real.hu[part, 80:440, 40:400].copy()
-    small = changed(real, hu, sop_instance_uids=real.sop_instance_uids[part], frame_numbers=real.frame_numbers[part])
+    small = changed(real, real.hu[part], sop_instance_uids=real.sop_instance_uids[part], frame_numbers=real.frame_numbers[part])
     assert model.predict([small])[0].outcome in (Outcome.FINDINGS, Outcome.NO_FINDING)
     assert model.predict([small]) == model.predict([small])
 
