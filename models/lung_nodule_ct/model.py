@@ -21,7 +21,9 @@ VOLUME = Code("118565006", "SCT", "Volume")
 LUNG = Code("39607008", "SCT", "Lung")
 MM = Code("mm", "UCUM", "mm")
 MM3 = Code("mm3", "UCUM", "cubic millimeter")
-THREADS = 2  # fixed, so that the same series gives the same bits on the same kind of machine
+# Fixed, so that the same series gives the same bits; one, because two wait for each other on a busy machine (measured: twice the
+# CPU time). A worker has processes for the rest.
+THREADS = 1
 
 
 class Model:
