@@ -13,12 +13,13 @@ LEAST_FILES = 16
 
 
 def folders(data: Path, names: tuple[str, ...] = ()) -> list[Path]:
-    """Folders of CT series: those below ``data/ct`` or ``data`` itself with at least 16 .dcm files.
+    """Folders of CT series: ``data/ct`` (or ``data``) and the folders right in it, with at least 16 .dcm files.
 
     ``names`` keeps only folders whose name starts with one of them. Raises NotAnalysable where none is left.
     """
     root = data / "ct" if (data / "ct").is_dir() else data
-    found = [f for f in sorted({p.parent for p in root.rglob("*.dcm")}) if len(list(f.glob("*.dcm"))) >= LEAST_FILES]
+    places = [root, *sorted(f for f in root.iterdir() if f.is_dir())] if root.is_dir() else []
+    found = [f for f in places if len(list(f.glob("*.dcm"))) >= LEAST_FILES]
     chosen = [f for f in found if not names or f.name.startswith(names)]
     if not chosen:
         raise NotAnalysable("no CT series was found in the data folder", hint="it must hold ct/<series>/*.dcm")

@@ -42,22 +42,26 @@ def train(
     resume: bool = True,
     progress: Callable[[str], None] = print,
     cross: bool = True,
+    steps: int = fit.STEPS,
+    patches: int = fit.PATCHES,
+    copies: int = measure.COPIES,
 ) -> dict[str, Any]:
     """Write weights.safetensors, card.toml and metrics.json to ``out``; return the metrics.
 
-    One CPU thread. ``cross`` False leaves out the trainings that hold a series back.
+    One CPU thread. ``cross`` False leaves out the trainings that hold a series back; fewer ``steps`` per epoch, ``patches``
+    and measured ``copies`` of each series are for tests.
     """
     out.mkdir(parents=True, exist_ok=True)
     card = read_card(ROOM / "card.toml")
     with cpu_threads(1):
         scenes = scenes_of(data, seed)
-        weights = fit.fit(scenes, out, seed=seed, epochs=epochs, resume=resume, progress=progress)
+        weights = fit.fit(scenes, out, seed=seed, epochs=epochs, steps=steps, patches=patches, resume=resume, progress=progress)
         metrics: dict[str, Any] = {"measured": HOW}
         if cross and len(scenes) > 1:
             metrics["cross_series"] = cross_series(scenes, out, card, seed, max(1, round(epochs * CROSS_SHARE)), resume, progress)
-        metrics["same_series"] = same_series(weights, scenes, card, seed, progress)
+        metrics["same_series"] = same_series(weights, scenes, card, seed, progress, copies)
     training = {
-        "seed": seed, "epochs": epochs, "steps": fit.STEPS, "batch": fit.BATCH, "patches": fit.PATCHES, "rate": fit.RATE,
+        "seed": seed, "epochs": epochs, "steps": steps, "batch": fit.BATCH, "patches": patches, "rate": fit.RATE,
         "series": [scene.name for scene in scenes], "torch": torch.__version__, "machine": f"{platform.machine()}, one thread",
     }  # fmt: skip
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
@@ -83,14 +87,14 @@ def cross_series(
 
 
 def same_series(
-    weights: Path, scenes: Sequence[Scene], card: ModelCard, seed: int, progress: Callable[[str], None]
+    weights: Path, scenes: Sequence[Scene], card: ModelCard, seed: int, progress: Callable[[str], None], copies: int = measure.COPIES
 ) -> dict[str, Any]:
     """New nodules in the very series that the weights were trained on: what they learned, not how it carries over."""
     model = loaded(weights, network.DEFAULT)
     results = {}
     for scene in scenes:
-        copies = measure.run(model, scene, card.thresholds, seed=seed + 2000, progress=progress)
-        results[scene.name] = measure.figures(copies, card.thresholds["score"])
+        tried = measure.run(model, scene, card.thresholds, seed=seed + 2000, copies=copies, progress=progress)
+        results[scene.name] = measure.figures(tried, card.thresholds["score"])
     return results
 
 
