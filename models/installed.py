@@ -4,7 +4,8 @@
 
     node.data_dir/models/NAME/VERSION/card.toml, weights.safetensors
 
-An installed version is run by the code of the packaged model of its name. Nothing here imports torch.
+An installed version is run by the code of the packaged model of its name, an imported bundle by ``models.bundle``.
+Nothing here imports torch.
 """
 
 import re
@@ -21,6 +22,8 @@ from models import registry
 from models.card import ModelCard, read_card
 
 FOLDER = "models"  # in node.data_dir
+BUNDLE_KIND = "monai.apps.detection.RetinaNet"
+BUNDLE = "bundle"  # the package that runs what is not shipped
 PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 
@@ -43,16 +46,32 @@ def places(name: str, folder: Path, root: Path = registry.ROOMS) -> tuple[Place,
     ModelError
         No such model, or a card that cannot be read.
     """
-    room = registry.folder(name, root)
-    found = [Place(room, room.name, read_card(room / "card.toml"), registry.folder_digest(room), Origin.PACKAGE)]
-    for path in sorted((folder / name).glob("*/card.toml")):
+    package = package_of(name, root)
+    found = []
+    if package != BUNDLE:
+        room = registry.folder(name, root)
+        found.append(Place(room, package, read_card(room / "card.toml"), registry.folder_digest(room), Origin.PACKAGE))
+    for path in sorted((folder / name).glob("[!.]*/card.toml")):
         card = read_card(path)
         if card.name != name or card.version != path.parent.name:
             raise ModelError(f"{path} is the card of {card.name} {card.version}", hint="remove the folder, and import the model again")
         digest = registry.folder_digest(path.parent)
         if digest not in {one.digest for one in found}:
-            found.append(Place(path.parent, room.name, card, digest, Origin.INSTALLED))
+            found.append(Place(path.parent, package, card, digest, Origin.INSTALLED))
+    if not found:
+        registry.folder(name, root)  # raises, and names those that there are
     return tuple(found)
+
+
+def package_of(name: str, root: Path = registry.ROOMS) -> str:
+    """Whose code runs the model of that name."""
+    found = registry.rooms(root).get(name)
+    return found.name if found is not None else BUNDLE
+
+
+def names(folder: Path, root: Path = registry.ROOMS) -> list[str]:
+    """Every model that is shipped or installed, sorted."""
+    return sorted({*registry.rooms(root), *(path.parent.parent.name for path in folder.glob("[!.]*/[!.]*/card.toml"))})
 
 
 def find(name: str, wanted: str, folder: Path, root: Path = registry.ROOMS) -> Place:
@@ -87,14 +106,14 @@ def serving(name: str, known: Sequence[RegisteredModel], folder: Path, root: Pat
     mine = [one for one in known if one.name == name]
     active = next((one for one in mine if one.state is ModelState.ACTIVE), None)
     if active is None:
-        if any(one.activated for one in mine):
+        if any(one.activated for one in mine) or here[0].origin is not Origin.PACKAGE:
             raise ModelError(f"no version of {name} is active", hint=f"dicom-node models activate {name} VERSION")
         return here[0]
     for place in here:
         if place.digest == active.digest:
             return place
     packaged = next((one for one in mine if one.digest == here[0].digest), None)
-    if active.origin is Origin.PACKAGE and (packaged is None or packaged.state is ModelState.STANDBY):
+    if active.origin is here[0].origin is Origin.PACKAGE and (packaged is None or packaged.state is ModelState.STANDBY):
         return here[0]
     raise ModelError(
         f"the active version of {name}, {active.version} ({active.digest[:12]}), is not here any more",
@@ -114,13 +133,16 @@ def install(source: Path, folder: Path, root: Path = registry.ROOMS) -> Place:
     Raises
     ------
     ModelError
-        The weights are not those of the card, no packaged model has the name, or another model has that version already.
+        The weights are not those of the card, no code here can run them, or another model has that version already.
     """
     weights = registry.verify_folder(source)
     card = read_card(source / "card.toml")
-    package = registry.folder(card.name, root).name
-    if not PLAIN.fullmatch(card.version):
-        raise ModelError(f"version {card.version!r} is no name of a folder", hint="letters, digits, dots and dashes")
+    package = package_of(card.name, root)
+    if package == BUNDLE and card.network.get("kind") != BUNDLE_KIND:
+        raise ModelError(f"no code here runs {card.name!r}", hint=f"known: {', '.join(registry.names(root))}, and imported bundles")
+    for what, value in (("name", card.name), ("version", card.version)):
+        if not PLAIN.fullmatch(value):
+            raise ModelError(f"{what} {value!r} is no name of a folder", hint="letters, digits, dots and dashes")
     digest, target = registry.folder_digest(source), folder / card.name / card.version
     if target.exists():
         if registry.folder_digest(target) != digest:

@@ -46,7 +46,8 @@ def evaluate_into(
     """As ``evaluate``, with intervals, and pictures in ``out``; figures.json there is what the model's page shows.
 
     A classifier is asked once more, through the path that serves; whole lesions are drawn for the intervals.
-    A detector gets the curve and no intervals: two patients carry none. ``limit_per_class`` measures on less (tests).
+    A detector gets the curve (with what the card says of series that its training never saw) and no intervals: two patients
+    carry none. ``limit_per_class`` measures on less (tests).
     """
     from models import held_out, intervals, pages, pictures, runtime
 
@@ -57,7 +58,7 @@ def evaluate_into(
     answers = held_out.answers(runtime.load(name, device=device), data, progress=progress, limit_per_class=limit_per_class)
     if answers is None:
         metrics |= evaluate(name, data, progress=progress)
-        drawn.append(pictures.froc(metrics, out / "froc.png"))
+        drawn.append(pictures.froc({**card.metrics, **metrics}, out / "froc.png"))
     else:
         groups = len(set(answers.groups))
         metrics["measured"] = (

@@ -24,11 +24,11 @@ Data = Annotated[Path, typer.Option("--data", metavar="DIR", help="the data set'
 @app.command("list")
 def list_models(config: Config = None, as_json: AsJson = False) -> None:
     """All versions of all models: state (where a node runs), status, whether the weights are those of the card."""
-    from models import registry
+    from models import installed
 
     settings = settings_of(config)
     known = serving.registered(settings)
-    rows = [row for name in registry.names() for row in serving.versions(name, settings, known)]
+    rows = [row for name in installed.names(serving.folder_of(settings)) for row in serving.versions(name, settings, known)]
     columns = ["name", "version", "state", "origin", "status", "task", "unit", "weights"]
     listing(rows, columns, title="models", as_json=as_json)
 

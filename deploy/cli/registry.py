@@ -1,5 +1,6 @@
 """Which version of a model serves: imported, activated, put beside as a shadow, retired, rolled back; each audited."""
 
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,13 +11,13 @@ from core.records import RegisteredModel
 from core.settings import Settings
 from core.states import ModelState
 from deploy.cli.common import AsJson, Config, listing, opened, say, settings_of, with_servers
-from deploy.cli.predict import known_model
 
 if TYPE_CHECKING:
     from db.base import Database
     from models.installed import Place
 
 ACTOR = "cli"
+ABOUT = "what a MONAI bundle does not say: name, licence, not_for, looked_for, labels with codes (TOML)"
 Name = Annotated[str, typer.Argument(metavar="NAME", help="a name of `models list`")]
 Version = Annotated[str, typer.Argument(metavar="VERSION", help="its version, or the first digits of its digest")]
 
@@ -37,6 +38,16 @@ def versions(name: str, settings: Settings, known: tuple[RegisteredModel, ...]) 
         row = {"name": name, "version": gone.version, "state": gone.state.value, "origin": gone.origin.value}
         rows.append({**row, "weights": "not here any more", "digest": gone.digest})
     return rows
+
+
+def known_name(name: str, settings: Settings) -> str:
+    """``name``, if a model of that name is shipped or installed; else wrong usage."""
+    from models import installed
+
+    names = installed.names(folder_of(settings))
+    if name not in names:
+        raise typer.BadParameter(f"no model is named {name!r}; there are: {', '.join(names) or 'none'}", param_hint="NAME")
+    return name
 
 
 def folder_of(settings: Settings) -> Path:
@@ -98,7 +109,7 @@ def retire(name: Name, version: Version, config: Config = None) -> None:
     from models import installed
 
     with opened(config) as (settings, database):
-        _set_aside(database, installed.find(known_model(name), version, folder_of(settings)), ModelState.RETIRED)
+        _set_aside(database, installed.find(known_name(name, settings), version, folder_of(settings)), ModelState.RETIRED)
 
 
 def rollback(name: Name, config: Config = None) -> None:
@@ -107,7 +118,7 @@ def rollback(name: Name, config: Config = None) -> None:
     from models import installed, registry
 
     with opened(config) as (settings, database):
-        sound = [place for place in installed.places(known_model(name), folder_of(settings)) if not damage(place)]
+        sound = [place for place in installed.places(known_name(name, settings), folder_of(settings)) if not damage(place)]
         digest = store.rollback(database, name, here={place.digest for place in sound}, actor=ACTOR)
         place = next(place for place in sound if place.digest == digest)
         registry.verify_folder(place.room)
@@ -118,20 +129,31 @@ def compare(name: Name, config: Config = None, as_json: AsJson = False) -> None:
     """How often a shadow and the version that reported said the same of one unit."""
     from db import models as store
 
-    with opened(config) as (_, database):
-        rows = store.compare(database, known_model(name))
+    with opened(config) as (settings, database):
+        rows = store.compare(database, known_name(name, settings))
     columns = ["shadow_version", "reported_version", "units", "same_outcome", "same_first_finding", "shadow_findings", "reported_findings"]
     listing(rows, columns, title=f"{name}: shadows", as_json=as_json)
 
 
 def import_(
-    path: Annotated[Path, typer.Argument(metavar="FOLDER", help="card.toml and weights, as `models train` writes them")],
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="a MONAI bundle (folder or zip), or what `models train` wrote")],
+    about: Annotated[Path | None, typer.Option("--about", metavar="FILE", help=ABOUT, show_default=False)] = None,
     config: Config = None,
 ) -> None:
-    """Take another version of a model in. It serves only when it is activated, or runs beside as a shadow."""
+    """Take a model in, offline; nothing of a bundle is executed. It serves only when it is activated, or runs beside as a shadow."""
     from models import installed
 
-    place = installed.install(path, folder_of(settings_of(config)))
+    folder = folder_of(settings_of(config))
+    if (path / "card.toml").is_file():
+        place = installed.install(path, folder)
+    else:
+        if about is None:
+            raise typer.BadParameter(f"{path} holds no card.toml; of a MONAI bundle, say {ABOUT}", param_hint="--about")
+        from models.bundle.convert import convert
+
+        with tempfile.TemporaryDirectory() as scratch:
+            convert(path, about, Path(scratch) / "made")
+            place = installed.install(Path(scratch) / "made", folder)
     say(f"{place.card.name} {place.card.version} ({place.digest[:12]}) is in {place.room}; activate it, or put it beside as a shadow")
 
 
@@ -139,7 +161,7 @@ def _sound(name: str, version: str, settings: Settings) -> "Place":
     """The version, its weights verified: what is altered is not even registered."""
     from models import installed, registry
 
-    place = installed.find(known_model(name), version, folder_of(settings))
+    place = installed.find(known_name(name, settings), version, folder_of(settings))
     registry.verify_folder(place.room)
     return place
 

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from core.settings import Settings
+from core.states import ModelState, Origin
 from db import audit, models
 from db.base import Database
 from deploy.cli.main import run
 from models import installed, registry
+from tests.support.bundles import make_bundle
 from tests.support.installing import other_version
 from tests.support.queueing import SKIN, configure
 
@@ -83,13 +85,29 @@ def test_a_rollback_to_altered_weights_is_refused(brought: Path, settings: Setti
     assert "is not here any more" in capsys.readouterr().err
 
 
+def test_a_bundle_comes_in_and_waits_to_be_activated(
+    settings: Settings, database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = make_bundle(tmp_path / "bundle")
+    assert run(["models", "import", str(bundle), "--about", str(tmp_path / "about.toml")]) == 0
+    assert models.known(database) == ()
+    assert run(["models", "activate", "brought_detector", "0.6.9"]) == 0
+    (row,) = models.known(database)
+    assert (row.name, row.state, row.origin) == ("brought_detector", ModelState.ACTIVE, Origin.INSTALLED)
+    capsys.readouterr()
+    assert run(["models", "list", "--json"]) == 0
+    found = {row["name"]: (row["state"], row["status"], row["weights"]) for row in json.loads(capsys.readouterr().out)}
+    assert found["brought_detector"] == ("active", "research", "verified")
+    assert not list((settings.node.data_dir / installed.FOLDER).rglob("*.pt"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "told"),
     [
         (["activate", SKIN, "3.0"], 1, "no version of dermoscopy_7class is 3.0"),
         (["activate", "no_such_model", "1"], 2, "no_such_model"),
         (["rollback", SKIN], 2, "was active before"),
-        (["import", "/no/such/folder"], 1, "cannot be read"),
+        (["import", "/no/such/folder"], 2, "--about"),
     ],
 )
 def test_what_cannot_be_is_one_line(
