@@ -7,10 +7,11 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from core.drift import Observation
 from core.errors import LeaseLost, ModelError
 from core.records import Finding, ModelIdentity, Prediction
 from core.states import ModelState
-from db import audit
+from db import audit, drift
 from db.base import Database
 from db.records import ClaimedJob, StoredObject, Timings
 from db.signals import notify
@@ -49,10 +50,11 @@ _END_ATTEMPT = text("UPDATE attempts SET result = 'reported', ended_at = node_no
 
 def finish(
     database: Database, job: ClaimedJob, *, prediction: Prediction, identity: ModelIdentity, objects: tuple[StoredObject, ...],
-    timings: Timings,
+    timings: Timings, observations: tuple[Observation, ...] = (), scanner: str = "",
 ) -> None:  # fmt: skip
     """Commit what the worker found. All of it, or, behind the fence, nothing.
 
+    ``observations`` and ``scanner`` are counted for the watch over drift (``db.drift``).
     Destinations that a route added while the worker was at it get every object too.
 
     Raises
@@ -93,6 +95,9 @@ def finish(
             "shadow": job.shadow,
             "objects": [{"kind": item.report.kind.value, "sha256": item.blob.sha256, "held": bool(item.problems)} for item in objects],
         }
+        drift.add(
+            connection, model=identity.name, version=identity.version, digest=identity.digest, scanner=scanner, observations=observations
+        )
         audit.record(connection, actor=f"worker:{identity.name}", action="job.reported", subject=f"job:{job.id}", details=details)
         notify(connection, "delivery")
 

@@ -81,6 +81,7 @@ class ModelCard:
     tiers: Tiers = field(default_factory=Tiers)
     thresholds: Mapping[str, float] = field(default_factory=dict)
     temperature: float = 1.0
+    reference: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # counts by bin (core/drift.py) of what is expected
 
     def __post_init__(self) -> None:
         require(self.task in TASKS, f"task is one of {', '.join(TASKS)}, not {self.task!r}")
@@ -143,6 +144,11 @@ def parse_card(text: str) -> ModelCard:
         values["tiers"] = Tiers(**checked(values["tiers"], TIERS, "tiers"))
     if "thresholds" in values:
         values["thresholds"] = {key: one(value, float, f"thresholds.{key}") for key, value in values["thresholds"].items()}
+    if "reference" in values:
+        values["reference"] = {
+            key: tuple(one(count, float, f"reference.{key}") for count in one(value, list, f"reference.{key}"))
+            for key, value in values["reference"].items()
+        }
     return ModelCard(**values)
 
 
@@ -157,7 +163,7 @@ TOP: Schema = {
     **dict.fromkeys(TEXTS, (str, True)),
     **dict.fromkeys(TABLES, (dict, True)),
     **dict.fromkeys(("labels", "limits", "data"), (list, True)),
-    **dict.fromkeys(("tiers", "thresholds"), (dict, False)),
+    **dict.fromkeys(("tiers", "thresholds", "reference"), (dict, False)),
     "temperature": (float, False),
 }
 LABEL: Schema = {"name": (str, True), "code": (dict, True), "malignant": (bool, True), "advice": (str, True)}

@@ -21,6 +21,8 @@ def render_card(card: ModelCard) -> str:
     for source in card.data:
         lines += ["", "[[data]]", f"name = {value_text(source.name)}", f"licence = {value_text(source.licence)}"]
         lines.append(f"doi = {value_text(source.doi)}")
+    if card.reference:
+        lines += table_lines("reference", card.reference)
     for key in TABLES:
         lines += table_lines(key, getattr(card, key))
     return "\n".join(lines) + "\n"

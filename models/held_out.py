@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from core.errors import ModelError
+from core.records import Prediction
 from imaging.photograph import Photograph
 from models.intervals import Answers
 from models.runtime import Model
@@ -57,9 +58,16 @@ SETS = {"dermoscopy_7class": ham10000}
 
 
 def answers(
-    model: Model, data: Path, *, progress: Callable[[str], None] = print, limit_per_class: int | None = None
+    model: Model,
+    data: Path,
+    *,
+    progress: Callable[[str], None] = print,
+    limit_per_class: int | None = None,
+    seen: Callable[[Photograph, Prediction], None] = lambda item, prediction: None,
 ) -> Answers | None:
     """The model's answers on its held-out images; None for a model whose held-out images nothing here knows.
+
+    ``seen`` is told each image with its answer.
 
     Raises
     ------
@@ -76,6 +84,7 @@ def answers(
     abstained = 0
     for batch in SETS[card.name](data, int(card.training["seed"]), limit_per_class):
         for case, prediction in zip(batch, model.predict([case.photograph for case in batch]), strict=True):
+            seen(case.photograph, prediction)
             if not prediction.probabilities:
                 abstained += 1
                 continue

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from core.drift import Observation, counted
 from models import registry
 
 Progress = Callable[[str], None]
@@ -49,13 +50,20 @@ def evaluate_into(
     A detector gets the curve (with what the card says of series that its training never saw) and no intervals: two patients
     carry none. ``limit_per_class`` measures on less (tests).
     """
-    from models import held_out, intervals, pages, pictures, runtime
+    from models import held_out, intervals, observing, pages, pictures, runtime
 
     out.mkdir(parents=True, exist_ok=True)
     card = registry.card(name)
     metrics: dict[str, Any] = {"weights_sha256": card.weights_sha256, "digest": registry.pipeline_digest(name), "version": card.version}
     drawn: list[Path | None] = []
-    answers = held_out.answers(runtime.load(name, device=device), data, progress=progress, limit_per_class=limit_per_class)
+    seen: list[Observation] = []
+    answers = held_out.answers(
+        runtime.load(name, device=device),
+        data,
+        progress=progress,
+        limit_per_class=limit_per_class,
+        seen=lambda item, prediction: seen.extend(observing.observe(item, prediction)),
+    )
     if answers is None:
         metrics |= evaluate(name, data, progress=progress)
         drawn.append(pictures.froc({**card.metrics, **metrics}, out / "froc.png"))
@@ -70,6 +78,7 @@ def evaluate_into(
         metrics["groups"] = groups
         metrics["intervals"] = intervals.bootstrap(answers)
         metrics["confusion"] = {"labels": answers.names, "rows_truth_columns_model": intervals.confusion(answers).tolist()}
+        metrics["reference"] = counted(seen)  # of inputs and scores: a card may take it over, `models drift` compares with it
         drawn += pictures.classifier(answers, out)
     (out / pages.FIGURES).write_text(json.dumps(metrics, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     for path in drawn:

@@ -24,8 +24,10 @@ from core.states import Outcome, UnitKind
 from db import audit, jobs
 from db.records import ClaimedJob, StoredObject, Timings
 from imaging.photograph import Photograph, read_photograph
+from imaging.scanner import scanner_of
 from imaging.volume import Volume, read_volume
 from models.card import ModelCard
+from models.observing import observe
 from models.runtime import Model
 from workers import results
 from workers.encode.analysis import Analysis
@@ -131,7 +133,16 @@ def work(runtime: Runtime, job: ClaimedJob, lease: Lease) -> None:
     timings = Timings(started_at, inferred_at, prepared - began, inferred - prepared, time.monotonic() - inferred)
     lease.check()
     runtime.register_models()
-    jobs.finish(database, job, prediction=prediction, identity=model.identity, objects=objects, timings=timings)
+    jobs.finish(
+        database,
+        job,
+        prediction=prediction,
+        identity=model.identity,
+        objects=objects,
+        timings=timings,
+        observations=observe(item, prediction),
+        scanner=scanner_of(Path(_at_their_place(runtime, job)[0].path)) if job.inputs else "",
+    )
     held = sum(bool(item.problems) for item in objects)
     seconds = round(time.monotonic() - began, 2)
     log.info(

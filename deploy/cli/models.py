@@ -15,7 +15,7 @@ from deploy.cli.predict import known_model
 
 app = typer.Typer(help="The models, and which version of each serves.")
 app.command("import")(serving.import_)
-for command in (serving.activate, serving.shadow, serving.retire, serving.rollback, serving.compare):
+for command in (serving.activate, serving.shadow, serving.retire, serving.rollback, serving.compare, serving.drift):
     app.command()(command)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="a name of `models list`")]
 Data = Annotated[Path, typer.Option("--data", metavar="DIR", help="the data set's folder")]

@@ -135,6 +135,24 @@ def compare(name: Name, config: Config = None, as_json: AsJson = False) -> None:
     listing(rows, columns, title=f"{name}: shadows", as_json=as_json)
 
 
+def drift(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="without it, every model", show_default=False)] = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Whether inputs and scores moved: per scanner and week, against the card's reference or the first weeks."""
+    from db import drift as store
+    from models import installed
+
+    with opened(config) as (settings, database):
+        folder = folder_of(settings)
+        names = installed.names(folder) if name is None else [known_name(name, settings)]
+        references = {place.digest: place.card.reference for one in names for place in installed.places(one, folder)}
+        rows = store.weeks(database, model=name, references=references)
+    columns = ["week", "model", "version", "scanner", "quantity", "n", "index", "level", "against"]
+    listing(rows, columns, title="stability of inputs and scores", as_json=as_json)
+
+
 def import_(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="a MONAI bundle (folder or zip), or what `models train` wrote")],
     about: Annotated[Path | None, typer.Option("--about", metavar="FILE", help=ABOUT, show_default=False)] = None,

@@ -4,6 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from alembic import command
+from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from core.errors import ConfigurationError, ModelError
@@ -11,6 +13,7 @@ from core.records import ModelIdentity
 from core.states import ModelState, Origin
 from db import audit, deliveries, export, jobs, models
 from db.base import Database
+from db.migrations import runner
 from tests.support.records import (
     Sender,
     claim,
@@ -190,6 +193,22 @@ def test_a_shadow_that_became_active_answers_again_and_reports(database: Databas
     (after,) = complete(database, plan(digest=NEW.digest)) or ()
     assert after != before
     assert claim(database).run == 2
+
+
+def test_an_older_database_gets_one_active_of_each_name(postgres_url: str, database: Database) -> None:
+    """Up to revision 0001 every digest that was served was active; the newest stays."""
+    run(database, "DROP SCHEMA public CASCADE")
+    run(database, "CREATE SCHEMA public")
+    with database.begin() as connection:
+        command.upgrade(runner._config(connection), "0001")
+        connection.execute(text("CREATE VIEW v_jobs AS SELECT id FROM jobs"))
+        add = "INSERT INTO models (name, version, digest, title, manufacturer, status, not_for, state)"
+        for name, digest in (("a", "1"), ("a", "2"), ("b", "3")):
+            connection.execute(text(f"{add} VALUES ('{name}', '1', '{digest}', '', '', '', '', 'active')"))
+    database.upgrade()
+    assert [(one.digest, one.state.value) for one in models.known(database)] == [("1", "standby"), ("2", "active"), ("3", "active")]
+    assert models.rollback(database, "a", here={"1"}, actor="admin") == "1"
+    assert jobs.listing(database) == []  # the views are the new ones
 
 
 def test_another_actor_cannot_write_the_past(database: Database) -> None:

@@ -55,8 +55,9 @@ def test_the_life_of_a_version(brought: Path, database: Database, capsys: pytest
     assert acts == [
         (f"model.{act}", "cli") for act in ("activated", "shadowed", "activated", "rolled_back", "retired")
     ]
-    assert run(["models", "compare", SKIN, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == []
+    for listing in (["models", "compare", SKIN], ["models", "drift"], ["models", "drift", SKIN]):
+        assert run([*listing, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out) == []
 
 
 def test_altered_weights_are_not_activated(

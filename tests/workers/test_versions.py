@@ -6,9 +6,10 @@ import pytest
 
 from core.settings import Settings
 from core.states import ModelState, Origin, Priority
-from db import deliveries, export, jobs, models
+from db import deliveries, drift, export, jobs, models
 from db.base import Database
 from db.blobs import Blobs
+from imaging.synthetic.lesion import lesion_dataset
 from models import installed, registry
 from models.card import identity
 from models.installed import Place
@@ -49,6 +50,17 @@ def test_an_installed_version_answers_where_the_job_asks_for_it(runtime: Runtime
     known = {one.digest: (one.state, one.origin) for one in models.known(runtime.database)}
     assert known[brought.digest] == (ModelState.ACTIVE, Origin.INSTALLED)  # the first that served
     assert known[registry.pipeline_digest(SKIN)] == (ModelState.STANDBY, Origin.PACKAGE)
+
+
+def test_inputs_and_scores_are_counted_with_the_result(runtime: Runtime) -> None:
+    Queueing(runtime.database, runtime.blobs).photograph(1)
+    infer.wake(runtime)
+    rows = {row["quantity"]: row for row in drift.weeks(runtime.database, references={})}
+    assert {"brightness", "contrast", "redness", "outcome"} <= set(rows)
+    assert {row["digest"] for row in rows.values()} == {registry.pipeline_digest(SKIN)}
+    assert {row["n"] for row in rows.values()} == {1}
+    source = lesion_dataset(1, size=(150, 200))
+    assert {row["scanner"] for row in rows.values()} == {f"{source.Manufacturer} {source.get('ManufacturerModelName', '')}".strip()}
 
 
 def test_what_serves_is_what_a_person_activated(runtime: Runtime, brought: Place) -> None:
