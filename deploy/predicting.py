@@ -120,9 +120,11 @@ def _said(finding: Finding | None) -> dict[str, Any]:
 
 
 def _place(finding: Finding) -> dict[str, Any]:
+    """Place and size. Where nothing has calibrated the model, its score stands under both names: docs/decisions/0012."""
     x, y, z = finding.position_mm or (None, None, None)
     named = zip(DETECTION, (x, y, z, finding.diameter_mm, finding.score), strict=True)
-    return {key: _number(value) for key, value in named}
+    ordering = {} if finding.probability is not None else {"probability": _number(finding.score)}
+    return ordering | {key: _number(value) for key, value in named}
 
 
 def _number(value: float | None) -> float | str:

@@ -58,6 +58,7 @@ def test_a_series_one_row_per_finding(chest_folder: Path, tmp_path: Path) -> Non
     assert {(row["series_instance_uid"], row["sop_instance_uid"], row["path"]) for row in rows} == {(uid, "", str(chest_folder))}
     found = [row for row in rows if row["label"]]
     assert found or len(rows) == 1
+    assert all(row["probability"] == row["score"] and 0 < float(row["score"]) <= 1 for row in found), "an uncalibrated score, named as such"
     assert all(float(row["diameter_mm"]) > 0 and row["x_mm"] and row["y_mm"] and row["z_mm"] for row in found)
 
 
