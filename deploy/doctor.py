@@ -43,7 +43,7 @@ def examine(settings: Settings) -> list[Check]:
         ("database", lambda: _database(settings, running)),
         ("broker", lambda: _broker(settings, running)),
         ("GPU", lambda: _gpu(settings)),
-        ("models", _models),
+        ("models", lambda: _models(settings)),
         ("blobs", lambda: _blobs(settings)),
         ("destinations", lambda: _destinations(settings)),
     )
@@ -63,14 +63,15 @@ def _settings(settings: Settings) -> Iterator[Check]:
     yield Check(
         "settings", not missing, told, f"add [[{']], [['.join(missing)}]]: without them nothing comes in or goes out" if missing else ""
     )
-    from models import registry
+    from models import installed
 
-    names = registry.names()
+    folder = settings.node.data_dir / installed.FOLDER
+    names = installed.names(folder)
     for route in settings.routes:
         if route.model not in names:
             yield Check(f"route {route.name}", False, f"model {route.model} is not installed", f"one of: {', '.join(names)}")
             continue
-        research = registry.card(route.model).status == "research"
+        research = any(place.card.status == "research" for place in installed.places(route.model, folder))
         closed = [name for name in route.destinations if (d := settings.destination(name)) is not None and not d.accept_research]
         blocked = research and bool(closed)
         found = f"{route.model} -> {', '.join(route.destinations)}"
@@ -217,12 +218,15 @@ def _gpu(settings: Settings) -> Iterator[Check]:
     )
 
 
-def _models() -> Iterator[Check]:
-    from models import registry
+def _models(settings: Settings) -> Iterator[Check]:
+    from models import installed, registry
 
-    for name in registry.names():
-        registry.verify(name)
-    yield Check("models", bool(registry.names()), f"{', '.join(registry.names()) or 'none'}: weights are those of the cards")
+    folder = settings.node.data_dir / installed.FOLDER
+    places = [place for name in installed.names(folder) for place in installed.places(name, folder)]
+    for place in places:
+        registry.verify_folder(place.room)
+    found = ", ".join(f"{place.card.name} {place.card.version}" for place in places)
+    yield Check("models", bool(places), f"{found or 'none'}: weights are those of the cards")
 
 
 def _blobs(settings: Settings) -> Iterator[Check]:

@@ -195,7 +195,7 @@ def test_a_shadow_that_became_active_answers_again_and_reports(database: Databas
     assert claim(database).run == 2
 
 
-def test_an_older_database_gets_one_active_of_each_name(postgres_url: str, database: Database) -> None:
+def test_an_older_database_gets_one_active_of_each_name(database: Database) -> None:
     """Up to revision 0001 every digest that was served was active; the newest stays."""
     run(database, "DROP SCHEMA public CASCADE")
     run(database, "CREATE SCHEMA public")
