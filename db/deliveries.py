@@ -31,8 +31,9 @@ _BEGIN_ATTEMPTS = text("""
 """)
 _CLAIMED = text("""
     SELECT d.id, d.token, d.attempts, d.destination, d.job_id, r.kind, r.sop_class_uid, r.sop_instance_uid, r.sha256,
-           greatest(0, extract(epoch FROM node_now() - d.created_at))::float8 AS age_s
-    FROM deliveries d JOIN reports r ON r.id = d.report_id
+           greatest(0, extract(epoch FROM node_now() - d.created_at))::float8 AS age_s,
+           coalesce(j.identity ->> 'status' = 'research', false) AS research
+    FROM deliveries d JOIN reports r ON r.id = d.report_id JOIN jobs j ON j.id = d.job_id
     WHERE d.id = ANY(:ids) ORDER BY d.priority DESC, d.job_id, d.id
 """)
 _LOCK_JOB = text("SELECT id FROM jobs WHERE id = :job_id FOR NO KEY UPDATE")
@@ -105,6 +106,7 @@ def claim(
                 sop_instance_uid=row.sop_instance_uid,
                 sha256=row.sha256,
                 age_s=row.age_s,
+                research=row.research,
             )
             for row in connection.execute(_CLAIMED, {"ids": ids})
         ]

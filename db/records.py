@@ -206,6 +206,7 @@ class ClaimedDelivery:
     sop_instance_uid: str
     sha256: str
     age_s: float = 0.0  # how long it had waited when it was claimed, all attempts together
+    research: bool = False  # made by a model of status research
 
 
 @dataclass(frozen=True, slots=True)

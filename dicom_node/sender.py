@@ -152,6 +152,11 @@ class Courier(threading.Thread):
     def _load(self, claimed: list[ClaimedDelivery]) -> list[tuple[ClaimedDelivery, Parcel]]:
         parcels = []
         for delivery in claimed:
+            if delivery.research and not self._destination.accept_research:
+                # The last gate: also what a route or a change of the configuration added after the worker had looked.
+                reason = f"the model is for research, and accept_research is false for '{self._destination.name}'"
+                deliveries.hold(self._database, delivery, reason=reason)
+                continue
             try:
                 content = self._blobs.read(delivery.sha256)
             except StorageError as error:

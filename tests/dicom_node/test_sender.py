@@ -31,7 +31,7 @@ def free_port() -> int:
 
 
 def destination(port: int, name: str = "pacs") -> dict[str, Any]:
-    return {"name": name, "ae_title": "PACS", "host": "127.0.0.1", "port": port}
+    return {"name": name, "ae_title": "PACS", "host": "127.0.0.1", "port": port, "accept_research": True}
 
 
 @pytest.fixture
@@ -222,6 +222,18 @@ def test_destination_that_left_the_configuration_is_held(
     with running(Pacs()) as pacs, sending(make_settings(destinations=[destination(pacs.port)], delivery=QUICK), database, blobs):
         wait_for(lambda: {row[:2] for row in states(database)} == {("gone", "held"), ("pacs", "stored")})
         assert "'gone'" in next(row[3] for row in states(database) if row[0] == "gone")
+
+
+def test_results_of_research_models_do_not_leave_for_a_destination_that_does_not_take_them(
+    database: Database, blobs: Blobs, make_settings: MakeSettings, make_report: Callable[..., str]
+) -> None:
+    make_report("clinic", "pacs")
+    with running(Pacs()) as clinic, running(Pacs()) as pacs:
+        closed = destination(clinic.port, "clinic") | {"accept_research": False}
+        with sending(make_settings(destinations=[closed, destination(pacs.port)], delivery=QUICK), database, blobs):
+            wait_for(lambda: {row[:2] for row in states(database)} == {("clinic", "held"), ("pacs", "stored")})
+        assert "accept_research is false" in next(row[3] for row in states(database) if row[0] == "clinic")
+        assert (clinic.calls, pacs.calls) == (0, 1)
 
 
 def test_missing_blob_waits_and_does_not_stop_the_others(
