@@ -6,19 +6,21 @@ import io
 import json
 import tarfile
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from core.errors import ModelError
-from models.dermoscopy.preprocess import INPUT_PX, prepare, to_common_grid, to_input
+from models.dermoscopy.patient import Patient
+from models.dermoscopy.preprocess import COMMON_PX, centre_square, common_square
 
 CLASSES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 FINE_ARCHIVE = "ham10000-224.tar"
 COARSE_ARCHIVE = "ham10000-rest-200x150.tar"
+MASKS_ARCHIVE = "ham10000-masks-200x150.tar"
 VALIDATION_SHARE = 0.18
 JPEG_QUALITY = 75  # of the coarse archive, from its quantisation tables
 
@@ -31,17 +33,21 @@ class Row:
     archive: str
     lesion_id: str
     dx: str
+    patient: Patient = field(default_factory=Patient)
 
 
 @dataclass(frozen=True, slots=True)
 class LesionImages:
-    """``pixels`` (N, 2, 128, 128, 3) uint8; second axis: as served, and recompressed like the coarse archive.
+    """``pixels`` (N, 2, 150, 150, 3) uint8; second axis: as served, and recompressed like the coarse archive.
 
+    ``masks`` (N, 150, 150) bool, the lesion on the same grid; ``patients`` (N, FACTS) float32;
     ``labels`` (N,) index into CLASSES; ``coarse`` (N,) bool; ``validation`` (N,) bool.
     """
 
     rows: tuple[Row, ...]
     pixels: np.ndarray
+    masks: np.ndarray
+    patients: np.ndarray
     labels: np.ndarray
     coarse: np.ndarray
     validation: np.ndarray
@@ -53,7 +59,14 @@ def read_index(data: Path) -> tuple[Row, ...]:
     if not path.is_file():
         raise ModelError(f"no {path}", hint="name the data folder with --data or DICOM_NODE_DATA")
     with path.open(newline="") as lines:
-        return tuple(Row(r["image_id"], r["archive"], r["lesion_id"], r["dx"]) for r in csv.DictReader(lines))
+        return tuple(Row(r["image_id"], r["archive"], r["lesion_id"], r["dx"], patient_of(r)) for r in csv.DictReader(lines))
+
+
+def patient_of(line: Mapping[str, str]) -> Patient:
+    """Age, sex and site of one line of the index; what is not known stays unknown."""
+    age = float(line["age"]) if line.get("age") else None
+    sex = {"male": "M", "female": "F"}.get(line.get("sex", ""), "")
+    return Patient(age, sex, line.get("localization", ""))
 
 
 def validation_lesions(rows: Sequence[Row], seed: int) -> frozenset[str]:
@@ -68,11 +81,15 @@ def validation_lesions(rows: Sequence[Row], seed: int) -> frozenset[str]:
     return frozenset(held)
 
 
-def read_jpegs(data: Path, rows: Sequence[Row]) -> dict[str, bytes]:
-    """JPEG bytes by image id, each archive read once from front to back."""
-    wanted = {row.image_id for row in rows}
+def read_files(data: Path, names: Iterable[str], wanted: Set[str]) -> dict[str, bytes]:
+    """The files called ``wanted`` (without suffix) of the archives ``names``, each read once from front to back.
+
+    Raises ModelError where one is missing.
+    """
     found: dict[str, bytes] = {}
-    for name in sorted({row.archive for row in rows}):
+    for name in names:
+        if not (data / "dermoscopy" / name).is_file():
+            raise ModelError(f"no {data / 'dermoscopy' / name}", hint="name the data folder with --data or DICOM_NODE_DATA")
         with tarfile.open(data / "dermoscopy" / name) as archive:
             for member in archive:
                 key = Path(member.name).stem
@@ -85,15 +102,24 @@ def read_jpegs(data: Path, rows: Sequence[Row]) -> dict[str, bytes]:
     return found
 
 
+def read_jpegs(data: Path, rows: Sequence[Row]) -> dict[str, bytes]:
+    """JPEG bytes by image id."""
+    return read_files(data, sorted({row.archive for row in rows}), {row.image_id for row in rows})
+
+
 def decode(jpeg: bytes, *, coarse: bool) -> np.ndarray:
-    """(2, 128, 128, 3) uint8: as served, and through the coarse archive's compression."""
-    rgb = np.asarray(Image.open(io.BytesIO(jpeg)).convert("RGB"))
-    served = prepare(rgb)
+    """(2, 150, 150, 3) uint8: as served, and through the coarse archive's compression."""
+    served = common_square(np.asarray(Image.open(io.BytesIO(jpeg)).convert("RGB")))
     if coarse:
         return np.stack([served, served])
     buffer = io.BytesIO()
-    to_common_grid(rgb).save(buffer, "JPEG", quality=JPEG_QUALITY)
-    return np.stack([served, to_input(Image.open(buffer).convert("RGB"))])
+    Image.fromarray(served).save(buffer, "JPEG", quality=JPEG_QUALITY)
+    return np.stack([served, np.asarray(Image.open(buffer).convert("RGB"))])
+
+
+def decode_mask(png: bytes) -> np.ndarray:
+    """(150, 150) bool: the lesion in the centre square of the whole frame."""
+    return centre_square(np.asarray(Image.open(io.BytesIO(png)).convert("L"))[..., None])[..., 0] > 127
 
 
 def first_of_each(rows: Sequence[Row], count: int) -> tuple[Row, ...]:
@@ -108,23 +134,29 @@ def first_of_each(rows: Sequence[Row], count: int) -> tuple[Row, ...]:
 
 
 def load(data: Path, cache: Path, rows: Sequence[Row], held: frozenset[str], *, report: Callable[[str], None]) -> LesionImages:
-    """The images of ``rows`` as one array, kept as ``cache``/pixels.npy and mapped from there on later runs.
+    """The images of ``rows`` as one array, kept in ``cache`` and mapped from there on later runs.
 
     ``held``: the lesions whose images are for validation only.
     """
-    path, index = cache / "pixels.npy", cache / "pixels.json"
+    path, masks, index = cache / "pixels-150.npy", cache / "masks-150.npy", cache / "pixels-150.json"
     ids = [row.image_id for row in rows]
     if not (index.is_file() and json.loads(index.read_text()) == ids):
         report(f"decoding {len(rows)} images into {path}")
-        jpegs = read_jpegs(data, rows)
-        array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(len(rows), 2, INPUT_PX, INPUT_PX, 3))
+        jpegs, pngs = read_jpegs(data, rows), read_files(data, (MASKS_ARCHIVE,), set(ids))
+        shape = (len(rows), COMMON_PX, COMMON_PX)
+        pixels = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(shape[0], 2, *shape[1:], 3))
+        outlines = np.lib.format.open_memmap(masks, mode="w+", dtype=np.bool_, shape=shape)
         for i, row in enumerate(rows):
-            array[i] = decode(jpegs[row.image_id], coarse=row.archive == COARSE_ARCHIVE)
-        array.flush()
+            pixels[i] = decode(jpegs[row.image_id], coarse=row.archive == COARSE_ARCHIVE)
+            outlines[i] = decode_mask(pngs[row.image_id])
+        pixels.flush()
+        outlines.flush()
         index.write_text(json.dumps(ids))
     return LesionImages(
         rows=tuple(rows),
         pixels=np.load(path, mmap_mode="r"),
+        masks=np.load(masks, mmap_mode="r"),
+        patients=np.stack([row.patient.facts() for row in rows]),
         labels=np.array([CLASSES.index(row.dx) for row in rows]),
         coarse=np.array([row.archive == COARSE_ARCHIVE for row in rows]),
         validation=np.array([row.lesion_id in held for row in rows]),

@@ -2,37 +2,77 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from monai.losses.dice import DiceCELoss
 
 from core.errors import ModelError
 from models.dermoscopy import checkpoint
-from models.dermoscopy.augment import augment
+from models.dermoscopy.augment import augment, augment_outlined, forget, mix
 from models.dermoscopy.data import CLASSES, LesionImages
-from models.dermoscopy.network import LesionNet, build, dihedral
+from models.dermoscopy.network import LesionNet, build
+from models.dermoscopy.patient import FACTS
+from models.dermoscopy.preprocess import reduce
 
-NETWORK = {"kind": "monai.networks.nets.ResNet", "widths": [32, 64, 128, 192], "layers": [2, 2, 2, 1], "dropout": 0.2}
-SEED, EPOCHS = 20, 75
+TRUNK = {"kind": "monai.networks.nets.ResNet", "widths": [32, 64, 128, 192], "layers": [2, 2, 2, 1], "dropout": 0.2}
+STAGES: Mapping[str, Mapping[str, Any]] = {
+    "first": {**TRUNK, "input_px": 128},
+    "second": {**TRUNK, "input_px": 150, "facts": FACTS, "outline": 32, "familiar": True},
+}
+# The last stage answers alone: averaged with the first it was worse on held-out lesions, in every figure.
+NETWORK = {"answer": "mean of the members' logits", "members": {"second": STAGES["second"]}}
+SEED = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What a training is made of; written into the card."""
+    """What one stage of the training is made of; written into the card.
 
-    seed: int = SEED
-    epochs: int = EPOCHS
+    The rate stays at its peak for ``hold_epochs`` and then falls by a cosine. ``outline`` is the weight of the mask's loss,
+    ``mixing`` the chance of a batch to be mixed, ``forgetting`` that of a patient to be unknown.
+    """
+
+    seed: int
+    epochs: int
+    input_px: int
+    crop_px: int
+    learning_rate: float
+    hold_epochs: int = 0
     batch: int = 64
-    crop_px: int = 112
-    learning_rate: float = 2e-3
     weight_decay: float = 0.05
     label_smoothing: float = 0.05
     sampling_power: float = 0.5  # a class is drawn as often as its count to this power
     ema_decay: float = 0.998
+    white_balance: float = 0.06
+    outline: float = 0.0
+    mixing: float = 0.0
+    forgetting: float = 0.0
+
+
+def first(seed: int = SEED, epochs: int = 75) -> Recipe:
+    """From random weights, images alone, at 128 pixels."""
+    return Recipe(seed, epochs, input_px=128, crop_px=112, learning_rate=2e-3)
+
+
+def second(seed: int = SEED, epochs: int = 40) -> Recipe:
+    """From the first stage's weights, at 150 pixels, mixed images, with the outline and the patient."""
+    return Recipe(
+        *(seed + 1, epochs),
+        input_px=150,
+        crop_px=128,
+        learning_rate=1e-3,
+        hold_epochs=epochs // 2,
+        white_balance=0.1,
+        outline=0.3,
+        mixing=0.6,
+        forgetting=0.3,
+    )
 
 
 def sampling(images: LesionImages, power: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -56,38 +96,55 @@ def sampling(images: LesionImages, power: float) -> tuple[np.ndarray, np.ndarray
     return index, chance / chance.sum(), prior
 
 
-def rate(step: int, steps: int, peak: float) -> float:
-    """A short linear warm-up, then half a cosine down to 1 % of ``peak``."""
-    warm = max(1, steps // 20)
+def rate(step: int, per_epoch: int, recipe: Recipe) -> float:
+    """A short linear warm-up, ``hold_epochs`` at the peak, then half a cosine down to 1 % of it."""
+    steps = per_epoch * recipe.epochs
+    warm = max(1, steps // 20) if recipe.hold_epochs == 0 else per_epoch
     if step < warm:
-        return peak * (step + 1) / warm
-    return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm))))
+        return recipe.learning_rate * (step + 1) / warm
+    fall = max(warm, recipe.hold_epochs * per_epoch)
+    part = max(0.0, (step - fall) / max(1, steps - fall))
+    return recipe.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * part)))
 
 
-def fit(images: LesionImages, out: Path, recipe: Recipe, *, resume: bool, progress: Callable[[str], None]) -> LesionNet:
+def fit(
+    images: LesionImages,
+    out: Path,
+    recipe: Recipe,
+    network: Mapping[str, Any],
+    *,
+    start: Mapping[str, torch.Tensor] | None = None,
+    resume: bool,
+    progress: Callable[[str], None],
+) -> LesionNet:
     """Train, or go on from ``out``'s checkpoint, and return the averaged weights' network in eval mode.
 
+    ``start``: weights to begin with; what it does not hold begins at random.
     Every epoch has its own seeded generator: a resumed training draws what an uninterrupted one would have drawn.
     Autocast to bfloat16 doubles the speed on current CPUs.
     """
     torch.manual_seed(recipe.seed)
-    net, ema = build(NETWORK, len(CLASSES)), build(NETWORK, len(CLASSES))
+    net, ema = build(network, len(CLASSES)), build(network, len(CLASSES))
+    if start is not None:
+        extra = net.load_state_dict(start, strict=False).unexpected_keys
+        if extra:
+            raise ModelError(f"the weights to start from hold {len(extra)} tensors that the network has not, such as {extra[0]}")
     ema.load_state_dict(net.state_dict())
     decayed = [p for p in net.parameters() if p.ndim > 1]
     plain = [p for p in net.parameters() if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate)
     state = checkpoint.load(out, net, ema, optimizer) if resume else None
-    first = 0
+    begin = 0
     if state is not None:
         if state["recipe"] != asdict(recipe):
             raise ModelError(f"{out} holds a training of another recipe: {state['recipe']}", hint="take an empty folder")
-        first = int(state["epoch"])
-        progress(f"going on after epoch {first}")
+        begin = int(state["epoch"])
+        progress(f"going on after epoch {begin}")
     index, chance, prior = sampling(images, recipe.sampling_power)
     log_prior = torch.log(torch.tensor(prior, dtype=torch.float32).clamp_min(1e-6))
     per_epoch = max(1, len(index) // recipe.batch)
-    for epoch in range(first, recipe.epochs):
+    for epoch in range(begin, recipe.epochs):
         started = time.monotonic()
         draws = np.random.default_rng([recipe.seed, epoch])
         generator = torch.Generator().manual_seed(recipe.seed * 100_003 + epoch)
@@ -97,17 +154,9 @@ def fit(images: LesionImages, out: Path, recipe: Recipe, *, resume: bool, progre
         for k in range(per_epoch):
             step = epoch * per_epoch + k
             chosen = np.sort(draws.choice(index, recipe.batch, p=chance))
-            variant = draws.integers(0, 2, recipe.batch)
-            batch = torch.from_numpy(images.pixels[chosen, variant]).permute(0, 3, 1, 2).float()
-            labels = torch.from_numpy(images.labels[chosen])
             for group in optimizer.param_groups:
-                group["lr"] = rate(step, per_epoch * recipe.epochs, recipe.learning_rate)
-            views = augment(batch, recipe.crop_px, generator)
-            with torch.autocast("cpu", dtype=torch.bfloat16):
-                logits = net(views)
-            # The sampling prior is in the loss and not in the network: its bare logits weigh all classes alike
-            # (Menon et al., Long-tail learning via logit adjustment, 2021).
-            loss = F.cross_entropy(logits.float() + log_prior, labels, label_smoothing=recipe.label_smoothing)
+                group["lr"] = rate(step, per_epoch, recipe)
+            loss = step_loss(net, images, chosen, recipe, log_prior, draws, generator)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -118,6 +167,51 @@ def fit(images: LesionImages, out: Path, recipe: Recipe, *, resume: bool, progre
     return ema.eval()
 
 
+def step_loss(
+    net: LesionNet,
+    images: LesionImages,
+    chosen: np.ndarray,
+    recipe: Recipe,
+    log_prior: torch.Tensor,
+    draws: np.random.Generator,
+    generator: torch.Generator,
+) -> torch.Tensor:
+    """The loss of one batch of views of the images ``chosen``.
+
+    The sampling prior is in the loss and not in the network: its bare logits weigh all classes alike
+    (Menon et al., Long-tail learning via logit adjustment, 2021).
+    """
+    variant = draws.integers(0, 2, recipe.batch)
+    squares = np.stack([reduce(images.pixels[i, v], recipe.input_px) for i, v in zip(chosen, variant, strict=True)])
+    batch = torch.from_numpy(squares).permute(0, 3, 1, 2).float()
+    labels = torch.from_numpy(images.labels[chosen])
+
+    def against(logits: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+        return F.cross_entropy(logits.float() + log_prior, wanted, label_smoothing=recipe.label_smoothing)
+
+    if not recipe.outline:
+        views = augment(batch, recipe.crop_px, generator, recipe.white_balance)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            logits = net(views)
+        return against(logits, labels)
+    masks = torch.from_numpy(images.masks[chosen])
+    facts = forget(torch.from_numpy(images.patients[chosen]), draws, recipe.forgetting)
+    views, masks = augment_outlined(batch, masks, recipe.crop_px, generator, recipe.white_balance)
+    mixed = mix(views, masks, facts, draws, recipe.mixing)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        maps = net.maps(mixed.images)
+        logits = net.judge(maps[-1], mixed.facts)
+        drawn = net.outlined(maps, recipe.crop_px)
+    loss = mixed.share * against(logits, labels) + (1 - mixed.share) * against(logits, labels[mixed.other])
+    return loss + recipe.outline * outline_loss(drawn, mixed.masks)
+
+
+def outline_loss(logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    """Binary cross-entropy and Dice together (MONAI), (B, Y, X) logits against (B, Y, X) in 0..1."""
+    loss: torch.Tensor = DiceCELoss(sigmoid=True)(logits[:, None], masks[:, None])
+    return loss
+
+
 @torch.no_grad()
 def average(ema: torch.nn.Module, net: torch.nn.Module, decay: float) -> None:
     """Move ``ema`` towards ``net``: floating values by 1 - ``decay``, counters as they are."""
@@ -126,14 +220,3 @@ def average(ema: torch.nn.Module, net: torch.nn.Module, decay: float) -> None:
             kept.lerp_(now, 1 - decay)
         else:
             kept.copy_(now)
-
-
-@torch.inference_mode()
-def logits_of(net: torch.nn.Module, pixels: np.ndarray, *, views: int = 1, batch: int = 64) -> np.ndarray:
-    """(N, 128, 128, 3) uint8 to (N, classes) float32 logits, the mean over ``views`` (1, 2, 4 or 8) mirrored and turned copies."""
-    found = []
-    for start in range(0, len(pixels), batch):
-        images = torch.from_numpy(np.ascontiguousarray(pixels[start : start + batch])).permute(0, 3, 1, 2)
-        copies = dihedral(images)[:views]
-        found.append(torch.stack([net(copy) for copy in copies]).mean(0).float().numpy())
-    return np.concatenate(found)

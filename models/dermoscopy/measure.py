@@ -83,6 +83,24 @@ def measure(card: ModelCard, logits: np.ndarray, labels: np.ndarray, coarse: np.
     }
 
 
+def by_group(probabilities: np.ndarray, labels: np.ndarray, groups: np.ndarray, names: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Balanced accuracy over the classes that occur, accuracy and n; for every group of 40 or more."""
+    found = {}
+    for group in sorted(set(groups)):
+        inside = groups == group
+        if inside.sum() >= 40:
+            classes = per_class(probabilities[inside].argmax(1), labels[inside], probabilities[inside], names)
+            right = (probabilities[inside].argmax(1) == labels[inside]).mean()
+            found[str(group)] = {"balanced_accuracy": mean_of(classes, "recall"), "accuracy": rounded(right), "n": int(inside.sum())}
+    return found
+
+
+def dice(drawn: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """(N,) overlap of (N, Y, X) bool outlines, 1 where both are empty."""
+    both, sizes = (drawn & truth).sum((1, 2)), drawn.sum((1, 2)) + truth.sum((1, 2))
+    return np.where(sizes > 0, 2 * both / np.maximum(sizes, 1), 1.0)
+
+
 def mean_of(classes: dict[str, dict[str, float]], key: str) -> float:
     return rounded(float(np.mean([entry[key] for entry in classes.values()])))
 

@@ -1,6 +1,7 @@
 """The dermoscopy classifier behind the runtime's Model protocol."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,24 @@ from core.records import ModelIdentity, Prediction
 from imaging.photograph import Photograph
 from models.calibrate import softmax
 from models.card import ModelCard
-from models.dermoscopy.network import build, dihedral
-from models.dermoscopy.postprocess import abstained, found, unusable
-from models.dermoscopy.preprocess import INPUT_PX, prepare
+from models.dermoscopy.evidence import grad_cam
+from models.dermoscopy.panel import Panel
+from models.dermoscopy.patient import FACTS, Patient
+from models.dermoscopy.postprocess import abstained, found, outline_note, unfamiliar, unusable
+from models.dermoscopy.preprocess import COMMON_PX, common_square
+from models.explain import Region, largest_part, measure_region, on_square, to_unit
 from models.threads import cpu_threads
 
 CUDA_BATCH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What the networks gave: ``logits`` (N, C), ``distance`` (N,) from the training images, ``outline`` (N, 150, 150) logits."""
+
+    logits: np.ndarray
+    distance: np.ndarray
+    outline: np.ndarray
 
 
 class Model:
@@ -29,45 +42,90 @@ class Model:
         self.device = device
         self._views = int(card.preprocessing["views"])
         self._threads = int(card.preprocessing["cpu_threads"])
-        net = build(card.network, len(card.labels))
+        if "members" not in card.network or "max_distance" not in card.thresholds:
+            raise ModelError(f"{card.name} {card.version}: the card is of a version before 0.2.0", hint="this release runs 0.2.0 and later")
+        panel = Panel(card.network, len(card.labels))
         try:
-            net.load_state_dict(load_file(weights))
+            panel.load_state_dict(load_file(weights))
         except RuntimeError as error:
             raise ModelError(f"{card.name}: the weights do not fit the network of the card", hint=str(error).splitlines()[0]) from error
-        self._net = net.eval().to(device)
+        self._panel = panel.eval().requires_grad_(False).to(device)
 
     def warm(self) -> None:
         """One forward pass, so that the first image does not pay for set-up."""
-        self.logits(np.zeros((1, INPUT_PX, INPUT_PX, 3), np.uint8))
+        self.look(np.zeros((1, COMMON_PX, COMMON_PX, 3), np.uint8), np.zeros((1, FACTS), np.float32))
 
     def predict(self, items: Sequence[Photograph]) -> list[Prediction]:
         """One answer per photograph, in order: findings, or abstained with the reason."""
         reasons = [unusable(item.rgb, self.card.thresholds) for item in items]
         usable = [i for i, reason in enumerate(reasons) if not reason]
         answers = [abstained(reason, self.card) for reason in reasons]
-        if usable:
-            inputs = np.stack([prepare(items[i].rgb) for i in usable])
-            probabilities = softmax(self.logits(inputs), self.card.temperature)
-            for i, row in zip(usable, probabilities, strict=True):
-                answers[i] = found(self.card, row, items[i].sop_instance_uid, items[i].notes)
+        if not usable:
+            return answers
+        squares = np.stack([common_square(items[i].rgb) for i in usable])
+        looked = self.look(squares, np.stack([patient_of(items[i]).facts() for i in usable]))
+        probabilities = softmax(looked.logits, self.card.temperature)
+        for k, i in enumerate(usable):
+            strange = unfamiliar(float(looked.distance[k]), self.card.thresholds)
+            if strange:
+                answers[i] = abstained(strange, self.card)
+                continue
+            region = self._region(looked.outline[k], items[i])
+            notes = (outline_note(region, min(items[i].rgb.shape[:2]) ** 2), *items[i].notes)
+            answers[i] = found(self.card, probabilities[k], items[i].sop_instance_uid, notes)
         return answers
 
     @torch.inference_mode()
-    def logits(self, inputs: np.ndarray) -> np.ndarray:
-        """(N, 128, 128, 3) uint8 to (N, C) float32, the mean over the mirrored and turned views.
+    def look(self, squares: np.ndarray, facts: np.ndarray) -> Looked:
+        """(N, 150, 150, 3) uint8 and (N, FACTS) float32 through the networks.
 
         On the CPU one image at a time on a fixed number of threads: kernels are chosen by the shape of a batch, and
         an answer must not depend on its neighbours. On CUDA in batches, autocast to half precision.
         """
         if self.device == "cpu":
             with cpu_threads(self._threads):
-                return np.stack([self._forward(image[None]) for image in inputs])[:, 0]
-        with torch.autocast("cuda", dtype=torch.float16):
-            starts = range(0, len(inputs), CUDA_BATCH)
-            return np.concatenate([self._forward(inputs[start : start + CUDA_BATCH]) for start in starts])
+                parts = [self._forward(squares[i : i + 1], facts[i : i + 1]) for i in range(len(squares))]
+        else:
+            with torch.autocast("cuda", dtype=torch.float16):
+                starts = range(0, len(squares), CUDA_BATCH)
+                parts = [self._forward(squares[i : i + CUDA_BATCH], facts[i : i + CUDA_BATCH]) for i in starts]
+        return Looked(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
-    def _forward(self, inputs: np.ndarray) -> np.ndarray:
-        images = torch.from_numpy(inputs.copy()).permute(0, 3, 1, 2).to(self.device)
-        views = torch.cat(dihedral(images)[: self._views])
-        logits: torch.Tensor = self._net(views).float().view(self._views, len(inputs), -1)
-        return np.asarray(logits.mean(0).cpu().numpy())
+    def _forward(self, squares: np.ndarray, facts: np.ndarray) -> tuple[np.ndarray, ...]:
+        given = torch.from_numpy(facts).to(self.device)
+        return tuple(value.float().cpu().numpy() for value in self._panel(self._panel.inputs(squares, self.device), given, self._views))
+
+    def outline(self, image: Photograph) -> np.ndarray:
+        """(Y, X) bool on the image's grid: the lesion, in one piece without holes; nothing outside the centre square."""
+        looked = self.look(common_square(image.rgb)[None], patient_of(image).facts()[None])
+        return largest_part(on_square(looked.outline[0], image.rgb.shape[:2]) > 0)
+
+    def measure(self, image: Photograph) -> Region:
+        """Area and border of ``outline``, in pixels of the image and in mm where its spacing is known."""
+        return measure_region(self.outline(image), image.pixel_spacing_mm)
+
+    def explain(self, image: Photograph) -> np.ndarray:
+        """(Y, X) float32 in 0..1 on the image's grid: the evidence for the model's answer (Grad-CAM), 0 outside the centre square.
+
+        The mean over the members, each scaled to 1. All 0 where nothing speaks for the answer.
+        """
+        square, facts = common_square(image.rgb)[None], patient_of(image).facts()[None]
+        label = int(self.look(square, facts).logits[0].argmax())
+        given, heat = torch.from_numpy(facts).to(self.device), np.zeros((COMMON_PX, COMMON_PX), np.float32)
+        with cpu_threads(self._threads):
+            for name, images in self._panel.inputs(square, self.device).items():
+                one = to_unit(grad_cam(self._panel.nets()[name], images, given, label).cpu().numpy())
+                heat += on_square(one, heat.shape)
+        return to_unit(on_square(heat, image.rgb.shape[:2]))
+
+    def _region(self, outline: np.ndarray, image: Photograph) -> Region:
+        """As ``measure``, on the network's grid: less exact and much faster on a large image."""
+        scale = min(image.rgb.shape[:2]) / COMMON_PX
+        mask = largest_part(outline > 0)
+        small = measure_region(mask, image.pixel_spacing_mm and (image.pixel_spacing_mm[0] * scale, image.pixel_spacing_mm[1] * scale))
+        return Region(round(small.area_px * scale**2), small.border_px * scale, small.roundness, small.area_mm2, small.border_mm)
+
+
+def patient_of(image: Photograph) -> Patient:
+    """What the photograph's header says of the patient."""
+    return Patient(image.age_years, image.sex, image.site)

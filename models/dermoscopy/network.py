@@ -1,22 +1,109 @@
-"""The network: a slim MONAI ResNet in two dimensions."""
+"""The network: a slim MONAI ResNet in two dimensions, with a decoder for the outline and a place for the patient."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from monai.networks.nets.resnet import ResNet
 
 MEAN = (0.763, 0.546, 0.570)  # of the training images, per channel, values 0..1
 STD = (0.141, 0.153, 0.170)
 
 
+class Outline(torch.nn.Module):
+    """Four maps, fine to coarse, to (B, 1, Y, X) logits of the lesion on the finest map's grid (a feature pyramid)."""
+
+    def __init__(self, widths: list[int], channels: int) -> None:
+        super().__init__()
+        self.lateral = torch.nn.ModuleList(torch.nn.Conv2d(width, channels, 1) for width in widths)
+        self.smooth = torch.nn.Sequential(
+            torch.nn.Conv2d(channels, channels, 3, padding=1, bias=False), torch.nn.BatchNorm2d(channels), torch.nn.ReLU()
+        )
+        self.last = torch.nn.Conv2d(channels, 1, 1)
+
+    def forward(self, maps: list[torch.Tensor]) -> torch.Tensor:
+        carried = self.lateral[-1](maps[-1])
+        for lateral, finer in zip(self.lateral[-2::-1], maps[-2::-1], strict=True):
+            carried = lateral(finer) + F.interpolate(carried, size=finer.shape[-2:], mode="bilinear", align_corners=False)
+        logits: torch.Tensor = self.last(self.smooth(carried))
+        return logits
+
+
+class Fusion(torch.nn.Module):
+    """What the patient's age, sex and site add to the logits: (B, width) features and (B, facts) to (B, classes)."""
+
+    def __init__(self, width: int, facts: int, classes: int, dropout: float) -> None:
+        super().__init__()
+        self.both = torch.nn.Linear(width + facts, 64)
+        self.drop = torch.nn.Dropout(dropout)
+        self.last = torch.nn.Linear(64, classes)
+        torch.nn.init.zeros_(self.last.weight)  # starts as nothing added
+        torch.nn.init.zeros_(self.last.bias)
+
+    def forward(self, features: torch.Tensor, facts: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.last(self.drop(F.relu(self.both(torch.cat([features, facts], 1)))))
+        return logits
+
+
+class Familiarity(torch.nn.Module):
+    """How far an image is from the training images: the Mahalanobis distance of the mean of every map (Lee et al., 2018).
+
+    Texture shows in the early maps and content in the late ones, so both noise and a document are far.
+    """
+
+    def __init__(self, widths: list[int]) -> None:
+        super().__init__()
+        size = sum(widths)
+        self.centre: torch.Tensor
+        self.whiten: torch.Tensor
+        self.register_buffer("centre", torch.zeros(size))
+        self.register_buffer("whiten", torch.zeros(size, size))
+
+    @staticmethod
+    def describe(maps: list[torch.Tensor]) -> torch.Tensor:
+        """(B, sum of widths) float32, from maps after a ReLU."""
+        return torch.log1p(torch.cat([found.float().mean((2, 3)) for found in maps], 1))
+
+    @torch.no_grad()
+    def fit(self, described: torch.Tensor, shrinkage: float = 0.1) -> None:
+        """Centre and whitening of (N, size) described training images; correlations are shrunk, fewer images are needed then."""
+        values = described.double()
+        centre, scale = values.mean(0), values.std(0) + 1e-4
+        correlation = torch.cov(((values - centre) / scale).T) * (1 - shrinkage) + torch.eye(len(centre), dtype=torch.double) * shrinkage
+        lower = torch.linalg.cholesky(torch.linalg.inv(correlation))
+        self.centre.copy_(centre)
+        self.whiten.copy_(lower / scale[:, None])
+
+    def forward(self, maps: list[torch.Tensor]) -> torch.Tensor:
+        """(B,) distances; the root of the number of features is an ordinary one."""
+        return self.far(self.describe(maps))
+
+    def far(self, described: torch.Tensor) -> torch.Tensor:
+        """As ``forward``, for described images."""
+        with torch.autocast(described.device.type, enabled=False):  # half precision is too coarse for whitening
+            found: torch.Tensor = torch.linalg.vector_norm((described - self.centre) @ self.whiten, dim=1)
+        return found
+
+
 class LesionNet(torch.nn.Module):
     """(B, 3, Y, X) uint8 or float 0..255 to (B, classes) logits, all classes weighted alike.
 
     The values are normalised inside, so that no caller can forget it.
+    ``facts`` and ``outline`` of 0 and ``familiar`` of False leave the parts out.
     """
 
-    def __init__(self, widths: list[int], layers: list[int], classes: int, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        widths: list[int],
+        layers: list[int],
+        classes: int,
+        dropout: float = 0.0,
+        *,
+        facts: int = 0,
+        outline: int = 0,
+        familiar: bool = False,
+    ) -> None:
         super().__init__()
         self.trunk = ResNet(
             block="basic",
@@ -35,21 +122,69 @@ class LesionNet(torch.nn.Module):
         self.std: torch.Tensor
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1) * 255)
         self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1) * 255)
+        self.fusion = Fusion(widths[-1], facts, classes, dropout) if facts else None
+        self.outline = Outline(widths, outline) if outline else None
+        self.familiarity = Familiarity(widths) if familiar else None
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
+    def maps(self, image: torch.Tensor) -> list[torch.Tensor]:
+        """The four stages' maps, fine to coarse: a quarter of the image's side down to a thirty-second."""
         normal = (image.to(self.mean.dtype) - self.mean) / self.std
-        logits: torch.Tensor = self.trunk(normal.contiguous(memory_format=torch.channels_last))
-        return logits
+        trunk = self.trunk
+        x = trunk.conv1(normal.contiguous(memory_format=torch.channels_last))
+        x = trunk.maxpool(trunk.act(trunk.bn1(x)))
+        found = []
+        for layer in (trunk.layer1, trunk.layer2, trunk.layer3, trunk.layer4):
+            x = layer(x)
+            found.append(x)
+        return found
+
+    def judge(self, coarsest: torch.Tensor, facts: torch.Tensor | None = None) -> torch.Tensor:
+        """The last map (B, width, Y, X) to logits (B, classes). ``facts`` None: nothing known of the patient."""
+        features = torch.flatten(self.trunk.avgpool(coarsest), 1)
+        logits: torch.Tensor = self.trunk.fc(features)  # type: ignore[misc]
+        fusion = self.fusion
+        if fusion is None:
+            return logits
+        if facts is None:
+            facts = features.new_zeros(len(features), fusion.both.in_features - features.shape[1])
+        added: torch.Tensor = fusion(features, facts)
+        return logits + added
+
+    def outlined(self, maps: list[torch.Tensor], side: int) -> torch.Tensor:
+        """(B, side, side) float32 logits of "this pixel is lesion"."""
+        if self.outline is None:
+            raise RuntimeError("this network has no outline decoder")
+        coarse: torch.Tensor = self.outline(maps).float()
+        return F.interpolate(coarse, size=(side, side), mode="bilinear", align_corners=False)[:, 0]
+
+    def distance(self, maps: list[torch.Tensor]) -> torch.Tensor:
+        """(B,) distance from the training images."""
+        if self.familiarity is None:
+            raise RuntimeError("this network does not know its training images")
+        found: torch.Tensor = self.familiarity(maps)
+        return found
+
+    def forward(self, image: torch.Tensor, facts: torch.Tensor | None = None) -> torch.Tensor:
+        """Logits alone."""
+        return self.judge(self.maps(image)[-1], facts)
 
 
 def build(network: Mapping[str, Any], classes: int) -> LesionNet:
-    """From the card's ``[network]`` table: ``widths``, ``layers``, ``dropout``."""
-    net = LesionNet(list(network["widths"]), list(network["layers"]), classes, float(network.get("dropout", 0.0)))
+    """From the card's ``[network]`` table: ``widths``, ``layers``, ``dropout``, ``facts``, ``outline``, ``familiar``."""
+    net = LesionNet(
+        list(network["widths"]),
+        list(network["layers"]),
+        classes,
+        float(network.get("dropout", 0.0)),
+        facts=int(network.get("facts", 0)),
+        outline=int(network.get("outline", 0)),
+        familiar=bool(network.get("familiar", False)),
+    )
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return net
 
 
 def dihedral(images: torch.Tensor) -> list[torch.Tensor]:
-    """The eight mirrored and turned copies of (B, 3, Y, X), the image itself first."""
+    """The eight mirrored and turned copies of (B, C, Y, X), the image itself first."""
     both = [images, images.flip(3), images.flip(2), images.flip(2, 3)]
     return both + [copy.transpose(2, 3) for copy in both]

@@ -11,6 +11,7 @@ from core.states import Outcome, Tier
 from models.calibrate import tier
 from models.card import Label, ModelCard
 from models.dermoscopy.preprocess import centre_square
+from models.explain import Region
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,23 @@ def unusable(rgb: np.ndarray, limits: Mapping[str, float]) -> str:
     if chroma < limits["min_chroma"]:
         return f"the image is nearly grey (chroma {chroma:.1f}, {limits['min_chroma']:.1f} is needed): no dermoscopy colour image"
     return ""
+
+
+def unfamiliar(distance: float, limits: Mapping[str, float]) -> str:
+    """Why an image at ``distance`` from the training images is not judged, or ""; ``limits``: ``max_distance``."""
+    if distance <= limits["max_distance"]:
+        return ""
+    limit = limits["max_distance"]
+    return f"the image is unlike the dermoscopy images of the training (distance {distance:.1f}, at most {limit:.1f} is judged)"
+
+
+def outline_note(region: Region, square_px: int) -> str:
+    """The outline's measures in one sentence; ``square_px`` is the area that was looked at."""
+    if region.area_px == 0:
+        return "No outline of a lesion could be drawn."
+    metric = "" if region.area_mm2 is None else f" ({region.area_mm2:.1f} mm2, border {region.border_mm:.1f} mm)"
+    share = f"{100 * region.area_px / square_px:.0f} % of the centre square"
+    return f"Outline of the lesion: {region.area_px} pixels, {share}, border {region.border_px:.0f} pixels{metric}."
 
 
 def abstained(reason: str, card: ModelCard) -> Prediction:

@@ -8,7 +8,6 @@ import numpy as np
 from PIL import Image
 
 COMMON_PX = 150  # the side of the centre square of a 200 x 150 frame
-INPUT_PX = 128
 
 
 def centre_square(rgb: np.ndarray) -> np.ndarray:
@@ -27,11 +26,14 @@ def to_common_grid(rgb: np.ndarray) -> Image.Image:
     return image
 
 
-def to_input(image: Image.Image) -> np.ndarray:
-    """The network's grid: (128, 128, 3) uint8, bilinear with antialiasing."""
-    return np.asarray(image.resize((INPUT_PX, INPUT_PX), Image.Resampling.BILINEAR))
+def common_square(rgb: np.ndarray) -> np.ndarray:
+    """(Y, X, 3) uint8 sRGB of any size to (150, 150, 3) uint8."""
+    image = to_common_grid(rgb)
+    if image.width != COMMON_PX:
+        image = image.resize((COMMON_PX, COMMON_PX), Image.Resampling.BILINEAR)
+    return np.asarray(image)
 
 
-def prepare(rgb: np.ndarray) -> np.ndarray:
-    """(Y, X, 3) uint8 sRGB of any size to (128, 128, 3) uint8."""
-    return to_input(to_common_grid(rgb))
+def reduce(square: np.ndarray, side: int) -> np.ndarray:
+    """(Y, X, 3) uint8 square to (side, side, 3) uint8, bilinear with antialiasing."""
+    return square if square.shape[0] == side else np.asarray(Image.fromarray(square).resize((side, side), Image.Resampling.BILINEAR))

@@ -15,71 +15,95 @@ from safetensors.torch import save_file
 
 from models import registry
 from models.calibrate import fit_temperature
-from models.card import ModelCard, identity, read_card
+from models.card import identity, read_card
 from models.card_writer import render_card
+from models.dermoscopy import fit
 from models.dermoscopy.data import LesionImages, first_of_each, load, read_index, validation_lesions
-from models.dermoscopy.fit import EPOCHS, NETWORK, SEED, Recipe, fit, logits_of
-from models.dermoscopy.measure import cross_fitted_ece, measure
+from models.dermoscopy.figures import figures, refusals
 from models.dermoscopy.model import Model
-from models.dermoscopy.network import LesionNet
+from models.dermoscopy.panel import Panel, to_tensor
 from models.threads import cpu_threads
 
 ROOM = Path(__file__).parent
-HOW = (
-    "HAM10000, lesions held out by hash (18 % of every class), no lesion on both sides; every image of a held-out lesion counts; "
-    "averaged weights of the last epoch, no epoch was selected; the temperature was fitted on the same held-out images, "
-    "ece_cross_fitted fits it on one half of their lesions and measures on the other; nothing external was measured"
-)
+STRANGERS_OF_EACH = 100
+REFUSED_OF_TRAINING = 0.015  # this share of the training images lies beyond the limit of distance
 
 
 def train(
     data: Path,
     out: Path,
     *,
-    seed: int = SEED,
-    epochs: int = EPOCHS,
+    seed: int = fit.SEED,
+    epochs: int | None = None,
     resume: bool = True,
     progress: Callable[[str], None] = print,
     limit_per_class: int | None = None,
 ) -> dict[str, Any]:
     """Write weights.safetensors, card.toml and metrics.json to ``out``; return the metrics.
 
-    One CPU thread: the same seed gives the same weights on the same machine. The images are decoded once into ``out``.
+    Two stages, each with its checkpoint in a folder of ``out``; ``epochs`` shortens both. One CPU thread: the same seed
+    gives the same weights on the same machine. The images are decoded once into ``out``. On a core of an AMD EPYC of 2024 an
+    epoch takes 23 s in the first stage and 40 s in the second, 55 minutes for all.
     ``limit_per_class`` trains on the first images of every class only (tests).
     """
-    out.mkdir(parents=True, exist_ok=True)
-    recipe = Recipe(seed=seed, epochs=epochs)
+    recipes = {"first": fit.first(seed), "second": fit.second(seed)}
+    if epochs is not None:
+        recipes = {"first": fit.first(seed, epochs), "second": fit.second(seed, epochs)}
+    for name in recipes:
+        (out / name).mkdir(parents=True, exist_ok=True)
     with cpu_threads(1):
         rows = read_index(data)
         rows = rows if limit_per_class is None else first_of_each(rows, limit_per_class)
         images = load(data, out, rows, validation_lesions(rows, seed), report=progress)
         progress(f"{int((~images.validation).sum())} images to train on, {int(images.validation.sum())} held out")
-        net = fit(images, out, recipe, resume=resume, progress=progress)
-        return finish(net, images, out, recipe, progress)
+        start: dict[str, torch.Tensor] = {}
+        panel = Panel(fit.NETWORK, len(read_card(ROOM / "card.toml").labels))
+        for name, recipe in recipes.items():
+            progress(f"stage {name}")
+            table = {**fit.STAGES[name], "familiar": False}
+            net = fit.fit(images, out / name, recipe, table, start=start, resume=resume, progress=progress)
+            start = dict(net.state_dict())
+            if name in panel.members:
+                panel.nets()[name].load_state_dict(start, strict=False)
+        written = {name: asdict(recipe) for name, recipe in recipes.items()}
+        return finish(panel.eval(), images, out, written, progress, strangers=limit_per_class or STRANGERS_OF_EACH)
 
 
-def finish(net: LesionNet, images: LesionImages, out: Path, recipe: Recipe, progress: Callable[[str], None]) -> dict[str, Any]:
-    """Calibrate, measure, and write the three files."""
+def finish(
+    panel: Panel,
+    images: LesionImages,
+    out: Path,
+    recipes: dict[str, dict[str, Any]],
+    progress: Callable[[str], None],
+    *,
+    strangers: int,
+) -> dict[str, Any]:
+    """Learn what is familiar, calibrate, measure, and write the three files."""
     before = read_card(ROOM / "card.toml")
+    limit = learn_familiar(panel, images)
     path = out / before.weights
-    save_file({key: value.contiguous() for key, value in net.state_dict().items()}, path)
+    save_file({key: value.contiguous() for key, value in panel.state_dict().items()}, path)
     path.chmod(0o644)  # safetensors writes for the owner alone; the node's user must read them
-    held = np.flatnonzero(images.validation)
-    logits = logits_of(net, images.pixels[held, 0], views=int(before.preprocessing["views"]))
     training = {
-        **asdict(recipe),
+        "seed": int(recipes["first"]["seed"]),
         "images": int((~images.validation).sum()),
         "torch": torch.__version__,
         "machine": f"{platform.machine()}, one thread, bfloat16 autocast",
+        **recipes,
     }
     card = replace(
         before,
         weights_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        temperature=fit_temperature(logits, images.labels[held]),
-        network=NETWORK,
+        thresholds={**before.thresholds, "max_distance": round(limit, 3)},
+        network=fit.NETWORK,
         training=training,
     )
-    metrics = figures(card, logits, images, held)
+    held = np.flatnonzero(images.validation)
+    model = Model(card, identity(card, "0" * 64), path, "cpu")
+    looked = model.look(images.pixels[held, 0], images.patients[held])
+    card = replace(card, temperature=fit_temperature(looked.logits, images.labels[held]))
+    model.card = card
+    metrics = {**figures(model, looked, images, held), "refused": refusals(model, looked, strangers)}
     card = replace(card, metrics=metrics)
     (out / "card.toml").write_text(render_card(card), encoding="utf-8")
     (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
@@ -88,17 +112,20 @@ def finish(net: LesionNet, images: LesionImages, out: Path, recipe: Recipe, prog
     return metrics
 
 
-def figures(card: ModelCard, logits: np.ndarray, images: LesionImages, held: np.ndarray) -> dict[str, Any]:
-    """``measure`` on the held-out images, how it was measured, and the cross-fitted calibration error."""
-    labels = images.labels[held]
-    lesions = [images.rows[i].lesion_id for i in held]
-    half = np.array([hashlib.sha256(f"half:{lesion}".encode()).digest()[0] % 2 == 0 for lesion in lesions])
-    return {
-        "measured": HOW,
-        "lesions": len(set(lesions)),
-        "ece_cross_fitted": round(cross_fitted_ece(logits, labels, half), 4),
-        **measure(card, logits, labels, images.coarse[held]),
-    }
+@torch.inference_mode()
+def learn_familiar(panel: Panel, images: LesionImages) -> float:
+    """Fit the last member's ``familiarity`` to the training images, every other one recompressed; return the limit of distance."""
+    net, side = panel.last, list(panel.sides.values())[-1]
+    assert net.familiarity is not None
+    chosen = np.flatnonzero(~images.validation)
+    described = []
+    for start in range(0, len(chosen), 64):
+        part = chosen[start : start + 64]
+        described.append(net.familiarity.describe(net.maps(to_tensor(images.pixels[part, part % 2], side))))
+    features = torch.cat(described)
+    net.familiarity.fit(features)
+    distances = net.familiarity.far(features)
+    return float(np.quantile(distances.numpy(), 1 - REFUSED_OF_TRAINING))
 
 
 def evaluate(data: Path, *, progress: Callable[[str], None] = print) -> dict[str, Any]:
@@ -111,4 +138,5 @@ def evaluate(data: Path, *, progress: Callable[[str], None] = print) -> dict[str
     with tempfile.TemporaryDirectory() as cache:
         images = load(data, Path(cache), [row for row in rows if row.lesion_id in lesions], lesions, report=progress)
         progress(f"{len(images.labels)} held-out images through {weights.name}")
-        return figures(card, model.logits(images.pixels[:, 0]), images, np.arange(len(images.labels)))
+        looked = model.look(images.pixels[:, 0], images.patients)
+        return {**figures(model, looked, images, np.arange(len(images.labels))), "refused": refusals(model, looked, STRANGERS_OF_EACH)}

@@ -1,28 +1,28 @@
-"""dermoscopy_7class: the answer's shape, abstention, determinism, its quality on real images, and its training."""
+"""dermoscopy_7class: the answer's shape, abstention, determinism, its quality on real images."""
 
 import io
 import os
 from collections import Counter
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFilter
-from safetensors.torch import load_file
+from PIL import Image
 
 from core.codes import DERMOSCOPY, MALIGNANCY
 from core.errors import ModelError
 from core.records import Prediction
 from core.states import Outcome, Tier
 from imaging.photograph import Photograph
-from models import registry, runtime, training
-from models.card import read_card
+from imaging.synthetic.lesion import make_lesion
+from models import registry, runtime
 from models.dermoscopy import data as ham
+from models.dermoscopy import strangers
 from models.dermoscopy.measure import auc
+from models.dermoscopy.model import Model as RoomModel
 from models.dermoscopy.postprocess import decide
-from models.dermoscopy.preprocess import prepare
-from models.dermoscopy.train import train
+from models.dermoscopy.preprocess import common_square
 from models.runtime import Model
 
 NAME = "dermoscopy_7class"
@@ -50,14 +50,8 @@ def photograph(rgb: np.ndarray, uid: str = "2.25.1") -> Photograph:
 
 
 def skin(seed: int, height: int = 450, width: int = 600) -> np.ndarray:
-    """A brown spot on pink skin with some texture."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[:height, :width]
-    spot = np.exp(-((((y - height / 2) / (height / 5)) ** 2 + ((x - width / 2) / (width / 6)) ** 2) ** 2))
-    rough = rng.normal(0, 12, (height, width)) * (0.3 + spot)
-    colour = np.array([215.0, 160.0, 150.0]) - spot[..., None] * np.array([110.0, 105.0, 100.0]) + rough[..., None]
-    image = Image.fromarray(colour.clip(0, 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(1))
-    return np.asarray(image)
+    """A drawn lesion, which the model takes for dermoscopy."""
+    return np.asarray(Image.open(io.BytesIO(make_lesion(seed, size=(height, width)).jpeg)))
 
 
 def test_the_card_speaks_the_declared_codes() -> None:
@@ -106,6 +100,12 @@ def test_an_unusable_image_is_not_judged(model: Model, rgb: np.ndarray, says: st
     assert first.outcome is last.outcome is Outcome.FINDINGS
 
 
+def test_a_card_of_the_first_version_is_refused_with_the_reason(model: Model) -> None:
+    old = replace(model.card, version="0.1.0", network=dict(model.card.network["members"]["second"]))
+    with pytest.raises(ModelError, match="the card is of a version before"):
+        RoomModel(old, model.identity, registry.verify(NAME), "cpu")
+
+
 def test_nothing_in_nothing_out(model: Model) -> None:
     assert model.predict([]) == []
 
@@ -133,8 +133,37 @@ def test_a_benign_answer_is_lowered_while_malignancy_is_likely() -> None:
 def test_the_same_view_at_another_resolution_is_the_same_input() -> None:
     large = Image.fromarray(skin(5, 900, 1200))
     small = np.asarray(large.resize((400, 300), Image.Resampling.LANCZOS))
-    difference = prepare(np.asarray(large)).astype(int) - prepare(small).astype(int)
+    difference = common_square(np.asarray(large)).astype(int) - common_square(small).astype(int)
     assert np.abs(difference).mean() < 2.0
+    assert common_square(skin(5, 90, 120)).shape == (150, 150, 3)
+
+
+@pytest.mark.parametrize("kind", strangers.KINDS)
+def test_what_is_no_dermoscopy_is_refused(model: Model, kind: str) -> None:
+    answers = model.predict([photograph(strangers.draw(kind, seed)) for seed in range(1000, 1020)])
+    refused = [answer for answer in answers if answer.outcome is Outcome.ABSTAINED]
+    assert len(refused) >= 19
+    assert all(answer.reason and not answer.probabilities for answer in refused)
+
+
+def test_what_is_known_of_the_patient_counts_and_nothing_need_be_known(model: Model) -> None:
+    bare = photograph(skin(6))
+    old = replace(bare, age_years=80.0, sex="M", site="face")
+    young = replace(bare, age_years=15.0, sex="F", site="trunk")
+    unknown, first, second = (answer.probabilities for answer in model.predict([bare, old, young]))
+    assert unknown != first != second
+    assert first["nv"] < second["nv"]
+    odd = replace(bare, age_years=-3.0, sex="O", site="nowhere")
+    assert model.predict([odd])[0].outcome is Outcome.FINDINGS
+
+
+def test_the_outline_is_told_in_pixels_and_in_millimetres_where_they_are_known(model: Model) -> None:
+    bare, scaled = model.predict([photograph(skin(6)), replace(photograph(skin(6)), pixel_spacing_mm=(0.05, 0.05))])
+    (said,) = [note for note in bare.notes if note.startswith("Outline")]
+    assert "pixels" in said
+    assert "mm" not in said
+    assert any("mm2" in note for note in scaled.notes)
+    assert bare.findings == scaled.findings
 
 
 def test_auc_counts_ties_half() -> None:
@@ -162,64 +191,10 @@ def test_unseen_real_images_are_told_apart(model: Model, data: Path) -> None:
     jpegs = ham.read_jpegs(data, rows)
     images = [photograph(np.asarray(Image.open(io.BytesIO(jpegs[row.image_id])).convert("RGB"))) for row in rows]
     answers: list[Prediction] = model.predict(images)
-    assert all(answer.outcome is Outcome.FINDINGS for answer in answers)
-    right = [answer.findings[0].label == row.dx for answer, row in zip(answers, rows, strict=True)]
+    judged = [(answer, row) for answer, row in zip(answers, rows, strict=True) if answer.outcome is Outcome.FINDINGS]
+    assert len(judged) >= 62  # rare classes look rarer: fewer than these are refused of all held-out images
+    right = [answer.findings[0].label == row.dx for answer, row in judged]
     assert sum(right) / len(right) > 0.4  # ten of every class: this is the balanced accuracy; chance is 0.14
-    malignant = np.array([row.dx in {"mel", "bcc", "akiec"} for row in rows])
-    danger = np.array([answer.findings[0].measurements[0].value for answer in answers])
+    malignant = np.array([row.dx in {"mel", "bcc", "akiec"} for _, row in judged])
+    danger = np.array([answer.findings[0].measurements[0].value for answer, _ in judged])
     assert auc(danger, malignant) > 0.75
-
-
-def test_no_lesion_is_on_both_sides_and_every_class_is_held_out(data: Path) -> None:
-    rows = ham.read_index(data)
-    held = ham.validation_lesions(rows, 20)
-    assert held == ham.validation_lesions(rows[::-1], 20)
-    assert held != ham.validation_lesions(rows, 21)
-    lesions = {row.lesion_id: row.dx for row in rows}
-    shares = Counter(dx for lesion, dx in lesions.items() if lesion in held)
-    for dx, total in Counter(lesions.values()).items():
-        assert shares[dx] / total == pytest.approx(ham.VALIDATION_SHARE, abs=0.01)
-
-
-class PulledPlug(Exception):
-    """What stops the training in the middle."""
-
-
-def test_an_interrupted_training_resumes_to_the_same_weights(data: Path, tmp_path: Path) -> None:
-    said: list[str] = []
-
-    def pull_the_plug(line: str) -> None:
-        if line.startswith("epoch 1/2"):
-            raise PulledPlug
-
-    def run(out: Path, progress: Callable[[str], None]) -> None:
-        train(data, out, seed=4, epochs=2, progress=progress, limit_per_class=14)
-
-    straight, broken = tmp_path / "straight", tmp_path / "broken"
-    run(straight, said.append)
-    assert [line.split(" loss")[0] for line in said if line.startswith("epoch")] == ["epoch 1/2", "epoch 2/2"]
-    card = read_card(straight / "card.toml")
-    assert registry.verify_folder(straight) == straight / "weights.safetensors"
-    assert card.training["seed"] == 4
-    assert card.metrics["n"] < 30
-    assert (straight / "metrics.json").is_file()
-
-    with pytest.raises(PulledPlug):
-        run(broken, pull_the_plug)
-    assert not (broken / "weights.safetensors").exists()
-    run(broken, said.append)
-    assert "going on after epoch 1" in said
-    first, second = (load_file(folder / "weights.safetensors") for folder in (straight, broken))
-    assert all(first[key].equal(second[key]) for key in first)
-
-    with pytest.raises(ModelError, match="another recipe"):
-        train(data, broken, seed=5, epochs=2, limit_per_class=14)
-
-
-def test_training_without_data_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"no .*index\.csv.*DICOM_NODE_DATA"):
-        train(tmp_path, tmp_path / "out")
-    with pytest.raises(ModelError, match=r"no .*index\.csv"):
-        training.train(NAME, tmp_path, tmp_path / "other")
-    with pytest.raises(ModelError, match=r"no .*index\.csv"):
-        training.evaluate(NAME, tmp_path)
