@@ -13,18 +13,13 @@ _ADD = text("""
     ON CONFLICT DO NOTHING
 """)
 _PENDING = text("SELECT id, job_id, queue, model FROM outbox WHERE published_at IS NULL ORDER BY id LIMIT :limit")
-# Jobs before outbox rows, as everyone who queues a job locks them.
-_LOCK_JOBS = text("""
-    SELECT id FROM jobs WHERE id IN (SELECT job_id FROM outbox WHERE id = ANY(:ids) AND published_at IS NULL) ORDER BY id FOR NO KEY UPDATE
-""")
-_PUBLISHED = text("""
-    WITH sent AS (UPDATE outbox SET published_at = node_now() WHERE id = ANY(:ids) AND published_at IS NULL RETURNING job_id)
-    UPDATE jobs SET published_at = node_now() WHERE id IN (SELECT job_id FROM sent)
-""")
+# The job's row is not touched: the worker that this wakes would find it locked, pass over it and go back to sleep.
+_PUBLISHED = text("UPDATE outbox SET published_at = node_now() WHERE id = ANY(:ids) AND published_at IS NULL")
 _STALE = text("""
     SELECT j.id FROM jobs j JOIN units u ON u.id = j.unit_id AND u.revision = j.revision
     WHERE j.state = 'queued' AND j.next_attempt_at <= (SELECT node_now())
-      AND coalesce(j.published_at, j.queued_at) < node_now() - make_interval(secs => :dwell_s)
+      AND coalesce((SELECT max(o.published_at) FROM outbox o WHERE o.job_id = j.id), j.queued_at)
+          < node_now() - make_interval(secs => :dwell_s)
       AND (CAST(:queue AS text) IS NULL OR 'infer.' || j.priority = :queue)
       AND NOT EXISTS (SELECT FROM outbox o WHERE o.job_id = j.id AND o.published_at IS NULL)
     ORDER BY j.priority DESC, j.id LIMIT :cap
@@ -45,10 +40,8 @@ def pending(database: Database, limit: int) -> list[OutboxRow]:
 
 def published(database: Database, ids: Iterable[int]) -> None:
     """The broker has these. A crash before this call publishes twice, which is harmless."""
-    values = {"ids": list(ids)}
     with database.begin() as connection:
-        connection.execute(_LOCK_JOBS, values)
-        connection.execute(_PUBLISHED, values)
+        connection.execute(_PUBLISHED, {"ids": list(ids)})
 
 
 def republish_stale(database: Database, *, dwell_s: float, cap: int, queue: str | None = None) -> int:

@@ -10,7 +10,8 @@ SELECT j.id AS job_id, j.key AS job_key, j.state AS job_state, j.outcome, j.reas
        j.superseded_by, u.id AS unit_id, u.kind AS unit_kind, st.study_instance_uid, se.series_instance_uid, u.sop_instance_uid,
        st.accession_number, st.patient_id, st.issuer_of_patient_id, se.modality, u.source,
        (SELECT count(*) FROM job_inputs i WHERE i.job_id = j.id) AS inputs,
-       u.first_received_at AS received_at, j.completed_at, j.evidence AS completion_evidence, j.queued_at, j.published_at,
+       u.first_received_at AS received_at, j.completed_at, j.evidence AS completion_evidence, j.queued_at,
+       (SELECT max(o.published_at) FROM outbox o WHERE o.job_id = j.id) AS published_at,
        j.next_attempt_at, j.lease_until, j.started_at, j.inferred_at, j.reported_at, j.delivered_at,
        j.prepare_s, j.infer_s, j.encode_s, j.shadow
 FROM jobs j

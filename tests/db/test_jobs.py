@@ -204,6 +204,14 @@ def test_listing_and_show(database: Database, queued: int) -> None:
         jobs.show(database, 999)
 
 
+def test_a_worker_that_wakes_while_the_wake_up_is_still_being_marked_finds_its_job(database: Database, queued: int) -> None:
+    """The message overtakes the mark: a job that were locked by it would be passed over, and wait for the next wake-up."""
+    (row,) = outbox.pending(database, 10)
+    with database.begin() as marking:
+        marking.execute(outbox._PUBLISHED, {"ids": [row.id]})
+        assert [job.id for job in jobs.claim(database, worker="w", priorities=None, models=None, lease_s=30)] == [queued]
+
+
 def test_stale_wake_ups_are_published_again(database: Database, queued: int) -> None:
     assert outbox.republish_stale(database, dwell_s=0, cap=10) == 0  # one is pending
     outbox.published(database, [row.id for row in outbox.pending(database, 10)])

@@ -314,7 +314,7 @@ def test_queue_that_nobody_reads_is_not_flooded(runtime: Runtime, queueing: Queu
     queueing.photograph(1)
     queueing.photograph(2, priority=Priority.URGENT)
     outbox.published(runtime.database, [row.id for row in outbox.pending(runtime.database, 10)])
-    execute(runtime.database, "UPDATE jobs SET published_at = node_now() - interval '1 hour'")
+    execute(runtime.database, "UPDATE outbox SET published_at = node_now() - interval '1 hour'")
     full = {"infer.routine": reaper.REPUBLISH_CAP, "infer.urgent": 0}
     assert reaper.reap(runtime.settings, runtime.database, full.__getitem__) == 1
     assert [row.queue for row in outbox.pending(runtime.database, 10)] == ["infer.urgent"]

@@ -49,7 +49,6 @@ STATEMENTS = (
         evidence jsonb NOT NULL,
         completed_at timestamptz NOT NULL,
         queued_at timestamptz NOT NULL DEFAULT node_now(),
-        published_at timestamptz,
         started_at timestamptz,
         inferred_at timestamptz,
         reported_at timestamptz,
@@ -102,5 +101,6 @@ STATEMENTS = (
     """,
     "COMMENT ON TABLE outbox IS 'Wake-ups for the broker; a message carries no state and may be lost or doubled'",
     "CREATE UNIQUE INDEX outbox_pending ON outbox (job_id) WHERE published_at IS NULL",
+    "CREATE INDEX outbox_job ON outbox (job_id, published_at)",
     "CREATE INDEX outbox_pending_order ON outbox (id) WHERE published_at IS NULL",
 )
