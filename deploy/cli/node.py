@@ -9,6 +9,7 @@ import typer
 from core import logs
 from core.errors import ConfigurationError
 from deploy.cli.common import AsJson, Config, emit, say, settings_of, table
+from deploy.routes import check_models
 
 destinations = typer.Typer(help="Where results go.")
 
@@ -21,6 +22,7 @@ def up(
     from deploy.local import Node
 
     settings = settings_of(config)
+    check_models(settings)
     logs.configure(level=settings.logs.level, style=settings.logs.format, role="up")
     sys.exit(Node(settings, config.resolve() if config is not None else None, log_files=log_files).run())
 

@@ -12,6 +12,7 @@ import typer
 from core import logs
 from core.settings import Settings
 from deploy.cli.common import Config, database_url, settings_of, with_servers
+from deploy.routes import check_models
 
 if TYPE_CHECKING:
     from db.base import Database
@@ -68,6 +69,7 @@ def conduct(config: Config = None) -> None:
     from dicom_node import conductor
 
     settings = prepared(config, "conduct")
+    check_models(settings)
     database, blobs = stores(settings)
     until_stopped(lambda stop: conductor.run(settings, database, blobs, stop))
 

@@ -7,6 +7,7 @@ import typer
 
 from core.errors import NodeError
 from deploy.cli.common import AsJson, Config, emit, say, settings_of
+from deploy.routes import check_models
 
 app = typer.Typer(help="Routes of the configuration.")
 
@@ -27,6 +28,7 @@ def explain_files(
     from deploy.rules import explain
 
     settings = settings_of(config)
+    check_models(settings)
     units, unread = explain(settings, paths, source)
     if as_json:
         emit({"units": [unit.as_dict() for unit in units], "unread": [{"path": str(path), "reason": why} for path, why in unread]})

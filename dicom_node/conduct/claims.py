@@ -115,11 +115,21 @@ def claim(routes: Iterable[Route], attributes: Attributes) -> Claim:
         if verdict.holds:
             taking.append(route)
         else:
-            failed = [_without_patient(line) for line in verdict.lines if line.startswith("[no]")]
-            reasons.append(f"route '{route.name}': {'; '.join(failed) or 'does not hold'}")
+            reasons.append(f"route '{route.name}': {_why(verdict.lines) or 'does not hold'}")
     if taking:
         return Claim(tuple(taking), "")
     return Claim((), "no route takes it: " + " | ".join(reasons) if reasons else "no route is configured")
+
+
+def _why(lines: Iterable[str]) -> str:
+    """The conditions that failed; of a group (any, not) what is indented below it too."""
+    kept, inside = [], False
+    for line in lines:
+        if not line.startswith(" "):
+            inside = line.startswith("[no]")
+        if inside:
+            kept.append(_without_patient(line.strip()))
+    return "; ".join(kept).replace(":; ", ": ")
 
 
 def _without_patient(line: str) -> str:
@@ -127,7 +137,7 @@ def _without_patient(line: str) -> str:
     tag = tag_for_keyword(match["keyword"]) if match else None
     if match and tag is not None and tag >> 16 == _PATIENT_GROUP:
         line = f"{match['mark']}{match['keyword']} is not as wanted"
-    return line.removeprefix("[no]").strip()
+    return line.removeprefix("[no]").removeprefix("[yes]").strip()
 
 
 def plans(routes: Sequence[Route], versions: Callable[[str], Versions]) -> tuple[tuple[JobPlan, ...], list[str]]:

@@ -92,6 +92,19 @@ def test_a_wrong_configuration_is_one_line_and_exit_2(
     assert str(config) in line
 
 
+@pytest.mark.parametrize("command", ["up", "rules test ."])
+def test_a_route_to_a_model_that_is_not_there(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "node.toml"
+    config.write_text(
+        '[[destinations]]\nname = "x"\nae_title = "X"\nhost = "127.0.0.1"\nport = 104\n'
+        '[[routes]]\nname = "skin"\nmodel = "dermoscopy_7clas"\ndestinations = ["x"]\nwhen = { Modality = "DMS" }\n'
+    )
+    assert run([*command.split(), "--config", str(config)]) == 2
+    line = one_line(capsys)
+    assert "route 'skin' names model 'dermoscopy_7clas'" in line
+    assert "dermoscopy_7class" in line
+
+
 def test_a_configuration_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["up", "--config", str(tmp_path / "none.toml")]) == 2
     assert "none.toml" in one_line(capsys)
