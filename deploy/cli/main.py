@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import typer
 
 from core.errors import ConfigurationError, NodeError
-from deploy.cli import audit, db, jobs, models, node, predict, roles, rules
+from deploy.cli import audit, db, jobs, models, node, predict, quarantine, roles, rules
 
 FAILED, USAGE = 1, 2
 
@@ -35,6 +35,7 @@ def build() -> typer.Typer:
         "rules": rules.app,
         "jobs": jobs.jobs,
         "deliveries": jobs.deliveries,
+        "quarantine": quarantine.app,
         "results": jobs.results,
         "audit": audit.app,
         "db": db.app,
