@@ -14,11 +14,11 @@ COMMANDS = [
     *("models list", "models show", "models verify", "models train", "models evaluate", "models docs", "rules test"),
     *("models import", "models activate", "models shadow", "models retire", "models rollback", "models compare", "models drift"),
     *("jobs list", "jobs show", "jobs requeue", "jobs cancel", "deliveries list", "deliveries retry", "results export"),
-    *("audit verify", "audit export", "db upgrade", "db backup", "db restore", "destinations echo"),
+    *("audit verify", "audit export", "db upgrade", "db backup", "db restore", "destinations echo", "quarantine list"),
 ]
 LISTINGS = [
     *("models list", "models compare", "models drift", "jobs list", "deliveries list", "results export", "audit export", "rules test"),
-    *("destinations echo", "doctor"),
+    *("destinations echo", "doctor", "quarantine list"),
 ]
 
 
