@@ -76,6 +76,44 @@ class Measurement:
 
 
 @dataclass(frozen=True, slots=True)
+class Mask:
+    """Which voxels a finding covers: a box on the unit's own grid, packed.
+
+    ``origin`` and ``shape`` are (z, y, x) in voxels of the volume as it was read; of a photograph z is 0 and the depth 1.
+    ``bits`` is numpy.packbits of the box in C order. ``imaging.masks`` packs and unpacks.
+    """
+
+    origin: tuple[int, int, int]
+    shape: tuple[int, int, int]
+    bits: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        voxels = self.shape[0] * self.shape[1] * self.shape[2]
+        if min(self.shape) < 1 or min(self.origin) < 0 or len(self.bits) != (voxels + 7) // 8:
+            raise ValueError(f"a mask of {self.shape} at {self.origin} has {(voxels + 7) // 8} bytes of bits, not {len(self.bits)}")
+
+
+@dataclass(frozen=True, slots=True)
+class HeatMap:
+    """Where the evidence for an answer is: 0..1 in 255 steps on a regular grid along the unit's own axes.
+
+    ``values`` is uint8 of ``shape`` (z, y, x) in C order, 255 for 1. Value (k, j, i) lies at the unit's voxel
+    ``origin + step * (k, j, i)`` (fractions of voxels, centres). ``meaning`` says in words what is mapped.
+    """
+
+    shape: tuple[int, int, int]
+    origin: tuple[float, float, float]
+    step: tuple[float, float, float]
+    meaning: str
+    values: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        voxels = self.shape[0] * self.shape[1] * self.shape[2]
+        if min(self.shape) < 1 or min(self.step) <= 0 or len(self.values) != voxels:
+            raise ValueError(f"a heat map of {self.shape} has {voxels} bytes of values, not {len(self.values)}")
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One thing a model says.
 
@@ -97,6 +135,7 @@ class Finding:
     image_point: tuple[float, float] | None = None
     measurements: tuple[Measurement, ...] = ()
     site: Code | None = None
+    mask: Mask | None = None
 
 
 @dataclass(frozen=True, slots=True)

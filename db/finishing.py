@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -143,8 +143,8 @@ def _keep(connection: Connection, job: ClaimedJob, item: StoredObject, added: tu
 
 
 def _finding(job_id: int, ordinal: int, finding: Finding) -> dict[str, Any]:
-    values = asdict(finding)
-    del values["code"]
+    values = asdict(replace(finding, mask=None))  # the segmentation keeps it
+    del values["code"], values["mask"]
     values |= {
         "job_id": job_id,
         "ordinal": ordinal,

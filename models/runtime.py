@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from core.errors import ModelError
-from core.records import ModelIdentity, Prediction
+from core.records import HeatMap, ModelIdentity, Prediction
 from models import registry
 from models.card import ModelCard, identity, read_card
 
@@ -24,6 +24,8 @@ class Model(Protocol):
     def device(self) -> str: ...
     def warm(self) -> None: ...
     def predict(self, items: Sequence[Any]) -> list[Prediction]: ...
+    def evidence(self, item: Any, prediction: Prediction) -> HeatMap | None:
+        """Where the evidence for ``prediction`` of ``item`` is; None where the model cannot say. Costs a pass of its own."""
 
 
 def load(name: str, *, device: str = "auto", root: Path = registry.ROOMS) -> Model:

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from core.errors import ModelError
-from core.records import Code, Finding, Measurement, ModelIdentity, Prediction
+from core.records import Code, Finding, HeatMap, Measurement, ModelIdentity, Prediction
 from core.states import Outcome, Tier
 from imaging.volume import Volume
 from models.bundle import network
@@ -43,6 +43,10 @@ class Model:
         """One forward pass over the smallest input."""
         edge = [2 * one for one in self.card.network["size_divisible"]]
         self._boxes(torch.zeros(1, *edge))
+
+    def evidence(self, item: Volume, prediction: Prediction) -> HeatMap | None:
+        """None: this model has no map of evidence."""
+        return None
 
     def predict(self, items: Sequence[Volume]) -> list[Prediction]:
         """One prediction per series, in their order."""

@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import load_file
 
 from core.errors import ModelError
-from core.records import ModelIdentity, Prediction
+from core.records import HeatMap, ModelIdentity, Prediction
+from imaging.masks import pack_heat
 from imaging.photograph import Photograph
 from models.calibrate import softmax
 from models.card import ModelCard
@@ -117,6 +118,12 @@ class Model:
                 one = to_unit(grad_cam(self._panel.nets()[name], images, given, label).cpu().numpy())
                 heat += on_square(one, heat.shape)
         return to_unit(on_square(heat, image.rgb.shape[:2]))
+
+    def evidence(self, item: Photograph, prediction: Prediction) -> HeatMap | None:
+        """``explain`` as a record; None where nothing was answered."""
+        if not prediction.probabilities:
+            return None
+        return pack_heat(self.explain(item)[None], meaning=f"evidence for {prediction.findings[0].label} (Grad-CAM)")
 
     def _region(self, outline: np.ndarray, image: Photograph) -> Region:
         """As ``measure``, on the network's grid: less exact and much faster on a large image."""

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from core.records import Code, Finding, Measurement, ModelIdentity, Prediction
+from core.records import Code, Finding, HeatMap, Measurement, ModelIdentity, Prediction
 from core.states import Outcome, Tier
 from imaging.volume import Volume
 from models.card import ModelCard
@@ -39,6 +39,10 @@ class Model:
         """One forward pass, so that the first series does not pay for it."""
         with torch.inference_mode(), cpu_threads(THREADS):
             self._network(torch.zeros(1, 1, 32, 32, 32, device=self.device))
+
+    def evidence(self, item: Volume, prediction: Prediction) -> HeatMap | None:
+        """None: this model has no map of evidence."""
+        return None
 
     def predict(self, items: Sequence[Volume]) -> list[Prediction]:
         """One prediction per series, in their order."""

@@ -5,7 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from core.records import ModelIdentity, Prediction
+from core.records import HeatMap, ModelIdentity, Prediction
+from core.states import ReportKind
+from imaging.photograph import Photograph
+from imaging.volume import Volume
 from workers.encode.source import Source
 
 
@@ -19,8 +22,25 @@ class Predecessor:
 
 
 @dataclass(frozen=True, slots=True)
+class Companion:
+    """Another object of the same result, that the report refers to.
+
+    ``segments``: for a segmentation, the segment number of each finding that has one, by the finding's number (from 1).
+    """
+
+    kind: ReportKind
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+    segments: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Analysis:
     """One analysed unit: who asked, who answers, what the answer is.
+
+    ``item``: the unit as the model saw it, None where it could not be read. ``heat``: the evidence for the answer, where a
+    destination takes it and the model gave it. ``companions``: the other objects that go to the report's destinations.
 
     ``frame_of_reference_uid``: of the volume, "" where it has none; then locations are given on single images.
     ``started_at``: start of the analysis, with time zone; the document's content date and time.
@@ -41,3 +61,6 @@ class Analysis:
     limits: tuple[str, ...] = ()
     advice: Mapping[str, str] = field(default_factory=dict)
     predecessors: tuple[Predecessor, ...] = ()
+    item: Volume | Photograph | None = None
+    heat: HeatMap | None = None
+    companions: tuple[Companion, ...] = ()
