@@ -4,31 +4,24 @@ highdicom writes the time of day, its own equipment and random UIDs where it is 
 so that the same analysis gives the same bytes.
 """
 
-import io
 import warnings
 from typing import Any
 
 import highdicom.sr as hdsr
 from highdicom.coding_schemes import CodingSchemeIdentificationItem
-from pydicom import config
-from pydicom.dataelem import DataElement
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.filewriter import dcmwrite
-from pydicom.uid import UID, Comprehensive3DSRStorage, ExplicitVRLittleEndian
+from pydicom.dataset import Dataset
+from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian
 from pydicom.valuerep import DA, TM
 
 from core import codes
 from core.records import ReportObject
-from core.states import ModelStatus, ReportKind
-from core.uids import IMPLEMENTATION_CLASS_UID, result_uid
+from core.states import ReportKind
+from core.uids import result_uid
 from workers.encode import content
 from workers.encode.analysis import Analysis
+from workers.encode.common import MAX_LO, SERIES_NUMBERS, add_source, part10, series_description
 from workers.encode.source import TYPE_2
-from workers.encode.text import UTF8, character_set, local_time
-
-SERIES_NUMBER = 9901
-IMPLEMENTATION_VERSION = "DICOM_NODE_0_1"
-MAX_LO = 64
+from workers.encode.text import UTF8, local_time
 
 
 class _Document(hdsr.Comprehensive3DSR):
@@ -58,7 +51,7 @@ def encode(analysis: Analysis, *, profile: str = "sr") -> ReportObject:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of pydicom, about values that are kept as the source wrote them (see source.py)
         document = _document(analysis, sop_instance_uid, series_instance_uid, date, time)
-        _add_source(document, analysis)
+        add_source(document, analysis)
         if offset:
             document.TimezoneOffsetFromUTC = offset
         _add_predecessors(document, analysis)
@@ -68,14 +61,8 @@ def encode(analysis: Analysis, *, profile: str = "sr") -> ReportObject:
             sop_class_uid=str(Comprehensive3DSRStorage),
             sop_instance_uid=sop_instance_uid,
             series_instance_uid=series_instance_uid,
-            content=_file(document, analysis.source.character_set),
+            content=part10(document, analysis.source.character_set),
         )
-
-
-def series_description(analysis: Analysis) -> str:
-    """Model, version, and RESEARCH where it is for research, in 64 characters."""
-    status = " RESEARCH" if analysis.identity.status == ModelStatus.RESEARCH else ""
-    return f"{analysis.identity.name} {analysis.identity.version}"[: MAX_LO - len(status)] + status
 
 
 def _document(analysis: Analysis, sop_instance_uid: str, series_instance_uid: str, date: str, time: str) -> _Document:
@@ -85,7 +72,7 @@ def _document(analysis: Analysis, sop_instance_uid: str, series_instance_uid: st
         evidence=_evidence(analysis),
         content=content.report(analysis),
         series_instance_uid=series_instance_uid,
-        series_number=SERIES_NUMBER,
+        series_number=SERIES_NUMBERS[ReportKind.SR],
         sop_instance_uid=sop_instance_uid,
         instance_number=1,
         manufacturer=model.manufacturer[:MAX_LO],
@@ -123,12 +110,6 @@ def _evidence(analysis: Analysis) -> list[Dataset]:
     return items
 
 
-def _add_source(document: Dataset, analysis: Analysis) -> None:
-    for element in analysis.source.attributes:
-        document.add(DataElement(element.tag, element.VR, element.value, validation_mode=config.IGNORE))
-    document.StudyInstanceUID = UID(analysis.source.study_instance_uid)
-
-
 def _add_predecessors(document: Dataset, analysis: Analysis) -> None:
     """Predecessor Documents Sequence (PS3.3 C.17.2): what this document takes the place of."""
     items = []
@@ -145,23 +126,3 @@ def _add_predecessors(document: Dataset, analysis: Analysis) -> None:
         items.append(study)
     if items:
         document.PredecessorDocumentsSequence = items
-
-
-def _file(document: Dataset, source_set: tuple[str, ...]) -> bytes:
-    """The Part 10 file, in the source's character set where it can hold the document."""
-    chosen = character_set(source_set, document)
-    if chosen:
-        document.SpecificCharacterSet = chosen
-    else:
-        del document.SpecificCharacterSet
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = document.SOPClassUID
-    meta.MediaStorageSOPInstanceUID = document.SOPInstanceUID
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
-    meta.ImplementationVersionName = IMPLEMENTATION_VERSION
-    plain = Dataset(document)
-    plain.file_meta = meta
-    buffer = io.BytesIO()
-    dcmwrite(buffer, plain, enforce_file_format=True)
-    return buffer.getvalue()

@@ -1,0 +1,94 @@
+"""What every result object has alike: its names, patient and study of the source, equipment, times, and the file around it."""
+
+import io
+
+from pydicom import config
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filewriter import dcmwrite
+from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom.valuerep import DA, TM
+
+from core.states import ModelStatus, ReportKind
+from core.uids import IMPLEMENTATION_CLASS_UID, result_uid
+from workers.encode.analysis import Analysis
+from workers.encode.text import UTF8, character_set, local_time
+
+IMPLEMENTATION_VERSION = "DICOM_NODE_0_1"
+MAX_LO = 64
+# One series a kind: behind everything that a scanner numbers, the report first.
+SERIES_NUMBERS = {
+    ReportKind.SR: 9901,
+    ReportKind.SEG: 9902,
+    ReportKind.HEATMAP: 9903,
+    ReportKind.PARAMETRIC_MAP: 9904,
+    ReportKind.KEY_IMAGES: 9905,
+    ReportKind.PDF: 9906,
+}
+
+
+def object_uid(analysis: Analysis, kind: str, profile: str) -> str:
+    """The UID of an object or series of this analysis; the same on retry."""
+    return result_uid(analysis.installation, analysis.key, analysis.revision, analysis.run, kind, profile)
+
+
+def is_research(analysis: Analysis) -> bool:
+    return analysis.identity.status == ModelStatus.RESEARCH
+
+
+def series_description(analysis: Analysis) -> str:
+    """Model, version, and RESEARCH where it is for research, in 64 characters."""
+    status = " RESEARCH" if is_research(analysis) else ""
+    return f"{analysis.identity.name} {analysis.identity.version}"[: MAX_LO - len(status)] + status
+
+
+def head(analysis: Analysis, kind: ReportKind, profile: str, *, sop_class_uid: str, modality: str, number: int = 1) -> Dataset:
+    """SOP Common, General Series and Equipment of an object that is written by hand, with patient and study of the source.
+
+    ``number``: of the instance in its series, from 1; the first has the kind's own UID.
+    """
+    model = analysis.identity
+    date, time, offset = local_time(analysis.started_at, analysis.source.time_zone, analysis.time_zone)
+    dataset = Dataset()
+    add_source(dataset, analysis)
+    dataset.SOPClassUID = UID(sop_class_uid)
+    dataset.SOPInstanceUID = UID(object_uid(analysis, kind if number == 1 else f"{kind} {number}", profile))
+    dataset.SeriesInstanceUID = UID(object_uid(analysis, f"series {kind}", profile))
+    dataset.Modality, dataset.SeriesNumber, dataset.InstanceNumber = modality, SERIES_NUMBERS[kind], number
+    dataset.SeriesDescription = series_description(analysis)
+    dataset.Manufacturer, dataset.ManufacturerModelName = model.manufacturer[:MAX_LO], model.name[:MAX_LO]
+    dataset.SoftwareVersions, dataset.DeviceSerialNumber = model.version[:MAX_LO], str(analysis.installation)
+    for keyword in ("InstanceCreation", "Series", "Content"):
+        setattr(dataset, f"{keyword}Date", DA(date))
+        setattr(dataset, f"{keyword}Time", TM(time))
+    if offset:
+        dataset.TimezoneOffsetFromUTC = offset
+    return dataset
+
+
+def add_source(document: Dataset, analysis: Analysis) -> None:
+    """Patient and study as the source has them (see source.py), over whatever the document holds."""
+    for element in analysis.source.attributes:
+        document.add(DataElement(element.tag, element.VR, element.value, validation_mode=config.IGNORE))
+    document.StudyInstanceUID = UID(analysis.source.study_instance_uid)
+
+
+def part10(document: Dataset, source_set: tuple[str, ...]) -> bytes:
+    """The file, Explicit VR Little Endian, in the source's character set where it can hold the document."""
+    document.SpecificCharacterSet = UTF8
+    chosen = character_set(source_set, document)
+    if chosen:
+        document.SpecificCharacterSet = chosen
+    else:
+        del document.SpecificCharacterSet
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = document.SOPClassUID
+    meta.MediaStorageSOPInstanceUID = document.SOPInstanceUID
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
+    meta.ImplementationVersionName = IMPLEMENTATION_VERSION
+    plain = Dataset(document)
+    plain.file_meta = meta
+    buffer = io.BytesIO()
+    dcmwrite(buffer, plain, enforce_file_format=True)
+    return buffer.getvalue()
