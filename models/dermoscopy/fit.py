@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from monai.losses.dice import DiceCELoss
 
 from core.errors import ModelError
-from models.dermoscopy import checkpoint
+from models import checkpoint
 from models.dermoscopy.augment import augment, augment_outlined, forget, mix
 from models.dermoscopy.data import CLASSES, LesionImages
 from models.dermoscopy.network import LesionNet, build
