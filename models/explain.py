@@ -31,11 +31,18 @@ def measure_region(mask: np.ndarray, spacing_mm: tuple[float, float] | None = No
 
     The border is Duda's sum over all 2 x 2 neighbourhoods: straight pieces count a side, corners half a diagonal.
     """
+    mask = boxed(mask)
     area, border = int(mask.sum()), border_length(mask, (1.0, 1.0))
     roundness = 4 * math.pi * area / border**2 if border else 0.0
     if spacing_mm is None:
         return Region(area, border, roundness)
     return Region(area, border, roundness, area * spacing_mm[0] * spacing_mm[1], border_length(mask, spacing_mm))
+
+
+def boxed(mask: np.ndarray) -> np.ndarray:
+    """The smallest box of (Y, X) bool that holds all that is set."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] if len(rows) else mask[:0, :0]
 
 
 def border_length(mask: np.ndarray, spacing: tuple[float, float]) -> float:
@@ -69,6 +76,16 @@ def on_square(square: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     grown = Image.fromarray(square.astype(np.float32)).resize((side, side), Image.Resampling.BILINEAR)
     whole[top : top + side, left : left + side] = np.asarray(grown)
     return whole
+
+
+def one_piece(logits: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """The outline that (S, S) logits of the centred square draw: (Y, X) bool on the grid of ``shape``, one part without holes.
+
+    Parts and holes are sorted out on the small grid, which costs little on a large image.
+    """
+    kept, bound = largest_part(logits > 0), np.abs(logits) + np.float32(1e-3)
+    mask = on_square(np.where(kept, bound, -bound), shape) > 0
+    return mask if min(shape) >= len(logits) else largest_part(mask)  # a grid that is coarser may cut it once more
 
 
 def to_unit(heat: np.ndarray) -> np.ndarray:

@@ -17,9 +17,9 @@ from models.card import ModelCard
 from models.dermoscopy.evidence import grad_cam
 from models.dermoscopy.panel import Panel
 from models.dermoscopy.patient import FACTS, Patient
-from models.dermoscopy.postprocess import abstained, found, outline_note, unfamiliar, unusable
+from models.dermoscopy.postprocess import abstained, found, unfamiliar, unusable
 from models.dermoscopy.preprocess import COMMON_PX, common_square
-from models.explain import Region, largest_part, measure_region, on_square, to_unit
+from models.explain import on_square, one_piece, to_unit
 from models.threads import cpu_threads
 
 CUDA_BATCH = 32
@@ -71,9 +71,8 @@ class Model:
             if strange:
                 answers[i] = abstained(strange, self.card)
                 continue
-            region = self._region(looked.outline[k], items[i])
-            notes = (outline_note(region, min(items[i].rgb.shape[:2]) ** 2), *items[i].notes)
-            answers[i] = found(self.card, probabilities[k], items[i].sop_instance_uid, notes)
+            mask = one_piece(looked.outline[k], items[i].rgb.shape[:2])
+            answers[i] = found(self.card, probabilities[k], items[i], mask)
         return answers
 
     @torch.inference_mode()
@@ -99,11 +98,7 @@ class Model:
     def outline(self, image: Photograph) -> np.ndarray:
         """(Y, X) bool on the image's grid: the lesion, in one piece without holes; nothing outside the centre square."""
         looked = self.look(common_square(image.rgb)[None], patient_of(image).facts()[None])
-        return largest_part(on_square(looked.outline[0], image.rgb.shape[:2]) > 0)
-
-    def measure(self, image: Photograph) -> Region:
-        """Area and border of ``outline``, in pixels of the image and in mm where its spacing is known."""
-        return measure_region(self.outline(image), image.pixel_spacing_mm)
+        return one_piece(looked.outline[0], image.rgb.shape[:2])
 
     def explain(self, image: Photograph) -> np.ndarray:
         """(Y, X) float32 in 0..1 on the image's grid: the evidence for the model's answer (Grad-CAM), 0 outside the centre square.
@@ -124,13 +119,6 @@ class Model:
         if not prediction.probabilities:
             return None
         return pack_heat(self.explain(item)[None], meaning=f"evidence for {prediction.findings[0].label} (Grad-CAM)")
-
-    def _region(self, outline: np.ndarray, image: Photograph) -> Region:
-        """As ``measure``, on the network's grid: less exact and much faster on a large image."""
-        scale = min(image.rgb.shape[:2]) / COMMON_PX
-        mask = largest_part(outline > 0)
-        small = measure_region(mask, image.pixel_spacing_mm and (image.pixel_spacing_mm[0] * scale, image.pixel_spacing_mm[1] * scale))
-        return Region(round(small.area_px * scale**2), small.border_px * scale, small.roundness, small.area_mm2, small.border_mm)
 
 
 def patient_of(image: Photograph) -> Patient:

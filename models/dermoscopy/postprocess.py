@@ -5,13 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.codes import MALIGNANCY, NO_UNITS
+from core.codes import AREA, MALIGNANCY, MILLIMETER, NO_UNITS, PERIMETER, PIXELS, SQUARE_MILLIMETER
 from core.records import Finding, Measurement, Prediction
 from core.states import Outcome, Tier
+from imaging.masks import pack
+from imaging.photograph import Photograph
 from models.calibrate import tier
 from models.card import Label, ModelCard
 from models.dermoscopy.preprocess import centre_square
-from models.explain import Region
+from models.explain import Region, measure_region
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +71,27 @@ def outline_note(region: Region, square_px: int) -> str:
     return f"Outline of the lesion: {region.area_px} pixels, {share}, border {region.border_px:.0f} pixels{metric}."
 
 
+def outline_measurements(region: Region) -> tuple[Measurement, ...]:
+    """Area and border, in millimetres where the image says how large a pixel is, else in pixels; nothing of no outline."""
+    if region.area_px == 0:
+        return ()
+    if region.area_mm2 is None or region.border_mm is None:
+        return Measurement(AREA, float(region.area_px), PIXELS), Measurement(PERIMETER, region.border_px, PIXELS)
+    return Measurement(AREA, region.area_mm2, SQUARE_MILLIMETER), Measurement(PERIMETER, region.border_mm, MILLIMETER)
+
+
 def abstained(reason: str, card: ModelCard) -> Prediction:
     """The answer for an image that the model does not judge."""
     return Prediction(Outcome.ABSTAINED, reason=reason, looked_for=card.looked_for)
 
 
-def found(card: ModelCard, probabilities: np.ndarray, sop_instance_uid: str, notes: tuple[str, ...]) -> Prediction:
-    """The answer for one image: the top class as the finding, every class's probability, malignancy as a measurement."""
-    decision = decide(card, probabilities)
+def found(card: ModelCard, probabilities: np.ndarray, image: Photograph, outline: np.ndarray) -> Prediction:
+    """The answer for one image: the top class with the lesion's outline as the finding, and every class's probability.
+
+    ``outline`` (Y, X) bool on the image's grid. The probability of malignancy stands first among the measurements.
+    """
+    decision, mask = decide(card, probabilities), pack(outline[None])
+    region = measure_region(outline, image.pixel_spacing_mm)
     said = [f"Probability of malignancy (mel + bcc + akiec): {decision.malignancy:.2f}.", decision.label.advice]
     if decision.probability > card.tiers.high and decision.tier is not Tier.HIGH:
         said.append(f"The tier was lowered: a benign answer while the probability of malignancy is above {card.tiers.malignant_limit:.2f}.")
@@ -85,10 +100,10 @@ def found(card: ModelCard, probabilities: np.ndarray, sop_instance_uid: str, not
         code=decision.label.code,
         probability=decision.probability,
         tier=decision.tier,
-        sop_instance_uid=sop_instance_uid,
-        measurements=(Measurement(MALIGNANCY, decision.malignancy, NO_UNITS),),
+        sop_instance_uid=image.sop_instance_uid,
+        measurements=(Measurement(MALIGNANCY, decision.malignancy, NO_UNITS), *outline_measurements(region)),
+        mask=mask,
     )
     every = {label.name: float(p) for label, p in zip(card.labels, probabilities, strict=True)}
-    return Prediction(
-        Outcome.FINDINGS, (finding,), every, looked_for=card.looked_for, notes=tuple(text for text in (*said, *notes) if text)
-    )
+    notes = (*said, outline_note(region, min(outline.shape) ** 2), *image.notes)
+    return Prediction(Outcome.FINDINGS, (finding,), every, looked_for=card.looked_for, notes=tuple(text for text in notes if text))

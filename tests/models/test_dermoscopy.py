@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.codes import DERMOSCOPY, MALIGNANCY
+from core.codes import AREA, DERMOSCOPY, MALIGNANCY, MILLIMETER, PERIMETER, PIXELS, SQUARE_MILLIMETER
 from core.errors import ModelError
 from core.records import Prediction
 from core.states import Outcome, Tier
+from imaging.masks import on_grid
 from imaging.photograph import Photograph
 from imaging.synthetic.lesion import make_lesion
 from models import registry, runtime
@@ -21,7 +22,7 @@ from models.dermoscopy import data as ham
 from models.dermoscopy import strangers
 from models.dermoscopy.measure import auc
 from models.dermoscopy.model import Model as RoomModel
-from models.dermoscopy.postprocess import decide
+from models.dermoscopy.postprocess import decide, found
 from models.dermoscopy.preprocess import common_square
 from models.runtime import Model
 
@@ -74,8 +75,9 @@ def test_an_answer_holds_everything_a_report_needs(model: Model) -> None:
     assert finding.probability == max(answer.probabilities.values()) == answer.probabilities[finding.label]
     assert finding.code == DERMOSCOPY[finding.label]
     assert finding.sop_instance_uid == "2.25.77"
-    (measured,) = finding.measurements
+    measured, area, border = finding.measurements
     assert measured.name == MALIGNANCY
+    assert (area.name, area.unit, border.name, border.unit) == (AREA, PIXELS, PERIMETER, PIXELS)
     assert measured.unit.scheme == "UCUM"
     assert measured.value == pytest.approx(sum(answer.probabilities[name] for name in ("mel", "bcc", "akiec")))
     assert model.card.label(finding.label).advice in answer.notes
@@ -163,7 +165,23 @@ def test_the_outline_is_told_in_pixels_and_in_millimetres_where_they_are_known(m
     assert "pixels" in said
     assert "mm" not in said
     assert any("mm2" in note for note in scaled.notes)
-    assert bare.findings == scaled.findings
+    mask = bare.findings[0].mask
+    assert mask is not None
+    assert mask == scaled.findings[0].mask
+    whole = on_grid(mask, (1, 450, 600))[0]
+    assert not whole[:, :75].any()  # beside the centre square nothing was seen
+    (_, area, border), (_, area_mm2, border_mm) = (answer.findings[0].measurements for answer in (bare, scaled))
+    assert area.value == whole.sum()
+    assert (area_mm2.unit, border_mm.unit) == (SQUARE_MILLIMETER, MILLIMETER)
+    assert area_mm2.value == pytest.approx(area.value * 0.0025)
+    assert border_mm.value == pytest.approx(border.value * 0.05)
+
+
+def test_without_an_outline_there_is_no_mask_and_no_measure() -> None:
+    answer = found(registry.card(NAME), np.eye(7)[4], photograph(skin(6)), np.zeros((450, 600), bool))
+    assert answer.findings[0].mask is None
+    assert [one.name for one in answer.findings[0].measurements] == [MALIGNANCY]
+    assert "No outline of a lesion could be drawn." in answer.notes
 
 
 def test_auc_counts_ties_half() -> None:

@@ -16,6 +16,7 @@ from models.dermoscopy import data as ham
 from models.dermoscopy.measure import dice
 from models.dermoscopy.model import Model
 from models.dermoscopy.preprocess import centre_square
+from models.explain import nd, one_piece
 
 NAME = "dermoscopy_7class"
 
@@ -79,14 +80,17 @@ def test_the_outline_of_a_drawn_lesion_is_found(model: Model) -> None:
     assert np.median(found) > 0.8, found
 
 
-def test_area_and_border_follow_the_spacing(model: Model) -> None:
-    rgb, _ = drawn(3)
-    mask = model.outline(photograph(rgb))
-    plain, scaled = model.measure(photograph(rgb)), model.measure(photograph(rgb, (0.1, 0.2)))
-    assert (plain.area_px, plain.area_mm2, plain.border_mm) == (int(mask.sum()), None, None)
-    assert scaled.area_mm2 == pytest.approx(plain.area_px * 0.02)
-    assert scaled.border_mm is not None
-    assert 0.1 * plain.border_px < scaled.border_mm < 0.2 * plain.border_px
+def test_an_outline_is_one_piece_without_holes_on_any_grid() -> None:
+    y, x = np.mgrid[-1:1:150j, -1:1:150j]
+    ring = np.where((np.hypot(x, y) < 0.5) & (np.hypot(x, y) > 0.2), 2.0, -2.0)
+    ring[5:9, 5:9] = 3.0  # a second, smaller part
+    for shape in ((450, 600), (150, 150), (90, 64)):
+        mask = one_piece(ring.astype(np.float32), shape)
+        side = min(shape)
+        assert mask.shape == shape
+        assert nd.label(mask)[1] == 1
+        assert nd.label(~np.pad(mask, 1))[1] == 1
+        assert mask.sum() == pytest.approx(np.pi * (0.25 * side) ** 2, rel=0.05)
 
 
 def test_real_lesions_are_outlined_and_hold_the_evidence(model: Model, data: Path) -> None:
