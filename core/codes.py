@@ -43,6 +43,8 @@ MODALITY_PHOTOGRAPHY = Code("XC", "DCM", "External-camera Photography")
 # What is measured, and in which unit
 PROBABILITY = Code("122157", "DCM", "Probability")
 DIAMETER = Code("81827009", "SCT", "Diameter")
+LONG_AXIS = Code("103339001", "SCT", "Long axis")
+SHORT_AXIS = Code("103340004", "SCT", "Short axis")
 VOLUME = Code("118565006", "SCT", "Volume")
 AREA = Code("42798000", "SCT", "Area")
 PERIMETER = Code("131191004", "SCT", "Perimeter")
@@ -72,6 +74,14 @@ FOR_RESEARCH = Code("113009", "DCM", "For Research")
 # What an object is, and what made it (CID 7005, CID 7162, CID 7150, CID 7151)
 MEASUREMENT_REPORT = Code("126000", "DCM", "Imaging Measurement Report")
 SEGMENTATION = Code("113076", "DCM", "Segmentation")
+SOURCE_SERIES = Code("121232", "DCM", "Source series for segmentation")
+SOURCE_IMAGE = Code("121233", "DCM", "Source image for segmentation")
+SALIENCY = Code("130404", "DCM", "Saliency")
+KEY_IMAGES = Code("121180", "DCM", "Key Images")
+SOURCE_FOR_PROCESSING = Code("121322", "DCM", "Source image for image processing operation")
+OF_INTEREST = Code("113000", "DCM", "Of Interest")
+KEY_OBJECT_DESCRIPTION = Code("113012", "DCM", "Key Object Description")
+IMAGING_REPORT = Code("18748-4", "LN", "Diagnostic Imaging Report")
 PROCESSING_EQUIPMENT = Code("109102", "DCM", "Processing Equipment")
 ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
 ABNORMAL_STRUCTURE = Code("49755003", "SCT", "Morphologically Abnormal Structure")
@@ -143,6 +153,24 @@ VASCULAR_LESION = _private(
     "Vascular skin lesion",
     "A class of HAM10000: angioma, angiokeratoma, pyogenic granuloma or hemorrhage of the skin; which of them is not said.",
 )
+DENSITY = _private(
+    "DENSITY",
+    "Density of the nodule by rule",
+    "Whether a nodule is solid, part-solid or ground-glass, by the share of its region that is denser than a limit; both in the model card.",
+)
+SOLID = _private("SOLID", "Solid", "Density by rule: most of the region is denser than the limit.")
+PART_SOLID = _private("PART-SOLID", "Part-solid", "Density by rule: a part of the region is denser than the limit.")
+GROUND_GLASS = _private("GROUND-GLASS", "Ground-glass", "Density by rule: next to nothing of the region is denser than the limit.")
+SIZE_BAND = _private(
+    "SIZE-BAND",
+    "Size band of the nodule (like Lung-RADS, not Lung-RADS)",
+    "The band into which the mean of long and short axis of the marked region falls. The limits are those of Lung-RADS for solid "
+    "nodules at baseline; it is no Lung-RADS category, which takes a reader, the patient's history and earlier images.",
+)
+SIZE_BELOW_6 = _private("SIZE-BELOW-6", "Below 6 mm", "Size band: mean axis below 6 mm.")
+SIZE_6_TO_8 = _private("SIZE-6-TO-8", "6 to below 8 mm", "Size band: mean axis from 6 to below 8 mm.")
+SIZE_8_TO_15 = _private("SIZE-8-TO-15", "8 to below 15 mm", "Size band: mean axis from 8 to below 15 mm.")
+SIZE_FROM_15 = _private("SIZE-FROM-15", "15 mm or more", "Size band: mean axis of 15 mm or more.")
 
 PRIVATE: tuple[PrivateCode, ...] = tuple(_PRIVATE)
 

@@ -76,6 +76,14 @@ class Measurement:
 
 
 @dataclass(frozen=True, slots=True)
+class Evaluation:
+    """One judgement in words: what was judged, and the answer, both coded."""
+
+    name: Code
+    value: Code
+
+
+@dataclass(frozen=True, slots=True)
 class Mask:
     """Which voxels a finding covers: a box on the unit's own grid, packed.
 
@@ -136,6 +144,7 @@ class Finding:
     measurements: tuple[Measurement, ...] = ()
     site: Code | None = None
     mask: Mask | None = None
+    evaluations: tuple[Evaluation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
