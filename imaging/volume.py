@@ -39,6 +39,8 @@ class Volume:
         Empty where the slices have no common one: then only 2D locations may be reported.
     notes
         What was dropped or tolerated, in words without patient values.
+    positions_mm
+        Per slice along Z, as its header has it; () where unknown. The affine evens out what headers round.
     """
 
     hu: NDArray[np.int16]
@@ -48,6 +50,11 @@ class Volume:
     frame_numbers: tuple[int, ...]
     frame_of_reference_uid: str
     notes: tuple[str, ...]
+    positions_mm: tuple[Lps, ...] = ()
+
+    def corner(self, z: int) -> Lps:
+        """Image Position (Patient) of a slice: as its header has it where that is known, else by the affine."""
+        return self.positions_mm[z] if self.positions_mm else self.lps(z, 0, 0)
 
     def lps(self, z: float, y: float, x: float) -> Lps:
         """Where a voxel (whole index: its centre) lies, LPS mm."""
@@ -107,6 +114,7 @@ def read_volume(paths: Sequence[Path], *, threads: int = 2) -> Volume:
         frame_numbers=tuple(s.frame for s in ordered),
         frame_of_reference_uid=frame_of_reference,
         notes=tuple(notes),
+        positions_mm=tuple(s.position for s in ordered),
     )
 
 

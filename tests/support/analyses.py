@@ -5,13 +5,18 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
+import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage
 
 from core import codes
-from core.records import Finding, Measurement, ModelIdentity, Prediction
-from core.states import Outcome, Tier
-from workers.encode.analysis import Analysis
+from core.records import Finding, Mask, Measurement, ModelIdentity, Prediction
+from core.states import Outcome, ReportKind, Tier
+from imaging.masks import pack
+from imaging.photograph import Photograph
+from imaging.volume import Volume
+from workers.encode import seg
+from workers.encode.analysis import Analysis, Companion
 from workers.encode.source import ImageReference, source_of
 
 INSTALLATION = UUID("6f1d9e7a-0d7e-4a0e-8a55-3a1a7d1b2c3d")
@@ -102,6 +107,63 @@ LOOKED_FOR = "Solid nodules of 5 to 30 mm at 1 false positive per series (score 
 CLASSES = dict(zip(codes.DERMOSCOPY, (0.05, 0.05, 0.03, 0.01, 0.81, 0.04, 0.01), strict=True))
 
 
+def volume(slices: int = 12, side: int = 64) -> Volume:
+    """The grid of ``ct``: slices 2 mm apart, the first of them 2.25.1000, feet to head."""
+    affine = np.diag([0.7, 0.7, 2.0, 1.0])
+    affine[:3, 3] = (-80.0, -10.0, -150.0)
+    uids = tuple(f"2.25.{1000 + index}" for index in range(slices))
+    hu = np.zeros((slices, side, side), np.int16)
+    return Volume(hu, affine, (2.0, 0.7, 0.7), uids, (1,) * slices, FRAME_OF_REFERENCE, ())
+
+
+def photograph(rows: int = 450, columns: int = 600) -> Photograph:
+    return Photograph(np.zeros((rows, columns, 3), np.uint8), "2.25.2000", 76.0, "F", "", None, ())
+
+
+def box(shape: tuple[int, int, int], *edges: tuple[int, int]) -> Mask:
+    """A mask that is set from edge to edge along z, y and x."""
+    mask = np.zeros(shape, bool)
+    mask[tuple(slice(*edge) for edge in edges)] = True
+    packed = pack(mask)
+    assert packed is not None
+    return packed
+
+
+def with_segmentation(analysis: Analysis) -> Analysis:
+    """The analysis as a destination that takes segmentations sees it."""
+    made = seg.encode(analysis)
+    assert made is not None
+    names = (made.sop_class_uid, made.sop_instance_uid, made.series_instance_uid)
+    return replace(analysis, companions=(*analysis.companions, Companion(made.kind, *names, seg.segments(analysis))))
+
+
+def masked_ct() -> Analysis:
+    """Two nodules with masks in slices that share none."""
+    item = volume()
+    boxes = (box(item.hu.shape, (2, 5), (10, 20), (30, 36)), box(item.hu.shape, (8, 9), (40, 44), (5, 9)))
+    findings = tuple(replace(nodule(number), mask=mask) for number, mask in enumerate(boxes))
+    return replace(ct(Prediction(Outcome.FINDINGS, findings, looked_for=LOOKED_FOR)), item=item)
+
+
+def masked_skin() -> Analysis:
+    item = photograph()
+    finding = replace(melanoma(), mask=box((1, 450, 600), (0, 1), (100, 220), (200, 400)))
+    left = Dataset()
+    left.CodeValue, left.CodingSchemeDesignator, left.CodeMeaning = "7771000", "SCT", "Left"
+    site = Dataset()
+    site.CodeValue, site.CodingSchemeDesignator, site.CodeMeaning = "371304004", "SCT", "Skin of lower extremity"
+    site.AnatomicRegionModifierSequence = [left]
+    dataset = header("DMS", AnatomicRegionSequence=[site], BodyPartExamined="LEG", ImageLaterality="L")
+    return replace(skin(Prediction(Outcome.FINDINGS, (finding,), CLASSES), dataset=dataset), item=item)
+
+
+OTHERS = (
+    Companion(ReportKind.HEATMAP, "1.2.840.10008.5.1.4.1.1.7", "2.25.5001", "2.25.6001"),
+    Companion(ReportKind.KEY_IMAGES, "1.2.840.10008.5.1.4.1.1.88.59", "2.25.5002", "2.25.6002"),
+    Companion(ReportKind.PDF, "1.2.840.10008.5.1.4.1.1.104.1", "2.25.5003", "2.25.6003"),
+)
+
+
 def shapes() -> Mapping[str, Analysis]:
     """A report of every shape that there is."""
     findings = Prediction(Outcome.FINDINGS, (nodule(), nodule(1)), looked_for=LOOKED_FOR, notes=("1 localizer was left out.",))
@@ -111,5 +173,7 @@ def shapes() -> Mapping[str, Analysis]:
         "ct-no-finding": ct(Prediction(Outcome.NO_FINDING, looked_for=LOOKED_FOR)),
         "ct-not-analysed": ct(Prediction(Outcome.NOT_ANALYSED, reason="The slices have a gap of 6 mm.")),
         "skin-findings": skin(Prediction(Outcome.FINDINGS, (melanoma(),), CLASSES)),
+        "ct-segmented": with_segmentation(masked_ct()),
+        "skin-segmented": with_segmentation(replace(masked_skin(), companions=OTHERS)),
         "skin-abstained": skin(Prediction(Outcome.ABSTAINED, (), CLASSES, reason="The image is unlike those it was trained on.")),
     }

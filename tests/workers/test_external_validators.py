@@ -11,8 +11,10 @@ from tests.support import analyses
 from tests.support.tools import tool
 from workers.encode import sr
 
-SHAPES = ("ct-findings", "ct-findings-2d", "ct-no-finding", "ct-not-analysed", "skin-findings", "skin-abstained")
+SHAPES = tuple(analyses.shapes())
 ONE_OF_EACH = tuple(shape for shape in SHAPES if shape != "ct-findings-2d")
+# Newer than Debian's dciodvfy; explained in the conformance statement.
+EXPLAINED = ("Unrecognized defined term = <99DCMNODE>", "DeviceUID(0018,1002)> - Attribute is not present in standard DICOM IOD")
 # Its style sheets are larger than what Java's XPath allows by default.
 JAVA = "-Djdk.xml.xpathExprOpLimit=0 -Djdk.xml.xpathTotalOpLimit=0 -Djdk.xml.xpathExprGrpLimit=0"
 
@@ -33,7 +35,7 @@ def test_dciodvfy_finds_no_error(reports: dict[str, Path], shape: str) -> None:
     lines = (run.stdout + run.stderr).splitlines()
     assert "Comprehensive3DSR" in lines
     assert [line for line in lines if line.startswith("Error")] == []
-    warnings = [line for line in lines if line.startswith("Warning") and "Unrecognized defined term = <99DCMNODE>" not in line]
+    warnings = [line for line in lines if line.startswith("Warning") and not any(known in line for known in EXPLAINED)]
     assert warnings == []
 
 

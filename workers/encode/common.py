@@ -9,8 +9,10 @@ from pydicom.filewriter import dcmwrite
 from pydicom.uid import UID, ExplicitVRLittleEndian
 from pydicom.valuerep import DA, TM
 
+from core import codes
+from core.records import Code
 from core.states import ModelStatus, ReportKind
-from core.uids import IMPLEMENTATION_CLASS_UID, result_uid
+from core.uids import IMPLEMENTATION_CLASS_UID, device_uid, result_uid
 from workers.encode.analysis import Analysis
 from workers.encode.text import UTF8, character_set, local_time
 
@@ -25,6 +27,19 @@ SERIES_NUMBERS = {
     ReportKind.KEY_IMAGES: 9905,
     ReportKind.PDF: 9906,
 }
+# What a series holds, coded (Series Description Code Sequence, no CID is defined for it).
+# The report calls its companions by the same names.
+SERIES_CODES: dict[ReportKind, Code] = {
+    ReportKind.SR: codes.MEASUREMENT_REPORT,
+    ReportKind.SEG: codes.SEGMENTATION,
+    ReportKind.HEATMAP: codes.SALIENCY,
+    ReportKind.PARAMETRIC_MAP: codes.SALIENCY,
+    ReportKind.KEY_IMAGES: codes.KEY_IMAGES,
+    ReportKind.PDF: codes.IMAGING_REPORT,
+}
+
+# Body parts (PS3.16 Annex L) without a left and a right that the node has met
+UNPAIRED = frozenset({"ABDOMEN", "CHEST", "HEAD", "NECK", "PELVIS", "SKULL", "SPINE", "THORAX", "WHOLEBODY"})
 
 
 def object_uid(analysis: Analysis, kind: str, profile: str) -> str:
@@ -63,7 +78,45 @@ def head(analysis: Analysis, kind: ReportKind, profile: str, *, sop_class_uid: s
         setattr(dataset, f"{keyword}Time", TM(time))
     if offset:
         dataset.TimezoneOffsetFromUTC = offset
+    add_origin(dataset, analysis, kind)
     return dataset
+
+
+def add_origin(document: Dataset, analysis: Analysis, kind: ReportKind) -> None:
+    """What the series holds, coded; the model as contributing equipment; where our private codes are declared."""
+    document.SeriesDescriptionCodeSequence = [code_item(SERIES_CODES[kind])]
+    document.ContributingEquipmentSequence = [_model(analysis)]
+    scheme = Dataset()
+    scheme.CodingSchemeDesignator, scheme.CodingSchemeName = codes.PRIVATE_SCHEME, codes.PRIVATE_SCHEME_NAME
+    document.CodingSchemeIdentificationSequence = [scheme]
+
+
+def _model(analysis: Analysis) -> Dataset:
+    """An item of Contributing Equipment Sequence (PS3.3 C.12.1.1.5); its Device UID changes with the model."""
+    identity = analysis.identity
+    item = Dataset()
+    item.PurposeOfReferenceCodeSequence = [code_item(codes.PROCESSING_EQUIPMENT)]
+    item.Manufacturer, item.ManufacturerModelName = identity.manufacturer[:MAX_LO], identity.name[:MAX_LO]
+    item.SoftwareVersions, item.DeviceSerialNumber = identity.version[:MAX_LO], str(analysis.installation)
+    item.DeviceUID = UID(device_uid(analysis.installation, identity.digest))
+    item.ContributionDescription = f"{identity.title}; pipeline sha256 {identity.digest}"
+    return item
+
+
+def code_item(code: Code) -> Dataset:
+    """An item of a code sequence (PS3.3 8.8)."""
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code.value, code.scheme, code.meaning
+    return item
+
+
+def add_anatomy(document: Dataset, analysis: Analysis) -> None:
+    """Body part and side of the images, in the General Series module of an image object (PS3.3 C.7.3.1)."""
+    anatomy = analysis.source.anatomy
+    if anatomy.body_part:
+        document.BodyPartExamined = anatomy.body_part
+    if anatomy.side or anatomy.body_part not in UNPAIRED:
+        document.Laterality = anatomy.side  # type 2C: empty is unknown, absent is a part without sides
 
 
 def add_source(document: Dataset, analysis: Analysis) -> None:

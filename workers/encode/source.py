@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from core.errors import EncodingError
 from core.records import UnitInput
 from imaging.headers import read_dataset, read_header
 from imaging.values import Reader, clean, tolerating
+from workers.encode.anatomy import Anatomy, anatomy_of
 
 
 def _keywords(text: str) -> tuple[str, ...]:
@@ -56,6 +57,8 @@ IDENTIFIERS = frozenset({"PatientName", "PatientID", "IssuerOfPatientID", "Acces
 MAX_CHARACTERS = {"LO": 64, "SH": 16}
 ENUMERATED = {"PatientSex": {"M", "F", "O"}}
 MAX_DEPTH = 4
+# General Image module (PS3.3 C.7.6.1): what was lost before the analysis is said of every image made from it
+LOSSY = _keywords("LossyImageCompression LossyImageCompressionRatio LossyImageCompressionMethod")
 _OFFSET = re.compile(r"^[+-](?:0\d|1[0-4])[0-5]\d$")
 
 
@@ -83,6 +86,8 @@ class Source:
     character_set: tuple[str, ...] = ()
     time_zone: str = ""
     dropped: tuple[str, ...] = ()  # keywords of values that no valid object may hold
+    anatomy: Anatomy = field(default_factory=Anatomy)
+    lossy: Dataset = field(default_factory=Dataset)  # how the images were compressed with loss; empty where they were not
 
     def image(self, sop_instance_uid: str) -> ImageReference:
         """The instance of that UID. Raises EncodingError where the unit has none."""
@@ -131,6 +136,9 @@ def source_of(dataset: Dataset, images: tuple[ImageReference, ...]) -> Source:
                 setattr(taken, keyword, "")
         zone = read.text("TimezoneOffsetFromUTC")
         requests = _requests(dataset, read, dropped)
+        lossy = Dataset()
+        for keyword in LOSSY if read.text("LossyImageCompression") == "01" else ():
+            _take(dataset, keyword, lossy, read, dropped)
         return Source(
             study_instance_uid=read.text("StudyInstanceUID"),
             series_instance_uid=read.text("SeriesInstanceUID"),
@@ -141,6 +149,8 @@ def source_of(dataset: Dataset, images: tuple[ImageReference, ...]) -> Source:
             character_set=tuple(text for text in read.texts("SpecificCharacterSet")),
             time_zone=zone if _OFFSET.match(zone) else "",
             dropped=tuple(dict.fromkeys(dropped)),
+            anatomy=anatomy_of(dataset),
+            lossy=lossy,
         )
 
 

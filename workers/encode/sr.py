@@ -8,18 +8,16 @@ import warnings
 from typing import Any
 
 import highdicom.sr as hdsr
-from highdicom.coding_schemes import CodingSchemeIdentificationItem
 from pydicom.dataset import Dataset
 from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian
 from pydicom.valuerep import DA, TM
 
-from core import codes
 from core.records import ReportObject
 from core.states import ReportKind
 from core.uids import result_uid
 from workers.encode import content
 from workers.encode.analysis import Analysis
-from workers.encode.common import MAX_LO, SERIES_NUMBERS, add_source, part10, series_description
+from workers.encode.common import MAX_LO, SERIES_NUMBERS, add_origin, add_source, part10, series_description
 from workers.encode.source import TYPE_2
 from workers.encode.text import UTF8, local_time
 
@@ -54,6 +52,7 @@ def encode(analysis: Analysis, *, profile: str = "sr") -> ReportObject:
         add_source(document, analysis)
         if offset:
             document.TimezoneOffsetFromUTC = offset
+        add_origin(document, analysis, ReportKind.SR)
         _add_predecessors(document, analysis)
         return ReportObject(
             kind=ReportKind.SR,
@@ -67,7 +66,6 @@ def encode(analysis: Analysis, *, profile: str = "sr") -> ReportObject:
 
 def _document(analysis: Analysis, sop_instance_uid: str, series_instance_uid: str, date: str, time: str) -> _Document:
     model = analysis.identity
-    scheme = CodingSchemeIdentificationItem(designator=codes.PRIVATE_SCHEME, name=codes.PRIVATE_SCHEME_NAME)
     document = _Document(
         evidence=_evidence(analysis),
         content=content.report(analysis),
@@ -90,20 +88,21 @@ def _document(analysis: Analysis, sop_instance_uid: str, series_instance_uid: st
         content_time=time,
         series_date=date,
         series_time=time,
-        coding_schemes=[scheme],
     )
     document.InstanceCreationDate, document.InstanceCreationTime = DA(date), TM(time)
     return document
 
 
 def _evidence(analysis: Analysis) -> list[Dataset]:
-    """A data set an input: only what references need, and the type 2 elements that highdicom asks the first for."""
+    """A data set for each input and companion: what references need, and the type 2 elements that highdicom asks the first for."""
+    source = analysis.source
+    named = [(image.sop_class_uid, image.sop_instance_uid, source.series_instance_uid) for image in source.images]
+    named += [(one.sop_class_uid, one.sop_instance_uid, one.series_instance_uid) for one in analysis.companions]
     items = []
-    for image in analysis.source.images:
+    for sop_class_uid, sop_instance_uid, series_instance_uid in named:
         item = Dataset()
-        item.SOPClassUID, item.SOPInstanceUID = image.sop_class_uid, image.sop_instance_uid
-        item.StudyInstanceUID = analysis.source.study_instance_uid
-        item.SeriesInstanceUID = analysis.source.series_instance_uid
+        item.SOPClassUID, item.SOPInstanceUID = sop_class_uid, sop_instance_uid
+        item.StudyInstanceUID, item.SeriesInstanceUID = source.study_instance_uid, series_instance_uid
         items.append(item)
     for keyword in TYPE_2:
         setattr(items[0], keyword, "")
