@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.errors import IdentityMismatch
+from core.peers import Source
 from core.records import InstanceHeader
-from core.settings import Source
 from core.states import UnitKind
 
 REJECTED_PERMANENT, REJECTED_TRANSIENT = 1, 2

@@ -6,35 +6,19 @@ Unknown keys are errors: a mistyped safety limit must not be silently off. Nothi
 import os
 import tomllib
 from collections.abc import Mapping
-from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from core.errors import ConfigurationError
+from core.peers import Destination, Source
 from core.routing import Condition, parse_condition
-from core.states import Priority, ReportKind
+from core.section import AeTitle, Port, Seconds, Section
+from core.states import Priority
 
 ENV_PREFIX = "DICOM_NODE_"
 ENV_NOT_SETTINGS = frozenset({"DICOM_NODE_CONFIG", "DICOM_NODE_DATA"})
-
-
-def _ae_title(value: str) -> str:
-    """PS3.5 6.2, VR AE: 1 to 16 characters of the default repertoire, no backslash, not only spaces."""
-    stripped = value.strip() if isinstance(value, str) else ""
-    if not 1 <= len(stripped) <= 16 or not stripped.isascii() or not stripped.isprintable() or "\\" in stripped:
-        raise ValueError("an AE title has 1 to 16 printable ASCII characters and no backslash")
-    return stripped
-
-
-AeTitle = Annotated[str, BeforeValidator(_ae_title)]
-Port = Annotated[int, Field(ge=0, le=65535)]  # 0: any free port (demo and tests)
-Seconds = Annotated[float, Field(gt=0)]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Tls(Section):
@@ -97,6 +81,7 @@ class Worker(Section):
     soft_time_limit_s: Seconds = 840.0
     hard_time_limit_s: Seconds = 900.0
     republish_after_s: Seconds = 30.0
+    evidence_budget_s: Seconds = 10.0  # for a map of the evidence, where a destination takes one; over it the result goes without
 
     @model_validator(mode="after")
     def _limits_in_order(self) -> Self:
@@ -116,59 +101,6 @@ class Delivery(Section):
 class Logs(Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["json", "console"] = "json"
-
-
-class QueryAddress(Section):
-    ae_title: AeTitle
-    host: str
-    port: Port
-
-
-class Source(Section):
-    """Who may associate. ``host`` is an address or a CIDR block."""
-
-    ae_title: AeTitle
-    host: str
-    query: QueryAddress | None = None
-
-    @field_validator("host")
-    @classmethod
-    def _is_network(cls, value: str) -> str:
-        try:
-            ip_network(value, strict=False)
-        except ValueError as error:
-            raise ValueError(f"{value!r} is neither an IP address nor a CIDR block such as 10.0.0.0/8") from error
-        return value
-
-    def admits(self, address: str) -> bool:
-        """Whether ``address`` (text) lies in the block; IPv4 seen through IPv6 counts as IPv4."""
-        peer = ip_address(address)
-        mapped = getattr(peer, "ipv4_mapped", None)
-        return (mapped or peer) in ip_network(self.host, strict=False)
-
-
-class Destination(Section):
-    name: Annotated[str, Field(min_length=1, max_length=64)]
-    ae_title: AeTitle | None = None
-    host: str | None = None
-    port: Port | None = None
-    stow_url: str | None = None
-    objects: Annotated[tuple[ReportKind, ...], Field(min_length=1)] = (ReportKind.SR,)
-    storage_commitment: bool = False
-    accept_research: bool = False
-
-    @model_validator(mode="after")
-    def _one_address(self) -> Self:
-        dimse = (self.ae_title, self.host, self.port)
-        if self.stow_url is not None:
-            raise ValueError("stow_url is not supported by this version: give ae_title, host and port")
-        if any(part is None for part in dimse):
-            raise ValueError("a destination needs ae_title, host and port")
-        if ReportKind.SR not in self.objects:
-            raise ValueError("objects must hold 'sr': every other object is referenced from it")
-        if self.storage_commitment:
-            raise ValueError("storage_commitment is not supported by this version: leave it false")
-        return self
 
 
 class Route(Section):

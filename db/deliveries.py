@@ -133,9 +133,12 @@ def failed(database: Database, d: ClaimedDelivery, *, error: str, status: int | 
     _end(database, d, DeliveryState.FAILED, "failed", status=status, note=error)
 
 
-def hold(database: Database, d: ClaimedDelivery, *, reason: str) -> None:
-    """A policy holds it (a research model, a destination that is gone). Raises LeaseLost as ``stored`` does."""
-    _end(database, d, DeliveryState.HELD, "held", note=reason)
+def hold(database: Database, d: ClaimedDelivery, *, reason: str, status: int | None = None) -> None:
+    """A policy holds it (a research model, a destination that is gone), or the destination holds something else.
+
+    Raises LeaseLost as ``stored`` does.
+    """
+    _end(database, d, DeliveryState.HELD, "held", status=status, note=reason)
 
 
 def _end(

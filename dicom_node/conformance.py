@@ -8,7 +8,7 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind  # t
 from core import admission, codes
 from core.settings import Completion, Delivery, Node, Receive, Settings
 from core.uids import IMPLEMENTATION_CLASS_UID
-from dicom_node import IMPLEMENTATION_VERSION_NAME, contexts, statuses
+from dicom_node import IMPLEMENTATION_VERSION_NAME, contexts, statuses, transports
 from dicom_node.statuses import Verdict
 from imaging.pixels import DECODERS, NATIVE
 
@@ -118,7 +118,7 @@ def _peers(settings: Settings | None) -> str:
     if settings is None:
         return "## Peers of this installation\n\nStated by `dicom-node conformance --config FILE`."
     sources = [(one.ae_title, one.host, "yes" if one.query is not None else "no") for one in settings.sources]
-    places = [(one.name, one.ae_title, f"{one.host}:{one.port}", " ".join(one.objects)) for one in settings.destinations]
+    places = [(one.name, one.ae_title or "", transports.address(one), " ".join(one.objects)) for one in settings.destinations]
     return (
         "## Peers of this installation\n\n"
         + _table(("source", "address", "queried"), sources)
@@ -155,7 +155,12 @@ def _storage() -> str:
 
 def _sending() -> str:
     known = (0x0000, 0xB000, 0xB006, 0xB007, 0x0111, 0x0110, 0x0122, 0x0124, 0x0213, 0xA700, 0xA900, 0xC000)
-    words = {Verdict.STORED: "stored", Verdict.TRANSIENT: "tried again", Verdict.PERMANENT: "failed, for a person to look at"}
+    words = {
+        Verdict.STORED: "stored",
+        Verdict.TRANSIENT: "tried again",
+        Verdict.HELD: "held, for a person to decide",
+        Verdict.PERMANENT: "failed, for a person to look at",
+    }
     rows = [(f"0x{code:04X}", *reversed(statuses.verdict(code))) for code in known]
     return (
         "## Storage as SCU\n\n"
@@ -231,7 +236,8 @@ def _security() -> str:
     return (
         "## Security\n\n"
         "- Closed by default, by AE title and address; every refusal is audited.\n"
-        "- TLS as SCP where `[node.tls]` is set: TLS 1.2 or newer, client certificates required unless switched off (PS3.15 B.9).\n"
+        "- TLS as SCP where `[node.tls]` is set, client certificates required unless switched off; as SCU where a peer has `tls`, its\n"
+        "  certificate and host name checked. After BCP 195 (RFC 9325): TLS 1.3, or TLS 1.2 with ECDHE and AES-GCM or ChaCha20-Poly1305.\n"
         "- Received identifiers never become file names: blobs are named by the hash of their content.\n"
         "- Audit events are chained by hash (`dicom-node audit verify`) and hold references to patients, not identifiers.\n"
         "- Logs hold neither patient data nor UIDs.\n"

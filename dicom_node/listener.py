@@ -1,7 +1,6 @@
 """The role ``listen``: the storage and verification SCP, in one process or several on one port."""
 
 import os
-import ssl
 import threading
 from collections.abc import Callable
 
@@ -10,7 +9,7 @@ from pydicom.uid import UID
 from pynetdicom import AE, build_context
 
 from core.errors import ConfigurationError
-from core.settings import Settings, Tls
+from core.settings import Settings
 from core.uids import IMPLEMENTATION_CLASS_UID
 from db.base import Database
 from db.blobs import Blobs
@@ -22,6 +21,7 @@ from dicom_node.receive.server import NodeServer
 from dicom_node.receive.siblings import Siblings
 from dicom_node.receive.spool import Command, Spool
 from dicom_node.role import Beating, role_name, wait_until
+from dicom_node.tls import server_context
 
 DRAIN_S = 20.0
 SWEEP_OLDER_THAN_S = 24 * 3600.0
@@ -86,7 +86,7 @@ class Listener:
                 (node.host, node.port),
                 node.ae_title,
                 [build_context(contexts.VERIFICATION)],
-                _tls(node.tls) if node.tls is not None else None,
+                server_context(node.tls) if node.tls is not None else None,
                 self._handlers.bound(),
                 make_spool=self._make_spool,
                 on_end=self._handlers.ended,
@@ -147,16 +147,3 @@ def _entity(settings: Settings) -> AE:
     # Ours counts those that were admitted; pynetdicom's would count every connection, and strangers could use it up.
     entity.maximum_associations = receive.max_associations * CONNECTIONS_PER_ASSOCIATION + 1
     return entity
-
-
-def _tls(tls: Tls) -> ssl.SSLContext:
-    """BCP 195 as far as Python's defaults go (PS3.15 B.9): TLS 1.2 or newer."""
-    try:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tls.ca)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(tls.cert, tls.key)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigurationError(f"node.tls: certificate, key or CA cannot be used: {error}", hint="give PEM files") from error
-    if tls.require_client_cert:
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context

@@ -12,7 +12,8 @@ import time
 import structlog
 
 from core.errors import CannotUnderstand, LeaseLost, NodeError, StorageError
-from core.settings import Delivery, Destination, Settings
+from core.peers import Destination
+from core.settings import Delivery, Settings
 from core.states import DeliveryState
 from db import deliveries
 from db.base import Database
@@ -175,6 +176,9 @@ class Courier(threading.Thread):
                 self.stored += 1
                 dwell_s = delivery.age_s + time.monotonic() - self._claimed_at  # since the report was committed
                 log.info("delivered", status_hex=status, seconds=round(seconds, 3), age_s=round(dwell_s, 3), reason=note)
+            elif receipt.verdict is Verdict.HELD:
+                deliveries.hold(self._database, delivery, reason=receipt.words, status=receipt.status)
+                log.error("delivery held", status_hex=status, reason=receipt.words)
             elif receipt.verdict is Verdict.PERMANENT or delivery.attempt >= self._settings.delivery.max_attempts:
                 words = (
                     receipt.words

@@ -1,8 +1,10 @@
 """pynetdicom's sockets, closed for good, without Nagle's delay, and with a bound on what a PDU may claim."""
 
 import socket
+import ssl
+import sys
+from collections.abc import Callable
 from contextlib import suppress
-from ssl import SSLContext
 from typing import Any
 
 from pynetdicom import AE
@@ -54,10 +56,38 @@ class BoundedSocket(TidySocket):
         return buffer
 
 
-class Entity(AE):
-    """An application entity whose own associations use a `TidySocket`."""
+class Dialled(TidySocket):
+    """A connection that we open. pynetdicom only logs why there is none: ``tell`` is told."""
 
-    def _create_socket(self, assoc: Association, address: AddressInformation, tls_args: tuple[SSLContext, str] | None) -> AssociationSocket:
-        made = TidySocket(assoc, address=address)
+    tell: Callable[[str], None]
+
+    def _shutdown_socket(self) -> None:
+        error = sys.exc_info()[1]  # pynetdicom closes within its `except OSError` where connecting failed
+        if isinstance(error, OSError) and not self._is_connected:
+            self.tell(_why(error))
+        super()._shutdown_socket()
+
+
+def _why(error: OSError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not accepted: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return f"no TLS: {(error.reason or type(error).__name__).lower().replace('_', ' ')}"
+    return (error.strerror or "no answer in time").lower()
+
+
+class Entity(AE):
+    """An application entity whose own associations use a `Dialled` socket. ``failure``: why the last one has no connection."""
+
+    failure = ""
+
+    def _create_socket(
+        self, assoc: Association, address: AddressInformation, tls_args: tuple[ssl.SSLContext, str] | None
+    ) -> AssociationSocket:
+        made = Dialled(assoc, address=address)
+        made.tell = self._failed
         made.tls_args = tls_args
         return made
+
+    def _failed(self, why: str) -> None:
+        self.failure = why

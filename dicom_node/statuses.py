@@ -34,6 +34,7 @@ class Verdict(StrEnum):
 
     STORED = "stored"
     TRANSIENT = "transient"  # the same object may be taken later
+    HELD = "held"  # it contradicts what the destination holds: a person has to look
     PERMANENT = "permanent"  # the same object will not be taken
 
 
@@ -77,7 +78,8 @@ def verdict(status: int) -> tuple[Verdict, str]:
     if status in _PERMANENT:
         return Verdict.PERMANENT, _PERMANENT[status]
     if status & 0xFF00 == 0xA900:
-        return Verdict.PERMANENT, "data set does not match the SOP class"
+        # Archives say this of a patient or study that differs from what they hold, too (merged patient, corrected accession).
+        return Verdict.HELD, "data set does not match its SOP class, or the patient or study that the archive holds"
     if status & 0xF000 == 0xC000:
         return Verdict.PERMANENT, "cannot understand"
     return Verdict.TRANSIENT, "a status that PS3.4 does not list"

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import structlog
 
 from core.errors import NodeError
-from core.settings import QueryAddress, Settings
+from core.peers import PeerAddress
+from core.settings import Settings
 from db import units
 from db.base import Database
 from db.records import UnitView
@@ -45,7 +46,7 @@ class Counts:
         self._pool.submit(self._ask, unit, address)
         return True
 
-    def _ask(self, unit: UnitView, address: QueryAddress) -> None:
+    def _ask(self, unit: UnitView, address: PeerAddress) -> None:
         try:
             count = count_instances(
                 self._settings.node.ae_title,

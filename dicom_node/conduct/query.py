@@ -4,14 +4,11 @@ import threading
 from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
-from pydicom.uid import UID
 from pynetdicom.association import Association
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind  # type: ignore[attr-defined]
 
-from core.settings import QueryAddress
-from core.uids import IMPLEMENTATION_CLASS_UID
-from dicom_node import IMPLEMENTATION_VERSION_NAME
-from dicom_node.sockets import Entity
+from core.peers import PeerAddress
+from dicom_node.associating import NoAssociation, associate, entity
 
 PENDING = (0xFF00, 0xFF01)
 MAX_ANSWERS = 100_000
@@ -26,23 +23,18 @@ class Count:
 
 
 def count_instances(
-    our_ae: str, address: QueryAddress, *, study_instance_uid: str, series_instance_uid: str, timeout_s: float = 20.0
+    our_ae: str, address: PeerAddress, *, study_instance_uid: str, series_instance_uid: str, timeout_s: float = 20.0
 ) -> Count:
     """Ask for Number of Series Related Instances (0020,1209); where the source does not give it, count its images.
 
     Never raises: a source that does not answer is no reason to stop.
     """
-    entity = Entity(our_ae)
-    entity.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
-    entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-    entity.connection_timeout = entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = timeout_s
-    entity.add_requested_context(StudyRootQueryRetrieveInformationModelFind)
-    try:
-        association = entity.associate(address.host, address.port, ae_title=address.ae_title)
-    except (OSError, ValueError, RuntimeError) as error:
-        return Count(None, f"no connection: {type(error).__name__}")
-    if not association.is_established:
-        return Count(None, "the association was rejected" if association.is_rejected else "no association")
+    requestor = entity(our_ae, timeout_s)
+    requestor.network_timeout = timeout_s
+    requestor.add_requested_context(StudyRootQueryRetrieveInformationModelFind)
+    association = associate(requestor, address)
+    if isinstance(association, NoAssociation):
+        return Count(None, association.words)
     overdue = threading.Timer(timeout_s * 2, association.abort)
     overdue.start()
     try:

@@ -13,7 +13,7 @@ from core.admission import (
 )
 from core.errors import IdentityMismatch
 from core.records import InstanceHeader
-from core.settings import Source
+from core.peers import Source
 from core.states import UnitKind
 
 SOURCES = (

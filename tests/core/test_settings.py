@@ -48,6 +48,12 @@ when = { Modality = "CT", BodyPartExamined = ["CHEST", "THORAX"], SliceThickness
 """
 
 
+DIMSE = """ae_title = "PACS"
+host = "127.0.0.1"
+port = 4242
+"""
+
+
 def _load(tmp_path: Path, text: str, **environ: str) -> Settings:
     path = tmp_path / "node.toml"
     path.write_text(text, encoding="utf-8")
@@ -84,6 +90,17 @@ def test_the_environment_wins_over_the_file_and_secrets_come_from_files(tmp_path
         ('objects = ["sr", "seg", "heatmap"]', 'objects = ["seg"]', "objects must hold 'sr'"),
         ("storage_commitment = false", "storage_commitment = true", "storage_commitment is not supported"),
         ('name = "pacs"\nae_title = "PACS"', 'name = "pacs"', "a destination needs ae_title, host and port"),
+        ('name = "pacs"\n', 'name = "pacs"\nstow_url = "https://x/dicom-web"\n', "exactly one address"),
+        ('name = "pacs"\n', 'name = "pacs"\nfolder = "/out"\n', "exactly one address"),
+        ('name = "pacs"\n', 'name = "pacs"\ntoken_file = "/t"\n', "belong to stow_url"),
+        ('name = "pacs"\n', 'name = "pacs"\ntls = { cert = "c.pem" }\n', "cert and key are given together"),
+        (DIMSE, 'stow_url = "ftp://x/y"\n', "stow_url is http(s)://"),
+        (DIMSE, 'stow_url = "https://me:secret@x/y"\n', "without user, password"),
+        (DIMSE, 'stow_url = "http://pacs/dicom-web"\ntoken_file = "/t"\n', "a secret goes over https:// only"),
+        (DIMSE, 'stow_url = "https://pacs/dicom-web"\nuser = "me"\n', "user and password_file together"),
+        (DIMSE, 'stow_url = "http://pacs/dicom-web"\ntls = {}\n', "tls needs an https:// stow_url"),
+        (DIMSE, 'folder = "out"\n', "folder is an absolute path"),
+        (DIMSE, "", "exactly one address"),
         ("[node]", "[node", "cannot be read"),
     ],
 )
@@ -118,6 +135,21 @@ def test_a_missing_secret_file_is_named(tmp_path: Path) -> None:
 )
 def test_a_source_admits_its_block_only(tmp_path: Path, block: str, address: str, admitted: bool) -> None:
     assert _load(tmp_path, EXAMPLE.replace("10.0.0.0/8", block)).sources[0].admits(address) is admitted
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        'folder = "/srv/results"\n',
+        'stow_url = "https://pacs:8443/dicom-web"\ntoken_file = "/run/secrets/token"\n',
+        'stow_url = "http://127.0.0.1:8042/dicom-web"\nuser = "node"\npassword_file = "/run/secrets/word"\n',
+        'stow_url = "https://pacs/dicom-web"\ntls = { ca = "ca.pem", cert = "c.pem", key = "k.pem" }\n',
+        DIMSE + 'tls = { ca = "ca.pem" }\n',
+    ],
+)
+def test_each_kind_of_address(tmp_path: Path, address: str) -> None:
+    assert DIMSE in EXAMPLE
+    assert _load(tmp_path, EXAMPLE.replace(DIMSE, address)).destinations[0].name == "pacs"
 
 
 def test_closed_by_default() -> None:

@@ -110,7 +110,7 @@ def test_woken_by_the_commit(database: Database, blobs: Blobs, make_settings: Ma
         (0xB000, "stored", "coerced"),
         (0xB007, "stored", "does not match"),
         (0x0111, "stored", "duplicate"),
-        (0xA900, "failed", "does not match"),
+        (0xA900, "held", "the patient or study that the archive holds"),
         (0xC123, "failed", "cannot understand: no thanks"),
         (0x0122, "failed", "not supported"),
     ],

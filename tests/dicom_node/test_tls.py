@@ -1,56 +1,155 @@
-"""TLS on the listener, with DCMTK as the client."""
+"""TLS both ways, with DCMTK as the peer and certificates of an authority of our own."""
 
 import socket
+import ssl
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from core.errors import ConfigurationError
 from core.settings import Settings
+from deploy.demo.pacs import free_port
+from dicom_node.statuses import Verdict
+from dicom_node.transports import Parcel, Receipt, echo, open_transport
 from tests.dicom_node.conftest import MakeSettings, Running
+from tests.support.certificates import Authority
 from tests.support.scu import dcmtk
-from tests.support.tools import tool
+from tests.support.series import CT, encoded, image
+
+Start = Callable[[Settings], Running]
 
 
-@pytest.fixture
-def certificate(tmp_path: Path) -> tuple[Path, Path]:
-    """A self-signed certificate for 127.0.0.1, and its key."""
-    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    command = [tool("openssl", "openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-days", "2"]
-    subprocess.run([*command, "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
-    return cert, key
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("certificates"))
 
 
-def echo(port: int, *options: str) -> bool:
-    command = [dcmtk("echoscu"), "-aet", "PACS", "-aec", "DICOMNODE", "-to", "5", "-ta", "5", *options, "127.0.0.1", str(port)]
+def run(program: str, port: int, *options: str, files: tuple[str, ...] = ()) -> bool:
+    command = [dcmtk(program), "-aet", "PACS", "-aec", "DICOMNODE", "-to", "5", "-ta", "5", *options, "127.0.0.1", str(port), *files]
     return subprocess.run(command, timeout=60, capture_output=True, check=False).returncode == 0
 
 
-def test_only_with_a_client_certificate(
-    start: Callable[[Settings], Running], make_settings: MakeSettings, certificate: tuple[Path, Path]
-) -> None:
-    cert, key = certificate
-    node = start(make_settings(node={"tls": {"cert": cert, "key": key, "ca": cert}}))
-    assert echo(node.port, "+tls", str(key), str(cert), "+cf", str(cert))
-    assert not echo(node.port)
-    assert not echo(node.port, "+tla", "+cf", str(cert))
-    assert echo(node.port, "+tls", str(key), str(cert), "+cf", str(cert))
+def test_only_with_a_client_certificate(start: Start, make_settings: MakeSettings, authority: Authority, tmp_path: Path) -> None:
+    cert, key = authority.sign("node")
+    ours, our_key = authority.sign("pacs")
+    foreign, foreign_key = Authority(tmp_path / "foreign", "Foreign").sign("stranger")
+    node = start(make_settings(node={"tls": {"cert": cert, "key": key, "ca": authority.ca}}))
+    trusting = ("+cf", str(authority.ca))
+    assert run("echoscu", node.port, "+tls", str(our_key), str(ours), *trusting)
+    assert not run("echoscu", node.port)
+    assert not run("echoscu", node.port, "+tla", *trusting)
+    assert not run("echoscu", node.port, "+tls", str(foreign_key), str(foreign), *trusting)
+    sent = tmp_path / "slice.dcm"
+    sent.write_bytes(encoded(image()))
+    assert run("storescu", node.port, "+tls", str(our_key), str(ours), *trusting, files=(str(sent),))
+    with node.database.begin() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM instances").scalar_one() == 1
 
 
-def test_a_slow_handshake_keeps_nobody_else_out(
-    start: Callable[[Settings], Running], make_settings: MakeSettings, certificate: tuple[Path, Path]
+@pytest.mark.parametrize(
+    ("version", "suites", "accepted"),
+    [
+        (ssl.TLSVersion.TLSv1_3, None, True),
+        (ssl.TLSVersion.TLSv1_2, "ECDHE-RSA-AES256-GCM-SHA384", True),
+        (ssl.TLSVersion.TLSv1_2, "AES128-GCM-SHA256", False),  # no forward secrecy
+        (ssl.TLSVersion.TLSv1_2, "ECDHE-RSA-AES256-SHA384", False),  # CBC
+        (ssl.TLSVersion.TLSv1_1, "DEFAULT@SECLEVEL=0", False),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated:DeprecationWarning")
+def test_versions_and_suites_of_bcp_195(
+    start: Start, make_settings: MakeSettings, authority: Authority, version: ssl.TLSVersion, suites: str | None, accepted: bool
 ) -> None:
-    cert, key = certificate
+    cert, key = authority.sign("node")
+    node = start(make_settings(node={"tls": {"cert": cert, "key": key, "require_client_cert": False}}))
+    context = ssl.create_default_context(cafile=authority.ca)
+    context.minimum_version = context.maximum_version = version
+    if suites is not None:
+        context.set_ciphers(suites)
+    with socket.create_connection(("127.0.0.1", node.port), timeout=10) as plain:
+        try:
+            with context.wrap_socket(plain, server_hostname="127.0.0.1"):
+                assert accepted
+        except (ssl.SSLError, ConnectionError):
+            assert not accepted
+
+
+def test_a_slow_handshake_keeps_nobody_else_out(start: Start, make_settings: MakeSettings, authority: Authority) -> None:
+    cert, key = authority.sign("node")
     node = start(make_settings(node={"tls": {"cert": cert, "key": key, "require_client_cert": False}}))
     with socket.create_connection(("127.0.0.1", node.port)):
         started = time.monotonic()
-        assert echo(node.port, "+tla", "+cf", str(cert))
+        assert run("echoscu", node.port, "+tla", "+cf", str(authority.ca))
         assert time.monotonic() - started < 8
 
 
-def test_unusable_files_are_said(start: Callable[[Settings], Running], make_settings: MakeSettings, tmp_path: Path) -> None:
+def test_unusable_files_are_said(start: Start, make_settings: MakeSettings, authority: Authority, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"node\.tls"):
         start(make_settings(node={"tls": {"cert": tmp_path / "no", "key": tmp_path / "no"}}))
+    cert, key = authority.sign("node")
+    with pytest.raises(ConfigurationError, match="require_client_cert needs ca"):
+        start(make_settings(node={"tls": {"cert": cert, "key": key}}))
+
+
+@contextmanager
+def storescp(folder: Path, *tls: str) -> Iterator[int]:
+    """DCMTK's storage SCP over TLS; its port."""
+    port = free_port()
+    folder.mkdir()
+    command = [dcmtk("storescp"), "-od", str(folder), *tls, str(port)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={"TCP_NODELAY": "1"}) as process:
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            except OSError:
+                assert time.monotonic() < deadline, "storescp did not come up"
+                time.sleep(0.05)
+        try:
+            yield port
+        finally:
+            process.terminate()
+
+
+def deliver(settings: Settings) -> Receipt:
+    made = image()
+    parcel = Parcel(CT, str(made.SOPInstanceUID), encoded(made))
+    with open_transport(settings, settings.destinations[0], [parcel]) as transport:
+        return transport.send(parcel)
+
+
+def test_as_sender_both_show_certificates(make_settings: MakeSettings, authority: Authority, tmp_path: Path) -> None:
+    cert, key = authority.sign("pacs")
+    ours, our_key = authority.sign("node")
+
+    def settings(port: int, **tls: Path) -> Settings:
+        destination = {"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "port": port}
+        return make_settings(destinations=[destination | ({"tls": tls} if tls else {})], delivery={"timeout_s": 5.0})
+
+    with storescp(tmp_path / "in", "+tls", str(key), str(cert), "+cf", str(authority.ca), "-rc") as port:
+        mutual = settings(port, ca=authority.ca, cert=ours, key=our_key)
+        assert echo(mutual, mutual.destinations[0])[:2] == (True, "C-ECHO answered")
+        assert deliver(mutual).verdict is Verdict.STORED
+        assert len(list((tmp_path / "in").iterdir())) == 1
+        without = deliver(settings(port, ca=authority.ca))
+        assert (without.verdict, without.away) == (Verdict.TRANSIENT, True)
+        assert deliver(settings(port)).away, "plain DICOM gets nowhere"
+        stranger = deliver(settings(port, ca=Authority(tmp_path / "stranger").ca, cert=ours, key=our_key))
+        assert "its certificate is not accepted" in stranger.words
+        unreadable = deliver(settings(port, ca=tmp_path / "nowhere.pem"))
+        assert "cannot be used" in unreadable.words
+    assert len(list((tmp_path / "in").iterdir())) == 1
+
+
+def test_as_sender_the_host_name_is_checked(make_settings: MakeSettings, authority: Authority, tmp_path: Path) -> None:
+    cert, key = authority.sign("other", host="10.9.8.7")
+    with storescp(tmp_path / "in", "+tls", str(key), str(cert), "-ic") as port:
+        destination = {"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "port": port, "tls": {"ca": authority.ca}}
+        receipt = deliver(make_settings(destinations=[destination], delivery={"timeout_s": 5.0}))
+    assert receipt.verdict is Verdict.TRANSIENT
+    assert "its certificate is not accepted: IP address mismatch" in receipt.words

@@ -16,12 +16,19 @@ from deploy.demo.pacs import free_port
 
 
 class Orthanc:
-    """One Orthanc with its own storage. ``modalities``: name -> (AE title, port) on 127.0.0.1, for sending."""
+    """One Orthanc with its own storage; ``settings`` are merged over ours. Stopped and started again it is the same one."""
 
-    def __init__(self, folder: Path, ae_title: str) -> None:
-        self.folder, self.ae_title = folder, ae_title
+    def __init__(self, folder: Path, ae_title: str, settings: Mapping[str, Any] | None = None) -> None:
+        self.folder, self.ae_title, self._settings = folder, ae_title, dict(settings or {})
         self.port, self.http_port = free_port(), free_port()
         self._process: subprocess.Popen[bytes] | None = None
+        self._opener = urllib.request.build_opener()
+
+    def signed_in(self, user: str, password: str) -> None:
+        """How its REST interface is spoken to, where ``settings`` close it."""
+        passwords = urllib.request.HTTPPasswordMgrWithPriorAuth()
+        passwords.add_password(None, f"http://127.0.0.1:{self.http_port}", user, password, is_authenticated=True)
+        self._opener = urllib.request.build_opener(urllib.request.HTTPBasicAuthHandler(passwords))
 
     def start(self) -> "Orthanc":
         program = shutil.which("Orthanc", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
@@ -42,6 +49,7 @@ class Orthanc:
             "DicomAlwaysAllowFind": True,
             "DicomAssociationCloseDelay": 0,
             "KeepAlive": False,
+            **self._settings,
         }
         path = self.folder / "orthanc.json"
         path.write_text(json.dumps(config))
@@ -53,7 +61,9 @@ class Orthanc:
                 self.get("/system")
                 return self
             except (urllib.error.URLError, ConnectionError):
-                assert time.monotonic() < deadline, (self.folder / "orthanc.log").read_text()[-2000:]
+                if time.monotonic() > deadline:
+                    self.stop()
+                    pytest.fail((self.folder / "orthanc.log").read_text()[-2000:])
                 time.sleep(0.05)
 
     def stop(self) -> None:
@@ -63,7 +73,7 @@ class Orthanc:
 
     def _request(self, method: str, path: str, body: bytes | None = None) -> bytes:
         request = urllib.request.Request(f"http://127.0.0.1:{self.http_port}{path}", data=body, method=method)
-        with urllib.request.urlopen(request, timeout=120) as answer:
+        with self._opener.open(request, timeout=120) as answer:
             content: bytes = answer.read()
         return content
 

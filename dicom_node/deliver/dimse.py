@@ -1,0 +1,104 @@
+"""C-STORE SCU: one association for several objects (PS3.4 Annex B)."""
+
+import io
+from collections.abc import Sequence
+from typing import Self
+
+from pydicom.dataset import Dataset
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom.association import Association
+
+from core.peers import Destination
+from core.settings import Settings
+from dicom_node.associating import NoAssociation, address_of, associate, entity_of
+from dicom_node.contexts import VERIFICATION
+from dicom_node.deliver.parcel import Echo, Parcel, Receipt
+from dicom_node.statuses import Verdict, verdict
+from imaging.headers import read_dataset
+
+_UNCOMPRESSED = frozenset({str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian)})
+
+
+class DimseTransport:
+    """A presentation context for each SOP class and syntax of the parcels.
+
+    Raises
+    ------
+    CannotUnderstand
+        A parcel cannot be read.
+    """
+
+    def __init__(self, settings: Settings, destination: Destination, parcels: Sequence[Parcel]) -> None:
+        self._settings = settings
+        self._destination = destination
+        self._datasets: dict[str, Dataset] = {}
+        self._wanted: dict[str, list[str]] = {}
+        for parcel in parcels:
+            dataset = read_dataset(io.BytesIO(parcel.content), pixels=True)
+            self._datasets[parcel.sop_instance_uid] = dataset
+            syntax = str(dataset.file_meta.TransferSyntaxUID)
+            order = self._wanted.setdefault(parcel.sop_class_uid, [])
+            also = sorted(_UNCOMPRESSED) if syntax in _UNCOMPRESSED else []  # these two convert into each other without loss
+            order.extend(uid for uid in (syntax, *also) if uid not in order)
+        self._association: Association | NoAssociation = NoAssociation("no association")
+
+    def __enter__(self) -> Self:
+        entity = entity_of(self._settings, self._settings.delivery.timeout_s)
+        for sop_class, syntaxes in self._wanted.items():
+            for syntax in syntaxes:  # one context each: the peer's choice of one must not hide the others
+                entity.add_requested_context(sop_class, syntax)
+        self._association = associate(entity, address_of(self._destination))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        association, self._association = self._association, NoAssociation("the association is over")
+        if isinstance(association, Association) and association.is_established:
+            association.release()
+
+    def send(self, parcel: Parcel) -> Receipt:
+        """C-STORE one object."""
+        association = self._association
+        if isinstance(association, NoAssociation):
+            if association.permanent:
+                return Receipt(Verdict.PERMANENT, association.words)
+            return Receipt(Verdict.TRANSIENT, association.words, broken=True, away=True)
+        if not association.is_established:
+            return Receipt(Verdict.TRANSIENT, "the association ended before the object was sent", broken=True)
+        accepted = {str(context.abstract_syntax) for context in association.accepted_contexts}
+        if parcel.sop_class_uid not in accepted:
+            name = UID(parcel.sop_class_uid).name
+            return Receipt(Verdict.PERMANENT, f"the destination does not accept {name}, or not in this transfer syntax")
+        try:
+            response = association.send_c_store(self._datasets[parcel.sop_instance_uid])
+        except ValueError as error:
+            return Receipt(Verdict.PERMANENT, f"no accepted presentation context fits: {type(error).__name__}")
+        except (RuntimeError, OSError) as error:
+            return Receipt(Verdict.TRANSIENT, f"the association broke: {type(error).__name__}", broken=True)
+        if "Status" not in response:  # timed out, aborted, or an invalid response
+            if association.is_established:
+                association.abort()
+            return Receipt(Verdict.TRANSIENT, "no answer: time-out, or the association was aborted", broken=True)
+        status = int(response.Status)
+        judged, words = verdict(status)
+        comment = str(response.get("ErrorComment", "") or "") if judged is not Verdict.STORED else ""
+        return Receipt(judged, f"{words}{': ' + comment if comment else ''}", status)
+
+
+def echo(settings: Settings, destination: Destination, timeout_s: float) -> Echo:
+    """C-ECHO (PS3.4 Annex A)."""
+    entity = entity_of(settings, timeout_s)
+    entity.add_requested_context(VERIFICATION)
+    association = associate(entity, address_of(destination))
+    if isinstance(association, NoAssociation):
+        return Echo(False, association.words)
+    try:
+        response = association.send_c_echo()
+    except (RuntimeError, ValueError) as error:
+        return Echo(False, f"C-ECHO failed: {type(error).__name__}: verification was not accepted")
+    finally:
+        if association.is_established:
+            association.release()
+    if "Status" not in response:
+        return Echo(False, "no answer to C-ECHO")
+    status = int(response.Status)
+    return Echo(status == 0, "C-ECHO answered" if status == 0 else f"C-ECHO answered 0x{status:04X}")

@@ -1,0 +1,46 @@
+"""What every transport takes and gives."""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from dicom_node.statuses import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """One object on its way: a whole Part 10 file, and what it is."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a parcel.
+
+    ``status`` is the DIMSE status (STOW-RS: the failure reason, which is one), None where none came.
+    ``broken``: nothing more goes this way now. ``away``: the destination is not there; the object has not been tried at all.
+    """
+
+    verdict: Verdict
+    words: str
+    status: int | None = None
+    broken: bool = False
+    away: bool = False
+
+
+class Transport(AbstractContextManager["Transport"], Protocol):
+    """A connection to one destination, for parcels that are known when it is opened."""
+
+    def send(self, parcel: Parcel) -> Receipt:
+        """Deliver one parcel. Never raises for what the destination does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """Whether a destination answered, and in words."""
+
+    ok: bool
+    words: str

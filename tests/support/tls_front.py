@@ -1,0 +1,59 @@
+"""A TLS front before a plain TCP server, as a reverse proxy is (Debian's Orthanc ends with a fault when it speaks TLS itself)."""
+
+import socket
+import socketserver
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+class _Handler(socketserver.BaseRequestHandler):
+    server: "_Front"
+
+    def handle(self) -> None:
+        try:
+            inside = self.server.context.wrap_socket(self.request, server_side=True)
+        except OSError:  # the client does not like our certificate
+            return
+        with inside, socket.create_connection(("127.0.0.1", self.server.behind)) as behind:
+            back = threading.Thread(target=_pour, args=(behind, inside), daemon=True)
+            back.start()
+            _pour(inside, behind)
+            back.join(30)
+
+
+class _Front(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+
+    def __init__(self, behind: int, cert: Path, key: Path) -> None:
+        self.behind = behind
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(cert, key)
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    def handle_error(self, *_: object) -> None:
+        """A connection that breaks is no news."""
+
+
+def _pour(source: socket.socket, drain: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            drain.sendall(data)
+    with suppress(OSError):
+        drain.shutdown(socket.SHUT_WR)
+
+
+@contextmanager
+def tls_front(behind: int, cert: Path, key: Path) -> Iterator[int]:
+    """The port of the front."""
+    with _Front(behind, cert, key) as front:
+        thread = threading.Thread(target=front.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        try:
+            yield int(front.server_address[1])
+        finally:
+            front.shutdown()
+            thread.join(10)
