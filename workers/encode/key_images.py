@@ -1,0 +1,94 @@
+"""The images that findings are seen on, as a Key Object Selection (PS3.3 A.35.4, template TID 2010): viewers show them first.
+
+Titled "Of Interest" (113000, DCM), the title of CID 7010 that claims no use. It refers to source images only, which the
+destination has: the other objects of a result may go elsewhere.
+"""
+
+import highdicom.sr as hdsr
+from highdicom.sr.enum import RelationshipTypeValues
+from pydicom.dataset import Dataset
+from pydicom.uid import KeyObjectSelectionDocumentStorage
+
+from core import codes
+from core.records import ReportObject
+from core.states import Outcome, ReportKind
+from workers.encode import words
+from workers.encode.analysis import Analysis
+from workers.encode.common import code_item, head, is_research, part10
+from workers.encode.content import observer
+from workers.encode.library import concept, image_reference
+from workers.encode.planes import reference
+
+PROFILE = "key_images"
+
+
+def encode(analysis: Analysis) -> ReportObject | None:
+    """The selection as a Part 10 file; None where no finding names an image.
+
+    Raises
+    ------
+    EncodingError
+        A finding refers to an image outside the unit.
+    """
+    if analysis.prediction.outcome is not Outcome.FINDINGS:
+        return None
+    seen = [image_reference(analysis, finding) for finding in analysis.prediction.findings if finding.sop_instance_uid]
+    if not seen:
+        return None
+    kind = ReportKind.KEY_IMAGES
+    document = head(analysis, kind, PROFILE, sop_class_uid=KeyObjectSelectionDocumentStorage, modality="KO")
+    document.ReferencedPerformedProcedureStepSequence = []
+    if analysis.source.requests:
+        document.ReferencedRequestSequence = list(analysis.source.requests)
+    document.CurrentRequestedProcedureEvidenceSequence = [_evidence(analysis)]
+    document.ValueType, document.ContinuityOfContent = "CONTAINER", "SEPARATE"
+    document.ConceptNameCodeSequence = [code_item(codes.OF_INTEREST)]
+    template = Dataset()
+    template.MappingResource, template.TemplateIdentifier = "DCMR", "2010"
+    document.ContentTemplateSequence = [template]
+    document.ContentSequence = [*observer(analysis), _description(analysis), *_images(seen)]
+    return ReportObject(
+        kind=kind,
+        profile=PROFILE,
+        sop_class_uid=str(KeyObjectSelectionDocumentStorage),
+        sop_instance_uid=str(document.SOPInstanceUID),
+        series_instance_uid=str(document.SeriesInstanceUID),
+        content=part10(document, analysis.source.character_set),
+    )
+
+
+def _description(analysis: Analysis) -> hdsr.TextContentItem:
+    """TID 2010 row 10: why these images, in words that say whose choice it is."""
+    findings = analysis.prediction.findings
+    status = f"{words.RESEARCH}. " if is_research(analysis) else ""
+    said = "; ".join(words.headline(finding, number) for number, finding in enumerate(findings, 1))
+    text = f"{status}Images with findings of {words.model_line(analysis)}: {said}. {words.NOT_ALONE} {analysis.identity.not_for}"
+    return hdsr.TextContentItem(concept(codes.KEY_OBJECT_DESCRIPTION), text, RelationshipTypeValues.CONTAINS)
+
+
+def _images(seen: list[tuple[str, str, list[int] | None]]) -> list[hdsr.ImageContentItem]:
+    """Each image once, with all the frames that findings are on."""
+    frames: dict[tuple[str, str], list[int]] = {}
+    for sop_class_uid, sop_instance_uid, numbers in seen:
+        frames.setdefault((sop_class_uid, sop_instance_uid), []).extend(numbers or [])
+    return [
+        hdsr.ImageContentItem(
+            concept(codes.SOURCE),
+            sop_class_uid,
+            sop_instance_uid,
+            referenced_frame_numbers=sorted(set(numbers)) or None,
+            relationship_type=RelationshipTypeValues.CONTAINS,
+        )
+        for (sop_class_uid, sop_instance_uid), numbers in frames.items()
+    ]
+
+
+def _evidence(analysis: Analysis) -> Dataset:
+    """The images that are referred to, by study and series (PS3.3 C.17.2.3)."""
+    named = dict.fromkeys(finding.sop_instance_uid for finding in analysis.prediction.findings if finding.sop_instance_uid)
+    study, series = Dataset(), Dataset()
+    series.SeriesInstanceUID = analysis.source.series_instance_uid
+    series.ReferencedSOPSequence = [reference(analysis.source.image(uid)) for uid in named]
+    study.StudyInstanceUID = analysis.source.study_instance_uid
+    study.ReferencedSeriesSequence = [series]
+    return study

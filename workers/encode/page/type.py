@@ -1,0 +1,54 @@
+"""Typeface, colours and paragraphs of the page."""
+
+from functools import cache
+from typing import Any
+from xml.sax.saxutils import escape
+
+from reportlab.lib.colors import Color, HexColor
+from reportlab.lib.pagesizes import A4
+from reportlab.lib.styles import ParagraphStyle
+from reportlab.pdfbase import pdfmetrics
+from reportlab.pdfbase.ttfonts import TTFont
+from reportlab.platypus import Paragraph, TableStyle
+
+from workers.encode.page.glyphs import shown
+from workers.encode.pictures.style import font_path
+
+MARGIN = 34.0
+WIDTH = A4[0] - 2 * MARGIN
+REGULAR, BOLD = "DejaVu", "DejaVu-Bold"
+INK, MUTED, LINE, GROUND = HexColor(0x14181C), HexColor(0x55606A), HexColor(0xC9D0D6), HexColor(0xF1F4F6)
+AMBER, BLUE, GREY = HexColor(0xF0B232), HexColor(0x1F6FB2), HexColor(0x8A949D)
+
+
+@cache
+def use_typeface() -> None:
+    """Make the typeface known to reportlab, once in a process."""
+    for name, bold in ((REGULAR, False), (BOLD, True)):
+        pdfmetrics.registerFont(TTFont(name, str(font_path(bold))))
+
+
+def paragraph(
+    text: str, size: float = 8.5, colour: Color = INK, *, bold: bool = False, after: float = 0, bullet: bool = False
+) -> Paragraph:
+    """Plain text that wraps; characters that cannot be drawn leave a visible gap."""
+    style = ParagraphStyle(
+        "text",
+        fontName=BOLD if bold else REGULAR,
+        fontSize=size,
+        leading=size * 1.28,
+        textColor=colour,
+        spaceAfter=after,
+        leftIndent=9 if bullet else 0,
+        bulletFontName=REGULAR,
+        bulletFontSize=size,
+        bulletColor=colour,
+        splitLongWords=1,
+    )
+    return Paragraph(escape(shown(text)), style, bulletText="•" if bullet else None)
+
+
+def plain(*more: Any) -> TableStyle:
+    """No padding but a little below; what is given comes on top."""
+    base = [("LEFTPADDING", (0, 0), (-1, -1), 0), ("RIGHTPADDING", (0, 0), (-1, -1), 0), ("TOPPADDING", (0, 0), (-1, -1), 0)]
+    return TableStyle([*base, ("BOTTOMPADDING", (0, 0), (-1, -1), 1), ("VALIGN", (0, 0), (-1, -1), "TOP"), *more])

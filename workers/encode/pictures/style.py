@@ -1,0 +1,58 @@
+"""Typeface and colours. The colours are told apart by colour-blind readers too, and none carries a meaning alone."""
+
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ImageFont
+
+Rgb = tuple[int, int, int]
+
+GROUND: Rgb = (16, 20, 24)
+INK: Rgb = (236, 239, 242)
+MUTED: Rgb = (164, 174, 184)
+WARNING: Rgb = (240, 178, 50)
+OUTLINE: Rgb = (255, 116, 222)
+BLACK: Rgb = (0, 0, 0)
+HEAT_FROM = 0.1  # below it nothing is painted: a veil over the whole image would hide it
+HEAT_OPAQUE = 0.4  # from here on the colour covers as much as it ever does
+HEAT_COVER = 0.55
+
+
+@cache
+def font_path(bold: bool = False) -> Path:
+    """DejaVu Sans as matplotlib ships it (a free licence): Latin, Greek, Cyrillic and more; no Chinese, Japanese or Korean."""
+    spec = find_spec("matplotlib")
+    if spec is None or spec.origin is None:
+        raise RuntimeError("matplotlib is not installed, and the typeface comes with it")
+    return Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf" / ("DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf")
+
+
+@cache
+def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
+    """The typeface in pixels; the basic layout, which is the same on every machine."""
+    return ImageFont.truetype(str(font_path(bold)), size, layout_engine=ImageFont.Layout.BASIC)
+
+
+@cache
+def _colours() -> NDArray[np.float32]:
+    """(256, 3) of a colour map whose lightness grows evenly: more evidence is brighter, in grey too."""
+    from matplotlib import colormaps
+
+    table = colormaps["viridis"](np.linspace(0.0, 1.0, 256))[:, :3]
+    return (table * 255).astype(np.float32)
+
+
+def painted(rgb: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """(Y, X, 3) uint8 with the heat (Y, X) 0..1 over it; where there is none the image stays as it is."""
+    colour = _colours()[np.round(np.clip(heat, 0, 1) * 255).astype(np.intp)]
+    cover = HEAT_COVER * np.clip((heat - HEAT_FROM) / (HEAT_OPAQUE - HEAT_FROM), 0, 1)[..., None]
+    return np.asarray(np.round(rgb * (1 - cover) + colour * cover), dtype=np.uint8)
+
+
+def legend(width: int, height: int) -> NDArray[np.uint8]:
+    """(height, width, 3): the colours from 0 to 1 from left to right, as they look over middle grey."""
+    ramp = np.broadcast_to(np.linspace(0, 1, width, dtype=np.float32), (height, width))
+    return painted(np.full((height, width, 3), 128, np.uint8), np.ascontiguousarray(ramp))

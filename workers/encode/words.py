@@ -1,0 +1,64 @@
+"""An answer in words that are the same in every object: what, how sure, how large, where."""
+
+from core.records import Finding
+from core.states import Outcome, Tier
+from workers.encode.analysis import Analysis
+
+TIERS = {
+    Tier.HIGH: "high confidence",
+    Tier.REVIEW: "to be reviewed",
+    Tier.UNCERTAIN: "uncertain",
+}
+NOT_ALONE = "Not for diagnosis without a clinician."
+RESEARCH = "RESEARCH - not for clinical use"
+RESEARCH_SHORT = "RESEARCH"
+
+
+def confidence(finding: Finding) -> str:
+    """Probability where it is calibrated, else the score, named as what it is."""
+    if finding.probability is not None:
+        return f"probability {percent(finding.probability)}, calibrated"
+    return "no probability given" if finding.score is None else f"score {finding.score:.2f}, not calibrated"
+
+
+def percent(probability: float) -> str:
+    """Whole percent; never 0 or 100 %, which would claim certainty."""
+    if probability < 0.01:
+        return "below 1 %"
+    return "above 99 %" if probability > 0.99 else f"{100 * probability:.0f} %"
+
+
+def headline(finding: Finding, number: int | None = None) -> str:
+    """One line: its number where there are several, what, how sure, tier."""
+    counted = "" if number is None else f"{number} · "
+    return f"{counted}{finding.code.meaning}: {confidence(finding)}, {TIERS[finding.tier]}"
+
+
+def place(finding: Finding) -> str:
+    """Site, side of the image and position, as far as they are known."""
+    parts = [finding.site.meaning] if finding.site is not None else []
+    if finding.position_mm is not None:
+        x, y, z = finding.position_mm
+        parts.append(f"x {x:.0f}, y {y:.0f}, z {z:.0f} mm")
+    elif finding.image_point is not None:
+        parts.append(f"column {finding.image_point[0]:.0f}, row {finding.image_point[1]:.0f} of its image")
+    return "; ".join(parts) or "the whole image"
+
+
+def outcome(analysis: Analysis) -> tuple[str, str]:
+    """(headline, what it means) of the whole analysis."""
+    prediction = analysis.prediction
+    count = len(prediction.findings)
+    if prediction.outcome is Outcome.FINDINGS:
+        return ("1 finding" if count == 1 else f"{count} findings"), "For a clinician to look at. What is not listed is not excluded."
+    if prediction.outcome is Outcome.NO_FINDING:
+        return "No finding", "Nothing was found that reaches the operating point. This excludes nothing."
+    if prediction.outcome is Outcome.ABSTAINED:
+        return "No answer: the model abstained", "It ran and gives no answer. This is neither a positive nor a negative result."
+    return "Not analysed", "The images could not be analysed. This is no negative result."
+
+
+def model_line(analysis: Analysis) -> str:
+    """Name, version and the beginning of the digest that stands in full in Contributing Equipment Sequence."""
+    identity = analysis.identity
+    return f"{identity.name} {identity.version} · {identity.digest[:12]}"
