@@ -4,6 +4,7 @@ On the map's own grid, which may be coarser than the images', in their frame of 
 written. Photographs have none: their SOP classes are refused by highdicom, and their heat map is a picture (heatmap.py).
 """
 
+import math
 import warnings
 
 import numpy as np
@@ -134,9 +135,11 @@ def _references(document: Dataset, analysis: Analysis, volume: Volume, heat: Hea
     for frame in document.PerFrameFunctionalGroupsSequence:
         if "DerivationImageSequence" in frame:
             del frame.DerivationImageSequence
-    places = heat.origin[0] + heat.step[0] * planes
-    reach = heat.step[0] / 2
-    near = {z for place in places for z in range(max(0, round(place - reach)), min(len(volume.hu), round(place + reach) + 1))}
+    near: set[int] = set()
+    for place in heat.origin[0] + heat.step[0] * planes:
+        first = min(math.ceil(place - heat.step[0] / 2), math.floor(place))
+        last = max(math.floor(place + heat.step[0] / 2), math.ceil(place))
+        near.update(range(max(0, first), min(len(volume.hu), last + 1)))
     images = [analysis.source.image(uid) for uid in dict.fromkeys(volume.sop_instance_uids[z] for z in sorted(near))]
     series = Dataset()
     series.SeriesInstanceUID = analysis.source.series_instance_uid
