@@ -74,7 +74,7 @@ def test_loss_before_the_analysis_is_said() -> None:
 @pytest.mark.parametrize("made", [pictured.chest, pictured.lesion])
 def test_who_the_patient_is_stands_in_no_pixel(made: object) -> None:
     analysis = made()  # type: ignore[operator]
-    other = analyses.header(analysis.source.modality, PatientName="Other^Person", PatientID="X-1", AccessionNumber="A-2", StudyDate="19990101")
+    other = analyses.header(analysis.source.modality, PatientName="Other^Person", PatientID="X-1", AccessionNumber="A-2")
     stranger = replace(analysis, source=replace(analysis.source, attributes=other))
     ours, theirs = documents(analysis), documents(stranger)
     assert str(theirs[0].PatientName) == "Other^Person"

@@ -35,11 +35,11 @@ def headline(finding: Finding, number: int | None = None) -> str:
 
 
 def place(finding: Finding) -> str:
-    """Site, side of the image and position, as far as they are known."""
+    """Site and position (LPS, mm), as far as they are known."""
     parts = [finding.site.meaning] if finding.site is not None else []
     if finding.position_mm is not None:
         x, y, z = finding.position_mm
-        parts.append(f"x {x:.0f}, y {y:.0f}, z {z:.0f} mm")
+        parts.append(f"x {x:.0f}, y {y:.0f}, z {z:.0f}")
     elif finding.image_point is not None:
         parts.append(f"column {finding.image_point[0]:.0f}, row {finding.image_point[1]:.0f} of its image")
     return "; ".join(parts) or "the whole image"

@@ -40,7 +40,7 @@ def _column(view: View, width: float) -> Any:
     first, *others = view.panels
     parts = [_captioned(first, width)]
     if others:
-        parts.append(_row([_captioned(one, (width - GAP) / len(others)) for one in others]))
+        parts.append(_row([_captioned(one, width / len(others) - GAP) for one in others]))
     return _row([[part] for part in parts], below=True)
 
 

@@ -40,7 +40,7 @@ def _parts(analysis: Analysis, views: tuple[View, ...], scale: float) -> Iterato
         yield Spacer(0, 6)
         yield classes(analysis)
     yield Spacer(0, 6)
-    if prediction.looked_for:
+    if prediction.looked_for and prediction.outcome in (Outcome.FINDINGS, Outcome.NO_FINDING):
         yield _heading("What was looked for")
         yield paragraph(prediction.looked_for, after=3)
     yield _heading("What it is not for")

@@ -10,6 +10,8 @@ from workers.encode import words
 from workers.encode.analysis import Analysis
 from workers.encode.page.type import BLUE, GROUND, INK, LINE, MUTED, WIDTH, paragraph, plain
 
+NUMBER_PT = 24
+
 
 def findings(found: tuple[Finding, ...]) -> Any:
     """One row a finding; the head stands again on the next page."""
@@ -19,8 +21,8 @@ def findings(found: tuple[Finding, ...]) -> Any:
         measured = paragraph("; ".join(measures(finding)) or "-")
         cells = [paragraph(finding.code.meaning, bold=True), sure, paragraph(words.TIERS[finding.tier])]
         rows.append([paragraph(str(number), bold=True), *cells, measured, paragraph(words.place(finding))])
-    wide = WIDTH - 16
-    table = Table(rows, colWidths=[16, wide * 0.2, wide * 0.19, wide * 0.15, wide * 0.24, wide * 0.22], repeatRows=1)
+    wide = WIDTH - NUMBER_PT
+    table = Table(rows, colWidths=[NUMBER_PT, wide * 0.19, wide * 0.2, wide * 0.15, wide * 0.25, wide * 0.21], repeatRows=1)
     lines = [("LINEBELOW", (0, 0), (-1, 0), 0.8, INK), ("LINEBELOW", (0, 1), (-1, -1), 0.3, LINE)]
     table.setStyle(plain(*lines, ("TOPPADDING", (0, 0), (-1, -1), 2), ("BOTTOMPADDING", (0, 0), (-1, -1), 2.5),
                           ("RIGHTPADDING", (0, 0), (-1, -1), 5)))  # fmt: skip
