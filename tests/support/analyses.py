@@ -140,9 +140,14 @@ def with_segmentation(analysis: Analysis) -> Analysis:
 def masked_ct() -> Analysis:
     """Two nodules with masks in slices that share none."""
     item = volume()
-    boxes = (box(item.hu.shape, (2, 5), (10, 20), (30, 36)), box(item.hu.shape, (8, 9), (40, 44), (5, 9)))
-    findings = tuple(replace(nodule(number), mask=mask) for number, mask in enumerate(boxes))
-    return replace(ct(Prediction(Outcome.FINDINGS, findings, looked_for=LOOKED_FOR)), item=item)
+    edges = (((2, 5), (10, 20), (30, 36)), ((8, 9), (40, 44), (5, 9)))
+    findings = []
+    for number, spans in enumerate(edges):
+        z, y, x = ((first + last - 1) / 2 for first, last in spans)
+        uid = item.sop_instance_uids[round(z)]
+        place = {"position_mm": item.lps(z, y, x), "sop_instance_uid": uid, "image_point": (x + 0.5, y + 0.5)}
+        findings.append(replace(nodule(number), mask=box(item.hu.shape, *spans), **place))
+    return replace(ct(Prediction(Outcome.FINDINGS, tuple(findings), looked_for=LOOKED_FOR)), item=item)
 
 
 def masked_skin() -> Analysis:

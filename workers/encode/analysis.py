@@ -32,7 +32,7 @@ class Companion:
     sop_class_uid: str
     sop_instance_uid: str
     series_instance_uid: str
-    segments: Mapping[int, int] = field(default_factory=dict)
+    segments: Mapping[int, int] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,13 @@
-"""Our own check of a report before it is kept: what fails is held back and not sent.
+"""Our own check of every object before it is kept: what fails is held back and not sent.
 
-Structure and references here and in `tree`; the standard's own validators (dciodvfy, DicomSRValidator) run in the tests.
-Problems are words without patient values: they are stored, logged and shown.
+Attributes by `modules`, values, codes and references here, an object's structure by `structure`, a report's tree by `tree`; the
+standard's own validators (dciodvfy, DicomSRValidator) run in the tests. Problems are words without patient values: they are
+stored, logged and shown.
 """
 
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pydicom import config, dcmread
 from pydicom.dataset import Dataset
@@ -16,29 +17,23 @@ from pydicom.uid import UID, Comprehensive3DSRStorage, ExplicitVRLittleEndian
 from pydicom.valuerep import validate_value
 
 from core import codes
+from core.records import Code
 from workers.encode import tree
-from workers.encode.source import IDENTIFIERS, TYPE_2
+from workers.encode.modules import RULES, Rules
+from workers.encode.source import IDENTIFIERS, PATIENT, STUDY
+from workers.encode.structure import CHECKS
 
-# Type 1 of SOP Common, SR Document Series, Enhanced General Equipment, SR Document General and Content (PS3.3 A.35.13)
-TYPE_1 = (
-    *("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "SeriesNumber", "InstanceNumber"),
-    *("Manufacturer", "ManufacturerModelName", "DeviceSerialNumber", "SoftwareVersions"),
-    *("ContentDate", "ContentTime", "CompletionFlag", "VerificationFlag", "PreliminaryFlag"),
-    *("ValueType", "ConceptNameCodeSequence", "ContinuityOfContent", "ContentSequence", "ContentTemplateSequence"),
-)
-EMPTY_ALLOWED = ("ReferencedPerformedProcedureStepSequence", "PerformedProcedureCodeSequence")  # type 2 sequences
-EXPECTED = {
-    "SOPClassUID": str(Comprehensive3DSRStorage),
-    "Modality": "SR",
-    "CompletionFlag": "COMPLETE",
-    "VerificationFlag": "UNVERIFIED",
-    "PreliminaryFlag": "PRELIMINARY",
-    "ValueType": "CONTAINER",
-}
+# Taken over as the source has it: its codes and references are the source's business.
+TAKEN_OVER = frozenset({*PATIENT, *STUDY, "ReferencedRequestSequence", "ReferencedStudySequence", "PredecessorDocumentsSequence"})
+NUMBERS = frozenset({"FL", "FD", "US", "UL", "SS", "SL", "AT"})
+BINARY = frozenset({"OB", "OW", "OF", "OD", "OL", "OV"})
 
 
-def validate(content: bytes) -> tuple[str, ...]:
-    """What is wrong with a Comprehensive 3D SR file; empty when nothing is. Never raises for what is in the bytes."""
+def validate(content: bytes, *, within: Iterable[str] | None = None) -> tuple[str, ...]:
+    """What is wrong with a result object; empty when nothing is. Never raises for what is in the bytes.
+
+    ``within``: SOP Instance UIDs of the unit and of the object's companions, which alone it may refer to; None: not checked.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what pydicom warns of is found below, and named
         try:
@@ -46,9 +41,18 @@ def validate(content: bytes) -> tuple[str, ...]:
             document.decode()
         except (InvalidDicomError, ValueError, TypeError, KeyError, EOFError, NotImplementedError, LookupError) as error:
             return (f"not readable as a DICOM file: {type(error).__name__}",)
-        problems = [*_meta(document), *_modules(document), *_values(document), *_coding_schemes(document)]
-        if document.get("ContentSequence"):
-            problems += tree.problems(document, evidence(document))
+        kind = str(document.get("SOPClassUID", ""))
+        rules = RULES.get(kind)
+        if rules is None:
+            return ("SOPClassUID is of no kind of object that this node makes",)
+        problems = [*_meta(document), *_modules(document, rules), *_values(document), *_codes(document), *_coding_schemes(document)]
+        problems += _contribution(document)
+        if kind in CHECKS:
+            problems += CHECKS[kind](document)
+        if kind == Comprehensive3DSRStorage:
+            problems += _report(document)
+        if within is not None:
+            problems += _references(document, frozenset(within))
     return tuple(dict.fromkeys(problems))
 
 
@@ -61,20 +65,18 @@ def _meta(document: Dataset) -> Iterator[str]:
             yield f"{name} and {keyword} differ"
 
 
-def _modules(document: Dataset) -> Iterator[str]:
-    for keyword in TYPE_1:
+def _modules(document: Dataset, rules: Rules) -> Iterator[str]:
+    for keyword in rules.type_1:
         if keyword not in document:
             yield f"{keyword} (type 1) is missing"
         elif document[keyword].is_empty:
             yield f"{keyword} (type 1) is empty"
-    for keyword in (*TYPE_2, *EMPTY_ALLOWED):
+    for keyword in rules.type_2:
         if keyword not in document:
             yield f"{keyword} (type 2) is missing"
-    for keyword, value in EXPECTED.items():
+    for keyword, value in rules.expected.items():
         if keyword in document and document.get(keyword) != value:
             yield f"{keyword} is not {value}"
-    if not evidence(document):
-        yield "the evidence lists no image"
     for item in document.get("ReferencedRequestSequence", ()):
         for keyword in ("StudyInstanceUID", "AccessionNumber", "RequestedProcedureID"):
             if keyword not in item:
@@ -88,13 +90,13 @@ def _values(dataset: Dataset) -> Iterator[str]:
             for item in element.value:
                 yield from _values(item)
             continue
-        if element.keyword in IDENTIFIERS or element.is_empty or element.VR in {"OB", "OW"}:
+        if element.keyword in IDENTIFIERS or element.is_empty or element.VR in BINARY:
             continue
         for value in element.value if isinstance(element.value, MultiValue) else [element.value]:
             if element.VR == "UI":
                 if not UID(str(value)).is_valid:
                     yield f"{element.keyword} is no valid UID"
-            elif element.VR in {"FL", "FD", "US", "UL", "SS", "SL"}:
+            elif element.VR in NUMBERS:
                 continue
             elif not _fits(element.VR, str(value)):
                 yield f"a value of {element.keyword} does not fit VR {element.VR}"
@@ -108,10 +110,38 @@ def _fits(vr: str, value: str) -> bool:
     return "\ufffd" not in value
 
 
+def _codes(dataset: Dataset) -> Iterator[str]:
+    """Every coded concept of our own is known. The tree's are checked with their places (`tree`)."""
+    for element in dataset:
+        if element.VR != "SQ" or element.keyword in TAKEN_OVER or element.keyword == "ContentSequence":
+            continue
+        for item in element.value:
+            if "CodeValue" in item:
+                code = Code(*(str(item.get(word, "")) for word in ("CodeValue", "CodingSchemeDesignator", "CodeMeaning")))
+                if not tree.known(code):
+                    yield f"{element.keyword}: code ({code.value}, {code.scheme}, {code.meaning!r}) is not known"
+            yield from _codes(item)
+
+
 def _coding_schemes(document: Dataset) -> Iterator[str]:
     named = {item.get("CodingSchemeDesignator") for item in document.get("CodingSchemeIdentificationSequence", ())}
     if codes.PRIVATE_SCHEME not in named:
         yield f"the private coding scheme {codes.PRIVATE_SCHEME} is not identified"
+
+
+def _contribution(document: Dataset) -> Iterator[str]:
+    for item in document.get("ContributingEquipmentSequence", ()):
+        for keyword in ("PurposeOfReferenceCodeSequence", "Manufacturer", "ManufacturerModelName", "SoftwareVersions", "DeviceUID"):
+            if not item.get(keyword):
+                yield f"{keyword} of the contributing equipment is missing"
+
+
+def _report(document: Dataset) -> Iterator[str]:
+    listed = evidence(document)
+    if not listed:
+        yield "the evidence lists no image"
+    if document.get("ContentSequence"):
+        yield from tree.problems(document, listed)
 
 
 def evidence(document: Dataset) -> frozenset[tuple[str, str]]:
@@ -123,3 +153,14 @@ def evidence(document: Dataset) -> frozenset[tuple[str, str]]:
                 for item in series.get("ReferencedSOPSequence", ()):
                     found.add((str(item.get("ReferencedSOPClassUID")), str(item.get("ReferencedSOPInstanceUID"))))
     return frozenset(found)
+
+
+def _references(document: Dataset, within: frozenset[str]) -> Iterator[str]:
+    for element in document:
+        if element.keyword in TAKEN_OVER:
+            continue
+        if element.VR == "SQ":
+            for item in element.value:
+                yield from _references(item, within)
+        elif element.keyword == "ReferencedSOPInstanceUID" and str(element.value) not in within:
+            yield "an instance is referred to that is neither of the unit nor of this result"

@@ -1,0 +1,112 @@
+"""Series with a bright ball at a known place in the patient, in any position and orientation, written by the standard's formula alone."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from tests.support import series
+
+RADIUS_MM = 7.0
+BRIGHT = 3000  # stored value; everything else is far below
+
+
+@dataclass(frozen=True, slots=True)
+class Acquisition:
+    """How a series lies in the patient. ``spacing_mm``: between rows, columns, slices; ``row``, ``column``: direction cosines."""
+
+    row: tuple[float, float, float] = (1, 0, 0)
+    column: tuple[float, float, float] = (0, 1, 0)
+    spacing_mm: tuple[float, float, float] = (1.5, 1.5, 2.0)
+    changes: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def orientation(self) -> list[float]:
+        return [round(value, 6) for value in (*self.row, *self.column)]
+
+    @property
+    def normal(self) -> NDArray[np.float64]:
+        return np.cross(self.row, self.column)
+
+
+def _turned(degrees: float, about: Sequence[float]) -> NDArray[np.float64]:
+    """A rotation (Rodrigues)."""
+    axis = np.asarray(about, float) / np.linalg.norm(about)
+    cross = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
+    angle = np.radians(degrees)
+    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+
+
+def _oblique() -> Acquisition:
+    turned = _turned(25, (0.3, 1, 0.2))
+    return Acquisition(tuple(turned @ (1, 0, 0)), tuple(turned @ (0, 1, 0)))
+
+
+ACQUISITIONS = {
+    "axial": Acquisition(),
+    "oblique": _oblique(),
+    "sagittal": Acquisition((0, 1, 0), (0, 0, -1)),
+    "coronal": Acquisition((1, 0, 0), (0, 0, -1)),
+    "feet first": Acquisition((-1, 0, 0), (0, 1, 0), changes={"PatientPosition": "FFS"}),
+    "prone": Acquisition((-1, 0, 0), (0, -1, 0), changes={"PatientPosition": "HFP"}),
+    "feet first, prone": Acquisition((1, 0, 0), (0, -1, 0), changes={"PatientPosition": "FFP"}),
+    "decubitus right": Acquisition((0, 1, 0), (-1, 0, 0), changes={"PatientPosition": "HFDR"}),
+    "decubitus left": Acquisition((0, -1, 0), (1, 0, 0), changes={"PatientPosition": "HFDL"}),
+    "non-square pixels": Acquisition(spacing_mm=(2.2, 1.1, 3.0)),
+    "oblique, non-square pixels": Acquisition(_oblique().row, _oblique().column, (2.2, 1.1, 1.7)),
+}
+
+
+def lps(dataset: Dataset, rows: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(..., 3) patient coordinates of pixel centres, by PS3.3 C.7.6.2.1.1. Pure header: nothing of the node is asked."""
+    row, column = np.array(dataset.ImageOrientationPatient[:3], float), np.array(dataset.ImageOrientationPatient[3:], float)
+    between_rows, between_columns = (float(value) for value in dataset.PixelSpacing)
+    origin = np.array(dataset.ImagePositionPatient, float)
+    return origin + columns[..., None] * between_columns * row + rows[..., None] * between_rows * column
+
+
+def paint(dataset: Dataset, centre: Sequence[float], bright: int = BRIGHT) -> None:
+    """Every pixel of the slice whose centre lies in the ball is bright."""
+    pixels = np.frombuffer(dataset.PixelData, np.int16).reshape(dataset.Rows, dataset.Columns).copy()
+    rows, columns = np.mgrid[: dataset.Rows, : dataset.Columns].astype(float)
+    inside = np.linalg.norm(lps(dataset, rows, columns) - np.asarray(centre, float), axis=-1) <= RADIUS_MM
+    pixels[inside] = bright
+    dataset.PixelData = pixels.tobytes()
+
+
+def ball_series(acquisition: Acquisition, centre: Sequence[float], *, slices: int = 18, side: int = 40) -> list[Dataset]:
+    """``slices`` images, the ball well inside and off the middle; instance numbers against the direction of the normal."""
+    between_rows, between_columns, step = acquisition.spacing_mm
+    corner = (
+        np.asarray(centre, float)
+        - 0.4 * side * between_columns * np.array(acquisition.row)
+        - 0.6 * side * between_rows * np.array(acquisition.column)
+        - 0.45 * slices * step * acquisition.normal
+    )
+    made = []
+    for index in range(slices):
+        position = [round(float(value), 4) for value in corner + index * step * acquisition.normal]
+        dataset = series.image(
+            number=slices - index,
+            side=side,
+            thickness=step,
+            FrameOfReferenceUID=f"{series.ROOT}.7",
+            ImagePositionPatient=position,
+            ImageOrientationPatient=acquisition.orientation,
+            PixelSpacing=[between_rows, between_columns],
+            **acquisition.changes,
+        )
+        paint(dataset, centre)
+        made.append(dataset)
+    return made
+
+
+def write(folder: Path, datasets: Iterable[Dataset]) -> list[Path]:
+    paths = []
+    for number, dataset in enumerate(datasets):
+        paths.append(folder / f"{number:04d}.dcm")
+        dataset.save_as(paths[-1], enforce_file_format=True)
+    return paths
