@@ -16,6 +16,7 @@ from core.uids import job_key
 from db import audit, outbox
 from db.base import Database
 from db.records import JobPlan, UnitView
+from db.rerun import unit_name
 from db.signals import notify
 
 _LOCK = text("SELECT id FROM units WHERE id = :id AND state = 'open' AND revision = :revision AND held = :held FOR NO KEY UPDATE")
@@ -25,7 +26,7 @@ _COMPLETE = text("""
         claimed_by = :claimed_by, chosen = :chosen, outcome = :outcome, completed_at = node_now()
     WHERE id = :id RETURNING completed_at
 """)
-_JOB_OF_KEY = text("SELECT id, state, destinations, routes, shadow FROM jobs WHERE key = :key FOR NO KEY UPDATE")
+_JOB_OF_KEY = text("SELECT id, state, outcome, destinations, routes, shadow FROM jobs WHERE key = :key FOR NO KEY UPDATE")
 _ADD_JOB = text("""
     INSERT INTO jobs (key, unit_id, revision, run, model, model_version, pipeline_digest, routes, destinations, priority, shadow,
                       evidence, completed_at)
@@ -124,7 +125,7 @@ class _Jobs:
     def plan(self, plan: JobPlan) -> int:
         """A new job, or the one that does the same already; its id."""
         unit = self._unit
-        name = f"{unit.kind}:{unit.series_instance_uid}:{unit.sop_instance_uid}"
+        name = unit_name(unit)
         run = 1
         while True:
             key = job_key(name, self._hashes, plan.pipeline_digest, run)
@@ -156,7 +157,7 @@ class _Jobs:
         """The same input never runs twice on the same pipeline: only the new destinations are added."""
         new = [name for name in plan.destinations if name not in same.destinations]
         made = 0
-        if new and same.state in ("reported", "delivered"):
+        if new and same.outcome is not None:  # reported; of one that was given up too
             values = {"job_id": same.id, "destinations": new, "priority": plan.priority.value}
             made = self._connection.execute(_JOIN_DELIVERIES, values).rowcount
         self._connection.execute(

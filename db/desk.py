@@ -9,6 +9,7 @@ from core.errors import ConfigurationError
 from core.states import JobState
 from db import audit, outbox
 from db.base import Database
+from db.rerun import rerun
 from db.rows import jsonable
 
 _LIST = text("""
@@ -17,7 +18,7 @@ _LIST = text("""
 _SHOW = text("SELECT * FROM v_jobs WHERE job_id = :id")
 _PARTS = {
     "attempts_made": text(
-        "SELECT number, worker, started_at, ended_at, result, error FROM attempts WHERE job_id = :id ORDER BY id",
+        "SELECT number, kind, worker, started_at, ended_at, result, error FROM attempts WHERE job_id = :id ORDER BY id",
     ),
     "deliveries": text("SELECT * FROM v_deliveries WHERE job_id = :id ORDER BY delivery_id"),
     "findings": text("SELECT * FROM findings WHERE job_id = :id ORDER BY ordinal"),
@@ -32,16 +33,16 @@ _PARTS = {
 }
 _RESULT = text("SELECT identity AS model_identity, looked_for, probabilities, notes FROM jobs WHERE id = :id")
 _REQUEUE = text("""
-    UPDATE jobs SET state = 'queued', reason = '', attempts = 0, next_attempt_at = node_now(), queued_at = node_now()
-    WHERE id = ANY(:ids) AND state IN ('failed', 'quarantined', 'cancelled')
+    UPDATE jobs SET state = 'queued', reason = '', attempts = 0, next_attempt_at = node_now(), queued_at = node_now(), gives_up = NULL
+    WHERE id = ANY(:ids) AND state IN ('failed', 'quarantined', 'cancelled') AND outcome IS NULL
       AND revision = (SELECT u.revision FROM units u WHERE u.id = jobs.unit_id)
       AND NOT EXISTS (SELECT FROM jobs o WHERE o.unit_id = jobs.unit_id AND o.revision = jobs.revision AND o.id <> jobs.id
                       AND o.pipeline_digest = jobs.pipeline_digest AND o.state NOT IN ('cancelled', 'superseded'))
     RETURNING id
 """)
 _CANCEL = text("""
-    UPDATE jobs SET state = 'cancelled', reason = :reason, worker = NULL, token = NULL, lease_until = NULL
-    WHERE id = :id AND state IN ('queued', 'running', 'failed', 'quarantined')
+    UPDATE jobs SET state = 'cancelled', reason = :reason, worker = NULL, token = NULL, lease_until = NULL, gives_up = NULL
+    WHERE id = :id AND state IN ('queued', 'running', 'failed', 'quarantined') AND outcome IS NULL
 """)
 _END_ATTEMPTS = text("UPDATE attempts SET result = 'cancelled', ended_at = node_now() WHERE job_id = :id AND ended_at IS NULL")
 
@@ -72,14 +73,22 @@ def show(database: Database, id: int) -> dict[str, Any]:
 
 
 def requeue(database: Database, ids: Iterable[int], actor: str) -> list[int]:
-    """Failed, quarantined and cancelled jobs of current revisions again, with fresh attempts; gives those that were."""
+    """Failed, quarantined and cancelled jobs of current revisions again, with fresh attempts; gives those that were.
+
+    One whose report already says that there was no answer runs again as a new job, which supersedes it (``db.rerun``).
+    """
+    wanted = sorted(set(ids))
     with database.begin() as connection:
-        done = sorted(connection.execute(_REQUEUE, {"ids": list(ids)}).scalars())
+        done = sorted(connection.execute(_REQUEUE, {"ids": wanted}).scalars())
         if done:
             outbox.add(connection, done)
         for id in done:
             audit.record(connection, actor=actor, action="job.requeued", subject=f"job:{id}")
-    return done
+    for id in wanted:
+        with database.begin() as connection:  # each on its own: it locks its unit first, as everybody does
+            if id not in done and rerun(connection, id, actor) is not None:
+                done.append(id)
+    return sorted(done)
 
 
 def cancel(database: Database, id: int, actor: str) -> bool:

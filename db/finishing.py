@@ -38,7 +38,7 @@ _ADD_DELIVERY = text("""
     VALUES (:job_id, :report_id, :destination, :priority, :state, :note)
 """)
 _REPORTED = text("""
-    UPDATE jobs SET state = :state, outcome = :outcome, reason = :reason, looked_for = :looked_for, notes = :notes,
+    UPDATE jobs SET state = :state, gives_up = NULL, outcome = :outcome, reason = :reason, looked_for = :looked_for, notes = :notes,
         probabilities = CAST(:probabilities AS jsonb), identity = CAST(:identity AS jsonb),
         prepare_s = :prepare_s, infer_s = :infer_s, encode_s = :encode_s, started_at = :started_at, inferred_at = :inferred_at,
         reported_at = node_now(), delivered_at = CASE WHEN :state = 'delivered' THEN node_now() END,
@@ -55,6 +55,7 @@ def finish(
     """Commit what the worker found. All of it, or, behind the fence, nothing.
 
     ``observations`` and ``scanner`` are counted for the watch over drift (``db.drift``).
+    A job that was given up keeps its state: what is committed says that there is no answer, and why.
     Destinations that a route added while the worker was at it get every object too.
 
     Raises
@@ -73,7 +74,7 @@ def finish(
         for ordinal, finding in enumerate(prediction.findings, start=1):
             connection.execute(_ADD_FINDING, _finding(job.id, ordinal, finding))
         deliveries = sum(_keep(connection, job, item, added) for item in objects)
-        state = "reported" if deliveries else "delivered"
+        state = job.gives_up.value if job.gives_up else "reported" if deliveries else "delivered"
         values = {
             "id": job.id,
             "state": state,
@@ -113,9 +114,9 @@ def _fence(connection: Connection, job: ClaimedJob, identity: ModelIdentity) -> 
     if identity.digest != job.pipeline_digest:
         raise ModelError(f"job {job.id} is for another pipeline than the one that answered", hint="the worker serves another version")
     state = connection.execute(_MODEL, {"digest": identity.digest}).scalar_one_or_none()
-    if state == ModelState.RETIRED:
+    if job.gives_up is None and state == ModelState.RETIRED:
         raise ModelError(f"the model of job {job.id} was retired meanwhile", hint="activate a model and requeue the job")
-    if state == ModelState.SHADOW and not job.shadow:
+    if job.gives_up is None and state == ModelState.SHADOW and not job.shadow:
         raise ModelError(f"the model of job {job.id} became a shadow meanwhile", hint="activate it, or another, and requeue the job")
     return tuple(name for name in mine.destinations if name not in job.destinations)
 

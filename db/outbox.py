@@ -17,7 +17,8 @@ _PENDING = text("SELECT id, job_id, queue, model FROM outbox WHERE published_at 
 _PUBLISHED = text("UPDATE outbox SET published_at = node_now() WHERE id = ANY(:ids) AND published_at IS NULL")
 _STALE = text("""
     SELECT j.id FROM jobs j JOIN units u ON u.id = j.unit_id AND u.revision = j.revision
-    WHERE j.state = 'queued' AND j.next_attempt_at <= (SELECT node_now())
+    WHERE (j.state = 'queued' OR j.gives_up IS NOT NULL AND j.state IN ('failed', 'quarantined'))
+      AND j.next_attempt_at <= (SELECT node_now())
       AND coalesce((SELECT max(o.published_at) FROM outbox o WHERE o.job_id = j.id), j.queued_at)
           < node_now() - make_interval(secs => :dwell_s)
       AND (CAST(:queue AS text) IS NULL OR 'infer.' || j.priority = :queue)
@@ -45,9 +46,10 @@ def published(database: Database, ids: Iterable[int]) -> None:
 
 
 def republish_stale(database: Database, *, dwell_s: float, cap: int, queue: str | None = None) -> int:
-    """Wake-ups again for up to ``cap`` queued jobs whose last one is ``dwell_s`` old and whose next attempt is due.
+    """Wake-ups again for up to ``cap`` jobs whose last one is ``dwell_s`` old and whose next attempt is due.
 
-    This is what an emptied broker, and a retry that waited, live from. ``queue``: of this one only. Gives how many.
+    Jobs that are queued, and those that owe a report of why there is no answer. This is what an emptied broker, and a retry that
+    waited, live from. ``queue``: of this one only. Gives how many.
     """
     with database.begin() as connection:
         stale = list(connection.execute(_STALE, {"dwell_s": dwell_s, "cap": cap, "queue": queue}).scalars())

@@ -7,7 +7,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from core.records import InstanceHeader, ReportObject, UnitInput
-from core.states import Priority, UnitKind, UnitState
+from core.states import JobState, Priority, UnitKind, UnitState
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +145,17 @@ class JobPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredElsewhere:
+    """An object of an earlier result that a destination has stored."""
+
+    destination: str
+    kind: str
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+
+
+@dataclass(frozen=True, slots=True)
 class ClaimedJob:
     """A job under lease. ``token`` is the fence: nothing is written with an old one."""
 
@@ -169,6 +180,12 @@ class ClaimedJob:
     predecessors: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
     """Destination name -> (SOP Class UID, SOP Instance UID, Series Instance UID) of the SR of the older revision that it stored."""
     shadow: bool = False  # nothing is encoded or delivered
+    model_version: str = ""
+    outdated: tuple[StoredElsewhere, ...] = ()
+    """What else of earlier results of the same model destinations have stored: everything but reports."""
+    gives_up: JobState | None = None  # the attempt is not to analyse, but to report why there is no answer; how the job stands
+    explanations: int = 0  # how many such attempts there were, this one included
+    reason: str = ""  # why it was given up
 
 
 @dataclass(frozen=True, slots=True)

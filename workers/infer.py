@@ -8,7 +8,6 @@
 No transaction spans the work. Whatever happens, the job ends in one of: reported, failed (with the reason), queued again.
 """
 
-import hashlib
 import time
 from dataclasses import replace
 from datetime import datetime
@@ -19,7 +18,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 
 from core.errors import CannotUnderstand, GeometryError, LeaseLost, ModelError, NodeError, NotAnalysable, PixelError, StorageError
 from core.logs import scrub
-from core.records import Prediction, UnitInput
+from core.records import Prediction
 from core.states import Outcome, UnitKind
 from db import audit, jobs
 from db.records import ClaimedJob, StoredObject, Timings
@@ -33,6 +32,8 @@ from workers import results
 from workers.encode.analysis import Analysis
 from workers.encode.content import referenced
 from workers.encode.source import read_source
+from workers.explaining import explain
+from workers.inputs import at_their_place, verify
 from workers.lease import Lease
 from workers.runtime import Runtime
 
@@ -52,9 +53,7 @@ def wake(runtime: Runtime) -> int:
         if done and time.monotonic() - began > SHARE_OF_TIME_LIMIT * worker.soft_time_limit_s:
             break
         try:
-            claimed = jobs.claim(
-                runtime.database, worker=runtime.name, priorities=runtime.priorities, models=None, lease_s=worker.lease_s, limit=1
-            )
+            claimed = _claimed(runtime)
         except StorageError as error:
             log.warning("no claim: the database is out of reach; the wake-up comes again", error=str(error))
             break
@@ -63,6 +62,14 @@ def wake(runtime: Runtime) -> int:
         run(runtime, claimed[0])
         done += 1
     return done
+
+
+def _claimed(runtime: Runtime) -> list[ClaimedJob]:
+    """The next job. What was given up comes first: it takes no time, and somebody waits for an answer that will not come."""
+    database, name, lease_s = runtime.database, runtime.name, runtime.settings.worker.lease_s
+    return jobs.claim_unexplained(database, worker=name, priorities=runtime.priorities, lease_s=lease_s) or jobs.claim(
+        database, worker=name, priorities=runtime.priorities, models=None, lease_s=lease_s
+    )
 
 
 def run(runtime: Runtime, job: ClaimedJob) -> None:
@@ -77,7 +84,10 @@ def run(runtime: Runtime, job: ClaimedJob) -> None:
 
 def _attempt(runtime: Runtime, job: ClaimedJob, lease: Lease) -> None:
     try:
-        work(runtime, job, lease)
+        if job.gives_up is None:
+            work(runtime, job, lease)
+        else:
+            explain(runtime, job, lease)
     except LeaseLost as error:
         log.warning("an attempt ended without result", job=job.id, attempt=job.attempt, reason=str(error))
     except SoftTimeLimitExceeded:
@@ -91,7 +101,7 @@ def _attempt(runtime: Runtime, job: ClaimedJob, lease: Lease) -> None:
 
 def _fail(runtime: Runtime, job: ClaimedJob, error: str, *, permanent: bool) -> None:
     worker = runtime.settings.worker
-    retry_in_s = worker.retry_base_s * 2 ** (job.attempt - 1)
+    retry_in_s = worker.retry_base_s * 2 ** ((job.explanations or job.attempt) - 1)
     try:
         state = jobs.fail(
             runtime.database, job, error=error[:MAX_ERROR], permanent=permanent, retry_in_s=retry_in_s, max_attempts=worker.max_attempts
@@ -141,7 +151,7 @@ def work(runtime: Runtime, job: ClaimedJob, lease: Lease) -> None:
         objects=objects,
         timings=timings,
         observations=observe(item, prediction),
-        scanner=scanner_of(Path(_at_their_place(runtime, job)[0].path)) if job.inputs else "",
+        scanner=scanner_of(Path(at_their_place(runtime.blobs, job)[0].path)) if job.inputs else "",
     )
     held = sum(bool(item.problems) for item in objects)
     seconds = round(time.monotonic() - began, 2)
@@ -162,7 +172,7 @@ def _reported(
 ) -> tuple[Prediction, tuple[StoredObject, ...]]:  # fmt: skip
     """The objects of a result, kept, and the prediction with a note where some destinations do not get it."""
     who = results.recipients(runtime.settings, job.destinations, model.identity.status)
-    source = read_source(_at_their_place(runtime, job), referenced=referenced(prediction.findings))
+    source = read_source(at_their_place(runtime.blobs, job), referenced=referenced(prediction.findings))
     analysis = Analysis(
         installation=runtime.database.installation_id(),
         key=job.key,
@@ -196,31 +206,14 @@ def prepare(runtime: Runtime, job: ClaimedJob, card: ModelCard) -> Volume | Phot
     """
     if card.unit != UNIT_OF_CARD[job.unit_kind]:
         raise NotAnalysable(f"model {card.name} takes one {card.unit}, and the route gave it one {UNIT_OF_CARD[job.unit_kind]}")
-    paths = [Path(entry.path) for entry in _at_their_place(runtime, job)]
+    paths = [Path(entry.path) for entry in at_their_place(runtime.blobs, job)]
     for entry, path in zip(job.inputs, paths, strict=True):
-        _verify(path, entry.sha256)
+        verify(path, entry.sha256)
     if job.unit_kind is UnitKind.SERIES:
         return read_volume(paths, threads=runtime.threads)
     if len(paths) != 1:
         raise NotAnalysable(f"a photograph is one instance, this unit has {len(paths)}")
     return read_photograph(paths[0])
-
-
-def _at_their_place(runtime: Runtime, job: ClaimedJob) -> list[UnitInput]:
-    return [replace(entry, path=str(runtime.blobs.path(entry.sha256))) for entry in job.inputs]
-
-
-def _verify(path: Path, sha256: str) -> None:
-    """What is analysed is what was received."""
-    try:
-        with path.open("rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise StorageError(
-            f"blob {sha256[:12]} cannot be read: {error.strerror}", hint="does this worker see node.data_dir/blobs?"
-        ) from error
-    if found != sha256:
-        raise StorageError(f"blob {sha256[:12]} is altered: its content has hash {found[:12]}", hint="restore it from the PACS or a backup")
 
 
 def predict(model: Model, item: Volume | Photograph) -> Prediction:

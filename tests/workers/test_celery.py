@@ -166,6 +166,24 @@ def test_killed_worker_s_job_is_done_by_another_attempt_exactly_once(site: Site,
 
 
 @pytest.mark.services
+def test_job_that_kills_every_worker_ends_with_a_report_that_says_so(site: Site) -> None:
+    job_id, sha256 = site.queueing.photograph(1)
+    path = site.queueing.blobs.path(sha256)
+    path.unlink()
+    os.mkfifo(path)  # whoever reads it waits, until it is killed
+    worker = site.worker()
+    for number in range(1, site.settings.worker.max_attempts + 2):  # the last one is the attempt to say why
+        site.until(lambda number=number: site.state(job_id) == "running" and len(site.attempts(job_id)) == number)  # type: ignore[misc]
+        os.kill(worker.child(), signal.SIGKILL)
+    site.until(lambda: reports(site.database, job_id) == 1)
+    shown = jobs.show(site.database, job_id)
+    assert (shown["job_state"], shown["outcome"]) == ("quarantined", "not_analysed")
+    kinds = [(row["kind"], row["result"]) for row in shown["attempts_made"]]
+    assert kinds == [("analysis", "lost")] * 3 + [("explanation", "lost"), ("explanation", "reported")]
+    assert [row["destination"] for row in shown["deliveries"]] == ["pacs"]
+
+
+@pytest.mark.services
 def test_relay_waits_for_broker_and_goes_on(tmp_path: Path, database: Database, database_url: str, services_dir: Path) -> None:
     from deploy.embedded import EmbeddedBroker
 

@@ -1,0 +1,34 @@
+"""The inputs of a job as files: where they lie, and that they are what was received."""
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+from core.errors import StorageError
+from core.records import UnitInput
+from db.blobs import Blobs
+from db.records import ClaimedJob
+
+
+def at_their_place(blobs: Blobs, job: ClaimedJob) -> list[UnitInput]:
+    """The inputs with the whole paths of their blobs."""
+    return [replace(entry, path=str(blobs.path(entry.sha256))) for entry in job.inputs]
+
+
+def verify(path: Path, sha256: str) -> None:
+    """What is analysed is what was received.
+
+    Raises
+    ------
+    StorageError
+        The blob is missing or altered.
+    """
+    try:
+        with path.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise StorageError(
+            f"blob {sha256[:12]} cannot be read: {error.strerror}", hint="does this worker see node.data_dir/blobs?"
+        ) from error
+    if found != sha256:
+        raise StorageError(f"blob {sha256[:12]} is altered: its content has hash {found[:12]}", hint="restore it from the PACS or a backup")
