@@ -77,6 +77,10 @@ class Orthanc:
             content: bytes = answer.read()
         return content
 
+    def raw(self, path: str) -> bytes:
+        """What it answers to GET, as it is."""
+        return self._request("GET", path)
+
     def get(self, path: str) -> Any:
         return json.loads(self._request("GET", path))
 
@@ -86,6 +90,9 @@ class Orthanc:
     def post(self, path: str, value: Any) -> Any:
         body = value if isinstance(value, bytes) else json.dumps(value).encode()
         return json.loads(self._request("POST", path, body))
+
+    def delete(self, path: str) -> None:
+        self._request("DELETE", path)
 
     def upload(self, files: Iterable[Path]) -> set[str]:
         """Import files over REST; the Orthanc identifiers of their series."""
