@@ -6,6 +6,7 @@ Everything is passed in; highdicom would draw tracking UIDs at random where none
 from typing import Any
 
 import highdicom.sr as hdsr
+from pydicom.dataset import Dataset
 
 from core import codes
 from core.records import Finding, Measurement
@@ -44,40 +45,53 @@ def _tracking(analysis: Analysis, number: int) -> hdsr.TrackingIdentifier:
     return hdsr.TrackingIdentifier(uid=tracking_uid(analysis, number), identifier=tracking_id(analysis, number))
 
 
-def finding_group(analysis: Analysis, finding: Finding, number: int) -> Group:
-    """TID 1411 on its segment, TID 1410 on its segment or point, else TID 1501 on its image."""
-    common: dict[str, Any] = {
+def finding_groups(analysis: Analysis, finding: Finding, number: int) -> list[Group]:
+    """What is said of a finding: TID 1410 on its point, and on its segment TID 1411 (of a volume) or 1410; else TID 1501 on its image.
+
+    Point and segment are two groups with one Tracking UID, because a group takes one region: how sure goes with the point, the
+    other numbers go with the segment. Without a segment there is one group.
+    """
+    segment, region = regions.segment(analysis, finding, number), regions.point(analysis, finding)
+    sure, others = _sure(analysis, finding), _others(analysis, finding)
+    groups: list[Group] = []
+    if region is not None:
+        common = _common(analysis, finding, number, sure if segment is not None else sure + others)
+        groups.append(
+            hdsr.PlanarROIMeasurementsAndQualitativeEvaluations(
+                referenced_region=region, geometric_purpose=concept(codes.CENTER), **common
+            )
+        )
+        items = groups[0][0].ContentSequence
+        if sure:
+            _infer_from_point(next(item for item in items if item.ValueType == "NUM"), analysis, finding)
+        centre = regions.centre(analysis, finding)
+        if centre is not None:
+            items.append(centre)
+    if segment is not None:
+        common = _common(analysis, finding, number, others if groups else sure + others)
+        if isinstance(segment, hdsr.ReferencedSegment):
+            groups.append(hdsr.VolumetricROIMeasurementsAndQualitativeEvaluations(referenced_segment=segment, **common))
+        else:
+            groups.append(hdsr.PlanarROIMeasurementsAndQualitativeEvaluations(referenced_segment=segment, **common))
+    if not groups:
+        common = _common(analysis, finding, number, sure + others)
+        groups.append(hdsr.MeasurementsAndQualitativeEvaluations(source_images=_sources(analysis, finding), **common))
+    advice = analysis.advice.get(finding.label)
+    if advice:
+        groups[0][0].ContentSequence.append(text(codes.COMMENT, advice))
+    return groups
+
+
+def _common(analysis: Analysis, finding: Finding, number: int, measurements: list[hdsr.Measurement]) -> dict[str, Any]:
+    judged = [(codes.TIER, codes.TIERS[finding.tier]), *((each.name, each.value) for each in finding.evaluations)]
+    return {
         "tracking_identifier": _tracking(analysis, number),
         "finding_type": concept(finding.code),
         "algorithm_id": _algorithm(analysis),
         "finding_sites": regions.sites(analysis, finding),
-        "measurements": _measurements(analysis, finding),
-        "qualitative_evaluations": [hdsr.QualitativeEvaluation(concept(codes.TIER), concept(codes.TIERS[finding.tier]))],
+        "measurements": measurements or None,
+        "qualitative_evaluations": [hdsr.QualitativeEvaluation(concept(name), concept(value)) for name, value in judged],
     }
-    group = _placed(analysis, finding, number, common)
-    advice = analysis.advice.get(finding.label)
-    if advice:
-        group[0].ContentSequence.append(text(codes.COMMENT, advice))
-    return group
-
-
-def _placed(analysis: Analysis, finding: Finding, number: int, common: dict[str, Any]) -> Group:
-    segment = regions.segment(analysis, finding, number)
-    if isinstance(segment, hdsr.ReferencedSegment):
-        group: Group = hdsr.VolumetricROIMeasurementsAndQualitativeEvaluations(referenced_segment=segment, **common)
-    elif segment is not None:
-        group = hdsr.PlanarROIMeasurementsAndQualitativeEvaluations(referenced_segment=segment, **common)
-    else:
-        region = regions.point(analysis, finding)
-        if region is None:
-            return hdsr.MeasurementsAndQualitativeEvaluations(source_images=_sources(analysis, finding), **common)
-        return hdsr.PlanarROIMeasurementsAndQualitativeEvaluations(
-            referenced_region=region, geometric_purpose=concept(codes.CENTER), **common
-        )
-    centre = regions.centre(analysis, finding)
-    if centre is not None:
-        group[0].ContentSequence.append(centre)
-    return group
 
 
 def _sources(analysis: Analysis, finding: Finding) -> list[hdsr.SourceImageForMeasurementGroup] | None:
@@ -86,17 +100,36 @@ def _sources(analysis: Analysis, finding: Finding) -> list[hdsr.SourceImageForMe
     return [hdsr.SourceImageForMeasurementGroup(*image_reference(analysis, finding))]
 
 
-def _measurements(analysis: Analysis, finding: Finding) -> list[hdsr.Measurement]:
+def _sure(analysis: Analysis, finding: Finding) -> list[hdsr.Measurement]:
+    """Probability and score."""
+    named = ((codes.SCORE, finding.score), (codes.PROBABILITY, finding.probability))
+    of = _of_image(analysis, finding)
+    return [hdsr.Measurement(concept(name), rounded(value), concept(codes.NO_UNITS), **of) for name, value in named if value is not None]
+
+
+def _infer_from_point(number: Dataset, analysis: Analysis, finding: Finding) -> None:
+    """TID 300 row 19, TID 320: coordinates in the place of the image. OHIF lists a group only where its first number has its own.
+
+    highdicom's templates take none inside TID 1410, which includes TID 300 as it is.
+    """
+    point = regions.coordinates(analysis, finding)
+    if point is not None:
+        number.ContentSequence = hdsr.ContentSequence([point])
+
+
+def _others(analysis: Analysis, finding: Finding) -> list[hdsr.Measurement]:
     values = list(finding.measurements)
     named = {measurement.name for measurement in values}
     if finding.diameter_mm is not None and codes.DIAMETER not in named:
         values.insert(0, Measurement(codes.DIAMETER, finding.diameter_mm, codes.MILLIMETER))
-    if finding.probability is not None:
-        values.insert(0, Measurement(codes.PROBABILITY, finding.probability, codes.NO_UNITS))
-    if finding.score is not None:
-        values.insert(0, Measurement(codes.SCORE, finding.score, codes.NO_UNITS))
-    images = [hdsr.SourceImageForMeasurement(*image_reference(analysis, finding))] if finding.sop_instance_uid else None
-    return [hdsr.Measurement(concept(value.name), rounded(value.value), concept(value.unit), referenced_images=images) for value in values]
+    of = _of_image(analysis, finding)
+    return [hdsr.Measurement(concept(value.name), rounded(value.value), concept(value.unit), **of) for value in values]
+
+
+def _of_image(analysis: Analysis, finding: Finding) -> dict[str, Any]:
+    if not finding.sop_instance_uid:
+        return {}
+    return {"referenced_images": [hdsr.SourceImageForMeasurement(*image_reference(analysis, finding))]}
 
 
 def rounded(value: float) -> float:
