@@ -15,6 +15,7 @@ from core.states import Outcome
 from core.uids import job_key
 from db import audit, outbox
 from db.base import Database
+from db.joining import join
 from db.records import JobPlan, UnitView
 from db.rerun import unit_name
 from db.signals import notify
@@ -39,13 +40,6 @@ _JOIN_JOB = text("""
     UPDATE jobs SET destinations = :destinations, routes = :routes, revision = :revision,
         priority = greatest(priority, :priority), state = CASE WHEN state = 'delivered' AND :more THEN 'reported' ELSE state END
     WHERE id = :id
-""")
-_JOIN_DELIVERIES = text("""
-    INSERT INTO deliveries (job_id, report_id, destination, priority, state, note)
-    SELECT r.job_id, r.id, d.name, :priority, CASE WHEN cardinality(r.problems) > 0 THEN 'held' ELSE 'pending' END,
-           array_to_string(r.problems, '; ')
-    FROM reports r CROSS JOIN unnest(CAST(:destinations AS text[])) AS d (name) WHERE r.job_id = :job_id ORDER BY r.id, d.name
-    ON CONFLICT DO NOTHING
 """)
 _OLDER = text("""
     SELECT id, model, shadow FROM jobs
@@ -140,6 +134,7 @@ class _Jobs:
     def _add(self, plan: JobPlan, key: str, run: int) -> int:
         values = asdict(plan) | self._facts | {"key": key, "run": run, "priority": plan.priority.value}
         values |= {"routes": list(plan.routes), "destinations": list(plan.destinations)}
+        del values["profiles"]  # as they are when the result is made
         job_id = int(self._connection.execute(_ADD_JOB, values).scalar_one())
         self._connection.execute(_ADD_INPUTS, {"job_id": job_id, "instances": self._inputs})
         outbox.add(self._connection, [job_id])
@@ -158,8 +153,7 @@ class _Jobs:
         new = [name for name in plan.destinations if name not in same.destinations]
         made = 0
         if new and same.outcome is not None:  # reported; of one that was given up too
-            values = {"job_id": same.id, "destinations": new, "priority": plan.priority.value}
-            made = self._connection.execute(_JOIN_DELIVERIES, values).rowcount
+            made = join(self._connection, same.id, new, plan.profiles, plan.priority.value)
         self._connection.execute(
             _JOIN_JOB,
             {

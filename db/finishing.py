@@ -9,10 +9,12 @@ from sqlalchemy import Connection, text
 
 from core.drift import Observation
 from core.errors import LeaseLost, ModelError
+from core.profiles import Profiles
 from core.records import Finding, ModelIdentity, Prediction
 from core.states import ModelState
 from db import audit, drift
 from db.base import Database
+from db.joining import join
 from db.records import ClaimedJob, StoredObject, Timings
 from db.signals import notify
 
@@ -50,13 +52,13 @@ _END_ATTEMPT = text("UPDATE attempts SET result = 'reported', ended_at = node_no
 
 def finish(
     database: Database, job: ClaimedJob, *, prediction: Prediction, identity: ModelIdentity, objects: tuple[StoredObject, ...],
-    timings: Timings, observations: tuple[Observation, ...] = (), scanner: str = "",
+    timings: Timings, profiles: Profiles | None = None, observations: tuple[Observation, ...] = (), scanner: str = "",
 ) -> None:  # fmt: skip
     """Commit what the worker found. All of it, or, behind the fence, nothing.
 
     ``observations`` and ``scanner`` are counted for the watch over drift (``db.drift``).
     A job that was given up keeps its state: what is committed says that there is no answer, and why.
-    Destinations that a route added while the worker was at it get every object too.
+    Destinations that a route added while the worker was at it get what fits them by ``profiles`` (``db.joining``).
 
     Raises
     ------
@@ -73,7 +75,8 @@ def finish(
         added = _fence(connection, job, identity)
         for ordinal, finding in enumerate(prediction.findings, start=1):
             connection.execute(_ADD_FINDING, _finding(job.id, ordinal, finding))
-        deliveries = sum(_keep(connection, job, item, added) for item in objects)
+        deliveries = sum(_keep(connection, job, item) for item in objects)
+        deliveries += join(connection, job.id, added, profiles or {}, job.priority.value)
         state = job.gives_up.value if job.gives_up else "reported" if deliveries else "delivered"
         values = {
             "id": job.id,
@@ -121,7 +124,7 @@ def _fence(connection: Connection, job: ClaimedJob, identity: ModelIdentity) -> 
     return tuple(name for name in mine.destinations if name not in job.destinations)
 
 
-def _keep(connection: Connection, job: ClaimedJob, item: StoredObject, added: tuple[str, ...]) -> int:
+def _keep(connection: Connection, job: ClaimedJob, item: StoredObject) -> int:
     """One result object and its deliveries; gives how many."""
     report = {
         "job_id": job.id,
@@ -135,7 +138,7 @@ def _keep(connection: Connection, job: ClaimedJob, item: StoredObject, added: tu
         "problems": list(item.problems),
     }
     report_id = connection.execute(_ADD_REPORT, report).scalar_one()
-    destinations = dict.fromkeys((*item.destinations, *added))
+    destinations = dict.fromkeys(item.destinations)
     state = "held" if item.problems else "pending"
     for destination in destinations:
         delivery = {"job_id": job.id, "report_id": report_id, "destination": destination, "priority": job.priority.value, "state": state}

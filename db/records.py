@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from core.profiles import Profiles
 from core.records import InstanceHeader, ReportObject, UnitInput
 from core.states import JobState, Priority, UnitKind, UnitState
 
@@ -67,6 +68,8 @@ class UnitView:
     chosen: bool | None = None  # per_study = "best": chosen, passed over, or not asked
     opened_at: datetime | None = None  # when the first instance of this revision came
     reason: str = ""  # why a complete unit has no job
+    requested: int | None = None  # instances held that one storage commitment request listed
+    requested_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +145,7 @@ class JobPlan:
     destinations: tuple[str, ...]
     priority: Priority
     shadow: bool = False
+    profiles: Profiles = field(default_factory=dict)  # what the destinations take: for a job whose result is made already
 
 
 @dataclass(frozen=True, slots=True)

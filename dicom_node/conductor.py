@@ -7,14 +7,16 @@ One loop; what may take long runs beside it: C-FIND in `counts`, contents in `co
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
 
 from core.completeness import wants_count
 from core.errors import NodeError
+from core.profiles import profiles_of
 from core.settings import Route, Settings
-from db import intake, units
+from db import intake, own, units
 from db import models as model_rows
 from db.base import Database
 from db.blobs import Blobs
@@ -132,7 +134,7 @@ class Conductor:
             raise NodeError("the bytes of an instance are missing", hint="restore the blob from a backup; the unit is looked at again")
         try:
             dataset, attributes = attributes_of(path, unit.source)
-            reason = never_analysed(dataset)
+            reason = never_analysed(dataset, indexed=own.made_here(self._database, representative.header))
             return Claim((), reason) if reason else claim(self._settings.routes, attributes)
         except Exception as error:  # whatever a hostile header does to a parser: the unit ends with the reason, not with a loop
             self._log.error("a header cannot be judged", unit=unit.id, exception=type(error).__name__)
@@ -158,7 +160,8 @@ class Conductor:
         planned, problems = plans(routes, self._versions)
         for problem in problems:
             self._log.error("a route cannot be followed", reason=problem)
-        return planned, problems
+        profiles = profiles_of(self._settings)
+        return tuple(replace(plan, profiles=profiles) for plan in planned), problems
 
     def _versions(self, model: str) -> Versions:
         """What serves, and what runs beside it, by the registry; raises ModelError where nothing may serve."""

@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 
 from core.errors import CannotUnderstand, EncodingError, ModelError, StorageError
 from core.logs import scrub
+from core.profiles import profiles_of
 from core.records import InstanceHeader, ModelIdentity, Prediction, UnitInput
 from core.states import JobState, ModelStatus, Outcome
 from db import explaining as kept
@@ -58,10 +59,13 @@ def explain(runtime: Runtime, job: ClaimedJob, lease: Lease) -> None:
         limits=limits,
     )
     lease.check()
-    objects = results.reports(job, analysis, runtime.blobs, takers)
+    profiles = profiles_of(runtime.settings)
+    objects = results.objects(job, analysis, runtime.blobs, takers, profiles)
     lease.check()
     timings = _timings(runtime, started_at)
-    jobs.finish(runtime.database, job, prediction=analysis.prediction, identity=speaker, objects=objects, timings=timings)
+    jobs.finish(
+        runtime.database, job, prediction=analysis.prediction, identity=speaker, objects=objects, profiles=profiles, timings=timings
+    )
     log.warning("not analysed, and reported so", job=job.id, model=job.model, state=job.gives_up, count=len(takers))
 
 

@@ -10,7 +10,6 @@ No transaction spans the work. Whatever happens, the job ends in one of: reporte
 
 import time
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 
 import structlog
@@ -18,9 +17,10 @@ from celery.exceptions import SoftTimeLimitExceeded
 
 from core.errors import CannotUnderstand, GeometryError, LeaseLost, ModelError, NodeError, NotAnalysable, PixelError, StorageError
 from core.logs import scrub
+from core.profiles import profiles_of
 from core.records import Prediction
 from core.states import Outcome, UnitKind
-from db import audit, jobs
+from db import jobs
 from db.records import ClaimedJob, StoredObject, Timings
 from imaging.photograph import Photograph, read_photograph
 from imaging.scanner import scanner_of
@@ -28,13 +28,10 @@ from imaging.volume import Volume, read_volume
 from models.card import ModelCard
 from models.observing import observe
 from models.runtime import Model
-from workers import results
-from workers.encode.analysis import Analysis
-from workers.encode.content import referenced
-from workers.encode.source import read_source
 from workers.explaining import explain
 from workers.inputs import at_their_place, verify
 from workers.lease import Lease
+from workers.reporting import reported
 from workers.runtime import Runtime
 
 MAX_JOBS_PER_WAKE_UP = 32
@@ -139,7 +136,7 @@ def work(runtime: Runtime, job: ClaimedJob, lease: Lease) -> None:
     lease.check()
     objects: tuple[StoredObject, ...] = ()
     if not job.shadow:
-        prediction, objects = _reported(runtime, job, model, item, prediction, started_at, lease)
+        prediction, objects = reported(runtime, job, model, item, prediction, started_at)
     timings = Timings(started_at, inferred_at, prepared - began, inferred - prepared, time.monotonic() - inferred)
     lease.check()
     runtime.register_models()
@@ -149,6 +146,7 @@ def work(runtime: Runtime, job: ClaimedJob, lease: Lease) -> None:
         prediction=prediction,
         identity=model.identity,
         objects=objects,
+        profiles=profiles_of(runtime.settings),
         timings=timings,
         observations=observe(item, prediction),
         scanner=scanner_of(Path(at_their_place(runtime.blobs, job)[0].path)) if job.inputs else "",
@@ -164,34 +162,6 @@ def work(runtime: Runtime, job: ClaimedJob, lease: Lease) -> None:
         held=held,
         seconds=seconds,
     )
-
-
-def _reported(
-    runtime: Runtime, job: ClaimedJob, model: Model, item: Volume | Photograph | None, prediction: Prediction, started_at: datetime,
-    lease: Lease,
-) -> tuple[Prediction, tuple[StoredObject, ...]]:  # fmt: skip
-    """The objects of a result, kept, and the prediction with a note where some destinations do not get it."""
-    who = results.recipients(runtime.settings, job.destinations, model.identity.status)
-    source = read_source(at_their_place(runtime.blobs, job), referenced=referenced(prediction.findings))
-    analysis = Analysis(
-        installation=runtime.database.installation_id(),
-        key=job.key,
-        revision=job.revision,
-        run=job.run,
-        identity=model.identity,
-        prediction=prediction,
-        source=source,
-        started_at=started_at,
-        frame_of_reference_uid=item.frame_of_reference_uid if isinstance(item, Volume) else "",
-        time_zone=runtime.settings.node.timezone,
-        limits=(*model.card.limits, tiers_in_words(model.card), *left_out(source.dropped)),
-        advice={label.name: label.advice for label in model.card.labels},
-    )
-    objects = results.reports(job, analysis, runtime.blobs, who.takers)
-    lease.check()
-    if who.refused:
-        prediction = _refused(runtime, job, prediction, who.refused)
-    return prediction, objects
 
 
 def prepare(runtime: Runtime, job: ClaimedJob, card: ModelCard) -> Volume | Photograph:
@@ -224,22 +194,3 @@ def predict(model: Model, item: Volume | Photograph) -> Prediction:
         return Prediction(Outcome.NOT_ANALYSED, reason=str(error))
     notes = tuple(note for note in item.notes if note not in answers[0].notes)
     return replace(answers[0], notes=(*answers[0].notes, *notes))
-
-
-def tiers_in_words(card: ModelCard) -> str:
-    """The limits of the confidence tiers, for the report."""
-    high, review = card.tiers.high, card.tiers.review
-    return f"Confidence tiers of this model: high above {high:g}, review from {review:g} to {high:g}, uncertain below {review:g}."
-
-
-def left_out(keywords: tuple[str, ...]) -> tuple[str, ...]:
-    """The sentence that names elements of the source that no valid object may hold; nothing where there are none."""
-    return (f"Not taken over, because their values are not valid: {', '.join(keywords)}.",) if keywords else ()
-
-
-def _refused(runtime: Runtime, job: ClaimedJob, prediction: Prediction, refused: tuple[str, ...]) -> Prediction:
-    """Audit and note that some destinations do not get this result."""
-    details = {"destinations": list(refused), "reason": "the model is for research and the destination has accept_research = false"}
-    audit.record_now(runtime.database, actor=f"worker:{job.model}", action="delivery.refused", subject=f"job:{job.id}", details=details)
-    note = f"Not delivered to {', '.join(refused)}: the model is for research and accept_research is false there."
-    return replace(prediction, notes=(*prediction.notes, note))

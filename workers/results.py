@@ -1,15 +1,24 @@
 """From a prediction to objects that are kept and delivered: who gets which, checked before it is written."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+import structlog
+from celery.exceptions import SoftTimeLimitExceeded
+
+from core.logs import scrub
+from core.profiles import REPORT_ONLY, Profiles, report_profile
+from core.records import ReportObject
 from core.settings import Settings
-from core.states import ModelStatus
+from core.states import ModelStatus, ReportKind
 from db.blobs import Blobs
 from db.records import ClaimedJob, StoredObject
 from workers.encode import sr
-from workers.encode.analysis import Analysis, Predecessor
+from workers.encode.analysis import Analysis, Companion, Predecessor
+from workers.encode.objects import ENCODERS, companion, encode
 from workers.encode.validate import validate
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +39,60 @@ def recipients(settings: Settings, destinations: tuple[str, ...], status: str) -
     return Recipients(tuple(name for name in destinations if name not in refused), tuple(refused))
 
 
-def reports(job: ClaimedJob, analysis: Analysis, blobs: Blobs, takers: tuple[str, ...]) -> tuple[StoredObject, ...]:
-    """One report for all; one each where destinations have stored different predecessors, which a report must name.
+def wanted(given: Profiles, takers: Iterable[str]) -> frozenset[ReportKind]:
+    """Every kind that at least one of them takes."""
+    return frozenset().union(*(given.get(name, REPORT_ONLY) for name in takers))
 
-    A report is made and kept also when nobody takes it: the console shows it.
+
+def objects(job: ClaimedJob, analysis: Analysis, blobs: Blobs, takers: tuple[str, ...], given: Profiles) -> tuple[StoredObject, ...]:
+    """Every object that a taker's profile lists, once; and a report for each set of objects that takers receive, last.
+
+    A report names what its takers receive, so it differs where that differs, and where they have stored different predecessors.
+    What could not be made is said in it. A report is made and kept also when nobody takes one: the console shows it.
     """
+    kept: list[StoredObject] = []
+    companions: list[Companion] = []
+    failed: list[str] = []
+    for kind in ENCODERS:
+        taken_by = tuple(name for name in takers if kind in given.get(name, REPORT_ONLY))
+        for made in _made(job, kind, analysis, failed) if taken_by else ():
+            problems = validate(made.content, within=_unit(analysis))
+            kept.append(StoredObject(report=made, blob=blobs.put(made.content), destinations=taken_by, problems=problems))
+            if not problems:
+                companions.append(companion(analysis, made))
+    if failed:
+        analysis = replace(analysis, prediction=replace(analysis.prediction, notes=(*analysis.prediction.notes, *failed)))
+    groups: dict[tuple[Companion, ...], tuple[str, ...]] = {}
+    for name in takers:
+        takes = given.get(name, REPORT_ONLY)
+        if ReportKind.SR in takes:
+            named = tuple(one for one in companions if one.kind in takes)
+            groups[named] = (*groups.get(named, ()), name)
+    for named, group in (groups or {(): ()}).items():
+        kept += _reports(job, replace(analysis, companions=named), blobs, group)
+    return tuple(kept)
+
+
+def _made(job: ClaimedJob, kind: ReportKind, analysis: Analysis, failed: list[str]) -> tuple[ReportObject, ...]:
+    """The instances of a kind. A defect in one kind must not cost the reader the report: it is said there."""
+    try:
+        return encode(kind, analysis)
+    except SoftTimeLimitExceeded:
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {scrub(str(error))}"
+        log.error("an object of a result could not be made", job=job.id, kind=kind.value, reason=reason)
+        failed.append(f"Could not be made for this result: {kind.value}.")
+        return ()
+
+
+def _reports(job: ClaimedJob, analysis: Analysis, blobs: Blobs, takers: tuple[str, ...]) -> tuple[StoredObject, ...]:
+    """One report for all; one each where destinations have stored different predecessors, which a report must name."""
+    named = [one.kind for one in analysis.companions]
     before = {name: job.predecessors.get(name) for name in takers}
     if len(set(before.values())) <= 1:
-        return (_stored(_after(analysis, before), "sr", blobs, takers),)
-    return tuple(_stored(_after(analysis, {name: before[name]}), f"sr@{name}", blobs, (name,)) for name in takers)
+        return (_stored(_after(analysis, before), report_profile(named), blobs, takers),)
+    return tuple(_stored(_after(analysis, {name: before[name]}), report_profile(named, name), blobs, (name,)) for name in takers)
 
 
 def _after(analysis: Analysis, before: Mapping[str, tuple[str, str, str] | None]) -> Analysis:
@@ -48,4 +102,9 @@ def _after(analysis: Analysis, before: Mapping[str, tuple[str, str, str] | None]
 
 def _stored(analysis: Analysis, profile: str, blobs: Blobs, takers: tuple[str, ...]) -> StoredObject:
     report = sr.encode(analysis, profile=profile)
-    return StoredObject(report=report, blob=blobs.put(report.content), destinations=takers, problems=validate(report.content))
+    problems = validate(report.content, within=[*_unit(analysis), *(one.sop_instance_uid for one in analysis.companions)])
+    return StoredObject(report=report, blob=blobs.put(report.content), destinations=takers, problems=problems)
+
+
+def _unit(analysis: Analysis) -> list[str]:
+    return [image.sop_instance_uid for image in analysis.source.images]
