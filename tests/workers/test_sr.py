@@ -108,9 +108,13 @@ def test_findings_have_place_measures_with_units_and_tier() -> None:
     report = document(analyses.shapes()["ct-findings"])
     groups = named(report, "125007")
     assert len(groups) == 2
-    region = named(groups[0], "111030")[0]
-    assert (region.ValueType, region.ReferencedFrameOfReferenceUID) == ("SCOORD3D", analyses.FRAME_OF_REFERENCE)
-    assert list(region.GraphicData) == [-61.25, 12.5, -140.0]
+    region, centre = named(groups[0], "111030")[0], next(item for item in walk(groups[0]) if item.get("ValueType") == "SCOORD3D")
+    assert (region.ValueType, list(region.GraphicData)) == ("SCOORD", [210.0, 300.5])
+    assert region.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID == "2.25.1003"
+    assert centre.ReferencedFrameOfReferenceUID == analyses.FRAME_OF_REFERENCE
+    assert list(centre.GraphicData) == [-61.25, 12.5, -140.0]
+    score = named(groups[0], "SCORE")[0].ContentSequence
+    assert [(item.ValueType, list(item.GraphicData)) for item in score] == [("SCOORD", [210.0, 300.5])]
     measured = {}
     for item in walk(groups[0]):
         if item.get("ValueType") == "NUM":
@@ -127,6 +131,19 @@ def test_findings_have_place_measures_with_units_and_tier() -> None:
     assert named(groups[0], "TIER")[0].ConceptCodeSequence[0].CodeValue == "TIER-REVIEW"
     sources = [item for item in walk(groups[0]) if item.get("ValueType") == "IMAGE"]
     assert {item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID for item in sources} == {"2.25.1003"}
+
+
+def test_the_point_and_the_segment_of_a_finding_are_two_groups_with_one_tracking_uid() -> None:
+    report = document(analyses.shapes()["ct-segmented"])
+    groups = named(report, "125007")
+    tracked = [named(group, "112040")[0].UID for group in groups]
+    regions = [[code for code in ("111030", "121191") if named(group, code)] for group in groups]
+    assert regions == [["111030"], ["121191"]] * (len(groups) // 2)
+    assert tracked[::2] == tracked[1::2]
+    assert len(set(tracked)) == len(groups) // 2
+    numbers = [{item.ConceptNameCodeSequence[0].CodeValue for item in walk(group) if item.get("ValueType") == "NUM"} for group in groups]
+    assert numbers[0] == {"SCORE"}
+    assert codes.VOLUME.value in numbers[1]
 
 
 def test_without_frame_of_reference_the_place_is_on_the_image() -> None:

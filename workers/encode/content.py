@@ -13,7 +13,7 @@ from core.states import ModelStatus, Outcome, ReportKind
 from core.uids import device_uid
 from workers.encode.analysis import Analysis, Companion
 from workers.encode.common import SERIES_CODES
-from workers.encode.groups import SUMMARIES, finding_group, group_without_finding
+from workers.encode.groups import SUMMARIES, finding_groups, group_without_finding
 from workers.encode.library import concept, image_library, text
 
 PROCEDURES = {"CT": codes.PROCEDURE_CT}
@@ -24,11 +24,11 @@ NO_IMAGES = frozenset({str(EncapsulatedPDFStorage), str(KeyObjectSelectionDocume
 def report(analysis: Analysis) -> hdsr.MeasurementReport:
     """The whole tree, root item first."""
     findings = analysis.prediction.findings
-    groups = [finding_group(analysis, finding, number) for number, finding in enumerate(findings, 1)] or [group_without_finding(analysis)]
+    groups = [group for number, finding in enumerate(findings, 1) for group in finding_groups(analysis, finding, number)]
     tree = hdsr.MeasurementReport(
         observation_context=observer(analysis),
         procedure_reported=concept(PROCEDURES.get(analysis.source.modality, codes.PROCEDURE_IMAGING)),
-        imaging_measurements=groups,
+        imaging_measurements=groups or [group_without_finding(analysis)],
         title=dictionary.DCM.ImagingMeasurementReport,
     )
     library = image_library(analysis)

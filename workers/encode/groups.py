@@ -108,7 +108,7 @@ def _sure(analysis: Analysis, finding: Finding) -> list[hdsr.Measurement]:
 
 
 def _infer_from_point(number: Dataset, analysis: Analysis, finding: Finding) -> None:
-    """TID 300 row 19, TID 320: coordinates in the place of the image. OHIF lists a group only where its first number has its own.
+    """TID 300 with TID 320: coordinates in the place of the image. OHIF lists a group only where its first number has its own.
 
     highdicom's templates take none inside TID 1410, which includes TID 300 as it is.
     """

@@ -7,6 +7,8 @@ from highdicom.sr.enum import RelationshipTypeValues
 from core import codes
 from core.records import Finding
 from core.states import ReportKind
+from imaging.masks import unpack
+from imaging.photograph import Photograph
 from workers.encode.analysis import Analysis
 from workers.encode.anatomy import SIDES
 from workers.encode.library import concept, image_reference
@@ -33,23 +35,53 @@ def segment(analysis: Analysis, finding: Finding, number: int) -> hdsr.Reference
     return None
 
 
+def on_image(analysis: Analysis, finding: Finding) -> tuple[tuple[float, float], tuple[str, str, list[int] | None]] | None:
+    """(column, row) on the image that the finding is seen on, and the reference to it; of an outline on a photograph, its middle."""
+    place = finding.image_point
+    if place is None and finding.mask is not None and isinstance(analysis.item, Photograph):
+        rows, columns = np.nonzero(unpack(finding.mask)[0])
+        _, top, left = finding.mask.origin
+        place = (left + float(columns.mean()) + 0.5, top + float(rows.mean()) + 0.5)  # PS3.3 C.18.6: the first pixel's middle is 0.5, 0.5
+    if place is None or not finding.sop_instance_uid:
+        return None
+    return place, image_reference(analysis, finding)
+
+
 def point(analysis: Analysis, finding: Finding) -> hdsr.ImageRegion | hdsr.ImageRegion3D | None:
-    """A point in the frame of reference where there is one, else a point on the image."""
-    if finding.position_mm is not None and analysis.frame_of_reference_uid:
-        return hdsr.ImageRegion3D("POINT", np.array([finding.position_mm], dtype=np.float64), analysis.frame_of_reference_uid)
-    if finding.image_point is not None and finding.sop_instance_uid:
-        source = hdsr.SourceImageForRegion(*image_reference(analysis, finding))
-        return hdsr.ImageRegion("POINT", np.array([finding.image_point], dtype=np.float64), source_image=source)
-    return None
+    """A point on the image where the finding has one, else in the frame of reference.
+
+    On the image first: viewers that read the other as well go to the slice and draw it there; docs/viewers.md.
+    """
+    seen = on_image(analysis, finding)
+    if seen is not None:
+        return hdsr.ImageRegion("POINT", np.array([seen[0]], dtype=np.float64), source_image=hdsr.SourceImageForRegion(*seen[1]))
+    return _in_space(analysis, finding)
 
 
-def centre(analysis: Analysis, finding: Finding) -> hdsr.ImageRegion | hdsr.ImageRegion3D | None:
-    """The point beside a segment. The templates take one region: so it stands under a name of its own, as an extension of theirs."""
-    item = point(analysis, finding)
-    if item is not None:
-        item.ConceptNameCodeSequence = [concept(codes.CENTER)]
-        item.RelationshipType = RelationshipTypeValues.CONTAINS.value
-    return item
+def coordinates(analysis: Analysis, finding: Finding) -> hdsr.CoordinatesForMeasurement | hdsr.CoordinatesForMeasurement3D | None:
+    """The same point as what a number was inferred from (TID 320)."""
+    seen = on_image(analysis, finding)
+    if seen is not None:
+        source = hdsr.SourceImageForRegion(*seen[1])
+        return hdsr.CoordinatesForMeasurement("POINT", np.array([seen[0]], dtype=np.float64), source_image=source)
+    there = _in_space(analysis, finding)
+    return None if there is None else hdsr.CoordinatesForMeasurement3D("POINT", there.value, analysis.frame_of_reference_uid)
+
+
+def centre(analysis: Analysis, finding: Finding) -> hdsr.ImageRegion3D | None:
+    """The point in the frame of reference beside that on the image. TID 1410 takes one region: its name makes it an extension."""
+    there = _in_space(analysis, finding)
+    if there is None or on_image(analysis, finding) is None:
+        return None
+    there.ConceptNameCodeSequence = [concept(codes.CENTER)]
+    there.RelationshipType = RelationshipTypeValues.CONTAINS.value
+    return there
+
+
+def _in_space(analysis: Analysis, finding: Finding) -> hdsr.ImageRegion3D | None:
+    if finding.position_mm is None or not analysis.frame_of_reference_uid:
+        return None
+    return hdsr.ImageRegion3D("POINT", np.array([finding.position_mm], dtype=np.float64), analysis.frame_of_reference_uid)
 
 
 def sites(analysis: Analysis, finding: Finding) -> list[hdsr.FindingSite] | None:

@@ -35,6 +35,7 @@ IMAGING_MEASUREMENTS = ("126010", "DCM")
 MEASUREMENT_GROUP = ("125007", "DCM")
 TRACKING_IDENTIFIER = ("112039", "DCM")
 TRACKING_UID = ("112040", "DCM")
+SEGMENT_OF_A_GROUP = (("121191", "DCM"), ("121214", "DCM"))  # Referenced Segment, Referenced Segmentation Frame
 ALGORITHM_NAME = ("111001", "DCM")
 ALGORITHM_VERSION = ("111003", "DCM")
 ALGORITHM_PARAMETERS = ("111002", "DCM")
@@ -186,10 +187,11 @@ def _required(document: Dataset) -> Iterator[str]:
         for name, words in IN_A_GROUP.items():
             if not _children(group, name):
                 yield f"a measurement group has no {words}"
-        tracked += [str(child.get("UID")) for child in _children(group, TRACKING_UID)]
+        outlined = any(_children(group, name) for name in SEGMENT_OF_A_GROUP)  # a finding's point and its segment are two groups
+        tracked += [(str(child.get("UID")), outlined) for child in _children(group, TRACKING_UID)]
         yield from _group_says_something(group)
     if len(tracked) != len(set(tracked)):
-        yield "two measurement groups have the same tracking UID"
+        yield "two measurement groups of a kind have the same tracking UID"
     statements = _children(document, (codes.QUALITATIVE_EVALUATIONS.value, codes.QUALITATIVE_EVALUATIONS.scheme))
     for code, words in ((codes.NOT_FOR, "sentence what it is not for"), (codes.SUMMARY, "outcome"), (codes.STATUS, "status of the model")):
         if not any(_children(container, (code.value, code.scheme)) for container in statements):
