@@ -24,6 +24,7 @@ from tests.support.tools import tool
 from workers.encode import heatmap, key_images, parametric_map, pdf
 from workers.encode.analysis import Analysis
 from workers.encode.anatomy import Anatomy
+from workers.encode.validate import validate
 
 # What dciodvfy does not know: our declared coding scheme, newer attributes and terms of the standard, an unknown side
 KNOWN_WARNINGS = (
@@ -151,3 +152,10 @@ def test_orthanc_stores_shows_and_gives_back_all(files: dict[str, list[Path]], t
                 assert (shown == document.pixel_array).all()
     finally:
         orthanc.stop()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_our_validator_finds_nothing(files: dict[str, list[Path]], name: str) -> None:
+    unit = [image.sop_instance_uid for image in analyses_of_all_kinds()[name].source.images]
+    for path in files[name]:
+        assert validate(path.read_bytes(), within=unit) == (), path.name

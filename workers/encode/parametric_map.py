@@ -6,6 +6,7 @@ written. Photographs have none: their SOP classes are refused by highdicom, and 
 
 import math
 import warnings
+from collections.abc import Iterable
 
 import numpy as np
 from highdicom import PixelMeasuresSequence, PlaneOrientationSequence, PlanePositionSequence, VOILUTTransformation
@@ -20,7 +21,7 @@ from core.states import ReportKind
 from imaging.masks import pack_heat, unpack_heat
 from imaging.volume import Volume
 from workers.encode.analysis import Analysis
-from workers.encode.common import MAX_LO, add_anatomy, head, is_research, object_uid, part10
+from workers.encode.common import MAX_LO, add_anatomy, code_item, head, is_research, object_uid, part10
 from workers.encode.library import concept
 from workers.encode.planes import reference
 from workers.encode.source import TYPE_2
@@ -46,7 +47,8 @@ def encode(analysis: Analysis) -> ReportObject | None:
         if element.tag not in document:  # what highdicom would say of time, equipment and patient stays behind
             document.add(element)
     add_anatomy(document, analysis)
-    _references(document, analysis, volume, heat, planes)
+    document.ContentCreatorName = ""  # no person made it
+    _references(document, analysis, volume, heat)
     for item in (*document.DimensionOrganizationSequence, *document.DimensionIndexSequence):
         item.DimensionOrganizationUID = UID(object_uid(analysis, "dimensions", PROFILE))  # highdicom draws one
     return ReportObject(
@@ -130,19 +132,44 @@ def _decimal(value: float) -> float:
     return float(f"{value:.9g}")
 
 
-def _references(document: Dataset, analysis: Analysis, volume: Volume, heat: HeatMap, planes: NDArray[np.intp]) -> None:
-    """The images that the planes lie on or between (PS3.3 C.12.2, C.7.6.1.1.4), in place of the stand-in."""
+def _references(document: Dataset, analysis: Analysis, volume: Volume, heat: HeatMap) -> None:
+    """The images that each plane lies on or between (PS3.3 C.7.6.16.2.6), and all of them (C.12.2), in place of the stand-in."""
+    seen: set[int] = set()
     for frame in document.PerFrameFunctionalGroupsSequence:
-        if "DerivationImageSequence" in frame:
-            del frame.DerivationImageSequence
-    near: set[int] = set()
-    for place in heat.origin[0] + heat.step[0] * planes:
-        first = min(math.ceil(place - heat.step[0] / 2), math.floor(place))
-        last = max(math.floor(place + heat.step[0] / 2), math.ceil(place))
-        near.update(range(max(0, first), min(len(volume.hu), last + 1)))
-    images = [analysis.source.image(uid) for uid in dict.fromkeys(volume.sop_instance_uids[z] for z in sorted(near))]
+        corner = frame.PlanePositionSequence[0].ImagePositionPatient
+        near = _near(volume.index((float(corner[0]), float(corner[1]), float(corner[2])))[0], heat.step[0], len(volume.hu))
+        seen.update(near)
+        derivation = Dataset()
+        derivation.DerivationCodeSequence = [code_item(codes.UNSPECIFIED_CALCULATION)]
+        derivation.SourceImageSequence = _sources(analysis, volume, near)
+        for source in derivation.SourceImageSequence:
+            source.PurposeOfReferenceCodeSequence = [code_item(codes.SOURCE_FOR_PROCESSING)]
+        frame.DerivationImageSequence = [derivation]
     series = Dataset()
     series.SeriesInstanceUID = analysis.source.series_instance_uid
-    series.ReferencedInstanceSequence = [reference(image) for image in images]
+    images = dict.fromkeys(volume.sop_instance_uids[z] for z in sorted(seen))
+    series.ReferencedInstanceSequence = [reference(analysis.source.image(uid)) for uid in images]
     document.ReferencedSeriesSequence = [series]
-    document.SourceImageSequence = [reference(image) for image in images]
+    document.SourceImageSequence = _sources(analysis, volume, sorted(seen))
+
+
+def _near(z: float, step: float, slices: int) -> range:
+    """The slices within half a step of a place along the slices; at least those on both sides of it."""
+    z = round(z, 4)
+    first = min(math.ceil(z - step / 2), math.floor(z))
+    last = max(math.floor(z + step / 2), math.ceil(z))
+    return range(max(0, first), min(slices, last + 1))
+
+
+def _sources(analysis: Analysis, volume: Volume, slices: Iterable[int]) -> list[Dataset]:
+    """A reference to each image of the slices, with its frames where it has several."""
+    frames: dict[str, list[int]] = {}
+    for z in slices:
+        frames.setdefault(volume.sop_instance_uids[z], []).append(volume.frame_numbers[z])
+    items = []
+    for uid, numbers in frames.items():
+        item = reference(analysis.source.image(uid))
+        if volume.sop_instance_uids.count(uid) > 1:
+            item.ReferencedFrameNumber = numbers
+        items.append(item)
+    return items
