@@ -7,6 +7,7 @@
     ├── IntakeError               an instance that cannot be taken; carries a DICOM status
     │   ├── OutOfResources        transient   0xA700
     │   ├── IdentityMismatch      permanent   0xA900
+    │   ├── OwnObject             permanent   0x0124
     │   └── CannotUnderstand      permanent   0xC000
     ├── PixelError                permanent   pixel data that cannot be decoded
     ├── GeometryError             permanent   slices that do not make a volume
@@ -58,6 +59,12 @@ class OutOfResources(IntakeError):
 
 class IdentityMismatch(IntakeError):
     status = 0xA900
+
+
+class OwnObject(IntakeError):
+    """A result of dicom-node was sent back to it, and the configuration refuses these."""
+
+    status = 0x0124  # refused: not authorised (PS3.7 Annex C.5)
 
 
 class CannotUnderstand(IntakeError):

@@ -64,6 +64,7 @@ class InstanceHeader:
     timezone_offset: str = ""  # "+0100"; "" where the source gives none
     character_set: tuple[str, ...] = ()
     tolerated: tuple[str, ...] = ()
+    made_by_dicom_node: bool = False  # by this installation or another
 
 
 @dataclass(frozen=True, slots=True)

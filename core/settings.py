@@ -50,6 +50,7 @@ class Receive(Section):
     association_lease_s: Seconds = 60.0
     quarantine_max_bytes: Annotated[int, Field(ge=0)] = 1 << 30
     min_free_bytes: Annotated[int, Field(ge=0)] = 1 << 30
+    own_objects: Literal["store", "refuse"] = "store"  # results of dicom-node that are sent back; never analysed
 
 
 class DatabaseSection(Section):

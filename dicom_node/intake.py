@@ -12,9 +12,9 @@ from uuid import UUID
 import structlog
 
 from core.admission import check_identity, unit_kind
-from core.errors import CannotUnderstand, IntakeError, OutOfResources, StorageError
+from core.errors import CannotUnderstand, IntakeError, OutOfResources, OwnObject, StorageError
 from core.settings import Settings
-from db import intake
+from db import intake, own
 from db.base import Database
 from db.blobs import Blobs
 from db.records import Admitted as AdmittedAs
@@ -106,6 +106,8 @@ class Intake:
             association_id = association()
             self._quarantine(received, self._keep(content), error, association_id)
             raise
+        if self._limits.own_objects == "refuse" and (header.made_by_dicom_node or own.made_here(self._database, header)):
+            raise OwnObject("made by dicom-node itself: refused, as receive.own_objects says")
         association_id = association()  # first: without a database nothing needs to be written
         admission = intake.admit(
             self._database,

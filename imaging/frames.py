@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from core.errors import CannotUnderstand, GeometryError, PixelError
+from core.own import is_secondary_capture
 from core.records import Lps
 from imaging.parsing import PixelPlace, locate
 from imaging.pixels import PixelSpec, decode, pixel_data, pixel_spec
@@ -22,7 +23,6 @@ from imaging.values import Reader, tolerating
 
 Orientation = tuple[float, float, float, float, float, float]
 _HOUNSFIELD = frozenset({"", "HU", "HU_MOD", "US"})  # PS3.3 C.11.1.1.2; US: unspecified, which CT scanners write
-_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def read_slices(paths: Sequence[Path], notes: list[str]) -> list[Slice]:
     captures = 0
     for path in paths:
         dataset, place = locate(path)
-        if _sop_class(dataset).startswith(_SECONDARY_CAPTURE):
+        if is_secondary_capture(_sop_class(dataset)):
             captures += 1
             continue
         found.extend(_slices(path, dataset, place))

@@ -15,6 +15,7 @@ from pydicom.uid import UID
 
 from core.errors import CannotUnderstand
 from core.records import InstanceHeader, Lps
+from imaging.own import made_by_dicom_node
 from imaging.parsing import locate, read_dataset, understanding
 from imaging.values import MAX_UID, Reader, clean, note, tolerating
 
@@ -100,6 +101,7 @@ def _header_of(dataset: Dataset, notes: list[str]) -> InstanceHeader:
         series_related_instances=read.integer("NumberOfSeriesRelatedInstances", low=0),
         timezone_offset=read.text("TimezoneOffsetFromUTC"),
         character_set=read.texts("SpecificCharacterSet"),
+        made_by_dicom_node=made_by_dicom_node(dataset),
     )
 
 

@@ -10,14 +10,15 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from core.errors import ModelError
+from core.own import is_secondary_capture
 from core.routing import Attributes, RouteValue
 from core.settings import Route
 from core.states import Priority
 from core.wholeness import along, is_localizer
 from db.records import InstanceView, JobPlan
 from imaging.headers import read_dataset, routable
+from imaging.own import made_by_dicom_node
 
-OUR_MANUFACTURER = "dicom-node"
 _LINE = re.compile(r"^(?P<mark>(?:\[yes\]|\[no\] )\s+)(?P<keyword>\w+) is .*?(?P<wanted>, wanted .*)$")
 _PATIENT_GROUP = 0x0010
 
@@ -90,21 +91,18 @@ def attributes_of(path: Path, source: str) -> tuple[Dataset, dict[str, RouteValu
     return dataset, {**routable(dataset), "SourceAETitle": source}
 
 
-def never_analysed(dataset: Dataset) -> str:
-    """Why no model may see this object at all; "" if one may."""
-    if _ours(dataset):
+def never_analysed(dataset: Dataset, *, indexed: bool = False) -> str:
+    """Why no model may see this object at all; "" if one may. ``indexed``: this installation has made an object of its UID."""
+    if indexed or made_by_dicom_node(dataset):
         return "made by dicom-node itself: its own results are not analysed"
-    name = UID(str(dataset.get("SOPClassUID", ""))).name
+    sop_class_uid = str(dataset.get("SOPClassUID", ""))
+    name = UID(sop_class_uid).name
+    if is_secondary_capture(sop_class_uid):
+        return f"no acquired image: {name}"
     if "Image Storage" not in name:
         kind = name if "Storage" in name else "an object of an unknown SOP class"
         return f"no image: {kind}"
     return ""
-
-
-def _ours(dataset: Dataset) -> bool:
-    makers = [dataset.get("Manufacturer", "")]
-    makers += [item.get("Manufacturer", "") for item in dataset.get("ContributingEquipmentSequence") or []]
-    return any(str(maker).strip().casefold() == OUR_MANUFACTURER for maker in makers)
 
 
 def claim(routes: Iterable[Route], attributes: Attributes) -> Claim:
