@@ -16,6 +16,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID, CTImageStorage, ParametricMapStorage
 
 from core import codes
+from core.iods import TYPE_2
 from core.records import HeatMap, ReportObject
 from core.states import ReportKind
 from imaging.masks import pack_heat, unpack_heat
@@ -24,7 +25,6 @@ from workers.encode.analysis import Analysis
 from workers.encode.common import MAX_LO, add_anatomy, code_item, head, is_research, object_uid, part10
 from workers.encode.library import concept
 from workers.encode.planes import reference
-from workers.encode.source import TYPE_2
 
 PROFILE = "parametric_map"
 

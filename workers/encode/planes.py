@@ -12,12 +12,13 @@ from itertools import groupby
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
 
+from core.iods import TYPE_2
 from core.records import Lps, Mask
 from imaging.masks import unpack
 from imaging.photograph import Photograph
 from imaging.volume import Volume
 from workers.encode.analysis import Analysis
-from workers.encode.source import TYPE_2, ImageReference
+from workers.encode.source import ImageReference
 
 
 @dataclass(frozen=True, slots=True)

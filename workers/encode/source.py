@@ -15,6 +15,7 @@ from pydicom.sequence import Sequence as DicomSequence
 from pydicom.valuerep import validate_value
 
 from core.errors import EncodingError
+from core.iods import TYPE_2
 from core.records import UnitInput
 from imaging.headers import read_dataset, read_header
 from imaging.values import Reader, clean, tolerating
@@ -52,7 +53,6 @@ REQUEST = _keywords(
     "RequestedProcedureCodeSequence ReasonForTheRequestedProcedure ReasonForRequestedProcedureCodeSequence "
     "PlacerOrderNumberImagingServiceRequest FillerOrderNumberImagingServiceRequest"
 )
-TYPE_2 = _keywords("PatientName PatientID PatientBirthDate PatientSex StudyDate StudyTime ReferringPhysicianName StudyID AccessionNumber")
 IDENTIFIERS = frozenset({"PatientName", "PatientID", "IssuerOfPatientID", "AccessionNumber", "StudyID"})
 MAX_CHARACTERS = {"LO": 64, "SH": 16}
 ENUMERATED = {"PatientSex": {"M", "F", "O"}}

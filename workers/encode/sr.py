@@ -12,13 +12,13 @@ from pydicom.dataset import Dataset
 from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian
 from pydicom.valuerep import DA, TM
 
+from core.iods import TYPE_2
 from core.records import ReportObject
 from core.states import ReportKind
 from core.uids import result_uid
 from workers.encode import content
 from workers.encode.analysis import Analysis
 from workers.encode.common import MAX_LO, SERIES_NUMBERS, add_origin, add_source, part10, series_description
-from workers.encode.source import TYPE_2
 from workers.encode.text import UTF8, local_time
 
 

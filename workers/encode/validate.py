@@ -1,6 +1,6 @@
 """Our own check of every object before it is kept: what fails is held back and not sent.
 
-Attributes by `modules`, values, codes and references here, an object's structure by `structure`, a report's tree by `tree`; the
+Attributes by `core.iods`, values, codes and references here, an object's structure by `structure`, a report's tree by `tree`; the
 standard's own validators (dciodvfy, DicomSRValidator) run in the tests. Problems are words without patient values: they are
 stored, logged and shown.
 """
@@ -17,9 +17,9 @@ from pydicom.uid import UID, Comprehensive3DSRStorage, ExplicitVRLittleEndian
 from pydicom.valuerep import validate_value
 
 from core import codes
+from core.iods import IODS, Iod
 from core.records import Code
 from workers.encode import tree
-from workers.encode.modules import RULES, Rules
 from workers.encode.source import IDENTIFIERS, PATIENT, STUDY
 from workers.encode.structure import CHECKS
 
@@ -42,7 +42,7 @@ def validate(content: bytes, *, within: Iterable[str] | None = None) -> tuple[st
         except (InvalidDicomError, ValueError, TypeError, KeyError, EOFError, NotImplementedError, LookupError) as error:
             return (f"not readable as a DICOM file: {type(error).__name__}",)
         kind = str(document.get("SOPClassUID", ""))
-        rules = RULES.get(kind)
+        rules = IODS.get(kind)
         if rules is None:
             return ("SOPClassUID is of no kind of object that this node makes",)
         problems = [*_meta(document), *_modules(document, rules), *_values(document), *_codes(document), *_coding_schemes(document)]
@@ -65,7 +65,7 @@ def _meta(document: Dataset) -> Iterator[str]:
             yield f"{name} and {keyword} differ"
 
 
-def _modules(document: Dataset, rules: Rules) -> Iterator[str]:
+def _modules(document: Dataset, rules: Iod) -> Iterator[str]:
     for keyword in rules.type_1:
         if keyword not in document:
             yield f"{keyword} (type 1) is missing"
