@@ -81,6 +81,7 @@ KEY_IMAGES = Code("121180", "DCM", "Key Images")
 SOURCE_FOR_PROCESSING = Code("121322", "DCM", "Source image for image processing operation")
 UNSPECIFIED_CALCULATION = Code("112187", "DCM", "Unspecified method of calculation")
 OF_INTEREST = Code("113000", "DCM", "Of Interest")
+REJECTED = Code("113001", "DCM", "Rejected for Quality Reasons")
 KEY_OBJECT_DESCRIPTION = Code("113012", "DCM", "Key Object Description")
 IMAGING_REPORT = Code("18748-4", "LN", "Diagnostic Imaging Report")
 PROCESSING_EQUIPMENT = Code("109102", "DCM", "Processing Equipment")
@@ -98,6 +99,10 @@ SKIN = Code("39937001", "SCT", "Skin")
 MELANOMA = Code("93655004", "SCT", "Malignant melanoma of skin")
 BASAL_CELL_CARCINOMA = Code("254701007", "SCT", "Basal cell carcinoma of skin")
 MELANOCYTIC_NEVUS = Code("400096001", "SCT", "Melanocytic nevus")
+ADENOCARCINOMA_OF_LUNG = Code("254626006", "SCT", "Adenocarcinoma of lung")
+LARGE_CELL_CARCINOMA_OF_LUNG = Code("254629004", "SCT", "Large cell carcinoma of lung")
+SQUAMOUS_CELL_CARCINOMA_OF_LUNG = Code("254634000", "SCT", "Squamous cell carcinoma of lung")
+NORMAL = Code("17621005", "SCT", "Normal")
 
 ABSTAINED = _private(
     "ABSTAINED",
@@ -179,6 +184,7 @@ OUTSIDE_PS3_16: dict[Code, str] = {
     MELANOMA: "SNOMED CT, Malignant melanoma of skin (disorder)",
     BASAL_CELL_CARCINOMA: "SNOMED CT, Basal cell carcinoma of skin (disorder)",
     MELANOCYTIC_NEVUS: "SNOMED CT, Melanocytic nevus (disorder)",
+    LARGE_CELL_CARCINOMA_OF_LUNG: "SNOMED CT, Large cell carcinoma of lung (disorder)",
     SOURCE: "SNOMED CT, Source (attribute)",
     PIXELS: "PS3.16 TID 1602 (UCUM annotation)",
     QUALITATIVE_EVALUATIONS: "PS3.16 TID 1500 (UMLS concept)",
@@ -192,6 +198,13 @@ DERMOSCOPY: dict[str, Code] = {
     "mel": MELANOMA,
     "nv": MELANOCYTIC_NEVUS,
     "vasc": VASCULAR_LESION,
+}
+
+LUNG_HISTOLOGY: dict[str, Code] = {
+    "adenocarcinoma": ADENOCARCINOMA_OF_LUNG,
+    "large_cell_carcinoma": LARGE_CELL_CARCINOMA_OF_LUNG,
+    "squamous_cell_carcinoma": SQUAMOUS_CELL_CARCINOMA_OF_LUNG,
+    "normal": NORMAL,
 }
 
 TIERS: dict[Tier, Code] = {Tier.HIGH: TIER_HIGH, Tier.REVIEW: TIER_REVIEW, Tier.UNCERTAIN: TIER_UNCERTAIN}

@@ -10,6 +10,7 @@ from core.errors import NodeError, NotAnalysable
 from core.records import Finding, Prediction
 from core.states import Outcome, UnitKind
 from deploy.units import Gathered, Unit, gather
+from models.calibrate import tier
 from models.card import ModelCard
 from models.runtime import Model
 
@@ -33,7 +34,7 @@ def columns(card: ModelCard) -> list[str]:
 
 def units_for(card: ModelCard, paths: Sequence[Path]) -> Gathered:
     """The units of ``paths``, grouped as the model wants them."""
-    return gather(paths, kind=UnitKind(card.unit))
+    return gather(paths, kind=UnitKind(card.units[0]))
 
 
 def predict(model: Model, units: Sequence[Unit], done: Callable[[int], None] = lambda count: None) -> Iterator[Answer]:
@@ -61,11 +62,11 @@ def _item(card: ModelCard, unit: Unit) -> Any:
     from imaging.volume import read_volume
 
     try:
-        if card.unit == "image":
-            return read_photograph(unit.paths[0])
-        if not unit.instances:
-            return NotAnalysable("a picture file is no CT series", hint=f"{card.name} takes DICOM series")
-        return read_volume(unit.paths)
+        if "series" in card.units and unit.instances:
+            return read_volume(unit.paths)
+        if "image" in card.units:  # of a card that takes series a picture is a slice, which is grey
+            return read_photograph(unit.paths[0], grey="series" in card.units)
+        return NotAnalysable("a picture file is no CT series", hint=f"{card.name} takes DICOM series")
     except NodeError as error:
         return error
 
@@ -107,16 +108,26 @@ def rows(card: ModelCard, answer: Answer) -> list[dict[str, Any]]:
     }
     if card.task == "classify":
         share = {f"p_{label.name}": _number(prediction.probabilities.get(label.name)) for label in card.labels}
-        return [{**common, **_said(prediction.findings[0] if prediction.findings else None), **share}]
+        said = _said(prediction.findings[0]) if prediction.findings else _without_finding(card, prediction)
+        return [{**common, **said, **share}]
     if not prediction.findings:
         return [{**common, **dict.fromkeys(DETECTION, "")}]
     return [{**common, **_said(finding), **_place(finding)} for finding in prediction.findings]
 
 
-def _said(finding: Finding | None) -> dict[str, Any]:
-    if finding is None:
-        return {}
+def _said(finding: Finding) -> dict[str, Any]:
     return {"label": finding.label, "probability": _number(finding.probability), "tier": finding.tier.value}
+
+
+def _without_finding(card: ModelCard, prediction: Prediction) -> dict[str, Any]:
+    """A classifier that found nothing has still chosen a class, which is no finding; nothing where it abstained."""
+    if prediction.outcome is not Outcome.NO_FINDING or not prediction.probabilities:
+        return {}
+    chosen = max(card.labels, key=lambda label: prediction.probabilities[label.name])
+    malignant = sum(prediction.probabilities[label.name] for label in card.labels if label.malignant)
+    value = prediction.probabilities[chosen.name]
+    given = tier(value, card.tiers, malignant=chosen.malignant, malignant_probability=malignant)
+    return {"label": chosen.name, "probability": _number(value), "tier": given.value}
 
 
 def _place(finding: Finding) -> dict[str, Any]:

@@ -53,8 +53,8 @@ class Photograph:
     notes: tuple[str, ...]
 
 
-def read_photograph(path: Path, *, max_bytes: int = MAX_DECODED_BYTES) -> Photograph:
-    """Read a colour photograph.
+def read_photograph(path: Path, *, grey: bool = False, max_bytes: int = MAX_DECODED_BYTES) -> Photograph:
+    """Read a colour photograph; with ``grey`` also a JPEG, PNG or TIFF file of 8-bit grey, its three channels alike.
 
     Raises
     ------
@@ -66,17 +66,17 @@ def read_photograph(path: Path, *, max_bytes: int = MAX_DECODED_BYTES) -> Photog
     with path.open("rb") as stream:
         head = stream.read(132)
     if head[128:132] != b"DICM" and head.startswith(_MAGIC):
-        return _read_plain(path, max_bytes)
+        return _read_plain(path, max_bytes, grey)
     return _read_dicom(path, max_bytes)
 
 
-def _read_plain(path: Path, max_bytes: int) -> Photograph:
+def _read_plain(path: Path, max_bytes: int, grey: bool) -> Photograph:
     notes: list[str] = []
     try:
         with tolerating([]), Image.open(path) as image:  # Pillow warns of large images and broken tags; the size is checked here
             if image.width * image.height * 4 > max_bytes:
                 raise PixelError(f"{image.width} x {image.height} pixels are more than allowed")
-            if image.mode in ("1", "L", "LA", "I", "F", "I;16"):
+            if image.mode in ("1", "I", "F", "I;16") or (image.mode in ("L", "LA") and not grey):
                 raise PixelError("a colour image is expected, a grey one came", hint="only photographs in colour are analysed")
             profile = cast(bytes | None, image.info.get("icc_profile"))
             rgb = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))

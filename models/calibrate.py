@@ -4,6 +4,8 @@ Temperature scaling and the expected calibration error: Guo et al., On Calibrati
 numpy only.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from core.states import Tier
@@ -25,12 +27,17 @@ def negative_log_likelihood(logits: np.ndarray, labels: np.ndarray, temperature:
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The temperature of least negative log-likelihood, by golden section over log T in [0.05, 20]; deterministic."""
+    """The temperature of least negative log-likelihood."""
+    return best_temperature(lambda temperature: negative_log_likelihood(logits, labels, temperature))
+
+
+def best_temperature(loss: Callable[[float], float]) -> float:
+    """The temperature of least ``loss``, by golden section over log T in [0.05, 20]; deterministic."""
     low, high = np.log(0.05), np.log(20.0)
     ratio = (np.sqrt(5.0) - 1) / 2
     for _ in range(60):
         left, right = high - ratio * (high - low), low + ratio * (high - low)
-        if negative_log_likelihood(logits, labels, float(np.exp(left))) < negative_log_likelihood(logits, labels, float(np.exp(right))):
+        if loss(float(np.exp(left))) < loss(float(np.exp(right))):
             high = right
         else:
             low = left

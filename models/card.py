@@ -15,7 +15,7 @@ from core.records import Code, ModelIdentity
 from core.states import ModelStatus
 
 TASKS = ("classify", "detect")
-UNITS = ("image", "series")
+UNITS = ("image", "series", "series or image")
 HEX = frozenset("0123456789abcdef")
 
 
@@ -96,6 +96,11 @@ class ModelCard:
         require(bool(names) and len(set(names)) == len(names), "labels need at least one entry and no name twice")
         require(self.temperature > 0.0, f"temperature is above 0, not {self.temperature}")
         require(bool(self.not_for), "not_for must say in one sentence what the model is not for")
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """What it takes, one by one: "image", "series" or both."""
+        return tuple(self.unit.split(" or "))
 
     def label(self, name: str) -> Label:
         """The label of that name. Raises ModelError where the card has none."""

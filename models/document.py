@@ -50,7 +50,7 @@ def document(card: ModelCard, room: str, measured: Mapping[str, Any] | None = No
 
 
 def facts(card: ModelCard) -> list[tuple[str, str]]:
-    unit = {"image": "one image", "series": "one series"}[card.unit]
+    unit = " or ".join(f"one {unit}" for unit in card.units)
     return [
         ("version", card.version),
         ("status", card.status),

@@ -31,12 +31,23 @@ class Case:
     group: str
 
 
-def ham10000(data: Path, seed: int, limit_per_class: int | None = None) -> Iterator[list[Case]]:
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """How the held-out images of a model are found.
+
+    ``batches`` (model, data, limit per class or None) gives cases with the model to ask of them; ``group`` names a group, in the plural.
+    """
+
+    batches: Callable[[Model, Path, int | None], Iterator[tuple[Model, list[Case]]]]
+    group: str
+
+
+def ham10000(model: Model, data: Path, limit_per_class: int | None = None) -> Iterator[tuple[Model, list[Case]]]:
     """The held-out images of HAM10000 in batches; ``limit_per_class`` takes the first of every class only."""
     from models.dermoscopy.data import first_of_each, read_index, read_jpegs, validation_lesions
 
     rows = read_index(data)
-    held = validation_lesions(rows, seed)
+    held = validation_lesions(rows, int(model.card.training["seed"]))
     chosen = tuple(row for row in rows if row.lesion_id in held)
     chosen = chosen if limit_per_class is None else first_of_each(chosen, limit_per_class)
     with (data / "dermoscopy" / "index.csv").open(newline="") as lines:
@@ -51,10 +62,30 @@ def ham10000(data: Path, seed: int, limit_per_class: int | None = None) -> Itera
             site = known.get("localization") or ""
             photograph = Photograph(rgb, row.image_id, age, SEX.get(known.get("sex") or "", ""), site, None, ())
             batch.append(Case(photograph, row.dx, row.lesion_id))
-        yield batch
+        yield model, batch
 
 
-SETS = {"dermoscopy_7class": ham10000}
+def ct_slices(model: Model, data: Path, limit_per_class: int | None = None) -> Iterator[tuple[Model, list[Case]]]:
+    """The screenshots fold by fold, each asked of the network that saw nothing of its cluster."""
+    from models.lung_histology_ct.data import CLASSES, FOLDS, load
+    from models.lung_histology_ct.model import Model as SliceModel
+
+    assert isinstance(model, SliceModel)
+    slices = load(data, model.card.thresholds, report=lambda _: None)
+    for fold in range(FOLDS):
+        chosen = np.flatnonzero(slices.folds == fold)
+        if limit_per_class is not None:
+            chosen = np.concatenate([chosen[slices.labels[chosen] == c][:limit_per_class] for c in range(len(CLASSES))])
+        batch = []
+        for i in chosen:
+            rgb = np.repeat(slices.grey[i][..., None], 3, axis=2)
+            photograph = Photograph(rgb, slices.rows[i].file, None, "", "", None, ())
+            batch.append(Case(photograph, slices.rows[i].label, str(slices.clusters[i])))
+        if batch:
+            yield model.alone(fold), batch
+
+
+SETS = {"dermoscopy_7class": HeldOut(ham10000, "lesions"), "lung_histology_ct": HeldOut(ct_slices, "clusters of like chests")}
 
 
 def answers(
@@ -67,7 +98,7 @@ def answers(
 ) -> Answers | None:
     """The model's answers on its held-out images; None for a model whose held-out images nothing here knows.
 
-    ``seen`` is told each image with its answer.
+    ``seen`` is told each image with its answer. Probabilities count also where the model found them too undecided for an answer.
 
     Raises
     ------
@@ -82,8 +113,8 @@ def answers(
     labels: list[int] = []
     groups: list[str] = []
     abstained = 0
-    for batch in SETS[card.name](data, int(card.training["seed"]), limit_per_class):
-        for case, prediction in zip(batch, model.predict([case.photograph for case in batch]), strict=True):
+    for asked, batch in SETS[card.name].batches(model, data, limit_per_class):
+        for case, prediction in zip(batch, asked.predict([case.photograph for case in batch]), strict=True):
             seen(case.photograph, prediction)
             if not prediction.probabilities:
                 abstained += 1

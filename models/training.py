@@ -46,7 +46,7 @@ def evaluate_into(
 ) -> dict[str, Any]:
     """As ``evaluate``, with intervals, and pictures in ``out``; figures.json there is what the model's page shows.
 
-    A classifier is asked once more, through the path that serves; whole lesions are drawn for the intervals.
+    A classifier is asked once more, through the path that serves; whole groups (lesions) are drawn for the intervals.
     A detector gets the curve (with what the card says of series that its training never saw) and no intervals: two patients
     carry none. ``limit_per_class`` measures on less (tests).
     """
@@ -68,10 +68,10 @@ def evaluate_into(
         metrics |= evaluate(name, data, progress=progress)
         drawn.append(pictures.froc({**card.metrics, **metrics}, out / "froc.png"))
     else:
-        groups = len(set(answers.groups))
+        groups, kind = len(set(answers.groups)), held_out.SETS[card.name].group
         metrics["measured"] = (
-            f"{len(answers.labels)} held-out images of {groups} lesions, asked as they are served; {answers.abstained} more had no answer; "
-            f"intervals: {intervals.RESAMPLES} bootstrap samples of whole lesions"
+            f"{len(answers.labels)} held-out images of {groups} {kind}, asked as they are served; {answers.abstained} more had no answer; "
+            f"intervals: {intervals.RESAMPLES} bootstrap samples of whole {kind}"
         )
         metrics["abstained"] = answers.abstained
         metrics["n"] = len(answers.labels)

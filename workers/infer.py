@@ -174,7 +174,7 @@ def prepare(runtime: Runtime, job: ClaimedJob, card: ModelCard) -> Volume | Phot
     StorageError
         A blob is missing or altered.
     """
-    if card.unit != UNIT_OF_CARD[job.unit_kind]:
+    if UNIT_OF_CARD[job.unit_kind] not in card.units:
         raise NotAnalysable(f"model {card.name} takes one {card.unit}, and the route gave it one {UNIT_OF_CARD[job.unit_kind]}")
     paths = [Path(entry.path) for entry in at_their_place(runtime.blobs, job)]
     for entry, path in zip(job.inputs, paths, strict=True):

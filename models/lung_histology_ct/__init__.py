@@ -1,0 +1,1 @@
+"""Histology of lung carcinoma guessed from chest CT slices: research only."""
