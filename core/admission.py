@@ -5,6 +5,7 @@ Reject codes: PS3.8 9.3.4, Table 9-21.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 from core.errors import IdentityMismatch
 from core.peers import Source
@@ -53,25 +54,55 @@ TOO_MANY = Rejection(REJECTED_TRANSIENT, BY_PRESENTATION, LOCAL_LIMIT_EXCEEDED, 
 DRAINING = Rejection(REJECTED_TRANSIENT, BY_PRESENTATION, TEMPORARY_CONGESTION, "the node is shutting down")
 
 
-def judge_association(
-    *, calling_ae: str, called_ae: str, address: str, our_ae: str, sources: Sequence[Source], open_now: int, limit: int
-) -> Rejection | None:
-    """None: admitted. Closed by default: the caller must be a configured source, at its address, and must mean us.
+@dataclass(frozen=True, slots=True)
+class Reporter:
+    """A destination that is asked for storage commitment: it may come with the answer. ``addresses``: IP addresses as text."""
+
+    ae_title: str
+    addresses: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a caller is to us. ``sends``: a source. ``reports``: a destination with answers on storage commitment, and no more."""
+
+    sends: bool
+    reports: bool
+
+
+def standing(*, calling_ae: str, address: str, sources: Sequence[Source], reporters: Sequence[Reporter] = ()) -> Standing:
+    """Both by AE title and address. A source under the title of such a destination reports from wherever it may send from.
 
     Parameters
     ----------
     address
         The peer's IP address as text; a zone (``%eth0``) is left out of the comparison.
+    """
+    title, plain = calling_ae.strip(), address.partition("%")[0]
+    sends = any(source.ae_title == title and source.admits(plain) for source in sources)
+    named = [reporter for reporter in reporters if reporter.ae_title == title]
+    mapped = getattr(ip_address(plain), "ipv4_mapped", None) if named else None
+    return Standing(sends, any(sends or str(mapped or plain) in reporter.addresses for reporter in named))
+
+
+def judge_association(
+    *, calling_ae: str, called_ae: str, address: str, our_ae: str, sources: Sequence[Source], open_now: int, limit: int,
+    reporters: Sequence[Reporter] = (),
+) -> Rejection | None:  # fmt: skip
+    """None: admitted. Closed by default: the caller must be a configured source or reporter, at its address, and must mean us.
+
+    Parameters
+    ----------
     open_now, limit
         Associations that are admitted already, and how many may be.
     """
     if called_ae.strip() != our_ae.strip():
         return NOT_OUR_TITLE
-    named = [source for source in sources if source.ae_title == calling_ae.strip()]
-    if not named:
-        return UNKNOWN_CALLER
-    if not any(source.admits(address.partition("%")[0]) for source in named):
-        return WRONG_ADDRESS
+    found = standing(calling_ae=calling_ae, address=address, sources=sources, reporters=reporters)
+    if not (found.sends or found.reports):
+        titles = {*(source.ae_title for source in sources), *(reporter.ae_title for reporter in reporters)}
+        known = calling_ae.strip() in titles
+        return WRONG_ADDRESS if known else UNKNOWN_CALLER
     return TOO_MANY if open_now >= limit else None
 
 

@@ -1,6 +1,7 @@
 """When a unit of analysis is complete: by evidence, the timer last. Pure and deterministic.
 
-In this order: a photograph at once; the expected count; the association released, the geometry whole and
+In this order: a photograph at once; the sender's request for storage commitment, if it lists every instance held; the expected
+count; the association released, the geometry whole and
 `settle_s` without an instance; `quiet_s` without an instance; and, whatever is missing, `max_wait_s` at the latest.
 An open association that still brings instances of the unit delays, until `quiet_s` has passed without one;
 so do contents that are still being compared. (0020,1002) Images in Acquisition never decides: an acquisition is no series.
@@ -13,7 +14,8 @@ from core.records import Evidence
 from core.states import UnitKind
 from core.wholeness import Wholeness
 
-PHOTOGRAPH, EXPECTED_COUNT, RELEASED, QUIET, MAX_WAIT = "photograph", "expected_count", "released", "quiet", "max_wait"
+PHOTOGRAPH, REQUESTED, EXPECTED_COUNT = "photograph", "commitment_request", "expected_count"
+RELEASED, QUIET, MAX_WAIT = "released", "quiet", "max_wait"
 UNDECIDED_LOOK_S = 1.0
 SHORTEST_LOOK_S = 0.05
 _NOT_JUDGED = Wholeness(False, "geometry not judged")
@@ -54,7 +56,8 @@ NOT_COUNTED = Counted()
 class Progress:
     """What is known of an open unit. ``opened_at``: when the first instance of this revision came.
 
-    ``stated``: (0020,1209) where every instance that has it says the same, else None.
+    ``stated``: (0020,1209) where every instance that has it says the same, else None. ``requested``: how many of the unit a
+    storage commitment request lists that came after the last instance, and of which nothing is missing here.
     """
 
     kind: UnitKind
@@ -65,6 +68,7 @@ class Progress:
     bringers: tuple[Bringer, ...] = ()
     counted: Counted = NOT_COUNTED
     stated: int | None = None
+    requested: int | None = None
     wholeness: Wholeness = _NOT_JUDGED
 
 
@@ -130,6 +134,9 @@ def _by_evidence(progress: Progress, policy: Policy, now: datetime, quiet: float
     if progress.kind is UnitKind.IMAGE:
         return Decision(True, PHOTOGRAPH, "a photograph is complete when it is received")
     counted = progress.counted
+    counts_more = counted.count is not None and counted.count > held
+    if progress.requested == held and not counts_more and quiet >= policy.look_s:
+        return Decision(True, REQUESTED, f"the sender asked for storage commitment of {held} instances, all that are held", expected=held)
     current = counted.at is not None and counted.at >= progress.last_received_at
     if current and counted.count == held and counted.before == held:
         return Decision(True, EXPECTED_COUNT, f"the source counts {held} instances, twice, and {held} are held", expected=held)

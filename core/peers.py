@@ -40,6 +40,7 @@ class Source(Section):
     ae_title: AeTitle
     host: str
     query: PeerAddress | None = None
+    commitment: PeerAddress | None = None  # where answers to its storage commitment requests go; else ``query``
 
     @field_validator("host")
     @classmethod
@@ -55,6 +56,11 @@ class Source(Section):
         peer = ip_address(address)
         mapped = getattr(peer, "ipv4_mapped", None)
         return (mapped or peer) in ip_network(self.host, strict=False)
+
+    @property
+    def answers_at(self) -> PeerAddress | None:
+        """Where it takes our N-EVENT-REPORT; None: only on the association on which it asked."""
+        return self.commitment or self.query
 
 
 class Destination(Section):
@@ -73,6 +79,7 @@ class Destination(Section):
     objects: Annotated[tuple[ReportKind, ...], Field(min_length=1)] = (ReportKind.SR,)
     storage_commitment: bool = False
     accept_research: bool = False
+    iocm: bool = False  # it takes rejections (Key Object Selection) of what it stored of outdated results
 
     @model_validator(mode="after")
     def _one_address(self) -> Self:
@@ -84,8 +91,10 @@ class Destination(Section):
             raise ValueError("a destination needs ae_title, host and port")
         if not {ReportKind.SR, ReportKind.PDF} & set(self.objects):
             raise ValueError("objects must hold 'sr' or 'pdf': the others are silent where nothing was found or nothing could be analysed")
-        if self.storage_commitment:
-            raise ValueError("storage_commitment is not supported by this version: leave it false")
+        if ReportKind.REJECTION in self.objects:
+            raise ValueError("objects lists parts of a result, and a rejection is none: set iocm = true")
+        if self.storage_commitment and not asked[0]:
+            raise ValueError("storage_commitment is a service of DIMSE: give ae_title, host and port, or leave it false")
         if self.folder is not None and (self.tls is not None or not self.folder.is_absolute()):
             raise ValueError("folder is an absolute path, and has no tls")
         return self

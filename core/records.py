@@ -216,7 +216,7 @@ class ReportObject:
 class Evidence:
     """Why a unit was taken to be complete, in words that a person can check."""
 
-    rule: str  # "expected_count", "released", "quiet", "photograph", "max_wait"
+    rule: str  # "commitment_request", "expected_count", "released", "quiet", "photograph", "max_wait"
     reason: str
     at: datetime
     held: int

@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 
 from core.errors import LeaseLost
 from core.states import DeliveryState
 from db import audit
 from db.base import Database
+from db.closing import close_jobs, lock_jobs
 from db.records import ClaimedDelivery
 from db.rows import jsonable
 from db.signals import notify
@@ -36,23 +37,16 @@ _CLAIMED = text("""
     FROM deliveries d JOIN reports r ON r.id = d.report_id JOIN jobs j ON j.id = d.job_id
     WHERE d.id = ANY(:ids) ORDER BY d.priority DESC, d.job_id, d.id
 """)
-_LOCK_JOB = text("SELECT id FROM jobs WHERE id = :job_id FOR NO KEY UPDATE")
 _OWN = text("SELECT id FROM deliveries WHERE id = :id AND state = 'sending' AND token = CAST(:token AS uuid) FOR NO KEY UPDATE")
 _SET = text("""
     UPDATE deliveries SET state = :state, status = :status, note = :note, sender = NULL, token = NULL, lease_until = NULL,
         changed_at = node_now(), next_attempt_at = node_now() + make_interval(secs => :in_s),
-        stored_at = CASE WHEN :state = 'stored' THEN node_now() ELSE stored_at END
+        stored_at = CASE WHEN :state = 'stored' THEN node_now() ELSE stored_at END, commit_wanted = :commit, commitment_id = NULL
     WHERE id = :id
 """)
 _END_ATTEMPT = text("""
     UPDATE delivery_attempts SET result = :result, status = :status, note = :note, ended_at = node_now()
     WHERE token = CAST(:token AS uuid)
-""")
-# A withdrawn delivery is not missing; a held or failed one is.
-_JOB_DELIVERED = text("""
-    UPDATE jobs SET state = 'delivered', delivered_at = node_now()
-    WHERE id = :job_id AND state = 'reported'
-      AND NOT EXISTS (SELECT FROM deliveries d WHERE d.job_id = jobs.id AND d.state NOT IN ('stored', 'committed', 'withdrawn'))
 """)
 _SUPERSEDED = text("SELECT state = 'superseded' FROM jobs WHERE id = :job_id")
 _EXPIRED = text("""
@@ -76,7 +70,8 @@ _LIST = text("""
     ORDER BY delivery_id DESC LIMIT :limit
 """)
 _RETRY = text("""
-    UPDATE deliveries d SET state = 'pending', next_attempt_at = node_now(), changed_at = node_now(), attempts = 0
+    UPDATE deliveries d SET state = 'pending', next_attempt_at = node_now(), changed_at = node_now(), attempts = 0, resends = 0,
+        commitment_id = NULL
     FROM jobs j
     WHERE d.id = ANY(:ids) AND d.state IN ('held', 'failed', 'pending') AND j.id = d.job_id AND j.state <> 'superseded'
     RETURNING d.id
@@ -112,15 +107,17 @@ def claim(
         ]
 
 
-def stored(database: Database, d: ClaimedDelivery, *, status: int, note: str = "") -> None:
+def stored(database: Database, d: ClaimedDelivery, *, status: int, note: str = "", commit: bool = False) -> None:
     """The destination has it (``status`` of success or warning). When nothing of the job is missing, the job is delivered.
+
+    ``commit``: it is missing until the destination has committed to it (`db.commitments`).
 
     Raises
     ------
     LeaseLost
         The lease ran out and another sender has it; sending the same object again is harmless.
     """
-    _end(database, d, DeliveryState.STORED, "stored", status=status, note=note)
+    _end(database, d, DeliveryState.STORED, "stored", status=status, note=note, commit=commit)
 
 
 def retry_later(database: Database, d: ClaimedDelivery, *, error: str, in_s: float) -> None:
@@ -143,26 +140,21 @@ def hold(database: Database, d: ClaimedDelivery, *, reason: str, status: int | N
 
 def _end(
     database: Database, d: ClaimedDelivery, state: DeliveryState, result: str, *, status: int | None = None, note: str = "",
-    in_s: float = 0.0,
+    in_s: float = 0.0, commit: bool = False,
 ) -> None:  # fmt: skip
     with database.begin() as connection:
-        connection.execute(_LOCK_JOB, {"job_id": d.job_id})
+        lock_jobs(connection, [d.job_id])
         if connection.execute(_OWN, {"id": d.id, "token": str(d.token)}).one_or_none() is None:
             raise LeaseLost(f"delivery {d.id} is not held by this attempt any more", hint="nothing was written; another sender has it")
         if state is not DeliveryState.STORED and connection.execute(_SUPERSEDED, {"job_id": d.job_id}).scalar_one():
             state = DeliveryState.WITHDRAWN  # a newer result is on its way: this one is not tried again
-        values = {"id": d.id, "state": state.value, "status": status, "note": note, "in_s": in_s}
+        values = {"id": d.id, "state": state.value, "status": status, "note": note, "in_s": in_s, "commit": commit}
         connection.execute(_SET, values)
         connection.execute(_END_ATTEMPT, {"token": str(d.token), "result": result, "status": status, "note": note})
         details = {"destination": d.destination, "job": d.job_id, "sha256": d.sha256, "status": status, "attempt": d.attempt}
         action = f"delivery.{'retried' if state is DeliveryState.PENDING else state.value}"
         audit.record(connection, actor="sender", action=action, subject=f"delivery:{d.id}", details=details)
-        _close_job(connection, d.job_id)
-
-
-def _close_job(connection: Connection, job_id: int) -> None:
-    if connection.execute(_JOB_DELIVERED, {"job_id": job_id}).rowcount:
-        audit.record(connection, actor="sender", action="job.delivered", subject=f"job:{job_id}")
+        close_jobs(connection, [d.job_id])
 
 
 def reap(database: Database) -> int:

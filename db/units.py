@@ -17,7 +17,8 @@ __all__ = ["complete", "due", "instances", "postpone", "record_expected", "settl
 _VIEW = """
     SELECT u.id, u.kind, u.state, u.revision, st.study_instance_uid, se.series_instance_uid, u.sop_instance_uid, u.source, u.held,
            u.first_received_at, u.opened_at, u.last_received_at, u.expected, u.expected_at, u.expected_before, u.claimed_by, u.chosen,
-           u.reason, (SELECT count(*) FROM instances i WHERE i.unit_id = u.id AND i.state = 'undecided') AS undecided
+           u.reason, u.requested, u.requested_at,
+           (SELECT count(*) FROM instances i WHERE i.unit_id = u.id AND i.state = 'undecided') AS undecided
     FROM units u JOIN series se ON se.id = u.series_id JOIN studies st ON st.id = se.study_id
 """
 # Looking clears the mark that something happened; a unit that is being written to at this moment is left for the next look.
@@ -109,4 +110,6 @@ def _view(row: Row[Any], associations: tuple[AssociationView, ...]) -> UnitView:
         chosen=row.chosen,
         opened_at=row.opened_at,
         reason=row.reason,
+        requested=row.requested,
+        requested_at=row.requested_at,
     )

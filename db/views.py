@@ -24,7 +24,7 @@ V_DELIVERIES = """
 CREATE VIEW v_deliveries AS
 SELECT d.id AS delivery_id, d.job_id, d.destination, r.kind AS object, r.sop_class_uid, r.sop_instance_uid, r.sha256,
        d.state, d.priority, d.attempts, d.next_attempt_at, d.sender, d.status, d.note, d.created_at, d.changed_at, d.stored_at,
-       j.job_state, j.model, j.study_instance_uid, j.accession_number
+       j.job_state, j.model, j.study_instance_uid, j.accession_number, d.commit_wanted, d.committed_at, d.resends
 FROM deliveries d
 JOIN reports r ON r.id = d.report_id
 JOIN v_jobs j ON j.job_id = d.job_id
@@ -41,7 +41,7 @@ SELECT j.study_instance_uid, j.series_instance_uid, j.sop_instance_uid, j.access
        (SELECT r.sop_instance_uid FROM reports r WHERE r.job_id = j.job_id AND r.kind = 'sr' ORDER BY r.id LIMIT 1)
            AS sr_sop_instance_uid,
        (SELECT coalesce(jsonb_agg(jsonb_build_object('destination', d.destination, 'object', r.kind,
-                   'sop_instance_uid', r.sop_instance_uid, 'state', d.state, 'at', coalesce(d.stored_at, d.changed_at))
+                   'sop_instance_uid', r.sop_instance_uid, 'state', d.state, 'at', coalesce(d.committed_at, d.stored_at, d.changed_at))
                    ORDER BY d.id), '[]')
         FROM deliveries d JOIN reports r ON r.id = d.report_id WHERE d.job_id = j.job_id) AS deliveries,
        (SELECT coalesce(jsonb_agg(i.sha256 ORDER BY i.id), '[]')

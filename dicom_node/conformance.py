@@ -1,7 +1,5 @@
 """The DICOM conformance statement, generated from what the program does (outline after PS3.2)."""
 
-from collections.abc import Iterable, Sequence
-
 from pydicom.uid import UID
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind  # type: ignore[attr-defined]
 
@@ -9,6 +7,9 @@ from core import admission, codes
 from core.settings import Completion, Delivery, Node, Receive, Settings
 from core.uids import IMPLEMENTATION_CLASS_UID
 from dicom_node import IMPLEMENTATION_VERSION_NAME, contexts, statuses, transports
+from dicom_node.commitment.stated import commitment
+from dicom_node.deliver.stated import web
+from dicom_node.markdown import table
 from dicom_node.statuses import Verdict
 from imaging.pixels import DECODERS, NATIVE
 
@@ -32,6 +33,8 @@ def statement(settings: Settings | None = None) -> str:
         _peers(settings),
         _storage(),
         _sending(),
+        web(),
+        commitment(),
         _content(),
         _validators(),
         _encodings(),
@@ -39,12 +42,6 @@ def statement(settings: Settings | None = None) -> str:
         _security(),
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    lines += ["| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows]
-    return "\n".join(lines)
 
 
 def _head() -> str:
@@ -56,7 +53,7 @@ dicom-node receives images by C-STORE, analyses them with models, and sends the 
 It is no archive: it answers no queries and gives nothing out but its own results.
 
 {
-        _table(
+        table(
             ("", ""),
             [
                 ("Implementation Class UID", f"`{IMPLEMENTATION_CLASS_UID}`"),
@@ -73,13 +70,19 @@ def _roles(settings: Settings) -> str:
         ("Storage", "SCP", "see [Storage as SCP](#storage-as-scp)", "every storage SOP class, every transfer syntax that can be stored"),
         ("Storage", "SCU", f"`{COMPREHENSIVE_3D_SR}` Comprehensive 3D SR", "the results"),
         (
+            "Storage commitment, push model",
+            "SCU and SCP",
+            f"`{contexts.STORAGE_COMMITMENT}`",
+            "SCU where a destination has `storage_commitment`; SCP for every source",
+        ),
+        (
             "Query/Retrieve, Study Root, FIND",
             "SCU",
             f"`{StudyRootQueryRetrieveInformationModelFind}`",
             "only where a source has a `query` address: Number of Series Related Instances, else images counted",
         ),
     ]
-    return f"## Application entity and roles\n\nOne application entity, `{title}`.\n\n" + _table(
+    return f"## Application entity and roles\n\nOne application entity, `{title}`.\n\n" + table(
         ("service", "role", "SOP class", "use"), rows
     )
 
@@ -97,7 +100,8 @@ def _network(node: Node, receive: Receive, completion: Completion, delivery: Del
         (
             "a series is complete",
             f"{completion.settle_s:g} s after a released association with whole geometry, {completion.quiet_s:g} s without an instance, "
-            f"{completion.max_wait_s:g} s at the latest; earlier where the source's count is met, twice",
+            f"{completion.max_wait_s:g} s at the latest; earlier where the source's count is met, twice, or its "
+            "storage commitment request lists all that is held",
             "`[completion]`",
         ),
     ]
@@ -107,10 +111,12 @@ def _network(node: Node, receive: Receive, completion: Completion, delivery: Del
     ]
     return (
         "## Network and association policy\n\n"
-        + _table(("", "value", "setting"), rows)
-        + "\n\nAsynchronous operations are not negotiated; SCP/SCU role selection, extended negotiation and user identity are not used.\n"
+        + table(("", "value", "setting"), rows)
+        + "\n\nAsynchronous operations are not negotiated; extended negotiation and user identity are not used. SCP/SCU role selection is\n"
+        "used for storage commitment alone.\n"
         "Closed by default: the calling AE title and the address must be those of a configured source, the called AE title must be ours.\n"
-        "Refusals are audited (PS3.8 9.3.4):\n\n" + _table(("A-ASSOCIATE-RJ because", "result", "source", "reason"), reject)
+        "A destination with `storage_commitment` may associate from its address too, for the Storage Commitment Push Model alone.\n"
+        "Refusals are audited (PS3.8 9.3.4):\n\n" + table(("A-ASSOCIATE-RJ because", "result", "source", "reason"), reject)
     )
 
 
@@ -121,9 +127,9 @@ def _peers(settings: Settings | None) -> str:
     places = [(one.name, one.ae_title or "", transports.address(one), " ".join(one.objects)) for one in settings.destinations]
     return (
         "## Peers of this installation\n\n"
-        + _table(("source", "address", "queried"), sources)
+        + table(("source", "address", "queried"), sources)
         + "\n\n"
-        + _table(("destination", "AE title", "address", "objects"), places)
+        + table(("destination", "AE title", "address", "objects"), places)
     )
 
 
@@ -144,12 +150,12 @@ def _storage() -> str:
         "syntax it came in. No attribute is coerced. A failure carries an Error Comment (0000,0902) without patient data; what fails for\n"
         "good is kept in a bounded quarantine and audited. The same SOP Instance UID with other content is kept beside the first and\n"
         "compared later: the same attributes and pixels in another encoding are the same content, anything else is a new revision.\n\n"
-        + _table(("status", "meaning", "when"), [(f"0x{code:04X}", meaning, when) for code, meaning, when in answers])
+        + table(("status", "meaning", "when"), [(f"0x{code:04X}", meaning, when) for code, meaning, when in answers])
         + "\n\n### Transfer syntaxes\n\nAmong several in one proposed context the requestor's first is accepted. "
         "*Analysed*: the node can decode pixels in it; what it cannot decode is stored, and reported as not analysed.\n\n"
-        + _table(("UID", "name", "analysed"), syntaxes)
+        + table(("UID", "name", "analysed"), syntaxes)
         + "\n\n### SOP classes\n\n"
-        + _table(("UID", "name"), classes)
+        + table(("UID", "name"), classes)
     )
 
 
@@ -164,11 +170,12 @@ def _sending() -> str:
     rows = [(f"0x{code:04X}", *reversed(statuses.verdict(code))) for code in known]
     return (
         "## Storage as SCU\n\n"
-        "Results are sent on one association for several objects, a presentation context for each SOP class and transfer syntax:\n"
+        "Where a destination has an AE title. Results are sent on one association for several objects, a presentation context for each\n"
+        "SOP class and transfer syntax:\n"
         "Explicit VR Little Endian as encoded, Implicit VR Little Endian where the destination takes nothing else. The UIDs of results\n"
         "are derived from the input and the model: an object that is sent twice is the same object. Without an answer, or with the\n"
         "association rejected, refused or aborted, it is tried again with growing intervals.\n\n"
-        + _table(("status", "understood as", "then"), [(code, meaning, words[Verdict(judged)]) for code, meaning, judged in rows])
+        + table(("status", "understood as", "then"), [(code, meaning, words[Verdict(judged)]) for code, meaning, judged in rows])
         + "\n\nOther statuses: Axxx and 01xx to 02xx as PS3.4 B.2.3 and PS3.7 C.5 class them; what they do not list is tried again."
     )
 
@@ -185,7 +192,7 @@ def _content() -> str:
         "pipeline digest) and confidence tier; the statement what the model is not for. Without findings the report says what was looked\n"
         "for and that it excludes nothing; a claimed unit that could not be analysed is reported with the reason.\n"
         "Codes are those of PS3.16 and its mapping resource where they exist.\n\n"
-        f"### Private codes ({codes.PRIVATE_SCHEME}: {codes.PRIVATE_SCHEME_NAME})\n\n" + _table(("code", "meaning", "definition"), private)
+        f"### Private codes ({codes.PRIVATE_SCHEME}: {codes.PRIVATE_SCHEME_NAME})\n\n" + table(("code", "meaning", "definition"), private)
     )
 
 
@@ -210,7 +217,7 @@ def _validators() -> str:
     return (
         "## Validation\n\n"
         "Results that fail the node's own validator are held back. Of the public validators, neither `dciodvfy` (dicom3tools) nor\n"
-        "`DicomSRValidator` (PixelMed) finds an error. What they warn of:\n\n" + _table(("validator", "warning", "explanation"), warnings)
+        "`DicomSRValidator` (PixelMed) finds an error. What they warn of:\n\n" + table(("validator", "warning", "explanation"), warnings)
     )
 
 
@@ -227,7 +234,7 @@ def _encodings() -> str:
 def _character_sets() -> str:
     return (
         "## Character sets\n\nRead:\n\n"
-        + _table(("(0008,0005)", ""), _CHARACTER_SETS)
+        + table(("(0008,0005)", ""), _CHARACTER_SETS)
         + "\n\nWritten: the source's set where the text can be written in it, else `ISO_IR 192`."
     )
 

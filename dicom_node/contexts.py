@@ -14,6 +14,7 @@ from pynetdicom import AllStoragePresentationContexts, build_context
 from pynetdicom.presentation import PresentationContext
 
 VERIFICATION = "1.2.840.10008.1.1"
+STORAGE_COMMITMENT = "1.2.840.10008.1.20.1"  # Push Model
 _UNCOMPRESSED = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
 
 # The pixel data or the data set of these is somewhere else, or is no DICOM encoding: they cannot be stored as they came.
@@ -52,11 +53,16 @@ def transfer_syntaxes() -> tuple[str, ...]:
 
 
 def supported() -> Mapping[str, frozenset[str]]:
-    """Abstract syntax -> transfer syntaxes, verification included."""
+    """Abstract syntax -> transfer syntaxes for a source, verification and storage commitment included."""
     every = frozenset(transfer_syntaxes())
     table = dict.fromkeys(storage_classes(), every)
     table[VERIFICATION] = frozenset(uid for uid in every if UID(uid) in (*_UNCOMPRESSED, "1.2.840.10008.1.2.2"))
-    return MappingProxyType(table)
+    return MappingProxyType(table | dict(supported_of_reporters()))
+
+
+def supported_of_reporters() -> Mapping[str, frozenset[str]]:
+    """The same for a destination that brings an answer on storage commitment, and may do nothing else."""
+    return MappingProxyType({STORAGE_COMMITMENT: frozenset(_UNCOMPRESSED)})
 
 
 def acceptable(proposed: Iterable[PresentationContext], table: Mapping[str, frozenset[str]]) -> list[PresentationContext]:
@@ -68,4 +74,9 @@ def acceptable(proposed: Iterable[PresentationContext], table: Mapping[str, froz
             continue
         order = wanted.setdefault(str(context.abstract_syntax), [])
         order.extend(str(uid) for uid in context.transfer_syntax if str(uid) in known and str(uid) not in order)
-    return [build_context(abstract, order) for abstract, order in wanted.items() if order]
+    made = [build_context(abstract, order) for abstract, order in wanted.items() if order]
+    for context in made:
+        if context.abstract_syntax == STORAGE_COMMITMENT:
+            # PS3.4 J.3.3: who answers on an association of its own proposes to be the SCP on it; who asks is the SCU as ever.
+            context.scu_role = context.scp_role = True
+    return made

@@ -2,18 +2,20 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
 from pynetdicom import evt
 
-from core.admission import BY_ACSE, DRAINING, NO_REASON, REJECTED_TRANSIENT, TOO_MANY, Rejection, judge_association
+from core.admission import BY_ACSE, DRAINING, NO_REASON, REJECTED_TRANSIENT, TOO_MANY, Rejection, Reporter, judge_association, standing
 from core.errors import NodeError
 from core.settings import Settings
 from db import audit
 from db.base import Database
+from db.blobs import Blobs
 from dicom_node import contexts
+from dicom_node.commitment.handlers import CommitmentHandlers
 from dicom_node.intake import Intake, Received
 from dicom_node.receive.leases import How, Leases
 from dicom_node.receive.spool import Spool
@@ -25,12 +27,13 @@ AUDIT_EVERY_S = 60.0  # the same refusal again and again is one event a minute, 
 class Handlers:
     """The event handlers of one listener process."""
 
-    def __init__(self, settings: Settings, database: Database, intake: Intake, leases: Leases) -> None:
+    def __init__(self, settings: Settings, database: Database, blobs: Blobs, leases: Leases) -> None:
         self._settings = settings
         self._database = database
-        self._intake = intake
+        self._intake = Intake(settings, database, blobs)
         self._leases = leases
-        self._table = contexts.supported()
+        self._of_sources, self._of_reporters = contexts.supported(), contexts.supported_of_reporters()
+        self._commitment = CommitmentHandlers(settings, database, blobs, leases)
         self._refusals: dict[tuple[str, ...], tuple[float, int]] = {}
         self._lock = threading.Lock()
         self._log = structlog.get_logger()
@@ -43,6 +46,8 @@ class Handlers:
             (evt.EVT_REQUESTED, self.requested),
             (evt.EVT_C_ECHO, self.echo),
             (evt.EVT_C_STORE, self.store),
+            (evt.EVT_N_ACTION, self._commitment.asked),
+            (evt.EVT_N_EVENT_REPORT, self._commitment.reported),
             # At once, and not when its threads have ended: the sender may come again within the millisecond.
             (evt.EVT_RELEASED, lambda event: self.ended(event.assoc)),
         ]
@@ -60,13 +65,16 @@ class Handlers:
         request = association.requestor.primitive
         calling, called = str(request.calling_ae_title).strip(), str(request.called_ae_title).strip()
         address = str(association.requestor.address_info.address)
+        reporters = self._commitment.reporters.of(calling)
+        found = standing(calling_ae=calling, address=address, sources=self._settings.sources, reporters=reporters)
         with self._lock:
-            rejection = DRAINING if self.draining else self._judge(calling, called, address)
+            rejection = DRAINING if self.draining else self._judge(calling, called, address, reporters)
             if rejection is None:
-                self._leases.admit(id(association), calling_ae=calling, called_ae=called, address=address)
+                self._leases.admit(id(association), calling_ae=calling, called_ae=called, address=address, standing=found)
         if rejection is None:
             proposed = request.presentation_context_definition_list
-            association.acceptor.supported_contexts = contexts.acceptable(proposed, self._table)
+            table = self._of_sources if found.sends else self._of_reporters
+            association.acceptor.supported_contexts = contexts.acceptable(proposed, table)
             self._log.info("association admitted", calling_ae=calling, address=address)
             return
         self._log.warning("association refused", calling_ae=calling, called_ae=called, address=address, reason=rejection.words)
@@ -74,7 +82,7 @@ class Handlers:
         self._audit_refusal(rejection, calling, called, address)
         association.kill()  # waits until the reject is out: the reactor closes the connection right behind
 
-    def _judge(self, calling: str, called: str, address: str) -> Rejection | None:
+    def _judge(self, calling: str, called: str, address: str, reporters: Sequence[Reporter]) -> Rejection | None:
         return judge_association(
             calling_ae=calling,
             called_ae=called,
@@ -83,6 +91,7 @@ class Handlers:
             sources=self._settings.sources,
             open_now=self._leases.count(),
             limit=self._settings.receive.max_associations,
+            reporters=reporters,
         )
 
     def _audit_refusal(self, rejection: Rejection, calling: str, called: str, address: str) -> None:
@@ -120,7 +129,7 @@ class Handlers:
         """C-STORE: see `Intake.take`."""
         spool = event.request._dataset_file
         admitted = self._leases.of(id(event.assoc))
-        if not isinstance(spool, Spool) or admitted is None:
+        if not isinstance(spool, Spool) or admitted is None or not admitted.standing.sends:
             return answer(CANNOT_UNDERSTAND, "the C-STORE came without a data set")
         received = Received(
             abstract_syntax=str(event.context.abstract_syntax),

@@ -15,7 +15,6 @@ from db.base import Database
 from db.blobs import Blobs
 from dicom_node import IMPLEMENTATION_VERSION_NAME, contexts
 from dicom_node.handlers import Handlers
-from dicom_node.intake import Intake
 from dicom_node.receive.leases import Leases
 from dicom_node.receive.server import NodeServer
 from dicom_node.receive.siblings import Siblings
@@ -68,7 +67,7 @@ class Listener:
         self._log = structlog.get_logger()
         self._settings = settings
         self._leases = Leases(database, listener=role_name(), lease_s=settings.receive.association_lease_s)
-        self._handlers = Handlers(settings, database, Intake(settings, database, blobs), self._leases)
+        self._handlers = Handlers(settings, database, blobs, self._leases)
         self._blobs = blobs
         entity = _entity(settings)
         self._server: NodeServer = self._bind(entity, reuse_port)

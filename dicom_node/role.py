@@ -1,6 +1,7 @@
 """What every role of this package does beside its work: heartbeats, and patience with a database that is away."""
 
 import os
+import random
 import socket
 import threading
 import time
@@ -9,6 +10,7 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from core.errors import NodeError
+from core.settings import Delivery
 from db import heartbeats
 from db.base import Database
 
@@ -72,6 +74,12 @@ class Backoff:
 
     def worked(self) -> None:
         self._seconds = FIRST_BACKOFF_S
+
+
+def retry_in_s(attempt: int, delivery: Delivery) -> float:
+    """Exponential with jitter, capped: base, twice, four times ..., of which 50 to 100 %, so that a peer that comes back is not flooded."""
+    longest: float = min(delivery.retry_cap_s, delivery.retry_base_s * 2 ** min(attempt - 1, 30))
+    return longest * random.uniform(0.5, 1.0)
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float, step_s: float = 0.05) -> bool:

@@ -5,7 +5,6 @@ over one association. When to try again lives in PostgreSQL; the object's UID is
 same object once.
 """
 
-import random
 import threading
 import time
 
@@ -13,15 +12,17 @@ import structlog
 
 from core.errors import CannotUnderstand, LeaseLost, NodeError, StorageError
 from core.peers import Destination
-from core.settings import Delivery, Settings
+from core.settings import Settings
 from core.states import DeliveryState
-from db import deliveries
+from db import commitments, deliveries
 from db.base import Database
 from db.blobs import Blobs
 from db.records import ClaimedDelivery
 from db.signals import Waiter
 from db.status import node_status
-from dicom_node.role import Backoff, Beating, role_name
+from dicom_node.commitment.answering import Answering
+from dicom_node.commitment.asking import Committing
+from dicom_node.role import Backoff, Beating, retry_in_s, role_name
 from dicom_node.statuses import Verdict
 from dicom_node.transports import Parcel, Receipt, open_transport
 
@@ -36,8 +37,10 @@ def run(settings: Settings, database: Database, blobs: Blobs, stop: threading.Ev
     """Send until ``stop`` is set; the object on its way is finished first."""
     bell = threading.Condition()
     couriers = [Courier(settings, database, blobs, stop, bell, destination) for destination in settings.destinations]
-    for courier in couriers:
-        courier.start()
+    asking = [Committing(settings, database, stop, bell, one) for one in settings.destinations if one.storage_commitment]
+    threads = [*couriers, *asking, Answering(settings, database, blobs, stop, bell)]
+    for thread in threads:
+        thread.start()
     waiter = Waiter(database, "delivery")
     backoff = Backoff(stop)
     reaped = looked = -UNKNOWN_EVERY_S  # the monotonic clock may start at zero with the machine
@@ -50,6 +53,7 @@ def run(settings: Settings, database: Database, blobs: Blobs, stop: threading.Ev
                     reaped = now
                 if now - looked > UNKNOWN_EVERY_S:
                     _hold_unknown(settings, database)
+                    commitments.no_longer_wanted(database, [one.name for one in settings.destinations if not one.storage_commitment])
                     looked = now
                 backoff.worked()
             except NodeError as error:
@@ -61,8 +65,8 @@ def run(settings: Settings, database: Database, blobs: Blobs, stop: threading.Ev
         with bell:
             bell.notify_all()
         deadline = time.monotonic() + GIVE_UP_S
-        for courier in couriers:
-            courier.join(max(0.1, deadline - time.monotonic()))
+        for thread in threads:
+            thread.join(max(0.1, deadline - time.monotonic()))
     waiter.close()
 
 
@@ -172,7 +176,8 @@ class Courier(threading.Thread):
         try:
             if receipt.verdict is Verdict.STORED:
                 note = "" if receipt.status == 0 else receipt.words
-                deliveries.stored(self._database, delivery, status=receipt.status or 0, note=note)
+                commit = self._destination.storage_commitment
+                deliveries.stored(self._database, delivery, status=receipt.status or 0, note=note, commit=commit)
                 self.stored += 1
                 dwell_s = delivery.age_s + time.monotonic() - self._claimed_at  # since the report was committed
                 log.info("delivered", status_hex=status, seconds=round(seconds, 3), age_s=round(dwell_s, 3), reason=note)
@@ -193,9 +198,3 @@ class Courier(threading.Thread):
                 log.warning("delivery waits", status_hex=status, reason=receipt.words, seconds=round(in_s, 1))
         except LeaseLost as error:
             log.warning("the delivery has gone to another sender or was withdrawn", error=str(error))
-
-
-def retry_in_s(attempt: int, delivery: Delivery) -> float:
-    """Exponential with jitter, capped: base, twice, four times ..., of which 50 to 100 %, so that a PACS that comes back is not flooded."""
-    longest: float = min(delivery.retry_cap_s, delivery.retry_base_s * 2 ** min(attempt - 1, 30))
-    return longest * random.uniform(0.5, 1.0)

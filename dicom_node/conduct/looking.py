@@ -55,5 +55,6 @@ def _progress(unit: UnitView, instances: list[InstanceView] | None) -> Progress:
         bringers=tuple(Bringer(one.open, one.last_instance_at, one.broken) for one in unit.associations),
         counted=Counted(unit.expected, unit.expected_at, unit.expected_before),
         stated=stated.pop() if len(stated) == 1 else None,
+        requested=unit.requested if unit.requested_at is not None and unit.requested_at >= unit.last_received_at else None,
         wholeness=_NOT_JUDGED if instances is None else judge(slice_of(one.header) for one in instances),
     )

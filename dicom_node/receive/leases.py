@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 
 import structlog
 
+from core.admission import Standing
 from core.errors import NodeError, StorageError
 from db import intake
 from db.base import Database
@@ -27,6 +28,7 @@ class Admitted:
     calling_ae: str
     called_ae: str
     address: str
+    standing: Standing
     kept: bool = False
 
 
@@ -51,9 +53,9 @@ class Leases:
         with self._lock:
             return len(self._open)
 
-    def admit(self, key: int, *, calling_ae: str, called_ae: str, address: str) -> Admitted:
+    def admit(self, key: int, *, calling_ae: str, called_ae: str, address: str, standing: Standing) -> Admitted:
         """Let an association in; ``key`` is whatever tells it from the others of this process."""
-        admitted = Admitted(uuid4(), calling_ae, called_ae, address)
+        admitted = Admitted(uuid4(), calling_ae, called_ae, address, standing)
         with self._lock:
             self._open[key] = admitted
         return admitted

@@ -30,6 +30,14 @@ class NodeAssociation(Association):
 
     on_end: Callable[["NodeAssociation"], None] | None = None
 
+    def __init__(self, ae: ApplicationEntity, mode: str) -> None:
+        super().__init__(ae, mode)
+        self._afterwards: list[Callable[[], None]] = []
+
+    def afterwards(self, action: Callable[[], None]) -> None:
+        """Run ``action``, which may send, in the association's own thread once the message that is being served is answered."""
+        self._afterwards.append(action)
+
     def _bind_defaults(self) -> None:
         for event in evt._INTERVENTION_EVENTS:
             self.bind(event, evt.get_default_handler(event))
@@ -47,6 +55,10 @@ class NodeAssociation(Association):
         """A C-STORE is always served by the storage service, whatever SOP class its command claims to be of."""
         if not isinstance(msg, C_STORE) or self._sent_release or context_id not in self._accepted_cx:
             super()._serve_request(msg, context_id)
+            while self._afterwards and self.is_established:
+                self._is_paused = True  # as pynetdicom does around what it serves: the action may wait for an answer
+                self._afterwards.pop(0)()
+                self._is_paused = False
             return
         if not msg.is_valid_request:
             self._refuse_incomplete(msg, context_id)

@@ -26,7 +26,7 @@ from dicom_node import part10
 MEMORY_BYTES = 2 << 20  # a CT slice stays in memory; a multi-frame object does not
 MAX_COMMAND_BYTES = 64 << 10
 MAX_WAITING = 4  # messages that wait to be served; without asynchronous operations there is one
-MAX_IDENTIFIER_BYTES = 1 << 20  # data sets of other messages than C-STORE: none is expected
+MAX_IDENTIFIER_BYTES = 8 << 20  # data sets of other messages than C-STORE: storage commitment, 50,000 instances of it
 
 # What is left of the command set: the rest (who moved it, for example) is optional, and nothing here looks at it.
 _KEPT = frozenset({0x00000000, 0x00000002, 0x00000100, 0x00000110, 0x00000700, 0x00000800, 0x00001000})
@@ -157,7 +157,7 @@ class SpoolingDimse(DIMSEServiceProvider):
         if message.encoded_command_set.tell() > MAX_COMMAND_BYTES:
             raise ValueError("a command set longer than any that PS3.7 knows")
         if message.data_set is not None and message.data_set.tell() > MAX_IDENTIFIER_BYTES:
-            raise ValueError("a data set where none is expected")
+            raise ValueError("a data set longer than any list of instances")
         if not isinstance(message, C_STORE_RQ) or message._data_set_file is not None:
             return
         values = message.command_set

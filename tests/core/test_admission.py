@@ -7,13 +7,16 @@ from core.admission import (
     CALLING_NOT_RECOGNIZED,
     LOCAL_LIMIT_EXCEEDED,
     Rejection,
+    Reporter,
+    Standing,
     check_identity,
     judge_association,
+    standing,
     unit_kind,
 )
 from core.errors import IdentityMismatch
-from core.records import InstanceHeader
 from core.peers import Source
+from core.records import InstanceHeader
 from core.states import UnitKind
 
 SOURCES = (
@@ -58,6 +61,34 @@ def test_the_limit_is_transient_and_only_for_those_who_may() -> None:
     stranger = judge("X", "DICOMNODE", "10.1.2.3", open_now=2)
     assert stranger is not None
     assert stranger.reason == CALLING_NOT_RECOGNIZED
+
+
+@pytest.mark.parametrize(
+    ("calling", "address", "expected"),
+    [
+        ("ARCHIVE", "10.9.9.9", Standing(False, True)),
+        ("ARCHIVE", "::ffff:10.9.9.9", Standing(False, True)),
+        ("ARCHIVE", "10.9.9.8", Standing(False, False)),
+        ("PACS", "10.1.2.3", Standing(True, True)),  # a source under the title of a destination: from wherever it may send
+        ("PACS", "11.1.2.3", Standing(False, False)),
+        ("SKIN", "2001:db8::5", Standing(True, False)),
+        ("STRANGER", "10.9.9.9", Standing(False, False)),
+    ],
+)
+def test_a_destination_may_come_with_answers(calling: str, address: str, expected: Standing) -> None:
+    reporters = (Reporter("ARCHIVE", frozenset({"10.9.9.9"})), Reporter("PACS", frozenset({"10.8.8.8"})))
+    assert standing(calling_ae=calling, address=address, sources=SOURCES, reporters=reporters) == expected
+    rejection = judge_association(
+        calling_ae=calling,
+        called_ae="DICOMNODE",
+        address=address,
+        our_ae="DICOMNODE",
+        sources=SOURCES,
+        open_now=0,
+        limit=1,
+        reporters=reporters,
+    )
+    assert (rejection is None) == (expected.sends or expected.reports)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from core.completeness import (
     PHOTOGRAPH,
     QUIET,
     RELEASED,
+    REQUESTED,
     Bringer,
     Counted,
     Policy,
@@ -64,6 +65,7 @@ def progresses(draw: st.DrawFn) -> Progress:
         bringers=tuple(bringers),
         counted=counted,
         stated=draw(counts),
+        requested=draw(counts),
         wholeness=draw(st.sampled_from([WHOLE, BROKEN])),
     )
 
@@ -197,3 +199,22 @@ def test_counts_are_asked_for_when_it_is_quiet_and_once_more() -> None:
     assert not wants_count(ct(counted=Counted(90, at(62))), POLICY, at(63))
     assert wants_count(ct(counted=Counted(90, at(62))), POLICY, at(64))
     assert not wants_count(ct(bringers=(Bringer(True, at(60)),)), POLICY, at(64))
+
+
+def test_the_request_for_commitment_of_all_that_is_held_decides_once_nothing_comes_any_more() -> None:
+    asked = ct(requested=100)
+    assert not decide(asked, POLICY, at(61)).complete
+    decision = decide(asked, POLICY, at(62))
+    assert (decision.complete, decision.rule, decision.expected) == (True, REQUESTED, 100)
+    assert "all that are held" in decision.reason
+    assert decide(ct(requested=99), POLICY, at(62)).complete is False
+    assert decide(ct(requested=100, bringers=(Bringer(True, at(60)),)), POLICY, at(62)).complete is False
+    assert decide(ct(requested=100, counted=Counted(120, at(61))), POLICY, at(62)).complete is False, "the source has more"
+
+
+@given(progresses(), policies, moments)
+def test_a_request_never_decides_for_less_than_is_held(progress: Progress, policy: Policy, now: datetime) -> None:
+    decision = decide(progress, policy, now)
+    if decision.rule == REQUESTED:
+        assert progress.requested == progress.held
+        assert progress.undecided == 0

@@ -88,7 +88,11 @@ def test_the_environment_wins_over_the_file_and_secrets_come_from_files(tmp_path
         ('Modality = "CT"', 'Modalty = "CT"', "'Modalty' is not a DICOM keyword"),
         ('priority = "routine"', 'priority = "soon"', "routes.0.priority"),
         ('objects = ["sr", "seg", "heatmap"]', 'objects = ["seg"]', "objects must hold 'sr'"),
-        ("storage_commitment = false", "storage_commitment = true", "storage_commitment is not supported"),
+        (
+            DIMSE + 'objects = ["sr", "seg", "heatmap"]\nstorage_commitment = false',
+            'folder = "/out"\nstorage_commitment = true',
+            "storage_commitment is a service of DIMSE",
+        ),
         ('name = "pacs"\nae_title = "PACS"', 'name = "pacs"', "a destination needs ae_title, host and port"),
         ('name = "pacs"\n', 'name = "pacs"\nstow_url = "https://x/dicom-web"\n', "exactly one address"),
         ('name = "pacs"\n', 'name = "pacs"\nfolder = "/out"\n', "exactly one address"),

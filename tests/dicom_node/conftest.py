@@ -9,10 +9,16 @@ from typing import Any
 import psycopg2
 import pytest
 
+from core.records import ReportObject
 from core.settings import Settings
+from core.states import Priority, ReportKind
+from db import jobs
 from db.base import Database
 from db.blobs import Blobs
+from db.records import StoredObject
 from dicom_node.listener import Listener
+from tests.support.records import Sender, claim, complete, identity, plan, prediction, timings
+from tests.support.series import SR, encoded, image
 
 MakeSettings = Callable[..., Settings]
 
@@ -87,3 +93,25 @@ def start(database: Database, blobs: Blobs) -> Iterator[Callable[[Settings], Run
 def node(start: Callable[[Settings], Running], make_settings: MakeSettings) -> Running:
     """A listener with the default test settings."""
     return start(make_settings())
+
+
+@pytest.fixture
+def make_report(database: Database, blobs: Blobs) -> Callable[..., str]:
+    """A finished job with one SR for each destination; gives the SR's SOP Instance UID."""
+    numbers = iter(range(1, 100))
+
+    def make(*destinations: str, sop_class: str = SR, priority: Priority = Priority.ROUTINE) -> str:
+        number = next(numbers)
+        source = Sender(database)
+        source.send(number, series=f"1.2.3.{number}", study=f"1.2.3.{number}")
+        complete(database, plan(destinations=destinations, priority=priority), study=f"1.2.3.{number}")
+        job = claim(database)
+        made = image(number=number, sop_class=sop_class, Modality="SR")
+        content = encoded(made)
+        uid = str(made.SOPInstanceUID)
+        report = ReportObject(ReportKind.SR, "default", sop_class, uid, str(made.SeriesInstanceUID), b"")
+        stored = StoredObject(report, blobs.put(content), destinations)
+        jobs.finish(database, job, prediction=prediction(), identity=identity(), objects=(stored,), timings=timings())
+        return uid
+
+    return make

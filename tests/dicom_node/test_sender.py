@@ -1,88 +1,19 @@
 """Deliveries to a real SCP that takes, warns, refuses, hangs, or is not there."""
 
-import socket
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
-from core.records import ReportObject
-from core.settings import Settings
-from core.states import Priority, ReportKind
-from db import deliveries, jobs
+from db import deliveries
 from db.base import Database
 from db.blobs import Blobs
-from db.records import StoredObject
-from dicom_node import sender
+from deploy.demo.pacs import free_port
+from dicom_node.role import retry_in_s
 from dicom_node.transports import echo
 from tests.dicom_node.conftest import MakeSettings
+from tests.support.delivering import QUICK, destination, sending, states, wait_for
 from tests.support.pacs import Pacs, running
-from tests.support.records import Sender, claim, complete, identity, plan, prediction, timings
-from tests.support.series import SR, encoded, image
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def destination(port: int, name: str = "pacs") -> dict[str, Any]:
-    return {"name": name, "ae_title": "PACS", "host": "127.0.0.1", "port": port, "accept_research": True}
-
-
-@pytest.fixture
-def make_report(database: Database, blobs: Blobs) -> Callable[..., str]:
-    """A finished job with one SR for each destination; gives the SR's SOP Instance UID."""
-    numbers = iter(range(1, 100))
-
-    def make(*destinations: str, sop_class: str = SR, priority: Priority = Priority.ROUTINE) -> str:
-        number = next(numbers)
-        source = Sender(database)
-        source.send(number, series=f"1.2.3.{number}", study=f"1.2.3.{number}")
-        complete(database, plan(destinations=destinations, priority=priority), study=f"1.2.3.{number}")
-        job = claim(database)
-        made = image(number=number, sop_class=sop_class, Modality="SR")
-        content = encoded(made)
-        uid = str(made.SOPInstanceUID)
-        report = ReportObject(ReportKind.SR, "default", sop_class, uid, str(made.SeriesInstanceUID), b"")
-        stored = StoredObject(report, blobs.put(content), destinations)
-        jobs.finish(database, job, prediction=prediction(), identity=identity(), objects=(stored,), timings=timings())
-        return uid
-
-    return make
-
-
-@contextmanager
-def sending(settings: Settings, database: Database, blobs: Blobs) -> Iterator[None]:
-    stop = threading.Event()
-    thread = threading.Thread(target=sender.run, args=(settings, database, blobs, stop))
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join(35)
-        assert not thread.is_alive()
-
-
-def states(database: Database) -> list[tuple[Any, ...]]:
-    with database.begin() as connection:
-        found = connection.exec_driver_sql("SELECT destination, state, status, note, attempts FROM deliveries ORDER BY id")
-        return [tuple(row) for row in found]
-
-
-def wait_for(condition: Callable[[], bool], timeout_s: float = 15.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.05)
-
-
-QUICK = {"retry_base_s": 0.2, "retry_cap_s": 0.5, "timeout_s": 2.0, "max_attempts": 50}
 
 
 def test_stored_once_each_on_one_association(
@@ -269,6 +200,6 @@ def test_echo_says_what_is_the_matter(make_settings: MakeSettings) -> None:
 def test_retry_grows_and_is_capped(make_settings: MakeSettings) -> None:
     rules = make_settings(delivery={"retry_base_s": 1.0, "retry_cap_s": 60.0}).delivery
     for attempt, longest in ((1, 1.0), (2, 2.0), (4, 8.0), (20, 60.0), (5000, 60.0)):
-        waits = {sender.retry_in_s(attempt, rules) for _ in range(50)}
+        waits = {retry_in_s(attempt, rules) for _ in range(50)}
         assert longest / 2 <= min(waits) <= max(waits) <= longest
         assert len(waits) > 1

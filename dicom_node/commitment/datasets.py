@@ -1,0 +1,92 @@
+"""The data sets of storage commitment (PS3.4 J.3.2, J.3.3)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pydicom.dataset import Dataset
+
+from dicom_node.contexts import STORAGE_COMMITMENT
+
+PUSH_MODEL = STORAGE_COMMITMENT
+PUSH_MODEL_INSTANCE = "1.2.840.10008.1.20.1.1"  # its well-known SOP Instance
+REQUEST_ACTION = 1  # Action Type ID, PS3.4 Table J.3-1
+ALL_COMMITTED, FAILURES_EXIST = 1, 2  # Event Type ID, PS3.4 Table J.3-3
+
+# Failure Reason (0008,1197), PS3.3 C.14.1.1
+PROCESSING_FAILURE, NO_SUCH_INSTANCE, CLASS_CONFLICT, DUPLICATE_TRANSACTION = 0x0110, 0x0112, 0x0119, 0x0131
+_REASONS = {
+    PROCESSING_FAILURE: "processing failure",
+    NO_SUCH_INSTANCE: "no such object instance",
+    CLASS_CONFLICT: "class-instance conflict",
+    0x0122: "SOP class not supported",
+    0x0213: "resource limitation",
+    DUPLICATE_TRANSACTION: "duplicate Transaction UID",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What an N-EVENT-REPORT says. ``failed``: SOP Instance UID -> Failure Reason, 0 where none is given."""
+
+    transaction_uid: str
+    committed: tuple[str, ...]
+    failed: Mapping[str, int]
+
+
+def reason_words(reason: int) -> str:
+    """A Failure Reason for people."""
+    return f"{_REASONS.get(reason, 'reason')} (0x{reason:04X})" if reason else "no reason given"
+
+
+def request(transaction_uid: str, instances: Sequence[tuple[str, str]]) -> Dataset:
+    """Action Information of a request; ``instances``: (SOP Class UID, SOP Instance UID)."""
+    information = Dataset()
+    information.TransactionUID = transaction_uid
+    information.ReferencedSOPSequence = [_item(*one) for one in instances]
+    return information
+
+
+def report(transaction_uid: str, held: Sequence[tuple[str, str]], failed: Sequence[tuple[str, str, int]]) -> tuple[Dataset, int]:
+    """Event Information of an answer, and its Event Type ID; ``failed``: class, instance, Failure Reason."""
+    information = Dataset()
+    information.TransactionUID = transaction_uid
+    if held:
+        information.ReferencedSOPSequence = [_item(*one) for one in held]
+    if not failed:
+        return information, ALL_COMMITTED
+    items = []
+    for sop_class, sop_instance, reason in failed:
+        item = _item(sop_class, sop_instance)
+        item.FailureReason = reason
+        items.append(item)
+    information.FailedSOPSequence = items
+    return information, FAILURES_EXIST
+
+
+def _item(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID = sop_class_uid
+    item.ReferencedSOPInstanceUID = sop_instance_uid
+    return item
+
+
+def read_request(information: Dataset) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """Transaction UID, and (SOP Class UID, SOP Instance UID) of each; empty where they are missing."""
+    pairs = {
+        str(item.get("ReferencedSOPInstanceUID", "") or ""): str(item.get("ReferencedSOPClassUID", "") or "")
+        for item in information.get("ReferencedSOPSequence") or ()
+    }
+    pairs.pop("", None)
+    return str(information.get("TransactionUID", "") or ""), tuple((sop_class, uid) for uid, sop_class in pairs.items())
+
+
+def read_report(information: Dataset) -> Report:
+    """Tolerant: what names no instance is left out; an instance in both sequences has failed."""
+    failed = {
+        str(item.get("ReferencedSOPInstanceUID", "") or ""): int(item.get("FailureReason") or 0)
+        for item in information.get("FailedSOPSequence") or ()
+    }
+    failed.pop("", None)
+    listed = (str(item.get("ReferencedSOPInstanceUID", "") or "") for item in information.get("ReferencedSOPSequence") or ())
+    committed = tuple(uid for uid in listed if uid and uid not in failed)
+    return Report(str(information.get("TransactionUID", "") or ""), committed, failed)
