@@ -62,6 +62,7 @@ class ReportKind(StrEnum):
     PARAMETRIC_MAP = "parametric_map"
     KEY_IMAGES = "key_images"
     PDF = "pdf"
+    REJECTION = "rejection"  # of what a destination stored of an older result: no part of a profile, see ``iocm``
 
 
 class Priority(StrEnum):
