@@ -26,6 +26,7 @@ SERIES_NUMBERS = {
     ReportKind.PARAMETRIC_MAP: 9904,
     ReportKind.KEY_IMAGES: 9905,
     ReportKind.PDF: 9906,
+    ReportKind.REJECTION: 9907,
 }
 # What a series holds, coded (Series Description Code Sequence, no CID is defined for it).
 # The report calls its companions by the same names.
@@ -36,6 +37,7 @@ SERIES_CODES: dict[ReportKind, Code] = {
     ReportKind.PARAMETRIC_MAP: codes.SALIENCY,
     ReportKind.KEY_IMAGES: codes.KEY_IMAGES,
     ReportKind.PDF: codes.IMAGING_REPORT,
+    ReportKind.REJECTION: codes.REJECTED,
 }
 
 # Body parts (PS3.16 Annex L) without a left and a right that the node has met
@@ -115,6 +117,8 @@ def add_anatomy(document: Dataset, analysis: Analysis) -> None:
     anatomy = analysis.source.anatomy
     if anatomy.body_part:
         document.BodyPartExamined = anatomy.body_part
+    if "SharedFunctionalGroupsSequence" in document:  # of a multi-frame image the side stands with its frames or segments
+        return
     if anatomy.side or anatomy.body_part not in UNPAIRED:
         document.Laterality = anatomy.side  # type 2C: empty is unknown, absent is a part without sides
 

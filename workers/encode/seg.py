@@ -21,7 +21,8 @@ from imaging.masks import unpack
 from imaging.photograph import Photograph
 from imaging.volume import Volume
 from workers.encode.analysis import Analysis
-from workers.encode.common import MAX_LO, add_anatomy, head, object_uid, part10
+from workers.encode.anatomy import SIDES
+from workers.encode.common import MAX_LO, add_anatomy, code_item, head, object_uid, part10
 from workers.encode.library import concept
 from workers.encode.planes import Plane, grid, planes_of, references, stand_ins
 from workers.encode.tracking import tracking_id, tracking_uid
@@ -122,7 +123,7 @@ def _segment(analysis: Analysis, number: int, segment: int) -> SegmentDescriptio
     """Segment ``segment`` is finding ``number``: named as in the report, outlined by the model, in the organ of the finding."""
     finding, identity = analysis.prediction.findings[number - 1], analysis.identity
     site = analysis.source.anatomy.site(finding.site)
-    return SegmentDescription(
+    described = SegmentDescription(
         segment_number=segment,
         segment_label=f"{finding.label} {number}"[:MAX_LO],
         segmented_property_category=concept(codes.ABNORMAL_STRUCTURE),
@@ -139,6 +140,10 @@ def _segment(analysis: Analysis, number: int, segment: int) -> SegmentDescriptio
         tracking_id=tracking_id(analysis, number),
         anatomic_regions=[concept(site)] if site is not None else None,
     )
+    side = SIDES.get(analysis.source.anatomy.side)
+    if site is not None and side is not None:
+        described.AnatomicRegionSequence[0].AnatomicRegionModifierSequence = [code_item(side)]
+    return described
 
 
 def _name_dimensions(document: Dataset, uid: str) -> None:
