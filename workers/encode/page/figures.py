@@ -14,16 +14,22 @@ from workers.encode.pictures.views import Panel, View
 DPI = 200
 PICTURED = 3  # findings with pictures on the page
 LARGE_PT, BESIDE_PT, GAP = 232.0, 138.0, 8.0
+BESIDE_PHOTOGRAPH = 196.0
 
 
-def pictures(findings: int, views: tuple[View, ...], scale: float) -> Iterator[Any]:
-    """Side by side: the pictures of one view, or a column a finding. ``findings``: how many there are."""
+def pictures(findings: int, views: tuple[View, ...], scale: float, beside: Any = None) -> Iterator[Any]:
+    """Side by side: the pictures of one view, or a column a finding. ``findings``: how many there are.
+
+    ``beside``: what stands on the right of a photograph, `BESIDE_PHOTOGRAPH` wide.
+    """
     shown = views[:PICTURED]
     if len(shown) == 1:
         first, *others = shown[0].panels
-        alike = shown[0].number == 0  # of a photograph: the image, and the image with the evidence
-        large, beside = ((WIDTH - 2 * GAP) / 2,) * 2 if alike else (LARGE_PT, BESIDE_PT)
-        yield _row([_captioned(first, large * scale), *(_captioned(one, beside * scale) for one in others)])
+        large, small = LARGE_PT, BESIDE_PT
+        if shown[0].number == 0:  # a photograph: the image, and the image with the evidence
+            large = small = (WIDTH - BESIDE_PHOTOGRAPH) / 2 - GAP if beside is not None else WIDTH / 2 - GAP
+        parts = [_captioned(first, large * scale), *(_captioned(one, small * scale) for one in others)]
+        yield _row([*parts, beside] if beside is not None else parts)
     else:
         yield _row([_column(view, (WIDTH / len(shown) - GAP) * scale) for view in shown])
     missing = findings - len(shown)

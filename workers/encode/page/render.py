@@ -21,7 +21,7 @@ from workers.encode.page.type import AMBER, INK, MARGIN, MUTED, WIDTH, paragraph
 from workers.encode.pictures.views import View
 
 FOOT = 52.0
-SCALES = tuple(percent / 100 for percent in range(100, 59, -5))  # of the pictures, so that all fits on one page
+SCALES = tuple(percent / 100 for percent in range(100, 49, -5))  # of the pictures, so that all fits on one page
 
 
 def render(analysis: Analysis, views: tuple[View, ...]) -> bytes:

@@ -10,7 +10,7 @@ from workers.encode import words
 from workers.encode.analysis import Analysis
 from workers.encode.common import is_research
 from workers.encode.page.facts import facts
-from workers.encode.page.figures import pictures
+from workers.encode.page.figures import BESIDE_PHOTOGRAPH, pictures
 from workers.encode.page.tables import classes, findings
 from workers.encode.page.type import AMBER, BLUE, GREY, GROUND, LINE, MUTED, WIDTH, paragraph, plain
 from workers.encode.pictures.views import View
@@ -33,10 +33,12 @@ def _parts(analysis: Analysis, views: tuple[View, ...], scale: float) -> Iterato
     if prediction.findings:
         yield Spacer(0, 8)
         yield findings(prediction.findings)
+    probable = prediction.outcome is Outcome.FINDINGS and bool(prediction.probabilities)
+    beside = probable and bool(views) and views[0].number == 0
     if views:
         yield Spacer(0, 8)
-        yield from pictures(len(prediction.findings), views, scale)
-    if prediction.probabilities and prediction.outcome is Outcome.FINDINGS:
+        yield from pictures(len(prediction.findings), views, scale, classes(analysis, BESIDE_PHOTOGRAPH) if beside else None)
+    if probable and not beside:
         yield Spacer(0, 6)
         yield classes(analysis)
     yield Spacer(0, 6)

@@ -62,14 +62,14 @@ class Bar(Flowable):  # type: ignore[misc]
         self.canv.rect(0, 0, self.width * self.share, self.height, stroke=0, fill=1)
 
 
-def classes(analysis: Analysis) -> Any:
+def classes(analysis: Analysis, width: float = WIDTH) -> Any:
     """Every class that the model knows, the most probable first."""
     ordered = sorted(analysis.prediction.probabilities.items(), key=lambda entry: (-entry[1], entry[0]))
-    rows = [[paragraph("Probability of every class that the model knows (calibrated)", 7.5, MUTED), "", ""]]
+    rows = [[paragraph("Probability of every class that the model knows, calibrated", 7, MUTED), "", ""]]
     for name, probability in ordered:
         code = codes.DERMOSCOPY.get(name)
         label = name if code is None else f"{name} · {code.meaning}"
-        rows.append([paragraph(label, 8), Bar(probability, WIDTH * 0.36), paragraph(words.percent(probability), 8)])
-    table = Table(rows, colWidths=[WIDTH * 0.48, WIDTH * 0.4, WIDTH * 0.12])
+        rows.append([paragraph(label, 7.5), Bar(probability, width * 0.26 - 8), paragraph(words.percent(probability), 7.5)])
+    table = Table(rows, colWidths=[width * 0.52, width * 0.26, width * 0.22], hAlign="LEFT")
     table.setStyle(plain(("SPAN", (0, 0), (-1, 0)), ("VALIGN", (0, 1), (-1, -1), "MIDDLE")))
     return table

@@ -168,7 +168,7 @@ def _photograph(analysis: Analysis, photograph: Photograph) -> tuple[View, ...]:
         whole = np.zeros((rows, columns), np.uint8)
         _, top, left = mask.origin
         whole[top : top + mask.shape[1], left : left + mask.shape[2]] = unpack(mask)[0]
-        rgb = marks.outlined(rgb, np.asarray(Image.fromarray(whole * 255).resize(size, Image.Resampling.BILINEAR)) >= 128)
+        rgb = marks.outlined(rgb, np.asarray(Image.fromarray(whole * 255).resize(size, Image.Resampling.BILINEAR)) >= 128, width=4)
     panels = [Panel(Image.fromarray(rgb), "the image as received" + (", with the outline of the lesion" if masks else ""))]
     if analysis.heat is not None:
         plane = Image.fromarray(cuts.heat_on_slice(analysis.heat, 0.0, (rows, columns))).resize(size, Image.Resampling.BILINEAR)
