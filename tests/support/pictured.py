@@ -3,6 +3,7 @@
 import io
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,7 @@ def volume_of(
     return Volume(hu, affine, spacing_mm, uids, (1,) * len(hu), frame_of_reference, ())
 
 
+@cache
 def chest(*, seed: int = 5, slices: int = 60, size: int = 192, slice_mm: float = 5.0) -> Analysis:
     """A chest with three nodules, each found where it is, with its outline and a heat map on a coarser grid."""
     made = make_chest(seed, slices=slices, size=size, slice_mm=slice_mm, diameters_mm=(9.0, 14.0, 22.0))
@@ -79,6 +81,7 @@ def coarse(evidence: NDArray[np.float32], step: tuple[int, int, int] = (1, 3, 3)
     return pack_heat(values, origin=origin, step=tuple(map(float, step)), meaning="evidence for a nodule, of 1")  # type: ignore[arg-type]
 
 
+@cache
 def lesion(*, seed: int = 3, size: tuple[int, int] = (450, 600)) -> Analysis:
     """A lesion called a melanoma, with its outline and a heat map."""
     made = make_lesion(seed, size=size)

@@ -20,6 +20,7 @@ from workers.encode.pictures import views as room
 from workers.encode.pictures.sheet import wrapped
 from workers.encode.pictures.style import OUTLINE, WARNING, font
 from workers.encode.pictures.views import views
+from workers.encode.source import source_of
 
 
 def documents(analysis: Analysis) -> list[Dataset]:
@@ -60,6 +61,16 @@ def test_attributes_of_the_picture() -> None:
     assert document.SourceImageSequence[0].PurposeOfReferenceCodeSequence[0].CodeValue == codes.SOURCE_FOR_PROCESSING.value
     assert document.ReferencedSeriesSequence[0].SeriesInstanceUID == "2.25.200"
     assert document.pixel_array.shape == (document.Rows, document.Columns, 3)
+
+
+@pytest.mark.parametrize("said", ["YES", "NO", ""])
+def test_burned_in_annotation_is_as_the_source_says(said: str) -> None:
+    lesion, chest = pictured.lesion(), pictured.chest()
+    photograph = documents(replace(lesion, source=replace(lesion.source, burned_in=said)))[0]
+    assert photograph.get("BurnedInAnnotation", "") == said
+    slices = documents(replace(chest, source=replace(chest.source, burned_in=said)))[0]
+    assert slices.BurnedInAnnotation == (said or "NO")
+    assert source_of(analyses.header("XC", BurnedInAnnotation=said), ()).burned_in == said
 
 
 def test_loss_before_the_analysis_is_said() -> None:

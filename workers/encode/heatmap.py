@@ -12,6 +12,7 @@ from pydicom.uid import SecondaryCaptureImageStorage
 from core import codes
 from core.records import ReportObject
 from core.states import ReportKind
+from imaging.volume import Volume
 from workers.encode.analysis import Analysis
 from workers.encode.common import add_anatomy, code_item, head, part10
 from workers.encode.pictures.sheet import sheet
@@ -36,7 +37,7 @@ def _picture(analysis: Analysis, view: View, number: int) -> ReportObject:
     document.PatientOrientation = ""
     document.DerivationDescription = f"Drawn from the images and the answer of {model_line(analysis)}"
     document.ImageComments = " / ".join(panel.caption for panel in view.panels)
-    document.BurnedInAnnotation = "NO"  # words, but none that tell who the patient is (PS3.3 C.7.6.1)
+    _burned_in(document, analysis)
     document.update(analysis.source.lossy)
     _sources(document, analysis, view)
     _pixels(document, sheet(analysis, view))
@@ -48,6 +49,15 @@ def _picture(analysis: Analysis, view: View, number: int) -> ReportObject:
         series_instance_uid=str(document.SeriesInstanceUID),
         content=part10(document, analysis.source.character_set),
     )
+
+
+def _burned_in(document: Dataset, analysis: Analysis) -> None:
+    """Our words do not tell who the patient is (PS3.3 C.7.6.1); what a photograph shows, only its source knows."""
+    said = analysis.source.burned_in
+    if said == "YES":
+        document.BurnedInAnnotation = "YES"
+    elif said == "NO" or isinstance(analysis.item, Volume):
+        document.BurnedInAnnotation = "NO"
 
 
 def _sources(document: Dataset, analysis: Analysis, view: View) -> None:

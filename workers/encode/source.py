@@ -87,6 +87,7 @@ class Source:
     time_zone: str = ""
     dropped: tuple[str, ...] = ()  # keywords of values that no valid object may hold
     anatomy: Anatomy = field(default_factory=Anatomy)
+    burned_in: str = ""  # Burned In Annotation: "YES", "NO", or "" where it is not said
     lossy: Dataset = field(default_factory=Dataset)  # how the images were compressed with loss; empty where they were not
 
     def image(self, sop_instance_uid: str) -> ImageReference:
@@ -150,6 +151,7 @@ def source_of(dataset: Dataset, images: tuple[ImageReference, ...]) -> Source:
             time_zone=zone if _OFFSET.match(zone) else "",
             dropped=tuple(dict.fromkeys(dropped)),
             anatomy=anatomy_of(dataset),
+            burned_in=read.text("BurnedInAnnotation").upper(),
             lossy=lossy,
         )
 
