@@ -102,7 +102,7 @@ IODS: Mapping[str, Iod] = {
         ReportKind.KEY_IMAGES,
         "Key Object Selection",
         "A.35.4",
-        "TID 2010: the images on which findings are seen",
+        "TID 2010: the images on which findings are seen; where `iocm` is set, the rejection of what was stored of an outdated result",
         (*_ALL, *_DOCUMENT, "CurrentRequestedProcedureEvidenceSequence"),
         (*TYPE_2, *_STEP),
         {"Modality": "KO", "ValueType": "CONTAINER"},

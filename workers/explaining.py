@@ -26,6 +26,7 @@ from workers.encode.analysis import Analysis
 from workers.encode.source import ImageReference, Source, read_source, source_of
 from workers.inputs import at_their_place, verify
 from workers.lease import Lease
+from workers.rejecting import rejections
 from workers.runtime import Runtime
 
 MAX_REASON = 400
@@ -61,6 +62,7 @@ def explain(runtime: Runtime, job: ClaimedJob, lease: Lease) -> None:
     lease.check()
     profiles = profiles_of(runtime.settings)
     objects = results.objects(job, analysis, runtime.blobs, takers, profiles)
+    objects += rejections(job, analysis, runtime.settings, runtime.blobs, takers)
     lease.check()
     timings = _timings(runtime, started_at)
     jobs.finish(

@@ -22,6 +22,7 @@ from workers.encode.content import referenced
 from workers.encode.objects import NEEDS_EVIDENCE
 from workers.encode.source import read_source
 from workers.inputs import at_their_place
+from workers.rejecting import rejections
 from workers.runtime import Runtime
 
 log = structlog.get_logger()
@@ -54,6 +55,7 @@ def reported(
         heat=heat,
     )
     objects = results.objects(job, analysis, runtime.blobs, who.takers, given)
+    objects += rejections(job, analysis, runtime.settings, runtime.blobs, who.takers)
     if who.refused:
         prediction = _refused(runtime, job, prediction, who.refused)
     return prediction, objects

@@ -42,7 +42,7 @@ def test_every_object_passes(name: str) -> None:
 
 def test_every_kind_is_made_and_ruled() -> None:
     kinds = {one.kind for name in CASES for one in made(name)[0]}
-    assert kinds == set(ReportKind) == {iod.kind for iod in IODS.values()}
+    assert kinds == set(ReportKind) - {ReportKind.REJECTION} == {iod.kind for iod in IODS.values()}
     classes = {one.sop_class_uid: one.kind for name in CASES for one in made(name)[0]}
     assert classes == {uid: iod.kind for uid, iod in IODS.items()}
 
@@ -118,7 +118,7 @@ def test_seeded_fault_is_found(name: str, kind: ReportKind, damage: Callable[[Da
     assert any(expected in problem for problem in found), found
 
 
-@pytest.mark.parametrize("kind", ReportKind)
+@pytest.mark.parametrize("kind", [kind for kind in ReportKind if kind is not ReportKind.REJECTION])
 def test_a_reference_out_of_the_result_is_found(kind: ReportKind) -> None:
     name = "chest" if kind is ReportKind.PARAMETRIC_MAP else "ct"
     (problem,) = validate(first(name, kind), within=["2.25.1"])
