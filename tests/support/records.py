@@ -117,6 +117,11 @@ def scalar(database: Database, query: str) -> object:
         return connection.execute(text(query)).scalar_one()
 
 
+def rows(database: Database, query: str) -> list[tuple[object, ...]]:
+    with database.begin() as connection:
+        return [tuple(row) for row in connection.execute(text(query))]
+
+
 def run(database: Database, statement: str) -> None:
     with database.begin() as connection:
         connection.execute(text(statement))
