@@ -21,12 +21,13 @@ HEX = frozenset("0123456789abcdef")
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """One thing the model may say. ``advice`` is one short sentence for the report."""
+    """One thing the model may say. ``advice`` is one short sentence for the report, ``source`` where it is taken from."""
 
     name: str
     code: Code
     malignant: bool
     advice: str
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,7 @@ def parse_card(text: str) -> ModelCard:
     for entry in values["labels"]:
         label = checked(entry, LABEL, "labels")
         code = checked(label["code"], CODE, "labels.code")
-        labels.append(Label(label["name"], Code(**code), label["malignant"], label["advice"]))
+        labels.append(Label(label["name"], Code(**code), label["malignant"], label["advice"], label.get("source", "")))
     values["labels"] = tuple(labels)
     values["limits"] = tuple(one(value, str, "limits") for value in values["limits"])
     values["data"] = tuple(DataSource(**checked(entry, DATA, "data")) for entry in values["data"])
@@ -171,7 +172,7 @@ TOP: Schema = {
     **dict.fromkeys(("tiers", "thresholds", "reference"), (dict, False)),
     "temperature": (float, False),
 }
-LABEL: Schema = {"name": (str, True), "code": (dict, True), "malignant": (bool, True), "advice": (str, True)}
+LABEL: Schema = {"name": (str, True), "code": (dict, True), "malignant": (bool, True), "advice": (str, True), "source": (str, False)}
 CODE: Schema = {"value": (str, True), "scheme": (str, True), "meaning": (str, True)}
 TIERS: Schema = {"high": (float, False), "review": (float, False), "malignant_limit": (float, False)}
 DATA: Schema = {"name": (str, True), "licence": (str, True), "doi": (str, False)}

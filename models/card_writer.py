@@ -18,6 +18,7 @@ def render_card(card: ModelCard) -> str:
         code = {"value": label.code.value, "scheme": label.code.scheme, "meaning": label.code.meaning}
         lines += ["", "[[labels]]", f"name = {value_text(label.name)}", f"code = {value_text(code)}"]
         lines += [f"malignant = {value_text(label.malignant)}", f"advice = {value_text(label.advice)}"]
+        lines += [f"source = {value_text(label.source)}"] if label.source else []
     for source in card.data:
         lines += ["", "[[data]]", f"name = {value_text(source.name)}", f"licence = {value_text(source.licence)}"]
         lines.append(f"doi = {value_text(source.doi)}")

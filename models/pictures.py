@@ -1,6 +1,6 @@
 """Figures as PNG: reliability, confusion, ROC, FROC. matplotlib is imported when a picture is drawn, not before."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,6 +101,32 @@ def froc(metrics: Mapping[str, Any], path: Path) -> Path | None:
         axes.legend(loc="lower right", fontsize=7)
 
     return draw(path, "FROC", paint)
+
+
+def curves(stages: Mapping[str, Sequence[Mapping[str, float]]], path: Path) -> Path:
+    """A training from its first epoch to its last: one panel for every figure of its history but ``epoch``, stages one after another.
+
+    ``stages``: name -> one mapping per epoch; a figure that was not measured in an epoch is not in its mapping.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    names = list(dict.fromkeys(key for history in stages.values() for entry in history for key in entry if key != "epoch"))
+    starts = np.cumsum([0, *(len(history) for history in stages.values())])
+    figure = Figure(figsize=(SIZE_IN * 1.6, 2.2 * max(1, len(names))), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    for place, name in enumerate(names):
+        axes = figure.add_subplot(len(names), 1, place + 1)
+        for (stage, history), start in zip(stages.items(), starts, strict=False):
+            points = [(start + number + 1, entry[name]) for number, entry in enumerate(history) if name in entry]
+            if points:
+                axes.plot(*zip(*points, strict=True), "o-" if len(points) < len(history) else "-", label=stage, markersize=3)
+        axes.set(xlim=(0, max(1, int(starts[-1])) + 1), ylabel=name.replace("_", " "))
+        axes.legend(loc="best", fontsize=7)
+        if place + 1 == len(names):
+            axes.set_xlabel("epoch")
+    figure.savefig(path, format="png", metadata={"Software": None})
+    return path
 
 
 def _rates(metrics: Mapping[str, Any], place: tuple[str, ...]) -> Iterator[tuple[str, list[tuple[float, float]]]]:
