@@ -3,17 +3,17 @@
 from pydicom.uid import UID
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind  # type: ignore[attr-defined]
 
-from core import admission, codes
+from core import admission
 from core.settings import Completion, Delivery, Node, Receive, Settings
 from core.uids import IMPLEMENTATION_CLASS_UID
 from dicom_node import IMPLEMENTATION_VERSION_NAME, contexts, statuses, transports
 from dicom_node.commitment.stated import commitment
 from dicom_node.deliver.stated import web
 from dicom_node.markdown import table
+from dicom_node.stated_results import content, validators
 from dicom_node.statuses import Verdict
 from imaging.pixels import DECODERS, NATIVE
 
-COMPREHENSIVE_3D_SR = "1.2.840.10008.5.1.4.1.1.88.34"
 _CHARACTER_SETS = (
     ("(none)", "ISO 646; beyond it UTF-8 if it can be that, else Latin-1, with a note on the instance"),
     ("ISO_IR 100, 101, 109, 110, 144, 127, 126, 138, 148, 203, 13, 166", "single-byte sets, also with code extensions"),
@@ -35,8 +35,8 @@ def statement(settings: Settings | None = None) -> str:
         _sending(),
         web(),
         commitment(),
-        _content(),
-        _validators(),
+        content(),
+        validators(),
         _encodings(),
         _character_sets(),
         _security(),
@@ -68,7 +68,7 @@ def _roles(settings: Settings) -> str:
     rows = [
         ("Verification", "SCP and SCU", f"`{contexts.VERIFICATION}`", "SCU: `destinations echo`, `doctor`"),
         ("Storage", "SCP", "see [Storage as SCP](#storage-as-scp)", "every storage SOP class, every transfer syntax that can be stored"),
-        ("Storage", "SCU", f"`{COMPREHENSIVE_3D_SR}` Comprehensive 3D SR", "the results"),
+        ("Storage", "SCU", "see [Content of the results](#content-of-the-results)", "the results"),
         (
             "Storage commitment, push model",
             "SCU and SCP",
@@ -177,47 +177,6 @@ def _sending() -> str:
         "association rejected, refused or aborted, it is tried again with growing intervals.\n\n"
         + table(("status", "understood as", "then"), [(code, meaning, words[Verdict(judged)]) for code, meaning, judged in rows])
         + "\n\nOther statuses: Axxx and 01xx to 02xx as PS3.4 B.2.3 and PS3.7 C.5 class them; what they do not list is tried again."
-    )
-
-
-def _content() -> str:
-    private = [(f"`{entry.code.value}`", entry.code.meaning, entry.definition) for entry in codes.PRIVATE]
-    return (
-        "## Content of the results\n\n"
-        "One Comprehensive 3D SR, template TID 1500 *Measurement Report*, for each analysed series or image, in a new series of the\n"
-        "source's study: patient, study, accession and request attributes of the source; device observer (TID 1004) with a UID that\n"
-        "changes with the model; procedure reported; image library (TID 1600) of the images that findings refer to; all images in\n"
-        "Current Requested Procedure Evidence; a measurement group for each finding (TID 1410, 1411 or 1501) with tracking identifier,\n"
-        "finding, site, probability, measurements in UCUM units, source image, algorithm identification (TID 4019: name, version,\n"
-        "pipeline digest) and confidence tier; the statement what the model is not for. Without findings the report says what was looked\n"
-        "for and that it excludes nothing; a claimed unit that could not be analysed is reported with the reason.\n"
-        "Codes are those of PS3.16 and its mapping resource where they exist.\n\n"
-        f"### Private codes ({codes.PRIVATE_SCHEME}: {codes.PRIVATE_SCHEME_NAME})\n\n" + table(("code", "meaning", "definition"), private)
-    )
-
-
-def _validators() -> str:
-    warnings = [
-        (
-            "dciodvfy",
-            "Unrecognized defined term = <99DCMNODE>",
-            "the private coding scheme; each object declares it in Coding Scheme Identification Sequence (0008,0110)",
-        ),
-        (
-            "DicomSRValidator",
-            "Content Item not in template: `TIER`, Comment (121106, DCM)",
-            "extensions of the measurement group, whose templates (TID 1410, 1411, 1501) are extensible",
-        ),
-        (
-            "DicomSRValidator",
-            "Content Item not in template: Geometric purpose of region (130400, DCM)",
-            "part of TID 1410 and 1411 today, newer than the templates of the validator",
-        ),
-    ]
-    return (
-        "## Validation\n\n"
-        "Results that fail the node's own validator are held back. Of the public validators, neither `dciodvfy` (dicom3tools) nor\n"
-        "`DicomSRValidator` (PixelMed) finds an error. What they warn of:\n\n" + table(("validator", "warning", "explanation"), warnings)
     )
 
 

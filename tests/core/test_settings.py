@@ -87,7 +87,7 @@ def test_the_environment_wins_over_the_file_and_secrets_come_from_files(tmp_path
         ('destinations = ["pacs"]', 'destinations = ["pacz"]', "route 'chest CT' sends to pacz"),
         ('Modality = "CT"', 'Modalty = "CT"', "'Modalty' is not a DICOM keyword"),
         ('priority = "routine"', 'priority = "soon"', "routes.0.priority"),
-        ('objects = ["sr", "seg", "heatmap"]', 'objects = ["seg"]', "objects must hold 'sr'"),
+        ('objects = ["sr", "seg", "heatmap"]', 'objects = ["seg"]', "objects must hold 'sr' or 'pdf'"),
         (
             DIMSE + 'objects = ["sr", "seg", "heatmap"]\nstorage_commitment = false',
             'folder = "/out"\nstorage_commitment = true',
@@ -154,6 +154,13 @@ def test_a_source_admits_its_block_only(tmp_path: Path, block: str, address: str
 def test_each_kind_of_address(tmp_path: Path, address: str) -> None:
     assert DIMSE in EXAMPLE
     assert _load(tmp_path, EXAMPLE.replace(DIMSE, address)).destinations[0].name == "pacs"
+
+
+@pytest.mark.parametrize("objects", [["sr", "seg"], ["heatmap", "pdf"], ["sr"]], ids=["viewer", "plain PACS", "reporting system"])
+def test_result_profiles(objects: list[str]) -> None:
+    destination = {"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "port": 104, "objects": objects}
+    (read,) = Settings.model_validate({"destinations": [destination]}).destinations
+    assert list(read.objects) == objects
 
 
 def test_closed_by_default() -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from core import codes
+from core.iods import IODS
 from core.settings import Settings
 from dicom_node import IMPLEMENTATION_VERSION_NAME, contexts
 from dicom_node.conformance import statement
@@ -22,6 +23,16 @@ def test_it_names_what_is_taken_and_answered() -> None:
         assert f"`{entry.code.value}`" in text
     for status in ("0x0000", "0xA700", "0xA900", "0xC000"):
         assert status in text
+
+
+def test_it_lists_each_object_with_its_elements_and_every_code() -> None:
+    text = statement()
+    for uid, iod in IODS.items():
+        assert f"| `{iod.kind.value}` | `{uid}` | {iod.name} |" in text
+        for keyword in (*iod.type_1, *iod.type_2):
+            assert f"{keyword} (" in text
+    for code in codes.published():
+        assert f"| `{code.value}` | {code.scheme} | {code.meaning} |" in text
 
 
 def test_it_states_the_installation_where_it_is_given() -> None:
