@@ -51,6 +51,7 @@ def _parts(analysis: Analysis, views: tuple[View, ...], scale: float) -> Iterato
     notes = list(dict.fromkeys([*advice, *prediction.notes]))
     for name, lines in (("Notes on this analysis", notes), ("Known limits of the model", analysis.limits)):
         if lines:
+            yield Spacer(0, 2)
             yield _heading(name)
             yield from (paragraph(line, 7, bullet=True, after=0.5) for line in lines)
 
