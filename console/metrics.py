@@ -33,6 +33,8 @@ def _of_status(status: NodeStatus) -> Iterator[Metric]:
         for state in DeliveryState:
             deliveries.add_metric((destination, state), states.get(state, 0))
     yield deliveries
+    away = "Seconds since a destination went away; 0 while it is there, or has not been called"
+    yield _labelled("destination_away_seconds", away, ("destination",), status.away_s)
     yield _gauge("instances", "Instances held, the current content of each", status.instances)
     yield _gauge("units_open", "Series and images that are not complete yet", status.units_open)
     yield _gauge("associations_open", "Associations open now", status.associations_open)

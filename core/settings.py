@@ -97,6 +97,7 @@ class Delivery(Section):
     retry_base_s: Seconds = 5.0
     retry_cap_s: Seconds = 900.0
     timeout_s: Seconds = 60.0
+    probe_cap_s: Seconds = 60.0
     commitment_linger_s: Seconds = 2.0
     commitment_answer_s: Seconds = 3600.0
     max_resends: Annotated[int, Field(ge=0)] = 3

@@ -35,12 +35,14 @@ _CLAIMED = text("""
            greatest(0, extract(epoch FROM node_now() - d.created_at))::float8 AS age_s,
            coalesce(j.identity ->> 'status' = 'research', false) AS research
     FROM deliveries d JOIN reports r ON r.id = d.report_id JOIN jobs j ON j.id = d.job_id
-    WHERE d.id = ANY(:ids) ORDER BY d.priority DESC, d.job_id, d.id
+    WHERE d.id = ANY(:ids) ORDER BY d.priority DESC, d.next_attempt_at, d.job_id, d.id
 """)
 _OWN = text("SELECT id FROM deliveries WHERE id = :id AND state = 'sending' AND token = CAST(:token AS uuid) FOR NO KEY UPDATE")
 _SET = text("""
     UPDATE deliveries SET state = :state, status = :status, note = :note, sender = NULL, token = NULL, lease_until = NULL,
-        changed_at = node_now(), next_attempt_at = node_now() + make_interval(secs => :in_s),
+        changed_at = node_now(),
+        attempts = attempts - CASE WHEN :tried THEN 0 ELSE 1 END,
+        next_attempt_at = CASE WHEN :tried THEN node_now() + make_interval(secs => :in_s) ELSE next_attempt_at END,
         stored_at = CASE WHEN :state = 'stored' THEN node_now() ELSE stored_at END, commit_wanted = :commit, commitment_id = NULL
     WHERE id = :id
 """)
@@ -63,6 +65,10 @@ _LOST = text("""
 _WITHDRAW_ORPHANS = text("""
     UPDATE deliveries d SET state = 'withdrawn', changed_at = node_now(), note = 'superseded before it was delivered'
     FROM jobs j WHERE j.id = d.job_id AND j.state = 'superseded' AND d.state = 'pending'
+""")
+_WAKE = text("""
+    UPDATE deliveries SET next_attempt_at = created_at
+    WHERE destination = :destination AND state = 'pending' AND next_attempt_at > (SELECT node_now())
 """)
 _LIST = text("""
     SELECT * FROM v_deliveries WHERE (CAST(:state AS text) IS NULL OR state = :state)
@@ -125,6 +131,11 @@ def retry_later(database: Database, d: ClaimedDelivery, *, error: str, in_s: flo
     _end(database, d, DeliveryState.PENDING, "retry", note=error, in_s=in_s)
 
 
+def put_back(database: Database, d: ClaimedDelivery, *, why: str) -> None:
+    """It was not tried: the destination is away. No attempt is counted, and it keeps its place in the order. Raises LeaseLost."""
+    _end(database, d, DeliveryState.PENDING, "retry", note=why, tried=False)
+
+
 def failed(database: Database, d: ClaimedDelivery, *, error: str, status: int | None) -> None:
     """A permanent failure: a person has to look. Raises LeaseLost as ``stored`` does."""
     _end(database, d, DeliveryState.FAILED, "failed", status=status, note=error)
@@ -140,7 +151,7 @@ def hold(database: Database, d: ClaimedDelivery, *, reason: str, status: int | N
 
 def _end(
     database: Database, d: ClaimedDelivery, state: DeliveryState, result: str, *, status: int | None = None, note: str = "",
-    in_s: float = 0.0, commit: bool = False,
+    in_s: float = 0.0, commit: bool = False, tried: bool = True,
 ) -> None:  # fmt: skip
     with database.begin() as connection:
         lock_jobs(connection, [d.job_id])
@@ -148,7 +159,7 @@ def _end(
             raise LeaseLost(f"delivery {d.id} is not held by this attempt any more", hint="nothing was written; another sender has it")
         if state is not DeliveryState.STORED and connection.execute(_SUPERSEDED, {"job_id": d.job_id}).scalar_one():
             state = DeliveryState.WITHDRAWN  # a newer result is on its way: this one is not tried again
-        values = {"id": d.id, "state": state.value, "status": status, "note": note, "in_s": in_s, "commit": commit}
+        values = {"id": d.id, "state": state.value, "status": status, "note": note, "in_s": in_s, "commit": commit, "tried": tried}
         connection.execute(_SET, values)
         connection.execute(_END_ATTEMPT, {"token": str(d.token), "result": result, "status": status, "note": note})
         details = {"destination": d.destination, "job": d.job_id, "sha256": d.sha256, "status": status, "attempt": d.attempt}
@@ -166,6 +177,12 @@ def reap(database: Database) -> int:
             notify(connection, "delivery")
         connection.execute(_WITHDRAW_ORPHANS)
     return len(tokens)
+
+
+def wake(database: Database, destination: str) -> int:
+    """The destination is back: what waits for another attempt is due at once, in the order it was made; gives how many."""
+    with database.begin() as connection:
+        return int(connection.execute(_WAKE, {"destination": destination}).rowcount)
 
 
 def listing(

@@ -10,6 +10,7 @@ from db.base import Database
 from db.records import Heartbeat
 
 HEARTBEAT_HORIZON_S = 600.0  # older processes are history, not state
+AWAY = "away_s:"  # a sender's heartbeat has this, before a destination's name: for how long it has been away
 
 # Sums over units, not over instances: a hundred times fewer rows, and a scrape comes every few seconds.
 _COUNTS = text("""
@@ -57,6 +58,15 @@ class NodeStatus:
     jobs: Mapping[str, int]
     deliveries: Mapping[str, Mapping[str, int]]
     heartbeats: tuple[Heartbeat, ...]
+
+    @property
+    def away_s(self) -> Mapping[str, float]:
+        """Destination -> seconds since it went away, as the youngest sender has it; 0 while it is there."""
+        found: dict[str, float] = {}
+        for beat in sorted(self.heartbeats, key=lambda beat: -beat.age_s):
+            if beat.role == "send":
+                found |= {key.removeprefix(AWAY): float(value) for key, value in beat.details.items() if key.startswith(AWAY)}
+        return found
 
 
 def node_status(database: Database) -> NodeStatus:

@@ -72,7 +72,7 @@ def destinations_echo(
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """C-ECHO to the configured destinations."""
+    """Try the configured destinations: C-ECHO, a search over DICOMweb, a file in the folder."""
     from dicom_node.transports import echo
 
     settings = settings_of(config)

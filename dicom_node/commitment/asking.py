@@ -75,6 +75,8 @@ class Committing(threading.Thread):
             return True
         self._failures += 1
         in_s = retry_in_s(self._failures, rules)
+        if asking.away:
+            in_s = min(in_s, rules.probe_cap_s)
         commitments.later(self._database, due, why=asking.problem, in_s=in_s, counts=not asking.away)
         self._log.warning("storage commitment waits", reason=asking.problem, seconds=round(in_s, 1))
         return True

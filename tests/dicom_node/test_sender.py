@@ -5,9 +5,11 @@ from collections.abc import Callable
 
 import pytest
 
+from core.states import Priority
 from db import deliveries
 from db.base import Database
 from db.blobs import Blobs
+from db.status import node_status
 from deploy.demo.pacs import free_port
 from dicom_node.role import retry_in_s
 from dicom_node.transports import echo
@@ -95,17 +97,30 @@ def test_given_up_after_the_last_attempt(
         assert pacs.calls == 2
 
 
-def test_destination_that_comes_up_later(
+def test_a_destination_that_is_away_is_probed_and_drained_in_order_urgent_first(
     database: Database, blobs: Blobs, make_settings: MakeSettings, make_report: Callable[..., str]
 ) -> None:
-    make_report("pacs")
+    routine = [make_report("pacs") for _ in range(10)]  # more than one claim
     port = free_port()
-    with sending(make_settings(destinations=[destination(port)], delivery=QUICK), database, blobs):
-        wait_for(lambda: states(database)[0][4] >= 2)
-        assert states(database)[0][1] in ("pending", "sending")
+    rules = {**QUICK, "max_attempts": 1}
+    with sending(make_settings(destinations=[destination(port)], delivery=rules), database, blobs):
+        wait_for(lambda: "no connection" in states(database)[0][3])
+        urgent = make_report("pacs", priority=Priority.URGENT)
+        time.sleep(2.0)  # several probes: no attempt is used up, or the one that there is would be gone
+        assert {row[1] for row in states(database)} == {"pending"}
+        assert {row[4] for row in states(database)} == {0}
+        wait_for(lambda: node_status(database).away_s["pacs"] > 0)
         with running(Pacs(), port=port) as pacs:
-            wait_for(lambda: states(database)[0][1] == "stored")
-            assert len(pacs.stored) == 1
+            wait_for(lambda: {row[1] for row in states(database)} == {"stored"}, 30)
+            assert list(pacs.stored) == [urgent, *routine]
+            wait_for(lambda: node_status(database).away_s["pacs"] == 0)
+    with database.begin() as connection:
+        told = [
+            row[0] for row in connection.exec_driver_sql("SELECT action FROM audit_events WHERE action LIKE 'destination.%%' ORDER BY id")
+        ]
+        tries = connection.exec_driver_sql("SELECT count(*) FROM delivery_attempts").scalar_one()
+    assert told == ["destination.away", "destination.back"]
+    assert tries <= 11 + 8, "the objects were not tried again and again"
 
 
 def test_rejected_association_waits_with_the_reason(
@@ -116,8 +131,7 @@ def test_rejected_association_waits_with_the_reason(
         running(Pacs(), strict=True) as pacs,
         sending(make_settings(destinations=[destination(pacs.port)], delivery=QUICK), database, blobs),
     ):
-        wait_for(lambda: states(database)[0][4] >= 2 and states(database)[0][1] == "pending")
-        assert "rejected the association" in states(database)[0][3]
+        wait_for(lambda: states(database)[0][1] == "pending" and "rejected the association" in states(database)[0][3])
 
 
 def test_sop_class_that_is_not_accepted_fails_with_the_reason(
@@ -144,6 +158,17 @@ def test_one_that_hangs_holds_up_nobody_else(
             wait_for(lambda: ("pacs", "stored") in [row[:2] for row in states(database)])
             assert time.monotonic() - started < 4
             wait_for(lambda: any(row[0] == "slow" and "no answer" in row[3] for row in states(database)), 20)
+
+
+def test_one_object_that_breaks_the_association_does_not_keep_back_the_others(
+    database: Database, blobs: Blobs, make_settings: MakeSettings, make_report: Callable[..., str]
+) -> None:
+    poison, *others = [make_report("pacs") for _ in range(4)]
+    pacs = Pacs(aborts_at=poison)
+    with running(pacs), sending(make_settings(destinations=[destination(pacs.port)], delivery=QUICK), database, blobs):
+        wait_for(lambda: [row[1] for row in states(database)][1:] == ["stored"] * 3, 30)
+        assert sorted(pacs.stored) == sorted(others)
+        assert "the association" in states(database)[0][3]
 
 
 def test_destination_that_left_the_configuration_is_held(

@@ -17,7 +17,10 @@ VERIFICATION = "1.2.840.10008.1.1"
 
 @dataclass
 class Pacs:
-    """``statuses``: answers in order, the last one for ever; ``hang_s``: how long it keeps silent before it answers."""
+    """``statuses``: answers in order, the last one for ever; ``hang_s``: how long it keeps silent before it answers.
+
+    ``aborts_at``: a SOP Instance UID at which it breaks off.
+    """
 
     statuses: list[int] = field(default_factory=lambda: [0x0000])
     hang_s: float = 0.0
@@ -25,10 +28,14 @@ class Pacs:
     calls: int = 0
     associations: int = 0
     comment: str = ""
+    aborts_at: str = ""
     port: int = 0
 
     def store(self, event: Any) -> Dataset:
         self.calls += 1
+        if str(event.request.AffectedSOPInstanceUID) == self.aborts_at:
+            event.assoc.abort()
+            return Dataset()
         time.sleep(self.hang_s)
         status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
         answer = Dataset()

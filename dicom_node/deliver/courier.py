@@ -1,0 +1,161 @@
+"""The deliveries of one destination: claimed, carried together, settled one by one."""
+
+import threading
+import time
+
+import structlog
+
+from core.errors import CannotUnderstand, LeaseLost, NodeError, StorageError
+from core.peers import Destination
+from core.settings import Settings
+from db import deliveries
+from db.base import Database
+from db.blobs import Blobs
+from db.records import ClaimedDelivery
+from dicom_node.deliver.outage import Outage
+from dicom_node.role import Backoff, retry_in_s, role_name
+from dicom_node.statuses import Verdict
+from dicom_node.transports import Parcel, Receipt, open_transport
+
+AT_ONCE = 8  # objects of one claim: few enough that a lease covers them
+WAIT_S = 0.5
+
+
+class Courier(threading.Thread):
+    """Everything for one destination, one association at a time."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        blobs: Blobs,
+        stop: threading.Event,
+        bell: threading.Condition,
+        destination: Destination,
+    ) -> None:
+        super().__init__(name=f"send-{destination.name}", daemon=True)
+        self.stored = 0
+        self._claimed_at = 0.0
+        self._settings = settings
+        self._database = database
+        self._blobs = blobs
+        self._stop_event = stop
+        self._bell = bell
+        self._destination = destination
+        self.outage = Outage(settings, database, destination)
+        self._log = structlog.get_logger().bind(destination=destination.name)
+
+    @property
+    def destination(self) -> str:
+        return self._destination.name
+
+    def run(self) -> None:
+        backoff = Backoff(self._stop_event)
+        while not self._stop_event.is_set():
+            claimed: list[ClaimedDelivery] = []
+            self._claimed_at = time.monotonic()
+            try:
+                if self.outage.away and not self.outage.over():
+                    self._stop_event.wait(WAIT_S)
+                    continue
+                claimed = deliveries.claim(
+                    self._database,
+                    sender=role_name(),
+                    lease_s=self._settings.delivery.lease_s,
+                    limit=AT_ONCE,
+                    destinations=(self._destination.name,),
+                )
+                if claimed:
+                    self._carry(claimed)
+                backoff.worked()
+            except NodeError as error:
+                backoff.failed("deliveries wait", error)
+                continue
+            except Exception as error:  # one object must not end the courier; its lease runs out and it is tried again
+                self._log.error("deliveries wait: unexpected", exception=type(error).__name__, exc_info=True)
+                self._stop_event.wait(WAIT_S)
+            if not claimed:
+                with self._bell:
+                    if not self._stop_event.is_set():
+                        self._bell.wait(WAIT_S)
+
+    def _carry(self, claimed: list[ClaimedDelivery]) -> None:
+        parcels = self._load(claimed)
+        if not parcels:
+            return
+        broken: Receipt | None = None
+        try:
+            transport = open_transport(self._settings, self._destination, [parcel for _, parcel in parcels])
+        except CannotUnderstand as error:
+            for delivery, _ in parcels:
+                self._settle(delivery, Receipt(Verdict.PERMANENT, f"the object cannot be read: {error}"), 0.0)
+            return
+        with transport:
+            for delivery, parcel in parcels:
+                started = time.monotonic()
+                if broken is None and self._stop_event.is_set():
+                    broken = Receipt(Verdict.TRANSIENT, "the node is shutting down", broken=True)
+                if broken is not None:
+                    self._put_back(delivery, broken.words)
+                    continue
+                receipt = transport.send(parcel)
+                if receipt.broken:
+                    broken = receipt
+                    self.outage.begin(receipt.words, gone=receipt.away)
+                if receipt.away:
+                    self._put_back(delivery, receipt.words)
+                else:
+                    self._settle(delivery, receipt, time.monotonic() - started)
+
+    def _put_back(self, delivery: ClaimedDelivery, why: str) -> None:
+        """It was not tried: no attempt is counted."""
+        try:
+            deliveries.put_back(self._database, delivery, why=why)
+        except LeaseLost as error:
+            self._log.warning("the delivery has gone to another sender or was withdrawn", delivery=delivery.id, error=str(error))
+
+    def _load(self, claimed: list[ClaimedDelivery]) -> list[tuple[ClaimedDelivery, Parcel]]:
+        parcels = []
+        for delivery in claimed:
+            if delivery.research and not self._destination.accept_research:
+                # The last gate: also what a route or a change of the configuration added after the worker had looked.
+                reason = f"the model is for research, and accept_research is false for '{self._destination.name}'"
+                deliveries.hold(self._database, delivery, reason=reason)
+                continue
+            try:
+                content = self._blobs.read(delivery.sha256)
+            except StorageError as error:
+                self._settle(delivery, Receipt(Verdict.TRANSIENT, f"the object cannot be read: {error}"), 0.0)
+                continue
+            parcels.append((delivery, Parcel(delivery.sop_class_uid, delivery.sop_instance_uid, content)))
+        return parcels
+
+    def _settle(self, delivery: ClaimedDelivery, receipt: Receipt, seconds: float) -> None:
+        log = self._log.bind(delivery=delivery.id, job=delivery.job_id, kind=delivery.kind, attempt=delivery.attempt)
+        status = None if receipt.status is None else f"{receipt.status:04X}"
+        try:
+            if receipt.verdict is Verdict.STORED:
+                note = "" if receipt.status == 0 else receipt.words
+                commit = self._destination.storage_commitment
+                deliveries.stored(self._database, delivery, status=receipt.status or 0, note=note, commit=commit)
+                self.stored += 1
+                self.outage.took_something()
+                dwell_s = delivery.age_s + time.monotonic() - self._claimed_at  # since the report was committed
+                log.info("delivered", status_hex=status, seconds=round(seconds, 3), age_s=round(dwell_s, 3), reason=note)
+            elif receipt.verdict is Verdict.HELD:
+                deliveries.hold(self._database, delivery, reason=receipt.words, status=receipt.status)
+                log.error("delivery held", status_hex=status, reason=receipt.words)
+            elif receipt.verdict is Verdict.PERMANENT or delivery.attempt >= self._settings.delivery.max_attempts:
+                words = (
+                    receipt.words
+                    if receipt.verdict is Verdict.PERMANENT
+                    else f"given up after {delivery.attempt} attempts: {receipt.words}"
+                )
+                deliveries.failed(self._database, delivery, error=words, status=receipt.status)
+                log.error("delivery failed", status_hex=status, reason=words)
+            else:
+                in_s = 0.0 if self._stop_event.is_set() else retry_in_s(delivery.attempt, self._settings.delivery)
+                deliveries.retry_later(self._database, delivery, error=receipt.words, in_s=in_s)
+                log.warning("delivery waits", status_hex=status, reason=receipt.words, seconds=round(in_s, 1))
+        except LeaseLost as error:
+            log.warning("the delivery has gone to another sender or was withdrawn", error=str(error))
