@@ -1,7 +1,8 @@
-"""Reports as the PACS holds them: there, and valid."""
+"""Results as the PACS holds them: there, and valid."""
 
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +12,15 @@ from core.states import ReportKind
 from deploy.demo.pacs import Pacs
 from workers.encode.validate import validate
 
+NAMES = {ReportKind.SR.value: "report"}
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One structured report, fetched back. ``problems`` is empty where it is there and every validator is content."""
+    """One object of a result, fetched back. ``problems`` is empty where it is there and every validator is content."""
 
     sop_instance_uid: str
+    kind: str
     job_id: int
     path: Path | None
     validators: tuple[str, ...]
@@ -24,26 +28,27 @@ class Report:
 
 
 def fetch_all(pacs: Pacs, rows: "list[Mapping[str, Any]]", folder: Path) -> list[Report]:
-    """Every SR of the delivery rows, from the PACS to ``folder``, validated."""
+    """Every object of the delivery rows, from the PACS to ``folder``, validated."""
     folder.mkdir(parents=True, exist_ok=True)
     reports = []
+    numbers: Counter[str] = Counter()
     for row in sorted(rows, key=lambda row: (row["job_id"], row["delivery_id"])):
-        if row["object"] != ReportKind.SR:
-            continue
-        uid = str(row["sop_instance_uid"])
+        uid, kind = str(row["sop_instance_uid"]), str(row["object"])
+        name = f"{NAMES.get(kind, kind)}-job{row['job_id']}"
+        numbers[name] += 1
         content = pacs.fetch(uid)
         if content is None:
             reports.append(
-                Report(uid, row["job_id"], None, (), (f"the PACS does not hold it (delivery: {row['state']} {row['note'] or ''})",))
+                Report(uid, kind, row["job_id"], None, (), (f"the PACS does not hold it (delivery: {row['state']} {row['note'] or ''})",))
             )
             continue
-        path = folder / f"report-job{row['job_id']}.dcm"
+        path = folder / (f"{name}.dcm" if numbers[name] == 1 else f"{name}-{numbers[name]}.dcm")
         path.write_bytes(content)
         problems, validators = [f"validator: {text}" for text in validate(content)], ["dicom-node"]
         if shutil.which("dciodvfy"):
             problems += [f"dciodvfy: {text}" for text in dciodvfy(path)]
             validators.append("dciodvfy")
-        reports.append(Report(uid, row["job_id"], path, tuple(validators), tuple(problems)))
+        reports.append(Report(uid, kind, row["job_id"], path, tuple(validators), tuple(problems)))
     return reports
 
 
