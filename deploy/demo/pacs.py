@@ -18,6 +18,7 @@ from deploy.child import dying_with_us
 from dicom_node.contexts import VERIFICATION, storage_classes, transfer_syntaxes
 
 AE_TITLE = "DEMOPACS"
+DICOMWEB = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")  # where Debian's orthanc-dicomweb puts it
 START_TIMEOUT_S = 30.0
 
 
@@ -58,6 +59,7 @@ class Orthanc:
         self.program = program
         self.folder = folder
         self.port, self.http_port = free_port(), free_port()
+        self.dicomweb = DICOMWEB if DICOMWEB.is_file() else None
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -67,7 +69,8 @@ class Orthanc:
             "Name": "dicom-node demo",
             "StorageDirectory": str(self.folder / "storage"),
             "IndexDirectory": str(self.folder / "storage"),
-            "Plugins": [],
+            "Plugins": [str(self.dicomweb)] if self.dicomweb is not None else [],
+            "DicomWeb": {"Root": "/dicom-web/", "StudiesMetadata": "Full", "SeriesMetadata": "Full"},
             "HttpPort": self.http_port,
             "RemoteAccessAllowed": False,
             "AuthenticationEnabled": False,
@@ -96,6 +99,12 @@ class Orthanc:
         answer = self._get("/tools/lookup", sop_instance_uid.encode())
         found = [entry for entry in json.loads(answer or b"[]") if entry["Type"] == "Instance"]
         return self._get(f"/instances/{found[0]['ID']}/file") if found else None
+
+    def modalities(self, study_instance_uid: str) -> set[str]:
+        """Of the series of the study that it holds."""
+        query = {"Level": "Series", "Query": {"StudyInstanceUID": study_instance_uid}, "Expand": True}
+        series = json.loads(self._get("/tools/find", json.dumps(query).encode()) or b"[]")
+        return {str(one["MainDicomTags"].get("Modality", "")) for one in series}
 
     def _get(self, path: str, body: bytes | None = None) -> bytes | None:
         try:
