@@ -66,6 +66,8 @@ def test_a_box_reaches_beyond_the_edge() -> None:
     hu = np.arange(12, dtype=np.int16).reshape(1, 3, 4)
     boxed = cuts.boxed(hu[0], (-1, 2, 2, 6), fill=-5)
     assert boxed.tolist() == [[-5, -5, -5, -5], [2, 3, -5, -5], [6, 7, -5, -5]]
+    for box in ((-9, 0, -6, 2), (7, 1, 9, 3), (0, -8, 2, -5), (1, 6, 3, 9)):  # nothing of it is on the plane
+        assert set(cuts.boxed(hu[0], box, fill=-5).ravel()) == {-5}
 
 
 def test_heat_lies_on_its_own_grid() -> None:

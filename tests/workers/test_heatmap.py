@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
@@ -126,6 +128,15 @@ def test_a_finding_of_a_slice_without_a_place_shows_the_slice() -> None:
     view = views(replace(analysis, prediction=replace(analysis.prediction, findings=(finding,))))[0]
     assert len(view.panels) == 1
     assert view.sop_instance_uid == finding.sop_instance_uid
+
+
+@given(place=st.tuples(*(st.floats(-900, 900) for _ in range(3))), diameter=st.one_of(st.none(), st.floats(0.1, 300)))
+@settings(max_examples=25, deadline=None, derandomize=True)
+def test_a_place_anywhere_is_drawn(place: tuple[float, float, float], diameter: float | None) -> None:
+    analysis = pictured.chest()
+    finding = replace(analysis.prediction.findings[0], position_mm=place, image_point=None, diameter_mm=diameter)
+    (view,) = views(replace(analysis, prediction=replace(analysis.prediction, findings=(finding,))))
+    assert [panel.image.width for panel in view.panels] == [room.SLICE_PX, room.SMALL_PX, room.SMALL_PX]
 
 
 def test_a_finding_of_no_slice_has_no_picture() -> None:

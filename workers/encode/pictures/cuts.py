@@ -68,8 +68,10 @@ def boxed(plane: NDArray[Any], box: Box, fill: float = 0) -> NDArray[Any]:
     top, left, bottom, right = box
     rows, columns = plane.shape
     result = np.full((bottom - top, right - left), fill, plane.dtype)
-    inside = slice(max(top, 0), min(bottom, rows)), slice(max(left, 0), min(right, columns))
-    result[inside[0].start - top : inside[0].stop - top, inside[1].start - left : inside[1].stop - left] = plane[inside]
+    first, last = (max(top, 0), max(left, 0)), (min(bottom, rows), min(right, columns))
+    if first[0] < last[0] and first[1] < last[1]:
+        seen = plane[first[0] : last[0], first[1] : last[1]]
+        result[first[0] - top : last[0] - top, first[1] - left : last[1] - left] = seen
     return result
 
 
@@ -120,11 +122,14 @@ def plane_name(volume: Volume, normal: int) -> str:
 
 def heat_on_slice(heat: HeatMap, z: float, shape: tuple[int, int]) -> NDArray[np.float32]:
     """(Y, X) float32: the map's values on slice ``z`` of a grid with ``shape`` rows and columns, linear; 0 outside the map."""
-    values = unpack_heat(heat)
-    plane = _between(values, np.array([(z - heat.origin[0]) / heat.step[0]]), 0)[0]
-    rows = (np.arange(shape[0]) - heat.origin[1]) / heat.step[1]
-    columns = (np.arange(shape[1]) - heat.origin[2]) / heat.step[2]
-    return _between(_between(plane, rows, 0), columns, 1)
+    return heat_at(heat, z, np.arange(shape[0], dtype=np.float64), np.arange(shape[1], dtype=np.float64))
+
+
+def heat_at(heat: HeatMap, z: float, rows: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[np.float32]:
+    """As `heat_on_slice`, at fractional rows and columns of the unit's grid."""
+    plane = _between(unpack_heat(heat), np.array([(z - heat.origin[0]) / heat.step[0]]), 0)[0]
+    down = _between(plane, (rows - heat.origin[1]) / heat.step[1], 0)
+    return _between(down, (columns - heat.origin[2]) / heat.step[2], 1)
 
 
 def _between(values: NDArray[np.float32], at: NDArray[np.floating], axis: int) -> NDArray[np.float32]:

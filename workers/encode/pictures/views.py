@@ -160,7 +160,7 @@ def _photograph(analysis: Analysis, photograph: Photograph) -> tuple[View, ...]:
     if not masks and analysis.heat is None:
         return ()
     rows, columns = photograph.rgb.shape[:2]
-    scale = min(1.0, PHOTOGRAPH_PX / max(rows, columns)) if max(rows, columns) > PHOTOGRAPH_PX else PHOTOGRAPH_PX / max(rows, columns)
+    scale = PHOTOGRAPH_PX / max(rows, columns)
     size = max(1, round(columns * scale)), max(1, round(rows * scale))
     plain = np.asarray(Image.fromarray(photograph.rgb).resize(size, Image.Resampling.LANCZOS), np.uint8)
     rgb = plain
@@ -171,8 +171,8 @@ def _photograph(analysis: Analysis, photograph: Photograph) -> tuple[View, ...]:
         rgb = marks.outlined(rgb, np.asarray(Image.fromarray(whole * 255).resize(size, Image.Resampling.BILINEAR)) >= 128, width=4)
     panels = [Panel(Image.fromarray(rgb), "the image as received" + (", with the outline of the lesion" if masks else ""))]
     if analysis.heat is not None:
-        plane = Image.fromarray(cuts.heat_on_slice(analysis.heat, 0.0, (rows, columns))).resize(size, Image.Resampling.BILINEAR)
-        shown = style.painted(plain, np.asarray(plane, np.float32))
+        down, across = ((np.arange(n) + 0.5) * of / n - 0.5 for n, of in zip(size[::-1], (rows, columns), strict=True))
+        shown = style.painted(plain, cuts.heat_at(analysis.heat, 0.0, down, across))
         panels.append(Panel(Image.fromarray(shown), analysis.heat.meaning, True))
     sop_instance_uid = photograph.sop_instance_uid or analysis.source.images[0].sop_instance_uid
     return (View(0, tuple(panels), sop_instance_uid, 1),)
