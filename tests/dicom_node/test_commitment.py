@@ -1,5 +1,9 @@
 """Storage commitment with Orthanc, which plays both roles, and with peers that answer in other ways."""
 
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -220,9 +224,10 @@ def test_a_destination_may_bring_answers_and_nothing_else(make_settings: MakeSet
 class Archive:
     """An SCP that stores, and answers a storage commitment request on the association that it came on."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, refuse: int = 0) -> None:
         self.requests: list[str] = []
-        self.refuse = 1
+        self.refuse = refuse
+        self.kills: subprocess.Popen[bytes] | None = None
         ae = entity("PACS", {})
         for sop_class in (SR, PUSH_MODEL):
             ae.add_supported_context(sop_class)
@@ -236,6 +241,10 @@ class Archive:
             return 0x0213, None
         information = event.action_information
         self.requests.append(str(information.TransactionUID))
+        if self.kills is not None:
+            self.kills.kill()
+            self.kills = None
+            return 0, None
         items = [(str(item.ReferencedSOPClassUID), str(item.ReferencedSOPInstanceUID)) for item in information.ReferencedSOPSequence]
         threading.Thread(target=self.answer, args=(event.assoc, self.requests[-1], items)).start()
         return 0, None
@@ -252,13 +261,50 @@ def test_answered_on_the_association_of_the_request_and_batched(
     """No listener runs: the answer can only have come this way. The first request is refused, and repeated."""
     for _ in range(3):
         make_report("pacs")
-    archive = Archive()
+    archive = Archive(refuse=1)
     settings = make_settings(destinations=[committing(archive.port)], delivery={**SOON, "commitment_linger_s": 10.0})
     with sending(settings, database, blobs):
         wait_for(lambda: [row[1] for row in states(database)] == ["committed"] * 3, 40)
     archive.server.shutdown()
     assert len(archive.requests) <= 2, "what was stored together is asked for together"
     assert job_states(database) == {"delivered"}
+
+
+def test_a_sender_that_is_killed_while_it_asks_is_replaced(
+    database: Database, database_url: str, make_report: Callable[..., str], tmp_path: Path
+) -> None:
+    """kill -9 between the archive's taking the request and the note of it; then by another process, under the same UID."""
+    make_report("pacs")
+    archive = Archive()
+    config = tmp_path / "node.toml"
+    config.write_text(f"""
+[node]
+data_dir = "{tmp_path / "data"}"
+[delivery]
+lease_s = 3.0
+retry_base_s = 0.2
+commitment_linger_s = 10.0
+[[destinations]]
+name = "pacs"
+ae_title = "PACS"
+host = "127.0.0.1"
+port = {archive.port}
+storage_commitment = true
+accept_research = true
+""")
+    command = [sys.executable, "-m", "deploy.cli", "send", "--config", str(config)]
+    environ = {**os.environ, "DICOM_NODE_DATABASE__URL": database_url}
+    with subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL) as first:
+        archive.kills = first
+        assert first.wait(60) == -signal.SIGKILL
+    assert states(database)[0][1] == "stored"
+    with subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL) as second:
+        wait_for(lambda: delivered(database), 60)
+        second.terminate()
+        assert second.wait(40) == 0
+    archive.server.shutdown()
+    assert len(archive.requests) == 2
+    assert len(set(archive.requests)) == 1
 
 
 def test_a_destination_without_the_service_is_told_and_the_result_stays_stored(

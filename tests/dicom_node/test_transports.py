@@ -1,8 +1,10 @@
 """Folder and STOW-RS: against a real folder, and Orthanc with its DICOMweb plug-in over TLS."""
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +141,62 @@ def test_stow_to_nothing_or_to_something_else(web: Web, to_web: Callable[..., Se
     assert "not at this URL" in receipt.words
     (receipt,) = deliver(to_web(stow_url=f"https://127.0.0.1:{web.port}/app"), parcel())
     assert receipt.verdict is Verdict.TRANSIENT, "whatever another page answers, nothing is stored there"
+
+
+def test_stow_with_a_certificate_of_ours(web: Web, to_web: Callable[..., Settings]) -> None:
+    cert, key = web.authority.sign("client")
+    with tls_front(web.orthanc.http_port, *web.authority.sign("mutual"), web.authority.ca) as port:
+        url = f"https://127.0.0.1:{port}/dicom-web"
+        ours = {"ca": web.authority.ca, "cert": cert, "key": key}
+        assert deliver(to_web(stow_url=url, tls=ours), parcel())[0].verdict is Verdict.STORED
+        refused = deliver(to_web(stow_url=url), parcel())[0]
+        assert (refused.verdict, refused.broken) == (Verdict.TRANSIENT, True)
+
+
+class Service(BaseHTTPRequestHandler):
+    """A DICOMweb service that takes one token, and answers elsewhere with a redirect to a page."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path == "/old/studies":
+            self.send_response(302)
+            self.send_header("Location", "/sign-in")
+            self.end_headers()
+            return
+        taken = self.headers["Authorization"] == "Bearer good-token"
+        content = answer(stored=True, uid=parcel().sop_instance_uid) if taken else b""
+        self.send_response(200 if taken else 403)
+        self.send_header("Content-Type", "application/dicom+json; charset=utf-8")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def do_GET(self) -> None:
+        self.send_response(405)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+def test_stow_with_a_token_that_is_renewed_and_no_redirect_is_followed(make_settings: MakeSettings, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("old-token")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Service) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+
+        def settings(path: str) -> Settings:
+            url = f"http://127.0.0.1:{server.server_port}/{path}"
+            return make_settings(destinations=[{"name": "web", "stow_url": url, "token_file": token}])
+
+        refused = deliver(settings("web"), parcel())[0]
+        assert (refused.verdict, refused.words) == (Verdict.TRANSIENT, "HTTP 403: not authorised")
+        token.write_text("good-token\n")
+        assert deliver(settings("web"), parcel())[0].verdict is Verdict.STORED
+        redirected = deliver(settings("old"), parcel())[0]
+        assert (redirected.verdict, redirected.words) == (Verdict.TRANSIENT, "the service redirects: give its final URL")
+        assert said(settings("web")) == (True, "the service answered (HTTP 405: it has no search)")
+        server.shutdown()
 
 
 UID = "1.2.3"

@@ -28,10 +28,13 @@ class _Front(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
 
-    def __init__(self, behind: int, cert: Path, key: Path) -> None:
+    def __init__(self, behind: int, cert: Path, key: Path, clients: Path | None) -> None:
         self.behind = behind
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(cert, key)
+        if clients is not None:
+            self.context.load_verify_locations(clients)
+            self.context.verify_mode = ssl.CERT_REQUIRED
         super().__init__(("127.0.0.1", 0), _Handler)
 
     def handle_error(self, *_: object) -> None:
@@ -47,9 +50,9 @@ def _pour(source: socket.socket, drain: socket.socket) -> None:
 
 
 @contextmanager
-def tls_front(behind: int, cert: Path, key: Path) -> Iterator[int]:
-    """The port of the front."""
-    with _Front(behind, cert, key) as front:
+def tls_front(behind: int, cert: Path, key: Path, clients: Path | None = None) -> Iterator[int]:
+    """The port of the front. ``clients``: the authority of the certificates that clients must show."""
+    with _Front(behind, cert, key, clients) as front:
         thread = threading.Thread(target=front.serve_forever, args=(0.05,), daemon=True)
         thread.start()
         try:
