@@ -7,7 +7,7 @@ BIN := .venv/bin
 SHELL := /bin/bash
 PINS := requirements/torch.txt requirements/worker.txt requirements/embedded.txt
 
-.PHONY: demo test check unit lint bench chaos serve lock models figures docs debian clean-venv help
+.PHONY: demo viewer test check unit lint bench chaos serve lock models figures docs debian clean-venv help
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -21,14 +21,20 @@ help:  ## this list
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt
 	@touch $@
 
+# Fetched only where the rest of the pictures' needs is there; the demo says what is missing.
 demo: .venv/.run  ## install, start everything, send real input, wait for the reports; CT=FOLDER SKIN=FOLDER JSON=FILE KEEP=1
+	@! command -v chromium >/dev/null || [ ! -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || $(BIN)/python -m deploy.demo.viewer_ohif || true
 	@$(BIN)/dicom-node demo $(if $(CT),--ct "$(CT)") $(if $(SKIN),--skin "$(SKIN)") $(if $(JSON),--json "$(JSON)") $(if $(KEEP),--keep)
+
+viewer: .venv/.run  ## fetch OHIF (once, 50 MB) for the pictures at the end of the demo
+	@$(BIN)/python -m deploy.demo.viewer_ohif
 
 serve: .venv/.run  ## the node on the embedded default; CONFIG=node.toml
 	@$(if $(CONFIG),,echo "no node.toml here: the node starts closed, with no source and no destination (see docs/configuration.md)" >&2;) \
 	$(BIN)/dicom-node up $(if $(CONFIG),--config "$(CONFIG)")
 
 test: .venv/.dev debian  ## the whole test suite
+	@$(BIN)/python -m deploy.demo.viewer_ohif || true
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: lint unit  ## ruff, mypy --strict, import layers, unit tests
