@@ -22,6 +22,7 @@ ANSWER_TIMEOUT_S, STOP_TIMEOUT_S = 120.0, 10.0
 FLAGS = (
     "--headless=new", "--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist",
     "--disable-dev-shm-usage", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
+    "--disable-renderer-backgrounding", "--disable-backgrounding-occluded-windows", "--disable-background-timer-throttling",
     "--disable-default-apps", "--no-first-run", "--no-default-browser-check", "--no-proxy-server", "--mute-audio", "--hide-scrollbars",
     "--disable-features=Translate,OptimizationHints,MediaRouter", f"--window-size={WIDTH_PX},{HEIGHT_PX}", "--remote-debugging-pipe",
 )  # fmt: skip

@@ -89,6 +89,12 @@ class Ohif:
         x, y = self.browser.evaluate(script)
         return float(x), float(y)
 
+    def viewport(self) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom of where the image is drawn, in CSS pixels."""
+        script = f"(() => {{ const r = {_VIEWPORT}.element.getBoundingClientRect(); return [r.left, r.top, r.right, r.bottom]; }})()"
+        left, top, right, bottom = map(float, self.browser.evaluate(script))
+        return left, top, right, bottom
+
     def text(self) -> str:
         """All that the page says."""
         return str(self.browser.evaluate("document.body.innerText"))
