@@ -18,6 +18,7 @@ from tests.support.again import hashes_elsewhere
 from tests.workers.test_cuts import POSES
 from workers.encode import parametric_map
 from workers.encode.analysis import Analysis
+from workers.encode.validate import validate
 
 SHAPE = (24, 40, 56)
 SPACING = (2.5, 0.9, 0.7)
@@ -108,3 +109,20 @@ def test_same_analysis_gives_the_same_bytes() -> None:
     made = parametric_map.encode(pictured.chest())
     assert made is not None
     assert [hashlib.sha256(made.content).hexdigest()] == hashes_elsewhere("parametric_map", "chest")
+
+
+def test_frames_of_a_multi_frame_source_are_named() -> None:
+    analysis = placed("head first, supine")
+    image = replace(analysis.source.images[0], number_of_frames=SHAPE[0])
+    uids, numbers = (image.sop_instance_uid,) * SHAPE[0], tuple(range(1, SHAPE[0] + 1))
+    volume = replace(analysis.item, sop_instance_uids=uids, frame_numbers=numbers)  # type: ignore[type-var]
+    made = parametric_map.encode(replace(analysis, item=volume, source=replace(analysis.source, images=(image,))))
+    assert made is not None
+    document = dcmread(io.BytesIO(made.content))
+    (source,) = document.SourceImageSequence
+    assert list(source.ReferencedFrameNumber) == [7, 8, 9, 10, 19, 20]
+    (series,) = document.ReferencedSeriesSequence
+    assert [item.ReferencedSOPInstanceUID for item in series.ReferencedInstanceSequence] == [image.sop_instance_uid]
+    sources = [item.DerivationImageSequence[0].SourceImageSequence[0] for item in document.PerFrameFunctionalGroupsSequence]
+    assert sorted(list(item.ReferencedFrameNumber) for item in sources) == [[7, 8], [9, 10], [19, 20]]
+    assert validate(made.content, within=[image.sop_instance_uid]) == ()
