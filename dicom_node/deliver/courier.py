@@ -65,8 +65,7 @@ class Courier(threading.Thread):
                     limit=AT_ONCE,
                     destinations=(self._destination.name,),
                 )
-                if claimed:
-                    self._carry(claimed)
+                self._carry(self._load(claimed))
                 backoff.worked()
             except NodeError as error:
                 backoff.failed("deliveries wait", error)
@@ -79,16 +78,18 @@ class Courier(threading.Thread):
                     if not self._stop_event.is_set():
                         self._bell.wait(WAIT_S)
 
-    def _carry(self, claimed: list[ClaimedDelivery]) -> None:
-        parcels = self._load(claimed)
+    def _carry(self, parcels: list[tuple[ClaimedDelivery, Parcel]]) -> None:
         if not parcels:
             return
         broken: Receipt | None = None
         try:
             transport = open_transport(self._settings, self._destination, [parcel for _, parcel in parcels])
         except CannotUnderstand as error:
-            for delivery, _ in parcels:
-                self._settle(delivery, Receipt(Verdict.PERMANENT, f"the object cannot be read: {error}"), 0.0)
+            if len(parcels) > 1:  # one of them: each by itself
+                for one in parcels:
+                    self._carry([one])
+                return
+            self._settle(parcels[0][0], Receipt(Verdict.PERMANENT, f"the object cannot be read: {error}"), 0.0)
             return
         with transport:
             for delivery, parcel in parcels:

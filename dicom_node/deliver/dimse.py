@@ -1,6 +1,5 @@
 """C-STORE SCU: one association for several objects (PS3.4 Annex B)."""
 
-import io
 from collections.abc import Sequence
 from typing import Self
 
@@ -12,9 +11,8 @@ from core.peers import Destination
 from core.settings import Settings
 from dicom_node.associating import NoAssociation, address_of, associate, entity_of
 from dicom_node.contexts import VERIFICATION
-from dicom_node.deliver.parcel import Echo, Parcel, Receipt
+from dicom_node.deliver.parcel import Echo, Parcel, Receipt, dataset_of
 from dicom_node.statuses import Verdict, verdict
-from imaging.headers import read_dataset
 
 _UNCOMPRESSED = frozenset({str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian)})
 
@@ -34,7 +32,7 @@ class DimseTransport:
         self._datasets: dict[str, Dataset] = {}
         self._wanted: dict[str, list[str]] = {}
         for parcel in parcels:
-            dataset = read_dataset(io.BytesIO(parcel.content), pixels=True)
+            dataset = dataset_of(parcel)
             self._datasets[parcel.sop_instance_uid] = dataset
             syntax = str(dataset.file_meta.TransferSyntaxUID)
             order = self._wanted.setdefault(parcel.sop_class_uid, [])

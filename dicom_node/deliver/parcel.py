@@ -1,10 +1,15 @@
 """What every transport takes and gives."""
 
+import io
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from pydicom.dataset import Dataset
+
+from core.errors import CannotUnderstand
 from dicom_node.statuses import Verdict
+from imaging.headers import read_dataset
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,20 @@ class Receipt:
     status: int | None = None
     broken: bool = False
     away: bool = False
+
+
+def dataset_of(parcel: Parcel) -> Dataset:
+    """The parcel's data set, pixels included.
+
+    Raises
+    ------
+    CannotUnderstand
+        It is no Part 10 file that says its transfer syntax.
+    """
+    dataset = read_dataset(io.BytesIO(parcel.content), pixels=True)
+    if "TransferSyntaxUID" not in dataset.file_meta:
+        raise CannotUnderstand("its bytes are no Part 10 file", hint="restore the blob from a backup")
+    return dataset
 
 
 class Transport(AbstractContextManager["Transport"], Protocol):

@@ -1,6 +1,5 @@
 """STOW-RS (PS3.18 10.5): one request for each object, so that each has its own answer."""
 
-import io
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -13,9 +12,8 @@ from pydicom.dataset import Dataset
 
 from core.peers import Destination
 from core.settings import Settings
-from dicom_node.deliver.parcel import Echo, Parcel, Receipt
+from dicom_node.deliver.parcel import Echo, Parcel, Receipt, dataset_of
 from dicom_node.statuses import Verdict, verdict
-from imaging.headers import read_dataset
 
 NO_STUDY = "2.25.0"  # asked for to see whether the service answers: nobody has it, so no patient data comes back
 WHOLE_BYTES = 1 << 31  # a body with its length, not in chunks: not every server takes those
@@ -53,7 +51,7 @@ class StowTransport:
     """
 
     def __init__(self, settings: Settings, destination: Destination, parcels: Sequence[Parcel]) -> None:
-        self._datasets = {parcel.sop_instance_uid: read_dataset(io.BytesIO(parcel.content), pixels=True) for parcel in parcels}
+        self._datasets = {parcel.sop_instance_uid: dataset_of(parcel) for parcel in parcels}
         self._timeout_s = settings.delivery.timeout_s
         self._destination = destination
         self._service: _Service | None = None

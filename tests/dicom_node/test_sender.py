@@ -171,6 +171,20 @@ def test_one_object_that_breaks_the_association_does_not_keep_back_the_others(
         assert "the association" in states(database)[0][3]
 
 
+def test_an_object_that_cannot_be_read_fails_alone(
+    database: Database, blobs: Blobs, make_settings: MakeSettings, make_report: Callable[..., str]
+) -> None:
+    for _ in range(3):
+        make_report("pacs")
+    with database.begin() as connection:
+        nonsense = {"sha256": blobs.put(b"no DICOM at all").sha256}
+        connection.exec_driver_sql("UPDATE reports SET sha256 = %(sha256)s WHERE id = (SELECT min(id) + 1 FROM reports)", nonsense)
+    with running(Pacs()) as pacs, sending(make_settings(destinations=[destination(pacs.port)], delivery=QUICK), database, blobs):
+        wait_for(lambda: [row[1] for row in states(database)] == ["stored", "failed", "stored"], 30)
+        assert "cannot be read" in states(database)[1][3]
+        assert len(pacs.stored) == 2
+
+
 def test_destination_that_left_the_configuration_is_held(
     database: Database, blobs: Blobs, make_settings: MakeSettings, make_report: Callable[..., str]
 ) -> None:
