@@ -112,12 +112,15 @@ def code_item(code: Code) -> Dataset:
     return item
 
 
-def add_anatomy(document: Dataset, analysis: Analysis) -> None:
-    """Body part and side of the images, in the General Series module of an image object (PS3.3 C.7.3.1)."""
+def add_anatomy(document: Dataset, analysis: Analysis, *, sides: bool = True) -> None:
+    """Body part and side of the images, in the General Series module of an image object (PS3.3 C.7.3.1).
+
+    ``sides``: not where the side stands elsewhere in the object, as it does with the segments of a segmentation.
+    """
     anatomy = analysis.source.anatomy
     if anatomy.body_part:
         document.BodyPartExamined = anatomy.body_part
-    if "SharedFunctionalGroupsSequence" in document:  # of a multi-frame image the side stands with its frames or segments
+    if not sides:
         return
     if anatomy.side or anatomy.body_part not in UNPAIRED:
         document.Laterality = anatomy.side  # type 2C: empty is unknown, absent is a part without sides

@@ -76,7 +76,7 @@ def encode(analysis: Analysis) -> ReportObject | None:
     for element in made:
         if element.tag not in document:  # what highdicom would say of time, equipment and patient stays behind
             document.add(element)
-    add_anatomy(document, analysis)
+    add_anatomy(document, analysis, sides=False)
     document.ContentCreatorName = ""  # no person made it
     if isinstance(item, Photograph):
         document.PatientOrientation = ""  # type 2C where planes have no place in the patient

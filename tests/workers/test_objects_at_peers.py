@@ -1,9 +1,10 @@
-"""Pictures, page, key images and parametric map at programs of others: the standard's validator, DCMTK's tools, Orthanc."""
+"""Every object of a result at programs of others: the standard's validator, DCMTK's tools, Orthanc."""
 
 import io
 import socket
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,7 +22,7 @@ from tests.support import analyses, pictured
 from tests.support.orthanc import Orthanc
 from tests.support.scu import dcmtk
 from tests.support.tools import tool
-from workers.encode import heatmap, key_images, parametric_map, pdf
+from workers.encode import objects, sr
 from workers.encode.analysis import Analysis
 from workers.encode.anatomy import Anatomy
 from workers.encode.validate import validate
@@ -35,10 +36,12 @@ KNOWN_WARNINGS = (
     "Laterality(0020,0060)> - is only permitted to be empty when actually unknown",
 )
 
+IODS = {"SCImage", "ParametricMap", "KeyObjectSelectionDocument", "EncapsulatedPDF", "Segmentation", "Comprehensive3DSR"}
+
 
 def all_of(analysis: Analysis) -> list[bytes]:
-    made = [*heatmap.encode(analysis), parametric_map.encode(analysis), key_images.encode(analysis), pdf.encode(analysis)]
-    return [each.content for each in made if each is not None]
+    made = [each for kind in objects.ENCODERS for each in objects.encode(kind, analysis)]
+    return [each.content for each in (*made, sr.encode(analysis))]
 
 
 def analyses_of_all_kinds() -> Mapping[str, Analysis]:
@@ -69,9 +72,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
 
 
 def test_how_many_objects(files: dict[str, list[Path]]) -> None:
-    assert len(files["chest"]) == 3 + 1 + 1 + 1
-    assert len(files["lesion"]) == 1 + 0 + 1 + 1
-    assert len(files["ct-no-finding"]) == 1
+    kinds = {name: Counter(str(dcmread(path).Modality) for path in paths) for name, paths in files.items()}
+    assert kinds["chest"] == {"SEG": 1, "OT": 1 + 3, "KO": 1, "DOC": 1, "SR": 1}
+    assert kinds["lesion"] == {"SEG": 1, "OT": 1, "KO": 1, "DOC": 1, "SR": 1}
+    assert kinds["ct-no-finding"] == {"DOC": 1, "SR": 1}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -79,7 +83,7 @@ def test_dciodvfy_finds_no_error(files: dict[str, list[Path]], name: str) -> Non
     for path in files[name]:
         run = subprocess.run([tool("dciodvfy", "dicom3tools"), "-new", str(path)], capture_output=True, text=True, check=False)
         lines = (run.stdout + run.stderr).splitlines()
-        assert {"SCImage", "ParametricMap", "KeyObjectSelectionDocument", "EncapsulatedPDF"} & set(lines)
+        assert IODS & set(lines)
         assert [line for line in lines if line.startswith("Error")] == [], path.name
         unknown = [line for line in lines if line.startswith("Warning") and not any(known in line for known in KNOWN_WARNINGS)]
         assert unknown == [], path.name
@@ -156,6 +160,7 @@ def test_orthanc_stores_shows_and_gives_back_all(files: dict[str, list[Path]], t
 
 @pytest.mark.parametrize("name", NAMES)
 def test_our_validator_finds_nothing(files: dict[str, list[Path]], name: str) -> None:
-    unit = [image.sop_instance_uid for image in analyses_of_all_kinds()[name].source.images]
+    analysis = analyses_of_all_kinds()[name]
+    unit = [one.sop_instance_uid for one in (*analysis.source.images, *analysis.companions)]
     for path in files[name]:
         assert validate(path.read_bytes(), within=unit) == (), path.name
