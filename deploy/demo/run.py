@@ -13,8 +13,8 @@ from core.errors import NodeError, StorageError
 from db import audit
 from db.base import Database
 from deploy.cli.common import plain, say
-from deploy.demo import check, config, inputs, show, watch
-from deploy.demo.pacs import AE_TITLE, Pacs, choose
+from deploy.demo import check, config, inputs, show, viewer, watch
+from deploy.demo.pacs import AE_TITLE, Orthanc, Pacs, choose
 from deploy.demo.sending import send
 from deploy.demo.started import StartedNode
 from deploy.demo.story import Story
@@ -104,6 +104,7 @@ def _follow(story: Story, node: StartedNode, pacs: Pacs, units: set[str], given:
     show.timeline(seen, given)
     show.findings(seen, given)
     show.reports(found, pacs.name)
+    _look(story, pacs, seen)
     say(
         f"\naudit: {chain.chained} events chained, {chain.unchained} not yet, "
         + ("the chain holds" if chain.broken is None else chain.reason)
@@ -127,6 +128,25 @@ def _follow(story: Story, node: StartedNode, pacs: Pacs, units: set[str], given:
         ],
         "audit": {"events": chain.events, "chained": chain.chained, "ok": chain.broken is None},
     }
+
+
+def _look(story: Story, pacs: Pacs, seen: watch.Seen) -> None:
+    """Pictures of the results in OHIF; where it cannot be, the reason, which is no problem of the node."""
+    lacking, studies = viewer.missing(pacs), viewer.chosen(seen.findings)
+    story.document["viewer"] = {"missing": lacking, "pictures": []}
+    if lacking or not isinstance(pacs, Orthanc):
+        say(f"\nno picture of the viewer, for want of: {', '.join(lacking)}")
+        return
+    try:
+        story.document["viewer"]["pictures"] = taken = viewer.pictures(pacs, studies, story.folder / "viewer")
+    except (StorageError, OSError) as error:
+        say(f"\nno picture of the viewer: {error}")
+        story.document["viewer"]["missing"] = [str(error)]
+        return
+    say("\nOHIF shows the results as:")
+    for path in taken:
+        say(f"  {path}")
+    story.reached("viewed")
 
 
 def _finish(wanted: Wanted, story: Story) -> None:

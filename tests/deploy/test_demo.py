@@ -1,6 +1,8 @@
 """The demo, end to end and for real: a PACS, the node, images over DICOM, reports fetched back and validated."""
 
 import json
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from deploy.demo import check, inputs
 from deploy.demo.pacs import AE_TITLE, Orthanc, Pacs, StorageScp, choose, free_port
 from deploy.demo.run import Wanted, run
 from deploy.demo.sending import send
+from deploy.demo.viewer_browser import HEIGHT_PX, WIDTH_PX
 from imaging.synthetic.lesion import lesion_dataset, make_lesion
 
 
@@ -40,7 +43,15 @@ def test_every_report_arrives_and_validates(orthanc: bool, tmp_path: Path, capsy
     for report in story["reports"]:
         Path(report["file"]).unlink()
     (Path(story["folder"]) / "reports").rmdir()
-    Path(story["folder"]).rmdir()
+    seen = story["viewer"]
+    if orthanc and (os.environ.get("CI") or not seen["missing"]):
+        assert [Path(picture).name for picture in seen["pictures"]] == ["ohif-ct.png", "ohif-dms.png"], seen["missing"]
+        for picture in seen["pictures"]:
+            with Image.open(picture) as image:
+                assert image.size == (WIDTH_PX, HEIGHT_PX)
+    elif not orthanc:
+        assert seen["missing"][0].startswith("Orthanc")
+    shutil.rmtree(Path(story["folder"]))
 
 
 def test_a_report_that_is_lost_or_broken_is_a_problem(tmp_path: Path) -> None:
