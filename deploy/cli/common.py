@@ -1,6 +1,8 @@
 """What the commands share: options, settings with the running node's servers filled in, tables, JSON."""
 
+import getpass
 import json
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,6 +27,14 @@ Config = Annotated[
     typer.Option("--config", envvar="DICOM_NODE_CONFIG", metavar="FILE", help="node.toml; without it the defaults", show_default=False),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON document on standard output")]
+
+
+def operator() -> str:
+    """Who gives the command, for the audit trail: the account of the operating system."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):  # an account without a name, as containers have
+        return f"cli:uid {os.getuid()}"
 
 
 def settings_of(config: Path | None) -> Settings:

@@ -11,13 +11,12 @@ import typer
 
 from core.errors import NodeError
 from core.states import DeliveryState, JobState
-from deploy.cli.common import AsJson, Config, emit, listing, moment, opened, plain, say
+from deploy.cli.common import AsJson, Config, emit, listing, moment, opened, operator, plain, say
 
 jobs = typer.Typer(help="Jobs: one unit of analysis on one model.")
 deliveries = typer.Typer(help="Result objects on their way to destinations.")
 results = typer.Typer(help="What was found.")
 
-ACTOR = "cli"
 JOB_COLUMNS = ("job_id", "job_state", "outcome", "model", "priority", "attempts", "queued_at", "reported_at", "delivered_at", "reason")
 DELIVERY_COLUMNS = ("delivery_id", "job_id", "destination", "object", "state", "attempts", "next_attempt_at", "note")
 SHOWN = {  # of the lists in `jobs show`; --json has every column
@@ -67,20 +66,22 @@ def jobs_show(id: Annotated[int, typer.Argument(metavar="ID")], config: Config =
 def jobs_requeue(ids: Ids, config: Config = None) -> None:
     """Queue failed, quarantined or cancelled jobs again."""
     from db import jobs as store
+    from db import obstacles
 
     with opened(config) as (_, database):
-        done = store.requeue(database, ids, ACTOR)
-    _report(ids, done, "requeued")
+        done = store.requeue(database, ids, operator())
+        _report(ids, done, "requeued", obstacles.of_jobs(database, ids, done))
 
 
 @jobs.command("cancel")
 def jobs_cancel(id: Annotated[int, typer.Argument(metavar="ID")], config: Config = None) -> None:
     """Cancel a job that has not been reported."""
     from db import jobs as store
+    from db import obstacles
 
     with opened(config) as (_, database):
-        done = store.cancel(database, id, ACTOR)
-    _report([id], done, "cancelled")
+        done = [id] if store.cancel(database, id, operator()) else []
+        _report([id], done, "cancelled", obstacles.of_jobs(database, [id], done))
 
 
 @deliveries.command("list")
@@ -102,10 +103,11 @@ def deliveries_list(
 def deliveries_retry(ids: Ids, config: Config = None) -> None:
     """Send failed or held deliveries again, at once."""
     from db import deliveries as store
+    from db import obstacles
 
     with opened(config) as (_, database):
-        done = store.retry(database, ids, ACTOR)
-    _report(ids, done, "to be sent again")
+        done = store.retry(database, ids, operator())
+        _report(ids, done, "to be sent again", obstacles.of_deliveries(database, ids, done))
 
 
 class Format(StrEnum):
@@ -147,9 +149,8 @@ def _columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     return list(next(iter(rows), {}))
 
 
-def _report(ids: list[int], done: Any, word: str) -> None:
-    """Exit 1 unless all was done. ``done``: how many, or which ids."""
-    count = len(done) if isinstance(done, list | tuple | set) else int(done)
-    say(f"{count} of {len(ids)} {word}")
-    if count < len(ids):
-        raise NodeError("not all of them could be", hint="only some states allow it: see `jobs list` or `deliveries list`")
+def _report(ids: list[int], done: list[int], word: str, obstacles: list[str]) -> None:
+    """Exit 1 unless all was done, with what stood in the way of each."""
+    say(f"{len(done)} of {len(set(ids))} {word}")
+    if obstacles:
+        raise NodeError("; ".join(obstacles), hint="see `jobs show ID`, `jobs list` or `deliveries list`")

@@ -10,13 +10,12 @@ from core.errors import StorageError
 from core.records import RegisteredModel
 from core.settings import Settings
 from core.states import ModelState
-from deploy.cli.common import AsJson, Config, listing, opened, say, settings_of, with_servers
+from deploy.cli.common import AsJson, Config, listing, opened, operator, say, settings_of, with_servers
 
 if TYPE_CHECKING:
     from db.base import Database
     from models.installed import Place
 
-ACTOR = "cli"
 ABOUT = "what a MONAI bundle does not say: name, licence, not_for, looked_for, labels with codes (TOML)"
 Name = Annotated[str, typer.Argument(metavar="NAME", help="a name of `models list`")]
 Version = Annotated[str, typer.Argument(metavar="VERSION", help="its version, or the first digits of its digest")]
@@ -93,7 +92,7 @@ def activate(name: Name, version: Version, config: Config = None) -> None:
 
     with opened(config) as (settings, database):
         place = _sound(name, version, settings)
-        done = store.activate(database, identity(place.card, place.digest), origin=place.origin, actor=ACTOR)
+        done = store.activate(database, identity(place.card, place.digest), origin=place.origin, actor=operator())
         _told(place, "active", done)
 
 
@@ -119,7 +118,7 @@ def rollback(name: Name, config: Config = None) -> None:
 
     with opened(config) as (settings, database):
         sound = [place for place in installed.places(known_name(name, settings), folder_of(settings)) if not damage(place)]
-        digest = store.rollback(database, name, here={place.digest for place in sound}, actor=ACTOR)
+        digest = store.rollback(database, name, here={place.digest for place in sound}, actor=operator())
         place = next(place for place in sound if place.digest == digest)
         registry.verify_folder(place.room)
         _told(place, "active again", True)
@@ -188,7 +187,7 @@ def _set_aside(database: "Database", place: "Place", state: ModelState) -> None:
     from db import models as store
     from models.card import identity
 
-    done = store.set_aside(database, identity(place.card, place.digest), state, origin=place.origin, actor=ACTOR)
+    done = store.set_aside(database, identity(place.card, place.digest), state, origin=place.origin, actor=operator())
     _told(place, state.value, done)
 
 

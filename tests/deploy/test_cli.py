@@ -172,7 +172,9 @@ def test_what_cannot_be_done_is_exit_1(
 ) -> None:
     monkeypatch.setenv("DICOM_NODE_DATABASE__URL", database_url)
     assert run(arguments) == 1
-    assert "0 of 1" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "0 of 1" in said
+    assert f"there is no {arguments[0].replace('jobs', 'job').replace('deliveries', 'delivery')} 4711" in said
 
 
 def test_the_audit_trail_verifies(database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ from core.settings import Settings
 from core.states import ModelState, Origin
 from db import audit, models
 from db.base import Database
+from deploy.cli.common import operator
 from deploy.cli.main import run
 from models import installed, registry
 from tests.support.bundles import make_bundle
@@ -53,7 +54,7 @@ def test_the_life_of_a_version(brought: Path, database: Database, capsys: pytest
     assert listed(capsys) == {PACKAGED: "active", "9.9.9": "retired"}
     acts = [(event["action"], event["actor"]) for event in audit.export(database)]
     assert acts == [
-        (f"model.{act}", "cli") for act in ("activated", "shadowed", "activated", "rolled_back", "retired")
+        (f"model.{act}", operator()) for act in ("activated", "shadowed", "activated", "rolled_back", "retired")
     ]
     for listing in (["models", "compare", SKIN], ["models", "drift"], ["models", "drift", SKIN]):
         assert run([*listing, "--json"]) == 0
