@@ -16,7 +16,7 @@ from core.wholeness import along
 
 NOISY_BELOW_MM, COUNTS_AS_MM = 0.5, 2.5
 AXIAL_COSINE = 0.94  # the normal within 20 degrees of the head-foot axis
-_PROJECTIONS = {"MIP", "MINIP", "PROJECTION IMAGE", "AVERAGE", "MAXIP", "VRT", "VOLREN", "MPR THICK"}
+PROJECTIONS = frozenset({"MIP", "MINIP", "PROJECTION IMAGE", "AVERAGE", "MAXIP", "VRT", "VOLREN", "MPR THICK"})  # values of Image Type
 _SHARP = ("BONE", "LUNG", "EDGE", "SHARP", "ULTRA", "HIGH")
 _SMOOTH = ("SOFT", "SMOOTH")
 _MEDIUM = ("STANDARD", "STD", "CHEST", "DETAIL", "MEDIUM", "NORMAL")
@@ -48,7 +48,7 @@ def candidate(unit_id: int, header: InstanceHeader, slices: int) -> Candidate:
     return Candidate(
         unit_id=unit_id,
         axial=axial,
-        projection=any(value in _PROJECTIONS for value in image_type),
+        projection=any(value in PROJECTIONS for value in image_type),
         thickness_mm=header.slice_thickness_mm,
         kernel=kernel_class(header.convolution_kernel),
         original=sum(word in image_type[:3] for word in ("ORIGINAL", "PRIMARY", "AXIAL")),

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from core.errors import GeometryError, PixelError
 from core.records import Lps
+from core.selection import PROJECTIONS
 from imaging.frames import Slice, read_slices, stored_values
 from imaging.geometry import along, group_orientations, normal_of, same_places, stack
 
@@ -80,8 +81,8 @@ def read_volume(paths: Sequence[Path], *, threads: int = 2) -> Volume:
     Raises
     ------
     GeometryError
-        Not CT, or the slices make no volume: too few, a gap, uneven spacing, duplicate position, tilt, mixed orientation, pixel spacing
-        or size, or they disagree in patient, accession, study, series or frame of reference. The message says which.
+        Not CT, projections, or the slices make no volume: too few, a gap, uneven spacing, duplicate position, tilt, mixed orientation,
+        pixel spacing or size, or they disagree in patient, accession, study, series or frame of reference. The message says which.
     PixelError
         A slice cannot be decoded.
     CannotUnderstand
@@ -91,6 +92,7 @@ def read_volume(paths: Sequence[Path], *, threads: int = 2) -> Volume:
     slices = read_slices([Path(path) for path in paths], notes)
     _same(slices)
     slices = _without_localizers(slices, notes)
+    _acquired(slices, notes)
     frame_of_reference = _frame_of_reference(slices, notes)
     _same_grid(slices)
     normal = normal_of(slices[0].orientation)
@@ -151,6 +153,17 @@ def _without_localizers(slices: list[Slice], notes: list[str]) -> list[Slice]:
     if others:
         notes.append(f"{others} image(s) of another orientation dropped, taken for localizers")
     return [kept[i] for i in sorted(groups[0])]
+
+
+def _acquired(slices: Sequence[Slice], notes: list[str]) -> None:
+    """Projections and renderings are no slices, whatever their positions say; other derived images are noted (PS3.3 C.7.6.1.1.2)."""
+    made = sorted({word for s in slices for word in s.image_type if word in PROJECTIONS})
+    if made:
+        words = ", ".join(made)
+        raise GeometryError(f"not slices but projections or renderings (Image Type {words})", hint="send the reconstructed slices")
+    derived = sum("DERIVED" in s.image_type[:1] or "SECONDARY" in s.image_type[1:2] for s in slices)
+    if derived:
+        notes.append(f"{derived} of {len(slices)} images are derived: reformatted or processed before they came")
 
 
 def _frame_of_reference(slices: Sequence[Slice], notes: list[str]) -> str:

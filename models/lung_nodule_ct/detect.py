@@ -47,13 +47,20 @@ class Heat:
 def heat_map(
     network: nn.Module, hu: npt.NDArray[np.int16], spacing_mm: Spacing, device: str, tick: Callable[[], None] | None = None
 ) -> Heat | None:
-    """Run the network over the box around the lungs; None where there is no lung field.
-
-    ``tick`` is called before every batch of windows.
-    """
+    """As ``heat_in``, in the lung field of ``hu``; None where there is none."""
     lungs = lung_field(hu, spacing_mm)
-    if lungs is None:
-        return None
+    return None if lungs is None else heat_in(lungs, network, hu, spacing_mm, device, tick)
+
+
+def heat_in(
+    lungs: LungField,
+    network: nn.Module,
+    hu: npt.NDArray[np.int16],
+    spacing_mm: Spacing,
+    device: str,
+    tick: Callable[[], None] | None = None,
+) -> Heat:
+    """Run the network over the box around the lungs. ``tick`` is called before every batch of windows."""
     low, high = lungs.box(hu.shape, MARGIN_MM)
     grid = grids.over(low, high, spacing_mm)
     field = lungs.on(lungs.field, grid)

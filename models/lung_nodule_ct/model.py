@@ -12,7 +12,9 @@ from core.states import Outcome, Tier
 from imaging.volume import Volume
 from models.card import ModelCard
 from models.lung_nodule_ct import network
-from models.lung_nodule_ct.detect import Candidate, candidates, heat_map
+from models.lung_nodule_ct.detect import Candidate, candidates, heat_in
+from models.lung_nodule_ct.fitness import no_chest, not_covered, unfit
+from models.lung_nodule_ct.lungs import lung_field
 from models.threads import cpu_threads
 
 DIAMETER = Code("81827009", "SCT", "Diameter")
@@ -51,15 +53,15 @@ class Model:
     def _one(self, volume: Volume) -> Prediction:
         looked_for = self.card.looked_for
         reason = unfit(volume)
-        if reason:
+        lungs = None if reason else lung_field(volume.hu, volume.spacing_mm)
+        reason = reason or no_chest(lungs, volume)
+        if lungs is None or reason:
             return Prediction(Outcome.NOT_ANALYSED, reason=reason, looked_for=looked_for, notes=volume.notes)
         with cpu_threads(THREADS):
-            heat = heat_map(self._network, volume.hu, volume.spacing_mm, self.device)
-        if heat is None:
-            return Prediction(Outcome.NOT_ANALYSED, reason="no lung field was found", looked_for=looked_for, notes=volume.notes)
+            heat = heat_in(lungs, self._network, volume.hu, volume.spacing_mm, self.device)
         found = candidates(heat, self.card.thresholds)
         most = int(self.card.thresholds["most_findings"])
-        notes = list(volume.notes)
+        notes = [*volume.notes, *not_covered(lungs, volume)]
         if len(found) > most:
             notes.append(f"{len(found)} candidates were above the operating point; the {most} with the highest score are given")
         findings = tuple(self._finding(volume, candidate) for candidate in found[:most])
@@ -89,17 +91,3 @@ class Model:
             site=LUNG,
         )
 
-
-def unfit(volume: Volume) -> str:
-    """Why this volume is outside of what the model was made for; "" where it is not."""
-    slices, rows, columns = volume.hu.shape
-    dz, dy, dx = volume.spacing_mm
-    if slices < 16:
-        return f"at least 16 slices are needed, the series has {slices}"
-    if dz > 5.0:
-        return f"slices at most 5 mm apart are needed, these are {dz:.1f} mm apart"
-    if min(rows * dy, columns * dx) < 200.0:
-        return f"an in-plane field of view of at least 200 mm is needed, this one is {min(rows * dy, columns * dx):.0f} mm"
-    if abs(volume.affine[2, 2]) < 0.9 * dz:
-        return "axial slices are needed, these are of another orientation"
-    return ""
