@@ -51,10 +51,12 @@ class Department:
             lambda: len(self.first.reports()) == len(self.second.reports()) == self.reports_expected,
             timeout_s=240,
         )
-        wait_until(
-            "every delivery recorded", lambda: all(row["state"] == "stored" for row in self.node.json("deliveries", "list", "--json"))
-        )
+        wait_until("every delivery stored, and committed where asked for", self._delivered)
         return self.node.export()
+
+    def _delivered(self) -> bool:
+        rows = self.node.json("deliveries", "list", "--json")
+        return all(row["state"] == {"first": "committed", "second": "stored"}[row["destination"]] for row in rows)
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +87,7 @@ name = "first"
 ae_title = "FIRSTPACS"
 host = "127.0.0.1"
 port = {first.port}
+storage_commitment = true
 accept_research = true
 [[destinations]]
 name = "second"
@@ -142,7 +145,7 @@ def test_2_a_real_ct_series_from_orthanc_gives_one_report_per_destination(depart
     assert {row["model"] for row in rows} == {"lung_nodule_ct"}
     assert rows[0]["outcome"] in {"findings", "no_finding"}
     assert "twice" in str(rows[0]["completion_evidence"]), "Orthanc was asked for the count"
-    assert {(d["destination"], d["state"]) for d in rows[0]["deliveries"]} == {("first", "stored"), ("second", "stored")}
+    assert {(d["destination"], d["state"]) for d in rows[0]["deliveries"]} == {("first", "committed"), ("second", "stored")}
 
 
 def test_3_the_same_ct_in_six_transfer_syntaxes_gives_the_same_findings(department: Department) -> None:

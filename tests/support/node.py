@@ -27,7 +27,7 @@ class RunningNode:
         self._process: subprocess.Popen[str] | None = None
         self.errors: list[str] = []
 
-    def start(self, timeout_s: float = 120.0) -> "RunningNode":
+    def start(self, timeout_s: float = 240.0) -> "RunningNode":
         """Start and wait for the ready line on standard output."""
         command = [sys.executable, "-m", "deploy.cli", "up", "--config", str(self.config)]
         process = subprocess.Popen(
