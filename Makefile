@@ -53,13 +53,15 @@ bench: .venv/.dev debian  ## receive rate beside DCMTK's storescp and Orthanc, i
 chaos: .venv/.dev debian  ## roles and servers killed under load: nothing lost, nothing twice; SEED=1 N=24
 	@CHAOS_SEED=$(or $(SEED),1) CHAOS_STUDIES=$(or $(N),24) $(BIN)/python -m pytest tests/chaos -s $(ARGS)
 
-models: .venv/.run  ## train both models from DATA (default ../shared/data) into out/
+models: .venv/.run  ## train every model from DATA (default ../shared/data) into out/
 	$(BIN)/dicom-node models train dermoscopy_7class --data "$(DATA)" --out out/dermoscopy_7class
 	$(BIN)/dicom-node models train lung_nodule_ct --data "$(DATA)" --out out/lung_nodule_ct
+	$(BIN)/dicom-node models train lung_histology_ct --data "$(DATA)" --out out/lung_histology_ct
 
-figures: .venv/.run  ## measure both models on DATA: figures and pictures into docs/models, then the pages
+figures: .venv/.run  ## measure every model on DATA: figures and pictures into docs/models, then the pages
 	$(BIN)/dicom-node models evaluate dermoscopy_7class --data "$(DATA)" --out docs/models/dermoscopy_7class >/dev/null
 	$(BIN)/dicom-node models evaluate lung_nodule_ct --data "$(DATA)" --out docs/models/lung_nodule_ct >/dev/null
+	$(BIN)/dicom-node models evaluate lung_histology_ct --data "$(DATA)" --out docs/models/lung_histology_ct >/dev/null
 	$(BIN)/dicom-node models docs
 
 docs: .venv/.run  ## write docs/models anew from the models' cards

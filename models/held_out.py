@@ -67,15 +67,13 @@ def ham10000(model: Model, data: Path, limit_per_class: int | None = None) -> It
 
 def ct_slices(model: Model, data: Path, limit_per_class: int | None = None) -> Iterator[tuple[Model, list[Case]]]:
     """The screenshots fold by fold, each asked of the network that saw nothing of its cluster."""
-    from models.lung_histology_ct.data import CLASSES, FOLDS, load
+    from models.lung_histology_ct.data import FOLDS, load
     from models.lung_histology_ct.model import Model as SliceModel
 
     assert isinstance(model, SliceModel)
-    slices = load(data, model.card.thresholds, report=lambda _: None)
+    slices = load(data, model.card.thresholds, report=lambda _: None, limit_per_class=limit_per_class)
     for fold in range(FOLDS):
         chosen = np.flatnonzero(slices.folds == fold)
-        if limit_per_class is not None:
-            chosen = np.concatenate([chosen[slices.labels[chosen] == c][:limit_per_class] for c in range(len(CLASSES))])
         batch = []
         for i in chosen:
             rgb = np.repeat(slices.grey[i][..., None], 3, axis=2)

@@ -75,9 +75,9 @@ def read_pictures(data: Path, rows: Sequence[Row]) -> list[npt.NDArray[np.uint8]
     return [found[row.file] for row in rows]
 
 
-def load(data: Path, limits: Mapping[str, float], *, report: Callable[[str], None]) -> Slices:
-    """Every slice prepared, clustered and given a fold."""
-    rows = read_index(data)
+def load(data: Path, limits: Mapping[str, float], *, report: Callable[[str], None], limit_per_class: int | None = None) -> Slices:
+    """Every slice prepared, clustered and given a fold; ``limit_per_class`` takes so many of every class, evenly spaced (tests)."""
+    rows = read_index(data) if limit_per_class is None else some_of_each(read_index(data), limit_per_class)
     report(f"preparing {len(rows)} slices (exact copies are left out)")
     kept, planes, grey, refused = [], [], [], []
     for row, picture in zip(rows, read_pictures(data, rows), strict=True):
@@ -91,6 +91,15 @@ def load(data: Path, limits: Mapping[str, float], *, report: Callable[[str], Non
     labels = np.array([CLASSES.index(row.label) for row in kept])
     clusters = clusters_of(alike(grey), labels)
     return Slices(tuple(kept), np.stack(planes), labels, clusters, folds_of(clusters, labels), tuple(grey), tuple(refused))
+
+
+def some_of_each(rows: Sequence[Row], count: int) -> tuple[Row, ...]:
+    """``count`` rows of every class, evenly spaced over the index, where neighbours are often of one patient."""
+    chosen: list[Row] = []
+    for label in CLASSES:
+        mine = [row for row in rows if row.label == label]
+        chosen += [mine[i * len(mine) // count] for i in range(count)]
+    return tuple(chosen)
 
 
 def alike(pictures: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float64]:

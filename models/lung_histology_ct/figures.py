@@ -97,8 +97,8 @@ def answered(
     top, value = p.argmax(axis=1), p.max(axis=1)
     needed = np.where(top == NORMAL, limits["min_normal"], limits["min_probability"])
     said = (value >= needed) & (distance <= limits["max_distance"])
-    right = float((top[said] == labels[said]).mean()) if said.any() else float("nan")
-    return {"share": round(float(said.mean()), 4), "accuracy": round(right, 4), "largest_probability": round(float(value.max()), 4)}
+    found = {"share": round(float(said.mean()), 4), "largest_probability": round(float(value.max()), 4)}
+    return found | ({"accuracy": round(float((top[said] == labels[said]).mean()), 4)} if said.any() else {})
 
 
 def refusals(model: Model, count: int) -> dict[str, float]:

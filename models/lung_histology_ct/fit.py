@@ -44,7 +44,7 @@ class Recipe:
     ema_decay: float = 0.99
 
 
-def recipe(seed: int = SEED, epochs: int = 30) -> Recipe:
+def recipe(seed: int = SEED, epochs: int = 16) -> Recipe:
     return Recipe(seed, epochs)
 
 

@@ -7,7 +7,12 @@ from pathlib import Path
 import pydicom
 import pytest
 
+from core.records import Prediction
+from core.states import Outcome, UnitKind
 from deploy.cli.main import run
+from deploy.predicting import Answer, rows
+from deploy.units import Unit
+from models import registry
 
 BASE = ["path", "sop_instance_uid", "series_instance_uid", "label", "probability", "tier", "abstained", "reason"]
 CLASSES = ["p_akiec", "p_bcc", "p_bkl", "p_df", "p_mel", "p_nv", "p_vasc"]
@@ -80,6 +85,43 @@ def test_a_picture_is_no_series(skin_folder: Path, tmp_path: Path) -> None:
     assert run(["predict", "lung_nodule_ct", str(skin_folder / "b.jpg"), "--csv", str(out)]) == 1
     (row,) = table(out)
     assert "CT series" in row["reason"]
+
+
+def test_grey_slices_and_a_series_by_one_model(chest_folder: Path, skin_folder: Path, tmp_path: Path) -> None:
+    """`lung_histology_ct` takes both; a photograph of skin is neither."""
+    from PIL import Image
+
+    out, folder = tmp_path / "out.csv", tmp_path / "slices"
+    folder.mkdir()
+    hu = pydicom.dcmread(sorted(chest_folder.iterdir())[12]).pixel_array.astype(float) - 1024
+    grey = ((hu.clip(-1000, 1000) + 1000) * (255 / 2000)).astype("uint8")
+    Image.fromarray(grey).save(folder / "slice.png")
+    (folder / "skin.jpg").write_bytes((skin_folder / "b.jpg").read_bytes())
+    assert run(["predict", "lung_histology_ct", str(folder), str(chest_folder), "--csv", str(out), "--device", "cpu"]) == 0
+    classes = ["p_adenocarcinoma", "p_large_cell_carcinoma", "p_squamous_cell_carcinoma", "p_normal"]
+    skin, one, series = table(out)
+    assert list(one) == [*BASE, *classes]
+    assert (skin["label"], skin["abstained"]) == ("", "true")
+    assert "colour" in skin["reason"]
+    assert one["series_instance_uid"] == ""
+    assert series["series_instance_uid"] == str(pydicom.dcmread(next(chest_folder.iterdir())).SeriesInstanceUID)
+    for row in (one, series):
+        told = [float(row[name]) for name in classes if row[name]]
+        assert row["abstained"] == "true" or row["label"]
+        assert row["reason"] if row["abstained"] == "true" else sum(told) == pytest.approx(1.0, abs=1e-4)
+
+
+def test_no_finding_of_a_classifier_names_its_class_and_is_no_reassurance() -> None:
+    card = registry.card("lung_histology_ct")
+    names = [label.name for label in card.labels]
+    unit = Unit(UnitKind.IMAGE, (Path("slice.png"),))
+    said = Prediction(Outcome.NO_FINDING, probabilities=dict(zip(names, (0.03, 0.03, 0.03, 0.91), strict=True)))
+    (row,) = rows(card, Answer(unit, said))
+    assert (row["label"], row["probability"], row["abstained"]) == ("normal", 0.91, "false")
+    assert row["tier"] == "review", "never high while a carcinoma is not excluded"
+    undecided = Prediction(Outcome.ABSTAINED, probabilities=said.probabilities, reason="undecided")
+    (row,) = rows(card, Answer(unit, undecided))
+    assert (row["label"], row["tier"], row["abstained"], row["p_normal"]) == ("", "", "true", 0.91)
 
 
 def test_nothing_to_analyse(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
