@@ -6,6 +6,8 @@
 import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -19,10 +21,10 @@ def build() -> typer.Typer:
     """The application with all its commands."""
     app = typer.Typer(
         name="dicom-node",
-        help="DICOM in, model findings as structured reports back. Research use: not for clinical decisions.",
         add_completion=False,
         pretty_exceptions_enable=False,
     )
+    app.callback()(_options)
     app.command()(node.up)
     for command in (roles.listen, roles.conduct, roles.relay, roles.worker, roles.send, roles.console):
         app.command()(command)
@@ -44,6 +46,18 @@ def build() -> typer.Typer:
     for name, group in groups.items():
         app.add_typer(group, name=name)
     return app
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        print(f"dicom-node {version('dicom-node')}")
+        raise typer.Exit
+
+
+def _options(
+    show: Annotated[bool, typer.Option("--version", callback=_say_version, is_eager=True, help="the version, and no more")] = False,
+) -> None:
+    """DICOM in, model findings as structured reports back. Research use: not for clinical decisions."""
 
 
 def one_line(text: str) -> str:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -164,6 +165,11 @@ def test_tables_for_people_go_to_standard_error(
     out, err = capsys.readouterr()
     assert out == ""
     assert "jobs: 0" in err
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out == f"dicom-node {version('dicom-node')}\n"
 
 
 @pytest.mark.parametrize("arguments", [["jobs", "requeue", "4711"], ["jobs", "cancel", "4711"], ["deliveries", "retry", "4711"]])
