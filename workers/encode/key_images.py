@@ -71,7 +71,7 @@ def _images(seen: list[tuple[str, str, list[int] | None]]) -> list[hdsr.ImageCon
     frames: dict[tuple[str, str], list[int]] = {}
     for sop_class_uid, sop_instance_uid, numbers in seen:
         frames.setdefault((sop_class_uid, sop_instance_uid), []).extend(numbers or [])
-    return [
+    items = [
         hdsr.ImageContentItem(
             concept(codes.SOURCE),
             sop_class_uid,
@@ -81,6 +81,9 @@ def _images(seen: list[tuple[str, str, list[int] | None]]) -> list[hdsr.ImageCon
         )
         for (sop_class_uid, sop_instance_uid), numbers in frames.items()
     ]
+    for item in items:
+        del item.ConceptNameCodeSequence  # highdicom wants a name, and row 8 of the template has none
+    return items
 
 
 def _evidence(analysis: Analysis) -> Dataset:
