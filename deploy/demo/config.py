@@ -26,6 +26,9 @@ min_free_bytes = 0
 [console]
 port = {console_port}
 
+[worker]
+evidence_budget_s = 60.0
+
 [completion]
 settle_s = 5.0
 quiet_s = 10.0
@@ -39,7 +42,7 @@ name = "{DESTINATION}"
 ae_title = "{pacs_module.AE_TITLE}"
 host = "127.0.0.1"
 port = {pacs.port}
-objects = ["sr"]
+objects = ["sr", "seg", "heatmap", "pdf"]
 accept_research = true
 
 [[routes]]

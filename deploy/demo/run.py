@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import NodeError, StorageError
+from core.states import ReportKind
 from db import audit
 from db.base import Database
 from deploy.cli.common import plain, say
@@ -112,8 +113,9 @@ def _follow(story: Story, node: StartedNode, pacs: Pacs, units: set[str], given:
     if not settled:
         story.problems.append(f"not everything came to an end: {seen.summary(len(units))}; see {node.logs}")
     reported = {row["job_id"] for row in seen.jobs}
-    story.problems += [f"report of job {item.job_id}: {problem}" for item in found for problem in item.problems]
-    story.problems += [f"job {job} has no report in the PACS" for job in sorted(reported - {item.job_id for item in found})]
+    story.problems += [f"{item.kind} of job {item.job_id}: {problem}" for item in found for problem in item.problems]
+    there = {item.job_id for item in found if item.kind == ReportKind.SR}
+    story.problems += [f"job {job} has no report in the PACS" for job in sorted(reported - there)]
     if not reported:
         story.problems.append("no unit was analysed")
     if chain.broken is not None:
@@ -123,7 +125,8 @@ def _follow(story: Story, node: StartedNode, pacs: Pacs, units: set[str], given:
         "deliveries": seen.deliveries,
         "findings": seen.findings,
         "reports": [
-            {"sop_instance_uid": r.sop_instance_uid, "job_id": r.job_id, "file": r.path, "validators": r.validators, "problems": r.problems}
+            {"kind": r.kind, "job_id": r.job_id, "sop_instance_uid": r.sop_instance_uid, "file": r.path}
+            | {"validators": r.validators, "problems": r.problems}
             for r in found
         ],
         "audit": {"events": chain.events, "chained": chain.chained, "ok": chain.broken is None},

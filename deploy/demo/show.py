@@ -77,10 +77,10 @@ def findings(seen: Seen, inputs: Sequence[Input]) -> None:
 
 def reports(found: Sequence[Report], pacs_name: str) -> None:
     rows = [
-        ["ok" if not item.problems else "FAIL", item.job_id, item.path or "", ", ".join(item.validators), "; ".join(item.problems)]
+        ["FAIL" if item.problems else "ok", item.job_id, item.kind, item.path or "", ", ".join(item.validators), "; ".join(item.problems)]
         for item in found
     ]
-    table(f"\nReports, fetched back from the PACS ({pacs_name})", ["", "job", "file", "valid by", "problems"], rows)
+    table(f"\nResults, fetched back from the PACS ({pacs_name})", ["", "job", "object", "file", "valid by", "problems"], rows)
 
 
 def inputs_line(inputs: Sequence[Input]) -> None:

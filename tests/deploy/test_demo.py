@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,10 @@ def test_every_report_arrives_and_validates(orthanc: bool, tmp_path: Path, capsy
     assert sorted(job["model"] for job in story["jobs"]) == ["dermoscopy_7class", "dermoscopy_7class", "lung_nodule_ct"]
     (ct,) = [job for job in story["jobs"] if job["model"] == "lung_nodule_ct"]
     assert ct["completion_evidence"]["rule"] == ("expected_count" if orthanc else "released")
-    assert len(story["reports"]) == 3
+    kinds = Counter(report["kind"] for report in story["reports"])
+    assert kinds["sr"] == kinds["pdf"] == 3
+    skin = [job for job in story["jobs"] if job["model"] == "dermoscopy_7class" and job["outcome"] == "findings"]
+    assert kinds["seg"] >= len(skin)
     for report in story["reports"]:
         assert report["problems"] == []
         assert "dciodvfy" in report["validators"]

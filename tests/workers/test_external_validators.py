@@ -39,7 +39,7 @@ def test_dciodvfy_finds_no_error(reports: dict[str, Path], shape: str) -> None:
     assert warnings == []
 
 
-@pytest.mark.timeout(280)
+@pytest.mark.timeout(900)
 def test_dicom_sr_validator_finds_no_error(reports: dict[str, Path]) -> None:
     program = tool("DicomSRValidator", "pixelmed-apps")
 
