@@ -162,7 +162,8 @@ VASCULAR_LESION = _private(
 DENSITY = _private(
     "DENSITY",
     "Density of the nodule by rule",
-    "Whether a nodule is solid, part-solid or ground-glass, by the share of its region that is denser than a limit; both in the model card.",
+    "Whether a nodule is solid, part-solid or ground-glass, by the share of its region that is denser than a limit; "
+    "both in the model card.",
 )
 SOLID = _private("SOLID", "Solid", "Density by rule: most of the region is denser than the limit.")
 PART_SOLID = _private("PART-SOLID", "Part-solid", "Density by rule: a part of the region is denser than the limit.")
