@@ -8,7 +8,7 @@ from typing import Any
 
 from deploy.demo.viewer_browser import Browser
 
-PATIENCE_S = 120.0
+PATIENCE_S = 240.0  # a machine that does other work beside draws a page in minutes, not seconds
 MEASUREMENTS, SEGMENTATIONS = "trackedMeasurements", "panelSegmentation"
 _THUMBNAILS = "[...document.querySelectorAll('[data-cy=study-browser-thumbnail],[data-cy=study-browser-thumbnail-no-image]')]"
 _ROWS = "[...document.querySelectorAll('[data-cy=data-row]')]"
