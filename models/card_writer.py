@@ -30,13 +30,22 @@ def render_card(card: ModelCard) -> str:
 
 
 def table_lines(path: str, table: Mapping[str, Any]) -> list[str]:
-    """A table and the tables in it; plain values come first, as TOML wants. A table of tables alone needs no heading."""
+    """A table and the tables in it; plain values come first, as TOML wants. A table of tables alone needs no heading.
+
+    A table of nothing but flat tables gets a line for each of them.
+    """
+    if table and all(isinstance(value, Mapping) and value and flat(value) for value in table.values()):
+        return ["", f"[{path}]", *(f"{key_text(key)} = {value_text(value)}" for key, value in table.items())]
     plain = [f"{key_text(key)} = {value_text(value)}" for key, value in table.items() if not isinstance(value, Mapping)]
     lines = ["", f"[{path}]", *plain] if plain or not table else []
     for key, value in table.items():
         if isinstance(value, Mapping):
             lines += table_lines(f"{path}.{key_text(key)}", value)
     return lines
+
+
+def flat(table: Mapping[str, Any]) -> bool:
+    return not any(isinstance(value, Mapping) for value in table.values())
 
 
 def key_text(key: str) -> str:

@@ -11,6 +11,7 @@ STATUS = {
     "clinical": "Status: clinical, by the decision of the site that runs it.",
 }
 MAX_INLINE = 12
+CURVE = "froc"  # a list of points, drawn beside the tables
 
 
 def document(card: ModelCard, room: str, measured: Mapping[str, Any] | None = None, pictures: Sequence[str] = ()) -> str:
@@ -94,8 +95,11 @@ def intervals(measured: Mapping[str, Any]) -> str:
 
 
 def figures(values: Mapping[str, Any], depth: int = 3) -> str:
-    """Nested tables of a card: text as paragraphs, plain values as one table, tables of like rows as one table each."""
-    plain = {key: value for key, value in values.items() if not isinstance(value, Mapping)}
+    """Nested tables of a card: text as paragraphs, plain values as one table, tables of like rows as one table each.
+
+    Whole curves are for the picture.
+    """
+    plain = {key: value for key, value in values.items() if not isinstance(value, Mapping) and key != CURVE}
     parts = [] if "measured" not in plain else [f"How it was measured: {plain.pop('measured')}."]
     if plain:
         parts.append(table(("", ""), [(words(key), show(value)) for key, value in plain.items()]))

@@ -15,6 +15,8 @@ SIZE_IN = 5.0
 DPI = 110
 BINS = 15
 RATE = "at_{}_false_per_scan"
+CURVE = "froc"
+LOWEST_RATE = 0.125  # a logarithmic axis has no 0
 
 
 def draw(path: Path, title: str, paint: Callable[["Axes"], None], *, size_in: float = SIZE_IN) -> Path:
@@ -93,11 +95,14 @@ def froc(metrics: Mapping[str, Any], path: Path) -> Path | None:
 
     def paint(axes: "Axes") -> None:
         for name, points in lines:
-            axes.plot(*zip(*points, strict=True), "o-", label=name)
+            rates, found = zip(*points, strict=True)
+            axes.plot([max(rate, LOWEST_RATE) for rate in rates], found, "o-", drawstyle="steps-post", markersize=3, label=name)
         axes.set_xscale("log", base=2)
-        ticks = sorted({rate for _, points in lines for rate, _ in points})
+        highest = max(1.0, *(rate for _, points in lines for rate, _ in points))
+        ticks = [LOWEST_RATE * 2**k for k in range(int(np.ceil(np.log2(highest / LOWEST_RATE))) + 1)]
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-        axes.set(ylim=(0, 1.01), xlabel="false positives per scan", ylabel="sensitivity (synthetic nodules)")
+        axes.set(ylim=(0, 1.01), xlabel=f"false positives per scan (the first tick: {LOWEST_RATE:g} or fewer)")
+        axes.set_ylabel("sensitivity (synthetic nodules)")
         axes.legend(loc="lower right", fontsize=7)
 
     return draw(path, "FROC", paint)
@@ -130,9 +135,10 @@ def curves(stages: Mapping[str, Sequence[Mapping[str, float]]], path: Path) -> P
 
 
 def _rates(metrics: Mapping[str, Any], place: tuple[str, ...]) -> Iterator[tuple[str, list[tuple[float, float]]]]:
-    """Every table below ``metrics`` that holds sensitivities at rates, with where it stands."""
+    """Every table below ``metrics`` that holds a whole curve, or sensitivities at rates, with where it stands."""
     head, tail = RATE.split("{}")
-    points = [(float(key.removeprefix(head).removesuffix(tail)), float(value)) for key, value in metrics.items() if _is_rate(key)]
+    points = [(float(rate), float(found)) for rate, found in metrics.get(CURVE, [])]
+    points = points or [(float(key.removeprefix(head).removesuffix(tail)), float(value)) for key, value in metrics.items() if _is_rate(key)]
     if points:
         yield " / ".join(place).replace("_", " "), sorted(points)
     for key, value in metrics.items():

@@ -96,3 +96,10 @@ def normalise(hu: Float) -> Float:
     middle, half = (HU_LOW + HU_HIGH) / 2, (HU_HIGH - HU_LOW) / 2
     out: Float = ((np.clip(hu, HU_LOW, HU_HIGH) - middle) / half).astype(np.float32)
     return out
+
+
+def denormalise(values: Float) -> Float:
+    """Back to HU, within the range that the network sees."""
+    middle, half = (HU_LOW + HU_HIGH) / 2, (HU_HIGH - HU_LOW) / 2
+    out: Float = (values * half + middle).astype(np.float32)
+    return out

@@ -16,6 +16,7 @@ from models.lung_nodule_ct.suspicious import Suspicious, suspicious
 from models.lung_nodule_ct.synthetic import KINDS, Nodule, NoiseBank, Rng
 
 PLACES = ("isolated", "pleural", "vessel")
+PLACE_SHARES = (0.4, 0.35, 0.25)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,15 @@ class Scene:
         """Native index of a coarse one."""
         z, y, x = ((c + 0.5) * f - 0.5 for c, f in zip(coarse, self.lungs.factor, strict=True))
         return float(z), float(y), float(x)
+
+    def to_wall(self, coarse: npt.NDArray[np.intp]) -> Index:
+        """Direction from a coarse voxel to the nearest wall, mm (not of length 1); along z where there is none."""
+        low = np.maximum(coarse - 2, 0)
+        part = self.inner_mm[tuple(slice(a, c + 3) for a, c in zip(low, coarse, strict=True))]
+        if min(part.shape) < 2:
+            return 1.0, 0.0, 0.0
+        z, y, x = (-float(g.mean()) / s for g, s in zip(np.gradient(part), self.lungs.spacing_mm, strict=True))
+        return (z, y, x) if abs(z) + abs(y) + abs(x) > 1e-3 else (1.0, 0.0, 0.0)
 
     def away(self, at: Index) -> float:
         """Distance of a native index to the nearest suspicious region, mm."""
@@ -95,9 +105,11 @@ def draw_site(scene: Scene, rng: Rng, diameter_mm: float, place: str, keep_mm: f
     return None
 
 
-def draw_nodule(scene: Scene, rng: Rng, low: float = 4.0, high: float = 30.0) -> Nodule | None:
-    """A random nodule at a random place of its sort."""
+def draw_nodule(
+    scene: Scene, rng: Rng, low: float = 4.0, high: float = 30.0, shares: tuple[float, float, float] = PLACE_SHARES
+) -> Nodule | None:
+    """A random nodule at a random place of its sort; ``shares`` as in PLACES."""
     diameter, kind = draw_diameter(rng, low, high), draw_kind(rng)
-    place = str(rng.choice(PLACES, p=[0.4, 0.35, 0.25]))
+    place = str(rng.choice(PLACES, p=shares))
     at = draw_site(scene, rng, diameter, place)
     return None if at is None else Nodule(at, diameter, kind, place)

@@ -6,10 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core import codes
 from core.records import Prediction
 from core.states import Outcome, Tier
+from imaging import masks
 from imaging.volume import Volume, read_volume
 from models import runtime
+from models.lung_nodule_ct.describe import band
 from models.lung_nodule_ct.lungs import lung_field
 from models.lung_nodule_ct.synthetic import Look, Nodule, NoiseBank, insert
 
@@ -97,17 +100,53 @@ def test_a_finding_carries_score_codes_units_and_never_high(real: Volume, model:
         assert finding.tier is not Tier.HIGH
         assert (finding.code.value, finding.code.scheme) == ("27925004", "SCT")
         assert finding.site is not None
-        assert [m.name.value for m in finding.measurements] == ["81827009", "103339001", "118565006"]
-        assert [m.unit.value for m in finding.measurements] == ["mm", "mm", "mm3"]
+        assert [m.name.value for m in finding.measurements] == ["81827009", "103339001", "103340004", "118565006"]
+        assert [m.unit.value for m in finding.measurements] == ["mm", "mm", "mm", "mm3"]
         assert finding.position_mm is not None
         z, y, x = real.index(finding.position_mm)
         assert real.sop_instance_uids[round(z)] == finding.sop_instance_uid
         assert finding.frame == real.frame_numbers[round(z)]
         assert finding.image_point == pytest.approx((x + 0.5, y + 0.5))
+        _, long_axis, short_axis, _ = (m.value for m in finding.measurements)
+        assert 1.0 <= short_axis <= long_axis
+        assert [e.name for e in finding.evaluations] == [codes.DENSITY, codes.SIZE_BAND]
+        assert finding.evaluations[0].value in (codes.SOLID, codes.PART_SOLID, codes.GROUND_GLASS)
+        assert finding.evaluations[1].value == band((long_axis + short_axis) / 2)
+
+
+def test_each_finding_has_a_mask_on_the_voxels_of_the_series(real: Volume, prediction: Prediction) -> None:
+    voxel_mm3 = float(np.prod(real.spacing_mm))
+    for finding in prediction.findings:
+        assert finding.mask is not None
+        assert finding.position_mm is not None
+        covered = masks.on_grid(finding.mask, real.hu.shape)
+        volume = next(m.value for m in finding.measurements if m.name == codes.VOLUME)
+        assert covered.sum() * voxel_mm3 == pytest.approx(volume, rel=0.5, abs=60)
+        nearest = np.abs((np.argwhere(covered) - real.index(finding.position_mm)) * real.spacing_mm).max(axis=1).min()
+        assert nearest < 4.0
+
+
+def test_the_evidence_is_the_heat_of_the_series_and_is_the_same_when_made_anew(real: Volume, model: runtime.Model) -> None:
+    part = slice(25, 65)
+    small = changed(real, real.hu[part], sop_instance_uids=real.sop_instance_uids[part], frame_numbers=real.frame_numbers[part])
+    (prediction,) = model.predict([small])
+    kept = model.evidence(small, prediction)
+    assert kept is not None
+    assert kept.step == pytest.approx(tuple(1.0 / s for s in real.spacing_mm))
+    again = changed(small, small.hu.copy())  # other memory: nothing is kept of it
+    assert model.evidence(again, prediction) == kept
+    values = masks.unpack_heat(kept)
+    assert 0.0 <= values.min() <= values.max() <= 1.0
+    for finding in prediction.findings:
+        assert finding.position_mm is not None
+        at = (np.array(small.index(finding.position_mm)) - kept.origin) / kept.step
+        near = tuple(slice(max(0, round(i) - 4), round(i) + 5) for i in at)
+        assert values[near].max() > model.card.thresholds["heat"]
+    assert model.evidence(small, Prediction(Outcome.NOT_ANALYSED)) is None
 
 
 def test_a_small_volume_gives_the_same_bits_twice(real: Volume, model: runtime.Model) -> None:
-    part = slice(40, 58)
+    part = slice(25, 65)
     small = changed(real, real.hu[part], sop_instance_uids=real.sop_instance_uids[part], frame_numbers=real.frame_numbers[part])
     assert model.predict([small])[0].outcome in (Outcome.FINDINGS, Outcome.NO_FINDING)
     assert model.predict([small]) == model.predict([small])

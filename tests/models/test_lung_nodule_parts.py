@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from models.lung_nodule_ct import detect, grid
+from core import codes
+from imaging import masks
+from models.lung_nodule_ct import describe, detect, evaluate, grid, regions
+from models.lung_nodule_ct.augment import thick
+from models.lung_nodule_ct.distract import KINDS as DISTRACTORS
+from models.lung_nodule_ct.distract import Distractor
+from models.lung_nodule_ct.distract import insert as distract
 from models.lung_nodule_ct.lungs import lung_field
 from models.lung_nodule_ct.synthetic import KINDS, Look, Nodule, NoiseBank, draw_look, insert, occupancy
 
@@ -95,19 +101,106 @@ def test_the_same_seed_gives_the_same_nodule() -> None:
     assert np.array_equal(once(), once())
 
 
-def test_candidates_come_best_first_with_place_and_size() -> None:
-    hu = chest()
-    lungs = lung_field(hu, COARSE)
+@pytest.mark.parametrize("kind", DISTRACTORS)
+def test_what_is_no_nodule_is_drawn_dense_and_leaves_the_rest_alone(kind: str) -> None:
+    rng = np.random.default_rng(6)
+    before = chest()
+    hu = before.copy()
+    distract(hu, COARSE, rng, NoiseBank(before, COARSE, rng), Distractor((30.0, 70.0, 52.0), kind, (0.0, 0.0, -1.0)))
+    changed = hu != before
+    assert changed.sum() * 12.0 > 50.0  # mm3
+    z, y, x = np.argwhere(changed).T
+    reach = np.array([np.abs(z - 30).max() * 3, np.abs(y - 70).max() * 2, np.abs(x - 52).max() * 2])
+    assert (reach <= 30).all()
+    assert hu[changed].max() > -500
+    assert hu.min() >= -1024
+    assert np.array_equal(before[before == 40], hu[before == 40]), "the wall stays"
+
+
+def ball_heat(radius: float, value: float = 0.9, hu: float = 40.0) -> detect.Heat:
+    """A ball of heat in the right lung of ``chest``, on the grid of 1 mm, of tissue of ``hu``."""
+    lungs = lung_field(chest(), COARSE)
     assert lungs is not None
     part = grid.over((10.0, 40.0, 30.0), (40.0, 90.0, 75.0), COARSE)
     z, y, x = np.ogrid[: part.shape[0], : part.shape[1], : part.shape[2]]
-    values = np.zeros(part.shape, np.float32)
-    values[(z - 20) ** 2 + (y - 30) ** 2 + (x - 40) ** 2 <= 6**2] = 0.9
-    values[(z - 60) ** 2 + (y - 60) ** 2 + (x - 50) ** 2 <= 4**2] = 0.7
-    values[80, 90, 80] = 1.0  # a speck
-    found = detect.candidates(detect.Heat(values, part, lungs), {"heat": 0.3, "volume_mm3": 15.0, "score": 0.5})
+    inside = (z - 40) ** 2 + (y - 50) ** 2 + (x - 45) ** 2 <= radius**2
+    values = np.where(inside, value, 0).astype(np.float32)
+    image = grid.normalise(np.where(inside, hu, -850).astype(np.float32))
+    return detect.Heat(values, image, part, lungs)
+
+
+THRESHOLDS = {"heat": 0.3, "volume_mm3": 15.0, "solid_hu": -250.0, "solid_share": 0.6, "glass_share": 0.1}
+
+
+def test_candidates_come_surest_first_with_place_and_size() -> None:
+    heat = ball_heat(6.0)
+    z, y, x = np.ogrid[: heat.grid.shape[0], : heat.grid.shape[1], : heat.grid.shape[2]]
+    heat.values[(z - 60) ** 2 + (y - 75) ** 2 + (x - 70) ** 2 <= 4**2] = 0.7
+    heat.values[80, 90, 80] = 1.0  # a speck
+    found = regions.candidates(heat, THRESHOLDS)
     assert [round(c.score, 2) for c in found] == [0.9, 0.7]
-    assert found[0].centre == pytest.approx(part.native((20, 30, 40)), abs=0.05)
+    assert found[0].centre == pytest.approx(heat.grid.native((40, 50, 45)), abs=0.05)
     assert found[0].diameter_mm == pytest.approx(12.0, rel=0.06)
     assert found[0].long_axis_mm == pytest.approx(13.0, abs=0.6)
+    assert found[0].short_axis_mm == pytest.approx(13.0, abs=0.6)
     assert found[1].diameter_mm == pytest.approx(8.0, rel=0.08)
+
+
+def test_axes_of_a_lying_box() -> None:
+    points = np.argwhere(np.ones((3, 4, 12), dtype=bool))
+    long_axis, short_axis = regions.axes(points)
+    assert long_axis == pytest.approx(np.hypot(11, 3) + 1)
+    assert 4.0 <= short_axis <= 7.0
+    line = np.argwhere(np.ones((1, 1, 12), dtype=bool))
+    assert regions.axes(line) == (12.0, 1.0)
+
+
+def test_the_mask_covers_the_region_on_the_series_own_voxels() -> None:
+    heat = ball_heat(8.0)
+    (found,) = regions.candidates(heat, THRESHOLDS)
+    mask = regions.native_mask(found, heat, 0.3, chest().shape)
+    assert mask is not None
+    whole_mask = masks.on_grid(mask, chest().shape)
+    assert whole_mask.sum() * 12.0 == pytest.approx(found.volume_mm3, rel=0.35)  # 3 mm slices: edges are rough
+    centre = np.argwhere(whole_mask).mean(axis=0)
+    assert centre == pytest.approx(found.centre, abs=0.6)
+
+
+@pytest.mark.parametrize(("hu", "kind"), [(40.0, "solid"), (-600.0, "ground_glass")])
+def test_density_by_the_share_of_dense_voxels(hu: float, kind: str) -> None:
+    heat = ball_heat(8.0, hu=hu)
+    (found,) = regions.candidates(heat, THRESHOLDS)
+    assert regions.kind(regions.solid_share(found, heat, -250.0), THRESHOLDS) == kind
+
+
+def test_a_core_in_ground_glass_is_part_solid_and_bands_have_their_limits() -> None:
+    heat = ball_heat(9.0, hu=-600.0)
+    heat.image[36:45, 46:55, 41:50] = grid.normalise(np.full((9, 9, 9), 20, np.float32))
+    (found,) = regions.candidates(heat, THRESHOLDS)
+    assert regions.kind(regions.solid_share(found, heat, -250.0), THRESHOLDS) == "part_solid"
+    bands = [describe.band(size) for size in (5.9, 6.0, 8.0, 15.0)]
+    assert bands == [codes.SIZE_BELOW_6, codes.SIZE_6_TO_8, codes.SIZE_8_TO_15, codes.SIZE_FROM_15]
+
+
+def test_thick_slices_keep_the_mean_and_smear_along_z() -> None:
+    matrix = thick(48, 4.0, 3.0, 1.2)
+    assert matrix.sum(axis=1) == pytest.approx(np.ones(48), abs=1e-5)
+    assert matrix.min() >= 0
+    spike = np.zeros(48, np.float32)
+    spike[24] = 1.0
+    spread = np.flatnonzero(matrix @ spike > 1e-3)
+    assert 3 <= spread.max() - spread.min() <= 10
+
+
+def test_the_froc_curve_has_every_point_and_never_falls() -> None:
+    nodules = tuple(Nodule((0.0, 0.0, 0.0), d, "solid", "isolated") for d in (5.0, 8.0, 12.0, 25.0))
+    copies = [evaluate.Copy(nodules, (0.9, 0.0, 0.5, 0.95), ("solid", "", "part_solid", "solid"), (0.8, 0.4))]
+    assert evaluate.curve(copies) == [[0.0, 0.5], [1.0, 0.75], [2.0, 0.75]]
+    figures = evaluate.figures(copies, 0.45)
+    assert figures["sensitivity"] == 0.75
+    assert figures["false_positives_per_scan"] == 1.0
+    assert figures["at_1_false_per_scan"] == 0.75
+    assert figures["density_right"] == "2 of 3 found"
+    assert figures["by_group"]["4_to_6_mm"] == {
+        "n": 1, "found_at_1": 1.0, "found_at_2": 1.0, "found_at_4": 1.0, "found_at_8": 1.0, "found_at_the_operating_point": 1,
+    }  # fmt: skip

@@ -1,13 +1,14 @@
 """Training of the nodule network in small: patches, a few steps, interruption and resumption."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.torch import load_file
 
-from models.lung_nodule_ct import bank, fit, network
-from models.lung_nodule_ct.augment import CROP, batch
+from models.lung_nodule_ct import bank, detector, fit, fit_second, gather, network, regions
+from models.lung_nodule_ct.augment import CROP, batch, placed, placement
 from models.lung_nodule_ct.scene import PLACES, Scene, draw_site, prepare
 from models.threads import cpu_threads
 
@@ -41,15 +42,72 @@ def test_sites_are_in_the_lungs_and_clear_of_suspicious_regions(scene: Scene) ->
 
 def test_patches_have_labelled_nodules_and_batches_the_right_shape(scene: Scene, tmp_path: Path) -> None:
     patches = bank.build([scene], tmp_path, seed=0, size=10, progress=lambda _: None)
-    assert patches.hu.shape == (10, bank.EDGE, bank.EDGE, bank.EDGE)
+    assert patches.hu[0].shape == (10, bank.EDGE, bank.EDGE, bank.EDGE)
     assert patches.positive.sum() >= 4
     for i in np.flatnonzero(patches.positive):
-        inside = patches.label[i] == bank.NODULE
-        assert patches.hu[i][inside].mean() > patches.hu[i][patches.label[i] == bank.BACKGROUND].min() + 100
+        hu, label = patches.patch(int(i))
+        assert hu[label == bank.NODULE].mean() > hu[label == bank.BACKGROUND].min() + 100
     values, marks = batch(patches, np.random.default_rng(0), 4)
     assert values.shape == marks.shape == (4, 1, CROP, CROP, CROP)
     assert values.dtype == np.float32
     assert np.abs(values).max() <= 1
+    assert (marks == bank.NODULE).any(axis=(1, 2, 3, 4)).sum() >= 2
+
+
+def test_trainings_that_leave_a_series_out_share_its_patches(scene: Scene, tmp_path: Path) -> None:
+    other = dataclasses.replace(scene, name="another")
+    both = bank.build([scene, other], tmp_path / "both", seed=0, size=3, progress=lambda _: None)
+    alone = bank.build([other], tmp_path / "alone", seed=0, size=3, progress=lambda _: None)
+    assert np.array_equal(both.patch(4)[0], alone.patch(1)[0])
+    assert not np.array_equal(both.patch(1)[0], alone.patch(1)[0])
+
+
+def test_the_label_moves_with_the_image() -> None:
+    rng = np.random.default_rng(3)
+    hu = np.full((bank.EDGE,) * 3, -850, np.int16)
+    label = np.zeros(hu.shape, np.uint8)
+    hu[20:30, 35:42, 28:40], label[20:30, 35:42, 28:40] = 40, bank.NODULE
+    for _ in range(6):
+        values, marks = placed(hu[None], label[None], placement(label, rng)[None])
+        inside = marks[0] == bank.NODULE
+        assert inside.any()
+        assert values[0][inside].mean() > -250
+        assert values[0][marks[0] == bank.BACKGROUND].mean() < -800
+
+
+def test_the_second_stage_learns_from_candidates_and_goes_on_after_an_interruption(scene: Scene, tmp_path: Path) -> None:
+    said: list[str] = []
+    with cpu_threads(1):
+        bank_folder = tmp_path / "bank"
+        first = fit.fit([scene], tmp_path / "first", seed=1, epochs=1, steps=1, patches=8, bank_folder=bank_folder, progress=said.append)
+
+        def train(out: Path, epochs: int) -> dict[str, np.ndarray]:
+            path = fit_second.fit_second(
+                first, [scene], out, seed=1, bank_folder=bank_folder, patches=8, epochs=2, steps=2, looks=16, until=epochs,
+                progress=said.append,
+            )  # fmt: skip
+            return {name: value.numpy() for name, value in load_file(path).items()}
+
+        straight = train(tmp_path / "straight", 2)
+        train(tmp_path / "broken", 1)
+        resumed = train(tmp_path / "broken", 2)
+    for name, value in straight.items():
+        assert np.array_equal(value, resumed[name]), name
+    nodule = np.load(tmp_path / "straight" / "nodule.npy")
+    cubes = np.load(tmp_path / "straight" / "cubes.npy")
+    assert cubes.shape == (len(nodule), gather.KEPT, gather.KEPT, gather.KEPT)
+    assert 0 < nodule.sum() < len(nodule)
+    joined = detector.join(first, tmp_path / "straight" / "weights.safetensors", tmp_path / "weights.safetensors")
+    ready = detector.Detector(joined, detector.SETTINGS)
+    heat = ready.heat(scene.lungs, scene.hu, scene.spacing_mm)
+    level = float(np.quantile(heat.values, 0.999))
+    largest = max(c.volume_mm3 for c in regions.candidates(heat, {"heat": level, "volume_mm3": 1.0}))
+    looks = ready.looks(heat, {"heat": level, "volume_mm3": largest / 2})
+    assert looks
+    assert all(0.0 <= look <= 1.0 for _, look in looks)
+    both = detector.together(looks, 0.5, 0.0)
+    assert [c.score for c in both] == sorted((c.score for c in both), reverse=True)
+    assert {round(c.score, 6) for c in detector.together(looks, 0.0, 0.0)} == {round(c.score, 6) for c, _ in looks}
 
 
 def test_interrupted_training_ends_with_the_same_weights(scene: Scene, tmp_path: Path) -> None:
