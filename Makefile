@@ -4,10 +4,11 @@ PYTHON ?= python3
 DATA ?= $(or $(DICOM_NODE_DATA),../shared/data)
 CONFIG ?= $(wildcard node.toml)
 BIN := .venv/bin
+MODELS := dermoscopy_7class lung_nodule_ct lung_histology_ct
 SHELL := /bin/bash
 PINS := requirements/torch.txt requirements/worker.txt requirements/embedded.txt
 
-.PHONY: demo viewer test check unit lint bench chaos serve lock models figures docs debian clean-venv help
+.PHONY: demo viewer test check unit lint bench chaos serve lock models crossval figures docs debian clean-venv help
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -58,10 +59,15 @@ models: .venv/.run  ## train every model from DATA (default ../shared/data) into
 	$(BIN)/dicom-node models train lung_nodule_ct --data "$(DATA)" --out out/lung_nodule_ct
 	$(BIN)/dicom-node models train lung_histology_ct --data "$(DATA)" --out out/lung_histology_ct
 
-figures: .venv/.run  ## measure every model on DATA: figures and pictures into docs/models, then the pages
-	$(BIN)/dicom-node models evaluate dermoscopy_7class --data "$(DATA)" --out docs/models/dermoscopy_7class >/dev/null
-	$(BIN)/dicom-node models evaluate lung_nodule_ct --data "$(DATA)" --out docs/models/lung_nodule_ct >/dev/null
-	$(BIN)/dicom-node models evaluate lung_histology_ct --data "$(DATA)" --out docs/models/lung_histology_ct >/dev/null
+crossval: .venv/.run  ## train and measure dermoscopy_7class fold by fold in out/crossval (resumable), then the pages
+	$(BIN)/dicom-node models crossval dermoscopy_7class --data "$(DATA)" --out out/crossval $(ARGS) >/dev/null
+	cp out/crossval/crossval.json docs/models/dermoscopy_7class/
+	$(BIN)/dicom-node models docs
+
+figures: .venv/.run  ## measure the models on DATA: figures and pictures into docs/models, then the pages; real images stay in out/figures
+	@for name in $(MODELS); do \
+	  $(BIN)/dicom-node models evaluate $$name --data "$(DATA)" --out out/figures/$$name >/dev/null && mkdir -p docs/models/$$name && \
+	  cp out/figures/$$name/*.png out/figures/$$name/figures.json docs/models/$$name/ || exit 1; done
 	$(BIN)/dicom-node models docs
 
 docs: .venv/.run  ## write docs/models anew from the models' cards

@@ -14,7 +14,13 @@ MAX_INLINE = 12
 CURVE = "froc"  # a list of points, drawn beside the tables
 
 
-def document(card: ModelCard, room: str, measured: Mapping[str, Any] | None = None, pictures: Sequence[str] = ()) -> str:
+def document(
+    card: ModelCard,
+    room: str,
+    measured: Mapping[str, Any] | None = None,
+    pictures: Sequence[str] = (),
+    folds: Mapping[str, Any] | None = None,
+) -> str:
     """The page of one model.
 
     Parameters
@@ -27,6 +33,8 @@ def document(card: ModelCard, room: str, measured: Mapping[str, Any] | None = No
         What ``models evaluate --out`` wrote for these very weights: figures with intervals. None where it was not run.
     pictures
         Files to show, relative to the page.
+    folds
+        What ``models crossval`` wrote, one fold of it being these very weights. None where it was not run.
     """
     parts = [
         f"# {card.title} (`{card.name}`)",
@@ -45,6 +53,8 @@ def document(card: ModelCard, room: str, measured: Mapping[str, Any] | None = No
     if measured is not None and measured.get("intervals"):
         parts.append("### With intervals\n\n" + intervals(measured))
     parts += [f"![{name.rpartition('/')[2].removesuffix('.png').replace('_', ' ')}]({name})" for name in pictures]
+    if folds is not None:
+        parts.append("## Cross-validation\n\n" + figures({key: value for key, value in folds.items() if key != "weights_sha256"}))
     for title, content in (("Pre-processing", card.preprocessing), ("Network", card.network), ("Training", card.training)):
         parts.append(f"## {title}\n\n" + figures(content))
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -64,10 +74,17 @@ def facts(card: ModelCard) -> list[tuple[str, str]]:
 
 def labels(card: ModelCard) -> str:
     rows = [
-        (f"`{one.name}`", f"{one.code.meaning} ({one.code.scheme} {one.code.value})", "yes" if one.malignant else "no", one.advice)
+        (
+            f"`{one.name}`",
+            f"{one.code.meaning} ({one.code.scheme} {one.code.value})",
+            "yes" if one.malignant else "no",
+            one.advice,
+            one.source,
+        )
         for one in card.labels
     ]
-    return table(("label", "code", "malignant", "advice in the report"), rows)
+    head = ("label", "code", "malignant", "advice in the report", "its source")
+    return table(head, rows) if any(one.source for one in card.labels) else table(head[:-1], [row[:-1] for row in rows])
 
 
 def confidence(card: ModelCard) -> str:

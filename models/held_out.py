@@ -3,7 +3,6 @@
 ``predict`` is asked, not the network: abstention, calibration and whatever the header gives are part of what is measured.
 """
 
-import csv
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,7 +18,6 @@ from models.intervals import Answers
 from models.runtime import Model
 
 BATCH = 64
-SEX = {"male": "M", "female": "F"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,23 +42,20 @@ class HeldOut:
 
 def ham10000(model: Model, data: Path, limit_per_class: int | None = None) -> Iterator[tuple[Model, list[Case]]]:
     """The held-out images of HAM10000 in batches; ``limit_per_class`` takes the first of every class only."""
-    from models.dermoscopy.data import first_of_each, read_index, read_jpegs, validation_lesions
+    from models.dermoscopy.data import first_of_each, read_index, read_jpegs
+    from models.dermoscopy.split import held_out
 
     rows = read_index(data)
-    held = validation_lesions(rows, int(model.card.training["seed"]))
+    held = held_out(rows, int(model.card.training["fold"]))
     chosen = tuple(row for row in rows if row.lesion_id in held)
     chosen = chosen if limit_per_class is None else first_of_each(chosen, limit_per_class)
-    with (data / "dermoscopy" / "index.csv").open(newline="") as lines:
-        header = {line["image_id"]: line for line in csv.DictReader(lines)}
     jpegs = read_jpegs(data, chosen)
     for start in range(0, len(chosen), BATCH):
         batch = []
         for row in chosen[start : start + BATCH]:
             rgb = np.asarray(Image.open(io.BytesIO(jpegs[row.image_id])).convert("RGB"))
-            known = header[row.image_id]
-            age = float(known["age"]) if known.get("age") else None
-            site = known.get("localization") or ""
-            photograph = Photograph(rgb, row.image_id, age, SEX.get(known.get("sex") or "", ""), site, None, ())
+            known = row.patient
+            photograph = Photograph(rgb, row.image_id, known.age_years, known.sex, known.site, None, ())
             batch.append(Case(photograph, row.dx, row.lesion_id))
         yield model, batch
 
@@ -92,11 +87,11 @@ def answers(
     *,
     progress: Callable[[str], None] = print,
     limit_per_class: int | None = None,
-    seen: Callable[[Photograph, Prediction], None] = lambda item, prediction: None,
+    seen: Callable[[Case, Prediction], None] = lambda case, prediction: None,
 ) -> Answers | None:
     """The model's answers on its held-out images; None for a model whose held-out images nothing here knows.
 
-    ``seen`` is told each image with its answer. Probabilities count also where the model found them too undecided for an answer.
+    ``seen`` is told each case with its answer. Probabilities count also where the model found them too undecided for an answer.
 
     Raises
     ------
@@ -113,7 +108,7 @@ def answers(
     abstained = 0
     for asked, batch in SETS[card.name].batches(model, data, limit_per_class):
         for case, prediction in zip(batch, asked.predict([case.photograph for case in batch]), strict=True):
-            seen(case.photograph, prediction)
+            seen(case, prediction)
             if not prediction.probabilities:
                 abstained += 1
                 continue

@@ -10,6 +10,7 @@ from models.document import document
 
 PAGES = registry.ROOMS.parent / "docs" / "models"
 FIGURES = "figures.json"
+FOLDS = "crossval.json"
 
 
 def render(name: str, pages: Path = PAGES) -> str:
@@ -17,7 +18,7 @@ def render(name: str, pages: Path = PAGES) -> str:
     card = registry.card(name)
     measured = figures_of(pages / name, card.weights_sha256)
     pictures = sorted(f"{name}/{path.name}" for path in (pages / name).glob("*.png")) if measured is not None else []
-    return document(card, registry.folder(name).name, measured, pictures)
+    return document(card, registry.folder(name).name, measured, pictures, folds_of(pages / name, card.weights_sha256))
 
 
 def figures_of(folder: Path, weights_sha256: str) -> Mapping[str, Any] | None:
@@ -27,6 +28,15 @@ def figures_of(folder: Path, weights_sha256: str) -> Mapping[str, Any] | None:
         return None
     figures: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return figures if figures.get("weights_sha256") == weights_sha256 else None
+
+
+def folds_of(folder: Path, weights_sha256: str) -> Mapping[str, Any] | None:
+    """What ``models crossval`` left in ``folder``; None where nothing, or where none of its folds is these weights."""
+    path = folder / FOLDS
+    if not path.is_file():
+        return None
+    found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found if weights_sha256 in found.get("weights_sha256", {}).values() else None
 
 
 def write(pages: Path = PAGES) -> list[Path]:

@@ -1,12 +1,16 @@
 """Train or measure a model: dispatch to the room that knows how."""
 
 import importlib
+import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from core.drift import Observation, counted
+from core.errors import ModelError
+from core.records import Prediction
 from models import registry
 
 Progress = Callable[[str], None]
@@ -16,21 +20,46 @@ def train(
     name: str,
     data: Path,
     out: Path,
+    wanted: Mapping[str, Any] = MappingProxyType({}),
     *,
-    seed: int | None = None,
-    epochs: int | None = None,
     resume: bool = True,
     progress: Progress = print,
 ) -> dict[str, Any]:
     """Train ``name`` on ``data`` and write weights.safetensors, card.toml and metrics.json to ``out``.
 
     Seeded and resumable: where ``out`` holds a checkpoint of the same recipe the training goes on from it.
-    ``seed`` and ``epochs`` None mean the room's recipe. Returns the metrics. Raises ModelError where data are missing.
+    ``wanted``: ``seed``, ``fold`` (which part is held out), ``epochs``, ``init`` (a safetensors file to begin with); what is None or
+    not there is the room's recipe. Returns the metrics.
+
+    Raises
+    ------
+    ModelError
+        Data are missing, or something is wanted that this model's training does not know.
     """
-    out.mkdir(parents=True, exist_ok=True)
     module = importlib.import_module(f"models.{registry.folder(name).name}.train")
-    asked = {key: value for key, value in (("seed", seed), ("epochs", epochs)) if value is not None}
+    asked = {key: value for key, value in wanted.items() if value is not None}
+    unknown = sorted(asked.keys() - inspect.signature(module.train).parameters.keys())
+    if unknown:
+        raise ModelError(f"the training of {name} takes no --{unknown[0]}", hint="leave it out")
+    out.mkdir(parents=True, exist_ok=True)
     metrics: dict[str, Any] = module.train(data, out, **asked, resume=resume, progress=progress)
+    return metrics
+
+
+def crossval(name: str, data: Path, out: Path, *, only_report: bool = False, progress: Progress = print) -> dict[str, Any]:
+    """Train every fold that ``out`` does not hold yet, and measure all of them together, by the room's own protocol.
+
+    Raises
+    ------
+    ModelError
+        The model has no folds, or data are missing.
+    """
+    room = registry.folder(name)
+    if not (room / "crossval.py").is_file():
+        raise ModelError(f"{name} has no cross-validation", hint="models train and models evaluate measure it")
+    out.mkdir(parents=True, exist_ok=True)
+    module = importlib.import_module(f"models.{room.name}.crossval")
+    metrics: dict[str, Any] = module.crossval(data, out, only_report=only_report, progress=progress)
     return metrics
 
 
@@ -49,20 +78,29 @@ def evaluate_into(
     A classifier is asked once more, through the path that serves; whole groups (lesions) are drawn for the intervals.
     A detector gets the curve (with what the card says of series that its training never saw) and no intervals: two patients
     carry none. ``limit_per_class`` measures on less (tests).
+    The worst of a classifier's wrong answers are drawn into ``out``/failures: real images, which never go into the documentation.
     """
-    from models import held_out, intervals, observing, pages, pictures, runtime
+    from models import failures, held_out, intervals, observing, pages, pictures, runtime
 
     out.mkdir(parents=True, exist_ok=True)
     card = registry.card(name)
     metrics: dict[str, Any] = {"weights_sha256": card.weights_sha256, "digest": registry.pipeline_digest(name), "version": card.version}
     drawn: list[Path | None] = []
     seen: list[Observation] = []
+    worst = failures.Failures()
+
+    def note(case: held_out.Case, prediction: Prediction) -> None:
+        seen.extend(observing.observe(case.photograph, prediction))
+        if prediction.probabilities:
+            said = max(prediction.probabilities, key=prediction.probabilities.__getitem__)
+            worst.add(case.photograph, case.label, said, prediction.probabilities[said])
+
     answers = held_out.answers(
         runtime.load(name, device=device),
         data,
         progress=progress,
         limit_per_class=limit_per_class,
-        seen=lambda item, prediction: seen.extend(observing.observe(item, prediction)),
+        seen=note,
     )
     if answers is None:
         metrics |= evaluate(name, data, progress=progress)
@@ -79,7 +117,7 @@ def evaluate_into(
         metrics["intervals"] = intervals.bootstrap(answers)
         metrics["confusion"] = {"labels": answers.names, "rows_truth_columns_model": intervals.confusion(answers).tolist()}
         metrics["reference"] = counted(seen)  # of inputs and scores: a card may take it over, `models drift` compares with it
-        drawn += pictures.classifier(answers, out)
+        drawn += [*pictures.classifier(answers, out), worst.draw(out)]
     (out / pages.FIGURES).write_text(json.dumps(metrics, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     for path in drawn:
         if path is not None:

@@ -107,13 +107,31 @@ def train(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="weights.safetensors, card.toml, metrics.json go here")],
     seed: Annotated[int | None, typer.Option("--seed", help="of every random choice; without it the recipe's", show_default=False)] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="without it the recipe's", show_default=False)] = None,
+    fold: Annotated[int | None, typer.Option("--fold", min=0, help="which part is held out; without it 0", show_default=False)] = None,
+    init: Annotated[
+        Path | None, typer.Option("--init", metavar="FILE", help="begin with these weights (safetensors)", show_default=False)
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume/--afresh", help="go on from a checkpoint of the same recipe in DIR")] = True,
 ) -> None:
     """Train a model: seeded, reproducible, resumed where DIR holds a checkpoint."""
     from models import training
 
-    metrics = training.train(known_model(name), _folder(data), out, seed=seed, epochs=epochs, resume=resume, progress=say)
+    asked = {"seed": seed, "fold": fold, "epochs": epochs, "init": init}
+    metrics = training.train(known_model(name), _folder(data), out, asked, resume=resume, progress=say)
     emit(metrics)
+
+
+@app.command()
+def crossval(
+    name: Name,
+    data: Data,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="a folder for every fold, crossval.json and pictures go here")],
+    only_report: Annotated[bool, typer.Option("--only-report", help="train nothing: measure the folds that are there")] = False,
+) -> None:
+    """Train and measure a model fold by fold, resumed where it stopped; figures over all folds that are there."""
+    from models import training
+
+    emit(training.crossval(known_model(name), _folder(data), out, only_report=only_report, progress=say))
 
 
 @app.command()

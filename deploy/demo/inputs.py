@@ -20,7 +20,8 @@ from imaging.synthetic.chest import make_chest, write_chest
 from imaging.synthetic.lesion import lesion_dataset
 from imaging.synthetic.uids import synthetic_uid
 from models import registry
-from models.dermoscopy.data import CLASSES, FINE_ARCHIVE, Row, read_jpegs, validation_lesions
+from models.dermoscopy.data import CLASSES, FINE_ARCHIVE, Row, read_jpegs
+from models.dermoscopy.split import held_out
 
 CT_SERIES = "cptac-C3N-00247-lung3.0-B70f"
 MOST_IMAGES = 24
@@ -100,7 +101,7 @@ def _ham10000(data: Path) -> tuple[list[Dataset], dict[str, str]]:
     with (data / "dermoscopy" / "index.csv").open(newline="") as lines:
         entries = list(csv.DictReader(lines))
     rows = [Row(e["image_id"], e["archive"], e["lesion_id"], e["dx"]) for e in entries]
-    held = validation_lesions(rows, int(registry.card("dermoscopy_7class").training["seed"]))
+    held = held_out(rows, int(registry.card("dermoscopy_7class").training["fold"]))
     chosen: dict[str, dict[str, str]] = {}
     for entry in entries:
         if entry["archive"] == FINE_ARCHIVE and entry["lesion_id"] in held:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from models.dermoscopy.overlay import overlay
 from models.dermoscopy.patient import AGE, SEX, SITE
 
 
@@ -57,8 +58,8 @@ def blur(images: torch.Tensor, generator: torch.Generator, share: float = 0.25) 
 
 
 def augment(images: torch.Tensor, side: int, generator: torch.Generator, white_balance: float = 0.06) -> torch.Tensor:
-    """(B, 3, Y, X) float 0..255 to (B, 3, side, side), random in view, colour and sharpness."""
-    return blur(colour(affine(images, side, generator), generator, white_balance), generator)
+    """(B, 3, Y, X) float 0..255 to (B, 3, side, side), random in view, hairs, ink, colour and sharpness."""
+    return blur(colour(overlay(affine(images, side, generator), generator), generator, white_balance), generator)
 
 
 def augment_outlined(
@@ -66,7 +67,8 @@ def augment_outlined(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """As ``augment``, with the lesion's masks (B, Y, X) moved alike: (B, 3, side, side) and (B, side, side) in 0..1."""
     moved = affine(torch.cat([images, masks[:, None].float()], 1), side, generator)
-    return blur(colour(moved[:, :3].contiguous(), generator, white_balance), generator), moved[:, 3]
+    views = overlay(moved[:, :3].contiguous(), generator)
+    return blur(colour(views, generator, white_balance), generator), moved[:, 3]
 
 
 @dataclass(frozen=True, slots=True)

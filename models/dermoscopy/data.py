@@ -1,10 +1,10 @@
-"""HAM10000 as arrays: decoded once, split by lesion."""
+"""HAM10000 as arrays, decoded once."""
 
 import csv
-import hashlib
 import io
 import json
 import tarfile
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
@@ -21,8 +21,7 @@ CLASSES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 FINE_ARCHIVE = "ham10000-224.tar"
 COARSE_ARCHIVE = "ham10000-rest-200x150.tar"
 MASKS_ARCHIVE = "ham10000-masks-200x150.tar"
-VALIDATION_SHARE = 0.18
-JPEG_QUALITY = 75  # of the coarse archive, from its quantisation tables
+JPEG_QUALITY = (45, 96)  # of the second copy, drawn for every image; the coarse archive has 75
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +37,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class LesionImages:
-    """``pixels`` (N, 2, 150, 150, 3) uint8; second axis: as served, and recompressed like the coarse archive.
+    """``pixels`` (N, 2, 150, 150, 3) uint8; second axis: as served, and compressed once more.
 
     ``masks`` (N, 150, 150) bool, the lesion on the same grid; ``patients`` (N, FACTS) float32;
     ``labels`` (N,) index into CLASSES; ``coarse`` (N,) bool; ``validation`` (N,) bool.
@@ -69,18 +68,6 @@ def patient_of(line: Mapping[str, str]) -> Patient:
     return Patient(age, sex, line.get("localization", ""))
 
 
-def validation_lesions(rows: Sequence[Row], seed: int) -> frozenset[str]:
-    """Lesions held out: the same share of every class, chosen by hash, so that the split does not depend on row order."""
-    by_class: dict[str, set[str]] = defaultdict(set)
-    for row in rows:
-        by_class[row.dx].add(row.lesion_id)
-    held: set[str] = set()
-    for lesions in by_class.values():
-        ordered = sorted(lesions, key=lambda lesion: hashlib.sha256(f"{seed}:{lesion}".encode()).digest())
-        held.update(ordered[: round(len(ordered) * VALIDATION_SHARE)])
-    return frozenset(held)
-
-
 def read_files(data: Path, names: Iterable[str], wanted: Set[str]) -> dict[str, bytes]:
     """The files called ``wanted`` (without suffix) of the archives ``names``, each read once from front to back.
 
@@ -107,13 +94,15 @@ def read_jpegs(data: Path, rows: Sequence[Row]) -> dict[str, bytes]:
     return read_files(data, sorted({row.archive for row in rows}), {row.image_id for row in rows})
 
 
-def decode(jpeg: bytes, *, coarse: bool) -> np.ndarray:
-    """(2, 150, 150, 3) uint8: as served, and through the coarse archive's compression."""
+def decode(jpeg: bytes, image_id: str) -> np.ndarray:
+    """(2, 150, 150, 3) uint8: as served, and compressed once more by a quality drawn from the image's name.
+
+    Both archives get the second copy, so that neither a quality nor a second compression tells an archive.
+    """
     served = common_square(np.asarray(Image.open(io.BytesIO(jpeg)).convert("RGB")))
-    if coarse:
-        return np.stack([served, served])
+    quality = np.random.default_rng(zlib.crc32(image_id.encode())).integers(*JPEG_QUALITY)
     buffer = io.BytesIO()
-    Image.fromarray(served).save(buffer, "JPEG", quality=JPEG_QUALITY)
+    Image.fromarray(served).save(buffer, "JPEG", quality=int(quality))
     return np.stack([served, np.asarray(Image.open(buffer).convert("RGB"))])
 
 
@@ -140,18 +129,19 @@ def load(data: Path, cache: Path, rows: Sequence[Row], held: frozenset[str], *, 
     """
     path, masks, index = cache / "pixels-150.npy", cache / "masks-150.npy", cache / "pixels-150.json"
     ids = [row.image_id for row in rows]
-    if not (index.is_file() and json.loads(index.read_text()) == ids):
+    made = {"quality": list(JPEG_QUALITY), "images": ids}
+    if not (index.is_file() and json.loads(index.read_text()) == made):
         report(f"decoding {len(rows)} images into {path}")
         jpegs, pngs = read_jpegs(data, rows), read_files(data, (MASKS_ARCHIVE,), set(ids))
         shape = (len(rows), COMMON_PX, COMMON_PX)
         pixels = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(shape[0], 2, *shape[1:], 3))
         outlines = np.lib.format.open_memmap(masks, mode="w+", dtype=np.bool_, shape=shape)
         for i, row in enumerate(rows):
-            pixels[i] = decode(jpegs[row.image_id], coarse=row.archive == COARSE_ARCHIVE)
+            pixels[i] = decode(jpegs[row.image_id], row.image_id)
             outlines[i] = decode_mask(pngs[row.image_id])
         pixels.flush()
         outlines.flush()
-        index.write_text(json.dumps(ids))
+        index.write_text(json.dumps(made))
     return LesionImages(
         rows=tuple(rows),
         pixels=np.load(path, mmap_mode="r"),

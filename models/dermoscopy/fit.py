@@ -19,6 +19,7 @@ from models.dermoscopy.data import CLASSES, LesionImages
 from models.dermoscopy.network import LesionNet, build
 from models.dermoscopy.patient import FACTS
 from models.dermoscopy.preprocess import reduce
+from models.dermoscopy.watch import EVERY, watch
 
 TRUNK = {"kind": "monai.networks.nets.ResNet", "widths": [32, 64, 128, 192], "layers": [2, 2, 2, 1], "dropout": 0.2}
 STAGES: Mapping[str, Mapping[str, Any]] = {
@@ -55,12 +56,23 @@ class Recipe:
     forgetting: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A network and the figures of every epoch: ``epoch``, ``loss`` and, where it was measured, what ``watch`` found."""
+
+    net: LesionNet
+    history: list[dict[str, float]]
+
+
 def first(seed: int = SEED, epochs: int = 75) -> Recipe:
-    """From random weights, images alone, at 128 pixels."""
+    """From random weights, images alone, at 128 pixels; ``FIRST_SHARE`` of it is run."""
     return Recipe(seed, epochs, input_px=128, crop_px=112, learning_rate=2e-3)
 
 
-def second(seed: int = SEED, epochs: int = 40) -> Recipe:
+FIRST_SHARE = 0.4  # of the first stage's epochs are run: the second begins at the rate where it stops
+
+
+def second(seed: int = SEED, epochs: int = 48) -> Recipe:
     """From the first stage's weights, at 150 pixels, mixed images, with the outline and the patient."""
     return Recipe(
         *(seed + 1, epochs),
@@ -114,12 +126,15 @@ def fit(
     network: Mapping[str, Any],
     *,
     start: Mapping[str, torch.Tensor] | None = None,
+    until: int | None = None,
+    origin: str = "",
     resume: bool,
     progress: Callable[[str], None],
-) -> LesionNet:
-    """Train, or go on from ``out``'s checkpoint, and return the averaged weights' network in eval mode.
+) -> Fitted:
+    """Train, or go on from ``out``'s checkpoint, and return the averaged weights' network in eval mode, and how it went.
 
-    ``start``: weights to begin with; what it does not hold begins at random.
+    ``start``: weights to begin with; what it does not hold begins at random. ``until``: stop after so many of the recipe's epochs.
+    ``origin`` names where ``start`` comes from: a checkpoint of another is not gone on from.
     Every epoch has its own seeded generator: a resumed training draws what an uninterrupted one would have drawn.
     Autocast to bfloat16 doubles the speed on current CPUs.
     """
@@ -135,16 +150,17 @@ def fit(
     groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate)
     state = checkpoint.load(out, net, ema, optimizer) if resume else None
-    begin = 0
+    last = recipe.epochs if until is None else until
+    begin, history = 0, list[dict[str, float]]()
     if state is not None:
-        if state["recipe"] != asdict(recipe):
-            raise ModelError(f"{out} holds a training of another recipe: {state['recipe']}", hint="take an empty folder")
-        begin = int(state["epoch"])
+        begin, history = int(state["epoch"]), state["history"]
+        if state["recipe"] != asdict(recipe) or state.get("origin", "") != origin or begin > last:
+            raise ModelError(f"{out} holds a training of another recipe: epoch {begin} of {state['recipe']}", hint="take an empty folder")
         progress(f"going on after epoch {begin}")
     index, chance, prior = sampling(images, recipe.sampling_power)
     log_prior = torch.log(torch.tensor(prior, dtype=torch.float32).clamp_min(1e-6))
     per_epoch = max(1, len(index) // recipe.batch)
-    for epoch in range(begin, recipe.epochs):
+    for epoch in range(begin, last):
         started = time.monotonic()
         draws = np.random.default_rng([recipe.seed, epoch])
         generator = torch.Generator().manual_seed(recipe.seed * 100_003 + epoch)
@@ -162,9 +178,13 @@ def fit(
             optimizer.step()
             average(ema, net, min(recipe.ema_decay, (1 + step) / (10 + step)))
             total += loss.item()
-        checkpoint.save(out, net, ema, optimizer, {"epoch": epoch + 1, "recipe": asdict(recipe)})
-        progress(f"epoch {epoch + 1}/{recipe.epochs} loss {total / per_epoch:.4f} in {time.monotonic() - started:.0f} s")
-    return ema.eval()
+        history.append({"epoch": epoch + 1, "loss": round(total / per_epoch, 4)})
+        if (epoch + 1) % EVERY == 0 or epoch + 1 == last:
+            history[-1] |= watch(ema, images, recipe.input_px)
+        checkpoint.save(out, net, ema, optimizer, {"epoch": epoch + 1, "recipe": asdict(recipe), "history": history, "origin": origin})
+        said = " ".join(f"{key.replace('_', ' ')} {value:.4f}" for key, value in history[-1].items() if key != "epoch")
+        progress(f"epoch {epoch + 1}/{last} {said} in {time.monotonic() - started:.0f} s")
+    return Fitted(ema.eval(), history)
 
 
 def step_loss(

@@ -1,6 +1,7 @@
-"""What is said of the classifier: figures from logits and labels, by numpy alone."""
+"""Figures of a classifier from probabilities and labels, by numpy alone."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,16 +9,10 @@ import numpy as np
 from models.calibrate import expected_calibration_error, fit_temperature, softmax
 from models.card import ModelCard
 from models.dermoscopy.postprocess import decide
+from models.intervals import Answers, auc, bootstrap
 
-
-def auc(scores: np.ndarray, positive: np.ndarray) -> float:
-    """Area under the ROC curve, ties counted half; (N,) scores, (N,) bool; nan where one side is empty."""
-    count = int(positive.sum())
-    if count in (0, len(positive)):
-        return float("nan")
-    _, inverse, sizes = np.unique(scores, return_inverse=True, return_counts=True)
-    rank = (np.cumsum(sizes) - (sizes - 1) / 2)[inverse]
-    return float((rank[positive].sum() - count * (count + 1) / 2) / (count * (len(positive) - count)))
+LEAST_N = 40  # images of a group: fewer tell nothing
+GROUP_RESAMPLES = 200
 
 
 def per_class(chosen: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, names: Sequence[str]) -> dict[str, dict[str, float]]:
@@ -57,10 +52,9 @@ def tier_table(card: ModelCard, probabilities: np.ndarray, labels: np.ndarray) -
     return found
 
 
-def measure(card: ModelCard, logits: np.ndarray, labels: np.ndarray, coarse: np.ndarray) -> dict[str, Any]:
-    """All figures of a set of images under the card's temperature: (N, C) logits, (N,) labels, (N,) bool archive."""
+def measure(card: ModelCard, probabilities: np.ndarray, labels: np.ndarray, coarse: np.ndarray) -> dict[str, Any]:
+    """All figures of a set of images: (N, C) probabilities, (N,) labels, (N,) bool archive."""
     names = [label.name for label in card.labels]
-    probabilities = softmax(logits, card.temperature)
     chosen = probabilities.argmax(axis=1)
     classes = per_class(chosen, labels, probabilities, names)
     malignant = np.array([label.malignant for label in card.labels])
@@ -83,15 +77,26 @@ def measure(card: ModelCard, logits: np.ndarray, labels: np.ndarray, coarse: np.
     }
 
 
-def by_group(probabilities: np.ndarray, labels: np.ndarray, groups: np.ndarray, names: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Balanced accuracy over the classes that occur, accuracy and n; for every group of 40 or more."""
+def by_group(answers: Answers, groups: np.ndarray) -> dict[str, dict[str, float]]:
+    """For every group of 40 images or more: means over the classes that occur there; ``low``, ``high``: balanced accuracy's, 95 %."""
     found = {}
-    for group in sorted(set(groups)):
+    for group in sorted(set(groups.tolist())):
         inside = groups == group
-        if inside.sum() >= 40:
-            classes = per_class(probabilities[inside].argmax(1), labels[inside], probabilities[inside], names)
-            right = (probabilities[inside].argmax(1) == labels[inside]).mean()
-            found[str(group)] = {"balanced_accuracy": mean_of(classes, "recall"), "accuracy": rounded(right), "n": int(inside.sum())}
+        if inside.sum() >= LEAST_N:
+            p, labels = answers.probabilities[inside], answers.labels[inside]
+            part = replace(answers, probabilities=p, labels=labels, groups=answers.groups[inside])
+            classes = per_class(p.argmax(1), labels, p, answers.names)
+            _, low, high = bootstrap(part, resamples=GROUP_RESAMPLES)["balanced_accuracy"]
+            found[str(group)] = {
+                "balanced_accuracy": mean_of(classes, "recall"),
+                "low": low,
+                "high": high,
+                "accuracy": rounded((p.argmax(1) == labels).mean()),
+                "macro_auc": mean_of(classes, "auc"),
+                "precision": mean_of(classes, "precision"),
+                "f1": mean_of(classes, "f1"),
+                "n": int(inside.sum()),
+            }
     return found
 
 
@@ -102,7 +107,7 @@ def dice(drawn: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def mean_of(classes: dict[str, dict[str, float]], key: str) -> float:
-    return rounded(float(np.mean([entry[key] for entry in classes.values()])))
+    return rounded(np.nanmean([entry[key] for entry in classes.values()]))
 
 
 def rounded(value: Any) -> float:

@@ -1,6 +1,6 @@
 """The dermoscopy classifier behind the runtime's Model protocol."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +18,10 @@ from models.dermoscopy.evidence import grad_cam
 from models.dermoscopy.panel import Panel
 from models.dermoscopy.patient import FACTS, Patient
 from models.dermoscopy.postprocess import abstained, found, unfamiliar, unusable
-from models.dermoscopy.preprocess import COMMON_PX, common_square
+from models.dermoscopy.preprocess import COMMON_PX, common_square, to_common_grid
+from models.dermoscopy.quality import overexposed, poor, quality
 from models.explain import on_square, one_piece, to_unit
-from models.threads import cpu_threads
+from models.threads import cpu_threads, each
 
 CUDA_BATCH = 32
 
@@ -58,12 +59,12 @@ class Model:
 
     def predict(self, items: Sequence[Photograph]) -> list[Prediction]:
         """One answer per photograph, in order: findings, or abstained with the reason."""
-        reasons = [unusable(item.rgb, self.card.thresholds) for item in items]
-        usable = [i for i, reason in enumerate(reasons) if not reason]
-        answers = [abstained(reason, self.card) for reason in reasons]
+        prepared = each(lambda item: prepare(item, self.card.thresholds), items, self._threads)
+        answers = [abstained(reason, self.card) for reason, _ in prepared]
+        usable = [i for i, (reason, _) in enumerate(prepared) if not reason]
         if not usable:
             return answers
-        squares = np.stack([common_square(items[i].rgb) for i in usable])
+        squares = np.stack([prepared[i][1] for i in usable])
         looked = self.look(squares, np.stack([patient_of(items[i]).facts() for i in usable]))
         probabilities = softmax(looked.logits, self.card.temperature)
         for k, i in enumerate(usable):
@@ -75,22 +76,22 @@ class Model:
             answers[i] = found(self.card, probabilities[k], items[i], mask)
         return answers
 
-    @torch.inference_mode()
     def look(self, squares: np.ndarray, facts: np.ndarray) -> Looked:
         """(N, 150, 150, 3) uint8 and (N, FACTS) float32 through the networks.
 
-        On the CPU one image at a time on a fixed number of threads: kernels are chosen by the shape of a batch, and
-        an answer must not depend on its neighbours. On CUDA in batches, autocast to half precision.
+        On the CPU every image is a pass of its own on a fixed number of threads, as many at once as there are cores: kernels are
+        chosen by the shape of a batch, and an answer must not depend on its neighbours. On CUDA in batches, autocast to half precision.
         """
+        size = 1 if self.device == "cpu" else CUDA_BATCH
+        batches = [slice(start, start + size) for start in range(0, len(squares), size)]
         if self.device == "cpu":
-            with cpu_threads(self._threads):
-                parts = [self._forward(squares[i : i + 1], facts[i : i + 1]) for i in range(len(squares))]
+            parts = each(lambda part: self._forward(squares[part], facts[part]), batches, self._threads)
         else:
             with torch.autocast("cuda", dtype=torch.float16):
-                starts = range(0, len(squares), CUDA_BATCH)
-                parts = [self._forward(squares[i : i + CUDA_BATCH], facts[i : i + CUDA_BATCH]) for i in starts]
+                parts = [self._forward(squares[part], facts[part]) for part in batches]
         return Looked(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
+    @torch.inference_mode()
     def _forward(self, squares: np.ndarray, facts: np.ndarray) -> tuple[np.ndarray, ...]:
         given = torch.from_numpy(facts).to(self.device)
         return tuple(value.float().cpu().numpy() for value in self._panel(self._panel.inputs(squares, self.device), given, self._views))
@@ -119,6 +120,14 @@ class Model:
         if not prediction.probabilities:
             return None
         return pack_heat(self.explain(item)[None], meaning=f"evidence for {prediction.findings[0].label} (Grad-CAM)")
+
+
+def prepare(image: Photograph, limits: Mapping[str, float]) -> tuple[str, np.ndarray]:
+    """Why the image is not judged (or ""), and what the network sees of it, (150, 150, 3) uint8."""
+    found = quality(np.asarray(to_common_grid(image.rgb)))
+    # white first: a burnt-out photograph is grey and uniform as well
+    reason = overexposed(found, limits) or unusable(image.rgb, limits) or poor(found, limits)
+    return reason, common_square(image.rgb)
 
 
 def patient_of(image: Photograph) -> Patient:

@@ -19,11 +19,11 @@ from imaging.photograph import Photograph
 from imaging.synthetic.lesion import make_lesion
 from models import registry, runtime
 from models.dermoscopy import data as ham
-from models.dermoscopy import strangers
-from models.dermoscopy.measure import auc
+from models.dermoscopy import split, strangers
 from models.dermoscopy.model import Model as RoomModel
 from models.dermoscopy.postprocess import decide, found
 from models.dermoscopy.preprocess import common_square
+from models.intervals import auc
 from models.runtime import Model
 
 NAME = "dermoscopy_7class"
@@ -184,16 +184,10 @@ def test_without_an_outline_there_is_no_mask_and_no_measure() -> None:
     assert "No outline of a lesion could be drawn." in answer.notes
 
 
-def test_auc_counts_ties_half() -> None:
-    assert auc(np.array([0.1, 0.2, 0.3, 0.4]), np.array([False, False, True, True])) == 1.0
-    assert auc(np.array([0.5, 0.5, 0.5]), np.array([False, True, True])) == 0.5
-    assert auc(np.array([0.4, 0.3, 0.2]), np.array([False, True, True])) == 0.0
-
-
 def held_out(data: Path, count: int) -> list[ham.Row]:
     """``count`` images of every class from lesions that the shipped weights never saw, one image per lesion."""
     rows = ham.read_index(data)
-    held = ham.validation_lesions(rows, int(registry.card(NAME).training["seed"]))
+    held = split.held_out(rows, int(registry.card(NAME).training["fold"]))
     chosen, seen, taken = [], set(), Counter[str]()
     for row in rows:
         if row.lesion_id in held and row.lesion_id not in seen and taken[row.dx] < count:

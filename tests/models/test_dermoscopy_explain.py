@@ -13,6 +13,7 @@ from imaging.synthetic.lesion import make_lesion
 from models import registry
 from models.card import identity, read_card
 from models.dermoscopy import data as ham
+from models.dermoscopy import split
 from models.dermoscopy.measure import dice
 from models.dermoscopy.model import Model
 from models.dermoscopy.preprocess import centre_square
@@ -95,7 +96,7 @@ def test_an_outline_is_one_piece_without_holes_on_any_grid() -> None:
 
 def test_real_lesions_are_outlined_and_hold_the_evidence(model: Model, data: Path) -> None:
     rows = ham.read_index(data)
-    held = ham.validation_lesions(rows, int(model.card.training["seed"]))
+    held = split.held_out(rows, int(model.card.training["fold"]))
     chosen = [row for row in rows if row.lesion_id in held and row.archive == ham.COARSE_ARCHIVE][:24]
     jpegs = ham.read_jpegs(data, chosen)
     pngs = ham.read_files(data, (ham.MASKS_ARCHIVE,), {row.image_id for row in chosen})

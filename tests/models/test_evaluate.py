@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from deploy.cli.main import run
-from models import held_out, pages, pictures, registry, runtime
+from imaging.photograph import Photograph
+from models import failures, held_out, pages, pictures, registry, runtime
 from models.intervals import Answers
 from tests.support.ham import CLASSES, make_ham
 
@@ -27,10 +28,11 @@ def test_held_out_images_are_asked_one_by_one_and_grouped_by_lesion(data: Path) 
     model = runtime.load(NAME, device="cpu")
     found = held_out.answers(model, data, progress=lambda _: None)
     assert found is not None
-    from models.dermoscopy.data import read_index, validation_lesions
+    from models.dermoscopy import split
+    from models.dermoscopy.data import read_index
 
     rows = read_index(data)
-    held = validation_lesions(rows, int(model.card.training["seed"]))
+    held = split.held_out(rows, int(model.card.training["fold"]))
     assert set(found.groups) <= held
     assert len(found.labels) + found.abstained == sum(row.lesion_id in held for row in rows)
     assert found.names == tuple(label.name for label in model.card.labels)
@@ -50,7 +52,8 @@ def test_the_command_writes_figures_and_pictures(data: Path, tmp_path: Path, cap
         with Image.open(out / f"{name}.png") as image:
             assert image.format == "PNG"
             assert min(image.size) > 400
-    # what the page shows is what was written
+    assert list((out / "failures").glob("*.png")) or written["intervals"]["accuracy"][0] == 1.0
+    # what the page shows is what was written, without the failures: those are of patients
     (tmp_path / NAME).mkdir()
     for path in out.iterdir():
         path.rename(tmp_path / NAME / path.name)
@@ -69,6 +72,32 @@ def test_the_same_answers_give_the_same_picture(tmp_path: Path) -> None:
         drawn.append([hashlib.sha256(path.read_bytes()).hexdigest() for path in pictures.classifier(given, tmp_path / folder)])
     assert drawn[0] == drawn[1]
     assert len(set(drawn[0])) == 3
+
+
+def test_curves_of_stages_and_of_what_was_not_measured_every_epoch(tmp_path: Path) -> None:
+    stages = {
+        "first": [{"epoch": 1.0, "loss": 2.0}, {"epoch": 2.0, "loss": 1.5, "held_out_loss": 1.6}],
+        "second": [{"epoch": 1.0, "loss": 1.4, "held_out_loss": 1.5}],
+    }
+    drawn = [pictures.curves(stages, tmp_path / name).read_bytes() for name in ("a.png", "b.png")]
+    assert drawn[0] == drawn[1]
+    with Image.open(tmp_path / "a.png") as image:
+        assert min(image.size) > 300
+    pictures.curves({"only": []}, tmp_path / "empty.png")  # a training of no epochs is no error
+
+
+def test_the_surest_wrong_answers_are_kept_and_drawn(tmp_path: Path) -> None:
+    worst = failures.Failures()
+    assert worst.draw(tmp_path) is None
+    for number in range(40):
+        rgb = np.full((20, 30, 3), number, np.uint8)
+        worst.add(Photograph(rgb, "", None, "", "", None, ()), "mel", "mel" if number % 2 else "nv", number / 40)
+    kept = sorted(int(entry[2].rgb[0, 0, 0]) for entry in worst._worst)
+    assert kept == list(range(16, 40, 2))
+    path = worst.draw(tmp_path)
+    assert path == tmp_path / failures.FOLDER / "worst.png"
+    with Image.open(path) as image:
+        assert image.format == "PNG"
 
 
 def test_froc_is_drawn_from_the_rates_and_from_nothing_else(tmp_path: Path) -> None:

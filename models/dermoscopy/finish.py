@@ -1,0 +1,101 @@
+"""From trained networks to what is shipped: what is familiar, limits, temperature, figures; weights, card and tables."""
+
+import hashlib
+import json
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from core.drift import Observation, counted
+from core.records import Prediction
+from models import held_out, observing
+from models.calibrate import fit_temperature
+from models.card import identity, read_card
+from models.card_writer import render_card
+from models.dermoscopy import fit
+from models.dermoscopy.data import LesionImages
+from models.dermoscopy.figures import ONE_FOLD, figures, halved_ece, refusals
+from models.dermoscopy.held import hold, write
+from models.dermoscopy.model import Model
+from models.dermoscopy.panel import Panel, to_tensor
+from models.dermoscopy.quality import limits_of
+
+ROOM = Path(__file__).parent
+STRANGERS_OF_EACH = 100
+REFUSED_OF_TRAINING = 0.015  # this share of the training images lies beyond the limit of distance
+QUALITY_STEP = 4  # of the training images one in so many is enough for the limits of sharpness and exposure
+
+
+def finish(
+    panel: Panel,
+    images: LesionImages,
+    data: Path,
+    out: Path,
+    fold: int,
+    recipes: Mapping[str, Any],
+    progress: Callable[[str], None],
+    limit_per_class: int | None,
+) -> dict[str, Any]:
+    """Write weights.safetensors, card.toml, metrics.json and held_out.npz to ``out``; return the metrics."""
+    before = read_card(ROOM / "card.toml")
+    learned, held = np.flatnonzero(~images.validation), np.flatnonzero(images.validation)
+    limits = {"max_distance": round(learn_familiar(panel, images, learned), 3)}
+    limits |= limits_of([images.pixels[i, 0] for i in learned[::QUALITY_STEP]])
+    path = out / before.weights
+    save_file({key: value.contiguous() for key, value in panel.state_dict().items()}, path)
+    path.chmod(0o644)  # safetensors writes for the owner alone; the node's user must read them
+    training = {
+        "seed": int(recipes["first"]["seed"]),
+        "fold": fold,
+        "images": len(learned),
+        "torch": torch.__version__,
+        "machine": f"{platform.machine()}, one thread, bfloat16 autocast",
+        **recipes,
+    }
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    thresholds = {**before.thresholds, **limits}
+    card = replace(before, weights_sha256=digest, thresholds=thresholds, network=fit.NETWORK, training=training, temperature=1.0)
+    model = Model(card, identity(card, "0" * 64), path, "cpu")
+    looked = model.look(images.pixels[held, 0], images.patients[held])
+    model.card = card = replace(card, temperature=fit_temperature(looked.logits, images.labels[held]))
+    table = hold(model, looked, images, held)
+    write(table, out)
+    found = figures(card, table, images.rows, ONE_FOLD)
+    found |= {"ece_cross_fitted": halved_ece(table, images.rows), "refused": refusals(model, table, limit_per_class or STRANGERS_OF_EACH)}
+    card = replace(card, metrics=found, reference=reference(model, data, progress, limit_per_class))
+    (out / "card.toml").write_text(render_card(card), encoding="utf-8")
+    (out / "metrics.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    progress("on held-out images: " + ", ".join(f"{key} {found[key]}" for key in ("balanced_accuracy", "macro_auc", "ece", "n")))
+    return found
+
+
+@torch.inference_mode()
+def learn_familiar(panel: Panel, images: LesionImages, chosen: np.ndarray) -> float:
+    """Fit the last member's ``familiarity`` to the images ``chosen``, every other one recompressed; return the limit of distance."""
+    net, side = panel.last, list(panel.sides.values())[-1]
+    assert net.familiarity is not None
+    described = []
+    for start in range(0, len(chosen), 64):
+        part = chosen[start : start + 64]
+        described.append(net.familiarity.describe(net.maps(to_tensor(images.pixels[part, part % 2], side))))
+    features = torch.cat(described)
+    net.familiarity.fit(features)
+    distances = net.familiarity.far(features)
+    return float(np.quantile(distances.numpy(), 1 - REFUSED_OF_TRAINING))
+
+
+def reference(model: Model, data: Path, progress: Callable[[str], None], limit_per_class: int | None) -> dict[str, tuple[float, ...]]:
+    """What is expected of inputs and answers, as ``models drift`` counts them: of the held-out images, asked as they are served."""
+    seen: list[Observation] = []
+
+    def note(case: held_out.Case, prediction: Prediction) -> None:
+        seen.extend(observing.observe(case.photograph, prediction))
+
+    held_out.answers(model, data, progress=progress, limit_per_class=limit_per_class, seen=note)
+    return {quantity: tuple(map(float, counts)) for quantity, counts in counted(seen).items()}

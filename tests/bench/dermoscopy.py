@@ -1,0 +1,67 @@
+"""How long ``dermoscopy_7class`` takes per image on this machine's CPU: alone, with the heat map, and in a batch.
+
+.venv/bin/python tests/bench/dermoscopy.py [--images 64]
+
+Wall clock, and time of the processor, which other work on the machine hardly changes.
+"""
+
+import argparse
+import io
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from imaging.photograph import Photograph
+from imaging.synthetic.lesion import make_lesion
+from models import runtime
+
+ROUNDS = 5
+
+
+def main() -> None:
+    asked = argparse.ArgumentParser()
+    asked.add_argument("--images", type=int, default=64)
+    items = [drawn(seed) for seed in range(asked.parse_args().images)]
+    model = runtime.load("dermoscopy_7class", device="cpu")
+    model.warm()
+    answers = model.predict(items)
+    assert [model.predict([item])[0] for item in items] == answers  # bit for bit
+    pairs = list(zip(items, answers, strict=True))
+    found = {
+        "alone": [timed(lambda item=item: model.predict([item]), 1) for item in items],
+        "heat_map_besides": [timed(lambda pair=pair: model.evidence(*pair), 1) for pair in pairs],
+        "batch_per_image": [timed(lambda: model.predict(items), len(items)) for _ in range(ROUNDS)],
+    }
+    table = {name: {"wall_ms": middle(times, 0), "processor_ms": middle(times, 1)} for name, times in found.items()}
+    print(
+        json.dumps({"cores": len(os.sched_getaffinity(0)), "load": round(os.getloadavg()[0], 1), "images": len(items), **table}, indent=2)
+    )
+
+
+def drawn(seed: int) -> Photograph:
+    rgb = np.asarray(Image.open(io.BytesIO(make_lesion(seed, size=(450, 600)).jpeg)))
+    return Photograph(rgb, f"2.25.{seed + 1}", 50.0, "F", "back", None, ())
+
+
+def timed(work: Callable[[], object], count: int) -> tuple[float, float]:
+    """Seconds of wall clock and of processor for each of ``count``."""
+    wall, processor = time.perf_counter(), time.process_time()
+    work()
+    return (time.perf_counter() - wall) / count, (time.process_time() - processor) / count
+
+
+def middle(times: list[tuple[float, float]], which: int) -> float:
+    return round(1000 * median(one[which] for one in times), 1)
+
+
+if __name__ == "__main__":
+    main()
