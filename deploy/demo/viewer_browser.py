@@ -102,11 +102,12 @@ class Browser:
         return value
 
     def click(self, x: float, y: float, count: int = 1) -> None:
-        """Press and release the left button at (x, y), in CSS pixels; ``count`` 2: a double click."""
+        """Press and release the left button at (x, y), in CSS pixels, and go away; ``count`` 2: a double click."""
         self._call("Input.dispatchMouseEvent", {"type": "mouseMoved", "x": x, "y": y})
         for number in range(1, count + 1):
             for kind in ("mousePressed", "mouseReleased"):
                 self._call("Input.dispatchMouseEvent", {"type": kind, "x": x, "y": y, "button": "left", "clickCount": number})
+        self._call("Input.dispatchMouseEvent", {"type": "mouseMoved", "x": 1, "y": 1})  # what opens under a pointer would hide the image
 
     def png(self) -> bytes:
         """What the page shows."""
