@@ -12,7 +12,7 @@ from deploy.cli.main import build, run
 
 COMMANDS = [
     *("up", "listen", "conduct", "relay", "worker", "send", "console", "demo", "doctor", "predict", "conformance"),
-    *("models list", "models show", "models verify", "models train", "models evaluate", "models docs", "rules test"),
+    *("models list", "models show", "models verify", "models train", "models evaluate", "models crossval", "models docs", "rules test"),
     *("models import", "models activate", "models shadow", "models retire", "models rollback", "models compare", "models drift"),
     *("jobs list", "jobs show", "jobs requeue", "jobs cancel", "deliveries list", "deliveries retry", "results export"),
     *("audit verify", "audit export", "db upgrade", "db backup", "db restore", "destinations echo", "quarantine list"),
