@@ -15,6 +15,7 @@ from workers.encode import regions
 from workers.encode.analysis import Analysis
 from workers.encode.library import concept, image_reference, text
 from workers.encode.tracking import tracking_id, tracking_uid
+from workers.encode.words import headline
 
 Group = (
     hdsr.VolumetricROIMeasurementsAndQualitativeEvaluations
@@ -76,9 +77,9 @@ def finding_groups(analysis: Analysis, finding: Finding, number: int) -> list[Gr
     if not groups:
         common = _common(analysis, finding, number, sure + others)
         groups.append(hdsr.MeasurementsAndQualitativeEvaluations(source_images=_sources(analysis, finding), **common))
-    advice = analysis.advice.get(finding.label)
-    if advice:
-        groups[0][0].ContentSequence.append(text(codes.COMMENT, advice))
+    # Viewers show the comment as the finding's title (OHIF, docs/viewers.md): what and how sure first, then the advice.
+    said = f"{headline(finding)}. {analysis.advice.get(finding.label, '')}".rstrip()
+    groups[0][0].ContentSequence.append(text(codes.COMMENT, said))
     return groups
 
 
