@@ -16,6 +16,7 @@ def save(out: Path, net: torch.nn.Module, ema: torch.nn.Module, optimizer: torch
     for i, moments in optimizer.state_dict()["state"].items():
         tensors |= {f"opt.{i}.{k}": torch.as_tensor(v).contiguous() for k, v in moments.items()}
     tensors = {k: v.clone() for k, v in tensors.items()}
+    out.mkdir(parents=True, exist_ok=True)
     part = out / "checkpoint.part"
     save_file(tensors, part, metadata={"state": json.dumps(state)})
     os.replace(part, out / "checkpoint.safetensors")

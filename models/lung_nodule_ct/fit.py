@@ -14,8 +14,9 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from models import checkpoint
 from models.lung_nodule_ct import bank as banks
-from models.lung_nodule_ct import checkpoint, network
+from models.lung_nodule_ct import network
 from models.lung_nodule_ct.augment import batch
 from models.lung_nodule_ct.scene import Scene
 

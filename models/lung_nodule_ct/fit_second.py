@@ -11,8 +11,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from models import checkpoint
 from models.lung_nodule_ct import bank as banks
-from models.lung_nodule_ct import checkpoint, gather, network, second
+from models.lung_nodule_ct import gather, network, second
 from models.lung_nodule_ct.grid import Float
 from models.lung_nodule_ct.scene import Scene
 
