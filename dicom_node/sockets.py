@@ -9,7 +9,7 @@ from typing import Any
 
 from pynetdicom import AE
 from pynetdicom.association import Association
-from pynetdicom.transport import AddressInformation, AssociationSocket
+from pynetdicom.transport import AddressInformation, AssociationSocket, RequestHandler, ThreadedAssociationServer
 
 PDU_HEADER_BYTES = 6
 PDU_TYPES = range(1, 8)  # PS3.8 9.3.1
@@ -76,8 +76,17 @@ def _why(error: OSError) -> str:
     return (error.strerror or "no answer in time").lower()
 
 
+class TidyHandler(RequestHandler):
+    """A connection that was opened to us, where pynetdicom's own server is enough (the demo's PACS, tests)."""
+
+    def _create_association(self) -> Association:
+        association = super()._create_association()
+        association.dul.socket.__class__ = TidySocket  # pynetdicom names its class, and a second socket would open the connection twice
+        return association
+
+
 class Entity(AE):
-    """An application entity whose own associations use a `Dialled` socket. ``failure``: why the last one has no connection."""
+    """An application entity whose associations use a `Dialled` or `TidySocket`. ``failure``: why the last one has no connection."""
 
     failure = ""
 
@@ -88,6 +97,10 @@ class Entity(AE):
         made.tell = self._failed
         made.tls_args = tls_args
         return made
+
+    def make_server(self, *args: Any, **kwargs: Any) -> ThreadedAssociationServer:
+        """As pynetdicom's, with `TidyHandler`."""
+        return super().make_server(*args, request_handler=TidyHandler, **kwargs)
 
     def _failed(self, why: str) -> None:
         self.failure = why

@@ -10,12 +10,13 @@ import urllib.request
 from pathlib import Path
 from typing import Any, Protocol
 
-from pynetdicom import AE, evt
+from pynetdicom import evt
 from pynetdicom.events import Event
 
 from core.errors import StorageError
 from deploy.child import dying_with_us
 from dicom_node.contexts import VERIFICATION, storage_classes, transfer_syntaxes
+from dicom_node.sockets import Entity
 
 AE_TITLE = "DEMOPACS"
 DICOMWEB = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")  # where Debian's orthanc-dicomweb puts it
@@ -139,7 +140,7 @@ class StorageScp:
 
     def start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        entity = AE(AE_TITLE)
+        entity = Entity(AE_TITLE)
         entity.add_supported_context(VERIFICATION)
         syntaxes = list(transfer_syntaxes())
         for uid in storage_classes():

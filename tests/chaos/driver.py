@@ -18,13 +18,13 @@ from typing import Any
 
 import psutil
 import pydicom
-from pynetdicom import AE
 from pynetdicom.presentation import build_context
 from sqlalchemy import text
 
 from db.base import Database
 from deploy.demo.pacs import StorageScp, free_port
 from deploy.running import running_servers
+from dicom_node.sockets import Entity
 from imaging.synthetic.chest import make_chest, write_chest
 from imaging.synthetic.lesion import lesion_dataset
 from tests.support.node import RunningNode, wait_until
@@ -127,7 +127,7 @@ def deliver(ward: Ward, files: list[Path], *, patience_s: float = 90.0) -> None:
 def _try(ward: Ward, files: list[Path]) -> list[Path]:
     """One association; what was not acknowledged on it."""
     images = {path: pydicom.dcmread(path) for path in files}
-    entity = AE(SENDER)
+    entity = Entity(SENDER)
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 10
     pairs = {(image.SOPClassUID, image.file_meta.TransferSyntaxUID) for image in images.values()}
     entity.requested_contexts = [build_context(*pair) for pair in sorted(pairs)]
