@@ -90,13 +90,12 @@ class Decision:
 def decide(progress: Progress, policy: Policy, now: datetime) -> Decision:
     """Whether the unit is complete at ``now``, by which evidence, and when to look again if not."""
     quiet = (now - progress.last_received_at).total_seconds()
-    waited = (now - progress.opened_at).total_seconds()
     delays = _delays(progress, policy, now)
     if not delays:
         found = _by_evidence(progress, policy, now, quiet)
         if found is not None:
             return found
-    if waited >= policy.max_wait_s:
+    if now >= progress.opened_at + timedelta(seconds=policy.max_wait_s):
         missing = "; ".join(delays) or "no better evidence came"
         return Decision(True, MAX_WAIT, f"{policy.max_wait_s:g} s have passed since the first instance; {missing}")
     waiting = "; ".join(delays) if delays else f"{progress.held} held, {quiet:.0f} s quiet; {progress.wholeness.reason}"
