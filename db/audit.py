@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
+from core.steps import step
 from db.base import Database
 from db.records import ChainCheck
 from db.rows import jsonable
@@ -82,6 +83,7 @@ def chain(database: Database, limit: int = 1000) -> int:
             links.append({"id": event.id, "number": number, "hash": previous})
         if links:
             connection.execute(_LINK, links)
+            step("chain.written")
     return len(links)
 
 

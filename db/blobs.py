@@ -15,6 +15,7 @@ from pathlib import Path
 
 from core.clock import Clock, system_clock
 from core.errors import StorageError
+from core.steps import step
 from db.records import BlobRef
 
 CHUNK_BYTES = 1 << 20
@@ -67,9 +68,14 @@ class Blobs:
         """Keep ``content``: safe on disk when this returns."""
         with _storage_errors("the blob cannot be written"):
             descriptor, name = tempfile.mkstemp(dir=self.tmp_dir)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-            return self._link(Path(name), hashlib.sha256(content).hexdigest(), len(content))
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(content)
+                step("blob.written")
+                return self._link(Path(name), hashlib.sha256(content).hexdigest(), len(content))
+            except OSError:  # a full disk: what is half written goes, or it stays full
+                Path(name).unlink(missing_ok=True)
+                raise
 
     def adopt(self, path: Path) -> BlobRef:
         """Keep a file of ``tmp_dir``; the file itself is gone afterwards. Reads it once, 1 MiB at a time."""
@@ -86,6 +92,7 @@ class Blobs:
         with source.open("rb") as file:
             os.fchmod(file.fileno(), 0o640)
             os.fsync(file.fileno())
+        step("blob.fsynced")
         target.parent.mkdir(exist_ok=True)
         try:
             os.link(source, target)
@@ -96,6 +103,7 @@ class Blobs:
             if error.errno not in NO_HARD_LINKS:
                 raise
             os.replace(source, target)
+        step("blob.linked")
         _fsync_folder(target.parent)
         _fsync_folder(target.parent.parent)  # another process may have made the folder and not be here yet
         source.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, TextClause, text
 
 from core.records import UnitInput
 from core.states import JobState, Priority, UnitKind
+from core.steps import step
 from db.base import Database
 from db.records import ClaimedJob, StoredElsewhere
 
@@ -92,6 +93,7 @@ def _claim(
         if not ids:
             return []
         connection.execute(_BEGIN_ATTEMPTS, {"ids": ids})
+        step("claim.written")
         return [_claimed(connection, row) for row in connection.execute(_CLAIMED, {"ids": ids}).all()]
 
 

@@ -13,6 +13,7 @@ from uuid import uuid4
 from sqlalchemy import Connection, text
 
 from core.states import DeliveryState
+from core.steps import step
 from db import audit
 from db.base import Database
 from db.closing import close_jobs, lock_jobs
@@ -213,6 +214,7 @@ def report(
         close_jobs(connection, jobs)
         if again:
             notify(connection, "delivery")
+        step("commit.reported")
     return Reported.TAKEN
 
 

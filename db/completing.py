@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 
 from core.records import Evidence
 from core.states import Outcome
+from core.steps import step
 from core.uids import job_key
 from db import audit, outbox
 from db.base import Database
@@ -102,6 +103,7 @@ def complete(
             details = {"revision": unit.revision, "reason": reason}
             audit.record(connection, actor="conductor", action="unit.not_routed", subject=f"unit:{unit.id}", details=details)
         jobs.supersede_older(made)
+        step("complete.written")
     return [id for _, _, id in made]
 
 

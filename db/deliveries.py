@@ -7,6 +7,7 @@ from sqlalchemy import text
 
 from core.errors import LeaseLost
 from core.states import DeliveryState
+from core.steps import step
 from db import audit
 from db.base import Database
 from db.closing import close_jobs, lock_jobs
@@ -166,6 +167,7 @@ def _end(
         action = f"delivery.{'retried' if state is DeliveryState.PENDING else state.value}"
         audit.record(connection, actor="sender", action=action, subject=f"delivery:{d.id}", details=details)
         close_jobs(connection, [d.job_id])
+        step("settle.written")
 
 
 def reap(database: Database) -> int:

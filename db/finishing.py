@@ -12,6 +12,7 @@ from core.errors import LeaseLost, ModelError
 from core.profiles import Profiles
 from core.records import Finding, ModelIdentity, Prediction
 from core.states import ModelState
+from core.steps import step
 from db import audit, drift
 from db.base import Database
 from db.joining import join
@@ -104,6 +105,7 @@ def finish(
         )
         audit.record(connection, actor=f"worker:{identity.name}", action="job.reported", subject=f"job:{job.id}", details=details)
         notify(connection, "delivery")
+        step("finish.written", job.study_instance_uid)
 
 
 def _fence(connection: Connection, job: ClaimedJob, identity: ModelIdentity) -> tuple[str, ...]:

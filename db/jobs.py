@@ -4,6 +4,7 @@ from sqlalchemy import Connection, text
 
 from core.errors import LeaseLost
 from core.states import JobState
+from core.steps import step
 from db import audit, explaining, outbox
 from db.base import Database
 from db.claiming import claim, claim_unexplained
@@ -98,6 +99,8 @@ def reap(database: Database, *, max_attempts: int) -> int:
                 again.append(row.id)
         if again:
             outbox.add(connection, again)
+        if expired:
+            step("reap.written")
     return len(expired)
 
 

@@ -16,6 +16,7 @@ from core.completeness import wants_count
 from core.errors import NodeError
 from core.profiles import profiles_of
 from core.settings import Route, Settings
+from core.steps import step
 from db import intake, own, units
 from db import models as model_rows
 from db.base import Database
@@ -174,6 +175,7 @@ class Conductor:
     def _complete(self, seen: Look, planned: tuple[JobPlan, ...], routes: Sequence[Route], chosen: bool | None, reason: str) -> None:
         unit = seen.unit
         assert seen.contents is not None
+        step("complete.decided")
         jobs = units.complete(
             self._database,
             unit,
@@ -187,6 +189,7 @@ class Conductor:
         if jobs is None:
             self._log.info("something came in while a unit was decided on", unit=unit.id)
             return
+        step("complete.committed")
         self._completed += 1
         names = [route.name for route in routes]
         self._log.info("unit complete", unit=unit.id, rule=seen.decision.rule, held=unit.held, routes=names, count=len(jobs), reason=reason)

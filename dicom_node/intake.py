@@ -14,6 +14,7 @@ import structlog
 from core.admission import check_identity, unit_kind
 from core.errors import CannotUnderstand, IntakeError, OutOfResources, OwnObject, StorageError
 from core.settings import Settings
+from core.steps import step
 from db import intake, own
 from db.base import Database
 from db.blobs import Blobs
@@ -83,6 +84,7 @@ class Intake:
             content = received.spool.finish()
         except OSError as error:
             raise OutOfResources("out of resources: cannot be written") from error
+        step("receive.whole")
         try:
             return self._judge(received, content, association)
         finally:
@@ -119,6 +121,7 @@ class Intake:
         )
         if admission.result is not AdmittedAs.NEW:
             self._log.info("instance came again", kind=str(admission.result), source=received.source, unit=admission.unit_id)
+        step("receive.kept")
         return Answer(SUCCESS)
 
     def _keep(self, content: Path | bytes) -> BlobRef:

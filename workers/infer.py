@@ -20,6 +20,7 @@ from core.logs import scrub
 from core.profiles import profiles_of
 from core.records import Prediction
 from core.states import Outcome, UnitKind
+from core.steps import step
 from db import jobs
 from db.records import ClaimedJob, StoredObject, Timings
 from imaging.photograph import Photograph, read_photograph
@@ -44,6 +45,7 @@ log = structlog.get_logger()
 
 def wake(runtime: Runtime) -> int:
     """Work off what is due, the most urgent first, until nothing is left or the wake-up's share of time is used. How many."""
+    step("worker.woken")
     began, done = time.monotonic(), 0
     worker = runtime.settings.worker
     while done < MAX_JOBS_PER_WAKE_UP and not runtime.draining.is_set():
@@ -72,6 +74,7 @@ def _claimed(runtime: Runtime) -> list[ClaimedJob]:
 def run(runtime: Runtime, job: ClaimedJob) -> None:
     """One attempt, ended in order whatever happens."""
     runtime.busy = str(job.id)
+    step("worker.claimed", job.study_instance_uid)
     try:
         with Lease(runtime.database, job, runtime.settings.worker.lease_s, runtime.draining, given_back=runtime.leave) as lease:
             _attempt(runtime, job, lease)
@@ -126,17 +129,20 @@ def work(runtime: Runtime, job: ClaimedJob, lease: Lease) -> None:
         item = prepare(runtime, job, model.card)
     except (GeometryError, PixelError, NotAnalysable, CannotUnderstand) as error:
         prediction = Prediction(Outcome.NOT_ANALYSED, reason=str(error))
+    step("worker.prepared", job.study_instance_uid)
     lease.check()
     prepared = time.monotonic()
     if item is not None:
         prediction = predict(model, item)
     if prediction is None:
         raise ModelError(f"model {job.model} gave no answer")
+    step("worker.predicted", job.study_instance_uid)
     inferred_at, inferred = database.now(), time.monotonic()
     lease.check()
     objects: tuple[StoredObject, ...] = ()
     if not job.shadow:
         prediction, objects = reported(runtime, job, model, item, prediction, started_at)
+    step("worker.encoded", job.study_instance_uid)
     timings = Timings(started_at, inferred_at, prepared - began, inferred - prepared, time.monotonic() - inferred)
     lease.check()
     runtime.register_models()
@@ -151,6 +157,7 @@ def work(runtime: Runtime, job: ClaimedJob, lease: Lease) -> None:
         observations=observe(item, prediction),
         scanner=scanner_of(Path(at_their_place(runtime.blobs, job)[0].path)) if job.inputs else "",
     )
+    step("worker.finished", job.study_instance_uid)
     held = sum(bool(item.problems) for item in objects)
     seconds = round(time.monotonic() - began, 2)
     log.info(

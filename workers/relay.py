@@ -15,6 +15,7 @@ from kombu.exceptions import ChannelError, OperationalError
 
 from core.errors import StorageError
 from core.settings import Settings
+from core.steps import step
 from db import audit, heartbeats, outbox
 from db.base import Database
 from db.signals import Waiter
@@ -51,11 +52,11 @@ def run(settings: Settings, database: Database, stop: threading.Event) -> None:
     waiter = Waiter(database, "outbox", "audit")
     try:
         while not stop.is_set():
-            for step in steps:
-                step.take()
+            for each in steps:
+                each.take()
             _wait(waiter, stop)
-        for step in steps[:3:2]:  # what was committed just now still goes out
-            step.take(always=True)
+        for each in steps[:3:2]:  # what was committed just now still goes out
+            each.take(always=True)
     finally:
         waiter.close()
         app.close()  # type: ignore[no-untyped-call]
@@ -113,10 +114,13 @@ def publish(app: Celery, database: Database) -> int:
     """
     count = 0
     while rows := outbox.pending(database, BATCH):
+        step("relay.read")
         with app.producer_pool.acquire(block=True) as producer:
             for row in rows:
                 app.send_task(TASK, args=[row.job_id], queue=row.queue, producer=producer, retry=False)  # type: ignore[no-untyped-call]
+        step("relay.sent")
         outbox.published(database, [row.id for row in rows])
+        step("relay.published")
         count += len(rows)
         if len(rows) < BATCH:
             break

@@ -10,6 +10,7 @@ from pynetdicom.association import Association
 from core.errors import NodeError
 from core.peers import Destination
 from core.settings import Settings
+from core.steps import step
 from db import commitments
 from db.base import Database
 from db.commitments import Request
@@ -100,6 +101,7 @@ class Committing(threading.Thread):
         try:
             asking = _send(association, due)
             if not asking.problem:
+                step("commit.asked")
                 commitments.asked(self._database, due, answer_s=rules.commitment_answer_s)
                 self._log.info("asked for storage commitment", count=len(due.instances), attempt=due.asks)
                 # Many answer on the same association if it is there; the others open one to us, whenever they are ready.

@@ -8,6 +8,7 @@ import structlog
 from core.errors import CannotUnderstand, LeaseLost, NodeError, StorageError
 from core.peers import Destination
 from core.settings import Settings
+from core.steps import step
 from db import deliveries
 from db.base import Database
 from db.blobs import Blobs
@@ -65,6 +66,8 @@ class Courier(threading.Thread):
                     limit=AT_ONCE,
                     destinations=(self._destination.name,),
                 )
+                if claimed:
+                    step("send.claimed")
                 self._carry(self._load(claimed))
                 backoff.worked()
             except NodeError as error:
@@ -92,6 +95,7 @@ class Courier(threading.Thread):
             self._settle(parcels[0][0], Receipt(Verdict.PERMANENT, f"the object cannot be read: {error}"), 0.0)
             return
         with transport:
+            step("send.connected")
             for delivery, parcel in parcels:
                 started = time.monotonic()
                 if broken is None and self._stop_event.is_set():
@@ -106,7 +110,9 @@ class Courier(threading.Thread):
                 if receipt.away:
                     self._put_back(delivery, receipt.words)
                 else:
+                    step("send.taken")
                     self._settle(delivery, receipt, time.monotonic() - started)
+                    step("send.settled")
 
     def _put_back(self, delivery: ClaimedDelivery, why: str) -> None:
         """It was not tried: no attempt is counted."""
