@@ -43,10 +43,10 @@ class HeldOut:
 def ham10000(model: Model, data: Path, limit_per_class: int | None = None) -> Iterator[tuple[Model, list[Case]]]:
     """The held-out images of HAM10000 in batches; ``limit_per_class`` takes the first of every class only."""
     from models.dermoscopy.data import first_of_each, read_index, read_jpegs
-    from models.dermoscopy.split import held_out
+    from models.dermoscopy.split import unseen
 
     rows = read_index(data)
-    held = held_out(rows, int(model.card.training["fold"]))
+    held = unseen(rows, model.card.training)
     chosen = tuple(row for row in rows if row.lesion_id in held)
     chosen = chosen if limit_per_class is None else first_of_each(chosen, limit_per_class)
     jpegs = read_jpegs(data, chosen)

@@ -13,6 +13,7 @@ from models.calibrate import expected_calibration_error, fit_temperature
 from models.card import ModelCard, read_card
 from models.dermoscopy import held as tables
 from models.dermoscopy.data import CLASSES, Row, read_index
+from models.dermoscopy.ensemble import TOGETHER, assemble
 from models.dermoscopy.figures import HOW, figures
 from models.dermoscopy.held import Held
 from models.dermoscopy.measure import mean_of, per_class, rounded
@@ -25,7 +26,8 @@ from models.pages import FOLDS as FOLDS_FILE
 def crossval(data: Path, out: Path, *, only_report: bool = False, progress: Callable[[str], None] = print) -> dict[str, Any]:
     """Train the folds that ``out``/fold0..4 do not hold yet, one after another, and measure all that are there; crossval.json and pictures.
 
-    Every fold's training is resumed where it stopped. ``only_report``: train nothing.
+    Every fold's training is resumed where it stopped. Of all folds together one model is made, in ``out``/ensemble. ``only_report``:
+    neither train nor make anything.
 
     Raises
     ------
@@ -38,7 +40,13 @@ def crossval(data: Path, out: Path, *, only_report: bool = False, progress: Call
             progress(f"fold {fold} of {FOLDS}")
             folder.mkdir(parents=True, exist_ok=True)
             train(data, folder, fold=fold, cache=out, progress=progress)
-    found = report(read_index(data), out)
+    rows = read_index(data)
+    found = report(rows, out)
+    if not only_report:
+        assemble(data, out, progress=progress)
+    if (out / TOGETHER / tables.FILE).is_file():
+        found |= compared(rows, out)
+        found["weights_sha256"] |= {TOGETHER: read_card(out / TOGETHER / "card.toml").weights_sha256}
     (out / FOLDS_FILE).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     return found
 
@@ -74,6 +82,14 @@ def report(rows: Sequence[Row], out: Path) -> dict[str, Any]:
         **figures(card, together, rows, how),
         "by_fold": {f"fold {fold}": short(names, held, rows) for fold, held in parts.items()},
     }
+
+
+def compared(rows: Sequence[Row], out: Path) -> dict[str, Any]:
+    """The ensemble beside fold 0's network alone, on the lesions that are set aside from all."""
+    both = {TOGETHER: tables.read(out / TOGETHER / tables.FILE)}
+    alone = tables.read(out / "fold0" / tables.FILE)
+    both["fold 0 alone"] = tables.chosen(alone, np.isin(alone.images, both[TOGETHER].images))
+    return {"set_aside": {name: short(CLASSES, held, rows) for name, held in both.items()}}
 
 
 def temperature_without(parts: Mapping[int, Held], fold: int, rows: Sequence[Row]) -> float:

@@ -40,7 +40,7 @@ class LesionImages:
     """``pixels`` (N, 2, 150, 150, 3) uint8; second axis: as served, and compressed once more.
 
     ``masks`` (N, 150, 150) bool, the lesion on the same grid; ``patients`` (N, FACTS) float32;
-    ``labels`` (N,) index into CLASSES; ``coarse`` (N,) bool; ``validation`` (N,) bool.
+    ``labels`` (N,) index into CLASSES; ``coarse`` (N,) bool; ``validation`` (N,) bool; ``aside`` (N,) bool: neither learned nor counted.
     """
 
     rows: tuple[Row, ...]
@@ -50,6 +50,12 @@ class LesionImages:
     labels: np.ndarray
     coarse: np.ndarray
     validation: np.ndarray
+    aside: np.ndarray
+
+    @property
+    def learned(self) -> np.ndarray:
+        """Indices of what is trained on."""
+        return np.flatnonzero(~self.validation & ~self.aside)
 
 
 def read_index(data: Path) -> tuple[Row, ...]:
@@ -122,10 +128,18 @@ def first_of_each(rows: Sequence[Row], count: int) -> tuple[Row, ...]:
     return tuple(chosen)
 
 
-def load(data: Path, cache: Path, rows: Sequence[Row], held: frozenset[str], *, report: Callable[[str], None]) -> LesionImages:
+def load(
+    data: Path,
+    cache: Path,
+    rows: Sequence[Row],
+    held: frozenset[str],
+    aside: frozenset[str] = frozenset(),
+    *,
+    report: Callable[[str], None],
+) -> LesionImages:
     """The images of ``rows`` as one array, kept in ``cache`` and mapped from there on later runs.
 
-    ``held``: the lesions whose images are for validation only.
+    ``held``: the lesions whose images are for validation only; ``aside``: those for neither training nor validation.
     """
     path, masks, index = cache / "pixels-150.npy", cache / "masks-150.npy", cache / "pixels-150.json"
     ids = [row.image_id for row in rows]
@@ -150,4 +164,5 @@ def load(data: Path, cache: Path, rows: Sequence[Row], held: frozenset[str], *, 
         labels=np.array([CLASSES.index(row.dx) for row in rows]),
         coarse=np.array([row.archive == COARSE_ARCHIVE for row in rows]),
         validation=np.array([row.lesion_id in held for row in rows]),
+        aside=np.array([row.lesion_id in aside for row in rows]),
     )

@@ -16,11 +16,11 @@ from core.drift import Observation, counted
 from core.records import Prediction
 from models import held_out, observing
 from models.calibrate import fit_temperature
-from models.card import identity, read_card
+from models.card import ModelCard, identity, read_card
 from models.card_writer import render_card
 from models.dermoscopy import fit
 from models.dermoscopy.data import LesionImages
-from models.dermoscopy.figures import ONE_FOLD, figures, halved_ece, refusals
+from models.dermoscopy.figures import figures, halved_ece, measured, refusals
 from models.dermoscopy.held import hold, write
 from models.dermoscopy.model import Model
 from models.dermoscopy.panel import Panel, to_tensor
@@ -42,31 +42,43 @@ def finish(
     progress: Callable[[str], None],
     limit_per_class: int | None,
 ) -> dict[str, Any]:
-    """Write weights.safetensors, card.toml, metrics.json and held_out.npz to ``out``; return the metrics."""
+    """One fold's network: write weights.safetensors, card.toml, metrics.json and held_out.npz to ``out``; return the metrics."""
     before = read_card(ROOM / "card.toml")
-    learned, held = np.flatnonzero(~images.validation), np.flatnonzero(images.validation)
-    limits = {"max_distance": round(learn_familiar(panel, images, learned), 3)}
-    limits |= limits_of([images.pixels[i, 0] for i in learned[::QUALITY_STEP]])
-    path = out / before.weights
-    save_file({key: value.contiguous() for key, value in panel.state_dict().items()}, path)
-    path.chmod(0o644)  # safetensors writes for the owner alone; the node's user must read them
+    limits = {"max_distance": round(learn_familiar(panel, images, images.learned), 3)}
+    limits |= limits_of([images.pixels[i, 0] for i in images.learned[::QUALITY_STEP]])
     training = {
         "seed": int(recipes["first"]["seed"]),
         "fold": fold,
-        "images": len(learned),
+        "images": len(images.learned),
         "torch": torch.__version__,
         "machine": f"{platform.machine()}, one thread, bfloat16 autocast",
         **recipes,
     }
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    thresholds = {**before.thresholds, **limits}
-    card = replace(before, weights_sha256=digest, thresholds=thresholds, network=fit.NETWORK, training=training, temperature=1.0)
+    card = replace(before, thresholds={**before.thresholds, **limits}, network=fit.NETWORK, training=training)
+    return ship(panel, card, images, data, out, progress, limit_per_class)
+
+
+def ship(
+    panel: Panel,
+    card: ModelCard,
+    images: LesionImages,
+    data: Path,
+    out: Path,
+    progress: Callable[[str], None],
+    limit_per_class: int | None = None,
+) -> dict[str, Any]:
+    """Calibrate and measure ``panel`` on the images for validation; the four files to ``out``. ``card`` lacks what is measured here."""
+    held = np.flatnonzero(images.validation)
+    path = out / card.weights
+    save_file({key: value.contiguous() for key, value in panel.state_dict().items()}, path)
+    path.chmod(0o644)  # safetensors writes for the owner alone; the node's user must read them
+    card = replace(card, weights_sha256=hashlib.sha256(path.read_bytes()).hexdigest(), temperature=1.0)
     model = Model(card, identity(card, "0" * 64), path, "cpu")
     looked = model.look(images.pixels[held, 0], images.patients[held])
     model.card = card = replace(card, temperature=fit_temperature(looked.logits, images.labels[held]))
     table = hold(model, looked, images, held)
     write(table, out)
-    found = figures(card, table, images.rows, ONE_FOLD)
+    found = figures(card, table, images.rows, measured(card.training))
     found |= {"ece_cross_fitted": halved_ece(table, images.rows), "refused": refusals(model, table, limit_per_class or STRANGERS_OF_EACH)}
     card = replace(card, metrics=found, reference=reference(model, data, progress, limit_per_class))
     (out / "card.toml").write_text(render_card(card), encoding="utf-8")
@@ -78,7 +90,7 @@ def finish(
 @torch.inference_mode()
 def learn_familiar(panel: Panel, images: LesionImages, chosen: np.ndarray) -> float:
     """Fit the last member's ``familiarity`` to the images ``chosen``, every other one recompressed; return the limit of distance."""
-    net, side = panel.last, list(panel.sides.values())[-1]
+    net, side = panel.net(panel.last), panel.sides[panel.last]
     assert net.familiarity is not None
     described = []
     for start in range(0, len(chosen), 64):

@@ -93,7 +93,7 @@ def sampling(images: LesionImages, power: float) -> tuple[np.ndarray, np.ndarray
     Within every class the two archives are drawn in the same proportion: which archive an image is from tells nothing
     about its class, and cannot become a shortcut.
     """
-    index = np.flatnonzero(~images.validation)
+    index = images.learned
     labels, coarse = images.labels[index], images.coarse[index]
     counts = np.bincount(labels, minlength=len(CLASSES)).astype(np.float64)
     prior = np.where(counts > 0, counts**power, 0.0)

@@ -75,6 +75,11 @@ def pooled(parts: Sequence[Held]) -> Held:
     return Held(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Held)))
 
 
+def chosen(held: Held, which: np.ndarray) -> Held:
+    """The rows ``which``, (N,) bool."""
+    return Held(*(getattr(held, field.name)[which] for field in fields(Held)))
+
+
 def scaled(held: Held, temperature: float) -> Held:
     """The same with another temperature."""
     return replace(held, temperature=np.full(len(held.images), temperature))

@@ -15,13 +15,13 @@ from imaging.photograph import Photograph
 from models.calibrate import softmax
 from models.card import ModelCard
 from models.dermoscopy.evidence import grad_cam
-from models.dermoscopy.panel import Panel
+from models.dermoscopy.panel import Panel, Said, to_tensor, together
 from models.dermoscopy.patient import FACTS, Patient
 from models.dermoscopy.postprocess import abstained, found, unfamiliar, unusable
 from models.dermoscopy.preprocess import COMMON_PX, common_square, to_common_grid
 from models.dermoscopy.quality import overexposed, poor, quality
 from models.explain import on_square, one_piece, to_unit
-from models.threads import cpu_threads, each
+from models.threads import each
 
 CUDA_BATCH = 32
 
@@ -79,22 +79,26 @@ class Model:
     def look(self, squares: np.ndarray, facts: np.ndarray) -> Looked:
         """(N, 150, 150, 3) uint8 and (N, FACTS) float32 through the networks.
 
-        On the CPU every image is a pass of its own on a fixed number of threads, as many at once as there are cores: kernels are
-        chosen by the shape of a batch, and an answer must not depend on its neighbours. On CUDA in batches, autocast to half precision.
+        On the CPU every image is for every network a pass of its own on a fixed number of threads, as many at once as there are cores:
+        kernels are chosen by the shape of a batch, and an answer must not depend on its neighbours. On CUDA in batches, autocast to
+        half precision.
         """
         size = 1 if self.device == "cpu" else CUDA_BATCH
         batches = [slice(start, start + size) for start in range(0, len(squares), size)]
+        names = list(self._panel.sides)
+        passes = [(name, squares[part], facts[part]) for part in batches for name in names]
         if self.device == "cpu":
-            parts = each(lambda part: self._forward(squares[part], facts[part]), batches, self._threads)
+            said = each(lambda one: self._ask(*one), passes, self._threads)
         else:
             with torch.autocast("cuda", dtype=torch.float16):
-                parts = [self._forward(squares[part], facts[part]) for part in batches]
-        return Looked(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+                said = [self._ask(*one) for one in passes]
+        parts = [together(said[start : start + len(names)]) for start in range(0, len(said), len(names))]
+        return Looked(*(torch.cat(values).float().cpu().numpy() for values in zip(*parts, strict=True)))
 
     @torch.inference_mode()
-    def _forward(self, squares: np.ndarray, facts: np.ndarray) -> tuple[np.ndarray, ...]:
-        given = torch.from_numpy(facts).to(self.device)
-        return tuple(value.float().cpu().numpy() for value in self._panel(self._panel.inputs(squares, self.device), given, self._views))
+    def _ask(self, name: str, squares: np.ndarray, facts: np.ndarray) -> Said:
+        images, given = to_tensor(squares, self._panel.sides[name]).to(self.device), torch.from_numpy(facts).to(self.device)
+        return self._panel.ask(name, images, given, self._views)
 
     def outline(self, image: Photograph) -> np.ndarray:
         """(Y, X) bool on the image's grid: the lesion, in one piece without holes; nothing outside the centre square."""
@@ -108,11 +112,14 @@ class Model:
         """
         square, facts = common_square(image.rgb)[None], patient_of(image).facts()[None]
         label = int(self.look(square, facts).logits[0].argmax())
-        given, heat = torch.from_numpy(facts).to(self.device), np.zeros((COMMON_PX, COMMON_PX), np.float32)
-        with cpu_threads(self._threads):
-            for name, images in self._panel.inputs(square, self.device).items():
-                one = to_unit(grad_cam(self._panel.nets()[name], images, given, label).cpu().numpy())
-                heat += on_square(one, heat.shape)
+        given = torch.from_numpy(facts).to(self.device)
+
+        def of(name: str) -> np.ndarray:
+            images = to_tensor(square, self._panel.sides[name]).to(self.device)
+            one = to_unit(grad_cam(self._panel.net(name), images, given, label).cpu().numpy())
+            return on_square(one, (COMMON_PX, COMMON_PX))
+
+        heat = np.sum(each(of, list(self._panel.sides), self._threads), axis=0)
         return to_unit(on_square(heat, image.rgb.shape[:2]))
 
     def evidence(self, item: Photograph, prediction: Prediction) -> HeatMap | None:

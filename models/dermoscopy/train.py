@@ -13,13 +13,13 @@ from models import pictures, registry
 from models.card import identity, read_card
 from models.dermoscopy import fit
 from models.dermoscopy.data import first_of_each, load, read_index
-from models.dermoscopy.figures import ONE_FOLD, figures, halved_ece, refusals
+from models.dermoscopy.figures import figures, halved_ece, measured, refusals
 from models.dermoscopy.finish import ROOM, STRANGERS_OF_EACH, finish
 from models.dermoscopy.held import hold
 from models.dermoscopy.initial import initial
 from models.dermoscopy.model import Model
 from models.dermoscopy.panel import Panel
-from models.dermoscopy.split import held_out
+from models.dermoscopy.split import held_out, set_aside, unseen
 from models.threads import cpu_threads
 
 
@@ -67,8 +67,9 @@ def train(
             start, origin = initial(init, fit.STAGES["first"], classes)
             written["init"] = {"file": init.name, "sha256": origin, "tensors": len(start)}
             progress(f"{len(start)} tensors of {init.name} to begin with")
-        images = load(data, cache or out, rows, held_out(rows, fold), report=progress)
-        progress(f"{int((~images.validation).sum())} images to train on, {int(images.validation.sum())} held out")
+        held = held_out(rows, fold)
+        images = load(data, cache or out, rows, held, set_aside(rows) - held, report=progress)
+        progress(f"{len(images.learned)} images to train on, {int(images.validation.sum())} held out")
         panel, curves = Panel(fit.NETWORK, classes), {}
         for name, recipe in recipes.items():
             progress(f"stage {name}")
@@ -87,22 +88,22 @@ def train(
             start, curves[name] = dict(came.net.state_dict()), came.history
             written[name] = {**asdict(recipe), "epochs_run": until[name]}
             if name in panel.members:
-                panel.nets()[name].load_state_dict(start, strict=False)
+                panel.net(name).load_state_dict(start, strict=False)
         pictures.curves(curves, out / "training.png")
         return finish(panel.eval(), images, data, out, fold, written, progress, limit_per_class)
 
 
 def evaluate(data: Path, *, progress: Callable[[str], None] = print) -> dict[str, Any]:
-    """The shipped weights on the images held out from their training (the fold in the card)."""
+    """The shipped weights on the images held out from their training, as the card says which."""
     weights = registry.verify_folder(ROOM)
     card = read_card(ROOM / "card.toml")
     model = Model(card, identity(card, registry.folder_digest(ROOM)), weights, "cpu")
     rows = read_index(data)
-    lesions = held_out(rows, int(card.training["fold"]))
+    lesions = unseen(rows, card.training)
     with tempfile.TemporaryDirectory() as cache:
         images = load(data, Path(cache), [row for row in rows if row.lesion_id in lesions], lesions, report=progress)
         progress(f"{len(images.labels)} held-out images through {weights.name}")
         every = np.arange(len(images.labels))
         held = hold(model, model.look(images.pixels[:, 0], images.patients), images, every)
-    found = figures(card, held, rows, ONE_FOLD)
+    found = figures(card, held, rows, measured(card.training))
     return {**found, "ece_cross_fitted": halved_ece(held, rows), "refused": refusals(model, held, STRANGERS_OF_EACH)}

@@ -187,7 +187,7 @@ def test_without_an_outline_there_is_no_mask_and_no_measure() -> None:
 def held_out(data: Path, count: int) -> list[ham.Row]:
     """``count`` images of every class from lesions that the shipped weights never saw, one image per lesion."""
     rows = ham.read_index(data)
-    held = split.held_out(rows, int(registry.card(NAME).training["fold"]))
+    held = split.unseen(rows, registry.card(NAME).training)
     chosen, seen, taken = [], set(), Counter[str]()
     for row in rows:
         if row.lesion_id in held and row.lesion_id not in seen and taken[row.dx] < count:

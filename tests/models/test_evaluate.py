@@ -32,7 +32,7 @@ def test_held_out_images_are_asked_one_by_one_and_grouped_by_lesion(data: Path) 
     from models.dermoscopy.data import read_index
 
     rows = read_index(data)
-    held = split.held_out(rows, int(model.card.training["fold"]))
+    held = split.unseen(rows, model.card.training)
     assert set(found.groups) <= held
     assert len(found.labels) + found.abstained == sum(row.lesion_id in held for row in rows)
     assert found.names == tuple(label.name for label in model.card.labels)

@@ -1,0 +1,74 @@
+"""The networks of all folds as one model: each learned other lesions, and together they err less than one."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+from core.errors import ModelError
+from models import registry
+from models.card import ModelCard, read_card
+from models.dermoscopy import fit
+from models.dermoscopy.data import load, read_index
+from models.dermoscopy.finish import ROOM, ship
+from models.dermoscopy.panel import Panel
+from models.dermoscopy.split import FOLDS, set_aside
+
+TOGETHER = "ensemble"  # its folder beside the folds
+
+
+def assemble(
+    data: Path, out: Path, *, progress: Callable[[str], None] = print, limit_per_class: int | None = None
+) -> dict[str, Any]:
+    """``out``/fold0..4, all trained, into ``out``/ensemble: weights, card, metrics and the table of what is set aside from all of them.
+
+    The temperature is fitted on the lesions that are set aside, and the figures are of them: no other lesion is new to every member.
+    Strangers are known by the last member, with its limits. ``limit_per_class``: fewer pictures for the shares refused and what is
+    expected of inputs (tests).
+
+    Raises
+    ------
+    ModelError
+        A fold is missing, or was trained by another recipe than the others.
+    """
+    folders = [out / f"fold{fold}" for fold in range(FOLDS)]
+    cards = [card_of(folder) for folder in folders]
+    recipe = {key: value for key, value in cards[0].training.items() if key not in ("fold", "images")}
+    if any(recipe != {key: card.training[key] for key in recipe} for card in cards):
+        raise ModelError(f"the folds in {out} are of several recipes", hint="train them anew, into an empty folder")
+    table, last = fit.STAGES["second"], f"fold{FOLDS - 1}"
+    names = [folder.name for folder in folders]
+    members = {name: {**table, "familiar": name == last} for name in names}
+    panel = Panel({"members": members}, len(cards[0].labels))
+    for name, folder in zip(names, folders, strict=True):
+        take(panel, name, load_file(registry.verify_folder(folder)))
+    rows = read_index(data)
+    aside = set_aside(rows)
+    images = load(data, out, rows, aside, report=progress)
+    training = {"folds": FOLDS, **recipe, "members": {name: card.weights_sha256 for name, card in zip(names, cards, strict=True)}}
+    card = replace(
+        read_card(ROOM / "card.toml"),
+        thresholds=cards[-1].thresholds,
+        network={"answer": fit.NETWORK["answer"], "members": members},
+        training=training,
+    )
+    target = out / TOGETHER
+    target.mkdir(exist_ok=True)
+    return ship(panel.eval(), card, images, data, target, progress, limit_per_class)
+
+
+def card_of(folder: Path) -> ModelCard:
+    """The card of one fold's network."""
+    if not (folder / "card.toml").is_file():
+        raise ModelError(f"no trained network in {folder}", hint="dicom-node models crossval trains it")
+    return read_card(folder / "card.toml")
+
+
+def take(panel: Panel, name: str, weights: dict[str, torch.Tensor]) -> None:
+    """One fold's only network as the member ``name``; what it knows of strangers only where the member is to know them."""
+    wanted = panel.net(name).state_dict().keys()
+    only = {key.split(".", 2)[2]: value for key, value in weights.items()}
+    panel.net(name).load_state_dict({key: value for key, value in only.items() if key in wanted})
