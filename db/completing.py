@@ -31,9 +31,9 @@ _COMPLETE = text("""
 _JOB_OF_KEY = text("SELECT id, state, outcome, destinations, routes, shadow FROM jobs WHERE key = :key FOR NO KEY UPDATE")
 _ADD_JOB = text("""
     INSERT INTO jobs (key, unit_id, revision, run, model, model_version, pipeline_digest, routes, destinations, priority, shadow,
-                      evidence, completed_at)
-    VALUES (:key, :unit_id, :revision, :run, :model, :model_version, :pipeline_digest, :routes, :destinations, :priority, :shadow,
-            CAST(:evidence AS jsonb), :completed_at)
+                      evidence, completed_at, last_received_at)
+    SELECT :key, :unit_id, :revision, :run, :model, :model_version, :pipeline_digest, :routes, :destinations, :priority, :shadow,
+           CAST(:evidence AS jsonb), CAST(:completed_at AS timestamptz), last_received_at FROM units WHERE id = :unit_id
     RETURNING id
 """)
 _ADD_INPUTS = text("INSERT INTO job_inputs (job_id, instance_id) SELECT :job_id, unnest(CAST(:instances AS bigint[]))")

@@ -16,7 +16,7 @@ from kombu.exceptions import ChannelError, OperationalError
 from core.errors import StorageError
 from core.settings import Settings
 from core.steps import step
-from db import audit, heartbeats, outbox
+from db import audit, heartbeats, outbox, tallies
 from db.base import Database
 from db.signals import Waiter
 from workers import reaper
@@ -27,6 +27,7 @@ BATCH = 200
 CHAIN_BATCH = 1000
 WAIT_S = 1.0
 BEAT_S = 3.0
+FOLD_EVERY_S = 2.0
 BACKOFF_S, BACKOFF_CAP_S = 0.2, 5.0
 
 log = structlog.get_logger()
@@ -48,6 +49,7 @@ def run(settings: Settings, database: Database, stop: threading.Event) -> None:
         Step("chain", lambda: chain(database), 0.0),
         broker,
         Step("beat", beat, BEAT_S),
+        Step("count", lambda: tallies.fold(database), FOLD_EVERY_S),
     ]
     waiter = Waiter(database, "outbox", "audit")
     try:

@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from db import tallies
 from db.base import Database
 from db.status import node_status
 from deploy.embedded import EmbeddedPostgres
@@ -45,6 +46,8 @@ def main() -> None:
             with database.begin() as connection:
                 for statement in FILL:
                     connection.execute(text(statement))
+            while tallies.fold(database):
+                pass
             with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                 connection.execute(text("VACUUM ANALYZE"))
             times = []
