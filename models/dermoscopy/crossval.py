@@ -26,7 +26,7 @@ from models.pages import FOLDS as FOLDS_FILE
 def crossval(data: Path, out: Path, *, only_report: bool = False, progress: Callable[[str], None] = print) -> dict[str, Any]:
     """Train the folds that ``out``/fold0..4 do not hold yet, one after another, and measure all that are there; crossval.json and pictures.
 
-    Every fold's training is resumed where it stopped. Of all folds together one model is made, in ``out``/ensemble. ``only_report``:
+    Every fold's training is resumed where it stopped. Of the folds together one model is made, in ``out``/ensemble. ``only_report``:
     neither train nor make anything.
 
     Raises
@@ -42,7 +42,7 @@ def crossval(data: Path, out: Path, *, only_report: bool = False, progress: Call
             train(data, folder, fold=fold, cache=out, progress=progress)
     rows = read_index(data)
     found = report(rows, out)
-    if not only_report:
+    if not only_report and found["folds"] > 1:
         assemble(data, out, progress=progress)
     if (out / TOGETHER / tables.FILE).is_file():
         found |= compared(rows, out)

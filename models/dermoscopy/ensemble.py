@@ -1,4 +1,4 @@
-"""The networks of all folds as one model: each learned other lesions, and together they err less than one."""
+"""The networks of several folds as one model: each learned other lesions, and together they err less than one."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from core.errors import ModelError
 from models import registry
-from models.card import ModelCard, read_card
+from models.card import read_card
 from models.dermoscopy import fit
 from models.dermoscopy.data import load, read_index
 from models.dermoscopy.finish import ROOM, ship
@@ -23,32 +23,33 @@ TOGETHER = "ensemble"  # its folder beside the folds
 def assemble(
     data: Path, out: Path, *, progress: Callable[[str], None] = print, limit_per_class: int | None = None
 ) -> dict[str, Any]:
-    """``out``/fold0..4, all trained, into ``out``/ensemble: weights, card, metrics and the table of what is set aside from all of them.
+    """The folds that ``out`` holds, two at least, into ``out``/ensemble: weights, card, metrics, and the table of what none has learned.
 
-    The temperature is fitted on the lesions that are set aside, and the figures are of them: no other lesion is new to every member.
-    Strangers are known by the last member, with its limits. ``limit_per_class``: fewer pictures for the shares refused and what is
+    The temperature is fitted on the lesions that are set aside from all folds, and the figures are of them: hardly another lesion is
+    new to every member. Strangers are known by the last member, with its limits. ``limit_per_class``: fewer pictures for the shares refused and what is
     expected of inputs (tests).
 
     Raises
     ------
     ModelError
-        A fold is missing, or was trained by another recipe than the others.
+        One fold or none is trained, or one by another recipe than the others.
     """
-    folders = [out / f"fold{fold}" for fold in range(FOLDS)]
-    cards = [card_of(folder) for folder in folders]
+    folders = [folder for fold in range(FOLDS) if ((folder := out / f"fold{fold}") / "card.toml").is_file()]
+    if len(folders) < 2:
+        raise ModelError(f"{len(folders)} trained network(s) in {out}, two or more are needed", hint="dicom-node models crossval trains them")
+    cards = [read_card(folder / "card.toml") for folder in folders]
     recipe = {key: value for key, value in cards[0].training.items() if key not in ("fold", "images")}
     if any(recipe != {key: card.training[key] for key in recipe} for card in cards):
         raise ModelError(f"the folds in {out} are of several recipes", hint="train them anew, into an empty folder")
-    table, last = fit.STAGES["second"], f"fold{FOLDS - 1}"
     names = [folder.name for folder in folders]
-    members = {name: {**table, "familiar": name == last} for name in names}
+    members = {name: {**fit.STAGES["second"], "familiar": name == names[-1]} for name in names}
     panel = Panel({"members": members}, len(cards[0].labels))
     for name, folder in zip(names, folders, strict=True):
         take(panel, name, load_file(registry.verify_folder(folder)))
     rows = read_index(data)
     aside = set_aside(rows)
     images = load(data, out, rows, aside, report=progress)
-    training = {"folds": FOLDS, **recipe, "members": {name: card.weights_sha256 for name, card in zip(names, cards, strict=True)}}
+    training = {"folds": [card.training["fold"] for card in cards], **recipe, "members": {name: card.weights_sha256 for name, card in zip(names, cards, strict=True)}}
     card = replace(
         read_card(ROOM / "card.toml"),
         thresholds=cards[-1].thresholds,
@@ -58,13 +59,6 @@ def assemble(
     target = out / TOGETHER
     target.mkdir(exist_ok=True)
     return ship(panel.eval(), card, images, data, target, progress, limit_per_class)
-
-
-def card_of(folder: Path) -> ModelCard:
-    """The card of one fold's network."""
-    if not (folder / "card.toml").is_file():
-        raise ModelError(f"no trained network in {folder}", hint="dicom-node models crossval trains it")
-    return read_card(folder / "card.toml")
 
 
 def take(panel: Panel, name: str, weights: dict[str, torch.Tensor]) -> None:

@@ -54,6 +54,7 @@ class Recipe:
     outline: float = 0.0
     mixing: float = 0.0
     forgetting: float = 0.0
+    weighted: bool = False  # the loss of a class by the inverse of its share of the draws, instead of the share in the logits
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +208,9 @@ def step_loss(
     labels = torch.from_numpy(images.labels[chosen])
 
     def against(logits: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+        if recipe.weighted:
+            weight = torch.exp(-log_prior) / len(log_prior)
+            return F.cross_entropy(logits.float(), wanted, weight, label_smoothing=recipe.label_smoothing)
         return F.cross_entropy(logits.float() + log_prior, wanted, label_smoothing=recipe.label_smoothing)
 
     if not recipe.outline:

@@ -77,10 +77,9 @@ def test_what_is_set_aside_is_learned_in_no_fold(data: Path) -> None:
     assert aside <= split.held_out(rows, 0)
 
 
-def test_a_fold_that_is_missing_or_of_another_recipe_is_an_error(data: Path, folds: Path, tmp_path: Path) -> None:
-    for fold in range(split.FOLDS - 1):
-        shutil.copytree(folds / f"fold{fold}", tmp_path / f"fold{fold}")
-    with pytest.raises(ModelError, match="no trained network"):
+def test_one_fold_alone_or_one_of_another_recipe_is_an_error(data: Path, folds: Path, tmp_path: Path) -> None:
+    shutil.copytree(folds / "fold0", tmp_path / "fold0")
+    with pytest.raises(ModelError, match=r"1 trained network.* two or more"):
         ensemble.assemble(data, tmp_path)
     other = folds / f"fold{split.FOLDS - 1}"
     shutil.copytree(other, tmp_path / other.name)
