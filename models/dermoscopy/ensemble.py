@@ -26,8 +26,8 @@ def assemble(
     """The folds that ``out`` holds, two at least, into ``out``/ensemble: weights, card, metrics, and the table of what none has learned.
 
     The temperature is fitted on the lesions that are set aside from all folds, and the figures are of them: hardly another lesion is
-    new to every member. Strangers are known by the last member, with its limits. ``limit_per_class``: fewer pictures for the shares refused and what is
-    expected of inputs (tests).
+    new to every member. Strangers are known by the last member, with its limits.
+    ``limit_per_class``: fewer pictures for the shares refused and what is expected of inputs (tests).
 
     Raises
     ------
@@ -36,7 +36,7 @@ def assemble(
     """
     folders = [folder for fold in range(FOLDS) if ((folder := out / f"fold{fold}") / "card.toml").is_file()]
     if len(folders) < 2:
-        raise ModelError(f"{len(folders)} trained network(s) in {out}, two or more are needed", hint="dicom-node models crossval trains them")
+        raise ModelError(f"{len(folders)} trained network(s) in {out}, two or more are needed", hint="models crossval trains them")
     cards = [read_card(folder / "card.toml") for folder in folders]
     recipe = {key: value for key, value in cards[0].training.items() if key not in ("fold", "images")}
     if any(recipe != {key: card.training[key] for key in recipe} for card in cards):
@@ -49,7 +49,8 @@ def assemble(
     rows = read_index(data)
     aside = set_aside(rows)
     images = load(data, out, rows, aside, report=progress)
-    training = {"folds": [card.training["fold"] for card in cards], **recipe, "members": {name: card.weights_sha256 for name, card in zip(names, cards, strict=True)}}
+    shas = {name: card.weights_sha256 for name, card in zip(names, cards, strict=True)}
+    training = {"folds": [card.training["fold"] for card in cards], **recipe, "members": shas}
     card = replace(
         read_card(ROOM / "card.toml"),
         thresholds=cards[-1].thresholds,
