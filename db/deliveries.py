@@ -1,4 +1,4 @@
-"""Deliveries under lease: one result object to one destination, every attempt a row."""
+"""Deliveries under lease: one result object to one destination, every attempt a row. In which order: ``db.companions``."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -8,14 +8,14 @@ from sqlalchemy import text
 from core.errors import LeaseLost
 from core.states import DeliveryState
 from core.steps import step
-from db import audit
+from db import audit, companions
 from db.base import Database
 from db.closing import close_jobs, lock_jobs
 from db.records import ClaimedDelivery
 from db.rows import jsonable
 from db.signals import notify
 
-_CLAIM = text("""
+_CLAIM = text(f"""
     UPDATE deliveries SET state = 'sending', token = gen_random_uuid(), sender = :sender, attempts = attempts + 1,
         lease_until = node_now() + make_interval(secs => :lease_s), changed_at = node_now()
     WHERE id IN (
@@ -23,6 +23,7 @@ _CLAIM = text("""
         WHERE d.state = 'pending' AND next_attempt_at <= (SELECT node_now())
           AND NOT EXISTS (SELECT FROM jobs j WHERE j.id = d.job_id AND j.state = 'superseded')
           AND (CAST(:destinations AS text[]) IS NULL OR destination = ANY(:destinations))
+          AND NOT {companions.MUST_WAIT}
         ORDER BY d.priority DESC, d.next_attempt_at, d.id LIMIT :limit FOR NO KEY UPDATE OF d SKIP LOCKED)
     RETURNING id
 """)
@@ -76,6 +77,7 @@ _LIST = text("""
       AND (CAST(:destination AS text) IS NULL OR destination = :destination)
     ORDER BY delivery_id DESC LIMIT :limit
 """)
+_JOBS_OF = text("SELECT DISTINCT job_id FROM deliveries WHERE id = ANY(:ids)")
 _RETRY = text("""
     UPDATE deliveries d SET state = 'pending', next_attempt_at = node_now(), changed_at = node_now(), attempts = 0, resends = 0,
         commitment_id = NULL
@@ -163,6 +165,8 @@ def _end(
         values = {"id": d.id, "state": state.value, "status": status, "note": note, "in_s": in_s, "commit": commit, "tried": tried}
         connection.execute(_SET, values)
         connection.execute(_END_ATTEMPT, {"token": str(d.token), "result": result, "status": status, "note": note})
+        if state is DeliveryState.PENDING and tried:
+            companions.follow(connection, d.id)
         details = {"destination": d.destination, "job": d.job_id, "sha256": d.sha256, "status": status, "attempt": d.attempt}
         action = f"delivery.{'retried' if state is DeliveryState.PENDING else state.value}"
         audit.record(connection, actor="sender", action=action, subject=f"delivery:{d.id}", details=details)
@@ -171,13 +175,19 @@ def _end(
 
 
 def reap(database: Database) -> int:
-    """Deliveries whose sender is gone are pending again, or withdrawn when superseded; gives how many."""
+    """Deliveries whose sender is gone are pending again, or withdrawn when superseded; gives how many.
+
+    Reports that wait for what the destination will not take are replaced.
+    """
     with database.begin() as connection:
         tokens = [str(token) for token in connection.execute(_EXPIRED).scalars()]
         if tokens:
             connection.execute(_LOST, {"tokens": tokens})
             notify(connection, "delivery")
         connection.execute(_WITHDRAW_ORPHANS)
+    with database.begin() as connection:
+        if companions.stand_in(connection):
+            notify(connection, "delivery")
     return len(tokens)
 
 
@@ -198,8 +208,11 @@ def listing(
 
 def retry(database: Database, ids: Iterable[int], actor: str) -> list[int]:
     """Held, failed and waiting deliveries at once; gives those that were. A person answers for a held one: it is audited."""
+    wanted = list(ids)
     with database.begin() as connection:
-        done = sorted(connection.execute(_RETRY, {"ids": list(ids)}).scalars())
+        lock_jobs(connection, list(connection.execute(_JOBS_OF, {"ids": wanted}).scalars()))
+        done = sorted(connection.execute(_RETRY, {"ids": wanted}).scalars())
+        companions.give_back(connection, done, actor)
         for id in done:
             audit.record(connection, actor=actor, action="delivery.released", subject=f"delivery:{id}")
         if done:

@@ -48,7 +48,8 @@ def objects(job: ClaimedJob, analysis: Analysis, blobs: Blobs, takers: tuple[str
     """Every object that a taker's profile lists, once; and a report for each set of objects that takers receive, last.
 
     A report names what its takers receive, so it differs where that differs, and where they have stored different predecessors.
-    What could not be made is said in it. A report is made and kept also when nobody takes one: the console shows it.
+    What could not be made is said in it. A report is made and kept also when nobody takes one: the console shows it. So is one that
+    names no other object: where a destination refuses one of those, it goes instead (``db.companions``).
     """
     kept: list[StoredObject] = []
     companions: list[Companion] = []
@@ -68,8 +69,11 @@ def objects(job: ClaimedJob, analysis: Analysis, blobs: Blobs, takers: tuple[str
         if ReportKind.SR in takes:
             named = tuple(one for one in companions if one.kind in takes)
             groups[named] = (*groups.get(named, ()), name)
-    for named, group in (groups or {(): ()}).items():
-        kept += _reports(job, replace(analysis, companions=named), blobs, group)
+    plain = groups.pop((), ())
+    for named, group in groups.items():
+        kept += _reports(job, replace(analysis, companions=named), blobs, group, group)
+    everybody = tuple(name for group in (*groups.values(), plain) for name in group)
+    kept += _reports(job, replace(analysis, companions=()), blobs, everybody, plain)
     return tuple(kept)
 
 
@@ -86,13 +90,21 @@ def _made(job: ClaimedJob, kind: ReportKind, analysis: Analysis, failed: list[st
         return ()
 
 
-def _reports(job: ClaimedJob, analysis: Analysis, blobs: Blobs, takers: tuple[str, ...]) -> tuple[StoredObject, ...]:
-    """One report for all; one each where destinations have stored different predecessors, which a report must name."""
+def _reports(
+    job: ClaimedJob, analysis: Analysis, blobs: Blobs, readers: tuple[str, ...], takers: tuple[str, ...]
+) -> tuple[StoredObject, ...]:
+    """One report for all; one each where destinations have stored different predecessors, which a report must name.
+
+    ``readers``: whom it may be for. ``takers``: those of them who get it now.
+    """
     named = [one.kind for one in analysis.companions]
-    before = {name: job.predecessors.get(name) for name in takers}
+    before = {name: job.predecessors.get(name) for name in readers}
     if len(set(before.values())) <= 1:
         return (_stored(_after(analysis, before), report_profile(named), blobs, takers),)
-    return tuple(_stored(_after(analysis, {name: before[name]}), report_profile(named, name), blobs, (name,)) for name in takers)
+    return tuple(
+        _stored(_after(analysis, {name: before[name]}), report_profile(named, name), blobs, (name,) if name in takers else ())
+        for name in readers
+    )
 
 
 def _after(analysis: Analysis, before: Mapping[str, tuple[str, str, str] | None]) -> Analysis:

@@ -19,10 +19,11 @@ VERIFICATION = "1.2.840.10008.1.1"
 class Pacs:
     """``statuses``: answers in order, the last one for ever; ``hang_s``: how long it keeps silent before it answers.
 
-    ``aborts_at``: a SOP Instance UID at which it breaks off.
+    ``aborts_at``: a SOP Instance UID at which it breaks off. ``of_class``: answers for objects of a SOP class, in order, before those.
     """
 
     statuses: list[int] = field(default_factory=lambda: [0x0000])
+    of_class: dict[str, list[int]] = field(default_factory=dict)
     hang_s: float = 0.0
     stored: dict[str, Dataset] = field(default_factory=dict)
     calls: int = 0
@@ -37,7 +38,8 @@ class Pacs:
             event.assoc.abort()
             return Dataset()
         time.sleep(self.hang_s)
-        status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
+        own = self.of_class.get(str(event.request.AffectedSOPClassUID))
+        status = own.pop(0) if own else self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
         answer = Dataset()
         answer.Status = status
         if self.comment:
