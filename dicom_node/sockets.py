@@ -3,6 +3,7 @@
 import socket
 import ssl
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -39,21 +40,36 @@ class BoundedSocket(TidySocket):
     _strange = False  # the last PDU was of no known type: it is answered with an A-ABORT, and nothing after it is read
 
     def recv(self, nr_bytes: int) -> bytearray:
-        """``nr_bytes`` bytes, fewer when the peer closes. OSError is what pynetdicom takes for a lost connection."""
+        """``nr_bytes`` bytes, fewer when the peer closes. OSError is what pynetdicom takes for a lost connection.
+
+        A PDU's header and its body have a time limit each, so that bytes that trickle in keep nobody's place. (A peer that falls
+        silent meets the socket's own limit.)
+        """
         if self._strange or nr_bytes > self.max_pdu_bytes:
             self._shutdown_socket()
             raise OSError("no DICOM PDU" if self._strange else "a PDU longer than the maximum that was negotiated")
         buffer, have = bytearray(nr_bytes), 0
         view = memoryview(buffer)
         connection: Any = self.socket
+        until: float | None = None
         while have < nr_bytes:
             count = connection.recv_into(view[have:])
+            if until is None:
+                until = time.monotonic() + self._patience_s()
+            elif time.monotonic() > until:
+                self._shutdown_socket()
+                raise OSError("a PDU that does not come to its end in time")
             if not count:
                 view.release()
                 return buffer[:have]
             have += count
         self._strange = nr_bytes == PDU_HEADER_BYTES and buffer[0] not in PDU_TYPES
         return buffer
+
+    def _patience_s(self) -> float:
+        """For one PDU: less before there is an association."""
+        limit = self.assoc.network_timeout if self.assoc.is_established else self.assoc.acse_timeout
+        return float("inf") if limit is None else limit
 
 
 class Dialled(TidySocket):

@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -56,8 +57,15 @@ def database_template(postgres_url: str) -> str:
 @pytest.fixture
 def database_url(postgres_url: str, database_template: str) -> Iterator[str]:
     """URL of a fresh, upgraded database; dropped after the test with whatever is still connected."""
+    with fresh_database(postgres_url, database_template) as url:
+        yield url
+
+
+@contextmanager
+def fresh_database(postgres_url: str, template: str) -> Iterator[str]:
+    """The same for a fixture of another scope."""
     name = f"test_{next(_numbers)}"
-    _administer(postgres_url, f"CREATE DATABASE {name} TEMPLATE {database_template}")
+    _administer(postgres_url, f"CREATE DATABASE {name} TEMPLATE {template}")
     yield _with_name(postgres_url, name)
     _administer(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
 

@@ -1,0 +1,65 @@
+"""What is mutated: small real files of every transfer syntax, character set and kind of damage, and objects of our own."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pydicom
+
+from imaging.synthetic.chest import make_chest, write_chest
+from imaging.synthetic.lesion import lesion_dataset
+from imaging.transcode import LOSSLESS, transcode
+from tests.support.enhanced import enhanced_ct
+from tests.support.series import encoded, image
+
+LARGEST_BYTES = 600_000
+LITTLE = "1.2.840.10008.1.2"
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """A data set as it would come over an association. ``data_set`` starts behind the file meta information."""
+
+    name: str
+    sop_class: str
+    sop_instance: str
+    syntax: str
+    data_set: bytes
+
+
+def ours() -> Iterator[Seed]:
+    """Made here, so that the fuzzer works where no data are."""
+    grey = image(side=32)
+    for name in LOSSLESS:
+        yield seed_of(f"ct-{name}", encoded(transcode(grey, name)))
+    photograph = io.BytesIO()
+    lesion_dataset(7, size=(96, 128)).save_as(photograph, enforce_file_format=True)
+    yield seed_of("photograph", photograph.getvalue())
+    yield seed_of("enhanced", encoded(enhanced_ct(make_chest(5, slices=6, size=32, pixel_mm=8.0, diameters_mm=()))))
+
+
+def real(data: Path | None) -> Iterator[Seed]:
+    """The conformance files that are DICOM at all."""
+    for path in sorted((data / "conformance").rglob("*")) if data is not None else ():
+        if path.is_file() and path.stat().st_size <= LARGEST_BYTES:
+            try:
+                yield seed_of(path.name, path.read_bytes())
+            except ValueError:
+                yield Seed(path.name, "1.2.840.10008.5.1.4.1.1.2", "1.2.3", LITTLE, path.read_bytes())
+
+
+def seed_of(name: str, content: bytes) -> Seed:
+    """Of a Part 10 file. Raises `ValueError` where it is none."""
+    stream = io.BytesIO(content)
+    stream.seek(132)
+    if content[128:132] != b"DICM":
+        raise ValueError(f"{name} is no Part 10 file")
+    meta = pydicom.filereader._read_file_meta_info(stream)
+    named = [str(meta.get(keyword, "")) for keyword in ("MediaStorageSOPClassUID", "MediaStorageSOPInstanceUID", "TransferSyntaxUID")]
+    return Seed(name, named[0] or "1.2.840.10008.5.1.4.1.1.2", named[1] or "1.2.3", named[2] or LITTLE, content[stream.tell() :])
+
+
+def chest_series(folder: Path, slices: int = 12) -> list[Path]:
+    """A small CT series on disk."""
+    return write_chest(folder, make_chest(3, slices=slices, size=32, pixel_mm=8.0, diameters_mm=()))

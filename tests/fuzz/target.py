@@ -1,0 +1,115 @@
+"""The real role ``listen`` in a process of its own, and what it holds of the machine."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from deploy.demo.pacs import free_port
+from deploy.ports import answers
+from tests.support.node import wait_until
+
+ACSE_TIMEOUT_S, NETWORK_TIMEOUT_S, MAX_ASSOCIATIONS = 2.0, 4.0, 16
+RSS_MIB = 48.0  # more than this over the second half of a run is a leak
+CONFIG = f"""
+[node]
+data_dir = "data"
+port = {{port}}
+[receive]
+min_free_bytes = 0
+max_associations = {MAX_ASSOCIATIONS}
+acse_timeout_s = {ACSE_TIMEOUT_S}
+dimse_timeout_s = {NETWORK_TIMEOUT_S}
+network_timeout_s = {NETWORK_TIMEOUT_S}
+quarantine_max_bytes = 300000000
+[logs]
+format = "json"
+[[sources]]
+ae_title = "PACS"
+host = "127.0.0.1"
+"""
+DEFECT = re.compile(r"refused: unexpected|could not be judged|could not be served|Fatal Python")
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """What the process holds when it is at rest."""
+
+    rss_mib: float
+    handles: int
+    threads: int
+
+
+@dataclass(slots=True)
+class Target:
+    """A running listener; ``log`` is all that it said."""
+
+    port: int
+    folder: Path
+    process: psutil.Process
+    log: list[str] = field(default_factory=list)
+
+    @property
+    def blobs(self) -> Path:
+        return self.folder / "data" / "blobs"
+
+    @property
+    def alive(self) -> bool:
+        return bool(self.process.is_running() and self.process.status() != psutil.STATUS_ZOMBIE)
+
+    def vitals(self) -> Vitals:
+        """Once nothing is served any more: the same number of threads for a second."""
+        last, since = -1, time.monotonic()
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and time.monotonic() - since < 1.0:
+            threads = self.process.num_threads()
+            if threads != last:
+                last, since = threads, time.monotonic()
+            time.sleep(0.05)
+        return Vitals(self.process.memory_info().rss / (1 << 20), self.process.num_fds(), self.process.num_threads())
+
+    def defects(self) -> list[str]:
+        """Lines of the log that no input may cause."""
+        return [line for line in self.log if DEFECT.search(line)]
+
+
+def flat(before: Vitals, after: Vitals) -> None:
+    """No handle and no thread more, and no memory that grows with the number of inputs."""
+    assert after.handles <= before.handles + 2, f"handles: {before} to {after}"
+    assert after.threads <= before.threads, f"threads: {before} to {after}"
+    assert after.rss_mib <= before.rss_mib + RSS_MIB, f"memory: {before} to {after}"
+
+
+@contextmanager
+def listening(folder: Path, database_url: str) -> Iterator[Target]:
+    """``dicom-node listen`` with short time limits, until the block is left; it must end in order then."""
+    port = free_port()
+    config = folder / "node.toml"
+    config.write_text(CONFIG.format(port=port))
+    command = [sys.executable, "-m", "deploy.cli", "listen", "--config", str(config)]
+    environ = {**os.environ, "DICOM_NODE_DATABASE__URL": database_url}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=environ)
+    target = Target(port, folder, psutil.Process(process.pid))
+    assert process.stdout is not None
+    reader = threading.Thread(target=lambda: target.log.extend(process.stdout or ()), daemon=True)
+    reader.start()
+    try:
+        wait_until("the listener to answer", lambda: process.poll() is not None or answers("127.0.0.1", port), every_s=0.1)
+        yield target
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(40) == 0, "the listener did not end in order:\n" + "".join(target.log[-20:])
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait(10)
+        reader.join(5)
+        process.stdout.close()
