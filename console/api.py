@@ -26,12 +26,21 @@ class Role(BaseModel):
     age_s: float
 
 
+class Wrong(BaseModel):
+    """Something that is wrong now: ``receive.paused`` for a reason, ``destination.away``, ``role.silent``, ``backlog``, ``disk.low``."""
+
+    kind: str
+    subject: str
+    age_s: float
+
+
 class Status(BaseModel):
     """The counts of one transaction. Absent (null) when the database is out of reach."""
 
     ready: bool
     missing: list[str]
     ae_title: str
+    alerts: list[Wrong] = []
     at: datetime | None = None
     roles: list[Role] = []
     instances: int | None = None
@@ -41,6 +50,7 @@ class Status(BaseModel):
     outbox_backlog: int | None = None
     oldest_queued_s: float | None = None
     oldest_delivery_s: float | None = None
+    notices_waiting: int | None = None
     audit_unchained: int | None = None
     quarantine_items: int | None = None
     quarantine_bytes: int | None = None
@@ -60,6 +70,7 @@ def status_of(seen: Look, ae_title: str) -> Status:
         update={
             "at": counts.at,
             "roles": [Role(role=beat.role, name=beat.name, age_s=round(beat.age_s, 1)) for beat in counts.heartbeats],
+            "alerts": [Wrong(kind=alert.kind, subject=alert.subject, age_s=round(alert.age_s, 1)) for alert in counts.alerts],
             "instances": counts.instances,
             "units_open": counts.units_open,
             "undecided": counts.undecided,
@@ -67,6 +78,7 @@ def status_of(seen: Look, ae_title: str) -> Status:
             "outbox_backlog": counts.outbox_backlog,
             "oldest_queued_s": counts.oldest_queued_s,
             "oldest_delivery_s": counts.oldest_delivery_s,
+            "notices_waiting": counts.notices_waiting,
             "audit_unchained": counts.audit_unchained,
             "quarantine_items": counts.quarantine_items,
             "quarantine_bytes": counts.quarantine_bytes,

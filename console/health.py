@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import StorageError
+from core.pressure import WORDS
 from core.settings import Settings
+from db.alerts import Alert
 from db.base import Database
 from db.records import Heartbeat
 from db.status import NodeStatus, node_status
+from db.waiting import PAUSED
 
 HEARTBEAT_MAX_AGE_S = 30.0
 ROLES = ("listen", "conduct", "relay", "worker", "send")  # without any of these the main job stops
@@ -34,14 +37,16 @@ class Look:
     readiness: Readiness
     status: NodeStatus | None
     free_bytes: int | None
+    total_bytes: int | None = None
 
 
-def free_bytes(data_dir: Path) -> int | None:
-    """Bytes free where the blobs are; None when the folder is not there."""
+def disk_of(data_dir: Path) -> tuple[int, int] | tuple[None, None]:
+    """Bytes free where the blobs are, and all bytes; None when the folder is not there."""
     try:
-        return shutil.disk_usage(data_dir).free
+        usage = shutil.disk_usage(data_dir)
     except OSError:
-        return None
+        return None, None
+    return usage.free, usage.total
 
 
 def judge_roles(heartbeats: Iterable[Heartbeat], roles: Sequence[str] = ROLES) -> tuple[str, ...]:
@@ -70,16 +75,23 @@ def judge_disk(free: int | None, needed: int) -> tuple[str, ...]:
     return ()
 
 
+def judge_pauses(alerts: Iterable[Alert]) -> tuple[str, ...]:
+    """A line for every reason for which nothing is taken now."""
+    return tuple(f"receive: paused, {WORDS.get(alert.subject, alert.subject)}" for alert in alerts if alert.kind == PAUSED)
+
+
 def look(settings: Settings, database: Database) -> Look:
     """Look at the database, the heartbeats and the disk, once."""
-    free = free_bytes(settings.node.data_dir)
+    free, total = disk_of(settings.node.data_dir)
     disk = judge_disk(free, settings.receive.min_free_bytes)
     try:
         revision, expected = database.revision(), database.expected_revision()
         if revision != expected:
             missing = (f"database: schema revision {revision or 'none'}, this version needs {expected}; run dicom-node db upgrade",)
-            return Look(Readiness((*missing, *disk)), None, free)
+            return Look(Readiness((*missing, *disk)), None, free, total)
         status = node_status(database)
     except StorageError:
-        return Look(Readiness(("database: out of reach", *disk)), None, free)
-    return Look(Readiness((*judge_roles(status.heartbeats), *disk)), status, free)
+        return Look(Readiness(("database: out of reach", *disk)), None, free, total)
+    # The disk is judged by what is seen now; its pause lasts until there is some room beyond that.
+    paused = judge_pauses(alert for alert in status.alerts if not (disk and alert.subject == "disk"))
+    return Look(Readiness((*judge_roles(status.heartbeats), *disk, *paused)), status, free, total)

@@ -1,13 +1,20 @@
-"""/metrics: gauges read from the database at every scrape. No patient data, no UIDs, no AE titles of peers."""
+"""/metrics: read from the database at every scrape, so that it says the same whichever processes there are.
 
+No patient data, no UIDs, no AE titles of peers.
+"""
+
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 
+from console.counters import counters
 from console.health import Look
-from core.states import DeliveryState, JobState
+from core.pressure import WORDS
+from core.states import DeliveryState, JobState, Priority
 from db.status import NodeStatus
+from db.waiting import PAUSED
 
 
 class _Gauges:
@@ -22,8 +29,11 @@ class _Gauges:
         yield _gauge("database_up", "1 when the database answers and has the schema of this version", float(seen.status is not None))
         if seen.free_bytes is not None:
             yield _gauge("disk_free_bytes", "Bytes free where the blobs are", float(seen.free_bytes))
+        if seen.total_bytes is not None:
+            yield _gauge("disk_total_bytes", "Bytes of the disk where the blobs are", float(seen.total_bytes))
         if seen.status is not None:
             yield from _of_status(seen.status)
+            yield from counters(seen.status.tallies)
 
 
 def _of_status(status: NodeStatus) -> Iterator[Metric]:
@@ -42,6 +52,14 @@ def _of_status(status: NodeStatus) -> Iterator[Metric]:
     yield _gauge("outbox_backlog", "Wake-ups not published to the broker yet", status.outbox_backlog)
     yield _gauge("oldest_queued_seconds", "Age of the oldest job that waits for a worker; 0 when none waits", status.oldest_queued_s)
     yield _gauge("oldest_delivery_seconds", "Age of the oldest delivery not stored yet; 0 when none waits", status.oldest_delivery_s)
+    waiting = {priority.value: status.queues[priority].waiting if priority in status.queues else 0 for priority in Priority}
+    yield _labelled("queued_jobs", "Jobs that wait for a worker, by priority", ("priority",), waiting)
+    ages = {priority.value: status.queues[priority].oldest_s if priority in status.queues else 0.0 for priority in Priority}
+    yield _labelled("queue_age_seconds", "Age of the oldest job that waits, by priority; 0 when none waits", ("priority",), ages)
+    paused = {reason: float(any(a.kind == PAUSED and a.subject == reason for a in status.alerts)) for reason in WORDS}
+    yield _labelled("receive_paused", "1 while nothing is taken, by reason", ("reason",), paused)
+    yield _labelled("alerts_open", "What is wrong now, by kind", ("kind",), Counter(alert.kind for alert in status.alerts))
+    yield _gauge("notices_waiting", "Notices that the webhook has not taken yet", status.notices_waiting)
     yield _gauge("audit_unchained", "Audit events behind the end of the hash chain", status.audit_unchained)
     yield _gauge("quarantine_items", "Data sets kept in quarantine", status.quarantine_items)
     yield _gauge("quarantine_bytes", "Bytes kept in quarantine", status.quarantine_bytes)

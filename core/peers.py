@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from core.operations import loopback
 from core.section import AeTitle, Port, Section
 from core.states import ReportKind
 
@@ -117,13 +118,6 @@ class Destination(Section):
             raise ValueError("give token_file, or user and password_file together")
         if url.scheme == "http" and self.tls is not None:
             raise ValueError("tls needs an https:// stow_url")
-        if url.scheme == "http" and any(one is not None for one in secrets) and not _loopback(host):
+        if url.scheme == "http" and any(one is not None for one in secrets) and not loopback(host):
             raise ValueError("a secret goes over https:// only")
         return self
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

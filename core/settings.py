@@ -4,14 +4,16 @@ Unknown keys are errors: a mistyped safety limit must not be silently off. Nothi
 """
 
 import os
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from core.errors import ConfigurationError
+from core.operations import ConsoleTls, Retention, Webhook
 from core.peers import Destination, Source
 from core.routing import Condition, parse_condition
 from core.section import AeTitle, Port, Seconds, Section
@@ -19,6 +21,14 @@ from core.states import Priority
 
 ENV_PREFIX = "DICOM_NODE_"
 ENV_NOT_SETTINGS = frozenset({"DICOM_NODE_CONFIG", "DICOM_NODE_DATA"})
+_PASSWORD = re.compile(r"://[^/@]*:[^/@]+@")
+# What of a value is secret: a URL only where it has a password. The last one came with the rule, and is held to it.
+SECRETS: Mapping[str, Callable[[str], bool]] = {
+    "database.url": lambda url: bool(_PASSWORD.search(url)),
+    "broker.url": lambda url: bool(_PASSWORD.search(url)),
+    "webhook.secret": bool,
+}
+NEVER_LITERAL = frozenset({"webhook.secret"})
 
 
 class Tls(Section):
@@ -50,6 +60,7 @@ class Receive(Section):
     association_lease_s: Seconds = 60.0
     quarantine_max_bytes: Annotated[int, Field(ge=0)] = 1 << 30
     min_free_bytes: Annotated[int, Field(ge=0)] = 1 << 30
+    max_waiting: Annotated[int, Field(ge=0)] = 20_000  # units that are not analysed yet; 0: no limit
     own_objects: Literal["store", "refuse"] = "store"  # results of dicom-node that are sent back; never analysed
 
 
@@ -64,6 +75,7 @@ class Broker(Section):
 class Console(Section):
     host: str = "127.0.0.1"
     port: Port = 8484
+    tls: ConsoleTls | None = None
 
 
 class Completion(Section):
@@ -82,6 +94,9 @@ class Worker(Section):
     soft_time_limit_s: Seconds = 840.0
     hard_time_limit_s: Seconds = 900.0
     republish_after_s: Seconds = 30.0
+    memory_limit_mib: Annotated[int, Field(ge=0)] = 0  # of a child; 0: nine tenths of what there is, shared by the children
+    gpu_memory_share: Annotated[float, Field(gt=0, le=1)] = 1.0  # of the card, that a child may take
+    max_object_bytes: Annotated[int, Field(ge=1 << 16)] = 1 << 30  # of one result object
     evidence_budget_s: Seconds = 10.0  # for a map of the evidence, where a destination takes one; over it the result goes without
 
     @model_validator(mode="after")
@@ -131,6 +146,8 @@ class Settings(Section):
     completion: Completion = Completion()
     worker: Worker = Worker()
     delivery: Delivery = Delivery()
+    webhook: Webhook = Webhook()
+    retention: Retention = Retention()
     logs: Logs = Logs()
     sources: tuple[Source, ...] = ()
     destinations: tuple[Destination, ...] = ()
@@ -175,6 +192,10 @@ def load_settings(path: Path | None, environ: Mapping[str, str] = os.environ) ->
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             hint = "give a TOML file with --config or DICOM_NODE_CONFIG"
             raise ConfigurationError(f"{path} cannot be read: {error}", hint=hint) from error
+    for key in literal_secrets(values):
+        if key in NEVER_LITERAL:
+            variable = f"{ENV_PREFIX}{key.upper().replace('.', '__')}_FILE"
+            raise ConfigurationError(f"{path}: {key} is a secret and does not stand in this file", hint=f"give it as {variable}")
     for section, key, value in _environment(environ):
         table = values.setdefault(section, {})
         if not isinstance(table, dict):
@@ -188,6 +209,18 @@ def load_settings(path: Path | None, environ: Mapping[str, str] = os.environ) ->
         absolute = (path.parent / settings.node.data_dir).resolve()
         settings = settings.model_copy(update={"node": settings.node.model_copy(update={"data_dir": absolute})})
     return settings
+
+
+def literal_secrets(values: Mapping[str, Any]) -> tuple[str, ...]:
+    """Keys of a parsed node.toml that hold a secret: better in a file of its own, named by ``..._FILE``."""
+    found = []
+    for key, secret in SECRETS.items():
+        section, _, name = key.partition(".")
+        table = values.get(section)
+        value = table.get(name) if isinstance(table, dict) else None
+        if isinstance(value, str) and secret(value):
+            found.append(key)
+    return tuple(found)
 
 
 def _environment(environ: Mapping[str, str]) -> list[tuple[str, str, str]]:

@@ -13,6 +13,9 @@ from db.base import Database
 FOLD_ROWS = 20_000
 _LOCK = 0x74616C6C79  # "tally": one folds at a time
 
+# Upper bounds of the buckets of dwell times, in seconds, as the triggers write them; "+Inf" is above the last.
+DWELL_BOUNDS = ("1", "2.5", "5", "10", "30", "60", "120", "300", "600", "1800", "3600", "14400", "86400", "+Inf")
+
 Labels = tuple[str, ...]
 Tallies = Mapping[str, Mapping[Labels, float]]
 

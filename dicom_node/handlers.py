@@ -17,8 +17,10 @@ from db.blobs import Blobs
 from dicom_node import contexts
 from dicom_node.commitment.handlers import CommitmentHandlers
 from dicom_node.intake import Intake, Received
+from dicom_node.pressure import Gate
 from dicom_node.receive.leases import How, Leases
 from dicom_node.receive.spool import Spool
+from dicom_node.received import ReceivedCounts
 from dicom_node.statuses import CANNOT_UNDERSTAND, SUCCESS, answer
 
 AUDIT_EVERY_S = 60.0  # the same refusal again and again is one event a minute, with its number
@@ -27,11 +29,13 @@ AUDIT_EVERY_S = 60.0  # the same refusal again and again is one event a minute, 
 class Handlers:
     """The event handlers of one listener process."""
 
-    def __init__(self, settings: Settings, database: Database, blobs: Blobs, leases: Leases) -> None:
+    def __init__(self, settings: Settings, database: Database, blobs: Blobs, leases: Leases, gate: Gate, counts: ReceivedCounts) -> None:
         self._settings = settings
         self._database = database
         self._intake = Intake(settings, database, blobs)
         self._leases = leases
+        self._gate = gate
+        self._counts = counts
         self._of_sources, self._of_reporters = contexts.supported(), contexts.supported_of_reporters()
         self._commitment = CommitmentHandlers(settings, database, blobs, leases)
         self._refusals: dict[tuple[str, ...], tuple[float, int]] = {}
@@ -67,19 +71,22 @@ class Handlers:
         address = str(association.requestor.address_info.address)
         reporters = self._commitment.reporters.of(calling)
         found = standing(calling_ae=calling, address=address, sources=self._settings.sources, reporters=reporters)
+        proposed = request.presentation_context_definition_list
         with self._lock:
             rejection = DRAINING if self.draining else self._judge(calling, called, address, reporters)
+            paused = self._gate.rejection(str(context.abstract_syntax) for context in proposed) if found.sends else None
+            rejection = rejection or paused
             if rejection is None:
                 self._leases.admit(id(association), calling_ae=calling, called_ae=called, address=address, standing=found)
         if rejection is None:
-            proposed = request.presentation_context_definition_list
             table = self._of_sources if found.sends else self._of_reporters
             association.acceptor.supported_contexts = contexts.acceptable(proposed, table)
             self._log.info("association admitted", calling_ae=calling, address=address)
             return
         self._log.warning("association refused", calling_ae=calling, called_ae=called, address=address, reason=rejection.words)
         association.acse.send_reject(rejection.result, rejection.source, rejection.reason)
-        self._audit_refusal(rejection, calling, called, address)
+        if rejection is not paused:  # a pause is one event, whoever comes meanwhile
+            self._audit_refusal(rejection, calling, called, address)
         association.kill()  # waits until the reject is out: the reactor closes the connection right behind
 
     def _judge(self, calling: str, called: str, address: str, reporters: Sequence[Reporter]) -> Rejection | None:
@@ -138,6 +145,7 @@ class Handlers:
         )
         result = self._intake.take(received, lambda: self._leases.keep(admitted))
         self.received += result.status == SUCCESS
+        self._counts.add(result.status, spool.size_bytes)
         return answer(result.status, result.comment)
 
     def ended(self, association: Any) -> None:

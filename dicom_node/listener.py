@@ -3,22 +3,25 @@
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 import structlog
 from pydicom.uid import UID
 from pynetdicom import AE, build_context
 
-from core.errors import ConfigurationError
+from core.errors import ConfigurationError, StorageError
 from core.settings import Settings
 from core.uids import IMPLEMENTATION_CLASS_UID
 from db.base import Database
 from db.blobs import Blobs
 from dicom_node import IMPLEMENTATION_VERSION_NAME, contexts
 from dicom_node.handlers import Handlers
+from dicom_node.pressure import Gate
 from dicom_node.receive.leases import Leases
 from dicom_node.receive.server import NodeServer
 from dicom_node.receive.siblings import Siblings
 from dicom_node.receive.spool import Command, Spool
+from dicom_node.received import ReceivedCounts
 from dicom_node.role import Beating, role_name, wait_until
 from dicom_node.tls import server_context
 
@@ -67,7 +70,9 @@ class Listener:
         self._log = structlog.get_logger()
         self._settings = settings
         self._leases = Leases(database, listener=role_name(), lease_s=settings.receive.association_lease_s)
-        self._handlers = Handlers(settings, database, blobs, self._leases)
+        self._counts = ReceivedCounts(database)
+        self._gate = Gate(settings, database, blobs, beside=self._counts.flush)
+        self._handlers = Handlers(settings, database, blobs, self._leases, self._gate, self._counts)
         self._blobs = blobs
         entity = _entity(settings)
         self._server: NodeServer = self._bind(entity, reuse_port)
@@ -75,6 +80,7 @@ class Listener:
         self.port = int(self._server.server_address[1])
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="listen", daemon=True)
         self._thread.start()
+        self._gate.start()
         self._log.info("listening", host=settings.node.host, port=self.port, ae_title=settings.node.ae_title)
 
     def _bind(self, entity: AE, reuse_port: bool) -> NodeServer:
@@ -98,7 +104,10 @@ class Listener:
             raise ConfigurationError(message, hint="another program has it, or the address is not this machine's") from error
 
     def _make_spool(self, command: Command) -> Spool:
-        return Spool(self._blobs.tmp_dir, command, max_bytes=self._settings.receive.max_instance_bytes)
+        spool = Spool(self._blobs.tmp_dir, command, max_bytes=self._settings.receive.max_instance_bytes)
+        if closed := self._gate.closed:
+            spool.fail(closed)  # nothing of it is kept; the answer says why
+        return spool
 
     def __enter__(self) -> "Listener":
         return self
@@ -131,6 +140,9 @@ class Listener:
             association.abort()
         wait_until(lambda: self._leases.count() == 0, 2.0)
         self._leases.stop(5.0)
+        self._gate.stop()
+        with suppress(StorageError):  # counts alone
+            self._counts.flush()
         self._log.info("drained", pid=os.getpid())
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from console.health import HEARTBEAT_MAX_AGE_S, ROLES, Readiness, free_bytes, judge_disk, judge_roles
+from console.health import HEARTBEAT_MAX_AGE_S, ROLES, Readiness, disk_of, judge_disk, judge_pauses, judge_roles
 from console.pages import age, size
+from db.alerts import Alert
 from db.records import Heartbeat
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -45,9 +46,17 @@ def test_disk() -> None:
     assert judge_disk(None, 0) == ("disk: the data folder cannot be read",)
 
 
-def test_free_bytes(tmp_path: Path) -> None:
-    assert (free_bytes(tmp_path) or 0) > 0
-    assert free_bytes(tmp_path / "gone") is None
+def test_the_disk_is_measured(tmp_path: Path) -> None:
+    free, total = disk_of(tmp_path)
+    assert free is not None
+    assert total is not None
+    assert 0 < free <= total
+    assert disk_of(tmp_path / "gone") == (None, None)
+
+
+def test_a_pause_of_receiving_is_named() -> None:
+    alerts = (Alert("receive.paused", "queue", 3.0, {}), Alert("destination.away", "pacs", 3.0, {}))
+    assert judge_pauses(alerts) == ("receive: paused, too much waits to be analysed",)
 
 
 def test_ready_means_nothing_missing() -> None:

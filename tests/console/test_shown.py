@@ -11,8 +11,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from console.app import create
 from console.health import Look, Readiness
 from core.states import DeliveryState, JobState
+from db.alerts import Alert
 from db.records import Heartbeat
-from db.status import NodeStatus
+from db.status import NodeStatus, Queue
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 STATUS = NodeStatus(
@@ -30,6 +31,22 @@ STATUS = NodeStatus(
     jobs={JobState.QUEUED: 1011, JobState.QUARANTINED: 1012},
     deliveries={"<b>pacs</b>": {DeliveryState.STORED: 1013, DeliveryState.HELD: 1014}},
     heartbeats=(Heartbeat("relay", "host:1", AT, 2.5, {}), Heartbeat("relay", "host:2", AT, 1.5, {})),
+    notices_waiting=1016,
+    queues={"urgent": Queue(1017, 1018.0), "routine": Queue(1019, 1020.0)},
+    alerts=(Alert("receive.paused", "queue", 75.2, {}), Alert("destination.away", "<i>pacs</i>", 10.0, {})),
+    tallies={
+        "received": {("stored",): 1021.0},
+        "received_bytes": {(): 1022.0},
+        "outcomes": {("skin", "findings"): 1023.0},
+        "attempts": {("skin", "failed"): 1024.0},
+        "sendings": {("<b>pacs</b>", "retry"): 1025.0},
+        "alerts": {("receive.paused",): 1026.0},
+        "notices": {("sent",): 1027.0},
+        "removed": {("images",): 1028.0},
+        "removed_bytes": {(): 1029.0},
+        "dwell": {("reported", "2.5"): 2.0, ("reported", "10"): 1.0, ("reported", "+Inf"): 1.0},
+        "dwell_sum": {("reported",): 1030.0},
+    },
 )
 
 
@@ -38,7 +55,7 @@ Get = Callable[[str], httpx.Response]
 
 @pytest.fixture(scope="module")
 def get() -> Get:
-    application = create("TESTNODE", lambda: Look(Readiness(("relay: <i>sick</i>",)), STATUS, 1015))
+    application = create("TESTNODE", lambda: Look(Readiness(("relay: <i>sick</i>",)), STATUS, 1015, 1031))
 
     async def ask(path: str) -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(application), base_url="http://node") as client:
@@ -49,31 +66,38 @@ def get() -> Get:
 
 def test_in_the_metrics(get: Get) -> None:
     samples = [sample for family in text_string_to_metric_families(get("/metrics").text) for sample in family.samples]
-    assert sorted(sample.value for sample in samples if sample.value > 1000) == list(range(1001, 1016))
+    assert sorted(sample.value for sample in samples if sample.value > 1000) == list(range(1001, 1032))
     ages = {sample.labels["role"]: sample.value for sample in samples if sample.name == "dicom_node_heartbeat_age_seconds"}
     assert ages == {"relay": 1.5}
     states = {sample.labels["state"] for sample in samples if sample.name == "dicom_node_deliveries"}
     assert states == set(DeliveryState)
+    paused = {sample.labels["reason"]: sample.value for sample in samples if sample.name == "dicom_node_receive_paused"}
+    assert paused == {"disk": 0, "queue": 1}
+    buckets = {sample.labels["le"]: sample.value for sample in samples if sample.name == "dicom_node_dwell_seconds_bucket"}
+    assert len(buckets) == 14
+    assert [buckets[bound] for bound in ("1.0", "2.5", "5.0", "10.0", "86400.0", "+Inf")] == [0, 2, 2, 3, 3, 4]
 
 
 def test_in_the_api(get: Get) -> None:
     shown = get("/api/v1/status").json()
     flat = [value for value in shown.values() if isinstance(value, (int, float)) and not isinstance(value, bool)]
-    assert sorted(flat) == [*range(1001, 1011), 1015]
+    assert sorted(flat) == [*range(1001, 1011), 1015, 1016]
     assert shown["jobs"] == {"queued": 1011, "quarantined": 1012}
     assert shown["deliveries"] == {"<b>pacs</b>": {"stored": 1013, "held": 1014}}
+    assert [(alert["kind"], alert["age_s"]) for alert in shown["alerts"]] == [("receive.paused", 75.2), ("destination.away", 10.0)]
     assert [role["name"] for role in shown["roles"]] == ["host:1", "host:2"]
     assert (shown["ready"], shown["missing"]) == (False, ["relay: <i>sick</i>"])
 
 
 def test_on_the_page(get: Get) -> None:
     page = get("/").text
-    for number in (1001, 1002, 1003, 1004, 1005, 1008, 1009, 1011, 1012, 1013, 1014):
+    for number in (1001, 1002, 1003, 1004, 1005, 1008, 1009, 1011, 1012, 1013, 1014, 1016):
         assert f">{number}" in page
     assert "16 min 46 s" in page
     assert "16 min 47 s" in page
     assert "1010 B" in page
     assert "Not ready." in page
+    assert "receive.paused: queue, for 1 min 15 s" in page
     assert "2026-01-02 03:04:05 UTC" in page
 
 

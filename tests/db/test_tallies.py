@@ -7,7 +7,8 @@ from sqlalchemy import text
 from core.states import JobState
 from db import deliveries, jobs, tallies
 from db.base import Database
-from db.tallies import Labels
+from db.migrations.operations.tallies import BUCKETS_S
+from db.tallies import DWELL_BOUNDS, Labels
 from tests.support.records import Sender, claim, complete, finish, plan
 
 ROWS = {
@@ -70,3 +71,7 @@ def test_one_folds_at_a_time(database: Database) -> None:
         assert tallies.fold(database) == 0
     assert tallies.fold(database) == 2
     assert _counted(database)["x"] == {("a",): 2.5}
+
+
+def test_the_bounds_are_those_of_the_triggers() -> None:
+    assert [float(bound) for bound in DWELL_BOUNDS] == [*BUCKETS_S, float("inf")]
