@@ -1,5 +1,7 @@
 """Jobs under lease: claimed by compare-and-set, renewed, ended once. Old tokens write nothing."""
 
+from collections.abc import Callable
+
 from sqlalchemy import Connection, text
 
 from core.errors import LeaseLost
@@ -12,7 +14,7 @@ from db.desk import cancel, listing, requeue, show
 from db.finishing import finish
 from db.records import ClaimedJob
 
-__all__ = ["cancel", "claim", "claim_unexplained", "fail", "finish", "listing", "reap", "release", "renew", "requeue", "show"]
+__all__ = ["cancel", "claim", "claim_unexplained", "disown", "fail", "finish", "listing", "reap", "release", "renew", "requeue", "show"]
 
 LOST = "the program was killed, or hung, in the middle of its work"
 
@@ -28,6 +30,8 @@ _SET = text("""
     WHERE id = :id
 """)
 _END_ATTEMPT = text("UPDATE attempts SET result = :result, error = :error, ended_at = node_now() WHERE token = CAST(:token AS uuid)")
+_WORKERS = text("SELECT DISTINCT worker FROM jobs WHERE state = 'running' AND starts_with(worker, :host)")
+_DISOWN = text("UPDATE jobs SET lease_until = node_now() WHERE state = 'running' AND worker = ANY(:workers)")
 _EXPIRED = text("""
     SELECT id, token, attempts, gives_up, explanations FROM jobs WHERE state = 'running' AND lease_until < (SELECT node_now())
     ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
@@ -80,8 +84,20 @@ def release(database: Database, job: ClaimedJob) -> None:
         outbox.add(connection, [job.id])
 
 
-def reap(database: Database, *, max_attempts: int) -> int:
-    """Jobs whose worker is gone are queued again, or quarantined when attempts are used up; gives how many."""
+def disown(database: Database, host: str, dead: Callable[[int], bool]) -> int:
+    """The leases of workers named ``host:pid`` whose process is ``dead`` end now, not when they run out; gives how many."""
+    with database.begin() as connection:
+        names = list(connection.execute(_WORKERS, {"host": f"{host}:"}).scalars())
+        gone = [name for name in names if name.rpartition(":")[2].isdecimal() and dead(int(name.rpartition(":")[2]))]
+        return int(connection.execute(_DISOWN, {"workers": gone}).rowcount) if gone else 0
+
+
+def reap(database: Database, *, max_attempts: int, retry_base_s: float = 0.0) -> int:
+    """Jobs whose worker is gone are queued again, or quarantined when attempts are used up; gives how many.
+
+    Being lost once is nobody's fault, and the job is due at once. One that is lost again may be what kills its workers: it waits
+    ``retry_base_s``, then twice that ..., so that its neighbours have their turn.
+    """
     with database.begin() as connection:
         expired = connection.execute(_EXPIRED).all()
         again = []
@@ -94,8 +110,9 @@ def reap(database: Database, *, max_attempts: int) -> int:
                 continue
             used_up = row.attempts >= max_attempts
             state = JobState.QUARANTINED if used_up else JobState.QUEUED
-            _end(connection, row.id, str(row.token), state, "lost", error, row.attempts, 0.0, actor="reaper")
-            if not used_up:
+            wait_s = 0.0 if row.attempts <= 1 else retry_base_s * 2 ** (row.attempts - 2)
+            _end(connection, row.id, str(row.token), state, "lost", error, row.attempts, wait_s, actor="reaper")
+            if not used_up and not wait_s:  # who waits is woken for when it is due
                 again.append(row.id)
         if again:
             outbox.add(connection, again)

@@ -21,7 +21,7 @@ def reap(settings: Settings, database: Database, waiting: Callable[[str], int]) 
     ``waiting`` says how many messages a queue holds: where nobody reads them, no more are added.
     """
     worker = settings.worker
-    lost = jobs.reap(database, max_attempts=worker.max_attempts)
+    lost = jobs.reap(database, max_attempts=worker.max_attempts, retry_base_s=worker.retry_base_s)
     if lost:
         log.warning("leases ran out: their workers were killed, or hung", count=lost)
     again = 0

@@ -1,10 +1,7 @@
 """What a worker child holds: settings, stores, warm models. Built after the fork; beats while the child lives."""
 
-import ctypes
 import os
-import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -31,7 +28,6 @@ from workers.drain import DrainFlag
 
 BEAT_S = 3.0
 ROLE = "worker"
-_PR_SET_PDEATHSIG = 1
 _OF_QUEUE = {URGENT: Priority.URGENT, ROUTINE: Priority.ROUTINE}
 
 log = structlog.get_logger()
@@ -179,9 +175,3 @@ class Runtime:
 def _index() -> int:
     """Which of the pool's children this is, from 0."""
     return int(getattr(current_process(), "index", 0) or 0)  # type: ignore[no-untyped-call]
-
-
-def die_with_parent() -> None:
-    """A worker that is killed leaves no child behind that computes for nobody (Linux only)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

@@ -1,13 +1,18 @@
 """The one task, thin: a wake-up. Everything heavy is imported in the child, after the fork."""
 
+import os
+import time
 from typing import Any
 
 import structlog
 from celery import Celery
 
+from core.logs import scrub
 from core.settings import Settings
 from workers.app import TASK
 from workers.drain import DrainFlag
+
+START_AGAIN_S = 5.0
 
 _child: Any = None  # workers.runtime.Runtime of this child process
 
@@ -27,13 +32,24 @@ def register(app: Celery) -> None:
 
 
 def start_child(settings: Settings, queues: tuple[str, ...], draining: DrainFlag) -> None:
-    """Open the stores, load and warm the models: before the first job, in the child."""
-    global _child
-    import workers.infer  # noqa: F401  (decoders and encoders too are loaded before the first job)
-    from workers.runtime import Runtime, die_with_parent
+    """Open the stores, load and warm the models: before the first job, in the child.
 
-    die_with_parent()
-    _child = Runtime.start(settings, queues, draining)
+    A child that cannot start ends, after a pause, and another takes its place: it must not take messages that it can do nothing about.
+    """
+    global _child
+    try:
+        from workers.orphans import die_with_parent, disown
+
+        die_with_parent()
+        disown(settings)
+        import workers.infer  # noqa: F401  (decoders and encoders too are loaded before the first job)
+        from workers.runtime import Runtime
+
+        _child = Runtime.start(settings, queues, draining)
+    except Exception as error:
+        log.error("a worker child cannot start; another tries", error=f"{type(error).__name__}: {scrub(str(error))}", seconds=START_AGAIN_S)
+        time.sleep(START_AGAIN_S)
+        os._exit(1)
 
 
 def stop_child() -> None:

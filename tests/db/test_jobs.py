@@ -223,3 +223,24 @@ def test_stale_wake_ups_are_published_again(database: Database, queued: int) -> 
     claim(database)
     assert outbox.republish_stale(database, dwell_s=0, cap=10) == 0  # somebody works on it
     assert unit_of(database).revision == 1
+
+
+def test_leases_of_dead_processes_end_at_once(database: Database) -> None:
+    sender = Sender(database)
+    for number, worker in enumerate(("here:11", "here:12", "there:11", "here", "hereabouts:11")):
+        sender.send(1, series=f"1.7.{number}", study=f"1.6.{number}")
+        complete(database, plan(), study=f"1.6.{number}")
+        assert jobs.claim(database, worker=worker, priorities=None, models=None, lease_s=600)
+    assert jobs.disown(database, "here", lambda pid: pid == 11) == 1
+    assert jobs.reap(database, max_attempts=3) == 1
+    assert scalar(database, "SELECT count(*) FROM jobs WHERE state = 'running'") == 4
+    assert jobs.disown(database, "here", lambda _: False) == 0
+
+
+def test_what_is_lost_again_lets_its_neighbours_go_first(database: Database, queued: int) -> None:
+    for lost, wait_s in ((1, 0.0), (2, 40.0), (3, 80.0)):
+        run(database, "UPDATE jobs SET next_attempt_at = node_now()")
+        jobs.claim(database, worker="w", priorities=None, models=None, lease_s=-1)
+        assert jobs.reap(database, max_attempts=9, retry_base_s=40.0) == 1
+        waits = scalar(database, "SELECT extract(epoch FROM next_attempt_at - node_now()) FROM jobs")
+        assert wait_s - 5 < float(str(waits)) <= wait_s, f"after attempt {lost}"

@@ -103,7 +103,7 @@ class Site:
 
 @pytest.fixture
 def site(tmp_path: Path, database: Database, database_url: str, broker_url: str) -> Iterator[Site]:
-    settings = configure(tmp_path, database_url, broker_url, lease_s=3.0)
+    settings = configure(tmp_path, database_url, broker_url, lease_s=600.0)  # nobody waits for a lease: who follows a dead child ends it
     made = Site(tmp_path, database, database_url, broker_url, settings)
     yield made
     made.close()
@@ -163,6 +163,21 @@ def test_killed_worker_s_job_is_done_by_another_attempt_exactly_once(site: Site,
     site.until(lambda: site.state(job_id) == "reported")
     assert site.attempts(job_id) == ["lost", "reported"]
     assert reports(site.database, job_id) == 1
+
+
+@pytest.mark.services
+def test_a_child_that_cannot_start_is_followed_by_one_that_can(site: Site) -> None:
+    folder = site.settings.blobs_dir
+    aside = folder.rename(folder.with_name("aside"))
+    folder.write_text("no folder")  # as when the volume is not mounted yet
+    worker = site.worker()
+    site.until(lambda: "cannot start" in worker.said())
+    assert not [beat for beat in heartbeats.alive(site.database, 60) if beat.role == "worker"], "it is not ready, and says so"
+    folder.unlink()
+    aside.rename(folder)
+    job_id, _ = site.queueing.photograph(1)
+    site.until(lambda: site.state(job_id) == "reported")
+    assert site.attempts(job_id) == ["reported"]
 
 
 @pytest.mark.services
