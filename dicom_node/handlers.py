@@ -21,7 +21,7 @@ from dicom_node.pressure import Gate
 from dicom_node.receive.leases import How, Leases
 from dicom_node.receive.spool import Spool
 from dicom_node.received import ReceivedCounts
-from dicom_node.statuses import CANNOT_UNDERSTAND, SUCCESS, answer
+from dicom_node.statuses import CANNOT_UNDERSTAND, SUCCESS, Answer
 
 AUDIT_EVERY_S = 60.0  # the same refusal again and again is one event a minute, with its number
 
@@ -49,7 +49,6 @@ class Handlers:
         return [
             (evt.EVT_REQUESTED, self.requested),
             (evt.EVT_C_ECHO, self.echo),
-            (evt.EVT_C_STORE, self.store),
             (evt.EVT_N_ACTION, self._commitment.asked),
             (evt.EVT_N_EVENT_REPORT, self._commitment.reported),
             # At once, and not when its threads have ended: the sender may come again within the millisecond.
@@ -132,21 +131,20 @@ class Handlers:
         """C-ECHO."""
         return SUCCESS
 
-    def store(self, event: Any) -> Any:
+    def store(self, association: Any, context: Any, spool: Spool) -> Answer:
         """C-STORE: see `Intake.take`."""
-        spool = event.request._dataset_file
-        admitted = self._leases.of(id(event.assoc))
-        if not isinstance(spool, Spool) or admitted is None or not admitted.standing.sends:
-            return answer(CANNOT_UNDERSTAND, "the C-STORE came without a data set")
+        admitted = self._leases.of(id(association))
+        if admitted is None or not admitted.standing.sends:
+            return Answer(CANNOT_UNDERSTAND, "the C-STORE came without a data set")
         received = Received(
-            abstract_syntax=str(event.context.abstract_syntax),
+            abstract_syntax=str(context.abstract_syntax),
             source=admitted.calling_ae,
             spool=spool,
         )
         result = self._intake.take(received, lambda: self._leases.keep(admitted))
         self.received += result.status == SUCCESS
         self._counts.add(result.status, spool.size_bytes)
-        return answer(result.status, result.comment)
+        return result
 
     def ended(self, association: Any) -> None:
         """An association is over, however it ended. Harmless twice."""

@@ -21,7 +21,7 @@ from db.blobs import Blobs
 from db.records import Admitted as AdmittedAs
 from db.records import BlobRef
 from dicom_node.receive.spool import Spool
-from dicom_node.statuses import INVALID_INSTANCE, SUCCESS, UNEXPECTED
+from dicom_node.statuses import INVALID_INSTANCE, SUCCESS, UNEXPECTED, Answer
 from imaging.headers import read_header
 
 MAX_UID_CHARS = 64  # PS3.5 9.1
@@ -34,14 +34,6 @@ class Received:
     abstract_syntax: str
     source: str  # calling AE title
     spool: Spool
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The status for the sender; ``comment`` holds no patient data."""
-
-    status: int
-    comment: str = ""
 
 
 class Intake:

@@ -94,6 +94,7 @@ class Listener:
                 server_context(node.tls) if node.tls is not None else None,
                 self._handlers.bound(),
                 make_spool=self._make_spool,
+                store=self._handlers.store,
                 on_end=self._handlers.ended,
                 max_connections=self._settings.receive.max_associations * CONNECTIONS_PER_ASSOCIATION,
                 reuse_port=reuse_port,

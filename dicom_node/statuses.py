@@ -3,9 +3,8 @@
 PS3.4 Annex B.2.3 (storage), PS3.7 Annex C.5 (general failures).
 """
 
+from dataclasses import dataclass
 from enum import StrEnum
-
-from pydicom.dataset import Dataset
 
 SUCCESS = 0x0000
 INVALID_INSTANCE = 0x0117  # Invalid SOP Instance: the UID is not one
@@ -17,17 +16,13 @@ IDENTITY_MISMATCH = 0xA900  # Error: Data Set does not match SOP Class
 CANNOT_UNDERSTAND = 0xC000  # Error: Cannot Understand
 UNEXPECTED = 0xC001  # Error: Cannot Understand, by a fault of this node
 
-MAX_COMMENT = 64  # (0000,0902) Error Comment is LO
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The status for a sender, and the error comment, which holds no patient data."""
 
-def answer(status: int, comment: str = "") -> Dataset:
-    """The response to a C-STORE: a status, and an error comment without patient data."""
-    response = Dataset()
-    response.Status = status
-    if comment:
-        plain = comment.encode("ascii", "replace").decode("ascii").replace("\\", "/")
-        response.ErrorComment = plain[:MAX_COMMENT].rstrip()
-    return response
+    status: int
+    comment: str = ""
 
 
 class Verdict(StrEnum):

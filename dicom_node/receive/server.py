@@ -5,6 +5,7 @@ of an association, its own spool, and several processes on one port.
 import logging
 import socket
 import ssl
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -12,13 +13,12 @@ from typing import Any, cast
 from pynetdicom import evt
 from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association
-from pynetdicom.dimse_primitives import C_STORE
-from pynetdicom.service_class import StorageServiceClass
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
-from dicom_node.receive.spool import Command, Spool, SpoolingDimse
+from dicom_node.receive.messages import NodeDimse, Store
+from dicom_node.receive.spool import Command, Spool
+from dicom_node.receive.upper import LOOK_S, NodeDul
 from dicom_node.sockets import BoundedSocket
-from dicom_node.statuses import CANNOT_UNDERSTAND
 
 MAX_PDU_SLACK_BYTES = 1 << 20  # an A-ASSOCIATE-RQ with 128 contexts of 50 transfer syntaxes has about 200 kB
 TLS_HANDSHAKE_S = 10.0
@@ -33,6 +33,9 @@ class NodeAssociation(Association):
     def __init__(self, ae: ApplicationEntity, mode: str) -> None:
         super().__init__(ae, mode)
         self._afterwards: list[Callable[[], None]] = []
+        self._woken = threading.Event()
+        self.dul: NodeDul = NodeDul(self)
+        self.acse_timeout, self.network_timeout = ae.acse_timeout, ae.network_timeout  # again: they set the timers of the one before
 
     def afterwards(self, action: Callable[[], None]) -> None:
         """Run ``action``, which may send, in the association's own thread once the message that is being served is answered."""
@@ -46,48 +49,52 @@ class NodeAssociation(Association):
         try:
             super().run_reactor()
         finally:
-            if isinstance(self.dimse, SpoolingDimse):
-                self.dimse.discard()
             if self.on_end is not None:
                 self.on_end(self)
 
-    def _serve_request(self, msg: Any, context_id: int) -> None:
-        """A C-STORE is always served by the storage service, whatever SOP class its command claims to be of."""
-        if not isinstance(msg, C_STORE) or self._sent_release or context_id not in self._accepted_cx:
-            super()._serve_request(msg, context_id)
-            while self._afterwards and self.is_established:
-                self._is_paused = True  # as pynetdicom does around what it serves: the action may wait for an answer
-                self._afterwards.pop(0)()
-                self._is_paused = False
-            return
-        if not msg.is_valid_request:
-            self._refuse_incomplete(msg, context_id)
-            return
-        if isinstance(msg._dataset_file, Spool) and msg._dataset_file.command.malformed:
-            # They cannot be encoded in the response, where both are optional (PS3.7 9.1.1.1.4, 9.1.1.1.5).
-            msg.AffectedSOPClassUID = msg.AffectedSOPInstanceUID = None
-        try:
-            self._is_paused = True
-            StorageServiceClass(self).SCP(msg, self._accepted_cx[context_id])
-            self._is_paused = False
-        except Exception as error:  # a response that cannot be encoded: this association ends, the listener does not
-            _LOGGER.error("a C-STORE could not be answered: %s", type(error).__name__)
-            self.abort()
+    def wake(self) -> None:
+        """There may be something to do for the association's thread."""
+        self._woken.set()
 
-    def _refuse_incomplete(self, msg: C_STORE, context_id: int) -> None:
-        """A command without SOP class, instance, priority or message ID: a status, where one can be sent."""
-        if isinstance(msg._dataset_file, Spool):
-            msg._dataset_file.discard()
-        if msg.MessageID is None:
-            self.abort()
-            return
-        response: Any = C_STORE()
-        response.MessageIDBeingRespondedTo = msg.MessageID
-        response.AffectedSOPClassUID = msg.AffectedSOPClassUID
-        response.AffectedSOPInstanceUID = msg.AffectedSOPInstanceUID
-        response.Status = CANNOT_UNDERSTAND
-        response.ErrorComment = "the command lacks a required element"
-        self.dimse.send_msg(response, context_id)
+    def kill(self) -> None:
+        self._woken.set()
+        super().kill()
+
+    def _run_reactor(self) -> None:
+        """pynetdicom's loop over what comes to the user of the upper layer, woken instead of looking every millisecond."""
+        self._is_paused = False
+        while not self._kill:
+            self._is_paused = True  # while it is, another thread may use the association (`_reactor_checkpoint`)
+            self._woken.wait(LOOK_S)
+            self._woken.clear()
+            self._reactor_checkpoint.wait()
+            self._is_paused = False
+            while (waiting := self.dimse.get_msg(block=False))[1] is not None:
+                self._serve_request(waiting[1], waiting[0])
+            if self.is_established and self.acse.is_release_requested():
+                self.acse.send_release(is_response=True)
+                self.is_released, self.is_established = True, False
+                evt.trigger(self, evt.EVT_RELEASED, {})
+                self.kill()
+            elif self.acse.is_aborted():
+                self.dul.receive_pdu(wait=False)
+                self.is_aborted, self.is_established = True, False
+                evt.trigger(self, evt.EVT_ABORTED, {})
+                self.kill()
+            elif not self.dul.is_alive():
+                self.kill()
+            elif self.dul.idle_timer_expired() and not self.dul.serving:
+                _LOGGER.warning("an association is aborted: nothing came within receive.network_timeout_s")
+                self.abort()
+                self.kill()
+
+    def _serve_request(self, msg: Any, context_id: int) -> None:
+        """As pynetdicom's; then what was left for afterwards. No C-STORE comes here: see `messages`."""
+        super()._serve_request(msg, context_id)
+        while self._afterwards and self.is_established:
+            self._is_paused = True  # as pynetdicom does around what it serves: the action may wait for an answer
+            self._afterwards.pop(0)()
+            self._is_paused = False
 
 
 class NodeHandler(RequestHandler):
@@ -103,7 +110,7 @@ class NodeHandler(RequestHandler):
         wrapped = BoundedSocket(association, client_socket=self.request)
         wrapped.max_pdu_bytes = self.ae.maximum_pdu_size + MAX_PDU_SLACK_BYTES
         association.set_socket(wrapped)
-        association.dimse = SpoolingDimse(association, server.make_spool)
+        association.dimse = NodeDimse(association, server.make_spool, server.store)
         association.on_end = server.on_end
         association.acceptor.maximum_length = self.ae.maximum_pdu_size
         association.acceptor.ae_title = server.ae_title
@@ -136,11 +143,13 @@ class NodeServer(ThreadedAssociationServer):
         evt_handlers: list[Any] | None = None,
         *,
         make_spool: Callable[[Command], Spool],
+        store: Store,
         on_end: Callable[[NodeAssociation], None],
         max_connections: int,
         reuse_port: bool,
     ) -> None:
         self.make_spool = make_spool
+        self.store = store
         self.on_end = on_end
         self._max_connections = max_connections
         self._reuse_port = reuse_port

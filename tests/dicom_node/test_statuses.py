@@ -1,10 +1,14 @@
 """What answers mean, and that comments fit."""
 
+from io import BytesIO
+
 import pytest
+from pynetdicom.dsutils import decode
 
 from dicom_node.contexts import storage_classes, transfer_syntaxes
 from dicom_node.part10 import data_set_offset, head
-from dicom_node.statuses import Verdict, answer, verdict
+from dicom_node.receive.commands import StoreCommand, store_response
+from dicom_node.statuses import Verdict, verdict
 
 
 @pytest.mark.parametrize(
@@ -28,11 +32,12 @@ def test_every_status_has_a_verdict() -> None:
 
 
 def test_comments_are_short_plain_and_single_valued() -> None:
-    response = answer(0xC000, "Überlang \\ " + "x" * 100)
+    command = StoreCommand(7, "1.2.3", "1.2.3.4", complete=True)
+    response = decode(BytesIO(store_response(command, 0xC000, "Überlang \\ " + "x" * 100)), True, True)
     assert len(response.ErrorComment) <= 64
     assert response.ErrorComment.isascii()
     assert "\\" not in response.ErrorComment
-    assert "ErrorComment" not in answer(0)
+    assert "ErrorComment" not in decode(BytesIO(store_response(command, 0)), True, True)
 
 
 def test_head_is_deterministic_and_well_formed() -> None:

@@ -39,10 +39,11 @@ def entity(calling: str, contexts: dict[str, list[str]], timeout_s: float = 20.0
 
 @contextmanager
 def associated(
-    port: int, contexts: dict[str, list[str]], *, calling: str = "PACS", called: str = "DICOMNODE", host: str = "127.0.0.1"
-) -> Iterator[Association]:
+    port: int, contexts: dict[str, list[str]], *, calling: str = "PACS", called: str = "DICOMNODE", host: str = "127.0.0.1",
+    max_pdu: int = 16382,
+) -> Iterator[Association]:  # fmt: skip
     """An association that is established, and released at the end."""
-    association = entity(calling, contexts).associate(host, port, ae_title=called)
+    association = entity(calling, contexts).associate(host, port, ae_title=called, max_pdu=max_pdu)
     assert association.is_established, "the listener did not accept the association"
     try:
         yield association
