@@ -39,6 +39,10 @@ _CLAIMED = text("""
     FROM deliveries d JOIN reports r ON r.id = d.report_id JOIN jobs j ON j.id = d.job_id
     WHERE d.id = ANY(:ids) ORDER BY d.priority DESC, d.next_attempt_at, d.job_id, d.id
 """)
+_RENEW = text("""
+    UPDATE deliveries SET lease_until = node_now() + make_interval(secs => :lease_s)
+    WHERE state = 'sending' AND token = ANY(CAST(:tokens AS uuid[]))
+""")
 _OWN = text("SELECT id FROM deliveries WHERE id = :id AND state = 'sending' AND token = CAST(:token AS uuid) FOR NO KEY UPDATE")
 _SET = text("""
     UPDATE deliveries SET state = :state, status = :status, note = :note, sender = NULL, token = NULL, lease_until = NULL,
@@ -114,6 +118,12 @@ def claim(
             )
             for row in connection.execute(_CLAIMED, {"ids": ids})
         ]
+
+
+def renew(database: Database, held: Iterable[ClaimedDelivery], lease_s: float) -> None:
+    """The sender lives: what it holds and has not sent yet is its own for another ``lease_s``. What was lost stays lost."""
+    with database.begin() as connection:
+        connection.execute(_RENEW, {"tokens": [str(d.token) for d in held], "lease_s": lease_s})
 
 
 def stored(database: Database, d: ClaimedDelivery, *, status: int, note: str = "", commit: bool = False) -> None:

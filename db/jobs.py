@@ -1,7 +1,5 @@
 """Jobs under lease: claimed by compare-and-set, renewed, ended once. Old tokens write nothing."""
 
-from collections.abc import Callable
-
 from sqlalchemy import Connection, text
 
 from core.errors import LeaseLost
@@ -14,7 +12,7 @@ from db.desk import cancel, listing, requeue, show
 from db.finishing import finish
 from db.records import ClaimedJob
 
-__all__ = ["cancel", "claim", "claim_unexplained", "disown", "fail", "finish", "listing", "reap", "release", "renew", "requeue", "show"]
+__all__ = ["cancel", "claim", "claim_unexplained", "fail", "finish", "listing", "reap", "release", "renew", "requeue", "show"]
 
 LOST = "the program was killed, or hung, in the middle of its work"
 
@@ -30,8 +28,6 @@ _SET = text("""
     WHERE id = :id
 """)
 _END_ATTEMPT = text("UPDATE attempts SET result = :result, error = :error, ended_at = node_now() WHERE token = CAST(:token AS uuid)")
-_WORKERS = text("SELECT DISTINCT worker FROM jobs WHERE state = 'running' AND starts_with(worker, :host)")
-_DISOWN = text("UPDATE jobs SET lease_until = node_now() WHERE state = 'running' AND worker = ANY(:workers)")
 _EXPIRED = text("""
     SELECT id, token, attempts, gives_up, explanations FROM jobs WHERE state = 'running' AND lease_until < (SELECT node_now())
     ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
@@ -82,14 +78,6 @@ def release(database: Database, job: ClaimedJob) -> None:
             explaining.put_back(connection, job.id, uncounted=1)
             _end_attempt(connection, str(job.token), "released", "")
         outbox.add(connection, [job.id])
-
-
-def disown(database: Database, host: str, dead: Callable[[int], bool]) -> int:
-    """The leases of workers named ``host:pid`` whose process is ``dead`` end now, not when they run out; gives how many."""
-    with database.begin() as connection:
-        names = list(connection.execute(_WORKERS, {"host": f"{host}:"}).scalars())
-        gone = [name for name in names if name.rpartition(":")[2].isdecimal() and dead(int(name.rpartition(":")[2]))]
-        return int(connection.execute(_DISOWN, {"workers": gone}).rowcount) if gone else 0
 
 
 def reap(database: Database, *, max_attempts: int, retry_base_s: float = 0.0) -> int:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import structlog
 
-BACKOFF_S, BACKOFF_CAP_S, STEADY_S = 0.5, 30.0, 60.0
+BACKOFF_S, BACKOFF_CAP_S = 0.5, 30.0
+STEADY_S = 20.0  # a role that lived so long had started and worked: what ended it came from outside, and it is back at once
 
 log = structlog.get_logger()
 

@@ -34,6 +34,7 @@ from models import installed
 UNITS_AT_ONCE = 50
 WAIT_S = 0.5
 REAP_EVERY_S = 5.0
+SWEEP_EVERY_S = 60.0
 WHILE_ASKING_S = 0.3
 WHILE_CHOOSING_S = 1.0
 
@@ -71,6 +72,7 @@ class Conductor:
         self._counts = Counts(settings, database)
         self._choosing = Choosing(database, self._policy, self._claim)
         self._reaped = 0.0
+        self._swept = -SWEEP_EVERY_S  # the monotonic clock may start at zero with the machine
         self._completed = 0
         self._log = structlog.get_logger()
 
@@ -89,6 +91,7 @@ class Conductor:
             if lost:
                 self._log.warning("associations of a listener that is gone count as lost", count=lost)
             self._reaped = time.monotonic()
+        self._sweep()
         due = units.due(self._database, limit=UNITS_AT_ONCE)
         if not due:
             return WAIT_S
@@ -97,6 +100,14 @@ class Conductor:
         if len(due) == UNITS_AT_ONCE:
             return 0.0
         return max(0.02, min((until - now).total_seconds() for until in looks)) if looks else WAIT_S
+
+    def _sweep(self) -> None:
+        """Remove the temporary files of killed writers: nobody writes to one for longer than it may be silent on the network."""
+        if time.monotonic() - self._swept < SWEEP_EVERY_S:
+            return
+        self._swept = time.monotonic()
+        if removed := self._blobs.sweep(2 * self._settings.receive.network_timeout_s + SWEEP_EVERY_S):
+            self._log.warning("temporary files of killed processes removed", count=removed)
 
     def _guarded(self, unit: UnitView, now: datetime) -> datetime:
         """One unit; what is wrong with it must not keep the others waiting. Gives when to look at it again."""

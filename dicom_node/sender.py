@@ -13,7 +13,7 @@ import structlog
 from core.errors import NodeError
 from core.settings import Settings
 from core.states import DeliveryState
-from db import commitments, deliveries
+from db import commitments, deliveries, orphans
 from db.base import Database
 from db.blobs import Blobs
 from db.signals import Waiter
@@ -35,6 +35,7 @@ def run(settings: Settings, database: Database, blobs: Blobs, stop: threading.Ev
     couriers = [Courier(settings, database, blobs, stop, bell, destination) for destination in settings.destinations]
     asking = [Committing(settings, database, stop, bell, one) for one in settings.destinations if one.storage_commitment]
     threads = [*couriers, *asking, Answering(settings, database, blobs, stop, bell)]
+    _disown(database)
     for thread in threads:
         thread.start()
     waiter = Waiter(database, "delivery")
@@ -64,6 +65,15 @@ def run(settings: Settings, database: Database, blobs: Blobs, stop: threading.Ev
         for thread in threads:
             thread.join(max(0.1, deadline - time.monotonic()))
     waiter.close()
+
+
+def _disown(database: Database) -> None:
+    """What a killed sender of this host held is due at once. Before the couriers claim: they do it under a name like ours."""
+    try:
+        if count := orphans.disown_deliveries(database, role_name().rpartition(":")[0]):
+            structlog.get_logger().warning("leases of a killed sender ended", count=count)
+    except NodeError as error:
+        structlog.get_logger().warning("leases of a killed sender run out by themselves", error=str(error))
 
 
 def _details(couriers: list[Courier]) -> dict[str, str]:

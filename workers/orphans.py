@@ -1,7 +1,6 @@
 """What a killed process leaves behind: children that compute for nobody, and leases that nobody renews."""
 
 import ctypes
-import os
 import signal
 import socket
 import sys
@@ -10,7 +9,7 @@ import structlog
 
 from core.errors import StorageError
 from core.settings import Settings
-from db import jobs
+from db import orphans
 from db.base import Database
 
 _PR_SET_PDEATHSIG = 1
@@ -27,26 +26,14 @@ def die_with_parent() -> None:
 def disown(settings: Settings) -> None:
     """End the leases of children of this host that are dead: their jobs need not wait ``worker.lease_s``.
 
-    The first act of a new child, before it loads anything. A child that was declared dead wrongly (two containers of one host name)
-    loses its job to the fence, and nothing is doubled. Where the database is away the leases run out by themselves.
+    The first act of a new child, before it loads anything. Where the database is away the leases run out by themselves.
     """
     database = Database.open(settings.database.url, pool_size=1)
     try:
-        count = jobs.disown(database, socket.gethostname(), _dead)
+        count = orphans.disown_jobs(database, socket.gethostname())
         if count:
             log.warning("leases of killed children ended", count=count)
     except StorageError as error:
         log.warning("leases of killed children run out by themselves", error=str(error))
     finally:
         database.dispose()
-
-
-def _dead(pid: int) -> bool:
-    """No such process; one that has our number was another's before us."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:  # somebody's
-        return False
-    return pid == os.getpid()

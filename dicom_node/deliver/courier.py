@@ -18,7 +18,7 @@ from dicom_node.role import Backoff, retry_in_s, role_name
 from dicom_node.statuses import Verdict
 from dicom_node.transports import Parcel, Receipt, open_transport
 
-AT_ONCE = 8  # objects of one claim: few enough that a lease covers them
+AT_ONCE = 8  # objects of one claim, and of one association
 WAIT_S = 0.5
 
 
@@ -36,7 +36,7 @@ class Courier(threading.Thread):
     ) -> None:
         super().__init__(name=f"send-{destination.name}", daemon=True)
         self.stored = 0
-        self._claimed_at = 0.0
+        self._claimed_at = self._renewed_at = 0.0
         self._settings = settings
         self._database = database
         self._blobs = blobs
@@ -54,7 +54,7 @@ class Courier(threading.Thread):
         backoff = Backoff(self._stop_event)
         while not self._stop_event.is_set():
             claimed: list[ClaimedDelivery] = []
-            self._claimed_at = time.monotonic()
+            self._claimed_at = self._renewed_at = time.monotonic()
             try:
                 if self.outage.away and not self.outage.over():
                     self._stop_event.wait(WAIT_S)
@@ -96,8 +96,9 @@ class Courier(threading.Thread):
             return
         with transport:
             step("send.connected")
-            for delivery, parcel in parcels:
+            for number, (delivery, parcel) in enumerate(parcels):
                 started = time.monotonic()
+                self._keep([held for held, _ in parcels[number:]])
                 if broken is None and self._stop_event.is_set():
                     broken = Receipt(Verdict.TRANSIENT, "the node is shutting down", broken=True)
                 if broken is not None:
@@ -113,6 +114,12 @@ class Courier(threading.Thread):
                     step("send.taken")
                     self._settle(delivery, receipt, time.monotonic() - started)
                     step("send.settled")
+
+    def _keep(self, held: list[ClaimedDelivery]) -> None:
+        """Renew what is still to be sent once a third of the lease is gone: slow objects must not cost those behind them theirs."""
+        if time.monotonic() - self._renewed_at > self._settings.delivery.lease_s / 3:
+            deliveries.renew(self._database, held, self._settings.delivery.lease_s)
+            self._renewed_at = time.monotonic()
 
     def _put_back(self, delivery: ClaimedDelivery, why: str) -> None:
         """It was not tried: no attempt is counted."""

@@ -225,18 +225,6 @@ def test_stale_wake_ups_are_published_again(database: Database, queued: int) -> 
     assert unit_of(database).revision == 1
 
 
-def test_leases_of_dead_processes_end_at_once(database: Database) -> None:
-    sender = Sender(database)
-    for number, worker in enumerate(("here:11", "here:12", "there:11", "here", "hereabouts:11")):
-        sender.send(1, series=f"1.7.{number}", study=f"1.6.{number}")
-        complete(database, plan(), study=f"1.6.{number}")
-        assert jobs.claim(database, worker=worker, priorities=None, models=None, lease_s=600)
-    assert jobs.disown(database, "here", lambda pid: pid == 11) == 1
-    assert jobs.reap(database, max_attempts=3) == 1
-    assert scalar(database, "SELECT count(*) FROM jobs WHERE state = 'running'") == 4
-    assert jobs.disown(database, "here", lambda _: False) == 0
-
-
 def test_what_is_lost_again_lets_its_neighbours_go_first(database: Database, queued: int) -> None:
     for lost, wait_s in ((1, 0.0), (2, 40.0), (3, 80.0)):
         run(database, "UPDATE jobs SET next_attempt_at = node_now()")

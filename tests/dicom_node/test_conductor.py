@@ -1,6 +1,7 @@
 """From received instances to queued jobs, on a real database: evidence, routes, choices, revisions."""
 
 import io
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -360,3 +361,16 @@ def test_a_source_that_cannot_be_asked_never_blocks(conduct: Any, broken: str) -
             send(node.port, *series(4))
             ((rule, *_),) = complete_units(node, 1)
             assert rule == "released"
+
+
+def test_temporary_files_of_killed_writers_go_and_those_of_living_ones_stay(
+    database: Database, blobs: Blobs, make_settings: MakeSettings
+) -> None:
+    one = conductor.Conductor(make_settings(receive={"network_timeout_s": 5.0}), database, blobs)
+    living, killed = blobs.tmp_dir / "living", blobs.tmp_dir / "killed"
+    for path, age_s in ((living, 60), (killed, 80)):
+        path.write_bytes(b"half")
+        os.utime(path, (time.time() - age_s,) * 2)
+    one.turn()
+    assert [path.name for path in blobs.tmp_dir.iterdir()] == ["living"]
+    one.close()

@@ -1,5 +1,8 @@
 """Deliveries to a real SCP that takes, warns, refuses, hangs, or is not there."""
 
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 
@@ -217,6 +220,32 @@ def test_missing_blob_waits_and_does_not_stop_the_others(
         wait_for(lambda: states(database)[1][1] == "stored")
         wait_for(lambda: "cannot be read" in states(database)[0][3])
         assert len(pacs.stored) == 1
+
+
+def test_slow_objects_do_not_cost_those_behind_them_their_lease(
+    database: Database, blobs: Blobs, make_settings: MakeSettings, make_report: Callable[..., str]
+) -> None:
+    for _ in range(4):
+        make_report("pacs")
+    with running(Pacs(hang_s=1.2)) as pacs:
+        settings = make_settings(destinations=[destination(pacs.port)], delivery={**QUICK, "timeout_s": 10.0, "lease_s": 2.5})
+        with sending(settings, database, blobs):
+            wait_for(lambda: [row[1] for row in states(database)] == ["stored"] * 4, 30)
+        assert pacs.calls == 4, "each once: together they take twice the lease"
+    with database.begin() as connection:
+        results = connection.exec_driver_sql("SELECT DISTINCT result FROM delivery_attempts").scalars().all()
+    assert results == ["stored"]
+
+
+def test_what_a_killed_sender_held_is_due_when_the_next_one_starts(
+    database: Database, blobs: Blobs, make_settings: MakeSettings, make_report: Callable[..., str]
+) -> None:
+    make_report("pacs")
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    assert deliveries.claim(database, sender=f"{socket.gethostname()}:{ended.pid}", lease_s=600, limit=8)
+    with running(Pacs()) as pacs, sending(make_settings(destinations=[destination(pacs.port)], delivery=QUICK), database, blobs):
+        wait_for(lambda: states(database)[0][1] == "stored")
 
 
 def test_echo_says_what_is_the_matter(make_settings: MakeSettings) -> None:
