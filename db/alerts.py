@@ -32,28 +32,33 @@ class Alert:
     details: Mapping[str, Any]
 
 
-def begin(database: Database, kind: str, subject: str, details: Mapping[str, Any], *, actor: str, tell: bool) -> bool:
-    """It is so from now on; True where it was not known yet. ``details``: no patient data, no UID. ``tell``: there is a webhook."""
+def begin(database: Database, kind: str, subject: str, details: Mapping[str, Any], *, actor: str, tell: bool, audited: bool = True) -> bool:
+    """It is so from now on; True where it was not known yet.
+
+    ``details``: no patient data, no UID. ``tell``: there is a webhook. ``audited``: False where another event says it already.
+    """
     with database.begin() as connection:
         values = {"kind": kind, "subject": subject, "details": json.dumps(dict(details))}
         since = connection.execute(_BEGIN, values).scalar_one_or_none()
         if since is None:
             return False
         tallies.add(connection, [("alerts", (kind,), 1)])
-        audit.record(connection, actor=actor, action=f"{kind}.began", subject=f"alert:{subject}", details=details)
+        if audited:
+            audit.record(connection, actor=actor, action=f"{kind}.began", subject=f"alert:{subject}", details=details)
         if tell:
             notices.add(connection, f"{kind}:{subject}:{since.isoformat()}:began", f"{kind}.began", subject, details)
     return True
 
 
-def end(database: Database, kind: str, subject: str, details: Mapping[str, Any], *, actor: str, tell: bool) -> bool:
+def end(database: Database, kind: str, subject: str, details: Mapping[str, Any], *, actor: str, tell: bool, audited: bool = True) -> bool:
     """It is over; True where it was known."""
     with database.begin() as connection:
         row = connection.execute(_END, {"kind": kind, "subject": subject}).one_or_none()
         if row is None:
             return False
         told = {**details, "lasted_s": round(row.lasted_s, 1)}
-        audit.record(connection, actor=actor, action=f"{kind}.ended", subject=f"alert:{subject}", details=told)
+        if audited:
+            audit.record(connection, actor=actor, action=f"{kind}.ended", subject=f"alert:{subject}", details=told)
         if tell:
             notices.add(connection, f"{kind}:{subject}:{row.since.isoformat()}:ended", f"{kind}.ended", subject, told)
     return True

@@ -21,6 +21,8 @@ from db.status import AWAY, node_status
 from dicom_node.commitment.answering import Answering
 from dicom_node.commitment.asking import Committing
 from dicom_node.deliver.courier import Courier
+from dicom_node.notify.watching import Watching
+from dicom_node.notify.webhook import Telling
 from dicom_node.role import Backoff, Beating, role_name
 
 WAIT_S = 0.5
@@ -34,7 +36,9 @@ def run(settings: Settings, database: Database, blobs: Blobs, stop: threading.Ev
     bell = threading.Condition()
     couriers = [Courier(settings, database, blobs, stop, bell, destination) for destination in settings.destinations]
     asking = [Committing(settings, database, stop, bell, one) for one in settings.destinations if one.storage_commitment]
-    threads = [*couriers, *asking, Answering(settings, database, blobs, stop, bell)]
+    threads = [*couriers, *asking, Answering(settings, database, blobs, stop, bell), Watching(settings, database, stop)]
+    if settings.webhook.url:
+        threads.append(Telling(settings, database, stop))
     _disown(database)
     for thread in threads:
         thread.start()
