@@ -1,10 +1,22 @@
-"""C-STORE SCU: one association for several objects (PS3.4 Annex B)."""
+"""C-STORE SCU: one association for several objects (PS3.4 Annex B).
+
+What is kept is one uncompressed file. How it goes over the wire is agreed on with each association: segmentations and parametric
+maps, which are mostly zeros, are deflated (PS3.5 A.5) where the peer accepts that. Bits that are packed eight to a byte have no
+other compression that viewers read.
+"""
 
 from collections.abc import Sequence
 from typing import Self
 
 from pydicom.dataset import Dataset
-from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    ParametricMapStorage,
+    SegmentationStorage,
+)
 from pynetdicom.association import Association
 
 from core.peers import Destination
@@ -15,6 +27,7 @@ from dicom_node.deliver.parcel import Echo, Parcel, Receipt, dataset_of
 from dicom_node.statuses import Verdict, verdict
 
 _UNCOMPRESSED = frozenset({str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian)})
+_MOSTLY_ZEROS = frozenset({str(SegmentationStorage), str(ParametricMapStorage)})
 
 
 class DimseTransport:
@@ -37,6 +50,8 @@ class DimseTransport:
             syntax = str(dataset.file_meta.TransferSyntaxUID)
             order = self._wanted.setdefault(parcel.sop_class_uid, [])
             also = sorted(_UNCOMPRESSED) if syntax in _UNCOMPRESSED else []  # these two convert into each other without loss
+            if syntax == ExplicitVRLittleEndian and parcel.sop_class_uid in _MOSTLY_ZEROS:
+                also.append(str(DeflatedExplicitVRLittleEndian))
             order.extend(uid for uid in (syntax, *also) if uid not in order)
         self._association: Association | NoAssociation = NoAssociation("no association")
 
@@ -54,7 +69,25 @@ class DimseTransport:
             association.release()
 
     def send(self, parcel: Parcel) -> Receipt:
-        """C-STORE one object."""
+        """C-STORE one object; deflated where that was accepted, and once more as it is where the peer then cannot take it."""
+        dataset = self._datasets[parcel.sop_instance_uid]
+        accepted = self._accepted(parcel.sop_class_uid)
+        if DeflatedExplicitVRLittleEndian in accepted and dataset.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian:
+            dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+            receipt = self._send(parcel, dataset)
+            dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+            if receipt.verdict is Verdict.STORED or receipt.broken or not accepted & _UNCOMPRESSED:
+                return receipt
+        return self._send(parcel, dataset)
+
+    def _accepted(self, sop_class_uid: str) -> frozenset[str]:
+        """The transfer syntaxes that the peer takes for a class."""
+        if isinstance(self._association, NoAssociation):
+            return frozenset()
+        contexts = self._association.accepted_contexts
+        return frozenset(str(one.transfer_syntax[0]) for one in contexts if one.abstract_syntax == sop_class_uid)
+
+    def _send(self, parcel: Parcel, dataset: Dataset) -> Receipt:
         association = self._association
         if isinstance(association, NoAssociation):
             if association.permanent:
@@ -62,12 +95,11 @@ class DimseTransport:
             return Receipt(Verdict.TRANSIENT, association.words, broken=True, away=True)
         if not association.is_established:
             return Receipt(Verdict.TRANSIENT, "the association ended before the object was sent", broken=True)
-        accepted = {str(context.abstract_syntax) for context in association.accepted_contexts}
-        if parcel.sop_class_uid not in accepted:
+        if not self._accepted(parcel.sop_class_uid):
             name = UID(parcel.sop_class_uid).name
             return Receipt(Verdict.PERMANENT, f"the destination does not accept {name}, or not in this transfer syntax")
         try:
-            response = association.send_c_store(self._datasets[parcel.sop_instance_uid])
+            response = association.send_c_store(dataset)
         except ValueError as error:
             return Receipt(Verdict.PERMANENT, f"no accepted presentation context fits: {type(error).__name__}")
         except (RuntimeError, OSError) as error:

@@ -90,11 +90,11 @@ def test_dciodvfy_finds_no_error(files: dict[str, list[Path]], name: str) -> Non
 
 
 @contextmanager
-def storescp(folder: Path) -> Iterator[int]:
+def storescp(folder: Path, *options: str) -> Iterator[int]:
     """DCMTK's storage SCP; its port."""
     folder.mkdir()
     port = free_port()
-    with subprocess.Popen([dcmtk("storescp"), "-od", str(folder), str(port)], env={"TCP_NODELAY": "1"}) as server:
+    with subprocess.Popen([dcmtk("storescp"), *options, "-od", str(folder), str(port)], env={"TCP_NODELAY": "1"}) as server:
         deadline = time.monotonic() + 60
         while True:
             try:
