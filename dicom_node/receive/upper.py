@@ -76,6 +76,8 @@ class NodeDul(DULServiceProvider):
             if self.state_machine.current_state == "Sta13":
                 self._is_transport_event()
             elif self.state_machine.current_state == "Sta1":
+                if self.assoc.requestor.primitive is None:
+                    self.to_user_queue.put(None)  # it went before it said anything: nobody needs to wait until acse_timeout_s
                 time.sleep(CLOSING_S)  # it is over, and the association's thread ends this one
             elif self._readable():
                 self._read_pdu_data()
