@@ -26,7 +26,7 @@ _CLAIM = """
           AND (CAST(:job_id AS bigint) IS NULL OR j.id = :job_id)
           AND NOT EXISTS (SELECT FROM jobs o JOIN deliveries d ON d.job_id = o.id
                           WHERE o.unit_id = j.unit_id AND o.state = 'superseded' AND d.state = 'sending' AND d.lease_until > node_now())
-        ORDER BY j.priority DESC, j.shadow, j.id LIMIT :limit FOR NO KEY UPDATE OF j SKIP LOCKED)
+        ORDER BY j.priority DESC, j.shadow, j.next_attempt_at, j.id LIMIT :limit FOR NO KEY UPDATE OF j SKIP LOCKED)
     RETURNING id
 """
 _QUEUED = text(_CLAIM.format(counted="attempts", due="j.state = 'queued'"))
@@ -42,7 +42,7 @@ _CLAIMED = text("""
            j.destinations, st.study_instance_uid, se.series_instance_uid, u.sop_instance_uid, u.first_received_at, j.completed_at,
            j.shadow, j.gives_up, j.explanations, j.reason
     FROM jobs j JOIN units u ON u.id = j.unit_id JOIN series se ON se.id = u.series_id JOIN studies st ON st.id = se.study_id
-    WHERE j.id = ANY(:ids) ORDER BY j.priority DESC, j.shadow, j.id
+    WHERE j.id = ANY(:ids) ORDER BY j.priority DESC, j.shadow, j.next_attempt_at, j.id
 """)
 _INPUTS = text("""
     SELECT i.sop_instance_uid, i.sop_class_uid, i.sha256 FROM job_inputs ji JOIN instances i ON i.id = ji.instance_id
@@ -64,6 +64,7 @@ def claim(
 ) -> list[ClaimedJob]:  # fmt: skip
     """Lease up to ``limit`` due jobs, the urgent first, shadows last, then the oldest; each attempt is committed before its work.
 
+    What failed stands at the end of the queue as it was when it failed: poison must not keep its neighbours from being analysed.
     ``UnitInput.path`` is the place below the blob folder: ``Blobs.path(sha256)`` gives the whole one.
     """
     return _claim(database, _QUEUED, worker, priorities, models, lease_s, limit, job_id)

@@ -24,7 +24,7 @@ _RENEW = text("""
 _LOCK = text("SELECT attempts FROM jobs WHERE id = :id AND state = 'running' AND token = CAST(:token AS uuid) FOR NO KEY UPDATE")
 _SET = text("""
     UPDATE jobs SET state = :state, reason = :reason, attempts = :attempts, worker = NULL, token = NULL, lease_until = NULL,
-        next_attempt_at = node_now() + make_interval(secs => :retry_in_s)
+        next_attempt_at = coalesce(node_now() + make_interval(secs => :retry_in_s), next_attempt_at)
     WHERE id = :id
 """)
 _END_ATTEMPT = text("UPDATE attempts SET result = :result, error = :error, ended_at = node_now() WHERE token = CAST(:token AS uuid)")
@@ -73,7 +73,7 @@ def release(database: Database, job: ClaimedJob) -> None:
     with database.begin() as connection:
         _own(connection, job)
         if job.gives_up is None:
-            _end(connection, job.id, str(job.token), JobState.QUEUED, "released", "", job.attempt - 1, 0.0, actor="worker")
+            _end(connection, job.id, str(job.token), JobState.QUEUED, "released", "", job.attempt - 1, None, actor="worker")
         else:
             explaining.put_back(connection, job.id, uncounted=1)
             _end_attempt(connection, str(job.token), "released", "")
@@ -83,8 +83,8 @@ def release(database: Database, job: ClaimedJob) -> None:
 def reap(database: Database, *, max_attempts: int, retry_base_s: float = 0.0) -> int:
     """Jobs whose worker is gone are queued again, or quarantined when attempts are used up; gives how many.
 
-    Being lost once is nobody's fault, and the job is due at once. One that is lost again may be what kills its workers: it waits
-    ``retry_base_s``, then twice that ..., so that its neighbours have their turn.
+    Being lost once is nobody's fault, and the job keeps its place. One that is lost again may be what kills its workers: it waits
+    ``retry_base_s``, then twice that ..., and stands behind its neighbours.
     """
     with database.begin() as connection:
         expired = connection.execute(_EXPIRED).all()
@@ -98,7 +98,7 @@ def reap(database: Database, *, max_attempts: int, retry_base_s: float = 0.0) ->
                 continue
             used_up = row.attempts >= max_attempts
             state = JobState.QUARANTINED if used_up else JobState.QUEUED
-            wait_s = 0.0 if row.attempts <= 1 else retry_base_s * 2 ** (row.attempts - 2)
+            wait_s = None if row.attempts <= 1 else retry_base_s * 2 ** (row.attempts - 2)
             _end(connection, row.id, str(row.token), state, "lost", error, row.attempts, wait_s, actor="reaper")
             if not used_up and not wait_s:  # who waits is woken for when it is due
                 again.append(row.id)
@@ -115,10 +115,13 @@ def _own(connection: Connection, job: ClaimedJob) -> None:
 
 
 def _end(
-    connection: Connection, job_id: int, token: str, state: JobState, result: str, error: str, attempts: int, retry_in_s: float,
+    connection: Connection, job_id: int, token: str, state: JobState, result: str, error: str, attempts: int, retry_in_s: float | None,
     *, actor: str,
 ) -> None:  # fmt: skip
-    """Take the job off its worker, end the attempt, audit; the job is locked. Who gives up owes a report that says why."""
+    """Take the job off its worker, end the attempt, audit; the job is locked. Who gives up owes a report that says why.
+
+    ``retry_in_s`` None: it keeps its place in the queue.
+    """
     given_up = state in (JobState.FAILED, JobState.QUARANTINED)
     reason = error if given_up else ""
     values = {"id": job_id, "state": state.value, "reason": reason, "attempts": attempts, "retry_in_s": retry_in_s}

@@ -226,9 +226,28 @@ def test_stale_wake_ups_are_published_again(database: Database, queued: int) -> 
 
 
 def test_what_is_lost_again_lets_its_neighbours_go_first(database: Database, queued: int) -> None:
+    sender = Sender(database)
+    neighbours = []
+    for number in range(3):
+        sender.send(1, series=f"1.7.{number}", study=f"1.6.{number}")
+        neighbours += complete(database, plan(), study=f"1.6.{number}") or []
+    for _ in range(2):  # lost once, it keeps its place
+        assert claim(database, lease_s=-1).id == queued
+        assert jobs.reap(database, max_attempts=9, retry_base_s=0.0) == 1
+    assert [claim(database).id for _ in range(4)] == [*neighbours, queued]
+
+
+def test_what_is_lost_again_waits_longer_each_time(database: Database, queued: int) -> None:
     for lost, wait_s in ((1, 0.0), (2, 40.0), (3, 80.0)):
         run(database, "UPDATE jobs SET next_attempt_at = node_now()")
-        jobs.claim(database, worker="w", priorities=None, models=None, lease_s=-1)
+        claim(database, lease_s=-1)
         assert jobs.reap(database, max_attempts=9, retry_base_s=40.0) == 1
         waits = scalar(database, "SELECT extract(epoch FROM next_attempt_at - node_now()) FROM jobs")
         assert wait_s - 5 < float(str(waits)) <= wait_s, f"after attempt {lost}"
+
+
+def test_a_job_that_is_given_back_keeps_its_place(database: Database, queued: int) -> None:
+    Sender(database).send(1, series="1.7", study="1.6")
+    complete(database, plan(), study="1.6")
+    jobs.release(database, claim(database))
+    assert claim(database).id == queued
