@@ -14,7 +14,7 @@ from core.records import Evidence
 from core.states import Outcome
 from core.steps import step
 from core.uids import job_key
-from db import audit, outbox
+from db import audit, explaining, outbox
 from db.base import Database
 from db.joining import join
 from db.records import JobPlan, UnitView
@@ -36,6 +36,7 @@ _ADD_JOB = text("""
            CAST(:evidence AS jsonb), CAST(:completed_at AS timestamptz), last_received_at FROM units WHERE id = :unit_id
     RETURNING id
 """)
+_GIVE_UP = text("UPDATE jobs SET state = 'failed', reason = :why WHERE id = :id")
 _ADD_INPUTS = text("INSERT INTO job_inputs (job_id, instance_id) SELECT :job_id, unnest(CAST(:instances AS bigint[]))")
 _JOIN_JOB = text("""
     UPDATE jobs SET destinations = :destinations, routes = :routes, revision = :revision,
@@ -136,14 +137,18 @@ class _Jobs:
     def _add(self, plan: JobPlan, key: str, run: int) -> int:
         values = asdict(plan) | self._facts | {"key": key, "run": run, "priority": plan.priority.value}
         values |= {"routes": list(plan.routes), "destinations": list(plan.destinations)}
-        del values["profiles"]  # as they are when the result is made
+        del values["profiles"], values["gives_up"]  # as they are when the result is made
         job_id = int(self._connection.execute(_ADD_JOB, values).scalar_one())
         self._connection.execute(_ADD_INPUTS, {"job_id": job_id, "instances": self._inputs})
-        outbox.add(self._connection, [job_id])
+        if plan.gives_up:
+            self._connection.execute(_GIVE_UP, {"id": job_id, "why": plan.gives_up})
+            explaining.owe(self._connection, job_id)
+        else:
+            outbox.add(self._connection, [job_id])
         audit.record(
             self._connection,
             actor="conductor",
-            action="job.queued",
+            action="job.failed" if plan.gives_up else "job.queued",
             subject=f"job:{job_id}",
             details={"unit": self._unit.id, "key": key, "model": plan.model, "digest": plan.pipeline_digest, "routes": list(plan.routes)}
             | ({"shadow": True} if plan.shadow else {}),

@@ -135,7 +135,8 @@ class ClaimedCommand:
 class JobPlan:
     """What the conductor wants done with a complete unit: one per model, and one for each of its shadows.
 
-    ``shadow``: the result is stored and compared, never reported; ``destinations`` is empty then.
+    ``shadow``: the result is stored and compared, never reported; ``destinations`` is empty then. ``gives_up``: why there can be no
+    analysis at all; the job owes the report that says so.
     """
 
     model: str
@@ -147,6 +148,7 @@ class JobPlan:
     shadow: bool = False
     profiles: Profiles = field(default_factory=dict)  # what the destinations take: for a job whose result is made already
 
+    gives_up: str = ""
 
 @dataclass(frozen=True, slots=True)
 class StoredElsewhere:

@@ -12,9 +12,14 @@ _UNIT = text("""
     FROM units u JOIN series se ON se.id = u.series_id JOIN jobs j ON j.unit_id = u.id AND j.revision = u.revision
     WHERE j.id = :id FOR NO KEY UPDATE OF u
 """)
+# On the version that is active by now; on its own where the registry names none, or where that one has a job for the unit already.
 _LOCK = text("""
-    SELECT revision, pipeline_digest FROM jobs WHERE id = :id AND state IN ('failed', 'quarantined') AND outcome IS NOT NULL
-    FOR NO KEY UPDATE
+    SELECT j.revision, coalesce(m.digest, j.pipeline_digest) AS digest, coalesce(m.version, j.model_version) AS version
+    FROM jobs j LEFT JOIN models m ON m.name = j.model AND m.state = 'active' AND NOT j.shadow
+        AND NOT EXISTS (SELECT FROM jobs o WHERE o.unit_id = j.unit_id AND o.revision = j.revision AND o.pipeline_digest = m.digest
+                        AND o.id <> j.id AND o.state NOT IN ('cancelled', 'superseded'))
+    WHERE j.id = :id AND j.state IN ('failed', 'quarantined') AND j.outcome IS NOT NULL
+    FOR NO KEY UPDATE OF j
 """)
 _HASHES = text("SELECT sha256 FROM instances WHERE unit_id = :unit_id AND state = 'current'")
 _LAST_RUN = text("""
@@ -24,7 +29,7 @@ _SUPERSEDE = text("UPDATE jobs SET state = 'superseded', gives_up = NULL WHERE i
 _AGAIN = text("""
     INSERT INTO jobs (key, unit_id, revision, run, model, model_version, pipeline_digest, routes, destinations, priority, shadow,
                       evidence, completed_at)
-    SELECT :key, unit_id, revision, :run, model, model_version, pipeline_digest, routes, destinations, priority, shadow,
+    SELECT :key, unit_id, revision, :run, model, :version, :digest, routes, destinations, priority, shadow,
            evidence, completed_at
     FROM jobs WHERE id = :id RETURNING id
 """)
@@ -45,12 +50,13 @@ def rerun(connection: Connection, job_id: int, actor: str) -> int | None:
     old = connection.execute(_LOCK, {"id": job_id}).one_or_none()
     if unit is None or old is None:
         return None
-    values = {"unit_id": unit.id, "digest": old.pipeline_digest, "revision": old.revision}
-    run = 1 + int(connection.execute(_LAST_RUN, values).scalar_one())
+    values = {"unit_id": unit.id, "digest": old.digest, "revision": old.revision}
+    run = 1 + int(connection.execute(_LAST_RUN, values).scalar_one() or 0)
     hashes = connection.execute(_HASHES, {"unit_id": unit.id}).scalars().all()
-    key = job_key(unit_name(unit), hashes, old.pipeline_digest, run)
+    key = job_key(unit_name(unit), hashes, old.digest, run)
     connection.execute(_SUPERSEDE, {"id": job_id})
-    again = int(connection.execute(_AGAIN, {"id": job_id, "key": key, "run": run}).scalar_one())
+    new = {"id": job_id, "key": key, "run": run, "version": old.version, "digest": old.digest}
+    again = int(connection.execute(_AGAIN, new).scalar_one())
     connection.execute(_INPUTS, {"id": job_id, "again": again})
     connection.execute(_BY, {"id": job_id, "again": again})
     connection.execute(_WITHDRAW, {"id": job_id})

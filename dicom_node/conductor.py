@@ -24,10 +24,11 @@ from db.blobs import Blobs
 from db.records import JobPlan, UnitView
 from db.signals import Waiter
 from dicom_node.conduct.choosing import Choice, Choosing
-from dicom_node.conduct.claims import Claim, Contents, Version, Versions, attributes_of, claim, never_analysed, plans
+from dicom_node.conduct.claims import Claim, Contents, attributes_of, claim, never_analysed, plans
 from dicom_node.conduct.comparing import Comparing
 from dicom_node.conduct.counts import Counts
 from dicom_node.conduct.looking import Look, look, policy_of
+from dicom_node.conduct.serving import versions_of
 from dicom_node.role import Backoff, Beating
 from models import installed
 
@@ -169,19 +170,12 @@ class Conductor:
         return None
 
     def _plans(self, routes: Sequence[Route]) -> tuple[tuple[JobPlan, ...], list[str]]:
-        planned, problems = plans(routes, self._versions)
+        folder = self._settings.node.data_dir / installed.FOLDER
+        planned, problems = plans(routes, lambda model: versions_of(model, model_rows.known(self._database, model), folder))
         for problem in problems:
             self._log.error("a route cannot be followed", reason=problem)
         profiles = profiles_of(self._settings)
         return tuple(replace(plan, profiles=profiles) for plan in planned), problems
-
-    def _versions(self, model: str) -> Versions:
-        """What serves, and what runs beside it, by the registry; raises ModelError where nothing may serve."""
-        known = model_rows.known(self._database, model)
-        folder = self._settings.node.data_dir / installed.FOLDER
-        place = installed.serving(model, known, folder)
-        shadows = tuple(Version(one.card.version, one.digest) for one in installed.shadowing(model, known, folder))
-        return Versions(Version(place.card.version, place.digest), shadows)
 
     def _complete(self, seen: Look, planned: tuple[JobPlan, ...], routes: Sequence[Route], chosen: bool | None, reason: str) -> None:
         unit = seen.unit

@@ -73,6 +73,8 @@ def explain(runtime: Runtime, job: ClaimedJob, lease: Lease) -> None:
 
 def in_words(job: ClaimedJob) -> str:
     """The sentence of the report, for a reader who knows nothing of this node."""
+    if job.attempt == 0:
+        return f"No analysis was begun; nothing is said about the images. {scrub(job.reason)}"[:MAX_REASON]
     tries = f"{job.attempt} attempt{'s' if job.attempt != 1 else ''}"
     kind = "cannot succeed" if job.gives_up is JobState.FAILED else "was given up"
     ending = f"The last one ended so: {scrub(job.reason)}"

@@ -9,7 +9,6 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from core.errors import ModelError
 from core.own import is_secondary_capture
 from core.routing import Attributes, RouteValue
 from core.settings import Route
@@ -60,10 +59,14 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """``serving`` is reported; ``shadows`` run on the same units, and are only compared."""
+    """``serving`` is reported; ``shadows`` run on the same units, and are only compared.
+
+    ``problem``: why none may serve; ``serving`` is then the one in whose name that is said.
+    """
 
     serving: Version
     shadows: tuple[Version, ...] = ()
+    problem: str = ""
 
 
 def contents(instances: Sequence[InstanceView]) -> Contents:
@@ -144,22 +147,21 @@ def plans(routes: Sequence[Route], versions: Callable[[str], Versions]) -> tuple
     Parameters
     ----------
     versions
-        Of the model of that name; raises ModelError where there is none that may serve.
+        Of the model of that name.
 
     Returns
     -------
     plans, problems
-        Problems: a sentence for every route that names a model which cannot be used.
+        Problems: a sentence for every route that names a model which cannot be used; its plan owes a report that says so: the route
+        claimed the unit, and silence would read as a negative.
     """
     found: list[JobPlan] = []
     problems: list[str] = []
     for model in dict.fromkeys(route.model for route in routes):
         mine = [route for route in routes if route.model == model]
-        try:
-            answer = versions(model)
-        except ModelError as error:
-            problems += [f"route '{route.name}' names model '{model}', which cannot be used: {error}" for route in mine]
-            continue
+        answer = versions(model)
+        if answer.problem:
+            problems += [f"route '{route.name}' names model '{model}', which cannot be used: {answer.problem}" for route in mine]
         planned = JobPlan(
             model=model,
             model_version=answer.serving.version,
@@ -167,6 +169,7 @@ def plans(routes: Sequence[Route], versions: Callable[[str], Versions]) -> tuple
             routes=tuple(route.name for route in mine),
             destinations=tuple(dict.fromkeys(name for route in mine for name in route.destinations)),
             priority=Priority.URGENT if any(route.priority is Priority.URGENT for route in mine) else Priority.ROUTINE,
+            gives_up=f"model '{model}' cannot be used: {answer.problem}" if answer.problem else "",
         )
         found.append(planned)
         quiet = replace(planned, destinations=(), priority=Priority.ROUTINE, shadow=True)

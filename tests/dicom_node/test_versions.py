@@ -1,17 +1,21 @@
-"""Which version of a model the conductor plans for: the active one, its shadows beside it, and none that was retired."""
+"""Which version of a model the conductor plans for: the active one, its shadows beside it; of a retired one a report says so."""
 
+import io
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom import dcmread
 
 from core.settings import Settings
-from core.states import ModelState, Origin, UnitKind
+from core.states import ModelState, Origin, Priority, UnitKind
 from db import jobs, models
 from db.base import Database
 from db.blobs import Blobs
+from dicom_node.conduct.serving import versions_of
 from dicom_node.conductor import Conductor
 from imaging.synthetic.lesion import lesion_dataset
 from models import installed, registry
@@ -20,6 +24,9 @@ from models.installed import Place
 from tests.support.installing import other_version
 from tests.support.queueing import SKIN, Queueing, configure
 from tests.support.records import scalar
+from workers import infer
+from workers.drain import DrainFlag
+from workers.runtime import Runtime
 
 PACKAGED = registry.pipeline_digest(SKIN)
 
@@ -86,10 +93,49 @@ def test_a_shadow_gets_a_job_without_destinations(
     assert shadow["priority"] == "routine"
 
 
-def test_a_retired_model_gets_no_job_and_the_unit_says_why(
+def wake(settings: Settings, database: Database) -> int:
+    """A worker that works off what is due."""
+    priorities = (Priority.URGENT, Priority.ROUTINE)
+    return infer.wake(Runtime(settings, database, Blobs(settings.blobs_dir), DrainFlag(), priorities, "test:1", 1, "cpu"))
+
+
+def test_where_the_model_is_retired_a_report_says_that_nothing_was_analysed(
+    database: Database, brought: Place, settings: Settings, conduct: Callable[[int], list[dict[str, Any]]]
+) -> None:
+    """The route claimed the image: silence would read as a negative."""
+    activate(database, brought)
+    models.set_aside(database, identity(brought.card, brought.digest), ModelState.RETIRED, origin=brought.origin, actor="admin")
+    (job,) = conduct(1)
+    assert (job["job_state"], job["model_version"], job["destinations"]) == ("failed", "9.9.9", ["pacs"])
+    assert "no version of dermoscopy_7class is active" in str(scalar(database, "SELECT reason FROM units"))
+    assert wake(settings, database) == 1
+    shown = jobs.show(database, job["job_id"])
+    assert (shown["job_state"], shown["outcome"]) == ("failed", "not_analysed")
+    assert [row["problems"] for row in shown["reports"]] == [[]]
+    assert [(row["destination"], row["object"], row["state"]) for row in shown["deliveries"]] == [("pacs", "sr", "pending")]
+    report = dcmread(io.BytesIO(Blobs(settings.blobs_dir).read(shown["reports"][0]["sha256"])))
+    said = [str(element.value) for element in report.iterall() if element.keyword == "TextValue"]
+    assert any("No analysis was begun" in text and "no version of dermoscopy_7class is active" in text for text in said)
+    assert wake(settings, database) == 0
+
+    activate(database, installed.find(SKIN, PACKAGED, settings.node.data_dir / installed.FOLDER))
+    assert jobs.requeue(database, [job["job_id"]], "admin") == [job["job_id"]]
+    again = jobs.show(database, job["job_id"])["superseded_by"]
+    assert jobs.show(database, again)["model_digest"] == PACKAGED
+    assert wake(settings, database) == 1
+    assert jobs.show(database, again)["outcome"] in ("findings", "abstained")
+
+
+def test_a_model_whose_files_are_gone_and_one_that_nobody_knows(
     database: Database, brought: Place, settings: Settings, conduct: Callable[[int], list[dict[str, Any]]]
 ) -> None:
     activate(database, brought)
-    models.set_aside(database, identity(brought.card, brought.digest), ModelState.RETIRED, origin=brought.origin, actor="admin")
-    assert conduct(1) == []
-    assert "no version of dermoscopy_7class is active" in str(scalar(database, "SELECT reason FROM units"))
+    shutil.rmtree(brought.room)
+    (gone,) = conduct(1)
+    assert (gone["job_state"], gone["model_digest"]) == ("failed", brought.digest)
+    assert "is not here any more" in jobs.show(database, gone["job_id"])["reason"]
+    nobody = versions_of("nobody", [], settings.node.data_dir)
+    assert "nobody" in nobody.problem
+    assert nobody.serving.version == "unknown"
+    assert wake(settings, database) == 1
+    assert jobs.show(database, gone["job_id"])["outcome"] == "not_analysed"
