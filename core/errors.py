@@ -15,6 +15,7 @@
     ├── ModelError                permanent   card, weights, hash
     ├── EncodingError             permanent   a result object that fails its own validation
     ├── DeliveryError             carries ``permanent`` from the status that the destination gave
+    ├── ImagesLetGo           permanent   retention removed bytes that a late analysis needs
     ├── LeaseLost                 permanent   another worker has this job; write nothing
     ├── StorageError              transient   blobs or database out of reach
     └── ChainBroken               permanent   the audit chain does not verify
@@ -98,6 +99,10 @@ class DeliveryError(NodeError):
         super().__init__(message, hint=hint)
         self.permanent = permanent
         self.status = status
+
+
+class ImagesLetGo(NodeError):
+    """Retention has removed images of the unit; what came later cannot be analysed without them."""
 
 
 class LeaseLost(NodeError):

@@ -49,7 +49,8 @@ _ONE = text("""
     WHERE id = :id AND state = 'pending'
 """)
 _CONTENTS = text("""
-    SELECT sop_instance_uid, sop_class_uid, sha256 FROM instances WHERE sop_instance_uid = ANY(:instances) ORDER BY id
+    SELECT sop_instance_uid, sop_class_uid, sha256 FROM instances
+    WHERE sop_instance_uid = ANY(:instances) AND removed_at IS NULL ORDER BY id
 """)
 _END = text("""
     UPDATE commitment_answers SET state = :state, note = :note, held = :held, answered_at = node_now() WHERE id = :id AND state = 'pending'
@@ -134,7 +135,7 @@ def _asked(row: Row[Any]) -> Asked:
 
 
 def contents(database: Database, uids: Sequence[str]) -> dict[str, list[Content]]:
-    """SOP Instance UID -> every content that is indexed under it."""
+    """SOP Instance UID -> every content that is indexed under it and was not let go by retention."""
     found: dict[str, list[Content]] = {}
     with database.begin() as connection:
         for row in connection.execute(_CONTENTS, {"instances": list(uids)}):

@@ -23,11 +23,11 @@ _PARTS = {
     "deliveries": text("SELECT * FROM v_deliveries WHERE job_id = :id ORDER BY delivery_id"),
     "findings": text("SELECT * FROM findings WHERE job_id = :id ORDER BY ordinal"),
     "reports": text("""
-        SELECT kind, profile, sop_class_uid, sop_instance_uid, series_instance_uid, sha256, size_bytes, problems, created_at
+        SELECT kind, profile, sop_class_uid, sop_instance_uid, series_instance_uid, sha256, size_bytes, problems, created_at, removed_at
         FROM reports WHERE job_id = :id ORDER BY id
     """),
     "images": text("""
-        SELECT i.sop_instance_uid, i.sha256, i.notes FROM job_inputs ji JOIN instances i ON i.id = ji.instance_id
+        SELECT i.sop_instance_uid, i.sha256, i.notes, i.removed_at FROM job_inputs ji JOIN instances i ON i.id = ji.instance_id
         WHERE ji.job_id = :id ORDER BY i.id
     """),
 }

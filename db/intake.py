@@ -83,7 +83,8 @@ _ADD_INSTANCE = text("""
 """)
 _KNOWN = text("""
     UPDATE instances i SET duplicates = duplicates + 1 FROM units u
-    WHERE i.sop_instance_uid = :sop_instance_uid AND i.sha256 = :sha256 AND u.id = i.unit_id RETURNING i.id, i.unit_id, u.revision
+    WHERE i.sop_instance_uid = :sop_instance_uid AND i.sha256 = :sha256 AND u.id = i.unit_id
+    RETURNING i.id, i.unit_id, u.revision, i.removed_at IS NOT NULL AS let_go
 """)
 # One round trip for the rest: the unit, which association brought it, and the audit event. The chainer is not rung per instance.
 _NEW_CONTENT = text("""
@@ -202,7 +203,7 @@ def _not_new(connection: Connection, values: dict[str, Any], secret: bytes) -> A
     for _ in range(2):  # twice: the same undecided content may come in on two associations at once
         known = connection.execute(_KNOWN, values).one_or_none()
         if known is not None:
-            return Admission(Admitted.DUPLICATE, known.id, known.unit_id, known.revision)
+            return Admission(Admitted.DUPLICATE, known.id, known.unit_id, known.revision, known.let_go)
         instance_id = connection.execute(_ADD_INSTANCE, {**values, "state": "undecided"}).scalar_one_or_none()
         if instance_id is not None:
             connection.execute(_STIR_UNIT, values)

@@ -31,6 +31,7 @@ class Admission:
     instance_id: int
     unit_id: int
     revision: int
+    let_go: bool = False  # its bytes were removed by retention: they count again only by ``removals.came_again``
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +148,8 @@ class JobPlan:
     priority: Priority
     shadow: bool = False
     profiles: Profiles = field(default_factory=dict)  # what the destinations take: for a job whose result is made already
-
     gives_up: str = ""
+
 
 @dataclass(frozen=True, slots=True)
 class StoredElsewhere:

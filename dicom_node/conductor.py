@@ -142,8 +142,10 @@ class Conductor:
         representative = held.representative
         if representative is None:
             return Claim((), "nothing but localizers")
-        path = self._blobs.path(representative.sha256)
-        if not path.is_file():
+        # Retention may have let go the one in the middle, when an image comes in late: any other of them says the same to a route.
+        paths = (self._blobs.path(one.sha256) for one in (representative, *held.images))
+        path = next((path for path in paths if path.is_file()), None)
+        if path is None:
             raise NodeError("the bytes of an instance are missing", hint="restore the blob from a backup; the unit is looked at again")
         try:
             dataset, attributes = attributes_of(path, unit.source)

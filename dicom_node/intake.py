@@ -15,7 +15,7 @@ from core.admission import check_identity, unit_kind
 from core.errors import CannotUnderstand, IntakeError, OutOfResources, OwnObject, StorageError
 from core.settings import Settings
 from core.steps import step
-from db import intake, own
+from db import intake, own, removals
 from db.base import Database
 from db.blobs import Blobs
 from db.records import Admitted as AdmittedAs
@@ -103,14 +103,17 @@ class Intake:
         if self._limits.own_objects == "refuse" and (header.made_by_dicom_node or own.made_here(self._database, header)):
             raise OwnObject("made by dicom-node itself: refused, as receive.own_objects says")
         association_id = association()  # first: without a database nothing needs to be written
+        blob = self._keep(content)
         admission = intake.admit(
             self._database,
             header=header,
-            blob=self._keep(content),
+            blob=blob,
             kind=unit_kind(header.sop_class_uid),
             association_id=association_id,
             source=received.source,
         )
+        if admission.let_go and not removals.came_again(self._database, self._blobs, admission.instance_id, blob.sha256):
+            raise OutOfResources("out of resources: its bytes were just let go, send it again")
         if admission.result is not AdmittedAs.NEW:
             self._log.info("instance came again", kind=str(admission.result), source=received.source, unit=admission.unit_id)
         step("receive.kept")

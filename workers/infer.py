@@ -30,7 +30,7 @@ from models.card import ModelCard
 from models.observing import observe
 from models.runtime import Model
 from workers.explaining import explain
-from workers.inputs import at_their_place, verify
+from workers.inputs import at_their_place, verified
 from workers.lease import Lease
 from workers.reporting import reported
 from workers.runtime import Runtime
@@ -178,14 +178,14 @@ def prepare(runtime: Runtime, job: ClaimedJob, card: ModelCard) -> Volume | Phot
     ------
     GeometryError, PixelError, CannotUnderstand, NotAnalysable
         The unit cannot be analysed; the message goes into the report.
+    ImagesLetGo
+        Retention has removed images of it.
     StorageError
         A blob is missing or altered.
     """
     if UNIT_OF_CARD[job.unit_kind] not in card.units:
         raise NotAnalysable(f"model {card.name} takes one {card.unit}, and the route gave it one {UNIT_OF_CARD[job.unit_kind]}")
-    paths = [Path(entry.path) for entry in at_their_place(runtime.blobs, job)]
-    for entry, path in zip(job.inputs, paths, strict=True):
-        verify(path, entry.sha256)
+    paths = verified(runtime.database, runtime.blobs, job)
     if job.unit_kind is UnitKind.SERIES:
         return read_volume(paths, threads=runtime.threads)
     if len(paths) != 1:

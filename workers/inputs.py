@@ -4,8 +4,10 @@ import hashlib
 from dataclasses import replace
 from pathlib import Path
 
-from core.errors import StorageError
+from core.errors import ImagesLetGo, StorageError
 from core.records import UnitInput
+from db import removals
+from db.base import Database
 from db.blobs import Blobs
 from db.records import ClaimedJob
 
@@ -13,6 +15,28 @@ from db.records import ClaimedJob
 def at_their_place(blobs: Blobs, job: ClaimedJob) -> list[UnitInput]:
     """The inputs with the whole paths of their blobs."""
     return [replace(entry, path=str(blobs.path(entry.sha256))) for entry in job.inputs]
+
+
+def verified(database: Database, blobs: Blobs, job: ClaimedJob) -> list[Path]:
+    """The files of a job's inputs, each read once to see that it is what was received.
+
+    Raises
+    ------
+    ImagesLetGo
+        Retention has removed some of them.
+    StorageError
+        A blob is missing or altered.
+    """
+    entries = at_their_place(blobs, job)
+    try:
+        for entry in entries:
+            verify(Path(entry.path), entry.sha256)
+    except StorageError as error:
+        if not (gone := removals.of_job(database, job.id)):
+            raise
+        words = f"{gone} of its {len(entries)} images had been let go by the node's retention when another one came in"
+        raise ImagesLetGo(words, hint="send the whole series again, then dicom-node jobs requeue") from error
+    return [Path(entry.path) for entry in entries]
 
 
 def verify(path: Path, sha256: str) -> None:

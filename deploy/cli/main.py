@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from core.errors import ConfigurationError, NodeError
-from deploy.cli import audit, db, jobs, models, node, predict, quarantine, roles, rules
+from deploy.cli import audit, db, jobs, models, node, predict, quarantine, retention, roles, rules
 
 FAILED, USAGE = 1, 2
 
@@ -38,6 +38,7 @@ def build() -> typer.Typer:
         "jobs": jobs.jobs,
         "deliveries": jobs.deliveries,
         "quarantine": quarantine.app,
+        "retention": retention.app,
         "results": jobs.results,
         "audit": audit.app,
         "db": db.app,
