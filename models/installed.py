@@ -23,6 +23,7 @@ from models.card import ModelCard, read_card
 
 FOLDER = "models"  # in node.data_dir
 BUNDLE_KIND = "monai.apps.detection.RetinaNet"
+SEGMENTATION_KINDS = ("monai.networks.nets.UNet", "monai.networks.nets.SegResNet")
 BUNDLE = "bundle"  # the package that runs what is not shipped
 PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
@@ -138,7 +139,7 @@ def install(source: Path, folder: Path, root: Path = registry.ROOMS) -> Place:
     weights = registry.verify_folder(source)
     card = read_card(source / "card.toml")
     package = package_of(card.name, root)
-    if package == BUNDLE and card.network.get("kind") != BUNDLE_KIND:
+    if package == BUNDLE and card.network.get("kind") not in (BUNDLE_KIND, *SEGMENTATION_KINDS):
         raise ModelError(f"no code here runs {card.name!r}", hint=f"known: {', '.join(registry.names(root))}, and imported bundles")
     for what, value in (("name", card.name), ("version", card.version)):
         if not PLAIN.fullmatch(value):

@@ -15,16 +15,17 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from core.errors import ModelError
-from models.bundle import network
-from models.bundle.reading import Call, Config, read_json
+from models.bundle import network, unets
+from models.bundle.reading import SUFFIXES, Call, Config, read_config
 from models.card import DATA, LABEL, TEXTS, ModelCard, checked, parse_card
 from models.card_writer import key_text, value_text
 from models.card_writer import render_card as render
 
 MAX_UNPACKED_BYTES = 4 << 30
-WANTED = ("configs/metadata.json", "configs/inference.json", "models/model.pt", "models/model.safetensors")
+WEIGHTS = ("models/model.pt", "models/model.safetensors")
+WANTED = (*(f"configs/{name}{end}" for name in ("metadata", "inference") for end in SUFFIXES), *WEIGHTS)
 MUST_SAY = ("name", "licence", "not_for", "looked_for", "labels")
-OPERATING_SCORE, REVIEW_SCORE, MOST_FINDINGS = 0.5, 0.8, 20.0
+OPERATING_SCORE, REVIEW_SCORE, MOST_FINDINGS, LEAST_VOLUME_MM3 = 0.5, 0.8, 20.0, 50.0
 PASSED_OVER = ("LoadImaged", "EnsureChannelFirstd", "EnsureTyped", "Orientationd", "Spacingd", "ScaleIntensityRanged", "CastToTyped")
 
 
@@ -45,12 +46,13 @@ def convert(bundle: Path, about: Path, out: Path) -> ModelCard:
     out.mkdir(parents=True, exist_ok=True)
     if bundle.is_file():
         bundle = unpack(bundle, out / "bundle")
-    metadata = read_json(bundle / "configs" / "metadata.json")
-    config = read_json(bundle / "configs" / "inference.json")
-    values = {"network": network.described(config), "preprocessing": preprocessing(config), "thresholds": thresholds(config)}
+    metadata = read_config(bundle / "configs", "metadata")
+    config = read_config(bundle / "configs", "inference")
+    family = unets if unets.wanted(config) else network
+    values = {"network": family.described(config), "preprocessing": preprocessing(config), "thresholds": thresholds(config)}
     said = read_about(about)
     weights = out / "weights.safetensors"
-    save_weights(bundle / "models", values["network"], weights)
+    save_weights(bundle / "models", family.build(values["network"]), weights)
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     card = parse_card(card_text(metadata, said, values, digest))
     (out / "card.toml").write_text(render(card), encoding="utf-8")
@@ -89,7 +91,7 @@ def preprocessing(config: Config) -> dict[str, Any]:
     scale, axes = named["ScaleIntensityRanged"].kwargs, named["Orientationd"].kwargs.get("axcodes")
     if axes != "RAS":
         raise ModelError(f"only the orientation RAS is served, not {axes!r}")
-    window = operation(config, "set_sliding_window_inferer")
+    window = operation(config, "set_sliding_window_inferer") or inferer(config)
     return {
         "axes": axes,
         "pixdim_mm": [network.number(one, "pixdim") for one in named["Spacingd"].kwargs.get("pixdim", [])],
@@ -105,7 +107,18 @@ def thresholds(config: Config) -> dict[str, float]:
     chosen = operation(config, "set_box_selector_parameters")
     names = ("score_thresh", "topk_candidates_per_level", "nms_thresh", "detections_per_img")
     found = {name: network.number(chosen[name], name) for name in names if name in chosen}
-    return {"score": OPERATING_SCORE, "review_score": REVIEW_SCORE, "most_findings": MOST_FINDINGS} | found
+    least = {"volume_mm3": LEAST_VOLUME_MM3} if unets.wanted(config) else {}
+    return {"score": OPERATING_SCORE, "review_score": REVIEW_SCORE, "most_findings": MOST_FINDINGS} | least | found
+
+
+def inferer(config: Config) -> Mapping[str, Any]:
+    """The named arguments of the bundle's SlidingWindowInferer; a segmentation needs one, a detector may look at all at once."""
+    found = config.get("inferer")
+    if isinstance(found, Call) and found.name == "SlidingWindowInferer":
+        return found.kwargs
+    if unets.wanted(config):
+        raise ModelError("the bundle has no SlidingWindowInferer: the window that the network wants cannot be told")
+    return {}
 
 
 def operation(config: Config, name: str) -> Mapping[str, Any]:
@@ -116,11 +129,11 @@ def operation(config: Config, name: str) -> Mapping[str, Any]:
     return {}
 
 
-def save_weights(folder: Path, settings: Mapping[str, Any], out: Path) -> None:
+def save_weights(folder: Path, built: torch.nn.Module, out: Path) -> None:
     """The weights as safetensors, after they were found to fit the network."""
     tensors = read_weights(folder)
     try:
-        network.build(settings).load_state_dict(tensors, strict=True)
+        built.load_state_dict(tensors, strict=True)
     except RuntimeError as error:
         raise ModelError("the weights do not fit the network of the bundle", hint=str(error).splitlines()[-1].strip()[:200]) from error
     save_file({key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}, out)

@@ -16,6 +16,7 @@ from core.errors import ModelError
 
 MAX_CONFIG_BYTES = 4 << 20
 MAX_DEPTH = 20
+SUFFIXES = (".json", ".yaml", ".yml")
 MARK = "_reference_"
 REFERENCE = re.compile(r"@(\w+)")
 
@@ -109,24 +110,44 @@ def _dotted(node: ast.expr) -> str:
     return ""
 
 
-def read_json(path: Path) -> Config:
-    """A configuration file.
+def read_config(folder: Path, name: str) -> Config:
+    """``name``.json of ``folder``, else .yaml or .yml.
 
     Raises
     ------
     ModelError
-        Absent, too large, or no JSON object.
+        Absent, too large, or no table; YAML with tags, or with aliases, which can make a small file a huge one.
     """
+    path = next((folder / f"{name}{end}" for end in SUFFIXES if (folder / f"{name}{end}").exists()), folder / f"{name}.json")
     where = f"{path.parent.name}/{path.name}"
     try:
         if path.stat().st_size > MAX_CONFIG_BYTES:
             raise ModelError(f"{where} is larger than {MAX_CONFIG_BYTES} bytes")
-        values = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         hint = "a bundle has configs/metadata.json and configs/inference.json"
         raise ModelError(f"{where} cannot be read: {error.strerror}", hint=hint) from error
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{where} is no text: {error}") from error
+    values = _json(text, where) if path.suffix == ".json" else _yaml(text, where)
+    if not isinstance(values, dict):
+        raise ModelError(f"{where} holds no {'JSON object' if path.suffix == '.json' else 'table'}")
+    return Config(values, where)
+
+
+def _json(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{where} is no JSON: {error}") from error
-    if not isinstance(values, dict):
-        raise ModelError(f"{where} holds no JSON object")
-    return Config(values, where)
+
+
+def _yaml(text: str, where: str) -> Any:
+    import yaml
+
+    try:
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+            raise ModelError(f"{where} has aliases (*name), which are not read", hint="write the values out")
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ModelError(f"{where} is no plain YAML: {str(error).splitlines()[0]}") from error

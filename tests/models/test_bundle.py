@@ -19,7 +19,7 @@ from imaging.volume import Volume
 from models import installed, runtime
 from models.bundle import network
 from models.bundle.convert import convert
-from models.bundle.model import flips_of, grid_of, prepared
+from models.bundle.placing import flips_of, grid_of, prepared
 from models.bundle.reading import Call, Config
 from models.card import ModelCard, read_card
 from tests.support.bundles import inference, make_bundle
