@@ -8,7 +8,7 @@ MODELS := dermoscopy_7class lung_nodule_ct lung_histology_ct
 SHELL := /bin/bash
 PINS := requirements/torch.txt requirements/worker.txt requirements/embedded.txt
 
-.PHONY: demo viewer test check unit lint bench chaos serve lock models crossval figures docs debian clean-venv help
+.PHONY: demo viewer test check unit lint bench chaos fuzz serve lock models crossval figures docs debian clean-venv help
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -51,8 +51,11 @@ unit: .venv/.dev
 bench: .venv/.dev debian  ## receive rate beside DCMTK's storescp and Orthanc, in the same run
 	@TCP_NODELAY=1 $(BIN)/python tests/bench/receive.py $(ARGS)
 
-chaos: .venv/.dev debian  ## roles and servers killed under load: nothing lost, nothing twice; SEED=1 N=24
-	@CHAOS_SEED=$(or $(SEED),1) CHAOS_STUDIES=$(or $(N),24) $(BIN)/python -m pytest tests/chaos -s $(ARGS)
+chaos: .venv/.dev debian  ## faults of every kind under load: nothing lost, nothing twice; SEED=1 N=40, N=1000 for the long run
+	@$(BIN)/python -m tests.chaos --seed $(or $(SEED),1) --studies $(or $(N),40) $(ARGS)
+
+fuzz: .venv/.dev debian  ## hostile input against listener, decoders and worker: every input has an ending, nothing dies or grows; SEED=1 N=10000
+	@FUZZ_SEED=$(or $(SEED),1) FUZZ_INPUTS=$(or $(N),10000) $(BIN)/python -m pytest tests/fuzz -s $(ARGS)
 
 models: .venv/.run  ## train every model from DATA (default ../shared/data) into out/
 	$(BIN)/dicom-node models train dermoscopy_7class --data "$(DATA)" --out out/dermoscopy_7class

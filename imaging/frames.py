@@ -17,7 +17,7 @@ from pydicom.dataset import Dataset
 from core.errors import CannotUnderstand, GeometryError, PixelError
 from core.own import is_secondary_capture
 from core.records import Lps
-from imaging.parsing import PixelPlace, locate
+from imaging.parsing import PixelPlace, locate, understanding
 from imaging.pixels import PixelSpec, decode, pixel_data, pixel_spec
 from imaging.values import Reader, tolerating
 
@@ -110,7 +110,7 @@ def _sop_class(dataset: Dataset) -> str:
 
 def _slices(path: Path, dataset: Dataset, place: PixelPlace | None) -> Iterator[Slice]:
     notes: list[str] = []
-    with tolerating(notes):
+    with understanding("a header that cannot be read"), tolerating(notes):
         read = Reader(dataset, notes)
         if not read.text("SOPClassUID") or not read.text("SOPInstanceUID"):
             raise CannotUnderstand("a file without SOP Class and SOP Instance UID", hint="give the DICOM files of one series only")

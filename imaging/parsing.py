@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.filereader import read_dataset as parse_dataset
@@ -14,12 +14,13 @@ from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from core.errors import CannotUnderstand
+from core.errors import CannotUnderstand, NodeError
 from imaging.values import note, tolerating
 
 MAX_INFLATED_BYTES = 512 << 20
 _FIRST_INFLATED_BYTES = 4 << 20  # a header alone: nobody needs to inflate the pixels for it
 _DEFER_BYTES = 64 << 10  # longer values of other elements (documents, waveforms) stay in the file
+_READINGS, _READ_BYTES = 8, 1 << 20  # a file may be gone through so often (it is once), and so much on top for a small one
 _PIXEL_TAGS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 
 
@@ -48,7 +49,7 @@ def understanding(what: str) -> Iterator[None]:
     """Whatever a parser throws on a hostile file is one thing to the sender: cannot understand."""
     try:
         yield
-    except CannotUnderstand:
+    except NodeError:
         raise
     except RecursionError as error:
         raise CannotUnderstand(f"{what}: sequences are nested too deep", hint="the file is broken or hostile") from error
@@ -116,7 +117,7 @@ def _parse_any(
     meta_end = _deflated_from(stream)
     if meta_end is not None:
         return _parse_deflated(stream, meta_end, stop, notes, max_inflated_bytes), None
-    dataset = read_partial(stream, stop, defer_size=None if pixels else defer, force=True)
+    dataset = read_partial(_metered(stream), stop, defer_size=None if pixels else defer, force=True)
     if pixels and not dataset and head:
         dataset = _parse_cut(stream, notes)
     if stop.place is not None and stop.place.end > stream.seek(0, io.SEEK_END):
@@ -130,11 +131,40 @@ def _parse_cut(stream: BinaryIO, notes: list[str]) -> FileDataset:
     """A file that ends inside its pixel data, of which pydicom keeps nothing: the header, and the pixel data as far as they go."""
     stream.seek(0)
     stop = _Stop(stream, pixels=False)
-    dataset = read_partial(stream, stop, force=True)
+    dataset = read_partial(_metered(stream), stop, force=True)
     if stop.place is not None:
         note(notes, "the pixel data end before their declared length")
         dataset.add_new(stop.place.tag, stop.place.vr, stop.place.read(stream))
     return dataset
+
+
+class _Metered:
+    """A stream that gives no more than a few times what it holds.
+
+    pydicom looks for the end of every value of undefined length to the end of the file: a megabyte that holds a hundred thousand
+    of them without an end would keep it busy for minutes.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        here = stream.tell()
+        self._left = _READINGS * stream.seek(0, io.SEEK_END) + _READ_BYTES
+        stream.seek(here)
+        self.tell, self.seek = stream.tell, stream.seek
+
+    def read(self, size: int = -1) -> bytes:
+        content = self._stream.read(size)
+        self._left -= len(content)
+        if self._left < 0:
+            raise CannotUnderstand("values of undefined length that have no end", hint="the file is broken or hostile")
+        return content
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+
+def _metered(stream: BinaryIO) -> BinaryIO:
+    return cast(BinaryIO, _Metered(stream))
 
 
 class _Stop:
@@ -186,7 +216,7 @@ def _parse_deflated(stream: BinaryIO, meta_end: int, stop: _Stop, notes: list[st
             continue
         buffer = io.BytesIO(plain)
         try:
-            dataset = parse_dataset(buffer, False, True, stop_when=stop)
+            dataset = parse_dataset(_metered(buffer), False, True, stop_when=stop)
         except EOFError:
             if whole:
                 raise

@@ -15,7 +15,7 @@ from core.errors import PixelError
 from imaging.codestream import Codestream, inspect
 from imaging.colour import apply_icc, to_rgb
 from imaging.encapsulate import jpeg_to_dicom
-from imaging.parsing import locate
+from imaging.parsing import locate, understanding
 from imaging.pixels import MAX_DECODED_BYTES, NATIVE, PixelSpec, iter_frames, pixel_data, pixel_spec
 from imaging.sites import site_of
 from imaging.values import Reader, tolerating
@@ -97,7 +97,7 @@ def _read_dicom(path: Path, max_bytes: int) -> Photograph:
     if spec.frames > 1:
         notes.append(f"the first of {spec.frames} frames was taken")
     frame = next(iter_frames(spec, data))
-    with tolerating(notes):
+    with understanding("a header that cannot be read"), tolerating(notes):
         rgb = to_rgb(dataset, spec, frame, _stream(spec, data), notes)
         profile = _profile(dataset)
         if profile:

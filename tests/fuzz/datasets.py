@@ -108,7 +108,7 @@ def _lying() -> Iterator[tuple[str, str, bytes]]:
 
 
 def _many() -> Iterator[tuple[str, str, bytes]]:
-    yield "200,000 elements", EXPLICIT, _head() + b"".join(_explicit(0x0021, n & 0xFFFF, b"LO", b"") for n in range(200_000))
+    yield "50,000 elements", EXPLICIT, _head() + b"".join(_explicit(0x0021, n & 0xFFFF, b"LO", b"") for n in range(50_000))
     empty = struct.pack("<HHL", 0xFFFE, 0xE000, 0)
     yield "a sequence of 100,000 items", EXPLICIT, _head() + _explicit(0x0040, 0xA730, b"SQ", empty * 100_000)
     fragments = struct.pack("<HHL", 0xFFFE, 0xE000, 0) * 200_000 + _SEQUENCE_END
@@ -116,7 +116,7 @@ def _many() -> Iterator[tuple[str, str, bytes]]:
 
 
 def _bombs() -> Iterator[tuple[str, str, bytes]]:
-    for megabytes in (64, 1024):
+    for megabytes in (64, 640):
         packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
         packed = packer.compress(_head() + struct.pack("<HH2sHL", 0x0021, 0x1010, b"OB", 0, megabytes << 20))
         packed += b"".join(packer.compress(bytes(1 << 20)) for _ in range(megabytes)) + packer.flush()

@@ -49,16 +49,16 @@ def by_dice(seeds: list[Seed], seed: int, number: int) -> Input:
     chosen = dice.choice(seeds)
     chance = dice.random()
     if chance < 0.3:
-        parts = shuffled(streams.whole(_renamed(chosen, number)), dice)
+        parts = shuffled(streams.whole(renamed(chosen, number)), dice)
         return Input(f"{seed}/{number}: {chosen.name}, the stream", tuple(parts), False)
     if chance < 0.4:
         made = replace(chosen, data_set=chosen.data_set[: dice.choice((0, 200, 600))] + elements(dice))
         return Input(f"{seed}/{number}: {chosen.name}, made up", tuple(streams.whole(made)), True)
-    made = replace(_renamed(chosen, number), data_set=damaged(_renamed(chosen, number).data_set, dice))
+    made = replace(renamed(chosen, number), data_set=damaged(renamed(chosen, number).data_set, dice))
     return Input(f"{seed}/{number}: {chosen.name}, damaged", tuple(streams.whole(made)), True)
 
 
-def _renamed(seed: Seed, number: int) -> Seed:
+def renamed(seed: Seed, number: int) -> Seed:
     """With a SOP Instance UID of its own, of the same length, so that it is a new instance and not another content of a known one."""
     old = seed.sop_instance
     if len(old) < 16:

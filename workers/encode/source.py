@@ -18,6 +18,7 @@ from core.errors import EncodingError
 from core.iods import TYPE_2
 from core.records import UnitInput
 from imaging.headers import read_dataset, read_header
+from imaging.readable import drop_unreadable
 from imaging.values import Reader, clean, tolerating
 from workers.encode.anatomy import Anatomy, anatomy_of
 
@@ -128,6 +129,7 @@ def source_of(dataset: Dataset, images: tuple[ImageReference, ...]) -> Source:
     notes: list[str] = []
     dropped: list[str] = []
     with tolerating(notes):
+        drop_unreadable(dataset, notes)
         read = Reader(dataset, notes)
         taken = Dataset()
         for keyword in (*PATIENT, *STUDY, *EQUIPMENT_OF_SITE):
