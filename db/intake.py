@@ -1,11 +1,12 @@
 """What comes in: associations as leased rows, and the admission of instances whose bytes are already a blob."""
 
 import json
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal, NamedTuple, TypedDict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from core.errors import StorageError
 from core.records import InstanceHeader
@@ -14,11 +15,13 @@ from db import audit
 from db.base import Database
 from db.quarantine import quarantine, quarantined
 from db.records import Admission, Admitted, BlobRef
-from db.rows import clean, header_json
+from db.rows import clean, header_values
 from db.signals import notify
 
 __all__ = [
+    "Arrival",
     "admit",
+    "admit_new",
     "close_association",
     "open_association",
     "quarantine",
@@ -48,36 +51,14 @@ _STIR = text("""
     WHERE id IN (SELECT u.id FROM units u JOIN association_units a ON a.unit_id = u.id
                  WHERE a.association_id = ANY(CAST(:ids AS uuid[])) AND u.state = 'open' ORDER BY u.id FOR NO KEY UPDATE OF u)
 """)
-_LOCK_UNIT = text("""
-    SELECT u.id, u.state, u.revision FROM units u JOIN series se ON se.id = u.series_id JOIN studies st ON st.id = se.study_id
-    WHERE se.series_instance_uid = :series_instance_uid AND st.study_instance_uid = :study_instance_uid
-      AND u.kind = :kind AND u.sop_instance_uid = :unit_sop_instance_uid
-    FOR NO KEY UPDATE OF u
-""")
-_ADD_STUDY = text("""
-    INSERT INTO studies (study_instance_uid, patient_id, issuer_of_patient_id, patient_name, patient_birth_date, patient_sex,
-                         accession_number, study_id, study_date, study_time, study_description)
-    VALUES (:study_instance_uid, :patient_id, :issuer_of_patient_id, :patient_name, :patient_birth_date, :patient_sex,
-            :accession_number, :study_id, :study_date, :study_time, :study_description)
-    ON CONFLICT DO NOTHING
-""")
-_ADD_SERIES = text("""
-    INSERT INTO series (study_id, series_instance_uid, modality, series_number, series_description, body_part_examined)
-    SELECT id, :series_instance_uid, :modality, :series_number, :series_description, :body_part_examined
-    FROM studies WHERE study_instance_uid = :study_instance_uid
-    ON CONFLICT DO NOTHING
-""")
-_ADD_UNIT = text("""
-    INSERT INTO units (series_id, kind, sop_instance_uid, source)
-    SELECT se.id, :kind, :unit_sop_instance_uid, :source FROM series se JOIN studies st ON st.id = se.study_id
-    WHERE se.series_instance_uid = :series_instance_uid AND st.study_instance_uid = :study_instance_uid
-    ON CONFLICT DO NOTHING
-""")
-# DO NOTHING covers both unique indexes: this content of the UID is known, or another content of it is current.
-_ADD_INSTANCE = text("""
+# One round trip for whatever is new; see db/migrations/admission.py.
+_ADMIT_NEW = """
+    SELECT place, new_instance, of_unit, of_revision FROM admit_new(CAST(%(batch)s AS jsonb), %(look_after_s)s)
+"""
+_ADD_UNDECIDED = text("""
     INSERT INTO instances (unit_id, sop_instance_uid, sop_class_uid, transfer_syntax_uid, sha256, size_bytes, state, revision,
                            header, notes, source, association_id)
-    VALUES (:unit_id, :sop_instance_uid, :sop_class_uid, :transfer_syntax_uid, :sha256, :size_bytes, :state, :revision,
+    VALUES (:unit_id, :sop_instance_uid, :sop_class_uid, :transfer_syntax_uid, :sha256, :size_bytes, 'undecided', :revision,
             CAST(:header AS jsonb), :notes, :source, CAST(:association_id AS uuid))
     ON CONFLICT DO NOTHING RETURNING id
 """)
@@ -85,26 +66,6 @@ _KNOWN = text("""
     UPDATE instances i SET duplicates = duplicates + 1 FROM units u
     WHERE i.sop_instance_uid = :sop_instance_uid AND i.sha256 = :sha256 AND u.id = i.unit_id
     RETURNING i.id, i.unit_id, u.revision, i.removed_at IS NOT NULL AS let_go
-""")
-# One round trip for the rest: the unit, which association brought it, and the audit event. The chainer is not rung per instance.
-_NEW_CONTENT = text("""
-    WITH unit AS (
-        UPDATE units SET held = held + 1, last_received_at = node_now(), stirred = true,
-            opened_at = CASE WHEN state = 'complete' OR held = 0 THEN node_now() ELSE opened_at END,
-            next_look_at = CASE WHEN state = 'complete' OR held = 0 THEN node_now()
-                                ELSE least(next_look_at, node_now() + make_interval(secs => :look_after_s)) END,
-            revision = :revision, state = 'open', evidence = NULL, reason = '', outcome = NULL, completed_at = NULL,
-            claimed_by = '{}', chosen = NULL, dropped = '{}',
-            expected = CASE WHEN state = 'complete' THEN NULL ELSE expected END,
-            expected_at = CASE WHEN state = 'complete' THEN NULL ELSE expected_at END,
-            expected_before = CASE WHEN state = 'complete' THEN NULL ELSE expected_before END
-        WHERE id = :unit_id
-    ), brought AS (
-        INSERT INTO association_units (association_id, unit_id, calling_ae, last_instance_at)
-        VALUES (CAST(:association_id AS uuid), :unit_id, :source, node_now())
-        ON CONFLICT (unit_id, association_id) DO UPDATE SET last_instance_at = excluded.last_instance_at
-    )
-    INSERT INTO audit_events (actor, action, subject, details) VALUES (:actor, 'instance.received', :subject, CAST(:details AS jsonb))
 """)
 _STIR_UNIT = text("UPDATE units SET stirred = true, next_look_at = node_now() WHERE id = :unit_id AND state = 'open'")
 
@@ -143,10 +104,18 @@ def _stir(connection: Connection, ids: list[str]) -> None:
         notify(connection, "intake")
 
 
-def admit(
-    database: Database, *, header: InstanceHeader, blob: BlobRef, kind: UnitKind, association_id: UUID, source: str,
-    notes: tuple[str, ...] = (),
-) -> Admission:  # fmt: skip
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One instance that is to be indexed; its bytes are safe."""
+
+    header: InstanceHeader
+    blob: BlobRef
+    kind: UnitKind
+    association_id: UUID
+    source: str
+
+
+def admit(database: Database, *, header: InstanceHeader, blob: BlobRef, kind: UnitKind, association_id: UUID, source: str) -> Admission:
     """Index one instance. When this returns, the row is committed and Success may go back.
 
     The same content again is a duplicate: no row, no work. Another content of a SOP Instance UID is kept as undecided, to be
@@ -158,72 +127,47 @@ def admit(
         The database is out of reach; nothing was kept.
     """
     secret = database.installation()[1]
-    values = _values(header, blob, kind, association_id, source, notes)
+    values = _values(Arrival(header, blob, kind, association_id, source), secret)
     with database.begin() as connection:
-        unit = _lock_unit(connection, values)
-        revision = unit.revision + 1 if unit.state == "complete" else unit.revision
-        values |= {"unit_id": unit.id, "revision": revision, "state": "current"}
-        instance_id = connection.execute(_ADD_INSTANCE, values).scalar_one_or_none()
-        if instance_id is None:
-            return _not_new(connection, values, secret)
-        event = _event(values, secret, instance_id)
-        event_values = {"actor": event["actor"], "subject": event["subject"], "details": json.dumps(event["details"])}
-        connection.execute(_NEW_CONTENT, {**values, **event_values, "look_after_s": LOOK_AFTER_S})
-        if unit.state == "complete" or unit.fresh:  # an open unit has its next look set already
-            notify(connection, "intake")
-    return Admission(Admitted.NEW, instance_id, unit.id, revision)
+        (row,) = _admit_new(connection, [values])
+        return _admission(row) or _not_new(connection, values | {"unit_id": row.of_unit, "revision": row.of_revision})
 
 
-class _Event(TypedDict):
-    actor: str
-    subject: str
-    details: dict[str, Any]
+def admit_new(connection: Connection, arrivals: Sequence[Arrival], secret: bytes) -> list[Admission | None]:
+    """Index what is new of these in the caller's transaction, in the order given; None where one is not new: see `admit`."""
+    return [_admission(row) for row in _admit_new(connection, [_values(arrival, secret) for arrival in arrivals])]
 
 
-class _LockedUnit(NamedTuple):
-    id: int
-    state: str
-    revision: int
-    fresh: bool
+def _admit_new(connection: Connection, batch: Sequence[Mapping[str, Any]]) -> Sequence[Row[Any]]:
+    values = {"batch": json.dumps(batch, allow_nan=False), "look_after_s": LOOK_AFTER_S}
+    return sorted(connection.exec_driver_sql(_ADMIT_NEW, values), key=lambda row: int(row.place))
 
 
-def _lock_unit(connection: Connection, values: Mapping[str, Any]) -> _LockedUnit:
-    """The row of the unit, locked; made, with its series and study, where this is the first instance."""
-    found = connection.execute(_LOCK_UNIT, values).one_or_none()
-    if found is not None:
-        return _LockedUnit(found.id, found.state, found.revision, fresh=False)
-    for statement in (_ADD_STUDY, _ADD_SERIES, _ADD_UNIT):  # ON CONFLICT waits for another who makes the same
-        connection.execute(statement, values)
-    made = connection.execute(_LOCK_UNIT, values).one()
-    return _LockedUnit(made.id, made.state, made.revision, fresh=True)
+def _admission(row: Row[Any]) -> Admission | None:
+    return None if row.new_instance is None else Admission(Admitted.NEW, row.new_instance, row.of_unit, row.of_revision)
 
 
-def _not_new(connection: Connection, values: dict[str, Any], secret: bytes) -> Admission:
+def _not_new(connection: Connection, values: Mapping[str, Any]) -> Admission:
     """This content is known, or it is another content of a UID that is held."""
     for _ in range(2):  # twice: the same undecided content may come in on two associations at once
         known = connection.execute(_KNOWN, values).one_or_none()
         if known is not None:
             return Admission(Admitted.DUPLICATE, known.id, known.unit_id, known.revision, known.let_go)
-        instance_id = connection.execute(_ADD_INSTANCE, {**values, "state": "undecided"}).scalar_one_or_none()
+        instance_id = connection.execute(_ADD_UNDECIDED, {**values, "header": json.dumps(values["header"])}).scalar_one_or_none()
         if instance_id is not None:
             connection.execute(_STIR_UNIT, values)
-            event = _event(values, secret, instance_id)
-            audit.record(connection, action="instance.undecided", **event)
+            details = {
+                "association": values["association_id"],
+                "sha256": values["sha256"],
+                "unit": values["unit_id"],
+                "revision": values["revision"],
+                "patient": values["patient"],
+            }
+            actor, subject = f"ae:{values['source']}", f"instance:{instance_id}"
+            audit.record(connection, actor=actor, action="instance.undecided", subject=subject, details=details)
             notify(connection, "intake")
             return Admission(Admitted.UNDECIDED, instance_id, values["unit_id"], values["revision"])
     raise StorageError("an instance was neither known nor new, twice", hint="the sender repeats it")
-
-
-def _event(values: Mapping[str, Any], secret: bytes, instance_id: int) -> _Event:
-    """The audit event of an instance: hashes and references, no identifier."""
-    details = {
-        "association": values["association_id"],
-        "sha256": values["sha256"],
-        "unit": values["unit_id"],
-        "revision": values["revision"],
-        "patient": audit.patient_reference(secret, values["issuer_of_patient_id"], values["patient_id"]),
-    }
-    return {"actor": f"ae:{values['source']}", "subject": f"instance:{instance_id}", "details": details}
 
 
 _COLUMNS = (
@@ -233,20 +177,19 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def _values(
-    header: InstanceHeader, blob: BlobRef, kind: UnitKind, association_id: UUID, source: str, notes: tuple[str, ...]
-) -> dict[str, Any]:
-    """Everything that the statements of an admission name."""
+def _values(arrival: Arrival, secret: bytes) -> dict[str, Any]:
+    """Everything that the statements of an admission name. ``patient``: a keyed reference, for the audit trail."""
+    header, kind = arrival.header, arrival.kind
     values: dict[str, Any] = {name: clean(getattr(header, name)) for name in _COLUMNS}
-    values |= {
+    return values | {
         "series_number": header.series_number,
-        "header": header_json(header),
-        "notes": [clean(note) for note in (*header.tolerated, *notes)],
+        "header": header_values(header),
+        "notes": [clean(note) for note in header.tolerated],
         "kind": kind.value,
         "unit_sop_instance_uid": values["sop_instance_uid"] if kind is UnitKind.IMAGE else "",
-        "sha256": blob.sha256,
-        "size_bytes": blob.size_bytes,
-        "association_id": str(association_id),
-        "source": clean(source),
+        "sha256": arrival.blob.sha256,
+        "size_bytes": arrival.blob.size_bytes,
+        "association_id": str(arrival.association_id),
+        "source": clean(arrival.source),
+        "patient": audit.patient_reference(secret, values["issuer_of_patient_id"], values["patient_id"]),
     }
-    return values

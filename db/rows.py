@@ -1,6 +1,5 @@
 """Between rows and records: headers as JSON, text that PostgreSQL can hold, dicts that go out as JSON."""
 
-import json
 from dataclasses import MISSING, fields
 from datetime import datetime
 from typing import Any
@@ -20,14 +19,14 @@ def clean(value: str) -> str:
     return value.replace("\0", "").encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
-def header_json(header: InstanceHeader) -> str:
-    """The header as a JSON object of the fields that differ from their defaults."""
-    values = {}
+def header_values(header: InstanceHeader) -> dict[str, Any]:
+    """The header as what goes into JSON: the fields that differ from their defaults."""
+    values: dict[str, Any] = {}
     for name, default in _HEADER_FIELDS:
         value = getattr(header, name)
         if default is MISSING or value != default:
             values[name] = value
-    return json.dumps(_cleaned(values), allow_nan=False)
+    return {name: _cleaned(value) for name, value in values.items()}
 
 
 def header_of(values: dict[str, Any]) -> InstanceHeader:

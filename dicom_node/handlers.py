@@ -146,6 +146,10 @@ class Handlers:
         self._counts.add(result.status, spool.size_bytes)
         return result
 
+    def close(self) -> None:
+        """No association is left."""
+        self._intake.close()
+
     def ended(self, association: Any) -> None:
         """An association is over, however it ended. Harmless twice."""
         how: How = "released" if association.is_released else "aborted" if association.is_aborted else "lost"

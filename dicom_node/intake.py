@@ -16,6 +16,7 @@ from core.errors import CannotUnderstand, IntakeError, OutOfResources, OwnObject
 from core.settings import Settings
 from core.steps import step
 from db import intake, own, removals
+from db.admitting import Admitter
 from db.base import Database
 from db.blobs import Blobs
 from db.records import Admitted as AdmittedAs
@@ -43,7 +44,12 @@ class Intake:
         self._limits = settings.receive
         self._database = database
         self._blobs = blobs
+        self._admitter = Admitter(database)
         self._log = structlog.get_logger()
+
+    def close(self) -> None:
+        """Give back what is held for the next instance; it is taken again where one comes."""
+        self._admitter.close()
 
     def take(self, received: Received, association: Callable[[], UUID]) -> Answer:
         """Success only once the bytes are fsynced and the row is committed; never raises.
@@ -104,8 +110,7 @@ class Intake:
             raise OwnObject("made by dicom-node itself: refused, as receive.own_objects says")
         association_id = association()  # first: without a database nothing needs to be written
         blob = self._keep(content)
-        admission = intake.admit(
-            self._database,
+        admission = self._admitter.admit(
             header=header,
             blob=blob,
             kind=unit_kind(header.sop_class_uid),

@@ -141,6 +141,7 @@ class Listener:
             association.abort()
         wait_until(lambda: self._leases.count() == 0, 2.0)
         self._leases.stop(5.0)
+        self._handlers.close()
         self._gate.stop()
         with suppress(StorageError):  # counts alone
             self._counts.flush()

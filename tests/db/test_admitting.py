@@ -1,0 +1,130 @@
+"""Group commit: many at once, and what one of them spoils."""
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier, Event
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import text
+
+from core.errors import StorageError
+from core.states import UnitKind
+from core.steps import watch
+from db import units
+from db.admitting import LANES, Admitter
+from db.base import Database
+from db.records import Admission, Admitted, BlobRef
+from tests.support.records import Sender, blob, complete, header, plan, scalar, unit_of
+
+
+def admit(admitter: Admitter, sender: Sender, number: int, *, content: str = "", **where: str) -> Admission:
+    head = header(number, **where)
+    kept = blob(content or f"content of {head.sop_instance_uid}")
+    return admitter.admit(header=head, blob=kept, kind=UnitKind.SERIES, association_id=sender.id, source=sender.ae)
+
+
+@pytest.fixture
+def admitter(database: Database):  # type: ignore[no-untyped-def]
+    made = Admitter(database)
+    yield made
+    made.close()
+
+
+def held_up(database: Database, admitter: Admitter, pool: ThreadPoolExecutor, sender: Sender, numbers: list[int]) -> list[Admission]:
+    """Admit these while every lane is kept up by a unit that is locked: what waits becomes one group."""
+    for lane in range(LANES):
+        sender.send(1, series=f"1.7.{lane}", study="1.6")
+    busy = [Event() for _ in range(LANES)]
+    with database.begin() as connection:
+        connection.execute(text("SELECT id FROM units FOR UPDATE"))
+        watch(lambda label, _subject: busy.pop().set() if label == "receive.grouped" and busy else None)
+        started = list(busy)
+        first = [pool.submit(admit, admitter, sender, 2, series=f"1.7.{lane}", study="1.6") for lane in range(LANES)]
+        for event in started:
+            assert event.wait(20)
+        watch(None)
+        others = [pool.submit(admit, admitter, sender, number, series=f"1.8.{number % 3}", study="1.5") for number in numbers]
+        while len(admitter._waiting) < len(numbers):
+            Event().wait(0.01)
+    for one in first:
+        one.result(30)
+    return [one.result(30) for one in others]
+
+
+def test_what_waits_is_one_transaction(database: Database, admitter: Admitter) -> None:
+    with ThreadPoolExecutor(12) as pool:
+        found = held_up(database, admitter, pool, Sender(database), list(range(1, 10)))
+    assert [one.result for one in found] == [Admitted.NEW] * 9
+    assert len({one.instance_id for one in found}) == 9
+    assert scalar(database, "SELECT count(DISTINCT xmin::text) FROM instances WHERE sop_instance_uid LIKE '1.8.%'") == 1
+    assert [(unit.series_instance_uid, unit.held) for unit in units.study(database, "1.5")] == [("1.8.0", 3), ("1.8.1", 3), ("1.8.2", 3)]
+    for one in found:  # each is told of its own row
+        assert scalar(database, f"SELECT unit_id FROM instances WHERE id = {one.instance_id}") == one.unit_id
+    assert scalar(database, "SELECT count(*) FROM audit_events WHERE action = 'instance.received'") == 9 + 2 * LANES
+
+
+def test_the_same_instance_on_every_association_of_a_group(database: Database, admitter: Admitter) -> None:
+    with ThreadPoolExecutor(12) as pool:
+        found = held_up(database, admitter, pool, Sender(database), [1] * 6)
+    assert sorted(one.result for one in found) == [Admitted.DUPLICATE] * 5 + [Admitted.NEW]
+    assert {one.instance_id for one in found} == {found[0].instance_id}
+
+
+def test_one_that_the_database_does_not_take_spoils_no_other(database: Database, admitter: Admitter) -> None:
+    sender, barrier = Sender(database), Barrier(6)
+
+    def send(number: int) -> Admission | Exception:
+        barrier.wait()
+        try:
+            if number != 3:
+                return admit(admitter, sender, number)
+            huge = BlobRef("e" * 64, 2**70)
+            return admitter.admit(header=header(3), blob=huge, kind=UnitKind.SERIES, association_id=sender.id, source="PACS")
+        except Exception as error:
+            return error
+
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(send, range(1, 7)))
+    assert [isinstance(one, Admission) and one.result is Admitted.NEW for one in found] == [True, True, False, True, True, True]
+    assert scalar(database, "SELECT held FROM units") == 5
+
+
+def test_new_revision_undecided_and_duplicate_as_one_by_one(database: Database, admitter: Admitter) -> None:
+    sender = Sender(database)
+    assert admit(admitter, sender, 1, content="as it was").result is Admitted.NEW
+    complete(database, plan())
+    assert admit(admitter, sender, 1, content="as it was").result is Admitted.DUPLICATE
+    assert admit(admitter, sender, 1, content="changed").result is Admitted.UNDECIDED
+    late = admit(admitter, sender, 2)
+    assert (late.result, late.revision, unit_of(database).revision, unit_of(database).held) == (Admitted.NEW, 2, 2, 2)
+
+
+def test_a_server_that_threw_everybody_out_costs_no_instance(database: Database, admitter: Admitter) -> None:
+    sender = Sender(database)
+    assert admit(admitter, sender, 1).result is Admitted.NEW
+    with database.begin() as connection:
+        connection.execute(
+            text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()")
+        )
+    assert admit(admitter, sender, 2).result is Admitted.NEW
+    assert unit_of(database).held == 2
+
+
+def test_a_unit_that_somebody_holds_keeps_nobody_else_up(database: Database, admitter: Admitter) -> None:
+    sender = Sender(database)
+    sender.send(1)
+    with ThreadPoolExecutor(1) as pool, database.begin() as connection:
+        connection.execute(text("SELECT id FROM units FOR UPDATE"))
+        stuck = pool.submit(admit, admitter, sender, 2)
+        while admitter._idle and len(admitter._idle) == LANES:
+            Event().wait(0.01)
+        assert admit(admitter, sender, 1, series="1.9.9", study="1.9").result is Admitted.NEW
+        assert not stuck.done()
+        connection.rollback()
+    assert stuck.result(20).result is Admitted.NEW
+
+
+def test_without_a_database_it_says_so(database: Database) -> None:
+    gone = Admitter(Database.open("postgresql://nobody@127.0.0.1:1/none"))
+    with pytest.raises(StorageError, match="out of reach"):
+        gone.admit(header=header(1), blob=blob("1"), kind=UnitKind.SERIES, association_id=uuid4(), source="PACS")
