@@ -90,7 +90,7 @@ def test_observer_and_algorithm_are_named() -> None:
     report = document(analyses.shapes()["ct-findings"])
     assert named(report, "121012")[0].UID.startswith("2.25.")
     assert named(report, "121014")[0].TextValue == "dicom-node"
-    assert named(report, "121015")[0].TextValue == "lung_nodule_ct 1.0.0"
+    assert named(report, "121015")[0].TextValue == "lung_nodule_ct"
     assert named(report, "111003")[0].TextValue == "1.0.0"
     assert named(report, "111002")[0].TextValue.endswith("a1" * 32)
     assert named(report, "121058")[0].ConceptCodeSequence[0].CodeValue == codes.PROCEDURE_CT.value

@@ -12,7 +12,7 @@ from core.records import Code, Finding
 from core.states import ModelStatus, Outcome, ReportKind
 from core.uids import device_uid
 from workers.encode.analysis import Analysis, Companion
-from workers.encode.common import SERIES_CODES
+from workers.encode.common import MAX_LO, SERIES_CODES
 from workers.encode.groups import SUMMARIES, finding_groups, group_without_finding
 from workers.encode.library import concept, image_library, text
 
@@ -48,8 +48,8 @@ def observer(analysis: Analysis) -> hdsr.ObservationContext:
             observer_identifying_attributes=hdsr.DeviceObserverIdentifyingAttributes(
                 uid=device_uid(analysis.installation, identity.digest),
                 name=identity.title,
-                manufacturer_name=identity.manufacturer,
-                model_name=f"{identity.name} {identity.version}",
+                manufacturer_name=identity.manufacturer[:MAX_LO],
+                model_name=identity.name[:MAX_LO],  # with the same value as in the equipment: IHE AIR, Table 6.5.3.1-1
             ),
         )
     )
