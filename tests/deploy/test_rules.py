@@ -79,3 +79,17 @@ def test_a_file_that_cannot_be_read_is_named(
 def test_nothing_to_judge_is_a_failure(skin_folder: Path, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["rules", "test", str(skin_folder / "notes.txt"), "--config", str(config)]) == 1
     assert "none of these files" in capsys.readouterr().err
+
+
+def test_the_example_route_for_research_takes_a_chest_beside_the_other(
+    chest_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (Path(__file__).parents[2] / "deploy" / "conf" / "node.toml").read_text(encoding="utf-8")
+    shown, example = text.split("# [[destinations]]\n# name = \"research\"\n")
+    lines = ["[[destinations]]", 'name = "research"', *(line.removeprefix("#").removeprefix(" ") for line in example.splitlines())]
+    path = tmp_path / "node.toml"
+    path.write_text(shown + "\n".join(lines) + "\n", encoding="utf-8")
+    assert run(["rules", "test", str(chest_folder), "--config", str(path)]) == 0
+    words = capsys.readouterr().err
+    assert "route 'chest CT, histology' TAKES it: lung_histology_ct -> research, routine" in words
+    assert "route 'chest CT' TAKES it: lung_nodule_ct -> test-pacs" in words
