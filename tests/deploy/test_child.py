@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from deploy.child import BACKOFF_S, Child
 
 
@@ -41,4 +43,18 @@ def test_settings_reach_a_child_through_its_environment(tmp_path: Path) -> None:
     child.start()
     assert until(lambda: not child.alive)
     assert "mysql" in (tmp_path / "jobs.log").read_text()
+    child.kill()
+
+
+def test_a_child_that_had_worked_is_back_at_once_however_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deploy.child.STEADY_S", 0.01)
+    child = Child("models", ("models", "show", "no_such_model"), {}, tmp_path / "models.log")
+    child.start()
+    for _ in range(3):
+        assert until(lambda: not child.alive)
+        seen = time.monotonic()
+        child.tend()
+        assert child.due_at - seen < 1.5 * BACKOFF_S
+        assert until(lambda: time.monotonic() >= child.due_at)
+        child.tend()
     child.kill()

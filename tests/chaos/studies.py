@@ -1,0 +1,128 @@
+"""What is streamed in: photographs and short CT series, real where the data folder is there, each as a study of its own."""
+
+import csv
+import hashlib
+import io
+import tarfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import pydicom
+from pydicom.dataset import FileDataset
+
+from imaging.encapsulate import jpeg_to_dicom
+from imaging.synthetic.chest import make_chest, write_chest
+from imaging.synthetic.lesion import lesion_identity, make_lesion
+from imaging.synthetic.uids import synthetic_uid
+from tests.support.data import data_folder
+
+PICTURES, SLICES = 40, 6
+EVERY_NTH_IS_CT = 8
+CT_SERIES = "cptac-C3N-00247-lung3.0-B70f"
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A file to send, and the sha256 of its data set."""
+
+    path: Path
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """One unit: a photograph or one series."""
+
+    uid: str
+    instances: tuple[Instance, ...]
+
+    @property
+    def is_series(self) -> bool:
+        return len(self.instances) > 1
+
+
+class Pool:
+    """Makes studies; the same seed and number give the same study."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self._folder, self._seed = folder, seed
+        folder.mkdir(parents=True)
+        data = data_folder()
+        self.real = data is not None
+        self._jpegs = _photographs(data) if data is not None else [make_lesion(number, size=(150, 200)).jpeg for number in range(PICTURES)]
+        self._slices: Sequence[Path] = _neighbours(data) if data is not None else _drawn(folder / "chest")
+
+    def study(self, number: int) -> Study:
+        """The study of that number; every eighth is a CT series."""
+        uid = synthetic_uid("chaos", self._seed, number, "study")
+        made = self._series(number) if number % EVERY_NTH_IS_CT == EVERY_NTH_IS_CT - 1 else [self._photograph(number)]
+        instances = []
+        for index, dataset in enumerate(made):
+            dataset.StudyInstanceUID = uid
+            instances.append(_written(dataset, self._folder / f"{number:06d}-{index}.dcm"))
+        return Study(uid, tuple(instances))
+
+    def _photograph(self, number: int) -> FileDataset:
+        named = [synthetic_uid("chaos", self._seed, number, what) for what in ("series", "instance")]
+        return jpeg_to_dicom(
+            self._jpegs[number % len(self._jpegs)],
+            identity=lesion_identity(self._seed * 100_000 + number),
+            series_instance_uid=named[0],
+            sop_instance_uid=named[1],
+        )
+
+    def _series(self, number: int) -> list[FileDataset]:
+        made = []
+        for index, path in enumerate(self._slices):
+            dataset = pydicom.dcmread(path)
+            dataset.PatientID, dataset.AccessionNumber = f"CHEST-{number}", f"CT{number:08d}"
+            dataset.SeriesInstanceUID = synthetic_uid("chaos", self._seed, number, "series")
+            dataset.SOPInstanceUID = synthetic_uid("chaos", self._seed, number, "instance", index)
+            dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+            made.append(dataset)
+        return made
+
+
+def _photographs(data: Path) -> list[bytes]:
+    """JPEGs of HAM10000."""
+    with (data / "dermoscopy" / "index.csv").open(newline="") as lines:
+        names = [
+            f"{row['image_id']}.jpg" for row in islice((r for r in csv.DictReader(lines) if r["archive"] == "ham10000-224.tar"), PICTURES)
+        ]
+    with tarfile.open(data / "dermoscopy" / "ham10000-224.tar") as tar:
+        files = [tar.extractfile(name) for name in names]
+        return [file.read() for file in files if file is not None]
+
+
+def _neighbours(data: Path) -> list[Path]:
+    """Slices from the middle of a chest, one beside the other."""
+    heights = {}
+    for path in (data / "ct" / CT_SERIES).glob("*.dcm"):
+        heights[path] = float(pydicom.dcmread(path, specific_tags=["ImagePositionPatient"]).ImagePositionPatient[2])
+    middle = len(heights) // 2
+    return sorted(heights, key=heights.__getitem__)[middle : middle + SLICES]
+
+
+def _drawn(folder: Path) -> list[Path]:
+    return write_chest(folder, make_chest(1, slices=SLICES * 2, size=64, slice_mm=5.0, diameters_mm=(14.0,)))[:SLICES]
+
+
+def _written(dataset: FileDataset, path: Path) -> Instance:
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    path.write_bytes(buffer.getvalue())
+    syntax = str(dataset.file_meta.TransferSyntaxUID)
+    return Instance(path, str(dataset.SOPClassUID), str(dataset.SOPInstanceUID), syntax, data_set_hash(buffer.getvalue()))
+
+
+def data_set_hash(content: bytes) -> str:
+    """sha256 of a Part 10 file's data set, without preamble and file meta information."""
+    stream = io.BytesIO(content)
+    pydicom.filereader.read_preamble(stream, False)
+    pydicom.filereader._read_file_meta_info(stream)
+    return hashlib.sha256(content[stream.tell() :]).hexdigest()
