@@ -81,7 +81,7 @@ class Campaign:
     began: float = field(default_factory=time.monotonic)
     sent: int = 0
     instances: int = 0
-    strikes: Counter[int] = field(default_factory=Counter)
+    strikes: int = 0
     manners: Counter[str] = field(default_factory=Counter)
     errors: list[str] = field(default_factory=list)
     over: threading.Event = field(default_factory=threading.Event)
@@ -89,8 +89,8 @@ class Campaign:
     def run(self) -> dict[str, Any]:
         """Everything, and the table of it."""
         strikers = [
-            threading.Thread(target=self._guard, args=(self._strikes, KILLS, self.plan.kills, 1)),
-            threading.Thread(target=self._guard, args=(self._strikes, OTHERS, self.plan.others, 2)),
+            threading.Thread(target=self._guard, args=(self._kills,)),
+            threading.Thread(target=self._guard, args=(self._others,)),
         ]
         senders = [threading.Thread(target=self._guard, args=(self._sends, number)) for number in range(SENDERS)]
         for thread in (*strikers, *senders):
@@ -136,23 +136,27 @@ class Campaign:
         """Faults are to strike all along the run and all of the pipeline: studies wait for them, and for the worker."""
         share = number / self.plan.studies
         while not self.over.is_set():
-            late = any(self.strikes[stream] + AHEAD < share * count for stream, count in ((1, self.plan.kills), (2, self.plan.others)))
+            late = self.ward.kills + AHEAD < share * self.plan.kills or self.strikes + AHEAD < share * self.plan.others
             if not late and self.ward.number("SELECT count(*) FROM jobs WHERE state IN ('queued', 'running')") <= MOST_WAITING:
                 return
             time.sleep(0.3)
 
-    def _strikes(self, faults: tuple[tuple[Strike, int], ...], count: int, stream: int) -> None:
-        """So many, each once its share of the studies was sent."""
-        dice = random.Random(f"{self.plan.seed}/faults/{stream}")
-        for number in range(count):
-            while self.sent < self.plan.studies * number / count and not self.over.is_set():
-                time.sleep(0.1)
-            if self.over.is_set():
-                return
-            (strike,) = dice.choices([fault for fault, _ in faults], [weight for _, weight in faults])
-            time.sleep(dice.uniform(0.0, 0.5))
-            strike(self.ward, dice)
-            self.strikes[stream] += 1
+    def _kills(self) -> None:
+        """So many processes, each once its share of the studies was sent. One that was just not there is not counted."""
+        plan, dice = self.plan, random.Random(f"{self.plan.seed}/kills")
+        while self.ward.kills < plan.kills and not self.over.is_set():
+            if self.sent >= plan.studies * self.ward.kills / plan.kills:
+                _draw(KILLS, dice)(self.ward, dice)
+            time.sleep(dice.uniform(0.1, 0.5))
+
+    def _others(self) -> None:
+        """The other faults, in the same way."""
+        plan, dice = self.plan, random.Random(f"{self.plan.seed}/others")
+        while self.strikes < plan.others and not self.over.is_set():
+            if self.sent >= plan.studies * self.strikes / plan.others:
+                _draw(OTHERS, dice)(self.ward, dice)
+                self.strikes += 1
+            time.sleep(dice.uniform(0.1, 0.5))
 
     def _quiet(self) -> None:
         deadline = time.monotonic() + QUIET_S
@@ -208,6 +212,11 @@ class Campaign:
             "errors": self.errors,
             "violations": {name: found[name][:5] for name in found if found[name]},
         }
+
+
+def _draw(faults: tuple[tuple[Strike, int], ...], dice: random.Random) -> Strike:
+    (drawn,) = dice.choices([fault for fault, _ in faults], [weight for _, weight in faults])
+    return drawn
 
 
 def _orphans(ward: Ward) -> int:

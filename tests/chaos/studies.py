@@ -19,7 +19,7 @@ from imaging.synthetic.uids import synthetic_uid
 from tests.support.data import data_folder
 
 PICTURES, SLICES = 40, 6
-EVERY_NTH_IS_CT = 8
+EVERY_NTH_IS_CT = 10
 CT_SERIES = "cptac-C3N-00247-lung3.0-B70f"
 
 
@@ -58,7 +58,7 @@ class Pool:
         self._slices: Sequence[Path] = _neighbours(data) if data is not None else _drawn(folder / "chest")
 
     def study(self, number: int) -> Study:
-        """The study of that number; every eighth is a CT series."""
+        """The study of that number; every tenth is a CT series."""
         uid = synthetic_uid("chaos", self._seed, number, "study")
         made = self._series(number) if number % EVERY_NTH_IS_CT == EVERY_NTH_IS_CT - 1 else [self._photograph(number)]
         instances = []
