@@ -26,7 +26,7 @@ Strike = Callable[[Ward, random.Random], None]
 KILLS: tuple[tuple[Strike, int], ...] = (
     (faults_processes.at_a_step, 50),
     (faults_processes.at_random, 40),
-    (faults_processes.worker_child, 8),
+    (faults_processes.worker_child, 3),
     (faults_processes.all_roles, 2),
 )
 OTHERS: tuple[tuple[Strike, int], ...] = (
@@ -53,7 +53,7 @@ OTHERS: tuple[tuple[Strike, int], ...] = (
     (faults_processes.two_of_a_kind, 2),
 )
 SENDERS = 2
-MOST_WAITING = 20
+MOST_WAITING = 60
 AHEAD = 3  # faults that the studies may be ahead of
 SAY_EVERY_S = 10.0
 QUIET_S = 420.0

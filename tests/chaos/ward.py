@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -108,6 +108,7 @@ class Ward:
     poisoned: set[str] = field(default_factory=set)
     twins: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
     clock_s: float = 0.0
+    undone: ExitStack = field(default_factory=ExitStack)
 
     def count(self, what: str) -> None:
         with self.lock:
@@ -168,39 +169,51 @@ class Ward:
 
     def close(self) -> None:
         self.end_twins()
-        self.database.dispose()
-        self.node.kill_gently()
-        for peer in self.peers:
-            peer.stop()
-        if self.own_disk:
-            subprocess.run(["umount", "--lazy", str(self.data)], check=False, capture_output=True)
+        self.undone.close()
 
 
 def open_ward(folder: Path) -> Ward:
-    """Destinations, models, and a node with short leases that sends to both destinations."""
-    peers = Peer("EAST", hang_s=2 * TIMEOUT_S), Peer("WEST", hang_s=2 * TIMEOUT_S)
-    for peer in peers:
-        peer.start()
+    """Destinations, models, and a node with short leases that sends to both destinations. What fails on the way leaves nothing behind."""
     folder.mkdir(parents=True, exist_ok=True)
     data = folder / "data"
     data.mkdir()
-    # A disk of its own, so that it can be full: only root may mount one. Else full disks are injected, step by step.
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={DATA_BYTES},mode=755", "tmpfs", str(data)]
-    own_disk = os.geteuid() == 0 and subprocess.run(mount, check=False, capture_output=True).returncode == 0
-    place = installed.install(_quick_detector(folder), data / installed.FOLDER)
-    config = folder / "node.toml"
-    ports = {"port": free_port(), "console": free_port(), "east": peers[0].port, "west": peers[1].port}
-    config.write_text(CONFIG.format(timeout_s=TIMEOUT_S, **ports))
-    arms = Arms.laid(folder / "arms")
-    node = RunningNode(config, arms.environment()).start()
-    node.cli("models", "activate", place.card.name, place.card.version)
-    for peer in peers:
-        peer.node_port = node.port
-    servers = running_servers(data)
-    assert servers is not None
-    ward = Ward(node, data, arms, peers, Database.open(servers.database, pool_size=2), servers, own_disk)
-    wait_until("a worker", lambda: ward.processes("worker child"))
-    return ward
+    with ExitStack() as undone:
+        own_disk = _mount(data)
+        if own_disk:
+            undone.callback(_unmount, data)
+        peers = Peer("EAST", hang_s=2 * TIMEOUT_S), Peer("WEST", hang_s=2 * TIMEOUT_S)
+        for peer in peers:
+            peer.start()
+            undone.callback(peer.stop)
+        place = installed.install(_quick_detector(folder), data / installed.FOLDER)
+        config = folder / "node.toml"
+        ports = {"port": free_port(), "console": free_port(), "east": peers[0].port, "west": peers[1].port}
+        config.write_text(CONFIG.format(timeout_s=TIMEOUT_S, **ports))
+        arms = Arms.laid(folder / "arms")
+        node = RunningNode(config, arms.environment())
+        undone.callback(node.kill_gently)
+        node.start()
+        node.cli("models", "activate", place.card.name, place.card.version)
+        servers = running_servers(data)
+        assert servers is not None
+        database = Database.open(servers.database, pool_size=2)
+        undone.callback(database.dispose)
+        for peer in peers:
+            peer.node_port = node.port
+        ward = Ward(node, data, arms, peers, database, servers, own_disk)
+        wait_until("a worker", lambda: ward.processes("worker child"))
+        ward.undone = undone.pop_all()
+        return ward
+
+
+def _mount(data: Path) -> bool:
+    """A disk of its own, so that it can be full: only root may mount one. Else full disks are injected, write by write."""
+    command = ["mount", "-t", "tmpfs", "-o", f"size={DATA_BYTES},mode=755", "tmpfs", str(data)]
+    return os.geteuid() == 0 and subprocess.run(command, check=False, capture_output=True).returncode == 0
+
+
+def _unmount(data: Path) -> None:
+    subprocess.run(["umount", "--lazy", str(data)], check=False, capture_output=True)
 
 
 def _quick_detector(folder: Path) -> Path:
