@@ -23,6 +23,8 @@ RUN pip install --no-deps /src && chmod -R a+rX /opt/venv
 
 FROM python:3.11-slim-bookworm
 LABEL org.opencontainers.image.title="dicom-node worker" org.opencontainers.image.licenses="Apache-2.0"
+# Chinese and Japanese names on the page of a result.
+RUN apt-get update && apt-get install -y --no-install-recommends fonts-droid-fallback && rm -rf /var/lib/apt/lists/*
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin node && install -d -o node -g node -m 0750 /data
 COPY --from=build /opt/venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH \

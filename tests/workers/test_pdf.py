@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pypdfium2
@@ -15,6 +16,7 @@ from tests.support import analyses, pictured
 from tests.support.again import hashes_elsewhere
 from workers.encode import pdf
 from workers.encode.analysis import Analysis
+from workers.encode.page import glyphs
 from workers.encode.page.type import MARGIN
 
 
@@ -152,9 +154,14 @@ def test_markup_in_texts_is_text() -> None:
         ("Müller^Änne", "ISO_IR 100", "Müller, Änne"),
         ("Иванов^Иван^Иванович^Dr", "ISO_IR 192", "Иванов, Dr Иван Иванович"),
         ("Ιωάννου^Άννα", "ISO_IR 192", "Ιωάννου, Άννα"),
-        ("Yamada^Tarou=山田^太郎=やまだ^たろう", "ISO_IR 192", "Yamada, Tarou"),
-        ("山田^太郎", "ISO_IR 192", "(not shown: in characters that this page cannot draw)"),
+        ("Yamada^Tarou=山田^太郎=やまだ^たろう", "ISO_IR 192", "Yamada, Tarou (山田 太郎)"),
+        ("=山田^太郎=やまだ^たろう", "ISO_IR 192", "山田 太郎"),
+        ("王^小明", "GB18030", "王 小明"),
+        ("Hong^Gildong=洪^吉洞=홍^길동", "ISO_IR 192", "Hong, Gildong (洪 吉洞)"),
+        ("홍^길동", "ISO_IR 192", "(not shown: in characters that this page cannot draw)"),
+        ("Yoshida^Taro=𠮷田^太郎", "ISO_IR 192", "Yoshida, Taro"),  # beyond what the typeface has
         ("كريم^محمد", "ISO_IR 192", "(not shown: in characters that this page cannot draw)"),
+        ("שרון^דבורה", "ISO_IR 192", "(not shown: in characters that this page cannot draw)"),
         ("", "ISO_IR 192", "Patient -"),
     ],
 )
@@ -165,8 +172,23 @@ def test_names_are_drawn_right_or_said_not_to_be(name: str, character_set: str, 
     assert str(document(analysis).PatientName) == name  # whatever the page can draw, the object keeps it
 
 
+@pytest.fixture
+def without_east_asian(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine where that typeface is not installed."""
+    monkeypatch.setattr(glyphs, "east_asian_path", lambda: None)
+    glyphs.face.cache_clear()
+    yield
+    glyphs.face.cache_clear()
+
+
+@pytest.mark.usefixtures("without_east_asian")
+def test_without_the_typeface_the_letters_are_drawn_and_the_rest_is_said_not_to_be() -> None:
+    assert "Patient Yamada, Tarou Study" in text(named(PatientName="Yamada^Tarou=山田^太郎", SpecificCharacterSet="ISO_IR 192"))
+    assert glyphs.NOT_SHOWN in text(named(PatientName="山田^太郎", SpecificCharacterSet="ISO_IR 192"))
+
+
 def test_an_identifier_is_shown_whole_or_not_at_all() -> None:
-    words = text(named(PatientID="12山34", SpecificCharacterSet="ISO_IR 192"))
+    words = text(named(PatientID="12م34", SpecificCharacterSet="ISO_IR 192"))
     assert "12" not in words.split("Born")[0].split("Patient ID")[1]
 
 

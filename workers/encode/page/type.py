@@ -1,6 +1,7 @@
 """Typeface, colours and paragraphs of the page."""
 
 from functools import cache
+from itertools import groupby
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -11,21 +12,24 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.platypus import Paragraph, TableStyle
 
-from workers.encode.page.glyphs import shown
-from workers.encode.pictures.style import font_path
+from workers.encode.page.glyphs import Face, face, shown
+from workers.encode.pictures.style import east_asian_path, font_path
 
 MARGIN = 34.0
 WIDTH = A4[0] - 2 * MARGIN
-REGULAR, BOLD = "DejaVu", "DejaVu-Bold"
+REGULAR, BOLD, EAST_ASIAN = "DejaVu", "DejaVu-Bold", "EastAsian"
 INK, MUTED, LINE, GROUND = HexColor(0x14181C), HexColor(0x55606A), HexColor(0xC9D0D6), HexColor(0xF1F4F6)
 AMBER, BLUE, GREY = HexColor(0xF0B232), HexColor(0x1F6FB2), HexColor(0x8A949D)
 
 
 @cache
 def use_typeface() -> None:
-    """Make the typeface known to reportlab, once in a process."""
+    """Make the typefaces known to reportlab, once in a process."""
     for name, bold in ((REGULAR, False), (BOLD, True)):
         pdfmetrics.registerFont(TTFont(name, str(font_path(bold))))
+    other = east_asian_path()
+    if other is not None:
+        pdfmetrics.registerFont(TTFont(EAST_ASIAN, str(other)))
 
 
 def paragraph(
@@ -45,7 +49,13 @@ def paragraph(
         bulletColor=colour,
         splitLongWords=1,
     )
-    return Paragraph(escape(shown(text)), style, bulletText="•" if bullet else None)
+    return Paragraph(_markup(shown(text)), style, bulletText="•" if bullet else None)
+
+
+def _markup(text: str) -> str:
+    """Each run of characters in the typeface that has them."""
+    runs = ((one, escape("".join(characters))) for one, characters in groupby(text, face))
+    return "".join(f'<font name="{EAST_ASIAN}">{run}</font>' if one is Face.EAST_ASIAN else run for one, run in runs)
 
 
 def plain(*more: Any) -> TableStyle:

@@ -30,6 +30,19 @@ def font_path(bold: bool = False) -> Path:
     return Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf" / ("DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf")
 
 
+# Chinese, Japanese and Korean; Debian's fonts-droid-fallback (Apache 2.0, 4 MB), which the worker's image has.
+_EAST_ASIAN = (
+    Path("/usr/share/fonts/truetype/droid/DroidSansFallbackFull.ttf"),
+    Path("/usr/share/fonts/google-droid-sans-fonts/DroidSansFallbackFull.ttf"),  # Fedora and its kin
+)
+
+
+@cache
+def east_asian_path() -> Path | None:
+    """A typeface for Chinese, Japanese and Korean; None where none is installed."""
+    return next((path for path in _EAST_ASIAN if path.is_file()), None)
+
+
 @cache
 def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
     """The typeface in pixels; the basic layout, which is the same on every machine."""
