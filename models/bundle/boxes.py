@@ -83,7 +83,7 @@ class Model:
         self, volume: Volume, grid: Grid, flips: tuple[bool, bool, bool], box: npt.NDArray[np.float64], label: int, score: float
     ) -> Finding:
         # MONAI maps corners with the image's own affine (AffineBoxToWorldCoordinate): whole numbers are centres of voxels.
-        middle = (box[:3] + box[3:]) / 2
+        middle = [float(value) for value in (box[:3] + box[3:]) / 2]  # a record holds plain numbers: nothing else is stored
         at = [grid.shape[2 - axis] - 1 - middle[axis] if flips[axis] else middle[axis] for axis in range(3)]
         z, y, x = grid.native((at[2], at[1], at[0]))
         extent_mm = (box[3:] - box[:3]) * np.array(self.card.preprocessing["pixdim_mm"])

@@ -117,6 +117,8 @@ def test_what_came_in_answers_and_answers_the_same_again(made: Path) -> None:
     assert first.outcome is Outcome.FINDINGS
     assert len(first.findings) == 3
     for finding in first.findings:
+        numbers = (finding.score, finding.diameter_mm, *(finding.position_mm or ()), *(finding.image_point or ()))
+        assert {type(number) for number in numbers} == {float}, "plain numbers, as the database and the report take them"
         assert finding.probability is None  # nothing has calibrated it
         assert finding.score is not None
         assert finding.tier is not Tier.HIGH
