@@ -56,16 +56,18 @@ def analysed(paths: list[Path], item: Volume | Photograph, prediction: Predictio
 
 
 def chest(folder: Path, seed: int = SEED) -> tuple[list[Path], Analysis]:
-    """A CT series with two nodules, each found where it is and outlined."""
+    """A CT series with two nodules, each found where it is and outlined, with a map of the evidence."""
     made = make_chest(seed, slices=36, size=192, slice_mm=5.0, diameters_mm=(14.0, 24.0))
     paths = write_chest(folder, made)
     volume = read_volume(paths)
     z, y, x = np.indices(volume.hu.shape)
+    evidence = np.zeros(volume.hu.shape, np.float32)
     findings = []
     for nodule in made.nodules:
         cz, cy, cx = volume.index(nodule.position_mm)
         dz, dy, dx = volume.spacing_mm
         inside = ((z - cz) * dz) ** 2 + ((y - cy) * dy) ** 2 + ((x - cx) * dx) ** 2 <= (nodule.diameter_mm / 2) ** 2
+        evidence[inside] = 0.9
         findings.append(
             Finding(
                 label="nodule",
@@ -82,7 +84,8 @@ def chest(folder: Path, seed: int = SEED) -> tuple[list[Path], Analysis]:
             )
         )
     prediction = Prediction(Outcome.FINDINGS, tuple(findings), looked_for=analyses.LOOKED_FOR)
-    about = {"key": f"{seed:02d}" * 32, "frame_of_reference_uid": volume.frame_of_reference_uid}
+    heat = pack_heat(evidence, meaning="evidence for nodules")
+    about = {"key": f"{seed:02d}" * 32, "frame_of_reference_uid": volume.frame_of_reference_uid, "heat": heat}
     return paths, analysed(paths, volume, prediction, advice={"nodule": "A place to look at."}, **about)
 
 

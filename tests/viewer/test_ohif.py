@@ -12,6 +12,7 @@ from deploy.demo.viewer_page import MEASUREMENTS, SEGMENTATIONS, Ohif
 from tests.support import viewer
 from tests.support.analyses import LOOKED_FOR
 from tests.support.viewer import Study, coloured, keep
+from workers.encode import objects
 from workers.encode.groups import EXCLUDES_NOTHING
 
 pytestmark = pytest.mark.timeout(900)
@@ -35,7 +36,8 @@ def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
     pacs.start()
     try:
         paths, analysis = viewer.chest(folder / "ct")
-        ct = viewer.stored(pacs, paths, analysis, (ReportKind.SEG,), folder / "ct-results", {"CT", "SEG", "SR"})
+        kinds = (ReportKind.SEG, ReportKind.HEATMAP, ReportKind.KEY_IMAGES, ReportKind.PDF)
+        ct = viewer.stored(pacs, paths, analysis, kinds, folder / "ct-results", {"CT", "SEG", "OT", "KO", "DOC", "SR"})
         paths, analysis = viewer.lesion(folder / "skin")
         kinds = (ReportKind.SEG, ReportKind.HEATMAP, ReportKind.PDF)
         skin = viewer.stored(pacs, paths, analysis, kinds, folder / "skin-results", {"DMS", "SR"})
@@ -109,6 +111,23 @@ def test_measurements_are_listed_and_jump(ward: Ward) -> None:
         page.click_row(index)
         page.wait_for_image(findings[index].sop_instance_uid)
         keep(page, f"ct-measurement-{index + 1}")
+
+
+def test_pictures_and_page_are_shown_and_key_objects_do_no_harm(ward: Ward) -> None:
+    """What is not shown otherwise is on the pictures and on the page: the fallback."""
+    page, analysis = ward.page, ward.ct.analysis
+    page.open(ward.ct.uid, ward.ct.listed)
+    page.show("KO")
+    page.settle()
+    assert set(page.series()) >= ward.ct.listed, "the page stands"
+    page.show("OT")
+    first, *_ = objects.encode(ReportKind.HEATMAP, analysis)
+    page.wait_for_image(first.sop_instance_uid)
+    page.browser.wait_for("the colours of the map", lambda: len(coloured(page)) > 1000, 60.0)
+    keep(page, "ct-heat-map")
+    page.show("DOC")
+    page.browser.wait("the page, in the browser's own reader", "!!document.querySelector('object[type=\"application/pdf\"]')", 120.0)
+    keep(page, "ct-page")
 
 
 def test_dermoscopy_opens_with_its_report(ward: Ward) -> None:
