@@ -13,6 +13,7 @@
     ├── GeometryError             permanent   slices that do not make a volume
     ├── NotAnalysable             permanent   a claimed unit that no model may see
     ├── ModelError                permanent   card, weights, hash
+    ├── OutOfMemory           transient   one item alone does not fit into the card's memory
     ├── EncodingError             permanent   a result object that fails its own validation
     ├── DeliveryError             carries ``permanent`` from the status that the destination gave
     ├── ImagesLetGo           permanent   retention removed bytes that a late analysis needs
@@ -86,6 +87,12 @@ class NotAnalysable(NodeError):
 
 class ModelError(NodeError):
     """A model's card, weights or hash is not what it must be."""
+
+
+class OutOfMemory(NodeError):
+    """What a model needs for one item is more than the card has free now."""
+
+    permanent = False
 
 
 class EncodingError(NodeError):

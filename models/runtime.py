@@ -64,6 +64,14 @@ def choose_device(wanted: str) -> str:
     return "cuda" if wanted != "cpu" and available else "cpu"
 
 
+def limit_gpu(share: float) -> None:
+    """Let this process take no more than ``share`` of its card's memory; nothing where there is no card. Before a model is loaded."""
+    import torch
+
+    if share < 1 and torch.cuda.is_available():
+        torch.cuda.set_per_process_memory_fraction(share)
+
+
 def describe_devices() -> tuple[str, bool]:
     """What a model can run on, in words, and whether CUDA is among it."""
     import torch

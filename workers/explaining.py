@@ -58,6 +58,7 @@ def explain(runtime: Runtime, job: ClaimedJob, lease: Lease) -> None:
         started_at=started_at,
         time_zone=runtime.settings.node.timezone,
         limits=limits,
+        max_object_bytes=runtime.settings.worker.max_object_bytes,
     )
     lease.check()
     profiles = profiles_of(runtime.settings)

@@ -32,6 +32,7 @@ from models.runtime import Model
 from workers.explaining import explain
 from workers.inputs import at_their_place, verified
 from workers.lease import Lease
+from workers.limits import MemoryWatch
 from workers.reporting import reported
 from workers.runtime import Runtime
 
@@ -76,7 +77,10 @@ def run(runtime: Runtime, job: ClaimedJob) -> None:
     runtime.busy = str(job.id)
     step("worker.claimed", job.study_instance_uid)
     try:
-        with Lease(runtime.database, job, runtime.settings.worker.lease_s, runtime.draining, given_back=runtime.leave) as lease:
+        with (
+            Lease(runtime.database, job, runtime.settings.worker.lease_s, runtime.draining, given_back=runtime.leave) as lease,
+            MemoryWatch(runtime.memory_mib, lambda held_mib: _too_much(runtime, job, held_mib)),
+        ):
             _attempt(runtime, job, lease)
     finally:
         runtime.busy = ""
@@ -97,6 +101,14 @@ def _attempt(runtime: Runtime, job: ClaimedJob, lease: Lease) -> None:
     except Exception as error:
         # A defect, or a machine out of memory: said, counted, tried again; its text may hold values, so it is scrubbed.
         _fail(runtime, job, f"{type(error).__name__}: {scrub(str(error))}", permanent=False)
+
+
+def _too_much(runtime: Runtime, job: ClaimedJob, held_mib: int) -> None:
+    """The attempt ends with the reason, and this process with it: its memory would not come back, and another job is to have its own."""
+    words = f"needed {held_mib} MiB of memory, and worker.memory_limit_mib allows {runtime.memory_mib} MiB"
+    _fail(runtime, job, words, permanent=False)
+    if runtime.leave is not None:
+        runtime.leave()
 
 
 def _fail(runtime: Runtime, job: ClaimedJob, error: str, *, permanent: bool) -> None:

@@ -52,6 +52,7 @@ def reported(
         limits=(*model.card.limits, tiers_in_words(model.card), *left_out(source.dropped)),
         advice={label.name: label.advice for label in model.card.labels},
         item=item,
+        max_object_bytes=runtime.settings.worker.max_object_bytes,
         heat=heat,
     )
     objects = results.objects(job, analysis, runtime.blobs, who.takers, given)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import structlog
 from celery.exceptions import SoftTimeLimitExceeded
 
+from core.errors import EncodingError
 from core.logs import scrub
 from core.profiles import REPORT_ONLY, Profiles, report_profile
 from core.records import ReportObject
@@ -80,7 +81,7 @@ def objects(job: ClaimedJob, analysis: Analysis, blobs: Blobs, takers: tuple[str
 def _made(job: ClaimedJob, kind: ReportKind, analysis: Analysis, failed: list[str]) -> tuple[ReportObject, ...]:
     """The instances of a kind. A defect in one kind must not cost the reader the report: it is said there."""
     try:
-        return encode(kind, analysis)
+        return tuple(bounded(made, analysis.max_object_bytes) for made in encode(kind, analysis))
     except SoftTimeLimitExceeded:
         raise
     except Exception as error:
@@ -88,6 +89,20 @@ def _made(job: ClaimedJob, kind: ReportKind, analysis: Analysis, failed: list[st
         log.error("an object of a result could not be made", job=job.id, kind=kind.value, reason=reason)
         failed.append(f"Could not be made for this result: {kind.value}.")
         return ()
+
+
+def bounded(made: ReportObject, most: int) -> ReportObject:
+    """``made``, where it is within the limit.
+
+    Raises
+    ------
+    EncodingError
+        It is larger. Of an object beside the report the report says so; the report itself fails the job.
+    """
+    if len(made.content) > most:
+        words = f"the object has {len(made.content)} bytes, and worker.max_object_bytes allows {most}"
+        raise EncodingError(words, hint="allow more, then dicom-node jobs requeue")
+    return made
 
 
 def _reports(
@@ -113,7 +128,7 @@ def _after(analysis: Analysis, before: Mapping[str, tuple[str, str, str] | None]
 
 
 def _stored(analysis: Analysis, profile: str, blobs: Blobs, takers: tuple[str, ...]) -> StoredObject:
-    report = sr.encode(analysis, profile=profile)
+    report = bounded(sr.encode(analysis, profile=profile), analysis.max_object_bytes)
     problems = validate(report.content, within=[*_unit(analysis), *(one.sop_instance_uid for one in analysis.companions)])
     return StoredObject(report=report, blob=blobs.put(report.content), destinations=takers, problems=problems)
 

@@ -22,7 +22,7 @@ from db.blobs import Blobs
 from models import installed
 from models import runtime as model_runtime
 from models.installed import Place
-from workers import gpu
+from workers import gpu, limits
 from workers.app import ROUTINE, URGENT
 from workers.drain import DrainFlag
 
@@ -51,6 +51,7 @@ class Runtime:
     stopping: threading.Event = field(default_factory=threading.Event)
     places: dict[str, Place] = field(default_factory=dict)  # where each of ``models`` lies
     registered: set[str] = field(default_factory=set)
+    memory_mib: int = 1 << 40  # that the process may hold: `start` says it
     leave: Callable[[], None] | None = None  # what ends this process when its work was given back
 
     @classmethod
@@ -67,8 +68,11 @@ class Runtime:
             priorities=tuple(_OF_QUEUE[queue] for queue in queues),
             name=f"{socket.gethostname()}:{os.getpid()}",
             threads=threads,
+            memory_mib=limits.memory_of_child(settings.worker.memory_limit_mib, settings.worker.children, limits.machine_mib()),
             device=f"cuda:{card}" if card and settings.worker.device != "cpu" else "cpu",
         )
+        if runtime.device != "cpu":
+            model_runtime.limit_gpu(settings.worker.gpu_memory_share)
         for name in dict.fromkeys(route.model for route in settings.routes):
             try:
                 runtime.served(name)

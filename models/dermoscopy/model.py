@@ -15,12 +15,13 @@ from imaging.photograph import Photograph
 from models.calibrate import softmax
 from models.card import ModelCard
 from models.dermoscopy.evidence import grad_cam
-from models.dermoscopy.panel import Panel, Said, to_tensor, together
+from models.dermoscopy.panel import Panel, Said, in_a_row, to_tensor, together
 from models.dermoscopy.patient import FACTS, Patient
 from models.dermoscopy.postprocess import abstained, found, unfamiliar, unusable
 from models.dermoscopy.preprocess import COMMON_PX, common_square, to_common_grid
 from models.dermoscopy.quality import overexposed, poor, quality
 from models.explain import on_square, one_piece, to_unit
+from models.fitting import in_halves
 from models.threads import each
 
 CUDA_BATCH = 32
@@ -91,9 +92,14 @@ class Model:
             said = each(lambda one: self._ask(*one), passes, self._threads)
         else:
             with torch.autocast("cuda", dtype=torch.float16):
-                said = [self._ask(*one) for one in passes]
+                said = [self._in_parts(*one) for one in passes]
         parts = [together(said[start : start + len(names)]) for start in range(0, len(said), len(names))]
         return Looked(*(torch.cat(values).float().cpu().numpy() for values in zip(*parts, strict=True)))
+
+    def _in_parts(self, name: str, squares: np.ndarray, facts: np.ndarray) -> Said:
+        """As ``_ask``, in as many passes as the card's memory asks for."""
+        parts = in_halves(lambda part: self._ask(name, squares[part], facts[part]), len(squares))
+        return parts[0] if len(parts) == 1 else in_a_row(parts)
 
     @torch.inference_mode()
     def _ask(self, name: str, squares: np.ndarray, facts: np.ndarray) -> Said:

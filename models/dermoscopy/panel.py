@@ -24,6 +24,17 @@ class Said:
     distance: torch.Tensor | None
 
 
+def in_a_row(parts: Sequence[Said]) -> Said:
+    """What one network said of the parts of a batch, as one."""
+
+    def joined(values: list[torch.Tensor | None]) -> torch.Tensor | None:
+        there = [value for value in values if value is not None]
+        return torch.cat(there) if there else None
+
+    logits = torch.cat([part.logits for part in parts])
+    return Said(logits, joined([part.outline for part in parts]), joined([part.distance for part in parts]))
+
+
 class Panel(torch.nn.Module):
     """The card's ``[network]``: a table for every member, with the side of its input. The last knows strangers."""
 

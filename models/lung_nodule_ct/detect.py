@@ -9,6 +9,7 @@ import torch
 from monai.inferers.utils import sliding_window_inference
 from torch import nn
 
+from models.fitting import in_halves
 from models.lung_nodule_ct import grid as grids
 from models.lung_nodule_ct.grid import Float, Grid, Spacing
 from models.lung_nodule_ct.lungs import LungField
@@ -51,8 +52,10 @@ def heat_in(
         heat = torch.zeros_like(part[:, :1])
         lung = part[:, 1].flatten(1).any(dim=1)
         if bool(lung.any()):
+            images = part[lung, :1]
             with torch.autocast("cuda", dtype=torch.float16, enabled=fast):
-                heat[lung] = torch.sigmoid(network(part[lung, :1].to(device)).float()).cpu()
+                heats = in_halves(lambda some: torch.sigmoid(network(images[some].to(device)).float()).cpu(), len(images))
+            heat[lung] = torch.cat(heats)
         return heat
 
     with torch.inference_mode():

@@ -1,6 +1,7 @@
 """The false-positive stage: a small MONAI 3D network looks at each candidate of the first stage by itself."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from models.fitting import in_halves
 from models.lung_nodule_ct.grid import Float, Index
 
 DEFAULT: Mapping[str, Any] = {"channels": [16, 32, 64], "residual_units": 2, "dropout": 0.2}
@@ -79,8 +81,14 @@ def scores(network: nn.Module, values: Float, places: Sequence[Index], device: s
     with torch.inference_mode():
         for start in range(0, len(places), BATCH):
             cubes = np.stack([crop(values, place) for place in places[start : start + BATCH]])[:, None]
-            inputs = torch.from_numpy(cubes).to(device)
-            with torch.autocast("cuda", dtype=torch.float16, enabled=device == "cuda"):
-                looks = [network(inputs.flip(flip) if flip else inputs).float() for flip in FLIPS]
-            answers += torch.sigmoid(torch.stack(looks).mean(dim=0))[:, 0].cpu().tolist()
+            for looks in in_halves(partial(_looks, network, cubes, device), len(cubes)):
+                answers += looks
     return answers
+
+
+def _looks(network: nn.Module, cubes: Float, device: str, part: slice) -> list[float]:
+    inputs = torch.from_numpy(cubes[part]).to(device)
+    with torch.autocast("cuda", dtype=torch.float16, enabled=device == "cuda"):
+        looks = [network(inputs.flip(flip) if flip else inputs).float() for flip in FLIPS]
+    averaged: list[float] = torch.sigmoid(torch.stack(looks).mean(dim=0))[:, 0].cpu().tolist()
+    return averaged

@@ -45,6 +45,7 @@ class Analysis:
     ``frame_of_reference_uid``: of the volume, "" where it has none; then locations are given on single images.
     ``started_at``: start of the analysis, with time zone; the document's content date and time.
     ``time_zone``: "+0100" or an IANA name, used where the source gives no offset; "" where the site gives none.
+    ``max_object_bytes``: a larger object is left out, and the report says so.
     ``limits``: known limits of the model, one sentence each. ``advice``: by label, one sentence to the reader.
     """
 
@@ -64,3 +65,4 @@ class Analysis:
     item: Volume | Photograph | None = None
     heat: HeatMap | None = None
     companions: tuple[Companion, ...] = ()
+    max_object_bytes: int = 1 << 30
