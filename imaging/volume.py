@@ -202,9 +202,7 @@ def _without_duplicates(slices: list[Slice], normal: NDArray[np.float64], notes:
     for group in same_places(along(positions, normal)):
         first = group[0]
         for other in group[1:]:
-            same = np.allclose(positions[first], positions[other], atol=0.01) and np.array_equal(
-                _hu(slices[first])[0], _hu(slices[other])[0]
-            )
+            same = np.allclose(positions[first], positions[other], atol=0.01) and _same_values(slices[first], slices[other])
             if not same:
                 raise GeometryError(
                     f"duplicate position: {len(group)} different images at one place", hint="several phases in one series; send them apart"
@@ -215,12 +213,20 @@ def _without_duplicates(slices: list[Slice], normal: NDArray[np.float64], notes:
     return [s for i, s in enumerate(slices) if i not in drop]
 
 
-def _hu(one: Slice) -> tuple[NDArray[np.int16], bool]:
-    """(Y, X) int16 HU, and whether anything was clipped."""
+def _same_values(one: Slice, other: Slice) -> bool:
+    values = np.empty((2, one.rows, one.columns), np.int16)
+    _hu(one, values[0])
+    _hu(other, values[1])
+    return bool(np.array_equal(values[0], values[1]))
+
+
+def _hu(one: Slice, out: NDArray[np.int16]) -> bool:
+    """Write a slice's Hounsfield units into ``out``, (Y, X); whether anything was clipped."""
     stored = stored_values(one)
     low, high = one.source.spec.stored_range
     if one.slope == 1 and one.intercept.is_integer() and _within(low, high) and _within(low + one.intercept, high + one.intercept):
-        return stored.astype(np.int16) + np.int16(one.intercept), False  # the usual case: nothing can overflow
+        np.add(stored, np.int16(one.intercept), out=out, dtype=np.int16, casting="unsafe")  # the usual case: nothing can overflow
+        return False
     if one.slope.is_integer() and one.intercept.is_integer() and abs(one.slope) < 2**14 and abs(one.intercept) < 2**30:
         wide = stored.astype(np.int32)
         if one.slope != 1:
@@ -232,7 +238,8 @@ def _hu(one: Slice) -> tuple[NDArray[np.int16], bool]:
     clipped = bool(values.min() < _HU_LOW or values.max() > _HU_HIGH)
     if clipped:
         values = np.clip(values, _HU_LOW, _HU_HIGH)
-    return values.astype(np.int16), clipped
+    out[...] = values
+    return clipped
 
 
 def _within(low: float, high: float) -> bool:
@@ -247,8 +254,7 @@ def _fill(ordered: Sequence[Slice], threads: int, notes: list[str]) -> NDArray[n
         raise PixelError(f"{len(ordered)} slices of {first.rows} x {first.columns} do not fit into memory") from error
 
     def one(index: int) -> bool:
-        out[index], clipped = _hu(ordered[index])
-        return clipped
+        return _hu(ordered[index], out[index])
 
     with ThreadPoolExecutor(max(1, threads), thread_name_prefix="slices") as pool:
         clipped = sum(pool.map(one, range(len(ordered))))

@@ -9,7 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, JPEG2000Lossless, JPEGBaseline8Bit, JPEGLSLossless, RLELossless
+from pydicom.uid import (
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    RLELossless,
+)
 
 from core.errors import PixelError
 from imaging.codestream import inspect
@@ -253,6 +261,16 @@ def test_the_undamaged_frames_decode(kind: str) -> None:
     syntax, frame = _FRAMES[kind]
     decoded = decode_frames(image(_PLAIN[None], syntax=syntax, PixelData=encapsulate([frame])))
     assert np.abs(decoded[0].astype(int) - _PLAIN).max() <= (3 if kind == "jpeg" else 0)
+
+
+@pytest.mark.parametrize("lossless", [False, True])
+@pytest.mark.parametrize("left", [0.5, 0.99])
+def test_a_jpeg_frame_that_is_cut_short_is_refused(lossless: bool, left: float) -> None:
+    """Every JPEG codec would give an image of which the end is made up, without a word."""
+    frame = imagecodecs.jpeg8_encode(_PLAIN, lossless=lossless)
+    syntax = JPEGLosslessSV1 if lossless else JPEGBaseline8Bit
+    with pytest.raises(PixelError, match="no decoder"):
+        decode_frames(image(_PLAIN[None], syntax=syntax, PixelData=encapsulate([frame[: int(left * len(frame)) // 2 * 2]])))
 
 
 def test_codestreams_describe_themselves() -> None:
