@@ -2,6 +2,8 @@
 
 import argparse
 import logging
+import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -27,14 +29,18 @@ def main() -> int:
     plan = Plan(given.seed, given.studies, kills, others, not given.no_poison, lambda line: print(line, file=sys.stderr, flush=True))
     folder = Path(tempfile.mkdtemp(prefix="dicom-node-chaos-"))
     folder.chmod(0o755)
-    ward = open_ward(folder)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))  # in order: nothing of it stays
     try:
-        table = Campaign(ward, Pool(folder / "sent", plan.seed), plan).run()
+        ward = open_ward(folder)
+        try:
+            table = Campaign(ward, Pool(folder / "sent", plan.seed), plan).run()
+        finally:
+            ward.close()
+            if given.keep is not None:
+                given.keep.mkdir(parents=True, exist_ok=True)
+                (given.keep / f"node-{plan.seed}.log").write_text("".join(ward.node.errors))
     finally:
-        ward.close()
-        if given.keep is not None:
-            given.keep.mkdir(parents=True, exist_ok=True)
-            (given.keep / f"node-{plan.seed}.log").write_text("".join(ward.node.errors))
+        shutil.rmtree(folder, ignore_errors=True)
     print(show(table, given.json))
     return 0 if held(table) else 1
 

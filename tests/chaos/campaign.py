@@ -53,7 +53,7 @@ OTHERS: tuple[tuple[Strike, int], ...] = (
     (faults_processes.two_of_a_kind, 2),
 )
 SENDERS = 2
-MOST_WAITING = 60
+MOST_WAITING = 100
 AHEAD = 3  # faults that the studies may be ahead of
 SAY_EVERY_S = 10.0
 QUIET_S = 420.0
