@@ -99,7 +99,8 @@ def _install() -> None:
     if "deploy.cli" in sys.orig_argv and "worker" in sys.orig_argv:
         # Loaded before the fork, so that a killed child costs one second of processor time and not six. The product loads them behind
         # it, for CUDA's sake; here everything is computed on the CPU.
-        import monai.networks.nets
+        import monai.networks.nets  # noqa: F401
+
         import workers.infer  # noqa: F401
 
 
