@@ -3,7 +3,6 @@
 No pynetdicom here: `handlers` turns an event into `Received` and the answer into a response.
 """
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,7 +94,7 @@ class Intake:
                 raise CannotUnderstand("the SOP instance UID of the command is too long", status=INVALID_INSTANCE)
             if not received.spool.size_bytes:
                 raise CannotUnderstand("the C-STORE came without a data set")
-            header = read_header(content if isinstance(content, Path) else io.BytesIO(content))
+            header = read_header(content)
             check_identity(
                 sop_class_uid=received.spool.command.sop_class_uid,
                 sop_instance_uid=received.spool.command.sop_instance_uid,

