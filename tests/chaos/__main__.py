@@ -8,9 +8,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.chaos.campaign import Campaign, Plan, held, show
+from tests.chaos.campaign import Campaign, Plan
+from tests.chaos.opening import open_ward
 from tests.chaos.studies import Pool
-from tests.chaos.ward import open_ward
+from tests.chaos.table import held, show
 
 
 def main() -> int:

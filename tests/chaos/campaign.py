@@ -3,55 +3,24 @@
 The same seed sends the same studies in the same manners and draws the same faults; the instants at which they strike are the machine's.
 """
 
-import json
 import random
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from core.errors import NodeError
-from core.steps import STEPS
 from db import deliveries
-from tests.chaos import faults_clock, faults_destinations, faults_disk, faults_processes, faults_servers, faults_worker
+from tests.chaos import faults_worker
+from tests.chaos.faults import KILLS, OTHERS, draw
 from tests.chaos.invariants import restless, violations
 from tests.chaos.modality import MANNERS
 from tests.chaos.studies import Pool
+from tests.chaos.table import table
 from tests.chaos.ward import Ward
 
-Strike = Callable[[Ward, random.Random], None]
-KILLS: tuple[tuple[Strike, int], ...] = (
-    (faults_processes.at_a_step, 50),
-    (faults_processes.at_random, 40),
-    (faults_processes.worker_child, 3),
-    (faults_processes.all_roles, 2),
-)
-OTHERS: tuple[tuple[Strike, int], ...] = (
-    (faults_servers.database_restarted, 4),
-    (faults_servers.database_connections_cut, 8),
-    (faults_servers.database_backend_killed, 4),
-    (faults_servers.broker_emptied, 6),
-    (faults_servers.broker_with_old_data, 4),
-    (faults_servers.message_twice, 6),
-    (faults_servers.message_late, 6),
-    (faults_servers.message_never, 6),
-    (faults_destinations.bad_mood, 20),
-    (faults_destinations.away, 6),
-    (faults_destinations.away_for_72_hours, 3),
-    (faults_destinations.back_with_half, 5),
-    (faults_worker.out_of_memory, 4),
-    (faults_worker.out_of_gpu_memory, 4),
-    (faults_worker.hanging, 2),
-    (faults_worker.wedged, 2),
-    (faults_disk.at_a_write, 8),
-    (faults_disk.full, 4),
-    (faults_clock.forward, 3),
-    (faults_clock.back, 3),
-    (faults_processes.two_of_a_kind, 2),
-)
 SENDERS = 2
 MOST_WAITING = 100
 AHEAD = 3  # faults that the studies may be ahead of
@@ -105,7 +74,7 @@ class Campaign:
                 self.ward.arms.disarm(label)
         self.ward.end_twins()
         self._quiet()
-        return self._table(violations(self.ward))
+        return table(self.ward, self._about(), violations(self.ward), self.errors)
 
     def _guard(self, work: Callable[..., None], *arguments: Any) -> None:
         try:
@@ -146,7 +115,7 @@ class Campaign:
         plan, dice = self.plan, random.Random(f"{self.plan.seed}/kills")
         while self.ward.kills < plan.kills and not self.over.is_set():
             if self.sent >= plan.studies * self.ward.kills / plan.kills:
-                _draw(KILLS, dice)(self.ward, dice)
+                draw(KILLS, dice)(self.ward, dice)
             time.sleep(dice.uniform(0.1, 0.5))
 
     def _others(self) -> None:
@@ -154,7 +123,7 @@ class Campaign:
         plan, dice = self.plan, random.Random(f"{self.plan.seed}/others")
         while self.strikes < plan.others and not self.over.is_set():
             if self.sent >= plan.studies * self.strikes / plan.others:
-                _draw(OTHERS, dice)(self.ward, dice)
+                draw(OTHERS, dice)(self.ward, dice)
                 self.strikes += 1
             time.sleep(dice.uniform(0.1, 0.5))
 
@@ -186,62 +155,12 @@ class Campaign:
         done = f"{self.sent}/{self.plan.studies} studies, {self.instances} instances, {ward.kills} kills, {others} other faults"
         self.plan.say(f"{time.monotonic() - self.began:6.0f} s  {done}  {more}".rstrip())
 
-    def _table(self, found: dict[str, list[str]]) -> dict[str, Any]:
-        ward = self.ward
-        fired = Counter(f"{do} at {label}" for label, do in ward.arms.fired())
-        at_steps = {label for label, do in ward.arms.fired() if do == "kill"}
-        states = {row.state: row.count for row in ward.rows("SELECT state, count(*) AS count FROM jobs GROUP BY state")}
+    def _about(self) -> dict[str, Any]:
         return {
             "seed": self.plan.seed,
             "real data": self.pool.real,
+            "seconds": round(time.monotonic() - self.began),
             "studies": self.sent,
             "instances": self.instances,
-            "acknowledged": len(ward.acknowledged),
-            "not acknowledged at first": ward.refused,
-            "seconds": round(time.monotonic() - self.began),
-            "kills": ward.kills,
-            "steps killed at": len(at_steps),
-            "steps never reached": sorted(set(STEPS) - at_steps),
-            "faults": dict(sorted((fired + ward.struck).items())),
             "manners": dict(self.manners),
-            "jobs": states,
-            "attempts": {row.result: row.count for row in ward.rows("SELECT result, count(*) AS count FROM attempts GROUP BY result")},
-            "forgotten by a destination": sum(peer.forgotten for peer in ward.peers),
-            "clock moved by, s": round(ward.clock_s),
-            "blobs without a row": _orphans(ward),
-            "errors": self.errors,
-            "violations": {name: found[name][:5] for name in found if found[name]},
         }
-
-
-def _draw(faults: tuple[tuple[Strike, int], ...], dice: random.Random) -> Strike:
-    (drawn,) = dice.choices([fault for fault, _ in faults], [weight for _, weight in faults])
-    return drawn
-
-
-def _orphans(ward: Ward) -> int:
-    """What a kill between the blob and its row leaves: no temporary file, but nobody's."""
-    rows = ward.rows("SELECT sha256 FROM instances UNION SELECT sha256 FROM reports UNION SELECT sha256 FROM quarantine")
-    known = {row.sha256 for row in rows}
-    return sum(len(path.name) == 64 and path.name not in known for path in (ward.data / "blobs").rglob("*"))
-
-
-def held(table: dict[str, Any]) -> bool:
-    """Whether the run ended as it must."""
-    return not table["violations"] and not table["errors"]
-
-
-def show(table: dict[str, Any], json_file: Path | None = None) -> str:
-    """The table as text; as JSON into a file."""
-    if json_file is not None:
-        json_file.write_text(json.dumps(table, indent=2) + "\n")
-    lines = [f"{name:<28} {_words(value)}" for name, value in table.items()]
-    return "\n".join((*lines, "ALL INVARIANTS HELD" if held(table) else "NOT ALL INVARIANTS HELD"))
-
-
-def _words(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name}: {_words(item)}" for name, item in value.items()) or "none"
-    if isinstance(value, list):
-        return "; ".join(map(str, value)) or "none"
-    return str(value)

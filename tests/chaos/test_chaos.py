@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from tests.chaos import invariants
-from tests.chaos.campaign import Campaign, Plan, held, show
+from tests.chaos.campaign import Campaign, Plan
+from tests.chaos.opening import open_ward
 from tests.chaos.studies import Pool
-from tests.chaos.ward import Ward, open_ward
+from tests.chaos.table import held, show
+from tests.chaos.ward import Ward
 
-PLAN = Plan(seed=int(os.environ.get("CHAOS_SEED", "1")), studies=12, kills=10, others=8, poison=False)
+PLAN = Plan(seed=int(os.environ.get("CHAOS_SEED", "1")), studies=14, kills=16, others=8, poison=False)
 
 
 @pytest.fixture
