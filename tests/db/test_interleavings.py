@@ -5,7 +5,7 @@ from contextlib import suppress
 from threading import Event
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from core.errors import LeaseLost
@@ -26,6 +26,8 @@ STEPS = (
     "finish oldest",
     "finish newest",
     "expire",
+    "overtake",
+    "overtake the sender",
     "cancel",
     "requeue",
     "deliver",
@@ -71,6 +73,11 @@ class Node:
             for job in self.claims:
                 jobs.renew(database, job, -1.0)
             jobs.reap(database, max_attempts=99)
+        elif name == "overtake":  # two workers hold the same job, and the first does not know
+            for part in ("claim", "expire", "claim"):
+                self.step(part)
+        elif name == "overtake the sender":
+            self.overtake_the_sender()
         elif name in ("cancel", "requeue"):
             for row in jobs.listing(database, limit=1):
                 jobs.cancel(database, row["job_id"], "a") if name == "cancel" else jobs.requeue(database, [row["job_id"]], "a")
@@ -83,11 +90,31 @@ class Node:
             self.views, self.claims = [], []
 
     def complete(self, unit: UnitView) -> None:
-        units.complete(self.database, unit, evidence=evidence(unit.held), plans=(plan(),), claimed_by=(), chosen=None, reason="")
+        """From a view of any age: what is completed is what was looked at."""
+        done = units.complete(self.database, unit, evidence=evidence(unit.held), plans=(plan(),), claimed_by=(), chosen=None, reason="")
+        (now,) = units.study(self.database, self.study)
+        assert done is None or (now.held, now.revision) == (unit.held, unit.revision)
 
     def finish(self, job: ClaimedJob) -> None:
-        with suppress(LeaseLost):
+        """By a worker of any age: who writes holds the job, at the revision that is."""
+        (now,) = units.study(self.database, self.study)
+        holder = scalar(self.database, f"SELECT token FROM jobs WHERE id = {job.id}")
+        try:
             finish(self.database, job)
+        except LeaseLost:
+            return
+        assert (job.token, job.revision) == (holder, now.revision)
+
+    def overtake_the_sender(self) -> None:
+        """A sender's lease runs out while it sends; another one sends the same; the first one's word counts no more."""
+        late = deliveries.claim(self.database, sender="s1", lease_s=-1, limit=1)
+        deliveries.reap(self.database)
+        again = deliveries.claim(self.database, sender="s2", lease_s=60, limit=1)
+        for delivery in late:
+            with pytest.raises(LeaseLost):
+                deliveries.failed(self.database, delivery, error="no answer", status=None)
+        for delivery in again:
+            deliveries.stored(self.database, delivery, status=0)
 
     def deliver(self) -> None:
         for delivery in deliveries.claim(self.database, sender="s", lease_s=60, limit=1):
@@ -125,8 +152,15 @@ class Node:
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], phases=[Phase.generate, Phase.shrink]
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    phases=[Phase.explicit, Phase.generate, Phase.shrink],
 )
+@example(steps=["new", "look", "complete", "overtake", "finish oldest", "finish newest"])  # the fence: by token
+@example(steps=["new", "look", "complete", "claim", "new", "finish oldest"])  # the fence: by revision
+@example(steps=["new", "look", "new", "complete"])  # what is completed is what was looked at
+@example(steps=["new", "analyse", "overtake the sender"])
 @given(steps=st.lists(st.sampled_from(STEPS), max_size=25))
 def test_one_current_result_at_the_end(database: Database, steps: list[str]) -> None:
     study = f"1.5.{scalar(database, 'SELECT count(*) FROM studies')}"
