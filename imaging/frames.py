@@ -19,6 +19,7 @@ from core.own import is_secondary_capture
 from core.records import Lps
 from imaging.parsing import PixelPlace, locate, understanding
 from imaging.pixels import PixelSpec, decode, pixel_data, pixel_spec
+from imaging.quick_slice import quick_slice
 from imaging.values import Reader, tolerating
 
 Orientation = tuple[float, float, float, float, float, float]
@@ -92,6 +93,10 @@ def read_slices(paths: Sequence[Path], notes: list[str]) -> list[Slice]:
     found: list[Slice] = []
     captures = 0
     for path in paths:
+        plain = quick_slice(path)
+        if plain is not None:
+            found.append(Slice(source=Source(path, plain.spec, plain.place), frame=1, placed=True, **plain.values))
+            continue
         dataset, place = locate(path)
         if is_secondary_capture(_sop_class(dataset)):
             captures += 1
