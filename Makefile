@@ -8,7 +8,7 @@ MODELS := dermoscopy_7class lung_nodule_ct lung_histology_ct
 SHELL := /bin/bash
 PINS := requirements/torch.txt requirements/worker.txt requirements/embedded.txt
 
-.PHONY: demo viewer test check unit lint bench chaos fuzz serve lock models crossval figures docs debian clean-venv help
+.PHONY: demo viewer test check unit lint bench chaos fuzz serve lock audit models crossval figures docs debian clean-venv help
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -78,6 +78,12 @@ docs: .venv/.run  ## write docs/models anew from the models' cards
 
 lock:  ## refresh every pin of requirements/
 	@requirements/lock.sh
+
+audit: .venv/audit  ## every pin against published advisories; exit 2 where no source of them could be reached
+	@.venv/audit/bin/python requirements/audit.py
+
+.venv/audit: requirements/audit.txt
+	@$(PYTHON) -m venv $@ && $@/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/audit.txt && touch $@
 
 debian:
 	@deploy/debian.sh

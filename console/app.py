@@ -11,7 +11,7 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 
-from console import api, pages
+from console import api, pages, tls
 from console.health import CONSOLE, Look, look
 from core.errors import ConfigurationError, StorageError
 from core.settings import Settings
@@ -66,9 +66,10 @@ def run(
     Raises
     ------
     ConfigurationError
-        The port cannot be bound.
+        The port cannot be bound, or the files of ``console.tls`` cannot be used.
     """
     wanted = settings.console
+    secure = tls.context(wanted.tls) if wanted.tls is not None else None  # before the port is bound: a wrong file is said at once
     try:
         listener = socket.create_server((wanted.host, wanted.port), family=socket.AF_INET6 if ":" in wanted.host else socket.AF_INET)
     except OSError as error:
@@ -77,9 +78,12 @@ def run(
     host, port = listener.getsockname()[:2]
     application = create(settings.node.ae_title, lambda: look(settings, database))
     config = uvicorn.Config(application, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=GRACE_S)
+    config.load()
+    config.ssl = secure
     server = _Server(config)
     ended = threading.Event()
-    attendant = threading.Thread(target=_attend, args=(database, server, stop, ended, f"http://{host}:{port}"), name="console-heartbeat")
+    url = f"{scheme(settings)}://{host}:{port}"
+    attendant = threading.Thread(target=_attend, args=(database, server, stop, ended, url), name="console-heartbeat")
     attendant.start()
     log.info("console listens", host=host, port=port)
     on_ready(host, port)
@@ -89,6 +93,11 @@ def run(
         ended.set()
         attendant.join()
         listener.close()
+
+
+def scheme(settings: Settings) -> str:
+    """How the console is spoken to."""
+    return "https" if settings.console.tls is not None else "http"
 
 
 def _attend(database: Database, server: uvicorn.Server, stop: threading.Event, ended: threading.Event, url: str) -> None:

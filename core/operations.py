@@ -9,6 +9,9 @@ from pydantic import Field, model_validator
 
 from core.section import Seconds, Section
 
+# The TLS 1.2 suites of RFC 9325 4.2, and ChaCha20 beside them; those of TLS 1.3 are all authenticated, and OpenSSL's own list.
+TLS_1_2_SUITES = "ECDHE+AESGCM:ECDHE+CHACHA20"
+
 Days = Annotated[int, Field(ge=0, le=36500)]  # 0: never
 
 

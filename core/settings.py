@@ -194,8 +194,8 @@ def load_settings(path: Path | None, environ: Mapping[str, str] = os.environ) ->
             raise ConfigurationError(f"{path} cannot be read: {error}", hint=hint) from error
     for key in literal_secrets(values):
         if key in NEVER_LITERAL:
-            variable = f"{ENV_PREFIX}{key.upper().replace('.', '__')}_FILE"
-            raise ConfigurationError(f"{path}: {key} is a secret and does not stand in this file", hint=f"give it as {variable}")
+            hint = f"give it as {variable_of(key)}"
+            raise ConfigurationError(f"{path}: {key} is a secret and does not stand in this file", hint=hint)
     for section, key, value in _environment(environ):
         table = values.setdefault(section, {})
         if not isinstance(table, dict):
@@ -209,6 +209,16 @@ def load_settings(path: Path | None, environ: Mapping[str, str] = os.environ) ->
         absolute = (path.parent / settings.node.data_dir).resolve()
         settings = settings.model_copy(update={"node": settings.node.model_copy(update={"data_dir": absolute})})
     return settings
+
+
+def variable_of(key: str) -> str:
+    """The variable that names a file with the value of ``section.key``."""
+    return f"{ENV_PREFIX}{key.upper().replace('.', '__')}_FILE"
+
+
+def secrets_in(path: Path | None) -> tuple[str, ...]:
+    """Keys of the file that hold a secret (see `literal_secrets`); none where there is no file."""
+    return literal_secrets(tomllib.loads(path.read_text(encoding="utf-8"))) if path is not None else ()
 
 
 def literal_secrets(values: Mapping[str, Any]) -> tuple[str, ...]:

@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from core.clock import system_clock
 from core.errors import ConfigurationError, NodeError
-from core.settings import Settings
+from core.settings import Settings, secrets_in, variable_of
 from deploy.cli.common import settings_with
 from deploy.running import Servers, running_servers
 
@@ -29,14 +30,15 @@ class Check:
     mend: str = ""
 
 
-def examine(settings: Settings) -> list[Check]:
-    """Every check; one that cannot be made is one that failed."""
+def examine(settings: Settings, config: Path | None = None) -> list[Check]:
+    """Every check; one that cannot be made is one that failed. ``config``: the file that the settings are of."""
     servers = running_servers(settings.node.data_dir)
     running = servers is not None
     settings = settings_with(settings, servers or Servers("", ""))
     checks: list[Check] = []
     groups: tuple[tuple[str, Callable[[], Iterator[Check]]], ...] = (
         ("settings", lambda: _settings(settings)),
+        ("credentials", lambda: _credentials(config)),
         ("ports", lambda: _ports(settings, running)),
         ("disk", lambda: _disk(settings)),
         ("codecs", _codecs),
@@ -77,6 +79,19 @@ def _settings(settings: Settings) -> Iterator[Check]:
         found = f"{route.model} -> {', '.join(route.destinations)}"
         mend = f"{route.model} is of status research: {', '.join(closed)} gets nothing until accept_research = true" if blocked else ""
         yield Check(f"route {route.name}", not blocked, found, mend)
+
+
+def _credentials(config: Path | None) -> Iterator[Check]:
+    """One in the file is taken: what there is to mend is said, and keeps nothing from working."""
+    keys = secrets_in(config)
+    if config is None or not keys:
+        yield Check("credentials", True, "none in the configuration file")
+        return
+    open_to_others = bool(config.stat().st_mode & 0o077)
+    files = f"name a file of its own: {', '.join(variable_of(key) for key in keys)}"
+    mend = f"chmod 600 {config}, better: {files}" if open_to_others else files
+    others = "other users may read it" if open_to_others else "only its owner may read it"
+    yield Check("credentials", True, f"{', '.join(keys)} in the configuration file, and {others}", mend)
 
 
 def _ports(settings: Settings, running: bool) -> Iterator[Check]:

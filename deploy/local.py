@@ -124,10 +124,9 @@ class Node:
             beating = {beat.role for beat in alive(database, READY_TIMEOUT_S) if beat.at >= since}
             missing = [role for role in NEEDED if role not in beating]
             if not missing and answers(node.host, self.dicom_port):
-                print(
-                    f"ready dicom={node.ae_title}@{_shown(node.host)}:{self.dicom_port} console=http://{_shown(console.host)}:{self.console_port}",
-                    flush=True,
-                )
+                scheme = "https" if console.tls is not None else "http"
+                dicom, web = f"{_shown(node.host)}:{self.dicom_port}", f"{_shown(console.host)}:{self.console_port}"
+                print(f"ready dicom={node.ae_title}@{dicom} console={scheme}://{web}", flush=True)
                 log.info("ready", seconds=round(time.monotonic() - began, 2))
                 return
             if time.monotonic() - began > READY_TIMEOUT_S:

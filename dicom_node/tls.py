@@ -6,11 +6,9 @@ TLS 1.3, or TLS 1.2 with forward secrecy and authenticated encryption alone; not
 import ssl
 
 from core.errors import ConfigurationError
+from core.operations import TLS_1_2_SUITES
 from core.peers import ClientTls
 from core.settings import Tls
-
-# The TLS 1.2 suites of RFC 9325 4.2, and ChaCha20 beside them; those of TLS 1.3 are all authenticated, and OpenSSL's own list.
-SUITES_OF_1_2 = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 
 def server_context(tls: Tls) -> ssl.SSLContext:
@@ -56,5 +54,5 @@ def client_context(tls: ClientTls) -> ssl.SSLContext:
 
 def _harden(context: ssl.SSLContext) -> None:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers(SUITES_OF_1_2)
+    context.set_ciphers(TLS_1_2_SUITES)
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION

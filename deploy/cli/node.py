@@ -53,7 +53,7 @@ def doctor(config: Config = None, as_json: AsJson = False) -> None:
     from deploy.doctor import examine
 
     logs.configure(level="critical", style="console", role="doctor")
-    checks = examine(settings_of(config))
+    checks = examine(settings_of(config), config)
     if as_json:
         emit([{"check": c.name, "ok": c.ok, "found": c.found, "mend": c.mend} for c in checks])
     else:

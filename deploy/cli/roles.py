@@ -7,10 +7,11 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
+import structlog
 import typer
 
 from core import logs
-from core.settings import Settings
+from core.settings import Settings, secrets_in, variable_of
 from deploy.cli.common import Config, database_url, settings_of, with_servers
 from deploy.routes import check_models
 
@@ -24,6 +25,10 @@ def prepared(config: Config, role: str) -> Settings:
     settings = with_servers(settings_of(config))
     database_url(settings)
     logs.configure(level=settings.logs.level, style=settings.logs.format, role=role)
+    for key in secrets_in(config):
+        structlog.get_logger().warning(
+            "a secret stands in the configuration file", name=key, hint=f"name a file of its own: {variable_of(key)}"
+        )
     return settings
 
 

@@ -33,7 +33,7 @@ class Running:
         self.client = httpx.Client()
 
         def on_ready(host: str, port: int) -> None:
-            self.client.base_url = httpx.URL(f"http://{host}:{port}")
+            self.client.base_url = httpx.URL(f"{app.scheme(settings)}://{host}:{port}")
             ready.set()
 
         self.thread = threading.Thread(target=app.run, args=(settings, database, self.stop, on_ready), daemon=True)

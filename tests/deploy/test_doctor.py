@@ -102,6 +102,19 @@ when = {{ Modality = "DMS" }}
     assert "secret" not in json.dumps(checks)
 
 
+def test_a_secret_in_the_file_is_named_and_never_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "node.toml"
+    config.write_text('[database]\nurl = "postgresql://node:hush@127.0.0.1:1/none"\n[broker]\nurl = "redis://127.0.0.1:1/0"\n')
+    for mode, word in ((0o644, "other users may read it"), (0o600, "only its owner may read it")):
+        config.chmod(mode)
+        run(["doctor", "--config", str(config), "--json"])
+        captured = capsys.readouterr()
+        assert "hush" not in captured.out + captured.err
+        (check,) = [one for one in json.loads(captured.out) if one["check"] == "credentials"]
+        assert (check["ok"], check["found"]) == (True, f"database.url in the configuration file, and {word}")
+        assert "DICOM_NODE_DATABASE__URL_FILE" in check["mend"]
+
+
 def test_an_old_schema_is_mended_by_upgrade(
     tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,6 +3,7 @@
 import importlib.metadata
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,11 +48,23 @@ def test_the_node_has_no_torch_and_the_others_build_on_it() -> None:
     assert "torch" not in worker
 
 
+def test_the_audit_is_pinned_too() -> None:
+    assert "pip-audit" in pins("audit")
+    assert {package: version for package, (version, _) in pins("audit").items() if pins("dev").get(package, (version,))[0] != version} == {}
+
+
+def test_the_audit_says_when_nothing_could_be_checked() -> None:
+    """Without pip-audit there is no answer either; what must never come is "nothing was found"."""
+    done = subprocess.run([sys.executable, str(ROOT / "requirements" / "audit.py")], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "NOTHING WAS CHECKED" in done.stderr
+
+
 def test_no_package_of_the_gpl_decoder() -> None:
     assert not {"pylibjpeg-libjpeg", "fakeredis"} & set(pins("dev"))
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "check", "bench", "chaos", "serve", "lock", "clean-venv", "models"])
+@pytest.mark.parametrize("target", ["demo", "test", "check", "bench", "chaos", "serve", "lock", "clean-venv", "models", "audit"])
 def test_every_target_of_the_makefile(target: str) -> None:
     done = subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
