@@ -9,8 +9,9 @@ import os
 import re
 import shutil
 import tempfile
+from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from core.clock import Clock, system_clock
@@ -46,6 +47,7 @@ class Blobs:
         self.root = root
         self._clock = clock
         self.tmp_dir = root / "tmp"
+        self._safe: dict[str, set[str]] = defaultdict(set)  # folders whose own names are on disk, by the folder above
         with _storage_errors("the blob folder cannot be made"):
             self.tmp_dir.mkdir(parents=True, exist_ok=True)
             for number in range(256):
@@ -64,36 +66,40 @@ class Blobs:
             raise StorageError("a blob is named by 64 lower-case hex digits", hint="the name did not come from this node")
         return self.root / sha256[:2] / sha256[2:4] / sha256
 
-    def put(self, content: bytes) -> BlobRef:
-        """Keep ``content``: safe on disk when this returns."""
+    def put(self, content: bytes, sha256: str = "") -> BlobRef:
+        """Keep ``content``: safe on disk when this returns. ``sha256``: its hash, where the caller has it already."""
         with _storage_errors("the blob cannot be written"):
             descriptor, name = tempfile.mkstemp(dir=self.tmp_dir)
             try:
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(content)
-                step("blob.written")
-                return self._link(Path(name), hashlib.sha256(content).hexdigest(), len(content))
+                with os.fdopen(descriptor, "wb", buffering=0) as file:
+                    view = memoryview(content)
+                    while view:
+                        view = view[file.write(view) :]
+                    step("blob.written")
+                    return self._keep(descriptor, name, sha256 or hashlib.sha256(content).hexdigest(), len(content))
             except OSError:  # a full disk: what is half written goes, or it stays full
                 Path(name).unlink(missing_ok=True)
                 raise
 
-    def adopt(self, path: Path) -> BlobRef:
-        """Keep a file of ``tmp_dir``; the file itself is gone afterwards. Reads it once, 1 MiB at a time."""
-        with _storage_errors("the received file cannot be kept"):
-            digest, size_bytes = hashlib.sha256(), 0
-            with path.open("rb") as file:
+    def adopt(self, path: Path, sha256: str = "") -> BlobRef:
+        """Keep a file of ``tmp_dir``; the file itself is gone afterwards. Reads it once, 1 MiB at a time, where ``sha256`` is not given."""
+        with _storage_errors("the received file cannot be kept"), path.open("rb") as file:
+            if not sha256:
+                digest = hashlib.sha256()
                 while chunk := file.read(CHUNK_BYTES):
                     digest.update(chunk)
-                    size_bytes += len(chunk)
-            return self._link(path, digest.hexdigest(), size_bytes)
+                sha256 = digest.hexdigest()
+            return self._keep(file.fileno(), str(path), sha256, os.fstat(file.fileno()).st_size)
 
-    def _link(self, source: Path, sha256: str, size_bytes: int) -> BlobRef:
+    def _keep(self, descriptor: int, source: str, sha256: str, size_bytes: int) -> BlobRef:
+        """The bytes first, then their name, then the folder that holds it: whatever is under its name is whole."""
         target = self.path(sha256)
-        with source.open("rb") as file:
-            os.fchmod(file.fileno(), 0o640)
-            os.fsync(file.fileno())
+        os.fchmod(descriptor, 0o640)
+        os.fsync(descriptor)
         step("blob.fsynced")
-        target.parent.mkdir(exist_ok=True)
+        folder = target.parent
+        with suppress(FileExistsError):
+            folder.mkdir()
         try:
             os.link(source, target)
         except FileExistsError:
@@ -104,9 +110,12 @@ class Blobs:
                 raise
             os.replace(source, target)
         step("blob.linked")
-        _fsync_folder(target.parent)
-        _fsync_folder(target.parent.parent)  # another process may have made the folder and not be here yet
-        source.unlink(missing_ok=True)
+        _fsync_folder(folder)
+        if folder.name not in self._safe[folder.parent.name]:  # another process may have made it and not be here yet
+            _fsync_folder(folder.parent)
+            self._safe[folder.parent.name].add(folder.name)
+        with suppress(FileNotFoundError):
+            os.unlink(source)
         return BlobRef(sha256, size_bytes)
 
     def read(self, sha256: str) -> bytes:

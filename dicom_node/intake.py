@@ -103,12 +103,12 @@ class Intake:
             )
         except IntakeError as error:
             association_id = association()
-            self._quarantine(received, self._keep(content), error, association_id)
+            self._quarantine(received, self._keep(content, received.spool.sha256), error, association_id)
             raise
         if self._limits.own_objects == "refuse" and (header.made_by_dicom_node or own.made_here(self._database, header)):
             raise OwnObject("made by dicom-node itself: refused, as receive.own_objects says")
         association_id = association()  # first: without a database nothing needs to be written
-        blob = self._keep(content)
+        blob = self._keep(content, received.spool.sha256)
         admission = self._admitter.admit(
             header=header,
             blob=blob,
@@ -123,8 +123,8 @@ class Intake:
         step("receive.kept")
         return Answer(SUCCESS)
 
-    def _keep(self, content: Path | bytes) -> BlobRef:
-        return self._blobs.adopt(content) if isinstance(content, Path) else self._blobs.put(content)
+    def _keep(self, content: Path | bytes, sha256: str) -> BlobRef:
+        return self._blobs.adopt(content, sha256) if isinstance(content, Path) else self._blobs.put(content, sha256)
 
     def _quarantine(self, received: Received, blob: BlobRef, error: IntakeError, association_id: UUID) -> None:
         dropped = intake.quarantine(

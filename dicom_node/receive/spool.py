@@ -4,6 +4,7 @@ pynetdicom would either keep a whole data set in memory several times over or wr
 version, to the system's temporary folder.
 """
 
+import hashlib
 import io
 import tempfile
 from contextlib import suppress
@@ -44,13 +45,13 @@ class Spool:
         self._max_bytes = max_bytes
         self._stream: BinaryIO = io.BytesIO()
         self._path: Path | None = None
-        self._stream.write(
-            part10.head(
-                sop_class_uid=command.sop_class_uid,
-                sop_instance_uid=command.sop_instance_uid,
-                transfer_syntax_uid=command.transfer_syntax_uid,
-            )
+        head = part10.head(
+            sop_class_uid=command.sop_class_uid,
+            sop_instance_uid=command.sop_instance_uid,
+            transfer_syntax_uid=command.transfer_syntax_uid,
         )
+        self._stream.write(head)
+        self._digest = hashlib.sha256(head)  # while the bytes come: the sender sends the next ones meanwhile
 
     def write(self, fragment: bytes | memoryview) -> None:
         """Take one fragment."""
@@ -64,6 +65,7 @@ class Spool:
             if self._path is None and self.size_bytes > MEMORY_BYTES:
                 self._to_disk()
             self._stream.write(fragment)
+            self._digest.update(fragment)
         except OSError as error:
             self.fail(f"cannot be written: {error.strerror or 'input/output error'}")
 
@@ -77,6 +79,11 @@ class Spool:
         """Give up the bytes, and keep why."""
         self.discard()
         self.error = why
+
+    @property
+    def sha256(self) -> str:
+        """Of all bytes, head included."""
+        return self._digest.hexdigest()
 
     def finish(self) -> Path | bytes:
         """All bytes: the path of a file that the caller now owns, or the content itself.
