@@ -1,0 +1,119 @@
+"""Every metric that is documented is there and moves when what it is about happens; every metric that is there is documented."""
+
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from console import metrics
+from console.health import ROLES, look
+from core.operations import Retention
+from core.settings import Node, Receive, Settings
+from core.states import Priority
+from db import alerts, deliveries, heartbeats, intake, jobs, notices, retention
+from db.base import Database
+from db.blobs import Blobs
+from db.status import AWAY
+from db.waiting import PAUSED
+from dicom_node.received import ReceivedCounts
+from tests.db.test_retention import Unit, _age
+from tests.support.records import Sender, claim, complete, finish, plan, run
+
+PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
+Seen = dict[str, dict[tuple[tuple[str, str], ...], float]]
+
+
+def _documented() -> dict[str, tuple[frozenset[str], str]]:
+    """Name -> its labels and its type, from the table of the page."""
+    table = PAGE.read_text().split("## Metrics")[1].split("\n## ")[0]
+    found = {}
+    for names, kind in re.findall(r"^\| (`dicom_node_[^|]*) \| (\w+) \|", table, re.MULTILINE):
+        for name, labels in re.findall(r"`(dicom_node_\w+)(?:\{([\w,]+)\})?`", names):
+            found[name] = (frozenset(labels.split(",")) if labels else frozenset(), kind)
+    return found
+
+
+def _seen(settings: Settings, database: Database) -> tuple[Seen, dict[str, str]]:
+    """Samples by the documented name of their metric, and the type of each."""
+    values: Seen = {}
+    types = {}
+    for family in text_string_to_metric_families(metrics.render(look(settings, database)).decode()):
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        types[name] = family.type
+        for sample in family.samples:
+            labels = tuple(sorted((key, value) for key, value in sample.labels.items() if key != "le"))
+            values.setdefault(name, {})[(*labels, (sample.name, sample.labels.get("le", "")))] = sample.value
+    return values, types
+
+
+def _something_of_everything(database: Database, blobs: Blobs) -> None:
+    heartbeats.beat(database, "send", "host:1", {f"{AWAY}pacs": "30"})
+    old = Unit(database, blobs, 1).report().deliver()
+    _age(database, 31)
+    (kind,) = retention.rules(Retention(images_days=30))
+    assert retention.let_go(database, blobs, kind, actor="t", limit=10).objects == 1
+    assert not blobs.path(old.image.sha256).exists()
+    source = Sender(database)
+    for number, priority in enumerate((Priority.ROUTINE, Priority.URGENT, Priority.ROUTINE), start=2):
+        source.send(number, series=f"1.2.3.{number}", study=f"1.2.3.{number}")
+        complete(database, plan(destinations=("one", "two"), priority=priority), study=f"1.2.3.{number}")
+    finish(database, claim(database))  # the urgent one
+    (sent, _) = deliveries.claim(database, sender="s", lease_s=60, limit=2)
+    deliveries.stored(database, sent, status=0)
+    jobs.fail(database, claim(database), error="x", permanent=True, retry_in_s=0, max_attempts=3)
+    source.send(9, series="1.2.3.9", study="1.2.3.9")  # open
+    source.send(9, series="1.2.3.9", study="1.2.3.9", content="another")  # undecided
+    intake.quarantine(
+        database, blob=old.result, reason="x", status=0xC000, sop_class_uid="", sop_instance_uid="", association_id=source.id,
+        source="PACS", max_bytes=1000,
+    )  # fmt: skip
+    run(database, "UPDATE jobs SET queued_at = node_now() - interval '9 seconds' WHERE state = 'queued'")
+    run(database, "UPDATE deliveries SET created_at = node_now() - interval '9 seconds'")
+    for reason in ("disk", "queue"):
+        alerts.begin(database, PAUSED, reason, {}, actor="listen", tell=True)
+    told = notices.claim(database, lease_s=60)
+    assert told is not None
+    notices.sent(database, told)
+    counts = ReceivedCounts(database)
+    counts.add(0x0000, 100)
+    counts.add(0xA700, 100)
+    counts.flush()
+
+
+@pytest.fixture(scope="module")
+def documented() -> dict[str, tuple[frozenset[str], str]]:
+    found = _documented()
+    assert len(found) > 30
+    return found
+
+
+def test_documented_and_there_are_the_same_and_each_moves(
+    database: Database, tmp_path: Path, documented: dict[str, tuple[frozenset[str], str]]
+) -> None:
+    settings = Settings(node=Node(data_dir=tmp_path / "data"), receive=Receive(min_free_bytes=1))
+    gone = Database.open("postgresql://nobody@127.0.0.1:1/none")
+    without, _ = _seen(settings, gone)  # no database, no data folder
+    gone.dispose()
+    before, _ = _seen(settings, database)
+    blobs = Blobs(tmp_path / "data" / "blobs")
+    for role in ROLES:
+        heartbeats.beat(database, role, "host:1", {})
+    ready, _ = _seen(settings, database)
+    _something_of_everything(database, blobs)
+    after, types = _seen(settings, database)
+    assert set(after) == set(documented)
+    assert {name: kind for name, (_, kind) in documented.items()} == types
+    for name, (labels, _) in documented.items():
+        for sample in after[name]:
+            assert {key for key, _ in sample[:-1]} == labels, name
+        first = {"dicom_node_database_up": without, "dicom_node_ready": ready}.get(name, before)
+        assert after[name] != first.get(name, {}), f"{name} does not move"
+
+
+def test_no_metric_names_a_patient(database: Database, tmp_path: Path) -> None:
+    settings = Settings(node=Node(data_dir=tmp_path / "data"))
+    _something_of_everything(database, Blobs(tmp_path / "data" / "blobs"))
+    page = metrics.render(look(settings, database)).decode()
+    for value in ("Doe", "P1", "A1", "1.2.3", "PACS"):
+        assert value not in page
