@@ -52,7 +52,8 @@ def test_what_is_understood_now_is_taken_and_the_rest_stays(
     for content in (encoded(good), b"never a data set"):
         quarantine(
             database, blob=blobs.put(content), reason="an older version could not read it", status=0xC000,
-            sop_class_uid=str(good.SOPClassUID), sop_instance_uid=str(good.SOPInstanceUID), association_id=association, source="PACS", max_bytes=1 << 20,
+            sop_class_uid=str(good.SOPClassUID),
+            sop_instance_uid=str(good.SOPInstanceUID), association_id=association, source="PACS", max_bytes=1 << 20,
         )  # fmt: skip
     config = tmp_path / "node.toml"
     config.write_text(f'[database]\nurl = "{database_url}"\n')
