@@ -17,6 +17,7 @@ Floats = NDArray[np.float64]
 ORIENTATION_TOLERANCE = 1e-3  # of a direction cosine; headers give five or six decimals
 SAME_POSITION_MM = 0.01
 TILT_DEGREES = 1.0
+MOST_TILT_DEGREES = 35.0  # no gantry tilts so far
 _SPACING_TOLERANCE = 0.1  # of the step
 _ROUNDING_MM = 0.1  # positions are often written with one decimal
 
@@ -25,7 +26,8 @@ _ROUNDING_MM = 0.1  # positions are often written with one decimal
 class Stack:
     """Slices in order along the normal.
 
-    ``order``: indices into what was given; ``step``: (3,) mean displacement from slice to slice, mm; ``spacing_mm`` its length.
+    ``order``: indices into what was given; ``step``: (3,) mean displacement from slice to slice, mm; ``spacing_mm`` its length,
+    of a tilted stack its length along the normal.
     """
 
     order: tuple[int, ...]
@@ -79,7 +81,7 @@ def same_places(distances: Floats, tolerance_mm: float = SAME_POSITION_MM) -> li
     return groups
 
 
-def stack(positions: Floats, normal: Floats) -> Stack:
+def stack(positions: Floats, normal: Floats, *, tilted: bool = False) -> Stack:
     """Put slices with one orientation and distinct positions in order along the normal.
 
     Parameters
@@ -88,11 +90,14 @@ def stack(positions: Floats, normal: Floats) -> Stack:
         (N, 3), Image Position (Patient), mm.
     normal
         (3,), unit.
+    tilted
+        Take the slices of a tilted gantry as they are; the caller moves them upright (``imaging.upright``).
 
     Raises
     ------
     GeometryError
-        Too few slices, a gap, uneven spacing, a tilted gantry, or positions that are not on one line. The message names it.
+        Too few slices, a gap, uneven spacing, a tilted gantry (unless ``tilted``), or positions that are not on one line. The
+        message names it.
     """
     if len(positions) < 2:
         raise GeometryError(f"too few slices: at least 2 expected, {len(positions)} came")
@@ -103,18 +108,22 @@ def stack(positions: Floats, normal: Floats) -> Stack:
     ordered = positions[order]
     total = ordered[-1] - ordered[0]
     mean = total / (len(order) - 1)
-    _check_line(ordered, mean, normal)
-    return Stack(tuple(int(i) for i in order), normal, mean, float(np.linalg.norm(mean)))
+    angle = _check_line(ordered, mean, normal, MOST_TILT_DEGREES if tilted else TILT_DEGREES)
+    spacing = float(mean @ normal) if angle > TILT_DEGREES else float(np.linalg.norm(mean))
+    return Stack(tuple(int(i) for i in order), normal, mean, spacing)
 
 
 def check_steps(steps: Floats) -> None:
     """Steps between neighbours along the normal, mm, all above zero: even, or `GeometryError` naming gap or uneven spacing.
 
-    The rule is the lower median step, so that gaps never become the rule; many double steps are two spacings in one series rather
-    than holes. Rounded positions are tolerated: a tenth of the step, or 0.1 mm where that is at most a third of it.
+    The rule is the lower median step, so that gaps never become the rule, evened out over the steps like it; many double steps are
+    two spacings in one series rather than holes. Rounded positions are tolerated: a tenth of the step, or 0.1 mm where that is at
+    most a third of it.
     """
     rule = float(np.sort(steps)[(len(steps) - 1) // 2])
     tolerance = max(_SPACING_TOLERANCE * rule, min(_ROUNDING_MM, rule / 3)) + 1e-6
+    rule = float(steps[np.abs(steps - rule) <= 2 * tolerance].mean())
+    tolerance += min(_ROUNDING_MM, rule / 3) / len(steps)  # by which rounded ends put the mean of few steps off
     ratios = steps / rule
     wholes = np.round(ratios)
     off = np.abs(steps - rule) > tolerance
@@ -133,11 +142,16 @@ def check_steps(steps: Floats) -> None:
         raise GeometryError(f"uneven spacing: slices drift {drift:.2f} mm off even places", hint="reconstruct with even spacing")
 
 
-def _check_line(ordered: Floats, mean: Floats, normal: Floats) -> None:
-    forward = float(mean @ normal)
-    sideways = mean - forward * normal
-    angle = float(np.degrees(np.arctan2(np.linalg.norm(sideways), forward)))
-    if angle > TILT_DEGREES:
+def tilt_degrees(step: Floats, normal: Floats) -> float:
+    """Between the direction from slice to slice and the slices' normal (unit)."""
+    forward = float(step @ normal)
+    return float(np.degrees(np.arctan2(np.linalg.norm(step - forward * normal), forward)))
+
+
+def _check_line(ordered: Floats, mean: Floats, normal: Floats, most_degrees: float) -> float:
+    """The tilt in degrees, at most ``most_degrees``."""
+    angle = tilt_degrees(mean, normal)
+    if angle > most_degrees:
         raise GeometryError(
             f"tilt: slices are stacked {angle:.1f} degrees off their normal (gantry tilt)", hint="resample to upright slices"
         )
@@ -147,3 +161,4 @@ def _check_line(ordered: Floats, mean: Floats, normal: Floats) -> None:
     worst = float(np.linalg.norm(residual, axis=1).max())
     if worst > 1.0:
         raise GeometryError(f"slices are shifted sideways by up to {worst:.1f} mm against each other")
+    return angle

@@ -68,7 +68,7 @@ class Volume:
         return float(z), float(y), float(x)
 
 
-def read_volume(paths: Sequence[Path], *, threads: int = 2) -> Volume:
+def read_volume(paths: Sequence[Path], *, threads: int = 2, tilted: bool = False) -> Volume:
     """Read one CT series, classic or Enhanced (multi-frame).
 
     Parameters
@@ -77,6 +77,8 @@ def read_volume(paths: Sequence[Path], *, threads: int = 2) -> Volume:
         Files of one series in any order.
     threads
         Readers and decoders; codecs work outside the interpreter's lock.
+    tilted
+        Take a series of a tilted gantry too: its affine is sheared (``imaging.upright``).
 
     Raises
     ------
@@ -97,7 +99,7 @@ def read_volume(paths: Sequence[Path], *, threads: int = 2) -> Volume:
     _same_grid(slices)
     normal = normal_of(slices[0].orientation)
     slices = _without_duplicates(slices, normal, notes)
-    placed = stack(np.array([s.position for s in slices]), normal)
+    placed = stack(np.array([s.position for s in slices]), normal, tilted=tilted)
     ordered = [slices[i] for i in placed.order]
     hu = _fill(ordered, threads, notes)
     first = ordered[0]

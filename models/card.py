@@ -16,6 +16,7 @@ from core.states import ModelStatus
 
 TASKS = ("classify", "detect")
 UNITS = ("image", "series", "series or image")
+TILTS = ("refuse", "resample")
 HEX = frozenset("0123456789abcdef")
 
 
@@ -82,6 +83,7 @@ class ModelCard:
     tiers: Tiers = field(default_factory=Tiers)
     thresholds: Mapping[str, float] = field(default_factory=dict)
     temperature: float = 1.0
+    tilt: str = "refuse"  # what becomes of a series of a tilted gantry
     reference: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # counts by bin (core/drift.py) of what is expected
 
     def __post_init__(self) -> None:
@@ -93,6 +95,7 @@ class ModelCard:
         require(len(digest) == 64 and set(digest) <= HEX, f"weights_sha256 is 64 lower-case hex digits, not {digest!r}")
         plain = Path(self.weights).name == self.weights and self.weights.endswith(".safetensors")
         require(plain, f"weights names a .safetensors file beside the card, not {self.weights!r}")
+        require(self.tilt in TILTS, f"input.tilt is one of {', '.join(TILTS)}, not {self.tilt!r}")
         names = [label.name for label in self.labels]
         require(bool(names) and len(set(names)) == len(names), "labels need at least one entry and no name twice")
         require(self.temperature > 0.0, f"temperature is above 0, not {self.temperature}")
@@ -146,6 +149,8 @@ def parse_card(text: str) -> ModelCard:
     values["labels"] = tuple(labels)
     values["limits"] = tuple(one(value, str, "limits") for value in values["limits"])
     values["data"] = tuple(DataSource(**checked(entry, DATA, "data")) for entry in values["data"])
+    if "input" in values:
+        values |= checked(values.pop("input"), INPUT, "input")
     if "tiers" in values:
         values["tiers"] = Tiers(**checked(values["tiers"], TIERS, "tiers"))
     if "thresholds" in values:
@@ -169,11 +174,12 @@ TOP: Schema = {
     **dict.fromkeys(TEXTS, (str, True)),
     **dict.fromkeys(TABLES, (dict, True)),
     **dict.fromkeys(("labels", "limits", "data"), (list, True)),
-    **dict.fromkeys(("tiers", "thresholds", "reference"), (dict, False)),
+    **dict.fromkeys(("tiers", "thresholds", "reference", "input"), (dict, False)),
     "temperature": (float, False),
 }
 LABEL: Schema = {"name": (str, True), "code": (dict, True), "malignant": (bool, True), "advice": (str, True), "source": (str, False)}
 CODE: Schema = {"value": (str, True), "scheme": (str, True), "meaning": (str, True)}
+INPUT: Schema = {"tilt": (str, False)}
 TIERS: Schema = {"high": (float, False), "review": (float, False), "malignant_limit": (float, False)}
 DATA: Schema = {"name": (str, True), "licence": (str, True), "doi": (str, False)}
 

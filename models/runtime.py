@@ -1,31 +1,14 @@
 """From a name to a model that can predict. torch is imported when a model is loaded, not before."""
 
 import importlib
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
 
 from core.errors import ModelError
-from core.records import HeatMap, ModelIdentity, Prediction
 from models import registry
-from models.card import ModelCard, identity, read_card
+from models.card import identity, read_card
+from models.protocol import Model as Model
 
 DEVICES = ("auto", "cpu", "cuda")
-
-
-class Model(Protocol):
-    """A loaded model. ``predict`` takes photographs or volumes, as the card's unit says, and answers in their order."""
-
-    @property
-    def card(self) -> ModelCard: ...
-    @property
-    def identity(self) -> ModelIdentity: ...
-    @property
-    def device(self) -> str: ...
-    def warm(self) -> None: ...
-    def predict(self, items: Sequence[Any]) -> list[Prediction]: ...
-    def evidence(self, item: Any, prediction: Prediction) -> HeatMap | None:
-        """Where the evidence for ``prediction`` of ``item`` is; None where the model cannot say. Costs a pass of its own."""
 
 
 def load(name: str, *, device: str = "auto", root: Path = registry.ROOMS) -> Model:
@@ -49,6 +32,10 @@ def load_folder(room: Path, *, device: str = "auto", package: str) -> Model:
     card = read_card(room / "card.toml")
     module = importlib.import_module(f"models.{package}.model")
     model: Model = module.Model(card, identity(card, registry.folder_digest(room)), weights, choose_device(device))
+    if card.tilt == "resample":
+        from models.upright import Uprighted
+
+        return Uprighted(model)
     return model
 
 

@@ -59,6 +59,11 @@ def test_several_missing_slices_are_counted(count: int, run: int, data: st.DataO
         stack(kept, np.array([0, 0, 1.0]))
 
 
+@pytest.mark.parametrize("steps", [[0.4, 0.6], [0.4, 0.6, 0.4]])
+def test_few_rounded_steps_are_even(steps: list[float]) -> None:
+    check_steps(np.array(steps))  # of 0.5 mm, positions with one decimal
+
+
 @settings(deadline=None)
 @given(st.integers(3, 60), st.floats(0.5, 6.0), st.randoms(use_true_random=False))
 def test_rounding_to_one_decimal_is_no_uneven_spacing(count: int, step: float, random: object) -> None:

@@ -91,3 +91,12 @@ def test_label_by_name(text: str) -> None:
     assert card.label(card.labels[0].name) is card.labels[0]
     with pytest.raises(ModelError, match="no label 'wart'"):
         card.label("wart")
+
+
+def test_what_becomes_of_a_tilted_series(text: str) -> None:
+    assert parse_card(text).tilt == "refuse"
+    allows = parse_card(text + '\n[input]\ntilt = "resample"\n')
+    assert allows.tilt == "resample"
+    assert parse_card(render_card(allows)) == allows
+    with pytest.raises(ModelError, match=r"input\.tilt is one of refuse, resample"):
+        parse_card(text + '\n[input]\ntilt = "rotate"\n')

@@ -16,12 +16,22 @@ BRIGHT = 3000  # stored value; everything else is far below
 
 @dataclass(frozen=True, slots=True)
 class Acquisition:
-    """How a series lies in the patient. ``spacing_mm``: between rows, columns, slices; ``row``, ``column``: direction cosines."""
+    """How a series lies in the patient. ``spacing_mm``: between rows, columns, slices; ``row``, ``column``: direction cosines.
+
+    ``tilt_degrees``: of the gantry, by which the slices are stacked off their normal, along the columns.
+    """
 
     row: tuple[float, float, float] = (1, 0, 0)
     column: tuple[float, float, float] = (0, 1, 0)
     spacing_mm: tuple[float, float, float] = (1.5, 1.5, 2.0)
     changes: dict[str, object] = field(default_factory=dict)
+    tilt_degrees: float = 0.0
+
+    @property
+    def step(self) -> NDArray[np.float64]:
+        """From slice to slice, mm."""
+        sideways = np.tan(np.radians(self.tilt_degrees)) * np.array(self.column, float)
+        return np.asarray(self.spacing_mm[2] * (self.normal + sideways))
 
     @property
     def orientation(self) -> list[float]:
@@ -58,6 +68,12 @@ ACQUISITIONS = {
     "non-square pixels": Acquisition(spacing_mm=(2.2, 1.1, 3.0)),
     "oblique, non-square pixels": Acquisition(_oblique().row, _oblique().column, (2.2, 1.1, 1.7)),
 }
+TILTED = {
+    "tilted": Acquisition(tilt_degrees=15.0),
+    "tilted the other way": Acquisition(tilt_degrees=-22.5, spacing_mm=(0.9, 0.9, 3.0)),
+    "tilted, non-square pixels, oblique": Acquisition(_oblique().row, _oblique().column, (2.2, 1.1, 1.7), tilt_degrees=12.0),
+    "tilted, feet first": Acquisition((-1, 0, 0), (0, 1, 0), changes={"PatientPosition": "FFS"}, tilt_degrees=30.0),
+}
 
 
 def lps(dataset: Dataset, rows: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -84,11 +100,11 @@ def ball_series(acquisition: Acquisition, centre: Sequence[float], *, slices: in
         np.asarray(centre, float)
         - 0.4 * side * between_columns * np.array(acquisition.row)
         - 0.6 * side * between_rows * np.array(acquisition.column)
-        - 0.45 * slices * step * acquisition.normal
+        - 0.45 * slices * acquisition.step
     )
     made = []
     for index in range(slices):
-        position = [round(float(value), 4) for value in corner + index * step * acquisition.normal]
+        position = [round(float(value), 4) for value in corner + index * acquisition.step]
         dataset = series.image(
             number=slices - index,
             side=side,

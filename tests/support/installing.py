@@ -3,16 +3,17 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from models import registry
 from models.card import read_card
 from models.card_writer import render_card
 
 
-def other_version(name: str, folder: Path, version: str = "9.9.9") -> Path:
-    """A folder with card and weights of ``name`` under another version; the same weights, another digest."""
+def other_version(name: str, folder: Path, version: str = "9.9.9", **changes: Any) -> Path:
+    """A folder with card and weights of ``name`` under another version; the same weights, another digest. ``changes``: of the card."""
     room = registry.folder(name)
-    card = replace(read_card(room / "card.toml"), version=version)
+    card = replace(read_card(room / "card.toml"), version=version, **changes)
     folder.mkdir(parents=True)
     shutil.copyfile(room / card.weights, folder / card.weights)
     (folder / "card.toml").write_text(render_card(card), encoding="utf-8")

@@ -4,25 +4,31 @@ What is expected is computed from the files' headers by the standard's formula; 
 """
 
 import io
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import highdicom as hd
 import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from scipy import ndimage
 
 from core import codes
-from core.records import Finding, Prediction, UnitInput
-from core.states import Outcome, Tier
-from imaging.masks import on_grid, pack
+from core.errors import GeometryError
+from core.records import Finding, HeatMap, Prediction, UnitInput
+from core.states import Outcome, ReportKind, Tier
+from imaging.masks import on_grid, pack, pack_heat
 from imaging.synthetic.chest import make_chest
 from imaging.volume import Volume, read_volume
+from models.protocol import Model
+from models.upright import Uprighted
 from tests.support import analyses, balls
 from tests.support.data import shared_data
 from tests.support.enhanced import enhanced_ct
-from workers.encode import seg, sr, validate
+from workers.encode import objects, seg, sr, validate
 from workers.encode.analysis import Analysis
 from workers.encode.source import read_source
 
@@ -30,34 +36,52 @@ CENTRE = (-31.4, 22.7, -118.2)
 HU = balls.BRIGHT - 1024
 
 
+@dataclass(frozen=True, slots=True)
+class Brightness:
+    """A model that finds what is bright: its mask, its middle, the slice it is on; the evidence is how bright it is."""
+
+    bright: int
+
+    def predict(self, items: Sequence[Volume]) -> list[Prediction]:
+        return [Prediction(Outcome.FINDINGS, (self._finding(volume),)) for volume in items]
+
+    def _finding(self, volume: Volume) -> Finding:
+        mask = volume.hu >= self.bright
+        z, y, x = (float(index.mean()) for index in np.nonzero(mask))
+        on = round(z)
+        return Finding(
+            label="nodule",
+            code=codes.NODULE,
+            score=0.9,
+            tier=Tier.REVIEW,
+            position_mm=volume.lps(z, y, x),
+            sop_instance_uid=volume.sop_instance_uids[on],
+            frame=volume.frame_numbers[on],
+            image_point=(x + 0.5, y + 0.5),
+            site=codes.LUNG,
+            mask=pack(mask),
+        )
+
+    def evidence(self, item: Volume, _prediction: Prediction) -> HeatMap:
+        return pack_heat((item.hu >= self.bright).astype(np.float32), meaning="brightness")
+
+
 def found(paths: list[Path], bright: int = HU) -> tuple[Analysis, Volume]:
-    """The analysis of a model that finds what is bright: its mask, its middle, the slice it is on."""
+    """The analysis of that model."""
     volume = read_volume(paths)
-    mask = volume.hu >= bright
-    z, y, x = (float(index.mean()) for index in np.nonzero(mask))
-    on = round(z)
-    finding = Finding(
-        label="nodule",
-        code=codes.NODULE,
-        score=0.9,
-        tier=Tier.REVIEW,
-        position_mm=volume.lps(z, y, x),
-        sop_instance_uid=volume.sop_instance_uids[on],
-        frame=volume.frame_numbers[on],
-        image_point=(x + 0.5, y + 0.5),
-        site=codes.LUNG,
-        mask=pack(mask),
-    )
+    return analysed(paths, volume, Brightness(bright).predict([volume])[0]), volume
+
+
+def analysed(paths: list[Path], volume: Volume, prediction: Prediction) -> Analysis:
     inputs = []
     for path in paths:
         header = dcmread(path, stop_before_pixels=True)
         inputs.append(UnitInput(str(header.SOPInstanceUID), str(header.SOPClassUID), "", str(path)))
-    analysis = replace(
-        analyses.ct(Prediction(Outcome.FINDINGS, (finding,)), frame_of_reference=volume.frame_of_reference_uid),
-        source=read_source(inputs, referenced=[finding.sop_instance_uid]),
+    return replace(
+        analyses.ct(prediction, frame_of_reference=volume.frame_of_reference_uid),
+        source=read_source(inputs, referenced=[finding.sop_instance_uid for finding in prediction.findings]),
         item=volume,
     )
-    return analysis, volume
 
 
 def read_back(content: bytes) -> tuple[Dataset, np.ndarray]:
@@ -128,6 +152,48 @@ def test_points_and_frames_land_on_the_nodule(tmp_path: Path, name: str) -> None
         assert close(points_of(content, paths), CENTRE, voxel_mm)
     _same_pixels_as_its_source(outline.content, paths)
     _same_mask(outline.content, analysis, volume)
+
+
+@pytest.mark.parametrize("name", balls.TILTED)
+def test_what_is_found_on_upright_slices_lands_on_the_images_of_the_tilted_gantry(tmp_path: Path, name: str) -> None:
+    acquisition = balls.TILTED[name]
+    datasets = balls.ball_series(acquisition, CENTRE, side=56)
+    paths = balls.write(tmp_path, datasets)
+    with pytest.raises(GeometryError, match="tilt"):
+        read_volume(paths)
+    volume = read_volume(paths, tilted=True)
+    model = Uprighted(cast(Model, Brightness(HU // 2 + 500)))  # halfway between the ball and the brightest of the rest
+    (prediction,) = model.predict([volume])
+    assert "gantry was tilted" in prediction.notes[0]
+    voxel_mm = max(acquisition.spacing_mm)
+    analysis = replace(analysed(paths, volume, prediction), heat=model.evidence(volume, prediction))
+    outline = seg.encode(analysis)
+    assert outline is not None
+    assert validate.validate(outline.content, within=volume.sop_instance_uids) == ()
+    lands(outline.content, CENTRE, balls.RADIUS_MM, voxel_mm)
+    for one in (analysis, analyses.with_segmentation(analysis)):
+        content = sr.encode(one).content
+        assert validate.validate(content) == ()
+        assert close(points_of(content, paths), CENTRE, voxel_mm)
+    _nearly_the_pixels_of_its_source(outline.content, paths)
+    (evidence,) = objects.encode(ReportKind.PARAMETRIC_MAP, analysis)
+    document = dcmread(io.BytesIO(evidence.content))
+    shown = document.pixel_array.reshape(-1, document.Rows, document.Columns)
+    points = [balls.lps(place_of(document, frame), *map(np.asarray, np.nonzero(plane > 0.5)))
+              for frame, plane in zip(document.PerFrameFunctionalGroupsSequence, shown, strict=True)]  # fmt: skip
+    assert np.linalg.norm(np.concatenate(points).mean(axis=0) - CENTRE) <= voxel_mm
+
+
+def _nearly_the_pixels_of_its_source(content: bytes, paths: list[Path]) -> None:
+    """Each frame lies in its image's own plane, and differs from the bright pixels there by less than a rim of one pixel."""
+    sources = {str(dataset.SOPInstanceUID): dataset for dataset in map(dcmread, paths)}
+    document, frames = read_back(content)
+    for frame, pixels in zip(document.PerFrameFunctionalGroupsSequence, frames, strict=True):
+        source = sources[str(frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID)]
+        assert list(frame.PlanePositionSequence[0].ImagePositionPatient) == list(source.ImagePositionPatient)
+        truth, found = source.pixel_array == balls.BRIGHT, pixels.astype(bool)
+        assert not (found & ~ndimage.binary_dilation(truth, np.ones((3, 3)))).any()
+        assert not (ndimage.binary_erosion(truth, np.ones((3, 3))) & ~found).any()
 
 
 def _same_pixels_as_its_source(content: bytes, paths: list[Path]) -> None:

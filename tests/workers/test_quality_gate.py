@@ -16,7 +16,9 @@ from db.base import Database
 from db.blobs import Blobs
 from imaging.pixels import decode_frames
 from imaging.synthetic.chest import chest_datasets, make_chest
+from models import installed
 from tests.support.data import shared_data
+from tests.support.installing import other_version
 from tests.support.queueing import Queueing, configure
 from tests.support.records import scalar
 from workers import infer
@@ -116,6 +118,20 @@ def not_analysed(runtime: Runtime, datasets: list[Dataset]) -> str:
 def test_each_gate_has_its_reason_in_the_report(runtime: Runtime, gate: str) -> None:
     change, words = GATES[gate]
     assert words in not_analysed(runtime, change(chest()))
+
+
+def test_a_tilted_series_is_analysed_upright_where_the_card_allows_it(runtime: Runtime, settings: Settings, tmp_path: Path) -> None:
+    """The shipped cards do not: nothing was measured on tilted series."""
+    allows = other_version(MODEL, tmp_path / "allows", tilt="resample")
+    place = installed.install(allows, settings.node.data_dir / installed.FOLDER)
+    change, _ = GATES["tilt"]
+    job_id, _ = Queueing(runtime.database, runtime.blobs).queue(change(chest()), UnitKind.SERIES, MODEL, digest=place.digest)
+    infer.wake(runtime)
+    shown = jobs.show(runtime.database, job_id)
+    assert shown["job_state"] == "reported"
+    assert shown["outcome"] in ("findings", "no_finding"), shown["reason"]
+    texts = [str(element.value) for element in report(runtime, job_id).iterall() if element.keyword == "TextValue"]
+    assert any(text.startswith("The gantry was tilted by 13.5 degrees") for text in texts)
 
 
 def extruded(name: str, slices: int = 20) -> list[Dataset]:
