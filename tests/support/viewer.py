@@ -170,6 +170,12 @@ def coloured(page: Ohif) -> NDArray[np.float64]:
     return np.stack([x, y], axis=1).astype(float)
 
 
+def amber(page: Ohif) -> int:
+    """How many pixels have the colour of the page's badge for research: the PDF is drawn."""
+    pixels = np.asarray(Image.open(io.BytesIO(page.browser.png())).convert("RGB")).astype(int)
+    return int((np.abs(pixels - (0xF0, 0xB2, 0x32)).max(axis=2) < 12).sum())
+
+
 def keep(page: Ohif, name: str) -> Path:
     """A screenshot among the artefacts of the run: to be looked at."""
     ARTEFACTS.mkdir(parents=True, exist_ok=True)

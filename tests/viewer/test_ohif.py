@@ -11,7 +11,7 @@ from core.states import Outcome, ReportKind
 from deploy.demo.viewer_page import MEASUREMENTS, SEGMENTATIONS, Ohif
 from tests.support import viewer
 from tests.support.analyses import LOOKED_FOR
-from tests.support.viewer import Study, coloured, keep
+from tests.support.viewer import Study, amber, coloured, keep
 from workers.encode import objects
 from workers.encode.groups import EXCLUDES_NOTHING
 
@@ -126,7 +126,7 @@ def test_pictures_and_page_are_shown_and_key_objects_do_no_harm(ward: Ward) -> N
     page.browser.wait_for("the colours of the map", lambda: len(coloured(page)) > 1000, 60.0)
     keep(page, "ct-heat-map")
     page.show("DOC")
-    page.browser.wait("the page, in the browser's own reader", "!!document.querySelector('object[type=\"application/pdf\"]')", 120.0)
+    page.browser.wait_for("the page, in the browser's own reader", lambda: amber(page) > 1000, 120.0)
     keep(page, "ct-page")
 
 
