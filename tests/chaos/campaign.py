@@ -22,10 +22,10 @@ from tests.chaos.table import table
 from tests.chaos.ward import Ward
 
 SENDERS = 2
-MOST_WAITING = 100
+MOST_WAITING = 25
 AHEAD = 3  # faults that the studies may be ahead of
 SAY_EVERY_S = 10.0
-QUIET_S = 420.0
+QUIET_S = 900.0
 
 
 @dataclass(frozen=True, slots=True)
