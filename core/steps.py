@@ -18,8 +18,8 @@ STEPS = MappingProxyType(
         "receive.kept": "its row is committed, Success is not sent",
         # whoever writes a blob
         "blob.written": "in a temporary file, not fsynced",
-        "blob.fsynced": "safe, without its name",
-        "blob.linked": "under its name, the temporary file is still there",
+        "blob.linked": "under its name too, not fsynced: no row names it",
+        "blob.fsynced": "safe, the temporary file is still there",
         # conduct
         "complete.decided": "a unit is complete, nothing is written",
         "complete.written": "its jobs are written, not committed",

@@ -1,6 +1,7 @@
-"""Bytes on disk, named by their sha256: written beside, fsynced, linked into place, never changed.
+"""Bytes on disk, named by their sha256: written beside, linked into place, fsynced with their name, never changed.
 
-A crash at any instruction leaves at most a file in ``tmp``, which ``sweep`` removes.
+A crash at any instruction leaves at most a file in ``tmp``, which ``sweep`` removes, and a name that no row has: what comes in
+under it again takes its place.
 """
 
 import errno
@@ -9,7 +10,6 @@ import os
 import re
 import shutil
 import tempfile
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,6 +20,8 @@ from core.steps import step
 from db.records import BlobRef
 
 CHUNK_BYTES = 1 << 20
+# fsync of a file brings to disk every change of names that came before it: one journal, written in order.
+ORDERED = frozenset({"ext4", "xfs"})
 NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK})
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -40,6 +42,20 @@ def _fsync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def _file_system_of(folder: Path) -> str:
+    """Its type by the kernel's list of mounts; "" where that does not say (then nothing is assumed of it)."""
+    device = os.stat(folder).st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    except OSError:
+        return ""
+    for fields, _, behind in (line.partition(" - ") for line in mounts):
+        if fields.split()[2] == number:
+            return behind.split()[0]
+    return ""
+
+
 class Blobs:
     """The folder of blobs: ``root/ab/cd/<sha256>`` and ``root/tmp``."""
 
@@ -47,12 +63,12 @@ class Blobs:
         self.root = root
         self._clock = clock
         self.tmp_dir = root / "tmp"
-        self._safe: dict[str, set[str]] = defaultdict(set)  # folders whose own names are on disk, by the folder above
         with _storage_errors("the blob folder cannot be made"):
             self.tmp_dir.mkdir(parents=True, exist_ok=True)
             for number in range(256):
                 (root / f"{number:02x}").mkdir(exist_ok=True)
             _fsync_folder(root)
+        self._ordered = _file_system_of(root) in ORDERED
 
     def path(self, sha256: str) -> Path:
         """Where the blob of this hash lies, whether it exists or not.
@@ -92,31 +108,42 @@ class Blobs:
             return self._keep(file.fileno(), str(path), sha256, os.fstat(file.fileno()).st_size)
 
     def _keep(self, descriptor: int, source: str, sha256: str, size_bytes: int) -> BlobRef:
-        """The bytes first, then their name, then the folder that holds it: whatever is under its name is whole."""
+        """Name, then one fsync for bytes and name, where the file system keeps that order (decision 0028); no row names it before."""
         target = self.path(sha256)
         os.fchmod(descriptor, 0o640)
-        os.fsync(descriptor)
-        step("blob.fsynced")
-        folder = target.parent
         with suppress(FileExistsError):
-            folder.mkdir()
-        try:
-            os.link(source, target)
-        except FileExistsError:
-            if target.stat().st_size != size_bytes:  # damaged after it was kept: the good bytes are here
-                os.replace(source, target)
-        except OSError as error:
-            if error.errno not in NO_HARD_LINKS:
-                raise
-            os.replace(source, target)
+            target.parent.mkdir()
+        named = self._name(source, target)
         step("blob.linked")
-        _fsync_folder(folder)
-        if folder.name not in self._safe[folder.parent.name]:  # another process may have made it and not be here yet
-            _fsync_folder(folder.parent)
-            self._safe[folder.parent.name].add(folder.name)
+        try:
+            os.fsync(descriptor)
+            if not named:  # what is there may be damaged, or another's that is not safe yet: ours is, and takes its place
+                os.replace(source, target)
+            if not (named and self._ordered):
+                _fsync_folder(target.parent)
+                _fsync_folder(target.parent.parent)  # another process may have made the folder and not be here yet
+        except OSError:
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), target.stat()):
+                    target.unlink()  # its bytes may not be on disk
+            raise
+        step("blob.fsynced")
         with suppress(FileNotFoundError):
             os.unlink(source)
         return BlobRef(sha256, size_bytes)
+
+    @staticmethod
+    def _name(source: str, target: Path) -> bool:
+        """Give the file its name; False where that is taken, or cannot be a second one."""
+        try:
+            os.link(source, target)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in NO_HARD_LINKS:
+                raise
+            return False
+        return True
 
     def read(self, sha256: str) -> bytes:
         """The bytes, verified.

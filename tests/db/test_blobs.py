@@ -1,5 +1,6 @@
 import hashlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,58 @@ def test_a_blob_that_lost_its_end_is_healed_by_the_same_bytes(tmp_path: Path) ->
     os.truncate(blobs.path(SHA), 3)
     blobs.put(CONTENT)
     assert blobs.read(SHA) == CONTENT
+
+
+def test_a_name_without_its_bytes_gets_them_when_they_come_again(tmp_path: Path) -> None:
+    """What a power loss may leave between the name and the fsync: the length is right, the bytes are not."""
+    blobs = Blobs(tmp_path)
+    path = blobs.path(SHA)
+    path.parent.mkdir()
+    path.write_bytes(b"\0" * len(CONTENT))
+    blobs.put(CONTENT)
+    assert blobs.read(SHA) == CONTENT
+    assert not list(blobs.tmp_dir.iterdir())
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_name_and_bytes_are_synced_before_it_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ordered: bool) -> None:
+    blobs, acts, fsync = Blobs(tmp_path), [], os.fsync
+    monkeypatch.setattr(blobs, "_ordered", ordered)
+    target = blobs.path(SHA)
+
+    def watched(descriptor: int) -> None:
+        where = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        acts.append("folder" if where.is_dir() else f"file {'named' if target.exists() else 'without a name'}")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    blobs.put(CONTENT)
+    assert acts == (["file named"] if ordered else ["file named", "folder", "folder"])
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_disk_that_does_not_take_the_bytes_leaves_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known: bool) -> None:
+    blobs = Blobs(tmp_path)
+    if known:
+        blobs.put(CONTENT)
+
+    def broken(_descriptor: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", broken)
+    with pytest.raises(StorageError, match="cannot be written"):
+        blobs.put(CONTENT)
+    assert files(tmp_path) == ([Path(SHA[:2], SHA[2:4], SHA)] if known else [])
+
+
+def test_the_same_content_from_many_at_once(tmp_path: Path) -> None:
+    blobs = [Blobs(tmp_path) for _ in range(4)]
+    contents = [bytes([number]) * 100_000 for number in range(20)]
+    with ThreadPoolExecutor(8) as pool:
+        refs = list(pool.map(lambda index: blobs[index % 4].put(contents[index // 8]), range(160)))
+    assert len({ref.sha256 for ref in refs}) == 20
+    assert [blobs[0].read(ref.sha256) for ref in refs[::8]] == contents
+    assert len(files(tmp_path)) == 20
 
 
 def test_what_the_disk_changed_is_never_handed_out(tmp_path: Path) -> None:
