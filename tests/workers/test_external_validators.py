@@ -1,4 +1,4 @@
-"""The standard's own validators on our reports: dciodvfy on every shape, DicomSRValidator on one of each, key images included.
+"""The standard's own validators on our reports: dciodvfy and dsrdump on every shape, DicomSRValidator on one of each, key images included.
 
 On a rejection (IOCM) it is in ``test_rejecting``.
 """
@@ -47,6 +47,14 @@ def test_dciodvfy_finds_no_error(reports: dict[str, Path], shape: str) -> None:
     assert [line for line in lines if line.startswith("Error")] == []
     warnings = [line for line in lines if line.startswith("Warning") and not any(known in line for known in EXPLAINED)]
     assert warnings == []
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_dsrdump_reads_it(reports: dict[str, Path], shape: str) -> None:
+    run = subprocess.run([tool("dsrdump", "dcmtk"), str(reports[shape])], capture_output=True, text=True, errors="replace", check=True)
+    assert "Comprehensive 3D SR Document" in run.stdout
+    assert "Imaging Measurement Report" in run.stdout
+    assert [line for line in run.stderr.splitlines() if line.startswith(("E:", "W:"))] == []
 
 
 @pytest.mark.timeout(900)
