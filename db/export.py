@@ -18,8 +18,8 @@ FIELDS = (
 _PLACE = ("score", "position_mm", "diameter_mm", "image_sop_instance_uid", "frame", "image_point")
 _ROWS = text("""
     SELECT * FROM v_findings
-    WHERE CAST(:since AS timestamptz) IS NULL OR coalesce(reported_at, recorded_at) >= :since
-    ORDER BY coalesce(reported_at, recorded_at), job_id, ordinal
+    WHERE CAST(:since AS timestamptz) IS NULL OR ended_at >= :since
+    ORDER BY ended_at, job_id, ordinal
 """)
 
 

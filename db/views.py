@@ -46,7 +46,8 @@ SELECT j.study_instance_uid, j.series_instance_uid, j.sop_instance_uid, j.access
         FROM deliveries d JOIN reports r ON r.id = d.report_id WHERE d.job_id = j.job_id) AS deliveries,
        (SELECT coalesce(jsonb_agg(i.sha256 ORDER BY i.id), '[]')
         FROM job_inputs ji JOIN instances i ON i.id = ji.instance_id WHERE ji.job_id = j.job_id) AS input_sha256,
-       j.received_at, j.completed_at, j.completion_evidence, j.inferred_at, j.reported_at, j.queued_at AS recorded_at
+       j.received_at, j.completed_at, j.completion_evidence, j.inferred_at, j.reported_at, j.queued_at AS recorded_at,
+       coalesce(j.reported_at, j.queued_at) AS ended_at
 FROM v_jobs j
 LEFT JOIN findings f ON f.job_id = j.job_id
 WHERE NOT j.shadow AND (j.outcome IS NOT NULL OR j.job_state IN ('failed', 'quarantined', 'cancelled'))
@@ -59,7 +60,7 @@ SELECT st.study_instance_uid, se.series_instance_uid, u.sop_instance_uid, st.acc
        NULL,
        '[]'::jsonb,
        '[]'::jsonb,
-       u.first_received_at, u.completed_at, u.evidence, NULL, NULL, u.completed_at
+       u.first_received_at, u.completed_at, u.evidence, NULL, NULL, u.completed_at, u.completed_at
 FROM units u
 JOIN series se ON se.id = u.series_id
 JOIN studies st ON st.id = se.study_id

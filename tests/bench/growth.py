@@ -1,0 +1,95 @@
+"""What a node asks of its database all day, with a thousand instances and with a million: the cost must not grow with the years.
+
+make bench SECTION=growth
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import psycopg2
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from db.base import Database
+from deploy.embedded import EmbeddedPostgres
+from tests.bench import pairs
+from tests.support.grown import fill, questions
+
+EACH = 10  # instances of a study
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--studies", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--repeats", type=int, default=20, help="of each question in a round; the median counts")
+    arguments = parser.parse_args()
+    where = "/dev/shm" if Path("/dev/shm").is_dir() else None  # the disk would only add to both
+    with tempfile.TemporaryDirectory(prefix="dicom-node-bench-", dir=where) as folder:
+        Path(folder).chmod(0o755)
+        server = EmbeddedPostgres(Path(folder) / "postgres")
+        url = server.start()
+        try:
+            small, large = made(url, "small", 100), made(url, "large", arguments.studies)
+            measure(small, large, arguments)
+            small.dispose()
+            large.dispose()
+        finally:
+            server.stop()
+
+
+def made(url: str, name: str, studies: int) -> Database:
+    connection = psycopg2.connect(url)
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {name}")
+    connection.close()
+    database = Database.open(url.rsplit("/", 1)[0] + f"/{name}")
+    database.upgrade()
+    began = time.monotonic()
+    fill(database, studies=studies, each=EACH)
+    print(f"{name}: {studies * EACH} instances in {time.monotonic() - began:.0f} s", file=sys.stderr)
+    return database
+
+
+def measure(small: Database, large: Database, arguments: argparse.Namespace) -> None:
+    few, many = questions(small), questions(large)
+    rows = []
+    for name in few:
+        ask = {"small": timed(few[name], arguments.repeats), "large": timed(many[name], arguments.repeats)}
+        runs = pairs.alternate(ask, arguments.rounds)
+        grows = pairs.ratio(runs["large"], runs["small"], better="lower")  # small over large
+        ours = f"{1 / grows.value:.2f} ({1 / grows.high:.2f} to {1 / grows.low:.2f})"
+        rows.append([name, *(pairs.spread([1000 * one for one in runs[size]], 2) for size in ("small", "large")), ours])
+    head = ["question", f"{100 * EACH:,} instances, ms", f"{arguments.studies * EACH:,} instances, ms", "times (95 %)"]
+    text = (
+        f"### Growth of the index\n\n{arguments.studies:,} studies of {EACH} instances, analysed, reported and delivered to two "
+        f"destinations, against 100 such studies on the same server; {arguments.rounds} rounds in turns of {arguments.repeats} askings each, median of a "
+        f"round. Through the functions that the roles use, transaction and commit included; the database in memory.\n\n"
+        f"{pairs.table(head, rows)}\n\n{pairs.circumstances('make bench SECTION=growth')}"
+    )
+    pairs.write_section("growth", text)
+    print(text)
+
+
+def timed(ask: Callable[[], object], repeats: int) -> Callable[[], float]:
+    """The median of several askings, in seconds."""
+
+    def run() -> float:
+        times = []
+        for _ in range(repeats):
+            began = time.perf_counter()
+            ask()
+            times.append(time.perf_counter() - began)
+        return median(times)
+
+    return run
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""A database as years of work leave it, made of generated rows; and what a node asks of it all day."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from itertools import count
+from typing import Any
+
+from sqlalchemy import event, text
+
+from core.states import Priority
+from db import audit, deliveries, export, jobs, tallies, units
+from db.base import Database
+from db.status import node_status
+from tests.support.records import Sender, run
+
+FILL = (
+    """INSERT INTO studies (study_instance_uid, patient_id, issuer_of_patient_id, patient_name, patient_birth_date, patient_sex,
+                            accession_number, study_id, study_date, study_time, study_description)
+       SELECT '1.2.' || n, 'P' || n / 3, '', 'Doe^' || n, '', '', 'A' || n, '', '', '', '' FROM generate_series(1, {studies}) n""",
+    """INSERT INTO series (study_id, series_instance_uid, modality, series_description, body_part_examined)
+       SELECT id, study_instance_uid || '.1', 'CT', '', 'CHEST' FROM studies""",
+    """INSERT INTO units (series_id, kind, state, source, held, first_received_at, last_received_at, completed_at)
+       SELECT id, 'series', 'complete', 'PACS', {each}, t, t, t
+       FROM (SELECT id, now() - ({studies} - id) * interval '1 minute' t FROM series) s""",
+    """INSERT INTO instances (unit_id, sop_instance_uid, sop_class_uid, transfer_syntax_uid, sha256, size_bytes, state, revision, header,
+                              source, association_id)
+       SELECT u.id, '1.2.' || u.id || '.1.' || n, '1.2.840.10008.5.1.4.1.1.2', '1.2.840.10008.1.2.1', md5(u.id || '.' || n), 525000,
+              'current', 1, jsonb_build_object('sop_class_uid', '1.2.840.10008.5.1.4.1.1.2',
+              'sop_instance_uid', '1.2.' || u.id || '.1.' || n, 'study_instance_uid', '1.2.' || u.id,
+              'series_instance_uid', '1.2.' || u.id || '.1', 'transfer_syntax_uid',
+              '1.2.840.10008.1.2.1', 'modality', 'CT', 'instance_number', n, 'position', jsonb_build_array(0, 0, n)), 'PACS',
+              '00000000-0000-0000-0000-000000000001' FROM units u, generate_series(1, {each}) n""",
+    """INSERT INTO association_units (association_id, unit_id, calling_ae, last_instance_at)
+       SELECT '00000000-0000-0000-0000-000000000001', id, 'PACS', last_received_at FROM units""",
+    """INSERT INTO jobs (key, unit_id, revision, model, model_version, pipeline_digest, routes, destinations, priority, state, outcome,
+                         evidence, completed_at, queued_at, reported_at)
+       SELECT 'k' || id, id, 1, 'm', '1', 'd', '{{chest}}', '{{pacs}}', 'routine', 'delivered', 'findings', '{{}}',
+              completed_at, completed_at, completed_at FROM units""",
+    "INSERT INTO job_inputs (job_id, instance_id) SELECT j.id, i.id FROM jobs j JOIN instances i ON i.unit_id = j.unit_id",
+    "INSERT INTO outbox (job_id, queue, model, published_at) SELECT id, 'infer.routine', 'm', now() FROM jobs",
+    """INSERT INTO attempts (job_id, number, worker, token, result, ended_at)
+       SELECT id, 1, 'w', gen_random_uuid(), 'reported', now() FROM jobs""",
+    """INSERT INTO findings (job_id, ordinal, label, code_value, code_scheme, code_meaning, tier)
+       SELECT id, 1, 'nodule', '27925004', 'SCT', 'Nodule', 'review' FROM jobs""",
+    """INSERT INTO reports (job_id, kind, profile, sop_class_uid, sop_instance_uid, series_instance_uid, sha256, size_bytes)
+       SELECT id, 'sr', 'sr', '1.2.840.10008.5.1.4.1.1.88.34', '2.25.' || id, '2.25', md5('r' || id), 1 FROM jobs""",
+    """INSERT INTO deliveries (job_id, report_id, destination, priority, state, stored_at)
+       SELECT job_id, id, destination, 'routine', 'stored', now() FROM reports, (VALUES ('pacs'), ('clinic')) of_two (destination)""",
+    """INSERT INTO audit_events (actor, action, subject, details, chain_seq, chain_hash)
+       SELECT 'ae:PACS', 'instance.received', 'instance:' || id, '{{}}', id, md5(CAST(id AS text)) FROM instances""",
+)  # fmt: skip
+
+
+def fill(database: Database, *, studies: int, each: int) -> None:
+    """``studies`` of one series of ``each`` instances, analysed, reported and delivered, one a minute up to now."""
+    with database.begin() as connection:
+        for statement in FILL:
+            connection.exec_driver_sql(statement.format(studies=studies, each=each))
+    while tallies.fold(database):
+        pass
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("VACUUM ANALYZE"))
+
+
+def questions(database: Database) -> dict[str, Callable[[], Any]]:
+    """What listener, conductor, relay, worker, sender, export and console ask; each leaves the next the same work."""
+    sender, numbers = Sender(database, lease_s=36_000), count(1)
+    sender.send(0, series="1.9.9.1", study="1.9.9")
+    (open_unit,) = units.study(database, "1.9.9")
+    newest = int(str(_one(database, "SELECT max(id) FROM jobs")))
+    now = database.now()
+
+    def due() -> None:
+        run(database, f"UPDATE units SET next_look_at = node_now() WHERE id = {open_unit.id}")
+        assert units.due(database, limit=50)
+
+    return {
+        "receive: an instance of a series that is coming in": lambda: sender.send(next(numbers), series="1.9.9.1", study="1.9.9"),
+        "receive: the first instance of a study": lambda: sender.send(1, series=f"1.8.{next(numbers)}.1", study=f"1.8.{next(numbers)}"),
+        "receive: an instance that is held already": lambda: sender.send(0, series="1.9.9.1", study="1.9.9"),
+        "completion: which units are due": due,
+        "completion: the instances of a unit": lambda: units.instances(database, 1),
+        "worker: no job is due": lambda: jobs.claim(database, worker="w", priorities=(Priority.ROUTINE,), models=None, lease_s=9),
+        "worker: no job was given up": lambda: jobs.claim_unexplained(database, worker="w", priorities=(Priority.ROUTINE,), lease_s=9),
+        "worker: leases that ran out": lambda: jobs.reap(database, max_attempts=3),
+        "sender: no delivery is due": lambda: deliveries.claim(database, sender="s", lease_s=9, limit=10, destinations=("pacs",)),
+        "relay: the audit chain": lambda: audit.chain(database, 1000),
+        "export: results of the last 5 minutes": lambda: list(export.findings(database, since=now - timedelta(minutes=5))),
+        "console: one look": lambda: node_status(database),
+        "console: the last 50 jobs": lambda: jobs.listing(database, limit=50),
+        "console: failed jobs (there are none)": lambda: jobs.listing(database, state="failed", limit=50),
+        "console: one job": lambda: jobs.show(database, newest),
+        "console: the last 50 deliveries": lambda: deliveries.listing(database, limit=50),
+        "console: failed deliveries (there are none)": lambda: deliveries.listing(database, state="failed", limit=50),
+        "console: failed deliveries of a destination": lambda: deliveries.listing(database, state="failed", destination="pacs", limit=50),
+    }
+
+
+def _one(database: Database, query: str) -> object:
+    with database.begin() as connection:
+        return connection.execute(text(query)).scalar_one()
+
+
+@contextmanager
+def statements(database: Database) -> Iterator[list[tuple[str, Any]]]:
+    """Every statement with its parameters that is executed within the block."""
+    seen: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:
+        seen.append((statement, parameters[0] if many else parameters))
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        event.remove(database.engine, "before_cursor_execute", note)
