@@ -24,8 +24,6 @@ def save(out: Path, net: torch.nn.Module, ema: torch.nn.Module, optimizer: torch
 
 def load(out: Path, net: torch.nn.Module, ema: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any] | None:
     """Restore all three in place and return the state, or None where ``out`` holds no checkpoint."""
-    from safetensors import safe_open
-
     path = out / "checkpoint.safetensors"
     if not path.is_file():
         return None
@@ -38,6 +36,13 @@ def load(out: Path, net: torch.nn.Module, ema: torch.nn.Module, optimizer: torch
             _, index, name = key.split(".")
             moments.setdefault(int(index), {})[name] = value
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
-    with safe_open(path, "pt") as file:
-        state: dict[str, Any] = json.loads(file.metadata()["state"])
-    return state
+    return state(out)
+
+
+def state(out: Path) -> dict[str, Any]:
+    """What was said of the training in ``out``'s checkpoint."""
+    from safetensors import safe_open
+
+    with safe_open(out / "checkpoint.safetensors", "pt") as file:
+        said: dict[str, Any] = json.loads(file.metadata()["state"])
+    return said

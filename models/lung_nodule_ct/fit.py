@@ -81,9 +81,9 @@ def fit(
     bank = banks.build(scenes, bank_folder or out / "bank", seed=seed, size=patches, progress=progress)
     note = checkpoint.load(out, model, average, optimizer) if resume else None
     settings = {"seed": seed, "epochs": epochs, "steps": steps, "patches": patches, "series": [s.name for s in scenes]}
-    start = 0
+    start, history = 0, list[dict[str, float]]()
     if note is not None and note["settings"] == settings:
-        start = int(note["epoch"])
+        start, history = int(note["epoch"]), note["history"]
         progress(f"resumed after epoch {start} of {epochs}")
     elif note is not None:
         progress("the checkpoint is of another recipe: starting anew")
@@ -106,7 +106,8 @@ def fit(
             optimizer.step()
             average.update_parameters(model)
             total += float(value.detach())
-        checkpoint.save(out, model, average, optimizer, {"epoch": epoch + 1, "settings": settings})
+        history.append({"epoch": epoch + 1, "loss": round(total / steps, 4)})
+        checkpoint.save(out, model, average, optimizer, {"epoch": epoch + 1, "settings": settings, "history": history})
         weights = {k: v.detach().cpu().contiguous() for k, v in average.module.state_dict().items()}
         save_file(weights, out / "weights.safetensors")
         progress(f"epoch {epoch + 1} of {epochs}: loss {total / steps:.4f}, {time.monotonic() - began:.0f} s")

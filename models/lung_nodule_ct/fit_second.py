@@ -86,9 +86,9 @@ def fit_second(
     model = begun(first)
     average, optimizer = followers(model)
     note = checkpoint.load(out, model, average, optimizer) if resume else None
-    start = 0
+    start, history = 0, list[dict[str, float]]()
     if note is not None and note["settings"] == settings:
-        start = int(note["epoch"])
+        start, history = int(note["epoch"]), note["history"]
     elif note is not None:
         progress("the checkpoint of the second stage is of another recipe: starting anew")
         torch.manual_seed(seed)
@@ -113,7 +113,8 @@ def fit_second(
             optimizer.step()
             average.update_parameters(model)
             total += float(value.detach())
-        checkpoint.save(out, model, average, optimizer, {"epoch": epoch + 1, "settings": settings})
+        history.append({"epoch": epoch + 1, "loss": round(total / steps, 4)})
+        checkpoint.save(out, model, average, optimizer, {"epoch": epoch + 1, "settings": settings, "history": history})
         save_file({k: v.detach().cpu().contiguous() for k, v in average.module.state_dict().items()}, out / "weights.safetensors")
         progress(f"second stage, epoch {epoch + 1} of {epochs}: loss {total / steps:.4f}, {time.monotonic() - began:.0f} s")
     return out / "weights.safetensors"

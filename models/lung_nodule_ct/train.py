@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from models import registry
+from models import checkpoint, pictures, registry
 from models.card import ModelCard, read_card
 from models.card_writer import render_card
 from models.lung_nodule_ct import detector, fit, fit_second, series
@@ -47,7 +47,7 @@ def train(
     patches: int = fit.PATCHES,
     copies: int = measure.COPIES,
 ) -> dict[str, Any]:
-    """Write weights.safetensors, card.toml and metrics.json to ``out``; return the metrics.
+    """Write weights.safetensors, card.toml, metrics.json and training.png to ``out``; return the metrics.
 
     One CPU thread. ``cross`` False leaves out the trainings that hold a series back; fewer ``steps`` per epoch, ``patches``
     and measured ``copies`` of each series are for tests.
@@ -64,6 +64,7 @@ def train(
         firsts = [recipe.first(folder, chosen, count) for folder, chosen, count in trained]
         whole = [recipe.whole(folder, chosen, first) for (folder, chosen, _), first in zip(trained, firsts, strict=True)]
         weights = Path(shutil.copy(whole[0], out / "weights.safetensors"))
+        shutil.copy(whole[0].with_name("training.png"), out)
         metrics: dict[str, Any] = {"measured": HOW}
         if len(whole) > 1:
             metrics["cross_series"] = {}
@@ -111,6 +112,8 @@ class Recipe:
             first, scenes, self.out / folder / "second", seed=self.seed, steps=self.steps, patches=self.patches,
             resume=self.resume, bank_folder=self.out / "bank", progress=self.progress,
         )  # fmt: skip
+        parts = {name: checkpoint.state(self.out / folder / name)["history"] for name in ("first", "second")}
+        pictures.curves(parts, self.out / folder / "training.png")
         return detector.join(first, second, self.out / folder / "weights.safetensors")
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
+from models import checkpoint
 from models.lung_nodule_ct import bank, detector, fit, fit_second, gather, network, regions
 from models.lung_nodule_ct.augment import CROP, batch, placed, placement
 from models.lung_nodule_ct.scene import PLACES, Scene, draw_site, prepare
@@ -93,6 +94,8 @@ def test_the_second_stage_learns_from_candidates_and_goes_on_after_an_interrupti
         resumed = train(tmp_path / "broken", 2)
     for name, value in straight.items():
         assert np.array_equal(value, resumed[name]), name
+    assert (tmp_path / "straight" / "weights.safetensors").read_bytes() == (tmp_path / "broken" / "weights.safetensors").read_bytes()
+    assert [entry["epoch"] for entry in checkpoint.state(tmp_path / "broken")["history"]] == [1, 2]
     nodule = np.load(tmp_path / "straight" / "nodule.npy")
     cubes = np.load(tmp_path / "straight" / "cubes.npy")
     assert cubes.shape == (len(nodule), gather.KEPT, gather.KEPT, gather.KEPT)
