@@ -7,6 +7,7 @@ another type is an error, because a misspelt threshold must not silently become 
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,7 @@ def read_card(path: Path) -> ModelCard:
         raise ModelError(f"{path}: {error}") from error
 
 
+@lru_cache(maxsize=64)  # of a text: the conductor asks for the cards again at every unit, and TOML is slow to read
 def parse_card(text: str) -> ModelCard:
     """The card that ``text`` (TOML) describes."""
     try:
