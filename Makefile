@@ -49,7 +49,7 @@ unit: .venv/.dev
 	$(BIN)/python -m pytest -q --durations=0 --durations-min=2 tests/core
 
 bench: .venv/.dev debian  ## receive rate beside DCMTK's storescp and Orthanc, in the same run
-	@TCP_NODELAY=1 $(BIN)/python tests/bench/receive.py $(ARGS)
+	@TCP_NODELAY=1 $(BIN)/python -m tests.bench.receive $(ARGS)
 
 chaos: .venv/.dev debian  ## faults of every kind under load: nothing lost, nothing twice; SEED=1 N=40, N=1000 for the long run
 	@$(BIN)/python -m tests.chaos --seed $(or $(SEED),1) --studies $(or $(N),40) $(ARGS)

@@ -108,7 +108,7 @@ class Blobs:
             return self._keep(file.fileno(), str(path), sha256, os.fstat(file.fileno()).st_size)
 
     def _keep(self, descriptor: int, source: str, sha256: str, size_bytes: int) -> BlobRef:
-        """Name, then one fsync for bytes and name, where the file system keeps that order (decision 0028); no row names it before."""
+        """Name, then one fsync for bytes and name, where the file system keeps that order (decision 0029); no row names it before."""
         target = self.path(sha256)
         os.fchmod(descriptor, 0o640)
         with suppress(FileExistsError):

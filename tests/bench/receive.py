@@ -1,13 +1,12 @@
-"""Receive rate: dicom-node, DCMTK's storescp and Orthanc in the same run, the same files, the same sender (DCMTK's storescu).
+"""Receive rate in pairs: dicom-node, Orthanc, DCMTK's storescp and pynetdicom's, the same files, the same sender (DCMTK's storescu).
 
-    make bench ARGS="--instances 400 --associations 1 4"
+    make bench ARGS="--rounds 5 --associations 1 8"
 
 dicom-node answers only after fsync and a PostgreSQL commit; the peers do neither, so the comparison is in their favour.
 TCP_NODELAY=1 is set for every process: without it storescp waits for Nagle's algorithm (22/s instead of 1,200/s).
 """
 
 import argparse
-import json
 import os
 import shutil
 import signal
@@ -16,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from pydicom import dcmread
@@ -29,16 +28,20 @@ from deploy.demo.pacs import AE_TITLE, Orthanc, free_port
 from deploy.embedded import EmbeddedPostgres
 from deploy.ports import answers
 from imaging.synthetic.chest import make_chest, write_chest
-from imaging.synthetic.uids import synthetic_uid
+from tests.bench import pairs
 
 Target = tuple[str, int]  # AE title, port
+Peer = Callable[[Path], AbstractContextManager[Target]]
+OURS = ("dicom-node", "dicom-node, 2 processes")
+DURABLE = "fsync and commit before Success; the peers wait for neither"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--instances", type=int, default=300, help="of each association")
-    parser.add_argument("--associations", type=int, nargs="+", default=[1, 4])
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--instances", type=int, default=320, help="of a run, over all associations")
+    parser.add_argument("--associations", type=int, nargs="+", default=[1, 8])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--write", action="store_true", help="into docs/measurements.md and docs/pictures")
     arguments = parser.parse_args()
     for program in ("/usr/bin/storescu", "/usr/bin/storescp"):
         if not Path(program).exists():
@@ -47,57 +50,95 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="dicom-node-bench-"))
     folder.chmod(0o755)
     try:
-        rows = measure(folder, arguments.instances, arguments.associations)
+        found = measure(folder, arguments.instances, arguments.associations, arguments.rounds)
     finally:
         shutil.rmtree(folder)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=2) + "\n")
+    text = report(found, arguments.instances)
+    print(text)
+    if arguments.write:
+        command = f'make bench ARGS="--instances {arguments.instances} --rounds {arguments.rounds} --write"'
+        groups = {f"{number} association{'s' if number > 1 else ''}": runs for number, runs in found.items()}
+        image = f"![Receive rates](pictures/{pairs.plot('receive', groups, 'instances of 0.53 MB per second').name})"
+        pairs.write_section("receive", f"## Receive\n\n{pairs.circumstances(command)}\n\n{text}\n\n{image}")
 
 
-def measure(folder: Path, instances: int, associations: list[int]) -> list[dict[str, object]]:
-    most = max(associations)
-    sets = copies(folder / "input", instances, most)
-    size = sum(path.stat().st_size for path in sets[0].iterdir()) / instances
-    print(f"{instances} CT slices of {size / 1e6:.2f} MB per association, {os.cpu_count()} cores", file=sys.stderr)
-    peers: dict[str, Callable[[Path], object]] = {
-        "dicom-node, 1 process": lambda place: node(place, 1),
-        "dicom-node, 2 processes": lambda place: node(place, 2),
-        "DCMTK storescp": storescp,
+def measure(folder: Path, instances: int, associations: list[int], rounds: int) -> dict[int, pairs.Runs]:
+    """Rates by number of associations; everybody is up all the time, and idle but for who has its turn."""
+    templates = templates_of(folder / "source")
+    peers: dict[str, Peer] = {
+        OURS[0]: lambda place: node(place, 1),
+        OURS[1]: lambda place: node(place, 2),
         "Orthanc": orthanc,
+        "DCMTK storescp": storescp,
+        "pynetdicom storescp": pynetdicom_storescp,
     }
-    rows: list[dict[str, object]] = []
-    for name, peer in peers.items():
-        for number in associations:
-            place = folder / f"{name.replace(' ', '-').replace(',', '')}-{number}"
+    with ExitStack() as stack:
+        targets = {}
+        for number, (name, peer) in enumerate(peers.items()):
+            place = folder / str(number)
             place.mkdir(mode=0o755)
-            with peer(place) as target:  # type: ignore[attr-defined]
-                seconds = store(sets[:number], target)
-            rate = number * instances / seconds
-            rows.append(
-                {"receiver": name, "associations": number, "instances_per_s": round(rate, 1), "mb_per_s": round(rate * size / 1e6, 1)}
-            )
-            print(f"{name:26} {number} association(s): {rate:7.0f} instances/s, {rate * size / 1e6:6.0f} MB/s", flush=True)
-            shutil.rmtree(place, ignore_errors=True)
-    return rows
+            targets[name] = stack.enter_context(peer(place))
+
+        def run(target: Target, number: int) -> float:
+            sets = copies(templates, folder / "input", instances // number, number)
+            os.sync()  # what others left in the page cache is not this one's to write
+            seconds = store(sets, target)
+            shutil.rmtree(folder / "input")
+            return number * (instances // number) / seconds
+
+        return {
+            number: pairs.alternate({name: lambda t=target, n=number: run(t, n) for name, target in targets.items()}, rounds)  # type: ignore[misc]
+            for number in associations
+        }
 
 
-def copies(folder: Path, instances: int, sets: int) -> list[Path]:
-    """The real series (else a synthetic chest) as often as needed, each instance with a UID of its own; one folder per association."""
+def report(found: dict[int, pairs.Runs], instances: int) -> str:
+    lines = [f"{instances} CT slices of 0.53 MB a run, {DURABLE}.", ""]
+    for number, runs in found.items():
+        head = [f"{number} association{'s' if number > 1 else ''}", "instances/s: median (range)", *(f"{ours} / it" for ours in OURS)]
+        rows = [
+            [name, pairs.spread(figures), *("" if name in OURS else pairs.ratio(runs[ours], figures, better="higher") for ours in OURS)]
+            for name, figures in runs.items()
+        ]
+        lines += [pairs.table(head, rows), ""]
+    return "\n".join(lines).strip()
+
+
+def templates_of(folder: Path) -> list[tuple[bytes, str, str]]:
+    """Slices of the real series, or of a synthetic chest: (file, SOP instance, series), UIDs of one length to be replaced in the bytes."""
     data = data_folder()
     if data is not None and (data / "ct" / CT_SERIES).is_dir():
         sources = sorted((data / "ct" / CT_SERIES).glob("*.dcm"))
     else:
-        sources = write_chest(folder / "source", make_chest(1, slices=60, diameters_mm=()))
+        sources = write_chest(folder, make_chest(1, slices=60, diameters_mm=()))
+    found = []
+    folder.mkdir(exist_ok=True)
+    for index, source in enumerate(sources):
+        dataset = dcmread(source)
+        sop, series = f"2.25.1{index:037d}", f"2.25.2{0:037d}"
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = UID(sop)
+        dataset.SeriesInstanceUID = UID(series)
+        dataset.save_as(folder / "one.dcm")
+        found.append(((folder / "one.dcm").read_bytes(), sop, series))
+    return found
+
+
+_drawn = 0
+
+
+def copies(templates: list[tuple[bytes, str, str]], folder: Path, instances: int, sets: int) -> list[Path]:
+    """New instances for one run, one folder and one series for each association."""
+    global _drawn
     folders = []
     for number in range(sets):
+        _drawn += 1
         target = folder / f"set{number}"
         target.mkdir(parents=True)
         folders.append(target)
         for index in range(instances):
-            dataset = dcmread(sources[index % len(sources)])
-            dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = UID(synthetic_uid("bench", number, index))
-            dataset.SeriesInstanceUID = synthetic_uid("bench", number, "series", index // len(sources))
-            dataset.save_as(target / f"{index:05d}.dcm")
+            content, sop, series = templates[index % len(templates)]
+            content = content.replace(sop.encode(), f"2.25.1{_drawn * 100_000 + index:037d}".encode())
+            (target / f"{index:05d}.dcm").write_bytes(content.replace(series.encode(), f"2.25.2{_drawn:037d}".encode()))
     return folders
 
 
@@ -117,6 +158,13 @@ def store(folders: list[Path], target: Target) -> float:
 @contextmanager
 def node(folder: Path, processes: int) -> Iterator[Target]:
     """The role ``listen`` alone, with PostgreSQL: what a C-STORE costs until its answer."""
+    with listener(folder, processes) as (target, _):
+        yield target
+
+
+@contextmanager
+def listener(folder: Path, processes: int) -> Iterator[tuple[Target, int]]:
+    """As `node`, and the process."""
     server, port = EmbeddedPostgres(folder / "postgresql"), free_port()
     url = server.start()
     try:
@@ -124,18 +172,19 @@ def node(folder: Path, processes: int) -> Iterator[Target]:
         database.upgrade()
         config = folder / "node.toml"
         config.write_text(
-            f'[node]\ndata_dir = "{folder / "data"}"\nport = {port}\nprocesses = {processes}\n[receive]\nmin_free_bytes = 0\n'
+            f'[node]\ndata_dir = "{folder / "data"}"\nport = {port}\nprocesses = {processes}\n'
+            f"[receive]\nmin_free_bytes = 0\nmax_waiting = 0\n"
             f'[database]\nurl = "{url}"\n[logs]\nlevel = "warning"\n[[sources]]\nae_title = "BENCH"\nhost = "127.0.0.1"\n'
         )
-        listener = subprocess.Popen([sys.executable, "-m", "deploy.cli", "listen", "--config", str(config)])
+        process = subprocess.Popen([sys.executable, "-m", "deploy.cli", "listen", "--config", str(config)])
         try:
             wait_for(port)
             if processes > 1:
                 wait_for_siblings(database, processes)
-            yield "DICOMNODE", port
+            yield ("DICOMNODE", port), process.pid
         finally:
-            listener.send_signal(signal.SIGTERM)
-            listener.wait(60)
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
             database.dispose()
     finally:
         server.stop()
@@ -153,11 +202,23 @@ def wait_for_siblings(database: Database, processes: int) -> None:
 
 @contextmanager
 def storescp(folder: Path) -> Iterator[Target]:
+    with serving(lambda port: ["/usr/bin/storescp", "--fork", "-od", str(folder), str(port)]) as port:
+        yield "STORESCP", port
+
+
+@contextmanager
+def pynetdicom_storescp(folder: Path) -> Iterator[Target]:
+    with serving(lambda port: [sys.executable, "-m", "pynetdicom", "storescp", str(port), "-od", str(folder), "-q"]) as port:
+        yield "STORESCP", port
+
+
+@contextmanager
+def serving(command: Callable[[int], list[str]]) -> Iterator[int]:
     port = free_port()
-    process = subprocess.Popen(["/usr/bin/storescp", "--fork", "-od", str(folder), str(port)], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command(port), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for(port)
-        yield "STORESCP", port
+        yield port
     finally:
         process.terminate()
         process.wait(10)
