@@ -1,0 +1,155 @@
+"""Memory of the listener: over a multi-frame object of 1 GB, and over many small instances.
+
+    .venv/bin/python -m tests.bench.memory --instances 100000 --write
+
+Resident memory of the process that serves, sampled while it receives (``--large`` GB) and after every tenth of the instances.
+"""
+
+import argparse
+import os
+import shutil
+import socket
+import struct
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+from pydicom.uid import UID, ExplicitVRLittleEndian, MultiFrameGrayscaleWordSecondaryCaptureImageStorage
+
+from dicom_node.receive.commands import elements_of
+from dicom_node.sockets import Entity
+from tests.bench import pairs
+from tests.bench.receive import Target, listener, store
+from tests.support.series import CT, encoded, image
+
+SIDE = 512
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--large", type=float, default=1.0, help="GB of the multi-frame object")
+    parser.add_argument("--instances", type=int, default=100_000)
+    parser.add_argument("--associations", type=int, default=8)
+    parser.add_argument("--write", action="store_true", help="into docs/measurements.md")
+    arguments = parser.parse_args()
+    os.environ["TCP_NODELAY"] = "1"
+    folder = Path(tempfile.mkdtemp(prefix="dicom-node-bench-"))
+    folder.chmod(0o755)
+    try:
+        with listener(folder, 1) as (target, pid):
+            process = psutil.Process(pid)
+            rows = [["at rest, nothing received", mib(process)], *small(target, process, arguments.instances, arguments.associations)]
+            rows += large(target, process, folder / "large", arguments.large)
+    finally:
+        shutil.rmtree(folder)
+    text = pairs.table(["listener, one process", "resident, MiB"], rows)
+    print(text)
+    if arguments.write:
+        command = (
+            f".venv/bin/python -m tests.bench.memory --instances {arguments.instances} --associations {arguments.associations} --write"
+        )
+        pairs.write_section("memory", f"## Memory of the listener\n\n{pairs.circumstances(command)}\n\n{text}")
+
+
+def mib(process: psutil.Process) -> int:
+    return int(process.memory_info().rss) >> 20
+
+
+def large(target: Target, process: psutil.Process, folder: Path, size_gb: float) -> list[list[object]]:
+    """One object, by storescu; the most that was seen while it came."""
+    folder.mkdir()
+    frames = int(size_gb * 1e9) // (SIDE * SIDE * 2)
+    one = image(number=1, sop_class=MultiFrameGrayscaleWordSecondaryCaptureImageStorage, NumberOfFrames=frames)
+    del one.PixelData
+    one.Rows = one.Columns = SIDE
+    content = encoded(one) + struct.pack("<HH2sHL", 0x7FE0, 0x0010, b"OW", 0, frames * SIDE * SIDE * 2)
+    path = folder / "one.dcm"
+    path.write_bytes(content)
+    os.truncate(path, len(content) + frames * SIDE * SIDE * 2)
+    before, most, over = mib(process), 0, threading.Event()
+
+    def watch() -> None:
+        nonlocal most
+        while not over.wait(0.02):
+            most = max(most, mib(process))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    seconds = store([folder], target)
+    over.set()
+    watcher.join()
+    what = f"{path.stat().st_size / 1e9:.2f} GB multi-frame ({frames} frames), {seconds:.1f} s until Success"
+    return [[f"before the {what.split(',')[0]}", before], [f"most during it: {what.split(', ', 1)[1]}", most], ["after it", mib(process)]]
+
+
+def small(target: Target, process: psutil.Process, instances: int, associations: int) -> list[list[object]]:
+    """Many instances of a few kilobytes on a few associations, a new series every 500; memory after every tenth."""
+    rows: list[list[object]] = []
+    began = time.monotonic()
+    for tenth in range(10):
+        each = instances // 10 // associations
+        with ThreadPoolExecutor(associations) as pool:
+            for done in [pool.submit(stream, target, tenth * associations + number, each) for number in range(associations)]:
+                done.result()
+        count = (tenth + 1) * each * associations
+        rows.append([f"after {count} instances, {count / (time.monotonic() - began):.0f}/s", mib(process)])
+        print(*rows[-1], flush=True)
+    return rows
+
+
+def stream(target: Target, which: int, count: int) -> None:
+    """One association; its socket is used directly, so that the sender costs little."""
+    title, port = target
+    entity = Entity("BENCH")
+    entity.add_requested_context(CT, ExplicitVRLittleEndian)
+    association = entity.associate("127.0.0.1", port, ae_title=title)
+    if not association.is_established or association.dul.socket is None or association.dul.socket.socket is None:
+        raise SystemExit("the listener refused the association")
+    association._reactor_checkpoint.clear()
+    association.dul._kill_thread = True
+    association.dul.join()
+    connection, context = association.dul.socket.socket, association.accepted_contexts[0].context_id or 0
+    connection.settimeout(120)
+    one = image(number=1, side=32)
+    sop, series = f"2.25.3{0:037d}", f"2.25.4{0:037d}"
+    one.SOPInstanceUID = one.file_meta.MediaStorageSOPInstanceUID = UID(sop)
+    one.SeriesInstanceUID = UID(series)
+    whole = encoded(one)
+    raw = whole[144 + int.from_bytes(whole[140:144], "little") :]
+    for number in range(count):
+        uid = f"2.25.3{which * 1_000_000 + number:037d}".encode()
+        body = raw.replace(sop.encode(), uid).replace(series.encode(), f"2.25.4{which * 1000 + number // 500:037d}".encode())
+        request = pdv(context, 3, command(uid)) + pdv(context, 2, body)
+        connection.sendall(struct.pack(">BxL", 4, len(request)) + request)
+        if status(connection) != 0:
+            raise SystemExit("an instance was not taken")
+    connection.sendall(struct.pack(">BxLL", 5, 4, 0))  # A-RELEASE-RQ
+    connection.recv(10)
+    association._kill = True
+    association._reactor_checkpoint.set()
+    association.dul.socket._shutdown_socket()
+
+
+def pdv(context: int, control: int, fragment: bytes) -> bytes:
+    return struct.pack(">LBB", len(fragment) + 2, context, control) + fragment
+
+
+def command(uid: bytes) -> bytes:
+    values = ((0x0002, CT.encode()), (0x0100, b"\1\0"), (0x0110, b"\1\0"), (0x0700, b"\0\0"), (0x0800, b"\0\0"), (0x1000, uid))
+    padded = ((number, value + b"\0" * (len(value) % 2)) for number, value in values)
+    return b"".join(struct.pack("<HHL", 0, number, len(value)) + value for number, value in padded)
+
+
+def status(connection: socket.socket) -> int:
+    head = connection.recv(6, socket.MSG_WAITALL)
+    body = b""
+    while len(body) < struct.unpack(">L", head[2:])[0]:
+        body += connection.recv(1 << 16)
+    return int(struct.unpack("<H", elements_of(body[6:])[0x0900])[0])
+
+
+if __name__ == "__main__":
+    main()
