@@ -48,8 +48,9 @@ lint: .venv/.dev
 unit: .venv/.dev
 	$(BIN)/python -m pytest -q --durations=0 --durations-min=2 tests/core
 
-bench: .venv/.dev debian  ## receive rate beside DCMTK's storescp and Orthanc, in the same run
-	@TCP_NODELAY=1 $(BIN)/python -m tests.bench.receive $(ARGS)
+bench: .venv/.dev debian  ## speed beside the peers, into docs/measurements.md; SECTION=receive, series, dwell, workers, growth or encode, ARGS=
+	@for section in $(or $(SECTION),receive series dwell workers growth encode); do \
+	  TCP_NODELAY=1 $(BIN)/python -m tests.bench.$$section $(ARGS) || exit 1; done
 
 chaos: .venv/.dev debian  ## faults of every kind under load: nothing lost, nothing twice; SEED=1 N=40, N=1000 for the long run
 	@$(BIN)/python -m tests.chaos --seed $(or $(SEED),1) --studies $(or $(N),40) $(ARGS)

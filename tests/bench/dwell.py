@@ -1,0 +1,209 @@
+"""Dwell: from the last image acknowledged to the report stored at the PACS, less the model's own forward time; and where it goes.
+
+    make bench SECTION=dwell
+
+A whole node (``dicom-node up``), one PACS, nothing else waiting: photographs and short CT series come one after the other. Every time is
+read from the rows that the node keeps of its own work.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median, quantiles
+
+from pydicom import dcmread
+from pynetdicom import build_context
+from sqlalchemy import text
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from db.base import Database
+from deploy.demo.pacs import StorageScp, free_port
+from deploy.running import running_servers
+from dicom_node.sockets import Entity
+from imaging.synthetic.chest import make_chest, write_chest
+from imaging.synthetic.lesion import lesion_dataset
+from tests.bench import pairs
+from tests.support.node import RunningNode, wait_until
+
+SETTLE_S, SENDER = 1.0, "CAMERA"
+STAGES = (
+    "conductor: complete, routed",
+    "settle",
+    "relay: on the queue",
+    "worker: claimed",
+    "verify, decode",
+    "encode, validate",
+    "sender: claimed",
+    "on the wire",
+)
+CONFIG = f"""
+[node]
+port = {{port}}
+[console]
+port = {{console}}
+[receive]
+min_free_bytes = 0
+[completion]
+settle_s = {SETTLE_S}
+[[sources]]
+ae_title = "{SENDER}"
+host = "127.0.0.1"
+[[destinations]]
+name = "pacs"
+ae_title = "DEMOPACS"
+host = "127.0.0.1"
+port = {{pacs}}
+accept_research = true
+[[routes]]
+name = "skin"
+model = "dermoscopy_7class"
+destinations = ["pacs"]
+when = {{{{ Modality = "DMS" }}}}
+[[routes]]
+name = "chest"
+model = "lung_nodule_ct"
+destinations = ["pacs"]
+when = {{{{ Modality = "CT" }}}}
+"""
+# Seconds of each stage: from the last instance's commit on, by the database's clock; the attempt's own parts by the worker's.
+TIMES = text("""
+    SELECT u.kind, extract(epoch FROM j.queued_at - u.last_received_at), extract(epoch FROM o.published_at - j.queued_at),
+           extract(epoch FROM a.started_at - o.published_at), j.prepare_s, j.infer_s,
+           extract(epoch FROM j.reported_at - a.started_at) - j.prepare_s - j.infer_s,
+           extract(epoch FROM t.started_at - j.reported_at), extract(epoch FROM d.stored_at - t.started_at)
+    FROM jobs j JOIN units u ON u.id = j.unit_id
+    JOIN LATERAL (SELECT min(published_at) AS published_at FROM outbox WHERE job_id = j.id) o ON true
+    JOIN attempts a ON a.job_id = j.id AND a.number = 1
+    JOIN deliveries d ON d.job_id = j.id JOIN delivery_attempts t ON t.delivery_id = d.id AND t.number = 1
+    WHERE j.state = 'delivered' ORDER BY j.id
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """One unit: seconds of each of `STAGES`, and the forward pass, which does not count."""
+
+    kind: str
+    stages: tuple[float, ...]
+    forward_s: float
+
+    @property
+    def dwell_s(self) -> float:
+        return sum(self.stages)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photographs", type=int, default=40)
+    parser.add_argument("--series", type=int, default=10)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="dicom-node-bench-") as name:
+        found = passages(Path(name), arguments.photographs, arguments.series)
+    rows = []
+    for kind, title, settle in (("image", "photographs", 0.0), ("series", "series of 24 slices", SETTLE_S)):
+        mine = [one for one in found if one.kind == kind]
+        dwells = sorted(one.dwell_s for one in mine)
+        p95 = quantiles(dwells, n=20)[-1] if len(dwells) > 1 else dwells[0]
+        mark = "reached" if median(dwells) <= 0.5 + settle and p95 <= 1.0 + settle else "missed"
+        rows.append([f"{title} ({len(mine)})", f"{median(dwells):.2f}", f"{p95:.2f}", f"{0.5 + settle:g} and {1 + settle:g}: {mark}",
+                     f"{median(one.forward_s for one in mine):.2f}"])  # fmt: skip
+    parts = [
+        [stage, *(pairs.spread([1000 * one.stages[number] for one in found if one.kind == kind]) for kind in ("image", "series"))]
+        for number, stage in enumerate(STAGES)
+    ]
+    draw(found)
+    text_ = (
+        f"### Dwell\n\nFrom the last image acknowledged to the report stored at the PACS, less the model's own forward time; nothing else "
+        f"waiting, settle_s = {SETTLE_S:g}, one worker child on the CPU, real PostgreSQL and broker.\n\n"
+        f"{pairs.table(['units', 'p50, s', 'p95, s', 'aim, s', 'forward, s (not counted)'], rows)}\n\nWhere each millisecond goes:\n\n"
+        f"{pairs.table(['stage', 'photographs, ms: median', 'series, ms'], parts)}\n\n![dwell](pictures/bench-dwell.png)\n\n"
+        f"{pairs.circumstances('make bench SECTION=dwell')}"
+    )
+    pairs.write_section("dwell", text_)
+    print(text_)
+
+
+def passages(folder: Path, photographs: int, series: int) -> list[Passage]:
+    """Send one unit after the other, each once the one before is delivered; the first of each kind is not counted."""
+    pacs = StorageScp(folder / "pacs")
+    pacs.start()
+    config = folder / "node.toml"
+    config.write_text(CONFIG.format(port=free_port(), console=free_port(), pacs=pacs.port))
+    node = RunningNode(config).start()
+    try:
+        servers = running_servers(folder / "data")
+        assert servers is not None
+        database = Database.open(servers.database, pool_size=1)
+        wait_until("the worker", lambda: _count(database, "SELECT count(*) FROM heartbeats WHERE role = 'worker'"), 180)
+        done = 0
+        for number in range(photographs + 1):
+            path = folder / f"{number}.dcm"
+            lesion_dataset(number, size=(450, 600)).save_as(path, enforce_file_format=True)
+            done = _through(database, node.port, [path], done)
+        for number in range(series + 1 if series else 0):
+            slices = write_chest(folder / f"ct{number}", make_chest(number, slices=24, size=64, slice_mm=5.0, diameters_mm=(14.0,)))
+            done = _through(database, node.port, slices, done)
+        with database.begin() as connection:
+            found = [_passage(tuple(row)) for row in connection.execute(TIMES)]
+        database.dispose()
+    finally:
+        node.kill_gently()
+        pacs.stop()
+    return [one for kind in ("image", "series") for one in [one for one in found if one.kind == kind][1:]]
+
+
+def _through(database: Database, port: int, paths: Sequence[Path], done: int) -> int:
+    images = [dcmread(path) for path in paths]
+    entity = Entity(SENDER)
+    entity.requested_contexts = [build_context(images[0].SOPClassUID, images[0].file_meta.TransferSyntaxUID)]
+    association = entity.associate("127.0.0.1", port, ae_title="DICOMNODE")
+    assert association.is_established
+    assert [association.send_c_store(image).Status for image in images] == [0] * len(images)
+    association.release()
+    wait_until("the report", lambda: _count(database, "SELECT count(*) FROM jobs WHERE state = 'delivered'") > done, 120, every_s=0.1)
+    time.sleep(0.2)
+    return done + 1
+
+
+def _count(database: Database, query: str) -> int:
+    with database.begin() as connection:
+        return int(connection.execute(text(query)).scalar_one())
+
+
+def _passage(row: tuple[object, ...]) -> Passage:
+    kind = str(row[0])
+    complete, queued, claimed, prepare, infer, encode, waiting, wire = (float(str(value)) for value in row[1:])
+    settle = SETTLE_S if kind == "series" else 0.0
+    return Passage(kind, (complete - settle, settle, queued, claimed, prepare, encode, waiting, wire), infer)
+
+
+def draw(found: Sequence[Passage]) -> None:
+    """The medians of the stages, one behind the other."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.0, 2.4), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for height, kind in enumerate(("image", "series")):
+        left = 0.0
+        for number, stage in enumerate(STAGES):
+            width = median([one.stages[number] for one in found if one.kind == kind] or [0.0])
+            axes.barh(height, width, left=left, color=f"C{number}", label=stage if height == 0 else None)
+            left += width
+    axes.set_yticks([0, 1], ["photographs", "series"], fontsize=8)
+    axes.set_xlabel("seconds from the last image acknowledged to the report stored, without the forward pass", fontsize=8)
+    axes.tick_params(axis="x", labelsize=8)
+    axes.invert_yaxis()
+    axes.legend(fontsize=6, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    pairs.PICTURES.mkdir(exist_ok=True)
+    figure.savefig(pairs.PICTURES / "bench-dwell.png", metadata={"Software": None})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""A result into its objects: SR and SEG of a study of 300 slices with 5 nodules, encoded, validated by our validator and kept on disk.
+
+make bench SECTION=encode
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from uuid import uuid4
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from core.records import Prediction, UnitInput
+from core.states import Outcome, Priority, ReportKind, UnitKind
+from db.blobs import Blobs
+from db.records import ClaimedJob
+from imaging.masks import pack
+from tests.bench import pairs
+from tests.support.analyses import LOOKED_FOR, ct, nodule, volume
+from workers import results
+from workers.encode import seg, sr
+from workers.encode.analysis import Analysis
+from workers.encode.validate import validate
+
+SLICES, SIDE, NODULES, AIM_MS = 300, 512, 5, 400
+PROFILE = {"pacs": frozenset({ReportKind.SR, ReportKind.SEG})}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=15)
+    arguments = parser.parse_args()
+    analysis, job = study(), claimed()
+    steps: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory(prefix="dicom-node-bench-") as folder:
+        for number in range(arguments.rounds + 1):
+            blobs = Blobs(Path(folder) / str(number))  # nothing is there yet: every object is written
+            took = {
+                "all: encode, validate, keep": seconds(
+                    lambda blobs=blobs: checked(results.objects(job, analysis, blobs, ("pacs",), PROFILE))
+                )
+            }
+            (segmentation,) = seg.encode(analysis) if isinstance(seg.encode(analysis), tuple) else (seg.encode(analysis),)
+            assert segmentation is not None
+            report = sr.encode(analysis)
+            took["the segmentation alone"] = seconds(lambda: seg.encode(analysis))
+            took["validating it"] = seconds(lambda one=segmentation: validate(one.content))
+            took["the report alone"] = seconds(lambda: sr.encode(analysis))
+            took["validating it, too"] = seconds(lambda one=report: validate(one.content))
+            took["keeping both on disk"] = seconds(
+                lambda blobs=blobs, two=(segmentation, report): [blobs.put(one.content + b"\0\0") for one in two]
+            )
+            for name, figure in took.items() if number else ():
+                steps.setdefault(name, []).append(figure)
+    whole = median(next(iter(steps.values())))
+    rows = [[name, pairs.spread([1000 * one for one in figures], 1)] for name, figures in steps.items()]
+    text = (
+        f"### A result into its objects\n\nSR and SEG of a study of {SLICES} slices of {SIDE} x {SIDE} with {NODULES} nodules "
+        f"(segmented on {segmented(analysis)} frames), {arguments.rounds} rounds. The aim is {AIM_MS} ms at most: "
+        f"{'reached' if 1000 * whole <= AIM_MS else 'missed'}, {AIM_MS / 1000 / whole:.1f} times.\n\n"
+        f"{pairs.table(['step', 'ms: median (least to most)'], rows)}\n\n{pairs.circumstances('make bench SECTION=encode')}"
+    )
+    pairs.write_section("encode", text)
+    print(text)
+
+
+def study() -> Analysis:
+    """Spheres of 8 to 20 mm at five places."""
+    item = volume(SLICES, SIDE)
+    findings = []
+    for number in range(NODULES):
+        centre = (40 + 50 * number, 100 + 60 * number, 120 + 55 * number)
+        radius = 4.0 + 1.5 * number
+        z, y, x = np.ogrid[:SLICES, :SIDE, :SIDE]
+        dz, dy, dx = item.spacing_mm
+        inside = ((z - centre[0]) * dz) ** 2 + ((y - centre[1]) * dy) ** 2 + ((x - centre[2]) * dx) ** 2 <= radius**2
+        found = replace(
+            nodule(number),
+            mask=pack(inside),
+            position_mm=item.lps(*centre),
+            sop_instance_uid=item.sop_instance_uids[centre[0]],
+            image_point=(centre[2] + 0.5, centre[1] + 0.5),
+        )
+        findings.append(found)
+    prediction = Prediction(Outcome.FINDINGS, tuple(findings), looked_for=LOOKED_FOR)
+    return replace(ct(prediction, slices=SLICES), item=item)
+
+
+def segmented(analysis: Analysis) -> int:
+    return sum(finding.mask.shape[0] if finding.mask else 0 for finding in analysis.prediction.findings)
+
+
+def claimed() -> ClaimedJob:
+    now = datetime.now(UTC)
+    inputs = tuple(UnitInput(f"2.25.{1000 + n}", "1.2.840.10008.5.1.4.1.1.2", "0" * 64, "") for n in range(SLICES))
+    return ClaimedJob(
+        id=1, key="c3" * 32, unit_id=1, unit_kind=UnitKind.SERIES, revision=1, run=1, attempt=1, token=uuid4(), model="lung_nodule_ct",
+        model_version="1.0.0", pipeline_digest="a1" * 32, priority=Priority.ROUTINE, destinations=("pacs",), study_instance_uid="2.25.100",
+        series_instance_uid="2.25.200", sop_instance_uid="", inputs=inputs, received_at=now, completed_at=now, predecessors={}, outdated=(),
+    )  # fmt: skip
+
+
+def checked(objects: tuple[results.StoredObject, ...]) -> None:
+    assert {one.report.kind for one in objects} == {ReportKind.SR, ReportKind.SEG}
+    assert not any(one.problems for one in objects)
+
+
+def seconds(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    main()

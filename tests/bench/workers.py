@@ -1,0 +1,191 @@
+"""Workers: how much of the bare forward rate is left end to end, and whether an urgent job waits for routine ones.
+
+    make bench SECTION=workers
+
+Photographs of 450 x 600 through ``dicom-node worker`` on the CPU, from blobs and PostgreSQL to kept and validated reports.
+"""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median, quantiles
+
+from sqlalchemy import text
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from core.logs import configure as configure_logs
+from core.states import Priority, UnitKind
+from db.base import Database
+from db.blobs import Blobs
+from deploy.embedded import EmbeddedBroker, EmbeddedPostgres
+from imaging.synthetic.lesion import lesion_dataset
+from tests.bench import pairs
+from tests.support.node import wait_until
+from tests.support.queueing import Queueing, configure, urls
+from workers import relay
+
+SIZE, BATCH = (450, 600), 32
+BARE, NODE = f"bare forward pass, batches of {BATCH}", "end to end, one child"
+QUEUES = ("nothing else waiting", "behind a full routine queue, one child reserved")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--jobs", type=int, default=40, help="of a round")
+    parser.add_argument("--urgent", type=int, default=40)
+    arguments = parser.parse_args()
+    configure_logs(level="error", style="console", role="bench")
+    with tempfile.TemporaryDirectory(prefix="dicom-node-bench-") as name, node(Path(name)) as site:
+        with site.worker("infer.urgent", "infer.routine"):
+            rates = {BARE: bare(), NODE: lambda: end_to_end(site, arguments.jobs)}
+            runs = pairs.alternate(rates, arguments.rounds)
+            parts = shares(site)
+        alone, loaded = urgent(site, arguments.urgent, arguments.jobs)
+    ratio = pairs.ratio(runs[NODE], runs[BARE], better="higher")
+    rows = [[name, pairs.spread(runs[name], 1), of] for name, of in ((BARE, ""), (NODE, ratio))]
+    p95 = [quantiles(one, n=20)[-1] for one in (alone, loaded)]
+    waits = [[name, f"{median(one):.2f}", f"{tail:.2f}"] for name, one, tail in zip(QUEUES, (alone, loaded), p95, strict=True)]
+    text_ = (
+        f"### Workers\n\nPhotographs of {SIZE[0]} x {SIZE[1]} pixels on the CPU, one thread a child; {arguments.rounds} rounds of "
+        f"{arguments.jobs} in turns.\n\n"
+        f"{pairs.table(['photographs a second', 'median (least to most)', 'of the bare rate (aim 0.8)'], rows)}\n\n"
+        f"A job's time in its attempt: {parts}. Jobs are not batched across each other: a batch of {BATCH} saves a third of the "
+        "forward pass, and the rest of a job (making, checking and keeping its report in highdicom and pydicom) is longer than the whole of "
+        "it, so the aim is out of reach of any batching until that shrinks.\n\n"
+        f"{pairs.table(['an urgent job, from queued to reported', 'p50, s', 'p95, s'], waits)}\n\n"
+        f"p95 under load: {p95[1] / p95[0]:.2f} times the unloaded one (aim: 2 at most)."
+        f"\n\n{pairs.circumstances('make bench SECTION=workers')}"
+    )
+    pairs.write_section("workers", text_)
+    print(text_)
+
+
+class Site:
+    """Servers, relay, and workers as they are asked for."""
+
+    def __init__(self, folder: Path, postgres: str, broker: str) -> None:
+        self.folder, self.urls = folder, urls(postgres, broker)
+        self.database = Database.open(postgres)
+        self.database.upgrade()
+        self.settings = configure(folder, postgres, broker)
+        self.queueing = Queueing(self.database, Blobs(self.settings.blobs_dir))
+        self._numbers = iter(range(1_000_000))
+
+    def queue(self, count: int, priority: Priority) -> list[int]:
+        """As the conductor does. Drawn before, so that the worker waits for none."""
+        found = []
+        for dataset in [lesion_dataset(next(self._numbers), size=SIZE) for _ in range(count)]:
+            found.append(self.queueing.queue([dataset], UnitKind.IMAGE, priority=priority)[0])
+        return found
+
+    @contextmanager
+    def worker(self, *queues: str) -> Iterator[None]:
+        command = [sys.executable, "-m", "deploy.cli", "worker", "--config", str(self.folder / "node.toml"), "--queues", ",".join(queues)]
+        beats = self.count("SELECT count(*) FROM heartbeats WHERE role = 'worker'")
+        with (self.folder / "worker.log").open("ab") as log:
+            process = subprocess.Popen(command, env={**os.environ, **self.urls}, stdout=log, stderr=log)
+        try:
+            wait_until("the worker", lambda: self.count("SELECT count(*) FROM heartbeats WHERE role = 'worker'") > beats, 180)
+            yield
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
+
+    def count(self, query: str) -> int:
+        return int(str(self.rows(query)[0][0]))
+
+    def rows(self, query: str) -> list[tuple[object, ...]]:
+        with self.database.begin() as connection:
+            return [tuple(row) for row in connection.execute(text(query))]
+
+    def done(self) -> bool:
+        return not self.count("SELECT count(*) FROM jobs WHERE state IN ('queued', 'running')")
+
+
+@contextmanager
+def node(folder: Path) -> Iterator[Site]:
+    folder.chmod(0o755)
+    postgres, broker = EmbeddedPostgres(folder / "postgres"), EmbeddedBroker(folder / "broker")
+    try:
+        site = Site(folder, postgres.start(), broker.start())
+        stop = threading.Event()
+        waking = threading.Thread(target=relay.run, args=(site.settings, site.database, stop))
+        waking.start()
+        try:
+            yield site
+        finally:
+            stop.set()
+            waking.join(20)
+            site.database.dispose()
+    finally:
+        broker.stop()
+        postgres.stop()
+
+
+def bare() -> Callable[[], float]:
+    """Photographs a second through the model alone, on as many threads as the worker has."""
+    import torch
+
+    from models import runtime
+    from tests.bench.dermoscopy import drawn
+
+    torch.set_num_threads(1)
+    model = runtime.load("dermoscopy_7class", device="cpu")
+    items = [drawn(seed) for seed in range(BATCH)]
+    model.warm()
+
+    def run() -> float:
+        began = time.perf_counter()
+        model.predict(items)
+        return BATCH / (time.perf_counter() - began)
+
+    return run
+
+
+def end_to_end(site: Site, jobs: int) -> float:
+    """Photographs a second, from the first claim to the last report."""
+    ids = site.queue(jobs, Priority.ROUTINE)
+    wait_until("the jobs", site.done, 60 + 2 * jobs)
+    query = f"SELECT extract(epoch FROM max(ended_at) - min(started_at)) FROM attempts WHERE job_id BETWEEN {ids[0]} AND {ids[-1]}"
+    return jobs / float(str(site.rows(query)[0][0]))
+
+
+def shares(site: Site) -> str:
+    """What of a job's time goes where."""
+    medians = ", ".join(f"percentile_cont(0.5) WITHIN GROUP (ORDER BY {one})" for one in ("prepare_s", "infer_s", "encode_s"))
+    named = zip(("verified and decoded", "forward", "encoded, validated, kept"), site.rows(f"SELECT {medians} FROM jobs")[0], strict=True)
+    return ", ".join(f"{name} {1000 * float(str(one)):.0f} ms" for name, one in named)
+
+
+def urgent(site: Site, count: int, routine: int) -> tuple[list[float], list[float]]:
+    """Seconds of each urgent job from queued to reported: with nothing else there, and behind a full routine queue."""
+    with site.worker("infer.urgent"), site.worker("infer.routine"):
+        alone = [_one(site) for _ in range(count)]
+        site.queue(routine, Priority.ROUTINE)
+        loaded = []
+        while len(loaded) < count:
+            if site.count("SELECT count(*) FROM jobs WHERE state = 'queued'") < routine // 4:
+                site.queue(routine // 2, Priority.ROUTINE)
+            loaded.append(_one(site))
+    return alone, loaded
+
+
+def _one(site: Site) -> float:
+    (job_id,) = site.queue(1, Priority.URGENT)
+    query = f"SELECT extract(epoch FROM reported_at - queued_at) FROM jobs WHERE id = {job_id}"
+    wait_until("an urgent job", lambda: site.rows(query)[0][0] is not None, 60, every_s=0.05)
+    return float(str(site.rows(query)[0][0]))
+
+
+if __name__ == "__main__":
+    main()
