@@ -69,7 +69,7 @@ def measure(small: Database, large: Database, arguments: argparse.Namespace) -> 
     head = ["question", f"{100 * EACH:,} instances, ms", f"{arguments.studies * EACH:,} instances, ms", "times (95 %)"]
     text = (
         f"### Growth of the index\n\n{arguments.studies:,} studies of {EACH} instances, analysed, reported and delivered to two "
-        f"destinations, against 100 such studies on the same server; {arguments.rounds} rounds in turns of {arguments.repeats} askings each, "
+        f"destinations, against 100 such studies on the same server; {arguments.rounds} rounds in turns of {arguments.repeats} askings, "
         f"median of a "
         f"round. Through the functions that the roles use, transaction and commit included; the database in memory.\n\n"
         f"{pairs.table(head, rows)}\n\n{pairs.circumstances('make bench SECTION=growth')}"

@@ -60,7 +60,7 @@ def main() -> None:
         f"{arguments.jobs} in turns.\n\n"
         f"{pairs.table(['photographs a second', 'median (least to most)', 'of the bare rate (aim 0.8)'], rows)}\n\n"
         f"A job's time in its attempt: {parts}. Jobs are not batched across each other: a batch of {BATCH} saves a third of the "
-        "forward pass, and the rest of a job (making, checking and keeping its report in highdicom and pydicom) is longer than the whole of "
+        "forward pass, and the rest of it (making, checking and keeping its report) is longer than the whole of "
         "it, so the aim is out of reach of any batching until that shrinks.\n\n"
         f"{pairs.table(['an urgent job, from queued to reported', 'p50, s', 'p95, s'], waits)}\n\n"
         f"p95 under load: {p95[1] / p95[0]:.2f} times the unloaded one (aim: 2 at most)."

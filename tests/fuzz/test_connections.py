@@ -17,7 +17,7 @@ from tests.fuzz.wire import AC, DATA, RELEASE, RELEASE_RP, Peer, associate_rq, c
 from tests.support.scu import send
 from tests.support.series import CT, encoded, image
 
-COUNT = int(os.environ.get("FUZZ_INPUTS", "500")) // 2
+COUNT = int(os.environ.get("FUZZ_INPUTS", "400")) // 4
 SLACK_S = 6.0  # on a busy machine
 EXPLICIT = "1.2.840.10008.1.2.1"
 RQ = associate_rq([context(1, CT.encode(), [EXPLICIT.encode()])])
