@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pydicom
 import pytest
 
@@ -17,19 +18,24 @@ from deploy.demo.check import dciodvfy
 from deploy.demo.pacs import free_port
 from deploy.demo.sending import AE_TITLE as MODALITY
 from deploy.demo.sending import send
+from dicom_node.part10 import data_set_offset
 from imaging.encapsulate import jpeg_to_dicom
 from imaging.synthetic.chest import make_chest, write_chest
 from imaging.synthetic.lesion import lesion_identity
 from imaging.synthetic.uids import synthetic_uid
 from imaging.transcode import transcode
 from tests.support.data import shared_data
+from tests.support.hook import Hook, hook
 from tests.support.node import RunningNode, wait_until
 from tests.support.orthanc import Orthanc
+from tests.support.patients import found_in, values_of
+from tests.support.scu import associated, store_bytes
 from tests.support.tools import tool
 from workers.encode.validate import validate
 
 SYNTAXES = ("explicit", "jpeg_lossless_sv1", "jpeg_2000", "jpeg_ls", "rle", "deflated")
 SEED = 7
+EXPLICIT = "1.2.840.10008.1.2.1"
 
 
 @dataclass(slots=True)
@@ -60,7 +66,14 @@ class Department:
 
 
 @pytest.fixture(scope="module")
-def department(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Department]:
+def told() -> Iterator[Hook]:
+    """What the webhook was told."""
+    with hook() as held:
+        yield held
+
+
+@pytest.fixture(scope="module")
+def department(tmp_path_factory: pytest.TempPathFactory, told: Hook) -> Iterator[Department]:
     folder = tmp_path_factory.mktemp("department")
     first, second = Orthanc(folder / "first", "FIRSTPACS").start(), Orthanc(folder / "second", "SECONDPACS").start()
     config = folder / "node.toml"
@@ -75,6 +88,9 @@ settle_s = 1.5
 quiet_s = 6.0
 [delivery]
 retry_base_s = 1.0
+[webhook]
+url = "http://127.0.0.1:{told.port}/"
+disk_low_bytes = {1 << 62}
 [[sources]]
 ae_title = "FIRSTPACS"
 host = "127.0.0.1"
@@ -271,3 +287,44 @@ def test_9_sigterm_drains_and_a_restart_neither_loses_nor_repeats(department: De
     assert [row for row in after if row in before] == before, "nothing that was there has changed"
     assert not [line for line in department.node.errors if "Traceback" in line]
     department.node.cli("audit", "verify")
+
+
+def test_91_no_output_holds_anything_of_a_patient(department: Department, told: Hook) -> None:
+    """Logs of all roles and servers, metrics, pages, notices, and what the commands say of the node: searched for every patient's values.
+
+    What is meant to hold them is left out: the export, `jobs show`, listings as JSON, the reports themselves.
+    """
+    node = department.node
+    chest = make_chest(SEED + 9, slices=1, size=32, slice_mm=3.0, diameters_mm=())
+    provoked = pydicom.dcmread(write_chest(department.folder / "provoked", chest)[0])
+    provoked.StudyInstanceUID, provoked.PatientID, provoked.PatientName = "1.2.826.0.1.3680043.10.543.91", "PROVOKED91", "Provoked^Error"
+    provoked.save_as(department.folder / "provoked.dcm")
+    raw = provoked_bytes(department.folder / "provoked.dcm")
+    with associated(node.port, {str(provoked.SOPClassUID): [EXPLICIT]}, calling=MODALITY, called="NODE") as association:
+        for sop_instance, content in (("1.2.826.0.1.3680043.10.543.92", raw), (str(provoked.SOPInstanceUID), raw[: len(raw) // 3])):
+            store_bytes(association, content, sop_class=str(provoked.SOPClassUID), sop_instance=sop_instance)
+    sent = [path for path in department.folder.rglob("*.dcm") if "data" not in path.relative_to(department.folder).parts[:1]]
+    values = values_of([*sent, *(shared_data() / "ct" / "cptac-C3N-00247-lung3.0-B70f").glob("*.dcm")])
+    assert {"PatientName", "PatientID", "PatientBirthDate", "AccessionNumber", "StudyInstanceUID", "SOPInstanceUID"} <= set(values)
+    wait_until("a notice at the webhook", lambda: told.posts, timeout_s=30)
+    outputs = {"logs of the roles": "".join(node.errors), "webhook": "".join(f"{headers}{body!r}" for headers, body in told.posts)}
+    for page in ("/", "/metrics", "/readyz", "/healthz", "/api/v1/status", "/api/v1/openapi.json", "/nothing/1.2.3"):
+        outputs[page] = httpx.get(f"{node.console}{page}").text
+    for command in (
+        *("jobs list", "deliveries list", "quarantine list", "audit export", "models drift", "doctor", "destinations echo"),
+        *("retention run --dry-run", "jobs show 99999", "quarantine requeue 1 2", "jobs requeue 1"),
+    ):
+        outputs[command] = node.said(*command.split())
+    for path in (department.folder / "data").rglob("*"):
+        if path.is_file() and "blobs" not in path.parts and (path.suffix in {".log", ".json", ".rdb", ".aof", ".conf"}):
+            outputs[f"file {path.name}"] = path.read_text(errors="replace")
+    assert len(outputs) > 20
+    assert all(outputs[name] for name in outputs if not name.startswith("file "))
+    assert {name: found for name, text in outputs.items() if (found := found_in(text, values))} == {}
+    # The search itself: where the values are meant to be, it finds them.
+    assert {"PatientID", "StudyInstanceUID"} <= set(found_in(node.said("results", "export"), values))
+
+
+def provoked_bytes(path: Path) -> bytes:
+    content = path.read_bytes()
+    return content[data_set_offset(content) :]

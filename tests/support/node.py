@@ -93,6 +93,12 @@ class RunningNode:
         assert done.returncode == expect, f"{arguments} ended with {done.returncode}:\n{done.stderr[-3000:]}"
         return done.stdout
 
+    def said(self, *arguments: str) -> str:
+        """Everything that ``dicom-node ARGUMENTS --config ...`` writes, whatever its exit status."""
+        command = [sys.executable, "-m", "deploy.cli", *arguments, "--config", str(self.config)]
+        done = subprocess.run(command, capture_output=True, text=True, env=self._environ, timeout=120)
+        return done.stdout + done.stderr
+
     def json(self, *arguments: str) -> Any:
         return json.loads(self.cli(*arguments))
 
