@@ -174,9 +174,9 @@ def _sending() -> str:
         "SOP class and transfer syntax:\n"
         "Explicit VR Little Endian as encoded, Implicit VR Little Endian where the destination takes nothing else; segmentations and\n"
         "parametric maps in Deflated Explicit VR Little Endian where it accepts that, and once more as encoded should it then answer with\n"
-        "a failure. A report follows every object that it names, a rejection note everything else of its result. The UIDs of results\n"
-        "are derived from the input and the model: an object that is sent twice is the same object. Without an answer, or with the\n"
-        "association rejected, refused or aborted, it is tried again with growing intervals.\n\n"
+        "0x0110 or 0xCxxx. A report follows every object that it names, a rejection note everything else of its result. The UIDs of\n"
+        "results are derived from the input and the model: an object that is sent twice is the same object. Without an answer, or with\n"
+        "the association rejected, refused or aborted, it is tried again with growing intervals.\n\n"
         + table(("status", "understood as", "then"), [(code, meaning, words[Verdict(judged)]) for code, meaning, judged in rows])
         + "\n\nOther statuses: Axxx and 01xx to 02xx as PS3.4 B.2.3 and PS3.7 C.5 class them; what they do not list is tried again."
     )

@@ -76,7 +76,7 @@ class DimseTransport:
             dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
             receipt = self._send(parcel, dataset)
             dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-            if receipt.verdict is Verdict.STORED or receipt.broken or not accepted & _UNCOMPRESSED:
+            if not _unreadable(receipt.status) or receipt.broken or not accepted & _UNCOMPRESSED:
                 return receipt
         return self._send(parcel, dataset)
 
@@ -112,6 +112,11 @@ class DimseTransport:
         judged, words = verdict(status)
         comment = str(response.get("ErrorComment", "") or "") if judged is not Verdict.STORED else ""
         return Receipt(judged, f"{words}{': ' + comment if comment else ''}", status)
+
+
+def _unreadable(status: int | None) -> bool:
+    """Whether an answer may mean that the encoding was the trouble: processing failure, cannot understand (PS3.4 B.2.3)."""
+    return status is not None and (status == 0x0110 or status & 0xF000 == 0xC000)
 
 
 def echo(settings: Settings, destination: Destination, timeout_s: float) -> Echo:
