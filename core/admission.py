@@ -51,6 +51,7 @@ NOT_OUR_TITLE = Rejection(REJECTED_PERMANENT, BY_SERVICE_USER, CALLED_NOT_RECOGN
 UNKNOWN_CALLER = Rejection(REJECTED_PERMANENT, BY_SERVICE_USER, CALLING_NOT_RECOGNIZED, "no source has this calling AE title")
 WRONG_ADDRESS = Rejection(REJECTED_PERMANENT, BY_SERVICE_USER, CALLING_NOT_RECOGNIZED, "the source of this AE title has another address")
 TOO_MANY = Rejection(REJECTED_TRANSIENT, BY_PRESENTATION, LOCAL_LIMIT_EXCEEDED, "the maximum of associations is reached")
+MALFORMED = Rejection(REJECTED_PERMANENT, BY_ACSE, NO_REASON, "a presentation context that proposes no transfer syntax (PS3.8 9.3.2.2)")
 DRAINING = Rejection(REJECTED_TRANSIENT, BY_PRESENTATION, TEMPORARY_CONGESTION, "the node is shutting down")
 
 

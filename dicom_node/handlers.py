@@ -8,7 +8,18 @@ from typing import Any
 import structlog
 from pynetdicom import evt
 
-from core.admission import BY_ACSE, DRAINING, NO_REASON, REJECTED_TRANSIENT, TOO_MANY, Rejection, Reporter, judge_association, standing
+from core.admission import (
+    BY_ACSE,
+    DRAINING,
+    MALFORMED,
+    NO_REASON,
+    REJECTED_TRANSIENT,
+    TOO_MANY,
+    Rejection,
+    Reporter,
+    judge_association,
+    standing,
+)
 from core.errors import NodeError
 from core.settings import Settings
 from db import audit
@@ -75,6 +86,8 @@ class Handlers:
             rejection = DRAINING if self.draining else self._judge(calling, called, address, reporters)
             paused = self._gate.rejection(str(context.abstract_syntax) for context in proposed) if found.sends else None
             rejection = rejection or paused
+            if rejection is None and not all(context.transfer_syntax for context in proposed):
+                rejection = MALFORMED  # pynetdicom's negotiation would fail on it
             if rejection is None:
                 self._leases.admit(id(association), calling_ae=calling, called_ae=called, address=address, standing=found)
         if rejection is None:

@@ -31,6 +31,7 @@ from workers.encode.analysis import Analysis
 from workers.encode.validate import validate
 
 SLICES, SIDE, NODULES, AIM_MS = 300, 512, 5, 400
+HEAD = ["step", "ms: median (least to most)", "of processor, ms"]
 PROFILE = {"pacs": frozenset({ReportKind.SR, ReportKind.SEG})}
 
 
@@ -39,7 +40,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     arguments = parser.parse_args()
     analysis, job = study(), claimed()
-    steps: dict[str, list[float]] = {}
+    steps: dict[str, list[tuple[float, float]]] = {}
     with tempfile.TemporaryDirectory(prefix="dicom-node-bench-") as folder:
         for number in range(arguments.rounds + 1):
             blobs = Blobs(Path(folder) / str(number))  # nothing is there yet: every object is written
@@ -48,7 +49,7 @@ def main() -> None:
                     lambda blobs=blobs: checked(results.objects(job, analysis, blobs, ("pacs",), PROFILE))
                 )
             }
-            (segmentation,) = seg.encode(analysis) if isinstance(seg.encode(analysis), tuple) else (seg.encode(analysis),)
+            segmentation = seg.encode(analysis)
             assert segmentation is not None
             report = sr.encode(analysis)
             took["the segmentation alone"] = seconds(lambda: seg.encode(analysis))
@@ -60,13 +61,14 @@ def main() -> None:
             )
             for name, figure in took.items() if number else ():
                 steps.setdefault(name, []).append(figure)
-    whole = median(next(iter(steps.values())))
-    rows = [[name, pairs.spread([1000 * one for one in figures], 1)] for name, figures in steps.items()]
+    whole = median(wall for wall, _ in next(iter(steps.values())))
+    rows = [[name, *(pairs.spread([1000 * one[which] for one in figures]) for which in (0, 1))] for name, figures in steps.items()]
     text = (
         f"### A result into its objects\n\nSR and SEG of a study of {SLICES} slices of {SIDE} x {SIDE} with {NODULES} nodules "
         f"(segmented on {segmented(analysis)} frames), {arguments.rounds} rounds. The aim is {AIM_MS} ms at most: "
-        f"{'reached' if 1000 * whole <= AIM_MS else 'missed'}, {AIM_MS / 1000 / whole:.1f} times.\n\n"
-        f"{pairs.table(['step', 'ms: median (least to most)'], rows)}\n\n{pairs.circumstances('make bench SECTION=encode')}"
+        f"{'reached' if 1000 * whole <= AIM_MS else 'missed'}. A result is two reports: one that names the segmentation, "
+        f"and one without it, kept for the case that the segmentation is refused.\n\n"
+        f"{pairs.table(HEAD, rows)}\n\n{pairs.circumstances('make bench SECTION=encode')}"
     )
     pairs.write_section("encode", text)
     print(text)
@@ -113,10 +115,11 @@ def checked(objects: tuple[results.StoredObject, ...]) -> None:
     assert not any(one.problems for one in objects)
 
 
-def seconds(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
+def seconds(work: Callable[[], object]) -> tuple[float, float]:
+    """Of wall clock, and of the processor, which other work on the machine changes less."""
+    wall, processor = time.perf_counter(), time.process_time()
     work()
-    return time.perf_counter() - began
+    return time.perf_counter() - wall, time.process_time() - processor
 
 
 if __name__ == "__main__":

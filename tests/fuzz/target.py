@@ -37,7 +37,7 @@ format = "json"
 ae_title = "PACS"
 host = "127.0.0.1"
 """
-DEFECT = re.compile(r"refused: unexpected|could not be judged|could not be served|Fatal Python")
+DEFECT = re.compile(r"Traceback|refused: unexpected|could not be judged|could not be served|Fatal Python")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +83,9 @@ class Target:
 
 
 def flat(before: Vitals, after: Vitals) -> None:
-    """No handle and no thread more, and no memory that grows with the number of inputs."""
+    """No handle, thread or memory that grows with the number of inputs; two may have been opened for the first time."""
     assert after.handles <= before.handles + 2, f"handles: {before} to {after}"
-    assert after.threads <= before.threads, f"threads: {before} to {after}"
+    assert after.threads <= before.threads + 2, f"threads: {before} to {after}"
     assert after.rss_mib <= before.rss_mib + RSS_MIB, f"memory: {before} to {after}"
 
 
