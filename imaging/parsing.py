@@ -118,6 +118,7 @@ def _parse_any(
     if meta_end is not None:
         return _parse_deflated(stream, meta_end, stop, notes, max_inflated_bytes), None
     dataset = read_partial(_metered(stream), stop, defer_size=None if pixels else defer, force=True)
+    dataset.fileobj_type = open  # long values that were left in the file are read from there, not through the meter
     if pixels and not dataset and head:
         dataset = _parse_cut(stream, notes)
     if stop.place is not None and stop.place.end > stream.seek(0, io.SEEK_END):
