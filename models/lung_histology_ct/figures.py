@@ -15,7 +15,9 @@ from models.lung_histology_ct.data import ALIKE, CLASSES, FOLDS, Slices
 from models.lung_histology_ct.model import Looked, Model
 from models.lung_histology_ct.probabilities import calibrate, probabilities
 from models.lung_histology_ct.shortcuts import NORMAL, proofs
+from models.lung_histology_ct.strange import strange
 
+FIRST = 1000  # of the seeds: the limits were set on drawings before it
 STRANGERS = ("document", "noise", "plain_skin", "texture")
 HOW = (
     f"685 screenshots, without exact copies and without those in which the window cuts the lungs off; {FOLDS} folds over clusters of "
@@ -48,6 +50,7 @@ def figures(model: Model, slices: Slices, count: int, *, progress: Callable[[str
     progress("asking for shortcuts")
     limits = model.card.thresholds
     table = confusion(answers)
+    odd = np.array([bool(strange(picture, limits)) for picture in slices.grey])
     chosen = slices.labels != NORMAL
     among = p[chosen, :NORMAL] / p[chosen, :NORMAL].sum(axis=1, keepdims=True)
     return {
@@ -56,7 +59,7 @@ def figures(model: Model, slices: Slices, count: int, *, progress: Callable[[str
         "clusters": len(np.unique(slices.clusters)),
         **{key: known[key][0] for key in ("balanced_accuracy", "macro_auc", "accuracy", "ece") if key in known},
         "ece_cross_fitted": round(cross_fitted_ece(looked.logits, slices), 4),
-        "answered": answered(p, looked.distance, slices.labels, limits),
+        "answered": answered(p, odd | (looked.distance > limits["max_distance"]), slices.labels, limits),
         "images": {name: int((slices.labels == c).sum()) for c, name in enumerate(CLASSES)},
         "clusters_of": {name: len(np.unique(slices.clusters[slices.labels == c])) for c, name in enumerate(CLASSES)},
         "classes": {
@@ -71,7 +74,7 @@ def figures(model: Model, slices: Slices, count: int, *, progress: Callable[[str
         "auc_among_carcinomas": {CLASSES[c]: round(auc(among[:, c], slices.labels[chosen] == c), 4) for c in range(NORMAL)},
         "intervals": {key: list(known[key][1:]) for key in WITH_INTERVALS if key in known},
         "shortcuts": proofs(slices, limits, lambda planes, folds: probabilities(by_fold(model, planes, folds).logits, model.calibration)),
-        "refused": {"held_out": round(float((looked.distance > limits["max_distance"]).mean()), 4), **refusals(model, count)},
+        "refused": {"held_out": round(float((odd | (looked.distance > limits["max_distance"])).mean()), 4), **refusals(model, count)},
     }
 
 
@@ -91,12 +94,12 @@ def shares(labels: npt.NDArray[np.int64]) -> tuple[float, ...]:
 
 
 def answered(
-    p: npt.NDArray[np.float64], distance: npt.NDArray[np.float64], labels: npt.NDArray[np.int64], limits: Mapping[str, float]
+    p: npt.NDArray[np.float64], refused: npt.NDArray[np.bool_], labels: npt.NDArray[np.int64], limits: Mapping[str, float]
 ) -> dict[str, float]:
     """The share that gets an answer, and how many of them are right."""
     top, value = p.argmax(axis=1), p.max(axis=1)
     needed = np.where(top == NORMAL, limits["min_normal"], limits["min_probability"])
-    said = (value >= needed) & (distance <= limits["max_distance"])
+    said = (value >= needed) & ~refused
     found = {"share": round(float(said.mean()), 4), "largest_probability": round(float(value.max()), 4)}
     return found | ({"accuracy": round(float((top[said] == labels[said]).mean()), 4)} if said.any() else {})
 
@@ -105,7 +108,10 @@ def refusals(model: Model, count: int) -> dict[str, float]:
     """The share refused of ``count`` drawn pictures of every kind, in grey."""
     found = {}
     for kind in STRANGERS:
-        drawn = [strangers.draw(kind, seed).mean(axis=2, keepdims=True).repeat(3, axis=2).astype(np.uint8) for seed in range(count)]
+        drawn = [
+            strangers.draw(kind, seed).mean(axis=2, keepdims=True).repeat(3, axis=2).astype(np.uint8)
+            for seed in range(FIRST, FIRST + count)
+        ]
         answers = model.predict([Photograph(rgb, "", None, "", "", None, ()) for rgb in drawn])
         found[kind] = round(float(np.mean([one.outcome is Outcome.ABSTAINED and not one.probabilities for one in answers])), 4)
     return found

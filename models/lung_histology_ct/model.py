@@ -19,6 +19,7 @@ from models.lung_histology_ct.answers import abstained, answer
 from models.lung_histology_ct.network import Members
 from models.lung_histology_ct.preprocess import Prepared, drawn, prepare
 from models.lung_histology_ct.probabilities import Calibration, probabilities
+from models.lung_histology_ct.strange import strange
 from models.threads import cpu_threads
 
 THREADS = 1  # fixed, so that the same slice gives the same bits
@@ -81,7 +82,8 @@ class Model:
         spread = float((picture.rgb.max(axis=2).astype(np.int16) - picture.rgb.min(axis=2)).mean())
         if spread > self.card.thresholds["max_chroma"]:
             return f"a grey CT slice is needed, the picture is in colour (chroma {spread:.1f})"
-        return prepare(np.round(picture.rgb.mean(axis=2)).astype(np.uint8), self.card.thresholds)
+        grey = np.round(picture.rgb.mean(axis=2)).astype(np.uint8)
+        return strange(grey, self.card.thresholds) or prepare(grey, self.card.thresholds)
 
     def _picture(self, item: Photograph) -> Prediction:
         prepared = self.prepared(item)

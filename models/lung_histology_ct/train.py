@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from models import registry
+from models import pictures, registry
 from models.card import identity, read_card
 from models.card_writer import render_card
-from models.lung_histology_ct import fit
+from models.lung_histology_ct import fit, words
 from models.lung_histology_ct.data import CLASSES, FOLDS, Slices, load
 from models.lung_histology_ct.figures import by_fold, figures, shares
 from models.lung_histology_ct.model import Model
@@ -24,7 +24,7 @@ from models.lung_histology_ct.probabilities import calibrate, probabilities
 from models.threads import cpu_threads
 
 ROOM = Path(__file__).parent
-STRANGERS_OF_EACH = 50
+STRANGERS_OF_EACH = 200
 REFUSED = 0.03  # this share of the held-out slices lies beyond the limit of distance
 OWN_SPLIT = "valid"  # the folder of the data set's own split, which shares patients with its other folder
 
@@ -39,7 +39,7 @@ def train(
     progress: Callable[[str], None] = print,
     limit_per_class: int | None = None,
 ) -> dict[str, Any]:
-    """Write weights.safetensors, card.toml and metrics.json to ``out``; return the metrics.
+    """Write weights.safetensors, card.toml, metrics.json and training.png to ``out``; return the metrics.
 
     One network for every fold, each with its checkpoint in a folder of ``out``, and one more for the data set's own split, which
     is measured and thrown away. One CPU thread: the same seed gives the same weights on the same machine. A few minutes on a core.
@@ -51,11 +51,12 @@ def train(
     with cpu_threads(1):
         slices = load(data, before.thresholds, report=progress, limit_per_class=limit_per_class)
         progress(f"{len(slices.labels)} slices in {len(np.unique(slices.clusters))} clusters, {len(slices.refused)} cannot be judged")
-        members = Members(fit.NETWORK)
+        members, curves = Members(fit.NETWORK), {}
         for fold in range(FOLDS):
-            net = fit.fit(slices, fold, out / f"fold-{fold + 1}", recipe, resume=resume, progress=progress)
+            net, curves[f"fold {fold + 1}"] = fit.fit(slices, fold, out / f"fold-{fold + 1}", recipe, resume=resume, progress=progress)
             learn_familiar(net, slices.planes[slices.folds != fold])
             members.nets[fold] = net
+        pictures.curves(curves, out / "training.png")
         own = own_split(slices, out / "own-split", recipe, resume=resume, progress=progress)
         strangers = STRANGERS_OF_EACH if limit_per_class is None else 1
         return finish(members.eval(), slices, out, asdict(recipe), own, progress, strangers=strangers)
@@ -74,7 +75,7 @@ def own_split(slices: Slices, out: Path, recipe: fit.Recipe, *, resume: bool, pr
     if there.all() or not there.any():
         return {}
     parted = replace(slices, folds=np.where(there, 0, 1))
-    net = fit.fit(parted, 0, out, recipe, resume=resume, progress=progress)
+    net, _ = fit.fit(parted, 0, out, recipe, resume=resume, progress=progress)
     with torch.inference_mode():
         logits = net(torch.from_numpy(slices.planes[there])).double().numpy()
     labels = slices.labels[there]
@@ -117,7 +118,7 @@ def finish(
     )
     metrics = figures(Model(card, identity(card, "0" * 64), path, "cpu"), slices, strangers, progress=progress)
     metrics |= {"own_split_with_shared_patients": own} if own else {}
-    card = replace(card, metrics=metrics)
+    card = replace(card, metrics=metrics, limits=words.limits(before.limits, metrics, int(recipe["epochs"])))
     (out / "card.toml").write_text(render_card(card), encoding="utf-8")
     (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     summary = ", ".join(f"{key} {metrics[key]}" for key in ("balanced_accuracy", "macro_auc", "ece", "n"))

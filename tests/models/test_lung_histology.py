@@ -142,10 +142,10 @@ def test_an_unusable_slice_is_not_judged(model: Model, chest: Volume, change: ob
 
 @pytest.mark.parametrize("kind", ["noise", "document", "plain_skin", "texture"])
 def test_what_is_no_slice_is_refused(model: Model, kind: str) -> None:
-    pictures = [strangers.draw(kind, seed) for seed in range(1000, 1010)]
+    pictures = [strangers.draw(kind, seed) for seed in range(2000, 2040)]
     grey = [picture(rgb.mean(axis=2).astype(np.uint8)) for rgb in pictures]
     colour = [Photograph(rgb, "", None, "", "", None, ()) for rgb in pictures]
-    for items, least in ((grey, 8), (colour, 9)):
+    for items, least in ((grey, 38), (colour, 38)):
         refused = [said for said in model.predict(items) if said.outcome is Outcome.ABSTAINED and not said.probabilities]
         assert len(refused) >= least
         assert all(said.reason for said in refused)

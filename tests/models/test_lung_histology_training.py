@@ -5,13 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.torch import load_file
 
 from core.errors import ModelError
 from models import registry, training
 from models.card import read_card
 from models.lung_histology_ct import data as screenshots
-from models.lung_histology_ct import fit
+from models.lung_histology_ct import fit, words
 from models.lung_histology_ct.train import train
 
 NAME = "lung_histology_ct"
@@ -103,10 +102,27 @@ def test_an_interrupted_training_resumes_to_the_same_weights(data: Path, tmp_pat
     said.clear()
     train(data, broken, seed=4, epochs=2, progress=said.append, limit_per_class=12)
     assert "going on after epoch 1" in said
-    first, second = (load_file(folder / "weights.safetensors") for folder in (straight, broken))
-    assert all(first[key].equal(second[key]) for key in first)
+    for name in ("weights.safetensors", "card.toml", "metrics.json", "training.png"):
+        assert (straight / name).read_bytes() == (broken / name).read_bytes(), name
+    assert any(line.startswith("Across patients") for line in card.limits)
     with pytest.raises(ModelError, match="another recipe"):
         train(data, broken, seed=5, epochs=2, limit_per_class=12)
+
+
+def test_the_sentences_of_the_card_follow_the_figures() -> None:
+    before = ("What the data are.", "Across patients something of another training.", "What stays.")
+    figures = {
+        "macro_auc": 0.6, "intervals": {"macro_auc": [0.52, 0.68]}, "answered": {"share": 0.25},
+        "refused": {"held_out": 0.03, "document": 0.97}, "own_split_with_shared_patients": {"accuracy": 0.5},
+    }  # fmt: skip
+    said = words.limits(before, figures, 40)
+    assert (said[0], said[3]) == (before[0], before[2])
+    assert "0.60 (95 %: 0.52 to 0.68), better than by chance; 25 %" in said[1]
+    assert "trained for 40 epochs, has an accuracy of 0.50" in said[2]
+    assert said[4].startswith("Pictures that are no slice")
+    assert "document 97 %" in said[4]
+    assert words.limits(said, figures, 40) == said
+    assert "no better than by chance" in words.across({**figures, "intervals": {"macro_auc": [0.41, 0.61]}})
 
 
 def test_training_without_data_says_what_to_do(tmp_path: Path) -> None:
