@@ -1,6 +1,6 @@
 """Memory of the listener: over a multi-frame object of 1 GB, and over many small instances.
 
-    .venv/bin/python -m tests.bench.memory --instances 100000 --write
+    .venv/bin/python -m tests.bench.memory --instances 100000
 
 Resident memory of the process that serves, sampled while it receives (``--large`` GB) and after every tenth of the instances.
 """
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--large", type=float, default=1.0, help="GB of the multi-frame object")
     parser.add_argument("--instances", type=int, default=100_000)
     parser.add_argument("--associations", type=int, default=8)
-    parser.add_argument("--write", action="store_true", help="into docs/measurements.md")
+    parser.add_argument("--write", action=argparse.BooleanOptionalAction, default=True, help="into docs/measurements.md")
     arguments = parser.parse_args()
     os.environ["TCP_NODELAY"] = "1"
     folder = Path(tempfile.mkdtemp(prefix="dicom-node-bench-"))
@@ -48,9 +48,7 @@ def main() -> None:
     text = pairs.table(["listener, one process", "resident, MiB"], rows)
     print(text)
     if arguments.write:
-        command = (
-            f".venv/bin/python -m tests.bench.memory --instances {arguments.instances} --associations {arguments.associations} --write"
-        )
+        command = f".venv/bin/python -m tests.bench.memory --instances {arguments.instances} --associations {arguments.associations} "
         pairs.write_section("memory", f"## Memory of the listener\n\n{pairs.circumstances(command)}\n\n{text}")
 
 

@@ -1,6 +1,6 @@
 """Receive rate in pairs: dicom-node, Orthanc, DCMTK's storescp and pynetdicom's, the same files, the same sender (DCMTK's storescu).
 
-    make bench ARGS="--rounds 5 --associations 1 8"
+    make bench SECTION=receive ARGS="--rounds 5 --associations 1 8"
 
 dicom-node answers only after fsync and a PostgreSQL commit; the peers do neither, so the comparison is in their favour.
 TCP_NODELAY=1 is set for every process: without it storescp waits for Nagle's algorithm (22/s instead of 1,200/s).
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--instances", type=int, default=320, help="of a run, over all associations")
     parser.add_argument("--associations", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--write", action="store_true", help="into docs/measurements.md and docs/pictures")
+    parser.add_argument("--write", action=argparse.BooleanOptionalAction, default=True, help="into docs/measurements.md and docs/pictures")
     arguments = parser.parse_args()
     for program in ("/usr/bin/storescu", "/usr/bin/storescp"):
         if not Path(program).exists():
@@ -56,7 +56,7 @@ def main() -> None:
     text = report(found, arguments.instances)
     print(text)
     if arguments.write:
-        command = f'make bench ARGS="--instances {arguments.instances} --rounds {arguments.rounds} --write"'
+        command = f'make bench SECTION=receive ARGS="--instances {arguments.instances} --rounds {arguments.rounds} "'
         groups = {f"{number} association{'s' if number > 1 else ''}": runs for number, runs in found.items()}
         image = f"![Receive rates](pictures/{pairs.plot('receive', groups, 'instances of 0.53 MB per second').name})"
         pairs.write_section("receive", f"## Receive\n\n{pairs.circumstances(command)}\n\n{text}\n\n{image}")
