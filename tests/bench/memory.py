@@ -48,7 +48,7 @@ def main() -> None:
     text = pairs.table(["listener, one process", "resident, MiB"], rows)
     print(text)
     if arguments.write:
-        command = f".venv/bin/python -m tests.bench.memory --instances {arguments.instances} --associations {arguments.associations} "
+        command = f".venv/bin/python -m tests.bench.memory --instances {arguments.instances} --associations {arguments.associations}"
         pairs.write_section("memory", f"## Memory of the listener\n\n{pairs.circumstances(command)}\n\n{text}")
 
 

@@ -56,7 +56,7 @@ def main() -> None:
     text = report(found, arguments.instances)
     print(text)
     if arguments.write:
-        command = f'make bench SECTION=receive ARGS="--instances {arguments.instances} --rounds {arguments.rounds} "'
+        command = f'make bench SECTION=receive ARGS="--instances {arguments.instances} --rounds {arguments.rounds}"'
         groups = {f"{number} association{'s' if number > 1 else ''}": runs for number, runs in found.items()}
         image = f"![Receive rates](pictures/{pairs.plot('receive', groups, 'instances of 0.53 MB per second').name})"
         pairs.write_section("receive", f"## Receive\n\n{pairs.circumstances(command)}\n\n{text}\n\n{image}")
