@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence
 
 MAX_TEXT = 1024  # characters of one text value that are kept; longer ones are hostile or broken
 MAX_UID = 256  # PS3.5 9.1 allows 64; more than this no index takes
@@ -96,12 +97,15 @@ class Reader:
 
     def _value(self, keyword: str) -> object:
         try:
-            return self._dataset.get(keyword)
+            value: object = self._dataset.get(keyword)
         except (RecursionError, MemoryError):
             raise
         except Exception:  # pydicom has many ways to fail on a broken value
+            value = Sequence()
+        if isinstance(value, Sequence):  # nor is a sequence a value: its items may hold what cannot be read
             note(self._notes, f"{keyword} cannot be read")
             return None
+        return value
 
     def text(self, keyword: str) -> str:
         value = self._value(keyword)

@@ -13,6 +13,7 @@ from pydicom.tag import BaseTag
 from core.errors import CannotUnderstand
 from imaging.headers import read_header
 from imaging.readable import MAX_DEPTH, drop_unreadable
+from imaging.values import Reader
 from tests.support.series import encoded, image
 
 
@@ -53,3 +54,15 @@ def test_items_too_deep_are_taken_out() -> None:
     notes: list[str] = []
     assert len(list(islice(drop_unreadable(deep, notes).iterall(), 100))) == MAX_DEPTH
     assert notes == ["sequences nested too deep were left out"]
+
+
+def test_a_sequence_where_a_number_belongs_is_nothing() -> None:
+    """Its items may hold what cannot be decoded, which only shows when they are written out."""
+    item = Dataset()
+    item._dict[BaseTag(0x00200010)] = RawDataElement(BaseTag(0x00200010), "UV", 5, b"abcde", 0, False, True)
+    odd = Dataset()
+    odd.add_new(0x00280010, "SQ", [item])
+    notes: list[str] = []
+    read = Reader(odd, notes)
+    assert (read.integer("Rows"), read.text("Rows"), read.texts("Rows")) == (None, "", ())
+    assert notes == ["Rows cannot be read"]
