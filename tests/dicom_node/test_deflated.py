@@ -40,9 +40,16 @@ def parcels() -> dict[str, Parcel]:
 
 
 def deliver(make_settings: MakeSettings, port: int, parcels: Iterable[Parcel]) -> list[Receipt]:
+    """Each sent; once more where no answer came, as the courier does: pynetdicom loses one on a machine that is very busy."""
     settings = make_settings(destinations=[destination(port)], delivery={"timeout_s": 30.0})
-    with open_transport(settings, settings.destinations[0], list(parcels)) as transport:
-        return [transport.send(one) for one in parcels]
+    receipts: dict[str, Receipt] = {}
+    waiting = list(parcels)
+    for _ in range(3):
+        if waiting:
+            with open_transport(settings, settings.destinations[0], waiting) as transport:
+                receipts |= {one.sop_instance_uid: transport.send(one) for one in waiting}
+        waiting = [one for one in waiting if receipts[one.sop_instance_uid].verdict is Verdict.TRANSIENT]
+    return list(receipts.values())
 
 
 def unchanged(parcel: Parcel, theirs: bytes) -> None:
@@ -60,7 +67,7 @@ def test_orthanc_takes_them_deflated_and_gives_back_the_same(
     orthanc = Orthanc(tmp_path / "orthanc", "PACS").start()
     try:
         receipts = deliver(make_settings, orthanc.port, parcels.values())
-        assert [one.status for one in receipts] == [0, 0, 0]
+        assert [(one.status, one.words) for one in receipts] == [(0, "stored")] * 3
         for kind, parcel in parcels.items():
             (held,) = orthanc.post("/tools/lookup", parcel.sop_instance_uid.encode())
             syntax = orthanc.raw(f"/instances/{held['ID']}/metadata/TransferSyntax").decode()
@@ -76,7 +83,7 @@ def test_dcmtk_gets_what_it_asks_for(
 ) -> None:
     with storescp(tmp_path / "in", *options) as port:
         receipts = deliver(make_settings, port, parcels.values())
-    assert [one.status for one in receipts] == [0, 0, 0]
+    assert [(one.status, one.words) for one in receipts] == [(0, "stored")] * 3
     stored = {str(dcmread(path).SOPInstanceUID): path for path in (tmp_path / "in").iterdir()}
     for kind, parcel in parcels.items():
         path = stored[parcel.sop_instance_uid]
