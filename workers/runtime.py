@@ -79,6 +79,8 @@ class Runtime:
             except NodeError as error:
                 runtime.failed[name] = error
                 log.error("a model is not served", model=name, error=str(error))
+        if (held := gpu.resident_mib()) > runtime.memory_mib:
+            log.error("the models alone hold more memory than a job may: every job will fail", held=held, limit=runtime.memory_mib)
         threading.Thread(target=runtime._beat, name="heartbeat", daemon=True).start()
         runtime.leave = runtime._leave
         log.info("child ready", pid=os.getpid(), device=runtime.device, threads=threads, seconds=round(time.monotonic() - began, 2))

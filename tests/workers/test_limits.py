@@ -20,6 +20,7 @@ from imaging.encapsulate import jpeg_to_dicom
 from imaging.synthetic.lesion import lesion_identity
 from tests.support.queueing import Queueing, configure
 from tests.support.records import run
+from tests.workers.test_celery import Site
 from workers import gpu, infer
 from workers.drain import DrainFlag
 from workers.limits import MemoryWatch, machine_mib, memory_of_child
@@ -67,6 +68,27 @@ def test_who_needs_too_much_memory_is_given_up_with_the_reason_and_the_others_ar
     for error in errors:
         assert "of memory, and worker.memory_limit_mib allows" in error
     assert [delivery["state"] for delivery in shown[poison]["deliveries"]] == ["pending"]  # the report that says so
+
+
+def test_a_real_child_ends_and_another_follows_until_the_attempts_are_used_up(
+    tmp_path: Path, database: Database, database_url: str, broker_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DICOM_NODE_WORKER__MEMORY_LIMIT_MIB", "100")  # less than torch alone
+    site = Site(tmp_path, database, database_url, broker_url, configure(tmp_path, database_url, broker_url))
+    try:
+        job, _ = site.queueing.photograph(1)
+        worker = site.worker()
+        deadline = time.monotonic() + 240
+        while site.state(job) != "quarantined" and time.monotonic() < deadline:
+            time.sleep(0.5)
+        assert site.state(job) == "quarantined"
+        errors = [attempt["error"] for attempt in jobs.show(database, job)["attempts_made"] if attempt["kind"] == "analysis"]
+        assert len(errors) == 3
+        assert all("worker.memory_limit_mib allows 100 MiB" in error for error in errors)
+        assert worker.process.poll() is None  # it serves on
+        assert "the models alone hold more memory" in worker.said()
+    finally:
+        site.close()
 
 
 def test_the_watch_calls_once_and_only_above_the_limit() -> None:
