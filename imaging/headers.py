@@ -66,6 +66,8 @@ def _header_of(dataset: Dataset, notes: list[str]) -> InstanceHeader:
         raise CannotUnderstand(f"{', '.join(missing)} missing or empty", hint="the instance has no identity; repair it at its source")
     if any(len(uid) > MAX_UID for uid in uids.values()):
         raise CannotUnderstand(f"a UID is longer than {MAX_UID} characters", hint="64 are allowed (PS3.5 9.1)")
+    if any("\\" in uid for uid in uids.values()):
+        raise CannotUnderstand("a UID has several values", hint="the instance has no identity; repair it at its source")
     if any(not UID(uid).is_valid for uid in uids.values()):
         note(notes, "a UID is not formed as PS3.5 9.1 says")
     shared = _shared_reader(dataset, notes)

@@ -192,13 +192,21 @@ def test_utf8_without_a_declared_character_set() -> None:
     assert read_header(io.BytesIO(content)).study_id == "Ärzte"
 
 
-@pytest.mark.parametrize("uid", ["../../etc/passwd", "1.2.3/../..", "1.2.'; DROP TABLE instances;--", "C:\\windows", "1..2"])
+@pytest.mark.parametrize("uid", ["../../etc/passwd", "1.2.3/../..", "1.2.'; DROP TABLE instances;--", "1..2"])
 def test_hostile_uids_stay_text(uid: str) -> None:
     raw = uid.encode() + b"\0" * (len(uid) % 2)
     content = part10(minimal()).replace(_element(0x0008, 0x0018, "UI", b"1.2.3.4\0"), _element(0x0008, 0x0018, "UI", raw), 1)
     header = read_header(io.BytesIO(content))
     assert header.sop_instance_uid == uid
     assert "a UID is not formed as PS3.5 9.1 says" in header.tolerated
+
+
+def test_a_uid_of_several_values_is_refused() -> None:
+    """No result can name it: pydicom splits it at the backslash, and its report was tried for ever."""
+    ds = minimal()
+    content = part10(ds).replace(_element(0x0008, 0x0018, "UI", b"1.2.3.4\0"), _element(0x0008, 0x0018, "UI", b"1.2\\3.4\0"), 1)
+    with pytest.raises(CannotUnderstand, match="several values"):
+        read_header(io.BytesIO(content))
 
 
 def test_a_uid_that_no_index_takes_is_refused() -> None:
