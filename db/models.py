@@ -54,9 +54,7 @@ _COMPARE = text("""
 """)
 
 
-def register(
-    database: Database, identity: ModelIdentity, *, origin: Origin = Origin.PACKAGE, here: Collection[str] = ()
-) -> ModelState:
+def register(database: Database, identity: ModelIdentity, *, origin: Origin = Origin.PACKAGE, here: Collection[str] = ()) -> ModelState:
     """A worker serves this pipeline: known from now on; gives its state. One that is known keeps its state.
 
     A new one is active where its name has never had an active one, or where it comes with a release that took the place
