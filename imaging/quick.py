@@ -157,7 +157,14 @@ def quick_header(content: bytes) -> InstanceHeader | None:
         return None
 
 
-def _header(content: bytes) -> InstanceHeader:
+def data_set_of(content: bytes) -> tuple[int, bytes]:
+    """Where the data set of a Part 10 file begins, and its transfer syntax UID.
+
+    Raises
+    ------
+    Odd
+        The file meta information is not plain, or the transfer syntax none of those read here.
+    """
     if content[128:132] != b"DICM" or content[132:140] != b"\x02\x00\x00\x00UL\x04\x00":
         raise Odd
     start = 144 + int.from_bytes(content[140:144], "little")
@@ -167,6 +174,11 @@ def _header(content: bytes) -> InstanceHeader:
     syntax = meta[0x00020010].rstrip(b"\0")
     if not SYNTAXES.fullmatch(syntax):
         raise Odd
+    return start, syntax
+
+
+def _header(content: bytes) -> InstanceHeader:
+    start, syntax = data_set_of(content)
     if syntax == IMPLICIT and content[start + 4 : start + 6].isupper():
         raise Odd  # a length that looks like a VR: that reader may take it for one
     raw: dict[int, bytes] = {}

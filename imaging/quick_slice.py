@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from core.own import is_secondary_capture
 from imaging.parsing import PixelPlace
-from imaging.quick import CHARACTER_SETS, IMPLICIT, META, SYNTAXES, Odd, integer, number, numbers, text, texts, walk
+from imaging.quick import CHARACTER_SETS, IMPLICIT, Odd, data_set_of, integer, number, numbers, text, texts, walk
 from imaging.spec import PixelSpec
 
 _ENDLESS = 0xFFFFFFFF
@@ -82,15 +82,7 @@ def quick_slice(path: Path) -> Plain | None:
 
 
 def _plain(content: bytes) -> Plain:
-    if content[128:132] != b"DICM" or content[132:140] != b"\x02\x00\x00\x00UL\x04\x00":
-        raise Odd
-    start = 144 + int.from_bytes(content[140:144], "little")
-    meta: dict[int, bytes] = {}
-    if walk(content, 144, start, explicit=True, keep=META, found=meta) != start or len(meta) != len(META):
-        raise Odd
-    syntax = meta[0x00020010].rstrip(b"\0")
-    if not SYNTAXES.fullmatch(syntax):
-        raise Odd
+    start, syntax = data_set_of(content)
     raw: dict[int, bytes] = {}
     explicit = syntax != IMPLICIT
     at = walk(content, start, len(content), explicit=explicit, keep=_VRS, found=raw)
