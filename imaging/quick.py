@@ -157,8 +157,8 @@ def quick_header(content: bytes) -> InstanceHeader | None:
         return None
 
 
-def data_set_of(content: bytes) -> tuple[int, bytes]:
-    """Where the data set of a Part 10 file begins, and its transfer syntax UID.
+def data_set_of(content: bytes) -> tuple[int, bytes, bytes]:
+    """Where the data set of a Part 10 file begins, its transfer syntax UID, and the SOP Instance UID of the file meta information.
 
     Raises
     ------
@@ -174,11 +174,11 @@ def data_set_of(content: bytes) -> tuple[int, bytes]:
     syntax = meta[0x00020010].rstrip(b"\0")
     if not SYNTAXES.fullmatch(syntax):
         raise Odd
-    return start, syntax
+    return start, syntax, meta[0x00020003].rstrip(b"\0")
 
 
 def _header(content: bytes) -> InstanceHeader:
-    start, syntax = data_set_of(content)
+    start, syntax, uid = data_set_of(content)
     if syntax == IMPLICIT and content[start + 4 : start + 6].isupper():
         raise Odd  # a length that looks like a VR: that reader may take it for one
     raw: dict[int, bytes] = {}
@@ -186,7 +186,7 @@ def _header(content: bytes) -> InstanceHeader:
     values = {name: read(vr, raw[tag]) for tag, (vr, name, read) in _WANTED.items() if tag in raw}
     if not all(values.get(name) for name in _REQUIRED) or values.get("character_set", ()) not in CHARACTER_SETS:
         raise Odd
-    if meta[0x00020003].rstrip(b"\0").decode("ascii", "replace") != values["sop_instance_uid"]:
+    if uid.decode("ascii", "replace") != values["sop_instance_uid"]:
         raise Odd
     ours = bears_our_mark([values.pop("manufacturer", "")], [], PRIVATE_SCHEME)
     values["number_of_frames"] = values.get("number_of_frames") or 1

@@ -82,7 +82,7 @@ def quick_slice(path: Path) -> Plain | None:
 
 
 def _plain(content: bytes) -> Plain:
-    start, syntax = data_set_of(content)
+    start, syntax, _ = data_set_of(content)
     raw: dict[int, bytes] = {}
     explicit = syntax != IMPLICIT
     at = walk(content, start, len(content), explicit=explicit, keep=_VRS, found=raw)
