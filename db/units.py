@@ -12,7 +12,7 @@ from db.contents import settle, undecided
 from db.records import AssociationView, InstanceView, UnitView
 from db.rows import header_of
 
-__all__ = ["complete", "due", "instances", "postpone", "record_expected", "settle", "study", "undecided"]
+__all__ = ["complete", "due", "instances", "postpone", "record_expected", "settle", "soonest", "study", "undecided"]
 
 _VIEW = """
     SELECT u.id, u.kind, u.state, u.revision, st.study_instance_uid, se.series_instance_uid, u.sop_instance_uid, u.source, u.held,
@@ -27,6 +27,9 @@ _LOOK = text("""
     WHERE id IN (SELECT id FROM units WHERE state = 'open' AND held > 0 AND next_look_at <= (SELECT node_now())
                  ORDER BY next_look_at, id LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED)
     RETURNING id
+""")
+_SOONEST = text("""
+    SELECT extract(epoch FROM next_look_at - (SELECT node_now())) FROM units WHERE state = 'open' AND held > 0 ORDER BY next_look_at LIMIT 1
 """)
 _BY_ID = text(f"{_VIEW} WHERE u.id = ANY(:ids) ORDER BY u.next_look_at, u.id")
 _BY_STUDY = text(f"{_VIEW} WHERE st.study_instance_uid = :study_instance_uid ORDER BY u.id")
@@ -53,6 +56,13 @@ def due(database: Database, *, limit: int) -> list[UnitView]:
     with database.begin() as connection:
         ids = list(connection.execute(_LOOK, {"limit": limit}).scalars())
         return _views(connection, _BY_ID, {"ids": ids}) if ids else []
+
+
+def soonest(database: Database) -> float | None:
+    """In how many seconds the next open unit that holds something is due; below 0 where one is. None where there is none."""
+    with database.begin() as connection:
+        seconds = connection.execute(_SOONEST).scalar_one_or_none()
+    return None if seconds is None else float(seconds)
 
 
 def study(database: Database, study_instance_uid: str) -> list[UnitView]:

@@ -34,6 +34,7 @@ from models import installed
 
 UNITS_AT_ONCE = 50
 WAIT_S = 0.5
+SHORTEST_S = 0.02  # another conductor may be looking at what is due
 REAP_EVERY_S = 5.0
 SWEEP_EVERY_S = 60.0
 WHILE_ASKING_S = 0.3
@@ -94,13 +95,13 @@ class Conductor:
             self._reaped = time.monotonic()
         self._sweep()
         due = units.due(self._database, limit=UNITS_AT_ONCE)
-        if not due:
-            return WAIT_S
         now = self._database.now()
-        looks = [self._guarded(unit, now) for unit in due]
+        for unit in due:
+            self._guarded(unit, now)
         if len(due) == UNITS_AT_ONCE:
             return 0.0
-        return max(0.02, min((until - now).total_seconds() for until in looks)) if looks else WAIT_S
+        soonest = units.soonest(self._database)
+        return WAIT_S if soonest is None else max(SHORTEST_S, min(soonest, WAIT_S))
 
     def _sweep(self) -> None:
         """Remove the temporary files of killed writers: nobody writes to one for longer than it may be silent on the network."""
@@ -110,11 +111,11 @@ class Conductor:
         if removed := self._blobs.sweep(2 * self._settings.receive.network_timeout_s + SWEEP_EVERY_S):
             self._log.warning("temporary files of killed processes removed", count=removed)
 
-    def _guarded(self, unit: UnitView, now: datetime) -> datetime:
-        """One unit; what is wrong with it must not keep the others waiting. Gives when to look at it again."""
-        later = now + timedelta(seconds=WAIT_S)
+    def _guarded(self, unit: UnitView, now: datetime) -> None:
+        """One unit; what is wrong with it must not keep the others waiting."""
         try:
-            return self._look(unit, now) or later
+            self._look(unit, now)
+            return
         except NodeError as error:
             if not error.permanent:
                 raise
@@ -122,20 +123,18 @@ class Conductor:
         except Exception as error:
             self._log.error("a unit cannot be decided on", unit=unit.id, exception=type(error).__name__, exc_info=True)
         units.postpone(self._database, unit.id, revision=unit.revision, until=now + timedelta(seconds=30))
-        return later
 
-    def _look(self, unit: UnitView, now: datetime) -> datetime | None:
+    def _look(self, unit: UnitView, now: datetime) -> None:
         seen = look(self._database, unit, self._policy, now)
         asking = wants_count(seen.progress, self._policy, now) and self._counts.ask(unit)
         until = seen.decision.look_again_at
         if until is None and (choice := self._route(seen, now)) is not None:
             until = choice
         if until is None:
-            return None
+            return
         if asking:
             until = min(until, now + timedelta(seconds=WHILE_ASKING_S))
         units.postpone(self._database, unit.id, revision=unit.revision, until=until)
-        return until
 
     def _claim(self, unit: UnitView, held: Contents) -> Claim:
         """The routes that take a unit; the reason where none does."""

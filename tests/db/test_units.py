@@ -17,7 +17,9 @@ def test_due_hands_out_units_until_they_are_postponed(database: Database) -> Non
     assert [again.id for again in units.due(database, limit=10)] == [unit.id]
     units.postpone(database, unit.id, revision=unit.revision, until=database.now() + timedelta(hours=1))
     assert units.due(database, limit=10) == []
+    assert 3590 < (units.soonest(database) or 0) <= 3600
     intake.close_association(database, sender.id, "released")
+    assert (units.soonest(database) or 0) <= 0
     assert [again.id for again in units.due(database, limit=10)] == [unit.id]
 
 

@@ -145,7 +145,8 @@ def test_model_that_is_not_installed(conduct: Any) -> None:
         ((_, reason, claimed, *_),) = complete_units(node, 1)
         assert claimed == ["chest"]
         assert "no_such_model" in reason
-        assert rows(node.database, "SELECT count(*) FROM jobs") == [(0,)]
+        # not silent: a job that owes the report that says so
+        assert rows(node.database, "SELECT model, model_version, state FROM jobs") == [("no_such_model", "unknown", "failed")]
 
 
 def test_routes_to_one_model_share_a_job(conduct: Any) -> None:

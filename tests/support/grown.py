@@ -80,6 +80,7 @@ def questions(database: Database) -> dict[str, Callable[[], Any]]:
         "receive: the first instance of a study": lambda: sender.send(1, series=f"1.8.{next(numbers)}.1", study=f"1.8.{next(numbers)}"),
         "receive: an instance that is held already": lambda: sender.send(0, series="1.9.9.1", study="1.9.9"),
         "completion: which units are due": due,
+        "completion: when the next unit is due": lambda: units.soonest(database),
         "completion: the instances of a unit": lambda: units.instances(database, 1),
         "worker: no job is due": lambda: jobs.claim(database, worker="w", priorities=(Priority.ROUTINE,), models=None, lease_s=9),
         "worker: no job was given up": lambda: jobs.claim_unexplained(database, worker="w", priorities=(Priority.ROUTINE,), lease_s=9),
