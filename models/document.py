@@ -12,6 +12,7 @@ STATUS = {
 }
 MAX_INLINE = 12
 CURVE = "froc"  # a list of points, drawn beside the tables
+LEFT_OUT = frozenset({"weights_sha256", "tiers", "balanced_accuracy_by_archive", "without_patient"})  # of all folds: in crossval.json
 
 
 def document(
@@ -54,7 +55,7 @@ def document(
         parts.append("### With intervals\n\n" + intervals(measured))
     parts += [f"![{name.rpartition('/')[2].removesuffix('.png').replace('_', ' ')}]({name})" for name in pictures]
     if folds is not None:
-        parts.append("## Cross-validation\n\n" + figures({key: value for key, value in folds.items() if key != "weights_sha256"}))
+        parts.append("## Cross-validation\n\n" + figures({key: value for key, value in folds.items() if key not in LEFT_OUT}))
     for title, content in (("Pre-processing", card.preprocessing), ("Network", card.network), ("Training", card.training)):
         parts.append(f"## {title}\n\n" + figures(content))
     return "\n\n".join(part for part in parts if part) + "\n"
