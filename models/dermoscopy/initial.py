@@ -16,8 +16,8 @@ from models.dermoscopy.network import build
 def initial(path: Path, network: Mapping[str, Any], classes: int) -> tuple[dict[str, torch.Tensor], str]:
     """The tensors of ``path`` (safetensors) that the network of the table ``network`` has, too, and the file's sha256.
 
-    A network inside another file's is found, however deep it stands there: the weights that this project ships, or a bare MONAI
-    ResNet of the same widths. A layer of another shape, as a head for other classes, begins at random.
+    A network inside another file's is found, however deep it stands there, the first by name where there are several: the weights that
+    this project ships, or a bare MONAI ResNet of the same widths. A layer of another shape, as a head for other classes, begins at random.
 
     Raises
     ------
@@ -33,8 +33,8 @@ def initial(path: Path, network: Mapping[str, Any], classes: int) -> tuple[dict[
     found: dict[str, torch.Tensor] = {}
     for name, tensor in wanted.items():
         short = name.removeprefix("trunk.")
-        fitting = [key for key in given if key in (name, short) or key.endswith("." + name)]
-        if len(fitting) == 1 and given[fitting[0]].shape == tensor.shape:
+        fitting = sorted(key for key in given if key in (name, short) or key.endswith("." + name))
+        if fitting and given[fitting[0]].shape == tensor.shape:
             found[name] = given[fitting[0]]
     if not any(tensor.ndim > 1 for tensor in found.values()):
         example = next(iter(wanted))
