@@ -66,7 +66,13 @@ class NodeDul(DULServiceProvider):
                 self.assoc.dimse.discard()
             self._closed = True
             os.close(self._bell)
+            self._tell_that_nobody_comes()
             self.assoc.wake()  # type: ignore[attr-defined]
+
+    def _tell_that_nobody_comes(self) -> None:
+        """It went, or was sent away, before it asked for an association: its thread need not wait until ``acse_timeout_s``."""
+        if self.assoc.requestor.primitive is None:
+            self.to_user_queue.put(None)
 
     def _turn(self) -> None:
         """One event: of a timer, of the state machine, of this side, of the peer."""
@@ -76,8 +82,7 @@ class NodeDul(DULServiceProvider):
             if self.state_machine.current_state == "Sta13":
                 self._is_transport_event()
             elif self.state_machine.current_state == "Sta1":
-                if self.assoc.requestor.primitive is None:
-                    self.to_user_queue.put(None)  # it went before it said anything: nobody needs to wait until acse_timeout_s
+                self._tell_that_nobody_comes()
                 time.sleep(CLOSING_S)  # it is over, and the association's thread ends this one
             elif self._readable():
                 self._read_pdu_data()

@@ -27,7 +27,7 @@ port = {{port}}
 [receive]
 min_free_bytes = 0
 max_associations = {MAX_ASSOCIATIONS}
-acse_timeout_s = {ACSE_TIMEOUT_S}
+acse_timeout_s = {{acse_timeout_s}}
 dimse_timeout_s = {NETWORK_TIMEOUT_S}
 network_timeout_s = {NETWORK_TIMEOUT_S}
 quarantine_max_bytes = 300000000
@@ -90,11 +90,11 @@ def flat(before: Vitals, after: Vitals) -> None:
 
 
 @contextmanager
-def listening(folder: Path, database_url: str) -> Iterator[Target]:
+def listening(folder: Path, database_url: str, acse_timeout_s: float = ACSE_TIMEOUT_S) -> Iterator[Target]:
     """``dicom-node listen`` with short time limits, until the block is left; it must end in order then."""
     port = free_port()
     config = folder / "node.toml"
-    config.write_text(CONFIG.format(port=port))
+    config.write_text(CONFIG.format(port=port, acse_timeout_s=acse_timeout_s))
     command = [sys.executable, "-m", "deploy.cli", "listen", "--config", str(config)]
     environ = {**os.environ, "DICOM_NODE_DATABASE__URL": database_url}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=environ)

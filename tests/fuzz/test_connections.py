@@ -46,6 +46,17 @@ def test_half_open_connections_take_nobodys_place(target: Target) -> None:
     flat(before, target.vitals())
 
 
+def test_those_that_are_sent_away_before_an_association_take_no_threads(fuzz_folder: Path, fuzz_database_url: str) -> None:
+    """They are over when their connection is, and not only after ``acse_timeout_s``, which is longer here than anybody waits."""
+    with listening(fuzz_folder, fuzz_database_url, acse_timeout_s=300.0) as target:
+        assert send(target.port, image(number=1)) == [0x0000]
+        before = target.vitals()
+        for first in (pdu(0xFF, b"x" * 20), pdu(DATA, bytes(4)), pdu(AC, bytes(4)), b"GET / HTTP/1.1\r\n\r\n", b"", bytes(1000)) * 3:
+            with Peer(target.port) as peer:
+                peer.send(first)
+        flat(before, target.vitals())
+
+
 @pytest.mark.parametrize("first", [b"", RQ], ids=["before the association", "within a message"])
 def test_a_slow_loris_is_let_go(target: Target, first: bytes) -> None:
     """Bytes that come one by one keep no connection open: a PDU has its time, not each of its bytes."""
