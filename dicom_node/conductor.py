@@ -17,16 +17,17 @@ from core.errors import NodeError
 from core.profiles import profiles_of
 from core.settings import Route, Settings
 from core.steps import step
-from db import intake, own, units
+from db import intake, units
 from db import models as model_rows
 from db.base import Database
 from db.blobs import Blobs
 from db.records import JobPlan, UnitView
 from db.signals import Waiter
 from dicom_node.conduct.choosing import Choice, Choosing
-from dicom_node.conduct.claims import Claim, Contents, attributes_of, claim, never_analysed, plans
+from dicom_node.conduct.claims import Claim, Contents, plans
 from dicom_node.conduct.comparing import Comparing
 from dicom_node.conduct.counts import Counts
+from dicom_node.conduct.judging import judged
 from dicom_node.conduct.looking import Look, look, policy_of
 from dicom_node.conduct.serving import versions_of
 from dicom_node.role import Backoff, Beating
@@ -137,22 +138,7 @@ class Conductor:
         units.postpone(self._database, unit.id, revision=unit.revision, until=until)
 
     def _claim(self, unit: UnitView, held: Contents) -> Claim:
-        """The routes that take a unit; the reason where none does."""
-        representative = held.representative
-        if representative is None:
-            return Claim((), "nothing but localizers")
-        # Retention may have let go the one in the middle, when an image comes in late: any other of them says the same to a route.
-        paths = (self._blobs.path(one.sha256) for one in (representative, *held.images))
-        path = next((path for path in paths if path.is_file()), None)
-        if path is None:
-            raise NodeError("the bytes of an instance are missing", hint="restore the blob from a backup; the unit is looked at again")
-        try:
-            dataset, attributes = attributes_of(path, unit.source)
-            reason = never_analysed(dataset, indexed=own.made_here(self._database, representative.header))
-            return Claim((), reason) if reason else claim(self._settings.routes, attributes)
-        except Exception as error:  # whatever a hostile header does to a parser: the unit ends with the reason, not with a loop
-            self._log.error("a header cannot be judged", unit=unit.id, exception=type(error).__name__)
-            return Claim((), f"its header cannot be judged ({type(error).__name__})")
+        return judged(self._settings.routes, self._database, self._blobs, unit.source, held)
 
     def _route(self, seen: Look, now: datetime) -> datetime | None:
         """Queue jobs for a complete unit, or record why there are none. A time: it has to wait for others of its study."""

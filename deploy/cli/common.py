@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from core.errors import ConfigurationError
+from core.errors import ConfigurationError, NodeError
 from core.settings import Settings, load_settings
 from deploy.running import Servers, running_servers
 
@@ -161,3 +161,10 @@ def moment(text: str | None) -> datetime | None:
             f"{text!r} is no ISO 8601 time such as 2026-01-31 or 2026-01-31T12:00:00+01:00", param_hint="--since"
         ) from error
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def report(ids: list[int], done: list[int], word: str, obstacles: list[str]) -> None:
+    """Exit 1 unless all was done, with what stood in the way of each."""
+    say(f"{len(done)} of {len(set(ids))} {word}")
+    if obstacles:
+        raise NodeError("; ".join(obstacles), hint="see `jobs show ID`, `jobs list`, `deliveries list` or `rules unrouted`")

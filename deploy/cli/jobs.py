@@ -9,9 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from core.errors import NodeError
 from core.states import DeliveryState, JobState
-from deploy.cli.common import AsJson, Config, emit, listing, moment, opened, operator, plain, say
+from deploy.cli.common import AsJson, Config, emit, listing, moment, opened, operator, plain, report, say
 
 jobs = typer.Typer(help="Jobs: one unit of analysis on one model.")
 deliveries = typer.Typer(help="Result objects on their way to destinations.")
@@ -70,7 +69,7 @@ def jobs_requeue(ids: Ids, config: Config = None) -> None:
 
     with opened(config) as (_, database):
         done = store.requeue(database, ids, operator())
-        _report(ids, done, "requeued", obstacles.of_jobs(database, ids, done))
+        report(ids, done, "requeued", obstacles.of_jobs(database, ids, done))
 
 
 @jobs.command("cancel")
@@ -81,7 +80,7 @@ def jobs_cancel(id: Annotated[int, typer.Argument(metavar="ID")], config: Config
 
     with opened(config) as (_, database):
         done = [id] if store.cancel(database, id, operator()) else []
-        _report([id], done, "cancelled", obstacles.of_jobs(database, [id], done))
+        report([id], done, "cancelled", obstacles.of_jobs(database, [id], done))
 
 
 @deliveries.command("list")
@@ -107,7 +106,7 @@ def deliveries_retry(ids: Ids, config: Config = None) -> None:
 
     with opened(config) as (_, database):
         done = store.retry(database, ids, operator())
-        _report(ids, done, "to be sent again", obstacles.of_deliveries(database, ids, done))
+        report(ids, done, "to be sent again", obstacles.of_deliveries(database, ids, done))
 
 
 class Format(StrEnum):
@@ -147,10 +146,3 @@ def _write_csv(rows: Iterable[Mapping[str, Any]]) -> None:
 
 def _columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     return list(next(iter(rows), {}))
-
-
-def _report(ids: list[int], done: list[int], word: str, obstacles: list[str]) -> None:
-    """Exit 1 unless all was done, with what stood in the way of each."""
-    say(f"{len(done)} of {len(set(ids))} {word}")
-    if obstacles:
-        raise NodeError("; ".join(obstacles), hint="see `jobs show ID`, `jobs list` or `deliveries list`")

@@ -1,4 +1,4 @@
-"""Which route takes these files, and why."""
+"""Which route takes these files, and why; what no route took, and judging it again."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,15 +6,14 @@ from typing import Annotated
 import typer
 
 from core.errors import NodeError
-from deploy.cli.common import AsJson, Config, emit, say, settings_of
+from deploy.cli.common import AsJson, Config, emit, listing, moment, opened, operator, report, say, settings_of
+from deploy.cli.jobs import Ids, Limit
 from deploy.routes import check_models
 
 app = typer.Typer(help="Routes of the configuration.")
 
-
-@app.callback()
-def _group() -> None:
-    """Keeps `rules test` a command of a group."""
+UNROUTED_COLUMNS = ("unit_id", "kind", "source", "held", "completed_at", "now", "reason")
+Since = Annotated[str | None, typer.Option("--since", metavar="T", help="ISO 8601: complete since then", show_default=False)]
 
 
 @app.command("test")
@@ -41,3 +40,25 @@ def explain_files(
         raise NodeError("none of these files is a DICOM instance that can be read", hint="give DICOM files, or a folder of them")
     if unread:
         raise typer.Exit(1)
+
+
+@app.command("unrouted")
+def list_unrouted(config: Config = None, as_json: AsJson = False, since: Since = None, limit: Limit = 200) -> None:
+    """What no route took, and why; "now" says what the routes of this configuration would do with it. Nothing is changed."""
+    from db.rerouting import unrouted
+    from deploy.rerouting import now
+
+    start = moment(since)
+    with opened(config) as (settings, database):
+        rows = [row | {"now": now(settings, database, row)} for row in unrouted(database, since=start, limit=limit)]
+    listing(rows, UNROUTED_COLUMNS, title="taken by no route", as_json=as_json)
+
+
+@app.command("requeue")
+def rules_requeue(ids: Ids, config: Config = None) -> None:
+    """Judge units that no route took once more, by the routes that the running node has now (start it again after a change of its file)."""
+    from db import rerouting
+
+    with opened(config) as (_, database):
+        done = rerouting.again(database, ids, operator())
+        report(ids, done, "to be judged again", rerouting.obstacles(database, ids, done))

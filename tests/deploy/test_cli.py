@@ -16,11 +16,11 @@ COMMANDS = [
     *("models import", "models activate", "models shadow", "models retire", "models rollback", "models compare", "models drift"),
     *("jobs list", "jobs show", "jobs requeue", "jobs cancel", "deliveries list", "deliveries retry", "results export"),
     *("audit verify", "audit export", "db upgrade", "db backup", "db restore", "destinations echo", "quarantine list"),
-    *("retention run", "quarantine requeue"),
+    *("retention run", "quarantine requeue", "rules unrouted", "rules requeue"),
 ]
 LISTINGS = [
     *("models list", "models compare", "models drift", "jobs list", "deliveries list", "results export", "audit export", "rules test"),
-    *("destinations echo", "doctor", "quarantine list", "retention run"),
+    *("destinations echo", "doctor", "quarantine list", "retention run", "rules unrouted"),
 ]
 
 

@@ -1,5 +1,6 @@
 """A listener on a free port, with a database and a blob folder of its own."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,11 +17,13 @@ from db import jobs
 from db.base import Database
 from db.blobs import Blobs
 from db.records import StoredObject
+from dicom_node import conductor
 from dicom_node.listener import Listener
 from tests.support.records import Sender, claim, complete, identity, plan, prediction, timings
 from tests.support.series import SR, encoded, image
 
 MakeSettings = Callable[..., Settings]
+DESTINATION = {"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "port": 4242}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,37 @@ def start(database: Database, blobs: Blobs) -> Iterator[Callable[[Settings], Run
 def node(start: Callable[[Settings], Running], make_settings: MakeSettings) -> Running:
     """A listener with the default test settings."""
     return start(make_settings())
+
+
+@contextmanager
+def conducting(settings: Settings, database: Database, blobs: Blobs) -> Iterator[None]:
+    stop = threading.Event()
+    thread = threading.Thread(target=conductor.run, args=(settings, database, blobs, stop))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(15)
+        assert not thread.is_alive()
+
+
+@pytest.fixture
+def conduct(start: Callable[[Settings], Running], make_settings: MakeSettings) -> Callable[..., Any]:
+    """A listener and a conductor with these routes; completion within fractions of a second."""
+
+    @contextmanager
+    def go(*routes: dict[str, Any], **sections: Any) -> Iterator[Running]:
+        values: dict[str, Any] = {
+            "completion": {"settle_s": 0.4, "quiet_s": 1.5, "max_wait_s": 20.0},
+            "destinations": [DESTINATION, {**DESTINATION, "name": "second"}],
+            "routes": list(routes),
+        }
+        node = start(make_settings(**{**values, **sections}))
+        with conducting(node.settings, node.database, node.blobs):
+            yield node
+
+    return go
 
 
 @pytest.fixture

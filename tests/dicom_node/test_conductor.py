@@ -2,7 +2,6 @@
 
 import io
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +12,6 @@ from pydicom.dataset import Dataset
 from pynetdicom import evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind  # type: ignore[attr-defined]
 
-from core.settings import Settings
 from db import audit, heartbeats
 from db.base import Database
 from db.blobs import Blobs
@@ -26,7 +24,6 @@ from tests.support.scu import associated, send, send_file, store_bytes
 from tests.support.series import CT, DERMOSCOPY, SR, encoded, image, series
 
 MODEL = "dermoscopy_7class"  # any installed model: the conductor runs none
-DESTINATION = {"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "port": 4242}
 CHEST = {"name": "chest", "model": MODEL, "destinations": ["pacs"], "when": {"Modality": "CT"}}
 SKIN = {"name": "skin", "model": MODEL, "destinations": ["pacs"], "when": {"SOPClassUID": DERMOSCOPY}}
 
@@ -34,37 +31,6 @@ SKIN = {"name": "skin", "model": MODEL, "destinations": ["pacs"], "when": {"SOPC
 def rows(database: Database, query: str) -> list[tuple[Any, ...]]:
     with database.begin() as connection:
         return [tuple(row) for row in connection.exec_driver_sql(query)]
-
-
-@contextmanager
-def conducting(settings: Settings, database: Database, blobs: Blobs) -> Iterator[None]:
-    stop = threading.Event()
-    thread = threading.Thread(target=conductor.run, args=(settings, database, blobs, stop))
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join(15)
-        assert not thread.is_alive()
-
-
-@pytest.fixture
-def conduct(start: Callable[[Settings], Running], make_settings: MakeSettings) -> Callable[..., Any]:
-    """A listener and a conductor with these routes; completion within fractions of a second."""
-
-    @contextmanager
-    def go(*routes: dict[str, Any], **sections: Any) -> Iterator[Running]:
-        values: dict[str, Any] = {
-            "completion": {"settle_s": 0.4, "quiet_s": 1.5, "max_wait_s": 20.0},
-            "destinations": [DESTINATION, {**DESTINATION, "name": "second"}],
-            "routes": list(routes),
-        }
-        node = start(make_settings(**{**values, **sections}))
-        with conducting(node.settings, node.database, node.blobs):
-            yield node
-
-    return go
 
 
 def wait_for(condition: Callable[[], bool], timeout_s: float = 15.0) -> None:
