@@ -99,15 +99,22 @@ def figures(names: tuple[str, ...], malignant: NDArray[np.bool_], probabilities:
 
 
 def bootstrap(answers: Answers, *, seed: int = 0, resamples: int = RESAMPLES) -> dict[str, tuple[float, float, float]]:
-    """Every figure with its 95 % percentile interval (value, low, high); figures that cannot be told are left out.
-
-    Groups are drawn with replacement; the same seed gives the same intervals.
-    """
+    """Every figure with its 95 % percentile interval (value, low, high); figures that cannot be told are left out."""
     measure: Callable[[NDArray[np.intp]], dict[str, float]] = lambda rows: figures(  # noqa: E731
         answers.names, answers.malignant, answers.probabilities[rows], answers.labels[rows]
     )
-    whole = measure(np.arange(len(answers.labels)))
-    _, inverse = np.unique(answers.groups, return_inverse=True)
+    return redrawn(measure, answers.groups, seed=seed, resamples=resamples)
+
+
+def redrawn(
+    measure: Callable[[NDArray[np.intp]], dict[str, float]], groups: NDArray[np.str_], *, seed: int = 0, resamples: int = RESAMPLES
+) -> dict[str, tuple[float, float, float]]:
+    """What ``measure`` says of rows, given by their places, with 95 % percentile intervals (value, low, high).
+
+    Groups, (N,) text, are drawn with replacement; the same seed gives the same intervals. Left out is what cannot be told.
+    """
+    whole = measure(np.arange(len(groups)))
+    _, inverse = np.unique(groups, return_inverse=True)
     order = np.argsort(inverse, kind="stable")
     members = np.split(order, np.cumsum(np.bincount(inverse))[:-1])
     rng = np.random.default_rng(seed)

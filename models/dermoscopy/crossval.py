@@ -19,8 +19,10 @@ from models.dermoscopy.held import Held
 from models.dermoscopy.measure import mean_of, per_class, rounded
 from models.dermoscopy.split import FOLDS
 from models.dermoscopy.train import train
-from models.intervals import Answers
+from models.intervals import Answers, redrawn
 from models.pages import FOLDS as FOLDS_FILE
+
+ALONE = "fold 0 alone"
 
 
 def crossval(data: Path, out: Path, *, only_report: bool = False, progress: Callable[[str], None] = print) -> dict[str, Any]:
@@ -88,8 +90,25 @@ def compared(rows: Sequence[Row], out: Path) -> dict[str, Any]:
     """The ensemble beside fold 0's network alone, on the lesions that are set aside from all."""
     both = {TOGETHER: tables.read(out / TOGETHER / tables.FILE)}
     alone = tables.read(out / "fold0" / tables.FILE)
-    both["fold 0 alone"] = tables.chosen(alone, np.isin(alone.images, both[TOGETHER].images))
-    return {"set_aside": {name: short(CLASSES, held, rows) for name, held in both.items()}}
+    both[ALONE] = tables.chosen(alone, np.isin(alone.images, both[TOGETHER].images))
+    found: dict[str, Any] = {name: short(CLASSES, held, rows) for name, held in both.items()}
+    return {"set_aside": {**found, "difference": difference(both[TOGETHER], both[ALONE], rows)}}
+
+
+def difference(one: Held, other: Held, rows: Sequence[Row]) -> dict[str, dict[str, float]]:
+    """By how much ``one`` is better than ``other`` on the same images, with the 95 % interval of whole lesions redrawn."""
+    order = {name: place for place, name in enumerate(other.images.tolist())}
+    places = [order[name] for name in one.images.tolist()]
+    labels = truth(one, rows)
+    said = (one.probabilities(), other.probabilities()[places])
+
+    def better(chosen: np.ndarray) -> dict[str, float]:
+        both = [per_class(p[chosen].argmax(1), labels[chosen], p[chosen], CLASSES) for p in said]
+        return {key: mean_of(both[0], of) - mean_of(both[1], of) for key, of in (("balanced_accuracy", "recall"), ("macro_auc", "auc"))}
+
+    lesions = np.array([row.lesion_id for row in one.of(rows)])
+    found = redrawn(better, lesions)
+    return {key: {"better_by": value, "low": low, "high": high} for key, (value, low, high) in found.items()}
 
 
 def temperature_without(parts: Mapping[int, Held], fold: int, rows: Sequence[Row]) -> float:

@@ -13,7 +13,7 @@ from models import registry
 from models.card import read_card
 from models.dermoscopy import fit
 from models.dermoscopy.data import load, read_index
-from models.dermoscopy.finish import ROOM, ship
+from models.dermoscopy.finish import OF_SEVERAL, ROOM, ship
 from models.dermoscopy.panel import Panel
 from models.dermoscopy.split import FOLDS, set_aside
 
@@ -51,8 +51,10 @@ def assemble(
     images = load(data, out, rows, aside, report=progress)
     shas = {name: card.weights_sha256 for name, card in zip(names, cards, strict=True)}
     training = {"folds": [card.training["fold"] for card in cards], **recipe, "members": shas}
+    before = read_card(ROOM / "card.toml")
     card = replace(
-        read_card(ROOM / "card.toml"),
+        before,
+        limits=(*(line for line in before.limits if line != OF_SEVERAL), OF_SEVERAL),
         thresholds=cards[-1].thresholds,
         network={"answer": fit.NETWORK["answer"], "members": members},
         training=training,

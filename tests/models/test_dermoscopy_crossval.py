@@ -99,3 +99,15 @@ def test_the_page_shows_folds_of_these_weights_alone(data: Path, tmp_path: Path)
     found["weights_sha256"] = {"fold 0": "0" * 64}
     (tmp_path / NAME / pages.FOLDS).write_text(json.dumps(found))
     assert "## Cross-validation" not in pages.render(NAME, tmp_path)
+
+
+def test_a_difference_is_paired_and_drawn_by_lesion(data: Path, tmp_path: Path) -> None:
+    rows = read_index(data)
+    good = write_fold(rows, 0, tmp_path / "fold0")
+    poor = replace(good, logits=np.roll(good.logits, 1, axis=1))
+    found = crossval.difference(good, poor, rows)
+    for key in ("balanced_accuracy", "macro_auc"):
+        assert 0.1 < found[key]["low"] <= found[key]["better_by"] <= found[key]["high"]
+    assert crossval.difference(good, good, rows)["macro_auc"] == {"better_by": 0.0, "low": 0.0, "high": 0.0}
+    turned = held.chosen(poor, np.arange(len(poor.images))[::-1])
+    assert crossval.difference(good, turned, rows) == found  # the same images in another order

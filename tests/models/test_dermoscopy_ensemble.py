@@ -14,7 +14,7 @@ from core.errors import ModelError
 from models import registry
 from models.card import identity, read_card
 from models.card_writer import render_card
-from models.dermoscopy import ensemble, fit, split
+from models.dermoscopy import ensemble, finish, fit, split
 from models.dermoscopy.data import read_index
 from models.dermoscopy.held import FILE, read
 from models.dermoscopy.model import Model
@@ -67,6 +67,8 @@ def test_the_members_answer_together_of_what_none_has_learned(data: Path, folds:
     held = {row.lesion_id for row in read(folds / ensemble.TOGETHER / FILE).of(rows)}
     assert held == split.set_aside(rows) == split.unseen(rows, whole.card.training)
     assert found["n"] == len([row for row in rows if row.lesion_id in held])
+    assert whole.card.limits[-1] == finish.OF_SEVERAL
+    assert not any(finish.OF_SEVERAL in member.card.limits for member in members)
     assert set(whole.card.training["members"]) == set(whole.card.network["members"]) == {f"fold{fold}" for fold in range(split.FOLDS)}
 
 
