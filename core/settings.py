@@ -196,7 +196,8 @@ def load_settings(path: Path | None, environ: Mapping[str, str] = os.environ) ->
         if key in NEVER_LITERAL:
             hint = f"give it as {variable_of(key)}"
             raise ConfigurationError(f"{path}: {key} is a secret and does not stand in this file", hint=hint)
-    for section, key, value in _environment(environ):
+    given = _environment(environ)
+    for section, key, value in given:
         table = values.setdefault(section, {})
         if not isinstance(table, dict):
             raise ConfigurationError(f"{ENV_PREFIX}{section.upper()}__...: [{section}] is a list of tables", hint="set it in the file")
@@ -204,7 +205,8 @@ def load_settings(path: Path | None, environ: Mapping[str, str] = os.environ) ->
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
-        raise ConfigurationError(f"{where}: {_in_words(error)}", hint="see docs/configuration.md") from error
+        message = _in_words(error, where, {(section, key) for section, key, _ in given})
+        raise ConfigurationError(message, hint="see docs/configuration.md") from error
     if path is not None and not settings.node.data_dir.is_absolute():
         absolute = (path.parent / settings.node.data_dir).resolve()
         settings = settings.model_copy(update={"node": settings.node.model_copy(update={"data_dir": absolute})})
@@ -254,11 +256,13 @@ def _environment(environ: Mapping[str, str]) -> list[tuple[str, str, str]]:
     return found
 
 
-def _in_words(error: ValidationError) -> str:
-    """One line for all that pydantic found, with the places as they are written in the file."""
+def _in_words(error: ValidationError, where: str, given: set[tuple[str, str]]) -> str:
+    """One line for all that pydantic found, with the places as they are written in the file, or in the environment if ``given`` there."""
     parts = []
     for problem in error.errors():
-        place = ".".join(str(step) for step in problem["loc"]) or "settings"
+        steps = [str(step) for step in problem["loc"]]
+        variable = f"{ENV_PREFIX}{'__'.join(steps[:2]).upper()}" if tuple(steps[:2]) in given else ""
+        place = f"the environment's {variable}" if variable else f"{where}: {'.'.join(steps) or 'settings'}"
         text = "unknown key" if problem["type"] == "extra_forbidden" else problem["msg"].removeprefix("Value error, ")
         parts.append(f"{place}: {text}")
     return "; ".join(parts)

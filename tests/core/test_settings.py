@@ -77,6 +77,21 @@ def test_the_environment_wins_over_the_file_and_secrets_come_from_files(tmp_path
 
 
 @pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("DICOM_NODE_NODE__PROT", "1", "the environment's DICOM_NODE_NODE__PROT: unknown key"),
+        ("DICOM_NODE_NODE__PORT", "x", "the environment's DICOM_NODE_NODE__PORT: Input should be a valid integer"),
+        ("DICOM_NODE_PORT", "1", "the environment sets DICOM_NODE_PORT, which no setting has"),
+    ],
+)
+def test_what_the_environment_has_wrong_is_not_blamed_on_the_file(tmp_path: Path, variable: str, value: str, says: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        _load(tmp_path, EXAMPLE, **{variable: value})
+    assert str(caught.value).startswith(says)
+    assert "node.toml" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("old", "new", "says"),
     [
         ("port = 11112", "prt = 11112", "node.prt: unknown key"),
