@@ -5,7 +5,8 @@ import io
 from pydicom import config
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.filewriter import dcmwrite
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import UID, ExplicitVRLittleEndian
 from pydicom.valuerep import DA, TM
 
@@ -14,7 +15,8 @@ from core.records import Code
 from core.states import ModelStatus, ReportKind
 from core.uids import IMPLEMENTATION_CLASS_UID, device_uid, result_uid
 from workers.encode.analysis import Analysis
-from workers.encode.text import UTF8, character_set, local_time
+from workers.encode.text import CharacterSet, character_sets, local_time
+from workers.encode.writing import written
 
 IMPLEMENTATION_VERSION = "DICOM_NODE_0_1"
 MAX_LO = 64
@@ -135,20 +137,29 @@ def add_source(document: Dataset, analysis: Analysis) -> None:
 
 def part10(document: Dataset, source_set: tuple[str, ...]) -> bytes:
     """The file, Explicit VR Little Endian, in the source's character set where it can hold the document."""
-    document.SpecificCharacterSet = UTF8
-    chosen = character_set(source_set, document)
-    if chosen:
-        document.SpecificCharacterSet = chosen
-    else:
-        del document.SpecificCharacterSet
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = document.SOPClassUID
     meta.MediaStorageSOPInstanceUID = document.SOPInstanceUID
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
     meta.ImplementationVersionName = IMPLEMENTATION_VERSION
-    plain = Dataset(document)
-    plain.file_meta = meta
-    buffer = io.BytesIO()
-    dcmwrite(buffer, plain, enforce_file_format=True)
-    return buffer.getvalue()
+    buffer = DicomBytesIO(b"\0" * 128 + b"DICM")
+    buffer.seek(0, io.SEEK_END)
+    write_file_meta_info(buffer, meta)
+    return buffer.getvalue() + _body(document, source_set)
+
+
+def _body(document: Dataset, source_set: tuple[str, ...]) -> bytes:
+    first, *others = character_sets(source_set)
+    try:
+        return _in_set(document, first)
+    except UnicodeError:
+        return _in_set(document, others[0])
+
+
+def _in_set(document: Dataset, characters: CharacterSet) -> bytes:
+    if characters.name:
+        document.SpecificCharacterSet = characters.name
+    elif "SpecificCharacterSet" in document:
+        del document.SpecificCharacterSet
+    return written(document, characters.encode)

@@ -1,35 +1,21 @@
-"""The Comprehensive 3D SR document of one analysed unit (PS3.3 A.35.13), through highdicom.
+"""The Comprehensive 3D SR document of one analysed unit (PS3.3 A.35.13): the content tree with what stands around it.
 
-highdicom writes the time of day, its own equipment and random UIDs where it is not told; here it is told everything,
-so that the same analysis gives the same bytes.
+The tree is made of highdicom's templates. The document is not: highdicom's copies the whole tree three times, draws UIDs and times of
+its own, and checks what `validate` checks in the bytes.
 """
 
 import warnings
-from typing import Any
+from collections.abc import Mapping
 
-import highdicom.sr as hdsr
 from pydicom.dataset import Dataset
-from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian
-from pydicom.valuerep import DA, TM
+from pydicom.uid import UID, Comprehensive3DSRStorage
 
-from core.iods import TYPE_2
 from core.records import ReportObject
 from core.states import ReportKind
-from core.uids import result_uid
 from workers.encode import content
 from workers.encode.analysis import Analysis
-from workers.encode.common import MAX_LO, SERIES_NUMBERS, add_origin, add_source, part10, series_description
-from workers.encode.text import UTF8, local_time
-
-
-class _Document(hdsr.Comprehensive3DSR):
-    """highdicom's document without what it takes from the source by itself: `encode` puts in what is meant."""
-
-    def copy_patient_and_study_information(self, dataset: Dataset) -> None:
-        """Nothing: highdicom copies as it finds, which only works for images without a flaw."""
-
-    def _add_contributing_equipment(self, *_: Any, **__: Any) -> None:
-        """Nothing: highdicom's entry holds the time of day."""
+from workers.encode.common import head, object_uid, part10
+from workers.encode.writing import REFERENCES, references
 
 
 def encode(analysis: Analysis, *, profile: str = "sr") -> ReportObject:
@@ -42,71 +28,52 @@ def encode(analysis: Analysis, *, profile: str = "sr") -> ReportObject:
     EncodingError
         A finding refers to an image outside the unit, or the time zone setting is none.
     """
-    identity = (analysis.installation, analysis.key, analysis.revision, analysis.run)
-    sop_instance_uid = result_uid(*identity, ReportKind.SR, profile)
-    series_instance_uid = result_uid(*identity, "series", profile)
-    date, time, offset = local_time(analysis.started_at, analysis.source.time_zone, analysis.time_zone)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of pydicom, about values that are kept as the source wrote them (see source.py)
-        document = _document(analysis, sop_instance_uid, series_instance_uid, date, time)
-        add_source(document, analysis)
-        if offset:
-            document.TimezoneOffsetFromUTC = offset
-        add_origin(document, analysis, ReportKind.SR)
-        _add_predecessors(document, analysis)
+        document = _document(analysis, profile)
         return ReportObject(
             kind=ReportKind.SR,
             profile=profile,
             sop_class_uid=str(Comprehensive3DSRStorage),
-            sop_instance_uid=sop_instance_uid,
-            series_instance_uid=series_instance_uid,
+            sop_instance_uid=str(document.SOPInstanceUID),
+            series_instance_uid=str(document.SeriesInstanceUID),
             content=part10(document, analysis.source.character_set),
         )
 
 
-def _document(analysis: Analysis, sop_instance_uid: str, series_instance_uid: str, date: str, time: str) -> _Document:
-    model = analysis.identity
-    document = _Document(
-        evidence=_evidence(analysis),
-        content=content.report(analysis),
-        series_instance_uid=series_instance_uid,
-        series_number=SERIES_NUMBERS[ReportKind.SR],
-        sop_instance_uid=sop_instance_uid,
-        instance_number=1,
-        manufacturer=model.manufacturer[:MAX_LO],
-        manufacturer_model_name=model.name[:MAX_LO],
-        software_versions=model.version[:MAX_LO],
-        device_serial_number=str(analysis.installation),
-        is_complete=True,
-        is_final=False,
-        is_verified=False,
-        requested_procedures=list(analysis.source.requests) or None,
-        transfer_syntax_uid=ExplicitVRLittleEndian,
-        specific_character_set=UTF8,
-        series_description=series_description(analysis),
-        content_date=date,
-        content_time=time,
-        series_date=date,
-        series_time=time,
-    )
-    document.InstanceCreationDate, document.InstanceCreationTime = DA(date), TM(time)
+def _document(analysis: Analysis, profile: str) -> Dataset:
+    document = head(analysis, ReportKind.SR, profile, sop_class_uid=Comprehensive3DSRStorage, modality="SR")
+    document.SeriesInstanceUID = UID(object_uid(analysis, "series", profile))  # not by kind: there may be several reports
+    document.CompletionFlag, document.VerificationFlag, document.PreliminaryFlag = "COMPLETE", "UNVERIFIED", "PRELIMINARY"
+    document.CurrentRequestedProcedureEvidenceSequence = [_evidence(analysis)]
+    if analysis.source.requests:
+        document.ReferencedRequestSequence = list(analysis.source.requests)
+    document.PerformedProcedureCodeSequence, document.ReferencedPerformedProcedureStepSequence = [], []
+    _add_predecessors(document, analysis)
+    document.update(content.report(analysis)[0])
     return document
 
 
-def _evidence(analysis: Analysis) -> list[Dataset]:
-    """A data set for each input and companion: what references need, and the type 2 elements that highdicom asks the first for."""
+def _evidence(analysis: Analysis) -> Dataset:
+    """All inputs and companions by series (PS3.3 C.17.2.3), each once, written at once: a study has hundreds of them."""
     source = analysis.source
-    named = [(image.sop_class_uid, image.sop_instance_uid, source.series_instance_uid) for image in source.images]
-    named += [(one.sop_class_uid, one.sop_instance_uid, one.series_instance_uid) for one in analysis.companions]
-    items = []
-    for sop_class_uid, sop_instance_uid, series_instance_uid in named:
-        item = Dataset()
-        item.SOPClassUID, item.SOPInstanceUID = sop_class_uid, sop_instance_uid
-        item.StudyInstanceUID, item.SeriesInstanceUID = source.study_instance_uid, series_instance_uid
-        items.append(item)
-    for keyword in TYPE_2:
-        setattr(items[0], keyword, "")
-    return items
+    by_series: dict[str, dict[str, str]] = {source.series_instance_uid: {}}
+    for image in source.images:
+        by_series[source.series_instance_uid].setdefault(image.sop_instance_uid, image.sop_class_uid)
+    for one in analysis.companions:
+        by_series.setdefault(one.series_instance_uid, {}).setdefault(one.sop_instance_uid, one.sop_class_uid)
+    study = Dataset()
+    study.StudyInstanceUID = source.study_instance_uid
+    study.ReferencedSeriesSequence = [_series(uid, instances) for uid, instances in by_series.items()]
+    return study
+
+
+def _series(series_instance_uid: str, instances: Mapping[str, str]) -> Dataset:
+    """``instances``: SOP class by SOP instance."""
+    series = Dataset()
+    series.SeriesInstanceUID = series_instance_uid
+    series[REFERENCES] = references(instances)
+    return series
 
 
 def _add_predecessors(document: Dataset, analysis: Analysis) -> None:

@@ -1,12 +1,10 @@
 """Character set, time zone and dates of a result."""
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
 from pydicom.charset import python_encoding
-from pydicom.dataset import Dataset
-from pydicom.multival import MultiValue
 
 from core.errors import EncodingError
 
@@ -17,34 +15,30 @@ WRITABLE = frozenset({
     "ISO_IR 6", "ISO_IR 100", "ISO_IR 101", "ISO_IR 109", "ISO_IR 110", "ISO_IR 144", "ISO_IR 127", "ISO_IR 126", "ISO_IR 138",
     "ISO_IR 148", "ISO_IR 166", "GB18030", "GBK", UTF8,
 })  # fmt: skip
-_TEXT_VRS = frozenset({"PN", "LO", "SH", "ST", "LT", "UT", "UC"})
 
 
-def texts(dataset: Dataset) -> Iterator[str]:
-    """Every text value, sequences included, that the character set applies to (PS3.5 6.1.2.2)."""
-    for element in dataset:
-        if element.VR == "SQ":
-            for item in element.value:
-                yield from texts(item)
-        elif element.VR in _TEXT_VRS and element.value is not None:
-            parts = element.value if isinstance(element.value, (MultiValue, list, tuple)) else [element.value]
-            yield from (str(part) for part in parts)
+@dataclass(frozen=True, slots=True)
+class CharacterSet:
+    """``name``: Specific Character Set, "" for ASCII, where the element is left out; ``codec``: Python's name of it."""
+
+    name: str
+    codec: str
+
+    def encode(self, text: str) -> bytes:
+        """Raises UnicodeError where it has not every character; UTF-8 puts "?" for half a surrogate pair, which is no character."""
+        if text.isascii():
+            return text.encode("ascii")
+        return text.encode(self.codec, "replace" if self.name == UTF8 else "strict")
 
 
-def character_set(wanted: tuple[str, ...], dataset: Dataset) -> str:
-    """The source's character set where it can hold every text of ``dataset``; else UTF-8. "" is ASCII."""
+def character_sets(wanted: tuple[str, ...]) -> tuple[CharacterSet, ...]:
+    """The source's character set where we write it; UTF-8 for the texts that it cannot hold."""
+    everything = CharacterSet(UTF8, "utf-8")
     if wanted in ((), ("",), ("ISO_IR 6",)):
-        return "" if all(text.isascii() for text in texts(dataset)) else UTF8
+        return CharacterSet("", "ascii"), everything
     if len(wanted) != 1 or wanted[0] not in WRITABLE:
-        return UTF8
-    codec = python_encoding[wanted[0]]
-    try:
-        for text in texts(dataset):
-            if text.encode(codec).decode(codec) != text:
-                return UTF8
-    except UnicodeError:
-        return UTF8
-    return wanted[0]
+        return (everything,)
+    return CharacterSet(wanted[0], python_encoding[wanted[0]]), everything
 
 
 def zone_of(name: str) -> tzinfo | None:
