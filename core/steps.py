@@ -13,7 +13,8 @@ STEPS = MappingProxyType(
     {
         # listen: each before Success, so that the sender keeps what is lost here
         "receive.whole": "an instance's bytes are all here, nothing is kept",
-        "receive.grouped": "blobs are safe, the rows of a group are not written",
+        "receive.grouped": "blobs have their names, neither they nor the rows of a group are written for good",
+        "receive.synced": "blobs are safe, the rows of a group are written, not committed",
         "receive.committed": "the rows of a group are committed, those who wait are not told",
         "receive.kept": "its row is committed, Success is not sent",
         # whoever writes a blob

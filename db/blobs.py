@@ -1,5 +1,6 @@
 """Bytes on disk, named by their sha256: written beside, linked into place, fsynced with their name, never changed.
 
+Naming and fsync are two acts, so that a row can be written while the disk works; it is committed behind both (decision 0038).
 A crash at any instruction leaves at most a file in ``tmp``, which ``sweep`` removes, and a name that no row has: what comes in
 under it again takes its place.
 """
@@ -9,10 +10,11 @@ import hashlib
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from core.clock import Clock, system_clock
 from core.errors import StorageError
@@ -56,6 +58,76 @@ def _file_system_of(folder: Path) -> str:
     return ""
 
 
+def _checked(sha256: str) -> None:
+    if not _SHA256.fullmatch(sha256):
+        raise StorageError("a blob is named by 64 lower-case hex digits", hint="the name did not come from this node")
+
+
+def _linked(source: str, target: str) -> bool:
+    """Give the file a second name; False where that is taken, or cannot be."""
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in NO_HARD_LINKS:
+            raise
+        return False
+    return True
+
+
+class Named:
+    """A blob with its bytes and its name, neither of them safe before ``sync``. ``mine``: the name is this file's already."""
+
+    def __init__(self, ref: BlobRef, descriptor: int, source: str, target: str, *, mine: bool, ordered: bool) -> None:
+        self.ref = ref
+        self._descriptor = descriptor
+        self._source = source
+        self._target = target
+        self._mine = mine
+        self._ordered = ordered
+
+    def sync(self) -> BlobRef:
+        """One fsync for bytes and name, where the file system keeps that order (decision 0029): safe when this returns. Once.
+
+        Raises
+        ------
+        StorageError
+            The disk did not take it: the name goes, unless it is another's.
+        """
+        with _storage_errors("the blob cannot be written"):
+            try:
+                os.fsync(self._descriptor)
+                if not self._mine:  # what is there may be damaged, or another's that is not safe yet: ours is, and takes its place
+                    os.replace(self._source, self._target)
+                if not (self._mine and self._ordered):
+                    folder = Path(self._target).parent
+                    _fsync_folder(folder)
+                    _fsync_folder(folder.parent)  # another process may have made the folder and not be here yet
+            except OSError:
+                with suppress(FileNotFoundError):
+                    if os.path.samestat(os.fstat(self._descriptor), os.stat(self._target)):
+                        os.unlink(self._target)  # its bytes may not be on disk
+                raise
+            step("blob.fsynced")
+        self.close()
+        return self.ref
+
+    def close(self) -> None:
+        """The temporary name goes. Without ``sync`` before, the blob is not kept: its name is swept later. Harmless twice."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+            with suppress(OSError):  # it has the blob's name alone, or is swept
+                os.unlink(self._source)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
 class Blobs:
     """The folder of blobs: ``root/ab/cd/<sha256>`` and ``root/tmp``."""
 
@@ -63,6 +135,7 @@ class Blobs:
         self.root = root
         self._clock = clock
         self.tmp_dir = root / "tmp"
+        self._root, self._tmp = str(root), str(self.tmp_dir)  # a path object for each instance costs more than its hash
         with _storage_errors("the blob folder cannot be made"):
             self.tmp_dir.mkdir(parents=True, exist_ok=True)
             for number in range(256):
@@ -78,72 +151,63 @@ class Blobs:
         StorageError
             ``sha256`` is not 64 lower-case hex digits: nothing else may become a path.
         """
-        if not _SHA256.fullmatch(sha256):
-            raise StorageError("a blob is named by 64 lower-case hex digits", hint="the name did not come from this node")
+        _checked(sha256)
         return self.root / sha256[:2] / sha256[2:4] / sha256
 
-    def put(self, content: bytes, sha256: str = "") -> BlobRef:
-        """Keep ``content``: safe on disk when this returns. ``sha256``: its hash, where the caller has it already."""
+    def open_temporary(self) -> tuple[int, str]:
+        """A new file of ``tmp_dir`` to be written and then kept: its descriptor, and its path. Raises OSError."""
+        path = f"{self._tmp}/{os.urandom(12).hex()}"
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640), path
+
+    def put(self, content: bytes) -> BlobRef:
+        """Keep ``content``: safe on disk when this returns."""
         with _storage_errors("the blob cannot be written"):
-            descriptor, name = tempfile.mkstemp(dir=self.tmp_dir)
+            descriptor, path = self.open_temporary()
             try:
-                with os.fdopen(descriptor, "wb", buffering=0) as file:
+                try:
                     view = memoryview(content)
                     while view:
-                        view = view[file.write(view) :]
-                    step("blob.written")
-                    return self._keep(descriptor, name, sha256 or hashlib.sha256(content).hexdigest(), len(content))
+                        view = view[os.write(descriptor, view) :]
+                finally:
+                    os.close(descriptor)
+                with self._name(path, hashlib.sha256(content).hexdigest()) as named:
+                    return named.sync()
             except OSError:  # a full disk: what is half written goes, or it stays full
-                Path(name).unlink(missing_ok=True)
+                Path(path).unlink(missing_ok=True)
                 raise
 
-    def adopt(self, path: Path, sha256: str = "") -> BlobRef:
+    def adopt(self, path: Path | str, sha256: str = "") -> BlobRef:
         """Keep a file of ``tmp_dir``; the file itself is gone afterwards. Reads it once, 1 MiB at a time, where ``sha256`` is not given."""
-        with _storage_errors("the received file cannot be kept"), path.open("rb") as file:
+        with self.name(path, sha256) as named:
+            return named.sync()
+
+    def name(self, path: Path | str, sha256: str = "") -> "Named":
+        """Give a file of ``tmp_dir`` the name of a blob. No row that names it may be committed before ``Named.sync``."""
+        with _storage_errors("the received file cannot be kept"):
             if not sha256:
                 digest = hashlib.sha256()
-                while chunk := file.read(CHUNK_BYTES):
-                    digest.update(chunk)
+                with open(path, "rb") as file:
+                    while chunk := file.read(CHUNK_BYTES):
+                        digest.update(chunk)
                 sha256 = digest.hexdigest()
-            return self._keep(file.fileno(), str(path), sha256, os.fstat(file.fileno()).st_size)
+            return self._name(os.fspath(path), sha256)
 
-    def _keep(self, descriptor: int, source: str, sha256: str, size_bytes: int) -> BlobRef:
-        """Name, then one fsync for bytes and name, where the file system keeps that order (decision 0029); no row names it before."""
-        target = self.path(sha256)
-        os.fchmod(descriptor, 0o640)
-        with suppress(FileExistsError):
-            target.parent.mkdir()
-        named = self._name(source, target)
-        step("blob.linked")
+    def _name(self, source: str, sha256: str) -> "Named":
+        _checked(sha256)
+        folder = f"{self._root}/{sha256[:2]}/{sha256[2:4]}"
+        target = f"{folder}/{sha256}"
+        descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            os.fsync(descriptor)
-            if not named:  # what is there may be damaged, or another's that is not safe yet: ours is, and takes its place
-                os.replace(source, target)
-            if not (named and self._ordered):
-                _fsync_folder(target.parent)
-                _fsync_folder(target.parent.parent)  # another process may have made the folder and not be here yet
-        except OSError:
-            with suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(descriptor), target.stat()):
-                    target.unlink()  # its bytes may not be on disk
+            step("blob.written")
+            os.fchmod(descriptor, 0o640)
+            with suppress(FileExistsError):
+                os.mkdir(folder)
+            mine = _linked(source, target)
+            step("blob.linked")
+            return Named(BlobRef(sha256, os.fstat(descriptor).st_size), descriptor, source, target, mine=mine, ordered=self._ordered)
+        except BaseException:
+            os.close(descriptor)
             raise
-        step("blob.fsynced")
-        with suppress(FileNotFoundError):
-            os.unlink(source)
-        return BlobRef(sha256, size_bytes)
-
-    @staticmethod
-    def _name(source: str, target: Path) -> bool:
-        """Give the file its name; False where that is taken, or cannot be a second one."""
-        try:
-            os.link(source, target)
-        except FileExistsError:
-            return False
-        except OSError as error:
-            if error.errno not in NO_HARD_LINKS:
-                raise
-            return False
-        return True
 
     def read(self, sha256: str) -> bytes:
         """The bytes, verified.

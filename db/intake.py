@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, text
 
 from core.errors import StorageError
 from core.records import InstanceHeader
@@ -20,8 +20,9 @@ from db.signals import notify
 
 __all__ = [
     "Arrival",
+    "admission_of",
+    "admissions",
     "admit",
-    "admit_new",
     "close_association",
     "open_association",
     "quarantine",
@@ -127,24 +128,26 @@ def admit(database: Database, *, header: InstanceHeader, blob: BlobRef, kind: Un
         The database is out of reach; nothing was kept.
     """
     secret = database.installation()[1]
-    values = _values(Arrival(header, blob, kind, association_id, source), secret)
+    arrival = Arrival(header, blob, kind, association_id, source)
     with database.begin() as connection:
-        (row,) = _admit_new(connection, [values])
-        return _admission(row) or _not_new(connection, values | {"unit_id": row.of_unit, "revision": row.of_revision})
+        rows = connection.exec_driver_sql(*admission_of([arrival], secret)).all()
+        (admission,) = admissions(rows)
+        values = _values(arrival, secret)
+        return admission or _not_new(connection, values | {"unit_id": rows[0].of_unit, "revision": rows[0].of_revision})
 
 
-def admit_new(connection: Connection, arrivals: Sequence[Arrival], secret: bytes) -> list[Admission | None]:
-    """Index what is new of these in the caller's transaction, in the order given; None where one is not new: see `admit`."""
-    return [_admission(row) for row in _admit_new(connection, [_values(arrival, secret) for arrival in arrivals])]
+def admission_of(arrivals: Sequence[Arrival], secret: bytes) -> tuple[str, dict[str, Any]]:
+    """The statement that indexes what is new of these, and its values; its rows are for `admissions`."""
+    batch = json.dumps([_values(arrival, secret) for arrival in arrivals], allow_nan=False)
+    return _ADMIT_NEW, {"batch": batch, "look_after_s": LOOK_AFTER_S}
 
 
-def _admit_new(connection: Connection, batch: Sequence[Mapping[str, Any]]) -> Sequence[Row[Any]]:
-    values = {"batch": json.dumps(batch, allow_nan=False), "look_after_s": LOOK_AFTER_S}
-    return sorted(connection.exec_driver_sql(_ADMIT_NEW, values), key=lambda row: int(row.place))
-
-
-def _admission(row: Row[Any]) -> Admission | None:
-    return None if row.new_instance is None else Admission(Admitted.NEW, row.new_instance, row.of_unit, row.of_revision)
+def admissions(rows: Iterable[Sequence[Any]]) -> list[Admission | None]:
+    """What came of each arrival, in the order given; None where one is not new: see `admit`."""
+    return [
+        None if new_instance is None else Admission(Admitted.NEW, new_instance, of_unit, of_revision)
+        for _, new_instance, of_unit, of_revision in sorted(rows, key=lambda row: int(row[0]))
+    ]
 
 
 def _not_new(connection: Connection, values: Mapping[str, Any]) -> Admission:

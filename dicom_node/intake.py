@@ -84,11 +84,11 @@ class Intake:
         step("receive.whole")
         try:
             return self._judge(received, content, association)
-        finally:
-            if isinstance(content, Path):
-                content.unlink(missing_ok=True)
+        except BaseException:
+            content.unlink(missing_ok=True)
+            raise
 
-    def _judge(self, received: Received, content: Path | bytes, association: Callable[[], UUID]) -> Answer:
+    def _judge(self, received: Received, content: Path, association: Callable[[], UUID]) -> Answer:
         try:
             if len(received.spool.command.sop_instance_uid) > MAX_UID_CHARS:
                 raise CannotUnderstand("the SOP instance UID of the command is too long", status=INVALID_INSTANCE)
@@ -103,28 +103,26 @@ class Intake:
             )
         except IntakeError as error:
             association_id = association()
-            self._quarantine(received, self._keep(content, received.spool.sha256), error, association_id)
+            self._quarantine(received, self._blobs.adopt(content, received.spool.sha256), error, association_id)
             raise
         if self._limits.own_objects == "refuse" and (header.made_by_dicom_node or own.made_here(self._database, header)):
             raise OwnObject("made by dicom-node itself: refused, as receive.own_objects says")
         association_id = association()  # first: without a database nothing needs to be written
-        blob = self._keep(content, received.spool.sha256)
-        admission = self._admitter.admit(
-            header=header,
-            blob=blob,
-            kind=unit_kind(header.sop_class_uid),
-            association_id=association_id,
-            source=received.source,
-        )
-        if admission.let_go and not removals.came_again(self._database, self._blobs, admission.instance_id, blob.sha256):
+        with self._blobs.name(content, received.spool.sha256) as named:
+            admission = self._admitter.admit(
+                header=header,
+                blob=named.ref,
+                kind=unit_kind(header.sop_class_uid),
+                association_id=association_id,
+                source=received.source,
+                sync=named.sync,
+            )
+        if admission.let_go and not removals.came_again(self._database, self._blobs, admission.instance_id, named.ref.sha256):
             raise OutOfResources("out of resources: its bytes were just let go, send it again")
         if admission.result is not AdmittedAs.NEW:
             self._log.info("instance came again", kind=str(admission.result), source=received.source, unit=admission.unit_id)
         step("receive.kept")
         return Answer(SUCCESS)
-
-    def _keep(self, content: Path | bytes, sha256: str) -> BlobRef:
-        return self._blobs.adopt(content, sha256) if isinstance(content, Path) else self._blobs.put(content, sha256)
 
     def _quarantine(self, received: Received, blob: BlobRef, error: IntakeError, association_id: UUID) -> None:
         dropped = intake.quarantine(

@@ -105,7 +105,7 @@ class Listener:
             raise ConfigurationError(message, hint="another program has it, or the address is not this machine's") from error
 
     def _make_spool(self, command: Command) -> Spool:
-        spool = Spool(self._blobs.tmp_dir, command, max_bytes=self._settings.receive.max_instance_bytes)
+        spool = Spool(self._blobs, command, max_bytes=self._settings.receive.max_instance_bytes)
         if closed := self._gate.closed:
             spool.fail(closed)  # nothing of it is kept; the answer says why
         return spool

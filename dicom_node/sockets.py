@@ -14,6 +14,7 @@ from pynetdicom.transport import AddressInformation, AssociationSocket, RequestH
 
 PDU_HEADER_BYTES = 6
 PDU_TYPES = range(1, 8)  # PS3.8 9.3.1
+READ_AHEAD_BYTES = 512 << 10
 
 
 class TidySocket(AssociationSocket):
@@ -34,13 +35,26 @@ class TidySocket(AssociationSocket):
 
 
 class BoundedSocket(TidySocket):
-    """Reads into one buffer, and takes no PDU that is longer than we said we take (PS3.8 D.1)."""
+    """Reads ahead into one buffer, and takes no PDU that is longer than we said we take (PS3.8 D.1).
+
+    Each call into the kernel lets another thread have the interpreter, and waits to have it back: several PDUs come with one.
+    """
 
     max_pdu_bytes = 1 << 20
     _strange = False  # the last PDU was of no known type: it is answered with an A-ABORT, and nothing after it is read
+    _at = _end = 0  # what is read and not taken yet
 
-    def recv(self, nr_bytes: int) -> bytearray:
-        """``nr_bytes`` bytes, fewer when the peer closes. OSError is what pynetdicom takes for a lost connection.
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._buffer = memoryview(bytearray(READ_AHEAD_BYTES))
+        super().__init__(*args, **kwargs)
+
+    @property
+    def more(self) -> bool:
+        """Whether the next PDU's header is here already."""
+        return self._end - self._at >= PDU_HEADER_BYTES and not self._strange
+
+    def recv(self, nr_bytes: int) -> memoryview:  # type: ignore[override]
+        """``nr_bytes`` bytes, valid until the next call; fewer when the peer closes. OSError: what pynetdicom takes for a lost connection.
 
         A PDU's header and its body have a time limit each, so that bytes that trickle in keep nobody's place. (A peer that falls
         silent meets the socket's own limit.)
@@ -48,23 +62,32 @@ class BoundedSocket(TidySocket):
         if self._strange or nr_bytes > self.max_pdu_bytes:
             self._shutdown_socket()
             raise OSError("no DICOM PDU" if self._strange else "a PDU longer than the maximum that was negotiated")
-        buffer, have = bytearray(nr_bytes), 0
-        view = memoryview(buffer)
+        if self._end - self._at < nr_bytes:
+            self._fill(nr_bytes)
+        taken = self._buffer[self._at : min(self._at + nr_bytes, self._end)]
+        self._at += len(taken)
+        self._strange = nr_bytes == PDU_HEADER_BYTES == len(taken) and taken[0] not in PDU_TYPES
+        return taken
+
+    def _fill(self, need: int) -> None:
+        """Read until ``need`` bytes are here, or the peer has closed."""
+        rest = self._buffer[self._at : self._end]
+        if self._at + need > len(self._buffer):
+            self._buffer = memoryview(bytearray(need)) if need > len(self._buffer) else self._buffer
+            self._buffer[: len(rest)] = rest
+            self._at, self._end = 0, len(rest)
         connection: Any = self.socket
         until: float | None = None
-        while have < nr_bytes:
-            count = connection.recv_into(view[have:])
+        while self._end - self._at < need:
+            count = connection.recv_into(self._buffer[self._end :])
+            if not count:
+                return
+            self._end += count
             if until is None:
                 until = time.monotonic() + self._patience_s()
             elif time.monotonic() > until:
                 self._shutdown_socket()
                 raise OSError("a PDU that does not come to its end in time")
-            if not count:
-                view.release()
-                return buffer[:have]
-            have += count
-        self._strange = nr_bytes == PDU_HEADER_BYTES and buffer[0] not in PDU_TYPES
-        return buffer
 
     def _patience_s(self) -> float:
         """For one PDU: less before there is an association."""

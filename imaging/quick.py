@@ -149,10 +149,16 @@ CHARACTER_SETS = frozenset({(), ("ISO_IR 100",), ("ISO_IR 192",)})  # text is AS
 _REQUIRED = ("sop_class_uid", "sop_instance_uid", "study_instance_uid", "series_instance_uid")
 
 
-def quick_header(content: bytes) -> InstanceHeader | None:
-    """As `headers.read_header` of a Part 10 file with group length; None where that one is to be asked."""
+def quick_header(content: bytes, size_bytes: int = 0) -> InstanceHeader | None:
+    """As `headers.read_header` of a Part 10 file with group length; None where that one is to be asked.
+
+    Parameters
+    ----------
+    content, size_bytes
+        The file, or its beginning where ``size_bytes`` says that it is longer.
+    """
     try:
-        return _header(content)
+        return _header(content, max(size_bytes, len(content)))
     except (Odd, struct.error, IndexError):
         return None
 
@@ -177,12 +183,14 @@ def data_set_of(content: bytes) -> tuple[int, bytes, bytes]:
     return start, syntax, meta[0x00020003].rstrip(b"\0")
 
 
-def _header(content: bytes) -> InstanceHeader:
+def _header(content: bytes, size_bytes: int) -> InstanceHeader:
     start, syntax, uid = data_set_of(content)
     if syntax == IMPLICIT and content[start + 4 : start + 6].isupper():
         raise Odd  # a length that looks like a VR: that reader may take it for one
     raw: dict[int, bytes] = {}
-    walk(content, start, len(content), explicit=syntax != IMPLICIT, keep=_WANTED, found=raw)
+    stopped_at = walk(content, start, len(content), explicit=syntax != IMPLICIT, keep=_WANTED, found=raw, size_bytes=size_bytes)
+    if stopped_at == len(content) < size_bytes:
+        raise Odd  # not at the pixel data: there is more
     values = {name: read(vr, raw[tag]) for tag, (vr, name, read) in _WANTED.items() if tag in raw}
     if not all(values.get(name) for name in _REQUIRED) or values.get("character_set", ()) not in CHARACTER_SETS:
         raise Odd
@@ -193,8 +201,12 @@ def _header(content: bytes) -> InstanceHeader:
     return InstanceHeader(**values, transfer_syntax_uid=syntax.decode(), made_by_dicom_node=ours)
 
 
-def walk(content: bytes, at: int, end: int, *, explicit: bool, keep: Any, found: dict[int, bytes] | None, depth: int = 0) -> int:
+def walk(
+    content: bytes, at: int, end: int, *, explicit: bool, keep: Any, found: dict[int, bytes] | None, depth: int = 0, size_bytes: int = 0
+) -> int:
     """Over the elements of a data set, in their order; gives where it ends. ``found`` None: the items of a sequence.
+
+    Pixel data may reach until ``size_bytes``, where ``content`` is but the beginning.
 
     Raises
     ------
@@ -220,7 +232,7 @@ def walk(content: bytes, at: int, end: int, *, explicit: bool, keep: Any, found:
         else:
             vr, length, at = b"", struct.unpack_from("<L", content, at + 4)[0], at + 8
         if tag in _PIXELS and found is not None:
-            if length != _UNDEFINED and at + length > len(content):
+            if length != _UNDEFINED and at + length > max(size_bytes, len(content)):
                 raise Odd
             return at
         if tag in _NOT_PLAIN and found is not None:

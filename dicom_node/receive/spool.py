@@ -1,20 +1,17 @@
-"""The bytes of one C-STORE as they come: small ones in memory, larger ones in a file beside the blobs.
+"""The bytes of one C-STORE as they come: hashed and written to a file beside the blobs, which becomes the blob.
 
 pynetdicom would either keep a whole data set in memory several times over or write it, with a head that names its own
 version, to the system's temporary folder.
 """
 
 import hashlib
-import io
-import tempfile
+import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
+from db.blobs import Blobs
 from dicom_node import part10
-
-MEMORY_BYTES = 2 << 20  # a CT slice stays in memory; a multi-frame object does not
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,21 +34,15 @@ class Spool:
         Why the bytes are not whole: "" while they are.
     """
 
-    def __init__(self, folder: Path, command: "Command", *, max_bytes: int) -> None:
+    def __init__(self, blobs: Blobs, command: "Command", *, max_bytes: int) -> None:
         self.size_bytes = 0
         self.error = ""
         self.command = command
-        self._folder = folder
+        self._blobs = blobs
         self._max_bytes = max_bytes
-        self._stream: BinaryIO = io.BytesIO()
-        self._path: Path | None = None
-        head = part10.head(
-            sop_class_uid=command.sop_class_uid,
-            sop_instance_uid=command.sop_instance_uid,
-            transfer_syntax_uid=command.transfer_syntax_uid,
-        )
-        self._stream.write(head)
-        self._digest = hashlib.sha256(head)  # while the bytes come: the sender sends the next ones meanwhile
+        self._descriptor = -1
+        self._path = ""
+        self._digest = hashlib.sha256()
 
     def write(self, fragment: bytes | memoryview) -> None:
         """Take one fragment."""
@@ -62,18 +53,27 @@ class Spool:
             self.fail("larger than receive.max_instance_bytes")
             return
         try:
-            if self._path is None and self.size_bytes > MEMORY_BYTES:
-                self._to_disk()
-            self._stream.write(fragment)
-            self._digest.update(fragment)
+            if self._descriptor < 0:
+                self._begin()
+            self._append(fragment)
         except OSError as error:
             self.fail(f"cannot be written: {error.strerror or 'input/output error'}")
 
-    def _to_disk(self) -> None:
-        file = tempfile.NamedTemporaryFile(dir=self._folder, suffix=".dcm", delete=False)  # noqa: SIM115 - outlives this call
-        self._path = Path(file.name)
-        file.write(self._stream.getvalue())  # type: ignore[attr-defined]
-        self._stream = file  # type: ignore[assignment]
+    def _begin(self) -> None:
+        self._descriptor, self._path = self._blobs.open_temporary()
+        self._append(
+            part10.head(
+                sop_class_uid=self.command.sop_class_uid,
+                sop_instance_uid=self.command.sop_instance_uid,
+                transfer_syntax_uid=self.command.transfer_syntax_uid,
+            )
+        )
+
+    def _append(self, content: bytes | memoryview) -> None:
+        self._digest.update(content)  # while the bytes come: the sender sends the next ones meanwhile
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(self._descriptor, rest) :]
 
     def fail(self, why: str) -> None:
         """Give up the bytes, and keep why."""
@@ -85,24 +85,28 @@ class Spool:
         """Of all bytes, head included."""
         return self._digest.hexdigest()
 
-    def finish(self) -> Path | bytes:
-        """All bytes: the path of a file that the caller now owns, or the content itself.
+    def finish(self) -> Path:
+        """The file of all bytes, which is the caller's now.
 
         Raises
         ------
         OSError
-            The last bytes could not be written.
+            It could not be made, or its last bytes not be written.
         """
-        if self._path is None:
-            return self._stream.getvalue()  # type: ignore[attr-defined, no-any-return]
-        self._stream.close()
-        path, self._path = self._path, None
-        return path
+        if self._descriptor < 0:
+            self._begin()
+        descriptor, self._descriptor = self._descriptor, -1
+        os.close(descriptor)
+        path, self._path = self._path, ""
+        return Path(path)
 
     def discard(self) -> None:
         """Remove what there is."""
-        path, self._path = self._path, None
-        with suppress(OSError):  # closing flushes, which fails on a full disk: the bytes are given up in any case
-            self._stream.close()
-        if path is not None:
-            path.unlink(missing_ok=True)
+        descriptor, self._descriptor = self._descriptor, -1
+        path, self._path = self._path, ""
+        if descriptor >= 0:
+            with suppress(OSError):  # the bytes are given up in any case
+                os.close(descriptor)
+        if path:
+            with suppress(OSError):  # it is swept later
+                os.unlink(path)

@@ -86,9 +86,15 @@ class NodeDul(DULServiceProvider):
                 time.sleep(CLOSING_S)  # it is over, and the association's thread ends this one
             elif self._readable():
                 self._read_pdu_data()
+                while self._more():
+                    self._read_pdu_data()
                 self._idle_timer.restart()
         with suppress(queue.Empty):
             self.state_machine.do_action(self.event_queue.get(block=False))
+
+    def _more(self) -> bool:
+        """Whether the next PDU may be read at once: it is here, and nobody on this side has anything to say before."""
+        return self.socket.more and self.event_queue.empty() and self.to_provider_queue.empty()  # type: ignore[union-attr]
 
     def _readable(self) -> bool:
         """Wait until the peer has sent something (True), somebody rang, or time has passed."""
@@ -99,7 +105,7 @@ class NodeDul(DULServiceProvider):
                 self.event_queue.put("Evt17")  # it was closed from this side
             time.sleep(CLOSING_S)
             return False
-        if getattr(connection, "pending", int)():  # TLS has read ahead
+        if wrapped.more or getattr(connection, "pending", int)():  # we, or TLS, have read ahead
             return True
         artim = self.artim_timer
         running = artim._start_time is not None and artim._end_time is None
@@ -121,7 +127,7 @@ class NodeDul(DULServiceProvider):
             if len(head) < PDU_HEADER_BYTES:
                 self.event_queue.put("Evt17")
                 return
-            kind, length = struct.unpack(">BxL", head)
+            kind, spare, length = struct.unpack(">BBL", head)
             if kind not in PDU_TYPES:
                 self.event_queue.put("Evt19")
                 return
@@ -134,9 +140,9 @@ class NodeDul(DULServiceProvider):
             return
         try:
             if kind == P_DATA_TF and self.state_machine.current_state == "Sta6":
-                self._serve(memoryview(body))
+                self._serve(body)
                 return
-            pdu, event = self._decode_pdu(head + body)
+            pdu, event = self._decode_pdu(bytearray(struct.pack(">BBL", kind, spare, length)) + body)
         except Exception as error:
             _LOGGER.error("an association is aborted: a PDU cannot be understood (%s)", type(error).__name__)
             self.event_queue.put("Evt19")

@@ -1,6 +1,8 @@
 """Group commit: many at once, and what one of them spoils."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from random import Random
 from threading import Barrier, Event
 from uuid import uuid4
 
@@ -17,10 +19,16 @@ from db.records import Admission, Admitted, BlobRef
 from tests.support.records import Sender, blob, complete, header, plan, scalar, unit_of
 
 
-def admit(admitter: Admitter, sender: Sender, number: int, *, content: str = "", **where: str) -> Admission:
+def safe() -> None:
+    """The bytes are on disk."""
+
+
+def admit(
+    admitter: Admitter, sender: Sender, number: int, *, content: str = "", sync: Callable[[], object] = safe, **where: str
+) -> Admission:
     head = header(number, **where)
     kept = blob(content or f"content of {head.sop_instance_uid}")
-    return admitter.admit(header=head, blob=kept, kind=UnitKind.SERIES, association_id=sender.id, source=sender.ae)
+    return admitter.admit(header=head, blob=kept, kind=UnitKind.SERIES, association_id=sender.id, source=sender.ae, sync=sync)
 
 
 @pytest.fixture
@@ -79,7 +87,7 @@ def test_one_that_the_database_does_not_take_spoils_no_other(database: Database,
             if number != 3:
                 return admit(admitter, sender, number)
             huge = BlobRef("e" * 64, 2**70)
-            return admitter.admit(header=header(3), blob=huge, kind=UnitKind.SERIES, association_id=sender.id, source="PACS")
+            return admitter.admit(header=header(3), blob=huge, kind=UnitKind.SERIES, association_id=sender.id, source="PACS", sync=safe)
         except Exception as error:
             return error
 
@@ -127,4 +135,62 @@ def test_a_unit_that_somebody_holds_keeps_nobody_else_up(database: Database, adm
 def test_without_a_database_it_says_so(database: Database) -> None:
     gone = Admitter(Database.open("postgresql://nobody@127.0.0.1:1/none"))
     with pytest.raises(StorageError, match="out of reach"):
-        gone.admit(header=header(1), blob=blob("1"), kind=UnitKind.SERIES, association_id=uuid4(), source="PACS")
+        gone.admit(header=header(1), blob=blob("1"), kind=UnitKind.SERIES, association_id=uuid4(), source="PACS", sync=safe)
+
+
+WRITTEN = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND state = 'idle in transaction' AND query LIKE '%admit_new%'
+"""
+
+
+def test_a_row_is_committed_behind_its_bytes(database: Database, admitter: Admitter) -> None:
+    sender, seen = Sender(database), []
+
+    def disk() -> None:
+        while not scalar(database, WRITTEN):
+            Event().wait(0.01)
+        seen.append(scalar(database, "SELECT count(*) FROM instances"))
+
+    assert admit(admitter, sender, 1, sync=disk).result is Admitted.NEW
+    assert seen == [0]
+    assert scalar(database, "SELECT count(*) FROM instances") == 1
+
+
+def broken() -> None:
+    raise StorageError("input/output error", hint="")
+
+
+def test_what_the_disk_did_not_take_has_no_row(database: Database, admitter: Admitter) -> None:
+    sender = Sender(database)
+    with pytest.raises(StorageError, match="input/output"):
+        admit(admitter, sender, 1, sync=broken)
+    assert scalar(database, "SELECT count(*) FROM instances") == 0
+    assert admit(admitter, sender, 2).result is Admitted.NEW
+
+
+def test_the_disk_is_asked_once_for_each_and_a_refusal_spoils_no_other(database: Database, admitter: Admitter) -> None:
+    """Random groups: whoever's bytes are not taken has no row, everybody else has one, which nobody saw before the bytes were safe."""
+    sender, dice, asked = Sender(database), Random(7), []
+    bad = {number for number in range(1, 61) if dice.random() < 0.2}
+
+    def disk(number: int) -> None:
+        asked.append(number)
+        Event().wait(dice.random() * 0.02)
+        assert scalar(database, f"SELECT count(*) FROM instances WHERE sop_instance_uid = '{header(number).sop_instance_uid}'") == 0
+        if number in bad:
+            broken()
+
+    def send(number: int) -> bool:
+        try:
+            return admit(admitter, sender, number, sync=lambda: disk(number)).result is Admitted.NEW
+        except StorageError:
+            return False
+
+    with ThreadPoolExecutor(12) as pool:
+        taken = list(pool.map(send, range(1, 61)))
+    assert [number for number, done in enumerate(taken, 1) if not done] == sorted(bad)
+    assert sorted(asked) == list(range(1, 61))
+    assert scalar(database, "SELECT count(*) FROM instances") == scalar(database, "SELECT held FROM units") == 60 - len(bad)
+    assert len(admitter._idle) == LANES
+    assert not admitter._waiting

@@ -59,7 +59,7 @@ def stream(port: int, study: int) -> list[str]:
     return taken
 
 
-@pytest.mark.parametrize("label", ["blob.linked", "blob.fsynced", "receive.grouped", "receive.committed"])
+@pytest.mark.parametrize("label", ["blob.linked", "receive.grouped", "blob.fsynced", "receive.synced", "receive.committed"])
 def test_killed_between_the_bytes_and_the_answer(
     label: str, database: Database, database_url: str, blobs: Blobs, tmp_path: Path,
     start: Callable[[Settings], Running], make_settings: MakeSettings,

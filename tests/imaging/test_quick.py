@@ -151,3 +151,20 @@ def test_any_value_of_any_element(values: dict[str, str], implicit: bool) -> Non
         body += lead + (struct.pack("<L", len(raw)) if implicit else vr.encode() + struct.pack("<H", len(raw))) + raw
     head = head[: 144 + int.from_bytes(head[140:144], "little")]
     agrees(head + body)
+
+
+@pytest.mark.parametrize("content", slices()[::2])
+def test_the_beginning_of_a_file_says_the_same_or_nothing(content: bytes) -> None:
+    whole = quick_header(content)
+    answered = {size for size in range(132, 6000) if (found := quick_header(content[:size], len(content))) is not None and found == whole}
+    wrong = {size for size in range(132, 6000) if quick_header(content[:size], len(content)) not in (None, whole)}
+    assert not wrong
+    assert max(answered) == 5999  # the pixel data begin before
+    assert quick_header(content[:6000], len(content) - 1) is None  # they end before their length
+
+
+def test_a_file_is_read_as_its_bytes_are(tmp_path: Path) -> None:
+    for content in slices():
+        path = tmp_path / "one.dcm"
+        path.write_bytes(content)
+        assert read_header(path) == quick_header(content)
