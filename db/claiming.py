@@ -48,13 +48,19 @@ _INPUTS = text("""
     SELECT i.sop_instance_uid, i.sop_class_uid, i.sha256 FROM job_inputs ji JOIN instances i ON i.id = ji.instance_id
     WHERE ji.job_id = :job_id ORDER BY i.id
 """)
-# What destinations have stored of earlier results of the same model on the same unit, the latest first.
+# What destinations have stored of earlier results of the same model on the same unit, the latest first, less what they have
+# already taken a rejection of: an archive may have deleted that, and refuse a rejection that names what it does not hold.
 _EARLIER = text("""
     SELECT d.destination, r.kind, r.sop_class_uid, r.sop_instance_uid, r.series_instance_uid
     FROM jobs me JOIN jobs j ON j.unit_id = me.unit_id AND j.model = me.model AND j.id <> me.id AND j.revision <= me.revision
     JOIN reports r ON r.job_id = j.id
     JOIN deliveries d ON d.report_id = r.id AND d.state IN ('stored', 'committed')
-    WHERE me.id = :job_id ORDER BY d.destination, j.revision DESC, j.run DESC, r.id
+    WHERE me.id = :job_id AND NOT (r.kind <> 'sr' AND EXISTS (
+        SELECT FROM jobs k JOIN reports n ON n.job_id = k.id AND n.kind = 'rejection'
+        JOIN deliveries e ON e.report_id = n.id AND e.destination = d.destination AND e.state IN ('stored', 'committed')
+        WHERE k.unit_id = me.unit_id AND k.model = me.model AND k.id <> me.id
+          AND (k.revision, k.run) > (j.revision, j.run) AND d.stored_at <= k.started_at))
+    ORDER BY d.destination, j.revision DESC, j.run DESC, r.id
 """)
 
 

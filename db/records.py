@@ -189,7 +189,7 @@ class ClaimedJob:
     shadow: bool = False  # nothing is encoded or delivered
     model_version: str = ""
     outdated: tuple[StoredElsewhere, ...] = ()
-    """What else of earlier results of the same model destinations have stored: everything but reports."""
+    """What else of earlier results of the same model destinations have stored and no rejection has named: everything but reports."""
     gives_up: JobState | None = None  # the attempt is not to analyse, but to report why there is no answer; how the job stands
     explanations: int = 0  # how many such attempts there were, this one included
     reason: str = ""  # why it was given up

@@ -3,7 +3,7 @@
 # and the typeface that draws Chinese and Japanese names on the page of a result.
 # Installs only where it may (root with apt-get), and starts no service.
 set -euo pipefail
-packages=(orthanc orthanc-dicomweb chromium dcmtk dicom3tools pixelmed-apps redis-server postgresql fonts-droid-fallback)
+packages=(orthanc orthanc-dicomweb orthanc-python chromium dcmtk dicom3tools pixelmed-apps redis-server postgresql fonts-droid-fallback)
 missing=()
 for package in "${packages[@]}"; do
     [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")

@@ -66,8 +66,9 @@ def content() -> str:
         "Time are the start of the analysis, with Timezone Offset From UTC where the source or the site's setting gives one; Series\n"
         "Description with model, version and RESEARCH where the model is for research; Series Description Code Sequence; Contributing\n"
         "Equipment Sequence with the model (purpose 109102, DCM, Processing Equipment), its manufacturer, version and a Device UID that\n"
-        "changes with the model; body part and side of the source in image objects; UIDs derived from the input, so that a repeated\n"
-        "analysis gives the same bytes.\n\n"
+        "changes with the model; body part and side as the source says them. In reports, key images, pages and rejections these, and\n"
+        "Anatomic Region Sequence where the source or the findings have one region, are beyond the IOD (Standard Extended SOP Class), for\n"
+        "archives to find them by. UIDs are derived from the input, so that a repeated analysis gives the same bytes.\n\n"
         "### The report\n\n"
         + table(("part", "how it is encoded"), _REPORT)
         + "\n\n### Elements that our validator requires\n\n"

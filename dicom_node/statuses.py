@@ -55,6 +55,16 @@ _PERMANENT = {
     0x0122: "SOP class not supported",
     0x0212: "mistyped argument",
 }
+# What dcm4chee-arc says for good, in the band that PS3.4 keeps for what may pass (StoreService.java and issues 506, 1990, 4459 there).
+HELD = {
+    0xA771: "the archive has rejected this object",
+    0xA772: "the rejection names an object that the archive does not hold",
+    0xA773: "the rejection names an object that the archive holds under another SOP class",
+    0xA774: "what the rejection names is rejected already",
+    0xA777: "the archive wants a patient ID, or one of an issuer that it trusts",
+    0xA778: "the patient ID differs from that of the study in the archive",
+    0xA779: "patient attributes differ from those that the archive holds",
+}
 
 
 def verdict(status: int) -> tuple[Verdict, str]:
@@ -65,8 +75,10 @@ def verdict(status: int) -> tuple[Verdict, str]:
         # Warnings: B000 coercion, B006 elements discarded, B007 does not match the SOP class. The object is stored.
         words = {0xB000: "with elements coerced", 0xB006: "with elements discarded", 0xB007: "although it says it does not match"}
         return Verdict.STORED, f"stored {words.get(status, 'with a warning')}"
-    if status == 0x0111:
+    if status in (0x0111, 0xA770):  # A770: dcm4chee-arc, of a rejection that it has
         return Verdict.STORED, "already there: duplicate SOP instance"  # our UIDs are derived: it is the same object
+    if status in HELD:
+        return Verdict.HELD, HELD[status]
     if status & 0xFF00 == 0xA700:
         return Verdict.TRANSIENT, "refused: out of resources"
     if status in _TRANSIENT:

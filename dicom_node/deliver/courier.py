@@ -157,19 +157,15 @@ class Courier(threading.Thread):
                 dwell_s = delivery.age_s + time.monotonic() - self._claimed_at  # since the report was committed
                 log.info("delivered", status_hex=status, seconds=round(seconds, 3), age_s=round(dwell_s, 3), reason=note)
             elif receipt.verdict is Verdict.HELD:
-                deliveries.hold(self._database, delivery, reason=receipt.words, status=receipt.status)
+                deliveries.hold(self._database, delivery, reason=receipt.note, status=receipt.status)
                 log.error("delivery held", status_hex=status, reason=receipt.words)
             elif receipt.verdict is Verdict.PERMANENT or delivery.attempt >= self._settings.delivery.max_attempts:
-                words = (
-                    receipt.words
-                    if receipt.verdict is Verdict.PERMANENT
-                    else f"given up after {delivery.attempt} attempts: {receipt.words}"
-                )
-                deliveries.failed(self._database, delivery, error=words, status=receipt.status)
-                log.error("delivery failed", status_hex=status, reason=words)
+                tried = "" if receipt.verdict is Verdict.PERMANENT else f"given up after {delivery.attempt} attempts: "
+                deliveries.failed(self._database, delivery, error=tried + receipt.note, status=receipt.status)
+                log.error("delivery failed", status_hex=status, reason=tried + receipt.words)
             else:
                 in_s = 0.0 if self._stop_event.is_set() else retry_in_s(delivery.attempt, self._settings.delivery)
-                deliveries.retry_later(self._database, delivery, error=receipt.words, in_s=in_s)
+                deliveries.retry_later(self._database, delivery, error=receipt.note, in_s=in_s)
                 log.warning("delivery waits", status_hex=status, reason=receipt.words, seconds=round(in_s, 1))
         except LeaseLost as error:
             log.warning("the delivery has gone to another sender or was withdrawn", error=str(error))

@@ -111,7 +111,7 @@ class DimseTransport:
         status = int(response.Status)
         judged, words = verdict(status)
         comment = str(response.get("ErrorComment", "") or "") if judged is not Verdict.STORED else ""
-        return Receipt(judged, f"{words}{': ' + comment if comment else ''}", status)
+        return Receipt(judged, words, status, comment=comment)
 
 
 def _unreadable(status: int | None) -> bool:

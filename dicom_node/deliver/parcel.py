@@ -27,6 +27,7 @@ class Receipt:
 
     ``status`` is the DIMSE status (STOW-RS: the failure reason, which is one), None where none came.
     ``broken``: nothing more goes this way now. ``away``: the destination is not there; the object has not been tried at all.
+    ``comment``: the destination's own words, which may name the patient: for the database, never for the log.
     """
 
     verdict: Verdict
@@ -34,6 +35,12 @@ class Receipt:
     status: int | None = None
     broken: bool = False
     away: bool = False
+    comment: str = ""
+
+    @property
+    def note(self) -> str:
+        """What is kept with the delivery."""
+        return f"{self.words}: {self.comment}" if self.comment else self.words
 
 
 def dataset_of(parcel: Parcel) -> Dataset:

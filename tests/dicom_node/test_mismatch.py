@@ -1,10 +1,10 @@
 """The archive corrected patient or study since the images were sent: it refuses what says otherwise, and the result is held.
 
-The archive is an SCP of ours that compares with what it holds. Orthanc cannot be made to refuse: what a script of its own filters
-out (1.10.1, C-STORE as well as STOW-RS) is answered with success and dropped, which only storage commitment finds out.
+The archive is Orthanc with our script for its Python plug-in (``deploy/conf/orthanc_archive.py``), as docs/pacs.md tells sites.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,28 +13,57 @@ from db.base import Database
 from db.blobs import Blobs
 from tests.dicom_node.conftest import MakeSettings
 from tests.support.delivering import QUICK, destination, sending, states, wait_for
-from tests.support.pacs import Pacs, running
+from tests.support.orthanc import ARCHIVE, Orthanc
 from tests.support.records import scalar
-from tests.support.series import ROOT
-
-STUDY, AS_SENT = f"{ROOT}.1", ("TEST1", "ACC1")
+from tests.support.series import encoded, image
 
 
-@pytest.mark.parametrize("corrected", [("MERGED", "ACC1"), ("TEST1", "CORRECTED")])
+@pytest.fixture(scope="module")
+def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+    archive = Orthanc(tmp_path_factory.mktemp("archive") / "orthanc", "PACS", ARCHIVE).start()
+    yield archive
+    archive.stop()
+
+
+@pytest.fixture
+def archive(orthanc: Orthanc) -> Orthanc:
+    """It holds nothing."""
+    for patient in orthanc.get("/patients"):
+        orthanc.delete(f"/patients/{patient}")
+    return orthanc
+
+
+def holds(archive: Orthanc, folder: Path, **says: str) -> None:
+    """An image of the study, with these attributes, is all that the archive has."""
+    for patient in archive.get("/patients"):
+        archive.delete(f"/patients/{patient}")
+    path = folder / "image.dcm"
+    path.write_bytes(encoded(image(number=90, **says)))
+    archive.upload([path])
+
+
+@pytest.mark.parametrize("corrected", [{"PatientID": "MERGED"}, {"AccessionNumber": "CORRECTED"}])
 def test_a_result_of_what_was_corrected_meanwhile_is_held_with_the_reason(
-    database: Database, blobs: Blobs, make_settings: MakeSettings, make_report: Callable[..., str], corrected: tuple[str, str]
+    database: Database,
+    blobs: Blobs,
+    make_settings: MakeSettings,
+    make_report: Callable[..., str],
+    archive: Orthanc,
+    tmp_path: Path,
+    corrected: dict[str, str],
 ) -> None:
     uid = make_report("pacs")  # from the images as they were before
-    archive = Pacs(studies={STUDY: corrected}, comment="patient differs")
-    with running(archive), sending(make_settings(destinations=[destination(archive.port)], delivery=QUICK), database, blobs):
-        wait_for(lambda: states(database)[0][1] == "held")
-        ((_, _, status, note, attempts),) = states(database)
-        assert (status, attempts, archive.stored) == (0xA900, 1, {})
+    holds(archive, tmp_path, **corrected)
+    rules = {**QUICK, "timeout_s": 30.0}
+    with sending(make_settings(destinations=[destination(archive.port)], delivery=rules), database, blobs):
+        wait_for(lambda: states(database)[0][1] == "held", 60)
+        ((_, _, status, note, _),) = states(database)
+        assert status == 0xA900
         assert "or the patient or study that the archive holds" in note
-        assert "patient differs" in note
+        assert archive.post("/tools/lookup", uid.encode()) == []
         assert scalar(database, "SELECT state FROM jobs") == "reported"  # never delivered, and shown as held
-        archive.studies[STUDY] = AS_SENT  # the correction was taken back there
+        holds(archive, tmp_path)  # the correction was taken back there
         (id,) = (row["delivery_id"] for row in deliveries.listing(database, state="held"))
         assert deliveries.retry(database, [id], "admin") == [id]
-        wait_for(lambda: states(database)[0][1] == "stored")
-    assert list(archive.stored) == [uid]
+        wait_for(lambda: states(database)[0][1] == "stored", 60)
+    assert [found["Type"] for found in archive.post("/tools/lookup", uid.encode())] == ["Instance"]

@@ -46,7 +46,9 @@ def test_woken_by_the_commit(database: Database, blobs: Blobs, make_settings: Ma
         (0xB000, "stored", "coerced"),
         (0xB007, "stored", "does not match"),
         (0x0111, "stored", "duplicate"),
-        (0xA900, "held", "the patient or study that the archive holds"),
+        (0xA900, "held", "the patient or study that the archive holds: no thanks"),
+        (0xA778, "held", "the patient ID differs from that of the study in the archive: no thanks"),
+        (0xA770, "stored", "already there"),
         (0xC123, "failed", "cannot understand: no thanks"),
         (0x0122, "failed", "not supported"),
     ],
@@ -56,14 +58,14 @@ def test_final_answers(
     blobs: Blobs,
     make_settings: MakeSettings,
     make_report: Callable[..., str],
+    capfd: pytest.CaptureFixture[str],
     status: int,
     state: str,
     words: str,
 ) -> None:
     make_report("pacs")
-    comment = "no thanks" if state == "failed" else ""
     with (
-        running(Pacs([status], comment=comment)) as pacs,
+        running(Pacs([status], comment="" if state == "stored" else "no thanks")) as pacs,
         sending(make_settings(destinations=[destination(pacs.port)], delivery=QUICK), database, blobs),
     ):
         wait_for(lambda: states(database)[0][1] == state)
@@ -71,6 +73,9 @@ def test_final_answers(
         assert (kept, attempts) == (status, 1)
         assert words in note
         assert pacs.calls == 1
+    said = capfd.readouterr()
+    assert f"{status:04X}" in said.out + said.err
+    assert "no thanks" not in said.out + said.err  # it may name the patient
 
 
 def test_out_of_resources_is_tried_again(

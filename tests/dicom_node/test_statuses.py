@@ -17,6 +17,7 @@ from dicom_node.statuses import Verdict, verdict
         (0x0000, Verdict.STORED), (0xB000, Verdict.STORED), (0xB006, Verdict.STORED), (0x0111, Verdict.STORED), (0x0001, Verdict.STORED),
         (0xA700, Verdict.TRANSIENT), (0xA7FF, Verdict.TRANSIENT), (0x0110, Verdict.TRANSIENT), (0x0213, Verdict.TRANSIENT),
         (0x0124, Verdict.TRANSIENT), (0x4711, Verdict.TRANSIENT),
+        (0xA770, Verdict.STORED), (0xA771, Verdict.HELD), (0xA774, Verdict.HELD), (0xA779, Verdict.HELD), (0xA77A, Verdict.TRANSIENT),
         (0xA900, Verdict.HELD), (0xC000, Verdict.PERMANENT), (0xCFFF, Verdict.PERMANENT), (0x0122, Verdict.PERMANENT),
         (0x0117, Verdict.PERMANENT),
     ],

@@ -224,6 +224,7 @@ def answer(failed: int | None = None, stored: bool = False, uid: str = UID) -> b
         (409, answer(failed=0xA700), Verdict.TRANSIENT, "out of resources"),
         (202, answer(failed=0x0110), Verdict.TRANSIENT, "processing failure"),
         (409, answer(failed=0xA901), Verdict.HELD, "the patient or study"),
+        (409, answer(failed=0xA778), Verdict.HELD, "the patient ID differs"),
         (409, answer(failed=0xC000), Verdict.PERMANENT, "cannot understand"),
         (409, answer(failed=0x0122), Verdict.PERMANENT, "not supported"),
         (409, b"", Verdict.HELD, "conflict"),

@@ -14,6 +14,12 @@ import pytest
 
 from deploy.demo.pacs import free_port
 
+# One that refuses what contradicts it and acts on rejections; a plug-in that is missing is named in its log.
+ARCHIVE: Mapping[str, Any] = {
+    "Plugins": ["/usr/share/orthanc/plugins/libOrthancPython.so"],
+    "PythonScript": str(Path(__file__).parents[2] / "deploy/conf/orthanc_archive.py"),
+}
+
 
 class Orthanc:
     """One Orthanc with its own storage; ``settings`` are merged over ours. Stopped and started again it is the same one."""

@@ -20,13 +20,11 @@ class Pacs:
     """``statuses``: answers in order, the last one for ever; ``hang_s``: how long it keeps silent before it answers.
 
     ``aborts_at``: a SOP Instance UID at which it breaks off. ``of_class``: answers for objects of a SOP class, in order, before those.
-    ``studies``: (patient ID, accession number) by Study Instance UID: what says otherwise of such a study is refused (0xA900).
     """
 
     statuses: list[int] = field(default_factory=lambda: [0x0000])
     of_class: dict[str, list[int]] = field(default_factory=dict)
     hang_s: float = 0.0
-    studies: dict[str, tuple[str, str]] = field(default_factory=dict)
     stored: dict[str, Dataset] = field(default_factory=dict)
     calls: int = 0
     associations: int = 0
@@ -42,9 +40,6 @@ class Pacs:
         time.sleep(self.hang_s)
         own = self.of_class.get(str(event.request.AffectedSOPClassUID))
         status = own.pop(0) if own else self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
-        study = self.studies.get(str(event.dataset.StudyInstanceUID))
-        if study is not None and study != (event.dataset.PatientID, event.dataset.AccessionNumber):
-            status = 0xA900
         answer = Dataset()
         answer.Status = status
         if self.comment:

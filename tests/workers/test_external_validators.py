@@ -20,7 +20,13 @@ KEY_IMAGES = ("ct-findings-key-images",)
 ONE_OF_EACH = (*(shape for shape in SHAPES if shape != "ct-findings-2d"), *KEY_IMAGES)
 ROOTS = dict.fromkeys(KEY_IMAGES, "Found Root Template TID_2010 (KeyObjectSelection)")
 # Newer than Debian's dciodvfy; explained in the conformance statement.
-EXPLAINED = ("Unrecognized defined term = <99DCMNODE>", "DeviceUID(0018,1002)> - Attribute is not present in standard DICOM IOD")
+EXPLAINED = (
+    "Unrecognized defined term = <99DCMNODE>",
+    "DeviceUID(0018,1002)> - Attribute is not present in standard DICOM IOD",
+    "</AnatomicRegionSequence(0008,2218)",
+    "</BodyPartExamined(0018,0015)> - Attribute is not present in standard DICOM IOD",
+    "</Laterality(0020,0060)> - Attribute is not present in standard DICOM IOD",
+)
 # Its style sheets are larger than what Java's XPath allows by default.
 JAVA = "-Djdk.xml.xpathExprOpLimit=0 -Djdk.xml.xpathTotalOpLimit=0 -Djdk.xml.xpathExprGrpLimit=0"
 

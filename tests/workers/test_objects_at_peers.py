@@ -22,6 +22,7 @@ from tests.support import analyses, pictured
 from tests.support.orthanc import Orthanc
 from tests.support.scu import dcmtk
 from tests.support.tools import tool
+from tests.workers.test_external_validators import EXPLAINED
 from workers.encode import objects, sr
 from workers.encode.analysis import Analysis
 from workers.encode.anatomy import Anatomy
@@ -29,8 +30,7 @@ from workers.encode.validate import validate
 
 # What dciodvfy does not know: our declared coding scheme, newer attributes and terms of the standard, an unknown side
 KNOWN_WARNINGS = (
-    "Unrecognized defined term = <99DCMNODE>",
-    "DeviceUID(0018,1002)> - Attribute is not present in standard DICOM IOD",
+    *EXPLAINED,
     "Unrecognized defined term = <QUANTITY>",
     "Missing attribute or value that would be needed to build DICOMDIR",  # a patient without an ID stays without
     "Laterality(0020,0060)> - is only permitted to be empty when actually unknown",
@@ -138,8 +138,8 @@ def test_dsrdump_reads_the_selection(files: dict[str, list[Path]]) -> None:
     assert not [line for line in run.stderr.decode("latin-1").splitlines() if line.startswith("E:")]
 
 
-def test_orthanc_stores_shows_and_gives_back_all(files: dict[str, list[Path]], tmp_path: Path) -> None:
-    sent = [*files["chest"], *files["lesion"]]
+def test_orthanc_stores_shows_finds_and_gives_back_all(files: dict[str, list[Path]], tmp_path: Path) -> None:
+    sent = [*files["chest"], *files["side"]]
     orthanc = Orthanc(tmp_path / "orthanc", "ORTHANC").start()
     try:
         send(orthanc.port, sent, "ORTHANC")
@@ -154,6 +154,10 @@ def test_orthanc_stores_shows_and_gives_back_all(files: dict[str, list[Path]], t
             elif document.SOPClassUID.name.startswith("Secondary"):
                 shown = np.asarray(Image.open(io.BytesIO(orthanc.raw(f"/instances/{identifier}/preview"))).convert("RGB"))
                 assert (shown == document.pixel_array).all()
+        for query in ({"BodyPartExamined": "ARM", "Laterality": "L"}, {"SeriesDescription": "dermoscopy_7class*"}):
+            found = orthanc.post("/tools/find", {"Level": "Instance", "Query": query, "Expand": True})
+            kinds = {dcmread(io.BytesIO(orthanc.file(one["ID"]))).Modality for one in found}
+            assert {"SR", "KO", "DOC", "OT"} <= kinds
     finally:
         orthanc.stop()
 

@@ -15,6 +15,7 @@ from core.records import Code
 from core.states import ModelStatus, ReportKind
 from core.uids import IMPLEMENTATION_CLASS_UID, device_uid, result_uid
 from workers.encode.analysis import Analysis
+from workers.encode.anatomy import SIDES
 from workers.encode.text import CharacterSet, character_sets, local_time
 from workers.encode.writing import written
 
@@ -41,7 +42,7 @@ SERIES_CODES: dict[ReportKind, Code] = {
     ReportKind.PDF: codes.IMAGING_REPORT,
     ReportKind.REJECTION: codes.REJECTED,
 }
-
+DOCUMENTS = frozenset({ReportKind.SR, ReportKind.KEY_IMAGES, ReportKind.PDF, ReportKind.REJECTION})
 # Body parts (PS3.16 Annex L) without a left and a right that the node has met
 UNPAIRED = frozenset({"ABDOMEN", "CHEST", "HEAD", "NECK", "PELVIS", "SKULL", "SPINE", "THORAX", "WHOLEBODY"})
 
@@ -93,6 +94,27 @@ def add_origin(document: Dataset, analysis: Analysis, kind: ReportKind) -> None:
     scheme = Dataset()
     scheme.CodingSchemeDesignator, scheme.CodingSchemeName = codes.PRIVATE_SCHEME, codes.PRIVATE_SCHEME_NAME
     document.CodingSchemeIdentificationSequence = [scheme]
+    if kind in DOCUMENTS:
+        _add_place(document, analysis)
+
+
+def _add_place(document: Dataset, analysis: Analysis) -> None:
+    """Body part, side and region in what is no image, so that archives find it by them as they find the images.
+
+    Beyond these IODs: a Standard Extended SOP Class (PS3.2 7.3). The region is the header's, else the one site of all findings.
+    """
+    anatomy = analysis.source.anatomy
+    if anatomy.body_part:
+        document.BodyPartExamined = anatomy.body_part
+    if anatomy.side:
+        document.Laterality = anatomy.side
+    sites = {anatomy.site(finding.site) for finding in analysis.prediction.findings}
+    region = anatomy.region or (sites.pop() if len(sites) == 1 else None)
+    if region is not None:
+        item = code_item(region)
+        if anatomy.side:
+            item.AnatomicRegionModifierSequence = [code_item(SIDES[anatomy.side])]
+        document.AnatomicRegionSequence = [item]
 
 
 def _model(analysis: Analysis) -> Dataset:
