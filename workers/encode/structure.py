@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-from pydicom.dataset import Dataset
 from pydicom.uid import EncapsulatedPDFStorage, ParametricMapStorage, SecondaryCaptureImageStorage, SegmentationStorage
 
+from workers.encode.reading import Elements
 
-def frames(document: Dataset) -> Iterator[str]:
+
+def frames(document: Elements) -> Iterator[str]:
     """A functional group and a source for each frame, and as many bytes as pixels."""
     groups = document.get("PerFrameFunctionalGroupsSequence", ())
     if len(groups) != document.get("NumberOfFrames"):
@@ -27,7 +28,7 @@ def frames(document: Dataset) -> Iterator[str]:
     yield from _bytes(document)
 
 
-def _bytes(document: Dataset) -> Iterator[str]:
+def _bytes(document: Elements) -> Iterator[str]:
     keyword = next((word for word in ("PixelData", "FloatPixelData", "DoubleFloatPixelData") if document.get(word)), None)
     if keyword is None:
         yield "there are no pixels"
@@ -41,7 +42,7 @@ def _bytes(document: Dataset) -> Iterator[str]:
         yield f"{expected + expected % 2} bytes of pixels expected, {len(document[keyword].value)} are there"
 
 
-def segmentation(document: Dataset) -> Iterator[str]:
+def segmentation(document: Elements) -> Iterator[str]:
     """Segments counted from 1, each automatic, attributed and tracked; each frame of one of them."""
     segments = document.get("SegmentSequence", ())
     numbers = [segment.get("SegmentNumber") for segment in segments]
@@ -68,12 +69,12 @@ def segmentation(document: Dataset) -> Iterator[str]:
     yield from frames(document)
 
 
-def page(document: Dataset) -> Iterator[str]:
+def page(document: Elements) -> Iterator[str]:
     if not bytes(document.get("EncapsulatedDocument") or b"").startswith(b"%PDF-"):
         yield "the encapsulated document is no PDF"
 
 
-CHECKS: Mapping[str, Callable[[Dataset], Iterator[str]]] = {
+CHECKS: Mapping[str, Callable[[Elements], Iterator[str]]] = {
     str(SegmentationStorage): segmentation,
     str(ParametricMapStorage): frames,
     str(SecondaryCaptureImageStorage): _bytes,

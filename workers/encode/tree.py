@@ -2,14 +2,13 @@
 
 import math
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 
-from pydicom.dataset import Dataset
-from pydicom.multival import MultiValue
 from pydicom.sr._concepts_dict import concepts
 
 from core import codes
 from core.records import Code
+from workers.encode.reading import Elements
 
 Evidence = frozenset[tuple[str, str]]
 Path = str
@@ -49,18 +48,18 @@ IN_A_GROUP = {
 WHERE_REPORTED = {OBSERVER_TYPE: "observer type", DEVICE_UID: "device observer UID", DEVICE_NAME: "device observer name"}
 
 
-def problems(document: Dataset, evidence: Evidence) -> list[str]:
+def problems(document: Elements, evidence: Evidence) -> list[str]:
     """Everything that is wrong in the tree, in its order; places as 1.8.2 (root 1, then the number of the item)."""
     return [*_template(document), *_code(document, "ConceptNameCodeSequence", "1"), *_items(document, "1", evidence), *_required(document)]
 
 
-def _template(document: Dataset) -> Iterator[str]:
+def _template(document: Elements) -> Iterator[str]:
     named = [(item.get("TemplateIdentifier"), item.get("MappingResource")) for item in document.get("ContentTemplateSequence", ())]
     if named != [("1500", "DCMR")]:
         yield "the root template is not TID 1500 of DCMR"
 
 
-def _items(parent: Dataset, place: Path, evidence: Evidence) -> Iterator[str]:
+def _items(parent: Elements, place: Path, evidence: Evidence) -> Iterator[str]:
     for number, item in enumerate(parent.get("ContentSequence", ()), 1):
         here = f"{place}.{number}"
         kind, relationship = item.get("ValueType"), item.get("RelationshipType")
@@ -76,7 +75,7 @@ def _items(parent: Dataset, place: Path, evidence: Evidence) -> Iterator[str]:
         yield from _items(item, here, evidence)
 
 
-def _value(item: Dataset, kind: str, place: Path, evidence: Evidence) -> Iterator[str]:
+def _value(item: Elements, kind: str, place: Path, evidence: Evidence) -> Iterator[str]:
     if kind == "CODE":
         yield from _code(item, "ConceptCodeSequence", place)
     elif kind == "TEXT" and not str(item.get("TextValue", "")).strip():
@@ -91,12 +90,12 @@ def _value(item: Dataset, kind: str, place: Path, evidence: Evidence) -> Iterato
         yield from _coordinates(item, kind, place)
 
 
-def _number(item: Dataset, place: Path) -> Iterator[str]:
+def _number(item: Elements, place: Path) -> Iterator[str]:
     measured = item.get("MeasuredValueSequence", ())
     if len(measured) != 1 or measured[0].get("NumericValue") in (None, ""):
         yield f"{place}: a measurement without value"
         return
-    if not math.isfinite(float(str(measured[0].NumericValue))):
+    if not math.isfinite(float(str(measured[0].get("NumericValue")))):
         yield f"{place}: a measurement that is no finite number"
     yield from _code(measured[0], "MeasurementUnitsCodeSequence", place)
     units = measured[0].get("MeasurementUnitsCodeSequence", ())
@@ -104,7 +103,7 @@ def _number(item: Dataset, place: Path) -> Iterator[str]:
         yield f"{place}: a unit that is not of UCUM"
 
 
-def _reference(item: Dataset, place: Path, evidence: Evidence) -> Iterator[str]:
+def _reference(item: Elements, place: Path, evidence: Evidence) -> Iterator[str]:
     references = item.get("ReferencedSOPSequence", ())
     if len(references) != 1:
         yield f"{place}: a reference needs exactly one instance"
@@ -113,10 +112,10 @@ def _reference(item: Dataset, place: Path, evidence: Evidence) -> Iterator[str]:
         yield f"{place}: an instance that the evidence does not list"
 
 
-def _coordinates(item: Dataset, kind: str, place: Path) -> Iterator[str]:
+def _coordinates(item: Elements, kind: str, place: Path) -> Iterator[str]:
     size = 2 if kind == "SCOORD" else 3
     data = item.get("GraphicData") or ()
-    numbers = [float(str(number)) for number in (data if isinstance(data, (MultiValue, list, tuple)) else [data])]
+    numbers = [float(str(number)) for number in (data if isinstance(data, (list, tuple)) else [data])]
     wrong = len(numbers) != size if item.get("GraphicType") == "POINT" else not numbers or len(numbers) % size
     if wrong or not all(math.isfinite(number) for number in numbers):
         yield f"{place}: coordinates that do not make a {item.get('GraphicType')}"
@@ -127,7 +126,7 @@ def _coordinates(item: Dataset, kind: str, place: Path) -> Iterator[str]:
         yield f"{place}: coordinates that are selected from no image"
 
 
-def _code(item: Dataset, keyword: str, place: Path) -> Iterator[str]:
+def _code(item: Elements, keyword: str, place: Path) -> Iterator[str]:
     """One item with value, scheme and meaning; published as the standard's dictionary has it, or declared by us."""
     sequence = item.get(keyword, ())
     if len(sequence) != 1:
@@ -142,6 +141,7 @@ def _code(item: Dataset, keyword: str, place: Path) -> Iterator[str]:
         yield f"{place}: code ({value}, {scheme}, {meaning!r}) is not known"
 
 
+@lru_cache(4096)
 def known(code: Code) -> bool:
     """Whether a code is ours as declared, the standard's with one of its meanings, or a language tag."""
     ours = codes.declared(code.value, code.scheme)
@@ -161,21 +161,22 @@ def _published(scheme: str) -> dict[str, frozenset[str]]:
     return {value: frozenset(meanings) for value, meanings in found.items()}
 
 
-def _name(item: Dataset) -> tuple[str, str]:
+def _name(item: Elements) -> tuple[str, str]:
     sequence = item.get("ConceptNameCodeSequence", ())
     return (str(sequence[0].get("CodeValue")), str(sequence[0].get("CodingSchemeDesignator"))) if len(sequence) == 1 else ("", "")
 
 
-def _children(item: Dataset, name: tuple[str, str]) -> list[Dataset]:
+def _children(item: Elements, name: tuple[str, str]) -> list[Elements]:
     return [child for child in item.get("ContentSequence", ()) if _name(child) == name]
 
 
-def _required(document: Dataset) -> Iterator[str]:
+def _required(document: Elements) -> Iterator[str]:
     """What a reader relies on: who observed, what was reported, each group tracked and attributed, and the caveats."""
     for name, words in WHERE_REPORTED.items():
         if not _children(document, name):
             yield f"the {words} is missing"
-    procedures = [child.get("ConceptCodeSequence", [Dataset()])[0].get("CodeValue") for child in _children(document, PROCEDURE_REPORTED)]
+    reported = [code for child in _children(document, PROCEDURE_REPORTED) for code in child.get("ConceptCodeSequence", ())[:1]]
+    procedures = [code.get("CodeValue") for code in reported]
     if not procedures or not set(procedures) <= {codes.PROCEDURE_CT.value, codes.PROCEDURE_IMAGING.value}:
         yield "the procedure reported is missing, or none of CID 100 that this node reports"
     containers = _children(document, IMAGING_MEASUREMENTS)
@@ -198,7 +199,7 @@ def _required(document: Dataset) -> Iterator[str]:
             yield f"the {words} is missing"
 
 
-def _group_says_something(group: Dataset) -> Iterator[str]:
+def _group_says_something(group: Elements) -> Iterator[str]:
     """A finding has its tier; a group without finding says what was looked for, or why there is nothing."""
     if _children(group, ("121071", "DCM")):
         if not _children(group, (codes.TIER.value, codes.TIER.scheme)):

@@ -5,14 +5,12 @@ standard's own validators (dciodvfy, DicomSRValidator) run in the tests. Problem
 stored, logged and shown.
 """
 
-import io
+import struct
 import warnings
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
-from pydicom import config, dcmread
-from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
-from pydicom.multival import MultiValue
+from pydicom import config
 from pydicom.uid import UID, Comprehensive3DSRStorage, ExplicitVRLittleEndian
 from pydicom.valuerep import validate_value
 
@@ -20,13 +18,13 @@ from core import codes
 from core.iods import IODS, Iod
 from core.records import Code
 from workers.encode import tree
+from workers.encode.reading import BINARY, NUMBERS, Elements, read
 from workers.encode.source import IDENTIFIERS, PATIENT, STUDY
 from workers.encode.structure import CHECKS
 
 # Taken over as the source has it: its codes and references are the source's business.
 TAKEN_OVER = frozenset({*PATIENT, *STUDY, "ReferencedRequestSequence", "ReferencedStudySequence", "PredecessorDocumentsSequence"})
-NUMBERS = frozenset({"FL", "FD", "US", "UL", "SS", "SL", "AT"})
-BINARY = frozenset({"OB", "OW", "OF", "OD", "OL", "OV"})
+UNREADABLE = (ValueError, TypeError, KeyError, EOFError, NotImplementedError, LookupError, struct.error)
 
 
 def validate(content: bytes, *, within: Iterable[str] | None = None) -> tuple[str, ...]:
@@ -37,35 +35,39 @@ def validate(content: bytes, *, within: Iterable[str] | None = None) -> tuple[st
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what pydicom warns of is found below, and named
         try:
-            document = dcmread(io.BytesIO(content))
-            document.decode()
-        except (InvalidDicomError, ValueError, TypeError, KeyError, EOFError, NotImplementedError, LookupError) as error:
+            return tuple(dict.fromkeys(_problems(*read(content), within)))
+        except UNREADABLE as error:
             return (f"not readable as a DICOM file: {type(error).__name__}",)
-        kind = str(document.get("SOPClassUID", ""))
-        rules = IODS.get(kind)
-        if rules is None:
-            return ("SOPClassUID is of no kind of object that this node makes",)
-        problems = [*_meta(document), *_modules(document, rules), *_values(document), *_codes(document), *_coding_schemes(document)]
-        problems += _contribution(document)
-        if kind in CHECKS:
-            problems += CHECKS[kind](document)
-        if kind == Comprehensive3DSRStorage:
-            problems += _report(document)
-        if within is not None:
-            problems += _references(document, frozenset(within))
-    return tuple(dict.fromkeys(problems))
 
 
-def _meta(document: Dataset) -> Iterator[str]:
-    meta = document.file_meta
+def _problems(meta: Elements, document: Elements, within: Iterable[str] | None) -> list[str]:
+    problems = [*_meta(meta, document)]
+    if meta.get("TransferSyntaxUID") != ExplicitVRLittleEndian:
+        return problems
+    kind = str(document.get("SOPClassUID", ""))
+    rules = IODS.get(kind)
+    if rules is None:
+        return ["SOPClassUID is of no kind of object that this node makes"]
+    problems += [*_modules(document, rules), *_values(document), *_codes(document), *_coding_schemes(document), *_contribution(document)]
+    if kind in CHECKS:
+        problems += CHECKS[kind](document)
+    if kind == Comprehensive3DSRStorage:
+        problems += _report(document)
+    if within is not None:
+        problems += _references(document, frozenset(within))
+    return problems
+
+
+def _meta(meta: Elements, document: Elements) -> Iterator[str]:
     if meta.get("TransferSyntaxUID") != ExplicitVRLittleEndian:
         yield "the transfer syntax is not Explicit VR Little Endian"
+        return
     for name, keyword in (("MediaStorageSOPClassUID", "SOPClassUID"), ("MediaStorageSOPInstanceUID", "SOPInstanceUID")):
         if meta.get(name) != document.get(keyword):
             yield f"{name} and {keyword} differ"
 
 
-def _modules(document: Dataset, rules: Iod) -> Iterator[str]:
+def _modules(document: Elements, rules: Iod) -> Iterator[str]:
     for keyword in rules.type_1:
         if keyword not in document:
             yield f"{keyword} (type 1) is missing"
@@ -83,7 +85,7 @@ def _modules(document: Dataset, rules: Iod) -> Iterator[str]:
                 yield f"{keyword} is missing in a referenced request"
 
 
-def _values(dataset: Dataset) -> Iterator[str]:
+def _values(dataset: Elements) -> Iterator[str]:
     """Every value fits its VR and every UID is one, in sequences too. Identifiers are as the source wrote them."""
     for element in dataset:
         if element.VR == "SQ":
@@ -92,16 +94,20 @@ def _values(dataset: Dataset) -> Iterator[str]:
             continue
         if element.keyword in IDENTIFIERS or element.is_empty or element.VR in BINARY:
             continue
-        for value in element.value if isinstance(element.value, MultiValue) else [element.value]:
+        for value in element.values if element.VR not in NUMBERS else ():
             if element.VR == "UI":
-                if not UID(str(value)).is_valid:
+                if not _is_uid(value):
                     yield f"{element.keyword} is no valid UID"
-            elif element.VR in NUMBERS:
-                continue
             elif not _fits(element.VR, str(value)):
                 yield f"a value of {element.keyword} does not fit VR {element.VR}"
 
 
+@lru_cache(4096)
+def _is_uid(value: str) -> bool:
+    return UID(value).is_valid
+
+
+@lru_cache(4096)
 def _fits(vr: str, value: str) -> bool:
     try:
         validate_value(vr, value, config.RAISE)
@@ -110,7 +116,7 @@ def _fits(vr: str, value: str) -> bool:
     return "\ufffd" not in value
 
 
-def _codes(dataset: Dataset) -> Iterator[str]:
+def _codes(dataset: Elements) -> Iterator[str]:
     """Every coded concept of our own is known. The tree's are checked with their places (`tree`)."""
     for element in dataset:
         if element.VR != "SQ" or element.keyword in TAKEN_OVER or element.keyword == "ContentSequence":
@@ -123,20 +129,20 @@ def _codes(dataset: Dataset) -> Iterator[str]:
             yield from _codes(item)
 
 
-def _coding_schemes(document: Dataset) -> Iterator[str]:
+def _coding_schemes(document: Elements) -> Iterator[str]:
     named = {item.get("CodingSchemeDesignator") for item in document.get("CodingSchemeIdentificationSequence", ())}
     if codes.PRIVATE_SCHEME not in named:
         yield f"the private coding scheme {codes.PRIVATE_SCHEME} is not identified"
 
 
-def _contribution(document: Dataset) -> Iterator[str]:
+def _contribution(document: Elements) -> Iterator[str]:
     for item in document.get("ContributingEquipmentSequence", ()):
         for keyword in ("PurposeOfReferenceCodeSequence", "Manufacturer", "ManufacturerModelName", "SoftwareVersions", "DeviceUID"):
             if not item.get(keyword):
                 yield f"{keyword} of the contributing equipment is missing"
 
 
-def _report(document: Dataset) -> Iterator[str]:
+def _report(document: Elements) -> Iterator[str]:
     listed = evidence(document)
     if not listed:
         yield "the evidence lists no image"
@@ -144,7 +150,7 @@ def _report(document: Dataset) -> Iterator[str]:
         yield from tree.problems(document, listed)
 
 
-def evidence(document: Dataset) -> frozenset[tuple[str, str]]:
+def evidence(document: Elements) -> frozenset[tuple[str, str]]:
     """(SOP class, SOP instance) of all that the document says it is based on (PS3.3 C.17.2.3)."""
     found = set()
     for keyword in ("CurrentRequestedProcedureEvidenceSequence", "PertinentOtherEvidenceSequence"):
@@ -155,7 +161,7 @@ def evidence(document: Dataset) -> frozenset[tuple[str, str]]:
     return frozenset(found)
 
 
-def _references(document: Dataset, within: frozenset[str]) -> Iterator[str]:
+def _references(document: Elements, within: frozenset[str]) -> Iterator[str]:
     for element in document:
         if element.keyword in TAKEN_OVER:
             continue
