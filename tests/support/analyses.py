@@ -59,7 +59,9 @@ def request(**elements: object) -> Dataset:
 def ct(
     prediction: Prediction, *, frame_of_reference: str = FRAME_OF_REFERENCE, slices: int = 12, dataset: Dataset | None = None
 ) -> Analysis:
-    images = tuple(ImageReference(str(CTImageStorage), f"2.25.{1000 + index}", 512, 512) for index in range(slices))
+    images = tuple(  # numbered from the head down, as most scanners do
+        ImageReference(str(CTImageStorage), f"2.25.{1000 + index}", 512, 512, number=slices - index) for index in range(slices)
+    )
     source = source_of(dataset or header("CT", RequestAttributesSequence=[request()]), images)
     return Analysis(
         installation=INSTALLATION,

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -107,7 +108,8 @@ def test_ct_view_shows_slice_surroundings_and_the_plane_across() -> None:
     analysis = pictured.chest()
     view = views(analysis)[0]
     captions = [panel.caption for panel in view.panels]
-    assert captions[0].startswith("axial, z ")
+    assert re.fullmatch(r"axial, z -?[\d.]+ mm, image \d+, window -600/1500 HU", captions[0])
+    assert f"image {analysis.source.image(view.sop_instance_uid).number}," in captions[0]  # not as it is counted from the feet
     assert captions[1].endswith("heat map, outline")
     assert captions[2].startswith("coronal")
     assert [panel.heat for panel in view.panels] == [False, True, False]

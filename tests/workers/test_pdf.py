@@ -71,6 +71,8 @@ def test_findings_with_how_sure_tier_size_and_place() -> None:
         assert expected in words
     finding = pictured.chest().prediction.findings[0]
     assert "x {:.0f}, y {:.0f}, z {:.0f}".format(*finding.position_mm) in words  # type: ignore[misc]
+    number = pictured.chest().source.image(finding.sop_instance_uid).number
+    assert f"Lung; image {number};" in words
     assert "probability" not in words.lower().replace("no probability", "")
 
 

@@ -1,6 +1,7 @@
 """What is taken over from bad and good sources: every character set, flawed values, nested sets, codes without meaning."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -141,12 +142,16 @@ def test_files_are_read_for_the_size_of_referenced_images_only(tmp_path: Path) -
     inputs = []
     for number in range(2):
         dataset = analyses.header("DMS", SOPClassUID=analyses.DERMOSCOPIC, SOPInstanceUID=f"2.25.{number + 1}", Rows=4, Columns=6)
+        dataset.InstanceNumber = 17 + number
         path = tmp_path / f"{number}.dcm"
         path.write_bytes(as_bytes(dataset))
         inputs.append(UnitInput(str(dataset.SOPInstanceUID), str(dataset.SOPClassUID), "", str(path)))
     source = read_source(inputs, referenced=[inputs[1].sop_instance_uid])
     assert source.images[0].rows is None
     assert (source.images[1].rows, source.images[1].columns) == (4, 6)
+    assert [source.called(one.sop_instance_uid, 1) for one in inputs] == ["", "image 18"]
+    frames = replace(source, images=(replace(source.images[1], number_of_frames=30),))
+    assert frames.called(inputs[1].sop_instance_uid, 7) == "frame 7"
     with pytest.raises(EncodingError):
         read_source([])
 

@@ -72,6 +72,7 @@ class ImageReference:
     rows: int | None = None
     columns: int | None = None
     number_of_frames: int = 1
+    number: int | None = None  # Instance Number, by which viewers call it
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +99,18 @@ class Source:
                 return image
         raise EncodingError("a finding refers to an image that is no part of the unit", hint="this is a defect of the model's code")
 
+    def called(self, sop_instance_uid: str, frame: int | None) -> str:
+        """As viewers number an image of the unit: by Instance Number, a frame by its own; empty where that is not known."""
+        image = next((image for image in self.images if image.sop_instance_uid == sop_instance_uid), None)
+        if image is None or (image.number_of_frames == 1 and image.number is None):
+            return ""
+        return f"image {image.number}" if image.number_of_frames == 1 else f"frame {frame}"
+
 
 def read_source(inputs: Sequence[UnitInput], *, referenced: Iterable[str] = ()) -> Source:
     """The source of a unit: attributes of its first instance, references to all.
 
-    ``referenced``: SOP Instance UIDs that findings are seen on; only of these the number of rows and columns is read.
+    ``referenced``: SOP Instance UIDs that findings are seen on; only of these number, rows and columns are read.
 
     Raises
     ------
@@ -120,6 +128,7 @@ def read_source(inputs: Sequence[UnitInput], *, referenced: Iterable[str] = ()) 
         if entry.sop_instance_uid in seen:
             header = read_header(Path(entry.path))
             image = replace(image, rows=header.rows, columns=header.columns, number_of_frames=header.number_of_frames)
+            image = replace(image, number=header.instance_number)
         images.append(image)
     return source_of(read_dataset(Path(inputs[0].path)), tuple(images))
 

@@ -34,9 +34,12 @@ def headline(finding: Finding, number: int | None = None) -> str:
     return f"{counted}{finding.code.meaning}: {confidence(finding)}, {TIERS[finding.tier]}"
 
 
-def place(finding: Finding) -> str:
-    """Site and position (LPS, mm), as far as they are known."""
+def place(analysis: Analysis, finding: Finding) -> str:
+    """Site, image and position (LPS, mm), as far as they are known."""
     parts = [finding.site.meaning] if finding.site is not None else []
+    called = analysis.source.called(finding.sop_instance_uid, finding.frame)
+    if called and finding.position_mm is not None:
+        parts.append(called)
     if finding.position_mm is not None:
         x, y, z = finding.position_mm
         parts.append(f"x {x:.0f}, y {y:.0f}, z {z:.0f}")

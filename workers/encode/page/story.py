@@ -32,7 +32,7 @@ def _parts(analysis: Analysis, views: tuple[View, ...], scale: float) -> Iterato
     yield _answer(analysis)
     if prediction.findings:
         yield Spacer(0, 8)
-        yield findings(prediction.findings)
+        yield findings(analysis)
     probable = prediction.outcome is Outcome.FINDINGS and bool(prediction.probabilities)
     beside = probable and bool(views) and views[0].number == 0
     if views:

@@ -13,14 +13,14 @@ from workers.encode.page.type import BLUE, GROUND, INK, LINE, MUTED, WIDTH, para
 NUMBER_PT = 24
 
 
-def findings(found: tuple[Finding, ...]) -> Any:
+def findings(analysis: Analysis) -> Any:
     """One row a finding; the head stands again on the next page."""
     rows = [[paragraph(name, 7.5, MUTED) for name in ("", "Finding", "How sure", "Confidence tier", "Measured", "Where (LPS mm)")]]
-    for number, finding in enumerate(found, 1):
+    for number, finding in enumerate(analysis.prediction.findings, 1):
         sure = paragraph(words.confidence(finding), 8.5, bold=True)
         measured = paragraph("; ".join(measures(finding)) or "-")
         cells = [paragraph(finding.code.meaning, bold=True), sure, paragraph(words.TIERS[finding.tier])]
-        rows.append([paragraph(str(number), bold=True), *cells, measured, paragraph(words.place(finding))])
+        rows.append([paragraph(str(number), bold=True), *cells, measured, paragraph(words.place(analysis, finding))])
     wide = WIDTH - NUMBER_PT
     table = Table(rows, colWidths=[NUMBER_PT, wide * 0.19, wide * 0.2, wide * 0.15, wide * 0.25, wide * 0.21], repeatRows=1)
     lines = [("LINEBELOW", (0, 0), (-1, 0), 0.8, INK), ("LINEBELOW", (0, 1), (-1, -1), 0.3, LINE)]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from core.records import Finding, HeatMap, Mask
+from core.records import Finding, Mask
 from core.states import Outcome
 from imaging.masks import unpack
 from imaging.photograph import Photograph
@@ -52,7 +52,7 @@ def views(analysis: Analysis) -> tuple[View, ...]:
         return ()
     found = []
     for number in surest(analysis.prediction.findings)[:MAX_VIEWS]:
-        view = _in_volume(analysis.item, analysis.heat, analysis.prediction.findings[number - 1], number)
+        view = _in_volume(analysis, analysis.item, analysis.prediction.findings[number - 1], number)
         if view is not None:
             found.append(view)
     return tuple(found)
@@ -64,22 +64,24 @@ def surest(findings: tuple[Finding, ...]) -> list[int]:
     return sorted(range(1, len(findings) + 1), key=lambda number: (-sureness[number - 1], number))
 
 
-def _in_volume(volume: Volume, heat: HeatMap | None, finding: Finding, number: int) -> View | None:
+def _in_volume(analysis: Analysis, volume: Volume, finding: Finding, number: int) -> View | None:
     """The slice through a finding, what is around it enlarged, and the plane across; without a place, its slice alone."""
     at = _voxel(volume, finding)
     z = round(at[0]) if at is not None else cuts.nearest_slice(volume, finding.sop_instance_uid, finding.frame)
     if z is None:
         return None
+    heat = analysis.heat
     warmth = None if heat is None else cuts.heat_on_slice(heat, z, (volume.hu.shape[1], volume.hu.shape[2]))
     if warmth is not None and float(warmth.max(initial=0.0)) <= style.HEAT_FROM:
         warmth = None
+    called = analysis.source.called(volume.sop_instance_uids[z], volume.frame_numbers[z]) or f"slice {z + 1} of {len(volume.hu)}"
     panels: tuple[Panel, ...]
     if at is None:
-        words = f"{cuts.plane_name(volume, 2)}, slice {z + 1} of {len(volume.hu)}, {window()}"
+        words = f"{cuts.plane_name(volume, 2)}, {called}, {window()}"
         panels = (_marked(cuts.acquired(volume, z, SLICE_PX), warmth, None, words),)
     else:
         panels = (
-            _overview(volume, finding, number, at, z),
+            _overview(volume, finding, number, at, z, called),
             _enlarged(volume, finding, at, z, warmth),
             _across(volume, finding, number, at, z),
         )
@@ -90,14 +92,14 @@ def window() -> str:
     return f"window {cuts.WINDOW_CENTRE_HU}/{cuts.WINDOW_WIDTH_HU} HU"
 
 
-def _overview(volume: Volume, finding: Finding, number: int, at: Voxel, z: int) -> Panel:
+def _overview(volume: Volume, finding: Finding, number: int, at: Voxel, z: int, called: str) -> Panel:
     cut = cuts.acquired(volume, z, SLICE_PX)
     image = Image.fromarray(_rgb(cut))
     radius = max(MIN_CIRCLE_PX, 0.8 * (finding.diameter_mm or 0.0) * cut.scale[1] / volume.spacing_mm[2])
     marks.circle(image, cut.place(at[1], at[2]), radius, str(number))
     marks.sides(image, *cut.letters)
     height = "" if finding.position_mm is None else f"z {finding.position_mm[2]:.1f} mm, "
-    return Panel(image, f"{cuts.plane_name(volume, 2)}, {height}slice {z + 1} of {len(volume.hu)}, {window()}")
+    return Panel(image, f"{cuts.plane_name(volume, 2)}, {height}{called}, {window()}")
 
 
 def _enlarged(volume: Volume, finding: Finding, at: Voxel, z: int, warmth: NDArray[np.float32] | None) -> Panel:
@@ -151,7 +153,7 @@ def _across(volume: Volume, finding: Finding, number: int, at: Voxel, z: int) ->
     scale = cut.scale[1] / volume.spacing_mm[2]
     marks.circle(image, cut.place(at[0], at[2]), max(MIN_CIRCLE_PX / 2, 0.8 * (finding.diameter_mm or 0.0) * scale), str(number))
     marks.sides(image, *cut.letters)
-    return Panel(image, f"{cut.name}, reformatted; the line is the slice")
+    return Panel(image, f"{cut.name}; the line is the slice")
 
 
 def _photograph(analysis: Analysis, photograph: Photograph) -> tuple[View, ...]:
