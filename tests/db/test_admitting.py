@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from random import Random
 from threading import Barrier, Event
 from uuid import uuid4
@@ -17,6 +18,8 @@ from db.admitting import LANES, Admitter
 from db.base import Database
 from db.records import Admission, Admitted, BlobRef
 from tests.support.records import Sender, blob, complete, header, plan, scalar, unit_of
+
+_LOCK = text("SELECT u.id FROM units u JOIN series s ON s.id = u.series_id WHERE s.series_instance_uid = :uid FOR UPDATE OF u")
 
 
 def safe() -> None:
@@ -39,24 +42,28 @@ def admitter(database: Database):  # type: ignore[no-untyped-def]
 
 
 def held_up(database: Database, admitter: Admitter, pool: ThreadPoolExecutor, sender: Sender, numbers: list[int]) -> list[Admission]:
-    """Admit these while every lane is kept up by a unit that is locked: what waits becomes one group."""
+    """Admit these while every lane is kept up by a unit that is locked, until one lane is free: what waits becomes one group."""
     for lane in range(LANES):
         sender.send(1, series=f"1.7.{lane}", study="1.6")
-    busy = [Event() for _ in range(LANES)]
-    with database.begin() as connection:
-        connection.execute(text("SELECT id FROM units FOR UPDATE"))
-        watch(lambda label, _subject: busy.pop().set() if label == "receive.grouped" and busy else None)
-        started = list(busy)
-        first = [pool.submit(admit, admitter, sender, 2, series=f"1.7.{lane}", study="1.6") for lane in range(LANES)]
-        for event in started:
-            assert event.wait(20)
+    first, locks = [], []
+    with ExitStack() as stack:
+        for lane in range(LANES):
+            locks.append(stack.enter_context(ExitStack()))
+            connection = locks[-1].enter_context(database.begin())
+            connection.execute(_LOCK, {"uid": f"1.7.{lane}"})
+            grouped = Event()
+            watch(lambda label, _subject, grouped=grouped: grouped.set() if label == "receive.grouped" else None)  # type: ignore[misc]
+            first.append(pool.submit(admit, admitter, sender, 2, series=f"1.7.{lane}", study="1.6"))
+            assert grouped.wait(20)
         watch(None)
         others = [pool.submit(admit, admitter, sender, number, series=f"1.8.{number % 3}", study="1.5") for number in numbers]
         while len(admitter._waiting) < len(numbers):
             Event().wait(0.01)
+        locks[0].close()
+        found = [one.result(30) for one in others]
     for one in first:
         one.result(30)
-    return [one.result(30) for one in others]
+    return found
 
 
 def test_what_waits_is_one_transaction(database: Database, admitter: Admitter) -> None:

@@ -28,7 +28,7 @@ def dcmtk(name: str) -> str:
     return found if found is not None else tool(f"{name} of DCMTK", "dcmtk")
 
 
-def entity(calling: str, contexts: dict[str, list[str]], timeout_s: float = 20.0) -> Entity:
+def entity(calling: str, contexts: dict[str, list[str]], timeout_s: float = 60.0) -> Entity:
     ae = Entity(calling)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = timeout_s
     for abstract, syntaxes in contexts.items():
