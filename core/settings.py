@@ -97,6 +97,9 @@ class Worker(Section):
     memory_limit_mib: Annotated[int, Field(ge=0)] = 0  # of a child; 0: nine tenths of what there is, shared by the children
     gpu_memory_share: Annotated[float, Field(gt=0, le=1)] = 1.0  # of the card, that a child may take
     max_object_bytes: Annotated[int, Field(ge=1 << 16)] = 1 << 30  # of one result object
+    max_batch: Annotated[int, Field(ge=1, le=256)] = 32  # photographs in one pass, where the model takes as many; 1: each alone
+    read_ahead: bool = True  # the next series is decoded while one is computed, where there is memory for both
+    batch_wait_s: Annotated[float, Field(ge=0, le=2)] = 0.02  # for others, where some wait already: a lone image is never held up
     evidence_budget_s: Seconds = 10.0  # for a map of the evidence, where a destination takes one; over it the result goes without
 
     @model_validator(mode="after")

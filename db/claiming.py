@@ -3,6 +3,8 @@
 Two kinds of attempt: the analysis of a queued job, and, where its attempts are used up, the report that says so (``db.explaining``).
 """
 
+from collections import defaultdict
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import Connection, Row, TextClause, text
@@ -18,15 +20,17 @@ from db.records import ClaimedJob, StoredElsewhere
 _CLAIM = """
     UPDATE jobs SET state = 'running', token = gen_random_uuid(), worker = :worker, {counted} = {counted} + 1,
         lease_until = node_now() + make_interval(secs => :lease_s), started_at = node_now()
-    WHERE id IN (
-        SELECT j.id FROM jobs j JOIN units u ON u.id = j.unit_id AND u.revision = j.revision AND u.state = 'complete'
+    WHERE id IN (SELECT due.id FROM (
+        SELECT j.id, j.pipeline_digest, j.attempts, u.kind
+        FROM jobs j JOIN units u ON u.id = j.unit_id AND u.revision = j.revision AND u.state = 'complete'
         WHERE {due} AND j.next_attempt_at <= (SELECT node_now())
           AND (CAST(:priorities AS text[]) IS NULL OR j.priority = ANY(:priorities))
           AND (CAST(:models AS text[]) IS NULL OR j.model = ANY(:models))
           AND (CAST(:job_id AS bigint) IS NULL OR j.id = :job_id)
           AND NOT EXISTS (SELECT FROM jobs o JOIN deliveries d ON d.job_id = o.id
                           WHERE o.unit_id = j.unit_id AND o.state = 'superseded' AND d.state = 'sending' AND d.lease_until > node_now())
-        ORDER BY j.priority DESC, j.shadow, j.next_attempt_at, j.id LIMIT :limit FOR NO KEY UPDATE OF j SKIP LOCKED)
+        ORDER BY j.priority DESC, j.shadow, j.next_attempt_at, j.id LIMIT :limit FOR NO KEY UPDATE OF j SKIP LOCKED) AS due
+        WHERE CAST(:kind AS text) IS NULL OR (due.kind = :kind AND due.attempts = 0 AND due.pipeline_digest = ANY(:digests)))
     RETURNING id
 """
 _QUEUED = text(_CLAIM.format(counted="attempts", due="j.state = 'queued'"))
@@ -45,17 +49,17 @@ _CLAIMED = text("""
     WHERE j.id = ANY(:ids) ORDER BY j.priority DESC, j.shadow, j.next_attempt_at, j.id
 """)
 _INPUTS = text("""
-    SELECT i.sop_instance_uid, i.sop_class_uid, i.sha256 FROM job_inputs ji JOIN instances i ON i.id = ji.instance_id
-    WHERE ji.job_id = :job_id ORDER BY i.id
+    SELECT ji.job_id, i.sop_instance_uid, i.sop_class_uid, i.sha256 FROM job_inputs ji JOIN instances i ON i.id = ji.instance_id
+    WHERE ji.job_id = ANY(:ids) ORDER BY i.id
 """)
 # What destinations have stored of earlier results of the same model on the same unit, the latest first, less what they have
 # already taken a rejection of: an archive may have deleted that, and refuse a rejection that names what it does not hold.
 _EARLIER = text("""
-    SELECT d.destination, r.kind, r.sop_class_uid, r.sop_instance_uid, r.series_instance_uid
+    SELECT me.id, d.destination, r.kind, r.sop_class_uid, r.sop_instance_uid, r.series_instance_uid
     FROM jobs me JOIN jobs j ON j.unit_id = me.unit_id AND j.model = me.model AND j.id <> me.id AND j.revision <= me.revision
     JOIN reports r ON r.job_id = j.id
     JOIN deliveries d ON d.report_id = r.id AND d.state IN ('stored', 'committed')
-    WHERE me.id = :job_id AND NOT (r.kind <> 'sr' AND EXISTS (
+    WHERE me.id = ANY(:ids) AND NOT (r.kind <> 'sr' AND EXISTS (
         SELECT FROM jobs k JOIN reports n ON n.job_id = k.id AND n.kind = 'rejection'
         JOIN deliveries e ON e.report_id = n.id AND e.destination = d.destination AND e.state IN ('stored', 'committed')
         WHERE k.unit_id = me.unit_id AND k.model = me.model AND k.id <> me.id
@@ -76,6 +80,16 @@ def claim(
     return _claim(database, _QUEUED, worker, priorities, models, lease_s, limit, job_id)
 
 
+def claim_company(
+    database: Database, *, worker: str, priorities: tuple[Priority, ...], kind: UnitKind, digests: Collection[str], lease_s: float,
+    limit: int,
+) -> list[ClaimedJob]:  # fmt: skip
+    """As `claim`, of the next ``limit`` those alone that may share a process with another job: of this kind of unit and one of
+    these pipelines, and never tried before. What may have killed a worker is tried alone, and nobody is overtaken by more than ``limit``.
+    """
+    return _claim(database, _QUEUED, worker, priorities, None, lease_s, limit, None, kind, digests)
+
+
 def claim_unexplained(
     database: Database, *, worker: str, priorities: tuple[Priority, ...] | None, lease_s: float, limit: int = 1
 ) -> list[ClaimedJob]:
@@ -85,7 +99,7 @@ def claim_unexplained(
 
 def _claim(
     database: Database, statement: TextClause, worker: str, priorities: tuple[Priority, ...] | None, models: tuple[str, ...] | None,
-    lease_s: float, limit: int, job_id: int | None,
+    lease_s: float, limit: int, job_id: int | None, kind: UnitKind | None = None, digests: Collection[str] = (),
 ) -> list[ClaimedJob]:  # fmt: skip
     values = {
         "worker": worker,
@@ -94,6 +108,8 @@ def _claim(
         "lease_s": lease_s,
         "limit": limit,
         "job_id": job_id,
+        "kind": None if kind is None else kind.value,
+        "digests": list(digests),
     }
     with database.begin() as connection:
         ids = list(connection.execute(statement, values).scalars())
@@ -101,12 +117,21 @@ def _claim(
             return []
         connection.execute(_BEGIN_ATTEMPTS, {"ids": ids})
         step("claim.written")
-        return [_claimed(connection, row) for row in connection.execute(_CLAIMED, {"ids": ids}).all()]
+        return _whole(connection, ids)
 
 
-def _claimed(connection: Connection, row: Row[Any]) -> ClaimedJob:
-    inputs = connection.execute(_INPUTS, {"job_id": row.id}).all()
-    earlier = [StoredElsewhere(*item) for item in connection.execute(_EARLIER, {"job_id": row.id})]
+def _whole(connection: Connection, ids: list[int]) -> list[ClaimedJob]:
+    inputs: dict[int, list[UnitInput]] = defaultdict(list)
+    for item in connection.execute(_INPUTS, {"ids": ids}):
+        place = f"{item.sha256[:2]}/{item.sha256[2:4]}/{item.sha256}"
+        inputs[item.job_id].append(UnitInput(item.sop_instance_uid, item.sop_class_uid, item.sha256, place))
+    earlier: dict[int, list[StoredElsewhere]] = defaultdict(list)
+    for item in connection.execute(_EARLIER, {"ids": ids}):
+        earlier[item.id].append(StoredElsewhere(*item[1:]))
+    return [_claimed(row, tuple(inputs[row.id]), earlier[row.id]) for row in connection.execute(_CLAIMED, {"ids": ids}).all()]
+
+
+def _claimed(row: Row[Any], inputs: tuple[UnitInput, ...], earlier: list[StoredElsewhere]) -> ClaimedJob:
     last: dict[str, tuple[str, str, str]] = {}
     for item in earlier:
         if item.kind == "sr":
@@ -128,10 +153,7 @@ def _claimed(connection: Connection, row: Row[Any]) -> ClaimedJob:
         study_instance_uid=row.study_instance_uid,
         series_instance_uid=row.series_instance_uid,
         sop_instance_uid=row.sop_instance_uid,
-        inputs=tuple(
-            UnitInput(item.sop_instance_uid, item.sop_class_uid, item.sha256, f"{item.sha256[:2]}/{item.sha256[2:4]}/{item.sha256}")
-            for item in inputs
-        ),
+        inputs=inputs,
         received_at=row.first_received_at,
         completed_at=row.completed_at,
         predecessors=last,

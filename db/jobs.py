@@ -7,12 +7,14 @@ from core.states import JobState
 from core.steps import step
 from db import audit, explaining, outbox
 from db.base import Database
-from db.claiming import claim, claim_unexplained
+from db.claiming import claim, claim_company, claim_unexplained
 from db.desk import cancel, listing, requeue, show
 from db.finishing import finish
 from db.records import ClaimedJob
+from db.rows import clean
 
-__all__ = ["cancel", "claim", "claim_unexplained", "fail", "finish", "listing", "reap", "release", "renew", "requeue", "show"]
+__all__ = ["cancel", "claim", "claim_company", "claim_unexplained", "fail", "finish", "listing"]
+__all__ += ["reap", "release", "renew", "requeue", "show"]
 
 LOST = "the program was killed, or hung, in the middle of its work"
 
@@ -50,6 +52,7 @@ def fail(database: Database, job: ClaimedJob, *, error: str, permanent: bool, re
     LeaseLost
         The job is not this worker's any more.
     """
+    error = clean(error)
     with database.begin() as connection:
         _own(connection, job)
         if job.gives_up is not None:
@@ -91,14 +94,15 @@ def reap(database: Database, *, max_attempts: int, retry_base_s: float = 0.0) ->
         again = []
         for row in expired:
             error = LOST
+            tries = row.attempts if row.gives_up is None else row.explanations
+            wait_s = None if tries <= 1 else retry_base_s * 2 ** (tries - 2)
             if row.gives_up is not None:
-                explaining.failed(connection, row.id, row.explanations, error=error, permanent=True)
+                explaining.failed(connection, row.id, tries, error=error, permanent=True, in_s=wait_s or 0.0)
                 _end_attempt(connection, str(row.token), "lost", error)
-                again.append(row.id)
+                again += [] if wait_s else [row.id]
                 continue
             used_up = row.attempts >= max_attempts
             state = JobState.QUARANTINED if used_up else JobState.QUEUED
-            wait_s = None if row.attempts <= 1 else retry_base_s * 2 ** (row.attempts - 2)
             _end(connection, row.id, str(row.token), state, "lost", error, row.attempts, wait_s, actor="reaper")
             if not used_up and not wait_s:  # who waits is woken for when it is due
                 again.append(row.id)

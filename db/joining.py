@@ -20,6 +20,8 @@ def join(connection: Connection, job_id: int, destinations: Iterable[str], profi
 
     ``profiles``: by destination; one that is not in it gets the report alone.
     """
+    if not (destinations := tuple(destinations)):
+        return 0
     rows = connection.execute(_KEPT, {"job_id": job_id}).all()
     problems = {row.id: "; ".join(row.problems) for row in rows}
     kept = [KeptObject(row.id, ReportKind(row.kind), row.profile) for row in rows]

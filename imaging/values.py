@@ -10,6 +10,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
@@ -21,7 +22,7 @@ MAX_UID = 256  # PS3.5 9.1 allows 64; more than this no index takes
 # pydicom writes each warning to its logger too, and quotes the value: what the notes say in words is enough.
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
-_WARNING_LOCK = threading.RLock()
+WARNING_LOCK = threading.RLock()  # whoever changes the filters of warnings, which are the whole process's, holds it
 _ESCAPES = re.compile("\x1b(?:\\$[()*-]?[@-Z]|[()*-][@-Z])")
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _VR = re.compile(r"VR (?:of )?'?([A-Z]{2})\b")
@@ -31,15 +32,27 @@ _VR = re.compile(r"VR (?:of )?'?([A-Z]{2})\b")
 def tolerating(notes: list[str]) -> Iterator[None]:
     """Turn the warnings that pydicom gives in this block into notes, in words and without values.
 
-    The warning filters are global to the process, so only one thread at a time may change them.
+    The warning filters are global to the process, so only one thread at a time may change them; what another thread
+    is warned of meanwhile is no note of this file.
     """
-    with _WARNING_LOCK, warnings.catch_warnings(record=True) as caught:
+    caught: list[str] = []
+    me = threading.get_ident()
+    with WARNING_LOCK, warnings.catch_warnings():
         warnings.simplefilter("always")
+        shown = warnings.showwarning
+
+        def hear(message: Warning | str, *where: Any, **more: Any) -> None:
+            if threading.get_ident() == me:
+                caught.append(str(message))
+            else:
+                shown(message, *where, **more)
+
+        warnings.showwarning = hear
         try:
             yield
         finally:
-            for warning in caught:
-                note(notes, words(str(warning.message)))
+            for message in caught:
+                note(notes, words(message))
 
 
 def note(notes: list[str], text: str) -> None:

@@ -34,6 +34,10 @@ class Uprighted:
     def device(self) -> str:
         return self._model.device
 
+    @property
+    def batch(self) -> int:
+        return self._model.batch
+
     def warm(self) -> None:
         self._model.warm()
 

@@ -19,6 +19,7 @@ from db import explaining as kept
 from db import jobs
 from db import models as model_rows
 from db.records import ClaimedJob, Timings
+from imaging.values import WARNING_LOCK
 from models import installed
 from models.card import ModelCard, identity
 from workers import results
@@ -60,11 +61,12 @@ def explain(runtime: Runtime, job: ClaimedJob, lease: Lease) -> None:
         limits=limits,
         max_object_bytes=runtime.settings.worker.max_object_bytes,
     )
-    lease.check()
+    lease.check(job)
     profiles = profiles_of(runtime.settings)
-    objects = results.objects(job, analysis, runtime.blobs, takers, profiles)
-    objects += rejections(job, analysis, runtime.settings, runtime.blobs, takers)
-    lease.check()
+    with WARNING_LOCK:  # as in `reporting`
+        objects = results.objects(job, analysis, runtime.blobs, takers, profiles)
+        objects += rejections(job, analysis, runtime.settings, runtime.blobs, takers)
+    lease.check(job)
     timings = _timings(runtime, started_at)
     jobs.finish(
         runtime.database, job, prediction=analysis.prediction, identity=speaker, objects=objects, profiles=profiles, timings=timings

@@ -1,8 +1,8 @@
-"""A job's lease, renewed while the work goes on; lost for good once it is lost."""
+"""The leases of the jobs of one attempt, renewed while the work goes on; lost for good once they are lost."""
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -21,26 +21,27 @@ log = structlog.get_logger()
 
 
 class Lease:
-    """``with Lease(...) as lease: ... lease.check()``: the thread beside the work.
+    """``with Lease(...) as lease: ... lease.check(job)``: the thread beside the work.
 
-    The lease is lost when the database says so, when it could not be renewed until it ran out, or when the worker
-    drains and the work takes longer than ``grace_s``: then the job is released, the attempt does not count, and
-    ``given_back`` is called (a child ends there: what it computes is of no use any more).
+    A lease is lost when the database says so, when it could not be renewed until it ran out, or when the worker
+    drains and the work takes longer than ``grace_s``: then every job that has not ended is released, the attempt does not
+    count, and ``given_back`` is called (a child ends there: what it computes is of no use any more).
     """
 
     def __init__(
-        self, database: Database, job: ClaimedJob, lease_s: float, draining: DrainFlag, *,
+        self, database: Database, held: Sequence[ClaimedJob], lease_s: float, draining: DrainFlag, *,
         grace_s: float = DRAIN_GRACE_S, given_back: Callable[[], None] | None = None,
     ) -> None:  # fmt: skip
         self._database = database
-        self._job = job
+        self._held = {job.id: job for job in held}
         self._lease_s = lease_s
         self._draining = draining
         self._grace_s = grace_s
         self._given_back = given_back
         self._stop = threading.Event()
-        self._lost = ""
-        self._thread = threading.Thread(target=self._renew, name=f"lease-{job.id}", daemon=True)
+        self._lost: dict[int, str] = {}
+        self._until = dict.fromkeys(self._held, time.monotonic() + lease_s)
+        self._thread = threading.Thread(target=self._renew, name=f"lease-{'-'.join(map(str, self._held))}", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -50,11 +51,14 @@ class Lease:
         self._stop.set()
         self._thread.join()
 
-    @property
-    def lost(self) -> bool:
-        return bool(self._lost)
+    def lost(self, job: ClaimedJob) -> bool:
+        return job.id in self._lost
 
-    def check(self) -> None:
+    def held(self) -> tuple[ClaimedJob, ...]:
+        """Those that have not ended."""
+        return tuple(self._held.values())
+
+    def check(self, job: ClaimedJob) -> None:
         """Go on only with the lease.
 
         Raises
@@ -62,12 +66,19 @@ class Lease:
         LeaseLost
             It is lost; nothing may be written.
         """
-        if self._lost:
-            raise LeaseLost(f"job {self._job.id}: {self._lost}", hint="nothing was written")
+        if job.id in self._lost:
+            raise LeaseLost(f"job {job.id}: {self._lost[job.id]}", hint="nothing was written")
+
+    def done(self, job: ClaimedJob) -> None:
+        """Its attempt has ended: it is not renewed, and not given back."""
+        self._held.pop(job.id, None)
+
+    def _lose(self, job: ClaimedJob, why: str) -> None:
+        self._lost[job.id] = why
+        self.done(job)
 
     def _renew(self) -> None:
         pause = self._lease_s / RENEWALS_PER_LEASE
-        until = time.monotonic() + self._lease_s
         renew_at = time.monotonic() + pause
         drains_since: float | None = None
         while not self._stop.wait(min(pause, 0.5)):
@@ -77,25 +88,30 @@ class Lease:
                 if now - drains_since >= self._grace_s:
                     self._give_back()
                     return
-            if now < renew_at:
-                continue
-            try:
-                if not jobs.renew(self._database, self._job, self._lease_s):
-                    self._lost = "the lease is another's, or the unit has moved on"
-                    return
-                until, renew_at = now + self._lease_s, now + pause
-            except StorageError as error:
-                log.warning("a lease could not be renewed", job=self._job.id, error=str(error))
-                if time.monotonic() >= until:
-                    self._lost = "the database was out of reach until the lease ran out"
-                    return
+            if now >= renew_at:
+                asked = [self._renewed(job, now) for job in self.held()]
+                renew_at = now + pause if all(asked) else renew_at
+
+    def _renewed(self, job: ClaimedJob, now: float) -> bool:
+        """False: the database could not be asked."""
+        try:
+            if not jobs.renew(self._database, job, self._lease_s):
+                self._lose(job, "the lease is another's, or the unit has moved on")
+            self._until[job.id] = now + self._lease_s
+            return True
+        except StorageError as error:
+            log.warning("a lease could not be renewed", job=job.id, error=str(error))
+            if time.monotonic() >= self._until[job.id]:
+                self._lose(job, "the database was out of reach until the lease ran out")
+            return False
 
     def _give_back(self) -> None:
-        self._lost = "the worker stops, and the job was given back"
-        try:
-            jobs.release(self._database, self._job)
-            log.info("job given back", job=self._job.id, reason="the worker stops")
-        except (LeaseLost, StorageError) as error:
-            log.warning("a job could not be given back; its lease runs out", job=self._job.id, error=str(error))
+        for job in self.held():
+            self._lose(job, "the worker stops, and the job was given back")
+            try:
+                jobs.release(self._database, job)
+                log.info("job given back", job=job.id, reason="the worker stops")
+            except (LeaseLost, StorageError) as error:
+                log.warning("a job could not be given back; its lease runs out", job=job.id, error=str(error))
         if self._given_back is not None:
             self._given_back()

@@ -12,6 +12,7 @@ from core.records import HeatMap, Prediction
 from db import audit
 from db.records import ClaimedJob, StoredObject
 from imaging.photograph import Photograph
+from imaging.values import WARNING_LOCK
 from imaging.volume import Volume
 from models.card import ModelCard
 from models.runtime import Model
@@ -32,6 +33,13 @@ def reported(
     runtime: Runtime, job: ClaimedJob, model: Model, item: Volume | Photograph | None, prediction: Prediction, started_at: datetime
 ) -> tuple[Prediction, tuple[StoredObject, ...]]:
     """The objects of a result, kept, and the prediction with a note where something or somebody goes without."""
+    with WARNING_LOCK:  # encoders silence warnings, while another thread may read the next series
+        return _reported(runtime, job, model, item, prediction, started_at)
+
+
+def _reported(
+    runtime: Runtime, job: ClaimedJob, model: Model, item: Volume | Photograph | None, prediction: Prediction, started_at: datetime
+) -> tuple[Prediction, tuple[StoredObject, ...]]:
     who = results.recipients(runtime.settings, job.destinations, model.identity.status)
     given = profiles_of(runtime.settings)
     heat = None

@@ -1,6 +1,5 @@
 """An imported detector as the runtime loads it: a chest CT volume in, boxes out, as findings with a score."""
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,8 @@ MM = Code("mm", "UCUM", "mm")
 
 class Model:
     """Loaded weights of one imported card on one device."""
+
+    batch = 1  # one after the other
 
     def __init__(self, card: ModelCard, identity: ModelIdentity, weights: Path, device: str) -> None:
         self.card, self.identity, self.device = card, identity, device
@@ -73,9 +74,7 @@ class Model:
         window = [int(one) for one in self.card.preprocessing["window"]]
         large = bool(window) and any(have > most for have, most in zip(image.shape[1:], window, strict=True))
         autocast = torch.autocast("cuda", dtype=torch.float16, enabled=self.device == "cuda")
-        with torch.inference_mode(), cpu_threads(THREADS), autocast, warnings.catch_warnings():
-            # MONAI 1.6 rounds up a tensor with numpy's ceil; the number is right.
-            warnings.filterwarnings("ignore", "__array_wrap__ must accept", DeprecationWarning)
+        with torch.inference_mode(), cpu_threads(THREADS), autocast:
             (found,) = self._detector([image.to(self.device)], use_inferer=large)
         return tuple(found[key].float().cpu().numpy() for key in ("box", "label", "label_scores"))
 

@@ -28,6 +28,8 @@ NEARLY = 1e-6
 class Model:
     """Loaded weights of one imported card on one device."""
 
+    batch = 1  # one after the other
+
     def __init__(self, card: ModelCard, identity: ModelIdentity, weights: Path, device: str) -> None:
         self.card, self.identity, self.device = card, identity, device
         classes = foreground(card.network)

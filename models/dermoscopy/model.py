@@ -24,7 +24,7 @@ from models.explain import on_square, one_piece, to_unit
 from models.fitting import in_halves
 from models.threads import each
 
-CUDA_BATCH = 32
+CPU_BATCH, CUDA_BATCH = 8, 32  # on the CPU each image is a pass of its own: enough to keep every core busy
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ class Model:
         self.card = card
         self.identity = identity
         self.device = device
+        self.batch = CPU_BATCH if device == "cpu" else CUDA_BATCH
         self._views = int(card.preprocessing["views"])
         self._threads = int(card.preprocessing["cpu_threads"])
         if "members" not in card.network or "max_distance" not in card.thresholds:

@@ -36,6 +36,8 @@ class Looked:
 class Model:
     """Loaded weights of one card on one device; ``member`` asks one of the networks alone (cross-validation), else all."""
 
+    batch = 1  # one after the other
+
     def __init__(self, card: ModelCard, identity: ModelIdentity, weights: Path, device: str, *, member: int | None = None) -> None:
         self.card, self.identity, self.device = card, identity, device
         self._weights, self._member = weights, member

@@ -27,6 +27,8 @@ MEANING = "how much the first stage takes a voxel for a part of a nodule, 0 to 1
 class Model:
     """Loaded weights of one card on one device."""
 
+    batch = 1  # one after the other
+
     def __init__(self, card: ModelCard, identity: ModelIdentity, weights: Path, device: str) -> None:
         self.card, self.identity, self.device = card, identity, device
         self._detector = Detector(weights, card.network, device)

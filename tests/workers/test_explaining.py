@@ -3,6 +3,7 @@
 import io
 import os
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from core.states import Outcome, Priority, UnitKind
 from db import deliveries, jobs, outbox, units
 from db.base import Database
 from db.blobs import Blobs
-from db.explaining import TRIES
+from db.explaining import PATIENT_TRIES, TRIES
 from db.export import findings
 from db.records import ClaimedJob
 from imaging.synthetic.lesion import lesion_dataset
@@ -129,9 +130,11 @@ def test_what_killed_the_first_attempt_to_explain_is_not_read_again(runtime: Run
 def test_where_not_even_a_report_can_be_made_the_row_says_so(runtime: Runtime, queueing: Queueing) -> None:
     job_id, _ = queueing.photograph(1)
     killed(runtime.database)
-    for _ in range(TRIES):
+    for tries in range(1, TRIES + 1):
         unexplained(runtime.database, lease_s=-1.0)
-        jobs.reap(runtime.database, max_attempts=3)
+        jobs.reap(runtime.database, max_attempts=3, retry_base_s=60.0)
+        waits = scalar(runtime.database, "SELECT next_attempt_at > node_now() FROM jobs")
+        assert waits == (tries > 1)  # what kills its worker again and again does so less and less often
     shown = jobs.show(runtime.database, job_id)
     assert (shown["job_state"], shown["outcome"]) == ("quarantined", None)
     assert "no report could be made that says so" in shown["reason"]
@@ -156,6 +159,27 @@ def test_a_failing_attempt_to_explain_waits_and_is_tried_again(runtime: Runtime,
     assert outbox.republish_stale(runtime.database, dwell_s=0, cap=10) == 1
     assert infer.wake(runtime) == 1
     assert jobs.show(runtime.database, job_id)["outcome"] == "not_analysed"
+
+
+def test_an_attempt_to_explain_that_always_fails_is_made_less_and_less_often_and_then_no_more(
+    runtime: Runtime, queueing: Queueing, tmp_path: Path
+) -> None:
+    job_id, _ = queueing.photograph(1)
+    killed(runtime.database)
+    runtime.blobs.tmp_dir.rename(tmp_path / "aside")  # the disk takes nothing, for ever
+    waits = []
+    for _ in range(PATIENT_TRIES):
+        execute(runtime.database, "UPDATE jobs SET next_attempt_at = node_now()")
+        assert infer.wake(runtime) == 1
+        waits.append(float(str(scalar(runtime.database, "SELECT extract(epoch FROM next_attempt_at - node_now()) FROM jobs"))))
+    execute(runtime.database, "UPDATE jobs SET next_attempt_at = node_now()")
+    assert infer.wake(runtime) == 0
+    assert all(later > 1.5 * sooner for sooner, later in pairwise(waits[3:]))  # half a second is none on a busy machine
+    (row,) = jobs.listing(runtime.database, state="quarantined")
+    assert "no report could be made that says so" in row["reason"]
+    assert row["outcome"] is None
+    assert outbox.republish_stale(runtime.database, dwell_s=0, cap=10) == 0
+    assert jobs.requeue(runtime.database, [job_id], "admin") == [job_id]
 
 
 def test_a_later_success_supersedes_and_names_what_was_said_before(runtime: Runtime, queueing: Queueing) -> None:
@@ -226,7 +250,7 @@ def test_who_would_have_answered_is_known_without_the_model(runtime: Runtime, qu
     strange = replace(job, model="gone", model_version="9", pipeline_digest="f" * 64)
     speaker, limits = explaining.who(runtime, strange)
     assert (speaker.name, speaker.version, speaker.digest, speaker.status, limits) == ("gone", "9", "f" * 64, "research", ())
-    with Lease(runtime.database, job, 30.0, runtime.draining) as lease:
+    with Lease(runtime.database, [job], 30.0, runtime.draining) as lease:
         explaining.explain(runtime, replace(job, model="gone"), lease)  # the report is valid all the same
     assert "given up" in texts(report(runtime, job.id))
 
@@ -243,4 +267,3 @@ def test_a_new_revision_takes_the_place_of_what_was_not_analysed(runtime: Runtim
     assert jobs.show(runtime.database, job_id)["job_state"] == "superseded"
     assert [job.id for job in jobs.claim(runtime.database, worker="w", priorities=None, models=None, lease_s=30)] == [new]
     assert jobs.claim_unexplained(runtime.database, worker="w", priorities=None, lease_s=30) == []
-

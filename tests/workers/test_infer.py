@@ -25,7 +25,8 @@ from models import registry
 from tests.support.queueing import SKIN, Queueing, configure
 from tests.support.records import run as execute
 from tests.support.records import scalar
-from workers import infer, reaper
+from workers import infer, preparing, reaper
+from workers.ahead import Ahead
 from workers.drain import DrainFlag
 from workers.encode.validate import validate
 from workers.inputs import verify
@@ -126,14 +127,14 @@ def chest(seed: int, **changes: str) -> list[Dataset]:
 def test_instances_that_disagree_are_not_analysed(runtime: Runtime, queueing: Queueing, changes: dict[str, str], word: str) -> None:
     queueing.queue(chest(1, **changes), UnitKind.SERIES, "lung_nodule_ct")
     with pytest.raises(GeometryError) as error:
-        infer.prepare(runtime, claimed(runtime.database), registry.card("lung_nodule_ct"))
+        preparing.prepare(runtime, claimed(runtime.database), registry.card("lung_nodule_ct"))
     assert word in str(error.value).lower()
     assert "SOMEBODY" not in str(error.value)
 
 
 def test_whole_series_is_prepared_as_a_volume(runtime: Runtime, queueing: Queueing) -> None:
     queueing.queue(chest(2), UnitKind.SERIES, "lung_nodule_ct")
-    volume = infer.prepare(runtime, claimed(runtime.database), registry.card("lung_nodule_ct"))
+    volume = preparing.prepare(runtime, claimed(runtime.database), registry.card("lung_nodule_ct"))
     assert getattr(volume, "frame_of_reference_uid", "")
 
 
@@ -224,36 +225,36 @@ def test_newer_revision_ends_an_attempt_without_result(runtime: Runtime, queuein
     late = lesion_dataset(2, size=(150, 200))
     late.StudyInstanceUID, late.SeriesInstanceUID = job.study_instance_uid, job.series_instance_uid
     queueing.receive(late, UnitKind.SERIES)
-    infer.run(runtime, job)
+    infer.run(runtime, job, ahead=Ahead(runtime))
     assert [scalar(runtime.database, f"SELECT count(*) FROM {table}") for table in ("reports", "deliveries", "findings")] == [0, 0, 0]
 
 
 def test_lease_notices_that_the_unit_has_moved_on(runtime: Runtime, queueing: Queueing) -> None:
     queueing.queue([lesion_dataset(1, size=(150, 200))], UnitKind.SERIES)
     job = claimed(runtime.database)
-    with Lease(runtime.database, job, 1.0, runtime.draining) as lease:
-        lease.check()
+    with Lease(runtime.database, [job], 1.0, runtime.draining) as lease:
+        lease.check(job)
         execute(runtime.database, "UPDATE units SET revision = revision + 1")
-        _until(lambda: lease.lost)
+        _until(lambda: lease.lost(job))
         with pytest.raises(LeaseLost):
-            lease.check()
+            lease.check(job)
 
 
 def test_lease_is_renewed_while_the_work_goes_on(runtime: Runtime, queueing: Queueing) -> None:
     queueing.photograph(1)
     (job,) = jobs.claim(runtime.database, worker="test:1", priorities=None, models=None, lease_s=1.0)
-    with Lease(runtime.database, job, 1.0, runtime.draining) as lease:
+    with Lease(runtime.database, [job], 1.0, runtime.draining) as lease:
         time.sleep(2.0)
         assert jobs.reap(runtime.database, max_attempts=3) == 0
-        lease.check()
+        lease.check(job)
 
 
 def test_draining_worker_gives_a_long_job_back_and_the_attempt_does_not_count(runtime: Runtime, queueing: Queueing) -> None:
     job_id, _ = queueing.photograph(1)
     job = claimed(runtime.database)
-    with Lease(runtime.database, job, 30.0, runtime.draining, grace_s=0.2) as lease:
+    with Lease(runtime.database, [job], 30.0, runtime.draining, grace_s=0.2) as lease:
         runtime.draining.set()
-        _until(lambda: lease.lost)
+        _until(lambda: lease.lost(job))
     again = claimed(runtime.database)
     assert (again.id, again.attempt) == (job_id, 1)
     assert infer.wake(runtime) == 0  # it takes nothing new
