@@ -119,6 +119,18 @@ def test_screen_captures_are_dropped_with_a_note(series: list[Path], chest: Ches
     assert volume.notes == ("1 screen capture(s) dropped",)
 
 
+def test_reformatted_slices_are_taken_with_a_note_and_projections_refused(chest: Chest, tmp_path: Path) -> None:
+    def called(*words: str) -> list[Path]:
+        (tmp_path / words[-1]).mkdir()
+        return written(tmp_path / words[-1], chest, lambda ds, _: setattr(ds, "ImageType", list(words)))
+
+    volume = read_volume(called("DERIVED", "SECONDARY", "AXIAL", "MPR"))
+    np.testing.assert_array_equal(volume.hu, chest.hu)
+    assert volume.notes == (f"{len(chest.hu)} of {len(chest.hu)} images are derived: reformatted or processed before they came",)
+    with pytest.raises(GeometryError, match="projections or renderings"):
+        read_volume(called("DERIVED", "SECONDARY", "AXIAL", "MIP"))
+
+
 def test_a_missing_file_is_no_fault_of_its_content(series: list[Path], tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_volume([*series, tmp_path / "absent.dcm"])
