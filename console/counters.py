@@ -16,7 +16,7 @@ _COUNTERS = (
     ("sendings", "sendings", "Attempts to send an object that ended, by destination and how", ("destination", "result")),
     ("alerts", "alerts", "Times that something began to be wrong, by kind", ("kind",)),
     ("notices", "notices", "Notices that the webhook took (sent) or never took (failed)", ("result",)),
-    ("removed", "removed", "Images, results and records that retention let go", ("what",)),
+    ("removed", "removed", "Images, results, records and strays that retention let go", ("what",)),
     ("removed_bytes", "removed_bytes", "Bytes that retention let go", ()),
 )
 DWELL = "Seconds from the last image of a unit to its result: until reported (made), delivered (at every destination)"

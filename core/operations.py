@@ -65,3 +65,4 @@ class Retention(Section):
     results_days: Days = 0
     unrouted_days: Days = 0
     records_days: Days = 0
+    strays_days: Days = 0

@@ -6,10 +6,12 @@ under it again takes its place.
 """
 
 import errno
+import fcntl
 import hashlib
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,6 +27,7 @@ CHUNK_BYTES = 1 << 20
 # fsync of a file brings to disk every change of names that came before it: one journal, written in order.
 ORDERED = frozenset({"ext4", "xfs"})
 NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK})
+ALONE_TRIES, ALONE_WAIT_S = 300, 0.1
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -58,6 +61,18 @@ def _file_system_of(folder: Path) -> str:
     return ""
 
 
+@contextmanager
+def _beside_others(root: str) -> Iterator[None]:
+    """Who removes strays waits for the end of this block (`Blobs.alone`). Without locks there is nobody who removes them."""
+    descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _checked(sha256: str) -> None:
     if not _SHA256.fullmatch(sha256):
         raise StorageError("a blob is named by 64 lower-case hex digits", hint="the name did not come from this node")
@@ -79,13 +94,14 @@ def _linked(source: str, target: str) -> bool:
 class Named:
     """A blob with its bytes and its name, neither of them safe before ``sync``. ``mine``: the name is this file's already."""
 
-    def __init__(self, ref: BlobRef, descriptor: int, source: str, target: str, *, mine: bool, ordered: bool) -> None:
+    def __init__(self, ref: BlobRef, descriptor: int, source: str, target: str, root: str, *, mine: bool, ordered: bool) -> None:
         self.ref = ref
         self._descriptor = descriptor
         self._source = source
         self._target = target
         self._mine = mine
         self._ordered = ordered
+        self._root = root
 
     def sync(self) -> BlobRef:
         """One fsync for bytes and name, where the file system keeps that order (decision 0029): safe when this returns. Once.
@@ -99,13 +115,14 @@ class Named:
             try:
                 os.fsync(self._descriptor)
                 if not self._mine:  # what is there may be damaged, or another's that is not safe yet: ours is, and takes its place
-                    os.replace(self._source, self._target)
+                    with _beside_others(self._root):
+                        os.replace(self._source, self._target)
                 if not (self._mine and self._ordered):
                     folder = Path(self._target).parent
                     _fsync_folder(folder)
                     _fsync_folder(folder.parent)  # another process may have made the folder and not be here yet
             except OSError:
-                with suppress(FileNotFoundError):
+                with suppress(FileNotFoundError), _beside_others(self._root):
                     if os.path.samestat(os.fstat(self._descriptor), os.stat(self._target)):
                         os.unlink(self._target)  # its bytes may not be on disk
                 raise
@@ -204,7 +221,8 @@ class Blobs:
                 os.mkdir(folder)
             mine = _linked(source, target)
             step("blob.linked")
-            return Named(BlobRef(sha256, os.fstat(descriptor).st_size), descriptor, source, target, mine=mine, ordered=self._ordered)
+            ref = BlobRef(sha256, os.fstat(descriptor).st_size)
+            return Named(ref, descriptor, source, target, self._root, mine=mine, ordered=self._ordered)
         except BaseException:
             os.close(descriptor)
             raise
@@ -238,6 +256,52 @@ class Blobs:
 
     def remove(self, sha256: str) -> None:
         """Forget a blob that no row names; harmless when it is gone."""
+        with _storage_errors("a blob cannot be removed"), _beside_others(self._root):
+            self.path(sha256).unlink(missing_ok=True)
+
+    def folders(self) -> Iterator[list[str]]:
+        """The hashes of all blobs, a first-level folder at a time."""
+        with _storage_errors("the blobs cannot be listed"):
+            for number in range(256):
+                found = []
+                for folder in (self.root / f"{number:02x}").iterdir():
+                    found += [entry.name for entry in folder.iterdir() if _SHA256.fullmatch(entry.name)]
+                yield found
+
+    def size_if_older(self, sha256: str, days: int) -> int | None:
+        """The bytes of a blob that was written so long ago; None where it is younger, or gone."""
+        try:
+            seen = self.path(sha256).stat()
+        except FileNotFoundError:
+            return None
+        return seen.st_size if seen.st_mtime < self._clock().timestamp() - days * 86400.0 else None
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nobody else removes a blob meanwhile, or gives a name that is taken to other bytes; ``unlink`` may be called.
+
+        Raises
+        ------
+        StorageError
+            The file system has no locks, or somebody has held his for too long.
+        """
+        descriptor = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            with _storage_errors("the blob folder cannot be had alone"):
+                for left in range(ALONE_TRIES, -1, -1):
+                    try:
+                        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        break
+                    except BlockingIOError:
+                        if not left:
+                            raise
+                        time.sleep(ALONE_WAIT_S)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def unlink(self, sha256: str) -> None:
+        """As `remove`, for who is `alone`."""
         with _storage_errors("a blob cannot be removed"):
             self.path(sha256).unlink(missing_ok=True)
 

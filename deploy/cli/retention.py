@@ -25,7 +25,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Let go what [retention] allows; rows, hashes and the audit trail stay. Without a policy nothing is."""
-    from db import forgetting, removals, retention
+    from db import forgetting, removals, retention, strays
     from db.blobs import Blobs
 
     with opened(config) as (settings, database):
@@ -43,6 +43,12 @@ def run(
             else:
                 count = forgetting.forget(database, policy.records_days, actor=operator(), limit=limit)
             rows.append({"kind": "records", "days": policy.records_days, "units": 0, "objects": count, "size_bytes": 0})
+        if policy.strays_days:
+            if dry_run:
+                files, size = strays.count(database, blobs, policy.strays_days)
+            else:
+                files, size = strays.remove(database, blobs, policy.strays_days, actor=operator(), limit=limit)
+            rows.append({"kind": "strays", "days": policy.strays_days, "units": 0, "objects": files, "size_bytes": size})
     if not rows:
         say("[retention] allows nothing to be removed: every number of days is 0")
     listing(rows, COLUMNS, title="would be removed" if dry_run else "removed", as_json=as_json)
