@@ -17,6 +17,7 @@ from workers.encode.groups import EXCLUDES_NOTHING
 
 pytestmark = pytest.mark.timeout(900)
 NO_FINDING_SEED = 32
+REFUSED = "could not be added to the viewport"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +119,9 @@ def test_pictures_and_page_are_shown_and_key_objects_do_no_harm(ward: Ward) -> N
     page, analysis = ward.page, ward.ct.analysis
     page.open(ward.ct.uid, ward.ct.listed)
     page.show("KO")
-    page.settle()
+    page.wait_for_text(REFUSED)
     assert set(page.series()) >= ward.ct.listed, "the page stands"
+    page.browser.wait_for("the notice to go", lambda: REFUSED not in page.text(), 60.0)
     page.show("OT")
     first, *_ = objects.encode(ReportKind.HEATMAP, analysis)
     page.wait_for_image(first.sop_instance_uid)
