@@ -3,6 +3,8 @@
 Only images that findings refer to are listed: validators take minutes for a whole CT series. All inputs are in the evidence.
 """
 
+from functools import lru_cache
+
 import highdicom.sr as hdsr
 from highdicom.sr.enum import RelationshipTypeValues
 
@@ -15,7 +17,9 @@ MODALITIES = {"CT": codes.MODALITY_CT, "XC": codes.MODALITY_PHOTOGRAPHY}
 ACQUISITION = RelationshipTypeValues.HAS_ACQ_CONTEXT
 
 
+@lru_cache(512)
 def concept(code: Code) -> hdsr.CodedConcept:
+    """One item for all places that the code stands in: a report has hundreds, of some fifty codes. Nothing may be added to it."""
     return hdsr.CodedConcept(code.value, code.scheme, code.meaning)
 
 

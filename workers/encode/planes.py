@@ -60,26 +60,29 @@ def planes_of(analysis: Analysis, item: Volume | Photograph, masks: Iterable[Mas
 def stand_ins(analysis: Analysis, item: Volume | Photograph, planes: Sequence[Plane]) -> list[Dataset]:
     """A data set a plane, with what highdicom asks of a source image."""
     _, rows, columns = grid(item)
-    made = []
+    alike, made = Dataset(), []
+    for keyword in TYPE_2:
+        setattr(alike, keyword, "")
+    alike.SOPClassUID = SecondaryCaptureImageStorage
+    alike.StudyInstanceUID, alike.SeriesInstanceUID = analysis.source.study_instance_uid, analysis.source.series_instance_uid
+    alike.Modality, alike.Rows, alike.Columns = analysis.source.modality, rows, columns
+    alike.update(analysis.source.lossy)
+    if isinstance(item, Volume):
+        _place(alike, item, analysis.frame_of_reference_uid)
     for plane in planes:
         image = Dataset()
-        for keyword in TYPE_2:
-            setattr(image, keyword, "")
-        image.SOPInstanceUID, image.SOPClassUID = plane.name, SecondaryCaptureImageStorage
-        image.StudyInstanceUID, image.SeriesInstanceUID = analysis.source.study_instance_uid, analysis.source.series_instance_uid
-        image.Modality, image.Rows, image.Columns = analysis.source.modality, rows, columns
-        image.update(analysis.source.lossy)
-        if isinstance(item, Volume):
-            _place(image, plane, item, analysis.frame_of_reference_uid)
+        image.update(alike)
+        image.SOPInstanceUID = plane.name
+        if plane.corner is not None:
+            image.ImagePositionPatient = [_decimal(value) for value in plane.corner]
         made.append(image)
     return made
 
 
-def _place(image: Dataset, plane: Plane, volume: Volume, frame_of_reference_uid: str) -> None:
+def _place(image: Dataset, volume: Volume, frame_of_reference_uid: str) -> None:
     dz, dy, dx = volume.spacing_mm
     image.SOPClassUID = CTImageStorage
     image.FrameOfReferenceUID, image.PositionReferenceIndicator = frame_of_reference_uid, ""
-    image.ImagePositionPatient = [_decimal(value) for value in plane.corner or ()]
     image.ImageOrientationPatient = [_decimal(value) for value in (*volume.affine[:3, 0] / dx, *volume.affine[:3, 1] / dy)]
     image.PixelSpacing = [_decimal(dy), _decimal(dx)]
     image.SliceThickness = image.SpacingBetweenSlices = _decimal(dz)

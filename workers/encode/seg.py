@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from highdicom import AlgorithmIdentificationSequence
 from highdicom.seg import Segmentation, SegmentDescription
+from highdicom.sr import CodedConcept
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, SegmentationStorage
@@ -142,7 +143,9 @@ def _segment(analysis: Analysis, number: int, segment: int) -> SegmentDescriptio
     )
     side = SIDES.get(analysis.source.anatomy.side)
     if site is not None and side is not None:
-        described.AnatomicRegionSequence[0].AnatomicRegionModifierSequence = [code_item(side)]
+        region = CodedConcept(site.value, site.scheme, site.meaning)
+        region.AnatomicRegionModifierSequence = [code_item(side)]
+        described.AnatomicRegionSequence = [region]
     return described
 
 

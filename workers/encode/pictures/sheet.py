@@ -1,6 +1,7 @@
 """One view as a sheet: whose answer it is, what it says, the pictures, the legend, what it is not for. Never who the patient is."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,8 +94,9 @@ def _put(page: _Sheet, panel: Panel, x: int) -> None:
     page.y += GAP // 2
 
 
-def wrapped(text: str, face: ImageFont.FreeTypeFont, width: float) -> list[str]:
-    """The text in rows that fit; a word that is wider than a row is cut."""
+@lru_cache(256)
+def wrapped(text: str, face: ImageFont.FreeTypeFont, width: float) -> tuple[str, ...]:
+    """The text in rows that fit; a word that is wider than a row is cut. Kept: most of a sheet's texts are the model's."""
     rows: list[str] = []
     row = ""
     for word in text.split():
@@ -106,4 +108,4 @@ def wrapped(text: str, face: ImageFont.FreeTypeFont, width: float) -> list[str]:
             row = longer
         else:
             rows, row = [*rows, row], word
-    return [*rows, row] if row else rows
+    return (*rows, row) if row else tuple(rows)

@@ -60,9 +60,13 @@ def _colours() -> NDArray[np.float32]:
 
 def painted(rgb: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
     """(Y, X, 3) uint8 with the heat (Y, X) 0..1 over it; where there is none the image stays as it is."""
-    colour = _colours()[np.round(np.clip(heat, 0, 1) * 255).astype(np.intp)]
-    cover = HEAT_COVER * np.clip((heat - HEAT_FROM) / (HEAT_OPAQUE - HEAT_FROM), 0, 1)[..., None]
-    return np.asarray(np.round(rgb * (1 - cover) + colour * cover), dtype=np.uint8)
+    seen = heat > HEAT_FROM
+    warm = heat[seen]
+    colour = _colours()[np.round(np.clip(warm, 0, 1) * 255).astype(np.intp)]
+    cover = HEAT_COVER * np.clip((warm - HEAT_FROM) / (HEAT_OPAQUE - HEAT_FROM), 0, 1)[..., None]
+    result = rgb.copy()
+    result[seen] = np.round(rgb[seen] * (1 - cover) + colour * cover)
+    return result
 
 
 def legend(width: int, height: int) -> NDArray[np.uint8]:
