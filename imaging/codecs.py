@@ -27,18 +27,6 @@ def _jpeg(frame: bytes, spec: PixelSpec) -> Array:
     return imagecodecs.jpeg8_decode(frame, colorspace=space, outcolorspace=space)
 
 
-def _ljpeg(frame: bytes, spec: PixelSpec) -> Array:
-    if spec.samples != 1:
-        raise ValueError("one component only")
-    _whole(frame)
-    return imagecodecs.ljpeg_decode(frame)
-
-
-def _sof3(frame: bytes, _spec: PixelSpec) -> Array:
-    _whole(frame)
-    return np.ascontiguousarray(imagecodecs.jpegsof3_decode(frame))
-
-
 def _whole(frame: bytes) -> None:
     """Refuse a frame without End of Image: every JPEG codec makes up what a frame that was cut short lacks, and says nothing of it."""
     if b"\xff\xd9" not in frame[-_END_WITHIN:]:
@@ -90,8 +78,9 @@ DECODERS: dict[str, tuple[Decoder, ...]] = {
     "1.2.840.10008.1.2.4.51": (_jpeg,),
     "1.2.840.10008.1.2.4.53": (_jpeg,),  # retired, spectral selection
     "1.2.840.10008.1.2.4.55": (_jpeg,),  # retired, full progression
-    "1.2.840.10008.1.2.4.57": (_jpeg, _ljpeg, _sof3),  # libjpeg-turbo takes half of the time of the two others
-    "1.2.840.10008.1.2.4.70": (_jpeg, _ljpeg, _sof3),
+    # Not imagecodecs' liblj92 or jpegsof3: both read past their memory where a Huffman table or a scan's parameters are damaged.
+    "1.2.840.10008.1.2.4.57": (_jpeg,),
+    "1.2.840.10008.1.2.4.70": (_jpeg,),
     "1.2.840.10008.1.2.4.80": (_charls,),
     "1.2.840.10008.1.2.4.81": (_charls,),
     "1.2.840.10008.1.2.4.90": (_openjpeg, _pylibjpeg_openjpeg),

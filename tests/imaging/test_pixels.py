@@ -1,6 +1,7 @@
 import contextlib
 import io
 from pathlib import Path
+from random import Random
 
 import imagecodecs
 import numpy as np
@@ -245,6 +246,19 @@ def test_damaged_frames_never_give_another_exception(kind: str, flips: list[tupl
     ds = image(_PLAIN[None], syntax=syntax, PixelData=encapsulate([bytes(damaged)]))
     with contextlib.suppress(PixelError):
         assert decode_frames(ds).shape == (1, 32, 32)
+
+
+def test_damaged_tables_of_jpeg_lossless_crash_no_codec() -> None:
+    """Huffman table and scan parameters: two codecs that were asked here before read past their memory on them (make fuzz, seed 1)."""
+    values = (np.arange(32 * 32, dtype=np.uint16) * 4 % 4096).reshape(32, 32)
+    frame, dice = imagecodecs.ljpeg_encode(values, bitspersample=12), Random(1)
+    for _ in range(400):
+        damaged = bytearray(frame)
+        for _ in range(dice.choice((1, 2, 4, 8))):
+            damaged[dice.randrange(2, 60)] = dice.choice((0, 1, 0x7F, 0x80, 255, dice.randrange(256)))
+        ds = image(values[None], syntax=JPEGLosslessSV1, PixelData=encapsulate([bytes(damaged)]))
+        with contextlib.suppress(PixelError):
+            assert decode_frames(ds).shape == (1, 32, 32)
 
 
 _PLAIN = (np.add.outer(np.arange(32), np.arange(32)) * 3).astype(np.uint8)
