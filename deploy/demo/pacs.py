@@ -7,7 +7,9 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from pynetdicom import evt
@@ -55,8 +57,10 @@ class Orthanc:
 
     answers_queries = True
 
-    def __init__(self, program: str, folder: Path) -> None:
+    def __init__(self, program: str, folder: Path, more: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """``more``: of its configuration, beside or instead of what is written here."""
         self.name = "Orthanc"
+        self._more = more
         self.program = program
         self.folder = folder
         self.port, self.http_port = free_port(), free_port()
@@ -84,6 +88,7 @@ class Orthanc:
             "UnknownSopClassAccepted": True,
             "OverwriteInstances": False,
             "ConcurrentJobs": 2,
+            **self._more,
         }
         path = self.folder / "orthanc.json"
         path.write_text(json.dumps(config, indent=2))
