@@ -25,6 +25,7 @@ from models.installed import Place
 from workers import gpu, limits
 from workers.app import ROUTINE, URGENT
 from workers.drain import DrainFlag
+from workers.encode.warm import warm
 
 BEAT_S = 3.0
 ROLE = "worker"
@@ -56,7 +57,7 @@ class Runtime:
 
     @classmethod
     def start(cls, settings: Settings, queues: tuple[str, ...], draining: DrainFlag) -> Self:
-        """Take a share of the machine, open the stores, warm the models that the routes name, start to beat."""
+        """Take a share of the machine, open the stores, warm the models that the routes name and what makes the objects, start to beat."""
         began = time.monotonic()
         threads = gpu.threads_of_child(settings.worker.threads, settings.worker.children, gpu.cores())
         card = gpu.claim_share(_index(), threads)
@@ -79,6 +80,7 @@ class Runtime:
             except NodeError as error:
                 runtime.failed[name] = error
                 log.error("a model is not served", model=name, error=str(error))
+        warm(kind for destination in settings.destinations for kind in destination.objects)
         if (held := gpu.resident_mib()) > runtime.memory_mib:
             log.error("the models alone hold more memory than a job may: every job will fail", held=held, limit=runtime.memory_mib)
         threading.Thread(target=runtime._beat, name="heartbeat", daemon=True).start()

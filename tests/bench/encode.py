@@ -61,17 +61,21 @@ def main() -> None:
             )
             for name, figure in took.items() if number else ():
                 steps.setdefault(name, []).append(figure)
-    whole = median(wall for wall, _ in next(iter(steps.values())))
+    wall, processor = (1000 * median(figure[which] for figure in next(iter(steps.values()))) for which in (0, 1))
     rows = [[name, *(pairs.spread([1000 * one[which] for one in figures]) for which in (0, 1))] for name, figures in steps.items()]
     text = (
         f"### A result into its objects\n\nSR and SEG of a study of {SLICES} slices of {SIDE} x {SIDE} with {NODULES} nodules "
         f"(segmented on {segmented(analysis)} frames), {arguments.rounds} rounds. The aim is {AIM_MS} ms at most: "
-        f"{'reached' if 1000 * whole <= AIM_MS else 'missed'}. A result is two reports: one that names the segmentation, "
-        f"and one without it, kept for the case that the segmentation is refused.\n\n"
+        f"{verdict(wall)} by the clock, with what else the machine does, and {verdict(processor)} in the processor's time. A result is two "
+        f"reports: one that names the segmentation, and one without it, kept for the case that the segmentation is refused.\n\n"
         f"{pairs.table(HEAD, rows)}\n\n{pairs.circumstances('make bench SECTION=encode')}"
     )
     pairs.write_section("encode", text)
     print(text)
+
+
+def verdict(ms: float) -> str:
+    return f"{'reached' if ms <= AIM_MS else 'missed'} ({ms:.0f})"
 
 
 def study() -> Analysis:
