@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from models.aims import Aims, reached
 from models.card import ModelCard
 
 SOURCE = "models/{room}/card.toml"
@@ -21,6 +22,7 @@ def document(
     measured: Mapping[str, Any] | None = None,
     pictures: Sequence[str] = (),
     folds: Mapping[str, Any] | None = None,
+    wanted: Aims | None = None,
 ) -> str:
     """The page of one model.
 
@@ -36,6 +38,8 @@ def document(
         Files to show, relative to the page.
     folds
         What ``models crossval`` wrote, one fold of it being these very weights. None where it was not run.
+    wanted
+        What it was meant to reach; None where nothing is written down.
     """
     parts = [
         f"# {card.title} (`{card.name}`)",
@@ -49,6 +53,7 @@ def document(
         "## Confidence\n\n" + confidence(card),
         "## Limits\n\n" + (bullets(card.limits) or "None are written down, which does not mean that there are none."),
         "## Data and licence\n\n" + data(card),
+        "## Aims\n\n" + aims(wanted, card, folds) if wanted is not None else "",
         "## Figures\n\n" + figures(card.metrics),
     ]
     if measured is not None and measured.get("intervals"):
@@ -104,6 +109,18 @@ def confidence(card: ModelCard) -> str:
 def data(card: ModelCard) -> str:
     rows = [(source.name, source.licence, f"[{source.doi}](https://doi.org/{source.doi})" if source.doi else "") for source in card.data]
     return table(("data set", "licence", "DOI"), rows) + "\n\nWeights inherit the conditions of the data they were trained on."
+
+
+def aims(wanted: Aims, card: ModelCard, folds: Mapping[str, Any] | None) -> str:
+    """Every aim with what was reached and, where it was missed, by how much; then what was tried."""
+    rows = []
+    for aim in wanted.aims:
+        value = reached(aim, card.metrics, folds)
+        short = None if value is None else aim.short_by(value)
+        verdict = "not measured" if short is None else "reached" if short <= 0 else f"missed by {show(round(short, 4))}"
+        side = "at least" if aim.least is not None else "at most"
+        rows.append((aim.what, f"{side} {show(aim.limit)}", "" if value is None else show(value), verdict))
+    return table(("", "aim", "measured", ""), rows) + f"\n\nTried: {wanted.tried}"
 
 
 def intervals(measured: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from models import registry
+from models.aims import read_aims
 from models.document import document
 
 PAGES = registry.ROOMS.parent / "docs" / "models"
@@ -18,7 +19,8 @@ def render(name: str, pages: Path = PAGES) -> str:
     card = registry.card(name)
     measured = figures_of(pages / name, card.weights_sha256)
     pictures = sorted(f"{name}/{path.name}" for path in (pages / name).glob("*.png")) if measured is not None else []
-    return document(card, registry.folder(name).name, measured, pictures, folds_of(pages / name, card.weights_sha256))
+    room, folds = registry.folder(name), folds_of(pages / name, card.weights_sha256)
+    return document(card, room.name, measured, pictures, folds, read_aims(room))
 
 
 def figures_of(folder: Path, weights_sha256: str) -> Mapping[str, Any] | None:

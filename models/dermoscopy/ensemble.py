@@ -1,7 +1,7 @@
 """The networks of several folds as one model: each learned other lesions, and together they err less than one."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from core.errors import ModelError
 from models import registry
-from models.card import read_card
+from models.card import ModelCard, read_card
 from models.dermoscopy import fit
 from models.dermoscopy.data import load, read_index
 from models.dermoscopy.finish import OF_SEVERAL, ROOM, ship
@@ -38,8 +38,8 @@ def assemble(
     if len(folders) < 2:
         raise ModelError(f"{len(folders)} trained network(s) in {out}, two or more are needed", hint="models crossval trains them")
     cards = [read_card(folder / "card.toml") for folder in folders]
-    recipe = {key: value for key, value in cards[0].training.items() if key not in ("fold", "images")}
-    if any(recipe != {key: card.training[key] for key in recipe} for card in cards):
+    recipe = recipe_of(cards[0])
+    if any(recipe != recipe_of(card) for card in cards):
         raise ModelError(f"the folds in {out} are of several recipes", hint="train them anew, into an empty folder")
     names = [folder.name for folder in folders]
     members = {name: {**fit.STAGES["second"], "familiar": name == names[-1]} for name in names}
@@ -62,6 +62,13 @@ def assemble(
     target = out / TOGETHER
     target.mkdir(exist_ok=True)
     return ship(panel.eval(), card, images, data, target, progress, limit_per_class)
+
+
+def recipe_of(card: ModelCard) -> dict[str, Any]:
+    """How the network was trained, but for its fold. What a card of an earlier release says nothing of was as it is by default."""
+    defaults = {field.name: field.default for field in fields(fit.Recipe) if field.default is not MISSING}
+    told = {key: value for key, value in card.training.items() if key not in ("fold", "images")}
+    return {key: {**defaults, **value} if isinstance(value, Mapping) else value for key, value in told.items()}
 
 
 def take(panel: Panel, name: str, weights: dict[str, torch.Tensor]) -> None:

@@ -67,8 +67,7 @@ def test_the_members_answer_together_of_what_none_has_learned(data: Path, folds:
     held = {row.lesion_id for row in read(folds / ensemble.TOGETHER / FILE).of(rows)}
     assert held == split.set_aside(rows) == split.unseen(rows, whole.card.training)
     assert found["n"] == len([row for row in rows if row.lesion_id in held])
-    assert whole.card.limits[-1] == finish.OF_SEVERAL
-    assert not any(finish.OF_SEVERAL in member.card.limits for member in members)
+    assert whole.card.limits.count(finish.OF_SEVERAL) == 1
     assert set(whole.card.training["members"]) == set(whole.card.network["members"]) == {f"fold{fold}" for fold in range(split.FOLDS)}
 
 
@@ -89,3 +88,12 @@ def test_one_fold_alone_or_one_of_another_recipe_is_an_error(data: Path, folds: 
     card.write_text(card.read_text().replace("label_smoothing = 0.05", "label_smoothing = 0.5"))
     with pytest.raises(ModelError, match="several recipes"):
         ensemble.assemble(data, tmp_path)
+
+
+def test_a_card_of_before_a_recipe_had_a_field_is_of_the_default_recipe() -> None:
+    shipped = registry.card(NAME)
+    stage = {key: value for key, value in shipped.training["second"].items() if key != "weighted"}
+    before = replace(shipped, training={**shipped.training, "second": stage, "fold": 3})
+    now = replace(shipped, training={**shipped.training, "second": {**stage, "weighted": False}, "fold": 4})
+    other = replace(shipped, training={**shipped.training, "second": {**stage, "weighted": True}})
+    assert ensemble.recipe_of(before) == ensemble.recipe_of(now) != ensemble.recipe_of(other)

@@ -16,6 +16,7 @@ from models import registry, training
 from models.card import read_card
 from models.dermoscopy import augment, fit, split
 from models.dermoscopy import data as ham
+from models.dermoscopy.finish import OF_SEVERAL
 from models.dermoscopy.patient import AGE, FACTS, SEX, SITE, Patient
 from models.dermoscopy.train import train
 
@@ -72,6 +73,7 @@ def test_an_interrupted_training_resumes_to_the_same_weights(data: Path, tmp_pat
         *(f"epoch {n}/3" for n in (1, 2, 3)),
     ]
     card = read_card(straight / "card.toml")
+    assert OF_SEVERAL not in card.limits  # it is one network
     assert registry.verify_folder(straight) == straight / "weights.safetensors"
     assert card.training["seed"] == 4
     assert card.metrics["n"] < 30

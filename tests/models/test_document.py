@@ -8,10 +8,35 @@ from pathlib import Path
 
 import pytest
 
+from core.errors import ModelError
 from models import pages, registry
+from models.aims import reached, read_aims
 from models.document import document
 
 NAMES = registry.names()
+AIMS = """
+tried = "harder."
+[[aims]]
+what = "hits"
+of = "cross-validation"
+figure = "balanced_accuracy"
+least = 0.75
+[[aims]]
+what = "calibrated"
+of = "card"
+figure = "ece"
+most = 0.04
+[[aims]]
+what = "noise"
+of = "card"
+figure = "refused.noise"
+least = 0.95
+[[aims]]
+what = "more"
+of = "card"
+figure = "not.there"
+least = 0.5
+"""
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -67,3 +92,37 @@ def test_documents_need_no_torch() -> None:
     code = "import sys; from models import pages; [pages.render(n) for n in pages.registry.names()]; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=registry.ROOMS.parent, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_an_aim_that_was_missed_stands_on_the_page_with_its_distance(tmp_path: Path) -> None:
+    (tmp_path / "aims.toml").write_text(AIMS)
+    wanted = read_aims(tmp_path)
+    card = replace(registry.card("dermoscopy_7class"), metrics={"ece": 0.03, "refused": {"noise": 0.5}})
+    text = document(card, "dermoscopy", folds={"balanced_accuracy": 0.72}, wanted=wanted)
+    assert "| hits | at least 0.75 | 0.72 | missed by 0.03 |" in text
+    assert "| calibrated | at most 0.04 | 0.03 | reached |" in text
+    assert "| noise | at least 0.95 | 0.5 | missed by 0.45 |" in text
+    assert "| more | at least 0.5 |  | not measured |" in text
+    assert "Tried: harder." in text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("least = 0.75", "least = 0.75\nmost = 1.0", "one of least and most"),
+        ('of = "card"', 'of = "hearsay"', "not 'hearsay'"),
+        ("what", "wat", "unknown key wat"),
+    ],
+)
+def test_a_wrong_aim_is_refused(tmp_path: Path, old: str, new: str, says: str) -> None:
+    (tmp_path / "aims.toml").write_text(AIMS.replace(old, new, 1))
+    with pytest.raises(ModelError, match=says):
+        read_aims(tmp_path)
+
+
+def test_the_aims_of_the_shipped_models_are_measured() -> None:
+    for name in NAMES:
+        wanted = read_aims(registry.folder(name))
+        folds = pages.folds_of(pages.PAGES / name, registry.card(name).weights_sha256)
+        for aim in wanted.aims if wanted is not None else ():
+            assert reached(aim, registry.card(name).metrics, folds) is not None, aim
