@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 APPLICATION_CONTEXT = b"1.2.840.10008.3.1.1.1"
 RQ, AC, RJ, DATA, RELEASE_RQ, RELEASE_RP, ABORT = range(1, 8)
 LITTLE = "1.2.840.10008.1.2"
-PATIENCE_S = 20.0
+PATIENCE_S = 120.0  # a listener that shares two cores with twenty others may take a fifth of that for one large request
 PAUSE_S = 0.25  # how long an answer is waited for before the next part of a broken stream goes out
 
 
