@@ -63,7 +63,7 @@ def _item(card: ModelCard, unit: Unit) -> Any:
 
     try:
         if "series" in card.units and unit.instances:
-            return read_volume(unit.paths, tilted=card.tilt == "resample")
+            return read_volume(unit.paths, tilted=card.tilt == "resample", derived=card.derived == "note")
         if "image" in card.units:  # of a card that takes series a picture is a slice, which is grey
             return read_photograph(unit.paths[0], grey="series" in card.units)
         return NotAnalysable("a picture file is no CT series", hint=f"{card.name} takes DICOM series")

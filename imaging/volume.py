@@ -68,7 +68,7 @@ class Volume:
         return float(z), float(y), float(x)
 
 
-def read_volume(paths: Sequence[Path], *, threads: int = 2, tilted: bool = False) -> Volume:
+def read_volume(paths: Sequence[Path], *, threads: int = 2, tilted: bool = False, derived: bool = True) -> Volume:
     """Read one CT series, classic or Enhanced (multi-frame).
 
     Parameters
@@ -79,6 +79,8 @@ def read_volume(paths: Sequence[Path], *, threads: int = 2, tilted: bool = False
         Readers and decoders; codecs work outside the interpreter's lock.
     tilted
         Take a series of a tilted gantry too: its affine is sheared (``imaging.upright``).
+    derived
+        Take a series too that was reformatted or processed before it came, with a note. Projections are never taken.
 
     Raises
     ------
@@ -94,7 +96,7 @@ def read_volume(paths: Sequence[Path], *, threads: int = 2, tilted: bool = False
     slices = read_slices([Path(path) for path in paths], notes)
     _same(slices)
     slices = _without_localizers(slices, notes)
-    _acquired(slices, notes)
+    _acquired(slices, notes, derived)
     frame_of_reference = _frame_of_reference(slices, notes)
     _same_grid(slices)
     normal = normal_of(slices[0].orientation)
@@ -157,15 +159,17 @@ def _without_localizers(slices: list[Slice], notes: list[str]) -> list[Slice]:
     return [kept[i] for i in sorted(groups[0])]
 
 
-def _acquired(slices: Sequence[Slice], notes: list[str]) -> None:
-    """Projections and renderings are no slices, whatever their positions say; other derived images are noted (PS3.3 C.7.6.1.1.2)."""
+def _acquired(slices: Sequence[Slice], notes: list[str], derived: bool) -> None:
+    """Projections and renderings are no slices, whatever their positions say; other derived images are noted or refused (C.7.6.1.1.2)."""
     made = sorted({word for s in slices for word in s.image_type if word in PROJECTIONS})
     if made:
         words = ", ".join(made)
         raise GeometryError(f"not slices but projections or renderings (Image Type {words})", hint="send the reconstructed slices")
-    derived = sum("DERIVED" in s.image_type[:1] or "SECONDARY" in s.image_type[1:2] for s in slices)
-    if derived:
-        notes.append(f"{derived} of {len(slices)} images are derived: reformatted or processed before they came")
+    count = sum("DERIVED" in s.image_type[:1] or "SECONDARY" in s.image_type[1:2] for s in slices)
+    if count and not derived:
+        raise GeometryError(f"{count} of {len(slices)} images are derived (Image Type)", hint="send the original slices")
+    if count:
+        notes.append(f"{count} of {len(slices)} images are derived: reformatted or processed before they came")
 
 
 def _frame_of_reference(slices: Sequence[Slice], notes: list[str]) -> str:

@@ -18,6 +18,7 @@ from core.states import ModelStatus
 TASKS = ("classify", "detect")
 UNITS = ("image", "series", "series or image")
 TILTS = ("refuse", "resample")
+DERIVED = ("note", "refuse")
 HEX = frozenset("0123456789abcdef")
 
 
@@ -85,6 +86,7 @@ class ModelCard:
     thresholds: Mapping[str, float] = field(default_factory=dict)
     temperature: float = 1.0
     tilt: str = "refuse"  # what becomes of a series of a tilted gantry
+    derived: str = "note"  # what becomes of one that was reformatted or processed before it came: analysed with a note, or refused
     reference: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # counts by bin (core/drift.py) of what is expected
 
     def __post_init__(self) -> None:
@@ -97,6 +99,7 @@ class ModelCard:
         plain = Path(self.weights).name == self.weights and self.weights.endswith(".safetensors")
         require(plain, f"weights names a .safetensors file beside the card, not {self.weights!r}")
         require(self.tilt in TILTS, f"input.tilt is one of {', '.join(TILTS)}, not {self.tilt!r}")
+        require(self.derived in DERIVED, f"input.derived is one of {', '.join(DERIVED)}, not {self.derived!r}")
         names = [label.name for label in self.labels]
         require(bool(names) and len(set(names)) == len(names), "labels need at least one entry and no name twice")
         require(self.temperature > 0.0, f"temperature is above 0, not {self.temperature}")
@@ -181,7 +184,7 @@ TOP: Schema = {
 }
 LABEL: Schema = {"name": (str, True), "code": (dict, True), "malignant": (bool, True), "advice": (str, True), "source": (str, False)}
 CODE: Schema = {"value": (str, True), "scheme": (str, True), "meaning": (str, True)}
-INPUT: Schema = {"tilt": (str, False)}
+INPUT: Schema = {"tilt": (str, False), "derived": (str, False)}
 TIERS: Schema = {"high": (float, False), "review": (float, False), "malignant_limit": (float, False)}
 DATA: Schema = {"name": (str, True), "licence": (str, True), "doi": (str, False)}
 

@@ -12,8 +12,8 @@ def render_card(card: ModelCard) -> str:
     lines = [f"{key} = {value_text(getattr(card, key))}" for key in TEXTS]
     lines.append(f"temperature = {card.temperature!r}")
     lines.append(f"limits = {value_text(card.limits)}")
-    if card.tilt != "refuse":
-        lines += table_lines("input", {"tilt": card.tilt})
+    if (given := (card.tilt, card.derived)) != ("refuse", "note"):
+        lines += table_lines("input", dict(zip(("tilt", "derived"), given, strict=True)))
     tiers = {"high": card.tiers.high, "review": card.tiers.review, "malignant_limit": card.tiers.malignant_limit}
     lines += table_lines("tiers", tiers) + table_lines("thresholds", card.thresholds)
     for label in card.labels:

@@ -13,7 +13,8 @@ STATUS = {
 }
 MAX_INLINE = 12
 CURVE = "froc"  # a list of points, drawn beside the tables
-LEFT_OUT = frozenset({"weights_sha256", "tiers", "balanced_accuracy_by_archive", "without_patient"})  # of all folds: in crossval.json
+LEFT_OUT = frozenset({"folds", "folds_of", "weights_sha256", "tiers", "balanced_accuracy_by_archive", "without_patient"})
+MEMBERS = "members"  # hashes of the files that an ensemble is made of: in the card
 
 
 def document(
@@ -61,7 +62,8 @@ def document(
     parts += [f"![{name.rpartition('/')[2].removesuffix('.png').replace('_', ' ')}]({name})" for name in pictures]
     if folds is not None:
         parts.append("## Cross-validation\n\n" + figures({key: value for key, value in folds.items() if key not in LEFT_OUT}))
-    for title, content in (("Pre-processing", card.preprocessing), ("Network", card.network), ("Training", card.training)):
+    training = {key: value for key, value in card.training.items() if key != MEMBERS}
+    for title, content in (("Pre-processing", card.preprocessing), ("Network", card.network), ("Training", training)):
         parts.append(f"## {title}\n\n" + figures(content))
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -132,16 +134,36 @@ def intervals(measured: Mapping[str, Any]) -> str:
 def figures(values: Mapping[str, Any], depth: int = 3) -> str:
     """Nested tables of a card: text as paragraphs, plain values as one table, tables of like rows as one table each.
 
-    Whole curves are for the picture.
+    Neighbours with the same keys stand in one table, side by side where they are long. Whole curves are for the picture.
     """
     plain = {key: value for key, value in values.items() if not isinstance(value, Mapping) and key != CURVE}
     parts = [] if "measured" not in plain else [f"How it was measured: {plain.pop('measured')}."]
     if plain:
         parts.append(table(("", ""), [(words(key), show(value)) for key, value in plain.items()]))
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            parts += [f"{'#' * depth} {words(key)}", together(value) or figures(value, min(depth + 1, 6))]
+    for alike in neighbours({key: value for key, value in values.items() if isinstance(value, Mapping)}):
+        value, *others = alike.values()
+        shown = (together(alike) or side_by_side(alike)) if others else (together(value) or figures(value, min(depth + 1, 6)))
+        parts += [f"{'#' * depth} {', '.join(map(words, alike))}", shown]
     return "\n\n".join(parts)
+
+
+def neighbours(values: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Mapping[str, Any]]]:
+    """Entries one behind the other that are flat and have the same keys; every other entry alone."""
+    found: list[dict[str, Mapping[str, Any]]] = []
+    for key, value in values.items():
+        flat = not any(isinstance(item, Mapping) for item in value.values())
+        before = next(reversed(found[-1].values())) if found else {}
+        if flat and set(value) == set(before):
+            found[-1][key] = value
+        else:
+            found.append({key: value})
+    return found
+
+
+def side_by_side(values: Mapping[str, Mapping[str, Any]]) -> str:
+    """A column for each of the flat tables, which have the same keys."""
+    first = next(iter(values.values()))
+    return table(("", *map(words, values)), [(words(key), *(show(one[key]) for one in values.values())) for key in first])
 
 
 def together(values: Mapping[str, Any]) -> str:
@@ -150,7 +172,7 @@ def together(values: Mapping[str, Any]) -> str:
     if not entries or not all(isinstance(entry, Mapping) for entry in entries):
         return ""
     columns = list(entries[0])
-    flat = all(list(entry) == columns and not any(isinstance(item, Mapping) for item in entry.values()) for entry in entries)
+    flat = all(set(entry) == set(columns) and not any(isinstance(item, Mapping) for item in entry.values()) for entry in entries)
     if not flat or len(columns) > MAX_INLINE:
         return ""
     return table(("", *map(words, columns)), [(words(key), *(show(entry[c]) for c in columns)) for key, entry in values.items()])

@@ -81,7 +81,7 @@ def prepare(runtime: Runtime, job: ClaimedJob, card: ModelCard) -> Volume | Phot
         raise NotAnalysable(f"model {card.name} takes one {card.unit}, and the route gave it one {UNIT_OF_CARD[job.unit_kind]}")
     paths = verified(runtime.database, runtime.blobs, job)
     if job.unit_kind is UnitKind.SERIES:
-        return read_volume(paths, threads=runtime.threads, tilted=card.tilt == "resample")
+        return read_volume(paths, threads=runtime.threads, tilted=card.tilt == "resample", derived=card.derived == "note")
     if len(paths) != 1:
         raise NotAnalysable(f"a photograph is one instance, this unit has {len(paths)}")
     return read_photograph(paths[0])

@@ -95,7 +95,7 @@ def compared(rows: Sequence[Row], out: Path) -> dict[str, Any]:
     return {"set_aside": {**found, "difference": difference(both[TOGETHER], both[ALONE], rows)}}
 
 
-def difference(one: Held, other: Held, rows: Sequence[Row]) -> dict[str, float]:
+def difference(one: Held, other: Held, rows: Sequence[Row]) -> dict[str, dict[str, float]]:
     """By how much ``one`` is better than ``other`` on the same images, with the 95 % interval of whole lesions redrawn."""
     order = {name: place for place, name in enumerate(other.images.tolist())}
     places = [order[name] for name in one.images.tolist()]
@@ -108,7 +108,7 @@ def difference(one: Held, other: Held, rows: Sequence[Row]) -> dict[str, float]:
 
     lesions = np.array([row.lesion_id for row in one.of(rows)])
     found = redrawn(better, lesions)
-    return {f"{key}{part}": value for key, values in found.items() for part, value in zip(("", "_low", "_high"), values, strict=True)}
+    return {key: {"better_by": value, "low": low, "high": high} for key, (value, low, high) in found.items()}
 
 
 def temperature_without(parts: Mapping[int, Held], fold: int, rows: Sequence[Row]) -> float:

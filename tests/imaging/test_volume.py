@@ -124,9 +124,12 @@ def test_reformatted_slices_are_taken_with_a_note_and_projections_refused(chest:
         (tmp_path / words[-1]).mkdir()
         return written(tmp_path / words[-1], chest, lambda ds, _: setattr(ds, "ImageType", list(words)))
 
-    volume = read_volume(called("DERIVED", "SECONDARY", "AXIAL", "MPR"))
+    reformatted = called("DERIVED", "SECONDARY", "AXIAL", "MPR")
+    volume = read_volume(reformatted)
     np.testing.assert_array_equal(volume.hu, chest.hu)
     assert volume.notes == (f"{len(chest.hu)} of {len(chest.hu)} images are derived: reformatted or processed before they came",)
+    with pytest.raises(GeometryError, match=r"images are derived \(Image Type\)"):
+        read_volume(reformatted, derived=False)
     with pytest.raises(GeometryError, match="projections or renderings"):
         read_volume(called("DERIVED", "SECONDARY", "AXIAL", "MIP"))
 

@@ -93,6 +93,15 @@ def test_label_by_name(text: str) -> None:
         card.label("wart")
 
 
+def test_what_becomes_of_a_derived_series(text: str) -> None:
+    assert parse_card(text).derived == "note"
+    strict = parse_card(text + '\n[input]\nderived = "refuse"\n')
+    assert (strict.derived, strict.tilt) == ("refuse", "refuse")
+    assert parse_card(render_card(strict)) == strict
+    with pytest.raises(ModelError, match=r"input\.derived is one of note, refuse"):
+        parse_card(text + '\n[input]\nderived = "drop"\n')
+
+
 def test_what_becomes_of_a_tilted_series(text: str) -> None:
     assert parse_card(text).tilt == "refuse"
     allows = parse_card(text + '\n[input]\ntilt = "resample"\n')

@@ -134,6 +134,18 @@ def test_a_tilted_series_is_analysed_upright_where_the_card_allows_it(runtime: R
     assert any(text.startswith("The gantry was tilted by 13.5 degrees") for text in texts)
 
 
+def test_a_derived_series_is_refused_where_the_card_says_so(runtime: Runtime, settings: Settings, tmp_path: Path) -> None:
+    strict = other_version(MODEL, tmp_path / "strict", derived="refuse")
+    place = installed.install(strict, settings.node.data_dir / installed.FOLDER)
+    series = put("ImageType", ["DERIVED", "SECONDARY", "AXIAL", "MPR"])(chest())
+    job_id, _ = Queueing(runtime.database, runtime.blobs).queue(series, UnitKind.SERIES, MODEL, digest=place.digest)
+    infer.wake(runtime)
+    shown = jobs.show(runtime.database, job_id)
+    assert (shown["job_state"], shown["outcome"]) == ("reported", "not_analysed")
+    texts = [str(element.value) for element in report(runtime, job_id).iterall() if element.keyword == "TextValue"]
+    assert any("images are derived (Image Type)" in text for text in texts)
+
+
 def extruded(name: str, slices: int = 20) -> list[Dataset]:
     """A series of one real slice again and again: real anatomy of a head, a neck or an abdomen."""
     real = dcmread(shared_data() / "conformance" / name)
