@@ -11,10 +11,11 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 
-from console import api, pages, tls
+from console import api, pages
 from console.health import CONSOLE, Look, look
 from core.errors import ConfigurationError, StorageError
 from core.settings import Settings
+from core.tls import server_context
 from db import heartbeats
 from db.base import Database
 
@@ -69,7 +70,8 @@ def run(
         The port cannot be bound, or the files of ``console.tls`` cannot be used.
     """
     wanted = settings.console
-    secure = tls.context(wanted.tls) if wanted.tls is not None else None  # before the port is bound: a wrong file is said at once
+    files = wanted.tls  # before the port is bound: a wrong file is said at once
+    secure = server_context(files, "console.tls", require_client=files.ca is not None) if files is not None else None
     try:
         listener = socket.create_server((wanted.host, wanted.port), family=socket.AF_INET6 if ":" in wanted.host else socket.AF_INET)
     except OSError as error:

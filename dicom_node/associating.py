@@ -10,10 +10,10 @@ from pynetdicom.association import Association
 from core.errors import ConfigurationError
 from core.peers import Destination, PeerAddress
 from core.settings import Settings
+from core.tls import client_context
 from core.uids import IMPLEMENTATION_CLASS_UID
 from dicom_node import IMPLEMENTATION_VERSION_NAME
 from dicom_node.sockets import Entity
-from dicom_node.tls import client_context
 
 Bound = tuple[Any, Callable[[Any], Any]]
 

@@ -11,6 +11,7 @@ from pynetdicom import AE, build_context
 
 from core.errors import ConfigurationError, StorageError
 from core.settings import Settings
+from core.tls import server_context
 from core.uids import IMPLEMENTATION_CLASS_UID
 from db.base import Database
 from db.blobs import Blobs
@@ -23,7 +24,6 @@ from dicom_node.receive.siblings import Siblings
 from dicom_node.receive.spool import Command, Spool
 from dicom_node.received import ReceivedCounts
 from dicom_node.role import Beating, role_name, wait_until
-from dicom_node.tls import server_context
 
 DRAIN_S = 20.0
 SWEEP_OLDER_THAN_S = 24 * 3600.0
@@ -91,7 +91,7 @@ class Listener:
                 (node.host, node.port),
                 node.ae_title,
                 [build_context(contexts.VERIFICATION)],
-                server_context(node.tls) if node.tls is not None else None,
+                server_context(node.tls, "node.tls", require_client=node.tls.require_client_cert) if node.tls is not None else None,
                 self._handlers.bound(),
                 make_spool=self._make_spool,
                 store=self._handlers.store,

@@ -1,35 +1,47 @@
-"""TLS of DIMSE connections, both ways, after BCP 195 (PS3.15 Annex B, RFC 9325).
+"""TLS of what listens and of what connects, after BCP 195 (PS3.15 Annex B, RFC 9325).
 
 TLS 1.3, or TLS 1.2 with forward secrecy and authenticated encryption alone; nothing older, no renegotiation, no compression.
 """
 
 import ssl
+from pathlib import Path
+from typing import Protocol
 
 from core.errors import ConfigurationError
 from core.operations import TLS_1_2_SUITES
 from core.peers import ClientTls
-from core.settings import Tls
 
 
-def server_context(tls: Tls) -> ssl.SSLContext:
-    """For the listener. With ``require_client_cert`` a peer must show a certificate that descends from ``ca``.
+class ServerFiles(Protocol):
+    """PEM files of one that listens; ``ca`` is the authority of its clients."""
+
+    @property
+    def cert(self) -> Path: ...
+    @property
+    def key(self) -> Path: ...
+    @property
+    def ca(self) -> Path | None: ...
+
+
+def server_context(files: ServerFiles, name: str, *, require_client: bool) -> ssl.SSLContext:
+    """For the settings called ``name``. With ``require_client`` a peer must show a certificate that descends from ``ca``.
 
     Raises
     ------
     ConfigurationError
-        A file cannot be used.
+        A file cannot be used, or the authority of the clients is missing.
     """
+    if require_client and files.ca is None:
+        raise ConfigurationError(f"{name}: require_client_cert needs ca", hint="name the authority of the clients, or switch it off")
     try:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         _harden(context)
-        context.load_cert_chain(tls.cert, tls.key)
-        if tls.ca is not None:
-            context.load_verify_locations(tls.ca)
+        context.load_cert_chain(files.cert, files.key)
+        if files.ca is not None:
+            context.load_verify_locations(files.ca)
     except (OSError, ssl.SSLError) as error:
-        raise ConfigurationError(f"node.tls: certificate, key or CA cannot be used: {error}", hint="give PEM files") from error
-    if tls.require_client_cert:
-        if tls.ca is None:
-            raise ConfigurationError("node.tls: require_client_cert needs ca", hint="name the authority of the clients, or switch it off")
+        raise ConfigurationError(f"{name}: certificate, key or CA cannot be used: {error}", hint="give PEM files") from error
+    if require_client:
         context.verify_mode = ssl.CERT_REQUIRED
     return context
 
