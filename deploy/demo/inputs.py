@@ -21,7 +21,7 @@ from imaging.synthetic.lesion import lesion_dataset
 from imaging.synthetic.uids import synthetic_uid
 from models import registry
 from models.dermoscopy.data import CLASSES, FINE_ARCHIVE, Row, read_jpegs
-from models.dermoscopy.split import held_out
+from models.dermoscopy.split import unseen
 
 CT_SERIES = "cptac-C3N-00247-lung3.0-B70f"
 MOST_IMAGES = 24
@@ -101,7 +101,7 @@ def _ham10000(data: Path) -> tuple[list[Dataset], dict[str, str]]:
     with (data / "dermoscopy" / "index.csv").open(newline="") as lines:
         entries = list(csv.DictReader(lines))
     rows = [Row(e["image_id"], e["archive"], e["lesion_id"], e["dx"]) for e in entries]
-    held = held_out(rows, int(registry.card("dermoscopy_7class").training["fold"]))
+    held = unseen(rows, registry.card("dermoscopy_7class").training)
     chosen: dict[str, dict[str, str]] = {}
     for entry in entries:
         if entry["archive"] == FINE_ARCHIVE and entry["lesion_id"] in held:
