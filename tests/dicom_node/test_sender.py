@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 import pytest
+import structlog
 
 from core.states import Priority
 from db import deliveries
@@ -63,6 +64,7 @@ def test_final_answers(
     state: str,
     words: str,
 ) -> None:
+    structlog.reset_defaults()  # a command that ran in this process may have bound the log to a stream of its own
     make_report("pacs")
     with (
         running(Pacs([status], comment="" if state == "stored" else "no thanks")) as pacs,
