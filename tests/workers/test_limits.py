@@ -76,7 +76,7 @@ def test_a_real_child_ends_and_another_follows_until_the_attempts_are_used_up(
     monkeypatch.setenv("DICOM_NODE_WORKER__MEMORY_LIMIT_MIB", "100")  # less than torch alone
     site = Site(tmp_path, database, database_url, broker_url, configure(tmp_path, database_url, broker_url))
     try:
-        job, _ = site.queueing.photograph(1)
+        job, _ = site.queueing.queue([_huge(1, 4000)], UnitKind.IMAGE)  # which takes longer than the watch looks away
         worker = site.worker()
         deadline = time.monotonic() + 240
         while site.state(job) != "quarantined" and time.monotonic() < deadline:
