@@ -20,6 +20,8 @@ from db.base import Database
 from db.blobs import Blobs
 from db.records import Admitted as AdmittedAs
 from db.records import BlobRef
+from db.temporary import Temporary
+from dicom_node.receive.room import Room
 from dicom_node.receive.spool import Spool
 from dicom_node.statuses import INVALID_INSTANCE, SUCCESS, UNEXPECTED, Answer
 from imaging.headers import read_header
@@ -44,6 +46,7 @@ class Intake:
         self._database = database
         self._blobs = blobs
         self._admitter = Admitter(database)
+        self._room = Room(blobs)
         self._log = structlog.get_logger()
 
     def close(self) -> None:
@@ -73,28 +76,28 @@ class Intake:
             received.spool.discard()
 
     def _take(self, received: Received, association: Callable[[], UUID]) -> Answer:
-        if self._blobs.free_bytes() < self._limits.min_free_bytes + received.spool.size_bytes:
+        if not self._room.holds(self._limits.min_free_bytes + received.spool.size_bytes):
             raise OutOfResources("out of resources: the disk is nearly full")
         if received.spool.error:
             raise OutOfResources(f"out of resources: {received.spool.error}")
         try:
-            content = received.spool.finish()
+            file = received.spool.finish()
         except OSError as error:
             raise OutOfResources("out of resources: cannot be written") from error
+        self._room.taken(received.spool.size_bytes)
         step("receive.whole")
         try:
-            return self._judge(received, content, association)
-        except BaseException:
-            content.unlink(missing_ok=True)
-            raise
+            return self._judge(received, file, association)
+        finally:
+            file.discard()
 
-    def _judge(self, received: Received, content: Path, association: Callable[[], UUID]) -> Answer:
+    def _judge(self, received: Received, file: Temporary, association: Callable[[], UUID]) -> Answer:
         try:
             if len(received.spool.command.sop_instance_uid) > MAX_UID_CHARS:
                 raise CannotUnderstand("the SOP instance UID of the command is too long", status=INVALID_INSTANCE)
             if not received.spool.size_bytes:
                 raise CannotUnderstand("the C-STORE came without a data set")
-            header = read_header(content)
+            header = read_header(Path(file.path), beginning=received.spool.beginning, size_bytes=file.size_bytes)
             check_identity(
                 sop_class_uid=received.spool.command.sop_class_uid,
                 sop_instance_uid=received.spool.command.sop_instance_uid,
@@ -103,12 +106,12 @@ class Intake:
             )
         except IntakeError as error:
             association_id = association()
-            self._quarantine(received, self._blobs.adopt(content, received.spool.sha256), error, association_id)
+            self._quarantine(received, self._blobs.adopt(file, received.spool.sha256), error, association_id)
             raise
         if self._limits.own_objects == "refuse" and (header.made_by_dicom_node or own.made_here(self._database, header)):
             raise OwnObject("made by dicom-node itself: refused, as receive.own_objects says")
         association_id = association()  # first: without a database nothing needs to be written
-        with self._blobs.name(content, received.spool.sha256) as named:
+        with self._blobs.name(file, received.spool.sha256) as named:
             admission = self._admitter.admit(
                 header=header,
                 blob=named.ref,

@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import struct
 import sys
 import time
 from collections.abc import Callable
@@ -15,6 +16,15 @@ from pynetdicom.transport import AddressInformation, AssociationSocket, RequestH
 PDU_HEADER_BYTES = 6
 PDU_TYPES = range(1, 8)  # PS3.8 9.3.1
 READ_AHEAD_BYTES = 512 << 10
+
+
+def limit(connection: socket.socket, seconds: float | None) -> None:
+    """As ``settimeout``, kept by the kernel: Python's own asks before every call whether it would wait. Not for TLS, which tries again."""
+    whole, part = divmod(seconds or 0.0, 1.0)  # 0: no limit
+    value = struct.pack("@ll", int(whole), int(part * 1e6))
+    connection.settimeout(None)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, value)
 
 
 class TidySocket(AssociationSocket):

@@ -8,6 +8,7 @@ import math
 import re
 import struct
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from core.codes import PRIVATE_SCHEME
@@ -17,7 +18,11 @@ from core.records import InstanceHeader
 EXPLICIT, IMPLICIT = b"1.2.840.10008.1.2.1", b"1.2.840.10008.1.2"
 SYNTAXES = re.compile(rb"1\.2\.840\.10008\.1\.2(\.1|\.5|\.4\.[1-9][0-9]*)?")  # not big endian, not deflated
 _UNDEFINED = 0xFFFFFFFF
+MAX_VALUE_BYTES = 1024
+KNOWN_VALUES = 1024  # of each kind: the slices of a series say the same over and over
 _DEEPEST = 8
+_EXPLICIT_HEAD, _IMPLICIT_HEAD = struct.Struct("<HH2sH").unpack_from, struct.Struct("<HHL").unpack_from
+_LENGTH = struct.Struct("<L").unpack_from
 _LONG = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
 _SHORT = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
@@ -45,6 +50,7 @@ class Odd(Exception):
     """Not for us."""
 
 
+@lru_cache(KNOWN_VALUES)
 def text(vr: bytes, raw: bytes) -> str:
     """One value of a text VR; padded at its end as its VR says, and nowhere else."""
     form, most = _FORM[vr]
@@ -72,6 +78,7 @@ def _kernel(vr: bytes, raw: bytes) -> str:
 
 
 def numbers(count: int) -> Callable[[bytes, bytes], tuple[float, ...] | None]:
+    @lru_cache(KNOWN_VALUES)
     def read(vr: bytes, raw: bytes) -> tuple[float, ...] | None:
         if not raw:
             return None
@@ -191,6 +198,8 @@ def _header(content: bytes, size_bytes: int) -> InstanceHeader:
     stopped_at = walk(content, start, len(content), explicit=syntax != IMPLICIT, keep=_WANTED, found=raw, size_bytes=size_bytes)
     if stopped_at == len(content) < size_bytes:
         raise Odd  # not at the pixel data: there is more
+    if any(len(value) > MAX_VALUE_BYTES for value in raw.values()):
+        raise Odd  # what is read is remembered
     values = {name: read(vr, raw[tag]) for tag, (vr, name, read) in _WANTED.items() if tag in raw}
     if not all(values.get(name) for name in _REQUIRED) or values.get("character_set", ()) not in CHARACTER_SETS:
         raise Odd
@@ -214,23 +223,23 @@ def walk(
     """
     before = 0
     while at < end:
-        group, element = struct.unpack_from("<HH", content, at)
-        tag = group << 16 | element
+        if explicit:
+            group, element, vr, length = _EXPLICIT_HEAD(content, at)
+            tag = group << 16 | element
+            at += 8
+            if vr not in _SHORT and tag != _ITEM_END:
+                if vr not in _LONG:
+                    raise Odd
+                (length,) = _LENGTH(content, at)
+                at += 4
+        else:
+            group, element, length = _IMPLICIT_HEAD(content, at)
+            vr, tag, at = b"", group << 16 | element, at + 8
         if tag == _ITEM_END and found is None:
-            return at
+            return at - 8
         if tag <= before or group == 0xFFFE or (group != 2 if keep is META else group < 8):
             raise Odd
         before = tag
-        if explicit:
-            vr = content[at + 4 : at + 6]
-            if vr in _SHORT:
-                length, at = content[at + 6] | content[at + 7] << 8, at + 8
-            elif vr in _LONG:
-                length, at = struct.unpack_from("<L", content, at + 8)[0], at + 12
-            else:
-                raise Odd
-        else:
-            vr, length, at = b"", struct.unpack_from("<L", content, at + 4)[0], at + 8
         if tag in _PIXELS and found is not None:
             if length != _UNDEFINED and at + length > max(size_bytes, len(content)):
                 raise Odd
@@ -257,7 +266,7 @@ def _over_items(content: bytes, at: int, end: int, explicit: bool, depth: int) -
     if depth > _DEEPEST:
         raise Odd
     while True:
-        group, element, length = struct.unpack_from("<HHL", content, at)
+        group, element, length = _IMPLICIT_HEAD(content, at)
         tag, at = group << 16 | element, at + 8
         if at > end:
             raise Odd

@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 from celery import Celery
 
+from core import heap
 from core.logs import scrub
 from core.settings import Settings
 from workers.app import TASK
@@ -46,6 +47,7 @@ def start_child(settings: Settings, queues: tuple[str, ...], draining: DrainFlag
         from workers.runtime import Runtime
 
         _child = Runtime.start(settings, queues, draining)
+        heap.settle()
     except Exception as error:
         log.error("a worker child cannot start; another tries", error=f"{type(error).__name__}: {scrub(str(error))}", seconds=START_AGAIN_S)
         time.sleep(START_AGAIN_S)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import structlog
 import typer
 
-from core import logs
+from core import heap, logs
 from core.settings import Settings, secrets_in, variable_of
 from deploy.cli.common import Config, database_url, settings_of, with_servers
 from deploy.routes import check_models
@@ -43,6 +43,7 @@ def until_stopped(role: Callable[[threading.Event], None]) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, ask)
+    heap.settle()
     role(stop)
 
 

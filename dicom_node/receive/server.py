@@ -18,7 +18,7 @@ from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 from dicom_node.receive.messages import NodeDimse, Store
 from dicom_node.receive.spool import Command, Spool
 from dicom_node.receive.upper import LOOK_S, NodeDul
-from dicom_node.sockets import BoundedSocket
+from dicom_node.sockets import BoundedSocket, limit
 
 MAX_PDU_SLACK_BYTES = 1 << 20  # an A-ASSOCIATE-RQ with 128 contexts of 50 transfer syntaxes has about 200 kB
 TLS_HANDSHAKE_S = 10.0
@@ -171,7 +171,6 @@ class NodeServer(ThreadedAssociationServer):
         """The TLS handshake is not made here: one slow peer would keep everybody else out."""
         connection, address = self._listening().accept()
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # Nagle costs a factor of 50 on C-STORE
-        connection.settimeout(self.ae.network_timeout)
         return connection, address
 
     def verify_request(self, _request: Any, _client_address: Any) -> bool:
@@ -187,6 +186,8 @@ class NodeServer(ThreadedAssociationServer):
                 _LOGGER.warning("TLS handshake failed: %s", type(error).__name__)
                 self.shutdown_request(request)
                 return
+        else:
+            limit(request, self.ae.network_timeout)
         super().process_request_thread(request, client_address)
 
     def handle_error(self, _request: Any, _client_address: Any) -> None:

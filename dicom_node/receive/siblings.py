@@ -9,6 +9,7 @@ from pathlib import Path
 
 import structlog
 
+from core import heap
 from core.logs import configure
 from core.settings import Settings
 from db.base import Database
@@ -74,6 +75,7 @@ def serve(settings: Settings, url: str, blobs_root: Path, parent: "Connection[by
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     configure(level=settings.logs.level, style=settings.logs.format, role="listen")
     database = Database.open(url)
+    heap.settle()
     with (
         Listener(settings, database, Blobs(blobs_root), reuse_port=True) as listener,
         Beating(database, "listen", listener.details),

@@ -26,9 +26,9 @@ def test_put_keeps_the_bytes_under_their_hash(tmp_path: Path) -> None:
 
 def test_adopt_takes_a_file_of_tmp_and_leaves_none(tmp_path: Path) -> None:
     blobs = Blobs(tmp_path)
-    received = blobs.tmp_dir / "from-the-network.dcm"
-    received.write_bytes(CONTENT)
-    assert blobs.adopt(received) == blobs.put(CONTENT)
+    received = blobs.temporary()
+    received.write(CONTENT)
+    assert blobs.adopt(received, SHA) == blobs.put(CONTENT)
     assert files(tmp_path) == [Path(SHA[:2], SHA[2:4], SHA)]
 
 
