@@ -62,7 +62,7 @@ def encode(analysis: Analysis) -> ReportObject | None:
         source_images=stand_ins(analysis, item, planes),
         pixel_array=pixels(masks, planes, grid(item)),
         segmentation_type="BINARY",
-        segment_descriptions=[_segment(analysis, number, segment) for number, segment in numbers.items()],
+        segment_descriptions=[description(analysis, number, segment) for number, segment in numbers.items()],
         series_instance_uid=document.SeriesInstanceUID,
         series_number=document.SeriesNumber,
         sop_instance_uid=document.SOPInstanceUID,
@@ -120,7 +120,7 @@ def pixels(masks: Sequence[Mask], planes: Sequence[Plane], shape: tuple[int, int
     return stacked
 
 
-def _segment(analysis: Analysis, number: int, segment: int) -> SegmentDescription:
+def description(analysis: Analysis, number: int, segment: int) -> SegmentDescription:
     """Segment ``segment`` is finding ``number``: named as in the report, outlined by the model, in the organ of the finding."""
     finding, identity = analysis.prediction.findings[number - 1], analysis.identity
     site = analysis.source.anatomy.site(finding.site)
