@@ -5,7 +5,6 @@ before it, and it is given back untouched where it is not begun. Its lease is ke
 after which it is never decoded ahead again.
 """
 
-import resource
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -17,8 +16,9 @@ from core.states import Priority, UnitKind
 from db import explaining, jobs
 from db.records import ClaimedJob
 from models.card import ModelCard
-from workers import gpu, preparing
+from workers import preparing
 from workers.lease import Lease
+from workers.limits import peak_mib
 from workers.preparing import Prepared
 from workers.runtime import Runtime
 
@@ -71,8 +71,7 @@ class Ahead:
         if header is None or not header.rows or not header.columns:
             return False
         volume_mib = len(job.inputs) * header.number_of_frames * header.rows * header.columns * 2 >> 20
-        most_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
-        return max(most_mib, gpu.resident_mib()) + VOLUMES * volume_mib < self._runtime.memory_mib
+        return max(self._runtime.most_mib, peak_mib()) + VOLUMES * volume_mib < self._runtime.memory_mib
 
     @property
     def reading(self) -> bool:

@@ -27,6 +27,7 @@ from workers.encode.analysis import Analysis
 from workers.encode.source import ImageReference, Source, read_source, source_of
 from workers.inputs import at_their_place, verify
 from workers.lease import Lease
+from workers.limits import MemoryWatch
 from workers.rejecting import rejections
 from workers.runtime import Runtime
 
@@ -35,7 +36,7 @@ MAX_REASON = 400
 log = structlog.get_logger()
 
 
-def explain(runtime: Runtime, job: ClaimedJob, lease: Lease) -> None:
+def explain(runtime: Runtime, job: ClaimedJob, lease: Lease, watch: MemoryWatch) -> None:
     """Report that the unit was not analysed, and why; the job stays as it stands (failed, quarantined).
 
     Raises
@@ -66,6 +67,7 @@ def explain(runtime: Runtime, job: ClaimedJob, lease: Lease) -> None:
     with WARNING_LOCK:  # as in `reporting`
         objects = results.objects(job, analysis, runtime.blobs, takers, profiles)
         objects += rejections(job, analysis, runtime.settings, runtime.blobs, takers)
+    watch.look()
     lease.check(job)
     timings = _timings(runtime, started_at)
     jobs.finish(

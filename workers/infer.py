@@ -17,6 +17,7 @@ from core.states import Priority, UnitKind
 from core.steps import step
 from db import jobs
 from db.records import ClaimedJob
+from workers import gpu
 from workers.ahead import Ahead
 from workers.ending import ending, too_much
 from workers.explaining import explain
@@ -27,6 +28,7 @@ from workers.working import work
 
 MAX_JOBS_PER_WAKE_UP = 32
 SHARE_OF_TIME_LIMIT = 0.1  # a wake-up starts no further job after this share: the limit is the task's, not the job's
+EXPLAINING_MIB = 256  # a report without pixels
 SHARE_FOR_READ = 0.5  # unless one was read ahead: until here
 
 log = structlog.get_logger()
@@ -104,23 +106,30 @@ def _alike(runtime: Runtime, first: ClaimedJob, most: int) -> list[ClaimedJob]:
 
 
 def run(runtime: Runtime, *claimed: ClaimedJob, ahead: Ahead) -> None:
-    """One attempt of each, ended in order whatever happens."""
+    """One attempt of each, ended in order whatever happens. Where the process holds too much already, they end before the work begins."""
     runtime.busy = ",".join(str(job.id) for job in claimed)
     lease_s = runtime.settings.worker.lease_s
     try:
         with (
             Lease(runtime.database, claimed, lease_s, runtime.draining, given_back=runtime.leave) as lease,
-            MemoryWatch(runtime.memory_mib, lambda held_mib: too_much(runtime, lease, held_mib)),
+            MemoryWatch(_allowed_mib(runtime, claimed[0]), lambda held_mib: too_much(runtime, lease, held_mib)) as watch,
         ):
+            runtime.most_mib = max(runtime.most_mib, watch.before_mib)
             begun = []
-            for job in claimed:
+            for job in lease.held():
                 with ending(runtime, lease, job):
                     step("worker.claimed", job.study_instance_uid)
                     begun.append(job)
             if claimed[0].gives_up is None:
-                work(runtime, begun, lease, ahead)
+                work(runtime, begun, lease, ahead, watch)
             for job in begun if claimed[0].gives_up else ():
                 with ending(runtime, lease, job):
-                    explain(runtime, job, lease)
+                    explain(runtime, job, lease, watch)
     finally:
         runtime.busy = ""
+
+
+def _allowed_mib(runtime: Runtime, job: ClaimedJob) -> int:
+    """What the process may hold. Who says that there is no answer is heard also where the models alone hold too much: they are none of its
+    doing, and without its report silence would read as a negative."""
+    return runtime.memory_mib if job.gives_up is None else max(runtime.memory_mib, gpu.resident_mib() + EXPLAINING_MIB)

@@ -53,6 +53,7 @@ class Runtime:
     places: dict[str, Place] = field(default_factory=dict)  # where each of ``models`` lies
     registered: set[str] = field(default_factory=set)
     memory_mib: int = 1 << 40  # that the process may hold: `start` says it
+    most_mib: int = 0  # that it held until the attempt that runs was begun, start included
     leave: Callable[[], None] | None = None  # what ends this process when its work was given back
 
     @classmethod

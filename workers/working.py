@@ -33,6 +33,7 @@ from workers.ahead import Ahead
 from workers.ending import ending
 from workers.inputs import at_their_place
 from workers.lease import Lease
+from workers.limits import MemoryWatch
 from workers.preparing import Prepared
 from workers.reporting import reported
 from workers.runtime import Runtime
@@ -49,14 +50,14 @@ class Pass:
     infer_s: float
 
 
-def work(runtime: Runtime, claimed: Sequence[ClaimedJob], lease: Lease, ahead: Ahead) -> None:
+def work(runtime: Runtime, claimed: Sequence[ClaimedJob], lease: Lease, ahead: Ahead, watch: MemoryWatch) -> None:
     """All of them, in as many passes as their pixels ask for; each is ended here, whatever happens."""
     waiting = list(claimed)
     while waiting:
-        del waiting[: _pass(runtime, waiting, lease, ahead)]
+        del waiting[: _pass(runtime, waiting, lease, ahead, watch)]
 
 
-def _pass(runtime: Runtime, waiting: Sequence[ClaimedJob], lease: Lease, ahead: Ahead) -> int:
+def _pass(runtime: Runtime, waiting: Sequence[ClaimedJob], lease: Lease, ahead: Ahead, watch: MemoryWatch) -> int:
     """One pass for the first of ``waiting``; gives for how many. All of them, where nothing can be done for any."""
     model, ready = None, None
     with ending(runtime, lease, *waiting):
@@ -92,7 +93,7 @@ def _pass(runtime: Runtime, waiting: Sequence[ClaimedJob], lease: Lease, ahead: 
             step("worker.predicted", one.job.study_instance_uid)
             if isinstance(answer, Exception):
                 raise answer
-            _conclude(runtime, model, one, answer, when, lease)
+            _conclude(runtime, model, one, answer, when, lease, watch)
     return len(ready)
 
 
@@ -130,7 +131,9 @@ def _noted(item: Any, answer: Prediction) -> Prediction:
     return replace(answer, notes=(*answer.notes, *(note for note in item.notes if note not in answer.notes)))
 
 
-def _conclude(runtime: Runtime, model: Model, one: Prepared, prediction: Prediction, when: Pass, lease: Lease) -> None:
+def _conclude(
+    runtime: Runtime, model: Model, one: Prepared, prediction: Prediction, when: Pass, lease: Lease, watch: MemoryWatch
+) -> None:
     """From the answer to the committed result.
 
     Raises
@@ -148,6 +151,7 @@ def _conclude(runtime: Runtime, model: Model, one: Prepared, prediction: Predict
     step("worker.encoded", job.study_instance_uid)
     infer_s = 0.0 if one.item is None else when.infer_s
     timings = Timings(when.started_at, when.inferred_at, one.seconds, infer_s, time.monotonic() - began)
+    watch.look()
     lease.check(job)
     runtime.register_models()
     jobs.finish(

@@ -26,6 +26,7 @@ from workers import explaining, infer
 from workers.drain import DrainFlag
 from workers.encode.validate import validate
 from workers.lease import Lease
+from workers.limits import MemoryWatch
 from workers.runtime import Runtime
 
 
@@ -250,8 +251,9 @@ def test_who_would_have_answered_is_known_without_the_model(runtime: Runtime, qu
     strange = replace(job, model="gone", model_version="9", pipeline_digest="f" * 64)
     speaker, limits = explaining.who(runtime, strange)
     assert (speaker.name, speaker.version, speaker.digest, speaker.status, limits) == ("gone", "9", "f" * 64, "research", ())
-    with Lease(runtime.database, [job], 30.0, runtime.draining) as lease:
-        explaining.explain(runtime, replace(job, model="gone"), lease)  # the report is valid all the same
+    told: list[int] = []
+    with Lease(runtime.database, [job], 30.0, runtime.draining) as lease, MemoryWatch(1 << 40, told.append) as watch:
+        explaining.explain(runtime, replace(job, model="gone"), lease, watch)  # the report is valid all the same
     assert "given up" in texts(report(runtime, job.id))
 
 
