@@ -335,10 +335,19 @@ def test_a_request_of_all_that_is_held_completes_the_series(
     stop = threading.Event()
     thread = threading.Thread(target=conductor.run, args=(settings, database, blobs, stop))
     thread.start()
+    got = threading.Event()
+
+    def reported(_event: Any) -> tuple[int, None]:
+        got.set()
+        return 0x0000, None
+
     try:
-        association = entity("PACS", {PUSH_MODEL: UNCOMPRESSED}).associate("127.0.0.1", node.port, ae_title="DICOMNODE")
+        handlers: list[Any] = [(evt.EVT_N_EVENT_REPORT, reported)]
+        ae = entity("PACS", {PUSH_MODEL: UNCOMPRESSED})
+        association = ae.associate("127.0.0.1", node.port, ae_title="DICOMNODE", evt_handlers=handlers)
         pairs = [(CT, str(one.SOPInstanceUID)) for one in slices]
         status, _ = association.send_n_action(request("2.25.77", pairs), 1, PUSH_MODEL, PUSH_MODEL_INSTANCE)
+        assert got.wait(20)  # who releases while the answer is on its way has both ends wait for each other
         association.release()
         assert status.Status == 0
         wait_for(lambda: _rule(database) == "commitment_request", 40)
