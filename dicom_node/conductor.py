@@ -37,7 +37,7 @@ UNITS_AT_ONCE = 50
 WAIT_S = 0.5
 SHORTEST_S = 0.02  # another conductor may be looking at what is due
 REAP_EVERY_S = 5.0
-SWEEP_EVERY_S = 60.0
+SWEEP_EVERY_S = 10.0
 WHILE_ASKING_S = 0.3
 WHILE_CHOOSING_S = 1.0
 

@@ -335,7 +335,7 @@ def test_temporary_files_of_killed_writers_go_and_those_of_living_ones_stay(
 ) -> None:
     one = conductor.Conductor(make_settings(receive={"network_timeout_s": 5.0}), database, blobs)
     living, killed = blobs.tmp_dir / "living", blobs.tmp_dir / "killed"
-    for path, age_s in ((living, 60), (killed, 80)):
+    for path, age_s in ((living, 15), (killed, 25)):
         path.write_bytes(b"half")
         os.utime(path, (time.time() - age_s,) * 2)
     one.turn()
