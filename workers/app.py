@@ -17,6 +17,7 @@ from kombu.entity import Queue
 
 from core.errors import ConfigurationError
 from core.settings import Settings
+from workers import slots
 from workers.drain import DrainFlag
 
 URGENT, ROUTINE = "infer.urgent", "infer.routine"
@@ -35,6 +36,7 @@ def make_app(settings: Settings) -> Celery:
     """
     if not settings.broker.url:
         raise ConfigurationError("no broker: broker.url is empty", hint="`up` starts one; for single roles set broker.url")
+    slots.mend()
     app = Celery("dicom_node", broker=settings.broker.url, set_as_current=False)  # type: ignore[no-untyped-call]
     worker = settings.worker
     app.conf.update(

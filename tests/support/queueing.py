@@ -1,6 +1,8 @@
 """Real images into blobs and database, complete and queued: what listener and conductor do, without the network."""
 
 import io
+import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -116,3 +118,15 @@ class Queueing:
         """One synthetic dermoscopy image; the job's id and the hash of its blob."""
         job_id, hashes = self.queue([lesion_dataset(seed, size=(150, 200))], UnitKind.IMAGE, **given)  # type: ignore[arg-type]
         return job_id, hashes[0]
+
+
+def let_go(fifo: Path) -> None:
+    """Who reads it reads its end, so that no thread of the test stays."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
+            return
+        except OSError:  # nobody has opened it yet
+            time.sleep(0.02)
+    raise AssertionError("nobody reads it")

@@ -20,7 +20,7 @@ from db.base import Database
 from db.blobs import Blobs
 from imaging.photograph import Photograph, read_photograph
 from models.runtime import Model
-from tests.support.queueing import SKIN, Queueing, configure
+from tests.support.queueing import SKIN, Queueing, configure, let_go
 from tests.support.records import run as execute
 from tests.support.records import scalar
 from workers import infer, preparing
@@ -70,18 +70,6 @@ def asked(runtime: Runtime, before: Callable[[Sequence[Photograph]], None] = lam
     watched = Asked(model, before)
     runtime.models[digest] = cast(Model, watched)
     return watched
-
-
-def let_go(fifo: Path) -> None:
-    """Who reads it reads its end, so that no thread of the test stays."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
-            return
-        except OSError:  # nobody has opened it yet
-            time.sleep(0.02)
-    raise AssertionError("nobody reads it")
 
 
 def ended(database: Database, ids: Sequence[int]) -> list[tuple[str, int]]:

@@ -16,7 +16,8 @@ from core.settings import Settings
 from db import heartbeats, jobs
 from db.base import Database
 from db.blobs import Blobs
-from tests.support.queueing import Queueing, configure, urls
+from deploy.embedded import EmbeddedBroker
+from tests.support.queueing import Queueing, configure, let_go, urls
 from tests.support.records import scalar
 from workers import relay
 from workers.app import QUEUES, TASK, make_app
@@ -166,6 +167,37 @@ def test_killed_worker_s_job_is_done_by_another_attempt_exactly_once(site: Site,
 
 
 @pytest.mark.services
+def test_a_broker_that_is_away_when_a_task_ends_does_not_make_the_worker_deaf(
+    tmp_path: Path, database: Database, database_url: str, services_dir: Path
+) -> None:
+    folder = services_dir / "away-broker"
+    broker = EmbeddedBroker(folder)
+    url = broker.start()
+    site = Site(tmp_path, database, database_url, url, configure(tmp_path, database_url, url))
+    try:
+        job_id, sha256 = site.queueing.photograph(1)
+        path = site.queueing.blobs.path(sha256)
+        content = path.read_bytes()
+        path.unlink()
+        os.mkfifo(path)  # the task waits here
+        worker = site.worker()
+        site.until(lambda: site.state(job_id) == "running")
+        broker.stop()
+        let_go(path)
+        site.until(lambda: site.attempts(job_id) == ["failed"])
+        path.unlink()
+        path.write_bytes(content)
+        site.until(lambda: "Couldn't ack" in worker.said())
+        broker = EmbeddedBroker(folder, port=int(url.rsplit(":", 1)[1].split("/")[0]))
+        broker.start()
+        site.until(lambda: site.state(job_id) == "reported")
+        assert worker.process.poll() is None
+    finally:
+        site.close()
+        broker.stop()
+
+
+@pytest.mark.services
 def test_a_child_that_cannot_start_is_followed_by_one_that_can(site: Site) -> None:
     folder = site.settings.blobs_dir
     aside = folder.rename(folder.with_name("aside"))
@@ -200,8 +232,6 @@ def test_job_that_kills_every_worker_ends_with_a_report_that_says_so(site: Site)
 
 @pytest.mark.services
 def test_relay_waits_for_broker_and_goes_on(tmp_path: Path, database: Database, database_url: str, services_dir: Path) -> None:
-    from deploy.embedded import EmbeddedBroker
-
     broker = EmbeddedBroker(services_dir / "late-broker")
     url = broker.start()
     broker.stop()
