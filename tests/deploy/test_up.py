@@ -83,7 +83,10 @@ def roles(node: RunningNode) -> dict[str, psutil.Process]:
     return found
 
 
-def delivered(node: RunningNode, count: int) -> list[dict[str, Any]]:
+def delivered(node: RunningNode, pacs: StorageScp, count: int) -> list[dict[str, Any]]:
+    """Asked of the destination's folder first: each command is a process of its own, and takes the time of those that it asks about."""
+    wait_until(f"{count} reports", lambda: len(list(pacs.folder.iterdir())) >= count, timeout_s=90, every_s=0.1)
+
     def look() -> list[dict[str, Any]]:
         jobs: list[dict[str, Any]] = node.json("jobs", "list", "--json")
         return jobs if len(jobs) == count and all(job["job_state"] == "delivered" for job in jobs) else []
@@ -107,7 +110,7 @@ def test_a_life(node: RunningNode, pacs: StorageScp, tmp_path: Path) -> None:
 
     # The other commands find the embedded database; what is sent comes back as a report.
     send([lesion(tmp_path, 1)], node.host, node.port, node.ae)
-    (job,) = delivered(node, 1)
+    (job,) = delivered(node, pacs, 1)
     (delivery,) = node.json("deliveries", "list", "--json")
     assert pacs.fetch(delivery["sop_instance_uid"]) is not None
 
@@ -119,7 +122,7 @@ def test_a_life(node: RunningNode, pacs: StorageScp, tmp_path: Path) -> None:
     for victim in victims.values():
         victim.kill()
     send([lesion(tmp_path, 2)], node.host, node.port, node.ae)
-    delivered(node, 2)
+    delivered(node, pacs, 2)
     assert all(roles(node)[name].pid != victim.pid for name, victim in victims.items())
 
     # SIGTERM drains within 30 s and says nothing more on standard output.
@@ -140,7 +143,7 @@ def test_a_life(node: RunningNode, pacs: StorageScp, tmp_path: Path) -> None:
     assert {row["job_id"] for row in node.json("jobs", "list", "--json")} >= {job["job_id"]}
     send([lesion(tmp_path, 1)], node.host, node.port, node.ae)  # the same bytes: no new work
     send([lesion(tmp_path, 3)], node.host, node.port, node.ae)
-    delivered(node, 3)
+    delivered(node, pacs, 3)
     assert len(node.json("deliveries", "list", "--json")) == 3
     node.json("audit", "verify", "--json")
 
