@@ -1,5 +1,7 @@
 """What a header says of its pixel data, checked before anything is allocated (PS3.3 C.7.6.3)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,7 +97,8 @@ def pixel_spec(ds: Dataset, *, vr: str = "", max_bytes: int = MAX_DECODED_BYTES)
 
 
 def _pixel_vr(ds: Dataset) -> str:
-    raw = ds.get_item("PixelData") if "PixelData" in ds else None
+    with _readable("PixelData"):
+        raw = ds.get_item("PixelData") if "PixelData" in ds else None
     return "" if raw is None else str(raw.VR or "OW")
 
 
@@ -124,10 +127,16 @@ def _check(spec: PixelSpec, max_bytes: int) -> None:
 
 def pixel_data(ds: Dataset, keyword: str = "PixelData") -> bytes:
     """The value of the pixel data element. Raises `PixelError` if there is none."""
-    try:
+    with _readable(keyword):
         data = ds.get(keyword)
-    except Exception as error:  # pydicom has many ways to fail on a broken element
-        raise PixelError(f"{keyword} cannot be read: {type(error).__name__}") from error
     if not isinstance(data, bytes) or not data:
         raise PixelError("the instance holds no pixel data", hint="send the image, not only its header")
     return data
+
+
+@contextmanager
+def _readable(keyword: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # pydicom has many ways to fail on a broken element
+        raise PixelError(f"{keyword} cannot be read: {type(error).__name__}") from error

@@ -304,3 +304,12 @@ def test_spec_of_a_file_without_file_meta(data: Path) -> None:
     assert pixel_spec(ds).transfer_syntax_uid == "1.2.840.10008.1.2"
     with pytest.raises(PixelError, match="no pixel data"):
         decode_frames(read_dataset(io.BytesIO((data / "conformance/pydicom-data/OT-PAL-8-face.dcm").read_bytes())))
+
+
+def test_pixel_data_of_a_representation_that_nobody_knows() -> None:
+    buffer = io.BytesIO()
+    image(np.zeros((1, 4, 4), np.uint8)).save_as(buffer, enforce_file_format=False)
+    content = buffer.getvalue().replace(b"\xe0\x7f\x10\x00OB", b"\xe0\x7f\x10\x00OG").replace(b"\xe0\x7f\x10\x00OW", b"\xe0\x7f\x10\x00OG")
+    assert b"\x10\x00OG" in content
+    with pytest.raises(PixelError, match="PixelData cannot be read: NotImplementedError"):
+        decode_frames(read_dataset(io.BytesIO(content), pixels=True))

@@ -115,6 +115,12 @@ def test_flawed_values_are_left_out_and_named_but_identifiers_stay() -> None:
     assert report.StudyDescription == ("long " * 13)[:64].rstrip()
 
 
+def test_two_values_where_one_of_a_list_is_allowed_are_left_out_and_named() -> None:
+    dataset = analyses.header("CT", PatientSex="F\\M")
+    assert source_of(dataset, analyses.ct(NOTHING).source.images).dropped == ("PatientSex",)
+    assert reported(dataset).PatientSex == ""
+
+
 def test_code_without_meaning_is_left_out_of_the_request() -> None:
     good, bad = Dataset(), Dataset()
     good.CodeValue, good.CodingSchemeDesignator, good.CodeMeaning = "24627-2", "LN", "CT Chest"

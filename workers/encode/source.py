@@ -185,7 +185,7 @@ def _take(dataset: Dataset, keyword: str, into: Dataset, read: Reader, dropped: 
     if isinstance(value, str) and not keyword.endswith("ID") and len(value) > MAX_CHARACTERS.get(vr, len(value)):
         value = value[: MAX_CHARACTERS[vr]].rstrip()  # half a description says more than none; half an identifier lies
         dropped.append(f"{keyword} (its end)")
-    if not _valid(vr, value, keyword) or (allowed is not None and value not in allowed):
+    if not _valid(vr, value, keyword) or (allowed is not None and (isinstance(value, list) or value not in allowed)):
         dropped.append(keyword)
         return
     into.add(DataElement(tag, vr, value, validation_mode=config.IGNORE))
