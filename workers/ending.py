@@ -40,6 +40,8 @@ def ending(runtime: Runtime, lease: Lease, *those: ClaimedJob) -> Iterator[None]
 def too_much(runtime: Runtime, lease: Lease, held_mib: int) -> None:
     """The attempts end with the reason, and this process with them: its memory would not come back, and the next are to have their own."""
     words = f"needed {held_mib} MiB of memory, and worker.memory_limit_mib allows {runtime.memory_mib} MiB"
+    if not lease.held():
+        log.warning("what the work left behind is too much: the process ends", held=held_mib, limit=runtime.memory_mib)
     failed(runtime, lease, lease.held(), words)
     if runtime.leave is not None:
         runtime.leave()
