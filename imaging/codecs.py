@@ -4,6 +4,7 @@ A decoder takes one frame's bytes and gives it in any integer type; sign and unu
 Stored values stay stored values: no decoder converts colour, except JPEG 2000's own transform (PS3.5 8.2).
 """
 
+import struct
 import zlib
 from collections.abc import Callable
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from imaging.spec import PixelSpec
 
+_RLE_HEADER = struct.Struct("<16L")  # the number of segments, and where each begins (PS3.5 G.5)
 _END_WITHIN = 64  # bytes; some writers pad behind the last marker
 
 Array = NDArray[np.generic]
@@ -52,11 +54,24 @@ def _rle(frame: bytes, spec: PixelSpec) -> Array:
     if len(frame) > 2 * needed + 1024:
         raise ValueError("more bytes than a frame can take")
     size = max(1, spec.bits_allocated // 8)
+    _check_segments(frame, size * spec.samples)
     plain = imagecodecs.dicomrle_decode(frame, f"<u{size}")
     values = np.frombuffer(plain, f"<u{size}", needed // size)
     if spec.bits_allocated == 1:
         return np.unpackbits(values.view(np.uint8), count=spec.rows * spec.columns, bitorder="little").reshape(spec.shape)
     return np.ascontiguousarray(values.reshape(spec.samples, spec.rows, spec.columns).transpose(1, 2, 0)).reshape(spec.shape)
+
+
+def _check_segments(frame: bytes, expected: int) -> None:
+    """The header's offsets lead into the frame, one behind the other (PS3.5 G.5): imagecodecs' decoder follows them wherever they lead."""
+    if len(frame) < _RLE_HEADER.size:
+        raise ValueError("shorter than the header of its segments")
+    count, *offsets = _RLE_HEADER.unpack_from(frame)
+    if count != expected:
+        raise ValueError(f"{expected} segments expected, {count} came")
+    ends = [*offsets[1:count], len(frame)]
+    if offsets[0] != _RLE_HEADER.size or any(start >= end for start, end in zip(offsets, ends, strict=False)):
+        raise ValueError("segments that lie outside of the frame, or in no order")
 
 
 def _deflated_frame(frame: bytes, spec: PixelSpec) -> Array:

@@ -1,5 +1,6 @@
 import contextlib
 import io
+import struct
 from pathlib import Path
 from random import Random
 
@@ -313,3 +314,13 @@ def test_pixel_data_of_a_representation_that_nobody_knows() -> None:
     assert b"\x10\x00OG" in content
     with pytest.raises(PixelError, match="PixelData cannot be read: NotImplementedError"):
         decode_frames(read_dataset(io.BytesIO(content), pixels=True))
+
+
+@pytest.mark.parametrize("offsets", [(64, 16_711_730), (64, 64), (200, 64), (0, 70), (64, 0)])
+def test_rle_segments_that_lead_out_of_the_frame(offsets: tuple[int, int]) -> None:
+    """imagecodecs follows them wherever they lead, and the process ends."""
+    frame = struct.pack("<16L", 2, *offsets, *[0] * 13) + b"\x81\x00" * 40
+    ds = image(np.zeros((1, 4, 4), np.uint16), syntax=RLELossless)
+    ds.PixelData = encapsulate([frame])
+    with pytest.raises(PixelError):
+        decode_frames(ds)
