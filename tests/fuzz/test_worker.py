@@ -86,8 +86,9 @@ def test_each_ends_with_a_result_or_a_reason(tmp_path: Path, database: Database,
         chosen = renamed(dice.choice(seeds), number)
         admitted += queue(database, blobs, [replace(chosen, data_set=damaged(chosen.data_set, dice))])
     wait_until(f"{admitted} jobs to end", lambda: not unfinished(database), timeout_s=60 + 4 * COUNT)
+    failed = rows(database, "SELECT error, count(*) FROM attempts WHERE result = 'failed' GROUP BY 1")
     states = Counter(dict(rows(database, "SELECT state || ' ' || outcome, count(*) FROM jobs GROUP BY 1")))
-    assert set(states) <= {"reported not_analysed", "reported abstained", "reported findings", "reported no_finding"}, states
+    assert set(states) <= {"reported not_analysed", "reported abstained", "reported findings", "reported no_finding"}, (states, failed)
     assert scalar(database, "SELECT count(*) FROM jobs WHERE attempts <> 1") == 0, "an attempt that is repeated, or was lost"
     assert scalar(database, "SELECT count(*) FROM jobs WHERE outcome = 'not_analysed' AND reason = ''") == 0
     assert scalar(database, "SELECT count(*) FROM reports WHERE kind = 'sr'") == admitted
