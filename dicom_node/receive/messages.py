@@ -4,6 +4,7 @@ One thread from socket to answer: the wake-ups between pynetdicom's threads and 
 the disk (docs/measurements.md).
 """
 
+import queue
 import struct
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from dicom_node.receive.spool import Command, Spool
 from dicom_node.statuses import CANNOT_UNDERSTAND, Answer
 
 MAX_COMMAND_BYTES = 64 << 10
+LOOK_S = 0.1  # who waits for an answer looks so often whether the peer wants to go
 MAX_WAITING = 4  # messages that wait to be served; without asynchronous operations there is one
 MAX_IDENTIFIER_BYTES = 8 << 20  # data sets of other messages than C-STORE: storage commitment, 50,000 instances of it
 _IS_COMMAND, _IS_LAST = 1, 2  # bits of the message control header (PS3.8 E.2)
@@ -39,10 +41,21 @@ class NodeDimse(DIMSEServiceProvider):
     def __init__(self, assoc: Any, make_spool: Callable[[Command], Spool], store: Store) -> None:
         super().__init__(assoc)
         self.msg_queue = Ringing(assoc.wake)
+        self._release_waits: Callable[[], bool] = assoc.release_waits
         self._make_spool = make_spool
         self._store = store
         self._command = bytearray()
         self._coming: tuple[int, StoreCommand, Spool] | None = None
+
+    def get_msg(self, block: bool = False) -> Any:
+        """As pynetdicom's, but that nobody waits for the answer of a peer that asks to release: none will come, and it waits for us."""
+        until = time.monotonic() + (self.dimse_timeout if self.dimse_timeout is not None else float("inf"))
+        while True:
+            try:
+                return self.msg_queue.get(block=block, timeout=LOOK_S)
+            except queue.Empty:
+                if not block or time.monotonic() > until or self._release_waits():
+                    return None, None
 
     def receive_pdvs(self, values: memoryview, sender: Sender) -> None:
         """The body of one P-DATA-TF PDU (PS3.8 9.3.5): command and data set may share it (Annex E).

@@ -13,6 +13,7 @@ from typing import Any, cast
 from pynetdicom import evt
 from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import A_RELEASE
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 from dicom_node.receive.messages import NodeDimse, Store
@@ -51,6 +52,16 @@ class NodeAssociation(Association):
         finally:
             if self.on_end is not None:
                 self.on_end(self)
+
+    def release_waits(self) -> bool:
+        """Whether the peer has asked to release, and has no answer yet."""
+        asked = self.dul.peek_next_pdu()
+        return isinstance(asked, A_RELEASE) and asked.result is None
+
+    def _handle_no_response(self) -> None:
+        """No answer came to what we sent: the association is aborted, unless the peer asks to release. That is answered next."""
+        if not self.release_waits():
+            super()._handle_no_response()
 
     def wake(self) -> None:
         """There may be something to do for the association's thread."""

@@ -356,6 +356,20 @@ def test_a_request_of_all_that_is_held_completes_the_series(
         thread.join(20)
 
 
+def test_who_asks_and_releases_at_once_is_let_go(start: Any, make_settings: MakeSettings) -> None:
+    """The answer was on its way, and would have been waited for until `receive.dimse_timeout_s`, by both."""
+    node: Running = start(make_settings(receive={"dimse_timeout_s": 60.0}))
+    ae = entity("PACS", {PUSH_MODEL: UNCOMPRESSED})
+    ae.acse_timeout = 30
+    began = time.monotonic()
+    for number in range(5):  # the answer comes before the release, or behind it
+        association = ae.associate("127.0.0.1", node.port, ae_title="DICOMNODE")
+        association.send_n_action(request(f"2.25.{number}", [(CT, "1.2.3")]), 1, PUSH_MODEL, PUSH_MODEL_INSTANCE)
+        association.release()
+        assert association.is_released
+    assert time.monotonic() - began < 20
+
+
 def _rule(database: Database) -> str | None:
     with database.begin() as connection:
         found = connection.exec_driver_sql("SELECT evidence ->> 'rule' FROM units").scalar_one()
