@@ -1,5 +1,6 @@
 """Counts of inputs and scores by pipeline, scanner and week, and how far they moved from what is expected."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,9 @@ MAX_SCANNER = 64
 # One statement for all quantities, in one order: two workers never wait for each other in a circle.
 _ADD = text("""
     INSERT INTO model_statistics AS s (week, pipeline_digest, scanner, quantity, model, model_version, bins)
-    VALUES (date_trunc('week', node_now() AT TIME ZONE 'UTC')::date, :digest, :scanner, :quantity, :model, :version, :bins)
+    SELECT date_trunc('week', node_now() AT TIME ZONE 'UTC')::date, :digest, :scanner, c.key, :model, :version,
+           ARRAY(SELECT n::bigint FROM jsonb_array_elements_text(c.value) WITH ORDINALITY AS counts (n, place) ORDER BY place)
+    FROM jsonb_each(CAST(:counts AS jsonb)) AS c ORDER BY c.key
     ON CONFLICT (week, pipeline_digest, scanner, quantity) DO UPDATE SET bins = (
         SELECT array_agg(coalesce(a, 0) + coalesce(b, 0) ORDER BY place)
         FROM unnest(s.bins, excluded.bins) WITH ORDINALITY AS counts (a, b, place))
@@ -27,10 +30,10 @@ _ROWS = text("""
 
 def add(connection: Connection, *, model: str, version: str, digest: str, scanner: str, observations: Sequence[Observation]) -> None:
     """Count one unit, within the transaction that commits its result."""
+    counts = counted(observations)
     values = {"model": model, "version": version, "digest": digest, "scanner": clean(scanner)[:MAX_SCANNER] or "unknown"}
-    rows = [{**values, "quantity": quantity, "bins": bins} for quantity, bins in sorted(counted(observations).items())]
-    if rows:
-        connection.execute(_ADD, rows)
+    if counts:
+        connection.execute(_ADD, {**values, "counts": json.dumps(counts)})
 
 
 def weeks(database: Database, *, model: str | None = None, references: Mapping[str, Mapping[str, Sequence[float]]]) -> list[dict[str, Any]]:
