@@ -16,6 +16,7 @@ from core.states import ModelStatus, ReportKind
 from core.uids import IMPLEMENTATION_CLASS_UID, device_uid, result_uid
 from workers.encode.analysis import Analysis
 from workers.encode.anatomy import SIDES
+from workers.encode.items import Item
 from workers.encode.text import CharacterSet, character_sets, local_time
 from workers.encode.writing import written
 
@@ -157,8 +158,11 @@ def add_source(document: Dataset, analysis: Analysis) -> None:
     document.StudyInstanceUID = UID(analysis.source.study_instance_uid)
 
 
-def part10(document: Dataset, source_set: tuple[str, ...]) -> bytes:
-    """The file, Explicit VR Little Endian, in the source's character set where it can hold the document."""
+def part10(document: Dataset, source_set: tuple[str, ...], tree: Item | None = None) -> bytes:
+    """The file, Explicit VR Little Endian, in the source's character set where it can hold the document.
+
+    ``tree``: the root of its content, where it is a structured report.
+    """
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = document.SOPClassUID
     meta.MediaStorageSOPInstanceUID = document.SOPInstanceUID
@@ -168,20 +172,22 @@ def part10(document: Dataset, source_set: tuple[str, ...]) -> bytes:
     buffer = DicomBytesIO(b"\0" * 128 + b"DICM")
     buffer.seek(0, io.SEEK_END)
     write_file_meta_info(buffer, meta)
-    return buffer.getvalue() + _body(document, source_set)
+    return buffer.getvalue() + _body(document, source_set, tree)
 
 
-def _body(document: Dataset, source_set: tuple[str, ...]) -> bytes:
+def _body(document: Dataset, source_set: tuple[str, ...], tree: Item | None) -> bytes:
     first, *others = character_sets(source_set)
     try:
-        return _in_set(document, first)
+        return _in_set(document, first, tree)
     except UnicodeError:
-        return _in_set(document, others[0])
+        return _in_set(document, others[0], tree)
 
 
-def _in_set(document: Dataset, characters: CharacterSet) -> bytes:
+def _in_set(document: Dataset, characters: CharacterSet, tree: Item | None) -> bytes:
     if characters.name:
         document.SpecificCharacterSet = characters.name
     elif "SpecificCharacterSet" in document:
         del document.SpecificCharacterSet
+    for one in () if tree is None else tree.raw(characters.encode):
+        document[one.tag] = one
     return written(document, characters.encode)

@@ -1,27 +1,17 @@
-"""The measurement groups of a report, one a finding (TID 1411, 1410 or 1501 of PS3.16).
+"""The measurement groups of a report, one a finding (TID 1411, 1410 or 1501 of PS3.16)."""
 
-Everything is passed in; highdicom would draw tracking UIDs at random where none is given.
-"""
-
-from typing import Any
-
-import highdicom.sr as hdsr
-from pydicom.dataset import Dataset
+from collections.abc import Sequence
 
 from core import codes
 from core.records import Finding, Measurement
 from core.states import Outcome
-from workers.encode import regions
+from workers.encode import items, names, regions
 from workers.encode.analysis import Analysis
-from workers.encode.library import concept, image_reference, text
+from workers.encode.items import INFERRED, MODIFIED, OBSERVED, Item
+from workers.encode.library import image_reference
 from workers.encode.tracking import tracking_id, tracking_uid
 from workers.encode.words import headline
 
-Group = (
-    hdsr.VolumetricROIMeasurementsAndQualitativeEvaluations
-    | hdsr.PlanarROIMeasurementsAndQualitativeEvaluations
-    | hdsr.MeasurementsAndQualitativeEvaluations
-)
 SUMMARIES = {
     Outcome.FINDINGS: codes.WITH_FINDINGS,
     Outcome.NO_FINDING: codes.WITHOUT_FINDINGS,
@@ -34,19 +24,25 @@ EXCLUDES_NOTHING = (
 )
 
 
-def _algorithm(analysis: Analysis) -> hdsr.AlgorithmIdentification:
+def _algorithm(analysis: Analysis) -> list[Item]:
     """TID 4019: which model, which version, and the digest over weights, card and processing."""
     identity = analysis.identity
-    parameters = [f"pipeline sha256 {identity.digest}"]
-    return hdsr.AlgorithmIdentification(identity.name, identity.version, parameters)
+    return [
+        items.text(names.ALGORITHM_NAME, identity.name, MODIFIED),
+        items.text(names.ALGORITHM_VERSION, identity.version, MODIFIED),
+        items.text(names.ALGORITHM_PARAMETERS, f"pipeline sha256 {identity.digest}", MODIFIED),
+    ]
 
 
-def _tracking(analysis: Analysis, number: int) -> hdsr.TrackingIdentifier:
+def _tracking(analysis: Analysis, number: int) -> list[Item]:
     """TID 4108: the same on retry, another for every finding and revision."""
-    return hdsr.TrackingIdentifier(uid=tracking_uid(analysis, number), identifier=tracking_id(analysis, number))
+    return [
+        items.text(names.TRACKING_IDENTIFIER, tracking_id(analysis, number), OBSERVED),
+        items.unique(names.TRACKING_UID, tracking_uid(analysis, number), OBSERVED),
+    ]
 
 
-def finding_groups(analysis: Analysis, finding: Finding, number: int) -> list[Group]:
+def finding_groups(analysis: Analysis, finding: Finding, number: int) -> list[Item]:
     """What is said of a finding: TID 1410 on its point, and on its segment TID 1411 (of a volume) or 1410; else TID 1501 on its image.
 
     Point and segment are two groups with one Tracking UID, because a group takes one region: how sure goes with the point, the
@@ -54,83 +50,68 @@ def finding_groups(analysis: Analysis, finding: Finding, number: int) -> list[Gr
     """
     segment, region = regions.segment(analysis, finding, number), regions.point(analysis, finding)
     sure, others = _sure(analysis, finding), _others(analysis, finding)
-    groups: list[Group] = []
+    groups: list[tuple[str, list[Item]]] = []
     if region is not None:
-        common = _common(analysis, finding, number, sure if segment is not None else sure + others)
-        groups.append(
-            hdsr.PlanarROIMeasurementsAndQualitativeEvaluations(
-                referenced_region=region, geometric_purpose=concept(codes.CENTER), **common
-            )
-        )
-        items = groups[0][0].ContentSequence
-        if sure:
-            _infer_from_point(next(item for item in items if item.ValueType == "NUM"), analysis, finding)
+        numbers = [*_inferred_from_point(sure, analysis, finding), *(() if segment else others)]
         centre = regions.centre(analysis, finding)
-        if centre is not None:
-            items.append(centre)
-    if segment is not None:
-        common = _common(analysis, finding, number, others if groups else sure + others)
-        if isinstance(segment, hdsr.ReferencedSegment):
-            groups.append(hdsr.VolumetricROIMeasurementsAndQualitativeEvaluations(referenced_segment=segment, **common))
-        else:
-            groups.append(hdsr.PlanarROIMeasurementsAndQualitativeEvaluations(referenced_segment=segment, **common))
+        purpose = items.coded(names.GEOMETRIC_PURPOSE, codes.CENTER)
+        place = [purpose, region, *(() if centre is None else (centre,))]
+        groups.append(("1410", [*_common(analysis, finding, number, numbers), *place]))
+    if segment:
+        numbers = others if groups else sure + others
+        template = "1411" if analysis.frame_of_reference_uid else "1410"
+        groups.append((template, [*_common(analysis, finding, number, numbers), *segment]))
     if not groups:
-        common = _common(analysis, finding, number, sure + others)
-        groups.append(hdsr.MeasurementsAndQualitativeEvaluations(source_images=_sources(analysis, finding), **common))
+        groups.append(("1501", [*_common(analysis, finding, number, sure + others), *_source(analysis, finding)]))
     # Viewers show the comment as the finding's title (OHIF, docs/viewers.md): what and how sure first, then the advice.
     said = f"{headline(finding)}. {analysis.advice.get(finding.label, '')}".rstrip()
-    groups[0][0].ContentSequence.append(text(codes.COMMENT, said))
-    return groups
+    groups[0][1].append(items.text(codes.COMMENT, said))
+    return [items.container(names.MEASUREMENT_GROUP, group, template=template) for template, group in groups]
 
 
-def _common(analysis: Analysis, finding: Finding, number: int, measurements: list[hdsr.Measurement]) -> dict[str, Any]:
+def _common(analysis: Analysis, finding: Finding, number: int, measurements: Sequence[Item]) -> list[Item]:
     judged = [(codes.TIER, codes.TIERS[finding.tier]), *((each.name, each.value) for each in finding.evaluations)]
-    return {
-        "tracking_identifier": _tracking(analysis, number),
-        "finding_type": concept(finding.code),
-        "algorithm_id": _algorithm(analysis),
-        "finding_sites": regions.sites(analysis, finding),
-        "measurements": measurements or None,
-        "qualitative_evaluations": [hdsr.QualitativeEvaluation(concept(name), concept(value)) for name, value in judged],
-    }
+    return [
+        *_tracking(analysis, number),
+        items.coded(names.FINDING, finding.code),
+        *regions.sites(analysis, finding),
+        *_algorithm(analysis),
+        *measurements,
+        *(items.coded(name, value) for name, value in judged),
+    ]
 
 
-def _sources(analysis: Analysis, finding: Finding) -> list[hdsr.SourceImageForMeasurementGroup] | None:
-    if not finding.sop_instance_uid:
-        return None
-    return [hdsr.SourceImageForMeasurementGroup(*image_reference(analysis, finding))]
+def _source(analysis: Analysis, finding: Finding) -> list[Item]:
+    """The image of a group that has no region."""
+    return [items.image(names.SOURCE_OF_MEASUREMENT, image_reference(analysis, finding))] if finding.sop_instance_uid else []
 
 
-def _sure(analysis: Analysis, finding: Finding) -> list[hdsr.Measurement]:
+def _sure(analysis: Analysis, finding: Finding) -> list[Item]:
     """Probability and score."""
     named = ((codes.SCORE, finding.score), (codes.PROBABILITY, finding.probability))
-    of = _of_image(analysis, finding)
-    return [hdsr.Measurement(concept(name), rounded(value), concept(codes.NO_UNITS), **of) for name, value in named if value is not None]
+    return [_measured(analysis, finding, Measurement(name, value, codes.NO_UNITS)) for name, value in named if value is not None]
 
 
-def _infer_from_point(number: Dataset, analysis: Analysis, finding: Finding) -> None:
-    """TID 300 with TID 320: coordinates in the place of the image. OHIF lists a group only where its first number has its own.
-
-    highdicom's templates take none inside TID 1410, which includes TID 300 as it is.
-    """
-    point = regions.coordinates(analysis, finding)
-    if point is not None:
-        number.ContentSequence = hdsr.ContentSequence([point])
+def _inferred_from_point(sure: list[Item], analysis: Analysis, finding: Finding) -> list[Item]:
+    """TID 300 with TID 320: coordinates in the place of the image. OHIF lists a group only where its first number has its own."""
+    place = regions.coordinates(analysis, finding)
+    return sure if place is None or not sure else [sure[0].having(place), *sure[1:]]
 
 
-def _others(analysis: Analysis, finding: Finding) -> list[hdsr.Measurement]:
+def _others(analysis: Analysis, finding: Finding) -> list[Item]:
     values = list(finding.measurements)
     named = {measurement.name for measurement in values}
     if finding.diameter_mm is not None and codes.DIAMETER not in named:
         values.insert(0, Measurement(codes.DIAMETER, finding.diameter_mm, codes.MILLIMETER))
-    of = _of_image(analysis, finding)
-    return [hdsr.Measurement(concept(value.name), rounded(value.value), concept(value.unit), **of) for value in values]
+    return [_measured(analysis, finding, value) for value in values]
 
 
-def _of_image(analysis: Analysis, finding: Finding) -> dict[str, Any]:
+def _measured(analysis: Analysis, finding: Finding, value: Measurement) -> Item:
+    """TID 300, with the image that it was measured on."""
+    number = items.number(value.name, rounded(value.value), value.unit)
     if not finding.sop_instance_uid:
-        return {}
-    return {"referenced_images": [hdsr.SourceImageForMeasurement(*image_reference(analysis, finding))]}
+        return number
+    return number.having(items.image(names.SOURCE_OF_MEASUREMENT, image_reference(analysis, finding), INFERRED))
 
 
 def rounded(value: float) -> float:
@@ -138,18 +119,13 @@ def rounded(value: float) -> float:
     return float(f"{value:.4g}") if abs(value) >= 1000 else round(float(value), 4)
 
 
-def group_without_finding(analysis: Analysis) -> hdsr.MeasurementsAndQualitativeEvaluations:
+def group_without_finding(analysis: Analysis) -> Item:
     """TID 1501 without a region: what was looked for, or why nothing could be said."""
     prediction = analysis.prediction
-    group = hdsr.MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=_tracking(analysis, 0),
-        algorithm_id=_algorithm(analysis),
-        qualitative_evaluations=[hdsr.QualitativeEvaluation(concept(codes.SUMMARY), concept(SUMMARIES[prediction.outcome]))],
-    )
-    items = group[0].ContentSequence
+    group = [*_tracking(analysis, 0), *_algorithm(analysis), items.coded(codes.SUMMARY, SUMMARIES[prediction.outcome])]
     if prediction.outcome is Outcome.NO_FINDING:
-        items.append(text(codes.LOOKED_FOR, prediction.looked_for or "what its card names"))
-        items.append(text(codes.COMMENT, EXCLUDES_NOTHING))
+        group.append(items.text(codes.LOOKED_FOR, prediction.looked_for or "what its card names"))
+        group.append(items.text(codes.COMMENT, EXCLUDES_NOTHING))
     else:
-        items.append(text(codes.REASON, prediction.reason or "no reason was given"))
-    return group
+        group.append(items.text(codes.REASON, prediction.reason or "no reason was given"))
+    return items.container(names.MEASUREMENT_GROUP, group, template="1501")

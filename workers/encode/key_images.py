@@ -4,19 +4,18 @@ Titled "Of Interest" (113000, DCM), the title of CID 7010 that claims no use. It
 destination has: the other objects of a result may go elsewhere.
 """
 
-import highdicom.sr as hdsr
-from highdicom.sr.enum import RelationshipTypeValues
 from pydicom.dataset import Dataset
 from pydicom.uid import KeyObjectSelectionDocumentStorage
 
 from core import codes
 from core.records import ReportObject
 from core.states import Outcome, ReportKind
-from workers.encode import words
+from workers.encode import items, words
 from workers.encode.analysis import Analysis
-from workers.encode.common import code_item, head, is_research, part10
+from workers.encode.common import head, is_research, part10
 from workers.encode.content import observer
-from workers.encode.library import concept, image_reference
+from workers.encode.items import Item, Reference
+from workers.encode.library import image_reference
 from workers.encode.planes import reference
 
 PROFILE = "key_images"
@@ -41,49 +40,32 @@ def encode(analysis: Analysis) -> ReportObject | None:
     if analysis.source.requests:
         document.ReferencedRequestSequence = list(analysis.source.requests)
     document.CurrentRequestedProcedureEvidenceSequence = [_evidence(analysis)]
-    document.ValueType, document.ContinuityOfContent = "CONTAINER", "SEPARATE"
-    document.ConceptNameCodeSequence = [code_item(codes.OF_INTEREST)]
-    template = Dataset()
-    template.MappingResource, template.TemplateIdentifier = "DCMR", "2010"
-    document.ContentTemplateSequence = [template]
-    document.ContentSequence = [*observer(analysis), _description(analysis), *_images(seen)]
+    tree = items.selection(codes.OF_INTEREST, [*observer(analysis), _description(analysis), *_images(seen)])
     return ReportObject(
         kind=kind,
         profile=PROFILE,
         sop_class_uid=str(KeyObjectSelectionDocumentStorage),
         sop_instance_uid=str(document.SOPInstanceUID),
         series_instance_uid=str(document.SeriesInstanceUID),
-        content=part10(document, analysis.source.character_set),
+        content=part10(document, analysis.source.character_set, tree),
     )
 
 
-def _description(analysis: Analysis) -> hdsr.TextContentItem:
+def _description(analysis: Analysis) -> Item:
     """TID 2010 row 10: why these images, in words that say whose choice it is."""
     findings = analysis.prediction.findings
     status = f"{words.RESEARCH}. " if is_research(analysis) else ""
     said = "; ".join(words.headline(finding, number) for number, finding in enumerate(findings, 1))
     text = f"{status}Images with findings of {words.model_line(analysis)}: {said}. {words.NOT_ALONE} {analysis.identity.not_for}"
-    return hdsr.TextContentItem(concept(codes.KEY_OBJECT_DESCRIPTION), text, RelationshipTypeValues.CONTAINS)
+    return items.text(codes.KEY_OBJECT_DESCRIPTION, text)
 
 
-def _images(seen: list[tuple[str, str, list[int] | None]]) -> list[hdsr.ImageContentItem]:
-    """Each image once, with all the frames that findings are on."""
+def _images(seen: list[Reference]) -> list[Item]:
+    """Each image once, with all the frames that findings are on; row 8 of the template has no concept name."""
     frames: dict[tuple[str, str], list[int]] = {}
     for sop_class_uid, sop_instance_uid, numbers in seen:
         frames.setdefault((sop_class_uid, sop_instance_uid), []).extend(numbers or [])
-    items = [
-        hdsr.ImageContentItem(
-            concept(codes.SOURCE),
-            sop_class_uid,
-            sop_instance_uid,
-            referenced_frame_numbers=sorted(set(numbers)) or None,
-            relationship_type=RelationshipTypeValues.CONTAINS,
-        )
-        for (sop_class_uid, sop_instance_uid), numbers in frames.items()
-    ]
-    for item in items:
-        del item.ConceptNameCodeSequence  # highdicom wants a name, and row 8 of the template has none
-    return items
+    return [items.image(None, (*names, sorted(set(numbers)) or None)) for names, numbers in frames.items()]
 
 
 def _evidence(analysis: Analysis) -> Dataset:

@@ -1,21 +1,21 @@
 """Where a finding is, as the report says it: its segment, a point in the frame of reference or on the image, and its site."""
 
-import highdicom.sr as hdsr
 import numpy as np
-from highdicom.sr.enum import RelationshipTypeValues
 
 from core import codes
-from core.records import Finding
+from core.records import Code, Finding
 from core.states import ReportKind
 from imaging.masks import unpack
 from imaging.photograph import Photograph
+from workers.encode import items, names
 from workers.encode.analysis import Analysis
 from workers.encode.anatomy import SIDES
-from workers.encode.library import concept, image_reference
+from workers.encode.items import INFERRED, MODIFIED, SELECTED, Item, Reference
+from workers.encode.library import image_reference
 
 
-def segment(analysis: Analysis, finding: Finding, number: int) -> hdsr.ReferencedSegment | hdsr.ReferencedSegmentationFrame | None:
-    """The finding's segment, where the report's destinations receive it.
+def segment(analysis: Analysis, finding: Finding, number: int) -> tuple[Item, ...]:
+    """The finding's segment and what it was made on, where the report's destinations receive it; else nothing.
 
     Of a volume as a whole (TID 1411 row 7); of a photograph with its frame (TID 1410 row 10): there each segment has one, its own.
     """
@@ -24,18 +24,15 @@ def segment(analysis: Analysis, finding: Finding, number: int) -> hdsr.Reference
         if index is None:
             continue
         if analysis.frame_of_reference_uid:
-            source = hdsr.SourceSeriesForSegmentation(analysis.source.series_instance_uid)
-            source.ConceptNameCodeSequence = [concept(codes.SOURCE_SERIES)]  # highdicom's meaning is spelt in another way than PS3.16's
-            return hdsr.ReferencedSegment(one.sop_class_uid, one.sop_instance_uid, index, source_series=source)
-        image = hdsr.SourceImageForSegmentation(*image_reference(analysis, finding))
-        image.ConceptNameCodeSequence = [concept(codes.SOURCE_IMAGE)]
-        frame = hdsr.ReferencedSegmentationFrame(one.sop_class_uid, one.sop_instance_uid, index, index, source_image=image)
-        del frame[0].ReferencedSOPSequence[0].ReferencedSegmentNumber  # not beside a frame number (PS3.3 table 10-3)
-        return frame
-    return None
+            whole = items.image(names.REFERENCED_SEGMENT, (one.sop_class_uid, one.sop_instance_uid, None), segment=index)
+            return whole, items.unique(codes.SOURCE_SERIES, analysis.source.series_instance_uid)
+        # no segment number beside a frame number (PS3.3 table 10-3)
+        frame = items.image(names.REFERENCED_FRAME, (one.sop_class_uid, one.sop_instance_uid, [index]))
+        return frame, items.image(codes.SOURCE_IMAGE, image_reference(analysis, finding))
+    return ()
 
 
-def on_image(analysis: Analysis, finding: Finding) -> tuple[tuple[float, float], tuple[str, str, list[int] | None]] | None:
+def on_image(analysis: Analysis, finding: Finding) -> tuple[tuple[float, float], Reference] | None:
     """(column, row) on the image that the finding is seen on, and the reference to it; of an outline on a photograph, its middle."""
     place = finding.image_point
     if place is None and finding.mask is not None and isinstance(analysis.item, Photograph):
@@ -47,48 +44,42 @@ def on_image(analysis: Analysis, finding: Finding) -> tuple[tuple[float, float],
     return place, image_reference(analysis, finding)
 
 
-def point(analysis: Analysis, finding: Finding) -> hdsr.ImageRegion | hdsr.ImageRegion3D | None:
+def point(analysis: Analysis, finding: Finding) -> Item | None:
     """A point on the image where the finding has one, else in the frame of reference.
 
     On the image first: viewers that read the other as well go to the slice and draw it there; docs/viewers.md.
     """
     seen = on_image(analysis, finding)
-    if seen is not None:
-        return hdsr.ImageRegion("POINT", np.array([seen[0]], dtype=np.float64), source_image=hdsr.SourceImageForRegion(*seen[1]))
-    return _in_space(analysis, finding)
+    return _on(seen, names.IMAGE_REGION, items.CONTAINS) if seen is not None else _in_space(analysis, finding, names.IMAGE_REGION)
 
 
-def coordinates(analysis: Analysis, finding: Finding) -> hdsr.CoordinatesForMeasurement | hdsr.CoordinatesForMeasurement3D | None:
+def coordinates(analysis: Analysis, finding: Finding) -> Item | None:
     """The same point as what a number was inferred from (TID 320)."""
     seen = on_image(analysis, finding)
-    if seen is not None:
-        source = hdsr.SourceImageForRegion(*seen[1])
-        return hdsr.CoordinatesForMeasurement("POINT", np.array([seen[0]], dtype=np.float64), source_image=source)
-    there = _in_space(analysis, finding)
-    return None if there is None else hdsr.CoordinatesForMeasurement3D("POINT", there.value, analysis.frame_of_reference_uid)
+    return _on(seen, codes.SOURCE, INFERRED) if seen is not None else _in_space(analysis, finding, codes.SOURCE, INFERRED)
 
 
-def centre(analysis: Analysis, finding: Finding) -> hdsr.ImageRegion3D | None:
+def centre(analysis: Analysis, finding: Finding) -> Item | None:
     """The point in the frame of reference beside that on the image. TID 1410 takes one region: its name makes it an extension."""
-    there = _in_space(analysis, finding)
-    if there is None or on_image(analysis, finding) is None:
-        return None
-    there.ConceptNameCodeSequence = [concept(codes.CENTER)]
-    there.RelationshipType = RelationshipTypeValues.CONTAINS.value
-    return there
+    return None if on_image(analysis, finding) is None else _in_space(analysis, finding, codes.CENTER)
 
 
-def _in_space(analysis: Analysis, finding: Finding) -> hdsr.ImageRegion3D | None:
+def _on(seen: tuple[tuple[float, float], Reference], name: Code, relation: str) -> Item:
+    return items.point(name, seen[0], items.image(codes.SOURCE, seen[1], SELECTED), relation)
+
+
+def _in_space(analysis: Analysis, finding: Finding, name: Code, relation: str = items.CONTAINS) -> Item | None:
     if finding.position_mm is None or not analysis.frame_of_reference_uid:
         return None
-    return hdsr.ImageRegion3D("POINT", np.array([finding.position_mm], dtype=np.float64), analysis.frame_of_reference_uid)
+    return items.point_in_space(name, finding.position_mm, analysis.frame_of_reference_uid, relation)
 
 
-def sites(analysis: Analysis, finding: Finding) -> list[hdsr.FindingSite] | None:
+def sites(analysis: Analysis, finding: Finding) -> list[Item]:
     """The organ or region, with the side where the images' header says it."""
     anatomy = analysis.source.anatomy
     site = anatomy.site(finding.site)
     if site is None:
-        return None
+        return []
     side = SIDES.get(anatomy.side)
-    return [hdsr.FindingSite(concept(site), laterality=concept(side) if side is not None else None)]
+    sided = () if side is None else (items.coded(names.LATERALITY, side, MODIFIED),)
+    return [items.coded(names.FINDING_SITE, site, MODIFIED).having(*sided)]

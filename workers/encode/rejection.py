@@ -7,8 +7,6 @@ rejected: its successor names it as predecessor.
 
 from collections.abc import Sequence
 
-import highdicom.sr as hdsr
-from highdicom.sr.enum import RelationshipTypeValues
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, EncapsulatedPDFStorage, KeyObjectSelectionDocumentStorage
 
@@ -16,11 +14,11 @@ from core import codes
 from core.records import ReportObject
 from core.states import ReportKind
 from db.records import StoredElsewhere
-from workers.encode import words
+from workers.encode import items, words
 from workers.encode.analysis import Analysis
-from workers.encode.common import code_item, head, is_research, part10
+from workers.encode.common import head, is_research, part10
 from workers.encode.content import observer
-from workers.encode.library import concept
+from workers.encode.items import Item
 
 NO_IMAGES = frozenset({str(EncapsulatedPDFStorage), str(KeyObjectSelectionDocumentStorage)})
 
@@ -33,36 +31,28 @@ def encode(analysis: Analysis, outdated: Sequence[StoredElsewhere], *, destinati
     if analysis.source.requests:
         document.ReferencedRequestSequence = list(analysis.source.requests)
     document.CurrentRequestedProcedureEvidenceSequence = [_evidence(analysis, outdated)]
-    document.ValueType, document.ContinuityOfContent = "CONTAINER", "SEPARATE"
-    document.ConceptNameCodeSequence = [code_item(codes.REJECTED)]
-    template = Dataset()
-    template.MappingResource, template.TemplateIdentifier = "DCMR", "2010"
-    document.ContentTemplateSequence = [template]
-    document.ContentSequence = [*observer(analysis), _description(analysis), *(_reference(item) for item in outdated)]
+    tree = items.selection(codes.REJECTED, [*observer(analysis), _description(analysis), *(_reference(one) for one in outdated)])
     return ReportObject(
         kind=kind,
         profile=profile,
         sop_class_uid=str(KeyObjectSelectionDocumentStorage),
         sop_instance_uid=str(document.SOPInstanceUID),
         series_instance_uid=str(document.SeriesInstanceUID),
-        content=part10(document, analysis.source.character_set),
+        content=part10(document, analysis.source.character_set, tree),
     )
 
 
-def _description(analysis: Analysis) -> hdsr.TextContentItem:
+def _description(analysis: Analysis) -> Item:
     status = f"{words.RESEARCH}. " if is_research(analysis) else ""
     why = f"{words.model_line(analysis)} has answered again for the same images, and these objects are of the answer before"
     text = f"{status}Outdated: {why}."
-    return hdsr.TextContentItem(concept(codes.KEY_OBJECT_DESCRIPTION), text, RelationshipTypeValues.CONTAINS)
+    return items.text(codes.KEY_OBJECT_DESCRIPTION, text)
 
 
-def _reference(item: StoredElsewhere) -> Dataset:
+def _reference(item: StoredElsewhere) -> Item:
     """TID 2010: an image as such, what is none as a composite object; without a concept name, which the template forbids."""
-    content = Dataset()
-    content.RelationshipType = "CONTAINS"
-    content.ValueType = "COMPOSITE" if item.sop_class_uid in NO_IMAGES else "IMAGE"
-    content.ReferencedSOPSequence = [_instance(item)]
-    return content
+    kind = "COMPOSITE" if item.sop_class_uid in NO_IMAGES else "IMAGE"
+    return items.image(None, (item.sop_class_uid, item.sop_instance_uid, None), kind=kind)
 
 
 def _instance(item: StoredElsewhere) -> Dataset:

@@ -1,7 +1,7 @@
 """The Comprehensive 3D SR document of one analysed unit (PS3.3 A.35.13): the content tree with what stands around it.
 
-The tree is made of highdicom's templates. The document is not: highdicom's copies the whole tree three times, draws UIDs and times of
-its own, and checks what `validate` checks in the bytes.
+highdicom's document and templates are not used: they make a data set of each content item, copy the whole tree three times, draw UIDs
+and times of their own, and check what `validate` checks in the bytes.
 """
 
 import warnings
@@ -37,7 +37,7 @@ def encode(analysis: Analysis, *, profile: str = "sr") -> ReportObject:
             sop_class_uid=str(Comprehensive3DSRStorage),
             sop_instance_uid=str(document.SOPInstanceUID),
             series_instance_uid=str(document.SeriesInstanceUID),
-            content=part10(document, analysis.source.character_set),
+            content=part10(document, analysis.source.character_set, content.report(analysis)),
         )
 
 
@@ -50,7 +50,6 @@ def _document(analysis: Analysis, profile: str) -> Dataset:
         document.ReferencedRequestSequence = list(analysis.source.requests)
     document.PerformedProcedureCodeSequence, document.ReferencedPerformedProcedureStepSequence = [], []
     _add_predecessors(document, analysis)
-    document.update(content.report(analysis)[0])
     return document
 
 

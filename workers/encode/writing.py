@@ -42,20 +42,22 @@ def written(dataset: Dataset, encode: Encode) -> bytes:
     """
     parts: list[bytes] = []
     for tag, given in sorted(dataset.items(), key=_number):
-        element: Any = given
-        if element.VR in AMBIGUOUS_VR:
-            element = correct_ambiguous_vr(dataset, True)[tag]
-        vr = str(element.VR)
-        raw: bytes = element.value if element.is_raw else _value(element, vr, encode)
-        group, number, name = tag >> 16, tag & 0xFFFF, vr.encode()
-        if vr in EXPLICIT_VR_LENGTH_32:
-            parts.append(_LONGEST.pack(group, number, name, 0, len(raw)))
-        elif len(raw) > 0xFFFF:
-            raise ValueError(f"a value of VR {vr} has {len(raw)} bytes, and 65534 is the most")
-        else:
-            parts.append(_SHORTEST.pack(group, number, name, len(raw)))
-        parts.append(raw)
+        one: Any = given
+        if one.VR in AMBIGUOUS_VR:
+            one = correct_ambiguous_vr(dataset, True)[tag]
+        vr = str(one.VR)
+        parts.append(element(tag, vr, one.value if one.is_raw else _value(one, vr, encode)))
     return b"".join(parts)
+
+
+def element(tag: int, vr: str, raw: bytes) -> bytes:
+    """An element with its content (PS3.5 7.1.2). Raises ValueError for a content that is longer than the VR can say."""
+    group, number, name = tag >> 16, tag & 0xFFFF, vr.encode()
+    if vr in EXPLICIT_VR_LENGTH_32:
+        return _LONGEST.pack(group, number, name, 0, len(raw)) + raw
+    if len(raw) > 0xFFFF:
+        raise ValueError(f"a value of VR {vr} has {len(raw)} bytes, and 65534 is the most")
+    return _SHORTEST.pack(group, number, name, len(raw)) + raw
 
 
 def _number(entry: tuple[Any, Any]) -> int:
