@@ -26,6 +26,7 @@ ROLE = "relay"
 BATCH = 200
 CHAIN_BATCH = 1000
 WAIT_S = 1.0
+CHAIN_BEHIND_S = 0.25
 BEAT_S = 3.0
 FOLD_EVERY_S = 2.0
 BACKOFF_S, BACKOFF_CAP_S = 0.2, 5.0
@@ -56,7 +57,7 @@ def run(settings: Settings, database: Database, stop: threading.Event) -> None:
         while not stop.is_set():
             for each in steps:
                 each.take()
-            _wait(waiter, stop)
+            wait(waiter, stop)
         for each in steps[:3:2]:  # what was committed just now still goes out
             each.take(always=True)
     finally:
@@ -68,12 +69,18 @@ def run(settings: Settings, database: Database, stop: threading.Event) -> None:
         log.warning("the heartbeat stays until it is old", error=str(error))
 
 
-def _wait(waiter: Waiter, stop: threading.Event) -> None:
-    """Until something rings, or a second has passed; `stop` is looked at often enough to drain at once."""
+def wait(waiter: Waiter, stop: threading.Event) -> None:
+    """Until a wake-up is to go out, or a second has passed; `stop` is looked at often enough to drain at once.
+
+    Nobody waits for the chain, and every act has its event: they are gathered for a moment behind the first, and linked together.
+    """
     until = time.monotonic() + WAIT_S
-    while not stop.is_set() and time.monotonic() < until:
-        if waiter.wait(0.2):
+    while not stop.is_set() and (left := until - time.monotonic()) > 0:
+        rung = waiter.wait(min(0.2, left))
+        if "outbox" in rung:
             return
+        if rung:
+            until = min(until, time.monotonic() + CHAIN_BEHIND_S)
 
 
 class Step:
