@@ -33,8 +33,13 @@ _CLAIM = """
         WHERE CAST(:kind AS text) IS NULL OR (due.kind = :kind AND due.attempts = 0 AND due.pipeline_digest = ANY(:digests)))
     RETURNING id
 """
-_QUEUED = text(_CLAIM.format(counted="attempts", due="j.state = 'queued'"))
-_UNEXPLAINED = text(_CLAIM.format(counted="explanations", due="j.gives_up IS NOT NULL AND j.state IN ('failed', 'quarantined')"))
+_OF_QUEUE = "j.state = 'queued'"
+_GIVEN_UP = "j.gives_up IS NOT NULL AND j.state IN ('failed', 'quarantined')"
+_QUEUED = text(_CLAIM.format(counted="attempts", due=_OF_QUEUE))
+_UNEXPLAINED = text(_CLAIM.format(counted="explanations", due=_GIVEN_UP))
+# Asked first: a wake-up works off what others were sent for, so most find nothing, and planning the claim takes longer than this.
+_ANY = "SELECT EXISTS (SELECT FROM jobs j WHERE {due} AND j.next_attempt_at <= (SELECT node_now()))"
+_ANY_QUEUED, _ANY_UNEXPLAINED = text(_ANY.format(due=_OF_QUEUE)), text(_ANY.format(due=_GIVEN_UP))
 _BEGIN_ATTEMPTS = text("""
     INSERT INTO attempts (job_id, number, kind, worker, token)
     SELECT j.id, (SELECT count(*) + 1 FROM attempts a WHERE a.job_id = j.id),
@@ -77,7 +82,7 @@ def claim(
     What failed stands at the end of the queue as it was when it failed: poison must not keep its neighbours from being analysed.
     ``UnitInput.path`` is the place below the blob folder: ``Blobs.path(sha256)`` gives the whole one.
     """
-    return _claim(database, _QUEUED, worker, priorities, models, lease_s, limit, job_id)
+    return _claim(database, _ANY_QUEUED, _QUEUED, worker, priorities, models, lease_s, limit, job_id)
 
 
 def claim_company(
@@ -87,19 +92,20 @@ def claim_company(
     """As `claim`, of the next ``limit`` those alone that may share a process with another job: of this kind of unit and one of
     these pipelines, and never tried before. What may have killed a worker is tried alone, and nobody is overtaken by more than ``limit``.
     """
-    return _claim(database, _QUEUED, worker, priorities, None, lease_s, limit, None, kind, digests)
+    return _claim(database, _ANY_QUEUED, _QUEUED, worker, priorities, None, lease_s, limit, None, kind, digests)
 
 
 def claim_unexplained(
     database: Database, *, worker: str, priorities: tuple[Priority, ...] | None, lease_s: float, limit: int = 1
 ) -> list[ClaimedJob]:
     """Lease up to ``limit`` jobs that were given up and whose report that says why is still to be made."""
-    return _claim(database, _UNEXPLAINED, worker, priorities, None, lease_s, limit, None)
+    return _claim(database, _ANY_UNEXPLAINED, _UNEXPLAINED, worker, priorities, None, lease_s, limit, None)
 
 
 def _claim(
-    database: Database, statement: TextClause, worker: str, priorities: tuple[Priority, ...] | None, models: tuple[str, ...] | None,
-    lease_s: float, limit: int, job_id: int | None, kind: UnitKind | None = None, digests: Collection[str] = (),
+    database: Database, any_at_all: TextClause, statement: TextClause, worker: str, priorities: tuple[Priority, ...] | None,
+    models: tuple[str, ...] | None, lease_s: float, limit: int, job_id: int | None, kind: UnitKind | None = None,
+    digests: Collection[str] = (),
 ) -> list[ClaimedJob]:  # fmt: skip
     values = {
         "worker": worker,
@@ -112,7 +118,8 @@ def _claim(
         "digests": list(digests),
     }
     with database.begin() as connection:
-        ids = list(connection.execute(statement, values).scalars())
+        waiting = connection.execute(any_at_all).scalar_one()
+        ids = list(connection.execute(statement, values).scalars()) if waiting else []
         if not ids:
             return []
         connection.execute(_BEGIN_ATTEMPTS, {"ids": ids})
