@@ -73,7 +73,7 @@ def main() -> None:
         f"{verdict(wall)} by the clock, with what else the machine does, and {verdict(processor)} in the processor's time. A result is two "
         f"reports: one that names the segmentation, and one without it, kept for the case that the segmentation is refused.\n\n"
         f"{pairs.table(HEAD, rows)}\n\nHow long both files take to be made, beside highdicom's own documents "
-        f"from the same segments, content tree and images, in turns:\n\n"
+        f"from the same segments, ready content tree and images, in turns:\n\n"
         f"{pairs.table(BESIDE, compared(beside))}\n\n{pairs.circumstances('make bench SECTION=encode')}"
     )
     pairs.write_section("encode", text)

@@ -5,8 +5,9 @@ import warnings
 
 import numpy as np
 from highdicom.seg import Segmentation
-from highdicom.sr import Comprehensive3DSR
+from highdicom.sr import Comprehensive3DSR, MeasurementReport
 from numpy.typing import NDArray
+from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
@@ -14,18 +15,20 @@ from core.iods import TYPE_2
 from imaging.masks import unpack
 from imaging.volume import Volume
 from tests.support.analyses import header
-from workers.encode import content, seg
+from workers.encode import seg, sr
 from workers.encode.analysis import Analysis
 
 
 class Peer:
-    """What a program on highdicom has at hand before it starts: the images' data sets, and one array of segment numbers."""
+    """What a program on highdicom has at hand when it starts: data sets of the images, one array of segment numbers, the content tree,
+    whose making is not counted.
+    """
 
     def __init__(self, analysis: Analysis) -> None:
         assert isinstance(analysis.item, Volume)
-        self._analysis = analysis
         self._images = [_image(analysis.item, number) for number in range(len(analysis.item.sop_instance_uids))]
         self._labels = _labels(analysis, analysis.item)
+        self._tree = _tree(analysis)
         self._segments = [seg.description(analysis, number, segment) for number, segment in seg.segments(analysis).items()]
 
     def encode(self) -> tuple[bytes, bytes]:
@@ -49,7 +52,7 @@ class Peer:
             )
             report = Comprehensive3DSR(
                 evidence=[*self._images, segmentation],
-                content=content.report(self._analysis)[0],
+                content=self._tree,
                 series_instance_uid=generate_uid(),
                 series_number=3,
                 sop_instance_uid=generate_uid(),
@@ -81,6 +84,16 @@ def _image(volume: Volume, number: int) -> Dataset:
     image.ImageOrientationPatient = [float(f"{value:.9g}") for value in (*volume.affine[:3, 0] / dx, *volume.affine[:3, 1] / dy)]
     image.ImagePositionPatient = [float(f"{value:.9g}") for value in volume.lps(number, 0, 0)]
     return image
+
+
+def _tree(analysis: Analysis) -> Dataset:
+    """The tree of our report, as highdicom reads it."""
+    read = dcmread(io.BytesIO(sr.encode(analysis).content))
+    root = Dataset()
+    for keyword in ("ValueType", "ConceptNameCodeSequence", "ContinuityOfContent", "ContentTemplateSequence", "ContentSequence"):
+        root[keyword] = read[keyword]
+    tree: Dataset = MeasurementReport.from_sequence([root])[0]
+    return tree
 
 
 def _labels(analysis: Analysis, volume: Volume) -> NDArray[np.uint8]:
