@@ -10,10 +10,11 @@ from celery import Celery
 from core import heap
 from core.logs import scrub
 from core.settings import Settings
-from workers.app import TASK
+from workers.app import TASK, URGENT
 from workers.drain import DrainFlag
 
 START_AGAIN_S = 5.0
+GIVES_WAY = 10  # of nice(2): a child that takes no urgent work leaves the processor to those who do
 
 _child: Any = None  # workers.runtime.Runtime of this child process
 
@@ -48,6 +49,8 @@ def start_child(settings: Settings, queues: tuple[str, ...], draining: DrainFlag
 
         _child = Runtime.start(settings, queues, draining)
         heap.settle()
+        if URGENT not in queues:
+            os.nice(GIVES_WAY)
     except Exception as error:
         log.error("a worker child cannot start; another tries", error=f"{type(error).__name__}: {scrub(str(error))}", seconds=START_AGAIN_S)
         time.sleep(START_AGAIN_S)

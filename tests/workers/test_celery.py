@@ -20,7 +20,8 @@ from deploy.embedded import EmbeddedBroker
 from tests.support.queueing import Queueing, configure, let_go, urls
 from tests.support.records import scalar
 from workers import relay
-from workers.app import QUEUES, TASK, make_app
+from workers.app import QUEUES, ROUTINE, TASK, URGENT, make_app
+from workers.tasks import GIVES_WAY
 
 ROOT = Path(__file__).parents[2]
 # The parent says at its end which heavy packages it has imported: torch must not be among them.
@@ -31,7 +32,7 @@ from core.logs import configure
 from core.settings import load_settings
 from workers.app import run_worker
 configure(style="console", role="worker")
-status = run_worker(load_settings(Path(sys.argv[1])))
+status = run_worker(load_settings(Path(sys.argv[1])), sys.argv[2:] or None)
 print("parent:", sorted({"torch", "monai", "models.runtime", "sqlalchemy"} & set(sys.modules)), flush=True)
 sys.exit(status)
 """
@@ -40,12 +41,16 @@ sys.exit(status)
 class Worker:
     """A worker process with one child."""
 
-    def __init__(self, folder: Path, database_url: str, broker_url: str) -> None:
+    def __init__(self, folder: Path, database_url: str, broker_url: str, *queues: str) -> None:
         self.log = folder / f"worker-{time.monotonic_ns()}.log"
         environ = {**os.environ, **urls(database_url, broker_url), "PYTHONPATH": str(ROOT)}
         with self.log.open("wb") as stream:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", WORKER, str(folder / "node.toml")], stdout=stream, stderr=stream, env=environ, start_new_session=True
+                [sys.executable, "-c", WORKER, str(folder / "node.toml"), *queues],
+                stdout=stream,
+                stderr=stream,
+                env=environ,
+                start_new_session=True,
             )
 
     def child(self) -> int:
@@ -77,8 +82,8 @@ class Site:
         self._relay = threading.Thread(target=relay.run, args=(settings, database, self.stop))
         self._relay.start()
 
-    def worker(self) -> Worker:
-        self.workers.append(Worker(self.folder, *self._urls))
+    def worker(self, *queues: str) -> Worker:
+        self.workers.append(Worker(self.folder, *self._urls, *queues))
         return self.workers[-1]
 
     def close(self) -> None:
@@ -262,3 +267,14 @@ def test_relay_waits_for_broker_and_goes_on(tmp_path: Path, database: Database, 
         stop.set()
         thread.join(20)
     assert not thread.is_alive()
+
+
+@pytest.mark.services
+def test_a_child_that_takes_no_urgent_work_leaves_the_processor_to_those_who_do(site: Site) -> None:
+    here = os.getpriority(os.PRIO_PROCESS, 0)
+    for queues, gives_way in (((ROUTINE,), GIVES_WAY), ((URGENT,), 0), ((), 0)):
+        worker = site.worker(*queues)
+        site.until(lambda worker=worker: "child ready" in worker.said())  # type: ignore[misc]
+        site.until(lambda worker=worker, nice=here + gives_way: os.getpriority(os.PRIO_PROCESS, worker.child()) == nice, 5)  # type: ignore[misc]
+        assert os.getpriority(os.PRIO_PROCESS, worker.process.pid) == here
+        worker.kill()
