@@ -43,7 +43,7 @@ QUEUES = ("nothing else waiting", "behind a full routine queue, one child reserv
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--jobs", type=int, default=40, help="of a round")
+    parser.add_argument("--jobs", type=int, default=96, help="of a round")
     parser.add_argument("--urgent", type=int, default=40)
     arguments = parser.parse_args()
     configure_logs(level="error", style="console", role="bench")
