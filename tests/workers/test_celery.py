@@ -20,7 +20,7 @@ from deploy.embedded import EmbeddedBroker
 from tests.support.queueing import Queueing, configure, let_go, urls
 from tests.support.records import scalar
 from workers import relay
-from workers.app import QUEUES, ROUTINE, TASK, URGENT, make_app
+from workers.app import QUEUES, ROUTINE, TASK, make_app
 from workers.tasks import GIVES_WAY
 
 ROOT = Path(__file__).parents[2]
@@ -272,9 +272,7 @@ def test_relay_waits_for_broker_and_goes_on(tmp_path: Path, database: Database, 
 @pytest.mark.services
 def test_a_child_that_takes_no_urgent_work_leaves_the_processor_to_those_who_do(site: Site) -> None:
     here = os.getpriority(os.PRIO_PROCESS, 0)
-    for queues, gives_way in (((ROUTINE,), GIVES_WAY), ((URGENT,), 0), ((), 0)):
-        worker = site.worker(*queues)
+    for worker, gives_way in [(site.worker(ROUTINE), GIVES_WAY), (site.worker(), 0)]:
         site.until(lambda worker=worker: "child ready" in worker.said())  # type: ignore[misc]
         site.until(lambda worker=worker, nice=here + gives_way: os.getpriority(os.PRIO_PROCESS, worker.child()) == nice, 5)  # type: ignore[misc]
         assert os.getpriority(os.PRIO_PROCESS, worker.process.pid) == here
-        worker.kill()
