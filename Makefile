@@ -34,9 +34,9 @@ serve: .venv/.run  ## the node on the embedded default; CONFIG=node.toml
 	@$(if $(CONFIG),,echo "no node.toml here: the node starts closed, with no source and no destination (see docs/configuration.md)" >&2;) \
 	$(BIN)/dicom-node up $(if $(CONFIG),--config "$(CONFIG)")
 
-test: .venv/.dev debian  ## the whole test suite
+test: .venv/.dev debian  ## the whole test suite, two files at a time, each with servers of its own; JOBS=0 for one by one, ARGS=
 	@$(BIN)/python -m deploy.demo.viewer_ohif || true
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(or $(JOBS),2) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: lint unit  ## ruff, mypy --strict, import layers, unit tests
 
