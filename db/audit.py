@@ -18,6 +18,7 @@ from core.steps import step
 from db.base import Database
 from db.records import ChainCheck
 from db.rows import jsonable
+from db.together import Act
 
 GENESIS = "0" * 64
 CHAIN_LOCK = 0x6175646974  # "audit"
@@ -32,7 +33,10 @@ _UNCHAINED = text("""
     SELECT id, at, actor, action, subject, details FROM audit_events WHERE chain_seq IS NULL ORDER BY id LIMIT :limit
 """)
 _HEAD = text("SELECT chain_seq, chain_hash FROM audit_events WHERE chain_seq IS NOT NULL ORDER BY chain_seq DESC LIMIT 1")
-_LINK = text("UPDATE audit_events SET chain_seq = :number, chain_hash = :hash WHERE id = :id")
+_LINK = text("""
+    UPDATE audit_events e SET chain_seq = link.number, chain_hash = link.hash
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:numbers AS bigint[]), CAST(:hashes AS text[])) AS link (id, number, hash) WHERE e.id = link.id
+""")
 _CHAINED = text("""
     SELECT id, at, actor, action, subject, details, chain_seq, chain_hash
     FROM audit_events WHERE chain_seq IS NOT NULL ORDER BY chain_seq
@@ -41,8 +45,12 @@ _CHAINED = text("""
 
 def record(connection: Connection, *, actor: str, action: str, subject: str, details: Mapping[str, Any] | None = None) -> None:
     """Add an event in the caller's transaction. No patient identifier, name or UID: see ``patient_reference``."""
-    values = {"actor": actor, "action": action, "subject": subject, "details": json.dumps(dict(details or {}))}
-    connection.execute(_RECORD, values)
+    connection.execute(*recording(actor=actor, action=action, subject=subject, details=details))
+
+
+def recording(*, actor: str, action: str, subject: str, details: Mapping[str, Any] | None = None) -> Act:
+    """As `record`, for `together`."""
+    return _RECORD, {"actor": actor, "action": action, "subject": subject, "details": json.dumps(dict(details or {}))}
 
 
 def record_now(database: Database, *, actor: str, action: str, subject: str, details: Mapping[str, Any] | None = None) -> None:
@@ -77,14 +85,16 @@ def chain(database: Database, limit: int = 1000) -> int:
             return 0
         head = connection.execute(_HEAD).one_or_none()
         number, previous = (head.chain_seq, head.chain_hash) if head else (0, GENESIS)
-        links = []
+        ids, numbers, hashes = [], [], []
         for event in connection.execute(_UNCHAINED, {"limit": limit}):
             number, previous = number + 1, _link_hash(previous, event)
-            links.append({"id": event.id, "number": number, "hash": previous})
-        if links:
-            connection.execute(_LINK, links)
+            ids.append(event.id)
+            numbers.append(number)
+            hashes.append(previous)
+        if ids:
+            connection.execute(_LINK, {"ids": ids, "numbers": numbers, "hashes": hashes})
             step("chain.written")
-    return len(links)
+    return len(ids)
 
 
 def verify(database: Database) -> ChainCheck:

@@ -4,11 +4,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 
 from core.drift import Observation, counted, level, noise, stability_index
 from db.base import Database
 from db.rows import clean
+from db.together import Act
 
 FIRST_WEEKS = 4  # what later weeks are measured against where the card has no reference
 MAX_SCANNER = 64
@@ -28,12 +29,11 @@ _ROWS = text("""
 """)
 
 
-def add(connection: Connection, *, model: str, version: str, digest: str, scanner: str, observations: Sequence[Observation]) -> None:
-    """Count one unit, within the transaction that commits its result."""
+def adding(*, model: str, version: str, digest: str, scanner: str, observations: Sequence[Observation]) -> list[Act]:
+    """What counts one unit, for the transaction that commits its result; nothing where nothing was observed."""
     counts = counted(observations)
     values = {"model": model, "version": version, "digest": digest, "scanner": clean(scanner)[:MAX_SCANNER] or "unknown"}
-    if counts:
-        connection.execute(_ADD, {**values, "counts": json.dumps(counts)})
+    return [(_ADD, {**values, "counts": json.dumps(counts)})] if counts else []
 
 
 def weeks(database: Database, *, model: str | None = None, references: Mapping[str, Mapping[str, Sequence[float]]]) -> list[dict[str, Any]]:

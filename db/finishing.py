@@ -17,7 +17,8 @@ from db import audit, drift
 from db.base import Database
 from db.joining import join
 from db.records import ClaimedJob, StoredObject, Timings
-from db.signals import notify
+from db.signals import notifying
+from db.together import Act, together
 
 _LOCK_UNIT = text("SELECT revision FROM units WHERE id = :unit_id FOR NO KEY UPDATE")
 _LOCK_JOB = text("""
@@ -31,14 +32,15 @@ _ADD_FINDING = text("""
     VALUES (:job_id, :ordinal, :label, :code_value, :code_scheme, :code_meaning, :probability, :score, :tier, :position_mm,
             :diameter_mm, :sop_instance_uid, :frame, :image_point, CAST(:measurements AS jsonb), CAST(:site AS jsonb))
 """)
-_ADD_REPORT = text("""
-    INSERT INTO reports (job_id, kind, profile, sop_class_uid, sop_instance_uid, series_instance_uid, sha256, size_bytes, problems)
-    VALUES (:job_id, :kind, :profile, :sop_class_uid, :sop_instance_uid, :series_instance_uid, :sha256, :size_bytes, :problems)
-    RETURNING id
-""")
-_ADD_DELIVERY = text("""
+_ADD_OBJECT = text("""
+    WITH kept AS (
+        INSERT INTO reports (job_id, kind, profile, sop_class_uid, sop_instance_uid, series_instance_uid, sha256, size_bytes, problems)
+        VALUES (:job_id, :kind, :profile, :sop_class_uid, :sop_instance_uid, :series_instance_uid, :sha256, :size_bytes,
+                CAST(:problems AS text[]))
+        RETURNING id)
     INSERT INTO deliveries (job_id, report_id, destination, priority, state, note)
-    VALUES (:job_id, :report_id, :destination, :priority, :state, :note)
+    SELECT :job_id, kept.id, wanted.destination, :priority, :state, :note
+    FROM kept, unnest(CAST(:destinations AS text[])) WITH ORDINALITY AS wanted (destination, place) ORDER BY wanted.place
 """)
 _REPORTED = text("""
     UPDATE jobs SET state = :state, gives_up = NULL, outcome = :outcome, reason = :reason, looked_for = :looked_for, notes = :notes,
@@ -74,10 +76,13 @@ def finish(
         raise ValueError(f"job {job.id} is a shadow's: it has no objects")
     with database.begin() as connection:
         added = _fence(connection, job, identity)
-        for ordinal, finding in enumerate(prediction.findings, start=1):
-            connection.execute(_ADD_FINDING, _finding(job.id, ordinal, finding))
-        deliveries = sum(_keep(connection, job, item) for item in objects)
-        deliveries += join(connection, job.id, added, profiles or {}, job.priority.value)
+        acts: list[Act] = [(_ADD_FINDING, _finding(job.id, ordinal, one)) for ordinal, one in enumerate(prediction.findings, start=1)]
+        acts += [(_ADD_OBJECT, _object(job, item)) for item in objects]
+        deliveries = sum(len(set(item.destinations)) for item in objects)
+        if added:  # they choose from what is kept
+            together(connection, acts)
+            acts = []
+            deliveries += join(connection, job.id, added, profiles or {}, job.priority.value)
         state = job.gives_up.value if job.gives_up else "reported" if deliveries else "delivered"
         values = {
             "id": job.id,
@@ -90,8 +95,7 @@ def finish(
             "identity": json.dumps(asdict(identity)),
             **asdict(timings),
         }
-        connection.execute(_REPORTED, values)
-        connection.execute(_END_ATTEMPT, {"token": str(job.token)})
+        acts += [(_REPORTED, values), (_END_ATTEMPT, {"token": str(job.token)})]
         details = {
             "outcome": prediction.outcome.value,
             "findings": _digest(prediction),
@@ -100,11 +104,12 @@ def finish(
             "shadow": job.shadow,
             "objects": [{"kind": item.report.kind.value, "sha256": item.blob.sha256, "held": bool(item.problems)} for item in objects],
         }
-        drift.add(
-            connection, model=identity.name, version=identity.version, digest=identity.digest, scanner=scanner, observations=observations
+        acts += drift.adding(
+            model=identity.name, version=identity.version, digest=identity.digest, scanner=scanner, observations=observations
         )
-        audit.record(connection, actor=f"worker:{identity.name}", action="job.reported", subject=f"job:{job.id}", details=details)
-        notify(connection, "delivery")
+        acts.append(audit.recording(actor=f"worker:{identity.name}", action="job.reported", subject=f"job:{job.id}", details=details))
+        acts.append(notifying("delivery"))
+        together(connection, acts)
         step("finish.written", job.study_instance_uid)
 
 
@@ -126,9 +131,9 @@ def _fence(connection: Connection, job: ClaimedJob, identity: ModelIdentity) -> 
     return tuple(name for name in mine.destinations if name not in job.destinations)
 
 
-def _keep(connection: Connection, job: ClaimedJob, item: StoredObject) -> int:
-    """One result object and its deliveries; gives how many."""
-    report = {
+def _object(job: ClaimedJob, item: StoredObject) -> dict[str, Any]:
+    """One result object and its deliveries."""
+    return {
         "job_id": job.id,
         "kind": item.report.kind.value,
         "profile": item.report.profile,
@@ -138,14 +143,11 @@ def _keep(connection: Connection, job: ClaimedJob, item: StoredObject) -> int:
         "sha256": item.blob.sha256,
         "size_bytes": item.blob.size_bytes,
         "problems": list(item.problems),
+        "destinations": list(dict.fromkeys(item.destinations)),
+        "priority": job.priority.value,
+        "state": "held" if item.problems else "pending",
+        "note": "; ".join(item.problems),
     }
-    report_id = connection.execute(_ADD_REPORT, report).scalar_one()
-    destinations = dict.fromkeys(item.destinations)
-    state = "held" if item.problems else "pending"
-    for destination in destinations:
-        delivery = {"job_id": job.id, "report_id": report_id, "destination": destination, "priority": job.priority.value, "state": state}
-        connection.execute(_ADD_DELIVERY, {**delivery, "note": "; ".join(item.problems)})
-    return len(destinations)
 
 
 def _finding(job_id: int, ordinal: int, finding: Finding) -> dict[str, Any]:

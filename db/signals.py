@@ -8,14 +8,22 @@ import psycopg2
 from sqlalchemy import Connection, text
 
 from db.base import Database
+from db.together import Act
 
 CHANNELS = frozenset({"intake", "outbox", "delivery", "audit", "commands"})
 RECONNECT_S = 1.0
 
+_NOTIFY = text("SELECT pg_notify(:channel, '')")
+
 
 def notify(connection: Connection, channel: str) -> None:
     """Ring when the caller's transaction commits."""
-    connection.execute(text("SELECT pg_notify(:channel, '')"), {"channel": channel})
+    connection.execute(*notifying(channel))
+
+
+def notifying(channel: str) -> Act:
+    """As `notify`, for `together`."""
+    return _NOTIFY, {"channel": channel}
 
 
 class Waiter:

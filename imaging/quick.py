@@ -152,6 +152,8 @@ _WANTED: dict[int, tuple[bytes, str, Callable[[bytes, bytes], Any]]] = {
     0x00280011: (b"US", "columns", integer(1)),
     0x00280030: (b"DS", "pixel_spacing_mm", numbers(2)),
 }
+_WANTED_VRS = {tag: vr for tag, (vr, _, _) in _WANTED.items()}
+_CHARACTER_SET = 0x00080005
 CHARACTER_SETS = frozenset({(), ("ISO_IR 100",), ("ISO_IR 192",)})  # text is ASCII here, which each of them holds
 _REQUIRED = ("sop_class_uid", "sop_instance_uid", "study_instance_uid", "series_instance_uid")
 
@@ -190,18 +192,40 @@ def data_set_of(content: bytes) -> tuple[int, bytes, bytes]:
     return start, syntax, meta[0x00020003].rstrip(b"\0")
 
 
-def _header(content: bytes, size_bytes: int) -> InstanceHeader:
+def values_of(content: bytes, size_bytes: int, wanted: dict[int, bytes]) -> tuple[dict[int, bytes], bytes, bytes]:
+    """Raw values of elements before the pixel data, by tag; the transfer syntax UID; the SOP Instance UID of the file meta information.
+
+    Parameters
+    ----------
+    content, size_bytes
+        As of `quick_header`.
+    wanted
+        Tag -> VR.
+
+    Raises
+    ------
+    Odd, struct.error, IndexError
+        The tolerant reader is to be asked.
+    """
     start, syntax, uid = data_set_of(content)
     if syntax == IMPLICIT and content[start + 4 : start + 6].isupper():
         raise Odd  # a length that looks like a VR: that reader may take it for one
     raw: dict[int, bytes] = {}
-    stopped_at = walk(content, start, len(content), explicit=syntax != IMPLICIT, keep=_WANTED, found=raw, size_bytes=size_bytes)
+    keep = {_CHARACTER_SET: b"CS", **wanted}
+    stopped_at = walk(content, start, len(content), explicit=syntax != IMPLICIT, keep=keep, found=raw, size_bytes=size_bytes)
     if stopped_at == len(content) < size_bytes:
         raise Odd  # not at the pixel data: there is more
     if any(len(value) > MAX_VALUE_BYTES for value in raw.values()):
         raise Odd  # what is read is remembered
+    if texts(b"CS", raw.get(_CHARACTER_SET, b"")) not in CHARACTER_SETS:
+        raise Odd
+    return raw, syntax, uid
+
+
+def _header(content: bytes, size_bytes: int) -> InstanceHeader:
+    raw, syntax, uid = values_of(content, size_bytes, _WANTED_VRS)
     values = {name: read(vr, raw[tag]) for tag, (vr, name, read) in _WANTED.items() if tag in raw}
-    if not all(values.get(name) for name in _REQUIRED) or values.get("character_set", ()) not in CHARACTER_SETS:
+    if not all(values.get(name) for name in _REQUIRED):
         raise Odd
     if uid.decode("ascii", "replace") != values["sop_instance_uid"]:
         raise Odd
@@ -252,7 +276,7 @@ def walk(
             at = _over_items(content, at, end, explicit, depth + 1)
             continue
         if found is not None and tag in keep:
-            if explicit and vr != (keep[tag][0] if keep is _WANTED else keep[tag]):
+            if explicit and vr != keep[tag]:
                 raise Odd
             found[tag] = content[at : at + length]
         at += length

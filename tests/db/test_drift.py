@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from core.drift import Observation
 from db import drift, jobs
 from db.base import Database
+from db.together import together
 from tests.support.records import DIGEST, Sender, claim, complete, identity, plan, prediction, run, scalar, timings
 
 SCORE = "probability:mel"
@@ -15,7 +16,7 @@ def count(database: Database, *values: float, scanner: str = "ACME One", weeks_a
     with database.begin() as connection:
         for value in values:
             seen = [Observation(SCORE, value), Observation("outcome", 0.0)]
-            drift.add(connection, model="m", version="1", digest=DIGEST, scanner=scanner, observations=seen)
+            together(connection, drift.adding(model="m", version="1", digest=DIGEST, scanner=scanner, observations=seen))
     if weeks_ago:
         now = "date_trunc('week', node_now() AT TIME ZONE 'UTC')::date"
         run(database, f"UPDATE model_statistics SET week = week - {7 * weeks_ago} WHERE week = {now}")

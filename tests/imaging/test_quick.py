@@ -17,8 +17,11 @@ from core.errors import CannotUnderstand
 from core.records import InstanceHeader
 from imaging.headers import read_header
 from imaging.quick import quick_header
+from imaging.scanner import quick_scanner, scanner_of, tolerant_scanner
 from imaging.synthetic.chest import chest_datasets, make_chest
 from tests.imaging.test_headers import minimal, part10
+
+MODEL_NAME = b"\x08\x00\x90\x10"
 
 
 def tolerant(content: bytes) -> InstanceHeader | None:
@@ -30,8 +33,11 @@ def tolerant(content: bytes) -> InstanceHeader | None:
 
 def agrees(content: bytes) -> bool:
     """Whether the quick one answered; it must not differ then."""
+    scanner = quick_scanner(content)
+    assert scanner is None or scanner == tolerant_scanner(io.BytesIO(content))
     quick = quick_header(content)
     assert quick is None or quick == tolerant(content)
+    assert quick is None or scanner is not None or MODEL_NAME in content
     return quick is not None
 
 
@@ -120,8 +126,8 @@ VALUES = st.one_of(
 KEYWORDS = [
     "PatientName", "PatientID", "StudyDate", "StudyTime", "AccessionNumber", "ImageType", "ConvolutionKernel", "SeriesNumber",
     "InstanceNumber", "PixelSpacing", "ImagePositionPatient", "SliceThickness", "NumberOfFrames", "BodyPartExamined",
-    "SpecificCharacterSet", "Manufacturer", "StudyDescription", "PatientSex", "TimezoneOffsetFromUTC", "FrameOfReferenceUID",
-    "NumberOfSeriesRelatedInstances", "StudyInstanceUID",
+    "SpecificCharacterSet", "Manufacturer", "ManufacturerModelName", "StudyDescription", "PatientSex", "TimezoneOffsetFromUTC",
+    "FrameOfReferenceUID", "NumberOfSeriesRelatedInstances", "StudyInstanceUID",
 ]  # fmt: skip
 
 
@@ -168,3 +174,4 @@ def test_a_file_is_read_as_its_bytes_are(tmp_path: Path) -> None:
         path = tmp_path / "one.dcm"
         path.write_bytes(content)
         assert read_header(path) == quick_header(content)
+        assert scanner_of(path) == quick_scanner(content) == tolerant_scanner(path) != ""
