@@ -48,7 +48,7 @@ def main() -> None:
     arguments = parser.parse_args()
     configure_logs(level="error", style="console", role="bench")
     with tempfile.TemporaryDirectory(prefix="dicom-node-bench-") as name, node(Path(name)) as site:
-        rows, forward = [], bare()
+        rows, forward = [], bare(arguments.jobs)
         for children, name in CHILDREN.items():
             with site.worker("infer.urgent", "infer.routine", children=children):
                 runs = pairs.alternate({BARE: forward, name: lambda: end_to_end(site, arguments.jobs)}, arguments.rounds)
@@ -152,8 +152,8 @@ def node(folder: Path) -> Iterator[Site]:
         postgres.stop()
 
 
-def bare() -> Callable[[], float]:
-    """Photographs a second through the model alone, on as many threads as the worker has."""
+def bare(jobs: int) -> Callable[[], float]:
+    """Photographs a second through the model alone, on as many threads as the worker has, and for as many of them."""
     import torch
 
     from models import runtime
@@ -166,8 +166,9 @@ def bare() -> Callable[[], float]:
 
     def run() -> float:
         began = time.perf_counter()
-        model.predict(items)
-        return BATCH / (time.perf_counter() - began)
+        for _ in range(jobs // BATCH):
+            model.predict(items)
+        return jobs // BATCH * BATCH / (time.perf_counter() - began)
 
     return run
 
