@@ -67,6 +67,7 @@ def listen(config: Config = None) -> None:
 
     settings = prepared(config, "listen")
     database, blobs = stores(settings)
+    heap.give_back_large()
     until_stopped(lambda stop: listener.run(settings, database, blobs, stop))
 
 

@@ -75,6 +75,7 @@ def serve(settings: Settings, url: str, blobs_root: Path, parent: "Connection[by
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     configure(level=settings.logs.level, style=settings.logs.format, role="listen")
     database = Database.open(url)
+    heap.give_back_large()
     heap.settle()
     with (
         Listener(settings, database, Blobs(blobs_root), reuse_port=True) as listener,
