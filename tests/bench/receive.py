@@ -7,10 +7,10 @@ dicom-node answers when the bytes and the row are on disk. Orthanc by default wa
 both. The two storescp wait for neither.
 TCP_NODELAY=1 is set for every process: without it storescp waits for Nagle's algorithm (22/s instead of 1,200/s).
 
-What is sent lies in memory. On the disk, as the next run's input takes the place of the last one's, everybody's new files cost a search: ext4
-does not take the number of a file again that was removed within the last minutes, and looks at each (find_inode_bit, recently_deleted: a
-quarter of the listener's processor time). For the same reason nothing is removed before the end, and the figures are worth little where much
-was removed on that disk within five minutes.
+What is sent lies in memory. On the disk, as the next run's input takes the place of the last one's, everybody's new files cost a search:
+ext4 does not take the number of a file again that was removed within the last minutes, and looks at each (find_inode_bit,
+recently_deleted: a quarter of the listener's processor time). For the same reason nothing is removed before the end, and the figures are
+worth little where much was removed on that disk within five minutes.
 """
 
 import argparse
