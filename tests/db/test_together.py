@@ -16,7 +16,8 @@ ODD = ["a", "a'; DROP TABLE noted; --", "a%s", "%(said)s", "a\\b", ":said", "ä 
 @pytest.fixture
 def noted(database: Database) -> Database:
     with database.begin() as connection:
-        connection.execute(text("CREATE TABLE noted (id bigint GENERATED ALWAYS AS IDENTITY, said text, many text[], CHECK (said <> 'no'))"))
+        columns = "id bigint GENERATED ALWAYS AS IDENTITY, said text CHECK (said <> 'no'), many text[]"
+        connection.execute(text(f"CREATE TABLE noted ({columns})"))
     return database
 
 
