@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
+from psycopg2.extensions import encodings
 from sqlalchemy import Connection, Dialect, TextClause
 
 Act = tuple[TextClause, Mapping[str, Any]]
@@ -15,10 +16,11 @@ def together(connection: Connection, acts: Iterable[Act]) -> None:
     cursor = connection.connection.cursor()
     try:
         statements = [cursor.mogrify(_written(statement, connection.dialect), values) for statement, values in acts]
+        written = b"; ".join(statements).decode(encodings[cursor.connection.encoding])
     finally:
         cursor.close()
-    if statements:
-        connection.exec_driver_sql(b"; ".join(statements).decode(), execution_options={"no_parameters": True})
+    if written:
+        connection.exec_driver_sql(written, execution_options={"no_parameters": True})
 
 
 @lru_cache(256)

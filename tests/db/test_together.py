@@ -44,3 +44,11 @@ def test_one_that_fails_takes_the_others_along(noted: Database) -> None:
     with pytest.raises(DBAPIError), noted.begin() as connection:
         together(connection, [(ADD, {"said": said, "many": None}) for said in ("yes", "no", "yes")])
     assert rows(noted) == []
+
+
+def test_a_connection_of_another_encoding(noted: Database, database_url: str) -> None:
+    western = Database.open(f"{database_url}{'&' if '?' in database_url else '?'}client_encoding=latin1")
+    with western.begin() as connection:
+        together(connection, [(ADD, {"said": "Müller", "many": None})])
+    western.dispose()
+    assert rows(noted) == [("Müller", None)]
