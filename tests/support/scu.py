@@ -21,6 +21,8 @@ from dicom_node.sockets import Entity
 from tests.support.series import encoded
 from tests.support.tools import tool
 
+REACTOR_TURN_S = 0.005
+
 
 def dcmtk(name: str) -> str:
     """A program of DCMTK. pynetdicom installs namesakes into the virtual environment: they are not meant."""
@@ -69,6 +71,7 @@ def store_bytes(
         if context.abstract_syntax == sop_class and str(context.transfer_syntax[0]) == syntax
     ] or association.accepted_contexts
     association._reactor_checkpoint.clear()
+    time.sleep(REACTOR_TURN_S)  # it says that it is paused until it is past the checkpoint, and would take the answer in that turn
     while not association._is_paused:
         time.sleep(0.0005)
     association.dimse.send_msg(request, wanted[0].context_id)
