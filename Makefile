@@ -24,18 +24,18 @@ help:  ## this list
 
 # Fetched only where the rest of the pictures' needs is there; the demo says what is missing.
 demo: .venv/.run  ## install, start everything, send real input, wait for the reports; CT=FOLDER SKIN=FOLDER JSON=FILE KEEP=1
-	@! command -v chromium >/dev/null || [ ! -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || $(BIN)/python -m deploy.demo.viewer_ohif || true
+	@! command -v chromium >/dev/null || [ ! -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || $(BIN)/python -m deploy.demo.viewer.ohif_files || true
 	@$(BIN)/dicom-node demo $(if $(CT),--ct "$(CT)") $(if $(SKIN),--skin "$(SKIN)") $(if $(JSON),--json "$(JSON)") $(if $(KEEP),--keep)
 
 viewer: .venv/.run  ## fetch OHIF (once, 50 MB) for the pictures at the end of the demo
-	@$(BIN)/python -m deploy.demo.viewer_ohif
+	@$(BIN)/python -m deploy.demo.viewer.ohif_files
 
 serve: .venv/.run  ## the node on the embedded default; CONFIG=node.toml
 	@$(if $(CONFIG),,echo "no node.toml here: the node starts closed, with no source and no destination (see docs/configuration.md)" >&2;) \
 	$(BIN)/dicom-node up $(if $(CONFIG),--config "$(CONFIG)")
 
 test: .venv/.dev debian  ## the whole test suite, two files at a time, each with servers of its own; JOBS=0 for one by one, ARGS=
-	@$(BIN)/python -m deploy.demo.viewer_ohif || true
+	@$(BIN)/python -m deploy.demo.viewer.ohif_files || true
 	@$(BIN)/python -m pytest -n $(or $(JOBS),2) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: lint unit  ## ruff, mypy --strict, import layers, unit tests

@@ -14,10 +14,10 @@ from fastapi.staticfiles import StaticFiles
 from console import api, pages
 from console.health import CONSOLE, Look, look
 from core.errors import ConfigurationError, StorageError
-from core.settings import Settings
+from core.settings.schema import Settings
 from core.tls import server_context
-from db import heartbeats
-from db.base import Database
+from db.engine import Database
+from db.roles import heartbeats
 
 BEAT_EVERY_S = 5.0
 GRACE_S = 5

@@ -5,7 +5,7 @@ from itertools import accumulate
 
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 
-from db.tallies import DWELL_BOUNDS, Labels, Tallies
+from db.counters import DWELL_BOUNDS, Labels, Tallies
 
 # Name of the tally, of the metric, what it says, its labels.
 _COUNTERS = (

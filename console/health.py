@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import StorageError
-from core.pressure import WORDS
-from core.settings import Settings
-from db.alerts import Alert
-from db.base import Database
+from core.policy.back_pressure import WORDS
+from core.settings.schema import Settings
+from db.engine import Database
+from db.operations.alerts import Alert
+from db.operations.status import NodeStatus, node_status
+from db.receive.backlog import PAUSED
 from db.records import Heartbeat
-from db.status import NodeStatus, node_status
-from db.waiting import PAUSED
 
 HEARTBEAT_MAX_AGE_S = 30.0
 ROLES = ("listen", "conduct", "relay", "worker", "send")  # without any of these the main job stops

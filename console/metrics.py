@@ -11,10 +11,10 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from console.counters import counters
 from console.health import Look
-from core.pressure import WORDS
+from core.policy.back_pressure import WORDS
 from core.states import DeliveryState, JobState, Priority
-from db.status import NodeStatus
-from db.waiting import PAUSED
+from db.operations.status import NodeStatus
+from db.receive.backlog import PAUSED
 
 
 class _Gauges:

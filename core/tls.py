@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 from core.errors import ConfigurationError
-from core.operations import TLS_1_2_SUITES
-from core.peers import ClientTls
+from core.settings.operations import TLS_1_2_SUITES
+from core.settings.peers import ClientTls
 
 
 class ServerFiles(Protocol):

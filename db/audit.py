@@ -14,11 +14,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from core.steps import step
-from db.base import Database
+from core.failpoints import step
+from db.engine import Database
+from db.pipelined import Act
 from db.records import ChainCheck
-from db.rows import jsonable
-from db.together import Act
+from db.row_values import jsonable
 
 GENESIS = "0" * 64
 CHAIN_LOCK = 0x6175646974  # "audit"

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from core.profiles import Profiles
+from core.policy.result_profiles import Profiles
 from core.records import InstanceHeader, ReportObject, UnitInput
 from core.states import JobState, Priority, UnitKind, UnitState
 

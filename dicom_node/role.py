@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from core.errors import NodeError
-from core.settings import Delivery
-from db import heartbeats
-from db.base import Database
+from core.settings.schema import Delivery
+from db.engine import Database
+from db.roles import heartbeats
 
 BEAT_S = 3.0
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.2, 5.0

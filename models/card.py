@@ -87,7 +87,7 @@ class ModelCard:
     temperature: float = 1.0
     tilt: str = "refuse"  # what becomes of a series of a tilted gantry
     derived: str = "note"  # what becomes of one that was reformatted or processed before it came: analysed with a note, or refused
-    reference: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # counts by bin (core/drift.py) of what is expected
+    reference: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # counts by bin (core/policy/drift.py) of what is expected
 
     def __post_init__(self) -> None:
         require(self.task in TASKS, f"task is one of {', '.join(TASKS)}, not {self.task!r}")

@@ -33,7 +33,7 @@ def load_folder(room: Path, *, device: str = "auto", package: str) -> Model:
     module = importlib.import_module(f"models.{package}.model")
     model: Model = module.Model(card, identity(card, registry.folder_digest(room)), weights, choose_device(device))
     if card.tilt == "resample":
-        from models.upright import Uprighted
+        from models.tilt_correction import Uprighted
 
         return Uprighted(model)
     return model

@@ -18,8 +18,8 @@ import jsonschema
 import pytest
 import yaml
 
-from core.settings import Settings, load_settings
-from deploy.ports import claimed
+from core.settings.schema import Settings, load_settings
+from deploy.local.ports import claimed
 
 ROOT = Path(__file__).parent.parent
 ROLES = ("listen", "conduct", "relay", "worker", "send", "console")

@@ -10,7 +10,7 @@ import pytest
 import typer
 from pydantic import BaseModel
 
-from core.settings import Settings, load_settings
+from core.settings.schema import Settings, load_settings
 from deploy.cli.main import build
 
 ROOT = Path(__file__).parent.parent

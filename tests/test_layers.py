@@ -44,12 +44,12 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("where", "what"),
     [
-        ("core", "import db.base"),
+        ("core", "import db.engine"),
         ("console", "import dicom_node"),
         ("workers", "import pynetdicom"),
         ("dicom_node", "import sqlalchemy"),
         ("db", "import torch"),
-        ("models", "import db.base"),
+        ("models", "import db.engine"),
         ("db", "import celery"),
         ("console", "import highdicom"),
         ("workers", "import fastapi"),

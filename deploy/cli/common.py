@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from core.errors import ConfigurationError, NodeError
-from core.settings import Settings, load_settings
-from deploy.running import Servers, running_servers
+from core.settings.schema import Settings, load_settings
+from deploy.local.node_lock import Servers, running_servers
 
 if TYPE_CHECKING:
-    from db.base import Database
+    from db.engine import Database
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?[+-]\d\d:\d\d$")
 
@@ -77,8 +77,8 @@ def database_url(settings: Settings) -> str:
 @contextmanager
 def opened(config: Path | None) -> Iterator[tuple[Settings, "Database"]]:
     """Settings and the open database, for commands that only need these."""
-    from db.base import Database
-    from deploy.maintenance import database_of
+    from db.engine import Database
+    from deploy.local.maintenance_database import database_of
 
     settings = settings_of(config)
     with database_of(settings) as url:

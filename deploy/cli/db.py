@@ -14,8 +14,8 @@ FileArgument = Annotated[Path, typer.Argument(metavar="FILE")]
 @app.command()
 def upgrade(config: Config = None) -> None:
     """Bring the schema to this version's revision."""
-    from db.base import Database
-    from deploy.maintenance import database_of
+    from db.engine import Database
+    from deploy.local.maintenance_database import database_of
 
     with database_of(settings_of(config), create=True) as url:
         database = Database.open(url, pool_size=1)
@@ -30,8 +30,8 @@ def upgrade(config: Config = None) -> None:
 @app.command()
 def backup(file: FileArgument, config: Config = None) -> None:
     """Dump the database to FILE (pg_dump, custom format). The blobs under DATA_DIR/blobs are copied apart."""
-    from deploy.backup import dump
-    from deploy.maintenance import database_of
+    from deploy.local.backup import dump
+    from deploy.local.maintenance_database import database_of
 
     settings = settings_of(config)
     with database_of(settings) as url:
@@ -42,8 +42,8 @@ def backup(file: FileArgument, config: Config = None) -> None:
 @app.command()
 def restore(file: FileArgument, config: Config = None) -> None:
     """Restore FILE into the configured database, which must be empty (a new DATA_DIR, or a new database)."""
-    from deploy.backup import restore as load
-    from deploy.maintenance import database_of
+    from deploy.local.backup import restore as load
+    from deploy.local.maintenance_database import database_of
 
     with database_of(settings_of(config), create=True) as url:
         load(url, file)

@@ -36,7 +36,7 @@ def jobs_list(
     limit: Limit = 200,
 ) -> None:
     """Jobs, newest first; --json has every column."""
-    from db import jobs as store
+    from db.jobs import job_leases as store
 
     with opened(config) as (_, database):
         rows = store.listing(database, state=state, limit=limit)
@@ -46,7 +46,7 @@ def jobs_list(
 @jobs.command("show")
 def jobs_show(id: Annotated[int, typer.Argument(metavar="ID")], config: Config = None, as_json: AsJson = False) -> None:
     """One job with its evidence, attempts, findings and deliveries."""
-    from db import jobs as store
+    from db.jobs import job_leases as store
 
     with opened(config) as (_, database):
         job = store.show(database, id)
@@ -64,23 +64,23 @@ def jobs_show(id: Annotated[int, typer.Argument(metavar="ID")], config: Config =
 @jobs.command("requeue")
 def jobs_requeue(ids: Ids, config: Config = None) -> None:
     """Queue failed, quarantined or cancelled jobs again."""
-    from db import jobs as store
-    from db import obstacles
+    from db.jobs import job_leases as store
+    from db.jobs import refusal_reasons
 
     with opened(config) as (_, database):
         done = store.requeue(database, ids, operator())
-        report(ids, done, "requeued", obstacles.of_jobs(database, ids, done))
+        report(ids, done, "requeued", refusal_reasons.of_jobs(database, ids, done))
 
 
 @jobs.command("cancel")
 def jobs_cancel(id: Annotated[int, typer.Argument(metavar="ID")], config: Config = None) -> None:
     """Cancel a job that has not been reported."""
-    from db import jobs as store
-    from db import obstacles
+    from db.jobs import job_leases as store
+    from db.jobs import refusal_reasons
 
     with opened(config) as (_, database):
         done = [id] if store.cancel(database, id, operator()) else []
-        report([id], done, "cancelled", obstacles.of_jobs(database, [id], done))
+        report([id], done, "cancelled", refusal_reasons.of_jobs(database, [id], done))
 
 
 @deliveries.command("list")
@@ -91,7 +91,7 @@ def deliveries_list(
     limit: Limit = 200,
 ) -> None:
     """Deliveries, newest first; --json has every column."""
-    from db import deliveries as store
+    from db.deliveries import delivery_leases as store
 
     with opened(config) as (_, database):
         rows = store.listing(database, state=state, limit=limit)
@@ -101,12 +101,12 @@ def deliveries_list(
 @deliveries.command("retry")
 def deliveries_retry(ids: Ids, config: Config = None) -> None:
     """Send failed or held deliveries again, at once."""
-    from db import deliveries as store
-    from db import obstacles
+    from db.deliveries import delivery_leases as store
+    from db.jobs import refusal_reasons
 
     with opened(config) as (_, database):
         done = store.retry(database, ids, operator())
-        report(ids, done, "to be sent again", obstacles.of_deliveries(database, ids, done))
+        report(ids, done, "to be sent again", refusal_reasons.of_deliveries(database, ids, done))
 
 
 class Format(StrEnum):
@@ -122,11 +122,11 @@ def results_export(
     config: Config = None,
 ) -> None:
     """One row per finding; a unit without findings has one row with its outcome and reason."""
-    from db import export
+    from db.operations import results_export as operations_results_export
 
     start = moment(since)
     with opened(config) as (_, database):
-        rows = [plain(row) for row in export.findings(database, since=start)]
+        rows = [plain(row) for row in operations_results_export.findings(database, since=start)]
     if as_json or format is Format.JSON:
         emit(rows)
     else:
@@ -134,7 +134,7 @@ def results_export(
 
 
 def _write_csv(rows: Iterable[Mapping[str, Any]]) -> None:
-    from db.export import FIELDS
+    from db.operations.results_export import FIELDS
 
     writer = csv.DictWriter(sys.stdout, fieldnames=list(FIELDS), lineterminator="\n")
     writer.writeheader()

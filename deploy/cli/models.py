@@ -92,10 +92,10 @@ def docs(
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="without it the checkout's", show_default=False)] = None,
 ) -> None:
     """Write the models' pages anew from their cards."""
-    from models import pages
+    from training import model_pages
 
-    folder = out or pages.PAGES
-    for path in pages.write(folder):
+    folder = out or model_pages.PAGES
+    for path in model_pages.write(folder):
         say(f"written: {path}")
     say(f"{folder} says what the cards say")
 
@@ -114,10 +114,10 @@ def train(
     resume: Annotated[bool, typer.Option("--resume/--afresh", help="go on from a checkpoint of the same recipe in DIR")] = True,
 ) -> None:
     """Train a model: seeded, reproducible, resumed where DIR holds a checkpoint."""
-    from models import training
+    from training import commands
 
     asked = {"seed": seed, "fold": fold, "epochs": epochs, "init": init}
-    metrics = training.train(known_model(name), _folder(data), out, asked, resume=resume, progress=say)
+    metrics = commands.train(known_model(name), _folder(data), out, asked, resume=resume, progress=say)
     emit(metrics)
 
 
@@ -129,9 +129,9 @@ def crossval(
     only_report: Annotated[bool, typer.Option("--only-report", help="train nothing: measure the folds that are there")] = False,
 ) -> None:
     """Train and measure a model fold by fold, resumed where it stopped; figures over all folds that are there."""
-    from models import training
+    from training import commands
 
-    emit(training.crossval(known_model(name), _folder(data), out, only_report=only_report, progress=say))
+    emit(commands.crossval(known_model(name), _folder(data), out, only_report=only_report, progress=say))
 
 
 @app.command()
@@ -144,13 +144,13 @@ def evaluate(
     ] = None,
 ) -> None:
     """The shipped weights' figures on the held-out part of a data set; with --out as pictures too, and with intervals."""
-    from models import training
+    from training import commands
 
     folder = _folder(data)
     if out is None:
-        metrics = training.evaluate(known_model(name), folder, progress=say)
+        metrics = commands.evaluate(known_model(name), folder, progress=say)
     else:
-        metrics = training.evaluate_into(known_model(name), folder, out, progress=say)
+        metrics = commands.evaluate_into(known_model(name), folder, out, progress=say)
     if json_file is None:
         emit(metrics)
     else:

@@ -9,7 +9,7 @@ import typer
 from core import logs
 from core.errors import ConfigurationError
 from deploy.cli.common import AsJson, Config, emit, say, settings_of, table
-from deploy.routes import check_models
+from deploy.configured_models import check_models
 
 destinations = typer.Typer(help="Where results go.")
 
@@ -19,7 +19,7 @@ def up(
     log_files: Annotated[bool, typer.Option("--log-files", help="each role logs to DATA_DIR/logs/ROLE.log")] = False,
 ) -> None:
     """Every role on this machine; embedded PostgreSQL and Valkey/Redis where no URL is set."""
-    from deploy.local import Node
+    from deploy.local.supervisor import Node
 
     settings = settings_of(config)
     check_models(settings)
@@ -50,7 +50,7 @@ def demo(
 
 def doctor(config: Config = None, as_json: AsJson = False) -> None:
     """Check settings, ports, disk, codecs, database, broker, GPU, models, blobs, destinations; say what to mend."""
-    from deploy.doctor import examine
+    from deploy.doctor.checks import examine
 
     logs.configure(level="critical", style="console", role="doctor")
     checks = examine(settings_of(config), config)
@@ -73,7 +73,7 @@ def destinations_echo(
     as_json: AsJson = False,
 ) -> None:
     """Try the configured destinations: C-ECHO, a search over DICOMweb, a file in the folder."""
-    from dicom_node.transports import echo
+    from dicom_node.deliver.transports import echo
 
     settings = settings_of(config)
     wanted = []
@@ -100,6 +100,6 @@ def destinations_echo(
 
 def conformance(config: Config = None) -> None:
     """The DICOM conformance statement, as markdown on standard output."""
-    from dicom_node.conformance import statement
+    from dicom_node.conformance.statement import statement
 
     sys.stdout.write(statement(settings_of(config) if config is not None else None))

@@ -27,11 +27,11 @@ def predict(
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda")] = "auto",
 ) -> None:
     """The model alone on files: one row per unit (one per finding for a detector). Without --json and --csv: CSV on standard output."""
-    from deploy import predicting
+    from deploy.offline import predict as offline_predict
     from models import registry
 
     card = registry.card(known_model(model))
-    gathered = predicting.units_for(card, paths)
+    gathered = offline_predict.units_for(card, paths)
     for path, why in gathered.unread:
         say(f"{path}: not read: {why}")
     if gathered.passed_over:
@@ -43,17 +43,17 @@ def predict(
     loaded = load(model, device=device)
     answers = []
     with _progress(len(gathered.units)) as advance:
-        for answer in predicting.predict(loaded, gathered.units, advance):
+        for answer in offline_predict.predict(loaded, gathered.units, advance):
             answers.append(answer)
     if json_file is not None:
         with opened_file(json_file) as stream:
-            json.dump(plain([predicting.document(loaded, answer) for answer in answers]), stream, ensure_ascii=False, indent=2)
+            json.dump(plain([offline_predict.document(loaded, answer) for answer in answers]), stream, ensure_ascii=False, indent=2)
             stream.write("\n")
     if csv_file is not None or json_file is None:
         with opened_file(csv_file or Path("-")) as stream:
-            writer = csv.DictWriter(stream, fieldnames=predicting.columns(card), lineterminator="\n")
+            writer = csv.DictWriter(stream, fieldnames=offline_predict.columns(card), lineterminator="\n")
             writer.writeheader()
-            writer.writerows(row for answer in answers for row in predicting.rows(card, answer))
+            writer.writerows(row for answer in answers for row in offline_predict.rows(card, answer))
     say(f"{card.title} {card.version} on {loaded.device}. {card.not_for}")
     failed = [answer for answer in answers if answer.prediction.outcome is Outcome.NOT_ANALYSED]
     for answer in failed:

@@ -16,7 +16,7 @@ COLUMNS = ("id", "status", "reason", "source", "times", "size_bytes", "first_at"
 @app.command("list")
 def quarantine_list(config: Config = None, as_json: AsJson = False, limit: Limit = 200) -> None:
     """What could not be taken and why, the latest first; the bytes are in DATA_DIR/blobs under their sha256."""
-    from db.quarantine import quarantined
+    from db.receive.quarantine import quarantined
 
     with opened(config) as (_, database):
         rows = [asdict(item) | {"status": f"0x{item.status:04X}"} for item in quarantined(database, limit)]
@@ -26,8 +26,8 @@ def quarantine_list(config: Config = None, as_json: AsJson = False, limit: Limit
 @app.command("requeue")
 def quarantine_requeue(ids: Ids, config: Config = None) -> None:
     """Judge data sets again, as if they came in now: after an upgrade, or a change of [receive]. What is refused again stays."""
-    from db.blobs import Blobs
-    from dicom_node.again import judge_again
+    from db.blobs.store import Blobs
+    from dicom_node.receive.again import judge_again
 
     refused = 0
     with opened(config) as (settings, database):

@@ -8,12 +8,12 @@ import typer
 
 from core.errors import StorageError
 from core.records import RegisteredModel
-from core.settings import Settings
+from core.settings.schema import Settings
 from core.states import ModelState
 from deploy.cli.common import AsJson, Config, listing, opened, operator, say, settings_of, with_servers
 
 if TYPE_CHECKING:
-    from db.base import Database
+    from db.engine import Database
     from models.installed import Place
 
 ABOUT = "what a MONAI bundle does not say: name, licence, not_for, looked_for, labels with codes (TOML)"
@@ -69,8 +69,8 @@ def damage(place: "Place") -> str:
 
 def registered(settings: Settings) -> tuple[RegisteredModel, ...]:
     """What the database knows; nothing, and a word on standard error, where there is none to ask."""
-    from db import models as store
-    from db.base import Database
+    from db.engine import Database
+    from db.operations import model_registry as store
 
     url = with_servers(settings).database.url
     if not url:
@@ -87,7 +87,7 @@ def registered(settings: Settings) -> tuple[RegisteredModel, ...]:
 
 def activate(name: Name, version: Version, config: Config = None) -> None:
     """New jobs go to this version; the active one before stands by, and ends what was planned for it."""
-    from db import models as store
+    from db.operations import model_registry as store
     from models.card import identity
 
     with opened(config) as (settings, database):
@@ -113,7 +113,7 @@ def retire(name: Name, version: Version, config: Config = None) -> None:
 
 def rollback(name: Name, config: Config = None) -> None:
     """Activate again what was active before."""
-    from db import models as store
+    from db.operations import model_registry as store
     from models import installed, registry
 
     with opened(config) as (settings, database):
@@ -126,7 +126,7 @@ def rollback(name: Name, config: Config = None) -> None:
 
 def compare(name: Name, config: Config = None, as_json: AsJson = False) -> None:
     """How often a shadow and the version that reported said the same of one unit."""
-    from db import models as store
+    from db.operations import model_registry as store
 
     with opened(config) as (settings, database):
         rows = store.compare(database, known_name(name, settings))
@@ -140,7 +140,7 @@ def drift(
     as_json: AsJson = False,
 ) -> None:
     """Whether inputs and scores moved: per scanner and week, against the card's reference or the first weeks."""
-    from db import drift as store
+    from db.operations import drift as store
     from models import installed
 
     with opened(config) as (settings, database):
@@ -184,7 +184,7 @@ def _sound(name: str, version: str, settings: Settings) -> "Place":
 
 
 def _set_aside(database: "Database", place: "Place", state: ModelState) -> None:
-    from db import models as store
+    from db.operations import model_registry as store
     from models.card import identity
 
     done = store.set_aside(database, identity(place.card, place.digest), state, origin=place.origin, actor=operator())

@@ -25,8 +25,10 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Let go what [retention] allows; rows, hashes and the audit trail stay. Without a policy nothing is."""
-    from db import forgetting, removals, retention, strays
-    from db.blobs import Blobs
+    from db.blobs import orphaned_blobs, removals
+    from db.blobs.store import Blobs
+    from db.commitment import expiry
+    from db.operations import retention
 
     with opened(config) as (settings, database):
         policy, blobs = settings.retention, Blobs(settings.blobs_dir)
@@ -39,15 +41,15 @@ def run(
         rows = [asdict(one) for one in found]
         if policy.records_days:
             if dry_run:
-                count = forgetting.count(database, policy.records_days)
+                count = expiry.count(database, policy.records_days)
             else:
-                count = forgetting.forget(database, policy.records_days, actor=operator(), limit=limit)
+                count = expiry.forget(database, policy.records_days, actor=operator(), limit=limit)
             rows.append({"kind": "records", "days": policy.records_days, "units": 0, "objects": count, "size_bytes": 0})
         if policy.strays_days:
             if dry_run:
-                files, size = strays.count(database, blobs, policy.strays_days)
+                files, size = orphaned_blobs.count(database, blobs, policy.strays_days)
             else:
-                files, size = strays.remove(database, blobs, policy.strays_days, actor=operator(), limit=limit)
+                files, size = orphaned_blobs.remove(database, blobs, policy.strays_days, actor=operator(), limit=limit)
             rows.append({"kind": "strays", "days": policy.strays_days, "units": 0, "objects": files, "size_bytes": size})
     if not rows:
         say("[retention] allows nothing to be removed: every number of days is 0")

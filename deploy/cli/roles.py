@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import structlog
 import typer
 
-from core import heap, logs
-from core.settings import Settings, secrets_in, variable_of
+from core import logs, process_memory
+from core.settings.schema import Settings, secrets_in, variable_of
 from deploy.cli.common import Config, database_url, settings_of, with_servers
-from deploy.routes import check_models
+from deploy.configured_models import check_models
 
 if TYPE_CHECKING:
-    from db.base import Database
-    from db.blobs import Blobs
+    from db.blobs.store import Blobs
+    from db.engine import Database
 
 
 def prepared(config: Config, role: str) -> Settings:
@@ -43,37 +43,37 @@ def until_stopped(role: Callable[[threading.Event], None]) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, ask)
-    heap.settle()
+    process_memory.settle()
     role(stop)
 
 
 def stores(settings: Settings) -> "tuple[Database, Blobs]":
-    from db.base import Database
-    from db.blobs import Blobs
+    from db.blobs.store import Blobs
+    from db.engine import Database
 
     return Database.open(settings.database.url), Blobs(settings.blobs_dir)
 
 
 def only_database(settings: Settings) -> "Database":
     """For the roles that keep no files: their container may see the data folder read-only, or not at all."""
-    from db.base import Database
+    from db.engine import Database
 
     return Database.open(settings.database.url)
 
 
 def listen(config: Config = None) -> None:
     """Receive over DICOM (C-ECHO, C-STORE)."""
-    from dicom_node import listener
+    from dicom_node.receive import listener
 
     settings = prepared(config, "listen")
     database, blobs = stores(settings)
-    heap.give_back_large()
+    process_memory.give_back_large()
     until_stopped(lambda stop: listener.run(settings, database, blobs, stop))
 
 
 def conduct(config: Config = None) -> None:
     """Decide when a unit is complete, and which route takes it."""
-    from dicom_node import conductor
+    from dicom_node.conduct import conductor
 
     settings = prepared(config, "conduct")
     check_models(settings)
@@ -83,7 +83,7 @@ def conduct(config: Config = None) -> None:
 
 def send(config: Config = None) -> None:
     """Deliver results to their destinations."""
-    from dicom_node import sender
+    from dicom_node.deliver import sender
 
     settings = prepared(config, "send")
     database, blobs = stores(settings)
@@ -92,7 +92,7 @@ def send(config: Config = None) -> None:
 
 def relay(config: Config = None) -> None:
     """Publish waiting jobs to the broker, reap lost leases, link the audit chain."""
-    from workers import relay as role
+    from workers.queue import relay as role
 
     settings = prepared(config, "relay")
     database = only_database(settings)
@@ -115,7 +115,7 @@ Queues = Annotated[
 
 def worker(config: Config = None, queues: Queues = None) -> None:
     """Run models on what is queued (Celery, prefork)."""
-    from workers.app import run_worker
+    from workers.queue.celery_app import run_worker
 
     settings = prepared(config, "worker")
     names = [name.strip() for name in queues.split(",") if name.strip()] if queues is not None else None

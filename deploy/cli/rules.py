@@ -8,7 +8,7 @@ import typer
 from core.errors import NodeError
 from deploy.cli.common import AsJson, Config, emit, listing, moment, opened, operator, report, say, settings_of
 from deploy.cli.jobs import Ids, Limit
-from deploy.routes import check_models
+from deploy.configured_models import check_models
 
 app = typer.Typer(help="Routes of the configuration.")
 
@@ -24,7 +24,7 @@ def explain_files(
     as_json: AsJson = False,
 ) -> None:
     """Which route takes these files, and why, in words; nothing is stored."""
-    from deploy.rules import explain
+    from deploy.offline.route_test import explain
 
     settings = settings_of(config)
     check_models(settings)
@@ -45,8 +45,8 @@ def explain_files(
 @app.command("unrouted")
 def list_unrouted(config: Config = None, as_json: AsJson = False, since: Since = None, limit: Limit = 200) -> None:
     """What no route took, and why; "now" says what the routes of this configuration would do with it. Nothing is changed."""
-    from db.rerouting import unrouted
-    from deploy.rerouting import now
+    from db.complete.unrouted import unrouted
+    from deploy.offline.unrouted import now
 
     start = moment(since)
     with opened(config) as (settings, database):
@@ -57,8 +57,8 @@ def list_unrouted(config: Config = None, as_json: AsJson = False, since: Since =
 @app.command("requeue")
 def rules_requeue(ids: Ids, config: Config = None) -> None:
     """Judge units that no route took once more, by the routes that the running node has now (start it again after a change of its file)."""
-    from db import rerouting
+    from db.complete import unrouted as complete_unrouted
 
     with opened(config) as (_, database):
-        done = rerouting.again(database, ids, operator())
-        report(ids, done, "to be judged again", rerouting.obstacles(database, ids, done))
+        done = complete_unrouted.again(database, ids, operator())
+        report(ids, done, "to be judged again", complete_unrouted.obstacles(database, ids, done))

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from deploy.demo import modality
 from deploy.demo import pacs as pacs_module
-from deploy.demo import sending
-from imaging.encapsulate import DERMOSCOPIC_PHOTOGRAPHY, VL_PHOTOGRAPHIC
+from imaging.photograph.encapsulate import DERMOSCOPIC_PHOTOGRAPHY, VL_PHOTOGRAPHIC
 
 NODE_AE = "DEMONODE"
 DESTINATION = "pacs"
@@ -34,7 +34,7 @@ settle_s = 5.0
 quiet_s = 10.0
 
 [[sources]]
-ae_title = "{sending.AE_TITLE}"
+ae_title = "{modality.AE_TITLE}"
 host = "127.0.0.1"{query}
 
 [[destinations]]

@@ -13,15 +13,15 @@ from pydicom.dataset import Dataset
 
 from core.errors import ConfigurationError, NodeError, PixelError
 from core.states import UnitKind
-from deploy.units import gather
-from imaging.encapsulate import jpeg_to_dicom
-from imaging.identity import Identity
-from imaging.synthetic.chest import make_chest, write_chest
-from imaging.synthetic.lesion import lesion_dataset
-from imaging.synthetic.uids import synthetic_uid
+from deploy.demo.synthetic.chest import make_chest, write_chest
+from deploy.demo.synthetic.lesion import lesion_dataset
+from deploy.demo.synthetic.uids import synthetic_uid
+from deploy.offline.units import gather
+from imaging.headers.identity import Identity
+from imaging.photograph.encapsulate import jpeg_to_dicom
 from models import registry
-from models.dermoscopy.data import CLASSES, FINE_ARCHIVE, Row, read_jpegs
-from models.dermoscopy.split import unseen
+from training.dermoscopy.data import CLASSES, FINE_ARCHIVE, Row, read_jpegs
+from training.dermoscopy.split import unseen
 
 CT_SERIES = "cptac-C3N-00247-lung3.0-B70f"
 MOST_IMAGES = 24

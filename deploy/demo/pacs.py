@@ -16,7 +16,7 @@ from pynetdicom import evt
 from pynetdicom.events import Event
 
 from core.errors import StorageError
-from deploy.child import dying_with_us
+from deploy.local.child_process import dying_with_us
 from dicom_node.contexts import VERIFICATION, storage_classes, transfer_syntaxes
 from dicom_node.sockets import Entity
 

@@ -12,14 +12,15 @@ from pathlib import Path
 from core.errors import NodeError, StorageError
 from core.states import ReportKind
 from db import audit
-from db.base import Database
+from db.engine import Database
 from deploy.cli.common import plain, say
-from deploy.demo import check, config, inputs, show, viewer, watch
+from deploy.demo import check_results, config, inputs, outcomes, tables
+from deploy.demo.modality import send
+from deploy.demo.node import StartedNode
 from deploy.demo.pacs import AE_TITLE, Orthanc, Pacs, choose
-from deploy.demo.sending import send
-from deploy.demo.started import StartedNode
-from deploy.demo.story import Story
-from deploy.running import running_servers
+from deploy.demo.progress import Story
+from deploy.demo.viewer import pictures
+from deploy.local.node_lock import running_servers
 
 REPORTS_TIMEOUT_S = 240.0
 
@@ -63,7 +64,7 @@ def _tell_story(wanted: Wanted, story: Story, stack: ExitStack) -> None:
         inputs.chest_ct(wanted.ct, scratch, synthetic=wanted.synthetic, small=wanted.small),
         inputs.dermoscopy(wanted.skin, scratch, synthetic=wanted.synthetic, small=wanted.small),
     ]
-    show.inputs_line(given)
+    tables.inputs_line(given)
     story.document["input"] = [
         {"name": item.name, "real": item.real, "source": item.source, "instances": len(item.files)} for item in given
     ]
@@ -94,17 +95,17 @@ def _follow(story: Story, node: StartedNode, pacs: Pacs, units: set[str], given:
         raise StorageError("the node ended", hint=f"see {node.logs}")
     database = Database.open(servers.database, pool_size=1)
     try:
-        seen, settled = watch.wait(database, units, REPORTS_TIMEOUT_S, story.tell, node.alive)
+        seen, settled = outcomes.wait(database, units, REPORTS_TIMEOUT_S, story.tell, node.alive)
         story.reached("delivered")
         deadline = time.monotonic() + 5.0
         while (chain := audit.verify(database)).unchained and time.monotonic() < deadline:
             time.sleep(0.1)
     finally:
         database.dispose()
-    found = check.fetch_all(pacs, list(seen.deliveries), story.folder / "reports")
-    show.timeline(seen, given)
-    show.findings(seen, given)
-    show.reports(found, pacs.name)
+    found = check_results.fetch_all(pacs, list(seen.deliveries), story.folder / "reports")
+    tables.timeline(seen, given)
+    tables.findings(seen, given)
+    tables.reports(found, pacs.name)
     _look(story, pacs, seen)
     say(
         f"\naudit: {chain.chained} events chained, {chain.unchained} not yet, "
@@ -133,15 +134,15 @@ def _follow(story: Story, node: StartedNode, pacs: Pacs, units: set[str], given:
     }
 
 
-def _look(story: Story, pacs: Pacs, seen: watch.Seen) -> None:
+def _look(story: Story, pacs: Pacs, seen: outcomes.Seen) -> None:
     """Pictures of the results in OHIF; where it cannot be, the reason, which is no problem of the node."""
-    lacking, studies = viewer.missing(pacs), viewer.chosen(seen.findings)
+    lacking, studies = pictures.missing(pacs), pictures.chosen(seen.findings)
     story.document["viewer"] = {"missing": lacking, "pictures": []}
     if lacking or not isinstance(pacs, Orthanc):
         say(f"\nno picture of the viewer, for want of: {', '.join(lacking)}")
         return
     try:
-        story.document["viewer"]["pictures"] = taken = viewer.pictures(pacs, studies, story.folder / "viewer")
+        story.document["viewer"]["pictures"] = taken = pictures.pictures(pacs, studies, story.folder / "viewer")
     except (StorageError, OSError) as error:
         say(f"\nno picture of the viewer: {error}")
         story.document["viewer"]["missing"] = [str(error)]

@@ -5,14 +5,14 @@ from typing import Any
 import structlog
 
 from core.errors import NodeError
-from core.settings import Settings
-from db import answers
-from db.base import Database
-from db.blobs import Blobs
-from dicom_node.commitment.answering import answers_at, look_up, tell
-from dicom_node.commitment.reporters import Reporters
-from dicom_node.commitment.reports import take_report
-from dicom_node.commitment.requests import take_request
+from core.settings.schema import Settings
+from db.blobs.store import Blobs
+from db.commitment import source_requests
+from db.engine import Database
+from dicom_node.commitment.report_receiver import take_report
+from dicom_node.commitment.report_sender import answers_at, look_up, tell
+from dicom_node.commitment.reporting_destinations import Reporters
+from dicom_node.commitment.request_receiver import take_request
 from dicom_node.receive.leases import Leases
 from dicom_node.statuses import NOT_AUTHORISED
 
@@ -43,16 +43,16 @@ class CommitmentHandlers:
     def _answer(self, association: Any, request: int) -> None:
         log = structlog.get_logger()
         try:
-            asked = answers.get(self._database, request)
+            asked = source_requests.get(self._database, request)
             if asked is None:
                 return
             safe = look_up(self._database, self._blobs, asked)
             why = tell(association, asked, safe)
             if why:
-                answers.failed(self._database, asked, why=why)
+                source_requests.failed(self._database, asked, why=why)
                 log.error("storage commitment is not answered", source=asked.source, reason=why)
             else:
-                answers.answered(self._database, asked, held=len(safe.held))
+                source_requests.answered(self._database, asked, held=len(safe.held))
                 log.info("storage commitment answered", source=asked.source, count=len(safe.held), missing=len(safe.failed))
         except NodeError as error:
             log.error("storage commitment is not answered", error=str(error))

@@ -8,9 +8,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Self
 
-from core.peers import Destination
-from core.settings import Settings
-from dicom_node.deliver.parcel import Echo, Parcel, Receipt
+from core.settings.peers import Destination
+from core.settings.schema import Settings
+from dicom_node.deliver.transport_types import Echo, Parcel, Receipt
 from dicom_node.statuses import Verdict
 
 

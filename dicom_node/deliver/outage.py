@@ -5,11 +5,12 @@ import time
 import structlog
 
 from core.errors import NodeError
-from core.peers import Destination
-from core.settings import Settings
-from db import audit, deliveries
-from db.base import Database
-from dicom_node.transports import echo
+from core.settings.peers import Destination
+from core.settings.schema import Settings
+from db import audit
+from db.deliveries import delivery_leases
+from db.engine import Database
+from dicom_node.deliver.transports import echo
 
 
 class Outage:
@@ -56,7 +57,7 @@ class Outage:
             self.begin(words, gone=True)
             return False
         # Where it only broke off, what it broke off at keeps its distance: it may be the reason, and others go first.
-        woken = deliveries.wake(self._database, self._destination.name) if self._gone else 0
+        woken = delivery_leases.wake(self._database, self._destination.name) if self._gone else 0
         away_s, self._since, self._gone = self.seconds, None, False
         self._log.warning("the destination is back", seconds=round(away_s, 1), count=woken)
         self._tell("destination.back", {"away_s": round(away_s, 1)})

@@ -17,11 +17,11 @@ import structlog
 
 from core.clock import Clock, system_clock
 from core.errors import NodeError
-from core.operations import Webhook
-from core.settings import Settings
-from db import notices
-from db.base import Database
-from db.notices import Notice
+from core.settings.operations import Webhook
+from core.settings.schema import Settings
+from db.engine import Database
+from db.operations import webhook_notices
+from db.operations.webhook_notices import Notice
 
 TURN_S = 1.0
 RETRY_BASE_S, RETRY_CAP_S = 5.0, 900.0
@@ -102,20 +102,20 @@ class Telling(threading.Thread):
             The database is out of reach.
         """
         webhook = self._settings.webhook
-        notice = notices.claim(self._database, lease_s=LEASE_S + webhook.timeout_s)
+        notice = webhook_notices.claim(self._database, lease_s=LEASE_S + webhook.timeout_s)
         if notice is None:
             return False
         began = time.monotonic()
         why = post(webhook, body_of(notice, self._settings.node.ae_title), notice.event)
         log = self._log.bind(kind=notice.event, attempt=notice.attempts, seconds=round(time.monotonic() - began, 3))
         if not why:
-            notices.sent(self._database, notice)
+            webhook_notices.sent(self._database, notice)
             log.info("the webhook was told")
         elif (self._database.now() - notice.at).total_seconds() > GIVE_UP_AFTER_S:
-            notices.failed(self._database, notice, f"given up: {why}")
+            webhook_notices.failed(self._database, notice, f"given up: {why}")
             log.error("the webhook was never told", reason=why)
         else:
             in_s = min(RETRY_CAP_S, RETRY_BASE_S * 2 ** min(notice.attempts - 1, 30))
-            notices.later(self._database, notice, why=why, in_s=in_s)
+            webhook_notices.later(self._database, notice, why=why, in_s=in_s)
             log.warning("the webhook waits", reason=why)
         return True

@@ -11,10 +11,10 @@ from uuid import UUID, uuid4
 
 import structlog
 
-from core.admission import Standing
 from core.errors import NodeError, StorageError
-from db import intake
-from db.base import Database
+from core.policy.admission import Standing
+from db.engine import Database
+from db.receive import admission
 
 How = Literal["released", "aborted", "lost"]
 RETRY_S = 0.5
@@ -75,7 +75,7 @@ class Leases:
         """
         if not admitted.kept:
             try:
-                intake.open_association(
+                admission.open_association(
                     self._database,
                     id=admitted.id,
                     calling_ae=admitted.calling_ae,
@@ -115,10 +115,10 @@ class Leases:
             done = 0
             try:
                 for association_id, how in closing:
-                    intake.close_association(self._database, association_id, how)
+                    admission.close_association(self._database, association_id, how)
                     done += 1
                 if renewing:
-                    intake.renew_associations(self._database, renewing, self._lease_s)
+                    admission.renew_associations(self._database, renewing, self._lease_s)
                 wait_s = renew_s
             except NodeError as error:
                 self._log.warning("association rows wait for the database", error=str(error), count=len(closing) - done)

@@ -16,9 +16,9 @@ from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_RELEASE
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
-from dicom_node.receive.messages import NodeDimse, Store
+from dicom_node.receive.dimse import NodeDimse, Store
+from dicom_node.receive.dul import LOOK_S, NodeDul
 from dicom_node.receive.spool import Command, Spool
-from dicom_node.receive.upper import LOOK_S, NodeDul
 from dicom_node.sockets import BoundedSocket, limit
 
 MAX_PDU_SLACK_BYTES = 1 << 20  # an A-ASSOCIATE-RQ with 128 contexts of 50 transfer syntaxes has about 200 kB

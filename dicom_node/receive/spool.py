@@ -9,10 +9,10 @@ import hashlib
 from collections import deque
 from dataclasses import dataclass
 
-from db.blobs import Blobs
-from db.temporary import Temporary
-from dicom_node import part10
-from imaging.headers import BEGINNING_BYTES
+from db.blobs.store import Blobs
+from db.blobs.temporary_file import Temporary
+from imaging.headers.instance_header import BEGINNING_BYTES
+from imaging.wire import part10
 
 GATHERED_BYTES = 1 << 20
 _free: deque[memoryview] = deque(maxlen=16)  # buffers that wait for the next instance; a new one is zeroed by the kernel, page by page

@@ -15,8 +15,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from core.errors import ModelError
-from models.bundle import network, unets
-from models.bundle.reading import SUFFIXES, Call, Config, read_config
+from models.bundle import detector_network, segmentation_networks
+from models.bundle.config_reader import SUFFIXES, Call, Config, read_config
 from models.card import DATA, LABEL, TEXTS, ModelCard, checked, parse_card
 from models.card_writer import key_text, value_text
 from models.card_writer import render_card as render
@@ -48,7 +48,7 @@ def convert(bundle: Path, about: Path, out: Path) -> ModelCard:
         bundle = unpack(bundle, out / "bundle")
     metadata = read_config(bundle / "configs", "metadata")
     config = read_config(bundle / "configs", "inference")
-    family = unets if unets.wanted(config) else network
+    family = segmentation_networks if segmentation_networks.wanted(config) else detector_network
     values = {"network": family.described(config), "preprocessing": preprocessing(config), "thresholds": thresholds(config)}
     said = read_about(about)
     weights = out / "weights.safetensors"
@@ -94,11 +94,11 @@ def preprocessing(config: Config) -> dict[str, Any]:
     window = operation(config, "set_sliding_window_inferer") or inferer(config)
     return {
         "axes": axes,
-        "pixdim_mm": [network.number(one, "pixdim") for one in named["Spacingd"].kwargs.get("pixdim", [])],
-        "hu": [network.number(scale.get("a_min"), "a_min"), network.number(scale.get("a_max"), "a_max")],
-        "range": [network.number(scale.get("b_min"), "b_min"), network.number(scale.get("b_max"), "b_max")],
-        "window": [network.whole(one, "roi_size") for one in window.get("roi_size", [])],
-        "overlap": network.number(window.get("overlap", 0.25), "overlap"),
+        "pixdim_mm": [detector_network.number(one, "pixdim") for one in named["Spacingd"].kwargs.get("pixdim", [])],
+        "hu": [detector_network.number(scale.get("a_min"), "a_min"), detector_network.number(scale.get("a_max"), "a_max")],
+        "range": [detector_network.number(scale.get("b_min"), "b_min"), detector_network.number(scale.get("b_max"), "b_max")],
+        "window": [detector_network.whole(one, "roi_size") for one in window.get("roi_size", [])],
+        "overlap": detector_network.number(window.get("overlap", 0.25), "overlap"),
     }
 
 
@@ -106,8 +106,8 @@ def thresholds(config: Config) -> dict[str, float]:
     """The box selection of the bundle, and operating points that nothing has measured."""
     chosen = operation(config, "set_box_selector_parameters")
     names = ("score_thresh", "topk_candidates_per_level", "nms_thresh", "detections_per_img")
-    found = {name: network.number(chosen[name], name) for name in names if name in chosen}
-    least = {"volume_mm3": LEAST_VOLUME_MM3} if unets.wanted(config) else {}
+    found = {name: detector_network.number(chosen[name], name) for name in names if name in chosen}
+    least = {"volume_mm3": LEAST_VOLUME_MM3} if segmentation_networks.wanted(config) else {}
     return {"score": OPERATING_SCORE, "review_score": REVIEW_SCORE, "most_findings": MOST_FINDINGS} | least | found
 
 
@@ -116,7 +116,7 @@ def inferer(config: Config) -> Mapping[str, Any]:
     found = config.get("inferer")
     if isinstance(found, Call) and found.name == "SlidingWindowInferer":
         return found.kwargs
-    if unets.wanted(config):
+    if segmentation_networks.wanted(config):
         raise ModelError("the bundle has no SlidingWindowInferer: the window that the network wants cannot be told")
     return {}
 

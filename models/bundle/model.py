@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from core.records import ModelIdentity
-from models.bundle import boxes, segments, unets
+from models.bundle import detector, segmentation, segmentation_networks
 from models.card import ModelCard
 
 
-def Model(card: ModelCard, identity: ModelIdentity, weights: Path, device: str) -> boxes.Model | segments.Model:
+def Model(card: ModelCard, identity: ModelIdentity, weights: Path, device: str) -> detector.Model | segmentation.Model:
     """Loaded weights of one imported card on one device: a segmentation's regions, or a detector's boxes."""
-    kind = segments.Model if card.network.get("kind") in unets.KINDS else boxes.Model
+    kind = segmentation.Model if card.network.get("kind") in segmentation_networks.KINDS else detector.Model
     return kind(card, identity, weights, device)

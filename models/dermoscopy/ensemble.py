@@ -1,78 +1,78 @@
-"""The networks of several folds as one model: each learned other lesions, and together they err less than one."""
+"""Networks that answer together: each sees the image at its own side, their logits are averaged."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields, replace
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
-from safetensors.torch import load_file
 
-from core.errors import ModelError
-from models import registry
-from models.card import ModelCard, read_card
-from models.dermoscopy import fit
-from models.dermoscopy.data import load, read_index
-from models.dermoscopy.finish import OF_SEVERAL, ROOM, ship
-from models.dermoscopy.panel import Panel
-from models.dermoscopy.split import FOLDS, set_aside
-
-TOGETHER = "ensemble"  # its folder beside the folds
+from models.dermoscopy.network import LesionNet, build, dihedral
+from models.dermoscopy.preprocess import reduce
 
 
-def assemble(
-    data: Path, out: Path, *, progress: Callable[[str], None] = print, limit_per_class: int | None = None
-) -> dict[str, Any]:
-    """The folds that ``out`` holds, two at least, into ``out``/ensemble: weights, card, metrics, and the table of what none has learned.
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one network says of N images.
 
-    The temperature is fitted on the lesions that are set aside from all folds, and the figures are of them: hardly another lesion is
-    new to every member. Strangers are known by the last member, with its limits.
-    ``limit_per_class``: fewer pictures for the shares refused and what is expected of inputs (tests).
-
-    Raises
-    ------
-    ModelError
-        One fold or none is trained, or one by another recipe than the others.
+    ``logits`` (N, classes) float32, the mean over the views. Of the upright view: ``outline`` (N, side, side) logits, None where it draws
+    none, and ``distance`` (N,) from its training images, None where it knows no strangers.
     """
-    folders = [folder for fold in range(FOLDS) if ((folder := out / f"fold{fold}") / "card.toml").is_file()]
-    if len(folders) < 2:
-        raise ModelError(f"{len(folders)} trained network(s) in {out}, two or more are needed", hint="models crossval trains them")
-    cards = [read_card(folder / "card.toml") for folder in folders]
-    recipe = recipe_of(cards[0])
-    if any(recipe != recipe_of(card) for card in cards):
-        raise ModelError(f"the folds in {out} are of several recipes", hint="train them anew, into an empty folder")
-    names = [folder.name for folder in folders]
-    members = {name: {**fit.STAGES["second"], "familiar": name == names[-1]} for name in names}
-    panel = Panel({"members": members}, len(cards[0].labels))
-    for name, folder in zip(names, folders, strict=True):
-        take(panel, name, load_file(registry.verify_folder(folder)))
-    rows = read_index(data)
-    aside = set_aside(rows)
-    images = load(data, out, rows, aside, report=progress)
-    shas = {name: card.weights_sha256 for name, card in zip(names, cards, strict=True)}
-    training = {"folds": [card.training["fold"] for card in cards], **recipe, "members": shas}
-    before = read_card(ROOM / "card.toml")
-    card = replace(
-        before,
-        limits=(*(line for line in before.limits if line != OF_SEVERAL), OF_SEVERAL),
-        thresholds=cards[-1].thresholds,
-        network={"answer": fit.NETWORK["answer"], "members": members},
-        training=training,
-    )
-    target = out / TOGETHER
-    target.mkdir(exist_ok=True)
-    return ship(panel.eval(), card, images, data, target, progress, limit_per_class)
+
+    logits: torch.Tensor
+    outline: torch.Tensor | None
+    distance: torch.Tensor | None
 
 
-def recipe_of(card: ModelCard) -> dict[str, Any]:
-    """How the network was trained, but for its fold. What a card of an earlier release says nothing of was as it is by default."""
-    defaults = {field.name: field.default for field in fields(fit.Recipe) if field.default is not MISSING}
-    told = {key: value for key, value in card.training.items() if key not in ("fold", "images")}
-    return {key: {**defaults, **value} if isinstance(value, Mapping) else value for key, value in told.items()}
+def in_a_row(parts: Sequence[Said]) -> Said:
+    """What one network said of the parts of a batch, as one."""
+
+    def joined(values: list[torch.Tensor | None]) -> torch.Tensor | None:
+        there = [value for value in values if value is not None]
+        return torch.cat(there) if there else None
+
+    logits = torch.cat([part.logits for part in parts])
+    return Said(logits, joined([part.outline for part in parts]), joined([part.distance for part in parts]))
 
 
-def take(panel: Panel, name: str, weights: dict[str, torch.Tensor]) -> None:
-    """One fold's only network as the member ``name``; what it knows of strangers only where the member is to know them."""
-    wanted = panel.net(name).state_dict().keys()
-    only = {key.split(".", 2)[2]: value for key, value in weights.items()}
-    panel.net(name).load_state_dict({key: value for key, value in only.items() if key in wanted})
+class Panel(torch.nn.Module):
+    """The card's ``[network]``: a table for every member, with the side of its input. The last knows strangers."""
+
+    def __init__(self, network: Mapping[str, Any], classes: int) -> None:
+        super().__init__()
+        self.sides: dict[str, int] = {name: int(table["input_px"]) for name, table in network["members"].items()}
+        self.members = torch.nn.ModuleDict({name: build(table, classes) for name, table in network["members"].items()})
+
+    def net(self, name: str) -> LesionNet:
+        """One member."""
+        found = self.members[name]
+        assert isinstance(found, LesionNet)
+        return found
+
+    @property
+    def last(self) -> str:
+        """The member that knows strangers."""
+        return list(self.sides)[-1]
+
+    def ask(self, name: str, images: torch.Tensor, facts: torch.Tensor, views: int) -> Said:
+        """One member on (N, 3, side, side) uint8 and ``facts`` (N, FACTS) float32, in ``views`` mirrored and turned copies."""
+        net = self.net(name)
+        maps = net.maps(torch.cat(dihedral(images)[:views]))
+        logits = net.judge(maps[-1], facts.repeat(views, 1)).float().view(views, len(images), -1).mean(0)
+        upright = [found[: len(images)] for found in maps]
+        outline = net.outlined(upright, self.sides[name]) if net.outline is not None else None
+        return Said(logits, outline, net.distance(upright) if name == self.last else None)
+
+
+def together(said: Sequence[Said]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Of all members, in their order: logits (N, classes), distance (N,) and outline (N, side, side), each member's word counting alike."""
+    side = said[-1].outline
+    assert side is not None
+    assert said[-1].distance is not None
+    outlines = [one.outline for one in said if one.outline is not None and one.outline.shape == side.shape]
+    return torch.stack([one.logits for one in said]).mean(0), said[-1].distance, torch.stack(outlines).mean(0)
+
+
+def to_tensor(squares: np.ndarray, side: int) -> torch.Tensor:
+    """(N, Y, X, 3) uint8 to (N, 3, side, side) uint8."""
+    return torch.from_numpy(np.stack([reduce(square, side) for square in squares])).permute(0, 3, 1, 2)

@@ -11,18 +11,18 @@ from safetensors.torch import load_file
 from core.errors import ModelError
 from core.records import HeatMap, ModelIdentity, Prediction
 from imaging.masks import pack_heat
-from imaging.photograph import Photograph
-from models.calibrate import softmax
+from imaging.photograph.read import Photograph
+from models.batch_halving import in_halves
+from models.calibration import softmax
 from models.card import ModelCard
-from models.dermoscopy.evidence import grad_cam
-from models.dermoscopy.panel import Panel, Said, in_a_row, to_tensor, together
+from models.dermoscopy.ensemble import Panel, Said, in_a_row, to_tensor, together
+from models.dermoscopy.heat_map import grad_cam
 from models.dermoscopy.patient import FACTS, Patient
 from models.dermoscopy.postprocess import abstained, found, unfamiliar, unusable
 from models.dermoscopy.preprocess import COMMON_PX, common_square, to_common_grid
 from models.dermoscopy.quality import overexposed, poor, quality
-from models.explain import on_square, one_piece, to_unit
-from models.fitting import in_halves
-from models.threads import each
+from models.image_maps import on_square, one_piece, to_unit
+from models.torch_threads import each
 
 CPU_BATCH, CUDA_BATCH = 8, 32  # on the CPU each image is a pass of its own: enough to keep every core busy
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from monai.networks.nets.resnet import ResNet
 
-from models.familiar import Familiarity
+from models.out_of_distribution import Familiarity
 
 MEAN = (0.763, 0.546, 0.570)  # of the training images, per channel, values 0..1
 STD = (0.141, 0.153, 0.170)

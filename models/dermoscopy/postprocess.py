@@ -9,11 +9,11 @@ from core.codes import AREA, MALIGNANCY, MILLIMETER, NO_UNITS, PERIMETER, PIXELS
 from core.records import Finding, Measurement, Prediction
 from core.states import Outcome, Tier
 from imaging.masks import pack
-from imaging.photograph import Photograph
-from models.calibrate import tier
+from imaging.photograph.read import Photograph
+from models.calibration import tier
 from models.card import Label, ModelCard
 from models.dermoscopy.preprocess import centre_square
-from models.explain import Region, measure_region
+from models.image_maps import Region, measure_region
 
 
 @dataclass(frozen=True, slots=True)

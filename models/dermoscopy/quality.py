@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.explain import nd
+from models.image_maps import nd
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 WHITE = 245  # of the luma: burnt out

@@ -11,16 +11,16 @@ from safetensors.torch import load_file
 from core.errors import ModelError
 from core.records import HeatMap, ModelIdentity, Prediction
 from core.states import Outcome
-from imaging.photograph import Photograph
-from imaging.volume import Volume
+from imaging.photograph.read import Photograph
+from imaging.volume.volume import Volume
 from models.card import ModelCard
-from models.lung_histology_ct import evidence, slices
-from models.lung_histology_ct.answers import abstained, answer
+from models.lung_histology_ct import heat_map, slice_selection
 from models.lung_histology_ct.network import Members
+from models.lung_histology_ct.not_a_slice import strange
+from models.lung_histology_ct.postprocess import abstained, answer
 from models.lung_histology_ct.preprocess import Prepared, drawn, prepare
 from models.lung_histology_ct.probabilities import Calibration, probabilities
-from models.lung_histology_ct.strange import strange
-from models.threads import cpu_threads
+from models.torch_threads import cpu_threads
 
 THREADS = 1  # fixed, so that the same slice gives the same bits
 
@@ -105,8 +105,8 @@ class Model:
         are familiar, or where fewer than ``min_agreement`` of them have the answer's class as their most probable one.
         """
         limits = self.card.thresholds
-        reason = slices.unfit(volume, limits)
-        chosen = range(0) if reason else slices.choose(volume, limits)
+        reason = slice_selection.unfit(volume, limits)
+        chosen = range(0) if reason else slice_selection.choose(volume, limits)
         if not chosen:
             why = reason or "no lung field was found"
             return Prediction(Outcome.NOT_ANALYSED, reason=why, looked_for=self.card.looked_for, notes=volume.notes), {}
@@ -147,11 +147,11 @@ class Model:
         with cpu_threads(THREADS):
             if isinstance(item, Volume):
                 taken = self._series(item)[1]
-                return evidence.of_series(nets, taken, label, self.calibration, self.device, item.hu.shape, meaning)
+                return heat_map.of_series(nets, taken, label, self.calibration, self.device, item.hu.shape, meaning)
             prepared = self.prepared(item)
             if isinstance(prepared, str):
                 return None
-            return evidence.of_picture(nets, prepared, label, self.calibration, self.device, meaning)
+            return heat_map.of_picture(nets, prepared, label, self.calibration, self.device, meaning)
 
     def _unfamiliar(self, distance: float) -> str:
         limit = self.card.thresholds["max_distance"]

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from monai.networks.nets.resnet import ResNet
 
-from models.familiar import Familiarity
+from models.out_of_distribution import Familiarity
 
 MASSES = slice(1, 2)  # the plane of preprocess.PLANES that may decide on normal
 CARCINOMAS = 3

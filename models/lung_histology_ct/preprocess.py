@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from models.lung_histology_ct.field import Grey, Lungs, disc, find_lungs, nd
+from models.lung_histology_ct.lung_field_2d import Grey, Lungs, disc, find_lungs, nd
 
 SHAPE = (96, 128)  # rows, columns of a plane
 PLANES = ("fine", "masses")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from models.calibrate import best_temperature, softmax
+from models.calibration import best_temperature, softmax
 
 Floats = npt.NDArray[np.float64]
 

@@ -11,14 +11,15 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from models.lung_nodule_ct import network, second
-from models.lung_nodule_ct.detect import Heat, heat_in
-from models.lung_nodule_ct.grid import Spacing
-from models.lung_nodule_ct.lungs import LungField
-from models.lung_nodule_ct.regions import Candidate, candidates
+from models.ct.isotropic_grid import Spacing
+from models.ct.lung_field import LungField
+from models.lung_nodule_ct import network
+from models.lung_nodule_ct import second_stage as lung_nodule_ct_second_stage
+from models.lung_nodule_ct.candidates import Candidate, candidates
+from models.lung_nodule_ct.heat_map import Heat, heat_in
 
 FIRST, SECOND = "first.", "second."
-SETTINGS: Mapping[str, Any] = {**network.DEFAULT, "second": dict(second.DEFAULT)}
+SETTINGS: Mapping[str, Any] = {**network.DEFAULT, "second": dict(lung_nodule_ct_second_stage.DEFAULT)}
 
 
 def join(first: Path, second_stage: Path, target: Path) -> Path:
@@ -35,13 +36,22 @@ class Detector:
         tensors = load_file(weights)
         self.device = device
         self._first = _ready(network.build(settings), tensors, FIRST, device)
-        self._second = _ready(second.build(settings["second"]), tensors, SECOND, device)
+        self._second = _ready(lung_nodule_ct_second_stage.build(settings["second"]), tensors, SECOND, device)
 
     def warm(self) -> None:
         """One forward pass of each, so that the first series does not pay for it."""
         with torch.inference_mode():
             self._first(torch.zeros(1, 1, 32, 32, 32, device=self.device))
-            self._second(torch.zeros(1, 1, second.LOOK, second.LOOK, second.LOOK, device=self.device))
+            self._second(
+                torch.zeros(
+                    1,
+                    1,
+                    lung_nodule_ct_second_stage.LOOK,
+                    lung_nodule_ct_second_stage.LOOK,
+                    lung_nodule_ct_second_stage.LOOK,
+                    device=self.device,
+                )
+            )
 
     def heat(self, lungs: LungField, hu: npt.NDArray[np.int16], spacing_mm: Spacing, tick: Callable[[], None] | None = None) -> Heat:
         """The first stage's map in the lung field."""
@@ -50,7 +60,9 @@ class Detector:
     def looks(self, heat: Heat, thresholds: Mapping[str, float]) -> list[tuple[Candidate, float]]:
         """Every region of the first stage with what the second stage says of it."""
         found = candidates(heat, thresholds)
-        return list(zip(found, second.scores(self._second, heat.image, [c.place for c in found], self.device), strict=True))
+        return list(
+            zip(found, lung_nodule_ct_second_stage.scores(self._second, heat.image, [c.place for c in found], self.device), strict=True)
+        )
 
     def candidates(self, heat: Heat, thresholds: Mapping[str, float]) -> list[Candidate]:
         """Scored by both stages, those of at least ``thresholds["score"]``, best first."""

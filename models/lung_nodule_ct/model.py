@@ -9,14 +9,14 @@ import numpy as np
 from core.records import HeatMap, ModelIdentity, Prediction
 from core.states import Outcome
 from imaging import masks
-from imaging.volume import Volume
+from imaging.volume.volume import Volume
 from models.card import ModelCard
-from models.lung_nodule_ct.describe import finding
-from models.lung_nodule_ct.detect import Heat
+from models.ct.lung_field import LungField, lung_field
 from models.lung_nodule_ct.detector import Detector
-from models.lung_nodule_ct.fitness import no_chest, not_covered, unfit
-from models.lung_nodule_ct.lungs import LungField, lung_field
-from models.threads import cpu_threads
+from models.lung_nodule_ct.findings import finding
+from models.lung_nodule_ct.heat_map import Heat
+from models.lung_nodule_ct.suitability import no_chest, not_covered, unfit
+from models.torch_threads import cpu_threads
 
 # Fixed, so that the same series gives the same bits; one, because two wait for each other on a busy machine (measured: twice the
 # CPU time). A worker has processes for the rest.

@@ -20,8 +20,8 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from imaging.photograph import Photograph
-from imaging.synthetic.lesion import make_lesion
+from deploy.demo.synthetic.lesion import make_lesion
+from imaging.photograph.read import Photograph
 from models import runtime
 
 ROUNDS = 5

@@ -21,12 +21,12 @@ from sqlalchemy import text
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from db.base import Database
+from db.engine import Database
 from deploy.demo.pacs import StorageScp, free_port
-from deploy.running import running_servers
+from deploy.demo.synthetic.chest import make_chest, write_chest
+from deploy.demo.synthetic.lesion import lesion_dataset
+from deploy.local.node_lock import running_servers
 from dicom_node.sockets import Entity
-from imaging.synthetic.chest import make_chest, write_chest
-from imaging.synthetic.lesion import lesion_dataset
 from tests.bench import pairs
 from tests.support.node import RunningNode, wait_until
 

@@ -20,16 +20,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from core.records import Prediction, UnitInput
 from core.states import Outcome, Priority, ReportKind, UnitKind
-from db.blobs import Blobs
+from db.blobs.store import Blobs
 from db.records import ClaimedJob
 from imaging.masks import pack
 from tests.bench import pairs
 from tests.bench.encode_peer import Peer
 from tests.support.analyses import LOOKED_FOR, ct, nodule, volume
-from workers import results
-from workers.encode import seg, sr
 from workers.encode.analysis import Analysis
-from workers.encode.validate import validate
+from workers.encode.objects import segmentation as objects_segmentation
+from workers.encode.sr import document
+from workers.encode.validate.validator import validate
+from workers.results import objects as results_objects
 
 SLICES, SIDE, NODULES, AIM_MS = 300, 512, 5, 400
 HEAD = ["step", "ms: median (least to most)", "of processor, ms"]
@@ -49,15 +50,15 @@ def main() -> None:
             blobs = Blobs(Path(folder) / str(number))  # nothing is there yet: every object is written
             took = {
                 "all: encode, validate, keep": seconds(
-                    lambda blobs=blobs: checked(results.objects(job, analysis, blobs, ("pacs",), PROFILE))
+                    lambda blobs=blobs: checked(results_objects.objects(job, analysis, blobs, ("pacs",), PROFILE))
                 )
             }
-            segmentation = seg.encode(analysis)
+            segmentation = objects_segmentation.encode(analysis)
             assert segmentation is not None
-            report = sr.encode(analysis)
-            took["the segmentation alone"] = seconds(lambda: seg.encode(analysis))
+            report = document.encode(analysis)
+            took["the segmentation alone"] = seconds(lambda: objects_segmentation.encode(analysis))
             took["validating it"] = seconds(lambda one=segmentation: validate(one.content))
-            took["the report alone"] = seconds(lambda: sr.encode(analysis))
+            took["the report alone"] = seconds(lambda: document.encode(analysis))
             took["validating it, too"] = seconds(lambda one=report: validate(one.content))
             took["keeping both on disk"] = seconds(
                 lambda blobs=blobs, two=(segmentation, report): [blobs.put(one.content + b"\0\0") for one in two]
@@ -81,8 +82,8 @@ def main() -> None:
 
 
 def both(analysis: Analysis) -> None:
-    seg.encode(analysis)
-    sr.encode(analysis)
+    objects_segmentation.encode(analysis)
+    document.encode(analysis)
 
 
 def peer(analysis: Analysis) -> Callable[[], float]:
@@ -137,7 +138,7 @@ def claimed() -> ClaimedJob:
     )  # fmt: skip
 
 
-def checked(objects: tuple[results.StoredObject, ...]) -> None:
+def checked(objects: tuple[results_objects.StoredObject, ...]) -> None:
     assert {one.report.kind for one in objects} == {ReportKind.SR, ReportKind.SEG}
     assert not any(one.problems for one in objects)
 

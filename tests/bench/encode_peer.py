@@ -13,10 +13,11 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from core.iods import TYPE_2
 from imaging.masks import unpack
-from imaging.volume import Volume
+from imaging.volume.volume import Volume
 from tests.support.analyses import header
-from workers.encode import seg, sr
 from workers.encode.analysis import Analysis
+from workers.encode.objects import segmentation as objects_segmentation
+from workers.encode.sr import document
 
 
 class Peer:
@@ -29,7 +30,10 @@ class Peer:
         self._images = [_image(analysis.item, number) for number in range(len(analysis.item.sop_instance_uids))]
         self._labels = _labels(analysis, analysis.item)
         self._tree = _tree(analysis)
-        self._segments = [seg.description(analysis, number, segment) for number, segment in seg.segments(analysis).items()]
+        self._segments = [
+            objects_segmentation.description(analysis, number, segment)
+            for number, segment in objects_segmentation.segments(analysis).items()
+        ]
 
     def encode(self) -> tuple[bytes, bytes]:
         """Segmentation and report."""
@@ -88,7 +92,7 @@ def _image(volume: Volume, number: int) -> Dataset:
 
 def _tree(analysis: Analysis) -> Dataset:
     """The tree of our report, as highdicom reads it."""
-    read = dcmread(io.BytesIO(sr.encode(analysis).content))
+    read = dcmread(io.BytesIO(document.encode(analysis).content))
     root = Dataset()
     for keyword in ("ValueType", "ConceptNameCodeSequence", "ContinuityOfContent", "ContentTemplateSequence", "ContentSequence"):
         root[keyword] = read[keyword]
@@ -98,7 +102,7 @@ def _tree(analysis: Analysis) -> Dataset:
 
 def _labels(analysis: Analysis, volume: Volume) -> NDArray[np.uint8]:
     labels = np.zeros(volume.hu.shape, np.uint8)
-    for number, segment in seg.segments(analysis).items():
+    for number, segment in objects_segmentation.segments(analysis).items():
         mask = analysis.prediction.findings[number - 1].mask
         assert mask is not None
         (z, y, x), (depth, height, width) = mask.origin, mask.shape

@@ -17,8 +17,8 @@ import psycopg2
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from db.base import Database
-from deploy.embedded import EmbeddedPostgres
+from db.engine import Database
+from deploy.local.embedded_servers import EmbeddedPostgres
 from tests.bench import pairs
 from tests.support.grown import fill, questions
 

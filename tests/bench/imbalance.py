@@ -21,13 +21,13 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from models.dermoscopy import fit
-from models.dermoscopy.data import CLASSES, LesionImages, load, read_index
-from models.dermoscopy.measure import mean_of, per_class
 from models.dermoscopy.network import LesionNet
 from models.dermoscopy.preprocess import reduce
-from models.dermoscopy.split import held_out
-from models.threads import cpu_threads
+from models.torch_threads import cpu_threads
+from training.dermoscopy import fit
+from training.dermoscopy.data import CLASSES, LesionImages, load, read_index
+from training.dermoscopy.metrics import mean_of, per_class
+from training.dermoscopy.split import held_out
 
 SIDE, CROP, BATCH = 96, 84, 64
 ANSWERS: Mapping[str, Mapping[str, Any]] = {

@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 from pydicom.uid import UID, ExplicitVRLittleEndian, MultiFrameGrayscaleWordSecondaryCaptureImageStorage
 
-from dicom_node.receive.commands import elements_of
+from dicom_node.receive.store_command import elements_of
 from dicom_node.sockets import Entity
 from tests.bench import pairs
 from tests.bench.receive import Target, listener, store

@@ -32,12 +32,12 @@ from pydicom.uid import UID
 from sqlalchemy import make_url
 
 from core.errors import ConfigurationError
-from db.base import Database
+from db.engine import Database
 from deploy.demo.inputs import CT_SERIES, data_folder
 from deploy.demo.pacs import AE_TITLE, Orthanc, free_port
-from deploy.embedded import EmbeddedPostgres
-from deploy.ports import answers
-from imaging.synthetic.chest import make_chest, write_chest
+from deploy.demo.synthetic.chest import make_chest, write_chest
+from deploy.local.embedded_servers import EmbeddedPostgres
+from deploy.local.ports import answers
 from tests.bench import pairs
 from tests.support.services import quick_folder
 
@@ -210,7 +210,7 @@ def listener(folder: Path, processes: int) -> Iterator[tuple[Target, int]]:
 
 
 def wait_for_siblings(database: Database, processes: int) -> None:
-    from db.heartbeats import alive
+    from db.roles.heartbeats import alive
 
     deadline = time.monotonic() + 60
     while sum(beat.role == "listen" for beat in alive(database, 60)) < processes:

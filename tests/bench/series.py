@@ -108,7 +108,7 @@ def _memory(*, reset: bool = False) -> tuple[float, float]:
 
 
 def _node() -> Callable[[Sequence[Path]], Any]:
-    from imaging.volume import read_volume
+    from imaging.volume.volume import read_volume
 
     return lambda paths: read_volume(paths, threads=2).hu
 
@@ -146,7 +146,7 @@ def uncompressed(folder: Path) -> Path:
     """The real series where it is, else a synthetic one of the same size."""
     from pydicom import dcmread
 
-    from imaging.synthetic.chest import make_chest, write_chest
+    from deploy.demo.synthetic.chest import make_chest, write_chest
 
     data = data_folder()
     target = folder / "uncompressed"
@@ -164,8 +164,8 @@ def lossless(folder: Path, count: int = 248) -> Path:
     """The same slices, again and again and each at a place of its own, as JPEG Lossless (selection value 1)."""
     from pydicom import dcmread
 
-    from imaging.synthetic.uids import synthetic_uid
-    from imaging.transcode import transcode
+    from deploy.demo.synthetic.uids import synthetic_uid
+    from tests.support.transcode import transcode
 
     sources = sorted((folder / "uncompressed").iterdir())
     target = folder / "lossless"

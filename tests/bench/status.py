@@ -13,10 +13,10 @@ from sqlalchemy import text
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from db import tallies
-from db.base import Database
-from db.status import node_status
-from deploy.embedded import EmbeddedPostgres
+from db import counters
+from db.engine import Database
+from db.operations.status import node_status
+from deploy.local.embedded_servers import EmbeddedPostgres
 
 UNITS, LOOKS = 100_000, 20
 FILL = (
@@ -46,7 +46,7 @@ def main() -> None:
             with database.begin() as connection:
                 for statement in FILL:
                     connection.execute(text(statement))
-            while tallies.fold(database):
+            while counters.fold(database):
                 pass
             with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                 connection.execute(text("VACUUM ANALYZE"))

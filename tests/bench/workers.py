@@ -25,14 +25,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from core.logs import configure as configure_logs
 from core.states import Priority, UnitKind
-from db.base import Database
-from db.blobs import Blobs
-from deploy.embedded import EmbeddedBroker, EmbeddedPostgres
-from imaging.synthetic.lesion import lesion_dataset
+from db.blobs.store import Blobs
+from db.engine import Database
+from deploy.demo.synthetic.lesion import lesion_dataset
+from deploy.local.embedded_servers import EmbeddedBroker, EmbeddedPostgres
 from tests.bench import pairs
 from tests.support.node import wait_until
 from tests.support.queueing import Queueing, configure, urls
-from workers import relay
+from workers.queue import relay
 
 SIZE, BATCH = (450, 600), 8  # as many as the worker takes in a pass on the CPU
 BARE = f"bare forward pass, batches of {BATCH}"

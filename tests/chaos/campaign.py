@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.errors import NodeError
-from db import deliveries
+from db.deliveries import delivery_leases
 from tests.chaos import faults_worker
 from tests.chaos.faults import KILLS, OTHERS, draw
 from tests.chaos.invariants import restless, violations
@@ -146,7 +146,7 @@ class Campaign:
             "SELECT d.id FROM deliveries d JOIN jobs j ON j.id = d.job_id WHERE d.state IN ('held', 'failed') AND j.state <> 'superseded'"
         )
         if rows:
-            done = deliveries.retry(self.ward.database, [row.id for row in rows], "chaos")
+            done = delivery_leases.retry(self.ward.database, [row.id for row in rows], "chaos")
             self.ward.struck["sent again by a person"] += len(done)
 
     def _say(self, more: str = "") -> None:

@@ -3,7 +3,7 @@
 import random
 import time
 
-from core.steps import STEPS
+from core.failpoints import STEPS
 from tests.chaos.ward import ROLES, Ward
 
 # A worker takes several seconds of processor time to start, the others one or two: it is killed less often.

@@ -5,9 +5,9 @@ import subprocess
 from contextlib import ExitStack
 from pathlib import Path
 
-from db.base import Database
+from db.engine import Database
 from deploy.demo.pacs import free_port
-from deploy.running import running_servers
+from deploy.local.node_lock import running_servers
 from models import installed
 from models.bundle.convert import convert
 from tests.chaos.arms import Arms

@@ -12,10 +12,10 @@ from pathlib import Path
 import pydicom
 from pydicom.dataset import FileDataset
 
-from imaging.encapsulate import jpeg_to_dicom
-from imaging.synthetic.chest import make_chest, write_chest
-from imaging.synthetic.lesion import lesion_identity, make_lesion
-from imaging.synthetic.uids import synthetic_uid
+from deploy.demo.synthetic.chest import make_chest, write_chest
+from deploy.demo.synthetic.lesion import lesion_identity, make_lesion
+from deploy.demo.synthetic.uids import synthetic_uid
+from imaging.photograph.encapsulate import jpeg_to_dicom
 from tests.support.data import data_folder
 
 PICTURES, SLICES = 40, 6

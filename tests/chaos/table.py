@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from core.steps import STEPS
+from core.failpoints import STEPS
 from tests.chaos.ward import Ward
 
 

@@ -17,8 +17,8 @@ import psutil
 from sqlalchemy import text
 
 from core.errors import NodeError
-from db.base import Database
-from deploy.running import Servers
+from db.engine import Database
+from deploy.local.node_lock import Servers
 from tests.chaos.arms import Arms
 from tests.chaos.peer import Peer
 from tests.support.node import RunningNode

@@ -13,10 +13,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from console import app
 from console.health import ROLES
 from core.errors import ConfigurationError
-from core.settings import Console, Node, Receive, Settings
+from core.settings.schema import Console, Node, Receive, Settings
 from core.states import JobState
-from db import heartbeats
-from db.base import Database
+from db.engine import Database
+from db.roles import heartbeats
 
 
 def _settings(data_dir: Path, min_free_bytes: int = 1) -> Settings:

@@ -8,16 +8,20 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from console import metrics
 from console.health import ROLES, look
-from core.operations import Retention
-from core.settings import Node, Receive, Settings
+from core.settings.operations import Retention
+from core.settings.schema import Node, Receive, Settings
 from core.states import Priority
-from db import alerts, deliveries, heartbeats, intake, jobs, notices, retention
-from db.base import Database
-from db.blobs import Blobs
-from db.status import AWAY
-from db.waiting import PAUSED
-from dicom_node.received import ReceivedCounts
-from tests.db.test_retention import Unit, _age
+from db.blobs.store import Blobs
+from db.deliveries import delivery_leases
+from db.engine import Database
+from db.jobs import job_leases
+from db.operations import alerts, retention, webhook_notices
+from db.operations.status import AWAY
+from db.receive import admission
+from db.receive.backlog import PAUSED
+from db.roles import heartbeats
+from dicom_node.receive.receive_counts import ReceivedCounts
+from tests.db.operations.test_retention import Unit, _age
 from tests.support.records import Sender, claim, complete, finish, plan, run
 
 PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
@@ -59,12 +63,12 @@ def _something_of_everything(database: Database, blobs: Blobs) -> None:
         source.send(number, series=f"1.2.3.{number}", study=f"1.2.3.{number}")
         complete(database, plan(destinations=("one", "two"), priority=priority), study=f"1.2.3.{number}")
     finish(database, claim(database))  # the urgent one
-    (sent, _) = deliveries.claim(database, sender="s", lease_s=60, limit=2)
-    deliveries.stored(database, sent, status=0)
-    jobs.fail(database, claim(database), error="x", permanent=True, retry_in_s=0, max_attempts=3)
+    (sent, _) = delivery_leases.claim(database, sender="s", lease_s=60, limit=2)
+    delivery_leases.stored(database, sent, status=0)
+    job_leases.fail(database, claim(database), error="x", permanent=True, retry_in_s=0, max_attempts=3)
     source.send(9, series="1.2.3.9", study="1.2.3.9")  # open
     source.send(9, series="1.2.3.9", study="1.2.3.9", content="another")  # undecided
-    intake.quarantine(
+    admission.quarantine(
         database, blob=old.result, reason="x", status=0xC000, sop_class_uid="", sop_instance_uid="", association_id=source.id,
         source="PACS", max_bytes=1000,
     )  # fmt: skip
@@ -72,9 +76,9 @@ def _something_of_everything(database: Database, blobs: Blobs) -> None:
     run(database, "UPDATE deliveries SET created_at = node_now() - interval '9 seconds'")
     for reason in ("disk", "queue"):
         alerts.begin(database, PAUSED, reason, {}, actor="listen", tell=True)
-    told = notices.claim(database, lease_s=60)
+    told = webhook_notices.claim(database, lease_s=60)
     assert told is not None
-    notices.sent(database, told)
+    webhook_notices.sent(database, told)
     counts = ReceivedCounts(database)
     counts.add(0x0000, 100)
     counts.add(0xA700, 100)

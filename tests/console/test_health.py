@@ -7,7 +7,7 @@ import pytest
 
 from console.health import HEARTBEAT_MAX_AGE_S, ROLES, Readiness, disk_of, judge_disk, judge_pauses, judge_roles
 from console.pages import age, size
-from db.alerts import Alert
+from db.operations.alerts import Alert
 from db.records import Heartbeat
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -11,9 +11,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from console.app import create
 from console.health import Look, Readiness
 from core.states import DeliveryState, JobState
-from db.alerts import Alert
+from db.operations.alerts import Alert
+from db.operations.status import NodeStatus, Queue
 from db.records import Heartbeat
-from db.status import NodeStatus, Queue
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 STATUS = NodeStatus(

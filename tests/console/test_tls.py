@@ -12,9 +12,9 @@ import pytest
 
 from console import app
 from core.errors import ConfigurationError
-from core.operations import ConsoleTls
-from core.settings import Console, Node, Settings
-from db.base import Database
+from core.settings.operations import ConsoleTls
+from core.settings.schema import Console, Node, Settings
+from db.engine import Database
 from tests.console.test_app import Running
 from tests.support.certificates import Authority
 

@@ -5,7 +5,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from db import audit
-from db.base import Database
+from db.engine import Database
 from tests.support.records import Sender, claim, complete, finish, plan, run, scalar
 
 

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from db.base import Database
+from db.engine import Database
 from tests.support.grown import fill, questions, statements
 from tests.support.records import rows
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from imaging.synthetic.chest import make_chest, write_chest
-from imaging.synthetic.lesion import lesion_dataset, make_lesion
+from deploy.demo.synthetic.chest import make_chest, write_chest
+from deploy.demo.synthetic.lesion import lesion_dataset, make_lesion
 
 CONFIG = """\
 [[sources]]

@@ -11,14 +11,14 @@ import psycopg2
 import pytest
 
 from core.records import ReportObject
-from core.settings import Settings
+from core.settings.schema import Settings
 from core.states import Priority, ReportKind
-from db import jobs
-from db.base import Database
-from db.blobs import Blobs
+from db.blobs.store import Blobs
+from db.engine import Database
+from db.jobs import job_leases
 from db.records import StoredObject
-from dicom_node import conductor
-from dicom_node.listener import Listener
+from dicom_node.conduct import conductor
+from dicom_node.receive.listener import Listener
 from tests.support.records import Sender, claim, complete, identity, plan, prediction, timings
 from tests.support.series import SR, encoded, image
 
@@ -145,7 +145,7 @@ def make_report(database: Database, blobs: Blobs) -> Callable[..., str]:
         uid = str(made.SOPInstanceUID)
         report = ReportObject(ReportKind.SR, "default", sop_class, uid, str(made.SeriesInstanceUID), b"")
         stored = StoredObject(report, blobs.put(content), destinations)
-        jobs.finish(database, job, prediction=prediction(), identity=identity(), objects=(stored,), timings=timings())
+        job_leases.finish(database, job, prediction=prediction(), identity=identity(), objects=(stored,), timings=timings())
         return uid
 
     return make

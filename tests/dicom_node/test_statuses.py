@@ -6,9 +6,9 @@ import pytest
 from pynetdicom.dsutils import decode
 
 from dicom_node.contexts import storage_classes, transfer_syntaxes
-from dicom_node.part10 import data_set_offset, head
-from dicom_node.receive.commands import StoreCommand, store_response
+from dicom_node.receive.store_command import StoreCommand, store_response
 from dicom_node.statuses import Verdict, verdict
+from imaging.wire.part10 import data_set_offset, head
 
 
 @pytest.mark.parametrize(

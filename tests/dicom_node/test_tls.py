@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from core.errors import ConfigurationError
-from core.settings import Settings
+from core.settings.schema import Settings
 from deploy.demo.pacs import free_port
+from dicom_node.deliver.transports import Parcel, Receipt, echo, open_transport
 from dicom_node.statuses import Verdict
-from dicom_node.transports import Parcel, Receipt, echo, open_transport
 from tests.dicom_node.conftest import MakeSettings, Running
 from tests.support.certificates import Authority
 from tests.support.scu import dcmtk

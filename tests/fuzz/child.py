@@ -17,20 +17,20 @@ import numpy as np
 
 from core.errors import NodeError
 from core.records import UnitInput
-from dicom_node.part10 import head
-from imaging.content import same_content
-from imaging.headers import read_dataset, read_header, routable
-from imaging.photograph import read_photograph
-from imaging.pixels import decode_frames
-from imaging.scanner import scanner_of
-from imaging.transcode import LOSSLESS, transcode
-from imaging.values import tolerating
-from imaging.volume import read_volume
+from imaging.headers.instance_header import read_dataset, read_header, routable
+from imaging.headers.scanner import scanner_of
+from imaging.photograph.read import read_photograph
+from imaging.pixels.decode import decode_frames
+from imaging.pixels.same_content import same_content
+from imaging.volume.volume import read_volume
+from imaging.wire.part10 import head
+from imaging.wire.tolerant_values import tolerating
 from tests.fuzz import datasets
 from tests.fuzz.inputs import known
 from tests.fuzz.mutate import damaged, elements
 from tests.fuzz.seeds import Seed, chest_series, seed_of
 from tests.support.series import encoded
+from tests.support.transcode import LOSSLESS, transcode
 from workers.encode.source import read_source
 
 MEMORY_BYTES = 6 << 30

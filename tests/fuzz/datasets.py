@@ -9,11 +9,11 @@ import numpy as np
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
 
-from dicom_node.part10 import data_set_offset
-from imaging.transcode import transcode
-from imaging.values import tolerating
+from imaging.wire.part10 import data_set_offset
+from imaging.wire.tolerant_values import tolerating
 from tests.fuzz.seeds import Seed
 from tests.support.series import CT, encoded, image
+from tests.support.transcode import transcode
 
 EXPLICIT, IMPLICIT, DEFLATED = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99"
 UNDEFINED = 0xFFFFFFFF

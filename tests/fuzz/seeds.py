@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pydicom
 
-from imaging.synthetic.chest import make_chest, write_chest
-from imaging.synthetic.lesion import lesion_dataset
-from imaging.transcode import LOSSLESS, transcode
+from deploy.demo.synthetic.chest import make_chest, write_chest
+from deploy.demo.synthetic.lesion import lesion_dataset
 from tests.support.enhanced import enhanced_ct
 from tests.support.series import encoded, image
+from tests.support.transcode import LOSSLESS, transcode
 
 LARGEST_BYTES = 600_000
 LITTLE = "1.2.840.10008.1.2"

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 from deploy.demo.pacs import free_port
-from deploy.ports import answers
+from deploy.local.ports import answers
 from tests.support.node import wait_until
 
 ACSE_TIMEOUT_S, NETWORK_TIMEOUT_S, MAX_ASSOCIATIONS = 2.0, 4.0, 16

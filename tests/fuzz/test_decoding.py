@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import CannotUnderstand
-from dicom_node.part10 import head
-from imaging.headers import read_dataset, read_header, routable
-from imaging.readable import drop_unreadable
-from imaging.values import tolerating
+from imaging.headers.instance_header import read_dataset, read_header, routable
+from imaging.headers.readable import drop_unreadable
+from imaging.wire.part10 import head
+from imaging.wire.tolerant_values import tolerating
 from tests.fuzz.datasets import EXPLICIT
 from tests.fuzz.mutate import elements
 from tests.support.series import CT

@@ -23,12 +23,13 @@ import pytest
 from core.errors import CannotUnderstand
 from core.records import Evidence
 from core.states import Priority, UnitKind
-from db import intake, units
-from db.base import Database
-from db.blobs import Blobs
+from db.blobs.store import Blobs
+from db.complete import units
+from db.engine import Database
+from db.receive import admission
 from db.records import JobPlan
-from dicom_node.part10 import head
-from imaging.headers import read_header
+from imaging.headers.instance_header import read_header
+from imaging.wire.part10 import head
 from models import registry
 from tests.fuzz.child import slices
 from tests.fuzz.inputs import known, renamed
@@ -37,7 +38,7 @@ from tests.fuzz.seeds import Seed, chest_series
 from tests.support.node import wait_until
 from tests.support.queueing import SKIN, configure, urls
 from tests.support.records import scalar
-from workers import relay
+from workers.queue import relay
 
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
 COUNT = int(os.environ.get("FUZZ_INPUTS", "400")) // 16
@@ -118,8 +119,8 @@ def queue(database: Database, blobs: Blobs, seeds: list[Seed]) -> int:
             continue
         association = uuid4()
         names = {"calling_ae": "PACS", "called_ae": "DICOMNODE", "address": "127.0.0.1", "listener": "fuzz"}
-        intake.open_association(database, id=association, lease_s=600, **names)
-        unit_id = intake.admit(
+        admission.open_association(database, id=association, lease_s=600, **names)
+        unit_id = admission.admit(
             database, header=header, blob=blobs.put(content), kind=UnitKind.IMAGE, association_id=association, source="PACS"
         ).unit_id
         (unit,) = [unit for unit in units.study(database, header.study_instance_uid) if unit.id == unit_id]

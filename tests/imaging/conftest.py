@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from imaging.synthetic.chest import Chest, make_chest, write_chest
+from deploy.demo.synthetic.chest import Chest, make_chest, write_chest
 from tests.support.data import shared_data
 
 

@@ -14,16 +14,15 @@ import httpx
 import pydicom
 import pytest
 
-from deploy.demo.check import dciodvfy
+from deploy.demo.check_results import dciodvfy
+from deploy.demo.modality import AE_TITLE as MODALITY
+from deploy.demo.modality import send
 from deploy.demo.pacs import free_port
-from deploy.demo.sending import AE_TITLE as MODALITY
-from deploy.demo.sending import send
-from dicom_node.part10 import data_set_offset
-from imaging.encapsulate import jpeg_to_dicom
-from imaging.synthetic.chest import make_chest, write_chest
-from imaging.synthetic.lesion import lesion_identity
-from imaging.synthetic.uids import synthetic_uid
-from imaging.transcode import transcode
+from deploy.demo.synthetic.chest import make_chest, write_chest
+from deploy.demo.synthetic.lesion import lesion_identity
+from deploy.demo.synthetic.uids import synthetic_uid
+from imaging.photograph.encapsulate import jpeg_to_dicom
+from imaging.wire.part10 import data_set_offset
 from tests.support.data import shared_data
 from tests.support.hook import Hook, hook
 from tests.support.node import RunningNode, wait_until
@@ -31,7 +30,8 @@ from tests.support.orthanc import Orthanc
 from tests.support.patients import found_in, values_of
 from tests.support.scu import associated, store_bytes
 from tests.support.tools import tool
-from workers.encode.validate import validate
+from tests.support.transcode import transcode
+from workers.encode.validate.validator import validate
 
 SYNTAXES = ("explicit", "jpeg_lossless_sv1", "jpeg_2000", "jpeg_ls", "rle", "deflated")
 SEED = 7

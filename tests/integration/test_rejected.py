@@ -8,20 +8,20 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 
-from core.settings import load_settings
+from core.settings.schema import load_settings
 from core.states import Priority
-from db import jobs
-from db.base import Database
-from db.blobs import Blobs
+from db.blobs.store import Blobs
+from db.engine import Database
+from db.jobs import job_leases
+from deploy.demo.synthetic.lesion import lesion_dataset
 from dicom_node.sockets import Entity
-from imaging.synthetic.lesion import lesion_dataset
 from tests.support.delivering import sending, states, wait_for
 from tests.support.orthanc import ARCHIVE, Orthanc
 from tests.support.queueing import Queueing, configure, urls
-from tests.workers.test_rejecting import changed
-from workers import infer
-from workers.drain import DrainFlag
-from workers.runtime import Runtime
+from tests.workers.results.test_rejections import changed
+from workers.attempt import claim
+from workers.attempt.child_runtime import Runtime
+from workers.queue.drain_flag import DrainFlag
 
 
 def answered(archive: Orthanc, study: str, modality: str = "") -> set[str]:
@@ -41,7 +41,7 @@ def answered(archive: Orthanc, study: str, modality: str = "") -> set[str]:
 
 def sent(runtime: Runtime, job_id: int) -> dict[str, str]:
     """The SOP Instance UIDs of a job's objects that go to the archive, by kind."""
-    return {row["object"]: row["sop_instance_uid"] for row in jobs.show(runtime.database, job_id)["deliveries"]}
+    return {row["object"]: row["sop_instance_uid"] for row in job_leases.show(runtime.database, job_id)["deliveries"]}
 
 
 def test_the_archive_shows_only_the_new_segmentation(tmp_path: Path, database: Database, database_url: str) -> None:
@@ -65,7 +65,7 @@ def test_the_archive_shows_only_the_new_segmentation(tmp_path: Path, database: D
 
         with sending(settings, database, blobs):
             first, _ = queueing.photograph(1, destinations=("pacs",))
-            assert infer.wake(runtime) == 1
+            assert claim.wake(runtime) == 1
             old = sent(runtime, first)
             wait_for(lambda: delivered(3), 120)
             assert old.keys() == {"sr", "seg", "heatmap"}

@@ -13,10 +13,10 @@ from core import codes
 from core.records import Finding, Mask, Measurement, ModelIdentity, Prediction
 from core.states import Outcome, ReportKind, Tier
 from imaging.masks import pack
-from imaging.photograph import Photograph
-from imaging.volume import Volume
-from workers.encode import seg
+from imaging.photograph.read import Photograph
+from imaging.volume.volume import Volume
 from workers.encode.analysis import Analysis, Companion
+from workers.encode.objects import segmentation
 from workers.encode.source import ImageReference, source_of
 
 INSTALLATION = UUID("6f1d9e7a-0d7e-4a0e-8a55-3a1a7d1b2c3d")
@@ -133,10 +133,10 @@ def box(shape: tuple[int, int, int], *edges: tuple[int, int]) -> Mask:
 
 def with_segmentation(analysis: Analysis) -> Analysis:
     """The analysis as a destination that takes segmentations sees it."""
-    made = seg.encode(analysis)
+    made = segmentation.encode(analysis)
     assert made is not None
     names = (made.sop_class_uid, made.sop_instance_uid, made.series_instance_uid)
-    return replace(analysis, companions=(*analysis.companions, Companion(made.kind, *names, seg.segments(analysis))))
+    return replace(analysis, companions=(*analysis.companions, Companion(made.kind, *names, segmentation.segments(analysis))))
 
 
 def masked_ct() -> Analysis:

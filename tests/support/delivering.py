@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from core.settings import Settings
-from db.base import Database
-from db.blobs import Blobs
-from dicom_node import sender
+from core.settings.schema import Settings
+from db.blobs.store import Blobs
+from db.engine import Database
+from dicom_node.deliver import sender
 
 
 def destination(port: int, name: str = "pacs") -> dict[str, Any]:

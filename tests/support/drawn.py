@@ -16,11 +16,11 @@ from pydicom import dcmread
 
 from core.records import Prediction
 from core.states import Outcome
-from imaging.volume import Volume
+from imaging.volume.volume import Volume
 from models.card import read_card
 from tests.support import analyses, pictured
-from workers.encode import heatmap, parametric_map, pdf
 from workers.encode.analysis import Analysis
+from workers.encode.objects import heatmap, parametric_map, pdf
 from workers.encode.pictures import cuts, style
 from workers.encode.source import source_of
 

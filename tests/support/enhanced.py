@@ -4,8 +4,8 @@ import numpy as np
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.uid import UID, EnhancedCTImageStorage
 
-from imaging.synthetic.chest import Chest, chest_datasets
-from imaging.synthetic.uids import synthetic_uid
+from deploy.demo.synthetic.chest import Chest, chest_datasets
+from deploy.demo.synthetic.uids import synthetic_uid
 
 
 def _item(**attributes: object) -> Dataset:

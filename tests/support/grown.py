@@ -9,9 +9,13 @@ from typing import Any
 from sqlalchemy import event, text
 
 from core.states import Priority
-from db import audit, deliveries, export, jobs, tallies, units
-from db.base import Database
-from db.status import node_status
+from db import audit, counters
+from db.complete import units
+from db.deliveries import delivery_leases
+from db.engine import Database
+from db.jobs import job_leases
+from db.operations import results_export
+from db.operations.status import node_status
 from tests.support.records import Sender, run
 
 FILL = (
@@ -57,7 +61,7 @@ def fill(database: Database, *, studies: int, each: int) -> None:
     with database.begin() as connection:
         for statement in FILL:
             connection.exec_driver_sql(statement.format(studies=studies, each=each))
-    while tallies.fold(database):
+    while counters.fold(database):
         pass
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("VACUUM ANALYZE"))
@@ -82,19 +86,23 @@ def questions(database: Database) -> dict[str, Callable[[], Any]]:
         "completion: which units are due": due,
         "completion: when the next unit is due": lambda: units.soonest(database),
         "completion: the instances of a unit": lambda: units.instances(database, 1),
-        "worker: no job is due": lambda: jobs.claim(database, worker="w", priorities=(Priority.ROUTINE,), models=None, lease_s=9),
-        "worker: no job was given up": lambda: jobs.claim_unexplained(database, worker="w", priorities=(Priority.ROUTINE,), lease_s=9),
-        "worker: leases that ran out": lambda: jobs.reap(database, max_attempts=3),
-        "sender: no delivery is due": lambda: deliveries.claim(database, sender="s", lease_s=9, limit=10, destinations=("pacs",)),
+        "worker: no job is due": lambda: job_leases.claim(database, worker="w", priorities=(Priority.ROUTINE,), models=None, lease_s=9),
+        "worker: no job was given up": lambda: job_leases.claim_unexplained(
+            database, worker="w", priorities=(Priority.ROUTINE,), lease_s=9
+        ),
+        "worker: leases that ran out": lambda: job_leases.reap(database, max_attempts=3),
+        "sender: no delivery is due": lambda: delivery_leases.claim(database, sender="s", lease_s=9, limit=10, destinations=("pacs",)),
         "relay: the audit chain": lambda: audit.chain(database, 1000),
-        "export: results of the last 5 minutes": lambda: list(export.findings(database, since=now - timedelta(minutes=5))),
+        "export: results of the last 5 minutes": lambda: list(results_export.findings(database, since=now - timedelta(minutes=5))),
         "console: one look": lambda: node_status(database),
-        "console: the last 50 jobs": lambda: jobs.listing(database, limit=50),
-        "console: failed jobs (there are none)": lambda: jobs.listing(database, state="failed", limit=50),
-        "console: one job": lambda: jobs.show(database, newest),
-        "console: the last 50 deliveries": lambda: deliveries.listing(database, limit=50),
-        "console: failed deliveries (there are none)": lambda: deliveries.listing(database, state="failed", limit=50),
-        "console: failed deliveries of a destination": lambda: deliveries.listing(database, state="failed", destination="pacs", limit=50),
+        "console: the last 50 jobs": lambda: job_leases.listing(database, limit=50),
+        "console: failed jobs (there are none)": lambda: job_leases.listing(database, state="failed", limit=50),
+        "console: one job": lambda: job_leases.show(database, newest),
+        "console: the last 50 deliveries": lambda: delivery_leases.listing(database, limit=50),
+        "console: failed deliveries (there are none)": lambda: delivery_leases.listing(database, state="failed", limit=50),
+        "console: failed deliveries of a destination": lambda: delivery_leases.listing(
+            database, state="failed", destination="pacs", limit=50
+        ),
     }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from imaging.synthetic.lesion import make_lesion
+from deploy.demo.synthetic.lesion import make_lesion
 
 CLASSES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 LESIONS_PER_CLASS = 8

@@ -12,11 +12,11 @@ from PIL import Image
 from core import codes
 from core.records import Finding, HeatMap, Measurement, Prediction
 from core.states import Outcome, Tier
+from deploy.demo.synthetic.chest import make_chest
+from deploy.demo.synthetic.lesion import make_lesion
 from imaging.masks import pack, pack_heat
-from imaging.photograph import Photograph
-from imaging.synthetic.chest import make_chest
-from imaging.synthetic.lesion import make_lesion
-from imaging.volume import Volume
+from imaging.photograph.read import Photograph
+from imaging.volume.volume import Volume
 from tests.support import analyses
 from workers.encode.analysis import Analysis
 

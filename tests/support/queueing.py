@@ -11,14 +11,15 @@ from uuid import UUID, uuid4
 from pydicom.dataset import Dataset
 
 from core.records import Evidence
-from core.settings import Settings, load_settings
+from core.settings.schema import Settings, load_settings
 from core.states import Priority, UnitKind
-from db import intake, units
-from db.base import Database
-from db.blobs import Blobs
+from db.blobs.store import Blobs
+from db.complete import units
+from db.engine import Database
+from db.receive import admission
 from db.records import JobPlan
-from imaging.headers import read_header
-from imaging.synthetic.lesion import lesion_dataset
+from deploy.demo.synthetic.lesion import lesion_dataset
+from imaging.headers.instance_header import read_header
 from models import registry
 
 SKIN = "dermoscopy_7class"
@@ -85,14 +86,14 @@ class Queueing:
 
     def __post_init__(self) -> None:
         names = {"calling_ae": "PACS", "called_ae": "DICOMNODE", "address": "127.0.0.1", "listener": "test"}
-        intake.open_association(self.database, id=self.association, lease_s=600, **names)
+        admission.open_association(self.database, id=self.association, lease_s=600, **names)
 
     def receive(self, dataset: Dataset, kind: UnitKind) -> str:
         """Admit one instance; the hash of its blob."""
         content = as_bytes(dataset)
         blob = self.blobs.put(content)
         header = read_header(io.BytesIO(content))
-        intake.admit(self.database, header=header, blob=blob, kind=kind, association_id=self.association, source="PACS")
+        admission.admit(self.database, header=header, blob=blob, kind=kind, association_id=self.association, source="PACS")
         return blob.sha256
 
     def queue(

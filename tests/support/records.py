@@ -9,8 +9,10 @@ from sqlalchemy import text
 
 from core.records import Code, Evidence, Finding, InstanceHeader, Measurement, ModelIdentity, Prediction, ReportObject
 from core.states import Outcome, Priority, ReportKind, Tier, UnitKind
-from db import intake, jobs, units
-from db.base import Database
+from db.complete import units
+from db.engine import Database
+from db.jobs import job_leases
+from db.receive import admission
 from db.records import Admission, BlobRef, ClaimedJob, JobPlan, StoredObject, Timings, UnitView
 
 CT, SR = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.88.34"
@@ -80,14 +82,14 @@ class Sender:
     id: UUID = field(default_factory=uuid4)
 
     def __post_init__(self) -> None:
-        intake.open_association(
+        admission.open_association(
             self.database, id=self.id, calling_ae=self.ae, called_ae="DICOMNODE", address="127.0.0.1", listener="l1", lease_s=self.lease_s
         )
 
     def send(self, number: int = 1, *, content: str = "", kind: UnitKind = UnitKind.SERIES, **values: object) -> Admission:
         head = header(number, **values)  # type: ignore[arg-type]
         kept = blob(content or f"content of {head.sop_instance_uid}")
-        return intake.admit(self.database, header=head, blob=kept, kind=kind, association_id=self.id, source=self.ae)
+        return admission.admit(self.database, header=head, blob=kept, kind=kind, association_id=self.id, source=self.ae)
 
 
 def unit_of(database: Database, study: str = "1.2.3", index: int = 0) -> UnitView:
@@ -101,12 +103,12 @@ def complete(database: Database, *plans: JobPlan, study: str = "1.2.3", reason: 
 
 
 def claim(database: Database, *, lease_s: float = 60.0, worker: str = "w1") -> ClaimedJob:
-    (job,) = jobs.claim(database, worker=worker, priorities=None, models=None, lease_s=lease_s)
+    (job,) = job_leases.claim(database, worker=worker, priorities=None, models=None, lease_s=lease_s)
     return job
 
 
 def finish(database: Database, job: ClaimedJob, *, findings: int = 1, problems: tuple[str, ...] = ()) -> None:
-    jobs.finish(
+    job_leases.finish(
         database, job, prediction=prediction(findings), identity=identity(), objects=(report(job, problems=problems),), timings=timings()
     )
 

@@ -15,9 +15,9 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 
-from db.blobs import Blobs
-from dicom_node.part10 import data_set_offset, head
+from db.blobs.store import Blobs
 from dicom_node.sockets import Entity
+from imaging.wire.part10 import data_set_offset, head
 from tests.support.series import encoded
 from tests.support.tools import tool
 

@@ -12,8 +12,8 @@ import pytest
 import redis
 from sqlalchemy.engine import make_url
 
-from db.base import Database, normalise_url
-from deploy.embedded import EmbeddedBroker, EmbeddedPostgres
+from db.engine import Database, normalise_url
+from deploy.local.embedded_servers import EmbeddedBroker, EmbeddedPostgres
 
 IN_MEMORY = Path("/dev/shm")  # survives what the tests kill, and waits for no disk: a fresh database costs 0.1 s, not 1 s
 NEEDED_BYTES = 2 << 30

@@ -17,21 +17,22 @@ from PIL import Image
 from core import codes
 from core.records import Finding, Measurement, Prediction, UnitInput
 from core.states import Outcome, ReportKind, Tier
-from deploy.demo import viewer_ohif
 from deploy.demo.pacs import DICOMWEB, Orthanc
-from deploy.demo.viewer_browser import Browser
-from deploy.demo.viewer_page import Ohif
-from deploy.demo.viewer_server import ViewerServer
+from deploy.demo.synthetic.chest import make_chest, write_chest
+from deploy.demo.synthetic.lesion import lesion_dataset, make_lesion
+from deploy.demo.viewer import ohif_files
+from deploy.demo.viewer.browser import Browser
+from deploy.demo.viewer.ohif_page import Ohif
+from deploy.demo.viewer.server import ViewerServer
 from imaging.masks import pack, pack_heat
-from imaging.photograph import Photograph, read_photograph
-from imaging.synthetic.chest import make_chest, write_chest
-from imaging.synthetic.lesion import lesion_dataset, make_lesion
-from imaging.volume import Volume, read_volume
+from imaging.photograph.read import Photograph, read_photograph
+from imaging.volume.volume import Volume, read_volume
 from tests.support import analyses
 from tests.support.tools import tool
-from workers.encode import objects, sr
 from workers.encode.analysis import Analysis
+from workers.encode.objects import by_kind
 from workers.encode.source import read_source
+from workers.encode.sr import document
 
 SEED = 31
 COLOURED = 48  # a pixel whose channels differ by more is no grey of a CT
@@ -113,10 +114,10 @@ def lesion(folder: Path, seed: int = SEED) -> tuple[list[Path], Analysis]:
 def write_results(analysis: Analysis, kinds: tuple[ReportKind, ...], folder: Path) -> list[Path]:
     """The objects of those kinds and the report that names them, as files."""
     folder.mkdir(parents=True)
-    made = [one for kind in kinds for one in objects.encode(kind, analysis)]
-    named = replace(analysis, companions=tuple(objects.companion(analysis, one) for one in made))
+    made = [one for kind in kinds for one in by_kind.encode(kind, analysis)]
+    named = replace(analysis, companions=tuple(by_kind.companion(analysis, one) for one in made))
     paths = []
-    for number, one in enumerate([*made, sr.encode(named)]):
+    for number, one in enumerate([*made, document.encode(named)]):
         paths.append(folder / f"{number}.dcm")
         paths[-1].write_bytes(one.content)
     return paths
@@ -140,7 +141,7 @@ def pacs_with_dicomweb(folder: Path) -> Orthanc:
 @contextmanager
 def viewer(pacs: Orthanc, folder: Path) -> Iterator[Ohif]:
     """OHIF in front of the PACS."""
-    chromium, built = tool("chromium", "chromium"), viewer_ohif.folder()
+    chromium, built = tool("chromium", "chromium"), ohif_files.folder()
     if built is None:
         _lacking("OHIF has not been fetched: make viewer")
     assert built is not None

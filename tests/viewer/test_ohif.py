@@ -8,12 +8,12 @@ import pytest
 
 from core.records import Prediction
 from core.states import Outcome, ReportKind
-from deploy.demo.viewer_page import MEASUREMENTS, SEGMENTATIONS, Ohif
+from deploy.demo.viewer.ohif_page import MEASUREMENTS, SEGMENTATIONS, Ohif
 from tests.support import viewer
 from tests.support.analyses import LOOKED_FOR
 from tests.support.viewer import Study, amber, coloured, keep
-from workers.encode import objects
-from workers.encode.groups import EXCLUDES_NOTHING
+from workers.encode.objects import by_kind
+from workers.encode.sr.measurement_groups import EXCLUDES_NOTHING
 
 pytestmark = pytest.mark.timeout(900)
 NO_FINDING_SEED = 32
@@ -123,7 +123,7 @@ def test_pictures_and_page_are_shown_and_key_objects_do_no_harm(ward: Ward) -> N
     assert set(page.series()) >= ward.ct.listed, "the page stands"
     page.browser.wait_for("the notice to go", lambda: REFUSED not in page.text(), 60.0)
     page.show("OT")
-    first, *_ = objects.encode(ReportKind.HEATMAP, analysis)
+    first, *_ = by_kind.encode(ReportKind.HEATMAP, analysis)
     page.wait_for_image(first.sop_instance_uid)
     page.browser.wait_for("the colours of the map", lambda: len(coloured(page)) > 1000, 60.0)
     keep(page, "ct-heat-map")

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from core.records import HeatMap, ModelIdentity, Prediction
 from core.states import ReportKind
-from imaging.photograph import Photograph
-from imaging.volume import Volume
+from imaging.photograph.read import Photograph
+from imaging.volume.volume import Volume
 from workers.encode.source import Source
 
 

@@ -6,8 +6,8 @@ from pydicom.dataset import Dataset
 
 from core import codes
 from core.records import Code
-from imaging.values import Reader
-from workers.encode.tree import known
+from imaging.wire.tolerant_values import Reader
+from workers.encode.validate.content_tree import known
 
 SIDES = {"L": codes.LEFT, "R": codes.RIGHT}
 

@@ -14,11 +14,11 @@ from core import codes
 from core.records import Code
 from core.states import ModelStatus, ReportKind
 from core.uids import IMPLEMENTATION_CLASS_UID, device_uid, result_uid
+from imaging.wire.writer import written
 from workers.encode.analysis import Analysis
 from workers.encode.anatomy import SIDES
-from workers.encode.items import Item
+from workers.encode.sr.content_items import Item
 from workers.encode.text import CharacterSet, character_sets, local_time
-from workers.encode.writing import written
 
 IMPLEMENTATION_VERSION = "DICOM_NODE_0_1"
 MAX_LO = 64

@@ -15,8 +15,8 @@ from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
 from core.iods import TYPE_2
 from core.records import Lps, Mask
 from imaging.masks import unpack
-from imaging.photograph import Photograph
-from imaging.volume import Volume
+from imaging.photograph.read import Photograph
+from imaging.volume.volume import Volume
 from workers.encode.analysis import Analysis
 from workers.encode.source import ImageReference
 

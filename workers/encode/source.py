@@ -17,9 +17,9 @@ from pydicom.valuerep import validate_value
 from core.errors import EncodingError
 from core.iods import TYPE_2
 from core.records import UnitInput
-from imaging.headers import read_dataset, read_header
-from imaging.readable import drop_unreadable
-from imaging.values import Reader, clean, tolerating
+from imaging.headers.instance_header import read_dataset, read_header
+from imaging.headers.readable import drop_unreadable
+from imaging.wire.tolerant_values import Reader, clean, tolerating
 from workers.encode.anatomy import Anatomy, anatomy_of
 
 

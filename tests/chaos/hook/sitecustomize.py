@@ -92,16 +92,16 @@ def _install() -> None:
     if not folder:
         return
     try:
-        from core import steps
+        from core import failpoints
     except ImportError:  # a Python program that is none of the node's
         return
-    steps.watch(_watcher(folder))
+    failpoints.watch(_watcher(folder))
     if "deploy.cli" in sys.orig_argv and "worker" in sys.orig_argv:
         # Loaded before the fork, so that a killed child costs one second of processor time and not six. The product loads them behind
         # it, for CUDA's sake; here everything is computed on the CPU.
         import monai.networks.nets  # noqa: F401
 
-        import workers.infer  # noqa: F401
+        import workers.attempt.claim  # noqa: F401
 
 
 _install()

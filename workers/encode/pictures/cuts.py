@@ -9,7 +9,7 @@ from PIL import Image
 
 from core.records import HeatMap, Lps
 from imaging.masks import unpack_heat
-from imaging.volume import Volume
+from imaging.volume.volume import Volume
 from workers.encode.pictures.marks import Point
 
 Box = tuple[int, int, int, int]  # top, left, bottom, right in voxels; the last two excluded

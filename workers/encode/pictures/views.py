@@ -9,8 +9,8 @@ from PIL import Image
 from core.records import Finding, Mask
 from core.states import Outcome
 from imaging.masks import unpack
-from imaging.photograph import Photograph
-from imaging.volume import Volume
+from imaging.photograph.read import Photograph
+from imaging.volume.volume import Volume
 from workers.encode.analysis import Analysis
 from workers.encode.pictures import cuts, marks, style
 from workers.encode.pictures.cuts import Cut

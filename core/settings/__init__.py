@@ -1,0 +1,1 @@
+"""The configuration file ``node.toml``: one module per section."""

@@ -1,0 +1,1 @@
+"""Files named by the SHA-256 of their content."""

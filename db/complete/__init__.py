@@ -1,0 +1,1 @@
+"""Units of analysis: completion, routing into jobs, and instances with conflicting content."""

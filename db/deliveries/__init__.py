@@ -1,0 +1,1 @@
+"""Deliveries: one result object to one destination, claimed under a lease."""

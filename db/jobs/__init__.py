@@ -1,0 +1,1 @@
+"""Jobs: queued, claimed under a lease, finished, and handled by an operator."""

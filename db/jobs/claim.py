@@ -1,0 +1,172 @@
+"""Jobs claimed by compare-and-set: the lease, the attempt (committed before its work), and all that a worker needs.
+
+Two kinds of attempt: the analysis of a queued job, and, where its attempts are used up, the report that says so (``db.jobs.not_analysed``).
+"""
+
+from collections import defaultdict
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import Connection, Row, TextClause, text
+
+from core.failpoints import step
+from core.records import UnitInput
+from core.states import JobState, Priority, UnitKind
+from db.engine import Database
+from db.records import ClaimedJob, StoredElsewhere
+
+# A job whose unit has moved on is not claimed: it waits to be superseded. Nor is one whose predecessor is on the wire at this
+# moment: whether the destination has stored it decides what the new report names.
+_CLAIM = """
+    UPDATE jobs SET state = 'running', token = gen_random_uuid(), worker = :worker, {counted} = {counted} + 1,
+        lease_until = node_now() + make_interval(secs => :lease_s), started_at = node_now()
+    WHERE id IN (SELECT due.id FROM (
+        SELECT j.id, j.pipeline_digest, j.attempts, u.kind
+        FROM jobs j JOIN units u ON u.id = j.unit_id AND u.revision = j.revision AND u.state = 'complete'
+        WHERE {due} AND j.next_attempt_at <= (SELECT node_now())
+          AND (CAST(:priorities AS text[]) IS NULL OR j.priority = ANY(:priorities))
+          AND (CAST(:models AS text[]) IS NULL OR j.model = ANY(:models))
+          AND (CAST(:job_id AS bigint) IS NULL OR j.id = :job_id)
+          AND NOT EXISTS (SELECT FROM jobs o JOIN deliveries d ON d.job_id = o.id
+                          WHERE o.unit_id = j.unit_id AND o.state = 'superseded' AND d.state = 'sending' AND d.lease_until > node_now())
+        ORDER BY j.priority DESC, j.shadow, j.next_attempt_at, j.id LIMIT :limit FOR NO KEY UPDATE OF j SKIP LOCKED) AS due
+        WHERE CAST(:kind AS text) IS NULL OR (due.kind = :kind AND due.attempts = 0 AND due.pipeline_digest = ANY(:digests)))
+    RETURNING id
+"""
+_OF_QUEUE = "j.state = 'queued'"
+_GIVEN_UP = "j.gives_up IS NOT NULL AND j.state IN ('failed', 'quarantined')"
+_QUEUED = text(_CLAIM.format(counted="attempts", due=_OF_QUEUE))
+_UNEXPLAINED = text(_CLAIM.format(counted="explanations", due=_GIVEN_UP))
+# Asked first: a wake-up works off what others were sent for, so most find nothing, and planning the claim takes longer than this.
+_ANY = "SELECT EXISTS (SELECT FROM jobs j WHERE {due} AND j.next_attempt_at <= (SELECT node_now()))"
+_ANY_QUEUED, _ANY_UNEXPLAINED = text(_ANY.format(due=_OF_QUEUE)), text(_ANY.format(due=_GIVEN_UP))
+_BEGIN_ATTEMPTS = text("""
+    INSERT INTO attempts (job_id, number, kind, worker, token)
+    SELECT j.id, (SELECT count(*) + 1 FROM attempts a WHERE a.job_id = j.id),
+           CASE WHEN j.gives_up IS NULL THEN 'analysis' ELSE 'explanation' END, j.worker, j.token
+    FROM jobs j WHERE j.id = ANY(:ids)
+""")
+_CLAIMED = text("""
+    SELECT j.id, j.key, j.unit_id, u.kind, j.revision, j.run, j.attempts, j.token, j.model, j.model_version, j.pipeline_digest, j.priority,
+           j.destinations, st.study_instance_uid, se.series_instance_uid, u.sop_instance_uid, u.first_received_at, j.completed_at,
+           j.shadow, j.gives_up, j.explanations, j.reason
+    FROM jobs j JOIN units u ON u.id = j.unit_id JOIN series se ON se.id = u.series_id JOIN studies st ON st.id = se.study_id
+    WHERE j.id = ANY(:ids) ORDER BY j.priority DESC, j.shadow, j.next_attempt_at, j.id
+""")
+_INPUTS = text("""
+    SELECT ji.job_id, i.sop_instance_uid, i.sop_class_uid, i.sha256 FROM job_inputs ji JOIN instances i ON i.id = ji.instance_id
+    WHERE ji.job_id = ANY(:ids) ORDER BY i.id
+""")
+# What destinations have stored of earlier results of the same model on the same unit, the latest first, less what they have
+# already taken a rejection of: an archive may have deleted that, and refuse a rejection that names what it does not hold.
+_EARLIER = text("""
+    SELECT me.id, d.destination, r.kind, r.sop_class_uid, r.sop_instance_uid, r.series_instance_uid
+    FROM jobs me JOIN jobs j ON j.unit_id = me.unit_id AND j.model = me.model AND j.id <> me.id AND j.revision <= me.revision
+    JOIN reports r ON r.job_id = j.id
+    JOIN deliveries d ON d.report_id = r.id AND d.state IN ('stored', 'committed')
+    WHERE me.id = ANY(:ids) AND NOT (r.kind <> 'sr' AND EXISTS (
+        SELECT FROM jobs k JOIN reports n ON n.job_id = k.id AND n.kind = 'rejection'
+        JOIN deliveries e ON e.report_id = n.id AND e.destination = d.destination AND e.state IN ('stored', 'committed')
+        WHERE k.unit_id = me.unit_id AND k.model = me.model AND k.id <> me.id
+          AND (k.revision, k.run) > (j.revision, j.run) AND d.stored_at <= k.started_at))
+    ORDER BY d.destination, j.revision DESC, j.run DESC, r.id
+""")
+
+
+def claim(
+    database: Database, *, worker: str, priorities: tuple[Priority, ...] | None, models: tuple[str, ...] | None, lease_s: float,
+    limit: int = 1, job_id: int | None = None,
+) -> list[ClaimedJob]:  # fmt: skip
+    """Lease up to ``limit`` due jobs, the urgent first, shadows last, then the oldest; each attempt is committed before its work.
+
+    What failed stands at the end of the queue as it was when it failed: poison must not keep its neighbours from being analysed.
+    ``UnitInput.path`` is the place below the blob folder: ``Blobs.path(sha256)`` gives the whole one.
+    """
+    return _claim(database, _ANY_QUEUED, _QUEUED, worker, priorities, models, lease_s, limit, job_id)
+
+
+def claim_company(
+    database: Database, *, worker: str, priorities: tuple[Priority, ...], kind: UnitKind, digests: Collection[str], lease_s: float,
+    limit: int,
+) -> list[ClaimedJob]:  # fmt: skip
+    """As `claim`, of the next ``limit`` those alone that may share a process with another job: of this kind of unit and one of
+    these pipelines, and never tried before. What may have killed a worker is tried alone, and nobody is overtaken by more than ``limit``.
+    """
+    return _claim(database, _ANY_QUEUED, _QUEUED, worker, priorities, None, lease_s, limit, None, kind, digests)
+
+
+def claim_unexplained(
+    database: Database, *, worker: str, priorities: tuple[Priority, ...] | None, lease_s: float, limit: int = 1
+) -> list[ClaimedJob]:
+    """Lease up to ``limit`` jobs that were given up and whose report that says why is still to be made."""
+    return _claim(database, _ANY_UNEXPLAINED, _UNEXPLAINED, worker, priorities, None, lease_s, limit, None)
+
+
+def _claim(
+    database: Database, any_at_all: TextClause, statement: TextClause, worker: str, priorities: tuple[Priority, ...] | None,
+    models: tuple[str, ...] | None, lease_s: float, limit: int, job_id: int | None, kind: UnitKind | None = None,
+    digests: Collection[str] = (),
+) -> list[ClaimedJob]:  # fmt: skip
+    values = {
+        "worker": worker,
+        "priorities": None if priorities is None else [priority.value for priority in priorities],
+        "models": None if models is None else list(models),
+        "lease_s": lease_s,
+        "limit": limit,
+        "job_id": job_id,
+        "kind": None if kind is None else kind.value,
+        "digests": list(digests),
+    }
+    with database.begin() as connection:
+        waiting = connection.execute(any_at_all).scalar_one()
+        ids = list(connection.execute(statement, values).scalars()) if waiting else []
+        if not ids:
+            return []
+        connection.execute(_BEGIN_ATTEMPTS, {"ids": ids})
+        step("claim.written")
+        return _whole(connection, ids)
+
+
+def _whole(connection: Connection, ids: list[int]) -> list[ClaimedJob]:
+    inputs: dict[int, list[UnitInput]] = defaultdict(list)
+    for item in connection.execute(_INPUTS, {"ids": ids}):
+        place = f"{item.sha256[:2]}/{item.sha256[2:4]}/{item.sha256}"
+        inputs[item.job_id].append(UnitInput(item.sop_instance_uid, item.sop_class_uid, item.sha256, place))
+    earlier: dict[int, list[StoredElsewhere]] = defaultdict(list)
+    for item in connection.execute(_EARLIER, {"ids": ids}):
+        earlier[item.id].append(StoredElsewhere(*item[1:]))
+    return [_claimed(row, tuple(inputs[row.id]), earlier[row.id]) for row in connection.execute(_CLAIMED, {"ids": ids}).all()]
+
+
+def _claimed(row: Row[Any], inputs: tuple[UnitInput, ...], earlier: list[StoredElsewhere]) -> ClaimedJob:
+    last: dict[str, tuple[str, str, str]] = {}
+    for item in earlier:
+        if item.kind == "sr":
+            last.setdefault(item.destination, (item.sop_class_uid, item.sop_instance_uid, item.series_instance_uid))
+    return ClaimedJob(
+        id=row.id,
+        key=row.key,
+        unit_id=row.unit_id,
+        unit_kind=UnitKind(row.kind),
+        revision=row.revision,
+        run=row.run,
+        attempt=row.attempts,
+        token=row.token,
+        model=row.model,
+        model_version=row.model_version,
+        pipeline_digest=row.pipeline_digest,
+        priority=Priority(row.priority),
+        destinations=tuple(row.destinations),
+        study_instance_uid=row.study_instance_uid,
+        series_instance_uid=row.series_instance_uid,
+        sop_instance_uid=row.sop_instance_uid,
+        inputs=inputs,
+        received_at=row.first_received_at,
+        completed_at=row.completed_at,
+        predecessors=last,
+        outdated=tuple(item for item in earlier if item.kind != "sr"),
+        shadow=row.shadow,
+        gives_up=None if row.gives_up is None else JobState(row.gives_up),
+        explanations=row.explanations,
+        reason=row.reason,
+    )

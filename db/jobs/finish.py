@@ -1,0 +1,175 @@
+"""The end of a job: result, objects and deliveries in one short transaction behind the fence."""
+
+import hashlib
+import json
+from dataclasses import asdict, replace
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from core.errors import LeaseLost, ModelError
+from core.failpoints import step
+from core.policy.drift import Observation
+from core.policy.result_profiles import Profiles
+from core.records import Finding, ModelIdentity, Prediction
+from core.states import ModelState
+from db import audit
+from db.engine import Database
+from db.jobs.added_destinations import join
+from db.notify import notifying
+from db.operations import drift
+from db.pipelined import Act, together
+from db.records import ClaimedJob, StoredObject, Timings
+
+_LOCK_UNIT = text("SELECT revision FROM units WHERE id = :unit_id FOR NO KEY UPDATE")
+_LOCK_JOB = text("""
+    SELECT revision, destinations FROM jobs WHERE id = :id AND state = 'running' AND token = CAST(:token AS uuid) FOR NO KEY UPDATE
+""")
+# The shared lock holds a retirement off until this commits.
+_MODEL = text("SELECT state FROM models WHERE digest = :digest FOR SHARE")
+_ADD_FINDING = text("""
+    INSERT INTO findings (job_id, ordinal, label, code_value, code_scheme, code_meaning, probability, score, tier, position_mm,
+                          diameter_mm, sop_instance_uid, frame, image_point, measurements, site)
+    VALUES (:job_id, :ordinal, :label, :code_value, :code_scheme, :code_meaning, :probability, :score, :tier, :position_mm,
+            :diameter_mm, :sop_instance_uid, :frame, :image_point, CAST(:measurements AS jsonb), CAST(:site AS jsonb))
+""")
+_ADD_OBJECT = text("""
+    WITH kept AS (
+        INSERT INTO reports (job_id, kind, profile, sop_class_uid, sop_instance_uid, series_instance_uid, sha256, size_bytes, problems)
+        VALUES (:job_id, :kind, :profile, :sop_class_uid, :sop_instance_uid, :series_instance_uid, :sha256, :size_bytes,
+                CAST(:problems AS text[]))
+        RETURNING id)
+    INSERT INTO deliveries (job_id, report_id, destination, priority, state, note)
+    SELECT :job_id, kept.id, wanted.destination, :priority, :state, :note
+    FROM kept, unnest(CAST(:destinations AS text[])) WITH ORDINALITY AS wanted (destination, place) ORDER BY wanted.place
+""")
+_REPORTED = text("""
+    UPDATE jobs SET state = :state, gives_up = NULL, outcome = :outcome, reason = :reason, looked_for = :looked_for, notes = :notes,
+        probabilities = CAST(:probabilities AS jsonb), identity = CAST(:identity AS jsonb),
+        prepare_s = :prepare_s, infer_s = :infer_s, encode_s = :encode_s, started_at = :started_at, inferred_at = :inferred_at,
+        reported_at = node_now(), delivered_at = CASE WHEN :state = 'delivered' THEN node_now() END,
+        worker = NULL, token = NULL, lease_until = NULL
+    WHERE id = :id
+""")
+_END_ATTEMPT = text("UPDATE attempts SET result = 'reported', ended_at = node_now() WHERE token = CAST(:token AS uuid)")
+
+
+def finish(
+    database: Database, job: ClaimedJob, *, prediction: Prediction, identity: ModelIdentity, objects: tuple[StoredObject, ...],
+    timings: Timings, profiles: Profiles | None = None, observations: tuple[Observation, ...] = (), scanner: str = "",
+) -> None:  # fmt: skip
+    """Commit what the worker found. All of it, or, behind the fence, nothing.
+
+    ``observations`` and ``scanner`` are counted for the watch over drift (``db.operations.drift``).
+    A job that was given up keeps its state: what is committed says that there is no answer, and why.
+    Destinations that a route added while the worker was at it get what fits them by ``profiles`` (``db.jobs.added_destinations``).
+
+    Raises
+    ------
+    LeaseLost
+        Another worker has the job, or the unit has a newer revision.
+    ModelError
+        ``identity`` is not the pipeline that the job is for, or it was retired meanwhile: trying again cannot help.
+    ValueError
+        A shadow's job comes with objects.
+    """
+    if job.shadow and objects:
+        raise ValueError(f"job {job.id} is a shadow's: it has no objects")
+    with database.begin() as connection:
+        added = _fence(connection, job, identity)
+        acts: list[Act] = [(_ADD_FINDING, _finding(job.id, ordinal, one)) for ordinal, one in enumerate(prediction.findings, start=1)]
+        acts += [(_ADD_OBJECT, _object(job, item)) for item in objects]
+        deliveries = sum(len(set(item.destinations)) for item in objects)
+        if added:  # they choose from what is kept
+            together(connection, acts)
+            acts = []
+            deliveries += join(connection, job.id, added, profiles or {}, job.priority.value)
+        state = job.gives_up.value if job.gives_up else "reported" if deliveries else "delivered"
+        values = {
+            "id": job.id,
+            "state": state,
+            "outcome": prediction.outcome.value,
+            "reason": prediction.reason,
+            "looked_for": prediction.looked_for,
+            "notes": list(prediction.notes),
+            "probabilities": json.dumps(dict(prediction.probabilities)),
+            "identity": json.dumps(asdict(identity)),
+            **asdict(timings),
+        }
+        acts += [(_REPORTED, values), (_END_ATTEMPT, {"token": str(job.token)})]
+        details = {
+            "outcome": prediction.outcome.value,
+            "findings": _digest(prediction),
+            "model": identity.name,
+            "digest": identity.digest,
+            "shadow": job.shadow,
+            "objects": [{"kind": item.report.kind.value, "sha256": item.blob.sha256, "held": bool(item.problems)} for item in objects],
+        }
+        acts += drift.adding(
+            model=identity.name, version=identity.version, digest=identity.digest, scanner=scanner, observations=observations
+        )
+        acts.append(audit.recording(actor=f"worker:{identity.name}", action="job.reported", subject=f"job:{job.id}", details=details))
+        acts.append(notifying("delivery"))
+        together(connection, acts)
+        step("finish.written", job.study_instance_uid)
+
+
+def _fence(connection: Connection, job: ClaimedJob, identity: ModelIdentity) -> tuple[str, ...]:
+    """Lock unit and job, check the right to write; the destinations that came in addition since the claim."""
+    revision = connection.execute(_LOCK_UNIT, {"unit_id": job.unit_id}).scalar_one_or_none()
+    mine = connection.execute(_LOCK_JOB, {"id": job.id, "token": str(job.token)}).one_or_none()
+    if mine is None:
+        raise LeaseLost(f"job {job.id} is not held by this attempt any more", hint="nothing was written; another worker has it")
+    if revision != mine.revision or revision != job.revision:
+        raise LeaseLost(f"job {job.id} is of revision {job.revision}, its unit is at {revision}", hint="nothing was written")
+    if identity.digest != job.pipeline_digest:
+        raise ModelError(f"job {job.id} is for another pipeline than the one that answered", hint="the worker serves another version")
+    state = connection.execute(_MODEL, {"digest": identity.digest}).scalar_one_or_none()
+    if job.gives_up is None and state == ModelState.RETIRED:
+        raise ModelError(f"the model of job {job.id} was retired meanwhile", hint="activate a model and requeue the job")
+    if job.gives_up is None and state == ModelState.SHADOW and not job.shadow:
+        raise ModelError(f"the model of job {job.id} became a shadow meanwhile", hint="activate it, or another, and requeue the job")
+    return tuple(name for name in mine.destinations if name not in job.destinations)
+
+
+def _object(job: ClaimedJob, item: StoredObject) -> dict[str, Any]:
+    """One result object and its deliveries."""
+    return {
+        "job_id": job.id,
+        "kind": item.report.kind.value,
+        "profile": item.report.profile,
+        "sop_class_uid": item.report.sop_class_uid,
+        "sop_instance_uid": item.report.sop_instance_uid,
+        "series_instance_uid": item.report.series_instance_uid,
+        "sha256": item.blob.sha256,
+        "size_bytes": item.blob.size_bytes,
+        "problems": list(item.problems),
+        "destinations": list(dict.fromkeys(item.destinations)),
+        "priority": job.priority.value,
+        "state": "held" if item.problems else "pending",
+        "note": "; ".join(item.problems),
+    }
+
+
+def _finding(job_id: int, ordinal: int, finding: Finding) -> dict[str, Any]:
+    values = asdict(replace(finding, mask=None))  # the segmentation keeps it
+    del values["code"], values["mask"]
+    values |= {
+        "job_id": job_id,
+        "ordinal": ordinal,
+        "code_value": finding.code.value,
+        "code_scheme": finding.code.scheme,
+        "code_meaning": finding.code.meaning,
+        "tier": finding.tier.value,
+        "position_mm": None if finding.position_mm is None else list(finding.position_mm),
+        "image_point": None if finding.image_point is None else list(finding.image_point),
+        "measurements": json.dumps([asdict(measurement) for measurement in finding.measurements]),
+        "site": None if finding.site is None else json.dumps(asdict(finding.site)),
+    }
+    return values
+
+
+def _digest(prediction: Prediction) -> str:
+    """sha256 of the findings as they were written."""
+    rows = [_finding(0, ordinal, finding) for ordinal, finding in enumerate(prediction.findings, start=1)]
+    return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()

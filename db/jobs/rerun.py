@@ -1,0 +1,76 @@
+"""A deliberate second run of a job whose report says that there was no answer: a job of its own, which supersedes the first."""
+
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from core.uids import job_key
+from db import audit
+from db.jobs import outbox
+
+_UNIT = text("""
+    SELECT u.id, u.kind, u.sop_instance_uid, se.series_instance_uid
+    FROM units u JOIN series se ON se.id = u.series_id JOIN jobs j ON j.unit_id = u.id AND j.revision = u.revision
+    WHERE j.id = :id FOR NO KEY UPDATE OF u
+""")
+# On the version that is active by now; on its own where the registry names none, or where that one has a job for the unit already.
+_LOCK = text("""
+    SELECT j.revision, coalesce(m.digest, j.pipeline_digest) AS digest, coalesce(m.version, j.model_version) AS version
+    FROM jobs j LEFT JOIN models m ON m.name = j.model AND m.state = 'active' AND NOT j.shadow
+        AND NOT EXISTS (SELECT FROM jobs o WHERE o.unit_id = j.unit_id AND o.revision = j.revision AND o.pipeline_digest = m.digest
+                        AND o.id <> j.id AND o.state NOT IN ('cancelled', 'superseded'))
+    WHERE j.id = :id AND j.state IN ('failed', 'quarantined') AND j.outcome IS NOT NULL
+    FOR NO KEY UPDATE OF j
+""")
+_HASHES = text("SELECT sha256 FROM instances WHERE unit_id = :unit_id AND state = 'current'")
+_LAST_RUN = text("""
+    SELECT max(run) FROM jobs WHERE unit_id = :unit_id AND pipeline_digest = :digest AND revision = :revision
+""")
+_SUPERSEDE = text("UPDATE jobs SET state = 'superseded', gives_up = NULL WHERE id = :id")
+_AGAIN = text("""
+    INSERT INTO jobs (key, unit_id, revision, run, model, model_version, pipeline_digest, routes, destinations, priority, shadow,
+                      evidence, completed_at)
+    SELECT :key, unit_id, revision, :run, model, :version, :digest, routes, destinations, priority, shadow,
+           evidence, completed_at
+    FROM jobs WHERE id = :id RETURNING id
+""")
+_INPUTS = text("INSERT INTO job_inputs (job_id, instance_id) SELECT :again, instance_id FROM job_inputs WHERE job_id = :id")
+_BY = text("UPDATE jobs SET superseded_by = :again WHERE id = :id")
+_WITHDRAW = text("""
+    UPDATE deliveries SET state = 'withdrawn', note = 'superseded before it was delivered', changed_at = node_now()
+    WHERE job_id = :id AND state IN ('pending', 'held')
+""")
+
+
+def rerun(connection: Connection, job_id: int, actor: str) -> int | None:
+    """The new job's id. None where there is nothing to repeat: another state, or the unit has moved on.
+
+    Result UIDs depend on the run, so the new report is another object, and names the one before as its predecessor.
+    """
+    unit = connection.execute(_UNIT, {"id": job_id}).one_or_none()
+    old = connection.execute(_LOCK, {"id": job_id}).one_or_none()
+    if unit is None or old is None:
+        return None
+    values = {"unit_id": unit.id, "digest": old.digest, "revision": old.revision}
+    run = 1 + int(connection.execute(_LAST_RUN, values).scalar_one() or 0)
+    hashes = connection.execute(_HASHES, {"unit_id": unit.id}).scalars().all()
+    key = job_key(unit_name(unit), hashes, old.digest, run)
+    connection.execute(_SUPERSEDE, {"id": job_id})
+    new = {"id": job_id, "key": key, "run": run, "version": old.version, "digest": old.digest}
+    again = int(connection.execute(_AGAIN, new).scalar_one())
+    connection.execute(_INPUTS, {"id": job_id, "again": again})
+    connection.execute(_BY, {"id": job_id, "again": again})
+    connection.execute(_WITHDRAW, {"id": job_id})
+    outbox.add(connection, [again])
+    for action, subject, details in (
+        ("job.superseded", job_id, {"by": again}),
+        ("job.requeued", job_id, {"as": again}),
+        ("job.queued", again, {"unit": unit.id, "key": key, "run": run}),
+    ):
+        audit.record(connection, actor=actor, action=action, subject=f"job:{subject}", details=details)
+    return again
+
+
+def unit_name(unit: Any) -> str:
+    """What a job's key calls its unit. ``unit``: anything with ``kind``, ``series_instance_uid`` and ``sop_instance_uid``."""
+    return f"{unit.kind}:{unit.series_instance_uid}:{unit.sop_instance_uid}"

@@ -1,7 +1,0 @@
-"""Run by alembic; the connection and its transaction come from db.migrations.runner."""
-
-from alembic import context
-
-context.configure(connection=context.config.attributes["connection"])
-with context.begin_transaction():
-    context.run_migrations()

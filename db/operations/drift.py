@@ -1,0 +1,77 @@
+"""Counts of inputs and scores by pipeline, scanner and week, and how far they moved from what is expected."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import text
+
+from core.policy.drift import Observation, counted, level, noise, stability_index
+from db.engine import Database
+from db.pipelined import Act
+from db.row_values import clean
+
+FIRST_WEEKS = 4  # what later weeks are measured against where the card has no reference
+MAX_SCANNER = 64
+# One statement for all quantities, in one order: two workers never wait for each other in a circle.
+_ADD = text("""
+    INSERT INTO model_statistics AS s (week, pipeline_digest, scanner, quantity, model, model_version, bins)
+    SELECT date_trunc('week', node_now() AT TIME ZONE 'UTC')::date, :digest, :scanner, c.key, :model, :version,
+           ARRAY(SELECT n::bigint FROM jsonb_array_elements_text(c.value) WITH ORDINALITY AS counts (n, place) ORDER BY place)
+    FROM jsonb_each(CAST(:counts AS jsonb)) AS c ORDER BY c.key
+    ON CONFLICT (week, pipeline_digest, scanner, quantity) DO UPDATE SET bins = (
+        SELECT array_agg(coalesce(a, 0) + coalesce(b, 0) ORDER BY place)
+        FROM unnest(s.bins, excluded.bins) WITH ORDINALITY AS counts (a, b, place))
+""")
+_ROWS = text("""
+    SELECT week, model, model_version, pipeline_digest, scanner, quantity, bins FROM model_statistics
+    WHERE CAST(:model AS text) IS NULL OR model = :model ORDER BY model, pipeline_digest, scanner, quantity, week
+""")
+
+
+def adding(*, model: str, version: str, digest: str, scanner: str, observations: Sequence[Observation]) -> list[Act]:
+    """What counts one unit, for the transaction that commits its result; nothing where nothing was observed."""
+    counts = counted(observations)
+    values = {"model": model, "version": version, "digest": digest, "scanner": clean(scanner)[:MAX_SCANNER] or "unknown"}
+    return [(_ADD, {**values, "counts": json.dumps(counts)})] if counts else []
+
+
+def weeks(database: Database, *, model: str | None = None, references: Mapping[str, Mapping[str, Sequence[float]]]) -> list[dict[str, Any]]:
+    """One row for every pipeline, scanner, quantity and week, with its stability index.
+
+    Parameters
+    ----------
+    references
+        Pipeline digest -> quantity -> expected counts, as cards have them. Where there is none, the scanner's own first
+        weeks with this pipeline are the expectation (and have no index themselves).
+    """
+    with database.begin() as connection:
+        stored = connection.execute(_ROWS, {"model": model}).all()
+    groups: dict[tuple[str, str, str], list[Any]] = {}
+    for row in stored:
+        groups.setdefault((row.pipeline_digest, row.scanner, row.quantity), []).append(row)
+    found = []
+    for (digest, _, quantity), rows in groups.items():
+        expected = references.get(digest, {}).get(quantity)
+        usable = expected is not None and len(expected) == len(rows[0].bins)
+        first = [] if usable else rows[:FIRST_WEEKS]
+        summed = [sum(column) for column in zip(*(row.bins for row in first), strict=True)]
+        against = list(expected) if usable and expected is not None else summed
+        for row in rows:
+            index = None if row in first else stability_index(against, row.bins)
+            found.append(
+                {
+                    "week": row.week.isoformat(),
+                    "model": row.model,
+                    "version": row.model_version,
+                    "digest": digest,
+                    "scanner": row.scanner,
+                    "quantity": quantity,
+                    "n": sum(row.bins),
+                    "bins": list(row.bins),
+                    "against": "card" if usable else "first weeks",
+                    "index": None if index is None else round(index, 4),
+                    "level": "expected" if row in first else level(index, 0.0 if index is None else noise(against, row.bins)),
+                }
+            )
+    return found

@@ -1,0 +1,1 @@
+"""Received instances: their associations, admission and quarantine."""

@@ -1,0 +1,1 @@
+"""The last step of the demo: the results shown in OHIF, as screenshots."""

@@ -1,0 +1,1 @@
+"""``dicom-node doctor``: checks of the machine and the configuration."""

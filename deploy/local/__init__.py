@@ -1,0 +1,1 @@
+"""The node on one machine: supervisor, child processes and embedded servers."""

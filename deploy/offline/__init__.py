@@ -1,0 +1,1 @@
+"""Commands on files that need no running node: ``predict`` and ``rules test``."""

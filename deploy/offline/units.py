@@ -1,0 +1,119 @@
+"""Files and folders to units of analysis, as the node would see them: a series, or one image."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from core.errors import ConfigurationError, NodeError
+from core.policy.admission import unit_kind
+from core.records import InstanceHeader
+from core.states import UnitKind
+from imaging.headers.instance_header import read_header
+
+_PICTURES = {".jpg", ".jpeg", ".png", ".tif", ".tiff"}
+_MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"II*\0", b"MM\0*")
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One DICOM file and its header."""
+
+    path: Path
+    header: InstanceHeader
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What is analysed as one. ``instances`` is empty for a plain picture file; ``paths`` are in the order found."""
+
+    kind: UnitKind
+    paths: tuple[Path, ...]
+    instances: tuple[Instance, ...] = ()
+
+    @property
+    def path(self) -> Path:
+        """The file, or the folder that holds all files of a series."""
+        if len(self.paths) == 1:
+            return self.paths[0]
+        folders = {path.parent for path in self.paths}
+        shared = folders.pop()
+        while not all(folder.is_relative_to(shared) for folder in folders):
+            shared = shared.parent
+        return shared
+
+    @property
+    def sop_instance_uid(self) -> str:
+        alone = self.kind is UnitKind.IMAGE and self.instances
+        return self.instances[0].header.sop_instance_uid if alone else ""
+
+    @property
+    def series_instance_uid(self) -> str:
+        return self.instances[0].header.series_instance_uid if self.instances else ""
+
+
+@dataclass(slots=True)
+class Gathered:
+    """Units in the order their first file was found; files that were named and could not be read; how many others were passed over."""
+
+    units: list[Unit] = field(default_factory=list)
+    unread: list[tuple[Path, str]] = field(default_factory=list)
+    passed_over: int = 0
+
+
+def gather(paths: Sequence[Path], *, kind: UnitKind | None = None) -> Gathered:
+    """Units of ``paths`` (files or folders, searched through).
+
+    ``kind`` says how DICOM files are grouped; None: by their SOP class, as the node does.
+    """
+    result = Gathered()
+    series: dict[str, list[Instance]] = {}
+    order: list[str | Unit] = []
+    for path, named in files_of(paths):
+        head = _head(path)
+        dicom = head[128:132] == b"DICM"
+        if not dicom and (head.startswith(_MAGIC) or path.suffix.lower() in _PICTURES):
+            order.append(Unit(UnitKind.IMAGE, (path,)))
+            continue
+        if not dicom and not named:
+            result.passed_over += 1
+            continue
+        try:
+            instance = Instance(path, read_header(path))
+        except NodeError as error:
+            result.unread.append((path, str(error)))
+            continue
+        if (kind or unit_kind(instance.header.sop_class_uid)) is UnitKind.IMAGE:
+            order.append(Unit(UnitKind.IMAGE, (path,), (instance,)))
+        else:
+            uid = instance.header.series_instance_uid
+            if uid not in series:
+                order.append(uid)
+            series.setdefault(uid, []).append(instance)
+    result.units = [item if isinstance(item, Unit) else _series(series[item]) for item in order]
+    return result
+
+
+def files_of(paths: Iterable[Path]) -> Iterator[tuple[Path, bool]]:
+    """(file, whether it was named itself), folders in sorted order.
+
+    Raises
+    ------
+    ConfigurationError
+        A path does not exist.
+    """
+    for path in paths:
+        if path.is_dir():
+            yield from ((file, False) for file in sorted(path.rglob("*")) if file.is_file())
+        elif path.exists():
+            yield path, True
+        else:
+            raise ConfigurationError(f"{path} does not exist", hint="give files or folders")
+
+
+def _series(instances: list[Instance]) -> Unit:
+    return Unit(UnitKind.SERIES, tuple(instance.path for instance in instances), tuple(instances))
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(132)

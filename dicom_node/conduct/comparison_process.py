@@ -1,0 +1,26 @@
+"""The child process that compares two files (`python -m dicom_node.conduct.comparison_process A B`) and says it by its exit status.
+
+It sets its own bounds before it loads anything that parses, and imports nothing else of the node.
+"""
+
+import resource
+import sys
+from pathlib import Path
+
+SAME, OTHER = 0, 3
+MEMORY_BYTES = 8 << 30
+CPU_S = 120
+
+
+def main(arguments: list[str]) -> int:
+    """Compare ``arguments[0]`` with ``arguments[1]``."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    from imaging.pixels.same_content import same_content  # imported under the bounds: it loads every codec
+
+    return SAME if same_content(Path(arguments[0]), Path(arguments[1])) else OTHER
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

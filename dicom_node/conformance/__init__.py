@@ -1,0 +1,1 @@
+"""The DICOM conformance statement, generated from the code (outline after PS3.2)."""

@@ -1,0 +1,1 @@
+"""Photographs of skin: read to sRGB, and written as DICOM."""

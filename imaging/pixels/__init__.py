@@ -1,0 +1,1 @@
+"""Pixel data of every supported transfer syntax, decoded and checked."""

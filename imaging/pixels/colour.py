@@ -1,0 +1,96 @@
+"""Stored colour samples to RGB (PS3.3 C.7.6.3.1.2), whatever the photometric interpretation claims and the codestream does."""
+
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+from pydicom.dataset import Dataset
+from pydicom.pixels.processing import apply_color_lut
+
+from core.errors import PixelError
+from imaging.pixels.codestream import Codestream
+from imaging.pixels.decode import PixelSpec
+
+Rgb = NDArray[np.uint8]
+_JPEG = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 53, 55))
+_JPEG2000 = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (90, 91, 201, 202, 203))
+_YBR = frozenset({"YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"})
+_ICC_INTENT = ImageCms.Intent.PERCEPTUAL
+
+
+def to_rgb(ds: Dataset, spec: PixelSpec, values: NDArray[np.generic], stream: Codestream | None, notes: list[str]) -> Rgb:
+    """One frame, (Y, X) or (Y, X, 3) stored values, to (Y, X, 3) uint8 RGB. Raises `PixelError` for what has no colour."""
+    kind = spec.photometric
+    if kind == "PALETTE COLOR":
+        return _palette(ds, values)
+    if spec.samples != 3:
+        raise PixelError(f"a colour image is expected, {kind} came", hint="only photographs in colour are analysed")
+    if kind != "RGB" and kind not in _YBR:
+        raise PixelError(f"RGB, YBR_FULL, YBR_FULL_422, YBR_ICT, YBR_RCT or PALETTE COLOR expected, {kind[:16]} came")
+    eight = _eight_bits(values, spec.bits_stored)
+    return ybr_to_rgb(eight) if _is_ybr(spec, stream, notes) else eight
+
+
+def _is_ybr(spec: PixelSpec, stream: Codestream | None, notes: list[str]) -> bool:
+    """Whether the decoded samples are YCbCr. The codestream knows better than the header, which is often wrong."""
+    declared = spec.photometric in _YBR
+    if stream is None:
+        return declared
+    if spec.transfer_syntax_uid in _JPEG2000:
+        # The codec has undone the stream's own transform (ICT, RCT); YBR_FULL without one is stored as it is.
+        return declared and not stream.colour_transform and spec.photometric in ("YBR_FULL", "YBR_FULL_422")
+    if spec.transfer_syntax_uid not in _JPEG:
+        return declared
+    if stream.adobe_transform is not None:
+        actual = stream.adobe_transform == 1
+    elif stream.components == (82, 71, 66):  # "RGB"
+        actual = False
+    elif stream.jfif:
+        actual = True
+    else:
+        return declared
+    if actual != declared:
+        notes.append(f"the header says {spec.photometric}, the JPEG stream is {'YCbCr' if actual else 'RGB'}: the stream was believed")
+    return actual
+
+
+def ybr_to_rgb(values: Rgb) -> Rgb:
+    """Full-range YCbCr to RGB, (..., 3) uint8 (PS3.3 C.7.6.3.1.2, ITU-R BT.601)."""
+    image = Image.frombytes("YCbCr", (values.shape[1], values.shape[0]), np.ascontiguousarray(values).tobytes())
+    return np.asarray(image.convert("RGB"))
+
+
+def _eight_bits(values: NDArray[np.generic], bits: int) -> Rgb:
+    if bits == 8:
+        return np.ascontiguousarray(values, np.uint8)
+    if bits < 8:
+        stretched: NDArray[np.float32] = np.rint(values.astype(np.float32) * np.float32(255 / ((1 << bits) - 1)))
+        return stretched.astype(np.uint8)
+    return (values.astype(np.uint64) >> np.uint64(bits - 8)).astype(np.uint8)
+
+
+def _palette(ds: Dataset, values: NDArray[np.generic]) -> Rgb:
+    try:
+        rgb = apply_color_lut(values.astype(values.dtype.newbyteorder("=")), ds)
+    except (ValueError, AttributeError, KeyError, IndexError, TypeError) as error:
+        raise PixelError(f"the palette cannot be applied: {type(error).__name__}") from error
+    if rgb.dtype == np.uint8:
+        return np.ascontiguousarray(rgb[..., :3], np.uint8)
+    # 16-bit entries whose high byte is empty hold 8-bit values (PS3.3 C.7.6.3.1.5 forbids it, devices do it).
+    shifted: NDArray[np.integer] = rgb[..., :3] >> (8 if rgb.max() > 255 else 0)
+    return shifted.astype(np.uint8)
+
+
+def apply_icc(rgb: Rgb, profile: bytes, notes: list[str]) -> Rgb:
+    """To sRGB by the image's own ICC profile (PS3.3 C.11.15), where it is usable; else as it is, with a note."""
+    try:
+        source = ImageCms.getOpenProfile(io.BytesIO(profile))
+        if "srgb" in ImageCms.getProfileDescription(source).lower():
+            return rgb
+        image = ImageCms.profileToProfile(Image.fromarray(rgb), source, ImageCms.createProfile("sRGB"), renderingIntent=_ICC_INTENT)
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        notes.append("the ICC profile is not usable: colours taken as sRGB")
+        return rgb
+    notes.append("the ICC profile was applied")
+    return np.asarray(image)

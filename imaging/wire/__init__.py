@@ -1,0 +1,1 @@
+"""DICOM as bytes: Part 10 files, data elements and command sets, read and written."""

@@ -1,0 +1,1 @@
+"""What models of CT volumes share: the isotropic grid and the lung field."""

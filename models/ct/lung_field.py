@@ -1,0 +1,124 @@
+"""The lung field by thresholds and shape: where the network looks.
+
+On a coarse grid of about 2 mm: air inside the body, its large components, closed so that nodules on the pleura
+and vessels are inside, holes filled.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from models.ct.isotropic_grid import Grid, Spacing
+from models.ct.ndimage import ndimage
+
+Mask = npt.NDArray[np.bool_]
+
+AIR_HU = -400.0
+COARSE_MM = 2.0
+CLOSING_MM = 12.0
+SMALLEST_LITRES = 0.15
+LOWEST_TOTAL_LITRES = 0.4
+LARGEST_TOTAL_LITRES = 12.0
+
+
+@dataclass(frozen=True, slots=True)
+class LungField:
+    """Coarse masks (Z, Y, X): ``air`` the aerated lung, ``field`` the same closed and filled.
+
+    ``factor``: native voxels per coarse voxel along (z, y, x); ``litres``: volume of ``air``.
+    """
+
+    air: Mask
+    field: Mask
+    factor: tuple[int, int, int]
+    spacing_mm: Spacing
+    litres: float
+
+    def box(self, shape: tuple[int, ...], margin_mm: float) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+        """First and last native index of the box around ``field``, with a margin, inside ``shape``."""
+        low, high = [], []
+        for axis in range(3):
+            seen = np.flatnonzero(self.field.any(axis=tuple(a for a in range(3) if a != axis)))
+            margin = int(np.ceil(margin_mm / self.spacing_mm[axis] * self.factor[axis]))
+            low.append(max(0, int(seen[0]) * self.factor[axis] - margin))
+            high.append(min(shape[axis] - 1, (int(seen[-1]) + 1) * self.factor[axis] - 1 + margin))
+        return (low[0], low[1], low[2]), (high[0], high[1], high[2])
+
+    def on(self, mask: Mask, grid: Grid) -> Mask:
+        """A coarse mask on a fine grid (nearest voxel)."""
+        at = []
+        for axis in range(3):
+            index = np.round((grid.coordinates(axis) + 0.5) / self.factor[axis] - 0.5).astype(np.intp)
+            at.append(np.clip(index, 0, mask.shape[axis] - 1))
+        return mask[np.ix_(*at)]
+
+
+def closed(mask: Mask, radius_mm: float, spacing_mm: Spacing) -> Mask:
+    """Closing by a ball, by two distance maps; what lies outside the volume counts as the background."""
+    pad = [int(np.ceil(radius_mm / s)) + 1 for s in spacing_mm]
+    # Slices are repeated at both ends: a scan that ends inside the lung must not lose its last slices.
+    wide = np.pad(mask, [(pad[0], pad[0]), (0, 0), (0, 0)], mode="edge")
+    wide = np.pad(wide, [(0, 0), (pad[1], pad[1]), (pad[2], pad[2])])
+    grown = ndimage.distance_transform_edt(~wide, sampling=spacing_mm) <= radius_mm
+    shrunk = ndimage.distance_transform_edt(grown, sampling=spacing_mm) > radius_mm
+    inner = tuple(slice(p, -p) for p in pad)
+    result: Mask = shrunk[inner] | mask
+    return result
+
+
+def _coarse(hu: npt.NDArray[np.int16], factor: tuple[int, int, int]) -> npt.NDArray[np.float32]:
+    """Mean of blocks; the last, incomplete blocks are filled with the edge."""
+    pads = [(0, -n % f) for n, f in zip(hu.shape, factor, strict=True)]
+    wide = np.pad(hu, pads, mode="edge") if any(p[1] for p in pads) else hu
+    z, y, x = (n // f for n, f in zip(wide.shape, factor, strict=True))
+    # in-plane first and without a float copy of the whole series
+    plane = np.stack([s.reshape(y, factor[1], x, factor[2]).mean(axis=(1, 3), dtype=np.float32) for s in wide])
+    mean: npt.NDArray[np.float32] = plane.reshape(z, factor[0], y, x).mean(axis=1)
+    return mean
+
+
+def _body(coarse: npt.NDArray[np.float32]) -> Mask:
+    """The largest dense component, filled slice by slice."""
+    dense = ndimage.binary_opening(coarse > -300, iterations=1)
+    labels, count = ndimage.label(dense)
+    if count == 0:
+        return np.zeros(coarse.shape, dtype=bool)
+    body = labels == 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
+    filled: Mask = np.stack([ndimage.binary_fill_holes(s) for s in body])
+    return filled
+
+
+def lung_field(hu: npt.NDArray[np.int16], spacing_mm: Spacing) -> LungField | None:
+    """The lung field of a chest CT, (Z, Y, X) HU, or None where none is found.
+
+    A component of air counts as lung where it lies inside the body, holds at least 0.15 l and is neither a thin
+    sheet nor bowel gas (which is emptier than any lung of the same series).
+    """
+    factor = tuple(max(1, round(COARSE_MM / s)) for s in spacing_mm)
+    three = (factor[0], factor[1], factor[2])
+    coarse = _coarse(hu, three)
+    spacing: Spacing = (spacing_mm[0] * three[0], spacing_mm[1] * three[1], spacing_mm[2] * three[2])
+    litre = float(np.prod(spacing)) * 1e-6
+    air = (coarse < AIR_HU) & _body(coarse)
+    air = ndimage.binary_opening(air, iterations=1)
+    labels, count = ndimage.label(air)
+    if count == 0:
+        return None
+    sizes = np.bincount(labels.ravel(), minlength=count + 1) * litre
+    kept = [i for i in range(1, count + 1) if sizes[i] >= SMALLEST_LITRES]
+    kept = [i for i in kept if ndimage.distance_transform_edt(labels == i, sampling=spacing).max() >= 10.0]
+    if not kept:
+        return None
+    tissue = {i: float(np.percentile(coarse[labels == i], 75)) for i in kept}
+    main = max(kept, key=lambda i: sizes[i])
+    kept = [i for i in kept if i == main or tissue[i] > min(tissue[main] - 80, -960)]
+    lung: Mask = np.isin(labels, kept)
+    litres = float(lung.sum()) * litre
+    if not LOWEST_TOTAL_LITRES <= litres <= LARGEST_TOTAL_LITRES:
+        return None
+    if tissue[main] < -990:  # nothing but air: a bag, a phantom without lungs
+        return None
+    field = closed(lung, CLOSING_MM, spacing)
+    field = np.stack([ndimage.binary_fill_holes(s) for s in field])
+    return LungField(lung, field, three, spacing, litres)

@@ -1,0 +1,54 @@
+"""What of a unit and its answer is kept for the watch over drift: a few numbers, none of which tells a patient. numpy only."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from core.policy.drift import Observation, counted
+from core.records import Prediction
+from core.states import Outcome
+from imaging.photograph.read import Photograph
+from imaging.volume.volume import Volume
+
+ANSWERED = (Outcome.FINDINGS, Outcome.NO_FINDING)
+
+
+def observe(item: Photograph | Volume | None, prediction: Prediction) -> tuple[Observation, ...]:
+    """Of the input (None: it could not be prepared) and of what was said; scores only where an answer was given."""
+    found = [] if item is None else _photograph(item) if isinstance(item, Photograph) else _volume(item)
+    answered = prediction.outcome in ANSWERED
+    found.append(Observation("outcome", 0.0 if answered else 1.0))
+    if answered:
+        found += [Observation(f"probability:{label}", float(value)) for label, value in prediction.probabilities.items()]
+        if not prediction.probabilities:
+            found.append(Observation("findings", float(len(prediction.findings))))
+            found += [Observation("score", finding.score) for finding in prediction.findings if finding.score is not None]
+    return tuple(found)
+
+
+def reference(units: Iterable[tuple[Photograph | Volume | None, Prediction]]) -> dict[str, list[int]]:
+    """Counts by bin over many units: what a card keeps as ``reference``."""
+    return counted([one for item, prediction in units for one in observe(item, prediction)])
+
+
+def _photograph(item: Photograph) -> list[Observation]:
+    rows, columns = item.rgb.shape[:2]
+    rgb = item.rgb[:: max(1, rows // 128), :: max(1, columns // 128)].astype(np.float32)
+    grey: Any = rgb.mean(axis=2)
+    redness = rgb[..., 0].mean() - rgb[..., 1:].mean()
+    return [
+        Observation("brightness", float(grey.mean())),
+        Observation("contrast", float(grey.std())),
+        Observation("redness", float(redness)),
+    ]
+
+
+def _volume(item: Volume) -> list[Observation]:
+    hu = item.hu[:: max(1, item.hu.shape[0] // 64), ::4, ::4].astype(np.float32)
+    return [
+        Observation("mean_hu", float(hu.mean())),
+        Observation("spread_hu", float(hu.std())),
+        Observation("slice_distance_mm", item.spacing_mm[0]),
+        Observation("slices", float(item.hu.shape[0])),
+    ]

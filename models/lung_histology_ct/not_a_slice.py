@@ -1,0 +1,62 @@
+"""Pictures that are no slice of a chest CT, though two dark pieces in a bright one look like lungs: printed pages, tiles, noise.
+
+Asked of pictures alone: what comes as a series of CT objects is CT. The limits are the card's; they were set on pages drawn here
+and on the screenshots, and are measured on other drawings.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from models.lung_histology_ct.lung_field_2d import Grey, Lungs, between, find_lungs
+from models.lung_histology_ct.preprocess import scale_of, working
+
+
+def strange(grey: npt.NDArray[np.uint8], limits: Mapping[str, float]) -> str:
+    """Why (Y, X) uint8 is no slice of a chest CT; "" where it may be one, and where no lungs are found (``prepare`` says that)."""
+    small = working(grey)
+    lungs = find_lungs(small)
+    if lungs is None:
+        return ""
+    levels = scale_of(small, lungs)
+    return unlike_a_chest(lungs, limits) or ("" if isinstance(levels, str) else unlike_a_scan(small, *levels, limits))
+
+
+def unlike_a_chest(lungs: Lungs, limits: Mapping[str, float]) -> str:
+    """Why two dark pieces in a bright one are no lungs, as on a printed page; "" where they may be.
+
+    ``limits``: ``min_height`` and ``max_height`` of both lungs together, of their width; ``min_smaller``, the area of the smaller side
+    of the larger; ``min_filled``, the share of the box around both that is lung.
+    """
+    rows, columns = np.flatnonzero(lungs.air.any(axis=1)), np.flatnonzero(lungs.air.any(axis=0))
+    box = lungs.air[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    height = len(box) / lungs.width
+    if not limits["min_height"] <= height <= limits["max_height"]:
+        usual = f"{limits['min_height']:.2f} to {limits['max_height']:.2f}"
+        return f"no chest: what could be lungs is {height:.2f} times as high as wide, {usual} is usual"
+    middle = between(lungs.air, columns)
+    sides = sorted((int(lungs.air[:, :middle].sum()), int(lungs.air[:, middle:].sum())))
+    if sides[0] < limits["min_smaller"] * sides[1]:
+        share = 100 * sides[0] / sides[1]
+        return f"no chest with two lungs: one side has {share:.0f} % of the other, {100 * limits['min_smaller']:.0f} % are needed"
+    if box.mean() < limits["min_filled"]:
+        needed = f"{100 * limits['min_filled']:.0f} % are needed"
+        return f"no chest: {100 * box.mean():.0f} % of the box around what could be lungs is dark, {needed}"
+    return ""
+
+
+def unlike_a_scan(grey: Grey, air: float, tissue: float, limits: Mapping[str, float]) -> str:
+    """Why (Y, X) grey is a page with dark boxes and no CT, though ``air`` and ``tissue`` were found in it; "" where it may be one.
+
+    ``limits``: ``max_lung_level``, where lung may lie between the picture's darkest and brightest grey; where tissue lies above
+    ``bright_tissue`` (bone then has no grey of its own), ``max_even`` is the share of the picture that may have its grey.
+    """
+    low, high = np.quantile(grey, (0.002, 0.998))
+    level, bright = (air - low) / (high - low), (tissue - low) / (high - low)
+    even = float((np.abs(grey - tissue) < 0.15 * (tissue - air)).mean())
+    if level > limits["max_lung_level"]:
+        return "no CT slice: what could be lungs is not among the darkest in the picture"
+    if bright > limits["bright_tissue"] and even > limits["max_even"]:
+        return f"no CT slice: {100 * even:.0f} % of the picture have one bright grey, at most {100 * limits['max_even']:.0f} % are usual"
+    return ""

@@ -1,0 +1,44 @@
+"""From probabilities to what a report says. It abstains rather than guess, and normal is never a finding."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from core.codes import LUNG
+from core.records import Finding, Prediction
+from core.states import Outcome
+from models.calibration import tier
+from models.card import ModelCard
+
+
+def abstained(card: ModelCard, reason: str, probabilities: Mapping[str, float] | None = None, notes: tuple[str, ...] = ()) -> Prediction:
+    """No answer. The probabilities are told where there are any: a reader sees how undecided they are."""
+    return Prediction(Outcome.ABSTAINED, probabilities=probabilities or {}, reason=reason, looked_for=card.looked_for, notes=notes)
+
+
+def answer(card: ModelCard, p: np.ndarray, notes: tuple[str, ...], *, sop_instance_uid: str = "", frame: int | None = None) -> Prediction:
+    """(C,) calibrated probabilities in the order of the card's labels to the answer for one slice or one series.
+
+    The card's ``min_probability`` is asked of a carcinoma and ``min_normal`` of normal, which is "no finding" with the sentence
+    that it excludes nothing.
+    """
+    every = {label.name: float(value) for label, value in zip(card.labels, p, strict=True)}
+    top = int(p.argmax())
+    label, value = card.labels[top], float(p[top])
+    limit = card.thresholds["min_probability" if label.malignant else "min_normal"]
+    if value < limit:
+        words = label.name.replace("_", " ")
+        return abstained(card, f"undecided: the most probable class, {words}, has {value:.2f}, {limit:.2f} is needed", every, notes)
+    said = (label.advice, *notes)
+    if not label.malignant:
+        return Prediction(Outcome.NO_FINDING, (), every, looked_for=card.looked_for, notes=said)
+    finding = Finding(
+        label=label.name,
+        code=label.code,
+        probability=value,
+        tier=tier(value, card.tiers),
+        sop_instance_uid=sop_instance_uid,
+        frame=frame,
+        site=LUNG,
+    )
+    return Prediction(Outcome.FINDINGS, (finding,), every, looked_for=card.looked_for, notes=said)

@@ -1,0 +1,54 @@
+"""A candidate in the words of a report: place, axes, volume, density, size band, mask, how sure."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from core import codes
+from core.records import Code, Evaluation, Finding, Measurement
+from core.states import Tier
+from imaging.volume.volume import Volume
+from models.card import ModelCard
+from models.lung_nodule_ct.candidates import Candidate, kind, native_mask, solid_share
+from models.lung_nodule_ct.heat_map import Heat
+
+DENSITIES: Mapping[str, Code] = {"solid": codes.SOLID, "part_solid": codes.PART_SOLID, "ground_glass": codes.GROUND_GLASS}
+BANDS = ((6.0, codes.SIZE_BELOW_6), (8.0, codes.SIZE_6_TO_8), (15.0, codes.SIZE_8_TO_15))
+
+
+def band(mean_axis_mm: float) -> Code:
+    """Which size band a mean of long and short axis falls into; like Lung-RADS' for solid nodules, and no Lung-RADS category."""
+    return next((code for limit, code in BANDS if mean_axis_mm < limit), codes.SIZE_FROM_15)
+
+
+def finding(volume: Volume, heat: Heat, candidate: Candidate, card: ModelCard) -> Finding:
+    """One candidate as a finding of the report."""
+    z, y, x = candidate.centre
+    slice_index = int(np.clip(round(z), 0, volume.hu.shape[0] - 1))
+    label = card.labels[0]
+    share = solid_share(candidate, heat, card.thresholds["solid_hu"])
+    mean_axis = (candidate.long_axis_mm + candidate.short_axis_mm) / 2
+    return Finding(
+        label=label.name,
+        code=label.code,
+        score=round(candidate.score, 4),
+        # Nothing has calibrated this score: no finding is ever of the high tier.
+        tier=Tier.REVIEW if candidate.score >= card.tiers.review else Tier.UNCERTAIN,
+        position_mm=volume.lps(z, y, x),
+        diameter_mm=round(candidate.diameter_mm, 1),
+        sop_instance_uid=volume.sop_instance_uids[slice_index],
+        frame=volume.frame_numbers[slice_index],
+        image_point=(x + 0.5, y + 0.5),
+        measurements=(
+            Measurement(codes.DIAMETER, round(candidate.diameter_mm, 1), codes.MILLIMETER),
+            Measurement(codes.LONG_AXIS, round(candidate.long_axis_mm, 1), codes.MILLIMETER),
+            Measurement(codes.SHORT_AXIS, round(candidate.short_axis_mm, 1), codes.MILLIMETER),
+            Measurement(codes.VOLUME, round(candidate.volume_mm3, 0), codes.CUBIC_MILLIMETER),
+        ),
+        site=codes.LUNG,
+        mask=native_mask(candidate, heat, card.thresholds["heat"], volume.hu.shape),
+        evaluations=(
+            Evaluation(codes.DENSITY, DENSITIES[kind(share, card.thresholds)]),
+            Evaluation(codes.SIZE_BAND, band(mean_axis)),
+        ),
+    )

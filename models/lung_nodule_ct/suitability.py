@@ -1,0 +1,54 @@
+"""Whether a series is one that the model was made for: told by the grid and by the lungs in the image, not by the header."""
+
+import numpy as np
+
+from imaging.volume.volume import Volume
+from models.ct.lung_field import LungField
+
+LEAST_SLICES = 16
+MOST_STEP_MM = 5.0
+LEAST_FIELD_MM = 200.0
+# A slice at the end of the series with this share of the largest lung area cuts through the lungs.
+CUT_SHARE = 0.25
+LEAST_LITRES_OF_CUT_LUNGS = 1.5  # the bases or tips that an abdomen or a neck shows besides; a whole small lung may hold less
+
+
+def unfit(volume: Volume) -> str:
+    """Why this volume is outside of what the model was made for; "" where it is not."""
+    slices, rows, columns = volume.hu.shape
+    dz, dy, dx = volume.spacing_mm
+    if slices < LEAST_SLICES:
+        return f"at least {LEAST_SLICES} slices are needed, the series has {slices}"
+    if dz > MOST_STEP_MM:
+        return f"slices at most {MOST_STEP_MM:g} mm apart are needed, these are {dz:.1f} mm apart"
+    if min(rows * dy, columns * dx) < LEAST_FIELD_MM:
+        field = min(rows * dy, columns * dx)
+        return f"an in-plane field of view of at least {LEAST_FIELD_MM:g} mm is needed, this one is {field:.0f} mm"
+    if abs(volume.affine[2, 2]) < 0.9 * dz:
+        return "axial slices are needed, these are of another orientation"
+    return ""
+
+
+def no_chest(lungs: LungField | None, volume: Volume) -> str:
+    """Why the image shows no chest that can be judged; "" where it does. ``lungs``: what was found of them, None for nothing."""
+    if lungs is None:
+        return "no lung field was found: this is no chest, or there is no air in its lungs"
+    ends = cut_ends(lungs, volume)
+    if ends and lungs.litres < LEAST_LITRES_OF_CUT_LUNGS:
+        where = " and the ".join(ends)
+        return f"only a part of the lungs is in the series: {lungs.litres:.1f} l, cut at the {where}; a chest is needed, not its neighbours"
+    return ""
+
+
+def cut_ends(lungs: LungField, volume: Volume) -> tuple[str, ...]:
+    """The ends of the series at which the lungs go on beyond it: "lower end", "upper end"."""
+    area = lungs.air.sum(axis=(1, 2))
+    limit = CUT_SHARE * float(np.max(area))
+    upwards = volume.affine[2, 2] > 0  # LPS: z grows towards the head
+    first, last = ("lower end", "upper end") if upwards else ("upper end", "lower end")
+    return tuple(name for name, value in ((first, area[0]), (last, area[-1])) if value >= limit)
+
+
+def not_covered(lungs: LungField, volume: Volume) -> tuple[str, ...]:
+    """A note where a part of the lungs was never in the series."""
+    return tuple(f"The lungs go on beyond the {name} of the series: what lies there was not looked at." for name in cut_ends(lungs, volume))

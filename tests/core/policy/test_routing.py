@@ -1,0 +1,75 @@
+"""Conditions: typed when read, explained when judged."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.policy.routing import Attributes, parse_condition
+
+CHEST = {"Modality": "CT", "BodyPartExamined": ["CHEST", "THORAX"], "SliceThickness": {"max": 5.0}}
+
+
+def test_a_chest_ct_is_taken_and_every_condition_is_explained() -> None:
+    verdict = parse_condition(CHEST).judge({"Modality": "CT", "BodyPartExamined": "Chest", "SliceThickness": 3.0})
+    assert verdict.holds
+    assert verdict.lines == (
+        "[yes] Modality is CT, wanted CT",
+        "[yes] BodyPartExamined is Chest, wanted CHEST or THORAX",
+        "[yes] SliceThickness is 3, wanted at most 5",
+    )
+
+
+def test_an_absent_body_part_never_matches() -> None:
+    verdict = parse_condition(CHEST).judge({"Modality": "CT", "SliceThickness": 3.0})
+    assert not verdict.holds
+    assert "[no]  BodyPartExamined is absent, wanted CHEST or THORAX" in verdict.lines
+
+
+@pytest.mark.parametrize(
+    ("condition", "attributes", "holds"),
+    [
+        ({"ImageType": "AXIAL"}, {"ImageType": ("ORIGINAL", "PRIMARY", "AXIAL")}, True),
+        ({"not": {"ImageType": "LOCALIZER"}}, {"ImageType": ("ORIGINAL", "PRIMARY", "AXIAL")}, True),
+        ({"any": [{"Modality": "XC"}, {"Modality": "DMS"}]}, {"Modality": "DMS"}, True),
+        ({"all": [{"Modality": "CT"}, {"KVP": {"min": 100, "max": 140}}]}, {"Modality": "CT", "KVP": 120.0}, True),
+        ({"all": [{"Modality": "CT"}, {"KVP": {"min": 100, "max": 140}}]}, {"Modality": "CT", "KVP": 80.0}, False),
+        ({"SeriesDescription": {"pattern": r"^lung\b"}}, {"SeriesDescription": "LUNG 3.0 B70f"}, True),
+        ({"SeriesDescription": {"pattern": r"^lung\b"}}, {"SeriesDescription": "lungs"}, False),
+        ({"SliceThickness": {"max": 5}}, {"SliceThickness": "thin"}, False),
+        ({"PixelSpacing": {"max": 1}}, {"PixelSpacing": (0.5, 1.5)}, False),
+        ({"SeriesNumber": 3}, {"SeriesNumber": 3.0}, True),
+        ({"SourceAETitle": "PACS"}, {"SourceAETitle": "PACS"}, True),
+    ],
+)
+def test_conditions(condition: dict[str, object], attributes: Attributes, holds: bool) -> None:
+    assert parse_condition(condition).judge(attributes).holds is holds
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ({}, "would take everything"),
+        ({"Modalty": "CT"}, "'Modalty' is not a DICOM keyword"),
+        ({"Modality": {}}, "takes { min"),
+        ({"Modality": []}, "takes a text"),
+        ({"Modality": True}, "takes a text"),
+        ({"SliceThickness": {"max": "5"}}, "takes { min"),
+        ({"SliceThickness": {"below": 5}}, "takes { min"),
+        ({"Modality": {"pattern": "("}}, "no regular expression"),
+        ({"any": {}}, "takes a list"),
+        ({"not": []}, "a condition is a table"),
+    ],
+)
+def test_a_wrong_condition_is_refused_with_the_reason(table: dict[str, object], says: str) -> None:
+    with pytest.raises(ValueError, match=says.replace("(", r"\(").replace("{", r"\{")):
+        parse_condition(table)
+
+
+values = st.one_of(st.text(max_size=5), st.floats(allow_nan=False), st.lists(st.text(max_size=4), max_size=3).map(tuple))
+
+
+@given(st.dictionaries(st.sampled_from(["Modality", "SliceThickness", "ImageType"]), values))
+def test_not_is_the_opposite_and_judging_never_fails(attributes: Attributes) -> None:
+    for table in ({"Modality": "CT"}, {"SliceThickness": {"min": 1, "max": 5}}, {"ImageType": {"pattern": "AX"}}):
+        plain, negated = parse_condition(table), parse_condition({"not": table})
+        assert plain.judge(attributes).holds is not negated.judge(attributes).holds

@@ -1,0 +1,64 @@
+"""The best series of a study: the documented order, and why."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.policy.series_selection import Candidate, best, candidate, kernel_class, why
+from core.records import InstanceHeader
+
+GOOD = Candidate(1, True, False, 1.0, "medium", 3, 300, 4)
+
+
+@pytest.mark.parametrize(
+    ("worse", "words"),
+    [
+        ({"axial": False, "thickness_mm": 0.6}, "axial"),
+        ({"axial": None}, "axial"),
+        ({"projection": True, "thickness_mm": 0.6}, "projection"),
+        ({"thickness_mm": 5.0}, "thinner slices (1 mm, 5 mm here)"),
+        ({"thickness_mm": 0.4}, "thinner"),
+        ({"thickness_mm": None}, "thinner"),
+        ({"kernel": "sharp", "slices": 900}, "kernel"),
+        ({"original": 1}, "ORIGINAL"),
+        ({"slices": 100}, "more slices"),
+        ({"series_number": 5}, "series number"),
+        ({}, "first"),
+    ],
+)
+def test_the_order(worse: dict[str, object], words: str) -> None:
+    other = replace(GOOD, unit_id=2, **worse)  # type: ignore[arg-type]
+    assert best([other, GOOD]) is GOOD
+    assert words in why(GOOD, other)
+    assert why(GOOD, other).startswith("series 4 ")
+
+
+@given(st.permutations([replace(GOOD, unit_id=i, thickness_mm=float(i % 4 + 1), slices=100 + i % 3) for i in range(8)]))
+def test_the_choice_does_not_depend_on_the_order(candidates: list[Candidate]) -> None:
+    assert best(candidates).unit_id == best(sorted(candidates, key=lambda one: one.unit_id)).unit_id
+
+
+def test_from_a_header() -> None:
+    header = InstanceHeader(
+        "c", "i", "s", "e", "t",
+        image_type=("original", "PRIMARY", "AXIAL", "CT_SOM5 SPI"), orientation=(1, 0, 0, 0, 1, 0), slice_thickness_mm=1.5,
+        convolution_kernel="B70f", series_number=7,
+    )  # fmt: skip
+    assert candidate(3, header, 99) == Candidate(3, True, False, 1.5, "sharp", 3, 99, 7)
+    coronal = replace(header, orientation=(1, 0, 0, 0, 0, -1), image_type=("DERIVED", "SECONDARY", "MIP"))
+    assert candidate(3, coronal, 9).axial is False
+    assert candidate(3, coronal, 9).projection
+
+
+@pytest.mark.parametrize(
+    ("kernel", "name"),
+    [
+        ("B30f", "medium"), ("Br40d", "medium"), ("B20s", "smooth"), ("B70f", "sharp"), ("I70f\\3", "sharp"), ("STANDARD", "medium"),
+        ("SOFT", "smooth"), ("LUNG", "sharp"), ("BONEPLUS", "sharp"), ("B", "medium"), ("YC", "sharp"), ("FC08", "medium"),
+        ("FC51", "sharp"), ("", "unknown"), ("something", "unknown"),
+    ],
+)  # fmt: skip
+def test_kernels(kernel: str, name: str) -> None:
+    assert kernel_class(kernel) == name

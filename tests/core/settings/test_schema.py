@@ -1,0 +1,184 @@
+"""The configuration: what it takes, and that it says what is wrong, where."""
+
+from pathlib import Path
+
+import pytest
+
+from core.errors import ConfigurationError
+from core.settings.schema import Settings, load_settings
+
+EXAMPLE = """
+[node]
+data_dir = "data"
+ae_title = "DICOMNODE"
+host = "127.0.0.1"
+port = 11112
+processes = 1
+timezone = ""
+[database]
+url = ""
+[broker]
+url = ""
+[console]
+host = "127.0.0.1"
+port = 8484
+[completion]
+settle_s = 10.0
+quiet_s = 30.0
+max_wait_s = 900.0
+[[sources]]
+ae_title = "PACS"
+host = "10.0.0.0/8"
+query = { ae_title = "PACS", host = "10.0.0.5", port = 104 }
+[[destinations]]
+name = "pacs"
+ae_title = "PACS"
+host = "127.0.0.1"
+port = 4242
+objects = ["sr", "seg", "heatmap"]
+storage_commitment = false
+accept_research = false
+[[routes]]
+name = "chest CT"
+model = "lung_nodule_ct"
+destinations = ["pacs"]
+priority = "routine"
+per_study = "best"
+when = { Modality = "CT", BodyPartExamined = ["CHEST", "THORAX"], SliceThickness = { max = 5.0 } }
+"""
+
+
+DIMSE = """ae_title = "PACS"
+host = "127.0.0.1"
+port = 4242
+"""
+
+
+def _load(tmp_path: Path, text: str, **environ: str) -> Settings:
+    path = tmp_path / "node.toml"
+    path.write_text(text, encoding="utf-8")
+    return load_settings(path, environ)
+
+
+def test_the_example_of_the_interface_loads(tmp_path: Path) -> None:
+    settings = _load(tmp_path, EXAMPLE)
+    assert settings.node.data_dir == tmp_path / "data", "a relative folder lies beside the file"
+    assert settings.sources[0].query is not None
+    assert settings.routes[0].per_study == "best"
+    assert settings.destination("pacs") is settings.destinations[0]
+
+
+def test_the_environment_wins_over_the_file_and_secrets_come_from_files(tmp_path: Path) -> None:
+    secret = tmp_path / "url"
+    secret.write_text("postgresql://u:p@db/x\n")
+    settings = _load(tmp_path, EXAMPLE, DICOM_NODE_NODE__PORT="104", DICOM_NODE_DATABASE__URL_FILE=str(secret), HOME="/root")
+    assert settings.node.port == 104
+    assert settings.database.url == "postgresql://u:p@db/x"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("DICOM_NODE_NODE__PROT", "1", "the environment's DICOM_NODE_NODE__PROT: unknown key"),
+        ("DICOM_NODE_NODE__PORT", "x", "the environment's DICOM_NODE_NODE__PORT: Input should be a valid integer"),
+        ("DICOM_NODE_PORT", "1", "the environment sets DICOM_NODE_PORT, which no setting has"),
+    ],
+)
+def test_what_the_environment_has_wrong_is_not_blamed_on_the_file(tmp_path: Path, variable: str, value: str, says: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        _load(tmp_path, EXAMPLE, **{variable: value})
+    assert str(caught.value).startswith(says)
+    assert "node.toml" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("port = 11112", "prt = 11112", "node.prt: unknown key"),
+        ("[database]", "[databse]", "databse: unknown key"),
+        ("port = 11112", "port = 70000", "node.port: "),
+        ('ae_title = "DICOMNODE"', 'ae_title = "A TITLE OF MORE THAN SIXTEEN"', "node.ae_title: an AE title has 1 to 16"),
+        ('host = "10.0.0.0/8"', 'host = "pacs.example"', "neither an IP address nor a CIDR block"),
+        ('destinations = ["pacs"]', 'destinations = ["pacz"]', "route 'chest CT' sends to pacz"),
+        ('Modality = "CT"', 'Modalty = "CT"', "'Modalty' is not a DICOM keyword"),
+        ('priority = "routine"', 'priority = "soon"', "routes.0.priority"),
+        ('objects = ["sr", "seg", "heatmap"]', 'objects = ["seg"]', "objects must hold 'sr' or 'pdf'"),
+        (
+            DIMSE + 'objects = ["sr", "seg", "heatmap"]\nstorage_commitment = false',
+            'folder = "/out"\nstorage_commitment = true',
+            "storage_commitment is a service of DIMSE",
+        ),
+        ('name = "pacs"\nae_title = "PACS"', 'name = "pacs"', "a destination needs ae_title, host and port"),
+        ('name = "pacs"\n', 'name = "pacs"\nstow_url = "https://x/dicom-web"\n', "exactly one address"),
+        ('name = "pacs"\n', 'name = "pacs"\nfolder = "/out"\n', "exactly one address"),
+        ('name = "pacs"\n', 'name = "pacs"\ntoken_file = "/t"\n', "belong to stow_url"),
+        ('name = "pacs"\n', 'name = "pacs"\ntls = { cert = "c.pem" }\n', "cert and key are given together"),
+        (DIMSE, 'stow_url = "ftp://x/y"\n', "stow_url is http(s)://"),
+        (DIMSE, 'stow_url = "https://me:secret@x/y"\n', "without user, password"),
+        (DIMSE, 'stow_url = "http://pacs/dicom-web"\ntoken_file = "/t"\n', "a secret goes over https:// only"),
+        (DIMSE, 'stow_url = "https://pacs/dicom-web"\nuser = "me"\n', "user and password_file together"),
+        (DIMSE, 'stow_url = "http://pacs/dicom-web"\ntls = {}\n', "tls needs an https:// stow_url"),
+        (DIMSE, 'folder = "out"\n', "folder is an absolute path"),
+        (DIMSE, "", "exactly one address"),
+        ("[node]", "[node", "cannot be read"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_place_on_one_line(tmp_path: Path, old: str, new: str, says: str) -> None:
+    assert old in EXAMPLE
+    with pytest.raises(ConfigurationError) as caught:
+        _load(tmp_path, EXAMPLE.replace(old, new, 1))
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["DICOM_NODE_NODE__PRT", "DICOM_NODE_NOD__PORT", "DICOM_NODE_PORT", "DICOM_NODE_ROUTES__0"])
+def test_an_unknown_variable_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"unknown key|which no setting has|list of tables"):
+        _load(tmp_path, EXAMPLE, **{name: "1"})
+
+
+def test_a_missing_secret_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="DICOM_NODE_DATABASE__URL_FILE names /nowhere"):
+        _load(tmp_path, EXAMPLE, DICOM_NODE_DATABASE__URL_FILE="/nowhere")
+
+
+@pytest.mark.parametrize(
+    ("block", "address", "admitted"),
+    [
+        ("10.0.0.0/8", "10.200.3.4", True),
+        ("10.0.0.0/8", "11.0.0.1", False),
+        ("127.0.0.1", "127.0.0.1", True),
+        ("127.0.0.1", "::ffff:127.0.0.1", True),
+        ("127.0.0.1", "::1", False),
+    ],
+)
+def test_a_source_admits_its_block_only(tmp_path: Path, block: str, address: str, admitted: bool) -> None:
+    assert _load(tmp_path, EXAMPLE.replace("10.0.0.0/8", block)).sources[0].admits(address) is admitted
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        'folder = "/srv/results"\n',
+        'stow_url = "https://pacs:8443/dicom-web"\ntoken_file = "/run/secrets/token"\n',
+        'stow_url = "http://127.0.0.1:8042/dicom-web"\nuser = "node"\npassword_file = "/run/secrets/word"\n',
+        'stow_url = "https://pacs/dicom-web"\ntls = { ca = "ca.pem", cert = "c.pem", key = "k.pem" }\n',
+        DIMSE + 'tls = { ca = "ca.pem" }\n',
+    ],
+)
+def test_each_kind_of_address(tmp_path: Path, address: str) -> None:
+    assert DIMSE in EXAMPLE
+    assert _load(tmp_path, EXAMPLE.replace(DIMSE, address)).destinations[0].name == "pacs"
+
+
+@pytest.mark.parametrize("objects", [["sr", "seg"], ["heatmap", "pdf"], ["sr"]], ids=["viewer", "plain PACS", "reporting system"])
+def test_result_profiles(objects: list[str]) -> None:
+    destination = {"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "port": 104, "objects": objects}
+    (read,) = Settings.model_validate({"destinations": [destination]}).destinations
+    assert list(read.objects) == objects
+
+
+def test_closed_by_default() -> None:
+    settings = Settings()
+    assert settings.sources == ()
+    assert settings.node.host == "127.0.0.1"

@@ -1,0 +1,144 @@
+import hashlib
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from core.errors import StorageError
+from db.blobs.store import Blobs
+
+CONTENT = b"one instance"
+SHA = hashlib.sha256(CONTENT).hexdigest()
+
+
+def files(root: Path) -> list[Path]:
+    return sorted(path.relative_to(root) for path in root.rglob("*") if path.is_file())
+
+
+def test_put_keeps_the_bytes_under_their_hash(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path)
+    ref = blobs.put(CONTENT)
+    assert (ref.sha256, ref.size_bytes) == (SHA, len(CONTENT))
+    assert blobs.read(SHA) == CONTENT
+    assert files(tmp_path) == [Path(SHA[:2], SHA[2:4], SHA)]
+
+
+def test_adopt_takes_a_file_of_tmp_and_leaves_none(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path)
+    received = blobs.temporary()
+    received.write(CONTENT)
+    assert blobs.adopt(received, SHA) == blobs.put(CONTENT)
+    assert files(tmp_path) == [Path(SHA[:2], SHA[2:4], SHA)]
+
+
+def test_a_blob_that_lost_its_end_is_healed_by_the_same_bytes(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path)
+    blobs.put(CONTENT)
+    os.truncate(blobs.path(SHA), 3)
+    blobs.put(CONTENT)
+    assert blobs.read(SHA) == CONTENT
+
+
+def test_a_name_without_its_bytes_gets_them_when_they_come_again(tmp_path: Path) -> None:
+    """What a power loss may leave between the name and the fsync: the length is right, the bytes are not."""
+    blobs = Blobs(tmp_path)
+    path = blobs.path(SHA)
+    path.parent.mkdir()
+    path.write_bytes(b"\0" * len(CONTENT))
+    blobs.put(CONTENT)
+    assert blobs.read(SHA) == CONTENT
+    assert not list(blobs.tmp_dir.iterdir())
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_name_and_bytes_are_synced_before_it_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ordered: bool) -> None:
+    blobs, acts, fsync = Blobs(tmp_path), [], os.fsync
+    monkeypatch.setattr(blobs, "_ordered", ordered)
+    target = blobs.path(SHA)
+
+    def watched(descriptor: int) -> None:
+        where = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        acts.append("folder" if where.is_dir() else f"file {'named' if target.exists() else 'without a name'}")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    blobs.put(CONTENT)
+    assert acts == (["file named"] if ordered else ["file named", "folder", "folder"])
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_disk_that_does_not_take_the_bytes_leaves_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known: bool) -> None:
+    blobs = Blobs(tmp_path)
+    if known:
+        blobs.put(CONTENT)
+
+    def broken(_descriptor: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", broken)
+    with pytest.raises(StorageError, match="cannot be written"):
+        blobs.put(CONTENT)
+    assert files(tmp_path) == ([Path(SHA[:2], SHA[2:4], SHA)] if known else [])
+
+
+def test_the_same_content_from_many_at_once(tmp_path: Path) -> None:
+    blobs = [Blobs(tmp_path) for _ in range(4)]
+    contents = [bytes([number]) * 100_000 for number in range(20)]
+    with ThreadPoolExecutor(8) as pool:
+        refs = list(pool.map(lambda index: blobs[index % 4].put(contents[index // 8]), range(160)))
+    assert len({ref.sha256 for ref in refs}) == 20
+    assert [blobs[0].read(ref.sha256) for ref in refs[::8]] == contents
+    assert len(files(tmp_path)) == 20
+
+
+def test_what_the_disk_changed_is_never_handed_out(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path)
+    blobs.put(CONTENT)
+    blobs.path(SHA).chmod(0o600)
+    blobs.path(SHA).write_bytes(b"ONE INSTANCE")
+    with pytest.raises(StorageError, match="not what was kept"):
+        blobs.read(SHA)
+
+
+def test_a_missing_blob_is_a_storage_error(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="cannot be read"):
+        Blobs(tmp_path).read(SHA)
+
+
+@pytest.mark.parametrize("hostile", ["../../etc/passwd", "a" * 63, SHA.upper(), "/" + "a" * 63, SHA + "\n", "", "..", "1.2.840.1"])
+def test_nothing_but_a_hash_becomes_a_path(tmp_path: Path, hostile: str) -> None:
+    with pytest.raises(StorageError, match="64 lower-case hex digits"):
+        Blobs(tmp_path).path(hostile)
+
+
+def test_a_crash_before_the_link_leaves_only_what_sweep_removes(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path)
+    child = os.fork()
+    if child == 0:
+        os.link = lambda *_: os._exit(9)  # type: ignore[assignment]  # the process dies at this instruction
+        blobs.put(CONTENT)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    (left,) = files(tmp_path)
+    assert left.parts[0] == "tmp"
+    assert blobs.sweep(older_than_s=3600) == 0
+    os.utime(tmp_path / left, (0, 0))
+    assert blobs.sweep(older_than_s=3600) == 1
+    assert files(tmp_path) == []
+
+
+def test_a_full_or_read_only_disk_is_a_storage_error(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path)
+    blobs.tmp_dir.rmdir()
+    with pytest.raises(StorageError, match="cannot be written"):
+        blobs.put(CONTENT)
+
+
+def test_free_bytes_and_remove(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path)
+    blobs.put(CONTENT)
+    assert blobs.free_bytes() > 0
+    blobs.remove(SHA)
+    blobs.remove(SHA)
+    assert files(tmp_path) == []

@@ -1,0 +1,91 @@
+"""Destinations that join a job late: each gets what its profile lists, and no report that names something that it does not get."""
+
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import text
+
+from core.policy.result_profiles import Profiles
+from core.states import JobState, ReportKind
+from db.deliveries import delivery_leases
+from db.engine import Database
+from db.jobs import job_leases
+from db.records import ClaimedJob, StoredObject
+from tests.support.records import Sender, claim, complete, identity, plan, prediction, report, run, timings
+
+SR, SEG, PDF = ReportKind.SR, ReportKind.SEG, ReportKind.PDF
+RESULT = ((SEG, "seg"), (PDF, "pdf"), (SR, "sr+pdf+seg"), (SR, "sr+seg@pacs"))
+CASES = {
+    "the report alone": ([(SR, "sr")], {SR}, [("sr", "sr", "pending")]),
+    "most of what it takes": ([(SR, "sr")], {SR, SEG}, [("seg", "seg", "pending"), ("sr", "sr", "pending")]),
+    "everything": ([], {SR, SEG, PDF}, [("seg", "seg", "pending"), ("pdf", "pdf", "pending"), ("sr", "sr+pdf+seg", "pending")]),
+    "the page": ([], {PDF}, [("pdf", "pdf", "pending")]),
+    "no report fits": ([], {SR}, [("sr", "sr+pdf+seg", "held")]),
+}
+
+
+@pytest.fixture(params=CASES)
+def case(request: pytest.FixtureRequest) -> tuple[list[tuple[ReportKind, str]], Profiles, list[tuple[str, str, str]]]:
+    also, kinds, gets = CASES[request.param]
+    return also, {"later": frozenset(kinds)}, gets
+
+
+def kept(job: ClaimedJob, profiles: list[tuple[ReportKind, str]]) -> tuple[StoredObject, ...]:
+    """An object of each kind and profile, for the job's own destinations."""
+    made = []
+    for number, (kind, profile) in enumerate(profiles):
+        one = report(job)
+        made.append(
+            replace(one, report=replace(one.report, kind=kind, profile=profile, sop_instance_uid=f"{one.report.sop_instance_uid}.{number}"))
+        )
+    return tuple(made)  # fmt: skip
+
+
+def of_later(database: Database) -> list[tuple[str, str, str]]:
+    query = text("""
+        SELECT r.kind, r.profile, d.state FROM deliveries d JOIN reports r ON r.id = d.report_id WHERE d.destination = 'later' ORDER BY d.id
+    """)
+    with database.begin() as connection:
+        return [(row.kind, row.profile, row.state) for row in connection.execute(query)]
+
+
+def test_joining_a_finished_result(
+    database: Database, case: tuple[list[tuple[ReportKind, str]], Profiles, list[tuple[str, str, str]]]
+) -> None:
+    also, profiles, gets = case
+    Sender(database).send(1)
+    complete(database, plan())
+    job = claim(database)
+    job_leases.finish(database, job, prediction=prediction(), identity=identity(), objects=kept(job, [*RESULT, *also]), timings=timings())
+    run(database, "UPDATE units SET state = 'open'")  # looked at again, the content unchanged
+    assert complete(database, replace(plan(destinations=("pacs", "later")), profiles=profiles)) == [job.id]
+    assert of_later(database) == gets
+    assert job_leases.show(database, job.id)["job_state"] == JobState.REPORTED
+    held = [row for row in delivery_leases.listing(database) if row["state"] == "held"]
+    assert len(held) == sum(state == "held" for _, _, state in gets)
+    assert all("run the job again" in row["note"] for row in held)
+
+
+def test_joining_a_job_that_runs(
+    database: Database, case: tuple[list[tuple[ReportKind, str]], Profiles, list[tuple[str, str, str]]]
+) -> None:
+    also, profiles, gets = case
+    Sender(database).send(1)
+    complete(database, plan())
+    job = claim(database)
+    run(database, "UPDATE jobs SET destinations = '{pacs,later}'")
+    objects = kept(job, [*RESULT, *also])
+    job_leases.finish(database, job, prediction=prediction(), identity=identity(), objects=objects, profiles=profiles, timings=timings())
+    assert of_later(database) == gets
+
+
+def test_what_is_held_for_all_is_held_for_who_joins(database: Database) -> None:
+    Sender(database).send(1)
+    complete(database, plan())
+    job = claim(database)
+    objects = (replace(report(job), problems=("a code is not known",)),)
+    job_leases.finish(database, job, prediction=prediction(), identity=identity(), objects=objects, timings=timings())
+    run(database, "UPDATE units SET state = 'open'")
+    complete(database, plan(destinations=("pacs", "later")))
+    rows = {row["destination"]: (row["state"], row["note"]) for row in delivery_leases.listing(database)}
+    assert rows == dict.fromkeys(("pacs", "later"), ("held", "a code is not known"))

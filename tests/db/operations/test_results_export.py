@@ -1,0 +1,86 @@
+import json
+import re
+from datetime import timedelta
+
+from db.deliveries import delivery_leases
+from db.engine import Database
+from db.jobs import job_leases
+from db.operations.results_export import FIELDS, findings
+from tests.support.records import Sender, claim, complete, finish, plan, scalar
+
+# The public interface's list: "Fields at least".
+INTERFACE = """study_instance_uid, series_instance_uid, sop_instance_uid, accession_number, patient_id, modality, job_id, job_state,
+outcome, reason, revision, model, model_version, model_digest, finding, finding_code, probability, tier, measurements,
+sr_sop_instance_uid, deliveries, received_at, completed_at, completion_evidence, inferred_at, reported_at"""
+
+
+def test_one_row_per_finding_with_the_fields_of_the_interface(database: Database) -> None:
+    Sender(database).send(1)
+    complete(database, plan())
+    finish(database, claim(database), findings=2)
+    (delivery,) = delivery_leases.claim(database, sender="s", lease_s=60, limit=1)
+    delivery_leases.stored(database, delivery, status=0)
+    rows = list(findings(database))
+    assert [list(row) for row in rows] == [re.split(r",\s*", INTERFACE)] * 2 == [list(FIELDS)] * 2
+    row = json.loads(json.dumps(rows))[0]
+    assert (row["finding"], row["finding_code"], row["tier"], row["outcome"]) == ("nodule", "SCT:27925004", "review", "findings")
+    assert row["measurements"]["position_mm"] == [1.0, 2.0, 3.0]
+    assert row["measurements"]["items"] == [{"name": "Diameter", "code": "SCT:81827009", "value": 6.5, "unit": "mm"}]
+    (sent,) = row["deliveries"]
+    assert (sent["destination"], sent["object"], sent["sop_instance_uid"], sent["state"]) == (
+        "pacs", "sr", delivery.sop_instance_uid, "stored",
+    )  # fmt: skip
+    assert row["sr_sop_instance_uid"] == delivery.sop_instance_uid
+    assert (row["job_state"], row["completion_evidence"]["rule"], row["patient_id"]) == ("delivered", "quiet", "P1")
+
+
+def test_a_unit_without_findings_has_one_row(database: Database) -> None:
+    Sender(database).send(1)
+    complete(database, plan())
+    finish(database, claim(database), findings=0)
+    (row,) = findings(database)
+    assert (row["finding"], row["outcome"], row["measurements"], row["probability"]) == ("", "no_finding", {}, None)
+
+
+def test_what_is_not_done_yet_is_no_result_and_what_failed_is_one(database: Database) -> None:
+    Sender(database).send(1)
+    complete(database, plan())
+    assert list(findings(database)) == []
+    job_leases.fail(database, claim(database), error="weights missing", permanent=True, retry_in_s=0, max_attempts=3)
+    (row,) = findings(database)
+    assert (row["job_state"], row["outcome"], row["reason"], row["finding"]) == ("failed", None, "weights missing", "")
+
+
+def test_a_unit_that_no_route_took_says_why(database: Database) -> None:
+    Sender(database).send(1)
+    complete(database, reason="no route takes it: Modality is CT, not MR")
+    (row,) = findings(database)
+    assert (row["job_id"], row["outcome"], row["model"]) == (None, "not_analysed", None)
+    assert row["reason"].startswith("no route")
+
+
+def test_a_superseded_result_stays_beside_the_new_one(database: Database) -> None:
+    sender = Sender(database)
+    sender.send(1)
+    complete(database, plan())
+    finish(database, claim(database))
+    sender.send(2)
+    complete(database, plan())
+    finish(database, claim(database), findings=0)
+    assert [(row["revision"], row["job_state"], row["outcome"]) for row in findings(database)] == [
+        (1, "superseded", "findings"),
+        (2, "reported", "no_finding"),
+    ]
+
+
+def test_since(database: Database) -> None:
+    Sender(database).send(1)
+    complete(database, plan())
+    finish(database, claim(database))
+    assert len(list(findings(database, since=database.now() - timedelta(hours=1)))) == 1
+    assert list(findings(database, since=database.now() + timedelta(hours=1))) == []
+
+
+def test_the_views_of_auditors_exist(database: Database) -> None:
+    for view in ("v_findings", "v_jobs", "v_deliveries", "v_audit"):
+        assert scalar(database, f"SELECT count(*) FROM {view}") == 0

@@ -1,0 +1,205 @@
+"""Group commit: many at once, and what one of them spoils."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from random import Random
+from threading import Barrier, Event
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import text
+
+from core.errors import StorageError
+from core.failpoints import watch
+from core.states import UnitKind
+from db.complete import units
+from db.engine import Database
+from db.receive.group_commit import LANES, Admitter
+from db.records import Admission, Admitted, BlobRef
+from tests.support.records import Sender, blob, complete, header, plan, scalar, unit_of
+
+_LOCK = text("SELECT u.id FROM units u JOIN series s ON s.id = u.series_id WHERE s.series_instance_uid = :uid FOR UPDATE OF u")
+
+
+def safe() -> None:
+    """The bytes are on disk."""
+
+
+def admit(
+    admitter: Admitter, sender: Sender, number: int, *, content: str = "", sync: Callable[[], object] = safe, **where: str
+) -> Admission:
+    head = header(number, **where)
+    kept = blob(content or f"content of {head.sop_instance_uid}")
+    return admitter.admit(header=head, blob=kept, kind=UnitKind.SERIES, association_id=sender.id, source=sender.ae, sync=sync)
+
+
+@pytest.fixture
+def admitter(database: Database):  # type: ignore[no-untyped-def]
+    made = Admitter(database)
+    yield made
+    made.close()
+
+
+def held_up(database: Database, admitter: Admitter, pool: ThreadPoolExecutor, sender: Sender, numbers: list[int]) -> list[Admission]:
+    """Admit these while every lane is kept up by a unit that is locked, until one lane is free: what waits becomes one group."""
+    for lane in range(LANES):
+        sender.send(1, series=f"1.7.{lane}", study="1.6")
+    first, locks = [], []
+    with ExitStack() as stack:
+        for lane in range(LANES):
+            locks.append(stack.enter_context(ExitStack()))
+            connection = locks[-1].enter_context(database.begin())
+            connection.execute(_LOCK, {"uid": f"1.7.{lane}"})
+            grouped = Event()
+            watch(lambda label, _subject, grouped=grouped: grouped.set() if label == "receive.grouped" else None)  # type: ignore[misc]
+            first.append(pool.submit(admit, admitter, sender, 2, series=f"1.7.{lane}", study="1.6"))
+            assert grouped.wait(20)
+        watch(None)
+        others = [pool.submit(admit, admitter, sender, number, series=f"1.8.{number % 3}", study="1.5") for number in numbers]
+        while len(admitter._waiting) < len(numbers):
+            Event().wait(0.01)
+        locks[0].close()
+        found = [one.result(30) for one in others]
+    for one in first:
+        one.result(30)
+    return found
+
+
+def test_what_waits_is_one_transaction(database: Database, admitter: Admitter) -> None:
+    with ThreadPoolExecutor(12) as pool:
+        found = held_up(database, admitter, pool, Sender(database), list(range(1, 10)))
+    assert [one.result for one in found] == [Admitted.NEW] * 9
+    assert len({one.instance_id for one in found}) == 9
+    assert scalar(database, "SELECT count(DISTINCT xmin::text) FROM instances WHERE sop_instance_uid LIKE '1.8.%'") == 1
+    assert [(unit.series_instance_uid, unit.held) for unit in units.study(database, "1.5")] == [("1.8.0", 3), ("1.8.1", 3), ("1.8.2", 3)]
+    for one in found:  # each is told of its own row
+        assert scalar(database, f"SELECT unit_id FROM instances WHERE id = {one.instance_id}") == one.unit_id
+    assert scalar(database, "SELECT count(*) FROM audit_events WHERE action = 'instance.received'") == 9 + 2 * LANES
+
+
+def test_the_same_instance_on_every_association_of_a_group(database: Database, admitter: Admitter) -> None:
+    with ThreadPoolExecutor(12) as pool:
+        found = held_up(database, admitter, pool, Sender(database), [1] * 6)
+    assert sorted(one.result for one in found) == [Admitted.DUPLICATE] * 5 + [Admitted.NEW]
+    assert {one.instance_id for one in found} == {found[0].instance_id}
+
+
+def test_one_that_the_database_does_not_take_spoils_no_other(database: Database, admitter: Admitter) -> None:
+    sender, barrier = Sender(database), Barrier(6)
+
+    def send(number: int) -> Admission | Exception:
+        barrier.wait()
+        try:
+            if number != 3:
+                return admit(admitter, sender, number)
+            huge = BlobRef("e" * 64, 2**70)
+            return admitter.admit(header=header(3), blob=huge, kind=UnitKind.SERIES, association_id=sender.id, source="PACS", sync=safe)
+        except Exception as error:
+            return error
+
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(send, range(1, 7)))
+    assert [isinstance(one, Admission) and one.result is Admitted.NEW for one in found] == [True, True, False, True, True, True]
+    assert scalar(database, "SELECT held FROM units") == 5
+
+
+def test_new_revision_undecided_and_duplicate_as_one_by_one(database: Database, admitter: Admitter) -> None:
+    sender = Sender(database)
+    assert admit(admitter, sender, 1, content="as it was").result is Admitted.NEW
+    complete(database, plan())
+    assert admit(admitter, sender, 1, content="as it was").result is Admitted.DUPLICATE
+    assert admit(admitter, sender, 1, content="changed").result is Admitted.UNDECIDED
+    late = admit(admitter, sender, 2)
+    assert (late.result, late.revision, unit_of(database).revision, unit_of(database).held) == (Admitted.NEW, 2, 2, 2)
+
+
+def test_a_server_that_threw_everybody_out_costs_no_instance(database: Database, admitter: Admitter) -> None:
+    sender = Sender(database)
+    assert admit(admitter, sender, 1).result is Admitted.NEW
+    with database.begin() as connection:
+        connection.execute(
+            text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()")
+        )
+    assert admit(admitter, sender, 2).result is Admitted.NEW
+    assert unit_of(database).held == 2
+
+
+def test_a_unit_that_somebody_holds_keeps_nobody_else_up(database: Database, admitter: Admitter) -> None:
+    sender = Sender(database)
+    sender.send(1)
+    with ThreadPoolExecutor(1) as pool, database.begin() as connection:
+        connection.execute(text("SELECT id FROM units FOR UPDATE"))
+        stuck = pool.submit(admit, admitter, sender, 2)
+        while admitter._idle and len(admitter._idle) == LANES:
+            Event().wait(0.01)
+        assert admit(admitter, sender, 1, series="1.9.9", study="1.9").result is Admitted.NEW
+        assert not stuck.done()
+        connection.rollback()
+    assert stuck.result(20).result is Admitted.NEW
+
+
+def test_without_a_database_it_says_so(database: Database) -> None:
+    gone = Admitter(Database.open("postgresql://nobody@127.0.0.1:1/none"))
+    with pytest.raises(StorageError, match="out of reach"):
+        gone.admit(header=header(1), blob=blob("1"), kind=UnitKind.SERIES, association_id=uuid4(), source="PACS", sync=safe)
+
+
+WRITTEN = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND state = 'idle in transaction' AND query LIKE '%admit_new%'
+"""
+
+
+def test_a_row_is_committed_behind_its_bytes(database: Database, admitter: Admitter) -> None:
+    sender, seen = Sender(database), []
+
+    def disk() -> None:
+        while not scalar(database, WRITTEN):
+            Event().wait(0.01)
+        seen.append(scalar(database, "SELECT count(*) FROM instances"))
+
+    assert admit(admitter, sender, 1, sync=disk).result is Admitted.NEW
+    assert seen == [0]
+    assert scalar(database, "SELECT count(*) FROM instances") == 1
+
+
+def broken() -> None:
+    raise StorageError("input/output error", hint="")
+
+
+def test_what_the_disk_did_not_take_has_no_row(database: Database, admitter: Admitter) -> None:
+    sender = Sender(database)
+    with pytest.raises(StorageError, match="input/output"):
+        admit(admitter, sender, 1, sync=broken)
+    assert scalar(database, "SELECT count(*) FROM instances") == 0
+    assert admit(admitter, sender, 2).result is Admitted.NEW
+
+
+def test_the_disk_is_asked_once_for_each_and_a_refusal_spoils_no_other(database: Database, database_url: str, admitter: Admitter) -> None:
+    """Random groups: whoever's bytes are not taken has no row, everybody else has one, which nobody saw before the bytes were safe."""
+    sender, dice, asked = Sender(database), Random(7), []
+    beside = Database.open(database_url, pool_size=12)  # who is admitted alone waits for a group, with a connection: a disk needs none
+    bad = {number for number in range(1, 61) if dice.random() < 0.2}
+
+    def disk(number: int) -> None:
+        asked.append(number)
+        Event().wait(dice.random() * 0.02)
+        assert scalar(beside, f"SELECT count(*) FROM instances WHERE sop_instance_uid = '{header(number).sop_instance_uid}'") == 0
+        if number in bad:
+            broken()
+
+    def send(number: int) -> bool:
+        try:
+            return admit(admitter, sender, number, sync=lambda: disk(number)).result is Admitted.NEW
+        except StorageError:
+            return False
+
+    with ThreadPoolExecutor(12) as pool:
+        taken = list(pool.map(send, range(1, 61)))
+    beside.dispose()
+    assert [number for number, done in enumerate(taken, 1) if not done] == sorted(bad)
+    assert sorted(asked) == list(range(1, 61))
+    assert scalar(database, "SELECT count(*) FROM instances") == scalar(database, "SELECT held FROM units") == 60 - len(bad)
+    assert len(admitter._idle) == LANES
+    assert not admitter._waiting

@@ -1,0 +1,79 @@
+"""Counts are what the rows are, whatever happened to them, before they are folded and after."""
+
+from typing import Any
+
+from sqlalchemy import text
+
+from core.states import JobState
+from db import counters
+from db.counters import DWELL_BOUNDS, Labels
+from db.deliveries import delivery_leases
+from db.engine import Database
+from db.jobs import job_leases
+from db.schema.operations.tallies import BUCKETS_S
+from tests.support.records import Sender, claim, complete, finish, plan
+
+ROWS = {
+    "jobs": "SELECT ARRAY[state], count(*) FROM jobs GROUP BY state",
+    "deliveries": "SELECT ARRAY[destination, state], count(*) FROM deliveries GROUP BY destination, state",
+    "outcomes": "SELECT ARRAY[model, outcome], count(*) FROM jobs WHERE outcome IS NOT NULL AND NOT shadow GROUP BY model, outcome",
+    "instances": "SELECT '{}'::text[], sum(held) FROM units WHERE state = 'complete'",
+}
+
+
+def _counted(database: Database) -> dict[str, dict[Labels, float]]:
+    with database.begin() as connection:
+        return {name: {labels: amount for labels, amount in found.items() if amount} for name, found in counters.read(connection).items()}
+
+
+def _agree(database: Database) -> None:
+    counted = _counted(database)
+    with database.begin() as connection:
+        for name, query in ROWS.items():
+            rows: dict[Any, Any] = {tuple(row[0]): float(row[1]) for row in connection.execute(text(query)) if row[1]}
+            assert counted.get(name, {}) == rows, name
+
+
+def test_through_the_life_of_jobs(database: Database) -> None:
+    source = Sender(database)
+    for number in (1, 2, 3):
+        source.send(number, series=f"1.2.3.{number}", study=f"1.2.3.{number}")
+        complete(database, plan(destinations=("one", "two")), study=f"1.2.3.{number}")
+        _agree(database)
+    finish(database, claim(database))
+    _agree(database)
+    for delivery in delivery_leases.claim(database, sender="s", lease_s=60, limit=2):
+        delivery_leases.stored(database, delivery, status=0)
+    _agree(database)
+    second = claim(database)
+    assert job_leases.fail(database, second, error="x", permanent=True, retry_in_s=0, max_attempts=3) is JobState.FAILED
+    _agree(database)
+    source.send(4, series="1.2.3.3", study="1.2.3.3")  # a late image: the unit is open again, its job waits to be superseded
+    _agree(database)
+    complete(database, plan(destinations=("one",)), study="1.2.3.3")
+    _agree(database)
+    before = _counted(database)
+    assert before["dwell"][("reported", "1")] == before["dwell"][("delivered", "1")] == 1
+    assert before["attempts"] == {("lung_nodule_ct", "reported"): 1, ("lung_nodule_ct", "failed"): 1}
+    assert before["sendings"] == {("one", "stored"): 1, ("two", "stored"): 1}
+    assert counters.fold(database, limit=5) == 5
+    assert _counted(database) == before
+    while counters.fold(database):
+        pass
+    assert _counted(database) == before
+    with database.begin() as connection:
+        assert connection.execute(text("SELECT count(*) FROM tally_changes")).scalar_one() == 0
+
+
+def test_one_folds_at_a_time(database: Database) -> None:
+    with database.begin() as connection:
+        counters.add(connection, [("x", ("a",), 1.5), ("x", ("a",), 1)])
+    with database.begin() as other:
+        other.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": counters._LOCK})
+        assert counters.fold(database) == 0
+    assert counters.fold(database) == 2
+    assert _counted(database)["x"] == {("a",): 2.5}
+
+
+def test_the_bounds_are_those_of_the_triggers() -> None:
+    assert [float(bound) for bound in DWELL_BOUNDS] == [*BUCKETS_S, float("inf")]

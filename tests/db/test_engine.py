@@ -1,0 +1,90 @@
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, timedelta
+
+import pytest
+from sqlalchemy import text
+
+from core.errors import ConfigurationError, StorageError
+from db.engine import Database, normalise_url
+from tests.support.records import Sender, run, scalar
+
+
+@pytest.mark.parametrize("url", ["postgresql://u:p@h:5/d", "postgres://u:p@h:5/d", "postgresql+psycopg2://u:p@h:5/d"])
+def test_every_spelling_gets_the_driver_that_is_installed(url: str) -> None:
+    assert normalise_url(url) == "postgresql+psycopg2://u:p@h:5/d"
+
+
+@pytest.mark.parametrize("url", ["", "nonsense", "sqlite:///x.db"])
+def test_another_database_is_a_configuration_error(url: str) -> None:
+    with pytest.raises(ConfigurationError):
+        Database.open(url)
+
+
+def test_a_database_out_of_reach_is_a_storage_error_that_keeps_the_password() -> None:
+    database = Database.open("postgresql://u:secret@127.0.0.1:1/d")
+    with pytest.raises(StorageError, match="out of reach") as caught:
+        database.ping()
+    assert "secret" not in str(caught.value)
+    database.dispose()
+
+
+def test_upgrade_twice_changes_nothing(database: Database) -> None:
+    before = database.installation_id()
+    database.upgrade()
+    database.upgrade()
+    again = Database.open(database.engine.url.render_as_string(hide_password=False))
+    assert again.installation_id() == before
+    assert again.revision() == again.expected_revision()
+    again.dispose()
+
+
+def test_an_empty_database_has_no_revision(postgres_url: str) -> None:
+    empty = Database.open(postgres_url)
+    assert empty.revision() is None
+    empty.dispose()
+
+
+def test_the_clock_is_one_replaceable_function(database: Database) -> None:
+    real = database.now()
+    assert real.tzinfo is not None
+    assert real.utcoffset() == timedelta(0)
+    run(
+        database,
+        "CREATE OR REPLACE FUNCTION node_now() RETURNS timestamptz LANGUAGE sql AS 'SELECT clock_timestamp() + interval ''1 day'''",
+    )
+    assert database.now() - real > timedelta(hours=23)
+    Sender(database).send(1)
+    received = scalar(database, "SELECT received_at FROM instances")
+    assert received.astimezone(UTC) - real > timedelta(hours=23)  # type: ignore[attr-defined]
+
+
+def test_connections_cut_by_the_server_cost_nothing_later(database: Database) -> None:
+    database.ping()
+    other = Database.open(database.engine.url.render_as_string(hide_password=False))
+    with other.begin() as connection:
+        connection.execute(
+            text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()")
+        )
+    other.dispose()
+    database.ping()
+
+
+def test_errors_never_show_values(database: Database) -> None:
+    with pytest.raises(Exception, match="hidden") as caught, database.begin() as connection:
+        connection.execute(text("SELECT 1/0 WHERE :name = 'Doe^Jane'"), {"name": "Doe^Jane Q"})
+    assert "Doe^Jane Q" not in str(caught.value)
+
+
+def test_two_roles_that_start_at_once_upgrade_once(postgres_url: str) -> None:
+    name = "test_upgrade_at_once"
+    administration = Database.open(postgres_url)
+    with administration.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    url = administration.engine.url.set(database=name).render_as_string(hide_password=False)
+    roles = [Database.open(url) for _ in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(Database.upgrade, roles))
+    assert len({role.installation() for role in roles}) == 1
+    assert roles[0].revision() == roles[0].expected_revision()
+    for role in (*roles, administration):
+        role.dispose()

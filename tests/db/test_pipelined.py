@@ -1,0 +1,54 @@
+"""Statements that are sent as one: in their order, each with its own values, all or none of them."""
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from db.engine import Database
+from db.pipelined import together
+
+ADD = text("INSERT INTO noted (said, many) VALUES (:said, :many)")
+CLOSE = text("UPDATE noted SET said = said || :said WHERE said LIKE 'a%'")
+# What a statement of several, or a driver's placeholders, could stumble over.
+ODD = ["a", "a'; DROP TABLE noted; --", "a%s", "%(said)s", "a\\b", ":said", "ä 山", ""]
+
+
+@pytest.fixture
+def noted(database: Database) -> Database:
+    with database.begin() as connection:
+        columns = "id bigint GENERATED ALWAYS AS IDENTITY, said text CHECK (said <> 'no'), many text[]"
+        connection.execute(text(f"CREATE TABLE noted ({columns})"))
+    return database
+
+
+def rows(database: Database) -> list[tuple[str, list[str] | None]]:
+    with database.begin() as connection:
+        return [(row.said, row.many) for row in connection.execute(text("SELECT said, many FROM noted ORDER BY id"))]
+
+
+def test_every_statement_has_its_own_values_and_its_turn(noted: Database) -> None:
+    with noted.begin() as connection:
+        together(connection, [*((ADD, {"said": said, "many": [said, said]}) for said in ODD), (CLOSE, {"said": "!"})])
+        together(connection, [(ADD, {"said": "a", "many": None})])
+    begun = [said + "!" if said.startswith("a") else said for said in ODD]
+    assert rows(noted) == [*((said, [was, was]) for said, was in zip(begun, ODD, strict=True)), ("a", None)]
+
+
+def test_none_at_all(noted: Database) -> None:
+    with noted.begin() as connection:
+        together(connection, [])
+    assert rows(noted) == []
+
+
+def test_one_that_fails_takes_the_others_along(noted: Database) -> None:
+    with pytest.raises(DBAPIError), noted.begin() as connection:
+        together(connection, [(ADD, {"said": said, "many": None}) for said in ("yes", "no", "yes")])
+    assert rows(noted) == []
+
+
+def test_a_connection_of_another_encoding(noted: Database, database_url: str) -> None:
+    western = Database.open(f"{database_url}{'&' if '?' in database_url else '?'}client_encoding=latin1")
+    with western.begin() as connection:
+        together(connection, [(ADD, {"said": "Müller", "many": None})])
+    western.dispose()
+    assert rows(noted) == [("Müller", None)]

@@ -1,0 +1,121 @@
+"""``models import / activate / shadow / retire / rollback / list``: from the command line to the audited row."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from core.settings.schema import Settings
+from core.states import ModelState, Origin
+from db import audit
+from db.engine import Database
+from db.operations import model_registry
+from deploy.cli.common import operator
+from deploy.cli.main import run
+from models import installed, registry
+from tests.support.bundles import make_bundle
+from tests.support.installing import other_version
+from tests.support.queueing import SKIN, configure
+
+PACKAGED = registry.card(SKIN).version
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setenv("DICOM_NODE_CONFIG", str(tmp_path / "node.toml"))
+    monkeypatch.setenv("DICOM_NODE_DATABASE__URL", database_url)
+    monkeypatch.setenv("DICOM_NODE_BROKER__URL", "redis://127.0.0.1:1/0")
+    return configure(tmp_path, database_url, "redis://127.0.0.1:1/0")
+
+
+@pytest.fixture
+def brought(settings: Settings, tmp_path: Path) -> Path:
+    folder = other_version(SKIN, tmp_path / "brought")
+    assert run(["models", "import", str(folder)]) == 0
+    return folder
+
+
+def listed(capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+    """version -> state of the skin model."""
+    capsys.readouterr()
+    assert run(["models", "list", "--json"]) == 0
+    return {row["version"]: row["state"] for row in json.loads(capsys.readouterr().out) if row["name"] == SKIN}
+
+
+def test_the_life_of_a_version(brought: Path, database: Database, capsys: pytest.CaptureFixture[str]) -> None:
+    assert listed(capsys) == {PACKAGED: "", "9.9.9": ""}
+    assert run(["models", "activate", SKIN, PACKAGED]) == 0
+    assert run(["models", "shadow", SKIN, "9.9.9"]) == 0
+    assert listed(capsys) == {PACKAGED: "active", "9.9.9": "shadow"}
+    assert run(["models", "activate", SKIN, "9.9.9"]) == 0
+    assert listed(capsys) == {PACKAGED: "standby", "9.9.9": "active"}
+    assert run(["models", "rollback", SKIN]) == 0
+    assert listed(capsys) == {PACKAGED: "active", "9.9.9": "standby"}
+    assert run(["models", "retire", SKIN, "9.9.9"]) == 0
+    assert listed(capsys) == {PACKAGED: "active", "9.9.9": "retired"}
+    acts = [(event["action"], event["actor"]) for event in audit.export(database)]
+    assert acts == [(f"model.{act}", operator()) for act in ("activated", "shadowed", "activated", "rolled_back", "retired")]
+    for listing in (["models", "compare", SKIN], ["models", "drift"], ["models", "drift", SKIN]):
+        assert run([*listing, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out) == []
+
+
+def test_altered_weights_are_not_activated(
+    brought: Path, settings: Settings, database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = settings.node.data_dir / installed.FOLDER / SKIN / "9.9.9" / "weights.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[100] ^= 1
+    weights.write_bytes(content)
+    for act in ("activate", "shadow"):
+        capsys.readouterr()
+        assert run(["models", act, SKIN, "9.9.9"]) == 1
+        assert "its card expects" in capsys.readouterr().err
+    assert model_registry.known(database) == ()
+    assert run(["models", "list", "--json"]) == 0
+    found = {row["version"]: row["weights"] for row in json.loads(capsys.readouterr().out) if row["name"] == SKIN}
+    assert "its card expects" in found["9.9.9"]
+
+
+def test_a_rollback_to_altered_weights_is_refused(brought: Path, settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["models", "activate", SKIN, "9.9.9"]) == 0
+    assert run(["models", "activate", SKIN, PACKAGED]) == 0
+    (settings.node.data_dir / installed.FOLDER / SKIN / "9.9.9" / "weights.safetensors").write_bytes(b"x")
+    capsys.readouterr()
+    assert run(["models", "rollback", SKIN]) == 2
+    assert "is not here any more" in capsys.readouterr().err
+
+
+def test_a_bundle_comes_in_and_waits_to_be_activated(
+    settings: Settings, database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = make_bundle(tmp_path / "bundle")
+    assert run(["models", "import", str(bundle), "--about", str(tmp_path / "about.toml")]) == 0
+    assert model_registry.known(database) == ()
+    assert run(["models", "activate", "brought_detector", "0.6.9"]) == 0
+    (row,) = model_registry.known(database)
+    assert (row.name, row.state, row.origin) == ("brought_detector", ModelState.ACTIVE, Origin.INSTALLED)
+    capsys.readouterr()
+    assert run(["models", "list", "--json"]) == 0
+    found = {row["name"]: (row["state"], row["status"], row["weights"]) for row in json.loads(capsys.readouterr().out)}
+    assert found["brought_detector"] == ("active", "research", "verified")
+    assert not list((settings.node.data_dir / installed.FOLDER).rglob("*.pt"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "told"),
+    [
+        (["activate", SKIN, "3.0"], 1, "no version of dermoscopy_7class is 3.0"),
+        (["activate", "no_such_model", "1"], 2, "no_such_model"),
+        (["rollback", SKIN], 2, "was active before"),
+        (["import", "/no/such/folder"], 2, "--about"),
+    ],
+)
+def test_what_cannot_be_is_one_line(
+    settings: Settings, arguments: list[str], status: int, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["models", *arguments]) == status
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert told in captured.err

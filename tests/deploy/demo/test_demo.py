@@ -1,0 +1,123 @@
+"""The demo, end to end and for real: a PACS, the node, images over DICOM, reports fetched back and validated."""
+
+import json
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import pytest
+from PIL import Image
+
+from core.errors import ConfigurationError, DeliveryError
+from deploy.demo import check_results, inputs
+from deploy.demo.modality import send
+from deploy.demo.pacs import AE_TITLE, Orthanc, Pacs, StorageScp, choose, free_port
+from deploy.demo.run import Wanted, run
+from deploy.demo.synthetic.lesion import lesion_dataset, make_lesion
+from deploy.demo.viewer.browser import HEIGHT_PX, WIDTH_PX
+
+
+@pytest.mark.parametrize("orthanc", [True, False], ids=["orthanc", "storage-scp"])
+def test_every_report_arrives_and_validates(orthanc: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "demo.json"
+    assert run(Wanted(synthetic=True, small=True, orthanc=orthanc, json_file=out)) == 0, capsys.readouterr().err
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "SYNTHETIC" in told.err
+    assert "Not for clinical use" in told.err
+    story: dict[str, Any] = json.loads(out.read_text())
+    assert story["ok"]
+    assert [item["real"] for item in story["input"]] == [False, False]
+    assert {job["job_state"] for job in story["jobs"]} == {"delivered"}
+    assert sorted(job["model"] for job in story["jobs"]) == ["dermoscopy_7class", "dermoscopy_7class", "lung_nodule_ct"]
+    (ct,) = [job for job in story["jobs"] if job["model"] == "lung_nodule_ct"]
+    assert ct["completion_evidence"]["rule"] == ("expected_count" if orthanc else "released")
+    kinds = Counter(report["kind"] for report in story["reports"])
+    assert kinds["sr"] == kinds["pdf"] == 3
+    skin = [job for job in story["jobs"] if job["model"] == "dermoscopy_7class" and job["outcome"] == "findings"]
+    assert kinds["seg"] >= len(skin)
+    for report in story["reports"]:
+        assert report["problems"] == []
+        assert "dciodvfy" in report["validators"]
+        assert Path(report["file"]).is_file()
+    assert not (Path(story["folder"]) / "data").exists()
+    for report in story["reports"]:
+        Path(report["file"]).unlink()
+    (Path(story["folder"]) / "reports").rmdir()
+    seen = story["viewer"]
+    if orthanc and (os.environ.get("CI") or not seen["missing"]):
+        assert [Path(picture).name for picture in seen["pictures"]] == ["ohif-ct.png", "ohif-dms.png"], seen["missing"]
+        for picture in seen["pictures"]:
+            with Image.open(picture) as image:
+                assert image.size == (WIDTH_PX, HEIGHT_PX)
+    elif not orthanc:
+        assert seen["missing"][0].startswith("Orthanc")
+    shutil.rmtree(Path(story["folder"]))
+
+
+def test_a_report_that_is_lost_or_broken_is_a_problem(tmp_path: Path) -> None:
+    """What the PACS does not hold, and what does not validate, must not pass for a report."""
+    pacs = StorageScp(tmp_path / "pacs")
+    pacs.start()
+    try:
+        lesion_dataset(1, size=(64, 64)).save_as(tmp_path / "image.dcm", enforce_file_format=True)
+        send([tmp_path / "image.dcm"], "127.0.0.1", pacs.port, AE_TITLE)
+        image = str(pydicom.dcmread(tmp_path / "image.dcm").SOPInstanceUID)
+        common = {"object": "sr", "state": "stored", "note": ""}
+        rows = [{**common, "delivery_id": 1, "job_id": 1, "sop_instance_uid": "1.2.3"}]
+        rows.append({**common, "delivery_id": 2, "job_id": 2, "sop_instance_uid": image})  # a photograph is no report
+        lost, wrong = check_results.fetch_all(pacs, rows, tmp_path / "reports")
+    finally:
+        pacs.stop()
+    assert lost.path is None
+    assert "does not hold it" in lost.problems[0]
+    assert any(problem.startswith("validator: ") for problem in wrong.problems)
+
+
+def test_real_input_is_found_where_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DICOM_NODE_DATA", str(tmp_path / "nowhere"))
+    assert inputs.data_folder() is None
+    given = inputs.dermoscopy(None, tmp_path / "scratch", synthetic=False, small=True)
+    assert (given.real, len(given.files)) == (False, 2)
+
+
+def test_a_folder_of_pictures(tmp_path: Path) -> None:
+    folder = tmp_path / "skin"
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes(make_lesion(1, size=(90, 120)).jpeg)
+    Image.new("RGB", (64, 48), (200, 150, 130)).save(folder / "b.png")
+    given = inputs.dermoscopy(folder, tmp_path / "scratch", synthetic=False)
+    assert given.real
+    assert len(given.files) == 2
+
+
+@pytest.mark.parametrize("what", [inputs.chest_ct, inputs.dermoscopy])
+def test_a_folder_without_input(what: Any, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="holds no"):
+        what(tmp_path, tmp_path / "scratch", synthetic=False)
+
+
+@pytest.mark.parametrize("kind", [Orthanc, StorageScp])
+def test_a_pacs_gives_back_what_it_was_sent(kind: type, chest_folder: Path, tmp_path: Path) -> None:
+    pacs: Pacs = choose(tmp_path / "pacs", orthanc=kind is Orthanc)
+    assert isinstance(pacs, kind)
+    pacs.start()
+    try:
+        files = sorted(chest_folder.iterdir())[:3]
+        assert send(files, "127.0.0.1", pacs.port, AE_TITLE).instances == 3
+        sent = pydicom.dcmread(files[1])
+        content = pacs.fetch(str(sent.SOPInstanceUID))
+        assert content is not None
+        (tmp_path / "back.dcm").write_bytes(content)
+        assert pydicom.dcmread(tmp_path / "back.dcm").PixelData == sent.PixelData
+        assert pacs.fetch("1.2.3.4") is None
+    finally:
+        pacs.stop()
+
+
+def test_nobody_listens(chest_folder: Path) -> None:
+    with pytest.raises(DeliveryError, match="refused the association"):
+        send(sorted(chest_folder.iterdir())[:1], "127.0.0.1", free_port(), AE_TITLE)

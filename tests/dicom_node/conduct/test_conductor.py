@@ -1,0 +1,344 @@
+"""From received instances to queued jobs, on a real database: evidence, routes, choices, revisions."""
+
+import io
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from pydicom.dataset import Dataset
+from pynetdicom import evt
+from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind  # type: ignore[attr-defined]
+
+from db import audit
+from db.blobs.store import Blobs
+from db.engine import Database
+from db.roles import heartbeats
+from dicom_node.conduct import conductor
+from dicom_node.sockets import Entity
+from imaging.wire.part10 import data_set_offset
+from tests.dicom_node.conftest import MakeSettings, Running, away
+from tests.support.data import shared_data
+from tests.support.scu import associated, send, send_file, store_bytes
+from tests.support.series import CT, DERMOSCOPY, SR, encoded, image, series
+
+MODEL = "dermoscopy_7class"  # any installed model: the conductor runs none
+CHEST = {"name": "chest", "model": MODEL, "destinations": ["pacs"], "when": {"Modality": "CT"}}
+SKIN = {"name": "skin", "model": MODEL, "destinations": ["pacs"], "when": {"SOPClassUID": DERMOSCOPY}}
+
+
+def rows(database: Database, query: str) -> list[tuple[Any, ...]]:
+    with database.begin() as connection:
+        return [tuple(row) for row in connection.exec_driver_sql(query)]
+
+
+def wait_for(condition: Callable[[], bool], timeout_s: float = 15.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about in time"
+        time.sleep(0.05)
+
+
+def complete_units(node: Running, count: int) -> list[tuple[Any, ...]]:
+    query = "SELECT evidence->>'rule', reason, claimed_by, chosen, outcome, revision FROM units WHERE state = 'complete' ORDER BY id"
+    wait_for(lambda: len(rows(node.database, query)) == count)
+    return rows(node.database, query)
+
+
+def test_series_is_complete_by_release_and_geometry(conduct: Any) -> None:
+    with conduct(CHEST) as node:
+        send(node.port, *series(4))
+        ((rule, reason, claimed, chosen, outcome, revision),) = complete_units(node, 1)
+        assert (rule, reason, claimed, chosen, outcome, revision) == ("released", "", ["chest"], None, None, 1)
+        ((model, state, destinations),) = rows(node.database, "SELECT model, state, destinations FROM jobs")
+        assert (model, state, destinations) == (MODEL, "queued", ["pacs"])
+        assert rows(node.database, "SELECT count(*) FROM outbox") == [(1,)]
+        assert {"unit.completed", "job.queued"} <= {event["action"] for event in audit.export(node.database)}
+        assert any(beat.role == "conduct" for beat in heartbeats.alive(node.database, 10))
+    assert not any(beat.role == "conduct" for beat in heartbeats.alive(node.database, 10))
+
+
+def test_a_gap_waits_for_quiet(conduct: Any) -> None:
+    with conduct(CHEST) as node:
+        send(node.port, *(image(number=number) for number in (1, 2, 3, 5, 6)))
+        started = time.monotonic()
+        ((rule, *_),) = complete_units(node, 1)
+        assert rule == "quiet"
+        assert time.monotonic() - started > 1.0
+
+
+def test_an_open_association_delays_until_quiet(conduct: Any) -> None:
+    with conduct(CHEST) as node, associated(node.port, {CT: ["1.2.840.10008.1.2.1"]}) as association:
+        for dataset in series(4):
+            content = _raw(dataset)
+            store_bytes(association, content, sop_class=CT, sop_instance=dataset.SOPInstanceUID)
+        time.sleep(1.0)
+        assert rows(node.database, "SELECT state FROM units") == [("open",)]
+        ((rule, *_),) = complete_units(node, 1)
+        assert rule == "quiet"
+        assert association.is_established
+
+
+def _raw(dataset: Any) -> bytes:
+    content = encoded(dataset)
+    return content[data_set_offset(content) :]
+
+
+def test_photographs_are_complete_at_once_one_by_one(conduct: Any) -> None:
+    slow = {"settle_s": 30.0, "quiet_s": 60.0, "max_wait_s": 900.0}
+    with conduct(SKIN, completion=slow) as node:
+        send(node.port, *(image(number=n, sop_class=DERMOSCOPY, Modality="DMS") for n in (1, 2)))
+        assert [unit[0] for unit in complete_units(node, 2)] == ["photograph", "photograph"]
+        assert rows(node.database, "SELECT count(*) FROM jobs") == [(2,)]
+
+
+def test_what_no_route_takes_is_recorded_with_the_reason(conduct: Any) -> None:
+    named = {**CHEST, "name": "named", "when": {"all": [{"PatientID": "SECRET"}, {"Modality": "MR"}]}}
+    with conduct(named) as node:
+        send(node.port, *series(3, Modality="CT", PatientID="P-123"))
+        ((_, reason, claimed, _, outcome, _),) = complete_units(node, 1)
+        assert (claimed, outcome) == ([], "not_analysed")
+        assert "Modality is CT, wanted MR" in reason
+        assert "P-123" not in reason
+        assert "SECRET" not in reason
+        assert rows(node.database, "SELECT count(*) FROM jobs") == [(0,)]
+
+
+def test_model_that_is_not_installed(conduct: Any) -> None:
+    with conduct({**CHEST, "model": "no_such_model"}) as node:
+        send(node.port, *series(3))
+        ((_, reason, claimed, *_),) = complete_units(node, 1)
+        assert claimed == ["chest"]
+        assert "no_such_model" in reason
+        # not silent: a job that owes the report that says so
+        assert rows(node.database, "SELECT model, model_version, state FROM jobs") == [("no_such_model", "unknown", "failed")]
+
+
+def test_routes_to_one_model_share_a_job(conduct: Any) -> None:
+    urgent = {**CHEST, "name": "thorax", "destinations": ["second", "pacs"], "priority": "urgent", "when": {"BodyPartExamined": "chest"}}
+    with conduct(CHEST, urgent) as node:
+        send(node.port, *series(3))
+        complete_units(node, 1)
+        ((routes, destinations, priority),) = rows(node.database, "SELECT routes, destinations, priority FROM jobs")
+        assert (routes, destinations, priority) == (["chest", "thorax"], ["pacs", "second"], "urgent")
+
+
+def test_source_ae_title_routes(conduct: Any) -> None:
+    with conduct({**CHEST, "when": {"SourceAETitle": "PACS"}}) as node:
+        send(node.port, *series(3))
+        ((_, _, claimed, *_),) = complete_units(node, 1)
+        assert claimed == ["chest"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"sop_class": SR, "Modality": "SR"}, "no image"),
+        ({"Manufacturer": "dicom-node"}, "made by dicom-node"),
+    ],
+)
+def test_reports_and_our_own_objects_are_never_analysed(conduct: Any, changes: dict[str, Any], words: str) -> None:
+    with conduct({**CHEST, "when": {"SOPClassUID": {"pattern": "."}}}) as node:
+        send(node.port, image(**changes))
+        ((_, reason, claimed, *_),) = complete_units(node, 1)
+        assert words in reason
+        assert claimed == []
+
+
+def test_localizers_are_left_out_with_a_note(conduct: Any) -> None:
+    scout = image(number=1, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"], ImageOrientationPatient=[1, 0, 0, 0, 0, -1])
+    with conduct(CHEST) as node:
+        send(node.port, scout, *(image(number=n) for n in (2, 3, 4)))
+        complete_units(node, 1)
+        assert rows(node.database, "SELECT count(*) FROM job_inputs") == [(3,)]
+        assert "1 localizer left out" in rows(node.database, "SELECT dropped FROM units")[0][0]
+
+
+def test_only_localizers_is_no_series_to_analyse(conduct: Any) -> None:
+    with conduct(CHEST) as node:
+        send(node.port, image(ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]))
+        ((_, reason, *_),) = complete_units(node, 1)
+        assert reason == "nothing but localizers"
+
+
+def test_best_of_a_study(conduct: Any) -> None:
+    with conduct({**CHEST, "per_study": "best"}) as node:
+        send(node.port, *series(3, series=1, thickness=5.0), *series(6, series=2, thickness=1.0), *series(3, series=3, Modality="MR"))
+        units = complete_units(node, 3)
+        assert [unit[3] for unit in units] == [False, True, None]
+        assert "series 2 has thinner slices (1 mm, 5 mm here)" in units[0][1]
+        ((uid,),) = rows(
+            node.database, "SELECT s.series_instance_uid FROM jobs j JOIN units u ON u.id=j.unit_id JOIN series s ON s.id=u.series_id"
+        )
+        assert uid.endswith(".2")
+
+
+def test_best_waits_for_a_series_that_is_coming_in(conduct: Any) -> None:
+    with conduct({**CHEST, "per_study": "best"}) as node, associated(node.port, {CT: ["1.2.840.10008.1.2.1"]}) as association:
+        for dataset in (*series(3, series=1, thickness=5.0),):
+            store_bytes(association, _raw(dataset), sop_class=CT, sop_instance=dataset.SOPInstanceUID)
+        for dataset in series(8, series=2, thickness=1.0):
+            time.sleep(0.25)
+            store_bytes(association, _raw(dataset), sop_class=CT, sop_instance=dataset.SOPInstanceUID)
+            assert rows(node.database, "SELECT count(*) FROM units WHERE state = 'complete'") == [(0,)]
+        units = complete_units(node, 2)
+        assert [unit[3] for unit in units] == [False, True]
+
+
+def test_better_series_after_the_choice_is_analysed_too(conduct: Any) -> None:
+    with conduct({**CHEST, "per_study": "best"}) as node:
+        send(node.port, *series(3, series=1, thickness=5.0))
+        complete_units(node, 1)
+        send(node.port, *series(3, series=2, thickness=1.0))
+        later = complete_units(node, 2)[1]
+        assert later[3] is True
+        assert "after another series" in later[1]
+        send(node.port, *series(3, series=3, thickness=3.0))
+        assert complete_units(node, 3)[2][3] is False
+        assert rows(node.database, "SELECT count(*) FROM jobs") == [(2,)]
+
+
+def test_late_instance_makes_a_revision_that_supersedes(conduct: Any) -> None:
+    with conduct(CHEST) as node:
+        send(node.port, *series(3))
+        complete_units(node, 1)
+        send(node.port, image(number=4))
+        wait_for(lambda: rows(node.database, "SELECT revision, state FROM units") == [(2, "complete")])
+        assert rows(node.database, "SELECT revision, state FROM jobs ORDER BY id") == [(1, "superseded"), (2, "queued")]
+
+
+def test_other_encoding_of_the_same_content_is_settled_as_the_same(conduct: Any) -> None:
+    with conduct(CHEST) as node:
+        one = image()
+        send(node.port, one)
+        other = image()
+        other.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2"
+        buffer = io.BytesIO()
+        other.save_as(buffer, implicit_vr=True, little_endian=True, enforce_file_format=True)
+        raw = buffer.getvalue()[data_set_offset(buffer.getvalue()) :]
+        implicit = "1.2.840.10008.1.2"
+        with associated(node.port, {CT: [implicit]}) as association:
+            assert store_bytes(association, raw, sop_class=CT, sop_instance=one.SOPInstanceUID, syntax=implicit).Status == 0
+        wait_for(lambda: rows(node.database, "SELECT state FROM instances ORDER BY id") == [("current",), ("equivalent",)], 30)
+        complete_units(node, 1)
+        send(node.port, image(PatientID="OTHER"))
+        wait_for(lambda: [row[0] for row in rows(node.database, "SELECT state FROM instances ORDER BY id")][-1] == "current", 30)
+        wait_for(lambda: rows(node.database, "SELECT revision > 1, state FROM units") == [(True, "complete")])
+
+
+def test_a_database_that_goes_away_is_waited_for(conduct: Any, postgres_url: str) -> None:
+    with conduct(CHEST) as node:
+        send(node.port, *series(3))
+        with away(postgres_url, node.database):
+            time.sleep(1.5)
+        complete_units(node, 1)
+        assert rows(node.database, "SELECT count(*) FROM jobs") == [(1,)]
+
+
+def test_a_lost_blob_is_said_and_keeps_nobody_waiting(conduct: Any) -> None:
+    with conduct(CHEST, completion={"settle_s": 2.0, "quiet_s": 3.0, "max_wait_s": 20.0}) as node:
+        send(node.port, *series(3))
+        for (sha256,) in rows(node.database, "SELECT sha256 FROM instances"):
+            node.blobs.remove(sha256)
+        send(node.port, *series(3, study=2))
+        wait_for(lambda: rows(node.database, "SELECT count(*) FROM jobs") == [(1,)])
+        assert rows(node.database, "SELECT state FROM units ORDER BY id") == [("open",), ("complete",)]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
+def test_odd_and_hostile_files_are_all_decided_on(conduct: Any) -> None:
+    folders = [shared_data() / "conformance" / name for name in ("malformed", "charsets", "visible-light-colour")]
+    with conduct({**CHEST, "when": {"not": {"PatientID": {"pattern": "^$"}}}}, completion={"settle_s": 0.2, "quiet_s": 0.4}) as node:
+        for path in (path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()):
+            send_file(node.port, path)
+        (units,) = rows(node.database, "SELECT count(*) FROM units")
+        assert units[0] > 10
+        wait_for(lambda: rows(node.database, "SELECT count(*) FROM units WHERE state = 'complete'") == [units], 30)
+        assert rows(node.database, "SELECT count(*) FROM units WHERE position('cannot be judged' in reason) > 0") == [(0,)]
+
+
+class Archive:
+    """A query SCP that counts as it is told, for one series."""
+
+    def __init__(self, count: int | None, images: int = 0, status: int = 0x0000) -> None:
+        self.count, self.images, self.status, self.asked = count, images, status, 0
+
+    def find(self, event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
+        self.asked += 1
+        identifier = event.identifier
+        if self.status:
+            yield self.status, None
+            return
+        if identifier.QueryRetrieveLevel == "SERIES":
+            answer = Dataset()
+            answer.QueryRetrieveLevel = "SERIES"
+            answer.StudyInstanceUID, answer.SeriesInstanceUID = identifier.StudyInstanceUID, identifier.SeriesInstanceUID
+            if self.count is not None:
+                answer.NumberOfSeriesRelatedInstances = self.count
+            yield 0xFF00, answer
+        else:
+            for number in range(self.images):
+                answer = Dataset()
+                answer.QueryRetrieveLevel = "IMAGE"
+                answer.SOPInstanceUID = f"{identifier.SeriesInstanceUID}.{number + 1}"
+                yield 0xFF00, answer
+
+
+@contextmanager
+def archive(answers: Archive) -> Iterator[dict[str, Any]]:
+    ae = Entity("ARCHIVE")
+    ae.add_supported_context(StudyRootQueryRetrieveInformationModelFind)
+    server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_FIND, answers.find)])
+    assert server is not None
+    try:
+        query = {"ae_title": "ARCHIVE", "host": "127.0.0.1", "port": server.server_address[1]}
+        yield {"sources": [{"ae_title": "PACS", "host": "127.0.0.1", "query": query}]}
+    finally:
+        server.shutdown()
+
+
+SLOW = {"settle_s": 20.0, "quiet_s": 30.0, "max_wait_s": 60.0}
+
+
+@pytest.mark.parametrize("answers", [Archive(4), Archive(None, images=4)], ids=["stated", "counted"])
+def test_expected_count_from_the_source_completes(conduct: Any, answers: Archive) -> None:
+    with archive(answers) as sources, conduct(CHEST, completion=SLOW, **sources) as node:
+        send(node.port, *series(4))
+        ((rule, *_),) = complete_units(node, 1)
+        assert rule == "expected_count"
+        assert answers.asked >= 2
+
+
+def test_a_short_count_never_completes_and_a_failing_source_never_blocks(conduct: Any) -> None:
+    quick = {"settle_s": 0.4, "quiet_s": 2.0, "max_wait_s": 20.0}
+    with archive(Archive(9)) as sources, conduct(CHEST, completion=quick, **sources) as node:
+        send(node.port, *series(4))
+        ((rule, *_),) = complete_units(node, 1)
+        assert rule == "quiet"  # not "released": the source has more than is held
+        assert rows(node.database, "SELECT (evidence->>'expected')::int FROM units") == [(9,)]
+
+
+@pytest.mark.parametrize("broken", ["refused", "failing"])
+def test_a_source_that_cannot_be_asked_never_blocks(conduct: Any, broken: str) -> None:
+    with archive(Archive(None, status=0xC000)) as sources:
+        if broken == "refused":
+            sources["sources"][0]["query"]["port"] = 9  # nobody listens on discard
+        with conduct(CHEST, **sources) as node:
+            send(node.port, *series(4))
+            ((rule, *_),) = complete_units(node, 1)
+            assert rule == "released"
+
+
+def test_temporary_files_of_killed_writers_go_and_those_of_living_ones_stay(
+    database: Database, blobs: Blobs, make_settings: MakeSettings
+) -> None:
+    one = conductor.Conductor(make_settings(receive={"network_timeout_s": 5.0}), database, blobs)
+    living, killed = blobs.tmp_dir / "living", blobs.tmp_dir / "killed"
+    for path, age_s in ((living, 15), (killed, 25)):
+        path.write_bytes(b"half")
+        os.utime(path, (time.time() - age_s,) * 2)
+    one.turn()
+    assert [path.name for path in blobs.tmp_dir.iterdir()] == ["living"]
+    one.close()

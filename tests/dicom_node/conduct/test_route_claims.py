@@ -1,0 +1,25 @@
+"""Why no route takes a unit, in words that give no patient away."""
+
+from core.policy.routing import parse_condition
+from core.settings.schema import Route
+from core.states import Priority
+from dicom_node.conduct.route_claims import claim
+
+
+def _reason(when: dict[str, object], **attributes: str) -> str:
+    route = Route(name="r", model="m", destinations=("d",), priority=Priority.ROUTINE, when=parse_condition(when))
+    return claim([route], attributes).reason
+
+
+def test_groups_are_told_with_what_is_in_them() -> None:
+    wanted = {"any": [{"Modality": "XC"}, {"Modality": "DMS"}], "not": {"BodyPartExamined": "HEAD"}, "SeriesDescription": "x"}
+    assert _reason(wanted, Modality="CT", BodyPartExamined="HEAD", SeriesDescription="x") == (
+        "no route takes it: route 'r': any of: Modality is CT, wanted XC; Modality is CT, wanted DMS; "
+        "not: BodyPartExamined is HEAD, wanted HEAD"
+    )
+
+
+def test_patient_values_are_not_told_inside_groups_either() -> None:
+    reason = _reason({"not": {"any": [{"PatientID": "SECRET"}, {"Modality": "MR"}]}}, PatientID="SECRET", Modality="CT")
+    assert "SECRET" not in reason
+    assert "PatientID is not as wanted" in reason

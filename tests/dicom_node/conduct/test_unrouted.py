@@ -1,0 +1,110 @@
+"""A route that was wrong for a while: what none took is kept, listed, and judged again once the route is mended."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.settings.schema import Settings
+from db import audit
+from db.complete import unrouted as complete_unrouted
+from db.engine import Database
+from deploy.cli.main import run
+from tests.dicom_node.conduct.test_conductor import CHEST, SKIN, complete_units, rows, wait_for
+from tests.dicom_node.conftest import Running, conducting
+from tests.support.scu import send
+from tests.support.series import series
+
+MENDED = """
+[node]
+data_dir = "{folder}"
+[database]
+url = "{url}"
+[[sources]]
+ae_title = "PACS"
+host = "127.0.0.1"
+[[destinations]]
+name = "pacs"
+ae_title = "PACS"
+host = "127.0.0.1"
+port = 4242
+[[routes]]
+name = "chest"
+model = "dermoscopy_7class"
+destinations = ["pacs"]
+when = {{ Modality = "CT" }}
+"""
+
+
+@pytest.fixture
+def mended(tmp_path: Path, database_url: str) -> Path:
+    config = tmp_path / "node.toml"
+    config.write_text(MENDED.format(folder=tmp_path / "data", url=database_url))
+    return config
+
+
+def unrouted(config: Path, capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    capsys.readouterr()
+    assert run(["rules", "unrouted", "--config", str(config), "--json"]) == 0
+    found: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_what_no_route_took_is_analysed_once_the_route_is_mended(conduct: Any, mended: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    node: Running
+    with conduct(SKIN) as node:
+        send(node.port, *series(4))
+        complete_units(node, 1)
+    assert rows(node.database, "SELECT count(*) FROM jobs") == [(0,)]
+    (row,) = unrouted(mended, capsys)
+    assert row["now"] == "taken by chest"
+    assert "route 'skin'" in row["reason"]
+    unit = str(row["unit_id"])
+    assert run(["rules", "requeue", unit, "--config", str(mended)]) == 0
+    with conducting(_with(node.settings, CHEST), node.database, node.blobs):
+        wait_for(lambda: rows(node.database, "SELECT state FROM jobs") == [("queued",)])
+    ((claimed, outcome, revision),) = rows(node.database, "SELECT claimed_by, outcome, revision FROM units")
+    assert (claimed, outcome, revision) == (["chest"], None, 1)
+    asked = [event for event in audit.export(node.database) if event["action"] == "unit.requeued"]
+    assert [event["subject"] for event in asked] == [f"unit:{unit}"]
+    assert asked[0]["actor"].startswith("cli:")
+    assert unrouted(mended, capsys) == []
+    assert run(["rules", "requeue", unit, "--config", str(mended)]) == 1  # its job answers for it
+    assert "was taken by a route" in capsys.readouterr().err
+    assert rows(node.database, "SELECT count(*) FROM jobs") == [(1,)]
+
+
+def test_what_still_no_route_takes_keeps_its_reason(conduct: Any) -> None:
+    node: Running
+    with conduct(SKIN) as node:
+        send(node.port, *series(2))
+        ((_, before, *_),) = complete_units(node, 1)
+        assert complete_unrouted.again(node.database, [1], "cli:test") == [1]
+        ((_, reason, _, _, outcome, revision),) = complete_units(node, 1)
+    assert (reason, outcome, revision) == (before, "not_analysed", 1)
+
+
+def test_what_cannot_be_judged_again_says_why(conduct: Any, mended: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    node: Running
+    with conduct(SKIN) as node:
+        send(node.port, *series(2))
+        complete_units(node, 1)
+    _change(node.database, "UPDATE instances SET removed_at = now()")
+    assert [row["now"] for row in unrouted(mended, capsys)] == ["cannot be judged: retention has let go its images"]
+    assert run(["rules", "requeue", "1", "99", "--config", str(mended)]) == 1
+    said = capsys.readouterr().err
+    assert "retention has let go images of unit 1: send them again" in said
+    assert "there is no unit 99" in said
+    _change(node.database, "UPDATE units SET state = 'open'")
+    assert complete_unrouted.again(node.database, [1], "cli:test") == []
+    assert complete_unrouted.obstacles(node.database, [1], []) == ["unit 1 is not complete yet: it will be judged"]
+
+
+def _with(settings: Settings, route: dict[str, Any]) -> Settings:
+    return Settings.model_validate({**settings.model_dump(), "routes": [route]})
+
+
+def _change(database: Database, statement: str) -> None:
+    with database.begin() as connection:
+        connection.exec_driver_sql(statement)

@@ -1,0 +1,142 @@
+"""Which version of a model the conductor plans for: the active one, its shadows beside it; of a retired one a report says so."""
+
+import io
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom import dcmread
+
+from core.settings.schema import Settings
+from core.states import ModelState, Origin, Priority, UnitKind
+from db.blobs.store import Blobs
+from db.engine import Database
+from db.jobs import job_leases
+from db.operations import model_registry
+from deploy.demo.synthetic.lesion import lesion_dataset
+from dicom_node.conduct.conductor import Conductor
+from dicom_node.conduct.model_versions import versions_of
+from models import installed, registry
+from models.card import identity
+from models.installed import Place
+from tests.support.installing import other_version
+from tests.support.queueing import SKIN, Queueing, configure
+from tests.support.records import scalar
+from workers.attempt import claim
+from workers.attempt.child_runtime import Runtime
+from workers.queue.drain_flag import DrainFlag
+
+PACKAGED = registry.pipeline_digest(SKIN)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database_url: str) -> Settings:
+    return configure(tmp_path, database_url)
+
+
+@pytest.fixture
+def brought(settings: Settings, tmp_path: Path) -> Place:
+    """Version 9.9.9, installed."""
+    return installed.install(other_version(SKIN, tmp_path / "brought"), settings.node.data_dir / installed.FOLDER)
+
+
+@pytest.fixture
+def conduct(settings: Settings, database: Database) -> Callable[[int], list[dict[str, Any]]]:
+    """One photograph in, and what was planned for it, the oldest job first."""
+    blobs = Blobs(settings.blobs_dir)
+    queueing = Queueing(database, blobs)
+
+    def go(seed: int) -> list[dict[str, Any]]:
+        before = {row["job_id"] for row in job_leases.listing(database)}
+        dataset = lesion_dataset(seed, size=(150, 200))
+        dataset.Modality = "DMS"
+        queueing.receive(dataset, UnitKind.IMAGE)
+        conductor = Conductor(settings, database, blobs)
+        until = time.monotonic() + 20
+        while scalar(database, "SELECT count(*) FROM units WHERE state = 'open'") and time.monotonic() < until:
+            time.sleep(min(0.1, conductor.turn()))
+        conductor.close()
+        return [row for row in reversed(job_leases.listing(database)) if row["job_id"] not in before]
+
+    return go
+
+
+def activate(database: Database, place: Place) -> None:
+    model_registry.activate(database, identity(place.card, place.digest), origin=place.origin, actor="admin")
+
+
+def test_the_packaged_version_then_what_a_person_activated_then_back(
+    database: Database, brought: Place, settings: Settings, conduct: Callable[[int], list[dict[str, Any]]]
+) -> None:
+    (first,) = conduct(1)
+    assert (first["model_digest"], first["shadow"], first["destinations"]) == (PACKAGED, False, ["pacs"])
+    packaged = installed.find(SKIN, PACKAGED, settings.node.data_dir / installed.FOLDER)
+    activate(database, packaged)
+    activate(database, brought)
+    (second,) = conduct(2)
+    assert (second["model_version"], second["model_digest"]) == ("9.9.9", brought.digest)
+    model_registry.rollback(database, SKIN, here={PACKAGED, brought.digest}, actor="admin")
+    (third,) = conduct(3)
+    assert third["model_digest"] == PACKAGED
+
+
+def test_a_shadow_gets_a_job_without_destinations(
+    database: Database, brought: Place, conduct: Callable[[int], list[dict[str, Any]]]
+) -> None:
+    who = identity(brought.card, brought.digest)
+    model_registry.set_aside(database, who, ModelState.SHADOW, origin=Origin.INSTALLED, actor="admin")
+    served, shadow = conduct(1)
+    assert (served["model_digest"], served["shadow"], served["destinations"]) == (PACKAGED, False, ["pacs"])
+    assert (shadow["model_digest"], shadow["shadow"], shadow["destinations"]) == (brought.digest, True, [])
+    assert shadow["priority"] == "routine"
+
+
+def wake(settings: Settings, database: Database) -> int:
+    """A worker that works off what is due."""
+    priorities = (Priority.URGENT, Priority.ROUTINE)
+    return claim.wake(Runtime(settings, database, Blobs(settings.blobs_dir), DrainFlag(), priorities, "test:1", 1, "cpu"))
+
+
+def test_where_the_model_is_retired_a_report_says_that_nothing_was_analysed(
+    database: Database, brought: Place, settings: Settings, conduct: Callable[[int], list[dict[str, Any]]]
+) -> None:
+    """The route claimed the image: silence would read as a negative."""
+    activate(database, brought)
+    model_registry.set_aside(database, identity(brought.card, brought.digest), ModelState.RETIRED, origin=brought.origin, actor="admin")
+    (job,) = conduct(1)
+    assert (job["job_state"], job["model_version"], job["destinations"]) == ("failed", "9.9.9", ["pacs"])
+    assert "no version of dermoscopy_7class is active" in str(scalar(database, "SELECT reason FROM units"))
+    assert wake(settings, database) == 1
+    shown = job_leases.show(database, job["job_id"])
+    assert (shown["job_state"], shown["outcome"]) == ("failed", "not_analysed")
+    assert [row["problems"] for row in shown["reports"]] == [[]]
+    assert [(row["destination"], row["object"], row["state"]) for row in shown["deliveries"]] == [("pacs", "sr", "pending")]
+    report = dcmread(io.BytesIO(Blobs(settings.blobs_dir).read(shown["reports"][0]["sha256"])))
+    said = [str(element.value) for element in report.iterall() if element.keyword == "TextValue"]
+    assert any("No analysis was begun" in text and "no version of dermoscopy_7class is active" in text for text in said)
+    assert wake(settings, database) == 0
+
+    activate(database, installed.find(SKIN, PACKAGED, settings.node.data_dir / installed.FOLDER))
+    assert job_leases.requeue(database, [job["job_id"]], "admin") == [job["job_id"]]
+    again = job_leases.show(database, job["job_id"])["superseded_by"]
+    assert job_leases.show(database, again)["model_digest"] == PACKAGED
+    assert wake(settings, database) == 1
+    assert job_leases.show(database, again)["outcome"] in ("findings", "abstained")
+
+
+def test_a_model_whose_files_are_gone_and_one_that_nobody_knows(
+    database: Database, brought: Place, settings: Settings, conduct: Callable[[int], list[dict[str, Any]]]
+) -> None:
+    activate(database, brought)
+    shutil.rmtree(brought.room)
+    (gone,) = conduct(1)
+    assert (gone["job_state"], gone["model_digest"]) == ("failed", brought.digest)
+    assert "is not here any more" in job_leases.show(database, gone["job_id"])["reason"]
+    nobody = versions_of("nobody", [], settings.node.data_dir)
+    assert "nobody" in nobody.problem
+    assert nobody.serving.version == "unknown"
+    assert wake(settings, database) == 1
+    assert job_leases.show(database, gone["job_id"])["outcome"] == "not_analysed"

@@ -1,0 +1,181 @@
+"""A report never reaches a destination before what it names, nor names what the destination will not take: with real objects and an SCP."""
+
+from dataclasses import replace
+
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.uid import Comprehensive3DSRStorage, EncapsulatedPDFStorage, SegmentationStorage
+
+from core.policy.result_profiles import profiles_of
+from core.settings.schema import Settings
+from core.states import ReportKind
+from db.blobs.store import Blobs
+from db.commitment import destination_requests
+from db.deliveries import delivery_leases, delivery_order
+from db.engine import Database
+from db.jobs import job_leases
+from dicom_node.deliver import sender
+from tests.dicom_node.conftest import MakeSettings
+from tests.support import analyses
+from tests.support.delivering import QUICK, destination, sending, wait_for
+from tests.support.pacs import Pacs, running
+from tests.support.records import Sender, claim, complete, identity, plan, prediction, rows, scalar, timings
+from tests.support.records import run as execute
+from workers.results import objects
+
+CLASSES = (str(SegmentationStorage), str(EncapsulatedPDFStorage), str(Comprehensive3DSRStorage))
+SEG, PDF, SR = CLASSES
+NOT_NOW, NOT_THIS, NOT_SUPPORTED = 0xA700, 0xA900, 0x0122
+
+
+@pytest.fixture(autouse=True)
+def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sender, "REAP_EVERY_S", 0.2)
+
+
+def settings_for(make_settings: MakeSettings, port: int, name: str = "pacs", **delivery: object) -> Settings:
+    viewer = destination(port, name) | {"objects": ["sr", "seg", "pdf"]}
+    return make_settings(destinations=[viewer], delivery=QUICK | delivery)
+
+
+@pytest.fixture
+def result(database: Database, blobs: Blobs, make_settings: MakeSettings) -> list[str]:
+    """A finished job whose segmentation, page and reports wait for ``pacs``; its reports' profiles."""
+    Sender(database).send(1)
+    complete(database, plan())
+    job = claim(database)
+    given = profiles_of(settings_for(make_settings, 1))
+    kept = objects.objects(job, replace(analyses.masked_ct(), key=job.key), blobs, ("pacs",), given)
+    job_leases.finish(database, job, prediction=prediction(), identity=identity(), objects=kept, timings=timings())
+    return [one.report.profile for one in kept if one.report.kind is ReportKind.SR]
+
+
+def named(report: Dataset) -> set[str]:
+    """The classes of the other results that a report refers to."""
+    return {str(e.value) for e in report.iterall() if e.keyword == "ReferencedSOPClassUID"} & set(CLASSES)
+
+
+def came(pacs: Pacs) -> list[str]:
+    return [str(one.SOPClassUID) for one in pacs.stored.values()]
+
+
+def states(database: Database) -> dict[str, str]:
+    return dict(rows(database, "SELECT r.profile, d.state FROM deliveries d JOIN reports r ON r.id = d.report_id ORDER BY d.id"))  # type: ignore[arg-type]
+
+
+def test_the_report_waits_while_its_segmentation_is_refused_for_a_while(
+    database: Database, blobs: Blobs, make_settings: MakeSettings, result: list[str]
+) -> None:
+    assert result == ["sr+pdf+seg", "sr"]
+    pacs = Pacs(of_class={SEG: [NOT_NOW] * 4})
+    with running(pacs, classes=CLASSES), sending(settings_for(make_settings, pacs.port), database, blobs):
+        wait_for(lambda: len(pacs.stored) == 3)
+        assert came(pacs) == [PDF, SEG, SR]
+        assert named(list(pacs.stored.values())[-1]) == {SEG, PDF}
+        wait_for(lambda: scalar(database, "SELECT state FROM jobs") == "delivered")
+    assert states(database) == {"seg": "stored", "pdf": "stored", "sr+pdf+seg": "stored"}
+    assert scalar(database, "SELECT attempts FROM deliveries d JOIN reports r ON r.id = d.report_id WHERE r.kind = 'sr'") == 1
+
+
+def test_it_says_what_it_waits_for(database: Database, result: list[str]) -> None:
+    for one in delivery_leases.claim(database, sender="s", lease_s=60, limit=10):
+        delivery_leases.retry_later(database, one, error="busy", in_s=3600)
+    assert {row["note"] for row in delivery_leases.listing(database) if row["object"] == "sr"} <= {"waits for: seg", "waits for: pdf"}
+    assert delivery_leases.wake(database, "pacs") == 3
+    assert {one.kind for one in delivery_leases.claim(database, sender="s", lease_s=60, limit=10)} == {"seg", "pdf"}
+
+
+@pytest.mark.parametrize("refusal", [NOT_SUPPORTED, NOT_THIS])
+def test_where_the_segmentation_is_refused_for_good_the_report_names_nothing(
+    database: Database, blobs: Blobs, make_settings: MakeSettings, result: list[str], refusal: int
+) -> None:
+    pacs = Pacs(of_class={SEG: [refusal]})
+    with running(pacs, classes=CLASSES), sending(settings_for(make_settings, pacs.port), database, blobs):
+        wait_for(lambda: len(pacs.stored) == 2, 30)
+        assert came(pacs) == [PDF, SR]
+        assert named(list(pacs.stored.values())[-1]) == set()
+        wait_for(lambda: states(database)["sr"] == "stored")
+    found = states(database)
+    assert (found["sr+pdf+seg"], found["seg"] in ("failed", "held")) == ("withdrawn", True)
+    assert scalar(database, "SELECT state FROM jobs") == "reported"  # the segmentation is missing: a person has to look
+    (note,) = rows(database, "SELECT note FROM deliveries WHERE state = 'withdrawn'")
+    assert "has not taken (seg)" in str(note[0])
+
+
+def test_a_class_that_the_destination_does_not_accept_is_named_by_no_report(
+    database: Database, blobs: Blobs, make_settings: MakeSettings, result: list[str]
+) -> None:
+    with running(Pacs(), classes=(PDF, SR)) as pacs, sending(settings_for(make_settings, pacs.port), database, blobs):
+        wait_for(lambda: len(pacs.stored) == 2, 30)
+        assert came(pacs) == [PDF, SR]
+        assert named(list(pacs.stored.values())[-1]) == set()
+
+
+def test_sent_again_before_the_report_was_taken_it_is_named_again(
+    database: Database, blobs: Blobs, make_settings: MakeSettings, result: list[str]
+) -> None:
+    everything_held = Pacs(statuses=[NOT_THIS])
+    with running(everything_held, classes=CLASSES), sending(settings_for(make_settings, everything_held.port), database, blobs):
+        wait_for(lambda: states(database).get("sr") == "held", 30)
+    assert states(database) == {"seg": "held", "pdf": "held", "sr+pdf+seg": "withdrawn", "sr": "held"}
+    held = [int(str(row[0])) for row in rows(database, "SELECT id FROM deliveries WHERE state = 'held'")]
+    assert delivery_leases.retry(database, held, "admin") == sorted(held)
+    with running(Pacs(), classes=CLASSES) as pacs, sending(settings_for(make_settings, pacs.port), database, blobs):
+        wait_for(lambda: scalar(database, "SELECT state FROM jobs") == "delivered", 30)
+    assert came(pacs)[-1] == SR
+    assert named(list(pacs.stored.values())[-1]) == {SEG, PDF}
+    assert states(database) == {"seg": "stored", "pdf": "stored", "sr+pdf+seg": "stored", "sr": "withdrawn"}
+
+
+def test_sent_again_after_the_report_was_taken_it_comes_beside_it(database: Database, result: list[str]) -> None:
+    for one in delivery_leases.claim(database, sender="s", lease_s=60, limit=10):
+        if one.kind == "seg":
+            delivery_leases.failed(database, one, error="not supported", status=NOT_SUPPORTED)
+        else:
+            delivery_leases.stored(database, one, status=0)
+    assert delivery_leases.claim(database, sender="s", lease_s=60, limit=10) == []
+    delivery_leases.reap(database)
+    (report,) = delivery_leases.claim(database, sender="s", lease_s=60, limit=10)
+    assert report.kind == "sr"
+    delivery_leases.stored(database, report, status=0)
+    failed = int(str(scalar(database, "SELECT id FROM deliveries WHERE state = 'failed'")))
+    assert delivery_leases.retry(database, [failed], "admin") == [failed]
+    (again,) = delivery_leases.claim(database, sender="s", lease_s=60, limit=10)
+    delivery_leases.stored(database, again, status=0)
+    assert states(database) == {"seg": "stored", "pdf": "stored", "sr+pdf+seg": "withdrawn", "sr": "stored"}
+    assert scalar(database, "SELECT state FROM jobs") == "delivered"
+
+
+def test_without_a_report_that_stands_in_it_is_held_with_the_reason(database: Database, result: list[str]) -> None:
+    """Of results that an older version made."""
+    execute(database, "DELETE FROM reports WHERE profile = 'sr'")
+    for one in delivery_leases.claim(database, sender="s", lease_s=60, limit=10):
+        delivery_leases.hold(database, one, reason="accept_research is false")
+    delivery_leases.reap(database)
+    (row,) = [row for row in delivery_leases.listing(database) if row["object"] == "sr"]
+    assert (row["state"], row["note"]) == (
+        "held", "it names what the destination has not taken (pdf, seg): send that again, or run the job again"
+    )  # fmt: skip
+    everything = [row["delivery_id"] for row in delivery_leases.listing(database)]
+    assert len(delivery_leases.retry(database, everything, "admin")) == 3
+    assert {one.kind for one in delivery_leases.claim(database, sender="s", lease_s=60, limit=10)} == {"seg", "pdf"}
+
+
+def test_what_was_stored_and_is_not_committed_is_waited_for_again(database: Database, result: list[str]) -> None:
+    for one in delivery_leases.claim(database, sender="s", lease_s=60, limit=10):
+        delivery_leases.stored(database, one, status=0, commit=True)
+    assert destination_requests.gather(database, "pacs", dwell_s=0)
+    request = destination_requests.next_request(database, "pacs", lease_s=60, max_asks=3)
+    assert request is not None
+    lost = {uid: "0112" for sop_class, uid in request.instances if sop_class == SEG}
+    kept = [uid for _, uid in request.instances if uid not in lost]
+    resending = destination_requests.Resending(1, 0.0)
+    values = {"destinations": ["pacs"], "transaction_uid": request.transaction_uid}
+    destination_requests.report(database, committed=kept, failed=lost, resending=resending, **values)  # type: ignore[arg-type]
+    (again,) = delivery_leases.claim(database, sender="s", lease_s=60, limit=10)
+    assert again.kind == "seg"
+    delivery_leases.stored(database, again, status=0)
+    (report,) = delivery_leases.claim(database, sender="s", lease_s=60, limit=10)
+    assert report.kind == "sr"
+    with database.begin() as connection:
+        assert delivery_order.stand_in(connection) == 0

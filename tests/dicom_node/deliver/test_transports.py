@@ -1,0 +1,241 @@
+"""Folder and STOW-RS: against a real folder, and Orthanc with its DICOMweb plug-in over TLS."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.settings.schema import Settings
+from dicom_node.deliver.folder import file_name
+from dicom_node.deliver.stow_rs import judge
+from dicom_node.deliver.transports import Parcel, Receipt, echo, open_transport
+from dicom_node.statuses import Verdict
+from tests.dicom_node.conftest import MakeSettings
+from tests.support.certificates import Authority
+from tests.support.orthanc import Orthanc
+from tests.support.series import CT, encoded, image
+from tests.support.tls_front import tls_front
+
+PLUGIN = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
+
+
+def parcel(number: int = 1, **changes: Any) -> Parcel:
+    made = image(number=number, **changes)
+    return Parcel(CT, str(made.SOPInstanceUID), encoded(made))
+
+
+def deliver(settings: Settings, *parcels: Parcel) -> list[Receipt]:
+    with open_transport(settings, settings.destinations[0], parcels) as transport:
+        return [transport.send(one) for one in parcels]
+
+
+def said(settings: Settings) -> tuple[bool, str]:
+    return echo(settings, settings.destinations[0])[:2]
+
+
+def test_a_file_appears_whole_and_under_no_identifier(make_settings: MakeSettings, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    settings = make_settings(destinations=[{"name": "share", "folder": folder}])
+    one = parcel()
+    (receipt,) = deliver(settings, one)
+    assert (receipt.verdict, receipt.away) == (Verdict.TRANSIENT, True)
+    assert "mounted" in receipt.words
+    assert said(settings)[0] is False
+    folder.mkdir()
+    assert said(settings) == (True, "the folder can be written to")
+    assert [receipt.verdict for receipt in deliver(settings, one, parcel(2), one)] == [Verdict.STORED] * 3
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == sorted([file_name(one.sop_instance_uid), file_name(parcel(2).sop_instance_uid)])
+    assert (folder / file_name(one.sop_instance_uid)).read_bytes() == one.content
+    assert file_name("../../etc/passwd").isalnum() or file_name("../../etc/passwd").endswith(".dcm")
+    assert "/" not in file_name("../../etc/passwd")
+
+
+def test_a_folder_that_cannot_be_written_to_is_transient(make_settings: MakeSettings, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    settings = make_settings(destinations=[{"name": "share", "folder": folder}])
+    one = parcel()
+    (folder / file_name(one.sop_instance_uid)).mkdir(parents=True)  # its place is taken by something else
+    (receipt,) = deliver(settings, one)
+    assert (receipt.verdict, receipt.broken) == (Verdict.TRANSIENT, True)
+    assert [path.name for path in folder.iterdir()] == [file_name(one.sop_instance_uid)], "nothing unfinished is left"
+
+
+@dataclass(frozen=True, slots=True)
+class Web:
+    orthanc: Orthanc
+    authority: Authority
+    port: int  # of the TLS front
+
+
+@pytest.fixture(scope="module")
+def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
+    """Orthanc's DICOMweb behind TLS, with a password."""
+    folder = tmp_path_factory.mktemp("web")
+    authority = Authority(folder / "certificates")
+    closed = {"Plugins": [PLUGIN], "AuthenticationEnabled": True, "RegisteredUsers": {"node": "secret-word"}}
+    orthanc = Orthanc(folder / "orthanc", "WEBPACS", closed)
+    orthanc.signed_in("node", "secret-word")
+    orthanc.start()
+    with tls_front(orthanc.http_port, *authority.sign("web")) as port:
+        yield Web(orthanc, authority, port)
+    orthanc.stop()
+
+
+@pytest.fixture
+def to_web(web: Web, make_settings: MakeSettings, tmp_path: Path) -> Callable[..., Settings]:
+    """Settings with that Orthanc as the destination; keywords change it."""
+    (tmp_path / "password").write_text("secret-word\n")
+
+    def make(**changes: Any) -> Settings:
+        destination = {
+            "name": "web",
+            "stow_url": f"https://127.0.0.1:{web.port}/dicom-web",
+            "user": "node",
+            "password_file": tmp_path / "password",
+            "tls": {"ca": web.authority.ca},
+        }
+        return make_settings(destinations=[destination | changes], delivery={"timeout_s": 20.0})
+
+    return make
+
+
+def test_stow_to_orthanc_over_tls(web: Web, to_web: Callable[..., Settings]) -> None:
+    settings = to_web()
+    assert said(settings) == (True, "QIDO-RS answered HTTP 200")
+    big = parcel(3, side=1024)  # larger than one chunk of the client
+    receipts = deliver(settings, parcel(1), parcel(2), big)
+    assert [(receipt.verdict, receipt.status) for receipt in receipts] == [(Verdict.STORED, 0)] * 3
+    (held,) = web.orthanc.post("/tools/lookup", big.sop_instance_uid.encode())
+    assert web.orthanc.file(held["ID"]) == big.content
+    again = deliver(to_web(stow_url=f"https://127.0.0.1:{web.port}/dicom-web/studies/"), parcel(1))
+    assert again[0].verdict is Verdict.STORED
+
+
+def test_stow_without_the_right_password_or_certificate_waits(to_web: Callable[..., Settings], tmp_path: Path) -> None:
+    (tmp_path / "wrong").write_text("guess")
+    settings = to_web(password_file=tmp_path / "wrong")
+    (receipt,) = deliver(settings, parcel())
+    assert (receipt.verdict, receipt.broken) == (Verdict.TRANSIENT, True)
+    assert "credentials are not accepted" in receipt.words
+    assert said(settings) == (False, "QIDO-RS answered HTTP 401: the credentials are not accepted")
+    (receipt,) = deliver(to_web(password_file=tmp_path / "absent"), parcel())
+    assert (receipt.away, receipt.verdict) == (True, Verdict.TRANSIENT)
+    stranger = Authority(tmp_path / "stranger", "Stranger")
+    (receipt,) = deliver(to_web(tls={"ca": stranger.ca}), parcel())
+    assert receipt.away
+    assert "certificate" in receipt.words
+    assert "secret-word" not in receipt.words
+
+
+def test_stow_to_nothing_or_to_something_else(web: Web, to_web: Callable[..., Settings], make_settings: MakeSettings) -> None:
+    (receipt,) = deliver(to_web(stow_url="https://127.0.0.1:1/dicom-web"), parcel())
+    assert (receipt.away, receipt.words) == (True, "no connection: Connection refused")
+    (receipt,) = deliver(to_web(stow_url=f"https://127.0.0.1:{web.port}/nowhere"), parcel())
+    assert receipt.verdict is Verdict.TRANSIENT
+    assert "not at this URL" in receipt.words
+    (receipt,) = deliver(to_web(stow_url=f"https://127.0.0.1:{web.port}/app"), parcel())
+    assert receipt.verdict is Verdict.TRANSIENT, "whatever another page answers, nothing is stored there"
+
+
+def test_stow_with_a_certificate_of_ours(web: Web, to_web: Callable[..., Settings]) -> None:
+    cert, key = web.authority.sign("client")
+    with tls_front(web.orthanc.http_port, *web.authority.sign("mutual"), web.authority.ca) as port:
+        url = f"https://127.0.0.1:{port}/dicom-web"
+        ours = {"ca": web.authority.ca, "cert": cert, "key": key}
+        assert deliver(to_web(stow_url=url, tls=ours), parcel())[0].verdict is Verdict.STORED
+        refused = deliver(to_web(stow_url=url), parcel())[0]
+        assert (refused.verdict, refused.broken) == (Verdict.TRANSIENT, True)
+
+
+class Service(BaseHTTPRequestHandler):
+    """A DICOMweb service that takes one token, and answers elsewhere with a redirect to a page."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path == "/old/studies":
+            self.send_response(302)
+            self.send_header("Location", "/sign-in")
+            self.end_headers()
+            return
+        taken = self.headers["Authorization"] == "Bearer good-token"
+        content = answer(stored=True, uid=parcel().sop_instance_uid) if taken else b""
+        self.send_response(200 if taken else 403)
+        self.send_header("Content-Type", "application/dicom+json; charset=utf-8")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def do_GET(self) -> None:
+        self.send_response(405)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+def test_stow_with_a_token_that_is_renewed_and_no_redirect_is_followed(make_settings: MakeSettings, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("old-token")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Service) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+
+        def settings(path: str) -> Settings:
+            url = f"http://127.0.0.1:{server.server_port}/{path}"
+            return make_settings(destinations=[{"name": "web", "stow_url": url, "token_file": token}])
+
+        refused = deliver(settings("web"), parcel())[0]
+        assert (refused.verdict, refused.words) == (Verdict.TRANSIENT, "HTTP 403: not authorised")
+        token.write_text("good-token\n")
+        assert deliver(settings("web"), parcel())[0].verdict is Verdict.STORED
+        redirected = deliver(settings("old"), parcel())[0]
+        assert (redirected.verdict, redirected.words) == (Verdict.TRANSIENT, "the service redirects: give its final URL")
+        assert said(settings("web")) == (True, "the service answered (HTTP 405: it has no search)")
+        server.shutdown()
+
+
+UID = "1.2.3"
+
+
+def answer(failed: int | None = None, stored: bool = False, uid: str = UID) -> bytes:
+    said: dict[str, Any] = {}
+    item: dict[str, Any] = {"00081155": {"vr": "UI", "Value": [uid]}}
+    if failed is not None:
+        said["00081198"] = {"vr": "SQ", "Value": [item | {"00081197": {"vr": "US", "Value": [failed]}}]}
+    if stored:
+        said["00081199"] = {"vr": "SQ", "Value": [item]}
+    return json.dumps(said).encode()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "verdict", "words"),
+    [
+        (200, answer(stored=True), Verdict.STORED, "stored"),
+        (202, answer(stored=True), Verdict.STORED, "stored"),
+        (200, b"<html>please sign in</html>", Verdict.TRANSIENT, "is this the DICOMweb service?"),
+        (200, b"", Verdict.TRANSIENT, "is this the DICOMweb service?"),
+        (200, answer(stored=True, uid="9.9"), Verdict.TRANSIENT, "is this the DICOMweb service?"),
+        (200, b"[[]]", Verdict.TRANSIENT, "is this the DICOMweb service?"),
+        (409, answer(failed=0xA700), Verdict.TRANSIENT, "out of resources"),
+        (202, answer(failed=0x0110), Verdict.TRANSIENT, "processing failure"),
+        (409, answer(failed=0xA901), Verdict.HELD, "the patient or study"),
+        (409, answer(failed=0xA778), Verdict.HELD, "the patient ID differs"),
+        (409, answer(failed=0xC000), Verdict.PERMANENT, "cannot understand"),
+        (409, answer(failed=0x0122), Verdict.PERMANENT, "not supported"),
+        (409, b"", Verdict.HELD, "conflict"),
+        (400, b"", Verdict.PERMANENT, "malformed"),
+        (413, b"", Verdict.PERMANENT, "too large"),
+        (401, b"", Verdict.TRANSIENT, "credentials"),
+        (503, b"", Verdict.TRANSIENT, "busy"),
+        (500, b"oops", Verdict.TRANSIENT, "the service failed"),
+    ],
+)
+def test_what_a_response_means(status: int, body: bytes, verdict: Verdict, words: str) -> None:
+    receipt = judge(status, body, UID)
+    assert receipt.verdict is verdict
+    assert words in receipt.words

@@ -1,0 +1,174 @@
+"""Somebody is told when something is wrong, and when it is over: once each, signed, over checked TLS, without patient data."""
+
+import hashlib
+import hmac
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.errors import ConfigurationError
+from core.settings.operations import Webhook
+from core.settings.schema import Settings, load_settings
+from db import counters
+from db.engine import Database
+from db.jobs import job_leases
+from db.operations import alerts
+from db.operations.status import AWAY
+from db.roles import heartbeats
+from dicom_node.notify.alert_monitor import Watching
+from dicom_node.notify.webhook import Telling, post
+from tests.support.certificates import Authority
+from tests.support.hook import Hook, hook
+from tests.support.records import Sender, claim, complete, plan, rows, run
+
+pytestmark = pytest.mark.services
+SECRET = "an odd secret"
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def listening(authority: Authority) -> Iterator[Hook]:
+    with hook(authority.sign("hook")) as held:
+        yield held
+
+
+def _settings(tmp_path: Path, held: Hook, ca: Path | None, **rules: Any) -> Settings:
+    webhook = {"url": f"https://127.0.0.1:{held.port}/x?token=of-the-url", "secret": SECRET, "ca": ca, "disk_low_bytes": 0, **rules}
+    return Settings.model_validate({"node": {"data_dir": tmp_path, "ae_title": "WARD"}, "webhook": webhook})
+
+
+def _tell(settings: Settings, database: Database) -> int:
+    telling, told = Telling(settings, database, _never()), 0
+    while telling.turn():
+        told += 1
+    return told
+
+
+def _never() -> threading.Event:
+    return threading.Event()
+
+
+def _now_due(database: Database) -> None:
+    run(database, "UPDATE notices SET next_attempt_at = node_now()")
+
+
+def test_begin_and_end_are_told_once_each_and_signed(tmp_path: Path, database: Database, listening: Hook, authority: Authority) -> None:
+    settings = _settings(tmp_path, listening, authority.ca)
+    watching = [Watching(settings, database, _never()) for _ in range(2)]  # two senders
+    heartbeats.beat(database, "send", "h:1", {f"{AWAY}pacs": "75"})
+    listening.statuses = [503, 302]
+    for one in [*watching, *watching]:
+        one.look()
+    assert [(alert.kind, alert.subject) for alert in alerts.now(database)] == [("destination.away", "pacs")]
+    for _ in range(3):  # refused, redirected, taken
+        assert _tell(settings, database) == 1
+        _now_due(database)
+    assert _tell(settings, database) == 0
+    heartbeats.beat(database, "send", "h:1", {f"{AWAY}pacs": "0"})
+    for one in watching:
+        one.look()
+    assert _tell(settings, database) == 1
+    bodies = [json.loads(body) for _, body in listening.posts]
+    assert [(one["event"], one["subject"], one["node"], one["attempt"]) for one in bodies] == [
+        ("destination.away.began", "pacs", "WARD", 1),
+        ("destination.away.began", "pacs", "WARD", 2),
+        ("destination.away.began", "pacs", "WARD", 3),
+        ("destination.away.ended", "pacs", "WARD", 1),
+    ]
+    assert len({one["id"] for one in bodies[:3]}) == 1
+    for headers, body in listening.posts:
+        assert SECRET not in f"{headers}{body!r}"
+        signed = headers["X-Dicom-Node-Timestamp"].encode() + b"." + body
+        assert headers["X-Dicom-Node-Signature"] == "sha256=" + hmac.new(SECRET.encode(), signed, hashlib.sha256).hexdigest()
+    assert rows(database, "SELECT action FROM audit_events WHERE action LIKE 'destination.%'") == []  # the courier's, see test_sender
+    with database.begin() as connection:
+        counted = counters.read(connection)
+    assert (counted["alerts"], counted["notices"]) == ({("destination.away",): 1}, {("sent",): 2})
+
+
+def test_everything_that_is_watched(tmp_path: Path, database: Database, listening: Hook, authority: Authority) -> None:
+    settings = _settings(tmp_path, listening, authority.ca, disk_low_bytes=1 << 62, backlog_after_s=60)
+    source = Sender(database)
+    for number in (1, 2):
+        source.send(number, series=f"1.2.3.{number}", study=f"1.2.3.{number}")
+        complete(database, plan(), study=f"1.2.3.{number}")
+    job_leases.fail(database, claim(database), error="secret words of 1.2.3.4.5.6", permanent=True, retry_in_s=0, max_attempts=3)
+    run(database, "UPDATE jobs SET queued_at = node_now() - interval '2 minutes' WHERE state = 'queued'")
+    heartbeats.beat(database, "worker", "h:1", {})
+    heartbeats.beat(database, "conduct", "h:2", {})
+    heartbeats.beat(database, "relay", "h:3", {})
+    run(database, "UPDATE heartbeats SET at = node_now() - interval '61 seconds' WHERE role <> 'conduct'")
+    heartbeats.gone(database, "relay", "h:3")  # ended in order
+    watching = Watching(settings, database, _never())
+    watching.look()
+    watching.look()
+    assert _tell(settings, database) == 4
+    told = {(one["event"], one["subject"]) for one in (json.loads(body) for _, body in listening.posts)}
+    (job,) = rows(database, "SELECT id FROM jobs WHERE state = 'failed'")
+    assert told == {("backlog.began", ""), ("disk.low.began", ""), ("role.silent.began", "worker"), ("job.failed", f"job:{job[0]}")}
+    everything = b"".join(body for _, body in listening.posts).decode()
+    for value in ("Doe", "P1", "A1", "1.2.3", "secret words"):
+        assert value not in everything
+    heartbeats.beat(database, "worker", "h:4", {})
+    watching.look()
+    events = rows(database, "SELECT action, subject FROM audit_events WHERE subject LIKE 'alert:%' ORDER BY action")
+    assert events == [
+        ("backlog.began", "alert:"),
+        ("disk.low.began", "alert:"),
+        ("role.silent.began", "alert:worker"),
+        ("role.silent.ended", "alert:worker"),
+    ]
+    assert _tell(settings, database) == 1
+    assert json.loads(listening.posts[-1][1])["event"] == "role.silent.ended"
+
+
+def test_a_certificate_of_nobody_is_not_told_anything(tmp_path: Path, database: Database, listening: Hook, authority: Authority) -> None:
+    stranger = Authority(tmp_path / "stranger")
+    settings = _settings(tmp_path, listening, stranger.ca)
+    assert post(settings.webhook, b"{}", "x") == "its certificate is not accepted, or it speaks no TLS"
+    assert "certificate" in post(settings.webhook.model_copy(update={"ca": None}), b"{}", "x")
+    assert post(settings.webhook.model_copy(update={"ca": authority.ca}), b"{}", "x") == ""
+    with hook() as plain:
+        words = post(settings.webhook.model_copy(update={"url": f"https://127.0.0.1:{plain.port}/", "ca": authority.ca}), b"{}", "x")
+        assert words
+        assert "token" not in words
+        assert plain.posts == []
+    assert len(listening.posts) == 1
+
+
+def test_a_webhook_that_is_gone_keeps_its_notices_and_they_end_some_day(tmp_path: Path, database: Database, authority: Authority) -> None:
+    with hook(authority.sign("gone")) as held:
+        settings = _settings(tmp_path, held, authority.ca)
+    alerts.begin(database, "disk.low", "", {}, actor="send", tell=True)
+    assert _tell(settings, database) == 1
+    ((state, attempts, note),) = rows(database, "SELECT state, attempts, note FROM notices")
+    assert (state, attempts) == ("pending", 1)
+    assert str(note).startswith("out of reach: ")
+    run(database, "UPDATE notices SET at = node_now() - interval '4 days', next_attempt_at = node_now()")
+    assert _tell(settings, database) == 1
+    assert rows(database, "SELECT state FROM notices") == [("failed",)]
+
+
+@pytest.mark.parametrize(
+    "url", ["http://hook.example/x", "ftp://hook/x", "https://me:secret@hook/x", "https://", "hook.example", "https://hook:port/"]
+)
+def test_an_address_that_is_none_or_not_safe_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="url is https"):
+        Webhook(url=url)
+
+
+def test_the_secret_does_not_stand_in_the_file(tmp_path: Path) -> None:
+    (tmp_path / "node.toml").write_text('[webhook]\nurl = "http://127.0.0.1:1/"\nsecret = "x"\n')
+    with pytest.raises(ConfigurationError, match="DICOM_NODE_WEBHOOK__SECRET_FILE"):
+        load_settings(tmp_path / "node.toml", {})
+    (tmp_path / "node.toml").write_text('[webhook]\nurl = "http://127.0.0.1:1/"\n')
+    (tmp_path / "secret").write_text("y\n")
+    assert load_settings(tmp_path / "node.toml", {"DICOM_NODE_WEBHOOK__SECRET_FILE": str(tmp_path / "secret")}).webhook.secret == "y"

@@ -1,0 +1,103 @@
+"""Receiving pauses early and goes on by itself; senders are told so that they come again; one event for each of the two."""
+
+import socket
+import struct
+from collections.abc import Callable
+
+import pytest
+
+from core.settings.schema import Settings
+from db import counters
+from db.blobs.store import Blobs
+from db.engine import Database
+from db.operations import alerts
+from dicom_node.receive.back_pressure import Gate
+from dicom_node.role import wait_until
+from imaging.wire.part10 import data_set_offset
+from tests.dicom_node.conftest import MakeSettings, Running
+from tests.fuzz.wire import AC, RELEASE, RELEASE_RP, RJ, associate_rq, context
+from tests.support.records import Sender, complete, rows
+from tests.support.scu import associated, send, store_bytes
+from tests.support.series import encoded, image
+
+pytestmark = pytest.mark.services
+CT, EXPLICIT, ECHO, COMMITMENT = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.1", "1.2.840.10008.1.20.1"
+Start = Callable[[Settings], Running]
+EVENTS = "SELECT action, subject FROM audit_events WHERE action LIKE 'receive.%' ORDER BY id"
+
+
+def _refused(port: int, *contexts: str) -> tuple[int, int, int] | None:
+    """Result, source and reason of the rejection (PS3.8 9.3.4); None where the association was accepted, and is released.
+
+    By a plain socket: on a loaded machine pynetdicom's requestor loses one answer in some hundred.
+    """
+    proposed = [context(2 * number + 1, syntax.encode(), [EXPLICIT.encode()]) for number, syntax in enumerate(contexts)]
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection, connection.makefile("rb") as answers:
+        connection.sendall(associate_rq(proposed))
+        kind, length = struct.unpack(">BxL", answers.read(6))
+        body = answers.read(length)
+        if kind == RJ:
+            return body[1], body[2], body[3]
+        assert kind == AC
+        connection.sendall(RELEASE)
+        assert answers.read(1)[0] == RELEASE_RP
+        return None
+
+
+def _queue(database: Database, *studies: int) -> None:
+    source = Sender(database)
+    for number in studies:
+        source.send(1, study=f"1.2.9.{number}", series=f"1.2.9.{number}.1")
+
+
+def test_a_queue_that_is_too_long_pauses_receiving(start: Start, make_settings: MakeSettings, database: Database) -> None:
+    node = start(make_settings(receive={"min_free_bytes": 0, "max_waiting": 10}))
+    slices = [image(number=number) for number in (1, 2, 3)]
+    with associated(node.port, {CT: [EXPLICIT]}) as early:
+        _queue(database, *range(11))
+        assert wait_until(lambda: _refused(node.port, CT) is not None, 10)
+        assert _refused(node.port, CT, ECHO) == (2, 3, 2)
+        assert _refused(node.port, ECHO) is None  # it is alive
+        assert _refused(node.port, CT, COMMITMENT) is None  # answers to commitment are what frees the disk
+        for one in slices:
+            content = encoded(one)
+            answer = store_bytes(early, content[data_set_offset(content) :], sop_class=CT, sop_instance=str(one.SOPInstanceUID))
+            assert (answer.Status, answer.ErrorComment) == (0xA700, "out of resources: too much waits to be analysed")
+    assert list(node.blobs.root.rglob("*.dcm")) == []
+    assert rows(database, EVENTS) == [("receive.paused.began", "alert:queue")]
+    (alert,) = alerts.now(database)
+    assert (alert.kind, alert.subject, alert.details) == ("receive.paused", "queue", {"measured": 11, "limit": 10})
+    for number in range(2):  # 9 of 10: below the limit less a tenth
+        complete(database, study=f"1.2.9.{number}", reason="nobody takes it")
+    assert wait_until(lambda: _refused(node.port, CT) is None, 10)
+    assert send(node.port, *slices) == [0, 0, 0]
+    assert rows(database, EVENTS) == [("receive.paused.began", "alert:queue"), ("receive.paused.ended", "alert:queue")]
+    assert alerts.now(database) == ()
+
+    def counted() -> bool:
+        with database.begin() as connection:
+            return counters.read(connection)["received"] == {("stored",): 3, ("out_of_resources",): 3}
+
+    assert wait_until(counted, 10)
+
+
+def test_a_disk_that_fills_pauses_receiving_until_there_is_some_room(
+    make_settings: MakeSettings, database: Database, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = make_settings(receive={"min_free_bytes": 1000})
+    one, other = Gate(settings, database, blobs), Gate(settings, database, blobs)  # two listeners of one node
+    for free, closed in ((5000, ""), (999, "the disk is nearly full"), (1050, "the disk is nearly full"), (1100, "")):
+        monkeypatch.setattr(Blobs, "free_bytes", lambda _, free=free: free)
+        for gate in (one, other, one):
+            gate.look()
+        assert (one.closed, other.closed) == (closed, closed)
+    assert rows(database, EVENTS) == [("receive.paused.began", "alert:disk"), ("receive.paused.ended", "alert:disk")]
+
+
+def test_without_a_database_the_disk_is_judged_alone(make_settings: MakeSettings, blobs: Blobs) -> None:
+    gone = Database.open("postgresql://nobody@127.0.0.1:1/none")
+    gate = Gate(make_settings(receive={"min_free_bytes": 1 << 62}), gone, blobs)
+    gate.start()
+    assert wait_until(lambda: gate.closed == "the disk is nearly full", 15)
+    gate.stop()
+    gone.dispose()

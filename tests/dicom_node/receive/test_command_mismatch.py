@@ -1,0 +1,69 @@
+"""The archive corrected patient or study since the images were sent: it refuses what says otherwise, and the result is held.
+
+The archive is Orthanc with our script for its Python plug-in (``deploy/conf/orthanc_archive.py``), as docs/pacs.md tells sites.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from db.blobs.store import Blobs
+from db.deliveries import delivery_leases
+from db.engine import Database
+from tests.dicom_node.conftest import MakeSettings
+from tests.support.delivering import QUICK, destination, sending, states, wait_for
+from tests.support.orthanc import ARCHIVE, Orthanc
+from tests.support.records import scalar
+from tests.support.series import encoded, image
+
+
+@pytest.fixture(scope="module")
+def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+    archive = Orthanc(tmp_path_factory.mktemp("archive") / "orthanc", "PACS", ARCHIVE).start()
+    yield archive
+    archive.stop()
+
+
+@pytest.fixture
+def archive(orthanc: Orthanc) -> Orthanc:
+    """It holds nothing."""
+    for patient in orthanc.get("/patients"):
+        orthanc.delete(f"/patients/{patient}")
+    return orthanc
+
+
+def holds(archive: Orthanc, folder: Path, **says: str) -> None:
+    """An image of the study, with these attributes, is all that the archive has."""
+    for patient in archive.get("/patients"):
+        archive.delete(f"/patients/{patient}")
+    path = folder / "image.dcm"
+    path.write_bytes(encoded(image(number=90, **says)))
+    archive.upload([path])
+
+
+@pytest.mark.parametrize("corrected", [{"PatientID": "MERGED"}, {"AccessionNumber": "CORRECTED"}])
+def test_a_result_of_what_was_corrected_meanwhile_is_held_with_the_reason(
+    database: Database,
+    blobs: Blobs,
+    make_settings: MakeSettings,
+    make_report: Callable[..., str],
+    archive: Orthanc,
+    tmp_path: Path,
+    corrected: dict[str, str],
+) -> None:
+    uid = make_report("pacs")  # from the images as they were before
+    holds(archive, tmp_path, **corrected)
+    rules = {**QUICK, "timeout_s": 30.0}
+    with sending(make_settings(destinations=[destination(archive.port)], delivery=rules), database, blobs):
+        wait_for(lambda: states(database)[0][1] == "held", 60)
+        ((_, _, status, note, _),) = states(database)
+        assert status == 0xA900
+        assert "or the patient or study that the archive holds" in note
+        assert archive.post("/tools/lookup", uid.encode()) == []
+        assert scalar(database, "SELECT state FROM jobs") == "reported"  # never delivered, and shown as held
+        holds(archive, tmp_path)  # the correction was taken back there
+        (id,) = (row["delivery_id"] for row in delivery_leases.listing(database, state="held"))
+        assert delivery_leases.retry(database, [id], "admin") == [id]
+        wait_for(lambda: states(database)[0][1] == "stored", 60)
+    assert [found["Type"] for found in archive.post("/tools/lookup", uid.encode())] == ["Instance"]

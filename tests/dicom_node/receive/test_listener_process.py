@@ -1,0 +1,175 @@
+"""The role itself: ready, several processes on one port, a database that goes away, hostile and odd real files."""
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom import dcmread
+
+from core.errors import ConfigurationError
+from core.settings.schema import Settings
+from db.blobs.store import Blobs
+from db.engine import Database
+from db.receive import admission
+from db.roles import heartbeats
+from dicom_node.receive import listener
+from imaging.wire.part10 import data_set_offset
+from tests.dicom_node.conftest import MakeSettings, Running, away
+from tests.support.data import shared_data
+from tests.support.scu import associated, send, send_file, store_bytes
+from tests.support.series import CT, encoded, image
+
+
+def rows(database: Database, query: str) -> list[tuple[Any, ...]]:
+    with database.begin() as connection:
+        return [tuple(row) for row in connection.exec_driver_sql(query)]
+
+
+def wait_for(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about in time"
+        time.sleep(0.05)
+
+
+@contextmanager
+def listening(settings: Settings, database: Database, blobs: Blobs) -> Iterator[int]:
+    stop, ready, ports = threading.Event(), threading.Event(), list[int]()
+
+    def on_ready(_host: str, port: int) -> None:
+        ports.append(port)
+        ready.set()
+
+    thread = threading.Thread(target=listener.run, args=(settings, database, blobs, stop, on_ready))
+    thread.start()
+    try:
+        assert ready.wait(30)
+        yield ports[0]
+    finally:
+        stop.set()
+        thread.join(40)
+        assert not thread.is_alive()
+
+
+def test_run_beats_and_leaves(database: Database, blobs: Blobs, make_settings: MakeSettings) -> None:
+    with listening(make_settings(), database, blobs) as port:
+        assert send(port, image()) == [0x0000]
+        wait_for(lambda: [beat.details["port"] for beat in heartbeats.alive(database, 10) if beat.role == "listen"] == [str(port)])
+    assert heartbeats.alive(database, 10) == []
+
+
+def test_port_in_use_is_said(database: Database, blobs: Blobs, make_settings: MakeSettings, node: Running) -> None:
+    with pytest.raises(ConfigurationError, match=f"port {node.port} cannot be listened on"):
+        listener.run(make_settings(node={"port": node.port}), database, blobs, threading.Event())
+
+
+def test_several_processes_share_the_port(database: Database, blobs: Blobs, make_settings: MakeSettings) -> None:
+    with listening(make_settings(node={"processes": 2}), database, blobs) as port:
+        wait_for(lambda: len({beat.name for beat in heartbeats.alive(database, 10)}) == 2)
+        for number in range(1, 31):
+            assert send(port, image(number=number)) == [0x0000]
+        assert rows(database, "SELECT count(*) FROM instances") == [(30,)]
+        assert rows(database, "SELECT count(DISTINCT listener) FROM associations") == [(2,)]
+    wait_for(lambda: rows(database, "SELECT count(*) FROM associations WHERE how IS DISTINCT FROM 'released'") == [(0,)])
+    assert heartbeats.alive(database, 10) == []
+
+
+def test_a_database_that_is_away_is_out_of_resources_and_nothing_else(
+    node: Running, database: Database, postgres_url: str, blobs: Blobs
+) -> None:
+    with associated(node.port, {"1.2.840.10008.5.1.4.1.1.2": ["1.2.840.10008.1.2.1"]}) as association:
+        assert _store(association, 1) == 0x0000
+        with away(postgres_url, database):
+            assert _store(association, 2) == 0xA700
+            assert send(node.port, image(number=3)) == [0xA700]
+        assert _store(association, 2) == 0x0000
+    assert send(node.port, image(number=3)) == [0x0000]
+    assert rows(database, "SELECT count(*) FROM instances") == [(3,)]
+    wait_for(lambda: rows(database, "SELECT DISTINCT how FROM associations") == [("released",)])
+    assert not list(blobs.tmp_dir.iterdir())
+
+
+def _store(association: Any, number: int) -> int:
+    dataset = image(number=number)
+    content = encoded(dataset)
+    return int(store_bytes(association, content[data_set_offset(content) :], sop_class=CT, sop_instance=dataset.SOPInstanceUID).Status)
+
+
+def test_a_release_while_the_database_is_away_is_recorded_later(node: Running, database: Database, postgres_url: str) -> None:
+    with associated(node.port, {"1.2.840.10008.5.1.4.1.1.2": ["1.2.840.10008.1.2.1"]}) as association:
+        assert _store(association, 1) == 0x0000
+        with away(postgres_url, database):
+            association.release()
+            time.sleep(0.5)
+    wait_for(lambda: rows(database, "SELECT how FROM associations") == [("released",)])
+
+
+def test_killed_listener_process_leaves_a_lease_that_runs_out(database: Database, database_url: str, blobs: Blobs, tmp_path: Path) -> None:
+    script = tmp_path / "listen.py"
+    script.write_text(
+        "import sys, threading\n"
+        "from pathlib import Path\n"
+        "from core.settings.schema import Settings\n"
+        "from db.engine import Database\n"
+        "from db.blobs.store import Blobs\n"
+        "from dicom_node.receive.listener import run\n"
+        "if __name__ == '__main__':\n"
+        "    settings = Settings.model_validate({'node': {'port': 0}, 'receive': {'min_free_bytes': 0, 'association_lease_s': 1.0},\n"
+        "        'sources': [{'ae_title': 'PACS', 'host': '127.0.0.1'}]})\n"
+        "    run(settings, Database.open(sys.argv[1]), Blobs(Path(sys.argv[2])), threading.Event(),\n"
+        "        lambda host, port: print(port, flush=True))\n"
+    )
+    root = Path(__file__).parents[3]
+    command = [sys.executable, str(script), database_url, str(blobs.root)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root, env={"PYTHONPATH": str(root)}) as process:
+        assert process.stdout is not None
+        while not (line := process.stdout.readline().strip()).isdigit():  # log lines come first
+            assert process.poll() is None
+        with associated(int(line), {"1.2.840.10008.5.1.4.1.1.2": ["1.2.840.10008.1.2.1"]}) as association:
+            assert _store(association, 1) == 0x0000
+            process.kill()
+    assert rows(database, "SELECT how FROM associations") == [(None,)]
+    wait_for(lambda: admission.reap_associations(database) == 1)
+    assert rows(database, "SELECT how FROM associations") == [("lost",)]
+
+
+def files(folder: str) -> list[Path]:
+    """Real files of a folder of the conformance data."""
+    base = shared_data()
+    return sorted(path for path in (base / "conformance" / folder).rglob("*") if path.is_file())
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
+def test_malformed_files_get_a_clear_status_each_and_the_listener_serves_on(node: Running) -> None:
+    found = files("malformed")
+    statuses = [send_file(node.port, path, node.blobs) for path in found]
+    assert all(status in (0x0000, 0xA900, "context") or (isinstance(status, int) and status & 0xF000 == 0xC000) for status in statuses)
+    assert send(node.port, image(study=9)) == [0x0000]
+    assert not list(node.blobs.tmp_dir.iterdir())
+
+
+# The files are odd on purpose, and it is this client that reads them with pydicom.
+@pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
+def test_every_conformance_file_is_kept_bit_for_bit(node: Running) -> None:
+    for folder in ("transfer-syntaxes-cornerstone", "charsets", "pydicom-data", "visible-light-colour"):
+        for path in files(folder):
+            status = send_file(node.port, path, node.blobs)
+            assert status == _deserved(path), path.name
+    assert send(node.port, image(study=9)) == [0x0000]
+
+
+def _deserved(path: Path) -> int:
+    """Success, unless the file itself lacks an identity, or is not what its file meta information says."""
+    dataset = dcmread(path, force=True, stop_before_pixels=True)
+    keywords = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+    if not all(dataset.get(keyword) for keyword in keywords):
+        return 0xC000
+    meta = dataset.file_meta
+    named = (meta.get("MediaStorageSOPClassUID", dataset.SOPClassUID), meta.get("MediaStorageSOPInstanceUID", dataset.SOPInstanceUID))
+    return 0x0000 if named == (dataset.SOPClassUID, dataset.SOPInstanceUID) else 0xA900

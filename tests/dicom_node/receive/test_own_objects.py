@@ -1,0 +1,138 @@
+"""What dicom-node made comes back to it, or to another copy of it: kept or refused, never analysed. No loop."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset, FileDataset
+from pydicom.uid import SecondaryCaptureImageStorage
+
+from core.policy.own_objects import RESULT_CLASSES
+from core.settings.schema import Settings
+from db.blobs.store import Blobs
+from db.engine import Database
+from dicom_node.conduct.conductor import Conductor
+from imaging.headers.own_marks import made_by_dicom_node
+from tests.dicom_node.conftest import MakeSettings, Running
+from tests.support import pictured
+from tests.support.node import wait_until
+from tests.support.scu import send
+from tests.support.series import image
+from workers.encode.analysis import Analysis
+from workers.encode.objects.by_kind import ENCODERS, encode
+from workers.encode.sr import document
+
+EVERYTHING = {"name": "all", "model": "dermoscopy_7class", "destinations": ["pacs"], "when": {"SOPClassUID": {"pattern": "."}}}
+ANOTHER = UUID("00000000-1111-4222-8333-444444444444")
+
+
+@pytest.fixture(scope="module")
+def results() -> dict[str, FileDataset]:
+    """An object of every kind, made by another installation, with a model of another maker."""
+
+    def elsewhere(analysis: Analysis) -> Analysis:
+        return replace(analysis, installation=ANOTHER, identity=replace(analysis.identity, manufacturer="Somebody Else"))
+
+    chest, lesion = elsewhere(pictured.chest()), elsewhere(pictured.lesion())
+    made = [document.encode(chest), document.encode(lesion)]
+    for analysis in (chest, lesion):
+        for kind in ENCODERS:
+            made += encode(kind, analysis)
+    return {f"{number} {one.kind}": dcmread(io.BytesIO(one.content)) for number, one in enumerate(made)}
+
+
+@contextmanager
+def listening(start: Any, make_settings: MakeSettings, **receive: Any) -> Iterator[Running]:
+    destination = {"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "port": 4242}
+    completion = {"settle_s": 0.1, "quiet_s": 0.1, "max_wait_s": 20.0}
+    yield start(make_settings(routes=[EVERYTHING], destinations=[destination], completion=completion, receive=receive))
+
+
+def decided(node: Running, count: int) -> list[tuple[str, list[str]]]:
+    """(reason, routes that claim it) of every unit."""
+    conductor = Conductor(node.settings, node.database, node.blobs)
+
+    def complete() -> list[tuple[str, list[str]]]:
+        conductor.turn()
+        with node.database.begin() as connection:
+            rows = connection.exec_driver_sql("SELECT reason, claimed_by FROM units WHERE state = 'complete'").all()
+        return [(row.reason, row.claimed_by) for row in rows] if len(rows) == count else []
+
+    found: list[tuple[str, list[str]]] = wait_until("units decided on", complete, 60.0, 0.1)
+    conductor.close()
+    return found
+
+
+def test_results_of_another_copy_are_kept_and_never_analysed(start: Any, make_settings: MakeSettings, results: dict[str, Any]) -> None:
+    assert {str(one.SOPClassUID) for one in results.values()} <= RESULT_CLASSES
+    with listening(start, make_settings) as node:
+        for one in results.values():
+            assert send(node.port, one) == [0x0000]
+        series = {(str(one.StudyInstanceUID), str(one.SeriesInstanceUID)) for one in results.values()}
+        found = decided(node, len(series))
+        assert {reason for reason, _ in found} == {"made by dicom-node itself: its own results are not analysed"}
+        assert not any(routes for _, routes in found)
+
+
+def test_a_heat_map_as_secondary_capture_does_not_loop_even_without_our_marks(
+    start: Any, make_settings: MakeSettings, results: dict[str, FileDataset]
+) -> None:
+    """An archive that strips what it does not know leaves a colour picture of a lesion, of the class that other pictures have too."""
+    picture = deepcopy([one for one in results.values() if one.SOPClassUID == SecondaryCaptureImageStorage][-1])
+    for keyword in ("ContributingEquipmentSequence", "CodingSchemeIdentificationSequence", "Manufacturer"):
+        if keyword in picture:
+            delattr(picture, keyword)
+    with listening(start, make_settings) as node:
+        assert send(node.port, picture) == [0x0000]
+        ((reason, routes),) = decided(node, 1)
+        assert (reason, routes) == ("no acquired image: Secondary Capture Image Storage", [])
+
+
+def test_results_of_this_installation_are_told_by_the_index(
+    start: Any, make_settings: MakeSettings, make_report: Any, database: Database, blobs: Blobs
+) -> None:
+    uid = make_report("pacs")
+    with listening(start, make_settings) as node:
+        returned = image(number=77, sop_class="1.2.840.10008.5.1.4.1.1.88.34", Modality="SR", SOPInstanceUID=uid)
+        assert send(node.port, returned) == [0x0000]
+        found = decided(node, 2)  # the series of the report's own job, and this one
+        assert "made by dicom-node itself: its own results are not analysed" in [reason for reason, _ in found]
+
+
+@pytest.mark.parametrize("told_by", ["marks", "index"])
+def test_they_are_refused_where_the_configuration_says_so(
+    start: Any, make_settings: MakeSettings, make_report: Any, results: dict[str, FileDataset], told_by: str
+) -> None:
+    if told_by == "marks":
+        returned = next(iter(results.values()))
+    else:
+        uid = make_report("pacs")
+        returned = image(number=77, sop_class="1.2.840.10008.5.1.4.1.1.88.34", Modality="SR", SOPInstanceUID=uid)
+    with listening(start, make_settings, own_objects="refuse") as node:
+        assert send(node.port, returned, image(number=5)) == [0x0124, 0x0000]
+        with node.database.begin() as connection:
+            assert connection.exec_driver_sql("SELECT count(*) FROM quarantine").scalar_one() == 0
+            uids = connection.exec_driver_sql("SELECT sop_instance_uid FROM instances").scalars().all()
+        assert str(returned.SOPInstanceUID) not in uids
+
+
+def test_the_setting_knows_two_words(make_settings: MakeSettings) -> None:
+    with pytest.raises(ValueError, match="own_objects"):
+        make_settings(receive={"own_objects": "analyse"})
+    settings: Settings = make_settings()
+    assert settings.receive.own_objects == "store"
+
+
+def test_what_others_made_is_none_of_ours(results: dict[str, FileDataset]) -> None:
+    assert not made_by_dicom_node(image())
+    hostile = Dataset()
+    hostile.Manufacturer = ["dicom-node", "x"]
+    hostile.add_new("CodingSchemeIdentificationSequence", "SQ", [Dataset()])
+    assert not made_by_dicom_node(hostile)
+    assert all(made_by_dicom_node(one) for name, one in results.items() if name.endswith("sr"))

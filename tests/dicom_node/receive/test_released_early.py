@@ -1,0 +1,38 @@
+"""What retention let go is not committed to, and counts again when it comes again; over real associations."""
+
+import pytest
+
+from db.blobs import removals
+from db.commitment import source_requests
+from db.commitment.source_requests import Asked
+from dicom_node.commitment.datasets import NO_SUCH_INSTANCE
+from dicom_node.commitment.report_sender import look_up
+from tests.dicom_node.conftest import Running
+from tests.support.records import rows, run
+from tests.support.scu import send
+from tests.support.series import CT, image
+
+pytestmark = pytest.mark.services
+
+
+def _safe(node: Running, uid: str) -> tuple[int, tuple[int, ...]]:
+    found = look_up(node.database, node.blobs, Asked(1, "PACS", "1.9", ((CT, uid),), 1))
+    return len(found.held), tuple(reason for *_, reason in found.failed)
+
+
+def test_the_answer_is_the_truth_before_and_after(node: Running) -> None:
+    one = image()
+    uid = str(one.SOPInstanceUID)
+    assert send(node.port, one) == [0]
+    assert _safe(node, uid) == (1, ())
+    ((sha256, size),) = rows(node.database, "SELECT sha256, size_bytes FROM instances")
+    run(node.database, "UPDATE instances SET removed_at = node_now()")
+    with node.database.begin() as connection:
+        removals.ask(connection, [(str(sha256), int(str(size)))])
+    assert removals.carry_out(node.database, node.blobs) == size
+    assert _safe(node, uid) == (0, (NO_SUCH_INSTANCE,))
+    assert send(node.port, one) == [0]
+    assert node.blobs.path(str(sha256)).is_file()
+    assert _safe(node, uid) == (1, ())
+    assert rows(node.database, "SELECT removed_at, duplicates FROM instances") == [(None, 1)]
+    assert len(source_requests.contents(node.database, [uid])) == 1

@@ -1,0 +1,81 @@
+import hashlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from db.blobs.store import Blobs
+from dicom_node.receive.disk_space import EVERY_S, Room
+from dicom_node.receive.spool import GATHERED_BYTES, Command, Spool
+from imaging.headers.instance_header import BEGINNING_BYTES
+from imaging.wire import part10
+
+COMMAND = Command("1.2.840.10008.5.1.4.1.1.2", "1.2.3", "1.2.840.10008.1.2.1")
+HEAD = part10.head(sop_class_uid="1.2.840.10008.5.1.4.1.1.2", sop_instance_uid="1.2.3", transfer_syntax_uid="1.2.840.10008.1.2.1")
+
+
+@pytest.fixture(scope="module")
+def blobs(tmp_path_factory: pytest.TempPathFactory) -> Blobs:
+    return Blobs(tmp_path_factory.mktemp("blobs"))
+
+
+def edges() -> st.SearchStrategy[int]:
+    """Lengths of fragments around the buffer's end, and small ones."""
+    return st.integers(0, 70_000) | st.integers(GATHERED_BYTES - len(HEAD) - 2, GATHERED_BYTES + 2)
+
+
+@settings(max_examples=60, deadline=None)
+@given(lengths=st.lists(edges(), max_size=5), first=st.integers(0, 255))
+def test_what_came_is_in_the_file_and_in_the_hash(blobs: Blobs, lengths: list[int], first: int) -> None:
+    spool = Spool(blobs, COMMAND, max_bytes=1 << 30)
+    fragments = [bytes([(first + number) % 256]) * length for number, length in enumerate(lengths)]
+    for fragment in fragments:
+        spool.write(memoryview(fragment))
+    file = spool.finish()
+    whole = HEAD + b"".join(fragments)
+    try:
+        assert Path(file.path).read_bytes() == whole
+        assert (spool.sha256, file.size_bytes) == (hashlib.sha256(whole).hexdigest(), len(whole))
+        assert (spool.beginning, spool.size_bytes) == (whole[:BEGINNING_BYTES], len(whole) - len(HEAD))
+    finally:
+        file.discard()
+    assert not list(blobs.tmp_dir.iterdir())
+
+
+@pytest.mark.parametrize("before", [0, 3 * GATHERED_BYTES])
+def test_what_is_given_up_leaves_nothing(blobs: Blobs, before: int) -> None:
+    spool = Spool(blobs, COMMAND, max_bytes=before + 10)
+    spool.write(bytes(before))
+    assert len(list(blobs.tmp_dir.iterdir())) == (before > 0)
+    spool.write(bytes(11))
+    assert spool.error == "larger than receive.max_instance_bytes"
+    assert not list(blobs.tmp_dir.iterdir())
+    spool.discard()
+
+
+def test_room_is_asked_for_where_it_seems_to_end(blobs: Blobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    left = [1000]
+
+    def free(_: Blobs) -> int:
+        asked.append(left[0])
+        return left[0]
+
+    monkeypatch.setattr(Blobs, "free_bytes", free)
+    now = [0.0]
+    monkeypatch.setattr("dicom_node.receive.disk_space.monotonic", lambda: now[0])
+    room = Room(blobs)
+    assert room.holds(400)
+    room.taken(400)
+    assert room.holds(600)
+    assert asked == [1000]
+    left[0] = 550
+    assert not room.holds(601)
+    assert asked == [1000, 550], "it seemed too little, and was"
+    left[0] = 5000
+    assert room.holds(551)
+    assert len(asked) == 3
+    now[0] += EVERY_S + 0.01
+    left[0] = 10
+    assert not room.holds(100), "others fill a disk as well"

@@ -1,0 +1,181 @@
+"""Segmentation bundles (UNet, SegResNet): read as data, regions on the series' own voxels, what is not known is refused."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from core import codes
+from core.errors import ModelError
+from core.states import Outcome, Tier
+from imaging import masks
+from imaging.volume.volume import Volume
+from models import installed, runtime
+from models.bundle import segmentation, segmentation_networks
+from models.bundle.config_reader import Config
+from models.bundle.convert import convert
+from models.card import read_card
+from tests.support.bundles import ABOUT, METADATA
+
+UNET = {
+    "_target_": "UNet", "spatial_dims": 3, "in_channels": 1, "out_channels": 2, "channels": [4, 8], "strides": [2],
+    "num_res_units": 1, "norm": "batch",
+}  # fmt: skip
+SEGRESNET = {
+    "_target_": "monai.networks.nets.SegResNet", "spatial_dims": 3, "in_channels": 1, "out_channels": 1, "init_filters": 4,
+    "blocks_down": [1, 1], "blocks_up": [1], "norm": ["GROUP", {"num_groups": 2}],
+}  # fmt: skip
+
+
+def inference(network: dict[str, Any] = UNET, activation: str = "softmax") -> dict[str, Any]:
+    """configs/inference.json as the Model Zoo's segmentation bundles write it."""
+    return {
+        "imports": ["$import glob"],
+        "device": "$torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')",
+        "network_def": network,
+        "network": "$@network_def.to(@device)",
+        "preprocessing": {
+            "_target_": "Compose",
+            "transforms": [
+                {"_target_": "LoadImaged", "keys": "image"},
+                {"_target_": "EnsureChannelFirstd", "keys": "image"},
+                {"_target_": "Orientationd", "keys": "image", "axcodes": "RAS"},
+                {"_target_": "Spacingd", "keys": "image", "pixdim": [2.0, 2.0, 4.0], "mode": "bilinear"},
+                {"_target_": "ScaleIntensityRanged", "keys": "image", "a_min": -57, "a_max": 164, "b_min": 0, "b_max": 1, "clip": True},
+                {"_target_": "EnsureTyped", "keys": "image"},
+            ],
+        },
+        "inferer": {"_target_": "SlidingWindowInferer", "roi_size": [32, 32, 16], "sw_batch_size": 4, "overlap": 0.5},
+        "postprocessing": {
+            "_target_": "Compose",
+            "transforms": [
+                {"_target_": "Activationsd", "keys": "pred", activation: True},
+                {"_target_": "Invertd", "keys": "pred", "transform": "@preprocessing"},
+                {"_target_": "AsDiscreted", "keys": "pred", "argmax": True},
+            ],
+        },
+        "evaluating": ["$@evaluator.run()"],
+    }
+
+
+def make(folder: Path, config: dict[str, Any]) -> Path:
+    """The bundle's folder, random weights in it; about.toml beside it."""
+    (folder / "configs").mkdir(parents=True)
+    (folder / "models").mkdir()
+    (folder / "configs" / "inference.json").write_text(json.dumps(config))
+    (folder / "configs" / "metadata.json").write_text(json.dumps(METADATA))
+    (folder.parent / "about.toml").write_text(ABOUT)
+    torch.manual_seed(5)
+    net = segmentation_networks.build(segmentation_networks.described(Config(config, "configs/inference.json")))
+    torch.save({"state_dict": net.state_dict()}, folder / "models" / "model.pt")
+    return folder
+
+
+def volume(direction: tuple[float, float, float]) -> Volume:
+    """Grey with a bright box of 8 x 16 x 13 mm around (z, y, x) = (9.5, 20, 60) in spacings of 2, 1.5 and 1 mm."""
+    hu = np.full((24, 80, 96), -50, np.int16)
+    hu[8:12, 15:26, 54:67] = 150
+    spacing = (2.0, 1.5, 1.0)
+    affine = np.diag([*(d * s for d, s in zip(direction, reversed(spacing), strict=True)), 1.0])
+    return Volume(hu, affine, spacing, tuple(f"1.2.{i}" for i in range(24)), (1,) * 24, "1.2", ())
+
+
+class Bright(torch.nn.Module):
+    """Says what is bright; in place of a trained network."""
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        return torch.cat([torch.zeros_like(values), (values - 0.5) * 20], 1)
+
+
+@pytest.mark.parametrize(("network", "activation"), [(UNET, "softmax"), (SEGRESNET, "sigmoid")])
+def test_a_bundle_becomes_a_card_that_is_installed_and_answers(network: dict[str, Any], activation: str, tmp_path: Path) -> None:
+    bundle, out = make(tmp_path / "zoo" / "bundle", inference(network, activation)), tmp_path / "made"
+    convert(bundle, bundle.parent / "about.toml", out)
+    card = read_card(out / "card.toml")
+    assert card.status == "research"
+    assert card.network["activation"] == activation
+    assert card.preprocessing["window"] == [32, 32, 16]
+    assert card.preprocessing["pixdim_mm"] == [2.0, 2.0, 4.0]
+    place = installed.install(out, tmp_path / "models")
+    answers = [runtime.load_folder(place.room, device="cpu", package=place.package).predict([volume((1, 1, 1))]) for _ in range(2)]
+    assert answers[0] == answers[1]
+    assert len(answers[0][0].findings) <= 3
+
+
+@pytest.mark.parametrize("direction", [(1.0, 1.0, 1.0), (-1.0, 1.0, -1.0), (1.0, -1.0, 1.0)])
+def test_a_region_keeps_its_place_size_and_shape(direction: tuple[float, float, float], tmp_path: Path) -> None:
+    bundle, out = make(tmp_path / "zoo" / "bundle", inference()), tmp_path / "made"
+    convert(bundle, bundle.parent / "about.toml", out)
+    model = runtime.load_folder(out, device="cpu", package="bundle")
+    assert isinstance(model, segmentation.Model)
+    model._net = Bright()
+    series = volume(direction)
+    (said,) = model.predict([series])
+    assert said.outcome is Outcome.FINDINGS
+    (found,) = said.findings
+    assert found.position_mm == pytest.approx(series.lps(9.5, 20.0, 60.0), abs=1.5)
+    assert found.mask is not None
+    mask = masks.on_grid(found.mask, series.hu.shape)
+    bright = series.hu == 150
+    assert 2 * (mask & bright).sum() / (mask.sum() + bright.sum()) > 0.75
+    volume_mm3 = next(m.value for m in found.measurements if m.unit == codes.CUBIC_MILLIMETER)
+    assert volume_mm3 == pytest.approx(mask.sum() * 3.0, abs=1)
+    assert found.probability is None
+    assert found.tier is not Tier.HIGH
+    (nothing,) = model.predict([Volume(np.full_like(series.hu, -50), *(getattr(series, name) for name in Volume.__slots__[1:]))])
+    assert nothing.outcome is Outcome.NO_FINDING
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"network_def": {**UNET, "_target_": "os.system"}}, "allow list"),
+        ({"network_def": {**UNET, "out_channels": "$__import__('os').getpid()"}}, "expressions are not run"),
+        ({"network_def": {**UNET, "spatial_dims": 2}}, "3 spatial_dims"),
+        ({"network_def": {**UNET, "num_res_units": True}}, "allow list"),
+        ({"network_def": {**UNET, "hook": "x"}}, "hook is not on the allow list"),
+        ({"inferer": {"_target_": "SimpleInferer"}}, "no SlidingWindowInferer"),
+        ({"postprocessing": {"_target_": "Compose", "transforms": []}}, "no Activationsd"),
+    ],
+)
+def test_what_is_not_known_is_refused(change: dict[str, Any], says: str, tmp_path: Path) -> None:
+    bundle = make(tmp_path / "zoo" / "bundle", inference())
+    (bundle / "configs" / "inference.json").write_text(json.dumps({**inference(), **change}))
+    with pytest.raises(ModelError, match=says):
+        convert(bundle, bundle.parent / "about.toml", tmp_path / "made")
+
+
+def test_the_card_must_name_every_class(tmp_path: Path) -> None:
+    bundle = make(tmp_path / "zoo" / "bundle", inference({**UNET, "out_channels": 4}))
+    convert(bundle, bundle.parent / "about.toml", tmp_path / "made")
+    with pytest.raises(ModelError, match="3 classes besides the background, the card 1 labels"):
+        runtime.load_folder(tmp_path / "made", device="cpu", package="bundle")
+
+
+def test_yaml_is_read_as_json_is_and_nothing_of_it_is_made_or_multiplied(tmp_path: Path) -> None:
+    config = inference()
+    bundle, plain = make(tmp_path / "zoo" / "bundle", config), tmp_path / "plain"
+    convert(bundle, bundle.parent / "about.toml", plain)
+    (bundle / "configs" / "inference.json").unlink()
+    path = bundle / "configs" / "inference.yaml"
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    packed = Path(shutil.make_archive(str(tmp_path / "bundle"), "zip", bundle.parent, "bundle"))
+    for number, source in enumerate((bundle, packed)):
+        convert(source, bundle.parent / "about.toml", tmp_path / f"yaml{number}")
+        for name in ("card.toml", "weights.safetensors"):
+            assert (tmp_path / f"yaml{number}" / name).read_bytes() == (plain / name).read_bytes()
+    for text, says in (
+        ("a: &x [1]\nb: [*x, *x]\n", "aliases"),
+        ("a: !!python/object/apply:os.getpid []\n", "no plain YAML"),
+        ("- 1\n", "holds no table"),
+        ("a: [" * 2000, "no plain YAML"),
+        ("a: {", "no plain YAML"),
+    ):
+        path.write_text(text)
+        with pytest.raises(ModelError, match=says):
+            convert(bundle, bundle.parent / "about.toml", tmp_path / "refused")

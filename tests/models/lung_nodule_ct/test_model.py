@@ -1,0 +1,166 @@
+"""``lung_nodule_ct`` as it ships, on the real CPTAC series: inserted nodules are found where they were put."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core import codes
+from core.records import Prediction
+from core.states import Outcome, Tier
+from imaging import masks
+from imaging.volume.volume import Volume, read_volume
+from models import runtime
+from models.ct.lung_field import lung_field
+from models.lung_nodule_ct.findings import band
+from training.lung_nodule_ct.synthetic_nodules import Look, Nodule, NoiseBank, insert
+
+SERIES = "cptac-C3N-00247-lung3.0-B70f"
+SOLID = Look(tissue_hu=40.0, core_hu=40.0, core_share=0.0, edge_mm=0.6, uneven=0.1, spicules=0)
+
+
+def real_folder() -> Path:
+    """The real series, through $DICOM_NODE_DATA or ../shared/data; absent: an error in CI, a skip elsewhere."""
+    root = Path(os.environ.get("DICOM_NODE_DATA") or Path(__file__).parents[4] / "shared" / "data")
+    folder = root / "ct" / SERIES
+    if not folder.is_dir():
+        message = f"{folder} is not there; set DICOM_NODE_DATA to the folder of the public test data"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def real() -> Volume:
+    return read_volume(sorted(real_folder().glob("*.dcm")))
+
+
+@pytest.fixture(scope="module")
+def model() -> runtime.Model:
+    return runtime.load("lung_nodule_ct", device="cpu")
+
+
+def changed(volume: Volume, hu: np.ndarray, **other: object) -> Volume:
+    values = {name: getattr(volume, name) for name in Volume.__slots__}
+    return Volume(**{**values, "hu": hu, **other})
+
+
+def made_up(hu: np.ndarray, spacing: tuple[float, float, float]) -> Volume:
+    affine = np.diag([spacing[2], spacing[1], spacing[0], 1.0])
+    uids = tuple(f"2.25.{i + 1}" for i in range(len(hu)))
+    return Volume(hu, affine, spacing, uids, (1,) * len(hu), "2.25.99", ())
+
+
+PLACES = [(40.0, 300.0, 120.0), (55.0, 260.0, 400.0), (75.0, 250.0, 140.0)]  # free lung of this series, (z, y, x)
+
+
+@pytest.fixture(scope="module")
+def prediction(real: Volume, model: runtime.Model) -> Prediction:
+    """The answer to the real series with a clear solid 12 mm nodule at each of PLACES."""
+    hu, rng = real.hu.copy(), np.random.default_rng(8)
+    noise = NoiseBank(real.hu, real.spacing_mm, rng)
+    for place in PLACES:
+        assert real.hu[int(place[0]), int(place[1]) - 3 : int(place[1]) + 4, int(place[2])].mean() < -700
+        insert(hu, np.zeros(hu.shape, np.float32), real.spacing_mm, rng, noise, Nodule(place, 12.0, "solid"), SOLID)
+    return model.predict([changed(real, hu)])[0]
+
+
+def test_the_lung_field_of_the_real_series_is_of_human_size(real: Volume) -> None:
+    lungs = lung_field(real.hu, real.spacing_mm)
+    assert lungs is not None
+    assert 3.5 < lungs.litres < 5.5
+
+
+def test_three_clear_nodules_are_found_where_they_were_put(real: Volume, prediction: Prediction) -> None:
+    assert prediction.outcome is Outcome.FINDINGS
+    hits = 0
+    for z, y, x in PLACES:
+        wanted = real.lps(z, y, x)
+        near = [f for f in prediction.findings if f.position_mm and np.linalg.norm(np.subtract(f.position_mm, wanted)) <= 6.0]
+        if not near:
+            continue
+        hits += 1
+        assert near[0].sop_instance_uid in {real.sop_instance_uids[int(z) + i] for i in (-1, 0, 1)}
+        assert near[0].image_point == pytest.approx((x + 0.5, y + 0.5), abs=6 / real.spacing_mm[1])
+        assert near[0].diameter_mm == pytest.approx(12.0, rel=0.35)
+    assert hits >= 2
+    scores = [f.score or 0.0 for f in prediction.findings]
+    assert scores == sorted(scores, reverse=True)
+    assert len(scores) <= 20
+
+
+def test_a_finding_carries_score_codes_units_and_never_high(real: Volume, model: runtime.Model, prediction: Prediction) -> None:
+    assert prediction.looked_for == model.card.looked_for
+    for finding in prediction.findings:
+        assert finding.probability is None
+        assert finding.score is not None
+        assert 0 < finding.score <= 1
+        assert finding.tier is not Tier.HIGH
+        assert (finding.code.value, finding.code.scheme) == ("27925004", "SCT")
+        assert finding.site is not None
+        assert [m.name.value for m in finding.measurements] == ["81827009", "103339001", "103340004", "118565006"]
+        assert [m.unit.value for m in finding.measurements] == ["mm", "mm", "mm", "mm3"]
+        assert finding.position_mm is not None
+        z, y, x = real.index(finding.position_mm)
+        assert real.sop_instance_uids[round(z)] == finding.sop_instance_uid
+        assert finding.frame == real.frame_numbers[round(z)]
+        assert finding.image_point == pytest.approx((x + 0.5, y + 0.5))
+        _, long_axis, short_axis, _ = (m.value for m in finding.measurements)
+        assert 1.0 <= short_axis <= long_axis
+        assert [e.name for e in finding.evaluations] == [codes.DENSITY, codes.SIZE_BAND]
+        assert finding.evaluations[0].value in (codes.SOLID, codes.PART_SOLID, codes.GROUND_GLASS)
+        assert finding.evaluations[1].value == band((long_axis + short_axis) / 2)
+
+
+def test_each_finding_has_a_mask_on_the_voxels_of_the_series(real: Volume, prediction: Prediction) -> None:
+    voxel_mm3 = float(np.prod(real.spacing_mm))
+    for finding in prediction.findings:
+        assert finding.mask is not None
+        assert finding.position_mm is not None
+        covered = masks.on_grid(finding.mask, real.hu.shape)
+        volume = next(m.value for m in finding.measurements if m.name == codes.VOLUME)
+        assert covered.sum() * voxel_mm3 == pytest.approx(volume, rel=0.5, abs=60)
+        nearest = np.abs((np.argwhere(covered) - real.index(finding.position_mm)) * real.spacing_mm).max(axis=1).min()
+        assert nearest < 4.0
+
+
+def test_the_evidence_is_the_heat_of_the_series_and_is_the_same_when_made_anew(real: Volume, model: runtime.Model) -> None:
+    part = slice(25, 65)
+    small = changed(real, real.hu[part], sop_instance_uids=real.sop_instance_uids[part], frame_numbers=real.frame_numbers[part])
+    (prediction,) = model.predict([small])
+    kept = model.evidence(small, prediction)
+    assert kept is not None
+    assert kept.step == pytest.approx(tuple(1.0 / s for s in real.spacing_mm))
+    again = changed(small, small.hu.copy())  # other memory: nothing is kept of it
+    assert model.evidence(again, prediction) == kept
+    values = masks.unpack_heat(kept)
+    assert 0.0 <= values.min() <= values.max() <= 1.0
+    for finding in prediction.findings:
+        assert finding.position_mm is not None
+        at = (np.array(small.index(finding.position_mm)) - kept.origin) / kept.step
+        near = tuple(slice(max(0, round(i) - 4), round(i) + 5) for i in at)
+        assert values[near].max() > model.card.thresholds["heat"]
+    assert model.evidence(small, Prediction(Outcome.NOT_ANALYSED)) is None
+
+
+def test_a_small_volume_gives_the_same_bits_twice(real: Volume, model: runtime.Model) -> None:
+    part = slice(25, 65)
+    small = changed(real, real.hu[part], sop_instance_uids=real.sop_instance_uids[part], frame_numbers=real.frame_numbers[part])
+    assert model.predict([small])[0].outcome in (Outcome.FINDINGS, Outcome.NO_FINDING)
+    assert model.predict([small]) == model.predict([small])
+
+
+def test_what_cannot_be_analysed_says_why(model: runtime.Model) -> None:
+    tissue = np.full((20, 128, 128), 40, np.int16)
+    cases = [
+        (made_up(tissue, (3.0, 2.0, 2.0)), "no lung field"),
+        (made_up(tissue[:12], (3.0, 2.0, 2.0)), "16 slices"),
+        (made_up(tissue, (6.0, 2.0, 2.0)), "5 mm"),
+        (made_up(tissue, (3.0, 1.0, 1.0)), "200 mm"),
+    ]
+    for prediction, (_, reason) in zip(model.predict([volume for volume, _ in cases]), cases, strict=True):
+        assert prediction.outcome is Outcome.NOT_ANALYSED
+        assert reason in prediction.reason
+        assert not prediction.findings

@@ -1,0 +1,45 @@
+"""What does not fit on the card is asked in halves; the answers are the same, in their order."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.errors import OutOfMemory
+from models.batch_halving import in_halves
+
+
+def _card(most: int, passes: list[int]) -> "object":
+    """A card that takes ``most`` items at once, as torch says it does not."""
+
+    def ask(part: slice) -> list[int]:
+        size = part.stop - part.start
+        passes.append(size)
+        if size > most:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+        return list(range(part.start, part.stop))
+
+    return ask
+
+
+@given(count=st.integers(1, 100), most=st.integers(1, 100))
+def test_every_item_once_and_in_order(count: int, most: int) -> None:
+    passes: list[int] = []
+    answers = in_halves(_card(most, passes), count)  # type: ignore[arg-type]
+    assert [one for part in answers for one in part] == list(range(count))
+    if count <= most:
+        assert passes == [count]
+
+
+def test_one_that_does_not_fit_alone_is_an_error_that_may_pass() -> None:
+    with pytest.raises(OutOfMemory, match=r"worker\.gpu_memory_share") as caught:
+        in_halves(_card(0, []), 5)  # type: ignore[arg-type]
+    assert not caught.value.permanent
+
+
+def test_another_error_is_not_a_question_of_size() -> None:
+    def ask(_: slice) -> int:
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    with pytest.raises(RuntimeError, match="device-side"):
+        in_halves(ask, 5)

@@ -1,0 +1,129 @@
+"""The pages of docs/models say what the cards say, and everything that a reader must know of a model."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from core.errors import ModelError
+from models import registry
+from training import model_pages
+from training.card_page import document
+from training.targets import reached, read_aims
+
+NAMES = registry.names()
+AIMS = """
+tried = "harder."
+[[aims]]
+what = "hits"
+of = "cross-validation"
+figure = "balanced_accuracy"
+least = 0.75
+[[aims]]
+what = "calibrated"
+of = "card"
+figure = "ece"
+most = 0.04
+[[aims]]
+what = "noise"
+of = "card"
+figure = "refused.noise"
+least = 0.95
+[[aims]]
+what = "more"
+of = "card"
+figure = "not.there"
+least = 0.5
+"""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_page_is_the_generated_one(name: str) -> None:
+    path = model_pages.PAGES / f"{name}.md"
+    assert path.is_file(), "run `make docs`"
+    assert path.read_text(encoding="utf-8") == model_pages.render(name), f"{path} is not what the card says: run `make docs`"
+
+
+def test_no_page_is_left_of_a_model_that_is_gone() -> None:
+    assert {path.stem for path in model_pages.PAGES.glob("*.md")} == set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_holds_what_a_reader_must_know(name: str) -> None:
+    card, text = registry.card(name), model_pages.render(name)
+    said = [card.not_for, card.intended_use, card.looked_for, card.licence, card.weights_sha256, card.version, *card.limits]
+    said += [source.licence for source in card.data] + [f"{label.code.scheme} {label.code.value}" for label in card.labels]
+    said += [f"high above {card.tiers.high:g}", *card.thresholds, str(card.metrics["measured"])]
+    assert [one for one in said if one not in text] == []
+
+
+def test_a_changed_card_changes_the_page() -> None:
+    card = registry.card("dermoscopy_7class")
+    text = document(card, "dermoscopy")
+    assert document(card, "dermoscopy") == text
+    for other in (replace(card, not_for="x | y"), replace(card, temperature=2.5), replace(card, metrics={"n": 3})):
+        assert document(other, "dermoscopy") != text
+    assert "x \\| y" not in document(replace(card, not_for="x | y"), "dermoscopy")  # no table there, nothing to escape
+
+
+def test_figures_of_other_weights_are_not_shown(tmp_path: Path) -> None:
+    name = "dermoscopy_7class"
+    room = tmp_path / name
+    room.mkdir()
+    (room / "roc.png").write_bytes(b"")
+    figures = {"measured": "so and so", "weights_sha256": "0" * 64, "intervals": {"accuracy": [0.5, 0.4, 0.6]}}
+    (room / model_pages.FIGURES).write_text(json.dumps(figures))
+    assert "roc.png" not in model_pages.render(name, tmp_path)
+    assert "so and so" not in model_pages.render(name, tmp_path)
+    (room / model_pages.FIGURES).write_text(json.dumps(figures | {"weights_sha256": registry.card(name).weights_sha256}))
+    text = model_pages.render(name, tmp_path)
+    assert "![roc](dermoscopy_7class/roc.png)" in text
+    assert "| accuracy | 0.5 | 0.4 to 0.6 |" in text
+
+
+def test_writing_twice_changes_nothing(tmp_path: Path) -> None:
+    assert [path.stem for path in model_pages.write(tmp_path)] == NAMES
+    assert model_pages.write(tmp_path) == []
+
+
+def test_documents_need_no_torch() -> None:
+    code = "import sys; from models import pages; [pages.render(n) for n in pages.registry.names()]; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=registry.ROOMS.parent, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_an_aim_that_was_missed_stands_on_the_page_with_its_distance(tmp_path: Path) -> None:
+    (tmp_path / "aims.toml").write_text(AIMS)
+    wanted = read_aims(tmp_path)
+    card = replace(registry.card("dermoscopy_7class"), metrics={"ece": 0.03, "refused": {"noise": 0.5}})
+    text = document(card, "dermoscopy", folds={"balanced_accuracy": 0.72}, wanted=wanted)
+    assert "| hits | at least 0.75 | 0.72 | missed by 0.03 |" in text
+    assert "| calibrated | at most 0.04 | 0.03 | reached |" in text
+    assert "| noise | at least 0.95 | 0.5 | missed by 0.45 |" in text
+    assert "| more | at least 0.5 |  | not measured |" in text
+    assert "Tried: harder." in text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("least = 0.75", "least = 0.75\nmost = 1.0", "one of least and most"),
+        ('of = "card"', 'of = "hearsay"', "not 'hearsay'"),
+        ("what", "wat", "unknown key wat"),
+    ],
+)
+def test_a_wrong_aim_is_refused(tmp_path: Path, old: str, new: str, says: str) -> None:
+    (tmp_path / "aims.toml").write_text(AIMS.replace(old, new, 1))
+    with pytest.raises(ModelError, match=says):
+        read_aims(tmp_path)
+
+
+def test_the_aims_of_the_shipped_models_are_measured() -> None:
+    for name in NAMES:
+        wanted = read_aims(registry.folder(name))
+        folds = model_pages.folds_of(model_pages.PAGES / name, registry.card(name).weights_sha256)
+        for aim in wanted.aims if wanted is not None else ():
+            assert reached(aim, registry.card(name).metrics, folds) is not None, aim

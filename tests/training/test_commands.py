@@ -1,0 +1,115 @@
+"""``models evaluate --out``: figures with intervals and pictures, through the path that serves."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from deploy.cli.main import run
+from imaging.photograph.read import Photograph
+from models import registry, runtime
+from tests.support.ham import CLASSES, make_ham
+from training import held_out, model_pages, plots, worst_confusions
+from training.bootstrap import Answers
+
+NAME = "dermoscopy_7class"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_ham(tmp_path_factory.mktemp("data"))
+
+
+def test_held_out_images_are_asked_one_by_one_and_grouped_by_lesion(data: Path) -> None:
+    model = runtime.load(NAME, device="cpu")
+    found = held_out.answers(model, data, progress=lambda _: None)
+    assert found is not None
+    from training.dermoscopy import split
+    from training.dermoscopy.data import read_index
+
+    rows = read_index(data)
+    held = split.unseen(rows, model.card.training)
+    assert set(found.groups) <= held
+    assert len(found.labels) + found.abstained == sum(row.lesion_id in held for row in rows)
+    assert found.names == tuple(label.name for label in model.card.labels)
+    np.testing.assert_allclose(found.probabilities.sum(axis=1), 1.0, atol=1e-6)
+
+
+def test_the_command_writes_figures_and_pictures(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "pictures"
+    assert run(["models", "evaluate", NAME, "--data", str(data), "--out", str(out), "--json", str(tmp_path / "figures.json")]) == 0
+    assert capsys.readouterr().out == ""
+    written = json.loads((tmp_path / "figures.json").read_text())
+    assert json.loads((out / model_pages.FIGURES).read_text()) == written
+    assert written["weights_sha256"] == registry.card(NAME).weights_sha256
+    assert len(written["intervals"]["balanced_accuracy"]) == 3
+    assert sum(map(sum, written["confusion"]["rows_truth_columns_model"])) == written["n"]
+    for name in ("reliability", "confusion", "roc"):
+        with Image.open(out / f"{name}.png") as image:
+            assert image.format == "PNG"
+            assert min(image.size) > 400
+    assert list((out / "failures").glob("*.png")) or written["intervals"]["accuracy"][0] == 1.0
+    # what the page shows is what was written, without the failures: those are of patients
+    (tmp_path / NAME).mkdir()
+    for path in out.iterdir():
+        path.rename(tmp_path / NAME / path.name)
+    assert f"({NAME}/roc.png)" in model_pages.render(NAME, tmp_path)
+
+
+def test_the_same_answers_give_the_same_picture(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    probabilities = rng.dirichlet(np.ones(7), 60)
+    malignant = np.array([name in ("akiec", "bcc", "mel") for name in CLASSES])
+    labels = rng.integers(0, 7, 60)
+    given = Answers(CLASSES, malignant, probabilities, labels, np.array([str(i) for i in range(60)]), 0)
+    drawn = []
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        drawn.append([hashlib.sha256(path.read_bytes()).hexdigest() for path in plots.classifier(given, tmp_path / folder)])
+    assert drawn[0] == drawn[1]
+    assert len(set(drawn[0])) == 3
+
+
+def test_curves_of_stages_and_of_what_was_not_measured_every_epoch(tmp_path: Path) -> None:
+    stages = {
+        "first": [{"epoch": 1.0, "loss": 2.0}, {"epoch": 2.0, "loss": 1.5, "held_out_loss": 1.6}],
+        "second": [{"epoch": 1.0, "loss": 1.4, "held_out_loss": 1.5}],
+    }
+    drawn = [plots.curves(stages, tmp_path / name).read_bytes() for name in ("a.png", "b.png")]
+    assert drawn[0] == drawn[1]
+    with Image.open(tmp_path / "a.png") as image:
+        assert min(image.size) > 300
+    plots.curves({"only": []}, tmp_path / "empty.png")  # a training of no epochs is no error
+
+
+def test_the_surest_wrong_answers_are_kept_and_drawn(tmp_path: Path) -> None:
+    worst = worst_confusions.Failures()
+    assert worst.draw(tmp_path) is None
+    for number in range(40):
+        rgb = np.full((20, 30, 3), number, np.uint8)
+        worst.add(Photograph(rgb, "", None, "", "", None, ()), "mel", "mel" if number % 2 else "nv", number / 40)
+    kept = sorted(int(entry[2].rgb[0, 0, 0]) for entry in worst._worst)
+    assert kept == list(range(16, 40, 2))
+    path = worst.draw(tmp_path)
+    assert path == tmp_path / worst_confusions.FOLDER / "worst.png"
+    with Image.open(path) as image:
+        assert image.format == "PNG"
+
+
+def test_froc_is_drawn_from_the_rates_and_from_nothing_else(tmp_path: Path) -> None:
+    rates = {"at_1_false_per_scan": 0.5, "at_4_false_per_scan": 0.8, "sensitivity": 0.7}
+    assert plots.froc({"same_series": {"one": rates}, "n": 3}, tmp_path / "froc.png") == tmp_path / "froc.png"
+    assert list(plots._rates({"same_series": {"one": rates}}, ())) == [("same series / one", [(1.0, 0.5), (4.0, 0.8)])]
+    assert plots.froc({"n": 3}, tmp_path / "none.png") is None
+    assert not (tmp_path / "none.png").exists()
+
+
+def test_matplotlib_is_loaded_by_drawing_alone() -> None:
+    code = "import sys; from models import training, pictures, held_out, pages; print('matplotlib' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=registry.ROOMS.parent, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -1,0 +1,247 @@
+"""Photographs that wait share a pass through the network, and nothing else: each has its own answer, bit for bit, and its own ending."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any, cast
+
+import pytest
+from celery.exceptions import SoftTimeLimitExceeded
+
+from core.records import Prediction
+from core.settings.schema import Settings
+from core.states import Outcome, Priority
+from db.blobs.store import Blobs
+from db.engine import Database
+from db.jobs import job_leases
+from imaging.photograph.read import Photograph, read_photograph
+from models.runtime import Model
+from tests.support.queueing import SKIN, Queueing, configure, let_go
+from tests.support.records import run as execute
+from tests.support.records import scalar
+from workers.attempt import claim, prepare
+from workers.attempt.child_runtime import Runtime
+from workers.attempt.lease import Lease
+from workers.attempt.predict import in_parts
+from workers.queue.drain_flag import DrainFlag
+
+
+class Asked:
+    """The real model, and how many were given to it at once; ``before`` may refuse what it is given."""
+
+    def __init__(self, model: Model, before: Callable[[Sequence[Photograph]], None] = lambda _: None) -> None:
+        self._model, self._before = model, before
+        self.sizes: list[int] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def predict(self, items: Sequence[Photograph]) -> list[Prediction]:
+        self.sizes.append(len(items))
+        self._before(items)
+        return self._model.predict(items)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database_url: str) -> Settings:
+    made = configure(tmp_path, database_url)
+    return made.model_copy(update={"worker": made.worker.model_copy(update={"retry_base_s": 3600.0})})  # nothing is tried again by itself
+
+
+@pytest.fixture
+def runtime(settings: Settings, database: Database) -> Runtime:
+    made = Runtime(settings, database, Blobs(settings.blobs_dir), DrainFlag(), (Priority.URGENT, Priority.ROUTINE), "test:1", 2, "cpu")
+    made.served(SKIN)
+    return made
+
+
+@pytest.fixture
+def queueing(database: Database, runtime: Runtime) -> Queueing:
+    return Queueing(database, runtime.blobs)
+
+
+def asked(runtime: Runtime, before: Callable[[Sequence[Photograph]], None] = lambda _: None) -> Asked:
+    """From now on the model counts."""
+    ((digest, model),) = runtime.models.items()
+    watched = Asked(model, before)
+    runtime.models[digest] = cast(Model, watched)
+    return watched
+
+
+def ended(database: Database, ids: Sequence[int]) -> list[tuple[str, int]]:
+    """State and number of attempts of each."""
+    shown = [job_leases.show(database, id) for id in ids]
+    return [(str(one["job_state"]), len(one["attempts_made"])) for one in shown]
+
+
+def test_those_that_wait_share_a_pass_and_each_answers_as_if_alone(runtime: Runtime, queueing: Queueing) -> None:
+    queued = [queueing.photograph(seed) for seed in range(1, 6)]
+    alone = [runtime.models[next(iter(runtime.models))].predict([read_photograph(runtime.blobs.path(sha256))])[0] for _, sha256 in queued]
+    model = asked(runtime)
+    assert claim.wake(runtime) == 5
+    assert model.sizes == [5]
+    for (id, _), answer in zip(queued, alone, strict=True):
+        shown = job_leases.show(runtime.database, id)
+        assert (shown["job_state"], shown["outcome"]) == ("reported", answer.outcome)
+        assert shown["probabilities"] == dict(answer.probabilities)  # every bit
+        assert [(row["kind"], row["result"]) for row in shown["attempts_made"]] == [("analysis", "reported")]
+        assert [row["state"] for row in shown["deliveries"]] == ["pending"]
+
+
+def test_no_more_than_the_model_and_the_settings_allow(runtime: Runtime, queueing: Queueing, settings: Settings) -> None:
+    for seed in range(1, 6):
+        queueing.photograph(seed)
+    runtime.settings = settings.model_copy(update={"worker": settings.worker.model_copy(update={"max_batch": 2})})
+    model = asked(runtime)
+    assert claim.wake(runtime) == 5
+    assert model.sizes == [2, 2, 1]
+
+
+def test_where_one_attempt_is_all_there_is_nobody_has_company(runtime: Runtime, queueing: Queueing, settings: Settings) -> None:
+    queueing.photograph(1)
+    queueing.photograph(2)
+    runtime.settings = settings.model_copy(update={"worker": settings.worker.model_copy(update={"max_attempts": 1})})
+    model = asked(runtime)
+    assert claim.wake(runtime) == 2
+    assert model.sizes == [1, 1]
+
+
+def test_a_lone_image_is_not_held_up_and_those_that_are_many_wait_for_others(
+    runtime: Runtime, queueing: Queueing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+
+    def meanwhile(seconds: float) -> None:
+        waits.append(seconds)
+        queueing.photograph(9)
+
+    monkeypatch.setattr(claim, "sleep", meanwhile)
+    queueing.photograph(1)
+    model = asked(runtime)
+    claim.wake(runtime)
+    assert (model.sizes, waits) == ([1], [])
+    queueing.photograph(2)
+    queueing.photograph(3)
+    claim.wake(runtime)
+    assert (model.sizes, waits) == ([1, 3], [runtime.settings.worker.batch_wait_s])
+
+
+def test_routine_images_do_not_hold_up_an_urgent_one(runtime: Runtime, queueing: Queueing) -> None:
+    queueing.photograph(1)
+    queueing.photograph(2)
+    queueing.photograph(3, priority=Priority.URGENT)
+    model = asked(runtime)
+    claim.wake(runtime)
+    assert model.sizes == [1, 2]
+
+
+def test_one_that_cannot_be_read_leaves_its_neighbours_alone(runtime: Runtime, queueing: Queueing) -> None:
+    ids = [queueing.photograph(1)[0]]
+    poison, sha256 = queueing.photograph(2)
+    ids += [poison, queueing.photograph(3)[0]]
+    runtime.blobs.path(sha256).unlink()
+    model = asked(runtime)
+    claim.wake(runtime)
+    assert model.sizes == [2]
+    assert ended(runtime.database, ids) == [("reported", 1), ("queued", 1), ("reported", 1)]
+
+
+def test_one_at_which_the_pass_fails_is_found_and_its_neighbours_go_on(runtime: Runtime, queueing: Queueing) -> None:
+    queued = [queueing.photograph(seed) for seed in range(1, 6)]
+    poison = read_photograph(runtime.blobs.path(queued[3][1]))
+
+    def refuse(items: Sequence[Photograph]) -> None:
+        if any((item.rgb == poison.rgb).all() for item in items):
+            raise RuntimeError("a defect")
+
+    model = asked(runtime, refuse)
+    claim.wake(runtime)
+    assert model.sizes == [5, 2, 3, 1, 2, 1, 1]
+    assert ended(runtime.database, [id for id, _ in queued]) == [("reported", 1)] * 3 + [("queued", 1), ("reported", 1)]
+    for _ in range(2):
+        execute(runtime.database, "UPDATE jobs SET next_attempt_at = node_now()")
+        claim.wake(runtime)
+    shown = job_leases.show(runtime.database, queued[3][0])
+    assert (shown["job_state"], shown["outcome"]) == ("quarantined", Outcome.NOT_ANALYSED)
+    assert "a defect" in shown["reason"]
+
+
+def test_a_batch_that_does_not_fit_is_split_in_halves(runtime: Runtime, queueing: Queueing) -> None:
+    items = [read_photograph(runtime.blobs.path(queueing.photograph(seed)[1])) for seed in range(1, 6)]
+
+    def limit(given: Sequence[Photograph]) -> None:
+        if len(given) > 2:
+            raise MemoryError
+
+    model = asked(runtime, limit)
+    together = in_parts(cast(Model, model), items)
+    assert model.sizes == [5, 2, 3, 1, 2]
+    assert together == [model.predict([item])[0] for item in items]
+
+
+def test_pixels_that_are_many_take_several_passes(runtime: Runtime, queueing: Queueing, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = [queueing.photograph(seed)[0] for seed in range(1, 6)]
+    monkeypatch.setattr(prepare, "MOST_BYTES", 1)
+    model = asked(runtime)
+    assert claim.wake(runtime) == 5
+    assert model.sizes == [2, 2, 1]  # as many as are decoded at a time
+    assert ended(runtime.database, ids) == [("reported", 1)] * 5
+
+
+def test_who_was_lost_once_is_tried_alone(runtime: Runtime, queueing: Queueing) -> None:
+    ids = [queueing.photograph(seed)[0] for seed in (1, 2, 3)]
+    assert len(job_leases.claim(runtime.database, worker="gone:1", priorities=None, models=None, lease_s=-1.0, limit=2)) == 2
+    assert job_leases.reap(runtime.database, max_attempts=3) == 2
+    model = asked(runtime)
+    claim.wake(runtime)
+    assert model.sizes == [1, 1, 1]
+    assert ended(runtime.database, ids) == [("reported", 2), ("reported", 2), ("reported", 1)]
+
+
+def test_a_photograph_that_nobody_can_finish_reading_takes_the_process_and_not_its_neighbours(runtime: Runtime, queueing: Queueing) -> None:
+    queued = [queueing.photograph(seed) for seed in (1, 2, 3)]
+    path = runtime.blobs.path(queued[1][1])
+    path.unlink()
+    os.mkfifo(path)  # the thread that opens it waits for ever
+    left: list[int] = []
+    runtime.leave = lambda: left.append(1)
+
+    def over(_: int, __: FrameType | None) -> None:
+        callers = [frame.f_back for frame in sys._current_frames().values() if frame.f_code.co_name == "open"]
+        if any(frame is not None and frame.f_code.co_name == "verify" and frame.f_locals["path"] == path for frame in callers):
+            signal.setitimer(signal.ITIMER_REAL, 0)  # once, as Celery does
+            raise SoftTimeLimitExceeded
+
+    before = signal.signal(signal.SIGALRM, over)
+    signal.setitimer(signal.ITIMER_REAL, 1.0, 0.5)
+    try:
+        claim.wake(runtime)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        let_go(path)
+    assert left
+    path.unlink()
+    assert ended(runtime.database, [id for id, _ in queued]) == [("queued", 1)] * 3
+    execute(runtime.database, "UPDATE jobs SET next_attempt_at = node_now()")
+    claim.wake(runtime)
+    assert [state for state, _ in ended(runtime.database, [id for id, _ in queued])] == ["reported", "queued", "reported"]
+
+
+def test_a_worker_that_drains_gives_back_what_has_not_ended(runtime: Runtime, queueing: Queueing) -> None:
+    for seed in (1, 2, 3):
+        queueing.photograph(seed)
+    claimed = job_leases.claim(runtime.database, worker="test:1", priorities=None, models=None, lease_s=30, limit=3)
+    runtime.draining.set()
+    with Lease(runtime.database, claimed, 30.0, runtime.draining, grace_s=0.0, given_back=None) as lease:
+        lease.done(claimed[0])
+        while lease.held():
+            time.sleep(0.02)
+    assert [lease.lost(job) for job in claimed] == [False, True, True]
+    states = "SELECT string_agg(state, ' ' ORDER BY id) FROM jobs"
+    assert scalar(runtime.database, states) == "running queued queued"
+    assert scalar(runtime.database, "SELECT sum(attempts) FROM jobs") == 1

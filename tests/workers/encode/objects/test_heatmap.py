@@ -1,0 +1,188 @@
+"""Findings as Secondary Capture: which pictures there are, what stands in them, and what never does."""
+
+import hashlib
+import io
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from core import codes
+from core.records import Prediction
+from core.states import Outcome
+from tests.support import analyses, pictured
+from tests.support.again import hashes_elsewhere
+from workers.encode.analysis import Analysis
+from workers.encode.objects import heatmap
+from workers.encode.pictures import views as room
+from workers.encode.pictures.sheet import wrapped
+from workers.encode.pictures.style import OUTLINE, WARNING, font
+from workers.encode.pictures.views import views
+from workers.encode.source import source_of
+
+
+def documents(analysis: Analysis) -> list[Dataset]:
+    return [dcmread(io.BytesIO(made.content)) for made in heatmap.encode(analysis)]
+
+
+def has(colour: tuple[int, int, int], rgb: np.ndarray) -> int:
+    return int((rgb == np.array(colour, np.uint8)).all(axis=2).sum())
+
+
+def test_a_picture_a_finding_the_surest_first() -> None:
+    analysis = pictured.chest()
+    lifted = replace(analysis.prediction.findings[2], score=0.99)
+    findings = (*analysis.prediction.findings[:2], lifted)
+    made = documents(replace(analysis, prediction=replace(analysis.prediction, findings=findings)))
+    shown = [document.SourceImageSequence[0].ReferencedSOPInstanceUID for document in made]
+    assert shown == [findings[number].sop_instance_uid for number in (2, 0, 1)]
+    assert [document.InstanceNumber for document in made] == [1, 2, 3]
+    assert len({document.SeriesInstanceUID for document in made}) == 1
+    assert len({document.SOPInstanceUID for document in made}) == 3
+
+
+def test_at_most_so_many_pictures() -> None:
+    analysis = pictured.chest()
+    many = analysis.prediction.findings * 4
+    assert len(views(replace(analysis, prediction=replace(analysis.prediction, findings=many)))) == room.MAX_VIEWS
+
+
+def test_attributes_of_the_picture() -> None:
+    document = documents(pictured.chest())[0]
+    assert document.SOPClassUID.name == "Secondary Capture Image Storage"
+    assert (document.Modality, document.ConversionType, list(document.ImageType)) == ("OT", "WSD", ["DERIVED", "SECONDARY"])
+    assert document.SeriesDescription == "lung_nodule_ct 1.0.0 RESEARCH"
+    assert document.BurnedInAnnotation == "NO"
+    assert (document.ContentDate, document.ContentTime, document.TimezoneOffsetFromUTC) == ("20261120", "103015.250000", "+0100")
+    assert document.StudyInstanceUID == "2.25.100"
+    assert str(document.PatientName) == "Müller^Änne"
+    assert document.SourceImageSequence[0].PurposeOfReferenceCodeSequence[0].CodeValue == codes.SOURCE_FOR_PROCESSING.value
+    assert document.ReferencedSeriesSequence[0].SeriesInstanceUID == "2.25.200"
+    assert document.pixel_array.shape == (document.Rows, document.Columns, 3)
+
+
+@pytest.mark.parametrize("said", ["YES", "NO", ""])
+def test_burned_in_annotation_is_as_the_source_says(said: str) -> None:
+    lesion, chest = pictured.lesion(), pictured.chest()
+    photograph = documents(replace(lesion, source=replace(lesion.source, burned_in=said)))[0]
+    assert photograph.get("BurnedInAnnotation", "") == said
+    slices = documents(replace(chest, source=replace(chest.source, burned_in=said)))[0]
+    assert slices.BurnedInAnnotation == (said or "NO")
+    assert source_of(analyses.header("XC", BurnedInAnnotation=said), ()).burned_in == said
+
+
+def test_loss_before_the_analysis_is_said() -> None:
+    analysis = pictured.lesion()
+    lossy = Dataset()
+    lossy.LossyImageCompression, lossy.LossyImageCompressionMethod = "01", "ISO_10918_1"
+    document = documents(replace(analysis, source=replace(analysis.source, lossy=lossy)))[0]
+    assert (document.LossyImageCompression, document.LossyImageCompressionMethod) == ("01", "ISO_10918_1")
+    assert "LossyImageCompression" not in documents(analysis)[0]
+
+
+@pytest.mark.parametrize("made", [pictured.chest, pictured.lesion])
+def test_who_the_patient_is_stands_in_no_pixel(made: object) -> None:
+    analysis = made()  # type: ignore[operator]
+    other = analyses.header(analysis.source.modality, PatientName="Other^Person", PatientID="X-1", AccessionNumber="A-2")
+    stranger = replace(analysis, source=replace(analysis.source, attributes=other))
+    ours, theirs = documents(analysis), documents(stranger)
+    assert str(theirs[0].PatientName) == "Other^Person"
+    assert [document.PixelData for document in ours] == [document.PixelData for document in theirs]
+
+
+def test_research_is_burnt_in_and_only_for_research() -> None:
+    analysis = pictured.chest()
+    clinical = replace(analysis, identity=replace(analysis.identity, status="clinical"))
+    research, released = documents(analysis)[0], documents(clinical)[0]
+    assert has(WARNING, research.pixel_array) > 3000  # the badge
+    assert "RESEARCH" not in released.SeriesDescription
+    assert has(WARNING, released.pixel_array) < has(WARNING, research.pixel_array) / 4
+
+
+def test_ct_view_shows_slice_surroundings_and_the_plane_across() -> None:
+    analysis = pictured.chest()
+    view = views(analysis)[0]
+    captions = [panel.caption for panel in view.panels]
+    assert re.fullmatch(r"axial, z -?[\d.]+ mm, image \d+, window -600/1500 HU", captions[0])
+    assert f"image {analysis.source.image(view.sop_instance_uid).number}," in captions[0]  # not as it is counted from the feet
+    assert captions[1].endswith("heat map, outline")
+    assert captions[2].startswith("coronal")
+    assert [panel.heat for panel in view.panels] == [False, True, False]
+    assert all(has(OUTLINE, np.asarray(panel.image)) for panel in view.panels)
+
+
+def test_without_evidence_and_outline_the_slice_is_still_shown() -> None:
+    analysis = pictured.chest()
+    bare = tuple(replace(finding, mask=None) for finding in analysis.prediction.findings)
+    view = views(replace(analysis, heat=None, prediction=replace(analysis.prediction, findings=bare)))[0]
+    assert not any(panel.heat for panel in view.panels)
+    assert view.panels[1].caption.endswith("mm wide")
+
+
+def test_a_finding_of_a_slice_without_a_place_shows_the_slice() -> None:
+    analysis = pictured.chest()
+    finding = replace(analysis.prediction.findings[0], position_mm=None, image_point=None, mask=None)
+    view = views(replace(analysis, prediction=replace(analysis.prediction, findings=(finding,))))[0]
+    assert len(view.panels) == 1
+    assert view.sop_instance_uid == finding.sop_instance_uid
+
+
+@given(place=st.tuples(*(st.floats(-900, 900) for _ in range(3))), diameter=st.one_of(st.none(), st.floats(0.1, 300)))
+@settings(max_examples=25, deadline=None, derandomize=True)
+def test_a_place_anywhere_is_drawn(place: tuple[float, float, float], diameter: float | None) -> None:
+    analysis = pictured.chest()
+    finding = replace(analysis.prediction.findings[0], position_mm=place, image_point=None, diameter_mm=diameter)
+    (view,) = views(replace(analysis, prediction=replace(analysis.prediction, findings=(finding,))))
+    assert [panel.image.width for panel in view.panels] == [room.SLICE_PX, room.SMALL_PX, room.SMALL_PX]
+
+
+def test_a_finding_of_no_slice_has_no_picture() -> None:
+    analysis = pictured.chest()
+    finding = replace(analysis.prediction.findings[0], position_mm=None, image_point=None, sop_instance_uid="", mask=None)
+    assert heatmap.encode(replace(analysis, prediction=replace(analysis.prediction, findings=(finding,)))) == ()
+
+
+def test_photograph_with_outline_and_evidence() -> None:
+    analysis = pictured.lesion()
+    (view,) = views(analysis)
+    image, evidence = (np.asarray(panel.image).astype(int) for panel in view.panels)
+    assert has(OUTLINE, image.astype(np.uint8)) > 500
+    warm = np.abs(evidence - image).sum(axis=2)
+    hot = np.unravel_index(np.frombuffer(analysis.heat.values, np.uint8).argmax(), analysis.heat.shape[1:])  # type: ignore[union-attr]
+    scale = image.shape[0] / 450
+    y, x = int(hot[0] * scale), int(hot[1] * scale)
+    assert warm[y, x] > 60
+    assert warm[-30:, -30:].max() == 0
+    (document,) = documents(analysis)
+    assert document.SourceImageSequence[0].ReferencedSOPInstanceUID == "2.25.2000"
+
+
+@pytest.mark.parametrize("outcome", [Outcome.NO_FINDING, Outcome.ABSTAINED, Outcome.NOT_ANALYSED])
+def test_nothing_found_has_no_picture(outcome: Outcome) -> None:
+    for analysis in (pictured.chest(), pictured.lesion()):
+        assert heatmap.encode(replace(analysis, prediction=Prediction(outcome, reason="r"))) == ()
+
+
+def test_a_photograph_with_nothing_to_show_has_no_picture() -> None:
+    analysis = pictured.lesion()
+    finding = replace(analysis.prediction.findings[0], mask=None)
+    assert heatmap.encode(replace(analysis, heat=None, prediction=replace(analysis.prediction, findings=(finding,)))) == ()
+    assert heatmap.encode(replace(analysis, item=None)) == ()
+
+
+@pytest.mark.parametrize("name", ["chest", "lesion"])
+def test_same_analysis_gives_the_same_bytes(name: str) -> None:
+    made = [hashlib.sha256(each.content).hexdigest() for each in heatmap.encode(getattr(pictured, name)())]
+    assert made == hashes_elsewhere("heatmap", name)
+
+
+def test_long_words_are_cut_and_rows_fit() -> None:
+    face = font(18)
+    rows = wrapped(f"a {'w' * 300} b " + "word " * 60, face, 200)
+    assert all(face.getlength(row) <= 200 for row in rows)
+    assert "".join(rows).replace(" ", "") == ("a" + "w" * 300 + "b" + "word" * 60)

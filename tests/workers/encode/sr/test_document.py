@@ -1,0 +1,228 @@
+"""The report of every shape: what it takes over, what it says, and that it says it in the same bytes each time."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from core import codes
+from core.records import Prediction
+from core.states import Outcome
+from tests.support import analyses
+from workers.encode.analysis import Analysis, Predecessor
+from workers.encode.sr import document as sr_document
+from workers.encode.validate import content_tree, validator
+
+SHAPES = list(analyses.shapes())
+DATES = {"20261119", "20261120", "19500102"}
+
+
+def document(analysis: Analysis) -> Dataset:
+    return dcmread(io.BytesIO(sr_document.encode(analysis).content))
+
+
+def walk(dataset: Dataset) -> Iterator[Dataset]:
+    yield dataset
+    for item in dataset.get("ContentSequence", ()):
+        yield from walk(item)
+
+
+def named(dataset: Dataset, value: str) -> list[Dataset]:
+    return [item for item in walk(dataset) if item.get("ConceptNameCodeSequence") and item.ConceptNameCodeSequence[0].CodeValue == value]
+
+
+@pytest.fixture(params=SHAPES)
+def analysis(request: pytest.FixtureRequest) -> Analysis:
+    return analyses.shapes()[request.param]
+
+
+def test_every_shape_passes_our_validator(analysis: Analysis) -> None:
+    assert validator.validate(sr_document.encode(analysis).content) == ()
+
+
+def test_images_of_a_private_class_are_referred_to_as_any_other() -> None:
+    """highdicom's regions know the standard's classes alone: such a unit was tried three times and given up."""
+    seen = analyses.shapes()["ct-findings"]
+    images = tuple(replace(image, sop_class_uid="1.3.46.670589.2.5.1.1") for image in seen.source.images)
+    private = replace(seen, source=replace(seen.source, images=images))
+    assert validator.validate(sr_document.encode(private).content) == ()
+    point = next(item for item in walk(document(private)) if item.get("ValueType") == "SCOORD")
+    assert point.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPClassUID == "1.3.46.670589.2.5.1.1"
+
+
+def test_same_analysis_gives_the_same_bytes(analysis: Analysis) -> None:
+    assert sr_document.encode(analysis).content == sr_document.encode(analysis).content
+
+
+def test_no_date_is_made_up(analysis: Analysis) -> None:
+    found = {str(element.value) for element in document(analysis).iterall() if element.VR == "DA" and element.value}
+    assert found <= DATES
+
+
+def test_uids_differ_between_installations_revisions_profiles_and_runs() -> None:
+    one = analyses.shapes()["ct-findings"]
+    others = [replace(one, installation=UUID(int=7)), replace(one, revision=2), replace(one, run=2), replace(one, key="d4" * 32)]
+    encoded = [sr_document.encode(each) for each in (one, *others)] + [sr_document.encode(one, profile="sr@pacs")]
+    assert len({each.sop_instance_uid for each in encoded}) == 6
+    assert len({each.series_instance_uid for each in encoded}) == 6
+    tracked = {named(dcmread(io.BytesIO(each.content)), "112040")[0].UID for each in encoded[:5]}
+    assert len(tracked) == 5
+
+
+def test_patient_study_and_request_keep_their_meaning() -> None:
+    report = document(analyses.shapes()["ct-findings"])
+    assert report.SpecificCharacterSet == "ISO_IR 100"
+    assert str(report.PatientName) == "Müller^Änne"
+    assert (report.PatientID, report.IssuerOfPatientID, report.PatientBirthDate, report.PatientSex) == ("P-77", "HOSPITAL", "19500102", "F")
+    assert (report.StudyInstanceUID, report.AccessionNumber, report.StudyID) == ("2.25.100", "ACC-1", "S1")
+    assert report.StudyDescription == "Untersuchung für Ärzte"
+    assert str(report.ReferringPhysicianName) == "Größe^Jörg"
+    (request,) = report.ReferencedRequestSequence
+    assert (request.RequestedProcedureID, request.AccessionNumber) == ("RP-5", "ACC-1")
+    assert request.RequestedProcedureDescription == "CT Thorax"
+    assert request.StudyInstanceUID == "2.25.100"
+
+
+def test_series_is_new_and_says_research() -> None:
+    report = document(analyses.shapes()["ct-findings"])
+    assert report.SeriesInstanceUID != "2.25.200"
+    assert report.SeriesDescription == "lung_nodule_ct 1.0.0 RESEARCH"
+    clinical = replace(analyses.CT_MODEL, status="clinical", name="n" * 80)
+    long = document(replace(analyses.shapes()["ct-findings"], identity=clinical))
+    assert len(long.SeriesDescription) == 64
+    assert "RESEARCH" not in long.SeriesDescription
+
+
+def test_observer_and_algorithm_are_named() -> None:
+    report = document(analyses.shapes()["ct-findings"])
+    assert named(report, "121012")[0].UID.startswith("2.25.")
+    assert named(report, "121014")[0].TextValue == "dicom-node"
+    assert named(report, "121015")[0].TextValue == "lung_nodule_ct"
+    assert named(report, "111003")[0].TextValue == "1.0.0"
+    assert named(report, "111002")[0].TextValue.endswith("a1" * 32)
+    assert named(report, "121058")[0].ConceptCodeSequence[0].CodeValue == codes.PROCEDURE_CT.value
+
+
+def test_evidence_lists_all_and_the_library_only_what_findings_refer_to() -> None:
+    report = document(analyses.shapes()["ct-findings"])
+    assert len(validator.evidence(report)) == 12
+    library = named(report, codes.IMAGE_LIBRARY.value)[0]
+    listed = [item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID for item in walk(library) if item.get("ValueType") == "IMAGE"]
+    assert listed == ["2.25.1003", "2.25.1004"]
+
+
+def test_findings_have_place_measures_with_units_and_tier() -> None:
+    report = document(analyses.shapes()["ct-findings"])
+    groups = named(report, "125007")
+    assert len(groups) == 2
+    region, centre = named(groups[0], "111030")[0], next(item for item in walk(groups[0]) if item.get("ValueType") == "SCOORD3D")
+    assert (region.ValueType, list(region.GraphicData)) == ("SCOORD", [210.0, 300.5])
+    assert region.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID == "2.25.1003"
+    assert centre.ReferencedFrameOfReferenceUID == analyses.FRAME_OF_REFERENCE
+    assert list(centre.GraphicData) == [-61.25, 12.5, -140.0]
+    score = named(groups[0], "SCORE")[0].ContentSequence
+    assert [(item.ValueType, list(item.GraphicData)) for item in score] == [("SCOORD", [210.0, 300.5])]
+    measured = {}
+    for item in walk(groups[0]):
+        if item.get("ValueType") == "NUM":
+            value = item.MeasuredValueSequence[0]
+            measured[item.ConceptNameCodeSequence[0].CodeValue] = (
+                float(value.NumericValue),
+                value.MeasurementUnitsCodeSequence[0].CodeValue,
+            )
+    assert measured == {
+        "SCORE": (0.91, "1"),
+        codes.DIAMETER.value: (7.26, "mm"),
+        codes.VOLUME.value: (200.4321, "mm3"),
+    }
+    assert named(groups[0], "TIER")[0].ConceptCodeSequence[0].CodeValue == "TIER-REVIEW"
+    sources = [item for item in walk(groups[0]) if item.get("ValueType") == "IMAGE"]
+    assert {item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID for item in sources} == {"2.25.1003"}
+
+
+def test_the_point_and_the_segment_of_a_finding_are_two_groups_with_one_tracking_uid() -> None:
+    report = document(analyses.shapes()["ct-segmented"])
+    groups = named(report, "125007")
+    tracked = [named(group, "112040")[0].UID for group in groups]
+    regions = [[code for code in ("111030", "121191") if named(group, code)] for group in groups]
+    assert regions == [["111030"], ["121191"]] * (len(groups) // 2)
+    assert tracked[::2] == tracked[1::2]
+    assert len(set(tracked)) == len(groups) // 2
+    numbers = [{item.ConceptNameCodeSequence[0].CodeValue for item in walk(group) if item.get("ValueType") == "NUM"} for group in groups]
+    assert numbers[0] == {"SCORE"}
+    assert codes.VOLUME.value in numbers[1]
+
+
+def test_without_frame_of_reference_the_place_is_on_the_image() -> None:
+    report = document(analyses.shapes()["ct-findings-2d"])
+    region = named(report, "111030")[0]
+    assert (region.ValueType, list(region.GraphicData)) == ("SCOORD", [210.0, 300.5])
+    assert region.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID == "2.25.1003"
+
+
+def test_photograph_has_calibrated_probability_and_its_image() -> None:
+    report = document(analyses.shapes()["skin-findings"])
+    probability = named(report, codes.PROBABILITY.value)[0].MeasuredValueSequence[0]
+    assert float(probability.NumericValue) == 0.8123
+    assert probability.MeasurementUnitsCodeSequence[0].CodingSchemeDesignator == "UCUM"
+    assert named(report, "121071")[0].ConceptCodeSequence[0].CodeValue == codes.MELANOMA.value
+    assert named(report, "CLASSES")[0].TextValue.startswith("akiec 0.0500, bcc 0.0500")
+
+
+def test_no_finding_says_what_was_looked_for_and_excludes_nothing() -> None:
+    report = document(analyses.shapes()["ct-no-finding"])
+    assert named(report, "LOOKED-FOR")[0].TextValue == analyses.LOOKED_FOR
+    assert "excludes nothing" in named(report, "121106")[0].TextValue
+    assert not named(report, "111030")
+    assert named(report, codes.SUMMARY.value)[0].ConceptCodeSequence[0].CodeValue == codes.WITHOUT_FINDINGS.value
+
+
+@pytest.mark.parametrize("shape", ["ct-not-analysed", "skin-abstained"])
+def test_no_result_gives_its_reason(shape: str) -> None:
+    analysis = analyses.shapes()[shape]
+    assert named(document(analysis), "REASON")[0].TextValue == analysis.prediction.reason
+
+
+def test_what_it_is_not_for_and_its_limits_stand_in_every_report(analysis: Analysis) -> None:
+    report = document(analysis)
+    assert named(report, "NOT-FOR")[0].TextValue == analysis.identity.not_for
+    limits = [item.TextValue for item in named(report, "LIMITS")]
+    assert limits == [*analysis.limits, *analysis.prediction.notes]
+    assert named(report, "STATUS")[0].ConceptCodeSequence[0].CodeValue == codes.FOR_RESEARCH.value
+
+
+@pytest.mark.parametrize(
+    ("source", "setting", "expected"),
+    [
+        ("+0100", "-0500", ("20261120", "103015.250000", "+0100")),
+        ("", "-0530", ("20261120", "040015.250000", "-0530")),
+        ("", "Asia/Tokyo", ("20261120", "183015.250000", "+0900")),
+        ("", "", ("20261120", "093015.250000", None)),
+    ],
+)
+def test_time_zone_is_the_source_s_then_the_setting_s(source: str, setting: str, expected: tuple[str, str, str | None]) -> None:
+    dataset = analyses.header("CT")
+    dataset.TimezoneOffsetFromUTC = source
+    analysis = replace(analyses.ct(Prediction(Outcome.NO_FINDING, looked_for="x"), dataset=dataset), time_zone=setting)
+    report = document(analysis)
+    assert (report.ContentDate, report.ContentTime, report.get("TimezoneOffsetFromUTC")) == expected
+
+
+def test_predecessors_are_named() -> None:
+    older = Predecessor("1.2.840.10008.5.1.4.1.1.88.34", "2.25.77", "2.25.78")
+    report = document(replace(analyses.shapes()["ct-findings"], predecessors=(older,)))
+    (study,) = report.PredecessorDocumentsSequence
+    assert study.StudyInstanceUID == "2.25.100"
+    assert study.ReferencedSeriesSequence[0].SeriesInstanceUID == "2.25.78"
+    assert study.ReferencedSeriesSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID == "2.25.77"
+
+
+def test_every_code_is_known(analysis: Analysis) -> None:
+    for element in document(analysis).iterall():
+        if element.VR == "SQ" and element.keyword in {"ConceptNameCodeSequence", "ConceptCodeSequence", "MeasurementUnitsCodeSequence"}:
+            item = element.value[0]
+            assert content_tree.known(codes.Code(item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning))

@@ -1,0 +1,180 @@
+"""What is taken over from bad and good sources: every character set, flawed values, nested sets, codes without meaning."""
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from core.errors import EncodingError
+from core.records import Finding, Prediction, UnitInput
+from core.states import Outcome
+from deploy.demo.check_results import dciodvfy
+from imaging.headers.instance_header import read_header
+from tests.support import analyses
+from tests.support.data import shared_data
+from workers.encode.source import read_source, source_of
+from workers.encode.sr import document
+from workers.encode.text import local_time, zone_of
+from workers.encode.validate import validator
+
+# One name a set, as pydicom writes it: these run everywhere; the files of the public collection where they are.
+NAMES = {
+    "arabic": ("ISO_IR 127", "قباني^لنزار"),
+    "french": ("ISO_IR 100", "Buc^Jérôme"),
+    "greek": ("ISO_IR 126", "Διονυσιος"),
+    "hebrew": ("ISO_IR 138", "שרון^דבורה"),
+    "russian": ("ISO_IR 144", "Люкceмбypг"),
+    "thai": ("ISO_IR 166", "นามสกุล"),
+    "japanese": (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎=やまだ^たろう"),
+    "half-width": (["ISO 2022 IR 13", "ISO 2022 IR 87"], "ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎=やまだ^たろう"),
+    "korean": (["", "ISO 2022 IR 149"], "Hong^Gildong=洪^吉洞=홍^길동"),
+    "chinese-gb": ("GB18030", "Wang^XiaoDong=王^小东"),
+    "chinese-utf8": ("ISO_IR 192", "Wang^XiaoDong=王^小東"),
+    "ascii": ("", "Doe^Jane"),
+}
+WRITTEN = {"ISO_IR 127", "ISO_IR 100", "ISO_IR 126", "ISO_IR 138", "ISO_IR 144", "ISO_IR 166", "GB18030", "ISO_IR 192"}
+NOTHING = Prediction(Outcome.NO_FINDING, looked_for="Something.")
+
+
+def through_bytes(dataset: Dataset) -> Dataset:
+    """As it would arrive: encoded in its own character set, not decoded yet."""
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, implicit_vr=False, little_endian=True)
+    buffer.seek(0)
+    return dcmread(buffer, force=True)
+
+
+def reported(dataset: Dataset) -> Dataset:
+    content = document.encode(analyses.ct(NOTHING, dataset=dataset)).content
+    assert validator.validate(content) == ()
+    return dcmread(io.BytesIO(content))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_name_comes_through_in_every_character_set(name: str) -> None:
+    wanted, person = NAMES[name]
+    dataset = analyses.header("CT", SpecificCharacterSet=wanted, PatientName=person, StudyDescription="x", ReferringPhysicianName="A^B")
+    report = reported(through_bytes(dataset))
+    assert str(report.PatientName) == person
+    if isinstance(wanted, str) and wanted in WRITTEN:
+        assert report.SpecificCharacterSet == wanted
+    else:
+        assert report.get("SpecificCharacterSet") == (None if person.isascii() else "ISO_IR 192")
+
+
+def test_every_file_of_the_public_collection_keeps_its_patient_name(tmp_path: Path) -> None:
+    files = sorted((shared_data() / "conformance" / "charsets").glob("*.dcm"))
+    assert len(files) == 17
+    for path in files:
+        original = dcmread(path, force=True)
+        if "PatientName" not in original:  # two files hold the name in a sequence item, one with a set of its own
+            inner = original.RequestedProcedureCodeSequence[0]
+            original = analyses.header("CT", SpecificCharacterSet=inner.get("SpecificCharacterSet", original.SpecificCharacterSet))
+            original.PatientName = str(inner.PatientName)
+            original.StudyDescription, original.ReferringPhysicianName = "x", "A^B"
+            path = tmp_path / path.name
+            original.SOPClassUID, original.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.7", "2.25.9"
+            path.write_bytes(as_bytes(original))
+            original = dcmread(path, force=True)
+        expected = read_header(path).patient_name
+        assert expected
+        assert not expected.isascii() or path.stem.startswith("chrSQ")
+        report = tmp_path / "report.dcm"
+        report.write_bytes(document.encode(analyses.ct(NOTHING, dataset=original)).content)
+        assert read_header(report).patient_name == expected, path.name
+        assert validator.validate(report.read_bytes()) == (), path.name
+        assert dciodvfy(report) == [], path.name
+
+
+def as_bytes(dataset: Dataset) -> bytes:
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, implicit_vr=False, little_endian=True)
+    return buffer.getvalue()
+
+
+def test_request_in_a_character_set_of_its_own() -> None:
+    item = analyses.request(SpecificCharacterSet=["ISO 2022 IR 13", "ISO 2022 IR 87"], RequestedProcedureDescription="胸部")
+    report = reported(through_bytes(analyses.header("CT", RequestAttributesSequence=[item])))
+    assert report.ReferencedRequestSequence[0].RequestedProcedureDescription == "胸部"
+    assert str(report.PatientName) == "Müller^Änne"
+    assert report.SpecificCharacterSet == "ISO_IR 192"
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value:UserWarning", "ignore:The (value|PN component) length:UserWarning")
+def test_flawed_values_are_left_out_and_named_but_identifiers_stay() -> None:
+    dataset = analyses.header("CT", PatientBirthDate="circa 1950", PatientSex="W", PatientID="P" * 70, StudyTime="noon", PatientAge="old")
+    dataset.StudyDescription, dataset.PatientName = "long " * 20, "N" * 70
+    source = source_of(dataset, analyses.ct(NOTHING).source.images)
+    assert set(source.dropped) == {"PatientBirthDate", "PatientSex", "StudyTime", "PatientAge", "StudyDescription (its end)"}
+    report = reported(dataset)
+    assert (report.PatientBirthDate, report.PatientSex, report.StudyTime) == ("", "", "")
+    assert "PatientAge" not in report
+    assert (report.PatientID, str(report.PatientName)) == ("P" * 70, "N" * 70)
+    assert report.StudyDescription == ("long " * 13)[:64].rstrip()
+
+
+def test_two_values_where_one_of_a_list_is_allowed_are_left_out_and_named() -> None:
+    dataset = analyses.header("CT", PatientSex="F\\M")
+    assert source_of(dataset, analyses.ct(NOTHING).source.images).dropped == ("PatientSex",)
+    assert reported(dataset).PatientSex == ""
+
+
+def test_code_without_meaning_is_left_out_of_the_request() -> None:
+    good, bad = Dataset(), Dataset()
+    good.CodeValue, good.CodingSchemeDesignator, good.CodeMeaning = "24627-2", "LN", "CT Chest"
+    bad.CodeValue = "24627-2"
+    item = analyses.request(RequestedProcedureCodeSequence=[bad, good])
+    report = reported(analyses.header("CT", RequestAttributesSequence=[item]))
+    assert [code.CodeMeaning for code in report.ReferencedRequestSequence[0].RequestedProcedureCodeSequence] == ["CT Chest"]
+
+
+def test_accession_number_alone_makes_a_request_and_nothing_makes_none() -> None:
+    (request,) = reported(analyses.header("CT")).ReferencedRequestSequence
+    assert (request.AccessionNumber, request.RequestedProcedureID) == ("ACC-1", "")
+    assert "ReferencedRequestSequence" not in reported(analyses.header("CT", AccessionNumber=""))
+
+
+def test_private_and_binary_elements_stay_behind() -> None:
+    item = analyses.request()
+    item.add_new(0x00091001, "LO", "private")
+    item.add_new(0x00420011, "OB", b"%PDF")
+    report = reported(analyses.header("CT", RequestAttributesSequence=[item]))
+    assert [element.tag for element in report.iterall() if element.tag.is_private or element.VR == "OB"] == []
+
+
+def test_files_are_read_for_the_size_of_referenced_images_only(tmp_path: Path) -> None:
+    inputs = []
+    for number in range(2):
+        dataset = analyses.header("DMS", SOPClassUID=analyses.DERMOSCOPIC, SOPInstanceUID=f"2.25.{number + 1}", Rows=4, Columns=6)
+        dataset.InstanceNumber = 17 + number
+        path = tmp_path / f"{number}.dcm"
+        path.write_bytes(as_bytes(dataset))
+        inputs.append(UnitInput(str(dataset.SOPInstanceUID), str(dataset.SOPClassUID), "", str(path)))
+    source = read_source(inputs, referenced=[inputs[1].sop_instance_uid])
+    assert source.images[0].rows is None
+    assert (source.images[1].rows, source.images[1].columns) == (4, 6)
+    assert [source.called(one.sop_instance_uid, 1) for one in inputs] == ["", "image 18"]
+    frames = replace(source, images=(replace(source.images[1], number_of_frames=30),))
+    assert frames.called(inputs[1].sop_instance_uid, 7) == "frame 7"
+    with pytest.raises(EncodingError):
+        read_source([])
+
+
+def test_finding_on_a_foreign_image_is_an_error() -> None:
+    finding = Finding("nodule", analyses.nodule().code, sop_instance_uid="2.25.9999")
+    with pytest.raises(EncodingError, match="no part of the unit"):
+        document.encode(analyses.ct(Prediction(Outcome.FINDINGS, (finding,))))
+
+
+@pytest.mark.parametrize("zone", ["Mars/Olympus", "0100", "+01:00"])
+def test_unknown_time_zone_is_an_error(zone: str) -> None:
+    with pytest.raises(EncodingError, match=r"node\.timezone"):
+        zone_of(zone)
+
+
+def test_time_without_zone_is_an_error() -> None:
+    with pytest.raises(EncodingError):
+        local_time(analyses.STARTED.replace(tzinfo=None), "+0100", "")

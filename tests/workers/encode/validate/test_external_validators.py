@@ -1,0 +1,82 @@
+"""The standard's own validators on our reports: dciodvfy and dsrdump on every shape, DicomSRValidator on one of each, key images included.
+
+On a rejection (IOCM) it is in ``test_rejecting``.
+"""
+
+import os
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from core.states import ReportKind
+from tests.support import analyses
+from tests.support.tools import tool
+from workers.encode.objects import by_kind
+from workers.encode.sr import document
+
+SHAPES = tuple(analyses.shapes())
+KEY_IMAGES = ("ct-findings-key-images",)
+ONE_OF_EACH = (*(shape for shape in SHAPES if shape != "ct-findings-2d"), *KEY_IMAGES)
+ROOTS = dict.fromkeys(KEY_IMAGES, "Found Root Template TID_2010 (KeyObjectSelection)")
+# Newer than Debian's dciodvfy; explained in the conformance statement.
+EXPLAINED = (
+    "Unrecognized defined term = <99DCMNODE>",
+    "DeviceUID(0018,1002)> - Attribute is not present in standard DICOM IOD",
+    "</AnatomicRegionSequence(0008,2218)",
+    "</BodyPartExamined(0018,0015)> - Attribute is not present in standard DICOM IOD",
+    "</Laterality(0020,0060)> - Attribute is not present in standard DICOM IOD",
+)
+# Its style sheets are larger than what Java's XPath allows by default.
+JAVA = "-Djdk.xml.xpathExprOpLimit=0 -Djdk.xml.xpathTotalOpLimit=0 -Djdk.xml.xpathExprGrpLimit=0"
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("reports")
+    paths = {}
+    for name, analysis in analyses.shapes().items():
+        paths[name] = folder / f"{name}.dcm"
+        paths[name].write_bytes(document.encode(analysis).content)
+    for name in KEY_IMAGES:
+        (selection,) = by_kind.encode(ReportKind.KEY_IMAGES, analyses.shapes()[name.removesuffix("-key-images")])
+        paths[name] = folder / f"{name}.dcm"
+        paths[name].write_bytes(selection.content)
+    return paths
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_dciodvfy_finds_no_error(reports: dict[str, Path], shape: str) -> None:
+    run = subprocess.run([tool("dciodvfy", "dicom3tools"), "-new", str(reports[shape])], capture_output=True, text=True, check=False)
+    lines = (run.stdout + run.stderr).splitlines()
+    assert "Comprehensive3DSR" in lines
+    assert [line for line in lines if line.startswith("Error")] == []
+    warnings = [line for line in lines if line.startswith("Warning") and not any(known in line for known in EXPLAINED)]
+    assert warnings == []
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_dsrdump_reads_it(reports: dict[str, Path], shape: str) -> None:
+    run = subprocess.run([tool("dsrdump", "dcmtk"), str(reports[shape])], capture_output=True, text=True, errors="replace", check=True)
+    assert "Comprehensive 3D SR Document" in run.stdout
+    assert "Imaging Measurement Report" in run.stdout
+    assert [line for line in run.stderr.splitlines() if line.startswith(("E:", "W:"))] == []
+
+
+@pytest.mark.timeout(900)
+def test_dicom_sr_validator_finds_no_error(reports: dict[str, Path]) -> None:
+    program = tool("DicomSRValidator", "pixelmed-apps")
+
+    def check(shape: str) -> tuple[str, list[str]]:
+        run = subprocess.run(
+            [program, str(reports[shape])], capture_output=True, text=True, check=False, env={**os.environ, "JAVA_TOOL_OPTIONS": JAVA}
+        )
+        return shape, (run.stdout + run.stderr).splitlines()
+
+    with ThreadPoolExecutor(2) as pool:  # each is a Java machine of its own that compiles its style sheets first
+        found = dict(pool.map(check, ONE_OF_EACH))
+    for shape, lines in found.items():
+        assert "IOD validation complete" in lines, (shape, lines)
+        assert ROOTS.get(shape, "Found Root Template TID_1500 (MeasurementReport)") in lines, (shape, lines)
+        assert [line for line in lines if line.startswith("Error")] == [], shape

@@ -1,0 +1,211 @@
+"""A new answer: the old one's report is named as predecessor, its other objects are rejected where the destination takes that."""
+
+import io
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import Collection
+
+from core import codes
+from core.errors import ConfigurationError
+from core.settings.schema import Settings, load_settings
+from core.states import Priority, ReportKind, UnitKind
+from db.blobs.store import Blobs
+from db.complete import units
+from db.deliveries import delivery_leases
+from db.engine import Database
+from db.jobs import job_leases
+from db.operations.results_export import findings
+from db.records import StoredElsewhere
+from deploy.demo.synthetic.lesion import lesion_dataset
+from imaging.headers.own_marks import made_by_dicom_node
+from tests.support import analyses
+from tests.support.queueing import Queueing, configure, urls
+from tests.support.records import run as execute
+from tests.support.records import scalar
+from tests.support.tools import tool
+from tests.workers.encode.validate.test_external_validators import JAVA
+from workers.attempt import claim
+from workers.attempt.child_runtime import Runtime
+from workers.encode.objects import rejection
+from workers.encode.validate.validator import validate
+from workers.queue.drain_flag import DrainFlag
+
+SEG, PDF = "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.104.1"
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database_url: str) -> Settings:
+    configure(tmp_path, database_url)
+    path = tmp_path / "node.toml"
+    text = path.read_text().replace('name = "pacs"\n', 'name = "pacs"\nobjects = ["sr", "seg", "heatmap"]\niocm = true\n', 1)
+    path.write_text(text.replace('name = "clinic"\n', 'name = "clinic"\nobjects = ["sr", "heatmap"]\naccept_research = true\n', 1))
+    return load_settings(path, urls(database_url, ""))
+
+
+@pytest.fixture
+def runtime(settings: Settings, database: Database) -> Runtime:
+    return Runtime(settings, database, Blobs(settings.blobs_dir), DrainFlag(), (Priority.URGENT, Priority.ROUTINE), "test:1", 1, "cpu")
+
+
+@pytest.fixture
+def queueing(database: Database, settings: Settings) -> Queueing:
+    return Queueing(database, Blobs(settings.blobs_dir))
+
+
+def deliver(database: Database, *, kinds: tuple[str, ...] | None = None) -> list[tuple[str, str]]:
+    """Store everything that is due (of these kinds), in the order in which it becomes due: (destination, kind)."""
+    done = []
+    while due := delivery_leases.claim(database, sender="s", lease_s=60, limit=50):
+        for one in due:
+            if kinds is None or one.kind in kinds:
+                delivery_leases.stored(database, one, status=0)
+                done.append((one.destination, one.kind))
+            else:
+                delivery_leases.retry_later(database, one, error="the archive is busy", in_s=3600)
+    return done
+
+
+def changed(runtime: Runtime, queueing: Queueing, description: str) -> int:
+    """The photograph of seed 1 comes again with other content: a new revision, analysed; its job."""
+    dataset = lesion_dataset(1, size=(150, 200))
+    dataset.StudyDescription = description
+    queueing.receive(dataset, UnitKind.IMAGE)
+    (question,) = units.undecided(runtime.database, 10)
+    units.settle(runtime.database, question.id, same=False)
+    job_id, _ = queueing.queue([dataset], UnitKind.IMAGE, destinations=("pacs", "clinic"))
+    assert claim.wake(runtime) == 1
+    return job_id
+
+
+def rejections(runtime: Runtime, job_id: int) -> list[Dataset]:
+    shown = job_leases.show(runtime.database, job_id)["reports"]
+    kept = [runtime.blobs.read(row["sha256"]) for row in shown if row["kind"] == ReportKind.REJECTION]
+    assert all(not row["problems"] for row in shown)
+    return [dcmread(io.BytesIO(content)) for content in kept]
+
+
+def listed(document: Dataset) -> set[str]:
+    """What the rejection lists in its evidence, which is what its content refers to."""
+    (study,) = document.CurrentRequestedProcedureEvidenceSequence
+    evidence = {str(item.ReferencedSOPInstanceUID) for series in study.ReferencedSeriesSequence for item in series.ReferencedSOPSequence}
+    items = [item for item in document.ContentSequence if "ReferencedSOPSequence" in item]
+    assert evidence == {str(item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID) for item in items}
+    return evidence
+
+
+def uids(runtime: Runtime, job_id: int, *, without: tuple[str, ...] = ("sr", "rejection")) -> set[str]:
+    return {row["sop_instance_uid"] for row in job_leases.show(runtime.database, job_id)["reports"] if row["kind"] not in without}
+
+
+def test_what_was_stored_is_rejected_where_the_destination_takes_that(runtime: Runtime, queueing: Queueing) -> None:
+    first, _ = queueing.photograph(1, destinations=("pacs", "clinic"))
+    claim.wake(runtime)
+    assert rejections(runtime, first) == []
+    assert ("pacs", "heatmap") in deliver(runtime.database)
+    second = changed(runtime, queueing, "corrected")
+    (document,) = rejections(runtime, second)
+    assert listed(document) == uids(runtime, first)
+    assert document.StudyInstanceUID == lesion_dataset(1, size=(150, 200)).StudyInstanceUID
+    assert document.ConceptNameCodeSequence[0].CodeValue == "113001"
+    assert made_by_dicom_node(document)
+    sent = deliver(runtime.database)
+    assert [kind for name, kind in sent if name == "pacs"][-2:] == ["sr", "rejection"]
+    assert ("clinic", "rejection") not in sent
+    assert ("clinic", "heatmap") in sent
+    rows = [(row["revision"], row["job_state"]) for row in findings(runtime.database)]
+    assert set(rows) == {(1, "superseded"), (2, "delivered")}
+    third = changed(runtime, queueing, "corrected again")
+    (document,) = rejections(runtime, third)
+    assert listed(document) == uids(runtime, second)  # the first one's are rejected already, and a rejection stays
+
+
+def test_a_rejection_that_was_not_taken_is_made_up_for_by_the_next(runtime: Runtime, queueing: Queueing) -> None:
+    first, _ = queueing.photograph(1, destinations=("pacs",))
+    claim.wake(runtime)
+    deliver(runtime.database)
+    second = changed(runtime, queueing, "corrected")
+    assert "rejection" not in {kind for _, kind in deliver(runtime.database, kinds=("sr", "seg", "heatmap"))}
+    third = changed(runtime, queueing, "corrected again")
+    (document,) = rejections(runtime, third)
+    assert listed(document) == uids(runtime, first) | uids(runtime, second)
+
+
+def test_what_was_not_stored_is_withdrawn_and_not_rejected(runtime: Runtime, queueing: Queueing) -> None:
+    first, _ = queueing.photograph(1, destinations=("pacs", "clinic"))
+    claim.wake(runtime)
+    assert {kind for _, kind in deliver(runtime.database, kinds=("seg",))} == {"seg"}
+    second = changed(runtime, queueing, "corrected")
+    (document,) = rejections(runtime, second)
+    assert listed(document) == uids(runtime, first, without=("sr", "heatmap"))
+    states = {(row["object"], row["state"]) for row in job_leases.show(runtime.database, first)["deliveries"]}
+    assert states == {("seg", "stored"), ("heatmap", "withdrawn"), ("sr", "withdrawn")}
+
+
+def test_nothing_is_rejected_before_the_new_report_is_there(runtime: Runtime, queueing: Queueing) -> None:
+    queueing.photograph(1, destinations=("pacs",))
+    claim.wake(runtime)
+    deliver(runtime.database)
+    changed(runtime, queueing, "corrected")
+    assert {kind for name, kind in deliver(runtime.database, kinds=("seg", "heatmap")) if name == "pacs"} == {"seg", "heatmap"}
+    assert scalar(runtime.database, "SELECT attempts FROM v_deliveries WHERE object = 'rejection'") == 0
+
+
+def test_no_answer_takes_the_old_one_s_objects_away_too(runtime: Runtime, queueing: Queueing) -> None:
+    first, _ = queueing.photograph(1, destinations=("pacs", "clinic"))
+    claim.wake(runtime)
+    deliver(runtime.database)
+    dataset = lesion_dataset(1, size=(150, 200))
+    dataset.StudyDescription = "corrected"
+    queueing.receive(dataset, UnitKind.IMAGE)
+    (question,) = units.undecided(runtime.database, 10)
+    units.settle(runtime.database, question.id, same=False)
+    second, _ = queueing.queue([dataset], UnitKind.IMAGE, destinations=("pacs", "clinic"))
+    execute(runtime.database, f"UPDATE jobs SET pipeline_digest = '{'e' * 64}' WHERE id = {second}")
+    claim.wake(runtime)
+    assert job_leases.show(runtime.database, second)["outcome"] == "not_analysed"
+    (document,) = rejections(runtime, second)
+    assert listed(document) == uids(runtime, first)
+    assert scalar(runtime.database, "SELECT count(*) FROM v_deliveries WHERE object = 'rejection'") == 1
+
+
+OUTDATED = (
+    StoredElsewhere("pacs", "seg", SEG, "2.25.71", "2.25.70"),
+    StoredElsewhere("pacs", "pdf", PDF, "2.25.73", "2.25.72"),
+    StoredElsewhere("pacs", "seg", SEG, "2.25.74", "2.25.70"),
+)
+
+
+def test_validators_take_a_rejection(tmp_path: Path) -> None:
+    for name, analysis in analyses.shapes().items():
+        made = rejection.encode(analysis, OUTDATED, destination="pacs")
+        assert made.content == rejection.encode(analysis, OUTDATED, destination="pacs").content
+        assert validate(made.content, within=[item.sop_instance_uid for item in OUTDATED]) == ()
+        assert validate(made.content, within=["2.25.71"]) != ()
+        path = tmp_path / f"{name}.dcm"
+        path.write_bytes(made.content)
+        done = subprocess.run([tool("dciodvfy", "dicom3tools"), str(path)], capture_output=True, text=True, check=False)
+        assert not [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")]
+    environ = {**os.environ, "JAVA_TOOL_OPTIONS": JAVA}
+    done = subprocess.run([tool("DicomSRValidator", "pixelmed-apps"), str(path)], capture_output=True, text=True, check=False, env=environ)
+    said = (done.stdout + done.stderr).splitlines()
+    assert "Found Root Template TID_2010 (KeyObjectSelection)" in said
+    assert [line for line in said if line.startswith("Error")] == []
+    dump = subprocess.run([tool("dsrdump", "dcmtk"), str(path)], capture_output=True, text=True, errors="replace", check=True)
+    assert "Rejected for Quality Reasons" in dump.stdout
+
+
+def test_the_title_is_one_of_those_that_reject() -> None:
+    assert codes.REJECTED.value in {concept.value for concept in Collection("CID7010").concepts.values()}
+
+
+def test_a_rejection_is_no_part_of_a_profile(tmp_path: Path, database_url: str) -> None:
+    configure(tmp_path, database_url)
+    path = tmp_path / "node.toml"
+    path.write_text(path.read_text().replace('name = "pacs"\n', 'name = "pacs"\nobjects = ["sr", "rejection"]\n', 1))
+    with pytest.raises(ConfigurationError, match="iocm = true"):
+        load_settings(path, {})

@@ -1,0 +1,132 @@
+"""Results on real parts for destinations with different profiles: a real model's outline and evidence, and what happens without them."""
+
+import io
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from core.records import HeatMap
+from core.settings.schema import Settings, load_settings
+from core.states import Priority
+from db.blobs.store import Blobs
+from db.engine import Database
+from db.jobs import job_leases
+from models import registry
+from tests.support import queueing
+from tests.support.queueing import SKIN, Queueing
+from tests.support.records import rows
+from workers.attempt import claim
+from workers.attempt.child_runtime import Runtime
+from workers.encode.validate.validator import validate
+from workers.queue.drain_flag import DrainFlag
+
+PROFILES = {
+    "viewer": '["sr", "seg", "heatmap"]',
+    "plain": '["heatmap", "pdf"]',
+    "ris": '["sr"]',
+}
+
+
+def configured(folder: Path, database_url: str, *, budget_s: float = 60.0) -> Settings:
+    """Three destinations, a profile each."""
+    text = queueing.CONFIG.format(lease_s=60.0, soft_s=200.0, hard_s=260.0)
+    text = text.replace("max_attempts = 3", f"max_attempts = 3\nevidence_budget_s = {budget_s}")
+    for port, (name, objects) in enumerate(PROFILES.items(), 4250):
+        place = f'ae_title = "{name.upper()}"\nhost = "127.0.0.1"\nport = {port}'
+        text += f'[[destinations]]\nname = "{name}"\n{place}\nobjects = {objects}\naccept_research = true\n'
+    path = folder / "node.toml"
+    path.write_text(text)
+    return load_settings(path, queueing.urls(database_url, ""))
+
+
+def started(settings: Settings, database: Database) -> tuple[Runtime, Queueing]:
+    blobs = Blobs(settings.blobs_dir)
+    priorities = (Priority.URGENT, Priority.ROUTINE)
+    return Runtime(settings, database, blobs, DrainFlag(), priorities, "test:1", 1, "cpu"), Queueing(database, blobs)
+
+
+def delivered(database: Database, job_id: int) -> dict[str, list[str]]:
+    """Destination -> profiles of what it gets, in the order in which it is sent."""
+    found: dict[str, list[str]] = {}
+    query = """
+        SELECT d.destination, r.profile FROM deliveries d JOIN reports r ON r.id = d.report_id
+        WHERE d.job_id = {} AND d.state = 'pending' ORDER BY d.id
+    """
+    for destination, profile in rows(database, query.format(job_id)):
+        found.setdefault(str(destination), []).append(str(profile))
+    return found
+
+
+def objects_of(runtime: Runtime, job_id: int) -> dict[str, Dataset]:
+    """Profile -> object, every one of them clean."""
+    found = {}
+    for profile, sha256 in rows(runtime.database, f"SELECT profile, sha256 FROM reports WHERE job_id = {job_id} ORDER BY id"):
+        content = runtime.blobs.read(str(sha256))
+        assert validate(content) == ()
+        found[str(profile)] = dcmread(io.BytesIO(content))
+    return found
+
+
+def named(report: Dataset) -> set[str]:
+    return {str(element.value) for element in report.iterall() if element.keyword == "ReferencedSOPInstanceUID"}
+
+
+def test_each_destination_gets_its_profile_with_the_evidence_of_the_model(tmp_path: Path, database: Database, database_url: str) -> None:
+    runtime, queue = started(configured(tmp_path, database_url), database)
+    job_id, _ = queue.photograph(1, destinations=tuple(PROFILES))
+    assert claim.wake(runtime) == 1
+    assert job_leases.show(database, job_id)["outcome"] == "findings"
+    assert delivered(database, job_id) == {
+        "viewer": ["seg", "heatmap", "sr+heatmap+seg"],
+        "plain": ["heatmap", "pdf"],
+        "ris": ["sr"],
+    }
+    made = objects_of(runtime, job_id)
+    companions = {str(made[profile].SOPInstanceUID) for profile in ("seg", "heatmap")}
+    assert companions <= named(made["sr+heatmap+seg"])
+    assert str(made["pdf"].SOPInstanceUID) not in named(made["sr+heatmap+seg"])
+    assert not named(made["sr"]) & {str(one.SOPInstanceUID) for one in made.values()}
+    assert all("RESEARCH" in str(one.SeriesDescription) for one in made.values())
+    assert made["seg"].pixel_array.any()
+
+
+def test_over_its_budget_the_result_goes_without_the_evidence_and_says_so(tmp_path: Path, database: Database, database_url: str) -> None:
+    runtime, queue = started(configured(tmp_path, database_url, budget_s=0.001), database)
+    job_id, _ = queue.photograph(1, destinations=tuple(PROFILES))
+    claim.wake(runtime)
+    _goes_without(runtime, job_id, "it took longer than 0.001 s")
+
+
+def test_evidence_that_fails_costs_nobody_the_result(
+    tmp_path: Path, database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime, queue = started(configured(tmp_path, database_url), database)
+
+    def broken(*_: object) -> HeatMap | None:
+        raise RuntimeError("no gradient")
+
+    monkeypatch.setattr(runtime.model(SKIN, registry.pipeline_digest(SKIN)), "evidence", broken)
+    job_id, _ = queue.photograph(1, destinations=tuple(PROFILES))
+    claim.wake(runtime)
+    _goes_without(runtime, job_id, "making it failed")
+
+
+def _goes_without(runtime: Runtime, job_id: int, why: str) -> None:
+    shown = job_leases.show(runtime.database, job_id)
+    assert shown["job_state"] == "reported"
+    assert f"Without a map of the evidence: {why}." in shown["notes"]
+    said = {str(element.value) for element in objects_of(runtime, job_id)["sr"].iterall() if element.keyword == "TextValue"}
+    assert f"Without a map of the evidence: {why}." in said
+
+
+def test_nobody_is_asked_for_evidence_that_nobody_takes(
+    tmp_path: Path, database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime, queue = started(configured(tmp_path, database_url), database)
+    asked: list[object] = []
+    monkeypatch.setattr(runtime.model(SKIN, registry.pipeline_digest(SKIN)), "evidence", lambda *given: asked.append(given))
+    job_id, _ = queue.photograph(1, destinations=("ris",))
+    claim.wake(runtime)
+    assert (asked, delivered(database, job_id)) == ([], {"ris": ["sr"]})

@@ -1,0 +1,1 @@
+"""Training and measurement of ``lung_histology_ct``."""

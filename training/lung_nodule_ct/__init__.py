@@ -1,0 +1,1 @@
+"""Training and measurement of ``lung_nodule_ct``."""

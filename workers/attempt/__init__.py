@@ -1,0 +1,1 @@
+"""One attempt at a batch of jobs: claim, prefetch, prepare, predict, finish."""

@@ -1,0 +1,58 @@
+"""The inputs of a job as files: where they lie, and that they are what was received."""
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+from core.errors import ImagesLetGo, StorageError
+from core.records import UnitInput
+from db.blobs import removals
+from db.blobs.store import Blobs
+from db.engine import Database
+from db.records import ClaimedJob
+
+
+def at_their_place(blobs: Blobs, job: ClaimedJob) -> list[UnitInput]:
+    """The inputs with the whole paths of their blobs."""
+    return [replace(entry, path=str(blobs.path(entry.sha256))) for entry in job.inputs]
+
+
+def verified(database: Database, blobs: Blobs, job: ClaimedJob) -> list[Path]:
+    """The files of a job's inputs, each read once to see that it is what was received.
+
+    Raises
+    ------
+    ImagesLetGo
+        Retention has removed some of them.
+    StorageError
+        A blob is missing or altered.
+    """
+    entries = at_their_place(blobs, job)
+    try:
+        for entry in entries:
+            verify(Path(entry.path), entry.sha256)
+    except StorageError as error:
+        if not (gone := removals.of_job(database, job.id)):
+            raise
+        words = f"{gone} of its {len(entries)} images had been let go by the node's retention when another one came in"
+        raise ImagesLetGo(words, hint="send the whole series again, then dicom-node jobs requeue") from error
+    return [Path(entry.path) for entry in entries]
+
+
+def verify(path: Path, sha256: str) -> None:
+    """What is analysed is what was received.
+
+    Raises
+    ------
+    StorageError
+        The blob is missing or altered.
+    """
+    try:
+        with path.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise StorageError(
+            f"blob {sha256[:12]} cannot be read: {error.strerror}", hint="does this worker see node.data_dir/blobs?"
+        ) from error
+    if found != sha256:
+        raise StorageError(f"blob {sha256[:12]} is altered: its content has hash {found[:12]}", hint="restore it from the PACS or a backup")

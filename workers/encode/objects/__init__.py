@@ -1,0 +1,1 @@
+"""Result objects beside the report: segmentation, heat map, parametric map, key images, PDF, rejection."""

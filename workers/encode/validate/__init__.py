@@ -1,0 +1,1 @@
+"""The validator that checks every result object before it is stored."""

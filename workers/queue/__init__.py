@@ -1,0 +1,1 @@
+"""The Celery application, its tasks, and the relay from the outbox to the broker."""

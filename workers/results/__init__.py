@@ -1,0 +1,1 @@
+"""From a prediction to stored result objects and their deliveries."""
