@@ -16,7 +16,7 @@ NODE_KEYWORDS = frozenset({"SourceAETitle"})  # what the node knows beside the h
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RouteDecision:
     """Whether a condition holds, and the lines that say why."""
 
     holds: bool
@@ -25,7 +25,7 @@ class Verdict:
 
 @runtime_checkable
 class Condition(Protocol):
-    def judge(self, attributes: Attributes) -> Verdict: ...
+    def judge(self, attributes: Attributes) -> RouteDecision: ...
 
 
 def _values(attributes: Attributes, keyword: str) -> tuple[str | float, ...]:
@@ -54,11 +54,11 @@ class OneOf:
     keyword: str
     wanted: tuple[str | float, ...]
 
-    def judge(self, attributes: Attributes) -> Verdict:
+    def judge(self, attributes: Attributes) -> RouteDecision:
         values = _values(attributes, self.keyword)
         holds = any(_same(wanted, value) for wanted in self.wanted for value in values)
         wanted = " or ".join(_shown([item]) for item in self.wanted)
-        return Verdict(holds, (f"{_mark(holds)} {self.keyword} is {_shown(values)}, wanted {wanted}",))
+        return RouteDecision(holds, (f"{_mark(holds)} {self.keyword} is {_shown(values)}, wanted {wanted}",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class InRange:
     low: float | None
     high: float | None
 
-    def judge(self, attributes: Attributes) -> Verdict:
+    def judge(self, attributes: Attributes) -> RouteDecision:
         values = _values(attributes, self.keyword)
         try:
             numbers = [float(value) for value in values]
@@ -77,7 +77,7 @@ class InRange:
             numbers = []
         holds = bool(numbers) and all((self.low is None or n >= self.low) and (self.high is None or n <= self.high) for n in numbers)
         limits = " and ".join(f"{word} {limit:g}" for word, limit in (("at least", self.low), ("at most", self.high)) if limit is not None)
-        return Verdict(holds, (f"{_mark(holds)} {self.keyword} is {_shown(values)}, wanted {limits}",))
+        return RouteDecision(holds, (f"{_mark(holds)} {self.keyword} is {_shown(values)}, wanted {limits}",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,38 +87,38 @@ class Matches:
     keyword: str
     pattern: re.Pattern[str]
 
-    def judge(self, attributes: Attributes) -> Verdict:
+    def judge(self, attributes: Attributes) -> RouteDecision:
         values = _values(attributes, self.keyword)
         holds = any(self.pattern.search(str(value)) for value in values)
-        return Verdict(holds, (f"{_mark(holds)} {self.keyword} is {_shown(values)}, wanted a match of /{self.pattern.pattern}/",))
+        return RouteDecision(holds, (f"{_mark(holds)} {self.keyword} is {_shown(values)}, wanted a match of /{self.pattern.pattern}/",))
 
 
 @dataclass(frozen=True, slots=True)
 class All:
     parts: tuple[Condition, ...]
 
-    def judge(self, attributes: Attributes) -> Verdict:
+    def judge(self, attributes: Attributes) -> RouteDecision:
         verdicts = [part.judge(attributes) for part in self.parts]
-        return Verdict(all(v.holds for v in verdicts), tuple(line for v in verdicts for line in v.lines))
+        return RouteDecision(all(v.holds for v in verdicts), tuple(line for v in verdicts for line in v.lines))
 
 
 @dataclass(frozen=True, slots=True)
 class AnyOf:
     parts: tuple[Condition, ...]
 
-    def judge(self, attributes: Attributes) -> Verdict:
+    def judge(self, attributes: Attributes) -> RouteDecision:
         verdicts = [part.judge(attributes) for part in self.parts]
         holds = any(v.holds for v in verdicts)
-        return Verdict(holds, (f"{_mark(holds)} any of:", *("  " + line for v in verdicts for line in v.lines)))
+        return RouteDecision(holds, (f"{_mark(holds)} any of:", *("  " + line for v in verdicts for line in v.lines)))
 
 
 @dataclass(frozen=True, slots=True)
 class Not:
     part: Condition
 
-    def judge(self, attributes: Attributes) -> Verdict:
+    def judge(self, attributes: Attributes) -> RouteDecision:
         verdict = self.part.judge(attributes)
-        return Verdict(not verdict.holds, (f"{_mark(not verdict.holds)} not:", *("  " + line for line in verdict.lines)))
+        return RouteDecision(not verdict.holds, (f"{_mark(not verdict.holds)} not:", *("  " + line for line in verdict.lines)))
 
 
 def _mark(holds: bool) -> str:

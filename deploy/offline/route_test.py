@@ -7,7 +7,7 @@ from typing import Any
 
 from core.clock import system_clock
 from core.errors import NodeError
-from core.policy.routing import Verdict
+from core.policy.routing import RouteDecision
 from core.policy.series_selection import best, candidate, why
 from core.records import InstanceHeader
 from core.settings.schema import Route, Settings
@@ -27,7 +27,7 @@ class Judged:
     images: int
     dropped: tuple[str, ...]
     never: str
-    verdicts: tuple[tuple[Route, Verdict], ...]
+    verdicts: tuple[tuple[Route, RouteDecision], ...]
     passed_over: tuple[tuple[str, str], ...] = ()
 
     @property
