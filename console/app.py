@@ -1,7 +1,6 @@
 """The console as one role: the application, and its server in the calling thread."""
 
 import contextlib
-import os
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -13,13 +12,12 @@ from fastapi.staticfiles import StaticFiles
 
 from console import api, pages
 from console.health import CONSOLE, Look, look
-from core.errors import ConfigurationError, StorageError
+from core.errors import ConfigurationError
 from core.settings.schema import Settings
 from core.tls import server_context
 from db.engine import Database
-from db.roles import heartbeats
+from db.roles.role_heartbeat import RoleHeartbeat
 
-BEAT_EVERY_S = 5.0
 GRACE_S = 5
 POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 HEADERS = {
@@ -52,7 +50,15 @@ def create(ae_title: str, seen: Callable[[], Look]) -> FastAPI:
 
 
 class _Server(uvicorn.Server):
-    """Leaves the signals to whoever gave the stop event."""
+    """Ends when ``stop`` is set, and leaves the signals to whoever gave it."""
+
+    def __init__(self, config: uvicorn.Config, stop: threading.Event) -> None:
+        super().__init__(config)
+        self._stop = stop
+
+    async def on_tick(self, counter: int) -> bool:
+        """Called by uvicorn ten times a second; True ends the server."""
+        return await super().on_tick(counter) or self._stop.is_set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -82,45 +88,14 @@ def run(
     config = uvicorn.Config(application, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=GRACE_S)
     config.load()
     config.ssl = secure
-    server = _Server(config)
-    ended = threading.Event()
+    server = _Server(config, stop)
     url = f"{scheme(settings)}://{host}:{port}"
-    attendant = threading.Thread(target=_attend, args=(database, server, stop, ended, url), name="console-heartbeat")
-    attendant.start()
-    log.info("console listens", host=host, port=port)
-    on_ready(host, port)
-    try:
+    with listener, RoleHeartbeat(database, CONSOLE, lambda: {"url": url}):
+        log.info("console listens", host=host, port=port)
+        on_ready(host, port)
         server.run(sockets=[listener])
-    finally:
-        ended.set()
-        attendant.join()
-        listener.close()
 
 
 def scheme(settings: Settings) -> str:
     """How the console is spoken to."""
     return "https" if settings.console.tls is not None else "http"
-
-
-def _attend(database: Database, server: uvicorn.Server, stop: threading.Event, ended: threading.Event, url: str) -> None:
-    """Beat, and pass the stop on to the server."""
-    name = f"{socket.gethostname()}:{os.getpid()}"
-    while True:
-        with _tolerating():
-            heartbeats.beat(database, CONSOLE, name, {"url": url})
-        if stop.wait(BEAT_EVERY_S) or ended.is_set():
-            break
-    server.should_exit = True
-    with _tolerating():
-        heartbeats.gone(database, CONSOLE, name)
-
-
-@contextlib.contextmanager
-def _tolerating() -> Iterator[None]:
-    """The console outlives the database and a schema that is not there: that is when people look at it."""
-    try:
-        yield
-    except StorageError as error:
-        log.warning("heartbeat not written", error=str(error))
-    except Exception as error:  # a schema that is not there yet; the thread must live on to pass the stop
-        log.error("heartbeat not written", exception=type(error).__name__, hint="dicom-node db upgrade")

@@ -1,8 +1,6 @@
 """What a worker child holds: settings, stores, warm models. Built after the fork; beats while the child lives."""
 
 import os
-import socket
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,13 +10,14 @@ from typing import Self
 import structlog
 from billiard.process import current_process
 
-from core.errors import ModelError, NodeError, StorageError
+from core.errors import ModelError, NodeError
 from core.settings.schema import Settings
 from core.states import Origin, Priority
 from db.blobs.store import Blobs
 from db.engine import Database
 from db.operations import model_registry as model_rows
-from db.roles import heartbeats
+from db.roles.process_name import process_name
+from db.roles.role_heartbeat import RoleHeartbeat
 from models import installed
 from models import runtime as model_runtime
 from models.installed import Place
@@ -28,7 +27,6 @@ from workers.encode.warm_up import warm
 from workers.queue.celery_app import ROUTINE, URGENT
 from workers.queue.drain_flag import DrainFlag
 
-BEAT_S = 3.0
 ROLE = "worker"
 _OF_QUEUE = {URGENT: Priority.URGENT, ROUTINE: Priority.ROUTINE}
 
@@ -50,7 +48,7 @@ class Runtime:
     models: dict[str, model_runtime.Model] = field(default_factory=dict)
     failed: dict[str, NodeError] = field(default_factory=dict)
     busy: str = ""
-    stopping: threading.Event = field(default_factory=threading.Event)
+    heartbeat: RoleHeartbeat | None = None
     places: dict[str, Place] = field(default_factory=dict)  # where each of ``models`` lies
     registered: set[str] = field(default_factory=set)
     memory_mib: int = 1 << 40  # that the process may hold: `start` says it
@@ -69,7 +67,7 @@ class Runtime:
             blobs=Blobs(settings.blobs_dir),
             draining=draining,
             priorities=tuple(_OF_QUEUE[queue] for queue in queues),
-            name=f"{socket.gethostname()}:{os.getpid()}",
+            name=process_name(),
             threads=threads,
             memory_mib=limits.memory_of_child(settings.worker.memory_limit_mib, settings.worker.children, limits.machine_mib()),
             device=f"cuda:{card}" if card and settings.worker.device != "cpu" else "cpu",
@@ -85,7 +83,8 @@ class Runtime:
         warm(kind for destination in settings.destinations for kind in destination.objects)
         if (held := attempt_device.resident_mib()) > runtime.memory_mib:
             log.error("the models alone hold more memory than a job may: every job will fail", held=held, limit=runtime.memory_mib)
-        threading.Thread(target=runtime._beat, name="heartbeat", daemon=True).start()
+        runtime.heartbeat = RoleHeartbeat(runtime.database, ROLE, runtime.details)
+        runtime.heartbeat.start()
         runtime.leave = runtime._leave
         log.info("child ready", pid=os.getpid(), device=runtime.device, threads=threads, seconds=round(time.monotonic() - began, 2))
         return runtime
@@ -144,6 +143,8 @@ class Runtime:
                 self.registered.add(digest)
 
     def details(self) -> dict[str, str]:
+        """What the heartbeat says about this child. Registers models first that were loaded since the last one."""
+        self.register_models()
         return {
             "device": ",".join(sorted({model.device for model in self.models.values()})) or self.device,
             "threads": str(self.threads),
@@ -154,19 +155,6 @@ class Runtime:
             "memory_mib": str(attempt_device.resident_mib()),
         }
 
-    def _beat(self) -> None:
-        down = False
-        while not self.stopping.is_set():
-            try:
-                self.register_models()
-                heartbeats.beat(self.database, ROLE, self.name, self.details())
-                down = False
-            except StorageError as error:
-                if not down:
-                    log.warning("no heartbeat: the database is out of reach", error=str(error))
-                down = True
-            self.stopping.wait(BEAT_S)
-
     def _leave(self) -> None:
         """End the child at once: its job was given back, and the worker waits for nothing else."""
         self.stop()
@@ -174,11 +162,8 @@ class Runtime:
 
     def stop(self) -> None:
         """Say goodbye and close the stores."""
-        self.stopping.set()
-        try:
-            heartbeats.gone(self.database, ROLE, self.name)
-        except StorageError as error:
-            log.warning("the heartbeat stays until it is old", error=str(error))
+        if self.heartbeat is not None:
+            self.heartbeat.stop()
         self.database.dispose()
 
 

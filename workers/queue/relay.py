@@ -4,7 +4,6 @@ Two relays at once are harmless: a wake-up may be published twice, and the chain
 """
 
 import os
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -20,7 +19,8 @@ from db import audit, counters
 from db.engine import Database
 from db.jobs import outbox
 from db.notify import Waiter
-from db.roles import heartbeats
+from db.roles.back_off import BackOff
+from db.roles.role_heartbeat import RoleHeartbeat
 from workers.queue import reaper
 from workers.queue.celery_app import TASK, publisher
 
@@ -29,9 +29,8 @@ BATCH = 200
 CHAIN_BATCH = 1000
 WAIT_S = 1.0
 CHAIN_BEHIND_S = 0.25
-BEAT_S = 3.0
+DIAL_EVERY_S = 3.0
 FOLD_EVERY_S = 2.0
-BACKOFF_S, BACKOFF_CAP_S = 0.2, 5.0
 
 log = structlog.get_logger()
 
@@ -39,36 +38,31 @@ log = structlog.get_logger()
 def run(settings: Settings, database: Database, stop: threading.Event) -> None:
     """Publish, reap and chain until ``stop`` is set. Broker or database gone: said once, tried again, never the end."""
     app = publisher(settings)
-    name = f"{socket.gethostname()}:{os.getpid()}"
-    outgoing, broker = Step("publish", lambda: publish(app, database), 0.0), Step("broker", lambda: dial(app), BEAT_S)
+    outgoing, broker = Step("publish", lambda: publish(app, database), 0.0), Step("broker", lambda: dial(app), DIAL_EVERY_S)
 
-    def beat() -> None:
+    def details() -> dict[str, str]:
         problem = {"problem": "the broker is out of reach"} if broker.down or outgoing.down else {}
-        heartbeats.beat(database, ROLE, name, {"pid": str(os.getpid()), **problem})
+        return {"pid": str(os.getpid()), **problem}
 
     steps = [
         outgoing,
         Step("reap", lambda: reaper.reap(settings, database, lambda queue: waiting(app, queue)), reaper.EVERY_S),
         Step("chain", lambda: chain(database), 0.0),
         broker,
-        Step("beat", beat, BEAT_S),
         Step("count", lambda: counters.fold(database), FOLD_EVERY_S),
     ]
     waiter = Waiter(database, "outbox", "audit")
-    try:
-        while not stop.is_set():
-            for each in steps:
-                each.take()
-            wait(waiter, stop)
-        for each in steps[:3:2]:  # what was committed just now still goes out
-            each.take(always=True)
-    finally:
-        waiter.close()
-        app.close()  # type: ignore[no-untyped-call]
-    try:
-        heartbeats.gone(database, ROLE, name)
-    except StorageError as error:
-        log.warning("the heartbeat stays until it is old", error=str(error))
+    with RoleHeartbeat(database, ROLE, details):
+        try:
+            while not stop.is_set():
+                for each in steps:
+                    each.take()
+                wait(waiter, stop)
+            for each in steps[:3:2]:  # what was committed just now still goes out
+                each.take(always=True)
+        finally:
+            waiter.close()
+            app.close()  # type: ignore[no-untyped-call]
 
 
 def wait(waiter: Waiter, stop: threading.Event) -> None:
@@ -90,7 +84,7 @@ class Step:
 
     def __init__(self, name: str, act: Callable[[], object], every_s: float) -> None:
         self._name, self._act, self._every_s = name, act, every_s
-        self._due, self._pause = 0.0, BACKOFF_S
+        self._due, self._back_off = 0.0, BackOff()
         self.down = False
 
     def take(self, *, always: bool = False) -> None:
@@ -103,12 +97,12 @@ class Step:
             if not self.down:
                 log.warning("out of reach; tried again until it is back", action=self._name, error=f"{type(error).__name__}: {error}")
             self.down = True
-            self._due = time.monotonic() + self._pause
-            self._pause = min(self._pause * 2, BACKOFF_CAP_S)
+            self._due = time.monotonic() + self._back_off.next_pause_s()
             return
         if self.down:
             log.info("back in reach", action=self._name)
-        self.down, self._pause = False, BACKOFF_S
+        self.down = False
+        self._back_off.reset()
         self._due = time.monotonic() + self._every_s
 
 

@@ -1,0 +1,59 @@
+"""The heartbeat of one process of a role, written beside its work."""
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Self
+
+import structlog
+
+from db.engine import Database
+from db.roles import heartbeats
+from db.roles.process_name import process_name
+from db.roles.supervised_loop import SupervisedLoop
+
+HEARTBEAT_INTERVAL_S = 3.0
+
+
+class RoleHeartbeat:
+    """``with RoleHeartbeat(database, "conduct", details): ...`` writes the process's row every 3 s, and deletes it at the end.
+
+    A process that is killed leaves its row, whose age shows that it is missing. Build this after a fork: it starts a thread.
+
+    Parameters
+    ----------
+    details
+        Called before each write, from the heartbeat's thread: what the row says about the process. A `NodeError` that it raises is logged,
+        and the row is not written.
+    """
+
+    def __init__(self, database: Database, role: str, details: Callable[[], Mapping[str, str]]) -> None:
+        self._database = database
+        self._role = role
+        self._details = details
+        self._name = process_name()
+        self._stop = threading.Event()
+        self._loop = SupervisedLoop(f"{role}-heartbeat", self._write, self._stop)
+
+    def start(self) -> None:
+        """Write the first heartbeat, and go on in a thread."""
+        self._loop.start()
+
+    def stop(self) -> None:
+        """Write no more, and delete the row: a process that ends in order is not missing."""
+        self._stop.set()
+        self._loop.join(HEARTBEAT_INTERVAL_S)
+        try:
+            heartbeats.gone(self._database, self._role, self._name)
+        except Exception as error:  # also where the schema is missing: the process is ending, and a stale row does no harm
+            structlog.get_logger().warning("heartbeat_row_not_deleted", action=self._role, exception=type(error).__name__)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _write(self) -> float:
+        heartbeats.beat(self._database, self._role, self._name, dict(self._details()))
+        return HEARTBEAT_INTERVAL_S
