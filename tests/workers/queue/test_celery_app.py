@@ -9,10 +9,11 @@ import pytest
 
 from core.errors import ConfigurationError, StorageError
 from core.settings.schema import Settings, load_settings
+from db.roles.back_off import FIRST_PAUSE_S
 from workers.attempt import device
 from workers.queue.celery_app import QUEUES, make_app, publisher, run_worker
 from workers.queue.drain_flag import DrainFlag
-from workers.queue.relay import BACKOFF_S, Step
+from workers.queue.relay import Step
 
 BROKER = {"DICOM_NODE_BROKER__URL": "redis://127.0.0.1:1/0"}
 
@@ -130,8 +131,8 @@ def test_a_step_that_fails_waits_longer_each_time_and_recovers() -> None:
         time.sleep(0.01)
     assert 3 <= len(calls) <= 4  # at 0, 0.2, 0.6 and 1.4 s
     pauses = [later - earlier for earlier, later in pairwise(calls)]
-    assert pauses[0] >= BACKOFF_S
-    assert pauses[1] >= 2 * BACKOFF_S
+    assert pauses[0] >= FIRST_PAUSE_S
+    assert pauses[1] >= 2 * FIRST_PAUSE_S
     down[0] = False
     step.take(always=True)
     step.take()
