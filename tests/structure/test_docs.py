@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from core.settings.schema import Settings, load_settings
 from deploy.cli.main import build
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 NOT_OURS = {".venv", ".git", ".github", "data", "demo-data", "out", "build", "dist", "secrets", "node_modules"}
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 MAX_LINES = 400
