@@ -103,7 +103,7 @@ def test_links_resolve(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=ids)
 def test_named_files_exist(page: Path) -> None:
-    packages = "core|db|imaging|models|dicom_node|workers|console|deploy|tests|docs|requirements"
+    packages = "core|db|imaging|models|training|dicom_node|workers|console|deploy|tests|docs|requirements"
     for path in re.findall(rf"(?:^|[\s`(])((?:{packages})/[\w./-]+\.(?:py|toml|md|sh|json|txt|yml))\b", _code(page), re.MULTILINE):
         assert (ROOT / path).exists(), path
 
