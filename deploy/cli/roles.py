@@ -115,7 +115,7 @@ Queues = Annotated[
 
 def worker(config: Config = None, queues: Queues = None) -> None:
     """Run models on what is queued (Celery, prefork)."""
-    from workers.queue.celery_app import run_worker
+    from workers.queue.worker import run_worker
 
     settings = prepared(config, "worker")
     names = [name.strip() for name in queues.split(",") if name.strip()] if queues is not None else None

@@ -21,7 +21,7 @@ from tests.support.queueing import Queueing, configure, urls
 from tests.workers.results.test_rejections import changed
 from workers.attempt import claim
 from workers.attempt.child_runtime import Runtime
-from workers.queue.drain_flag import DrainFlag
+from workers.attempt.drain_flag import DrainFlag
 
 
 def answered(archive: Orthanc, study: str, modality: str = "") -> set[str]:

@@ -23,12 +23,10 @@ from models import runtime as model_runtime
 from models.installed import Place
 from workers.attempt import device as attempt_device
 from workers.attempt import limits
+from workers.attempt.drain_flag import DrainFlag
 from workers.encode.warm_up import warm
-from workers.queue.celery_app import ROUTINE, URGENT
-from workers.queue.drain_flag import DrainFlag
 
 ROLE = "worker"
-_OF_QUEUE = {URGENT: Priority.URGENT, ROUTINE: Priority.ROUTINE}
 
 log = structlog.get_logger()
 
@@ -56,7 +54,7 @@ class Runtime:
     leave: Callable[[], None] | None = None  # what ends this process when its work was given back
 
     @classmethod
-    def start(cls, settings: Settings, queues: tuple[str, ...], draining: DrainFlag) -> Self:
+    def start(cls, settings: Settings, priorities: tuple[Priority, ...], draining: DrainFlag) -> Self:
         """Take a share of the machine, open the stores, warm the models that the routes name and what makes the objects, start to beat."""
         began = time.monotonic()
         threads = attempt_device.threads_of_child(settings.worker.threads, settings.worker.children, attempt_device.cores())
@@ -66,7 +64,7 @@ class Runtime:
             database=Database.open(settings.database.url, pool_size=3),
             blobs=Blobs(settings.blobs_dir),
             draining=draining,
-            priorities=tuple(_OF_QUEUE[queue] for queue in queues),
+            priorities=priorities,
             name=process_name(),
             threads=threads,
             memory_mib=limits.memory_of_child(settings.worker.memory_limit_mib, settings.worker.children, limits.machine_mib()),

@@ -12,7 +12,7 @@ from core.errors import LeaseLost, StorageError
 from db.engine import Database
 from db.jobs import job_leases
 from db.records import ClaimedJob
-from workers.queue.drain_flag import DrainFlag
+from workers.attempt.drain_flag import DrainFlag
 
 RENEWALS_PER_LEASE = 4
 DRAIN_GRACE_S = 15.0  # what a running job gets to finish when the worker stops; then it is given back

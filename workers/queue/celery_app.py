@@ -1,28 +1,17 @@
-"""The Celery application: the only broker settings there are, each with its reason.
+"""The Celery application and all its settings, each with its reason.
 
-A message is nothing but a wake-up ("there may be work"). What is to be done, by whom, and how often it was tried, stands
-in PostgreSQL; so a message may be lost, doubled or late without harm. The parent process imports neither torch nor the
-models and opens no database: children do, after the fork.
+A message is only a wake-up ("there may be work"). What is to be done, by which worker, and how often it was tried is stored in
+PostgreSQL. A message may therefore be lost, delivered twice or arrive late without harm.
 """
 
-import os
-import socket
-import warnings
-from collections.abc import Sequence
-from typing import Any
-
-from celery import Celery, signals
-from celery.exceptions import SecurityWarning
+from celery import Celery
 from kombu.entity import Queue
 
 from core.errors import ConfigurationError
 from core.settings.schema import Settings
 from workers.queue import redis_slots
-from workers.queue.drain_flag import DrainFlag
+from workers.queue.queue_names import QUEUES, ROUTINE
 
-URGENT, ROUTINE = "infer.urgent", "infer.routine"
-QUEUES = (URGENT, ROUTINE)
-TASK = "infer"
 CHILD_START_S = 180.0
 
 
@@ -88,60 +77,3 @@ def publisher(settings: Settings) -> Celery:
     app = make_app(settings)
     app.conf.broker_transport_options = {**app.conf.broker_transport_options, "socket_timeout": 10}
     return app
-
-
-def run_worker(settings: Settings, queues: Sequence[str] | None = None) -> int:
-    """Serve until SIGTERM (what runs is finished first) and give the exit status. Blocks; call it from the main thread.
-
-    Raises
-    ------
-    ConfigurationError
-        An unknown queue, or no broker or database URL.
-    """
-    names = tuple(queues) if queues is not None else QUEUES
-    unknown = sorted(set(names) - set(QUEUES))
-    if unknown or not names:
-        raise ConfigurationError(
-            f"queues are {', '.join(QUEUES)}, not {', '.join(unknown) or 'none'}", hint="give --queues one of them, or none"
-        )
-    if not settings.database.url:
-        raise ConfigurationError("no database: database.url is empty", hint="`up` starts one; for single roles set database.url")
-    from workers.queue import tasks  # here, so that the relay imports no task
-
-    # Root matters to Celery because of pickle, which is not accepted here.
-    warnings.filterwarnings("ignore", message="You're running the worker with superuser", category=SecurityWarning)
-    app = make_app(settings)
-    draining = DrainFlag()
-    tasks.register(app)
-
-    # Handlers are held weakly by Celery: these names keep them alive as long as the worker runs.
-    def configure_logging(**_: Any) -> None:
-        """That somebody listens keeps Celery from setting up logging of its own."""
-
-    def child_starts(**_: Any) -> None:
-        draining.in_child()
-        tasks.start_child(settings, names, draining)
-
-    def child_stops(**_: Any) -> None:
-        tasks.stop_child()
-
-    def shutting_down(**_: Any) -> None:
-        draining.set()
-
-    signals.setup_logging.connect(configure_logging)  # type: ignore[no-untyped-call]
-    signals.worker_process_init.connect(child_starts)  # type: ignore[no-untyped-call]
-    signals.worker_process_shutdown.connect(child_stops)  # type: ignore[no-untyped-call]
-    signals.worker_shutting_down.connect(shutting_down)  # type: ignore[no-untyped-call]
-    controller = app.Worker(
-        hostname=f"worker-{os.getpid()}@{socket.gethostname()}",
-        pool="prefork",
-        concurrency=settings.worker.children,
-        queues=list(names),
-        loglevel=settings.logs.level.upper(),
-        quiet=True,  # no banner: one line an event
-        without_gossip=True,  # workers need not know of each other: they meet in PostgreSQL
-        without_mingle=True,
-        without_heartbeat=True,  # heartbeats are rows
-    )
-    controller.start()
-    return int(controller.exitcode or 0)

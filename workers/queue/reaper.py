@@ -7,7 +7,7 @@ import structlog
 from core.settings.schema import Settings
 from db.engine import Database
 from db.jobs import job_leases, outbox
-from workers.queue.celery_app import QUEUES
+from workers.queue.queue_names import QUEUES
 
 EVERY_S = 2.0
 REPUBLISH_CAP = 500  # wake-ups in a queue: each works off whatever is due, and a dead worker's backlog must not flood the broker

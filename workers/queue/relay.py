@@ -22,7 +22,8 @@ from db.notify import Waiter
 from db.roles.back_off import BackOff
 from db.roles.role_heartbeat import RoleHeartbeat
 from workers.queue import reaper
-from workers.queue.celery_app import TASK, publisher
+from workers.queue.celery_app import publisher
+from workers.queue.queue_names import TASK
 
 ROLE = "relay"
 BATCH = 200

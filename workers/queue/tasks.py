@@ -1,4 +1,8 @@
-"""The one task, thin: a wake-up. Everything heavy is imported in the child, after the fork."""
+"""The Celery task, which handles a wake-up, and the start and stop of the child process that executes it.
+
+The parent process imports this module. Everything that imports torch is imported in functions that only run in the child, after the
+fork: a CUDA context does not survive a fork.
+"""
 
 import os
 import time
@@ -10,11 +14,11 @@ from celery import Celery
 from core import process_memory
 from core.logs import scrub
 from core.settings.schema import Settings
-from workers.queue.celery_app import TASK, URGENT
-from workers.queue.drain_flag import DrainFlag
+from workers.attempt.drain_flag import DrainFlag
+from workers.queue.queue_names import PRIORITY_OF_QUEUE, TASK, URGENT
 
-START_AGAIN_S = 5.0
-GIVES_WAY = 10  # of nice(2): a child that takes no urgent work leaves the processor to those who do
+RESTART_PAUSE_S = 5.0
+ROUTINE_NICENESS = 10  # of nice(2): a child that serves no urgent jobs leaves the processor to those that do
 
 _child: Any = None  # workers.attempt.child_runtime.Runtime of this child process
 
@@ -22,21 +26,21 @@ log = structlog.get_logger()
 
 
 def register(app: Celery) -> None:
-    """Give ``app`` its task. ``job_id`` says what woke us; what is done is what is most urgent."""
+    """Register the task with ``app``. ``job_id`` names the job that caused the wake-up; the most urgent due job is claimed."""
 
     @app.task(name=TASK)  # type: ignore[untyped-decorator, no-untyped-call]
     def infer(job_id: int) -> None:
         if _child is None:
-            raise RuntimeError(f"the wake-up for job {job_id} reached a process that is no worker child")
+            raise RuntimeError(f"the wake-up for job {job_id} reached a process that is not a worker child")
         from workers.attempt.claim import wake
 
         wake(_child)
 
 
-def start_child(settings: Settings, queues: tuple[str, ...], draining: DrainFlag) -> None:
-    """Open the stores, load and warm the models: before the first job, in the child.
+def start_child(settings: Settings, queues: tuple[str, ...], drain_flag: DrainFlag) -> None:
+    """Open the stores, load the models and warm them up, in the child and before its first job.
 
-    A child that cannot start ends, after a pause, and another takes its place: it must not take messages that it can do nothing about.
+    A child that cannot start exits after a pause, and the pool starts another: it must not take messages that it cannot handle.
     """
     global _child
     try:
@@ -44,21 +48,21 @@ def start_child(settings: Settings, queues: tuple[str, ...], draining: DrainFlag
 
         die_with_parent()
         disown(settings)
-        import workers.attempt.claim  # noqa: F401  (decoders and encoders too are loaded before the first job)
+        import workers.attempt.claim  # noqa: F401  (loads decoders and encoders before the first job)
         from workers.attempt.child_runtime import Runtime
 
-        _child = Runtime.start(settings, queues, draining)
+        _child = Runtime.start(settings, tuple(PRIORITY_OF_QUEUE[queue] for queue in queues), drain_flag)
         process_memory.settle()
         if URGENT not in queues:
-            os.nice(GIVES_WAY)
+            os.nice(ROUTINE_NICENESS)
     except Exception as error:
-        log.error("a worker child cannot start; another tries", error=f"{type(error).__name__}: {scrub(str(error))}", seconds=START_AGAIN_S)
-        time.sleep(START_AGAIN_S)
+        log.error("child_start_failed", error=f"{type(error).__name__}: {scrub(str(error))}", retry_in_s=RESTART_PAUSE_S)
+        time.sleep(RESTART_PAUSE_S)
         os._exit(1)
 
 
 def stop_child() -> None:
-    """The child ends in order."""
+    """Remove the child's heartbeat and close its stores."""
     global _child
     if _child is not None:
         _child.stop()

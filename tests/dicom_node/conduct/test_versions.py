@@ -27,7 +27,7 @@ from tests.support.queueing import SKIN, Queueing, configure
 from tests.support.records import scalar
 from workers.attempt import claim
 from workers.attempt.child_runtime import Runtime
-from workers.queue.drain_flag import DrainFlag
+from workers.attempt.drain_flag import DrainFlag
 
 PACKAGED = registry.pipeline_digest(SKIN)
 

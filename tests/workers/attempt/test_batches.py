@@ -25,9 +25,9 @@ from tests.support.records import run as execute
 from tests.support.records import scalar
 from workers.attempt import claim, prepare
 from workers.attempt.child_runtime import Runtime
+from workers.attempt.drain_flag import DrainFlag
 from workers.attempt.lease import Lease
 from workers.attempt.predict import in_parts
-from workers.queue.drain_flag import DrainFlag
 
 
 class Asked:

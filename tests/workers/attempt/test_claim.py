@@ -27,12 +27,12 @@ from tests.support.records import run as execute
 from tests.support.records import scalar
 from workers.attempt import claim, prepare
 from workers.attempt.child_runtime import Runtime
+from workers.attempt.drain_flag import DrainFlag
 from workers.attempt.inputs import verify
 from workers.attempt.lease import Lease
 from workers.attempt.prefetch import Ahead
 from workers.encode.validate.validator import validate
 from workers.queue import reaper
-from workers.queue.drain_flag import DrainFlag
 
 
 @pytest.fixture

@@ -25,8 +25,8 @@ from tests.support.records import scalar
 from tests.workers.queue.test_celery import Site
 from workers.attempt import claim, device, limits
 from workers.attempt.child_runtime import Runtime
+from workers.attempt.drain_flag import DrainFlag
 from workers.attempt.limits import MemoryWatch, machine_mib, memory_of_child
-from workers.queue.drain_flag import DrainFlag
 from workers.results.objects import bounded
 
 ATTEMPTS = 2

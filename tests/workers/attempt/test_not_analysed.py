@@ -26,10 +26,10 @@ from tests.support.records import run as execute
 from tests.support.records import scalar
 from workers.attempt import claim, not_analysed
 from workers.attempt.child_runtime import Runtime
+from workers.attempt.drain_flag import DrainFlag
 from workers.attempt.lease import Lease
 from workers.attempt.limits import MemoryWatch
 from workers.encode.validate.validator import validate
-from workers.queue.drain_flag import DrainFlag
 
 
 @pytest.fixture

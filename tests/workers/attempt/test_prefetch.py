@@ -19,9 +19,9 @@ from tests.support.records import run as execute
 from tests.support.records import scalar
 from workers.attempt import claim, prepare
 from workers.attempt.child_runtime import Runtime
+from workers.attempt.drain_flag import DrainFlag
 from workers.attempt.prefetch import Ahead
 from workers.attempt.prepare import Prepared
-from workers.queue.drain_flag import DrainFlag
 
 MODEL = "lung_nodule_ct"
 

@@ -23,8 +23,8 @@ from tests.support.queueing import Queueing, configure
 from tests.support.records import scalar
 from workers.attempt import claim
 from workers.attempt.child_runtime import Runtime
+from workers.attempt.drain_flag import DrainFlag
 from workers.encode.validate.validator import validate
-from workers.queue.drain_flag import DrainFlag
 
 MODEL = "lung_nodule_ct"
 Change = Callable[[list[Dataset]], list[Dataset]]

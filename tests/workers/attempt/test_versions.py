@@ -21,7 +21,7 @@ from tests.support.records import run as execute
 from tests.support.records import scalar
 from workers.attempt import claim
 from workers.attempt.child_runtime import Runtime
-from workers.queue.drain_flag import DrainFlag
+from workers.attempt.drain_flag import DrainFlag
 
 
 @pytest.fixture

@@ -21,8 +21,9 @@ from deploy.local.embedded_servers import EmbeddedBroker
 from tests.support.queueing import Queueing, configure, let_go, urls
 from tests.support.records import scalar
 from workers.queue import relay
-from workers.queue.celery_app import QUEUES, ROUTINE, TASK, make_app
-from workers.queue.tasks import GIVES_WAY
+from workers.queue.celery_app import make_app
+from workers.queue.queue_names import QUEUES, ROUTINE, TASK
+from workers.queue.tasks import ROUTINE_NICENESS
 
 ROOT = Path(__file__).parents[3]
 # The parent says at its end which heavy packages it has imported: torch must not be among them.
@@ -31,7 +32,7 @@ import sys
 from pathlib import Path
 from core.logs import configure
 from core.settings.schema import load_settings
-from workers.queue.celery_app import run_worker
+from workers.queue.worker import run_worker
 configure(style="console", role="worker")
 status = run_worker(load_settings(Path(sys.argv[1])), sys.argv[2:] or None)
 print("parent:", sorted({"torch", "monai", "models.runtime", "sqlalchemy"} & set(sys.modules)), flush=True)
@@ -100,11 +101,11 @@ class Site:
     def attempts(self, job_id: int) -> list[str]:
         return [row["result"] for row in job_leases.show(self.database, job_id)["attempts_made"]]
 
-    def until(self, true: Callable[[], bool], timeout_s: float = 90.0) -> None:
+    def until(self, true: Callable[[], bool], timeout_s: float = 600.0) -> None:
         deadline = time.monotonic() + timeout_s
         while not true():
             if time.monotonic() > deadline:
-                pytest.fail("waited in vain\n" + "\n".join(worker.said()[-3000:] for worker in self.workers))
+                pytest.fail("timed out\n" + "\n".join(f"{worker.process.poll()} {worker.said()[-3000:]}" for worker in self.workers))
             time.sleep(0.05)
 
 
@@ -209,7 +210,7 @@ def test_a_child_that_cannot_start_is_followed_by_one_that_can(site: Site) -> No
     aside = folder.rename(folder.with_name("aside"))
     folder.write_text("no folder")  # as when the volume is not mounted yet
     worker = site.worker()
-    site.until(lambda: "cannot start" in worker.said())
+    site.until(lambda: "child_start_failed" in worker.said())
     assert not [beat for beat in heartbeats.alive(site.database, 60) if beat.role == "worker"], "it is not ready, and says so"
     folder.unlink()
     aside.rename(folder)
@@ -273,7 +274,7 @@ def test_relay_waits_for_broker_and_goes_on(tmp_path: Path, database: Database, 
 @pytest.mark.services
 def test_a_child_that_takes_no_urgent_work_leaves_the_processor_to_those_who_do(site: Site) -> None:
     here = os.getpriority(os.PRIO_PROCESS, 0)
-    for worker, gives_way in [(site.worker(ROUTINE), GIVES_WAY), (site.worker(), 0)]:
+    for worker, gives_way in [(site.worker(ROUTINE), ROUTINE_NICENESS), (site.worker(), 0)]:
         site.until(lambda worker=worker: "child ready" in worker.said())  # type: ignore[misc]
         site.until(lambda worker=worker, nice=here + gives_way: os.getpriority(os.PRIO_PROCESS, worker.child()) == nice, 5)  # type: ignore[misc]
         assert os.getpriority(os.PRIO_PROCESS, worker.process.pid) == here

@@ -11,9 +11,11 @@ from core.errors import ConfigurationError, StorageError
 from core.settings.schema import Settings, load_settings
 from db.roles.back_off import FIRST_PAUSE_S
 from workers.attempt import device
-from workers.queue.celery_app import QUEUES, make_app, publisher, run_worker
-from workers.queue.drain_flag import DrainFlag
+from workers.attempt.drain_flag import DrainFlag
+from workers.queue.celery_app import make_app, publisher
+from workers.queue.queue_names import QUEUES
 from workers.queue.relay import Step
+from workers.queue.worker import run_worker
 
 BROKER = {"DICOM_NODE_BROKER__URL": "redis://127.0.0.1:1/0"}
 
@@ -99,7 +101,7 @@ def test_drain_flag_is_seen_by_children_again_and_again() -> None:
     assert not flag.is_set()
     child = os.fork()
     if child == 0:  # says by its status what it sees: nothing first, then the flag, twice
-        flag.in_child()
+        flag.close_writing_end()
         before = flag.is_set()
         time.sleep(0.5)
         os._exit(0 if (before, flag.is_set(), flag.is_set()) == (False, True, True) else 1)
@@ -111,7 +113,7 @@ def test_drain_flag_is_seen_by_children_again_and_again() -> None:
 
 def test_drain_flag_of_a_dead_parent_is_set() -> None:
     flag = DrainFlag()
-    flag.in_child()  # the last writing end is closed
+    flag.close_writing_end()  # the last writing end is closed
     assert flag.is_set()
 
 

@@ -31,9 +31,9 @@ from tests.support.tools import tool
 from tests.workers.encode.validate.test_external_validators import JAVA
 from workers.attempt import claim
 from workers.attempt.child_runtime import Runtime
+from workers.attempt.drain_flag import DrainFlag
 from workers.encode.objects import rejection
 from workers.encode.validate.validator import validate
-from workers.queue.drain_flag import DrainFlag
 
 SEG, PDF = "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.104.1"
 

@@ -19,8 +19,8 @@ from tests.support.queueing import SKIN, Queueing
 from tests.support.records import rows
 from workers.attempt import claim
 from workers.attempt.child_runtime import Runtime
+from workers.attempt.drain_flag import DrainFlag
 from workers.encode.validate.validator import validate
-from workers.queue.drain_flag import DrainFlag
 
 PROFILES = {
     "viewer": '["sr", "seg", "heatmap"]',
