@@ -14,9 +14,10 @@ from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.pdu_primitives import P_DATA
 
 from dicom_node.receive.spool import Command, Spool
-from dicom_node.receive.store_command import StoreCommand, elements_of, has_data_set, store_command, store_response
+from dicom_node.receive.store_command import StoreCommand, read_store_request, store_response
 from dicom_node.receive.wakeable_queue import Ringing
 from dicom_node.statuses import CANNOT_UNDERSTAND, Answer
+from imaging.wire.command_set import has_data_set, read_command_set
 
 MAX_COMMAND_BYTES = 64 << 10
 LOOK_S = 0.1  # who waits for an answer looks so often whether the peer wants to go
@@ -96,8 +97,8 @@ class NodeDimse(DIMSEServiceProvider):
                 self._begin(context_id, command_set, sender)
 
     def _begin(self, context_id: int, command_set: bytes, sender: Sender) -> None:
-        elements = elements_of(command_set)
-        request = store_command(elements)
+        elements = read_command_set(command_set)
+        request = read_store_request(elements)
         if request is None:
             self._pass_on(context_id, b"\x03" + command_set)
             return

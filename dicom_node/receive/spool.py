@@ -70,7 +70,7 @@ class Spool:
     def _begin(self) -> None:
         self._buffer = _free.pop() if _free else memoryview(bytearray(GATHERED_BYTES))
         self._gather(
-            part10.head(
+            part10.encode_head(
                 sop_class_uid=self.command.sop_class_uid,
                 sop_instance_uid=self.command.sop_instance_uid,
                 transfer_syntax_uid=self.command.transfer_syntax_uid,

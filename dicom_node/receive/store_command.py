@@ -1,106 +1,70 @@
-"""The command set of a C-STORE, read and answered without a data set object in between (PS3.7 9.3.1, 6.3.1).
-
-Command sets are Implicit VR Little Endian whatever the presentation context says.
-"""
+"""The C-STORE request and response as command sets, without a pydicom data set in between (PS3.7 9.3.1)."""
 
 import re
-import struct
 from dataclasses import dataclass
 
+from imaging.wire import command_set
+from imaging.wire.data_elements import pad_to_even
+
 C_STORE_RQ, C_STORE_RSP = 0x0001, 0x8001
-NO_DATA_SET = 0x0101
-MAX_COMMENT = 64  # (0000,0902) Error Comment is LO
-_COMMAND_FIELD, _MESSAGE_ID, _PRIORITY, _DATA_SET_TYPE = 0x0100, 0x0110, 0x0700, 0x0800
-_SOP_CLASS, _SOP_INSTANCE = 0x0002, 0x1000
+MAX_COMMENT = 64  # (0000,0902) Error Comment is of VR LO
 _UID = re.compile(r"(?=.{1,64}$)(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))*")
-_NOT_PLAIN = re.compile("[^ -~]")
-_HEAD = struct.Struct("<HHL")
-_NUMBER = struct.Struct("<H")
+_NOT_PRINTABLE_ASCII = re.compile("[^ -~]")
 
 
 @dataclass(frozen=True, slots=True)
 class StoreCommand:
-    """What a C-STORE-RQ says: UIDs as text as they came, without padding, whatever they are."""
+    """A C-STORE request. The UIDs are kept as they came, without padding, even if they are malformed."""
 
     message_id: int
     sop_class_uid: str
     sop_instance_uid: str
-    complete: bool  # every element is there that PS3.7 9.1.1.1 requires
+    complete: bool  # every element that PS3.7 9.1.1.1 requires is present
 
     @property
     def malformed(self) -> bool:
-        """Whether a UID is not formed as PS3.5 9.1 says. Some are taken all the same; see `dicom_node.receive.intake`."""
+        """Whether a UID is not formed as PS3.5 9.1 says. Some are accepted all the same; see `dicom_node.receive.intake`."""
         return not (_UID.fullmatch(self.sop_class_uid) and _UID.fullmatch(self.sop_instance_uid))
 
 
-def elements_of(command_set: bytes) -> dict[int, bytes]:
-    """Element number -> value, of group 0000.
+def read_store_request(elements: dict[int, bytes]) -> StoreCommand | None:
+    """The C-STORE-RQ of the elements of a command set; None if it is another message.
 
     Raises
     ------
     ValueError
-        It is no command set.
+        The C-STORE-RQ has no Message ID, so it cannot be answered.
     """
-    found: dict[int, bytes] = {}
-    at, end = 0, len(command_set)
-    while at < end:
-        if at + _HEAD.size > end:
-            raise ValueError("a command set that ends within an element")
-        group, number, length = _HEAD.unpack_from(command_set, at)
-        at += _HEAD.size
-        if group or at + length > end:
-            raise ValueError("a command set with an element of another group" if group else "a command set that ends within a value")
-        found[number] = command_set[at : at + length]
-        at += length
-    return found
-
-
-def store_command(elements: dict[int, bytes]) -> StoreCommand | None:
-    """The C-STORE-RQ of these elements; None where it is another message.
-
-    Raises
-    ------
-    ValueError
-        A C-STORE-RQ without Message ID: there is no way to answer it.
-    """
-    if _number(elements, _COMMAND_FIELD) != C_STORE_RQ:
+    if command_set.read_unsigned_short(elements, command_set.COMMAND_FIELD) != C_STORE_RQ:
         return None
-    message_id = _number(elements, _MESSAGE_ID)
+    message_id = command_set.read_unsigned_short(elements, command_set.MESSAGE_ID)
     if message_id is None:
-        raise ValueError("a C-STORE without Message ID")
-    sop_class, sop_instance = (elements.get(tag, b"").decode("ascii", "replace").rstrip("\0 ") for tag in (_SOP_CLASS, _SOP_INSTANCE))
-    with_data_set = _number(elements, _DATA_SET_TYPE) not in (None, NO_DATA_SET)
-    complete = bool(sop_class and sop_instance and with_data_set) and _number(elements, _PRIORITY) in (0, 1, 2)
-    return StoreCommand(message_id, sop_class, sop_instance, complete)
-
-
-def has_data_set(elements: dict[int, bytes]) -> bool:
-    """Whether a data set follows the command (PS3.7 E.1: anything but 0101H)."""
-    return _number(elements, _DATA_SET_TYPE) != NO_DATA_SET
+        raise ValueError("a C-STORE request without Message ID")
+    sop_class = command_set.read_uid(elements, command_set.AFFECTED_SOP_CLASS_UID)
+    sop_instance = command_set.read_uid(elements, command_set.AFFECTED_SOP_INSTANCE_UID)
+    data_set_type = command_set.read_unsigned_short(elements, command_set.COMMAND_DATA_SET_TYPE)
+    has_data_set = data_set_type not in (None, command_set.NO_DATA_SET)
+    has_priority = command_set.read_unsigned_short(elements, command_set.PRIORITY) in (0, 1, 2)
+    return StoreCommand(message_id, sop_class, sop_instance, bool(sop_class and sop_instance and has_data_set and has_priority))
 
 
 def store_response(command: StoreCommand, status: int, comment: str = "") -> bytes:
-    """The encoded C-STORE-RSP. ``comment`` without patient data, cut to what LO takes; of malformed UIDs none is sent back (optional)."""
-    plain = _NOT_PLAIN.sub("?", comment.replace("\\", "/"))[:MAX_COMMENT].rstrip().encode()
-    known = not command.malformed
-    parts = [
-        _element(_SOP_CLASS, command.sop_class_uid.encode(), b"\0") if known else b"",
-        _element(_COMMAND_FIELD, _NUMBER.pack(C_STORE_RSP)),
-        _element(0x0120, _NUMBER.pack(command.message_id)),
-        _element(_DATA_SET_TYPE, _NUMBER.pack(NO_DATA_SET)),
-        _element(0x0900, _NUMBER.pack(status)),
-        _element(0x0902, plain, b" ") if plain else b"",
-        _element(_SOP_INSTANCE, command.sop_instance_uid.encode(), b"\0") if known else b"",
-    ]
-    body = b"".join(parts)
-    return _element(0x0000, struct.pack("<L", len(body))) + body
+    """The encoded C-STORE-RSP.
 
-
-def _element(number: int, value: bytes, padding: bytes = b"\0") -> bytes:
-    value += padding * (len(value) % 2)
-    return _HEAD.pack(0, number, len(value)) + value
-
-
-def _number(elements: dict[int, bytes], number: int) -> int | None:
-    value = elements.get(number, b"")
-    return int(_NUMBER.unpack(value)[0]) if len(value) == _NUMBER.size else None
+    ``comment`` holds no patient data; it is cut to what LO allows. Malformed UIDs are not sent back: the elements are optional.
+    """
+    plain = _NOT_PRINTABLE_ASCII.sub("?", comment.replace("\\", "/"))[:MAX_COMMENT].rstrip().encode()
+    elements = {
+        command_set.AFFECTED_SOP_CLASS_UID: command.sop_class_uid.encode(),
+        command_set.COMMAND_FIELD: command_set.encode_unsigned_short(C_STORE_RSP),
+        command_set.MESSAGE_ID_BEING_RESPONDED_TO: command_set.encode_unsigned_short(command.message_id),
+        command_set.COMMAND_DATA_SET_TYPE: command_set.encode_unsigned_short(command_set.NO_DATA_SET),
+        command_set.STATUS: command_set.encode_unsigned_short(status),
+        command_set.ERROR_COMMENT: pad_to_even(plain),
+        command_set.AFFECTED_SOP_INSTANCE_UID: command.sop_instance_uid.encode(),
+    }
+    if command.malformed:
+        del elements[command_set.AFFECTED_SOP_CLASS_UID], elements[command_set.AFFECTED_SOP_INSTANCE_UID]
+    if not plain:
+        del elements[command_set.ERROR_COMMENT]
+    return command_set.write_command_set(elements)

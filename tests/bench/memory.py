@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 from pydicom.uid import UID, ExplicitVRLittleEndian, MultiFrameGrayscaleWordSecondaryCaptureImageStorage
 
-from dicom_node.receive.store_command import elements_of
+from imaging.wire.command_set import read_command_set
 from dicom_node.sockets import Entity
 from tests.bench import pairs
 from tests.bench.receive import Target, listener, store
@@ -146,7 +146,7 @@ def status(connection: socket.socket) -> int:
     body = b""
     while len(body) < struct.unpack(">L", head[2:])[0]:
         body += connection.recv(1 << 16)
-    return int(struct.unpack("<H", elements_of(body[6:])[0x0900])[0])
+    return int(struct.unpack("<H", read_command_set(body[6:])[0x0900])[0])
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pynetdicom.dsutils import decode
 from dicom_node.contexts import storage_classes, transfer_syntaxes
 from dicom_node.receive.store_command import StoreCommand, store_response
 from dicom_node.statuses import Verdict, verdict
-from imaging.wire.part10 import data_set_offset, head
+from imaging.wire.part10 import data_set_offset, encode_head
 
 
 @pytest.mark.parametrize(
@@ -42,8 +42,8 @@ def test_comments_are_short_plain_and_single_valued() -> None:
 
 
 def test_head_is_deterministic_and_well_formed() -> None:
-    made = head(sop_class_uid="1.2.3", sop_instance_uid="1.2.34", transfer_syntax_uid="1.2.840.10008.1.2.1")
-    assert made == head(sop_class_uid="1.2.3", sop_instance_uid="1.2.34", transfer_syntax_uid="1.2.840.10008.1.2.1")
+    made = encode_head(sop_class_uid="1.2.3", sop_instance_uid="1.2.34", transfer_syntax_uid="1.2.840.10008.1.2.1")
+    assert made == encode_head(sop_class_uid="1.2.3", sop_instance_uid="1.2.34", transfer_syntax_uid="1.2.840.10008.1.2.1")
     assert data_set_offset(made) == len(made)
     assert b"DICOMNODE" not in made
     with pytest.raises(ValueError, match="no Part 10"):

@@ -23,7 +23,7 @@ from imaging.photograph.read import read_photograph
 from imaging.pixels.decode import decode_frames
 from imaging.pixels.same_content import same_content
 from imaging.volume.volume import read_volume
-from imaging.wire.part10 import head
+from imaging.wire.part10 import encode_head
 from imaging.wire.tolerant_values import tolerating
 from tests.fuzz import datasets
 from tests.fuzz.inputs import known
@@ -80,7 +80,7 @@ def numbered(seed: int, first: int, last: int, seeds: list[Seed], designed: list
 def attempts(one: Seed, series: list[Path], folder: Path) -> Iterator[tuple[str, str]]:
     """Every way that the node reads a file, and how it ended: "read", or the class of the error that the node raises on purpose."""
     path, plain = folder / "input.dcm", folder / "plain"
-    path.write_bytes(head(sop_class_uid=one.sop_class, sop_instance_uid=one.sop_instance, transfer_syntax_uid=one.syntax) + one.data_set)
+    path.write_bytes(encode_head(sop_class_uid=one.sop_class, sop_instance_uid=one.sop_instance, transfer_syntax_uid=one.syntax) + one.data_set)
     plain.write_bytes(one.data_set)
     ways: dict[str, Callable[[], object]] = {
         "header": lambda: read_header(path),

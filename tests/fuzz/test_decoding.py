@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from core.errors import CannotUnderstand
 from imaging.headers.instance_header import read_dataset, read_header, routable
 from imaging.headers.readable import drop_unreadable
-from imaging.wire.part10 import head
+from imaging.wire.part10 import encode_head
 from imaging.wire.tolerant_values import tolerating
 from tests.fuzz.datasets import EXPLICIT
 from tests.fuzz.mutate import elements
@@ -45,7 +45,7 @@ def test_every_file_is_read_or_refused_in_words() -> None:
 @given(st.randoms(use_true_random=False))
 def test_elements_that_only_look_like_dicom(dice: object) -> None:
     """Any tags, any VRs, lengths that lie, items in items: hypothesis finds the smallest that is answered with anything else."""
-    content = head(sop_class_uid=CT, sop_instance_uid="1.2.3", transfer_syntax_uid=EXPLICIT) + elements(dice)  # type: ignore[arg-type]
+    content = encode_head(sop_class_uid=CT, sop_instance_uid="1.2.3", transfer_syntax_uid=EXPLICIT) + elements(dice)  # type: ignore[arg-type]
     for way in (read_header, lambda stream: routable(read_dataset(stream)), _through):
         with suppress(CannotUnderstand):
             way(io.BytesIO(content))

@@ -29,7 +29,7 @@ from db.engine import Database
 from db.receive import admission
 from db.records import JobPlan
 from imaging.headers.instance_header import read_header
-from imaging.wire.part10 import head
+from imaging.wire.part10 import encode_head
 from models import registry
 from tests.fuzz.child import slices
 from tests.fuzz.inputs import known, renamed
@@ -112,7 +112,7 @@ def queue(database: Database, blobs: Blobs, seeds: list[Seed]) -> int:
     """What listener and conductor do with an instance that is claimed; gives how many were admitted."""
     admitted = 0
     for one in seeds:
-        content = head(sop_class_uid=one.sop_class, sop_instance_uid=one.sop_instance, transfer_syntax_uid=one.syntax) + one.data_set
+        content = encode_head(sop_class_uid=one.sop_class, sop_instance_uid=one.sop_instance, transfer_syntax_uid=one.syntax) + one.data_set
         try:
             header = read_header(io.BytesIO(content))
         except CannotUnderstand:

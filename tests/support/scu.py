@@ -17,7 +17,7 @@ from pynetdicom.dimse_primitives import C_STORE
 
 from db.blobs.store import Blobs
 from dicom_node.sockets import Entity
-from imaging.wire.part10 import data_set_offset, head
+from imaging.wire.part10 import data_set_offset, encode_head
 from tests.support.series import encoded
 from tests.support.tools import tool
 
@@ -118,6 +118,6 @@ def send_file(port: int, path: Path, blobs: Blobs | None = None) -> int | str:
     association.release()
     assert answer.get("Status") is not None, f"no answer to {path.name}"
     if answer.Status == 0x0000 and blobs is not None:  # kept bit for bit
-        kept = head(sop_class_uid=sop_class, sop_instance_uid=sop_instance, transfer_syntax_uid=syntax) + content[offset:]
+        kept = encode_head(sop_class_uid=sop_class, sop_instance_uid=sop_instance, transfer_syntax_uid=syntax) + content[offset:]
         assert blobs.path(sha256(kept).hexdigest()).is_file()
     return int(answer.Status)

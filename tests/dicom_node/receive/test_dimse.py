@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from pynetdicom.association import Association
 from pynetdicom.dsutils import decode
 
-from dicom_node.receive.store_command import StoreCommand, elements_of, store_command, store_response
-from imaging.wire.part10 import data_set_offset, head
+from dicom_node.receive.store_command import StoreCommand, read_store_request, store_response
+from imaging.wire.command_set import read_command_set
+from imaging.wire.part10 import data_set_offset, encode_head
 from tests.dicom_node.conftest import Running
 from tests.support.scu import associated, send
 from tests.support.series import CT, encoded, image
@@ -105,7 +106,7 @@ def status(connection: socket.socket) -> tuple[int, int]:
     kind, body = answer(connection)
     assert kind == P_DATA
     assert body[5] == 3
-    found = elements_of(body[6:])
+    found = read_command_set(body[6:])
     return struct.unpack("<H", found[0x0120])[0], struct.unpack("<H", found[0x0900])[0]
 
 
@@ -123,7 +124,7 @@ def test_fragments_of_any_size_are_kept_bit_for_bit(node: Running, size: int) ->
         together = [values[at : at + 7] for at in range(0, len(values), 7)] if size < 1000 else [[one] for one in values]
         connection.sendall(b"".join(pdu(*some) for some in together))
         assert status(connection) == (1, 0)
-    expected = head(sop_class_uid=CT, sop_instance_uid=uid, transfer_syntax_uid=EXPLICIT) + raw
+    expected = encode_head(sop_class_uid=CT, sop_instance_uid=uid, transfer_syntax_uid=EXPLICIT) + raw
     with node.database.begin() as db:
         (sha256,) = db.exec_driver_sql("SELECT sha256 FROM instances").one()
     assert node.blobs.read(sha256) == expected
@@ -191,7 +192,7 @@ def test_what_is_out_of_turn_ends_its_association_alone(node: Running, what: str
 @given(st.binary(max_size=200))
 def test_no_bytes_are_more_than_a_wrong_command_set(content: bytes) -> None:
     try:
-        store_command(elements_of(content))
+        read_store_request(read_command_set(content))
     except ValueError as error:
         assert "command set" in str(error) or "Message ID" in str(error)  # noqa: PT017 - both outcomes are right
 

@@ -23,7 +23,7 @@ from db.blobs.store import Blobs
 from db.engine import Database
 from db.receive import admission
 from dicom_node import contexts
-from imaging.wire.part10 import data_set_offset, head
+from imaging.wire.part10 import data_set_offset, encode_head
 from tests.dicom_node.conftest import MakeSettings, Running
 from tests.support.scu import associated, dcmtk, entity, send, store_bytes
 from tests.support.series import CT, DERMOSCOPY, ROOT, encoded, image
@@ -83,7 +83,7 @@ def _check_syntax(node: Running, dataset: FileDataset, syntax: str) -> None:
         answer = store_bytes(association, raw, sop_class=CT, sop_instance=dataset.SOPInstanceUID, syntax=syntax)
     assert answer.Status == 0x0000
     ((sha256,),) = rows(node.database, f"SELECT sha256 FROM instances WHERE transfer_syntax_uid = '{syntax}'")
-    expected = head(sop_class_uid=CT, sop_instance_uid=dataset.SOPInstanceUID, transfer_syntax_uid=syntax)
+    expected = encode_head(sop_class_uid=CT, sop_instance_uid=dataset.SOPInstanceUID, transfer_syntax_uid=syntax)
     assert node.blobs.read(str(sha256)) == expected + raw
 
 

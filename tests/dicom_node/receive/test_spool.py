@@ -12,7 +12,7 @@ from imaging.headers.instance_header import BEGINNING_BYTES
 from imaging.wire import part10
 
 COMMAND = Command("1.2.840.10008.5.1.4.1.1.2", "1.2.3", "1.2.840.10008.1.2.1")
-HEAD = part10.head(sop_class_uid="1.2.840.10008.5.1.4.1.1.2", sop_instance_uid="1.2.3", transfer_syntax_uid="1.2.840.10008.1.2.1")
+HEAD = part10.encode_head(sop_class_uid="1.2.840.10008.5.1.4.1.1.2", sop_instance_uid="1.2.3", transfer_syntax_uid="1.2.840.10008.1.2.1")
 
 
 @pytest.fixture(scope="module")
