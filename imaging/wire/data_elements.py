@@ -13,8 +13,10 @@ PIXEL_DATA = 0x7FE00010
 PIXEL_DATA_TAGS = frozenset({0x7FE00008, 0x7FE00009, PIXEL_DATA})  # Float, Double Float, and Pixel Data
 
 # Explicit VR: these have a length of 4 bytes behind 2 reserved ones, the others a length of 2 bytes (PS3.5 tables 7.1-1 and 7.1-2).
-VRS_WITH_LONG_LENGTH = frozenset("OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
-VRS_WITH_SHORT_LENGTH = frozenset("AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
+VRS_WITH_LONG_LENGTH = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"})
+VRS_WITH_SHORT_LENGTH = frozenset({
+    "AE", "AS", "AT", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "LO", "LT", "PN", "SH", "SL", "SS", "ST", "TM", "UI", "UL", "US",
+})  # fmt: skip
 MAX_SHORT_LENGTH = 0xFFFE
 
 EXPLICIT_HEADER = struct.Struct("<HH2sH")  # group, element, VR, length

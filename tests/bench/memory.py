@@ -19,8 +19,8 @@ from pathlib import Path
 import psutil
 from pydicom.uid import UID, ExplicitVRLittleEndian, MultiFrameGrayscaleWordSecondaryCaptureImageStorage
 
-from imaging.wire.command_set import read_command_set
 from dicom_node.sockets import Entity
+from imaging.wire.command_set import read_command_set
 from tests.bench import pairs
 from tests.bench.receive import Target, listener, store
 from tests.support.series import CT, encoded, image

@@ -80,7 +80,8 @@ def numbered(seed: int, first: int, last: int, seeds: list[Seed], designed: list
 def attempts(one: Seed, series: list[Path], folder: Path) -> Iterator[tuple[str, str]]:
     """Every way that the node reads a file, and how it ended: "read", or the class of the error that the node raises on purpose."""
     path, plain = folder / "input.dcm", folder / "plain"
-    path.write_bytes(encode_head(sop_class_uid=one.sop_class, sop_instance_uid=one.sop_instance, transfer_syntax_uid=one.syntax) + one.data_set)
+    head = encode_head(sop_class_uid=one.sop_class, sop_instance_uid=one.sop_instance, transfer_syntax_uid=one.syntax)
+    path.write_bytes(head + one.data_set)
     plain.write_bytes(one.data_set)
     ways: dict[str, Callable[[], object]] = {
         "header": lambda: read_header(path),
