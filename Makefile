@@ -22,6 +22,10 @@ help:  ## this list
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt
 	@touch $@
 
+.venv/.training: .venv/.run requirements/training.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/training.txt
+	@touch $@
+
 # Fetched only where the rest of the pictures' needs is there; the demo says what is missing.
 demo: .venv/.run  ## install, start everything, send real input, wait for the reports; CT=FOLDER SKIN=FOLDER JSON=FILE KEEP=1
 	@! command -v chromium >/dev/null || [ ! -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || $(BIN)/python -m deploy.demo.viewer.ohif_files || true
@@ -58,17 +62,17 @@ chaos: .venv/.dev debian  ## faults of every kind under load: nothing lost, noth
 fuzz: .venv/.dev debian  ## hostile input against listener, decoders and worker: every input has an ending, nothing dies or grows; SEED=1 N=10000
 	@FUZZ_SEED=$(or $(SEED),1) FUZZ_INPUTS=$(or $(N),10000) $(BIN)/python -m pytest tests/fuzz -s $(ARGS)
 
-models: .venv/.run  ## train every model from DATA (default ../shared/data) into out/
+models: .venv/.training  ## train every model from DATA (default ../shared/data) into out/
 	$(BIN)/dicom-node models train dermoscopy_7class --data "$(DATA)" --out out/dermoscopy_7class
 	$(BIN)/dicom-node models train lung_nodule_ct --data "$(DATA)" --out out/lung_nodule_ct
 	$(BIN)/dicom-node models train lung_histology_ct --data "$(DATA)" --out out/lung_histology_ct
 
-crossval: .venv/.run  ## train and measure dermoscopy_7class fold by fold in out/crossval (resumable), then the pages
+crossval: .venv/.training  ## train and measure dermoscopy_7class fold by fold in out/crossval (resumable), then the pages
 	$(BIN)/dicom-node models crossval dermoscopy_7class --data "$(DATA)" --out out/crossval $(ARGS) >/dev/null
 	cp out/crossval/crossval.json docs/models/dermoscopy_7class/
 	$(BIN)/dicom-node models docs
 
-figures: .venv/.run  ## measure the models on DATA: figures and pictures into docs/models, then the pages; real images stay in out/figures
+figures: .venv/.training  ## measure the models on DATA: figures and pictures into docs/models, then the pages; real images stay in out/figures
 	@for name in $(MODELS); do \
 	  $(BIN)/dicom-node models evaluate $$name --data "$(DATA)" --out out/figures/$$name >/dev/null && mkdir -p docs/models/$$name && \
 	  cp out/figures/$$name/*.png out/figures/$$name/figures.json docs/models/$$name/ || exit 1; done

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from models.card import ModelCard
-from training.targets import Aims, reached
+from training.targets import Targets, measured_value
 
 SOURCE = "models/{room}/card.toml"
 STATUS = {
@@ -23,7 +23,7 @@ def document(
     measured: Mapping[str, Any] | None = None,
     pictures: Sequence[str] = (),
     folds: Mapping[str, Any] | None = None,
-    wanted: Aims | None = None,
+    targets: Targets | None = None,
 ) -> str:
     """The page of one model.
 
@@ -39,8 +39,8 @@ def document(
         Files to show, relative to the page.
     folds
         What ``models crossval`` wrote, one fold of it being these very weights. None where it was not run.
-    wanted
-        What it was meant to reach; None where nothing is written down.
+    targets
+        What it is meant to reach; None where nothing is written down.
     """
     parts = [
         f"# {card.title} (`{card.name}`)",
@@ -54,7 +54,7 @@ def document(
         "## Confidence\n\n" + confidence(card),
         "## Limits\n\n" + (bullets(card.limits) or "None are written down, which does not mean that there are none."),
         "## Data and licence\n\n" + data(card),
-        "## Aims\n\n" + aims(wanted, card, folds) if wanted is not None else "",
+        "## Targets\n\n" + target_table(targets, card, folds) if targets is not None else "",
         "## Figures\n\n" + figures(card.metrics),
     ]
     if measured is not None and measured.get("intervals"):
@@ -113,16 +113,16 @@ def data(card: ModelCard) -> str:
     return table(("data set", "licence", "DOI"), rows) + "\n\nWeights inherit the conditions of the data they were trained on."
 
 
-def aims(wanted: Aims, card: ModelCard, folds: Mapping[str, Any] | None) -> str:
-    """Every aim with what was reached and, where it was missed, by how much; then what was tried."""
+def target_table(targets: Targets, card: ModelCard, folds: Mapping[str, Any] | None) -> str:
+    """Every target with the measured value and, where it was missed, the distance; then what was tried."""
     rows = []
-    for aim in wanted.aims:
-        value = reached(aim, card.metrics, folds)
-        short = None if value is None else aim.short_by(value)
+    for target in targets.targets:
+        value = measured_value(target, card.metrics, folds)
+        short = None if value is None else target.shortfall(value)
         verdict = "not measured" if short is None else "reached" if short <= 0 else f"missed by {show(round(short, 4))}"
-        side = "at least" if aim.least is not None else "at most"
-        rows.append((aim.what, f"{side} {show(aim.limit)}", "" if value is None else show(value), verdict))
-    return table(("", "aim", "measured", ""), rows) + f"\n\nTried: {wanted.tried}"
+        side = "at least" if target.least is not None else "at most"
+        rows.append((target.what, f"{side} {show(target.limit)}", "" if value is None else show(value), verdict))
+    return table(("", "target", "measured", ""), rows) + f"\n\nTried: {targets.tried}"
 
 
 def intervals(measured: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Train or measure a model: dispatch to the room that knows how."""
+"""The commands ``models train``, ``crossval`` and ``evaluate``: each calls ``training.<package>`` of the model that is named."""
 
 import importlib
 import importlib.util
@@ -6,67 +6,86 @@ import inspect
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from core.errors import ModelError
 from core.policy.drift import Observation, counted
 from core.records import Prediction
 from models import registry
+from training.extra import require_training_extra
 
 Progress = Callable[[str], None]
+
+
+def training_module(name: str, module: str) -> ModuleType | None:
+    """Import ``module`` of the training package of model ``name``; None where the package has no such module.
+
+    A model's training package is called as its package under ``models/``.
+    """
+    package = f"training.{registry.folder(name).name}"
+    if importlib.util.find_spec(package) is None or importlib.util.find_spec(f"{package}.{module}") is None:
+        return None
+    return importlib.import_module(f"{package}.{module}")
+
+
+def _required_module(name: str, module: str, hint: str) -> ModuleType:
+    found = training_module(name, module)
+    if found is None:
+        raise ModelError(f"{name} has no {module.replace('_', '-')} in training/", hint=hint)
+    return found
 
 
 def train(
     name: str,
     data: Path,
     out: Path,
-    wanted: Mapping[str, Any] = MappingProxyType({}),
+    options: Mapping[str, Any] = MappingProxyType({}),
     *,
     resume: bool = True,
     progress: Progress = print,
 ) -> dict[str, Any]:
-    """Train ``name`` on ``data`` and write weights.safetensors, card.toml and metrics.json to ``out``.
+    """Train ``name`` on ``data`` and write weights.safetensors, card.toml and metrics.json to ``out``; return the metrics.
 
-    Seeded and resumable: where ``out`` holds a checkpoint of the same recipe the training goes on from it.
-    ``wanted``: ``seed``, ``fold`` (which part is held out), ``epochs``, ``init`` (a safetensors file to begin with); what is None or
-    not there is the room's recipe. Returns the metrics.
+    Seeded and resumable: a checkpoint of the same recipe in ``out`` is continued.
+    ``options``: ``seed``, ``fold`` (which part is held out), ``epochs``, ``init`` (a safetensors file to start from). Options that are
+    None or absent take the value of the model's recipe.
 
     Raises
     ------
     ModelError
-        Data are missing, or something is wanted that this model's training does not know.
+        Data are missing, or the training of this model has no such option.
     """
-    module = importlib.import_module(f"training.{registry.folder(name).name}.train")
-    asked = {key: value for key, value in wanted.items() if value is not None}
-    unknown = sorted(asked.keys() - inspect.signature(module.train).parameters.keys())
+    require_training_extra("models train")
+    module = _required_module(name, "train", hint="this model is trained elsewhere")
+    given = {key: value for key, value in options.items() if value is not None}
+    unknown = sorted(given.keys() - inspect.signature(module.train).parameters.keys())
     if unknown:
         raise ModelError(f"the training of {name} takes no --{unknown[0]}", hint="leave it out")
     out.mkdir(parents=True, exist_ok=True)
-    metrics: dict[str, Any] = module.train(data, out, **asked, resume=resume, progress=progress)
+    metrics: dict[str, Any] = module.train(data, out, **given, resume=resume, progress=progress)
     return metrics
 
 
 def crossval(name: str, data: Path, out: Path, *, only_report: bool = False, progress: Progress = print) -> dict[str, Any]:
-    """Train every fold that ``out`` does not hold yet, and measure all of them together, by the room's own protocol.
+    """Train every fold that ``out`` does not hold yet, and measure all folds by the protocol of the model's training package.
 
     Raises
     ------
     ModelError
         The model has no folds, or data are missing.
     """
-    room = registry.folder(name)
-    if importlib.util.find_spec(f"training.{room.name}.cross_validation") is None:
-        raise ModelError(f"{name} has no cross-validation", hint="models train and models evaluate measure it")
+    require_training_extra("models crossval")
+    module = _required_module(name, "cross_validation", hint="measure it with `models train` and `models evaluate`")
     out.mkdir(parents=True, exist_ok=True)
-    module = importlib.import_module(f"training.{room.name}.cross_validation")
     metrics: dict[str, Any] = module.crossval(data, out, only_report=only_report, progress=progress)
     return metrics
 
 
 def evaluate(name: str, data: Path, *, progress: Progress = print) -> dict[str, Any]:
-    """The shipped weights' figures on the held-out part of ``data``, by the room's own protocol."""
-    module = importlib.import_module(f"training.{registry.folder(name).name}.train")
+    """Measure the shipped weights on the held-out part of ``data`` by the protocol of the model's training package."""
+    require_training_extra("models evaluate")
+    module = _required_module(name, "train", hint="this model is measured elsewhere")
     metrics: dict[str, Any] = module.evaluate(data, progress=progress)
     return metrics
 
@@ -74,13 +93,14 @@ def evaluate(name: str, data: Path, *, progress: Progress = print) -> dict[str, 
 def evaluate_into(
     name: str, data: Path, out: Path, *, progress: Progress = print, limit_per_class: int | None = None, device: str = "auto"
 ) -> dict[str, Any]:
-    """As ``evaluate``, with intervals, and pictures in ``out``; figures.json there is what the model's page shows.
+    """As ``evaluate``, with intervals, and with plots in ``out``; the model's page shows figures.json of that folder.
 
-    A classifier is asked once more, through the path that serves; whole groups (lesions) are drawn for the intervals.
-    A detector gets the curve (with what the card says of series that its training never saw) and no intervals: two patients
-    carry none. ``limit_per_class`` measures on less (tests).
-    The worst of a classifier's wrong answers are drawn into ``out``/failures: real images, which never go into the documentation.
+    A classifier is measured through the code path that serves, and its intervals redraw whole groups (lesions). A detector gets the FROC
+    curve (with what the card says of series that its training never saw) and no intervals: two patients carry none.
+    ``limit_per_class`` measures fewer images (tests). The classifier's wrong answers of highest probability are drawn into
+    ``out``/failures: they are images of patients and never go into the documentation.
     """
+    require_training_extra("models evaluate")
     from models import drift_observation, runtime
     from training import bootstrap, held_out, model_pages, plots, worst_confusions
 
@@ -88,37 +108,33 @@ def evaluate_into(
     card = registry.card(name)
     metrics: dict[str, Any] = {"weights_sha256": card.weights_sha256, "digest": registry.pipeline_digest(name), "version": card.version}
     drawn: list[Path | None] = []
-    seen: list[Observation] = []
+    observations: list[Observation] = []
     worst = worst_confusions.Failures()
 
-    def note(case: held_out.Case, prediction: Prediction) -> None:
-        seen.extend(drift_observation.observe(case.photograph, prediction))
+    def on_answer(image: held_out.HeldOutImage, prediction: Prediction) -> None:
+        observations.extend(drift_observation.observe(image.photograph, prediction))
         if prediction.probabilities:
-            said = max(prediction.probabilities, key=prediction.probabilities.__getitem__)
-            worst.add(case.photograph, case.label, said, prediction.probabilities[said])
+            top = max(prediction.probabilities, key=prediction.probabilities.__getitem__)
+            worst.add(image.photograph, image.label, top, prediction.probabilities[top])
 
-    answers = held_out.answers(
-        runtime.load(name, device=device),
-        data,
-        progress=progress,
-        limit_per_class=limit_per_class,
-        seen=note,
-    )
-    if answers is None:
+    images = training_module(name, "held_out")
+    if images is None:
         metrics |= evaluate(name, data, progress=progress)
         drawn.append(plots.froc({**card.metrics, **metrics}, out / "froc.png"))
     else:
-        groups, kind = len(set(answers.groups)), held_out.SETS[card.name].group
+        model = runtime.load(name, device=device)
+        answers = held_out.held_out_answers(model, images.batches(model, data, limit_per_class), progress=progress, on_answer=on_answer)
+        groups = len(set(answers.groups))
         metrics["measured"] = (
-            f"{len(answers.labels)} held-out images of {groups} {kind}, asked as they are served; {answers.abstained} more had no answer; "
-            f"intervals: {bootstrap.RESAMPLES} bootstrap samples of whole {kind}"
+            f"{len(answers.labels)} held-out images of {groups} {images.GROUP}, asked as they are served; {answers.abstained} more had no "
+            f"answer; intervals: {bootstrap.RESAMPLES} bootstrap samples of whole {images.GROUP}"
         )
         metrics["abstained"] = answers.abstained
         metrics["n"] = len(answers.labels)
         metrics["groups"] = groups
         metrics["intervals"] = bootstrap.bootstrap(answers)
         metrics["confusion"] = {"labels": answers.names, "rows_truth_columns_model": bootstrap.confusion(answers).tolist()}
-        metrics["reference"] = counted(seen)  # of inputs and scores: a card may take it over, `models drift` compares with it
+        metrics["reference"] = counted(observations)  # of inputs and scores: a card may take it over, `models drift` compares with it
         drawn += [*plots.classifier(answers, out), worst.draw(out)]
     (out / model_pages.FIGURES).write_text(json.dumps(metrics, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     for path in drawn:

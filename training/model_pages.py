@@ -7,7 +7,7 @@ from typing import Any
 
 from models import registry
 from training.card_page import document
-from training.targets import read_aims
+from training.targets import read_targets
 
 PAGES = registry.ROOMS.parent / "docs" / "models"
 FIGURES = "figures.json"
@@ -19,8 +19,8 @@ def render(name: str, pages: Path = PAGES) -> str:
     card = registry.card(name)
     measured = figures_of(pages / name, card.weights_sha256)
     pictures = sorted(f"{name}/{path.name}" for path in (pages / name).glob("*.png")) if measured is not None else []
-    room, folds = registry.folder(name), folds_of(pages / name, card.weights_sha256)
-    return document(card, room.name, measured, pictures, folds, read_aims(room))
+    package, folds = registry.folder(name).name, folds_of(pages / name, card.weights_sha256)
+    return document(card, package, measured, pictures, folds, read_targets(Path(__file__).parent / package))
 
 
 def figures_of(folder: Path, weights_sha256: str) -> Mapping[str, Any] | None:

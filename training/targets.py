@@ -1,4 +1,4 @@
-"""What a model was meant to reach, beside what it reached: ``aims.toml`` in its room. It serves the page, not the model."""
+"""The figures that a model is meant to reach (``targets.toml`` of its training package), shown on its page beside the measured ones."""
 
 import tomllib
 from collections.abc import Mapping
@@ -9,15 +9,18 @@ from typing import Any
 from core.errors import ModelError
 from models.card import Schema, checked, require
 
-FILE = "aims.toml"
-AIM: Schema = {"what": (str, True), "of": (str, True), "figure": (str, True), "least": (float, False), "most": (float, False)}
-TOP: Schema = {"tried": (str, True), "aims": (list, True)}
+FILE = "targets.toml"
+TARGET: Schema = {"what": (str, True), "of": (str, True), "figure": (str, True), "least": (float, False), "most": (float, False)}
+TOP: Schema = {"tried": (str, True), "targets": (list, True)}
 SOURCES = ("card", "cross-validation")
 
 
 @dataclass(frozen=True, slots=True)
-class Aim:
-    """One figure: ``of`` the card's metrics or of the cross-validation, ``figure`` its keys with dots; one of ``least`` and ``most``."""
+class Target:
+    """The limit for one figure.
+
+    ``of``: the card's metrics or the cross-validation; ``figure``: the dotted path there; one of ``least`` and ``most`` is set.
+    """
 
     what: str
     of: str
@@ -26,42 +29,42 @@ class Aim:
     most: float | None = None
 
     def __post_init__(self) -> None:
-        require(self.of in SOURCES, f"an aim is of {' or '.join(SOURCES)}, not {self.of!r}")
-        require((self.least is None) != (self.most is None), f"aim {self.what!r} has one of least and most")
+        require(self.of in SOURCES, f"a target is of {' or '.join(SOURCES)}, not {self.of!r}")
+        require((self.least is None) != (self.most is None), f"target {self.what!r} needs one of least and most")
 
     @property
     def limit(self) -> float:
-        """What is to be reached."""
+        """The value to be reached."""
         return self.least if self.least is not None else self.most or 0.0
 
-    def short_by(self, value: float) -> float:
-        """The distance that is missing; 0 or less where the aim is reached."""
+    def shortfall(self, value: float) -> float:
+        """Distance of ``value`` from the limit on the wrong side; 0 or less where the target is reached."""
         return self.limit - value if self.least is not None else value - self.limit
 
 
 @dataclass(frozen=True, slots=True)
-class Aims:
-    """All aims of a model, and what was ``tried`` for those that are not reached."""
+class Targets:
+    """All targets of a model, and what was ``tried`` to reach those that are missed."""
 
-    aims: tuple[Aim, ...]
+    targets: tuple[Target, ...]
     tried: str
 
 
-def read_aims(folder: Path) -> Aims | None:
-    """Those of the room ``folder``; None where it has none. Raises ModelError naming the file and what is wrong."""
+def read_targets(folder: Path) -> Targets | None:
+    """Read targets.toml of a training package; None where it has none. Raises ModelError that names the file and the fault."""
     path = folder / FILE
     if not path.is_file():
         return None
     try:
-        table = checked(tomllib.loads(path.read_text(encoding="utf-8")), TOP, "aims")
-        return Aims(tuple(Aim(**checked(entry, AIM, "aims")) for entry in table["aims"]), table["tried"])
+        table = checked(tomllib.loads(path.read_text(encoding="utf-8")), TOP, "targets")
+        return Targets(tuple(Target(**checked(entry, TARGET, "targets")) for entry in table["targets"]), table["tried"])
     except (ModelError, tomllib.TOMLDecodeError) as error:
-        raise ModelError(f"{path}: {error}", hint=f"mend {FILE}") from error
+        raise ModelError(f"{path}: {error}", hint=f"correct {FILE}") from error
 
 
-def reached(aim: Aim, metrics: Mapping[str, Any], folds: Mapping[str, Any] | None) -> float | None:
-    """The figure of the aim; None where it was not measured for these weights."""
-    found: Any = metrics if aim.of == "card" else folds
-    for key in aim.figure.split("."):
+def measured_value(target: Target, metrics: Mapping[str, Any], folds: Mapping[str, Any] | None) -> float | None:
+    """The measured value of the target's figure; None where it was not measured for these weights."""
+    found: Any = metrics if target.of == "card" else folds
+    for key in target.figure.split("."):
         found = found.get(key) if isinstance(found, Mapping) else None
     return None if found is None else float(found)

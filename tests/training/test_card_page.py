@@ -12,27 +12,27 @@ from core.errors import ModelError
 from models import registry
 from training import model_pages
 from training.card_page import document
-from training.targets import reached, read_aims
+from training.targets import measured_value, read_targets
 
 NAMES = registry.names()
-AIMS = """
+TARGETS = """
 tried = "harder."
-[[aims]]
+[[targets]]
 what = "hits"
 of = "cross-validation"
 figure = "balanced_accuracy"
 least = 0.75
-[[aims]]
+[[targets]]
 what = "calibrated"
 of = "card"
 figure = "ece"
 most = 0.04
-[[aims]]
+[[targets]]
 what = "noise"
 of = "card"
 figure = "refused.noise"
 least = 0.95
-[[aims]]
+[[targets]]
 what = "more"
 of = "card"
 figure = "not.there"
@@ -90,16 +90,18 @@ def test_writing_twice_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_documents_need_no_torch() -> None:
-    code = "import sys; from models import pages; [pages.render(n) for n in pages.registry.names()]; print('torch' in sys.modules)"
+    code = (
+        "import sys; from training.model_pages import registry, render; list(map(render, registry.names())); print('torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=registry.ROOMS.parent, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 
 
-def test_an_aim_that_was_missed_stands_on_the_page_with_its_distance(tmp_path: Path) -> None:
-    (tmp_path / "aims.toml").write_text(AIMS)
-    wanted = read_aims(tmp_path)
+def test_a_missed_target_is_on_the_page_with_its_distance(tmp_path: Path) -> None:
+    (tmp_path / "targets.toml").write_text(TARGETS)
+    targets = read_targets(tmp_path)
     card = replace(registry.card("dermoscopy_7class"), metrics={"ece": 0.03, "refused": {"noise": 0.5}})
-    text = document(card, "dermoscopy", folds={"balanced_accuracy": 0.72}, wanted=wanted)
+    text = document(card, "dermoscopy", folds={"balanced_accuracy": 0.72}, targets=targets)
     assert "| hits | at least 0.75 | 0.72 | missed by 0.03 |" in text
     assert "| calibrated | at most 0.04 | 0.03 | reached |" in text
     assert "| noise | at least 0.95 | 0.5 | missed by 0.45 |" in text
@@ -115,15 +117,15 @@ def test_an_aim_that_was_missed_stands_on_the_page_with_its_distance(tmp_path: P
         ("what", "wat", "unknown key wat"),
     ],
 )
-def test_a_wrong_aim_is_refused(tmp_path: Path, old: str, new: str, says: str) -> None:
-    (tmp_path / "aims.toml").write_text(AIMS.replace(old, new, 1))
+def test_a_wrong_target_is_refused(tmp_path: Path, old: str, new: str, says: str) -> None:
+    (tmp_path / "targets.toml").write_text(TARGETS.replace(old, new, 1))
     with pytest.raises(ModelError, match=says):
-        read_aims(tmp_path)
+        read_targets(tmp_path)
 
 
-def test_the_aims_of_the_shipped_models_are_measured() -> None:
+def test_the_targets_of_the_shipped_models_are_measured() -> None:
     for name in NAMES:
-        wanted = read_aims(registry.folder(name))
+        targets = read_targets(Path(model_pages.__file__).parent / registry.folder(name).name)
         folds = model_pages.folds_of(model_pages.PAGES / name, registry.card(name).weights_sha256)
-        for aim in wanted.aims if wanted is not None else ():
-            assert reached(aim, registry.card(name).metrics, folds) is not None, aim
+        for target in targets.targets if targets is not None else ():
+            assert measured_value(target, registry.card(name).metrics, folds) is not None, target

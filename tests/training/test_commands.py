@@ -4,6 +4,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,11 @@ from deploy.cli.main import run
 from imaging.photograph.read import Photograph
 from models import registry, runtime
 from tests.support.ham import CLASSES, make_ham
-from training import held_out, model_pages, plots, worst_confusions
+from training import extra, held_out, model_pages, plots, worst_confusions
 from training.bootstrap import Answers
+from training.dermoscopy import split
+from training.dermoscopy.data import read_index
+from training.dermoscopy.held_out import batches
 
 NAME = "dermoscopy_7class"
 
@@ -27,11 +31,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_held_out_images_are_asked_one_by_one_and_grouped_by_lesion(data: Path) -> None:
     model = runtime.load(NAME, device="cpu")
-    found = held_out.answers(model, data, progress=lambda _: None)
-    assert found is not None
-    from training.dermoscopy import split
-    from training.dermoscopy.data import read_index
-
+    found = held_out.held_out_answers(model, batches(model, data), progress=lambda _: None)
     rows = read_index(data)
     held = split.unseen(rows, model.card.training)
     assert set(found.groups) <= held
@@ -109,7 +109,20 @@ def test_froc_is_drawn_from_the_rates_and_from_nothing_else(tmp_path: Path) -> N
     assert not (tmp_path / "none.png").exists()
 
 
+def test_a_missing_training_package_is_named_before_the_work_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(extra, "find_spec", lambda module: None if module == "sklearn" else find_spec(module))
+    for command in ("train", "evaluate", "crossval"):
+        out = [] if command == "evaluate" else ["--out", str(tmp_path / "out")]
+        assert run(["models", command, NAME, "--data", str(tmp_path), *out]) == 2
+        said = capsys.readouterr().err
+        assert f"models {command} needs scikit-learn, which this environment does not have" in said
+        assert "requirements/training.txt" in said
+    assert not (tmp_path / "out").exists()
+
+
 def test_matplotlib_is_loaded_by_drawing_alone() -> None:
-    code = "import sys; from models import training, pictures, held_out, pages; print('matplotlib' in sys.modules)"
+    code = "import sys; from training import commands, plots, held_out, model_pages; print('matplotlib' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=registry.ROOMS.parent, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -11,7 +11,7 @@ from imaging.photograph.read import Photograph
 from models.calibration import expected_calibration_error
 from models.card import ModelCard
 from models.dermoscopy.model import Model
-from training import not_dermoscopy
+from training import drawn_pictures
 from training.bootstrap import Answers, bootstrap
 from training.dermoscopy.data import CLASSES, COARSE_ARCHIVE, Row
 from training.dermoscopy.held_out_rows import Held
@@ -102,8 +102,8 @@ def without_patient(names: Sequence[str], held: Held, labels: np.ndarray) -> dic
 def refusals(model: Model, held: Held, count: int) -> dict[str, float]:
     """The share refused of the held-out images and of ``count`` strangers of every kind."""
     found = {"held_out": rounded(held.refused.mean())}
-    for kind in not_dermoscopy.KINDS:
-        items = [Photograph(not_dermoscopy.draw(kind, seed), "", None, "", "", None, ()) for seed in range(count)]
+    for kind in drawn_pictures.KINDS:
+        items = [Photograph(drawn_pictures.draw(kind, seed), "", None, "", "", None, ()) for seed in range(count)]
         answers = model.predict(items)
         found[kind] = rounded(np.mean([answer.outcome is Outcome.ABSTAINED for answer in answers]))
     return found

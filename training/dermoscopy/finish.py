@@ -21,11 +21,11 @@ from models.card_writer import render_card
 from models.dermoscopy.ensemble import Panel, to_tensor
 from models.dermoscopy.model import Model
 from models.dermoscopy.quality import limits_of
-from training import held_out
-from training.dermoscopy import fit
+from training.dermoscopy import fit, held_out
 from training.dermoscopy.data import LesionImages
 from training.dermoscopy.figures import figures, halved_ece, measured, refusals
 from training.dermoscopy.held_out_rows import hold, write
+from training.held_out import HeldOutImage, held_out_answers
 
 ROOM = Path(__file__).parents[2] / "models" / "dermoscopy"
 STRANGERS_OF_EACH = 100
@@ -112,8 +112,8 @@ def reference(model: Model, data: Path, progress: Callable[[str], None], limit_p
     """What is expected of inputs and answers, as ``models drift`` counts them: of the held-out images, asked as they are served."""
     seen: list[Observation] = []
 
-    def note(case: held_out.Case, prediction: Prediction) -> None:
-        seen.extend(drift_observation.observe(case.photograph, prediction))
+    def on_answer(image: HeldOutImage, prediction: Prediction) -> None:
+        seen.extend(drift_observation.observe(image.photograph, prediction))
 
-    held_out.answers(model, data, progress=progress, limit_per_class=limit_per_class, seen=note)
+    held_out_answers(model, held_out.batches(model, data, limit_per_class), progress=progress, on_answer=on_answer)
     return {quantity: tuple(map(float, counts)) for quantity, counts in counted(seen).items()}

@@ -12,7 +12,7 @@ from models.calibration import expected_calibration_error
 from models.lung_histology_ct.model import Looked, Model
 from models.lung_histology_ct.not_a_slice import strange
 from models.lung_histology_ct.probabilities import calibrate, probabilities
-from training import not_dermoscopy
+from training import drawn_pictures
 from training.bootstrap import Answers, auc, bootstrap, confusion
 from training.lung_histology_ct.data import ALIKE, CLASSES, FOLDS, Slices
 from training.lung_histology_ct.shortcuts import NORMAL, proofs
@@ -109,7 +109,7 @@ def refusals(model: Model, count: int) -> dict[str, float]:
     found = {}
     for kind in STRANGERS:
         drawn = [
-            not_dermoscopy.draw(kind, seed).mean(axis=2, keepdims=True).repeat(3, axis=2).astype(np.uint8)
+            drawn_pictures.draw(kind, seed).mean(axis=2, keepdims=True).repeat(3, axis=2).astype(np.uint8)
             for seed in range(FIRST, FIRST + count)
         ]
         answers = model.predict([Photograph(rgb, "", None, "", "", None, ()) for rgb in drawn])

@@ -22,7 +22,7 @@ from models.dermoscopy.model import Model as RoomModel
 from models.dermoscopy.postprocess import decide, found
 from models.dermoscopy.preprocess import common_square
 from models.runtime import Model
-from training import not_dermoscopy
+from training import drawn_pictures
 from training.bootstrap import auc
 from training.dermoscopy import data as ham
 from training.dermoscopy import split
@@ -148,9 +148,9 @@ def test_the_same_view_at_another_resolution_is_the_same_input() -> None:
     assert common_square(skin(5, 90, 120)).shape == (150, 150, 3)
 
 
-@pytest.mark.parametrize("kind", not_dermoscopy.KINDS)
+@pytest.mark.parametrize("kind", drawn_pictures.KINDS)
 def test_what_is_no_dermoscopy_is_refused(model: Model, kind: str) -> None:
-    answers = model.predict([photograph(not_dermoscopy.draw(kind, seed)) for seed in range(1000, 1020)])
+    answers = model.predict([photograph(drawn_pictures.draw(kind, seed)) for seed in range(1000, 1020)])
     refused = [answer for answer in answers if answer.outcome is Outcome.ABSTAINED]
     assert len(refused) >= 19
     assert all(answer.reason and not answer.probabilities for answer in refused)

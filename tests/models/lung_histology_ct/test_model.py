@@ -19,8 +19,10 @@ from models.lung_histology_ct.model import Model
 from models.lung_histology_ct.postprocess import answer
 from models.lung_histology_ct.preprocess import PLANES, Prepared, blanked, drawn, prepare
 from models.lung_histology_ct.probabilities import Calibration, calibrate, probabilities
-from training import held_out, not_dermoscopy
+from training import drawn_pictures
+from training.held_out import held_out_answers
 from training.lung_histology_ct import data as screenshots
+from training.lung_histology_ct.held_out import batches
 
 NAME = "lung_histology_ct"
 MASSES = PLANES.index("masses")
@@ -142,7 +144,7 @@ def test_an_unusable_slice_is_not_judged(model: Model, chest: Volume, change: ob
 
 @pytest.mark.parametrize("kind", ["noise", "document", "plain_skin", "texture"])
 def test_what_is_no_slice_is_refused(model: Model, kind: str) -> None:
-    pictures = [not_dermoscopy.draw(kind, seed) for seed in range(2000, 2040)]
+    pictures = [drawn_pictures.draw(kind, seed) for seed in range(2000, 2040)]
     grey = [picture(rgb.mean(axis=2).astype(np.uint8)) for rgb in pictures]
     colour = [Photograph(rgb, "", None, "", "", None, ()) for rgb in pictures]
     for items, least in ((grey, 38), (colour, 38)):
@@ -271,8 +273,7 @@ def test_with_the_lungs_blanked_nothing_is_left_to_tell_normal_by(model: Model, 
 
 
 def test_held_out_slices_are_asked_of_the_network_that_never_saw_their_cluster(model: Model, data: Path) -> None:
-    found = held_out.answers(model, data, progress=lambda _: None, limit_per_class=6)
-    assert found is not None
+    found = held_out_answers(model, batches(model, data, 6), progress=lambda _: None)
     assert found.names == screenshots.CLASSES
     assert len(found.labels) + found.abstained <= 24
     assert len(set(found.groups)) >= 12
