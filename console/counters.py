@@ -15,7 +15,7 @@ _COUNTERS = (
     ("attempts", "attempts", "Attempts at jobs that ended, by model and how", ("model", "result")),
     ("sendings", "sendings", "Attempts to send an object that ended, by destination and how", ("destination", "result")),
     ("alerts", "alerts", "Times that something began to be wrong, by kind", ("kind",)),
-    ("notices", "notices", "Notices that the webhook took (sent) or never took (failed)", ("result",)),
+    ("notifications", "notices", "Notices that the webhook took (sent) or never took (failed)", ("result",)),
     ("removed", "removed", "Images, results, records and strays that retention let go", ("what",)),
     ("removed_bytes", "removed_bytes", "Bytes that retention let go", ()),
 )

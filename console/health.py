@@ -13,6 +13,7 @@ from db.operations.alerts import Alert
 from db.operations.status import NodeStatus, node_status
 from db.receive.backlog import PAUSED
 from db.records import Heartbeat
+from db.schema.revisions import current_revision, expected_revision
 
 HEARTBEAT_MAX_AGE_S = 30.0
 ROLES = ("listen", "conduct", "relay", "worker", "send")  # without any of these the main job stops
@@ -85,7 +86,7 @@ def look(settings: Settings, database: Database) -> Look:
     free, total = disk_of(settings.node.data_dir)
     disk = judge_disk(free, settings.receive.min_free_bytes)
     try:
-        revision, expected = database.revision(), database.expected_revision()
+        revision, expected = current_revision(database), expected_revision()
         if revision != expected:
             missing = (f"database: schema revision {revision or 'none'}, this version needs {expected}; run dicom-node db upgrade",)
             return Look(Readiness((*missing, *disk)), None, free, total)

@@ -33,7 +33,7 @@ class _Gauges:
             yield _gauge("disk_total_bytes", "Bytes of the disk where the blobs are", float(seen.total_bytes))
         if seen.status is not None:
             yield from _of_status(seen.status)
-            yield from counters(seen.status.tallies)
+            yield from counters(seen.status.counters)
 
 
 def _of_status(status: NodeStatus) -> Iterator[Metric]:

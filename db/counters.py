@@ -19,16 +19,16 @@ DWELL_BOUNDS = ("1", "2.5", "5", "10", "30", "60", "120", "300", "600", "1800", 
 Labels = tuple[str, ...]
 Tallies = Mapping[str, Mapping[Labels, float]]
 
-_ADD = text("INSERT INTO tally_changes (name, labels, amount) VALUES (:name, :labels, :amount)")
+_ADD = text("INSERT INTO counter_changes (name, labels, amount) VALUES (:name, :labels, :amount)")
 _READ = text("""
     SELECT name, labels, sum(amount) AS amount
-    FROM (SELECT name, labels, amount FROM tallies UNION ALL SELECT name, labels, amount FROM tally_changes) AS both_of_them
+    FROM (SELECT name, labels, amount FROM counters UNION ALL SELECT name, labels, amount FROM counter_changes) AS both_of_them
     GROUP BY name, labels
 """)
 _FOLD = text("""
-    WITH gone AS (DELETE FROM tally_changes WHERE id IN (SELECT id FROM tally_changes ORDER BY id LIMIT :limit)
+    WITH gone AS (DELETE FROM counter_changes WHERE id IN (SELECT id FROM counter_changes ORDER BY id LIMIT :limit)
                   RETURNING name, labels, amount),
-         folded AS (INSERT INTO tallies AS t (name, labels, amount)
+         folded AS (INSERT INTO counters AS t (name, labels, amount)
                     SELECT name, labels, sum(amount) FROM gone GROUP BY name, labels
                     ON CONFLICT (name, labels) DO UPDATE SET amount = t.amount + excluded.amount)
     SELECT count(*) FROM gone

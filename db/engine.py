@@ -115,26 +115,6 @@ class Database:
             self._installation = (row.id, bytes(row.secret))
         return self._installation
 
-    def upgrade(self) -> None:
-        """Bring the schema to the newest revision; harmless when it is there, and when two do it at once."""
-        from db.schema import runner  # alembic is loaded by those who migrate alone
-
-        with self.begin() as connection:
-            runner.upgrade(connection)
-
-    def revision(self) -> str | None:
-        """The schema revision of the database; None when it has none."""
-        from db.schema import runner
-
-        with self.begin() as connection:
-            return runner.current(connection)
-
-    def expected_revision(self) -> str:
-        """The schema revision that this program was written for."""
-        from db.schema import runner
-
-        return runner.head()
-
     def ping(self) -> None:
         """One round trip.
 

@@ -65,8 +65,8 @@ class UnitView:
     expected: int | None = None  # from C-FIND, at the last look
     expected_at: datetime | None = None
     expected_before: int | None = None  # at the look before
-    claimed_by: tuple[str, ...] = ()  # route names, once complete
-    chosen: bool | None = None  # per_study = "best": chosen, passed over, or not asked
+    routes: tuple[str, ...] = ()  # route names, once complete
+    selected: bool | None = None  # per_study = "best": selected, passed over, or not asked
     opened_at: datetime | None = None  # when the first instance of this revision came
     reason: str = ""  # why a complete unit has no job
     requested: int | None = None  # instances held that one storage commitment request listed
@@ -136,7 +136,7 @@ class ClaimedCommand:
 class JobPlan:
     """What the conductor wants done with a complete unit: one per model, and one for each of its shadows.
 
-    ``shadow``: the result is stored and compared, never reported; ``destinations`` is empty then. ``gives_up``: why there can be no
+    ``shadow``: the result is stored and compared, never reported; ``destinations`` is empty then. ``failure_reason``: why there can be no
     analysis at all; the job owes the report that says so.
     """
 
@@ -148,7 +148,7 @@ class JobPlan:
     priority: Priority
     shadow: bool = False
     profiles: Profiles = field(default_factory=dict)  # what the destinations take: for a job whose result is made already
-    gives_up: str = ""
+    failure_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +190,8 @@ class ClaimedJob:
     model_version: str = ""
     outdated: tuple[StoredElsewhere, ...] = ()
     """What else of earlier results of the same model destinations have stored and no rejection has named: everything but reports."""
-    gives_up: JobState | None = None  # the attempt is not to analyse, but to report why there is no answer; how the job stands
-    explanations: int = 0  # how many such attempts there were, this one included
+    failure_state: JobState | None = None  # the attempt is not to analyse, but to report why there is no answer; how the job stands
+    not_analysed_attempts: int = 0  # how many such attempts there were, this one included
     reason: str = ""  # why it was given up
 
 

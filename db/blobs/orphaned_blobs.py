@@ -21,7 +21,7 @@ _UNNAMED = text("""
     WHERE NOT EXISTS (SELECT FROM instances i WHERE i.sha256 = h.sha256)
       AND NOT EXISTS (SELECT FROM reports r WHERE r.sha256 = h.sha256)
       AND NOT EXISTS (SELECT FROM quarantine q WHERE q.sha256 = h.sha256)
-      AND NOT EXISTS (SELECT FROM removals m WHERE m.sha256 = h.sha256)
+      AND NOT EXISTS (SELECT FROM blob_removals m WHERE m.sha256 = h.sha256)
     ORDER BY h.sha256
 """)
 
@@ -40,10 +40,10 @@ def remove(database: Database, blobs: Blobs, days: int, *, actor: str, limit: in
     StorageError
         Most of what is there has no row: this is the database of another folder, or an older one than its blobs.
     """
-    chosen = [one for some in _found(database, blobs, days) for one in some][:limit]
+    selected = [one for some in _found(database, blobs, days) for one in some][:limit]
     files = size_bytes = 0
-    for at in range(0, len(chosen), AT_ONCE):
-        hashes = [sha256 for sha256, _ in chosen[at : at + AT_ONCE]]
+    for at in range(0, len(selected), AT_ONCE):
+        hashes = [sha256 for sha256, _ in selected[at : at + AT_ONCE]]
         with blobs.alone():
             still = [(sha256, size) for sha256 in _unnamed(database, hashes) if (size := blobs.size_if_older(sha256, days)) is not None]
             if not still:

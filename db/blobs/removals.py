@@ -15,17 +15,17 @@ from db.engine import Database
 AT_ONCE = 200
 
 _ASK = text("""
-    INSERT INTO removals (sha256, size_bytes) VALUES (:sha256, :size_bytes) ON CONFLICT DO NOTHING
+    INSERT INTO blob_removals (sha256, size_bytes) VALUES (:sha256, :size_bytes) ON CONFLICT DO NOTHING
 """)
 _NEXT = text("""
     SELECT r.sha256, r.size_bytes,
            EXISTS (SELECT FROM instances i WHERE i.sha256 = r.sha256 AND i.removed_at IS NULL)
         OR EXISTS (SELECT FROM reports p WHERE p.sha256 = r.sha256 AND p.removed_at IS NULL)
         OR EXISTS (SELECT FROM quarantine q WHERE q.sha256 = r.sha256) AS needed
-    FROM removals r ORDER BY r.asked_at, r.sha256 LIMIT :limit FOR UPDATE OF r SKIP LOCKED
+    FROM blob_removals r ORDER BY r.requested_at, r.sha256 LIMIT :limit FOR UPDATE OF r SKIP LOCKED
 """)
-_DONE = text("DELETE FROM removals WHERE sha256 = ANY(:hashes)")
-_CALL_OFF = text("DELETE FROM removals WHERE sha256 = :sha256")
+_DONE = text("DELETE FROM blob_removals WHERE sha256 = ANY(:hashes)")
+_CALL_OFF = text("DELETE FROM blob_removals WHERE sha256 = :sha256")
 _BACK = text("UPDATE instances SET removed_at = NULL WHERE id = :id AND removed_at IS NOT NULL")
 
 _OF_JOB = text("""

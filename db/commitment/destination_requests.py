@@ -1,6 +1,6 @@
 """Storage commitment that we ask of destinations: requests in batches, their answers, and what is sent again.
 
-A request is a row before it is sent, so that a sender that is killed asks again; an answer may come at any time, on any
+A request is a row before it is sent, so that a sender that is killed attempts again; an answer may come at any time, on any
 association, and is taken once. Rows are locked in the order job, delivery.
 """
 
@@ -28,31 +28,34 @@ _LOOSE = text("""
     ORDER BY id LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
 """)
 _ADD = text("""
-    INSERT INTO commitments (destination, transaction_uid, asks) VALUES (:destination, :transaction_uid, :asks) RETURNING id
+    INSERT INTO commitment_requests (destination, transaction_uid, attempts) VALUES (:destination, :transaction_uid, :attempts) RETURNING id
 """)
 _ADD_ITEMS = text("""
-    INSERT INTO commitment_items (commitment_id, delivery_id, resend)
+    INSERT INTO commitment_request_items (commitment_id, delivery_id, resends)
     SELECT :id, d.id, d.resends FROM deliveries d WHERE d.id = ANY(:deliveries)
 """)
 _JOIN = text("UPDATE deliveries SET commitment_id = :id WHERE id = ANY(:deliveries)")
 _DUE = text("""
-    SELECT id, transaction_uid, state, asks FROM commitments
-    WHERE destination = :destination AND state IN ('waiting', 'asked') AND next_at <= (SELECT node_now())
-    ORDER BY next_at, id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
+    SELECT id, transaction_uid, state, attempts FROM commitment_requests
+    WHERE destination = :destination AND state IN ('waiting', 'requested') AND next_attempt_at <= (SELECT node_now())
+    ORDER BY next_attempt_at, id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
 """)
 _OPEN_ITEMS = text("""
     SELECT d.id, d.job_id, r.sop_class_uid, r.sop_instance_uid FROM deliveries d JOIN reports r ON r.id = d.report_id
     WHERE d.commitment_id = :id AND d.state = 'stored' AND d.commit_wanted ORDER BY d.id
 """)
-_BEGIN = text("UPDATE commitments SET asks = asks + 1, next_at = node_now() + make_interval(secs => :lease_s) WHERE id = :id")
-_END = text("UPDATE commitments SET state = :state, answered_at = node_now() WHERE id = :id")
+_BEGIN = text(
+    "UPDATE commitment_requests SET attempts = attempts + 1, next_attempt_at = node_now() + make_interval(secs => :lease_s) WHERE id = :id"
+)
+_END = text("UPDATE commitment_requests SET state = :state, answered_at = node_now() WHERE id = :id")
 _ASKED = text("""
-    UPDATE commitments SET state = 'asked', asked_at = node_now(), note = '', next_at = node_now() + make_interval(secs => :answer_s)
+    UPDATE commitment_requests SET state = 'requested', requested_at = node_now(), note = '',
+        next_attempt_at = node_now() + make_interval(secs => :answer_s)
     WHERE id = :id AND state = 'waiting'
 """)
 _LATER = text("""
-    UPDATE commitments SET note = :note, asks = asks - CASE WHEN :counts THEN 0 ELSE 1 END,
-        next_at = node_now() + make_interval(secs => :in_s)
+    UPDATE commitment_requests SET note = :note, attempts = attempts - CASE WHEN :counts THEN 0 ELSE 1 END,
+        next_attempt_at = node_now() + make_interval(secs => :in_s)
     WHERE id = :id AND state = 'waiting'
 """)
 _NOTE = text("UPDATE deliveries SET note = :note WHERE commitment_id = :id AND state = 'stored'")
@@ -60,11 +63,11 @@ _GIVE_UP = text("""
     UPDATE deliveries SET state = 'failed', note = :note, changed_at = node_now() WHERE id = ANY(:ids) AND state = 'stored'
 """)
 _OF_TRANSACTION = text("""
-    SELECT id, destination FROM commitments WHERE transaction_uid = :transaction_uid AND destination = ANY(:destinations)
+    SELECT id, destination FROM commitment_requests WHERE transaction_uid = :transaction_uid AND destination = ANY(:destinations)
 """)
 _ITEMS = text("""
-    SELECT i.delivery_id, i.resend, d.job_id, r.sop_instance_uid
-    FROM commitment_items i JOIN deliveries d ON d.id = i.delivery_id JOIN reports r ON r.id = d.report_id
+    SELECT i.delivery_id, i.resends, d.job_id, r.sop_instance_uid
+    FROM commitment_request_items i JOIN deliveries d ON d.id = i.delivery_id JOIN reports r ON r.id = d.report_id
     WHERE i.commitment_id = :id ORDER BY i.delivery_id
 """)
 _LOCK_DELIVERIES = text("""
@@ -123,7 +126,7 @@ def gather(database: Database, destination: str, *, dwell_s: float = 1.0) -> boo
 
 def _new(connection: Connection, destination: str, deliveries: list[int], *, asks: int) -> tuple[int, str]:
     transaction_uid = f"2.25.{uuid4().int}"  # drawn, not derived: it names a conversation, and a restored database must not repeat one
-    id = int(connection.execute(_ADD, {"destination": destination, "transaction_uid": transaction_uid, "asks": asks}).scalar_one())
+    id = int(connection.execute(_ADD, {"destination": destination, "transaction_uid": transaction_uid, "attempts": asks}).scalar_one())
     connection.execute(_ADD_ITEMS, {"id": id, "deliveries": deliveries})
     connection.execute(_JOIN, {"id": id, "deliveries": deliveries})
     return id, transaction_uid
@@ -143,16 +146,16 @@ def next_request(database: Database, destination: str, *, lease_s: float, max_as
         if not items:
             connection.execute(_END, {"id": id, "state": "answered"})
             return None
-        if due.asks >= max_asks:
-            _give_up(connection, id, destination, items, due.asks)
+        if due.attempts >= max_asks:
+            _give_up(connection, id, destination, items, due.attempts)
             return None
-        if due.state == "asked":
+        if due.state == "requested":
             # Under another UID: PS3.4 J.3.2.1 wants it unique, and the old one may still be answered.
             connection.execute(_END, {"id": id, "state": "unanswered"})
-            id, transaction_uid = _new(connection, destination, [item.id for item in items], asks=due.asks)
+            id, transaction_uid = _new(connection, destination, [item.id for item in items], asks=due.attempts)
         connection.execute(_BEGIN, {"id": id, "lease_s": lease_s})
         instances = tuple((item.sop_class_uid, item.sop_instance_uid) for item in items)
-        return Request(id, destination, transaction_uid, due.asks + 1, instances)
+        return Request(id, destination, transaction_uid, due.attempts + 1, instances)
 
 
 def _give_up(connection: Connection, id: int, destination: str, items: Sequence[Any], asks: int) -> None:
@@ -199,7 +202,7 @@ def report(
         done, again = [], []
         for row in connection.execute(_LOCK_DELIVERIES, {"ids": list(items)}).all():
             item = items[row.id]
-            if row.state != DeliveryState.STORED or row.resends != item.resend:
+            if row.state != DeliveryState.STORED or row.resends != item.resends:
                 continue
             if item.sop_instance_uid in safe:
                 connection.execute(_COMMITTED, {"id": row.id})

@@ -9,20 +9,20 @@ AT_ONCE = 500
 
 # Of our own requests those that are over, and of whose deliveries none still waits for an answer.
 _OURS = """
-    SELECT c.id FROM commitments c
+    SELECT c.id FROM commitment_requests c
     WHERE c.state IN ('answered', 'unanswered') AND c.created_at < node_now() - make_interval(days => :days)
       AND NOT EXISTS (SELECT FROM deliveries d WHERE d.commitment_id = c.id AND d.state = 'stored' AND d.commit_wanted)
 """
 _THEIRS = """
-    SELECT a.id FROM commitment_answers a
-    WHERE a.state <> 'pending' AND a.asked_at < node_now() - make_interval(days => :days)
+    SELECT a.id FROM source_commitment_requests a
+    WHERE a.state <> 'pending' AND a.received_at < node_now() - make_interval(days => :days)
 """
 _COUNT = text(f"SELECT (SELECT count(*) FROM ({_OURS}) AS ours) + (SELECT count(*) FROM ({_THEIRS}) AS theirs)")
 _SOME_OF_OURS = text(f"{_OURS} ORDER BY c.id LIMIT :limit FOR UPDATE OF c SKIP LOCKED")
 _PART = text("UPDATE deliveries SET commitment_id = NULL WHERE commitment_id = ANY(:ids)")
-_ITEMS = text("DELETE FROM commitment_items WHERE commitment_id = ANY(:ids)")
-_COMMITMENTS = text("DELETE FROM commitments WHERE id = ANY(:ids)")
-_ANSWERS = text(f"DELETE FROM commitment_answers WHERE id IN ({_THEIRS} ORDER BY a.id LIMIT :limit FOR UPDATE SKIP LOCKED)")
+_ITEMS = text("DELETE FROM commitment_request_items WHERE commitment_id = ANY(:ids)")
+_COMMITMENTS = text("DELETE FROM commitment_requests WHERE id = ANY(:ids)")
+_ANSWERS = text(f"DELETE FROM source_commitment_requests WHERE id IN ({_THEIRS} ORDER BY a.id LIMIT :limit FOR UPDATE SKIP LOCKED)")
 
 
 def count(database: Database, days: int) -> int:

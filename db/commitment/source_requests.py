@@ -15,10 +15,11 @@ from db.notify import notify
 from db.row_values import clean
 
 _ADD = text("""
-    INSERT INTO commitment_answers (source, transaction_uid, sop_class_uids, sop_instance_uids)
+    INSERT INTO source_commitment_requests (source, transaction_uid, sop_class_uids, sop_instance_uids)
     VALUES (:source, :transaction_uid, :classes, :instances)
     ON CONFLICT (source, transaction_uid) DO UPDATE SET sop_class_uids = excluded.sop_class_uids,
-        sop_instance_uids = excluded.sop_instance_uids, state = 'pending', attempts = 0, next_at = node_now(), asked_at = node_now(),
+        sop_instance_uids = excluded.sop_instance_uids, state = 'pending', attempts = 0,
+            next_attempt_at = node_now(), received_at = node_now(),
         answered_at = NULL, note = ''
     RETURNING id
 """)
@@ -28,7 +29,7 @@ _HELD = text("""
     LEFT JOIN instances i ON i.sop_instance_uid = listed.uid AND i.state = 'current'
 """)
 _REQUESTED = text("""
-    UPDATE units SET requested = found.held, requested_at = node_now(), stirred = true, next_look_at = node_now()
+    UPDATE units SET requested = found.held, requested_at = node_now(), changed_since_check = true, next_check_at = node_now()
     FROM (SELECT u.id, u.held FROM units u
           WHERE u.state = 'open' AND u.kind = 'series'
             AND u.id IN (SELECT unit_id FROM instances WHERE sop_instance_uid = ANY(:instances) AND state = 'current')
@@ -38,14 +39,14 @@ _REQUESTED = text("""
     WHERE units.id = found.id
 """)
 _CLAIM = text("""
-    UPDATE commitment_answers SET attempts = attempts + 1, next_at = node_now() + make_interval(secs => :lease_s)
-    WHERE id = (SELECT id FROM commitment_answers WHERE state = 'pending' AND next_at <= (SELECT node_now())
-                ORDER BY next_at, id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED)
+    UPDATE source_commitment_requests SET attempts = attempts + 1, next_attempt_at = node_now() + make_interval(secs => :lease_s)
+    WHERE id = (SELECT id FROM source_commitment_requests WHERE state = 'pending' AND next_attempt_at <= (SELECT node_now())
+                ORDER BY next_attempt_at, id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED)
     RETURNING id, source, transaction_uid, sop_class_uids, sop_instance_uids, attempts
 """)
-_RESERVE = text("UPDATE commitment_answers SET next_at = node_now() + make_interval(secs => :lease_s) WHERE id = :id")
+_RESERVE = text("UPDATE source_commitment_requests SET next_attempt_at = node_now() + make_interval(secs => :lease_s) WHERE id = :id")
 _ONE = text("""
-    SELECT id, source, transaction_uid, sop_class_uids, sop_instance_uids, attempts FROM commitment_answers
+    SELECT id, source, transaction_uid, sop_class_uids, sop_instance_uids, attempts FROM source_commitment_requests
     WHERE id = :id AND state = 'pending'
 """)
 _CONTENTS = text("""
@@ -53,10 +54,12 @@ _CONTENTS = text("""
     WHERE sop_instance_uid = ANY(:instances) AND removed_at IS NULL ORDER BY id
 """)
 _END = text("""
-    UPDATE commitment_answers SET state = :state, note = :note, held = :held, answered_at = node_now() WHERE id = :id AND state = 'pending'
+    UPDATE source_commitment_requests SET state = :state, note = :note, held = :held, answered_at = node_now()
+    WHERE id = :id AND state = 'pending'
 """)
 _LATER = text("""
-    UPDATE commitment_answers SET note = :note, next_at = node_now() + make_interval(secs => :in_s) WHERE id = :id AND state = 'pending'
+    UPDATE source_commitment_requests SET note = :note,
+        next_attempt_at = node_now() + make_interval(secs => :in_s) WHERE id = :id AND state = 'pending'
 """)
 
 

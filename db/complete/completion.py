@@ -26,7 +26,7 @@ _LOCK = text("SELECT id FROM units WHERE id = :id AND state = 'open' AND revisio
 _INPUTS = text("SELECT id, sha256, sop_instance_uid FROM instances WHERE unit_id = :id AND state = 'current' ORDER BY id")
 _COMPLETE = text("""
     UPDATE units SET state = 'complete', evidence = CAST(:evidence AS jsonb), reason = :reason, dropped = :dropped,
-        claimed_by = :claimed_by, chosen = :chosen, outcome = :outcome, completed_at = node_now()
+        routes = :routes, selected = :selected, outcome = :outcome, completed_at = node_now()
     WHERE id = :id RETURNING completed_at
 """)
 _JOB_OF_KEY = text("SELECT id, state, outcome, destinations, routes, shadow FROM jobs WHERE key = :key FOR NO KEY UPDATE")
@@ -60,8 +60,8 @@ _WITHDRAW = text("""
 
 
 def complete(
-    database: Database, unit: UnitView, *, evidence: Evidence, plans: tuple[JobPlan, ...], claimed_by: tuple[str, ...],
-    chosen: bool | None, reason: str, dropped: tuple[str, ...] = (),
+    database: Database, unit: UnitView, *, evidence: Evidence, plans: tuple[JobPlan, ...], routes: tuple[str, ...],
+    selected: bool | None, reason: str, dropped: tuple[str, ...] = (),
 ) -> list[int] | None:  # fmt: skip
     """Close the revision of ``unit`` that was looked at, and queue its jobs.
 
@@ -87,8 +87,8 @@ def complete(
             "evidence": json.dumps(facts),
             "reason": reason,
             "dropped": list(dropped),
-            "claimed_by": list(claimed_by),
-            "chosen": chosen,
+            "routes": list(routes),
+            "selected": selected,
             "outcome": None if plans else Outcome.NOT_ANALYSED.value,
         }
         completed_at = connection.execute(_COMPLETE, values).scalar_one()
@@ -138,18 +138,18 @@ class _Jobs:
     def _add(self, plan: JobPlan, key: str, run: int) -> int:
         values = asdict(plan) | self._facts | {"key": key, "run": run, "priority": plan.priority.value}
         values |= {"routes": list(plan.routes), "destinations": list(plan.destinations)}
-        del values["profiles"], values["gives_up"]  # as they are when the result is made
+        del values["profiles"], values["failure_reason"]  # as they are when the result is made
         job_id = int(self._connection.execute(_ADD_JOB, values).scalar_one())
         self._connection.execute(_ADD_INPUTS, {"job_id": job_id, "instances": self._inputs})
-        if plan.gives_up:
-            self._connection.execute(_GIVE_UP, {"id": job_id, "why": plan.gives_up})
+        if plan.failure_reason:
+            self._connection.execute(_GIVE_UP, {"id": job_id, "why": plan.failure_reason})
             not_analysed.owe(self._connection, job_id)
         else:
             outbox.add(self._connection, [job_id])
         audit.record(
             self._connection,
             actor="conductor",
-            action="job.failed" if plan.gives_up else "job.queued",
+            action="job.failed" if plan.failure_reason else "job.queued",
             subject=f"job:{job_id}",
             details={"unit": self._unit.id, "key": key, "model": plan.model, "digest": plan.pipeline_digest, "routes": list(plan.routes)}
             | ({"shadow": True} if plan.shadow else {}),

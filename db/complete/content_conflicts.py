@@ -27,13 +27,13 @@ _SET_REVISION = text("UPDATE instances i SET revision = u.revision FROM units u 
 # Changed content of a complete unit opens its next revision; an open one merely holds something else now.
 _CHANGED = text("""
     UPDATE units SET held = (SELECT count(*) FROM instances i WHERE i.unit_id = units.id AND i.state = 'current'),
-        revision = CASE WHEN state = 'complete' THEN revision + 1 ELSE revision END, state = 'open', stirred = true,
-        next_look_at = node_now(), last_received_at = node_now(),
+        revision = CASE WHEN state = 'complete' THEN revision + 1 ELSE revision END, state = 'open', changed_since_check = true,
+        next_check_at = node_now(), last_received_at = node_now(),
         opened_at = CASE WHEN state = 'complete' THEN node_now() ELSE opened_at END,
-        evidence = NULL, reason = '', outcome = NULL, completed_at = NULL, claimed_by = '{}', chosen = NULL, dropped = '{}'
+        evidence = NULL, reason = '', outcome = NULL, completed_at = NULL, routes = '{}', selected = NULL, dropped = '{}'
     WHERE id = ANY(:ids)
 """)
-_STIR = text("UPDATE units SET stirred = true, next_look_at = node_now() WHERE id = ANY(:ids) AND state = 'open'")
+_STIR = text("UPDATE units SET changed_since_check = true, next_check_at = node_now() WHERE id = ANY(:ids) AND state = 'open'")
 
 
 def undecided(database: Database, limit: int) -> list[UndecidedInstance]:

@@ -16,31 +16,32 @@ __all__ = ["complete", "due", "instances", "postpone", "record_expected", "settl
 
 _VIEW = """
     SELECT u.id, u.kind, u.state, u.revision, st.study_instance_uid, se.series_instance_uid, u.sop_instance_uid, u.source, u.held,
-           u.first_received_at, u.opened_at, u.last_received_at, u.expected, u.expected_at, u.expected_before, u.claimed_by, u.chosen,
+           u.first_received_at, u.opened_at, u.last_received_at, u.expected, u.expected_at, u.expected_before, u.routes, u.selected,
            u.reason, u.requested, u.requested_at,
            (SELECT count(*) FROM instances i WHERE i.unit_id = u.id AND i.state = 'undecided') AS undecided
     FROM units u JOIN series se ON se.id = u.series_id JOIN studies st ON st.id = se.study_id
 """
 # Looking clears the mark that something happened; a unit that is being written to at this moment is left for the next look.
 _LOOK = text("""
-    UPDATE units SET stirred = false
-    WHERE id IN (SELECT id FROM units WHERE state = 'open' AND held > 0 AND next_look_at <= (SELECT node_now())
-                 ORDER BY next_look_at, id LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED)
+    UPDATE units SET changed_since_check = false
+    WHERE id IN (SELECT id FROM units WHERE state = 'open' AND held > 0 AND next_check_at <= (SELECT node_now())
+                 ORDER BY next_check_at, id LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED)
     RETURNING id
 """)
 _SOONEST = text("""
-    SELECT extract(epoch FROM next_look_at - (SELECT node_now())) FROM units WHERE state = 'open' AND held > 0 ORDER BY next_look_at LIMIT 1
+    SELECT extract(epoch FROM next_check_at - (SELECT node_now())) FROM units
+    WHERE state = 'open' AND held > 0 ORDER BY next_check_at LIMIT 1
 """)
-_BY_ID = text(f"{_VIEW} WHERE u.id = ANY(:ids) ORDER BY u.next_look_at, u.id")
+_BY_ID = text(f"{_VIEW} WHERE u.id = ANY(:ids) ORDER BY u.next_check_at, u.id")
 _BY_STUDY = text(f"{_VIEW} WHERE st.study_instance_uid = :study_instance_uid ORDER BY u.id")
 _ASSOCIATIONS = text("""
     SELECT b.unit_id, b.association_id, b.calling_ae, b.last_instance_at, (a.id IS NOT NULL AND a.closed_at IS NULL) AS open,
-           coalesce(a.how IN ('aborted', 'lost'), false) AS broken
+           coalesce(a.end_reason IN ('aborted', 'lost'), false) AS broken
     FROM association_units b LEFT JOIN associations a ON a.id = b.association_id
     WHERE b.unit_id = ANY(:ids) ORDER BY b.last_instance_at, b.association_id
 """)
 _POSTPONE = text("""
-    UPDATE units SET next_look_at = :until WHERE id = :id AND state = 'open' AND revision = :revision AND NOT stirred
+    UPDATE units SET next_check_at = :until WHERE id = :id AND state = 'open' AND revision = :revision AND NOT changed_since_check
 """)
 _EXPECTED = text("""
     UPDATE units SET expected_before = expected, expected = :count, expected_at = node_now() WHERE id = :id AND state = 'open'
@@ -116,8 +117,8 @@ def _view(row: Row[Any], associations: tuple[AssociationView, ...]) -> UnitView:
         expected=row.expected,
         expected_at=row.expected_at,
         expected_before=row.expected_before,
-        claimed_by=tuple(row.claimed_by),
-        chosen=row.chosen,
+        routes=tuple(row.routes),
+        selected=row.selected,
         opened_at=row.opened_at,
         reason=row.reason,
         requested=row.requested,

@@ -10,7 +10,7 @@ from db import audit
 from db.engine import Database
 from db.notify import notify
 
-_UNROUTED = "u.state = 'complete' AND u.outcome IS NOT NULL AND u.claimed_by = '{}'"
+_UNROUTED = "u.state = 'complete' AND u.outcome IS NOT NULL AND u.routes = '{}'"
 _GONE = "EXISTS (SELECT FROM instances i WHERE i.unit_id = u.id AND i.state = 'current' AND i.removed_at IS NOT NULL)"
 _LIST = text(f"""
     SELECT u.id AS unit_id, u.kind, u.source, u.held, u.completed_at, u.reason, {_GONE} AS let_go,
@@ -21,13 +21,13 @@ _LIST = text(f"""
 """)
 # What completed it before may complete it again at once: nothing came, and the times of that are as they were.
 _AGAIN = text(f"""
-    UPDATE units u SET state = 'open', stirred = true, next_look_at = node_now(), evidence = NULL, reason = '', outcome = NULL,
-        completed_at = NULL, chosen = NULL, dropped = '{{}}'
+    UPDATE units u SET state = 'open', changed_since_check = true, next_check_at = node_now(), evidence = NULL, reason = '', outcome = NULL,
+        completed_at = NULL, selected = NULL, dropped = '{{}}'
     WHERE u.id IN (SELECT u.id FROM units u WHERE u.id = ANY(:ids) AND {_UNROUTED} AND NOT {_GONE} ORDER BY u.id FOR NO KEY UPDATE)
     RETURNING u.id, u.revision
 """)
 _WHY = text(f"""
-    SELECT u.id, u.state, u.claimed_by, u.outcome, {_GONE} AS let_go FROM units u WHERE u.id = ANY(:ids)
+    SELECT u.id, u.state, u.routes, u.outcome, {_GONE} AS let_go FROM units u WHERE u.id = ANY(:ids)
 """)
 
 
@@ -60,7 +60,7 @@ def obstacles(database: Database, ids: Sequence[int], done: Sequence[int]) -> li
             found.append(f"there is no unit {id}")
         elif row.state == "open":
             found.append(f"unit {id} is not complete yet: it will be judged")
-        elif row.claimed_by or row.outcome is None:
+        elif row.routes or row.outcome is None:
             found.append(f"unit {id} was taken by a route: see its jobs")
         else:
             found.append(f"retention has let go images of unit {id}: send them again")

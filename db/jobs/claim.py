@@ -34,22 +34,22 @@ _CLAIM = """
     RETURNING id
 """
 _OF_QUEUE = "j.state = 'queued'"
-_GIVEN_UP = "j.gives_up IS NOT NULL AND j.state IN ('failed', 'quarantined')"
+_GIVEN_UP = "j.failure_state IS NOT NULL AND j.state IN ('failed', 'quarantined')"
 _QUEUED = text(_CLAIM.format(counted="attempts", due=_OF_QUEUE))
-_UNEXPLAINED = text(_CLAIM.format(counted="explanations", due=_GIVEN_UP))
+_UNEXPLAINED = text(_CLAIM.format(counted="not_analysed_attempts", due=_GIVEN_UP))
 # Asked first: a wake-up works off what others were sent for, so most find nothing, and planning the claim takes longer than this.
 _ANY = "SELECT EXISTS (SELECT FROM jobs j WHERE {due} AND j.next_attempt_at <= (SELECT node_now()))"
 _ANY_QUEUED, _ANY_UNEXPLAINED = text(_ANY.format(due=_OF_QUEUE)), text(_ANY.format(due=_GIVEN_UP))
 _BEGIN_ATTEMPTS = text("""
     INSERT INTO attempts (job_id, number, kind, worker, token)
     SELECT j.id, (SELECT count(*) + 1 FROM attempts a WHERE a.job_id = j.id),
-           CASE WHEN j.gives_up IS NULL THEN 'analysis' ELSE 'explanation' END, j.worker, j.token
+           CASE WHEN j.failure_state IS NULL THEN 'analysis' ELSE 'explanation' END, j.worker, j.token
     FROM jobs j WHERE j.id = ANY(:ids)
 """)
 _CLAIMED = text("""
     SELECT j.id, j.key, j.unit_id, u.kind, j.revision, j.run, j.attempts, j.token, j.model, j.model_version, j.pipeline_digest, j.priority,
            j.destinations, st.study_instance_uid, se.series_instance_uid, u.sop_instance_uid, u.first_received_at, j.completed_at,
-           j.shadow, j.gives_up, j.explanations, j.reason
+           j.shadow, j.failure_state, j.not_analysed_attempts, j.reason
     FROM jobs j JOIN units u ON u.id = j.unit_id JOIN series se ON se.id = u.series_id JOIN studies st ON st.id = se.study_id
     WHERE j.id = ANY(:ids) ORDER BY j.priority DESC, j.shadow, j.next_attempt_at, j.id
 """)
@@ -166,7 +166,7 @@ def _claimed(row: Row[Any], inputs: tuple[UnitInput, ...], earlier: list[StoredE
         predecessors=last,
         outdated=tuple(item for item in earlier if item.kind != "sr"),
         shadow=row.shadow,
-        gives_up=None if row.gives_up is None else JobState(row.gives_up),
-        explanations=row.explanations,
+        failure_state=None if row.failure_state is None else JobState(row.failure_state),
+        not_analysed_attempts=row.not_analysed_attempts,
         reason=row.reason,
     )

@@ -44,7 +44,7 @@ _ADD_OBJECT = text("""
     FROM kept, unnest(CAST(:destinations AS text[])) WITH ORDINALITY AS wanted (destination, place) ORDER BY wanted.place
 """)
 _REPORTED = text("""
-    UPDATE jobs SET state = :state, gives_up = NULL, outcome = :outcome, reason = :reason, looked_for = :looked_for, notes = :notes,
+    UPDATE jobs SET state = :state, failure_state = NULL, outcome = :outcome, reason = :reason, looked_for = :looked_for, notes = :notes,
         probabilities = CAST(:probabilities AS jsonb), identity = CAST(:identity AS jsonb),
         prepare_s = :prepare_s, infer_s = :infer_s, encode_s = :encode_s, started_at = :started_at, inferred_at = :inferred_at,
         reported_at = node_now(), delivered_at = CASE WHEN :state = 'delivered' THEN node_now() END,
@@ -84,7 +84,7 @@ def finish(
             together(connection, acts)
             acts = []
             deliveries += join(connection, job.id, added, profiles or {}, job.priority.value)
-        state = job.gives_up.value if job.gives_up else "reported" if deliveries else "delivered"
+        state = job.failure_state.value if job.failure_state else "reported" if deliveries else "delivered"
         values = {
             "id": job.id,
             "state": state,
@@ -125,9 +125,9 @@ def _fence(connection: Connection, job: ClaimedJob, identity: ModelIdentity) -> 
     if identity.digest != job.pipeline_digest:
         raise ModelError(f"job {job.id} is for another pipeline than the one that answered", hint="the worker serves another version")
     state = connection.execute(_MODEL, {"digest": identity.digest}).scalar_one_or_none()
-    if job.gives_up is None and state == ModelState.RETIRED:
+    if job.failure_state is None and state == ModelState.RETIRED:
         raise ModelError(f"the model of job {job.id} was retired meanwhile", hint="activate a model and requeue the job")
-    if job.gives_up is None and state == ModelState.SHADOW and not job.shadow:
+    if job.failure_state is None and state == ModelState.SHADOW and not job.shadow:
         raise ModelError(f"the model of job {job.id} became a shadow meanwhile", hint="activate it, or another, and requeue the job")
     return tuple(name for name in mine.destinations if name not in job.destinations)
 

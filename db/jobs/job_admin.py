@@ -34,7 +34,7 @@ _PARTS = {
 }
 _RESULT = text("SELECT identity AS model_identity, looked_for, probabilities, notes FROM jobs WHERE id = :id")
 _REQUEUE = text("""
-    UPDATE jobs SET state = 'queued', reason = '', attempts = 0, next_attempt_at = node_now(), queued_at = node_now(), gives_up = NULL
+    UPDATE jobs SET state = 'queued', reason = '', attempts = 0, next_attempt_at = node_now(), queued_at = node_now(), failure_state = NULL
     WHERE id = ANY(:ids) AND state IN ('failed', 'quarantined', 'cancelled') AND outcome IS NULL
       AND revision = (SELECT u.revision FROM units u WHERE u.id = jobs.unit_id)
       AND NOT EXISTS (SELECT FROM jobs o WHERE o.unit_id = jobs.unit_id AND o.revision = jobs.revision AND o.id <> jobs.id
@@ -42,7 +42,7 @@ _REQUEUE = text("""
     RETURNING id
 """)
 _CANCEL = text("""
-    UPDATE jobs SET state = 'cancelled', reason = :reason, worker = NULL, token = NULL, lease_until = NULL, gives_up = NULL
+    UPDATE jobs SET state = 'cancelled', reason = :reason, worker = NULL, token = NULL, lease_until = NULL, failure_state = NULL
     WHERE id = :id AND state IN ('queued', 'running', 'failed', 'quarantined') AND outcome IS NULL
 """)
 _END_ATTEMPTS = text("UPDATE attempts SET result = 'cancelled', ended_at = node_now() WHERE job_id = :id AND ended_at IS NULL")

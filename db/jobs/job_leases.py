@@ -32,7 +32,7 @@ _SET = text("""
 """)
 _END_ATTEMPT = text("UPDATE attempts SET result = :result, error = :error, ended_at = node_now() WHERE token = CAST(:token AS uuid)")
 _EXPIRED = text("""
-    SELECT id, token, attempts, gives_up, explanations FROM jobs WHERE state = 'running' AND lease_until < (SELECT node_now())
+    SELECT id, token, attempts, failure_state, not_analysed_attempts FROM jobs WHERE state = 'running' AND lease_until < (SELECT node_now())
     ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
 """)
 
@@ -56,10 +56,10 @@ def fail(database: Database, job: ClaimedJob, *, error: str, permanent: bool, re
     error = clean(error)
     with database.begin() as connection:
         _own(connection, job)
-        if job.gives_up is not None:
-            not_analysed.failed(connection, job.id, job.explanations, error=error, permanent=permanent, in_s=retry_in_s)
+        if job.failure_state is not None:
+            not_analysed.failed(connection, job.id, job.not_analysed_attempts, error=error, permanent=permanent, in_s=retry_in_s)
             _end_attempt(connection, str(job.token), "failed", error)
-            return job.gives_up
+            return job.failure_state
         state = JobState.QUARANTINED if job.attempt >= max_attempts else JobState.QUEUED
         state = JobState.FAILED if permanent else state
         _end(connection, job.id, str(job.token), state, "failed", error, job.attempt, retry_in_s, actor=f"worker:{job.model}")
@@ -76,7 +76,7 @@ def release(database: Database, job: ClaimedJob) -> None:
     """
     with database.begin() as connection:
         _own(connection, job)
-        if job.gives_up is None:
+        if job.failure_state is None:
             _end(connection, job.id, str(job.token), JobState.QUEUED, "released", "", job.attempt - 1, None, actor="worker")
         else:
             not_analysed.put_back(connection, job.id, uncounted=1)
@@ -95,9 +95,9 @@ def reap(database: Database, *, max_attempts: int, retry_base_s: float = 0.0) ->
         again = []
         for row in expired:
             error = LOST
-            tries = row.attempts if row.gives_up is None else row.explanations
+            tries = row.attempts if row.failure_state is None else row.not_analysed_attempts
             wait_s = None if tries <= 1 else retry_base_s * 2 ** (tries - 2)
-            if row.gives_up is not None:
+            if row.failure_state is not None:
                 not_analysed.failed(connection, row.id, tries, error=error, permanent=True, in_s=wait_s or 0.0)
                 _end_attempt(connection, str(row.token), "lost", error)
                 again += [] if wait_s else [row.id]

@@ -1,6 +1,6 @@
 """A job whose attempts are used up owes a report that says why it was not analysed: no silence that reads as a negative.
 
-``jobs.gives_up`` holds the state in which such a job stands (failed, quarantined) until that report is committed, or could not be
+``jobs.failure_state`` holds the state in which such a job stands (failed, quarantined) until that report is committed, or could not be
 made in several attempts of its own; these are claimed by ``db.jobs.claim`` and ended here.
 """
 
@@ -15,13 +15,14 @@ from db.row_values import header_of
 TRIES = 3  # where the attempt died, or trying again is of little use
 PATIENT_TRIES = 10  # where a disk or a database may come back
 
-_OWE = text("UPDATE jobs SET gives_up = state, explanations = 0, next_attempt_at = node_now() WHERE id = :id AND NOT shadow")
+_OWE = text("UPDATE jobs SET failure_state = state, not_analysed_attempts = 0, next_attempt_at = node_now() WHERE id = :id AND NOT shadow")
 _BACK = text("""
-    UPDATE jobs SET state = gives_up, explanations = explanations - :uncounted, worker = NULL, token = NULL, lease_until = NULL,
+    UPDATE jobs SET state = failure_state, not_analysed_attempts = not_analysed_attempts - :uncounted,
+        worker = NULL, token = NULL, lease_until = NULL,
         next_attempt_at = node_now() + make_interval(secs => :in_s)
     WHERE id = :id
 """)
-_NEVER = text("UPDATE jobs SET gives_up = NULL, reason = reason || :why WHERE id = :id")
+_NEVER = text("UPDATE jobs SET failure_state = NULL, reason = reason || :why WHERE id = :id")
 _KEPT = text("""
     SELECT i.header FROM job_inputs ji JOIN instances i ON i.id = ji.instance_id WHERE ji.job_id = :job_id ORDER BY i.id LIMIT 1
 """)

@@ -17,7 +17,7 @@ _PENDING = text("SELECT id, job_id, queue, model FROM outbox WHERE published_at 
 _PUBLISHED = text("UPDATE outbox SET published_at = node_now() WHERE id = ANY(:ids) AND published_at IS NULL")
 _STALE = text("""
     SELECT j.id FROM jobs j JOIN units u ON u.id = j.unit_id AND u.revision = j.revision
-    WHERE (j.state = 'queued' OR j.gives_up IS NOT NULL AND j.state IN ('failed', 'quarantined'))
+    WHERE (j.state = 'queued' OR j.failure_state IS NOT NULL AND j.state IN ('failed', 'quarantined'))
       AND j.next_attempt_at <= (SELECT node_now())
       AND coalesce((SELECT max(o.published_at) FROM outbox o WHERE o.job_id = j.id), j.queued_at)
           < node_now() - make_interval(secs => :dwell_s)

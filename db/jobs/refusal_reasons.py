@@ -7,7 +7,7 @@ from sqlalchemy import text
 from db.engine import Database
 
 _JOBS = text("""
-    SELECT j.id, j.state, j.outcome, j.superseded_by, j.gives_up, j.revision <> u.revision AS outdated
+    SELECT j.id, j.state, j.outcome, j.superseded_by, j.failure_state, j.revision <> u.revision AS outdated
     FROM jobs j JOIN units u ON u.id = j.unit_id WHERE j.id = ANY(:ids)
 """)
 _DELIVERIES = text("""
@@ -30,7 +30,7 @@ def of_jobs(database: Database, ids: Sequence[int], done: Collection[int]) -> li
             found.append(f"job {id} is superseded by job {row.superseded_by}")
         elif row.outdated:
             found.append(f"job {id} is of an older revision of its unit")
-        elif row.state == "running" and row.gives_up is not None:
+        elif row.state == "running" and row.failure_state is not None:
             found.append(f"the report that job {id} gave up is being made: ask again in a moment")
         else:
             found.append(f"job {id} is {row.state}" + (f", with outcome {row.outcome}" if row.outcome else ""))

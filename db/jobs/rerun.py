@@ -26,7 +26,7 @@ _HASHES = text("SELECT sha256 FROM instances WHERE unit_id = :unit_id AND state 
 _LAST_RUN = text("""
     SELECT max(run) FROM jobs WHERE unit_id = :unit_id AND pipeline_digest = :digest AND revision = :revision
 """)
-_SUPERSEDE = text("UPDATE jobs SET state = 'superseded', gives_up = NULL WHERE id = :id")
+_SUPERSEDE = text("UPDATE jobs SET state = 'superseded', failure_state = NULL WHERE id = :id")
 _AGAIN = text("""
     INSERT INTO jobs (key, unit_id, revision, run, model, model_version, pipeline_digest, routes, destinations, priority, shadow,
                       evidence, completed_at)

@@ -119,8 +119,8 @@ def _of_unit(connection: Connection, kind: Kind, unit: int, actor: str) -> tuple
     still = text(f"SELECT EXISTS (SELECT FROM units u WHERE u.id = :id AND {kind.which})")
     if locked is None or not connection.execute(still, {"id": unit, "days": kind.days}).scalar_one():
         return 0, 0
-    chosen = text(f"{kind.what.format(of='= :id')} ORDER BY 1 FOR NO KEY UPDATE OF {kind.alias}")
-    found = connection.execute(chosen, {"id": unit}).all()
+    selected = text(f"{kind.what.format(of='= :id')} ORDER BY 1 FOR NO KEY UPDATE OF {kind.alias}")
+    found = connection.execute(selected, {"id": unit}).all()
     mark = text(f"UPDATE {kind.table} SET removed_at = node_now() WHERE id = ANY(:ids)")
     connection.execute(mark, {"ids": [row.id for row in found]})
     removals.ask(connection, ((row.sha256, row.size_bytes) for row in found))

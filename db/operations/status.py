@@ -26,7 +26,7 @@ _COUNTS = text("""
            (SELECT count(*) FROM outbox WHERE published_at IS NULL) AS outbox_backlog,
            greatest((SELECT extract(epoch FROM node_now() - min(created_at)) FROM deliveries WHERE state = 'pending'),
                     (SELECT extract(epoch FROM node_now() - min(created_at)) FROM deliveries WHERE state = 'sending')) AS oldest_delivery_s,
-           (SELECT count(*) FROM notices WHERE state = 'pending') AS notices_waiting,
+           (SELECT count(*) FROM notifications WHERE state = 'pending') AS notices_waiting,
            (SELECT count(*) FROM audit_events WHERE chain_seq IS NULL) AS audit_unchained
 """)
 _QUEUED = text("""
@@ -52,7 +52,7 @@ class NodeStatus:
     """How many of what, at one moment of the database's clock.
 
     ``instances`` are the current contents; ``oldest_*_s`` are ages in seconds, 0 when nothing waits.
-    ``deliveries``: destination -> state -> count. ``queues``: by priority. ``tallies``: see `db.counters`.
+    ``deliveries``: destination -> state -> count. ``queues``: by priority. ``counters``: see `db.counters`.
     ``heartbeats``: every process heard of within ten minutes, ages in seconds.
     """
 
@@ -73,7 +73,7 @@ class NodeStatus:
     notices_waiting: int = 0
     queues: Mapping[str, Queue] = field(default_factory=dict)
     alerts: tuple[Alert, ...] = ()
-    tallies: Tallies = field(default_factory=dict)
+    counters: Tallies = field(default_factory=dict)
 
     @property
     def away_s(self) -> Mapping[str, float]:
@@ -129,5 +129,5 @@ def node_status(database: Database) -> NodeStatus:
         notices_waiting=int(row.notices_waiting),
         queues=queues,
         alerts=wrong,
-        tallies=counted,
+        counters=counted,
     )

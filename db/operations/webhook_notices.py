@@ -16,11 +16,11 @@ KEPT_DAYS = 7
 GIVEN_UP = ("job.failed", "job.quarantined", "delivery.failed")
 
 _ADD = text("""
-    INSERT INTO notices (key, event, subject, details) VALUES (:key, :event, :subject, CAST(:details AS jsonb)) ON CONFLICT DO NOTHING
+    INSERT INTO notifications (key, event, subject, details) VALUES (:key, :event, :subject, CAST(:details AS jsonb)) ON CONFLICT DO NOTHING
 """)
 # Their events are in the trail already: what is told is what was audited. The index knows these three actions alone.
 _GATHER = text("""
-    INSERT INTO notices (key, event, subject, details, at)
+    INSERT INTO notifications (key, event, subject, details, at)
     SELECT 'event:' || id, action, subject,
            jsonb_strip_nulls(jsonb_build_object('attempts', details -> 'attempts', 'destination', details -> 'destination',
                                                 'status', details -> 'status')), at
@@ -28,20 +28,20 @@ _GATHER = text("""
     ON CONFLICT DO NOTHING
 """)
 _CLAIM = text("""
-    UPDATE notices SET attempts = attempts + 1, next_attempt_at = node_now() + make_interval(secs => :lease_s)
-    WHERE id = (SELECT id FROM notices WHERE state = 'pending' AND next_attempt_at <= (SELECT node_now())
+    UPDATE notifications SET attempts = attempts + 1, next_attempt_at = node_now() + make_interval(secs => :lease_s)
+    WHERE id = (SELECT id FROM notifications WHERE state = 'pending' AND next_attempt_at <= (SELECT node_now())
                 ORDER BY next_attempt_at, id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED)
     RETURNING id, event, subject, details, at, attempts
 """)
-_END = text("UPDATE notices SET state = :state, note = :note WHERE id = :id AND state = 'pending'")
+_END = text("UPDATE notifications SET state = :state, note = :note WHERE id = :id AND state = 'pending'")
 _LATER = text("""
-    UPDATE notices SET note = :note, next_attempt_at = node_now() + make_interval(secs => :in_s) WHERE id = :id AND state = 'pending'
+    UPDATE notifications SET note = :note, next_attempt_at = node_now() + make_interval(secs => :in_s) WHERE id = :id AND state = 'pending'
 """)
 _TRIM = text("""
-    UPDATE notices SET state = 'failed', note = 'too many wait'
-    WHERE state = 'pending' AND id <= (SELECT id FROM notices WHERE state = 'pending' ORDER BY id DESC OFFSET :most LIMIT 1)
+    UPDATE notifications SET state = 'failed', note = 'too many wait'
+    WHERE state = 'pending' AND id <= (SELECT id FROM notifications WHERE state = 'pending' ORDER BY id DESC OFFSET :most LIMIT 1)
 """)
-_FORGET = text("DELETE FROM notices WHERE at < node_now() - make_interval(days => :days) AND state <> 'pending'")
+_FORGET = text("DELETE FROM notifications WHERE at < node_now() - make_interval(days => :days) AND state <> 'pending'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def gather(database: Database) -> None:
     with database.begin() as connection:
         connection.execute(_GATHER)
         if dropped := connection.execute(_TRIM, {"most": MOST_WAITING}).rowcount:
-            counters.add(connection, [("notices", ("failed",), dropped)])
+            counters.add(connection, [("notifications", ("failed",), dropped)])
         connection.execute(_FORGET, {"days": KEPT_DAYS})
 
 
@@ -90,7 +90,7 @@ def failed(database: Database, notice: Notice, why: str) -> None:
 def _end(database: Database, notice: Notice, state: str, note: str) -> None:
     with database.begin() as connection:
         if connection.execute(_END, {"id": notice.id, "state": state, "note": note}).rowcount:
-            counters.add(connection, [("notices", (state,), 1)])
+            counters.add(connection, [("notifications", (state,), 1)])
 
 
 def later(database: Database, notice: Notice, *, why: str, in_s: float) -> None:

@@ -41,20 +41,20 @@ _RENEW = text("""
     UPDATE associations SET lease_until = node_now() + make_interval(secs => :lease_s)
     WHERE id = ANY(CAST(:ids AS uuid[])) AND closed_at IS NULL
 """)
-_CLOSE = text("UPDATE associations SET closed_at = node_now(), how = :how WHERE id = CAST(:id AS uuid) AND closed_at IS NULL")
+_CLOSE = text("UPDATE associations SET closed_at = node_now(), end_reason = :how WHERE id = CAST(:id AS uuid) AND closed_at IS NULL")
 _REAP = text("""
-    UPDATE associations SET closed_at = node_now(), how = 'lost'
+    UPDATE associations SET closed_at = node_now(), end_reason = 'lost'
     WHERE closed_at IS NULL AND lease_until < (SELECT node_now()) RETURNING id
 """)
 # Rows are locked in the order of their ids, as every statement that locks several units does.
 _STIR = text("""
-    UPDATE units SET stirred = true, next_look_at = node_now()
+    UPDATE units SET changed_since_check = true, next_check_at = node_now()
     WHERE id IN (SELECT u.id FROM units u JOIN association_units a ON a.unit_id = u.id
                  WHERE a.association_id = ANY(CAST(:ids AS uuid[])) AND u.state = 'open' ORDER BY u.id FOR NO KEY UPDATE OF u)
 """)
 # One round trip for whatever is new; see db/schema/admission.py.
 _ADMIT_NEW = """
-    SELECT place, new_instance, of_unit, of_revision FROM admit_new(CAST(%(batch)s AS jsonb), %(look_after_s)s)
+    SELECT place, new_instance, of_unit, of_revision FROM admit_instances(CAST(%(batch)s AS jsonb), %(check_after_s)s)
 """
 _ADD_UNDECIDED = text("""
     INSERT INTO instances (unit_id, sop_instance_uid, sop_class_uid, transfer_syntax_uid, sha256, size_bytes, state, revision,
@@ -68,7 +68,7 @@ _KNOWN = text("""
     WHERE i.sop_instance_uid = :sop_instance_uid AND i.sha256 = :sha256 AND u.id = i.unit_id
     RETURNING i.id, i.unit_id, u.revision, i.removed_at IS NOT NULL AS let_go
 """)
-_STIR_UNIT = text("UPDATE units SET stirred = true, next_look_at = node_now() WHERE id = :unit_id AND state = 'open'")
+_STIR_UNIT = text("UPDATE units SET changed_since_check = true, next_check_at = node_now() WHERE id = :unit_id AND state = 'open'")
 
 
 def open_association(database: Database, *, id: UUID, calling_ae: str, called_ae: str, address: str, listener: str, lease_s: float) -> None:
@@ -139,7 +139,7 @@ def admit(database: Database, *, header: InstanceHeader, blob: BlobRef, kind: Un
 def admission_of(arrivals: Sequence[Arrival], secret: bytes) -> tuple[str, dict[str, Any]]:
     """The statement that indexes what is new of these, and its values; its rows are for `admissions`."""
     batch = json.dumps([_values(arrival, secret) for arrival in arrivals], allow_nan=False)
-    return _ADMIT_NEW, {"batch": batch, "look_after_s": LOOK_AFTER_S}
+    return _ADMIT_NEW, {"batch": batch, "check_after_s": LOOK_AFTER_S}
 
 
 def admissions(rows: Iterable[Sequence[Any]]) -> list[Admission | None]:

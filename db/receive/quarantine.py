@@ -21,7 +21,7 @@ _KEEP = text("""
 """)
 _TOTAL = text("""
     SELECT coalesce(sum(amount), 0)::bigint AS held
-    FROM (SELECT name, amount FROM tallies UNION ALL SELECT name, amount FROM tally_changes) AS counted
+    FROM (SELECT name, amount FROM counters UNION ALL SELECT name, amount FROM counter_changes) AS counted
     WHERE name = 'quarantine_bytes'
 """)
 # Of the oldest as many as are too much. A blob that is also an instance, or a report, is not given for deletion.

@@ -1,4 +1,4 @@
-"""Run by alembic; the connection and its transaction come from db.schema.runner."""
+"""Entry point of alembic. The connection and its transaction come from `db.schema.upgrade`."""
 
 from alembic import context
 

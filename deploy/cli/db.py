@@ -15,14 +15,16 @@ FileArgument = Annotated[Path, typer.Argument(metavar="FILE")]
 def upgrade(config: Config = None) -> None:
     """Bring the schema to this version's revision."""
     from db.engine import Database
+    from db.schema.revisions import current_revision
+    from db.schema.upgrade import upgrade_schema
     from deploy.local.maintenance_database import database_of
 
     with database_of(settings_of(config), create=True) as url:
         database = Database.open(url, pool_size=1)
         try:
-            before = database.revision()
-            database.upgrade()
-            say(f"schema {before or '(empty)'} -> {database.revision()}")
+            before = current_revision(database)
+            upgrade_schema(database)
+            say(f"schema {before or '(empty)'} -> {current_revision(database)}")
         finally:
             database.dispose()
 

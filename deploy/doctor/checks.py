@@ -150,6 +150,7 @@ def _codecs() -> Iterator[Check]:
 
 def _database(settings: Settings, running: bool) -> Iterator[Check]:
     from db.engine import Database
+    from db.schema.revisions import current_revision, expected_revision
 
     if not settings.database.url:
         from deploy.local.embedded_servers import postgres_versions
@@ -164,7 +165,7 @@ def _database(settings: Settings, running: bool) -> Iterator[Check]:
         began = time.monotonic()
         database.ping()
         taken = (time.monotonic() - began) * 1000
-        have, want = database.revision(), database.expected_revision()
+        have, want = current_revision(database), expected_revision()
         yield Check(
             "database",
             have == want,

@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from core.errors import ConfigurationError, StorageError
 from db.engine import Database
+from db.schema.revisions import current_revision
 from deploy.local.embedded_servers import postgres_versions
 
 
@@ -83,6 +84,6 @@ def _look(url: str) -> tuple[int, str | None]:
     """(major version of the server, schema revision)."""
     database = Database.open(url, pool_size=1)
     try:
-        return database.server_major(), database.revision()
+        return database.server_major(), current_revision(database)
     finally:
         database.dispose()

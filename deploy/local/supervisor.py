@@ -13,6 +13,7 @@ from core.errors import ConfigurationError, NodeError, StorageError
 from core.settings.schema import Settings
 from db.engine import Database
 from db.roles.heartbeats import alive
+from db.schema.upgrade import upgrade_schema
 from deploy.local.child_process import Child
 from deploy.local.embedded_servers import EmbeddedBroker, EmbeddedPostgres
 from deploy.local.node_lock import NodeLock, Servers
@@ -57,7 +58,7 @@ class Node:
         try:
             urls = self._start_servers()
             database = Database.open(urls.database, pool_size=1)
-            database.upgrade()
+            upgrade_schema(database)
             self.lock.publish(urls)
             self._start_roles(urls)
             self._wait_ready(database)

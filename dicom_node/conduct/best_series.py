@@ -63,10 +63,10 @@ class Choosing:
     def _rival(self, other: UnitView, now: datetime) -> tuple[_Rival | None, bool]:
         """Another series with the routes that claim it, and whether it is complete."""
         if other.state is UnitState.COMPLETE:
-            if not other.claimed_by:
+            if not other.routes:
                 return None, True
             held = contents(units.instances(self._database, other.id))
-            return _Rival(other, other.claimed_by, self._as_candidate(other, held)), True
+            return _Rival(other, other.routes, self._as_candidate(other, held)), True
         seen = look(self._database, other, self._policy, now)
         held = seen.contents or contents(units.instances(self._database, other.id))
         names = tuple(route.name for route in self._claim(other, held).routes)
@@ -78,7 +78,7 @@ class Choosing:
         verdicts: list[bool] = []
         for route in routes:
             against = [rival for rival in rivals if route.name in rival.routes] if route.per_study == "best" else []
-            running = [rival for rival in against if rival.unit.state is UnitState.OPEN or rival.unit.chosen]
+            running = [rival for rival in against if rival.unit.state is UnitState.OPEN or rival.unit.selected]
             winner = best([mine, *(rival.as_candidate for rival in running)])
             if winner is mine:
                 followed.append(route)
@@ -87,7 +87,7 @@ class Choosing:
             if route.per_study != "best":
                 continue
             verdicts.append(winner is mine)
-            earlier = any(rival.unit.state is UnitState.COMPLETE and rival.unit.chosen for rival in against)
+            earlier = any(rival.unit.state is UnitState.COMPLETE and rival.unit.selected for rival in against)
             if winner is mine and earlier:
                 reasons.append(f"chosen for route '{route.name}' after another series of the study had been: it came later and is better")
         if unfinished and any(verdicts):

@@ -165,7 +165,7 @@ class Conductor:
         profiles = profiles_of(self._settings)
         return tuple(replace(plan, profiles=profiles) for plan in planned), problems
 
-    def _complete(self, seen: Look, planned: tuple[JobPlan, ...], routes: Sequence[Route], chosen: bool | None, reason: str) -> None:
+    def _complete(self, seen: Look, planned: tuple[JobPlan, ...], routes: Sequence[Route], selected: bool | None, reason: str) -> None:
         unit = seen.unit
         assert seen.contents is not None
         step("complete.decided")
@@ -174,8 +174,8 @@ class Conductor:
             unit,
             evidence=seen.decision.evidence(unit.held, self._database.now()),
             plans=planned,
-            claimed_by=tuple(route.name for route in routes),
-            chosen=chosen,
+            routes=tuple(route.name for route in routes),
+            selected=selected,
             reason=reason,
             dropped=(*seen.contents.dropped, seen.contents.note) if seen.contents.dropped else (),
         )

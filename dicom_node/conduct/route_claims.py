@@ -169,7 +169,7 @@ def plans(routes: Sequence[Route], versions: Callable[[str], Versions]) -> tuple
             routes=tuple(route.name for route in mine),
             destinations=tuple(dict.fromkeys(name for route in mine for name in route.destinations)),
             priority=Priority.URGENT if any(route.priority is Priority.URGENT for route in mine) else Priority.ROUTINE,
-            gives_up=f"model '{model}' cannot be used: {answer.problem}" if answer.problem else "",
+            failure_reason=f"model '{model}' cannot be used: {answer.problem}" if answer.problem else "",
         )
         found.append(planned)
         quiet = replace(planned, destinations=(), priority=Priority.ROUTINE, shadow=True)

@@ -18,6 +18,7 @@ import psycopg2
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from db.engine import Database
+from db.schema.upgrade import upgrade_schema
 from deploy.local.embedded_servers import EmbeddedPostgres
 from tests.bench import pairs
 from tests.support.grown import fill, questions
@@ -66,7 +67,7 @@ def made(url: str, name: str, studies: int) -> Database:
         cursor.execute(f"CREATE DATABASE {name}")
     connection.close()
     database = Database.open(url.rsplit("/", 1)[0] + f"/{name}")
-    database.upgrade()
+    upgrade_schema(database)
     began = time.monotonic()
     fill(database, studies=studies, each=EACH)
     print(f"{name}: {studies * EACH} instances in {time.monotonic() - began:.0f} s", file=sys.stderr)

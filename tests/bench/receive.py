@@ -33,6 +33,7 @@ from sqlalchemy import make_url
 
 from core.errors import ConfigurationError
 from db.engine import Database
+from db.schema.upgrade import upgrade_schema
 from deploy.demo.inputs import CT_SERIES, data_folder
 from deploy.demo.pacs import AE_TITLE, Orthanc, free_port
 from deploy.demo.synthetic.chest import make_chest, write_chest
@@ -188,7 +189,7 @@ def listener(folder: Path, processes: int) -> Iterator[tuple[Target, int]]:
     url = server.start()
     try:
         database = Database.open(url)
-        database.upgrade()
+        upgrade_schema(database)
         config = folder / "node.toml"
         config.write_text(
             f'[node]\ndata_dir = "{folder / "data"}"\nport = {port}\nprocesses = {processes}\n'

@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from db import counters
 from db.engine import Database
 from db.operations.status import node_status
+from db.schema.upgrade import upgrade_schema
 from deploy.local.embedded_servers import EmbeddedPostgres
 
 UNITS, LOOKS = 100_000, 20
@@ -42,7 +43,7 @@ def main() -> None:
         server = EmbeddedPostgres(Path(folder) / "postgres")
         database = Database.open(server.start())
         try:
-            database.upgrade()
+            upgrade_schema(database)
             with database.begin() as connection:
                 for statement in FILL:
                     connection.execute(text(statement))

@@ -27,6 +27,7 @@ from core.logs import configure as configure_logs
 from core.states import Priority, UnitKind
 from db.blobs.store import Blobs
 from db.engine import Database
+from db.schema.upgrade import upgrade_schema
 from deploy.demo.synthetic.lesion import lesion_dataset
 from deploy.local.embedded_servers import EmbeddedBroker, EmbeddedPostgres
 from tests.bench import pairs
@@ -80,7 +81,7 @@ class Site:
     def __init__(self, folder: Path, postgres: str, broker: str) -> None:
         self.folder, self.urls = folder, urls(postgres, broker)
         self.database = Database.open(postgres)
-        self.database.upgrade()
+        upgrade_schema(self.database)
         self.settings = configure(folder, postgres, broker)
         self.queueing = Queueing(self.database, Blobs(self.settings.blobs_dir))
         self._numbers = iter(range(1_000_000))

@@ -14,7 +14,7 @@ from tests.chaos.ward import Ward
 RESTLESS = {
     "units that are open": "SELECT count(*) FROM units WHERE state = 'open'",
     "jobs under way": "SELECT count(*) FROM jobs WHERE state IN ('queued', 'running', 'reported')",
-    "reports owed": "SELECT count(*) FROM jobs WHERE gives_up IS NOT NULL",
+    "reports owed": "SELECT count(*) FROM jobs WHERE failure_state IS NOT NULL",
     "deliveries under way": "SELECT count(*) FROM deliveries WHERE state IN ('pending', 'sending') OR state = 'stored' AND commit_wanted",
     "wake-ups unpublished": "SELECT count(*) FROM outbox WHERE published_at IS NULL",
     "associations open": "SELECT count(*) FROM associations WHERE closed_at IS NULL",

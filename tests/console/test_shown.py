@@ -34,14 +34,14 @@ STATUS = NodeStatus(
     notices_waiting=1016,
     queues={"urgent": Queue(1017, 1018.0), "routine": Queue(1019, 1020.0)},
     alerts=(Alert("receive.paused", "queue", 75.2, {}), Alert("destination.away", "<i>pacs</i>", 10.0, {})),
-    tallies={
+    counters={
         "received": {("stored",): 1021.0},
         "received_bytes": {(): 1022.0},
         "outcomes": {("skin", "findings"): 1023.0},
         "attempts": {("skin", "failed"): 1024.0},
         "sendings": {("<b>pacs</b>", "retry"): 1025.0},
         "alerts": {("receive.paused",): 1026.0},
-        "notices": {("sent",): 1027.0},
+        "notifications": {("sent",): 1027.0},
         "removed": {("images",): 1028.0},
         "removed_bytes": {(): 1029.0},
         "dwell": {("reported", "2.5"): 2.0, ("reported", "10"): 1.0, ("reported", "+Inf"): 1.0},

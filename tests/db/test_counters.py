@@ -1,5 +1,6 @@
 """Counts are what the rows are, whatever happened to them, before they are folded and after."""
 
+import re
 from typing import Any
 
 from sqlalchemy import text
@@ -10,7 +11,6 @@ from db.counters import DWELL_BOUNDS, Labels
 from db.deliveries import delivery_leases
 from db.engine import Database
 from db.jobs import job_leases
-from db.schema.operations.tallies import BUCKETS_S
 from tests.support.records import Sender, claim, complete, finish, plan
 
 ROWS = {
@@ -62,7 +62,7 @@ def test_through_the_life_of_jobs(database: Database) -> None:
         pass
     assert _counted(database) == before
     with database.begin() as connection:
-        assert connection.execute(text("SELECT count(*) FROM tally_changes")).scalar_one() == 0
+        assert connection.execute(text("SELECT count(*) FROM counter_changes")).scalar_one() == 0
 
 
 def test_one_folds_at_a_time(database: Database) -> None:
@@ -75,5 +75,8 @@ def test_one_folds_at_a_time(database: Database) -> None:
     assert _counted(database)["x"] == {("a",): 2.5}
 
 
-def test_the_bounds_are_those_of_the_triggers() -> None:
-    assert [float(bound) for bound in DWELL_BOUNDS] == [*BUCKETS_S, float("inf")]
+def test_the_bounds_are_those_of_the_trigger_function(database: Database) -> None:
+    with database.begin() as connection:
+        source = connection.execute(text("SELECT prosrc FROM pg_proc WHERE proname = 'count_dwell'")).scalar_one()
+    (bounds,) = re.findall(r"ARRAY\[([0-9., ]+)\]", source)
+    assert [float(bound) for bound in DWELL_BOUNDS] == [*map(float, bounds.split(",")), float("inf")]

@@ -1,4 +1,3 @@
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, timedelta
 
 import pytest
@@ -26,22 +25,6 @@ def test_a_database_out_of_reach_is_a_storage_error_that_keeps_the_password() ->
         database.ping()
     assert "secret" not in str(caught.value)
     database.dispose()
-
-
-def test_upgrade_twice_changes_nothing(database: Database) -> None:
-    before = database.installation_id()
-    database.upgrade()
-    database.upgrade()
-    again = Database.open(database.engine.url.render_as_string(hide_password=False))
-    assert again.installation_id() == before
-    assert again.revision() == again.expected_revision()
-    again.dispose()
-
-
-def test_an_empty_database_has_no_revision(postgres_url: str) -> None:
-    empty = Database.open(postgres_url)
-    assert empty.revision() is None
-    empty.dispose()
 
 
 def test_the_clock_is_one_replaceable_function(database: Database) -> None:
@@ -73,18 +56,3 @@ def test_errors_never_show_values(database: Database) -> None:
     with pytest.raises(Exception, match="hidden") as caught, database.begin() as connection:
         connection.execute(text("SELECT 1/0 WHERE :name = 'Doe^Jane'"), {"name": "Doe^Jane Q"})
     assert "Doe^Jane Q" not in str(caught.value)
-
-
-def test_two_roles_that_start_at_once_upgrade_once(postgres_url: str) -> None:
-    name = "test_upgrade_at_once"
-    administration = Database.open(postgres_url)
-    with administration.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    url = administration.engine.url.set(database=name).render_as_string(hide_password=False)
-    roles = [Database.open(url) for _ in range(3)]
-    with ThreadPoolExecutor(3) as pool:
-        list(pool.map(Database.upgrade, roles))
-    assert len({role.installation() for role in roles}) == 1
-    assert roles[0].revision() == roles[0].expected_revision()
-    for role in (*roles, administration):
-        role.dispose()

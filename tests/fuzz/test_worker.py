@@ -105,7 +105,7 @@ def rows(database: Database, query: str) -> list[tuple[str, int]]:
 
 
 def unfinished(database: Database) -> object:
-    return scalar(database, "SELECT count(*) FROM jobs WHERE state IN ('queued', 'running') OR gives_up IS NOT NULL")
+    return scalar(database, "SELECT count(*) FROM jobs WHERE state IN ('queued', 'running') OR failure_state IS NOT NULL")
 
 
 def queue(database: Database, blobs: Blobs, seeds: list[Seed]) -> int:
@@ -126,6 +126,6 @@ def queue(database: Database, blobs: Blobs, seeds: list[Seed]) -> int:
         (unit,) = [unit for unit in units.study(database, header.study_instance_uid) if unit.id == unit_id]
         plan = JobPlan(SKIN, registry.card(SKIN).version, registry.pipeline_digest(SKIN), ("skin",), ("pacs",), Priority.ROUTINE)
         evidence = Evidence("photograph", "one image", database.now(), 1)
-        made = units.complete(database, unit, evidence=evidence, plans=(plan,), claimed_by=("skin",), chosen=None, reason="")
+        made = units.complete(database, unit, evidence=evidence, plans=(plan,), routes=("skin",), selected=None, reason="")
         admitted += len(made or ())
     return admitted

@@ -76,7 +76,7 @@ def questions(database: Database) -> dict[str, Callable[[], Any]]:
     now = database.now()
 
     def due() -> None:
-        run(database, f"UPDATE units SET next_look_at = node_now() WHERE id = {open_unit.id}")
+        run(database, f"UPDATE units SET next_check_at = node_now() WHERE id = {open_unit.id}")
         assert units.due(database, limit=50)
 
     return {

@@ -111,7 +111,7 @@ class Queueing:
         ]
         plan = JobPlan(model, registry.card(model).version, digest or registry.pipeline_digest(model), ("skin",), destinations, priority)
         evidence = Evidence("photograph", "one image", self.database.now(), len(datasets))
-        ids = units.complete(self.database, found[0], evidence=evidence, plans=(plan,), claimed_by=("skin",), chosen=None, reason="")
+        ids = units.complete(self.database, found[0], evidence=evidence, plans=(plan,), routes=("skin",), selected=None, reason="")
         assert ids is not None
         return ids[0], hashes
 

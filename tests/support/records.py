@@ -99,7 +99,7 @@ def unit_of(database: Database, study: str = "1.2.3", index: int = 0) -> UnitVie
 def complete(database: Database, *plans: JobPlan, study: str = "1.2.3", reason: str = "") -> list[int] | None:
     """Complete the first unit of the study, whatever it holds."""
     unit = unit_of(database, study)
-    return units.complete(database, unit, evidence=evidence(unit.held), plans=plans, claimed_by=(), chosen=None, reason=reason)
+    return units.complete(database, unit, evidence=evidence(unit.held), plans=plans, routes=(), selected=None, reason=reason)
 
 
 def claim(database: Database, *, lease_s: float = 60.0, worker: str = "w1") -> ClaimedJob:

@@ -13,6 +13,7 @@ import redis
 from sqlalchemy.engine import make_url
 
 from db.engine import Database, normalise_url
+from db.schema.upgrade import upgrade_schema
 from deploy.local.embedded_servers import EmbeddedBroker, EmbeddedPostgres
 
 IN_MEMORY = Path("/dev/shm")  # survives what the tests kill, and waits for no disk: a fresh database costs 0.1 s, not 1 s
@@ -49,7 +50,7 @@ def database_template(postgres_url: str) -> str:
     """Name of an upgraded database that others are copied from."""
     _administer(postgres_url, "CREATE DATABASE template_node")
     template = Database.open(_with_name(postgres_url, "template_node"))
-    template.upgrade()
+    upgrade_schema(template)
     template.dispose()
     return "template_node"
 

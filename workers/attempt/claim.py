@@ -120,9 +120,9 @@ def run(runtime: Runtime, *claimed: ClaimedJob, ahead: Ahead) -> None:
                 with ending(runtime, lease, job):
                     step("worker.claimed", job.study_instance_uid)
                     begun.append(job)
-            if claimed[0].gives_up is None:
+            if claimed[0].failure_state is None:
                 work(runtime, begun, lease, ahead, watch)
-            for job in begun if claimed[0].gives_up else ():
+            for job in begun if claimed[0].failure_state else ():
                 with ending(runtime, lease, job):
                     explain(runtime, job, lease, watch)
     finally:
@@ -132,4 +132,4 @@ def run(runtime: Runtime, *claimed: ClaimedJob, ahead: Ahead) -> None:
 def _allowed_mib(runtime: Runtime, job: ClaimedJob) -> int:
     """What the process may hold. Who says that there is no answer is heard also where the models alone hold too much: they are none of its
     doing, and without its report silence would read as a negative."""
-    return runtime.memory_mib if job.gives_up is None else max(runtime.memory_mib, device.resident_mib() + EXPLAINING_MIB)
+    return runtime.memory_mib if job.failure_state is None else max(runtime.memory_mib, device.resident_mib() + EXPLAINING_MIB)

@@ -52,7 +52,7 @@ def failed(runtime: Runtime, lease: Lease, those: tuple[ClaimedJob, ...], error:
     worker = runtime.settings.worker
     for job in those:
         lease.done(job)
-        retry_in_s = worker.retry_base_s * 2 ** ((job.explanations or job.attempt) - 1)
+        retry_in_s = worker.retry_base_s * 2 ** ((job.not_analysed_attempts or job.attempt) - 1)
         try:
             state = job_leases.fail(
                 runtime.database, job, error=error[:MAX_ERROR], permanent=permanent, retry_in_s=retry_in_s, max_attempts=worker.max_attempts

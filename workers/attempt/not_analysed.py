@@ -73,7 +73,7 @@ def explain(runtime: Runtime, job: ClaimedJob, lease: Lease, watch: MemoryWatch)
     job_leases.finish(
         runtime.database, job, prediction=analysis.prediction, identity=speaker, objects=objects, profiles=profiles, timings=timings
     )
-    log.warning("not analysed, and reported so", job=job.id, model=job.model, state=job.gives_up, count=len(takers))
+    log.warning("not analysed, and reported so", job=job.id, model=job.model, state=job.failure_state, count=len(takers))
 
 
 def in_words(job: ClaimedJob) -> str:
@@ -81,7 +81,7 @@ def in_words(job: ClaimedJob) -> str:
     if job.attempt == 0:
         return f"No analysis was begun; nothing is said about the images. {scrub(job.reason)}"[:MAX_REASON]
     tries = f"{job.attempt} attempt{'s' if job.attempt != 1 else ''}"
-    kind = "cannot succeed" if job.gives_up is JobState.FAILED else "was given up"
+    kind = "cannot succeed" if job.failure_state is JobState.FAILED else "was given up"
     ending = f"The last one ended so: {scrub(job.reason)}"
     return f"The analysis {kind} after {tries}; nothing is said about the images. {ending}"[:MAX_REASON]
 
@@ -117,7 +117,7 @@ def source(runtime: Runtime, job: ClaimedJob) -> Source:
         The job has no inputs.
     """
     entries = at_their_place(runtime.blobs, job)
-    if job.explanations <= 1 and entries:
+    if job.not_analysed_attempts <= 1 and entries:
         try:
             verify(Path(entries[0].path), entries[0].sha256)
             return read_source(entries)

@@ -1,8 +1,9 @@
-"""The first schema. Views are no part of revisions: the runner makes them anew after every upgrade."""
+"""The first released schema: the SQL files of `db.schema`. Views are not part of any revision."""
 
 from alembic import op
 
-from db.schema.initial import STATEMENTS
+from db.schema import INITIAL, read_sql
+from db.schema.upgrade import execute_script
 
 revision = "0001"
 down_revision = None
@@ -11,5 +12,6 @@ depends_on = None
 
 
 def upgrade() -> None:
-    for statement in STATEMENTS:
-        op.execute(statement)
+    """Create every table, index, trigger and function."""
+    for name in INITIAL:
+        execute_script(op.get_bind(), read_sql(name))

@@ -1,1 +1,1 @@
-"""One file per revision, in order."""
+"""One module per revision; the file name begins with the revision's number."""

@@ -66,7 +66,7 @@ def test_delivered_only_when_everybody_has_committed(database: Database, stored:
     assert answer(database, archive) is Reported.TAKEN
     assert job_state(database) == JobState.DELIVERED
     assert answer(database, archive) is Reported.TAKEN, "the same answer again is harmless"
-    assert scalar(database, "SELECT count(*) FROM commitments WHERE state = 'answered'") == 2
+    assert scalar(database, "SELECT count(*) FROM commitment_requests WHERE state = 'answered'") == 2
     assert scalar(database, "SELECT count(*) FROM audit_events WHERE action = 'job.delivered'") == 1
     assert scalar(database, "SELECT count(*) FROM v_deliveries WHERE committed_at IS NOT NULL") == 2
 

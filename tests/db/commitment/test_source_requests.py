@@ -25,7 +25,7 @@ def test_claimed_again_until_it_is_answered(database: Database) -> None:
     assert third is not None
     source_requests.answered(database, third, held=2)
     assert source_requests.get(database, third.id) is None
-    assert scalar(database, "SELECT held FROM commitment_answers WHERE state = 'answered'") == 2
+    assert scalar(database, "SELECT held FROM source_commitment_requests WHERE state = 'answered'") == 2
 
 
 def test_the_same_request_again_is_answered_again(database: Database) -> None:

@@ -63,7 +63,7 @@ def test_complete_is_refused_when_an_instance_came_in_between(database: Database
     sender.send(1)
     seen = unit_of(database)
     sender.send(2)
-    answer = units.complete(database, seen, evidence=evidence(), plans=(plan(),), claimed_by=(), chosen=None, reason="")
+    answer = units.complete(database, seen, evidence=evidence(), plans=(plan(),), routes=(), selected=None, reason="")
     assert answer is None
     assert states(database) == {}
     assert unit_of(database).state is UnitState.OPEN
@@ -73,9 +73,7 @@ def test_complete_is_refused_when_an_instance_came_in_between(database: Database
 def test_complete_twice_queues_once(database: Database) -> None:
     Sender(database).send(1)
     seen = unit_of(database)
-    answers = [
-        units.complete(database, seen, evidence=evidence(), plans=(plan(),), claimed_by=(), chosen=None, reason="") for _ in range(2)
-    ]
+    answers = [units.complete(database, seen, evidence=evidence(), plans=(plan(),), routes=(), selected=None, reason="") for _ in range(2)]
     assert answers[1] is None
     assert len(states(database)) == 1
 
@@ -92,7 +90,7 @@ def test_the_same_key_joins_destinations(database: Database) -> None:
     Sender(database).send(1)
     unit = unit_of(database)
     plans = (plan(destinations=("pacs",)), plan(destinations=("pacs", "research"), routes=("second",)))
-    ids = units.complete(database, unit, evidence=evidence(), plans=plans, claimed_by=("chest CT", "second"), chosen=None, reason="")
+    ids = units.complete(database, unit, evidence=evidence(), plans=plans, routes=("chest CT", "second"), selected=None, reason="")
     assert ids is not None
     assert len(set(ids)) == 1
     assert claim(database).destinations == ("pacs", "research")
@@ -116,7 +114,7 @@ def test_dropped_instances_are_no_input(database: Database) -> None:
     sender.send(1)
     sender.send(2)
     units.complete(
-        database, unit_of(database), evidence=evidence(2), plans=(plan(),), claimed_by=(), chosen=True, reason="", dropped=("1.2.3.4.1",)
+        database, unit_of(database), evidence=evidence(2), plans=(plan(),), routes=(), selected=True, reason="", dropped=("1.2.3.4.1",)
     )
     assert [item.sop_instance_uid for item in claim(database).inputs] == ["1.2.3.4.2"]
 

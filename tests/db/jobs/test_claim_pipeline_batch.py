@@ -62,7 +62,7 @@ _INPUTS = "SELECT job_id, sop_instance_uid FROM job_inputs JOIN instances ON ins
     ("statement", "index", "stand"),
     [
         (claim._QUEUED, "jobs_queued", "state = 'queued'"),
-        (claim._UNEXPLAINED, "jobs_giving_up", "state = 'failed', gives_up = 'failed'"),
+        (claim._UNEXPLAINED, "jobs_not_analysed", "state = 'failed', failure_state = 'failed'"),
     ],
     ids=["queued", "given up"],
 )

@@ -94,7 +94,7 @@ class Node:
 
     def complete(self, unit: UnitView) -> None:
         """From a view of any age: what is completed is what was looked at."""
-        done = units.complete(self.database, unit, evidence=evidence(unit.held), plans=(plan(),), claimed_by=(), chosen=None, reason="")
+        done = units.complete(self.database, unit, evidence=evidence(unit.held), plans=(plan(),), routes=(), selected=None, reason="")
         (now,) = units.study(self.database, self.study)
         assert done is None or (now.held, now.revision) == (unit.held, unit.revision)
 
@@ -189,7 +189,7 @@ def test_everybody_at_once(database: Database, series: int) -> None:
     def conduct() -> None:
         while not done.is_set():
             for unit in units.due(database, limit=10):
-                units.complete(database, unit, evidence=evidence(unit.held), plans=(plan(),), claimed_by=(), chosen=None, reason="")
+                units.complete(database, unit, evidence=evidence(unit.held), plans=(plan(),), routes=(), selected=None, reason="")
 
     def relay() -> None:
         while not done.is_set():

@@ -95,13 +95,13 @@ class World:
             self.on_the_wire.clear()
 
     def finish(self, job: ClaimedJob) -> None:
-        uid = f"2.25.{int(job.key[:24], 16)}{job.revision}{job.run}{int(job.gives_up is not None)}"
+        uid = f"2.25.{int(job.key[:24], 16)}{job.revision}{job.run}{int(job.failure_state is not None)}"
         objects = []
         for kind, sop_class in ((ReportKind.SEG, SEG), (ReportKind.SR, SR)):
-            if kind is ReportKind.SR or job.gives_up is None:
+            if kind is ReportKind.SR or job.failure_state is None:
                 made = ReportObject(kind, kind.value, sop_class, f"{uid}.{len(objects)}", f"{uid}.9", b"")
                 objects.append(StoredObject(made, blob(made.sop_instance_uid), job.destinations))
-        answer = prediction(1) if job.gives_up is None else prediction(0)
+        answer = prediction(1) if job.failure_state is None else prediction(0)
         with suppress(LeaseLost):
             job_leases.finish(self.database, job, prediction=answer, identity=identity(), objects=tuple(objects), timings=timings())
             self.made[objects[-1].report.sop_instance_uid] = job

@@ -4,8 +4,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from alembic import command
-from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from core.errors import ConfigurationError, ModelError
@@ -16,7 +14,6 @@ from db.deliveries import delivery_leases
 from db.engine import Database
 from db.jobs import job_leases
 from db.operations import model_registry, results_export
-from db.schema import runner
 from tests.support.records import (
     Sender,
     claim,
@@ -196,22 +193,6 @@ def test_a_shadow_that_became_active_answers_again_and_reports(database: Databas
     (after,) = complete(database, plan(digest=NEW.digest)) or ()
     assert after != before
     assert claim(database).run == 2
-
-
-def test_an_older_database_gets_one_active_of_each_name(database: Database) -> None:
-    """Up to revision 0001 every digest that was served was active; the newest stays."""
-    run(database, "DROP SCHEMA public CASCADE")
-    run(database, "CREATE SCHEMA public")
-    with database.begin() as connection:
-        command.upgrade(runner._config(connection), "0001")
-        connection.execute(text("CREATE VIEW v_jobs AS SELECT id FROM jobs"))
-        add = "INSERT INTO models (name, version, digest, title, manufacturer, status, not_for, state)"
-        for name, digest in (("a", "1"), ("a", "2"), ("b", "3")):
-            connection.execute(text(f"{add} VALUES ('{name}', '1', '{digest}', '', '', '', '', 'active')"))
-    database.upgrade()
-    assert [(one.digest, one.state.value) for one in model_registry.known(database)] == [("1", "standby"), ("2", "active"), ("3", "active")]
-    assert model_registry.rollback(database, "a", here={"1"}, actor="admin") == "1"
-    assert job_leases.listing(database) == []  # the views are the new ones
 
 
 def test_another_actor_cannot_write_the_past(database: Database) -> None:

@@ -33,8 +33,8 @@ def _age(database: Database, days: int) -> None:
     for table, columns in (
         ("units", ("last_received_at", "completed_at")),
         ("jobs", ("delivered_at",)),
-        ("commitments", ("created_at",)),
-        ("commitment_answers", ("asked_at",)),
+        ("commitment_requests", ("created_at",)),
+        ("source_commitment_requests", ("received_at",)),
     ):
         for column in columns:
             run(database, f"UPDATE {table} SET {column} = {column} - interval '{days} days' WHERE {column} IS NOT NULL")
@@ -93,7 +93,7 @@ def test_what_is_delivered_goes_by_age_and_leaves_row_hash_and_event(database: D
     assert rows(database, "SELECT sha256, removed_at IS NOT NULL FROM reports") == [(unit.result.sha256, True)]
     events = rows(database, "SELECT details ->> 'rule' FROM audit_events WHERE action = 'retention.removed' ORDER BY id")
     assert events == [("images",), ("results",)]
-    assert scalar(database, "SELECT count(*) FROM removals") == 0
+    assert scalar(database, "SELECT count(*) FROM blob_removals") == 0
     while audit.chain(database):
         pass
     assert audit.verify(database).broken is None
@@ -189,7 +189,7 @@ def test_a_blob_that_another_row_needs_stays(database: Database, blobs: Blobs) -
     )  # fmt: skip
     assert _let_go(database, blobs, IMAGES) == [(1, 1)]
     assert blobs.path(unit.image.sha256).exists()
-    assert scalar(database, "SELECT count(*) FROM removals") == 0
+    assert scalar(database, "SELECT count(*) FROM blob_removals") == 0
 
 
 def test_a_run_that_was_killed_is_ended_by_the_next(database: Database, blobs: Blobs, monkeypatch: pytest.MonkeyPatch) -> None:

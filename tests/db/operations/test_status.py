@@ -76,7 +76,7 @@ def test_everything_is_counted_where_it_belongs(database: Database) -> None:
             text("INSERT INTO outbox (job_id, queue, model, published_at) VALUES (:job, 'q', 'm', node_now())"), {"job": job}
         )
         associations = text("""
-            INSERT INTO associations (id, calling_ae, called_ae, address, listener, lease_until, closed_at, how)
+            INSERT INTO associations (id, calling_ae, called_ae, address, listener, lease_until, closed_at, end_reason)
             VALUES (:open, 'A', 'B', '::1', 'l', node_now(), NULL, NULL), (:shut, 'A', 'B', '::1', 'l', node_now(), node_now(), 'lost')
         """)
         connection.execute(associations, {"open": uuid4(), "shut": uuid4()})

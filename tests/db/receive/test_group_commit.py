@@ -147,7 +147,7 @@ def test_without_a_database_it_says_so(database: Database) -> None:
 
 WRITTEN = """
     SELECT count(*) FROM pg_stat_activity
-    WHERE datname = current_database() AND state = 'idle in transaction' AND query LIKE '%admit_new%'
+    WHERE datname = current_database() AND state = 'idle in transaction' AND query LIKE '%admit_instances%'
 """
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from db.engine import Database
+from db.schema.revisions import current_revision
 from deploy.cli.main import run
 from deploy.demo.pacs import StorageScp
 from deploy.doctor.codecs import broken_decoders
@@ -119,7 +120,7 @@ def test_an_old_schema_is_mended_by_upgrade(
     tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     database = Database.open(postgres_url)  # the empty database of the server
-    empty = database.revision() is None
+    empty = current_revision(database) is None
     database.dispose()
     assert empty
     monkeypatch.setenv("DICOM_NODE_DATABASE__URL", postgres_url)

@@ -80,7 +80,7 @@ def test_orthanc_is_restarted_before_it_has_answered(
     node: Running = start(settings)
     orthanc.knows("node", "DICOMNODE", free_port())  # it takes the request, and cannot bring the answer
     with sending(settings, database, blobs):
-        wait_for(lambda: [row[0] for row in _commitments(database)][:1] == ["asked"], 40)
+        wait_for(lambda: [row[0] for row in _commitments(database)][:1] == ["requested"], 40)
         orthanc.stop()
         assert (states(database)[0][1], job_states(database)) == ("stored", {"reported"})
         orthanc.start()
@@ -91,7 +91,7 @@ def test_orthanc_is_restarted_before_it_has_answered(
 
 def _commitments(database: Database) -> list[tuple[Any, ...]]:
     with database.begin() as connection:
-        return [tuple(row) for row in connection.exec_driver_sql("SELECT state, asks FROM commitments ORDER BY id")]
+        return [tuple(row) for row in connection.exec_driver_sql("SELECT state, attempts FROM commitment_requests ORDER BY id")]
 
 
 def test_what_orthanc_has_lost_is_sent_again(
@@ -177,7 +177,7 @@ def test_a_source_without_an_address_is_answered_on_its_own_association(node: Ru
     assert dict(got[1][1].failed) == {str(held.SOPInstanceUID): 0x0119}
     association.release()
     with node.database.begin() as connection:
-        answered = connection.exec_driver_sql("SELECT count(*) FROM commitment_answers WHERE state = 'answered'").scalar_one()
+        answered = connection.exec_driver_sql("SELECT count(*) FROM source_commitment_requests WHERE state = 'answered'").scalar_one()
     assert answered == 2
 
 
@@ -196,7 +196,7 @@ def test_a_request_that_is_none_is_refused(node: Running, action: int, instance:
     association.release()
     assert answer.Status == status
     with node.database.begin() as connection:
-        assert connection.exec_driver_sql("SELECT count(*) FROM commitment_answers").scalar_one() == 0
+        assert connection.exec_driver_sql("SELECT count(*) FROM source_commitment_requests").scalar_one() == 0
 
 
 def test_a_destination_may_bring_answers_and_nothing_else(make_settings: MakeSettings, start: Any) -> None:

@@ -42,7 +42,7 @@ def wait_for(condition: Callable[[], bool], timeout_s: float = 15.0) -> None:
 
 
 def complete_units(node: Running, count: int) -> list[tuple[Any, ...]]:
-    query = "SELECT evidence->>'rule', reason, claimed_by, chosen, outcome, revision FROM units WHERE state = 'complete' ORDER BY id"
+    query = "SELECT evidence->>'rule', reason, routes, selected, outcome, revision FROM units WHERE state = 'complete' ORDER BY id"
     wait_for(lambda: len(rows(node.database, query)) == count)
     return rows(node.database, query)
 

@@ -64,7 +64,7 @@ def test_what_no_route_took_is_analysed_once_the_route_is_mended(conduct: Any, m
     assert run(["rules", "requeue", unit, "--config", str(mended)]) == 0
     with conducting(_with(node.settings, CHEST), node.database, node.blobs):
         wait_for(lambda: rows(node.database, "SELECT state FROM jobs") == [("queued",)])
-    ((claimed, outcome, revision),) = rows(node.database, "SELECT claimed_by, outcome, revision FROM units")
+    ((claimed, outcome, revision),) = rows(node.database, "SELECT routes, outcome, revision FROM units")
     assert (claimed, outcome, revision) == (["chest"], None, 1)
     asked = [event for event in audit.export(node.database) if event["action"] == "unit.requeued"]
     assert [event["subject"] for event in asked] == [f"unit:{unit}"]

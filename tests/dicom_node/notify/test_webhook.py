@@ -57,7 +57,7 @@ def _never() -> threading.Event:
 
 
 def _now_due(database: Database) -> None:
-    run(database, "UPDATE notices SET next_attempt_at = node_now()")
+    run(database, "UPDATE notifications SET next_attempt_at = node_now()")
 
 
 def test_begin_and_end_are_told_once_each_and_signed(tmp_path: Path, database: Database, listening: Hook, authority: Authority) -> None:
@@ -91,7 +91,7 @@ def test_begin_and_end_are_told_once_each_and_signed(tmp_path: Path, database: D
     assert rows(database, "SELECT action FROM audit_events WHERE action LIKE 'destination.%'") == []  # the courier's, see test_sender
     with database.begin() as connection:
         counted = counters.read(connection)
-    assert (counted["alerts"], counted["notices"]) == ({("destination.away",): 1}, {("sent",): 2})
+    assert (counted["alerts"], counted["notifications"]) == ({("destination.away",): 1}, {("sent",): 2})
 
 
 def test_everything_that_is_watched(tmp_path: Path, database: Database, listening: Hook, authority: Authority) -> None:
@@ -149,12 +149,12 @@ def test_a_webhook_that_is_gone_keeps_its_notices_and_they_end_some_day(tmp_path
         settings = _settings(tmp_path, held, authority.ca)
     alerts.begin(database, "disk.low", "", {}, actor="send", tell=True)
     assert _tell(settings, database) == 1
-    ((state, attempts, note),) = rows(database, "SELECT state, attempts, note FROM notices")
+    ((state, attempts, note),) = rows(database, "SELECT state, attempts, note FROM notifications")
     assert (state, attempts) == ("pending", 1)
     assert str(note).startswith("out of reach: ")
-    run(database, "UPDATE notices SET at = node_now() - interval '4 days', next_attempt_at = node_now()")
+    run(database, "UPDATE notifications SET at = node_now() - interval '4 days', next_attempt_at = node_now()")
     assert _tell(settings, database) == 1
-    assert rows(database, "SELECT state FROM notices") == [("failed",)]
+    assert rows(database, "SELECT state FROM notifications") == [("failed",)]
 
 
 @pytest.mark.parametrize(

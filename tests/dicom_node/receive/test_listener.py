@@ -320,7 +320,7 @@ def test_aborted_association_leaves_nothing_behind(node: Running) -> None:
 
 def test_associations_are_leased_rows(node: Running) -> None:
     def state() -> list[tuple[object, ...]]:
-        return rows(node.database, "SELECT calling_ae, closed_at IS NULL, how FROM associations ORDER BY opened_at")
+        return rows(node.database, "SELECT calling_ae, closed_at IS NULL, end_reason FROM associations ORDER BY opened_at")
 
     with associated(node.port, {CT: [EXPLICIT]}) as association:
         assert state() == []  # nothing was sent on it

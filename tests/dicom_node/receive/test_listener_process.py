@@ -76,7 +76,7 @@ def test_several_processes_share_the_port(database: Database, blobs: Blobs, make
             assert send(port, image(number=number)) == [0x0000]
         assert rows(database, "SELECT count(*) FROM instances") == [(30,)]
         assert rows(database, "SELECT count(DISTINCT listener) FROM associations") == [(2,)]
-    wait_for(lambda: rows(database, "SELECT count(*) FROM associations WHERE how IS DISTINCT FROM 'released'") == [(0,)])
+    wait_for(lambda: rows(database, "SELECT count(*) FROM associations WHERE end_reason IS DISTINCT FROM 'released'") == [(0,)])
     assert heartbeats.alive(database, 10) == []
 
 
@@ -91,7 +91,7 @@ def test_a_database_that_is_away_is_out_of_resources_and_nothing_else(
         assert _store(association, 2) == 0x0000
     assert send(node.port, image(number=3)) == [0x0000]
     assert rows(database, "SELECT count(*) FROM instances") == [(3,)]
-    wait_for(lambda: rows(database, "SELECT DISTINCT how FROM associations") == [("released",)])
+    wait_for(lambda: rows(database, "SELECT DISTINCT end_reason FROM associations") == [("released",)])
     assert not list(blobs.tmp_dir.iterdir())
 
 
@@ -107,7 +107,7 @@ def test_a_release_while_the_database_is_away_is_recorded_later(node: Running, d
         with away(postgres_url, database):
             association.release()
             time.sleep(0.5)
-    wait_for(lambda: rows(database, "SELECT how FROM associations") == [("released",)])
+    wait_for(lambda: rows(database, "SELECT end_reason FROM associations") == [("released",)])
 
 
 def test_killed_listener_process_leaves_a_lease_that_runs_out(database: Database, database_url: str, blobs: Blobs, tmp_path: Path) -> None:
@@ -134,9 +134,9 @@ def test_killed_listener_process_leaves_a_lease_that_runs_out(database: Database
         with associated(int(line), {"1.2.840.10008.5.1.4.1.1.2": ["1.2.840.10008.1.2.1"]}) as association:
             assert _store(association, 1) == 0x0000
             process.kill()
-    assert rows(database, "SELECT how FROM associations") == [(None,)]
+    assert rows(database, "SELECT end_reason FROM associations") == [(None,)]
     wait_for(lambda: admission.reap_associations(database) == 1)
-    assert rows(database, "SELECT how FROM associations") == [("lost",)]
+    assert rows(database, "SELECT end_reason FROM associations") == [("lost",)]
 
 
 def files(folder: str) -> list[Path]:

@@ -61,8 +61,8 @@ def decided(node: Running, count: int) -> list[tuple[str, list[str]]]:
     def complete() -> list[tuple[str, list[str]]]:
         conductor.turn()
         with node.database.begin() as connection:
-            rows = connection.exec_driver_sql("SELECT reason, claimed_by FROM units WHERE state = 'complete'").all()
-        return [(row.reason, row.claimed_by) for row in rows] if len(rows) == count else []
+            rows = connection.exec_driver_sql("SELECT reason, routes FROM units WHERE state = 'complete'").all()
+        return [(row.reason, row.routes) for row in rows] if len(rows) == count else []
 
     found: list[tuple[str, list[str]]] = wait_until("units decided on", complete, 60.0, 0.1)
     conductor.close()

@@ -120,7 +120,7 @@ def test_inputs_that_cannot_be_read_are_reported_by_what_was_kept_of_them(runtim
 def test_what_killed_the_first_attempt_to_explain_is_not_read_again(runtime: Runtime, queueing: Queueing) -> None:
     job_id, sha256 = queueing.photograph(1)
     killed(runtime.database)
-    assert unexplained(runtime.database, lease_s=-1.0).explanations == 1
+    assert unexplained(runtime.database, lease_s=-1.0).not_analysed_attempts == 1
     assert job_leases.reap(runtime.database, max_attempts=3) == 1
     assert job_leases.show(runtime.database, job_id)["job_state"] == "quarantined"
     runtime.blobs.path(sha256).unlink()
@@ -242,7 +242,7 @@ def test_a_worker_that_drains_gives_it_back(runtime: Runtime, queueing: Queueing
     killed(runtime.database)
     job_leases.release(runtime.database, unexplained(runtime.database))
     again = unexplained(runtime.database)
-    assert (again.id, again.explanations) == (job_id, 1)
+    assert (again.id, again.not_analysed_attempts) == (job_id, 1)
 
 
 def test_who_would_have_answered_is_known_without_the_model(runtime: Runtime, queueing: Queueing) -> None:

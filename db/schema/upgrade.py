@@ -1,0 +1,51 @@
+"""Brings the schema to the newest revision. Alembic runs without its command line and ini file, in one transaction."""
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, text
+
+from db.engine import Database
+from db.schema import FOLDER, read_sql
+from db.schema.revisions import expected_revision, read_revision
+
+UPGRADE_LOCK = 0x64636D6E  # "dcmn": roles that start at the same time upgrade one after the other
+VIEWS = ("v_audit", "v_findings", "v_deliveries", "v_jobs")  # a view before the ones that it reads
+
+_LOCK = text("SELECT pg_advisory_xact_lock(:lock)")
+# Two random UUIDs are 244 random bits: the key of the patient references in audit events.
+_IDENTIFY = text("""
+    INSERT INTO installation (id, secret, created_at)
+    VALUES (gen_random_uuid(), sha256(convert_to(gen_random_uuid()::text || gen_random_uuid()::text, 'UTF8')), node_now())
+    ON CONFLICT DO NOTHING
+""")
+
+
+def upgrade_schema(database: Database) -> None:
+    """Bring the schema to the newest revision. Without effect when it is there; several processes may call it at once.
+
+    Raises
+    ------
+    StorageError
+        The database does not respond.
+    """
+    with database.begin() as connection:
+        connection.execute(_LOCK, {"lock": UPGRADE_LOCK})
+        if read_revision(connection) != expected_revision():
+            for name in VIEWS:
+                connection.execute(text(f"DROP VIEW IF EXISTS {name}"))
+            command.upgrade(_config(connection), "head")
+            execute_script(connection, read_sql("views"))
+        connection.execute(_IDENTIFY)
+
+
+def execute_script(connection: Connection, script: str) -> None:
+    """Execute several statements in one round trip; the script is passed to the server as it is written."""
+    connection.exec_driver_sql(script, execution_options={"no_parameters": True})
+
+
+def _config(connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config

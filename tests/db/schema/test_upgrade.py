@@ -1,0 +1,75 @@
+"""Upgrade of an empty database, repeated and concurrent upgrades, and the revision that a program expects."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+
+from db.engine import Database
+from db.schema import FOLDER
+from db.schema.revisions import current_revision, expected_revision
+from db.schema.upgrade import VIEWS, upgrade_schema
+from tests.support.records import rows
+from tests.support.services import fresh_database
+
+CATALOGUE = """
+    SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod) FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+    WHERE c.relnamespace = 'public'::regnamespace AND a.attnum > 0 ORDER BY 1, 2
+"""
+
+
+@pytest.fixture
+def empty_url(postgres_url: str) -> Iterator[str]:
+    """URL of a database without schema."""
+    with fresh_database(postgres_url, "template0") as url:
+        yield url
+
+
+def test_an_empty_database_has_no_revision_and_gets_the_expected_one(empty_url: str) -> None:
+    database = Database.open(empty_url)
+    assert current_revision(database) is None
+    upgrade_schema(database)
+    assert current_revision(database) == expected_revision()
+    assert {name for (name,) in rows(database, "SELECT viewname FROM pg_views WHERE schemaname = 'public'")} == set(VIEWS)
+    database.dispose()
+
+
+def test_a_second_upgrade_changes_nothing(database: Database) -> None:
+    installation, catalogue = database.installation(), rows(database, CATALOGUE)
+    upgrade_schema(database)
+    upgrade_schema(database)
+    again = Database.open(database.engine.url.render_as_string(hide_password=False))
+    assert again.installation() == installation
+    assert rows(again, CATALOGUE) == catalogue
+    assert current_revision(again) == expected_revision()
+    again.dispose()
+
+
+def test_roles_that_start_at_the_same_time_upgrade_once(empty_url: str) -> None:
+    roles = [Database.open(empty_url) for _ in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(upgrade_schema, roles))
+    assert len({role.installation() for role in roles}) == 1
+    assert current_revision(roles[0]) == expected_revision()
+    for role in roles:
+        role.dispose()
+
+
+def test_an_upgrade_replaces_older_views(database: Database) -> None:
+    with database.begin() as connection:
+        connection.execute(text("DROP SCHEMA public CASCADE"))
+        connection.execute(text("CREATE SCHEMA public"))
+        connection.execute(text("CREATE VIEW v_jobs AS SELECT 1 AS old"))
+    upgrade_schema(database)
+    assert current_revision(database) == expected_revision()
+    assert rows(database, "SELECT job_id FROM v_jobs") == []
+
+
+def test_the_expected_revision_is_the_head_of_the_revisions() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(FOLDER))
+    config.set_main_option("path_separator", "os")
+    assert ScriptDirectory.from_config(config).get_current_head() == expected_revision()
