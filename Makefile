@@ -78,8 +78,9 @@ figures: .venv/.training  ## measure the models on DATA: figures and pictures in
 	  cp out/figures/$$name/*.png out/figures/$$name/figures.json docs/models/$$name/ || exit 1; done
 	$(BIN)/dicom-node models docs
 
-docs: .venv/.run  ## write docs/models anew from the models' cards
+docs: .venv/.run  ## write the generated pages anew: docs/configuration.md and docs/models
 	$(BIN)/dicom-node models docs
+	$(BIN)/python -m deploy.configuration_page
 
 lock:  ## refresh every pin of requirements/
 	@requirements/lock.sh

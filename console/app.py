@@ -13,7 +13,7 @@ from fastapi.staticfiles import StaticFiles
 from console import api, pages
 from console.health import CONSOLE, Look, look
 from core.errors import ConfigurationError
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from core.tls import server_context
 from db.engine import Database
 from db.roles.role_heartbeat import RoleHeartbeat

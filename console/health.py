@@ -7,7 +7,7 @@ from pathlib import Path
 
 from core.errors import StorageError
 from core.policy.back_pressure import WORDS
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from db.engine import Database
 from db.operations.alerts import Alert
 from db.operations.status import NodeStatus, node_status

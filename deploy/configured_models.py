@@ -1,7 +1,7 @@
 """What a configuration names must be there: checked when a role starts, not when the first study comes."""
 
 from core.errors import ConfigurationError
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 
 
 def check_models(settings: Settings) -> None:

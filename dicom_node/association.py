@@ -8,12 +8,13 @@ from pydicom.uid import UID
 from pynetdicom.association import Association
 
 from core.errors import ConfigurationError
-from core.settings.peers import Destination, PeerAddress
-from core.settings.schema import Settings
+from core.settings.destinations import Destination
+from core.settings.settings import Settings
+from core.settings.sources import PeerAddress
 from core.tls import client_context
 from core.uids import IMPLEMENTATION_CLASS_UID
 from dicom_node import IMPLEMENTATION_VERSION_NAME
-from dicom_node.sockets import Entity
+from dicom_node.sockets import MAX_PDU_BYTES, Entity
 
 Bound = tuple[Any, Callable[[Any], Any]]
 
@@ -40,7 +41,7 @@ def entity(our_ae: str, timeout_s: float, max_pdu_bytes: int | None = None) -> E
 
 def entity_of(settings: Settings, timeout_s: float) -> Entity:
     """The same, with this installation's title and PDU size."""
-    return entity(settings.node.ae_title, timeout_s, settings.receive.max_pdu_bytes)
+    return entity(settings.node.ae_title, timeout_s, MAX_PDU_BYTES)
 
 
 def address_of(destination: Destination) -> PeerAddress:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from core.errors import NodeError
-from core.settings.schema import Delivery
+from core.settings.delivery import DeliverySection
 from db.engine import Database
 from db.roles import heartbeats
 
@@ -76,7 +76,7 @@ class Backoff:
         self._seconds = FIRST_BACKOFF_S
 
 
-def retry_in_s(attempt: int, delivery: Delivery) -> float:
+def retry_in_s(attempt: int, delivery: DeliverySection) -> float:
     """Exponential with jitter, capped: base, twice, four times ..., of which 50 to 100 %, so that a peer that comes back is not flooded."""
     longest: float = min(delivery.retry_cap_s, delivery.retry_base_s * 2 ** min(attempt - 1, 30))
     return longest * random.uniform(0.5, 1.0)

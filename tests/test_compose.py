@@ -18,8 +18,9 @@ import jsonschema
 import pytest
 import yaml
 
-from core.settings.schema import Settings, load_settings
+from core.settings.settings import Settings
 from deploy.local.ports import claimed
+from deploy.settings_file import load_settings
 
 ROOT = Path(__file__).parent.parent
 ROLES = ("listen", "conduct", "relay", "worker", "send", "console")

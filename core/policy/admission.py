@@ -9,7 +9,7 @@ from ipaddress import ip_address
 
 from core.errors import IdentityMismatch
 from core.records import InstanceHeader
-from core.settings.peers import Source
+from core.settings.sources import Source
 from core.states import UnitKind
 
 REJECTED_PERMANENT, REJECTED_TRANSIENT = 1, 2

@@ -7,7 +7,6 @@ says what it names: ``sr`` alone, ``sr+heatmap+seg``, and ``sr+seg@pacs`` where 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from core.settings.schema import Settings
 from core.states import ReportKind
 
 Profiles = Mapping[str, frozenset[ReportKind]]  # by destination
@@ -21,11 +20,6 @@ class KeptObject:
     id: int
     kind: ReportKind
     profile: str
-
-
-def profiles_of(settings: Settings) -> Profiles:
-    """What each configured destination takes."""
-    return {destination.name: frozenset(destination.objects) for destination in settings.destinations}
 
 
 def report_profile(named: Iterable[ReportKind], only_for: str = "") -> str:

@@ -1,1 +1,4 @@
-"""The configuration file ``node.toml``: one module per section."""
+"""The settings of a node: one module per section of ``node.toml``, put together in `core.settings.settings`.
+
+Descriptions of the fields are the text of docs/configuration.md. Files and environment are read by `deploy.settings_file`.
+"""

@@ -1,49 +1,45 @@
-"""The configuration of running the node: who is told what, and what may be let go."""
+"""``[webhook]``, ``[retention]`` and ``[logs]``: alerts, deletion of old data, and log output."""
 
-from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from core.settings.section import Seconds, Section
+from core.settings.section import Seconds, Section, is_loopback
 
-# The TLS 1.2 suites of RFC 9325 4.2, and ChaCha20 beside them; those of TLS 1.3 are all authenticated, and OpenSSL's own list.
-TLS_1_2_SUITES = "ECDHE+AESGCM:ECDHE+CHACHA20"
-
-Days = Annotated[int, Field(ge=0, le=36500)]  # 0: never
+Days = Annotated[int, Field(ge=0, le=36500)]
 
 
-def loopback(host: str) -> bool:
-    """Whether ``host`` is this machine, so that what goes there crosses no network."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+class WebhookSection(Section):
+    """``[webhook]``: where notifications of alerts are sent, and the limits that raise an alert."""
 
-
-class ConsoleTls(Section):
-    """TLS of the console's port. With ``ca`` only clients that show a certificate of it are answered."""
-
-    cert: Path
-    key: Path
-    ca: Path | None = None
-
-
-class Webhook(Section):
-    """Who is told when something is wrong, and from when on something is. No patient data goes there."""
-
-    url: str = ""  # empty: nobody is told; logs, audit and metrics say it all the same
-    secret: str = ""  # key of the signature; from the environment or a file alone
-    ca: Path | None = None  # None: the authorities that the system trusts
-    timeout_s: Seconds = 10.0
-    backlog_after_s: Seconds = 900.0
-    disk_low_bytes: Annotated[int, Field(ge=0)] = 5 << 30
-    silent_after_s: Annotated[float, Field(ge=10)] = 60.0
+    url: str = Field(
+        default="",
+        description="Address that receives notifications, `https://` (or `http://` on this machine). It often contains a secret: then use "
+        "`DICOM_NODE_WEBHOOK__URL_FILE`. Empty: alerts are shown in logs, audit trail and metrics only.",
+    )
+    secret: str = Field(
+        default="",
+        description="Key of the signature (HMAC). Only from `DICOM_NODE_WEBHOOK__SECRET_FILE` or the environment, never in this file. "
+        "Empty: notifications are not signed.",
+    )
+    ca: Path | None = Field(
+        default=None,
+        description="File with the certificate authority of the address, PEM. Without it: the authorities that the system trusts.",
+    )
+    backlog_after_s: Seconds = Field(
+        default=900.0, description="A job that has been queued for more than this many seconds raises an alert."
+    )
+    disk_low_bytes: int = Field(
+        default=5 << 30,
+        ge=0,
+        description="Less free disk space than this many bytes raises an alert. Larger than `receive.min_free_bytes`, so that it comes "
+        "before receiving pauses.",
+    )
 
     @model_validator(mode="after")
-    def _an_address(self) -> Self:
+    def _check_url(self) -> Self:
         if not self.url:
             return self
         try:
@@ -53,16 +49,32 @@ class Webhook(Section):
             host = None
         if host is None or parts.scheme not in ("http", "https") or parts.username is not None or parts.fragment:
             raise ValueError("url is https://host[:port]/path, without user and password")
-        if parts.scheme == "http" and not loopback(host):
+        if parts.scheme == "http" and not is_loopback(host):
             raise ValueError("url is https:// unless it is this machine's own address")
         return self
 
 
-class Retention(Section):
-    """After how many days the bytes of what is delivered may go; rows, hashes and the audit trail stay. 0: never."""
+class RetentionSection(Section):
+    """``[retention]``: ages in days after which ``dicom-node retention run`` deletes stored bytes; 0 means never."""
 
-    images_days: Days = 0
-    results_days: Days = 0
-    unrouted_days: Days = 0
-    records_days: Days = 0
-    strays_days: Days = 0
+    images_days: Days = Field(
+        default=0, description="Delete images of units whose every result is delivered everywhere, this many days after the last delivery."
+    )
+    results_days: Days = Field(default=0, description="Delete result objects of the same units, this many days after the last delivery.")
+    unrouted_days: Days = Field(default=0, description="Delete images of units that no route took, this many days after that decision.")
+    records_days: Days = Field(
+        default=0,
+        description="Delete rows of storage commitment requests that were answered, of sources and of our own, after this many days.",
+    )
+    strays_days: Days = Field(
+        default=0,
+        description="Delete blobs that no row names, this many days after they were written: killed processes and repeated attempts leave "
+        "some behind. 30 is a reasonable value.",
+    )
+
+
+class LogsSection(Section):
+    """``[logs]``: level and format of the log on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Lowest level that is written.")
+    format: Literal["json", "console"] = Field(default="json", description="`json` for machines, `console` for people.")

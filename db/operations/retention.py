@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
-from core.settings.operations import Retention
+from core.settings.operations import RetentionSection
 from db import audit, counters
 from db.blobs import removals
 from db.blobs.store import Blobs
@@ -65,7 +65,7 @@ class Removed:
     size_bytes: int
 
 
-def rules(policy: Retention) -> tuple[Kind, ...]:
+def rules(policy: RetentionSection) -> tuple[Kind, ...]:
     """The rules that are switched on."""
     every = (
         Kind("images", "instances", "i", policy.images_days, _DELIVERED, _IMAGES),

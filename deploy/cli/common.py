@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from core.errors import ConfigurationError, NodeError
-from core.settings.schema import Settings, load_settings
+from core.settings.settings import Settings
 from deploy.local.node_lock import Servers, running_servers
+from deploy.settings_file import load_settings
 
 if TYPE_CHECKING:
     from db.engine import Database

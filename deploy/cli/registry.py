@@ -8,7 +8,7 @@ import typer
 
 from core.errors import StorageError
 from core.records import RegisteredModel
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from core.states import ModelState
 from deploy.cli.common import AsJson, Config, listing, opened, operator, say, settings_of, with_servers
 

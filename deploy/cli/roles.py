@@ -11,9 +11,10 @@ import structlog
 import typer
 
 from core import logs, process_memory
-from core.settings.schema import Settings, secrets_in, variable_of
+from core.settings.settings import Settings
 from deploy.cli.common import Config, database_url, settings_of, with_servers
 from deploy.configured_models import check_models
+from deploy.settings_file import secret_file_variable, secrets_in_file
 
 if TYPE_CHECKING:
     from db.blobs.store import Blobs
@@ -25,9 +26,9 @@ def prepared(config: Config, role: str) -> Settings:
     settings = with_servers(settings_of(config))
     database_url(settings)
     logs.configure(level=settings.logs.level, style=settings.logs.format, role=role)
-    for key in secrets_in(config):
+    for key in secrets_in_file(config):
         structlog.get_logger().warning(
-            "a secret stands in the configuration file", name=key, hint=f"name a file of its own: {variable_of(key)}"
+            "a secret stands in the configuration file", name=key, hint=f"name a file of its own: {secret_file_variable(key)}"
         )
     return settings
 

@@ -27,7 +27,7 @@ min_free_bytes = 0
 port = {console_port}
 
 [worker]
-evidence_budget_s = 60.0
+heat_map_budget_s = 60.0
 
 [completion]
 settle_s = 5.0

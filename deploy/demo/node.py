@@ -9,11 +9,11 @@ import time
 from pathlib import Path
 
 from core.errors import StorageError
-from core.settings.schema import load_settings
 from deploy.demo import config
 from deploy.demo.pacs import Pacs, free_port
 from deploy.demo.progress import Story
 from deploy.local.child_process import dying_with_us
+from deploy.settings_file import load_settings
 
 READY_TIMEOUT_S = 200.0
 STOP_TIMEOUT_S = 40.0

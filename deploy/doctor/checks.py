@@ -11,9 +11,10 @@ from pathlib import Path
 
 from core.clock import system_clock
 from core.errors import ConfigurationError, NodeError
-from core.settings.schema import Settings, secrets_in, variable_of
+from core.settings.settings import Settings
 from deploy.cli.common import settings_with
 from deploy.local.node_lock import Servers, running_servers
+from deploy.settings_file import secret_file_variable, secrets_in_file
 
 LEAST_FREE_BYTES = 5 << 30
 CLOCK_OFF_S = 5.0
@@ -83,12 +84,12 @@ def _settings(settings: Settings) -> Iterator[Check]:
 
 def _credentials(config: Path | None) -> Iterator[Check]:
     """One in the file is taken: what there is to mend is said, and keeps nothing from working."""
-    keys = secrets_in(config)
+    keys = secrets_in_file(config)
     if config is None or not keys:
         yield Check("credentials", True, "none in the configuration file")
         return
     open_to_others = bool(config.stat().st_mode & 0o077)
-    files = f"name a file of its own: {', '.join(variable_of(key) for key in keys)}"
+    files = f"name a file of its own: {', '.join(secret_file_variable(key) for key in keys)}"
     mend = f"chmod 600 {config}, better: {files}" if open_to_others else files
     others = "other users may read it" if open_to_others else "only its owner may read it"
     yield Check("credentials", True, f"{', '.join(keys)} in the configuration file, and {others}", mend)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from core.errors import ConfigurationError
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from deploy.local.embedded_servers import EmbeddedPostgres
 from deploy.local.node_lock import NodeLock, running_servers
 

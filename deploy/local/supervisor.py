@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from core.errors import ConfigurationError, NodeError, StorageError
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from db.engine import Database
 from db.roles.heartbeats import alive
 from db.schema.upgrade import upgrade_schema

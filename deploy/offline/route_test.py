@@ -10,7 +10,8 @@ from core.errors import NodeError
 from core.policy.routing import RouteDecision
 from core.policy.series_selection import best, candidate, why
 from core.records import InstanceHeader
-from core.settings.schema import Route, Settings
+from core.settings.routes import Route
+from core.settings.settings import Settings
 from core.states import UnitKind
 from db.records import InstanceView
 from deploy.offline.units import Unit, gather
@@ -113,7 +114,7 @@ def _judge(settings: Settings, unit: Unit, source: str) -> Judged:
     middle = held.representative or views[len(views) // 2]
     path = unit.instances[middle.id].path
     dataset, attributes = attributes_of(path, source)
-    verdicts = tuple((route, route.when.judge(attributes)) for route in settings.routes)
+    verdicts = tuple((route, route.when.evaluate(attributes)) for route in settings.routes)
     never = never_analysed(dataset) or ("" if held.images else "only localizers")
     return Judged(unit, path, middle.header, len(held.images), held.dropped, never, verdicts)
 

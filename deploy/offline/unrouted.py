@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.errors import NodeError
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from db.blobs.store import Blobs
 from db.complete import units
 from db.engine import Database

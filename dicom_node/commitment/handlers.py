@@ -5,7 +5,7 @@ from typing import Any
 import structlog
 
 from core.errors import NodeError
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from db.blobs.store import Blobs
 from db.commitment import source_requests
 from db.engine import Database

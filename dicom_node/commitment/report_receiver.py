@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 
 from core.errors import StorageError
-from core.settings.schema import Delivery
+from core.settings.delivery import DeliverySection
 from db.commitment import destination_requests
 from db.commitment.destination_requests import Reported, Resending
 from db.engine import Database
@@ -17,7 +17,7 @@ from dicom_node.statuses import SUCCESS
 PROCESSING_FAILURE, NO_SUCH_EVENT_TYPE, INVALID_ARGUMENT, RESOURCE_LIMITATION = 0x0110, 0x0113, 0x0115, 0x0213
 
 
-def take_report(database: Database, delivery: Delivery, destinations: Sequence[str], event: Any) -> tuple[int, None]:
+def take_report(database: Database, delivery: DeliverySection, destinations: Sequence[str], event: Any) -> tuple[int, None]:
     """Success only once the answer is committed in the database: the destination will not say it again.
 
     ``destinations``: the names under which the peer is asked.

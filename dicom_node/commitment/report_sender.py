@@ -9,8 +9,8 @@ from pynetdicom import build_role
 from pynetdicom.association import Association
 
 from core.errors import NodeError
-from core.settings.peers import PeerAddress, Source
-from core.settings.schema import Settings
+from core.settings.settings import Settings
+from core.settings.sources import PeerAddress, Source
 from db.blobs.store import Blobs
 from db.commitment import source_requests
 from db.commitment.source_requests import Asked
@@ -67,7 +67,7 @@ def tell(association: Association, asked: Asked, safe: Safe) -> str:
 
 def answers_at(sources: Sequence[Source], ae_title: str) -> PeerAddress | None:
     """Where a source of this title takes answers; None: only on its own association."""
-    return next((source.answers_at for source in sources if source.ae_title == ae_title and source.answers_at is not None), None)
+    return next((source.report_address for source in sources if source.ae_title == ae_title and source.report_address is not None), None)
 
 
 class Answering(threading.Thread):

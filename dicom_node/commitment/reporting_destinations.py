@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import structlog
 
 from core.policy.admission import Reporter
-from core.settings.peers import Destination
-from core.settings.schema import Settings
+from core.settings.destinations import Destination
+from core.settings.settings import Settings
 
 FRESH_S = 60.0  # a name is looked up again after this
 

@@ -9,8 +9,8 @@ from pynetdicom.association import Association
 
 from core.errors import NodeError
 from core.failpoints import step
-from core.settings.peers import Destination
-from core.settings.schema import Settings
+from core.settings.destinations import Destination
+from core.settings.settings import Settings
 from db.commitment import destination_requests
 from db.commitment.destination_requests import Request
 from db.engine import Database

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from core.policy.completeness import Policy
 from core.policy.series_selection import Candidate, best, candidate, why
-from core.settings.schema import Route
+from core.settings.routes import Route
 from core.states import UnitKind, UnitState
 from db.complete import units
 from db.engine import Database

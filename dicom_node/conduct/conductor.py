@@ -15,8 +15,8 @@ import structlog
 from core.errors import NodeError
 from core.failpoints import step
 from core.policy.completeness import wants_count
-from core.policy.result_profiles import profiles_of
-from core.settings.schema import Route, Settings
+from core.settings.routes import Route
+from core.settings.settings import Settings
 from db.blobs.store import Blobs
 from db.complete import units
 from db.engine import Database
@@ -162,7 +162,7 @@ class Conductor:
         planned, problems = plans(routes, lambda model: versions_of(model, model_rows.known(self._database, model), folder))
         for problem in problems:
             self._log.error("a route cannot be followed", reason=problem)
-        profiles = profiles_of(self._settings)
+        profiles = self._settings.result_profiles
         return tuple(replace(plan, profiles=profiles) for plan in planned), problems
 
     def _complete(self, seen: Look, planned: tuple[JobPlan, ...], routes: Sequence[Route], selected: bool | None, reason: str) -> None:

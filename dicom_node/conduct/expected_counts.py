@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import structlog
 
 from core.errors import NodeError
-from core.settings.peers import PeerAddress
-from core.settings.schema import Settings
+from core.settings.settings import Settings
+from core.settings.sources import PeerAddress
 from db.complete import units
 from db.engine import Database
 from db.records import UnitView

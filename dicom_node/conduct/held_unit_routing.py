@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import structlog
 
 from core.errors import NodeError
-from core.settings.schema import Route
+from core.settings.routes import Route
 from db.blobs.store import Blobs
 from db.engine import Database
 from db.receive import own_instances

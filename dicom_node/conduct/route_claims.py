@@ -12,7 +12,7 @@ from pydicom.uid import UID
 from core.policy.own_objects import is_secondary_capture
 from core.policy.routing import Attributes, RouteValue
 from core.policy.slice_coverage import along, is_localizer
-from core.settings.schema import Route
+from core.settings.routes import Route
 from core.states import Priority
 from db.records import InstanceView, JobPlan
 from imaging.headers.instance_header import read_dataset, routable
@@ -112,7 +112,7 @@ def claim(routes: Iterable[Route], attributes: Attributes) -> Claim:
     """The routes whose condition holds; else the lines that did not, without values that identify a patient."""
     taking, reasons = [], []
     for route in routes:
-        verdict = route.when.judge(attributes)
+        verdict = route.when.evaluate(attributes)
         if verdict.holds:
             taking.append(route)
         else:

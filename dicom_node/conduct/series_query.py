@@ -7,7 +7,7 @@ from pydicom.dataset import Dataset
 from pynetdicom.association import Association
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind  # type: ignore[attr-defined]
 
-from core.settings.peers import PeerAddress
+from core.settings.sources import PeerAddress
 from dicom_node.association import NoAssociation, associate, entity
 
 PENDING = (0xFF00, 0xFF01)

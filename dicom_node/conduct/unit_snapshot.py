@@ -5,7 +5,7 @@ from datetime import datetime
 
 from core.policy.completeness import Bringer, Counted, Decision, Policy, Progress, decide
 from core.policy.slice_coverage import Wholeness, judge, slice_of
-from core.settings.schema import Completion
+from core.settings.completion import CompletionSection
 from core.states import UnitKind
 from db.complete import units
 from db.engine import Database
@@ -25,7 +25,7 @@ class Look:
     contents: Contents | None
 
 
-def policy_of(completion: Completion) -> Policy:
+def policy_of(completion: CompletionSection) -> Policy:
     """The policy that the configuration says; counts are taken no later than anything else could decide."""
     look_s = min(2.0, max(completion.settle_s / 4, 0.1), max(completion.quiet_s / 4, 0.1))
     return Policy(completion.settle_s, completion.quiet_s, completion.max_wait_s, look_s)

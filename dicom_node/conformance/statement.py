@@ -4,7 +4,11 @@ from pydicom.uid import UID
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind  # type: ignore[attr-defined]
 
 from core.policy import admission
-from core.settings.schema import Completion, Delivery, Node, Receive, Settings
+from core.settings.completion import CompletionSection
+from core.settings.delivery import DeliverySection
+from core.settings.node import NodeSection
+from core.settings.receive import ReceiveSection
+from core.settings.settings import Settings
 from core.uids import IMPLEMENTATION_CLASS_UID
 from dicom_node import IMPLEMENTATION_VERSION_NAME, contexts, statuses
 from dicom_node.conformance.commitment import commitment
@@ -12,6 +16,7 @@ from dicom_node.conformance.delivery import web
 from dicom_node.conformance.markdown import table
 from dicom_node.conformance.results import content, validators
 from dicom_node.deliver import transports
+from dicom_node.sockets import MAX_PDU_BYTES
 from dicom_node.statuses import Verdict
 from imaging.pixels.decode import DECODERS, NATIVE
 
@@ -88,9 +93,9 @@ def _roles(settings: Settings) -> str:
     )
 
 
-def _network(node: Node, receive: Receive, completion: Completion, delivery: Delivery) -> str:
+def _network(node: NodeSection, receive: ReceiveSection, completion: CompletionSection, delivery: DeliverySection) -> str:
     rows = [
-        ("maximum PDU size received", f"{receive.max_pdu_bytes} bytes", "`receive.max_pdu_bytes`"),
+        ("maximum PDU size received", f"{MAX_PDU_BYTES} bytes", "fixed"),
         ("associations at once, for each listener process", receive.max_associations, "`receive.max_associations`"),
         ("listener processes", node.processes, "`node.processes`"),
         ("largest instance", f"{receive.max_instance_bytes} bytes", "`receive.max_instance_bytes`"),

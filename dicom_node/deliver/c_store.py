@@ -19,8 +19,8 @@ from pydicom.uid import (
 )
 from pynetdicom.association import Association
 
-from core.settings.peers import Destination
-from core.settings.schema import Settings
+from core.settings.destinations import Destination
+from core.settings.settings import Settings
 from dicom_node.association import NoAssociation, address_of, associate, entity_of
 from dicom_node.contexts import VERIFICATION
 from dicom_node.deliver.transport_types import Echo, Parcel, Receipt, dataset_of

@@ -7,8 +7,8 @@ import structlog
 
 from core.errors import CannotUnderstand, LeaseLost, NodeError, StorageError
 from core.failpoints import step
-from core.settings.peers import Destination
-from core.settings.schema import Settings
+from core.settings.destinations import Destination
+from core.settings.settings import Settings
 from db.blobs.store import Blobs
 from db.deliveries import delivery_leases
 from db.engine import Database

@@ -8,8 +8,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Self
 
-from core.settings.peers import Destination
-from core.settings.schema import Settings
+from core.settings.destinations import Destination
+from core.settings.settings import Settings
 from dicom_node.deliver.transport_types import Echo, Parcel, Receipt
 from dicom_node.statuses import Verdict
 

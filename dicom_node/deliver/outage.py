@@ -5,8 +5,8 @@ import time
 import structlog
 
 from core.errors import NodeError
-from core.settings.peers import Destination
-from core.settings.schema import Settings
+from core.settings.destinations import Destination
+from core.settings.settings import Settings
 from db import audit
 from db.deliveries import delivery_leases
 from db.engine import Database

@@ -11,7 +11,7 @@ import time
 import structlog
 
 from core.errors import NodeError
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from core.states import DeliveryState
 from db.blobs.store import Blobs
 from db.commitment import destination_requests

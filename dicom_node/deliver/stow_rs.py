@@ -10,8 +10,8 @@ import requests
 from dicomweb_client.web import DICOMwebClient
 from pydicom.dataset import Dataset
 
-from core.settings.peers import Destination
-from core.settings.schema import Settings
+from core.settings.destinations import Destination
+from core.settings.settings import Settings
 from dicom_node.deliver.transport_types import Echo, Parcel, Receipt, dataset_of
 from dicom_node.statuses import Verdict, verdict
 

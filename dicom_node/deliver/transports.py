@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from core.settings.peers import Destination
-from core.settings.schema import Settings
+from core.settings.destinations import Destination
+from core.settings.settings import Settings
 from dicom_node.deliver import c_store, folder, stow_rs
 from dicom_node.deliver.transport_types import Echo, Parcel, Receipt, Transport
 

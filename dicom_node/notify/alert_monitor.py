@@ -11,13 +11,14 @@ from typing import Any
 import structlog
 
 from core.errors import NodeError
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from db.engine import Database
 from db.operations import alerts, webhook_notices
 from db.operations.status import node_status
 from db.roles.missing_roles import silent
 
 EVERY_S = 5.0
+SILENT_AFTER_S = 60.0  # six missed heartbeats: a restart of a role takes less
 AWAY_AFTER_S = 10.0  # longer than a heartbeat is old, and than an archive's hiccup
 ROLES = ("listen", "conduct", "relay", "worker", "send")
 AWAY, BACKLOG, DISK, SILENT = "destination.away", "backlog", "disk.low", "role.silent"
@@ -49,7 +50,7 @@ def wrong_now(settings: Settings, database: Database) -> Wrong:
         free = 0  # gone is worse than low
     if free < rules.disk_low_bytes:
         found[DISK, ""] = {"free_bytes": free, "limit": rules.disk_low_bytes}
-    for role, seconds in silent(database, ROLES, rules.silent_after_s).items():
+    for role, seconds in silent(database, ROLES, SILENT_AFTER_S).items():
         found[SILENT, role] = {"silent_s": round(seconds)}
     return found
 

@@ -17,8 +17,8 @@ import structlog
 
 from core.clock import Clock, system_clock
 from core.errors import NodeError
-from core.settings.operations import Webhook
-from core.settings.schema import Settings
+from core.settings.operations import WebhookSection
+from core.settings.settings import Settings
 from db.engine import Database
 from db.operations import webhook_notices
 from db.operations.webhook_notices import Notice
@@ -27,6 +27,7 @@ TURN_S = 1.0
 RETRY_BASE_S, RETRY_CAP_S = 5.0, 900.0
 GIVE_UP_AFTER_S = 3 * 86400.0
 LEASE_S = 60.0
+RESPONSE_TIMEOUT_S = 10.0  # longer than any receiver takes; a notification that times out is sent again
 
 
 def body_of(notice: Notice, node: str) -> bytes:
@@ -47,7 +48,7 @@ def signature(secret: str, timestamp: str, body: bytes) -> str:
     return "sha256=" + hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
 
 
-def post(webhook: Webhook, body: bytes, event: str, clock: Clock = system_clock) -> str:
+def post(webhook: WebhookSection, body: bytes, event: str, clock: Clock = system_clock) -> str:
     """ "" where it was taken (2xx); else why not, without the URL, which may be a secret. Never raises for what the peer does."""
     headers = {"Content-Type": "application/json", "User-Agent": "dicom-node", "X-Dicom-Node-Event": event}
     headers["X-Dicom-Node-Timestamp"] = timestamp = str(int(clock().timestamp()))
@@ -58,7 +59,7 @@ def post(webhook: Webhook, body: bytes, event: str, clock: Clock = system_clock)
         try:
             verify = str(_readable(webhook.ca)) if webhook.ca is not None else True
             answer = session.post(
-                webhook.url, data=body, headers=headers, timeout=webhook.timeout_s, verify=verify, allow_redirects=False, stream=True
+                webhook.url, data=body, headers=headers, timeout=RESPONSE_TIMEOUT_S, verify=verify, allow_redirects=False, stream=True
             )
             answer.close()  # what it says is not read: it may be of any length
         except requests.exceptions.SSLError:
@@ -102,7 +103,7 @@ class Telling(threading.Thread):
             The database is out of reach.
         """
         webhook = self._settings.webhook
-        notice = webhook_notices.claim(self._database, lease_s=LEASE_S + webhook.timeout_s)
+        notice = webhook_notices.claim(self._database, lease_s=LEASE_S + RESPONSE_TIMEOUT_S)
         if notice is None:
             return False
         began = time.monotonic()

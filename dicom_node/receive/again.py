@@ -4,7 +4,7 @@ from uuid import uuid4
 
 from core.errors import CannotUnderstand, OutOfResources, OwnObject
 from core.policy.admission import check_identity, unit_kind
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from db.blobs import removals
 from db.blobs.store import Blobs
 from db.engine import Database

@@ -12,7 +12,7 @@ import structlog
 from core.errors import NodeError, StorageError
 from core.policy import back_pressure
 from core.policy.admission import BY_PRESENTATION, LOCAL_LIMIT_EXCEEDED, REJECTED_TRANSIENT, Rejection
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from db.blobs.store import Blobs
 from db.engine import Database
 from db.operations import alerts

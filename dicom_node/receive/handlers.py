@@ -21,7 +21,7 @@ from core.policy.admission import (
     judge_association,
     standing,
 )
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from db import audit
 from db.blobs.store import Blobs
 from db.engine import Database

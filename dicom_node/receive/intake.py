@@ -13,7 +13,7 @@ import structlog
 from core.errors import CannotUnderstand, IntakeError, OutOfResources, OwnObject, StorageError
 from core.failpoints import step
 from core.policy.admission import check_identity, unit_kind
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from db.blobs import removals
 from db.blobs.store import Blobs
 from db.blobs.temporary_file import Temporary

@@ -10,7 +10,7 @@ from pydicom.uid import UID
 from pynetdicom import AE, build_context
 
 from core.errors import ConfigurationError, StorageError
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from core.tls import server_context
 from core.uids import IMPLEMENTATION_CLASS_UID
 from db.blobs.store import Blobs
@@ -24,6 +24,7 @@ from dicom_node.receive.receive_counts import ReceivedCounts
 from dicom_node.receive.server import NodeServer
 from dicom_node.receive.spool import Command, Spool
 from dicom_node.role import Beating, role_name, wait_until
+from dicom_node.sockets import MAX_PDU_BYTES
 
 DRAIN_S = 20.0
 SWEEP_OLDER_THAN_S = 24 * 3600.0
@@ -153,7 +154,7 @@ def _entity(settings: Settings) -> AE:
     entity.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
     entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     receive = settings.receive
-    entity.maximum_pdu_size = receive.max_pdu_bytes
+    entity.maximum_pdu_size = MAX_PDU_BYTES
     entity.acse_timeout = receive.acse_timeout_s
     entity.dimse_timeout = receive.dimse_timeout_s
     entity.network_timeout = receive.network_timeout_s

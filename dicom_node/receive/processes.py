@@ -11,7 +11,7 @@ import structlog
 
 from core import process_memory
 from core.logs import configure
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from db.blobs.store import Blobs
 from db.engine import Database
 

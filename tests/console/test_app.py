@@ -13,15 +13,18 @@ from prometheus_client.parser import text_string_to_metric_families
 from console import app
 from console.health import ROLES
 from core.errors import ConfigurationError
-from core.settings.schema import Console, Node, Receive, Settings
+from core.settings.console import ConsoleSection
+from core.settings.node import NodeSection
+from core.settings.receive import ReceiveSection
+from core.settings.settings import Settings
 from core.states import JobState
 from db.engine import Database
 from db.roles import heartbeats
 
 
 def _settings(data_dir: Path, min_free_bytes: int = 1) -> Settings:
-    node, receive = Node(data_dir=data_dir, ae_title="TESTNODE"), Receive(min_free_bytes=min_free_bytes)
-    return Settings(node=node, console=Console(port=0), receive=receive)
+    node, receive = NodeSection(data_dir=data_dir, ae_title="TESTNODE"), ReceiveSection(min_free_bytes=min_free_bytes)
+    return Settings(node=node, console=ConsoleSection(port=0), receive=receive)
 
 
 class Running:
@@ -186,6 +189,6 @@ def test_it_beats_and_leaves(start: Start, database: Database, tmp_path: Path) -
 
 def test_a_taken_port_is_a_configuration_error(database: Database, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        settings = _settings(tmp_path).model_copy(update={"console": Console(port=taken.getsockname()[1])})
+        settings = _settings(tmp_path).model_copy(update={"console": ConsoleSection(port=taken.getsockname()[1])})
         with pytest.raises(ConfigurationError, match=r"console cannot listen.*set console\.host and console\.port"):
             app.run(settings, database, threading.Event())

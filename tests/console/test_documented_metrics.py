@@ -8,8 +8,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from console import metrics
 from console.health import ROLES, look
-from core.settings.operations import Retention
-from core.settings.schema import Node, Receive, Settings
+from core.settings.node import NodeSection
+from core.settings.operations import RetentionSection
+from core.settings.receive import ReceiveSection
+from core.settings.settings import Settings
 from core.states import Priority
 from db.blobs.store import Blobs
 from db.deliveries import delivery_leases
@@ -55,7 +57,7 @@ def _something_of_everything(database: Database, blobs: Blobs) -> None:
     heartbeats.beat(database, "send", "host:1", {f"{AWAY}pacs": "30"})
     old = Unit(database, blobs, 1).report().deliver()
     _age(database, 31)
-    (kind,) = retention.rules(Retention(images_days=30))
+    (kind,) = retention.rules(RetentionSection(images_days=30))
     assert retention.let_go(database, blobs, kind, actor="t", limit=10).objects == 1
     assert not blobs.path(old.image.sha256).exists()
     source = Sender(database)
@@ -95,7 +97,7 @@ def documented() -> dict[str, tuple[frozenset[str], str]]:
 def test_documented_and_there_are_the_same_and_each_moves(
     database: Database, tmp_path: Path, documented: dict[str, tuple[frozenset[str], str]]
 ) -> None:
-    settings = Settings(node=Node(data_dir=tmp_path / "data"), receive=Receive(min_free_bytes=1))
+    settings = Settings(node=NodeSection(data_dir=tmp_path / "data"), receive=ReceiveSection(min_free_bytes=1))
     gone = Database.open("postgresql://nobody@127.0.0.1:1/none")
     without, _ = _seen(settings, gone)  # no database, no data folder
     gone.dispose()
@@ -116,7 +118,7 @@ def test_documented_and_there_are_the_same_and_each_moves(
 
 
 def test_no_metric_names_a_patient(database: Database, tmp_path: Path) -> None:
-    settings = Settings(node=Node(data_dir=tmp_path / "data"))
+    settings = Settings(node=NodeSection(data_dir=tmp_path / "data"))
     _something_of_everything(database, Blobs(tmp_path / "data" / "blobs"))
     page = metrics.render(look(settings, database)).decode()
     for value in ("Doe", "P1", "A1", "1.2.3", "PACS"):

@@ -12,8 +12,10 @@ import pytest
 
 from console import app
 from core.errors import ConfigurationError
-from core.settings.operations import ConsoleTls
-from core.settings.schema import Console, Node, Settings
+from core.settings.console import ConsoleSection
+from core.settings.node import NodeSection
+from core.settings.settings import Settings
+from core.settings.tls import ConsoleTls
 from db.engine import Database
 from tests.console.test_app import Running
 from tests.support.certificates import Authority
@@ -33,8 +35,8 @@ def serve(tmp_path: Path, authority: Authority, database: Database) -> Iterator[
 
     def start(**more: Any) -> int:
         cert, key = authority.sign("console")
-        console = Console(port=0, tls=ConsoleTls(cert=cert, key=key, **more))
-        running.append(Running(Settings(node=Node(data_dir=tmp_path), console=console), database))
+        console = ConsoleSection(port=0, tls=ConsoleTls(cert=cert, key=key, **more))
+        running.append(Running(Settings(node=NodeSection(data_dir=tmp_path), console=console), database))
         return int(running[-1].client.base_url.port or 0)
 
     yield start
@@ -92,6 +94,8 @@ def test_a_plain_connection_gets_nowhere(serve: Serve) -> None:
 
 def test_files_that_cannot_be_used_are_a_configuration_error(tmp_path: Path, database: Database, authority: Authority) -> None:
     cert, _ = authority.sign("one")
-    settings = Settings(node=Node(data_dir=tmp_path), console=Console(port=0, tls=ConsoleTls(cert=cert, key=tmp_path / "none")))
+    settings = Settings(
+        node=NodeSection(data_dir=tmp_path), console=ConsoleSection(port=0, tls=ConsoleTls(cert=cert, key=tmp_path / "none"))
+    )
     with pytest.raises(ConfigurationError, match=r"console\.tls: .*give PEM files"):
         app.run(settings, database, threading.Event())

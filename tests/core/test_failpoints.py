@@ -9,7 +9,7 @@ import pytest
 
 from core.errors import ConfigurationError
 from core.failpoints import STEPS, step, watch
-from core.settings.schema import load_settings
+from deploy.settings_file import load_settings
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("core", "db", "imaging", "models", "dicom_node", "workers", "console", "deploy")

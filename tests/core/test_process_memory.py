@@ -5,9 +5,9 @@ import sys
 
 CODE = """
 import ctypes
-from core import heap
+from core import process_memory
 if {set_it}:
-    assert heap.give_back_large()
+    assert process_memory.give_back_large()
 libc = ctypes.CDLL("libc.so.6")
 libc.malloc.restype, libc.malloc.argtypes, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_size_t], [ctypes.c_void_p]
 

@@ -11,7 +11,7 @@ import psycopg2
 import pytest
 
 from core.records import ReportObject
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from core.states import Priority, ReportKind
 from db.blobs.store import Blobs
 from db.engine import Database

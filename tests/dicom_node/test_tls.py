@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import ConfigurationError
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from deploy.demo.pacs import free_port
 from dicom_node.deliver.transports import Parcel, Receipt, echo, open_transport
 from dicom_node.statuses import Verdict

@@ -8,12 +8,12 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 
-from core.settings.schema import load_settings
 from core.states import Priority
 from db.blobs.store import Blobs
 from db.engine import Database
 from db.jobs import job_leases
 from deploy.demo.synthetic.lesion import lesion_dataset
+from deploy.settings_file import load_settings
 from dicom_node.sockets import Entity
 from tests.support.delivering import sending, states, wait_for
 from tests.support.orthanc import ARCHIVE, Orthanc

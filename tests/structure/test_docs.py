@@ -10,8 +10,9 @@ import pytest
 import typer
 from pydantic import BaseModel
 
-from core.settings.schema import Settings, load_settings
+from core.settings.settings import Settings
 from deploy.cli.main import build
+from deploy.settings_file import load_settings
 
 ROOT = Path(__file__).parents[2]
 NOT_OURS = {".venv", ".git", ".github", "data", "demo-data", "out", "build", "dist", "secrets", "node_modules"}

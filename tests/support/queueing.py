@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 from pydicom.dataset import Dataset
 
 from core.records import Evidence
-from core.settings.schema import Settings, load_settings
+from core.settings.settings import Settings
 from core.states import Priority, UnitKind
 from db.blobs.store import Blobs
 from db.complete import units
@@ -19,6 +19,7 @@ from db.engine import Database
 from db.receive import admission
 from db.records import JobPlan
 from deploy.demo.synthetic.lesion import lesion_dataset
+from deploy.settings_file import load_settings
 from imaging.headers.instance_header import read_header
 from models import registry
 

@@ -11,7 +11,7 @@ import structlog
 from billiard.process import current_process
 
 from core.errors import ModelError, NodeError
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from core.states import Origin, Priority
 from db.blobs.store import Blobs
 from db.engine import Database

@@ -27,6 +27,7 @@ from workers.attempt.predict import work
 from workers.attempt.prefetch import Ahead
 
 MAX_JOBS_PER_WAKE_UP = 32
+BATCH_WAIT_S = 0.02  # for further photographs, where some wait already: short beside a pass of the network
 SHARE_OF_TIME_LIMIT = 0.1  # a wake-up starts no further job after this share: the limit is the task's, not the job's
 EXPLAINING_MIB = 256  # a report without pixels
 SHARE_FOR_READ = 0.5  # unless one was read ahead: until here
@@ -75,17 +76,17 @@ def _claimed(runtime: Runtime, ahead: Ahead) -> list[ClaimedJob]:
 def _company(runtime: Runtime, first: ClaimedJob) -> list[ClaimedJob]:
     """Further photographs for the pass of ``first``, up to what its model takes at once; none where one of them could harm another.
 
-    Where some wait already, and the pass is not full, others are waited for, ``worker.batch_wait_s`` at most. Nobody waits alone.
+    Where some wait already, and the pass is not full, others are waited for, ``BATCH_WAIT_S`` at most. Nobody waits alone.
     """
     worker, model = runtime.settings.worker, runtime.models.get(first.pipeline_digest)
-    most = 0 if model is None else min(model.batch, worker.max_batch) - 1
+    most = 0 if model is None else model.batch - 1
     if first.unit_kind is not UnitKind.IMAGE or first.attempt > 1 or worker.max_attempts < 2 or most < 1:
         return []
     found: list[ClaimedJob] = []
     try:
         found += _alike(runtime, first, most)
-        if found and len(found) < most and worker.batch_wait_s:
-            sleep(worker.batch_wait_s)
+        if found and len(found) < most:
+            sleep(BATCH_WAIT_S)
             found += _alike(runtime, first, most - len(found))
     except StorageError as error:
         log.warning("no company for a job: the database is out of reach", job=first.id, error=str(error))

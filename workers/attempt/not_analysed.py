@@ -12,7 +12,6 @@ from pydicom.dataset import Dataset
 
 from core.errors import CannotUnderstand, EncodingError, ModelError, StorageError
 from core.logs import scrub
-from core.policy.result_profiles import profiles_of
 from core.records import InstanceHeader, ModelIdentity, Prediction, UnitInput
 from core.states import JobState, ModelStatus, Outcome
 from db.jobs import job_leases
@@ -63,7 +62,7 @@ def explain(runtime: Runtime, job: ClaimedJob, lease: Lease, watch: MemoryWatch)
         max_object_bytes=runtime.settings.worker.max_object_bytes,
     )
     lease.check(job)
-    profiles = profiles_of(runtime.settings)
+    profiles = runtime.settings.result_profiles
     with WARNING_LOCK:  # as in `reporting`
         objects = results_objects.objects(job, analysis, runtime.blobs, takers, profiles)
         objects += rejections(job, analysis, runtime.settings, runtime.blobs, takers)

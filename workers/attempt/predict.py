@@ -20,7 +20,6 @@ from celery.exceptions import SoftTimeLimitExceeded
 
 from core.errors import GeometryError, NotAnalysable, PixelError
 from core.failpoints import step
-from core.policy.result_profiles import profiles_of
 from core.records import Prediction
 from core.states import Outcome
 from db.jobs import job_leases
@@ -158,7 +157,7 @@ def _conclude(runtime: Runtime, model: Model, one: Prepared, prediction: Predict
         prediction=prediction,
         identity=model.identity,
         objects=objects,
-        profiles=profiles_of(runtime.settings),
+        profiles=runtime.settings.result_profiles,
         timings=timings,
         observations=observe(one.item, prediction),
         scanner=scanner_of(Path(at_their_place(runtime.blobs, job)[0].path)) if job.inputs else "",

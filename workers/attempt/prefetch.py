@@ -41,7 +41,7 @@ class Ahead:
     def begin(self, now: ClaimedJob) -> None:
         """Claim the next job, where it is a series for a model that is warm, and decode it beside ``now``. Fails silently: it is a help."""
         runtime, worker = self._runtime, self._runtime.settings.worker
-        alone = now.unit_kind is not UnitKind.SERIES or now.attempt > 1 or worker.max_attempts < 2 or not worker.read_ahead
+        alone = now.unit_kind is not UnitKind.SERIES or now.attempt > 1 or worker.max_attempts < 2
         if alone or not self.further or self.reading or self._job is not None or runtime.draining.is_set():
             return
         try:

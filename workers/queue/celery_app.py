@@ -8,7 +8,7 @@ from celery import Celery
 from kombu.entity import Queue
 
 from core.errors import ConfigurationError
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from workers.queue import redis_slots
 from workers.queue.queue_names import QUEUES, ROUTINE
 

@@ -8,7 +8,7 @@ import sys
 import structlog
 
 from core.errors import StorageError
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from db.engine import Database
 from db.roles import dead_processes
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import structlog
 
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from db.engine import Database
 from db.jobs import job_leases, outbox
 from workers.queue.queue_names import QUEUES

@@ -14,7 +14,7 @@ from kombu.exceptions import ChannelError, OperationalError
 
 from core.errors import StorageError
 from core.failpoints import step
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from db import audit, counters
 from db.engine import Database
 from db.jobs import outbox

@@ -13,7 +13,7 @@ from celery import Celery
 
 from core import process_memory
 from core.logs import scrub
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from workers.attempt.drain_flag import DrainFlag
 from workers.queue.queue_names import PRIORITY_OF_QUEUE, TASK, URGENT
 

@@ -14,7 +14,7 @@ from celery import signals
 from celery.exceptions import SecurityWarning
 
 from core.errors import ConfigurationError
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from workers.attempt.drain_flag import DrainFlag
 from workers.queue import tasks
 from workers.queue.celery_app import make_app

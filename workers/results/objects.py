@@ -10,7 +10,7 @@ from core.errors import EncodingError
 from core.logs import scrub
 from core.policy.result_profiles import REPORT_ONLY, Profiles, report_profile
 from core.records import ReportObject
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from core.states import ModelStatus, ReportKind
 from db.blobs.store import Blobs
 from db.records import ClaimedJob, StoredObject

@@ -1,6 +1,6 @@
 """The objects of outdated results that destinations have stored are rejected there, where the destination takes that."""
 
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from core.states import ReportKind
 from db.blobs.store import Blobs
 from db.records import ClaimedJob, StoredObject

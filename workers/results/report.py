@@ -7,7 +7,6 @@ import structlog
 from celery.exceptions import SoftTimeLimitExceeded
 
 from core.logs import scrub
-from core.policy.result_profiles import profiles_of
 from core.records import HeatMap, Prediction
 from db import audit
 from db.records import ClaimedJob, StoredObject
@@ -41,10 +40,10 @@ def _reported(
     runtime: Runtime, job: ClaimedJob, model: Model, item: Volume | Photograph | None, prediction: Prediction, started_at: datetime
 ) -> tuple[Prediction, tuple[StoredObject, ...]]:
     who = results_objects.recipients(runtime.settings, job.destinations, model.identity.status)
-    given = profiles_of(runtime.settings)
+    given = runtime.settings.result_profiles
     heat = None
     if item is not None and NEEDS_EVIDENCE & results_objects.wanted(given, who.takers):
-        heat, prediction = _evidence(model, item, prediction, runtime.settings.worker.evidence_budget_s)
+        heat, prediction = _evidence(model, item, prediction, runtime.settings.worker.heat_map_budget_s)
     source = read_source(at_their_place(runtime.blobs, job), referenced=referenced(prediction.findings))
     analysis = Analysis(
         installation=runtime.database.installation_id(),

@@ -4,15 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.policy.routing import Attributes, parse_condition
+from core.policy.condition_parser import parse_condition
+from core.policy.routing import Attributes
 
 CHEST = {"Modality": "CT", "BodyPartExamined": ["CHEST", "THORAX"], "SliceThickness": {"max": 5.0}}
 
 
 def test_a_chest_ct_is_taken_and_every_condition_is_explained() -> None:
-    verdict = parse_condition(CHEST).judge({"Modality": "CT", "BodyPartExamined": "Chest", "SliceThickness": 3.0})
-    assert verdict.holds
-    assert verdict.lines == (
+    decision = parse_condition(CHEST).evaluate({"Modality": "CT", "BodyPartExamined": "Chest", "SliceThickness": 3.0})
+    assert decision.holds
+    assert decision.lines == (
         "[yes] Modality is CT, wanted CT",
         "[yes] BodyPartExamined is Chest, wanted CHEST or THORAX",
         "[yes] SliceThickness is 3, wanted at most 5",
@@ -20,9 +21,9 @@ def test_a_chest_ct_is_taken_and_every_condition_is_explained() -> None:
 
 
 def test_an_absent_body_part_never_matches() -> None:
-    verdict = parse_condition(CHEST).judge({"Modality": "CT", "SliceThickness": 3.0})
-    assert not verdict.holds
-    assert "[no]  BodyPartExamined is absent, wanted CHEST or THORAX" in verdict.lines
+    decision = parse_condition(CHEST).evaluate({"Modality": "CT", "SliceThickness": 3.0})
+    assert not decision.holds
+    assert "[no]  BodyPartExamined is absent, wanted CHEST or THORAX" in decision.lines
 
 
 @pytest.mark.parametrize(
@@ -42,7 +43,7 @@ def test_an_absent_body_part_never_matches() -> None:
     ],
 )
 def test_conditions(condition: dict[str, object], attributes: Attributes, holds: bool) -> None:
-    assert parse_condition(condition).judge(attributes).holds is holds
+    assert parse_condition(condition).evaluate(attributes).holds is holds
 
 
 @pytest.mark.parametrize(
@@ -72,4 +73,4 @@ values = st.one_of(st.text(max_size=5), st.floats(allow_nan=False), st.lists(st.
 def test_not_is_the_opposite_and_judging_never_fails(attributes: Attributes) -> None:
     for table in ({"Modality": "CT"}, {"SliceThickness": {"min": 1, "max": 5}}, {"ImageType": {"pattern": "AX"}}):
         plain, negated = parse_condition(table), parse_condition({"not": table})
-        assert plain.judge(attributes).holds is not negated.judge(attributes).holds
+        assert plain.evaluate(attributes).holds is not negated.evaluate(attributes).holds

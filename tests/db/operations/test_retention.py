@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.settings.operations import Retention
+from core.settings.operations import RetentionSection
 from core.states import DeliveryState, UnitKind
 from db import audit
 from db.blobs import removals
@@ -20,7 +20,7 @@ from db.receive import admission
 from db.records import Admitted, StoredObject
 from tests.support.records import Sender, claim, complete, header, identity, plan, prediction, report, rows, run, scalar, timings
 
-IMAGES, RESULTS, UNROUTED = retention.rules(Retention(images_days=30, results_days=60, unrouted_days=7))
+IMAGES, RESULTS, UNROUTED = retention.rules(RetentionSection(images_days=30, results_days=60, unrouted_days=7))
 
 
 @pytest.fixture
@@ -281,4 +281,4 @@ def test_old_requests_for_commitment_are_forgotten_and_open_ones_are_not(databas
 
 
 def test_without_a_policy_there_is_no_rule() -> None:
-    assert retention.rules(Retention()) == ()
+    assert retention.rules(RetentionSection()) == ()

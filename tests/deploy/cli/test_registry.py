@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from core.states import ModelState, Origin
 from db import audit
 from db.engine import Database

@@ -14,7 +14,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pynetdicom import build_role, evt
 
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from db.blobs.store import Blobs
 from db.engine import Database
 from deploy.demo.pacs import free_port

@@ -1,7 +1,7 @@
 """Why no route takes a unit, in words that give no patient away."""
 
-from core.policy.routing import parse_condition
-from core.settings.schema import Route
+from core.policy.condition_parser import parse_condition
+from core.settings.routes import Route
 from core.states import Priority
 from dicom_node.conduct.route_claims import claim
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from db import audit
 from db.complete import unrouted as complete_unrouted
 from db.engine import Database

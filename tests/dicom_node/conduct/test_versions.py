@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydicom import dcmread
 
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from core.states import ModelState, Origin, Priority, UnitKind
 from db.blobs.store import Blobs
 from db.engine import Database

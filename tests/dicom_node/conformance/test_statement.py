@@ -4,7 +4,7 @@ from pathlib import Path
 
 from core import codes
 from core.iods import IODS
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from dicom_node import IMPLEMENTATION_VERSION_NAME, contexts
 from dicom_node.conformance.statement import statement
 

@@ -6,8 +6,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import Comprehensive3DSRStorage, EncapsulatedPDFStorage, SegmentationStorage
 
-from core.policy.result_profiles import profiles_of
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from core.states import ReportKind
 from db.blobs.store import Blobs
 from db.commitment import destination_requests
@@ -44,7 +43,7 @@ def result(database: Database, blobs: Blobs, make_settings: MakeSettings) -> lis
     Sender(database).send(1)
     complete(database, plan())
     job = claim(database)
-    given = profiles_of(settings_for(make_settings, 1))
+    given = settings_for(make_settings, 1).result_profiles
     kept = objects.objects(job, replace(analyses.masked_ct(), key=job.key), blobs, ("pacs",), given)
     job_leases.finish(database, job, prediction=prediction(), identity=identity(), objects=kept, timings=timings())
     return [one.report.profile for one in kept if one.report.kind is ReportKind.SR]

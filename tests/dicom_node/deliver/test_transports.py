@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from dicom_node.deliver.folder import file_name
 from dicom_node.deliver.stow_rs import judge
 from dicom_node.deliver.transports import Parcel, Receipt, echo, open_transport

@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 
 from core.errors import ConfigurationError
-from core.settings.operations import Webhook
-from core.settings.schema import Settings, load_settings
+from core.settings.operations import WebhookSection
+from core.settings.settings import Settings
 from db import counters
 from db.engine import Database
 from db.jobs import job_leases
 from db.operations import alerts
 from db.operations.status import AWAY
 from db.roles import heartbeats
+from deploy.settings_file import load_settings
 from dicom_node.notify.alert_monitor import Watching
 from dicom_node.notify.webhook import Telling, post
 from tests.support.certificates import Authority
@@ -162,7 +163,7 @@ def test_a_webhook_that_is_gone_keeps_its_notices_and_they_end_some_day(tmp_path
 )
 def test_an_address_that_is_none_or_not_safe_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="url is https"):
-        Webhook(url=url)
+        WebhookSection(url=url)
 
 
 def test_the_secret_does_not_stand_in_the_file(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from db import counters
 from db.blobs.store import Blobs
 from db.engine import Database

@@ -17,7 +17,7 @@ from pydicom.filewriter import write_dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom.association import Association
 
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from db import audit
 from db.blobs.store import Blobs
 from db.engine import Database

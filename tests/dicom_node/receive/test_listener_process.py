@@ -13,7 +13,7 @@ import pytest
 from pydicom import dcmread
 
 from core.errors import ConfigurationError
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from db.blobs.store import Blobs
 from db.engine import Database
 from db.receive import admission
@@ -115,7 +115,7 @@ def test_killed_listener_process_leaves_a_lease_that_runs_out(database: Database
     script.write_text(
         "import sys, threading\n"
         "from pathlib import Path\n"
-        "from core.settings.schema import Settings\n"
+        "from core.settings.settings import Settings\n"
         "from db.engine import Database\n"
         "from db.blobs.store import Blobs\n"
         "from dicom_node.receive.listener import run\n"

@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset, FileDataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from core.policy.own_objects import RESULT_CLASSES
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from db.blobs.store import Blobs
 from db.engine import Database
 from dicom_node.conduct.conductor import Conductor

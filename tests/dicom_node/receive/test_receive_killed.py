@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from db.blobs.store import Blobs
 from db.engine import Database
 from tests.dicom_node.conftest import MakeSettings, Running
@@ -19,7 +19,7 @@ from tests.support.series import CT, encoded, image
 LISTEN = """
 import os, signal, sys, threading
 from pathlib import Path
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from core.failpoints import watch
 from db.engine import Database
 from db.blobs.store import Blobs

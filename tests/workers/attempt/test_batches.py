@@ -13,7 +13,7 @@ import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 
 from core.records import Prediction
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from core.states import Outcome, Priority
 from db.blobs.store import Blobs
 from db.engine import Database
@@ -92,11 +92,11 @@ def test_those_that_wait_share_a_pass_and_each_answers_as_if_alone(runtime: Runt
         assert [row["state"] for row in shown["deliveries"]] == ["pending"]
 
 
-def test_no_more_than_the_model_and_the_settings_allow(runtime: Runtime, queueing: Queueing, settings: Settings) -> None:
+def test_a_pass_holds_no_more_photographs_than_the_model_allows(runtime: Runtime, queueing: Queueing) -> None:
     for seed in range(1, 6):
         queueing.photograph(seed)
-    runtime.settings = settings.model_copy(update={"worker": settings.worker.model_copy(update={"max_batch": 2})})
     model = asked(runtime)
+    model.batch = 2
     assert claim.wake(runtime) == 5
     assert model.sizes == [2, 2, 1]
 
@@ -127,7 +127,7 @@ def test_a_lone_image_is_not_held_up_and_those_that_are_many_wait_for_others(
     queueing.photograph(2)
     queueing.photograph(3)
     claim.wake(runtime)
-    assert (model.sizes, waits) == ([1, 3], [runtime.settings.worker.batch_wait_s])
+    assert (model.sizes, waits) == ([1, 3], [claim.BATCH_WAIT_S])
 
 
 def test_routine_images_do_not_hold_up_an_urgent_one(runtime: Runtime, queueing: Queueing) -> None:

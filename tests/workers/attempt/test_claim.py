@@ -13,7 +13,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from core.errors import GeometryError, LeaseLost, StorageError
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from core.states import JobState, Priority, UnitKind
 from db.blobs.store import Blobs
 from db.engine import Database

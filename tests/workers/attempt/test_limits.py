@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 
 from core.errors import EncodingError
 from core.records import ReportObject
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from core.states import Priority, ReportKind, UnitKind
 from db.blobs.store import Blobs
 from db.engine import Database

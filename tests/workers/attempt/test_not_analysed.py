@@ -10,7 +10,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from core.states import Outcome, Priority, UnitKind
 from db.blobs.store import Blobs
 from db.complete import units

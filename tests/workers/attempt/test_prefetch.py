@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from core.states import Priority, UnitKind
 from db.blobs.store import Blobs
 from db.engine import Database

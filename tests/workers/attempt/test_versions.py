@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from core.states import ModelState, Origin, Priority
 from db.blobs.store import Blobs
 from db.deliveries import delivery_leases

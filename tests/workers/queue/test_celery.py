@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from core.settings.schema import Settings
+from core.settings.settings import Settings
 from db.blobs.store import Blobs
 from db.engine import Database
 from db.jobs import job_leases
@@ -31,7 +31,7 @@ WORKER = """
 import sys
 from pathlib import Path
 from core.logs import configure
-from core.settings.schema import load_settings
+from deploy.settings_file import load_settings
 from workers.queue.worker import run_worker
 configure(style="console", role="worker")
 status = run_worker(load_settings(Path(sys.argv[1])), sys.argv[2:] or None)

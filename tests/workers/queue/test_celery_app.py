@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from core.errors import ConfigurationError, StorageError
-from core.settings.schema import Settings, load_settings
+from core.settings.settings import Settings
 from db.roles.back_off import FIRST_PAUSE_S
+from deploy.settings_file import load_settings
 from workers.attempt import device
 from workers.attempt.drain_flag import DrainFlag
 from workers.queue.celery_app import make_app, publisher

@@ -4,7 +4,8 @@ import threading
 import time
 from pathlib import Path
 
-from core.settings.schema import Broker, Settings
+from core.settings.servers import BrokerSection
+from core.settings.settings import Settings
 from db.engine import Database
 from db.roles import heartbeats
 from deploy.local.embedded_servers import EmbeddedBroker
@@ -23,7 +24,7 @@ def _problem(database: Database, wanted: str, timeout_s: float = 30.0) -> str:
 
 def test_a_broker_that_goes_and_comes_back(database: Database, services_dir: Path) -> None:
     server = EmbeddedBroker(services_dir / "broker-that-goes")
-    settings = Settings(broker=Broker(url=server.start()))
+    settings = Settings(broker=BrokerSection(url=server.start()))
     server.port = int(settings.broker.url.rsplit(":", 1)[1].split("/")[0])
     stop = threading.Event()
     thread = threading.Thread(target=relay.run, args=(settings, database, stop), daemon=True)

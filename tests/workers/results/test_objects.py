@@ -8,10 +8,10 @@ from pydicom import dcmread
 
 from core.policy.result_profiles import Profiles
 from core.records import Code, Mask, Prediction
-from core.settings.schema import load_settings
 from core.states import Outcome, ReportKind
 from db.blobs.store import Blobs
 from db.records import ClaimedJob, StoredObject
+from deploy.settings_file import load_settings
 from tests.support import analyses
 from tests.support.queueing import configure
 from workers.results import objects as results_objects

@@ -12,7 +12,7 @@ from pydicom.sr.codedict import Collection
 
 from core import codes
 from core.errors import ConfigurationError
-from core.settings.schema import Settings, load_settings
+from core.settings.settings import Settings
 from core.states import Priority, ReportKind, UnitKind
 from db.blobs.store import Blobs
 from db.complete import units
@@ -22,6 +22,7 @@ from db.jobs import job_leases
 from db.operations.results_export import findings
 from db.records import StoredElsewhere
 from deploy.demo.synthetic.lesion import lesion_dataset
+from deploy.settings_file import load_settings
 from imaging.headers.own_marks import made_by_dicom_node
 from tests.support import analyses
 from tests.support.queueing import Queueing, configure, urls

@@ -8,11 +8,12 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from core.records import HeatMap
-from core.settings.schema import Settings, load_settings
+from core.settings.settings import Settings
 from core.states import Priority
 from db.blobs.store import Blobs
 from db.engine import Database
 from db.jobs import job_leases
+from deploy.settings_file import load_settings
 from models import registry
 from tests.support import queueing
 from tests.support.queueing import SKIN, Queueing
@@ -32,7 +33,7 @@ PROFILES = {
 def configured(folder: Path, database_url: str, *, budget_s: float = 60.0) -> Settings:
     """Three destinations, a profile each."""
     text = queueing.CONFIG.format(lease_s=60.0, soft_s=200.0, hard_s=260.0)
-    text = text.replace("max_attempts = 3", f"max_attempts = 3\nevidence_budget_s = {budget_s}")
+    text = text.replace("max_attempts = 3", f"max_attempts = 3\nheat_map_budget_s = {budget_s}")
     for port, (name, objects) in enumerate(PROFILES.items(), 4250):
         place = f'ae_title = "{name.upper()}"\nhost = "127.0.0.1"\nport = {port}'
         text += f'[[destinations]]\nname = "{name}"\n{place}\nobjects = {objects}\naccept_research = true\n'

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from core.errors import ConfigurationError
-from core.settings.schema import Settings, load_settings
+from core.settings.settings import Settings
+from deploy.settings_file import load_settings
 
 EXAMPLE = """
 [node]

@@ -1,0 +1,31 @@
+"""``[[routes]]``: the rules that select a model and destinations for a unit."""
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Field
+
+from core.policy.condition_parser import parse_condition
+from core.policy.routing import RouteCondition
+from core.settings.section import Section
+from core.states import Priority
+
+
+class Route(Section):
+    """A rule: units that meet ``when`` are analysed by ``model`` and their results go to ``destinations``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    name: str = Field(
+        min_length=1,
+        max_length=64,
+        description="Name in the output of `dicom-node rules test` and in the stored decision, at most 64 characters.",
+    )
+    model: str = Field(description="Name of a model, see `dicom-node models list`.")
+    destinations: tuple[str, ...] = Field(min_length=1, description="Names of `[[destinations]]`.")
+    priority: Priority = Field(default=Priority.ROUTINE, description="`routine`, or `urgent`: a queue of its own that is served first.")
+    per_study: Literal["best", "all"] = Field(
+        default="all",
+        description="`all`, or `best`: of the series of a study that the route takes, only the most suitable is analysed. The others are "
+        "listed with the reason.",
+    )
+    when: Annotated[RouteCondition, BeforeValidator(parse_condition)] = Field(description="Condition on DICOM attributes, see below.")

@@ -1,0 +1,92 @@
+"""The settings of a node as one object, valid once built."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from core.settings.completion import CompletionSection
+from core.settings.console import ConsoleSection
+from core.settings.delivery import DeliverySection
+from core.settings.destinations import Destination
+from core.settings.node import NodeSection
+from core.settings.operations import LogsSection, RetentionSection, WebhookSection
+from core.settings.receive import ReceiveSection
+from core.settings.routes import Route
+from core.settings.section import Section
+from core.settings.servers import BrokerSection, DatabaseSection
+from core.settings.sources import Source
+from core.settings.worker import WorkerSection
+from core.states import ReportKind
+
+
+class Settings(Section):
+    """Every section of the configuration. Names of routes and destinations are unique, and routes name existing destinations."""
+
+    node: NodeSection = Field(default=NodeSection(), description="The node itself.")
+    receive: ReceiveSection = Field(default=ReceiveSection(), description="Limits of the storage SCP.")
+    database: DatabaseSection = Field(default=DatabaseSection(), description="PostgreSQL: it holds the state of the node.")
+    broker: BrokerSection = Field(
+        default=BrokerSection(),
+        description="Valkey or Redis: it carries wake-ups of workers, and may be emptied at any moment without loss.",
+    )
+    console: ConsoleSection = Field(
+        default=ConsoleSection(),
+        description="Status page, health, metrics and API over HTTP. No patient data and no sign-in in this version.",
+    )
+    completion: CompletionSection = Field(
+        default=CompletionSection(),
+        description="When a series is complete. The evidence that decided is stored and shown by `dicom-node jobs show`.",
+    )
+    worker: WorkerSection = Field(default=WorkerSection(), description="The processes that run models.")
+    delivery: DeliverySection = Field(default=DeliverySection(), description="Sending of results to the destinations.")
+    webhook: WebhookSection = Field(
+        default=WebhookSection(),
+        description="Notifications of alerts ([operations](operations.md)). They hold no patient data.",
+    )
+    retention: RetentionSection = Field(
+        default=RetentionSection(),
+        description="What `dicom-node retention run` deletes, by age in days ([operations](operations.md)). `0`, the default: never. "
+        "Rows, hashes and the audit trail always stay.",
+    )
+    logs: LogsSection = Field(
+        default=LogsSection(), description="The log on standard error, one line an event. Patient data and UIDs are redacted."
+    )
+    sources: tuple[Source, ...] = Field(
+        default=(),
+        description="One table for each peer that may open associations. Calling AE title and address must both match one of them.",
+    )
+    destinations: tuple[Destination, ...] = Field(default=(), description="One table for each receiver of results.")
+    routes: tuple[Route, ...] = Field(
+        default=(),
+        description="One table for each rule that selects a model and destinations for a unit. Every route is evaluated; "
+        "`dicom-node rules test PATH...` explains the result.",
+    )
+
+    @model_validator(mode="after")
+    def _check_names(self) -> Self:
+        known = [destination.name for destination in self.destinations]
+        for kind, names in (("destination", known), ("route", [route.name for route in self.routes])):
+            repeated = sorted({name for name in names if names.count(name) > 1})
+            if repeated:
+                raise ValueError(f"two {kind}s are named {', '.join(repeated)}: names must differ")
+        for route in self.routes:
+            missing = [name for name in route.destinations if name not in known]
+            if missing:
+                raise ValueError(f"route {route.name!r} sends to {', '.join(missing)}, which no [[destinations]] names")
+        return self
+
+    @property
+    def blobs_dir(self) -> Path:
+        """Folder of the blobs."""
+        return self.node.data_dir / "blobs"
+
+    def destination(self, name: str) -> Destination | None:
+        """Return the destination of this name; None where the configuration no longer has it."""
+        return next((destination for destination in self.destinations if destination.name == name), None)
+
+    @property
+    def result_profiles(self) -> Mapping[str, frozenset[ReportKind]]:
+        """Result profile of each destination, by its name."""
+        return {destination.name: frozenset(destination.objects) for destination in self.destinations}
