@@ -18,6 +18,10 @@ help:  ## this list
 	@PYTHON="$(PYTHON)" deploy/venv.sh
 	@touch $@
 
+.venv/.viewer: .venv/.run requirements/viewer.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/viewer.txt
+	@touch $@
+
 .venv/.dev: .venv/.run requirements/dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt
 	@touch $@
@@ -26,12 +30,12 @@ help:  ## this list
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/training.txt
 	@touch $@
 
-# Fetched only where the rest of the pictures' needs is there; the demo says what is missing.
+# The viewer is installed only where Chromium and Orthanc's plug-in are: without them the demo makes no screenshots and says so.
 demo: .venv/.run  ## install, start everything, send real input, wait for the reports; CT=FOLDER SKIN=FOLDER JSON=FILE KEEP=1
-	@! command -v chromium >/dev/null || [ ! -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || $(BIN)/python -m deploy.demo.viewer.ohif_files || true
+	@! command -v chromium >/dev/null || [ ! -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || $(MAKE) --no-print-directory viewer || true
 	@$(BIN)/dicom-node demo $(if $(CT),--ct "$(CT)") $(if $(SKIN),--skin "$(SKIN)") $(if $(JSON),--json "$(JSON)") $(if $(KEEP),--keep)
 
-viewer: .venv/.run  ## fetch OHIF (once, 50 MB) for the pictures at the end of the demo
+viewer: .venv/.viewer  ## install Playwright and download OHIF (once, 50 MB each) for the screenshots at the end of the demo
 	@$(BIN)/python -m deploy.demo.viewer.ohif_files
 
 serve: .venv/.run  ## the node on the embedded default; CONFIG=node.toml

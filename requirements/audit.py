@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-SETS = ("torch", "worker", "embedded", "dev", "audit")  # the node's set is a part of the worker's
+SETS = ("torch", "worker", "embedded", "viewer", "dev", "audit")  # the node's set is a part of the worker's
 SOURCES = {"pypi": "PyPI's JSON API", "osv": "osv.dev"}
 KNOWN_BAD = "urllib3==1.26.4\n"  # CVE-2021-33503
 TIMEOUT_S = 600

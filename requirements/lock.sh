@@ -18,7 +18,7 @@ compile ${LOCK_ARGS---upgrade} torch.in -o torch.all
 # torch names its CUDA parts by itself, and the CPU wheel has none: only what both need is pinned here.
 grep -v -E '^(nvidia|cuda|triton)' torch.all >torch.txt
 rm torch.all
-for set in node worker training embedded dev audit; do
+for set in node worker training embedded viewer dev audit; do
     # shellcheck disable=SC2086
     compile ${LOCK_ARGS---upgrade} --override no-torch.txt --no-emit-package torch -c torch.txt $set.in -o $set.txt
     sed -i "/sys_platform == 'never'/d" $set.txt  # what only the removed torch wanted

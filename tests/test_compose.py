@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from core.settings.settings import Settings
-from deploy.local.ports import claimed
+from deploy.local.ports import usable_port
 from deploy.settings_file import load_settings
 
 ROOT = Path(__file__).parent.parent
@@ -247,8 +247,8 @@ def started(tmp_path: Path, database_url: str, broker_url: str) -> Iterator[http
     for name, url in (("database_url", database_url), ("broker_url", broker_url)):
         (tmp_path / name).write_text(url)
     ports = {
-        "DICOM_NODE_NODE__PORT": str(claimed("127.0.0.1", 0, "node")),
-        "DICOM_NODE_CONSOLE__PORT": str(claimed("127.0.0.1", 0, "console")),
+        "DICOM_NODE_NODE__PORT": str(usable_port("127.0.0.1", 0, "node")),
+        "DICOM_NODE_CONSOLE__PORT": str(usable_port("127.0.0.1", 0, "console")),
     }
     processes = []
 

@@ -39,13 +39,13 @@ def demo(
     synthetic: Annotated[bool, typer.Option("--synthetic", help="generated input even where real input is found")] = False,
 ) -> None:
     """The main job on real input, on free ports in a temporary folder; exit 0 only if every report arrived and validated."""
-    from deploy.demo.run import Wanted, run
+    from deploy.demo.run import DemoOptions, run_demo
 
     for folder in (ct, skin):
         if folder is not None and not folder.is_dir():
             raise ConfigurationError(f"{folder} is no folder", hint="give a folder that holds the files")
     logs.configure(level="warning", style="console", role="demo")
-    sys.exit(run(Wanted(ct=ct, skin=skin, synthetic=synthetic, keep=keep, json_file=json_file)))
+    sys.exit(run_demo(DemoOptions(ct=ct, skin=skin, synthetic=synthetic, keep=keep, json_file=json_file)))
 
 
 def doctor(config: Config = None, as_json: AsJson = False) -> None:

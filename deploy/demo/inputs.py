@@ -1,4 +1,4 @@
-"""What the demo sends: a chest CT series and dermoscopy images, real where they are found, else made here."""
+"""Provides what the demo sends: a chest CT series and dermoscopy images, real ones where they are found, else synthetic ones."""
 
 import csv
 import io
@@ -24,16 +24,25 @@ from training.dermoscopy.data import CLASSES, FINE_ARCHIVE, Row, read_jpegs
 from training.dermoscopy.split import unseen
 
 CT_SERIES = "cptac-C3N-00247-lung3.0-B70f"
-MOST_IMAGES = 24
+MAXIMUM_IMAGES = 24
 SYNTHETIC_SEED = 20
 SYNTHETIC_LESIONS = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Input:
-    """Files to send, and what they are in words.
+class DemoInput:
+    """Files to send.
 
-    ``units``: what is to come of them, series by their UID, images by theirs; ``truth``: unit -> what is known of it.
+    Attributes
+    ----------
+    name, source
+        What they are and where they are from, in words.
+    real
+        False for synthetic images.
+    units
+        UIDs of the units of analysis: of series, or of single images.
+    truth
+        UID of a unit -> what is known of it, in words.
     """
 
     name: str
@@ -45,38 +54,41 @@ class Input:
 
 
 def data_folder() -> Path | None:
-    """``$DICOM_NODE_DATA``, then ``../shared/data`` beside the working folder or the checkout."""
-    named = os.environ.get("DICOM_NODE_DATA")
+    """Return ``$DICOM_NODE_DATA``, else ``../shared/data`` beside the working folder or the checkout; None where there is none."""
+    configured = os.environ.get("DICOM_NODE_DATA")
     checkout = Path(__file__).resolve().parents[2]
-    places = [Path(named)] if named else [Path.cwd().parent / "shared" / "data", checkout.parent / "shared" / "data"]
-    return next((place for place in places if place.is_dir()), None)
+    folders = [Path(configured)] if configured else [Path.cwd().parent / "shared" / "data", checkout.parent / "shared" / "data"]
+    return next((folder for folder in folders if folder.is_dir()), None)
 
 
-def chest_ct(folder: Path | None, scratch: Path, *, synthetic: bool, small: bool = False) -> Input:
-    """The CT of ``folder``, else the real series of the data folder, else a synthetic chest written to ``scratch``."""
+def chest_ct(folder: Path | None, scratch: Path, *, synthetic: bool, small: bool = False) -> DemoInput:
+    """Return the CT of ``folder``, else the real series of the data folder, else a synthetic chest, written to ``scratch``."""
     data = data_folder()
     if folder is None and not synthetic and data is not None and (data / "ct" / CT_SERIES).is_dir():
         folder = data / "ct" / CT_SERIES
     if folder is not None:
         units = [unit for unit in gather([folder]).units if unit.instances]
         if not units:
-            raise ConfigurationError(f"{folder} holds no DICOM file", hint="CT=FOLDER takes a folder of a chest CT series")
-        named = frozenset(unit.sop_instance_uid or unit.series_instance_uid for unit in units)
-        return Input("chest CT", True, str(folder), tuple(path for unit in units for path in unit.paths), named, {})
-    if small:  # a child's chest: the work of a network grows with the volume
+            raise ConfigurationError(f"{folder} contains no DICOM file", hint="give the folder of a chest CT series (--ct FOLDER)")
+        uids = frozenset(unit.sop_instance_uid or unit.series_instance_uid for unit in units)
+        return DemoInput("chest CT", True, str(folder), tuple(path for unit in units for path in unit.paths), uids, {})
+    if small:  # a small volume takes the network less time
         chest = make_chest(SYNTHETIC_SEED, slices=30, size=128, slice_mm=4.0, pixel_mm=1.6, diameters_mm=(8.0, 12.0))
     else:
         chest = make_chest(SYNTHETIC_SEED)
     files = write_chest(scratch / "ct", chest)
     known = ", ".join(f"{nodule.diameter_mm:g} mm at {nodule.position_mm}" for nodule in chest.nodules)
     series = str(pydicom.dcmread(files[0], stop_before_pixels=True).SeriesInstanceUID)
-    return Input(
+    return DemoInput(
         "chest CT", False, f"synthetic chest, nodules of {known}", tuple(files), frozenset({series}), {series: f"nodules: {known}"}
     )
 
 
-def dermoscopy(folder: Path | None, scratch: Path, *, synthetic: bool, small: bool = False) -> Input:
-    """The images of ``folder``, else a held-out HAM10000 image of each class, else synthetic lesions; as DICOM files in ``scratch``."""
+def dermoscopy(folder: Path | None, scratch: Path, *, synthetic: bool, small: bool = False) -> DemoInput:
+    """Return the images of ``folder``, else a held-out HAM10000 image of each class, else synthetic lesions.
+
+    All are written to ``scratch`` as DICOM files.
+    """
     target = scratch / "skin"
     target.mkdir(parents=True, exist_ok=True)
     truth: dict[str, str] = {}
@@ -93,27 +105,27 @@ def dermoscopy(folder: Path | None, scratch: Path, *, synthetic: bool, small: bo
         path = target / f"{number:03d}.dcm"
         dataset.save_as(path, enforce_file_format=True)
         files.append(path)
-    return Input("dermoscopy", real, source, tuple(files), frozenset(str(ds.SOPInstanceUID) for ds in datasets), truth)
+    return DemoInput("dermoscopy", real, source, tuple(files), frozenset(str(ds.SOPInstanceUID) for ds in datasets), truth)
 
 
 def _ham10000(data: Path) -> tuple[list[Dataset], dict[str, str]]:
-    """The first image of each class whose lesion was held out of training."""
+    """Return the first image of each class whose lesion was not used in training, and what is known of each."""
     with (data / "dermoscopy" / "index.csv").open(newline="") as lines:
         entries = list(csv.DictReader(lines))
     rows = [Row(e["image_id"], e["archive"], e["lesion_id"], e["dx"]) for e in entries]
-    held = unseen(rows, registry.card("dermoscopy_7class").training)
+    unused = unseen(rows, registry.card("dermoscopy_7class").training)
     chosen: dict[str, dict[str, str]] = {}
     for entry in entries:
-        if entry["archive"] == FINE_ARCHIVE and entry["lesion_id"] in held:
+        if entry["archive"] == FINE_ARCHIVE and entry["lesion_id"] in unused:
             chosen.setdefault(entry["dx"], entry)
     picked = [chosen[label] for label in CLASSES if label in chosen]
     jpegs = read_jpegs(data, [row for row in rows if row.image_id in {entry["image_id"] for entry in picked}])
-    datasets = [_photograph(jpegs[entry["image_id"]], entry["image_id"], entry) for entry in picked]
+    datasets = [_encode_photograph(jpegs[entry["image_id"]], entry["image_id"], entry) for entry in picked]
     return datasets, {str(ds.SOPInstanceUID): f"{entry['dx']} ({entry['image_id']})" for ds, entry in zip(datasets, picked, strict=True)}
 
 
-def _photograph(jpeg: bytes, name: str, known: Mapping[str, str]) -> Dataset:
-    """A camera's picture as a study of its own; ``known``: age, sex and localization as HAM10000's index gives them."""
+def _encode_photograph(jpeg: bytes, name: str, known: Mapping[str, str]) -> Dataset:
+    """Encode a camera's image as a study of its own. ``known``: age, sex and localization as in HAM10000's index."""
     age = known.get("age", "")
     identity = Identity(
         patient_id=f"DEMO-{name}"[:64],
@@ -138,26 +150,27 @@ def _photograph(jpeg: bytes, name: str, known: Mapping[str, str]) -> Dataset:
 
 
 def _from_folder(folder: Path) -> Iterator[Dataset]:
-    units = gather([folder], kind=UnitKind.IMAGE).units[:MOST_IMAGES]
+    """Yield the first `MAXIMUM_IMAGES` images of a folder, encoded as DICOM where they are not."""
+    units = gather([folder], kind=UnitKind.IMAGE).units[:MAXIMUM_IMAGES]
     if not units:
-        raise ConfigurationError(f"{folder} holds no picture", hint="SKIN=FOLDER takes .jpg, .png or .dcm files")
+        raise ConfigurationError(f"{folder} contains no image", hint="give a folder of .jpg, .png or .dcm files (--skin FOLDER)")
     for unit in units:
         if unit.instances:
             yield pydicom.dcmread(unit.path)
         else:
-            yield _photograph(_baseline_jpeg(unit.path), unit.path.stem, {})
+            yield _encode_photograph(_baseline_jpeg(unit.path), unit.path.stem, {})
 
 
 def _baseline_jpeg(path: Path) -> bytes:
-    """The file as it is where it is a baseline JPEG, else encoded anew (quality 95)."""
+    """Return the file unchanged if it is a baseline JPEG, else encoded again with quality 95."""
     content = path.read_bytes()
     try:
-        _photograph(content, "probe", {})
+        _encode_photograph(content, "probe", {})
     except NodeError:
         out = io.BytesIO()
         try:
             Image.open(path).convert("RGB").save(out, "JPEG", quality=95)
         except OSError as error:
-            raise PixelError(f"{path.name} cannot be read as a picture", hint="give JPEG or PNG files") from error
+            raise PixelError(f"{path.name} cannot be read as an image", hint="give JPEG or PNG files") from error
         return out.getvalue()
     return content

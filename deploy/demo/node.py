@@ -1,4 +1,4 @@
-"""The node of the demo, started as a user starts it."""
+"""The node of the demo: ``dicom-node up`` in a process of its own, as a user starts it."""
 
 import os
 import signal
@@ -9,32 +9,39 @@ import time
 from pathlib import Path
 
 from core.errors import StorageError
-from deploy.demo import config
-from deploy.demo.pacs import Pacs, free_port
-from deploy.demo.progress import Story
-from deploy.local.child_process import dying_with_us
+from deploy.demo import node_config
+from deploy.demo.pacs.interface import Pacs
+from deploy.demo.progress import DemoProgress
+from deploy.local.child_process import end_with_parent
+from deploy.local.ports import free_port
 from deploy.settings_file import load_settings
 
 READY_TIMEOUT_S = 200.0
 STOP_TIMEOUT_S = 40.0
 
 
-class StartedNode:
-    """`dicom-node up`, as a user starts it, with nothing of the caller's own node in its environment."""
+class DemoNode:
+    """``dicom-node up`` on free ports, without the settings of another node in its environment."""
 
-    def __init__(self, story: Story, pacs: Pacs) -> None:
-        self.story = story
+    def __init__(self, progress: DemoProgress, pacs: Pacs) -> None:
+        self.progress = progress
         self.port = free_port()
-        self.path = config.write(story.folder, config.node_toml(self.port, free_port(), pacs))
+        self.path = node_config.write_config(progress.folder, node_config.node_toml(self.port, free_port(), pacs))
         self.settings = load_settings(self.path, {})
         self.logs = self.settings.node.data_dir / "logs"
-        self._log = story.folder / "up.log"
+        self._log = progress.folder / "up.log"
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
-        """Raises StorageError where it does not say that it is ready."""
-        command = [*dying_with_us(), sys.executable, "-m", "deploy.cli", "up", "--config", str(self.path), "--log-files"]
-        environment = config.isolated(dict(os.environ))
+        """Start the node and wait for its line ``ready ...``.
+
+        Raises
+        ------
+        StorageError
+            It ended before that, or was not ready in time.
+        """
+        command = [*end_with_parent(), sys.executable, "-m", "deploy.cli", "up", "--config", str(self.path), "--log-files"]
+        environment = node_config.without_node_settings(dict(os.environ))
         root = str(Path(__file__).resolve().parents[2])
         environment["PYTHONPATH"] = os.pathsep.join(part for part in (root, environment.get("PYTHONPATH", "")) if part)
         with self._log.open("wb") as log:
@@ -45,8 +52,30 @@ class StartedNode:
         if not line.startswith("ready "):
             tail = self._log.read_text(errors="replace").strip().splitlines()[-1:]
             raise StorageError(f"the node did not start: {' '.join(tail)}", hint=f"see {self._log} and {self.logs}")
-        self.story.tell(line)
-        self.story.reached("ready")
+        self.progress.print(line)
+        self.progress.finish_step("ready")
+
+    def is_alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def stop(self) -> None:
+        """Stop the node with SIGTERM and wait until it has drained. Another status than 0 is a problem of the demo."""
+        if self._process is None:
+            return
+        began = time.monotonic()
+        if self.is_alive():
+            self._process.send_signal(signal.SIGTERM)
+        try:
+            status = self._process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.send_signal(signal.SIGTERM)  # the second one ends it without draining
+            status = self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        if status != 0:
+            self.progress.problems.append(f"the node ended with status {status}; see {self._log}")
+        self.progress.seconds["drain"] = round(time.monotonic() - began, 2)
 
     def _first_line(self, process: "subprocess.Popen[str]") -> str:
         assert process.stdout is not None
@@ -56,24 +85,3 @@ class StartedNode:
             return process.stdout.readline().strip()
         finally:
             timer.cancel()
-
-    def alive(self) -> bool:
-        return self._process is not None and self._process.poll() is None
-
-    def stop(self) -> None:
-        """SIGTERM; it drains."""
-        if self._process is None:
-            return
-        began = time.monotonic()
-        if self.alive():
-            self._process.send_signal(signal.SIGTERM)
-        try:
-            status = self._process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            self._process.send_signal(signal.SIGTERM)  # the second one is hard
-            status = self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
-        if status != 0:
-            self.story.problems.append(f"the node ended with status {status}; see {self._log}")
-        self.story.seconds["drain"] = round(time.monotonic() - began, 2)

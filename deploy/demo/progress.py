@@ -1,4 +1,4 @@
-"""What happened in the demo, told as it goes on."""
+"""What has happened in the demo so far: printed as it goes on, and collected for ``--json``."""
 
 import time
 from dataclasses import dataclass, field
@@ -9,8 +9,20 @@ from deploy.cli.common import say
 
 
 @dataclass(slots=True)
-class Story:
-    """What happened, for people and for ``--json``."""
+class DemoProgress:
+    """Times, problems and results of one run of the demo.
+
+    Attributes
+    ----------
+    folder
+        The temporary folder of the run.
+    seconds
+        Step -> seconds from the start to its end.
+    problems
+        One sentence each; the demo succeeds only if there is none.
+    document
+        What ``--json`` gets beside these.
+    """
 
     folder: Path
     started: float = field(default_factory=time.monotonic)
@@ -18,8 +30,10 @@ class Story:
     problems: list[str] = field(default_factory=list)
     document: dict[str, Any] = field(default_factory=dict)
 
-    def tell(self, text: str) -> None:
+    def print(self, text: str) -> None:
+        """Print a line with the seconds since the start."""
         say(f"{time.monotonic() - self.started:6.1f} s  {text}")
 
-    def reached(self, name: str) -> None:
+    def finish_step(self, name: str) -> None:
+        """Record that a step is finished now."""
         self.seconds[name] = round(time.monotonic() - self.started, 2)

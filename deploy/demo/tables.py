@@ -1,4 +1,4 @@
-"""The demo's tables: a timeline per study, the findings, the reports."""
+"""Prints the tables of the demo: what was sent, a timeline per study, the findings, the fetched objects."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,84 +6,83 @@ from datetime import datetime
 from typing import Any
 
 from deploy.cli.common import say, table
-from deploy.demo.check_results import Report
-from deploy.demo.inputs import Input
-from deploy.demo.outcomes import Seen, unit_of
+from deploy.demo.inputs import DemoInput
+from deploy.demo.node_snapshot import NodeSnapshot, unit_uid
+from deploy.demo.result_check import FetchedObject
 
 STEPS = ("completed_at", "queued_at", "inferred_at", "reported_at", "delivered_at")
 
 
-def evidence(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    value = row.get("completion_evidence") or {}
-    return json.loads(value) if isinstance(value, str) else value
+def print_inputs(inputs: Sequence[DemoInput]) -> None:
+    """Print one line for each input, real or synthetic."""
+    for item in inputs:
+        kind = "REAL" if item.real else "SYNTHETIC"
+        say(f"input: {item.name}, {kind}, {len(item.files)} instances: {item.source}")
 
 
-def moment(value: Any) -> datetime | None:
-    return datetime.fromisoformat(value) if isinstance(value, str) else value
-
-
-def seconds_after(start: Any, value: Any) -> str:
-    first, then = moment(start), moment(value)
-    return "-" if first is None or then is None else f"+{(then - first).total_seconds():.2f} s"
-
-
-def timeline(seen: Seen, inputs: Sequence[Input]) -> None:
-    """One row per unit of each study; times after the first instance was received."""
+def print_timeline(snapshot: NodeSnapshot) -> None:
+    """Print one row for each unit, with the seconds from its first instance to each step."""
     rows = []
-    for job in sorted(seen.jobs, key=lambda row: row["job_id"]):
-        received = moment(job["received_at"])
+    for job in sorted(snapshot.jobs, key=lambda row: row["job_id"]):
+        received = _as_datetime(job["received_at"])
         rows.append(
             [
                 f"{job['modality']} {job['accession_number'] or ''}, job {job['job_id']}",
                 f"{received.astimezone():%H:%M:%S}" if received else "-",
-                *[seconds_after(job["received_at"], job[step]) for step in STEPS],
-                evidence(job).get("reason", ""),
+                *[_seconds_between(job["received_at"], job[step]) for step in STEPS],
+                _completion_evidence(job).get("reason", ""),
             ]
         )
-    for row in seen.findings:
+    for row in snapshot.findings:
         if row["job_id"] is None:
-            rows.append(
-                [f"no job ({row['modality']})", "", seconds_after(row["received_at"], row["completed_at"]), *[""] * 4, row["reason"]]
-            )
-    columns = ["study", "received", "complete", "queued", "inferred", "reported", "delivered", "complete by what evidence"]
+            complete = _seconds_between(row["received_at"], row["completed_at"])
+            rows.append([f"no job ({row['modality']})", "", complete, *[""] * 4, row["reason"]])
+    columns = ["study", "received", "complete", "queued", "inferred", "reported", "delivered", "evidence of completeness"]
     table("\nTimeline (seconds after the first instance was received)", columns, rows)
 
 
-def findings(seen: Seen, inputs: Sequence[Input]) -> None:
-    truth = {uid: words for item in inputs for uid, words in item.truth.items()}
+def print_findings(snapshot: NodeSnapshot, inputs: Sequence[DemoInput]) -> None:
+    """Print one row for each finding, beside what is known of the image; one for each unit without findings."""
+    truth = {uid: text for item in inputs for uid, text in item.truth.items()}
     rows = []
-    for row in seen.findings:
-        measured = row["measurements"]
-        place = measured.get("position_mm")
-        where = f"({', '.join(f'{value:.0f}' for value in place)}) mm" if place else ""
-        said = row["finding"] or row["outcome"] or row["job_state"]
-        number = row["probability"] if row["probability"] is not None else measured.get("score")
+    for row in snapshot.findings:
+        measurements = row["measurements"]
+        position = measurements.get("position_mm")
         rows.append(
             [
                 row["modality"],
                 row["job_id"],
-                said,
-                number,
+                row["finding"] or row["outcome"] or row["job_state"],
+                row["probability"] if row["probability"] is not None else measurements.get("score"),
                 row["tier"],
-                measured.get("diameter_mm"),
-                where,
+                measurements.get("diameter_mm"),
+                f"({', '.join(f'{value:.0f}' for value in position)}) mm" if position else "",
                 row["reason"],
-                truth.pop(unit_of(row), ""),
+                truth.pop(unit_uid(row), ""),
             ]
         )
-    columns = ["modality", "job", "finding", "p or score", "tier", "mm", "where (LPS)", "reason", "known of the image"]
+    columns = ["modality", "job", "finding", "p or score", "tier", "mm", "position (LPS)", "reason", "known of the image"]
     table("\nFindings", columns, rows)
 
 
-def reports(found: Sequence[Report], pacs_name: str) -> None:
+def print_fetched(fetched: Sequence[FetchedObject], pacs_name: str) -> None:
+    """Print one row for each object that was fetched from the PACS."""
     rows = [
         ["FAIL" if item.problems else "ok", item.job_id, item.kind, item.path or "", ", ".join(item.validators), "; ".join(item.problems)]
-        for item in found
+        for item in fetched
     ]
-    table(f"\nResults, fetched back from the PACS ({pacs_name})", ["", "job", "object", "file", "valid by", "problems"], rows)
+    table(f"\nResults, fetched from the PACS ({pacs_name})", ["", "job", "object", "file", "validated by", "problems"], rows)
 
 
-def inputs_line(inputs: Sequence[Input]) -> None:
-    for item in inputs:
-        kind = "REAL" if item.real else "SYNTHETIC"
-        say(f"input: {item.name}, {kind}, {len(item.files)} instances: {item.source}")
+def _completion_evidence(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    value = row.get("completion_evidence") or {}
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def _as_datetime(value: Any) -> datetime | None:
+    return datetime.fromisoformat(value) if isinstance(value, str) else value
+
+
+def _seconds_between(start: Any, end: Any) -> str:
+    first, then = _as_datetime(start), _as_datetime(end)
+    return "-" if first is None or then is None else f"+{(then - first).total_seconds():.2f} s"

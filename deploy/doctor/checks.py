@@ -96,16 +96,16 @@ def _credentials(config: Path | None) -> Iterator[Check]:
 
 
 def _ports(settings: Settings, running: bool) -> Iterator[Check]:
-    from deploy.local.ports import answers, claimed
+    from deploy.local.ports import accepts_connections, usable_port
 
     for name, section in (("DICOM port", settings.node), ("console port", settings.console)):
         place = f"{section.host}:{section.port}"
         if running:
-            ok = section.port == 0 or answers(section.host, section.port)
+            ok = section.port == 0 or accepts_connections(section.host, section.port)
             yield Check(name, ok, f"{place} {'answers' if ok else 'does not answer'}", "" if ok else "see the node's log")
             continue
         try:
-            claimed(section.host, section.port, name, wait_s=0.0)
+            usable_port(section.host, section.port, name, wait_s=0.0)
         except ConfigurationError as error:
             yield Check(name, False, str(error.args[0]), error.hint)
         else:

@@ -18,7 +18,7 @@ STEADY_S = 20.0  # a role that lived so long had started and worked: what ended 
 log = structlog.get_logger()
 
 
-def dying_with_us() -> list[str]:
+def end_with_parent() -> list[str]:
     """Command prefix: the program gets SIGTERM when we die, even when we are killed (Linux, where util-linux is installed)."""
     return ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
 
@@ -42,7 +42,7 @@ class Child:
     last_status: int | None = field(default=None)
 
     def start(self) -> None:
-        command = [*dying_with_us(), sys.executable, "-m", "deploy.cli", *self.arguments]
+        command = [*end_with_parent(), sys.executable, "-m", "deploy.cli", *self.arguments]
         root = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
         environment = {**os.environ, **self.environment, "PYTHONPATH": path}

@@ -1,4 +1,4 @@
-"""Ports of this machine: free, taken, answering."""
+"""TCP ports of this machine: finds free ones, and tests whether a port is in use or accepts connections."""
 
 import socket
 import time
@@ -6,13 +6,21 @@ import time
 from core.errors import ConfigurationError
 
 
-def claimed(host: str, port: int, section: str, *, wait_s: float = 5.0) -> int:
-    """``port``, or a free one for 0.
+def free_port() -> int:
+    """Return a free port of 127.0.0.1."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def usable_port(host: str, port: int, section: str, *, wait_s: float = 5.0) -> int:
+    """Return ``port`` if it can be bound, or a free port for 0.
 
     Raises
     ------
     ConfigurationError
-        The port is in use (after a short wait: a node that was killed may still be leaving), or the host is not ours.
+        The port is still in use after ``wait_s`` (a node that was killed may need a moment to end), or ``host`` is no address
+        of this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     deadline = time.monotonic() + wait_s
@@ -29,7 +37,8 @@ def claimed(host: str, port: int, section: str, *, wait_s: float = 5.0) -> int:
         time.sleep(0.25)
 
 
-def answers(host: str, port: int) -> bool:
+def accepts_connections(host: str, port: int) -> bool:
+    """Whether something listens there; the unspecified addresses are tried as the local host."""
     target = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     try:
         with socket.create_connection((target, port), timeout=1.0):

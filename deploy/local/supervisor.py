@@ -17,7 +17,7 @@ from db.schema.upgrade import upgrade_schema
 from deploy.local.child_process import Child
 from deploy.local.embedded_servers import EmbeddedBroker, EmbeddedPostgres
 from deploy.local.node_lock import NodeLock, Servers
-from deploy.local.ports import answers, claimed
+from deploy.local.ports import accepts_connections, usable_port
 
 # Upstream first: nothing new comes in while what is inside goes on its way. The servers stop last.
 ROLES = ("listen", "conduct", "worker", "relay", "send", "console")
@@ -93,8 +93,8 @@ class Node:
 
     def _start_roles(self, urls: Servers) -> None:
         node, console = self.settings.node, self.settings.console
-        self.dicom_port = claimed(node.host, node.port, "node")
-        self.console_port = claimed(console.host, console.port, "console")
+        self.dicom_port = usable_port(node.host, node.port, "node")
+        self.console_port = usable_port(console.host, console.port, "console")
         environment = {"DICOM_NODE_NODE__PORT": str(self.dicom_port), "DICOM_NODE_CONSOLE__PORT": str(self.console_port)}
         if not self.settings.database.url:
             environment["DICOM_NODE_DATABASE__URL"] = urls.database
@@ -124,7 +124,7 @@ class Node:
                 )
             beating = {beat.role for beat in alive(database, READY_TIMEOUT_S) if beat.at >= since}
             missing = [role for role in NEEDED if role not in beating]
-            if not missing and answers(node.host, self.dicom_port):
+            if not missing and accepts_connections(node.host, self.dicom_port):
                 scheme = "https" if console.tls is not None else "http"
                 dicom, web = f"{_shown(node.host)}:{self.dicom_port}", f"{_shown(console.host)}:{self.console_port}"
                 print(f"ready dicom={node.ae_title}@{dicom} console={scheme}://{web}", flush=True)

@@ -22,13 +22,14 @@ from sqlalchemy import text
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from db.engine import Database
-from deploy.demo.pacs import StorageScp, free_port
+from deploy.demo.pacs.storage_scp import StorageScp
 from deploy.demo.synthetic.chest import make_chest, write_chest
 from deploy.demo.synthetic.lesion import lesion_dataset
 from deploy.local.node_lock import running_servers
+from deploy.local.ports import free_port
 from dicom_node.sockets import Entity
 from tests.bench import pairs
-from tests.support.node import RunningNode, wait_until
+from tests.support.node_process import RunningNode, wait_until
 
 SETTLE_S, SENDER = 1.0, "CAMERA"
 STAGES = (

@@ -21,7 +21,7 @@ from db.engine import Database
 from db.schema.upgrade import upgrade_schema
 from deploy.local.embedded_servers import EmbeddedPostgres
 from tests.bench import pairs
-from tests.support.grown import fill, questions
+from tests.support.large_database import fill, questions
 
 EACH = 10  # instances of a study
 

@@ -35,10 +35,11 @@ from core.errors import ConfigurationError
 from db.engine import Database
 from db.schema.upgrade import upgrade_schema
 from deploy.demo.inputs import CT_SERIES, data_folder
-from deploy.demo.pacs import AE_TITLE, Orthanc, free_port
+from deploy.demo.pacs.interface import AE_TITLE
+from deploy.demo.pacs.orthanc import Orthanc
 from deploy.demo.synthetic.chest import make_chest, write_chest
 from deploy.local.embedded_servers import EmbeddedPostgres
-from deploy.local.ports import answers
+from deploy.local.ports import accepts_connections, free_port
 from tests.bench import pairs
 from tests.support.services import quick_folder
 
@@ -273,7 +274,7 @@ def orthanc(folder: Path, more: Mapping[str, Any] = MappingProxyType({})) -> Ite
 
 def wait_for(port: int) -> None:
     deadline = time.monotonic() + 60
-    while not answers("127.0.0.1", port):
+    while not accepts_connections("127.0.0.1", port):
         if time.monotonic() > deadline:
             raise SystemExit(f"nothing answers on port {port}")
         time.sleep(0.05)

@@ -31,8 +31,8 @@ from db.schema.upgrade import upgrade_schema
 from deploy.demo.synthetic.lesion import lesion_dataset
 from deploy.local.embedded_servers import EmbeddedBroker, EmbeddedPostgres
 from tests.bench import pairs
-from tests.support.node import wait_until
-from tests.support.queueing import Queueing, configure, urls
+from tests.support.node_process import wait_until
+from tests.support.queued_jobs import Queueing, configure, urls
 from workers.queue import relay
 
 SIZE, BATCH = (450, 600), 8  # as many as the worker takes in a pass on the CPU

@@ -10,7 +10,7 @@ import redis
 
 from core.errors import NodeError
 from tests.chaos.ward import Ward
-from tests.support.node import wait_until
+from tests.support.node_process import wait_until
 
 
 def database_restarted(ward: Ward, dice: random.Random) -> None:

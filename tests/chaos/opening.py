@@ -6,15 +6,15 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from db.engine import Database
-from deploy.demo.pacs import free_port
 from deploy.local.node_lock import running_servers
+from deploy.local.ports import free_port
 from models import installed
 from models.bundle.convert import convert
 from tests.chaos.arms import Arms
 from tests.chaos.peer import Peer
 from tests.chaos.ward import Ward
-from tests.support.bundles import inference, make_bundle
-from tests.support.node import RunningNode, wait_until
+from tests.support.monai_bundles import inference, make_bundle
+from tests.support.node_process import RunningNode, wait_until
 
 TIMEOUT_S = 3.0  # of the node towards its destinations
 DATA_BYTES = 1536 << 20

@@ -16,7 +16,7 @@ from deploy.demo.synthetic.chest import make_chest, write_chest
 from deploy.demo.synthetic.lesion import lesion_identity, make_lesion
 from deploy.demo.synthetic.uids import synthetic_uid
 from imaging.photograph.encapsulate import jpeg_to_dicom
-from tests.support.data import data_folder
+from tests.support.real_data import data_folder
 
 PICTURES, SLICES = 40, 6
 EVERY_NTH_IS_CT = 10

@@ -21,7 +21,7 @@ from db.engine import Database
 from deploy.local.node_lock import Servers
 from tests.chaos.arms import Arms
 from tests.chaos.peer import Peer
-from tests.support.node import RunningNode
+from tests.support.node_process import RunningNode
 
 ROLES = ("listen", "conduct", "relay", "worker", "send", "console")
 

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from db.engine import Database
-from tests.support.grown import fill, questions, statements
+from tests.support.large_database import fill, questions, statements
 from tests.support.records import rows
 
 STUDIES, EACH = 4_000, 3

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SETS = ("torch", "node", "worker", "training", "embedded", "dev")
+SETS = ("torch", "node", "worker", "training", "embedded", "viewer", "dev")
 PIN = re.compile(r"^([a-z0-9][a-z0-9._-]*)==([^ ;]+)( ; .+)?$")
 
 

@@ -12,13 +12,13 @@ import pytest
 
 from core.errors import ConfigurationError
 from core.settings.settings import Settings
-from deploy.demo.pacs import free_port
+from deploy.local.ports import free_port
 from dicom_node.deliver.transports import Parcel, Receipt, echo, open_transport
 from dicom_node.statuses import Verdict
 from tests.dicom_node.conftest import MakeSettings, Running
 from tests.support.certificates import Authority
-from tests.support.scu import dcmtk
 from tests.support.series import CT, encoded, image
+from tests.support.storage_scu import dcmtk
 
 Start = Callable[[Settings], Running]
 

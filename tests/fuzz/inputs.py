@@ -8,7 +8,7 @@ from tests.fuzz import datasets, streams
 from tests.fuzz.mutate import damaged, elements, shuffled
 from tests.fuzz.seeds import Seed, ours, real
 from tests.fuzz.wire import PATIENCE_S, PAUSE_S, Ending, converse
-from tests.support.data import data_folder
+from tests.support.real_data import data_folder
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import pydicom
 
 from deploy.demo.synthetic.chest import make_chest, write_chest
 from deploy.demo.synthetic.lesion import lesion_dataset
-from tests.support.enhanced import enhanced_ct
+from tests.support.enhanced_ct import enhanced_ct
 from tests.support.series import encoded, image
 from tests.support.transcode import LOSSLESS, transcode
 

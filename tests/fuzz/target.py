@@ -14,9 +14,8 @@ from pathlib import Path
 
 import psutil
 
-from deploy.demo.pacs import free_port
-from deploy.local.ports import answers
-from tests.support.node import wait_until
+from deploy.local.ports import accepts_connections, free_port
+from tests.support.node_process import wait_until
 
 ACSE_TIMEOUT_S, NETWORK_TIMEOUT_S, MAX_ASSOCIATIONS = 2.0, 4.0, 16
 RSS_MIB = 48.0  # more than this over the second half of a run is a leak
@@ -103,7 +102,7 @@ def listening(folder: Path, database_url: str, acse_timeout_s: float = ACSE_TIME
     reader = threading.Thread(target=lambda: target.log.extend(process.stdout or ()), daemon=True)
     reader.start()
     try:
-        wait_until("the listener to answer", lambda: process.poll() is not None or answers("127.0.0.1", port), every_s=0.1)
+        wait_until("the listener to answer", lambda: process.poll() is not None or accepts_connections("127.0.0.1", port), every_s=0.1)
         yield target
         process.send_signal(signal.SIGTERM)
         assert process.wait(40) == 0, "the listener did not end in order:\n" + "".join(target.log[-20:])

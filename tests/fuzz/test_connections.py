@@ -14,8 +14,8 @@ from tests.fuzz.seeds import seed_of
 from tests.fuzz.streams import whole
 from tests.fuzz.target import ACSE_TIMEOUT_S, MAX_ASSOCIATIONS, NETWORK_TIMEOUT_S, Target, flat, listening
 from tests.fuzz.wire import AC, DATA, RELEASE, RELEASE_RP, Peer, associate_rq, context, pdu, store, value
-from tests.support.scu import send
 from tests.support.series import CT, encoded, image
+from tests.support.storage_scu import send
 
 COUNT = int(os.environ.get("FUZZ_INPUTS", "400")) // 4
 SLACK_S = 6.0  # on a busy machine

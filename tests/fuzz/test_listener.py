@@ -16,8 +16,8 @@ import pytest
 from tests.fuzz.inputs import Input, inputs
 from tests.fuzz.target import Target, flat, listening
 from tests.fuzz.wire import Ending
-from tests.support.scu import send
 from tests.support.series import image
+from tests.support.storage_scu import send
 
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
 COUNT = int(os.environ.get("FUZZ_INPUTS", "400"))

@@ -35,8 +35,8 @@ from tests.fuzz.child import slices
 from tests.fuzz.inputs import known, renamed
 from tests.fuzz.mutate import damaged
 from tests.fuzz.seeds import Seed, chest_series
-from tests.support.node import wait_until
-from tests.support.queueing import SKIN, configure, urls
+from tests.support.node_process import wait_until
+from tests.support.queued_jobs import SKIN, configure, urls
 from tests.support.records import scalar
 from workers.queue import relay
 

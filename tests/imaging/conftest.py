@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from deploy.demo.synthetic.chest import Chest, make_chest, write_chest
-from tests.support.data import shared_data
+from tests.support.real_data import shared_data
 
 
 @pytest.fixture

@@ -14,23 +14,23 @@ import httpx
 import pydicom
 import pytest
 
-from deploy.demo.check_results import dciodvfy
 from deploy.demo.modality import AE_TITLE as MODALITY
-from deploy.demo.modality import send
-from deploy.demo.pacs import free_port
+from deploy.demo.modality import send_files
+from deploy.demo.result_check import dciodvfy_errors
 from deploy.demo.synthetic.chest import make_chest, write_chest
 from deploy.demo.synthetic.lesion import lesion_identity
 from deploy.demo.synthetic.uids import synthetic_uid
+from deploy.local.ports import free_port
 from imaging.photograph.encapsulate import jpeg_to_dicom
 from imaging.wire.part10 import data_set_offset
-from tests.support.data import shared_data
-from tests.support.hook import Hook, hook
-from tests.support.node import RunningNode, wait_until
+from tests.support.external_programs import tool
+from tests.support.node_process import RunningNode, wait_until
 from tests.support.orthanc import Orthanc
-from tests.support.patients import found_in, values_of
-from tests.support.scu import associated, store_bytes
-from tests.support.tools import tool
+from tests.support.patient_identifiers import found_in, values_of
+from tests.support.real_data import shared_data
+from tests.support.storage_scu import associated, store_bytes
 from tests.support.transcode import transcode
+from tests.support.webhook_server import Hook, hook
 from workers.encode.validate.validator import validate
 
 SYNTAXES = ("explicit", "jpeg_lossless_sv1", "jpeg_2000", "jpeg_ls", "rle", "deflated")
@@ -179,7 +179,7 @@ def test_3_the_same_ct_in_six_transfer_syntaxes_gives_the_same_findings(departme
             )
             image.StudyInstanceUID = study
             image.save_as(folder / path.name, enforce_file_format=True)
-        send(sorted(folder.glob("*.dcm")), "127.0.0.1", department.node.port, "NODE")
+        send_files(sorted(folder.glob("*.dcm")), "127.0.0.1", department.node.port, "NODE")
     export = department.settled(len(SYNTAXES))
     answers = {}
     for name in SYNTAXES:
@@ -205,7 +205,7 @@ def test_4_a_dermoscopy_image_in_jpeg_baseline(department: Department) -> None:
         )
         paths.append(department.folder / f"{kind}.dcm")
         photograph.save_as(paths[-1], enforce_file_format=True)
-    send(paths, "127.0.0.1", department.node.port, "NODE")
+    send_files(paths, "127.0.0.1", department.node.port, "NODE")
     export = department.settled(2)
     for seed in range(2):
         rows = [row for row in export if row["sop_instance_uid"] == synthetic_uid(seed, "e2e", "image")]
@@ -227,14 +227,14 @@ def test_5_every_report_at_every_destination_is_valid_and_the_same(department: D
         assert validate(content) == ()
         path = tmp_path / f"{number}.dcm"
         path.write_bytes(content)
-        assert dciodvfy(path) == []
+        assert dciodvfy_errors(path) == []
 
 
 def test_6_everything_sent_again_makes_no_new_work(department: Department) -> None:
     before = department.node.json("jobs", "list", "--json")
     for folder in sorted(department.folder.glob("as-*")):
-        send(sorted(folder.glob("*.dcm")), "127.0.0.1", department.node.port, "NODE")
-    send(sorted(department.folder.glob("*.dcm")), "127.0.0.1", department.node.port, "NODE")
+        send_files(sorted(folder.glob("*.dcm")), "127.0.0.1", department.node.port, "NODE")
+    send_files(sorted(department.folder.glob("*.dcm")), "127.0.0.1", department.node.port, "NODE")
     assert department.node.json("jobs", "list", "--json") == before
 
 
@@ -242,9 +242,9 @@ def test_7_a_late_slice_gives_one_superseding_result(department: Department) -> 
     chest = make_chest(SEED + 1, slices=26, size=128, slice_mm=3.0, diameters_mm=(14.0,))
     files = write_chest(department.folder / "late", chest)
     series = str(pydicom.dcmread(files[0], stop_before_pixels=True).SeriesInstanceUID)
-    send(files[:-1], "127.0.0.1", department.node.port, "NODE")
+    send_files(files[:-1], "127.0.0.1", department.node.port, "NODE")
     first = _rows_of(department.settled(1), series)
-    send(files[-1:], "127.0.0.1", department.node.port, "NODE")
+    send_files(files[-1:], "127.0.0.1", department.node.port, "NODE")
     rows = _rows_of(department.settled(1), series)
     states = Counter((row["revision"], row["job_state"]) for row in rows)
     assert set(states) == {(1, "superseded"), (2, "delivered")}, states
@@ -266,7 +266,7 @@ def test_8_a_series_that_no_route_takes_is_recorded_with_the_reason(department: 
         image.BodyPartExamined = "ABDOMEN"
         image.save_as(path)
     series = str(pydicom.dcmread(files[0], stop_before_pixels=True).SeriesInstanceUID)
-    send(files, "127.0.0.1", department.node.port, "NODE")
+    send_files(files, "127.0.0.1", department.node.port, "NODE")
     rows = wait_until("the reason in the export", lambda: _rows_of(department.node.export(), series), timeout_s=30)
     assert len(rows) == 1
     assert "BodyPartExamined" in rows[0]["reason"]
@@ -278,7 +278,7 @@ def test_9_sigterm_drains_and_a_restart_neither_loses_nor_repeats(department: De
     chest = make_chest(SEED + 3, slices=26, size=128, slice_mm=3.0, diameters_mm=(16.0,))
     files = write_chest(department.folder / "restart", chest)
     before = department.node.export()
-    send(files, "127.0.0.1", department.node.port, "NODE")  # acknowledged, not yet complete
+    send_files(files, "127.0.0.1", department.node.port, "NODE")  # acknowledged, not yet complete
     status, seconds = department.node.stop()
     assert status == 0
     assert seconds < 30

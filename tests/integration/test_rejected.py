@@ -15,9 +15,9 @@ from db.jobs import job_leases
 from deploy.demo.synthetic.lesion import lesion_dataset
 from deploy.settings_file import load_settings
 from dicom_node.sockets import Entity
-from tests.support.delivering import sending, states, wait_for
 from tests.support.orthanc import ARCHIVE, Orthanc
-from tests.support.queueing import Queueing, configure, urls
+from tests.support.queued_jobs import Queueing, configure, urls
+from tests.support.send_role import sending, states, wait_for
 from tests.workers.results.test_rejections import changed
 from workers.attempt import claim
 from workers.attempt.child_runtime import Runtime

@@ -8,7 +8,7 @@ from core.errors import ModelError
 from core.records import RegisteredModel
 from core.states import ModelState, Origin
 from models import installed, registry, runtime
-from tests.support.installing import other_version
+from tests.support.model_packages import other_version
 
 NAME = "dermoscopy_7class"
 PACKAGED = registry.pipeline_digest(NAME)

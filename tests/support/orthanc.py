@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from deploy.demo.pacs import free_port
+from deploy.local.ports import free_port
 
 # One that refuses what contradicts it and acts on rejections; a plug-in that is missing is named in its log.
 ARCHIVE: Mapping[str, Any] = {

@@ -1,9 +1,10 @@
-"""Results of a synthetic chest and a synthetic lesion in a real Orthanc, and OHIF in Chromium in front of it."""
+"""Results of a synthetic chest and of a synthetic lesion in Orthanc, displayed by OHIF in Chromium."""
 
 import io
 import os
+import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,47 +18,47 @@ from PIL import Image
 from core import codes
 from core.records import Finding, Measurement, Prediction, UnitInput
 from core.states import Outcome, ReportKind, Tier
-from deploy.demo.pacs import DICOMWEB, Orthanc
+from deploy.demo.pacs.orthanc import DICOMWEB_PLUGIN, Orthanc
 from deploy.demo.synthetic.chest import make_chest, write_chest
 from deploy.demo.synthetic.lesion import lesion_dataset, make_lesion
 from deploy.demo.viewer import ohif_files
-from deploy.demo.viewer.browser import Browser
-from deploy.demo.viewer.ohif_page import Ohif
+from deploy.demo.viewer.chromium import chromium_page
+from deploy.demo.viewer.ohif_page import OhifPage
 from deploy.demo.viewer.server import ViewerServer
 from imaging.masks import pack, pack_heat
 from imaging.photograph.read import Photograph, read_photograph
 from imaging.volume.volume import Volume, read_volume
 from tests.support import analyses
-from tests.support.tools import tool
+from tests.support.external_programs import tool
 from workers.encode.analysis import Analysis
 from workers.encode.objects import by_kind
 from workers.encode.source import read_source
 from workers.encode.sr import document
 
 SEED = 31
-COLOURED = 48  # a pixel whose channels differ by more is no grey of a CT
+COLOURED = 48  # pixels whose channels differ by more than this are not part of a grey CT image
 ARTEFACTS = Path(os.environ.get("CI_ARTEFACTS") or Path(__file__).resolve().parents[2] / "build") / "screenshots"
 
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """What was sent: its UID, the analysis behind the results, and the modalities that the viewer lists."""
+    """A study in the PACS: its UID, the analysis that the results were made from, and the modalities that the viewer lists."""
 
     uid: str
     analysis: Analysis
     listed: frozenset[str]
 
 
-def analysed(paths: list[Path], item: Volume | Photograph, prediction: Prediction, **others: object) -> Analysis:
-    """An analysis of files as a worker makes it."""
+def make_analysis(paths: list[Path], item: Volume | Photograph, prediction: Prediction, **others: object) -> Analysis:
+    """Make the analysis of files, as a worker does."""
     headers = [pydicom.dcmread(path, stop_before_pixels=True) for path in paths]
-    inputs = [UnitInput(str(one.SOPInstanceUID), str(one.SOPClassUID), "", str(path)) for one, path in zip(headers, paths, strict=True)]
+    inputs = [UnitInput(str(ds.SOPInstanceUID), str(ds.SOPClassUID), "", str(path)) for ds, path in zip(headers, paths, strict=True)]
     source = read_source(inputs, referenced=[finding.sop_instance_uid for finding in prediction.findings])
     return replace(analyses.ct(prediction), source=source, item=item, **others)  # type: ignore[arg-type]
 
 
-def chest(folder: Path, seed: int = SEED) -> tuple[list[Path], Analysis]:
-    """A CT series with two nodules, each found where it is and outlined, with a map of the evidence."""
+def chest_with_two_nodules(folder: Path, seed: int = SEED) -> tuple[list[Path], Analysis]:
+    """Write a CT series with two nodules to ``folder``; return its files and an analysis that finds, segments and maps both."""
     made = make_chest(seed, slices=36, size=192, slice_mm=5.0, diameters_mm=(14.0, 24.0))
     paths = write_chest(folder, made)
     volume = read_volume(paths)
@@ -87,11 +88,11 @@ def chest(folder: Path, seed: int = SEED) -> tuple[list[Path], Analysis]:
     prediction = Prediction(Outcome.FINDINGS, tuple(findings), looked_for=analyses.LOOKED_FOR)
     heat = pack_heat(evidence, meaning="evidence for nodules")
     about = {"key": f"{seed:02d}" * 32, "frame_of_reference_uid": volume.frame_of_reference_uid, "heat": heat}
-    return paths, analysed(paths, volume, prediction, advice={"nodule": "A place to look at."}, **about)
+    return paths, make_analysis(paths, volume, prediction, advice={"nodule": "A place to look at."}, **about)
 
 
-def lesion(folder: Path, seed: int = SEED) -> tuple[list[Path], Analysis]:
-    """A dermoscopic photograph, its lesion called a melanoma and outlined, with a map of the evidence."""
+def photograph_of_melanoma(folder: Path, seed: int = SEED) -> tuple[list[Path], Analysis]:
+    """Write a dermoscopic photograph to ``folder``; return it and an analysis that segments its lesion and calls it a melanoma."""
     folder.mkdir(parents=True)
     path = folder / "lesion.dcm"
     lesion_dataset(seed).save_as(path, enforce_file_format=True)
@@ -108,23 +109,25 @@ def lesion(folder: Path, seed: int = SEED) -> tuple[list[Path], Analysis]:
     heat = pack_heat(made.mask[None].astype(np.float32) * 0.9, meaning="evidence for mel")
     prediction = Prediction(Outcome.FINDINGS, (finding,), analyses.CLASSES)
     about = {"key": "5a" * 32, "identity": analyses.SKIN_MODEL, "frame_of_reference_uid": "", "advice": {"mel": "See a specialist."}}
-    return [path], analysed([path], photograph, prediction, heat=heat, **about)
+    return [path], make_analysis([path], photograph, prediction, heat=heat, **about)
 
 
 def write_results(analysis: Analysis, kinds: tuple[ReportKind, ...], folder: Path) -> list[Path]:
-    """The objects of those kinds and the report that names them, as files."""
+    """Write the result objects of those kinds, and the report that refers to them, as files."""
     folder.mkdir(parents=True)
     made = [one for kind in kinds for one in by_kind.encode(kind, analysis)]
     named = replace(analysis, companions=tuple(by_kind.companion(analysis, one) for one in made))
     paths = []
-    for number, one in enumerate([*made, document.encode(named)]):
+    for number, item in enumerate([*made, document.encode(named)]):
         paths.append(folder / f"{number}.dcm")
-        paths[-1].write_bytes(one.content)
+        paths[-1].write_bytes(item.content)
     return paths
 
 
-def stored(pacs: Orthanc, paths: list[Path], analysis: Analysis, kinds: tuple[ReportKind, ...], folder: Path, listed: set[str]) -> Study:
-    """The unit and its results, in the PACS."""
+def store_study(
+    pacs: Orthanc, paths: list[Path], analysis: Analysis, kinds: tuple[ReportKind, ...], folder: Path, listed: set[str]
+) -> Study:
+    """Store the images and their results in the PACS."""
     for path in [*paths, *write_results(analysis, kinds, folder)]:
         with urllib.request.urlopen(f"http://127.0.0.1:{pacs.http_port}/instances", data=path.read_bytes(), timeout=300):
             pass
@@ -132,52 +135,64 @@ def stored(pacs: Orthanc, paths: list[Path], analysis: Analysis, kinds: tuple[Re
 
 
 def pacs_with_dicomweb(folder: Path) -> Orthanc:
+    """Return an Orthanc, not started yet, that answers DICOMweb."""
     pacs = Orthanc(tool("Orthanc", "orthanc"), folder)
     if pacs.dicomweb is None:
-        _lacking(f"{DICOMWEB} is not there: apt-get install orthanc-dicomweb")
+        _skip_or_fail(f"{DICOMWEB_PLUGIN} is not installed: apt-get install orthanc-dicomweb")
     return pacs
 
 
 @contextmanager
-def viewer(pacs: Orthanc, folder: Path) -> Iterator[Ohif]:
-    """OHIF in front of the PACS."""
-    chromium, built = tool("chromium", "chromium"), ohif_files.folder()
-    if built is None:
-        _lacking("OHIF has not been fetched: make viewer")
-    assert built is not None
-    server, browser = ViewerServer(built, pacs.http_port), Browser(chromium, folder)
+def ohif_viewer(pacs: Orthanc) -> Iterator[OhifPage]:
+    """Yield OHIF in a page of Chromium, connected to the PACS."""
+    chromium, ohif = tool("chromium", "chromium"), ohif_files.find_ohif()
+    if ohif is None:
+        _skip_or_fail("OHIF has not been downloaded: make viewer")
+    assert ohif is not None
+    server = ViewerServer(ohif, pacs.http_port)
     server.start()
     try:
-        browser.start()
-        yield Ohif(browser, server.url)
+        with chromium_page(chromium) as page:
+            yield OhifPage(page, server.url)
     finally:
-        browser.stop()
         server.stop()
 
 
-def _lacking(reason: str) -> None:
+def wait_until(viewer: OhifPage, what: str, condition: Callable[[], bool], timeout_s: float) -> None:
+    """Wait until a condition of what is displayed holds, for those that cannot be put as a selector or as JavaScript."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"the viewer did not display {what} within {timeout_s:.0f} s"
+        viewer.page.wait_for_timeout(200)
+
+
+def _skip_or_fail(reason: str) -> None:
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
 
 
-def coloured(page: Ohif) -> NDArray[np.float64]:
-    """(n, 2) x and y on the page of the coloured pixels of the image, without the viewport's rim, where the viewer writes."""
-    pixels = np.asarray(Image.open(io.BytesIO(page.browser.png())).convert("RGB")).astype(int)
-    left, top, right, bottom = page.viewport()
+def screenshot_pixels(viewer: OhifPage) -> NDArray[np.int_]:
+    """Return the page as (Y, X, RGB) from 0 to 255."""
+    return np.asarray(Image.open(io.BytesIO(viewer.page.screenshot())).convert("RGB")).astype(int)
+
+
+def coloured_pixels(viewer: OhifPage) -> NDArray[np.float64]:
+    """Return (n, 2) x and y on the page of the coloured pixels of the image, without the border, where the viewer writes text."""
+    pixels = screenshot_pixels(viewer)
+    left, top, right, bottom = viewer.viewport_box()
     inner = np.zeros(pixels.shape[:2], bool)
     inner[int(top) + 90 : int(bottom) - 90, int(left) + 60 : int(right) - 60] = True
     y, x = np.nonzero(inner & (np.ptp(pixels, axis=2) > COLOURED))
     return np.stack([x, y], axis=1).astype(float)
 
 
-def amber(page: Ohif) -> int:
-    """How many pixels have the colour of the page's badge for research: the PDF is drawn."""
-    pixels = np.asarray(Image.open(io.BytesIO(page.browser.png())).convert("RGB")).astype(int)
-    return int((np.abs(pixels - (0xF0, 0xB2, 0x32)).max(axis=2) < 12).sum())
+def count_badge_pixels(viewer: OhifPage) -> int:
+    """Count the pixels with the amber of the "research" badge of the PDF: they show that the PDF is drawn."""
+    return int((np.abs(screenshot_pixels(viewer) - (0xF0, 0xB2, 0x32)).max(axis=2) < 12).sum())
 
 
-def keep(page: Ohif, name: str) -> Path:
-    """A screenshot among the artefacts of the run: to be looked at."""
+def save_screenshot(viewer: OhifPage, name: str) -> Path:
+    """Save a screenshot with the artefacts of the test run, for people to look at."""
     ARTEFACTS.mkdir(parents=True, exist_ok=True)
-    return page.picture(ARTEFACTS / f"{name}.png")
+    return viewer.screenshot(ARTEFACTS / f"{name}.png")

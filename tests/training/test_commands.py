@@ -14,7 +14,7 @@ from PIL import Image
 from deploy.cli.main import run
 from imaging.photograph.read import Photograph
 from models import registry, runtime
-from tests.support.ham import CLASSES, make_ham
+from tests.support.ham10000_like import CLASSES, make_ham
 from training import extra, held_out, model_pages, plots, worst_confusions
 from training.bootstrap import Answers
 from training.dermoscopy import split

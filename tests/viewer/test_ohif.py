@@ -1,4 +1,4 @@
-"""What OHIF shows of the results, in headless Chromium in front of a real Orthanc; nobody real is in the pictures."""
+"""OHIF displays the result objects of synthetic images, which it reads from Orthanc."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -8,10 +8,20 @@ import pytest
 
 from core.records import Prediction
 from core.states import Outcome, ReportKind
-from deploy.demo.viewer.ohif_page import MEASUREMENTS, SEGMENTATIONS, Ohif
-from tests.support import viewer
+from deploy.demo.viewer.ohif_page import MEASUREMENTS, SEGMENTATIONS, OhifPage
 from tests.support.analyses import LOOKED_FOR
-from tests.support.viewer import Study, amber, coloured, keep
+from tests.support.viewer import (
+    Study,
+    chest_with_two_nodules,
+    coloured_pixels,
+    count_badge_pixels,
+    ohif_viewer,
+    pacs_with_dicomweb,
+    photograph_of_melanoma,
+    save_screenshot,
+    store_study,
+    wait_until,
+)
 from workers.encode.objects import by_kind
 from workers.encode.sr.measurement_groups import EXCLUDES_NOTHING
 
@@ -21,135 +31,137 @@ REFUSED = "could not be added to the viewport"
 
 
 @dataclass(frozen=True, slots=True)
-class Ward:
-    """The viewer and the studies that it can open."""
+class ViewerStudies:
+    """The viewer and the studies that the PACS has."""
 
-    page: Ohif
+    page: OhifPage
     ct: Study
     skin: Study
     empty: Study
 
 
 @pytest.fixture(scope="module")
-def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
-    folder = tmp_path_factory.mktemp("ward")
-    pacs = viewer.pacs_with_dicomweb(folder / "pacs")
+def studies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ViewerStudies]:
+    folder = tmp_path_factory.mktemp("viewer")
+    pacs = pacs_with_dicomweb(folder / "pacs")
     pacs.start()
     try:
-        paths, analysis = viewer.chest(folder / "ct")
+        paths, analysis = chest_with_two_nodules(folder / "ct")
         kinds = (ReportKind.SEG, ReportKind.HEATMAP, ReportKind.KEY_IMAGES, ReportKind.PDF)
-        ct = viewer.stored(pacs, paths, analysis, kinds, folder / "ct-results", {"CT", "SEG", "OT", "KO", "DOC", "SR"})
-        paths, analysis = viewer.lesion(folder / "skin")
+        ct = store_study(pacs, paths, analysis, kinds, folder / "ct-results", {"CT", "SEG", "OT", "KO", "DOC", "SR"})
+        paths, analysis = photograph_of_melanoma(folder / "skin")
         kinds = (ReportKind.SEG, ReportKind.HEATMAP, ReportKind.PDF)
-        skin = viewer.stored(pacs, paths, analysis, kinds, folder / "skin-results", {"DMS", "SR"})
-        paths, analysis = viewer.chest(folder / "empty", NO_FINDING_SEED)
+        skin = store_study(pacs, paths, analysis, kinds, folder / "skin-results", {"DMS", "SR"})
+        paths, analysis = chest_with_two_nodules(folder / "empty", NO_FINDING_SEED)
         nothing = replace(analysis, prediction=Prediction(Outcome.NO_FINDING, looked_for=LOOKED_FOR))
-        empty = viewer.stored(pacs, paths, nothing, (), folder / "empty-results", {"CT", "SR"})
-        with viewer.viewer(pacs, folder / "chromium") as page:
-            yield Ward(page, ct, skin, empty)
+        empty = store_study(pacs, paths, nothing, (), folder / "empty-results", {"CT", "SR"})
+        with ohif_viewer(pacs) as page:
+            yield ViewerStudies(page, ct, skin, empty)
     finally:
         pacs.stop()
 
 
-def within(page: Ohif, centre: np.ndarray, reach: float) -> bool:
-    """Whether there are coloured pixels, and none farther from ``centre``."""
-    pixels = coloured(page)
+def all_coloured_within(page: OhifPage, centre: np.ndarray, reach: float) -> bool:
+    """Whether there are coloured pixels, and none farther from ``centre`` than ``reach`` (CSS pixels)."""
+    pixels = coloured_pixels(page)
     return len(pixels) > 0 and bool(np.linalg.norm(pixels - centre, axis=1).max() <= reach)
 
 
-def test_the_segmentation_is_drawn_on_its_nodules_and_nowhere_else(ward: Ward) -> None:
-    page, findings = ward.page, ward.ct.analysis.prediction.findings
-    volume = ward.ct.analysis.item
-    page.open(ward.ct.uid, ward.ct.listed)
-    keep(page, "ct-opened")
-    page.show("SEG", load=True)
-    page.panel(SEGMENTATIONS)
-    assert [row.split("\n")[-1] for row in page.rows(2)] == ["nodule 1", "nodule 2"]
+def test_segmentation_is_drawn_on_its_nodules_and_nowhere_else(studies: ViewerStudies) -> None:
+    page, findings = studies.page, studies.ct.analysis.prediction.findings
+    volume = studies.ct.analysis.item
+    page.open_study(studies.ct.uid, studies.ct.listed)
+    save_screenshot(page, "ct-opened")
+    page.open_series("SEG", load=True)
+    page.open_panel(SEGMENTATIONS)
+    assert [row.split("\n")[-1] for row in page.panel_rows(2)] == ["nodule 1", "nodule 2"]
     for number, finding in enumerate(findings, 1):
         assert finding.position_mm is not None
         assert finding.diameter_mm is not None
         page.click_row(number - 1)
-        page.go_to(finding.sop_instance_uid)
+        page.scroll_to_image(finding.sop_instance_uid)
         x, y, z = finding.position_mm
-        centre = np.array(page.on_screen((x, y, z)))
-        radius = float(np.linalg.norm(np.array(page.on_screen((x + finding.diameter_mm / 2, y, z))) - centre))
+        centre = np.array(page.page_position((x, y, z)))
+        radius = float(np.linalg.norm(np.array(page.page_position((x + finding.diameter_mm / 2, y, z))) - centre))
         voxel = radius / finding.diameter_mm * 2 * volume.spacing_mm[1]
-        page.browser.wait_for("the outline, and only there", lambda at=centre, reach=radius + 2 * voxel: within(page, at, reach), 120.0)
-        keep(page, f"ct-segmentation-{number}")
-        pixels = coloured(page)
+        wait_until(
+            page, "the outline and nothing else", lambda at=centre, reach=radius + 2 * voxel: all_coloured_within(page, at, reach), 120.0
+        )
+        save_screenshot(page, f"ct-segmentation-{number}")
+        pixels = coloured_pixels(page)
         assert np.linalg.norm(pixels.mean(axis=0) - centre) <= voxel
         assert len(pixels) == pytest.approx(np.pi * radius**2, rel=0.3)
     seen = [volume.sop_instance_uids.index(finding.sop_instance_uid) for finding in findings]
-    far = max(range(len(volume.sop_instance_uids)), key=lambda index: min(abs(index - one) for one in seen))
-    page.go_to(volume.sop_instance_uids[far])
-    page.browser.wait_for("a slice without outline", lambda: len(coloured(page)) == 0, 60.0)
-    keep(page, "ct-far-away")
+    far = max(range(len(volume.sop_instance_uids)), key=lambda index: min(abs(index - other) for other in seen))
+    page.scroll_to_image(volume.sop_instance_uids[far])
+    wait_until(page, "a slice without outline", lambda: len(coloured_pixels(page)) == 0, 60.0)
+    save_screenshot(page, "ct-far-away")
 
 
-def test_the_report_goes_to_its_first_finding_and_draws_it(ward: Ward) -> None:
-    page, first = ward.page, ward.ct.analysis.prediction.findings[0]
-    page.open(ward.ct.uid, ward.ct.listed)
-    page.show("SR")
+def test_report_goes_to_its_first_finding_and_draws_an_arrow(studies: ViewerStudies) -> None:
+    page, first = studies.page, studies.ct.analysis.prediction.findings[0]
+    page.open_study(studies.ct.uid, studies.ct.listed)
+    page.open_series("SR")
     page.wait_for_text("Diameter: 24.00 mm")
     page.wait_for_image(first.sop_instance_uid)
-    page.browser.wait_for("the arrow", lambda: len(coloured(page)) > 0, 60.0)
-    keep(page, "ct-report")
+    wait_until(page, "the arrow", lambda: len(coloured_pixels(page)) > 0, 60.0)
+    save_screenshot(page, "ct-report")
     assert first.position_mm is not None
-    centre = np.array(page.on_screen(first.position_mm))
-    assert np.linalg.norm(coloured(page) - centre, axis=1).min() <= 6.0  # the arrow's tip
+    centre = np.array(page.page_position(first.position_mm))
+    assert np.linalg.norm(coloured_pixels(page) - centre, axis=1).min() <= 6.0  # the arrow's tip
 
 
-def test_measurements_are_listed_and_jump(ward: Ward) -> None:
-    page, findings = ward.page, ward.ct.analysis.prediction.findings
-    page.open(ward.ct.uid, ward.ct.listed)
-    page.show("SR", load=True)
-    page.panel(MEASUREMENTS)
-    for row in page.rows(len(findings)):
+def test_measurements_are_listed_and_a_click_goes_to_their_image(studies: ViewerStudies) -> None:
+    page, findings = studies.page, studies.ct.analysis.prediction.findings
+    page.open_study(studies.ct.uid, studies.ct.listed)
+    page.open_series("SR", load=True)
+    page.open_panel(MEASUREMENTS)
+    for row in page.panel_rows(len(findings)):
         assert "A place to look at." in row
         assert "Nodule" in row
         assert "Lung" in row
     for index in (1, 0):
         page.click_row(index)
         page.wait_for_image(findings[index].sop_instance_uid)
-        keep(page, f"ct-measurement-{index + 1}")
+        save_screenshot(page, f"ct-measurement-{index + 1}")
 
 
-def test_pictures_and_page_are_shown_and_key_objects_do_no_harm(ward: Ward) -> None:
-    """What is not shown otherwise is on the pictures and on the page: the fallback."""
-    page, analysis = ward.page, ward.ct.analysis
-    page.open(ward.ct.uid, ward.ct.listed)
-    page.show("KO")
+def test_heat_map_and_pdf_are_displayed_and_key_objects_are_refused(studies: ViewerStudies) -> None:
+    """Heat map and PDF are the fallback for object kinds that the viewer does not display."""
+    page, analysis = studies.page, studies.ct.analysis
+    page.open_study(studies.ct.uid, studies.ct.listed)
+    page.open_series("KO")
     page.wait_for_text(REFUSED)
-    assert set(page.series()) >= ward.ct.listed, "the page stands"
-    page.browser.wait_for("the notice to go", lambda: REFUSED not in page.text(), 60.0)
-    page.show("OT")
+    assert set(page.listed_modalities()) >= studies.ct.listed, "the list of series is unchanged"
+    wait_until(page, "the page without the notice", lambda: REFUSED not in page.text(), 60.0)
+    page.open_series("OT")
     first, *_ = by_kind.encode(ReportKind.HEATMAP, analysis)
     page.wait_for_image(first.sop_instance_uid)
-    page.browser.wait_for("the colours of the map", lambda: len(coloured(page)) > 1000, 60.0)
-    keep(page, "ct-heat-map")
-    page.show("DOC")
-    page.browser.wait_for("the page, in the browser's own reader", lambda: amber(page) > 1000, 120.0)
-    keep(page, "ct-page")
+    wait_until(page, "the colours of the map", lambda: len(coloured_pixels(page)) > 1000, 60.0)
+    save_screenshot(page, "ct-heat-map")
+    page.open_series("DOC")
+    wait_until(page, "the PDF, drawn by the browser", lambda: count_badge_pixels(page) > 1000, 120.0)
+    save_screenshot(page, "ct-page")
 
 
-def test_dermoscopy_opens_with_its_report(ward: Ward) -> None:
-    page = ward.page
-    page.open(ward.skin.uid, ward.skin.listed)
-    assert page.image() == ward.skin.analysis.prediction.findings[0].sop_instance_uid
-    assert len(coloured(page)) > 10_000, "the photograph is drawn"
-    assert "SEG" not in page.series(), "what would break the page is not offered"
-    page.show("SR", load=True)
-    page.panel(MEASUREMENTS)
-    (row,) = page.rows(1)
+def test_dermoscopy_opens_with_its_report(studies: ViewerStudies) -> None:
+    page = studies.page
+    page.open_study(studies.skin.uid, studies.skin.listed)
+    assert page.displayed_image() == studies.skin.analysis.prediction.findings[0].sop_instance_uid
+    assert len(coloured_pixels(page)) > 10_000, "the photograph is not drawn"
+    assert "SEG" not in page.listed_modalities(), "a segmentation of a photograph breaks the page"
+    page.open_series("SR", load=True)
+    page.open_panel(MEASUREMENTS)
+    (row,) = page.panel_rows(1)
     assert "See a specialist." in row
     assert "elanoma" in row
-    keep(page, "skin-report")
+    save_screenshot(page, "skin-report")
 
 
-def test_a_report_without_finding_is_shown_as_text(ward: Ward) -> None:
-    page = ward.page
-    page.open(ward.empty.uid, ward.empty.listed)
-    page.show("SR")
+def test_report_without_finding_is_displayed_as_text(studies: ViewerStudies) -> None:
+    page = studies.page
+    page.open_study(studies.empty.uid, studies.empty.listed)
+    page.open_series("SR")
     page.wait_for_text(EXCLUDES_NOTHING)
-    keep(page, "ct-no-finding")
+    save_screenshot(page, "ct-no-finding")
     assert LOOKED_FOR in page.text()

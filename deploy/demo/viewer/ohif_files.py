@@ -1,6 +1,6 @@
-"""OHIF, the viewer: its built files out of npm's registry, one pinned version, in a cache folder outside git.
+"""Downloads the built files of OHIF, the viewer, from npm's registry: one pinned version, into a cache folder outside git.
 
-``python -m deploy.demo.viewer.ohif_files`` fetches it once; `make test` and `make viewer` do so.
+``python -m deploy.demo.viewer.ohif_files`` downloads it once; `make test` and `make viewer` run this.
 """
 
 import base64
@@ -21,25 +21,25 @@ URL = f"https://registry.npmjs.org/@ohif/app/-/app-{VERSION}.tgz"
 SHA512 = "WZdxmpmG7rqFgW9ZJLcbgr3XCtLi1KDNPoMaeY5PPe6j4G4fjEjjkycZM6C6Zk2F87BKxFfpq+jd5xXZB9E8EA=="  # as the registry states it
 CACHE = Path(__file__).resolve().parents[3] / ".cache"
 DIST = PurePosixPath("package/dist")
-NOT_SERVED = ("ort",)  # networks that run in the browser: 136 MB that no page of ours asks for
+NOT_SERVED = ("ort",)  # the ONNX runtime for networks inside the browser: 136 MB that none of our pages loads
 TIMEOUT_S = 120.0
 
 
-def folder() -> Path | None:
-    """Where the built viewer lies; None where it has not been fetched."""
-    place = CACHE / f"ohif-{VERSION}"
-    return place if (place / "index.html").is_file() else None
+def find_ohif() -> Path | None:
+    """Return the folder of the built viewer; None when it has not been downloaded."""
+    folder = CACHE / f"ohif-{VERSION}"
+    return folder if (folder / "index.html").is_file() else None
 
 
-def fetch() -> Path:
-    """Fetch it where it is not there. What does not have the pinned hash is not unpacked.
+def fetch_ohif() -> Path:
+    """Return the folder of the built viewer, downloading it first if needed. An archive with another hash is not unpacked.
 
     Raises
     ------
     StorageError
-        The registry is out of reach, or gave something else.
+        The registry cannot be reached, or the archive does not have the pinned hash.
     """
-    if (found := folder()) is not None:
+    if (found := find_ohif()) is not None:
         return found
     CACHE.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
@@ -48,20 +48,20 @@ def fetch() -> Path:
             with urllib.request.urlopen(URL, timeout=TIMEOUT_S) as answer, archive.open("wb") as stream:
                 shutil.copyfileobj(answer, stream)
         except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-            raise StorageError(f"OHIF could not be fetched from {URL}: {error}", hint="only the pictures of the viewer need it") from None
+            raise StorageError(f"OHIF cannot be downloaded from {URL}: {error}", hint="only screenshots need it") from None
         with archive.open("rb") as stream:
             found_hash = base64.b64encode(hashlib.file_digest(stream, "sha512").digest()).decode()
         if found_hash != SHA512:
-            raise StorageError(f"OHIF from {URL} has sha512 {found_hash}, not {SHA512}", hint="it is not used; who stands between?")
+            raise StorageError(f"OHIF from {URL} has sha512 {found_hash}, not {SHA512}", hint="does a proxy change downloads?")
         unpacked = Path(scratch) / "dist"
         _unpack(archive, unpacked)
-        place = CACHE / f"ohif-{VERSION}"
+        folder = CACHE / f"ohif-{VERSION}"
         try:
-            os.rename(unpacked, place)
+            os.rename(unpacked, folder)
         except OSError:
-            if folder() is None:  # not another process that was faster
+            if find_ohif() is None:  # otherwise another process has finished the same download
                 raise
-    return place
+    return folder
 
 
 def _unpack(archive: Path, target: Path) -> None:
@@ -81,6 +81,6 @@ def _unpack(archive: Path, target: Path) -> None:
 
 if __name__ == "__main__":
     try:
-        sys.stderr.write(f"OHIF {VERSION}: {fetch()}\n")
+        sys.stderr.write(f"OHIF {VERSION}: {fetch_ohif()}\n")
     except StorageError as reason:
         sys.exit(str(reason))

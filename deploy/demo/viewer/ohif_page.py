@@ -1,122 +1,136 @@
-"""OHIF as a radiologist uses it: thumbnails, prompts, panels and rows, found by what the page shows and moved with the mouse."""
+"""OHIF as a radiologist uses it: open a study, open a series, click a row of a panel.
+
+Elements are found by OHIF's ``data-cy`` attributes (those of its own tests, release 3.13) and by their texts.
+"""
 
 import json
 import re
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
-from deploy.demo.viewer.browser import Browser
+from playwright.sync_api import Locator, Page
 
-PATIENCE_S = 240.0  # a machine that does other work beside draws a page in minutes, not seconds
 MEASUREMENTS, SEGMENTATIONS = "trackedMeasurements", "panelSegmentation"
-_THUMBNAILS = "[...document.querySelectorAll('[data-cy=study-browser-thumbnail],[data-cy=study-browser-thumbnail-no-image]')]"
-_ROWS = "[...document.querySelectorAll('[data-cy=data-row]')]"
-_MODALITY = "querySelector('[data-cy=series-modality-label]')?.innerText.trim()"
+_THUMBNAIL = "[data-cy=study-browser-thumbnail], [data-cy=study-browser-thumbnail-no-image]"
+_MODALITY = "[data-cy=series-modality-label]"
 _VIEWPORT = "window.cornerstone?.getRenderingEngines()[0]?.getViewports()[0]"
-# The first-time tour lies over everything; what it sets when it has been seen is set before the page loads.
+# The tour of the first visit covers the page. OHIF shows it unless this entry says that it has been seen.
 _NO_TOUR = "try { localStorage.setItem('shownTours', JSON.stringify(['basicViewerTour'])) } catch {}"
 
 
-class Ohif:
-    """One browser with the viewer at ``url``. Every method waits for what it names; StorageError where it does not come."""
+class OhifPage:
+    """The viewer in one page of a browser. Every method waits for what it needs; Playwright raises when it does not appear.
 
-    def __init__(self, browser: Browser, url: str) -> None:
-        self.browser, self.url = browser, url
-        browser.before_each_page(_NO_TOUR)
+    Parameters
+    ----------
+    page
+        An empty page.
+    url
+        Where the viewer is served.
+    """
 
-    def open(self, study_instance_uid: str, listed: Collection[str]) -> None:
-        """Show a study, until series of all these modalities are listed and the first image is there."""
-        self.browser.open(f"{self.url}/viewer?StudyInstanceUIDs={study_instance_uid}")
-        self.browser.wait_for(f"series of {', '.join(sorted(listed))}", lambda: set(listed) <= set(self.series()), PATIENCE_S)
-        self.browser.wait("an image", f"!!{_VIEWPORT}?.getCurrentImageId?.()", PATIENCE_S)
-        banner = "document.querySelector('[data-cy=confirm-and-hide-button]')"
-        if self.browser.evaluate(f"!!{banner}"):
+    def __init__(self, page: Page, url: str) -> None:
+        self.page, self._url = page, url
+        self._thumbnails = page.locator(_THUMBNAIL)
+        self._rows = page.locator("[data-cy=data-row]")
+        page.add_init_script(_NO_TOUR)
+
+    def open_study(self, study_instance_uid: str, modalities: Collection[str]) -> None:
+        """Open a study; return when series of all ``modalities`` are listed and an image is displayed."""
+        self.page.goto(f"{self._url}/viewer?StudyInstanceUIDs={study_instance_uid}", wait_until="commit")
+        for modality in modalities:
+            self._thumbnail(modality).first.wait_for()
+        self.page.wait_for_function(f"!!{_VIEWPORT}?.getCurrentImageId?.()")
+        banner = self.page.locator("[data-cy=confirm-and-hide-button]")
+        if banner.is_visible():
             self._click(banner)
-            self.browser.wait("the page without its banner", f"!{banner}", PATIENCE_S)
+            banner.wait_for(state="hidden")
 
-    def series(self) -> list[str]:
-        """The modalities of the series listed."""
-        return list(self.browser.evaluate(f"{_THUMBNAILS}.map(e => e.{_MODALITY})"))
+    def listed_modalities(self) -> list[str]:
+        """Return the modality of each series in the list."""
+        return [text.strip() for text in self._thumbnails.locator(_MODALITY).all_inner_texts()]
 
-    def show(self, modality: str, *, description: str = "", load: bool = False) -> None:
-        """Double click on the series of that modality. ``load``: answer Yes where the viewer asks whether to load its contents."""
-        words = json.dumps(description)
-        found = f"{_THUMBNAILS}.find(e => e.{_MODALITY} === {json.dumps(modality)} && e.innerText.includes({words}))"
-        self._click(found, f"a series of modality {modality}", count=2)
+    def open_series(self, modality: str, *, load: bool = False) -> None:
+        """Double-click the first series of a modality. With ``load``, answer Yes to the question whether to load its contents."""
+        self._thumbnail(modality).first.dblclick()
+        self._move_pointer_away()
         if load:
-            yes = "[...document.querySelectorAll('button')].find(e => e.innerText.trim() === 'Yes')"
-            self._click(yes, f"the question whether to load the {modality}")
-            self.browser.wait("the answer taken", f"!{yes}", PATIENCE_S)
+            yes = self.page.get_by_role("button", name="Yes", exact=True)
+            self._click(yes)
+            yes.wait_for(state="hidden")
 
-    def panel(self, name: str) -> None:
-        """Open a panel on the right."""
-        self._click(f"document.querySelector('[data-cy={name}-btn]')", f"the panel {name}")
+    def open_panel(self, name: str) -> None:
+        """Open a panel on the right: `MEASUREMENTS` or `SEGMENTATIONS`."""
+        self._click(self.page.locator(f"[data-cy={name}-btn]"))
 
-    def rows(self, expected: int) -> list[str]:
-        """The text of the panel's rows, once there are ``expected``."""
-        self.browser.wait(f"{expected} rows", f"{_ROWS}.length === {expected}", PATIENCE_S)
-        return list(self.browser.evaluate(f"{_ROWS}.map(e => (e.closest('[data-cy^=measurement-table-row]') ?? e).innerText)"))
+    def panel_rows(self, count: int) -> list[str]:
+        """Wait until the open panel has ``count`` rows and return their texts."""
+        self.page.wait_for_function("count => document.querySelectorAll('[data-cy=data-row]').length === count", arg=count)
+        # The measurement's text is beside the row, inside the element around both.
+        script = "rows => rows.map(row => (row.closest('[data-cy^=measurement-table-row]') ?? row).innerText)"
+        return list(self._rows.evaluate_all(script))
 
     def click_row(self, index: int) -> None:
-        """Click a row of the panel, from 0: the viewer goes there."""
-        self._click(f"{_ROWS}[{index}]?.querySelector('[data-cy=data-row-title]')", f"row {index + 1}")
+        """Click a row of the open panel, counted from 0: the viewer goes to its place in the image."""
+        self._click(self._rows.nth(index).locator("[data-cy=data-row-title]"))
 
-    def image(self) -> str:
-        """SOP Instance UID of the image shown."""
-        found = re.search(r"/instances/([0-9.]+)", str(self.browser.evaluate(f"{_VIEWPORT}?.getCurrentImageId?.() ?? ''")))
+    def displayed_image(self) -> str:
+        """Return the SOP Instance UID of the image displayed; empty when there is none."""
+        image_id = str(self.page.evaluate(f"{_VIEWPORT}?.getCurrentImageId?.() ?? ''"))
+        found = re.search(r"/instances/([0-9.]+)", image_id)
         return found.group(1) if found else ""
 
     def wait_for_image(self, sop_instance_uid: str) -> None:
-        """Until that image is shown, and drawn."""
-        self.browser.wait_for("the image it was to go to", lambda: self.image() == sop_instance_uid, PATIENCE_S)
-        self.settle()
+        """Wait until that image is displayed and drawn."""
+        self.page.wait_for_function(f"uid => {_VIEWPORT}?.getCurrentImageId?.()?.includes(`/instances/${{uid}}/`)", arg=sop_instance_uid)
+        self.wait_until_drawn()
 
-    def settle(self) -> None:
-        """Until the page has drawn twice: what was asked for is on the screen."""
-        self.browser.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))")
+    def wait_until_drawn(self) -> None:
+        """Wait for two frames: what was requested before is then on the screen."""
+        self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))")
 
-    def go_to(self, sop_instance_uid: str) -> None:
-        """Show an image of the stack, as scrolling would."""
-        place = f"{_VIEWPORT}.getImageIds().findIndex(id => id.includes('/instances/{sop_instance_uid}/'))"
-        self.browser.evaluate(f"{_VIEWPORT}.setImageIdIndex({place}).then(() => true)")
+    def scroll_to_image(self, sop_instance_uid: str) -> None:
+        """Display an image of the stack, as scrolling would."""
+        index = f"{_VIEWPORT}.getImageIds().findIndex(id => id.includes(`/instances/${{uid}}/`))"
+        self.page.evaluate(f"async uid => {{ await {_VIEWPORT}.setImageIdIndex({index}) }}", sop_instance_uid)
         self.wait_for_image(sop_instance_uid)
 
-    def on_screen(self, point_mm: tuple[float, float, float]) -> tuple[float, float]:
-        """(x, y) on the page, in CSS pixels, of a point in the frame of reference (LPS mm)."""
-        script = f"(() => {{ const v = {_VIEWPORT}; const [x, y] = v.worldToCanvas({json.dumps(point_mm)}); " \
-            "const box = v.element.getBoundingClientRect(); return [box.x + x, box.y + y]; })()"  # fmt: skip
-        x, y = self.browser.evaluate(script)
+    def page_position(self, point_mm: tuple[float, float, float]) -> tuple[float, float]:
+        """Convert a point of the frame of reference (LPS, mm) to x and y on the page (CSS pixels)."""
+        script = f"""point => {{
+            const viewport = {_VIEWPORT}, [x, y] = viewport.worldToCanvas(point), box = viewport.element.getBoundingClientRect();
+            return [box.x + x, box.y + y];
+        }}"""
+        x, y = self.page.evaluate(script, list(point_mm))
         return float(x), float(y)
 
-    def viewport(self) -> tuple[float, float, float, float]:
-        """Left, top, right and bottom of where the image is drawn, in CSS pixels."""
-        script = f"(() => {{ const r = {_VIEWPORT}.element.getBoundingClientRect(); return [r.left, r.top, r.right, r.bottom]; }})()"
-        left, top, right, bottom = map(float, self.browser.evaluate(script))
+    def viewport_box(self) -> tuple[float, float, float, float]:
+        """Return left, top, right and bottom of the area in which the image is drawn (CSS pixels)."""
+        script = f"() => {{ const r = {_VIEWPORT}.element.getBoundingClientRect(); return [r.left, r.top, r.right, r.bottom]; }}"
+        left, top, right, bottom = map(float, self.page.evaluate(script))
         return left, top, right, bottom
 
     def text(self) -> str:
-        """All that the page says."""
-        return str(self.browser.evaluate("document.body.innerText"))
+        """Return the text of the whole page."""
+        return self.page.inner_text("body")
 
-    def wait_for_text(self, words: str) -> None:
-        self.browser.wait(f"the words {words!r}", f"document.body.innerText.includes({json.dumps(words)})", PATIENCE_S)
+    def wait_for_text(self, text: str) -> None:
+        """Wait until the page contains a text."""
+        self.page.wait_for_function(f"document.body.innerText.includes({json.dumps(text)})")
 
-    def picture(self, path: Path) -> Path:
-        """The page as PNG in ``path``."""
-        path.write_bytes(self.browser.png())
+    def screenshot(self, path: Path) -> Path:
+        """Write the page to ``path`` as PNG."""
+        self.page.screenshot(path=path)
         return path
 
-    def _click(self, element: str, what: str = "a button", count: int = 1) -> None:
-        """Click the middle of an element, once it has come and stands still."""
-        script = f"(() => {{ const e = {element}; if (!e) return null; e.scrollIntoView({{block: 'nearest'}}); " \
-            "const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; })()"  # fmt: skip
-        before: Any = None
+    def _thumbnail(self, modality: str) -> Locator:
+        label = self.page.locator(_MODALITY, has_text=re.compile(rf"^\s*{re.escape(modality)}\s*$"))
+        return self._thumbnails.filter(has=label)
 
-        def still() -> Any:
-            nonlocal before
-            last, before = before, self.browser.evaluate(script)
-            return before if before is not None and before == last else None
+    def _click(self, element: Locator) -> None:
+        element.click()
+        self._move_pointer_away()
 
-        x, y = self.browser.wait_for(what, still, PATIENCE_S)
-        self.browser.click(x, y, count)
+    def _move_pointer_away(self) -> None:
+        """Move the pointer to the corner: a tooltip under it would cover the image."""
+        self.page.mouse.move(1, 1)

@@ -1,4 +1,4 @@
-"""OHIF and the DICOMweb of a PACS on one origin: what ohif-nginx.conf does in Docker, here with Python's own server."""
+"""Serves OHIF and the DICOMweb of a PACS from one origin, as ohif-nginx.conf does in Docker."""
 
 import http.client
 import mimetypes
@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 APP_CONFIG = Path(__file__).resolve().parents[2] / "conf" / "app-config.js"
-# The two first give the viewer SharedArrayBuffer, the third allows its own files under them.
+# The first two give the viewer SharedArrayBuffer; the third allows it to load its own files under them.
 ISOLATION = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Embedder-Policy": "require-corp",
@@ -23,7 +23,7 @@ mimetypes.add_type("text/javascript", ".mjs")
 
 
 class ViewerServer:
-    """Serves the viewer of ``folder`` on a free port of 127.0.0.1; ``/dicom-web`` comes from Orthanc's HTTP port."""
+    """HTTP server on a free port of 127.0.0.1: the viewer of ``folder``, and ``/dicom-web`` passed on to Orthanc's HTTP port."""
 
     def __init__(self, folder: Path, orthanc_port: int) -> None:
         handler = type("Handler", (_Handler,), {"folder": folder.resolve(), "orthanc_port": orthanc_port})
@@ -33,9 +33,11 @@ class ViewerServer:
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def start(self) -> None:
+        """Start to serve, in a thread."""
         self._thread.start()
 
     def stop(self) -> None:
+        """Stop to serve and close the port."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -47,6 +49,7 @@ class _Handler(BaseHTTPRequestHandler):
     orthanc_port: int
 
     def do_GET(self) -> None:
+        """Answer with a file of the viewer, or with what the PACS answers."""
         path = unquote(urlsplit(self.path).path)
         if path == PROXIED or path.startswith(f"{PROXIED}/"):
             self._proxy()
@@ -55,7 +58,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             file = (self.folder / path.lstrip("/")).resolve()
             inside = file.is_relative_to(self.folder) and file.is_file()
-            self._file(file if inside else self.folder / "index.html")  # a path of the application itself
+            self._file(file if inside else self.folder / "index.html")  # any other path is a page of the viewer, which index.html renders
 
     def _file(self, path: Path) -> None:
         self.send_response(HTTPStatus.OK)
@@ -66,7 +69,7 @@ class _Handler(BaseHTTPRequestHandler):
             shutil.copyfileobj(stream, self.wfile)
 
     def _proxy(self) -> None:
-        """The PACS's answer, with our host in the links that it makes."""
+        """Pass the request on; the Host header makes the PACS write this server into its links."""
         upstream = http.client.HTTPConnection("127.0.0.1", self.orthanc_port, timeout=UPSTREAM_TIMEOUT_S)
         try:
             kept = {name: value for name in ("Accept", "Host") if (value := self.headers.get(name))}
@@ -74,7 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
             answer = upstream.getresponse()
             content = answer.read()
         except OSError:
-            self.send_error(HTTPStatus.BAD_GATEWAY, "the PACS does not answer")
+            self.send_error(HTTPStatus.BAD_GATEWAY, "the PACS does not respond")
             return
         finally:
             upstream.close()
@@ -90,4 +93,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nothing: paths hold study UIDs."""
+        """Log nothing: paths contain study UIDs."""

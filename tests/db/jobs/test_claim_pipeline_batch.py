@@ -9,7 +9,7 @@ from core.states import Priority, UnitKind
 from db.engine import Database
 from db.jobs import claim, job_leases
 from db.records import ClaimedJob
-from tests.support.grown import fill
+from tests.support.large_database import fill
 from tests.support.records import DIGEST, Sender, complete, plan, run
 from tests.support.records import rows as found
 

@@ -13,9 +13,9 @@ from db.operations import model_registry
 from deploy.cli.common import operator
 from deploy.cli.main import run
 from models import installed, registry
-from tests.support.bundles import make_bundle
-from tests.support.installing import other_version
-from tests.support.queueing import SKIN, configure
+from tests.support.model_packages import other_version
+from tests.support.monai_bundles import make_bundle
+from tests.support.queued_jobs import SKIN, configure
 
 PACKAGED = registry.card(SKIN).version
 

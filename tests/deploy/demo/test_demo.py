@@ -12,18 +12,23 @@ import pytest
 from PIL import Image
 
 from core.errors import ConfigurationError, DeliveryError
-from deploy.demo import check_results, inputs
-from deploy.demo.modality import send
-from deploy.demo.pacs import AE_TITLE, Orthanc, Pacs, StorageScp, choose, free_port
-from deploy.demo.run import Wanted, run
+from deploy.demo import inputs
+from deploy.demo.modality import send_files
+from deploy.demo.pacs.interface import AE_TITLE, Pacs
+from deploy.demo.pacs.orthanc import Orthanc
+from deploy.demo.pacs.selection import choose_pacs
+from deploy.demo.pacs.storage_scp import StorageScp
+from deploy.demo.result_check import fetch_results
+from deploy.demo.run import DemoOptions, run_demo
 from deploy.demo.synthetic.lesion import lesion_dataset, make_lesion
-from deploy.demo.viewer.browser import HEIGHT_PX, WIDTH_PX
+from deploy.demo.viewer.chromium import HEIGHT_PX, WIDTH_PX
+from deploy.local.ports import free_port
 
 
 @pytest.mark.parametrize("orthanc", [True, False], ids=["orthanc", "storage-scp"])
 def test_every_report_arrives_and_validates(orthanc: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "demo.json"
-    assert run(Wanted(synthetic=True, small=True, orthanc=orthanc, json_file=out)) == 0, capsys.readouterr().err
+    assert run_demo(DemoOptions(synthetic=True, small=True, orthanc=orthanc, json_file=out)) == 0, capsys.readouterr().err
     told = capsys.readouterr()
     assert told.out == ""
     assert "SYNTHETIC" in told.err
@@ -64,16 +69,16 @@ def test_a_report_that_is_lost_or_broken_is_a_problem(tmp_path: Path) -> None:
     pacs.start()
     try:
         lesion_dataset(1, size=(64, 64)).save_as(tmp_path / "image.dcm", enforce_file_format=True)
-        send([tmp_path / "image.dcm"], "127.0.0.1", pacs.port, AE_TITLE)
+        send_files([tmp_path / "image.dcm"], "127.0.0.1", pacs.port, AE_TITLE)
         image = str(pydicom.dcmread(tmp_path / "image.dcm").SOPInstanceUID)
         common = {"object": "sr", "state": "stored", "note": ""}
         rows = [{**common, "delivery_id": 1, "job_id": 1, "sop_instance_uid": "1.2.3"}]
         rows.append({**common, "delivery_id": 2, "job_id": 2, "sop_instance_uid": image})  # a photograph is no report
-        lost, wrong = check_results.fetch_all(pacs, rows, tmp_path / "reports")
+        lost, wrong = fetch_results(pacs, rows, tmp_path / "reports")
     finally:
         pacs.stop()
     assert lost.path is None
-    assert "does not hold it" in lost.problems[0]
+    assert "does not have it" in lost.problems[0]
     assert any(problem.startswith("validator: ") for problem in wrong.problems)
 
 
@@ -96,18 +101,18 @@ def test_a_folder_of_pictures(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("what", [inputs.chest_ct, inputs.dermoscopy])
 def test_a_folder_without_input(what: Any, tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="holds no"):
+    with pytest.raises(ConfigurationError, match="contains no"):
         what(tmp_path, tmp_path / "scratch", synthetic=False)
 
 
 @pytest.mark.parametrize("kind", [Orthanc, StorageScp])
 def test_a_pacs_gives_back_what_it_was_sent(kind: type, chest_folder: Path, tmp_path: Path) -> None:
-    pacs: Pacs = choose(tmp_path / "pacs", orthanc=kind is Orthanc)
+    pacs: Pacs = choose_pacs(tmp_path / "pacs", orthanc=kind is Orthanc)
     assert isinstance(pacs, kind)
     pacs.start()
     try:
         files = sorted(chest_folder.iterdir())[:3]
-        assert send(files, "127.0.0.1", pacs.port, AE_TITLE).instances == 3
+        assert send_files(files, "127.0.0.1", pacs.port, AE_TITLE).instances == 3
         sent = pydicom.dcmread(files[1])
         content = pacs.fetch(str(sent.SOPInstanceUID))
         assert content is not None
@@ -120,4 +125,4 @@ def test_a_pacs_gives_back_what_it_was_sent(kind: type, chest_folder: Path, tmp_
 
 def test_nobody_listens(chest_folder: Path) -> None:
     with pytest.raises(DeliveryError, match="refused the association"):
-        send(sorted(chest_folder.iterdir())[:1], "127.0.0.1", free_port(), AE_TITLE)
+        send_files(sorted(chest_folder.iterdir())[:1], "127.0.0.1", free_port(), AE_TITLE)

@@ -9,7 +9,7 @@ import pytest
 from db.engine import Database
 from db.schema.revisions import current_revision
 from deploy.cli.main import run
-from deploy.demo.pacs import StorageScp
+from deploy.demo.pacs.storage_scp import StorageScp
 from deploy.doctor.codecs import broken_decoders
 from imaging.pixels.decode import DECODERS
 

@@ -8,7 +8,7 @@ import pytest
 
 from core.errors import ConfigurationError
 from deploy.local.node_lock import NodeLock, Servers, running_servers
-from deploy.local.ports import answers, claimed
+from deploy.local.ports import accepts_connections, usable_port
 
 URLS = Servers(database="postgresql://a:b@127.0.0.1:1/c", broker="redis://127.0.0.1:2/0")
 
@@ -54,9 +54,9 @@ def test_a_taken_port_is_named() -> None:
         holder.bind(("127.0.0.1", 0))
         holder.listen()
         port = holder.getsockname()[1]
-        assert answers("127.0.0.1", port)
+        assert accepts_connections("127.0.0.1", port)
         with pytest.raises(ConfigurationError, match=rf"node\.port = {port}"):
-            claimed("127.0.0.1", port, "node", wait_s=0.0)
-    assert claimed("127.0.0.1", port, "node") == port
-    assert not answers("127.0.0.1", port)
-    assert claimed("127.0.0.1", 0, "node") > 0
+            usable_port("127.0.0.1", port, "node", wait_s=0.0)
+    assert usable_port("127.0.0.1", port, "node") == port
+    assert not accepts_connections("127.0.0.1", port)
+    assert usable_port("127.0.0.1", 0, "node") > 0

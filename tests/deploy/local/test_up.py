@@ -15,11 +15,12 @@ import psutil
 import pytest
 
 from deploy.demo.modality import AE_TITLE as CAMERA_AE
-from deploy.demo.modality import send
-from deploy.demo.pacs import AE_TITLE as PACS_AE
-from deploy.demo.pacs import StorageScp, free_port
+from deploy.demo.modality import send_files
+from deploy.demo.pacs.interface import AE_TITLE as PACS_AE
+from deploy.demo.pacs.storage_scp import StorageScp
 from deploy.demo.synthetic.lesion import lesion_dataset
-from tests.support.node import RunningNode, wait_until
+from deploy.local.ports import free_port
+from tests.support.node_process import RunningNode, wait_until
 
 ROLES = {"listen", "conduct", "relay", "worker", "send", "console"}
 
@@ -109,7 +110,7 @@ def test_a_life(node: RunningNode, pacs: StorageScp, tmp_path: Path) -> None:
     assert "a node already runs" in second.stderr.splitlines()[-1]
 
     # The other commands find the embedded database; what is sent comes back as a report.
-    send([lesion(tmp_path, 1)], node.host, node.port, node.ae)
+    send_files([lesion(tmp_path, 1)], node.host, node.port, node.ae)
     (job,) = delivered(node, pacs, 1)
     (delivery,) = node.json("deliveries", "list", "--json")
     assert pacs.fetch(delivery["sop_instance_uid"]) is not None
@@ -121,7 +122,7 @@ def test_a_life(node: RunningNode, pacs: StorageScp, tmp_path: Path) -> None:
     victims = {name: roles(node)[name] for name in ("worker", "send", "conduct")}
     for victim in victims.values():
         victim.kill()
-    send([lesion(tmp_path, 2)], node.host, node.port, node.ae)
+    send_files([lesion(tmp_path, 2)], node.host, node.port, node.ae)
     delivered(node, pacs, 2)
     assert all(roles(node)[name].pid != victim.pid for name, victim in victims.items())
 
@@ -141,8 +142,8 @@ def test_a_life(node: RunningNode, pacs: StorageScp, tmp_path: Path) -> None:
     # Started again: what was there is there, and nothing is sent twice.
     node.start()
     assert {row["job_id"] for row in node.json("jobs", "list", "--json")} >= {job["job_id"]}
-    send([lesion(tmp_path, 1)], node.host, node.port, node.ae)  # the same bytes: no new work
-    send([lesion(tmp_path, 3)], node.host, node.port, node.ae)
+    send_files([lesion(tmp_path, 1)], node.host, node.port, node.ae)  # the same bytes: no new work
+    send_files([lesion(tmp_path, 3)], node.host, node.port, node.ae)
     delivered(node, pacs, 3)
     assert len(node.json("deliveries", "list", "--json")) == 3
     node.json("audit", "verify", "--json")

@@ -17,14 +17,14 @@ from pynetdicom import build_role, evt
 from core.settings.settings import Settings
 from db.blobs.store import Blobs
 from db.engine import Database
-from deploy.demo.pacs import free_port
+from deploy.local.ports import free_port
 from dicom_node.commitment.datasets import PUSH_MODEL, PUSH_MODEL_INSTANCE, read_report, report, request
 from dicom_node.conduct import conductor
 from tests.dicom_node.conftest import MakeSettings, Running
-from tests.support.delivering import QUICK, destination, sending, states, wait_for
 from tests.support.orthanc import Orthanc
-from tests.support.scu import entity, send
+from tests.support.send_role import QUICK, destination, sending, states, wait_for
 from tests.support.series import CT, SR, image, series
+from tests.support.storage_scu import entity, send
 
 UNCOMPRESSED = ["1.2.840.10008.1.2.1"]
 SOON = {**QUICK, "timeout_s": 10.0, "commitment_linger_s": 1.0, "commitment_answer_s": 60.0}

@@ -20,9 +20,9 @@ from dicom_node.conduct import conductor
 from dicom_node.sockets import Entity
 from imaging.wire.part10 import data_set_offset
 from tests.dicom_node.conftest import MakeSettings, Running, away
-from tests.support.data import shared_data
-from tests.support.scu import associated, send, send_file, store_bytes
+from tests.support.real_data import shared_data
 from tests.support.series import CT, DERMOSCOPY, SR, encoded, image, series
+from tests.support.storage_scu import associated, send, send_file, store_bytes
 
 MODEL = "dermoscopy_7class"  # any installed model: the conductor runs none
 CHEST = {"name": "chest", "model": MODEL, "destinations": ["pacs"], "when": {"Modality": "CT"}}

@@ -13,8 +13,8 @@ from db.engine import Database
 from deploy.cli.main import run
 from tests.dicom_node.conduct.test_conductor import CHEST, SKIN, complete_units, rows, wait_for
 from tests.dicom_node.conftest import Running, conducting
-from tests.support.scu import send
 from tests.support.series import series
+from tests.support.storage_scu import send
 
 MENDED = """
 [node]

@@ -22,8 +22,8 @@ from dicom_node.conduct.model_versions import versions_of
 from models import installed, registry
 from models.card import identity
 from models.installed import Place
-from tests.support.installing import other_version
-from tests.support.queueing import SKIN, Queueing, configure
+from tests.support.model_packages import other_version
+from tests.support.queued_jobs import SKIN, Queueing, configure
 from tests.support.records import scalar
 from workers.attempt import claim
 from workers.attempt.child_runtime import Runtime

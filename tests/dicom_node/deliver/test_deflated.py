@@ -19,11 +19,11 @@ from dicom_node.deliver.transports import Receipt, open_transport
 from dicom_node.sockets import Entity
 from dicom_node.statuses import Verdict
 from tests.dicom_node.conftest import MakeSettings
-from tests.support import pictured
-from tests.support.delivering import destination
+from tests.support import analyses_with_images
+from tests.support.external_programs import tool
 from tests.support.orthanc import Orthanc
-from tests.support.scu import dcmtk
-from tests.support.tools import tool
+from tests.support.send_role import destination
+from tests.support.storage_scu import dcmtk
 from tests.workers.encode.objects.test_objects_at_peers import storescp
 from workers.encode.objects import by_kind
 from workers.encode.sr import document
@@ -34,7 +34,7 @@ DEFLATED = str(DeflatedExplicitVRLittleEndian)
 @pytest.fixture(scope="module")
 def parcels() -> dict[str, Parcel]:
     """By kind: a report is not mostly zeros, and goes as it is."""
-    chest = pictured.chest()
+    chest = analyses_with_images.chest()
     kinds = (ReportKind.SEG, ReportKind.PARAMETRIC_MAP)
     made = [document.encode(chest), *(one for kind in kinds for one in by_kind.encode(kind, chest))]
     return {one.kind.value: Parcel(one.sop_class_uid, one.sop_instance_uid, one.content) for one in made}

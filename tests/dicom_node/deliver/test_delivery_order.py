@@ -16,10 +16,10 @@ from db.jobs import job_leases
 from dicom_node.deliver import sender
 from tests.dicom_node.conftest import MakeSettings
 from tests.support import analyses
-from tests.support.delivering import QUICK, destination, sending, wait_for
-from tests.support.pacs import Pacs, running
 from tests.support.records import Sender, claim, complete, identity, plan, prediction, rows, scalar, timings
 from tests.support.records import run as execute
+from tests.support.send_role import QUICK, destination, sending, wait_for
+from tests.support.storage_scp import Pacs, running
 from workers.results import objects
 
 CLASSES = (str(SegmentationStorage), str(EncapsulatedPDFStorage), str(Comprehensive3DSRStorage))

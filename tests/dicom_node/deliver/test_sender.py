@@ -14,12 +14,12 @@ from db.blobs.store import Blobs
 from db.deliveries import delivery_leases
 from db.engine import Database
 from db.operations.status import node_status
-from deploy.demo.pacs import free_port
+from deploy.local.ports import free_port
 from dicom_node.deliver.transports import echo
 from dicom_node.role import retry_in_s
 from tests.dicom_node.conftest import MakeSettings
-from tests.support.delivering import QUICK, destination, sending, states, wait_for
-from tests.support.pacs import Pacs, running
+from tests.support.send_role import QUICK, destination, sending, states, wait_for
+from tests.support.storage_scp import Pacs, running
 
 
 def test_stored_once_each_on_one_association(

@@ -23,8 +23,8 @@ from deploy.settings_file import load_settings
 from dicom_node.notify.alert_monitor import Watching
 from dicom_node.notify.webhook import Telling, post
 from tests.support.certificates import Authority
-from tests.support.hook import Hook, hook
 from tests.support.records import Sender, claim, complete, plan, rows, run
+from tests.support.webhook_server import Hook, hook
 
 pytestmark = pytest.mark.services
 SECRET = "an odd secret"

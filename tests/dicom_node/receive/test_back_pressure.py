@@ -17,8 +17,8 @@ from imaging.wire.part10 import data_set_offset
 from tests.dicom_node.conftest import MakeSettings, Running
 from tests.fuzz.wire import AC, RELEASE, RELEASE_RP, RJ, associate_rq, context
 from tests.support.records import Sender, complete, rows
-from tests.support.scu import associated, send, store_bytes
 from tests.support.series import encoded, image
+from tests.support.storage_scu import associated, send, store_bytes
 
 pytestmark = pytest.mark.services
 CT, EXPLICIT, ECHO, COMMITMENT = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.1", "1.2.840.10008.1.20.1"

@@ -12,9 +12,9 @@ from db.blobs.store import Blobs
 from db.deliveries import delivery_leases
 from db.engine import Database
 from tests.dicom_node.conftest import MakeSettings
-from tests.support.delivering import QUICK, destination, sending, states, wait_for
 from tests.support.orthanc import ARCHIVE, Orthanc
 from tests.support.records import scalar
+from tests.support.send_role import QUICK, destination, sending, states, wait_for
 from tests.support.series import encoded, image
 
 

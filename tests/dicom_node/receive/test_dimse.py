@@ -17,8 +17,8 @@ from dicom_node.receive.store_command import StoreCommand, read_store_request, s
 from imaging.wire.command_set import read_command_set
 from imaging.wire.part10 import data_set_offset, encode_head
 from tests.dicom_node.conftest import Running
-from tests.support.scu import associated, send
 from tests.support.series import CT, encoded, image
+from tests.support.storage_scu import associated, send
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 P_DATA, A_ABORT = 4, 7

@@ -25,8 +25,8 @@ from db.receive import admission
 from dicom_node import contexts
 from imaging.wire.part10 import data_set_offset, encode_head
 from tests.dicom_node.conftest import MakeSettings, Running
-from tests.support.scu import associated, dcmtk, entity, send, store_bytes
 from tests.support.series import CT, DERMOSCOPY, ROOT, encoded, image
+from tests.support.storage_scu import associated, dcmtk, entity, send, store_bytes
 
 EXPLICIT = str(ExplicitVRLittleEndian)
 

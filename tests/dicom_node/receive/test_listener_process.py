@@ -21,9 +21,9 @@ from db.roles import heartbeats
 from dicom_node.receive import listener
 from imaging.wire.part10 import data_set_offset
 from tests.dicom_node.conftest import MakeSettings, Running, away
-from tests.support.data import shared_data
-from tests.support.scu import associated, send, send_file, store_bytes
+from tests.support.real_data import shared_data
 from tests.support.series import CT, encoded, image
+from tests.support.storage_scu import associated, send, send_file, store_bytes
 
 
 def rows(database: Database, query: str) -> list[tuple[Any, ...]]:

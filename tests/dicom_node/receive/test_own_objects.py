@@ -20,10 +20,10 @@ from db.engine import Database
 from dicom_node.conduct.conductor import Conductor
 from imaging.headers.own_marks import made_by_dicom_node
 from tests.dicom_node.conftest import MakeSettings, Running
-from tests.support import pictured
-from tests.support.node import wait_until
-from tests.support.scu import send
+from tests.support import analyses_with_images
+from tests.support.node_process import wait_until
 from tests.support.series import image
+from tests.support.storage_scu import send
 from workers.encode.analysis import Analysis
 from workers.encode.objects.by_kind import ENCODERS, encode
 from workers.encode.sr import document
@@ -39,7 +39,7 @@ def results() -> dict[str, FileDataset]:
     def elsewhere(analysis: Analysis) -> Analysis:
         return replace(analysis, installation=ANOTHER, identity=replace(analysis.identity, manufacturer="Somebody Else"))
 
-    chest, lesion = elsewhere(pictured.chest()), elsewhere(pictured.lesion())
+    chest, lesion = elsewhere(analyses_with_images.chest()), elsewhere(analyses_with_images.lesion())
     made = [document.encode(chest), document.encode(lesion)]
     for analysis in (chest, lesion):
         for kind in ENCODERS:

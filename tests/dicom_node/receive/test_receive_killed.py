@@ -13,8 +13,8 @@ from core.settings.settings import Settings
 from db.blobs.store import Blobs
 from db.engine import Database
 from tests.dicom_node.conftest import MakeSettings, Running
-from tests.support.scu import associated, send, store_bytes
 from tests.support.series import CT, encoded, image
+from tests.support.storage_scu import associated, send, store_bytes
 
 LISTEN = """
 import os, signal, sys, threading

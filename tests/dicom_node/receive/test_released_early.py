@@ -9,8 +9,8 @@ from dicom_node.commitment.datasets import NO_SUCH_INSTANCE
 from dicom_node.commitment.report_sender import look_up
 from tests.dicom_node.conftest import Running
 from tests.support.records import rows, run
-from tests.support.scu import send
 from tests.support.series import CT, image
+from tests.support.storage_scu import send
 
 pytestmark = pytest.mark.services
 

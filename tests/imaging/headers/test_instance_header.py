@@ -14,7 +14,7 @@ from pydicom.uid import CTImageStorage, DeflatedExplicitVRLittleEndian, Explicit
 from core.errors import CannotUnderstand
 from deploy.demo.synthetic.chest import Chest, chest_datasets
 from imaging.headers.instance_header import locate, read_dataset, read_header, routable
-from tests.support.enhanced import enhanced_ct
+from tests.support.enhanced_ct import enhanced_ct
 
 # The reference values of the DICOM character set test files (David Clunie) and of fo-dicom's own.
 NAMES = {

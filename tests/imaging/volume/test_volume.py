@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 from core.errors import CannotUnderstand, GeometryError, PixelError
 from deploy.demo.synthetic.chest import Chest, chest_datasets, make_chest
 from imaging.volume.volume import read_volume
-from tests.support.enhanced import enhanced_ct
+from tests.support.enhanced_ct import enhanced_ct
 from tests.support.transcode import LOSSLESS, transcode
 
 Change = Callable[[Dataset, int], None]

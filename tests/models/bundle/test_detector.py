@@ -22,7 +22,7 @@ from models.bundle.config_reader import Call, Config
 from models.bundle.convert import convert
 from models.bundle.resampling import flips_of, grid_of, prepared
 from models.card import ModelCard, read_card
-from tests.support.bundles import inference, make_bundle
+from tests.support.monai_bundles import inference, make_bundle
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from models.bundle import segmentation, segmentation_networks
 from models.bundle.config_reader import Config
 from models.bundle.convert import convert
 from models.card import read_card
-from tests.support.bundles import ABOUT, METADATA
+from tests.support.monai_bundles import ABOUT, METADATA
 
 UNET = {
     "_target_": "UNet", "spatial_dims": 3, "in_channels": 1, "out_channels": 2, "channels": [4, 8], "strides": [2],

@@ -16,7 +16,7 @@ from models.card import identity, read_card
 from models.card_writer import render_card
 from models.dermoscopy.ensemble import Panel
 from models.dermoscopy.model import Model
-from tests.support.ham import make_ham
+from tests.support.ham10000_like import make_ham
 from training.dermoscopy import assemble, finish, fit, split
 from training.dermoscopy.data import read_index
 from training.dermoscopy.held_out_rows import FILE, read

@@ -13,7 +13,7 @@ from deploy.cli.main import run
 from models import registry
 from models.calibration import fit_temperature
 from models.card_writer import render_card
-from tests.support.ham import make_ham
+from tests.support.ham10000_like import make_ham
 from training import model_pages
 from training.dermoscopy import cross_validation, held_out_rows, split
 from training.dermoscopy.data import CLASSES, Row, read_index

@@ -20,7 +20,7 @@ from db.engine import Database
 from db.jobs import job_leases
 from imaging.photograph.read import Photograph, read_photograph
 from models.runtime import Model
-from tests.support.queueing import SKIN, Queueing, configure, let_go
+from tests.support.queued_jobs import SKIN, Queueing, configure, let_go
 from tests.support.records import run as execute
 from tests.support.records import scalar
 from workers.attempt import claim, prepare

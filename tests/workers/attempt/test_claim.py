@@ -22,7 +22,7 @@ from db.records import ClaimedJob
 from deploy.demo.synthetic.chest import chest_datasets, make_chest
 from deploy.demo.synthetic.lesion import lesion_dataset
 from models import registry
-from tests.support.queueing import SKIN, Queueing, configure
+from tests.support.queued_jobs import SKIN, Queueing, configure
 from tests.support.records import run as execute
 from tests.support.records import scalar
 from workers.attempt import claim, prepare

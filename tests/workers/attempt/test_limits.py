@@ -20,7 +20,7 @@ from db.engine import Database
 from db.jobs import job_leases
 from deploy.demo.synthetic.lesion import lesion_identity
 from imaging.photograph.encapsulate import jpeg_to_dicom
-from tests.support.queueing import Queueing, configure
+from tests.support.queued_jobs import Queueing, configure
 from tests.support.records import scalar
 from tests.workers.queue.test_celery import Site
 from workers.attempt import claim, device, limits

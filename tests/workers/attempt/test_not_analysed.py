@@ -21,7 +21,7 @@ from db.jobs.not_analysed import PATIENT_TRIES, TRIES
 from db.operations.results_export import findings
 from db.records import ClaimedJob
 from deploy.demo.synthetic.lesion import lesion_dataset
-from tests.support.queueing import SKIN, Queueing, configure
+from tests.support.queued_jobs import SKIN, Queueing, configure
 from tests.support.records import run as execute
 from tests.support.records import scalar
 from workers.attempt import claim, not_analysed

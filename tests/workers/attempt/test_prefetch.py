@@ -14,7 +14,7 @@ from db.jobs import job_leases
 from db.records import ClaimedJob
 from deploy.demo.synthetic.chest import chest_datasets, make_chest
 from models.card import ModelCard
-from tests.support.queueing import Queueing, configure
+from tests.support.queued_jobs import Queueing, configure
 from tests.support.records import run as execute
 from tests.support.records import scalar
 from workers.attempt import claim, prepare

@@ -17,9 +17,9 @@ from db.jobs import job_leases
 from deploy.demo.synthetic.chest import chest_datasets, make_chest
 from imaging.pixels.decode import decode_frames
 from models import installed
-from tests.support.data import shared_data
-from tests.support.installing import other_version
-from tests.support.queueing import Queueing, configure
+from tests.support.model_packages import other_version
+from tests.support.queued_jobs import Queueing, configure
+from tests.support.real_data import shared_data
 from tests.support.records import scalar
 from workers.attempt import claim
 from workers.attempt.child_runtime import Runtime

@@ -15,8 +15,8 @@ from deploy.demo.synthetic.lesion import lesion_dataset
 from models import installed, registry
 from models.card import identity
 from models.installed import Place
-from tests.support.installing import other_version
-from tests.support.queueing import SKIN, Queueing, configure
+from tests.support.model_packages import other_version
+from tests.support.queued_jobs import SKIN, Queueing, configure
 from tests.support.records import run as execute
 from tests.support.records import scalar
 from workers.attempt import claim

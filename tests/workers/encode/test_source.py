@@ -11,10 +11,10 @@ from pydicom.dataset import Dataset
 from core.errors import EncodingError
 from core.records import Finding, Prediction, UnitInput
 from core.states import Outcome
-from deploy.demo.check_results import dciodvfy
+from deploy.demo.result_check import dciodvfy_errors
 from imaging.headers.instance_header import read_header
 from tests.support import analyses
-from tests.support.data import shared_data
+from tests.support.real_data import shared_data
 from workers.encode.source import read_source, source_of
 from workers.encode.sr import document
 from workers.encode.text import local_time, zone_of
@@ -86,7 +86,7 @@ def test_every_file_of_the_public_collection_keeps_its_patient_name(tmp_path: Pa
         report.write_bytes(document.encode(analyses.ct(NOTHING, dataset=original)).content)
         assert read_header(report).patient_name == expected, path.name
         assert validator.validate(report.read_bytes()) == (), path.name
-        assert dciodvfy(report) == [], path.name
+        assert dciodvfy_errors(report) == [], path.name
 
 
 def as_bytes(dataset: Dataset) -> bytes:

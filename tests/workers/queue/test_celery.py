@@ -18,7 +18,7 @@ from db.engine import Database
 from db.jobs import job_leases
 from db.roles import heartbeats
 from deploy.local.embedded_servers import EmbeddedBroker
-from tests.support.queueing import Queueing, configure, let_go, urls
+from tests.support.queued_jobs import Queueing, configure, let_go, urls
 from tests.support.records import scalar
 from workers.queue import relay
 from workers.queue.celery_app import make_app

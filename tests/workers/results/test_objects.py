@@ -13,7 +13,7 @@ from db.blobs.store import Blobs
 from db.records import ClaimedJob, StoredObject
 from deploy.settings_file import load_settings
 from tests.support import analyses
-from tests.support.queueing import configure
+from tests.support.queued_jobs import configure
 from workers.results import objects as results_objects
 
 

@@ -25,10 +25,10 @@ from deploy.demo.synthetic.lesion import lesion_dataset
 from deploy.settings_file import load_settings
 from imaging.headers.own_marks import made_by_dicom_node
 from tests.support import analyses
-from tests.support.queueing import Queueing, configure, urls
+from tests.support.external_programs import tool
+from tests.support.queued_jobs import Queueing, configure, urls
 from tests.support.records import run as execute
 from tests.support.records import scalar
-from tests.support.tools import tool
 from tests.workers.encode.validate.test_external_validators import JAVA
 from workers.attempt import claim
 from workers.attempt.child_runtime import Runtime

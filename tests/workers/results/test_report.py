@@ -15,8 +15,8 @@ from db.engine import Database
 from db.jobs import job_leases
 from deploy.settings_file import load_settings
 from models import registry
-from tests.support import queueing
-from tests.support.queueing import SKIN, Queueing
+from tests.support import queued_jobs
+from tests.support.queued_jobs import SKIN, Queueing
 from tests.support.records import rows
 from workers.attempt import claim
 from workers.attempt.child_runtime import Runtime
@@ -32,14 +32,14 @@ PROFILES = {
 
 def configured(folder: Path, database_url: str, *, budget_s: float = 60.0) -> Settings:
     """Three destinations, a profile each."""
-    text = queueing.CONFIG.format(lease_s=60.0, soft_s=200.0, hard_s=260.0)
+    text = queued_jobs.CONFIG.format(lease_s=60.0, soft_s=200.0, hard_s=260.0)
     text = text.replace("max_attempts = 3", f"max_attempts = 3\nheat_map_budget_s = {budget_s}")
     for port, (name, objects) in enumerate(PROFILES.items(), 4250):
         place = f'ae_title = "{name.upper()}"\nhost = "127.0.0.1"\nport = {port}'
         text += f'[[destinations]]\nname = "{name}"\n{place}\nobjects = {objects}\naccept_research = true\n'
     path = folder / "node.toml"
     path.write_text(text)
-    return load_settings(path, queueing.urls(database_url, ""))
+    return load_settings(path, queued_jobs.urls(database_url, ""))
 
 
 def started(settings: Settings, database: Database) -> tuple[Runtime, Queueing]:

@@ -25,9 +25,9 @@ from imaging.masks import on_grid, pack, pack_heat
 from imaging.volume.volume import Volume, read_volume
 from models.protocol import Model
 from models.tilt_correction import Uprighted
-from tests.support import analyses, balls
-from tests.support.data import shared_data
-from tests.support.enhanced import enhanced_ct
+from tests.support import analyses, ball_phantoms
+from tests.support.enhanced_ct import enhanced_ct
+from tests.support.real_data import shared_data
 from workers.encode.analysis import Analysis
 from workers.encode.objects import by_kind, segmentation
 from workers.encode.source import read_source
@@ -35,7 +35,7 @@ from workers.encode.sr import document as sr_document
 from workers.encode.validate import validator
 
 CENTRE = (-31.4, 22.7, -118.2)
-HU = balls.BRIGHT - 1024
+HU = ball_phantoms.BRIGHT - 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def lands(content: bytes, centre: tuple[float, float, float], radius_mm: float, 
     for frame, pixels in zip(document.PerFrameFunctionalGroupsSequence, frames, strict=True):
         rows, columns = np.nonzero(pixels)
         assert len(rows)  # sparse: no frame is empty
-        points.append(balls.lps(place_of(document, frame), rows.astype(float), columns.astype(float)))
+        points.append(ball_phantoms.lps(place_of(document, frame), rows.astype(float), columns.astype(float)))
     away = np.linalg.norm(np.concatenate(points) - centre, axis=1)
     assert away.max() <= radius_mm + voxel_mm
     assert np.linalg.norm(np.concatenate(points).mean(axis=0) - centre) <= voxel_mm
@@ -126,7 +126,7 @@ def points_of(content: bytes, paths: list[Path]) -> list[np.ndarray]:
         elif item.get("ValueType") == "SCOORD":
             image = images[str(item.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID)]
             column, row = (float(value) for value in item.GraphicData)  # 0.5, 0.5 is the centre of the first pixel (PS3.3 C.18.6)
-            points.append(balls.lps(image, np.array(row - 0.5), np.array(column - 0.5)))
+            points.append(ball_phantoms.lps(image, np.array(row - 0.5), np.array(column - 0.5)))
     return points
 
 
@@ -138,16 +138,16 @@ def _walk(dataset: Dataset) -> list[Dataset]:
     return [dataset, *(inner for item in dataset.get("ContentSequence", ()) for inner in _walk(item))]
 
 
-@pytest.mark.parametrize("name", balls.ACQUISITIONS)
+@pytest.mark.parametrize("name", ball_phantoms.ACQUISITIONS)
 def test_points_and_frames_land_on_the_nodule(tmp_path: Path, name: str) -> None:
-    acquisition = balls.ACQUISITIONS[name]
-    paths = balls.write(tmp_path, balls.ball_series(acquisition, CENTRE))
+    acquisition = ball_phantoms.ACQUISITIONS[name]
+    paths = ball_phantoms.write(tmp_path, ball_phantoms.ball_series(acquisition, CENTRE))
     analysis, volume = found(paths)
     voxel_mm = max(acquisition.spacing_mm)
     outline = segmentation.encode(analysis)
     assert outline is not None
     assert validator.validate(outline.content, within=volume.sop_instance_uids) == ()
-    lands(outline.content, CENTRE, balls.RADIUS_MM, voxel_mm)
+    lands(outline.content, CENTRE, ball_phantoms.RADIUS_MM, voxel_mm)
     for one in (analysis, analyses.with_segmentation(analysis)):
         content = sr_document.encode(one).content
         assert validator.validate(content) == ()
@@ -156,11 +156,11 @@ def test_points_and_frames_land_on_the_nodule(tmp_path: Path, name: str) -> None
     _same_mask(outline.content, analysis, volume)
 
 
-@pytest.mark.parametrize("name", balls.TILTED)
+@pytest.mark.parametrize("name", ball_phantoms.TILTED)
 def test_what_is_found_on_upright_slices_lands_on_the_images_of_the_tilted_gantry(tmp_path: Path, name: str) -> None:
-    acquisition = balls.TILTED[name]
-    datasets = balls.ball_series(acquisition, CENTRE, side=56)
-    paths = balls.write(tmp_path, datasets)
+    acquisition = ball_phantoms.TILTED[name]
+    datasets = ball_phantoms.ball_series(acquisition, CENTRE, side=56)
+    paths = ball_phantoms.write(tmp_path, datasets)
     with pytest.raises(GeometryError, match="tilt"):
         read_volume(paths)
     volume = read_volume(paths, tilted=True)
@@ -172,7 +172,7 @@ def test_what_is_found_on_upright_slices_lands_on_the_images_of_the_tilted_gantr
     outline = segmentation.encode(analysis)
     assert outline is not None
     assert validator.validate(outline.content, within=volume.sop_instance_uids) == ()
-    lands(outline.content, CENTRE, balls.RADIUS_MM, voxel_mm)
+    lands(outline.content, CENTRE, ball_phantoms.RADIUS_MM, voxel_mm)
     for one in (analysis, analyses.with_segmentation(analysis)):
         content = sr_document.encode(one).content
         assert validator.validate(content) == ()
@@ -181,7 +181,7 @@ def test_what_is_found_on_upright_slices_lands_on_the_images_of_the_tilted_gantr
     (evidence,) = by_kind.encode(ReportKind.PARAMETRIC_MAP, analysis)
     document = dcmread(io.BytesIO(evidence.content))
     shown = document.pixel_array.reshape(-1, document.Rows, document.Columns)
-    points = [balls.lps(place_of(document, frame), *map(np.asarray, np.nonzero(plane > 0.5)))
+    points = [ball_phantoms.lps(place_of(document, frame), *map(np.asarray, np.nonzero(plane > 0.5)))
               for frame, plane in zip(document.PerFrameFunctionalGroupsSequence, shown, strict=True)]  # fmt: skip
     assert np.linalg.norm(np.concatenate(points).mean(axis=0) - CENTRE) <= voxel_mm
 
@@ -193,7 +193,7 @@ def _nearly_the_pixels_of_its_source(content: bytes, paths: list[Path]) -> None:
     for frame, pixels in zip(document.PerFrameFunctionalGroupsSequence, frames, strict=True):
         source = sources[str(frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID)]
         assert list(frame.PlanePositionSequence[0].ImagePositionPatient) == list(source.ImagePositionPatient)
-        truth, found = source.pixel_array == balls.BRIGHT, pixels.astype(bool)
+        truth, found = source.pixel_array == ball_phantoms.BRIGHT, pixels.astype(bool)
         assert not (found & ~ndimage.binary_dilation(truth, np.ones((3, 3)))).any()
         assert not (ndimage.binary_erosion(truth, np.ones((3, 3))) & ~found).any()
 
@@ -204,9 +204,9 @@ def _same_pixels_as_its_source(content: bytes, paths: list[Path]) -> None:
     document, frames = read_back(content)
     for frame, pixels in zip(document.PerFrameFunctionalGroupsSequence, frames, strict=True):
         source = sources[str(frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID)]
-        assert np.array_equal(pixels.astype(bool), source.pixel_array == balls.BRIGHT)
+        assert np.array_equal(pixels.astype(bool), source.pixel_array == ball_phantoms.BRIGHT)
         assert list(frame.PlanePositionSequence[0].ImagePositionPatient) == list(source.ImagePositionPatient)
-    bright = {uid for uid, dataset in sources.items() if (dataset.pixel_array == balls.BRIGHT).any()}
+    bright = {uid for uid, dataset in sources.items() if (dataset.pixel_array == ball_phantoms.BRIGHT).any()}
     assert len(frames) == len(bright)
 
 
@@ -224,31 +224,31 @@ def _same_mask(content: bytes, analysis: Analysis, volume: Volume) -> None:
 
 
 def test_on_images_without_a_common_frame_of_reference_the_point_is_on_the_image(tmp_path: Path) -> None:
-    datasets = balls.ball_series(balls.ACQUISITIONS["oblique"], CENTRE)
+    datasets = ball_phantoms.ball_series(ball_phantoms.ACQUISITIONS["oblique"], CENTRE)
     for number, dataset in enumerate(datasets):
         dataset.FrameOfReferenceUID = f"2.25.{900 + number}"
-    paths = balls.write(tmp_path, datasets)
+    paths = ball_phantoms.write(tmp_path, datasets)
     analysis, _ = found(paths)
     assert segmentation.encode(analysis) is None
     content = sr_document.encode(analysis).content
     assert not [item for item in _walk(dcmread(io.BytesIO(content))) if item.get("ValueType") == "SCOORD3D"]
-    assert close(points_of(content, paths), CENTRE, max(balls.ACQUISITIONS["oblique"].spacing_mm))
+    assert close(points_of(content, paths), CENTRE, max(ball_phantoms.ACQUISITIONS["oblique"].spacing_mm))
 
 
 def test_a_nodule_put_into_a_real_series(tmp_path: Path) -> None:
     files = sorted((shared_data() / "ct" / "cptac-C3N-00247-lung3.0-B70f").rglob("*.dcm"))
     datasets = sorted(map(dcmread, files), key=lambda dataset: float(dataset.ImagePositionPatient[2]))[30:60]
     middle, bright = datasets[14], 4095
-    centre = tuple(balls.lps(middle, np.array(301.3), np.array(187.6)) + np.array([0, 0, 0.7]))
+    centre = tuple(ball_phantoms.lps(middle, np.array(301.3), np.array(187.6)) + np.array([0, 0, 0.7]))
     for dataset in datasets:
         dataset.PixelData = np.minimum(dataset.pixel_array, bright - 1).tobytes()  # metal aside, nothing is as bright
-        balls.paint(dataset, centre, bright)
-    paths = balls.write(tmp_path, datasets)
+        ball_phantoms.paint(dataset, centre, bright)
+    paths = ball_phantoms.write(tmp_path, datasets)
     analysis, volume = found(paths, bright + int(middle.RescaleIntercept))
     outline = segmentation.encode(analysis)
     assert outline is not None
     assert validator.validate(outline.content) == ()
-    lands(outline.content, centre, balls.RADIUS_MM, 3.0)
+    lands(outline.content, centre, ball_phantoms.RADIUS_MM, 3.0)
     for one in (analysis, analyses.with_segmentation(analysis)):
         assert close(points_of(sr_document.encode(one).content, paths), centre, 3.0)
     _same_mask(outline.content, analysis, volume)

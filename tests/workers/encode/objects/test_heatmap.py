@@ -15,8 +15,8 @@ from pydicom.dataset import Dataset
 from core import codes
 from core.records import Prediction
 from core.states import Outcome
-from tests.support import analyses, pictured
-from tests.support.again import hashes_elsewhere
+from tests.support import analyses, analyses_with_images
+from tests.support.fresh_process import hashes_in_new_process
 from workers.encode.analysis import Analysis
 from workers.encode.objects import heatmap
 from workers.encode.pictures import views as room
@@ -35,7 +35,7 @@ def has(colour: tuple[int, int, int], rgb: np.ndarray) -> int:
 
 
 def test_a_picture_a_finding_the_surest_first() -> None:
-    analysis = pictured.chest()
+    analysis = analyses_with_images.chest()
     lifted = replace(analysis.prediction.findings[2], score=0.99)
     findings = (*analysis.prediction.findings[:2], lifted)
     made = documents(replace(analysis, prediction=replace(analysis.prediction, findings=findings)))
@@ -47,13 +47,13 @@ def test_a_picture_a_finding_the_surest_first() -> None:
 
 
 def test_at_most_so_many_pictures() -> None:
-    analysis = pictured.chest()
+    analysis = analyses_with_images.chest()
     many = analysis.prediction.findings * 4
     assert len(views(replace(analysis, prediction=replace(analysis.prediction, findings=many)))) == room.MAX_VIEWS
 
 
 def test_attributes_of_the_picture() -> None:
-    document = documents(pictured.chest())[0]
+    document = documents(analyses_with_images.chest())[0]
     assert document.SOPClassUID.name == "Secondary Capture Image Storage"
     assert (document.Modality, document.ConversionType, list(document.ImageType)) == ("OT", "WSD", ["DERIVED", "SECONDARY"])
     assert document.SeriesDescription == "lung_nodule_ct 1.0.0 RESEARCH"
@@ -68,7 +68,7 @@ def test_attributes_of_the_picture() -> None:
 
 @pytest.mark.parametrize("said", ["YES", "NO", ""])
 def test_burned_in_annotation_is_as_the_source_says(said: str) -> None:
-    lesion, chest = pictured.lesion(), pictured.chest()
+    lesion, chest = analyses_with_images.lesion(), analyses_with_images.chest()
     photograph = documents(replace(lesion, source=replace(lesion.source, burned_in=said)))[0]
     assert photograph.get("BurnedInAnnotation", "") == said
     slices = documents(replace(chest, source=replace(chest.source, burned_in=said)))[0]
@@ -77,7 +77,7 @@ def test_burned_in_annotation_is_as_the_source_says(said: str) -> None:
 
 
 def test_loss_before_the_analysis_is_said() -> None:
-    analysis = pictured.lesion()
+    analysis = analyses_with_images.lesion()
     lossy = Dataset()
     lossy.LossyImageCompression, lossy.LossyImageCompressionMethod = "01", "ISO_10918_1"
     document = documents(replace(analysis, source=replace(analysis.source, lossy=lossy)))[0]
@@ -85,7 +85,7 @@ def test_loss_before_the_analysis_is_said() -> None:
     assert "LossyImageCompression" not in documents(analysis)[0]
 
 
-@pytest.mark.parametrize("made", [pictured.chest, pictured.lesion])
+@pytest.mark.parametrize("made", [analyses_with_images.chest, analyses_with_images.lesion])
 def test_who_the_patient_is_stands_in_no_pixel(made: object) -> None:
     analysis = made()  # type: ignore[operator]
     other = analyses.header(analysis.source.modality, PatientName="Other^Person", PatientID="X-1", AccessionNumber="A-2")
@@ -96,7 +96,7 @@ def test_who_the_patient_is_stands_in_no_pixel(made: object) -> None:
 
 
 def test_research_is_burnt_in_and_only_for_research() -> None:
-    analysis = pictured.chest()
+    analysis = analyses_with_images.chest()
     clinical = replace(analysis, identity=replace(analysis.identity, status="clinical"))
     research, released = documents(analysis)[0], documents(clinical)[0]
     assert has(WARNING, research.pixel_array) > 3000  # the badge
@@ -105,7 +105,7 @@ def test_research_is_burnt_in_and_only_for_research() -> None:
 
 
 def test_ct_view_shows_slice_surroundings_and_the_plane_across() -> None:
-    analysis = pictured.chest()
+    analysis = analyses_with_images.chest()
     view = views(analysis)[0]
     captions = [panel.caption for panel in view.panels]
     assert re.fullmatch(r"axial, z -?[\d.]+ mm, image \d+, window -600/1500 HU", captions[0])
@@ -117,7 +117,7 @@ def test_ct_view_shows_slice_surroundings_and_the_plane_across() -> None:
 
 
 def test_without_evidence_and_outline_the_slice_is_still_shown() -> None:
-    analysis = pictured.chest()
+    analysis = analyses_with_images.chest()
     bare = tuple(replace(finding, mask=None) for finding in analysis.prediction.findings)
     view = views(replace(analysis, heat=None, prediction=replace(analysis.prediction, findings=bare)))[0]
     assert not any(panel.heat for panel in view.panels)
@@ -125,7 +125,7 @@ def test_without_evidence_and_outline_the_slice_is_still_shown() -> None:
 
 
 def test_a_finding_of_a_slice_without_a_place_shows_the_slice() -> None:
-    analysis = pictured.chest()
+    analysis = analyses_with_images.chest()
     finding = replace(analysis.prediction.findings[0], position_mm=None, image_point=None, mask=None)
     view = views(replace(analysis, prediction=replace(analysis.prediction, findings=(finding,))))[0]
     assert len(view.panels) == 1
@@ -135,20 +135,20 @@ def test_a_finding_of_a_slice_without_a_place_shows_the_slice() -> None:
 @given(place=st.tuples(*(st.floats(-900, 900) for _ in range(3))), diameter=st.one_of(st.none(), st.floats(0.1, 300)))
 @settings(max_examples=25, deadline=None, derandomize=True)
 def test_a_place_anywhere_is_drawn(place: tuple[float, float, float], diameter: float | None) -> None:
-    analysis = pictured.chest()
+    analysis = analyses_with_images.chest()
     finding = replace(analysis.prediction.findings[0], position_mm=place, image_point=None, diameter_mm=diameter)
     (view,) = views(replace(analysis, prediction=replace(analysis.prediction, findings=(finding,))))
     assert [panel.image.width for panel in view.panels] == [room.SLICE_PX, room.SMALL_PX, room.SMALL_PX]
 
 
 def test_a_finding_of_no_slice_has_no_picture() -> None:
-    analysis = pictured.chest()
+    analysis = analyses_with_images.chest()
     finding = replace(analysis.prediction.findings[0], position_mm=None, image_point=None, sop_instance_uid="", mask=None)
     assert heatmap.encode(replace(analysis, prediction=replace(analysis.prediction, findings=(finding,)))) == ()
 
 
 def test_photograph_with_outline_and_evidence() -> None:
-    analysis = pictured.lesion()
+    analysis = analyses_with_images.lesion()
     (view,) = views(analysis)
     image, evidence = (np.asarray(panel.image).astype(int) for panel in view.panels)
     assert has(OUTLINE, image.astype(np.uint8)) > 500
@@ -164,12 +164,12 @@ def test_photograph_with_outline_and_evidence() -> None:
 
 @pytest.mark.parametrize("outcome", [Outcome.NO_FINDING, Outcome.ABSTAINED, Outcome.NOT_ANALYSED])
 def test_nothing_found_has_no_picture(outcome: Outcome) -> None:
-    for analysis in (pictured.chest(), pictured.lesion()):
+    for analysis in (analyses_with_images.chest(), analyses_with_images.lesion()):
         assert heatmap.encode(replace(analysis, prediction=Prediction(outcome, reason="r"))) == ()
 
 
 def test_a_photograph_with_nothing_to_show_has_no_picture() -> None:
-    analysis = pictured.lesion()
+    analysis = analyses_with_images.lesion()
     finding = replace(analysis.prediction.findings[0], mask=None)
     assert heatmap.encode(replace(analysis, heat=None, prediction=replace(analysis.prediction, findings=(finding,)))) == ()
     assert heatmap.encode(replace(analysis, item=None)) == ()
@@ -177,8 +177,8 @@ def test_a_photograph_with_nothing_to_show_has_no_picture() -> None:
 
 @pytest.mark.parametrize("name", ["chest", "lesion"])
 def test_same_analysis_gives_the_same_bytes(name: str) -> None:
-    made = [hashlib.sha256(each.content).hexdigest() for each in heatmap.encode(getattr(pictured, name)())]
-    assert made == hashes_elsewhere("heatmap", name)
+    made = [hashlib.sha256(each.content).hexdigest() for each in heatmap.encode(getattr(analyses_with_images, name)())]
+    assert made == hashes_in_new_process("heatmap", name)
 
 
 def test_long_words_are_cut_and_rows_fit() -> None:

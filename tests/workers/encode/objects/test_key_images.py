@@ -13,8 +13,8 @@ from core import codes
 from core.errors import EncodingError
 from core.records import Prediction
 from core.states import Outcome
-from tests.support import analyses, pictured
-from tests.support.again import hashes_elsewhere
+from tests.support import analyses, analyses_with_images
+from tests.support.fresh_process import hashes_in_new_process
 from workers.encode.analysis import Analysis
 from workers.encode.objects import key_images
 
@@ -50,7 +50,7 @@ def test_frames_of_a_multi_frame_image() -> None:
 
 
 def test_title_template_and_description() -> None:
-    found = document(pictured.chest())
+    found = document(analyses_with_images.chest())
     title = found.ConceptNameCodeSequence[0]
     assert (title.CodeValue, title.CodingSchemeDesignator) == (codes.OF_INTEREST.value, "DCM")
     assert codes.OF_INTEREST.value in {concept.value for concept in Collection("CID7010").concepts.values()}
@@ -66,7 +66,7 @@ def test_title_template_and_description() -> None:
 
 
 def test_clinical_models_are_not_called_research() -> None:
-    analysis = pictured.lesion()
+    analysis = analyses_with_images.lesion()
     found = document(replace(analysis, identity=replace(analysis.identity, status="clinical", not_for="Not alone.")))
     assert "RESEARCH" not in found.to_json().upper().replace("FORRESEARCH", "")
     assert "probability 81 %, calibrated" in found.to_json()
@@ -89,6 +89,6 @@ def test_an_image_of_another_series_is_a_defect() -> None:
 
 
 def test_same_analysis_gives_the_same_bytes() -> None:
-    made = key_images.encode(pictured.lesion())
+    made = key_images.encode(analyses_with_images.lesion())
     assert made is not None
-    assert [hashlib.sha256(made.content).hexdigest()] == hashes_elsewhere("key_images", "lesion")
+    assert [hashlib.sha256(made.content).hexdigest()] == hashes_in_new_process("key_images", "lesion")

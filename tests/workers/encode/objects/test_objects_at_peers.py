@@ -17,11 +17,11 @@ from PIL import Image
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from deploy.demo.pacs import free_port
-from tests.support import analyses, pictured
+from deploy.local.ports import free_port
+from tests.support import analyses, analyses_with_images
+from tests.support.external_programs import tool
 from tests.support.orthanc import Orthanc
-from tests.support.scu import dcmtk
-from tests.support.tools import tool
+from tests.support.storage_scu import dcmtk
 from tests.workers.encode.validate.test_external_validators import EXPLAINED
 from workers.encode.analysis import Analysis
 from workers.encode.anatomy import Anatomy
@@ -46,7 +46,7 @@ def all_of(analysis: Analysis) -> list[bytes]:
 
 
 def analyses_of_all_kinds() -> Mapping[str, Analysis]:
-    chest, lesion = pictured.chest(), pictured.lesion()
+    chest, lesion = analyses_with_images.chest(), analyses_with_images.lesion()
     side = replace(lesion, source=replace(lesion.source, anatomy=Anatomy(None, "L", "ARM")))
     body_part = replace(chest, source=replace(chest.source, anatomy=Anatomy(None, "", "CHEST")))
     anonymous = Dataset()

@@ -13,8 +13,8 @@ from core import codes
 from core.records import Prediction
 from core.states import Outcome
 from imaging.masks import pack_heat, unpack_heat
-from tests.support import analyses, pictured
-from tests.support.again import hashes_elsewhere
+from tests.support import analyses, analyses_with_images
+from tests.support.fresh_process import hashes_in_new_process
 from tests.workers.encode.pictures.test_cuts import POSES
 from workers.encode.analysis import Analysis
 from workers.encode.objects import parametric_map
@@ -26,7 +26,7 @@ SPACING = (2.5, 0.9, 0.7)
 
 def placed(pose: str) -> Analysis:
     """A map of every second slice, third row and column, hot at one place and off the grid's corner."""
-    volume = pictured.volume_of(np.zeros(SHAPE, np.int16), SPACING, (12.0, -40.0, 300.0), POSES[pose][0])
+    volume = analyses_with_images.volume_of(np.zeros(SHAPE, np.int16), SPACING, (12.0, -40.0, 300.0), POSES[pose][0])
     values = np.zeros((12, 13, 18), np.float32)
     values[3:5, 4:9, 5:7] = np.linspace(0.2, 0.9, 20).reshape(2, 5, 2)
     values[9, 6, 10] = 1.0
@@ -65,7 +65,7 @@ def test_only_planes_with_evidence_and_no_empty_margin() -> None:
 
 
 def test_what_it_says_of_itself() -> None:
-    made = parametric_map.encode(pictured.chest())
+    made = parametric_map.encode(analyses_with_images.chest())
     assert made is not None
     document = dcmread(io.BytesIO(made.content))
     mapping = document.SharedFunctionalGroupsSequence[0].RealWorldValueMappingSequence[0]
@@ -79,7 +79,7 @@ def test_what_it_says_of_itself() -> None:
     assert (document.ContentDate, document.ContentTime, document.TimezoneOffsetFromUTC) == ("20261120", "103015.250000", "+0100")
     assert str(document.PatientName) == "Müller^Änne"
     named = {item.ReferencedSOPInstanceUID for item in document.ReferencedSeriesSequence[0].ReferencedInstanceSequence}
-    assert named <= {image.sop_instance_uid for image in pictured.chest().source.images}
+    assert named <= {image.sop_instance_uid for image in analyses_with_images.chest().source.images}
     assert all(uid.startswith("2.25.1") for uid in named)
 
 
@@ -94,11 +94,11 @@ def test_planes_name_the_images_they_lie_on_or_between() -> None:
 
 @pytest.mark.parametrize("why", ["no evidence", "empty evidence", "photograph", "no frame of reference", "not read"])
 def test_none_where_there_is_nothing_to_place(why: str) -> None:
-    chest = pictured.chest()
+    chest = analyses_with_images.chest()
     cases = {
         "no evidence": replace(chest, heat=None),
         "empty evidence": replace(chest, heat=pack_heat(np.zeros((2, 2, 2), np.float32), meaning="m")),
-        "photograph": pictured.lesion(),
+        "photograph": analyses_with_images.lesion(),
         "no frame of reference": replace(chest, frame_of_reference_uid=""),
         "not read": replace(chest, item=None),
     }
@@ -106,9 +106,9 @@ def test_none_where_there_is_nothing_to_place(why: str) -> None:
 
 
 def test_same_analysis_gives_the_same_bytes() -> None:
-    made = parametric_map.encode(pictured.chest())
+    made = parametric_map.encode(analyses_with_images.chest())
     assert made is not None
-    assert [hashlib.sha256(made.content).hexdigest()] == hashes_elsewhere("parametric_map", "chest")
+    assert [hashlib.sha256(made.content).hexdigest()] == hashes_in_new_process("parametric_map", "chest")
 
 
 def test_frames_of_a_multi_frame_source_are_named() -> None:

@@ -12,8 +12,8 @@ from pydicom.dataset import Dataset
 
 from core.records import Prediction
 from core.states import Outcome
-from tests.support import analyses, pictured
-from tests.support.again import hashes_elsewhere
+from tests.support import analyses, analyses_with_images
+from tests.support.fresh_process import hashes_in_new_process
 from workers.encode.analysis import Analysis
 from workers.encode.objects import pdf
 from workers.encode.page import glyphs
@@ -40,7 +40,7 @@ def named(**elements: object) -> Analysis:
     return analyses.ct(Prediction(Outcome.NO_FINDING, looked_for="x"), dataset=analyses.header("CT", **elements))
 
 
-SHAPES = {**analyses.shapes(), "chest": pictured.chest(), "lesion": pictured.lesion()}
+SHAPES = {**analyses.shapes(), "chest": analyses_with_images.chest(), "lesion": analyses_with_images.lesion()}
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -65,19 +65,19 @@ def test_one_page(shape: str) -> None:
 
 
 def test_findings_with_how_sure_tier_size_and_place() -> None:
-    words = text(pictured.chest())
+    words = text(analyses_with_images.chest())
     assert "3 findings" in words
     for expected in ("score 0.93, not calibrated", "score 0.71, not calibrated", "to be reviewed", "uncertain", "Diameter 22.0 mm"):
         assert expected in words
-    finding = pictured.chest().prediction.findings[0]
+    finding = analyses_with_images.chest().prediction.findings[0]
     assert "x {:.0f}, y {:.0f}, z {:.0f}".format(*finding.position_mm) in words  # type: ignore[misc]
-    number = pictured.chest().source.image(finding.sop_instance_uid).number
+    number = analyses_with_images.chest().source.image(finding.sop_instance_uid).number
     assert f"Lung; image {number};" in words
     assert "probability" not in words.lower().replace("no probability", "")
 
 
 def test_classifier_says_calibrated_probability_every_class_and_advice() -> None:
-    words = text(pictured.lesion())
+    words = text(analyses_with_images.lesion())
     assert "probability 81 %, calibrated" in words
     assert "Probability of malignancy (mel + bcc + akiec) 0.91" in words
     assert "nv · Melanocytic nevus" in words
@@ -112,15 +112,15 @@ def test_pictures_are_on_the_page() -> None:
     def pictures(analysis: Analysis) -> int:
         return sum(1 for item in opened(analysis)[0].get_objects() if item.type == pypdfium2.raw.FPDF_PAGEOBJ_IMAGE)
 
-    assert pictures(pictured.chest()) == 3 * 3 + 1  # and the legend
-    assert pictures(pictured.lesion()) == 2 + 1
+    assert pictures(analyses_with_images.chest()) == 3 * 3 + 1  # and the legend
+    assert pictures(analyses_with_images.lesion()) == 2 + 1
     assert pictures(SHAPES["ct-no-finding"]) == 0
 
 
 def test_nothing_is_lost_or_leaves_the_margins_however_long_it_is() -> None:
-    finding = pictured.chest().prediction.findings[0]
+    finding = analyses_with_images.chest().prediction.findings[0]
     limits = tuple(f"Limit {n}: " + "a long sentence about what it cannot do " * 5 + f"end {n}." for n in range(40))
-    analysis = pictured.chest()
+    analysis = analyses_with_images.chest()
     many = replace(
         analysis,
         limits=limits,
@@ -195,7 +195,7 @@ def test_an_identifier_is_shown_whole_or_not_at_all() -> None:
 
 
 def test_properties_of_the_file_name_no_patient_and_no_time() -> None:
-    analysis = pictured.chest()
+    analysis = analyses_with_images.chest()
     found = opened(analysis)
     properties = found.get_metadata_dict()
     assert properties["Title"] == "AI result: lung_nodule_ct 1.0.0 · a1a1a1a1a1a1 (RESEARCH)"
@@ -204,20 +204,20 @@ def test_properties_of_the_file_name_no_patient_and_no_time() -> None:
 
 
 def test_attributes_of_the_object() -> None:
-    found = document(pictured.chest())
+    found = document(analyses_with_images.chest())
     assert found.SOPClassUID.name == "Encapsulated PDF Storage"
     assert (found.Modality, found.MIMETypeOfEncapsulatedDocument) == ("DOC", "application/pdf")
     assert found.DocumentTitle == "RESEARCH: Lung nodules on chest CT"
     assert found.SeriesDescription == "lung_nodule_ct 1.0.0 RESEARCH"
     assert (found.BurnedInAnnotation, found.VerificationFlag) == ("YES", "UNVERIFIED")
     assert (found.ContentDate, found.ContentTime) == ("20261120", "103015.250000")
-    wanted = [finding.sop_instance_uid for finding in pictured.chest().prediction.findings]
+    wanted = [finding.sop_instance_uid for finding in analyses_with_images.chest().prediction.findings]
     assert [item.ReferencedSOPInstanceUID for item in found.SourceInstanceSequence] == wanted
     assert len(document(SHAPES["ct-no-finding"]).SourceInstanceSequence) == 12
 
 
 def test_released_models_are_not_called_research() -> None:
-    analysis = pictured.lesion()
+    analysis = analyses_with_images.lesion()
     released = replace(analysis, identity=replace(analysis.identity, status="clinical"))
     assert "RESEARCH" not in text(released)
     assert "Not for diagnosis without a clinician." in text(released)
@@ -226,5 +226,5 @@ def test_released_models_are_not_called_research() -> None:
 
 @pytest.mark.parametrize("name", ["chest", "lesion"])
 def test_same_analysis_gives_the_same_bytes(name: str) -> None:
-    made = hashlib.sha256(pdf.encode(getattr(pictured, name)()).content).hexdigest()
-    assert [made] == hashes_elsewhere("pdf", name)
+    made = hashlib.sha256(pdf.encode(getattr(analyses_with_images, name)()).content).hexdigest()
+    assert [made] == hashes_in_new_process("pdf", name)

@@ -19,7 +19,7 @@ from imaging.masks import on_grid, pack
 from imaging.photograph.encapsulate import DERMOSCOPIC_PHOTOGRAPHY, VL_PHOTOGRAPHIC
 from imaging.photograph.read import read_photograph
 from tests.support import analyses
-from tests.support.tools import tool
+from tests.support.external_programs import tool
 from workers.encode.analysis import Analysis
 from workers.encode.objects import segmentation
 from workers.encode.source import read_source

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from imaging.masks import pack_heat
-from tests.support.pictured import volume_of
+from tests.support.analyses_with_images import volume_of
 from workers.encode.pictures import cuts, marks
 
 X, Y, Z = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)

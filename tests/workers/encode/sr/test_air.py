@@ -8,11 +8,11 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from core.states import ReportKind
-from tests.support import analyses, pictured
+from tests.support import analyses, analyses_with_images
 from workers.encode.objects import by_kind
 from workers.encode.sr import document
 
-ANALYSES = {**analyses.shapes(), "chest": pictured.chest(), "lesion": pictured.lesion()}
+ANALYSES = {**analyses.shapes(), "chest": analyses_with_images.chest(), "lesion": analyses_with_images.lesion()}
 # Table 6.5.3.1-1: attribute of the equipment -> content items of TID 1004 and TID 4019, attribute of Algorithm Identification
 TABLE: Mapping[str, tuple[tuple[str, ...], str]] = {
     "Manufacturer": (("121014",), "AlgorithmSource"),

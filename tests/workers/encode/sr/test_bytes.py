@@ -12,14 +12,14 @@ from pydicom.multival import MultiValue
 from core.states import ReportKind
 from imaging.wire.strict_reader import Elements, read
 from imaging.wire.writer import written
-from tests.support import analyses, pictured
+from tests.support import analyses, analyses_with_images
 from workers.encode.analysis import Analysis
 from workers.encode.objects import by_kind
 from workers.encode.sr import document as sr_document
 from workers.encode.text import UTF8, character_sets
 from workers.encode.validate.validator import validate
 
-ANALYSES: dict[str, Callable[[], Analysis]] = {"ct": analyses.masked_ct, "skin": analyses.masked_skin, "chest": pictured.chest}
+ANALYSES: dict[str, Callable[[], Analysis]] = {"ct": analyses.masked_ct, "skin": analyses.masked_skin, "chest": analyses_with_images.chest}
 CONTENT = {
     f"{name} {one.kind}": one.content
     for name, make in ANALYSES.items()

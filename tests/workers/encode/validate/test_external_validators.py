@@ -12,7 +12,7 @@ import pytest
 
 from core.states import ReportKind
 from tests.support import analyses
-from tests.support.tools import tool
+from tests.support.external_programs import tool
 from workers.encode.objects import by_kind
 from workers.encode.sr import document
 

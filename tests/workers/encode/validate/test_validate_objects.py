@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from core.iods import IODS
 from core.records import ReportObject
 from core.states import ReportKind
-from tests.support import analyses, pictured
+from tests.support import analyses, analyses_with_images
 from workers.encode.analysis import Analysis
 from workers.encode.objects import by_kind
 from workers.encode.sr import document as sr_document
@@ -20,7 +20,7 @@ from workers.encode.validate.validator import validate
 CASES: dict[str, Callable[[], Analysis]] = {
     "ct": analyses.masked_ct,
     "skin": analyses.masked_skin,
-    "chest": pictured.chest,
+    "chest": analyses_with_images.chest,
     "nothing": lambda: analyses.shapes()["ct-no-finding"],
     "declined": lambda: analyses.shapes()["ct-not-analysed"],
 }

@@ -1,4 +1,4 @@
-"""Results as the PACS holds them: there, and valid."""
+"""Fetches the result objects from the PACS and validates them."""
 
 import io
 import shutil
@@ -14,15 +14,15 @@ from pydicom import dcmread
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from core.states import ReportKind
-from deploy.demo.pacs import Pacs
+from deploy.demo.pacs.interface import Pacs
 from workers.encode.validate.validator import validate
 
 NAMES = {ReportKind.SR.value: "report"}
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """One object of a result, fetched back. ``problems`` is empty where it is there and every validator is content."""
+class FetchedObject:
+    """One result object as the PACS stores it. ``problems`` is empty when it is there and valid for every validator."""
 
     sop_instance_uid: str
     kind: str
@@ -32,10 +32,10 @@ class Report:
     problems: tuple[str, ...]
 
 
-def fetch_all(pacs: Pacs, rows: "list[Mapping[str, Any]]", folder: Path) -> list[Report]:
-    """Every object of the delivery rows, from the PACS to ``folder``, validated."""
+def fetch_results(pacs: Pacs, rows: "list[Mapping[str, Any]]", folder: Path) -> list[FetchedObject]:
+    """Fetch the object of every delivery from the PACS, write it to ``folder`` and validate it. ``rows``: of ``v_deliveries``."""
     folder.mkdir(parents=True, exist_ok=True)
-    reports = []
+    fetched = []
     numbers: Counter[str] = Counter()
     for row in sorted(rows, key=lambda row: (row["job_id"], row["delivery_id"])):
         uid, kind = str(row["sop_instance_uid"]), str(row["object"])
@@ -43,32 +43,34 @@ def fetch_all(pacs: Pacs, rows: "list[Mapping[str, Any]]", folder: Path) -> list
         numbers[name] += 1
         content = pacs.fetch(uid)
         if content is None:
-            reports.append(
-                Report(uid, kind, row["job_id"], None, (), (f"the PACS does not hold it (delivery: {row['state']} {row['note'] or ''})",))
-            )
+            problem = f"the PACS does not have it (delivery: {row['state']} {row['note'] or ''})"
+            fetched.append(FetchedObject(uid, kind, row["job_id"], None, (), (problem,)))
             continue
         path = folder / (f"{name}.dcm" if numbers[name] == 1 else f"{name}-{numbers[name]}.dcm")
         path.write_bytes(content)
-        problems, validators = [f"validator: {text}" for text in validate(inflated(content))], ["dicom-node"]
+        problems, validators = [f"validator: {text}" for text in validate(uncompressed(content))], ["dicom-node"]
         if shutil.which("dciodvfy"):
-            problems += [f"dciodvfy: {text}" for text in dciodvfy(path)]
+            problems += [f"dciodvfy: {text}" for text in dciodvfy_errors(path)]
             validators.append("dciodvfy")
-        reports.append(Report(uid, kind, row["job_id"], path, tuple(validators), tuple(problems)))
-    return reports
+        fetched.append(FetchedObject(uid, kind, row["job_id"], path, tuple(validators), tuple(problems)))
+    return fetched
 
 
-def dciodvfy(path: Path) -> list[str]:
-    """The errors that David Clunie's dciodvfy finds; its warnings are left out. Debian's reads no deflated file: it is inflated before."""
+def dciodvfy_errors(path: Path) -> list[str]:
+    """Return the errors (not the warnings) that David Clunie's dciodvfy finds in a file.
+
+    Debian's build cannot read deflated data sets: they are inflated before.
+    """
     with tempfile.NamedTemporaryFile(suffix=".dcm") as plain:
-        plain.write(inflated(path.read_bytes()))
+        plain.write(uncompressed(path.read_bytes()))
         plain.flush()
         done = subprocess.run(["dciodvfy", plain.name], capture_output=True, text=True, check=False, errors="replace")
     lines = (done.stderr + done.stdout).splitlines()
     return [line.strip() for line in lines if line.startswith("Error")]
 
 
-def inflated(content: bytes) -> bytes:
-    """A file as it was before it went deflated to a PACS that takes that; any other as it is."""
+def uncompressed(content: bytes) -> bytes:
+    """Return a file with a deflated data set (PS3.5 A.5) as Explicit VR Little Endian; any other file unchanged."""
     dataset = dcmread(io.BytesIO(content))
     if dataset.file_meta.TransferSyntaxUID != DeflatedExplicitVRLittleEndian:
         return content

@@ -18,8 +18,8 @@ from pynetdicom.dimse_primitives import C_STORE
 from db.blobs.store import Blobs
 from dicom_node.sockets import Entity
 from imaging.wire.part10 import data_set_offset, encode_head
+from tests.support.external_programs import tool
 from tests.support.series import encoded
-from tests.support.tools import tool
 
 REACTOR_TURN_S = 0.005
 

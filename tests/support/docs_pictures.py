@@ -1,4 +1,4 @@
-"""The pictures of docs/results.md, from synthetic input: ``python -m tests.support.drawn docs/pictures/results``.
+"""The pictures of docs/results.md, from synthetic input: ``python -m tests.support.docs_pictures docs/pictures/results``.
 
 Findings are put where the synthetic nodules and the synthetic lesion are; no model has seen them.
 """
@@ -18,7 +18,7 @@ from core.records import Prediction
 from core.states import Outcome
 from imaging.volume.volume import Volume
 from models.card import read_card
-from tests.support import analyses, pictured
+from tests.support import analyses, analyses_with_images
 from workers.encode.analysis import Analysis
 from workers.encode.objects import heatmap, parametric_map, pdf
 from workers.encode.pictures import cuts, style
@@ -76,8 +76,8 @@ def numbers(analysis: Analysis, path: Path) -> None:
 
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    chest = known(pictured.chest(seed=11, slices=110, size=384, slice_mm=3.0), "lung_nodule_ct", "Synthetic^Chest")
-    lesion = known(pictured.lesion(seed=8), "dermoscopy", "Synthetic^Lesion")
+    chest = known(analyses_with_images.chest(seed=11, slices=110, size=384, slice_mm=3.0), "lung_nodule_ct", "Synthetic^Chest")
+    lesion = known(analyses_with_images.lesion(seed=8), "dermoscopy", "Synthetic^Lesion")
     picture(chest, folder / "heatmap-ct.jpg")
     picture(lesion, folder / "heatmap-photograph.jpg")
     page(chest, folder / "page-ct.jpg")

@@ -1,18 +1,18 @@
-"""The demo's node.toml: free ports, short waits, one source, one PACS."""
+"""Writes the node.toml of the demo: free ports, short times until a series is complete, one source, one PACS."""
 
 from pathlib import Path
 
 from deploy.demo import modality
-from deploy.demo import pacs as pacs_module
+from deploy.demo.pacs.interface import AE_TITLE, Pacs
 from imaging.photograph.encapsulate import DERMOSCOPIC_PHOTOGRAPHY, VL_PHOTOGRAPHIC
 
 NODE_AE = "DEMONODE"
 DESTINATION = "pacs"
 
 
-def node_toml(port: int, console_port: int, pacs: pacs_module.Pacs) -> str:
-    """The text of the configuration; ``data_dir`` is beside it."""
-    address = f'ae_title = "{pacs_module.AE_TITLE}", host = "127.0.0.1", port = {pacs.port}'
+def node_toml(port: int, console_port: int, pacs: Pacs) -> str:
+    """Return the text of the configuration; the data folder is beside the file."""
+    address = f'ae_title = "{AE_TITLE}", host = "127.0.0.1", port = {pacs.port}'
     query = f"\nquery = {{ {address} }}" if pacs.answers_queries else ""
     return f"""\
 [node]
@@ -39,7 +39,7 @@ host = "127.0.0.1"{query}
 
 [[destinations]]
 name = "{DESTINATION}"
-ae_title = "{pacs_module.AE_TITLE}"
+ae_title = "{AE_TITLE}"
 host = "127.0.0.1"
 port = {pacs.port}
 objects = ["sr", "seg", "heatmap", "pdf"]
@@ -60,12 +60,13 @@ when = {{ SOPClassUID = ["{DERMOSCOPIC_PHOTOGRAPHY}", "{VL_PHOTOGRAPHIC}"] }}
 """
 
 
-def isolated(environ: dict[str, str]) -> dict[str, str]:
-    """The environment without settings of another node: the demo touches nothing but its own folder."""
+def without_node_settings(environ: dict[str, str]) -> dict[str, str]:
+    """Return the environment without ``DICOM_NODE_...``, so that the demo uses no database or folder of another node."""
     return {key: value for key, value in environ.items() if not key.startswith("DICOM_NODE_") or key == "DICOM_NODE_DATA"}
 
 
-def write(folder: Path, text: str) -> Path:
+def write_config(folder: Path, text: str) -> Path:
+    """Write the text to ``node.toml`` in ``folder``; return the path."""
     path = folder / "node.toml"
     path.write_text(text, encoding="utf-8")
     return path

@@ -1,0 +1,1 @@
+"""PACS of the demo: Orthanc, or a storage SCP."""
