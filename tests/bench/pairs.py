@@ -9,6 +9,7 @@ A ratio is always "how many times better than the peer": more than 1 is good whe
 of the ratios of the rounds; the interval is a bootstrap of that median (95 %), or the range where there are fewer than five rounds.
 """
 
+import textwrap
 import os
 import platform
 import random
@@ -106,10 +107,18 @@ def _processor() -> str:
     return names[0] if names else platform.machine()
 
 
+def _wrapped(line: str) -> list[str]:
+    """A paragraph in lines of at most 180 characters; tables, headings and short lines as they are."""
+    if len(line) <= 180 or line.startswith("|"):
+        return [line]
+    return textwrap.wrap(line, 180, break_long_words=False, break_on_hyphens=False)
+
+
 def write_section(name: str, markdown: str, page: Path = MEASUREMENTS) -> None:
     """Put ``markdown`` between the markers of ``name``; both are made at the end of the page where they are not there yet."""
     begin, end = f"<!-- bench:{name} -->", f"<!-- /bench:{name} -->"
-    block = f"{begin}\n{markdown.strip()}\n{end}"
+    lines = [part for line in markdown.strip().splitlines() for part in _wrapped(line)]
+    block = "\n".join([begin, *lines, end])
     text = page.read_text()
     before, found, rest = text.partition(begin)
     if found:

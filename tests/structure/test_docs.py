@@ -191,3 +191,8 @@ def test_the_licence_is_apache_2() -> None:
     text = (ROOT / "LICENSE").read_text()
     assert "Version 2.0, January 2004" in text
     assert "END OF TERMS AND CONDITIONS" in text
+
+
+def test_lines_of_the_measurements_are_short() -> None:
+    text = (ROOT / "docs" / "measurements.md").read_text()
+    assert [line for line in text.splitlines() if len(line) > 200] == []
