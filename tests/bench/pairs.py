@@ -9,13 +9,13 @@ A ratio is always "how many times better than the peer": more than 1 is good whe
 of the ratios of the rounds; the interval is a bootstrap of that median (95 %), or the range where there are fewer than five rounds.
 """
 
-import textwrap
 import os
 import platform
 import random
 import re
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
