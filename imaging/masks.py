@@ -1,15 +1,15 @@
-"""Masks and heat maps between arrays and the packed records that travel between stages."""
+"""Masks and heat maps: arrays to the packed records that are passed between stages, and back."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.records import HeatMap, Mask
 
-Grid = tuple[float, float, float]
+GridVector = tuple[float, float, float]
 
 
-def pack(mask: NDArray[np.bool_]) -> Mask | None:
-    """The smallest box of (Z, Y, X) bool that holds every voxel that is set; None where none is."""
+def pack_mask(mask: NDArray[np.bool_]) -> Mask | None:
+    """Pack a (Z, Y, X) bool array into the smallest box that holds every voxel that is set; None if no voxel is set."""
     if not mask.any():
         return None
     spans = []
@@ -21,29 +21,31 @@ def pack(mask: NDArray[np.bool_]) -> Mask | None:
     return Mask((z0, y0, x0), (z1 - z0, y1 - y0, x1 - x0), np.packbits(box).tobytes())
 
 
-def unpack(mask: Mask) -> NDArray[np.bool_]:
-    """The box alone, (Z, Y, X) bool of ``mask.shape``."""
+def unpack_mask(mask: Mask) -> NDArray[np.bool_]:
+    """The box of a mask, (Z, Y, X) bool of ``mask.shape``."""
     depth, rows, columns = mask.shape
     bits = np.unpackbits(np.frombuffer(mask.bits, np.uint8), count=depth * rows * columns)
     return bits.reshape(mask.shape).astype(bool)
 
 
-def on_grid(mask: Mask, shape: tuple[int, int, int]) -> NDArray[np.bool_]:
-    """The mask on the whole grid of ``shape``. Raises ValueError where the box leaves it."""
+def expand_mask(mask: Mask, shape: tuple[int, int, int]) -> NDArray[np.bool_]:
+    """The mask on a whole grid of ``shape``, (Z, Y, X) bool. Raises ValueError if the box reaches beyond the grid."""
     end = [o + s for o, s in zip(mask.origin, mask.shape, strict=True)]
     if any(e > n for e, n in zip(end, shape, strict=True)):
-        raise ValueError(f"a mask that ends at {tuple(end)} does not fit a grid of {shape}")
+        raise ValueError(f"the mask ends at {tuple(end)}, beyond the grid of {shape}")
     whole = np.zeros(shape, dtype=bool)
-    whole[tuple(slice(o, e) for o, e in zip(mask.origin, end, strict=True))] = unpack(mask)
+    whole[tuple(slice(o, e) for o, e in zip(mask.origin, end, strict=True))] = unpack_mask(mask)
     return whole
 
 
-def pack_heat(values: NDArray[np.floating], *, origin: Grid = (0.0, 0.0, 0.0), step: Grid = (1.0, 1.0, 1.0), meaning: str) -> HeatMap:
-    """(Z, Y, X) values in 0..1 as a record; what is outside of 0..1 is clipped."""
+def pack_heat_map(
+    values: NDArray[np.floating], *, origin: GridVector = (0.0, 0.0, 0.0), step: GridVector = (1.0, 1.0, 1.0), meaning: str
+) -> HeatMap:
+    """Pack (Z, Y, X) values from 0 to 1; values outside are clipped. ``origin``, ``step``: of the map's grid, in voxels of the images."""
     depth, rows, columns = values.shape
     return HeatMap((depth, rows, columns), origin, step, meaning, np.round(np.clip(values, 0, 1) * 255).astype(np.uint8).tobytes())
 
 
-def unpack_heat(heat: HeatMap) -> NDArray[np.float32]:
+def unpack_heat_map(heat: HeatMap) -> NDArray[np.float32]:
     """(Z, Y, X) float32 in 0..1 of ``heat.shape``."""
     return np.frombuffer(heat.values, np.uint8).reshape(heat.shape).astype(np.float32) / np.float32(255)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from core.records import HeatMap, ModelIdentity, Prediction
-from imaging.volume.gantry_tilt import Upright, finding_back, heat_back, tilt_of, upright
+from imaging.volume.gantry_tilt import UprightVolume, finding_on_images, gantry_tilt_degrees, heat_map_on_images, make_upright
 from imaging.volume.geometry import TILT_DEGREES
 from imaging.volume.volume import Volume
 from models.card import ModelCard
@@ -20,7 +20,7 @@ class Uprighted:
 
     def __init__(self, model: Model) -> None:
         self._model = model
-        self._last: tuple[Volume, Upright, Prediction] | None = None
+        self._last: tuple[Volume, UprightVolume, Prediction] | None = None
 
     @property
     def card(self) -> ModelCard:
@@ -49,11 +49,11 @@ class Uprighted:
         return [self._moved(item) if _tilted(item) else self._model.predict([item])[0] for item in items]
 
     def _moved(self, volume: Volume) -> Prediction:
-        on = upright(volume)
+        on = make_upright(volume)
         (said,) = self._model.predict([on.volume])
         self._last = volume, on, said
         note = f"The gantry was tilted by {on.degrees:.1f} degrees: analysed on slices that were moved upright."
-        return replace(said, findings=tuple(finding_back(one, on, volume) for one in said.findings), notes=(*said.notes, note))
+        return replace(said, findings=tuple(finding_on_images(one, on, volume) for one in said.findings), notes=(*said.notes, note))
 
     def evidence(self, item: Any, prediction: Prediction) -> HeatMap | None:
         """As the model's own, over the images as they came. For a tilted series: of the last prediction."""
@@ -64,8 +64,8 @@ class Uprighted:
         assert self._last is not None
         _, on, said = self._last
         heat = self._model.evidence(on.volume, said)
-        return None if heat is None else heat_back(heat, on, item)
+        return None if heat is None else heat_map_on_images(heat, on, item)
 
 
 def _tilted(item: Any) -> bool:
-    return isinstance(item, Volume) and tilt_of(item) > TILT_DEGREES
+    return isinstance(item, Volume) and gantry_tilt_degrees(item) > TILT_DEGREES

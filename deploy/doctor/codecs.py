@@ -12,7 +12,8 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import UID
 
 from core.errors import NodeError
-from imaging.pixels.decode import DECODERS, decode_frames
+from imaging.pixels.codecs import DECODERS
+from imaging.pixels.decode import decode_frames
 
 Samples = np.ndarray[Any, np.dtype[Any]]
 Encode = Callable[[Samples], bytes | bytearray]

@@ -15,8 +15,9 @@ from core.policy.slice_coverage import along, is_localizer
 from core.settings.routes import Route
 from core.states import Priority
 from db.records import InstanceView, JobPlan
-from imaging.headers.instance_header import read_dataset, routable
-from imaging.headers.own_marks import made_by_dicom_node
+from imaging.headers.own_objects import made_by_dicom_node
+from imaging.headers.route_values import read_route_values
+from imaging.wire.tolerant_parser import read_dataset
 
 _LINE = re.compile(r"^(?P<mark>(?:\[yes\]|\[no\] )\s+)(?P<keyword>\w+) is .*?(?P<wanted>, wanted .*)$")
 _PATIENT_GROUP = 0x0010
@@ -91,7 +92,7 @@ def attributes_of(path: Path, source: str) -> tuple[Dataset, dict[str, RouteValu
         The blob is not the data set that was admitted.
     """
     dataset = read_dataset(path)
-    return dataset, {**routable(dataset), "SourceAETitle": source}
+    return dataset, {**read_route_values(dataset), "SourceAETitle": source}
 
 
 def never_analysed(dataset: Dataset, *, indexed: bool = False) -> str:

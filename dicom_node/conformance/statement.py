@@ -18,7 +18,8 @@ from dicom_node.conformance.results import content, validators
 from dicom_node.deliver import transports
 from dicom_node.sockets import MAX_PDU_BYTES
 from dicom_node.statuses import Verdict
-from imaging.pixels.decode import DECODERS, NATIVE
+from imaging.pixels.codecs import DECODERS
+from imaging.wire.transfer_syntaxes import NATIVE
 
 _CHARACTER_SETS = (
     ("(none)", "ISO 646; beyond it UTF-8 if it can be that, else Latin-1, with a note on the instance"),

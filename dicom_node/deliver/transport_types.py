@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 
 from core.errors import CannotUnderstand
 from dicom_node.statuses import Verdict
-from imaging.headers.instance_header import read_dataset
+from imaging.wire.tolerant_parser import read_dataset
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Who and which study, for the instances that the node makes itself (demo, tests, photographs from a camera)."""
+"""Patient and study attributes of instances that the node makes itself (demo, tests, photographs from a camera)."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from pydicom.dataset import Dataset
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Patient and study of a new instance. ``patient_age``: VR AS ("045Y"); dates YYYYMMDD, times HHMMSS; text in UTF-8."""
+    """Patient and study of a new instance. Dates YYYYMMDD, times HHMMSS, ``patient_age`` of VR AS ("045Y"); text is written in UTF-8."""
 
     patient_id: str
     study_instance_uid: str
@@ -24,7 +24,7 @@ class Identity:
     timezone_offset: str = ""
 
     def write(self, ds: Dataset) -> None:
-        """Write the Patient, Patient Study and General Study modules (PS3.3 C.7.1.1, C.7.2.1, C.7.2.2)."""
+        """Set the attributes of the Patient, Patient Study and General Study modules (PS3.3 C.7.1.1, C.7.2.2, C.7.2.1)."""
         ds.SpecificCharacterSet = "ISO_IR 192"
         ds.PatientName = self.patient_name
         ds.PatientID = self.patient_id

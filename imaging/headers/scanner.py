@@ -1,46 +1,47 @@
-"""Which kind of device made an image: for statistics, not for identity. No serial number, no station name."""
+"""The kind of device that made an image, for statistics. Serial number and station name are left out: they identify a device."""
 
 import os
-import struct
 from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
 from core.errors import CannotUnderstand
 from imaging.headers.instance_header import BEGINNING_BYTES
-from imaging.wire.fast_header import Odd, text, values_of
+from imaging.wire.fast_scan import NOT_PLAIN_ERRORS, read_raw_values
+from imaging.wire.fast_values import plain_text
+from imaging.wire.notes import warnings_as_notes
 from imaging.wire.tolerant_parser import read_dataset
-from imaging.wire.tolerant_values import Reader, tolerating
+from imaging.wire.tolerant_values import TolerantReader
 
-_WANTED = {0x00080070: b"LO", 0x00081090: b"LO"}  # Manufacturer, ManufacturerModelName
+_VRS = {0x00080070: b"LO", 0x00081090: b"LO"}  # Manufacturer, Manufacturer's Model Name
 
 
-def scanner_of(path: Path) -> str:
-    """ "Manufacturer ManufacturerModelName" (PS3.3 C.7.5.1); "" where the header says neither, or cannot be read."""
+def read_scanner(path: Path) -> str:
+    """Manufacturer and model name (PS3.3 C.7.5.1) with a space between them; "" if the header has neither or cannot be read."""
     with open(path, "rb", buffering=0) as file:
-        quick = quick_scanner(file.read(BEGINNING_BYTES), os.fstat(file.fileno()).st_size)
-    return tolerant_scanner(path) if quick is None else quick
+        plain = read_plain_scanner(file.read(BEGINNING_BYTES), os.fstat(file.fileno()).st_size)
+    return read_scanner_tolerantly(path) if plain is None else plain
 
 
-def quick_scanner(content: bytes, size_bytes: int = 0) -> str | None:
-    """The same of a plain, well-formed file, or of its beginning (`quick.quick_header`); None where the tolerant one is to be asked."""
+def read_plain_scanner(content: bytes, size_bytes: int = 0) -> str | None:
+    """As `read_scanner`, of a plain, well-formed file or its beginning; None for a file that the tolerant reader has to read."""
     try:
-        raw, _, _ = values_of(content, max(size_bytes, len(content)), _WANTED)
-        return _joined(text(vr, raw.get(tag, b"")) for tag, vr in _WANTED.items())
-    except (Odd, struct.error, IndexError):
+        raw, _, _ = read_raw_values(content, max(size_bytes, len(content)), _VRS)
+        return _join(plain_text(vr, raw.get(tag, b"")) for tag, vr in _VRS.items())
+    except NOT_PLAIN_ERRORS:
         return None
 
 
-def tolerant_scanner(source: Path | BinaryIO) -> str:
-    """The same of whatever can be parsed at all."""
+def read_scanner_tolerantly(source: Path | BinaryIO) -> str:
+    """As `read_scanner`, of any file that can be parsed."""
     notes: list[str] = []
     try:
-        with tolerating(notes):
-            read = Reader(read_dataset(source), notes)
-            return _joined((read.text("Manufacturer"), read.text("ManufacturerModelName")))
+        with warnings_as_notes(notes):
+            read = TolerantReader(read_dataset(source), notes)
+            return _join((read.text("Manufacturer"), read.text("ManufacturerModelName")))
     except CannotUnderstand:
         return ""
 
 
-def _joined(parts: Iterable[str]) -> str:
+def _join(parts: Iterable[str]) -> str:
     return " ".join(" ".join(parts).split())

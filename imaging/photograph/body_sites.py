@@ -1,4 +1,4 @@
-"""Where on the skin: DICOM body sites (PS3.16 CID 4029, Body Part Examined) to the HAM10000 words and back."""
+"""Body sites on the skin: DICOM codes (PS3.16 CID 4029) and Body Part Examined to the words of HAM10000, and back."""
 
 from functools import cache
 
@@ -58,7 +58,7 @@ _SITES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 
 @cache
-def _by_code() -> dict[tuple[str, str], str]:
+def _words_by_code() -> dict[tuple[str, str], str]:
     found: dict[tuple[str, str], str] = {}
     for word, (keywords, _) in _SITES.items():
         for keyword in keywords:
@@ -73,28 +73,28 @@ def _by_code() -> dict[tuple[str, str], str]:
 
 
 @cache
-def _by_term() -> dict[str, str]:
+def _words_by_body_part() -> dict[str, str]:
     return {term: word for word, (_, terms) in _SITES.items() for term in terms}
 
 
-def words() -> tuple[str, ...]:
-    """The HAM10000 localization words that have a code."""
+def coded_sites() -> tuple[str, ...]:
+    """The HAM10000 localization words that have a SNOMED CT code."""
     return tuple(word for word in _SITES if word != "acral")
 
 
 def site_code(word: str) -> Code | None:
-    """The SNOMED CT concept of a HAM10000 word; None for "", "unknown", and "acral": no one concept means palms and soles."""
-    if word not in words():
+    """The SNOMED CT concept of a HAM10000 word; None for "", "unknown", and "acral", as no concept means palms and soles."""
+    if word not in coded_sites():
         return None
     concept = getattr(codes.SCT, _SITES[word][0][0])
     return Code(concept.value, "SCT", concept.meaning)
 
 
-def site_of(dataset: Dataset) -> str:
-    """The HAM10000 word of an image's anatomic region or body part; "" where none is clear."""
+def read_body_site(dataset: Dataset) -> str:
+    """The HAM10000 word of an image's anatomic region, else of its body part; "" if neither is known."""
     for item in dataset.get("AnatomicRegionSequence") or []:
         scheme = str(item.get("CodingSchemeDesignator", "") or "")
-        word = _by_code().get((scheme, str(item.get("CodeValue", "") or "")))
+        word = _words_by_code().get((scheme, str(item.get("CodeValue", "") or "")))
         if word:
             return word
-    return _by_term().get(str(dataset.get("BodyPartExamined", "") or "").strip().upper(), "")
+    return _words_by_body_part().get(str(dataset.get("BodyPartExamined", "") or "").strip().upper(), "")

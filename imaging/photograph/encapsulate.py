@@ -1,4 +1,4 @@
-"""A camera's JPEG to a DICOM photograph, its bitstream kept as it is (PS3.5 A.4.1; PS3.3 A.32.4, A.32.11)."""
+"""Encapsulation of a camera's JPEG as a DICOM photograph, with the bitstream unchanged (PS3.5 A.4.1; PS3.3 A.32.4, A.32.11)."""
 
 from typing import Literal
 from uuid import NAMESPACE_OID, uuid5
@@ -11,9 +11,9 @@ from core.errors import PixelError
 from core.uids import IMPLEMENTATION_CLASS_UID
 from imaging.headers.identity import Identity
 from imaging.photograph.body_sites import site_code
-from imaging.pixels.codestream import Codestream, inspect
+from imaging.pixels.codestream import Codestream, read_codestream
 
-Kind = Literal["dermoscopy", "vl"]
+PhotographKind = Literal["dermoscopy", "vl"]
 
 DERMOSCOPIC_PHOTOGRAPHY = "1.2.840.10008.5.1.4.1.1.77.1.7"
 VL_PHOTOGRAPHIC = "1.2.840.10008.5.1.4.1.1.77.1.4"
@@ -25,7 +25,7 @@ def jpeg_to_dicom(
     identity: Identity,
     series_instance_uid: str,
     sop_instance_uid: str,
-    kind: Kind = "dermoscopy",
+    kind: PhotographKind = "dermoscopy",
     series_number: int = 1,
     instance_number: int = 1,
     site: str = "",
@@ -49,9 +49,9 @@ def jpeg_to_dicom(
     Raises
     ------
     PixelError
-        Not a baseline colour JPEG. Re-encoding would change the image, so it is refused.
+        Not a baseline colour JPEG. It is refused because re-encoding would change the image.
     """
-    stream = inspect(jpeg)
+    stream = read_codestream(jpeg)
     if stream is None or jpeg[:2] != b"\xff\xd8" or not _is_baseline(jpeg) or stream.precision != 8:
         raise PixelError("a baseline JPEG is expected", hint="save it as baseline (not progressive, not arithmetic) JPEG")
     if stream.samples != 3:
@@ -70,12 +70,12 @@ def jpeg_to_dicom(
     ds.ImageType = ["ORIGINAL", "PRIMARY"]
     ds.Laterality = ds.PatientOrientation = ""  # type 2C, unknown of a photograph
     ds.AcquisitionContextSequence = []
-    _site(ds, site)
-    _pixels(ds, jpeg, stream)
+    _add_site(ds, site)
+    _add_pixels(ds, jpeg, stream)
     if kind == "dermoscopy":
-        ds.FrameOfReferenceUID = frame_of_reference_uid or _derived(series_instance_uid)
+        ds.FrameOfReferenceUID = frame_of_reference_uid or _derive_frame_of_reference(series_instance_uid)
         ds.PositionReferenceIndicator = ""
-        _dermoscopic(ds)
+        _add_dermoscopic(ds)
     return ds
 
 
@@ -89,7 +89,7 @@ def _file_meta(sop_class_uid: str, sop_instance_uid: str) -> FileMetaDataset:
 
 
 def _is_baseline(jpeg: bytes) -> bool:
-    """SOF0 is the first frame header."""
+    """Whether the first frame header is SOF0."""
     at = 2
     while at + 4 <= len(jpeg) and jpeg[at] == 0xFF:
         marker = jpeg[at + 1]
@@ -101,11 +101,12 @@ def _is_baseline(jpeg: bytes) -> bool:
     return False
 
 
-def _derived(uid: str) -> str:
+def _derive_frame_of_reference(uid: str) -> str:
+    """The Frame of Reference UID of the series with this UID; always the same."""
     return f"2.25.{uuid5(NAMESPACE_OID, f'{uid}/frame-of-reference').int}"
 
 
-def _site(ds: Dataset, site: str) -> None:
+def _add_site(ds: Dataset, site: str) -> None:
     code = site_code(site)
     if code is None:
         return
@@ -114,7 +115,7 @@ def _site(ds: Dataset, site: str) -> None:
     ds.AnatomicRegionSequence = [item]
 
 
-def _pixels(ds: Dataset, jpeg: bytes, stream: Codestream) -> None:
+def _add_pixels(ds: Dataset, jpeg: bytes, stream: Codestream) -> None:
     """Image Pixel module; a JPEG with chroma is YBR_FULL_422 whatever its subsampling (PS3.5 8.2.1)."""
     rgb = stream.adobe_transform == 0 or stream.components == (82, 71, 66)
     ds.SamplesPerPixel = 3
@@ -131,8 +132,8 @@ def _pixels(ds: Dataset, jpeg: bytes, stream: Codestream) -> None:
     ds["PixelData"].is_undefined_length = True
 
 
-def _dermoscopic(ds: Dataset) -> None:
-    """Dermoscopic Image Module (PS3.3 C.8.12.13): what a plain JPEG cannot tell stays empty (type 2)."""
+def _add_dermoscopic(ds: Dataset) -> None:
+    """Dermoscopic Image Module (PS3.3 C.8.12.13): what a JPEG does not tell stays empty (type 2)."""
     ds.RecognizableVisualFeatures = "NO"
     ds.LightSourcePolarization = None
     ds.EmitterColorTemperature = None

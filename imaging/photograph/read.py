@@ -1,4 +1,4 @@
-"""Photographs of skin to sRGB: DICOM in any colour space, or plain JPEG, PNG and TIFF files."""
+"""Reading of photographs of skin as sRGB: DICOM in any colour space, or JPEG, PNG and TIFF files."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -12,23 +12,23 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 
 from core.errors import PixelError
-from imaging.photograph.body_sites import site_of
-from imaging.photograph.encapsulate import jpeg_to_dicom
-from imaging.pixels.codestream import Codestream, inspect
+from imaging.photograph.body_sites import read_body_site
+from imaging.pixels.codestream import Codestream, read_codestream
 from imaging.pixels.colour import apply_icc, to_rgb
-from imaging.pixels.decode import MAX_DECODED_BYTES, NATIVE, PixelSpec, iter_frames, pixel_data, pixel_spec
-from imaging.wire.tolerant_parser import locate, understanding
-from imaging.wire.tolerant_values import Reader, tolerating
-
-__all__ = ["Photograph", "jpeg_to_dicom", "read_photograph"]
+from imaging.pixels.decode import iter_frames
+from imaging.pixels.pixel_spec import MAX_DECODED_BYTES, PixelSpec, pixel_data, pixel_spec
+from imaging.wire.notes import warnings_as_notes
+from imaging.wire.tolerant_parser import read_with_pixel_location, translate_parse_errors
+from imaging.wire.tolerant_values import TolerantReader
+from imaging.wire.transfer_syntaxes import NATIVE
 
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*")
-_DAYS = {"D": 1.0, "W": 7.0, "M": 365.25 / 12, "Y": 365.25}
+_DAYS_PER_UNIT = {"D": 1.0, "W": 7.0, "M": 365.25 / 12, "Y": 365.25}
 
 
 @dataclass(frozen=True, slots=True)
 class Photograph:
-    """A photograph and what its header says of the patient.
+    """A photograph, with the patient attributes that models use.
 
     Attributes
     ----------
@@ -37,11 +37,11 @@ class Photograph:
     sop_instance_uid
         "" for a plain image file.
     age_years, sex, site
-        None or "" where unknown; sex "M" or "F"; site a HAM10000 localization word.
+        None or "" if unknown; sex "M" or "F"; site a HAM10000 localization word.
     pixel_spacing_mm
-        (row, column) distance, where the header has one.
+        (row, column) distance; None if the header has none.
     notes
-        What was tolerated, in words.
+        What was wrong and tolerated, in words.
     """
 
     rgb: NDArray[np.uint8]
@@ -54,26 +54,27 @@ class Photograph:
 
 
 def read_photograph(path: Path, *, grey: bool = False, max_bytes: int = MAX_DECODED_BYTES) -> Photograph:
-    """Read a colour photograph; with ``grey`` also a JPEG, PNG or TIFF file of 8-bit grey, its three channels alike.
+    """Read a colour photograph. With ``grey`` an 8-bit grey JPEG, PNG or TIFF file is accepted too, as three equal channels.
 
     Raises
     ------
     PixelError
-        No colour image, or pixel data that cannot be decoded or would take more than ``max_bytes``.
+        Not a colour image, or pixel data that cannot be decoded or would take more than ``max_bytes``.
     CannotUnderstand
         Neither DICOM nor JPEG, PNG or TIFF.
     """
     with path.open("rb") as stream:
         head = stream.read(132)
     if head[128:132] != b"DICM" and head.startswith(_MAGIC):
-        return _read_plain(path, max_bytes, grey)
+        return _read_image_file(path, max_bytes, grey)
     return _read_dicom(path, max_bytes)
 
 
-def _read_plain(path: Path, max_bytes: int, grey: bool) -> Photograph:
+def _read_image_file(path: Path, max_bytes: int, grey: bool) -> Photograph:
     notes: list[str] = []
     try:
-        with tolerating([]), Image.open(path) as image:  # Pillow warns of large images and broken tags; the size is checked here
+        # Pillow warns of broken tags, and of large images, whose size is checked here.
+        with warnings_as_notes([]), Image.open(path) as image:
             if image.width * image.height * 4 > max_bytes:
                 raise PixelError(f"{image.width} x {image.height} pixels are more than allowed")
             if image.mode in ("1", "I", "F", "I;16") or (image.mode in ("L", "LA") and not grey):
@@ -89,23 +90,23 @@ def _read_plain(path: Path, max_bytes: int, grey: bool) -> Photograph:
 
 def _read_dicom(path: Path, max_bytes: int) -> Photograph:
     notes: list[str] = []
-    dataset, _ = locate(path, pixels=True, notes=notes)
+    dataset, _ = read_with_pixel_location(path, pixels=True, notes=notes)
     data = pixel_data(dataset)
     spec = pixel_spec(dataset, max_bytes=max_bytes)
     if spec.samples != 3 and spec.photometric != "PALETTE COLOR":
         raise PixelError(f"a colour image is expected, {spec.photometric[:16]} came", hint="only photographs in colour are analysed")
     if spec.frames > 1:
-        notes.append(f"the first of {spec.frames} frames was taken")
+        notes.append(f"the first of {spec.frames} frames was used")
     frame = next(iter_frames(spec, data))
-    with understanding("a header that cannot be read"), tolerating(notes):
-        rgb = to_rgb(dataset, spec, frame, _stream(spec, data), notes)
-        profile = _profile(dataset)
+    with translate_parse_errors("a header that cannot be read"), warnings_as_notes(notes):
+        rgb = to_rgb(dataset, spec, frame, _read_codestream(spec, data), notes)
+        profile = _icc_profile(dataset)
         if profile:
             rgb = apply_icc(rgb, profile, notes)
-        read = Reader(dataset, notes)
+        read = TolerantReader(dataset, notes)
         sex = read.text("PatientSex").upper()
         spacing = read.numbers("PixelSpacing", 2)
-        uid, age, site = read.text("SOPInstanceUID"), _age(read), site_of(dataset)
+        uid, age, site = read.text("SOPInstanceUID"), _age_years(read), read_body_site(dataset)
     return Photograph(
         rgb=rgb,
         sop_instance_uid=uid,
@@ -117,25 +118,25 @@ def _read_dicom(path: Path, max_bytes: int) -> Photograph:
     )
 
 
-def _stream(spec: PixelSpec, data: bytes) -> Codestream | None:
+def _read_codestream(spec: PixelSpec, data: bytes) -> Codestream | None:
     if spec.transfer_syntax_uid in NATIVE:
         return None
-    return inspect(next(generate_frames(data, number_of_frames=spec.frames, extended_offsets=spec.extended_offsets)))
+    return read_codestream(next(generate_frames(data, number_of_frames=spec.frames, extended_offsets=spec.extended_offsets)))
 
 
-def _profile(dataset: Dataset) -> bytes | None:
+def _icc_profile(dataset: Dataset) -> bytes | None:
     """The ICC profile of the image or of its first optical path."""
     places = [dataset, *(dataset.get("OpticalPathSequence") or [])[:1]]
     return next((bytes(place.ICCProfile) for place in places if place.get("ICCProfile")), None)
 
 
-def _age(read: Reader) -> float | None:
+def _age_years(read: TolerantReader) -> float | None:
     """Years from Patient's Age (VR AS, PS3.5 6.2), else from the birth date on the study date."""
     text = read.text("PatientAge")
-    if len(text) == 4 and text[:3].isdigit() and text[3] in _DAYS:
-        return int(text[:3]) * _DAYS[text[3]] / _DAYS["Y"]
+    if len(text) == 4 and text[:3].isdigit() and text[3] in _DAYS_PER_UNIT:
+        return int(text[:3]) * _DAYS_PER_UNIT[text[3]] / _DAYS_PER_UNIT["Y"]
     try:
         born, taken = (date.fromisoformat(read.text(keyword)[:8]) for keyword in ("PatientBirthDate", "StudyDate"))
     except ValueError:
         return None
-    return (taken - born).days / _DAYS["Y"] if taken >= born else None
+    return (taken - born).days / _DAYS_PER_UNIT["Y"] if taken >= born else None

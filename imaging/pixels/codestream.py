@@ -1,18 +1,22 @@
-"""What a compressed frame says of itself: size, components, precision, sign and colour, read from its markers.
+"""Size, components, precision, sign and colour of a compressed frame, read from its markers.
 
-Read before decoding, so that a frame that claims another size than the header is refused before anything is allocated.
+Read before decoding, so that a frame whose size differs from the header's is refused before anything is allocated.
 Sources: ITU-T T.81 B.2 (JPEG), T.87 C.2 (JPEG-LS), T.800 A.5 (JPEG 2000 and HTJ2K).
 """
 
 from dataclasses import dataclass
 
 _SOF = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7})
-_BARE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a segment
+_WITHOUT_SEGMENT = frozenset({0x01, *range(0xD0, 0xD9)})
 
 
 @dataclass(frozen=True, slots=True)
 class Codestream:
-    """``adobe_transform``: 0 none, 1 YCbCr, 2 YCCK, None where there is no APP14. ``components`` are JPEG component ids."""
+    """Description of a compressed frame by its own markers.
+
+    ``adobe_transform``: 0 none, 1 YCbCr, 2 YCCK, None without APP14. ``components``: JPEG component identifiers.
+    ``colour_transform``: JPEG 2000's own multi-component transform is used.
+    """
 
     rows: int
     columns: int
@@ -22,22 +26,22 @@ class Codestream:
     jfif: bool = False
     adobe_transform: int | None = None
     components: tuple[int, ...] = ()
-    colour_transform: bool = False  # JPEG 2000: the stream's own multi-component transform
+    colour_transform: bool = False
 
 
-def inspect(frame: bytes) -> Codestream | None:
-    """The codestream's own description, or None where the bytes are neither JPEG, JPEG-LS nor JPEG 2000."""
+def read_codestream(frame: bytes) -> Codestream | None:
+    """The description of a frame; None if the bytes are neither JPEG, JPEG-LS nor JPEG 2000."""
     if frame[:2] == b"\xff\xd8":
-        return _jpeg(frame)
+        return _read_jpeg(frame)
     if frame[:4] == b"\xff\x4f\xff\x51":
-        return _jpeg2000(frame, 0)
-    if frame[:12] == b"\x00\x00\x00\x0cjP  \r\n\x87\n":  # a JP2 file, which PS3.5 8.2.4 forbids and some write
+        return _read_jpeg_2000(frame, 0)
+    if frame[:12] == b"\x00\x00\x00\x0cjP  \r\n\x87\n":  # a JP2 file, which PS3.5 8.2.4 forbids and some devices write
         start = frame.find(b"\xff\x4f\xff\x51")
-        return _jpeg2000(frame, start) if start > 0 else None
+        return _read_jpeg_2000(frame, start) if start > 0 else None
     return None
 
 
-def _jpeg(frame: bytes) -> Codestream | None:
+def _read_jpeg(frame: bytes) -> Codestream | None:
     at, size = 2, len(frame)
     jfif, adobe = False, None
     while at + 4 <= size:
@@ -47,7 +51,7 @@ def _jpeg(frame: bytes) -> Codestream | None:
         if marker == 0xFF:
             at += 1
             continue
-        if marker in _BARE:
+        if marker in _WITHOUT_SEGMENT:
             at += 2
             continue
         length = int.from_bytes(frame[at + 2 : at + 4], "big")
@@ -75,7 +79,7 @@ def _jpeg(frame: bytes) -> Codestream | None:
     return None
 
 
-def _jpeg2000(frame: bytes, start: int) -> Codestream | None:
+def _read_jpeg_2000(frame: bytes, start: int) -> Codestream | None:
     siz = frame[start + 4 : start + 4 + 41]  # Lsiz Rsiz X Y XO YO XT YT XTO YTO Csiz, then Ssiz of the first component
     if len(siz) < 39:
         return None

@@ -1,4 +1,4 @@
-"""Stored colour samples to RGB (PS3.3 C.7.6.3.1.2), whatever the photometric interpretation claims and the codestream does."""
+"""Stored colour samples to RGB (PS3.3 C.7.6.3.1.2), from the codestream where the photometric interpretation contradicts it."""
 
 import io
 
@@ -10,37 +10,36 @@ from pydicom.pixels.processing import apply_color_lut
 
 from core.errors import PixelError
 from imaging.pixels.codestream import Codestream
-from imaging.pixels.decode import PixelSpec
+from imaging.pixels.pixel_spec import PixelSpec
+from imaging.wire.transfer_syntaxes import JPEG_2000, JPEG_WITH_LOSS
 
 Rgb = NDArray[np.uint8]
-_JPEG = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 53, 55))
-_JPEG2000 = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (90, 91, 201, 202, 203))
 _YBR = frozenset({"YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"})
 _ICC_INTENT = ImageCms.Intent.PERCEPTUAL
 
 
 def to_rgb(ds: Dataset, spec: PixelSpec, values: NDArray[np.generic], stream: Codestream | None, notes: list[str]) -> Rgb:
-    """One frame, (Y, X) or (Y, X, 3) stored values, to (Y, X, 3) uint8 RGB. Raises `PixelError` for what has no colour."""
+    """One frame, (Y, X) or (Y, X, 3) stored values, to (Y, X, 3) uint8 RGB. Raises `PixelError` for an image without colour."""
     kind = spec.photometric
     if kind == "PALETTE COLOR":
-        return _palette(ds, values)
+        return _apply_palette(ds, values)
     if spec.samples != 3:
         raise PixelError(f"a colour image is expected, {kind} came", hint="only photographs in colour are analysed")
     if kind != "RGB" and kind not in _YBR:
         raise PixelError(f"RGB, YBR_FULL, YBR_FULL_422, YBR_ICT, YBR_RCT or PALETTE COLOR expected, {kind[:16]} came")
-    eight = _eight_bits(values, spec.bits_stored)
+    eight = _to_eight_bits(values, spec.bits_stored)
     return ybr_to_rgb(eight) if _is_ybr(spec, stream, notes) else eight
 
 
 def _is_ybr(spec: PixelSpec, stream: Codestream | None, notes: list[str]) -> bool:
-    """Whether the decoded samples are YCbCr. The codestream knows better than the header, which is often wrong."""
+    """Whether the decoded samples are YCbCr. The codestream decides where it says, because the header is often wrong."""
     declared = spec.photometric in _YBR
     if stream is None:
         return declared
-    if spec.transfer_syntax_uid in _JPEG2000:
+    if spec.transfer_syntax_uid in JPEG_2000:
         # The codec has undone the stream's own transform (ICT, RCT); YBR_FULL without one is stored as it is.
         return declared and not stream.colour_transform and spec.photometric in ("YBR_FULL", "YBR_FULL_422")
-    if spec.transfer_syntax_uid not in _JPEG:
+    if spec.transfer_syntax_uid not in JPEG_WITH_LOSS:
         return declared
     if stream.adobe_transform is not None:
         actual = stream.adobe_transform == 1
@@ -51,7 +50,7 @@ def _is_ybr(spec: PixelSpec, stream: Codestream | None, notes: list[str]) -> boo
     else:
         return declared
     if actual != declared:
-        notes.append(f"the header says {spec.photometric}, the JPEG stream is {'YCbCr' if actual else 'RGB'}: the stream was believed")
+        notes.append(f"the header says {spec.photometric}, the JPEG stream is {'YCbCr' if actual else 'RGB'}: the stream was used")
     return actual
 
 
@@ -61,7 +60,8 @@ def ybr_to_rgb(values: Rgb) -> Rgb:
     return np.asarray(image.convert("RGB"))
 
 
-def _eight_bits(values: NDArray[np.generic], bits: int) -> Rgb:
+def _to_eight_bits(values: NDArray[np.generic], bits: int) -> Rgb:
+    """Fewer bits are stretched to 0..255, of more bits the highest eight are taken."""
     if bits == 8:
         return np.ascontiguousarray(values, np.uint8)
     if bits < 8:
@@ -70,20 +70,21 @@ def _eight_bits(values: NDArray[np.generic], bits: int) -> Rgb:
     return (values.astype(np.uint64) >> np.uint64(bits - 8)).astype(np.uint8)
 
 
-def _palette(ds: Dataset, values: NDArray[np.generic]) -> Rgb:
+def _apply_palette(ds: Dataset, values: NDArray[np.generic]) -> Rgb:
+    """Palette colours of (Y, X) stored values."""
     try:
         rgb = apply_color_lut(values.astype(values.dtype.newbyteorder("=")), ds)
     except (ValueError, AttributeError, KeyError, IndexError, TypeError) as error:
         raise PixelError(f"the palette cannot be applied: {type(error).__name__}") from error
     if rgb.dtype == np.uint8:
         return np.ascontiguousarray(rgb[..., :3], np.uint8)
-    # 16-bit entries whose high byte is empty hold 8-bit values (PS3.3 C.7.6.3.1.5 forbids it, devices do it).
+    # 16-bit entries with an empty high byte hold 8-bit values: PS3.3 C.7.6.3.1.5 forbids it, and devices write it.
     shifted: NDArray[np.integer] = rgb[..., :3] >> (8 if rgb.max() > 255 else 0)
     return shifted.astype(np.uint8)
 
 
 def apply_icc(rgb: Rgb, profile: bytes, notes: list[str]) -> Rgb:
-    """To sRGB by the image's own ICC profile (PS3.3 C.11.15), where it is usable; else as it is, with a note."""
+    """Convert to sRGB by the image's own ICC profile (PS3.3 C.11.15); unchanged, with a note, if the profile is not usable."""
     try:
         source = ImageCms.getOpenProfile(io.BytesIO(profile))
         if "srgb" in ImageCms.getProfileDescription(source).lower():

@@ -1,4 +1,4 @@
-"""What a header says of its pixel data, checked before anything is allocated (PS3.3 C.7.6.3)."""
+"""The image pixel module of a header (PS3.3 C.7.6.3), checked before anything is allocated."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,17 +8,19 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from core.errors import PixelError
-from imaging.wire.tolerant_values import Reader, tolerating
+from imaging.wire.notes import warnings_as_notes
+from imaging.wire.tolerant_values import TolerantReader
+from imaging.wire.transfer_syntaxes import EXPLICIT_VR_BIG_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
 
 MAX_DECODED_BYTES = 2 << 30
-
-NATIVE = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"})
-BIG_ENDIAN = "1.2.840.10008.1.2.2"
 
 
 @dataclass(frozen=True, slots=True)
 class PixelSpec:
-    """What the header says of the pixel data (PS3.3 C.7.6.3). All checked by `pixel_spec`."""
+    """Description of pixel data, checked by `pixel_spec`.
+
+    ``words``: the VR is OW, which matters for 8-bit values in big endian (PS3.5 8.2).
+    """
 
     transfer_syntax_uid: str
     rows: int
@@ -31,11 +33,12 @@ class PixelSpec:
     signed: bool
     photometric: str
     planar: int
-    words: bool = False  # VR OW: matters for 8-bit values in big endian only (PS3.5 8.2)
+    words: bool = False
     extended_offsets: tuple[bytes, bytes] | None = None
 
     @property
     def dtype(self) -> np.dtype[np.generic]:
+        """Signed or unsigned integer of Bits Allocated; of one bit uint8."""
         size = max(8, self.bits_allocated)
         return np.dtype(f"{'i' if self.signed else 'u'}{size // 8}")
 
@@ -46,10 +49,12 @@ class PixelSpec:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Of one frame: (Y, X), or (Y, X, samples) of a colour image."""
         return (self.rows, self.columns) if self.samples == 1 else (self.rows, self.columns, self.samples)
 
     @property
     def decoded_bytes(self) -> int:
+        """Memory that all decoded frames take."""
         return self.frames * self.rows * self.columns * self.samples * self.dtype.itemsize
 
     @property
@@ -65,16 +70,16 @@ def pixel_spec(ds: Dataset, *, vr: str = "", max_bytes: int = MAX_DECODED_BYTES)
     Raises
     ------
     PixelError
-        An attribute is missing or senseless, or the decoded frames would take more than ``max_bytes``.
+        An attribute is missing or impossible, or the decoded frames would take more than ``max_bytes``.
     """
     notes: list[str] = []
-    with tolerating(notes):
-        read = Reader(ds, notes)
-        syntax = _syntax(ds)
+    with warnings_as_notes(notes):
+        read = TolerantReader(ds, notes)
+        syntax = _read_transfer_syntax(ds)
         rows, columns = read.integer("Rows", low=1), read.integer("Columns", low=1)
         allocated = read.integer("BitsAllocated", low=1, high=64)
         if rows is None or columns is None or allocated is None:
-            raise PixelError("Rows, Columns or Bits Allocated is missing or not a positive number", hint="this is no readable image")
+            raise PixelError("Rows, Columns or Bits Allocated is missing or not a positive number", hint="the file is not an image")
         stored = read.integer("BitsStored", low=1, high=allocated) or allocated
         offsets = ds.get("ExtendedOffsetTable"), ds.get("ExtendedOffsetTableLengths")
         spec = PixelSpec(
@@ -92,26 +97,26 @@ def pixel_spec(ds: Dataset, *, vr: str = "", max_bytes: int = MAX_DECODED_BYTES)
             words=(vr or _pixel_vr(ds)) == "OW",
             extended_offsets=offsets if offsets[0] and offsets[1] else None,
         )
-    _check(spec, max_bytes)
+    _check_spec(spec, max_bytes)
     return spec
 
 
 def _pixel_vr(ds: Dataset) -> str:
-    with _readable("PixelData"):
+    with _translate_errors("PixelData"):
         raw = ds.get_item("PixelData") if "PixelData" in ds else None
     return "" if raw is None else str(raw.VR or "OW")
 
 
-def _syntax(ds: Dataset) -> str:
+def _read_transfer_syntax(ds: Dataset) -> str:
     meta = getattr(ds, "file_meta", None)
     named = str(meta.get("TransferSyntaxUID", "") or "") if meta is not None else ""
     if named:
         return named
     implicit, little = ds.original_encoding
-    return "1.2.840.10008.1.2" if implicit else "1.2.840.10008.1.2.1" if little in (True, None) else BIG_ENDIAN
+    return IMPLICIT_VR_LITTLE_ENDIAN if implicit else EXPLICIT_VR_LITTLE_ENDIAN if little in (True, None) else EXPLICIT_VR_BIG_ENDIAN
 
 
-def _check(spec: PixelSpec, max_bytes: int) -> None:
+def _check_spec(spec: PixelSpec, max_bytes: int) -> None:
     if spec.samples not in (1, 3):
         raise PixelError(f"1 or 3 samples per pixel expected, {spec.samples} came")
     if spec.bits_allocated not in (1, 8, 16, 32, 64):
@@ -126,8 +131,8 @@ def _check(spec: PixelSpec, max_bytes: int) -> None:
 
 
 def pixel_data(ds: Dataset, keyword: str = "PixelData") -> bytes:
-    """The value of the pixel data element. Raises `PixelError` if there is none."""
-    with _readable(keyword):
+    """The value of a pixel data element. Raises `PixelError` if there is none."""
+    with _translate_errors(keyword):
         data = ds.get(keyword)
     if not isinstance(data, bytes) or not data:
         raise PixelError("the instance holds no pixel data", hint="send the image, not only its header")
@@ -135,8 +140,8 @@ def pixel_data(ds: Dataset, keyword: str = "PixelData") -> bytes:
 
 
 @contextmanager
-def _readable(keyword: str) -> Iterator[None]:
+def _translate_errors(keyword: str) -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # pydicom has many ways to fail on a broken element
+    except Exception as error:  # pydicom fails on broken elements with exceptions of many types
         raise PixelError(f"{keyword} cannot be read: {type(error).__name__}") from error

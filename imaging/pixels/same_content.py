@@ -1,6 +1,6 @@
-"""Whether two files hold the same instance in different transfer syntaxes: equal attributes and equal decoded pixels.
+"""Comparison of two files that hold the same instance in different transfer syntaxes, by attributes and decoded pixels.
 
-Decided off the receive path: it decodes both.
+Not called on the receive path, because both files are decoded.
 """
 
 from collections.abc import Iterable
@@ -15,13 +15,13 @@ from pydicom.tag import BaseTag
 
 from core.errors import PixelError
 from imaging.pixels.decode import decode_frames
-from imaging.wire.tolerant_parser import read_dataset, understanding
-from imaging.wire.tolerant_values import tolerating
+from imaging.wire.notes import warnings_as_notes
+from imaging.wire.tolerant_parser import read_dataset, translate_parse_errors
 
-# What a transfer syntax changes by itself: the pixel data and how they are laid out, group lengths aside.
+# Attributes that change with the transfer syntax: the pixel data and their layout.
 _LAYOUT = frozenset(
     {
-        0x00280004,  # Photometric Interpretation, compared apart
+        0x00280004,  # Photometric Interpretation, compared by `_same_colour`
         0x00280006,  # Planar Configuration
         0x7FE00001,  # Extended Offset Table
         0x7FE00002,  # Extended Offset Table Lengths
@@ -37,7 +37,7 @@ _WORD_BYTES = {"OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8}
 
 
 def same_content(a: Path, b: Path) -> bool:
-    """Whether two files are the same content.
+    """Whether two files hold the same content.
 
     Parameters
     ----------
@@ -54,21 +54,21 @@ def same_content(a: Path, b: Path) -> bool:
     Raises
     ------
     CannotUnderstand
-        One of them is no DICOM data set.
+        One of the files is not a DICOM data set.
     """
     first, second = read_dataset(a, pixels=True), read_dataset(b, pixels=True)
     notes: list[str] = []
-    with understanding("a data set that cannot be compared"), tolerating(notes):
+    with translate_parse_errors("a data set that cannot be compared"), warnings_as_notes(notes):
         return _same_attributes(first, second, outermost=True) and _same_colour(first, second) and _same_pixels(first, second)
 
 
-def _tags(ds: Dataset, outermost: bool) -> list[BaseTag]:
-    ignored = (_LAYOUT | _DERIVATION if _only_repacked(ds) else _LAYOUT) if outermost else frozenset()
+def _compared_tags(ds: Dataset, outermost: bool) -> list[BaseTag]:
+    ignored = (_LAYOUT | _DERIVATION if _only_recompressed(ds) else _LAYOUT) if outermost else frozenset()
     return [tag for tag in sorted(ds.keys()) if tag.element != 0 and int(tag) not in ignored]
 
 
-def _only_repacked(ds: Dataset) -> bool:
-    """Whether the derivation says no more than that the pixels were compressed without loss, as DCMTK (and Orthanc) write it."""
+def _only_recompressed(ds: Dataset) -> bool:
+    """Whether the only derivation stated is lossless compression, as DCMTK and Orthanc write it."""
     items = ds.get("DerivationCodeSequence") or []
     codes = {(str(item.get("CodingSchemeDesignator", "")), str(item.get("CodeValue", ""))) for item in items}
     said = str(ds.get("DerivationDescription", "") or "").strip()
@@ -76,8 +76,8 @@ def _only_repacked(ds: Dataset) -> bool:
 
 
 def _same_attributes(a: Dataset, b: Dataset, *, outermost: bool = False) -> bool:
-    tags = _tags(a, outermost)
-    return tags == _tags(b, outermost) and all(_same_element(a[tag], b[tag], a, b) for tag in tags)
+    tags = _compared_tags(a, outermost)
+    return tags == _compared_tags(b, outermost) and all(_same_element(a[tag], b[tag], a, b) for tag in tags)
 
 
 def _same_element(one: DataElement, other: DataElement, a: Dataset, b: Dataset) -> bool:
@@ -85,13 +85,13 @@ def _same_element(one: DataElement, other: DataElement, a: Dataset, b: Dataset) 
         items, others = list(one.value or []), list(other.value or [])
         return len(items) == len(others) and all(_same_attributes(x, y) for x, y in zip(items, others, strict=True))
     if one.VR == other.VR:
-        left, right = _little_endian(one, a), _little_endian(other, b)
+        left, right = _normalised_value(one, a), _normalised_value(other, b)
         return bool(left == right) or repr(left) == repr(right)  # repr: NaN is equal to itself here
-    return _encoded(one) == _encoded(other)  # Implicit VR does not know the VR of private elements
+    return _encoded(one) == _encoded(other)  # one VR is unknown: Implicit VR does not state that of private elements
 
 
-def _little_endian(element: DataElement, ds: Dataset) -> object:
-    """The value, words in little endian whatever the file's order; text without its padding."""
+def _normalised_value(element: DataElement, ds: Dataset) -> object:
+    """The value, with words in little endian and text without padding."""
     value = element.value
     size = _WORD_BYTES.get(element.VR)
     if isinstance(value, bytes) and size and ds.original_encoding[1] is False and len(value) % size == 0:

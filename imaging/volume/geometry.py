@@ -1,6 +1,6 @@
-"""Whether slices make a volume, by their positions alone (PS3.3 C.7.6.2). Pure; LPS millimetres.
+"""Checks that slices make a volume, from their positions and orientations alone (PS3.3 C.7.6.2). LPS millimetres; no I/O.
 
-Never trusted: instance numbers, Slice Location, Spacing Between Slices.
+Instance numbers, Slice Location and Spacing Between Slices are not used: they are often wrong.
 """
 
 from collections.abc import Sequence
@@ -17,17 +17,17 @@ Floats = NDArray[np.float64]
 ORIENTATION_TOLERANCE = 1e-3  # of a direction cosine; headers give five or six decimals
 SAME_POSITION_MM = 0.01
 TILT_DEGREES = 1.0
-MOST_TILT_DEGREES = 35.0  # no gantry tilts so far
+MAX_TILT_DEGREES = 35.0  # gantries tilt less
 _SPACING_TOLERANCE = 0.1  # of the step
 _ROUNDING_MM = 0.1  # positions are often written with one decimal
 
 
 @dataclass(frozen=True, slots=True)
-class Stack:
-    """Slices in order along the normal.
+class SliceStack:
+    """Slices in order along their normal.
 
-    ``order``: indices into what was given; ``step``: (3,) mean displacement from slice to slice, mm; ``spacing_mm`` its length,
-    of a tilted stack its length along the normal.
+    ``order``: indices into the positions that were given. ``step``: (3,) mean displacement from slice to slice, mm. ``spacing_mm``: the
+    length of the step; of a tilted stack its length along the normal.
     """
 
     order: tuple[int, ...]
@@ -36,8 +36,8 @@ class Stack:
     spacing_mm: float
 
 
-def normal_of(orientation: Sequence[float]) -> Floats:
-    """The unit normal, row x column. Raises `GeometryError` if the cosines are not two orthogonal unit vectors."""
+def slice_normal(orientation: Sequence[float]) -> Floats:
+    """The unit normal of an orientation, row x column. Raises `GeometryError` if it is not two orthogonal unit vectors."""
     row, column = np.asarray(orientation[:3], float), np.asarray(orientation[3:], float)
     lengths = np.linalg.norm(row), np.linalg.norm(column)
     if not np.allclose(lengths, 1.0, atol=1e-2) or abs(float(row @ column)) > 1e-2:
@@ -59,13 +59,13 @@ def group_orientations(orientations: Floats, tolerance: float = ORIENTATION_TOLE
     return sorted((members for _, members in groups), key=len, reverse=True)
 
 
-def along(positions: Floats, normal: Floats) -> Floats:
-    """Distance of each slice along the normal, mm. ``positions``: (N, 3)."""
+def distances_along_normal(positions: Floats, normal: Floats) -> Floats:
+    """Position of each slice along the normal, mm. ``positions``: (N, 3)."""
     return positions @ normal
 
 
-def same_places(distances: Floats, tolerance_mm: float = SAME_POSITION_MM) -> list[list[int]]:
-    """Groups of two or more indices that lie at one place along the normal."""
+def group_same_positions(distances: Floats, tolerance_mm: float = SAME_POSITION_MM) -> list[list[int]]:
+    """Groups of two or more indices whose positions along the normal are the same."""
     order = np.argsort(distances, kind="stable")
     groups: list[list[int]] = []
     current = [int(order[0])] if len(order) else []
@@ -81,7 +81,7 @@ def same_places(distances: Floats, tolerance_mm: float = SAME_POSITION_MM) -> li
     return groups
 
 
-def stack(positions: Floats, normal: Floats, *, tilted: bool = False) -> Stack:
+def stack_slices(positions: Floats, normal: Floats, *, tilted: bool = False) -> SliceStack:
     """Put slices with one orientation and distinct positions in order along the normal.
 
     Parameters
@@ -91,7 +91,7 @@ def stack(positions: Floats, normal: Floats, *, tilted: bool = False) -> Stack:
     normal
         (3,), unit.
     tilted
-        Take the slices of a tilted gantry as they are; the caller moves them upright (``imaging.volume.gantry_tilt``).
+        Accept the slices of a tilted gantry; the caller shifts them above each other (`imaging.volume.gantry_tilt`).
 
     Raises
     ------
@@ -101,57 +101,62 @@ def stack(positions: Floats, normal: Floats, *, tilted: bool = False) -> Stack:
     """
     if len(positions) < 2:
         raise GeometryError(f"too few slices: at least 2 expected, {len(positions)} came")
-    distances = along(positions, normal)
+    distances = distances_along_normal(positions, normal)
     order = np.argsort(distances, kind="stable")
     steps = np.diff(distances[order])
     check_steps(steps)
     ordered = positions[order]
     total = ordered[-1] - ordered[0]
     mean = total / (len(order) - 1)
-    angle = _check_line(ordered, mean, normal, MOST_TILT_DEGREES if tilted else TILT_DEGREES)
+    angle = _check_line(ordered, mean, normal, MAX_TILT_DEGREES if tilted else TILT_DEGREES)
     spacing = float(mean @ normal) if angle > TILT_DEGREES else float(np.linalg.norm(mean))
-    return Stack(tuple(int(i) for i in order), normal, mean, spacing)
+    return SliceStack(tuple(int(i) for i in order), normal, mean, spacing)
 
 
 def check_steps(steps: Floats) -> None:
-    """Steps between neighbours along the normal, mm, all above zero: even, or `GeometryError` naming gap or uneven spacing.
+    """Check that slices are evenly spaced. ``steps``: distances between neighbours along the normal, mm, all above zero.
 
-    The rule is the lower median step, so that gaps never become the rule, evened out over the steps like it; many double steps are
-    two spacings in one series rather than holes. Rounded positions are tolerated: a tenth of the step, or 0.1 mm where that is at
-    most a third of it.
+    The usual step is the lower median, so that gaps do not influence it, averaged over the steps close to it. Many double steps are
+    taken for two spacings in one series rather than for gaps. Rounded positions are tolerated: a tenth of the step, or 0.1 mm where
+    that is at most a third of it.
+
+    Raises
+    ------
+    GeometryError
+        Missing slices, or uneven spacing. The message says which.
     """
-    rule = float(np.sort(steps)[(len(steps) - 1) // 2])
-    tolerance = max(_SPACING_TOLERANCE * rule, min(_ROUNDING_MM, rule / 3)) + 1e-6
-    rule = float(steps[np.abs(steps - rule) <= 2 * tolerance].mean())
-    tolerance += min(_ROUNDING_MM, rule / 3) / len(steps)  # by which rounded ends put the mean of few steps off
-    ratios = steps / rule
-    wholes = np.round(ratios)
-    off = np.abs(steps - rule) > tolerance
-    gaps = off & (wholes >= 2) & (np.abs(steps - wholes * rule) <= tolerance * np.maximum(wholes, 1))
-    if gaps.any() and not (off & ~gaps).any() and int(gaps.sum()) <= max(2, len(steps) // 4):
+    usual = float(np.sort(steps)[(len(steps) - 1) // 2])
+    tolerance = max(_SPACING_TOLERANCE * usual, min(_ROUNDING_MM, usual / 3)) + 1e-6
+    usual = float(steps[np.abs(steps - usual) <= 2 * tolerance].mean())
+    tolerance += min(_ROUNDING_MM, usual / 3) / len(steps)  # rounded end positions shift the mean of few steps by so much
+    ratios = steps / usual
+    multiples = np.round(ratios)
+    uneven = np.abs(steps - usual) > tolerance
+    gaps = uneven & (multiples >= 2) & (np.abs(steps - multiples * usual) <= tolerance * np.maximum(multiples, 1))
+    if gaps.any() and not (uneven & ~gaps).any() and int(gaps.sum()) <= max(2, len(steps) // 4):
         first = int(np.argmax(gaps))
-        missing = int((wholes[gaps] - 1).sum())
+        missing = int((multiples[gaps] - 1).sum())
         raise GeometryError(
-            f"a gap: {missing} slice(s) missing; after slice {first + 1} the step is {steps[first]:.2f} mm where {rule:.2f} mm is the rule",
+            f"a gap: {missing} slice(s) missing; after slice {first + 1} the step is {steps[first]:.2f} mm where {usual:.2f} mm is usual",
             hint="send the missing slices; the series is analysed again when they come",
         )
-    if off.any():
+    if uneven.any():
         raise GeometryError(f"uneven spacing: steps from {steps.min():.2f} to {steps.max():.2f} mm", hint="reconstruct with even spacing")
     drift = np.abs(np.cumsum(steps) - np.arange(1, len(steps) + 1) * steps.mean()).max()
-    if drift > max(rule / 2, tolerance):
-        raise GeometryError(f"uneven spacing: slices drift {drift:.2f} mm off even places", hint="reconstruct with even spacing")
+    if drift > max(usual / 2, tolerance):
+        raise GeometryError(f"uneven spacing: slices drift {drift:.2f} mm away from even positions", hint="reconstruct with even spacing")
 
 
-def tilt_degrees(step: Floats, normal: Floats) -> float:
-    """Between the direction from slice to slice and the slices' normal (unit)."""
+def angle_to_normal_degrees(step: Floats, normal: Floats) -> float:
+    """The angle between the direction from slice to slice and the slices' unit normal."""
     forward = float(step @ normal)
     return float(np.degrees(np.arctan2(np.linalg.norm(step - forward * normal), forward)))
 
 
-def _check_line(ordered: Floats, mean: Floats, normal: Floats, most_degrees: float) -> float:
-    """The tilt in degrees, at most ``most_degrees``."""
-    angle = tilt_degrees(mean, normal)
-    if angle > most_degrees:
+def _check_line(ordered: Floats, mean: Floats, normal: Floats, max_degrees: float) -> float:
+    """Check that slices lie on one line and return its tilt, degrees. Raises `GeometryError` above ``max_degrees``."""
+    angle = angle_to_normal_degrees(mean, normal)
+    if angle > max_degrees:
         raise GeometryError(
             f"tilt: slices are stacked {angle:.1f} degrees off their normal (gantry tilt)", hint="resample to upright slices"
         )

@@ -32,8 +32,8 @@ def pad_to_even(value: bytes, padding: bytes = b" ") -> bytes:
 
 
 def encode_uid(uid: str) -> bytes:
-    """A UID as the value of an element. Characters beyond ASCII, which no UID has, become "?"."""
-    return pad_to_even(uid.encode("ascii", "replace"), b"\0")
+    """A UID as the value of an element. Characters beyond Latin-1, which no UID has, become "?"."""
+    return pad_to_even(uid.encode("latin-1", "replace"), b"\0")
 
 
 def encode_element(tag: int, vr: str, value: bytes) -> bytes:

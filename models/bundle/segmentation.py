@@ -111,7 +111,7 @@ class Model:
         self, volume: Volume, label: int, box: tuple[slice, ...], region: npt.NDArray[np.bool_], size_mm3: float, score: float
     ) -> Finding:
         z, y, x = (float(at.mean()) + part.start for at, part in zip(np.nonzero(region), box, strict=True))
-        chosen, packed = self.card.labels[label], masks.pack(region)
+        chosen, packed = self.card.labels[label], masks.pack_mask(region)
         slice_index = round(z)
         diameter = round((6 * size_mm3 / np.pi) ** (1 / 3), 1)
         origin = tuple(int(part.start) for part in box)

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from core.errors import ModelError
 from core.records import HeatMap, ModelIdentity, Prediction
-from imaging.masks import pack_heat
+from imaging.masks import pack_heat_map
 from imaging.photograph.read import Photograph
 from models.batch_halving import in_halves
 from models.calibration import softmax
@@ -133,7 +133,7 @@ class Model:
         """``explain`` as a record; None where nothing was answered."""
         if not prediction.probabilities:
             return None
-        return pack_heat(self.explain(item)[None], meaning=f"evidence for {prediction.findings[0].label} (Grad-CAM)")
+        return pack_heat_map(self.explain(item)[None], meaning=f"evidence for {prediction.findings[0].label} (Grad-CAM)")
 
 
 def prepare(image: Photograph, limits: Mapping[str, float]) -> tuple[str, np.ndarray]:

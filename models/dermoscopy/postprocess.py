@@ -8,7 +8,7 @@ import numpy as np
 from core.codes import AREA, MALIGNANCY, MILLIMETER, NO_UNITS, PERIMETER, PIXELS, SQUARE_MILLIMETER
 from core.records import Finding, Measurement, Prediction
 from core.states import Outcome, Tier
-from imaging.masks import pack
+from imaging.masks import pack_mask
 from imaging.photograph.read import Photograph
 from models.calibration import tier
 from models.card import Label, ModelCard
@@ -90,7 +90,7 @@ def found(card: ModelCard, probabilities: np.ndarray, image: Photograph, outline
 
     ``outline`` (Y, X) bool on the image's grid. The probability of malignancy stands first among the measurements.
     """
-    decision, mask = decide(card, probabilities), pack(outline[None])
+    decision, mask = decide(card, probabilities), pack_mask(outline[None])
     region = measure_region(outline, image.pixel_spacing_mm)
     said = [f"Probability of malignancy (mel + bcc + akiec): {decision.malignancy:.2f}.", decision.label.advice]
     if decision.probability > card.tiers.high and decision.tier is not Tier.HIGH:

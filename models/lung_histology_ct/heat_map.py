@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from core.records import HeatMap
-from imaging.masks import pack_heat
+from imaging.masks import pack_heat_map
 from models.grad_cam import grad_cam
 from models.image_maps import to_unit
 from models.lung_histology_ct.network import SliceNet
@@ -42,7 +42,7 @@ def of_picture(nets: Sequence[SliceNet], prepared: Prepared, label: int, how: Ca
     top, left, height, width = prepared.box
     y, x = height / SHAPE[0], width / SHAPE[1]
     found = heat(nets, prepared.planes, label, how, device)[None]
-    return pack_heat(found, origin=(0.0, top + y / 2 - 0.5, left + x / 2 - 0.5), step=(1.0, y, x), meaning=meaning)
+    return pack_heat_map(found, origin=(0.0, top + y / 2 - 0.5, left + x / 2 - 0.5), step=(1.0, y, x), meaning=meaning)
 
 
 def of_series(
@@ -68,4 +68,4 @@ def of_series(
         planes[(z - places[0]) // stride, top:bottom, left:right] = resized(found, (bottom - top, right - left))
     middle = (GRID_PX - 1) / 2
     step = (float(stride), float(GRID_PX), float(GRID_PX))
-    return pack_heat(planes, origin=(float(places[0]), middle, middle), step=step, meaning=meaning)
+    return pack_heat_map(planes, origin=(float(places[0]), middle, middle), step=step, meaning=meaning)

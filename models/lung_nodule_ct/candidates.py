@@ -129,7 +129,7 @@ def native_mask(candidate: Candidate, heat: Heat, threshold: float, shape: tuple
     middle = tuple(int(np.clip(round(c) - a, 0, n - 1)) for c, a, n in zip(candidate.centre, first, size, strict=True))
     if not covered.any():  # thinner than the slices are apart: the voxel it lies in
         covered[middle] = True
-    packed = masks.pack(covered)
+    packed = masks.pack_mask(covered)
     if packed is None:
         return None
     origin = tuple(o + a for o, a in zip(packed.origin, first, strict=True))

@@ -77,6 +77,6 @@ class Model:
         self._last = None
         with cpu_threads(THREADS):
             heat = self._detector.heat(lungs, volume.hu, volume.spacing_mm)
-        packed = masks.pack_heat(heat.values, origin=heat.grid.origin, step=heat.grid.step, meaning=MEANING)
+        packed = masks.pack_heat_map(heat.values, origin=heat.grid.origin, step=heat.grid.step, meaning=MEANING)
         self._last = weakref.ref(volume.hu), packed
         return heat

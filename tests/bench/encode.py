@@ -22,7 +22,7 @@ from core.records import Prediction, UnitInput
 from core.states import Outcome, Priority, ReportKind, UnitKind
 from db.blobs.store import Blobs
 from db.records import ClaimedJob
-from imaging.masks import pack
+from imaging.masks import pack_mask
 from tests.bench import pairs
 from tests.bench.encode_peer import Peer
 from tests.support.analyses import LOOKED_FOR, ct, nodule, volume
@@ -114,7 +114,7 @@ def study() -> Analysis:
         inside = ((z - centre[0]) * dz) ** 2 + ((y - centre[1]) * dy) ** 2 + ((x - centre[2]) * dx) ** 2 <= radius**2
         found = replace(
             nodule(number),
-            mask=pack(inside),
+            mask=pack_mask(inside),
             position_mm=item.lps(*centre),
             sop_instance_uid=item.sop_instance_uids[centre[0]],
             image_point=(centre[2] + 0.5, centre[1] + 0.5),

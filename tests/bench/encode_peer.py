@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from core.iods import TYPE_2
-from imaging.masks import unpack
+from imaging.masks import unpack_mask
 from imaging.volume.volume import Volume
 from tests.support.analyses import header
 from workers.encode.analysis import Analysis
@@ -107,5 +107,5 @@ def _labels(analysis: Analysis, volume: Volume) -> NDArray[np.uint8]:
         assert mask is not None
         (z, y, x), (depth, height, width) = mask.origin, mask.shape
         box = labels[z : z + depth, y : y + height, x : x + width]
-        box[unpack(mask)] = segment
+        box[unpack_mask(mask)] = segment
     return labels

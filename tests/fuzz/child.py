@@ -17,14 +17,16 @@ import numpy as np
 
 from core.errors import NodeError
 from core.records import UnitInput
-from imaging.headers.instance_header import read_dataset, read_header, routable
-from imaging.headers.scanner import scanner_of
+from imaging.headers.instance_header import read_header
+from imaging.headers.route_values import read_route_values
+from imaging.headers.scanner import read_scanner
 from imaging.photograph.read import read_photograph
 from imaging.pixels.decode import decode_frames
 from imaging.pixels.same_content import same_content
 from imaging.volume.volume import read_volume
+from imaging.wire.notes import warnings_as_notes
 from imaging.wire.part10 import encode_head
-from imaging.wire.tolerant_values import tolerating
+from imaging.wire.tolerant_parser import read_dataset
 from tests.fuzz import datasets
 from tests.fuzz.inputs import known
 from tests.fuzz.mutate import damaged, elements
@@ -56,7 +58,7 @@ def slices(series: list[Path]) -> list[Seed]:
     """One slice of the series in every lossless syntax: what is left whole of it fits in among the others."""
     found = []
     for name in LOSSLESS:
-        with tolerating([]):
+        with warnings_as_notes([]):
             made = transcode(read_dataset(series[5], pixels=True), name)
             found.append(seed_of(f"slice-{name}", encoded(made)))
     return found
@@ -85,14 +87,14 @@ def attempts(one: Seed, series: list[Path], folder: Path) -> Iterator[tuple[str,
     plain.write_bytes(one.data_set)
     ways: dict[str, Callable[[], object]] = {
         "header": lambda: read_header(path),
-        "routes": lambda: routable(read_dataset(path)),
+        "routes": lambda: read_route_values(read_dataset(path)),
         "frames": lambda: np.asarray(decode_frames(read_dataset(path, pixels=True))),
         "photograph": lambda: read_photograph(path),
         "a plain image file": lambda: read_photograph(plain),
         "volume": lambda: read_volume([*series[:5], path, *series[6:]]),
         "alone": lambda: read_volume([path]),
         "content": lambda: same_content(path, series[5]),
-        "scanner": lambda: scanner_of(path),
+        "scanner": lambda: read_scanner(path),
         "source": lambda: read_source([UnitInput(one.sop_instance, one.sop_class, "0" * 64, str(path))]),
     }
     for name, way in ways.items():

@@ -9,8 +9,8 @@ import numpy as np
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
 
+from imaging.wire.notes import warnings_as_notes
 from imaging.wire.part10 import data_set_offset
-from imaging.wire.tolerant_values import tolerating
 from tests.fuzz.seeds import Seed
 from tests.support.series import CT, encoded, image
 from tests.support.transcode import transcode
@@ -35,7 +35,7 @@ def _bytes_of(**changes: Any) -> bytes:
 
 
 def _plain(name: str, **changes: Any) -> Seed:
-    with tolerating([]):  # pydicom warns of what it is told to write
+    with warnings_as_notes([]):  # pydicom warns of what it is told to write
         made = image(side=8, **changes)
         content = encoded(made)
     return Seed(name, CT, str(made.SOPInstanceUID), EXPLICIT, content[data_set_offset(content) :])

@@ -15,10 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import CannotUnderstand
-from imaging.headers.instance_header import read_dataset, read_header, routable
-from imaging.headers.readable import drop_unreadable
+from imaging.headers.instance_header import read_header
+from imaging.headers.route_values import read_route_values
+from imaging.headers.unreadable_elements import drop_unreadable_elements
+from imaging.wire.notes import warnings_as_notes
 from imaging.wire.part10 import encode_head
-from imaging.wire.tolerant_values import tolerating
+from imaging.wire.tolerant_parser import read_dataset
 from tests.fuzz.datasets import EXPLICIT
 from tests.fuzz.mutate import elements
 from tests.support.series import CT
@@ -46,7 +48,7 @@ def test_every_file_is_read_or_refused_in_words() -> None:
 def test_elements_that_only_look_like_dicom(dice: object) -> None:
     """Any tags, any VRs, lengths that lie, items in items: hypothesis finds the smallest that is answered with anything else."""
     content = encode_head(sop_class_uid=CT, sop_instance_uid="1.2.3", transfer_syntax_uid=EXPLICIT) + elements(dice)  # type: ignore[arg-type]
-    for way in (read_header, lambda stream: routable(read_dataset(stream)), _through):
+    for way in (read_header, lambda stream: read_route_values(read_dataset(stream)), _through):
         with suppress(CannotUnderstand):
             way(io.BytesIO(content))
 
@@ -54,6 +56,6 @@ def test_elements_that_only_look_like_dicom(dice: object) -> None:
 def _through(stream: object) -> None:
     """What is left of a data set can be gone through to its last item."""
     notes: list[str] = []
-    with tolerating(notes):
-        dataset = drop_unreadable(read_dataset(stream), notes)  # type: ignore[arg-type]
+    with warnings_as_notes(notes):
+        dataset = drop_unreadable_elements(read_dataset(stream), notes)  # type: ignore[arg-type]
         assert len(list(dataset.iterall())) >= 0

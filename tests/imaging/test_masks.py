@@ -7,19 +7,19 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from core.records import HeatMap, Mask
-from imaging.masks import on_grid, pack, pack_heat, unpack, unpack_heat
+from imaging.masks import expand_mask, pack_heat_map, pack_mask, unpack_heat_map, unpack_mask
 
 SHAPES = st.tuples(st.integers(1, 6), st.integers(1, 9), st.integers(1, 9))
 
 
 @given(SHAPES.flatmap(lambda shape: arrays(bool, shape)))
 def test_a_mask_comes_back_as_it_was_in_the_smallest_box(mask: np.ndarray) -> None:
-    packed = pack(mask)
+    packed = pack_mask(mask)
     if packed is None:
         assert not mask.any()
         return
-    assert np.array_equal(on_grid(packed, mask.shape), mask)
-    box = unpack(packed)
+    assert np.array_equal(expand_mask(packed, mask.shape), mask)
+    box = unpack_mask(packed)
     for axis in range(3):
         faces = box.take((0, -1), axis)
         assert faces.take(0, axis).any()
@@ -27,10 +27,10 @@ def test_a_mask_comes_back_as_it_was_in_the_smallest_box(mask: np.ndarray) -> No
 
 
 def test_a_mask_outside_of_the_grid_is_an_error() -> None:
-    packed = pack(np.ones((2, 3, 4), bool))
+    packed = pack_mask(np.ones((2, 3, 4), bool))
     assert packed is not None
     with pytest.raises(ValueError, match="does not fit"):
-        on_grid(packed, (2, 3, 3))
+        expand_mask(packed, (2, 3, 3))
 
 
 def test_records_check_their_sizes() -> None:
@@ -42,6 +42,6 @@ def test_records_check_their_sizes() -> None:
 
 @given(SHAPES.flatmap(lambda shape: arrays(np.float32, shape, elements=st.floats(0, 1, width=32))))
 def test_a_heat_map_comes_back_within_half_a_step(values: np.ndarray) -> None:
-    found = unpack_heat(pack_heat(values, meaning="evidence"))
+    found = unpack_heat_map(pack_heat_map(values, meaning="evidence"))
     assert found.dtype == np.float32
     assert np.abs(found - values).max() <= 0.5 / 255 + 1e-6

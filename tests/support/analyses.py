@@ -12,7 +12,7 @@ from pydicom.uid import CTImageStorage
 from core import codes
 from core.records import Finding, Mask, Measurement, ModelIdentity, Prediction
 from core.states import Outcome, ReportKind, Tier
-from imaging.masks import pack
+from imaging.masks import pack_mask
 from imaging.photograph.read import Photograph
 from imaging.volume.volume import Volume
 from workers.encode.analysis import Analysis, Companion
@@ -126,7 +126,7 @@ def box(shape: tuple[int, int, int], *edges: tuple[int, int]) -> Mask:
     """A mask that is set from edge to edge along z, y and x."""
     mask = np.zeros(shape, bool)
     mask[tuple(slice(*edge) for edge in edges)] = True
-    packed = pack(mask)
+    packed = pack_mask(mask)
     assert packed is not None
     return packed
 

@@ -14,7 +14,7 @@ from core.records import Finding, HeatMap, Measurement, Prediction
 from core.states import Outcome, Tier
 from deploy.demo.synthetic.chest import make_chest
 from deploy.demo.synthetic.lesion import make_lesion
-from imaging.masks import pack, pack_heat
+from imaging.masks import pack_heat_map, pack_mask
 from imaging.photograph.read import Photograph
 from imaging.volume.volume import Volume
 from tests.support import analyses
@@ -65,7 +65,7 @@ def chest(*, seed: int = 5, slices: int = 60, size: int = 192, slice_mm: float =
                 image_point=(cx + 0.5, cy + 0.5),
                 measurements=(Measurement(codes.VOLUME, np.pi / 6 * nodule.diameter_mm**3, codes.CUBIC_MILLIMETER),),
                 site=codes.LUNG,
-                mask=pack(distance <= nodule.diameter_mm / 2),
+                mask=pack_mask(distance <= nodule.diameter_mm / 2),
             )
         )
     prediction = Prediction(Outcome.FINDINGS, tuple(findings), looked_for=analyses.LOOKED_FOR, notes=("1 localizer was left out.",))
@@ -78,7 +78,7 @@ def coarse(evidence: NDArray[np.float32], step: tuple[int, int, int] = (1, 3, 3)
     cells = evidence[:depth, :rows, :columns].reshape(depth // step[0], step[0], rows // step[1], step[1], columns // step[2], step[2])
     values = cells.mean(axis=(1, 3, 5))
     origin = tuple((s - 1) / 2 for s in step)
-    return pack_heat(values, origin=origin, step=tuple(map(float, step)), meaning="evidence for a nodule, of 1")  # type: ignore[arg-type]
+    return pack_heat_map(values, origin=origin, step=tuple(map(float, step)), meaning="evidence for a nodule, of 1")  # type: ignore[arg-type]
 
 
 @cache
@@ -99,8 +99,8 @@ def lesion(*, seed: int = 3, size: tuple[int, int] = (450, 600)) -> Analysis:
         sop_instance_uid="2.25.2000",
         measurements=(Measurement(codes.MALIGNANCY, 0.91, codes.NO_UNITS),),
         site=codes.SKIN,
-        mask=pack(made.mask[None]),
+        mask=pack_mask(made.mask[None]),
     )
     prediction = Prediction(Outcome.FINDINGS, (finding,), analyses.CLASSES, looked_for="One of seven classes of pigmented skin lesions.")
-    heat = pack_heat(evidence[None], meaning="evidence for mel (Grad-CAM)")
+    heat = pack_heat_map(evidence[None], meaning="evidence for mel (Grad-CAM)")
     return replace(analyses.skin(prediction), key="d4" * 32, item=photograph, heat=heat)

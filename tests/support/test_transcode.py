@@ -8,8 +8,8 @@ import pytest
 
 from core.errors import PixelError
 from deploy.demo.synthetic.lesion import lesion_dataset
-from imaging.headers.instance_header import read_dataset
 from imaging.pixels.decode import decode_frames
+from imaging.wire.tolerant_parser import read_dataset
 from tests.support.transcode import LOSSLESS, transcode
 
 

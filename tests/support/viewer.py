@@ -25,7 +25,7 @@ from deploy.demo.viewer import ohif_files
 from deploy.demo.viewer.chromium import chromium_page
 from deploy.demo.viewer.ohif_page import OhifPage
 from deploy.demo.viewer.server import ViewerServer
-from imaging.masks import pack, pack_heat
+from imaging.masks import pack_heat_map, pack_mask
 from imaging.photograph.read import Photograph, read_photograph
 from imaging.volume.volume import Volume, read_volume
 from tests.support import analyses
@@ -82,11 +82,11 @@ def chest_with_two_nodules(folder: Path, seed: int = SEED) -> tuple[list[Path], 
                 image_point=(cx + 0.5, cy + 0.5),
                 measurements=(Measurement(codes.VOLUME, np.pi / 6 * nodule.diameter_mm**3, codes.CUBIC_MILLIMETER),),
                 site=codes.LUNG,
-                mask=pack(inside),
+                mask=pack_mask(inside),
             )
         )
     prediction = Prediction(Outcome.FINDINGS, tuple(findings), looked_for=analyses.LOOKED_FOR)
-    heat = pack_heat(evidence, meaning="evidence for nodules")
+    heat = pack_heat_map(evidence, meaning="evidence for nodules")
     about = {"key": f"{seed:02d}" * 32, "frame_of_reference_uid": volume.frame_of_reference_uid, "heat": heat}
     return paths, make_analysis(paths, volume, prediction, advice={"nodule": "A place to look at."}, **about)
 
@@ -104,9 +104,9 @@ def photograph_of_melanoma(folder: Path, seed: int = SEED) -> tuple[list[Path], 
         tier=Tier.REVIEW,
         sop_instance_uid=photograph.sop_instance_uid,
         site=codes.SKIN,
-        mask=pack(made.mask[None]),
+        mask=pack_mask(made.mask[None]),
     )
-    heat = pack_heat(made.mask[None].astype(np.float32) * 0.9, meaning="evidence for mel")
+    heat = pack_heat_map(made.mask[None].astype(np.float32) * 0.9, meaning="evidence for mel")
     prediction = Prediction(Outcome.FINDINGS, (finding,), analyses.CLASSES)
     about = {"key": "5a" * 32, "identity": analyses.SKIN_MODEL, "frame_of_reference_uid": "", "advice": {"mel": "See a specialist."}}
     return [path], make_analysis([path], photograph, prediction, heat=heat, **about)

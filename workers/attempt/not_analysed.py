@@ -18,7 +18,7 @@ from db.jobs import job_leases
 from db.jobs import not_analysed as kept
 from db.operations import model_registry as model_rows
 from db.records import ClaimedJob, Timings
-from imaging.wire.tolerant_values import WARNING_LOCK
+from imaging.wire.notes import WARNING_LOCK
 from models import installed
 from models.card import ModelCard, identity
 from workers.attempt.child_runtime import Runtime

@@ -24,7 +24,7 @@ from core.records import Prediction
 from core.states import Outcome
 from db.jobs import job_leases
 from db.records import ClaimedJob, StoredObject, Timings
-from imaging.headers.scanner import scanner_of
+from imaging.headers.scanner import read_scanner
 from models.drift_observation import observe
 from models.runtime import Model
 from workers.attempt import prepare
@@ -160,7 +160,7 @@ def _conclude(runtime: Runtime, model: Model, one: Prepared, prediction: Predict
         profiles=runtime.settings.result_profiles,
         timings=timings,
         observations=observe(one.item, prediction),
-        scanner=scanner_of(Path(at_their_place(runtime.blobs, job)[0].path)) if job.inputs else "",
+        scanner=read_scanner(Path(at_their_place(runtime.blobs, job)[0].path)) if job.inputs else "",
     )
     lease.done(job)
     step("worker.finished", job.study_instance_uid)

@@ -6,7 +6,7 @@ from pydicom.dataset import Dataset
 
 from core import codes
 from core.records import Code
-from imaging.wire.tolerant_values import Reader
+from imaging.wire.tolerant_values import TolerantReader
 from workers.encode.validate.content_tree import known
 
 SIDES = {"L": codes.LEFT, "R": codes.RIGHT}
@@ -33,7 +33,7 @@ def anatomy_of(dataset: Dataset) -> Anatomy:
         region = found if known(found) else None
         named = {(modifier.value, modifier.scheme) for modifier in map(_code, item.get("AnatomicRegionModifierSequence") or [])}
         side = next((letter for letter, code in SIDES.items() if (code.value, code.scheme) in named), "")
-    read = Reader(dataset, [])
+    read = TolerantReader(dataset, [])
     for keyword in ("ImageLaterality", "Laterality"):
         letter = read.text(keyword).upper()
         side = side or (letter if letter in SIDES else "")
@@ -43,5 +43,5 @@ def anatomy_of(dataset: Dataset) -> Anatomy:
 
 
 def _code(item: Dataset) -> Code:
-    read = Reader(item, [])
+    read = TolerantReader(item, [])
     return Code(read.text("CodeValue"), read.text("CodingSchemeDesignator"), read.text("CodeMeaning"))

@@ -14,7 +14,7 @@ from core import codes
 from core.records import Code
 from core.states import ModelStatus, ReportKind
 from core.uids import IMPLEMENTATION_CLASS_UID, device_uid, result_uid
-from imaging.wire.writer import written
+from imaging.wire.writer import encode_dataset
 from workers.encode.analysis import Analysis
 from workers.encode.anatomy import SIDES
 from workers.encode.sr.content_items import Item
@@ -190,4 +190,4 @@ def _in_set(document: Dataset, characters: CharacterSet, tree: Item | None) -> b
         del document.SpecificCharacterSet
     for one in () if tree is None else tree.raw(characters.encode):
         document[one.tag] = one
-    return written(document, characters.encode)
+    return encode_dataset(document, characters.encode)

@@ -14,7 +14,7 @@ from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
 
 from core.iods import TYPE_2
 from core.records import Lps, Mask
-from imaging.masks import unpack
+from imaging.masks import unpack_mask
 from imaging.photograph.read import Photograph
 from imaging.volume.volume import Volume
 from workers.encode.analysis import Analysis
@@ -45,7 +45,7 @@ def grid(item: Volume | Photograph) -> tuple[int, int, int]:
 
 def planes_of(analysis: Analysis, item: Volume | Photograph, masks: Iterable[Mask]) -> tuple[Plane, ...]:
     """The planes on which at least one mask has a voxel, in the order of z."""
-    hit = {mask.origin[0] + z for mask in masks for z, plane in enumerate(unpack(mask)) if plane.any()}
+    hit = {mask.origin[0] + z for mask in masks for z, plane in enumerate(unpack_mask(mask)) if plane.any()}
     if isinstance(item, Photograph):
         image = analysis.source.images[0]
         return tuple(Plane(z, image, 1 if image.number_of_frames > 1 else None, None) for z in sorted(hit))

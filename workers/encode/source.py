@@ -17,9 +17,11 @@ from pydicom.valuerep import validate_value
 from core.errors import EncodingError
 from core.iods import TYPE_2
 from core.records import UnitInput
-from imaging.headers.instance_header import read_dataset, read_header
-from imaging.headers.readable import drop_unreadable
-from imaging.wire.tolerant_values import Reader, clean, tolerating
+from imaging.headers.instance_header import read_header
+from imaging.headers.unreadable_elements import drop_unreadable_elements
+from imaging.wire.notes import warnings_as_notes
+from imaging.wire.tolerant_parser import read_dataset
+from imaging.wire.tolerant_values import TolerantReader, clean_text
 from workers.encode.anatomy import Anatomy, anatomy_of
 
 
@@ -137,9 +139,9 @@ def source_of(dataset: Dataset, images: tuple[ImageReference, ...]) -> Source:
     """As `read_source`, from a parsed data set."""
     notes: list[str] = []
     dropped: list[str] = []
-    with tolerating(notes):
-        drop_unreadable(dataset, notes)
-        read = Reader(dataset, notes)
+    with warnings_as_notes(notes):
+        drop_unreadable_elements(dataset, notes)
+        read = TolerantReader(dataset, notes)
         taken = Dataset()
         for keyword in (*PATIENT, *STUDY, *EQUIPMENT_OF_SITE):
             _take(dataset, keyword, taken, read, dropped)
@@ -167,7 +169,7 @@ def source_of(dataset: Dataset, images: tuple[ImageReference, ...]) -> Source:
         )
 
 
-def _take(dataset: Dataset, keyword: str, into: Dataset, read: Reader, dropped: list[str]) -> None:
+def _take(dataset: Dataset, keyword: str, into: Dataset, read: TolerantReader, dropped: list[str]) -> None:
     """Copy one element, decoded, into a data set; what no valid object may hold is left out and named."""
     tag = tag_for_keyword(keyword)
     if tag is None or tag not in dataset:
@@ -191,7 +193,7 @@ def _take(dataset: Dataset, keyword: str, into: Dataset, read: Reader, dropped: 
     into.add(DataElement(tag, vr, value, validation_mode=config.IGNORE))
 
 
-def _value(dataset: Dataset, keyword: str, vr: str, read: Reader) -> Any:
+def _value(dataset: Dataset, keyword: str, vr: str, read: TolerantReader) -> Any:
     """Text, or a list of texts where there are several values. Everything that is copied is text in DICOM."""
     try:
         raw = dataset.get(keyword)
@@ -200,7 +202,7 @@ def _value(dataset: Dataset, keyword: str, vr: str, read: Reader) -> Any:
     if vr in {"US", "UL", "SS", "SL", "FL", "FD"}:
         return raw
     if isinstance(raw, (MultiValue, list, tuple)) and vr not in {"LT", "ST", "UT"}:
-        return [clean(str(part), [], keyword) for part in raw] or None
+        return [clean_text(str(part), [], keyword) for part in raw] or None
     return read.text(keyword)
 
 
@@ -220,7 +222,7 @@ def _items(dataset: Dataset, keyword: str, dropped: list[str], depth: int = 0) -
     sequence = dataset.get(keyword)
     items: list[Dataset] = []
     for item in sequence if sequence is not None and depth < MAX_DEPTH else ():
-        read = Reader(item, [])
+        read = TolerantReader(item, [])
         copied = Dataset()
         for element in item:
             if not element.keyword or element.keyword == "SpecificCharacterSet" or element.VR in {"OB", "OW", "UN", "OF", "OD"}:
@@ -244,7 +246,7 @@ def _is_code(item: Dataset) -> bool:
     return "CodeMeaning" in item and ("URNCodeValue" in item or (short and "CodingSchemeDesignator" in item))
 
 
-def _requests(dataset: Dataset, read: Reader, dropped: list[str]) -> tuple[Dataset, ...]:
+def _requests(dataset: Dataset, read: TolerantReader, dropped: list[str]) -> tuple[Dataset, ...]:
     """Items of Referenced Request Sequence: one a requested procedure; none where nothing was requested."""
     found = []
     for item in _items(dataset, "RequestAttributesSequence", dropped):
@@ -254,11 +256,11 @@ def _requests(dataset: Dataset, read: Reader, dropped: list[str]) -> tuple[Datas
     return tuple(found)
 
 
-def _request(item: Dataset, read: Reader, dropped: list[str]) -> Dataset:
+def _request(item: Dataset, read: TolerantReader, dropped: list[str]) -> Dataset:
     request = Dataset()
     for keyword in REQUEST:
-        _take(item, keyword, request, Reader(item, []), dropped)
-    own = Reader(item, []).text("StudyInstanceUID")
+        _take(item, keyword, request, TolerantReader(item, []), dropped)
+    own = TolerantReader(item, []).text("StudyInstanceUID")
     request.StudyInstanceUID = own or read.text("StudyInstanceUID")
     accession = read.text("AccessionNumber")
     for keyword, value in (

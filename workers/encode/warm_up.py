@@ -14,7 +14,7 @@ from core import codes
 from core.iods import TYPE_2
 from core.records import Finding, ModelIdentity, Prediction
 from core.states import Outcome, ReportKind, Tier
-from imaging.masks import pack, pack_heat
+from imaging.masks import pack_heat_map, pack_mask
 from imaging.photograph.read import Photograph
 from workers.encode.analysis import Analysis
 from workers.encode.objects.by_kind import ENCODERS, companion, encode
@@ -45,7 +45,7 @@ def _square() -> Analysis:
         setattr(attributes, keyword, "")
     inside = np.zeros((1, SIDE, SIDE), bool)
     inside[:, 4:12, 4:12] = True
-    finding = Finding("warm", codes.LESION, probability=0.5, tier=Tier.UNCERTAIN, sop_instance_uid="2.25.3", mask=pack(inside))
+    finding = Finding("warm", codes.LESION, probability=0.5, tier=Tier.UNCERTAIN, sop_instance_uid="2.25.3", mask=pack_mask(inside))
     return Analysis(
         installation=UUID(int=0),
         key="",
@@ -56,5 +56,5 @@ def _square() -> Analysis:
         source=Source("2.25.1", "2.25.2", "XC", attributes, (), (image,)),
         started_at=datetime(2026, 1, 1, tzinfo=UTC),
         item=Photograph(np.full((SIDE, SIDE, 3), 128, np.uint8), "2.25.3", None, "", "", None, ()),
-        heat=pack_heat(inside.astype(np.float32), origin=(0, 0, 0), step=(1, 1, 1), meaning="none"),
+        heat=pack_heat_map(inside.astype(np.float32), origin=(0, 0, 0), step=(1, 1, 1), meaning="none"),
     )

@@ -12,7 +12,7 @@ from db import audit
 from db.records import ClaimedJob, StoredObject
 from imaging.photograph.read import Photograph
 from imaging.volume.volume import Volume
-from imaging.wire.tolerant_values import WARNING_LOCK
+from imaging.wire.notes import WARNING_LOCK
 from models.card import ModelCard
 from models.runtime import Model
 from workers.attempt.child_runtime import Runtime

@@ -13,8 +13,8 @@ from pydicom.dataset import FileDataset
 
 from deploy.demo.synthetic.uids import synthetic_uid
 from imaging.headers.identity import Identity
-from imaging.photograph.body_sites import words
-from imaging.photograph.encapsulate import Kind, jpeg_to_dicom
+from imaging.photograph.body_sites import coded_sites
+from imaging.photograph.encapsulate import PhotographKind, jpeg_to_dicom
 
 Floats = NDArray[np.float32]
 _SKINS = np.array([(222, 178, 156), (231, 190, 172), (205, 155, 130), (214, 165, 148)], np.float32)
@@ -101,10 +101,10 @@ def lesion_identity(seed: int) -> Identity:
 
 
 def lesion_dataset(
-    seed: int, *, kind: Kind = "dermoscopy", size: tuple[int, int] = (450, 600), identity: Identity | None = None
+    seed: int, *, kind: PhotographKind = "dermoscopy", size: tuple[int, int] = (450, 600), identity: Identity | None = None
 ) -> FileDataset:
     """A lesion as a DICOM photograph, JPEG Baseline, with age, sex and site in its header."""
-    site = words()[seed % len(words())]
+    site = coded_sites()[seed % len(coded_sites())]
     return jpeg_to_dicom(
         make_lesion(seed, size=size).jpeg,
         identity=identity or lesion_identity(seed),

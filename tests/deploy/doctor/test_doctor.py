@@ -11,7 +11,7 @@ from db.schema.revisions import current_revision
 from deploy.cli.main import run
 from deploy.demo.pacs.storage_scp import StorageScp
 from deploy.doctor.codecs import broken_decoders
-from imaging.pixels.decode import DECODERS
+from imaging.pixels.codecs import DECODERS
 
 
 def found(capsys: pytest.CaptureFixture[str], config: Path, status: int) -> dict[str, dict[str, Any]]:

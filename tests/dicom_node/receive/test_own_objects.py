@@ -18,7 +18,7 @@ from core.settings.settings import Settings
 from db.blobs.store import Blobs
 from db.engine import Database
 from dicom_node.conduct.conductor import Conductor
-from imaging.headers.own_marks import made_by_dicom_node
+from imaging.headers.own_objects import made_by_dicom_node
 from tests.dicom_node.conftest import MakeSettings, Running
 from tests.support import analyses_with_images
 from tests.support.node_process import wait_until

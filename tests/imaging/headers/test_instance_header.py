@@ -13,7 +13,9 @@ from pydicom.uid import CTImageStorage, DeflatedExplicitVRLittleEndian, Explicit
 
 from core.errors import CannotUnderstand
 from deploy.demo.synthetic.chest import Chest, chest_datasets
-from imaging.headers.instance_header import locate, read_dataset, read_header, routable
+from imaging.headers.instance_header import read_header
+from imaging.headers.route_values import read_route_values
+from imaging.wire.tolerant_parser import read_dataset, read_with_pixel_location
 from tests.support.enhanced_ct import enhanced_ct
 
 # The reference values of the DICOM character set test files (David Clunie) and of fo-dicom's own.
@@ -80,7 +82,7 @@ def test_malformed_files_give_a_header_or_cannot_understand(data: Path) -> None:
                 assert "\x00" not in repr(header)
             except CannotUnderstand:
                 refused.append(path.name)
-        routable(read_dataset(path))
+        read_route_values(read_dataset(path))
     assert sorted(set(refused)) == ["fodicom-GH220.dcm", "fodicom-GH487.dcm"]
 
 
@@ -113,7 +115,7 @@ def test_pixel_data_are_never_read(tmp_path: Path) -> None:
     header = read_header(path)
     assert header.rows == 65535
     assert header.tolerated == ()
-    _, place = locate(path)
+    _, place = read_with_pixel_location(path)
     assert place is not None
     assert (place.offset, place.length) == (len(content), 3 << 30)
 
@@ -269,7 +271,7 @@ def test_flipped_and_cut_bytes_never_give_another_exception(flips: list[tuple[in
     for pixels in (False, True):
         try:
             dataset = read_dataset(io.BytesIO(bytes(content)), pixels=pixels)
-            routable(dataset)
+            read_route_values(dataset)
             read_header(io.BytesIO(bytes(content)))
         except CannotUnderstand:
             pass
@@ -299,7 +301,7 @@ def test_threads_share_the_warning_filters() -> None:
 
 
 def test_routable(series: list[Path]) -> None:
-    found = routable(read_dataset(series[3]))
+    found = read_route_values(read_dataset(series[3]))
     assert found["Modality"] == "CT"
     assert found["SliceThickness"] == 3.0
     assert found["ImageType"] == ("ORIGINAL", "PRIMARY", "AXIAL")
@@ -313,7 +315,7 @@ def test_routable(series: list[Path]) -> None:
 def test_routable_flattens_the_shared_functional_groups(chest: Chest, tmp_path: Path) -> None:
     path = tmp_path / "enhanced.dcm"
     enhanced_ct(chest).save_as(path, enforce_file_format=True)
-    found = routable(read_dataset(path))
+    found = read_route_values(read_dataset(path))
     assert found["SliceThickness"] == 3.0
     assert found["PixelSpacing"] == (4.0, 4.0)
     assert found["ImageOrientationPatient"] == (1, 0, 0, 0, 1, 0)

@@ -13,8 +13,9 @@ from pydicom.encaps import generate_frames
 from core.errors import CannotUnderstand, PixelError
 from deploy.demo.synthetic.lesion import lesion_dataset, make_lesion
 from imaging.headers.identity import Identity
-from imaging.photograph.body_sites import site_code, words
-from imaging.photograph.read import jpeg_to_dicom, read_photograph
+from imaging.photograph.body_sites import coded_sites, site_code
+from imaging.photograph.encapsulate import jpeg_to_dicom
+from imaging.photograph.read import read_photograph
 
 WHO = Identity("P-1", "2.25.10", patient_name="Ärztin^Eva", patient_age="045Y", patient_sex="F", study_date="20260102", study_time="1015")
 
@@ -221,7 +222,7 @@ def test_age(tmp_path: Path, age: str, birth: str, years: float | None) -> None:
     assert found == pytest.approx(years, abs=0.01)
 
 
-@pytest.mark.parametrize("word", words())
+@pytest.mark.parametrize("word", coded_sites())
 def test_every_site_goes_round(tmp_path: Path, word: str) -> None:
     code = site_code(word)
     assert code is not None

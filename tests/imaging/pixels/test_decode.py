@@ -22,9 +22,11 @@ from pydicom.uid import (
 )
 
 from core.errors import PixelError
-from imaging.headers.instance_header import read_dataset
-from imaging.pixels.codestream import inspect
-from imaging.pixels.decode import DECODERS, decode_frames, pixel_spec
+from imaging.pixels.codecs import DECODERS
+from imaging.pixels.codestream import read_codestream
+from imaging.pixels.decode import decode_frames
+from imaging.pixels.pixel_spec import pixel_spec
+from imaging.wire.tolerant_parser import read_dataset
 
 CORNERSTONE = "conformance/transfer-syntaxes-cornerstone"
 
@@ -290,14 +292,14 @@ def test_a_jpeg_frame_that_is_cut_short_is_refused(lossless: bool, left: float) 
 
 def test_codestreams_describe_themselves() -> None:
     colour = np.zeros((30, 50, 3), np.uint8)
-    jpeg = inspect(imagecodecs.jpeg8_encode(colour))
+    jpeg = read_codestream(imagecodecs.jpeg8_encode(colour))
     assert jpeg is not None
     assert (jpeg.rows, jpeg.columns, jpeg.samples, jpeg.precision, jpeg.jfif) == (30, 50, 3, 8, True)
-    j2k = inspect(imagecodecs.jpeg2k_encode(colour.astype(np.int16)[..., 0], level=0, codecformat="J2K"))
+    j2k = read_codestream(imagecodecs.jpeg2k_encode(colour.astype(np.int16)[..., 0], level=0, codecformat="J2K"))
     assert j2k is not None
     assert (j2k.rows, j2k.columns, j2k.samples, j2k.precision, j2k.signed) == (30, 50, 1, 16, True)
-    assert inspect(b"not a codestream") is None
-    assert inspect(b"\xff\xd8\xff") is None
+    assert read_codestream(b"not a codestream") is None
+    assert read_codestream(b"\xff\xd8\xff") is None
 
 
 def test_spec_of_a_file_without_file_meta(data: Path) -> None:

@@ -1,4 +1,4 @@
-"""The quick reader of slices agrees with the tolerant one, or says nothing."""
+"""The fast reader of slices returns what the tolerant reader returns, or None."""
 
 import random
 from dataclasses import fields
@@ -11,28 +11,29 @@ from pydicom import dcmread
 
 from core.errors import NodeError
 from deploy.demo.synthetic.chest import make_chest, write_chest
-from imaging.volume import frames
-from imaging.volume.fast_slice import quick_slice
-from imaging.volume.frames import Slice, Source
-from imaging.wire.tolerant_parser import locate
+from imaging.volume import ct_slices
+from imaging.volume.ct_slices import CtSlice
+from imaging.volume.fast_slice import read_plain_slice
+from imaging.volume.pixel_source import PixelSource
+from imaging.wire.tolerant_parser import read_with_pixel_location
 from tests.fuzz.mutate import damaged
 from tests.support.transcode import LOSSLESS, transcode
 
 
 def agrees(path: Path) -> bool:
-    """Whether the quick one answered; the tolerant one must have the same slice, in every field and in its pixels' place."""
-    plain = quick_slice(path)
+    """Whether the fast reader answered, after checking each field and the location of the pixels against the tolerant reader."""
+    plain = read_plain_slice(path)
     if plain is None:
         return False
-    quick = Slice(source=Source(path, plain.spec, plain.place), frame=1, placed=True, **plain.values)
-    dataset, place = locate(path)
-    assert not frames.is_secondary_capture(frames._sop_class(dataset))
-    (tolerant,) = frames._slices(path, dataset, place)
-    for one in fields(Slice):
+    fast = CtSlice(source=PixelSource(path, plain.spec, plain.location), frame=1, has_geometry=True, **plain.values)
+    dataset, location = read_with_pixel_location(path)
+    assert not ct_slices.is_secondary_capture(ct_slices._read_sop_class(dataset))
+    (tolerant,) = ct_slices._read_slices_of(path, dataset, location)
+    for one in fields(CtSlice):
         if one.name != "source":
-            assert getattr(quick, one.name) == getattr(tolerant, one.name), one.name
-    assert quick.source.spec == tolerant.source.spec
-    assert place == plain.place
+            assert getattr(fast, one.name) == getattr(tolerant, one.name), one.name
+    assert fast.source.spec == tolerant.source.spec
+    assert location == plain.location
     return True
 
 
@@ -50,7 +51,7 @@ def test_plain_slices_of_every_usual_syntax_are_read(slices: list[Path]) -> None
     assert {path.stem for path in slices} - answered == {"big_endian", "deflated"}
 
 
-def test_every_file_at_hand(data: Path) -> None:
+def test_real_files_are_read(data: Path) -> None:
     answered = [agrees(path) for path in sorted((data / "ct").rglob("*.dcm"))[::20]]
     assert sum(answered) > 0.9 * len(answered)
     for path in (data / "conformance").rglob("*.dcm"):
@@ -59,8 +60,8 @@ def test_every_file_at_hand(data: Path) -> None:
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.randoms(use_true_random=False))
-def test_damage_never_makes_them_differ(slices: list[Path], tmp_path: Path, dice: random.Random) -> None:
-    """What the quick one reads of a damaged file, the tolerant one reads too and the same."""
+def test_both_readers_agree_on_damaged_files(slices: list[Path], tmp_path: Path, dice: random.Random) -> None:
+    """What the fast reader reads of a damaged file, the tolerant reader reads too, and the same."""
     path = tmp_path / "damaged.dcm"
     path.write_bytes(damaged(dice.choice(slices).read_bytes(), dice))
     try:

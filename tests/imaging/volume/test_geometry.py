@@ -4,7 +4,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from core.errors import GeometryError
-from imaging.volume.geometry import check_steps, group_orientations, normal_of, same_places, stack
+from imaging.volume.geometry import check_steps, group_orientations, group_same_positions, slice_normal, stack_slices
 
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
@@ -29,11 +29,11 @@ def orientations(draw: st.DrawFn) -> tuple[float, ...]:
 @settings(deadline=None)
 @given(orientations(), st.integers(2, 60), st.floats(0.4, 8.0), st.randoms(use_true_random=False))
 def test_any_order_is_sorted_along_the_normal(orientation: tuple[float, ...], count: int, step: float, random: object) -> None:
-    normal = normal_of(orientation)
+    normal = slice_normal(orientation)
     truth = positions(count, step, normal)
     shuffled = list(range(count))
     random.shuffle(shuffled)  # type: ignore[attr-defined]
-    found = stack(truth[shuffled], normal)
+    found = stack_slices(truth[shuffled], normal)
     assert [shuffled[i] for i in found.order] == list(range(count))
     assert found.spacing_mm == pytest.approx(step)
     np.testing.assert_allclose(found.step, step * normal, atol=1e-9)
@@ -42,11 +42,11 @@ def test_any_order_is_sorted_along_the_normal(orientation: tuple[float, ...], co
 @settings(deadline=None)
 @given(orientations(), st.integers(4, 60), st.floats(0.4, 8.0), st.data())
 def test_a_missing_slice_is_a_gap(orientation: tuple[float, ...], count: int, step: float, data: st.DataObject) -> None:
-    normal = normal_of(orientation)
+    normal = slice_normal(orientation)
     missing = data.draw(st.integers(1, count - 2))
     kept = np.delete(positions(count, step, normal), missing, axis=0)
     with pytest.raises(GeometryError, match=rf"a gap: 1 slice\(s\) missing; after slice {missing} "):
-        stack(kept, normal)
+        stack_slices(kept, normal)
 
 
 @settings(deadline=None)
@@ -56,7 +56,7 @@ def test_several_missing_slices_are_counted(count: int, run: int, data: st.DataO
     kept = np.delete(positions(count, 2.5, np.array([0, 0, 1.0])), range(first, first + run), axis=0)
     assume(len(kept) > 5)
     with pytest.raises(GeometryError, match=rf"a gap: {run} slice\(s\) missing"):
-        stack(kept, np.array([0, 0, 1.0]))
+        stack_slices(kept, np.array([0, 0, 1.0]))
 
 
 @pytest.mark.parametrize("steps", [[0.4, 0.6], [0.4, 0.6, 0.4]])
@@ -68,7 +68,7 @@ def test_few_rounded_steps_are_even(steps: list[float]) -> None:
 @given(st.integers(3, 60), st.floats(0.5, 6.0), st.randoms(use_true_random=False))
 def test_rounding_to_one_decimal_is_no_uneven_spacing(count: int, step: float, random: object) -> None:
     truth = positions(count, step, np.array([0, 0, 1.0]), (0.0, 0.0, random.uniform(-900, 900)))  # type: ignore[attr-defined]
-    found = stack(np.round(truth, 1), np.array([0, 0, 1.0]))
+    found = stack_slices(np.round(truth, 1), np.array([0, 0, 1.0]))
     assert found.spacing_mm == pytest.approx(step, abs=0.06)
 
 
@@ -85,27 +85,27 @@ def test_tilt_is_named() -> None:
     normal = np.array([0.0, 0.0, 1.0])
     tilted = positions(20, 3.0, np.array([0.0, np.sin(np.radians(15)), np.cos(np.radians(15))]))
     with pytest.raises(GeometryError, match=r"tilt: slices are stacked 15.0 degrees"):
-        stack(tilted, normal)
-    stack(positions(20, 3.0, np.array([0.0, np.sin(np.radians(0.5)), np.cos(np.radians(0.5))])), normal)
+        stack_slices(tilted, normal)
+    stack_slices(positions(20, 3.0, np.array([0.0, np.sin(np.radians(0.5)), np.cos(np.radians(0.5))])), normal)
 
 
 def test_sideways_shift_is_named() -> None:
     shifted = positions(20, 3.0, np.array([0.0, 0.0, 1.0]))
     shifted[7, 0] += 12.0
     with pytest.raises(GeometryError, match=r"shifted sideways by up to 12.0 mm"):
-        stack(shifted, np.array([0.0, 0.0, 1.0]))
+        stack_slices(shifted, np.array([0.0, 0.0, 1.0]))
 
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_too_few(count: int) -> None:
     with pytest.raises(GeometryError, match="too few slices"):
-        stack(positions(count, 3.0, np.array([0.0, 0.0, 1.0])), np.array([0.0, 0.0, 1.0]))
+        stack_slices(positions(count, 3.0, np.array([0.0, 0.0, 1.0])), np.array([0.0, 0.0, 1.0]))
 
 
 @pytest.mark.parametrize("orientation", [(0.0,) * 6, (1, 0, 0, 1, 0, 0), (2, 0, 0, 0, 1, 0), (1, 0, 0, 0.5, 0.9, 0)])
 def test_orientations_that_are_none(orientation: tuple[float, ...]) -> None:
     with pytest.raises(GeometryError, match="orthogonal"):
-        normal_of(orientation)
+        slice_normal(orientation)
 
 
 def test_orientation_groups_by_size() -> None:
@@ -116,7 +116,7 @@ def test_orientation_groups_by_size() -> None:
 
 @given(st.lists(st.integers(0, 15), min_size=1, max_size=30))
 def test_same_places(places: list[int]) -> None:
-    groups = same_places(np.array(places, float))
+    groups = group_same_positions(np.array(places, float))
     for group in groups:
         assert len({places[i] for i in group}) == 1
     expected = {place: places.count(place) for place in places if places.count(place) > 1}

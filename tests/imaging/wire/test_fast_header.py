@@ -1,4 +1,4 @@
-"""The quick reader of headers agrees with the tolerant one, or says nothing."""
+"""The fast reader of headers returns what the tolerant reader returns, or None."""
 
 import io
 import random
@@ -17,8 +17,8 @@ from core.errors import CannotUnderstand
 from core.records import InstanceHeader
 from deploy.demo.synthetic.chest import chest_datasets, make_chest
 from imaging.headers.instance_header import read_header
-from imaging.headers.scanner import quick_scanner, scanner_of, tolerant_scanner
-from imaging.wire.fast_header import quick_header
+from imaging.headers.scanner import read_plain_scanner, read_scanner, read_scanner_tolerantly
+from imaging.wire.fast_header import read_plain_header
 from tests.imaging.headers.test_instance_header import minimal, part10
 
 MODEL_NAME = b"\x08\x00\x90\x10"
@@ -32,13 +32,13 @@ def tolerant(content: bytes) -> InstanceHeader | None:
 
 
 def agrees(content: bytes) -> bool:
-    """Whether the quick one answered; it must not differ then."""
-    scanner = quick_scanner(content)
-    assert scanner is None or scanner == tolerant_scanner(io.BytesIO(content))
-    quick = quick_header(content)
-    assert quick is None or quick == tolerant(content)
-    assert quick is None or scanner is not None or MODEL_NAME in content
-    return quick is not None
+    """Whether the fast reader answered, after checking that its answer is that of the tolerant reader."""
+    scanner = read_plain_scanner(content)
+    assert scanner is None or scanner == read_scanner_tolerantly(io.BytesIO(content))
+    plain = read_plain_header(content)
+    assert plain is None or plain == tolerant(content)
+    assert plain is None or scanner is not None or MODEL_NAME in content
+    return plain is not None
 
 
 def slices() -> list[bytes]:
@@ -160,18 +160,19 @@ def test_any_value_of_any_element(values: dict[str, str], implicit: bool) -> Non
 
 
 @pytest.mark.parametrize("content", slices()[::2])
-def test_the_beginning_of_a_file_says_the_same_or_nothing(content: bytes) -> None:
-    whole = quick_header(content)
-    answered = {size for size in range(132, 6000) if (found := quick_header(content[:size], len(content))) is not None and found == whole}
-    wrong = {size for size in range(132, 6000) if quick_header(content[:size], len(content)) not in (None, whole)}
+def test_the_beginning_of_a_file_gives_the_same_header_or_none(content: bytes) -> None:
+    whole = read_plain_header(content)
+    headers = {size: read_plain_header(content[:size], len(content)) for size in range(132, 6000)}
+    answered = {size for size, header in headers.items() if header is not None and header == whole}
+    wrong = {size for size, header in headers.items() if header not in (None, whole)}
     assert not wrong
     assert max(answered) == 5999  # the pixel data begin before
-    assert quick_header(content[:6000], len(content) - 1) is None  # they end before their length
+    assert read_plain_header(content[:6000], len(content) - 1) is None  # they end before their length
 
 
-def test_a_file_is_read_as_its_bytes_are(tmp_path: Path) -> None:
+def test_a_path_and_its_content_give_the_same(tmp_path: Path) -> None:
     for content in slices():
         path = tmp_path / "one.dcm"
         path.write_bytes(content)
-        assert read_header(path) == quick_header(content)
-        assert scanner_of(path) == quick_scanner(content) == tolerant_scanner(path) != ""
+        assert read_header(path) == read_plain_header(content)
+        assert read_scanner(path) == read_plain_scanner(content) == read_scanner_tolerantly(path) != ""

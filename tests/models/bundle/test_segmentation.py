@@ -120,7 +120,7 @@ def test_a_region_keeps_its_place_size_and_shape(direction: tuple[float, float, 
     (found,) = said.findings
     assert found.position_mm == pytest.approx(series.lps(9.5, 20.0, 60.0), abs=1.5)
     assert found.mask is not None
-    mask = masks.on_grid(found.mask, series.hu.shape)
+    mask = masks.expand_mask(found.mask, series.hu.shape)
     bright = series.hu == 150
     assert 2 * (mask & bright).sum() / (mask.sum() + bright.sum()) > 0.75
     volume_mm3 = next(m.value for m in found.measurements if m.unit == codes.CUBIC_MILLIMETER)

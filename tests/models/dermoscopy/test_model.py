@@ -15,7 +15,7 @@ from core.errors import ModelError
 from core.records import Prediction
 from core.states import Outcome, Tier
 from deploy.demo.synthetic.lesion import make_lesion
-from imaging.masks import on_grid
+from imaging.masks import expand_mask
 from imaging.photograph.read import Photograph
 from models import registry, runtime
 from models.dermoscopy.model import Model as RoomModel
@@ -176,7 +176,7 @@ def test_the_outline_is_told_in_pixels_and_in_millimetres_where_they_are_known(m
     mask = bare.findings[0].mask
     assert mask is not None
     assert mask == scaled.findings[0].mask
-    whole = on_grid(mask, (1, 450, 600))[0]
+    whole = expand_mask(mask, (1, 450, 600))[0]
     assert not whole[:, :75].any()  # beside the centre square nothing was seen
     (_, area, border), (_, area_mm2, border_mm) = (answer.findings[0].measurements for answer in (bare, scaled))
     assert area.value == whole.sum()

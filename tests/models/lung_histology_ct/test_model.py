@@ -11,7 +11,7 @@ from core.codes import LUNG, LUNG_HISTOLOGY
 from core.records import Prediction
 from core.states import Outcome
 from deploy.demo.synthetic.chest import make_chest
-from imaging.masks import unpack_heat
+from imaging.masks import unpack_heat_map
 from imaging.photograph.read import Photograph
 from imaging.volume.volume import Volume
 from models import registry, runtime
@@ -248,7 +248,7 @@ def test_the_heat_lies_on_the_lungs(frank: Model, model: Model, chest: Volume) -
     heat = frank.evidence(one, said)
     assert heat is not None
     assert heat.shape == (1, 96, 128)
-    assert unpack_heat(heat).max() == 1.0
+    assert unpack_heat_map(heat).max() == 1.0
     last = [o + s * (n - 1) for o, s, n in zip(heat.origin, heat.step, heat.shape, strict=True)]
     assert 0 <= heat.origin[1] < last[1] < 160
     assert 0 <= heat.origin[2] < last[2] < 160

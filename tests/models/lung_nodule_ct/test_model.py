@@ -119,7 +119,7 @@ def test_each_finding_has_a_mask_on_the_voxels_of_the_series(real: Volume, predi
     for finding in prediction.findings:
         assert finding.mask is not None
         assert finding.position_mm is not None
-        covered = masks.on_grid(finding.mask, real.hu.shape)
+        covered = masks.expand_mask(finding.mask, real.hu.shape)
         volume = next(m.value for m in finding.measurements if m.name == codes.VOLUME)
         assert covered.sum() * voxel_mm3 == pytest.approx(volume, rel=0.5, abs=60)
         nearest = np.abs((np.argwhere(covered) - real.index(finding.position_mm)) * real.spacing_mm).max(axis=1).min()
@@ -135,7 +135,7 @@ def test_the_evidence_is_the_heat_of_the_series_and_is_the_same_when_made_anew(r
     assert kept.step == pytest.approx(tuple(1.0 / s for s in real.spacing_mm))
     again = changed(small, small.hu.copy())  # other memory: nothing is kept of it
     assert model.evidence(again, prediction) == kept
-    values = masks.unpack_heat(kept)
+    values = masks.unpack_heat_map(kept)
     assert 0.0 <= values.min() <= values.max() <= 1.0
     for finding in prediction.findings:
         assert finding.position_mm is not None

@@ -162,7 +162,7 @@ def test_the_mask_covers_the_region_on_the_series_own_voxels() -> None:
     (found,) = candidates.candidates(heat, THRESHOLDS)
     mask = candidates.native_mask(found, heat, 0.3, chest().shape)
     assert mask is not None
-    whole_mask = masks.on_grid(mask, chest().shape)
+    whole_mask = masks.expand_mask(mask, chest().shape)
     assert whole_mask.sum() * 12.0 == pytest.approx(found.volume_mm3, rel=0.35)  # 3 mm slices: edges are rough
     centre = np.argwhere(whole_mask).mean(axis=0)
     assert centre == pytest.approx(found.centre, abs=0.6)

@@ -23,7 +23,7 @@ from db.operations.results_export import findings
 from db.records import StoredElsewhere
 from deploy.demo.synthetic.lesion import lesion_dataset
 from deploy.settings_file import load_settings
-from imaging.headers.own_marks import made_by_dicom_node
+from imaging.headers.own_objects import made_by_dicom_node
 from tests.support import analyses
 from tests.support.external_programs import tool
 from tests.support.queued_jobs import Queueing, configure, urls

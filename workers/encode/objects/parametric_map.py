@@ -19,7 +19,7 @@ from core import codes
 from core.iods import TYPE_2
 from core.records import HeatMap, ReportObject
 from core.states import ReportKind
-from imaging.masks import pack_heat, unpack_heat
+from imaging.masks import pack_heat_map, unpack_heat_map
 from imaging.volume.volume import Volume
 from workers.encode.analysis import Analysis
 from workers.encode.common import MAX_LO, add_anatomy, code_item, head, is_research, object_uid, part10
@@ -34,7 +34,7 @@ def encode(analysis: Analysis) -> ReportObject | None:
     volume = analysis.item
     if not isinstance(volume, Volume) or analysis.heat is None or not analysis.frame_of_reference_uid:
         return None
-    values = unpack_heat(analysis.heat)
+    values = unpack_heat_map(analysis.heat)
     if not values.any():
         return None
     heat, values = _cropped(analysis.heat, values)
@@ -67,7 +67,7 @@ def _cropped(heat: HeatMap, values: NDArray[np.float32]) -> tuple[HeatMap, NDArr
     top, left = int(rows[0]), int(columns[0])
     kept = np.ascontiguousarray(values[:, top : rows[-1] + 1, left : columns[-1] + 1])
     origin = heat.origin[0], heat.origin[1] + top * heat.step[1], heat.origin[2] + left * heat.step[2]
-    return pack_heat(kept, origin=origin, step=heat.step, meaning=heat.meaning), kept
+    return pack_heat_map(kept, origin=origin, step=heat.step, meaning=heat.meaning), kept
 
 
 def _map(

@@ -18,7 +18,7 @@ from pydicom.uid import UID, SegmentationStorage
 from core import codes
 from core.records import Code, Mask, ReportObject
 from core.states import ReportKind
-from imaging.masks import unpack
+from imaging.masks import unpack_mask
 from imaging.photograph.read import Photograph
 from imaging.volume.volume import Volume
 from workers.encode.analysis import Analysis
@@ -106,7 +106,7 @@ def pixels(masks: Sequence[Mask], planes: Sequence[Plane], shape: tuple[int, int
     index = {plane.z: number for number, plane in enumerate(planes)}
     labels = np.zeros((len(planes), rows, columns), np.uint16 if len(masks) > 255 else np.uint8)
     places = [(segment, index[mask.origin[0] + z], mask.origin[1:], plane)
-              for segment, mask in enumerate(masks, 1) for z, plane in enumerate(unpack(mask)) if plane.any()]  # fmt: skip
+              for segment, mask in enumerate(masks, 1) for z, plane in enumerate(unpack_mask(mask)) if plane.any()]  # fmt: skip
     for segment, number, (y, x), plane in places:
         box = labels[number, y : y + plane.shape[0], x : x + plane.shape[1]]
         if box[plane].any():

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.records import HeatMap, Lps
-from imaging.masks import unpack_heat
+from imaging.masks import unpack_heat_map
 from imaging.volume.volume import Volume
 from workers.encode.pictures.marks import Point
 
@@ -127,7 +127,7 @@ def heat_on_slice(heat: HeatMap, z: float, shape: tuple[int, int]) -> NDArray[np
 
 def heat_at(heat: HeatMap, z: float, rows: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[np.float32]:
     """As `heat_on_slice`, at fractional rows and columns of the unit's grid."""
-    plane = _between(unpack_heat(heat), np.array([(z - heat.origin[0]) / heat.step[0]]), 0)[0]
+    plane = _between(unpack_heat_map(heat), np.array([(z - heat.origin[0]) / heat.step[0]]), 0)[0]
     down = _between(plane, (rows - heat.origin[1]) / heat.step[1], 0)
     return _between(down, (columns - heat.origin[2]) / heat.step[2], 1)
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from core.records import Finding, Mask
 from core.states import Outcome
-from imaging.masks import unpack
+from imaging.masks import unpack_mask
 from imaging.photograph.read import Photograph
 from imaging.volume.volume import Volume
 from workers.encode.analysis import Analysis
@@ -110,7 +110,8 @@ def _enlarged(volume: Volume, finding: Finding, at: Voxel, z: int, warmth: NDArr
     outline = None
     if finding.mask is not None and on_slice(finding.mask, z):
         _, top, left = finding.mask.origin
-        outline = cuts.boxed(unpack(finding.mask)[z - finding.mask.origin[0]], (box[0] - top, box[1] - left, box[2] - top, box[3] - left))
+        plane = unpack_mask(finding.mask)[z - finding.mask.origin[0]]
+        outline = cuts.boxed(plane, (box[0] - top, box[1] - left, box[2] - top, box[3] - left))
     warm = None if warmth is None else cuts.boxed(warmth, box)
     return _marked(cuts.acquired(volume, z, SMALL_PX, box), warm, outline, f"enlarged, {wide_mm:.0f} mm wide")
 
@@ -169,7 +170,7 @@ def _photograph(analysis: Analysis, photograph: Photograph) -> tuple[View, ...]:
     for mask in masks:
         whole = np.zeros((rows, columns), np.uint8)
         _, top, left = mask.origin
-        whole[top : top + mask.shape[1], left : left + mask.shape[2]] = unpack(mask)[0]
+        whole[top : top + mask.shape[1], left : left + mask.shape[2]] = unpack_mask(mask)[0]
         rgb = marks.outlined(rgb, np.asarray(Image.fromarray(whole * 255).resize(size, Image.Resampling.BILINEAR)) >= 128, width=4)
     panels = [Panel(Image.fromarray(rgb), "the image as received" + (", with the outline of the lesion" if masks else ""))]
     if analysis.heat is not None:

@@ -15,7 +15,8 @@ from pydicom.tag import BaseTag
 from pydicom.valuerep import format_number_as_ds
 
 from core.records import Code
-from imaging.wire.writer import Encode, element, item, padded
+from imaging.wire.data_elements import encode_element, encode_item, pad_to_even
+from imaging.wire.writer import EncodeText
 
 CONTAINS, MODIFIED, OBSERVED, ACQUIRED = "CONTAINS", "HAS CONCEPT MOD", "HAS OBS CONTEXT", "HAS ACQ CONTEXT"
 INFERRED, SELECTED = "INFERRED FROM", "SELECTED FROM"
@@ -42,7 +43,7 @@ class Item:
         """With these children in the place of its own."""
         return replace(self, children=children)
 
-    def elements(self, encode: Encode) -> list[tuple[int, str, bytes]]:
+    def elements(self, encode: EncodeText) -> list[tuple[int, str, bytes]]:
         """(tag, VR, content) in the order of the tags. Raises UnicodeError for a text that ``encode`` does not take."""
         found = [(tag, vr, _content(value, encode)) for tag, vr, value in self.values]
         found.append((0x0040A040, "CS", _ascii(self.kind)))
@@ -51,33 +52,33 @@ class Item:
         if self.name is not None:
             found.append((0x0040A043, "SQ", _coded(self.name, encode)))
         if self.children:
-            found.append((0x0040A730, "SQ", b"".join(item(child.written(encode)) for child in self.children)))
+            found.append((0x0040A730, "SQ", b"".join(encode_item(child.written(encode)) for child in self.children)))
         return sorted(found)
 
-    def written(self, encode: Encode) -> bytes:
-        return b"".join(element(*one) for one in self.elements(encode))
+    def written(self, encode: EncodeText) -> bytes:
+        return b"".join(encode_element(*one) for one in self.elements(encode))
 
-    def raw(self, encode: Encode) -> list[RawDataElement]:
+    def raw(self, encode: EncodeText) -> list[RawDataElement]:
         """Its elements as a data set takes them that is written next."""
         return [RawDataElement(BaseTag(tag), vr, len(raw), raw, 0, False, True) for tag, vr, raw in self.elements(encode)]
 
 
 def _ascii(words: str) -> bytes:
-    return padded(words.encode("ascii"))
+    return pad_to_even(words.encode("ascii"))
 
 
 def _uid(uid: str) -> bytes:
-    return padded(uid.encode("latin-1"), b"\0")
+    return pad_to_even(uid.encode("latin-1"), b"\0")
 
 
-def _content(value: Value, encode: Encode) -> bytes:
+def _content(value: Value, encode: EncodeText) -> bytes:
     if isinstance(value, bytes):
         return value
-    return _coded(value, encode) if isinstance(value, Code) else padded(encode(value))
+    return _coded(value, encode) if isinstance(value, Code) else pad_to_even(encode(value))
 
 
 @lru_cache(1024)
-def _coded(code: Code, encode: Encode) -> bytes:
+def _coded(code: Code, encode: EncodeText) -> bytes:
     """The item of a code sequence (PS3.3 8.8)."""
     number = 0x00080100
     if len(code.value) > LONGEST_SHORT_CODE:
@@ -87,7 +88,7 @@ def _coded(code: Code, encode: Encode) -> bytes:
         0x00080102: ("SH", code.scheme),
         0x00080104: ("LO", code.meaning),
     }
-    return item(b"".join(element(tag, vr, padded(encode(words))) for tag, (vr, words) in sorted(given.items())))
+    return encode_item(b"".join(encode_element(tag, vr, pad_to_even(encode(words))) for tag, (vr, words) in sorted(given.items())))
 
 
 def text(name: Code, words: str, relation: str = CONTAINS) -> Item:
@@ -104,19 +105,19 @@ def unique(name: Code, uid: str, relation: str = CONTAINS) -> Item:
 
 def number(name: Code, value: float, unit: Code, relation: str = CONTAINS) -> Item:
     """``value`` as decimal text, and exactly where it is no whole number's type."""
-    exact = element(0x0040A161, "FD", struct.pack("<d", value)) if isinstance(value, float) else b""
-    decimal = element(0x0040A30A, "DS", _ascii(format_number_as_ds(float(value))))
+    exact = encode_element(0x0040A161, "FD", struct.pack("<d", value)) if isinstance(value, float) else b""
+    decimal = encode_element(0x0040A30A, "DS", _ascii(format_number_as_ds(float(value))))
     # Units are of UCUM, and so ASCII
-    units = element(0x004008EA, "SQ", _coded(unit, str.encode))
-    return Item("NUM", name, relation, ((0x0040A300, "SQ", item(units + exact + decimal)),))
+    units = encode_element(0x004008EA, "SQ", _coded(unit, str.encode))
+    return Item("NUM", name, relation, ((0x0040A300, "SQ", encode_item(units + exact + decimal)),))
 
 
 def container(name: Code, children: Sequence[Item], relation: str = CONTAINS, *, template: str = "", flow: str = "CONTINUOUS") -> Item:
     """``relation`` empty: the root of a document. ``flow``: Continuity Of Content (PS3.3 C.18.8)."""
     values: list[Element] = [(0x0040A050, "CS", _ascii(flow))]
     if template:
-        of = element(0x00080105, "CS", b"DCMR") + element(0x0040DB00, "CS", _ascii(template))
-        values.append((0x0040A504, "SQ", item(of)))
+        of = encode_element(0x00080105, "CS", b"DCMR") + encode_element(0x0040DB00, "CS", _ascii(template))
+        values.append((0x0040A504, "SQ", encode_item(of)))
     return Item("CONTAINER", name, relation, tuple(values), tuple(children))
 
 
@@ -128,12 +129,12 @@ def selection(title: Code, children: Sequence[Item]) -> Item:
 def image(name: Code | None, of: Reference, relation: str = CONTAINS, *, segment: int | None = None, kind: str = "IMAGE") -> Item:
     """A reference (PS3.3 C.18.3, C.18.4). ``segment``: of a segmentation. ``kind`` COMPOSITE: to what has no pixels."""
     sop_class_uid, sop_instance_uid, frames = of
-    parts = [element(0x00081150, "UI", _uid(sop_class_uid)), element(0x00081155, "UI", _uid(sop_instance_uid))]
+    parts = [encode_element(0x00081150, "UI", _uid(sop_class_uid)), encode_element(0x00081155, "UI", _uid(sop_instance_uid))]
     if frames:
-        parts.append(element(0x00081160, "IS", _ascii("\\".join(map(str, frames)))))
+        parts.append(encode_element(0x00081160, "IS", _ascii("\\".join(map(str, frames)))))
     if segment is not None:
-        parts.append(element(0x0062000B, "US", struct.pack("<H", segment)))
-    return Item(kind, name, relation, ((0x00081199, "SQ", item(b"".join(parts))),))
+        parts.append(encode_element(0x0062000B, "US", struct.pack("<H", segment)))
+    return Item(kind, name, relation, ((0x00081199, "SQ", encode_item(b"".join(parts))),))
 
 
 def point(name: Code, place: tuple[float, float], source: Item, relation: str = CONTAINS) -> Item:

@@ -12,7 +12,7 @@ from pydicom.uid import UID, Comprehensive3DSRStorage
 
 from core.records import ReportObject
 from core.states import ReportKind
-from imaging.wire.writer import REFERENCES, references
+from imaging.wire.writer import REFERENCED_SOP_SEQUENCE, encode_referenced_sops
 from workers.encode.analysis import Analysis
 from workers.encode.common import head, object_uid, part10
 from workers.encode.sr import content
@@ -71,7 +71,7 @@ def _series(series_instance_uid: str, instances: Mapping[str, str]) -> Dataset:
     """``instances``: SOP class by SOP instance."""
     series = Dataset()
     series.SeriesInstanceUID = series_instance_uid
-    series[REFERENCES] = references(instances)
+    series[REFERENCED_SOP_SEQUENCE] = encode_referenced_sops(instances)
     return series
 
 

@@ -5,7 +5,7 @@ import numpy as np
 from core import codes
 from core.records import Code, Finding
 from core.states import ReportKind
-from imaging.masks import unpack
+from imaging.masks import unpack_mask
 from imaging.photograph.read import Photograph
 from workers.encode.analysis import Analysis
 from workers.encode.anatomy import SIDES
@@ -36,7 +36,7 @@ def on_image(analysis: Analysis, finding: Finding) -> tuple[tuple[float, float],
     """(column, row) on the image that the finding is seen on, and the reference to it; of an outline on a photograph, its middle."""
     place = finding.image_point
     if place is None and finding.mask is not None and isinstance(analysis.item, Photograph):
-        rows, columns = np.nonzero(unpack(finding.mask)[0])
+        rows, columns = np.nonzero(unpack_mask(finding.mask)[0])
         _, top, left = finding.mask.origin
         place = (left + float(columns.mean()) + 0.5, top + float(rows.mean()) + 0.5)  # PS3.3 C.18.6: the first pixel's middle is 0.5, 0.5
     if place is None or not finding.sop_instance_uid:

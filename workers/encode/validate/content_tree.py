@@ -8,7 +8,7 @@ from pydicom.sr._concepts_dict import concepts
 
 from core import codes
 from core.records import Code
-from imaging.wire.strict_reader import Elements
+from imaging.wire.strict_reader import StrictDataset
 
 Evidence = frozenset[tuple[str, str]]
 Path = str
@@ -48,18 +48,18 @@ IN_A_GROUP = {
 WHERE_REPORTED = {OBSERVER_TYPE: "observer type", DEVICE_UID: "device observer UID", DEVICE_NAME: "device observer name"}
 
 
-def problems(document: Elements, evidence: Evidence) -> list[str]:
+def problems(document: StrictDataset, evidence: Evidence) -> list[str]:
     """Everything that is wrong in the tree, in its order; places as 1.8.2 (root 1, then the number of the item)."""
     return [*_template(document), *_code(document, "ConceptNameCodeSequence", "1"), *_items(document, "1", evidence), *_required(document)]
 
 
-def _template(document: Elements) -> Iterator[str]:
+def _template(document: StrictDataset) -> Iterator[str]:
     named = [(item.get("TemplateIdentifier"), item.get("MappingResource")) for item in document.get("ContentTemplateSequence", ())]
     if named != [("1500", "DCMR")]:
         yield "the root template is not TID 1500 of DCMR"
 
 
-def _items(parent: Elements, place: Path, evidence: Evidence) -> Iterator[str]:
+def _items(parent: StrictDataset, place: Path, evidence: Evidence) -> Iterator[str]:
     for number, item in enumerate(parent.get("ContentSequence", ()), 1):
         here = f"{place}.{number}"
         kind, relationship = item.get("ValueType"), item.get("RelationshipType")
@@ -75,7 +75,7 @@ def _items(parent: Elements, place: Path, evidence: Evidence) -> Iterator[str]:
         yield from _items(item, here, evidence)
 
 
-def _value(item: Elements, kind: str, place: Path, evidence: Evidence) -> Iterator[str]:
+def _value(item: StrictDataset, kind: str, place: Path, evidence: Evidence) -> Iterator[str]:
     if kind == "CODE":
         yield from _code(item, "ConceptCodeSequence", place)
     elif kind == "TEXT" and not str(item.get("TextValue", "")).strip():
@@ -90,7 +90,7 @@ def _value(item: Elements, kind: str, place: Path, evidence: Evidence) -> Iterat
         yield from _coordinates(item, kind, place)
 
 
-def _number(item: Elements, place: Path) -> Iterator[str]:
+def _number(item: StrictDataset, place: Path) -> Iterator[str]:
     measured = item.get("MeasuredValueSequence", ())
     if len(measured) != 1 or measured[0].get("NumericValue") in (None, ""):
         yield f"{place}: a measurement without value"
@@ -103,7 +103,7 @@ def _number(item: Elements, place: Path) -> Iterator[str]:
         yield f"{place}: a unit that is not of UCUM"
 
 
-def _reference(item: Elements, place: Path, evidence: Evidence) -> Iterator[str]:
+def _reference(item: StrictDataset, place: Path, evidence: Evidence) -> Iterator[str]:
     references = item.get("ReferencedSOPSequence", ())
     if len(references) != 1:
         yield f"{place}: a reference needs exactly one instance"
@@ -112,7 +112,7 @@ def _reference(item: Elements, place: Path, evidence: Evidence) -> Iterator[str]
         yield f"{place}: an instance that the evidence does not list"
 
 
-def _coordinates(item: Elements, kind: str, place: Path) -> Iterator[str]:
+def _coordinates(item: StrictDataset, kind: str, place: Path) -> Iterator[str]:
     size = 2 if kind == "SCOORD" else 3
     data = item.get("GraphicData") or ()
     numbers = [float(str(number)) for number in (data if isinstance(data, (list, tuple)) else [data])]
@@ -126,7 +126,7 @@ def _coordinates(item: Elements, kind: str, place: Path) -> Iterator[str]:
         yield f"{place}: coordinates that are selected from no image"
 
 
-def _code(item: Elements, keyword: str, place: Path) -> Iterator[str]:
+def _code(item: StrictDataset, keyword: str, place: Path) -> Iterator[str]:
     """One item with value, scheme and meaning; published as the standard's dictionary has it, or declared by us."""
     sequence = item.get(keyword, ())
     if len(sequence) != 1:
@@ -161,16 +161,16 @@ def _published(scheme: str) -> dict[str, frozenset[str]]:
     return {value: frozenset(meanings) for value, meanings in found.items()}
 
 
-def _name(item: Elements) -> tuple[str, str]:
+def _name(item: StrictDataset) -> tuple[str, str]:
     sequence = item.get("ConceptNameCodeSequence", ())
     return (str(sequence[0].get("CodeValue")), str(sequence[0].get("CodingSchemeDesignator"))) if len(sequence) == 1 else ("", "")
 
 
-def _children(item: Elements, name: tuple[str, str]) -> list[Elements]:
+def _children(item: StrictDataset, name: tuple[str, str]) -> list[StrictDataset]:
     return [child for child in item.get("ContentSequence", ()) if _name(child) == name]
 
 
-def _required(document: Elements) -> Iterator[str]:
+def _required(document: StrictDataset) -> Iterator[str]:
     """What a reader relies on: who observed, what was reported, each group tracked and attributed, and the caveats."""
     for name, words in WHERE_REPORTED.items():
         if not _children(document, name):
@@ -199,7 +199,7 @@ def _required(document: Elements) -> Iterator[str]:
             yield f"the {words} is missing"
 
 
-def _group_says_something(group: Elements) -> Iterator[str]:
+def _group_says_something(group: StrictDataset) -> Iterator[str]:
     """A finding has its tier; a group without finding says what was looked for, or why there is nothing."""
     if _children(group, ("121071", "DCM")):
         if not _children(group, (codes.TIER.value, codes.TIER.scheme)):

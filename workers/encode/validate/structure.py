@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator, Mapping
 
 from pydicom.uid import EncapsulatedPDFStorage, ParametricMapStorage, SecondaryCaptureImageStorage, SegmentationStorage
 
-from imaging.wire.strict_reader import Elements
+from imaging.wire.strict_reader import StrictDataset
 
 
-def frames(document: Elements) -> Iterator[str]:
+def frames(document: StrictDataset) -> Iterator[str]:
     """A functional group and a source for each frame, and as many bytes as pixels."""
     groups = document.get("PerFrameFunctionalGroupsSequence", ())
     if len(groups) != document.get("NumberOfFrames"):
@@ -28,7 +28,7 @@ def frames(document: Elements) -> Iterator[str]:
     yield from _bytes(document)
 
 
-def _bytes(document: Elements) -> Iterator[str]:
+def _bytes(document: StrictDataset) -> Iterator[str]:
     keyword = next((word for word in ("PixelData", "FloatPixelData", "DoubleFloatPixelData") if document.get(word)), None)
     if keyword is None:
         yield "there are no pixels"
@@ -42,7 +42,7 @@ def _bytes(document: Elements) -> Iterator[str]:
         yield f"{expected + expected % 2} bytes of pixels expected, {len(document[keyword].value)} are there"
 
 
-def segmentation(document: Elements) -> Iterator[str]:
+def segmentation(document: StrictDataset) -> Iterator[str]:
     """Segments counted from 1, each automatic, attributed and tracked; each frame of one of them."""
     segments = document.get("SegmentSequence", ())
     numbers = [segment.get("SegmentNumber") for segment in segments]
@@ -69,12 +69,12 @@ def segmentation(document: Elements) -> Iterator[str]:
     yield from frames(document)
 
 
-def page(document: Elements) -> Iterator[str]:
+def page(document: StrictDataset) -> Iterator[str]:
     if not bytes(document.get("EncapsulatedDocument") or b"").startswith(b"%PDF-"):
         yield "the encapsulated document is no PDF"
 
 
-CHECKS: Mapping[str, Callable[[Elements], Iterator[str]]] = {
+CHECKS: Mapping[str, Callable[[StrictDataset], Iterator[str]]] = {
     str(SegmentationStorage): segmentation,
     str(ParametricMapStorage): frames,
     str(SecondaryCaptureImageStorage): _bytes,

@@ -17,7 +17,7 @@ from pydicom.valuerep import validate_value
 from core import codes
 from core.iods import IODS, Iod
 from core.records import Code
-from imaging.wire.strict_reader import BINARY, NUMBERS, Elements, read
+from imaging.wire.strict_reader import BINARY_VRS, NUMBER_FORMATS, StrictDataset, read_strictly
 from workers.encode.source import IDENTIFIERS, PATIENT, STUDY
 from workers.encode.validate import content_tree
 from workers.encode.validate.structure import CHECKS
@@ -35,12 +35,12 @@ def validate(content: bytes, *, within: Iterable[str] | None = None) -> tuple[st
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what pydicom warns of is found below, and named
         try:
-            return tuple(dict.fromkeys(_problems(*read(content), within)))
+            return tuple(dict.fromkeys(_problems(*read_strictly(content), within)))
         except UNREADABLE as error:
             return (f"not readable as a DICOM file: {type(error).__name__}",)
 
 
-def _problems(meta: Elements, document: Elements, within: Iterable[str] | None) -> list[str]:
+def _problems(meta: StrictDataset, document: StrictDataset, within: Iterable[str] | None) -> list[str]:
     problems = [*_meta(meta, document)]
     if meta.get("TransferSyntaxUID") != ExplicitVRLittleEndian:
         return problems
@@ -58,7 +58,7 @@ def _problems(meta: Elements, document: Elements, within: Iterable[str] | None) 
     return problems
 
 
-def _meta(meta: Elements, document: Elements) -> Iterator[str]:
+def _meta(meta: StrictDataset, document: StrictDataset) -> Iterator[str]:
     if meta.get("TransferSyntaxUID") != ExplicitVRLittleEndian:
         yield "the transfer syntax is not Explicit VR Little Endian"
         return
@@ -67,7 +67,7 @@ def _meta(meta: Elements, document: Elements) -> Iterator[str]:
             yield f"{name} and {keyword} differ"
 
 
-def _modules(document: Elements, rules: Iod) -> Iterator[str]:
+def _modules(document: StrictDataset, rules: Iod) -> Iterator[str]:
     for keyword in rules.type_1:
         if keyword not in document:
             yield f"{keyword} (type 1) is missing"
@@ -85,16 +85,16 @@ def _modules(document: Elements, rules: Iod) -> Iterator[str]:
                 yield f"{keyword} is missing in a referenced request"
 
 
-def _values(dataset: Elements) -> Iterator[str]:
+def _values(dataset: StrictDataset) -> Iterator[str]:
     """Every value fits its VR and every UID is one, in sequences too. Identifiers are as the source wrote them."""
     for element in dataset:
         if element.VR == "SQ":
             for item in element.value:
                 yield from _values(item)
             continue
-        if element.keyword in IDENTIFIERS or element.is_empty or element.VR in BINARY:
+        if element.keyword in IDENTIFIERS or element.is_empty or element.VR in BINARY_VRS:
             continue
-        for value in element.values if element.VR not in NUMBERS else ():
+        for value in element.values if element.VR not in NUMBER_FORMATS else ():
             if element.VR == "UI":
                 if not _is_uid(value):
                     yield f"{element.keyword} is no valid UID"
@@ -116,7 +116,7 @@ def _fits(vr: str, value: str) -> bool:
     return "\ufffd" not in value
 
 
-def _codes(dataset: Elements) -> Iterator[str]:
+def _codes(dataset: StrictDataset) -> Iterator[str]:
     """Every coded concept of our own is known. The tree's are checked with their places (`tree`)."""
     for element in dataset:
         if element.VR != "SQ" or element.keyword in TAKEN_OVER or element.keyword == "ContentSequence":
@@ -129,20 +129,20 @@ def _codes(dataset: Elements) -> Iterator[str]:
             yield from _codes(item)
 
 
-def _coding_schemes(document: Elements) -> Iterator[str]:
+def _coding_schemes(document: StrictDataset) -> Iterator[str]:
     named = {item.get("CodingSchemeDesignator") for item in document.get("CodingSchemeIdentificationSequence", ())}
     if codes.PRIVATE_SCHEME not in named:
         yield f"the private coding scheme {codes.PRIVATE_SCHEME} is not identified"
 
 
-def _contribution(document: Elements) -> Iterator[str]:
+def _contribution(document: StrictDataset) -> Iterator[str]:
     for item in document.get("ContributingEquipmentSequence", ()):
         for keyword in ("PurposeOfReferenceCodeSequence", "Manufacturer", "ManufacturerModelName", "SoftwareVersions", "DeviceUID"):
             if not item.get(keyword):
                 yield f"{keyword} of the contributing equipment is missing"
 
 
-def _report(document: Elements) -> Iterator[str]:
+def _report(document: StrictDataset) -> Iterator[str]:
     listed = evidence(document)
     if not listed:
         yield "the evidence lists no image"
@@ -150,7 +150,7 @@ def _report(document: Elements) -> Iterator[str]:
         yield from content_tree.problems(document, listed)
 
 
-def evidence(document: Elements) -> frozenset[tuple[str, str]]:
+def evidence(document: StrictDataset) -> frozenset[tuple[str, str]]:
     """(SOP class, SOP instance) of all that the document says it is based on (PS3.3 C.17.2.3)."""
     found = set()
     for keyword in ("CurrentRequestedProcedureEvidenceSequence", "PertinentOtherEvidenceSequence"):
@@ -161,7 +161,7 @@ def evidence(document: Elements) -> frozenset[tuple[str, str]]:
     return frozenset(found)
 
 
-def _references(document: Elements, within: frozenset[str]) -> Iterator[str]:
+def _references(document: StrictDataset, within: frozenset[str]) -> Iterator[str]:
     for element in document:
         if element.keyword in TAKEN_OVER:
             continue

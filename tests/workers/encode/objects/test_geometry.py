@@ -21,7 +21,7 @@ from core.errors import GeometryError
 from core.records import Finding, HeatMap, Prediction, UnitInput
 from core.states import Outcome, ReportKind, Tier
 from deploy.demo.synthetic.chest import make_chest
-from imaging.masks import on_grid, pack, pack_heat
+from imaging.masks import expand_mask, pack_heat_map, pack_mask
 from imaging.volume.volume import Volume, read_volume
 from models.protocol import Model
 from models.tilt_correction import Uprighted
@@ -61,11 +61,11 @@ class Brightness:
             frame=volume.frame_numbers[on],
             image_point=(x + 0.5, y + 0.5),
             site=codes.LUNG,
-            mask=pack(mask),
+            mask=pack_mask(mask),
         )
 
     def evidence(self, item: Volume, _prediction: Prediction) -> HeatMap:
-        return pack_heat((item.hu >= self.bright).astype(np.float32), meaning="brightness")
+        return pack_heat_map((item.hu >= self.bright).astype(np.float32), meaning="brightness")
 
 
 def found(paths: list[Path], bright: int = HU) -> tuple[Analysis, Volume]:
@@ -215,7 +215,7 @@ def _same_mask(content: bytes, analysis: Analysis, volume: Volume) -> None:
     read = hd.seg.segread(io.BytesIO(content)).get_volume(combine_segments=True)
     mask = analysis.prediction.findings[0].mask
     assert mask is not None
-    whole = on_grid(mask, volume.hu.shape)  # type: ignore[arg-type]
+    whole = expand_mask(mask, volume.hu.shape)  # type: ignore[arg-type]
     assert read.array.sum() == whole.sum()
     points = np.argwhere(read.array).astype(float)
     there = np.array([volume.index(tuple(point)) for point in read.map_indices_to_reference(points)])
@@ -264,7 +264,7 @@ def test_frames_of_an_enhanced_image(tmp_path: Path) -> None:
     at = np.array([volume.lps(*one) for one in index])
     mask = (np.linalg.norm(at - truth.position_mm, axis=1) <= truth.diameter_mm / 2).reshape(volume.hu.shape)
     analysis, _ = found([path], -2000)
-    nodule = replace(analysis.prediction.findings[0], mask=pack(mask), position_mm=truth.position_mm)
+    nodule = replace(analysis.prediction.findings[0], mask=pack_mask(mask), position_mm=truth.position_mm)
     analysis = replace(analysis, prediction=Prediction(Outcome.FINDINGS, (nodule,)))
     outline = segmentation.encode(analysis)
     assert outline is not None

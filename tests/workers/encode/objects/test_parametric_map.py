@@ -12,7 +12,7 @@ from pydicom import dcmread
 from core import codes
 from core.records import Prediction
 from core.states import Outcome
-from imaging.masks import pack_heat, unpack_heat
+from imaging.masks import pack_heat_map, unpack_heat_map
 from tests.support import analyses, analyses_with_images
 from tests.support.fresh_process import hashes_in_new_process
 from tests.workers.encode.pictures.test_cuts import POSES
@@ -30,7 +30,7 @@ def placed(pose: str) -> Analysis:
     values = np.zeros((12, 13, 18), np.float32)
     values[3:5, 4:9, 5:7] = np.linspace(0.2, 0.9, 20).reshape(2, 5, 2)
     values[9, 6, 10] = 1.0
-    heat = pack_heat(values, origin=(0.5, 1.0, 1.25), step=(2.0, 3.0, 3.0), meaning="evidence of a test")
+    heat = pack_heat_map(values, origin=(0.5, 1.0, 1.25), step=(2.0, 3.0, 3.0), meaning="evidence of a test")
     prediction = Prediction(Outcome.NO_FINDING, looked_for="x")
     return replace(analyses.ct(prediction, slices=SHAPE[0]), item=volume, heat=heat)
 
@@ -42,7 +42,7 @@ def test_values_and_places_come_back(pose: str) -> None:
     assert made is not None
     assert heat is not None
     read = pmread(io.BytesIO(made.content)).get_volume(apply_real_world_transform=True, allow_missing_positions=True)
-    values = unpack_heat(heat)
+    values = unpack_heat_map(heat)
     found = {tuple(read.affine[:3] @ (*index, 1)): float(read.array[tuple(index)]) for index in np.argwhere(read.array)}
     expected = {}
     for k, j, i in zip(*np.nonzero(values), strict=True):
@@ -97,7 +97,7 @@ def test_none_where_there_is_nothing_to_place(why: str) -> None:
     chest = analyses_with_images.chest()
     cases = {
         "no evidence": replace(chest, heat=None),
-        "empty evidence": replace(chest, heat=pack_heat(np.zeros((2, 2, 2), np.float32), meaning="m")),
+        "empty evidence": replace(chest, heat=pack_heat_map(np.zeros((2, 2, 2), np.float32), meaning="m")),
         "photograph": analyses_with_images.lesion(),
         "no frame of reference": replace(chest, frame_of_reference_uid=""),
         "not read": replace(chest, item=None),

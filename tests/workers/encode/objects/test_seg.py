@@ -15,7 +15,7 @@ from core import codes
 from core.records import Finding, Mask, Prediction, UnitInput
 from core.states import Outcome
 from deploy.demo.synthetic.lesion import lesion_dataset
-from imaging.masks import on_grid, pack
+from imaging.masks import expand_mask, pack_mask
 from imaging.photograph.encapsulate import DERMOSCOPIC_PHOTOGRAPHY, VL_PHOTOGRAPHIC
 from imaging.photograph.read import read_photograph
 from tests.support import analyses
@@ -85,7 +85,7 @@ def test_highdicom_reads_the_masks_that_went_in(name: str) -> None:
     for number, segment in segmentation.segments(analysis).items():
         mask = analysis.prediction.findings[number - 1].mask
         assert mask is not None
-        assert np.array_equal(found[segment], on_grid(mask, shape))  # type: ignore[arg-type]
+        assert np.array_equal(found[segment], expand_mask(mask, shape))  # type: ignore[arg-type]
     assert read.SegmentsOverlap == ("YES" if name == "overlapping" else "NO")
 
 
@@ -161,7 +161,7 @@ def test_every_kind_of_photograph_has_one(tmp_path: Path, sop_class: str) -> Non
     dataset.save_as(path, enforce_file_format=True)
     item = read_photograph(path)
     finding = Finding("nv", codes.MELANOCYTIC_NEVUS, 0.9, sop_instance_uid=item.sop_instance_uid, site=codes.SKIN,
-                      mask=pack((item.rgb.mean(axis=2) < item.rgb.mean())[None]))  # fmt: skip
+                      mask=pack_mask((item.rgb.mean(axis=2) < item.rgb.mean())[None]))  # fmt: skip
     source = read_source([UnitInput(item.sop_instance_uid, sop_class, "", str(path))], referenced=[item.sop_instance_uid])
     analysis = replace(analyses.skin(Prediction(Outcome.FINDINGS, (finding,), analyses.CLASSES)), source=source, item=item)
     made = content(analysis)

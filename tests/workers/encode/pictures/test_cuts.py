@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from imaging.masks import pack_heat
+from imaging.masks import pack_heat_map
 from tests.support.analyses_with_images import volume_of
 from workers.encode.pictures import cuts, marks
 
@@ -73,7 +73,7 @@ def test_a_box_reaches_beyond_the_edge() -> None:
 def test_heat_lies_on_its_own_grid() -> None:
     values = np.zeros((2, 2, 2), np.float32)
     values[1, 0, 1] = 1.0
-    heat = pack_heat(values, origin=(1.0, 0.5, 0.5), step=(2.0, 2.0, 2.0), meaning="m")
+    heat = pack_heat_map(values, origin=(1.0, 0.5, 0.5), step=(2.0, 2.0, 2.0), meaning="m")
     plane = cuts.heat_on_slice(heat, 3, (6, 8))
     assert np.unravel_index(plane.argmax(), plane.shape) in {(0, 2), (0, 3), (1, 2), (1, 3)}
     assert plane[0, 1] == pytest.approx(0.25)

@@ -10,8 +10,8 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
 from core.states import ReportKind
-from imaging.wire.strict_reader import Elements, read
-from imaging.wire.writer import written
+from imaging.wire.strict_reader import StrictDataset, read_strictly
+from imaging.wire.writer import encode_dataset
 from tests.support import analyses, analyses_with_images
 from workers.encode.analysis import Analysis
 from workers.encode.objects import by_kind
@@ -46,14 +46,14 @@ def as_elements(dataset: Dataset) -> list[object]:
     return found
 
 
-def listed(elements: Elements) -> list[object]:
+def listed(elements: StrictDataset) -> list[object]:
     return [(one.keyword, one.VR, [listed(item) for item in one.value] if one.VR == "SQ" else one.value) for one in elements]
 
 
 @pytest.mark.parametrize("name", CONTENT)
 def test_read_as_pydicom_reads(name: str) -> None:
     document = dcmread(io.BytesIO(CONTENT[name]))
-    assert listed(read(CONTENT[name])[1]) == as_elements(document)
+    assert listed(read_strictly(CONTENT[name])[1]) == as_elements(document)
 
 
 @pytest.mark.parametrize("name", CONTENT)
@@ -81,7 +81,7 @@ def test_every_vr_is_written_as_pydicom_writes_it() -> None:
     (latin, _) = character_sets(("ISO_IR 100",))
     buffer = io.BytesIO()
     dcmwrite(buffer, dataset, implicit_vr=False, little_endian=True)
-    assert written(dataset, latin.encode) == buffer.getvalue()
+    assert encode_dataset(dataset, latin.encode) == buffer.getvalue()
 
 
 def test_what_a_character_set_cannot_hold_is_said() -> None:
@@ -90,16 +90,16 @@ def test_what_a_character_set_cannot_hold_is_said() -> None:
     dataset.PatientName = "山田^太郎"
     for characters in (latin, ascii_):
         with pytest.raises(UnicodeError):
-            written(dataset, characters.encode)
+            encode_dataset(dataset, characters.encode)
     assert everything.name == UTF8
-    assert "山田^太郎".encode() in written(dataset, everything.encode)
+    assert "山田^太郎".encode() in encode_dataset(dataset, everything.encode)
 
 
 def test_a_value_that_its_vr_cannot_hold_is_refused() -> None:
     dataset = Dataset()
     dataset.add(DataElement(0x00104000, "LT", "x" * 70_000, validation_mode=config.IGNORE))
     with pytest.raises(ValueError, match="70000 bytes"):
-        written(dataset, str.encode)
+        encode_dataset(dataset, str.encode)
 
 
 REPORT = CONTENT[f"ct {ReportKind.SR}"]

@@ -8,7 +8,7 @@ from pydicom.uid import CTImageStorage, EncapsulatedPDFStorage
 
 from core import codes
 from core.records import Code
-from imaging.wire.writer import written
+from imaging.wire.writer import encode_dataset
 from workers.encode.sr import content_items
 from workers.encode.sr.content_items import ACQUIRED, CONTAINS, INFERRED, MODIFIED, OBSERVED, SELECTED, Item
 from workers.encode.text import character_sets
@@ -66,13 +66,13 @@ PAIRS: dict[str, tuple[Item, Dataset]] = {
 @pytest.mark.parametrize("encode", [LATIN, UTF8])
 def test_as_highdicom_writes_it(name: str, encode: content_items.Encode) -> None:
     ours, theirs = PAIRS[name]
-    assert ours.written(encode) == written(theirs, encode)
+    assert ours.written(encode) == encode_dataset(theirs, encode)
 
 
 @pytest.mark.parametrize("value", [0, 512, 0.0, 450.0, 0.8123, 1 / 3, -1e-7, 123456789.123, 1e22])
 def test_numbers(value: float) -> None:
     theirs = hd.NumContentItem(named(codes.SCORE), value, named(codes.NO_UNITS), relationship_type=CONTAINS)
-    assert content_items.number(codes.SCORE, value, codes.NO_UNITS).written(LATIN) == written(theirs, LATIN)
+    assert content_items.number(codes.SCORE, value, codes.NO_UNITS).written(LATIN) == encode_dataset(theirs, LATIN)
 
 
 def test_a_text_that_the_set_does_not_hold_is_refused_and_the_next_set_taken() -> None:

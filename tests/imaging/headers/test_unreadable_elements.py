@@ -12,8 +12,8 @@ from pydicom.tag import BaseTag
 
 from core.errors import CannotUnderstand
 from imaging.headers.instance_header import read_header
-from imaging.headers.readable import MAX_DEPTH, drop_unreadable
-from imaging.wire.tolerant_values import Reader
+from imaging.headers.unreadable_elements import MAX_DEPTH, drop_unreadable_elements
+from imaging.wire.tolerant_values import TolerantReader
 from tests.support.series import encoded, image
 
 
@@ -40,7 +40,7 @@ def test_elements_that_cannot_be_decoded_are_taken_out_and_said() -> None:
     broken._dict[BaseTag(0x00200010)] = RawDataElement(BaseTag(0x00200010), "UV", 5, b"abcde", 0, False, True)
     notes: list[str] = []
     broken._dict[BaseTag(0x00082218)] = RawDataElement(BaseTag(0x00082218), "US", 2, b"ab", 0, False, True)
-    left = drop_unreadable(broken, notes)
+    left = drop_unreadable_elements(broken, notes)
     assert sorted(element.keyword for element in left.iterall()) == ["CodeMeaning", "PatientID", "ProcedureCodeSequence"]
     assert "an element that cannot be read was left out" in notes
 
@@ -52,7 +52,7 @@ def test_items_too_deep_are_taken_out() -> None:
         inner.ContentSequence = [Dataset()]
         inner = inner.ContentSequence[0]
     notes: list[str] = []
-    assert len(list(islice(drop_unreadable(deep, notes).iterall(), 100))) == MAX_DEPTH
+    assert len(list(islice(drop_unreadable_elements(deep, notes).iterall(), 100))) == MAX_DEPTH
     assert notes == ["sequences nested too deep were left out"]
 
 
@@ -63,6 +63,6 @@ def test_a_sequence_where_a_number_belongs_is_nothing() -> None:
     odd = Dataset()
     odd.add_new(0x00280010, "SQ", [item])
     notes: list[str] = []
-    read = Reader(odd, notes)
+    read = TolerantReader(odd, notes)
     assert (read.integer("Rows"), read.text("Rows"), read.texts("Rows")) == (None, "", ())
     assert notes == ["Rows cannot be read"]
