@@ -30,12 +30,18 @@ def unpack_mask(mask: Mask) -> NDArray[np.bool_]:
 
 def expand_mask(mask: Mask, shape: tuple[int, int, int]) -> NDArray[np.bool_]:
     """The mask on a whole grid of ``shape``, (Z, Y, X) bool. Raises ValueError if the box reaches beyond the grid."""
-    end = [o + s for o, s in zip(mask.origin, mask.shape, strict=True)]
-    if any(e > n for e, n in zip(end, shape, strict=True)):
-        raise ValueError(f"the mask ends at {tuple(end)}, beyond the grid of {shape}")
+    end = check_fits_grid(mask, shape)
     whole = np.zeros(shape, dtype=bool)
     whole[tuple(slice(o, e) for o, e in zip(mask.origin, end, strict=True))] = unpack_mask(mask)
     return whole
+
+
+def check_fits_grid(mask: Mask, shape: tuple[int, int, int]) -> tuple[int, ...]:
+    """The end of the mask's box, exclusive. Raises ValueError if it lies beyond a grid of ``shape``."""
+    end = tuple(start + size for start, size in zip(mask.origin, mask.shape, strict=True))
+    if any(stop > size for stop, size in zip(end, shape, strict=True)):
+        raise ValueError(f"a mask that ends at {end} does not fit a grid of {shape}")
+    return end
 
 
 def pack_heat_map(

@@ -87,13 +87,13 @@ def test_rgb_stored_in_jpeg(tmp_path: Path) -> None:
     assert np.abs(photograph.rgb.astype(int) - original).mean() < 4
 
 
-def test_the_stream_is_believed_where_the_header_is_wrong(tmp_path: Path) -> None:
+def test_the_codestream_decides_where_the_header_contradicts_it(tmp_path: Path) -> None:
     content = jpeg()
     ds = wrapped(content)
     ds.PhotometricInterpretation = "RGB"  # a JFIF stream is YCbCr, whatever the header says
     photograph = read_photograph(saved(ds, tmp_path / "w.dcm"))
     assert np.abs(photograph.rgb.astype(int) - rgb(content)).max() <= 2
-    assert photograph.notes == ("the header says RGB, the JPEG stream is YCbCr: the stream was believed",)
+    assert photograph.notes == ("the header says RGB, the JPEG stream is YCbCr: the stream was used",)
 
 
 @pytest.mark.parametrize("options", [{"progressive": True}])

@@ -18,7 +18,7 @@ from pydicom.uid import UID, SegmentationStorage
 from core import codes
 from core.records import Code, Mask, ReportObject
 from core.states import ReportKind
-from imaging.masks import unpack_mask
+from imaging.masks import check_fits_grid, unpack_mask
 from imaging.photograph.read import Photograph
 from imaging.volume.volume import Volume
 from workers.encode.analysis import Analysis
@@ -55,7 +55,8 @@ def encode(analysis: Analysis) -> ReportObject | None:
     if not numbers or item is None:
         return None
     masks = [mask for finding in analysis.prediction.findings if (mask := finding.mask) is not None and any(mask.bits)]
-    _inside(masks, grid(item))
+    for mask in masks:
+        check_fits_grid(mask, grid(item))
     planes = planes_of(analysis, item, masks)
     document = head(analysis, ReportKind.SEG, PROFILE, sop_class_uid=SegmentationStorage, modality="SEG")
     made = Segmentation(
@@ -91,13 +92,6 @@ def encode(analysis: Analysis) -> ReportObject | None:
         series_instance_uid=str(document.SeriesInstanceUID),
         content=part10(document, analysis.source.character_set),
     )
-
-
-def _inside(masks: Sequence[Mask], shape: tuple[int, int, int]) -> None:
-    for mask in masks:
-        end = tuple(start + size for start, size in zip(mask.origin, mask.shape, strict=True))
-        if any(reach > size for reach, size in zip(end, shape, strict=True)):
-            raise ValueError(f"a mask that ends at {end} does not fit a grid of {shape}")
 
 
 def pixels(masks: Sequence[Mask], planes: Sequence[Plane], shape: tuple[int, int, int]) -> NDArray[np.unsignedinteger]:
