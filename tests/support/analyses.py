@@ -12,6 +12,7 @@ from pydicom.uid import CTImageStorage
 from core import codes
 from core.records import Finding, Mask, Measurement, ModelIdentity, Prediction
 from core.states import Outcome, ReportKind, Tier
+from db.records import StoredElsewhere
 from imaging.masks import pack_mask
 from imaging.photograph.read import Photograph
 from imaging.volume.volume import Volume
@@ -28,6 +29,13 @@ CT_MODEL = ModelIdentity(
 )
 SKIN_MODEL = ModelIdentity(
     "dermoscopy_7class", "1.0.0", "b2" * 32, "Dermoscopy, seven classes", "dicom-node", "research", "Not for deciding against a biopsy."
+)
+
+# Result objects of an older answer that a destination has stored.
+OUTDATED = (
+    StoredElsewhere("pacs", "seg", "1.2.840.10008.5.1.4.1.1.66.4", "2.25.71", "2.25.70"),
+    StoredElsewhere("pacs", "pdf", "1.2.840.10008.5.1.4.1.1.104.1", "2.25.73", "2.25.72"),
+    StoredElsewhere("pacs", "seg", "1.2.840.10008.5.1.4.1.1.66.4", "2.25.74", "2.25.70"),
 )
 
 

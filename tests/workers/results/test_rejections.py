@@ -1,7 +1,6 @@
 """A new answer: the old one's report is named as predecessor, its other objects are rejected where the destination takes that."""
 
 import io
-import os
 import subprocess
 from pathlib import Path
 
@@ -20,7 +19,6 @@ from db.deliveries import delivery_leases
 from db.engine import Database
 from db.jobs import job_leases
 from db.operations.results_export import findings
-from db.records import StoredElsewhere
 from deploy.demo.synthetic.lesion import lesion_dataset
 from deploy.settings_file import load_settings
 from imaging.headers.own_objects import made_by_dicom_node
@@ -29,7 +27,6 @@ from tests.support.external_programs import tool
 from tests.support.queued_jobs import Queueing, configure, urls
 from tests.support.records import run as execute
 from tests.support.records import scalar
-from tests.workers.encode.validate.test_external_validators import JAVA
 from workers.attempt import claim
 from workers.attempt.child_runtime import Runtime
 from workers.attempt.drain_flag import DrainFlag
@@ -174,28 +171,16 @@ def test_no_answer_takes_the_old_one_s_objects_away_too(runtime: Runtime, queuei
     assert scalar(runtime.database, "SELECT count(*) FROM v_deliveries WHERE object = 'rejection'") == 1
 
 
-OUTDATED = (
-    StoredElsewhere("pacs", "seg", SEG, "2.25.71", "2.25.70"),
-    StoredElsewhere("pacs", "pdf", PDF, "2.25.73", "2.25.72"),
-    StoredElsewhere("pacs", "seg", SEG, "2.25.74", "2.25.70"),
-)
-
-
 def test_validators_take_a_rejection(tmp_path: Path) -> None:
     for name, analysis in analyses.shapes().items():
-        made = rejection.encode(analysis, OUTDATED, destination="pacs")
-        assert made.content == rejection.encode(analysis, OUTDATED, destination="pacs").content
-        assert validate(made.content, within=[item.sop_instance_uid for item in OUTDATED]) == ()
+        made = rejection.encode(analysis, analyses.OUTDATED, destination="pacs")
+        assert made.content == rejection.encode(analysis, analyses.OUTDATED, destination="pacs").content
+        assert validate(made.content, within=[item.sop_instance_uid for item in analyses.OUTDATED]) == ()
         assert validate(made.content, within=["2.25.71"]) != ()
         path = tmp_path / f"{name}.dcm"
         path.write_bytes(made.content)
         done = subprocess.run([tool("dciodvfy", "dicom3tools"), str(path)], capture_output=True, text=True, check=False)
         assert not [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")]
-    environ = {**os.environ, "JAVA_TOOL_OPTIONS": JAVA}
-    done = subprocess.run([tool("DicomSRValidator", "pixelmed-apps"), str(path)], capture_output=True, text=True, check=False, env=environ)
-    said = (done.stdout + done.stderr).splitlines()
-    assert "Found Root Template TID_2010 (KeyObjectSelection)" in said
-    assert [line for line in said if line.startswith("Error")] == []
     dump = subprocess.run([tool("dsrdump", "dcmtk"), str(path)], capture_output=True, text=True, errors="replace", check=True)
     assert "Rejected for Quality Reasons" in dump.stdout
 
