@@ -1,16 +1,16 @@
-"""What a configuration names must be there: checked when a role starts, not when the first study comes."""
+"""Checks that the models named in the routes are installed, when a role starts and not when the first study is received."""
 
 from core.errors import ConfigurationError
 from core.settings.settings import Settings
 
 
 def check_models(settings: Settings) -> None:
-    """Every route's model is shipped or installed.
+    """Check that the model of every route is shipped or installed.
 
     Raises
     ------
     ConfigurationError
-        Names the route and the models that there are.
+        It is not; the message names the route and the models that are.
     """
     from models import installed
 

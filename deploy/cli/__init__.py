@@ -1,4 +1,4 @@
-"""The ``dicom-node`` command: one file per group of commands, no policy of its own."""
+"""The ``dicom-node`` command: one module per group of commands. Their work is done by other packages."""
 
 from deploy.cli.main import main
 

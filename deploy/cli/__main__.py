@@ -1,6 +1,6 @@
-"""``python -m deploy.cli``: how ``up`` starts its roles, whatever is on PATH."""
+"""``python -m deploy.cli``: ``up`` starts its roles with this, so that they do not depend on PATH."""
 
 from deploy.cli.main import main
 
-if __name__ == "__main__":  # listener processes are spawned: they import this module again
+if __name__ == "__main__":  # listener processes are spawned and import this module again
     main()

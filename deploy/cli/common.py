@@ -1,88 +1,82 @@
-"""What the commands share: options, settings with the running node's servers filled in, tables, JSON."""
+"""What several commands share: options, the settings, the open database, times."""
 
 import getpass
-import json
 import os
-import re
-import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from core.errors import ConfigurationError, NodeError
 from core.settings.settings import Settings
-from deploy.local.node_lock import Servers, running_servers
+from deploy.local.node_lock import ServerUrls, running_servers, with_server_urls
 from deploy.settings_file import load_settings
+from deploy.terminal import print_message
 
 if TYPE_CHECKING:
     from db.engine import Database
 
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?[+-]\d\d:\d\d$")
-
 Config = Annotated[
     Path | None,
-    typer.Option("--config", envvar="DICOM_NODE_CONFIG", metavar="FILE", help="node.toml; without it the defaults", show_default=False),
+    typer.Option("--config", envvar="DICOM_NODE_CONFIG", metavar="FILE", help="node.toml (default: built-in settings)", show_default=False),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="one JSON document on standard output")]
+AsJson = Annotated[bool, typer.Option("--json", help="print one JSON document on standard output")]
+Ids = Annotated[list[int], typer.Argument(metavar="ID", help="one or more ids")]
+Limit = Annotated[int, typer.Option("--limit", min=1, help="maximum number of rows, the newest first")]
 
 
-def operator() -> str:
-    """Who gives the command, for the audit trail: the account of the operating system."""
+def operator_name() -> str:
+    """Return the account that runs the command, for the audit trail."""
     try:
         return f"cli:{getpass.getuser()}"
-    except (KeyError, OSError):  # an account without a name, as containers have
+    except (KeyError, OSError):  # an account without a name, as in containers
         return f"cli:uid {os.getuid()}"
 
 
-def settings_of(config: Path | None) -> Settings:
-    """The configuration; one line of error and exit 2 where it is wrong."""
-    return load_settings(config.resolve() if config is not None else None)
-
-
-def with_servers(settings: Settings) -> Settings:
-    """``settings`` with the URLs of the embedded servers of the node that runs in ``node.data_dir``.
+def read_settings(config: Path | None) -> Settings:
+    """Read the configuration.
 
     Raises
     ------
     ConfigurationError
-        A URL is empty and no such node runs.
+        It is wrong; the command ends with exit status 2.
     """
+    return load_settings(config.resolve() if config is not None else None)
+
+
+def with_running_servers(settings: Settings) -> Settings:
+    """Return ``settings`` with the URLs of the embedded servers of the node that runs in ``node.data_dir``, where URLs are empty."""
     if settings.database.url and settings.broker.url:
         return settings
-    servers = running_servers(settings.node.data_dir)
-    return settings_with(settings, servers or Servers(database="", broker=""))
+    return with_server_urls(settings, running_servers(settings.node.data_dir) or ServerUrls(database="", broker=""))
 
 
-def settings_with(settings: Settings, servers: Servers) -> Settings:
-    """URLs that the configuration leaves empty, filled in."""
-    database = settings.database.model_copy(update={"url": settings.database.url or servers.database})
-    broker = settings.broker.model_copy(update={"url": settings.broker.url or servers.broker})
-    return settings.model_copy(update={"database": database, "broker": broker})
+def require_database_url(settings: Settings) -> None:
+    """Check that the URL of the database is known.
 
-
-def database_url(settings: Settings) -> str:
-    """The URL of the database, set or found (see `with_servers`)."""
-    url = with_servers(settings).database.url
-    if not url:
+    Raises
+    ------
+    ConfigurationError
+        It is not configured, and no node runs in ``node.data_dir``.
+    """
+    if not with_running_servers(settings).database.url:
         raise ConfigurationError(
             f"database.url is empty and no node runs in {settings.node.data_dir}",
             hint="start `dicom-node up` with this configuration, or set database.url",
         )
-    return url
 
 
 @contextmanager
-def opened(config: Path | None) -> Iterator[tuple[Settings, "Database"]]:
-    """Settings and the open database, for commands that only need these."""
+def open_database(config: Path | None) -> Iterator[tuple[Settings, "Database"]]:
+    """Yield the settings and the open database, for commands that need nothing else."""
     from db.engine import Database
-    from deploy.local.maintenance_database import database_of
+    from deploy.local.maintenance_database import maintenance_database
 
-    settings = settings_of(config)
-    with database_of(settings) as url:
+    settings = read_settings(config)
+    with maintenance_database(settings) as url:
         database = Database.open(url, pool_size=1)
         try:
             yield settings, database
@@ -90,82 +84,26 @@ def opened(config: Path | None) -> Iterator[tuple[Settings, "Database"]]:
             database.dispose()
 
 
-def plain(value: Any) -> Any:
-    """``value`` for JSON: times in ISO 8601, sets and tuples as lists, everything else as text."""
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, Iterable) and not isinstance(value, str | bytes):
-        return [plain(item) for item in value]
-    if value is None or isinstance(value, str | int | float):
-        return value
-    return str(value)
-
-
-def emit(document: Any) -> None:
-    """One JSON document on standard output."""
-    json.dump(plain(document), sys.stdout, ensure_ascii=False, indent=2)
-    sys.stdout.write("\n")
-
-
-def say(text: str = "") -> None:
-    """A line for the person at the terminal: standard error."""
-    print(text, file=sys.stderr)
-
-
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """A table for people, on standard error; as wide as it needs where nobody looks at a terminal."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console(stderr=True, soft_wrap=False, width=None if sys.stderr.isatty() else 200)
-    shown = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        shown.add_column(column, overflow="fold")
-    for row in rows:
-        shown.add_row(*[Text(cell(value)) for value in row])
-    console.print(shown)
-
-
-def cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, datetime):
-        return value.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    if isinstance(value, float):
-        return f"{value:.3f}"
-    if isinstance(value, str) and _TIME.match(value):
-        return cell(datetime.fromisoformat(value))
-    if isinstance(value, list | tuple):
-        return ", ".join(cell(item) for item in value)
-    return str(value)
-
-
-def listing(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, title: str, as_json: bool) -> None:
-    """Rows as one JSON array, or the named columns of them as a table."""
-    if as_json:
-        emit(list(rows))
-        return
-    table(f"{title}: {len(rows)}", columns, [[row.get(column) for column in columns] for row in rows])
-
-
-def moment(text: str | None) -> datetime | None:
-    """The value of --since; without an offset it is UTC."""
+def parse_time(text: str | None) -> datetime | None:
+    """Parse the value of --since; a time without offset is UTC."""
     if text is None:
         return None
     try:
-        moment = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(text)
     except ValueError as error:
-        raise typer.BadParameter(
-            f"{text!r} is no ISO 8601 time such as 2026-01-31 or 2026-01-31T12:00:00+01:00", param_hint="--since"
-        ) from error
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+        message = f"{text!r} is not an ISO 8601 time such as 2026-01-31 or 2026-01-31T12:00:00+01:00"
+        raise typer.BadParameter(message, param_hint="--since") from error
+    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
 
 
-def report(ids: list[int], done: list[int], word: str, obstacles: list[str]) -> None:
-    """Exit 1 unless all was done, with what stood in the way of each."""
-    say(f"{len(done)} of {len(set(ids))} {word}")
-    if obstacles:
-        raise NodeError("; ".join(obstacles), hint="see `jobs show ID`, `jobs list`, `deliveries list` or `rules unrouted`")
+def print_done(ids: list[int], done: list[int], verb: str, reasons: list[str]) -> None:
+    """Print how many of ``ids`` were done.
+
+    Raises
+    ------
+    NodeError
+        Some were not; it has the reason for each.
+    """
+    print_message(f"{len(done)} of {len(set(ids))} {verb}")
+    if reasons:
+        raise NodeError("; ".join(reasons), hint="see `jobs show ID`, `jobs list`, `deliveries list` or `rules unrouted`")

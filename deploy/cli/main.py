@@ -1,6 +1,6 @@
-"""Entry point: the commands put together, and every error turned into one line and an exit status.
+"""Entry point: builds the application of all commands, and converts every error to one line and an exit status.
 
-0 success, 1 the thing asked failed, 2 wrong usage or configuration.
+0: success. 1: the command failed. 2: wrong usage or configuration.
 """
 
 import os
@@ -17,12 +17,14 @@ from deploy.cli import audit, db, jobs, models, node, predict, quarantine, reten
 FAILED, USAGE = 1, 2
 
 
-def build() -> typer.Typer:
-    """The application with all its commands."""
+def build_app() -> typer.Typer:
+    """Return the application with all its commands."""
     app = typer.Typer(
         name="dicom-node",
         add_completion=False,
         pretty_exceptions_enable=False,
+        context_settings={"max_content_width": 120},
+        rich_markup_mode=None,  # [section] in a help text would be taken for markup and vanish
     )
     app.callback()(_options)
     app.command()(node.up)
@@ -49,46 +51,50 @@ def build() -> typer.Typer:
     return app
 
 
-def _say_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         print(f"dicom-node {version('dicom-node')}")
         raise typer.Exit
 
 
 def _options(
-    show: Annotated[bool, typer.Option("--version", callback=_say_version, is_eager=True, help="the version, and no more")] = False,
+    show: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="print the version and exit")] = False,
 ) -> None:
-    """DICOM in, model findings as structured reports back. Research use: not for clinical decisions."""
+    """Receive DICOM images, analyse them with AI models, send the results back as structured reports.
+
+    Research use only: not for clinical decisions.
+    """
 
 
-def one_line(text: str) -> str:
+def _join_lines(text: str) -> str:
     return " ".join(text.split())
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and give its exit status; errors are printed as one line on standard error."""
+    """Run one command and return its exit status. An error is printed as one line on standard error."""
     try:
-        status = build()(args=arguments, prog_name="dicom-node", standalone_mode=False)
+        status = build_app()(args=arguments, prog_name="dicom-node", standalone_mode=False)
     except ConfigurationError as error:
-        print(f"dicom-node: {one_line(str(error))}", file=sys.stderr)
+        print(f"dicom-node: {_join_lines(str(error))}", file=sys.stderr)
         return USAGE
     except NodeError as error:
-        print(f"dicom-node: {one_line(str(error))}", file=sys.stderr)
+        print(f"dicom-node: {_join_lines(str(error))}", file=sys.stderr)
         return FAILED
-    except typer.TyperException as error:  # what the parser of the command line says
+    except typer.TyperException as error:  # wrong usage
         context = getattr(error, "ctx", None)
         place = context.command_path if context is not None else "dicom-node"
-        print(f"dicom-node: {one_line(error.format_message())} (see '{place} --help')", file=sys.stderr)
+        print(f"dicom-node: {_join_lines(error.format_message())} (see '{place} --help')", file=sys.stderr)
         return USAGE
     except typer.Abort:
-        print("dicom-node: stopped", file=sys.stderr)
+        print("dicom-node: interrupted", file=sys.stderr)
         return FAILED
     except BrokenPipeError:
-        # The reader of our output went away (`| head`); what is still buffered must not raise again at exit.
+        # The reader of the output has ended (`| head`). What is still buffered must not raise the error again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     return status if isinstance(status, int) else 0
 
 
 def main() -> None:
+    """Run the command of this process's arguments."""
     sys.exit(run())

@@ -1,4 +1,4 @@
-"""The whole node on this machine: `up`, `demo`, `doctor`, and what it says of itself."""
+"""Commands on the whole node: up, demo, doctor, destinations echo, conformance."""
 
 import sys
 from pathlib import Path
@@ -8,88 +8,101 @@ import typer
 
 from core import logs
 from core.errors import ConfigurationError
-from deploy.cli.common import AsJson, Config, emit, say, settings_of, table
+from deploy.cli.common import AsJson, Config, read_settings
 from deploy.configured_models import check_models
+from deploy.terminal import print_json, print_message, print_table
 
-destinations = typer.Typer(help="Where results go.")
+destinations = typer.Typer(help="Test destinations.")
 
 
 def up(
     config: Config = None,
-    log_files: Annotated[bool, typer.Option("--log-files", help="each role logs to DATA_DIR/logs/ROLE.log")] = False,
+    log_files: Annotated[bool, typer.Option("--log-files", help="write the log of each role to DATA_DIR/logs/ROLE.log")] = False,
 ) -> None:
-    """Every role on this machine; embedded PostgreSQL and Valkey/Redis where no URL is set."""
-    from deploy.local.supervisor import Node
+    """Run every role on this machine.
 
-    settings = settings_of(config)
+    An embedded PostgreSQL and Valkey or Redis are started where no URL is set. Prints one line
+    `ready dicom=AE@host:port console=URL` on standard output when the node accepts associations.
+    SIGTERM finishes the work in progress and stops.
+    """
+    from deploy.local.supervisor import Supervisor
+
+    settings = read_settings(config)
     check_models(settings)
     logs.configure(level=settings.logs.level, style=settings.logs.format, role="up")
-    sys.exit(Node(settings, config.resolve() if config is not None else None, log_files=log_files).run())
+    sys.exit(Supervisor(settings, config.resolve() if config is not None else None, log_files=log_files).run())
 
 
 def demo(
     json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="what happened, machine readable", show_default=False)
+        Path | None, typer.Option("--json", metavar="FILE", help="write the course of the demo to this file", show_default=False)
     ] = None,
-    keep: Annotated[bool, typer.Option("--keep", help="keep the data folder, with its node.toml")] = False,
-    ct: Annotated[Path | None, typer.Option("--ct", metavar="FOLDER", help="a chest CT series", show_default=False)] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="keep the data folder with its node.toml")] = False,
+    ct: Annotated[Path | None, typer.Option("--ct", metavar="FOLDER", help="chest CT series to send", show_default=False)] = None,
     skin: Annotated[
-        Path | None, typer.Option("--skin", metavar="FOLDER", help="dermoscopy images (.jpg, .png, .dcm)", show_default=False)
+        Path | None, typer.Option("--skin", metavar="FOLDER", help="dermoscopy images to send (.jpg, .png, .dcm)", show_default=False)
     ] = None,
-    synthetic: Annotated[bool, typer.Option("--synthetic", help="generated input even where real input is found")] = False,
+    synthetic: Annotated[bool, typer.Option("--synthetic", help="send generated images even where real ones are found")] = False,
 ) -> None:
-    """The main job on real input, on free ports in a temporary folder; exit 0 only if every report arrived and validated."""
+    """Send images to a temporary node and check its reports.
+
+    Uses free ports and a temporary folder. Exit status 0 only if every report arrived and is valid.
+    """
     from deploy.demo.run import DemoOptions, run_demo
 
     for folder in (ct, skin):
         if folder is not None and not folder.is_dir():
-            raise ConfigurationError(f"{folder} is no folder", hint="give a folder that holds the files")
+            raise ConfigurationError(f"{folder} is not a folder", hint="give the folder of the images")
     logs.configure(level="warning", style="console", role="demo")
     sys.exit(run_demo(DemoOptions(ct=ct, skin=skin, synthetic=synthetic, keep=keep, json_file=json_file)))
 
 
 def doctor(config: Config = None, as_json: AsJson = False) -> None:
-    """Check settings, ports, disk, codecs, database, broker, GPU, models, blobs, destinations; say what to mend."""
-    from deploy.doctor.checks import examine
+    """Check settings, machine and servers, and print what to fix.
+
+    Settings, secrets, ports, disk, clock, codecs, database, broker, GPU, models, blobs, destinations.
+    """
+    from deploy.doctor.run import run_checks
 
     logs.configure(level="critical", style="console", role="doctor")
-    checks = examine(settings_of(config), config)
+    checks = run_checks(read_settings(config), config)
     if as_json:
-        emit([{"check": c.name, "ok": c.ok, "found": c.found, "mend": c.mend} for c in checks])
+        print_json([{"check": c.name, "ok": c.ok, "found": c.found, "mend": c.fix} for c in checks])
     else:
-        table("doctor", ["", "check", "found", "to mend"], [["ok" if c.ok else "FAIL", c.name, c.found, c.mend] for c in checks])
-    bad = [check.name for check in checks if not check.ok]
-    if bad:
-        say(f"\n{len(bad)} of {len(checks)} checks failed: {', '.join(bad)}")
+        print_table("doctor", ["", "check", "found", "fix"], [["ok" if c.ok else "FAIL", c.name, c.found, c.fix] for c in checks])
+    failed = [check.name for check in checks if not check.ok]
+    if failed:
+        print_message(f"\n{len(failed)} of {len(checks)} checks failed: {', '.join(failed)}")
         raise typer.Exit(1)
 
 
 @destinations.command("echo")
 def destinations_echo(
-    names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="without it, every destination", show_default=False)
-    ] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="destinations (default: all)", show_default=False)] = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Try the configured destinations: C-ECHO, a search over DICOMweb, a file in the folder."""
+    """Test the configured destinations.
+
+    With C-ECHO, a DICOMweb search, or a file in the folder.
+    """
     from dicom_node.deliver.transports import echo
 
-    settings = settings_of(config)
+    settings = read_settings(config)
     wanted = []
     for name in names or [destination.name for destination in settings.destinations]:
         destination = settings.destination(name)
         if destination is None:
-            raise ConfigurationError(f"no [[destinations]] is named {name!r}", hint="see the configuration")
+            raise ConfigurationError(f"no [[destinations]] is named {name!r}", hint="see [[destinations]] in the configuration")
         wanted.append(destination)
     rows = []
     for destination in wanted:
         ok, words, seconds = echo(settings, destination)
         rows.append({"destination": destination.name, "ok": ok, "answer": words, "seconds": round(seconds, 4)})
     if as_json:
-        emit(rows)
+        print_json(rows)
     else:
-        table(
+        print_table(
             "destinations",
             ["", "name", "answer", "seconds"],
             [["ok" if r["ok"] else "FAIL", *list(r.values())[:1], r["answer"], r["seconds"]] for r in rows],
@@ -99,7 +112,7 @@ def destinations_echo(
 
 
 def conformance(config: Config = None) -> None:
-    """The DICOM conformance statement, as markdown on standard output."""
+    """Print the DICOM conformance statement as Markdown."""
     from dicom_node.conformance.statement import statement
 
-    sys.stdout.write(statement(settings_of(config) if config is not None else None))
+    sys.stdout.write(statement(read_settings(config) if config is not None else None))

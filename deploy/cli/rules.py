@@ -1,4 +1,4 @@
-"""Which route takes these files, and why; what no route took, and judging it again."""
+"""Commands on routes: explain which route selects a file, list units that no route selected, route them again."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,59 +6,68 @@ from typing import Annotated
 import typer
 
 from core.errors import NodeError
-from deploy.cli.common import AsJson, Config, emit, listing, moment, opened, operator, report, say, settings_of
-from deploy.cli.jobs import Ids, Limit
+from deploy.cli.common import AsJson, Config, Ids, Limit, open_database, operator_name, parse_time, print_done, read_settings
 from deploy.configured_models import check_models
+from deploy.terminal import print_json, print_message, print_rows
 
-app = typer.Typer(help="Routes of the configuration.")
+app = typer.Typer(help="Test routes, list and requeue what no route selected.")
 
 UNROUTED_COLUMNS = ("unit_id", "kind", "source", "held", "completed_at", "now", "reason")
-Since = Annotated[str | None, typer.Option("--since", metavar="T", help="ISO 8601: complete since then", show_default=False)]
+Since = Annotated[str | None, typer.Option("--since", metavar="T", help="only units complete since T (ISO 8601)", show_default=False)]
 
 
 @app.command("test")
 def explain_files(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="DICOM files or folders")],
-    source: Annotated[str, typer.Option("--source", metavar="AE", help="the AE title they would come from")] = "",
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="DICOM files, or folders of them")],
+    source: Annotated[str, typer.Option("--source", metavar="AE", help="AE title of the sender")] = "",
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Which route takes these files, and why, in words; nothing is stored."""
-    from deploy.offline.route_test import explain
+    """Explain which routes select these files.
 
-    settings = settings_of(config)
+    Every condition is listed with its result. Nothing is stored.
+    """
+    from deploy.offline.route_test import explain_routes
+
+    settings = read_settings(config)
     check_models(settings)
-    units, unread = explain(settings, paths, source)
+    units, unread = explain_routes(settings, paths, source)
     if as_json:
-        emit({"units": [unit.as_dict() for unit in units], "unread": [{"path": str(path), "reason": why} for path, why in unread]})
+        print_json({"units": [unit.as_dict() for unit in units], "unread": [{"path": str(path), "reason": why} for path, why in unread]})
     else:
         for unit in units:
-            say("\n".join(unit.lines()) + "\n")
+            print_message("\n".join(unit.lines()) + "\n")
         for path, why in unread:
-            say(f"{path}: not read: {why}")
+            print_message(f"{path}: not read: {why}")
     if not units:
-        raise NodeError("none of these files is a DICOM instance that can be read", hint="give DICOM files, or a folder of them")
+        raise NodeError("none of these files is a DICOM instance that can be read", hint="give DICOM files, or folders of them")
     if unread:
         raise typer.Exit(1)
 
 
 @app.command("unrouted")
 def list_unrouted(config: Config = None, as_json: AsJson = False, since: Since = None, limit: Limit = 200) -> None:
-    """What no route took, and why; "now" says what the routes of this configuration would do with it. Nothing is changed."""
-    from db.complete.unrouted import unrouted
-    from deploy.offline.unrouted import now
+    """List units that no route selected.
 
-    start = moment(since)
-    with opened(config) as (settings, database):
-        rows = [row | {"now": now(settings, database, row)} for row in unrouted(database, since=start, limit=limit)]
-    listing(rows, UNROUTED_COLUMNS, title="taken by no route", as_json=as_json)
+    With the reason. The column "now" tells what the routes of this configuration would do. Nothing is changed.
+    """
+    from db.complete.unrouted import unrouted
+    from deploy.offline.unrouted import present_route_decision
+
+    start = parse_time(since)
+    with open_database(config) as (settings, database):
+        rows = [row | {"now": present_route_decision(settings, database, row)} for row in unrouted(database, since=start, limit=limit)]
+    print_rows(rows, UNROUTED_COLUMNS, title="selected by no route", as_json=as_json)
 
 
 @app.command("requeue")
 def rules_requeue(ids: Ids, config: Config = None) -> None:
-    """Judge units that no route took once more, by the routes that the running node has now (start it again after a change of its file)."""
+    """Route units again that no route selected.
+
+    With the routes of the running node. Restart the node first if its configuration file has changed.
+    """
     from db.complete import unrouted as complete_unrouted
 
-    with opened(config) as (_, database):
-        done = complete_unrouted.again(database, ids, operator())
-        report(ids, done, "to be judged again", complete_unrouted.obstacles(database, ids, done))
+    with open_database(config) as (_, database):
+        done = complete_unrouted.again(database, ids, operator_name())
+        print_done(ids, done, "will be routed again", complete_unrouted.obstacles(database, ids, done))

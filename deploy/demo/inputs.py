@@ -16,14 +16,13 @@ from core.states import UnitKind
 from deploy.demo.synthetic.chest import make_chest, write_chest
 from deploy.demo.synthetic.lesion import lesion_dataset
 from deploy.demo.synthetic.uids import synthetic_uid
-from deploy.offline.units import gather
+from deploy.offline.units import gather_units
 from imaging.headers.identity import Identity
 from imaging.photograph.encapsulate import jpeg_to_dicom
 from models import registry
-from training.dermoscopy.data import CLASSES, FINE_ARCHIVE, Row, read_jpegs
-from training.dermoscopy.split import unseen
 
 CT_SERIES = "cptac-C3N-00247-lung3.0-B70f"
+HAM10000_ARCHIVE = "ham10000-224.tar"
 MAXIMUM_IMAGES = 24
 SYNTHETIC_SEED = 20
 SYNTHETIC_LESIONS = 6
@@ -67,7 +66,7 @@ def chest_ct(folder: Path | None, scratch: Path, *, synthetic: bool, small: bool
     if folder is None and not synthetic and data is not None and (data / "ct" / CT_SERIES).is_dir():
         folder = data / "ct" / CT_SERIES
     if folder is not None:
-        units = [unit for unit in gather([folder]).units if unit.instances]
+        units = [unit for unit in gather_units([folder]).units if unit.instances]
         if not units:
             raise ConfigurationError(f"{folder} contains no DICOM file", hint="give the folder of a chest CT series (--ct FOLDER)")
         uids = frozenset(unit.sop_instance_uid or unit.series_instance_uid for unit in units)
@@ -94,9 +93,9 @@ def dermoscopy(folder: Path | None, scratch: Path, *, synthetic: bool, small: bo
     truth: dict[str, str] = {}
     if folder is not None:
         datasets, source, real = list(_from_folder(folder)), str(folder), True
-    elif not synthetic and (data := data_folder()) is not None and (data / "dermoscopy" / FINE_ARCHIVE).is_file():
+    elif not synthetic and (data := data_folder()) is not None and (data / "dermoscopy" / HAM10000_ARCHIVE).is_file():
         datasets, truth = _ham10000(data)
-        source, real = f"HAM10000, {data / 'dermoscopy' / FINE_ARCHIVE}", True
+        source, real = f"HAM10000, {data / 'dermoscopy' / HAM10000_ARCHIVE}", True
     else:
         datasets = [lesion_dataset(SYNTHETIC_SEED + number) for number in range(2 if small else SYNTHETIC_LESIONS)]
         source, real = "synthetic lesions", False
@@ -110,13 +109,17 @@ def dermoscopy(folder: Path | None, scratch: Path, *, synthetic: bool, small: bo
 
 def _ham10000(data: Path) -> tuple[list[Dataset], dict[str, str]]:
     """Return the first image of each class whose lesion was not used in training, and what is known of each."""
+    # Imported here because installations without the data set, such as the container images, have no training code.
+    from training.dermoscopy.data import CLASSES, Row, read_jpegs
+    from training.dermoscopy.split import unseen
+
     with (data / "dermoscopy" / "index.csv").open(newline="") as lines:
         entries = list(csv.DictReader(lines))
     rows = [Row(e["image_id"], e["archive"], e["lesion_id"], e["dx"]) for e in entries]
     unused = unseen(rows, registry.card("dermoscopy_7class").training)
     chosen: dict[str, dict[str, str]] = {}
     for entry in entries:
-        if entry["archive"] == FINE_ARCHIVE and entry["lesion_id"] in unused:
+        if entry["archive"] == HAM10000_ARCHIVE and entry["lesion_id"] in unused:
             chosen.setdefault(entry["dx"], entry)
     picked = [chosen[label] for label in CLASSES if label in chosen]
     jpegs = read_jpegs(data, [row for row in rows if row.image_id in {entry["image_id"] for entry in picked}])
@@ -151,7 +154,7 @@ def _encode_photograph(jpeg: bytes, name: str, known: Mapping[str, str]) -> Data
 
 def _from_folder(folder: Path) -> Iterator[Dataset]:
     """Yield the first `MAXIMUM_IMAGES` images of a folder, encoded as DICOM where they are not."""
-    units = gather([folder], kind=UnitKind.IMAGE).units[:MAXIMUM_IMAGES]
+    units = gather_units([folder], kind=UnitKind.IMAGE).units[:MAXIMUM_IMAGES]
     if not units:
         raise ConfigurationError(f"{folder} contains no image", hint="give a folder of .jpg, .png or .dcm files (--skin FOLDER)")
     for unit in units:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deploy.cli.common import say
+from deploy.terminal import print_message
 
 
 @dataclass(slots=True)
@@ -32,7 +32,7 @@ class DemoProgress:
 
     def print(self, text: str) -> None:
         """Print a line with the seconds since the start."""
-        say(f"{time.monotonic() - self.started:6.1f} s  {text}")
+        print_message(f"{time.monotonic() - self.started:6.1f} s  {text}")
 
     def finish_step(self, name: str) -> None:
         """Record that a step is finished now."""

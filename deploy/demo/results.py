@@ -7,7 +7,6 @@ from core.states import ReportKind
 from db import audit
 from db.engine import Database
 from db.records import ChainCheck
-from deploy.cli.common import say
 from deploy.demo import tables
 from deploy.demo.inputs import DemoInput
 from deploy.demo.node import DemoNode
@@ -18,6 +17,7 @@ from deploy.demo.progress import DemoProgress
 from deploy.demo.result_check import FetchedObject, fetch_results
 from deploy.demo.viewer.prerequisites import missing_prerequisites
 from deploy.local.node_lock import running_servers
+from deploy.terminal import print_message
 
 RESULTS_TIMEOUT_S = 240.0
 CHAIN_TIMEOUT_S = 5.0
@@ -47,7 +47,7 @@ def check_and_print_results(progress: DemoProgress, node: DemoNode, pacs: Pacs, 
     tables.print_fetched(fetched, pacs.name)
     _take_screenshots(progress, pacs, snapshot)
     state = "the chain is intact" if chain.broken is None else chain.reason
-    say(f"\naudit: {chain.chained} events chained, {chain.unchained} not yet, {state}")
+    print_message(f"\naudit: {chain.chained} events chained, {chain.unchained} not yet, {state}")
     if not settled:
         progress.problems.append(f"not everything was finished in time: {snapshot.summary(len(units))}; see {node.logs}")
     progress.problems += _problems_of_results(snapshot, fetched)
@@ -86,7 +86,7 @@ def _take_screenshots(progress: DemoProgress, pacs: Pacs, snapshot: NodeSnapshot
     """Take screenshots of the results in OHIF. Missing software or a viewer that fails is printed, and is no problem of the node."""
     viewer = progress.document["viewer"] = {"missing": missing_prerequisites(pacs), "pictures": []}
     if viewer["missing"] or not isinstance(pacs, Orthanc):
-        say(f"\nno screenshots of the viewer; missing: {', '.join(viewer['missing'])}")
+        print_message(f"\nno screenshots of the viewer; missing: {', '.join(viewer['missing'])}")
         return
     # Imported here because it needs Playwright, which the check above has found.
     from deploy.demo.viewer.screenshots import studies_to_show, take_screenshots
@@ -94,11 +94,11 @@ def _take_screenshots(progress: DemoProgress, pacs: Pacs, snapshot: NodeSnapshot
     try:
         taken = take_screenshots(pacs, studies_to_show(snapshot.findings), progress.folder / "viewer")
     except (StorageError, OSError) as error:
-        say(f"\nno screenshots of the viewer: {error}")
+        print_message(f"\nno screenshots of the viewer: {error}")
         viewer["missing"] = [str(error)]
         return
     viewer["pictures"] = [str(path) for path in taken]
-    say("\nOHIF shows the results as:")
+    print_message("\nOHIF shows the results as:")
     for path in taken:
-        say(f"  {path}")
+        print_message(f"  {path}")
     progress.finish_step("viewed")

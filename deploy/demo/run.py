@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import NodeError
-from deploy.cli.common import plain, say
 from deploy.demo import inputs, node_config, tables
 from deploy.demo.modality import send_files
 from deploy.demo.node import DemoNode
@@ -17,6 +16,7 @@ from deploy.demo.pacs.interface import AE_TITLE
 from deploy.demo.pacs.selection import choose_pacs
 from deploy.demo.progress import DemoProgress
 from deploy.demo.results import check_and_print_results
+from deploy.terminal import print_message, to_json_types
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def run_demo(options: DemoOptions) -> int:
     folder = Path(tempfile.mkdtemp(prefix="dicom-node-demo-"))
     folder.chmod(0o711)  # the embedded PostgreSQL may run as another user, who needs to reach its data folder
     progress = DemoProgress(folder)
-    say("dicom-node demo. Not for clinical use: the models are of status research.")
+    print_message("dicom-node demo. Not for clinical use: the models are of status research.")
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM stops the servers as Ctrl-C does
     try:
         with ExitStack() as stack:
@@ -111,16 +111,16 @@ def _finish(options: DemoOptions, progress: DemoProgress) -> None:
     progress.finish_step("total")
     if options.json_file is not None:
         outcome = {"ok": not failed, "problems": progress.problems, "folder": progress.folder, "kept": kept, "seconds": progress.seconds}
-        text = json.dumps(plain(outcome | progress.document), ensure_ascii=False, indent=2)
+        text = json.dumps(to_json_types(outcome | progress.document), ensure_ascii=False, indent=2)
         options.json_file.write_text(text + "\n", encoding="utf-8")
-    say(f"\nresults:  {progress.folder / 'reports'}")
+    print_message(f"\nresults:  {progress.folder / 'reports'}")
     if kept:
-        say(
+        print_message(
             f"node:     its data and logs are in {progress.folder}; start it again with: dicom-node up --config {progress.folder}/node.toml"
         )
     for problem in progress.problems:
-        say(f"PROBLEM:  {problem}")
+        print_message(f"PROBLEM:  {problem}")
     real = [item["real"] for item in progress.document.get("input", [])]
     origin = "real" if real and all(real) else "synthetic" if real and not any(real) else "partly synthetic"
     steps = ", ".join(f"{name} {value:.1f} s" for name, value in progress.seconds.items())
-    say(f"{'FAILED' if failed else 'OK'} on {origin} input ({steps})")
+    print_message(f"{'FAILED' if failed else 'OK'} on {origin} input ({steps})")

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from deploy.cli.common import say, table
 from deploy.demo.inputs import DemoInput
 from deploy.demo.node_snapshot import NodeSnapshot, unit_uid
 from deploy.demo.result_check import FetchedObject
+from deploy.terminal import print_message, print_table
 
 STEPS = ("completed_at", "queued_at", "inferred_at", "reported_at", "delivered_at")
 
@@ -17,7 +17,7 @@ def print_inputs(inputs: Sequence[DemoInput]) -> None:
     """Print one line for each input, real or synthetic."""
     for item in inputs:
         kind = "REAL" if item.real else "SYNTHETIC"
-        say(f"input: {item.name}, {kind}, {len(item.files)} instances: {item.source}")
+        print_message(f"input: {item.name}, {kind}, {len(item.files)} instances: {item.source}")
 
 
 def print_timeline(snapshot: NodeSnapshot) -> None:
@@ -38,7 +38,7 @@ def print_timeline(snapshot: NodeSnapshot) -> None:
             complete = _seconds_between(row["received_at"], row["completed_at"])
             rows.append([f"no job ({row['modality']})", "", complete, *[""] * 4, row["reason"]])
     columns = ["study", "received", "complete", "queued", "inferred", "reported", "delivered", "evidence of completeness"]
-    table("\nTimeline (seconds after the first instance was received)", columns, rows)
+    print_table("\nTimeline (seconds after the first instance was received)", columns, rows)
 
 
 def print_findings(snapshot: NodeSnapshot, inputs: Sequence[DemoInput]) -> None:
@@ -62,7 +62,7 @@ def print_findings(snapshot: NodeSnapshot, inputs: Sequence[DemoInput]) -> None:
             ]
         )
     columns = ["modality", "job", "finding", "p or score", "tier", "mm", "position (LPS)", "reason", "known of the image"]
-    table("\nFindings", columns, rows)
+    print_table("\nFindings", columns, rows)
 
 
 def print_fetched(fetched: Sequence[FetchedObject], pacs_name: str) -> None:
@@ -71,7 +71,7 @@ def print_fetched(fetched: Sequence[FetchedObject], pacs_name: str) -> None:
         ["FAIL" if item.problems else "ok", item.job_id, item.kind, item.path or "", ", ".join(item.validators), "; ".join(item.problems)]
         for item in fetched
     ]
-    table(f"\nResults, fetched from the PACS ({pacs_name})", ["", "job", "object", "file", "validated by", "problems"], rows)
+    print_table(f"\nResults, fetched from the PACS ({pacs_name})", ["", "job", "object", "file", "validated by", "problems"], rows)
 
 
 def _completion_evidence(row: Mapping[str, Any]) -> Mapping[str, Any]:

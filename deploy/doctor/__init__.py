@@ -1,1 +1,1 @@
-"""``dicom-node doctor``: checks of the machine and the configuration."""
+"""``dicom-node doctor``: checks of the configuration, the machine and the servers."""

@@ -1,4 +1,4 @@
-"""Whether every decoder works on this machine: a tiny image encoded here, decoded by the node's own table."""
+"""Tests every decoder on this machine: encodes a small image and decodes it with the node's own table of decoders."""
 
 import struct
 import zlib
@@ -17,14 +17,14 @@ from imaging.pixels.decode import decode_frames
 
 Samples = np.ndarray[Any, np.dtype[Any]]
 Encode = Callable[[Samples], bytes | bytearray]
-LOSSY_TOLERANCE = 24  # of 255, for the steepest parts of the sample
+LOSSY_TOLERANCE = 24  # of 255; the error is largest where the sample is steepest
 
 _GREY16: Samples = (np.add.outer(np.arange(16), np.arange(16)) * 100).astype("<u2")
 _GREY8: Samples = (_GREY16 // 16).astype(np.uint8)
 
 
 def _rle(values: Samples) -> bytes:
-    """PS3.5 Annex G: a header of 16 offsets, then the high and the low bytes, each packed."""
+    """Encode as RLE (PS3.5 Annex G): a header of 16 offsets, then the high and the low bytes, each packed."""
     planes = [bytes(imagecodecs.packbits_encode(values.view(np.uint8)[:, part::2].tobytes())) for part in (1, 0)]
     high, low = (plane + b"\0" * (len(plane) % 2) for plane in planes)
     return struct.pack("<16I", 2, 64, 64 + len(high), *[0] * 13) + high + low
@@ -53,11 +53,11 @@ _SAMPLES: dict[str, tuple[Encode, Samples]] = {
 
 
 def broken_decoders() -> tuple[list[str], int]:
-    """(what does not work, in words; how many transfer syntaxes do)."""
+    """Return (a sentence for each transfer syntax that fails, the number of those that work)."""
     broken = []
     for uid in DECODERS:
         try:
-            problem = _try(uid)
+            problem = _decode_problem(uid)
         except (NodeError, RuntimeError, ImportError, ValueError) as error:
             problem = f"{type(error).__name__}: {error}"
         if problem:
@@ -65,13 +65,14 @@ def broken_decoders() -> tuple[list[str], int]:
     return broken, len(DECODERS) - len(broken)
 
 
-def _try(uid: str) -> str:
+def _decode_problem(uid: str) -> str:
+    """Return what is wrong with the decoder of a transfer syntax; empty where nothing is."""
     if uid not in _SAMPLES:
-        return "there is no sample for it"
+        return "no sample image for it"
     encode, values = _SAMPLES[uid]
     decoded = decode_frames(_image(uid, bytes(encode(values)), values))
-    off = int(np.abs(decoded.reshape(16, 16).astype(int) - values).max())
-    return "" if off <= (LOSSY_TOLERANCE if values.dtype == np.uint8 else 0) else f"decodes wrongly, off by {off}"
+    error = int(np.abs(decoded.reshape(16, 16).astype(int) - values).max())
+    return "" if error <= (LOSSY_TOLERANCE if values.dtype == np.uint8 else 0) else f"decoded wrongly, largest error {error}"
 
 
 def _image(uid: str, frame: bytes, values: Samples) -> Dataset:

@@ -1,10 +1,11 @@
-"""One role as a child process: started, watched, restarted with backoff, drained."""
+"""One role as a child process of ``up``: started, watched, started again after growing pauses, stopped."""
 
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,23 +13,42 @@ from pathlib import Path
 
 import structlog
 
-BACKOFF_S, BACKOFF_CAP_S = 0.5, 30.0
-STEADY_S = 20.0  # a role that lived so long had started and worked: what ended it came from outside, and it is back at once
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
+# A role that has run longer than this had started correctly: it is started again after the first pause.
+STABLE_AFTER_S = 20.0
 
 log = structlog.get_logger()
 
 
-def end_with_parent() -> list[str]:
-    """Command prefix: the program gets SIGTERM when we die, even when we are killed (Linux, where util-linux is installed)."""
-    return ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
+def end_with_parent(signal_name: str = "TERM") -> list[str]:
+    """Return the command prefix that makes a program get a signal when this process ends, even by SIGKILL.
+
+    Works on Linux where util-linux is installed. The kernel watches the *thread* that starts the program, so the
+    prefix is empty outside of the main thread.
+    """
+    if shutil.which("setpriv") and threading.current_thread() is threading.main_thread():
+        return ["setpriv", "--pdeathsig", signal_name]
+    return []
 
 
 @dataclass(slots=True)
-class Child:
-    """``arguments`` go to ``dicom-node``; ``log_file`` None: standard error of this process.
+class RoleProcess:
+    """The process of one role.
 
-    It runs in a session of its own, so that Ctrl-C reaches only `up`, which then drains in order; and it gets SIGTERM
-    when `up` dies.
+    It runs in a session of its own, so that Ctrl-C reaches only ``up``, which then stops the roles in order.
+
+    Attributes
+    ----------
+    arguments
+        Of ``dicom-node``.
+    environment
+        Variables added to those of this process.
+    log_file
+        Gets its output; None: standard error of this process.
+    last_status
+        Exit status of the last process that ended by itself.
+    failures
+        How many processes in a row have ended soon after their start.
     """
 
     role: str
@@ -38,10 +58,11 @@ class Child:
     process: "subprocess.Popen[bytes] | None" = None
     started_at: float = 0.0
     failures: int = 0
-    due_at: float = 0.0
+    restart_at: float = 0.0
     last_status: int | None = field(default=None)
 
     def start(self) -> None:
+        """Start the process."""
         command = [*end_with_parent(), sys.executable, "-m", "deploy.cli", *self.arguments]
         root = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
@@ -55,36 +76,38 @@ class Child:
                     command, env=environment, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True
                 )
         self.started_at = time.monotonic()
-        log.info("started", name=self.role, pid=self.process.pid)
+        log.info("role_started", name=self.role, pid=self.process.pid)
 
     @property
     def alive(self) -> bool:
+        """Whether the process runs."""
         return self.process is not None and self.process.poll() is None
 
-    def tend(self) -> None:
-        """Start it again where it has died and its pause is over; the pause doubles while it keeps dying early."""
+    def restart_if_ended(self) -> None:
+        """Start the process again if it has ended and its pause is over. The pause doubles while it keeps ending early."""
         if self.alive:
             return
         now = time.monotonic()
         if self.process is not None:
-            steady = now - self.started_at > STEADY_S
-            self.failures = 1 if steady else self.failures + 1
-            pause = min(BACKOFF_S * 2 ** (self.failures - 1), BACKOFF_CAP_S)
-            self.last_status, self.due_at, self.process = self.process.returncode, now + pause, None
-            log.error("a role ended by itself and is started again", name=self.role, status=self.last_status, seconds=round(pause, 1))
-        if now >= self.due_at:
+            stable = now - self.started_at > STABLE_AFTER_S
+            self.failures = 1 if stable else self.failures + 1
+            pause = min(FIRST_PAUSE_S * 2 ** (self.failures - 1), LONGEST_PAUSE_S)
+            self.last_status, self.restart_at, self.process = self.process.returncode, now + pause, None
+            log.error("role_ended_and_restarts", name=self.role, status=self.last_status, pause_s=round(pause, 1))
+        if now >= self.restart_at:
             self.start()
 
     def terminate(self) -> None:
+        """Send SIGTERM."""
         if self.alive and self.process is not None:
             self.process.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """It and everything that it has started."""
+        """Send SIGKILL to the process and to everything that it has started."""
         if self.process is None:
             return
         try:
             os.killpg(self.process.pid, signal.SIGKILL)
         except ProcessLookupError:
-            log.debug("already gone", name=self.role)
+            log.debug("role_already_ended", name=self.role)
         self.process.wait()

@@ -1,24 +1,27 @@
-"""The database for commands that need nothing else, also while no node runs: its embedded server is then started for the command."""
+"""The database for commands that need nothing else. Its embedded server is started for the command when no node runs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from core.errors import ConfigurationError
 from core.settings.settings import Settings
-from deploy.local.embedded_servers import EmbeddedPostgres
+from deploy.local.embedded_postgres import EmbeddedPostgres
 from deploy.local.node_lock import NodeLock, running_servers
 
 
 @contextmanager
-def database_of(settings: Settings, *, create: bool = False) -> Iterator[str]:
-    """The URL that is set, or of the running node, or of the embedded server, started here and stopped at the end.
+def maintenance_database(settings: Settings, *, create: bool = False) -> Iterator[str]:
+    """Yield the URL of the database: the configured one, that of the running node, or of a server started for this block.
 
-    ``create``: also where the data folder has no database yet.
+    Parameters
+    ----------
+    create
+        Start the embedded server also where the data folder has no database yet.
 
     Raises
     ------
     ConfigurationError
-        There is no database, no PostgreSQL is installed, or it is not of the data folder's version.
+        There is no database, no PostgreSQL is installed, or none of the data folder's version.
     """
     if settings.database.url:
         yield settings.database.url
@@ -30,13 +33,13 @@ def database_of(settings: Settings, *, create: bool = False) -> Iterator[str]:
     server = EmbeddedPostgres(settings.node.data_dir / "postgresql")
     if not (create or server.cluster.exists()):
         raise ConfigurationError(
-            f"database.url is empty, and {settings.node.data_dir} holds no database and no running node",
+            f"database.url is empty, and {settings.node.data_dir} has no database and no running node",
             hint="start `dicom-node up` with this configuration, or set database.url",
         )
     lock = NodeLock(settings.node.data_dir)
-    lock.take()  # no `up` may start meanwhile
+    lock.acquire()  # prevents that `up` starts at the same time
     try:
         yield server.start()
     finally:
         server.stop()
-        lock.leave()
+        lock.release()

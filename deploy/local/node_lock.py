@@ -1,7 +1,7 @@
-"""The node that runs in a data folder: its lock, and where its embedded servers listen.
+"""The lock of the node that runs in a data folder, and the URLs of its embedded servers.
 
-``data_dir/run/node.lock`` is held (flock) as long as `up` runs; ``data_dir/run/servers.json`` says where its servers are,
-so that `dicom-node jobs list` and the like find them without a URL.
+``data_dir/run/node.lock`` is locked (flock) as long as ``up`` runs. ``data_dir/run/servers.json`` has the URLs, so that
+commands such as ``dicom-node jobs list`` find the servers without a configured URL.
 """
 
 import fcntl
@@ -11,25 +11,32 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from core.errors import ConfigurationError
+from core.settings.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Servers:
-    """URLs of the servers of a running node; they hold passwords."""
+class ServerUrls:
+    """URLs of the database and the broker of a node; they contain passwords."""
 
     database: str
     broker: str
 
 
 class NodeLock:
-    """One `up` per data folder."""
+    """Prevents a second node in the same data folder."""
 
     def __init__(self, data_dir: Path) -> None:
         self.folder = data_dir / "run"
         self._file: int | None = None
 
-    def take(self) -> None:
-        """Raises ConfigurationError where another node runs in the folder."""
+    def acquire(self) -> None:
+        """Lock the folder.
+
+        Raises
+        ------
+        ConfigurationError
+            Another node runs in it.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self.folder / "node.lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
@@ -43,23 +50,24 @@ class NodeLock:
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         self._file = descriptor
 
-    def publish(self, servers: Servers) -> None:
-        """Say where the servers are, to this user only."""
+    def publish(self, urls: ServerUrls) -> None:
+        """Write the URLs to a file that only this user can read."""
         fresh = self.folder / "servers.json.new"
         fresh.unlink(missing_ok=True)
         fresh.touch(mode=0o600)
-        fresh.write_text(json.dumps(asdict(servers)))
+        fresh.write_text(json.dumps(asdict(urls)))
         fresh.replace(self.folder / "servers.json")
 
-    def leave(self) -> None:
+    def release(self) -> None:
+        """Remove the URLs and unlock the folder."""
         (self.folder / "servers.json").unlink(missing_ok=True)
         if self._file is not None:
             os.close(self._file)
             self._file = None
 
 
-def running_servers(data_dir: Path) -> Servers | None:
-    """The servers of the node that runs in ``data_dir``; None where none runs (a file that a killed one left counts for nothing)."""
+def running_servers(data_dir: Path) -> ServerUrls | None:
+    """Return the servers of the node that runs in ``data_dir``; None when none runs, even if a killed one has left its file."""
     lock, servers = data_dir / "run" / "node.lock", data_dir / "run" / "servers.json"
     try:
         descriptor = os.open(lock, os.O_RDWR)
@@ -67,8 +75,15 @@ def running_servers(data_dir: Path) -> Servers | None:
         return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # held: it runs
-        return Servers(**json.loads(servers.read_text())) if servers.exists() else None
+    except OSError:  # another process has the lock: the node runs
+        return ServerUrls(**json.loads(servers.read_text())) if servers.exists() else None
     finally:
         os.close(descriptor)
     return None
+
+
+def with_server_urls(settings: Settings, urls: ServerUrls) -> Settings:
+    """Return ``settings`` with those URLs filled in that the configuration leaves empty."""
+    database = settings.database.model_copy(update={"url": settings.database.url or urls.database})
+    broker = settings.broker.model_copy(update={"url": settings.broker.url or urls.broker})
+    return settings.model_copy(update={"database": database, "broker": broker})

@@ -1,4 +1,4 @@
-"""`up`: every role on this machine, as children of one process; embedded servers where no URL is set."""
+"""Carries out ``up``: every role as a child of one process, and embedded servers where no URL is set."""
 
 import signal
 import threading
@@ -9,89 +9,97 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from core.errors import ConfigurationError, NodeError, StorageError
+from core.errors import NodeError
 from core.settings.settings import Settings
 from db.engine import Database
-from db.roles.heartbeats import alive
 from db.schema.upgrade import upgrade_schema
-from deploy.local.child_process import Child
-from deploy.local.embedded_servers import EmbeddedBroker, EmbeddedPostgres
-from deploy.local.node_lock import NodeLock, Servers
-from deploy.local.ports import accepts_connections, usable_port
+from deploy.local.child_process import RoleProcess
+from deploy.local.embedded_broker import EmbeddedBroker
+from deploy.local.embedded_postgres import EmbeddedPostgres
+from deploy.local.embedded_server import EmbeddedServer
+from deploy.local.node_lock import NodeLock, ServerUrls
+from deploy.local.ports import usable_port
+from deploy.local.readiness import Readiness
 
-# Upstream first: nothing new comes in while what is inside goes on its way. The servers stop last.
+# The order in which roles stop: no new instance is received while those inside are finished. The servers stop last.
 ROLES = ("listen", "conduct", "worker", "relay", "send", "console")
-NEEDED = ("listen", "conduct", "relay", "worker", "send")
-READY_TIMEOUT_S = 180.0
-DRAIN_S = 26.0  # of the 30 that SIGTERM may take; the rest is for the servers
-RESERVE_S = 1.5  # kept for each role that is still to be drained
-GIVE_UP_AFTER = 5  # deaths of a role before the node was ready
-USAGE = 2  # the status of a role whose configuration is wrong: starting it again cannot help
+DRAIN_TIMEOUT_S = 26.0  # of the 30 s that a node may take after SIGTERM; the rest is for the servers
+RESERVE_S = 1.5  # kept for each role that is still to be stopped
+RESTART_PAUSE_S = 2.0  # after an embedded server that did not start
 
 log = structlog.get_logger()
 
 
-class Node:
-    """The whole node. `run` blocks until SIGTERM or SIGINT has been obeyed."""
+class Supervisor:
+    """The whole node on one machine. `run` returns after SIGTERM or SIGINT, when everything has stopped.
+
+    Parameters
+    ----------
+    config
+        The configuration file, for the roles.
+    log_files
+        Each role logs to a file in ``data_dir/logs`` instead of standard error.
+    """
 
     def __init__(self, settings: Settings, config: Path | None, *, log_files: bool = False) -> None:
         self.settings = settings
         self.config = config
-        self.log_files = log_files
+        self.logs = settings.node.data_dir / "logs" if log_files else None
         self.lock = NodeLock(settings.node.data_dir)
-        self.children: list[Child] = []
-        self.servers: list[EmbeddedPostgres | EmbeddedBroker] = []
-        self.signals = 0
-        self.asked = threading.Event()
+        self.roles: list[RoleProcess] = []
+        self.servers: list[EmbeddedServer] = []
+        self.dicom_port = self.console_port = 0
+        self.signals_received = 0
+        self.stop_requested = threading.Event()
 
     def run(self) -> int:
-        """The exit status: 0 after SIGTERM, 1 where it did not become ready.
+        """Run the node and return the exit status: 0 after SIGTERM or SIGINT.
 
         Raises
         ------
         ConfigurationError
-            The folder or a port is in use, or a server cannot be started.
+            The folder or a port is in use, a server cannot be started, or a role refuses the configuration.
+        StorageError
+            The node did not become ready.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._ask)
-        self.lock.take()
+            signal.signal(number, self._request_stop)
+        self.lock.acquire()
         try:
             urls = self._start_servers()
             database = Database.open(urls.database, pool_size=1)
             upgrade_schema(database)
             self.lock.publish(urls)
             self._start_roles(urls)
-            self._wait_ready(database)
-            while not self.asked.wait(0.2):
-                self._tend()
+            self._wait_until_ready(database)
+            while not self.stop_requested.wait(0.2):
+                self._restart_what_ended()
             return 0
         finally:
-            self._drain()
-            self.lock.leave()
-            log.info("stopped")
+            self._stop()
+            self.lock.release()
+            log.info("node_stopped")
 
-    def _ask(self, number: int, _: FrameType | None) -> None:
-        self.signals += 1
-        self.asked.set()
+    def _request_stop(self, number: int, _: FrameType | None) -> None:
+        self.signals_received += 1
+        self.stop_requested.set()
 
-    def _start_servers(self) -> Servers:
+    def _start_servers(self) -> ServerUrls:
         folder, database, broker = self.settings.node.data_dir, self.settings.database.url, self.settings.broker.url
         if not database:
-            postgres = EmbeddedPostgres(folder / "postgresql")
-            database = postgres.start()
-            self._keep(postgres, database)
+            database = self._start_server(EmbeddedPostgres(folder / "postgresql"))
         if not broker:
-            queue = EmbeddedBroker(folder / "broker")
-            broker = queue.start()
-            self._keep(queue, broker)
-        return Servers(database=database, broker=broker)
+            broker = self._start_server(EmbeddedBroker(folder / "broker"))
+        return ServerUrls(database=database, broker=broker)
 
-    def _keep(self, server: EmbeddedPostgres | EmbeddedBroker, url: str) -> None:
-        server.port = urlsplit(url).port or 0  # if it dies it comes back where its clients look for it
+    def _start_server(self, server: EmbeddedServer) -> str:
+        url = server.start()
+        server.port = urlsplit(url).port or 0  # a restarted server listens where its clients expect it
         self.servers.append(server)
-        log.info("server started", name=server.name, port=server.port)
+        log.info("embedded_server_started", name=server.name, port=server.port)
+        return url
 
-    def _start_roles(self, urls: Servers) -> None:
+    def _start_roles(self, urls: ServerUrls) -> None:
         node, console = self.settings.node, self.settings.console
         self.dicom_port = usable_port(node.host, node.port, "node")
         self.console_port = usable_port(console.host, console.port, "console")
@@ -101,75 +109,54 @@ class Node:
         if not self.settings.broker.url:
             environment["DICOM_NODE_BROKER__URL"] = urls.broker
         config = ("--config", str(self.config)) if self.config is not None else ()
-        for role in ROLES:
-            path = node.data_dir / "logs" / f"{role}.log" if self.log_files else None
-            child = Child(role, (role, *config), environment, path)
-            self.children.append(child)
-            child.start()
+        for name in ROLES:
+            role = RoleProcess(name, (name, *config), environment, self.logs / f"{name}.log" if self.logs is not None else None)
+            self.roles.append(role)
+            role.start()
 
-    def _wait_ready(self, database: Database) -> None:
-        """Every needed role has beaten since the start, and the port answers; then the one line on standard output."""
-        began, since = time.monotonic(), database.now()
+    def _wait_until_ready(self, database: Database) -> None:
+        """Print the line ``ready ...`` on standard output as soon as the node is ready."""
         node, console = self.settings.node, self.settings.console
-        while not self.asked.wait(0.1):
-            self._tend()
-            refused = [child.role for child in self.children if child.last_status == USAGE]
-            if refused:
-                message = f"role {', '.join(refused)} refuses to start with this configuration"
-                raise ConfigurationError(message, hint=self._where(None))
-            hopeless = [child for child in self.children if child.failures >= GIVE_UP_AFTER]
-            if hopeless:
-                raise StorageError(
-                    f"role {hopeless[0].role} keeps ending with status {hopeless[0].last_status}", hint=self._where(hopeless[0])
-                )
-            beating = {beat.role for beat in alive(database, READY_TIMEOUT_S) if beat.at >= since}
-            missing = [role for role in NEEDED if role not in beating]
-            if not missing and accepts_connections(node.host, self.dicom_port):
+        readiness = Readiness(self.settings, database, self.roles, self.dicom_port, self.logs)
+        while not self.stop_requested.wait(0.1):
+            self._restart_what_ended()
+            if readiness.is_ready():
                 scheme = "https" if console.tls is not None else "http"
-                dicom, web = f"{_shown(node.host)}:{self.dicom_port}", f"{_shown(console.host)}:{self.console_port}"
+                dicom, web = f"{_in_url(node.host)}:{self.dicom_port}", f"{_in_url(console.host)}:{self.console_port}"
                 print(f"ready dicom={node.ae_title}@{dicom} console={scheme}://{web}", flush=True)
-                log.info("ready", seconds=round(time.monotonic() - began, 2))
+                log.info("node_ready", seconds=round(readiness.seconds, 2))
                 return
-            if time.monotonic() - began > READY_TIMEOUT_S:
-                raise StorageError(
-                    f"not ready after {READY_TIMEOUT_S:.0f} s: waiting for {', '.join(missing) or 'the port'}", hint=self._where(None)
-                )
 
-    def _where(self, child: Child | None) -> str:
-        if not self.log_files:
-            return "its lines on standard error say why"
-        return f"see {child.log_file if child is not None else self.settings.node.data_dir / 'logs'}"
-
-    def _tend(self) -> None:
+    def _restart_what_ended(self) -> None:
         for server in self.servers:
             if not server.running:
-                log.error("an embedded server ended by itself and is started again", name=server.name)
+                log.error("embedded_server_ended_and_restarts", name=server.name)
                 server.stop()
                 try:
                     server.start()
                 except NodeError as error:
-                    log.error("it does not start", name=server.name, error=str(error))
-                    self.asked.wait(2.0)
-        for child in self.children:
-            child.tend()
+                    log.error("embedded_server_start_failed", name=server.name, error=str(error))
+                    self.stop_requested.wait(RESTART_PAUSE_S)
+        for role in self.roles:
+            role.restart_if_ended()
 
-    def _drain(self) -> None:
-        """Stop the roles in order, each within what is left of the time, then the servers. A second signal ends it at once."""
-        deadline = time.monotonic() + DRAIN_S
-        first = self.signals
-        for index, child in enumerate(self.children):
+    def _stop(self) -> None:
+        """Stop the roles in order, each within what is left of the time, then the servers. A second signal skips the waiting."""
+        deadline = time.monotonic() + DRAIN_TIMEOUT_S
+        signals_before = self.signals_received
+        for index, role in enumerate(self.roles):
             began = time.monotonic()
-            child.terminate()
-            last = deadline - RESERVE_S * (len(self.children) - index - 1)
-            while child.alive and time.monotonic() < last and self.signals <= max(first, 1):
+            role.terminate()
+            latest = deadline - RESERVE_S * (len(self.roles) - index - 1)
+            while role.alive and time.monotonic() < latest and self.signals_received <= max(signals_before, 1):
                 time.sleep(0.02)
-            if child.alive:
-                log.warning("a role did not stop in time and is killed; its leases run out and its work is done again", name=child.role)
-            child.kill()
-            log.info("role stopped", name=child.role, seconds=round(time.monotonic() - began, 2))
+            if role.alive:
+                log.warning("role_killed", name=role.role, reason="did not stop in time; its leases expire and its work is repeated")
+            role.kill()
+            log.info("role_stopped", name=role.role, seconds=round(time.monotonic() - began, 2))
         for server in reversed(self.servers):
             server.stop()
 
 
-def _shown(host: str) -> str:
+def _in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host

@@ -1,4 +1,4 @@
-"""`rules test`: the node's own routing on files, with every condition explained. Nothing is stored."""
+"""Applies the routes to files and explains every condition (``rules test``). Nothing is stored."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,13 +14,29 @@ from core.settings.routes import Route
 from core.settings.settings import Settings
 from core.states import UnitKind
 from db.records import InstanceView
-from deploy.offline.units import Unit, gather
+from deploy.offline.units import Unit, gather_units
 from dicom_node.conduct.route_claims import attributes_of, contents, never_analysed
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """One unit against every route. ``never``: why no model may see it; ``passed_over``: route name -> why another series is better."""
+class RoutedUnit:
+    """The decision of every route on one unit.
+
+    Attributes
+    ----------
+    representative
+        The file whose header the conditions were tested on.
+    images
+        Number of images that would be analysed.
+    dropped
+        SOP Instance UIDs of localizers, which are left out.
+    never
+        Why no route can select the unit; empty where one can.
+    decisions
+        Each route with its decision.
+    passed_over
+        (route, reason) where the route analyses another series of the study.
+    """
 
     unit: Unit
     representative: Path
@@ -28,41 +44,45 @@ class Judged:
     images: int
     dropped: tuple[str, ...]
     never: str
-    verdicts: tuple[tuple[Route, RouteDecision], ...]
+    decisions: tuple[tuple[Route, RouteDecision], ...]
     passed_over: tuple[tuple[str, str], ...] = ()
 
     @property
     def claimed_by(self) -> list[str]:
-        return [] if self.never else [route.name for route, verdict in self.verdicts if verdict.holds]
+        """Routes whose conditions hold."""
+        return [] if self.never else [route.name for route, decision in self.decisions if decision.holds]
 
     @property
     def taken_by(self) -> list[str]:
+        """Routes that would analyse the unit: not those that prefer another series of the study."""
         lost = dict(self.passed_over)
         return [name for name in self.claimed_by if name not in lost]
 
     def lines(self) -> list[str]:
+        """Return the decisions as text."""
         count = len(self.unit.paths)
         many = f"{count} instance{'s' if count > 1 else ''}"
-        found = [f"{self.unit.path}: one {self.unit.kind.value} of {many}, judged by {self.representative.name}"]
+        found = [f"{self.unit.path}: one {self.unit.kind.value} of {many}, conditions tested on {self.representative.name}"]
         found += [f"  {text}" for text in self.dropped]
         if self.never:
-            return [*found, f"  no route can take it: {self.never}"]
+            return [*found, f"  no route can select it: {self.never}"]
         lost = dict(self.passed_over)
-        for route, verdict in self.verdicts:
+        for route, decision in self.decisions:
             if route.name in lost:
-                outcome = f"claims it, but analyses another series of the study: {lost[route.name]}"
-            elif verdict.holds:
-                outcome = f"TAKES it: {route.model} -> {', '.join(route.destinations)}, {route.priority.value}"
+                outcome = f"matches, but analyses another series of the study: {lost[route.name]}"
+            elif decision.holds:
+                outcome = f"SELECTS it: {route.model} -> {', '.join(route.destinations)}, {route.priority.value}"
             else:
-                outcome = "does not take it"
-            found += [f"  route {route.name!r} {outcome}", *(f"    {line}" for line in verdict.lines)]
-        if not self.verdicts:
+                outcome = "does not select it"
+            found += [f"  route {route.name!r} {outcome}", *(f"    {line}" for line in decision.lines)]
+        if not self.decisions:
             found.append("  no route is configured")
         elif not self.taken_by:
-            found.append("  nothing takes it: it is kept, shown with this reason, and nothing is sent")
+            found.append("  no route selects it: it is stored and listed with this reason, and nothing is delivered")
         return found
 
     def as_dict(self) -> dict[str, Any]:
+        """Return the decisions for JSON."""
         lost = dict(self.passed_over)
         return {
             "path": str(self.unit.path),
@@ -80,59 +100,59 @@ class Judged:
                     "route": route.name,
                     "takes": route.name in self.taken_by,
                     "claims": route.name in self.claimed_by,
-                    "why": [*verdict.lines, *([lost[route.name]] if route.name in lost else [])],
+                    "why": [*decision.lines, *([lost[route.name]] if route.name in lost else [])],
                     "model": route.model,
                     "destinations": list(route.destinations),
                     "priority": route.priority.value,
                     "per_study": route.per_study,
                 }
-                for route, verdict in self.verdicts
+                for route, decision in self.decisions
             ],
         }
 
 
-def explain(settings: Settings, paths: Sequence[Path], source: str) -> tuple[list[Judged], list[tuple[Path, str]]]:
-    """Every unit of ``paths`` against every route, and the files that could not be read. Picture files are no DICOM: unread."""
-    gathered = gather(paths)
+def explain_routes(settings: Settings, paths: Sequence[Path], source: str) -> tuple[list[RoutedUnit], list[tuple[Path, str]]]:
+    """Return every unit of ``paths`` with the decisions of all routes, and the files that cannot be read, with the reason."""
+    gathered = gather_units(paths)
     unread = list(gathered.unread)
-    judged = []
+    routed = []
     for unit in gathered.units:
         if not unit.instances:
-            unread.append((unit.path, "a picture file, not DICOM: it cannot come over the network"))
+            unread.append((unit.path, "an image file, not DICOM: it cannot be received over the network"))
             continue
         try:
-            judged.append(_judge(settings, unit, source))
+            routed.append(_route_unit(settings, unit, source))
         except NodeError as error:
             unread.append((unit.path, str(error)))
-    return _choose(settings, judged), unread
+    return _apply_per_study(settings, routed), unread
 
 
-def _judge(settings: Settings, unit: Unit, source: str) -> Judged:
+def _route_unit(settings: Settings, unit: Unit, source: str) -> RoutedUnit:
     now = system_clock()
     views = [InstanceView(number, item.header, "", 0, now) for number, item in enumerate(unit.instances)]
     held = contents(views)
     middle = held.representative or views[len(views) // 2]
     path = unit.instances[middle.id].path
     dataset, attributes = attributes_of(path, source)
-    verdicts = tuple((route, route.when.evaluate(attributes)) for route in settings.routes)
+    decisions = tuple((route, route.when.evaluate(attributes)) for route in settings.routes)
     never = never_analysed(dataset) or ("" if held.images else "only localizers")
-    return Judged(unit, path, middle.header, len(held.images), held.dropped, never, verdicts)
+    return RoutedUnit(unit, path, middle.header, len(held.images), held.dropped, never, decisions)
 
 
-def _choose(settings: Settings, judged: list[Judged]) -> list[Judged]:
-    """``per_study = "best"`` among the series that were given."""
+def _apply_per_study(settings: Settings, routed: list[RoutedUnit]) -> list[RoutedUnit]:
+    """Apply ``per_study = "best"`` to the series that were given."""
     lost: dict[int, list[tuple[str, str]]] = {}
     for route in settings.routes:
         if route.per_study != "best":
             continue
         studies: dict[str, list[int]] = {}
-        for index, one in enumerate(judged):
-            if one.unit.kind is UnitKind.SERIES and route.name in one.claimed_by:
-                studies.setdefault(one.header.study_instance_uid, []).append(index)
+        for index, item in enumerate(routed):
+            if item.unit.kind is UnitKind.SERIES and route.name in item.claimed_by:
+                studies.setdefault(item.header.study_instance_uid, []).append(index)
         for rivals in studies.values():
-            candidates = [candidate(index, judged[index].header, judged[index].images) for index in rivals]
+            candidates = [candidate(index, routed[index].header, routed[index].images) for index in rivals]
             winner = best(candidates)
             for other in candidates:
                 if other is not winner:
                     lost.setdefault(other.unit_id, []).append((route.name, why(winner, other)))
-    return [replace(one, passed_over=tuple(lost.get(index, ()))) for index, one in enumerate(judged)]
+    return [replace(item, passed_over=tuple(lost.get(index, ()))) for index, item in enumerate(routed)]

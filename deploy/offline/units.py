@@ -1,4 +1,4 @@
-"""Files and folders to units of analysis, as the node would see them: a series, or one image."""
+"""Groups files into units of analysis, as the node does: a series, or one image."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,12 +10,12 @@ from core.records import InstanceHeader
 from core.states import UnitKind
 from imaging.headers.instance_header import read_header
 
-_PICTURES = {".jpg", ".jpeg", ".png", ".tif", ".tiff"}
-_MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"II*\0", b"MM\0*")
+_IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff"}
+_IMAGE_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"II*\0", b"MM\0*")
 
 
 @dataclass(frozen=True, slots=True)
-class Instance:
+class InstanceFile:
     """One DICOM file and its header."""
 
     path: Path
@@ -24,15 +24,15 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What is analysed as one. ``instances`` is empty for a plain picture file; ``paths`` are in the order found."""
+    """One unit of analysis. ``instances`` is empty for an image file that is not DICOM; ``paths`` are in the order found."""
 
     kind: UnitKind
     paths: tuple[Path, ...]
-    instances: tuple[Instance, ...] = ()
+    instances: tuple[InstanceFile, ...] = ()
 
     @property
     def path(self) -> Path:
-        """The file, or the folder that holds all files of a series."""
+        """The file, or the folder that contains all files of a series."""
         if len(self.paths) == 1:
             return self.paths[0]
         folders = {path.parent for path in self.paths}
@@ -43,42 +43,54 @@ class Unit:
 
     @property
     def sop_instance_uid(self) -> str:
+        """UID of a single image; empty for a series and for a file that is not DICOM."""
         alone = self.kind is UnitKind.IMAGE and self.instances
         return self.instances[0].header.sop_instance_uid if alone else ""
 
     @property
     def series_instance_uid(self) -> str:
+        """UID of the series; empty for a file that is not DICOM."""
         return self.instances[0].header.series_instance_uid if self.instances else ""
 
 
 @dataclass(slots=True)
-class Gathered:
-    """Units in the order their first file was found; files that were named and could not be read; how many others were passed over."""
+class GatheredUnits:
+    """What `gather_units` found.
+
+    Attributes
+    ----------
+    units
+        In the order in which their first file was found.
+    unread
+        Files that cannot be read, each with the reason.
+    skipped
+        Number of files in folders that are neither DICOM nor images.
+    """
 
     units: list[Unit] = field(default_factory=list)
     unread: list[tuple[Path, str]] = field(default_factory=list)
-    passed_over: int = 0
+    skipped: int = 0
 
 
-def gather(paths: Sequence[Path], *, kind: UnitKind | None = None) -> Gathered:
-    """Units of ``paths`` (files or folders, searched through).
+def gather_units(paths: Sequence[Path], *, kind: UnitKind | None = None) -> GatheredUnits:
+    """Return the units of ``paths``: files, or folders with everything below them.
 
-    ``kind`` says how DICOM files are grouped; None: by their SOP class, as the node does.
+    ``kind`` decides how DICOM files are grouped; None: by their SOP class, as the node does.
     """
-    result = Gathered()
-    series: dict[str, list[Instance]] = {}
+    result = GatheredUnits()
+    series: dict[str, list[InstanceFile]] = {}
     order: list[str | Unit] = []
-    for path, named in files_of(paths):
+    for path, given in files_of(paths):
         head = _head(path)
         dicom = head[128:132] == b"DICM"
-        if not dicom and (head.startswith(_MAGIC) or path.suffix.lower() in _PICTURES):
+        if not dicom and (head.startswith(_IMAGE_SIGNATURES) or path.suffix.lower() in _IMAGE_SUFFIXES):
             order.append(Unit(UnitKind.IMAGE, (path,)))
             continue
-        if not dicom and not named:
-            result.passed_over += 1
+        if not dicom and not given:
+            result.skipped += 1
             continue
         try:
-            instance = Instance(path, read_header(path))
+            instance = InstanceFile(path, read_header(path))
         except NodeError as error:
             result.unread.append((path, str(error)))
             continue
@@ -94,7 +106,7 @@ def gather(paths: Sequence[Path], *, kind: UnitKind | None = None) -> Gathered:
 
 
 def files_of(paths: Iterable[Path]) -> Iterator[tuple[Path, bool]]:
-    """(file, whether it was named itself), folders in sorted order.
+    """Yield (file, whether the file itself was given), folders in sorted order.
 
     Raises
     ------
@@ -107,10 +119,10 @@ def files_of(paths: Iterable[Path]) -> Iterator[tuple[Path, bool]]:
         elif path.exists():
             yield path, True
         else:
-            raise ConfigurationError(f"{path} does not exist", hint="give files or folders")
+            raise ConfigurationError(f"{path} does not exist", hint="give existing files or folders")
 
 
-def _series(instances: list[Instance]) -> Unit:
+def _series(instances: list[InstanceFile]) -> Unit:
     return Unit(UnitKind.SERIES, tuple(instance.path for instance in instances), tuple(instances))
 
 

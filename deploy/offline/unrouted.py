@@ -1,4 +1,4 @@
-"""What today's routes would do with a unit that none took."""
+"""Tells what the present routes would do with a unit that no route selected."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,13 +12,13 @@ from dicom_node.conduct.held_unit_routing import judged
 from dicom_node.conduct.route_claims import contents
 
 
-def now(settings: Settings, database: Database, row: Mapping[str, Any]) -> str:
-    """``row`` of `db.complete.unrouted.unrouted`: the routes that would take it, or why it stays as it is."""
+def present_route_decision(settings: Settings, database: Database, row: Mapping[str, Any]) -> str:
+    """Return the routes that would select a unit now, or why none would. ``row``: of `db.complete.unrouted.unrouted`."""
     if row["let_go"]:
-        return "cannot be judged: retention has let go its images"
+        return "cannot be routed: retention has deleted its images"
     try:
         held = contents(units.instances(database, row["unit_id"]))
         routes = judged(settings.routes, database, Blobs(settings.blobs_dir), row["source"], held).routes
     except NodeError as error:
-        return f"cannot be judged: {error}"
-    return "taken by " + ", ".join(route.name for route in routes) if routes else "no route"
+        return f"cannot be routed: {error}"
+    return "selected by " + ", ".join(route.name for route in routes) if routes else "no route"

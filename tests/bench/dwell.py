@@ -153,7 +153,7 @@ def passages(folder: Path, photographs: int, series: int) -> list[Passage]:
             found = [_passage(tuple(row)) for row in connection.execute(TIMES)]
         database.dispose()
     finally:
-        node.kill_gently()
+        node.stop_or_kill()
         pacs.stop()
     return [one for kind in ("image", "series") for one in [one for one in found if one.kind == kind][1:]]
 

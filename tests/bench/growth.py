@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from db.engine import Database
 from db.schema.upgrade import upgrade_schema
-from deploy.local.embedded_servers import EmbeddedPostgres
+from deploy.local.embedded_postgres import EmbeddedPostgres
 from tests.bench import pairs
 from tests.support.large_database import fill, questions
 

@@ -38,7 +38,7 @@ from deploy.demo.inputs import CT_SERIES, data_folder
 from deploy.demo.pacs.interface import AE_TITLE
 from deploy.demo.pacs.orthanc import Orthanc
 from deploy.demo.synthetic.chest import make_chest, write_chest
-from deploy.local.embedded_servers import EmbeddedPostgres
+from deploy.local.embedded_postgres import EmbeddedPostgres
 from deploy.local.ports import accepts_connections, free_port
 from tests.bench import pairs
 from tests.support.services import quick_folder

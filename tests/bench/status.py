@@ -17,7 +17,7 @@ from db import counters
 from db.engine import Database
 from db.operations.status import node_status
 from db.schema.upgrade import upgrade_schema
-from deploy.local.embedded_servers import EmbeddedPostgres
+from deploy.local.embedded_postgres import EmbeddedPostgres
 
 UNITS, LOOKS = 100_000, 20
 FILL = (

@@ -29,7 +29,8 @@ from db.blobs.store import Blobs
 from db.engine import Database
 from db.schema.upgrade import upgrade_schema
 from deploy.demo.synthetic.lesion import lesion_dataset
-from deploy.local.embedded_servers import EmbeddedBroker, EmbeddedPostgres
+from deploy.local.embedded_broker import EmbeddedBroker
+from deploy.local.embedded_postgres import EmbeddedPostgres
 from tests.bench import pairs
 from tests.support.node_process import wait_until
 from tests.support.queued_jobs import Queueing, configure, urls

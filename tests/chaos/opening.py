@@ -97,7 +97,7 @@ def open_ward(folder: Path) -> Ward:
         config.write_text(CONFIG.format(timeout_s=TIMEOUT_S, **ports))
         arms = Arms.laid(folder / "arms")
         node = RunningNode(config, arms.environment())
-        undone.callback(node.kill_gently)
+        undone.callback(node.stop_or_kill)
         node.start()
         node.cli("models", "activate", place.card.name, place.card.version)
         servers = running_servers(data)

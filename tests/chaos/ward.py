@@ -18,7 +18,7 @@ from sqlalchemy import text
 
 from core.errors import NodeError
 from db.engine import Database
-from deploy.local.node_lock import Servers
+from deploy.local.node_lock import ServerUrls
 from tests.chaos.arms import Arms
 from tests.chaos.peer import Peer
 from tests.support.node_process import RunningNode
@@ -35,7 +35,7 @@ class Ward:
     arms: Arms
     peers: tuple[Peer, Peer]
     database: Database
-    servers: Servers
+    servers: ServerUrls
     own_disk: bool
     lock: threading.Lock = field(default_factory=threading.Lock)
     acknowledged: dict[str, str] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class Ward:
 
     def processes(self, what: str) -> list[psutil.Process]:
         """The processes of ``what``, told by their command lines: a role, "worker child", "postgres", "broker"."""
-        return [process for process in self.node.processes() if _is(what, process)]
+        return [process for process in self.node.descendants() if _is(what, process)]
 
     def kill(self, what: str, dice: random.Random) -> bool:
         """kill -9 of one of them; False where none runs at this moment."""

@@ -1,4 +1,4 @@
-"""The pins: exact, in step with each other and with what is installed; the node's set has no torch."""
+"""The pinned requirements: exact, consistent, as installed; those of the node without torch."""
 
 import importlib.metadata
 import re
@@ -14,13 +14,13 @@ PIN = re.compile(r"^([a-z0-9][a-z0-9._-]*)==([^ ;]+)( ; .+)?$")
 
 
 def pins(name: str) -> dict[str, tuple[str, str]]:
-    """Package -> (version, marker); with another pin for another Python, the last."""
+    """Return package -> (version, marker); of several pins for different Pythons, the last."""
     found = {}
     for line in (ROOT / "requirements" / f"{name}.txt").read_text().splitlines():
         if line.startswith("#"):
             continue
         match = PIN.match(line)
-        assert match is not None, f"{name}.txt: {line!r} is no exact pin"
+        assert match is not None, f"{name}.txt: {line!r} is not an exact pin"
         found[match[1]] = (match[2], match[3] or "")
     return found
 
@@ -54,7 +54,7 @@ def test_the_audit_is_pinned_too() -> None:
 
 
 def test_the_audit_says_when_nothing_could_be_checked() -> None:
-    """Without pip-audit there is no answer either; what must never come is "nothing was found"."""
+    """Without pip-audit nothing is checked, and the output must not look like a check without findings."""
     done = subprocess.run([sys.executable, str(ROOT / "requirements" / "audit.py")], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert "NOTHING WAS CHECKED" in done.stderr

@@ -129,7 +129,7 @@ when = {{ Modality = ["DMS", "XC"] }}
         first.knows("node", "NODE", node.port)
         yield Department(node, first, second, folder)
     finally:
-        node.kill_gently()
+        node.stop_or_kill()
         first.stop()
         second.stop()
 
@@ -314,7 +314,7 @@ def test_91_no_output_holds_anything_of_a_patient(department: Department, told: 
         *("jobs list", "deliveries list", "quarantine list", "audit export", "models drift", "doctor", "destinations echo"),
         *("retention run --dry-run", "jobs show 99999", "quarantine requeue 1 2", "jobs requeue 1"),
     ):
-        outputs[command] = node.said(*command.split())
+        outputs[command] = node.all_output(*command.split())
     for path in (department.folder / "data").rglob("*"):
         if path.is_file() and "blobs" not in path.parts and (path.suffix in {".log", ".json", ".rdb", ".aof", ".conf"}):
             outputs[f"file {path.name}"] = path.read_text(errors="replace")
@@ -322,7 +322,7 @@ def test_91_no_output_holds_anything_of_a_patient(department: Department, told: 
     assert all(outputs[name] for name in outputs if not name.startswith("file "))
     assert {name: found for name, text in outputs.items() if (found := found_in(text, values))} == {}
     # The search itself: where the values are meant to be, it finds them.
-    assert {"PatientID", "StudyInstanceUID"} <= set(found_in(node.said("results", "export"), values))
+    assert {"PatientID", "StudyInstanceUID"} <= set(found_in(node.all_output("results", "export"), values))
 
 
 def provoked_bytes(path: Path) -> bytes:

@@ -11,7 +11,7 @@ import typer
 from pydantic import BaseModel
 
 from core.settings.settings import Settings
-from deploy.cli.main import build
+from deploy.cli.main import build_app
 from deploy.settings_file import load_settings
 
 ROOT = Path(__file__).parents[2]
@@ -62,7 +62,7 @@ def _commands() -> set[str]:
         for name, child in getattr(command, "commands", {}).items():
             yield from walk(child, f"{path} {name}".strip())
 
-    return set(walk(typer.main.get_command(build()), ""))
+    return set(walk(typer.main.get_command(build_app()), ""))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=ids)

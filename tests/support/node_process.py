@@ -1,5 +1,7 @@
-"""A whole node, started as a user would: ``dicom-node up --config node.toml``."""
+"""A whole node in a process of its own, started as a user starts it: ``dicom-node up --config node.toml``."""
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -8,35 +10,36 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from deploy.cli.main import run
+
 READY = re.compile(r"ready dicom=(?P<ae>[^@]+)@(?P<host>[^:]+):(?P<port>\d+) console=(?P<console>\S+)")
 
 
 class RunningNode:
-    """One ``dicom-node up`` process and the command line beside it."""
+    """One ``dicom-node up`` process, and the command line with its configuration."""
 
     def __init__(self, config: Path, environ: Mapping[str, str] | None = None) -> None:
         self.config = config
         self._environ = {**os.environ, **(environ or {})}
         self.ae, self.host, self.port, self.console = "", "", 0, ""
-        self._process: subprocess.Popen[str] | None = None
+        self.process: subprocess.Popen[str] | None = None
         self.errors: list[str] = []
 
     def start(self, timeout_s: float = 240.0) -> "RunningNode":
-        """Start and wait for the ready line on standard output."""
+        """Start the node and wait for the ready line on standard output."""
         command = [sys.executable, "-m", "deploy.cli", "up", "--config", str(self.config)]
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self._environ, start_new_session=True
         )
-        self._process = process
+        self.process = process
         assert process.stdout is not None
-        threading.Thread(target=self._drain, args=(process,), daemon=True).start()
-        line = ""
+        threading.Thread(target=self._read_errors, args=(process,), daemon=True).start()
         timer = threading.Timer(timeout_s, process.kill)
         timer.start()
         try:
@@ -50,69 +53,90 @@ class RunningNode:
         self.ae, self.host, self.port, self.console = found["ae"], found["host"], int(found["port"]), found["console"]
         return self
 
-    def _drain(self, process: "subprocess.Popen[str]") -> None:
+    def stop(self, timeout_s: float = 45.0) -> tuple[int, float]:
+        """Send SIGTERM; return the exit status and the seconds it took."""
+        assert self.process is not None
+        started_at = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            status = self.process.wait(timeout_s)
+        finally:
+            self.kill()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        return status, time.monotonic() - started_at
+
+    def descendants(self) -> list[psutil.Process]:
+        """Return every process below ``up``: roles, their children, embedded servers."""
+        assert self.process is not None
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def stop_or_kill(self) -> None:
+        """End the node at the end of a test: stop it if it still runs, then kill it."""
+        if self.process is not None and self.process.poll() is None:
+            self.stop()
+        self.kill()
+
+    def kill(self) -> None:
+        """Kill every process of the node's session."""
+        if self.process is not None and self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait(10)
+
+    def cli(self, *arguments: str, expect: int = 0) -> str:
+        """Return the standard output of ``dicom-node ARGUMENTS --config ...``, whose exit status must be ``expect``."""
+        status, out, errors = self._run_command(arguments)
+        assert status == expect, f"{arguments} ended with {status}:\n{errors[-3000:]}"
+        return out
+
+    def all_output(self, *arguments: str) -> str:
+        """Return everything that ``dicom-node ARGUMENTS --config ...`` prints, whatever its exit status."""
+        _, out, errors = self._run_command(arguments)
+        return out + errors
+
+    def json(self, *arguments: str) -> Any:
+        """Return the JSON document that a command prints."""
+        return json.loads(self.cli(*arguments))
+
+    def export(self) -> list[dict[str, Any]]:
+        """Return the rows of ``results export``: one per finding."""
+        return list(self.json("results", "export", "--format", "json"))
+
+    def _run_command(self, arguments: tuple[str, ...]) -> tuple[int, str, str]:
+        """Run a command in this process: a process of its own takes seconds to import everything.
+
+        Not for several threads at once: environment and standard output are those of the whole process.
+        """
+        out, errors = io.StringIO(), io.StringIO()
+        with _environment(self._environ), contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
+            status = run([*arguments, "--config", str(self.config)])
+        return status, out.getvalue(), errors.getvalue()
+
+    def _read_errors(self, process: "subprocess.Popen[str]") -> None:
         assert process.stderr is not None
         for line in process.stderr:
             self.errors.append(line)
         process.stderr.close()
 
-    def stop(self, timeout_s: float = 45.0) -> tuple[int, float]:
-        """SIGTERM; exit status and the seconds it took."""
-        assert self._process is not None
-        begun = time.monotonic()
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            status = self._process.wait(timeout_s)
-        finally:
-            self.kill()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
-        return status, time.monotonic() - begun
 
-    def processes(self) -> list[psutil.Process]:
-        """Every process below ``up``, roles and embedded servers, however deep."""
-        assert self._process is not None
-        return psutil.Process(self._process.pid).children(recursive=True)
-
-    def kill_gently(self) -> None:
-        """The end of a test: stopped if it still runs, then killed."""
-        if self._process is not None and self._process.poll() is None:
-            self.stop()
-        self.kill()
-
-    def kill(self) -> None:
-        """No survivors: the whole session of processes."""
-        if self._process is not None and self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait(10)
-
-    def cli(self, *arguments: str, expect: int = 0) -> str:
-        """Standard output of ``dicom-node ARGUMENTS --config ...``; the exit status must be ``expect``."""
-        command = [sys.executable, "-m", "deploy.cli", *arguments, "--config", str(self.config)]
-        done = subprocess.run(command, capture_output=True, text=True, env=self._environ, timeout=120)
-        assert done.returncode == expect, f"{arguments} ended with {done.returncode}:\n{done.stderr[-3000:]}"
-        return done.stdout
-
-    def said(self, *arguments: str) -> str:
-        """Everything that ``dicom-node ARGUMENTS --config ...`` writes, whatever its exit status."""
-        command = [sys.executable, "-m", "deploy.cli", *arguments, "--config", str(self.config)]
-        done = subprocess.run(command, capture_output=True, text=True, env=self._environ, timeout=120)
-        return done.stdout + done.stderr
-
-    def json(self, *arguments: str) -> Any:
-        return json.loads(self.cli(*arguments))
-
-    def export(self) -> list[dict[str, Any]]:
-        """``results export``: one dict per finding."""
-        return list(self.json("results", "export", "--format", "json"))
+@contextlib.contextmanager
+def _environment(environ: Mapping[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(environ)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def wait_until(what: str, check: Any, timeout_s: float = 120.0, every_s: float = 0.5) -> Any:
-    """The first truthy answer of ``check()``; fails saying what was waited for and the last answer."""
+    """Return the first true result of ``check()``; fail with ``what`` and the last result when there is none in time."""
     deadline = time.monotonic() + timeout_s
-    answer = check()
-    while not answer and time.monotonic() < deadline:
+    result = check()
+    while not result and time.monotonic() < deadline:
         time.sleep(every_s)
-        answer = check()
-    assert answer, f"waited {timeout_s:g} s for {what}; the last answer was {answer!r}"
-    return answer
+        result = check()
+    assert result, f"waited {timeout_s:g} s for {what}; the last result was {result!r}"
+    return result

@@ -14,7 +14,8 @@ from sqlalchemy.engine import make_url
 
 from db.engine import Database, normalise_url
 from db.schema.upgrade import upgrade_schema
-from deploy.local.embedded_servers import EmbeddedBroker, EmbeddedPostgres
+from deploy.local.embedded_broker import EmbeddedBroker
+from deploy.local.embedded_postgres import EmbeddedPostgres
 
 IN_MEMORY = Path("/dev/shm")  # survives what the tests kill, and waits for no disk: a fresh database costs 0.1 s, not 1 s
 NEEDED_BYTES = 2 << 30

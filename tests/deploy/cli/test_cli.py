@@ -1,4 +1,4 @@
-"""The command line: usage and configuration errors are one line and exit 2; standard output is for machines."""
+"""The command line: usage and configuration errors are one line with exit status 2; standard output is for programs."""
 
 import json
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.cli.main import build, run
+from deploy.cli.main import build_app, run
 
 COMMANDS = [
     *("up", "listen", "conduct", "relay", "worker", "send", "console", "demo", "doctor", "predict", "conformance"),
@@ -24,7 +24,7 @@ LISTINGS = [
 ]
 
 
-def one_line(captured: pytest.CaptureFixture[str]) -> str:
+def single_error_line(captured: pytest.CaptureFixture[str]) -> str:
     """Standard error: exactly one line, no traceback; standard output: nothing."""
     out, err = captured.readouterr()
     assert out == ""
@@ -34,8 +34,16 @@ def one_line(captured: pytest.CaptureFixture[str]) -> str:
     return err
 
 
+def test_help_is_complete(capsys: pytest.CaptureFixture[str]) -> None:
+    """A section in brackets is not taken for markup, and no first sentence is cut off."""
+    assert run(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert "[retention]" in text
+    assert "..." not in text.replace("[ARGS]...", "")
+
+
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([*command.split(), "--help"]) == 0
     assert "Usage: dicom-node " + command in " ".join(capsys.readouterr().out.split())
 
@@ -47,7 +55,7 @@ def test_every_listing_has_json(command: str, capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "expected"),
     [
         ([], "Missing command"),
         (["nonsense"], "No such command 'nonsense'"),
@@ -60,20 +68,20 @@ def test_every_listing_has_json(command: str, capsys: pytest.CaptureFixture[str]
         (["predict", "dermoscopy_7class", "/no/such/file"], "/no/such/file does not exist"),
         (["models", "show", "no_such_model"], "no_such_model"),
         (["models", "train", "dermoscopy_7class", "--out", "x"], "--data"),
-        (["models", "evaluate", "dermoscopy_7class", "--data", "/no/such/folder"], "/no/such/folder is no folder"),
+        (["models", "evaluate", "dermoscopy_7class", "--data", "/no/such/folder"], "/no/such/folder is not a folder"),
         (["results", "export", "--since", "yesterday"], "--since"),
         (["results", "export", "--format", "xml"], "--format"),
-        (["demo", "--ct", "/no/such/folder"], "/no/such/folder is no folder"),
+        (["demo", "--ct", "/no/such/folder"], "/no/such/folder is not a folder"),
         (["up", "--nonsense"], "--nonsense"),
     ],
 )
-def test_wrong_usage_is_one_line_and_exit_2(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_usage_is_one_line_and_exit_2(arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(arguments) == 2
-    assert told in one_line(capsys)
+    assert expected in single_error_line(capsys)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("[node]\nprot = 104\n", "node.prot: unknown key"),
         ("[nodes]\n", "nodes: unknown key"),
@@ -84,32 +92,32 @@ def test_wrong_usage_is_one_line_and_exit_2(arguments: list[str], told: str, cap
 )
 @pytest.mark.parametrize("command", ["up", "listen", "doctor", "jobs list", "rules test ."])
 def test_a_wrong_configuration_is_one_line_and_exit_2(
-    command: str, text: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    command: str, text: str, expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = tmp_path / "node.toml"
     config.write_text(text)
     assert run([*command.split(), "--config", str(config)]) == 2
-    line = one_line(capsys)
-    assert told in line
+    line = single_error_line(capsys)
+    assert expected in line
     assert str(config) in line
 
 
 @pytest.mark.parametrize("command", ["up", "rules test ."])
-def test_a_route_to_a_model_that_is_not_there(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_route_to_a_model_that_is_not_installed(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = tmp_path / "node.toml"
     config.write_text(
         '[[destinations]]\nname = "x"\nae_title = "X"\nhost = "127.0.0.1"\nport = 104\n'
         '[[routes]]\nname = "skin"\nmodel = "dermoscopy_7clas"\ndestinations = ["x"]\nwhen = { Modality = "DMS" }\n'
     )
     assert run([*command.split(), "--config", str(config)]) == 2
-    line = one_line(capsys)
+    line = single_error_line(capsys)
     assert "route 'skin' names model 'dermoscopy_7clas'" in line
     assert "dermoscopy_7class" in line
 
 
-def test_a_configuration_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_configuration_file_that_does_not_exist(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["up", "--config", str(tmp_path / "none.toml")]) == 2
-    assert "none.toml" in one_line(capsys)
+    assert "none.toml" in single_error_line(capsys)
 
 
 def test_the_configuration_is_found_through_the_environment(
@@ -117,29 +125,31 @@ def test_the_configuration_is_found_through_the_environment(
 ) -> None:
     monkeypatch.setenv("DICOM_NODE_CONFIG", str(tmp_path / "named.toml"))
     assert run(["jobs", "list"]) == 2
-    assert "named.toml" in one_line(capsys)
+    assert "named.toml" in single_error_line(capsys)
 
 
 def test_an_unknown_setting_in_the_environment(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("DICOM_NODE_NODE__PROT", "104")
     assert run(["jobs", "list"]) == 2
-    assert "the environment's DICOM_NODE_NODE__PROT: unknown key" in one_line(capsys)
+    assert "the environment's DICOM_NODE_NODE__PROT: unknown key" in single_error_line(capsys)
 
 
 @pytest.mark.parametrize("command", ["jobs list", "deliveries list", "results export", "audit verify", "send", "relay"])
-def test_without_a_database_it_says_what_to_do(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_database_the_error_names_what_to_do(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = tmp_path / "node.toml"
     config.write_text("")
     assert run([*command.split(), "--config", str(config)]) == 2
-    line = one_line(capsys)
+    line = single_error_line(capsys)
     assert "database.url" in line
     assert "dicom-node up" in line
 
 
-def test_a_database_out_of_reach_is_a_failure(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unreachable_database_is_exit_1_and_hides_the_password(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("DICOM_NODE_DATABASE__URL", "postgresql://nobody:secret@127.0.0.1:1/none")
     assert run(["jobs", "list"]) == 1
-    assert "secret" not in one_line(capsys)
+    assert "secret" not in single_error_line(capsys)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +160,7 @@ def test_a_database_out_of_reach_is_a_failure(monkeypatch: pytest.MonkeyPatch, c
         (["results", "export"], []),
     ],
 )
-def test_an_empty_node_answers_in_json(
+def test_an_empty_node_lists_nothing_as_json(
     arguments: list[str], shape: object, database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("DICOM_NODE_DATABASE__URL", database_url)
@@ -174,7 +184,7 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["jobs", "requeue", "4711"], ["jobs", "cancel", "4711"], ["deliveries", "retry", "4711"]])
-def test_what_cannot_be_done_is_exit_1(
+def test_unknown_ids_are_exit_1_with_the_reason(
     arguments: list[str], database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("DICOM_NODE_DATABASE__URL", database_url)
@@ -210,7 +220,7 @@ def test_no_command_loads_torch_before_it_needs_it() -> None:
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, check=False).returncode == 0
 
 
-def test_a_reader_that_goes_away_is_no_traceback() -> None:
+def test_a_closed_pipe_gives_no_traceback() -> None:
     script = (
         "import sys; from deploy.cli.main import main; sys.argv = ['dicom-node', 'models', 'show', 'dermoscopy_7class', '--json']; main()"
     )
@@ -224,8 +234,8 @@ def test_a_reader_that_goes_away_is_no_traceback() -> None:
     assert "Traceback" not in errors
 
 
-def test_every_command_of_the_list_is_all_there_is() -> None:
-    app = build()
+def test_the_list_of_commands_is_complete() -> None:
+    app = build_app()
     single = [command.name or (command.callback.__name__ if command.callback else "") for command in app.registered_commands]
     grouped = [
         f"{group.name} {command.name or (command.callback.__name__ if command.callback else '')}"

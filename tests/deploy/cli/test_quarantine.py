@@ -1,4 +1,4 @@
-"""The administrator sees what was refused, and why."""
+"""``quarantine list`` and ``quarantine requeue``."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ from tests.support.series import encoded, image
 pytestmark = pytest.mark.services
 
 
-def test_what_was_refused_is_listed_with_the_reason(
+def test_refused_data_sets_are_listed_with_the_reason(
     database: Database, database_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     association = UUID(int=7)
@@ -42,7 +42,7 @@ def test_what_was_refused_is_listed_with_the_reason(
     assert (row["status"], row["reason"], row["source"], row["times"]) == ("0xC000", "the data set cannot be parsed", "PACS", 2)
 
 
-def test_what_is_understood_now_is_taken_and_the_rest_stays(
+def test_requeue_admits_what_is_readable_and_keeps_the_rest(
     database: Database, database_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     association = UUID(int=8)
@@ -58,9 +58,9 @@ def test_what_is_understood_now_is_taken_and_the_rest_stays(
     config = tmp_path / "node.toml"
     config.write_text(f'[database]\nurl = "{database_url}"\n')
     assert run(["quarantine", "requeue", "1", "2", "--config", str(config)]) == 1
-    said = capsys.readouterr().err.splitlines()
-    assert said[0] == "1: taken, new"
-    assert said[1].startswith("2: refused again: ")
+    errors = capsys.readouterr().err.splitlines()
+    assert errors[0] == "1: taken, new"
+    assert errors[1].startswith("2: refused again: ")
     assert rows(database, "SELECT id FROM quarantine") == [(2,)]
     assert rows(database, "SELECT source, state, held FROM units") == [("PACS", "open", 1)]
     assert rows(database, "SELECT count(*) FROM associations WHERE closed_at IS NULL AND address = 'quarantine'") == [(0,)]
@@ -68,7 +68,7 @@ def test_what_is_understood_now_is_taken_and_the_rest_stays(
     assert run(["quarantine", "requeue", "1", "--config", str(config)]) == 2  # it is there no more
 
 
-def test_the_bound_takes_the_oldest_and_no_more_than_that(database: Database) -> None:
+def test_the_size_limit_deletes_only_the_oldest(database: Database) -> None:
     association = UUID(int=9)
     open_association(database, id=association, calling_ae="PACS", called_ae="NODE", address="127.0.0.1", listener="test", lease_s=60)
 

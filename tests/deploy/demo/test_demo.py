@@ -1,4 +1,4 @@
-"""The demo, end to end and for real: a PACS, the node, images over DICOM, reports fetched back and validated."""
+"""The demo from end to end: a PACS, the node, images over DICOM, reports fetched from the PACS and validated."""
 
 import json
 import os
@@ -29,42 +29,42 @@ from deploy.local.ports import free_port
 def test_every_report_arrives_and_validates(orthanc: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "demo.json"
     assert run_demo(DemoOptions(synthetic=True, small=True, orthanc=orthanc, json_file=out)) == 0, capsys.readouterr().err
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert "SYNTHETIC" in told.err
-    assert "Not for clinical use" in told.err
-    story: dict[str, Any] = json.loads(out.read_text())
-    assert story["ok"]
-    assert [item["real"] for item in story["input"]] == [False, False]
-    assert {job["job_state"] for job in story["jobs"]} == {"delivered"}
-    assert sorted(job["model"] for job in story["jobs"]) == ["dermoscopy_7class", "dermoscopy_7class", "lung_nodule_ct"]
-    (ct,) = [job for job in story["jobs"] if job["model"] == "lung_nodule_ct"]
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "SYNTHETIC" in output.err
+    assert "Not for clinical use" in output.err
+    document: dict[str, Any] = json.loads(out.read_text())
+    assert document["ok"]
+    assert [item["real"] for item in document["input"]] == [False, False]
+    assert {job["job_state"] for job in document["jobs"]} == {"delivered"}
+    assert sorted(job["model"] for job in document["jobs"]) == ["dermoscopy_7class", "dermoscopy_7class", "lung_nodule_ct"]
+    (ct,) = [job for job in document["jobs"] if job["model"] == "lung_nodule_ct"]
     assert ct["completion_evidence"]["rule"] == ("expected_count" if orthanc else "released")
-    kinds = Counter(report["kind"] for report in story["reports"])
+    kinds = Counter(report["kind"] for report in document["reports"])
     assert kinds["sr"] == kinds["pdf"] == 3
-    skin = [job for job in story["jobs"] if job["model"] == "dermoscopy_7class" and job["outcome"] == "findings"]
+    skin = [job for job in document["jobs"] if job["model"] == "dermoscopy_7class" and job["outcome"] == "findings"]
     assert kinds["seg"] >= len(skin)
-    for report in story["reports"]:
+    for report in document["reports"]:
         assert report["problems"] == []
         assert "dciodvfy" in report["validators"]
         assert Path(report["file"]).is_file()
-    assert not (Path(story["folder"]) / "data").exists()
-    for report in story["reports"]:
+    assert not (Path(document["folder"]) / "data").exists()
+    for report in document["reports"]:
         Path(report["file"]).unlink()
-    (Path(story["folder"]) / "reports").rmdir()
-    seen = story["viewer"]
-    if orthanc and (os.environ.get("CI") or not seen["missing"]):
-        assert [Path(picture).name for picture in seen["pictures"]] == ["ohif-ct.png", "ohif-dms.png"], seen["missing"]
-        for picture in seen["pictures"]:
+    (Path(document["folder"]) / "reports").rmdir()
+    viewer = document["viewer"]
+    if orthanc and (os.environ.get("CI") or not viewer["missing"]):
+        assert [Path(picture).name for picture in viewer["pictures"]] == ["ohif-ct.png", "ohif-dms.png"], viewer["missing"]
+        for picture in viewer["pictures"]:
             with Image.open(picture) as image:
                 assert image.size == (WIDTH_PX, HEIGHT_PX)
     elif not orthanc:
-        assert seen["missing"][0].startswith("Orthanc")
-    shutil.rmtree(Path(story["folder"]))
+        assert viewer["missing"][0].startswith("Orthanc")
+    shutil.rmtree(Path(document["folder"]))
 
 
-def test_a_report_that_is_lost_or_broken_is_a_problem(tmp_path: Path) -> None:
-    """What the PACS does not hold, and what does not validate, must not pass for a report."""
+def test_a_missing_and_an_invalid_report_are_problems(tmp_path: Path) -> None:
+    """A missing object and an invalid object are problems of the demo."""
     pacs = StorageScp(tmp_path / "pacs")
     pacs.start()
     try:
@@ -73,23 +73,23 @@ def test_a_report_that_is_lost_or_broken_is_a_problem(tmp_path: Path) -> None:
         image = str(pydicom.dcmread(tmp_path / "image.dcm").SOPInstanceUID)
         common = {"object": "sr", "state": "stored", "note": ""}
         rows = [{**common, "delivery_id": 1, "job_id": 1, "sop_instance_uid": "1.2.3"}]
-        rows.append({**common, "delivery_id": 2, "job_id": 2, "sop_instance_uid": image})  # a photograph is no report
-        lost, wrong = fetch_results(pacs, rows, tmp_path / "reports")
+        rows.append({**common, "delivery_id": 2, "job_id": 2, "sop_instance_uid": image})  # a photograph is not a report
+        missing, invalid = fetch_results(pacs, rows, tmp_path / "reports")
     finally:
         pacs.stop()
-    assert lost.path is None
-    assert "does not have it" in lost.problems[0]
-    assert any(problem.startswith("validator: ") for problem in wrong.problems)
+    assert missing.path is None
+    assert "does not have it" in missing.problems[0]
+    assert any(problem.startswith("validator: ") for problem in invalid.problems)
 
 
-def test_real_input_is_found_where_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_data_the_input_is_synthetic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DICOM_NODE_DATA", str(tmp_path / "nowhere"))
     assert inputs.data_folder() is None
     given = inputs.dermoscopy(None, tmp_path / "scratch", synthetic=False, small=True)
     assert (given.real, len(given.files)) == (False, 2)
 
 
-def test_a_folder_of_pictures(tmp_path: Path) -> None:
+def test_a_folder_of_images(tmp_path: Path) -> None:
     folder = tmp_path / "skin"
     folder.mkdir()
     (folder / "a.jpg").write_bytes(make_lesion(1, size=(90, 120)).jpeg)
@@ -106,7 +106,7 @@ def test_a_folder_without_input(what: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [Orthanc, StorageScp])
-def test_a_pacs_gives_back_what_it_was_sent(kind: type, chest_folder: Path, tmp_path: Path) -> None:
+def test_a_pacs_returns_what_it_received(kind: type, chest_folder: Path, tmp_path: Path) -> None:
     pacs: Pacs = choose_pacs(tmp_path / "pacs", orthanc=kind is Orthanc)
     assert isinstance(pacs, kind)
     pacs.start()
@@ -123,6 +123,6 @@ def test_a_pacs_gives_back_what_it_was_sent(kind: type, chest_folder: Path, tmp_
         pacs.stop()
 
 
-def test_nobody_listens(chest_folder: Path) -> None:
+def test_no_pacs_at_the_port(chest_folder: Path) -> None:
     with pytest.raises(DeliveryError, match="refused the association"):
         send_files(sorted(chest_folder.iterdir())[:1], "127.0.0.1", free_port(), AE_TITLE)

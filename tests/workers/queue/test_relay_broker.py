@@ -8,7 +8,7 @@ from core.settings.servers import BrokerSection
 from core.settings.settings import Settings
 from db.engine import Database
 from db.roles import heartbeats
-from deploy.local.embedded_servers import EmbeddedBroker
+from deploy.local.embedded_broker import EmbeddedBroker
 from workers.queue import relay
 
 

@@ -1,4 +1,4 @@
-"""``models import / activate / shadow / retire / rollback / list``: from the command line to the audited row."""
+"""``models import / activate / shadow / retire / rollback / list``, and the audit events that they record."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from core.states import ModelState, Origin
 from db import audit
 from db.engine import Database
 from db.operations import model_registry
-from deploy.cli.common import operator
+from deploy.cli.common import operator_name
 from deploy.cli.main import run
 from models import installed, registry
 from tests.support.model_packages import other_version
@@ -29,8 +29,8 @@ def settings(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.fixture
-def brought(settings: Settings, tmp_path: Path) -> Path:
-    folder = other_version(SKIN, tmp_path / "brought")
+def imported(settings: Settings, tmp_path: Path) -> Path:
+    folder = other_version(SKIN, tmp_path / "other")
     assert run(["models", "import", str(folder)]) == 0
     return folder
 
@@ -42,7 +42,7 @@ def listed(capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
     return {row["version"]: row["state"] for row in json.loads(capsys.readouterr().out) if row["name"] == SKIN}
 
 
-def test_the_life_of_a_version(brought: Path, database: Database, capsys: pytest.CaptureFixture[str]) -> None:
+def test_states_of_a_version(imported: Path, database: Database, capsys: pytest.CaptureFixture[str]) -> None:
     assert listed(capsys) == {PACKAGED: "", "9.9.9": ""}
     assert run(["models", "activate", SKIN, PACKAGED]) == 0
     assert run(["models", "shadow", SKIN, "9.9.9"]) == 0
@@ -53,15 +53,15 @@ def test_the_life_of_a_version(brought: Path, database: Database, capsys: pytest
     assert listed(capsys) == {PACKAGED: "active", "9.9.9": "standby"}
     assert run(["models", "retire", SKIN, "9.9.9"]) == 0
     assert listed(capsys) == {PACKAGED: "active", "9.9.9": "retired"}
-    acts = [(event["action"], event["actor"]) for event in audit.export(database)]
-    assert acts == [(f"model.{act}", operator()) for act in ("activated", "shadowed", "activated", "rolled_back", "retired")]
-    for listing in (["models", "compare", SKIN], ["models", "drift"], ["models", "drift", SKIN]):
-        assert run([*listing, "--json"]) == 0
+    events = [(event["action"], event["actor"]) for event in audit.export(database)]
+    assert events == [(f"model.{act}", operator_name()) for act in ("activated", "shadowed", "activated", "rolled_back", "retired")]
+    for command in (["models", "compare", SKIN], ["models", "drift"], ["models", "drift", SKIN]):
+        assert run([*command, "--json"]) == 0
         assert json.loads(capsys.readouterr().out) == []
 
 
 def test_altered_weights_are_not_activated(
-    brought: Path, settings: Settings, database: Database, capsys: pytest.CaptureFixture[str]
+    imported: Path, settings: Settings, database: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:
     weights = settings.node.data_dir / installed.FOLDER / SKIN / "9.9.9" / "weights.safetensors"
     content = bytearray(weights.read_bytes())
@@ -77,7 +77,7 @@ def test_altered_weights_are_not_activated(
     assert "its card expects" in found["9.9.9"]
 
 
-def test_a_rollback_to_altered_weights_is_refused(brought: Path, settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_rollback_to_altered_weights_is_refused(imported: Path, settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["models", "activate", SKIN, "9.9.9"]) == 0
     assert run(["models", "activate", SKIN, PACKAGED]) == 0
     (settings.node.data_dir / installed.FOLDER / SKIN / "9.9.9" / "weights.safetensors").write_bytes(b"x")
@@ -86,7 +86,7 @@ def test_a_rollback_to_altered_weights_is_refused(brought: Path, settings: Setti
     assert "is not here any more" in capsys.readouterr().err
 
 
-def test_a_bundle_comes_in_and_waits_to_be_activated(
+def test_an_imported_bundle_is_used_after_activation(
     settings: Settings, database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bundle = make_bundle(tmp_path / "bundle")
@@ -103,7 +103,7 @@ def test_a_bundle_comes_in_and_waits_to_be_activated(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status", "told"),
+    ("arguments", "status", "expected"),
     [
         (["activate", SKIN, "3.0"], 1, "no version of dermoscopy_7class is 3.0"),
         (["activate", "no_such_model", "1"], 2, "no_such_model"),
@@ -111,11 +111,11 @@ def test_a_bundle_comes_in_and_waits_to_be_activated(
         (["import", "/no/such/folder"], 2, "--about"),
     ],
 )
-def test_what_cannot_be_is_one_line(
-    settings: Settings, arguments: list[str], status: int, told: str, capsys: pytest.CaptureFixture[str]
+def test_errors_are_one_line(
+    settings: Settings, arguments: list[str], status: int, expected: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["models", *arguments]) == status
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.count("\n") == 1
-    assert told in captured.err
+    assert expected in captured.err

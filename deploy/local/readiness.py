@@ -1,0 +1,71 @@
+"""Decides when a node that starts is ready, or that it will not become ready."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from core.errors import ConfigurationError, StorageError
+from core.settings.settings import Settings
+from db.engine import Database
+from db.roles.heartbeats import alive
+from deploy.local.child_process import RoleProcess
+from deploy.local.ports import accepts_connections
+
+NEEDED = ("listen", "conduct", "relay", "worker", "send")  # a node without its console still receives and delivers
+READY_TIMEOUT_S = 180.0
+MAXIMUM_FAILURES = 5  # how often a role may end before the node is ready
+USAGE = 2  # exit status of a role whose configuration is wrong: starting it again cannot help
+
+
+class Readiness:
+    """Checks whether every needed role has written a heartbeat since the start, and the DICOM port accepts connections.
+
+    Parameters
+    ----------
+    database
+        Where the heartbeats are.
+    roles
+        The processes that were started.
+    logs
+        Folder of their log files; None where they write to standard error.
+    """
+
+    def __init__(self, settings: Settings, database: Database, roles: Sequence[RoleProcess], dicom_port: int, logs: Path | None) -> None:
+        self._node, self._database, self._roles, self._port, self._logs = settings.node, database, roles, dicom_port, logs
+        self._started_at, self._began = database.now(), time.monotonic()
+
+    def is_ready(self) -> bool:
+        """Whether the node is ready now.
+
+        Raises
+        ------
+        ConfigurationError
+            A role refuses the configuration.
+        StorageError
+            A role keeps ending, or the node is not ready within `READY_TIMEOUT_S`.
+        """
+        refusing = [role.role for role in self._roles if role.last_status == USAGE]
+        if refusing:
+            message = f"role {', '.join(refusing)} refuses to start with this configuration"
+            raise ConfigurationError(message, hint=self._where_to_look())
+        failing = next((role for role in self._roles if role.failures >= MAXIMUM_FAILURES), None)
+        if failing is not None:
+            raise StorageError(f"role {failing.role} keeps ending with status {failing.last_status}", hint=self._where_to_look(failing))
+        beating = {beat.role for beat in alive(self._database, READY_TIMEOUT_S) if beat.at >= self._started_at}
+        missing = [role for role in NEEDED if role not in beating]
+        if not missing and accepts_connections(self._node.host, self._port):
+            return True
+        if self.seconds > READY_TIMEOUT_S:
+            waiting = ", ".join(missing) or "the port"
+            raise StorageError(f"not ready after {READY_TIMEOUT_S:.0f} s: waiting for {waiting}", hint=self._where_to_look())
+        return False
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._began
+
+    def _where_to_look(self, role: RoleProcess | None = None) -> str:
+        if self._logs is None:
+            return "the reason is in its lines on standard error"
+        return f"see {role.log_file if role is not None else self._logs}"
