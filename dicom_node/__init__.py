@@ -1,7 +1,9 @@
-"""Everything that speaks DICOM to the outside: the storage SCP, the conductor's questions, the sender.
+"""Everything that speaks DICOM to other systems, by the steps of the data's way.
 
-A C-STORE goes: `receive.server` (associations) -> `receive.upper` (PDUs) -> `receive.messages` (command, answer) -> `receive.spool` (bytes)
--> `handlers` -> `intake` (keep, admit).
+`receive` stores what sources send (C-STORE SCP). `conduct` decides when a unit is complete and which route takes it. `deliver` sends
+results to destinations. `commitment` is storage commitment in both directions. `notify` watches the node and posts to the webhook.
+`conformance` writes the conformance statement. Shared by these: associations that the node requests (`requestor`), their sockets
+(`sockets`), presentation contexts (`contexts`) and status codes (`statuses`).
 """
 
 IMPLEMENTATION_VERSION_NAME = "DICOMNODE_010"  # (0002,0013), at most 16 characters: the node's version 0.1.0

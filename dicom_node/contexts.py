@@ -1,8 +1,7 @@
-"""Which SOP classes and transfer syntaxes the storage SCP takes.
+"""Presentation contexts of the storage SCP: which SOP classes and transfer syntaxes are accepted.
 
-Every transfer syntax is offered in which a data set can be stored as it came, whether the node can decode it or not.
-Among several in one proposed context the requestor's first is accepted: it knows in which one it holds the object,
-so that nothing is converted on the way.
+Every transfer syntax is accepted in which a data set can be stored as it was received, whether the node can decode it or not. Of several
+in one proposed context the requestor's first is accepted: it knows in which one it holds the object, so nothing is converted on the way.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,7 +16,7 @@ VERIFICATION = "1.2.840.10008.1.1"
 STORAGE_COMMITMENT = "1.2.840.10008.1.20.1"  # Push Model
 _UNCOMPRESSED = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
 
-# The pixel data or the data set of these is somewhere else, or is no DICOM encoding: they cannot be stored as they came.
+# In these the pixel data or the data set is stored elsewhere, or is no DICOM encoding: they cannot be stored as received.
 _NOT_STORABLE = frozenset(
     {
         "1.2.840.10008.1.2.4.94",  # JPIP Referenced
@@ -33,7 +32,7 @@ _NOT_STORABLE = frozenset(
     }
 )
 
-# Retired composite objects of a patient's study that old archives still send (PS3.4 of 2001 and before).
+# Retired classes of composite objects that old archives still send (PS3.4 of 2001 and before).
 _RETIRED_STORAGE = tuple(
     f"1.2.840.10008.5.1.4.1.1.{tail}"
     for tail in ("3", "5", "6", "8", "9", "9.1", "10", "11", "12.3", "77.1", "77.2", "88.1", "88.2", "88.3", "88.4", "129")
@@ -41,42 +40,42 @@ _RETIRED_STORAGE = tuple(
 
 
 def storage_classes() -> tuple[str, ...]:
-    """SOP Class UIDs that the storage SCP takes: all that pynetdicom knows, and the retired ones."""
+    """Return the SOP Class UIDs that the storage SCP accepts: all that pynetdicom knows, and the retired ones."""
     known = {str(context.abstract_syntax) for context in AllStoragePresentationContexts}
     return tuple(sorted(known | set(_RETIRED_STORAGE)))
 
 
 def transfer_syntaxes() -> tuple[str, ...]:
-    """Transfer Syntax UIDs that can be stored as they came, uncompressed ones first."""
+    """Return the Transfer Syntax UIDs in which a data set can be stored as received, uncompressed ones first."""
     known = [uid for uid, entry in UID_dictionary.items() if entry[1] == "Transfer Syntax" and uid not in _NOT_STORABLE]
     return (*_UNCOMPRESSED, *(uid for uid in known if uid not in _UNCOMPRESSED))
 
 
-def supported() -> Mapping[str, frozenset[str]]:
-    """Abstract syntax -> transfer syntaxes for a source, verification and storage commitment included."""
+def supported_by_storage() -> Mapping[str, frozenset[str]]:
+    """Return abstract syntax -> transfer syntaxes for a source: storage, verification and storage commitment."""
     every = frozenset(transfer_syntaxes())
     table = dict.fromkeys(storage_classes(), every)
     table[VERIFICATION] = frozenset(uid for uid in every if UID(uid) in (*_UNCOMPRESSED, "1.2.840.10008.1.2.2"))
-    return MappingProxyType(table | dict(supported_of_reporters()))
+    return MappingProxyType(table | dict(supported_by_commitment_reports()))
 
 
-def supported_of_reporters() -> Mapping[str, frozenset[str]]:
-    """The same for a destination that brings an answer on storage commitment, and may do nothing else."""
+def supported_by_commitment_reports() -> Mapping[str, frozenset[str]]:
+    """Return the same for a destination that reports on storage commitment and may do nothing else."""
     return MappingProxyType({STORAGE_COMMITMENT: frozenset(_UNCOMPRESSED)})
 
 
-def acceptable(proposed: Iterable[PresentationContext], table: Mapping[str, frozenset[str]]) -> list[PresentationContext]:
-    """What of the proposed contexts can be accepted, in the requestor's order of preference."""
+def acceptable(proposed: Iterable[PresentationContext], supported: Mapping[str, frozenset[str]]) -> list[PresentationContext]:
+    """Return the contexts to accept of those that were proposed, transfer syntaxes in the requestor's order."""
     wanted: dict[str, list[str]] = {}
     for context in proposed:
-        known = table.get(str(context.abstract_syntax))
-        if known is None:
+        syntaxes = supported.get(str(context.abstract_syntax))
+        if syntaxes is None:
             continue
         order = wanted.setdefault(str(context.abstract_syntax), [])
-        order.extend(str(uid) for uid in context.transfer_syntax if str(uid) in known and str(uid) not in order)
+        order.extend(str(uid) for uid in context.transfer_syntax if str(uid) in syntaxes and str(uid) not in order)
     made = [build_context(abstract, order) for abstract, order in wanted.items() if order]
     for context in made:
         if context.abstract_syntax == STORAGE_COMMITMENT:
-            # PS3.4 J.3.3: who answers on an association of its own proposes to be the SCP on it; who asks is the SCU as ever.
+            # PS3.4 J.3.3: a peer that reports on an association of its own proposes the SCP role; one that requests is the SCU as usual.
             context.scu_role = context.scp_role = True
     return made

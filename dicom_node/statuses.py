@@ -1,4 +1,4 @@
-"""DIMSE statuses of the storage service: what the node answers, and what it makes of an answer.
+"""DIMSE statuses of the storage service: those that the node answers, and what the answer of a destination means for a delivery.
 
 PS3.4 Annex B.2.3 (storage), PS3.7 Annex C.5 (general failures).
 """
@@ -7,37 +7,37 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 SUCCESS = 0x0000
-INVALID_INSTANCE = 0x0117  # Invalid SOP Instance: the UID is not one
+INVALID_INSTANCE = 0x0117  # Invalid SOP Instance: the UID is malformed
 MISSING_ATTRIBUTE = 0x0120  # a required element of the command is missing
 CLASS_NOT_SUPPORTED = 0x0122  # Refused: SOP Class not supported
 NOT_AUTHORISED = 0x0124  # Refused: not authorised
 OUT_OF_RESOURCES = 0xA700  # Refused: Out of Resources; the sender tries again
 IDENTITY_MISMATCH = 0xA900  # Error: Data Set does not match SOP Class
 CANNOT_UNDERSTAND = 0xC000  # Error: Cannot Understand
-UNEXPECTED = 0xC001  # Error: Cannot Understand, by a fault of this node
+UNEXPECTED = 0xC001  # Error: Cannot Understand, caused by an error of this node
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """The status for a sender, and the error comment, which holds no patient data."""
+class StoreAnswer:
+    """The status of a C-STORE-RSP, and its error comment, which holds no patient data."""
 
     status: int
     comment: str = ""
 
 
-class Verdict(StrEnum):
-    """What an answer of a destination means for the delivery."""
+class SendOutcome(StrEnum):
+    """What the answer of a destination means for the delivery."""
 
     STORED = "stored"
-    TRANSIENT = "transient"  # the same object may be taken later
-    HELD = "held"  # it contradicts what the destination holds: a person has to look
-    PERMANENT = "permanent"  # the same object will not be taken
+    TRANSIENT = "transient"  # the same object may be accepted later
+    HELD = "held"  # the object contradicts what the destination holds: a person has to look
+    PERMANENT = "permanent"  # the same object will not be accepted
 
 
-# Failures that concern the moment, not the object (PS3.7 C.5, PS3.4 B.2.3).
+# Failures of the moment or the configuration, not of the object (PS3.7 C.5, PS3.4 B.2.3).
 _TRANSIENT = {
     0x0110: "processing failure",
-    0x0124: "not authorised",  # a rule at the destination that an administrator mends there
+    0x0124: "not authorised",  # a rule at the destination, which an administrator fixes there
     0x0210: "duplicate invocation",
     0x0211: "unrecognised operation",
     0x0213: "resource limitation",
@@ -55,7 +55,7 @@ _PERMANENT = {
     0x0122: "SOP class not supported",
     0x0212: "mistyped argument",
 }
-# What dcm4chee-arc says for good, in the band that PS3.4 keeps for what may pass (StoreService.java and issues 506, 1990, 4459 there).
+# Permanent refusals of dcm4chee-arc, in the range of PS3.4 for transient ones (its StoreService.java, its issues 506, 1990, 4459).
 HELD = {
     0xA771: "the archive has rejected this object",
     0xA772: "the rejection names an object that the archive does not hold",
@@ -67,27 +67,27 @@ HELD = {
 }
 
 
-def verdict(status: int) -> tuple[Verdict, str]:
-    """What a C-STORE response means, and in words."""
+def classify_status(status: int) -> tuple[SendOutcome, str]:
+    """Return what the status of a C-STORE-RSP means, and the same in words."""
     if status == SUCCESS:
-        return Verdict.STORED, "stored"
+        return SendOutcome.STORED, "stored"
     if status & 0xF000 == 0xB000 or status in (0x0001, 0x0107, 0x0116):
         # Warnings: B000 coercion, B006 elements discarded, B007 does not match the SOP class. The object is stored.
         words = {0xB000: "with elements coerced", 0xB006: "with elements discarded", 0xB007: "although it says it does not match"}
-        return Verdict.STORED, f"stored {words.get(status, 'with a warning')}"
-    if status in (0x0111, 0xA770):  # A770: dcm4chee-arc, of a rejection that it has
-        return Verdict.STORED, "already there: duplicate SOP instance"  # our UIDs are derived: it is the same object
+        return SendOutcome.STORED, f"stored {words.get(status, 'with a warning')}"
+    if status in (0x0111, 0xA770):  # A770: dcm4chee-arc, of a rejection that it has already
+        return SendOutcome.STORED, "already there: duplicate SOP instance"  # UIDs of results are derived: it is the same object
     if status in HELD:
-        return Verdict.HELD, HELD[status]
+        return SendOutcome.HELD, HELD[status]
     if status & 0xFF00 == 0xA700:
-        return Verdict.TRANSIENT, "refused: out of resources"
+        return SendOutcome.TRANSIENT, "refused: out of resources"
     if status in _TRANSIENT:
-        return Verdict.TRANSIENT, _TRANSIENT[status]
+        return SendOutcome.TRANSIENT, _TRANSIENT[status]
     if status in _PERMANENT:
-        return Verdict.PERMANENT, _PERMANENT[status]
+        return SendOutcome.PERMANENT, _PERMANENT[status]
     if status & 0xFF00 == 0xA900:
-        # Archives say this of a patient or study that differs from what they hold, too (merged patient, corrected accession).
-        return Verdict.HELD, "data set does not match its SOP class, or the patient or study that the archive holds"
+        # Archives also answer this where patient or study differ from what they hold (merged patient, corrected accession number).
+        return SendOutcome.HELD, "data set does not match its SOP class, or the patient or study that the archive holds"
     if status & 0xF000 == 0xC000:
-        return Verdict.PERMANENT, "cannot understand"
-    return Verdict.TRANSIENT, "a status that PS3.4 does not list"
+        return SendOutcome.PERMANENT, "cannot understand"
+    return SendOutcome.TRANSIENT, "a status that PS3.4 does not list"

@@ -34,14 +34,14 @@ def quarantine_requeue(ids: Ids, config: Config = None) -> None:
     A data set that is refused again stays in quarantine.
     """
     from db.blobs.store import Blobs
-    from dicom_node.receive.again import judge_again
+    from dicom_node.receive.intake import Intake
 
     refused = 0
     with open_database(config) as (settings, database):
-        blobs = Blobs(settings.blobs_dir)
+        intake = Intake(settings, database, Blobs(settings.blobs_dir))
         for id in ids:
             try:
-                found = judge_again(settings, database, blobs, id, actor=operator_name())
+                found = intake.readmit(id, actor=operator_name())
                 print_message(f"{id}: taken, {found.result.value}")
             except IntakeError as error:
                 refused += 1

@@ -65,12 +65,12 @@ def open_database_only(settings: Settings) -> "Database":
 
 def listen(config: Config = None) -> None:
     """Role: receive instances (C-STORE, C-ECHO)."""
-    from dicom_node.receive import listener
+    from dicom_node.receive import listen_role
 
     settings = prepare_role(config, "listen")
     database, blobs = open_database_and_blobs(settings)
     process_memory.give_back_large()
-    run_until_signal(lambda stop: listener.run(settings, database, blobs, stop))
+    run_until_signal(lambda stop: listen_role.run(settings, database, blobs, stop))
 
 
 def conduct(config: Config = None) -> None:

@@ -9,7 +9,7 @@ import pydicom
 from pynetdicom.presentation import build_context
 
 from core.errors import DeliveryError
-from dicom_node.sockets import Entity
+from dicom_node.sockets import NodeEntity
 
 AE_TITLE = "DEMOSCU"
 MAXIMUM_PDU_BYTES = 131072
@@ -34,7 +34,7 @@ def send_files(files: Sequence[Path], host: str, port: int, called_ae: str) -> S
         The association or an instance was refused.
     """
     pairs = dict.fromkeys(_class_and_syntax(path) for path in files)
-    entity = Entity(AE_TITLE)
+    entity = NodeEntity(AE_TITLE)
     entity.maximum_pdu_size = MAXIMUM_PDU_BYTES
     entity.requested_contexts = [build_context(sop_class, syntax) for sop_class, syntax in pairs]
     started = time.monotonic()

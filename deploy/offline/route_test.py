@@ -15,7 +15,8 @@ from core.settings.settings import Settings
 from core.states import UnitKind
 from db.records import InstanceView
 from deploy.offline.units import Unit, gather_units
-from dicom_node.conduct.route_claims import attributes_of, contents, never_analysed
+from dicom_node.conduct.route_claims import exclusion_reason, route_attributes
+from dicom_node.conduct.unit_contents import unit_contents
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +131,12 @@ def explain_routes(settings: Settings, paths: Sequence[Path], source: str) -> tu
 def _route_unit(settings: Settings, unit: Unit, source: str) -> RoutedUnit:
     now = system_clock()
     views = [InstanceView(number, item.header, "", 0, now) for number, item in enumerate(unit.instances)]
-    held = contents(views)
+    held = unit_contents(views)
     middle = held.representative or views[len(views) // 2]
     path = unit.instances[middle.id].path
-    dataset, attributes = attributes_of(path, source)
+    dataset, attributes = route_attributes(path, source)
     decisions = tuple((route, route.when.evaluate(attributes)) for route in settings.routes)
-    never = never_analysed(dataset) or ("" if held.images else "only localizers")
+    never = exclusion_reason(dataset) or ("" if held.images else "only localizers")
     return RoutedUnit(unit, path, middle.header, len(held.images), held.dropped, never, decisions)
 
 

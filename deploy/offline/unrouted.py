@@ -8,8 +8,8 @@ from core.settings.settings import Settings
 from db.blobs.store import Blobs
 from db.complete import units
 from db.engine import Database
-from dicom_node.conduct.held_unit_routing import judged
-from dicom_node.conduct.route_claims import contents
+from dicom_node.conduct.unit_contents import unit_contents
+from dicom_node.conduct.unit_routing import match_unit_routes
 
 
 def present_route_decision(settings: Settings, database: Database, row: Mapping[str, Any]) -> str:
@@ -17,8 +17,8 @@ def present_route_decision(settings: Settings, database: Database, row: Mapping[
     if row["let_go"]:
         return "cannot be routed: retention has deleted its images"
     try:
-        held = contents(units.instances(database, row["unit_id"]))
-        routes = judged(settings.routes, database, Blobs(settings.blobs_dir), row["source"], held).routes
+        held = unit_contents(units.instances(database, row["unit_id"]))
+        routes = match_unit_routes(settings.routes, database, Blobs(settings.blobs_dir), row["source"], held).routes
     except NodeError as error:
         return f"cannot be routed: {error}"
     return "selected by " + ", ".join(route.name for route in routes) if routes else "no route"

@@ -1,4 +1,4 @@
-"""The data sets of storage commitment (PS3.4 J.3.2, J.3.3)."""
+"""Encoding and decoding of the data sets of storage commitment (PS3.4 J.3.2, J.3.3)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,33 +25,41 @@ _REASONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """What an N-EVENT-REPORT says. ``failed``: SOP Instance UID -> Failure Reason, 0 where none is given."""
+class CommitmentReport:
+    """The content of an N-EVENT-REPORT. ``failed``: SOP Instance UID -> Failure Reason, 0 where none is given."""
 
     transaction_uid: str
     committed: tuple[str, ...]
     failed: Mapping[str, int]
 
 
-def reason_words(reason: int) -> str:
-    """A Failure Reason for people."""
+def failure_reason_text(reason: int) -> str:
+    """Return a Failure Reason in words."""
     return f"{_REASONS.get(reason, 'reason')} (0x{reason:04X})" if reason else "no reason given"
 
 
-def request(transaction_uid: str, instances: Sequence[tuple[str, str]]) -> Dataset:
-    """Action Information of a request; ``instances``: (SOP Class UID, SOP Instance UID)."""
+def encode_request(transaction_uid: str, instances: Sequence[tuple[str, str]]) -> Dataset:
+    """Encode the Action Information of a request. ``instances``: (SOP Class UID, SOP Instance UID)."""
     information = Dataset()
     information.TransactionUID = transaction_uid
-    information.ReferencedSOPSequence = [_item(*one) for one in instances]
+    information.ReferencedSOPSequence = [_item(*pair) for pair in instances]
     return information
 
 
-def report(transaction_uid: str, held: Sequence[tuple[str, str]], failed: Sequence[tuple[str, str, int]]) -> tuple[Dataset, int]:
-    """Event Information of an answer, and its Event Type ID; ``failed``: class, instance, Failure Reason."""
+def encode_report(transaction_uid: str, held: Sequence[tuple[str, str]], failed: Sequence[tuple[str, str, int]]) -> tuple[Dataset, int]:
+    """Encode the Event Information of a report, and return it with its Event Type ID.
+
+    Parameters
+    ----------
+    held
+        (SOP Class UID, SOP Instance UID) of each committed instance.
+    failed
+        (SOP Class UID, SOP Instance UID, Failure Reason) of each other instance.
+    """
     information = Dataset()
     information.TransactionUID = transaction_uid
     if held:
-        information.ReferencedSOPSequence = [_item(*one) for one in held]
+        information.ReferencedSOPSequence = [_item(*pair) for pair in held]
     if not failed:
         return information, ALL_COMMITTED
     items = []
@@ -70,8 +78,8 @@ def _item(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
     return item
 
 
-def read_request(information: Dataset) -> tuple[str, tuple[tuple[str, str], ...]]:
-    """Transaction UID, and (SOP Class UID, SOP Instance UID) of each; empty where they are missing."""
+def decode_request(information: Dataset) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """Return Transaction UID and (SOP Class UID, SOP Instance UID) of each instance; empty where they are missing."""
     pairs = {
         str(item.get("ReferencedSOPInstanceUID", "") or ""): str(item.get("ReferencedSOPClassUID", "") or "")
         for item in information.get("ReferencedSOPSequence") or ()
@@ -80,8 +88,8 @@ def read_request(information: Dataset) -> tuple[str, tuple[tuple[str, str], ...]
     return str(information.get("TransactionUID", "") or ""), tuple((sop_class, uid) for uid, sop_class in pairs.items())
 
 
-def read_report(information: Dataset) -> Report:
-    """Tolerant: what names no instance is left out; an instance in both sequences has failed."""
+def decode_report(information: Dataset) -> CommitmentReport:
+    """Decode tolerantly: items without an instance are left out, and an instance in both sequences counts as failed."""
     failed = {
         str(item.get("ReferencedSOPInstanceUID", "") or ""): int(item.get("FailureReason") or 0)
         for item in information.get("FailedSOPSequence") or ()
@@ -89,4 +97,4 @@ def read_report(information: Dataset) -> Report:
     failed.pop("", None)
     listed = (str(item.get("ReferencedSOPInstanceUID", "") or "") for item in information.get("ReferencedSOPSequence") or ())
     committed = tuple(uid for uid in listed if uid and uid not in failed)
-    return Report(str(information.get("TransactionUID", "") or ""), committed, failed)
+    return CommitmentReport(str(information.get("TransactionUID", "") or ""), committed, failed)

@@ -1,4 +1,4 @@
-"""Which destinations may open an association to bring an answer, and from which addresses."""
+"""Which destinations may request an association to report on storage commitment, and from which addresses."""
 
 import socket
 import threading
@@ -11,37 +11,37 @@ from core.policy.admission import Reporter
 from core.settings.destinations import Destination
 from core.settings.settings import Settings
 
-FRESH_S = 60.0  # a name is looked up again after this
+CACHE_S = 60.0  # a host name is resolved again after this time
 
 
-class Reporters:
-    """The destinations with ``storage_commitment``, their host names looked up when one of their titles calls."""
+class ReportingDestinations:
+    """The destinations with ``storage_commitment``. Their host names are resolved when a peer with one of their AE titles calls."""
 
     def __init__(self, settings: Settings) -> None:
         self._destinations = [one for one in settings.destinations if one.storage_commitment and one.ae_title is not None]
-        self._known: dict[str, tuple[float, frozenset[str]]] = {}
+        self._resolved: dict[str, tuple[float, frozenset[str]]] = {}
         self._lock = threading.Lock()
 
-    def of(self, ae_title: str) -> tuple[Reporter, ...]:
-        """Those with this AE title."""
-        return tuple(Reporter(ae_title, self._addresses(one.host or "")) for one in self._named(ae_title))
+    def of_title(self, ae_title: str) -> tuple[Reporter, ...]:
+        """Return the destinations with this AE title, and their addresses."""
+        return tuple(Reporter(ae_title, self._addresses(one.host or "")) for one in self._with_title(ae_title))
 
     def names(self, ae_title: str) -> Sequence[str]:
-        """What the configuration calls them."""
-        return [one.name for one in self._named(ae_title)]
+        """Return the names of the destinations with this AE title."""
+        return [one.name for one in self._with_title(ae_title)]
 
-    def _named(self, ae_title: str) -> list[Destination]:
+    def _with_title(self, ae_title: str) -> list[Destination]:
         return [one for one in self._destinations if one.ae_title == ae_title]
 
     def _addresses(self, host: str) -> frozenset[str]:
         with self._lock:
-            looked, found = self._known.get(host, (0.0, frozenset()))
-        if looked and time.monotonic() - looked < FRESH_S:
+            resolved_at, found = self._resolved.get(host, (0.0, frozenset()))
+        if resolved_at and time.monotonic() - resolved_at < CACHE_S:
             return found
         try:
             found = frozenset(str(entry[4][0]).partition("%")[0] for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM))
-        except OSError as error:  # the last answer serves on
-            structlog.get_logger().warning("a destination's name cannot be looked up", reason=error.strerror or type(error).__name__)
+        except OSError as error:  # the previous addresses are used again
+            structlog.get_logger().warning("destination_name_not_resolved", reason=error.strerror or type(error).__name__)
         with self._lock:
-            self._known[host] = (time.monotonic(), found)
+            self._resolved[host] = (time.monotonic(), found)
         return found

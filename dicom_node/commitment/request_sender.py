@@ -1,131 +1,119 @@
-"""N-ACTION out: each destination with ``storage_commitment`` is asked for what it has stored, in a thread of its own."""
+"""Sends storage commitment requests (N-ACTION) to each destination with ``storage_commitment``; loops of the role ``send``."""
 
 import threading
+import time
 from dataclasses import dataclass
 
 import structlog
 from pynetdicom import evt
 from pynetdicom.association import Association
 
-from core.errors import NodeError
 from core.failpoints import step
 from core.settings.destinations import Destination
 from core.settings.settings import Settings
 from db.commitment import destination_requests
 from db.commitment.destination_requests import Request
 from db.engine import Database
-from dicom_node.association import NoAssociation, address_of, associate, entity_of
-from dicom_node.commitment.datasets import DUPLICATE_TRANSACTION, PUSH_MODEL, PUSH_MODEL_INSTANCE, REQUEST_ACTION, request
-from dicom_node.commitment.report_receiver import take_report
-from dicom_node.role import Backoff, retry_in_s, wait_until
+from db.roles.supervised_loop import SupervisedLoop
+from db.roles.wake_up import WakeUp
+from dicom_node.commitment.datasets import DUPLICATE_TRANSACTION, PUSH_MODEL, PUSH_MODEL_INSTANCE, REQUEST_ACTION, encode_request
+from dicom_node.commitment.report_receiver import receive_report
+from dicom_node.requestor import NoAssociation, dimse_address, request_association, requestor
+from dicom_node.retry_delay import retry_delay_s
 
-TURN_S = 0.5
+POLL_INTERVAL_S = 0.5
+STOP_CHECK_INTERVAL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
-    """How an N-ACTION ended: ``problem`` "" where the destination took it. ``away``: it was not there to be asked."""
+class RequestResult:
+    """How an N-ACTION ended. ``problem``: "" where the destination accepted it. ``unreachable``: the destination did not respond."""
 
     problem: str = ""
-    away: bool = False
+    unreachable: bool = False
 
 
-class Committing(threading.Thread):
-    """The requests of one destination."""
+class CommitmentRequester:
+    """Sends the requests of one destination, one at a time."""
 
-    def __init__(
-        self, settings: Settings, database: Database, stop: threading.Event, bell: threading.Condition, destination: Destination
-    ) -> None:
-        super().__init__(name=f"commit-{destination.name}", daemon=True)
+    def __init__(self, settings: Settings, database: Database, stop: threading.Event, wake_up: WakeUp, destination: Destination) -> None:
         self._settings = settings
         self._database = database
-        self._stop_event = stop
-        self._bell = bell
+        self._stop = stop
         self._destination = destination
         self._failures = 0
         self._log = structlog.get_logger().bind(destination=destination.name)
+        self.loop = SupervisedLoop(f"commitment-requests-{destination.name}", self._request_next, stop, wait=wake_up.subscribe())
 
-    def run(self) -> None:
-        backoff = Backoff(self._stop_event)
-        while not self._stop_event.is_set():
-            try:
-                worked = self.turn()
-                backoff.worked()
-            except NodeError as error:
-                backoff.failed("storage commitment waits", error)
-                continue
-            except Exception as error:  # whatever a peer's answer does to a parser: it is asked again
-                self._log.error("storage commitment waits: unexpected", exception=type(error).__name__, exc_info=True)
-                self._stop_event.wait(TURN_S)
-                continue
-            if not worked:
-                with self._bell:
-                    if not self._stop_event.is_set():
-                        self._bell.wait(TURN_S)
-
-    def turn(self) -> bool:
+    def _request_next(self) -> float:
         """Send one request, if one is due."""
         rules = self._settings.delivery
         destination_requests.gather(self._database, self._destination.name)
-        due = destination_requests.next_request(self._database, self._destination.name, lease_s=rules.lease_s, max_asks=rules.max_attempts)
-        if due is None:
-            return False
-        asking = self._ask(due)
-        if not asking.problem:
+        request = destination_requests.next_request(
+            self._database, self._destination.name, lease_s=rules.lease_s, max_asks=rules.max_attempts
+        )
+        if request is None:
+            return POLL_INTERVAL_S
+        result = self._send(request)
+        if not result.problem:
             self._failures = 0
-            return True
+            return 0.0
         self._failures += 1
-        in_s = retry_in_s(self._failures, rules)
-        if asking.away:
-            in_s = min(in_s, rules.probe_cap_s)
-        destination_requests.later(self._database, due, why=asking.problem, in_s=in_s, counts=not asking.away)
-        self._log.warning("storage commitment waits", reason=asking.problem, seconds=round(in_s, 1))
-        return True
+        delay_s = retry_delay_s(self._failures, rules)
+        if result.unreachable:
+            delay_s = min(delay_s, rules.probe_cap_s)
+        destination_requests.later(self._database, request, why=result.problem, in_s=delay_s, counts=not result.unreachable)
+        self._log.warning("commitment_request_postponed", reason=result.problem, seconds=round(delay_s, 1))
+        return 0.0
 
-    def _ask(self, due: Request) -> Asking:
+    def _send(self, request: Request) -> RequestResult:
         rules = self._settings.delivery
-        answered = threading.Event()
+        reported = threading.Event()
 
         def on_report(event: object) -> tuple[int, None]:
-            result = take_report(self._database, rules, (self._destination.name,), event)
-            answered.set()
-            return result
+            answer = receive_report(self._database, rules, (self._destination.name,), event)
+            reported.set()
+            return answer
 
-        entity = entity_of(self._settings, rules.timeout_s)
+        entity = requestor(self._settings, rules.timeout_s)
         entity.add_requested_context(PUSH_MODEL)
-        association = associate(entity, address_of(self._destination), handlers=[(evt.EVT_N_EVENT_REPORT, on_report)])
+        association = request_association(entity, dimse_address(self._destination), handlers=[(evt.EVT_N_EVENT_REPORT, on_report)])
         if isinstance(association, NoAssociation):
             if association.permanent:
-                return Asking("the destination does not offer storage commitment to us")
-            return Asking(association.words, away=True)
+                return RequestResult("the destination does not offer storage commitment to us")
+            return RequestResult(association.reason, unreachable=True)
         try:
-            asking = _send(association, due)
-            if not asking.problem:
+            result = _send_action(association, request)
+            if not result.problem:
                 step("commit.asked")
-                destination_requests.asked(self._database, due, answer_s=rules.commitment_answer_s)
-                self._log.info("asked for storage commitment", count=len(due.instances), attempt=due.asks)
-                # Many answer on the same association if it is there; the others open one to us, whenever they are ready.
-                wait_until(
-                    lambda: answered.is_set() or not association.is_established or self._stop_event.is_set(),
-                    rules.commitment_linger_s,
-                )
-            return asking
+                destination_requests.asked(self._database, request, answer_s=rules.commitment_answer_s)
+                self._log.info("commitment_requested", count=len(request.instances), attempt=request.asks)
+                self._wait_for_report(association, reported)
+            return result
         finally:
             if association.is_established:
                 association.release()
 
+    def _wait_for_report(self, association: Association, reported: threading.Event) -> None:
+        """Keep the association open: many peers report on it at once. Others open one of their own, at any later time."""
+        deadline = time.monotonic() + self._settings.delivery.commitment_linger_s
+        while association.is_established and not self._stop.is_set() and time.monotonic() < deadline:
+            if reported.wait(STOP_CHECK_INTERVAL_S):
+                return
 
-def _send(association: Association, due: Request) -> Asking:
+
+def _send_action(association: Association, request: Request) -> RequestResult:
     try:
-        information = request(due.transaction_uid, due.instances)
+        information = encode_request(request.transaction_uid, request.instances)
         response, _ = association.send_n_action(information, REQUEST_ACTION, PUSH_MODEL, PUSH_MODEL_INSTANCE)
     except (RuntimeError, ValueError, OSError) as error:
-        return Asking(f"N-ACTION could not be sent: {type(error).__name__}")
+        return RequestResult(f"N-ACTION could not be sent: {type(error).__name__}")
     if "Status" not in response:
         if association.is_established:
             association.abort()
-        return Asking("no answer to N-ACTION", away=True)
+        return RequestResult("no answer to N-ACTION", unreachable=True)
     status = int(response.Status)
-    if status in (0x0000, 0x0107, 0x0116, DUPLICATE_TRANSACTION):  # a warning; or it has had the request, and we were killed since
-        return Asking()
-    return Asking(f"N-ACTION answered 0x{status:04X}")
+    # Success, or a warning. A duplicate transaction: the destination has this request from before this process was restarted.
+    if status in (0x0000, 0x0107, 0x0116, DUPLICATE_TRANSACTION):
+        return RequestResult()
+    return RequestResult(f"N-ACTION answered 0x{status:04X}")

@@ -1,25 +1,25 @@
-"""The child process that compares two files (`python -m dicom_node.conduct.comparison_process A B`) and says it by its exit status.
+"""The child process that compares two files: ``python -m dicom_node.conduct.comparison_process A B``. Its exit status is the result.
 
-It sets its own bounds before it loads anything that parses, and imports nothing else of the node.
+It limits its memory and processor time before it loads anything that parses, and imports nothing else of the node.
 """
 
 import resource
 import sys
 from pathlib import Path
 
-SAME, OTHER = 0, 3
+SAME, DIFFERENT = 0, 3
 MEMORY_BYTES = 8 << 30
 CPU_S = 120
 
 
 def main(arguments: list[str]) -> int:
-    """Compare ``arguments[0]`` with ``arguments[1]``."""
+    """Compare the files ``arguments[0]`` and ``arguments[1]``. Returns `SAME` or `DIFFERENT`."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    from imaging.pixels.same_content import same_content  # imported under the bounds: it loads every codec
+    from imaging.pixels.same_content import same_content  # imported under the limits: it loads every codec
 
-    return SAME if same_content(Path(arguments[0]), Path(arguments[1])) else OTHER
+    return SAME if same_content(Path(arguments[0]), Path(arguments[1])) else DIFFERENT
 
 
 if __name__ == "__main__":

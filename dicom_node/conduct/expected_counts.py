@@ -1,4 +1,4 @@
-"""Asking sources for expected counts beside the conductor's loop: a source that hangs holds up nobody else."""
+"""Asks sources for expected instance counts, in threads beside the conductor's loop: a source that hangs delays nothing else."""
 
 import threading
 import time
@@ -14,39 +14,39 @@ from db.engine import Database
 from db.records import UnitView
 from dicom_node.conduct.series_query import count_instances
 
-AT_ONCE = 4
-AFTER_FAILURE_S = 30.0
+THREADS = 4
+PAUSE_AFTER_FAILURE_S = 30.0
 
 
-class Counts:
-    """Counts in progress, at most one per unit; a source that failed is left alone for a while."""
+class ExpectedCounts:
+    """Counts in progress, at most one for each unit. A source that failed is not asked again for 30 s."""
 
     def __init__(self, settings: Settings, database: Database) -> None:
         self._settings = settings
         self._database = database
         self._addresses = {source.ae_title: source.query for source in settings.sources if source.query is not None}
-        self._asking: set[int] = set()
-        self._not_before: dict[str, float] = {}
+        self._in_progress: set[int] = set()
+        self._paused_until: dict[str, float] = {}
         self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="c-find")
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="c-find")
         self._log = structlog.get_logger()
 
-    def ask(self, unit: UnitView) -> bool:
-        """Start a count where the unit's source can be asked; the answer lands in the unit's row.
+    def request(self, unit: UnitView) -> bool:
+        """Start a count where the unit's source has a query address; its result is written to the unit's row.
 
-        Returns at once: whether an answer is on its way.
+        Returns at once: whether a count is in progress.
         """
         address = self._addresses.get(unit.source)
         with self._lock:
-            if unit.id in self._asking:
+            if unit.id in self._in_progress:
                 return True
-            if address is None or time.monotonic() < self._not_before.get(unit.source, 0.0):
+            if address is None or time.monotonic() < self._paused_until.get(unit.source, 0.0):
                 return False
-            self._asking.add(unit.id)
-        self._pool.submit(self._ask, unit, address)
+            self._in_progress.add(unit.id)
+        self._pool.submit(self._count, unit, address)
         return True
 
-    def _ask(self, unit: UnitView, address: PeerAddress) -> None:
+    def _count(self, unit: UnitView, address: PeerAddress) -> None:
         try:
             count = count_instances(
                 self._settings.node.ae_title,
@@ -55,19 +55,19 @@ class Counts:
                 series_instance_uid=unit.series_instance_uid,
             )
             if count.value is None:
-                self._log.warning("the source gave no count", source=unit.source, unit=unit.id, reason=count.words)
+                self._log.warning("expected_count_unavailable", source=unit.source, unit=unit.id, reason=count.text)
                 with self._lock:
-                    self._not_before[unit.source] = time.monotonic() + AFTER_FAILURE_S
+                    self._paused_until[unit.source] = time.monotonic() + PAUSE_AFTER_FAILURE_S
             else:
                 units.record_expected(self._database, unit.id, count.value)
         except NodeError as error:
-            self._log.error("a count could not be kept", unit=unit.id, error=str(error))
-        except Exception as error:  # a thread of a pool keeps its errors to itself: say so
-            self._log.error("a count failed", source=unit.source, unit=unit.id, exception=type(error).__name__)
+            self._log.error("expected_count_not_stored", unit=unit.id, error=str(error))
+        except Exception as error:  # the pool would drop the error without a word
+            self._log.error("expected_count_failed", source=unit.source, unit=unit.id, exception=type(error).__name__)
         finally:
             with self._lock:
-                self._asking.discard(unit.id)
+                self._in_progress.discard(unit.id)
 
     def close(self) -> None:
-        """Start no more; those in progress end by their own time-outs."""
+        """Start no more counts; those in progress end with their time-outs."""
         self._pool.shutdown(wait=False, cancel_futures=True)

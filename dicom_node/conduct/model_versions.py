@@ -1,4 +1,4 @@
-"""Which version of a model a unit is for, by the registry; where none may serve, in whose name that is reported."""
+"""Which versions of a model run on a new unit, by the model registry and the model packages on this machine."""
 
 from collections.abc import Sequence
 from hashlib import sha256
@@ -7,24 +7,32 @@ from pathlib import Path
 from core.errors import ModelError
 from core.records import RegisteredModel
 from core.states import ModelState
-from dicom_node.conduct.route_claims import Version, Versions
+from dicom_node.conduct.job_plans import ServedVersion, ServedVersions
 from models import installed
 
 
-def versions_of(model: str, known: Sequence[RegisteredModel], folder: Path) -> Versions:
-    """What serves, and what runs beside it. ``folder``: of the models that a person put there."""
+def served_versions(model: str, known: Sequence[RegisteredModel], folder: Path) -> ServedVersions:
+    """Return the version of a model that serves, and its shadows.
+
+    Parameters
+    ----------
+    known
+        The rows of the registry.
+    folder
+        Where models are installed that are not part of the program.
+    """
     try:
         place = installed.serving(model, known, folder)
     except ModelError as error:
-        return Versions(_last(model, known), problem=str(error))
-    shadows = tuple(Version(one.card.version, one.digest) for one in installed.shadowing(model, known, folder))
-    return Versions(Version(place.card.version, place.digest), shadows)
+        return ServedVersions(_last_active(model, known), problem=str(error))
+    shadows = tuple(ServedVersion(shadow.card.version, shadow.digest) for shadow in installed.shadowing(model, known, folder))
+    return ServedVersions(ServedVersion(place.card.version, place.digest), shadows)
 
 
-def _last(model: str, known: Sequence[RegisteredModel]) -> Version:
-    """The active version (its files are gone), else the one that was active last, else none that anybody knows."""
-    mine = [one for one in known if one.name == model and (one.activated or one.state is ModelState.ACTIVE)]
-    if not mine:
-        return Version("unknown", sha256(model.encode()).hexdigest())
-    last = max(mine, key=lambda one: (one.state is ModelState.ACTIVE, known.index(one)))
-    return Version(last.version, last.digest)
+def _last_active(model: str, known: Sequence[RegisteredModel]) -> ServedVersion:
+    """The active version (its files are missing), else the one that was active last, else a version "unknown"."""
+    activated = [row for row in known if row.name == model and (row.activated or row.state is ModelState.ACTIVE)]
+    if not activated:
+        return ServedVersion("unknown", sha256(model.encode()).hexdigest())
+    last = max(activated, key=lambda row: (row.state is ModelState.ACTIVE, known.index(row)))
+    return ServedVersion(last.version, last.digest)

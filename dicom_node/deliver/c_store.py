@@ -1,8 +1,8 @@
-"""C-STORE SCU: one association for several objects (PS3.4 Annex B).
+"""Delivery by C-STORE (PS3.4 Annex B): one association for several objects.
 
-What is kept is one uncompressed file. How it goes over the wire is agreed on with each association: segmentations and parametric
-maps, which are mostly zeros, are deflated (PS3.5 A.5) where the peer accepts that. Bits that are packed eight to a byte have no
-other compression that viewers read.
+Results are kept as uncompressed files, and their encoding is negotiated with each association: segmentations and parametric maps, which
+are mostly zeros, are sent deflated (PS3.5 A.5) where the destination accepts that. Viewers read no other compression of pixels that are
+packed eight to a byte.
 """
 
 from collections.abc import Sequence
@@ -21,46 +21,46 @@ from pynetdicom.association import Association
 
 from core.settings.destinations import Destination
 from core.settings.settings import Settings
-from dicom_node.association import NoAssociation, address_of, associate, entity_of
 from dicom_node.contexts import VERIFICATION
-from dicom_node.deliver.transport_types import Echo, Parcel, Receipt, dataset_of
-from dicom_node.statuses import Verdict, verdict
+from dicom_node.deliver.transport_types import EchoResult, OutgoingObject, SendResult, decode_object
+from dicom_node.requestor import NoAssociation, dimse_address, request_association, requestor
+from dicom_node.statuses import SendOutcome, classify_status
 
 _UNCOMPRESSED = frozenset({str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian)})
-_MOSTLY_ZEROS = frozenset({str(SegmentationStorage), str(ParametricMapStorage)})
+_SENT_DEFLATED = frozenset({str(SegmentationStorage), str(ParametricMapStorage)})
 
 
-class DimseTransport:
-    """A presentation context for each SOP class and syntax of the parcels.
+class StoreTransport:
+    """Proposes one presentation context for each SOP class and transfer syntax of the objects.
 
     Raises
     ------
     CannotUnderstand
-        A parcel cannot be read.
+        An object cannot be read.
     """
 
-    def __init__(self, settings: Settings, destination: Destination, parcels: Sequence[Parcel]) -> None:
+    def __init__(self, settings: Settings, destination: Destination, objects: Sequence[OutgoingObject]) -> None:
         self._settings = settings
         self._destination = destination
         self._datasets: dict[str, Dataset] = {}
-        self._wanted: dict[str, list[str]] = {}
-        for parcel in parcels:
-            dataset = dataset_of(parcel)
-            self._datasets[parcel.sop_instance_uid] = dataset
+        self._proposed: dict[str, list[str]] = {}  # SOP Class UID -> Transfer Syntax UIDs
+        for outgoing in objects:
+            dataset = decode_object(outgoing)
+            self._datasets[outgoing.sop_instance_uid] = dataset
             syntax = str(dataset.file_meta.TransferSyntaxUID)
-            order = self._wanted.setdefault(parcel.sop_class_uid, [])
-            also = sorted(_UNCOMPRESSED) if syntax in _UNCOMPRESSED else []  # these two convert into each other without loss
-            if syntax == ExplicitVRLittleEndian and parcel.sop_class_uid in _MOSTLY_ZEROS:
-                also.append(str(DeflatedExplicitVRLittleEndian))
-            order.extend(uid for uid in (syntax, *also) if uid not in order)
+            syntaxes = self._proposed.setdefault(outgoing.sop_class_uid, [])
+            others = sorted(_UNCOMPRESSED) if syntax in _UNCOMPRESSED else []  # these two convert into each other without loss
+            if syntax == ExplicitVRLittleEndian and outgoing.sop_class_uid in _SENT_DEFLATED:
+                others.append(str(DeflatedExplicitVRLittleEndian))
+            syntaxes.extend(uid for uid in (syntax, *others) if uid not in syntaxes)
         self._association: Association | NoAssociation = NoAssociation("no association")
 
     def __enter__(self) -> Self:
-        entity = entity_of(self._settings, self._settings.delivery.timeout_s)
-        for sop_class, syntaxes in self._wanted.items():
-            for syntax in syntaxes:  # one context each: the peer's choice of one must not hide the others
+        entity = requestor(self._settings, self._settings.delivery.timeout_s)
+        for sop_class, syntaxes in self._proposed.items():
+            for syntax in syntaxes:  # one context each: a peer accepts one syntax of a context, and would hide which others it supports
                 entity.add_requested_context(sop_class, syntax)
-        self._association = associate(entity, address_of(self._destination))
+        self._association = request_association(entity, dimse_address(self._destination))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -68,72 +68,71 @@ class DimseTransport:
         if isinstance(association, Association) and association.is_established:
             association.release()
 
-    def send(self, parcel: Parcel) -> Receipt:
-        """C-STORE one object; deflated where that was accepted, and once more as it is where the peer then cannot take it."""
-        dataset = self._datasets[parcel.sop_instance_uid]
-        accepted = self._accepted(parcel.sop_class_uid)
+    def send(self, outgoing: OutgoingObject) -> SendResult:
+        """Send one object; deflated where that was accepted, and again uncompressed where the destination then cannot read it."""
+        dataset = self._datasets[outgoing.sop_instance_uid]
+        accepted = self._accepted_syntaxes(outgoing.sop_class_uid)
         if DeflatedExplicitVRLittleEndian in accepted and dataset.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian:
             dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
-            receipt = self._send(parcel, dataset)
+            result = self._send(outgoing, dataset)
             dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-            if not _unreadable(receipt.status) or receipt.broken or not accepted & _UNCOMPRESSED:
-                return receipt
-        return self._send(parcel, dataset)
+            if not _may_be_unreadable(result.status) or result.connection_lost or not accepted & _UNCOMPRESSED:
+                return result
+        return self._send(outgoing, dataset)
 
-    def _accepted(self, sop_class_uid: str) -> frozenset[str]:
-        """The transfer syntaxes that the peer takes for a class."""
+    def _accepted_syntaxes(self, sop_class_uid: str) -> frozenset[str]:
         if isinstance(self._association, NoAssociation):
             return frozenset()
         contexts = self._association.accepted_contexts
-        return frozenset(str(one.transfer_syntax[0]) for one in contexts if one.abstract_syntax == sop_class_uid)
+        return frozenset(str(context.transfer_syntax[0]) for context in contexts if context.abstract_syntax == sop_class_uid)
 
-    def _send(self, parcel: Parcel, dataset: Dataset) -> Receipt:
+    def _send(self, outgoing: OutgoingObject, dataset: Dataset) -> SendResult:
         association = self._association
         if isinstance(association, NoAssociation):
             if association.permanent:
-                return Receipt(Verdict.PERMANENT, association.words)
-            return Receipt(Verdict.TRANSIENT, association.words, broken=True, away=True)
+                return SendResult(SendOutcome.PERMANENT, association.reason)
+            return SendResult(SendOutcome.TRANSIENT, association.reason, connection_lost=True, unreachable=True)
         if not association.is_established:
-            return Receipt(Verdict.TRANSIENT, "the association ended before the object was sent", broken=True)
-        if not self._accepted(parcel.sop_class_uid):
-            name = UID(parcel.sop_class_uid).name
-            return Receipt(Verdict.PERMANENT, f"the destination does not accept {name}, or not in this transfer syntax")
+            return SendResult(SendOutcome.TRANSIENT, "the association ended before the object was sent", connection_lost=True)
+        if not self._accepted_syntaxes(outgoing.sop_class_uid):
+            name = UID(outgoing.sop_class_uid).name
+            return SendResult(SendOutcome.PERMANENT, f"the destination does not accept {name}, or not in this transfer syntax")
         try:
             response = association.send_c_store(dataset)
         except ValueError as error:
-            return Receipt(Verdict.PERMANENT, f"no accepted presentation context fits: {type(error).__name__}")
+            return SendResult(SendOutcome.PERMANENT, f"no accepted presentation context fits: {type(error).__name__}")
         except (RuntimeError, OSError) as error:
-            return Receipt(Verdict.TRANSIENT, f"the association broke: {type(error).__name__}", broken=True)
-        if "Status" not in response:  # timed out, aborted, or an invalid response
+            return SendResult(SendOutcome.TRANSIENT, f"the association broke: {type(error).__name__}", connection_lost=True)
+        if "Status" not in response:  # a time-out, an abort, or an invalid response
             if association.is_established:
                 association.abort()
-            return Receipt(Verdict.TRANSIENT, "no answer: time-out, or the association was aborted", broken=True)
+            return SendResult(SendOutcome.TRANSIENT, "no answer: time-out, or the association was aborted", connection_lost=True)
         status = int(response.Status)
-        judged, words = verdict(status)
-        comment = str(response.get("ErrorComment", "") or "") if judged is not Verdict.STORED else ""
-        return Receipt(judged, words, status, comment=comment)
+        outcome, reason = classify_status(status)
+        comment = str(response.get("ErrorComment", "") or "") if outcome is not SendOutcome.STORED else ""
+        return SendResult(outcome, reason, status, comment=comment)
 
 
-def _unreadable(status: int | None) -> bool:
-    """Whether an answer may mean that the encoding was the trouble: processing failure, cannot understand (PS3.4 B.2.3)."""
+def _may_be_unreadable(status: int | None) -> bool:
+    """Whether a status may be caused by the encoding: processing failure, cannot understand (PS3.4 B.2.3)."""
     return status is not None and (status == 0x0110 or status & 0xF000 == 0xC000)
 
 
-def echo(settings: Settings, destination: Destination, timeout_s: float) -> Echo:
-    """C-ECHO (PS3.4 Annex A)."""
-    entity = entity_of(settings, timeout_s)
+def echo(settings: Settings, destination: Destination, timeout_s: float) -> EchoResult:
+    """Send C-ECHO (PS3.4 Annex A)."""
+    entity = requestor(settings, timeout_s)
     entity.add_requested_context(VERIFICATION)
-    association = associate(entity, address_of(destination))
+    association = request_association(entity, dimse_address(destination))
     if isinstance(association, NoAssociation):
-        return Echo(False, association.words)
+        return EchoResult(False, association.reason)
     try:
         response = association.send_c_echo()
     except (RuntimeError, ValueError) as error:
-        return Echo(False, f"C-ECHO failed: {type(error).__name__}: verification was not accepted")
+        return EchoResult(False, f"C-ECHO failed: {type(error).__name__}: verification was not accepted")
     finally:
         if association.is_established:
             association.release()
     if "Status" not in response:
-        return Echo(False, "no answer to C-ECHO")
+        return EchoResult(False, "no answer to C-ECHO")
     status = int(response.Status)
-    return Echo(status == 0, "C-ECHO answered" if status == 0 else f"C-ECHO answered 0x{status:04X}")
+    return EchoResult(status == 0, "C-ECHO answered" if status == 0 else f"C-ECHO answered 0x{status:04X}")

@@ -1,4 +1,4 @@
-"""Delivery into a folder: each object one file, there as a whole or not at all."""
+"""Delivery into a folder: each object is one file, which appears complete or not at all."""
 
 import os
 import tempfile
@@ -10,19 +10,19 @@ from typing import Self
 
 from core.settings.destinations import Destination
 from core.settings.settings import Settings
-from dicom_node.deliver.transport_types import Echo, Parcel, Receipt
-from dicom_node.statuses import Verdict
+from dicom_node.deliver.transport_types import EchoResult, OutgoingObject, SendResult
+from dicom_node.statuses import SendOutcome
 
 
 def file_name(sop_instance_uid: str) -> str:
-    """Of the UID's hash: no identifier becomes a path, and the same object always has the same name."""
+    """Return the name of an object's file, from the hash of its UID: no identifier becomes a path, and the name is always the same."""
     return f"{sha256(sop_instance_uid.encode()).hexdigest()}.dcm"
 
 
 class FolderTransport:
-    """Written beside its place, on disk before it gets its name. The folder itself is the administrator's: it is not made."""
+    """Writes files into the folder of a destination. The folder is not created: a missing one may be a file system that is not mounted."""
 
-    def __init__(self, _settings: Settings, destination: Destination, _parcels: Sequence[Parcel]) -> None:
+    def __init__(self, _settings: Settings, destination: Destination, _objects: Sequence[OutgoingObject]) -> None:
         self._folder = _folder(destination)
 
     def __enter__(self) -> Self:
@@ -31,39 +31,42 @@ class FolderTransport:
     def __exit__(self, *_: object) -> None:
         return None
 
-    def send(self, parcel: Parcel) -> Receipt:
-        """Write one file; the same object again takes the place of itself."""
+    def send(self, outgoing: OutgoingObject) -> SendResult:
+        """Write one file. The same object again replaces it."""
         if not self._folder.is_dir():
-            return Receipt(Verdict.TRANSIENT, "the folder is not there: is it mounted?", broken=True, away=True)
+            reason = "the folder does not exist: is it mounted?"
+            return SendResult(SendOutcome.TRANSIENT, reason, connection_lost=True, unreachable=True)
         try:
-            _write(self._folder, file_name(parcel.sop_instance_uid), parcel.content)
+            _write(self._folder, file_name(outgoing.sop_instance_uid), outgoing.content)
         except OSError as error:
-            return Receipt(Verdict.TRANSIENT, f"the file cannot be written: {error.strerror or type(error).__name__}", broken=True)
-        return Receipt(Verdict.STORED, "stored", 0)
+            reason = f"the file cannot be written: {error.strerror or type(error).__name__}"
+            return SendResult(SendOutcome.TRANSIENT, reason, connection_lost=True)
+        return SendResult(SendOutcome.STORED, "stored", 0)
 
 
-def echo(_settings: Settings, destination: Destination, _timeout_s: float) -> Echo:
-    """Whether a file can be made there (it is removed again)."""
+def echo(_settings: Settings, destination: Destination, _timeout_s: float) -> EchoResult:
+    """Check that a file can be created in the folder; it is removed again."""
     try:
         with tempfile.NamedTemporaryFile(dir=_folder(destination), prefix=".dicom-node-"):
-            return Echo(True, "the folder can be written to")
+            return EchoResult(True, "the folder can be written to")
     except OSError as error:
-        return Echo(False, f"the folder cannot be written to: {error.strerror or type(error).__name__}")
+        return EchoResult(False, f"the folder cannot be written to: {error.strerror or type(error).__name__}")
 
 
 def _folder(destination: Destination) -> Path:
-    assert destination.folder is not None  # the table of transports sees to it
+    assert destination.folder is not None  # the table of transports has checked it
     return destination.folder
 
 
 def _write(folder: Path, name: str, content: bytes) -> None:
+    """Write a file beside its final place, and rename it once it is on the disk (fsync)."""
     descriptor, unfinished = tempfile.mkstemp(dir=folder, prefix=".dicom-node-", suffix=".tmp")
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(unfinished, 0o644)  # mkstemp's 0600 would keep the reader of the folder out
+        os.chmod(unfinished, 0o644)  # mkstemp makes files that no other user can read
         os.replace(unfinished, folder / name)
     except BaseException:
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""A destination that is away: nothing is sent to it, it is probed with growing intervals, and somebody is told."""
+"""The outage of one destination: nothing is sent while it lasts, and the destination is probed with growing intervals."""
 
 import time
 
@@ -13,8 +13,8 @@ from db.engine import Database
 from dicom_node.deliver.transports import echo
 
 
-class Outage:
-    """Of one destination, as one sender sees it. Only the courier's own thread changes it."""
+class DestinationOutage:
+    """Whether a destination is unavailable, as one sender sees it. Changed only by the destination's own thread."""
 
     def __init__(self, settings: Settings, database: Database, destination: Destination) -> None:
         self._settings = settings
@@ -23,54 +23,61 @@ class Outage:
         self._since: float | None = None
         self._next_probe = 0.0
         self._probes = 0
-        self._gone = False
+        self._unreachable = False
         self._log = structlog.get_logger().bind(destination=destination.name)
 
     @property
-    def away(self) -> bool:
+    def active(self) -> bool:
+        """Whether the outage lasts."""
         return self._since is not None
 
     @property
     def seconds(self) -> float:
-        """How long it has been away; 0 while it is there."""
+        """How long the outage has lasted; 0 while there is none."""
         since = self._since
         return 0.0 if since is None else time.monotonic() - since
 
-    def begin(self, why: str, *, gone: bool) -> None:
-        """It could not be reached (``gone``), or broke off. The intervals go on growing where it answers probes and takes nothing."""
-        self._gone = self._gone or gone
+    def begin(self, reason: str, *, unreachable: bool) -> None:
+        """Begin or prolong the outage. The probing intervals keep growing while a destination answers probes but accepts no object.
+
+        Parameters
+        ----------
+        unreachable
+            The destination did not respond at all; otherwise the connection was lost while something was sent.
+        """
+        self._unreachable = self._unreachable or unreachable
         if self._since is None:
             self._since = time.monotonic()
-            self._log.error("the destination is away: its deliveries wait", reason=why)
-            self._tell("destination.away", {"reason": why})
+            self._log.error("destination_unavailable", reason=reason)
+            self._audit("destination.away", {"reason": reason})
         self._probes += 1
         rules = self._settings.delivery
         longest = max(rules.probe_cap_s, rules.retry_base_s)
         self._next_probe = time.monotonic() + min(longest, rules.retry_base_s * 2 ** min(self._probes - 1, 30))
 
-    def over(self) -> bool:
-        """Whether it is there again; probes when it is time to. Then everything that waited is due, urgent first, in its order."""
+    def probe(self) -> bool:
+        """Probe the destination if it is time to. Returns whether the outage is over; then the waiting deliveries are due."""
         if time.monotonic() < self._next_probe:
             return False
-        ok, words, _ = echo(self._settings, self._destination)
+        ok, text, _ = echo(self._settings, self._destination)
         if not ok:
-            self.begin(words, gone=True)
+            self.begin(text, unreachable=True)
             return False
-        # Where it only broke off, what it broke off at keeps its distance: it may be the reason, and others go first.
-        woken = delivery_leases.wake(self._database, self._destination.name) if self._gone else 0
-        away_s, self._since, self._gone = self.seconds, None, False
-        self._log.warning("the destination is back", seconds=round(away_s, 1), count=woken)
-        self._tell("destination.back", {"away_s": round(away_s, 1)})
+        # After a lost connection the delivery that was being sent keeps its delay: it may be the cause, and others are sent first.
+        due = delivery_leases.wake(self._database, self._destination.name) if self._unreachable else 0
+        away_s, self._since, self._unreachable = self.seconds, None, False
+        self._log.warning("destination_available", seconds=round(away_s, 1), count=due)
+        self._audit("destination.back", {"away_s": round(away_s, 1)})
         return True
 
-    def took_something(self) -> None:
-        """It works again: the next outage begins with short intervals."""
+    def record_success(self) -> None:
+        """An object was stored: the next outage begins with short probing intervals."""
         self._probes = 0
 
-    def _tell(self, action: str, details: dict[str, object]) -> None:
+    def _audit(self, action: str, details: dict[str, object]) -> None:
         try:
             audit.record_now(
                 self._database, actor="sender", action=action, subject=f"destination:{self._destination.name}", details=details
             )
         except NodeError as error:
-            self._log.error("an outage could not be audited", error=str(error))
+            self._log.error("outage_not_audited", error=str(error))

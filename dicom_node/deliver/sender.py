@@ -1,8 +1,7 @@
-"""The role ``send``: takes deliveries that are due to their destinations.
+"""The role ``send``: delivers results, requests and reports storage commitment, watches the node and posts to the webhook.
 
-Each destination has a thread of its own, so that one that hangs holds up nobody else. What is claimed together goes
-over one association. When to try again lives in PostgreSQL; the object's UID is derived, so sending twice stores the
-same object once.
+Each destination has a loop of its own. The time of the next attempt is kept in the database. UIDs of results are derived from their input,
+so an object that is sent twice is stored once.
 """
 
 import threading
@@ -20,84 +19,104 @@ from db.engine import Database
 from db.notify import Waiter
 from db.operations.status import AWAY, node_status
 from db.roles import dead_processes
-from dicom_node.commitment.report_sender import Answering
-from dicom_node.commitment.request_sender import Committing
-from dicom_node.deliver.destination_worker import Courier
-from dicom_node.notify.alert_monitor import Watching
-from dicom_node.notify.webhook import Telling
-from dicom_node.role import Backoff, Beating, role_name
+from db.roles.process_name import host_name, process_name
+from db.roles.role_heartbeat import RoleHeartbeat
+from db.roles.supervised_loop import SupervisedLoop
+from db.roles.wake_up import WakeUp
+from dicom_node.commitment.report_sender import CommitmentReporter
+from dicom_node.commitment.request_sender import CommitmentRequester
+from dicom_node.deliver.destination_worker import DestinationWorker
+from dicom_node.notify.alert_monitor import AlertMonitor
+from dicom_node.notify.webhook import WebhookPoster
 
-WAIT_S = 0.5
+POLL_INTERVAL_S = 0.5
 REAP_EVERY_S = 5.0
-UNKNOWN_EVERY_S = 30.0
-GIVE_UP_S = 25.0
+CHECK_DESTINATIONS_EVERY_S = 30.0
+STOP_TIMEOUT_S = 25.0
 
 
 def run(settings: Settings, database: Database, blobs: Blobs, stop: threading.Event) -> None:
-    """Send until ``stop`` is set; the object on its way is finished first."""
-    bell = threading.Condition()
-    couriers = [Courier(settings, database, blobs, stop, bell, destination) for destination in settings.destinations]
-    asking = [Committing(settings, database, stop, bell, one) for one in settings.destinations if one.storage_commitment]
-    threads = [*couriers, *asking, Answering(settings, database, blobs, stop, bell), Watching(settings, database, stop)]
+    """Send until ``stop`` is set; the object that is being sent is finished first."""
+    wake_up = WakeUp(stop)
+    workers = [DestinationWorker(settings, database, blobs, stop, wake_up, destination) for destination in settings.destinations]
+    loops = [
+        *(worker.loop for worker in workers),
+        *(CommitmentRequester(settings, database, stop, wake_up, one).loop for one in settings.destinations if one.storage_commitment),
+        CommitmentReporter(settings, database, blobs, stop, wake_up).loop,
+        AlertMonitor(settings, database, stop).loop,
+    ]
     if settings.webhook.url:
-        threads.append(Telling(settings, database, stop))
-    _disown(database)
-    for thread in threads:
-        thread.start()
+        loops.append(WebhookPoster(settings, database, stop).loop)
+    _expire_leases_of_dead_senders(database)
+    for loop in loops:
+        loop.start()
     waiter = Waiter(database, "delivery")
-    backoff = Backoff(stop)
-    reaped = looked = -UNKNOWN_EVERY_S  # the monotonic clock may start at zero with the machine
-    with Beating(database, "send", lambda: _details(couriers)):
-        while not stop.is_set():
-            try:
-                now = time.monotonic()
-                if now - reaped > REAP_EVERY_S:
-                    delivery_leases.reap(database)
-                    reaped = now
-                if now - looked > UNKNOWN_EVERY_S:
-                    _hold_unknown(settings, database)
-                    destination_requests.no_longer_wanted(
-                        database, [one.name for one in settings.destinations if not one.storage_commitment]
-                    )
-                    looked = now
-                backoff.worked()
-            except NodeError as error:
-                backoff.failed("the sender waits", error)
-                continue
-            waiter.wait(WAIT_S)
-            with bell:
-                bell.notify_all()
-        with bell:
-            bell.notify_all()
-        deadline = time.monotonic() + GIVE_UP_S
-        for thread in threads:
-            thread.join(max(0.1, deadline - time.monotonic()))
+
+    def wait(seconds: float) -> None:
+        waiter.wait(seconds)
+        wake_up.wake_all()
+
+    with RoleHeartbeat(database, "send", lambda: _details(workers)):
+        SupervisedLoop("send", DeliveryUpkeep(settings, database).run_due, stop, wait=wait).run()
+        wake_up.wake_all()
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        for loop in loops:
+            loop.join(max(0.1, deadline - time.monotonic()))
     waiter.close()
 
 
-def _disown(database: Database) -> None:
-    """What a killed sender of this host held is due at once. Before the couriers claim: they do it under a name like ours."""
+class DeliveryUpkeep:
+    """Regular work on all deliveries: expired leases, and destinations that were removed from the configuration."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self._settings = settings
+        self._database = database
+        self._reaped = self._checked = -CHECK_DESTINATIONS_EVERY_S  # the monotonic clock may start at zero with the machine
+
+    def run_due(self) -> float:
+        """Do what is due. Returns the seconds until the next call.
+
+        Raises
+        ------
+        StorageError
+            The database is unavailable.
+        """
+        now = time.monotonic()
+        if now - self._reaped > REAP_EVERY_S:
+            delivery_leases.reap(self._database)
+            self._reaped = now
+        if now - self._checked > CHECK_DESTINATIONS_EVERY_S:
+            self._hold_deliveries_without_destination()
+            uncommitted = [one.name for one in self._settings.destinations if not one.storage_commitment]
+            destination_requests.no_longer_wanted(self._database, uncommitted)
+            self._checked = now
+        return POLL_INTERVAL_S
+
+    def _hold_deliveries_without_destination(self) -> None:
+        """Hold deliveries to a destination that is no longer configured, with the reason."""
+        configured = {destination.name for destination in self._settings.destinations}
+        pending = {name for name, states in node_status(self._database).deliveries.items() if states.get(DeliveryState.PENDING)}
+        missing = tuple(sorted(pending - configured))
+        if not missing:
+            return
+        lease_s = self._settings.delivery.lease_s
+        for delivery in delivery_leases.claim(self._database, sender=process_name(), lease_s=lease_s, limit=100, destinations=missing):
+            reason = f"no [[destinations]] is named '{delivery.destination}': configure it and retry, or leave it held"
+            delivery_leases.hold(self._database, delivery, reason=reason)
+            structlog.get_logger().warning("delivery_held", destination=delivery.destination, delivery=delivery.id, reason=reason)
+
+
+def _expire_leases_of_dead_senders(database: Database) -> None:
+    """Make the deliveries of a killed sender of this host due at once. Before this process claims any, under a name of the same host."""
+    log = structlog.get_logger()
     try:
-        if count := dead_processes.disown_deliveries(database, role_name().rpartition(":")[0]):
-            structlog.get_logger().warning("leases of a killed sender ended", count=count)
+        if count := dead_processes.disown_deliveries(database, host_name()):
+            log.warning("leases_of_dead_sender_expired", count=count)
     except NodeError as error:
-        structlog.get_logger().warning("leases of a killed sender run out by themselves", error=str(error))
+        log.warning("leases_of_dead_sender_not_expired", error=str(error), hint="they expire by themselves")
 
 
-def _details(couriers: list[Courier]) -> dict[str, str]:
-    """For the heartbeat: what was stored, and for how long each destination has been away."""
-    away = {f"{AWAY}{courier.destination}": f"{courier.outage.seconds:.0f}" for courier in couriers}
-    return {"stored": str(sum(courier.stored for courier in couriers))} | away
-
-
-def _hold_unknown(settings: Settings, database: Database) -> None:
-    """Deliveries to a destination that the configuration no longer has are held, with the reason."""
-    known = {destination.name for destination in settings.destinations}
-    waiting = {name for name, states in node_status(database).deliveries.items() if states.get(DeliveryState.PENDING)}
-    gone = tuple(sorted(waiting - known))
-    if not gone:
-        return
-    for delivery in delivery_leases.claim(database, sender=role_name(), lease_s=settings.delivery.lease_s, limit=100, destinations=gone):
-        reason = f"no [[destinations]] is named '{delivery.destination}': configure it and retry, or leave it held"
-        delivery_leases.hold(database, delivery, reason=reason)
-        structlog.get_logger().warning("delivery held", destination=delivery.destination, delivery=delivery.id, reason=reason)
+def _details(workers: list[DestinationWorker]) -> dict[str, str]:
+    """What the heartbeat says: how many objects were stored, and how long each destination has been unavailable."""
+    outages = {f"{AWAY}{worker.destination}": f"{worker.outage.seconds:.0f}" for worker in workers}
+    return {"stored": str(sum(worker.stored for worker in workers))} | outages

@@ -1,4 +1,4 @@
-"""What every transport takes and gives."""
+"""The types that every transport uses: what is sent, what became of it, and the protocol of a transport."""
 
 import io
 from contextlib import AbstractContextManager
@@ -8,13 +8,13 @@ from typing import Protocol
 from pydicom.dataset import Dataset
 
 from core.errors import CannotUnderstand
-from dicom_node.statuses import Verdict
+from dicom_node.statuses import SendOutcome
 from imaging.wire.tolerant_parser import read_dataset
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
-    """One object on its way: a whole Part 10 file, and what it is."""
+class OutgoingObject:
+    """One result object to send. ``content``: a complete Part 10 file."""
 
     sop_class_uid: str
     sop_instance_uid: str
@@ -22,51 +22,60 @@ class Parcel:
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
-    """What became of a parcel.
+class SendResult:
+    """What became of one object.
 
-    ``status`` is the DIMSE status (STOW-RS: the failure reason, which is one), None where none came.
-    ``broken``: nothing more goes this way now. ``away``: the destination is not there; the object has not been tried at all.
-    ``comment``: the destination's own words, which may name the patient: for the database, never for the log.
+    Attributes
+    ----------
+    reason
+        The outcome in words, without patient data.
+    status
+        The DIMSE status (STOW-RS: the Failure Reason, which is one); None where there was no answer.
+    connection_lost
+        Nothing more can be sent over this connection.
+    unreachable
+        The destination did not respond; the object was not sent at all, and no attempt is counted.
+    comment
+        The destination's own words, which may name the patient: for the database, never for the log.
     """
 
-    verdict: Verdict
-    words: str
+    outcome: SendOutcome
+    reason: str
     status: int | None = None
-    broken: bool = False
-    away: bool = False
+    connection_lost: bool = False
+    unreachable: bool = False
     comment: str = ""
 
     @property
     def note(self) -> str:
-        """What is kept with the delivery."""
-        return f"{self.words}: {self.comment}" if self.comment else self.words
+        """The text that is stored with the delivery."""
+        return f"{self.reason}: {self.comment}" if self.comment else self.reason
 
 
-def dataset_of(parcel: Parcel) -> Dataset:
-    """The parcel's data set, pixels included.
+@dataclass(frozen=True, slots=True)
+class EchoResult:
+    """Whether a destination answered, and in words."""
+
+    ok: bool
+    text: str
+
+
+class Transport(AbstractContextManager["Transport"], Protocol):
+    """A connection to one destination. The objects to send are known when it is opened: C-STORE negotiates contexts for them."""
+
+    def send(self, outgoing: OutgoingObject) -> SendResult:
+        """Send one object. Never raises for what the destination does."""
+
+
+def decode_object(outgoing: OutgoingObject) -> Dataset:
+    """Return the data set of an object, pixels included.
 
     Raises
     ------
     CannotUnderstand
-        It is no Part 10 file that says its transfer syntax.
+        The content is no Part 10 file with a Transfer Syntax UID.
     """
-    dataset = read_dataset(io.BytesIO(parcel.content), pixels=True)
+    dataset = read_dataset(io.BytesIO(outgoing.content), pixels=True)
     if "TransferSyntaxUID" not in dataset.file_meta:
         raise CannotUnderstand("its bytes are no Part 10 file", hint="restore the blob from a backup")
     return dataset
-
-
-class Transport(AbstractContextManager["Transport"], Protocol):
-    """A connection to one destination, for parcels that are known when it is opened."""
-
-    def send(self, parcel: Parcel) -> Receipt:
-        """Deliver one parcel. Never raises for what the destination does."""
-
-
-@dataclass(frozen=True, slots=True)
-class Echo:
-    """Whether a destination answered, and in words."""
-
-    ok: bool
-    words: str

@@ -1,1 +1,1 @@
-"""Who is told when something is wrong: what is watched, and the webhook."""
+"""Alerts: `alert_monitor` finds conditions that need a person, and `webhook` posts them."""

@@ -1,8 +1,8 @@
-"""The webhook: one POST of JSON for each notice, signed, tried again until it is taken or too old.
+"""Posts notifications to the webhook: one signed POST of JSON for each, repeated until it is accepted or too old.
 
-Body: ``{"id", "event", "subject", "at", "node", "attempt", "details"}``; numbers and names of the configuration, no patient data, no
-UIDs. With a secret, ``X-Dicom-Node-Signature`` is ``sha256=`` and the HMAC-SHA256, in hex, over the value of
-``X-Dicom-Node-Timestamp``, a dot, and the body: a receiver that checks both takes neither a forged notice nor an old one again.
+The body is ``{"id", "event", "subject", "at", "node", "attempt", "details"}``: numbers and names from the configuration, no patient data,
+no UIDs. With a secret, ``X-Dicom-Node-Signature`` is ``sha256=`` and the HMAC-SHA256, in hexadecimal, of the value of
+``X-Dicom-Node-Timestamp``, a dot, and the body. A receiver that checks both accepts neither a forged nor a replayed notification.
 """
 
 import hashlib
@@ -16,22 +16,22 @@ import requests
 import structlog
 
 from core.clock import Clock, system_clock
-from core.errors import NodeError
 from core.settings.operations import WebhookSection
 from core.settings.settings import Settings
 from db.engine import Database
 from db.operations import webhook_notices
 from db.operations.webhook_notices import Notice
+from db.roles.supervised_loop import SupervisedLoop
 
-TURN_S = 1.0
+POLL_INTERVAL_S = 1.0
 RETRY_BASE_S, RETRY_CAP_S = 5.0, 900.0
-GIVE_UP_AFTER_S = 3 * 86400.0
+MAX_AGE_S = 3 * 86400.0
 LEASE_S = 60.0
 RESPONSE_TIMEOUT_S = 10.0  # longer than any receiver takes; a notification that times out is sent again
 
 
-def body_of(notice: Notice, node: str) -> bytes:
-    """What is posted: canonical, so that what was signed can be shown."""
+def encode_body(notice: Notice, node: str) -> bytes:
+    """Encode a notification as canonical JSON: keys sorted, no spaces. The signature is over these bytes."""
     content = {
         "id": notice.id,
         "event": notice.event,
@@ -45,27 +45,28 @@ def body_of(notice: Notice, node: str) -> bytes:
 
 
 def signature(secret: str, timestamp: str, body: bytes) -> str:
+    """Return the value of ``X-Dicom-Node-Signature``."""
     return "sha256=" + hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
 
 
-def post(webhook: WebhookSection, body: bytes, event: str, clock: Clock = system_clock) -> str:
-    """ "" where it was taken (2xx); else why not, without the URL, which may be a secret. Never raises for what the peer does."""
+def post_body(webhook: WebhookSection, body: bytes, event: str, clock: Clock = system_clock) -> str:
+    """Post a body. Returns "" where it was accepted (2xx), else the problem, without the URL, which may be a secret. Never raises."""
     headers = {"Content-Type": "application/json", "User-Agent": "dicom-node", "X-Dicom-Node-Event": event}
     headers["X-Dicom-Node-Timestamp"] = timestamp = str(int(clock().timestamp()))
     if webhook.secret:
         headers["X-Dicom-Node-Signature"] = signature(webhook.secret, timestamp, body)
     with requests.Session() as session:
-        session.trust_env = False  # no proxy, bundle or .netrc that the configuration does not name
+        session.trust_env = False  # no proxy, certificate bundle or .netrc that the configuration does not name
         try:
             verify = str(_readable(webhook.ca)) if webhook.ca is not None else True
             answer = session.post(
                 webhook.url, data=body, headers=headers, timeout=RESPONSE_TIMEOUT_S, verify=verify, allow_redirects=False, stream=True
             )
-            answer.close()  # what it says is not read: it may be of any length
+            answer.close()  # the response is not read: it may be of any length
         except requests.exceptions.SSLError:
-            return "its certificate is not accepted, or it speaks no TLS"
+            return "its certificate is not accepted, or it does not use TLS"
         except (requests.RequestException, OSError, ValueError) as error:
-            return f"out of reach: {type(error).__name__}"
+            return f"unreachable: {type(error).__name__}"
     return "" if 200 <= answer.status_code < 300 else f"answered {answer.status_code}"
 
 
@@ -74,49 +75,38 @@ def _readable(path: Path) -> Path:
         return path
 
 
-class Telling(threading.Thread):
-    """Posts what is due, one after the other, until stopped."""
+class WebhookPoster:
+    """Posts the notifications that are due, one after the other (``loop``)."""
 
     def __init__(self, settings: Settings, database: Database, stop: threading.Event) -> None:
-        super().__init__(name="telling", daemon=True)
         self._settings = settings
         self._database = database
-        self._stop_event = stop
         self._log = structlog.get_logger()
+        self.loop = SupervisedLoop("webhook", lambda: 0.0 if self.post_next() else POLL_INTERVAL_S, stop)
 
-    def run(self) -> None:
-        while not self._stop_event.is_set():
-            try:
-                told = self.turn()
-            except NodeError as error:
-                self._log.warning("notices wait for the database", error=str(error))
-                told = False
-            if not told:
-                self._stop_event.wait(TURN_S)
-
-    def turn(self) -> bool:
-        """Post the notice that is due the longest; False where none is.
+    def post_next(self) -> bool:
+        """Post the notification that has been due longest. Returns False where none is due.
 
         Raises
         ------
         StorageError
-            The database is out of reach.
+            The database is unavailable.
         """
         webhook = self._settings.webhook
         notice = webhook_notices.claim(self._database, lease_s=LEASE_S + RESPONSE_TIMEOUT_S)
         if notice is None:
             return False
         began = time.monotonic()
-        why = post(webhook, body_of(notice, self._settings.node.ae_title), notice.event)
+        problem = post_body(webhook, encode_body(notice, self._settings.node.ae_title), notice.event)
         log = self._log.bind(kind=notice.event, attempt=notice.attempts, seconds=round(time.monotonic() - began, 3))
-        if not why:
+        if not problem:
             webhook_notices.sent(self._database, notice)
-            log.info("the webhook was told")
-        elif (self._database.now() - notice.at).total_seconds() > GIVE_UP_AFTER_S:
-            webhook_notices.failed(self._database, notice, f"given up: {why}")
-            log.error("the webhook was never told", reason=why)
+            log.info("notification_posted")
+        elif (self._database.now() - notice.at).total_seconds() > MAX_AGE_S:
+            webhook_notices.failed(self._database, notice, f"too old: {problem}")
+            log.error("notification_failed", reason=problem)
         else:
-            in_s = min(RETRY_CAP_S, RETRY_BASE_S * 2 ** min(notice.attempts - 1, 30))
-            webhook_notices.later(self._database, notice, why=why, in_s=in_s)
-            log.warning("the webhook waits", reason=why)
+            delay_s = min(RETRY_CAP_S, RETRY_BASE_S * 2 ** min(notice.attempts - 1, 30))
+            webhook_notices.later(self._database, notice, why=problem, in_s=delay_s)
+            log.warning("notification_postponed", reason=problem, seconds=delay_s)
         return True

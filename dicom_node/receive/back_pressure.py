@@ -1,15 +1,16 @@
-"""Back-pressure: while the disk is nearly full, or too much waits, senders are told early to keep what they have.
+"""Back-pressure: new instances are refused while the disk is nearly full or too many units wait to be analysed.
 
-Who comes to store is rejected as transient (PS3.8 9.3.4: local limit exceeded) before a byte is sent; what still comes on open
-associations is answered 0xA700. C-ECHO and storage commitment go on: answers to commitment are what frees the disk.
+A source that requests an association to store is rejected as transient (PS3.8 9.3.4: local limit exceeded) before it sends a byte.
+A C-STORE on an association that is already open is answered with 0xA700. Sources keep the instances and send them again later.
+C-ECHO and storage commitment go on: committed instances are what retention may delete to free the disk.
 """
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import structlog
 
-from core.errors import NodeError, StorageError
+from core.errors import StorageError
 from core.policy import back_pressure
 from core.policy.admission import BY_PRESENTATION, LOCAL_LIMIT_EXCEEDED, REJECTED_TRANSIENT, Rejection
 from core.settings.settings import Settings
@@ -17,51 +18,58 @@ from db.blobs.store import Blobs
 from db.engine import Database
 from db.operations import alerts
 from db.receive import backlog
-from dicom_node.commitment.datasets import PUSH_MODEL
-from dicom_node.contexts import VERIFICATION
+from db.roles.supervised_loop import SupervisedLoop
+from dicom_node.contexts import STORAGE_COMMITMENT, VERIFICATION
 
-EVERY_S = 1.0
+MEASURE_INTERVAL_S = 1.0
 
 
-class Gate(threading.Thread):
-    """Looks once a second, in a thread of its own. Several listeners agree through the database's row on when a pause began and ended.
+class BackPressure:
+    """Measures disk and backlog once a second, in a thread of its own.
 
-    Parameters
-    ----------
-    beside
-        What else is to be done once a second; a database that is away is its caller's business.
+    Several listeners of a node start and end a pause together: whether one is in progress is an alert row in the database.
     """
 
-    def __init__(self, settings: Settings, database: Database, blobs: Blobs, *, beside: Callable[[], None] = lambda: None) -> None:
-        super().__init__(name="back-pressure", daemon=True)
+    def __init__(self, settings: Settings, database: Database, blobs: Blobs) -> None:
         self._receive = settings.receive
-        self._tell = bool(settings.webhook.url)
+        self._notify = bool(settings.webhook.url)
         self._database = database
         self._blobs = blobs
-        self._beside = beside
         self._reasons: frozenset[str] = frozenset()
-        self._over = threading.Event()
+        self._stop = threading.Event()
+        self._loop = SupervisedLoop("back-pressure", self.measure, self._stop)
         self._log = structlog.get_logger()
 
+    def start(self) -> None:
+        """Measure until `stop`."""
+        self._loop.start()
+
+    def stop(self) -> None:
+        """Measure no more."""
+        self._stop.set()
+        self._loop.join(5.0)
+
     @property
-    def closed(self) -> str:
-        """Why nothing is taken now, in words for the sender; "" while it is."""
+    def pause_reason(self) -> str:
+        """Why nothing is accepted now, in words for the sender; "" while instances are accepted."""
         return ", ".join(back_pressure.WORDS[reason] for reason in sorted(self._reasons))
 
     def rejection(self, abstract_syntaxes: Iterable[str]) -> Rejection | None:
-        """For an association request: None unless receiving is paused and it comes to store."""
-        closed, asked = self.closed, set(abstract_syntaxes)
-        if not closed or PUSH_MODEL in asked or asked <= {VERIFICATION}:
+        """Return the rejection of an association request while receiving is paused; None where the association is not for storing."""
+        reason, requested = self.pause_reason, set(abstract_syntaxes)
+        if not reason or STORAGE_COMMITMENT in requested or requested <= {VERIFICATION}:
             return None
-        return Rejection(REJECTED_TRANSIENT, BY_PRESENTATION, LOCAL_LIMIT_EXCEEDED, f"receiving is paused: {closed}")
+        return Rejection(REJECTED_TRANSIENT, BY_PRESENTATION, LOCAL_LIMIT_EXCEEDED, f"receiving is paused: {reason}")
 
-    def look(self) -> None:
-        """Measure and decide; begin and end of a pause are an alert, with its audit event, for all listeners together.
+    def measure(self) -> float:
+        """Measure and decide. The beginning and the end of a pause are recorded once for all listeners, with an audit event.
+
+        Returns the seconds until the next measurement.
 
         Raises
         ------
         StorageError
-            The database is out of reach; the disk has been judged all the same.
+            The database is unavailable; the disk was measured all the same.
         """
         disk = back_pressure.disk(self._blobs.free_bytes(), self._receive.min_free_bytes)
         try:
@@ -76,32 +84,16 @@ class Gate(threading.Thread):
             if after := measure.paused(before):
                 reasons.add(measure.reason)
             if after != before:
-                self._turn(measure, began=after)
+                self._record_change(measure, began=after)
         self._reasons = frozenset(reasons)
+        return MEASURE_INTERVAL_S
 
-    def _turn(self, measure: back_pressure.Measure, *, began: bool) -> None:
-        act = alerts.begin if began else alerts.end
+    def _record_change(self, measure: back_pressure.Measure, *, began: bool) -> None:
+        record = alerts.begin if began else alerts.end
         details = {"measured": measure.value, "limit": measure.limit}
-        if act(self._database, backlog.PAUSED, measure.reason, details, actor="listen", tell=self._tell):
-            say = self._log.error if began else self._log.warning
-            words = "receiving is paused" if began else "receiving goes on"
-            say(words, reason=back_pressure.WORDS[measure.reason], held=measure.value, limit=measure.limit)
-
-    def run(self) -> None:
-        down = False
-        while not self._over.is_set():
-            try:
-                self.look()
-                self._beside()
-                down = False
-            except NodeError as error:
-                if not down:
-                    self._log.warning("back-pressure is judged by the disk alone", error=str(error))
-                down = True
-            self._over.wait(EVERY_S)
-
-    def stop(self) -> None:
-        """Look no more."""
-        self._over.set()
-        if self.is_alive():
-            self.join(5.0)
+        if record(self._database, backlog.PAUSED, measure.reason, details, actor="listen", tell=self._notify):
+            log = self._log.bind(reason=back_pressure.WORDS[measure.reason], held=measure.value, limit=measure.limit)
+            if began:
+                log.error("receiving_paused")
+            else:
+                log.warning("receiving_resumed")

@@ -1,7 +1,7 @@
-"""Presentation data values to messages: a C-STORE is served at once, in the thread that read its last byte; all else is pynetdicom's.
+"""DIMSE provider of an accepted association: serves C-STORE in the thread that read its last byte, and leaves other messages to pynetdicom.
 
-One thread from socket to answer: the wake-ups between pynetdicom's threads and the objects it makes of a command cost more than
-the disk (docs/measurements.md).
+One thread serves a C-STORE from the socket to the answer. Waking pynetdicom's other threads and building its objects for each command
+takes longer than writing to the disk (docs/measurements.md).
 """
 
 import queue
@@ -13,127 +13,128 @@ from typing import Any, Protocol
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.pdu_primitives import P_DATA
 
-from dicom_node.receive.spool import Command, Spool
-from dicom_node.receive.store_command import StoreCommand, read_store_request, store_response
-from dicom_node.receive.wakeable_queue import Ringing
-from dicom_node.statuses import CANNOT_UNDERSTAND, Answer
+from dicom_node.receive.spool import DataSetIdentity, SpoolFile
+from dicom_node.receive.store_command import StoreCommand, encode_store_response, read_store_request
+from dicom_node.receive.wakeable_queue import WakeableQueue
+from dicom_node.statuses import CANNOT_UNDERSTAND, StoreAnswer
 from imaging.wire.command_set import has_data_set, read_command_set
 
 MAX_COMMAND_BYTES = 64 << 10
-LOOK_S = 0.1  # who waits for an answer looks so often whether the peer wants to go
-MAX_WAITING = 4  # messages that wait to be served; without asynchronous operations there is one
-MAX_IDENTIFIER_BYTES = 8 << 20  # data sets of other messages than C-STORE: storage commitment, 50,000 instances of it
-_IS_COMMAND, _IS_LAST = 1, 2  # bits of the message control header (PS3.8 E.2)
-_PDV_HEAD = 6  # item length (4), context ID, message control header
+RELEASE_CHECK_INTERVAL_S = 0.1  # while a request of ours waits for its answer
+MAX_WAITING_MESSAGES = 4  # without asynchronous operations (PS3.7 D.3.3.3) there is at most one
+MAX_IDENTIFIER_BYTES = 8 << 20  # data sets of other messages than C-STORE: a storage commitment request of 50,000 instances
+IS_COMMAND, IS_LAST = 1, 2  # bits of the message control header (PS3.8 E.2)
+PDV_HEADER_BYTES = 6  # item length (4 bytes), presentation context ID, message control header (PS3.8 9.3.5.1)
 
-Store = Callable[[Any, Any, Spool], Answer]
-"""(association, presentation context, bytes) -> status and error comment; never raises."""
+StoreHandler = Callable[[Any, Any, SpoolFile], StoreAnswer]
+"""(association, presentation context, data set) -> status and error comment. Never raises."""
 
 
-class Sender(Protocol):
-    """What sends a command set on the connection that this thread reads (`upper.NodeDul`)."""
+class CommandSender(Protocol):
+    """Sends a command set on the connection that the calling thread reads (`dul.NodeDul`)."""
 
-    def send_command(self, context_id: int, command_set: bytes) -> None: ...
+    def send_command(self, context_id: int, command_set: bytes) -> None:
+        """Send a command set in a presentation context."""
 
 
 class NodeDimse(DIMSEServiceProvider):
-    """The DIMSE provider of an accepted association."""
+    """Assembles messages from presentation data values (PS3.7 6.3, PS3.8 Annex E)."""
 
-    def __init__(self, assoc: Any, make_spool: Callable[[Command], Spool], store: Store) -> None:
+    def __init__(self, assoc: Any, new_spool_file: Callable[[DataSetIdentity], SpoolFile], store: StoreHandler) -> None:
         super().__init__(assoc)
-        self.msg_queue = Ringing(assoc.wake)
-        self._release_waits: Callable[[], bool] = assoc.release_waits
-        self._make_spool = make_spool
+        self.msg_queue = WakeableQueue(assoc.wake)
+        self._is_release_pending: Callable[[], bool] = assoc.is_release_pending
+        self._new_spool_file = new_spool_file
         self._store = store
         self._command = bytearray()
-        self._coming: tuple[int, StoreCommand, Spool] | None = None
+        self._incoming: tuple[int, StoreCommand, SpoolFile] | None = None
 
     def get_msg(self, block: bool = False) -> Any:
-        """As pynetdicom's, but that nobody waits for the answer of a peer that asks to release: none will come, and it waits for us."""
-        until = time.monotonic() + (self.dimse_timeout if self.dimse_timeout is not None else float("inf"))
+        """Return the next message like pynetdicom, but do not wait once the peer has requested the release: it sends nothing any more."""
+        deadline = time.monotonic() + (self.dimse_timeout if self.dimse_timeout is not None else float("inf"))
         while True:
             try:
-                return self.msg_queue.get(block=block, timeout=LOOK_S)
+                return self.msg_queue.get(block=block, timeout=RELEASE_CHECK_INTERVAL_S)
             except queue.Empty:
-                if not block or time.monotonic() > until or self._release_waits():
+                if not block or time.monotonic() > deadline or self._is_release_pending():
                     return None, None
 
-    def receive_pdvs(self, values: memoryview, sender: Sender) -> None:
-        """The body of one P-DATA-TF PDU (PS3.8 9.3.5): command and data set may share it (Annex E).
+    def receive_pdvs(self, values: memoryview, sender: CommandSender) -> None:
+        """Process the body of one P-DATA-TF PDU (PS3.8 9.3.5); it may hold parts of a command and of a data set (Annex E).
 
         Raises
         ------
         ValueError
-            It is not formed as the standard says, or out of turn: the association is to be aborted.
+            The body is malformed or out of sequence: the association is to be aborted.
         """
         at, end = 0, len(values)
         while at < end:
-            if at + _PDV_HEAD > end:
-                raise ValueError("a presentation data value without its head")
+            if at + PDV_HEADER_BYTES > end:
+                raise ValueError("a presentation data value without its header")
             length, context_id, control = struct.unpack_from(">LBB", values, at)
             if length < 2 or at + 4 + length > end:
                 raise ValueError("a presentation data value longer than its PDU")
-            self._receive(context_id, control, values[at + _PDV_HEAD : at + 4 + length], sender)
+            self._receive(context_id, control, values[at + PDV_HEADER_BYTES : at + 4 + length], sender)
             at += 4 + length
 
-    def _receive(self, context_id: int, control: int, fragment: memoryview, sender: Sender) -> None:
-        if self._coming is not None:
-            if control & _IS_COMMAND:
+    def _receive(self, context_id: int, control: int, fragment: memoryview, sender: CommandSender) -> None:
+        if self._incoming is not None:
+            if control & IS_COMMAND:
                 raise ValueError("a command within a data set")
-            self._coming[2].write(fragment)
-            if control & _IS_LAST:
-                self._serve_store(sender)
+            self._incoming[2].write(fragment)
+            if control & IS_LAST:
+                self._answer_store(sender)
         elif self.message is not None:
-            self._pass_on(context_id, bytes([control]) + fragment)
-        elif not control & _IS_COMMAND:
+            self._pass_to_pynetdicom(context_id, bytes([control]) + fragment)
+        elif not control & IS_COMMAND:
             raise ValueError("a data set without its command")
         else:
             self._command += fragment
             if len(self._command) > MAX_COMMAND_BYTES:
-                raise ValueError("a command set longer than any that PS3.7 knows")
-            if control & _IS_LAST:
+                raise ValueError("a command set longer than any that PS3.7 defines")
+            if control & IS_LAST:
                 command_set = bytes(self._command)
                 self._command.clear()
-                self._begin(context_id, command_set, sender)
+                self._begin_message(context_id, command_set, sender)
 
-    def _begin(self, context_id: int, command_set: bytes, sender: Sender) -> None:
+    def _begin_message(self, context_id: int, command_set: bytes, sender: CommandSender) -> None:
         elements = read_command_set(command_set)
         request = read_store_request(elements)
         if request is None:
-            self._pass_on(context_id, b"\x03" + command_set)
+            self._pass_to_pynetdicom(context_id, bytes([IS_COMMAND | IS_LAST]) + command_set)
             return
         context = self.assoc._accepted_cx.get(context_id)
         if context is None:
             raise ValueError("a C-STORE in a presentation context that was not accepted")
-        command = Command(request.sop_class_uid, request.sop_instance_uid, str(context.transfer_syntax[0]))
-        self._coming = context_id, request, self._make_spool(command)
+        identity = DataSetIdentity(request.sop_class_uid, request.sop_instance_uid, str(context.transfer_syntax[0]))
+        self._incoming = context_id, request, self._new_spool_file(identity)
         if not has_data_set(elements):
-            self._serve_store(sender)
+            self._answer_store(sender)
 
-    def _serve_store(self, sender: Sender) -> None:
-        assert self._coming is not None
-        (context_id, request, spool), self._coming = self._coming, None
+    def _answer_store(self, sender: CommandSender) -> None:
+        assert self._incoming is not None
+        (context_id, request, spool), self._incoming = self._incoming, None
         try:
             if request.complete:
                 answer = self._store(self.assoc, self.assoc._accepted_cx[context_id], spool)
             else:
-                answer = Answer(CANNOT_UNDERSTAND, "the command lacks a required element")
+                answer = StoreAnswer(CANNOT_UNDERSTAND, "the command lacks a required element")
         finally:
             spool.discard()
-        sender.send_command(context_id, store_response(request, answer.status, answer.comment))
+        sender.send_command(context_id, encode_store_response(request, answer.status, answer.comment))
 
-    def _pass_on(self, context_id: int, value: bytes) -> None:
-        """One value of another message. A peer that does not wait for answers is not read from for now."""
+    def _pass_to_pynetdicom(self, context_id: int, value: bytes) -> None:
+        """Give one value of another message to pynetdicom. Reading pauses while a peer sends requests faster than they are served."""
         single = P_DATA()
         single.presentation_data_value_list.append((context_id, value))
         self.receive_primitive(single)
         if self.message is not None and self.message.data_set is not None and self.message.data_set.tell() > MAX_IDENTIFIER_BYTES:
             raise ValueError("a data set longer than any list of instances")
-        while self.msg_queue.qsize() > MAX_WAITING and not self.assoc._kill:
+        while self.msg_queue.qsize() > MAX_WAITING_MESSAGES and not self.assoc._kill:
             time.sleep(0.005)
 
     def discard(self) -> None:
-        """The connection is over: remove what was still coming."""
-        coming, self._coming = self._coming, None
-        if coming is not None:
-            coming[2].discard()
+        """Remove the spool file of a C-STORE that was in progress when the connection ended."""
+        incoming, self._incoming = self._incoming, None
+        if incoming is not None:
+            incoming[2].discard()

@@ -1,26 +1,35 @@
-"""Whether the disk has room for one more instance, without asking it for each."""
+"""Check for free disk space before each instance, without a system call for each."""
 
 from time import monotonic
 
 from db.blobs.store import Blobs
 
-EVERY_S = 0.25
+MAX_AGE_S = 0.25
 
 
-class Room:
-    """Free space as it was when the disk was asked last, less what was taken since. From any thread: a lost update is of one instance."""
+class DiskSpace:
+    """Estimates free space: the last measurement, less what was written since.
+
+    Used from several threads without a lock: a lost update makes the estimate wrong by one instance, for a quarter of a second.
+    """
 
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
-        self._asked_at = float("-inf")
-        self._left = 0
+        self._measured_at = float("-inf")
+        self._free_bytes = 0
 
-    def holds(self, size_bytes: int) -> bool:
-        """Whether so much is left; asked anew where that seems not so, or the answer is old. StorageError: it cannot be asked."""
-        if self._left < size_bytes or monotonic() - self._asked_at > EVERY_S:
-            self._left, self._asked_at = self._blobs.free_bytes(), monotonic()
-        return self._left >= size_bytes
+    def has(self, size_bytes: int) -> bool:
+        """Whether so much is free. Measures again where the estimate is too low or older than 0.25 s.
 
-    def taken(self, size_bytes: int) -> None:
-        """So much was written."""
-        self._left -= size_bytes
+        Raises
+        ------
+        StorageError
+            The disk cannot be measured.
+        """
+        if self._free_bytes < size_bytes or monotonic() - self._measured_at > MAX_AGE_S:
+            self._free_bytes, self._measured_at = self._blobs.free_bytes(), monotonic()
+        return self._free_bytes >= size_bytes
+
+    def subtract(self, size_bytes: int) -> None:
+        """Count bytes that were written."""
+        self._free_bytes -= size_bytes

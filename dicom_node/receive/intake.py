@@ -1,120 +1,107 @@
-"""What happens to one received instance: read, checked, kept, admitted, and the status that says so.
+"""Intake of one instance: its header is read and checked, its bytes are kept, and it is indexed. Only then is the answer Success.
 
-No pynetdicom here: `handlers` turns an event into `Received` and the answer into a response.
+Nothing here depends on pynetdicom: `handlers` makes a `ReceivedInstance` of a C-STORE, and a response of the answer.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import structlog
 
 from core.errors import CannotUnderstand, IntakeError, OutOfResources, OwnObject, StorageError
 from core.failpoints import step
 from core.policy.admission import check_identity, unit_kind
+from core.records import InstanceHeader
 from core.settings.settings import Settings
 from db.blobs import removals
 from db.blobs.store import Blobs
 from db.blobs.temporary_file import Temporary
 from db.engine import Database
-from db.receive import admission as receive_admission
-from db.receive import own_instances
+from db.receive import admission, own_instances, quarantine
 from db.receive.group_commit import Admitter
-from db.records import Admitted as AdmittedAs
-from db.records import BlobRef
-from dicom_node.receive.disk_space import Room
-from dicom_node.receive.spool import Spool
-from dicom_node.statuses import INVALID_INSTANCE, SUCCESS, UNEXPECTED, Answer
+from db.records import Admission, Admitted, BlobRef
+from dicom_node.receive.disk_space import DiskSpace
+from dicom_node.receive.header_check import ReceivedInstance, read_checked_header
+from dicom_node.statuses import SUCCESS, UNEXPECTED, StoreAnswer
 from imaging.headers.instance_header import read_header
 
-MAX_UID_CHARS = 64  # PS3.5 9.1
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """One C-STORE: its bytes as a Part 10 file in the making, with what its command says, and where it came from."""
-
-    abstract_syntax: str
-    source: str  # calling AE title
-    spool: Spool
+READMISSION_ADDRESS, READMISSION_LEASE_S = "quarantine", 60.0
 
 
 class Intake:
-    """Takes instances, from any thread."""
+    """Stores received instances. May be used from any thread."""
 
     def __init__(self, settings: Settings, database: Database, blobs: Blobs) -> None:
+        self._settings = settings
         self._limits = settings.receive
         self._database = database
         self._blobs = blobs
         self._admitter = Admitter(database)
-        self._room = Room(blobs)
+        self._disk_space = DiskSpace(blobs)
         self._log = structlog.get_logger()
 
     def close(self) -> None:
-        """Give back what is held for the next instance; it is taken again where one comes."""
+        """Release the connections that are kept for the next instance; a further instance opens them again."""
         self._admitter.close()
 
-    def take(self, received: Received, association: Callable[[], UUID]) -> Answer:
-        """Success only once the bytes are fsynced and the row is committed; never raises.
+    def store(self, received: ReceivedInstance, association_row: Callable[[], UUID]) -> StoreAnswer:
+        """Keep and index one instance. Success means that its bytes are on disk (fsync) and its row is committed. Never raises.
 
         Parameters
         ----------
-        association
-            Gives the id of the association's row, and makes the row if there is none yet.
+        association_row
+            Returns the id of the association's row; inserts it where it does not exist yet.
         """
         try:
-            return self._take(received, association)
+            return self._store(received, association_row)
         except IntakeError as error:
-            self._log.warning("instance refused", status_hex=f"{error.status:04X}", source=received.source, error=str(error))
-            return Answer(error.status, str(error))
+            self._log.warning("instance_refused", status_hex=f"{error.status:04X}", source=received.source, error=str(error))
+            return StoreAnswer(error.status, str(error))
         except StorageError as error:
-            self._log.error("instance refused: storage", source=received.source, error=str(error), hint=error.hint)
-            return Answer(OutOfResources.status, "out of resources: try again later")
-        except Exception as error:  # nothing that one instance does may end the listener
-            self._log.error("instance refused: unexpected", source=received.source, exception=type(error).__name__, at=_where(error))
-            return Answer(UNEXPECTED, f"unexpected {type(error).__name__}; see the node's log")
+            self._log.error("instance_not_stored", source=received.source, error=str(error))
+            return StoreAnswer(OutOfResources.status, "out of resources: try again later")
+        except Exception as error:  # no single instance may end the listener
+            at = _raised_at(error)
+            self._log.error("instance_failed_unexpectedly", source=received.source, exception=type(error).__name__, at=at)
+            return StoreAnswer(UNEXPECTED, f"unexpected {type(error).__name__}; see the node's log")
         finally:
             received.spool.discard()
 
-    def _take(self, received: Received, association: Callable[[], UUID]) -> Answer:
-        if not self._room.holds(self._limits.min_free_bytes + received.spool.size_bytes):
+    def _store(self, received: ReceivedInstance, association_row: Callable[[], UUID]) -> StoreAnswer:
+        spool = received.spool
+        if not self._disk_space.has(self._limits.min_free_bytes + spool.size_bytes):
             raise OutOfResources("out of resources: the disk is nearly full")
-        if received.spool.error:
-            raise OutOfResources(f"out of resources: {received.spool.error}")
+        if spool.error:
+            raise OutOfResources(f"out of resources: {spool.error}")
         try:
-            file = received.spool.finish()
+            file = spool.finish()
         except OSError as error:
             raise OutOfResources("out of resources: cannot be written") from error
-        self._room.taken(received.spool.size_bytes)
+        self._disk_space.subtract(spool.size_bytes)
         step("receive.whole")
         try:
-            return self._judge(received, file, association)
+            try:
+                header = read_checked_header(received, file)
+            except IntakeError as error:
+                self._quarantine(received, file, error, association_row())
+                raise
+            self._refuse_own_object(header)
+            association_id = association_row()  # before the file is linked: without a database there is nothing to keep
+            self._admit(received, file, header, association_id)
         finally:
             file.discard()
+        step("receive.kept")
+        return StoreAnswer(SUCCESS)
 
-    def _judge(self, received: Received, file: Temporary, association: Callable[[], UUID]) -> Answer:
-        try:
-            if len(received.spool.command.sop_instance_uid) > MAX_UID_CHARS:
-                raise CannotUnderstand("the SOP instance UID of the command is too long", status=INVALID_INSTANCE)
-            if not received.spool.size_bytes:
-                raise CannotUnderstand("the C-STORE came without a data set")
-            header = read_header(Path(file.path), beginning=received.spool.beginning, size_bytes=file.size_bytes)
-            check_identity(
-                sop_class_uid=received.spool.command.sop_class_uid,
-                sop_instance_uid=received.spool.command.sop_instance_uid,
-                abstract_syntax=received.abstract_syntax,
-                header=header,
-            )
-        except IntakeError as error:
-            association_id = association()
-            self._quarantine(received, self._blobs.adopt(file, received.spool.sha256), error, association_id)
-            raise
+    def _refuse_own_object(self, header: InstanceHeader) -> None:
+        """Refuse what dicom-node has made, where ``receive.own_objects`` says so."""
         if self._limits.own_objects == "refuse" and (header.made_by_dicom_node or own_instances.made_here(self._database, header)):
             raise OwnObject("made by dicom-node itself: refused, as receive.own_objects says")
-        association_id = association()  # first: without a database nothing needs to be written
+
+    def _admit(self, received: ReceivedInstance, file: Temporary, header: InstanceHeader, association_id: UUID) -> None:
         with self._blobs.name(file, received.spool.sha256) as named:
-            admission = self._admitter.admit(
+            admitted = self._admitter.admit(
                 header=header,
                 blob=named.ref,
                 kind=unit_kind(header.sop_class_uid),
@@ -122,31 +109,77 @@ class Intake:
                 source=received.source,
                 sync=named.sync,
             )
-        if admission.let_go and not removals.came_again(self._database, self._blobs, admission.instance_id, named.ref.sha256):
-            raise OutOfResources("out of resources: its bytes were just let go, send it again")
-        if admission.result is not AdmittedAs.NEW:
-            self._log.info("instance came again", kind=str(admission.result), source=received.source, unit=admission.unit_id)
-        step("receive.kept")
-        return Answer(SUCCESS)
+        self._restore_if_removed(admitted, named.ref.sha256)
+        if admitted.result is not Admitted.NEW:
+            self._log.info("instance_received_again", kind=str(admitted.result), source=received.source, unit=admitted.unit_id)
 
-    def _quarantine(self, received: Received, blob: BlobRef, error: IntakeError, association_id: UUID) -> None:
-        dropped = receive_admission.quarantine(
+    def _restore_if_removed(self, admitted: Admission, sha256: str) -> None:
+        """Mark an instance as present again whose bytes retention had removed."""
+        if admitted.let_go and not removals.came_again(self._database, self._blobs, admitted.instance_id, sha256):
+            raise OutOfResources("out of resources: retention is removing the same bytes; send the instance again")
+
+    def _quarantine(self, received: ReceivedInstance, file: Temporary, error: IntakeError, association_id: UUID) -> None:
+        removed = quarantine.quarantine(
             self._database,
-            blob=blob,
+            blob=self._blobs.adopt(file, received.spool.sha256),
             reason=str(error),
             status=error.status,
-            sop_class_uid=received.spool.command.sop_class_uid,
-            sop_instance_uid=received.spool.command.sop_instance_uid,
+            sop_class_uid=received.spool.identity.sop_class_uid,
+            sop_instance_uid=received.spool.identity.sop_instance_uid,
             association_id=association_id,
             source=received.source,
             max_bytes=self._limits.quarantine_max_bytes,
         )
-        for sha256 in dropped:
+        for sha256 in removed:
             self._blobs.remove(sha256)
 
+    def readmit(self, quarantine_id: int, *, actor: str) -> Admission:
+        """Check a quarantined data set again, and index it under the name of its source. It leaves the quarantine once it is indexed.
 
-def _where(error: BaseException) -> str:
-    """File and line of an unexpected error: enough to find it, without the values in its text."""
+        Raises
+        ------
+        IntakeError
+            It is refused again, with the reason, and stays in the quarantine.
+        ConfigurationError
+            There is no such data set.
+        """
+        item = quarantine.get(self._database, quarantine_id)
+        path = self._blobs.path(item.sha256)
+        if not path.is_file():
+            raise CannotUnderstand("its bytes are missing", hint="restore the blob from a backup")
+        header = read_header(path)
+        check_identity(
+            sop_class_uid=item.sop_class_uid, sop_instance_uid=item.sop_instance_uid, abstract_syntax=item.sop_class_uid, header=header
+        )
+        self._refuse_own_object(header)
+        association_id = uuid4()  # a row of its own: completion waits until it is closed, as for a received instance
+        admission.open_association(
+            self._database,
+            id=association_id,
+            calling_ae=item.source,
+            called_ae=self._settings.node.ae_title,
+            address=READMISSION_ADDRESS,
+            listener=actor,
+            lease_s=READMISSION_LEASE_S,
+        )
+        try:
+            admitted = admission.admit(
+                self._database,
+                header=header,
+                blob=BlobRef(item.sha256, item.size_bytes),
+                kind=unit_kind(header.sop_class_uid),
+                association_id=association_id,
+                source=item.source,
+            )
+            self._restore_if_removed(admitted, item.sha256)
+            quarantine.taken(self._database, quarantine_id, actor=actor, instance_id=admitted.instance_id)
+        finally:
+            admission.close_association(self._database, association_id, "released")
+        return admitted
+
+
+def _raised_at(error: BaseException) -> str:
+    """File and line of an unexpected error: its text may hold patient data."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

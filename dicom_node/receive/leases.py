@@ -1,7 +1,7 @@
-"""Open associations as leased rows: opened with the first instance, renewed while they last, closed behind them.
+"""Leased rows of open associations: written with the first instance, renewed while the association lasts, closed at its end.
 
-A listener that is killed renews no more, and the conductor reaps its rows. Closing is done by a thread of its own, so
-that a database that is away delays no release, and nothing is forgotten when it comes back.
+The rows of a listener that was killed are not renewed, and the conductor closes them when their lease has expired. Closing happens in a
+thread of its own: a database that is unavailable does not delay a release, and the row is closed when the database is back.
 """
 
 import threading
@@ -16,32 +16,32 @@ from core.policy.admission import Standing
 from db.engine import Database
 from db.receive import admission
 
-How = Literal["released", "aborted", "lost"]
+AssociationEnd = Literal["released", "aborted", "lost"]
 RETRY_S = 0.5
 
 
 @dataclass(slots=True)
-class Admitted:
-    """One association that was let in. ``kept``: it has a row."""
+class AdmittedAssociation:
+    """One association that was accepted. ``has_row``: whether it is in the database."""
 
     id: UUID
     calling_ae: str
     called_ae: str
     address: str
     standing: Standing
-    kept: bool = False
+    has_row: bool = False
 
 
-class Leases:
-    """The admitted associations of one listener process."""
+class AssociationLeases:
+    """The admitted associations of one listener process. Their number is limited, and their end is waited for, here."""
 
     def __init__(self, database: Database, *, listener: str, lease_s: float) -> None:
         self._database = database
         self._listener = listener
         self._lease_s = lease_s
-        self._lock = threading.Lock()
-        self._open: dict[int, Admitted] = {}
-        self._closing: list[tuple[UUID, How]] = []
+        self._changed = threading.Condition()
+        self._open: dict[int, AdmittedAssociation] = {}
+        self._ended: list[tuple[UUID, AssociationEnd]] = []
         self._wake = threading.Event()
         self._stopping = False
         self._log = structlog.get_logger()
@@ -49,31 +49,36 @@ class Leases:
         self._thread.start()
 
     def count(self) -> int:
-        """How many associations are admitted now."""
-        with self._lock:
+        """Return how many associations are open."""
+        with self._changed:
             return len(self._open)
 
-    def admit(self, key: int, *, calling_ae: str, called_ae: str, address: str, standing: Standing) -> Admitted:
-        """Let an association in; ``key`` is whatever tells it from the others of this process."""
-        admitted = Admitted(uuid4(), calling_ae, called_ae, address, standing)
-        with self._lock:
+    def wait_until_none(self, timeout_s: float) -> bool:
+        """Wait until no association is open. False where some still are after ``timeout_s``."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._open, timeout_s)
+
+    def admit(self, key: int, *, calling_ae: str, called_ae: str, address: str, standing: Standing) -> AdmittedAssociation:
+        """Add an association. ``key`` identifies it within this process."""
+        admitted = AdmittedAssociation(uuid4(), calling_ae, called_ae, address, standing)
+        with self._changed:
             self._open[key] = admitted
         return admitted
 
-    def of(self, key: int) -> Admitted | None:
-        """The admitted association of this key."""
-        with self._lock:
+    def find(self, key: int) -> AdmittedAssociation | None:
+        """Return the open association of this key."""
+        with self._changed:
             return self._open.get(key)
 
-    def keep(self, admitted: Admitted) -> UUID:
-        """The id of the association's row, made now if there is none: before its first instance is admitted.
+    def ensure_row(self, admitted: AdmittedAssociation) -> UUID:
+        """Return the id of the association's row, which is inserted before the association's first instance.
 
         Raises
         ------
         StorageError
-            The database is out of reach.
+            The database is unavailable.
         """
-        if not admitted.kept:
+        if not admitted.has_row:
             try:
                 admission.open_association(
                     self._database,
@@ -85,45 +90,46 @@ class Leases:
                     lease_s=self._lease_s,
                 )
             except StorageError:
-                admitted.id = uuid4()  # the row may be there all the same: it runs out by itself
+                admitted.id = uuid4()  # the row may have been committed all the same: its lease expires by itself
                 raise
-            admitted.kept = True
+            admitted.has_row = True
         return admitted.id
 
-    def end(self, key: int, how: How) -> None:
-        """The association is over. Returns at once."""
-        with self._lock:
+    def end(self, key: int, how: AssociationEnd) -> None:
+        """Remove an association that is over, and have its row closed. Returns at once."""
+        with self._changed:
             admitted = self._open.pop(key, None)
-            if admitted is not None and admitted.kept:
-                self._closing.append((admitted.id, how))
+            if admitted is not None and admitted.has_row:
+                self._ended.append((admitted.id, how))
+            self._changed.notify_all()
         self._wake.set()
 
     def stop(self, timeout_s: float) -> None:
-        """Close what is left to close, then end the thread."""
+        """Close the rows of ended associations, then end the thread; wait for it at most ``timeout_s``."""
         self._stopping = True
         self._wake.set()
         self._thread.join(timeout_s)
 
     def _run(self) -> None:
-        wait_s = renew_s = self._lease_s / 3
-        while not (self._stopping and not self._closing):
+        wait_s = renewal_s = self._lease_s / 3
+        while not (self._stopping and not self._ended):
             self._wake.wait(wait_s)
             self._wake.clear()
-            with self._lock:
-                closing, self._closing = self._closing, []
-                renewing = [admitted.id for admitted in self._open.values() if admitted.kept]
-            done = 0
+            with self._changed:
+                ended, self._ended = self._ended, []
+                open_rows = [admitted.id for admitted in self._open.values() if admitted.has_row]
+            closed = 0
             try:
-                for association_id, how in closing:
+                for association_id, how in ended:
                     admission.close_association(self._database, association_id, how)
-                    done += 1
-                if renewing:
-                    admission.renew_associations(self._database, renewing, self._lease_s)
-                wait_s = renew_s
+                    closed += 1
+                if open_rows:
+                    admission.renew_associations(self._database, open_rows, self._lease_s)
+                wait_s = renewal_s
             except NodeError as error:
-                self._log.warning("association rows wait for the database", error=str(error), count=len(closing) - done)
-                wait_s = min(RETRY_S, renew_s)
-            with self._lock:
-                self._closing[:0] = closing[done:]
-            if self._stopping and self._closing:
+                self._log.warning("association_rows_not_updated", error=str(error), count=len(ended) - closed)
+                wait_s = min(RETRY_S, renewal_s)
+            with self._changed:
+                self._ended[:0] = ended[closed:]
+            if self._stopping and self._ended:
                 self._wake.wait(RETRY_S)

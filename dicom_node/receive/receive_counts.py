@@ -1,6 +1,6 @@
-"""What was answered to C-STORE requests, gathered in memory and counted once a second: no cost in the path of an instance.
+"""Counters of the answers to C-STORE requests: collected in memory, and written to the database once a second.
 
-A listener that is killed loses the counts of its last second, never an instance.
+Writing them with each instance would cost receiving speed. A listener that is killed loses the counts of its last second, and no instance.
 """
 
 import threading
@@ -11,9 +11,11 @@ from db import counters
 from db.engine import Database
 from dicom_node.statuses import SUCCESS
 
+WRITE_INTERVAL_S = 1.0
 
-def kind_of(status: int) -> str:
-    """The class of a status (PS3.4 Annex B.2.3), as the metrics name it."""
+
+def status_class(status: int) -> str:
+    """Return the class of a C-STORE status (PS3.4 Annex B.2.3) as the metrics name it."""
     if status == SUCCESS:
         return "stored"
     if status & 0xF000 == 0xC000:
@@ -21,40 +23,41 @@ def kind_of(status: int) -> str:
     return {0xA700: "out_of_resources", 0xA900: "mismatch"}.get(status & 0xFF00, "refused")
 
 
-class ReceivedCounts:
-    """Of one listener process, from any thread."""
+class ReceiveCounts:
+    """Counts the answers of one listener process. May be used from any thread."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
-        self._bytes = 0
+        self._stored_bytes = 0
 
     def add(self, status: int, size_bytes: int) -> None:
-        """One answer; the bytes count where they were stored."""
+        """Count one answer, and the size of the data set where it was stored."""
         with self._lock:
-            self._counts[kind_of(status)] += 1
-            self._bytes += size_bytes if status == SUCCESS else 0
+            self._counts[status_class(status)] += 1
+            self._stored_bytes += size_bytes if status == SUCCESS else 0
 
-    def flush(self) -> None:
-        """Count in the database what has gathered; it is kept where that cannot be.
+    def write(self) -> float:
+        """Add the counts to those in the database. Returns the seconds until the next call.
 
         Raises
         ------
         StorageError
-            The database is out of reach.
+            The database is unavailable; the counts are kept for the next call.
         """
         with self._lock:
             counts, self._counts = self._counts, Counter()
-            size, self._bytes = self._bytes, 0
+            stored_bytes, self._stored_bytes = self._stored_bytes, 0
         if not counts:
-            return
-        changes = [("received", (kind,), float(count)) for kind, count in sorted(counts.items())]
+            return WRITE_INTERVAL_S
+        changes = [("received", (name,), float(count)) for name, count in sorted(counts.items())]
         try:
             with self._database.begin() as connection:
-                counters.add(connection, [*changes, ("received_bytes", (), float(size))])
+                counters.add(connection, [*changes, ("received_bytes", (), float(stored_bytes))])
         except StorageError:
             with self._lock:
                 self._counts += counts
-                self._bytes += size
+                self._stored_bytes += stored_bytes
             raise
+        return WRITE_INTERVAL_S

@@ -1,8 +1,8 @@
-"""The bytes of one C-STORE as they come: gathered, hashed and written to a file beside the blobs, which becomes the blob.
+"""The file into which the bytes of a C-STORE in progress are written; it becomes the blob without being copied.
 
-pynetdicom would either keep a whole data set in memory several times over or write it, with a head that names its own
-version, to the system's temporary folder. Gathered, because every hash and every write lets another thread have the interpreter,
-and waits to have it back: most instances are hashed once and written once.
+pynetdicom would either keep a whole data set in memory several times over, or write it to the system's temporary folder with a file head
+that names its own version. The bytes are collected in a buffer first: each hash update and each write releases Python's interpreter lock
+and has to acquire it again, so most instances are hashed once and written once.
 """
 
 import hashlib
@@ -14,46 +14,50 @@ from db.blobs.temporary_file import Temporary
 from imaging.headers.instance_header import BEGINNING_BYTES
 from imaging.wire import part10
 
-GATHERED_BYTES = 1 << 20
-_free: deque[memoryview] = deque(maxlen=16)  # buffers that wait for the next instance; a new one is zeroed by the kernel, page by page
+BUFFER_BYTES = 1 << 20
+# Buffers for the next instances: the kernel zeroes the pages of a new one.
+_free_buffers: deque[memoryview] = deque(maxlen=16)
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
-    """What a C-STORE command says of its data set: text as it came, without padding, whatever it is."""
+class DataSetIdentity:
+    """What the command of a C-STORE says about its data set: text as received, without padding, whether it is valid or not.
+
+    ``transfer_syntax_uid`` is that of the accepted presentation context.
+    """
 
     sop_class_uid: str
     sop_instance_uid: str
-    transfer_syntax_uid: str  # of the accepted presentation context
+    transfer_syntax_uid: str
 
 
-class Spool:
-    """A Part 10 file in the making. Errors are kept and told at the end, so that the association goes on.
+class SpoolFile:
+    """A Part 10 file in progress. An error is kept and reported at the end, so that the association goes on.
 
     Attributes
     ----------
     size_bytes
-        Of the data set, head not counted; grows on when the limit is passed, while nothing more is kept.
+        Length of the data set that was received, without the file head; also counts what was not kept after an error.
     error
-        Why the bytes are not whole: "" while they are.
+        Why the file is not complete; "" while it is.
     beginning
         The first 64 KiB of the file, once it is finished.
     """
 
-    def __init__(self, blobs: Blobs, command: Command, *, max_bytes: int) -> None:
+    def __init__(self, blobs: Blobs, identity: DataSetIdentity, *, max_bytes: int) -> None:
         self.size_bytes = 0
         self.error = ""
         self.beginning = b""
-        self.command = command
+        self.identity = identity
         self._blobs = blobs
         self._max_bytes = max_bytes
         self._file: Temporary | None = None
         self._digest = hashlib.sha256()
         self._buffer: memoryview | None = None
-        self._gathered = 0
+        self._buffered = 0
 
     def write(self, fragment: bytes | memoryview) -> None:
-        """Take one fragment."""
+        """Append a fragment of the data set."""
         self.size_bytes += len(fragment)
         if self.error:
             return
@@ -63,75 +67,75 @@ class Spool:
         try:
             if self._buffer is None:
                 self._begin()
-            self._gather(fragment)
+            self._append(fragment)
         except OSError as error:
             self.fail(f"cannot be written: {error.strerror or 'input/output error'}")
 
     def _begin(self) -> None:
-        self._buffer = _free.pop() if _free else memoryview(bytearray(GATHERED_BYTES))
-        self._gather(
+        self._buffer = _free_buffers.pop() if _free_buffers else memoryview(bytearray(BUFFER_BYTES))
+        self._append(
             part10.encode_head(
-                sop_class_uid=self.command.sop_class_uid,
-                sop_instance_uid=self.command.sop_instance_uid,
-                transfer_syntax_uid=self.command.transfer_syntax_uid,
+                sop_class_uid=self.identity.sop_class_uid,
+                sop_instance_uid=self.identity.sop_instance_uid,
+                transfer_syntax_uid=self.identity.transfer_syntax_uid,
             )
         )
 
-    def _gather(self, content: bytes | memoryview) -> None:
+    def _append(self, content: bytes | memoryview) -> None:
         assert self._buffer is not None
         while content:
-            part = content[: GATHERED_BYTES - self._gathered]
-            self._buffer[self._gathered : self._gathered + len(part)] = part
-            self._gathered += len(part)
+            part = content[: BUFFER_BYTES - self._buffered]
+            self._buffer[self._buffered : self._buffered + len(part)] = part
+            self._buffered += len(part)
             content = content[len(part) :]
-            if self._gathered == GATHERED_BYTES:
+            if self._buffered == BUFFER_BYTES:
                 self._flush()
 
     def _flush(self) -> None:
         assert self._buffer is not None
-        gathered, self._gathered = self._buffer[: self._gathered], 0
+        content, self._buffered = self._buffer[: self._buffered], 0
         if self._file is None:
-            self.beginning = bytes(gathered[:BEGINNING_BYTES])
+            self.beginning = bytes(content[:BEGINNING_BYTES])
             self._file = self._blobs.temporary()
-        self._digest.update(gathered)
-        self._file.write(gathered)
+        self._digest.update(content)
+        self._file.write(content)
 
-    def fail(self, why: str) -> None:
-        """Give up the bytes, and keep why."""
+    def fail(self, reason: str) -> None:
+        """Remove the bytes, and keep the reason for the answer."""
         self.discard()
-        self.error = why
+        self.error = reason
 
     @property
     def sha256(self) -> str:
-        """Of all bytes, head included."""
+        """Hash of the whole file, head included."""
         return self._digest.hexdigest()
 
     def finish(self) -> Temporary:
-        """The file of all bytes, which is the caller's now.
+        """Write the last bytes, and return the file; from here on it belongs to the caller.
 
         Raises
         ------
         OSError
-            It could not be made, or its last bytes not be written.
+            The file cannot be created or written.
         """
         if self._buffer is None:
             self._begin()
-        if self._gathered:
+        if self._buffered:
             self._flush()
         file, self._file = self._file, None
-        assert file is not None  # the head alone makes one
-        self._give_back()
+        assert file is not None  # the head is never empty
+        self._release_buffer()
         return file
 
     def discard(self) -> None:
-        """Remove what there is. Harmless twice."""
+        """Remove the file. May be called again, and after `finish`."""
         file, self._file = self._file, None
         if file is not None:
             file.discard()
-        self._give_back()
+        self._release_buffer()
 
-    def _give_back(self) -> None:
+    def _release_buffer(self) -> None:
         buffer, self._buffer = self._buffer, None
-        self._gathered = 0
+        self._buffered = 0
         if buffer is not None:
-            _free.append(buffer)
+            _free_buffers.append(buffer)

@@ -14,7 +14,7 @@ _NOT_PRINTABLE_ASCII = re.compile("[^ -~]")
 
 @dataclass(frozen=True, slots=True)
 class StoreCommand:
-    """A C-STORE request. The UIDs are kept as they came, without padding, even if they are malformed."""
+    """A C-STORE request. The UIDs are kept as received, without padding, even if they are malformed."""
 
     message_id: int
     sop_class_uid: str
@@ -28,7 +28,7 @@ class StoreCommand:
 
 
 def read_store_request(elements: dict[int, bytes]) -> StoreCommand | None:
-    """The C-STORE-RQ of the elements of a command set; None if it is another message.
+    """Return the C-STORE-RQ of the elements of a command set; None if it is another message.
 
     Raises
     ------
@@ -48,8 +48,8 @@ def read_store_request(elements: dict[int, bytes]) -> StoreCommand | None:
     return StoreCommand(message_id, sop_class, sop_instance, bool(sop_class and sop_instance and has_data_set and has_priority))
 
 
-def store_response(command: StoreCommand, status: int, comment: str = "") -> bytes:
-    """The encoded C-STORE-RSP.
+def encode_store_response(command: StoreCommand, status: int, comment: str = "") -> bytes:
+    """Encode the C-STORE-RSP.
 
     ``comment`` holds no patient data; it is cut to what LO allows. Malformed UIDs are not sent back: the elements are optional.
     """

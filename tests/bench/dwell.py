@@ -27,7 +27,7 @@ from deploy.demo.synthetic.chest import make_chest, write_chest
 from deploy.demo.synthetic.lesion import lesion_dataset
 from deploy.local.node_lock import running_servers
 from deploy.local.ports import free_port
-from dicom_node.sockets import Entity
+from dicom_node.sockets import NodeEntity
 from tests.bench import pairs
 from tests.support.node_process import RunningNode, wait_until
 
@@ -160,7 +160,7 @@ def passages(folder: Path, photographs: int, series: int) -> list[Passage]:
 
 def _through(database: Database, port: int, paths: Sequence[Path], done: int) -> int:
     images = [dcmread(path) for path in paths]
-    entity = Entity(SENDER)
+    entity = NodeEntity(SENDER)
     entity.requested_contexts = [build_context(images[0].SOPClassUID, images[0].file_meta.TransferSyntaxUID)]
     association = entity.associate("127.0.0.1", port, ae_title="DICOMNODE")
     assert association.is_established

@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 from pydicom.uid import UID, ExplicitVRLittleEndian, MultiFrameGrayscaleWordSecondaryCaptureImageStorage
 
-from dicom_node.sockets import Entity
+from dicom_node.sockets import NodeEntity
 from imaging.wire.command_set import read_command_set
 from tests.bench import pairs
 from tests.bench.receive import Target, listener, store
@@ -101,7 +101,7 @@ def small(target: Target, process: psutil.Process, instances: int, associations:
 def stream(target: Target, which: int, count: int) -> None:
     """One association; its socket is used directly, so that the sender costs little."""
     title, port = target
-    entity = Entity("BENCH")
+    entity = NodeEntity("BENCH")
     entity.add_requested_context(CT, ExplicitVRLittleEndian)
     association = entity.associate("127.0.0.1", port, ae_title=title)
     if not association.is_established or association.dul.socket is None or association.dul.socket.socket is None:

@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 
-from dicom_node.sockets import Entity
+from dicom_node.sockets import NodeEntity
 from tests.chaos.studies import Instance, Study
 from tests.chaos.ward import Ward
 
@@ -34,7 +34,7 @@ def store(
     ward: Ward, instances: Sequence[Instance], *, title: str = TITLES[0], port: int = 0, abort_after: int | None = None
 ) -> list[Instance]:
     """One association; what was not acknowledged on it. ``abort_after``: that many instances, then A-ABORT."""
-    entity = Entity(title)
+    entity = NodeEntity(title)
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = entity.connection_timeout = 10
     pairs = sorted({(one.sop_class_uid, one.transfer_syntax_uid) for one in instances})
     entity.requested_contexts = [build_context(*pair) for pair in pairs]

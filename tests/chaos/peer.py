@@ -9,9 +9,9 @@ from typing import Any
 
 from pynetdicom import build_role, evt
 
-from dicom_node.commitment.datasets import NO_SUCH_INSTANCE, PUSH_MODEL, PUSH_MODEL_INSTANCE, report
+from dicom_node.commitment.datasets import NO_SUCH_INSTANCE, PUSH_MODEL, PUSH_MODEL_INSTANCE, encode_report
 from dicom_node.contexts import VERIFICATION
-from dicom_node.sockets import Entity
+from dicom_node.sockets import NodeEntity
 from tests.support.series import SR
 
 OUT_OF_RESOURCES, CANNOT_UNDERSTAND = 0xA700, 0xC000
@@ -33,7 +33,7 @@ class Peer:
         self._server: Any = None
 
     def start(self) -> None:
-        entity = Entity(self.title)
+        entity = NodeEntity(self.title)
         for sop_class in (VERIFICATION, SR, PUSH_MODEL):
             entity.add_supported_context(sop_class)
         handlers: list[Any] = [
@@ -109,12 +109,12 @@ class Peer:
             held = [item for item in items if item[1] in self.kept]
             self._committed |= {uid for _, uid in held}
         lost = [(*item, NO_SUCH_INSTANCE) for item in items if item not in held]
-        entity = Entity(self.title)
+        entity = NodeEntity(self.title)
         entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = entity.connection_timeout = 10
         entity.add_requested_context(PUSH_MODEL)
         association = entity.associate("127.0.0.1", self.node_port, ae_title="DICOMNODE", ext_neg=[build_role(PUSH_MODEL, scp_role=True)])
         if association.is_established:
-            information, event_type = report(transaction_uid, held, lost)
+            information, event_type = encode_report(transaction_uid, held, lost)
             with suppress(RuntimeError, ValueError, OSError):  # the node was killed meanwhile
                 association.send_n_event_report(information, event_type, PUSH_MODEL, PUSH_MODEL_INSTANCE)
             if association.is_established:

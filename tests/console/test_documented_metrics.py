@@ -22,7 +22,7 @@ from db.operations.status import AWAY
 from db.receive import admission
 from db.receive.backlog import PAUSED
 from db.roles import heartbeats
-from dicom_node.receive.receive_counts import ReceivedCounts
+from dicom_node.receive.receive_counts import ReceiveCounts
 from tests.db.operations.test_retention import Unit, _age
 from tests.support.records import Sender, claim, complete, finish, plan, run
 
@@ -81,10 +81,10 @@ def _something_of_everything(database: Database, blobs: Blobs) -> None:
     told = webhook_notices.claim(database, lease_s=60)
     assert told is not None
     webhook_notices.sent(database, told)
-    counts = ReceivedCounts(database)
+    counts = ReceiveCounts(database)
     counts.add(0x0000, 100)
     counts.add(0xA700, 100)
-    counts.flush()
+    counts.write()
 
 
 @pytest.fixture(scope="module")

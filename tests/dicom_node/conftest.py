@@ -44,7 +44,7 @@ def make_settings(tmp_path: Path) -> MakeSettings:
     def make(**sections: Any) -> Settings:
         values: dict[str, Any] = {
             "node": {"data_dir": tmp_path / "data", "port": 0},
-            "receive": {"min_free_bytes": 0, "association_lease_s": 5.0},
+            "receive": {"min_free_bytes": 0, "association_lease_s": 60.0},
             "sources": [{"ae_title": "PACS", "host": "127.0.0.1"}],
         }
         for name, section in sections.items():
@@ -107,18 +107,18 @@ def conducting(settings: Settings, database: Database, blobs: Blobs) -> Iterator
         yield
     finally:
         stop.set()
-        thread.join(15)
+        thread.join(120)
         assert not thread.is_alive()
 
 
 @pytest.fixture
 def conduct(start: Callable[[Settings], Running], make_settings: MakeSettings) -> Callable[..., Any]:
-    """A listener and a conductor with these routes; completion within fractions of a second."""
+    """A listener and a conductor with these routes. A whole series is complete 0.4 s after its association was released."""
 
     @contextmanager
     def go(*routes: dict[str, Any], **sections: Any) -> Iterator[Running]:
         values: dict[str, Any] = {
-            "completion": {"settle_s": 0.4, "quiet_s": 1.5, "max_wait_s": 20.0},
+            "completion": {"settle_s": 0.4, "quiet_s": 10.0, "max_wait_s": 240.0},
             "destinations": [DESTINATION, {**DESTINATION, "name": "second"}],
             "routes": list(routes),
         }

@@ -1,4 +1,4 @@
-"""What answers mean, and that comments fit."""
+"""What the status of a C-STORE answer means, and how an error comment is encoded."""
 
 from io import BytesIO
 
@@ -6,39 +6,36 @@ import pytest
 from pynetdicom.dsutils import decode
 
 from dicom_node.contexts import storage_classes, transfer_syntaxes
-from dicom_node.receive.store_command import StoreCommand, store_response
-from dicom_node.statuses import Verdict, verdict
+from dicom_node.receive.store_command import StoreCommand, encode_store_response
+from dicom_node.statuses import SendOutcome, classify_status
 from imaging.wire.part10 import data_set_offset, encode_head
 
+MEANINGS = {
+    SendOutcome.STORED: (0x0000, 0xB000, 0xB006, 0x0111, 0x0001, 0xA770),
+    SendOutcome.TRANSIENT: (0xA700, 0xA7FF, 0x0110, 0x0213, 0x0124, 0x4711, 0xA77A),
+    SendOutcome.HELD: (0xA771, 0xA774, 0xA779, 0xA900),
+    SendOutcome.PERMANENT: (0xC000, 0xCFFF, 0x0122, 0x0117),
+}
 
-@pytest.mark.parametrize(
-    ("status", "expected"),
-    [
-        (0x0000, Verdict.STORED), (0xB000, Verdict.STORED), (0xB006, Verdict.STORED), (0x0111, Verdict.STORED), (0x0001, Verdict.STORED),
-        (0xA700, Verdict.TRANSIENT), (0xA7FF, Verdict.TRANSIENT), (0x0110, Verdict.TRANSIENT), (0x0213, Verdict.TRANSIENT),
-        (0x0124, Verdict.TRANSIENT), (0x4711, Verdict.TRANSIENT),
-        (0xA770, Verdict.STORED), (0xA771, Verdict.HELD), (0xA774, Verdict.HELD), (0xA779, Verdict.HELD), (0xA77A, Verdict.TRANSIENT),
-        (0xA900, Verdict.HELD), (0xC000, Verdict.PERMANENT), (0xCFFF, Verdict.PERMANENT), (0x0122, Verdict.PERMANENT),
-        (0x0117, Verdict.PERMANENT),
-    ],
-)  # fmt: skip
-def test_verdicts(status: int, expected: Verdict) -> None:
-    found, words = verdict(status)
+
+@pytest.mark.parametrize(("status", "expected"), [(status, outcome) for outcome, statuses in MEANINGS.items() for status in statuses])
+def test_what_a_status_means(status: int, expected: SendOutcome) -> None:
+    found, words = classify_status(status)
     assert found is expected
     assert words
 
 
-def test_every_status_has_a_verdict() -> None:
-    assert {verdict(status)[0] for status in range(0x10000)} == set(Verdict)
+def test_every_status_has_a_meaning() -> None:
+    assert {classify_status(status)[0] for status in range(0x10000)} == set(SendOutcome)
 
 
 def test_comments_are_short_plain_and_single_valued() -> None:
     command = StoreCommand(7, "1.2.3", "1.2.3.4", complete=True)
-    response = decode(BytesIO(store_response(command, 0xC000, "Überlang \\ " + "x" * 100)), True, True)
+    response = decode(BytesIO(encode_store_response(command, 0xC000, "Überlang \\ " + "x" * 100)), True, True)
     assert len(response.ErrorComment) <= 64
     assert response.ErrorComment.isascii()
     assert "\\" not in response.ErrorComment
-    assert "ErrorComment" not in decode(BytesIO(store_response(command, 0)), True, True)
+    assert "ErrorComment" not in decode(BytesIO(encode_store_response(command, 0)), True, True)
 
 
 def test_head_is_deterministic_and_well_formed() -> None:

@@ -13,8 +13,10 @@ import pytest
 from core.errors import ConfigurationError
 from core.settings.settings import Settings
 from deploy.local.ports import free_port
-from dicom_node.deliver.transports import Parcel, Receipt, echo, open_transport
-from dicom_node.statuses import Verdict
+from dicom_node.deliver.transport_types import OutgoingObject, SendResult
+from dicom_node.deliver.transports import echo, open_transport
+from dicom_node.receive import server
+from dicom_node.statuses import SendOutcome
 from tests.dicom_node.conftest import MakeSettings, Running
 from tests.support.certificates import Authority
 from tests.support.series import CT, encoded, image
@@ -29,8 +31,8 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 def run(program: str, port: int, *options: str, files: tuple[str, ...] = ()) -> bool:
-    command = [dcmtk(program), "-aet", "PACS", "-aec", "DICOMNODE", "-to", "5", "-ta", "5", *options, "127.0.0.1", str(port), *files]
-    return subprocess.run(command, timeout=60, capture_output=True, check=False).returncode == 0
+    command = [dcmtk(program), "-aet", "PACS", "-aec", "DICOMNODE", "-to", "240", "-ta", "240", *options, "127.0.0.1", str(port), *files]
+    return subprocess.run(command, timeout=280, capture_output=True, check=False).returncode == 0
 
 
 def test_only_with_a_client_certificate(start: Start, make_settings: MakeSettings, authority: Authority, tmp_path: Path) -> None:
@@ -70,7 +72,7 @@ def test_versions_and_suites_of_bcp_195(
     context.minimum_version = context.maximum_version = version
     if suites is not None:
         context.set_ciphers(suites)
-    with socket.create_connection(("127.0.0.1", node.port), timeout=10) as plain:
+    with socket.create_connection(("127.0.0.1", node.port), timeout=240) as plain:
         try:
             with context.wrap_socket(plain, server_hostname="127.0.0.1"):
                 assert accepted
@@ -78,16 +80,18 @@ def test_versions_and_suites_of_bcp_195(
             assert not accepted
 
 
-def test_a_slow_handshake_keeps_nobody_else_out(start: Start, make_settings: MakeSettings, authority: Authority) -> None:
+def test_a_slow_handshake_does_not_delay_the_others(
+    start: Start, make_settings: MakeSettings, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One connection never begins its handshake, and is not closed for it either."""
+    monkeypatch.setattr(server, "TLS_HANDSHAKE_TIMEOUT_S", 3600.0)
     cert, key = authority.sign("node")
     node = start(make_settings(node={"tls": {"cert": cert, "key": key, "require_client_cert": False}}))
     with socket.create_connection(("127.0.0.1", node.port)):
-        started = time.monotonic()
         assert run("echoscu", node.port, "+tla", "+cf", str(authority.ca))
-        assert time.monotonic() - started < 8
 
 
-def test_unusable_files_are_said(start: Start, make_settings: MakeSettings, authority: Authority, tmp_path: Path) -> None:
+def test_unusable_files_are_reported(start: Start, make_settings: MakeSettings, authority: Authority, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"node\.tls"):
         start(make_settings(node={"tls": {"cert": tmp_path / "no", "key": tmp_path / "no"}}))
     cert, key = authority.sign("node")
@@ -102,7 +106,7 @@ def storescp(folder: Path, *tls: str) -> Iterator[int]:
     folder.mkdir()
     command = [dcmtk("storescp"), "-od", str(folder), *tls, str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={"TCP_NODELAY": "1"}) as process:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 240
         while True:
             try:
                 socket.create_connection(("127.0.0.1", port), timeout=1).close()
@@ -116,11 +120,11 @@ def storescp(folder: Path, *tls: str) -> Iterator[int]:
             process.terminate()
 
 
-def deliver(settings: Settings) -> Receipt:
+def deliver(settings: Settings) -> SendResult:
     made = image()
-    parcel = Parcel(CT, str(made.SOPInstanceUID), encoded(made))
-    with open_transport(settings, settings.destinations[0], [parcel]) as transport:
-        return transport.send(parcel)
+    outgoing = OutgoingObject(CT, str(made.SOPInstanceUID), encoded(made))
+    with open_transport(settings, settings.destinations[0], [outgoing]) as transport:
+        return transport.send(outgoing)
 
 
 def test_as_sender_both_show_certificates(make_settings: MakeSettings, authority: Authority, tmp_path: Path) -> None:
@@ -129,20 +133,20 @@ def test_as_sender_both_show_certificates(make_settings: MakeSettings, authority
 
     def settings(port: int, **tls: Path) -> Settings:
         destination = {"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "port": port}
-        return make_settings(destinations=[destination | ({"tls": tls} if tls else {})], delivery={"timeout_s": 5.0})
+        return make_settings(destinations=[destination | ({"tls": tls} if tls else {})], delivery={"timeout_s": 60.0})
 
     with storescp(tmp_path / "in", "+tls", str(key), str(cert), "+cf", str(authority.ca), "-rc") as port:
         mutual = settings(port, ca=authority.ca, cert=ours, key=our_key)
         assert echo(mutual, mutual.destinations[0])[:2] == (True, "C-ECHO answered")
-        assert deliver(mutual).verdict is Verdict.STORED
+        assert deliver(mutual).outcome is SendOutcome.STORED
         assert len(list((tmp_path / "in").iterdir())) == 1
         without = deliver(settings(port, ca=authority.ca))
-        assert (without.verdict, without.away) == (Verdict.TRANSIENT, True)
-        assert deliver(settings(port)).away, "plain DICOM gets nowhere"
+        assert (without.outcome, without.unreachable) == (SendOutcome.TRANSIENT, True)
+        assert deliver(settings(port)).unreachable, "plain DICOM is not accepted"
         stranger = deliver(settings(port, ca=Authority(tmp_path / "stranger").ca, cert=ours, key=our_key))
-        assert "its certificate is not accepted" in stranger.words
+        assert "its certificate is not accepted" in stranger.reason
         unreadable = deliver(settings(port, ca=tmp_path / "nowhere.pem"))
-        assert "cannot be used" in unreadable.words
+        assert "cannot be used" in unreadable.reason
     assert len(list((tmp_path / "in").iterdir())) == 1
 
 
@@ -150,6 +154,6 @@ def test_as_sender_the_host_name_is_checked(make_settings: MakeSettings, authori
     cert, key = authority.sign("other", host="10.9.8.7")
     with storescp(tmp_path / "in", "+tls", str(key), str(cert), "-ic") as port:
         destination = {"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "port": port, "tls": {"ca": authority.ca}}
-        receipt = deliver(make_settings(destinations=[destination], delivery={"timeout_s": 5.0}))
-    assert receipt.verdict is Verdict.TRANSIENT
-    assert "its certificate is not accepted: IP address mismatch" in receipt.words
+        result = deliver(make_settings(destinations=[destination], delivery={"timeout_s": 60.0}))
+    assert result.outcome is SendOutcome.TRANSIENT
+    assert "its certificate is not accepted: IP address mismatch" in result.reason

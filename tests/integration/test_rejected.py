@@ -14,7 +14,7 @@ from db.engine import Database
 from db.jobs import job_leases
 from deploy.demo.synthetic.lesion import lesion_dataset
 from deploy.settings_file import load_settings
-from dicom_node.sockets import Entity
+from dicom_node.sockets import NodeEntity
 from tests.support.orthanc import ARCHIVE, Orthanc
 from tests.support.queued_jobs import Queueing, configure, urls
 from tests.support.send_role import sending, states, wait_for
@@ -29,7 +29,7 @@ def answered(archive: Orthanc, study: str, modality: str = "") -> set[str]:
     identifier = Dataset()
     identifier.QueryRetrieveLevel, identifier.StudyInstanceUID, identifier.Modality = "IMAGE", study, modality
     identifier.SeriesInstanceUID = identifier.SOPInstanceUID = ""
-    entity = Entity("VIEWER")
+    entity = NodeEntity("VIEWER")
     entity.add_requested_context(StudyRootQueryRetrieveInformationModelFind)
     association = entity.associate("127.0.0.1", archive.port, ae_title=archive.ae_title)
     assert association.is_established

@@ -13,11 +13,13 @@ from dicom_node.deliver import sender
 
 
 def destination(port: int, name: str = "pacs") -> dict[str, Any]:
+    """Settings of a DIMSE destination at this port of this machine."""
     return {"name": name, "ae_title": "PACS", "host": "127.0.0.1", "port": port, "accept_research": True}
 
 
 @contextmanager
 def sending(settings: Settings, database: Database, blobs: Blobs) -> Iterator[None]:
+    """The role ``send`` in a thread of this process; it is stopped at the end."""
     stop = threading.Event()
     thread = threading.Thread(target=sender.run, args=(settings, database, blobs, stop))
     thread.start()
@@ -25,21 +27,24 @@ def sending(settings: Settings, database: Database, blobs: Blobs) -> Iterator[No
         yield
     finally:
         stop.set()
-        thread.join(35)
+        thread.join(120)
         assert not thread.is_alive()
 
 
 def states(database: Database) -> list[tuple[Any, ...]]:
+    """Destination, state, status, note and attempts of every delivery."""
     with database.begin() as connection:
         found = connection.exec_driver_sql("SELECT destination, state, status, note, attempts FROM deliveries ORDER BY id")
         return [tuple(row) for row in found]
 
 
-def wait_for(condition: Callable[[], bool], timeout_s: float = 15.0) -> None:
+def wait_for(condition: Callable[[], bool], timeout_s: float = 240.0) -> None:
+    """Wait until a condition holds. The limit only ends a test that fails: on a loaded machine anything may take long."""
     deadline = time.monotonic() + timeout_s
     while not condition():
-        assert time.monotonic() < deadline, "it did not come about in time"
+        assert time.monotonic() < deadline, "the condition did not become true in time"
         time.sleep(0.05)
 
 
-QUICK = {"retry_base_s": 0.2, "retry_cap_s": 0.5, "timeout_s": 2.0, "max_attempts": 50}
+# Retries after fractions of a second. The time-out is long: a peer on a loaded machine answers late, and no test waits for it in vain.
+QUICK = {"retry_base_s": 0.2, "retry_cap_s": 0.5, "timeout_s": 60.0, "max_attempts": 50}

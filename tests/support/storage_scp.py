@@ -1,5 +1,6 @@
 """A storage SCP for tests that keeps what it gets and answers as it is told."""
 
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from typing import Any
 from pydicom.dataset import Dataset
 from pynetdicom import evt
 
-from dicom_node.sockets import Entity
+from dicom_node.sockets import NodeEntity
 from tests.support.series import SR
 
 VERIFICATION = "1.2.840.10008.1.1"
@@ -17,14 +18,26 @@ VERIFICATION = "1.2.840.10008.1.1"
 
 @dataclass
 class Pacs:
-    """``statuses``: answers in order, the last one for ever; ``hang_s``: how long it keeps silent before it answers.
+    """A storage SCP.
 
-    ``aborts_at``: a SOP Instance UID at which it breaks off. ``of_class``: answers for objects of a SOP class, in order, before those.
+    Attributes
+    ----------
+    statuses
+        Answers in order; the last one is repeated.
+    of_class
+        Answers for objects of a SOP class, in order; they come before ``statuses``.
+    hang_s
+        Seconds before each answer.
+    answers_after
+        An event that each answer waits for.
+    aborts_at
+        The SOP Instance UID at which it aborts the association.
     """
 
     statuses: list[int] = field(default_factory=lambda: [0x0000])
     of_class: dict[str, list[int]] = field(default_factory=dict)
     hang_s: float = 0.0
+    answers_after: threading.Event | None = None
     stored: dict[str, Dataset] = field(default_factory=dict)
     calls: int = 0
     associations: int = 0
@@ -38,6 +51,8 @@ class Pacs:
             event.assoc.abort()
             return Dataset()
         time.sleep(self.hang_s)
+        if self.answers_after is not None:
+            self.answers_after.wait(240)
         own = self.of_class.get(str(event.request.AffectedSOPClassUID))
         status = own.pop(0) if own else self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
         answer = Dataset()
@@ -57,7 +72,7 @@ def running(
     pacs: Pacs, *, port: int = 0, classes: Sequence[str] = (SR, VERIFICATION), title: str = "PACS", strict: bool = False
 ) -> Iterator[Pacs]:
     """The SCP on a free port. ``strict``: it rejects every association (calling AE title not recognised)."""
-    ae = Entity(title)
+    ae = NodeEntity(title)
     for sop_class in classes:
         ae.add_supported_context(sop_class)
     if strict:

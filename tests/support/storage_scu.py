@@ -16,7 +16,7 @@ from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 
 from db.blobs.store import Blobs
-from dicom_node.sockets import Entity
+from dicom_node.sockets import NodeEntity
 from imaging.wire.part10 import data_set_offset, encode_head
 from tests.support.external_programs import tool
 from tests.support.series import encoded
@@ -30,8 +30,8 @@ def dcmtk(name: str) -> str:
     return found if found is not None else tool(f"{name} of DCMTK", "dcmtk")
 
 
-def entity(calling: str, contexts: dict[str, list[str]], timeout_s: float = 60.0) -> Entity:
-    ae = Entity(calling)
+def entity(calling: str, contexts: dict[str, list[str]], timeout_s: float = 60.0) -> NodeEntity:
+    ae = NodeEntity(calling)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = timeout_s
     for abstract, syntaxes in contexts.items():
         for syntax in syntaxes:

@@ -8,7 +8,7 @@ from pynetdicom.events import Event
 
 from deploy.demo.pacs.interface import AE_TITLE
 from dicom_node.contexts import VERIFICATION, storage_classes, transfer_syntaxes
-from dicom_node.sockets import Entity
+from dicom_node.sockets import NodeEntity
 
 
 class StorageScp:
@@ -26,7 +26,7 @@ class StorageScp:
     def start(self) -> None:
         """Start to listen on a free port of 127.0.0.1."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        entity = Entity(AE_TITLE)
+        entity = NodeEntity(AE_TITLE)
         entity.add_supported_context(VERIFICATION)
         syntaxes = list(transfer_syntaxes())
         for uid in storage_classes():

@@ -3,12 +3,12 @@
 from core.policy.condition_parser import parse_condition
 from core.settings.routes import Route
 from core.states import Priority
-from dicom_node.conduct.route_claims import claim
+from dicom_node.conduct.route_claims import claim_routes
 
 
 def _reason(when: dict[str, object], **attributes: str) -> str:
     route = Route(name="r", model="m", destinations=("d",), priority=Priority.ROUTINE, when=parse_condition(when))
-    return claim([route], attributes).reason
+    return claim_routes([route], attributes).reason
 
 
 def test_groups_are_told_with_what_is_in_them() -> None:

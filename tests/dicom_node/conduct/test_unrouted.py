@@ -1,4 +1,4 @@
-"""A route that was wrong for a while: what none took is kept, listed, and judged again once the route is mended."""
+"""Units that no route claimed are kept and listed, and can be matched again after the route is fixed."""
 
 import json
 from pathlib import Path
@@ -11,12 +11,13 @@ from db import audit
 from db.complete import unrouted as complete_unrouted
 from db.engine import Database
 from deploy.cli.main import run
-from tests.dicom_node.conduct.test_conductor import CHEST, SKIN, complete_units, rows, wait_for
+from tests.dicom_node.conduct.test_conductor import CHEST, SKIN, complete_units, rows
 from tests.dicom_node.conftest import Running, conducting
+from tests.support.send_role import wait_for
 from tests.support.series import series
 from tests.support.storage_scu import send
 
-MENDED = """
+FIXED = """
 [node]
 data_dir = "{folder}"
 [database]
@@ -38,9 +39,9 @@ when = {{ Modality = "CT" }}
 
 
 @pytest.fixture
-def mended(tmp_path: Path, database_url: str) -> Path:
+def fixed(tmp_path: Path, database_url: str) -> Path:
     config = tmp_path / "node.toml"
-    config.write_text(MENDED.format(folder=tmp_path / "data", url=database_url))
+    config.write_text(FIXED.format(folder=tmp_path / "data", url=database_url))
     return config
 
 
@@ -51,17 +52,17 @@ def unrouted(config: Path, capsys: pytest.CaptureFixture[str]) -> list[dict[str,
     return found
 
 
-def test_what_no_route_took_is_analysed_once_the_route_is_mended(conduct: Any, mended: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_no_route_took_is_analysed_once_the_route_is_fixed(conduct: Any, fixed: Path, capsys: pytest.CaptureFixture[str]) -> None:
     node: Running
     with conduct(SKIN) as node:
         send(node.port, *series(4))
         complete_units(node, 1)
     assert rows(node.database, "SELECT count(*) FROM jobs") == [(0,)]
-    (row,) = unrouted(mended, capsys)
+    (row,) = unrouted(fixed, capsys)
     assert row["now"] == "taken by chest"
     assert "route 'skin'" in row["reason"]
     unit = str(row["unit_id"])
-    assert run(["rules", "requeue", unit, "--config", str(mended)]) == 0
+    assert run(["rules", "requeue", unit, "--config", str(fixed)]) == 0
     with conducting(_with(node.settings, CHEST), node.database, node.blobs):
         wait_for(lambda: rows(node.database, "SELECT state FROM jobs") == [("queued",)])
     ((claimed, outcome, revision),) = rows(node.database, "SELECT routes, outcome, revision FROM units")
@@ -69,13 +70,13 @@ def test_what_no_route_took_is_analysed_once_the_route_is_mended(conduct: Any, m
     asked = [event for event in audit.export(node.database) if event["action"] == "unit.requeued"]
     assert [event["subject"] for event in asked] == [f"unit:{unit}"]
     assert asked[0]["actor"].startswith("cli:")
-    assert unrouted(mended, capsys) == []
-    assert run(["rules", "requeue", unit, "--config", str(mended)]) == 1  # its job answers for it
+    assert unrouted(fixed, capsys) == []
+    assert run(["rules", "requeue", unit, "--config", str(fixed)]) == 1  # its job answers for it
     assert "was taken by a route" in capsys.readouterr().err
     assert rows(node.database, "SELECT count(*) FROM jobs") == [(1,)]
 
 
-def test_what_still_no_route_takes_keeps_its_reason(conduct: Any) -> None:
+def test_a_unit_that_still_no_route_claims_keeps_its_reason(conduct: Any) -> None:
     node: Running
     with conduct(SKIN) as node:
         send(node.port, *series(2))
@@ -85,14 +86,14 @@ def test_what_still_no_route_takes_keeps_its_reason(conduct: Any) -> None:
     assert (reason, outcome, revision) == (before, "not_analysed", 1)
 
 
-def test_what_cannot_be_judged_again_says_why(conduct: Any, mended: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_judged_again_says_why(conduct: Any, fixed: Path, capsys: pytest.CaptureFixture[str]) -> None:
     node: Running
     with conduct(SKIN) as node:
         send(node.port, *series(2))
         complete_units(node, 1)
     _change(node.database, "UPDATE instances SET removed_at = now()")
-    assert [row["now"] for row in unrouted(mended, capsys)] == ["cannot be judged: retention has let go its images"]
-    assert run(["rules", "requeue", "1", "99", "--config", str(mended)]) == 1
+    assert [row["now"] for row in unrouted(fixed, capsys)] == ["cannot be judged: retention has let go its images"]
+    assert run(["rules", "requeue", "1", "99", "--config", str(fixed)]) == 1
     said = capsys.readouterr().err
     assert "retention has let go images of unit 1: send them again" in said
     assert "there is no unit 99" in said

@@ -18,7 +18,7 @@ from db.jobs import job_leases
 from db.operations import model_registry
 from deploy.demo.synthetic.lesion import lesion_dataset
 from dicom_node.conduct.conductor import Conductor
-from dicom_node.conduct.model_versions import versions_of
+from dicom_node.conduct.model_versions import served_versions
 from models import installed, registry
 from models.card import identity
 from models.installed import Place
@@ -55,9 +55,9 @@ def conduct(settings: Settings, database: Database) -> Callable[[int], list[dict
         dataset.Modality = "DMS"
         queueing.receive(dataset, UnitKind.IMAGE)
         conductor = Conductor(settings, database, blobs)
-        until = time.monotonic() + 20
+        until = time.monotonic() + 240
         while scalar(database, "SELECT count(*) FROM units WHERE state = 'open'") and time.monotonic() < until:
-            time.sleep(min(0.1, conductor.turn()))
+            time.sleep(min(0.1, conductor.process_due_units()))
         conductor.close()
         return [row for row in reversed(job_leases.listing(database)) if row["job_id"] not in before]
 
@@ -135,7 +135,7 @@ def test_a_model_whose_files_are_gone_and_one_that_nobody_knows(
     (gone,) = conduct(1)
     assert (gone["job_state"], gone["model_digest"]) == ("failed", brought.digest)
     assert "is not here any more" in job_leases.show(database, gone["job_id"])["reason"]
-    nobody = versions_of("nobody", [], settings.node.data_dir)
+    nobody = served_versions("nobody", [], settings.node.data_dir)
     assert "nobody" in nobody.problem
     assert nobody.serving.version == "unknown"
     assert wake(settings, database) == 1

@@ -14,10 +14,10 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, 
 from pynetdicom import evt
 
 from core.states import ReportKind
-from dicom_node.deliver.transport_types import Parcel
-from dicom_node.deliver.transports import Receipt, open_transport
-from dicom_node.sockets import Entity
-from dicom_node.statuses import Verdict
+from dicom_node.deliver.transport_types import OutgoingObject, SendResult
+from dicom_node.deliver.transports import open_transport
+from dicom_node.sockets import NodeEntity
+from dicom_node.statuses import SendOutcome
 from tests.dicom_node.conftest import MakeSettings
 from tests.support import analyses_with_images
 from tests.support.external_programs import tool
@@ -32,29 +32,29 @@ DEFLATED = str(DeflatedExplicitVRLittleEndian)
 
 
 @pytest.fixture(scope="module")
-def parcels() -> dict[str, Parcel]:
+def objects() -> dict[str, OutgoingObject]:
     """By kind: a report is not mostly zeros, and goes as it is."""
     chest = analyses_with_images.chest()
     kinds = (ReportKind.SEG, ReportKind.PARAMETRIC_MAP)
     made = [document.encode(chest), *(one for kind in kinds for one in by_kind.encode(kind, chest))]
-    return {one.kind.value: Parcel(one.sop_class_uid, one.sop_instance_uid, one.content) for one in made}
+    return {one.kind.value: OutgoingObject(one.sop_class_uid, one.sop_instance_uid, one.content) for one in made}
 
 
-def deliver(make_settings: MakeSettings, port: int, parcels: Iterable[Parcel]) -> list[Receipt]:
+def deliver(make_settings: MakeSettings, port: int, objects: Iterable[OutgoingObject]) -> list[SendResult]:
     """Each sent; once more where no answer came, as the courier does: pynetdicom loses one on a machine that is very busy."""
     settings = make_settings(destinations=[destination(port)], delivery={"timeout_s": 30.0})
-    receipts: dict[str, Receipt] = {}
-    waiting = list(parcels)
+    results: dict[str, SendResult] = {}
+    waiting = list(objects)
     for _ in range(3):
         if waiting:
             with open_transport(settings, settings.destinations[0], waiting) as transport:
-                receipts |= {one.sop_instance_uid: transport.send(one) for one in waiting}
-        waiting = [one for one in waiting if receipts[one.sop_instance_uid].verdict is Verdict.TRANSIENT]
-    return list(receipts.values())
+                results |= {one.sop_instance_uid: transport.send(one) for one in waiting}
+        waiting = [one for one in waiting if results[one.sop_instance_uid].outcome is SendOutcome.TRANSIENT]
+    return list(results.values())
 
 
-def unchanged(parcel: Parcel, theirs: bytes) -> None:
-    ours, back = dcmread(io.BytesIO(parcel.content)), dcmread(io.BytesIO(theirs))
+def unchanged(outgoing: OutgoingObject, theirs: bytes) -> None:
+    ours, back = dcmread(io.BytesIO(outgoing.content)), dcmread(io.BytesIO(theirs))
     if back.file_meta.TransferSyntaxUID == ImplicitVRLittleEndian and "PixelData" in back:
         back["PixelData"].VR = ours["PixelData"].VR  # which that syntax does not write
     assert ours == back
@@ -63,35 +63,35 @@ def unchanged(parcel: Parcel, theirs: bytes) -> None:
 
 
 def test_orthanc_takes_them_deflated_and_gives_back_the_same(
-    make_settings: MakeSettings, parcels: dict[str, Parcel], tmp_path: Path
+    make_settings: MakeSettings, objects: dict[str, OutgoingObject], tmp_path: Path
 ) -> None:
     orthanc = Orthanc(tmp_path / "orthanc", "PACS").start()
     try:
-        receipts = deliver(make_settings, orthanc.port, parcels.values())
-        assert [(one.status, one.words) for one in receipts] == [(0, "stored")] * 3
-        for kind, parcel in parcels.items():
-            (held,) = orthanc.post("/tools/lookup", parcel.sop_instance_uid.encode())
+        results = deliver(make_settings, orthanc.port, objects.values())
+        assert [(one.status, one.reason) for one in results] == [(0, "stored")] * 3
+        for kind, outgoing in objects.items():
+            (held,) = orthanc.post("/tools/lookup", outgoing.sop_instance_uid.encode())
             syntax = orthanc.raw(f"/instances/{held['ID']}/metadata/TransferSyntax").decode()
             assert syntax == (str(ExplicitVRLittleEndian) if kind == "sr" else DEFLATED)
-            unchanged(parcel, orthanc.file(held["ID"]))
+            unchanged(outgoing, orthanc.file(held["ID"]))
     finally:
         orthanc.stop()
 
 
 @pytest.mark.parametrize("options", [("+xd",), ("+xe",), ("+xi",)])
 def test_dcmtk_gets_what_it_asks_for(
-    make_settings: MakeSettings, parcels: dict[str, Parcel], tmp_path: Path, options: tuple[str, ...]
+    make_settings: MakeSettings, objects: dict[str, OutgoingObject], tmp_path: Path, options: tuple[str, ...]
 ) -> None:
     with storescp(tmp_path / "in", *options) as port:
-        receipts = deliver(make_settings, port, parcels.values())
-    assert [(one.status, one.words) for one in receipts] == [(0, "stored")] * 3
+        results = deliver(make_settings, port, objects.values())
+    assert [(one.status, one.reason) for one in results] == [(0, "stored")] * 3
     stored = {str(dcmread(path).SOPInstanceUID): path for path in (tmp_path / "in").iterdir()}
-    for kind, parcel in parcels.items():
-        path = stored[parcel.sop_instance_uid]
+    for kind, outgoing in objects.items():
+        path = stored[outgoing.sop_instance_uid]
         syntax = str(dcmread(path).file_meta.TransferSyntaxUID)
         plain = str(ImplicitVRLittleEndian) if options == ("+xi",) else str(ExplicitVRLittleEndian)
         assert syntax == (DEFLATED if options == ("+xd",) and kind != "sr" else plain)
-        unchanged(parcel, path.read_bytes())
+        unchanged(outgoing, path.read_bytes())
         if syntax == DEFLATED:  # which Debian's dciodvfy does not read
             inflated = tmp_path / f"{kind}.dcm"
             subprocess.run([dcmtk("dcmconv"), "+te", str(path), str(inflated)], check=True)
@@ -101,7 +101,7 @@ def test_dcmtk_gets_what_it_asks_for(
             assert [line for line in lines if line.startswith("Error")] == []
 
 
-def test_who_accepts_deflated_and_cannot_read_it_gets_it_as_it_is(make_settings: MakeSettings, parcels: dict[str, Parcel]) -> None:
+def test_who_accepts_deflated_and_cannot_read_it_gets_it_as_it_is(make_settings: MakeSettings, objects: dict[str, OutgoingObject]) -> None:
     came: list[tuple[str, int, Dataset]] = []
 
     def store(event: Any) -> int:
@@ -109,16 +109,16 @@ def test_who_accepts_deflated_and_cannot_read_it_gets_it_as_it_is(make_settings:
         came.append((syntax, len(event.request.DataSet.getvalue()), event.dataset))
         return 0xC000 if syntax == DEFLATED else 0x0000
 
-    segmentation = parcels["seg"]
-    entity = Entity("PACS")
+    segmentation = objects["seg"]
+    entity = NodeEntity("PACS")
     entity.add_supported_context(segmentation.sop_class_uid, [DEFLATED, str(ExplicitVRLittleEndian)])
     server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, store)])
     assert server is not None
     try:
-        (receipt,) = deliver(make_settings, int(server.server_address[1]), [segmentation])
+        (result,) = deliver(make_settings, int(server.server_address[1]), [segmentation])
     finally:
         server.shutdown()
-    assert (receipt.verdict, receipt.status) == (Verdict.STORED, 0)
+    assert (result.outcome, result.status) == (SendOutcome.STORED, 0)
     (first, deflated_bytes, inflated), (second, bytes_as_is, as_is) = came
     assert (first, second) == (DEFLATED, str(ExplicitVRLittleEndian))
     assert deflated_bytes < bytes_as_is / 10

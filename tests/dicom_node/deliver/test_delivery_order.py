@@ -90,7 +90,7 @@ def test_where_the_segmentation_is_refused_for_good_the_report_names_nothing(
 ) -> None:
     pacs = Pacs(of_class={SEG: [refusal]})
     with running(pacs, classes=CLASSES), sending(settings_for(make_settings, pacs.port), database, blobs):
-        wait_for(lambda: len(pacs.stored) == 2, 30)
+        wait_for(lambda: len(pacs.stored) == 2)
         assert came(pacs) == [PDF, SR]
         assert named(list(pacs.stored.values())[-1]) == set()
         wait_for(lambda: states(database)["sr"] == "stored")
@@ -105,7 +105,7 @@ def test_a_class_that_the_destination_does_not_accept_is_named_by_no_report(
     database: Database, blobs: Blobs, make_settings: MakeSettings, result: list[str]
 ) -> None:
     with running(Pacs(), classes=(PDF, SR)) as pacs, sending(settings_for(make_settings, pacs.port), database, blobs):
-        wait_for(lambda: len(pacs.stored) == 2, 30)
+        wait_for(lambda: len(pacs.stored) == 2)
         assert came(pacs) == [PDF, SR]
         assert named(list(pacs.stored.values())[-1]) == set()
 
@@ -115,12 +115,12 @@ def test_sent_again_before_the_report_was_taken_it_is_named_again(
 ) -> None:
     everything_held = Pacs(statuses=[NOT_THIS])
     with running(everything_held, classes=CLASSES), sending(settings_for(make_settings, everything_held.port), database, blobs):
-        wait_for(lambda: states(database).get("sr") == "held", 30)
+        wait_for(lambda: states(database).get("sr") == "held")
     assert states(database) == {"seg": "held", "pdf": "held", "sr+pdf+seg": "withdrawn", "sr": "held"}
     held = [int(str(row[0])) for row in rows(database, "SELECT id FROM deliveries WHERE state = 'held'")]
     assert delivery_leases.retry(database, held, "admin") == sorted(held)
     with running(Pacs(), classes=CLASSES) as pacs, sending(settings_for(make_settings, pacs.port), database, blobs):
-        wait_for(lambda: scalar(database, "SELECT state FROM jobs") == "delivered", 30)
+        wait_for(lambda: scalar(database, "SELECT state FROM jobs") == "delivered")
     assert came(pacs)[-1] == SR
     assert named(list(pacs.stored.values())[-1]) == {SEG, PDF}
     assert states(database) == {"seg": "stored", "pdf": "stored", "sr+pdf+seg": "stored", "sr": "withdrawn"}

@@ -12,9 +12,10 @@ import pytest
 
 from core.settings.settings import Settings
 from dicom_node.deliver.folder import file_name
-from dicom_node.deliver.stow_rs import judge
-from dicom_node.deliver.transports import Parcel, Receipt, echo, open_transport
-from dicom_node.statuses import Verdict
+from dicom_node.deliver.stow_response import interpret_response
+from dicom_node.deliver.transport_types import OutgoingObject, SendResult
+from dicom_node.deliver.transports import echo, open_transport
+from dicom_node.statuses import SendOutcome
 from tests.dicom_node.conftest import MakeSettings
 from tests.support.certificates import Authority
 from tests.support.orthanc import Orthanc
@@ -24,14 +25,14 @@ from tests.support.tls_front import tls_front
 PLUGIN = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
 
 
-def parcel(number: int = 1, **changes: Any) -> Parcel:
+def outgoing(number: int = 1, **changes: Any) -> OutgoingObject:
     made = image(number=number, **changes)
-    return Parcel(CT, str(made.SOPInstanceUID), encoded(made))
+    return OutgoingObject(CT, str(made.SOPInstanceUID), encoded(made))
 
 
-def deliver(settings: Settings, *parcels: Parcel) -> list[Receipt]:
-    with open_transport(settings, settings.destinations[0], parcels) as transport:
-        return [transport.send(one) for one in parcels]
+def deliver(settings: Settings, *objects: OutgoingObject) -> list[SendResult]:
+    with open_transport(settings, settings.destinations[0], objects) as transport:
+        return [transport.send(one) for one in objects]
 
 
 def said(settings: Settings) -> tuple[bool, str]:
@@ -41,16 +42,16 @@ def said(settings: Settings) -> tuple[bool, str]:
 def test_a_file_appears_whole_and_under_no_identifier(make_settings: MakeSettings, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     settings = make_settings(destinations=[{"name": "share", "folder": folder}])
-    one = parcel()
-    (receipt,) = deliver(settings, one)
-    assert (receipt.verdict, receipt.away) == (Verdict.TRANSIENT, True)
-    assert "mounted" in receipt.words
+    one = outgoing()
+    (result,) = deliver(settings, one)
+    assert (result.outcome, result.unreachable) == (SendOutcome.TRANSIENT, True)
+    assert "mounted" in result.reason
     assert said(settings)[0] is False
     folder.mkdir()
     assert said(settings) == (True, "the folder can be written to")
-    assert [receipt.verdict for receipt in deliver(settings, one, parcel(2), one)] == [Verdict.STORED] * 3
+    assert [result.outcome for result in deliver(settings, one, outgoing(2), one)] == [SendOutcome.STORED] * 3
     names = sorted(path.name for path in folder.iterdir())
-    assert names == sorted([file_name(one.sop_instance_uid), file_name(parcel(2).sop_instance_uid)])
+    assert names == sorted([file_name(one.sop_instance_uid), file_name(outgoing(2).sop_instance_uid)])
     assert (folder / file_name(one.sop_instance_uid)).read_bytes() == one.content
     assert file_name("../../etc/passwd").isalnum() or file_name("../../etc/passwd").endswith(".dcm")
     assert "/" not in file_name("../../etc/passwd")
@@ -59,10 +60,10 @@ def test_a_file_appears_whole_and_under_no_identifier(make_settings: MakeSetting
 def test_a_folder_that_cannot_be_written_to_is_transient(make_settings: MakeSettings, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     settings = make_settings(destinations=[{"name": "share", "folder": folder}])
-    one = parcel()
+    one = outgoing()
     (folder / file_name(one.sop_instance_uid)).mkdir(parents=True)  # its place is taken by something else
-    (receipt,) = deliver(settings, one)
-    assert (receipt.verdict, receipt.broken) == (Verdict.TRANSIENT, True)
+    (result,) = deliver(settings, one)
+    assert (result.outcome, result.connection_lost) == (SendOutcome.TRANSIENT, True)
     assert [path.name for path in folder.iterdir()] == [file_name(one.sop_instance_uid)], "nothing unfinished is left"
 
 
@@ -108,39 +109,39 @@ def to_web(web: Web, make_settings: MakeSettings, tmp_path: Path) -> Callable[..
 def test_stow_to_orthanc_over_tls(web: Web, to_web: Callable[..., Settings]) -> None:
     settings = to_web()
     assert said(settings) == (True, "QIDO-RS answered HTTP 200")
-    big = parcel(3, side=1024)  # larger than one chunk of the client
-    receipts = deliver(settings, parcel(1), parcel(2), big)
-    assert [(receipt.verdict, receipt.status) for receipt in receipts] == [(Verdict.STORED, 0)] * 3
+    big = outgoing(3, side=1024)  # larger than one chunk of the client
+    results = deliver(settings, outgoing(1), outgoing(2), big)
+    assert [(result.outcome, result.status) for result in results] == [(SendOutcome.STORED, 0)] * 3
     (held,) = web.orthanc.post("/tools/lookup", big.sop_instance_uid.encode())
     assert web.orthanc.file(held["ID"]) == big.content
-    again = deliver(to_web(stow_url=f"https://127.0.0.1:{web.port}/dicom-web/studies/"), parcel(1))
-    assert again[0].verdict is Verdict.STORED
+    again = deliver(to_web(stow_url=f"https://127.0.0.1:{web.port}/dicom-web/studies/"), outgoing(1))
+    assert again[0].outcome is SendOutcome.STORED
 
 
 def test_stow_without_the_right_password_or_certificate_waits(to_web: Callable[..., Settings], tmp_path: Path) -> None:
     (tmp_path / "wrong").write_text("guess")
     settings = to_web(password_file=tmp_path / "wrong")
-    (receipt,) = deliver(settings, parcel())
-    assert (receipt.verdict, receipt.broken) == (Verdict.TRANSIENT, True)
-    assert "credentials are not accepted" in receipt.words
+    (result,) = deliver(settings, outgoing())
+    assert (result.outcome, result.connection_lost) == (SendOutcome.TRANSIENT, True)
+    assert "credentials are not accepted" in result.reason
     assert said(settings) == (False, "QIDO-RS answered HTTP 401: the credentials are not accepted")
-    (receipt,) = deliver(to_web(password_file=tmp_path / "absent"), parcel())
-    assert (receipt.away, receipt.verdict) == (True, Verdict.TRANSIENT)
+    (result,) = deliver(to_web(password_file=tmp_path / "absent"), outgoing())
+    assert (result.unreachable, result.outcome) == (True, SendOutcome.TRANSIENT)
     stranger = Authority(tmp_path / "stranger", "Stranger")
-    (receipt,) = deliver(to_web(tls={"ca": stranger.ca}), parcel())
-    assert receipt.away
-    assert "certificate" in receipt.words
-    assert "secret-word" not in receipt.words
+    (result,) = deliver(to_web(tls={"ca": stranger.ca}), outgoing())
+    assert result.unreachable
+    assert "certificate" in result.reason
+    assert "secret-word" not in result.reason
 
 
 def test_stow_to_nothing_or_to_something_else(web: Web, to_web: Callable[..., Settings], make_settings: MakeSettings) -> None:
-    (receipt,) = deliver(to_web(stow_url="https://127.0.0.1:1/dicom-web"), parcel())
-    assert (receipt.away, receipt.words) == (True, "no connection: Connection refused")
-    (receipt,) = deliver(to_web(stow_url=f"https://127.0.0.1:{web.port}/nowhere"), parcel())
-    assert receipt.verdict is Verdict.TRANSIENT
-    assert "not at this URL" in receipt.words
-    (receipt,) = deliver(to_web(stow_url=f"https://127.0.0.1:{web.port}/app"), parcel())
-    assert receipt.verdict is Verdict.TRANSIENT, "whatever another page answers, nothing is stored there"
+    (result,) = deliver(to_web(stow_url="https://127.0.0.1:1/dicom-web"), outgoing())
+    assert (result.unreachable, result.reason) == (True, "no connection: Connection refused")
+    (result,) = deliver(to_web(stow_url=f"https://127.0.0.1:{web.port}/nowhere"), outgoing())
+    assert result.outcome is SendOutcome.TRANSIENT
+    assert "not at this URL" in result.reason
+    (result,) = deliver(to_web(stow_url=f"https://127.0.0.1:{web.port}/app"), outgoing())
+    assert result.outcome is SendOutcome.TRANSIENT, "whatever another page answers, nothing is stored there"
 
 
 def test_stow_with_a_certificate_of_ours(web: Web, to_web: Callable[..., Settings]) -> None:
@@ -148,9 +149,9 @@ def test_stow_with_a_certificate_of_ours(web: Web, to_web: Callable[..., Setting
     with tls_front(web.orthanc.http_port, *web.authority.sign("mutual"), web.authority.ca) as port:
         url = f"https://127.0.0.1:{port}/dicom-web"
         ours = {"ca": web.authority.ca, "cert": cert, "key": key}
-        assert deliver(to_web(stow_url=url, tls=ours), parcel())[0].verdict is Verdict.STORED
-        refused = deliver(to_web(stow_url=url), parcel())[0]
-        assert (refused.verdict, refused.broken) == (Verdict.TRANSIENT, True)
+        assert deliver(to_web(stow_url=url, tls=ours), outgoing())[0].outcome is SendOutcome.STORED
+        refused = deliver(to_web(stow_url=url), outgoing())[0]
+        assert (refused.outcome, refused.connection_lost) == (SendOutcome.TRANSIENT, True)
 
 
 class Service(BaseHTTPRequestHandler):
@@ -164,7 +165,7 @@ class Service(BaseHTTPRequestHandler):
             self.end_headers()
             return
         taken = self.headers["Authorization"] == "Bearer good-token"
-        content = answer(stored=True, uid=parcel().sop_instance_uid) if taken else b""
+        content = answer(stored=True, uid=outgoing().sop_instance_uid) if taken else b""
         self.send_response(200 if taken else 403)
         self.send_header("Content-Type", "application/dicom+json; charset=utf-8")
         self.send_header("Content-Length", str(len(content)))
@@ -189,12 +190,12 @@ def test_stow_with_a_token_that_is_renewed_and_no_redirect_is_followed(make_sett
             url = f"http://127.0.0.1:{server.server_port}/{path}"
             return make_settings(destinations=[{"name": "web", "stow_url": url, "token_file": token}])
 
-        refused = deliver(settings("web"), parcel())[0]
-        assert (refused.verdict, refused.words) == (Verdict.TRANSIENT, "HTTP 403: not authorised")
+        refused = deliver(settings("web"), outgoing())[0]
+        assert (refused.outcome, refused.reason) == (SendOutcome.TRANSIENT, "HTTP 403: not authorised")
         token.write_text("good-token\n")
-        assert deliver(settings("web"), parcel())[0].verdict is Verdict.STORED
-        redirected = deliver(settings("old"), parcel())[0]
-        assert (redirected.verdict, redirected.words) == (Verdict.TRANSIENT, "the service redirects: give its final URL")
+        assert deliver(settings("web"), outgoing())[0].outcome is SendOutcome.STORED
+        redirected = deliver(settings("old"), outgoing())[0]
+        assert (redirected.outcome, redirected.reason) == (SendOutcome.TRANSIENT, "the service redirects: give its final URL")
         assert said(settings("web")) == (True, "the service answered (HTTP 405: it has no search)")
         server.shutdown()
 
@@ -213,29 +214,29 @@ def answer(failed: int | None = None, stored: bool = False, uid: str = UID) -> b
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "verdict", "words"),
+    ("status", "body", "outcome", "words"),
     [
-        (200, answer(stored=True), Verdict.STORED, "stored"),
-        (202, answer(stored=True), Verdict.STORED, "stored"),
-        (200, b"<html>please sign in</html>", Verdict.TRANSIENT, "is this the DICOMweb service?"),
-        (200, b"", Verdict.TRANSIENT, "is this the DICOMweb service?"),
-        (200, answer(stored=True, uid="9.9"), Verdict.TRANSIENT, "is this the DICOMweb service?"),
-        (200, b"[[]]", Verdict.TRANSIENT, "is this the DICOMweb service?"),
-        (409, answer(failed=0xA700), Verdict.TRANSIENT, "out of resources"),
-        (202, answer(failed=0x0110), Verdict.TRANSIENT, "processing failure"),
-        (409, answer(failed=0xA901), Verdict.HELD, "the patient or study"),
-        (409, answer(failed=0xA778), Verdict.HELD, "the patient ID differs"),
-        (409, answer(failed=0xC000), Verdict.PERMANENT, "cannot understand"),
-        (409, answer(failed=0x0122), Verdict.PERMANENT, "not supported"),
-        (409, b"", Verdict.HELD, "conflict"),
-        (400, b"", Verdict.PERMANENT, "malformed"),
-        (413, b"", Verdict.PERMANENT, "too large"),
-        (401, b"", Verdict.TRANSIENT, "credentials"),
-        (503, b"", Verdict.TRANSIENT, "busy"),
-        (500, b"oops", Verdict.TRANSIENT, "the service failed"),
+        (200, answer(stored=True), SendOutcome.STORED, "stored"),
+        (202, answer(stored=True), SendOutcome.STORED, "stored"),
+        (200, b"<html>please sign in</html>", SendOutcome.TRANSIENT, "is this the DICOMweb service?"),
+        (200, b"", SendOutcome.TRANSIENT, "is this the DICOMweb service?"),
+        (200, answer(stored=True, uid="9.9"), SendOutcome.TRANSIENT, "is this the DICOMweb service?"),
+        (200, b"[[]]", SendOutcome.TRANSIENT, "is this the DICOMweb service?"),
+        (409, answer(failed=0xA700), SendOutcome.TRANSIENT, "out of resources"),
+        (202, answer(failed=0x0110), SendOutcome.TRANSIENT, "processing failure"),
+        (409, answer(failed=0xA901), SendOutcome.HELD, "the patient or study"),
+        (409, answer(failed=0xA778), SendOutcome.HELD, "the patient ID differs"),
+        (409, answer(failed=0xC000), SendOutcome.PERMANENT, "cannot understand"),
+        (409, answer(failed=0x0122), SendOutcome.PERMANENT, "not supported"),
+        (409, b"", SendOutcome.HELD, "conflict"),
+        (400, b"", SendOutcome.PERMANENT, "malformed"),
+        (413, b"", SendOutcome.PERMANENT, "too large"),
+        (401, b"", SendOutcome.TRANSIENT, "credentials"),
+        (503, b"", SendOutcome.TRANSIENT, "busy"),
+        (500, b"oops", SendOutcome.TRANSIENT, "the service failed"),
     ],
 )
-def test_what_a_response_means(status: int, body: bytes, verdict: Verdict, words: str) -> None:
-    receipt = judge(status, body, UID)
-    assert receipt.verdict is verdict
-    assert words in receipt.words
+def test_what_a_response_means(status: int, body: bytes, outcome: SendOutcome, words: str) -> None:
+    result = interpret_response(status, body, UID)
+    assert result.outcome is outcome
+    assert words in result.reason

@@ -20,8 +20,8 @@ from db.operations import alerts
 from db.operations.status import AWAY
 from db.roles import heartbeats
 from deploy.settings_file import load_settings
-from dicom_node.notify.alert_monitor import Watching
-from dicom_node.notify.webhook import Telling, post
+from dicom_node.notify.alert_monitor import AlertMonitor
+from dicom_node.notify.webhook import WebhookPoster, post_body
 from tests.support.certificates import Authority
 from tests.support.records import Sender, claim, complete, plan, rows, run
 from tests.support.webhook_server import Hook, hook
@@ -47,8 +47,8 @@ def _settings(tmp_path: Path, held: Hook, ca: Path | None, **rules: Any) -> Sett
 
 
 def _tell(settings: Settings, database: Database) -> int:
-    telling, told = Telling(settings, database, _never()), 0
-    while telling.turn():
+    poster, told = WebhookPoster(settings, database, _never()), 0
+    while poster.post_next():
         told += 1
     return told
 
@@ -63,19 +63,19 @@ def _now_due(database: Database) -> None:
 
 def test_begin_and_end_are_told_once_each_and_signed(tmp_path: Path, database: Database, listening: Hook, authority: Authority) -> None:
     settings = _settings(tmp_path, listening, authority.ca)
-    watching = [Watching(settings, database, _never()) for _ in range(2)]  # two senders
+    monitor = [AlertMonitor(settings, database, _never()) for _ in range(2)]  # two senders
     heartbeats.beat(database, "send", "h:1", {f"{AWAY}pacs": "75"})
     listening.statuses = [503, 302]
-    for one in [*watching, *watching]:
-        one.look()
+    for one in [*monitor, *monitor]:
+        one.check()
     assert [(alert.kind, alert.subject) for alert in alerts.now(database)] == [("destination.away", "pacs")]
     for _ in range(3):  # refused, redirected, taken
         assert _tell(settings, database) == 1
         _now_due(database)
     assert _tell(settings, database) == 0
     heartbeats.beat(database, "send", "h:1", {f"{AWAY}pacs": "0"})
-    for one in watching:
-        one.look()
+    for one in monitor:
+        one.check()
     assert _tell(settings, database) == 1
     bodies = [json.loads(body) for _, body in listening.posts]
     assert [(one["event"], one["subject"], one["node"], one["attempt"]) for one in bodies] == [
@@ -108,9 +108,9 @@ def test_everything_that_is_watched(tmp_path: Path, database: Database, listenin
     heartbeats.beat(database, "relay", "h:3", {})
     run(database, "UPDATE heartbeats SET at = node_now() - interval '61 seconds' WHERE role <> 'conduct'")
     heartbeats.gone(database, "relay", "h:3")  # ended in order
-    watching = Watching(settings, database, _never())
-    watching.look()
-    watching.look()
+    monitor = AlertMonitor(settings, database, _never())
+    monitor.check()
+    monitor.check()
     assert _tell(settings, database) == 4
     told = {(one["event"], one["subject"]) for one in (json.loads(body) for _, body in listening.posts)}
     (job,) = rows(database, "SELECT id FROM jobs WHERE state = 'failed'")
@@ -119,7 +119,7 @@ def test_everything_that_is_watched(tmp_path: Path, database: Database, listenin
     for value in ("Doe", "P1", "A1", "1.2.3", "secret words"):
         assert value not in everything
     heartbeats.beat(database, "worker", "h:4", {})
-    watching.look()
+    monitor.check()
     events = rows(database, "SELECT action, subject FROM audit_events WHERE subject LIKE 'alert:%' ORDER BY action")
     assert events == [
         ("backlog.began", "alert:"),
@@ -134,11 +134,11 @@ def test_everything_that_is_watched(tmp_path: Path, database: Database, listenin
 def test_a_certificate_of_nobody_is_not_told_anything(tmp_path: Path, database: Database, listening: Hook, authority: Authority) -> None:
     stranger = Authority(tmp_path / "stranger")
     settings = _settings(tmp_path, listening, stranger.ca)
-    assert post(settings.webhook, b"{}", "x") == "its certificate is not accepted, or it speaks no TLS"
-    assert "certificate" in post(settings.webhook.model_copy(update={"ca": None}), b"{}", "x")
-    assert post(settings.webhook.model_copy(update={"ca": authority.ca}), b"{}", "x") == ""
+    assert post_body(settings.webhook, b"{}", "x") == "its certificate is not accepted, or it does not use TLS"
+    assert "certificate" in post_body(settings.webhook.model_copy(update={"ca": None}), b"{}", "x")
+    assert post_body(settings.webhook.model_copy(update={"ca": authority.ca}), b"{}", "x") == ""
     with hook() as plain:
-        words = post(settings.webhook.model_copy(update={"url": f"https://127.0.0.1:{plain.port}/", "ca": authority.ca}), b"{}", "x")
+        words = post_body(settings.webhook.model_copy(update={"url": f"https://127.0.0.1:{plain.port}/", "ca": authority.ca}), b"{}", "x")
         assert words
         assert "token" not in words
         assert plain.posts == []
@@ -152,7 +152,7 @@ def test_a_webhook_that_is_gone_keeps_its_notices_and_they_end_some_day(tmp_path
     assert _tell(settings, database) == 1
     ((state, attempts, note),) = rows(database, "SELECT state, attempts, note FROM notifications")
     assert (state, attempts) == ("pending", 1)
-    assert str(note).startswith("out of reach: ")
+    assert str(note).startswith("unreachable: ")
     run(database, "UPDATE notifications SET at = node_now() - interval '4 days', next_attempt_at = node_now()")
     assert _tell(settings, database) == 1
     assert rows(database, "SELECT state FROM notifications") == [("failed",)]

@@ -11,11 +11,11 @@ from db import counters
 from db.blobs.store import Blobs
 from db.engine import Database
 from db.operations import alerts
-from dicom_node.receive.back_pressure import Gate
-from dicom_node.role import wait_until
+from dicom_node.receive.back_pressure import BackPressure
 from imaging.wire.part10 import data_set_offset
 from tests.dicom_node.conftest import MakeSettings, Running
 from tests.fuzz.wire import AC, RELEASE, RELEASE_RP, RJ, associate_rq, context
+from tests.support.node_process import wait_until
 from tests.support.records import Sender, complete, rows
 from tests.support.series import encoded, image
 from tests.support.storage_scu import associated, send, store_bytes
@@ -55,7 +55,7 @@ def test_a_queue_that_is_too_long_pauses_receiving(start: Start, make_settings: 
     slices = [image(number=number) for number in (1, 2, 3)]
     with associated(node.port, {CT: [EXPLICIT]}) as early:
         _queue(database, *range(11))
-        assert wait_until(lambda: _refused(node.port, CT) is not None, 10)
+        wait_until("the change", lambda: _refused(node.port, CT) is not None)
         assert _refused(node.port, CT, ECHO) == (2, 3, 2)
         assert _refused(node.port, ECHO) is None  # it is alive
         assert _refused(node.port, CT, COMMITMENT) is None  # answers to commitment are what frees the disk
@@ -69,7 +69,7 @@ def test_a_queue_that_is_too_long_pauses_receiving(start: Start, make_settings: 
     assert (alert.kind, alert.subject, alert.details) == ("receive.paused", "queue", {"measured": 11, "limit": 10})
     for number in range(2):  # 9 of 10: below the limit less a tenth
         complete(database, study=f"1.2.9.{number}", reason="nobody takes it")
-    assert wait_until(lambda: _refused(node.port, CT) is None, 10)
+    wait_until("the change", lambda: _refused(node.port, CT) is None)
     assert send(node.port, *slices) == [0, 0, 0]
     assert rows(database, EVENTS) == [("receive.paused.began", "alert:queue"), ("receive.paused.ended", "alert:queue")]
     assert alerts.now(database) == ()
@@ -78,26 +78,26 @@ def test_a_queue_that_is_too_long_pauses_receiving(start: Start, make_settings: 
         with database.begin() as connection:
             return counters.read(connection)["received"] == {("stored",): 3, ("out_of_resources",): 3}
 
-    assert wait_until(counted, 10)
+    wait_until("the counters", counted)
 
 
 def test_a_disk_that_fills_pauses_receiving_until_there_is_some_room(
     make_settings: MakeSettings, database: Database, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = make_settings(receive={"min_free_bytes": 1000})
-    one, other = Gate(settings, database, blobs), Gate(settings, database, blobs)  # two listeners of one node
+    one, other = BackPressure(settings, database, blobs), BackPressure(settings, database, blobs)  # two listeners of one node
     for free, closed in ((5000, ""), (999, "the disk is nearly full"), (1050, "the disk is nearly full"), (1100, "")):
         monkeypatch.setattr(Blobs, "free_bytes", lambda _, free=free: free)
-        for gate in (one, other, one):
-            gate.look()
-        assert (one.closed, other.closed) == (closed, closed)
+        for listener in (one, other, one):
+            listener.measure()
+        assert (one.pause_reason, other.pause_reason) == (closed, closed)
     assert rows(database, EVENTS) == [("receive.paused.began", "alert:disk"), ("receive.paused.ended", "alert:disk")]
 
 
 def test_without_a_database_the_disk_is_judged_alone(make_settings: MakeSettings, blobs: Blobs) -> None:
     gone = Database.open("postgresql://nobody@127.0.0.1:1/none")
-    gate = Gate(make_settings(receive={"min_free_bytes": 1 << 62}), gone, blobs)
-    gate.start()
-    assert wait_until(lambda: gate.closed == "the disk is nearly full", 15)
-    gate.stop()
+    back_pressure = BackPressure(make_settings(receive={"min_free_bytes": 1 << 62}), gone, blobs)
+    back_pressure.start()
+    wait_until("the change", lambda: back_pressure.pause_reason == "the disk is nearly full")
+    back_pressure.stop()
     gone.dispose()

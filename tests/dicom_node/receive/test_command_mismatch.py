@@ -56,7 +56,7 @@ def test_a_result_of_what_was_corrected_meanwhile_is_held_with_the_reason(
     holds(archive, tmp_path, **corrected)
     rules = {**QUICK, "timeout_s": 30.0}
     with sending(make_settings(destinations=[destination(archive.port)], delivery=rules), database, blobs):
-        wait_for(lambda: states(database)[0][1] == "held", 60)
+        wait_for(lambda: states(database)[0][1] == "held")
         ((_, _, status, note, _),) = states(database)
         assert status == 0xA900
         assert "or the patient or study that the archive holds" in note
@@ -65,5 +65,5 @@ def test_a_result_of_what_was_corrected_meanwhile_is_held_with_the_reason(
         holds(archive, tmp_path)  # the correction was taken back there
         (id,) = (row["delivery_id"] for row in delivery_leases.listing(database, state="held"))
         assert delivery_leases.retry(database, [id], "admin") == [id]
-        wait_for(lambda: states(database)[0][1] == "stored", 60)
+        wait_for(lambda: states(database)[0][1] == "stored")
     assert [found["Type"] for found in archive.post("/tools/lookup", uid.encode())] == ["Instance"]

@@ -25,6 +25,7 @@ from db.receive import admission
 from dicom_node import contexts
 from imaging.wire.part10 import data_set_offset, encode_head
 from tests.dicom_node.conftest import MakeSettings, Running
+from tests.support.send_role import wait_for
 from tests.support.series import CT, DERMOSCOPY, ROOT, encoded, image
 from tests.support.storage_scu import associated, dcmtk, entity, send, store_bytes
 
@@ -43,14 +44,14 @@ def raw_of(dataset: object) -> bytes:
 
 def test_echo_by_dcmtk(node: Running) -> None:
     command = [dcmtk("echoscu"), "-aet", "PACS", "-aec", "DICOMNODE", "127.0.0.1", str(node.port)]
-    subprocess.run(command, check=True, timeout=30)
+    subprocess.run(command, check=True, timeout=240)
 
 
 def test_store_by_dcmtk_keeps_the_data_set(node: Running, tmp_path: Path) -> None:
     file = tmp_path / "one.dcm"
     file.write_bytes(encoded(image(side=64)))
     command = [dcmtk("storescu"), "-aet", "PACS", "-aec", "DICOMNODE", "127.0.0.1", str(node.port), str(file)]
-    subprocess.run(command, check=True, timeout=30)
+    subprocess.run(command, check=True, timeout=240)
     ((sha256,),) = rows(node.database, "SELECT sha256 FROM instances")
     kept = node.blobs.read(str(sha256))
     assert kept[data_set_offset(kept) :] == raw_of(image(side=64))
@@ -87,7 +88,7 @@ def _check_syntax(node: Running, dataset: FileDataset, syntax: str) -> None:
     assert node.blobs.read(str(sha256)) == expected + raw
 
 
-def test_large_instance_goes_through_a_file(node: Running) -> None:
+def test_a_large_instance_is_stored(node: Running) -> None:
     dataset = image(side=1600)  # 5 MB
     assert send(node.port, dataset) == [0x0000]
     ((sha256,),) = rows(node.database, "SELECT sha256 FROM instances")
@@ -96,7 +97,7 @@ def test_large_instance_goes_through_a_file(node: Running) -> None:
     assert not list(node.blobs.tmp_dir.iterdir())
 
 
-def test_dermoscopy_is_its_own_unit(node: Running) -> None:
+def test_each_dermoscopy_image_is_a_unit(node: Running) -> None:
     assert send(node.port, image(sop_class=DERMOSCOPY, Modality="DMS"), image(number=2, sop_class=DERMOSCOPY, Modality="DMS")) == [0, 0]
     assert rows(node.database, "SELECT kind, count(*) FROM units GROUP BY kind") == [("image", 2)]
 
@@ -139,7 +140,7 @@ def test_refusals_carry_their_reason_and_are_audited(
     def refused() -> list[dict[str, Any]]:
         return [event for event in audit.export(node.database) if event["action"] == "association.refused"]
 
-    _eventually(lambda: bool(refused()))
+    wait_for(lambda: bool(refused()))
     events = refused()
     assert len(events) == 1  # the second within a minute is counted, not written
     assert events[0]["details"]["diagnostic"] == expected[2]
@@ -158,29 +159,27 @@ def test_maximum_associations_is_a_transient_reject(start: Callable[[Settings], 
         assert third.is_rejected
         assert answer is not None
         assert (answer.result, answer.result_source, answer.diagnostic) == (2, 3, 2)
-    _eventually(lambda: node.listener.details()["associations"] == "0")
+    wait_for(lambda: node.listener.details()["associations"] == "0")
     assert send_ok(node)
 
 
-def test_connections_that_say_nothing_are_dropped_and_take_no_place(
+def test_silent_connections_are_closed_and_do_not_count_as_associations(
     start: Callable[[Settings], Running], make_settings: MakeSettings
 ) -> None:
-    node = start(make_settings(receive={"max_associations": 2, "acse_timeout_s": 1.0}))
+    node = start(make_settings(receive={"max_associations": 2, "acse_timeout_s": 1.0, "network_timeout_s": 3600.0}))
     silent = [socket.create_connection(("127.0.0.1", node.port)) for _ in range(3)]
     assert send_ok(node)
-    started = time.monotonic()
     for connection in silent:
-        connection.settimeout(10)
+        connection.settimeout(240)
         assert connection.recv(1) == b""
         connection.close()
-    assert time.monotonic() - started < 8
 
 
-def test_garbage_on_the_port_is_survived(node: Running) -> None:
+def test_bytes_that_are_no_dicom_do_not_stop_the_listener(node: Running) -> None:
     for garbage in (b"GET / HTTP/1.1\r\n\r\n", b"\x01\x00\xff\xff\xff\xff" + b"A" * 1000, b"\x04\x00\x00\x00\x00\x04AAAA", b"\x00" * 500):
         with socket.create_connection(("127.0.0.1", node.port)) as connection:
             connection.sendall(garbage)
-            connection.settimeout(5)
+            connection.settimeout(240)
             try:
                 while connection.recv(4096):
                     pass
@@ -189,7 +188,7 @@ def test_garbage_on_the_port_is_survived(node: Running) -> None:
     assert send_ok(node)
 
 
-def test_the_same_again_is_success_and_no_work(node: Running) -> None:
+def test_the_same_instance_again_is_success_and_changes_nothing(node: Running) -> None:
     assert send(node.port, image()) == [0x0000]
     before = rows(node.database, "SELECT id, last_received_at, revision FROM units")
     assert send(node.port, image(), image()) == [0x0000, 0x0000]
@@ -202,7 +201,7 @@ def test_the_same_uid_with_other_content_is_kept_beside(node: Running) -> None:
     assert rows(node.database, "SELECT state FROM instances ORDER BY id") == [("current",), ("undecided",)]
 
 
-def test_data_set_that_is_not_what_the_command_says(node: Running) -> None:
+def test_a_data_set_that_does_not_match_its_command_is_refused(node: Running) -> None:
     raw = raw_of(image())
     with associated(node.port, {CT: [EXPLICIT], DERMOSCOPY: [EXPLICIT]}) as association:
         other_instance = store_bytes(association, raw, sop_class=CT, sop_instance=f"{ROOT}.5")
@@ -306,19 +305,15 @@ def test_aborted_association_leaves_nothing_behind(node: Running) -> None:
     with associated(node.port, {CT: [EXPLICIT]}) as association:
         for control, body in ((3, _command(CT, f"{ROOT}.8".encode())), *[(0, b"\0" * 100_000)] * 40):
             _send_pdv(association, control, body)
-        deadline = time.monotonic() + 10
-        while not list(node.blobs.tmp_dir.iterdir()) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert list(node.blobs.tmp_dir.iterdir())  # on its way to disk
+        wait_for(lambda: bool(list(node.blobs.tmp_dir.iterdir())))  # the spool file is being written
         association.abort()
-    deadline = time.monotonic() + 10
-    while list(node.blobs.tmp_dir.iterdir()) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not list(node.blobs.tmp_dir.iterdir())
+    wait_for(lambda: not list(node.blobs.tmp_dir.iterdir()))
     assert send_ok(node)
 
 
-def test_associations_are_leased_rows(node: Running) -> None:
+def test_associations_are_leased_rows(start: Callable[[Settings], Running], make_settings: MakeSettings) -> None:
+    node = start(make_settings(receive={"association_lease_s": 3.0}))
+
     def state() -> list[tuple[object, ...]]:
         return rows(node.database, "SELECT calling_ae, closed_at IS NULL, end_reason FROM associations ORDER BY opened_at")
 
@@ -327,41 +322,37 @@ def test_associations_are_leased_rows(node: Running) -> None:
         store_bytes(association, raw_of(image()), sop_class=CT, sop_instance=image().SOPInstanceUID)
         assert [row[:2] for row in state()] == [("PACS", True)]
         (before,) = rows(node.database, "SELECT lease_until FROM associations")
-        time.sleep(2.5)
-        (after,) = rows(node.database, "SELECT lease_until FROM associations")
-        assert str(after[0]) > str(before[0])  # renewed
-    _eventually(lambda: state() == [("PACS", False, "released")])
+        wait_for(lambda: str(rows(node.database, "SELECT lease_until FROM associations")[0][0]) > str(before[0]))  # renewed
+    wait_for(lambda: state() == [("PACS", False, "released")])
     with associated(node.port, {CT: [EXPLICIT]}) as association:
         store_bytes(association, raw_of(image(number=2)), sop_class=CT, sop_instance=image(number=2).SOPInstanceUID)
         association.abort()
-    _eventually(lambda: state()[1:] == [("PACS", False, "aborted")])
-
-
-def _eventually(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.05)
+    wait_for(lambda: state()[1:] == [("PACS", False, "aborted")])
 
 
 def test_drain_lets_an_association_finish(start: Callable[[Settings], Running], make_settings: MakeSettings) -> None:
     node = start(make_settings())
     with associated(node.port, {CT: [EXPLICIT]}) as association:
-        drained = threading.Thread(target=node.listener.drain, args=(10.0,))
+        drained = threading.Thread(target=node.listener.drain, args=(240.0,))
         drained.start()
-        time.sleep(0.5)
+        wait_for(lambda: _is_refused(node.port))
         answer = store_bytes(association, raw_of(image()), sop_class=CT, sop_instance=image().SOPInstanceUID)
         assert answer.Status == 0x0000
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", node.port))
-    drained.join(5)
+    drained.join(240)
     assert not drained.is_alive()
+
+
+def _is_refused(port: int) -> bool:
+    """Whether no further connection is accepted."""
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except ConnectionRefusedError:
+        return True
+    return False
 
 
 def test_drain_aborts_what_does_not_finish(start: Callable[[Settings], Running], make_settings: MakeSettings) -> None:
     node = start(make_settings())
     with associated(node.port, {CT: [EXPLICIT]}) as association:
-        started = time.monotonic()
-        node.listener.drain(0.5)
-        assert time.monotonic() - started < 5
-        _eventually(lambda: association.is_aborted)
+        node.listener.drain(0.5)  # the association itself would stay open for receive.network_timeout_s
+        wait_for(lambda: association.is_aborted)

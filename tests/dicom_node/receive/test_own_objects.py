@@ -59,12 +59,12 @@ def decided(node: Running, count: int) -> list[tuple[str, list[str]]]:
     conductor = Conductor(node.settings, node.database, node.blobs)
 
     def complete() -> list[tuple[str, list[str]]]:
-        conductor.turn()
+        conductor.process_due_units()
         with node.database.begin() as connection:
             rows = connection.exec_driver_sql("SELECT reason, routes FROM units WHERE state = 'complete'").all()
         return [(row.reason, row.routes) for row in rows] if len(rows) == count else []
 
-    found: list[tuple[str, list[str]]] = wait_until("units decided on", complete, 60.0, 0.1)
+    found: list[tuple[str, list[str]]] = wait_until("units decided on", complete, 240.0, 0.1)
     conductor.close()
     return found
 

@@ -23,7 +23,7 @@ from core.settings.settings import Settings
 from core.failpoints import watch
 from db.engine import Database
 from db.blobs.store import Blobs
-from dicom_node.receive.listener import run
+from dicom_node.receive.listen_role import run
 
 left = threading.Semaphore(int(sys.argv[4]))
 

@@ -6,7 +6,7 @@ from db.blobs import removals
 from db.commitment import source_requests
 from db.commitment.source_requests import Asked
 from dicom_node.commitment.datasets import NO_SUCH_INSTANCE
-from dicom_node.commitment.report_sender import look_up
+from dicom_node.commitment.instance_check import check_instances
 from tests.dicom_node.conftest import Running
 from tests.support.records import rows, run
 from tests.support.series import CT, image
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.services
 
 
 def _safe(node: Running, uid: str) -> tuple[int, tuple[int, ...]]:
-    found = look_up(node.database, node.blobs, Asked(1, "PACS", "1.9", ((CT, uid),), 1))
+    found = check_instances(node.database, node.blobs, Asked(1, "PACS", "1.9", ((CT, uid),), 1))
     return len(found.held), tuple(reason for *_, reason in found.failed)
 
 

@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from db.blobs.store import Blobs
-from dicom_node.receive.disk_space import EVERY_S, Room
-from dicom_node.receive.spool import GATHERED_BYTES, Command, Spool
+from dicom_node.receive.disk_space import MAX_AGE_S, DiskSpace
+from dicom_node.receive.spool import BUFFER_BYTES, DataSetIdentity, SpoolFile
 from imaging.headers.instance_header import BEGINNING_BYTES
 from imaging.wire import part10
 
-COMMAND = Command("1.2.840.10008.5.1.4.1.1.2", "1.2.3", "1.2.840.10008.1.2.1")
+IDENTITY = DataSetIdentity("1.2.840.10008.5.1.4.1.1.2", "1.2.3", "1.2.840.10008.1.2.1")
 HEAD = part10.encode_head(sop_class_uid="1.2.840.10008.5.1.4.1.1.2", sop_instance_uid="1.2.3", transfer_syntax_uid="1.2.840.10008.1.2.1")
 
 
@@ -22,13 +22,13 @@ def blobs(tmp_path_factory: pytest.TempPathFactory) -> Blobs:
 
 def edges() -> st.SearchStrategy[int]:
     """Lengths of fragments around the buffer's end, and small ones."""
-    return st.integers(0, 70_000) | st.integers(GATHERED_BYTES - len(HEAD) - 2, GATHERED_BYTES + 2)
+    return st.integers(0, 70_000) | st.integers(BUFFER_BYTES - len(HEAD) - 2, BUFFER_BYTES + 2)
 
 
 @settings(max_examples=60, deadline=None)
 @given(lengths=st.lists(edges(), max_size=5), first=st.integers(0, 255))
 def test_what_came_is_in_the_file_and_in_the_hash(blobs: Blobs, lengths: list[int], first: int) -> None:
-    spool = Spool(blobs, COMMAND, max_bytes=1 << 30)
+    spool = SpoolFile(blobs, IDENTITY, max_bytes=1 << 30)
     fragments = [bytes([(first + number) % 256]) * length for number, length in enumerate(lengths)]
     for fragment in fragments:
         spool.write(memoryview(fragment))
@@ -43,9 +43,9 @@ def test_what_came_is_in_the_file_and_in_the_hash(blobs: Blobs, lengths: list[in
     assert not list(blobs.tmp_dir.iterdir())
 
 
-@pytest.mark.parametrize("before", [0, 3 * GATHERED_BYTES])
+@pytest.mark.parametrize("before", [0, 3 * BUFFER_BYTES])
 def test_what_is_given_up_leaves_nothing(blobs: Blobs, before: int) -> None:
-    spool = Spool(blobs, COMMAND, max_bytes=before + 10)
+    spool = SpoolFile(blobs, IDENTITY, max_bytes=before + 10)
     spool.write(bytes(before))
     assert len(list(blobs.tmp_dir.iterdir())) == (before > 0)
     spool.write(bytes(11))
@@ -65,17 +65,17 @@ def test_room_is_asked_for_where_it_seems_to_end(blobs: Blobs, monkeypatch: pyte
     monkeypatch.setattr(Blobs, "free_bytes", free)
     now = [0.0]
     monkeypatch.setattr("dicom_node.receive.disk_space.monotonic", lambda: now[0])
-    room = Room(blobs)
-    assert room.holds(400)
-    room.taken(400)
-    assert room.holds(600)
+    space = DiskSpace(blobs)
+    assert space.has(400)
+    space.subtract(400)
+    assert space.has(600)
     assert asked == [1000]
     left[0] = 550
-    assert not room.holds(601)
+    assert not space.has(601)
     assert asked == [1000, 550], "it seemed too little, and was"
     left[0] = 5000
-    assert room.holds(551)
+    assert space.has(551)
     assert len(asked) == 3
-    now[0] += EVERY_S + 0.01
+    now[0] += MAX_AGE_S + 0.01
     left[0] = 10
-    assert not room.holds(100), "others fill a disk as well"
+    assert not space.has(100), "others fill a disk as well"

@@ -1,0 +1,73 @@
+"""The jobs that follow from the routes of a complete unit: one for each model, and one for each of its shadow versions."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from core.settings.routes import Route
+from core.states import Priority
+from db.records import JobPlan
+
+
+@dataclass(frozen=True, slots=True)
+class ServedVersion:
+    """A version of a model, and its pipeline digest."""
+
+    version: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServedVersions:
+    """The versions of one model that run on a new unit.
+
+    Attributes
+    ----------
+    serving
+        The version whose results are delivered.
+    shadows
+        Versions that run on the same units, and are only compared.
+    problem
+        Why no version may serve; "" where one does. ``serving`` is then the version that the report names.
+    """
+
+    serving: ServedVersion
+    shadows: tuple[ServedVersion, ...] = ()
+    problem: str = ""
+
+
+def job_plans(routes: Sequence[Route], served_versions: Callable[[str], ServedVersions]) -> tuple[tuple[JobPlan, ...], list[str]]:
+    """Return one plan for each model, and one for each of its shadows.
+
+    A plan has the destinations of all routes to its model, and is urgent if one of them is.
+
+    Parameters
+    ----------
+    served_versions
+        Returns the versions of the model of this name.
+
+    Returns
+    -------
+    plans, problems
+        Problems: a sentence for every route whose model cannot be used. Its plan is for a report that says so: the route claimed the
+        unit, and no report at all would be read as a negative result.
+    """
+    found: list[JobPlan] = []
+    problems: list[str] = []
+    for model in dict.fromkeys(route.model for route in routes):
+        of_model = [route for route in routes if route.model == model]
+        versions = served_versions(model)
+        if versions.problem:
+            problems += [f"route '{route.name}' names model '{model}', which cannot be used: {versions.problem}" for route in of_model]
+        plan = JobPlan(
+            model=model,
+            model_version=versions.serving.version,
+            pipeline_digest=versions.serving.digest,
+            routes=tuple(route.name for route in of_model),
+            destinations=tuple(dict.fromkeys(name for route in of_model for name in route.destinations)),
+            priority=Priority.URGENT if any(route.priority is Priority.URGENT for route in of_model) else Priority.ROUTINE,
+            failure_reason=f"model '{model}' cannot be used: {versions.problem}" if versions.problem else "",
+        )
+        found.append(plan)
+        shadow_plan = replace(plan, destinations=(), priority=Priority.ROUTINE, shadow=True)
+        found += [replace(shadow_plan, model_version=shadow.version, pipeline_digest=shadow.digest) for shadow in versions.shadows]
+    return tuple(found), problems

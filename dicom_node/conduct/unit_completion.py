@@ -1,0 +1,116 @@
+"""Decides on one unit: whether it is complete, which routes claim it, and which jobs follow."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from core.failpoints import step
+from core.policy.completeness import wants_count
+from core.settings.routes import Route
+from core.settings.settings import Settings
+from db.blobs.store import Blobs
+from db.complete import units
+from db.engine import Database
+from db.operations import model_registry
+from db.records import JobPlan, UnitView
+from dicom_node.conduct.best_series import BestSeriesChooser, SeriesChoice
+from dicom_node.conduct.expected_counts import ExpectedCounts
+from dicom_node.conduct.job_plans import job_plans
+from dicom_node.conduct.model_versions import served_versions
+from dicom_node.conduct.route_claims import RouteClaim
+from dicom_node.conduct.unit_contents import UnitContents
+from dicom_node.conduct.unit_routing import match_unit_routes
+from dicom_node.conduct.unit_snapshot import UnitSnapshot, completion_policy, read_unit
+from models import installed
+
+COUNT_POLL_S = 0.3  # while the source is asked for its count
+CHOICE_POLL_S = 1.0  # while another series of the study is not complete
+
+
+class UnitCompletion:
+    """Reads units, and completes them: evidence, jobs and outbox rows are written in one transaction.
+
+    Attributes
+    ----------
+    completed
+        How many units this process has completed.
+    """
+
+    def __init__(self, settings: Settings, database: Database, blobs: Blobs) -> None:
+        self._settings = settings
+        self._database = database
+        self._blobs = blobs
+        self._policy = completion_policy(settings.completion)
+        self._counts = ExpectedCounts(settings, database)
+        self._chooser = BestSeriesChooser(database, self._policy, self._match_routes)
+        self.completed = 0
+        self._log = structlog.get_logger()
+
+    def close(self) -> None:
+        """Start no more queries of sources."""
+        self._counts.close()
+
+    def process(self, unit: UnitView, now: datetime) -> None:
+        """Complete a unit that is due, or set the time at which it is due again."""
+        snapshot = read_unit(self._database, unit, self._policy, now)
+        counting = wants_count(snapshot.progress, self._policy, now) and self._counts.request(unit)
+        due_at = snapshot.decision.look_again_at
+        if due_at is None:
+            due_at = self._route(snapshot, now)
+        if due_at is None:
+            return
+        if counting:
+            due_at = min(due_at, now + timedelta(seconds=COUNT_POLL_S))
+        units.postpone(self._database, unit.id, revision=unit.revision, until=due_at)
+
+    def _match_routes(self, unit: UnitView, contents: UnitContents) -> RouteClaim:
+        return match_unit_routes(self._settings.routes, self._database, self._blobs, unit.source, contents)
+
+    def _route(self, snapshot: UnitSnapshot, now: datetime) -> datetime | None:
+        """Queue jobs for a complete unit, or record why there are none. Returns a time where it waits for other series of its study."""
+        assert snapshot.contents is not None  # the headers of a complete unit were read
+        claim = self._match_routes(snapshot.unit, snapshot.contents)
+        choice = SeriesChoice(claim.routes, None, ())
+        if any(route.per_study == "best" for route in claim.routes):
+            best = self._chooser.choose(snapshot, claim.routes, now)
+            if best is None:
+                return now + timedelta(seconds=CHOICE_POLL_S)
+            choice = best
+        plans, problems = self._job_plans(choice.routes)
+        reasons = [claim.reason, *problems, *choice.reasons]
+        self._complete(snapshot, plans, claim.routes, choice.selected, "; ".join(reason for reason in reasons if reason))
+        return None
+
+    def _job_plans(self, routes: Sequence[Route]) -> tuple[tuple[JobPlan, ...], list[str]]:
+        folder = self._settings.node.data_dir / installed.FOLDER
+        plans, problems = job_plans(routes, lambda model: served_versions(model, model_registry.known(self._database, model), folder))
+        for problem in problems:
+            self._log.error("route_cannot_be_followed", reason=problem)
+        profiles = self._settings.result_profiles
+        return tuple(replace(plan, profiles=profiles) for plan in plans), problems
+
+    def _complete(
+        self, snapshot: UnitSnapshot, plans: tuple[JobPlan, ...], routes: Sequence[Route], selected: bool | None, reason: str
+    ) -> None:
+        unit = snapshot.unit
+        assert snapshot.contents is not None
+        step("complete.decided")
+        jobs = units.complete(
+            self._database,
+            unit,
+            evidence=snapshot.decision.evidence(unit.held, self._database.now()),
+            plans=plans,
+            routes=tuple(route.name for route in routes),
+            selected=selected,
+            reason=reason,
+            dropped=(*snapshot.contents.dropped, snapshot.contents.note) if snapshot.contents.dropped else (),
+        )
+        if jobs is None:
+            self._log.info("unit_changed_during_decision", unit=unit.id)
+            return
+        step("complete.committed")
+        self.completed += 1
+        rule, names = snapshot.decision.rule, [route.name for route in routes]
+        self._log.info("unit_complete", unit=unit.id, rule=rule, held=unit.held, routes=names, count=len(jobs), reason=reason)

@@ -1,0 +1,38 @@
+"""Matches the routes of the configuration with a unit in the database: reads the header of one of its images."""
+
+from collections.abc import Iterable
+
+import structlog
+
+from core.errors import NodeError
+from core.settings.routes import Route
+from db.blobs.store import Blobs
+from db.engine import Database
+from db.receive import own_instances
+from dicom_node.conduct.route_claims import RouteClaim, claim_routes, exclusion_reason, route_attributes
+from dicom_node.conduct.unit_contents import UnitContents
+
+
+def match_unit_routes(routes: Iterable[Route], database: Database, blobs: Blobs, source: str, contents: UnitContents) -> RouteClaim:
+    """Return the routes that claim a unit from ``source``, or the reason where none does.
+
+    Raises
+    ------
+    NodeError
+        The bytes of its images do not exist.
+    """
+    representative = contents.representative
+    if representative is None:
+        return RouteClaim((), "nothing but localizers")
+    # Retention may have deleted the bytes of the representative before a late image arrives. Any other image has the same values.
+    paths = (blobs.path(image.sha256) for image in (representative, *contents.images))
+    path = next((path for path in paths if path.is_file()), None)
+    if path is None:
+        raise NodeError("the bytes of an instance are missing", hint="restore the blob from a backup; the unit is checked again")
+    try:
+        dataset, attributes = route_attributes(path, source)
+        reason = exclusion_reason(dataset, made_here=own_instances.made_here(database, representative.header))
+        return RouteClaim((), reason) if reason else claim_routes(routes, attributes)
+    except Exception as error:  # a malformed header may fail anywhere: the unit is completed with the reason, and not retried
+        structlog.get_logger().error("route_matching_failed", exception=type(error).__name__)
+        return RouteClaim((), f"its header cannot be judged ({type(error).__name__})")

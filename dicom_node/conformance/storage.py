@@ -1,0 +1,68 @@
+"""Sections on storage as SCP, on what is analysed, and on character sets."""
+
+from pydicom.uid import UID
+
+from core.policy import admission
+from dicom_node import contexts, statuses
+from dicom_node.conformance.markdown import table
+from imaging.pixels.codecs import DECODERS
+from imaging.wire.transfer_syntaxes import NATIVE
+
+_STATUSES = (
+    (statuses.SUCCESS, "Success", "bytes on disk (fsync) and row committed; also for the same instance with the same content again"),
+    (statuses.INVALID_INSTANCE, "Invalid SOP instance", "the SOP Instance UID of the command is longer than 64 characters"),
+    (statuses.OUT_OF_RESOURCES, "Refused: out of resources", "disk nearly full, database unavailable, instance too large: try again"),
+    (statuses.IDENTITY_MISMATCH, "Data set does not match SOP class", "class or instance of command, context and data set differ"),
+    (statuses.CANNOT_UNDERSTAND, "Cannot understand", "no data set, data set not readable, or SOP, study or series UID missing"),
+    (statuses.UNEXPECTED, "Cannot understand", "an unexpected error of the node; see its log"),
+)
+
+_CHARACTER_SETS = (
+    ("(none)", "ISO 646; text beyond it is read as UTF-8 if it is valid UTF-8, else as Latin-1, with a note on the instance"),
+    ("ISO_IR 100, 101, 109, 110, 144, 127, 126, 138, 148, 203, 13, 166", "single-byte sets, also with code extensions"),
+    ("ISO 2022 IR 6, 13, 58, 87, 100, 101, 109, 110, 126, 127, 138, 144, 148, 149, 159, 166", "multi-byte and code extensions"),
+    ("ISO_IR 192", "UTF-8"),
+    ("GB18030, GBK", "Chinese"),
+)
+
+
+def storage_section() -> str:
+    """Return the section on storage as SCP: statuses, transfer syntaxes, SOP classes."""
+    decoded = {*NATIVE, *DECODERS}
+    classes = [(f"`{uid}`", UID(uid).name) for uid in contexts.storage_classes()]
+    syntaxes = [(f"`{uid}`", UID(uid).name, "yes" if uid in decoded else "no") for uid in contexts.transfer_syntaxes()]
+    return (
+        "## Storage as SCP\n\n"
+        "Level 2 (full): every attribute is kept, private ones included. The data set is stored bit for bit as it was received, in its\n"
+        "transfer syntax; no attribute is coerced. A failure carries an Error Comment (0000,0902) without patient data. What is refused\n"
+        "permanently is kept in a quarantine of limited size, and audited. Another content of a known SOP Instance UID is stored beside\n"
+        "the first and compared later: the same attributes and pixels in another encoding count as the same content, anything else\n"
+        "makes a new revision.\n\n"
+        + table(("status", "meaning", "when"), [(f"0x{code:04X}", meaning, when) for code, meaning, when in _STATUSES])
+        + "\n\n### Transfer syntaxes\n\nOf several in one proposed context the requestor's first is accepted. "
+        "*Analysed*: the node can decode pixels in it. An instance that it cannot decode is stored, and reported as not analysed.\n\n"
+        + table(("UID", "name", "analysed"), syntaxes)
+        + "\n\n### SOP classes\n\n"
+        + table(("UID", "name"), classes)
+    )
+
+
+def analysis_section() -> str:
+    """Return the section on what is analysed."""
+    photographs = ", ".join(UID(uid).name for uid in sorted(admission.PHOTOGRAPHS))
+    return (
+        "## What is analysed\n\n"
+        "A CT series (single-frame or Enhanced CT) is one unit of analysis, and each visible light photograph is one: "
+        + photographs
+        + ".\nStructured reports, segmentations, presentation states and other objects without pixels of their own, and objects made by "
+        "dicom-node, are stored and never analysed. Localizers within a series are left out."
+    )
+
+
+def character_sets_section() -> str:
+    """Return the section on character sets."""
+    return (
+        "## Character sets\n\nRead:\n\n"
+        + table(("(0008,0005)", ""), _CHARACTER_SETS)
+        + "\n\nWritten: the character set of the source if the text can be written in it, else `ISO_IR 192`."
+    )

@@ -1,0 +1,127 @@
+"""The role ``listen``: one listener in this process, and more in child processes on the same port (SO_REUSEPORT).
+
+One Python process uses one core; ``node.processes`` says how many share the port.
+"""
+
+import multiprocessing
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+
+import structlog
+
+from core import process_memory
+from core.logs import configure
+from core.settings.settings import Settings
+from db.blobs.store import Blobs
+from db.engine import Database
+from db.roles.role_heartbeat import RoleHeartbeat
+from dicom_node.receive.listener import Listener
+
+DRAIN_TIMEOUT_S = 20.0
+CHILD_STOP_TIMEOUT_S = 28.0  # longer than it drains
+CHILD_CHECK_INTERVAL_S = 1.0
+TEMPORARY_FILE_MAX_AGE_S = 24 * 3600.0
+
+
+def run(
+    settings: Settings,
+    database: Database,
+    blobs: Blobs,
+    stop: threading.Event,
+    on_ready: Callable[[str, int], None] = lambda _host, _port: None,
+) -> None:
+    """Accept associations until ``stop`` is set, then drain: associations in progress may finish within 20 s.
+
+    Parameters
+    ----------
+    on_ready
+        Called with host and port once associations are accepted (``node.port = 0`` takes a free port).
+
+    Raises
+    ------
+    ConfigurationError
+        The address cannot be bound, or the TLS files cannot be used.
+    """
+    blobs.sweep(TEMPORARY_FILE_MAX_AGE_S)
+    several = settings.node.processes > 1
+    with (
+        Listener(settings, database, blobs, reuse_port=several) as listener,
+        ChildListeners(settings, listener.port, database, blobs) as children,
+        RoleHeartbeat(database, "listen", listener.details),
+    ):
+        on_ready(settings.node.host, listener.port)
+        while not stop.wait(CHILD_CHECK_INTERVAL_S if several else None):
+            children.restart_dead()
+        children.request_stop()  # they drain at the same time as this process
+        listener.drain(DRAIN_TIMEOUT_S)
+
+
+class ChildListeners:
+    """``node.processes - 1`` child processes that listen on the same port. One that dies is started again."""
+
+    def __init__(self, settings: Settings, port: int, database: Database, blobs: Blobs) -> None:
+        self._settings = settings.model_copy(update={"node": settings.node.model_copy(update={"port": port})})
+        self._url = database.engine.url.render_as_string(hide_password=False)
+        self._blobs_root = blobs.root
+        self._context = multiprocessing.get_context("spawn")
+        self._children: list[tuple[SpawnProcess, Connection[bytes, bytes]]] = []
+        self._log = structlog.get_logger()
+
+    def __enter__(self) -> "ChildListeners":
+        for _ in range(self._settings.node.processes - 1):
+            self._children.append(self._start())
+        return self
+
+    def _start(self) -> tuple[SpawnProcess, "Connection[bytes, bytes]"]:
+        pipe: Connection[bytes, bytes]
+        pipe, child_pipe = self._context.Pipe()
+        arguments = (self._settings, self._url, self._blobs_root, child_pipe)
+        process = self._context.Process(target=run_child, args=arguments, name="listen-child")
+        process.start()
+        child_pipe.close()
+        return process, pipe
+
+    def restart_dead(self) -> None:
+        """Start every child again that has died."""
+        for index, (process, pipe) in enumerate(self._children):
+            if process.is_alive():
+                continue
+            self._log.error("listener_process_restarted", pid=process.pid, status=process.exitcode)
+            pipe.close()
+            self._children[index] = self._start()
+
+    def request_stop(self) -> None:
+        """Tell all children to drain. Leaving the ``with`` block waits for them."""
+        for _, pipe in self._children:
+            pipe.close()
+
+    def __exit__(self, *_: object) -> None:
+        self.request_stop()
+        for process, _pipe in self._children:
+            process.join(CHILD_STOP_TIMEOUT_S)
+            if process.is_alive():
+                process.kill()
+                process.join()
+
+
+def run_child(settings: Settings, url: str, blobs_root: Path, parent: "Connection[bytes, bytes]") -> None:
+    """Run a listener in a child process until the parent closes its end of the pipe, or dies."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the parent decides when its children stop
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    configure(level=settings.logs.level, style=settings.logs.format, role="listen")
+    database = Database.open(url)
+    process_memory.give_back_large()
+    process_memory.settle()
+    with (
+        Listener(settings, database, Blobs(blobs_root), reuse_port=True) as listener,
+        RoleHeartbeat(database, "listen", listener.details),
+    ):
+        with suppress(EOFError, OSError):  # raised when the parent has closed its end
+            parent.recv()
+        listener.drain(DRAIN_TIMEOUT_S)
+    database.dispose()
