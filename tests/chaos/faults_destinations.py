@@ -1,42 +1,45 @@
-"""Destinations that refuse, hang, answer late, break off, are away for days, and come back with half."""
+"""Faults of destinations: refusals, hangs, late answers, aborts, being unreachable for days, lost objects."""
 
 import random
 import time
 
-from tests.chaos.faults_clock import jump
-from tests.chaos.peer import BAD_MOODS
-from tests.chaos.ward import Ward
+from tests.chaos.destination import FAULTS
+from tests.chaos.faults_clock import move_clock
+from tests.chaos.node_under_test import NodeUnderTest
 
 
-def bad_mood(ward: Ward, dice: random.Random) -> None:
-    """For some seconds."""
-    peer, mood = dice.choice(ward.peers), dice.choice(BAD_MOODS)
-    peer.mood = mood
-    time.sleep(dice.uniform(2.0, 8.0))
-    peer.mood = "well"
-    ward.count(f"destination {mood}")
+def misbehave(target: NodeUnderTest, rng: random.Random) -> None:
+    """Let a destination misbehave for some seconds."""
+    destination, fault = rng.choice(target.destinations), rng.choice(FAULTS)
+    destination.fault = fault
+    time.sleep(rng.uniform(2.0, 8.0))
+    destination.fault = ""
+    target.count(f"destination {fault}")
 
 
-def away(ward: Ward, dice: random.Random) -> None:
-    """Its port is closed."""
-    with dice.choice(ward.peers).away():
-        time.sleep(dice.uniform(2.0, 10.0))
-    ward.count("destination away")
+def unreachable(target: NodeUnderTest, rng: random.Random) -> None:
+    """Close the port of a destination for some seconds."""
+    with rng.choice(target.destinations).unreachable():
+        time.sleep(rng.uniform(2.0, 10.0))
+    target.count("destination unreachable")
 
 
-def away_for_72_hours(ward: Ward, dice: random.Random) -> None:
-    """By the node's clock."""
-    with dice.choice(ward.peers).away():
+def unreachable_for_72_hours(target: NodeUnderTest, rng: random.Random) -> None:
+    """Close the port of a destination while the node's clock moves by 72 hours."""
+    with rng.choice(target.destinations).unreachable():
         for _ in range(3):
             time.sleep(1.5)
-            jump(ward, 24 * 3600.0)
-    ward.count("destination away for 72 h")
+            move_clock(target, 24 * 3600.0)
+    target.count("destination unreachable for 72 h")
 
 
-def back_with_half(ward: Ward, dice: random.Random) -> None:
-    """A restored backup: what it had not committed to is half gone. Only where commitment is asked for can this be noticed."""
-    peer = ward.peers[0]
-    with peer.away():
-        time.sleep(dice.uniform(0.5, 3.0))
-        peer.forget_half()
-    ward.count("destination back with half")
+def lose_half(target: NodeUnderTest, rng: random.Random) -> None:
+    """Let a destination lose half of what it has not committed to, as after the restore of a backup.
+
+    The node can notice this only at the destination that it requests storage commitment from.
+    """
+    destination = target.destinations[0]
+    with destination.unreachable():
+        time.sleep(rng.uniform(0.5, 3.0))
+        destination.forget_half()
+    target.count("destination lost half")

@@ -1,4 +1,4 @@
-"""A full disk: the whole of it for some seconds, where the node has one of its own; and at each write by itself."""
+"""Faults of the disk: full for some seconds, where the node has a file system of its own; or at a single write."""
 
 import os
 import random
@@ -6,28 +6,28 @@ import shutil
 import time
 from contextlib import suppress
 
-from tests.chaos.ward import Ward
+from tests.chaos.node_under_test import NodeUnderTest
 
 WRITES = ("blob.written", "blob.fsynced", "blob.linked")
 
 
-def at_a_write(ward: Ward, dice: random.Random) -> None:
-    """ENOSPC where a blob is written: at the listener or at the worker, whoever comes first."""
-    ward.arms.arm(dice.choice(WRITES), "full")
+def fail_one_write(target: NodeUnderTest, rng: random.Random) -> None:
+    """Inject ENOSPC where a blob is written next, by the listener or by a worker."""
+    target.failpoints.arm(rng.choice(WRITES), "full")
     time.sleep(1.0)
 
 
-def full(ward: Ward, dice: random.Random) -> None:
-    """Nothing is left: for blobs, for PostgreSQL, for the broker."""
-    if not ward.own_disk:
-        at_a_write(ward, dice)
+def fill_disk(target: NodeUnderTest, rng: random.Random) -> None:
+    """Fill the file system of blobs, PostgreSQL and broker."""
+    if not target.has_own_disk:
+        fail_one_write(target, rng)
         return
-    filler = ward.data / "filler"
+    filler = target.data / "filler"
     try:
         with filler.open("wb") as file, suppress(OSError):
-            left = max(1, shutil.disk_usage(ward.data).free - dice.choice((0, 20_000, 200_000, 2_000_000)))
-            os.posix_fallocate(file.fileno(), 0, left)
-        time.sleep(dice.uniform(1.5, 5.0))
+            size = max(1, shutil.disk_usage(target.data).free - rng.choice((0, 20_000, 200_000, 2_000_000)))
+            os.posix_fallocate(file.fileno(), 0, size)
+        time.sleep(rng.uniform(1.5, 5.0))
     finally:
         filler.unlink()
-    ward.count("disk full")
+    target.count("disk full")

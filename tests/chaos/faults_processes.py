@@ -1,53 +1,53 @@
-"""Processes: kill -9 at random instants, at labelled steps, and a second one of every role that decides."""
+"""Faults of processes: SIGKILL at random times and at failpoints, and second processes of roles that must not act twice."""
 
 import random
 import time
 
 from core.failpoints import STEPS
-from tests.chaos.ward import ROLES, Ward
+from tests.chaos.node_under_test import ROLES, NodeUnderTest
 
 # A worker takes several seconds of processor time to start, the others one or two: it is killed less often.
 VICTIMS = (*ROLES, "worker child", "listen", "conduct", "relay", "send", "postgres", "broker")
 WORKER_AREAS = ("worker", "claim", "finish")
-TWINS = ("conduct", "relay", "send")
-STEP_WAIT_S = 3.0
+DECIDING_ROLES = ("conduct", "relay", "send")
+FAILPOINT_WAIT_S = 3.0
 
 
-def at_random(ward: Ward, dice: random.Random) -> None:
-    """Any process, at any instant."""
-    ward.kill(dice.choice(VICTIMS), dice)
+def kill_any(target: NodeUnderTest, rng: random.Random) -> None:
+    """Kill any process."""
+    target.kill(rng.choice(VICTIMS), rng)
 
 
-def worker_child(ward: Ward, dice: random.Random) -> None:
-    """The process that computes; its parent lives."""
-    ward.kill("worker child", dice)
+def kill_worker_child(target: NodeUnderTest, rng: random.Random) -> None:
+    """Kill the process that computes; its parent survives."""
+    target.kill("worker child", rng)
 
 
-def all_roles(ward: Ward, dice: random.Random) -> None:
-    """Every process but the servers, as when a machine's memory runs out."""
+def kill_all_roles(target: NodeUnderTest, rng: random.Random) -> None:
+    """Kill every process except the servers, as when a machine runs out of memory."""
     for role in ROLES:
-        ward.kill(role, dice)
+        target.kill(role, rng)
 
 
-def at_a_step(ward: Ward, dice: random.Random) -> None:
-    """The next process that comes to a labelled step; each has its turn before one has it again."""
-    struck = [label for label, do in ward.arms.fired() if do == "kill"]
-    turns = {label: struck.count(label) * (3 if label.partition(".")[0] in WORKER_AREAS else 1) for label in STEPS}
-    armed = set(ward.arms.armed())
-    waiting = [label for label in STEPS if turns[label] == min(turns.values()) and label not in armed]
-    if not waiting:
+def kill_at_failpoint(target: NodeUnderTest, rng: random.Random) -> None:
+    """Kill the next process that reaches a failpoint. All failpoints are used before one is used again."""
+    killed_at = [failpoint for failpoint, fault in target.failpoints.fired() if fault == "kill"]
+    times = {name: killed_at.count(name) * (3 if name.partition(".")[0] in WORKER_AREAS else 1) for name in STEPS}
+    armed = set(target.failpoints.armed())
+    candidates = [name for name in STEPS if times[name] == min(times.values()) and name not in armed]
+    if not candidates:
         return
-    label = dice.choice(waiting)
-    ward.arms.arm(label)
-    deadline = time.monotonic() + STEP_WAIT_S
-    while label in ward.arms.armed() and time.monotonic() < deadline:
-        time.sleep(0.1)  # a step that nobody comes to stays armed
+    failpoint = rng.choice(candidates)
+    target.failpoints.arm(failpoint)
+    deadline = time.monotonic() + FAILPOINT_WAIT_S
+    while failpoint in target.failpoints.armed() and time.monotonic() < deadline:
+        time.sleep(0.1)  # one that no process reaches stays armed
 
 
-def two_of_a_kind(ward: Ward, dice: random.Random) -> None:
-    """Two conductors, two relays, two senders at once; then the second ones are killed."""
-    for role in TWINS:
-        ward.twin(role)
-    time.sleep(dice.uniform(6.0, 12.0))
-    ward.count("two schedulers")
-    ward.end_twins()
+def run_second_processes(target: NodeUnderTest, rng: random.Random) -> None:
+    """Run a second conductor, relay and sender for some seconds."""
+    for role in DECIDING_ROLES:
+        target.start_second_process(role)
+    time.sleep(rng.uniform(6.0, 12.0))
+    target.count("second processes")
+    target.end_second_processes()

@@ -1,42 +1,42 @@
-"""What a model's process runs into: no memory, no GPU memory, a call that never returns, an input that is poison."""
+"""Faults of the process that runs a model: no memory, no GPU memory, a call that never returns, an input that kills it."""
 
 import random
 import time
 
-from tests.chaos.ward import Ward
+from tests.chaos.node_under_test import NodeUnderTest
 
-WORK = ("worker.claimed", "worker.prepared", "worker.predicted", "worker.encoded")
+FAILPOINTS = ("worker.claimed", "worker.prepared", "worker.predicted", "worker.encoded")
 WAIT_S = 10.0
 
 
-def _once(ward: Ward, dice: random.Random, do: str) -> None:
-    ward.arms.arm(dice.choice(WORK), do)
+def _inject(target: NodeUnderTest, rng: random.Random, fault: str) -> None:
+    target.failpoints.arm(rng.choice(FAILPOINTS), fault)
     time.sleep(WAIT_S / 5)
 
 
-def out_of_memory(ward: Ward, dice: random.Random) -> None:
-    """A MemoryError under a limit that is set for it."""
-    _once(ward, dice, "memory")
+def exhaust_memory(target: NodeUnderTest, rng: random.Random) -> None:
+    """Raise MemoryError, by a limit on the memory of the process."""
+    _inject(target, rng, "memory")
 
 
-def out_of_gpu_memory(ward: Ward, dice: random.Random) -> None:
-    """torch.cuda.OutOfMemoryError where the model computes."""
-    _once(ward, dice, "gpu")
+def exhaust_gpu_memory(target: NodeUnderTest, rng: random.Random) -> None:
+    """Raise torch.cuda.OutOfMemoryError."""
+    _inject(target, rng, "gpu")
 
 
-def hanging(ward: Ward, dice: random.Random) -> None:
-    """Until the soft time limit ends it."""
-    _once(ward, dice, "hang")
+def hang(target: NodeUnderTest, rng: random.Random) -> None:
+    """Hang until the soft time limit."""
+    _inject(target, rng, "hang")
 
 
-def wedged(ward: Ward, dice: random.Random) -> None:
-    """Until the hard time limit kills it."""
-    _once(ward, dice, "wedge")
+def hang_ignoring_signals(target: NodeUnderTest, rng: random.Random) -> None:
+    """Hang until the hard time limit, ignoring the soft one."""
+    _inject(target, rng, "wedge")
 
 
-def poison(ward: Ward, study_instance_uid: str, do: str) -> None:
-    """One study at which every attempt ends, "kill" or "crash", before and after its neighbours."""
-    while not ward.arms.arm("worker.prepared", do, subject=study_instance_uid, always=True):
-        ward.arms.disarm("worker.prepared")
-    ward.poisoned.add(study_instance_uid)
-    ward.count(f"poison ({do})")
+def add_killer_input(target: NodeUnderTest, study_instance_uid: str, fault: str) -> None:
+    """Make every attempt at one study end by ``fault``: "kill" or "crash"."""
+    while not target.failpoints.arm("worker.prepared", fault, subject=study_instance_uid, always=True):
+        target.failpoints.disarm("worker.prepared")
+    target.killer_inputs.add(study_instance_uid)
+    target.count(f"killer input ({fault})")

@@ -36,7 +36,8 @@ format = "json"
 ae_title = "PACS"
 host = "127.0.0.1"
 """
-DEFECT = re.compile(r"Traceback|refused: unexpected|could not be judged|could not be served|Fatal Python")
+# What the node logs for exceptions that it does not expect; no input may cause them.
+DEFECT = re.compile(r"Traceback|instance_failed_unexpectedly|association_request_failed|could not be served|Fatal Python")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What is streamed in: photographs and short CT series, real where the data folder is there, each as a study of its own."""
+"""Generates the studies to send: photographs and short CT series, from real images where the data folder exists."""
 
 import csv
 import hashlib
@@ -18,14 +18,14 @@ from deploy.demo.synthetic.uids import synthetic_uid
 from imaging.photograph.encapsulate import jpeg_to_dicom
 from tests.support.real_data import data_folder
 
-PICTURES, SLICES = 40, 6
+PHOTOGRAPHS, SLICES = 40, 6
 EVERY_NTH_IS_CT = 10
 CT_SERIES = "cptac-C3N-00247-lung3.0-B70f"
 
 
 @dataclass(frozen=True, slots=True)
-class Instance:
-    """A file to send, and the sha256 of its data set."""
+class SentInstance:
+    """A file to send, and the SHA-256 of its data set."""
 
     path: Path
     sop_class_uid: str
@@ -39,41 +39,44 @@ class Study:
     """One unit: a photograph or one series."""
 
     uid: str
-    instances: tuple[Instance, ...]
+    instances: tuple[SentInstance, ...]
 
     @property
     def is_series(self) -> bool:
+        """Whether it has more than one instance."""
         return len(self.instances) > 1
 
 
-class Pool:
-    """Makes studies; the same seed and number give the same study."""
+class StudyGenerator:
+    """Generates studies. The same seed and number give the same study."""
 
     def __init__(self, folder: Path, seed: int) -> None:
         self._folder, self._seed = folder, seed
         folder.mkdir(parents=True)
         data = data_folder()
         self.real = data is not None
-        self._jpegs = _photographs(data) if data is not None else [make_lesion(number, size=(150, 200)).jpeg for number in range(PICTURES)]
-        self._slices: Sequence[Path] = _neighbours(data) if data is not None else _drawn(folder / "chest")
+        self._jpegs = (
+            _photographs(data) if data is not None else [make_lesion(number, size=(150, 200)).jpeg for number in range(PHOTOGRAPHS)]
+        )
+        self._slices: Sequence[Path] = _adjacent_slices(data) if data is not None else _synthetic_slices(folder / "chest")
 
     def study(self, number: int) -> Study:
-        """The study of that number; every tenth is a CT series."""
+        """Return the study of that number; every tenth is a CT series."""
         uid = synthetic_uid("chaos", self._seed, number, "study")
         made = self._series(number) if number % EVERY_NTH_IS_CT == EVERY_NTH_IS_CT - 1 else [self._photograph(number)]
         instances = []
         for index, dataset in enumerate(made):
             dataset.StudyInstanceUID = uid
-            instances.append(_written(dataset, self._folder / f"{number:06d}-{index}.dcm"))
+            instances.append(_write(dataset, self._folder / f"{number:06d}-{index}.dcm"))
         return Study(uid, tuple(instances))
 
     def _photograph(self, number: int) -> FileDataset:
-        named = [synthetic_uid("chaos", self._seed, number, what) for what in ("series", "instance")]
+        uids = [synthetic_uid("chaos", self._seed, number, level) for level in ("series", "instance")]
         return jpeg_to_dicom(
             self._jpegs[number % len(self._jpegs)],
             identity=lesion_identity(self._seed * 100_000 + number),
-            series_instance_uid=named[0],
-            sop_instance_uid=named[1],
+            series_instance_uid=uids[0],
+            sop_instance_uid=uids[1],
         )
 
     def _series(self, number: int) -> list[FileDataset]:
@@ -89,18 +92,19 @@ class Pool:
 
 
 def _photographs(data: Path) -> list[bytes]:
-    """JPEGs of HAM10000."""
+    """Return JPEGs of HAM10000."""
     with (data / "dermoscopy" / "index.csv").open(newline="") as lines:
         names = [
-            f"{row['image_id']}.jpg" for row in islice((r for r in csv.DictReader(lines) if r["archive"] == "ham10000-224.tar"), PICTURES)
+            f"{row['image_id']}.jpg"
+            for row in islice((r for r in csv.DictReader(lines) if r["archive"] == "ham10000-224.tar"), PHOTOGRAPHS)
         ]
     with tarfile.open(data / "dermoscopy" / "ham10000-224.tar") as tar:
         files = [tar.extractfile(name) for name in names]
         return [file.read() for file in files if file is not None]
 
 
-def _neighbours(data: Path) -> list[Path]:
-    """Slices from the middle of a chest, one beside the other."""
+def _adjacent_slices(data: Path) -> list[Path]:
+    """Return adjacent slices from the middle of a chest."""
     heights = {}
     for path in (data / "ct" / CT_SERIES).glob("*.dcm"):
         heights[path] = float(pydicom.dcmread(path, specific_tags=["ImagePositionPatient"]).ImagePositionPatient[2])
@@ -108,20 +112,20 @@ def _neighbours(data: Path) -> list[Path]:
     return sorted(heights, key=heights.__getitem__)[middle : middle + SLICES]
 
 
-def _drawn(folder: Path) -> list[Path]:
+def _synthetic_slices(folder: Path) -> list[Path]:
     return write_chest(folder, make_chest(1, slices=SLICES * 2, size=64, slice_mm=5.0, diameters_mm=(14.0,)))[:SLICES]
 
 
-def _written(dataset: FileDataset, path: Path) -> Instance:
+def _write(dataset: FileDataset, path: Path) -> SentInstance:
     buffer = io.BytesIO()
     dataset.save_as(buffer, enforce_file_format=True)
     path.write_bytes(buffer.getvalue())
     syntax = str(dataset.file_meta.TransferSyntaxUID)
-    return Instance(path, str(dataset.SOPClassUID), str(dataset.SOPInstanceUID), syntax, data_set_hash(buffer.getvalue()))
+    return SentInstance(path, str(dataset.SOPClassUID), str(dataset.SOPInstanceUID), syntax, data_set_hash(buffer.getvalue()))
 
 
 def data_set_hash(content: bytes) -> str:
-    """sha256 of a Part 10 file's data set, without preamble and file meta information."""
+    """Return the SHA-256 of the data set of a Part 10 file, without preamble and file meta information."""
     stream = io.BytesIO(content)
     pydicom.filereader.read_preamble(stream, False)
     pydicom.filereader._read_file_meta_info(stream)

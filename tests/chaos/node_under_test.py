@@ -1,4 +1,4 @@
-"""The node under test, its two destinations, and all that the harness knows and counts about them."""
+"""The node under test with its two destinations, and what the harness records about them."""
 
 import os
 import random
@@ -19,58 +19,75 @@ from sqlalchemy import text
 from core.errors import NodeError
 from db.engine import Database
 from deploy.local.node_lock import ServerUrls
-from tests.chaos.arms import Arms
-from tests.chaos.peer import Peer
+from tests.chaos.armed_failpoints import ArmedFailpoints
+from tests.chaos.destination import FaultyDestination
 from tests.support.node_process import RunningNode
 
 ROLES = ("listen", "conduct", "relay", "worker", "send", "console")
 
 
 @dataclass(slots=True)
-class Ward:
-    """``acknowledged``: SOP Instance UID -> sha256 of the data set; ``struck``: what was done to the node, and how often."""
+class NodeUnderTest:
+    """The running node and the records of one run.
+
+    Attributes
+    ----------
+    has_own_disk
+        Whether the data folder is a file system of its own, which can be filled.
+    acknowledged
+        SOP Instance UID -> SHA-256 of the data set, of every C-STORE that was answered with success.
+    faults_done
+        Fault -> how often it was injected.
+    refused
+        Number of C-STORE requests that were not answered with success.
+    killer_inputs
+        Study Instance UIDs of inputs that kill every worker.
+    clock_s
+        By how much the node's clock is wrong.
+    """
 
     node: RunningNode
     data: Path
-    arms: Arms
-    peers: tuple[Peer, Peer]
+    failpoints: ArmedFailpoints
+    destinations: tuple[FaultyDestination, FaultyDestination]
     database: Database
     servers: ServerUrls
-    own_disk: bool
+    has_own_disk: bool
     lock: threading.Lock = field(default_factory=threading.Lock)
     acknowledged: dict[str, str] = field(default_factory=dict)
-    struck: Counter[str] = field(default_factory=Counter)
+    faults_done: Counter[str] = field(default_factory=Counter)
     refused: int = 0
-    poisoned: set[str] = field(default_factory=set)
-    twins: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
+    killer_inputs: set[str] = field(default_factory=set)
+    second_processes: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
     clock_s: float = 0.0
-    undone: ExitStack = field(default_factory=ExitStack)
+    cleanup: ExitStack = field(default_factory=ExitStack)
 
-    def count(self, what: str) -> None:
+    def count(self, fault: str) -> None:
+        """Record that a fault was injected."""
         with self.lock:
-            self.struck[what] += 1
+            self.faults_done[fault] += 1
 
     @property
     def kills(self) -> int:
-        """kill -9 of a process of the node: at random instants and at labelled steps."""
-        at_steps = sum(do == "kill" for _, do in self.arms.fired())
-        return at_steps + sum(times for what, times in self.struck.items() if what.startswith("kill "))
+        """Number of processes of the node that were killed: at random times and at failpoints."""
+        at_failpoints = sum(fault == "kill" for _, fault in self.failpoints.fired())
+        return at_failpoints + sum(times for what, times in self.faults_done.items() if what.startswith("kill "))
 
     def processes(self, what: str) -> list[psutil.Process]:
-        """The processes of ``what``, told by their command lines: a role, "worker child", "postgres", "broker"."""
+        """Return the processes of a role, of "worker child", "postgres" or "broker", recognised by their command lines."""
         return [process for process in self.node.descendants() if _is(what, process)]
 
-    def kill(self, what: str, dice: random.Random) -> bool:
-        """kill -9 of one of them; False where none runs at this moment."""
+    def kill(self, what: str, rng: random.Random) -> bool:
+        """Kill one of them with SIGKILL. False: none runs at this moment."""
         victims = self.processes(what)
         with suppress(psutil.NoSuchProcess, IndexError):
-            dice.choice(victims).send_signal(signal.SIGKILL)
+            rng.choice(victims).send_signal(signal.SIGKILL)
             self.count(f"kill {what}")
             return True
         return False
 
     def rows(self, statement: str, **values: Any) -> list[Any]:
-        """Rows of the node's database, waited for where it is away."""
+        """Return rows of the node's database; wait while it is unavailable."""
         deadline = time.monotonic() + 90
         while True:
             try:
@@ -83,29 +100,32 @@ class Ward:
                 time.sleep(0.5)
 
     def number(self, statement: str) -> int:
+        """Return the number that a query returns."""
         return int(self.rows(statement)[0][0] or 0)
 
     def environment(self) -> dict[str, str]:
-        """For a role beside those of `up`."""
+        """Return the environment for a process of a role that ``up`` did not start."""
         urls = {"DICOM_NODE_DATABASE__URL": self.servers.database, "DICOM_NODE_BROKER__URL": self.servers.broker}
-        return {**os.environ, **urls, **self.arms.environment()}
+        return {**os.environ, **urls, **self.failpoints.environment()}
 
-    def twin(self, role: str) -> None:
-        """A second process of a role."""
+    def start_second_process(self, role: str) -> None:
+        """Start a second process of a role."""
         command = [sys.executable, "-m", "deploy.cli", role, "--config", str(self.node.config)]
-        self.twins.append(subprocess.Popen(command, env=self.environment(), stderr=subprocess.DEVNULL))
+        self.second_processes.append(subprocess.Popen(command, env=self.environment(), stderr=subprocess.DEVNULL))
 
-    def end_twins(self) -> None:
-        while self.twins:
-            twin = self.twins.pop()
-            if twin.poll() is None:
-                twin.kill()
-                self.count("kill twin")
-            twin.wait()
+    def end_second_processes(self) -> None:
+        """Kill the second processes."""
+        while self.second_processes:
+            process = self.second_processes.pop()
+            if process.poll() is None:
+                process.kill()
+                self.count("kill second process")
+            process.wait()
 
     def close(self) -> None:
-        self.end_twins()
-        self.undone.close()
+        """Stop everything that was started."""
+        self.end_second_processes()
+        self.cleanup.close()
 
 
 def _is(what: str, process: psutil.Process) -> bool:

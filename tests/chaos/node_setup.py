@@ -1,4 +1,4 @@
-"""A ward: its disk, destinations, models and configuration, and the node started as a user would."""
+"""Sets up the node under test: disk, destinations, models, configuration; and starts it as a user does."""
 
 import os
 import subprocess
@@ -10,13 +10,13 @@ from deploy.local.node_lock import running_servers
 from deploy.local.ports import free_port
 from models import installed
 from models.bundle.convert import convert
-from tests.chaos.arms import Arms
-from tests.chaos.peer import Peer
-from tests.chaos.ward import Ward
+from tests.chaos.armed_failpoints import ArmedFailpoints
+from tests.chaos.destination import FaultyDestination
+from tests.chaos.node_under_test import NodeUnderTest
 from tests.support.monai_bundles import inference, make_bundle
 from tests.support.node_process import RunningNode, wait_until
 
-TIMEOUT_S = 3.0  # of the node towards its destinations
+TIMEOUT_S = 3.0  # how long the node waits for a destination
 DATA_BYTES = 1536 << 20
 CONFIG = """
 [node]
@@ -78,42 +78,42 @@ when = {{ Modality = "CT" }}
 """
 
 
-def open_ward(folder: Path) -> Ward:
-    """Destinations, models, and a node with short leases that sends to both destinations. What fails on the way leaves nothing behind."""
+def start_node_under_test(folder: Path) -> NodeUnderTest:
+    """Start a node with short leases that sends to two destinations. If a step fails, everything before it is stopped."""
     folder.mkdir(parents=True, exist_ok=True)
     data = folder / "data"
     data.mkdir()
-    with ExitStack() as undone:
-        own_disk = _mount(data)
-        if own_disk:
-            undone.callback(_unmount, data)
-        peers = Peer("EAST", hang_s=2 * TIMEOUT_S), Peer("WEST", hang_s=2 * TIMEOUT_S)
-        for peer in peers:
-            peer.start()
-            undone.callback(peer.stop)
+    with ExitStack() as cleanup:
+        has_own_disk = _mount(data)
+        if has_own_disk:
+            cleanup.callback(_unmount, data)
+        destinations = FaultyDestination("EAST", hang_s=2 * TIMEOUT_S), FaultyDestination("WEST", hang_s=2 * TIMEOUT_S)
+        for destination in destinations:
+            destination.start()
+            cleanup.callback(destination.stop)
         place = installed.install(_quick_detector(folder), data / installed.FOLDER)
         config = folder / "node.toml"
-        ports = {"port": free_port(), "console": free_port(), "east": peers[0].port, "west": peers[1].port}
+        ports = {"port": free_port(), "console": free_port(), "east": destinations[0].port, "west": destinations[1].port}
         config.write_text(CONFIG.format(timeout_s=TIMEOUT_S, **ports))
-        arms = Arms.laid(folder / "arms")
-        node = RunningNode(config, arms.environment())
-        undone.callback(node.stop_or_kill)
+        failpoints = ArmedFailpoints.create(folder / "failpoints")
+        node = RunningNode(config, failpoints.environment())
+        cleanup.callback(node.stop_or_kill)
         node.start()
         node.cli("models", "activate", place.card.name, place.card.version)
         servers = running_servers(data)
         assert servers is not None
         database = Database.open(servers.database, pool_size=2)
-        undone.callback(database.dispose)
-        for peer in peers:
-            peer.node_port = node.port
-        ward = Ward(node, data, arms, peers, database, servers, own_disk)
-        wait_until("a worker", lambda: ward.processes("worker child"))
-        ward.undone = undone.pop_all()
-        return ward
+        cleanup.callback(database.dispose)
+        for destination in destinations:
+            destination.node_port = node.port
+        target = NodeUnderTest(node, data, failpoints, destinations, database, servers, has_own_disk)
+        wait_until("a worker", lambda: target.processes("worker child"))
+        target.cleanup = cleanup.pop_all()
+        return target
 
 
 def _mount(data: Path) -> bool:
-    """A disk of its own, so that it can be full: only root may mount one. Else full disks are injected, write by write."""
+    """Mount a file system of its own, which can be filled. Only root may; otherwise ENOSPC is injected at single writes."""
     command = ["mount", "-t", "tmpfs", "-o", f"size={DATA_BYTES},mode=755", "tmpfs", str(data)]
     return os.geteuid() == 0 and subprocess.run(command, check=False, capture_output=True).returncode == 0
 
@@ -123,9 +123,9 @@ def _unmount(data: Path) -> None:
 
 
 def _quick_detector(folder: Path) -> Path:
-    """A real network, imported as a person would, that looks at coarse voxels: milliseconds a series."""
+    """Import a detector that works on coarse voxels and takes milliseconds for a series."""
     config = inference((48, 48, 8))
-    spacing = next(one for one in config["preprocessing"]["transforms"] if one["_target_"] == "Spacingd")
+    spacing = next(item for item in config["preprocessing"]["transforms"] if item["_target_"] == "Spacingd")
     spacing["pixdim"] = [8.0, 8.0, 4.0]
     bundle = make_bundle(folder / "zoo" / "bundle", config)
     convert(bundle, folder / "zoo" / "about.toml", folder / "made")

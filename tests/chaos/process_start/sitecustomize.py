@@ -1,6 +1,7 @@
-"""Imported by Python itself in every process of the node that the harness starts: strikes where `tests.chaos.arms` has armed a step.
+"""Python imports this module at the start of every process of the node under test. It injects faults at armed failpoints.
 
-A file in ``$CHAOS_ARMS`` that is named like the step says what is to happen there, to whom, and whether once or always.
+A file in ``$CHAOS_FAILPOINTS`` with the name of a failpoint (see `tests.chaos.armed_failpoints`) tells which fault, for which
+subject, and whether once or always.
 """
 
 import errno
@@ -22,18 +23,18 @@ def _kill() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _full() -> NoReturn:
+def _fail_write() -> NoReturn:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def _gpu_memory() -> NoReturn:
+def _exhaust_gpu_memory() -> NoReturn:
     import torch
 
     raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
 
 
-def _memory() -> None:
-    """Take more than the process may: the limit is real, and so is the MemoryError."""
+def _exhaust_memory() -> None:
+    """Set a limit on the memory of the process, and allocate more: the MemoryError is a real one."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     before = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (pages * os.sysconf("SC_PAGE_SIZE") + MEMORY_LEFT_BYTES, before[1]))
@@ -44,28 +45,29 @@ def _memory() -> None:
 
 
 def _crash() -> NoReturn:
-    raise RuntimeError("a defect of the model, on this input alone")
+    raise RuntimeError("the model fails on this input")
 
 
 def _hang() -> None:
-    """Waits for ever; ends in order where the time limit asks it to."""
+    """Sleep until the soft time limit raises an exception."""
     time.sleep(3600)
 
 
-def _wedge() -> NoReturn:
-    """Waits for ever, whatever it is asked: only the hard limit helps."""
+def _hang_ignoring_signals() -> NoReturn:
+    """Sleep and ignore every exception: only the hard time limit ends it."""
     while True:
         with suppress(BaseException):
             time.sleep(3600)
 
 
-DO: dict[str, Callable[[], Any]] = {
-    "kill": _kill, "full": _full, "memory": _memory, "gpu": _gpu_memory, "crash": _crash, "hang": _hang, "wedge": _wedge,
+FAULTS: dict[str, Callable[[], Any]] = {
+    "kill": _kill, "full": _fail_write, "memory": _exhaust_memory, "gpu": _exhaust_gpu_memory, "crash": _crash, "hang": _hang,
+    "wedge": _hang_ignoring_signals,
 }  # fmt: skip
 
 
-def _watcher(folder: str) -> Callable[[str, str], None]:
-    def strike(name: str, subject: str) -> None:
+def _make_watcher(folder: str) -> Callable[[str, str], None]:
+    def inject(name: str, subject: str) -> None:
         path = f"{folder}/{name}"
         try:
             with open(path) as file:
@@ -74,31 +76,31 @@ def _watcher(folder: str) -> Callable[[str, str], None]:
             return
         if armed["subject"] and armed["subject"] != subject:
             return
-        fired = f"{folder}/fired/{name}.{armed['do']}.{os.getpid()}.{time.monotonic_ns()}"
+        fired = f"{folder}/fired/{name}.{armed['fault']}.{os.getpid()}.{time.monotonic_ns()}"
         if armed["always"]:
             Path(fired).touch()
         else:
             try:
                 os.rename(path, fired)
             except FileNotFoundError:
-                return  # another process was there first
-        DO[armed["do"]]()
+                return  # another process has taken it
+        FAULTS[armed["fault"]]()
 
-    return strike
+    return inject
 
 
 def _install() -> None:
-    folder = os.environ.get("CHAOS_ARMS")
+    folder = os.environ.get("CHAOS_FAILPOINTS")
     if not folder:
         return
     try:
         from core import failpoints
-    except ImportError:  # a Python program that is none of the node's
+    except ImportError:  # a Python program that is not part of the node
         return
-    failpoints.watch(_watcher(folder))
+    failpoints.watch(_make_watcher(folder))
     if "deploy.cli" in sys.orig_argv and "worker" in sys.orig_argv:
-        # Loaded before the fork, so that a killed child costs one second of processor time and not six. The product loads them behind
-        # it, for CUDA's sake; here everything is computed on the CPU.
+        # Loaded before the fork, so that the restart of a killed child takes one second of processor time and not six. The product loads
+        # them after the fork, because CUDA requires it; here everything is computed on the CPU.
         import monai.networks.nets  # noqa: F401
 
         import workers.attempt.claim  # noqa: F401
