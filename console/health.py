@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import StorageError
-from core.policy.back_pressure import WORDS
+from core.policy.back_pressure import PAUSE_REASONS
 from core.settings.settings import Settings
 from db.engine import Database
 from db.operations.alerts import Alert
@@ -78,7 +78,7 @@ def judge_disk(free: int | None, needed: int) -> tuple[str, ...]:
 
 def judge_pauses(alerts: Iterable[Alert]) -> tuple[str, ...]:
     """A line for every reason for which nothing is taken now."""
-    return tuple(f"receive: paused, {WORDS.get(alert.subject, alert.subject)}" for alert in alerts if alert.kind == PAUSED)
+    return tuple(f"receive: paused, {PAUSE_REASONS.get(alert.subject, alert.subject)}" for alert in alerts if alert.kind == PAUSED)
 
 
 def look(settings: Settings, database: Database) -> Look:

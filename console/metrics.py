@@ -11,7 +11,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from console.counters import counters
 from console.health import Look
-from core.policy.back_pressure import WORDS
+from core.policy.back_pressure import PAUSE_REASONS
 from core.states import DeliveryState, JobState, Priority
 from db.operations.status import NodeStatus
 from db.receive.backlog import PAUSED
@@ -56,7 +56,7 @@ def _of_status(status: NodeStatus) -> Iterator[Metric]:
     yield _labelled("queued_jobs", "Jobs that wait for a worker, by priority", ("priority",), waiting)
     ages = {priority.value: status.queues[priority].oldest_s if priority in status.queues else 0.0 for priority in Priority}
     yield _labelled("queue_age_seconds", "Age of the oldest job that waits, by priority; 0 when none waits", ("priority",), ages)
-    paused = {reason: float(any(a.kind == PAUSED and a.subject == reason for a in status.alerts)) for reason in WORDS}
+    paused = {reason: float(any(a.kind == PAUSED and a.subject == reason for a in status.alerts)) for reason in PAUSE_REASONS}
     yield _labelled("receive_paused", "1 while nothing is taken, by reason", ("reason",), paused)
     yield _labelled("alerts_open", "What is wrong now, by kind", ("kind",), Counter(alert.kind for alert in status.alerts))
     yield _gauge("notices_waiting", "Notices that the webhook has not taken yet", status.notices_waiting)

@@ -1,1 +1,5 @@
-"""The vocabulary and the pure rules of the node: no I/O, no clock, no settings read at import."""
+"""Vocabulary and rules of the node: settings, states, records, codes, errors, policy.
+
+Nothing here reads or writes files, uses the network, starts processes, reads the environment or the time of day, or does work at import.
+`tests/core/test_purity.py` checks it and lists the exceptions with their reasons.
+"""

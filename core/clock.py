@@ -1,4 +1,4 @@
-"""The node's one wall clock, injected everywhere: nothing else asks the time of day."""
+"""The wall clock of the node. It is passed as an argument, so that tests can replace it; nothing else asks for the time of day."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -7,5 +7,5 @@ Clock = Callable[[], datetime]
 
 
 def system_clock() -> datetime:
-    """Now, with time zone UTC."""
-    return datetime.now(UTC)  # the single place
+    """Return the current time in UTC."""
+    return datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Every error the node raises on purpose.
+"""Every error that the node raises on purpose.
 
 ::
 
@@ -11,22 +11,22 @@
     │   └── CannotUnderstand      permanent   0xC000
     ├── PixelError                permanent   pixel data that cannot be decoded
     ├── GeometryError             permanent   slices that do not make a volume
-    ├── NotAnalysable             permanent   a claimed unit that no model may see
+    ├── NotAnalysable             permanent   a unit that a route took and that cannot be analysed
     ├── ModelError                permanent   card, weights, hash
-    ├── OutOfMemory           transient   one item alone does not fit into the card's memory
+    ├── OutOfMemory               transient   one item alone does not fit into the memory of the GPU
     ├── EncodingError             permanent   a result object that fails its own validation
     ├── DeliveryError             carries ``permanent`` from the status that the destination gave
-    ├── ImagesLetGo           permanent   retention removed bytes that a late analysis needs
-    ├── LeaseLost                 permanent   another worker has this job; write nothing
-    ├── StorageError              transient   blobs or database out of reach
+    ├── ImagesDeleted             permanent   retention deleted images that a later analysis needs
+    ├── LeaseLost                 permanent   another worker holds this job; write nothing
+    ├── StorageError              transient   blobs or database are unavailable
     └── ChainBroken               permanent   the audit chain does not verify
 
-``permanent`` says whether doing the same again can help. Status codes: PS3.4 Annex B.2.3, PS3.7 Annex C.
+``permanent``: trying again cannot help. Status codes: PS3.4 Annex B.2.3, PS3.7 Annex C.
 """
 
 
 class NodeError(Exception):
-    """Base of all. ``hint`` is one sentence that says what the operator can do."""
+    """Base class. ``hint`` is one sentence that says what the operator can do."""
 
     permanent: bool = True
 
@@ -40,11 +40,11 @@ class NodeError(Exception):
 
 
 class ConfigurationError(NodeError):
-    """The configuration does not say what is needed, or says what nobody knows."""
+    """The configuration lacks a required value, or holds an unknown or invalid one."""
 
 
 class IntakeError(NodeError):
-    """An instance was not taken. ``status`` goes back to the sender."""
+    """An instance is refused. ``status`` is returned to the sender."""
 
     status: int = 0xC000
 
@@ -55,52 +55,58 @@ class IntakeError(NodeError):
 
 
 class OutOfResources(IntakeError):
+    """Disk space, queue or database do not allow to accept an instance now."""
+
     permanent = False
     status = 0xA700
 
 
 class IdentityMismatch(IntakeError):
+    """The data set is of another SOP class or instance than the command says (PS3.4 B.2.3)."""
+
     status = 0xA900
 
 
 class OwnObject(IntakeError):
-    """A result of dicom-node was sent back to it, and the configuration refuses these."""
+    """The instance is a result of dicom-node, and the configuration refuses these."""
 
     status = 0x0124  # refused: not authorised (PS3.7 Annex C.5)
 
 
 class CannotUnderstand(IntakeError):
+    """The data set cannot be read."""
+
     status = 0xC000
 
 
 class PixelError(NodeError):
-    """Pixel data cannot be decoded or do not agree with the header."""
+    """Pixel data cannot be decoded, or disagree with the header."""
 
 
 class GeometryError(NodeError):
-    """Slices that cannot be put together to one volume."""
+    """Slices do not form a volume."""
 
 
 class NotAnalysable(NodeError):
-    """A unit that a route claimed and that cannot be analysed; the message is the reason for the report."""
+    """A unit that a route took cannot be analysed. The message is the reason in the report."""
 
 
 class ModelError(NodeError):
-    """A model's card, weights or hash is not what it must be."""
+    """Card, weights or hash of a model are invalid."""
 
 
 class OutOfMemory(NodeError):
-    """What a model needs for one item is more than the card has free now."""
+    """One item needs more memory than the GPU has free."""
 
     permanent = False
 
 
 class EncodingError(NodeError):
-    """A result object was not valid and was held back."""
+    """A result object failed validation and is not delivered."""
 
 
 class DeliveryError(NodeError):
-    """A destination did not take an object."""
+    """A destination did not accept an object."""
 
     def __init__(self, message: str, *, permanent: bool, status: int | None = None, hint: str = "") -> None:
         super().__init__(message, hint=hint)
@@ -108,16 +114,16 @@ class DeliveryError(NodeError):
         self.status = status
 
 
-class ImagesLetGo(NodeError):
-    """Retention has removed images of the unit; what came later cannot be analysed without them."""
+class ImagesDeleted(NodeError):
+    """Retention has deleted images of the unit, so that a later revision cannot be analysed."""
 
 
 class LeaseLost(NodeError):
-    """Another worker holds the job, or its unit has moved on; nothing may be written."""
+    """Another worker holds the job, or its unit has a newer revision. Nothing may be written."""
 
 
 class StorageError(NodeError):
-    """The blobs or the database are out of reach."""
+    """The blobs or the database are unavailable."""
 
     permanent = False
 

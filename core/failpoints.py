@@ -1,66 +1,68 @@
-"""The labelled steps of the pipeline: the instants at which a fault must do no harm.
+"""Failpoints: labelled steps of the pipeline at which tests inject faults.
 
-Each label stands once in the program, at the call ``step("name")``, which does nothing: `tests/chaos` sets a watcher from outside
-and kills the process there, or lets the disk be full. No setting and no environment variable of ours reaches it (decision 0023).
+Each label stands at one place of the program, in a call ``failpoint("label")`` that does nothing. The tests in ``tests/chaos`` install a
+watcher
+from outside that kills the process there or makes the disk appear full. No setting and no environment variable of the product enables it
+(docs/faults.md).
 """
 
 from collections.abc import Callable
 from types import MappingProxyType
 
-Watcher = Callable[[str, str], None]
+FailpointWatcher = Callable[[str, str], None]
 
-STEPS = MappingProxyType(
+FAILPOINTS = MappingProxyType(
     {
-        # listen: each before Success, so that the sender keeps what is lost here
-        "receive.whole": "an instance's bytes are all here, nothing is kept",
-        "receive.grouped": "blobs have their names, neither they nor the rows of a group are written for good",
-        "receive.synced": "blobs are safe, the rows of a group are written, not committed",
-        "receive.committed": "the rows of a group are committed, those who wait are not told",
-        "receive.kept": "its row is committed, Success is not sent",
-        # whoever writes a blob
-        "blob.written": "in a temporary file, not fsynced",
-        "blob.linked": "under its name too, not fsynced: no row names it",
-        "blob.fsynced": "safe, the temporary file is still there",
+        # listen: each before Success, so that the sender still has what is lost here
+        "receive.whole": "all bytes of an instance have arrived, none is stored durably",
+        "receive.grouped": "blobs have their names; neither blobs nor rows of the group are durable",
+        "receive.synced": "blobs are durable; the rows of the group are written, not committed",
+        "receive.committed": "the rows of the group are committed; the waiting associations do not know it yet",
+        "receive.kept": "the row of the instance is committed; Success is not sent",
+        # every process that writes a blob
+        "blob.written": "the content is in a temporary file, not fsynced",
+        "blob.linked": "the blob has its name too, not fsynced; no row names it",
+        "blob.fsynced": "the blob is durable; the temporary file still exists",
         # conduct
-        "complete.decided": "a unit is complete, nothing is written",
+        "complete.decided": "the unit is complete; nothing is written",
         "complete.written": "its jobs are written, not committed",
-        "complete.committed": "its jobs are committed, nobody is rung",
+        "complete.committed": "its jobs are committed; no process is notified",
         # relay
         "relay.read": "wake-ups are read, not published",
-        "relay.sent": "the broker has them, the database does not know",
-        "relay.published": "both know",
+        "relay.sent": "the broker has the wake-ups; the database does not know",
+        "relay.published": "broker and database know",
         "reap.written": "an abandoned job is queued again, not committed",
-        "chain.written": "audit events are linked, not committed",
+        "chain.written": "audit events are chained, not committed",
         # worker
-        "worker.woken": "a message came, nothing is claimed",
+        "worker.woken": "a wake-up has arrived; no job is claimed",
         "claim.written": "job and attempt are written, not committed",
-        "worker.claimed": "the attempt is committed, no work is done",
+        "worker.claimed": "the attempt is committed; no work is done",
         "worker.prepared": "the input is verified and decoded",
         "worker.predicted": "the model has answered",
-        "worker.encoded": "the result's objects are blobs, no row names them",
+        "worker.encoded": "the result objects are blobs; no row names them",
         "finish.written": "result and deliveries are written, not committed",
-        "worker.finished": "the result is committed, the message is not acknowledged",
+        "worker.finished": "the result is committed; the wake-up is not acknowledged",
         # send
-        "send.claimed": "deliveries are claimed, the destination is not dialled",
-        "send.connected": "the association is open, nothing is sent",
-        "send.taken": "the destination has the object, the database does not know",
-        "settle.written": "the delivery's end is written, not committed",
-        "send.settled": "the delivery's end is committed",
-        "commit.asked": "the destination took a storage commitment request, the database does not know",
-        "commit.reported": "its answer is written, not committed",
+        "send.claimed": "deliveries are claimed; no connection is open",
+        "send.connected": "the association is open; nothing is sent",
+        "send.taken": "the destination has the object; the database does not know",
+        "settle.written": "the outcome of the delivery is written, not committed",
+        "send.settled": "the outcome of the delivery is committed",
+        "commit.asked": "the destination has accepted a storage commitment request; the database does not know",
+        "commit.reported": "its report is written, not committed",
     }
 )
 
-_watcher: Watcher | None = None
+_watcher: FailpointWatcher | None = None
 
 
-def step(name: str, subject: str = "") -> None:
-    """A labelled instant. ``subject``: what is worked on (a Study Instance UID), for a fault that strikes one input alone."""
+def failpoint(name: str, subject: str = "") -> None:
+    """Mark a step. ``subject``: the Study Instance UID of the input in work, for faults that concern one input only."""
     if _watcher is not None:
         _watcher(name, subject)
 
 
-def watch(watcher: Watcher | None) -> None:
-    """Call ``watcher`` at every step; None: nobody. Called by tests alone, and a test sees to that."""
+def set_watcher(watcher: FailpointWatcher | None) -> None:
+    """Call ``watcher(name, subject)`` at every failpoint; None removes it. Only tests call this (`tests/core/test_failpoints.py`)."""
     global _watcher
     _watcher = watcher

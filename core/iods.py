@@ -1,12 +1,12 @@
-"""The objects of a result as DICOM defines them: SOP class, template, the elements that must be there, values that are fixed.
+"""Result objects as DICOM defines them: SOP class, required elements, fixed values (sections of PS3.3).
 
-Our validator goes by it, and the conformance statement prints it. PS3.3 tables are named.
+The validator checks them, and the conformance statement prints them.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from core.states import ReportKind
+from core.states import ResultKind
 
 
 def _keywords(text: str) -> tuple[str, ...]:
@@ -18,9 +18,21 @@ TYPE_2 = _keywords("PatientName PatientID PatientBirthDate PatientSex StudyDate 
 
 @dataclass(frozen=True, slots=True)
 class Iod:
-    """``holds``: in words. ``type_1``: there, with a value. ``type_2``: there. ``expected``: the one value that we write."""
+    """Definition of one kind of result object.
 
-    kind: ReportKind
+    Parameters
+    ----------
+    section
+        Sections of PS3.3.
+    holds
+        Description of the content, for the conformance statement.
+    type_1, type_2
+        Keywords of elements that must have a value, and of elements that must be present.
+    expected
+        Elements of which the node writes one fixed value.
+    """
+
+    kind: ResultKind
     name: str
     section: str
     holds: str
@@ -29,7 +41,7 @@ class Iod:
     expected: Mapping[str, str] = field(default_factory=dict)
 
 
-# SOP Common, General Series, Enhanced General Equipment (we fill it in everywhere), the model as contributing equipment
+# SOP Common, General Series, Enhanced General Equipment (written in every object), the model as contributing equipment
 _ALL = _keywords(
     "SOPClassUID SOPInstanceUID StudyInstanceUID SeriesInstanceUID Modality SeriesNumber InstanceNumber Manufacturer "
     "ManufacturerModelName DeviceSerialNumber SoftwareVersions ContributingEquipmentSequence SeriesDescription"
@@ -58,10 +70,11 @@ ENCAPSULATED_PDF = "1.2.840.10008.5.1.4.1.1.104.1"
 
 IODS: Mapping[str, Iod] = {
     COMPREHENSIVE_3D_SR: Iod(
-        ReportKind.SR,
+        ResultKind.SR,
         "Comprehensive 3D SR",
         "A.35.13",
-        "TID 1500 Measurement Report: findings with measures and places, the outcome, what the model is not for; references to the others",
+        "TID 1500 Measurement Report: findings with measurements and positions, the outcome, what the model is not for; references to the "
+        "other objects",
         (*_ALL, *_DOCUMENT, *_keywords("CompletionFlag VerificationFlag PreliminaryFlag")),
         (*TYPE_2, *_STEP, "PerformedProcedureCodeSequence"),
         {
@@ -73,45 +86,45 @@ IODS: Mapping[str, Iod] = {
         },
     ),
     SEGMENTATION: Iod(
-        ReportKind.SEG,
+        ResultKind.SEG,
         "Segmentation",
         "A.51, C.8.20",
-        "one segment for each finding that has an outline, in the images' own planes, only frames that hold something; of a volume in its "
-        "frame of reference, and none where its slices have none in common; tracking identifier and UID of the finding in the report",
+        "one segment for each finding that has an outline, in the planes of the images, empty frames left out; for a volume in its frame "
+        "of reference, and none where its slices have none in common; tracking identifier and UID as in the report",
         (*_ALL, *_PIXELS, *_INTEGERS, *_FRAMES, *_keywords("SegmentationType SegmentSequence")),
         (*TYPE_2, *_DESCRIBED),
         {"Modality": "SEG", "SegmentationType": "BINARY", "PhotometricInterpretation": "MONOCHROME2"},
     ),
     PARAMETRIC_MAP: Iod(
-        ReportKind.PARAMETRIC_MAP,
+        ResultKind.PARAMETRIC_MAP,
         "Parametric Map",
         "A.75, C.8.32",
-        "the evidence for the answer on CT, 0 to 1, where the model gives it",
+        "the heat map of a CT answer, 0 to 1, where the model gives one",
         (*_ALL, *_PIXELS, *_FRAMES),
         (*TYPE_2, *_DESCRIBED),
     ),
     SECONDARY_CAPTURE: Iod(
-        ReportKind.HEATMAP,
+        ResultKind.HEATMAP,
         "Secondary Capture",
         "A.8.1",
-        "the findings and the evidence drawn on the images, in colour",
+        "findings and heat map drawn on the images, in colour",
         (*_ALL, *_PIXELS, *_INTEGERS, "ConversionType"),
         (*TYPE_2, "PatientOrientation"),
     ),
     KEY_OBJECTS: Iod(
-        ReportKind.KEY_IMAGES,
+        ResultKind.KEY_IMAGES,
         "Key Object Selection",
         "A.35.4",
-        "TID 2010: the images on which findings are seen; where `iocm` is set, the rejection of what was stored of an outdated result",
+        "TID 2010: the images that show findings; where `iocm` is set, the rejection of stored objects of an outdated result",
         (*_ALL, *_DOCUMENT, "CurrentRequestedProcedureEvidenceSequence"),
         (*TYPE_2, *_STEP),
         {"Modality": "KO", "ValueType": "CONTAINER"},
     ),
     ENCAPSULATED_PDF: Iod(
-        ReportKind.PDF,
+        ResultKind.PDF,
         "Encapsulated PDF",
         "A.45.1, C.24.2",
-        "one page to read: pictures, findings, tiers, model, limits",
+        "one page for reading: pictures, findings, tiers, model, limits",
         (*_ALL, *_keywords("ConversionType BurnedInAnnotation MIMETypeOfEncapsulatedDocument EncapsulatedDocument")),
         (*TYPE_2, *_keywords("ContentDate ContentTime AcquisitionDateTime DocumentTitle ConceptNameCodeSequence")),
         {"MIMETypeOfEncapsulatedDocument": "application/pdf"},

@@ -1,7 +1,7 @@
-"""Logs: one line an event, structured, with patient data and UIDs taken out.
+"""Structured logs on standard error, one line an event, without patient data and UIDs.
 
-What may be logged is named (`SAFE_KEYS`): a key that nobody has declared safe is redacted to a keyed hash, which still
-tells two values apart. UIDs inside text are replaced as well.
+Values are written only under the keys in `SAFE_KEYS`. Under any other key a short hash is written, which still distinguishes two values.
+UIDs and person names inside text are replaced as well.
 """
 
 import hashlib
@@ -28,17 +28,17 @@ _PERSON = re.compile(r"[^\s^=\\]+\^[^\s]+")
 
 
 def fingerprint(value: object) -> str:
-    """A short hash that stands for a value in logs: tells two apart, gives nothing away by itself."""
+    """Return a short hash that stands for a value in logs. It distinguishes two values without showing them."""
     return "#" + hashlib.blake2s(str(value).encode(), digest_size=5).hexdigest()
 
 
 def scrub(text: str) -> str:
-    """``text`` with UIDs replaced by their fingerprint and person names (``A^B``) taken out."""
+    """Return ``text`` with UIDs replaced by their fingerprint and person names (``A^B``) removed."""
     return _PERSON.sub("[name]", _UID.sub(lambda match: fingerprint(match.group()), text))
 
 
 def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """structlog processor: see the module's text."""
+    """Replace every value that may not be logged. A processor of structlog."""
     for key, value in event.items():
         if key not in SAFE_KEYS:
             event[key] = fingerprint(value)
@@ -47,13 +47,13 @@ def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[s
     return event
 
 
-class _Bridge(logging.Handler):
-    """Lines of libraries (pynetdicom, celery, ...) go the same way, scrubbed."""
+class _LibraryHandler(logging.Handler):
+    """Passes messages of libraries (pynetdicom, celery, ...) to structlog, so that they are redacted too."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             text = record.getMessage()
-        except (TypeError, ValueError):  # a library's own formatting error must not end the request
+        except (TypeError, ValueError):  # a wrong format string in a library must not end the request
             text = str(record.msg)
         logger = structlog.get_logger(record.name)
         if record.exc_info and record.exc_info[1] is not None:
@@ -62,13 +62,13 @@ class _Bridge(logging.Handler):
             logger.log(record.levelno, text, logger=record.name)
 
 
-def configure(*, level: str = "info", style: str = "json", role: str = "") -> None:
-    """Set up logging for this process, to standard error. ``style``: ``json`` or ``console``."""
+def configure_logging(*, level: str = "info", style: str = "json", role: str = "") -> None:
+    """Set up logging of this process to standard error. ``style``: ``json`` or ``console``."""
     number = logging.getLevelNamesMapping()[level.upper()]
     renderer: Any = structlog.processors.JSONRenderer() if style == "json" else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
 
     def name_role(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        event.setdefault("role", role)  # a context variable would not reach threads that were started before
+        event.setdefault("role", role)  # a context variable would not reach threads that already run
         return event
 
     structlog.configure(
@@ -86,6 +86,6 @@ def configure(*, level: str = "info", style: str = "json", role: str = "") -> No
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()
-    root.handlers[:] = [_Bridge()]
-    root.setLevel(max(number, logging.WARNING))  # libraries: only what needs a person
+    root.handlers[:] = [_LibraryHandler()]
+    root.setLevel(max(number, logging.WARNING))  # of libraries, only what a person has to look at
     logging.captureWarnings(True)

@@ -1,4 +1,4 @@
-"""What a process that runs for months keeps of its memory, and what its collector walks over."""
+"""Memory settings for processes that run for months: garbage collection and return of freed memory to the kernel."""
 
 import ctypes
 import gc
@@ -7,22 +7,22 @@ LARGE_BYTES = 128 << 10
 _M_MMAP_THRESHOLD = -3  # mallopt(3)
 
 
-def settle() -> None:
-    """What there is now stays until the process ends, and no collection walks over it.
+def freeze_garbage_collector() -> None:
+    """Exclude all current objects from garbage collection. To be called once, when a process has imported what it needs.
 
-    A full collection over what a role imports takes 0.1 to 0.4 s, and holds every thread meanwhile; pynetdicom's server asks for one
-    every half minute. To be called once, when a process has loaded what it runs.
+    A full collection over what a role imports takes 0.1 to 0.4 s and blocks every thread meanwhile; pynetdicom's server requests one every
+    half minute.
     """
     gc.collect()
     gc.freeze()
 
 
-def give_back_large() -> bool:
-    """Blocks of 128 KiB and more are the kernel's again as soon as they are freed; False where the C library has no such setting.
+def return_large_blocks() -> bool:
+    """Return blocks of 128 KiB and more to the kernel as soon as they are freed. False where the C library has no such setting.
 
-    glibc does so until the first of them is freed, and keeps the next ones among the small: with a buffer for each association, and a
-    thread and an arena, the listener grew by 20 MiB over 100,000 instances that way. Not for a process that computes: there such blocks are
-    taken and freed all the time.
+    By default glibc stops doing so when the first of them is freed, and places later ones among the small blocks: with a buffer, a thread
+    and an arena for each association the listener grew by 20 MiB over 100,000 instances. Not for processes that compute: they allocate and
+    free such blocks all the time.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     return mallopt is not None and mallopt(_M_MMAP_THRESHOLD, LARGE_BYTES) == 1

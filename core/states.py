@@ -1,34 +1,38 @@
-"""The states things can be in. Stable words: people query the database by them."""
+"""States and kinds as they are stored in the database. The words are stable, because people query by them."""
 
 from enum import StrEnum
 
 
 class UnitKind(StrEnum):
-    """What is analysed as one: a whole series (CT) or one image (photographs)."""
+    """Kind of a unit of analysis: a whole series (CT) or one image (photographs)."""
 
     SERIES = "series"
     IMAGE = "image"
 
 
 class UnitState(StrEnum):
-    """Where a unit of analysis stands before it becomes a job."""
+    """State of a unit of analysis before it becomes a job."""
 
-    OPEN = "open"  # instances may still come
-    COMPLETE = "complete"  # decided by evidence; routed or recorded as not routed
+    OPEN = "open"  # more instances may arrive
+    COMPLETE = "complete"  # routed, or recorded as not routed
 
 
 class JobState(StrEnum):
+    """State of a job."""
+
     QUEUED = "queued"
     RUNNING = "running"
     REPORTED = "reported"  # objects and deliveries are committed
     DELIVERED = "delivered"  # every delivery stored, or committed where asked for
     FAILED = "failed"
-    QUARANTINED = "quarantined"  # attempts used up; visible, requeued by a person
+    QUARANTINED = "quarantined"  # all attempts are used up; a person may requeue it
     CANCELLED = "cancelled"
     SUPERSEDED = "superseded"  # a newer revision of the same unit took its place
 
 
 class Outcome(StrEnum):
+    """Outcome of an analysis, apart from the state of its job."""
+
     FINDINGS = "findings"
     NO_FINDING = "no_finding"
     ABSTAINED = "abstained"
@@ -36,25 +40,27 @@ class Outcome(StrEnum):
 
 
 class DeliveryState(StrEnum):
+    """State of a delivery: one result object to one destination."""
+
     PENDING = "pending"
     SENDING = "sending"
     STORED = "stored"
     COMMITTED = "committed"
-    HELD = "held"  # a person or a policy has to let it go on
+    HELD = "held"  # a person has to release it
     FAILED = "failed"
-    WITHDRAWN = "withdrawn"  # superseded before it was delivered
+    WITHDRAWN = "withdrawn"  # outdated before it was sent
 
 
 class Tier(StrEnum):
-    """How much weight a reader may give a probability; limits live in the model card."""
+    """Confidence tier of a probability. The limits are in the model card."""
 
     HIGH = "high"
     REVIEW = "review"
     UNCERTAIN = "uncertain"
 
 
-class ReportKind(StrEnum):
-    """The objects of a result profile (interface: ``objects = [...]``)."""
+class ResultKind(StrEnum):
+    """Kind of a result object, as in ``objects = [...]`` of a destination."""
 
     SR = "sr"
     SEG = "seg"
@@ -62,33 +68,37 @@ class ReportKind(StrEnum):
     PARAMETRIC_MAP = "parametric_map"
     KEY_IMAGES = "key_images"
     PDF = "pdf"
-    REJECTION = "rejection"  # of what a destination stored of an older result: no part of a profile, see ``iocm``
+    REJECTION = "rejection"  # rejects stored objects of an older result; not part of a profile, see ``iocm``
 
 
 class Priority(StrEnum):
+    """Priority of a job; each has a queue of its own."""
+
     ROUTINE = "routine"
     URGENT = "urgent"
 
 
 class ModelStatus(StrEnum):
+    """What a model may be used for. Results of research models reach only destinations that accept them."""
+
     RESEARCH = "research"
     CLINICAL = "clinical"
 
 
 class ModelState(StrEnum):
-    """Where a pipeline digest stands; a model's name has at most one that is active."""
+    """State of a pipeline digest in the registry. A model's name has at most one active digest."""
 
     ACTIVE = "active"  # new jobs are planned for it
-    STANDBY = "standby"  # known, or active before: jobs planned for it still end, and it can be activated
-    SHADOW = "shadow"  # runs beside the active one; stored and compared, never reported
-    RETIRED = "retired"  # nothing is reported by it any more
+    STANDBY = "standby"  # its jobs are still carried out, and it can be activated
+    SHADOW = "shadow"  # runs beside the active one; its results are stored and compared, never reported
+    RETIRED = "retired"  # none of its results is reported any more
 
 
-class Origin(StrEnum):
-    """Where a model's card and weights lie."""
+class ModelOrigin(StrEnum):
+    """Where the card and weights of a model come from."""
 
     PACKAGE = "package"  # shipped with the release
-    INSTALLED = "installed"  # put into node.data_dir/models by a person
+    INSTALLED = "installed"  # imported into node.data_dir/models
 
 
 OPEN_JOB_STATES = frozenset({JobState.QUEUED, JobState.RUNNING})

@@ -1,6 +1,7 @@
-"""TLS of what listens and of what connects, after BCP 195 (PS3.15 Annex B, RFC 9325).
+"""TLS contexts for servers and clients, after BCP 195 (PS3.15 Annex B, RFC 9325).
 
-TLS 1.3, or TLS 1.2 with forward secrecy and authenticated encryption alone; nothing older, no renegotiation, no compression.
+TLS 1.3, or TLS 1.2 with forward secrecy and authenticated encryption; no older version, no renegotiation, no compression. They are here
+because both `console` and `dicom_node` listen, and neither may import the other.
 """
 
 import ssl
@@ -15,18 +16,31 @@ TLS_1_2_SUITES = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 
 class ServerFiles(Protocol):
-    """PEM files of one that listens; ``ca`` is the authority of its clients."""
+    """PEM files of a server, such as `core.settings.tls.NodeTls`."""
 
     @property
-    def cert(self) -> Path: ...
+    def cert(self) -> Path:
+        """Certificate chain."""
+        ...
+
     @property
-    def key(self) -> Path: ...
+    def key(self) -> Path:
+        """Private key."""
+        ...
+
     @property
-    def ca(self) -> Path | None: ...
+    def ca(self) -> Path | None:
+        """Certificate authority of the clients."""
+        ...
 
 
 def server_context(files: ServerFiles, name: str, *, require_client: bool) -> ssl.SSLContext:
-    """For the settings called ``name``. With ``require_client`` a peer must show a certificate that descends from ``ca``.
+    """Return the context of a server. With ``require_client`` a client must present a certificate that descends from ``files.ca``.
+
+    Parameters
+    ----------
+    name
+        Name of the section of the configuration, for error messages.
 
     Raises
     ------
@@ -49,7 +63,7 @@ def server_context(files: ServerFiles, name: str, *, require_client: bool) -> ss
 
 
 def client_context(tls: ClientTls) -> ssl.SSLContext:
-    """For associations that we open: the peer's certificate and its host name are checked.
+    """Return the context of connections that the node opens. The peer's certificate and host name are verified.
 
     Raises
     ------

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from core.failpoints import step
+from core.failpoints import failpoint
 from db.engine import Database
 from db.pipelined import Act
 from db.records import ChainCheck
@@ -93,7 +93,7 @@ def chain(database: Database, limit: int = 1000) -> int:
             hashes.append(previous)
         if ids:
             connection.execute(_LINK, {"ids": ids, "numbers": numbers, "hashes": hashes})
-            step("chain.written")
+            failpoint("chain.written")
     return len(ids)
 
 

@@ -6,8 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from core.policy.result_profiles import Profiles
-from core.records import InstanceHeader, ReportObject, UnitInput
+from core.policy.result_profiles import ResultProfiles
+from core.records import InstanceHeader, ResultObject, UnitInput
 from core.states import JobState, Priority, UnitKind, UnitState
 
 
@@ -147,7 +147,7 @@ class JobPlan:
     destinations: tuple[str, ...]
     priority: Priority
     shadow: bool = False
-    profiles: Profiles = field(default_factory=dict)  # what the destinations take: for a job whose result is made already
+    profiles: ResultProfiles = field(default_factory=dict)  # what the destinations take: for a job whose result is made already
     failure_reason: str = ""
 
 
@@ -199,7 +199,7 @@ class ClaimedJob:
 class StoredObject:
     """A result object whose bytes are already a blob, and where it goes. ``problems``: why it is held, else empty."""
 
-    report: ReportObject
+    report: ResultObject
     blob: BlobRef
     destinations: tuple[str, ...]
     problems: tuple[str, ...] = ()

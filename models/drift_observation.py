@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from core.policy.drift import Observation, counted
+from core.policy.drift import DriftObservation, count_by_bin
 from core.records import Prediction
 from core.states import Outcome
 from imaging.photograph.read import Photograph
@@ -14,41 +14,41 @@ from imaging.volume.volume import Volume
 ANSWERED = (Outcome.FINDINGS, Outcome.NO_FINDING)
 
 
-def observe(item: Photograph | Volume | None, prediction: Prediction) -> tuple[Observation, ...]:
+def observe(item: Photograph | Volume | None, prediction: Prediction) -> tuple[DriftObservation, ...]:
     """Of the input (None: it could not be prepared) and of what was said; scores only where an answer was given."""
     found = [] if item is None else _photograph(item) if isinstance(item, Photograph) else _volume(item)
     answered = prediction.outcome in ANSWERED
-    found.append(Observation("outcome", 0.0 if answered else 1.0))
+    found.append(DriftObservation("outcome", 0.0 if answered else 1.0))
     if answered:
-        found += [Observation(f"probability:{label}", float(value)) for label, value in prediction.probabilities.items()]
+        found += [DriftObservation(f"probability:{label}", float(value)) for label, value in prediction.probabilities.items()]
         if not prediction.probabilities:
-            found.append(Observation("findings", float(len(prediction.findings))))
-            found += [Observation("score", finding.score) for finding in prediction.findings if finding.score is not None]
+            found.append(DriftObservation("findings", float(len(prediction.findings))))
+            found += [DriftObservation("score", finding.score) for finding in prediction.findings if finding.score is not None]
     return tuple(found)
 
 
 def reference(units: Iterable[tuple[Photograph | Volume | None, Prediction]]) -> dict[str, list[int]]:
     """Counts by bin over many units: what a card keeps as ``reference``."""
-    return counted([one for item, prediction in units for one in observe(item, prediction)])
+    return count_by_bin([one for item, prediction in units for one in observe(item, prediction)])
 
 
-def _photograph(item: Photograph) -> list[Observation]:
+def _photograph(item: Photograph) -> list[DriftObservation]:
     rows, columns = item.rgb.shape[:2]
     rgb = item.rgb[:: max(1, rows // 128), :: max(1, columns // 128)].astype(np.float32)
     grey: Any = rgb.mean(axis=2)
     redness = rgb[..., 0].mean() - rgb[..., 1:].mean()
     return [
-        Observation("brightness", float(grey.mean())),
-        Observation("contrast", float(grey.std())),
-        Observation("redness", float(redness)),
+        DriftObservation("brightness", float(grey.mean())),
+        DriftObservation("contrast", float(grey.std())),
+        DriftObservation("redness", float(redness)),
     ]
 
 
-def _volume(item: Volume) -> list[Observation]:
+def _volume(item: Volume) -> list[DriftObservation]:
     hu = item.hu[:: max(1, item.hu.shape[0] // 64), ::4, ::4].astype(np.float32)
     return [
-        Observation("mean_hu", float(hu.mean())),
-        Observation("spread_hu", float(hu.std())),
-        Observation("slice_distance_mm", item.spacing_mm[0]),
-        Observation("slices", float(item.hu.shape[0])),
+        DriftObservation("mean_hu", float(hu.mean())),
+        DriftObservation("spread_hu", float(hu.std())),
+        DriftObservation("slice_distance_mm", item.spacing_mm[0]),
+        DriftObservation("slices", float(item.hu.shape[0])),
     ]

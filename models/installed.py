@@ -17,7 +17,7 @@ from pathlib import Path
 
 from core.errors import ModelError
 from core.records import RegisteredModel
-from core.states import ModelState, Origin
+from core.states import ModelOrigin, ModelState
 from models import registry
 from models.card import ModelCard, read_card
 
@@ -36,7 +36,7 @@ class Place:
     package: str
     card: ModelCard
     digest: str
-    origin: Origin
+    origin: ModelOrigin
 
 
 def places(name: str, folder: Path, root: Path = registry.ROOMS) -> tuple[Place, ...]:
@@ -51,14 +51,14 @@ def places(name: str, folder: Path, root: Path = registry.ROOMS) -> tuple[Place,
     found = []
     if package != BUNDLE:
         room = registry.folder(name, root)
-        found.append(Place(room, package, read_card(room / "card.toml"), registry.folder_digest(room), Origin.PACKAGE))
+        found.append(Place(room, package, read_card(room / "card.toml"), registry.folder_digest(room), ModelOrigin.PACKAGE))
     for path in sorted((folder / name).glob("[!.]*/card.toml")):
         card = read_card(path)
         if card.name != name or card.version != path.parent.name:
             raise ModelError(f"{path} is the card of {card.name} {card.version}", hint="remove the folder, and import the model again")
         digest = registry.folder_digest(path.parent)
         if digest not in {one.digest for one in found}:
-            found.append(Place(path.parent, package, card, digest, Origin.INSTALLED))
+            found.append(Place(path.parent, package, card, digest, ModelOrigin.INSTALLED))
     if not found:
         registry.folder(name, root)  # raises, and names those that there are
     return tuple(found)
@@ -107,14 +107,14 @@ def serving(name: str, known: Sequence[RegisteredModel], folder: Path, root: Pat
     mine = [one for one in known if one.name == name]
     active = next((one for one in mine if one.state is ModelState.ACTIVE), None)
     if active is None:
-        if any(one.activated for one in mine) or here[0].origin is not Origin.PACKAGE:
+        if any(one.activated for one in mine) or here[0].origin is not ModelOrigin.PACKAGE:
             raise ModelError(f"no version of {name} is active", hint=f"dicom-node models activate {name} VERSION")
         return here[0]
     for place in here:
         if place.digest == active.digest:
             return place
     packaged = next((one for one in mine if one.digest == here[0].digest), None)
-    if active.origin is here[0].origin is Origin.PACKAGE and (packaged is None or packaged.state is ModelState.STANDBY):
+    if active.origin is here[0].origin is ModelOrigin.PACKAGE and (packaged is None or packaged.state is ModelState.STANDBY):
         return here[0]
     raise ModelError(
         f"the active version of {name}, {active.version} ({active.digest[:12]}), is not here any more",
@@ -149,7 +149,7 @@ def install(source: Path, folder: Path, root: Path = registry.ROOMS) -> Place:
         if registry.folder_digest(target) != digest:
             raise ModelError(f"{card.name} {card.version} is installed already, and is another one", hint="raise version in card.toml")
         registry.verify_folder(target)
-        return Place(target, package, card, digest, Origin.INSTALLED)
+        return Place(target, package, card, digest, ModelOrigin.INSTALLED)
     target.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=".part-", dir=target.parent))
     try:
@@ -161,4 +161,4 @@ def install(source: Path, folder: Path, root: Path = registry.ROOMS) -> Place:
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
-    return Place(target, package, card, digest, Origin.INSTALLED)
+    return Place(target, package, card, digest, ModelOrigin.INSTALLED)

@@ -10,7 +10,7 @@ from types import MappingProxyType, ModuleType
 from typing import Any
 
 from core.errors import ModelError
-from core.policy.drift import Observation, counted
+from core.policy.drift import DriftObservation, count_by_bin
 from core.records import Prediction
 from models import registry
 from training.extra import require_training_extra
@@ -108,7 +108,7 @@ def evaluate_into(
     card = registry.card(name)
     metrics: dict[str, Any] = {"weights_sha256": card.weights_sha256, "digest": registry.pipeline_digest(name), "version": card.version}
     drawn: list[Path | None] = []
-    observations: list[Observation] = []
+    observations: list[DriftObservation] = []
     worst = worst_confusions.Failures()
 
     def on_answer(image: held_out.HeldOutImage, prediction: Prediction) -> None:
@@ -134,7 +134,7 @@ def evaluate_into(
         metrics["groups"] = groups
         metrics["intervals"] = bootstrap.bootstrap(answers)
         metrics["confusion"] = {"labels": answers.names, "rows_truth_columns_model": bootstrap.confusion(answers).tolist()}
-        metrics["reference"] = counted(observations)  # of inputs and scores: a card may take it over, `models drift` compares with it
+        metrics["reference"] = count_by_bin(observations)  # of inputs and scores: a card may take it over, `models drift` compares with it
         drawn += [*plots.classifier(answers, out), worst.draw(out)]
     (out / model_pages.FIGURES).write_text(json.dumps(metrics, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     for path in drawn:

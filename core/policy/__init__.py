@@ -1,1 +1,1 @@
-"""The rules that decide: pure functions of their arguments, without I/O and without a clock."""
+"""Rules that decide: pure functions of their arguments, without I/O and without a clock."""

@@ -1,4 +1,4 @@
-"""Who may associate, what kind of unit an instance belongs to, and whether a data set is what the command says. Pure.
+"""Decides who may open an association, which kind of unit an instance belongs to, and whether a data set is what its command says.
 
 Reject codes: PS3.8 9.3.4, Table 9-21.
 """
@@ -6,10 +6,10 @@ Reject codes: PS3.8 9.3.4, Table 9-21.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import Protocol
 
 from core.errors import IdentityMismatch
 from core.records import InstanceHeader
-from core.settings.sources import Source
 from core.states import UnitKind
 
 REJECTED_PERMANENT, REJECTED_TRANSIENT = 1, 2
@@ -37,42 +37,61 @@ PHOTOGRAPHS = frozenset(
 )
 
 
+class AdmittedPeer(Protocol):
+    """A peer that may send, such as `core.settings.sources.Source`."""
+
+    @property
+    def ae_title(self) -> str:
+        """Calling AE title."""
+        ...
+
+    def admits(self, address: str) -> bool:
+        """Whether the peer may come from this IP address."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """An A-ASSOCIATE-RJ: result, source and reason as PS3.8 9.3.4 numbers them, and why in words for the log."""
+    """An A-ASSOCIATE-RJ: result, source and reason as PS3.8 9.3.4 numbers them, and a description for the log."""
 
     result: int
     source: int
     reason: int
-    words: str
+    description: str
 
 
-NOT_OUR_TITLE = Rejection(REJECTED_PERMANENT, BY_SERVICE_USER, CALLED_NOT_RECOGNIZED, "the called AE title is not ours")
-UNKNOWN_CALLER = Rejection(REJECTED_PERMANENT, BY_SERVICE_USER, CALLING_NOT_RECOGNIZED, "no source has this calling AE title")
+WRONG_CALLED_TITLE = Rejection(REJECTED_PERMANENT, BY_SERVICE_USER, CALLED_NOT_RECOGNIZED, "the called AE title is not ours")
+UNKNOWN_CALLING_TITLE = Rejection(REJECTED_PERMANENT, BY_SERVICE_USER, CALLING_NOT_RECOGNIZED, "no source has this calling AE title")
 WRONG_ADDRESS = Rejection(REJECTED_PERMANENT, BY_SERVICE_USER, CALLING_NOT_RECOGNIZED, "the source of this AE title has another address")
-TOO_MANY = Rejection(REJECTED_TRANSIENT, BY_PRESENTATION, LOCAL_LIMIT_EXCEEDED, "the maximum of associations is reached")
-MALFORMED = Rejection(REJECTED_PERMANENT, BY_ACSE, NO_REASON, "a presentation context that proposes no transfer syntax (PS3.8 9.3.2.2)")
-DRAINING = Rejection(REJECTED_TRANSIENT, BY_PRESENTATION, TEMPORARY_CONGESTION, "the node is shutting down")
+TOO_MANY_ASSOCIATIONS = Rejection(REJECTED_TRANSIENT, BY_PRESENTATION, LOCAL_LIMIT_EXCEEDED, "the maximum of associations is reached")
+MALFORMED_CONTEXT = Rejection(
+    REJECTED_PERMANENT, BY_ACSE, NO_REASON, "a presentation context that proposes no transfer syntax (PS3.8 9.3.2.2)"
+)
+SHUTTING_DOWN = Rejection(REJECTED_TRANSIENT, BY_PRESENTATION, TEMPORARY_CONGESTION, "the node is shutting down")
 
 
 @dataclass(frozen=True, slots=True)
-class Reporter:
-    """A destination that is asked for storage commitment: it may come with the answer. ``addresses``: IP addresses as text."""
+class CommitmentReporter:
+    """A destination that is asked for storage commitment, so it may report. ``addresses``: IP addresses as text."""
 
     ae_title: str
     addresses: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """What a caller is to us. ``sends``: a source. ``reports``: a destination with answers on storage commitment, and no more."""
+class CallerRights:
+    """What a caller may do: ``may_store`` as a source, ``may_report`` storage commitment as a destination."""
 
-    sends: bool
-    reports: bool
+    may_store: bool
+    may_report: bool
 
 
-def standing(*, calling_ae: str, address: str, sources: Sequence[Source], reporters: Sequence[Reporter] = ()) -> Standing:
-    """Both by AE title and address. A source under the title of such a destination reports from wherever it may send from.
+def caller_rights(
+    *, calling_ae: str, address: str, sources: Sequence[AdmittedPeer], reporters: Sequence[CommitmentReporter] = ()
+) -> CallerRights:
+    """Return the rights of a caller, by AE title and address.
+
+    A source with the AE title of a reporting destination may report from every address from which it may send.
 
     Parameters
     ----------
@@ -80,40 +99,41 @@ def standing(*, calling_ae: str, address: str, sources: Sequence[Source], report
         The peer's IP address as text; a zone (``%eth0``) is left out of the comparison.
     """
     title, plain = calling_ae.strip(), address.partition("%")[0]
-    sends = any(source.ae_title == title and source.admits(plain) for source in sources)
-    named = [reporter for reporter in reporters if reporter.ae_title == title]
-    mapped = getattr(ip_address(plain), "ipv4_mapped", None) if named else None
-    return Standing(sends, any(sends or str(mapped or plain) in reporter.addresses for reporter in named))
+    may_store = any(source.ae_title == title and source.admits(plain) for source in sources)
+    of_title = [reporter for reporter in reporters if reporter.ae_title == title]
+    mapped = getattr(ip_address(plain), "ipv4_mapped", None) if of_title else None
+    return CallerRights(may_store, any(may_store or str(mapped or plain) in reporter.addresses for reporter in of_title))
 
 
-def judge_association(
-    *, calling_ae: str, called_ae: str, address: str, our_ae: str, sources: Sequence[Source], open_now: int, limit: int,
-    reporters: Sequence[Reporter] = (),
+def check_association(
+    *, calling_ae: str, called_ae: str, address: str, our_ae: str, sources: Sequence[AdmittedPeer], open_now: int, limit: int,
+    reporters: Sequence[CommitmentReporter] = (),
 ) -> Rejection | None:  # fmt: skip
-    """None: admitted. Closed by default: the caller must be a configured source or reporter, at its address, and must mean us.
+    """Return why an association is rejected; None where it is accepted.
+
+    The caller must be a configured source or a reporting destination, come from its address, and call our AE title.
 
     Parameters
     ----------
     open_now, limit
-        Associations that are admitted already, and how many may be.
+        Number of open associations, and how many there may be.
     """
     if called_ae.strip() != our_ae.strip():
-        return NOT_OUR_TITLE
-    found = standing(calling_ae=calling_ae, address=address, sources=sources, reporters=reporters)
-    if not (found.sends or found.reports):
+        return WRONG_CALLED_TITLE
+    rights = caller_rights(calling_ae=calling_ae, address=address, sources=sources, reporters=reporters)
+    if not (rights.may_store or rights.may_report):
         titles = {*(source.ae_title for source in sources), *(reporter.ae_title for reporter in reporters)}
-        known = calling_ae.strip() in titles
-        return WRONG_ADDRESS if known else UNKNOWN_CALLER
-    return TOO_MANY if open_now >= limit else None
+        return WRONG_ADDRESS if calling_ae.strip() in titles else UNKNOWN_CALLING_TITLE
+    return TOO_MANY_ASSOCIATIONS if open_now >= limit else None
 
 
 def unit_kind(sop_class_uid: str) -> UnitKind:
-    """Photographs are analysed one by one; everything else is part of its series."""
+    """Return the kind of unit: photographs are analysed one by one, everything else is part of its series."""
     return UnitKind.IMAGE if sop_class_uid in PHOTOGRAPHS else UnitKind.SERIES
 
 
 def check_identity(*, sop_class_uid: str, sop_instance_uid: str, abstract_syntax: str, header: InstanceHeader) -> None:
-    """The data set must be what the C-STORE command and the presentation context say (PS3.4 B.2.3, 0xA9xx).
+    """Check that the data set is what the C-STORE command and the presentation context say (PS3.4 B.2.3, 0xA9xx).
 
     Raises
     ------
@@ -121,8 +141,8 @@ def check_identity(*, sop_class_uid: str, sop_instance_uid: str, abstract_syntax
         Names what disagrees, not the values.
     """
 
-    def same(one: str, other: str) -> bool:
-        return one.rstrip("\0 ") == other.rstrip("\0 ")
+    def same(uid: str, other: str) -> bool:
+        return uid.rstrip("\0 ") == other.rstrip("\0 ")
 
     if not same(sop_class_uid, abstract_syntax):
         raise IdentityMismatch("SOP class of command and presentation context differ")

@@ -1,38 +1,40 @@
-"""When to take nothing more: early, while senders can still keep what they have, and not back and forth. Pure.
+"""Decides when receiving pauses because disk or backlog is over a limit, and when it goes on.
 
-Beginning and end have a distance of their own (hysteresis): at one limit a node that frees a megabyte would take one image, and refuse
-the next.
+Receiving pauses early, while senders can still keep their images. It goes on only at a distance from the limit (hysteresis): with a single
+limit, a node that frees a megabyte would accept one image and refuse the next.
 """
 
 from dataclasses import dataclass
 
-RELIEF = 0.1  # of the limit, beyond it, before anything is taken again
+HYSTERESIS = 0.1  # share of the limit beyond which receiving goes on
 
 
 @dataclass(frozen=True, slots=True)
-class Measure:
-    """What is measured against a limit. ``least``: there must be at least this much (disk); else at most (queue). Limit 0: none."""
+class ReceiveLimit:
+    """A measured value and its limit: a minimum (free disk space) or a maximum (backlog). A limit of 0 is none."""
 
     reason: str
     value: int
     limit: int
-    least: bool
+    is_minimum: bool
 
-    def paused(self, now_paused: bool) -> bool:
-        """Whether nothing may be taken, given whether that was so until now."""
+    def should_pause(self, paused: bool) -> bool:
+        """Whether receiving should be paused, given whether it is ``paused`` now."""
         if self.limit <= 0:
             return False
-        if self.least:
-            return self.value < (self.limit * (1 + RELIEF) if now_paused else self.limit)
-        return self.value > (self.limit * (1 - RELIEF) if now_paused else self.limit)
+        if self.is_minimum:
+            return self.value < (self.limit * (1 + HYSTERESIS) if paused else self.limit)
+        return self.value > (self.limit * (1 - HYSTERESIS) if paused else self.limit)
 
 
-def disk(free_bytes: int, min_free_bytes: int) -> Measure:
-    return Measure("disk", free_bytes, min_free_bytes, least=True)
+def disk_limit(free_bytes: int, min_free_bytes: int) -> ReceiveLimit:
+    """Return the limit on free disk space."""
+    return ReceiveLimit("disk", free_bytes, min_free_bytes, is_minimum=True)
 
 
-def queue(waiting: int, max_waiting: int) -> Measure:
-    return Measure("queue", waiting, max_waiting, least=False)
+def backlog_limit(waiting: int, max_waiting: int) -> ReceiveLimit:
+    """Return the limit on open units and queued jobs."""
+    return ReceiveLimit("queue", waiting, max_waiting, is_minimum=False)
 
 
-WORDS = {"disk": "the disk is nearly full", "queue": "too much waits to be analysed"}
+PAUSE_REASONS = {"disk": "the disk is nearly full", "queue": "too many units wait to be analysed"}

@@ -1,181 +1,143 @@
-"""When a unit of analysis is complete: by evidence, the timer last. Pure and deterministic.
+"""Decides when a unit of analysis is complete: by evidence, and by waiting times only where there is none.
 
-In this order: a photograph at once; the sender's request for storage commitment, if it lists every instance held; the expected
-count; the association released, the geometry whole and
-`settle_s` without an instance; `quiet_s` without an instance; and, whatever is missing, `max_wait_s` at the latest.
-An open association that still brings instances of the unit delays, until `quiet_s` has passed without one;
-so do contents that are still being compared. (0020,1002) Images in Acquisition never decides: an acquisition is no series.
+The rules, in this order: a photograph, when it is received; a storage commitment request of the sender that lists every instance held; the
+expected count; the association released, slices without gap, and `settle_s` without an instance; `quiet_s` without an instance; and,
+whatever is missing, `max_wait_s` after the first instance. An open association that still sends instances of the unit delays the decision
+until `quiet_s` has passed without one, and so do contents that are being compared. Images in Acquisition (0020,1002) is not used, because
+an acquisition is not a series.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from core.policy.slice_coverage import Wholeness
-from core.records import Evidence
+from core.policy.unit_progress import CompletionPolicy, UnitProgress
+from core.records import CompletionEvidence
 from core.states import UnitKind
 
 PHOTOGRAPH, REQUESTED, EXPECTED_COUNT = "photograph", "commitment_request", "expected_count"
 RELEASED, QUIET, MAX_WAIT = "released", "quiet", "max_wait"
-UNDECIDED_LOOK_S = 1.0
-SHORTEST_LOOK_S = 0.05
-_NOT_JUDGED = Wholeness(False, "geometry not judged")
+UNDECIDED_CHECK_S = 1.0  # wait before the next check while contents are compared, which no time in the progress announces
+SHORTEST_CHECK_S = 0.05  # no check follows sooner, so that rounded times cannot cause a busy loop
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
-    """``look_s``: how long after the last instance, and after the first count, the (second) count is taken."""
-
-    settle_s: float
-    quiet_s: float
-    max_wait_s: float
-    look_s: float = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Bringer:
-    """An association that brought instances of the unit."""
-
-    open: bool
-    last_instance_at: datetime
-    broken: bool = False  # it ended without a release: the sender will come again
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """What the source answered to C-FIND: the last look, and the look before (None: not looked, or no answer)."""
-
-    count: int | None = None
-    at: datetime | None = None
-    before: int | None = None
-
-
-NOT_COUNTED = Counted()
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """What is known of an open unit. ``opened_at``: when the first instance of this revision came.
-
-    ``stated``: (0020,1209) where every instance that has it says the same, else None. ``requested``: how many of the unit a
-    storage commitment request lists that came after the last instance, and of which nothing is missing here.
-    """
-
-    kind: UnitKind
-    held: int
-    undecided: int
-    opened_at: datetime
-    last_received_at: datetime
-    bringers: tuple[Bringer, ...] = ()
-    counted: Counted = NOT_COUNTED
-    stated: int | None = None
-    requested: int | None = None
-    wholeness: Wholeness = _NOT_JUDGED
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """Complete by ``rule``, or not, in words; ``look_again_at`` is None once complete."""
+class CompletionDecision:
+    """Complete by ``rule``, or not yet, with the reason in words; ``next_check_at`` is None once complete."""
 
     complete: bool
     rule: str
     reason: str
-    look_again_at: datetime | None = None
+    next_check_at: datetime | None = None
     expected: int | None = None
 
-    def evidence(self, held: int, at: datetime) -> Evidence:
-        """The record that is stored with the unit."""
-        return Evidence(rule=self.rule, reason=self.reason, at=at, held=held, expected=self.expected)
+    def evidence(self, held: int, at: datetime) -> CompletionEvidence:
+        """Return the record that is stored with the unit."""
+        return CompletionEvidence(rule=self.rule, reason=self.reason, at=at, held=held, expected=self.expected)
 
 
-def decide(progress: Progress, policy: Policy, now: datetime) -> Decision:
-    """Whether the unit is complete at ``now``, by which evidence, and when to look again if not."""
-    quiet = (now - progress.last_received_at).total_seconds()
+def decide_completion(progress: UnitProgress, policy: CompletionPolicy, now: datetime) -> CompletionDecision:
+    """Return whether the unit is complete at ``now`` and by which evidence; if not, when to check again."""
     delays = _delays(progress, policy, now)
     if not delays:
-        found = _by_evidence(progress, policy, now, quiet)
-        if found is not None:
-            return found
+        decision = _decide_by_evidence(progress, policy, now)
+        if decision is not None:
+            return decision
     if now >= progress.opened_at + timedelta(seconds=policy.max_wait_s):
         missing = "; ".join(delays) or "no better evidence came"
-        return Decision(True, MAX_WAIT, f"{policy.max_wait_s:g} s have passed since the first instance; {missing}")
-    waiting = "; ".join(delays) if delays else f"{progress.held} held, {quiet:.0f} s quiet; {progress.wholeness.reason}"
-    return Decision(False, "", waiting, look_again_at=_next_look(progress, policy, now))
+        return CompletionDecision(True, MAX_WAIT, f"{policy.max_wait_s:g} s have passed since the first instance; {missing}")
+    waiting = f"{progress.held} held, {_seconds_quiet(progress, now):.0f} s quiet; {progress.coverage.reason}"
+    return CompletionDecision(False, "", "; ".join(delays) or waiting, next_check_at=_next_check(progress, policy, now))
 
 
-def wants_count(progress: Progress, policy: Policy, now: datetime) -> bool:
-    """Whether it is time to ask the source how many instances the series has: when it has gone quiet, and once more."""
-    if progress.kind is UnitKind.IMAGE or _bringing(progress, policy, now):
+def count_is_due(progress: UnitProgress, policy: CompletionPolicy, now: datetime) -> bool:
+    """Whether to ask the source now how many instances the series has: when no more arrive, and once more later."""
+    if progress.kind is UnitKind.IMAGE or _is_sending(progress, policy, now):
         return False
-    look = timedelta(seconds=policy.look_s)
-    if now < progress.last_received_at + look:
+    delay = timedelta(seconds=policy.count_delay_s)
+    if now < progress.last_received_at + delay:
         return False
-    return progress.counted.at is None or now >= progress.counted.at + look
+    return progress.source_count.at is None or now >= progress.source_count.at + delay
 
 
-def _bringing(progress: Progress, policy: Policy, now: datetime) -> bool:
+def _seconds_quiet(progress: UnitProgress, now: datetime) -> float:
+    return (now - progress.last_received_at).total_seconds()
+
+
+def _is_sending(progress: UnitProgress, policy: CompletionPolicy, now: datetime) -> bool:
     quiet = timedelta(seconds=policy.quiet_s)
-    return any(bringer.open and now < bringer.last_instance_at + quiet for bringer in progress.bringers)
+    return any(association.open and now < association.last_instance_at + quiet for association in progress.associations)
 
 
-def _delays(progress: Progress, policy: Policy, now: datetime) -> list[str]:
+def _delays(progress: UnitProgress, policy: CompletionPolicy, now: datetime) -> list[str]:
+    """Reasons why no evidence may decide yet."""
     delays = []
     if progress.held < 1:
         delays.append("no instance is held")
     if progress.undecided:
         delays.append(f"{progress.undecided} contents are still being compared")
-    if progress.kind is not UnitKind.IMAGE and _bringing(progress, policy, now):
+    if progress.kind is not UnitKind.IMAGE and _is_sending(progress, policy, now):
         delays.append("an open association still brings instances")
     return delays
 
 
-def _by_evidence(progress: Progress, policy: Policy, now: datetime, quiet: float) -> Decision | None:
-    held = progress.held
+def _decide_by_evidence(progress: UnitProgress, policy: CompletionPolicy, now: datetime) -> CompletionDecision | None:
+    """The first rule that holds; None where none does."""
     if progress.kind is UnitKind.IMAGE:
-        return Decision(True, PHOTOGRAPH, "a photograph is complete when it is received")
-    counted = progress.counted
-    counts_more = counted.count is not None and counted.count > held
-    if progress.requested == held and not counts_more and quiet >= policy.look_s:
-        return Decision(True, REQUESTED, f"the sender asked for storage commitment of {held} instances, all that are held", expected=held)
-    current = counted.at is not None and counted.at >= progress.last_received_at
-    if current and counted.count == held and counted.before == held:
-        return Decision(True, EXPECTED_COUNT, f"the source counts {held} instances, twice, and {held} are held", expected=held)
-    unanswered = counted.count is None
-    if unanswered and progress.stated == held and quiet >= policy.look_s:
-        reason = f"the instances state {held} in their series (0020,1209), and {held} are held, {policy.look_s:g} s later still"
-        return Decision(True, EXPECTED_COUNT, reason, expected=held)
-    expected = counted.count if counted.count is not None else progress.stated
-    short = f"; {expected} were expected" if expected is not None and expected != held else ""
-    released = _released(progress)
-    more = expected is not None and expected > held
-    if released and progress.wholeness.whole and not more and quiet >= policy.settle_s:
-        reason = f"association released, {progress.wholeness.reason}, {policy.settle_s:g} s without a further instance{short}"
-        return Decision(True, RELEASED, reason, expected=expected)
-    if quiet >= policy.quiet_s:
-        return Decision(True, QUIET, f"{policy.quiet_s:g} s without an instance; {progress.wholeness.reason}{short}", expected=expected)
+        return CompletionDecision(True, PHOTOGRAPH, "a photograph is complete when it is received")
+    return _decide_by_count(progress, policy, now) or _decide_by_quiet(progress, policy, now)
+
+
+def _decide_by_count(progress: UnitProgress, policy: CompletionPolicy, now: datetime) -> CompletionDecision | None:
+    """Decide by a number that the sender gave: in a storage commitment request, on C-FIND or in the header."""
+    held, count, quiet_s = progress.held, progress.source_count, _seconds_quiet(progress, now)
+    source_has_more = count.count is not None and count.count > held
+    if progress.commitment_count == held and not source_has_more and quiet_s >= policy.count_delay_s:
+        reason = f"the sender asked for storage commitment of {held} instances, all that are held"
+        return CompletionDecision(True, REQUESTED, reason, expected=held)
+    is_current = count.at is not None and count.at >= progress.last_received_at
+    if is_current and count.count == held and count.previous == held:
+        return CompletionDecision(True, EXPECTED_COUNT, f"the source counts {held} instances, twice, and {held} are held", expected=held)
+    if count.count is None and progress.stated_count == held and quiet_s >= policy.count_delay_s:
+        reason = f"the instances state {held} in their series (0020,1209), and {held} are held, {policy.count_delay_s:g} s later still"
+        return CompletionDecision(True, EXPECTED_COUNT, reason, expected=held)
     return None
 
 
-def _released(progress: Progress) -> bool:
-    """No association is open, and the one that brought the latest instance ended as it should."""
-    if any(bringer.open for bringer in progress.bringers):
+def _decide_by_quiet(progress: UnitProgress, policy: CompletionPolicy, now: datetime) -> CompletionDecision | None:
+    """Decide by the time that has passed since the last instance."""
+    quiet_s, coverage = _seconds_quiet(progress, now), progress.coverage
+    expected = progress.source_count.count if progress.source_count.count is not None else progress.stated_count
+    differs = f"; {expected} were expected" if expected is not None and expected != progress.held else ""
+    more_expected = expected is not None and expected > progress.held
+    if _is_released(progress) and coverage.complete and not more_expected and quiet_s >= policy.settle_s:
+        reason = f"association released, {coverage.reason}, {policy.settle_s:g} s without a further instance{differs}"
+        return CompletionDecision(True, RELEASED, reason, expected=expected)
+    if quiet_s >= policy.quiet_s:
+        reason = f"{policy.quiet_s:g} s without an instance; {coverage.reason}{differs}"
+        return CompletionDecision(True, QUIET, reason, expected=expected)
+    return None
+
+
+def _is_released(progress: UnitProgress) -> bool:
+    """Whether no association is open and the one that sent the latest instance ended with a release."""
+    if any(association.open for association in progress.associations):
         return False
-    latest = max(progress.bringers, key=lambda bringer: bringer.last_instance_at, default=None)
-    return latest is not None and not latest.broken
+    latest = max(progress.associations, key=lambda association: association.last_instance_at, default=None)
+    return latest is not None and not latest.aborted
 
 
-def _next_look(progress: Progress, policy: Policy, now: datetime) -> datetime:
-    """The first moment at which time alone may change the answer."""
+def _next_check(progress: UnitProgress, policy: CompletionPolicy, now: datetime) -> datetime:
+    """The first moment at which the passing of time alone may change the decision."""
 
     def after(moment: datetime, seconds: float) -> datetime:
         return moment + timedelta(seconds=seconds)
 
-    last = progress.last_received_at
-    moments = [after(last, policy.look_s), after(last, policy.settle_s), after(last, policy.quiet_s)]
+    moments = [after(progress.last_received_at, wait_s) for wait_s in (policy.count_delay_s, policy.settle_s, policy.quiet_s)]
     moments.append(after(progress.opened_at, policy.max_wait_s))
-    moments += [after(bringer.last_instance_at, policy.quiet_s) for bringer in progress.bringers if bringer.open]
-    if progress.counted.at is not None:
-        moments.append(after(progress.counted.at, policy.look_s))
+    moments += [after(association.last_instance_at, policy.quiet_s) for association in progress.associations if association.open]
+    if progress.source_count.at is not None:
+        moments.append(after(progress.source_count.at, policy.count_delay_s))
     if progress.undecided:
-        moments.append(after(now, UNDECIDED_LOOK_S))
-    soonest = after(now, SHORTEST_LOOK_S)
-    return max(soonest, min((moment for moment in moments if moment > now), default=after(now, policy.look_s)))
+        moments.append(after(now, UNDECIDED_CHECK_S))
+    soonest = after(now, SHORTEST_CHECK_S)
+    return max(soonest, min((moment for moment in moments if moment > now), default=after(now, policy.count_delay_s)))

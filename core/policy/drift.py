@@ -1,6 +1,6 @@
-"""Has what comes in, or what a model says of it, moved away from what it was? Pure: quantities, their bins, the index.
+"""Measures whether inputs, or the answers of a model, have moved away from an earlier distribution.
 
-Population stability index: N. Siddiqi, Credit Risk Scorecards, 2006; below 0.1 nothing moved, above 0.25 a lot did.
+Population stability index: N. Siddiqi, Credit Risk Scorecards, 2006. Below 0.1 the distribution is stable, above 0.25 it has drifted.
 """
 
 import math
@@ -8,17 +8,17 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-LEAST_N = 50  # below this the index is noise
+MIN_COUNT = 50  # with fewer observations the index is noise
 WATCH, DRIFTED = 0.1, 0.25
-SMOOTHING = 0.5  # of a count of the smaller side in every bin of both, so that an empty one is no infinity
+SMOOTHING = 0.5  # counts added to every bin of both sides, relative to the smaller side, so that an empty bin does not give infinity
 
 
 def _even(low: float, high: float, bins: int) -> tuple[float, ...]:
-    """Inner edges of ``bins`` equal bins; what lies outside falls into the outermost."""
+    """Return the inner edges of ``bins`` equal bins; values outside fall into the outermost."""
     return tuple(low + (high - low) * step / bins for step in range(1, bins))
 
 
-# Inner edges by the quantity's kind, which is its name up to a colon. Changing edges needs another name: counts are stored.
+# Inner edges by quantity, which is its name up to a colon. Counts are stored, so other edges need another name.
 EDGES: Mapping[str, tuple[float, ...]] = {
     "probability": _even(0.0, 1.0, 10),
     "score": _even(0.0, 1.0, 10),
@@ -35,7 +35,7 @@ EDGES: Mapping[str, tuple[float, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Observation:
+class DriftObservation:
     """One value of one unit. ``quantity``: a key of EDGES, or one followed by a colon and a label."""
 
     quantity: str
@@ -43,37 +43,39 @@ class Observation:
 
     @property
     def edges(self) -> tuple[float, ...]:
+        """Inner edges of the bins of this quantity."""
         return EDGES[self.quantity.partition(":")[0]]
 
     @property
     def bin(self) -> int:
-        """From 0; a value on an edge belongs to the bin above."""
+        """Index of the bin, from 0. A value on an edge belongs to the bin above."""
         return bisect_right(self.edges, self.value)
 
     @property
     def bins(self) -> int:
+        """Number of bins."""
         return len(self.edges) + 1
 
 
-def counted(observations: Sequence[Observation]) -> dict[str, list[int]]:
-    """Counts by bin for every quantity."""
-    found: dict[str, list[int]] = {}
-    for one in observations:
-        found.setdefault(one.quantity, [0] * one.bins)[one.bin] += 1
-    return found
+def count_by_bin(observations: Sequence[DriftObservation]) -> dict[str, list[int]]:
+    """Return the counts by bin for every quantity."""
+    counts: dict[str, list[int]] = {}
+    for observation in observations:
+        counts.setdefault(observation.quantity, [0] * observation.bins)[observation.bin] += 1
+    return counts
 
 
 def stability_index(expected: Sequence[float], found: Sequence[float]) -> float | None:
-    """Of two counts over the same bins; None where either holds less than ``LEAST_N``.
+    """Return the population stability index of two counts over the same bins; None where either is below ``MIN_COUNT``.
 
     Raises
     ------
     ValueError
-        Other bins, or none.
+        The numbers of bins differ, or there is none.
     """
     if len(expected) != len(found) or not expected:
         raise ValueError(f"{len(expected)} bins are expected, {len(found)} were found")
-    if min(sum(expected), sum(found)) < LEAST_N:
+    if min(sum(expected), sum(found)) < MIN_COUNT:
         return None
     least = SMOOTHING / min(sum(expected), sum(found))
     before, after = ([count / sum(counts) + least for count in counts] for counts in (expected, found))
@@ -81,18 +83,18 @@ def stability_index(expected: Sequence[float], found: Sequence[float]) -> float 
     return sum((b - a) / whole * math.log(b / a) for a, b in zip(before, after, strict=True))
 
 
-def noise(expected: Sequence[float], found: Sequence[float]) -> float:
-    """What the index is on average where nothing moved: its law is that of chi squared over the two sizes.
+def index_by_chance(expected: Sequence[float], found: Sequence[float]) -> float:
+    """Return the mean of the index where both counts come from one distribution: it follows chi squared over the two sizes.
 
-    B. Yurdakul, J. Naranjo, Statistical properties of the population stability index, 2020. Bins that are empty on both sides are none.
+    B. Yurdakul, J. Naranjo, Statistical properties of the population stability index, 2020. Bins that are empty on both sides do not count.
     """
-    used = sum(1 for one, other in zip(expected, found, strict=True) if one or other)
+    used = sum(1 for before, after in zip(expected, found, strict=True) if before or after)
     return max(0, used - 1) * (1 / sum(expected) + 1 / sum(found))
 
 
-def level(index: float | None, by_chance: float = 0.0) -> str:
-    """The index beyond what chance gives, in a word: too few, stable, watch, drifted."""
+def drift_level(index: float | None, by_chance: float = 0.0) -> str:
+    """Return ``too few``, ``stable``, ``watch`` or ``drifted`` for the part of the index that exceeds ``by_chance``."""
     if index is None:
         return "too few"
     limits = {"stable": WATCH, "watch": DRIFTED}
-    return next((word for word, limit in limits.items() if index - by_chance < limit), "drifted")
+    return next((level for level, limit in limits.items() if index - by_chance < limit), "drifted")

@@ -1,13 +1,13 @@
-"""What dicom-node made, here or in another copy, and was sent back: kept or refused as configured, never analysed. Pure.
+"""Recognises objects that dicom-node made, here or in another installation, when they are sent back.
 
-Told by two marks that no archive takes away, in the manufacturer or in the coding schemes of the object, and for objects of
-this installation by the index of what it made, whatever became of their headers.
+They are stored or refused as configured, and never analysed. Two marks in the object show it, which no archive removes: the manufacturer
+and the coding schemes. Objects of this installation are also found in the index of what it made, whatever became of their headers.
 """
 
 from collections.abc import Iterable
 
 MANUFACTURER = "dicom-node"
-# Only objects of these classes are looked up in the index: what a scanner sends costs nothing.
+# Only objects of these classes are looked up in the index, so that images of a scanner cost no query.
 RESULT_CLASSES = frozenset(
     {
         "1.2.840.10008.5.1.4.1.1.88.34",  # Comprehensive 3D SR
@@ -22,12 +22,12 @@ RESULT_CLASSES = frozenset(
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
 
-def bears_our_mark(manufacturers: Iterable[str], coding_schemes: Iterable[str], own_scheme: str) -> bool:
-    """Whether the equipment, contributing equipment included, or a coding scheme that is identified, is this software's."""
+def has_own_mark(manufacturers: Iterable[str], coding_schemes: Iterable[str], own_scheme: str) -> bool:
+    """Whether a manufacturer (of the equipment or of contributing equipment) or a coding scheme of an object is that of dicom-node."""
     makers = {maker.strip().casefold() for maker in manufacturers}
     return MANUFACTURER in makers or own_scheme in {scheme.strip() for scheme in coding_schemes}
 
 
 def is_secondary_capture(sop_class_uid: str) -> bool:
-    """Pictures of a screen, single or multi-frame (PS3.4 B.5): their values are not those of an acquisition."""
+    """Whether the class is Secondary Capture, single or multi-frame (PS3.4 B.5): its values are not those of an acquisition."""
     return sop_class_uid == SECONDARY_CAPTURE or sop_class_uid.startswith(f"{SECONDARY_CAPTURE}.")

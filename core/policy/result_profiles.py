@@ -1,50 +1,53 @@
-"""Result profiles: which objects of a result a destination receives, and which report of several is the one for it.
+"""Result profiles: which objects of a result a destination receives, and which of several reports is the one for it.
 
-A report names other objects of its result; a destination gets the report that names nothing it does not get. A report's profile
-says what it names: ``sr`` alone, ``sr+heatmap+seg``, and ``sr+seg@pacs`` where it is made for one destination (its predecessors).
+A report refers to other objects of its result, so a destination receives the report that refers to nothing it does not receive. The profile
+of a report says what it refers to: ``sr`` nothing, ``sr+heatmap+seg`` these kinds, ``sr+seg@pacs`` where it is made for one destination
+only (because its predecessors differ).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from core.states import ReportKind
+from core.states import ResultKind
 
-Profiles = Mapping[str, frozenset[ReportKind]]  # by destination
-REPORT_ONLY = frozenset({ReportKind.SR})
+ResultProfiles = Mapping[str, frozenset[ResultKind]]  # by destination
+REPORT_ONLY = frozenset({ResultKind.SR})
 
 
 @dataclass(frozen=True, slots=True)
-class KeptObject:
-    """An object of a result, by the number of its row."""
+class ResultObjectRow:
+    """A stored object of a result: number of its row, kind and profile."""
 
     id: int
-    kind: ReportKind
+    kind: ResultKind
     profile: str
 
 
-def report_profile(named: Iterable[ReportKind], only_for: str = "") -> str:
-    """The profile of a report that names objects of these kinds."""
-    others = sorted(kind.value for kind in set(named) if kind is not ReportKind.SR)
-    return "+".join([ReportKind.SR.value, *others]) + (f"@{only_for}" if only_for else "")
+def report_profile(kinds: Iterable[ResultKind], only_for: str = "") -> str:
+    """Return the profile of a report that refers to objects of these kinds, made for the destination ``only_for`` or for all."""
+    others = sorted(kind.value for kind in set(kinds) if kind is not ResultKind.SR)
+    return "+".join([ResultKind.SR.value, *others]) + (f"@{only_for}" if only_for else "")
 
 
-def named_by(profile: str) -> frozenset[ReportKind]:
-    """The kinds of objects that a report of this profile names."""
+def kinds_named_by(profile: str) -> frozenset[ResultKind]:
+    """Return the kinds of objects to which a report of this profile refers."""
     _, *others = profile.partition("@")[0].split("+")
-    return frozenset(ReportKind(other) for other in others)
+    return frozenset(ResultKind(other) for other in others)
 
 
-def fitting(kept: Sequence[KeptObject], wanted: frozenset[ReportKind], destination: str) -> tuple[list[int], int | None]:
-    """What of a finished result a destination gets that joins later: (to be sent, to be held).
+def select_for_destination(
+    stored: Sequence[ResultObjectRow], wanted: frozenset[ResultKind], destination: str
+) -> tuple[list[int], int | None]:
+    """Return what of a finished result a destination receives that was added later: the rows to send, and a row to hold.
 
-    Of the reports it is the one that names most among what this destination takes. Where each names something that it does not
-    take, the one that names least is held: a person sees it, and can have the job run again.
+    Of the reports it is the one that refers to most of what this destination receives. Where every report refers to something that it does
+    not receive, the one that refers to least is held: a person sees it and can have the job run again.
     """
-    sent = [one.id for one in kept if one.kind is not ReportKind.SR and one.kind in wanted]
-    reports = [one for one in kept if one.kind is ReportKind.SR and one.profile.partition("@")[2] in ("", destination)]
-    if ReportKind.SR not in wanted or not reports:
+    sent = [row.id for row in stored if row.kind is not ResultKind.SR and row.kind in wanted]
+    reports = [row for row in stored if row.kind is ResultKind.SR and row.profile.partition("@")[2] in ("", destination)]
+    if ResultKind.SR not in wanted or not reports:
         return sent, None
-    fits = [one for one in reports if named_by(one.profile) <= wanted]
-    if fits:
-        return [*sent, max(fits, key=lambda one: (len(named_by(one.profile)), -one.id)).id], None
-    return sent, min(reports, key=lambda one: (len(named_by(one.profile)), one.id)).id
+    suitable = [row for row in reports if kinds_named_by(row.profile) <= wanted]
+    if suitable:
+        return [*sent, max(suitable, key=lambda row: (len(kinds_named_by(row.profile)), -row.id)).id], None
+    return sent, min(reports, key=lambda row: (len(kinds_named_by(row.profile)), row.id)).id

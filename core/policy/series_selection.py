@@ -1,9 +1,8 @@
-"""Which series of a study is analysed, where a route says ``per_study = "best"``. Pure.
+"""Selects the series of a study that is analysed, where a route says ``per_study = "best"``.
 
-The order is the same for every model and documented here: axial before oblique or unknown; a reconstruction before a
-projection (MIP, MinIP, average); thin before thick, where less than 0.5 mm counts as 2.5 mm for its noise; a medium
-kernel before a smooth one, before an unknown one, before a sharp one; ORIGINAL\\PRIMARY\\AXIAL before derived; more
-slices before fewer; the lower series number before the higher.
+The order is the same for every model: axial before oblique or unknown; a reconstruction before a projection (MIP, MinIP, average); thin
+before thick, where less than 0.5 mm counts as 2.5 mm for its noise; a medium kernel before a smooth one, before an unknown one, before a
+sharp one; ORIGINAL\\PRIMARY\\AXIAL before derived; more slices before fewer; the lower series number before the higher.
 """
 
 import re
@@ -11,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 
-from core.policy.slice_coverage import along
+from core.policy.slice_coverage import distance_along_normal
 from core.records import InstanceHeader
 
 NOISY_BELOW_MM, COUNTS_AS_MM = 0.5, 2.5
@@ -23,29 +22,32 @@ _MEDIUM = ("STANDARD", "STD", "CHEST", "DETAIL", "MEDIUM", "NORMAL")
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """A series as the choice sees it. ``thickness_mm`` and ``axial`` are None where the header does not say."""
+class SeriesCandidate:
+    """The properties of a series that decide. ``thickness_mm`` and ``axial`` are None where the header does not say.
+
+    ``kernel``: medium, smooth, unknown or sharp. ``original``: how many of ORIGINAL, PRIMARY and AXIAL the Image Type holds.
+    """
 
     unit_id: int
     axial: bool | None
     projection: bool
     thickness_mm: float | None
-    kernel: str  # "medium", "smooth", "unknown", "sharp"
-    original: int  # how many of ORIGINAL, PRIMARY, AXIAL the image type says
+    kernel: str
+    original: int
     slices: int
     series_number: int | None
 
 
-_KERNELS = ("medium", "smooth", "unknown", "sharp")
+_KERNEL_ORDER = ("medium", "smooth", "unknown", "sharp")
 
 
-def candidate(unit_id: int, header: InstanceHeader, slices: int) -> Candidate:
-    """A candidate from the header of the series' representative instance."""
+def series_candidate(unit_id: int, header: InstanceHeader, slices: int) -> SeriesCandidate:
+    """Return the candidate of a series from the header of its representative instance and its number of slices."""
     image_type = [value.strip().upper() for value in header.image_type]
     axial = None
     if header.orientation is not None:
-        axial = abs(along(header.orientation, (0.0, 0.0, 1.0))) >= AXIAL_COSINE
-    return Candidate(
+        axial = abs(distance_along_normal(header.orientation, (0.0, 0.0, 1.0))) >= AXIAL_COSINE
+    return SeriesCandidate(
         unit_id=unit_id,
         axial=axial,
         projection=any(value in PROJECTIONS for value in image_type),
@@ -58,9 +60,9 @@ def candidate(unit_id: int, header: InstanceHeader, slices: int) -> Candidate:
 
 
 def kernel_class(kernel: str) -> str:
-    """``medium``, ``smooth``, ``sharp`` or ``unknown``, of the names that vendors give (0018,1210).
+    """Return ``medium``, ``smooth``, ``sharp`` or ``unknown`` for a vendor's name of a Convolution Kernel (0018,1210).
 
-    Siemens: B30f, Br40, I70f: the number is the sharpness. GE: words. Philips: letters A to E, YA to YD. Canon: FC numbers.
+    Siemens: B30f, Br40, I70f, where the number is the sharpness. GE: words. Philips: letters A to E, YA to YD. Canon: FC numbers.
     """
     text = kernel.upper().strip()
     for words, name in ((_SHARP, "sharp"), (_SMOOTH, "smooth"), (_MEDIUM, "medium")):
@@ -80,23 +82,24 @@ def kernel_class(kernel: str) -> str:
     return "sharp" if re.match(r"Y[A-D]\b", text) else "unknown"
 
 
-def _key(one: Candidate) -> tuple[float, ...]:
-    thickness = inf if one.thickness_mm is None else one.thickness_mm
+def _sort_key(candidate: SeriesCandidate) -> tuple[float, ...]:
+    """Key by which the best candidate comes first; its parts correspond to `_ADVANTAGES`."""
+    thickness = inf if candidate.thickness_mm is None else candidate.thickness_mm
     if thickness < NOISY_BELOW_MM:
         thickness = COUNTS_AS_MM
     return (
-        {True: 0, None: 1, False: 2}[one.axial],
-        one.projection,
+        {True: 0, None: 1, False: 2}[candidate.axial],
+        candidate.projection,
         round(thickness, 1),
-        _KERNELS.index(one.kernel),
-        -one.original,
-        -one.slices,
-        inf if one.series_number is None else one.series_number,
-        one.unit_id,
+        _KERNEL_ORDER.index(candidate.kernel),
+        -candidate.original,
+        -candidate.slices,
+        inf if candidate.series_number is None else candidate.series_number,
+        candidate.unit_id,
     )
 
 
-_REASONS = (
+_ADVANTAGES = (
     "is axial",
     "is no projection",
     "has thinner slices",
@@ -108,17 +111,17 @@ _REASONS = (
 )
 
 
-def best(candidates: Sequence[Candidate]) -> Candidate:
-    """The candidate to analyse. ``candidates`` must not be empty."""
-    return min(candidates, key=_key)
+def best_series(candidates: Sequence[SeriesCandidate]) -> SeriesCandidate:
+    """Return the candidate to analyse. ``candidates`` must not be empty."""
+    return min(candidates, key=_sort_key)
 
 
-def why(winner: Candidate, other: Candidate) -> str:
-    """The first thing in which ``winner`` is better than ``other``, in words without identifiers."""
-    named = "another series" if winner.series_number is None else f"series {winner.series_number}"
-    for mine, theirs, reason in zip(_key(winner), _key(other), _REASONS, strict=True):
-        if mine != theirs:
-            if reason == "has thinner slices" and winner.thickness_mm is not None and other.thickness_mm is not None:
-                reason = f"{reason} ({winner.thickness_mm:g} mm, {other.thickness_mm:g} mm here)"
-            return f"{named} {reason}"
-    return f"{named} was chosen"
+def explain_choice(chosen: SeriesCandidate, other: SeriesCandidate) -> str:
+    """Return the first property in which ``chosen`` is better than ``other``, in words without identifiers."""
+    series = "another series" if chosen.series_number is None else f"series {chosen.series_number}"
+    for ours, theirs, advantage in zip(_sort_key(chosen), _sort_key(other), _ADVANTAGES, strict=True):
+        if ours != theirs:
+            if advantage == "has thinner slices" and chosen.thickness_mm is not None and other.thickness_mm is not None:
+                advantage = f"{advantage} ({chosen.thickness_mm:g} mm, {other.thickness_mm:g} mm here)"
+            return f"{series} {advantage}"
+    return f"{series} was chosen"

@@ -1,6 +1,6 @@
-"""Whether the slices held so far make a series without gap or hole. Pure; no pixel is looked at.
+"""Checks whether the slices held so far form a series without gap. Looks at headers only, not at pixels.
 
-Half a series sent first looks whole: this is why completeness asks for time as well (`core.policy.completeness`).
+Half a series that is sent first has no gap either: this is why `core.policy.completeness` asks for time as well.
 """
 
 from collections import defaultdict
@@ -12,14 +12,14 @@ from statistics import median
 
 from core.records import InstanceHeader, Lps
 
-GAP_FACTOR = 1.5  # a step this much longer than the median step has room for a slice
-SAME_PLACE_MM = 0.01
-STRAY_SLICES = 3  # a group of another orientation as small as this is taken for localizers that do not say so
+GAP_FACTOR = 1.5  # a distance this much longer than the median distance has room for a missing slice
+SAME_POSITION_MM = 0.01
+STRAY_SLICES = 3  # a group of another orientation with at most this many slices is taken for localizers that are not marked as such
 
 
 @dataclass(frozen=True, slots=True)
-class Slice:
-    """Where one instance lies. ``orientation``: row and column cosines; ``position``: LPS mm."""
+class SliceLocation:
+    """Where one instance lies. ``orientation``: row and column cosines; ``position``: LPS, mm."""
 
     instance_number: int | None
     orientation: tuple[float, ...] | None
@@ -29,60 +29,61 @@ class Slice:
 
 
 @dataclass(frozen=True, slots=True)
-class Wholeness:
-    """``whole`` is False too where nothing can be judged; ``reason`` is in words."""
+class SliceCoverage:
+    """Whether slices cover their range without gap, with the reason in words. ``complete`` is False too where it cannot be known."""
 
-    whole: bool
+    complete: bool
     reason: str
 
 
 def is_localizer(header: InstanceHeader) -> bool:
-    """Image Type value 3 says so (PS3.3 C.8.2.1.1.1)."""
+    """Whether Image Type marks the instance as a localizer (value 3, PS3.3 C.8.2.1.1.1)."""
     return any(value.strip().upper() in {"LOCALIZER", "SCOUT"} for value in header.image_type)
 
 
-def slice_of(header: InstanceHeader) -> Slice:
-    """What `judge` needs of a header."""
-    return Slice(header.instance_number, header.orientation, header.position, is_localizer(header), header.number_of_frames)
+def slice_location(header: InstanceHeader) -> SliceLocation:
+    """Return the location that `check_slice_coverage` needs of a header."""
+    return SliceLocation(header.instance_number, header.orientation, header.position, is_localizer(header), header.number_of_frames)
 
 
-def along(orientation: Sequence[float], position: Lps) -> float:
-    """The distance (mm) of a slice along its normal from the origin of the patient coordinates."""
+def distance_along_normal(orientation: Sequence[float], position: Lps) -> float:
+    """Return the distance (mm) of a slice from the origin of the patient coordinates along its normal."""
     rx, ry, rz, cx, cy, cz = orientation
     normal = (ry * cz - rz * cy, rz * cx - rx * cz, rx * cy - ry * cx)
     length = sqrt(sum(part * part for part in normal)) or 1.0
     return sum(n * p for n, p in zip(normal, position, strict=True)) / length
 
 
-def judge(slices: Iterable[Slice]) -> Wholeness:
-    """Localizers are left out; every orientation must be without gap, and the instance numbers without hole.
+def check_slice_coverage(slices: Iterable[SliceLocation]) -> SliceCoverage:
+    """Return whether no slice is missing in between.
 
-    Multi-frame instances carry their geometry inside: they are not judged here.
+    Localizers are left out. Every orientation must be without gap, and no instance number may be missing. Multi-frame instances carry
+    their geometry inside: they cannot be judged here.
     """
     held = list(slices)
-    images = [one for one in held if not one.localizer]
-    if any(one.frames > 1 for one in images):
-        return Wholeness(False, "multi-frame instances: whether another one is to come cannot be seen")
+    images = [location for location in held if not location.localizer]
+    if any(location.frames > 1 for location in images):
+        return SliceCoverage(False, "multi-frame instances: whether another one is to come cannot be seen")
     if len(images) < 2:
-        return Wholeness(False, f"{len(images)} slice: whether more are to come cannot be seen")
-    if any(one.orientation is None or one.position is None for one in images):
-        return Wholeness(False, "slices without position or orientation")
-    hole = _hole([one.instance_number for one in held])
-    if hole:
-        return Wholeness(False, hole)
-    groups = _groups(images)
+        return SliceCoverage(False, f"{len(images)} slice: whether more are to come cannot be seen")
+    if any(location.orientation is None or location.position is None for location in images):
+        return SliceCoverage(False, "slices without position or orientation")
+    missing = _missing_numbers([location.instance_number for location in held])
+    if missing:
+        return SliceCoverage(False, missing)
+    groups = _groups_by_orientation(images)
     largest = max(len(group) for group in groups)
     for group in groups:
         if len(group) <= STRAY_SLICES < largest:
             continue
-        gap = _gap(group)
+        gap = _gap_in(group)
         if gap:
-            return Wholeness(False, gap)
-    return Wholeness(True, f"{len(images)} slices without gap")
+            return SliceCoverage(False, gap)
+    return SliceCoverage(True, f"{len(images)} slices without gap")
 
 
-def _hole(numbers: list[int | None]) -> str:
-    """Instance numbers that are left out; series without usable numbers are judged by position alone."""
+def _missing_numbers(numbers: list[int | None]) -> str:
+    """Say how many instance numbers are missing in between; "" where none is, or where fewer than two are known."""
     known = {number for number in numbers if number is not None}
     if len(known) < 2:
         return ""
@@ -90,23 +91,24 @@ def _hole(numbers: list[int | None]) -> str:
     return f"{missing} instance numbers are missing in between" if missing else ""
 
 
-def _groups(images: list[Slice]) -> list[list[Slice]]:
-    by_orientation: dict[tuple[float, ...], list[Slice]] = defaultdict(list)
-    for one in images:
-        assert one.orientation is not None  # judge() has looked
-        by_orientation[tuple(round(part, 2) for part in one.orientation)].append(one)
-    return list(by_orientation.values())
+def _groups_by_orientation(images: list[SliceLocation]) -> list[list[SliceLocation]]:
+    groups: dict[tuple[float, ...], list[SliceLocation]] = defaultdict(list)
+    for location in images:
+        assert location.orientation is not None  # check_slice_coverage has checked it
+        groups[tuple(round(part, 2) for part in location.orientation)].append(location)
+    return list(groups.values())
 
 
-def _gap(group: list[Slice]) -> str:
+def _gap_in(group: list[SliceLocation]) -> str:
+    """Say where slices of one orientation have a gap; "" where they have none."""
     if len(group) < 2:
         return "a single slice of its orientation"
-    first = group[0].orientation
-    assert first is not None
-    places = sorted(along(first, one.position) for one in group if one.position is not None)
-    levels: list[list[float]] = [[places[0]]]
-    for here, there in pairwise(places):
-        if there - here > SAME_PLACE_MM:
+    orientation = group[0].orientation
+    assert orientation is not None
+    distances = sorted(distance_along_normal(orientation, location.position) for location in group if location.position is not None)
+    levels: list[list[float]] = [[distances[0]]]  # distances of slices at the same position
+    for here, there in pairwise(distances):
+        if there - here > SAME_POSITION_MM:
             levels.append([])
         levels[-1].append(there)
     if len({len(level) for level in levels}) > 1:

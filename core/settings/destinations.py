@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from core.settings.section import AeTitle, Port, Section, is_loopback
 from core.settings.tls import ClientTls
-from core.states import ReportKind
+from core.states import ResultKind
 
 
 class Destination(Section):
@@ -43,8 +43,8 @@ class Destination(Section):
         description="Absolute path of an existing folder. Each object becomes a file named by the hash of its UID, complete or not there "
         "at all.",
     )
-    objects: tuple[ReportKind, ...] = Field(
-        default=(ReportKind.SR,),
+    objects: tuple[ResultKind, ...] = Field(
+        default=(ResultKind.SR,),
         min_length=1,
         description="Result profile, of `sr`, `seg`, `heatmap`, `parametric_map`, `key_images`, `pdf`. It must hold `sr` or `pdf`, "
         "because the others exist only where something was found. The report refers only to objects of the profile. Viewer: "
@@ -82,9 +82,9 @@ class Destination(Section):
 
     @model_validator(mode="after")
     def _check_objects(self) -> Self:
-        if not {ReportKind.SR, ReportKind.PDF} & set(self.objects):
+        if not {ResultKind.SR, ResultKind.PDF} & set(self.objects):
             raise ValueError("objects must hold 'sr' or 'pdf': the others exist only where something was found")
-        if ReportKind.REJECTION in self.objects:
+        if ResultKind.REJECTION in self.objects:
             raise ValueError("objects lists parts of a result, and a rejection is none: set iocm = true")
         return self
 

@@ -18,7 +18,7 @@ from core.settings.section import Section
 from core.settings.servers import BrokerSection, DatabaseSection
 from core.settings.sources import Source
 from core.settings.worker import WorkerSection
-from core.states import ReportKind
+from core.states import ResultKind
 
 
 class Settings(Section):
@@ -87,6 +87,6 @@ class Settings(Section):
         return next((destination for destination in self.destinations if destination.name == name), None)
 
     @property
-    def result_profiles(self) -> Mapping[str, frozenset[ReportKind]]:
+    def result_profiles(self) -> Mapping[str, frozenset[ResultKind]]:
         """Result profile of each destination, by its name."""
         return {destination.name: frozenset(destination.objects) for destination in self.destinations}

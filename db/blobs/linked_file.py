@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from core.failpoints import step
+from core.failpoints import failpoint
 from db.blobs.file_system import beside_others, fsync_folder, storage_errors
 from db.blobs.temporary_file import Temporary
 from db.records import BlobRef
@@ -70,7 +70,7 @@ class Named:
                     if os.path.samestat(os.fstat(self._file.descriptor), os.stat(self._target)):
                         os.unlink(self._target)  # its bytes may not be on disk
                 raise
-            step("blob.fsynced")
+            failpoint("blob.fsynced")
         self.close()
         return self.ref
 

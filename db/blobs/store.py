@@ -15,7 +15,7 @@ from pathlib import Path
 
 from core.clock import Clock, system_clock
 from core.errors import StorageError
-from core.failpoints import step
+from core.failpoints import failpoint
 from db.blobs.file_system import ORDERED, alone, beside_others, file_system_of, fsync_folder, storage_errors
 from db.blobs.linked_file import Named, link
 from db.blobs.temporary_file import Temporary
@@ -91,11 +91,11 @@ class Blobs:
     def name(self, file: Temporary, sha256: str) -> Named:
         """Give a file the name of a blob. No row that names it may be committed before ``Named.sync``."""
         _checked(sha256)
-        step("blob.written")
+        failpoint("blob.written")
         target = f"{self._root}/{sha256[:2]}/{sha256[2:4]}/{sha256}"
         with storage_errors("the blob cannot be named"):
             mine = link(file.path, target)
-        step("blob.linked")
+        failpoint("blob.linked")
         return Named(BlobRef(sha256, file.size_bytes), file, target, self._root, mine=mine, ordered=self._ordered)
 
     def read(self, sha256: str) -> bytes:

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, text
 
-from core.failpoints import step
+from core.failpoints import failpoint
 from core.states import DeliveryState
 from db import audit
 from db.deliveries.job_completion import close_jobs, lock_jobs
@@ -217,7 +217,7 @@ def report(
         close_jobs(connection, jobs)
         if again:
             notify(connection, "delivery")
-        step("commit.reported")
+        failpoint("commit.reported")
     return Reported.TAKEN
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from core.failpoints import step
-from core.records import Evidence
+from core.failpoints import failpoint
+from core.records import CompletionEvidence
 from core.states import Outcome
 from core.uids import job_key
 from db import audit
@@ -60,7 +60,7 @@ _WITHDRAW = text("""
 
 
 def complete(
-    database: Database, unit: UnitView, *, evidence: Evidence, plans: tuple[JobPlan, ...], routes: tuple[str, ...],
+    database: Database, unit: UnitView, *, evidence: CompletionEvidence, plans: tuple[JobPlan, ...], routes: tuple[str, ...],
     selected: bool | None, reason: str, dropped: tuple[str, ...] = (),
 ) -> list[int] | None:  # fmt: skip
     """Close the revision of ``unit`` that was looked at, and queue its jobs.
@@ -105,7 +105,7 @@ def complete(
             details = {"revision": unit.revision, "reason": reason}
             audit.record(connection, actor="conductor", action="unit.not_routed", subject=f"unit:{unit.id}", details=details)
         jobs.supersede_older(made)
-        step("complete.written")
+        failpoint("complete.written")
     return [id for _, _, id in made]
 
 

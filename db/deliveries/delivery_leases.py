@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import text
 
 from core.errors import LeaseLost
-from core.failpoints import step
+from core.failpoints import failpoint
 from core.states import DeliveryState
 from db import audit
 from db.deliveries import delivery_order
@@ -182,7 +182,7 @@ def _end(
         action = f"delivery.{'retried' if state is DeliveryState.PENDING else state.value}"
         audit.record(connection, actor="sender", action=action, subject=f"delivery:{d.id}", details=details)
         close_jobs(connection, [d.job_id])
-        step("settle.written")
+        failpoint("settle.written")
 
 
 def reap(database: Database) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, TextClause, text
 
-from core.failpoints import step
+from core.failpoints import failpoint
 from core.records import UnitInput
 from core.states import JobState, Priority, UnitKind
 from db.engine import Database
@@ -123,7 +123,7 @@ def _claim(
         if not ids:
             return []
         connection.execute(_BEGIN_ATTEMPTS, {"ids": ids})
-        step("claim.written")
+        failpoint("claim.written")
         return _whole(connection, ids)
 
 

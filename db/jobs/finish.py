@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from core.errors import LeaseLost, ModelError
-from core.failpoints import step
-from core.policy.drift import Observation
-from core.policy.result_profiles import Profiles
+from core.failpoints import failpoint
+from core.policy.drift import DriftObservation
+from core.policy.result_profiles import ResultProfiles
 from core.records import Finding, ModelIdentity, Prediction
 from core.states import ModelState
 from db import audit
@@ -56,7 +56,7 @@ _END_ATTEMPT = text("UPDATE attempts SET result = 'reported', ended_at = node_no
 
 def finish(
     database: Database, job: ClaimedJob, *, prediction: Prediction, identity: ModelIdentity, objects: tuple[StoredObject, ...],
-    timings: Timings, profiles: Profiles | None = None, observations: tuple[Observation, ...] = (), scanner: str = "",
+    timings: Timings, profiles: ResultProfiles | None = None, observations: tuple[DriftObservation, ...] = (), scanner: str = "",
 ) -> None:  # fmt: skip
     """Commit what the worker found. All of it, or, behind the fence, nothing.
 
@@ -111,7 +111,7 @@ def finish(
         acts.append(audit.recording(actor=f"worker:{identity.name}", action="job.reported", subject=f"job:{job.id}", details=details))
         acts.append(notifying("delivery"))
         together(connection, acts)
-        step("finish.written", job.study_instance_uid)
+        failpoint("finish.written", job.study_instance_uid)
 
 
 def _fence(connection: Connection, job: ClaimedJob, identity: ModelIdentity) -> tuple[str, ...]:

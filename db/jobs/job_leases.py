@@ -3,7 +3,7 @@
 from sqlalchemy import Connection, text
 
 from core.errors import LeaseLost
-from core.failpoints import step
+from core.failpoints import failpoint
 from core.states import JobState
 from db import audit
 from db.engine import Database
@@ -110,7 +110,7 @@ def reap(database: Database, *, max_attempts: int, retry_base_s: float = 0.0) ->
         if again:
             outbox.add(connection, again)
         if expired:
-            step("reap.written")
+            failpoint("reap.written")
     return len(expired)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from core.policy.drift import Observation, counted, level, noise, stability_index
+from core.policy.drift import DriftObservation, count_by_bin, drift_level, index_by_chance, stability_index
 from db.engine import Database
 from db.pipelined import Act
 from db.row_values import clean
@@ -29,9 +29,9 @@ _ROWS = text("""
 """)
 
 
-def adding(*, model: str, version: str, digest: str, scanner: str, observations: Sequence[Observation]) -> list[Act]:
+def adding(*, model: str, version: str, digest: str, scanner: str, observations: Sequence[DriftObservation]) -> list[Act]:
     """What counts one unit, for the transaction that commits its result; nothing where nothing was observed."""
-    counts = counted(observations)
+    counts = count_by_bin(observations)
     values = {"model": model, "version": version, "digest": digest, "scanner": clean(scanner)[:MAX_SCANNER] or "unknown"}
     return [(_ADD, {**values, "counts": json.dumps(counts)})] if counts else []
 
@@ -71,7 +71,9 @@ def weeks(database: Database, *, model: str | None = None, references: Mapping[s
                     "bins": list(row.bins),
                     "against": "card" if usable else "first weeks",
                     "index": None if index is None else round(index, 4),
-                    "level": "expected" if row in first else level(index, 0.0 if index is None else noise(against, row.bins)),
+                    "level": "expected"
+                    if row in first
+                    else drift_level(index, 0.0 if index is None else index_by_chance(against, row.bins)),
                 }
             )
     return found

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, text
 
 from core.errors import ConfigurationError
 from core.records import ModelIdentity, RegisteredModel
-from core.states import ModelState, Origin
+from core.states import ModelOrigin, ModelState
 from db import audit
 from db.engine import Database
 from db.row_values import jsonable
@@ -54,7 +54,9 @@ _COMPARE = text("""
 """)
 
 
-def register(database: Database, identity: ModelIdentity, *, origin: Origin = Origin.PACKAGE, here: Collection[str] = ()) -> ModelState:
+def register(
+    database: Database, identity: ModelIdentity, *, origin: ModelOrigin = ModelOrigin.PACKAGE, here: Collection[str] = ()
+) -> ModelState:
     """A worker serves this pipeline: known from now on; gives its state. One that is known keeps its state.
 
     A new one is active where its name has never had an active one, or where it comes with a release that took the place
@@ -66,7 +68,9 @@ def register(database: Database, identity: ModelIdentity, *, origin: Origin = Or
             if row.digest == identity.digest:
                 return ModelState(row.state)
         active = next((row for row in known if row.state == ModelState.ACTIVE), None)
-        released = origin is Origin.PACKAGE and active is not None and active.origin == Origin.PACKAGE and active.digest not in here
+        released = (
+            origin is ModelOrigin.PACKAGE and active is not None and active.origin == ModelOrigin.PACKAGE and active.digest not in here
+        )
         first = active is None and not any(row.activated_at for row in known)
         id = int(connection.execute(_ADD, asdict(identity) | {"origin": origin.value}).scalar_one())
         state = ModelState.STANDBY
@@ -79,7 +83,7 @@ def register(database: Database, identity: ModelIdentity, *, origin: Origin = Or
     return state
 
 
-def activate(database: Database, identity: ModelIdentity, *, origin: Origin, actor: str) -> bool:
+def activate(database: Database, identity: ModelIdentity, *, origin: ModelOrigin, actor: str) -> bool:
     """New jobs are for this pipeline from now on; the active one before stands by. False where it is active already."""
     with database.begin() as connection:
         known = _locked(connection, identity.name)
@@ -93,7 +97,7 @@ def activate(database: Database, identity: ModelIdentity, *, origin: Origin, act
     return True
 
 
-def set_aside(database: Database, identity: ModelIdentity, state: ModelState, *, origin: Origin, actor: str) -> bool:
+def set_aside(database: Database, identity: ModelIdentity, state: ModelState, *, origin: ModelOrigin, actor: str) -> bool:
     """To ``shadow`` or ``retired``. False where it is that already. Jobs under way of a retired one end without result.
 
     Raises
@@ -143,7 +147,7 @@ def known(database: Database, name: str | None = None) -> tuple[RegisteredModel,
     """What is registered, of one name or of all, the oldest first."""
     with database.begin() as connection:
         return tuple(
-            RegisteredModel(row.name, row.version, row.digest, ModelState(row.state), Origin(row.origin), row.activated_at is not None)
+            RegisteredModel(row.name, row.version, row.digest, ModelState(row.state), ModelOrigin(row.origin), row.activated_at is not None)
             for row in connection.execute(_KNOWN, {"name": name})
         )
 
@@ -165,7 +169,7 @@ def _locked(connection: Connection, name: str) -> list[Any]:
     return list(connection.execute(_KNOWN, {"name": name}).all())
 
 
-def _row(connection: Connection, known: list[Any], identity: ModelIdentity, origin: Origin) -> tuple[int, str]:
+def _row(connection: Connection, known: list[Any], identity: ModelIdentity, origin: ModelOrigin) -> tuple[int, str]:
     """(id, state) of the pipeline, entered now where nothing has served it yet."""
     for row in known:
         if row.digest == identity.digest:

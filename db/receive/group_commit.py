@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from uuid import UUID
 
-from core.failpoints import step
+from core.failpoints import failpoint
 from core.records import InstanceHeader
 from core.states import UnitKind
 from db.engine import Database
@@ -112,14 +112,14 @@ class Admitter:
         with self._lock:
             group = [first, *(self._waiting.popleft() for _ in range(min(MOST - 1, len(self._waiting))))]
         try:
-            step("receive.grouped")
+            failpoint("receive.grouped")
             lane.begin([one.arrival for one in group])
             first.sync()
             if all(one.safe() for one in group):
-                step("receive.synced")
+                failpoint("receive.synced")
                 for one, admission in zip(group, lane.commit(), strict=True):
                     one.admission = admission
-                step("receive.committed")
+                failpoint("receive.committed")
             else:
                 lane.close()
         except Exception:

@@ -29,7 +29,7 @@ def up(
 
     settings = read_settings(config)
     check_models(settings)
-    logs.configure(level=settings.logs.level, style=settings.logs.format, role="up")
+    logs.configure_logging(level=settings.logs.level, style=settings.logs.format, role="up")
     sys.exit(Supervisor(settings, config.resolve() if config is not None else None, log_files=log_files).run())
 
 
@@ -53,7 +53,7 @@ def demo(
     for folder in (ct, skin):
         if folder is not None and not folder.is_dir():
             raise ConfigurationError(f"{folder} is not a folder", hint="give the folder of the images")
-    logs.configure(level="warning", style="console", role="demo")
+    logs.configure_logging(level="warning", style="console", role="demo")
     sys.exit(run_demo(DemoOptions(ct=ct, skin=skin, synthetic=synthetic, keep=keep, json_file=json_file)))
 
 
@@ -64,7 +64,7 @@ def doctor(config: Config = None, as_json: AsJson = False) -> None:
     """
     from deploy.doctor.run import run_checks
 
-    logs.configure(level="critical", style="console", role="doctor")
+    logs.configure_logging(level="critical", style="console", role="doctor")
     checks = run_checks(read_settings(config), config)
     if as_json:
         print_json([{"check": c.name, "ok": c.ok, "found": c.found, "mend": c.fix} for c in checks])

@@ -25,7 +25,7 @@ def prepare_role(config: Config, role: str) -> Settings:
     """Configure logging, and return the settings with the URLs of the servers filled in."""
     settings = with_running_servers(read_settings(config))
     require_database_url(settings)
-    logs.configure(level=settings.logs.level, style=settings.logs.format, role=role)
+    logs.configure_logging(level=settings.logs.level, style=settings.logs.format, role=role)
     for key in secrets_in_file(config):
         structlog.get_logger().warning(
             "secret_in_configuration_file", name=key, hint=f"name a file of its own: {secret_file_variable(key)}"
@@ -44,7 +44,7 @@ def run_until_signal(role: Callable[[threading.Event], None]) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, request_stop)
-    process_memory.settle()
+    process_memory.freeze_garbage_collector()
     role(stop)
 
 
@@ -69,7 +69,7 @@ def listen(config: Config = None) -> None:
 
     settings = prepare_role(config, "listen")
     database, blobs = open_database_and_blobs(settings)
-    process_memory.give_back_large()
+    process_memory.return_large_blocks()
     run_until_signal(lambda stop: listen_role.run(settings, database, blobs, stop))
 
 

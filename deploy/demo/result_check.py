@@ -13,11 +13,11 @@ from typing import Any
 from pydicom import dcmread
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
-from core.states import ReportKind
+from core.states import ResultKind
 from deploy.demo.pacs.interface import Pacs
 from workers.encode.validate.validator import validate
 
-NAMES = {ReportKind.SR.value: "report"}
+NAMES = {ResultKind.SR.value: "report"}
 
 
 @dataclass(frozen=True, slots=True)

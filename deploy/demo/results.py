@@ -3,7 +3,7 @@
 import time
 
 from core.errors import StorageError
-from core.states import ReportKind
+from core.states import ResultKind
 from db import audit
 from db.engine import Database
 from db.records import ChainCheck
@@ -77,7 +77,7 @@ def _verify_audit_chain(database: Database) -> ChainCheck:
 def _problems_of_results(snapshot: NodeSnapshot, fetched: list[FetchedObject]) -> list[str]:
     problems = [f"{item.kind} of job {item.job_id}: {problem}" for item in fetched for problem in item.problems]
     jobs = {row["job_id"] for row in snapshot.jobs}
-    reported = {item.job_id for item in fetched if item.kind == ReportKind.SR}
+    reported = {item.job_id for item in fetched if item.kind == ResultKind.SR}
     problems += [f"the PACS has no report of job {job}" for job in sorted(jobs - reported)]
     return problems if jobs else [*problems, "no unit was analysed"]
 

@@ -8,7 +8,7 @@ from typing import Any
 from core.clock import system_clock
 from core.errors import NodeError
 from core.policy.routing import RouteDecision
-from core.policy.series_selection import best, candidate, why
+from core.policy.series_selection import best_series, explain_choice, series_candidate
 from core.records import InstanceHeader
 from core.settings.routes import Route
 from core.settings.settings import Settings
@@ -151,9 +151,9 @@ def _apply_per_study(settings: Settings, routed: list[RoutedUnit]) -> list[Route
             if item.unit.kind is UnitKind.SERIES and route.name in item.claimed_by:
                 studies.setdefault(item.header.study_instance_uid, []).append(index)
         for rivals in studies.values():
-            candidates = [candidate(index, routed[index].header, routed[index].images) for index in rivals]
-            winner = best(candidates)
+            candidates = [series_candidate(index, routed[index].header, routed[index].images) for index in rivals]
+            winner = best_series(candidates)
             for other in candidates:
                 if other is not winner:
-                    lost.setdefault(other.unit_id, []).append((route.name, why(winner, other)))
+                    lost.setdefault(other.unit_id, []).append((route.name, explain_choice(winner, other)))
     return [replace(item, passed_over=tuple(lost.get(index, ()))) for index, item in enumerate(routed)]

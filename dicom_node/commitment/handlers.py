@@ -36,7 +36,7 @@ class CommitmentHandlers:
         The report is sent by the role ``send``; on this association where the source has no address for reports.
         """
         admitted = self._leases.find(id(event.assoc))
-        if admitted is None or not admitted.standing.sends:
+        if admitted is None or not admitted.rights.may_store:
             return NOT_AUTHORISED, None
         report_here = report_address(self._settings.sources, admitted.calling_ae) is None
         status, request = receive_request(self._database, admitted.calling_ae, event, reserve_s=RESERVED_S if report_here else 0.0)
@@ -63,6 +63,6 @@ class CommitmentHandlers:
     def answer_report(self, event: Any) -> tuple[int, None]:
         """N-EVENT-REPORT of a destination, on an association that it has requested."""
         admitted = self._leases.find(id(event.assoc))
-        if admitted is None or not admitted.standing.reports:
+        if admitted is None or not admitted.rights.may_report:
             return NOT_AUTHORISED, None
         return receive_report(self._database, self._settings.delivery, self.reporters.names(admitted.calling_ae), event)

@@ -8,7 +8,7 @@ import structlog
 from pynetdicom import evt
 from pynetdicom.association import Association
 
-from core.failpoints import step
+from core.failpoints import failpoint
 from core.settings.destinations import Destination
 from core.settings.settings import Settings
 from db.commitment import destination_requests
@@ -85,7 +85,7 @@ class CommitmentRequester:
         try:
             result = _send_action(association, request)
             if not result.problem:
-                step("commit.asked")
+                failpoint("commit.asked")
                 destination_requests.asked(self._database, request, answer_s=rules.commitment_answer_s)
                 self._log.info("commitment_requested", count=len(request.instances), attempt=request.asks)
                 self._wait_for_report(association, reported)

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from core.policy.completeness import Policy
-from core.policy.series_selection import Candidate, best, candidate, why
+from core.policy.series_selection import SeriesCandidate, best_series, explain_choice, series_candidate
+from core.policy.unit_progress import CompletionPolicy
 from core.settings.routes import Route
 from core.states import UnitKind, UnitState
 from db.complete import units
@@ -32,13 +32,13 @@ class SeriesChoice:
 class _Rival:
     unit: UnitView
     routes: tuple[str, ...]
-    as_candidate: Candidate
+    as_candidate: SeriesCandidate
 
 
 class BestSeriesChooser:
     """Compares a complete series with the others of its study."""
 
-    def __init__(self, database: Database, policy: Policy, match_routes: Callable[[UnitView, UnitContents], RouteClaim]) -> None:
+    def __init__(self, database: Database, policy: CompletionPolicy, match_routes: Callable[[UnitView, UnitContents], RouteClaim]) -> None:
         self._database = database
         self._policy = policy
         self._match_routes = match_routes
@@ -76,18 +76,18 @@ class BestSeriesChooser:
         names = tuple(route.name for route in self._match_routes(other, contents).routes)
         return _Rival(other, names, _as_candidate(other, contents)), snapshot.decision.complete
 
-    def _compare(self, this_series: Candidate, routes: Sequence[Route], rivals: list[_Rival], unfinished: int) -> SeriesChoice:
+    def _compare(self, this_series: SeriesCandidate, routes: Sequence[Route], rivals: list[_Rival], unfinished: int) -> SeriesChoice:
         followed: list[Route] = []
         reasons: list[str] = []
         selected: list[bool] = []
         for route in routes:
             claimed = [rival for rival in rivals if route.name in rival.routes] if route.per_study == "best" else []
             competing = [rival for rival in claimed if rival.unit.state is UnitState.OPEN or rival.unit.selected]
-            winner = best([this_series, *(rival.as_candidate for rival in competing)])
+            winner = best_series([this_series, *(rival.as_candidate for rival in competing)])
             if winner is this_series:
                 followed.append(route)
             else:
-                reasons.append(f"not chosen for route '{route.name}': {why(winner, this_series)}")
+                reasons.append(f"not chosen for route '{route.name}': {explain_choice(winner, this_series)}")
             if route.per_study != "best":
                 continue
             selected.append(winner is this_series)
@@ -99,8 +99,8 @@ class BestSeriesChooser:
         return SeriesChoice(tuple(followed), any(selected) if selected else None, tuple(reasons))
 
 
-def _as_candidate(unit: UnitView, contents: UnitContents | None) -> Candidate:
+def _as_candidate(unit: UnitView, contents: UnitContents | None) -> SeriesCandidate:
     images = contents.images if contents is not None else ()
     if not images:
-        return Candidate(unit.id, None, False, None, "unknown", 0, 0, None)
-    return candidate(unit.id, images[len(images) // 2].header, len(images))
+        return SeriesCandidate(unit.id, None, False, None, "unknown", 0, 0, None)
+    return series_candidate(unit.id, images[len(images) // 2].header, len(images))

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from core.failpoints import step
-from core.policy.completeness import wants_count
+from core.failpoints import failpoint
+from core.policy.completeness import count_is_due
 from core.settings.routes import Route
 from core.settings.settings import Settings
 from db.blobs.store import Blobs
@@ -55,8 +55,8 @@ class UnitCompletion:
     def process(self, unit: UnitView, now: datetime) -> None:
         """Complete a unit that is due, or set the time at which it is due again."""
         snapshot = read_unit(self._database, unit, self._policy, now)
-        counting = wants_count(snapshot.progress, self._policy, now) and self._counts.request(unit)
-        due_at = snapshot.decision.look_again_at
+        counting = count_is_due(snapshot.progress, self._policy, now) and self._counts.request(unit)
+        due_at = snapshot.decision.next_check_at
         if due_at is None:
             due_at = self._route(snapshot, now)
         if due_at is None:
@@ -96,7 +96,7 @@ class UnitCompletion:
     ) -> None:
         unit = snapshot.unit
         assert snapshot.contents is not None
-        step("complete.decided")
+        failpoint("complete.decided")
         jobs = units.complete(
             self._database,
             unit,
@@ -110,7 +110,7 @@ class UnitCompletion:
         if jobs is None:
             self._log.info("unit_changed_during_decision", unit=unit.id)
             return
-        step("complete.committed")
+        failpoint("complete.committed")
         self.completed += 1
         rule, names = snapshot.decision.rule, [route.name for route in routes]
         self._log.info("unit_complete", unit=unit.id, rule=rule, held=unit.held, routes=names, count=len(jobs), reason=reason)

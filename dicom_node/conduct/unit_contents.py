@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.policy.slice_coverage import along, is_localizer
+from core.policy.slice_coverage import distance_along_normal, is_localizer
 from db.records import InstanceView
 
 
@@ -35,5 +35,5 @@ def unit_contents(instances: Sequence[InstanceView]) -> UnitContents:
 
 def _position(instance: InstanceView) -> tuple[float, int, int]:
     header = instance.header
-    distance = along(header.orientation, header.position) if header.orientation and header.position else 0.0
+    distance = distance_along_normal(header.orientation, header.position) if header.orientation and header.position else 0.0
     return (distance, header.instance_number or 0, instance.id)

@@ -53,8 +53,14 @@ def network_section(settings: Settings) -> str:
             "`[completion]`",
         ),
     ]
-    rejections = (admission.NOT_OUR_TITLE, admission.UNKNOWN_CALLER, admission.WRONG_ADDRESS, admission.TOO_MANY, admission.DRAINING)
-    rows = [(rejection.words, rejection.result, rejection.source, rejection.reason) for rejection in rejections]
+    rejections = (
+        admission.WRONG_CALLED_TITLE,
+        admission.UNKNOWN_CALLING_TITLE,
+        admission.WRONG_ADDRESS,
+        admission.TOO_MANY_ASSOCIATIONS,
+        admission.SHUTTING_DOWN,
+    )
+    rows = [(rejection.description, rejection.result, rejection.source, rejection.reason) for rejection in rejections]
     return (
         "## Network and association policy\n\n"
         + table(("", "value", "setting"), values)

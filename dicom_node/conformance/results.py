@@ -3,7 +3,7 @@
 from pydicom.datadict import tag_for_keyword
 from pydicom.tag import Tag
 
-from core import codes
+from core import codes, private_codes
 from core.iods import IODS, Iod
 from dicom_node.conformance.markdown import table
 
@@ -51,10 +51,10 @@ _REPORT = (
 
 def results_section() -> str:
     """Return the section on the objects of a result: their SOP classes, elements and codes."""
-    private = [(f"`{entry.code.value}`", entry.code.meaning, entry.definition) for entry in codes.PRIVATE]
+    private = [(f"`{entry.code.value}`", entry.code.meaning, entry.definition) for entry in private_codes.PRIVATE]
     published = [
         (f"`{code.value}`", code.scheme, code.meaning, codes.OUTSIDE_PS3_16.get(code, "PS3.16"))
-        for code in sorted(set(codes.published()), key=lambda code: (code.scheme, code.value))
+        for code in sorted(set(codes.published_codes()), key=lambda code: (code.scheme, code.value))
     ]
     objects = [(f"`{iod.kind.value}`", f"`{uid}`", iod.name, f"PS3.3 {iod.section}", iod.holds) for uid, iod in IODS.items()]
     return (
@@ -76,7 +76,7 @@ def results_section() -> str:
         + table(("object", "with a value", "may be empty", "fixed"), [_required(iod) for iod in IODS.values()])
         + "\n\n### Published codes\n\n"
         + table(("code", "scheme", "meaning", "defined in"), published)
-        + f"\n\n### Private codes ({codes.PRIVATE_SCHEME}: {codes.PRIVATE_SCHEME_NAME})\n\n"
+        + f"\n\n### Private codes ({private_codes.PRIVATE_SCHEME}: {private_codes.PRIVATE_SCHEME_NAME})\n\n"
         + table(("code", "meaning", "definition"), private)
     )
 

@@ -4,7 +4,7 @@ import threading
 import time
 
 from core.errors import CannotUnderstand, StorageError
-from core.failpoints import step
+from core.failpoints import failpoint
 from core.settings.destinations import Destination
 from core.settings.settings import Settings
 from db.blobs.store import Blobs
@@ -66,7 +66,7 @@ class DestinationWorker:
         )
         if not claimed:
             return POLL_INTERVAL_S
-        step("send.claimed")
+        failpoint("send.claimed")
         self._send(self._load(claimed))
         return 0.0
 
@@ -101,7 +101,7 @@ class DestinationWorker:
             return
         not_sent = ""  # why the rest of the batch is put back
         with transport:
-            step("send.connected")
+            failpoint("send.connected")
             for index, (delivery, outgoing) in enumerate(batch):
                 started = time.monotonic()
                 self._renew([waiting for waiting, _ in batch[index:]])
@@ -117,9 +117,9 @@ class DestinationWorker:
                 if result.unreachable:
                     self._settlement.put_back(delivery, result.reason)
                 else:
-                    step("send.taken")
+                    failpoint("send.taken")
                     self._settle(delivery, result, time.monotonic() - started)
-                    step("send.settled")
+                    failpoint("send.settled")
 
     def _renew(self, waiting: list[ClaimedDelivery]) -> None:
         """Renew the leases of what is still to be sent once a third of their time is over: an object may take long to send."""

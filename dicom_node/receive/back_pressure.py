@@ -52,7 +52,7 @@ class BackPressure:
     @property
     def pause_reason(self) -> str:
         """Why nothing is accepted now, in words for the sender; "" while instances are accepted."""
-        return ", ".join(back_pressure.WORDS[reason] for reason in sorted(self._reasons))
+        return ", ".join(back_pressure.PAUSE_REASONS[reason] for reason in sorted(self._reasons))
 
     def rejection(self, abstract_syntaxes: Iterable[str]) -> Rejection | None:
         """Return the rejection of an association request while receiving is paused; None where the association is not for storing."""
@@ -71,28 +71,28 @@ class BackPressure:
         StorageError
             The database is unavailable; the disk was measured all the same.
         """
-        disk = back_pressure.disk(self._blobs.free_bytes(), self._receive.min_free_bytes)
+        disk = back_pressure.disk_limit(self._blobs.free_bytes(), self._receive.min_free_bytes)
         try:
             found = backlog.look(self._database, most=self._receive.max_waiting + 1)
         except StorageError:
-            here = {"disk"} if disk.paused("disk" in self._reasons) else set()
+            here = {"disk"} if disk.should_pause("disk" in self._reasons) else set()
             self._reasons = (self._reasons - {"disk"}) | here
             raise
         reasons = set()
-        for measure in (disk, back_pressure.queue(found.units, self._receive.max_waiting)):
+        for measure in (disk, back_pressure.backlog_limit(found.units, self._receive.max_waiting)):
             before = measure.reason in found.paused
-            if after := measure.paused(before):
+            if after := measure.should_pause(before):
                 reasons.add(measure.reason)
             if after != before:
                 self._record_change(measure, began=after)
         self._reasons = frozenset(reasons)
         return MEASURE_INTERVAL_S
 
-    def _record_change(self, measure: back_pressure.Measure, *, began: bool) -> None:
+    def _record_change(self, measure: back_pressure.ReceiveLimit, *, began: bool) -> None:
         record = alerts.begin if began else alerts.end
         details = {"measured": measure.value, "limit": measure.limit}
         if record(self._database, backlog.PAUSED, measure.reason, details, actor="listen", tell=self._notify):
-            log = self._log.bind(reason=back_pressure.WORDS[measure.reason], held=measure.value, limit=measure.limit)
+            log = self._log.bind(reason=back_pressure.PAUSE_REASONS[measure.reason], held=measure.value, limit=measure.limit)
             if began:
                 log.error("receiving_paused")
             else:

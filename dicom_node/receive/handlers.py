@@ -9,14 +9,14 @@ from pynetdicom import evt
 
 from core.policy.admission import (
     BY_ACSE,
-    DRAINING,
-    MALFORMED,
+    MALFORMED_CONTEXT,
     NO_REASON,
     REJECTED_TRANSIENT,
+    SHUTTING_DOWN,
+    CommitmentReporter,
     Rejection,
-    Reporter,
-    judge_association,
-    standing,
+    caller_rights,
+    check_association,
 )
 from core.settings.settings import Settings
 from db.blobs.store import Blobs
@@ -93,29 +93,29 @@ class AssociationHandlers:
         calling, called = str(request.calling_ae_title).strip(), str(request.called_ae_title).strip()
         address = str(association.requestor.address_info.address)
         reporters = self._commitment.reporters.of_title(calling)
-        caller = standing(calling_ae=calling, address=address, sources=self._settings.sources, reporters=reporters)
+        caller = caller_rights(calling_ae=calling, address=address, sources=self._settings.sources, reporters=reporters)
         proposed = request.presentation_context_definition_list
         with self._lock:  # so that the limit on associations holds between the decision and the admission
-            rejection = DRAINING if self.draining else self._decide(calling, called, address, reporters)
-            pause = self._back_pressure.rejection(str(context.abstract_syntax) for context in proposed) if caller.sends else None
+            rejection = SHUTTING_DOWN if self.draining else self._decide(calling, called, address, reporters)
+            pause = self._back_pressure.rejection(str(context.abstract_syntax) for context in proposed) if caller.may_store else None
             rejection = rejection or pause
             if rejection is None and not all(context.transfer_syntax for context in proposed):
-                rejection = MALFORMED  # pynetdicom's negotiation would fail
+                rejection = MALFORMED_CONTEXT  # pynetdicom's negotiation would fail
             if rejection is None:
-                self._leases.admit(id(association), calling_ae=calling, called_ae=called, address=address, standing=caller)
+                self._leases.admit(id(association), calling_ae=calling, called_ae=called, address=address, rights=caller)
         if rejection is None:
-            supported = self._source_contexts if caller.sends else self._reporter_contexts
+            supported = self._source_contexts if caller.may_store else self._reporter_contexts
             association.acceptor.supported_contexts = contexts.acceptable(proposed, supported)
             self._log.info("association_accepted", calling_ae=calling, address=address)
             return
-        self._log.warning("association_rejected", calling_ae=calling, called_ae=called, address=address, reason=rejection.words)
+        self._log.warning("association_rejected", calling_ae=calling, called_ae=called, address=address, reason=rejection.description)
         association.acse.send_reject(rejection.result, rejection.source, rejection.reason)
         if rejection is not pause:  # a pause is audited once, at its beginning
             self._refusal_audit.record(rejection, calling_ae=calling, called_ae=called, address=address)
         association.kill()  # the association's thread closes the connection once the rejection is sent
 
-    def _decide(self, calling: str, called: str, address: str, reporters: Sequence[Reporter]) -> Rejection | None:
-        return judge_association(
+    def _decide(self, calling: str, called: str, address: str, reporters: Sequence[CommitmentReporter]) -> Rejection | None:
+        return check_association(
             calling_ae=calling,
             called_ae=called,
             address=address,
@@ -140,7 +140,7 @@ class AssociationHandlers:
     def store(self, association: Any, context: Any, spool: SpoolFile) -> StoreAnswer:
         """C-STORE whose data set has arrived: see `Intake.store`."""
         admitted = self._leases.find(id(association))
-        if admitted is None or not admitted.standing.sends:
+        if admitted is None or not admitted.rights.may_store:
             return StoreAnswer(CANNOT_UNDERSTAND, "the C-STORE came without a data set")
         received = ReceivedInstance(abstract_syntax=str(context.abstract_syntax), source=admitted.calling_ae, spool=spool)
         answer = self._intake.store(received, lambda: self._leases.ensure_row(admitted))

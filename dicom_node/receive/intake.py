@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import structlog
 
 from core.errors import CannotUnderstand, IntakeError, OutOfResources, OwnObject, StorageError
-from core.failpoints import step
+from core.failpoints import failpoint
 from core.policy.admission import check_identity, unit_kind
 from core.records import InstanceHeader
 from core.settings.settings import Settings
@@ -79,7 +79,7 @@ class Intake:
         except OSError as error:
             raise OutOfResources("out of resources: cannot be written") from error
         self._disk_space.subtract(spool.size_bytes)
-        step("receive.whole")
+        failpoint("receive.whole")
         try:
             try:
                 header = read_checked_header(received, file)
@@ -91,7 +91,7 @@ class Intake:
             self._admit(received, file, header, association_id)
         finally:
             file.discard()
-        step("receive.kept")
+        failpoint("receive.kept")
         return StoreAnswer(SUCCESS)
 
     def _refuse_own_object(self, header: InstanceHeader) -> None:

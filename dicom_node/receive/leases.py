@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import structlog
 
 from core.errors import NodeError, StorageError
-from core.policy.admission import Standing
+from core.policy.admission import CallerRights
 from db.engine import Database
 from db.receive import admission
 
@@ -28,7 +28,7 @@ class AdmittedAssociation:
     calling_ae: str
     called_ae: str
     address: str
-    standing: Standing
+    rights: CallerRights
     has_row: bool = False
 
 
@@ -58,9 +58,9 @@ class AssociationLeases:
         with self._changed:
             return self._changed.wait_for(lambda: not self._open, timeout_s)
 
-    def admit(self, key: int, *, calling_ae: str, called_ae: str, address: str, standing: Standing) -> AdmittedAssociation:
+    def admit(self, key: int, *, calling_ae: str, called_ae: str, address: str, rights: CallerRights) -> AdmittedAssociation:
         """Add an association. ``key`` identifies it within this process."""
-        admitted = AdmittedAssociation(uuid4(), calling_ae, called_ae, address, standing)
+        admitted = AdmittedAssociation(uuid4(), calling_ae, called_ae, address, rights)
         with self._changed:
             self._open[key] = admitted
         return admitted

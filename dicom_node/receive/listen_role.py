@@ -15,7 +15,7 @@ from pathlib import Path
 import structlog
 
 from core import process_memory
-from core.logs import configure
+from core.logs import configure_logging
 from core.settings.settings import Settings
 from db.blobs.store import Blobs
 from db.engine import Database
@@ -113,10 +113,10 @@ def run_child(settings: Settings, url: str, blobs_root: Path, parent: "Connectio
     """Run a listener in a child process until the parent closes its end of the pipe, or dies."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the parent decides when its children stop
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    configure(level=settings.logs.level, style=settings.logs.format, role="listen")
+    configure_logging(level=settings.logs.level, style=settings.logs.format, role="listen")
     database = Database.open(url)
-    process_memory.give_back_large()
-    process_memory.settle()
+    process_memory.return_large_blocks()
+    process_memory.freeze_garbage_collector()
     with (
         Listener(settings, database, Blobs(blobs_root), reuse_port=True) as listener,
         RoleHeartbeat(database, "listen", listener.details),

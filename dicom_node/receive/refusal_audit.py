@@ -6,7 +6,7 @@ import time
 import structlog
 
 from core.errors import NodeError
-from core.policy.admission import DRAINING, TOO_MANY, Rejection
+from core.policy.admission import SHUTTING_DOWN, TOO_MANY_ASSOCIATIONS, Rejection
 from db import audit
 from db.engine import Database
 
@@ -24,20 +24,20 @@ class RefusalAudit:
 
     def record(self, rejection: Rejection, *, calling_ae: str, called_ae: str, address: str) -> None:
         """Record a rejected association. A database that is unavailable is logged."""
-        repeated = self._repetitions((rejection.words, calling_ae, called_ae, address))
+        repeated = self._repetitions((rejection.description, calling_ae, called_ae, address))
         if repeated is None:
             return
         details = {
             "calling_ae": calling_ae,
             "called_ae": called_ae,
             "address": address,
-            "reason": rejection.words,
+            "reason": rejection.description,
             "result": rejection.result,
             "source": rejection.source,
             "diagnostic": rejection.reason,
             "repeated": repeated,
         }
-        action = "association.deferred" if rejection in (TOO_MANY, DRAINING) else "association.refused"
+        action = "association.deferred" if rejection in (TOO_MANY_ASSOCIATIONS, SHUTTING_DOWN) else "association.refused"
         try:
             audit.record_now(self._database, actor="listen", action=action, subject=f"association:{calling_ae}", details=details)
         except NodeError as error:

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from core.codes import PRIVATE_SCHEME
-from core.policy.own_objects import bears_our_mark
+from core.policy.own_objects import has_own_mark
+from core.private_codes import PRIVATE_SCHEME
 
 
 def made_by_dicom_node(dataset: Dataset) -> bool:
@@ -15,7 +15,7 @@ def made_by_dicom_node(dataset: Dataset) -> bool:
     Looked for in General Equipment, Contributing Equipment (PS3.3 C.12.1.1.5) and Coding Scheme Identification (C.12.1.1.1).
     """
     makers = [_text(dataset, "Manufacturer"), *_texts_of_items(dataset, "ContributingEquipmentSequence", "Manufacturer")]
-    return bears_our_mark(makers, _texts_of_items(dataset, "CodingSchemeIdentificationSequence", "CodingSchemeDesignator"), PRIVATE_SCHEME)
+    return has_own_mark(makers, _texts_of_items(dataset, "CodingSchemeIdentificationSequence", "CodingSchemeDesignator"), PRIVATE_SCHEME)
 
 
 def _texts_of_items(dataset: Dataset, sequence: str, keyword: str) -> Iterator[str]:

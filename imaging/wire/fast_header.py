@@ -7,8 +7,8 @@ The receive path reads one header for each instance. The tolerant reader, with p
 from collections.abc import Callable
 from typing import Any
 
-from core.codes import PRIVATE_SCHEME
-from core.policy.own_objects import bears_our_mark
+from core.policy.own_objects import has_own_mark
+from core.private_codes import PRIVATE_SCHEME
 from core.records import InstanceHeader
 from imaging.wire.fast_scan import NOT_PLAIN_ERRORS, read_raw_values
 from imaging.wire.fast_values import NotPlain, plain_integer, plain_joined_texts, plain_number, plain_numbers, plain_text, plain_texts
@@ -74,6 +74,6 @@ def _read_header(content: bytes, size_bytes: int) -> InstanceHeader:
         raise NotPlain
     if uid.decode("ascii", "replace") != values["sop_instance_uid"]:
         raise NotPlain
-    ours = bears_our_mark([values.pop("manufacturer", "")], [], PRIVATE_SCHEME)
+    ours = has_own_mark([values.pop("manufacturer", "")], [], PRIVATE_SCHEME)
     values["number_of_frames"] = values.get("number_of_frames") or 1
     return InstanceHeader(**values, transfer_syntax_uid=syntax.decode(), made_by_dicom_node=ours)

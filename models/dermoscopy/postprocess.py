@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.codes import AREA, MALIGNANCY, MILLIMETER, NO_UNITS, PERIMETER, PIXELS, SQUARE_MILLIMETER
+from core.codes import AREA, MILLIMETER, NO_UNITS, PERIMETER, PIXELS, SQUARE_MILLIMETER
+from core.private_codes import MALIGNANCY
 from core.records import Finding, Measurement, Prediction
 from core.states import Outcome, Tier
 from imaging.masks import pack_mask

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from core import codes
+from core import codes, private_codes
 from core.records import Code, Evaluation, Finding, Measurement
 from core.states import Tier
 from imaging.volume.volume import Volume
@@ -12,13 +12,17 @@ from models.card import ModelCard
 from models.lung_nodule_ct.candidates import Candidate, kind, native_mask, solid_share
 from models.lung_nodule_ct.heat_map import Heat
 
-DENSITIES: Mapping[str, Code] = {"solid": codes.SOLID, "part_solid": codes.PART_SOLID, "ground_glass": codes.GROUND_GLASS}
-BANDS = ((6.0, codes.SIZE_BELOW_6), (8.0, codes.SIZE_6_TO_8), (15.0, codes.SIZE_8_TO_15))
+DENSITIES: Mapping[str, Code] = {
+    "solid": private_codes.SOLID,
+    "part_solid": private_codes.PART_SOLID,
+    "ground_glass": private_codes.GROUND_GLASS,
+}
+BANDS = ((6.0, private_codes.SIZE_BELOW_6), (8.0, private_codes.SIZE_6_TO_8), (15.0, private_codes.SIZE_8_TO_15))
 
 
 def band(mean_axis_mm: float) -> Code:
     """Which size band a mean of long and short axis falls into; like Lung-RADS' for solid nodules, and no Lung-RADS category."""
-    return next((code for limit, code in BANDS if mean_axis_mm < limit), codes.SIZE_FROM_15)
+    return next((code for limit, code in BANDS if mean_axis_mm < limit), private_codes.SIZE_FROM_15)
 
 
 def finding(volume: Volume, heat: Heat, candidate: Candidate, card: ModelCard) -> Finding:
@@ -48,7 +52,7 @@ def finding(volume: Volume, heat: Heat, candidate: Candidate, card: ModelCard) -
         site=codes.LUNG,
         mask=native_mask(candidate, heat, card.thresholds["heat"], volume.hu.shape),
         evaluations=(
-            Evaluation(codes.DENSITY, DENSITIES[kind(share, card.thresholds)]),
-            Evaluation(codes.SIZE_BAND, band(mean_axis)),
+            Evaluation(private_codes.DENSITY, DENSITIES[kind(share, card.thresholds)]),
+            Evaluation(private_codes.SIZE_BAND, band(mean_axis)),
         ),
     )

@@ -19,7 +19,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from core.records import Prediction, UnitInput
-from core.states import Outcome, Priority, ReportKind, UnitKind
+from core.states import Outcome, Priority, ResultKind, UnitKind
 from db.blobs.store import Blobs
 from db.records import ClaimedJob
 from imaging.masks import pack_mask
@@ -36,7 +36,7 @@ SLICES, SIDE, NODULES, AIM_MS = 300, 512, 5, 400
 HEAD = ["step", "ms: median (least to most)", "of processor, ms"]
 BESIDE = ["segmentation and report", "ms: median (least to most)", "dicom-node is so many times faster (95 %)"]
 OURS, PEER = "dicom-node", "highdicom"
-PROFILE = {"pacs": frozenset({ReportKind.SR, ReportKind.SEG})}
+PROFILE = {"pacs": frozenset({ResultKind.SR, ResultKind.SEG})}
 
 
 def main() -> None:
@@ -139,7 +139,7 @@ def claimed() -> ClaimedJob:
 
 
 def checked(objects: tuple[results_objects.StoredObject, ...]) -> None:
-    assert {one.report.kind for one in objects} == {ReportKind.SR, ReportKind.SEG}
+    assert {one.report.kind for one in objects} == {ResultKind.SR, ResultKind.SEG}
     assert not any(one.problems for one in objects)
 
 

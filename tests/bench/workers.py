@@ -23,7 +23,7 @@ from sqlalchemy import text
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from core.logs import configure as configure_logs
+from core.logs import configure_logging as configure_logs
 from core.states import Priority, UnitKind
 from db.blobs.store import Blobs
 from db.engine import Database

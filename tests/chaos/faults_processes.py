@@ -3,7 +3,7 @@
 import random
 import time
 
-from core.failpoints import STEPS
+from core.failpoints import FAILPOINTS
 from tests.chaos.node_under_test import ROLES, NodeUnderTest
 
 # A worker takes several seconds of processor time to start, the others one or two: it is killed less often.
@@ -32,9 +32,9 @@ def kill_all_roles(target: NodeUnderTest, rng: random.Random) -> None:
 def kill_at_failpoint(target: NodeUnderTest, rng: random.Random) -> None:
     """Kill the next process that reaches a failpoint. All failpoints are used before one is used again."""
     killed_at = [failpoint for failpoint, fault in target.failpoints.fired() if fault == "kill"]
-    times = {name: killed_at.count(name) * (3 if name.partition(".")[0] in WORKER_AREAS else 1) for name in STEPS}
+    times = {name: killed_at.count(name) * (3 if name.partition(".")[0] in WORKER_AREAS else 1) for name in FAILPOINTS}
     armed = set(target.failpoints.armed())
-    candidates = [name for name in STEPS if times[name] == min(times.values()) and name not in armed]
+    candidates = [name for name in FAILPOINTS if times[name] == min(times.values()) and name not in armed]
     if not candidates:
         return
     failpoint = rng.choice(candidates)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from core.failpoints import STEPS
+from core.failpoints import FAILPOINTS
 from tests.chaos.node_under_test import NodeUnderTest
 
 
@@ -19,8 +19,8 @@ def summarise(target: NodeUnderTest, about: Mapping[str, Any], found: Mapping[st
         "acknowledged": len(target.acknowledged),
         "not acknowledged at first": target.refused,
         "kills": target.kills,
-        "failpoints killed at": f"{len(killed_at)} of {len(STEPS)}",
-        "failpoints never reached": sorted(set(STEPS) - killed_at),
+        "failpoints killed at": f"{len(killed_at)} of {len(FAILPOINTS)}",
+        "failpoints never reached": sorted(set(FAILPOINTS) - killed_at),
         "faults": dict(sorted((fired + target.faults_done).items())),
         "jobs": _count_by(target, "SELECT state AS what, count(*) AS times FROM jobs GROUP BY state"),
         "attempts": _count_by(target, "SELECT result AS what, count(*) AS times FROM attempts GROUP BY result"),

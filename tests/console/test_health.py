@@ -56,7 +56,7 @@ def test_the_disk_is_measured(tmp_path: Path) -> None:
 
 def test_a_pause_of_receiving_is_named() -> None:
     alerts = (Alert("receive.paused", "queue", 3.0, {}), Alert("destination.away", "pacs", 3.0, {}))
-    assert judge_pauses(alerts) == ("receive: paused, too much waits to be analysed",)
+    assert judge_pauses(alerts) == ("receive: paused, too many units wait to be analysed",)
 
 
 def test_ready_means_nothing_missing() -> None:

@@ -1,4 +1,4 @@
-"""Logs give no patient data and no UIDs away."""
+"""Logs contain no patient data and no UIDs."""
 
 import io
 import json
@@ -15,12 +15,12 @@ UID = "1.3.6.1.4.1.14519.5.2.1.7009.2403.1"
 
 
 @pytest.fixture
-def lines(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+def log_output(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     buffer = io.StringIO()
     monkeypatch.setattr(sys, "stderr", buffer)
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    logs.configure(level="info", style="json", role="test")
+    logs.configure_logging(level="info", style="json", role="test")
     yield buffer
     root.handlers[:], root.level = handlers, level
     logging.captureWarnings(False)
@@ -28,11 +28,11 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     structlog.contextvars.clear_contextvars()
 
 
-def test_only_declared_keys_are_in_clear(lines: io.StringIO) -> None:
+def test_only_values_of_safe_keys_are_written(log_output: io.StringIO) -> None:
     structlog.get_logger().info(
         "stored", patient_name="Doe^Jane", study_uid=UID, calling_ae="PACS", reason=f"series {UID} of Doe^Jane is whole"
     )
-    text = lines.getvalue()
+    text = log_output.getvalue()
     event = json.loads(text)
     assert event["calling_ae"] == "PACS"
     assert event["patient_name"].startswith("#")
@@ -40,7 +40,7 @@ def test_only_declared_keys_are_in_clear(lines: io.StringIO) -> None:
         assert secret not in text
 
 
-def test_lines_of_libraries_and_warnings_are_scrubbed(lines: io.StringIO) -> None:
+def test_messages_of_libraries_and_warnings_are_redacted(log_output: io.StringIO) -> None:
     logging.getLogger("pynetdicom.assoc").error("aborted for %s of Doe^Jane", UID)
     try:
         raise ValueError("Doe^Jane")
@@ -49,12 +49,12 @@ def test_lines_of_libraries_and_warnings_are_scrubbed(lines: io.StringIO) -> Non
     with warnings.catch_warnings():
         warnings.simplefilter("default")
         warnings.warn(f"odd {UID}", stacklevel=1)
-    text = lines.getvalue()
+    text = log_output.getvalue()
     assert len(text.splitlines()) == 3
     assert "ValueError" in text
     for secret in ("Doe", "Jane", UID):
         assert secret not in text
 
 
-def test_a_fingerprint_tells_two_values_apart() -> None:
+def test_a_fingerprint_distinguishes_two_values() -> None:
     assert logs.fingerprint("a") == logs.fingerprint("a") != logs.fingerprint("b")

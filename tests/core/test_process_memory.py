@@ -1,4 +1,4 @@
-"""Memory of a process that lives long: what is freed goes back to the kernel."""
+"""Freed blocks of a long-running process are returned to the kernel."""
 
 import subprocess
 import sys
@@ -6,8 +6,8 @@ import sys
 CODE = """
 import ctypes
 from core import process_memory
-if {set_it}:
-    assert process_memory.give_back_large()
+if {enabled}:
+    assert process_memory.return_large_blocks()
 libc = ctypes.CDLL("libc.so.6")
 libc.malloc.restype, libc.malloc.argtypes, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_size_t], [ctypes.c_void_p]
 
@@ -15,7 +15,7 @@ def resident():
     with open("/proc/self/status") as lines:
         return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) >> 10
 
-libc.free(libc.malloc(8 << 20))  # glibc keeps blocks up to this size from now on
+libc.free(libc.malloc(8 << 20))  # from now on glibc keeps freed blocks up to this size
 before = resident()
 large = libc.malloc(6 << 20)
 ctypes.memset(large, 1, 6 << 20)
@@ -24,11 +24,11 @@ print(resident() - before)
 """
 
 
-def kept_mib(*, set_it: bool) -> int:
-    done = subprocess.run([sys.executable, "-c", CODE.format(set_it=set_it)], capture_output=True, text=True, check=True)
+def mib_kept_after_free(*, enabled: bool) -> int:
+    done = subprocess.run([sys.executable, "-c", CODE.format(enabled=enabled)], capture_output=True, text=True, check=True)
     return int(done.stdout)
 
 
-def test_large_blocks_are_given_back_when_they_are_freed() -> None:
-    assert kept_mib(set_it=True) <= 1
-    assert kept_mib(set_it=False) > 4  # else this test shows nothing
+def test_large_blocks_are_returned_when_they_are_freed() -> None:
+    assert mib_kept_after_free(enabled=True) <= 1
+    assert mib_kept_after_free(enabled=False) > 4  # without the setting, which proves that the test can fail

@@ -1,4 +1,4 @@
-"""Keys and UIDs: the same on retry, another for every other argument."""
+"""Derived keys and UIDs: the same on retry, different for every other argument."""
 
 import re
 from uuid import UUID
@@ -19,7 +19,7 @@ def test_the_order_of_instances_does_not_change_the_key(items: list[str], random
 
 
 @given(hashes)
-def test_another_unit_content_pipeline_or_run_is_another_key(items: list[str]) -> None:
+def test_the_key_depends_on_unit_content_pipeline_and_run(items: list[str]) -> None:
     keys = {
         job_key("u", items, "d"),
         job_key("v", items, "d"),
@@ -30,7 +30,7 @@ def test_another_unit_content_pipeline_or_run_is_another_key(items: list[str]) -
     assert len(keys) == 5
 
 
-def test_result_uids_are_valid_and_differ_by_every_argument() -> None:
+def test_result_uids_are_valid_and_depend_on_every_argument() -> None:
     calls = [
         (HERE, "k", 1, 1, "sr", "sr"),
         (THERE, "k", 1, 1, "sr", "sr"),
@@ -48,5 +48,5 @@ def test_result_uids_are_valid_and_differ_by_every_argument() -> None:
         assert len(uid) <= 64
 
 
-def test_the_device_changes_with_the_model() -> None:
+def test_the_device_uid_depends_on_the_model() -> None:
     assert device_uid(HERE, "a" * 64) != device_uid(HERE, "b" * 64)

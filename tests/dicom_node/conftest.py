@@ -10,9 +10,9 @@ from typing import Any
 import psycopg2
 import pytest
 
-from core.records import ReportObject
+from core.records import ResultObject
 from core.settings.settings import Settings
-from core.states import Priority, ReportKind
+from core.states import Priority, ResultKind
 from db.blobs.store import Blobs
 from db.engine import Database
 from db.jobs import job_leases
@@ -143,7 +143,7 @@ def make_report(database: Database, blobs: Blobs) -> Callable[..., str]:
         made = image(number=number, sop_class=sop_class, Modality="SR")
         content = encoded(made)
         uid = str(made.SOPInstanceUID)
-        report = ReportObject(ReportKind.SR, "default", sop_class, uid, str(made.SeriesInstanceUID), b"")
+        report = ResultObject(ResultKind.SR, "default", sop_class, uid, str(made.SeriesInstanceUID), b"")
         stored = StoredObject(report, blobs.put(content), destinations)
         job_leases.finish(database, job, prediction=prediction(), identity=identity(), objects=(stored,), timings=timings())
         return uid

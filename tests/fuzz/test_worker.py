@@ -21,7 +21,7 @@ import psutil
 import pytest
 
 from core.errors import CannotUnderstand
-from core.records import Evidence
+from core.records import CompletionEvidence
 from core.states import Priority, UnitKind
 from db.blobs.store import Blobs
 from db.complete import units
@@ -125,7 +125,7 @@ def queue(database: Database, blobs: Blobs, seeds: list[Seed]) -> int:
         ).unit_id
         (unit,) = [unit for unit in units.study(database, header.study_instance_uid) if unit.id == unit_id]
         plan = JobPlan(SKIN, registry.card(SKIN).version, registry.pipeline_digest(SKIN), ("skin",), ("pacs",), Priority.ROUTINE)
-        evidence = Evidence("photograph", "one image", database.now(), 1)
+        evidence = CompletionEvidence("photograph", "one image", database.now(), 1)
         made = units.complete(database, unit, evidence=evidence, plans=(plan,), routes=("skin",), selected=None, reason="")
         admitted += len(made or ())
     return admitted

@@ -6,7 +6,7 @@ import pytest
 
 from core.errors import ModelError
 from core.records import RegisteredModel
-from core.states import ModelState, Origin
+from core.states import ModelOrigin, ModelState
 from models import installed, registry, runtime
 from tests.support.model_packages import other_version
 
@@ -21,21 +21,21 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "models"
 
 
-def known(digest: str, state: ModelState, origin: Origin = Origin.INSTALLED, *, activated: bool = True) -> RegisteredModel:
+def known(digest: str, state: ModelState, origin: ModelOrigin = ModelOrigin.INSTALLED, *, activated: bool = True) -> RegisteredModel:
     return RegisteredModel(NAME, "1", digest, state, origin, activated)
 
 
 def test_the_packaged_one_serves_where_nothing_is_known(folder: Path) -> None:
     assert installed.serving(NAME, (), folder).digest == PACKAGED
-    assert installed.serving(NAME, (), folder / "nowhere").origin is Origin.PACKAGE
-    other = RegisteredModel("another", "1", "a" * 64, ModelState.ACTIVE, Origin.INSTALLED, True)
+    assert installed.serving(NAME, (), folder / "nowhere").origin is ModelOrigin.PACKAGE
+    other = RegisteredModel("another", "1", "a" * 64, ModelState.ACTIVE, ModelOrigin.INSTALLED, True)
     assert installed.serving(NAME, (other,), folder).digest == PACKAGED
 
 
 def test_the_active_one_serves(folder: Path) -> None:
     brought = installed.find(NAME, "9.9.9", folder)
     assert brought.digest not in ("", PACKAGED)
-    rows = (known(PACKAGED, ModelState.STANDBY, Origin.PACKAGE), known(brought.digest, ModelState.ACTIVE))
+    rows = (known(PACKAGED, ModelState.STANDBY, ModelOrigin.PACKAGE), known(brought.digest, ModelState.ACTIVE))
     assert installed.serving(NAME, rows, folder) == brought
     assert installed.shadowing(NAME, rows, folder) == ()
     model = runtime.load_folder(brought.room, device="cpu", package=brought.package)
@@ -46,13 +46,13 @@ def test_a_chosen_version_that_is_gone_is_not_replaced_by_another(folder: Path) 
     with pytest.raises(ModelError, match="is not here any more"):
         installed.serving(NAME, (known("a" * 64, ModelState.ACTIVE),), folder)
     with pytest.raises(ModelError, match=r"no version of dermoscopy_7class is active"):
-        installed.serving(NAME, (known(PACKAGED, ModelState.RETIRED, Origin.PACKAGE),), folder)
+        installed.serving(NAME, (known(PACKAGED, ModelState.RETIRED, ModelOrigin.PACKAGE),), folder)
 
 
 def test_a_new_release_serves_in_place_of_the_one_before(folder: Path) -> None:
-    before = known("a" * 64, ModelState.ACTIVE, Origin.PACKAGE)
+    before = known("a" * 64, ModelState.ACTIVE, ModelOrigin.PACKAGE)
     assert installed.serving(NAME, (before,), folder).digest == PACKAGED
-    retired = known(PACKAGED, ModelState.RETIRED, Origin.PACKAGE)
+    retired = known(PACKAGED, ModelState.RETIRED, ModelOrigin.PACKAGE)
     with pytest.raises(ModelError, match="is not here any more"):
         installed.serving(NAME, (before, retired), folder)
 
@@ -65,7 +65,7 @@ def test_shadows_are_those_that_are_here(folder: Path) -> None:
 
 
 def test_versions_are_found_by_number_or_digest(folder: Path) -> None:
-    assert installed.find(NAME, PACKAGED[:12], folder).origin is Origin.PACKAGE
+    assert installed.find(NAME, PACKAGED[:12], folder).origin is ModelOrigin.PACKAGE
     assert installed.find(NAME, registry.card(NAME).version, folder).digest == PACKAGED
     with pytest.raises(ModelError, match=r"no version of dermoscopy_7class is 3\.0.*9\.9\.9"):
         installed.find(NAME, "3.0", folder)

@@ -11,7 +11,7 @@ from pydicom.uid import CTImageStorage
 
 from core import codes
 from core.records import Finding, Mask, Measurement, ModelIdentity, Prediction
-from core.states import Outcome, ReportKind, Tier
+from core.states import Outcome, ResultKind, Tier
 from db.records import StoredElsewhere
 from imaging.masks import pack_mask
 from imaging.photograph.read import Photograph
@@ -173,9 +173,9 @@ def masked_skin() -> Analysis:
 
 
 OTHERS = (
-    Companion(ReportKind.HEATMAP, "1.2.840.10008.5.1.4.1.1.7", "2.25.5001", "2.25.6001"),
-    Companion(ReportKind.KEY_IMAGES, "1.2.840.10008.5.1.4.1.1.88.59", "2.25.5002", "2.25.6002"),
-    Companion(ReportKind.PDF, "1.2.840.10008.5.1.4.1.1.104.1", "2.25.5003", "2.25.6003"),
+    Companion(ResultKind.HEATMAP, "1.2.840.10008.5.1.4.1.1.7", "2.25.5001", "2.25.6001"),
+    Companion(ResultKind.KEY_IMAGES, "1.2.840.10008.5.1.4.1.1.88.59", "2.25.5002", "2.25.6002"),
+    Companion(ResultKind.PDF, "1.2.840.10008.5.1.4.1.1.104.1", "2.25.5003", "2.25.6003"),
 )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from core import codes
+from core import codes, private_codes
 from core.records import Finding, HeatMap, Measurement, Prediction
 from core.states import Outcome, Tier
 from deploy.demo.synthetic.chest import make_chest
@@ -97,7 +97,7 @@ def lesion(*, seed: int = 3, size: tuple[int, int] = (450, 600)) -> Analysis:
         probability=0.8123456,
         tier=Tier.REVIEW,
         sop_instance_uid="2.25.2000",
-        measurements=(Measurement(codes.MALIGNANCY, 0.91, codes.NO_UNITS),),
+        measurements=(Measurement(private_codes.MALIGNANCY, 0.91, codes.NO_UNITS),),
         site=codes.SKIN,
         mask=pack_mask(made.mask[None]),
     )

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 from pydicom.dataset import Dataset
 
-from core.records import Evidence
+from core.records import CompletionEvidence
 from core.settings.settings import Settings
 from core.states import Priority, UnitKind
 from db.blobs.store import Blobs
@@ -111,7 +111,7 @@ class Queueing:
             if (unit.series_instance_uid, unit.sop_instance_uid) == (series_instance_uid, sop_instance_uid)
         ]
         plan = JobPlan(model, registry.card(model).version, digest or registry.pipeline_digest(model), ("skin",), destinations, priority)
-        evidence = Evidence("photograph", "one image", self.database.now(), len(datasets))
+        evidence = CompletionEvidence("photograph", "one image", self.database.now(), len(datasets))
         ids = units.complete(self.database, found[0], evidence=evidence, plans=(plan,), routes=("skin",), selected=None, reason="")
         assert ids is not None
         return ids[0], hashes

@@ -7,8 +7,8 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import text
 
-from core.records import Code, Evidence, Finding, InstanceHeader, Measurement, ModelIdentity, Prediction, ReportObject
-from core.states import Outcome, Priority, ReportKind, Tier, UnitKind
+from core.records import Code, CompletionEvidence, Finding, InstanceHeader, Measurement, ModelIdentity, Prediction, ResultObject
+from core.states import Outcome, Priority, ResultKind, Tier, UnitKind
 from db.complete import units
 from db.engine import Database
 from db.jobs import job_leases
@@ -45,8 +45,8 @@ def plan(model: str = "lung_nodule_ct", *, destinations: tuple[str, ...] = ("pac
     return JobPlan(model, "1.0", digest, routes, destinations, priority)
 
 
-def evidence(held: int = 1) -> Evidence:
-    return Evidence("quiet", "30 s without an instance", datetime.now(UTC), held)
+def evidence(held: int = 1) -> CompletionEvidence:
+    return CompletionEvidence("quiet", "30 s without an instance", datetime.now(UTC), held)
 
 
 def identity(digest: str = DIGEST) -> ModelIdentity:
@@ -63,7 +63,7 @@ def prediction(findings: int = 1) -> Prediction:
 
 def report(job: ClaimedJob, *, destinations: tuple[str, ...] | None = None, problems: tuple[str, ...] = ()) -> StoredObject:
     uid = f"2.25.{int(job.key[:24], 16)}{job.revision}"
-    made = ReportObject(ReportKind.SR, "default", SR, uid, f"{uid}.1", b"")
+    made = ResultObject(ResultKind.SR, "default", SR, uid, f"{uid}.1", b"")
     return StoredObject(made, blob(uid), job.destinations if destinations is None else destinations, problems)
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from core import codes
 from core.records import Finding, Measurement, Prediction, UnitInput
-from core.states import Outcome, ReportKind, Tier
+from core.states import Outcome, ResultKind, Tier
 from deploy.demo.pacs.orthanc import DICOMWEB_PLUGIN, Orthanc
 from deploy.demo.synthetic.chest import make_chest, write_chest
 from deploy.demo.synthetic.lesion import lesion_dataset, make_lesion
@@ -112,7 +112,7 @@ def photograph_of_melanoma(folder: Path, seed: int = SEED) -> tuple[list[Path], 
     return [path], make_analysis([path], photograph, prediction, heat=heat, **about)
 
 
-def write_results(analysis: Analysis, kinds: tuple[ReportKind, ...], folder: Path) -> list[Path]:
+def write_results(analysis: Analysis, kinds: tuple[ResultKind, ...], folder: Path) -> list[Path]:
     """Write the result objects of those kinds, and the report that refers to them, as files."""
     folder.mkdir(parents=True)
     made = [one for kind in kinds for one in by_kind.encode(kind, analysis)]
@@ -125,7 +125,7 @@ def write_results(analysis: Analysis, kinds: tuple[ReportKind, ...], folder: Pat
 
 
 def store_study(
-    pacs: Orthanc, paths: list[Path], analysis: Analysis, kinds: tuple[ReportKind, ...], folder: Path, listed: set[str]
+    pacs: Orthanc, paths: list[Path], analysis: Analysis, kinds: tuple[ResultKind, ...], folder: Path, listed: set[str]
 ) -> Study:
     """Store the images and their results in the PACS."""
     for path in [*paths, *write_results(analysis, kinds, folder)]:

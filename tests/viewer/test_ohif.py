@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from core.records import Prediction
-from core.states import Outcome, ReportKind
+from core.states import Outcome, ResultKind
 from deploy.demo.viewer.ohif_page import MEASUREMENTS, SEGMENTATIONS, OhifPage
 from tests.support.analyses import LOOKED_FOR
 from tests.support.viewer import (
@@ -47,10 +47,10 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ViewerStudies]
     pacs.start()
     try:
         paths, analysis = chest_with_two_nodules(folder / "ct")
-        kinds = (ReportKind.SEG, ReportKind.HEATMAP, ReportKind.KEY_IMAGES, ReportKind.PDF)
+        kinds = (ResultKind.SEG, ResultKind.HEATMAP, ResultKind.KEY_IMAGES, ResultKind.PDF)
         ct = store_study(pacs, paths, analysis, kinds, folder / "ct-results", {"CT", "SEG", "OT", "KO", "DOC", "SR"})
         paths, analysis = photograph_of_melanoma(folder / "skin")
-        kinds = (ReportKind.SEG, ReportKind.HEATMAP, ReportKind.PDF)
+        kinds = (ResultKind.SEG, ResultKind.HEATMAP, ResultKind.PDF)
         skin = store_study(pacs, paths, analysis, kinds, folder / "skin-results", {"DMS", "SR"})
         paths, analysis = chest_with_two_nodules(folder / "empty", NO_FINDING_SEED)
         nothing = replace(analysis, prediction=Prediction(Outcome.NO_FINDING, looked_for=LOOKED_FOR))
@@ -135,7 +135,7 @@ def test_heat_map_and_pdf_are_displayed_and_key_objects_are_refused(studies: Vie
     assert set(page.listed_modalities()) >= studies.ct.listed, "the list of series is unchanged"
     wait_until(page, "the page without the notice", lambda: REFUSED not in page.text(), 60.0)
     page.open_series("OT")
-    first, *_ = by_kind.encode(ReportKind.HEATMAP, analysis)
+    first, *_ = by_kind.encode(ResultKind.HEATMAP, analysis)
     page.wait_for_image(first.sop_instance_uid)
     wait_until(page, "the colours of the map", lambda: len(coloured_pixels(page)) > 1000, 60.0)
     save_screenshot(page, "ct-heat-map")

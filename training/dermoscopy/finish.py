@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from core.policy.drift import Observation, counted
+from core.policy.drift import DriftObservation, count_by_bin
 from core.records import Prediction
 from models import drift_observation
 from models.calibration import fit_temperature
@@ -110,10 +110,10 @@ def learn_familiar(panel: Panel, images: LesionImages, chosen: np.ndarray) -> fl
 
 def reference(model: Model, data: Path, progress: Callable[[str], None], limit_per_class: int | None) -> dict[str, tuple[float, ...]]:
     """What is expected of inputs and answers, as ``models drift`` counts them: of the held-out images, asked as they are served."""
-    seen: list[Observation] = []
+    seen: list[DriftObservation] = []
 
     def on_answer(image: HeldOutImage, prediction: Prediction) -> None:
         seen.extend(drift_observation.observe(image.photograph, prediction))
 
     held_out_answers(model, held_out.batches(model, data, limit_per_class), progress=progress, on_answer=on_answer)
-    return {quantity: tuple(map(float, counts)) for quantity, counts in counted(seen).items()}
+    return {quantity: tuple(map(float, counts)) for quantity, counts in count_by_bin(seen).items()}

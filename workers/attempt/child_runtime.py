@@ -12,7 +12,7 @@ from billiard.process import current_process
 
 from core.errors import ModelError, NodeError
 from core.settings.settings import Settings
-from core.states import Origin, Priority
+from core.states import ModelOrigin, Priority
 from db.blobs.store import Blobs
 from db.engine import Database
 from db.operations import model_registry as model_rows
@@ -137,7 +137,7 @@ class Runtime:
                 name = model.card.name
                 here = {one.digest for one in installed.places(name, self._folder)}
                 place = self.places.get(digest)
-                model_rows.register(self.database, model.identity, origin=place.origin if place else Origin.PACKAGE, here=here)
+                model_rows.register(self.database, model.identity, origin=place.origin if place else ModelOrigin.PACKAGE, here=here)
                 self.registered.add(digest)
 
     def details(self) -> dict[str, str]:

@@ -13,7 +13,7 @@ from time import monotonic, sleep
 import structlog
 
 from core.errors import StorageError
-from core.failpoints import step
+from core.failpoints import failpoint
 from core.states import Priority, UnitKind
 from db.jobs import job_leases
 from db.records import ClaimedJob
@@ -37,7 +37,7 @@ log = structlog.get_logger()
 
 def wake(runtime: Runtime) -> int:
     """Work off what is due, the most urgent first, until nothing is left or the wake-up's share of time is used. How many."""
-    step("worker.woken")
+    failpoint("worker.woken")
     began, done, limit_s = monotonic(), 0, runtime.settings.worker.soft_time_limit_s
     ahead = Ahead(runtime)
     try:
@@ -119,7 +119,7 @@ def run(runtime: Runtime, *claimed: ClaimedJob, ahead: Ahead) -> None:
             begun = []
             for job in lease.held():
                 with ending(runtime, lease, job):
-                    step("worker.claimed", job.study_instance_uid)
+                    failpoint("worker.claimed", job.study_instance_uid)
                     begun.append(job)
             if claimed[0].failure_state is None:
                 work(runtime, begun, lease, ahead, watch)

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import replace
 from pathlib import Path
 
-from core.errors import ImagesLetGo, StorageError
+from core.errors import ImagesDeleted, StorageError
 from core.records import UnitInput
 from db.blobs import removals
 from db.blobs.store import Blobs
@@ -22,7 +22,7 @@ def verified(database: Database, blobs: Blobs, job: ClaimedJob) -> list[Path]:
 
     Raises
     ------
-    ImagesLetGo
+    ImagesDeleted
         Retention has removed some of them.
     StorageError
         A blob is missing or altered.
@@ -35,7 +35,7 @@ def verified(database: Database, blobs: Blobs, job: ClaimedJob) -> list[Path]:
         if not (gone := removals.of_job(database, job.id)):
             raise
         words = f"{gone} of its {len(entries)} images had been let go by the node's retention when another one came in"
-        raise ImagesLetGo(words, hint="send the whole series again, then dicom-node jobs requeue") from error
+        raise ImagesDeleted(words, hint="send the whole series again, then dicom-node jobs requeue") from error
     return [Path(entry.path) for entry in entries]
 
 

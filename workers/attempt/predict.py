@@ -19,7 +19,7 @@ import structlog
 from celery.exceptions import SoftTimeLimitExceeded
 
 from core.errors import GeometryError, NotAnalysable, PixelError
-from core.failpoints import step
+from core.failpoints import failpoint
 from core.records import Prediction
 from core.states import Outcome
 from db.jobs import job_leases
@@ -74,7 +74,7 @@ def _pass(runtime: Runtime, waiting: Sequence[ClaimedJob], lease: Lease, ahead: 
     usable = []
     for one in ready:
         with ending(runtime, lease, one.job):
-            step("worker.prepared", one.job.study_instance_uid)
+            failpoint("worker.prepared", one.job.study_instance_uid)
             if one.error is not None:
                 raise one.error
             lease.check(one.job)
@@ -89,7 +89,7 @@ def _pass(runtime: Runtime, waiting: Sequence[ClaimedJob], lease: Lease, ahead: 
         when = Pass(started_at, runtime.database.now(), seconds)
     for one, answer in zip(usable, answers, strict=False):  # without answers all have ended
         with ending(runtime, lease, one.job):
-            step("worker.predicted", one.job.study_instance_uid)
+            failpoint("worker.predicted", one.job.study_instance_uid)
             if isinstance(answer, Exception):
                 raise answer
             _conclude(runtime, model, one, answer, when, lease, watch)
@@ -145,7 +145,7 @@ def _conclude(runtime: Runtime, model: Model, one: Prepared, prediction: Predict
     objects: tuple[StoredObject, ...] = ()
     if not job.shadow:
         prediction, objects = reported(runtime, job, model, one.item, prediction, when.started_at)
-    step("worker.encoded", job.study_instance_uid)
+    failpoint("worker.encoded", job.study_instance_uid)
     infer_s = 0.0 if one.item is None else when.infer_s
     timings = Timings(when.started_at, when.inferred_at, one.seconds, infer_s, time.monotonic() - began)
     watch.look()
@@ -163,7 +163,7 @@ def _conclude(runtime: Runtime, model: Model, one: Prepared, prediction: Predict
         scanner=read_scanner(Path(at_their_place(runtime.blobs, job)[0].path)) if job.inputs else "",
     )
     lease.done(job)
-    step("worker.finished", job.study_instance_uid)
+    failpoint("worker.finished", job.study_instance_uid)
     log.info(
         "compared" if job.shadow else "reported",
         job=job.id,

@@ -72,7 +72,7 @@ def prepare(runtime: Runtime, job: ClaimedJob, card: ModelCard) -> Volume | Phot
     ------
     GeometryError, PixelError, CannotUnderstand, NotAnalysable
         The unit cannot be analysed; the message goes into the report.
-    ImagesLetGo
+    ImagesDeleted
         Retention has removed images of it.
     StorageError
         A blob is missing or altered.

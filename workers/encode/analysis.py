@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from core.records import HeatMap, ModelIdentity, Prediction
-from core.states import ReportKind
+from core.states import ResultKind
 from imaging.photograph.read import Photograph
 from imaging.volume.volume import Volume
 from workers.encode.source import Source
@@ -28,7 +28,7 @@ class Companion:
     ``segments``: for a segmentation, the segment number of each finding that has one, by the finding's number (from 1).
     """
 
-    kind: ReportKind
+    kind: ResultKind
     sop_class_uid: str
     sop_instance_uid: str
     series_instance_uid: str

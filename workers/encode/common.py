@@ -10,9 +10,9 @@ from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import UID, ExplicitVRLittleEndian
 from pydicom.valuerep import DA, TM
 
-from core import codes
+from core import codes, private_codes
 from core.records import Code
-from core.states import ModelStatus, ReportKind
+from core.states import ModelStatus, ResultKind
 from core.uids import IMPLEMENTATION_CLASS_UID, device_uid, result_uid
 from imaging.wire.writer import encode_dataset
 from workers.encode.analysis import Analysis
@@ -24,26 +24,26 @@ IMPLEMENTATION_VERSION = "DICOM_NODE_0_1"
 MAX_LO = 64
 # One series a kind: behind everything that a scanner numbers, the report first.
 SERIES_NUMBERS = {
-    ReportKind.SR: 9901,
-    ReportKind.SEG: 9902,
-    ReportKind.HEATMAP: 9903,
-    ReportKind.PARAMETRIC_MAP: 9904,
-    ReportKind.KEY_IMAGES: 9905,
-    ReportKind.PDF: 9906,
-    ReportKind.REJECTION: 9907,
+    ResultKind.SR: 9901,
+    ResultKind.SEG: 9902,
+    ResultKind.HEATMAP: 9903,
+    ResultKind.PARAMETRIC_MAP: 9904,
+    ResultKind.KEY_IMAGES: 9905,
+    ResultKind.PDF: 9906,
+    ResultKind.REJECTION: 9907,
 }
 # What a series holds, coded (Series Description Code Sequence, no CID is defined for it).
 # The report calls its companions by the same names.
-SERIES_CODES: dict[ReportKind, Code] = {
-    ReportKind.SR: codes.MEASUREMENT_REPORT,
-    ReportKind.SEG: codes.SEGMENTATION,
-    ReportKind.HEATMAP: codes.SALIENCY,
-    ReportKind.PARAMETRIC_MAP: codes.SALIENCY,
-    ReportKind.KEY_IMAGES: codes.KEY_IMAGES,
-    ReportKind.PDF: codes.IMAGING_REPORT,
-    ReportKind.REJECTION: codes.REJECTED,
+SERIES_CODES: dict[ResultKind, Code] = {
+    ResultKind.SR: codes.MEASUREMENT_REPORT,
+    ResultKind.SEG: codes.SEGMENTATION,
+    ResultKind.HEATMAP: codes.SALIENCY,
+    ResultKind.PARAMETRIC_MAP: codes.SALIENCY,
+    ResultKind.KEY_IMAGES: codes.KEY_IMAGES,
+    ResultKind.PDF: codes.IMAGING_REPORT,
+    ResultKind.REJECTION: codes.REJECTED,
 }
-DOCUMENTS = frozenset({ReportKind.SR, ReportKind.KEY_IMAGES, ReportKind.PDF, ReportKind.REJECTION})
+DOCUMENTS = frozenset({ResultKind.SR, ResultKind.KEY_IMAGES, ResultKind.PDF, ResultKind.REJECTION})
 # Body parts (PS3.16 Annex L) without a left and a right that the node has met
 UNPAIRED = frozenset({"ABDOMEN", "CHEST", "HEAD", "NECK", "PELVIS", "SKULL", "SPINE", "THORAX", "WHOLEBODY"})
 
@@ -63,7 +63,7 @@ def series_description(analysis: Analysis) -> str:
     return f"{analysis.identity.name} {analysis.identity.version}"[: MAX_LO - len(status)] + status
 
 
-def head(analysis: Analysis, kind: ReportKind, profile: str, *, sop_class_uid: str, modality: str, number: int = 1) -> Dataset:
+def head(analysis: Analysis, kind: ResultKind, profile: str, *, sop_class_uid: str, modality: str, number: int = 1) -> Dataset:
     """SOP Common, General Series and Equipment of an object that is written by hand, with patient and study of the source.
 
     ``number``: of the instance in its series, from 1; the first has the kind's own UID.
@@ -88,12 +88,12 @@ def head(analysis: Analysis, kind: ReportKind, profile: str, *, sop_class_uid: s
     return dataset
 
 
-def add_origin(document: Dataset, analysis: Analysis, kind: ReportKind) -> None:
+def add_origin(document: Dataset, analysis: Analysis, kind: ResultKind) -> None:
     """What the series holds, coded; the model as contributing equipment; where our private codes are declared."""
     document.SeriesDescriptionCodeSequence = [code_item(SERIES_CODES[kind])]
     document.ContributingEquipmentSequence = [_model(analysis)]
     scheme = Dataset()
-    scheme.CodingSchemeDesignator, scheme.CodingSchemeName = codes.PRIVATE_SCHEME, codes.PRIVATE_SCHEME_NAME
+    scheme.CodingSchemeDesignator, scheme.CodingSchemeName = private_codes.PRIVATE_SCHEME, private_codes.PRIVATE_SCHEME_NAME
     document.CodingSchemeIdentificationSequence = [scheme]
     if kind in DOCUMENTS:
         _add_place(document, analysis)

@@ -13,7 +13,7 @@ from pydicom.uid import VLPhotographicImageStorage
 from core import codes
 from core.iods import TYPE_2
 from core.records import Finding, ModelIdentity, Prediction
-from core.states import Outcome, ReportKind, Tier
+from core.states import Outcome, ResultKind, Tier
 from imaging.masks import pack_heat_map, pack_mask
 from imaging.photograph.read import Photograph
 from workers.encode.analysis import Analysis
@@ -26,7 +26,7 @@ log = structlog.get_logger()
 SIDE = 16
 
 
-def warm(kinds: Iterable[ReportKind]) -> None:
+def warm(kinds: Iterable[ResultKind]) -> None:
     """Make and check a report and an object of each of ``kinds`` from a grey square, and drop them."""
     analysis, wanted = _square(), frozenset(kinds)
     try:

@@ -13,7 +13,7 @@ from celery import Celery
 from kombu.exceptions import ChannelError, OperationalError
 
 from core.errors import StorageError
-from core.failpoints import step
+from core.failpoints import failpoint
 from core.settings.settings import Settings
 from db import audit, counters
 from db.engine import Database
@@ -120,13 +120,13 @@ def publish(app: Celery, database: Database) -> int:
     """
     count = 0
     while rows := outbox.pending(database, BATCH):
-        step("relay.read")
+        failpoint("relay.read")
         with app.producer_pool.acquire(block=True) as producer:
             for row in rows:
                 app.send_task(TASK, args=[row.job_id], queue=row.queue, producer=producer, retry=False)  # type: ignore[no-untyped-call]
-        step("relay.sent")
+        failpoint("relay.sent")
         outbox.published(database, [row.id for row in rows])
-        step("relay.published")
+        failpoint("relay.published")
         count += len(rows)
         if len(rows) < BATCH:
             break

@@ -52,7 +52,7 @@ def start_child(settings: Settings, queues: tuple[str, ...], drain_flag: DrainFl
         from workers.attempt.child_runtime import Runtime
 
         _child = Runtime.start(settings, tuple(PRIORITY_OF_QUEUE[queue] for queue in queues), drain_flag)
-        process_memory.settle()
+        process_memory.freeze_garbage_collector()
         if URGENT not in queues:
             os.nice(ROUTINE_NICENESS)
     except Exception as error:

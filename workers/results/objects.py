@@ -8,10 +8,10 @@ from celery.exceptions import SoftTimeLimitExceeded
 
 from core.errors import EncodingError
 from core.logs import scrub
-from core.policy.result_profiles import REPORT_ONLY, Profiles, report_profile
-from core.records import ReportObject
+from core.policy.result_profiles import REPORT_ONLY, ResultProfiles, report_profile
+from core.records import ResultObject
 from core.settings.settings import Settings
-from core.states import ModelStatus, ReportKind
+from core.states import ModelStatus, ResultKind
 from db.blobs.store import Blobs
 from db.records import ClaimedJob, StoredObject
 from workers.encode.analysis import Analysis, Companion, Predecessor
@@ -40,12 +40,12 @@ def recipients(settings: Settings, destinations: tuple[str, ...], status: str) -
     return Recipients(tuple(name for name in destinations if name not in refused), tuple(refused))
 
 
-def wanted(given: Profiles, takers: Iterable[str]) -> frozenset[ReportKind]:
+def wanted(given: ResultProfiles, takers: Iterable[str]) -> frozenset[ResultKind]:
     """Every kind that at least one of them takes."""
     return frozenset().union(*(given.get(name, REPORT_ONLY) for name in takers))
 
 
-def objects(job: ClaimedJob, analysis: Analysis, blobs: Blobs, takers: tuple[str, ...], given: Profiles) -> tuple[StoredObject, ...]:
+def objects(job: ClaimedJob, analysis: Analysis, blobs: Blobs, takers: tuple[str, ...], given: ResultProfiles) -> tuple[StoredObject, ...]:
     """Every object that a taker's profile lists, once; and a report for each set of objects that takers receive, last.
 
     A report names what its takers receive, so it differs where that differs, and where they have stored different predecessors.
@@ -67,7 +67,7 @@ def objects(job: ClaimedJob, analysis: Analysis, blobs: Blobs, takers: tuple[str
     groups: dict[tuple[Companion, ...], tuple[str, ...]] = {}
     for name in takers:
         takes = given.get(name, REPORT_ONLY)
-        if ReportKind.SR in takes:
+        if ResultKind.SR in takes:
             named = tuple(one for one in companions if one.kind in takes)
             groups[named] = (*groups.get(named, ()), name)
     plain = groups.pop((), ())
@@ -78,7 +78,7 @@ def objects(job: ClaimedJob, analysis: Analysis, blobs: Blobs, takers: tuple[str
     return tuple(kept)
 
 
-def _made(job: ClaimedJob, kind: ReportKind, analysis: Analysis, failed: list[str]) -> tuple[ReportObject, ...]:
+def _made(job: ClaimedJob, kind: ResultKind, analysis: Analysis, failed: list[str]) -> tuple[ResultObject, ...]:
     """The instances of a kind. A defect in one kind must not cost the reader the report: it is said there."""
     try:
         return tuple(bounded(made, analysis.max_object_bytes) for made in encode(kind, analysis))
@@ -91,7 +91,7 @@ def _made(job: ClaimedJob, kind: ReportKind, analysis: Analysis, failed: list[st
         return ()
 
 
-def bounded(made: ReportObject, most: int) -> ReportObject:
+def bounded(made: ResultObject, most: int) -> ResultObject:
     """``made``, where it is within the limit.
 
     Raises

@@ -1,7 +1,7 @@
 """The objects of outdated results that destinations have stored are rejected there, where the destination takes that."""
 
 from core.settings.settings import Settings
-from core.states import ReportKind
+from core.states import ResultKind
 from db.blobs.store import Blobs
 from db.records import ClaimedJob, StoredObject
 from workers.encode.analysis import Analysis
@@ -14,7 +14,7 @@ def rejections(job: ClaimedJob, analysis: Analysis, settings: Settings, blobs: B
     made = []
     for name in takers:
         destination = settings.destination(name)
-        outdated = [item for item in job.outdated if item.destination == name and item.kind != ReportKind.REJECTION]
+        outdated = [item for item in job.outdated if item.destination == name and item.kind != ResultKind.REJECTION]
         if destination is None or not destination.iocm or not outdated:
             continue
         report = rejection.encode(analysis, outdated, destination=name)

@@ -97,7 +97,7 @@ def _install() -> None:
         from core import failpoints
     except ImportError:  # a Python program that is not part of the node
         return
-    failpoints.watch(_make_watcher(folder))
+    failpoints.set_watcher(_make_watcher(folder))
     if "deploy.cli" in sys.orig_argv and "worker" in sys.orig_argv:
         # Loaded before the fork, so that the restart of a killed child takes one second of processor time and not six. The product loads
         # them after the fork, because CUDA requires it; here everything is computed on the CPU.

@@ -1,4 +1,4 @@
-"""Who may associate; what kind of unit; whether a data set is what the command says."""
+"""Admission of associations, kinds of units, and the check of a data set against its command."""
 
 import pytest
 
@@ -7,12 +7,12 @@ from core.policy.admission import (
     CALLED_NOT_RECOGNIZED,
     CALLING_NOT_RECOGNIZED,
     LOCAL_LIMIT_EXCEEDED,
+    CallerRights,
+    CommitmentReporter,
     Rejection,
-    Reporter,
-    Standing,
+    caller_rights,
+    check_association,
     check_identity,
-    judge_association,
-    standing,
     unit_kind,
 )
 from core.records import InstanceHeader
@@ -27,8 +27,8 @@ SOURCES = (
 CT = "1.2.840.10008.5.1.4.1.1.2"
 
 
-def judge(calling: str, called: str, address: str, open_now: int = 0) -> Rejection | None:
-    return judge_association(
+def check(calling: str, called: str, address: str, open_now: int = 0) -> Rejection | None:
+    return check_association(
         calling_ae=calling, called_ae=called, address=address, our_ae="DICOMNODE", sources=SOURCES, open_now=open_now, limit=2
     )
 
@@ -48,37 +48,41 @@ def judge(calling: str, called: str, address: str, open_now: int = 0) -> Rejecti
         ("STRANGER", "", "1.1.1.1", (1, 1, CALLED_NOT_RECOGNIZED)),
     ],
 )
-def test_closed_by_default(calling: str, called: str, address: str, expected: tuple[int, int, int] | None) -> None:
-    rejection = judge(calling, called, address)
+def test_only_configured_peers_are_accepted(calling: str, called: str, address: str, expected: tuple[int, int, int] | None) -> None:
+    rejection = check(calling, called, address)
     assert (None if rejection is None else (rejection.result, rejection.source, rejection.reason)) == expected
 
 
-def test_the_limit_is_transient_and_only_for_those_who_may() -> None:
-    assert judge("PACS", "DICOMNODE", "10.1.2.3", open_now=1) is None
-    rejection = judge("PACS", "DICOMNODE", "10.1.2.3", open_now=2)
+def test_over_the_limit_a_known_peer_is_rejected_as_transient() -> None:
+    assert check("PACS", "DICOMNODE", "10.1.2.3", open_now=1) is None
+    rejection = check("PACS", "DICOMNODE", "10.1.2.3", open_now=2)
     assert rejection is not None
     assert (rejection.result, rejection.source, rejection.reason) == (2, 3, LOCAL_LIMIT_EXCEEDED)
-    stranger = judge("X", "DICOMNODE", "10.1.2.3", open_now=2)
-    assert stranger is not None
-    assert stranger.reason == CALLING_NOT_RECOGNIZED
+    unknown = check("X", "DICOMNODE", "10.1.2.3", open_now=2)
+    assert unknown is not None
+    assert unknown.reason == CALLING_NOT_RECOGNIZED
 
 
 @pytest.mark.parametrize(
     ("calling", "address", "expected"),
     [
-        ("ARCHIVE", "10.9.9.9", Standing(False, True)),
-        ("ARCHIVE", "::ffff:10.9.9.9", Standing(False, True)),
-        ("ARCHIVE", "10.9.9.8", Standing(False, False)),
-        ("PACS", "10.1.2.3", Standing(True, True)),  # a source under the title of a destination: from wherever it may send
-        ("PACS", "11.1.2.3", Standing(False, False)),
-        ("SKIN", "2001:db8::5", Standing(True, False)),
-        ("STRANGER", "10.9.9.9", Standing(False, False)),
+        ("ARCHIVE", "10.9.9.9", CallerRights(False, True)),
+        ("ARCHIVE", "::ffff:10.9.9.9", CallerRights(False, True)),
+        ("ARCHIVE", "10.9.9.8", CallerRights(False, False)),
+        (
+            "PACS",
+            "10.1.2.3",
+            CallerRights(True, True),
+        ),  # a source with that title
+        ("PACS", "11.1.2.3", CallerRights(False, False)),
+        ("SKIN", "2001:db8::5", CallerRights(True, False)),
+        ("STRANGER", "10.9.9.9", CallerRights(False, False)),
     ],
 )
-def test_a_destination_may_come_with_answers(calling: str, address: str, expected: Standing) -> None:
-    reporters = (Reporter("ARCHIVE", frozenset({"10.9.9.9"})), Reporter("PACS", frozenset({"10.8.8.8"})))
-    assert standing(calling_ae=calling, address=address, sources=SOURCES, reporters=reporters) == expected
-    rejection = judge_association(
+def test_a_destination_may_report_storage_commitment(calling: str, address: str, expected: CallerRights) -> None:
+    reporters = (CommitmentReporter("ARCHIVE", frozenset({"10.9.9.9"})), CommitmentReporter("PACS", frozenset({"10.8.8.8"})))
+    assert caller_rights(calling_ae=calling, address=address, sources=SOURCES, reporters=reporters) == expected
+    rejection = check_association(
         calling_ae=calling,
         called_ae="DICOMNODE",
         address=address,
@@ -88,7 +92,7 @@ def test_a_destination_may_come_with_answers(calling: str, address: str, expecte
         limit=1,
         reporters=reporters,
     )
-    assert (rejection is None) == (expected.sends or expected.reports)
+    assert (rejection is None) == (expected.may_store or expected.may_report)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +111,7 @@ def test_unit_kind(sop_class: str, kind: UnitKind) -> None:
     assert unit_kind(sop_class) is kind
 
 
-def test_identity() -> None:
+def test_a_data_set_that_is_not_what_its_command_says_is_refused() -> None:
     header = InstanceHeader(CT, "1.2.3", "1", "2", "1.2.840.10008.1.2.1")
     check_identity(sop_class_uid=CT, sop_instance_uid="1.2.3\0", abstract_syntax=CT, header=header)
     for changes in ({"sop_class_uid": "9"}, {"sop_instance_uid": "1.2.4"}, {"abstract_syntax": "9"}):

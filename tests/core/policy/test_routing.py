@@ -1,4 +1,4 @@
-"""Conditions: typed when read, explained when judged."""
+"""Conditions of routes: read from the configuration, evaluated and explained."""
 
 import pytest
 from hypothesis import given
@@ -10,7 +10,7 @@ from core.policy.routing import Attributes
 CHEST = {"Modality": "CT", "BodyPartExamined": ["CHEST", "THORAX"], "SliceThickness": {"max": 5.0}}
 
 
-def test_a_chest_ct_is_taken_and_every_condition_is_explained() -> None:
+def test_a_chest_ct_matches_and_every_condition_is_explained() -> None:
     decision = parse_condition(CHEST).evaluate({"Modality": "CT", "BodyPartExamined": "Chest", "SliceThickness": 3.0})
     assert decision.holds
     assert decision.lines == (
@@ -42,12 +42,12 @@ def test_an_absent_body_part_never_matches() -> None:
         ({"SourceAETitle": "PACS"}, {"SourceAETitle": "PACS"}, True),
     ],
 )
-def test_conditions(condition: dict[str, object], attributes: Attributes, holds: bool) -> None:
+def test_each_kind_of_condition(condition: dict[str, object], attributes: Attributes, holds: bool) -> None:
     assert parse_condition(condition).evaluate(attributes).holds is holds
 
 
 @pytest.mark.parametrize(
-    ("table", "says"),
+    ("table", "message"),
     [
         ({}, "would take everything"),
         ({"Modalty": "CT"}, "'Modalty' is not a DICOM keyword"),
@@ -61,8 +61,8 @@ def test_conditions(condition: dict[str, object], attributes: Attributes, holds:
         ({"not": []}, "a condition is a table"),
     ],
 )
-def test_a_wrong_condition_is_refused_with_the_reason(table: dict[str, object], says: str) -> None:
-    with pytest.raises(ValueError, match=says.replace("(", r"\(").replace("{", r"\{")):
+def test_a_wrong_condition_is_an_error_with_the_reason(table: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message.replace("(", r"\(").replace("{", r"\{")):
         parse_condition(table)
 
 
@@ -70,7 +70,7 @@ values = st.one_of(st.text(max_size=5), st.floats(allow_nan=False), st.lists(st.
 
 
 @given(st.dictionaries(st.sampled_from(["Modality", "SliceThickness", "ImageType"]), values))
-def test_not_is_the_opposite_and_judging_never_fails(attributes: Attributes) -> None:
+def test_not_is_the_opposite_and_evaluation_never_fails(attributes: Attributes) -> None:
     for table in ({"Modality": "CT"}, {"SliceThickness": {"min": 1, "max": 5}}, {"ImageType": {"pattern": "AX"}}):
         plain, negated = parse_condition(table), parse_condition({"not": table})
         assert plain.evaluate(attributes).holds is not negated.evaluate(attributes).holds

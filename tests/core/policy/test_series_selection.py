@@ -1,4 +1,4 @@
-"""The best series of a study: the documented order, and why."""
+"""The order in which series of a study are preferred, and its explanation."""
 
 from dataclasses import replace
 
@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.policy.series_selection import Candidate, best, candidate, kernel_class, why
+from core.policy.series_selection import SeriesCandidate, best_series, explain_choice, kernel_class, series_candidate
 from core.records import InstanceHeader
 
-GOOD = Candidate(1, True, False, 1.0, "medium", 3, 300, 4)
+GOOD = SeriesCandidate(1, True, False, 1.0, "medium", 3, 300, 4)
 
 
 @pytest.mark.parametrize(
-    ("worse", "words"),
+    ("worse", "explanation"),
     [
         ({"axial": False, "thickness_mm": 0.6}, "axial"),
         ({"axial": None}, "axial"),
@@ -28,28 +28,28 @@ GOOD = Candidate(1, True, False, 1.0, "medium", 3, 300, 4)
         ({}, "first"),
     ],
 )
-def test_the_order(worse: dict[str, object], words: str) -> None:
+def test_each_property_decides_in_the_documented_order(worse: dict[str, object], explanation: str) -> None:
     other = replace(GOOD, unit_id=2, **worse)  # type: ignore[arg-type]
-    assert best([other, GOOD]) is GOOD
-    assert words in why(GOOD, other)
-    assert why(GOOD, other).startswith("series 4 ")
+    assert best_series([other, GOOD]) is GOOD
+    assert explanation in explain_choice(GOOD, other)
+    assert explain_choice(GOOD, other).startswith("series 4 ")
 
 
 @given(st.permutations([replace(GOOD, unit_id=i, thickness_mm=float(i % 4 + 1), slices=100 + i % 3) for i in range(8)]))
-def test_the_choice_does_not_depend_on_the_order(candidates: list[Candidate]) -> None:
-    assert best(candidates).unit_id == best(sorted(candidates, key=lambda one: one.unit_id)).unit_id
+def test_the_choice_does_not_depend_on_the_order(candidates: list[SeriesCandidate]) -> None:
+    assert best_series(candidates).unit_id == best_series(sorted(candidates, key=lambda candidate: candidate.unit_id)).unit_id
 
 
-def test_from_a_header() -> None:
+def test_a_candidate_is_made_from_a_header() -> None:
     header = InstanceHeader(
         "c", "i", "s", "e", "t",
         image_type=("original", "PRIMARY", "AXIAL", "CT_SOM5 SPI"), orientation=(1, 0, 0, 0, 1, 0), slice_thickness_mm=1.5,
         convolution_kernel="B70f", series_number=7,
     )  # fmt: skip
-    assert candidate(3, header, 99) == Candidate(3, True, False, 1.5, "sharp", 3, 99, 7)
+    assert series_candidate(3, header, 99) == SeriesCandidate(3, True, False, 1.5, "sharp", 3, 99, 7)
     coronal = replace(header, orientation=(1, 0, 0, 0, 0, -1), image_type=("DERIVED", "SECONDARY", "MIP"))
-    assert candidate(3, coronal, 9).axial is False
-    assert candidate(3, coronal, 9).projection
+    assert series_candidate(3, coronal, 9).axial is False
+    assert series_candidate(3, coronal, 9).projection
 
 
 @pytest.mark.parametrize(
@@ -60,5 +60,5 @@ def test_from_a_header() -> None:
         ("FC51", "sharp"), ("", "unknown"), ("something", "unknown"),
     ],
 )  # fmt: skip
-def test_kernels(kernel: str, name: str) -> None:
+def test_vendors_kernel_names_are_classified(kernel: str, name: str) -> None:
     assert kernel_class(kernel) == name

@@ -5,15 +5,15 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
-from core.policy.result_profiles import Profiles
-from core.states import JobState, ReportKind
+from core.policy.result_profiles import ResultProfiles
+from core.states import JobState, ResultKind
 from db.deliveries import delivery_leases
 from db.engine import Database
 from db.jobs import job_leases
 from db.records import ClaimedJob, StoredObject
 from tests.support.records import Sender, claim, complete, identity, plan, prediction, report, run, timings
 
-SR, SEG, PDF = ReportKind.SR, ReportKind.SEG, ReportKind.PDF
+SR, SEG, PDF = ResultKind.SR, ResultKind.SEG, ResultKind.PDF
 RESULT = ((SEG, "seg"), (PDF, "pdf"), (SR, "sr+pdf+seg"), (SR, "sr+seg@pacs"))
 CASES = {
     "the report alone": ([(SR, "sr")], {SR}, [("sr", "sr", "pending")]),
@@ -25,12 +25,12 @@ CASES = {
 
 
 @pytest.fixture(params=CASES)
-def case(request: pytest.FixtureRequest) -> tuple[list[tuple[ReportKind, str]], Profiles, list[tuple[str, str, str]]]:
+def case(request: pytest.FixtureRequest) -> tuple[list[tuple[ResultKind, str]], ResultProfiles, list[tuple[str, str, str]]]:
     also, kinds, gets = CASES[request.param]
     return also, {"later": frozenset(kinds)}, gets
 
 
-def kept(job: ClaimedJob, profiles: list[tuple[ReportKind, str]]) -> tuple[StoredObject, ...]:
+def kept(job: ClaimedJob, profiles: list[tuple[ResultKind, str]]) -> tuple[StoredObject, ...]:
     """An object of each kind and profile, for the job's own destinations."""
     made = []
     for number, (kind, profile) in enumerate(profiles):
@@ -50,7 +50,7 @@ def of_later(database: Database) -> list[tuple[str, str, str]]:
 
 
 def test_joining_a_finished_result(
-    database: Database, case: tuple[list[tuple[ReportKind, str]], Profiles, list[tuple[str, str, str]]]
+    database: Database, case: tuple[list[tuple[ResultKind, str]], ResultProfiles, list[tuple[str, str, str]]]
 ) -> None:
     also, profiles, gets = case
     Sender(database).send(1)
@@ -67,7 +67,7 @@ def test_joining_a_finished_result(
 
 
 def test_joining_a_job_that_runs(
-    database: Database, case: tuple[list[tuple[ReportKind, str]], Profiles, list[tuple[str, str, str]]]
+    database: Database, case: tuple[list[tuple[ResultKind, str]], ResultProfiles, list[tuple[str, str, str]]]
 ) -> None:
     also, profiles, gets = case
     Sender(database).send(1)

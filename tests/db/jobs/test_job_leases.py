@@ -4,7 +4,7 @@ from threading import Barrier
 import pytest
 
 from core.errors import ConfigurationError, LeaseLost, ModelError
-from core.states import JobState, ModelState, Origin, Priority
+from core.states import JobState, ModelOrigin, ModelState, Priority
 from db.deliveries import delivery_leases
 from db.engine import Database
 from db.jobs import job_leases, outbox
@@ -134,7 +134,7 @@ def test_a_unit_that_moved_on_fences_the_worker(database: Database, queued: int)
 def test_a_retired_model_reports_nothing(database: Database, queued: int) -> None:
     model_registry.register(database, identity())
     job = claim(database)
-    assert model_registry.set_aside(database, identity(), ModelState.RETIRED, origin=Origin.PACKAGE, actor="admin")
+    assert model_registry.set_aside(database, identity(), ModelState.RETIRED, origin=ModelOrigin.PACKAGE, actor="admin")
     model_registry.register(database, identity())  # the worker starts again: it stays retired
     with pytest.raises(ModelError, match="retired"):
         finish(database, job)

@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from core.errors import LeaseLost
-from core.records import ReportObject
-from core.states import Outcome, ReportKind
+from core.records import ResultObject
+from core.states import Outcome, ResultKind
 from db.complete import units
 from db.deliveries import delivery_leases
 from db.engine import Database
@@ -97,9 +97,9 @@ class World:
     def finish(self, job: ClaimedJob) -> None:
         uid = f"2.25.{int(job.key[:24], 16)}{job.revision}{job.run}{int(job.failure_state is not None)}"
         objects = []
-        for kind, sop_class in ((ReportKind.SEG, SEG), (ReportKind.SR, SR)):
-            if kind is ReportKind.SR or job.failure_state is None:
-                made = ReportObject(kind, kind.value, sop_class, f"{uid}.{len(objects)}", f"{uid}.9", b"")
+        for kind, sop_class in ((ResultKind.SEG, SEG), (ResultKind.SR, SR)):
+            if kind is ResultKind.SR or job.failure_state is None:
+                made = ResultObject(kind, kind.value, sop_class, f"{uid}.{len(objects)}", f"{uid}.9", b"")
                 objects.append(StoredObject(made, blob(made.sop_instance_uid), job.destinations))
         answer = prediction(1) if job.failure_state is None else prediction(0)
         with suppress(LeaseLost):

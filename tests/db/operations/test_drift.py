@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from core.policy.drift import Observation
+from core.policy.drift import DriftObservation
 from db.engine import Database
 from db.jobs import job_leases
 from db.operations import drift
@@ -16,7 +16,7 @@ def count(database: Database, *values: float, scanner: str = "ACME One", weeks_a
     """One unit for every value, some weeks ago."""
     with database.begin() as connection:
         for value in values:
-            seen = [Observation(SCORE, value), Observation("outcome", 0.0)]
+            seen = [DriftObservation(SCORE, value), DriftObservation("outcome", 0.0)]
             together(connection, drift.adding(model="m", version="1", digest=DIGEST, scanner=scanner, observations=seen))
     if weeks_ago:
         now = "date_trunc('week', node_now() AT TIME ZONE 'UTC')::date"
@@ -69,11 +69,11 @@ def test_counts_are_committed_with_the_result_or_not_at_all(database: Database) 
     complete(database, plan())
     job = claim(database)
     values = {"prediction": prediction(), "identity": identity(), "objects": (), "timings": timings(), "scanner": "ACME One"}
-    job_leases.finish(database, job, observations=(Observation("score", 0.9),), **values)  # type: ignore[arg-type]
+    job_leases.finish(database, job, observations=(DriftObservation("score", 0.9),), **values)  # type: ignore[arg-type]
     (row,) = drift.weeks(database, references={})
     assert (row["model"], row["version"], row["digest"], row["n"]) == ("lung_nodule_ct", "1.0", DIGEST, 1)
     try:
-        job_leases.finish(database, job, observations=(Observation("score", 0.9),), **values)  # type: ignore[arg-type]
+        job_leases.finish(database, job, observations=(DriftObservation("score", 0.9),), **values)  # type: ignore[arg-type]
     except job_leases.LeaseLost:
         (row,) = drift.weeks(database, references={})
     assert row["n"] == 1

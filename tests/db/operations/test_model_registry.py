@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 
 from core.errors import ConfigurationError, ModelError
 from core.records import ModelIdentity
-from core.states import ModelState, Origin
+from core.states import ModelOrigin, ModelState
 from db import audit
 from db.deliveries import delivery_leases
 from db.engine import Database
@@ -35,7 +35,7 @@ def states(database: Database) -> dict[str, str]:
     return {one.digest[0]: one.state.value for one in model_registry.known(database, NAME)}
 
 
-def activate(database: Database, who: ModelIdentity, origin: Origin = Origin.INSTALLED) -> bool:
+def activate(database: Database, who: ModelIdentity, origin: ModelOrigin = ModelOrigin.INSTALLED) -> bool:
     return model_registry.activate(database, who, origin=origin, actor="admin")
 
 
@@ -73,7 +73,7 @@ def test_rollback_needs_something_to_go_back_to(database: Database) -> None:
     activate(database, NEW)
     with pytest.raises(ConfigurationError, match="is not here any more"):
         model_registry.rollback(database, NAME, here={NEW.digest}, actor="admin")
-    model_registry.set_aside(database, OLD, ModelState.RETIRED, origin=Origin.PACKAGE, actor="admin")
+    model_registry.set_aside(database, OLD, ModelState.RETIRED, origin=ModelOrigin.PACKAGE, actor="admin")
     with pytest.raises(ConfigurationError, match="was active before"):
         model_registry.rollback(database, NAME, here={OLD.digest, NEW.digest}, actor="admin")
     assert states(database) == {"d": "retired", "e": "active"}
@@ -94,7 +94,7 @@ def test_a_new_release_takes_the_place_of_the_old_one_and_says_so(database: Data
 
 def test_nothing_becomes_active_by_itself_after_a_retirement(database: Database) -> None:
     model_registry.register(database, OLD)
-    model_registry.set_aside(database, OLD, ModelState.RETIRED, origin=Origin.PACKAGE, actor="admin")
+    model_registry.set_aside(database, OLD, ModelState.RETIRED, origin=ModelOrigin.PACKAGE, actor="admin")
     assert model_registry.register(database, NEW, here={NEW.digest}) is ModelState.STANDBY
     assert states(database) == {"d": "retired", "e": "standby"}
 
@@ -102,15 +102,15 @@ def test_nothing_becomes_active_by_itself_after_a_retirement(database: Database)
 def test_the_active_one_cannot_be_a_shadow(database: Database) -> None:
     model_registry.register(database, OLD)
     with pytest.raises(ConfigurationError, match="is active"):
-        model_registry.set_aside(database, OLD, ModelState.SHADOW, origin=Origin.PACKAGE, actor="admin")
-    assert model_registry.set_aside(database, NEW, ModelState.SHADOW, origin=Origin.INSTALLED, actor="admin")
-    assert not model_registry.set_aside(database, NEW, ModelState.SHADOW, origin=Origin.INSTALLED, actor="admin")
+        model_registry.set_aside(database, OLD, ModelState.SHADOW, origin=ModelOrigin.PACKAGE, actor="admin")
+    assert model_registry.set_aside(database, NEW, ModelState.SHADOW, origin=ModelOrigin.INSTALLED, actor="admin")
+    assert not model_registry.set_aside(database, NEW, ModelState.SHADOW, origin=ModelOrigin.INSTALLED, actor="admin")
     assert states(database) == {"d": "active", "e": "shadow"}
 
 
 def test_the_database_itself_refuses_a_second_active_one(database: Database) -> None:
     model_registry.register(database, OLD)
-    model_registry.set_aside(database, NEW, ModelState.SHADOW, origin=Origin.INSTALLED, actor="admin")
+    model_registry.set_aside(database, NEW, ModelState.SHADOW, origin=ModelOrigin.INSTALLED, actor="admin")
     with pytest.raises(IntegrityError):
         run(database, "UPDATE models SET state = 'active'")
 
@@ -129,7 +129,7 @@ def shadow_plan(digest: str = NEW.digest) -> object:
 
 def test_a_shadow_is_stored_and_compared_and_never_reported(database: Database) -> None:
     model_registry.register(database, OLD)
-    model_registry.set_aside(database, NEW, ModelState.SHADOW, origin=Origin.INSTALLED, actor="admin")
+    model_registry.set_aside(database, NEW, ModelState.SHADOW, origin=ModelOrigin.INSTALLED, actor="admin")
     Sender(database).send(1)
     made = complete(database, plan(), shadow_plan())  # type: ignore[arg-type]
     assert made is not None
@@ -155,7 +155,7 @@ def test_a_job_to_be_reported_ends_where_its_model_became_a_shadow(database: Dat
     complete(database, plan())
     job = claim(database)
     activate(database, NEW)
-    model_registry.set_aside(database, OLD, ModelState.SHADOW, origin=Origin.PACKAGE, actor="admin")
+    model_registry.set_aside(database, OLD, ModelState.SHADOW, origin=ModelOrigin.PACKAGE, actor="admin")
     with pytest.raises(ModelError, match="became a shadow"):
         finish(database, job)
 

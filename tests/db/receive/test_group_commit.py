@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from core.errors import StorageError
-from core.failpoints import watch
+from core.failpoints import set_watcher
 from core.states import UnitKind
 from db.complete import units
 from db.engine import Database
@@ -52,10 +52,10 @@ def held_up(database: Database, admitter: Admitter, pool: ThreadPoolExecutor, se
             connection = locks[-1].enter_context(database.begin())
             connection.execute(_LOCK, {"uid": f"1.7.{lane}"})
             grouped = Event()
-            watch(lambda label, _subject, grouped=grouped: grouped.set() if label == "receive.grouped" else None)  # type: ignore[misc]
+            set_watcher(lambda label, _subject, grouped=grouped: grouped.set() if label == "receive.grouped" else None)  # type: ignore[misc]
             first.append(pool.submit(admit, admitter, sender, 2, series=f"1.7.{lane}", study="1.6"))
             assert grouped.wait(20)
-        watch(None)
+        set_watcher(None)
         others = [pool.submit(admit, admitter, sender, number, series=f"1.8.{number % 3}", study="1.5") for number in numbers]
         while len(admitter._waiting) < len(numbers):
             Event().wait(0.01)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from core.settings.settings import Settings
-from core.states import ModelState, Origin
+from core.states import ModelOrigin, ModelState
 from db import audit
 from db.engine import Database
 from db.operations import model_registry
@@ -94,7 +94,7 @@ def test_an_imported_bundle_is_used_after_activation(
     assert model_registry.known(database) == ()
     assert run(["models", "activate", "brought_detector", "0.6.9"]) == 0
     (row,) = model_registry.known(database)
-    assert (row.name, row.state, row.origin) == ("brought_detector", ModelState.ACTIVE, Origin.INSTALLED)
+    assert (row.name, row.state, row.origin) == ("brought_detector", ModelState.ACTIVE, ModelOrigin.INSTALLED)
     capsys.readouterr()
     assert run(["models", "list", "--json"]) == 0
     found = {row["name"]: (row["state"], row["status"], row["weights"]) for row in json.loads(capsys.readouterr().out)}

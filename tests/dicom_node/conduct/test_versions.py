@@ -11,7 +11,7 @@ import pytest
 from pydicom import dcmread
 
 from core.settings.settings import Settings
-from core.states import ModelState, Origin, Priority, UnitKind
+from core.states import ModelOrigin, ModelState, Priority, UnitKind
 from db.blobs.store import Blobs
 from db.engine import Database
 from db.jobs import job_leases
@@ -87,7 +87,7 @@ def test_a_shadow_gets_a_job_without_destinations(
     database: Database, brought: Place, conduct: Callable[[int], list[dict[str, Any]]]
 ) -> None:
     who = identity(brought.card, brought.digest)
-    model_registry.set_aside(database, who, ModelState.SHADOW, origin=Origin.INSTALLED, actor="admin")
+    model_registry.set_aside(database, who, ModelState.SHADOW, origin=ModelOrigin.INSTALLED, actor="admin")
     served, shadow = conduct(1)
     assert (served["model_digest"], served["shadow"], served["destinations"]) == (PACKAGED, False, ["pacs"])
     assert (shadow["model_digest"], shadow["shadow"], shadow["destinations"]) == (brought.digest, True, [])

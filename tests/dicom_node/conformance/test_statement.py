@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from core import codes
+from core import codes, private_codes
 from core.iods import IODS
 from core.settings.settings import Settings
 from dicom_node import IMPLEMENTATION_VERSION_NAME, contexts
@@ -19,7 +19,7 @@ def test_it_names_what_is_taken_and_answered() -> None:
     text = statement()
     for uid in (*contexts.storage_classes(), *contexts.transfer_syntaxes()):
         assert f"`{uid}`" in text
-    for entry in codes.PRIVATE:
+    for entry in private_codes.PRIVATE:
         assert f"`{entry.code.value}`" in text
     for status in ("0x0000", "0xA700", "0xA900", "0xC000"):
         assert status in text
@@ -31,7 +31,7 @@ def test_it_lists_each_object_with_its_elements_and_every_code() -> None:
         assert f"| `{iod.kind.value}` | `{uid}` | {iod.name} |" in text
         for keyword in (*iod.type_1, *iod.type_2):
             assert f"{keyword} (" in text
-    for code in codes.published():
+    for code in codes.published_codes():
         assert f"| `{code.value}` | {code.scheme} | {code.meaning} |" in text
 
 

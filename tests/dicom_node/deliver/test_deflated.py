@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import evt
 
-from core.states import ReportKind
+from core.states import ResultKind
 from dicom_node.deliver.transport_types import OutgoingObject, SendResult
 from dicom_node.deliver.transports import open_transport
 from dicom_node.sockets import NodeEntity
@@ -35,7 +35,7 @@ DEFLATED = str(DeflatedExplicitVRLittleEndian)
 def objects() -> dict[str, OutgoingObject]:
     """By kind: a report is not mostly zeros, and goes as it is."""
     chest = analyses_with_images.chest()
-    kinds = (ReportKind.SEG, ReportKind.PARAMETRIC_MAP)
+    kinds = (ResultKind.SEG, ResultKind.PARAMETRIC_MAP)
     made = [document.encode(chest), *(one for kind in kinds for one in by_kind.encode(kind, chest))]
     return {one.kind.value: OutgoingObject(one.sop_class_uid, one.sop_instance_uid, one.content) for one in made}
 

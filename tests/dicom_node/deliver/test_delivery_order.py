@@ -7,7 +7,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import Comprehensive3DSRStorage, EncapsulatedPDFStorage, SegmentationStorage
 
 from core.settings.settings import Settings
-from core.states import ReportKind
+from core.states import ResultKind
 from db.blobs.store import Blobs
 from db.commitment import destination_requests
 from db.deliveries import delivery_leases, delivery_order
@@ -46,7 +46,7 @@ def result(database: Database, blobs: Blobs, make_settings: MakeSettings) -> lis
     given = settings_for(make_settings, 1).result_profiles
     kept = objects.objects(job, replace(analyses.masked_ct(), key=job.key), blobs, ("pacs",), given)
     job_leases.finish(database, job, prediction=prediction(), identity=identity(), objects=kept, timings=timings())
-    return [one.report.profile for one in kept if one.report.kind is ReportKind.SR]
+    return [one.report.profile for one in kept if one.report.kind is ResultKind.SR]
 
 
 def named(report: Dataset) -> set[str]:

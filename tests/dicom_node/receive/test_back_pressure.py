@@ -62,7 +62,7 @@ def test_a_queue_that_is_too_long_pauses_receiving(start: Start, make_settings: 
         for one in slices:
             content = encoded(one)
             answer = store_bytes(early, content[data_set_offset(content) :], sop_class=CT, sop_instance=str(one.SOPInstanceUID))
-            assert (answer.Status, answer.ErrorComment) == (0xA700, "out of resources: too much waits to be analysed")
+            assert (answer.Status, answer.ErrorComment) == (0xA700, "out of resources: too many units wait to be analysed")
     assert list(node.blobs.root.rglob("*.dcm")) == []
     assert rows(database, EVENTS) == [("receive.paused.began", "alert:queue")]
     (alert,) = alerts.now(database)

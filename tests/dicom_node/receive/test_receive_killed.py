@@ -20,7 +20,7 @@ LISTEN = """
 import os, signal, sys, threading
 from pathlib import Path
 from core.settings.settings import Settings
-from core.failpoints import watch
+from core.failpoints import set_watcher
 from db.engine import Database
 from db.blobs.store import Blobs
 from dicom_node.receive.listen_role import run
@@ -34,7 +34,7 @@ def strike(label, _subject):
 if __name__ == "__main__":
     settings = Settings.model_validate({"node": {"port": 0}, "receive": {"min_free_bytes": 0},
                                         "sources": [{"ae_title": "PACS", "host": "127.0.0.1"}]})
-    watch(strike)
+    set_watcher(strike)
     run(settings, Database.open(sys.argv[1]), Blobs(Path(sys.argv[2])), threading.Event(), lambda host, port: print(port, flush=True))
 """
 ASSOCIATIONS, EACH, BEFORE_IT_STRIKES = 4, 20, 25

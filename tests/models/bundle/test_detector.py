@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from core.errors import ModelError
 from core.records import RegisteredModel
-from core.states import ModelState, Origin, Outcome, Tier
+from core.states import ModelOrigin, ModelState, Outcome, Tier
 from imaging.volume.volume import Volume
 from models import installed, runtime
 from models.bundle import detector_network
@@ -130,11 +130,11 @@ def test_what_came_in_answers_and_answers_the_same_again(made: Path) -> None:
 
 def test_it_is_installed_and_serves_only_when_a_person_activates_it(made: Path, tmp_path: Path) -> None:
     place = installed.install(made, tmp_path)
-    assert (place.package, place.origin) == ("bundle", Origin.INSTALLED)
+    assert (place.package, place.origin) == ("bundle", ModelOrigin.INSTALLED)
     assert "brought_detector" in installed.names(tmp_path)
     with pytest.raises(ModelError, match="no version of brought_detector is active"):
         installed.serving("brought_detector", (), tmp_path)
-    row = RegisteredModel("brought_detector", "0.6.9", place.digest, ModelState.ACTIVE, Origin.INSTALLED, True)
+    row = RegisteredModel("brought_detector", "0.6.9", place.digest, ModelState.ACTIVE, ModelOrigin.INSTALLED, True)
     assert installed.serving("brought_detector", (row,), tmp_path) == place
     with pytest.raises(ModelError, match="no model 'brought_detector'"):
         installed.places("brought_detector", tmp_path / "elsewhere")

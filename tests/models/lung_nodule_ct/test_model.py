@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core import codes
+from core import codes, private_codes
 from core.records import Prediction
 from core.states import Outcome, Tier
 from imaging import masks
@@ -109,8 +109,8 @@ def test_a_finding_carries_score_codes_units_and_never_high(real: Volume, model:
         assert finding.image_point == pytest.approx((x + 0.5, y + 0.5))
         _, long_axis, short_axis, _ = (m.value for m in finding.measurements)
         assert 1.0 <= short_axis <= long_axis
-        assert [e.name for e in finding.evaluations] == [codes.DENSITY, codes.SIZE_BAND]
-        assert finding.evaluations[0].value in (codes.SOLID, codes.PART_SOLID, codes.GROUND_GLASS)
+        assert [e.name for e in finding.evaluations] == [private_codes.DENSITY, private_codes.SIZE_BAND]
+        assert finding.evaluations[0].value in (private_codes.SOLID, private_codes.PART_SOLID, private_codes.GROUND_GLASS)
         assert finding.evaluations[1].value == band((long_axis + short_axis) / 2)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from core import codes
+from core import private_codes
 from imaging import masks
 from models.ct import isotropic_grid
 from models.ct.lung_field import lung_field
@@ -181,7 +181,7 @@ def test_a_core_in_ground_glass_is_part_solid_and_bands_have_their_limits() -> N
     (found,) = candidates.candidates(heat, THRESHOLDS)
     assert candidates.kind(candidates.solid_share(found, heat, -250.0), THRESHOLDS) == "part_solid"
     bands = [findings.band(size) for size in (5.9, 6.0, 8.0, 15.0)]
-    assert bands == [codes.SIZE_BELOW_6, codes.SIZE_6_TO_8, codes.SIZE_8_TO_15, codes.SIZE_FROM_15]
+    assert bands == [private_codes.SIZE_BELOW_6, private_codes.SIZE_6_TO_8, private_codes.SIZE_8_TO_15, private_codes.SIZE_FROM_15]
 
 
 def test_thick_slices_keep_the_mean_and_smear_along_z() -> None:

@@ -12,9 +12,9 @@ from PIL import Image
 from pydicom.dataset import Dataset
 
 from core.errors import EncodingError
-from core.records import ReportObject
+from core.records import ResultObject
 from core.settings.settings import Settings
-from core.states import Priority, ReportKind, UnitKind
+from core.states import Priority, ResultKind, UnitKind
 from db.blobs.store import Blobs
 from db.engine import Database
 from db.jobs import job_leases
@@ -213,7 +213,7 @@ def test_a_child_may_hold_its_share_of_what_there_is(tmp_path: Path) -> None:
 
 
 def test_an_object_beyond_the_limit_is_none() -> None:
-    made = ReportObject(ReportKind.SEG, "seg", "1.2", "1.2.3", "1.2.4", b"x" * 100)
+    made = ResultObject(ResultKind.SEG, "seg", "1.2", "1.2.3", "1.2.4", b"x" * 100)
     assert bounded(made, 100) is made
     with pytest.raises(EncodingError, match=r"100 bytes, and worker\.max_object_bytes allows 99"):
         bounded(made, 99)

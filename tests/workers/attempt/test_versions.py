@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from core.settings.settings import Settings
-from core.states import ModelState, Origin, Priority
+from core.states import ModelOrigin, ModelState, Priority
 from db.blobs.store import Blobs
 from db.deliveries import delivery_leases
 from db.engine import Database
@@ -50,8 +50,8 @@ def test_an_installed_version_answers_where_the_job_asks_for_it(runtime: Runtime
     assert (found[mine]["version"], found[mine]["digest"]) == ("9.9.9", brought.digest)
     assert found[packaged]["digest"] == registry.pipeline_digest(SKIN)
     known = {one.digest: (one.state, one.origin) for one in model_registry.known(runtime.database)}
-    assert known[brought.digest] == (ModelState.ACTIVE, Origin.INSTALLED)  # the first that served
-    assert known[registry.pipeline_digest(SKIN)] == (ModelState.STANDBY, Origin.PACKAGE)
+    assert known[brought.digest] == (ModelState.ACTIVE, ModelOrigin.INSTALLED)  # the first that served
+    assert known[registry.pipeline_digest(SKIN)] == (ModelState.STANDBY, ModelOrigin.PACKAGE)
 
 
 def test_inputs_and_scores_are_counted_with_the_result(runtime: Runtime) -> None:

@@ -30,10 +30,10 @@ ROOT = Path(__file__).parents[3]
 WORKER = """
 import sys
 from pathlib import Path
-from core.logs import configure
+from core.logs import configure_logging
 from deploy.settings_file import load_settings
 from workers.queue.worker import run_worker
-configure(style="console", role="worker")
+configure_logging(style="console", role="worker")
 status = run_worker(load_settings(Path(sys.argv[1])), sys.argv[2:] or None)
 print("parent:", sorted({"torch", "monai", "models.runtime", "sqlalchemy"} & set(sys.modules)), flush=True)
 sys.exit(status)

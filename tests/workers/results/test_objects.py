@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pydicom import dcmread
 
-from core.policy.result_profiles import Profiles
+from core.policy.result_profiles import ResultProfiles
 from core.records import Code, Mask, Prediction
-from core.states import Outcome, ReportKind
+from core.states import Outcome, ResultKind
 from db.blobs.store import Blobs
 from db.records import ClaimedJob, StoredObject
 from deploy.settings_file import load_settings
@@ -35,11 +35,11 @@ def test_research_goes_only_where_it_is_accepted(tmp_path: Path) -> None:
     assert results_objects.recipients(load_settings(None, {}), ("any",), "research").takers == ("any",)
 
 
-SEG, PDF, SR = ReportKind.SEG, ReportKind.PDF, ReportKind.SR
+SEG, PDF, SR = ResultKind.SEG, ResultKind.PDF, ResultKind.SR
 OLDER = ("1.2.840.10008.5.1.4.1.1.88.34", "2.25.1", "2.25.2")
 
 
-def taking(**given: set[ReportKind]) -> Profiles:
+def taking(**given: set[ResultKind]) -> ResultProfiles:
     return {name: frozenset(kinds) for name, kinds in given.items()}
 
 

@@ -12,7 +12,7 @@ from pydicom.sr.codedict import Collection
 from core import codes
 from core.errors import ConfigurationError
 from core.settings.settings import Settings
-from core.states import Priority, ReportKind, UnitKind
+from core.states import Priority, ResultKind, UnitKind
 from db.blobs.store import Blobs
 from db.complete import units
 from db.deliveries import delivery_leases
@@ -82,7 +82,7 @@ def changed(runtime: Runtime, queueing: Queueing, description: str) -> int:
 
 def rejections(runtime: Runtime, job_id: int) -> list[Dataset]:
     shown = job_leases.show(runtime.database, job_id)["reports"]
-    kept = [runtime.blobs.read(row["sha256"]) for row in shown if row["kind"] == ReportKind.REJECTION]
+    kept = [runtime.blobs.read(row["sha256"]) for row in shown if row["kind"] == ResultKind.REJECTION]
     assert all(not row["problems"] for row in shown)
     return [dcmread(io.BytesIO(content)) for content in kept]
 

@@ -10,8 +10,8 @@ from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from core import codes
-from core.records import ReportObject
-from core.states import ReportKind
+from core.records import ResultObject
+from core.states import ResultKind
 from imaging.volume.volume import Volume
 from workers.encode.analysis import Analysis
 from workers.encode.common import add_anatomy, code_item, head, part10
@@ -23,13 +23,13 @@ from workers.encode.words import model_line
 PROFILE = "heatmap"
 
 
-def encode(analysis: Analysis) -> tuple[ReportObject, ...]:
+def encode(analysis: Analysis) -> tuple[ResultObject, ...]:
     """The pictures in their order, the surest finding first; none where nothing was found or nothing can be shown of it."""
     return tuple(_picture(analysis, view, number) for number, view in enumerate(views(analysis), 1))
 
 
-def _picture(analysis: Analysis, view: View, number: int) -> ReportObject:
-    kind = ReportKind.HEATMAP
+def _picture(analysis: Analysis, view: View, number: int) -> ResultObject:
+    kind = ResultKind.HEATMAP
     document = head(analysis, kind, PROFILE, sop_class_uid=SecondaryCaptureImageStorage, modality="OT", number=number)
     add_anatomy(document, analysis)
     document.ConversionType = "WSD"
@@ -41,7 +41,7 @@ def _picture(analysis: Analysis, view: View, number: int) -> ReportObject:
     document.update(analysis.source.lossy)
     _sources(document, analysis, view)
     _pixels(document, sheet(analysis, view))
-    return ReportObject(
+    return ResultObject(
         kind=kind,
         profile=PROFILE,
         sop_class_uid=str(SecondaryCaptureImageStorage),

@@ -8,8 +8,8 @@ from pydicom.dataset import Dataset
 from pydicom.uid import KeyObjectSelectionDocumentStorage
 
 from core import codes
-from core.records import ReportObject
-from core.states import Outcome, ReportKind
+from core.records import ResultObject
+from core.states import Outcome, ResultKind
 from workers.encode import words
 from workers.encode.analysis import Analysis
 from workers.encode.common import head, is_research, part10
@@ -22,7 +22,7 @@ from workers.encode.sr.image_library import image_reference
 PROFILE = "key_images"
 
 
-def encode(analysis: Analysis) -> ReportObject | None:
+def encode(analysis: Analysis) -> ResultObject | None:
     """The selection as a Part 10 file; None where no finding names an image.
 
     Raises
@@ -35,14 +35,14 @@ def encode(analysis: Analysis) -> ReportObject | None:
     seen = [image_reference(analysis, finding) for finding in analysis.prediction.findings if finding.sop_instance_uid]
     if not seen:
         return None
-    kind = ReportKind.KEY_IMAGES
+    kind = ResultKind.KEY_IMAGES
     document = head(analysis, kind, PROFILE, sop_class_uid=KeyObjectSelectionDocumentStorage, modality="KO")
     document.ReferencedPerformedProcedureStepSequence = []
     if analysis.source.requests:
         document.ReferencedRequestSequence = list(analysis.source.requests)
     document.CurrentRequestedProcedureEvidenceSequence = [_evidence(analysis)]
     tree = content_items.selection(codes.OF_INTEREST, [*observer(analysis), _description(analysis), *_images(seen)])
-    return ReportObject(
+    return ResultObject(
         kind=kind,
         profile=PROFILE,
         sop_class_uid=str(KeyObjectSelectionDocumentStorage),

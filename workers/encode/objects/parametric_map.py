@@ -17,8 +17,8 @@ from pydicom.uid import UID, CTImageStorage, ParametricMapStorage
 
 from core import codes
 from core.iods import TYPE_2
-from core.records import HeatMap, ReportObject
-from core.states import ReportKind
+from core.records import HeatMap, ResultObject
+from core.states import ResultKind
 from imaging.masks import pack_heat_map, unpack_heat_map
 from imaging.volume.volume import Volume
 from workers.encode.analysis import Analysis
@@ -29,7 +29,7 @@ from workers.encode.sr.image_library import concept
 PROFILE = "parametric_map"
 
 
-def encode(analysis: Analysis) -> ReportObject | None:
+def encode(analysis: Analysis) -> ResultObject | None:
     """The map as a Part 10 file; None without evidence, for photographs, and where slices have no common frame of reference."""
     volume = analysis.item
     if not isinstance(volume, Volume) or analysis.heat is None or not analysis.frame_of_reference_uid:
@@ -39,7 +39,7 @@ def encode(analysis: Analysis) -> ReportObject | None:
         return None
     heat, values = _cropped(analysis.heat, values)
     planes = np.flatnonzero(values.any(axis=(1, 2)))
-    document = head(analysis, ReportKind.PARAMETRIC_MAP, PROFILE, sop_class_uid=ParametricMapStorage, modality="OT")
+    document = head(analysis, ResultKind.PARAMETRIC_MAP, PROFILE, sop_class_uid=ParametricMapStorage, modality="OT")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of highdicom, about evidence on planes that are not next to each other
         made = _map(analysis, document, volume, heat, values, planes)
@@ -51,8 +51,8 @@ def encode(analysis: Analysis) -> ReportObject | None:
     _references(document, analysis, volume, heat)
     for item in (*document.DimensionOrganizationSequence, *document.DimensionIndexSequence):
         item.DimensionOrganizationUID = UID(object_uid(analysis, "dimensions", PROFILE))  # highdicom draws one
-    return ReportObject(
-        kind=ReportKind.PARAMETRIC_MAP,
+    return ResultObject(
+        kind=ResultKind.PARAMETRIC_MAP,
         profile=PROFILE,
         sop_class_uid=str(ParametricMapStorage),
         sop_instance_uid=str(document.SOPInstanceUID),

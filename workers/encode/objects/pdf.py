@@ -4,8 +4,8 @@ from pydicom.dataset import Dataset
 from pydicom.uid import EncapsulatedPDFStorage
 
 from core import codes
-from core.records import ReportObject
-from core.states import ReportKind
+from core.records import ResultObject
+from core.states import ResultKind
 from workers.encode import words
 from workers.encode.analysis import Analysis
 from workers.encode.common import code_item, head, is_research, part10
@@ -16,9 +16,9 @@ from workers.encode.planes import reference
 PROFILE = "pdf"
 
 
-def encode(analysis: Analysis) -> ReportObject:
+def encode(analysis: Analysis) -> ResultObject:
     """The page as a Part 10 file. There is always one: no finding, no answer and not analysed are said too."""
-    kind = ReportKind.PDF
+    kind = ResultKind.PDF
     document = head(analysis, kind, PROFILE, sop_class_uid=EncapsulatedPDFStorage, modality="DOC")
     content = render(analysis, views(analysis))
     document.ConversionType = "WSD"
@@ -32,7 +32,7 @@ def encode(analysis: Analysis) -> ReportObject:
     document.MIMETypeOfEncapsulatedDocument = "application/pdf"
     document.EncapsulatedDocumentLength = len(content)
     document.EncapsulatedDocument = content + b"\0" * (len(content) % 2)
-    return ReportObject(
+    return ResultObject(
         kind=kind,
         profile=PROFILE,
         sop_class_uid=str(EncapsulatedPDFStorage),

@@ -11,8 +11,8 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID, EncapsulatedPDFStorage, KeyObjectSelectionDocumentStorage
 
 from core import codes
-from core.records import ReportObject
-from core.states import ReportKind
+from core.records import ResultObject
+from core.states import ResultKind
 from db.records import StoredElsewhere
 from workers.encode import words
 from workers.encode.analysis import Analysis
@@ -24,16 +24,16 @@ from workers.encode.sr.content_items import Item
 NO_IMAGES = frozenset({str(EncapsulatedPDFStorage), str(KeyObjectSelectionDocumentStorage)})
 
 
-def encode(analysis: Analysis, outdated: Sequence[StoredElsewhere], *, destination: str) -> ReportObject:
+def encode(analysis: Analysis, outdated: Sequence[StoredElsewhere], *, destination: str) -> ResultObject:
     """The rejection of ``outdated`` (at least one), made for one destination, as a Part 10 file."""
-    kind, profile = ReportKind.REJECTION, f"{ReportKind.REJECTION}@{destination}"
+    kind, profile = ResultKind.REJECTION, f"{ResultKind.REJECTION}@{destination}"
     document = head(analysis, kind, profile, sop_class_uid=KeyObjectSelectionDocumentStorage, modality="KO")
     document.ReferencedPerformedProcedureStepSequence = []
     if analysis.source.requests:
         document.ReferencedRequestSequence = list(analysis.source.requests)
     document.CurrentRequestedProcedureEvidenceSequence = [_evidence(analysis, outdated)]
     tree = content_items.selection(codes.REJECTED, [*observer(analysis), _description(analysis), *(_reference(one) for one in outdated)])
-    return ReportObject(
+    return ResultObject(
         kind=kind,
         profile=profile,
         sop_class_uid=str(KeyObjectSelectionDocumentStorage),

@@ -16,8 +16,8 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID, SegmentationStorage
 
 from core import codes
-from core.records import Code, Mask, ReportObject
-from core.states import ReportKind
+from core.records import Code, Mask, ResultObject
+from core.states import ResultKind
 from imaging.masks import check_fits_grid, unpack_mask
 from imaging.photograph.read import Photograph
 from imaging.volume.volume import Volume
@@ -43,7 +43,7 @@ def segments(analysis: Analysis) -> Mapping[int, int]:
     return {number: segment for segment, number in enumerate(masked, 1)}
 
 
-def encode(analysis: Analysis) -> ReportObject | None:
+def encode(analysis: Analysis) -> ResultObject | None:
     """The segmentation as a Part 10 file; None where no finding has a mask, or the unit gives it no place.
 
     Raises
@@ -58,7 +58,7 @@ def encode(analysis: Analysis) -> ReportObject | None:
     for mask in masks:
         check_fits_grid(mask, grid(item))
     planes = planes_of(analysis, item, masks)
-    document = head(analysis, ReportKind.SEG, PROFILE, sop_class_uid=SegmentationStorage, modality="SEG")
+    document = head(analysis, ResultKind.SEG, PROFILE, sop_class_uid=SegmentationStorage, modality="SEG")
     made = Segmentation(
         source_images=stand_ins(analysis, item, planes),
         pixel_array=pixels(masks, planes, grid(item)),
@@ -84,8 +84,8 @@ def encode(analysis: Analysis) -> ReportObject | None:
         document.PatientOrientation = ""  # type 2C where planes have no place in the patient
     references(document, analysis, planes)
     _name_dimensions(document, object_uid(analysis, "dimensions", PROFILE))
-    return ReportObject(
-        kind=ReportKind.SEG,
+    return ResultObject(
+        kind=ResultKind.SEG,
         profile=PROFILE,
         sop_class_uid=str(SegmentationStorage),
         sop_instance_uid=str(document.SOPInstanceUID),

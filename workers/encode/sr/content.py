@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from pydicom.uid import EncapsulatedPDFStorage, KeyObjectSelectionDocumentStorage
 
-from core import codes
+from core import codes, private_codes
 from core.records import Finding
-from core.states import ModelStatus, Outcome, ReportKind
+from core.states import ModelStatus, Outcome, ResultKind
 from core.uids import device_uid
 from workers.encode.analysis import Analysis, Companion
 from workers.encode.common import MAX_LO, SERIES_CODES
@@ -52,17 +52,17 @@ def observer(analysis: Analysis) -> list[Item]:
 def _statements(analysis: Analysis) -> Item:
     """TID 1500 row 12, Qualitative Evaluations of the whole document: outcome, status, what it is not for, limits."""
     identity, prediction = analysis.identity, analysis.prediction
-    status = codes.FOR_RESEARCH if identity.status == ModelStatus.RESEARCH else codes.CLINICAL
-    said = [content_items.coded(codes.SUMMARY, SUMMARIES[prediction.outcome]), content_items.coded(codes.STATUS, status)]
-    said.append(content_items.text(codes.NOT_FOR, identity.not_for))
+    status = codes.FOR_RESEARCH if identity.status == ModelStatus.RESEARCH else private_codes.CLINICAL
+    said = [content_items.coded(codes.SUMMARY, SUMMARIES[prediction.outcome]), content_items.coded(private_codes.STATUS, status)]
+    said.append(content_items.text(private_codes.NOT_FOR, identity.not_for))
     if prediction.probabilities:
-        said.append(content_items.text(codes.CLASS_PROBABILITIES, _classes(analysis)))
+        said.append(content_items.text(private_codes.CLASS_PROBABILITIES, _classes(analysis)))
     if prediction.outcome is Outcome.FINDINGS and prediction.looked_for:
-        said.append(content_items.text(codes.LOOKED_FOR, prediction.looked_for))
+        said.append(content_items.text(private_codes.LOOKED_FOR, prediction.looked_for))
     if prediction.outcome is Outcome.FINDINGS and prediction.reason:
-        said.append(content_items.text(codes.REASON, prediction.reason))
-    said += [content_items.text(codes.LIMITS, words) for words in (*analysis.limits, *prediction.notes)]
-    said += [_companion(one) for one in analysis.companions if one.kind is not ReportKind.SEG]
+        said.append(content_items.text(private_codes.REASON, prediction.reason))
+    said += [content_items.text(private_codes.LIMITS, words) for words in (*analysis.limits, *prediction.notes)]
+    said += [_companion(one) for one in analysis.companions if one.kind is not ResultKind.SEG]
     return content_items.container(codes.QUALITATIVE_EVALUATIONS, said)
 
 

@@ -10,15 +10,15 @@ from collections.abc import Mapping
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, Comprehensive3DSRStorage
 
-from core.records import ReportObject
-from core.states import ReportKind
+from core.records import ResultObject
+from core.states import ResultKind
 from imaging.wire.writer import REFERENCED_SOP_SEQUENCE, encode_referenced_sops
 from workers.encode.analysis import Analysis
 from workers.encode.common import head, object_uid, part10
 from workers.encode.sr import content
 
 
-def encode(analysis: Analysis, *, profile: str = "sr") -> ReportObject:
+def encode(analysis: Analysis, *, profile: str = "sr") -> ResultObject:
     """The report as a Part 10 file, Explicit VR Little Endian.
 
     ``profile``: which of several results of the same analysis, when destinations get different ones; part of its UID.
@@ -31,8 +31,8 @@ def encode(analysis: Analysis, *, profile: str = "sr") -> ReportObject:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of pydicom, about values that are kept as the source wrote them (see source.py)
         document = _document(analysis, profile)
-        return ReportObject(
-            kind=ReportKind.SR,
+        return ResultObject(
+            kind=ResultKind.SR,
             profile=profile,
             sop_class_uid=str(Comprehensive3DSRStorage),
             sop_instance_uid=str(document.SOPInstanceUID),
@@ -42,7 +42,7 @@ def encode(analysis: Analysis, *, profile: str = "sr") -> ReportObject:
 
 
 def _document(analysis: Analysis, profile: str) -> Dataset:
-    document = head(analysis, ReportKind.SR, profile, sop_class_uid=Comprehensive3DSRStorage, modality="SR")
+    document = head(analysis, ResultKind.SR, profile, sop_class_uid=Comprehensive3DSRStorage, modality="SR")
     document.SeriesInstanceUID = UID(object_uid(analysis, "series", profile))  # not by kind: there may be several reports
     document.CompletionFlag, document.VerificationFlag, document.PreliminaryFlag = "COMPLETE", "UNVERIFIED", "PRELIMINARY"
     document.CurrentRequestedProcedureEvidenceSequence = [_evidence(analysis)]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from core import codes
+from core import codes, private_codes
 from core.records import Finding, Measurement
 from core.states import Outcome
 from workers.encode.analysis import Analysis
@@ -15,7 +15,7 @@ from workers.encode.words import headline
 SUMMARIES = {
     Outcome.FINDINGS: codes.WITH_FINDINGS,
     Outcome.NO_FINDING: codes.WITHOUT_FINDINGS,
-    Outcome.ABSTAINED: codes.ABSTAINED,
+    Outcome.ABSTAINED: private_codes.ABSTAINED,
     Outcome.NOT_ANALYSED: codes.NONE_SUCCEEDED,
 }
 EXCLUDES_NOTHING = (
@@ -70,7 +70,7 @@ def finding_groups(analysis: Analysis, finding: Finding, number: int) -> list[It
 
 
 def _common(analysis: Analysis, finding: Finding, number: int, measurements: Sequence[Item]) -> list[Item]:
-    judged = [(codes.TIER, codes.TIERS[finding.tier]), *((each.name, each.value) for each in finding.evaluations)]
+    judged = [(private_codes.TIER, codes.TIERS[finding.tier]), *((each.name, each.value) for each in finding.evaluations)]
     return [
         *_tracking(analysis, number),
         content_items.coded(concept_names.FINDING, finding.code),
@@ -90,7 +90,7 @@ def _source(analysis: Analysis, finding: Finding) -> list[Item]:
 
 def _sure(analysis: Analysis, finding: Finding) -> list[Item]:
     """Probability and score."""
-    named = ((codes.SCORE, finding.score), (codes.PROBABILITY, finding.probability))
+    named = ((private_codes.SCORE, finding.score), (codes.PROBABILITY, finding.probability))
     return [_measured(analysis, finding, Measurement(name, value, codes.NO_UNITS)) for name, value in named if value is not None]
 
 
@@ -126,8 +126,8 @@ def group_without_finding(analysis: Analysis) -> Item:
     prediction = analysis.prediction
     group = [*_tracking(analysis, 0), *_algorithm(analysis), content_items.coded(codes.SUMMARY, SUMMARIES[prediction.outcome])]
     if prediction.outcome is Outcome.NO_FINDING:
-        group.append(content_items.text(codes.LOOKED_FOR, prediction.looked_for or "what its card names"))
+        group.append(content_items.text(private_codes.LOOKED_FOR, prediction.looked_for or "what its card names"))
         group.append(content_items.text(codes.COMMENT, EXCLUDES_NOTHING))
     else:
-        group.append(content_items.text(codes.REASON, prediction.reason or "no reason was given"))
+        group.append(content_items.text(private_codes.REASON, prediction.reason or "no reason was given"))
     return content_items.container(concept_names.MEASUREMENT_GROUP, group, template="1501")

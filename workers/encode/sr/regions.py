@@ -4,7 +4,7 @@ import numpy as np
 
 from core import codes
 from core.records import Code, Finding
-from core.states import ReportKind
+from core.states import ResultKind
 from imaging.masks import unpack_mask
 from imaging.photograph.read import Photograph
 from workers.encode.analysis import Analysis
@@ -20,7 +20,7 @@ def segment(analysis: Analysis, finding: Finding, number: int) -> tuple[Item, ..
     Of a volume as a whole (TID 1411 row 7); of a photograph with its frame (TID 1410 row 10): there each segment has one, its own.
     """
     for one in analysis.companions:
-        index = one.segments.get(number) if one.kind is ReportKind.SEG else None
+        index = one.segments.get(number) if one.kind is ResultKind.SEG else None
         if index is None:
             continue
         if analysis.frame_of_reference_uid:

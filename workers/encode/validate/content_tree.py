@@ -6,7 +6,7 @@ from functools import cache, lru_cache
 
 from pydicom.sr._concepts_dict import concepts
 
-from core import codes
+from core import codes, private_codes
 from core.records import Code
 from imaging.wire.strict_reader import StrictDataset
 
@@ -144,7 +144,7 @@ def _code(item: StrictDataset, keyword: str, place: Path) -> Iterator[str]:
 @lru_cache(4096)
 def known(code: Code) -> bool:
     """Whether a code is ours as declared, the standard's with one of its meanings, or a language tag."""
-    ours = codes.declared(code.value, code.scheme)
+    ours = codes.find_code(code.value, code.scheme)
     if ours is not None and ours == code:
         return True
     return code.scheme == LANGUAGE_SCHEME or code.meaning in _published(code.scheme).get(code.value, ())
@@ -194,7 +194,11 @@ def _required(document: StrictDataset) -> Iterator[str]:
     if len(tracked) != len(set(tracked)):
         yield "two measurement groups of a kind have the same tracking UID"
     statements = _children(document, (codes.QUALITATIVE_EVALUATIONS.value, codes.QUALITATIVE_EVALUATIONS.scheme))
-    for code, words in ((codes.NOT_FOR, "sentence what it is not for"), (codes.SUMMARY, "outcome"), (codes.STATUS, "status of the model")):
+    for code, words in (
+        (private_codes.NOT_FOR, "sentence what it is not for"),
+        (codes.SUMMARY, "outcome"),
+        (private_codes.STATUS, "status of the model"),
+    ):
         if not any(_children(container, (code.value, code.scheme)) for container in statements):
             yield f"the {words} is missing"
 
@@ -202,7 +206,7 @@ def _required(document: StrictDataset) -> Iterator[str]:
 def _group_says_something(group: StrictDataset) -> Iterator[str]:
     """A finding has its tier; a group without finding says what was looked for, or why there is nothing."""
     if _children(group, ("121071", "DCM")):
-        if not _children(group, (codes.TIER.value, codes.TIER.scheme)):
+        if not _children(group, (private_codes.TIER.value, private_codes.TIER.scheme)):
             yield "a finding has no confidence tier"
-    elif not any(_children(group, (code.value, code.scheme)) for code in (codes.LOOKED_FOR, codes.REASON)):
+    elif not any(_children(group, (code.value, code.scheme)) for code in (private_codes.LOOKED_FOR, private_codes.REASON)):
         yield "a group without finding says neither what was looked for nor why there is no result"

@@ -14,7 +14,7 @@ from pydicom import config
 from pydicom.uid import UID, Comprehensive3DSRStorage, ExplicitVRLittleEndian
 from pydicom.valuerep import validate_value
 
-from core import codes
+from core import private_codes
 from core.iods import IODS, Iod
 from core.records import Code
 from imaging.wire.strict_reader import BINARY_VRS, NUMBER_FORMATS, StrictDataset, read_strictly
@@ -131,8 +131,8 @@ def _codes(dataset: StrictDataset) -> Iterator[str]:
 
 def _coding_schemes(document: StrictDataset) -> Iterator[str]:
     named = {item.get("CodingSchemeDesignator") for item in document.get("CodingSchemeIdentificationSequence", ())}
-    if codes.PRIVATE_SCHEME not in named:
-        yield f"the private coding scheme {codes.PRIVATE_SCHEME} is not identified"
+    if private_codes.PRIVATE_SCHEME not in named:
+        yield f"the private coding scheme {private_codes.PRIVATE_SCHEME} is not identified"
 
 
 def _contribution(document: StrictDataset) -> Iterator[str]:

@@ -9,7 +9,7 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
-from core.states import ReportKind
+from core.states import ResultKind
 from imaging.wire.strict_reader import StrictDataset, read_strictly
 from imaging.wire.writer import encode_dataset
 from tests.support import analyses, analyses_with_images
@@ -102,7 +102,7 @@ def test_a_value_that_its_vr_cannot_hold_is_refused() -> None:
         encode_dataset(dataset, str.encode)
 
 
-REPORT = CONTENT[f"ct {ReportKind.SR}"]
+REPORT = CONTENT[f"ct {ResultKind.SR}"]
 
 
 def nested(depth: int) -> bytes:

@@ -6,7 +6,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, EncapsulatedPDFStorage
 
-from core import codes
+from core import codes, private_codes
 from core.records import Code
 from imaging.wire.writer import encode_dataset
 from workers.encode.sr import content_items
@@ -31,9 +31,12 @@ def inside(relation: str, *children: Dataset) -> Dataset:
 NAME = named(codes.SOURCE)
 PAIRS: dict[str, tuple[Item, Dataset]] = {
     "text": (content_items.text(codes.COMMENT, "Größe \\ 7", OBSERVED), hd.TextContentItem(named(codes.COMMENT), "Größe \\ 7", OBSERVED)),
-    "code": (content_items.coded(codes.TIER, codes.SKIN, MODIFIED), hd.CodeContentItem(named(codes.TIER), named(codes.SKIN), MODIFIED)),
-    "long code": (content_items.coded(codes.TIER, LONG), hd.CodeContentItem(named(codes.TIER), named(LONG), CONTAINS)),
-    "URN": (content_items.coded(codes.TIER, URN), hd.CodeContentItem(named(codes.TIER), named(URN), CONTAINS)),
+    "code": (
+        content_items.coded(private_codes.TIER, codes.SKIN, MODIFIED),
+        hd.CodeContentItem(named(private_codes.TIER), named(codes.SKIN), MODIFIED),
+    ),
+    "long code": (content_items.coded(private_codes.TIER, LONG), hd.CodeContentItem(named(private_codes.TIER), named(LONG), CONTAINS)),
+    "URN": (content_items.coded(private_codes.TIER, URN), hd.CodeContentItem(named(private_codes.TIER), named(URN), CONTAINS)),
     "UID": (content_items.unique(codes.SOURCE, "2.25.7", ACQUIRED), hd.UIDRefContentItem(NAME, "2.25.7", ACQUIRED)),
     "composite": (
         content_items.image(codes.SOURCE, (PDF, "2.25.7", None), kind="COMPOSITE"),
@@ -71,8 +74,8 @@ def test_as_highdicom_writes_it(name: str, encode: content_items.Encode) -> None
 
 @pytest.mark.parametrize("value", [0, 512, 0.0, 450.0, 0.8123, 1 / 3, -1e-7, 123456789.123, 1e22])
 def test_numbers(value: float) -> None:
-    theirs = hd.NumContentItem(named(codes.SCORE), value, named(codes.NO_UNITS), relationship_type=CONTAINS)
-    assert content_items.number(codes.SCORE, value, codes.NO_UNITS).written(LATIN) == encode_dataset(theirs, LATIN)
+    theirs = hd.NumContentItem(named(private_codes.SCORE), value, named(codes.NO_UNITS), relationship_type=CONTAINS)
+    assert content_items.number(private_codes.SCORE, value, codes.NO_UNITS).written(LATIN) == encode_dataset(theirs, LATIN)
 
 
 def test_a_text_that_the_set_does_not_hold_is_refused_and_the_next_set_taken() -> None:

@@ -9,8 +9,8 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from core.iods import IODS
-from core.records import ReportObject
-from core.states import ReportKind
+from core.records import ResultObject
+from core.states import ResultKind
 from tests.support import analyses, analyses_with_images
 from workers.encode.analysis import Analysis
 from workers.encode.objects import by_kind
@@ -27,7 +27,7 @@ CASES: dict[str, Callable[[], Analysis]] = {
 
 
 @cache
-def made(name: str) -> tuple[tuple[ReportObject, ...], tuple[str, ...]]:
+def made(name: str) -> tuple[tuple[ResultObject, ...], tuple[str, ...]]:
     """Everything that is made of an analysis, the report last; and the instances of its unit."""
     analysis = CASES[name]()
     found = [one for kind in by_kind.ENCODERS for one in by_kind.encode(kind, analysis)]
@@ -43,12 +43,12 @@ def test_every_object_passes(name: str) -> None:
 
 def test_every_kind_is_made_and_ruled() -> None:
     kinds = {one.kind for name in CASES for one in made(name)[0]}
-    assert kinds == set(ReportKind) - {ReportKind.REJECTION} == {iod.kind for iod in IODS.values()}
+    assert kinds == set(ResultKind) - {ResultKind.REJECTION} == {iod.kind for iod in IODS.values()}
     classes = {one.sop_class_uid: one.kind for name in CASES for one in made(name)[0]}
     assert classes == {uid: iod.kind for uid, iod in IODS.items()}
 
 
-def first(name: str, kind: ReportKind) -> bytes:
+def first(name: str, kind: ResultKind) -> bytes:
     return next(one.content for one in made(name)[0] if one.kind is kind)
 
 
@@ -81,36 +81,36 @@ def unknown_code(document: Dataset) -> None:
     document.SegmentSequence[0].SegmentedPropertyTypeCodeSequence[0].CodeValue = "0815"
 
 
-FAULTS: list[tuple[str, ReportKind, Callable[[Dataset], None], str]] = [
-    ("ct", ReportKind.SEG, drop("PixelData"), "PixelData (type 1) is missing"),
-    ("ct", ReportKind.SEG, drop("ContentCreatorName"), "ContentCreatorName (type 2) is missing"),
-    ("ct", ReportKind.SEG, put("PixelData", b"\0\0"), "bytes of pixels expected"),
-    ("ct", ReportKind.SEG, put("NumberOfFrames", 9), "9 frames, and"),
-    ("ct", ReportKind.SEG, put("SegmentationType", "FRACTIONAL"), "SegmentationType is not BINARY"),
-    ("ct", ReportKind.SEG, in_segment("SegmentAlgorithmType", "MANUAL"), "not of type AUTOMATIC"),
-    ("ct", ReportKind.SEG, in_segment("TrackingID", ""), "a segment has no TrackingID"),
-    ("ct", ReportKind.SEG, in_segment("SegmentNumber", 7), "not numbered from 1"),
-    ("ct", ReportKind.SEG, same_tracking, "same tracking UID"),
-    ("ct", ReportKind.SEG, other_segment, "other segments than are described"),
-    ("ct", ReportKind.SEG, unlisted, "source image that the object does not list"),
-    ("ct", ReportKind.SEG, lambda d: d.PerFrameFunctionalGroupsSequence[0].__delitem__("PlanePositionSequence"), "frame 1 has no position"),
-    ("ct", ReportKind.SEG, lambda d: d.PerFrameFunctionalGroupsSequence[0].__delitem__("DerivationImageSequence"), "names no source image"),
-    ("ct", ReportKind.SEG, unknown_code, "is not known"),
-    ("ct", ReportKind.SEG, drop("ContributingEquipmentSequence"), "ContributingEquipmentSequence (type 1) is missing"),
-    ("ct", ReportKind.SEG, lambda d: d.ContributingEquipmentSequence[0].__delitem__("DeviceUID"), "DeviceUID of the contributing"),
-    ("ct", ReportKind.SEG, put("SOPClassUID", "1.2.840.10008.5.1.4.1.1.4"), "of no kind of object"),
-    ("ct", ReportKind.HEATMAP, drop("ConversionType"), "ConversionType (type 1) is missing"),
-    ("ct", ReportKind.HEATMAP, put("Rows", 3), "bytes of pixels expected"),
-    ("chest", ReportKind.PARAMETRIC_MAP, put("NumberOfFrames", 1), "1 frames, and"),
-    ("ct", ReportKind.KEY_IMAGES, drop("ContentSequence"), "ContentSequence (type 1) is missing"),
-    ("ct", ReportKind.PDF, put("EncapsulatedDocument", b"<html>"), "is no PDF"),
-    ("ct", ReportKind.PDF, put("MIMETypeOfEncapsulatedDocument", "text/html"), "is not application/pdf"),
+FAULTS: list[tuple[str, ResultKind, Callable[[Dataset], None], str]] = [
+    ("ct", ResultKind.SEG, drop("PixelData"), "PixelData (type 1) is missing"),
+    ("ct", ResultKind.SEG, drop("ContentCreatorName"), "ContentCreatorName (type 2) is missing"),
+    ("ct", ResultKind.SEG, put("PixelData", b"\0\0"), "bytes of pixels expected"),
+    ("ct", ResultKind.SEG, put("NumberOfFrames", 9), "9 frames, and"),
+    ("ct", ResultKind.SEG, put("SegmentationType", "FRACTIONAL"), "SegmentationType is not BINARY"),
+    ("ct", ResultKind.SEG, in_segment("SegmentAlgorithmType", "MANUAL"), "not of type AUTOMATIC"),
+    ("ct", ResultKind.SEG, in_segment("TrackingID", ""), "a segment has no TrackingID"),
+    ("ct", ResultKind.SEG, in_segment("SegmentNumber", 7), "not numbered from 1"),
+    ("ct", ResultKind.SEG, same_tracking, "same tracking UID"),
+    ("ct", ResultKind.SEG, other_segment, "other segments than are described"),
+    ("ct", ResultKind.SEG, unlisted, "source image that the object does not list"),
+    ("ct", ResultKind.SEG, lambda d: d.PerFrameFunctionalGroupsSequence[0].__delitem__("PlanePositionSequence"), "frame 1 has no position"),
+    ("ct", ResultKind.SEG, lambda d: d.PerFrameFunctionalGroupsSequence[0].__delitem__("DerivationImageSequence"), "names no source image"),
+    ("ct", ResultKind.SEG, unknown_code, "is not known"),
+    ("ct", ResultKind.SEG, drop("ContributingEquipmentSequence"), "ContributingEquipmentSequence (type 1) is missing"),
+    ("ct", ResultKind.SEG, lambda d: d.ContributingEquipmentSequence[0].__delitem__("DeviceUID"), "DeviceUID of the contributing"),
+    ("ct", ResultKind.SEG, put("SOPClassUID", "1.2.840.10008.5.1.4.1.1.4"), "of no kind of object"),
+    ("ct", ResultKind.HEATMAP, drop("ConversionType"), "ConversionType (type 1) is missing"),
+    ("ct", ResultKind.HEATMAP, put("Rows", 3), "bytes of pixels expected"),
+    ("chest", ResultKind.PARAMETRIC_MAP, put("NumberOfFrames", 1), "1 frames, and"),
+    ("ct", ResultKind.KEY_IMAGES, drop("ContentSequence"), "ContentSequence (type 1) is missing"),
+    ("ct", ResultKind.PDF, put("EncapsulatedDocument", b"<html>"), "is no PDF"),
+    ("ct", ResultKind.PDF, put("MIMETypeOfEncapsulatedDocument", "text/html"), "is not application/pdf"),
 ]
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize(("name", "kind", "damage", "expected"), FAULTS)
-def test_seeded_fault_is_found(name: str, kind: ReportKind, damage: Callable[[Dataset], None], expected: str) -> None:
+def test_seeded_fault_is_found(name: str, kind: ResultKind, damage: Callable[[Dataset], None], expected: str) -> None:
     document = dcmread(io.BytesIO(first(name, kind)))
     damage(document)
     buffer = io.BytesIO()
@@ -119,8 +119,8 @@ def test_seeded_fault_is_found(name: str, kind: ReportKind, damage: Callable[[Da
     assert any(expected in problem for problem in found), found
 
 
-@pytest.mark.parametrize("kind", [kind for kind in ReportKind if kind is not ReportKind.REJECTION])
-def test_a_reference_out_of_the_result_is_found(kind: ReportKind) -> None:
-    name = "chest" if kind is ReportKind.PARAMETRIC_MAP else "ct"
+@pytest.mark.parametrize("kind", [kind for kind in ResultKind if kind is not ResultKind.REJECTION])
+def test_a_reference_out_of_the_result_is_found(kind: ResultKind) -> None:
+    name = "chest" if kind is ResultKind.PARAMETRIC_MAP else "ct"
     (problem,) = validate(first(name, kind), within=["2.25.1"])
     assert "neither of the unit nor of this result" in problem

@@ -1,0 +1,107 @@
+"""Private coded concepts of the project, each with its definition. The conformance statement prints them.
+
+A private code is used where no published code is known, and where a published one would say more than is meant: none is used for a group of
+diagnoses that it does not mean.
+"""
+
+from dataclasses import dataclass
+
+from core.records import Code
+
+PRIVATE_SCHEME = "99DCMNODE"
+PRIVATE_SCHEME_NAME = "dicom-node private codes"
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateCode:
+    """A concept for which no published code is known, and what it means."""
+
+    code: Code
+    definition: str
+
+
+_PRIVATE: list[PrivateCode] = []
+
+
+def _private(value: str, meaning: str, definition: str) -> Code:
+    code = Code(value, PRIVATE_SCHEME, meaning)
+    _PRIVATE.append(PrivateCode(code, definition))
+    return code
+
+
+ABSTAINED = _private(
+    "ABSTAINED",
+    "Algorithm ran and abstained",
+    "The algorithm ran and gives no result, because the input is unlike what it was made for or its answer is unsure.",
+)
+SCORE = _private(
+    "SCORE",
+    "Uncalibrated model score",
+    "A number from 0 to 1 that orders the findings of one model. It is no probability: nothing has calibrated it.",
+)
+CLASS_PROBABILITIES = _private(
+    "CLASSES",
+    "Probability of every class",
+    "The calibrated probability of every class that the classifier knows, as text, by the model's class names; they add up to 1.",
+)
+MALIGNANCY = _private(
+    "MALIGNANCY",
+    "Probability of malignancy (mel + bcc + akiec)",
+    "The sum of the calibrated probabilities of the HAM10000 classes melanoma, basal cell carcinoma, and actinic keratosis or "
+    "intraepithelial carcinoma.",
+)
+TIER = _private(
+    "TIER", "Confidence tier", "How much weight a reader may give a result. Its limits are in the model card and in the report."
+)
+TIER_HIGH = _private("TIER-HIGH", "High", "Confidence tier: the probability is above the card's upper limit.")
+TIER_REVIEW = _private("TIER-REVIEW", "Review", "Confidence tier: the probability is between the card's two limits; a person has to look.")
+TIER_UNCERTAIN = _private(
+    "TIER-UNCERTAIN", "Uncertain", "Confidence tier: the probability is below the card's lower limit, or is not calibrated."
+)
+NOT_FOR = _private("NOT-FOR", "Not for", "One sentence that says what the result must not be used for.")
+LIMITS = _private("LIMITS", "Limits of the analysis", "A known limit of the algorithm, or what was dropped or tolerated in this input.")
+LOOKED_FOR = _private("LOOKED-FOR", "Looked for", "What the algorithm looked for, at what size and at what operating point.")
+REASON = _private("REASON", "Reason why there is no result", "Why the algorithm abstained, or why the input was not analysed.")
+STATUS = _private(
+    "STATUS", "Status of the algorithm", "Whether the algorithm is for research only or was released for clinical use by the site."
+)
+CLINICAL = _private("CLINICAL", "Released for clinical use", "Status of the algorithm: the site has released it for clinical use.")
+ACTINIC_KERATOSIS_OR_CARCINOMA_IN_SITU = _private(
+    "AKIEC",
+    "Actinic keratosis or intraepithelial carcinoma",
+    "A class of HAM10000: actinic keratosis or intraepithelial carcinoma (Bowen's disease); which of the two is not said.",
+)
+BENIGN_KERATOSIS = _private(
+    "BKL",
+    "Benign keratosis-like lesion",
+    "A class of HAM10000: seborrheic keratosis, solar lentigo or lichen-planus-like keratosis; which of them is not said.",
+)
+DERMATOFIBROMA = _private(
+    "DF", "Dermatofibroma", "A class of HAM10000: dermatofibroma. Private because no published code could be verified."
+)
+VASCULAR_LESION = _private(
+    "VASC",
+    "Vascular skin lesion",
+    "A class of HAM10000: angioma, angiokeratoma, pyogenic granuloma or hemorrhage of the skin; which of them is not said.",
+)
+DENSITY = _private(
+    "DENSITY",
+    "Density of the nodule by rule",
+    "Whether a nodule is solid, part-solid or ground-glass, by the share of its region that is denser than a limit; "
+    "both in the model card.",
+)
+SOLID = _private("SOLID", "Solid", "Density by rule: most of the region is denser than the limit.")
+PART_SOLID = _private("PART-SOLID", "Part-solid", "Density by rule: a part of the region is denser than the limit.")
+GROUND_GLASS = _private("GROUND-GLASS", "Ground-glass", "Density by rule: next to nothing of the region is denser than the limit.")
+SIZE_BAND = _private(
+    "SIZE-BAND",
+    "Size band of the nodule (like Lung-RADS, not Lung-RADS)",
+    "The band into which the mean of long and short axis of the marked region falls. The limits are those of Lung-RADS for solid "
+    "nodules at baseline; it is no Lung-RADS category, which takes a reader, the patient's history and earlier images.",
+)
+SIZE_BELOW_6 = _private("SIZE-BELOW-6", "Below 6 mm", "Size band: mean axis below 6 mm.")
+SIZE_6_TO_8 = _private("SIZE-6-TO-8", "6 to below 8 mm", "Size band: mean axis from 6 to below 8 mm.")
+SIZE_8_TO_15 = _private("SIZE-8-TO-15", "8 to below 15 mm", "Size band: mean axis from 8 to below 15 mm.")
+SIZE_FROM_15 = _private("SIZE-FROM-15", "15 mm or more", "Size band: mean axis of 15 mm or more.")
+
+PRIVATE: tuple[PrivateCode, ...] = tuple(_PRIVATE)
