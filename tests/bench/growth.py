@@ -21,7 +21,7 @@ from db.engine import Database
 from db.schema.upgrade import upgrade_schema
 from deploy.local.embedded_postgres import EmbeddedPostgres
 from tests.bench import pairs
-from tests.support.large_database import fill, questions
+from tests.support.large_database import fill_database, frequent_queries
 
 EACH = 10  # instances of a study
 
@@ -69,14 +69,14 @@ def made(url: str, name: str, studies: int) -> Database:
     database = Database.open(url.rsplit("/", 1)[0] + f"/{name}")
     upgrade_schema(database)
     began = time.monotonic()
-    fill(database, studies=studies, each=EACH)
+    fill_database(database, studies=studies, each=EACH)
     print(f"{name}: {studies * EACH} instances in {time.monotonic() - began:.0f} s", file=sys.stderr)
     return database
 
 
 def measure(small: Database, large: Database, arguments: argparse.Namespace) -> list[list[str]]:
     """The rows of the table."""
-    few, many = questions(small), questions(large)
+    few, many = frequent_queries(small), frequent_queries(large)
     rows = []
     for name in few:
         ask = {"small": timed(few[name], arguments.repeats), "large": timed(many[name], arguments.repeats)}

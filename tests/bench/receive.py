@@ -41,7 +41,7 @@ from deploy.demo.synthetic.chest import make_chest, write_chest
 from deploy.local.embedded_postgres import EmbeddedPostgres
 from deploy.local.ports import accepts_connections, free_port
 from tests.bench import pairs
-from tests.support.services import quick_folder
+from tests.support.services import memory_folder
 
 Target = tuple[str, int]  # AE title, port
 Peer = Callable[[Path], AbstractContextManager[Target]]
@@ -98,7 +98,7 @@ def measure(folder: Path, instances: int, associations: list[int], rounds: int) 
             targets[name] = stack.enter_context(peer(place))
 
         def run(target: Target, number: int) -> float:
-            sent = quick_folder()
+            sent = memory_folder()
             try:
                 sets = copies(templates, sent, instances // number, number)
                 os.sync()  # what others left in the page cache is not this one's to write

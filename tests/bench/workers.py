@@ -33,7 +33,7 @@ from deploy.local.embedded_broker import EmbeddedBroker
 from deploy.local.embedded_postgres import EmbeddedPostgres
 from tests.bench import pairs
 from tests.support.node_process import wait_until
-from tests.support.queued_jobs import Queueing, configure, urls
+from tests.support.queued_jobs import JobFactory, configure, server_url_variables
 from workers.queue import relay
 
 SIZE, BATCH = (450, 600), 8  # as many as the worker takes in a pass on the CPU
@@ -80,11 +80,11 @@ class Site:
     """Servers, relay, and workers as they are asked for."""
 
     def __init__(self, folder: Path, postgres: str, broker: str) -> None:
-        self.folder, self.urls = folder, urls(postgres, broker)
+        self.folder, self.urls = folder, server_url_variables(postgres, broker)
         self.database = Database.open(postgres)
         upgrade_schema(self.database)
         self.settings = configure(folder, postgres, broker)
-        self.queueing = Queueing(self.database, Blobs(self.settings.blobs_dir))
+        self.queueing = JobFactory(self.database, Blobs(self.settings.blobs_dir))
         self._numbers = iter(range(1_000_000))
         self._workers: list[psutil.Process] = []
 

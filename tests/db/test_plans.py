@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from db.engine import Database
-from tests.support.large_database import fill, questions, statements
+from tests.support.large_database import fill_database, frequent_queries, record_statements
 from tests.support.records import rows
 
 STUDIES, EACH = 4_000, 3
@@ -16,11 +16,11 @@ PLANNED = ("SELECT", "UPDATE", "INSERT", "DELETE", "WITH")
 
 
 def test_no_question_goes_through_a_table_that_grows(database: Database) -> None:
-    fill(database, studies=STUDIES, each=EACH)
+    fill_database(database, studies=STUDIES, each=EACH)
     found = []
     partial = {str(row[0]) for row in rows(database, "SELECT indexname FROM pg_indexes WHERE indexdef LIKE '% WHERE %'")}
-    for name, ask in questions(database).items():
-        with statements(database) as seen:
+    for name, ask in frequent_queries(database).items():
+        with record_statements(database) as seen:
             ask()
         for statement, parameters in seen:
             if statement.lstrip().upper().startswith(PLANNED):
@@ -29,7 +29,7 @@ def test_no_question_goes_through_a_table_that_grows(database: Database) -> None
 
 
 def test_a_question_without_an_index_is_noticed(database: Database) -> None:
-    fill(database, studies=STUDIES, each=EACH)
+    fill_database(database, studies=STUDIES, each=EACH)
     assert whole(plan(database, "SELECT * FROM studies WHERE study_description = %(words)s", {"words": "x"}), set()) == ["studies"]
 
 

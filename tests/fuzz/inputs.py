@@ -1,65 +1,66 @@
-"""The numbered inputs of a run: first everything that is hostile by design, then as many damaged ones as were asked for."""
+"""Generates the numbered inputs of a run: first those that are hostile by design, then randomly damaged ones."""
 
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from tests.fuzz import datasets, streams
-from tests.fuzz.mutate import damaged, elements, shuffled
-from tests.fuzz.seeds import Seed, ours, real
-from tests.fuzz.wire import PATIENCE_S, PAUSE_S, Ending, converse
+from tests.fuzz import hostile_datasets, hostile_streams
+from tests.fuzz.mutations import mutate, mutate_stream, random_elements
+from tests.fuzz.raw_association import PAUSE_S, RESPONSE_TIMEOUT_S, Response, send_parts
+from tests.fuzz.seed_files import Seed, conformance_seeds, own_seeds
 from tests.support.real_data import data_folder
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """What goes over one connection. ``well_formed``: the association keeps to the rules, only its data set does not."""
+    """What is sent over one connection. ``well_formed``: the association follows the standard, only its data set does not."""
 
     name: str
     parts: tuple[bytes, ...]
     well_formed: bool
 
-    def send(self, port: int) -> Ending:
-        return converse(port, self.parts, PATIENCE_S if self.well_formed else PAUSE_S)
+    def send(self, port: int) -> Response:
+        """Send it to a listener; return what came back."""
+        return send_parts(port, self.parts, RESPONSE_TIMEOUT_S if self.well_formed else PAUSE_S)
 
 
-def designed() -> list[Input]:
-    """Everything that is hostile by design."""
-    found = [Input(seed.name, tuple(streams.whole(seed)), True) for seed in datasets.hostile()]
-    return found + [Input(name, tuple(parts), False) for name, parts in streams.hostile()]
+def designed_inputs() -> list[Input]:
+    """Return all inputs that are hostile by design."""
+    found = [Input(seed.name, tuple(hostile_streams.regular_stream(seed)), True) for seed in hostile_datasets.hostile_datasets()]
+    return found + [Input(name, tuple(parts), False) for name, parts in hostile_streams.hostile_streams()]
 
 
-def known() -> list[Seed]:
-    """What is damaged: our own, and the conformance files where they are."""
-    return [*ours(), *real(data_folder())]
+def all_seeds() -> list[Seed]:
+    """Return the data sets to damage: synthetic ones, and the conformance files where they exist."""
+    return [*own_seeds(), *conformance_seeds(data_folder())]
 
 
 def inputs(seed: int, count: int) -> Iterator[Input]:
-    """``count`` inputs: the designed ones, the known files as they are, then damage by dice; the same seed gives the same."""
-    seeds = known()
-    first = designed() + [Input(one.name, tuple(streams.whole(one)), True) for one in seeds]
+    """Yield ``count`` inputs: the designed ones, the seeds unchanged, then random damage. The same seed gives the same inputs."""
+    seeds = all_seeds()
+    first = designed_inputs() + [Input(item.name, tuple(hostile_streams.regular_stream(item)), True) for item in seeds]
     yield from first[:count]
     for number in range(len(first), count):
-        yield by_dice(seeds, seed, number)
+        yield random_input(seeds, seed, number)
 
 
-def by_dice(seeds: list[Seed], seed: int, number: int) -> Input:
-    """Input ``number`` of a run, by itself."""
-    dice = random.Random(f"{seed}/{number}")
-    chosen = dice.choice(seeds)
-    chance = dice.random()
+def random_input(seeds: list[Seed], seed: int, number: int) -> Input:
+    """Return the randomly damaged input ``number`` of a run."""
+    rng = random.Random(f"{seed}/{number}")
+    chosen = rng.choice(seeds)
+    chance = rng.random()
     if chance < 0.3:
-        parts = shuffled(streams.whole(renamed(chosen, number)), dice)
+        parts = mutate_stream(hostile_streams.regular_stream(with_new_uid(chosen, number)), rng)
         return Input(f"{seed}/{number}: {chosen.name}, the stream", tuple(parts), False)
     if chance < 0.4:
-        made = replace(chosen, data_set=chosen.data_set[: dice.choice((0, 200, 600))] + elements(dice))
-        return Input(f"{seed}/{number}: {chosen.name}, made up", tuple(streams.whole(made)), True)
-    made = replace(renamed(chosen, number), data_set=damaged(renamed(chosen, number).data_set, dice))
-    return Input(f"{seed}/{number}: {chosen.name}, damaged", tuple(streams.whole(made)), True)
+        made = replace(chosen, data_set=chosen.data_set[: rng.choice((0, 200, 600))] + random_elements(rng))
+        return Input(f"{seed}/{number}: {chosen.name}, made up", tuple(hostile_streams.regular_stream(made)), True)
+    made = replace(with_new_uid(chosen, number), data_set=mutate(with_new_uid(chosen, number).data_set, rng))
+    return Input(f"{seed}/{number}: {chosen.name}, damaged", tuple(hostile_streams.regular_stream(made)), True)
 
 
-def renamed(seed: Seed, number: int) -> Seed:
-    """With a SOP Instance UID of its own, of the same length, so that it is a new instance and not another content of a known one."""
+def with_new_uid(seed: Seed, number: int) -> Seed:
+    """Replace the SOP Instance UID by a new one of the same length, so that it is a new instance."""
     old = seed.sop_instance
     if len(old) < 16:
         return seed

@@ -1,4 +1,4 @@
-"""Peers that do not keep to the pace: they open and say nothing, say it byte by byte, go in the middle, or come all at once."""
+"""Senders that send nothing, send byte by byte, disconnect in the middle, or connect all at once."""
 
 import os
 import time
@@ -10,10 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz.seeds import seed_of
-from tests.fuzz.streams import whole
-from tests.fuzz.target import ACSE_TIMEOUT_S, MAX_ASSOCIATIONS, NETWORK_TIMEOUT_S, Target, flat, listening
-from tests.fuzz.wire import AC, DATA, RELEASE, RELEASE_RP, Peer, associate_rq, context, pdu, store, value
+from tests.fuzz.hostile_streams import regular_stream
+from tests.fuzz.listener_process import (
+    ACSE_TIMEOUT_S,
+    MAX_ASSOCIATIONS,
+    NETWORK_TIMEOUT_S,
+    ListenerProcess,
+    assert_no_growth,
+    running_listener,
+)
+from tests.fuzz.raw_association import AC, DATA, RELEASE, RELEASE_RP, RawConnection, associate_rq, context, pdu, store, value
+from tests.fuzz.seed_files import read_seed
 from tests.support.series import CT, encoded, image
 from tests.support.storage_scu import send
 
@@ -24,106 +31,106 @@ RQ = associate_rq([context(1, CT.encode(), [EXPLICIT.encode()])])
 
 
 @pytest.fixture(scope="module")
-def target(fuzz_folder: Path, fuzz_database_url: str) -> Iterator[Target]:
-    with listening(fuzz_folder, fuzz_database_url) as running:
+def target(fuzz_folder: Path, fuzz_database_url: str) -> Iterator[ListenerProcess]:
+    with running_listener(fuzz_folder, fuzz_database_url) as running:
         assert send(running.port, image(number=1)) == [0x0000]
         yield running
 
 
 def data_set(number: int) -> tuple[str, bytes]:
-    seed = seed_of("tiny", encoded(image(number=number, side=2)))
+    seed = read_seed("tiny", encoded(image(number=number, side=2)))
     return seed.sop_instance, seed.data_set
 
 
-def test_half_open_connections_take_nobodys_place(target: Target) -> None:
-    before = target.vitals()
+def test_silent_connections_do_not_use_up_the_associations(target: ListenerProcess) -> None:
+    before = target.resource_use()
     with ExitStack() as stack:
-        silent = [stack.enter_context(Peer(target.port)) for _ in range(MAX_ASSOCIATIONS)]
+        silent = [stack.enter_context(RawConnection(target.port)) for _ in range(MAX_ASSOCIATIONS)]
         assert send(target.port, image(number=2)) == [0x0000]
         began = time.monotonic()
-        assert {peer.outlast(ACSE_TIMEOUT_S + SLACK_S).closed for peer in silent} == {True}
+        assert {peer.wait_for_close(ACSE_TIMEOUT_S + SLACK_S).closed for peer in silent} == {True}
         assert time.monotonic() - began < ACSE_TIMEOUT_S + SLACK_S
-    flat(before, target.vitals())
+    assert_no_growth(before, target.resource_use())
 
 
-def test_those_that_are_sent_away_before_an_association_take_no_threads(fuzz_folder: Path, fuzz_database_url: str) -> None:
-    """They are over when their connection is, and not only after ``acse_timeout_s``, which is longer here than anybody waits."""
-    with listening(fuzz_folder, fuzz_database_url, acse_timeout_s=300.0) as target:
+def test_connections_closed_before_an_association_leave_no_threads(fuzz_folder: Path, fuzz_database_url: str) -> None:
+    """Their threads end with the connection, not only after ``acse_timeout_s``, which is long here."""
+    with running_listener(fuzz_folder, fuzz_database_url, acse_timeout_s=300.0) as target:
         assert send(target.port, image(number=1)) == [0x0000]
-        before = target.vitals()
+        before = target.resource_use()
         for first in (pdu(0xFF, b"x" * 20), pdu(DATA, bytes(4)), pdu(AC, bytes(4)), b"GET / HTTP/1.1\r\n\r\n", b"", bytes(1000)) * 3:
-            with Peer(target.port) as peer:
+            with RawConnection(target.port) as peer:
                 peer.send(first)
-        flat(before, target.vitals())
+        assert_no_growth(before, target.resource_use())
 
 
 @pytest.mark.parametrize("first", [b"", RQ], ids=["before the association", "within a message"])
-def test_a_slow_loris_is_let_go(target: Target, first: bytes) -> None:
-    """Bytes that come one by one keep no connection open: a PDU has its time, not each of its bytes."""
+def test_a_slow_sender_is_disconnected(target: ListenerProcess, first: bytes) -> None:
+    """The time limit is that of a PDU, so that single bytes do not keep a connection open."""
     slow = RQ if not first else pdu(DATA, value(1, 0, b"x" * 60_000))
     limit = (NETWORK_TIMEOUT_S if first else ACSE_TIMEOUT_S) + SLACK_S
-    before = target.vitals()
-    with Peer(target.port) as peer:
-        assert not first or (peer.send(first) and peer.hear(5.0) and peer.ending.pdus == [AC])
+    before = target.resource_use()
+    with RawConnection(target.port) as peer:
+        assert not first or (peer.send(first) and peer.receive(5.0) and peer.response.pdus == [AC])
         began = time.monotonic()
         for byte in slow:
-            if not peer.send(bytes((byte,))) or not peer.hear(0.25):
+            if not peer.send(bytes((byte,))) or not peer.receive(0.25):
                 break
             assert time.monotonic() - began < limit, "still served"
-        assert peer.ending.closed
-    flat(before, target.vitals())
+        assert peer.response.closed
+    assert_no_growth(before, target.resource_use())
 
 
-def test_a_flood_of_associations_is_answered_and_over(target: Target) -> None:
-    """Far more at once than are admitted: each is taken, put off, or refused its connection; none hangs, none is left."""
-    before = target.vitals()
+def test_many_associations_at_once_are_all_answered(target: ListenerProcess) -> None:
+    """Far more at once than are accepted: each is accepted, rejected or refused; none hangs, and none remains."""
+    before = target.resource_use()
     number = 20 * MAX_ASSOCIATIONS
 
-    def come(_: int) -> str:
+    def connect(_: int) -> str:
         try:
-            with Peer(target.port) as peer:
-                if peer.send(RQ) and peer.hear(20.0):
+            with RawConnection(target.port) as peer:
+                if peer.send(RQ) and peer.receive(20.0):
                     time.sleep(0.05)
                 return peer.finish().words
         except OSError as error:
             return type(error).__name__
 
     with ThreadPoolExecutor(4 * MAX_ASSOCIATIONS) as pool:
-        endings = Counter(pool.map(come, range(number)))
-    assert sum(endings.values()) == number
-    assert "hung" not in endings, endings
-    assert endings["accepted, then closed"] + endings["aborted"] > 0, endings
+        responses = Counter(pool.map(connect, range(number)))
+    assert sum(responses.values()) == number
+    assert "hung" not in responses, responses
+    assert responses["accepted, then closed"] + responses["aborted"] > 0, responses
     assert send(target.port, image(number=3)) == [0x0000]
-    flat(before, target.vitals())
+    assert_no_growth(before, target.resource_use())
 
 
-def test_senders_that_go_in_the_middle_leave_nothing(target: Target) -> None:
-    before = target.vitals()
-    parts = whole(seed_of("whole", encoded(image(number=4, side=64))))
+def test_senders_that_disconnect_leave_nothing(target: ListenerProcess) -> None:
+    before = target.resource_use()
+    parts = regular_stream(read_seed("whole", encoded(image(number=4, side=64))))
     for cut in range(1, len(parts[1]), len(parts[1]) // 40):
-        with Peer(target.port) as peer:
+        with RawConnection(target.port) as peer:
             assert peer.send(parts[0])
-            assert peer.hear(10.0)
+            assert peer.receive(10.0)
             peer.send(parts[1][:cut])
-    flat(before, target.vitals())
+    assert_no_growth(before, target.resource_use())
     assert [path for path in target.blobs.rglob("*") if path.is_file() and len(path.name) != 64] == []
 
 
 @pytest.mark.timeout(7200)
-def test_very_many_tiny_instances(target: Target) -> None:
+def test_very_many_tiny_instances(target: ListenerProcess) -> None:
     """On one association; memory does not grow with their number."""
-    with Peer(target.port) as peer:
+    with RawConnection(target.port) as peer:
         assert peer.send(RQ)
-        assert peer.hear(10.0)
-        vitals = []
+        assert peer.receive(10.0)
+        resource_use = []
         for number in range(COUNT):
             if number in (COUNT // 2, COUNT - 1):
-                vitals.append(target.vitals())
+                resource_use.append(target.resource_use())
             uid, content = data_set(1000 + number)
             assert peer.send(store(1, CT.encode(), uid.encode(), content))
-            assert peer.hear(20.0)
-        assert peer.ending.statuses == [0x0000] * COUNT
+            assert peer.receive(20.0)
+        assert peer.response.statuses == [0x0000] * COUNT
         assert peer.send(RELEASE)
-        peer.hear(10.0)
-        assert peer.ending.pdus[-1] == RELEASE_RP
-    flat(*vitals)
+        peer.receive(10.0)
+        assert peer.response.pdus[-1] == RELEASE_RP
+    assert_no_growth(*resource_use)

@@ -1,6 +1,6 @@
-"""Hostile input against the real listener: it answers everything, keeps nothing that it need not, and lives.
+"""Hostile input to the listener: it answers everything, keeps no resources, and does not end.
 
-``FUZZ_SEED`` and ``FUZZ_INPUTS`` make it another and longer: ``make fuzz SEED=7 N=10000``.
+``FUZZ_SEED`` and ``FUZZ_INPUTS`` select another or a longer run: ``make fuzz SEED=7 N=10000``.
 """
 
 import os
@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.fuzz.inputs import Input, inputs
-from tests.fuzz.target import Target, flat, listening
-from tests.fuzz.wire import Ending
+from tests.fuzz.listener_process import ListenerProcess, assert_no_growth, running_listener
+from tests.fuzz.raw_association import Response
 from tests.support.series import image
 from tests.support.storage_scu import send
 
@@ -27,38 +27,38 @@ UNEXPECTED = 0xC001
 
 
 @pytest.fixture(scope="module")
-def target(fuzz_folder: Path, fuzz_database_url: str) -> Iterator[Target]:
-    with listening(fuzz_folder, fuzz_database_url) as running:
+def target(fuzz_folder: Path, fuzz_database_url: str) -> Iterator[ListenerProcess]:
+    with running_listener(fuzz_folder, fuzz_database_url) as running:
         yield running
 
 
 @pytest.mark.timeout(7200)
-def test_every_input_has_an_ending_and_nothing_is_left_of_it(target: Target) -> None:
+def test_every_input_is_answered_and_leaves_nothing(target: ListenerProcess) -> None:
     every = inputs(SEED, COUNT)
     began = time.monotonic()
-    endings = run(target, every, int(COUNT * WARM_UP))
-    before = target.vitals()
-    endings += run(target, every, COUNT)
-    after = target.vitals()
+    responses = send_inputs(target, every, int(COUNT * WARM_UP))
+    before = target.resource_use()
+    responses += send_inputs(target, every, COUNT)
+    after = target.resource_use()
     assert target.alive
-    assert [name for name, ending in endings if ending.words == "hung"] == []
-    assert [name for name, ending in endings if UNEXPECTED in ending.statuses] == []
+    assert [name for name, response in responses if response.words == "hung"] == []
+    assert [name for name, response in responses if UNEXPECTED in response.statuses] == []
     assert target.defects() == []
-    flat(before, after)
+    assert_no_growth(before, after)
     assert [path for path in target.blobs.rglob("*") if path.is_file() and len(path.name) != 64] == []
-    assert send(target.port, image(number=1)) == [0x0000]  # and it serves as if nothing had been
-    counted = Counter(ending.words for _, ending in endings)
-    print(f"seed {SEED}: {len(endings)} inputs in {time.monotonic() - began:.0f} s; before {before}, after {after}")
+    assert send(target.port, image(number=1)) == [0x0000]  # and it still receives
+    counted = Counter(response.words for _, response in responses)
+    print(f"seed {SEED}: {len(responses)} inputs in {time.monotonic() - began:.0f} s; before {before}, after {after}")
     print(", ".join(f"{words}: {count}" for words, count in counted.most_common()))
 
 
-def run(target: Target, some: Iterator[Input], most: int) -> list[tuple[str, Ending]]:
-    """Send up to ``most`` of the inputs over a few connections at once."""
-    taken = islice(some, most)
+def send_inputs(target: ListenerProcess, stream: Iterator[Input], maximum: int) -> list[tuple[str, Response]]:
+    """Send up to ``maximum`` inputs over a few connections at once; return their names and responses."""
+    taken = islice(stream, maximum)
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(lambda one: (one.name, _sent(target, one)), taken))
+        return list(pool.map(lambda item: (item.name, _send(target, item)), taken))
 
 
-def _sent(target: Target, one: Input) -> Ending:
-    assert target.alive, f"the listener died before or at '{one.name}':\n" + "".join(target.log[-20:])
-    return one.send(target.port)
+def _send(target: ListenerProcess, item: Input) -> Response:
+    assert target.alive, f"the listener ended before or at '{item.name}':\n" + "".join(target.log[-20:])
+    return item.send(target.port)

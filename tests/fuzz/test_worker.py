@@ -1,6 +1,6 @@
-"""Damaged instances that were admitted, through a real worker: each ends with a result or a reason, and the child lives.
+"""Damaged instances in a worker: each gets a result or a reason, and the child process does not end.
 
-``FUZZ_SEED`` and ``FUZZ_INPUTS`` make it another and longer: ``make fuzz SEED=7 N=10000``.
+``FUZZ_SEED`` and ``FUZZ_INPUTS`` select another or a longer run: ``make fuzz SEED=7 N=10000``.
 """
 
 import io
@@ -31,25 +31,25 @@ from db.records import JobPlan
 from imaging.headers.instance_header import read_header
 from imaging.wire.part10 import encode_head
 from models import registry
-from tests.fuzz.child import slices
-from tests.fuzz.inputs import known, renamed
-from tests.fuzz.mutate import damaged
-from tests.fuzz.seeds import Seed, chest_series
+from tests.fuzz.inputs import all_seeds, with_new_uid
+from tests.fuzz.mutations import mutate
+from tests.fuzz.reading_process import slices
+from tests.fuzz.seed_files import Seed, chest_series
 from tests.support.node_process import wait_until
-from tests.support.queued_jobs import SKIN, configure, urls
+from tests.support.queued_jobs import SKIN, configure, server_url_variables
 from tests.support.records import scalar
 from workers.queue import relay
 
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
 COUNT = int(os.environ.get("FUZZ_INPUTS", "400")) // 16
-MEMORY_BYTES = 12 << 30  # of addresses, most of which torch only reserves
+MEMORY_BYTES = 12 << 30  # of address space, most of which torch only reserves
 RSS_MIB = 200.0
 COLOURED = ("photograph", "VL1_J2KI.dcm", "JPEGwithIcon.dcm")
 
 
 @pytest.fixture
 def worker(tmp_path: Path, database: Database, database_url: str, broker_url: str) -> Iterator[psutil.Process]:
-    """``dicom-node worker`` with one child, and the relay that wakes it."""
+    """Run ``dicom-node worker`` with one child, and the relay in this process."""
     settings = configure(tmp_path, database_url, broker_url)
     stop = threading.Event()
     waking = threading.Thread(target=relay.run, args=(settings, database, stop))
@@ -57,7 +57,7 @@ def worker(tmp_path: Path, database: Database, database_url: str, broker_url: st
     with (tmp_path / "worker.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "deploy.cli", "worker", "--config", str(tmp_path / "node.toml")],
-            env={**os.environ, **urls(database_url, broker_url)},
+            env={**os.environ, **server_url_variables(database_url, broker_url)},
             stdout=log,
             stderr=log,
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES)),
@@ -74,26 +74,26 @@ def worker(tmp_path: Path, database: Database, database_url: str, broker_url: st
 
 
 @pytest.mark.timeout(7200)
-def test_each_ends_with_a_result_or_a_reason(tmp_path: Path, database: Database, worker: psutil.Process) -> None:
-    blobs, dice = Blobs(tmp_path / "data" / "blobs"), random.Random(SEED)
-    seeds = [one for one in known() if one.name.startswith(COLOURED)] + slices(chest_series(tmp_path / "series"))[:2]
-    first = queue(database, blobs, [replace(renamed(seeds[0], 0), name="whole")])
+def test_each_instance_gets_a_result_or_a_reason(tmp_path: Path, database: Database, worker: psutil.Process) -> None:
+    blobs, rng = Blobs(tmp_path / "data" / "blobs"), random.Random(SEED)
+    seeds = [one for one in all_seeds() if one.name.startswith(COLOURED)] + slices(chest_series(tmp_path / "series"))[:2]
+    first = queue(database, blobs, [replace(with_new_uid(seeds[0], 0), name="whole")])
     wait_until("the whole photograph", lambda: not unfinished(database), timeout_s=240)
     assert first == 1
     (child,) = worker.children()
     before = child.memory_info().rss / (1 << 20)
     admitted = 1
     for number in range(1, COUNT):
-        chosen = renamed(dice.choice(seeds), number)
-        admitted += queue(database, blobs, [replace(chosen, data_set=damaged(chosen.data_set, dice))])
+        chosen = with_new_uid(rng.choice(seeds), number)
+        admitted += queue(database, blobs, [replace(chosen, data_set=mutate(chosen.data_set, rng))])
     wait_until(f"{admitted} jobs to end", lambda: not unfinished(database), timeout_s=60 + 4 * COUNT)
     failed = rows(database, "SELECT error, count(*) FROM attempts WHERE result = 'failed' GROUP BY 1")
     states = Counter(dict(rows(database, "SELECT state || ' ' || outcome, count(*) FROM jobs GROUP BY 1")))
     assert set(states) <= {"reported not_analysed", "reported abstained", "reported findings", "reported no_finding"}, (states, failed)
-    assert scalar(database, "SELECT count(*) FROM jobs WHERE attempts <> 1") == 0, "an attempt that is repeated, or was lost"
+    assert scalar(database, "SELECT count(*) FROM jobs WHERE attempts <> 1") == 0, "an attempt was repeated or lost"
     assert scalar(database, "SELECT count(*) FROM jobs WHERE outcome = 'not_analysed' AND reason = ''") == 0
     assert scalar(database, "SELECT count(*) FROM reports WHERE kind = 'sr'") == admitted
-    assert [one.pid for one in worker.children()] == [child.pid], "a child died"
+    assert [one.pid for one in worker.children()] == [child.pid], "the child was replaced"
     after = child.memory_info().rss / (1 << 20)
     assert after <= before + RSS_MIB, f"memory of the child: {before:.0f} to {after:.0f} MiB"
     print(f"seed {SEED}: {admitted} of {COUNT} were admitted; {dict(states)}; the child {before:.0f} to {after:.0f} MiB")
@@ -109,7 +109,7 @@ def unfinished(database: Database) -> object:
 
 
 def queue(database: Database, blobs: Blobs, seeds: list[Seed]) -> int:
-    """What listener and conductor do with an instance that is claimed; gives how many were admitted."""
+    """Admit and queue instances as listener and conductor do; return how many were admitted."""
     admitted = 0
     for one in seeds:
         content = encode_head(sop_class_uid=one.sop_class, sop_instance_uid=one.sop_instance, transfer_syntax_uid=one.syntax) + one.data_set

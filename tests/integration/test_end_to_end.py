@@ -30,7 +30,7 @@ from tests.support.patient_identifiers import found_in, values_of
 from tests.support.real_data import shared_data
 from tests.support.storage_scu import associated, store_bytes
 from tests.support.transcode import transcode
-from tests.support.webhook_server import Hook, hook
+from tests.support.webhook_server import WebhookServer, webhook_server
 from workers.encode.validate.validator import validate
 
 SYNTAXES = ("explicit", "jpeg_lossless_sv1", "jpeg_2000", "jpeg_ls", "rle", "deflated")
@@ -66,14 +66,14 @@ class Department:
 
 
 @pytest.fixture(scope="module")
-def told() -> Iterator[Hook]:
+def told() -> Iterator[WebhookServer]:
     """What the webhook was told."""
-    with hook() as held:
+    with webhook_server() as held:
         yield held
 
 
 @pytest.fixture(scope="module")
-def department(tmp_path_factory: pytest.TempPathFactory, told: Hook) -> Iterator[Department]:
+def department(tmp_path_factory: pytest.TempPathFactory, told: WebhookServer) -> Iterator[Department]:
     folder = tmp_path_factory.mktemp("department")
     first, second = Orthanc(folder / "first", "FIRSTPACS").start(), Orthanc(folder / "second", "SECONDPACS").start()
     config = folder / "node.toml"
@@ -289,7 +289,7 @@ def test_9_sigterm_drains_and_a_restart_neither_loses_nor_repeats(department: De
     department.node.cli("audit", "verify")
 
 
-def test_91_no_output_holds_anything_of_a_patient(department: Department, told: Hook) -> None:
+def test_91_no_output_holds_anything_of_a_patient(department: Department, told: WebhookServer) -> None:
     """Logs of all roles and servers, metrics, pages, notices, and what the commands say of the node: searched for every patient's values.
 
     What is meant to hold them is left out: the export, `jobs show`, listings as JSON, the reports themselves.

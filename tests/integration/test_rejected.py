@@ -16,8 +16,8 @@ from deploy.demo.synthetic.lesion import lesion_dataset
 from deploy.settings_file import load_settings
 from dicom_node.sockets import NodeEntity
 from tests.support.orthanc import ARCHIVE, Orthanc
-from tests.support.queued_jobs import Queueing, configure, urls
-from tests.support.send_role import sending, states, wait_for
+from tests.support.queued_jobs import JobFactory, configure, server_url_variables
+from tests.support.send_role import delivery_states, running_sender, wait_for
 from tests.workers.results.test_rejections import changed
 from workers.attempt import claim
 from workers.attempt.child_runtime import Runtime
@@ -54,16 +54,16 @@ def test_the_archive_shows_only_the_new_segmentation(tmp_path: Path, database: D
             .replace('name = "pacs"\n', 'name = "pacs"\nobjects = ["sr", "seg", "heatmap"]\niocm = true\n', 1)
             .replace("port = 4242", f"port = {archive.port}")
         )
-        settings = load_settings(path, urls(database_url, ""))
+        settings = load_settings(path, server_url_variables(database_url, ""))
         blobs = Blobs(settings.blobs_dir)
         runtime = Runtime(settings, database, blobs, DrainFlag(), (Priority.URGENT, Priority.ROUTINE), "test:1", 1, "cpu")
-        queueing = Queueing(database, blobs)
+        queueing = JobFactory(database, blobs)
         study = str(lesion_dataset(1, size=(150, 200)).StudyInstanceUID)
 
         def delivered(count: int) -> bool:
-            return [row[1] for row in states(database)].count("stored") == count
+            return [row[1] for row in delivery_states(database)].count("stored") == count
 
-        with sending(settings, database, blobs):
+        with running_sender(settings, database, blobs):
             first, _ = queueing.photograph(1, destinations=("pacs",))
             assert claim.wake(runtime) == 1
             old = sent(runtime, first)

@@ -1,4 +1,4 @@
-"""One analysis of each shape, on headers made here: for everything that encodes or validates reports."""
+"""Analyses of every kind of result, with synthetic headers, for tests that encode or validate reports."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -40,7 +40,7 @@ OUTDATED = (
 
 
 def header(modality: str, **elements: object) -> Dataset:
-    """The header of an image as a PACS would send it."""
+    """Return the header of an image as a PACS sends it."""
     dataset = Dataset()
     dataset.SpecificCharacterSet = "ISO_IR 100"
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID = "2.25.100", "2.25.200"
@@ -118,7 +118,7 @@ CLASSES = dict(zip(codes.DERMOSCOPY, (0.05, 0.05, 0.03, 0.01, 0.81, 0.04, 0.01),
 
 
 def volume(slices: int = 12, side: int = 64) -> Volume:
-    """The grid of ``ct``: slices 2 mm apart, the first of them 2.25.1000, feet to head."""
+    """Return a volume for `ct`: slices 2 mm apart, from the feet to the head, the first one 2.25.1000."""
     affine = np.diag([0.7, 0.7, 2.0, 1.0])
     affine[:3, 3] = (-80.0, -10.0, -150.0)
     uids = tuple(f"2.25.{1000 + index}" for index in range(slices))
@@ -131,7 +131,7 @@ def photograph(rows: int = 450, columns: int = 600) -> Photograph:
 
 
 def box(shape: tuple[int, int, int], *edges: tuple[int, int]) -> Mask:
-    """A mask that is set from edge to edge along z, y and x."""
+    """Return a mask that is set between the edges along z, y and x."""
     mask = np.zeros(shape, bool)
     mask[tuple(slice(*edge) for edge in edges)] = True
     packed = pack_mask(mask)
@@ -140,7 +140,7 @@ def box(shape: tuple[int, int, int], *edges: tuple[int, int]) -> Mask:
 
 
 def with_segmentation(analysis: Analysis) -> Analysis:
-    """The analysis as a destination that takes segmentations sees it."""
+    """Return the analysis for a destination that receives segmentations."""
     made = segmentation.encode(analysis)
     assert made is not None
     names = (made.sop_class_uid, made.sop_instance_uid, made.series_instance_uid)
@@ -148,7 +148,7 @@ def with_segmentation(analysis: Analysis) -> Analysis:
 
 
 def masked_ct() -> Analysis:
-    """Two nodules with masks in slices that share none."""
+    """Return two nodules with masks that have no slice in common."""
     item = volume()
     edges = (((2, 5), (10, 20), (30, 36)), ((8, 9), (40, 44), (5, 9)))
     findings = []
@@ -180,7 +180,7 @@ OTHERS = (
 
 
 def shapes() -> Mapping[str, Analysis]:
-    """A report of every shape that there is."""
+    """Return an analysis for every kind of report."""
     findings = Prediction(Outcome.FINDINGS, (nodule(), nodule(1)), looked_for=LOOKED_FOR, notes=("1 localizer was left out.",))
     return {
         "ct-findings": ct(findings),

@@ -1,4 +1,4 @@
-"""Analyses with everything that pictures are made of: a synthetic chest or lesion, outlines, evidence. Nobody real."""
+"""Analyses with images, masks and heat maps of a synthetic chest or lesion, for tests that draw pictures."""
 
 import io
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ def volume_of(
     axes: Sequence[Sequence[float]] = AXIAL,
     frame_of_reference: str = analyses.FRAME_OF_REFERENCE,
 ) -> Volume:
-    """``axes``: directions of the columns' index x, the rows' index y and the slices' index z, LPS."""
+    """Return a volume. ``axes``: directions of the indices x, y and z in the patient (LPS)."""
     affine = np.eye(4)
     for column, (axis, step) in enumerate(zip(axes, spacing_mm[::-1], strict=True)):
         affine[:3, column] = np.array(axis) * step
@@ -41,7 +41,7 @@ def volume_of(
 
 @cache
 def chest(*, seed: int = 5, slices: int = 60, size: int = 192, slice_mm: float = 5.0) -> Analysis:
-    """A chest with three nodules, each found where it is, with its outline and a heat map on a coarser grid."""
+    """Return the analysis of a chest with three nodules, their masks, and a heat map on a coarser grid."""
     made = make_chest(seed, slices=slices, size=size, slice_mm=slice_mm, diameters_mm=(9.0, 14.0, 22.0))
     volume = volume_of(made.hu, made.spacing_mm, made.origin_mm)
     z, y, x = np.meshgrid(*(np.arange(n) for n in made.hu.shape), indexing="ij", sparse=True)
@@ -73,7 +73,7 @@ def chest(*, seed: int = 5, slices: int = 60, size: int = 192, slice_mm: float =
 
 
 def coarse(evidence: NDArray[np.float32], step: tuple[int, int, int] = (1, 3, 3)) -> HeatMap:
-    """A map on every n-th voxel, values averaged over each cell."""
+    """Return a heat map on every n-th voxel; each value is the mean of its cell."""
     depth, rows, columns = (n // s * s for n, s in zip(evidence.shape, step, strict=True))
     cells = evidence[:depth, :rows, :columns].reshape(depth // step[0], step[0], rows // step[1], step[1], columns // step[2], step[2])
     values = cells.mean(axis=(1, 3, 5))
@@ -83,7 +83,7 @@ def coarse(evidence: NDArray[np.float32], step: tuple[int, int, int] = (1, 3, 3)
 
 @cache
 def lesion(*, seed: int = 3, size: tuple[int, int] = (450, 600)) -> Analysis:
-    """A lesion called a melanoma, with its outline and a heat map."""
+    """Return the analysis of a lesion that is classified as melanoma, with its mask and a heat map."""
     made = make_lesion(seed, size=size)
     rgb = np.asarray(Image.open(io.BytesIO(made.jpeg)).convert("RGB"))
     y, x = np.mgrid[0 : size[0], 0 : size[1]]

@@ -1,4 +1,4 @@
-"""Series with a bright ball at a known place in the patient, in any position and orientation, written by the standard's formula alone."""
+"""Series with a bright ball at a known position in the patient, in any orientation, computed with the formula of the standard."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -16,9 +16,18 @@ BRIGHT = 3000  # stored value; everything else is far below
 
 @dataclass(frozen=True, slots=True)
 class Acquisition:
-    """How a series lies in the patient. ``spacing_mm``: between rows, columns, slices; ``row``, ``column``: direction cosines.
+    """Geometry of a series.
 
-    ``tilt_degrees``: of the gantry, by which the slices are stacked off their normal, along the columns.
+    Attributes
+    ----------
+    row, column
+        Direction cosines.
+    spacing_mm
+        Between rows, columns and slices.
+    changes
+        Other elements of the header.
+    tilt_degrees
+        Tilt of the gantry, by which the slices are shifted along the columns.
     """
 
     row: tuple[float, float, float] = (1, 0, 0)
@@ -29,21 +38,23 @@ class Acquisition:
 
     @property
     def step(self) -> NDArray[np.float64]:
-        """From slice to slice, mm."""
+        """Vector from slice to slice, mm."""
         sideways = np.tan(np.radians(self.tilt_degrees)) * np.array(self.column, float)
         return np.asarray(self.spacing_mm[2] * (self.normal + sideways))
 
     @property
     def orientation(self) -> list[float]:
+        """Image Orientation (Patient)."""
         return [round(value, 6) for value in (*self.row, *self.column)]
 
     @property
     def normal(self) -> NDArray[np.float64]:
+        """Normal of the slices."""
         return np.cross(self.row, self.column)
 
 
 def _turned(degrees: float, about: Sequence[float]) -> NDArray[np.float64]:
-    """A rotation (Rodrigues)."""
+    """Return a rotation matrix (Rodrigues)."""
     axis = np.asarray(about, float) / np.linalg.norm(about)
     cross = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
     angle = np.radians(degrees)
@@ -76,25 +87,25 @@ TILTED = {
 }
 
 
-def lps(dataset: Dataset, rows: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(..., 3) patient coordinates of pixel centres, by PS3.3 C.7.6.2.1.1. Pure header: nothing of the node is asked."""
+def pixel_positions_mm(dataset: Dataset, rows: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the (..., 3) patient coordinates of pixel centres by PS3.3 C.7.6.2.1.1, without code of the product."""
     row, column = np.array(dataset.ImageOrientationPatient[:3], float), np.array(dataset.ImageOrientationPatient[3:], float)
     between_rows, between_columns = (float(value) for value in dataset.PixelSpacing)
     origin = np.array(dataset.ImagePositionPatient, float)
     return origin + columns[..., None] * between_columns * row + rows[..., None] * between_rows * column
 
 
-def paint(dataset: Dataset, centre: Sequence[float], bright: int = BRIGHT) -> None:
-    """Every pixel of the slice whose centre lies in the ball is bright."""
+def draw_ball(dataset: Dataset, centre: Sequence[float], bright: int = BRIGHT) -> None:
+    """Set every pixel of the slice whose centre is inside the ball."""
     pixels = np.frombuffer(dataset.PixelData, np.int16).reshape(dataset.Rows, dataset.Columns).copy()
     rows, columns = np.mgrid[: dataset.Rows, : dataset.Columns].astype(float)
-    inside = np.linalg.norm(lps(dataset, rows, columns) - np.asarray(centre, float), axis=-1) <= RADIUS_MM
+    inside = np.linalg.norm(pixel_positions_mm(dataset, rows, columns) - np.asarray(centre, float), axis=-1) <= RADIUS_MM
     pixels[inside] = bright
     dataset.PixelData = pixels.tobytes()
 
 
 def ball_series(acquisition: Acquisition, centre: Sequence[float], *, slices: int = 18, side: int = 40) -> list[Dataset]:
-    """``slices`` images, the ball well inside and off the middle; instance numbers against the direction of the normal."""
+    """Return ``slices`` images. The ball is inside, off the middle; instance numbers run against the direction of the normal."""
     between_rows, between_columns, step = acquisition.spacing_mm
     corner = (
         np.asarray(centre, float)
@@ -115,12 +126,13 @@ def ball_series(acquisition: Acquisition, centre: Sequence[float], *, slices: in
             PixelSpacing=[between_rows, between_columns],
             **acquisition.changes,
         )
-        paint(dataset, centre)
+        draw_ball(dataset, centre)
         made.append(dataset)
     return made
 
 
 def write(folder: Path, datasets: Iterable[Dataset]) -> list[Path]:
+    """Write the images to files; return their paths."""
     paths = []
     for number, dataset in enumerate(datasets):
         paths.append(folder / f"{number:04d}.dcm")

@@ -1,4 +1,4 @@
-"""Certificates made for one test: an authority, and what it signs."""
+"""Creates a certification authority and certificates for tests."""
 
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
@@ -11,7 +11,7 @@ from cryptography.x509.oid import NameOID
 
 
 class Authority:
-    """Signs certificates; ``ca`` is its own, PEM."""
+    """A certification authority. ``ca``: file with its own certificate (PEM)."""
 
     def __init__(self, folder: Path, name: str = "Test authority") -> None:
         self._folder = folder
@@ -25,7 +25,7 @@ class Authority:
         self.ca.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
 
     def sign(self, name: str, *, host: str = "127.0.0.1") -> tuple[Path, Path]:
-        """Certificate and key for an address, PEM."""
+        """Create a certificate and a key for an address; return their files (PEM)."""
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         names = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address(host))])

@@ -1,6 +1,6 @@
-"""The pictures of docs/results.md, from synthetic input: ``python -m tests.support.docs_pictures docs/pictures/results``.
+"""Creates the pictures of docs/results.md: ``python -m tests.support.docs_pictures docs/pictures/results``.
 
-Findings are put where the synthetic nodules and the synthetic lesion are; no model has seen them.
+The images are synthetic, and the findings are their known nodules and lesion: no model was used.
 """
 
 import io
@@ -24,12 +24,12 @@ from workers.encode.objects import heatmap, parametric_map, pdf
 from workers.encode.pictures import cuts, style
 from workers.encode.source import source_of
 
-ROOMS = Path(__file__).parents[2] / "models"
+MODELS = Path(__file__).parents[2] / "models"
 
 
-def known(analysis: Analysis, room: str, name: str) -> Analysis:
-    """The analysis with the texts of a real card, of a person who does not exist."""
-    card = read_card(ROOMS / room / "card.toml")
+def with_model_card(analysis: Analysis, package: str, name: str) -> Analysis:
+    """Return the analysis with the texts of a model card and a synthetic patient."""
+    card = read_card(MODELS / package / "card.toml")
     identifiers = {"PatientID": "SYN-0005", "IssuerOfPatientID": "", "AccessionNumber": "SYN05"}
     header = analyses.header(analysis.source.modality, PatientName=name, **identifiers)
     header.PatientBirthDate, header.PatientSex, header.StudyDescription = "19600101", "O", "Synthetic images"
@@ -43,19 +43,21 @@ def known(analysis: Analysis, room: str, name: str) -> Analysis:
     )
 
 
-def page(analysis: Analysis, path: Path) -> None:
+def save_pdf_page(analysis: Analysis, path: Path) -> None:
+    """Save the first page of the PDF."""
     document = dcmread(io.BytesIO(pdf.encode(analysis).content))
     found = pypdfium2.PdfDocument(document.EncapsulatedDocument)
     found[0].render(scale=1.5).to_pil().convert("RGB").save(path, quality=88)
 
 
-def picture(analysis: Analysis, path: Path) -> None:
+def save_heat_map(analysis: Analysis, path: Path) -> None:
+    """Save the first image of the heat map."""
     document = dcmread(io.BytesIO(heatmap.encode(analysis)[0].content))
     Image.fromarray(document.pixel_array).save(path, quality=88)
 
 
-def numbers(analysis: Analysis, path: Path) -> None:
-    """A plane of the parametric map as its numbers are, and as a viewer lays it over the slice."""
+def save_parametric_map(analysis: Analysis, path: Path) -> None:
+    """A plane of the parametric map as its save_parametric_map are, and as a viewer lays it over the slice."""
     made, volume, heat = parametric_map.encode(analysis), analysis.item, analysis.heat
     assert made is not None
     assert isinstance(volume, Volume)
@@ -75,16 +77,19 @@ def numbers(analysis: Analysis, path: Path) -> None:
 
 
 def main(folder: Path) -> None:
+    """Write every picture to ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
-    chest = known(analyses_with_images.chest(seed=11, slices=110, size=384, slice_mm=3.0), "lung_nodule_ct", "Synthetic^Chest")
-    lesion = known(analyses_with_images.lesion(seed=8), "dermoscopy", "Synthetic^Lesion")
-    picture(chest, folder / "heatmap-ct.jpg")
-    picture(lesion, folder / "heatmap-photograph.jpg")
-    page(chest, folder / "page-ct.jpg")
-    page(lesion, folder / "page-photograph.jpg")
+    chest = with_model_card(analyses_with_images.chest(seed=11, slices=110, size=384, slice_mm=3.0), "lung_nodule_ct", "Synthetic^Chest")
+    lesion = with_model_card(analyses_with_images.lesion(seed=8), "dermoscopy", "Synthetic^Lesion")
+    save_heat_map(chest, folder / "heatmap-ct.jpg")
+    save_heat_map(lesion, folder / "heatmap-photograph.jpg")
+    save_pdf_page(chest, folder / "page-ct.jpg")
+    save_pdf_page(lesion, folder / "page-photograph.jpg")
     reason = "the slices have a gap of 6.0 mm between two neighbours, 3.0 mm are expected"
-    page(replace(chest, prediction=Prediction(Outcome.NOT_ANALYSED, reason=reason), item=None, heat=None), folder / "page-not-analysed.jpg")
-    numbers(chest, folder / "parametric-map.jpg")
+    save_pdf_page(
+        replace(chest, prediction=Prediction(Outcome.NOT_ANALYSED, reason=reason), item=None, heat=None), folder / "page-not-analysed.jpg"
+    )
+    save_parametric_map(chest, folder / "parametric-map.jpg")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""An Enhanced CT image (PS3.3 A.38) out of a synthetic chest: one file, one frame per slice."""
+"""Creates an Enhanced CT image (PS3.3 A.38) from a synthetic chest: one file, one frame per slice."""
 
 import numpy as np
 from pydicom.dataset import Dataset, FileDataset
@@ -16,7 +16,7 @@ def _item(**attributes: object) -> Dataset:
 
 
 def enhanced_ct(chest: Chest) -> FileDataset:
-    """Frames head to feet; positions per frame, the rest shared, slope and intercept different from frame to frame."""
+    """Return the image. Frames run from head to feet; positions and rescale values are per frame, other macros are shared."""
     images = list(chest_datasets(chest))
     ds = images[0]
     ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = EnhancedCTImageStorage

@@ -1,4 +1,4 @@
-"""Programs of others that tests check our results with."""
+"""Finds programs of other projects that tests use."""
 
 import os
 import shutil
@@ -7,7 +7,7 @@ import pytest
 
 
 def tool(name: str, package: str) -> str:
-    """Path of a program. Without it a test fails in CI and says elsewhere why it is skipped."""
+    """Return the path of a program. If it is not installed, the test fails in CI and is skipped elsewhere."""
     found = shutil.which(name)
     if found is None:
         reason = f"{name} is not installed: apt-get install {package}"

@@ -1,4 +1,4 @@
-"""A folder like HAM10000, of drawn lesions: index.csv, one archive of images and one of masks. Its classes mean nothing."""
+"""Creates a data set in the layout of HAM10000 from synthetic lesions: index.csv, an archive of images and one of masks."""
 
 import csv
 import io
@@ -15,8 +15,8 @@ LESIONS_PER_CLASS = 8
 COLUMNS = ("image_id", "archive", "lesion_id", "dx", "dx_type", "age", "sex", "localization")
 
 
-def make_ham(data: Path) -> Path:
-    """Eight lesions of every class, the first with two images; ``data`` itself."""
+def make_ham10000_like(data: Path) -> Path:
+    """Write eight lesions of every class, the first with two images; return ``data``. The classes are arbitrary."""
     folder = data / "dermoscopy"
     folder.mkdir(parents=True)
     archive = "ham10000-224.tar"
@@ -40,13 +40,14 @@ def make_ham(data: Path) -> Path:
 
 
 def add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    """Add a file to an archive."""
     member = tarfile.TarInfo(name)
     member.size = len(content)
     tar.addfile(member, io.BytesIO(content))
 
 
 def frame(mask: np.ndarray) -> bytes:
-    """A square mask as a PNG of 200 x 150 with the square in its middle."""
+    """Return a square mask as a PNG of 200 x 150 pixels with the square in the middle."""
     whole = Image.new("L", (200, 150))
     whole.paste(Image.fromarray(mask.astype(np.uint8) * 255).resize((150, 150)), (25, 0))
     content = io.BytesIO()

@@ -1,4 +1,4 @@
-"""A database as years of work leave it, made of generated rows; and what a node asks of it all day."""
+"""Fills a database with as many rows as years of operation, and lists the queries that a node runs all the time."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -56,8 +56,8 @@ FILL = (
 )  # fmt: skip
 
 
-def fill(database: Database, *, studies: int, each: int) -> None:
-    """``studies`` of one series of ``each`` instances, analysed, reported and delivered, one a minute up to now."""
+def fill_database(database: Database, *, studies: int, each: int) -> None:
+    """Insert ``studies`` of one series of ``each`` instances, analysed, reported and delivered, one per minute until now."""
     with database.begin() as connection:
         for statement in FILL:
             connection.exec_driver_sql(statement.format(studies=studies, each=each))
@@ -67,8 +67,8 @@ def fill(database: Database, *, studies: int, each: int) -> None:
         connection.execute(text("VACUUM ANALYZE"))
 
 
-def questions(database: Database) -> dict[str, Callable[[], Any]]:
-    """What listener, conductor, relay, worker, sender, export and console ask; each leaves the next the same work."""
+def frequent_queries(database: Database) -> dict[str, Callable[[], Any]]:
+    """Return the queries of every role by name. Each can be run again with the same amount of work."""
     sender, numbers = Sender(database, lease_s=36_000), count(1)
     sender.send(0, series="1.9.9.1", study="1.9.9")
     (open_unit,) = units.study(database, "1.9.9")
@@ -80,21 +80,21 @@ def questions(database: Database) -> dict[str, Callable[[], Any]]:
         assert units.due(database, limit=50)
 
     return {
-        "receive: an instance of a series that is coming in": lambda: sender.send(next(numbers), series="1.9.9.1", study="1.9.9"),
+        "receive: an instance of an open series": lambda: sender.send(next(numbers), series="1.9.9.1", study="1.9.9"),
         "receive: the first instance of a study": lambda: sender.send(1, series=f"1.8.{next(numbers)}.1", study=f"1.8.{next(numbers)}"),
-        "receive: an instance that is held already": lambda: sender.send(0, series="1.9.9.1", study="1.9.9"),
+        "receive: an instance that is stored already": lambda: sender.send(0, series="1.9.9.1", study="1.9.9"),
         "completion: which units are due": due,
         "completion: when the next unit is due": lambda: units.soonest(database),
         "completion: the instances of a unit": lambda: units.instances(database, 1),
         "worker: no job is due": lambda: job_leases.claim(database, worker="w", priorities=(Priority.ROUTINE,), models=None, lease_s=9),
-        "worker: no job was given up": lambda: job_leases.claim_unexplained(
+        "worker: no job failed unexplained": lambda: job_leases.claim_unexplained(
             database, worker="w", priorities=(Priority.ROUTINE,), lease_s=9
         ),
-        "worker: leases that ran out": lambda: job_leases.reap(database, max_attempts=3),
+        "worker: expired leases": lambda: job_leases.reap(database, max_attempts=3),
         "sender: no delivery is due": lambda: delivery_leases.claim(database, sender="s", lease_s=9, limit=10, destinations=("pacs",)),
         "relay: the audit chain": lambda: audit.chain(database, 1000),
         "export: results of the last 5 minutes": lambda: list(results_export.findings(database, since=now - timedelta(minutes=5))),
-        "console: one look": lambda: node_status(database),
+        "console: status": lambda: node_status(database),
         "console: the last 50 jobs": lambda: job_leases.listing(database, limit=50),
         "console: failed jobs (there are none)": lambda: job_leases.listing(database, state="failed", limit=50),
         "console: one job": lambda: job_leases.show(database, newest),
@@ -112,15 +112,15 @@ def _one(database: Database, query: str) -> object:
 
 
 @contextmanager
-def statements(database: Database) -> Iterator[list[tuple[str, Any]]]:
-    """Every statement with its parameters that is executed within the block."""
-    seen: list[tuple[str, Any]] = []
+def record_statements(database: Database) -> Iterator[list[tuple[str, Any]]]:
+    """Yield a list that gets every statement executed within the block, with its parameters."""
+    executed: list[tuple[str, Any]] = []
 
-    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:
-        seen.append((statement, parameters[0] if many else parameters))
+    def on_execute(_connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:
+        executed.append((statement, parameters[0] if many else parameters))
 
-    event.listen(database.engine, "before_cursor_execute", note)
+    event.listen(database.engine, "before_cursor_execute", on_execute)
     try:
-        yield seen
+        yield executed
     finally:
-        event.remove(database.engine, "before_cursor_execute", note)
+        event.remove(database.engine, "before_cursor_execute", on_execute)

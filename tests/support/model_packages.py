@@ -1,4 +1,4 @@
-"""Another version of a packaged model, as a person would bring it."""
+"""Creates another version of a shipped model, to be imported."""
 
 import shutil
 from dataclasses import replace
@@ -11,7 +11,10 @@ from models.card_writer import render_card
 
 
 def other_version(name: str, folder: Path, version: str = "9.9.9", **changes: Any) -> Path:
-    """A folder with card and weights of ``name`` under another version; the same weights, another digest. ``changes``: of the card."""
+    """Write card and weights of ``name`` to a folder under another version: the same weights, another digest.
+
+    ``changes``: of the card.
+    """
     room = registry.folder(name)
     card = replace(read_card(room / "card.toml"), version=version, **changes)
     folder.mkdir(parents=True)

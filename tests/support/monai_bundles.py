@@ -1,4 +1,4 @@
-"""A MONAI bundle in the layout of the Model Zoo's lung_nodule_ct_detection, small, with random weights."""
+"""Creates a small MONAI bundle in the layout of the Model Zoo's lung_nodule_ct_detection, with random weights."""
 
 import json
 from pathlib import Path
@@ -34,7 +34,7 @@ WINDOW_HU = {"a_min": -1024.0, "a_max": 300.0, "b_min": 0.0, "b_max": 1.0, "clip
 
 
 def inference(window: tuple[int, int, int] = (32, 32, 16)) -> dict[str, Any]:
-    """configs/inference.json: expressions, references and targets as the Model Zoo writes them."""
+    """Return configs/inference.json with expressions, references and targets as in the Model Zoo."""
     return {
         "imports": ["$import glob", "$import os"],
         "bundle_root": ".",
@@ -82,7 +82,7 @@ def inference(window: tuple[int, int, int] = (32, 32, 16)) -> dict[str, Any]:
 
 
 def make_bundle(folder: Path, config: dict[str, Any] | None = None) -> Path:
-    """The folder with configs and model.pt; about.toml beside it."""
+    """Write the bundle to ``folder``, and about.toml beside it; return ``folder``."""
     (folder / "configs").mkdir(parents=True)
     (folder / "models").mkdir()
     config = config or inference()

@@ -1,4 +1,4 @@
-"""A real Orthanc: sender (its store jobs) and receiver, on free ports of the loopback."""
+"""Runs Orthanc on free ports of the local host, as a sender (its store jobs) and a receiver."""
 
 import json
 import shutil
@@ -14,7 +14,7 @@ import pytest
 
 from deploy.local.ports import free_port
 
-# One that refuses what contradicts it and acts on rejections; a plug-in that is missing is named in its log.
+# Settings of an archive that refuses inconsistent objects and carries out rejections. A missing plug-in is named in its log.
 ARCHIVE: Mapping[str, Any] = {
     "Plugins": ["/usr/share/orthanc/plugins/libOrthancPython.so"],
     "PythonScript": str(Path(__file__).parents[2] / "deploy/conf/orthanc_archive.py"),
@@ -22,7 +22,7 @@ ARCHIVE: Mapping[str, Any] = {
 
 
 class Orthanc:
-    """One Orthanc with its own storage; ``settings`` are merged over ours. Stopped and started again it is the same one."""
+    """One Orthanc with its own storage, which it keeps over restarts. ``settings`` replace or extend those of this class."""
 
     def __init__(self, folder: Path, ae_title: str, settings: Mapping[str, Any] | None = None) -> None:
         self.folder, self.ae_title, self._settings = folder, ae_title, dict(settings or {})
@@ -31,12 +31,13 @@ class Orthanc:
         self._opener = urllib.request.build_opener()
 
     def signed_in(self, user: str, password: str) -> None:
-        """How its REST interface is spoken to, where ``settings`` close it."""
+        """Use this account for the REST interface, where ``settings`` require one."""
         passwords = urllib.request.HTTPPasswordMgrWithPriorAuth()
         passwords.add_password(None, f"http://127.0.0.1:{self.http_port}", user, password, is_authenticated=True)
         self._opener = urllib.request.build_opener(urllib.request.HTTPBasicAuthHandler(passwords))
 
     def start(self) -> "Orthanc":
+        """Start the server and wait until it answers."""
         program = shutil.which("Orthanc", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
         if program is None:
             pytest.fail("Orthanc is not installed: apt-get install orthanc")
@@ -73,6 +74,7 @@ class Orthanc:
                 time.sleep(0.05)
 
     def stop(self) -> None:
+        """Stop the server."""
         if self._process is not None:
             self._process.terminate()
             self._process.wait(20)
@@ -84,24 +86,28 @@ class Orthanc:
         return content
 
     def raw(self, path: str) -> bytes:
-        """What it answers to GET, as it is."""
+        """Return the body of the answer to a GET request."""
         return self._request("GET", path)
 
     def get(self, path: str) -> Any:
+        """Return the JSON document that answers a GET request."""
         return json.loads(self._request("GET", path))
 
     def put(self, path: str, value: Any) -> None:
+        """Send a PUT request with a JSON document."""
         self._request("PUT", path, json.dumps(value).encode())
 
     def post(self, path: str, value: Any) -> Any:
+        """Send a POST request with bytes or a JSON document; return the JSON document that answers it."""
         body = value if isinstance(value, bytes) else json.dumps(value).encode()
         return json.loads(self._request("POST", path, body))
 
     def delete(self, path: str) -> None:
+        """Send a DELETE request."""
         self._request("DELETE", path)
 
     def upload(self, files: Iterable[Path]) -> set[str]:
-        """Import files over REST; the Orthanc identifiers of their series."""
+        """Import files over REST; return the Orthanc identifiers of their series."""
         return {self.post("/instances", path.read_bytes())["ParentSeries"] for path in files}
 
     def knows(self, name: str, ae_title: str, port: int) -> None:
@@ -109,19 +115,20 @@ class Orthanc:
         self.put(f"/modalities/{name}", {"AET": ae_title, "Host": "127.0.0.1", "Port": port})
 
     def echo(self, name: str) -> None:
+        """Send C-ECHO to a modality."""
         self._request("POST", f"/modalities/{name}/echo", b"{}")
 
     def send(self, name: str, resources: Iterable[str]) -> Mapping[str, Any]:
-        """C-STORE series to a modality; every instance must be taken."""
+        """Send series to a modality with C-STORE; every instance must be accepted."""
         answer = self.post(f"/modalities/{name}/store", {"Resources": sorted(resources), "Synchronous": True})
         assert answer["FailedInstancesCount"] == 0, answer
         return dict(answer)
 
     def reports(self) -> list[Mapping[str, Any]]:
-        """Every SR held: Orthanc's simplified tags, with its ``ID``."""
+        """Return every SR that it stores: Orthanc's simplified tags, with its ``ID``."""
         found = self.post("/tools/find", {"Level": "Instance", "Query": {"Modality": "SR"}, "Expand": True})
         return [{**self.get(f"/instances/{item['ID']}/simplified-tags"), "ID": item["ID"]} for item in found]
 
     def file(self, identifier: str) -> bytes:
-        """The Part 10 file as Orthanc holds it."""
+        """Return the Part 10 file as Orthanc stores it."""
         return self._request("GET", f"/instances/{identifier}/file")

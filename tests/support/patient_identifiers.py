@@ -1,4 +1,4 @@
-"""What identifies a patient in data sets that were sent, and whether any of it stands in a text."""
+"""Collects identifiers of patients from data sets, and finds them in texts."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -11,11 +11,11 @@ KEYWORDS = (
     *("StudyID", "ReferringPhysicianName", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID"),
 )
 EQUIPMENT = ("Manufacturer", "ManufacturerModelName", "StationName")
-LEAST = 4  # characters: a shorter value (a sex, "1") says nothing where it is found
+MINIMUM_LENGTH = 4  # characters: shorter values (a sex, "1") occur everywhere
 
 
 def values_of(paths: Iterable[Path]) -> dict[str, frozenset[str]]:
-    """Keyword -> its values; of a person's name every part. A word that names the equipment too is no patient's."""
+    """Return keyword -> values; of a person's name every part. Words that also name the equipment are left out."""
     found: dict[str, set[str]] = {}
     equipment: set[str] = set()
     for path in paths:
@@ -24,12 +24,12 @@ def values_of(paths: Iterable[Path]) -> dict[str, frozenset[str]]:
         for keyword in KEYWORDS:
             text = str(dataset.get(keyword, "") or "")
             parts = re.split(r"[\^=\\]", text) if keyword.endswith("Name") else [text]
-            found.setdefault(keyword, set()).update(part.strip() for part in parts if len(part.strip()) >= LEAST)
+            found.setdefault(keyword, set()).update(part.strip() for part in parts if len(part.strip()) >= MINIMUM_LENGTH)
     return {keyword: frozenset(values - equipment) for keyword, values in found.items() if values - equipment}
 
 
 def found_in(text: str, values: Mapping[str, frozenset[str]]) -> dict[str, list[str]]:
-    """Keyword -> those of its values that stand in the text as words of their own."""
+    """Return keyword -> those of its values that occur in the text as whole words."""
     words = set(re.findall(r"[\w.@-]+", text))
     words |= {word.strip(".") for word in words}
     answer = {}

@@ -1,4 +1,4 @@
-"""Real images into blobs and database, complete and queued: what listener and conductor do, without the network."""
+"""Puts images into blobs and database, and completes and queues them, as listener and conductor do, without network."""
 
 import io
 import os
@@ -61,25 +61,27 @@ when = {{ Modality = "DMS" }}
 def configure(
     folder: Path, database_url: str, broker_url: str = "", *, lease_s: float = 30.0, soft_s: float = 60.0, hard_s: float = 90.0
 ) -> Settings:
-    """``folder/node.toml`` and its settings; the URLs come through the environment, as `up` hands them on."""
+    """Write ``folder/node.toml`` and return its settings. The URLs are passed by environment variables, as ``up`` does."""
     path = folder / "node.toml"
     path.write_text(CONFIG.format(lease_s=lease_s, soft_s=soft_s, hard_s=hard_s))
-    return load_settings(path, urls(database_url, broker_url))
+    return load_settings(path, server_url_variables(database_url, broker_url))
 
 
-def urls(database_url: str, broker_url: str) -> dict[str, str]:
+def server_url_variables(database_url: str, broker_url: str) -> dict[str, str]:
+    """Return the environment variables that set the URLs of the servers."""
     return {"DICOM_NODE_DATABASE__URL": database_url, "DICOM_NODE_BROKER__URL": broker_url}
 
 
-def as_bytes(dataset: Dataset) -> bytes:
+def encode_file(dataset: Dataset) -> bytes:
+    """Encode a Part 10 file."""
     buffer = io.BytesIO()
     dataset.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()
 
 
 @dataclass
-class Queueing:
-    """Puts units into the node."""
+class JobFactory:
+    """Creates units and jobs in a database."""
 
     database: Database
     blobs: Blobs
@@ -90,8 +92,8 @@ class Queueing:
         admission.open_association(self.database, id=self.association, lease_s=600, **names)
 
     def receive(self, dataset: Dataset, kind: UnitKind) -> str:
-        """Admit one instance; the hash of its blob."""
-        content = as_bytes(dataset)
+        """Admit one instance; return the hash of its blob."""
+        content = encode_file(dataset)
         blob = self.blobs.put(content)
         header = read_header(io.BytesIO(content))
         admission.admit(self.database, header=header, blob=blob, kind=kind, association_id=self.association, source="PACS")
@@ -101,7 +103,7 @@ class Queueing:
         self, datasets: Sequence[Dataset], kind: UnitKind, model: str = SKIN, *, destinations: tuple[str, ...] = ("pacs",),
         priority: Priority = Priority.ROUTINE, digest: str = "",
     ) -> tuple[int, list[str]]:  # fmt: skip
-        """Admit, complete and queue one unit; the job's id and the hashes of its blobs."""
+        """Admit, complete and queue one unit; return the job's id and the hashes of its blobs."""
         hashes = [self.receive(dataset, kind) for dataset in datasets]
         sop_instance_uid = str(datasets[0].SOPInstanceUID) if kind is UnitKind.IMAGE else ""
         series_instance_uid = str(datasets[0].SeriesInstanceUID)
@@ -117,18 +119,18 @@ class Queueing:
         return ids[0], hashes
 
     def photograph(self, seed: int, **given: object) -> tuple[int, str]:
-        """One synthetic dermoscopy image; the job's id and the hash of its blob."""
+        """Queue one synthetic dermoscopy image; return the job's id and the hash of its blob."""
         job_id, hashes = self.queue([lesion_dataset(seed, size=(150, 200))], UnitKind.IMAGE, **given)  # type: ignore[arg-type]
         return job_id, hashes[0]
 
 
-def let_go(fifo: Path) -> None:
-    """Who reads it reads its end, so that no thread of the test stays."""
+def unblock_reader(fifo: Path) -> None:
+    """Let a reader that is blocked on a FIFO read its end, so that no thread of the test remains."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
             os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
             return
-        except OSError:  # nobody has opened it yet
+        except OSError:  # no reader has opened it yet
             time.sleep(0.02)
-    raise AssertionError("nobody reads it")
+    raise AssertionError("no process reads the FIFO")

@@ -1,4 +1,4 @@
-"""Where the real data lie that tests may use and the repository does not hold."""
+"""Finds the real data that tests may use and that are not in the repository."""
 
 import os
 from pathlib import Path
@@ -9,14 +9,14 @@ _BESIDE = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
 def data_folder() -> Path | None:
-    """$DICOM_NODE_DATA, else ../shared/data beside the repository; None where neither is there."""
+    """Return $DICOM_NODE_DATA, else ../shared/data beside the repository; None when neither exists."""
     named = os.environ.get("DICOM_NODE_DATA")
     folder = Path(named) if named else _BESIDE
     return folder if folder.is_dir() else None
 
 
 def shared_data() -> Path:
-    """The folder, or the test is skipped; in CI, where it must be there, the test fails."""
+    """Return the folder. Without it the test is skipped, in CI it fails."""
     folder = data_folder()
     if folder is not None:
         return folder

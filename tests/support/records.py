@@ -1,4 +1,4 @@
-"""Short ways to the records that the database takes, for tests."""
+"""Creates records for tests of the database with a few arguments."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ def blob(content: str) -> BlobRef:
 
 
 def header(number: int = 1, *, series: str = "1.2.3.4", study: str = "1.2.3", **values: object) -> InstanceHeader:
-    """The header of slice ``number`` of a CT series."""
+    """Return the header of slice ``number`` of a CT series."""
     given: dict[str, object] = {
         "patient_id": "P1",
         "patient_name": "Doe^Jane",
@@ -74,7 +74,7 @@ def timings() -> Timings:
 
 @dataclass
 class Sender:
-    """An association that brings instances."""
+    """An open association on which instances are received."""
 
     database: Database
     ae: str = "PACS"
@@ -97,7 +97,7 @@ def unit_of(database: Database, study: str = "1.2.3", index: int = 0) -> UnitVie
 
 
 def complete(database: Database, *plans: JobPlan, study: str = "1.2.3", reason: str = "") -> list[int] | None:
-    """Complete the first unit of the study, whatever it holds."""
+    """Complete the first unit of the study."""
     unit = unit_of(database, study)
     return units.complete(database, unit, evidence=evidence(unit.held), plans=plans, routes=(), selected=None, reason=reason)
 
@@ -114,7 +114,7 @@ def finish(database: Database, job: ClaimedJob, *, findings: int = 1, problems: 
 
 
 def scalar(database: Database, query: str) -> object:
-    """One value, for what no function of the package tells."""
+    """Return the value that a query returns."""
     with database.begin() as connection:
         return connection.execute(text(query)).scalar_one()
 

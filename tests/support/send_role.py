@@ -1,4 +1,4 @@
-"""The role ``send`` at work in this process, and what became of its deliveries."""
+"""Runs the role ``send`` in this process, and reads the states of its deliveries."""
 
 import threading
 import time
@@ -13,12 +13,14 @@ from dicom_node.deliver import sender
 
 
 def destination(port: int, name: str = "pacs") -> dict[str, Any]:
+    """Return the configuration of a destination on this machine."""
     """Settings of a DIMSE destination at this port of this machine."""
     return {"name": name, "ae_title": "PACS", "host": "127.0.0.1", "port": port, "accept_research": True}
 
 
 @contextmanager
-def sending(settings: Settings, database: Database, blobs: Blobs) -> Iterator[None]:
+def running_sender(settings: Settings, database: Database, blobs: Blobs) -> Iterator[None]:
+    """Run the role within the block."""
     """The role ``send`` in a thread of this process; it is stopped at the end."""
     stop = threading.Event()
     thread = threading.Thread(target=sender.run, args=(settings, database, blobs, stop))
@@ -31,7 +33,8 @@ def sending(settings: Settings, database: Database, blobs: Blobs) -> Iterator[No
         assert not thread.is_alive()
 
 
-def states(database: Database) -> list[tuple[Any, ...]]:
+def delivery_states(database: Database) -> list[tuple[Any, ...]]:
+    """Return (destination, state, status, note, attempts) of every delivery."""
     """Destination, state, status, note and attempts of every delivery."""
     with database.begin() as connection:
         found = connection.exec_driver_sql("SELECT destination, state, status, note, attempts FROM deliveries ORDER BY id")
@@ -47,4 +50,4 @@ def wait_for(condition: Callable[[], bool], timeout_s: float = 240.0) -> None:
 
 
 # Retries after fractions of a second. The time-out is long: a peer on a loaded machine answers late, and no test waits for it in vain.
-QUICK = {"retry_base_s": 0.2, "retry_cap_s": 0.5, "timeout_s": 60.0, "max_attempts": 50}
+QUICK_RETRIES = {"retry_base_s": 0.2, "retry_cap_s": 0.5, "timeout_s": 60.0, "max_attempts": 50}

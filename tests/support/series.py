@@ -1,4 +1,4 @@
-"""Small DICOM objects for tests of the receiving side: nothing in them is of a real person."""
+"""Creates small synthetic DICOM objects."""
 
 import io
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ ROOT = "1.2.826.0.1.3680043.10.543"
 def image(
     *, study: int = 1, series: int = 1, number: int = 1, sop_class: str = CT, side: int = 16, thickness: float = 2.0, **changes: Any
 ) -> FileDataset:
-    """One image of ``side`` x ``side`` pixels. ``changes``: keyword -> value; None removes the element."""
+    """Return an image of ``side`` x ``side`` pixels. ``changes``: keyword -> value; None removes the element."""
     dataset = Dataset()
     dataset.SOPClassUID = sop_class
     dataset.StudyInstanceUID = f"{ROOT}.{study}"
@@ -66,13 +66,13 @@ def image(
 
 
 def series(count: int, **common: Any) -> Iterator[FileDataset]:
-    """``count`` slices of one series, from number 1."""
+    """Yield ``count`` slices of one series, from number 1."""
     for number in range(1, count + 1):
         yield image(number=number, **common)
 
 
 def encoded(dataset: FileDataset) -> bytes:
-    """The whole Part 10 file."""
+    """Encode the Part 10 file."""
     buffer = io.BytesIO()
     dataset.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""Real servers for tests: PostgreSQL and Valkey/Redis once per session, a fresh database per test."""
+"""Servers for tests: PostgreSQL and Valkey or Redis once per session, a new database per test."""
 
 import shutil
 import tempfile
@@ -17,7 +17,7 @@ from db.schema.upgrade import upgrade_schema
 from deploy.local.embedded_broker import EmbeddedBroker
 from deploy.local.embedded_postgres import EmbeddedPostgres
 
-IN_MEMORY = Path("/dev/shm")  # survives what the tests kill, and waits for no disk: a fresh database costs 0.1 s, not 1 s
+IN_MEMORY = Path("/dev/shm")  # no waiting for a disk: a new database takes 0.1 s, not 1 s
 NEEDED_BYTES = 2 << 30
 
 _numbers = count(1)
@@ -25,22 +25,22 @@ _numbers = count(1)
 
 @pytest.fixture(scope="session")
 def services_dir() -> Iterator[Path]:
-    """A short path of its own: not below pytest's folders, which are closed to the user that PostgreSQL runs as."""
-    folder = quick_folder()
+    """A folder outside of pytest's, which the user that PostgreSQL runs as cannot enter."""
+    folder = memory_folder()
     folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def quick_folder() -> Path:
-    """A fresh folder, closed to other users, in memory where there is room."""
-    roomy = IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free > NEEDED_BYTES
-    return Path(tempfile.mkdtemp(prefix="dicom-node-tests-", dir=IN_MEMORY if roomy else None))
+def memory_folder() -> Path:
+    """Create a folder that is closed to other users, in memory where there is enough space."""
+    enough = IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free > NEEDED_BYTES
+    return Path(tempfile.mkdtemp(prefix="dicom-node-tests-", dir=IN_MEMORY if enough else None))
 
 
 @pytest.fixture(scope="session")
 def postgres_url(services_dir: Path) -> Iterator[str]:
-    """URL of an empty database of a running PostgreSQL; its user is a superuser."""
+    """URL of an empty database of a running PostgreSQL, with a superuser."""
     server = EmbeddedPostgres(services_dir / "postgres")
     yield server.start()
     server.stop()
@@ -48,7 +48,7 @@ def postgres_url(services_dir: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def database_template(postgres_url: str) -> str:
-    """Name of an upgraded database that others are copied from."""
+    """Name of a database with the current schema, from which others are copied."""
     _administer(postgres_url, "CREATE DATABASE template_node")
     template = Database.open(_with_name(postgres_url, "template_node"))
     upgrade_schema(template)
@@ -58,14 +58,14 @@ def database_template(postgres_url: str) -> str:
 
 @pytest.fixture
 def database_url(postgres_url: str, database_template: str) -> Iterator[str]:
-    """URL of a fresh, upgraded database; dropped after the test with whatever is still connected."""
+    """URL of a new database with the current schema; dropped after the test, even with open connections."""
     with fresh_database(postgres_url, database_template) as url:
         yield url
 
 
 @contextmanager
 def fresh_database(postgres_url: str, template: str) -> Iterator[str]:
-    """The same for a fixture of another scope."""
+    """Create such a database for a fixture of another scope."""
     name = f"test_{next(_numbers)}"
     _administer(postgres_url, f"CREATE DATABASE {name} TEMPLATE {template}")
     yield _with_name(postgres_url, name)
@@ -74,7 +74,7 @@ def fresh_database(postgres_url: str, template: str) -> Iterator[str]:
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    """A fresh database, upgraded and open. Every one is a copy: the installation id is the same in all of them."""
+    """A new, open database. All are copies, so the installation id is the same in all."""
     opened = Database.open(database_url)
     yield opened
     opened.dispose()
@@ -82,6 +82,7 @@ def database(database_url: str) -> Iterator[Database]:
 
 @pytest.fixture(scope="session")
 def broker_server(services_dir: Path) -> Iterator[str]:
+    """URL of a running Valkey or Redis."""
     server = EmbeddedBroker(services_dir / "broker")
     yield server.start()
     server.stop()
@@ -101,7 +102,7 @@ def _with_name(url: str, name: str) -> str:
 
 
 def _administer(url: str, statement: str) -> None:
-    """One statement outside of a transaction."""
+    """Execute a statement outside of a transaction."""
     connection = psycopg2.connect(url)
     try:
         connection.autocommit = True

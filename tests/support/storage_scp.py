@@ -1,4 +1,4 @@
-"""A storage SCP for tests that keeps what it gets and answers as it is told."""
+"""A storage SCP that stores what it receives and answers with the statuses that a test sets."""
 
 import threading
 import time
@@ -46,6 +46,7 @@ class Pacs:
     port: int = 0
 
     def store(self, event: Any) -> Dataset:
+        """Answer a C-STORE."""
         self.calls += 1
         if str(event.request.AffectedSOPInstanceUID) == self.aborts_at:
             event.assoc.abort()
@@ -64,6 +65,7 @@ class Pacs:
         return answer
 
     def accepted(self, _event: Any) -> None:
+        """Count an accepted association."""
         self.associations += 1
 
 
@@ -71,7 +73,7 @@ class Pacs:
 def running(
     pacs: Pacs, *, port: int = 0, classes: Sequence[str] = (SR, VERIFICATION), title: str = "PACS", strict: bool = False
 ) -> Iterator[Pacs]:
-    """The SCP on a free port. ``strict``: it rejects every association (calling AE title not recognised)."""
+    """Run the SCP on a free port. ``strict``: it rejects every association (calling AE title not recognised)."""
     ae = NodeEntity(title)
     for sop_class in classes:
         ae.add_supported_context(sop_class)

@@ -1,4 +1,4 @@
-"""A storage SCU for tests: sends exactly the bytes it is given, and shows exactly what comes back."""
+"""A storage SCU that sends exactly the given bytes and returns exactly the response."""
 
 import io
 import shutil
@@ -25,7 +25,7 @@ REACTOR_TURN_S = 0.005
 
 
 def dcmtk(name: str) -> str:
-    """A program of DCMTK. pynetdicom installs namesakes into the virtual environment: they are not meant."""
+    """Return the path of a program of DCMTK, not that of pynetdicom's program of the same name in the virtual environment."""
     found = shutil.which(name, path="/usr/bin:/usr/local/bin:/opt/homebrew/bin")
     return found if found is not None else tool(f"{name} of DCMTK", "dcmtk")
 
@@ -44,7 +44,7 @@ def associated(
     port: int, contexts: dict[str, list[str]], *, calling: str = "PACS", called: str = "DICOMNODE", host: str = "127.0.0.1",
     max_pdu: int = 16382,
 ) -> Iterator[Association]:  # fmt: skip
-    """An association that is established, and released at the end."""
+    """Yield an established association, which is released at the end."""
     association = entity(calling, contexts).associate(host, port, ae_title=called, max_pdu=max_pdu)
     assert association.is_established, "the listener did not accept the association"
     try:
@@ -57,7 +57,7 @@ def associated(
 def store_bytes(
     association: Association, raw: bytes | None, *, sop_class: str, sop_instance: str, syntax: str = str(ExplicitVRLittleEndian)
 ) -> Dataset:
-    """C-STORE of an encoded data set as it is; gives the response's status and error comment."""
+    """Send C-STORE with an encoded data set; return status and error comment of the response."""
     request: Any = C_STORE()
     request.MessageID = 7
     request.AffectedSOPClassUID = UID(sop_class)
@@ -71,7 +71,7 @@ def store_bytes(
         if context.abstract_syntax == sop_class and str(context.transfer_syntax[0]) == syntax
     ] or association.accepted_contexts
     association._reactor_checkpoint.clear()
-    time.sleep(REACTOR_TURN_S)  # it says that it is paused until it is past the checkpoint, and would take the answer in that turn
+    time.sleep(REACTOR_TURN_S)  # it reports that it is paused before it is past the checkpoint, and would take the response in that turn
     while not association._is_paused:
         time.sleep(0.0005)
     association.dimse.send_msg(request, wanted[0].context_id)
@@ -85,8 +85,8 @@ def store_bytes(
 
 
 def send(port: int, *datasets: FileDataset, calling: str = "PACS") -> list[int]:
-    """Statuses of a C-STORE each, on one association."""
-    contexts = {str(one.SOPClassUID): [str(ExplicitVRLittleEndian)] for one in datasets}
+    """Send data sets over one association; return the status of each C-STORE."""
+    contexts = {str(ds.SOPClassUID): [str(ExplicitVRLittleEndian)] for ds in datasets}
     statuses = []
     with associated(port, contexts, calling=calling) as association:
         for dataset in datasets:
@@ -98,9 +98,9 @@ def send(port: int, *datasets: FileDataset, calling: str = "PACS") -> list[int]:
 
 
 def send_file(port: int, path: Path, blobs: Blobs | None = None) -> int | str:
-    """The status of the file's data set, sent as it is; "context" where its presentation context is refused.
+    """Send the data set of a file unchanged; return the status, or "context" when its presentation context is refused.
 
-    With ``blobs`` of the node, what was taken is looked for there.
+    With ``blobs`` of the node, check that an accepted data set is stored there.
     """
     content = path.read_bytes()
     dataset = dcmread(path, force=True, stop_before_pixels=True)
@@ -117,7 +117,7 @@ def send_file(port: int, path: Path, blobs: Blobs | None = None) -> int | str:
     answer = store_bytes(association, content[offset:], sop_class=sop_class, sop_instance=sop_instance, syntax=syntax)
     association.release()
     assert answer.get("Status") is not None, f"no answer to {path.name}"
-    if answer.Status == 0x0000 and blobs is not None:  # kept bit for bit
+    if answer.Status == 0x0000 and blobs is not None:  # stored unchanged
         kept = encode_head(sop_class_uid=sop_class, sop_instance_uid=sop_instance, transfer_syntax_uid=syntax) + content[offset:]
         assert blobs.path(sha256(kept).hexdigest()).is_file()
     return int(answer.Status)

@@ -1,4 +1,4 @@
-"""A TLS front before a plain TCP server, as a reverse proxy is (Debian's Orthanc ends with a fault when it speaks TLS itself)."""
+"""A reverse proxy that adds TLS to a TCP server (Debian's Orthanc crashes when it uses TLS itself)."""
 
 import socket
 import socketserver
@@ -15,12 +15,12 @@ class _Handler(socketserver.BaseRequestHandler):
     def handle(self) -> None:
         try:
             inside = self.server.context.wrap_socket(self.request, server_side=True)
-        except OSError:  # the client does not like our certificate
+        except OSError:  # the client does not accept the certificate
             return
         with inside, socket.create_connection(("127.0.0.1", self.server.behind)) as behind:
-            back = threading.Thread(target=_pour, args=(behind, inside), daemon=True)
+            back = threading.Thread(target=_forward, args=(behind, inside), daemon=True)
             back.start()
-            _pour(inside, behind)
+            _forward(inside, behind)
             back.join(30)
 
 
@@ -38,10 +38,10 @@ class _Front(socketserver.ThreadingTCPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
 
     def handle_error(self, *_: object) -> None:
-        """A connection that breaks is no news."""
+        """Ignore connections that break."""
 
 
-def _pour(source: socket.socket, drain: socket.socket) -> None:
+def _forward(source: socket.socket, drain: socket.socket) -> None:
     with suppress(OSError):
         while data := source.recv(65536):
             drain.sendall(data)
@@ -51,7 +51,7 @@ def _pour(source: socket.socket, drain: socket.socket) -> None:
 
 @contextmanager
 def tls_front(behind: int, cert: Path, key: Path, clients: Path | None = None) -> Iterator[int]:
-    """The port of the front. ``clients``: the authority of the certificates that clients must show."""
+    """Yield the port of the proxy. ``clients``: the authority of the certificates that clients must present."""
     with _Front(behind, cert, key, clients) as front:
         thread = threading.Thread(target=front.serve_forever, args=(0.05,), daemon=True)
         thread.start()

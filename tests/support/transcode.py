@@ -1,4 +1,4 @@
-"""The same image in another transfer syntax, losslessly. For tests and the demo; the node itself stores what it receives."""
+"""Converts an image to another transfer syntax without loss. For tests: the node itself stores what it receives."""
 
 import copy
 
@@ -41,7 +41,7 @@ _NATIVE = frozenset({"implicit", "explicit", "big_endian", "deflated"})
 
 
 def transcode(source: Dataset, name: str, *, sop_instance_uid: str = "", series_instance_uid: str = "") -> FileDataset:
-    """A copy of a grey image in a lossless transfer syntax named in `LOSSLESS`, with UIDs of its own where given.
+    """Return a copy of a grey image in a lossless transfer syntax of `LOSSLESS`, with new UIDs where given.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def transcode(source: Dataset, name: str, *, sop_instance_uid: str = "", series_
 
 
 def _encode(frame: NDArray[np.generic], name: str, bits: int) -> bytes:
-    """One frame, (Y, X). Codecs without a sign get the two's complement in the bits stored."""
+    """Encode one frame, (Y, X). Codecs without signed values get the two's complement in the bits stored."""
     if name == "rle":
         plane = np.ascontiguousarray(frame)
         return bytes(encode_rle(plane.tobytes(), *plane.shape, 1, plane.dtype.itemsize * 8, "<"))

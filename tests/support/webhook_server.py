@@ -1,4 +1,4 @@
-"""A webhook of this machine: a real HTTPS (or HTTP) server that keeps what was posted and answers as it is told."""
+"""An HTTPS or HTTP server that stores what is posted and answers with the statuses that a test sets."""
 
 import ssl
 import threading
@@ -11,8 +11,8 @@ from typing import Any
 
 
 @dataclass
-class Hook:
-    """``statuses``: answers to come, 200 when they are used up. ``posts``: (headers, body)."""
+class WebhookServer:
+    """State of the server. ``statuses``: answers in order, then 200. ``posts``: (headers, body) of every request."""
 
     port: int = 0
     statuses: list[int] = field(default_factory=list)
@@ -20,15 +20,15 @@ class Hook:
 
 
 @contextmanager
-def hook(certificate: tuple[Path, Path] | None = None) -> Iterator[Hook]:
-    """Running until the block is left; with a certificate it speaks TLS."""
-    held = Hook()
+def webhook_server(certificate: tuple[Path, Path] | None = None) -> Iterator[WebhookServer]:
+    """Run the server within the block; with a certificate it uses TLS."""
+    state = WebhookServer()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            held.posts.append((dict(self.headers), body))
-            status = held.statuses.pop(0) if held.statuses else 200
+            state.posts.append((dict(self.headers), body))
+            status = state.statuses.pop(0) if state.statuses else 200
             self.send_response(status)
             if status == 302:
                 self.send_header("Location", "/elsewhere")
@@ -42,18 +42,18 @@ def hook(certificate: tuple[Path, Path] | None = None) -> Iterator[Hook]:
         daemon_threads = True
 
         def handle_error(self, *_: Any) -> None:
-            """A client that breaks off its handshake is what some tests are about."""
+            """Ignore clients that break off the handshake, which some tests do."""
 
     server = Server(("127.0.0.1", 0), Handler)
     if certificate is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*certificate)
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-    held.port = int(server.server_address[1])
+    state.port = int(server.server_address[1])
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
-        yield held
+        yield state
     finally:
         server.shutdown()
         server.server_close()

@@ -14,7 +14,7 @@ from PIL import Image
 from deploy.cli.main import run
 from imaging.photograph.read import Photograph
 from models import registry, runtime
-from tests.support.ham10000_like import CLASSES, make_ham
+from tests.support.ham10000_like import CLASSES, make_ham10000_like
 from training import extra, held_out, model_pages, plots, worst_confusions
 from training.bootstrap import Answers
 from training.dermoscopy import split
@@ -26,7 +26,7 @@ NAME = "dermoscopy_7class"
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_ham(tmp_path_factory.mktemp("data"))
+    return make_ham10000_like(tmp_path_factory.mktemp("data"))
 
 
 def test_held_out_images_are_asked_one_by_one_and_grouped_by_lesion(data: Path) -> None:

@@ -9,7 +9,7 @@ from core.states import Priority, UnitKind
 from db.engine import Database
 from db.jobs import claim, job_leases
 from db.records import ClaimedJob
-from tests.support.large_database import fill
+from tests.support.large_database import fill_database
 from tests.support.records import DIGEST, Sender, complete, plan, run
 from tests.support.records import rows as found
 
@@ -70,7 +70,7 @@ def test_the_next_job_of_a_long_queue_is_found_in_the_order_of_an_index(
     database: Database, statement: TextClause, index: str, stand: str
 ) -> None:
     """A sort would read the whole queue for every claim."""
-    fill(database, studies=1_000, each=1)
+    fill_database(database, studies=1_000, each=1)
     run(database, f"UPDATE jobs SET {stand}")
     run(database, "ANALYZE jobs")
     values = {"worker": "w", "lease_s": 9, "priorities": None, "models": None, "job_id": None, "kind": None, "digests": [], "limit": 1}

@@ -19,7 +19,7 @@ import redis
 from core.errors import ConfigurationError, StorageError
 from deploy.local.embedded_broker import EmbeddedBroker
 from deploy.local.embedded_postgres import EmbeddedPostgres
-from tests.support.services import quick_folder
+from tests.support.services import memory_folder
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -27,7 +27,7 @@ REPOSITORY = Path(__file__).parents[3]
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A data folder inside one that other users cannot enter, as root's home is."""
-    closed = quick_folder()
+    closed = memory_folder()
     yield closed / "data"
     shutil.rmtree(closed)
 
@@ -115,7 +115,7 @@ import sys, time
 from pathlib import Path
 from deploy.local.embedded_broker import EmbeddedBroker
 from deploy.local.embedded_postgres import EmbeddedPostgres
-from tests.support.services import quick_folder
+from tests.support.services import memory_folder
 print(EmbeddedPostgres(Path(sys.argv[1]) / "pg").start(), EmbeddedBroker(Path(sys.argv[1]) / "broker").start(), flush=True)
 time.sleep(600)
 """

@@ -23,12 +23,12 @@ from dicom_node.commitment.datasets import PUSH_MODEL, PUSH_MODEL_INSTANCE, deco
 from dicom_node.conduct import conductor
 from tests.dicom_node.conftest import MakeSettings, Running
 from tests.support.orthanc import Orthanc
-from tests.support.send_role import QUICK, destination, sending, states, wait_for
+from tests.support.send_role import QUICK_RETRIES, delivery_states, destination, running_sender, wait_for
 from tests.support.series import CT, SR, image, series
 from tests.support.storage_scu import entity, send
 
 UNCOMPRESSED = ["1.2.840.10008.1.2.1"]
-SOON = {**QUICK, "commitment_linger_s": 1.0, "commitment_answer_s": 60.0}
+SOON = {**QUICK_RETRIES, "commitment_linger_s": 1.0, "commitment_answer_s": 60.0}
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def committing(port: int, **changes: Any) -> dict[str, Any]:
 
 
 def delivered(database: Database) -> bool:
-    return states(database)[0][1] == "committed" and job_states(database) == {"delivered"}
+    return delivery_states(database)[0][1] == "committed" and job_states(database) == {"delivered"}
 
 
 def test_orthanc_commits_on_an_association_of_its_own(
@@ -64,7 +64,7 @@ def test_orthanc_commits_on_an_association_of_its_own(
     settings = make_settings(destinations=[committing(orthanc.port)], delivery=SOON, sources=[])
     node: Running = start(settings)
     orthanc.knows("node", "DICOMNODE", node.port)
-    with sending(settings, database, blobs):
+    with running_sender(settings, database, blobs):
         wait_for(lambda: delivered(database))
     with database.begin() as connection:
         actions = [row[0] for row in connection.exec_driver_sql("SELECT action FROM audit_events WHERE actor = 'sender' ORDER BY id")]
@@ -80,10 +80,10 @@ def test_orthanc_is_restarted_before_it_has_answered(
     settings = make_settings(destinations=[committing(orthanc.port)], delivery={**SOON, "commitment_answer_s": 3.0})
     node: Running = start(settings)
     orthanc.knows("node", "DICOMNODE", free_port())  # it accepts the request, and cannot send the report
-    with sending(settings, database, blobs):
+    with running_sender(settings, database, blobs):
         wait_for(lambda: [row[0] for row in _commitments(database)][:1] == ["requested"])
         orthanc.stop()
-        assert (states(database)[0][1], job_states(database)) == ("stored", {"reported"})
+        assert (delivery_states(database)[0][1], job_states(database)) == ("stored", {"reported"})
         orthanc.start()
         orthanc.knows("node", "DICOMNODE", node.port)
         wait_for(lambda: delivered(database))
@@ -101,8 +101,8 @@ def test_an_object_that_orthanc_has_lost_is_sent_again(
     uid = make_report("pacs")
     settings = make_settings(destinations=[committing(orthanc.port)], delivery=SOON)
     node: Running = start(settings)
-    with sending(settings, database, blobs):
-        wait_for(lambda: states(database)[0][1] == "stored")
+    with running_sender(settings, database, blobs):
+        wait_for(lambda: delivery_states(database)[0][1] == "stored")
         orthanc.delete(f"/instances/{identifier(orthanc, uid)}")  # before it knows the node, and so before it accepts a request
         orthanc.knows("node", "DICOMNODE", node.port)
         wait_for(lambda: delivered(database))
@@ -132,7 +132,7 @@ def test_orthanc_requests_commitment_and_gets_a_correct_report(
     whole = _request_by(orthanc, uids)
     partly = _request_by(orthanc, [*uids, "1.2.3.999"])
     assert orthanc.get(whole)["Status"] == "Pending", "stored before the report: the role that sends it does not run yet"
-    with sending(settings, database, blobs):
+    with running_sender(settings, database, blobs):
         wait_for(lambda: orthanc.get(whole)["Status"] == "Success")
         wait_for(lambda: orthanc.get(partly)["Status"] == "Failure")
         (failure,) = orthanc.get(partly)["Failures"]
@@ -148,7 +148,7 @@ def test_orthanc_requests_commitment_and_gets_a_correct_report(
     orthanc.stop()  # it forgets its requests: the report that is still to be sent is refused, and fails
     orthanc.start()
     orthanc.knows("node", "DICOMNODE", node.port)
-    with sending(settings, database, blobs):
+    with running_sender(settings, database, blobs):
         again = _request_by(orthanc, uids[1:])
         wait_for(lambda: orthanc.get(again)["Status"] == "Success")
     assert away != again
@@ -288,14 +288,14 @@ def test_answered_on_the_association_of_the_request_and_batched(
 
     def gather_once_all_are_stored(*arguments: Any) -> bool:
         """Storing three objects may take longer than the time for which `gather` waits for further ones."""
-        stored = [row[1] for row in states(database)] == ["stored"] * 3
+        stored = [row[1] for row in delivery_states(database)] == ["stored"] * 3
         return stored and gather(*arguments)
 
     monkeypatch.setattr(destination_requests, "gather", gather_once_all_are_stored)
     archive = Archive(refuse=1)
     settings = make_settings(destinations=[committing(archive.port)], delivery={**SOON, "commitment_linger_s": 60.0})
-    with sending(settings, database, blobs):
-        wait_for(lambda: [row[1] for row in states(database)] == ["committed"] * 3)
+    with running_sender(settings, database, blobs):
+        wait_for(lambda: [row[1] for row in delivery_states(database)] == ["committed"] * 3)
     archive.server.shutdown()
     assert len(archive.requests) <= 2, "what was stored together is requested together"
     assert job_states(database) == {"delivered"}
@@ -328,7 +328,7 @@ accept_research = true
     with subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL) as first:
         archive.kills = first
         assert first.wait(240) == -signal.SIGKILL
-    assert states(database)[0][1] == "stored"
+    assert delivery_states(database)[0][1] == "stored"
     with subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL) as second:
         wait_for(lambda: delivered(database))
         second.terminate()
@@ -346,11 +346,11 @@ def test_a_destination_without_the_service_is_reported_and_the_result_stays_stor
     ae.add_supported_context(SR)
     server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, lambda _event: 0)])
     settings = make_settings(destinations=[committing(int(server.server_address[1]))], delivery=SOON)
-    with sending(settings, database, blobs):
-        wait_for(lambda: "does not offer storage commitment" in states(database)[0][3])
-    assert (states(database)[0][1], job_states(database)) == ("stored", {"reported"})
+    with running_sender(settings, database, blobs):
+        wait_for(lambda: "does not offer storage commitment" in delivery_states(database)[0][3])
+    assert (delivery_states(database)[0][1], job_states(database)) == ("stored", {"reported"})
     switched_off = make_settings(destinations=[destination(int(server.server_address[1]))], delivery=SOON)
-    with sending(switched_off, database, blobs):
+    with running_sender(switched_off, database, blobs):
         wait_for(lambda: job_states(database) == {"delivered"})
     server.shutdown()
 

@@ -23,7 +23,7 @@ from models import installed, registry
 from models.card import identity
 from models.installed import Place
 from tests.support.model_packages import other_version
-from tests.support.queued_jobs import SKIN, Queueing, configure
+from tests.support.queued_jobs import SKIN, JobFactory, configure
 from tests.support.records import scalar
 from workers.attempt import claim
 from workers.attempt.child_runtime import Runtime
@@ -47,7 +47,7 @@ def brought(settings: Settings, tmp_path: Path) -> Place:
 def conduct(settings: Settings, database: Database) -> Callable[[int], list[dict[str, Any]]]:
     """One photograph in, and what was planned for it, the oldest job first."""
     blobs = Blobs(settings.blobs_dir)
-    queueing = Queueing(database, blobs)
+    queueing = JobFactory(database, blobs)
 
     def go(seed: int) -> list[dict[str, Any]]:
         before = {row["job_id"] for row in job_leases.listing(database)}

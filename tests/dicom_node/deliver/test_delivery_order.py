@@ -18,7 +18,7 @@ from tests.dicom_node.conftest import MakeSettings
 from tests.support import analyses
 from tests.support.records import Sender, claim, complete, identity, plan, prediction, rows, scalar, timings
 from tests.support.records import run as execute
-from tests.support.send_role import QUICK, destination, sending, wait_for
+from tests.support.send_role import QUICK_RETRIES, destination, running_sender, wait_for
 from tests.support.storage_scp import Pacs, running
 from workers.results import objects
 
@@ -34,7 +34,7 @@ def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def settings_for(make_settings: MakeSettings, port: int, name: str = "pacs", **delivery: object) -> Settings:
     viewer = destination(port, name) | {"objects": ["sr", "seg", "pdf"]}
-    return make_settings(destinations=[viewer], delivery=QUICK | delivery)
+    return make_settings(destinations=[viewer], delivery=QUICK_RETRIES | delivery)
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def came(pacs: Pacs) -> list[str]:
     return [str(one.SOPClassUID) for one in pacs.stored.values()]
 
 
-def states(database: Database) -> dict[str, str]:
+def delivery_states(database: Database) -> dict[str, str]:
     return dict(rows(database, "SELECT r.profile, d.state FROM deliveries d JOIN reports r ON r.id = d.report_id ORDER BY d.id"))  # type: ignore[arg-type]
 
 
@@ -67,12 +67,12 @@ def test_the_report_waits_while_its_segmentation_is_refused_for_a_while(
 ) -> None:
     assert result == ["sr+pdf+seg", "sr"]
     pacs = Pacs(of_class={SEG: [NOT_NOW] * 4})
-    with running(pacs, classes=CLASSES), sending(settings_for(make_settings, pacs.port), database, blobs):
+    with running(pacs, classes=CLASSES), running_sender(settings_for(make_settings, pacs.port), database, blobs):
         wait_for(lambda: len(pacs.stored) == 3)
         assert came(pacs) == [PDF, SEG, SR]
         assert named(list(pacs.stored.values())[-1]) == {SEG, PDF}
         wait_for(lambda: scalar(database, "SELECT state FROM jobs") == "delivered")
-    assert states(database) == {"seg": "stored", "pdf": "stored", "sr+pdf+seg": "stored"}
+    assert delivery_states(database) == {"seg": "stored", "pdf": "stored", "sr+pdf+seg": "stored"}
     assert scalar(database, "SELECT attempts FROM deliveries d JOIN reports r ON r.id = d.report_id WHERE r.kind = 'sr'") == 1
 
 
@@ -89,12 +89,12 @@ def test_where_the_segmentation_is_refused_for_good_the_report_names_nothing(
     database: Database, blobs: Blobs, make_settings: MakeSettings, result: list[str], refusal: int
 ) -> None:
     pacs = Pacs(of_class={SEG: [refusal]})
-    with running(pacs, classes=CLASSES), sending(settings_for(make_settings, pacs.port), database, blobs):
+    with running(pacs, classes=CLASSES), running_sender(settings_for(make_settings, pacs.port), database, blobs):
         wait_for(lambda: len(pacs.stored) == 2)
         assert came(pacs) == [PDF, SR]
         assert named(list(pacs.stored.values())[-1]) == set()
-        wait_for(lambda: states(database)["sr"] == "stored")
-    found = states(database)
+        wait_for(lambda: delivery_states(database)["sr"] == "stored")
+    found = delivery_states(database)
     assert (found["sr+pdf+seg"], found["seg"] in ("failed", "held")) == ("withdrawn", True)
     assert scalar(database, "SELECT state FROM jobs") == "reported"  # the segmentation is missing: a person has to look
     (note,) = rows(database, "SELECT note FROM deliveries WHERE state = 'withdrawn'")
@@ -104,7 +104,7 @@ def test_where_the_segmentation_is_refused_for_good_the_report_names_nothing(
 def test_a_class_that_the_destination_does_not_accept_is_named_by_no_report(
     database: Database, blobs: Blobs, make_settings: MakeSettings, result: list[str]
 ) -> None:
-    with running(Pacs(), classes=(PDF, SR)) as pacs, sending(settings_for(make_settings, pacs.port), database, blobs):
+    with running(Pacs(), classes=(PDF, SR)) as pacs, running_sender(settings_for(make_settings, pacs.port), database, blobs):
         wait_for(lambda: len(pacs.stored) == 2)
         assert came(pacs) == [PDF, SR]
         assert named(list(pacs.stored.values())[-1]) == set()
@@ -114,16 +114,16 @@ def test_sent_again_before_the_report_was_taken_it_is_named_again(
     database: Database, blobs: Blobs, make_settings: MakeSettings, result: list[str]
 ) -> None:
     everything_held = Pacs(statuses=[NOT_THIS])
-    with running(everything_held, classes=CLASSES), sending(settings_for(make_settings, everything_held.port), database, blobs):
-        wait_for(lambda: states(database).get("sr") == "held")
-    assert states(database) == {"seg": "held", "pdf": "held", "sr+pdf+seg": "withdrawn", "sr": "held"}
+    with running(everything_held, classes=CLASSES), running_sender(settings_for(make_settings, everything_held.port), database, blobs):
+        wait_for(lambda: delivery_states(database).get("sr") == "held")
+    assert delivery_states(database) == {"seg": "held", "pdf": "held", "sr+pdf+seg": "withdrawn", "sr": "held"}
     held = [int(str(row[0])) for row in rows(database, "SELECT id FROM deliveries WHERE state = 'held'")]
     assert delivery_leases.retry(database, held, "admin") == sorted(held)
-    with running(Pacs(), classes=CLASSES) as pacs, sending(settings_for(make_settings, pacs.port), database, blobs):
+    with running(Pacs(), classes=CLASSES) as pacs, running_sender(settings_for(make_settings, pacs.port), database, blobs):
         wait_for(lambda: scalar(database, "SELECT state FROM jobs") == "delivered")
     assert came(pacs)[-1] == SR
     assert named(list(pacs.stored.values())[-1]) == {SEG, PDF}
-    assert states(database) == {"seg": "stored", "pdf": "stored", "sr+pdf+seg": "stored", "sr": "withdrawn"}
+    assert delivery_states(database) == {"seg": "stored", "pdf": "stored", "sr+pdf+seg": "stored", "sr": "withdrawn"}
 
 
 def test_sent_again_after_the_report_was_taken_it_comes_beside_it(database: Database, result: list[str]) -> None:
@@ -141,7 +141,7 @@ def test_sent_again_after_the_report_was_taken_it_comes_beside_it(database: Data
     assert delivery_leases.retry(database, [failed], "admin") == [failed]
     (again,) = delivery_leases.claim(database, sender="s", lease_s=60, limit=10)
     delivery_leases.stored(database, again, status=0)
-    assert states(database) == {"seg": "stored", "pdf": "stored", "sr+pdf+seg": "withdrawn", "sr": "stored"}
+    assert delivery_states(database) == {"seg": "stored", "pdf": "stored", "sr+pdf+seg": "withdrawn", "sr": "stored"}
     assert scalar(database, "SELECT state FROM jobs") == "delivered"
 
 

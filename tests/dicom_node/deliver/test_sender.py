@@ -21,7 +21,7 @@ from dicom_node.deliver import destination_worker, outage
 from dicom_node.deliver.transports import echo
 from dicom_node.retry_delay import retry_delay_s
 from tests.dicom_node.conftest import MakeSettings
-from tests.support.send_role import QUICK, destination, sending, states, wait_for
+from tests.support.send_role import QUICK_RETRIES, delivery_states, destination, running_sender, wait_for
 from tests.support.storage_scp import Pacs, running
 
 
@@ -29,8 +29,11 @@ def test_stored_once_each_on_one_association(
     database: Database, blobs: Blobs, make_settings: MakeSettings, make_report: Callable[..., str]
 ) -> None:
     uids = [make_report("pacs") for _ in range(3)]
-    with running(Pacs()) as pacs, sending(make_settings(destinations=[destination(pacs.port)], delivery=QUICK), database, blobs):
-        wait_for(lambda: [row[1] for row in states(database)] == ["stored"] * 3)
+    with (
+        running(Pacs()) as pacs,
+        running_sender(make_settings(destinations=[destination(pacs.port)], delivery=QUICK_RETRIES), database, blobs),
+    ):
+        wait_for(lambda: [row[1] for row in delivery_states(database)] == ["stored"] * 3)
         assert sorted(pacs.stored) == sorted(uids)
         assert (pacs.calls, pacs.associations) == (3, 1)
         with database.begin() as connection:
@@ -52,10 +55,13 @@ def test_woken_by_the_commit(
 
     monkeypatch.setattr(Waiter, "wait", wait_for_notification)
     monkeypatch.setattr(destination_worker, "POLL_INTERVAL_S", 3600.0)
-    with running(Pacs()) as pacs, sending(make_settings(destinations=[destination(pacs.port)], delivery=QUICK), database, blobs):
+    with (
+        running(Pacs()) as pacs,
+        running_sender(make_settings(destinations=[destination(pacs.port)], delivery=QUICK_RETRIES), database, blobs),
+    ):
         wait_for(lambda: bool(waits))  # the first wait returns at once: it has connected
         make_report("pacs")
-        wait_for(lambda: states(database)[0][1] == "stored")
+        wait_for(lambda: delivery_states(database)[0][1] == "stored")
         over.set()
 
 
@@ -86,10 +92,10 @@ def test_final_answers(
     make_report("pacs")
     with (
         running(Pacs([status], comment="" if state == "stored" else "no thanks")) as pacs,
-        sending(make_settings(destinations=[destination(pacs.port)], delivery=QUICK), database, blobs),
+        running_sender(make_settings(destinations=[destination(pacs.port)], delivery=QUICK_RETRIES), database, blobs),
     ):
-        wait_for(lambda: states(database)[0][1] == state)
-        ((_, _, kept, note, attempts),) = states(database)
+        wait_for(lambda: delivery_states(database)[0][1] == state)
+        ((_, _, kept, note, attempts),) = delivery_states(database)
         assert (kept, attempts) == (status, 1)
         assert words in note
         assert pacs.calls == 1
@@ -104,10 +110,10 @@ def test_transient_errors_are_retried(
     make_report("pacs")
     with (
         running(Pacs([0xA700, 0x0110, 0x0000])) as pacs,
-        sending(make_settings(destinations=[destination(pacs.port)], delivery=QUICK), database, blobs),
+        running_sender(make_settings(destinations=[destination(pacs.port)], delivery=QUICK_RETRIES), database, blobs),
     ):
-        wait_for(lambda: states(database)[0][1] == "stored")
-        assert states(database)[0][4] == 3
+        wait_for(lambda: delivery_states(database)[0][1] == "stored")
+        assert delivery_states(database)[0][4] == 3
     with database.begin() as connection:
         results = [row[0] for row in connection.exec_driver_sql("SELECT note FROM delivery_attempts ORDER BY number")]
     assert "out of resources" in results[0]
@@ -118,10 +124,13 @@ def test_fails_permanently_after_the_last_attempt(
     database: Database, blobs: Blobs, make_settings: MakeSettings, make_report: Callable[..., str]
 ) -> None:
     make_report("pacs")
-    few = {**QUICK, "max_attempts": 2}
-    with running(Pacs([0xA700])) as pacs, sending(make_settings(destinations=[destination(pacs.port)], delivery=few), database, blobs):
-        wait_for(lambda: states(database)[0][1] == "failed")
-        assert "failed after 2 attempts" in states(database)[0][3]
+    few = {**QUICK_RETRIES, "max_attempts": 2}
+    with (
+        running(Pacs([0xA700])) as pacs,
+        running_sender(make_settings(destinations=[destination(pacs.port)], delivery=few), database, blobs),
+    ):
+        wait_for(lambda: delivery_states(database)[0][1] == "failed")
+        assert "failed after 2 attempts" in delivery_states(database)[0][3]
         assert pacs.calls == 2
 
 
@@ -137,17 +146,17 @@ def test_an_unreachable_destination_is_probed_and_then_receives_everything_urgen
         return answer
 
     monkeypatch.setattr(outage, "echo", probe)
-    rules = {**QUICK, "max_attempts": 1}
-    with sending(make_settings(destinations=[destination(port)], delivery=rules), database, blobs):
-        wait_for(lambda: "no connection" in states(database)[0][3])
+    rules = {**QUICK_RETRIES, "max_attempts": 1}
+    with running_sender(make_settings(destinations=[destination(port)], delivery=rules), database, blobs):
+        wait_for(lambda: "no connection" in delivery_states(database)[0][3])
         urgent = make_report("pacs", priority=Priority.URGENT)
         probed = len(probes)
         wait_for(lambda: len(probes) >= probed + 3)  # no attempt is used up, or the one that there is would be gone
-        assert {row[1] for row in states(database)} == {"pending"}
-        assert {row[4] for row in states(database)} == {0}
+        assert {row[1] for row in delivery_states(database)} == {"pending"}
+        assert {row[4] for row in delivery_states(database)} == {0}
         wait_for(lambda: node_status(database).away_s["pacs"] > 0)
         with running(Pacs(), port=port) as pacs:
-            wait_for(lambda: {row[1] for row in states(database)} == {"stored"})
+            wait_for(lambda: {row[1] for row in delivery_states(database)} == {"stored"})
             assert list(pacs.stored) == [urgent, *routine]
             wait_for(lambda: node_status(database).away_s["pacs"] == 0)
     with database.begin() as connection:
@@ -165,9 +174,9 @@ def test_rejected_association_waits_with_the_reason(
     make_report("pacs")
     with (
         running(Pacs(), strict=True) as pacs,
-        sending(make_settings(destinations=[destination(pacs.port)], delivery=QUICK), database, blobs),
+        running_sender(make_settings(destinations=[destination(pacs.port)], delivery=QUICK_RETRIES), database, blobs),
     ):
-        wait_for(lambda: states(database)[0][1] == "pending" and "rejected the association" in states(database)[0][3])
+        wait_for(lambda: delivery_states(database)[0][1] == "pending" and "rejected the association" in delivery_states(database)[0][3])
 
 
 def test_sop_class_that_is_not_accepted_fails_with_the_reason(
@@ -177,10 +186,10 @@ def test_sop_class_that_is_not_accepted_fails_with_the_reason(
     only_ct = ("1.2.840.10008.5.1.4.1.1.2",)
     with (
         running(Pacs(), classes=only_ct) as pacs,
-        sending(make_settings(destinations=[destination(pacs.port)], delivery=QUICK), database, blobs),
+        running_sender(make_settings(destinations=[destination(pacs.port)], delivery=QUICK_RETRIES), database, blobs),
     ):
-        wait_for(lambda: states(database)[0][1] == "failed")
-        assert "accept" in states(database)[0][3]
+        wait_for(lambda: delivery_states(database)[0][1] == "failed")
+        assert "accept" in delivery_states(database)[0][3]
 
 
 def test_a_destination_that_hangs_does_not_delay_the_others(
@@ -190,12 +199,12 @@ def test_a_destination_that_hangs_does_not_delay_the_others(
     make_report("slow", "pacs")
     answer_now = threading.Event()
     with running(Pacs(answers_after=answer_now)) as slow, running(Pacs()) as pacs:
-        settings = make_settings(destinations=[destination(slow.port, "slow"), destination(pacs.port)], delivery=QUICK)
-        with sending(settings, database, blobs):
+        settings = make_settings(destinations=[destination(slow.port, "slow"), destination(pacs.port)], delivery=QUICK_RETRIES)
+        with running_sender(settings, database, blobs):
             wait_for(lambda: slow.calls == 1)
-            wait_for(lambda: ("pacs", "stored") in [row[:2] for row in states(database)])
+            wait_for(lambda: ("pacs", "stored") in [row[:2] for row in delivery_states(database)])
             answer_now.set()
-            wait_for(lambda: ("slow", "stored") in [row[:2] for row in states(database)])
+            wait_for(lambda: ("slow", "stored") in [row[:2] for row in delivery_states(database)])
 
 
 def test_a_destination_that_does_not_answer_is_waited_for_until_the_time_out(
@@ -204,9 +213,9 @@ def test_a_destination_that_does_not_answer_is_waited_for_until_the_time_out(
     make_report("pacs")
     never = threading.Event()
     with running(Pacs(answers_after=never)) as pacs:
-        settings = make_settings(destinations=[destination(pacs.port)], delivery={**QUICK, "timeout_s": 2.0})
-        with sending(settings, database, blobs):
-            wait_for(lambda: "no answer" in states(database)[0][3])
+        settings = make_settings(destinations=[destination(pacs.port)], delivery={**QUICK_RETRIES, "timeout_s": 2.0})
+        with running_sender(settings, database, blobs):
+            wait_for(lambda: "no answer" in delivery_states(database)[0][3])
         never.set()
 
 
@@ -215,10 +224,10 @@ def test_an_object_that_breaks_the_association_does_not_delay_the_others(
 ) -> None:
     aborted, *others = [make_report("pacs") for _ in range(4)]
     pacs = Pacs(aborts_at=aborted)
-    with running(pacs), sending(make_settings(destinations=[destination(pacs.port)], delivery=QUICK), database, blobs):
-        wait_for(lambda: [row[1] for row in states(database)][1:] == ["stored"] * 3)
+    with running(pacs), running_sender(make_settings(destinations=[destination(pacs.port)], delivery=QUICK_RETRIES), database, blobs):
+        wait_for(lambda: [row[1] for row in delivery_states(database)][1:] == ["stored"] * 3)
         assert sorted(pacs.stored) == sorted(others)
-        assert "the association" in states(database)[0][3]
+        assert "the association" in delivery_states(database)[0][3]
 
 
 def test_an_object_that_cannot_be_read_fails_alone(
@@ -229,9 +238,12 @@ def test_an_object_that_cannot_be_read_fails_alone(
     with database.begin() as connection:
         nonsense = {"sha256": blobs.put(b"no DICOM at all").sha256}
         connection.exec_driver_sql("UPDATE reports SET sha256 = %(sha256)s WHERE id = (SELECT min(id) + 1 FROM reports)", nonsense)
-    with running(Pacs()) as pacs, sending(make_settings(destinations=[destination(pacs.port)], delivery=QUICK), database, blobs):
-        wait_for(lambda: [row[1] for row in states(database)] == ["stored", "failed", "stored"])
-        assert "cannot be read" in states(database)[1][3]
+    with (
+        running(Pacs()) as pacs,
+        running_sender(make_settings(destinations=[destination(pacs.port)], delivery=QUICK_RETRIES), database, blobs),
+    ):
+        wait_for(lambda: [row[1] for row in delivery_states(database)] == ["stored", "failed", "stored"])
+        assert "cannot be read" in delivery_states(database)[1][3]
         assert len(pacs.stored) == 2
 
 
@@ -239,9 +251,12 @@ def test_destination_that_left_the_configuration_is_held(
     database: Database, blobs: Blobs, make_settings: MakeSettings, make_report: Callable[..., str]
 ) -> None:
     make_report("gone", "pacs")
-    with running(Pacs()) as pacs, sending(make_settings(destinations=[destination(pacs.port)], delivery=QUICK), database, blobs):
-        wait_for(lambda: {row[:2] for row in states(database)} == {("gone", "held"), ("pacs", "stored")})
-        assert "'gone'" in next(row[3] for row in states(database) if row[0] == "gone")
+    with (
+        running(Pacs()) as pacs,
+        running_sender(make_settings(destinations=[destination(pacs.port)], delivery=QUICK_RETRIES), database, blobs),
+    ):
+        wait_for(lambda: {row[:2] for row in delivery_states(database)} == {("gone", "held"), ("pacs", "stored")})
+        assert "'gone'" in next(row[3] for row in delivery_states(database) if row[0] == "gone")
 
 
 def test_results_of_research_models_are_held_for_a_destination_that_does_not_accept_them(
@@ -250,9 +265,9 @@ def test_results_of_research_models_are_held_for_a_destination_that_does_not_acc
     make_report("clinic", "pacs")
     with running(Pacs()) as clinic, running(Pacs()) as pacs:
         closed = destination(clinic.port, "clinic") | {"accept_research": False}
-        with sending(make_settings(destinations=[closed, destination(pacs.port)], delivery=QUICK), database, blobs):
-            wait_for(lambda: {row[:2] for row in states(database)} == {("clinic", "held"), ("pacs", "stored")})
-        assert "accept_research is false" in next(row[3] for row in states(database) if row[0] == "clinic")
+        with running_sender(make_settings(destinations=[closed, destination(pacs.port)], delivery=QUICK_RETRIES), database, blobs):
+            wait_for(lambda: {row[:2] for row in delivery_states(database)} == {("clinic", "held"), ("pacs", "stored")})
+        assert "accept_research is false" in next(row[3] for row in delivery_states(database) if row[0] == "clinic")
         assert (clinic.calls, pacs.calls) == (0, 1)
 
 
@@ -263,9 +278,12 @@ def test_a_missing_blob_does_not_delay_the_others(
     (row,) = delivery_leases.claim(database, sender="test", lease_s=0.1, limit=1)
     blobs.remove(row.sha256)
     make_report("pacs")
-    with running(Pacs()) as pacs, sending(make_settings(destinations=[destination(pacs.port)], delivery=QUICK), database, blobs):
-        wait_for(lambda: states(database)[1][1] == "stored")
-        wait_for(lambda: "cannot be read" in states(database)[0][3])
+    with (
+        running(Pacs()) as pacs,
+        running_sender(make_settings(destinations=[destination(pacs.port)], delivery=QUICK_RETRIES), database, blobs),
+    ):
+        wait_for(lambda: delivery_states(database)[1][1] == "stored")
+        wait_for(lambda: "cannot be read" in delivery_states(database)[0][3])
         assert len(pacs.stored) == 1
 
 
@@ -275,9 +293,9 @@ def test_leases_are_renewed_while_slow_objects_are_sent(
     for _ in range(4):
         make_report("pacs")
     with running(Pacs(hang_s=2.5)) as pacs:
-        settings = make_settings(destinations=[destination(pacs.port)], delivery={**QUICK, "lease_s": 7.0})
-        with sending(settings, database, blobs):
-            wait_for(lambda: [row[1] for row in states(database)] == ["stored"] * 4)
+        settings = make_settings(destinations=[destination(pacs.port)], delivery={**QUICK_RETRIES, "lease_s": 7.0})
+        with running_sender(settings, database, blobs):
+            wait_for(lambda: [row[1] for row in delivery_states(database)] == ["stored"] * 4)
         assert pacs.calls == 4, "each once: together they take twice the lease"
     with database.begin() as connection:
         results = connection.exec_driver_sql("SELECT DISTINCT result FROM delivery_attempts").scalars().all()
@@ -291,8 +309,11 @@ def test_deliveries_of_a_killed_sender_are_due_when_the_next_one_starts(
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
         ended.wait()
     assert delivery_leases.claim(database, sender=f"{socket.gethostname()}:{ended.pid}", lease_s=600, limit=8)
-    with running(Pacs()) as pacs, sending(make_settings(destinations=[destination(pacs.port)], delivery=QUICK), database, blobs):
-        wait_for(lambda: states(database)[0][1] == "stored")
+    with (
+        running(Pacs()) as pacs,
+        running_sender(make_settings(destinations=[destination(pacs.port)], delivery=QUICK_RETRIES), database, blobs),
+    ):
+        wait_for(lambda: delivery_states(database)[0][1] == "stored")
 
 
 def test_echo_describes_the_problem(make_settings: MakeSettings) -> None:

@@ -24,7 +24,7 @@ from dicom_node.notify.alert_monitor import AlertMonitor
 from dicom_node.notify.webhook import WebhookPoster, post_body
 from tests.support.certificates import Authority
 from tests.support.records import Sender, claim, complete, plan, rows, run
-from tests.support.webhook_server import Hook, hook
+from tests.support.webhook_server import WebhookServer, webhook_server
 
 pytestmark = pytest.mark.services
 SECRET = "an odd secret"
@@ -36,12 +36,12 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 @pytest.fixture
-def listening(authority: Authority) -> Iterator[Hook]:
-    with hook(authority.sign("hook")) as held:
+def listening(authority: Authority) -> Iterator[WebhookServer]:
+    with webhook_server(authority.sign("hook")) as held:
         yield held
 
 
-def _settings(tmp_path: Path, held: Hook, ca: Path | None, **rules: Any) -> Settings:
+def _settings(tmp_path: Path, held: WebhookServer, ca: Path | None, **rules: Any) -> Settings:
     webhook = {"url": f"https://127.0.0.1:{held.port}/x?token=of-the-url", "secret": SECRET, "ca": ca, "disk_low_bytes": 0, **rules}
     return Settings.model_validate({"node": {"data_dir": tmp_path, "ae_title": "WARD"}, "webhook": webhook})
 
@@ -61,7 +61,9 @@ def _now_due(database: Database) -> None:
     run(database, "UPDATE notifications SET next_attempt_at = node_now()")
 
 
-def test_begin_and_end_are_told_once_each_and_signed(tmp_path: Path, database: Database, listening: Hook, authority: Authority) -> None:
+def test_begin_and_end_are_told_once_each_and_signed(
+    tmp_path: Path, database: Database, listening: WebhookServer, authority: Authority
+) -> None:
     settings = _settings(tmp_path, listening, authority.ca)
     monitor = [AlertMonitor(settings, database, _never()) for _ in range(2)]  # two senders
     heartbeats.beat(database, "send", "h:1", {f"{AWAY}pacs": "75"})
@@ -95,7 +97,7 @@ def test_begin_and_end_are_told_once_each_and_signed(tmp_path: Path, database: D
     assert (counted["alerts"], counted["notifications"]) == ({("destination.away",): 1}, {("sent",): 2})
 
 
-def test_everything_that_is_watched(tmp_path: Path, database: Database, listening: Hook, authority: Authority) -> None:
+def test_everything_that_is_watched(tmp_path: Path, database: Database, listening: WebhookServer, authority: Authority) -> None:
     settings = _settings(tmp_path, listening, authority.ca, disk_low_bytes=1 << 62, backlog_after_s=60)
     source = Sender(database)
     for number in (1, 2):
@@ -131,13 +133,15 @@ def test_everything_that_is_watched(tmp_path: Path, database: Database, listenin
     assert json.loads(listening.posts[-1][1])["event"] == "role.silent.ended"
 
 
-def test_a_certificate_of_nobody_is_not_told_anything(tmp_path: Path, database: Database, listening: Hook, authority: Authority) -> None:
+def test_a_certificate_of_nobody_is_not_told_anything(
+    tmp_path: Path, database: Database, listening: WebhookServer, authority: Authority
+) -> None:
     stranger = Authority(tmp_path / "stranger")
     settings = _settings(tmp_path, listening, stranger.ca)
     assert post_body(settings.webhook, b"{}", "x") == "its certificate is not accepted, or it does not use TLS"
     assert "certificate" in post_body(settings.webhook.model_copy(update={"ca": None}), b"{}", "x")
     assert post_body(settings.webhook.model_copy(update={"ca": authority.ca}), b"{}", "x") == ""
-    with hook() as plain:
+    with webhook_server() as plain:
         words = post_body(settings.webhook.model_copy(update={"url": f"https://127.0.0.1:{plain.port}/", "ca": authority.ca}), b"{}", "x")
         assert words
         assert "token" not in words
@@ -146,7 +150,7 @@ def test_a_certificate_of_nobody_is_not_told_anything(tmp_path: Path, database: 
 
 
 def test_a_webhook_that_is_gone_keeps_its_notices_and_they_end_some_day(tmp_path: Path, database: Database, authority: Authority) -> None:
-    with hook(authority.sign("gone")) as held:
+    with webhook_server(authority.sign("gone")) as held:
         settings = _settings(tmp_path, held, authority.ca)
     alerts.begin(database, "disk.low", "", {}, actor="send", tell=True)
     assert _tell(settings, database) == 1

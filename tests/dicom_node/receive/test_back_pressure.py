@@ -14,7 +14,7 @@ from db.operations import alerts
 from dicom_node.receive.back_pressure import BackPressure
 from imaging.wire.part10 import data_set_offset
 from tests.dicom_node.conftest import MakeSettings, Running
-from tests.fuzz.wire import AC, RELEASE, RELEASE_RP, RJ, associate_rq, context
+from tests.fuzz.raw_association import AC, RELEASE, RELEASE_RP, RJ, associate_rq, context
 from tests.support.node_process import wait_until
 from tests.support.records import Sender, complete, rows
 from tests.support.series import encoded, image

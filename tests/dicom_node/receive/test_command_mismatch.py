@@ -14,7 +14,7 @@ from db.engine import Database
 from tests.dicom_node.conftest import MakeSettings
 from tests.support.orthanc import ARCHIVE, Orthanc
 from tests.support.records import scalar
-from tests.support.send_role import QUICK, destination, sending, states, wait_for
+from tests.support.send_role import QUICK_RETRIES, delivery_states, destination, running_sender, wait_for
 from tests.support.series import encoded, image
 
 
@@ -54,10 +54,10 @@ def test_a_result_of_what_was_corrected_meanwhile_is_held_with_the_reason(
 ) -> None:
     uid = make_report("pacs")  # from the images as they were before
     holds(archive, tmp_path, **corrected)
-    rules = {**QUICK, "timeout_s": 30.0}
-    with sending(make_settings(destinations=[destination(archive.port)], delivery=rules), database, blobs):
-        wait_for(lambda: states(database)[0][1] == "held")
-        ((_, _, status, note, _),) = states(database)
+    rules = {**QUICK_RETRIES, "timeout_s": 30.0}
+    with running_sender(make_settings(destinations=[destination(archive.port)], delivery=rules), database, blobs):
+        wait_for(lambda: delivery_states(database)[0][1] == "held")
+        ((_, _, status, note, _),) = delivery_states(database)
         assert status == 0xA900
         assert "or the patient or study that the archive holds" in note
         assert archive.post("/tools/lookup", uid.encode()) == []
@@ -65,5 +65,5 @@ def test_a_result_of_what_was_corrected_meanwhile_is_held_with_the_reason(
         holds(archive, tmp_path)  # the correction was taken back there
         (id,) = (row["delivery_id"] for row in delivery_leases.listing(database, state="held"))
         assert delivery_leases.retry(database, [id], "admin") == [id]
-        wait_for(lambda: states(database)[0][1] == "stored")
+        wait_for(lambda: delivery_states(database)[0][1] == "stored")
     assert [found["Type"] for found in archive.post("/tools/lookup", uid.encode())] == ["Instance"]

@@ -16,7 +16,7 @@ from imaging.volume.ct_slices import CtSlice
 from imaging.volume.fast_slice import read_plain_slice
 from imaging.volume.pixel_source import PixelSource
 from imaging.wire.tolerant_parser import read_with_pixel_location
-from tests.fuzz.mutate import damaged
+from tests.fuzz.mutations import mutate
 from tests.support.transcode import LOSSLESS, transcode
 
 
@@ -63,7 +63,7 @@ def test_real_files_are_read(data: Path) -> None:
 def test_both_readers_agree_on_damaged_files(slices: list[Path], tmp_path: Path, dice: random.Random) -> None:
     """What the fast reader reads of a damaged file, the tolerant reader reads too, and the same."""
     path = tmp_path / "damaged.dcm"
-    path.write_bytes(damaged(dice.choice(slices).read_bytes(), dice))
+    path.write_bytes(mutate(dice.choice(slices).read_bytes(), dice))
     try:
         agrees(path)
     except NodeError:

@@ -16,7 +16,7 @@ from models.card import identity, read_card
 from models.card_writer import render_card
 from models.dermoscopy.ensemble import Panel
 from models.dermoscopy.model import Model
-from tests.support.ham10000_like import make_ham
+from tests.support.ham10000_like import make_ham10000_like
 from training.dermoscopy import assemble, finish, fit, split
 from training.dermoscopy.data import read_index
 from training.dermoscopy.held_out_rows import FILE, read
@@ -27,7 +27,7 @@ FEW = 4
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_ham(tmp_path_factory.mktemp("data"))
+    return make_ham10000_like(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")

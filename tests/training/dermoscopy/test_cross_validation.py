@@ -13,7 +13,7 @@ from deploy.cli.main import run
 from models import registry
 from models.calibration import fit_temperature
 from models.card_writer import render_card
-from tests.support.ham10000_like import make_ham
+from tests.support.ham10000_like import make_ham10000_like
 from training import model_pages
 from training.dermoscopy import cross_validation, held_out_rows, split
 from training.dermoscopy.data import CLASSES, Row, read_index
@@ -23,7 +23,7 @@ NAME = "dermoscopy_7class"
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_ham(tmp_path_factory.mktemp("data"))
+    return make_ham10000_like(tmp_path_factory.mktemp("data"))
 
 
 def write_fold(rows: tuple[Row, ...], fold: int, folder: Path, *, heat: float = 1.0) -> held_out_rows.Held:

@@ -20,7 +20,7 @@ from db.engine import Database
 from db.jobs import job_leases
 from imaging.photograph.read import Photograph, read_photograph
 from models.runtime import Model
-from tests.support.queued_jobs import SKIN, Queueing, configure, let_go
+from tests.support.queued_jobs import SKIN, JobFactory, configure, unblock_reader
 from tests.support.records import run as execute
 from tests.support.records import scalar
 from workers.attempt import claim, prepare
@@ -60,8 +60,8 @@ def runtime(settings: Settings, database: Database) -> Runtime:
 
 
 @pytest.fixture
-def queueing(database: Database, runtime: Runtime) -> Queueing:
-    return Queueing(database, runtime.blobs)
+def queueing(database: Database, runtime: Runtime) -> JobFactory:
+    return JobFactory(database, runtime.blobs)
 
 
 def asked(runtime: Runtime, before: Callable[[Sequence[Photograph]], None] = lambda _: None) -> Asked:
@@ -78,7 +78,7 @@ def ended(database: Database, ids: Sequence[int]) -> list[tuple[str, int]]:
     return [(str(one["job_state"]), len(one["attempts_made"])) for one in shown]
 
 
-def test_those_that_wait_share_a_pass_and_each_answers_as_if_alone(runtime: Runtime, queueing: Queueing) -> None:
+def test_those_that_wait_share_a_pass_and_each_answers_as_if_alone(runtime: Runtime, queueing: JobFactory) -> None:
     queued = [queueing.photograph(seed) for seed in range(1, 6)]
     alone = [runtime.models[next(iter(runtime.models))].predict([read_photograph(runtime.blobs.path(sha256))])[0] for _, sha256 in queued]
     model = asked(runtime)
@@ -92,7 +92,7 @@ def test_those_that_wait_share_a_pass_and_each_answers_as_if_alone(runtime: Runt
         assert [row["state"] for row in shown["deliveries"]] == ["pending"]
 
 
-def test_a_pass_holds_no_more_photographs_than_the_model_allows(runtime: Runtime, queueing: Queueing) -> None:
+def test_a_pass_holds_no_more_photographs_than_the_model_allows(runtime: Runtime, queueing: JobFactory) -> None:
     for seed in range(1, 6):
         queueing.photograph(seed)
     model = asked(runtime)
@@ -101,7 +101,7 @@ def test_a_pass_holds_no_more_photographs_than_the_model_allows(runtime: Runtime
     assert model.sizes == [2, 2, 1]
 
 
-def test_where_one_attempt_is_all_there_is_nobody_has_company(runtime: Runtime, queueing: Queueing, settings: Settings) -> None:
+def test_where_one_attempt_is_all_there_is_nobody_has_company(runtime: Runtime, queueing: JobFactory, settings: Settings) -> None:
     queueing.photograph(1)
     queueing.photograph(2)
     runtime.settings = settings.model_copy(update={"worker": settings.worker.model_copy(update={"max_attempts": 1})})
@@ -111,7 +111,7 @@ def test_where_one_attempt_is_all_there_is_nobody_has_company(runtime: Runtime, 
 
 
 def test_a_lone_image_is_not_held_up_and_those_that_are_many_wait_for_others(
-    runtime: Runtime, queueing: Queueing, monkeypatch: pytest.MonkeyPatch
+    runtime: Runtime, queueing: JobFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
 
@@ -130,7 +130,7 @@ def test_a_lone_image_is_not_held_up_and_those_that_are_many_wait_for_others(
     assert (model.sizes, waits) == ([1, 3], [claim.BATCH_WAIT_S])
 
 
-def test_routine_images_do_not_hold_up_an_urgent_one(runtime: Runtime, queueing: Queueing) -> None:
+def test_routine_images_do_not_hold_up_an_urgent_one(runtime: Runtime, queueing: JobFactory) -> None:
     queueing.photograph(1)
     queueing.photograph(2)
     queueing.photograph(3, priority=Priority.URGENT)
@@ -139,7 +139,7 @@ def test_routine_images_do_not_hold_up_an_urgent_one(runtime: Runtime, queueing:
     assert model.sizes == [1, 2]
 
 
-def test_one_that_cannot_be_read_leaves_its_neighbours_alone(runtime: Runtime, queueing: Queueing) -> None:
+def test_one_that_cannot_be_read_leaves_its_neighbours_alone(runtime: Runtime, queueing: JobFactory) -> None:
     ids = [queueing.photograph(1)[0]]
     poison, sha256 = queueing.photograph(2)
     ids += [poison, queueing.photograph(3)[0]]
@@ -150,7 +150,7 @@ def test_one_that_cannot_be_read_leaves_its_neighbours_alone(runtime: Runtime, q
     assert ended(runtime.database, ids) == [("reported", 1), ("queued", 1), ("reported", 1)]
 
 
-def test_one_at_which_the_pass_fails_is_found_and_its_neighbours_go_on(runtime: Runtime, queueing: Queueing) -> None:
+def test_one_at_which_the_pass_fails_is_found_and_its_neighbours_go_on(runtime: Runtime, queueing: JobFactory) -> None:
     queued = [queueing.photograph(seed) for seed in range(1, 6)]
     poison = read_photograph(runtime.blobs.path(queued[3][1]))
 
@@ -170,7 +170,7 @@ def test_one_at_which_the_pass_fails_is_found_and_its_neighbours_go_on(runtime: 
     assert "a defect" in shown["reason"]
 
 
-def test_a_batch_that_does_not_fit_is_split_in_halves(runtime: Runtime, queueing: Queueing) -> None:
+def test_a_batch_that_does_not_fit_is_split_in_halves(runtime: Runtime, queueing: JobFactory) -> None:
     items = [read_photograph(runtime.blobs.path(queueing.photograph(seed)[1])) for seed in range(1, 6)]
 
     def limit(given: Sequence[Photograph]) -> None:
@@ -183,7 +183,7 @@ def test_a_batch_that_does_not_fit_is_split_in_halves(runtime: Runtime, queueing
     assert together == [model.predict([item])[0] for item in items]
 
 
-def test_pixels_that_are_many_take_several_passes(runtime: Runtime, queueing: Queueing, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pixels_that_are_many_take_several_passes(runtime: Runtime, queueing: JobFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = [queueing.photograph(seed)[0] for seed in range(1, 6)]
     monkeypatch.setattr(prepare, "MOST_BYTES", 1)
     model = asked(runtime)
@@ -192,7 +192,7 @@ def test_pixels_that_are_many_take_several_passes(runtime: Runtime, queueing: Qu
     assert ended(runtime.database, ids) == [("reported", 1)] * 5
 
 
-def test_who_was_lost_once_is_tried_alone(runtime: Runtime, queueing: Queueing) -> None:
+def test_who_was_lost_once_is_tried_alone(runtime: Runtime, queueing: JobFactory) -> None:
     ids = [queueing.photograph(seed)[0] for seed in (1, 2, 3)]
     assert len(job_leases.claim(runtime.database, worker="gone:1", priorities=None, models=None, lease_s=-1.0, limit=2)) == 2
     assert job_leases.reap(runtime.database, max_attempts=3) == 2
@@ -202,7 +202,9 @@ def test_who_was_lost_once_is_tried_alone(runtime: Runtime, queueing: Queueing) 
     assert ended(runtime.database, ids) == [("reported", 2), ("reported", 2), ("reported", 1)]
 
 
-def test_a_photograph_that_nobody_can_finish_reading_takes_the_process_and_not_its_neighbours(runtime: Runtime, queueing: Queueing) -> None:
+def test_a_photograph_that_nobody_can_finish_reading_takes_the_process_and_not_its_neighbours(
+    runtime: Runtime, queueing: JobFactory
+) -> None:
     queued = [queueing.photograph(seed) for seed in (1, 2, 3)]
     path = runtime.blobs.path(queued[1][1])
     path.unlink()
@@ -223,7 +225,7 @@ def test_a_photograph_that_nobody_can_finish_reading_takes_the_process_and_not_i
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-        let_go(path)
+        unblock_reader(path)
     assert left
     path.unlink()
     assert ended(runtime.database, [id for id, _ in queued]) == [("queued", 1)] * 3
@@ -232,7 +234,7 @@ def test_a_photograph_that_nobody_can_finish_reading_takes_the_process_and_not_i
     assert [state for state, _ in ended(runtime.database, [id for id, _ in queued])] == ["reported", "queued", "reported"]
 
 
-def test_a_worker_that_drains_gives_back_what_has_not_ended(runtime: Runtime, queueing: Queueing) -> None:
+def test_a_worker_that_drains_gives_back_what_has_not_ended(runtime: Runtime, queueing: JobFactory) -> None:
     for seed in (1, 2, 3):
         queueing.photograph(seed)
     claimed = job_leases.claim(runtime.database, worker="test:1", priorities=None, models=None, lease_s=30, limit=3)

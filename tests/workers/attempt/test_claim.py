@@ -22,7 +22,7 @@ from db.records import ClaimedJob
 from deploy.demo.synthetic.chest import chest_datasets, make_chest
 from deploy.demo.synthetic.lesion import lesion_dataset
 from models import registry
-from tests.support.queued_jobs import SKIN, Queueing, configure
+from tests.support.queued_jobs import SKIN, JobFactory, configure
 from tests.support.records import run as execute
 from tests.support.records import scalar
 from workers.attempt import claim, prepare
@@ -53,8 +53,8 @@ def runtime(settings: Settings, database: Database, blobs: Blobs) -> Runtime:
 
 
 @pytest.fixture
-def queueing(database: Database, blobs: Blobs) -> Queueing:
-    return Queueing(database, blobs)
+def queueing(database: Database, blobs: Blobs) -> JobFactory:
+    return JobFactory(database, blobs)
 
 
 def report_of(database: Database, blobs: Blobs, job_id: int) -> Dataset:
@@ -69,7 +69,7 @@ def claimed(database: Database) -> ClaimedJob:
     return job
 
 
-def test_photograph_becomes_a_report_findings_and_a_delivery(runtime: Runtime, queueing: Queueing) -> None:
+def test_photograph_becomes_a_report_findings_and_a_delivery(runtime: Runtime, queueing: JobFactory) -> None:
     job_id, _ = queueing.photograph(1)
     assert claim.wake(runtime) == 1
     shown = job_leases.show(runtime.database, job_id)
@@ -85,7 +85,7 @@ def test_photograph_becomes_a_report_findings_and_a_delivery(runtime: Runtime, q
     assert claim.wake(runtime) == 0
 
 
-def test_one_wake_up_works_off_everything_urgent_first(runtime: Runtime, queueing: Queueing) -> None:
+def test_one_wake_up_works_off_everything_urgent_first(runtime: Runtime, queueing: JobFactory) -> None:
     routine = [queueing.photograph(seed)[0] for seed in (1, 2)]
     urgent, _ = queueing.photograph(3, priority=Priority.URGENT)
     assert claim.wake(runtime) == 3
@@ -93,7 +93,7 @@ def test_one_wake_up_works_off_everything_urgent_first(runtime: Runtime, queuein
     assert min(starts, key=lambda job_id: starts[job_id]) == urgent
 
 
-def test_what_is_no_colour_photograph_is_reported_as_not_analysed(runtime: Runtime, queueing: Queueing) -> None:
+def test_what_is_no_colour_photograph_is_reported_as_not_analysed(runtime: Runtime, queueing: JobFactory) -> None:
     dataset = next(iter(chest_datasets(make_chest(1, slices=12, size=64, slice_mm=8.0, diameters_mm=()))))
     job_id, _ = queueing.queue([dataset], UnitKind.IMAGE)
     claim.wake(runtime)
@@ -104,7 +104,7 @@ def test_what_is_no_colour_photograph_is_reported_as_not_analysed(runtime: Runti
     assert shown["reason"] in [element.value for element in report.iterall() if element.keyword == "TextValue"]
 
 
-def test_series_for_a_model_of_single_images_is_not_analysed(runtime: Runtime, queueing: Queueing) -> None:
+def test_series_for_a_model_of_single_images_is_not_analysed(runtime: Runtime, queueing: JobFactory) -> None:
     job_id, _ = queueing.queue([lesion_dataset(5, size=(150, 200))], UnitKind.SERIES)
     claim.wake(runtime)
     shown = job_leases.show(runtime.database, job_id)
@@ -125,7 +125,7 @@ def chest(seed: int, **changes: str) -> list[Dataset]:
     [({"PatientID": "SOMEBODY-ELSE"}, "patient"), ({"AccessionNumber": "OTHER"}, "accession")],
     ids=["patient", "accession"],
 )
-def test_instances_that_disagree_are_not_analysed(runtime: Runtime, queueing: Queueing, changes: dict[str, str], word: str) -> None:
+def test_instances_that_disagree_are_not_analysed(runtime: Runtime, queueing: JobFactory, changes: dict[str, str], word: str) -> None:
     queueing.queue(chest(1, **changes), UnitKind.SERIES, "lung_nodule_ct")
     with pytest.raises(GeometryError) as error:
         prepare.prepare(runtime, claimed(runtime.database), registry.card("lung_nodule_ct"))
@@ -133,13 +133,13 @@ def test_instances_that_disagree_are_not_analysed(runtime: Runtime, queueing: Qu
     assert "SOMEBODY" not in str(error.value)
 
 
-def test_whole_series_is_prepared_as_a_volume(runtime: Runtime, queueing: Queueing) -> None:
+def test_whole_series_is_prepared_as_a_volume(runtime: Runtime, queueing: JobFactory) -> None:
     queueing.queue(chest(2), UnitKind.SERIES, "lung_nodule_ct")
     volume = prepare.prepare(runtime, claimed(runtime.database), registry.card("lung_nodule_ct"))
     assert getattr(volume, "frame_of_reference_uid", "")
 
 
-def test_other_pipeline_fails_for_good_and_says_what_to_do(runtime: Runtime, queueing: Queueing) -> None:
+def test_other_pipeline_fails_for_good_and_says_what_to_do(runtime: Runtime, queueing: JobFactory) -> None:
     job_id, _ = queueing.photograph(1, digest="e" * 64)
     claim.wake(runtime)
     shown = job_leases.show(runtime.database, job_id)
@@ -149,7 +149,9 @@ def test_other_pipeline_fails_for_good_and_says_what_to_do(runtime: Runtime, que
 
 
 @pytest.mark.parametrize("damage", ["missing", "altered"])
-def test_blob_that_is_not_what_was_received_is_tried_again_and_then_quarantined(runtime: Runtime, queueing: Queueing, damage: str) -> None:
+def test_blob_that_is_not_what_was_received_is_tried_again_and_then_quarantined(
+    runtime: Runtime, queueing: JobFactory, damage: str
+) -> None:
     job_id, sha256 = queueing.photograph(1)
     path = runtime.blobs.path(sha256)
     path.chmod(0o600)
@@ -170,7 +172,7 @@ def test_blob_that_is_not_what_was_received_is_tried_again_and_then_quarantined(
     assert shown["outcome"] == "not_analysed"
 
 
-def test_research_results_go_only_where_they_are_wanted(runtime: Runtime, queueing: Queueing) -> None:
+def test_research_results_go_only_where_they_are_wanted(runtime: Runtime, queueing: JobFactory) -> None:
     both, _ = queueing.photograph(1, destinations=("pacs", "clinic"))
     none, _ = queueing.photograph(2, destinations=("clinic",))
     claim.wake(runtime)
@@ -183,7 +185,7 @@ def test_research_results_go_only_where_they_are_wanted(runtime: Runtime, queuei
     assert scalar(runtime.database, "SELECT count(*) FROM audit_events WHERE action = 'delivery.refused'") == 2
 
 
-def test_destinations_with_different_predecessors_get_a_report_each(runtime: Runtime, queueing: Queueing) -> None:
+def test_destinations_with_different_predecessors_get_a_report_each(runtime: Runtime, queueing: JobFactory) -> None:
     old = lesion_dataset(1, size=(150, 200))
     queueing.queue([old], UnitKind.IMAGE, destinations=("pacs", "other"))
     claim.wake(runtime)
@@ -215,12 +217,12 @@ def _settle(database: Database) -> None:
         units.settle(database, undecided.id, same=False)
 
 
-def _complete_again(queueing: Queueing, dataset: Dataset) -> int:
+def _complete_again(queueing: JobFactory, dataset: Dataset) -> int:
     job_id, _ = queueing.queue([dataset], UnitKind.IMAGE, destinations=("pacs", "other"))
     return job_id
 
 
-def test_newer_revision_ends_an_attempt_without_result(runtime: Runtime, queueing: Queueing) -> None:
+def test_newer_revision_ends_an_attempt_without_result(runtime: Runtime, queueing: JobFactory) -> None:
     queueing.queue([lesion_dataset(1, size=(150, 200))], UnitKind.SERIES)
     job = claimed(runtime.database)
     late = lesion_dataset(2, size=(150, 200))
@@ -230,7 +232,7 @@ def test_newer_revision_ends_an_attempt_without_result(runtime: Runtime, queuein
     assert [scalar(runtime.database, f"SELECT count(*) FROM {table}") for table in ("reports", "deliveries", "findings")] == [0, 0, 0]
 
 
-def test_lease_notices_that_the_unit_has_moved_on(runtime: Runtime, queueing: Queueing) -> None:
+def test_lease_notices_that_the_unit_has_moved_on(runtime: Runtime, queueing: JobFactory) -> None:
     queueing.queue([lesion_dataset(1, size=(150, 200))], UnitKind.SERIES)
     job = claimed(runtime.database)
     with Lease(runtime.database, [job], 1.0, runtime.draining) as lease:
@@ -241,7 +243,7 @@ def test_lease_notices_that_the_unit_has_moved_on(runtime: Runtime, queueing: Qu
             lease.check(job)
 
 
-def test_lease_is_renewed_while_the_work_goes_on(runtime: Runtime, queueing: Queueing) -> None:
+def test_lease_is_renewed_while_the_work_goes_on(runtime: Runtime, queueing: JobFactory) -> None:
     queueing.photograph(1)
     (job,) = job_leases.claim(runtime.database, worker="test:1", priorities=None, models=None, lease_s=1.0)
     with Lease(runtime.database, [job], 1.0, runtime.draining) as lease:
@@ -250,7 +252,7 @@ def test_lease_is_renewed_while_the_work_goes_on(runtime: Runtime, queueing: Que
         lease.check(job)
 
 
-def test_draining_worker_gives_a_long_job_back_and_the_attempt_does_not_count(runtime: Runtime, queueing: Queueing) -> None:
+def test_draining_worker_gives_a_long_job_back_and_the_attempt_does_not_count(runtime: Runtime, queueing: JobFactory) -> None:
     job_id, _ = queueing.photograph(1)
     job = claimed(runtime.database)
     with Lease(runtime.database, [job], 30.0, runtime.draining, grace_s=0.2) as lease:
@@ -261,7 +263,7 @@ def test_draining_worker_gives_a_long_job_back_and_the_attempt_does_not_count(ru
     assert claim.wake(runtime) == 0  # it takes nothing new
 
 
-def test_soft_time_limit_ends_the_attempt_in_order(runtime: Runtime, queueing: Queueing) -> None:
+def test_soft_time_limit_ends_the_attempt_in_order(runtime: Runtime, queueing: JobFactory) -> None:
     job_id, sha256 = queueing.photograph(1)
     path = runtime.blobs.path(sha256)
     path.unlink()
@@ -285,7 +287,7 @@ def test_soft_time_limit_ends_the_attempt_in_order(runtime: Runtime, queueing: Q
     assert "soft_time_limit_s" in shown["attempts_made"][0]["error"]
 
 
-def test_unknown_model_fails_for_good(runtime: Runtime, queueing: Queueing) -> None:
+def test_unknown_model_fails_for_good(runtime: Runtime, queueing: JobFactory) -> None:
     job_id, _ = queueing.photograph(1)
     execute(runtime.database, "UPDATE jobs SET model = 'no_such_model'")
     claim.wake(runtime)
@@ -294,7 +296,7 @@ def test_unknown_model_fails_for_good(runtime: Runtime, queueing: Queueing) -> N
     assert "no_such_model" in shown["reason"]
 
 
-def test_a_model_retired_meanwhile_answers_nothing_and_is_not_tried_again(runtime: Runtime, queueing: Queueing) -> None:
+def test_a_model_retired_meanwhile_answers_nothing_and_is_not_tried_again(runtime: Runtime, queueing: JobFactory) -> None:
     job_id, _ = queueing.photograph(1)
     runtime.served(SKIN)
     runtime.register_models()
@@ -306,7 +308,7 @@ def test_a_model_retired_meanwhile_answers_nothing_and_is_not_tried_again(runtim
     assert "retired" in shown["reason"]
 
 
-def test_abandoned_job_is_queued_again_with_a_wake_up(runtime: Runtime, queueing: Queueing) -> None:
+def test_abandoned_job_is_queued_again_with_a_wake_up(runtime: Runtime, queueing: JobFactory) -> None:
     job_id, _ = queueing.photograph(1)
     rows = outbox.pending(runtime.database, 10)
     outbox.published(runtime.database, [row.id for row in rows])
@@ -317,7 +319,7 @@ def test_abandoned_job_is_queued_again_with_a_wake_up(runtime: Runtime, queueing
         job_leases.release(runtime.database, job)
 
 
-def test_queue_that_nobody_reads_is_not_flooded(runtime: Runtime, queueing: Queueing) -> None:
+def test_queue_that_nobody_reads_is_not_flooded(runtime: Runtime, queueing: JobFactory) -> None:
     queueing.photograph(1)
     queueing.photograph(2, priority=Priority.URGENT)
     outbox.published(runtime.database, [row.id for row in outbox.pending(runtime.database, 10)])

@@ -20,7 +20,7 @@ from db.engine import Database
 from db.jobs import job_leases
 from deploy.demo.synthetic.lesion import lesion_identity
 from imaging.photograph.encapsulate import jpeg_to_dicom
-from tests.support.queued_jobs import Queueing, configure
+from tests.support.queued_jobs import JobFactory, configure
 from tests.support.records import scalar
 from tests.workers.queue.test_celery import Site
 from workers.attempt import claim, device, limits
@@ -105,7 +105,7 @@ def test_an_attempt_that_ends_between_two_looks_is_not_committed_either(
     runtime: Runtime, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "EVERY_S", 3600.0)
-    queueing = Queueing(database, runtime.blobs)
+    queueing = JobFactory(database, runtime.blobs)
     first, _ = queueing.photograph(1)
     assert claim.wake(runtime) == 1  # the model is warm: what is measured from here on is the job
     poison, _ = queueing.queue([_huge(2, 6000)], UnitKind.IMAGE)
@@ -123,7 +123,7 @@ def test_an_attempt_that_ends_between_two_looks_is_not_committed_either(
 
 
 def test_no_model_is_loaded_where_the_process_holds_too_much_before(runtime: Runtime, database: Database) -> None:
-    job, _ = Queueing(database, runtime.blobs).photograph(1)
+    job, _ = JobFactory(database, runtime.blobs).photograph(1)
     runtime.memory_mib = 1
     claim.wake(runtime)
     assert len(errors_of(database, job)) == 1
@@ -222,7 +222,7 @@ def test_an_object_beyond_the_limit_is_none() -> None:
 def test_a_report_beyond_the_limit_fails_the_job_and_one_object_does_not(settings: Settings, runtime: Runtime, database: Database) -> None:
     worker = settings.worker.model_copy(update={"max_object_bytes": 1 << 10})  # no report is as small
     runtime.settings = settings.model_copy(update={"worker": worker})
-    job, _ = Queueing(database, runtime.blobs).photograph(1)
+    job, _ = JobFactory(database, runtime.blobs).photograph(1)
     claim.wake(runtime)
     shown = job_leases.show(database, job)
     assert shown["job_state"] == "failed"

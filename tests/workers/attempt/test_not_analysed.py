@@ -21,7 +21,7 @@ from db.jobs.not_analysed import PATIENT_TRIES, TRIES
 from db.operations.results_export import findings
 from db.records import ClaimedJob
 from deploy.demo.synthetic.lesion import lesion_dataset
-from tests.support.queued_jobs import SKIN, Queueing, configure
+from tests.support.queued_jobs import SKIN, JobFactory, configure
 from tests.support.records import run as execute
 from tests.support.records import scalar
 from workers.attempt import claim, not_analysed
@@ -43,8 +43,8 @@ def runtime(settings: Settings, database: Database) -> Runtime:
 
 
 @pytest.fixture
-def queueing(database: Database, settings: Settings) -> Queueing:
-    return Queueing(database, Blobs(settings.blobs_dir))
+def queueing(database: Database, settings: Settings) -> JobFactory:
+    return JobFactory(database, Blobs(settings.blobs_dir))
 
 
 def killed(database: Database, times: int = 3) -> None:
@@ -70,7 +70,7 @@ def texts(document: Dataset) -> str:
     return "\n".join(str(element.value) for element in document.iterall() if element.keyword == "TextValue")
 
 
-def test_a_job_that_killed_its_worker_each_time_is_reported_as_not_analysed(runtime: Runtime, queueing: Queueing) -> None:
+def test_a_job_that_killed_its_worker_each_time_is_reported_as_not_analysed(runtime: Runtime, queueing: JobFactory) -> None:
     job_id, _ = queueing.photograph(1)
     killed(runtime.database)
     assert [row.job_id for row in outbox.pending(runtime.database, 10)] == [job_id]  # somebody is woken for it
@@ -91,7 +91,7 @@ def test_a_job_that_killed_its_worker_each_time_is_reported_as_not_analysed(runt
     assert claim.wake(runtime) == 0
 
 
-def test_what_cannot_succeed_is_reported_too_and_the_report_is_delivered(runtime: Runtime, queueing: Queueing) -> None:
+def test_what_cannot_succeed_is_reported_too_and_the_report_is_delivered(runtime: Runtime, queueing: JobFactory) -> None:
     job_id, _ = queueing.photograph(1, digest="e" * 64)
     assert claim.wake(runtime) == 2  # the attempt, and the report of why
     (delivery,) = delivery_leases.claim(runtime.database, sender="s", lease_s=60, limit=5)
@@ -102,7 +102,7 @@ def test_what_cannot_succeed_is_reported_too_and_the_report_is_delivered(runtime
 
 
 @pytest.mark.parametrize("damage", ["missing", "no DICOM"])
-def test_inputs_that_cannot_be_read_are_reported_by_what_was_kept_of_them(runtime: Runtime, queueing: Queueing, damage: str) -> None:
+def test_inputs_that_cannot_be_read_are_reported_by_what_was_kept_of_them(runtime: Runtime, queueing: JobFactory, damage: str) -> None:
     job_id, sha256 = queueing.photograph(1)
     path = runtime.blobs.path(sha256)
     path.unlink()
@@ -117,7 +117,7 @@ def test_inputs_that_cannot_be_read_are_reported_by_what_was_kept_of_them(runtim
     assert study.ReferencedSeriesSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID == source.SOPInstanceUID
 
 
-def test_what_killed_the_first_attempt_to_explain_is_not_read_again(runtime: Runtime, queueing: Queueing) -> None:
+def test_what_killed_the_first_attempt_to_explain_is_not_read_again(runtime: Runtime, queueing: JobFactory) -> None:
     job_id, sha256 = queueing.photograph(1)
     killed(runtime.database)
     assert unexplained(runtime.database, lease_s=-1.0).not_analysed_attempts == 1
@@ -130,7 +130,7 @@ def test_what_killed_the_first_attempt_to_explain_is_not_read_again(runtime: Run
     assert report(runtime, job_id).PatientID == lesion_dataset(1, size=(150, 200)).PatientID
 
 
-def test_where_not_even_a_report_can_be_made_the_row_says_so(runtime: Runtime, queueing: Queueing) -> None:
+def test_where_not_even_a_report_can_be_made_the_row_says_so(runtime: Runtime, queueing: JobFactory) -> None:
     job_id, _ = queueing.photograph(1)
     killed(runtime.database)
     for tries in range(1, TRIES + 1):
@@ -148,7 +148,7 @@ def test_where_not_even_a_report_can_be_made_the_row_says_so(runtime: Runtime, q
     assert job_leases.show(runtime.database, job_id)["job_state"] == "reported"
 
 
-def test_a_failing_attempt_to_explain_waits_and_is_tried_again(runtime: Runtime, queueing: Queueing, tmp_path: Path) -> None:
+def test_a_failing_attempt_to_explain_waits_and_is_tried_again(runtime: Runtime, queueing: JobFactory, tmp_path: Path) -> None:
     job_id, _ = queueing.photograph(1)
     killed(runtime.database)
     aside = runtime.blobs.tmp_dir.rename(tmp_path / "aside")  # the disk takes nothing
@@ -165,7 +165,7 @@ def test_a_failing_attempt_to_explain_waits_and_is_tried_again(runtime: Runtime,
 
 
 def test_an_attempt_to_explain_that_always_fails_is_made_less_and_less_often_and_then_no_more(
-    runtime: Runtime, queueing: Queueing, tmp_path: Path
+    runtime: Runtime, queueing: JobFactory, tmp_path: Path
 ) -> None:
     job_id, _ = queueing.photograph(1)
     killed(runtime.database)
@@ -185,7 +185,7 @@ def test_an_attempt_to_explain_that_always_fails_is_made_less_and_less_often_and
     assert job_leases.requeue(runtime.database, [job_id], "admin") == [job_id]
 
 
-def test_a_later_success_supersedes_and_names_what_was_said_before(runtime: Runtime, queueing: Queueing) -> None:
+def test_a_later_success_supersedes_and_names_what_was_said_before(runtime: Runtime, queueing: JobFactory) -> None:
     job_id, _ = queueing.photograph(1)
     killed(runtime.database)
     claim.wake(runtime)
@@ -204,7 +204,7 @@ def test_a_later_success_supersedes_and_names_what_was_said_before(runtime: Runt
     assert next(findings(runtime.database))["job_state"] == "superseded"
 
 
-def test_what_was_not_delivered_is_withdrawn_when_it_runs_again(runtime: Runtime, queueing: Queueing) -> None:
+def test_what_was_not_delivered_is_withdrawn_when_it_runs_again(runtime: Runtime, queueing: JobFactory) -> None:
     job_id, _ = queueing.photograph(1)
     killed(runtime.database)
     claim.wake(runtime)
@@ -216,28 +216,28 @@ def test_what_was_not_delivered_is_withdrawn_when_it_runs_again(runtime: Runtime
     assert not job_leases.cancel(runtime.database, job_id, "admin")
 
 
-def test_a_report_that_was_made_is_not_cancelled(runtime: Runtime, queueing: Queueing) -> None:
+def test_a_report_that_was_made_is_not_cancelled(runtime: Runtime, queueing: JobFactory) -> None:
     job_id, _ = queueing.photograph(1)
     killed(runtime.database)
     claim.wake(runtime)
     assert not job_leases.cancel(runtime.database, job_id, "admin")
 
 
-def test_a_shadow_that_fails_says_nothing(runtime: Runtime, queueing: Queueing) -> None:
+def test_a_shadow_that_fails_says_nothing(runtime: Runtime, queueing: JobFactory) -> None:
     queueing.photograph(1)
     execute(runtime.database, "UPDATE jobs SET shadow = true, destinations = '{}'")
     killed(runtime.database)
     assert job_leases.claim_unexplained(runtime.database, worker="w", priorities=None, lease_s=30) == []
 
 
-def test_it_goes_only_where_results_of_the_model_would_have_gone(runtime: Runtime, queueing: Queueing) -> None:
+def test_it_goes_only_where_results_of_the_model_would_have_gone(runtime: Runtime, queueing: JobFactory) -> None:
     job_id, _ = queueing.photograph(1, destinations=("pacs", "clinic"))  # the clinic takes no research
     killed(runtime.database)
     claim.wake(runtime)
     assert [row["destination"] for row in job_leases.show(runtime.database, job_id)["deliveries"]] == ["pacs"]
 
 
-def test_a_worker_that_drains_gives_it_back(runtime: Runtime, queueing: Queueing) -> None:
+def test_a_worker_that_drains_gives_it_back(runtime: Runtime, queueing: JobFactory) -> None:
     job_id, _ = queueing.photograph(1)
     killed(runtime.database)
     job_leases.release(runtime.database, unexplained(runtime.database))
@@ -245,7 +245,7 @@ def test_a_worker_that_drains_gives_it_back(runtime: Runtime, queueing: Queueing
     assert (again.id, again.not_analysed_attempts) == (job_id, 1)
 
 
-def test_who_would_have_answered_is_known_without_the_model(runtime: Runtime, queueing: Queueing) -> None:
+def test_who_would_have_answered_is_known_without_the_model(runtime: Runtime, queueing: JobFactory) -> None:
     queueing.photograph(1)
     killed(runtime.database)
     job = unexplained(runtime.database)
@@ -259,7 +259,7 @@ def test_who_would_have_answered_is_known_without_the_model(runtime: Runtime, qu
     assert "given up" in texts(report(runtime, job.id))
 
 
-def test_a_new_revision_takes_the_place_of_what_was_not_analysed(runtime: Runtime, queueing: Queueing) -> None:
+def test_a_new_revision_takes_the_place_of_what_was_not_analysed(runtime: Runtime, queueing: JobFactory) -> None:
     job_id, _ = queueing.photograph(1)
     killed(runtime.database)
     changed = lesion_dataset(1, size=(150, 200))

@@ -14,7 +14,7 @@ from db.jobs import job_leases
 from db.records import ClaimedJob
 from deploy.demo.synthetic.chest import chest_datasets, make_chest
 from models.card import ModelCard
-from tests.support.queued_jobs import Queueing, configure
+from tests.support.queued_jobs import JobFactory, configure
 from tests.support.records import run as execute
 from tests.support.records import scalar
 from workers.attempt import claim, prepare
@@ -39,11 +39,11 @@ def runtime(settings: Settings, database: Database) -> Runtime:
 
 
 @pytest.fixture
-def queueing(database: Database, runtime: Runtime) -> Queueing:
-    return Queueing(database, runtime.blobs)
+def queueing(database: Database, runtime: Runtime) -> JobFactory:
+    return JobFactory(database, runtime.blobs)
 
 
-def series(queueing: Queueing, seed: int, priority: Priority = Priority.ROUTINE) -> int:
+def series(queueing: JobFactory, seed: int, priority: Priority = Priority.ROUTINE) -> int:
     """A few slices: read as a volume, and too few to be analysed."""
     datasets = list(chest_datasets(make_chest(seed, slices=12, size=64, slice_mm=8.0, diameters_mm=())))
     return queueing.queue(datasets, UnitKind.SERIES, MODEL, priority=priority)[0]
@@ -59,7 +59,7 @@ def states(database: Database) -> str:
 
 
 def test_each_but_the_first_is_read_while_the_one_before_is_computed(
-    runtime: Runtime, queueing: Queueing, monkeypatch: pytest.MonkeyPatch
+    runtime: Runtime, queueing: JobFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = [series(queueing, seed) for seed in (1, 2, 3)]
     threads: dict[int, str] = {}
@@ -77,7 +77,7 @@ def test_each_but_the_first_is_read_while_the_one_before_is_computed(
         assert (shown["job_state"], shown["outcome"], shown["attempts"]) == ("reported", "not_analysed", 1)
 
 
-def test_it_has_a_lease_and_is_given_back_untouched(runtime: Runtime, queueing: Queueing) -> None:
+def test_it_has_a_lease_and_is_given_back_untouched(runtime: Runtime, queueing: JobFactory) -> None:
     series(queueing, 1)
     series(queueing, 2)
     ahead = Ahead(runtime)
@@ -90,7 +90,7 @@ def test_it_has_a_lease_and_is_given_back_untouched(runtime: Runtime, queueing: 
     assert scalar(runtime.database, "SELECT count(*) FROM outbox WHERE published_at IS NULL AND job_id = 2") == 1
 
 
-def test_an_urgent_job_comes_before_it(runtime: Runtime, queueing: Queueing) -> None:
+def test_an_urgent_job_comes_before_it(runtime: Runtime, queueing: JobFactory) -> None:
     series(queueing, 1)
     read = series(queueing, 2)
     ahead = Ahead(runtime)
@@ -101,7 +101,7 @@ def test_an_urgent_job_comes_before_it(runtime: Runtime, queueing: Queueing) -> 
     assert claim._claimed(runtime, ahead) == []
 
 
-def test_where_there_is_no_memory_for_both_it_is_read_in_its_turn(runtime: Runtime, queueing: Queueing) -> None:
+def test_where_there_is_no_memory_for_both_it_is_read_in_its_turn(runtime: Runtime, queueing: JobFactory) -> None:
     series(queueing, 1)
     series(queueing, 2)
     ahead = Ahead(runtime)
@@ -113,7 +113,7 @@ def test_where_there_is_no_memory_for_both_it_is_read_in_its_turn(runtime: Runti
     assert ahead.prepared(job) is None
 
 
-def test_the_next_is_left_where_it_is_no_series_or_either_was_tried_before(runtime: Runtime, queueing: Queueing) -> None:
+def test_the_next_is_left_where_it_is_no_series_or_either_was_tried_before(runtime: Runtime, queueing: JobFactory) -> None:
     series(queueing, 1)
     series(queueing, 2)
     execute(runtime.database, "UPDATE jobs SET attempts = 1 WHERE id = 2")
@@ -126,7 +126,7 @@ def test_the_next_is_left_where_it_is_no_series_or_either_was_tried_before(runti
     assert (again.attempt, ahead.priority) == (2, None)
 
 
-def test_a_unit_that_has_moved_on_is_not_taken(runtime: Runtime, queueing: Queueing, settings: Settings) -> None:
+def test_a_unit_that_has_moved_on_is_not_taken(runtime: Runtime, queueing: JobFactory, settings: Settings) -> None:
     series(queueing, 1)
     series(queueing, 2)
     now = first(runtime)
@@ -143,7 +143,7 @@ def test_a_unit_that_has_moved_on_is_not_taken(runtime: Runtime, queueing: Queue
     assert ahead.take() is None
 
 
-def test_a_worker_that_drains_gives_it_back_at_once(runtime: Runtime, queueing: Queueing) -> None:
+def test_a_worker_that_drains_gives_it_back_at_once(runtime: Runtime, queueing: JobFactory) -> None:
     series(queueing, 1)
     series(queueing, 2)
     ahead = Ahead(runtime)

@@ -18,7 +18,7 @@ from deploy.demo.synthetic.chest import chest_datasets, make_chest
 from imaging.pixels.decode import decode_frames
 from models import installed
 from tests.support.model_packages import other_version
-from tests.support.queued_jobs import Queueing, configure
+from tests.support.queued_jobs import JobFactory, configure
 from tests.support.real_data import shared_data
 from tests.support.records import scalar
 from workers.attempt import claim
@@ -103,7 +103,7 @@ def report(runtime: Runtime, job_id: int) -> Dataset:
 
 def not_analysed(runtime: Runtime, datasets: list[Dataset]) -> str:
     """The reason, which stands in the report that goes to the archive."""
-    job_id, _ = Queueing(runtime.database, runtime.blobs).queue(datasets, UnitKind.SERIES, MODEL)
+    job_id, _ = JobFactory(runtime.database, runtime.blobs).queue(datasets, UnitKind.SERIES, MODEL)
     claim.wake(runtime)
     shown = job_leases.show(runtime.database, job_id)
     assert (shown["job_state"], shown["outcome"]) == ("reported", "not_analysed")
@@ -125,7 +125,7 @@ def test_a_tilted_series_is_analysed_upright_where_the_card_allows_it(runtime: R
     allows = other_version(MODEL, tmp_path / "allows", tilt="resample")
     place = installed.install(allows, settings.node.data_dir / installed.FOLDER)
     change, _ = GATES["tilt"]
-    job_id, _ = Queueing(runtime.database, runtime.blobs).queue(change(chest()), UnitKind.SERIES, MODEL, digest=place.digest)
+    job_id, _ = JobFactory(runtime.database, runtime.blobs).queue(change(chest()), UnitKind.SERIES, MODEL, digest=place.digest)
     claim.wake(runtime)
     shown = job_leases.show(runtime.database, job_id)
     assert shown["job_state"] == "reported"
@@ -138,7 +138,7 @@ def test_a_derived_series_is_refused_where_the_card_says_so(runtime: Runtime, se
     strict = other_version(MODEL, tmp_path / "strict", derived="refuse")
     place = installed.install(strict, settings.node.data_dir / installed.FOLDER)
     series = put("ImageType", ["DERIVED", "SECONDARY", "AXIAL", "MPR"])(chest())
-    job_id, _ = Queueing(runtime.database, runtime.blobs).queue(series, UnitKind.SERIES, MODEL, digest=place.digest)
+    job_id, _ = JobFactory(runtime.database, runtime.blobs).queue(series, UnitKind.SERIES, MODEL, digest=place.digest)
     claim.wake(runtime)
     shown = job_leases.show(runtime.database, job_id)
     assert (shown["job_state"], shown["outcome"]) == ("reported", "not_analysed")

@@ -16,7 +16,7 @@ from models import installed, registry
 from models.card import identity
 from models.installed import Place
 from tests.support.model_packages import other_version
-from tests.support.queued_jobs import SKIN, Queueing, configure
+from tests.support.queued_jobs import SKIN, JobFactory, configure
 from tests.support.records import run as execute
 from tests.support.records import scalar
 from workers.attempt import claim
@@ -41,7 +41,7 @@ def brought(settings: Settings, tmp_path: Path) -> Place:
 
 
 def test_an_installed_version_answers_where_the_job_asks_for_it(runtime: Runtime, brought: Place) -> None:
-    queueing = Queueing(runtime.database, runtime.blobs)
+    queueing = JobFactory(runtime.database, runtime.blobs)
     mine, _ = queueing.photograph(1, digest=brought.digest)
     packaged, _ = queueing.photograph(2)
     while claim.wake(runtime):  # a slow machine takes one job a wake-up
@@ -55,7 +55,7 @@ def test_an_installed_version_answers_where_the_job_asks_for_it(runtime: Runtime
 
 
 def test_inputs_and_scores_are_counted_with_the_result(runtime: Runtime) -> None:
-    Queueing(runtime.database, runtime.blobs).photograph(1)
+    JobFactory(runtime.database, runtime.blobs).photograph(1)
     claim.wake(runtime)
     rows = {row["quantity"]: row for row in drift.weeks(runtime.database, references={})}
     assert {"brightness", "contrast", "redness", "outcome"} <= set(rows)
@@ -80,7 +80,7 @@ def test_altered_weights_of_an_installed_version_are_never_run(runtime: Runtime,
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
-    job, _ = Queueing(runtime.database, runtime.blobs).photograph(1, digest=brought.digest)
+    job, _ = JobFactory(runtime.database, runtime.blobs).photograph(1, digest=brought.digest)
     claim.wake(runtime)
     assert "its card expects" in job_leases.show(runtime.database, job)["reason"]
     assert scalar(runtime.database, "SELECT count(*) FROM findings") == 0
@@ -90,7 +90,7 @@ def test_a_shadow_answers_and_leaves_no_report(runtime: Runtime, brought: Place)
     model_registry.set_aside(
         runtime.database, identity(brought.card, brought.digest), ModelState.SHADOW, origin=brought.origin, actor="admin"
     )
-    job, _ = Queueing(runtime.database, runtime.blobs).photograph(1, digest=brought.digest)
+    job, _ = JobFactory(runtime.database, runtime.blobs).photograph(1, digest=brought.digest)
     execute(runtime.database, "UPDATE jobs SET shadow = true, destinations = '{}'")
     before = set(runtime.blobs.path("0" * 64).parents[3].rglob("*"))
     claim.wake(runtime)

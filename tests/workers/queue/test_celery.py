@@ -18,7 +18,7 @@ from db.engine import Database
 from db.jobs import job_leases
 from db.roles import heartbeats
 from deploy.local.embedded_broker import EmbeddedBroker
-from tests.support.queued_jobs import Queueing, configure, let_go, urls
+from tests.support.queued_jobs import JobFactory, configure, server_url_variables, unblock_reader
 from tests.support.records import scalar
 from workers.queue import relay
 from workers.queue.celery_app import make_app
@@ -45,7 +45,7 @@ class Worker:
 
     def __init__(self, folder: Path, database_url: str, broker_url: str, *queues: str) -> None:
         self.log = folder / f"worker-{time.monotonic_ns()}.log"
-        environ = {**os.environ, **urls(database_url, broker_url), "PYTHONPATH": str(ROOT)}
+        environ = {**os.environ, **server_url_variables(database_url, broker_url), "PYTHONPATH": str(ROOT)}
         with self.log.open("wb") as stream:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", WORKER, str(folder / "node.toml"), *queues],
@@ -78,7 +78,7 @@ class Site:
     def __init__(self, folder: Path, database: Database, database_url: str, broker_url: str, settings: Settings) -> None:
         self.folder, self.database, self.settings = folder, database, settings
         self._urls = (database_url, broker_url)
-        self.queueing = Queueing(database, Blobs(settings.blobs_dir))
+        self.queueing = JobFactory(database, Blobs(settings.blobs_dir))
         self.workers: list[Worker] = []
         self.stop = threading.Event()
         self._relay = threading.Thread(target=relay.run, args=(settings, database, self.stop))
@@ -190,7 +190,7 @@ def test_a_broker_that_is_away_when_a_task_ends_does_not_make_the_worker_deaf(
         worker = site.worker()
         site.until(lambda: site.state(job_id) == "running")
         broker.stop()
-        let_go(path)
+        unblock_reader(path)
         site.until(lambda: site.attempts(job_id) == ["failed"])
         path.unlink()
         path.write_bytes(content)
@@ -243,7 +243,7 @@ def test_relay_waits_for_broker_and_goes_on(tmp_path: Path, database: Database, 
     url = broker.start()
     broker.stop()
     settings = configure(tmp_path, database_url, url)
-    queueing = Queueing(database, Blobs(settings.blobs_dir))
+    queueing = JobFactory(database, Blobs(settings.blobs_dir))
     stop = threading.Event()
     thread = threading.Thread(target=relay.run, args=(settings, database, stop))
     thread.start()

@@ -24,7 +24,7 @@ from deploy.settings_file import load_settings
 from imaging.headers.own_objects import made_by_dicom_node
 from tests.support import analyses
 from tests.support.external_programs import tool
-from tests.support.queued_jobs import Queueing, configure, urls
+from tests.support.queued_jobs import JobFactory, configure, server_url_variables
 from tests.support.records import run as execute
 from tests.support.records import scalar
 from workers.attempt import claim
@@ -42,7 +42,7 @@ def settings(tmp_path: Path, database_url: str) -> Settings:
     path = tmp_path / "node.toml"
     text = path.read_text().replace('name = "pacs"\n', 'name = "pacs"\nobjects = ["sr", "seg", "heatmap"]\niocm = true\n', 1)
     path.write_text(text.replace('name = "clinic"\n', 'name = "clinic"\nobjects = ["sr", "heatmap"]\naccept_research = true\n', 1))
-    return load_settings(path, urls(database_url, ""))
+    return load_settings(path, server_url_variables(database_url, ""))
 
 
 @pytest.fixture
@@ -51,8 +51,8 @@ def runtime(settings: Settings, database: Database) -> Runtime:
 
 
 @pytest.fixture
-def queueing(database: Database, settings: Settings) -> Queueing:
-    return Queueing(database, Blobs(settings.blobs_dir))
+def queueing(database: Database, settings: Settings) -> JobFactory:
+    return JobFactory(database, Blobs(settings.blobs_dir))
 
 
 def deliver(database: Database, *, kinds: tuple[str, ...] | None = None) -> list[tuple[str, str]]:
@@ -68,7 +68,7 @@ def deliver(database: Database, *, kinds: tuple[str, ...] | None = None) -> list
     return done
 
 
-def changed(runtime: Runtime, queueing: Queueing, description: str) -> int:
+def changed(runtime: Runtime, queueing: JobFactory, description: str) -> int:
     """The photograph of seed 1 comes again with other content: a new revision, analysed; its job."""
     dataset = lesion_dataset(1, size=(150, 200))
     dataset.StudyDescription = description
@@ -100,7 +100,7 @@ def uids(runtime: Runtime, job_id: int, *, without: tuple[str, ...] = ("sr", "re
     return {row["sop_instance_uid"] for row in job_leases.show(runtime.database, job_id)["reports"] if row["kind"] not in without}
 
 
-def test_what_was_stored_is_rejected_where_the_destination_takes_that(runtime: Runtime, queueing: Queueing) -> None:
+def test_what_was_stored_is_rejected_where_the_destination_takes_that(runtime: Runtime, queueing: JobFactory) -> None:
     first, _ = queueing.photograph(1, destinations=("pacs", "clinic"))
     claim.wake(runtime)
     assert rejections(runtime, first) == []
@@ -122,7 +122,7 @@ def test_what_was_stored_is_rejected_where_the_destination_takes_that(runtime: R
     assert listed(document) == uids(runtime, second)  # the first one's are rejected already, and a rejection stays
 
 
-def test_a_rejection_that_was_not_taken_is_made_up_for_by_the_next(runtime: Runtime, queueing: Queueing) -> None:
+def test_a_rejection_that_was_not_taken_is_made_up_for_by_the_next(runtime: Runtime, queueing: JobFactory) -> None:
     first, _ = queueing.photograph(1, destinations=("pacs",))
     claim.wake(runtime)
     deliver(runtime.database)
@@ -133,7 +133,7 @@ def test_a_rejection_that_was_not_taken_is_made_up_for_by_the_next(runtime: Runt
     assert listed(document) == uids(runtime, first) | uids(runtime, second)
 
 
-def test_what_was_not_stored_is_withdrawn_and_not_rejected(runtime: Runtime, queueing: Queueing) -> None:
+def test_what_was_not_stored_is_withdrawn_and_not_rejected(runtime: Runtime, queueing: JobFactory) -> None:
     first, _ = queueing.photograph(1, destinations=("pacs", "clinic"))
     claim.wake(runtime)
     assert {kind for _, kind in deliver(runtime.database, kinds=("seg",))} == {"seg"}
@@ -144,7 +144,7 @@ def test_what_was_not_stored_is_withdrawn_and_not_rejected(runtime: Runtime, que
     assert states == {("seg", "stored"), ("heatmap", "withdrawn"), ("sr", "withdrawn")}
 
 
-def test_nothing_is_rejected_before_the_new_report_is_there(runtime: Runtime, queueing: Queueing) -> None:
+def test_nothing_is_rejected_before_the_new_report_is_there(runtime: Runtime, queueing: JobFactory) -> None:
     queueing.photograph(1, destinations=("pacs",))
     claim.wake(runtime)
     deliver(runtime.database)
@@ -153,7 +153,7 @@ def test_nothing_is_rejected_before_the_new_report_is_there(runtime: Runtime, qu
     assert scalar(runtime.database, "SELECT attempts FROM v_deliveries WHERE object = 'rejection'") == 0
 
 
-def test_no_answer_takes_the_old_one_s_objects_away_too(runtime: Runtime, queueing: Queueing) -> None:
+def test_no_answer_takes_the_old_one_s_objects_away_too(runtime: Runtime, queueing: JobFactory) -> None:
     first, _ = queueing.photograph(1, destinations=("pacs", "clinic"))
     claim.wake(runtime)
     deliver(runtime.database)

@@ -16,7 +16,7 @@ from db.jobs import job_leases
 from deploy.settings_file import load_settings
 from models import registry
 from tests.support import queued_jobs
-from tests.support.queued_jobs import SKIN, Queueing
+from tests.support.queued_jobs import SKIN, JobFactory
 from tests.support.records import rows
 from workers.attempt import claim
 from workers.attempt.child_runtime import Runtime
@@ -42,10 +42,10 @@ def configured(folder: Path, database_url: str, *, budget_s: float = 60.0) -> Se
     return load_settings(path, queued_jobs.urls(database_url, ""))
 
 
-def started(settings: Settings, database: Database) -> tuple[Runtime, Queueing]:
+def started(settings: Settings, database: Database) -> tuple[Runtime, JobFactory]:
     blobs = Blobs(settings.blobs_dir)
     priorities = (Priority.URGENT, Priority.ROUTINE)
-    return Runtime(settings, database, blobs, DrainFlag(), priorities, "test:1", 1, "cpu"), Queueing(database, blobs)
+    return Runtime(settings, database, blobs, DrainFlag(), priorities, "test:1", 1, "cpu"), JobFactory(database, blobs)
 
 
 def delivered(database: Database, job_id: int) -> dict[str, list[str]]:

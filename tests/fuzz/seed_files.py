@@ -1,4 +1,4 @@
-"""What is mutated: small real files of every transfer syntax, character set and kind of damage, and objects of our own."""
+"""The data sets that are damaged: small real files of every transfer syntax and character set, and synthetic objects."""
 
 import io
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ LITTLE = "1.2.840.10008.1.2"
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """A data set as it would come over an association. ``data_set`` starts behind the file meta information."""
+    """A data set as it is sent over an association. ``data_set`` starts after the file meta information."""
 
     name: str
     sop_class: str
@@ -28,38 +28,38 @@ class Seed:
     data_set: bytes
 
 
-def ours() -> Iterator[Seed]:
-    """Made here, so that the fuzzer works where no data are."""
+def own_seeds() -> Iterator[Seed]:
+    """Yield synthetic data sets, which need no data folder."""
     grey = image(side=32)
     for name in LOSSLESS:
-        yield seed_of(f"ct-{name}", encoded(transcode(grey, name)))
+        yield read_seed(f"ct-{name}", encoded(transcode(grey, name)))
     photograph = io.BytesIO()
     lesion_dataset(7, size=(96, 128)).save_as(photograph, enforce_file_format=True)
-    yield seed_of("photograph", photograph.getvalue())
-    yield seed_of("enhanced", encoded(enhanced_ct(make_chest(5, slices=6, size=32, pixel_mm=8.0, diameters_mm=()))))
+    yield read_seed("photograph", photograph.getvalue())
+    yield read_seed("enhanced", encoded(enhanced_ct(make_chest(5, slices=6, size=32, pixel_mm=8.0, diameters_mm=()))))
 
 
-def real(data: Path | None) -> Iterator[Seed]:
-    """The conformance files that are DICOM at all."""
+def conformance_seeds(data: Path | None) -> Iterator[Seed]:
+    """Yield the conformance files of the data folder."""
     for path in sorted((data / "conformance").rglob("*")) if data is not None else ():
         if path.is_file() and path.stat().st_size <= LARGEST_BYTES:
             try:
-                yield seed_of(path.name, path.read_bytes())
+                yield read_seed(path.name, path.read_bytes())
             except ValueError:
                 yield Seed(path.name, "1.2.840.10008.5.1.4.1.1.2", "1.2.3", LITTLE, path.read_bytes())
 
 
-def seed_of(name: str, content: bytes) -> Seed:
-    """Of a Part 10 file. Raises `ValueError` where it is none."""
+def read_seed(name: str, content: bytes) -> Seed:
+    """Return the data set of a Part 10 file. Raises ValueError where it is not one."""
     stream = io.BytesIO(content)
     stream.seek(132)
     if content[128:132] != b"DICM":
-        raise ValueError(f"{name} is no Part 10 file")
+        raise ValueError(f"{name} is not a Part 10 file")
     meta = pydicom.filereader._read_file_meta_info(stream)
-    named = [str(meta.get(keyword, "")) for keyword in ("MediaStorageSOPClassUID", "MediaStorageSOPInstanceUID", "TransferSyntaxUID")]
-    return Seed(name, named[0] or "1.2.840.10008.5.1.4.1.1.2", named[1] or "1.2.3", named[2] or LITTLE, content[stream.tell() :])
+    uids = [str(meta.get(keyword, "")) for keyword in ("MediaStorageSOPClassUID", "MediaStorageSOPInstanceUID", "TransferSyntaxUID")]
+    return Seed(name, uids[0] or "1.2.840.10008.5.1.4.1.1.2", uids[1] or "1.2.3", uids[2] or LITTLE, content[stream.tell() :])
 
 
 def chest_series(folder: Path, slices: int = 12) -> list[Path]:
-    """A small CT series on disk."""
+    """Write a small CT series; return its files."""
     return write_chest(folder, make_chest(3, slices=slices, size=32, pixel_mm=8.0, diameters_mm=()))

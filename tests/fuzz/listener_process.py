@@ -1,4 +1,4 @@
-"""The real role ``listen`` in a process of its own, and what it holds of the machine."""
+"""The role ``listen`` in a process of its own, and the resources that it uses."""
 
 import os
 import re
@@ -41,8 +41,8 @@ DEFECT = re.compile(r"Traceback|instance_failed_unexpectedly|association_request
 
 
 @dataclass(frozen=True, slots=True)
-class Vitals:
-    """What the process holds when it is at rest."""
+class ResourceUse:
+    """Memory, file handles and threads of the process when it serves nothing."""
 
     rss_mib: float
     handles: int
@@ -50,8 +50,8 @@ class Vitals:
 
 
 @dataclass(slots=True)
-class Target:
-    """A running listener; ``log`` is all that it said."""
+class ListenerProcess:
+    """A running listener. ``log``: the lines that it has logged."""
 
     port: int
     folder: Path
@@ -60,14 +60,16 @@ class Target:
 
     @property
     def blobs(self) -> Path:
+        """Folder of the blobs."""
         return self.folder / "data" / "blobs"
 
     @property
     def alive(self) -> bool:
+        """Whether the process runs."""
         return bool(self.process.is_running() and self.process.status() != psutil.STATUS_ZOMBIE)
 
-    def vitals(self) -> Vitals:
-        """Once nothing is served any more: the same number of threads for a second."""
+    def resource_use(self) -> ResourceUse:
+        """Wait until nothing is served any more (the same number of threads for a second), and measure."""
         last, since = -1, time.monotonic()
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline and time.monotonic() - since < 1.0:
@@ -75,30 +77,30 @@ class Target:
             if threads != last:
                 last, since = threads, time.monotonic()
             time.sleep(0.05)
-        return Vitals(self.process.memory_info().rss / (1 << 20), self.process.num_fds(), self.process.num_threads())
+        return ResourceUse(self.process.memory_info().rss / (1 << 20), self.process.num_fds(), self.process.num_threads())
 
     def defects(self) -> list[str]:
-        """Lines of the log that no input may cause."""
+        """Return lines of the log that no input may cause."""
         return [line for line in self.log if DEFECT.search(line)]
 
 
-def flat(before: Vitals, after: Vitals) -> None:
-    """No handle, thread or memory that grows with the number of inputs; two may have been opened for the first time."""
+def assert_no_growth(before: ResourceUse, after: ResourceUse) -> None:
+    """Assert that handles, threads and memory do not grow with the number of inputs. Two may have been opened for the first time."""
     assert after.handles <= before.handles + 2, f"handles: {before} to {after}"
     assert after.threads <= before.threads + 2, f"threads: {before} to {after}"
     assert after.rss_mib <= before.rss_mib + RSS_MIB, f"memory: {before} to {after}"
 
 
 @contextmanager
-def listening(folder: Path, database_url: str, acse_timeout_s: float = ACSE_TIMEOUT_S) -> Iterator[Target]:
-    """``dicom-node listen`` with short time limits, until the block is left; it must end in order then."""
+def running_listener(folder: Path, database_url: str, acse_timeout_s: float = ACSE_TIMEOUT_S) -> Iterator[ListenerProcess]:
+    """Run ``dicom-node listen`` with short time limits within the block; it must stop with status 0 at its end."""
     port = free_port()
     config = folder / "node.toml"
     config.write_text(CONFIG.format(port=port, acse_timeout_s=acse_timeout_s))
     command = [sys.executable, "-m", "deploy.cli", "listen", "--config", str(config)]
     environ = {**os.environ, "DICOM_NODE_DATABASE__URL": database_url}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=environ)
-    target = Target(port, folder, psutil.Process(process.pid))
+    target = ListenerProcess(port, folder, psutil.Process(process.pid))
     assert process.stdout is not None
     reader = threading.Thread(target=lambda: target.log.extend(process.stdout or ()), daemon=True)
     reader.start()
@@ -106,7 +108,7 @@ def listening(folder: Path, database_url: str, acse_timeout_s: float = ACSE_TIME
         wait_until("the listener to answer", lambda: process.poll() is not None or accepts_connections("127.0.0.1", port), every_s=0.1)
         yield target
         process.send_signal(signal.SIGTERM)
-        assert process.wait(40) == 0, "the listener did not end in order:\n" + "".join(target.log[-20:])
+        assert process.wait(40) == 0, "the listener did not stop:\n" + "".join(target.log[-20:])
     finally:
         if process.poll() is None:
             process.kill()

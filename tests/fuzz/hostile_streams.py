@@ -1,10 +1,9 @@
-"""Whole associations that break the rules of PS3.8 and PS3.7, each as the parts in which it is sent."""
+"""Associations that violate PS3.8 and PS3.7, each as the parts in which it is sent."""
 
 import struct
 from collections.abc import Iterator
 
-from tests.fuzz.seeds import Seed
-from tests.fuzz.wire import (
+from tests.fuzz.raw_association import (
     ABORT,
     AC,
     DATA,
@@ -23,19 +22,21 @@ from tests.fuzz.wire import (
     store_rq,
     value,
 )
+from tests.fuzz.seed_files import Seed
 
 CT = b"1.2.840.10008.5.1.4.1.1.2"
 EMPTY = b"\x08\0\5\0\0\0\0\0"  # a data set with one empty element
 Stream = list[bytes]
 
 
-def whole(seed: Seed) -> Stream:
-    """As it should be: association, one C-STORE, release."""
+def regular_stream(seed: Seed) -> Stream:
+    """Return a valid stream: association, one C-STORE, release."""
     syntax, sop_class, uid = seed.syntax.encode(), seed.sop_class.encode("ascii", "replace"), seed.sop_instance.encode("ascii", "replace")
     return [associate_rq([context(1, sop_class, [syntax])]), store(1, sop_class, uid, seed.data_set), RELEASE]
 
 
-def hostile() -> Iterator[tuple[str, Stream]]:
+def hostile_streams() -> Iterator[tuple[str, Stream]]:
+    """Yield every stream with its name."""
     yield from _before_the_association()
     yield from _requests()
     for name, parts in _within():
@@ -86,7 +87,7 @@ def _requests() -> Iterator[tuple[str, Stream]]:
 
 
 def _within() -> Iterator[tuple[str, Stream]]:
-    """What comes on an established association; the release behind it may find nobody any more."""
+    """Yield what is sent on an established association; it may have ended before the release."""
     rq = associate_rq([context(1, CT, [LITTLE.encode()])])
     ask = store_rq(CT, b"1.2.3")
     yield "a second request", [rq]

@@ -1,4 +1,4 @@
-"""Data sets that are hostile by design. Each is what a sender could put on an association; none may hurt anybody."""
+"""Data sets that are hostile by design, as a sender could put them on an association."""
 
 import struct
 import zlib
@@ -11,7 +11,7 @@ from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
 
 from imaging.wire.notes import warnings_as_notes
 from imaging.wire.part10 import data_set_offset
-from tests.fuzz.seeds import Seed
+from tests.fuzz.seed_files import Seed
 from tests.support.series import CT, encoded, image
 from tests.support.transcode import transcode
 
@@ -20,9 +20,9 @@ UNDEFINED = 0xFFFFFFFF
 DEEP = 10_000
 
 
-def hostile() -> Iterator[Seed]:
-    """Every one of them."""
-    for name, syntax, data_set in (*_nested(), *_lying(), *_many(), *_bombs()):
+def hostile_datasets() -> Iterator[Seed]:
+    """Yield every data set."""
+    for name, syntax, data_set in (*_nested(), *_wrong_lengths(), *_many(), *_bombs()):
         yield Seed(name, CT, _PLAIN_UID, syntax, data_set)
     for name, changes in _attributes():
         yield _plain(name, **changes)
@@ -35,7 +35,7 @@ def _bytes_of(**changes: Any) -> bytes:
 
 
 def _plain(name: str, **changes: Any) -> Seed:
-    with warnings_as_notes([]):  # pydicom warns of what it is told to write
+    with warnings_as_notes([]):  # pydicom warns of invalid values
         made = image(side=8, **changes)
         content = encoded(made)
     return Seed(name, CT, str(made.SOPInstanceUID), EXPLICIT, content[data_set_offset(content) :])
@@ -55,7 +55,7 @@ _ITEM_END, _SEQUENCE_END = (struct.pack("<HHL", 0xFFFE, number, 0) for number in
 
 
 def _nested() -> Iterator[tuple[str, str, bytes]]:
-    """Sequences in sequences, 10,000 deep, each way that lengths can be given, closed and left open."""
+    """Sequences in sequences, 10,000 deep, with defined and undefined lengths, closed and left open."""
     sequence = struct.pack("<HH2sHL", 0x0040, 0xA730, b"SQ", 0, UNDEFINED) + _ITEM
     yield "nested, undefined lengths, open", EXPLICIT, _bytes_of() + sequence * DEEP
     yield "nested, undefined lengths, closed", EXPLICIT, _head() + sequence * DEEP + (_ITEM_END + _SEQUENCE_END) * DEEP
@@ -68,18 +68,18 @@ def _nested() -> Iterator[tuple[str, str, bytes]]:
         inside = _explicit(0x0040, 0xA730, b"SQ", struct.pack("<HHL", 0xFFFE, 0xE000, len(inside)) + inside)
     yield "nested, defined lengths", EXPLICIT, _head() + inside
     yield "items in items without sequences", EXPLICIT, _head() + _explicit(0x0040, 0xA730, b"SQ", b"", UNDEFINED) + _ITEM * DEEP
-    path = struct.pack("<HH2sHL", 0x0028, 0x9110, b"SQ", 0, UNDEFINED) + _ITEM  # where the geometry of a multi-frame is looked for
+    path = struct.pack("<HH2sHL", 0x0028, 0x9110, b"SQ", 0, UNDEFINED) + _ITEM  # the geometry of a multi-frame image
     shared = struct.pack("<HH2sHL", 0x5200, 0x9229, b"SQ", 0, UNDEFINED) + _ITEM
     yield "nested functional groups", EXPLICIT, _bytes_of(PixelData=None) + shared + path * DEEP
 
 
 def _head() -> bytes:
-    """Up to and with group 0020, which lies in front of the groups used here."""
+    """Return the data set up to group 0020, which precedes the groups used here."""
     whole = _bytes_of()
     return whole[: whole.index(struct.pack("<HH", 0x0028, 0x0002))]
 
 
-def _lying() -> Iterator[tuple[str, str, bytes]]:
+def _wrong_lengths() -> Iterator[tuple[str, str, bytes]]:
     whole = _bytes_of()
     for length in (0xFFFFFFFE, 0x80000000, 0x7FFFFFFF, 10**6):
         yield f"an element of {length} bytes that are not there", EXPLICIT, _head() + _explicit(0x0021, 0x1010, b"OB", b"x", length)
@@ -144,7 +144,7 @@ def _attributes() -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _pixels() -> Iterator[Seed]:
-    """Compressed frames that say something else than their header, or too much."""
+    """Compressed frames that contradict the header, or claim too much."""
     claims = {
         "a JPEG of 65535 x 65535": (JPEGBaseline8Bit, b"\xff\xd8\xff\xc0\0\x0b\x08\xff\xff\xff\xff\x01\x01\x11\0\xff\xd9"),
         "a JPEG 2000 of 2^31 x 2^31": (JPEG2000Lossless, _siz(2**31, 2**31, 1, 1)),
