@@ -1,8 +1,8 @@
-"""How long ``dermoscopy_7class`` takes per image on this machine's CPU: alone, with the heat map, and in a batch.
+"""Measures ``dermoscopy_7class`` per image on the CPU: single images, heat maps, and a batch.
 
 .venv/bin/python tests/bench/dermoscopy.py [--images 64]
 
-Wall clock, and time of the processor, which other work on the machine hardly changes.
+Wall time, and processor time, which other work on the machine hardly affects.
 """
 
 import argparse
@@ -28,39 +28,39 @@ ROUNDS = 5
 
 
 def main() -> None:
-    asked = argparse.ArgumentParser()
-    asked.add_argument("--images", type=int, default=64)
-    items = [drawn(seed) for seed in range(asked.parse_args().images)]
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--images", type=int, default=64)
+    items = [make_photograph(seed) for seed in range(parser.parse_args().images)]
     model = runtime.load("dermoscopy_7class", device="cpu")
     model.warm()
     answers = model.predict(items)
-    assert [model.predict([item])[0] for item in items] == answers  # bit for bit
+    assert [model.predict([item])[0] for item in items] == answers  # the same bits
     pairs = list(zip(items, answers, strict=True))
     found = {
-        "alone": [timed(lambda item=item: model.predict([item]), 1) for item in items],
-        "heat_map_besides": [timed(lambda pair=pair: model.evidence(*pair), 1) for pair in pairs],
-        "batch_per_image": [timed(lambda: model.predict(items), len(items)) for _ in range(ROUNDS)],
+        "alone": [time_per_item(lambda item=item: model.predict([item]), 1) for item in items],
+        "heat_map_besides": [time_per_item(lambda pair=pair: model.evidence(*pair), 1) for pair in pairs],
+        "batch_per_image": [time_per_item(lambda: model.predict(items), len(items)) for _ in range(ROUNDS)],
     }
-    table = {name: {"wall_ms": middle(times, 0), "processor_ms": middle(times, 1)} for name, times in found.items()}
+    table = {name: {"wall_ms": median_ms(times, 0), "processor_ms": median_ms(times, 1)} for name, times in found.items()}
     print(
         json.dumps({"cores": len(os.sched_getaffinity(0)), "load": round(os.getloadavg()[0], 1), "images": len(items), **table}, indent=2)
     )
 
 
-def drawn(seed: int) -> Photograph:
+def make_photograph(seed: int) -> Photograph:
     rgb = np.asarray(Image.open(io.BytesIO(make_lesion(seed, size=(450, 600)).jpeg)))
     return Photograph(rgb, f"2.25.{seed + 1}", 50.0, "F", "back", None, ())
 
 
-def timed(work: Callable[[], object], count: int) -> tuple[float, float]:
-    """Seconds of wall clock and of processor for each of ``count``."""
+def time_per_item(work: Callable[[], object], count: int) -> tuple[float, float]:
+    """Return seconds of wall time and of processor time per item."""
     wall, processor = time.perf_counter(), time.process_time()
     work()
     return (time.perf_counter() - wall) / count, (time.process_time() - processor) / count
 
 
-def middle(times: list[tuple[float, float]], which: int) -> float:
-    return round(1000 * median(one[which] for one in times), 1)
+def median_ms(times: list[tuple[float, float]], which: int) -> float:
+    return round(1000 * median(item[which] for item in times), 1)
 
 
 if __name__ == "__main__":

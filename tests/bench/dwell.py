@@ -1,9 +1,9 @@
-"""Dwell: from the last image acknowledged to the report stored at the PACS, less the model's own forward time; and where it goes.
+"""Measures dwell time: from the acknowledgement of the last image to the stored report, without the model's forward time, by stage.
 
     make bench SECTION=dwell
 
-A whole node (``dicom-node up``), one PACS, nothing else waiting: photographs and short CT series come one after the other. Every time is
-read from the rows that the node keeps of its own work.
+A whole node (``dicom-node up``) and one PACS; photographs and short CT series are sent one after the other. The times are those that
+the node itself records in its database.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from deploy.demo.synthetic.lesion import lesion_dataset
 from deploy.local.node_lock import running_servers
 from deploy.local.ports import free_port
 from dicom_node.sockets import NodeEntity
-from tests.bench import pairs
+from tests.bench import paired_runs
 from tests.support.node_process import RunningNode, wait_until
 
 SETTLE_S, SENDER = 1.0, "CAMERA"
@@ -71,7 +71,7 @@ model = "lung_nodule_ct"
 destinations = ["pacs"]
 when = {{{{ Modality = "CT" }}}}
 """
-# Seconds of each stage: from the last instance's commit on, by the database's clock; the attempt's own parts by the worker's.
+# Seconds of each stage from the commit of the last instance: by the clock of the database; inside an attempt by that of the worker.
 TIMES = text("""
     SELECT u.kind, extract(epoch FROM j.queued_at - u.last_received_at), extract(epoch FROM o.published_at - j.queued_at),
            extract(epoch FROM a.started_at - o.published_at), j.prepare_s, j.infer_s,
@@ -86,8 +86,8 @@ TIMES = text("""
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
-    """One unit: seconds of each of `STAGES`, and the forward pass, which does not count."""
+class UnitTimes:
+    """Seconds of each of `STAGES` for one unit, and of the forward pass, which is not counted."""
 
     kind: str
     stages: tuple[float, ...]
@@ -95,6 +95,7 @@ class Passage:
 
     @property
     def dwell_s(self) -> float:
+        """Sum of the stages."""
         return sum(self.stages)
 
 
@@ -104,7 +105,7 @@ def main() -> None:
     parser.add_argument("--series", type=int, default=10)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="dicom-node-bench-") as name:
-        found = passages(Path(name), arguments.photographs, arguments.series)
+        found = measure_units(Path(name), arguments.photographs, arguments.series)
     rows = []
     for kind, title, settle in (("image", "photographs", 0.0), ("series", "series of 24 slices", SETTLE_S)):
         mine = [one for one in found if one.kind == kind]
@@ -114,23 +115,28 @@ def main() -> None:
         rows.append([f"{title} ({len(mine)})", f"{median(dwells):.2f}", f"{p95:.2f}", f"{0.5 + settle:g} and {1 + settle:g}: {mark}",
                      f"{median(one.forward_s for one in mine):.2f}"])  # fmt: skip
     parts = [
-        [stage, *(pairs.spread([1000 * one.stages[number] for one in found if one.kind == kind]) for kind in ("image", "series"))]
+        [
+            stage,
+            *(paired_runs.format_spread([1000 * one.stages[number] for one in found if one.kind == kind]) for kind in ("image", "series")),
+        ]
         for number, stage in enumerate(STAGES)
     ]
     draw(found)
     text_ = (
         f"### Dwell\n\nFrom the last image acknowledged to the report stored at the PACS, less the model's own forward time; nothing else "
         f"waiting, settle_s = {SETTLE_S:g}, one worker child on the CPU, real PostgreSQL and broker.\n\n"
-        f"{pairs.table(['units', 'p50, s', 'p95, s', 'aim, s', 'forward, s (not counted)'], rows)}\n\nWhere each millisecond goes:\n\n"
-        f"{pairs.table(['stage', 'photographs, ms: median', 'series, ms'], parts)}\n\n![dwell](pictures/bench-dwell.png)\n\n"
-        f"{pairs.circumstances('make bench SECTION=dwell')}"
+        f"{paired_runs.markdown_table(['units', 'p50, s', 'p95, s', 'aim, s', 'forward, s (not counted)'], rows)}\n\n"
+        f"Time by stage:\n\n"
+        f"{paired_runs.markdown_table(['stage', 'photographs, ms: median', 'series, ms'], parts)}\n\n"
+        f"![dwell](pictures/bench-dwell.png)\n\n"
+        f"{paired_runs.describe_conditions('make bench SECTION=dwell')}"
     )
-    pairs.write_section("dwell", text_)
+    paired_runs.write_section("dwell", text_)
     print(text_)
 
 
-def passages(folder: Path, photographs: int, series: int) -> list[Passage]:
-    """Send one unit after the other, each once the one before is delivered; the first of each kind is not counted."""
+def measure_units(folder: Path, photographs: int, series: int) -> list[UnitTimes]:
+    """Send units one after the other, each when the one before is delivered. The first of each kind is not counted."""
     pacs = StorageScp(folder / "pacs")
     pacs.start()
     config = folder / "node.toml"
@@ -145,12 +151,12 @@ def passages(folder: Path, photographs: int, series: int) -> list[Passage]:
         for number in range(photographs + 1):
             path = folder / f"{number}.dcm"
             lesion_dataset(number, size=(450, 600)).save_as(path, enforce_file_format=True)
-            done = _through(database, node.port, [path], done)
+            done = _send_and_wait(database, node.port, [path], done)
         for number in range(series + 1 if series else 0):
             slices = write_chest(folder / f"ct{number}", make_chest(number, slices=24, size=64, slice_mm=5.0, diameters_mm=(14.0,)))
-            done = _through(database, node.port, slices, done)
+            done = _send_and_wait(database, node.port, slices, done)
         with database.begin() as connection:
-            found = [_passage(tuple(row)) for row in connection.execute(TIMES)]
+            found = [_unit_times(tuple(row)) for row in connection.execute(TIMES)]
         database.dispose()
     finally:
         node.stop_or_kill()
@@ -158,7 +164,7 @@ def passages(folder: Path, photographs: int, series: int) -> list[Passage]:
     return [one for kind in ("image", "series") for one in [one for one in found if one.kind == kind][1:]]
 
 
-def _through(database: Database, port: int, paths: Sequence[Path], done: int) -> int:
+def _send_and_wait(database: Database, port: int, paths: Sequence[Path], done: int) -> int:
     images = [dcmread(path) for path in paths]
     entity = NodeEntity(SENDER)
     entity.requested_contexts = [build_context(images[0].SOPClassUID, images[0].file_meta.TransferSyntaxUID)]
@@ -176,15 +182,15 @@ def _count(database: Database, query: str) -> int:
         return int(connection.execute(text(query)).scalar_one())
 
 
-def _passage(row: tuple[object, ...]) -> Passage:
+def _unit_times(row: tuple[object, ...]) -> UnitTimes:
     kind = str(row[0])
     complete, queued, claimed, prepare, infer, encode, waiting, wire = (float(str(value)) for value in row[1:])
     settle = SETTLE_S if kind == "series" else 0.0
-    return Passage(kind, (complete - settle, settle, queued, claimed, prepare, encode, waiting, wire), infer)
+    return UnitTimes(kind, (complete - settle, settle, queued, claimed, prepare, encode, waiting, wire), infer)
 
 
-def draw(found: Sequence[Passage]) -> None:
-    """The medians of the stages, one behind the other."""
+def draw(found: Sequence[UnitTimes]) -> None:
+    """Draw the medians of the stages in one bar."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -202,8 +208,8 @@ def draw(found: Sequence[Passage]) -> None:
     axes.tick_params(axis="x", labelsize=8)
     axes.invert_yaxis()
     axes.legend(fontsize=6, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0))
-    pairs.PICTURES.mkdir(exist_ok=True)
-    figure.savefig(pairs.PICTURES / "bench-dwell.png", metadata={"Software": None})
+    paired_runs.PICTURES.mkdir(exist_ok=True)
+    figure.savefig(paired_runs.PICTURES / "bench-dwell.png", metadata={"Software": None})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A result into its objects: SR and SEG of a study of 300 slices with 5 nodules, encoded, validated by our validator and kept on disk.
+"""Measures the encoding of a result: SR and SEG of a study of 300 slices with 5 nodules, encoded, validated and written to disk.
 
 make bench SECTION=encode
 """
@@ -23,8 +23,8 @@ from core.states import Outcome, Priority, ResultKind, UnitKind
 from db.blobs.store import Blobs
 from db.records import ClaimedJob
 from imaging.masks import pack_mask
-from tests.bench import pairs
-from tests.bench.encode_peer import Peer
+from tests.bench import paired_runs
+from tests.bench.highdicom_encoder import HighdicomEncoder
 from tests.support.analyses import LOOKED_FOR, ct, nodule, volume
 from workers.encode.analysis import Analysis
 from workers.encode.objects import segmentation as objects_segmentation
@@ -65,19 +65,21 @@ def main() -> None:
             )
             for name, figure in took.items() if number else ():
                 steps.setdefault(name, []).append(figure)
-    beside = pairs.alternate({OURS: lambda: seconds(lambda: both(analysis))[0], PEER: peer(analysis)}, arguments.rounds)
+    beside = paired_runs.run_in_turns({OURS: lambda: seconds(lambda: both(analysis))[0], PEER: peer(analysis)}, arguments.rounds)
     wall, processor = (1000 * median(figure[which] for figure in next(iter(steps.values()))) for which in (0, 1))
-    rows = [[name, *(pairs.spread([1000 * one[which] for one in figures]) for which in (0, 1))] for name, figures in steps.items()]
+    rows = [
+        [name, *(paired_runs.format_spread([1000 * one[which] for one in figures]) for which in (0, 1))] for name, figures in steps.items()
+    ]
     text = (
         f"### A result into its objects\n\nSR and SEG of a study of {SLICES} slices of {SIDE} x {SIDE} with {NODULES} nodules "
         f"(segmented on {segmented(analysis)} frames), {arguments.rounds} rounds. The aim is {AIM_MS} ms at most: "
         f"{verdict(wall)} by the clock, with what else the machine does, and {verdict(processor)} in the processor's time. A result is two "
         f"reports: one that names the segmentation, and one without it, kept for the case that the segmentation is refused.\n\n"
-        f"{pairs.table(HEAD, rows)}\n\nHow long both files take to be made, beside highdicom's own documents "
+        f"{paired_runs.markdown_table(HEAD, rows)}\n\nHow long both files take to be made, beside highdicom's own documents "
         f"from the same segments, ready content tree and images, in turns:\n\n"
-        f"{pairs.table(BESIDE, compared(beside))}\n\n{pairs.circumstances('make bench SECTION=encode')}"
+        f"{paired_runs.markdown_table(BESIDE, compared(beside))}\n\n{paired_runs.describe_conditions('make bench SECTION=encode')}"
     )
-    pairs.write_section("encode", text)
+    paired_runs.write_section("encode", text)
     print(text)
 
 
@@ -87,13 +89,17 @@ def both(analysis: Analysis) -> None:
 
 
 def peer(analysis: Analysis) -> Callable[[], float]:
-    prepared = Peer(analysis)
+    prepared = HighdicomEncoder(analysis)
     return lambda: seconds(prepared.encode)[0]
 
 
-def compared(runs: pairs.Runs) -> list[list[object]]:
+def compared(runs: paired_runs.Runs) -> list[list[object]]:
     return [
-        [name, pairs.spread([1000 * one for one in figures]), "" if name == OURS else pairs.ratio(runs[OURS], figures, better="lower")]
+        [
+            name,
+            paired_runs.format_spread([1000 * one for one in figures]),
+            "" if name == OURS else paired_runs.median_ratio(runs[OURS], figures, better="lower"),
+        ]
         for name, figures in runs.items()
     ]
 
@@ -103,7 +109,7 @@ def verdict(ms: float) -> str:
 
 
 def study() -> Analysis:
-    """Spheres of 8 to 20 mm at five places."""
+    """Return an analysis with spheres of 8 to 20 mm at five positions."""
     item = volume(SLICES, SIDE)
     findings = []
     for number in range(NODULES):
@@ -144,7 +150,7 @@ def checked(objects: tuple[results_objects.StoredObject, ...]) -> None:
 
 
 def seconds(work: Callable[[], object]) -> tuple[float, float]:
-    """Of wall clock, and of the processor, which other work on the machine changes less."""
+    """Return seconds of wall time, and of processor time, which other work on the machine affects less."""
     wall, processor = time.perf_counter(), time.process_time()
     work()
     return time.perf_counter() - wall, time.process_time() - processor

@@ -1,4 +1,4 @@
-"""What a node asks of its database all day, with a thousand instances and with a million: the cost must not grow with the years.
+"""Measures the frequent queries of a node with a thousand and with a million instances: they must not become slower.
 
 make bench SECTION=growth
 """
@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from db.engine import Database
 from db.schema.upgrade import upgrade_schema
 from deploy.local.embedded_postgres import EmbeddedPostgres
-from tests.bench import pairs
+from tests.bench import paired_runs
 from tests.support.large_database import fill_database, frequent_queries
 
 EACH = 10  # instances of a study
@@ -30,7 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--repeats", type=int, default=20, help="of each question in a round; the median counts")
+    parser.add_argument("--repeats", type=int, default=20, help="executions of each query per round; their median counts")
     arguments = parser.parse_args()
     where = "/dev/shm" if Path("/dev/shm").is_dir() else None  # the disk would only add to both
     with tempfile.TemporaryDirectory(prefix="dicom-node-bench-", dir=where) as folder:
@@ -39,7 +39,7 @@ def main() -> None:
         with on_one_processor():
             url = server.start()
             try:
-                small, large = made(url, "small", 100), made(url, "large", arguments.studies)
+                small, large = create_database(url, "small", 100), create_database(url, "large", arguments.studies)
                 rows = measure(small, large, arguments)
                 small.dispose()
                 large.dispose()
@@ -50,17 +50,16 @@ def main() -> None:
 
 @contextmanager
 def on_one_processor() -> Iterator[None]:
-    """Both ends: of two it is chance whether a server's process comes to lie beside us or on the other, and there the wake-ups between
-    the two take twice as long again as the shortest question."""
-    all_of_them = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(all_of_them)})
+    """Run client and server on one processor: on different ones, the wake-ups between them take longer than the shortest query."""
+    processors = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(processors)})
     try:
         yield
     finally:
-        os.sched_setaffinity(0, all_of_them)
+        os.sched_setaffinity(0, processors)
 
 
-def made(url: str, name: str, studies: int) -> Database:
+def create_database(url: str, name: str, studies: int) -> Database:
     connection = psycopg2.connect(url)
     connection.autocommit = True
     with connection.cursor() as cursor:
@@ -75,34 +74,34 @@ def made(url: str, name: str, studies: int) -> Database:
 
 
 def measure(small: Database, large: Database, arguments: argparse.Namespace) -> list[list[str]]:
-    """The rows of the table."""
+    """Return the rows of the table."""
     few, many = frequent_queries(small), frequent_queries(large)
     rows = []
     for name in few:
-        ask = {"small": timed(few[name], arguments.repeats), "large": timed(many[name], arguments.repeats)}
-        runs = pairs.alternate(ask, arguments.rounds)
-        grows = pairs.ratio(runs["large"], runs["small"], better="lower")  # small over large
+        contestants = {"small": median_time(few[name], arguments.repeats), "large": median_time(many[name], arguments.repeats)}
+        runs = paired_runs.run_in_turns(contestants, arguments.rounds)
+        grows = paired_runs.median_ratio(runs["large"], runs["small"], better="lower")  # small over large
         ours = f"{1 / grows.value:.2f} ({1 / grows.high:.2f} to {1 / grows.low:.2f})"
-        rows.append([name, *(pairs.spread([1000 * one for one in runs[size]], 2) for size in ("small", "large")), ours])
+        rows.append([name, *(paired_runs.format_spread([1000 * one for one in runs[size]], 2) for size in ("small", "large")), ours])
     return rows
 
 
 def write(rows: list[list[str]], arguments: argparse.Namespace) -> None:
-    head = ["question", f"{100 * EACH:,} instances, ms", f"{arguments.studies * EACH:,} instances, ms", "times (95 %)"]
+    head = ["query", f"{100 * EACH:,} instances, ms", f"{arguments.studies * EACH:,} instances, ms", "times (95 %)"]
     text = (
         f"### Growth of the index\n\n{arguments.studies:,} studies of {EACH} instances, analysed, reported and delivered to two "
-        f"destinations, against 100 such studies on the same server; {arguments.rounds} rounds in turns of {arguments.repeats} askings, "
+        f"destinations, against 100 such studies on the same server; {arguments.rounds} rounds in turns of {arguments.repeats} executions, "
         f"median of a "
         f"round. Through the functions that the roles use, transaction and commit included; the database in memory, "
         f"both ends on one processor.\n\n"
-        f"{pairs.table(head, rows)}\n\n{pairs.circumstances('make bench SECTION=growth')}"
+        f"{paired_runs.markdown_table(head, rows)}\n\n{paired_runs.describe_conditions('make bench SECTION=growth')}"
     )
-    pairs.write_section("growth", text)
+    paired_runs.write_section("growth", text)
     print(text)
 
 
-def timed(ask: Callable[[], object], repeats: int) -> Callable[[], float]:
-    """The median of several askings, in seconds."""
+def median_time(ask: Callable[[], object], repeats: int) -> Callable[[], float]:
+    """Return a function that measures the median of several executions, in seconds."""
 
     def run() -> float:
         times = []

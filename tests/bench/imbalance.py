@@ -1,9 +1,9 @@
-"""What to do about classes of 115 and of 6,705 images: four answers, trained alike on fold 0's lesions, measured on those held out.
+"""Compares four methods for imbalanced classes (115 to 6,705 images), trained on fold 0 and evaluated on the held-out lesions.
 
 .venv/bin/python tests/bench/imbalance.py [--data DIR] [--epochs 10] [--seeds 20 21]
 
-The first stage at 96 pixels, images alone, so that a core does it in minutes. What is compared: drawing every class alike; drawing as the
-data are, with the loss weighted by class; with the prior in the loss (logit adjustment); and what the recipe does, half of both.
+The first stage at 96 pixels without patient data, which takes minutes on one core. The methods: equal sampling of all classes; sampling
+as in the data with a loss weighted by class; with logit adjustment; and what the recipe does, half of both.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from training.dermoscopy.metrics import mean_of, per_class
 from training.dermoscopy.split import held_out
 
 SIDE, CROP, BATCH = 96, 84, 64
-ANSWERS: Mapping[str, Mapping[str, Any]] = {
+METHODS: Mapping[str, Mapping[str, Any]] = {
     "class-balanced sampling": {"sampling_power": 0.0},
     "weighted loss": {"sampling_power": 1.0, "weighted": True},
     "logit-adjusted loss": {"sampling_power": 1.0},
@@ -52,14 +52,14 @@ def main() -> None:
     table = {**fit.STAGES["first"], "input_px": SIDE}
     found = []
     with cpu_threads(1), tempfile.TemporaryDirectory() as folder:
-        for name, changed in ANSWERS.items():
+        for name, changed in METHODS.items():
             figures = []
             for seed in given.seeds:
                 recipe = replace(fit.first(seed, given.epochs), input_px=SIDE, crop_px=CROP, **changed)
                 out = Path(folder) / f"{name}-{seed}"
                 out.mkdir()
                 fitted = fit.fit(images, out, recipe, table, resume=False, progress=lambda line, name=name: say(f"{name}: {line}"))
-                figures.append(measured(fitted.net, images))
+                figures.append(evaluate(fitted.net, images))
             found.append({"answer": name, **{key: [round(one[key], 4) for one in figures] for key in figures[0]}})
             found[-1]["mean_balanced_accuracy"] = round(mean(one["balanced_accuracy"] for one in figures), 4)
             say(json.dumps(found[-1]))
@@ -68,8 +68,8 @@ def main() -> None:
 
 
 @torch.inference_mode()
-def measured(net: LesionNet, images: LesionImages) -> dict[str, float]:
-    """On every held-out image, without the patient."""
+def evaluate(net: LesionNet, images: LesionImages) -> dict[str, float]:
+    """Return the metrics on every held-out image, without patient data."""
     chosen = np.flatnonzero(images.validation)
     parts = []
     for start in range(0, len(chosen), BATCH):

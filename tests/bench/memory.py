@@ -1,4 +1,4 @@
-"""Memory of the listener: over a multi-frame object of 1 GB, and over many small instances.
+"""Measures the memory of the listener while it receives a multi-frame object of 1 GB, and many small instances.
 
     .venv/bin/python -m tests.bench.memory --instances 100000
 
@@ -21,8 +21,9 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, MultiFrameGrayscaleWordSeco
 
 from dicom_node.sockets import NodeEntity
 from imaging.wire.command_set import read_command_set
-from tests.bench import pairs
-from tests.bench.receive import Target, listener, store
+from tests.bench import paired_runs
+from tests.bench.receive import store
+from tests.bench.receive_targets import Target, listener
 from tests.support.series import CT, encoded, image
 
 SIDE = 512
@@ -45,11 +46,11 @@ def main() -> None:
             rows += large(target, process, folder / "large", arguments.large)
     finally:
         shutil.rmtree(folder)
-    text = pairs.table(["listener, one process", "resident, MiB"], rows)
+    text = paired_runs.markdown_table(["listener, one process", "resident, MiB"], rows)
     print(text)
     if arguments.write:
         command = f".venv/bin/python -m tests.bench.memory --instances {arguments.instances} --associations {arguments.associations}"
-        pairs.write_section("memory", f"## Memory of the listener\n\n{pairs.circumstances(command)}\n\n{text}")
+        paired_runs.write_section("memory", f"## Memory of the listener\n\n{paired_runs.describe_conditions(command)}\n\n{text}")
 
 
 def mib(process: psutil.Process) -> int:
@@ -57,7 +58,7 @@ def mib(process: psutil.Process) -> int:
 
 
 def large(target: Target, process: psutil.Process, folder: Path, size_gb: float) -> list[list[object]]:
-    """One object, by storescu; the most that was seen while it came."""
+    """Send one object with storescu; return the maximum memory meanwhile."""
     folder.mkdir()
     frames = int(size_gb * 1e9) // (SIDE * SIDE * 2)
     one = image(number=1, sop_class=MultiFrameGrayscaleWordSecondaryCaptureImageStorage, NumberOfFrames=frames)
@@ -84,7 +85,7 @@ def large(target: Target, process: psutil.Process, folder: Path, size_gb: float)
 
 
 def small(target: Target, process: psutil.Process, instances: int, associations: int) -> list[list[object]]:
-    """Many instances of a few kilobytes on a few associations, a new series every 500; memory after every tenth."""
+    """Send many instances of a few kilobytes on a few associations, a new series every 500; return the memory after every tenth part."""
     rows: list[list[object]] = []
     began = time.monotonic()
     for tenth in range(10):
@@ -99,7 +100,7 @@ def small(target: Target, process: psutil.Process, instances: int, associations:
 
 
 def stream(target: Target, which: int, count: int) -> None:
-    """One association; its socket is used directly, so that the sender costs little."""
+    """Send on one association through its socket, which takes little processor time."""
     title, port = target
     entity = NodeEntity("BENCH")
     entity.add_requested_context(CT, ExplicitVRLittleEndian)

@@ -1,4 +1,4 @@
-"""Series to array: dicom-node's reader beside SimpleITK and MONAI's reader, on 99 uncompressed and 248 JPEG Lossless slices.
+"""Measures reading a series to an array: dicom-node, SimpleITK and MONAI, on 99 uncompressed and 248 JPEG Lossless slices.
 
     make bench SECTION=series
 
@@ -21,7 +21,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from deploy.demo.inputs import CT_SERIES, data_folder
-from tests.bench import pairs
+from tests.bench import paired_runs
 
 NODE, SITK, MONAI = "dicom-node", "SimpleITK", "MONAI PydicomReader"
 
@@ -44,29 +44,30 @@ def measure(folder: Path, rounds: int) -> None:
     for title, place in sets.items():
         last: dict[str, dict[str, object]] = {}
         readers = [name for name in READERS if name != MONAI or "uncompressed" in title]  # pydicom alone decodes no JPEG Lossless
-        runs = pairs.alternate({name: partial(timed, name, place, last) for name in readers}, rounds)
+        runs = paired_runs.run_in_turns({name: partial(timed, name, place, last) for name in readers}, rounds)
         groups[title] = runs
         assert len({str(found["sha256"]) for found in last.values()}) == 1, "the readers disagree in a value"
         for name in readers:
             volume = float(str(last[name]["volume_mib"]))
-            ratio = "" if name == NODE else str(pairs.ratio(runs[NODE], runs[name], better="lower"))
+            ratio = "" if name == NODE else str(paired_runs.median_ratio(runs[NODE], runs[name], better="lower"))
             memory = f"{float(str(last[name]['peak_mib'])) / volume:.2f}"
-            rows.append([title, name, pairs.spread([1000 * one for one in runs[name]]), ratio, memory])
-    pairs.plot("series", groups, "seconds")
+            rows.append([title, name, paired_runs.format_spread([1000 * one for one in runs[name]]), ratio, memory])
+    paired_runs.plot_runs("series", groups, "seconds")
     head = ["series", "reader", "ms: median (least to most)", "dicom-node is so many times faster (95 %)", "peak memory / volume"]
     text = (
         f"### Series to array\n\nA series of files to one array in Hounsfield units, int16, equal bit for bit in all three; "
         f"{rounds} rounds in turns, each read in a process of its own with its files in memory. dicom-node reads and "
         "checks every header (position, orientation, "
         "spacing, identity) before it decodes; peak memory is the resident set above what the imports took.\n\n"
-        f"{pairs.table(head, rows)}\n\n![series to array](pictures/bench-series.png)\n\n{pairs.circumstances('make bench SECTION=series')}"
+        f"{paired_runs.markdown_table(head, rows)}\n\n"
+        f"![series to array](pictures/bench-series.png)\n\n{paired_runs.describe_conditions('make bench SECTION=series')}"
     )
-    pairs.write_section("series", text)
+    paired_runs.write_section("series", text)
     print(text)
 
 
 def timed(reader: str, folder: Path, last: dict[str, dict[str, object]]) -> float:
-    """Seconds of one reader on one series, in a process of its own."""
+    """Return the seconds that a reader takes for a series, in a process of its own."""
     command = [sys.executable, __file__, "--one", reader, str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONWARNINGS": "ignore"})
     last[reader] = json.loads(done.stdout.splitlines()[-1])
@@ -100,7 +101,7 @@ def one(reader: str, folder: Path) -> dict[str, object]:
 
 
 def _memory(*, reset: bool = False) -> tuple[float, float]:
-    """Resident set now and at its peak, MiB; ``reset`` begins a new peak."""
+    """Return the resident set size now and at its peak, MiB; ``reset`` starts a new peak."""
     if reset:
         Path("/proc/self/clear_refs").write_text("5")
     lines = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
@@ -143,7 +144,7 @@ READERS: dict[str, Callable[[], Callable[[Sequence[Path]], Any]]] = {NODE: _node
 
 
 def uncompressed(folder: Path) -> Path:
-    """The real series where it is, else a synthetic one of the same size."""
+    """Return the real series if it exists, else a synthetic one of the same size."""
     from pydicom import dcmread
 
     from deploy.demo.synthetic.chest import make_chest, write_chest
@@ -161,7 +162,7 @@ def uncompressed(folder: Path) -> Path:
 
 
 def lossless(folder: Path, count: int = 248) -> Path:
-    """The same slices, again and again and each at a place of its own, as JPEG Lossless (selection value 1)."""
+    """Return the same slices repeated at positions of their own, as JPEG Lossless (selection value 1)."""
     from pydicom import dcmread
 
     from deploy.demo.synthetic.uids import synthetic_uid

@@ -1,4 +1,4 @@
-"""Workers: how much of the bare forward rate is left end to end, and whether an urgent job waits for routine ones.
+"""Measures workers: the end-to-end rate beside the bare forward rate, and whether urgent jobs wait for routine ones.
 
     make bench SECTION=workers
 
@@ -31,7 +31,7 @@ from db.schema.upgrade import upgrade_schema
 from deploy.demo.synthetic.lesion import lesion_dataset
 from deploy.local.embedded_broker import EmbeddedBroker
 from deploy.local.embedded_postgres import EmbeddedPostgres
-from tests.bench import pairs
+from tests.bench import paired_runs
 from tests.support.node_process import wait_until
 from tests.support.queued_jobs import JobFactory, configure, server_url_variables
 from workers.queue import relay
@@ -53,9 +53,9 @@ def main() -> None:
         rows, forward = [], bare(arguments.jobs)
         for children, name in CHILDREN.items():
             with site.worker("infer.urgent", "infer.routine", children=children):
-                runs = pairs.alternate({BARE: forward, name: lambda: end_to_end(site, arguments.jobs)}, arguments.rounds)
-            rows += [[BARE, pairs.spread(runs[BARE], 1), ""]] if not rows else []
-            rows.append([name, pairs.spread(runs[name], 1), pairs.ratio(runs[name], runs[BARE], better="higher")])
+                runs = paired_runs.run_in_turns({BARE: forward, name: lambda: end_to_end(site, arguments.jobs)}, arguments.rounds)
+            rows += [[BARE, paired_runs.format_spread(runs[BARE], 1), ""]] if not rows else []
+            rows.append([name, paired_runs.format_spread(runs[name], 1), paired_runs.median_ratio(runs[name], runs[BARE], better="higher")])
         parts = shares(site)
         alone, loaded = urgent(site, arguments.urgent, arguments.jobs)
     p95 = [quantiles(one, n=20)[-1] for one in (alone, loaded)]
@@ -63,21 +63,21 @@ def main() -> None:
     text_ = (
         f"### Workers\n\nPhotographs of {SIZE[0]} x {SIZE[1]} pixels on the CPU, one thread a child; {arguments.rounds} rounds of "
         f"{arguments.jobs} in turns, all queued when the clock starts.\n\n"
-        f"{pairs.table(['photographs a second', 'median (least to most)', 'of the bare rate (aim 0.8)'], rows)}\n\n"
+        f"{paired_runs.markdown_table(['photographs a second', 'median (least to most)', 'of the bare rate (aim 0.8)'], rows)}\n\n"
         f"A job's time in its attempt: {parts} (of the pass its share). Photographs that wait share a pass of {BATCH}; an image in it is "
         "computed alone on one thread, so that its bits are its own, and the pass keeps every core busy. What follows is Python on one "
         "core: making, checking and keeping the report. It bounds what one child can do; PostgreSQL, the relay and the broker take their "
         "share of the same cores.\n\n"
-        f"{pairs.table(['an urgent job, from queued to reported', 'p50, s', 'p95, s'], waits)}\n\n"
+        f"{paired_runs.markdown_table(['an urgent job, from queued to reported', 'p50, s', 'p95, s'], waits)}\n\n"
         f"p95 under load: {p95[1] / p95[0]:.2f} times the unloaded one (aim: 2 at most)."
-        f"\n\n{pairs.circumstances('make bench SECTION=workers')}"
+        f"\n\n{paired_runs.describe_conditions('make bench SECTION=workers')}"
     )
-    pairs.write_section("workers", text_)
+    paired_runs.write_section("workers", text_)
     print(text_)
 
 
-class Site:
-    """Servers, relay, and workers as they are asked for."""
+class BenchNode:
+    """Servers, relay, and as many workers as a measurement needs."""
 
     def __init__(self, folder: Path, postgres: str, broker: str) -> None:
         self.folder, self.urls = folder, server_url_variables(postgres, broker)
@@ -89,7 +89,7 @@ class Site:
         self._workers: list[psutil.Process] = []
 
     def queue(self, count: int, priority: Priority) -> list[int]:
-        """As the conductor does. Drawn before, so that the worker waits for none."""
+        """Queue photographs as the conductor does; return the ids of the jobs."""
         found = []
         for dataset in [lesion_dataset(next(self._numbers), size=SIZE) for _ in range(count)]:
             found.append(self.queueing.queue([dataset], UnitKind.IMAGE, priority=priority)[0])
@@ -112,8 +112,8 @@ class Site:
             process.wait(60)
 
     @contextmanager
-    def standing_still(self) -> Iterator[None]:
-        """No worker does anything within the block."""
+    def workers_paused(self) -> Iterator[None]:
+        """Pause all workers within the block."""
         those = [one for worker in self._workers for one in (worker, *worker.children(recursive=True))]
         for one in those:
             one.suspend()
@@ -135,11 +135,11 @@ class Site:
 
 
 @contextmanager
-def node(folder: Path) -> Iterator[Site]:
+def node(folder: Path) -> Iterator[BenchNode]:
     folder.chmod(0o755)
     postgres, broker = EmbeddedPostgres(folder / "postgres"), EmbeddedBroker(folder / "broker")
     try:
-        site = Site(folder, postgres.start(), broker.start())
+        site = BenchNode(folder, postgres.start(), broker.start())
         stop = threading.Event()
         waking = threading.Thread(target=relay.run, args=(site.settings, site.database, stop))
         waking.start()
@@ -155,15 +155,15 @@ def node(folder: Path) -> Iterator[Site]:
 
 
 def bare(jobs: int) -> Callable[[], float]:
-    """Photographs a second through the model alone, on as many threads as the worker has, and for as many of them."""
+    """Return a function that measures photographs per second through the model alone, with the threads of a worker."""
     import torch
 
     from models import runtime
-    from tests.bench.dermoscopy import drawn
+    from tests.bench.dermoscopy import make_photograph
 
     torch.set_num_threads(1)
     model = runtime.load("dermoscopy_7class", device="cpu")
-    items = [drawn(seed) for seed in range(BATCH)]
+    items = [make_photograph(seed) for seed in range(BATCH)]
     model.warm()
 
     def run() -> float:
@@ -175,24 +175,24 @@ def bare(jobs: int) -> Callable[[], float]:
     return run
 
 
-def end_to_end(site: Site, jobs: int) -> float:
-    """Photographs a second, from the first claim to the last report. They wait when it begins: receiving and queueing is not measured."""
-    with site.standing_still():
+def end_to_end(site: BenchNode, jobs: int) -> float:
+    """Return photographs per second from the first claim to the last report; all are queued before."""
+    with site.workers_paused():
         ids = site.queue(jobs, Priority.ROUTINE)
     wait_until("the jobs", site.done, 60 + 2 * jobs)
     query = f"SELECT extract(epoch FROM max(ended_at) - min(started_at)) FROM attempts WHERE job_id BETWEEN {ids[0]} AND {ids[-1]}"
     return jobs / float(str(site.rows(query)[0][0]))
 
 
-def shares(site: Site) -> str:
-    """What of a job's time goes where."""
+def shares(site: BenchNode) -> str:
+    """Return how the time of a job is divided."""
     medians = ", ".join(f"percentile_cont(0.5) WITHIN GROUP (ORDER BY {one})" for one in ("prepare_s", "infer_s", "encode_s"))
     named = zip(("verified and decoded", "forward", "encoded, validated, kept"), site.rows(f"SELECT {medians} FROM jobs")[0], strict=True)
     return ", ".join(f"{name} {1000 * float(str(one)):.0f} ms" for name, one in named)
 
 
-def urgent(site: Site, count: int, routine: int) -> tuple[list[float], list[float]]:
-    """Seconds of each urgent job from queued to reported: with nothing else there, and behind a full routine queue."""
+def urgent(site: BenchNode, count: int, routine: int) -> tuple[list[float], list[float]]:
+    """Return seconds of urgent jobs from queued to reported: with an empty queue, and with a full routine queue."""
     with site.worker("infer.urgent"), site.worker("infer.routine"):
         alone = [_one(site) for _ in range(count)]
         site.queue(routine, Priority.ROUTINE)
@@ -204,7 +204,7 @@ def urgent(site: Site, count: int, routine: int) -> tuple[list[float], list[floa
     return alone, loaded
 
 
-def _one(site: Site) -> float:
+def _one(site: BenchNode) -> float:
     (job_id,) = site.queue(1, Priority.URGENT)
     query = f"SELECT extract(epoch FROM reported_at - queued_at) FROM jobs WHERE id = {job_id}"
     wait_until("an urgent job", lambda: site.rows(query)[0][0] is not None, 60, every_s=0.05)

@@ -1,6 +1,6 @@
-"""How long one look of the console takes on a database of 100,000 jobs (30 million instances, 200,000 deliveries).
+"""Measures the status query of the console on a database of 100,000 jobs (30 million instances, 200,000 deliveries).
 
-.venv/bin/python tests/bench/status.py
+.venv/bin/python tests/bench/console_status.py
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""highdicom by itself, as its documentation shows it: the same segments and the same content tree, from images to files."""
+"""Encodes the same segments and the same content tree with highdicom alone, as its documentation shows."""
 
 import io
 import warnings
@@ -20,10 +20,8 @@ from workers.encode.objects import segmentation as objects_segmentation
 from workers.encode.sr import document
 
 
-class Peer:
-    """What a program on highdicom has at hand when it starts: data sets of the images, one array of segment numbers, the content tree,
-    whose making is not counted.
-    """
+class HighdicomEncoder:
+    """Encoder with prepared input, whose preparation is not measured: data sets of the images, array of segment numbers, content tree."""
 
     def __init__(self, analysis: Analysis) -> None:
         assert isinstance(analysis.item, Volume)
@@ -36,7 +34,7 @@ class Peer:
         ]
 
     def encode(self) -> tuple[bytes, bytes]:
-        """Segmentation and report."""
+        """Encode segmentation and report."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             segmentation = Segmentation(
@@ -91,7 +89,7 @@ def _image(volume: Volume, number: int) -> Dataset:
 
 
 def _tree(analysis: Analysis) -> Dataset:
-    """The tree of our report, as highdicom reads it."""
+    """Return the content tree of our report, as highdicom reads it."""
     read = dcmread(io.BytesIO(document.encode(analysis).content))
     root = Dataset()
     for keyword in ("ValueType", "ConceptNameCodeSequence", "ContinuityOfContent", "ContentTemplateSequence", "ContentSequence"):

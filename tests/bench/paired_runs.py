@@ -1,12 +1,12 @@
-"""Benchmarks in pairs: the node and its peers one after the other, round by round, so that what else the machine does falls on both.
+"""Compares the node with its peers in rounds: all run once per round, so that other work on the machine affects all alike.
 
-    runs = alternate({"dicom-node": ours, "Orthanc": theirs}, rounds=5)      # each callable does one run and gives its figure
-    print(ratio(runs["dicom-node"], runs["Orthanc"], better="higher"))       # 1.31 (1.22 to 1.37)
+    runs = run_in_turns({"dicom-node": ours, "Orthanc": theirs}, rounds=5)      # each callable does one run and returns its result
+    print(median_ratio(runs["dicom-node"], runs["Orthanc"], better="higher"))       # 1.31 (1.22 to 1.37)
     write_section("receive", markdown)                                        # docs/measurements.md, between two markers
-    plot("receive", {"one association": runs}, "instances per second")        # docs/pictures/bench-receive.png
+    plot_runs("receive", {"one association": runs}, "instances per second")        # docs/pictures/bench-receive.png
 
-A ratio is always "how many times better than the peer": more than 1 is good whether the figure is a rate or a time. It is the median
-of the ratios of the rounds; the interval is a bootstrap of that median (95 %), or the range where there are fewer than five rounds.
+A ratio tells how many times better than the peer: above 1 is better, for rates and for times. It is the median of the ratios of the
+rounds; its interval is a bootstrap of that median (95 %), or the range with fewer than five rounds.
 """
 
 import os
@@ -29,8 +29,8 @@ PICTURES = ROOT / "docs" / "pictures"
 RESAMPLES = 2000
 ENOUGH_ROUNDS = 5
 
-Better = Literal["higher", "lower"]
-Runs = dict[str, list[float]]  # by contestant, one figure a round, in the order of the rounds
+BetterWhen = Literal["higher", "lower"]
+Runs = dict[str, list[float]]  # by contestant: one result per round, in their order
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,13 @@ class Ratio:
         return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
 
 
-def alternate(contestants: Mapping[str, Callable[[], float]], rounds: int, *, warm: int = 1) -> Runs:
-    """Run every contestant once a round; every other round backwards, so that none is always first.
+def run_in_turns(contestants: Mapping[str, Callable[[], float]], rounds: int, *, warm: int = 1) -> Runs:
+    """Run every contestant once per round, in reverse order in every other round, so that none is always first.
 
     Parameters
     ----------
     warm
-        Rounds before those that count: caches, imports, connections.
+        Rounds that are not counted: they fill caches and load modules.
     """
     runs: Runs = {name: [] for name in contestants}
     for number in range(-warm, rounds):
@@ -64,8 +64,8 @@ def alternate(contestants: Mapping[str, Callable[[], float]], rounds: int, *, wa
     return runs
 
 
-def ratio(ours: Sequence[float], peers: Sequence[float], *, better: Better) -> Ratio:
-    """The median of the rounds' ratios and its interval.
+def median_ratio(ours: Sequence[float], peers: Sequence[float], *, better: BetterWhen) -> Ratio:
+    """Return the median of the ratios of the rounds, with its interval.
 
     Raises
     ------
@@ -73,28 +73,28 @@ def ratio(ours: Sequence[float], peers: Sequence[float], *, better: Better) -> R
         The runs are not paired.
     """
     if len(ours) != len(peers) or not ours:
-        raise ValueError(f"paired runs have one figure each a round, these have {len(ours)} and {len(peers)}")
+        raise ValueError(f"paired runs have one result per round each, these have {len(ours)} and {len(peers)}")
     ratios = [mine / theirs if better == "higher" else theirs / mine for mine, theirs in zip(ours, peers, strict=True)]
     if len(ratios) < ENOUGH_ROUNDS:
         return Ratio(median(ratios), min(ratios), max(ratios))
-    draw = random.Random(0)
-    medians = sorted(median(draw.choices(ratios, k=len(ratios))) for _ in range(RESAMPLES))
+    rng = random.Random(0)
+    medians = sorted(median(rng.choices(ratios, k=len(ratios))) for _ in range(RESAMPLES))
     return Ratio(median(ratios), medians[int(0.025 * RESAMPLES)], medians[int(0.975 * RESAMPLES)])
 
 
-def spread(figures: Sequence[float], digits: int = 0) -> str:
-    """``median (least to most)``."""
+def format_spread(figures: Sequence[float], digits: int = 0) -> str:
+    """Return ``median (minimum to maximum)``."""
     return f"{median(figures):.{digits}f} ({min(figures):.{digits}f} to {max(figures):.{digits}f})"
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A table in Markdown."""
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Return a table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
-def circumstances(command: str) -> str:
-    """What every figure needs beside it: date, machine, load, revision, command."""
+def describe_conditions(command: str) -> str:
+    """Return the conditions of a measurement: date, machine, load, revision, command."""
     revision = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
     return (
         f"{datetime.now(UTC):%Y-%m-%d}, {len(os.sched_getaffinity(0))} cores {_processor()}, load {os.getloadavg()[0]:.1f}, "
@@ -107,46 +107,46 @@ def _processor() -> str:
     return names[0] if names else platform.machine()
 
 
-def _wrapped(line: str) -> list[str]:
-    """A paragraph in lines of at most 180 characters; tables, headings and short lines as they are."""
+def _wrap(line: str) -> list[str]:
+    """Wrap a paragraph at 180 characters; tables and short lines are not changed."""
     if len(line) <= 180 or line.startswith("|"):
         return [line]
     return textwrap.wrap(line, 180, break_long_words=False, break_on_hyphens=False)
 
 
 def write_section(name: str, markdown: str, page: Path = MEASUREMENTS) -> None:
-    """Put ``markdown`` between the markers of ``name``; both are made at the end of the page where they are not there yet."""
+    """Replace the text between the markers of ``name`` by ``markdown``. Without markers, both are added at the end of the page."""
     begin, end = f"<!-- bench:{name} -->", f"<!-- /bench:{name} -->"
-    lines = [part for line in markdown.strip().splitlines() for part in _wrapped(line)]
+    lines = [part for line in markdown.strip().splitlines() for part in _wrap(line)]
     block = "\n".join([begin, *lines, end])
     text = page.read_text()
     before, found, rest = text.partition(begin)
     if found:
         _, closed, after = rest.partition(end)
         if not closed:
-            raise ValueError(f"{page.name} has {begin} without {end}: add it where the section ends")
+            raise ValueError(f"{page.name} has {begin} without {end}: add it at the end of the section")
         page.write_text(before + block + after)
     else:
         page.write_text(f"{text.rstrip()}\n\n{block}\n")
 
 
-def plot(name: str, groups: Mapping[str, Runs], unit: str) -> Path:
-    """Every run as a dot, the median as a bar; one row of the picture for each group. Gives the picture's path."""
+def plot_runs(name: str, groups: Mapping[str, Runs], unit: str) -> Path:
+    """Draw every run as a dot and the median as a bar, one row per group; return the path of the picture."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7.0, 0.6 + sum(0.5 + 0.32 * len(runs) for runs in groups.values())), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(groups), 1, squeeze=False, height_ratios=[0.6 + len(runs) for runs in groups.values()])[:, 0]
-    for place, (title, runs) in zip(axes, groups.items(), strict=True):
+    for row, (title, runs) in zip(axes, groups.items(), strict=True):
         for height, figures in enumerate(runs.values()):
-            place.barh(height, median(figures), color="#9db8d6", height=0.6)
-            place.plot(figures, [height] * len(figures), "o", color="#1d3557", markersize=3)
-        place.set_yticks(range(len(runs)), list(runs), fontsize=8)
-        place.tick_params(axis="x", labelsize=8)
-        place.set_title(title, fontsize=9, loc="left")
-        place.set_xlim(left=0)
-        place.invert_yaxis()
+            row.barh(height, median(figures), color="#9db8d6", height=0.6)
+            row.plot(figures, [height] * len(figures), "o", color="#1d3557", markersize=3)
+        row.set_yticks(range(len(runs)), list(runs), fontsize=8)
+        row.tick_params(axis="x", labelsize=8)
+        row.set_title(title, fontsize=9, loc="left")
+        row.set_xlim(left=0)
+        row.invert_yaxis()
     axes[-1].set_xlabel(unit, fontsize=8)
     PICTURES.mkdir(exist_ok=True)
     path = PICTURES / f"bench-{name}.png"

@@ -1,0 +1,134 @@
+"""The listeners that the receive benchmark compares: dicom-node, Orthanc, DCMTK's storescp and pynetdicom's."""
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from sqlalchemy import make_url
+
+from core.errors import ConfigurationError
+from db.engine import Database
+from db.roles.heartbeats import alive
+from db.schema.upgrade import upgrade_schema
+from deploy.demo.pacs.interface import AE_TITLE
+from deploy.demo.pacs.orthanc import Orthanc
+from deploy.local.embedded_postgres import EmbeddedPostgres
+from deploy.local.ports import accepts_connections, free_port
+
+Target = tuple[str, int]  # AE title, port
+POSTGRESQL = Path("/usr/share/orthanc/plugins/libOrthancPostgreSQLIndex.so")  # where Debian's orthanc-postgresql installs it
+
+
+@contextmanager
+def node(folder: Path, processes: int) -> Iterator[Target]:
+    """Run the role ``listen`` with PostgreSQL; no other role."""
+    with listener(folder, processes) as (target, _):
+        yield target
+
+
+@contextmanager
+def listener(folder: Path, processes: int) -> Iterator[tuple[Target, int]]:
+    """Run the same; yield the target and the process id."""
+    server, port = EmbeddedPostgres(folder / "postgresql"), free_port()
+    url = server.start()
+    try:
+        database = Database.open(url)
+        upgrade_schema(database)
+        config = folder / "node.toml"
+        config.write_text(
+            f'[node]\ndata_dir = "{folder / "data"}"\nport = {port}\nprocesses = {processes}\n'
+            f"[receive]\nmin_free_bytes = 0\nmax_waiting = 0\n"
+            f'[database]\nurl = "{url}"\n[logs]\nlevel = "warning"\n[[sources]]\nae_title = "BENCH"\nhost = "127.0.0.1"\n'
+        )
+        process = subprocess.Popen([sys.executable, "-m", "deploy.cli", "listen", "--config", str(config)])
+        try:
+            wait_for(port)
+            if processes > 1:
+                wait_for_processes(database, processes)
+            yield ("DICOMNODE", port), process.pid
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
+            database.dispose()
+    finally:
+        server.stop()
+
+
+def wait_for_processes(database: Database, processes: int) -> None:
+    """Wait until every listener process has written a heartbeat."""
+    deadline = time.monotonic() + 60
+    while sum(beat.role == "listen" for beat in alive(database, 60)) < processes:
+        if time.monotonic() > deadline:
+            raise SystemExit("the listener processes did not start")
+        time.sleep(0.1)
+
+
+@contextmanager
+def storescp(folder: Path) -> Iterator[Target]:
+    """Run DCMTK's storescp."""
+    with run_server(lambda port: ["/usr/bin/storescp", "--fork", "-od", str(folder), str(port)]) as port:
+        yield "STORESCP", port
+
+
+@contextmanager
+def pynetdicom_storescp(folder: Path) -> Iterator[Target]:
+    """Run pynetdicom's storescp."""
+    with run_server(lambda port: [sys.executable, "-m", "pynetdicom", "storescp", str(port), "-od", str(folder), "-q"]) as port:
+        yield "STORESCP", port
+
+
+@contextmanager
+def run_server(command: Callable[[int], list[str]]) -> Iterator[int]:
+    """Run a command on a free port; yield the port."""
+    port = free_port()
+    process = subprocess.Popen(command(port), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(port)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@contextmanager
+def orthanc_postgresql(folder: Path) -> Iterator[Target]:
+    """Run Orthanc with its index in PostgreSQL, which survives a power failure; its files are in the file system."""
+    server = EmbeddedPostgres(folder / "postgresql")
+    url = make_url(server.start())
+    try:
+        index = {"EnableIndex": True, "EnableStorage": False, "Lock": False, "Host": url.host, "Port": url.port, "Database": url.database}
+        settings = {"Plugins": [str(POSTGRESQL)], "PostgreSQL": {**index, "Username": url.username, "Password": url.password}}
+        with orthanc(folder, settings) as target:
+            yield target
+    finally:
+        server.stop()
+
+
+@contextmanager
+def orthanc(folder: Path, settings: Mapping[str, Any] = MappingProxyType({})) -> Iterator[Target]:
+    """Run Orthanc."""
+    program = shutil.which("Orthanc") or "/usr/sbin/Orthanc"
+    if not Path(program).exists():
+        raise ConfigurationError("Orthanc is not installed", hint="apt-get install orthanc")
+    server = Orthanc(program, folder, settings)
+    server.start()
+    try:
+        yield AE_TITLE, server.port
+    finally:
+        server.stop()
+
+
+def wait_for(port: int) -> None:
+    """Wait until something listens on a port."""
+    deadline = time.monotonic() + 60
+    while not accepts_connections("127.0.0.1", port):
+        if time.monotonic() > deadline:
+            raise SystemExit(f"nothing answers on port {port}")
+        time.sleep(0.05)
