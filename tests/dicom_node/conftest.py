@@ -1,4 +1,4 @@
-"""A listener on a free port, with a database and a blob folder of its own."""
+"""Fixtures: a listener on a free port, with its own database and blob folder; a conductor; finished reports."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -39,7 +39,7 @@ class Running:
 
 @pytest.fixture
 def make_settings(tmp_path: Path) -> MakeSettings:
-    """Settings for a test: one source PACS at 127.0.0.1; sections given by name are merged over."""
+    """Makes settings with one source PACS at 127.0.0.1; sections given by name are merged into them."""
 
     def make(**sections: Any) -> Settings:
         values: dict[str, Any] = {
@@ -55,8 +55,8 @@ def make_settings(tmp_path: Path) -> MakeSettings:
 
 
 @contextmanager
-def away(postgres_url: str, database: Database) -> Iterator[None]:
-    """The database accepts nobody, and throws out who is connected."""
+def database_unavailable(postgres_url: str, database: Database) -> Iterator[None]:
+    """The database accepts no connection, and existing ones are terminated."""
     name = database.engine.url.database
 
     def administer(*statements: str) -> None:
@@ -82,7 +82,7 @@ def blobs(tmp_path: Path) -> Blobs:
 
 @pytest.fixture
 def start(database: Database, blobs: Blobs) -> Iterator[Callable[[Settings], Running]]:
-    """Starts listeners; all are drained at the end."""
+    """Starts listeners, which are drained at the end."""
     with ExitStack() as stack:
 
         def go(settings: Settings) -> Running:
@@ -94,12 +94,13 @@ def start(database: Database, blobs: Blobs) -> Iterator[Callable[[Settings], Run
 
 @pytest.fixture
 def node(start: Callable[[Settings], Running], make_settings: MakeSettings) -> Running:
-    """A listener with the default test settings."""
+    """A listener with the settings of `make_settings`."""
     return start(make_settings())
 
 
 @contextmanager
 def conducting(settings: Settings, database: Database, blobs: Blobs) -> Iterator[None]:
+    """The role ``conduct`` in a thread of this process; it is stopped at the end."""
     stop = threading.Event()
     thread = threading.Thread(target=conductor.run, args=(settings, database, blobs, stop))
     thread.start()
@@ -131,7 +132,7 @@ def conduct(start: Callable[[Settings], Running], make_settings: MakeSettings) -
 
 @pytest.fixture
 def make_report(database: Database, blobs: Blobs) -> Callable[..., str]:
-    """A finished job with one SR for each destination; gives the SR's SOP Instance UID."""
+    """Makes a finished job with one SR for each destination, and returns the SOP Instance UID of the SR."""
     numbers = iter(range(1, 100))
 
     def make(*destinations: str, sop_class: str = SR, priority: Priority = Priority.ROUTINE) -> str:

@@ -29,7 +29,7 @@ def test_every_status_has_a_meaning() -> None:
     assert {classify_status(status)[0] for status in range(0x10000)} == set(SendOutcome)
 
 
-def test_comments_are_short_plain_and_single_valued() -> None:
+def test_comments_are_short_ascii_and_single_valued() -> None:
     command = StoreCommand(7, "1.2.3", "1.2.3.4", complete=True)
     response = decode(BytesIO(encode_store_response(command, 0xC000, "Überlang \\ " + "x" * 100)), True, True)
     assert len(response.ErrorComment) <= 64
@@ -47,7 +47,7 @@ def test_head_is_deterministic_and_well_formed() -> None:
         data_set_offset(b"\0" * 200)
 
 
-def test_what_is_offered() -> None:
+def test_supported_classes_and_transfer_syntaxes() -> None:
     assert len(storage_classes()) > 150
     assert len(set(transfer_syntaxes())) == len(transfer_syntaxes()) > 45
     for uid in ("1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.112"):

@@ -1,4 +1,4 @@
-"""TLS both ways, with DCMTK as the peer and certificates of an authority of our own."""
+"""TLS as SCP and as SCU, with DCMTK as the peer and certificates of a private authority."""
 
 import socket
 import ssl
@@ -127,7 +127,7 @@ def deliver(settings: Settings) -> SendResult:
         return transport.send(outgoing)
 
 
-def test_as_sender_both_show_certificates(make_settings: MakeSettings, authority: Authority, tmp_path: Path) -> None:
+def test_as_scu_both_sides_present_certificates(make_settings: MakeSettings, authority: Authority, tmp_path: Path) -> None:
     cert, key = authority.sign("pacs")
     ours, our_key = authority.sign("node")
 
@@ -150,7 +150,7 @@ def test_as_sender_both_show_certificates(make_settings: MakeSettings, authority
     assert len(list((tmp_path / "in").iterdir())) == 1
 
 
-def test_as_sender_the_host_name_is_checked(make_settings: MakeSettings, authority: Authority, tmp_path: Path) -> None:
+def test_as_scu_the_host_name_is_verified(make_settings: MakeSettings, authority: Authority, tmp_path: Path) -> None:
     cert, key = authority.sign("other", host="10.9.8.7")
     with storescp(tmp_path / "in", "+tls", str(key), str(cert), "-ic") as port:
         destination = {"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "port": port, "tls": {"ca": authority.ca}}

@@ -19,13 +19,13 @@ from db.roles import heartbeats
 from dicom_node.conduct import conductor
 from dicom_node.sockets import NodeEntity
 from imaging.wire.part10 import data_set_offset
-from tests.dicom_node.conftest import MakeSettings, Running, away
+from tests.dicom_node.conftest import MakeSettings, Running, database_unavailable
 from tests.support.real_data import shared_data
 from tests.support.send_role import wait_for
 from tests.support.series import CT, DERMOSCOPY, SR, encoded, image, series
 from tests.support.storage_scu import associated, send, send_file, store_bytes
 
-MODEL = "dermoscopy_7class"  # any installed model: the conductor runs none
+MODEL = "dermoscopy_7class"  # any installed model: the conductor only plans jobs
 CHEST = {"name": "chest", "model": MODEL, "destinations": ["pacs"], "when": {"Modality": "CT"}}
 SKIN = {"name": "skin", "model": MODEL, "destinations": ["pacs"], "when": {"SOPClassUID": DERMOSCOPY}}
 
@@ -108,7 +108,7 @@ def test_model_that_is_not_installed(conduct: Any) -> None:
         ((_, reason, claimed, *_),) = complete_units(node, 1)
         assert claimed == ["chest"]
         assert "no_such_model" in reason
-        # not silent: a job that owes the report that says so
+        # a job for the report that says so
         assert rows(node.database, "SELECT model, model_version, state FROM jobs") == [("no_such_model", "unknown", "failed")]
 
 
@@ -230,7 +230,7 @@ def test_other_encoding_of_the_same_content_is_settled_as_the_same(conduct: Any)
 def test_continues_after_the_database_was_unavailable(conduct: Any, postgres_url: str) -> None:
     with conduct(CHEST) as node:
         send(node.port, *series(3))
-        with away(postgres_url, node.database):
+        with database_unavailable(postgres_url, node.database):
             time.sleep(1.5)
         complete_units(node, 1)
         assert rows(node.database, "SELECT count(*) FROM jobs") == [(1,)]
@@ -325,7 +325,7 @@ def test_fewer_instances_than_the_source_counts_wait_for_quiet(conduct: Any) -> 
 def test_a_source_that_cannot_be_asked_never_blocks(conduct: Any, broken: str) -> None:
     with archive(QueryAnswers(None, status=0xC000)) as sources:
         if broken == "refused":
-            sources["sources"][0]["query"]["port"] = 9  # nobody listens on discard
+            sources["sources"][0]["query"]["port"] = 9  # a closed port
         with conduct(CHEST, **sources) as node:
             send(node.port, *series(4))
             ((rule, *_),) = complete_units(node, 1)

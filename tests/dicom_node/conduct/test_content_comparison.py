@@ -1,4 +1,4 @@
-"""Two contents of one UID, compared in a bounded child process."""
+"""Comparison of two contents of one UID in a child process with limits."""
 
 import io
 from pathlib import Path
@@ -12,7 +12,7 @@ def write(path: Path, content: bytes) -> Path:
     return path
 
 
-def test_same_other_broken_and_slow(tmp_path: Path) -> None:
+def test_same_different_malformed_missing_and_slow(tmp_path: Path) -> None:
     one = write(tmp_path / "one", encoded(image()))
     implicit = image()
     implicit.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2"

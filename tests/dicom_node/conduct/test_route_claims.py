@@ -1,4 +1,4 @@
-"""Why no route takes a unit, in words that give no patient away."""
+"""The reason why no route claims a unit, without patient data."""
 
 from core.policy.condition_parser import parse_condition
 from core.settings.routes import Route
@@ -11,7 +11,7 @@ def _reason(when: dict[str, object], **attributes: str) -> str:
     return claim_routes([route], attributes).reason
 
 
-def test_groups_are_told_with_what_is_in_them() -> None:
+def test_failed_groups_are_listed_with_their_conditions() -> None:
     wanted = {"any": [{"Modality": "XC"}, {"Modality": "DMS"}], "not": {"BodyPartExamined": "HEAD"}, "SeriesDescription": "x"}
     assert _reason(wanted, Modality="CT", BodyPartExamined="HEAD", SeriesDescription="x") == (
         "no route takes it: route 'r': any of: Modality is CT, wanted XC; Modality is CT, wanted DMS; "
@@ -19,7 +19,7 @@ def test_groups_are_told_with_what_is_in_them() -> None:
     )
 
 
-def test_patient_values_are_not_told_inside_groups_either() -> None:
+def test_patient_values_are_left_out_inside_groups_too() -> None:
     reason = _reason({"not": {"any": [{"PatientID": "SECRET"}, {"Modality": "MR"}]}}, PatientID="SECRET", Modality="CT")
     assert "SECRET" not in reason
     assert "PatientID is not as wanted" in reason

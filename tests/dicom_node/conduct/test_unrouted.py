@@ -52,7 +52,7 @@ def unrouted(config: Path, capsys: pytest.CaptureFixture[str]) -> list[dict[str,
     return found
 
 
-def test_what_no_route_took_is_analysed_once_the_route_is_fixed(conduct: Any, fixed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_unit_without_a_route_is_analysed_once_the_route_is_fixed(conduct: Any, fixed: Path, capsys: pytest.CaptureFixture[str]) -> None:
     node: Running
     with conduct(SKIN) as node:
         send(node.port, *series(4))
@@ -71,7 +71,7 @@ def test_what_no_route_took_is_analysed_once_the_route_is_fixed(conduct: Any, fi
     assert [event["subject"] for event in asked] == [f"unit:{unit}"]
     assert asked[0]["actor"].startswith("cli:")
     assert unrouted(fixed, capsys) == []
-    assert run(["rules", "requeue", unit, "--config", str(fixed)]) == 1  # its job answers for it
+    assert run(["rules", "requeue", unit, "--config", str(fixed)]) == 1  # it has a job
     assert "was taken by a route" in capsys.readouterr().err
     assert rows(node.database, "SELECT count(*) FROM jobs") == [(1,)]
 
@@ -86,7 +86,7 @@ def test_a_unit_that_still_no_route_claims_keeps_its_reason(conduct: Any) -> Non
     assert (reason, outcome, revision) == (before, "not_analysed", 1)
 
 
-def test_what_cannot_be_judged_again_says_why(conduct: Any, fixed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_reason_why_a_unit_cannot_be_matched_again(conduct: Any, fixed: Path, capsys: pytest.CaptureFixture[str]) -> None:
     node: Running
     with conduct(SKIN) as node:
         send(node.port, *series(2))

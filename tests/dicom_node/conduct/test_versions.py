@@ -1,4 +1,4 @@
-"""Which version of a model the conductor plans for: the active one, its shadows beside it; of a retired one a report says so."""
+"""Which version of a model the conductor plans jobs for: the active one and its shadows; a report says that a model is retired."""
 
 import io
 import shutil
@@ -38,14 +38,14 @@ def settings(tmp_path: Path, database_url: str) -> Settings:
 
 
 @pytest.fixture
-def brought(settings: Settings, tmp_path: Path) -> Place:
+def installed_version(settings: Settings, tmp_path: Path) -> Place:
     """Version 9.9.9, installed."""
     return installed.install(other_version(SKIN, tmp_path / "brought"), settings.node.data_dir / installed.FOLDER)
 
 
 @pytest.fixture
 def conduct(settings: Settings, database: Database) -> Callable[[int], list[dict[str, Any]]]:
-    """One photograph in, and what was planned for it, the oldest job first."""
+    """Receives one photograph; returns the jobs that were planned for it, the oldest first."""
     blobs = Blobs(settings.blobs_dir)
     queueing = JobFactory(database, blobs)
 
@@ -68,44 +68,50 @@ def activate(database: Database, place: Place) -> None:
     model_registry.activate(database, identity(place.card, place.digest), origin=place.origin, actor="admin")
 
 
-def test_the_packaged_version_then_what_a_person_activated_then_back(
-    database: Database, brought: Place, settings: Settings, conduct: Callable[[int], list[dict[str, Any]]]
+def test_the_packaged_version_then_an_activated_one_then_a_rollback(
+    database: Database, installed_version: Place, settings: Settings, conduct: Callable[[int], list[dict[str, Any]]]
 ) -> None:
     (first,) = conduct(1)
     assert (first["model_digest"], first["shadow"], first["destinations"]) == (PACKAGED, False, ["pacs"])
     packaged = installed.find(SKIN, PACKAGED, settings.node.data_dir / installed.FOLDER)
     activate(database, packaged)
-    activate(database, brought)
+    activate(database, installed_version)
     (second,) = conduct(2)
-    assert (second["model_version"], second["model_digest"]) == ("9.9.9", brought.digest)
-    model_registry.rollback(database, SKIN, here={PACKAGED, brought.digest}, actor="admin")
+    assert (second["model_version"], second["model_digest"]) == ("9.9.9", installed_version.digest)
+    model_registry.rollback(database, SKIN, here={PACKAGED, installed_version.digest}, actor="admin")
     (third,) = conduct(3)
     assert third["model_digest"] == PACKAGED
 
 
 def test_a_shadow_gets_a_job_without_destinations(
-    database: Database, brought: Place, conduct: Callable[[int], list[dict[str, Any]]]
+    database: Database, installed_version: Place, conduct: Callable[[int], list[dict[str, Any]]]
 ) -> None:
-    who = identity(brought.card, brought.digest)
+    who = identity(installed_version.card, installed_version.digest)
     model_registry.set_aside(database, who, ModelState.SHADOW, origin=ModelOrigin.INSTALLED, actor="admin")
     served, shadow = conduct(1)
     assert (served["model_digest"], served["shadow"], served["destinations"]) == (PACKAGED, False, ["pacs"])
-    assert (shadow["model_digest"], shadow["shadow"], shadow["destinations"]) == (brought.digest, True, [])
+    assert (shadow["model_digest"], shadow["shadow"], shadow["destinations"]) == (installed_version.digest, True, [])
     assert shadow["priority"] == "routine"
 
 
 def wake(settings: Settings, database: Database) -> int:
-    """A worker that works off what is due."""
+    """Runs a worker on the jobs that are due."""
     priorities = (Priority.URGENT, Priority.ROUTINE)
     return claim.wake(Runtime(settings, database, Blobs(settings.blobs_dir), DrainFlag(), priorities, "test:1", 1, "cpu"))
 
 
-def test_where_the_model_is_retired_a_report_says_that_nothing_was_analysed(
-    database: Database, brought: Place, settings: Settings, conduct: Callable[[int], list[dict[str, Any]]]
+def test_if_the_model_is_retired_a_report_says_that_nothing_was_analysed(
+    database: Database, installed_version: Place, settings: Settings, conduct: Callable[[int], list[dict[str, Any]]]
 ) -> None:
-    """The route claimed the image: silence would read as a negative."""
-    activate(database, brought)
-    model_registry.set_aside(database, identity(brought.card, brought.digest), ModelState.RETIRED, origin=brought.origin, actor="admin")
+    """The route claimed the image: no report at all would be read as a negative result."""
+    activate(database, installed_version)
+    model_registry.set_aside(
+        database,
+        identity(installed_version.card, installed_version.digest),
+        ModelState.RETIRED,
+        origin=installed_version.origin,
+        actor="admin",
+    )
     (job,) = conduct(1)
     assert (job["job_state"], job["model_version"], job["destinations"]) == ("failed", "9.9.9", ["pacs"])
     assert "no version of dermoscopy_7class is active" in str(scalar(database, "SELECT reason FROM units"))
@@ -127,13 +133,13 @@ def test_where_the_model_is_retired_a_report_says_that_nothing_was_analysed(
     assert job_leases.show(database, again)["outcome"] in ("findings", "abstained")
 
 
-def test_a_model_whose_files_are_gone_and_one_that_nobody_knows(
-    database: Database, brought: Place, settings: Settings, conduct: Callable[[int], list[dict[str, Any]]]
+def test_a_model_with_missing_files_and_an_unknown_model(
+    database: Database, installed_version: Place, settings: Settings, conduct: Callable[[int], list[dict[str, Any]]]
 ) -> None:
-    activate(database, brought)
-    shutil.rmtree(brought.room)
+    activate(database, installed_version)
+    shutil.rmtree(installed_version.room)
     (gone,) = conduct(1)
-    assert (gone["job_state"], gone["model_digest"]) == ("failed", brought.digest)
+    assert (gone["job_state"], gone["model_digest"]) == ("failed", installed_version.digest)
     assert "is not here any more" in job_leases.show(database, gone["job_id"])["reason"]
     nobody = served_versions("nobody", [], settings.node.data_dir)
     assert "nobody" in nobody.problem

@@ -1,4 +1,4 @@
-"""Segmentations and parametric maps go deflated to who takes that, as they are to everybody else; nothing of them changes."""
+"""Segmentations and parametric maps are sent deflated to destinations that accept it, else uncompressed; their content stays the same."""
 
 import io
 import subprocess
@@ -33,7 +33,7 @@ DEFLATED = str(DeflatedExplicitVRLittleEndian)
 
 @pytest.fixture(scope="module")
 def objects() -> dict[str, OutgoingObject]:
-    """By kind: a report is not mostly zeros, and goes as it is."""
+    """Result objects by kind. The report is never deflated."""
     chest = analyses_with_images.chest()
     kinds = (ResultKind.SEG, ResultKind.PARAMETRIC_MAP)
     made = [document.encode(chest), *(one for kind in kinds for one in by_kind.encode(kind, chest))]
@@ -41,7 +41,7 @@ def objects() -> dict[str, OutgoingObject]:
 
 
 def deliver(make_settings: MakeSettings, port: int, objects: Iterable[OutgoingObject]) -> list[SendResult]:
-    """Each sent; once more where no answer came, as the courier does: pynetdicom loses one on a machine that is very busy."""
+    """Send each object, and repeat where no answer came, as the sender does: pynetdicom loses some on a loaded machine."""
     settings = make_settings(destinations=[destination(port)], delivery={"timeout_s": 30.0})
     results: dict[str, SendResult] = {}
     waiting = list(objects)
@@ -56,13 +56,13 @@ def deliver(make_settings: MakeSettings, port: int, objects: Iterable[OutgoingOb
 def unchanged(outgoing: OutgoingObject, theirs: bytes) -> None:
     ours, back = dcmread(io.BytesIO(outgoing.content)), dcmread(io.BytesIO(theirs))
     if back.file_meta.TransferSyntaxUID == ImplicitVRLittleEndian and "PixelData" in back:
-        back["PixelData"].VR = ours["PixelData"].VR  # which that syntax does not write
+        back["PixelData"].VR = ours["PixelData"].VR  # implicit VR does not store it
     assert ours == back
     if "Rows" in ours:
         assert np.array_equal(ours.pixel_array, back.pixel_array)
 
 
-def test_orthanc_takes_them_deflated_and_gives_back_the_same(
+def test_orthanc_accepts_deflated_objects_and_returns_them_unchanged(
     make_settings: MakeSettings, objects: dict[str, OutgoingObject], tmp_path: Path
 ) -> None:
     orthanc = Orthanc(tmp_path / "orthanc", "PACS").start()
@@ -79,7 +79,7 @@ def test_orthanc_takes_them_deflated_and_gives_back_the_same(
 
 
 @pytest.mark.parametrize("options", [("+xd",), ("+xe",), ("+xi",)])
-def test_dcmtk_gets_what_it_asks_for(
+def test_dcmtk_gets_the_transfer_syntax_that_it_accepts(
     make_settings: MakeSettings, objects: dict[str, OutgoingObject], tmp_path: Path, options: tuple[str, ...]
 ) -> None:
     with storescp(tmp_path / "in", *options) as port:
@@ -92,7 +92,7 @@ def test_dcmtk_gets_what_it_asks_for(
         plain = str(ImplicitVRLittleEndian) if options == ("+xi",) else str(ExplicitVRLittleEndian)
         assert syntax == (DEFLATED if options == ("+xd",) and kind != "sr" else plain)
         unchanged(outgoing, path.read_bytes())
-        if syntax == DEFLATED:  # which Debian's dciodvfy does not read
+        if syntax == DEFLATED:  # Debian's dciodvfy cannot read it
             inflated = tmp_path / f"{kind}.dcm"
             subprocess.run([dcmtk("dcmconv"), "+te", str(path), str(inflated)], check=True)
             run = subprocess.run([tool("dciodvfy", "dicom3tools"), "-new", str(inflated)], capture_output=True, text=True, check=False)
@@ -101,7 +101,9 @@ def test_dcmtk_gets_what_it_asks_for(
             assert [line for line in lines if line.startswith("Error")] == []
 
 
-def test_who_accepts_deflated_and_cannot_read_it_gets_it_as_it_is(make_settings: MakeSettings, objects: dict[str, OutgoingObject]) -> None:
+def test_a_peer_that_accepts_deflated_and_cannot_read_it_gets_it_uncompressed(
+    make_settings: MakeSettings, objects: dict[str, OutgoingObject]
+) -> None:
     came: list[tuple[str, int, Dataset]] = []
 
     def store(event: Any) -> int:

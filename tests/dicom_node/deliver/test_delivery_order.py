@@ -1,4 +1,4 @@
-"""A report never reaches a destination before what it names, nor names what the destination will not take: with real objects and an SCP."""
+"""A report is sent after the objects that it names, and names no object that the destination refuses; with real objects and an SCP."""
 
 from dataclasses import replace
 
@@ -28,7 +28,7 @@ NOT_NOW, NOT_THIS, NOT_SUPPORTED = 0xA700, 0xA900, 0x0122
 
 
 @pytest.fixture(autouse=True)
-def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+def reap_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sender, "REAP_EVERY_S", 0.2)
 
 
@@ -49,12 +49,12 @@ def result(database: Database, blobs: Blobs, make_settings: MakeSettings) -> lis
     return [one.report.profile for one in kept if one.report.kind is ResultKind.SR]
 
 
-def named(report: Dataset) -> set[str]:
+def named_classes(report: Dataset) -> set[str]:
     """The classes of the other results that a report refers to."""
     return {str(e.value) for e in report.iterall() if e.keyword == "ReferencedSOPClassUID"} & set(CLASSES)
 
 
-def came(pacs: Pacs) -> list[str]:
+def received_classes(pacs: Pacs) -> list[str]:
     return [str(one.SOPClassUID) for one in pacs.stored.values()]
 
 
@@ -62,21 +62,21 @@ def delivery_states(database: Database) -> dict[str, str]:
     return dict(rows(database, "SELECT r.profile, d.state FROM deliveries d JOIN reports r ON r.id = d.report_id ORDER BY d.id"))  # type: ignore[arg-type]
 
 
-def test_the_report_waits_while_its_segmentation_is_refused_for_a_while(
+def test_the_report_waits_while_its_segmentation_is_retried(
     database: Database, blobs: Blobs, make_settings: MakeSettings, result: list[str]
 ) -> None:
     assert result == ["sr+pdf+seg", "sr"]
     pacs = Pacs(of_class={SEG: [NOT_NOW] * 4})
     with running(pacs, classes=CLASSES), running_sender(settings_for(make_settings, pacs.port), database, blobs):
         wait_for(lambda: len(pacs.stored) == 3)
-        assert came(pacs) == [PDF, SEG, SR]
-        assert named(list(pacs.stored.values())[-1]) == {SEG, PDF}
+        assert received_classes(pacs) == [PDF, SEG, SR]
+        assert named_classes(list(pacs.stored.values())[-1]) == {SEG, PDF}
         wait_for(lambda: scalar(database, "SELECT state FROM jobs") == "delivered")
     assert delivery_states(database) == {"seg": "stored", "pdf": "stored", "sr+pdf+seg": "stored"}
     assert scalar(database, "SELECT attempts FROM deliveries d JOIN reports r ON r.id = d.report_id WHERE r.kind = 'sr'") == 1
 
 
-def test_it_says_what_it_waits_for(database: Database, result: list[str]) -> None:
+def test_the_note_says_what_a_report_waits_for(database: Database, result: list[str]) -> None:
     for one in delivery_leases.claim(database, sender="s", lease_s=60, limit=10):
         delivery_leases.retry_later(database, one, error="busy", in_s=3600)
     assert {row["note"] for row in delivery_leases.listing(database) if row["object"] == "sr"} <= {"waits for: seg", "waits for: pdf"}
@@ -85,32 +85,32 @@ def test_it_says_what_it_waits_for(database: Database, result: list[str]) -> Non
 
 
 @pytest.mark.parametrize("refusal", [NOT_SUPPORTED, NOT_THIS])
-def test_where_the_segmentation_is_refused_for_good_the_report_names_nothing(
+def test_if_the_segmentation_is_refused_permanently_the_report_names_nothing(
     database: Database, blobs: Blobs, make_settings: MakeSettings, result: list[str], refusal: int
 ) -> None:
     pacs = Pacs(of_class={SEG: [refusal]})
     with running(pacs, classes=CLASSES), running_sender(settings_for(make_settings, pacs.port), database, blobs):
         wait_for(lambda: len(pacs.stored) == 2)
-        assert came(pacs) == [PDF, SR]
-        assert named(list(pacs.stored.values())[-1]) == set()
+        assert received_classes(pacs) == [PDF, SR]
+        assert named_classes(list(pacs.stored.values())[-1]) == set()
         wait_for(lambda: delivery_states(database)["sr"] == "stored")
     found = delivery_states(database)
     assert (found["sr+pdf+seg"], found["seg"] in ("failed", "held")) == ("withdrawn", True)
-    assert scalar(database, "SELECT state FROM jobs") == "reported"  # the segmentation is missing: a person has to look
+    assert scalar(database, "SELECT state FROM jobs") == "reported"  # the segmentation is missing: a person has to decide
     (note,) = rows(database, "SELECT note FROM deliveries WHERE state = 'withdrawn'")
     assert "has not taken (seg)" in str(note[0])
 
 
-def test_a_class_that_the_destination_does_not_accept_is_named_by_no_report(
+def test_a_class_that_the_destination_does_not_accept_is_not_named(
     database: Database, blobs: Blobs, make_settings: MakeSettings, result: list[str]
 ) -> None:
     with running(Pacs(), classes=(PDF, SR)) as pacs, running_sender(settings_for(make_settings, pacs.port), database, blobs):
         wait_for(lambda: len(pacs.stored) == 2)
-        assert came(pacs) == [PDF, SR]
-        assert named(list(pacs.stored.values())[-1]) == set()
+        assert received_classes(pacs) == [PDF, SR]
+        assert named_classes(list(pacs.stored.values())[-1]) == set()
 
 
-def test_sent_again_before_the_report_was_taken_it_is_named_again(
+def test_objects_stored_by_a_retry_before_the_report_are_named(
     database: Database, blobs: Blobs, make_settings: MakeSettings, result: list[str]
 ) -> None:
     everything_held = Pacs(statuses=[NOT_THIS])
@@ -121,12 +121,12 @@ def test_sent_again_before_the_report_was_taken_it_is_named_again(
     assert delivery_leases.retry(database, held, "admin") == sorted(held)
     with running(Pacs(), classes=CLASSES) as pacs, running_sender(settings_for(make_settings, pacs.port), database, blobs):
         wait_for(lambda: scalar(database, "SELECT state FROM jobs") == "delivered")
-    assert came(pacs)[-1] == SR
-    assert named(list(pacs.stored.values())[-1]) == {SEG, PDF}
+    assert received_classes(pacs)[-1] == SR
+    assert named_classes(list(pacs.stored.values())[-1]) == {SEG, PDF}
     assert delivery_states(database) == {"seg": "stored", "pdf": "stored", "sr+pdf+seg": "stored", "sr": "withdrawn"}
 
 
-def test_sent_again_after_the_report_was_taken_it_comes_beside_it(database: Database, result: list[str]) -> None:
+def test_an_object_stored_by_a_retry_after_the_report_is_stored_beside_it(database: Database, result: list[str]) -> None:
     for one in delivery_leases.claim(database, sender="s", lease_s=60, limit=10):
         if one.kind == "seg":
             delivery_leases.failed(database, one, error="not supported", status=NOT_SUPPORTED)
@@ -145,8 +145,8 @@ def test_sent_again_after_the_report_was_taken_it_comes_beside_it(database: Data
     assert scalar(database, "SELECT state FROM jobs") == "delivered"
 
 
-def test_without_a_report_that_stands_in_it_is_held_with_the_reason(database: Database, result: list[str]) -> None:
-    """Of results that an older version made."""
+def test_without_a_replacement_the_report_is_held_with_the_reason(database: Database, result: list[str]) -> None:
+    """As for results of an older version."""
     execute(database, "DELETE FROM reports WHERE profile = 'sr'")
     for one in delivery_leases.claim(database, sender="s", lease_s=60, limit=10):
         delivery_leases.hold(database, one, reason="accept_research is false")
@@ -160,7 +160,7 @@ def test_without_a_report_that_stands_in_it_is_held_with_the_reason(database: Da
     assert {one.kind for one in delivery_leases.claim(database, sender="s", lease_s=60, limit=10)} == {"seg", "pdf"}
 
 
-def test_what_was_stored_and_is_not_committed_is_waited_for_again(database: Database, result: list[str]) -> None:
+def test_the_report_waits_again_for_an_object_that_is_not_committed(database: Database, result: list[str]) -> None:
     for one in delivery_leases.claim(database, sender="s", lease_s=60, limit=10):
         delivery_leases.stored(database, one, status=0, commit=True)
     assert destination_requests.gather(database, "pacs", dwell_s=0)

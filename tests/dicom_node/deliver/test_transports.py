@@ -1,4 +1,4 @@
-"""Folder and STOW-RS: against a real folder, and Orthanc with its DICOMweb plug-in over TLS."""
+"""Delivery into a real folder, and by STOW-RS to Orthanc with its DICOMweb plug-in over TLS."""
 
 import json
 import threading
@@ -35,20 +35,20 @@ def deliver(settings: Settings, *objects: OutgoingObject) -> list[SendResult]:
         return [transport.send(one) for one in objects]
 
 
-def said(settings: Settings) -> tuple[bool, str]:
+def echo_result(settings: Settings) -> tuple[bool, str]:
     return echo(settings, settings.destinations[0])[:2]
 
 
-def test_a_file_appears_whole_and_under_no_identifier(make_settings: MakeSettings, tmp_path: Path) -> None:
+def test_a_file_appears_complete_and_its_name_holds_no_identifier(make_settings: MakeSettings, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     settings = make_settings(destinations=[{"name": "share", "folder": folder}])
     one = outgoing()
     (result,) = deliver(settings, one)
     assert (result.outcome, result.unreachable) == (SendOutcome.TRANSIENT, True)
     assert "mounted" in result.reason
-    assert said(settings)[0] is False
+    assert echo_result(settings)[0] is False
     folder.mkdir()
-    assert said(settings) == (True, "the folder can be written to")
+    assert echo_result(settings) == (True, "the folder can be written to")
     assert [result.outcome for result in deliver(settings, one, outgoing(2), one)] == [SendOutcome.STORED] * 3
     names = sorted(path.name for path in folder.iterdir())
     assert names == sorted([file_name(one.sop_instance_uid), file_name(outgoing(2).sop_instance_uid)])
@@ -61,7 +61,7 @@ def test_a_folder_that_cannot_be_written_to_is_transient(make_settings: MakeSett
     folder = tmp_path / "out"
     settings = make_settings(destinations=[{"name": "share", "folder": folder}])
     one = outgoing()
-    (folder / file_name(one.sop_instance_uid)).mkdir(parents=True)  # its place is taken by something else
+    (folder / file_name(one.sop_instance_uid)).mkdir(parents=True)  # a folder has the name of the file
     (result,) = deliver(settings, one)
     assert (result.outcome, result.connection_lost) == (SendOutcome.TRANSIENT, True)
     assert [path.name for path in folder.iterdir()] == [file_name(one.sop_instance_uid)], "nothing unfinished is left"
@@ -90,7 +90,7 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
 
 @pytest.fixture
 def to_web(web: Web, make_settings: MakeSettings, tmp_path: Path) -> Callable[..., Settings]:
-    """Settings with that Orthanc as the destination; keywords change it."""
+    """Settings with that Orthanc as the destination; keywords change the destination."""
     (tmp_path / "password").write_text("secret-word\n")
 
     def make(**changes: Any) -> Settings:
@@ -108,7 +108,7 @@ def to_web(web: Web, make_settings: MakeSettings, tmp_path: Path) -> Callable[..
 
 def test_stow_to_orthanc_over_tls(web: Web, to_web: Callable[..., Settings]) -> None:
     settings = to_web()
-    assert said(settings) == (True, "QIDO-RS answered HTTP 200")
+    assert echo_result(settings) == (True, "QIDO-RS answered HTTP 200")
     big = outgoing(3, side=1024)  # larger than one chunk of the client
     results = deliver(settings, outgoing(1), outgoing(2), big)
     assert [(result.outcome, result.status) for result in results] == [(SendOutcome.STORED, 0)] * 3
@@ -118,13 +118,13 @@ def test_stow_to_orthanc_over_tls(web: Web, to_web: Callable[..., Settings]) -> 
     assert again[0].outcome is SendOutcome.STORED
 
 
-def test_stow_without_the_right_password_or_certificate_waits(to_web: Callable[..., Settings], tmp_path: Path) -> None:
+def test_stow_with_a_wrong_password_or_certificate_is_transient(to_web: Callable[..., Settings], tmp_path: Path) -> None:
     (tmp_path / "wrong").write_text("guess")
     settings = to_web(password_file=tmp_path / "wrong")
     (result,) = deliver(settings, outgoing())
     assert (result.outcome, result.connection_lost) == (SendOutcome.TRANSIENT, True)
     assert "credentials are not accepted" in result.reason
-    assert said(settings) == (False, "QIDO-RS answered HTTP 401: the credentials are not accepted")
+    assert echo_result(settings) == (False, "QIDO-RS answered HTTP 401: the credentials are not accepted")
     (result,) = deliver(to_web(password_file=tmp_path / "absent"), outgoing())
     assert (result.unreachable, result.outcome) == (True, SendOutcome.TRANSIENT)
     stranger = Authority(tmp_path / "stranger", "Stranger")
@@ -134,17 +134,17 @@ def test_stow_without_the_right_password_or_certificate_waits(to_web: Callable[.
     assert "secret-word" not in result.reason
 
 
-def test_stow_to_nothing_or_to_something_else(web: Web, to_web: Callable[..., Settings], make_settings: MakeSettings) -> None:
+def test_stow_to_a_closed_port_or_to_another_service(web: Web, to_web: Callable[..., Settings], make_settings: MakeSettings) -> None:
     (result,) = deliver(to_web(stow_url="https://127.0.0.1:1/dicom-web"), outgoing())
     assert (result.unreachable, result.reason) == (True, "no connection: Connection refused")
     (result,) = deliver(to_web(stow_url=f"https://127.0.0.1:{web.port}/nowhere"), outgoing())
     assert result.outcome is SendOutcome.TRANSIENT
     assert "not at this URL" in result.reason
     (result,) = deliver(to_web(stow_url=f"https://127.0.0.1:{web.port}/app"), outgoing())
-    assert result.outcome is SendOutcome.TRANSIENT, "whatever another page answers, nothing is stored there"
+    assert result.outcome is SendOutcome.TRANSIENT, "the answer of another page never counts as stored"
 
 
-def test_stow_with_a_certificate_of_ours(web: Web, to_web: Callable[..., Settings]) -> None:
+def test_stow_with_a_client_certificate(web: Web, to_web: Callable[..., Settings]) -> None:
     cert, key = web.authority.sign("client")
     with tls_front(web.orthanc.http_port, *web.authority.sign("mutual"), web.authority.ca) as port:
         url = f"https://127.0.0.1:{port}/dicom-web"
@@ -155,7 +155,7 @@ def test_stow_with_a_certificate_of_ours(web: Web, to_web: Callable[..., Setting
 
 
 class Service(BaseHTTPRequestHandler):
-    """A DICOMweb service that takes one token, and answers elsewhere with a redirect to a page."""
+    """A DICOMweb service that accepts one token, and redirects ``/old`` to a page."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
@@ -180,7 +180,7 @@ class Service(BaseHTTPRequestHandler):
         """Quiet."""
 
 
-def test_stow_with_a_token_that_is_renewed_and_no_redirect_is_followed(make_settings: MakeSettings, tmp_path: Path) -> None:
+def test_stow_uses_a_renewed_token_and_follows_no_redirect(make_settings: MakeSettings, tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("old-token")
     with ThreadingHTTPServer(("127.0.0.1", 0), Service) as server:
@@ -196,7 +196,7 @@ def test_stow_with_a_token_that_is_renewed_and_no_redirect_is_followed(make_sett
         assert deliver(settings("web"), outgoing())[0].outcome is SendOutcome.STORED
         redirected = deliver(settings("old"), outgoing())[0]
         assert (redirected.outcome, redirected.reason) == (SendOutcome.TRANSIENT, "the service redirects: give its final URL")
-        assert said(settings("web")) == (True, "the service answered (HTTP 405: it has no search)")
+        assert echo_result(settings("web")) == (True, "the service answered (HTTP 405: it has no search)")
         server.shutdown()
 
 

@@ -1,4 +1,4 @@
-"""Somebody is told when something is wrong, and when it is over: once each, signed, over checked TLS, without patient data."""
+"""Alerts are posted to the webhook when they begin and when they end: once each, signed, over verified TLS, without patient data."""
 
 import hashlib
 import hmac
@@ -46,39 +46,37 @@ def _settings(tmp_path: Path, held: WebhookServer, ca: Path | None, **rules: Any
     return Settings.model_validate({"node": {"data_dir": tmp_path, "ae_title": "WARD"}, "webhook": webhook})
 
 
-def _tell(settings: Settings, database: Database) -> int:
-    poster, told = WebhookPoster(settings, database, _never()), 0
+def _post_all(settings: Settings, database: Database) -> int:
+    poster, posted = WebhookPoster(settings, database, _never()), 0
     while poster.post_next():
-        told += 1
-    return told
+        posted += 1
+    return posted
 
 
 def _never() -> threading.Event:
     return threading.Event()
 
 
-def _now_due(database: Database) -> None:
+def _make_due(database: Database) -> None:
     run(database, "UPDATE notifications SET next_attempt_at = node_now()")
 
 
-def test_begin_and_end_are_told_once_each_and_signed(
-    tmp_path: Path, database: Database, listening: WebhookServer, authority: Authority
-) -> None:
+def test_begin_and_end_are_posted_once_each_and_signed(tmp_path: Path, database: Database, listening: WebhookServer, authority: Authority) -> None:
     settings = _settings(tmp_path, listening, authority.ca)
-    monitor = [AlertMonitor(settings, database, _never()) for _ in range(2)]  # two senders
+    monitors = [AlertMonitor(settings, database, _never()) for _ in range(2)]  # two senders
     heartbeats.beat(database, "send", "h:1", {f"{AWAY}pacs": "75"})
     listening.statuses = [503, 302]
-    for one in [*monitor, *monitor]:
-        one.check()
+    for monitor in [*monitors, *monitors]:
+        monitor.check()
     assert [(alert.kind, alert.subject) for alert in alerts.now(database)] == [("destination.away", "pacs")]
-    for _ in range(3):  # refused, redirected, taken
-        assert _tell(settings, database) == 1
-        _now_due(database)
-    assert _tell(settings, database) == 0
+    for _ in range(3):  # refused, redirected, accepted
+        assert _post_all(settings, database) == 1
+        _make_due(database)
+    assert _post_all(settings, database) == 0
     heartbeats.beat(database, "send", "h:1", {f"{AWAY}pacs": "0"})
-    for one in monitor:
-        one.check()
-    assert _tell(settings, database) == 1
+    for monitor in monitors:
+        monitor.check()
+    assert _post_all(settings, database) == 1
     bodies = [json.loads(body) for _, body in listening.posts]
     assert [(one["event"], one["subject"], one["node"], one["attempt"]) for one in bodies] == [
         ("destination.away.began", "pacs", "WARD", 1),
@@ -91,13 +89,15 @@ def test_begin_and_end_are_told_once_each_and_signed(
         assert SECRET not in f"{headers}{body!r}"
         signed = headers["X-Dicom-Node-Timestamp"].encode() + b"." + body
         assert headers["X-Dicom-Node-Signature"] == "sha256=" + hmac.new(SECRET.encode(), signed, hashlib.sha256).hexdigest()
-    assert rows(database, "SELECT action FROM audit_events WHERE action LIKE 'destination.%'") == []  # the courier's, see test_sender
+    assert (
+        rows(database, "SELECT action FROM audit_events WHERE action LIKE 'destination.%'") == []
+    )  # an outage is audited by deliver.outage, see test_sender
     with database.begin() as connection:
         counted = counters.read(connection)
     assert (counted["alerts"], counted["notifications"]) == ({("destination.away",): 1}, {("sent",): 2})
 
 
-def test_everything_that_is_watched(tmp_path: Path, database: Database, listening: WebhookServer, authority: Authority) -> None:
+def test_every_condition_that_is_monitored(tmp_path: Path, database: Database, listening: WebhookServer, authority: Authority) -> None:
     settings = _settings(tmp_path, listening, authority.ca, disk_low_bytes=1 << 62, backlog_after_s=60)
     source = Sender(database)
     for number in (1, 2):
@@ -113,7 +113,7 @@ def test_everything_that_is_watched(tmp_path: Path, database: Database, listenin
     monitor = AlertMonitor(settings, database, _never())
     monitor.check()
     monitor.check()
-    assert _tell(settings, database) == 4
+    assert _post_all(settings, database) == 4
     told = {(one["event"], one["subject"]) for one in (json.loads(body) for _, body in listening.posts)}
     (job,) = rows(database, "SELECT id FROM jobs WHERE state = 'failed'")
     assert told == {("backlog.began", ""), ("disk.low.began", ""), ("role.silent.began", "worker"), ("job.failed", f"job:{job[0]}")}
@@ -129,13 +129,11 @@ def test_everything_that_is_watched(tmp_path: Path, database: Database, listenin
         ("role.silent.began", "alert:worker"),
         ("role.silent.ended", "alert:worker"),
     ]
-    assert _tell(settings, database) == 1
+    assert _post_all(settings, database) == 1
     assert json.loads(listening.posts[-1][1])["event"] == "role.silent.ended"
 
 
-def test_a_certificate_of_nobody_is_not_told_anything(
-    tmp_path: Path, database: Database, listening: WebhookServer, authority: Authority
-) -> None:
+def test_nothing_is_posted_to_an_unverified_server(tmp_path: Path, database: Database, listening: WebhookServer, authority: Authority) -> None:
     stranger = Authority(tmp_path / "stranger")
     settings = _settings(tmp_path, listening, stranger.ca)
     assert post_body(settings.webhook, b"{}", "x") == "its certificate is not accepted, or it does not use TLS"
@@ -149,28 +147,30 @@ def test_a_certificate_of_nobody_is_not_told_anything(
     assert len(listening.posts) == 1
 
 
-def test_a_webhook_that_is_gone_keeps_its_notices_and_they_end_some_day(tmp_path: Path, database: Database, authority: Authority) -> None:
-    with webhook_server(authority.sign("gone")) as held:
+def test_notifications_wait_for_an_unreachable_webhook_and_fail_when_they_are_too_old(
+    tmp_path: Path, database: Database, authority: Authority
+) -> None:
+    with hook(authority.sign("gone")) as held:
         settings = _settings(tmp_path, held, authority.ca)
     alerts.begin(database, "disk.low", "", {}, actor="send", tell=True)
-    assert _tell(settings, database) == 1
+    assert _post_all(settings, database) == 1
     ((state, attempts, note),) = rows(database, "SELECT state, attempts, note FROM notifications")
     assert (state, attempts) == ("pending", 1)
     assert str(note).startswith("unreachable: ")
     run(database, "UPDATE notifications SET at = node_now() - interval '4 days', next_attempt_at = node_now()")
-    assert _tell(settings, database) == 1
+    assert _post_all(settings, database) == 1
     assert rows(database, "SELECT state FROM notifications") == [("failed",)]
 
 
 @pytest.mark.parametrize(
     "url", ["http://hook.example/x", "ftp://hook/x", "https://me:secret@hook/x", "https://", "hook.example", "https://hook:port/"]
 )
-def test_an_address_that_is_none_or_not_safe_is_refused(url: str) -> None:
+def test_an_invalid_or_unsafe_url_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="url is https"):
         WebhookSection(url=url)
 
 
-def test_the_secret_does_not_stand_in_the_file(tmp_path: Path) -> None:
+def test_the_secret_is_not_read_from_the_configuration_file(tmp_path: Path) -> None:
     (tmp_path / "node.toml").write_text('[webhook]\nurl = "http://127.0.0.1:1/"\nsecret = "x"\n')
     with pytest.raises(ConfigurationError, match="DICOM_NODE_WEBHOOK__SECRET_FILE"):
         load_settings(tmp_path / "node.toml", {})

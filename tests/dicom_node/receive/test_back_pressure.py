@@ -1,4 +1,4 @@
-"""Receiving pauses early and goes on by itself; senders are told so that they come again; one event for each of the two."""
+"""Receiving pauses before disk or queue are full, and resumes by itself; senders get the reason; begin and end are one event each."""
 
 import socket
 import struct
@@ -29,7 +29,7 @@ EVENTS = "SELECT action, subject FROM audit_events WHERE action LIKE 'receive.%'
 def _refused(port: int, *contexts: str) -> tuple[int, int, int] | None:
     """Result, source and reason of the rejection (PS3.8 9.3.4); None where the association was accepted, and is released.
 
-    By a plain socket: on a loaded machine pynetdicom's requestor loses one answer in some hundred.
+    Uses a plain socket: on a loaded machine pynetdicom's requestor loses about one answer in a hundred.
     """
     proposed = [context(2 * number + 1, syntax.encode(), [EXPLICIT.encode()]) for number, syntax in enumerate(contexts)]
     with socket.create_connection(("127.0.0.1", port), timeout=60) as connection, connection.makefile("rb") as answers:
@@ -50,15 +50,15 @@ def _queue(database: Database, *studies: int) -> None:
         source.send(1, study=f"1.2.9.{number}", series=f"1.2.9.{number}.1")
 
 
-def test_a_queue_that_is_too_long_pauses_receiving(start: Start, make_settings: MakeSettings, database: Database) -> None:
+def test_a_long_queue_pauses_receiving(start: Start, make_settings: MakeSettings, database: Database) -> None:
     node = start(make_settings(receive={"min_free_bytes": 0, "max_waiting": 10}))
     slices = [image(number=number) for number in (1, 2, 3)]
     with associated(node.port, {CT: [EXPLICIT]}) as early:
         _queue(database, *range(11))
         wait_until("the change", lambda: _refused(node.port, CT) is not None)
         assert _refused(node.port, CT, ECHO) == (2, 3, 2)
-        assert _refused(node.port, ECHO) is None  # it is alive
-        assert _refused(node.port, CT, COMMITMENT) is None  # answers to commitment are what frees the disk
+        assert _refused(node.port, ECHO) is None  # C-ECHO still works
+        assert _refused(node.port, CT, COMMITMENT) is None  # committed instances may be deleted, which frees the disk
         for one in slices:
             content = encoded(one)
             answer = store_bytes(early, content[data_set_offset(content) :], sop_class=CT, sop_instance=str(one.SOPInstanceUID))
@@ -81,7 +81,7 @@ def test_a_queue_that_is_too_long_pauses_receiving(start: Start, make_settings: 
     wait_until("the counters", counted)
 
 
-def test_a_disk_that_fills_pauses_receiving_until_there_is_some_room(
+def test_a_full_disk_pauses_receiving_until_there_is_some_space(
     make_settings: MakeSettings, database: Database, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = make_settings(receive={"min_free_bytes": 1000})
@@ -94,7 +94,7 @@ def test_a_disk_that_fills_pauses_receiving_until_there_is_some_room(
     assert rows(database, EVENTS) == [("receive.paused.began", "alert:disk"), ("receive.paused.ended", "alert:disk")]
 
 
-def test_without_a_database_the_disk_is_judged_alone(make_settings: MakeSettings, blobs: Blobs) -> None:
+def test_without_a_database_the_disk_is_still_measured(make_settings: MakeSettings, blobs: Blobs) -> None:
     gone = Database.open("postgresql://nobody@127.0.0.1:1/none")
     back_pressure = BackPressure(make_settings(receive={"min_free_bytes": 1 << 62}), gone, blobs)
     back_pressure.start()

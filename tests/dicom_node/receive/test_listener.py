@@ -1,4 +1,4 @@
-"""The storage SCP over real sockets: what is kept, what is refused, and that it serves on."""
+"""The storage SCP over real sockets: what is stored, what is refused, and that the listener goes on."""
 
 import shutil
 import socket
@@ -58,7 +58,7 @@ def test_store_by_dcmtk_keeps_the_data_set(node: Running, tmp_path: Path) -> Non
 
 
 def encoded_as(dataset: FileDataset, syntax: str) -> bytes:
-    """The data set in this transfer syntax; in an encapsulated one just as bytes, which nobody decodes here."""
+    """The data set in this transfer syntax; pixel data of encapsulated syntaxes are arbitrary bytes, which are not decoded here."""
     buffer = DicomBytesIO()
     buffer.is_implicit_VR, buffer.is_little_endian = syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian
     plain = Dataset({element.tag: element for element in dataset if element.keyword != "PixelData"})
@@ -110,7 +110,7 @@ def test_requestors_first_transfer_syntax_is_accepted(node: Running) -> None:
     association.release()
 
 
-def test_unknown_sop_class_is_refused_its_context(node: Running) -> None:
+def test_the_context_of_an_unknown_sop_class_is_rejected(node: Running) -> None:
     private, jpip = "1.2.826.0.1.3680043.10.543.9.9", "1.2.840.10008.1.2.4.94"
     ae = entity("PACS", {private: [EXPLICIT], CT: [jpip, EXPLICIT]})
     association = ae.associate("127.0.0.1", node.port, ae_title="DICOMNODE")
@@ -125,7 +125,7 @@ def test_unknown_sop_class_is_refused_its_context(node: Running) -> None:
     ("calling", "called", "expected"),
     [("STRANGER", "DICOMNODE", (1, 1, 3)), ("PACS", "OTHER", (1, 1, 7)), ("FAR", "DICOMNODE", (1, 1, 3))],
 )
-def test_refusals_carry_their_reason_and_are_audited(
+def test_rejections_carry_their_reason_and_are_audited(
     start: Callable[[Settings], Running], make_settings: MakeSettings, calling: str, called: str, expected: tuple[int, int, int]
 ) -> None:
     sources = [{"ae_title": "PACS", "host": "127.0.0.1"}, {"ae_title": "FAR", "host": "10.0.0.0/8"}]
@@ -142,7 +142,7 @@ def test_refusals_carry_their_reason_and_are_audited(
 
     wait_for(lambda: bool(refused()))
     events = refused()
-    assert len(events) == 1  # the second within a minute is counted, not written
+    assert len(events) == 1  # a repetition within a minute is only counted
     assert events[0]["details"]["diagnostic"] == expected[2]
     assert send_ok(node)
 
@@ -151,7 +151,7 @@ def send_ok(node: Running, number: int = 99) -> bool:
     return send(node.port, image(study=9, number=number)) == [0x0000]
 
 
-def test_maximum_associations_is_a_transient_reject(start: Callable[[Settings], Running], make_settings: MakeSettings) -> None:
+def test_the_association_limit_is_a_transient_rejection(start: Callable[[Settings], Running], make_settings: MakeSettings) -> None:
     node = start(make_settings(receive={"max_associations": 2}))
     with associated(node.port, {CT: [EXPLICIT]}), associated(node.port, {CT: [EXPLICIT]}):
         third = entity("PACS", {CT: [EXPLICIT]}).associate("127.0.0.1", node.port, ae_title="DICOMNODE")
@@ -196,7 +196,7 @@ def test_the_same_instance_again_is_success_and_changes_nothing(node: Running) -
     assert rows(node.database, "SELECT id, last_received_at, revision FROM units") == before
 
 
-def test_the_same_uid_with_other_content_is_kept_beside(node: Running) -> None:
+def test_other_content_of_a_known_uid_is_kept_too(node: Running) -> None:
     assert send(node.port, image(), image(PatientID="OTHER")) == [0x0000, 0x0000]
     assert rows(node.database, "SELECT state FROM instances ORDER BY id") == [("current",), ("undecided",)]
 
@@ -251,15 +251,15 @@ def _with_sop_instance(raw: bytes, uid: bytes) -> bytes:
     return raw[: at + 6] + len(uid).to_bytes(2, "little") + uid + raw[at + 8 + length :]
 
 
-def test_too_long_uid_is_answered(node: Running) -> None:
+def test_a_uid_that_is_too_long_is_answered(node: Running) -> None:
     with associated(node.port, {CT: [EXPLICIT]}) as association:
         assert _send_raw(association, _command(CT, b"1." + b"2" * 80), raw_of(image())) == 0x0117
-        assert _send_raw(association, _command(CT, b"1." + b"2" * 81), raw_of(image())) == 0x0117  # it goes on
+        assert _send_raw(association, _command(CT, b"1." + b"2" * 81), raw_of(image())) == 0x0117  # the association goes on
     assert send_ok(node)
 
 
 def _send_raw(association: Association, command: bytes, raw: bytes) -> int | None:
-    """Command and data set in PDVs of our own making; the status of the answer, None when there is none."""
+    """Send command and data set in hand-made PDVs. Returns the status of the answer, None when there is none."""
     association._reactor_checkpoint.clear()
     while not association._is_paused:
         time.sleep(0.001)
@@ -330,7 +330,7 @@ def test_associations_are_leased_rows(start: Callable[[Settings], Running], make
     wait_for(lambda: state()[1:] == [("PACS", False, "aborted")])
 
 
-def test_drain_lets_an_association_finish(start: Callable[[Settings], Running], make_settings: MakeSettings) -> None:
+def test_drain_waits_for_open_associations(start: Callable[[Settings], Running], make_settings: MakeSettings) -> None:
     node = start(make_settings())
     with associated(node.port, {CT: [EXPLICIT]}) as association:
         drained = threading.Thread(target=node.listener.drain, args=(240.0,))
@@ -351,7 +351,7 @@ def _is_refused(port: int) -> bool:
     return False
 
 
-def test_drain_aborts_what_does_not_finish(start: Callable[[Settings], Running], make_settings: MakeSettings) -> None:
+def test_drain_aborts_associations_after_its_time_out(start: Callable[[Settings], Running], make_settings: MakeSettings) -> None:
     node = start(make_settings())
     with associated(node.port, {CT: [EXPLICIT]}) as association:
         node.listener.drain(0.5)  # the association itself would stay open for receive.network_timeout_s

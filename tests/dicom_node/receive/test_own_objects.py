@@ -1,4 +1,4 @@
-"""What dicom-node made comes back to it, or to another copy of it: kept or refused, never analysed. No loop."""
+"""Results of dicom-node that are sent back to it, or to another installation, are stored or refused, and never analysed."""
 
 import io
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ ANOTHER = UUID("00000000-1111-4222-8333-444444444444")
 
 @pytest.fixture(scope="module")
 def results() -> dict[str, FileDataset]:
-    """An object of every kind, made by another installation, with a model of another maker."""
+    """An object of every kind, made by another installation with a model of another manufacturer."""
 
     def elsewhere(analysis: Analysis) -> Analysis:
         return replace(analysis, installation=ANOTHER, identity=replace(analysis.identity, manufacturer="Somebody Else"))
@@ -69,7 +69,9 @@ def decided(node: Running, count: int) -> list[tuple[str, list[str]]]:
     return found
 
 
-def test_results_of_another_copy_are_kept_and_never_analysed(start: Any, make_settings: MakeSettings, results: dict[str, Any]) -> None:
+def test_results_of_another_installation_are_stored_and_never_analysed(
+    start: Any, make_settings: MakeSettings, results: dict[str, Any]
+) -> None:
     assert {str(one.SOPClassUID) for one in results.values()} <= RESULT_CLASSES
     with listening(start, make_settings) as node:
         for one in results.values():
@@ -80,10 +82,10 @@ def test_results_of_another_copy_are_kept_and_never_analysed(start: Any, make_se
         assert not any(routes for _, routes in found)
 
 
-def test_a_heat_map_as_secondary_capture_does_not_loop_even_without_our_marks(
+def test_a_heat_map_as_secondary_capture_is_not_analysed_even_without_our_marks(
     start: Any, make_settings: MakeSettings, results: dict[str, FileDataset]
 ) -> None:
-    """An archive that strips what it does not know leaves a colour picture of a lesion, of the class that other pictures have too."""
+    """An archive may remove attributes that it does not know: what is left is a colour image of a SOP class that other images have too."""
     picture = deepcopy([one for one in results.values() if one.SOPClassUID == SecondaryCaptureImageStorage][-1])
     for keyword in ("ContributingEquipmentSequence", "CodingSchemeIdentificationSequence", "Manufacturer"):
         if keyword in picture:
@@ -94,7 +96,7 @@ def test_a_heat_map_as_secondary_capture_does_not_loop_even_without_our_marks(
         assert (reason, routes) == ("no acquired image: Secondary Capture Image Storage", [])
 
 
-def test_results_of_this_installation_are_told_by_the_index(
+def test_results_of_this_installation_are_recognised_by_the_index(
     start: Any, make_settings: MakeSettings, make_report: Any, database: Database, blobs: Blobs
 ) -> None:
     uid = make_report("pacs")
@@ -105,11 +107,11 @@ def test_results_of_this_installation_are_told_by_the_index(
         assert "made by dicom-node itself: its own results are not analysed" in [reason for reason, _ in found]
 
 
-@pytest.mark.parametrize("told_by", ["marks", "index"])
-def test_they_are_refused_where_the_configuration_says_so(
-    start: Any, make_settings: MakeSettings, make_report: Any, results: dict[str, FileDataset], told_by: str
+@pytest.mark.parametrize("recognised_by", ["marks", "index"])
+def test_own_results_are_refused_if_configured(
+    start: Any, make_settings: MakeSettings, make_report: Any, results: dict[str, FileDataset], recognised_by: str
 ) -> None:
-    if told_by == "marks":
+    if recognised_by == "marks":
         returned = next(iter(results.values()))
     else:
         uid = make_report("pacs")
@@ -122,14 +124,14 @@ def test_they_are_refused_where_the_configuration_says_so(
         assert str(returned.SOPInstanceUID) not in uids
 
 
-def test_the_setting_knows_two_words(make_settings: MakeSettings) -> None:
+def test_the_setting_has_two_values(make_settings: MakeSettings) -> None:
     with pytest.raises(ValueError, match="own_objects"):
         make_settings(receive={"own_objects": "analyse"})
     settings: Settings = make_settings()
     assert settings.receive.own_objects == "store"
 
 
-def test_what_others_made_is_none_of_ours(results: dict[str, FileDataset]) -> None:
+def test_objects_of_other_makers_are_not_taken_for_ours(results: dict[str, FileDataset]) -> None:
     assert not made_by_dicom_node(image())
     hostile = Dataset()
     hostile.Manufacturer = ["dicom-node", "x"]

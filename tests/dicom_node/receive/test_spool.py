@@ -1,3 +1,5 @@
+"""The spool file of a C-STORE, and the check for free disk space."""
+
 import hashlib
 from pathlib import Path
 
@@ -27,7 +29,7 @@ def edges() -> st.SearchStrategy[int]:
 
 @settings(max_examples=60, deadline=None)
 @given(lengths=st.lists(edges(), max_size=5), first=st.integers(0, 255))
-def test_what_came_is_in_the_file_and_in_the_hash(blobs: Blobs, lengths: list[int], first: int) -> None:
+def test_every_byte_is_in_the_file_and_in_the_hash(blobs: Blobs, lengths: list[int], first: int) -> None:
     spool = SpoolFile(blobs, IDENTITY, max_bytes=1 << 30)
     fragments = [bytes([(first + number) % 256]) * length for number, length in enumerate(lengths)]
     for fragment in fragments:
@@ -44,7 +46,7 @@ def test_what_came_is_in_the_file_and_in_the_hash(blobs: Blobs, lengths: list[in
 
 
 @pytest.mark.parametrize("before", [0, 3 * BUFFER_BYTES])
-def test_what_is_given_up_leaves_nothing(blobs: Blobs, before: int) -> None:
+def test_a_failed_spool_file_is_removed(blobs: Blobs, before: int) -> None:
     spool = SpoolFile(blobs, IDENTITY, max_bytes=before + 10)
     spool.write(bytes(before))
     assert len(list(blobs.tmp_dir.iterdir())) == (before > 0)
@@ -54,7 +56,7 @@ def test_what_is_given_up_leaves_nothing(blobs: Blobs, before: int) -> None:
     spool.discard()
 
 
-def test_room_is_asked_for_where_it_seems_to_end(blobs: Blobs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_free_space_is_measured_again_where_the_estimate_is_too_low_or_old(blobs: Blobs, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     left = [1000]
 
@@ -72,10 +74,10 @@ def test_room_is_asked_for_where_it_seems_to_end(blobs: Blobs, monkeypatch: pyte
     assert asked == [1000]
     left[0] = 550
     assert not space.has(601)
-    assert asked == [1000, 550], "it seemed too little, and was"
+    assert asked == [1000, 550], "the estimate was too low, and so was the measurement"
     left[0] = 5000
     assert space.has(551)
     assert len(asked) == 3
     now[0] += MAX_AGE_S + 0.01
     left[0] = 10
-    assert not space.has(100), "others fill a disk as well"
+    assert not space.has(100), "other programs write to the disk too"

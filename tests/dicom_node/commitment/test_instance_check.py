@@ -1,4 +1,4 @@
-"""What retention let go is not committed to, and counts again when it comes again; over real associations."""
+"""Instances that retention has deleted are not committed, and are committed again once they are received again."""
 
 import pytest
 
@@ -15,24 +15,24 @@ from tests.support.storage_scu import send
 pytestmark = pytest.mark.services
 
 
-def _safe(node: Running, uid: str) -> tuple[int, tuple[int, ...]]:
+def _check(node: Running, uid: str) -> tuple[int, tuple[int, ...]]:
     found = check_instances(node.database, node.blobs, Asked(1, "PACS", "1.9", ((CT, uid),), 1))
     return len(found.held), tuple(reason for *_, reason in found.failed)
 
 
-def test_the_answer_is_the_truth_before_and_after(node: Running) -> None:
+def test_deleted_instances_are_not_held_until_they_are_received_again(node: Running) -> None:
     one = image()
     uid = str(one.SOPInstanceUID)
     assert send(node.port, one) == [0]
-    assert _safe(node, uid) == (1, ())
+    assert _check(node, uid) == (1, ())
     ((sha256, size),) = rows(node.database, "SELECT sha256, size_bytes FROM instances")
     run(node.database, "UPDATE instances SET removed_at = node_now()")
     with node.database.begin() as connection:
         removals.ask(connection, [(str(sha256), int(str(size)))])
     assert removals.carry_out(node.database, node.blobs) == size
-    assert _safe(node, uid) == (0, (NO_SUCH_INSTANCE,))
+    assert _check(node, uid) == (0, (NO_SUCH_INSTANCE,))
     assert send(node.port, one) == [0]
     assert node.blobs.path(str(sha256)).is_file()
-    assert _safe(node, uid) == (1, ())
+    assert _check(node, uid) == (1, ())
     assert rows(node.database, "SELECT removed_at, duplicates FROM instances") == [(None, 1)]
     assert len(source_requests.contents(node.database, [uid])) == 1

@@ -1,4 +1,4 @@
-"""The archive corrected patient or study since the images were sent: it refuses what says otherwise, and the result is held.
+"""The archive has corrected patient or study since it sent the images: it refuses a result with the old values, which is then held.
 
 The archive is Orthanc with our script for its Python plug-in (``deploy/conf/orthanc_archive.py``), as docs/pacs.md tells sites.
 """
@@ -27,14 +27,14 @@ def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
 
 @pytest.fixture
 def archive(orthanc: Orthanc) -> Orthanc:
-    """It holds nothing."""
+    """Orthanc, emptied."""
     for patient in orthanc.get("/patients"):
         orthanc.delete(f"/patients/{patient}")
     return orthanc
 
 
 def holds(archive: Orthanc, folder: Path, **says: str) -> None:
-    """An image of the study, with these attributes, is all that the archive has."""
+    """Make an image of the study with these attributes the only object of the archive."""
     for patient in archive.get("/patients"):
         archive.delete(f"/patients/{patient}")
     path = folder / "image.dcm"
@@ -43,7 +43,7 @@ def holds(archive: Orthanc, folder: Path, **says: str) -> None:
 
 
 @pytest.mark.parametrize("corrected", [{"PatientID": "MERGED"}, {"AccessionNumber": "CORRECTED"}])
-def test_a_result_of_what_was_corrected_meanwhile_is_held_with_the_reason(
+def test_a_result_with_old_patient_attributes_is_held_with_the_reason(
     database: Database,
     blobs: Blobs,
     make_settings: MakeSettings,

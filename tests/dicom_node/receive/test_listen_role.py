@@ -1,4 +1,4 @@
-"""The role itself: ready, several processes on one port, a database that goes away, hostile and odd real files."""
+"""The role ``listen``: heartbeat, several processes on one port, an unavailable database, malformed real files."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ from db.receive import admission
 from db.roles import heartbeats
 from dicom_node.receive import listen_role
 from imaging.wire.part10 import data_set_offset
-from tests.dicom_node.conftest import MakeSettings, Running, away
+from tests.dicom_node.conftest import MakeSettings, Running, database_unavailable
 from tests.support.real_data import shared_data
 from tests.support.send_role import wait_for
 from tests.support.series import CT, encoded, image
@@ -79,7 +79,7 @@ def test_an_unavailable_database_is_answered_with_out_of_resources(
 ) -> None:
     with associated(node.port, {"1.2.840.10008.5.1.4.1.1.2": ["1.2.840.10008.1.2.1"]}) as association:
         assert _store(association, 1) == 0x0000
-        with away(postgres_url, database):
+        with database_unavailable(postgres_url, database):
             assert _store(association, 2) == 0xA700
             assert send(node.port, image(number=3)) == [0xA700]
         assert _store(association, 2) == 0x0000
@@ -98,7 +98,7 @@ def _store(association: Any, number: int) -> int:
 def test_a_release_while_the_database_is_unavailable_is_recorded_later(node: Running, database: Database, postgres_url: str) -> None:
     with associated(node.port, {"1.2.840.10008.5.1.4.1.1.2": ["1.2.840.10008.1.2.1"]}) as association:
         assert _store(association, 1) == 0x0000
-        with away(postgres_url, database):
+        with database_unavailable(postgres_url, database):
             association.release()
             time.sleep(0.5)
     wait_for(lambda: rows(database, "SELECT end_reason FROM associations") == [("released",)])
@@ -148,18 +148,18 @@ def test_malformed_files_get_a_status_and_do_not_stop_the_listener(node: Running
     assert not list(node.blobs.tmp_dir.iterdir())
 
 
-# The files are odd on purpose, and it is this client that reads them with pydicom.
+# The files are malformed on purpose; pydicom warns about them in this client.
 @pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
 def test_every_conformance_file_is_kept_bit_for_bit(node: Running) -> None:
     for folder in ("transfer-syntaxes-cornerstone", "charsets", "pydicom-data", "visible-light-colour"):
         for path in files(folder):
             status = send_file(node.port, path, node.blobs)
-            assert status == _deserved(path), path.name
+            assert status == _expected_status(path), path.name
     assert send(node.port, image(study=9)) == [0x0000]
 
 
-def _deserved(path: Path) -> int:
-    """Success, unless the file itself lacks an identity, or is not what its file meta information says."""
+def _expected_status(path: Path) -> int:
+    """Success, unless the file lacks a UID, or contradicts its file meta information."""
     dataset = dcmread(path, force=True, stop_before_pixels=True)
     keywords = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
     if not all(dataset.get(keyword) for keyword in keywords):
