@@ -5,6 +5,7 @@ thread of its own: a database that is unavailable does not delay a release, and 
 """
 
 import threading
+import time
 from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID, uuid4
@@ -15,6 +16,8 @@ from core.errors import NodeError, StorageError
 from core.policy.admission import CallerRights
 from db.engine import Database
 from db.receive import admission
+from db.roles.supervised_loop import SupervisedLoop
+from db.roles.wake_up import WakeUp
 
 AssociationEnd = Literal["released", "aborted", "lost"]
 RETRY_S = 0.5
@@ -42,11 +45,10 @@ class AssociationLeases:
         self._changed = threading.Condition()
         self._open: dict[int, AdmittedAssociation] = {}
         self._ended: list[tuple[UUID, AssociationEnd]] = []
-        self._wake = threading.Event()
-        self._stopping = False
-        self._log = structlog.get_logger()
-        self._thread = threading.Thread(target=self._run, name="association-leases", daemon=True)
-        self._thread.start()
+        self._stop = threading.Event()
+        self._wake_up = WakeUp(self._stop)
+        self._loop = SupervisedLoop("association-leases", self._update_rows, self._stop, wait=self._wake_up.subscribe())
+        self._loop.start()
 
     def count(self) -> int:
         """Return how many associations are open."""
@@ -102,34 +104,35 @@ class AssociationLeases:
             if admitted is not None and admitted.has_row:
                 self._ended.append((admitted.id, how))
             self._changed.notify_all()
-        self._wake.set()
+        self._wake_up.wake_all()
 
     def stop(self, timeout_s: float) -> None:
-        """Close the rows of ended associations, then end the thread; wait for it at most ``timeout_s``."""
-        self._stopping = True
-        self._wake.set()
-        self._thread.join(timeout_s)
-
-    def _run(self) -> None:
-        wait_s = renewal_s = self._lease_s / 3
-        while not (self._stopping and not self._ended):
-            self._wake.wait(wait_s)
-            self._wake.clear()
-            with self._changed:
-                ended, self._ended = self._ended, []
-                open_rows = [admitted.id for admitted in self._open.values() if admitted.has_row]
-            closed = 0
+        """End the thread, and close the rows of ended associations that are left; give up after ``timeout_s``."""
+        deadline = time.monotonic() + timeout_s
+        self._stop.set()
+        self._wake_up.wake_all()
+        self._loop.join(timeout_s)
+        while self._ended and time.monotonic() < deadline:
             try:
-                for association_id, how in ended:
-                    admission.close_association(self._database, association_id, how)
-                    closed += 1
-                if open_rows:
-                    admission.renew_associations(self._database, open_rows, self._lease_s)
-                wait_s = renewal_s
-            except NodeError as error:
-                self._log.warning("association_rows_not_updated", error=str(error), count=len(ended) - closed)
-                wait_s = min(RETRY_S, renewal_s)
+                self._close_ended()
+            except NodeError:
+                time.sleep(RETRY_S)
+        if self._ended:  # their leases expire
+            structlog.get_logger().warning("association_rows_not_closed", count=len(self._ended))
+
+    def _update_rows(self) -> float:
+        """Close the rows of ended associations, and renew the others. Returns the seconds until the next renewal."""
+        self._close_ended()
+        with self._changed:
+            open_rows = [admitted.id for admitted in self._open.values() if admitted.has_row]
+        if open_rows:
+            admission.renew_associations(self._database, open_rows, self._lease_s)
+        return self._lease_s / 3
+
+    def _close_ended(self) -> None:
+        """Close rows one by one; what fails is left for the next call."""
+        while self._ended:
+            association_id, how = self._ended[0]
+            admission.close_association(self._database, association_id, how)
             with self._changed:
-                self._ended[:0] = ended[closed:]
-            if self._stopping and self._ended:
-                self._wake.wait(RETRY_S)
+                self._ended.pop(0)
