@@ -68,16 +68,21 @@ class CommitmentRequester:
 
     def _send(self, request: Request) -> RequestResult:
         rules = self._settings.delivery
-        reported = threading.Event()
+        received, answered = threading.Event(), threading.Event()
 
         def on_report(event: object) -> tuple[int, None]:
             answer = receive_report(self._database, rules, (self._destination.name,), event)
-            reported.set()
+            received.set()
             return answer
+
+        def on_pdu_sent(_event: object) -> None:
+            if received.is_set():  # the first PDU after the report is its answer
+                answered.set()
 
         entity = requestor(self._settings, rules.timeout_s)
         entity.add_requested_context(PUSH_MODEL)
-        association = request_association(entity, dimse_address(self._destination), handlers=[(evt.EVT_N_EVENT_REPORT, on_report)])
+        handlers = [(evt.EVT_N_EVENT_REPORT, on_report), (evt.EVT_PDU_SENT, on_pdu_sent)]
+        association = request_association(entity, dimse_address(self._destination), handlers=handlers)
         if isinstance(association, NoAssociation):
             if association.permanent:
                 return RequestResult("the destination does not offer storage commitment to us")
@@ -88,17 +93,17 @@ class CommitmentRequester:
                 failpoint("commit.asked")
                 destination_requests.asked(self._database, request, answer_s=rules.commitment_answer_s)
                 self._log.info("commitment_requested", count=len(request.instances), attempt=request.asks)
-                self._wait_for_report(association, reported)
+                self._wait_for_report(association, answered)
             return result
         finally:
             if association.is_established:
                 association.release()
 
-    def _wait_for_report(self, association: Association, reported: threading.Event) -> None:
-        """Keep the association open: many peers report on it at once. Others open one of their own, at any later time."""
+    def _wait_for_report(self, association: Association, answered: threading.Event) -> None:
+        """Keep the association open until a report is answered: many peers report on it at once. Others open one of their own, later."""
         deadline = time.monotonic() + self._settings.delivery.commitment_linger_s
         while association.is_established and not self._stop.is_set() and time.monotonic() < deadline:
-            if reported.wait(STOP_CHECK_INTERVAL_S):
+            if answered.wait(STOP_CHECK_INTERVAL_S):
                 return
 
 

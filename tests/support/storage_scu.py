@@ -21,8 +21,6 @@ from imaging.wire.part10 import data_set_offset, encode_head
 from tests.support.external_programs import tool
 from tests.support.series import encoded
 
-REACTOR_TURN_S = 0.005
-
 
 def dcmtk(name: str) -> str:
     """Return the path of a program of DCMTK, not that of pynetdicom's program of the same name in the virtual environment."""
@@ -71,7 +69,6 @@ def store_bytes(
         if context.abstract_syntax == sop_class and str(context.transfer_syntax[0]) == syntax
     ] or association.accepted_contexts
     association._reactor_checkpoint.clear()
-    time.sleep(REACTOR_TURN_S)  # it reports that it is paused before it is past the checkpoint, and would take the response in that turn
     while not association._is_paused:
         time.sleep(0.0005)
     association.dimse.send_msg(request, wanted[0].context_id)

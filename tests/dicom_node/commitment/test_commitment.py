@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from pydicom.dataset import Dataset
 from pynetdicom import build_role, evt
-from pynetdicom.dimse_messages import N_ACTION_RSP
 
 from core.settings.settings import Settings
 from db.blobs.store import Blobs
@@ -158,26 +157,32 @@ def test_a_source_without_an_address_gets_the_report_on_its_own_association(node
     held = image()
     assert send(node.port, held) == [0]
     ae = entity("PACS", {PUSH_MODEL: UNCOMPRESSED})
-    got: list[Any] = []
+    reports: list[Any] = []
+    answered: list[Any] = []  # nothing else may be sent before a report is answered
 
-    def reported(event: Any) -> tuple[int, None]:
-        got.append((event.event_type, decode_report(event.event_information)))
+    def on_report(event: Any) -> tuple[int, None]:
+        reports.append((event.event_type, decode_report(event.event_information)))
         return 0x0000, None
 
-    association = ae.associate("127.0.0.1", node.port, ae_title="DICOMNODE", evt_handlers=[(evt.EVT_N_EVENT_REPORT, reported)])
+    def on_pdu_sent(_event: Any) -> None:
+        if len(reports) > len(answered):  # the first PDU after a report is its answer
+            answered.append(reports[-1])
+
+    handlers: list[Any] = [(evt.EVT_N_EVENT_REPORT, on_report), (evt.EVT_PDU_SENT, on_pdu_sent)]
+    association = ae.associate("127.0.0.1", node.port, ae_title="DICOMNODE", evt_handlers=handlers)
     pairs = [(CT, str(held.SOPInstanceUID)), (SR, str(held.SOPInstanceUID) + ".1"), (CT, "1.2.3.4")]
     status, _ = association.send_n_action(encode_request("2.25.55", pairs), 1, PUSH_MODEL, PUSH_MODEL_INSTANCE)
     assert status.Status == 0
-    wait_for(lambda: bool(got))
-    ((kind, said),) = got
+    wait_for(lambda: len(answered) == 1)
+    ((kind, said),) = reports
     assert (kind, said.transaction_uid, said.committed) == (2, "2.25.55", (str(held.SOPInstanceUID),))
     assert set(said.failed.values()) == {0x0112}
     wrong_class, _ = association.send_n_action(
         encode_request("2.25.56", [(SR, str(held.SOPInstanceUID))]), 1, PUSH_MODEL, PUSH_MODEL_INSTANCE
     )
     assert wrong_class.Status == 0
-    wait_for(lambda: len(got) == 2)
-    assert dict(got[1][1].failed) == {str(held.SOPInstanceUID): 0x0119}
+    wait_for(lambda: len(answered) == 2)
+    assert dict(reports[1][1].failed) == {str(held.SOPInstanceUID): 0x0119}
     association.release()
     with node.database.begin() as connection:
         answered = connection.exec_driver_sql("SELECT count(*) FROM source_commitment_requests WHERE state = 'answered'").scalar_one()
@@ -241,14 +246,14 @@ class Archive:
         self.requests: list[str] = []
         self.refuse = refuse
         self.kills: subprocess.Popen[bytes] | None = None
-        self._unreported: list[tuple[str, list[tuple[str, str]]]] = []
+        self._unreported: dict[Any, tuple[str, list[tuple[str, str]]]] = {}  # by association
         ae = entity("PACS", {})
         for sop_class in (SR, PUSH_MODEL):
             ae.add_supported_context(sop_class)
         handlers: list[Any] = [
             (evt.EVT_C_STORE, lambda _event: 0),
             (evt.EVT_N_ACTION, self.accept_request),
-            (evt.EVT_DIMSE_SENT, self.report_after_response),
+            (evt.EVT_PDU_SENT, self.report_after_response),
         ]
         self.server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
         self.port = int(self.server.server_address[1])
@@ -265,13 +270,13 @@ class Archive:
             self.kills = None
             return 0, None
         items = [(str(item.ReferencedSOPClassUID), str(item.ReferencedSOPInstanceUID)) for item in information.ReferencedSOPSequence]
-        self._unreported.append((self.requests[-1], items))
+        self._unreported[event.assoc] = (self.requests[-1], items)
         return 0, None
 
     def report_after_response(self, event: Any) -> None:
-        """Sends the report in a thread of its own once the N-ACTION is answered: this thread serves the association."""
-        if isinstance(event.message, N_ACTION_RSP) and self._unreported:
-            threading.Thread(target=self._report, args=(event.assoc, *self._unreported.pop())).start()
+        """Sends the report, in a thread of its own, once the N-ACTION is answered: with the first PDU after it."""
+        if unreported := self._unreported.pop(event.assoc, None):
+            threading.Thread(target=self._report, args=(event.assoc, *unreported)).start()
 
     def _report(self, association: Any, transaction_uid: str, items: list[tuple[str, str]]) -> None:
         information, event_type = encode_report(transaction_uid, items, [])
@@ -366,19 +371,23 @@ def test_a_request_that_lists_all_instances_completes_the_series(
     stop = threading.Event()
     thread = threading.Thread(target=conductor.run, args=(settings, database, blobs, stop))
     thread.start()
-    got = threading.Event()
+    received, answered = threading.Event(), threading.Event()
 
     def on_report(_event: Any) -> tuple[int, None]:
-        got.set()
+        received.set()
         return 0x0000, None
 
+    def on_pdu_sent(_event: Any) -> None:
+        if received.is_set():
+            answered.set()
+
     try:
-        handlers: list[Any] = [(evt.EVT_N_EVENT_REPORT, on_report)]
+        handlers: list[Any] = [(evt.EVT_N_EVENT_REPORT, on_report), (evt.EVT_PDU_SENT, on_pdu_sent)]
         ae = entity("PACS", {PUSH_MODEL: UNCOMPRESSED})
         association = ae.associate("127.0.0.1", node.port, ae_title="DICOMNODE", evt_handlers=handlers)
         pairs = [(CT, str(one.SOPInstanceUID)) for one in slices]
         status, _ = association.send_n_action(encode_request("2.25.77", pairs), 1, PUSH_MODEL, PUSH_MODEL_INSTANCE)
-        assert got.wait(240)  # a release while the report is being sent would make both ends wait for each other
+        assert answered.wait(240)  # a release while the report is being sent would make both ends wait for each other
         association.release()
         assert status.Status == 0
         wait_for(lambda: _rule(database) == "commitment_request")
