@@ -61,7 +61,9 @@ def _make_due(database: Database) -> None:
     run(database, "UPDATE notifications SET next_attempt_at = node_now()")
 
 
-def test_begin_and_end_are_posted_once_each_and_signed(tmp_path: Path, database: Database, listening: WebhookServer, authority: Authority) -> None:
+def test_begin_and_end_are_posted_once_each_and_signed(
+    tmp_path: Path, database: Database, listening: WebhookServer, authority: Authority
+) -> None:
     settings = _settings(tmp_path, listening, authority.ca)
     monitors = [AlertMonitor(settings, database, _never()) for _ in range(2)]  # two senders
     heartbeats.beat(database, "send", "h:1", {f"{AWAY}pacs": "75"})
@@ -133,7 +135,9 @@ def test_every_condition_that_is_monitored(tmp_path: Path, database: Database, l
     assert json.loads(listening.posts[-1][1])["event"] == "role.silent.ended"
 
 
-def test_nothing_is_posted_to_an_unverified_server(tmp_path: Path, database: Database, listening: WebhookServer, authority: Authority) -> None:
+def test_nothing_is_posted_to_an_unverified_server(
+    tmp_path: Path, database: Database, listening: WebhookServer, authority: Authority
+) -> None:
     stranger = Authority(tmp_path / "stranger")
     settings = _settings(tmp_path, listening, stranger.ca)
     assert post_body(settings.webhook, b"{}", "x") == "its certificate is not accepted, or it does not use TLS"
@@ -150,7 +154,7 @@ def test_nothing_is_posted_to_an_unverified_server(tmp_path: Path, database: Dat
 def test_notifications_wait_for_an_unreachable_webhook_and_fail_when_they_are_too_old(
     tmp_path: Path, database: Database, authority: Authority
 ) -> None:
-    with hook(authority.sign("gone")) as held:
+    with webhook_server(authority.sign("gone")) as held:
         settings = _settings(tmp_path, held, authority.ca)
     alerts.begin(database, "disk.low", "", {}, actor="send", tell=True)
     assert _post_all(settings, database) == 1
