@@ -1,1 +1,4 @@
-"""Celery workers, the pipeline, the encoding of results, the relay and the reaper."""
+"""Celery workers: queue, child process, attempt, results and their encoding.
+
+The folders depend on each other in one direction: ``queue`` -> ``attempt`` -> ``child``, ``results`` -> ``encode``.
+"""

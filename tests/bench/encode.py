@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from core.records import Prediction, UnitInput
 from core.states import Outcome, Priority, ResultKind, UnitKind
 from db.blobs.store import Blobs
-from db.records import ClaimedJob
+from db.records import ClaimedJob, StoredObject
 from imaging.masks import pack_mask
 from tests.bench import paired_runs
 from tests.bench.highdicom_encoder import HighdicomEncoder
@@ -30,7 +30,8 @@ from workers.encode.analysis import Analysis
 from workers.encode.objects import segmentation as objects_segmentation
 from workers.encode.sr import document
 from workers.encode.validate.validator import validate
-from workers.results import objects as results_objects
+from workers.results.pipeline import store_result_objects
+from workers.results.recipients import Recipients
 
 SLICES, SIDE, NODULES, AIM_MS = 300, 512, 5, 400
 HEAD = ["step", "ms: median (least to most)", "of processor, ms"]
@@ -50,7 +51,7 @@ def main() -> None:
             blobs = Blobs(Path(folder) / str(number))  # nothing is there yet: every object is written
             took = {
                 "all: encode, validate, keep": seconds(
-                    lambda blobs=blobs: checked(results_objects.objects(job, analysis, blobs, ("pacs",), PROFILE))
+                    lambda blobs=blobs: checked(store_result_objects(job, analysis, Recipients(("pacs",), profiles=PROFILE), blobs))
                 )
             }
             segmentation = objects_segmentation.encode(analysis)
@@ -144,7 +145,7 @@ def claimed() -> ClaimedJob:
     )  # fmt: skip
 
 
-def checked(objects: tuple[results_objects.StoredObject, ...]) -> None:
+def checked(objects: tuple[StoredObject, ...]) -> None:
     assert {one.report.kind for one in objects} == {ResultKind.SR, ResultKind.SEG}
     assert not any(one.problems for one in objects)
 

@@ -19,9 +19,9 @@ from tests.support.orthanc import ARCHIVE, Orthanc
 from tests.support.queued_jobs import JobFactory, configure, server_url_variables
 from tests.support.send_role import delivery_states, running_sender, wait_for
 from tests.workers.results.test_rejections import changed
-from workers.attempt import claim
-from workers.attempt.child_runtime import Runtime
-from workers.attempt.drain_flag import DrainFlag
+from workers.attempt import wake_up
+from workers.child.drain_flag import DrainFlag
+from workers.child.runtime import ChildRuntime
 
 
 def answered(archive: Orthanc, study: str, modality: str = "") -> set[str]:
@@ -39,7 +39,7 @@ def answered(archive: Orthanc, study: str, modality: str = "") -> set[str]:
     return {str(answer.SOPInstanceUID) for _, answer in found if answer is not None}
 
 
-def sent(runtime: Runtime, job_id: int) -> dict[str, str]:
+def sent(runtime: ChildRuntime, job_id: int) -> dict[str, str]:
     """The SOP Instance UIDs of a job's objects that go to the archive, by kind."""
     return {row["object"]: row["sop_instance_uid"] for row in job_leases.show(runtime.database, job_id)["deliveries"]}
 
@@ -56,7 +56,7 @@ def test_the_archive_shows_only_the_new_segmentation(tmp_path: Path, database: D
         )
         settings = load_settings(path, server_url_variables(database_url, ""))
         blobs = Blobs(settings.blobs_dir)
-        runtime = Runtime(settings, database, blobs, DrainFlag(), (Priority.URGENT, Priority.ROUTINE), "test:1", 1, "cpu")
+        runtime = ChildRuntime(settings, database, blobs, DrainFlag(), (Priority.URGENT, Priority.ROUTINE), "test:1", 1, "cpu")
         queueing = JobFactory(database, blobs)
         study = str(lesion_dataset(1, size=(150, 200)).StudyInstanceUID)
 
@@ -65,7 +65,7 @@ def test_the_archive_shows_only_the_new_segmentation(tmp_path: Path, database: D
 
         with running_sender(settings, database, blobs):
             first, _ = queueing.photograph(1, destinations=("pacs",))
-            assert claim.wake(runtime) == 1
+            assert wake_up.handle_wake_up(runtime) == 1
             old = sent(runtime, first)
             wait_for(lambda: delivered(3), 120)
             assert old.keys() == {"sr", "seg", "heatmap"}

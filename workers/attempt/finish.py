@@ -1,62 +1,123 @@
-"""However an attempt ends, it ends in the database: failed with the reason, or left to whoever has the lease now."""
+"""Finishes an attempt: makes and stores the result objects, and commits the result in one short transaction."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
 
 import structlog
-from celery.exceptions import SoftTimeLimitExceeded
 
-from core.errors import LeaseLost, NodeError, StorageError
-from core.logs import scrub
+from core.failpoints import failpoint
+from core.records import Prediction
 from db.jobs import job_leases
-from db.records import ClaimedJob
-from workers.attempt.child_runtime import Runtime
+from db.records import ClaimedJob, StoredObject, Timings
+from imaging.headers.scanner import read_scanner
+from imaging.photograph.read import Photograph
+from imaging.volume.volume import Volume
+from imaging.wire.notes import WARNING_LOCK
+from models.drift_observation import observe
+from models.runtime import Model
+from workers.attempt.inputs import located_inputs
 from workers.attempt.lease import Lease
-
-MAX_ERROR = 500
+from workers.attempt.prepare import PreparedUnit
+from workers.child.memory_limit import MemoryWatch
+from workers.child.runtime import ChildRuntime
+from workers.encode.objects.by_kind import NEEDS_EVIDENCE
+from workers.encode.source import read_source
+from workers.encode.sr.content import referenced
+from workers.results.heat_map import make_heat_map
+from workers.results.new_analysis import describe_limits, new_analysis
+from workers.results.pipeline import store_result_objects
+from workers.results.recipients import record_exclusion, select_recipients
 
 log = structlog.get_logger()
 
 
-@contextmanager
-def ending(runtime: Runtime, lease: Lease, *those: ClaimedJob) -> Iterator[None]:
-    """What is raised within ends the attempts of ``those`` jobs, and goes no further: their neighbours go on."""
-    try:
-        yield
-    except LeaseLost as error:
-        for job in those:
-            lease.done(job)
-            log.warning("an attempt ended without result", job=job.id, attempt=job.attempt, reason=str(error))
-    except SoftTimeLimitExceeded:
-        limit_s = runtime.settings.worker.soft_time_limit_s
-        failed(runtime, lease, those, f"took longer than worker.soft_time_limit_s ({limit_s:g} s)")
-    except NodeError as error:
-        failed(runtime, lease, those, str(error), permanent=error.permanent)
-    except Exception as error:
-        # A defect, or a machine out of memory: said, counted, tried again; its text may hold values, so it is scrubbed.
-        failed(runtime, lease, those, f"{type(error).__name__}: {scrub(str(error))}")
+@dataclass(frozen=True, slots=True)
+class PassTimes:
+    """When the units of one pass were started and predicted (UTC), and the share of the pass that each of them took (s)."""
+
+    started_at: datetime
+    inferred_at: datetime
+    infer_s: float
 
 
-def too_much(runtime: Runtime, lease: Lease, held_mib: int) -> None:
-    """The attempts end with the reason, and this process with them: its memory would not come back, and the next are to have their own."""
-    words = f"needed {held_mib} MiB of memory, and worker.memory_limit_mib allows {runtime.memory_mib} MiB"
-    if not lease.held():
-        log.warning("what the work left behind is too much: the process ends", held=held_mib, limit=runtime.memory_mib)
-    failed(runtime, lease, lease.held(), words)
-    if runtime.leave is not None:
-        runtime.leave()
+def finish_job(
+    runtime: ChildRuntime, model: Model, unit: PreparedUnit, prediction: Prediction, times: PassTimes, lease: Lease, watch: MemoryWatch
+) -> None:
+    """Store the result objects of a prediction and commit the result. A shadow's result is committed without objects.
+
+    Raises
+    ------
+    LeaseLost
+        Another worker has the job; nothing was written.
+    NodeError
+        The attempt failed; ``permanent`` says whether it can be repeated.
+    """
+    job, began = unit.job, time.monotonic()
+    lease.check(job)
+    objects: tuple[StoredObject, ...] = ()
+    if not job.shadow:
+        prediction, objects = _store_objects(runtime, job, model, unit.item, prediction, times.started_at)
+    failpoint("worker.encoded", job.study_instance_uid)
+    infer_s = 0.0 if unit.item is None else times.infer_s
+    timings = Timings(times.started_at, times.inferred_at, unit.seconds, infer_s, time.monotonic() - began)
+    watch.check()
+    lease.check(job)
+    runtime.register_models()
+    job_leases.finish(
+        runtime.database,
+        job,
+        prediction=prediction,
+        identity=model.identity,
+        objects=objects,
+        profiles=runtime.settings.result_profiles,
+        timings=timings,
+        observations=observe(unit.item, prediction),
+        scanner=read_scanner(Path(located_inputs(runtime.blobs, job)[0].path)) if job.inputs else "",
+    )
+    lease.done(job)
+    failpoint("worker.finished", job.study_instance_uid)
+    log.info(
+        "job_compared" if job.shadow else "job_reported",
+        job=job.id,
+        model=job.model,
+        outcome=prediction.outcome.value,
+        count=len(prediction.findings),
+        held=sum(bool(item.problems) for item in objects),
+        seconds=round(timings.prepare_s + timings.infer_s + time.monotonic() - began, 2),
+    )
 
 
-def failed(runtime: Runtime, lease: Lease, those: tuple[ClaimedJob, ...], error: str, *, permanent: bool = False) -> None:
-    """Each is queued again, or given up; it is not renewed any more, whether that could be written or not."""
-    worker = runtime.settings.worker
-    for job in those:
-        lease.done(job)
-        retry_in_s = worker.retry_base_s * 2 ** ((job.not_analysed_attempts or job.attempt) - 1)
-        try:
-            state = job_leases.fail(
-                runtime.database, job, error=error[:MAX_ERROR], permanent=permanent, retry_in_s=retry_in_s, max_attempts=worker.max_attempts
-            )
-            log.error("an attempt failed", job=job.id, attempt=job.attempt, model=job.model, state=state.value, error=error[:MAX_ERROR])
-        except (LeaseLost, StorageError) as failure:  # the reaper ends the attempt when its lease has run out
-            log.error("a failed attempt could not be recorded", job=job.id, error=error[:MAX_ERROR], reason=str(failure))
+def _store_objects(
+    runtime: ChildRuntime, job: ClaimedJob, model: Model, item: Volume | Photograph | None, prediction: Prediction, started_at: datetime
+) -> tuple[Prediction, tuple[StoredObject, ...]]:
+    """Return the stored objects, and the prediction with notes on a missing heat map and on excluded destinations."""
+    settings = runtime.settings
+    with WARNING_LOCK:  # encoders suppress warnings for the whole process, while another thread may decode the next series
+        recipients = select_recipients(settings, job.destinations, model.identity.status)
+        heat = None
+        if item is not None and NEEDS_EVIDENCE & recipients.kinds():
+            heat, prediction = make_heat_map(model, item, prediction, settings.worker.heat_map_budget_s)
+        source = read_source(located_inputs(runtime.blobs, job), referenced=referenced(prediction.findings))
+        analysis = new_analysis(
+            job,
+            settings,
+            runtime.database.installation_id(),
+            identity=model.identity,
+            prediction=prediction,
+            source=source,
+            started_at=started_at,
+            limits=describe_limits(model.card, source),
+        )
+        analysis = replace(
+            analysis,
+            frame_of_reference_uid=item.frame_of_reference_uid if isinstance(item, Volume) else "",
+            advice={label.name: label.advice for label in model.card.labels},
+            item=item,
+            heat=heat,
+        )
+        objects = store_result_objects(job, analysis, recipients, runtime.blobs)
+    if recipients.excluded:
+        prediction = record_exclusion(runtime.database, job, prediction, recipients.excluded)
+    return prediction, objects

@@ -1,4 +1,4 @@
-"""The inputs of a job as files: where they lie, and that they are what was received."""
+"""Locates the input files of a job and verifies that they are unchanged since they were received."""
 
 import hashlib
 from dataclasses import replace
@@ -12,13 +12,13 @@ from db.engine import Database
 from db.records import ClaimedJob
 
 
-def at_their_place(blobs: Blobs, job: ClaimedJob) -> list[UnitInput]:
-    """The inputs with the whole paths of their blobs."""
+def located_inputs(blobs: Blobs, job: ClaimedJob) -> list[UnitInput]:
+    """Return the inputs of a job with the absolute paths of their blobs."""
     return [replace(entry, path=str(blobs.path(entry.sha256))) for entry in job.inputs]
 
 
-def verified(database: Database, blobs: Blobs, job: ClaimedJob) -> list[Path]:
-    """The files of a job's inputs, each read once to see that it is what was received.
+def verified_paths(database: Database, blobs: Blobs, job: ClaimedJob) -> list[Path]:
+    """Return the paths of a job's inputs, after reading each file once to verify its hash.
 
     Raises
     ------
@@ -27,20 +27,20 @@ def verified(database: Database, blobs: Blobs, job: ClaimedJob) -> list[Path]:
     StorageError
         A blob is missing or altered.
     """
-    entries = at_their_place(blobs, job)
+    entries = located_inputs(blobs, job)
     try:
         for entry in entries:
             verify(Path(entry.path), entry.sha256)
     except StorageError as error:
-        if not (gone := removals.of_job(database, job.id)):
+        if not (count := removals.of_job(database, job.id)):
             raise
-        words = f"{gone} of its {len(entries)} images had been let go by the node's retention when another one came in"
+        words = f"{count} of its {len(entries)} images had been let go by the node's retention when another one came in"
         raise ImagesDeleted(words, hint="send the whole series again, then dicom-node jobs requeue") from error
     return [Path(entry.path) for entry in entries]
 
 
 def verify(path: Path, sha256: str) -> None:
-    """What is analysed is what was received.
+    """Read a blob and compare its hash with the one it had when it was received.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""The attempt that says why there is no answer: a job's attempts are used up, and silence would read as a negative.
+"""Reports that a job was not analysed, and why, when its attempts are used up: silence would read as a negative result.
 
-It loads no network and decodes no pixel: the first time it reads the headers of the first input's file, with the parser's limits;
-from the second time on only what the database kept of it when it came in, so that nothing that killed a worker is read again.
+No network is loaded and no pixel is decoded. The first such attempt reads the header of the first input's file, with the parser's
+limits; later ones use only what the database has stored of that header, so that a file that ended a worker is not read again.
 """
 
 from datetime import datetime
@@ -14,126 +14,131 @@ from core.errors import CannotUnderstand, EncodingError, ModelError, StorageErro
 from core.logs import scrub
 from core.records import InstanceHeader, ModelIdentity, Prediction, UnitInput
 from core.states import JobState, ModelStatus, Outcome
-from db.jobs import job_leases
-from db.jobs import not_analysed as kept
+from db.jobs import job_leases, not_analysed
 from db.operations import model_registry as model_rows
 from db.records import ClaimedJob, Timings
 from imaging.wire.notes import WARNING_LOCK
 from models import installed
-from models.card import ModelCard, identity
-from workers.attempt.child_runtime import Runtime
-from workers.attempt.inputs import at_their_place, verify
+from models.card import ModelCard
+from models.card import identity as card_identity
+from workers.attempt.inputs import located_inputs, verify
 from workers.attempt.lease import Lease
-from workers.attempt.limits import MemoryWatch
-from workers.encode.analysis import Analysis
+from workers.child.memory_limit import MemoryWatch
+from workers.child.runtime import ChildRuntime
 from workers.encode.source import ImageReference, Source, read_source, source_of
-from workers.results import objects as results_objects
-from workers.results.rejections import rejections
+from workers.results.new_analysis import new_analysis
+from workers.results.pipeline import store_result_objects
+from workers.results.recipients import select_recipients
 
-MAX_REASON = 400
+MAX_REASON_LENGTH = 400
 
 log = structlog.get_logger()
 
 
-def explain(runtime: Runtime, job: ClaimedJob, lease: Lease, watch: MemoryWatch) -> None:
-    """Report that the unit was not analysed, and why; the job stays as it stands (failed, quarantined).
+def report_not_analysed(runtime: ChildRuntime, job: ClaimedJob, lease: Lease, watch: MemoryWatch) -> None:
+    """Report that the unit was not analysed, and why. The job keeps its state (failed, quarantined).
 
     Raises
     ------
     LeaseLost
-        The job is another's; nothing was written.
+        Another worker has the job; nothing was written.
     NodeError
-        No report can be made this time.
+        The report could not be made in this attempt.
     """
     started_at = runtime.database.now()
-    speaker, limits = who(runtime, job)
-    takers = results_objects.recipients(runtime.settings, job.destinations, speaker.status).takers
-    analysis = Analysis(
-        installation=runtime.database.installation_id(),
-        key=job.key,
-        revision=job.revision,
-        run=job.run,
-        identity=speaker,
-        prediction=Prediction(Outcome.NOT_ANALYSED, reason=in_words(job)),
-        source=source(runtime, job),
+    identity, limits = describe_model(runtime, job)
+    recipients = select_recipients(runtime.settings, job.destinations, identity.status)
+    prediction = Prediction(Outcome.NOT_ANALYSED, reason=describe_reason(job))
+    analysis = new_analysis(
+        job,
+        runtime.settings,
+        runtime.database.installation_id(),
+        identity=identity,
+        prediction=prediction,
+        source=describe_source(runtime, job),
         started_at=started_at,
-        time_zone=runtime.settings.node.timezone,
         limits=limits,
-        max_object_bytes=runtime.settings.worker.max_object_bytes,
     )
     lease.check(job)
-    profiles = runtime.settings.result_profiles
-    with WARNING_LOCK:  # as in `reporting`
-        objects = results_objects.objects(job, analysis, runtime.blobs, takers, profiles)
-        objects += rejections(job, analysis, runtime.settings, runtime.blobs, takers)
-    watch.look()
+    with WARNING_LOCK:  # as in ``workers.attempt.finish``
+        objects = store_result_objects(job, analysis, recipients, runtime.blobs)
+    watch.check()
     lease.check(job)
-    timings = _timings(runtime, started_at)
     job_leases.finish(
-        runtime.database, job, prediction=analysis.prediction, identity=speaker, objects=objects, profiles=profiles, timings=timings
+        runtime.database,
+        job,
+        prediction=prediction,
+        identity=identity,
+        objects=objects,
+        profiles=recipients.profiles,
+        timings=_timings(runtime, started_at),
     )
-    log.warning("not analysed, and reported so", job=job.id, model=job.model, state=job.failure_state, count=len(takers))
+    log.warning("job_not_analysed", job=job.id, model=job.model, state=job.failure_state, count=len(recipients.accepting))
 
 
-def in_words(job: ClaimedJob) -> str:
-    """The sentence of the report, for a reader who knows nothing of this node."""
+def describe_reason(job: ClaimedJob) -> str:
+    """Return the sentence of the report, for a reader who does not know this node."""
     if job.attempt == 0:
-        return f"No analysis was begun; nothing is said about the images. {scrub(job.reason)}"[:MAX_REASON]
+        return f"No analysis was begun; nothing is said about the images. {scrub(job.reason)}"[:MAX_REASON_LENGTH]
     tries = f"{job.attempt} attempt{'s' if job.attempt != 1 else ''}"
     kind = "cannot succeed" if job.failure_state is JobState.FAILED else "was given up"
     ending = f"The last one ended so: {scrub(job.reason)}"
-    return f"The analysis {kind} after {tries}; nothing is said about the images. {ending}"[:MAX_REASON]
+    return f"The analysis {kind} after {tries}; nothing is said about the images. {ending}"[:MAX_REASON_LENGTH]
 
 
-def who(runtime: Runtime, job: ClaimedJob) -> tuple[ModelIdentity, tuple[str, ...]]:
-    """The model that should have answered and its known limits: by its card, by the registry's row, or by no more than the job says."""
-    card = _card(runtime, job)
+def describe_model(runtime: ChildRuntime, job: ClaimedJob) -> tuple[ModelIdentity, tuple[str, ...]]:
+    """Return the identity and the known limits of the job's model, without loading it.
+
+    They are taken from its card; else from the registry's row, which has no limits; else only what the job says is known.
+    """
+    card = _find_card(runtime, job)
     if card is not None:
-        return identity(card, job.pipeline_digest), card.limits
+        return card_identity(card, job.pipeline_digest), card.limits
     for row in model_rows.listing(runtime.database):
         if row["digest"] == job.pipeline_digest:
             names = ("name", "version", "digest", "title", "manufacturer", "status", "not_for")
             return ModelIdentity(*(str(row[name]) for name in names)), ()
-    nobody = "It gave no answer: nothing can be concluded from this report."
-    # Of the two kinds of status the one that fewer destinations take.
-    return ModelIdentity(job.model, job.model_version, job.pipeline_digest, job.model, "dicom-node", ModelStatus.RESEARCH, nobody), ()
+    not_for = "It gave no answer: nothing can be concluded from this report."
+    # The status is not known: research is the one that fewer destinations take.
+    return ModelIdentity(job.model, job.model_version, job.pipeline_digest, job.model, "dicom-node", ModelStatus.RESEARCH, not_for), ()
 
 
-def _card(runtime: Runtime, job: ClaimedJob) -> ModelCard | None:
+def _find_card(runtime: ChildRuntime, job: ClaimedJob) -> ModelCard | None:
+    """Return the card of the job's pipeline, if it is on this worker."""
     try:
-        here = installed.places(job.model, runtime.settings.node.data_dir / installed.FOLDER)
-    except ModelError:  # unknown, or a card that cannot be read: this may be why the job failed
+        places = installed.places(job.model, runtime.settings.node.data_dir / installed.FOLDER)
+    except ModelError:  # the model is unknown or its card cannot be read: this may be why the job failed
         return None
-    return next((place.card for place in here if place.digest == job.pipeline_digest), None)
+    return next((place.card for place in places if place.digest == job.pipeline_digest), None)
 
 
-def source(runtime: Runtime, job: ClaimedJob) -> Source:
-    """Patient, study and references of the unit: from the first input's file, or from what was kept of its header.
+def describe_source(runtime: ChildRuntime, job: ClaimedJob) -> Source:
+    """Return patient, study and references of the unit: from the first input's file, or from its header as the database has it.
 
     Raises
     ------
     EncodingError
         The job has no inputs.
     """
-    entries = at_their_place(runtime.blobs, job)
+    entries = located_inputs(runtime.blobs, job)
     if job.not_analysed_attempts <= 1 and entries:
         try:
             verify(Path(entries[0].path), entries[0].sha256)
             return read_source(entries)
         except (CannotUnderstand, StorageError) as error:
-            log.warning("an input cannot be read; its header as it was kept is used", job=job.id, exception=type(error).__name__)
-    header = kept.kept_header(runtime.database, job.id)
+            log.warning("input_unreadable", job=job.id, exception=type(error).__name__, hint="its header is taken from the database")
+    header = not_analysed.kept_header(runtime.database, job.id)
     if header is None:
         raise EncodingError("a job without inputs has no report")
-    return source_of(dataset_of(header), tuple(_image(entry) for entry in job.inputs))
+    return source_of(dataset_of(header), tuple(_reference(entry) for entry in job.inputs))
 
 
-def _image(entry: UnitInput) -> ImageReference:
+def _reference(entry: UnitInput) -> ImageReference:
     return ImageReference(entry.sop_class_uid, entry.sop_instance_uid)
 
 
 def dataset_of(header: InstanceHeader) -> Dataset:
-    """What reports take over of a header, as far as it is kept."""
+    """Return the attributes that reports take over from the source, as far as the stored header has them."""
     dataset = Dataset()
     for keyword, value in (
         ("PatientName", header.patient_name),
@@ -158,6 +163,6 @@ def dataset_of(header: InstanceHeader) -> Dataset:
     return dataset
 
 
-def _timings(runtime: Runtime, started_at: datetime) -> Timings:
+def _timings(runtime: ChildRuntime, started_at: datetime) -> Timings:
     now = runtime.database.now()
     return Timings(started_at, now, 0.0, 0.0, (now - started_at).total_seconds())

@@ -1,8 +1,8 @@
-"""The series behind the one in the network: claimed and decoded while that one is computed, so that the model does not wait for it.
+"""Leases and decodes the next series while the current one is computed, so that the model does not wait for it.
 
-One at most, and only where there is memory for both. It is the next in the queue or none: nobody is overtaken, an urgent job still comes
-before it, and it is given back untouched where it is not begun. Its lease is kept all the while; a killed process costs it one attempt,
-after which it is never decoded ahead again.
+At most one series, and only if there is memory for both. It is the next job in the queue, so no job is overtaken; an urgent job is
+still computed before it. Its lease is renewed meanwhile, and a job that was not begun is given back without counting an attempt. If the
+process is killed, the attempt counts, and the job is not prefetched again.
 """
 
 import time
@@ -17,32 +17,44 @@ from db.jobs import job_leases, not_analysed
 from db.records import ClaimedJob
 from models.card import ModelCard
 from workers.attempt import prepare
-from workers.attempt.child_runtime import Runtime
 from workers.attempt.lease import Lease
-from workers.attempt.limits import peak_mib
-from workers.attempt.prepare import Prepared
+from workers.attempt.prepare import PreparedUnit
+from workers.child.memory_limit import peak_mib
+from workers.child.runtime import ChildRuntime
 
-VOLUMES = 2  # a series while it is decoded: its volume, and as much again for the files
+VOLUMES_WHILE_DECODING = 2  # memory of a series while it is decoded: its volume, and as much again for the files
 
 log = structlog.get_logger()
 
 
-class Ahead:
-    """``begin`` while a series is computed; ``take`` the job when its turn has come; ``prepared`` is then its volume."""
+class Prefetch:
+    """Holds the prefetched job of one wake-up.
 
-    def __init__(self, runtime: Runtime) -> None:
+    `start` leases and decodes the next job while another is computed; `take` returns it when it is to be carried out; `prepared` then
+    returns its volume. `give_back` releases a job that was not taken.
+
+    Attributes
+    ----------
+    enabled
+        False while the wake-up may start no further job after the current one.
+    """
+
+    def __init__(self, runtime: ChildRuntime) -> None:
         self._runtime = runtime
         self._job: ClaimedJob | None = None
         self._lease: Lease | None = None
-        self._work: Future[Prepared] | None = None
-        self._read: ClaimedJob | None = None  # whose volume ``_work`` is
-        self.further = True  # False: what is in the network is the last of its wake-up
+        self._future: Future[PreparedUnit] | None = None
+        self._decoded_job: ClaimedJob | None = None  # the job of ``_future``
+        self.enabled = True
 
-    def begin(self, now: ClaimedJob) -> None:
-        """Claim the next job, where it is a series for a model that is warm, and decode it beside ``now``. Fails silently: it is a help."""
+    def start(self, current: ClaimedJob) -> None:
+        """Lease the next job if it is a series for a loaded model, and decode it beside ``current``.
+
+        An unreachable database is logged only: without prefetching the job is claimed later.
+        """
         runtime, worker = self._runtime, self._runtime.settings.worker
-        alone = now.unit_kind is not UnitKind.SERIES or now.attempt > 1 or worker.max_attempts < 2
-        if alone or not self.further or self.reading or self._job is not None or runtime.draining.is_set():
+        tried_alone = current.unit_kind is not UnitKind.SERIES or current.attempt > 1 or worker.max_attempts < 2
+        if tried_alone or not self.enabled or self.decoding or self._job is not None or runtime.draining.is_set():
             return
         try:
             found = job_leases.claim_company(
@@ -54,69 +66,71 @@ class Ahead:
                 lease_s=worker.lease_s,
                 limit=1,
             )
-            room = bool(found) and self._room(found[0])
+            fits = bool(found) and self._fits_into_memory(found[0])
         except StorageError as error:
-            log.warning("nothing is read ahead: the database is out of reach", error=str(error))
+            log.warning("prefetch_failed", error=str(error))
             return
         for job in found:
-            self._job, self._work, self._read = job, None, job
+            self._job, self._future, self._decoded_job = job, None, job
             self._lease = Lease(runtime.database, [job], worker.lease_s, runtime.draining, grace_s=0.0)
             self._lease.__enter__()
-            if room:
-                self._work = _beside(runtime, job, runtime.models[job.pipeline_digest].card)
+            if fits:
+                self._future = _decode_in_thread(runtime, job, runtime.models[job.pipeline_digest].card)
 
-    def _room(self, job: ClaimedJob) -> bool:
-        """Whether its volume fits beside what this process held at most until now, and holds."""
+    def _fits_into_memory(self, job: ClaimedJob) -> bool:
+        """Return whether the volume fits beside the most memory that this process has held so far."""
         header = not_analysed.kept_header(self._runtime.database, job.id)
         if header is None or not header.rows or not header.columns:
             return False
         volume_mib = len(job.inputs) * header.number_of_frames * header.rows * header.columns * 2 >> 20
-        return max(self._runtime.most_mib, peak_mib()) + VOLUMES * volume_mib < self._runtime.memory_mib
+        held_mib = max(self._runtime.peak_mib, peak_mib())
+        return held_mib + VOLUMES_WHILE_DECODING * volume_mib < self._runtime.memory_limit_mib
 
     @property
-    def reading(self) -> bool:
-        """A thread is at it."""
-        return self._work is not None and not self._work.done()
+    def decoding(self) -> bool:
+        """Return whether a thread is decoding."""
+        return self._future is not None and not self._future.done()
 
     @property
     def priority(self) -> Priority | None:
-        """Of what is held; None: nothing is."""
+        """Return the priority of the job that is held; None where there is none."""
         return None if self._job is None else self._job.priority
 
     def take(self) -> ClaimedJob | None:
-        """Its turn has come: whoever takes it keeps its lease from now on. None where it was lost meanwhile."""
-        job, lease = self._let_go()
+        """Return the job that is held; the caller renews its lease from now on. None where the lease was lost."""
+        job, lease = self._release()
         return None if job is None or lease is None or lease.lost(job) else job
 
-    def prepared(self, job: ClaimedJob) -> Prepared | None:
-        """The volume of ``job``, with how long it was waited for here; None where it was not read ahead."""
-        if self._work is None or self._read is not job:
+    def prepared(self, job: ClaimedJob) -> PreparedUnit | None:
+        """Return the volume of ``job``, with the time that was waited for it here; None where it was not decoded in advance."""
+        if self._future is None or self._decoded_job is not job:
             return None
         began = time.monotonic()
-        found = self._work.result()
-        self._work = self._read = None
-        return replace(found, seconds=time.monotonic() - began)
+        unit = self._future.result()
+        self._future = self._decoded_job = None
+        return replace(unit, seconds=time.monotonic() - began)
 
     def give_back(self) -> None:
-        """What is held and was not begun: the attempt does not count."""
-        job, lease = self._let_go()
+        """Release the job that is held and was not begun: the attempt does not count."""
+        job, lease = self._release()
         if job is None or lease is None or lease.lost(job):
             return
         try:
             job_leases.release(self._runtime.database, job)
         except (LeaseLost, StorageError) as error:
-            log.warning("a job could not be given back; its lease runs out", job=job.id, error=str(error))
+            log.warning("job_not_given_back", job=job.id, error=str(error), hint="its lease expires by itself")
 
-    def _let_go(self) -> tuple[ClaimedJob | None, Lease | None]:
+    def _release(self) -> tuple[ClaimedJob | None, Lease | None]:
+        """Stop renewing the lease, and forget the job."""
         job, lease, self._job, self._lease = self._job, self._lease, None, None
         if lease is not None:
             lease.__exit__(None, None, None)
         return job, lease
 
 
-def _beside(runtime: Runtime, job: ClaimedJob, card: ModelCard) -> "Future[Prepared]":
-    pool = ThreadPoolExecutor(1, thread_name_prefix="ahead")
+def _decode_in_thread(runtime: ChildRuntime, job: ClaimedJob, card: ModelCard) -> "Future[PreparedUnit]":
+    pool = ThreadPoolExecutor(1, thread_name_prefix="prefetch")
     try:
-        return pool.submit(prepare.one, runtime, job, card)
+        return pool.submit(prepare.prepare_unit, runtime, job, card)
     finally:
         pool.shutdown(wait=False)

@@ -1,4 +1,4 @@
-"""The units of an attempt as their model takes them: verified and decoded, each with an ending of its own."""
+"""Prepares units for their model: verifies the input files and decodes them to a volume or a photograph."""
 
 import time
 from collections.abc import Sequence
@@ -11,16 +11,24 @@ from db.records import ClaimedJob
 from imaging.photograph.read import Photograph, read_photograph
 from imaging.volume.volume import Volume, read_volume
 from models.card import ModelCard
-from workers.attempt.child_runtime import Runtime
-from workers.attempt.inputs import verified
+from workers.attempt.inputs import verified_paths
+from workers.child.runtime import ChildRuntime
 
 UNIT_OF_CARD = {UnitKind.SERIES: "series", UnitKind.IMAGE: "image"}
-MOST_BYTES = 256 << 20  # decoded photographs in one pass: what comes after waits for the next
+MAX_BATCH_BYTES = 256 << 20  # decoded photographs in one pass; the others follow in the next pass
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """``item`` None: ``reason`` says why the unit cannot be analysed, or ``error`` what ended the attempt."""
+class PreparedUnit:
+    """A unit as its model takes it, or why there is none.
+
+    Attributes
+    ----------
+    item
+        None where the unit cannot be analysed (``reason`` says why), or where ``error`` ended the attempt.
+    seconds
+        How long it took.
+    """
 
     job: ClaimedJob
     item: Volume | Photograph | None = None
@@ -29,44 +37,45 @@ class Prepared:
     seconds: float = 0.0
 
 
-def some(runtime: Runtime, waiting: Sequence[ClaimedJob], card: ModelCard) -> list[Prepared]:
-    """The first of ``waiting``, in order: all of them, or fewer where their pixels are many. A lone one in this thread.
+def prepare_units(runtime: ChildRuntime, jobs: Sequence[ClaimedJob], card: ModelCard) -> list[PreparedUnit]:
+    """Prepare the first of ``jobs``, in their order: all of them, or fewer where their pixels exceed `MAX_BATCH_BYTES`.
 
-    A thread that is stuck in a file cannot be ended: then the time limit is raised here, and the process is of no more use.
+    A single unit is prepared in this thread, several in a pool. A thread that hangs in a file cannot be ended: when the time limit is
+    raised here, the process has to end (`workers.attempt.analyse`).
     """
-    if len(waiting) == 1:
-        return [one(runtime, waiting[0], card)]
-    ready: list[Prepared] = []
+    if len(jobs) == 1:
+        return [prepare_unit(runtime, jobs[0], card)]
+    prepared: list[PreparedUnit] = []
     pool = ThreadPoolExecutor(max(1, runtime.threads), thread_name_prefix="photographs")
     try:
-        while len(ready) < len(waiting) and sum(map(size_of, ready)) < MOST_BYTES:
-            following = waiting[len(ready) : len(ready) + runtime.threads]
-            ready += pool.map(lambda job: one(runtime, job, card), following)
+        while len(prepared) < len(jobs) and sum(map(pixel_bytes, prepared)) < MAX_BATCH_BYTES:
+            following = jobs[len(prepared) : len(prepared) + runtime.threads]
+            prepared += pool.map(lambda job: prepare_unit(runtime, job, card), following)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-    return ready
+    return prepared
 
 
-def size_of(prepared: Prepared) -> int:
-    """Bytes of its pixels."""
-    if prepared.item is None:
+def pixel_bytes(unit: PreparedUnit) -> int:
+    """Return the size of the decoded pixels."""
+    if unit.item is None:
         return 0
-    return int((prepared.item.hu if isinstance(prepared.item, Volume) else prepared.item.rgb).nbytes)
+    return int((unit.item.hu if isinstance(unit.item, Volume) else unit.item.rgb).nbytes)
 
 
-def one(runtime: Runtime, job: ClaimedJob, card: ModelCard) -> Prepared:
-    """One unit. Raises nothing."""
+def prepare_unit(runtime: ChildRuntime, job: ClaimedJob, card: ModelCard) -> PreparedUnit:
+    """Prepare one unit. Errors are returned, not raised, so that they end no other attempt."""
     began = time.monotonic()
     try:
-        return Prepared(job, prepare(runtime, job, card), seconds=time.monotonic() - began)
+        return PreparedUnit(job, read_unit(runtime, job, card), seconds=time.monotonic() - began)
     except (GeometryError, PixelError, NotAnalysable, CannotUnderstand) as error:
-        return Prepared(job, reason=str(error), seconds=time.monotonic() - began)
-    except Exception as error:  # it ends this attempt alone
-        return Prepared(job, error=error, seconds=time.monotonic() - began)
+        return PreparedUnit(job, reason=str(error), seconds=time.monotonic() - began)
+    except Exception as error:
+        return PreparedUnit(job, error=error, seconds=time.monotonic() - began)
 
 
-def prepare(runtime: Runtime, job: ClaimedJob, card: ModelCard) -> Volume | Photograph:
-    """The unit as the model takes it, from blobs whose hashes were verified.
+def read_unit(runtime: ChildRuntime, job: ClaimedJob, card: ModelCard) -> Volume | Photograph:
+    """Return the unit as the model takes it, from blobs whose hashes were verified.
 
     Raises
     ------
@@ -79,7 +88,7 @@ def prepare(runtime: Runtime, job: ClaimedJob, card: ModelCard) -> Volume | Phot
     """
     if UNIT_OF_CARD[job.unit_kind] not in card.units:
         raise NotAnalysable(f"model {card.name} takes one {card.unit}, and the route gave it one {UNIT_OF_CARD[job.unit_kind]}")
-    paths = verified(runtime.database, runtime.blobs, job)
+    paths = verified_paths(runtime.database, runtime.blobs, job)
     if job.unit_kind is UnitKind.SERIES:
         return read_volume(paths, threads=runtime.threads, tilted=card.tilt == "resample", derived=card.derived == "note")
     if len(paths) != 1:

@@ -16,64 +16,64 @@ CHILD_START_S = 180.0
 
 
 def make_app(settings: Settings) -> Celery:
-    """An application on the configured broker, without tasks.
+    """Return a Celery application on the configured broker, without tasks.
 
     Raises
     ------
     ConfigurationError
-        There is no broker URL.
+        The broker URL is missing.
     """
     if not settings.broker.url:
         raise ConfigurationError("no broker: broker.url is empty", hint="`up` starts one; for single roles set broker.url")
-    redis_slots.mend()
+    redis_slots.install()
     app = Celery("dicom_node", broker=settings.broker.url, set_as_current=False)  # type: ignore[no-untyped-call]
     worker = settings.worker
     app.conf.update(
         # Names
         task_default_queue=ROUTINE,
         task_queues=tuple(Queue(name) for name in QUEUES),  # type: ignore[no-untyped-call]
-        task_create_missing_queues=False,  # a mistyped queue name must fail, not fill a queue that nobody reads
-        # What travels: a number. Nothing that is executed when it is read.
+        task_create_missing_queues=False,  # a mistyped queue name must fail, not fill a queue that no worker reads
+        # Messages: a job id in JSON. Nothing in a message is executed when it is read.
         task_serializer="json",
         accept_content=["json"],
-        result_backend=None,  # results are rows; a second truth in the broker would only be able to disagree
+        result_backend=None,  # results are rows in PostgreSQL; a second copy in the broker could only disagree with them
         task_ignore_result=True,
-        # When a message is done
-        task_acks_late=True,  # after the work: a killed worker's message comes back
-        task_reject_on_worker_lost=True,  # also when the child is killed from outside; the lease makes the repeat harmless
-        worker_prefetch_multiplier=1,  # nobody holds wake-ups that another could act on
+        # Acknowledgement
+        task_acks_late=True,  # after the work, so that the message of a killed worker is delivered again
+        task_reject_on_worker_lost=True,  # also when the child is killed; the lease makes the second delivery harmless
+        worker_prefetch_multiplier=1,  # a worker must not hold wake-ups that another could handle
         broker_transport_options={
-            # Redis hands an unacknowledged message out again after this time, also while its task still runs.
+            # Redis delivers an unacknowledged message again after this time, also while its task still runs.
             "visibility_timeout": int(2 * worker.hard_time_limit_s) + 600,
-            "queue_order_strategy": "priority",  # urgent is asked for first
+            "queue_order_strategy": "priority",  # the urgent queue is read first
             "socket_keepalive": True,
             "socket_connect_timeout": 5,
             "health_check_interval": 25,
         },
-        # Limits: the soft one ends an attempt in order, the hard one kills the child. Only prefork obeys them.
+        # Time limits: the soft one raises an exception in the task, the hard one kills the child. Only the prefork pool supports them.
         worker_pool="prefork",
         task_soft_time_limit=worker.soft_time_limit_s,
         task_time_limit=worker.hard_time_limit_s,
-        worker_proc_alive_timeout=CHILD_START_S,  # the first models take long; a short limit respawns children for ever
-        worker_max_tasks_per_child=None,  # a new child would load and warm its models again
-        worker_cancel_long_running_tasks_on_connection_loss=False,  # the work goes on: its result goes to PostgreSQL
-        # The broker may come later, go and come back
+        worker_proc_alive_timeout=CHILD_START_S,  # loading models takes long; with a short limit children would be restarted for ever
+        worker_max_tasks_per_child=None,  # a new child would have to load and warm its models again
+        worker_cancel_long_running_tasks_on_connection_loss=False,  # the work goes on, because its result goes to PostgreSQL
+        # The broker may start later, and may be restarted
         broker_connection_retry=True,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        # Who may talk to a worker: nobody but through the queues
+        # A worker is reached through its queues only
         worker_enable_remote_control=False,
         worker_send_task_events=False,
         task_send_sent_event=False,
-        # Logs are core.logs' business
+        # Logging is configured by core.logs
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
     )
     return app
 
 
-def publisher(settings: Settings) -> Celery:
-    """As `make_app`, for who only publishes: it must notice within seconds that the broker is gone."""
+def make_publishing_app(settings: Settings) -> Celery:
+    """Return an application for a process that only publishes: it must notice within seconds that the broker does not respond."""
     app = make_app(settings)
     app.conf.broker_transport_options = {**app.conf.broker_transport_options, "socket_timeout": 10}
     return app

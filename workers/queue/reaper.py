@@ -1,4 +1,4 @@
-"""What nobody comes back for: leases that ran out, and queued jobs whose wake-up was lost."""
+"""Returns jobs whose lease has expired to the queue, and republishes wake-ups that were lost."""
 
 from collections.abc import Callable
 
@@ -9,26 +9,35 @@ from db.engine import Database
 from db.jobs import job_leases, outbox
 from workers.queue.queue_names import QUEUES
 
-EVERY_S = 2.0
-REPUBLISH_CAP = 500  # wake-ups in a queue: each works off whatever is due, and a dead worker's backlog must not flood the broker
+INTERVAL_S = 2.0
+# Wake-ups in a queue. Each one works through all jobs that are due, so more would only fill the broker while no worker reads it.
+REPUBLISH_CAP = 500
 
 log = structlog.get_logger()
 
 
-def reap(settings: Settings, database: Database, waiting: Callable[[str], int]) -> int:
-    """Queue abandoned jobs again (or quarantine them), and wake for jobs that wait too long. How many were touched.
+def reap(settings: Settings, database: Database, count_messages: Callable[[str], int]) -> int:
+    """Queue jobs with expired leases again (or quarantine them), republish old wake-ups, and return how many rows were changed.
 
-    ``waiting`` says how many messages a queue holds: where nobody reads them, no more are added.
+    Parameters
+    ----------
+    count_messages
+        Returns how many messages a queue of the broker holds. No more than `REPUBLISH_CAP` are added to.
+
+    Raises
+    ------
+    StorageError
+        The database does not respond.
     """
     worker = settings.worker
-    lost = job_leases.reap(database, max_attempts=worker.max_attempts, retry_base_s=worker.retry_base_s)
-    if lost:
-        log.warning("leases ran out: their workers were killed, or hung", count=lost)
-    again = 0
+    expired = job_leases.reap(database, max_attempts=worker.max_attempts, retry_base_s=worker.retry_base_s)
+    if expired:
+        log.warning("leases_expired", count=expired, hint="their workers were killed, or did not respond")
+    republished = 0
     for queue in QUEUES:
-        room = REPUBLISH_CAP - waiting(queue)
-        if room > 0:
-            again += outbox.republish_stale(database, dwell_s=worker.republish_after_s, cap=room, queue=queue)
-    if again:
-        log.info("wake-ups published again", count=again)
-    return lost + again
+        free = REPUBLISH_CAP - count_messages(queue)
+        if free > 0:
+            republished += outbox.republish_stale(database, dwell_s=worker.republish_after_s, cap=free, queue=queue)
+    if republished:
+        log.info("wake_ups_republished", count=republished)
+    return expired + republished

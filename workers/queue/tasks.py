@@ -14,13 +14,13 @@ from celery import Celery
 from core import process_memory
 from core.logs import scrub
 from core.settings.settings import Settings
-from workers.attempt.drain_flag import DrainFlag
+from workers.child.drain_flag import DrainFlag
 from workers.queue.queue_names import PRIORITY_OF_QUEUE, TASK, URGENT
 
 RESTART_PAUSE_S = 5.0
 ROUTINE_NICENESS = 10  # of nice(2): a child that serves no urgent jobs leaves the processor to those that do
 
-_child: Any = None  # workers.attempt.child_runtime.Runtime of this child process
+_child: Any = None  # workers.child.runtime.ChildRuntime of this child process
 
 log = structlog.get_logger()
 
@@ -32,9 +32,9 @@ def register(app: Celery) -> None:
     def infer(job_id: int) -> None:
         if _child is None:
             raise RuntimeError(f"the wake-up for job {job_id} reached a process that is not a worker child")
-        from workers.attempt.claim import wake
+        from workers.attempt.wake_up import handle_wake_up
 
-        wake(_child)
+        handle_wake_up(_child)
 
 
 def start_child(settings: Settings, queues: tuple[str, ...], drain_flag: DrainFlag) -> None:
@@ -44,14 +44,14 @@ def start_child(settings: Settings, queues: tuple[str, ...], drain_flag: DrainFl
     """
     global _child
     try:
-        from workers.queue.orphaned_children import die_with_parent, disown
+        from workers.child.orphaned_children import die_with_parent, end_leases_of_dead_children
 
         die_with_parent()
-        disown(settings)
-        import workers.attempt.claim  # noqa: F401  (loads decoders and encoders before the first job)
-        from workers.attempt.child_runtime import Runtime
+        end_leases_of_dead_children(settings)
+        import workers.attempt.wake_up  # noqa: F401  (loads decoders and encoders before the first job)
+        from workers.child.runtime import ChildRuntime
 
-        _child = Runtime.start(settings, tuple(PRIORITY_OF_QUEUE[queue] for queue in queues), drain_flag)
+        _child = ChildRuntime.start(settings, tuple(PRIORITY_OF_QUEUE[queue] for queue in queues), drain_flag)
         process_memory.freeze_garbage_collector()
         if URGENT not in queues:
             os.nice(ROUTINE_NICENESS)

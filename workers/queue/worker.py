@@ -15,7 +15,7 @@ from celery.exceptions import SecurityWarning
 
 from core.errors import ConfigurationError
 from core.settings.settings import Settings
-from workers.attempt.drain_flag import DrainFlag
+from workers.child.drain_flag import DrainFlag
 from workers.queue import tasks
 from workers.queue.celery_app import make_app
 from workers.queue.queue_names import QUEUES

@@ -103,7 +103,7 @@ def _install() -> None:
         # them after the fork, because CUDA requires it; here everything is computed on the CPU.
         import monai.networks.nets  # noqa: F401
 
-        import workers.attempt.claim  # noqa: F401
+        import workers.attempt.wake_up  # noqa: F401
 
 
 _install()

@@ -25,9 +25,9 @@ from models.installed import Place
 from tests.support.model_packages import other_version
 from tests.support.queued_jobs import SKIN, JobFactory, configure
 from tests.support.records import scalar
-from workers.attempt import claim
-from workers.attempt.child_runtime import Runtime
-from workers.attempt.drain_flag import DrainFlag
+from workers.attempt import wake_up
+from workers.child.drain_flag import DrainFlag
+from workers.child.runtime import ChildRuntime
 
 PACKAGED = registry.pipeline_digest(SKIN)
 
@@ -97,7 +97,7 @@ def test_a_shadow_gets_a_job_without_destinations(
 def wake(settings: Settings, database: Database) -> int:
     """Runs a worker on the jobs that are due."""
     priorities = (Priority.URGENT, Priority.ROUTINE)
-    return claim.wake(Runtime(settings, database, Blobs(settings.blobs_dir), DrainFlag(), priorities, "test:1", 1, "cpu"))
+    return wake_up.handle_wake_up(ChildRuntime(settings, database, Blobs(settings.blobs_dir), DrainFlag(), priorities, "test:1", 1, "cpu"))
 
 
 def test_if_the_model_is_retired_a_report_says_that_nothing_was_analysed(

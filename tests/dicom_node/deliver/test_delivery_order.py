@@ -20,7 +20,8 @@ from tests.support.records import Sender, claim, complete, identity, plan, predi
 from tests.support.records import run as execute
 from tests.support.send_role import QUICK_RETRIES, destination, running_sender, wait_for
 from tests.support.storage_scp import Pacs, running
-from workers.results import objects
+from workers.results.pipeline import store_result_objects
+from workers.results.recipients import Recipients
 
 CLASSES = (str(SegmentationStorage), str(EncapsulatedPDFStorage), str(Comprehensive3DSRStorage))
 SEG, PDF, SR = CLASSES
@@ -44,7 +45,7 @@ def result(database: Database, blobs: Blobs, make_settings: MakeSettings) -> lis
     complete(database, plan())
     job = claim(database)
     given = settings_for(make_settings, 1).result_profiles
-    kept = objects.objects(job, replace(analyses.masked_ct(), key=job.key), blobs, ("pacs",), given)
+    kept = store_result_objects(job, replace(analyses.masked_ct(), key=job.key), Recipients(("pacs",), profiles=given), blobs)
     job_leases.finish(database, job, prediction=prediction(), identity=identity(), objects=kept, timings=timings())
     return [one.report.profile for one in kept if one.report.kind is ResultKind.SR]
 

@@ -15,7 +15,6 @@ from celery.exceptions import SoftTimeLimitExceeded
 from core.records import Prediction
 from core.settings.settings import Settings
 from core.states import Outcome, Priority
-from db.blobs.store import Blobs
 from db.engine import Database
 from db.jobs import job_leases
 from imaging.photograph.read import Photograph, read_photograph
@@ -23,11 +22,11 @@ from models.runtime import Model
 from tests.support.queued_jobs import SKIN, JobFactory, configure, unblock_reader
 from tests.support.records import run as execute
 from tests.support.records import scalar
-from workers.attempt import claim, prepare
-from workers.attempt.child_runtime import Runtime
-from workers.attempt.drain_flag import DrainFlag
+from tests.workers.conftest import UNHURRIED, child_runtime, with_worker
+from workers.attempt import claim, prepare, wake_up
 from workers.attempt.lease import Lease
-from workers.attempt.predict import in_parts
+from workers.attempt.predict import predict_in_halves
+from workers.child.runtime import ChildRuntime
 
 
 class Asked:
@@ -48,23 +47,18 @@ class Asked:
 
 @pytest.fixture
 def settings(tmp_path: Path, database_url: str) -> Settings:
-    made = configure(tmp_path, database_url)
-    return made.model_copy(update={"worker": made.worker.model_copy(update={"retry_base_s": 3600.0})})  # nothing is tried again by itself
+    made = configure(tmp_path, database_url, **UNHURRIED)
+    return with_worker(made, retry_base_s=3600.0)  # nothing is tried again by itself
 
 
 @pytest.fixture
-def runtime(settings: Settings, database: Database) -> Runtime:
-    made = Runtime(settings, database, Blobs(settings.blobs_dir), DrainFlag(), (Priority.URGENT, Priority.ROUTINE), "test:1", 2, "cpu")
-    made.served(SKIN)
+def runtime(settings: Settings, database: Database) -> ChildRuntime:
+    made = child_runtime(settings, database, threads=2)
+    made.serving_model(SKIN)
     return made
 
 
-@pytest.fixture
-def queueing(database: Database, runtime: Runtime) -> JobFactory:
-    return JobFactory(database, runtime.blobs)
-
-
-def asked(runtime: Runtime, before: Callable[[Sequence[Photograph]], None] = lambda _: None) -> Asked:
+def asked(runtime: ChildRuntime, before: Callable[[Sequence[Photograph]], None] = lambda _: None) -> Asked:
     """From now on the model counts."""
     ((digest, model),) = runtime.models.items()
     watched = Asked(model, before)
@@ -78,11 +72,11 @@ def ended(database: Database, ids: Sequence[int]) -> list[tuple[str, int]]:
     return [(str(one["job_state"]), len(one["attempts_made"])) for one in shown]
 
 
-def test_those_that_wait_share_a_pass_and_each_answers_as_if_alone(runtime: Runtime, queueing: JobFactory) -> None:
+def test_waiting_photographs_share_a_pass_with_the_same_predictions_as_alone(runtime: ChildRuntime, queueing: JobFactory) -> None:
     queued = [queueing.photograph(seed) for seed in range(1, 6)]
     alone = [runtime.models[next(iter(runtime.models))].predict([read_photograph(runtime.blobs.path(sha256))])[0] for _, sha256 in queued]
     model = asked(runtime)
-    assert claim.wake(runtime) == 5
+    assert wake_up.handle_wake_up(runtime) == 5
     assert model.sizes == [5]
     for (id, _), answer in zip(queued, alone, strict=True):
         shown = job_leases.show(runtime.database, id)
@@ -92,26 +86,26 @@ def test_those_that_wait_share_a_pass_and_each_answers_as_if_alone(runtime: Runt
         assert [row["state"] for row in shown["deliveries"]] == ["pending"]
 
 
-def test_a_pass_holds_no_more_photographs_than_the_model_allows(runtime: Runtime, queueing: JobFactory) -> None:
+def test_a_pass_holds_no_more_photographs_than_the_model_allows(runtime: ChildRuntime, queueing: JobFactory) -> None:
     for seed in range(1, 6):
         queueing.photograph(seed)
     model = asked(runtime)
     model.batch = 2
-    assert claim.wake(runtime) == 5
+    assert wake_up.handle_wake_up(runtime) == 5
     assert model.sizes == [2, 2, 1]
 
 
-def test_where_one_attempt_is_all_there_is_nobody_has_company(runtime: Runtime, queueing: JobFactory, settings: Settings) -> None:
+def test_with_one_attempt_only_photographs_do_not_share_a_pass(runtime: ChildRuntime, queueing: JobFactory, settings: Settings) -> None:
     queueing.photograph(1)
     queueing.photograph(2)
-    runtime.settings = settings.model_copy(update={"worker": settings.worker.model_copy(update={"max_attempts": 1})})
+    runtime.settings = with_worker(settings, max_attempts=1)
     model = asked(runtime)
-    assert claim.wake(runtime) == 2
+    assert wake_up.handle_wake_up(runtime) == 2
     assert model.sizes == [1, 1]
 
 
-def test_a_lone_image_is_not_held_up_and_those_that_are_many_wait_for_others(
-    runtime: Runtime, queueing: JobFactory, monkeypatch: pytest.MonkeyPatch
+def test_a_single_photograph_does_not_wait_and_a_partial_batch_waits_for_more(
+    runtime: ChildRuntime, queueing: JobFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
 
@@ -122,55 +116,55 @@ def test_a_lone_image_is_not_held_up_and_those_that_are_many_wait_for_others(
     monkeypatch.setattr(claim, "sleep", meanwhile)
     queueing.photograph(1)
     model = asked(runtime)
-    claim.wake(runtime)
+    wake_up.handle_wake_up(runtime)
     assert (model.sizes, waits) == ([1], [])
     queueing.photograph(2)
     queueing.photograph(3)
-    claim.wake(runtime)
+    wake_up.handle_wake_up(runtime)
     assert (model.sizes, waits) == ([1, 3], [claim.BATCH_WAIT_S])
 
 
-def test_routine_images_do_not_hold_up_an_urgent_one(runtime: Runtime, queueing: JobFactory) -> None:
+def test_an_urgent_photograph_is_not_batched_with_routine_ones(runtime: ChildRuntime, queueing: JobFactory) -> None:
     queueing.photograph(1)
     queueing.photograph(2)
     queueing.photograph(3, priority=Priority.URGENT)
     model = asked(runtime)
-    claim.wake(runtime)
+    wake_up.handle_wake_up(runtime)
     assert model.sizes == [1, 2]
 
 
-def test_one_that_cannot_be_read_leaves_its_neighbours_alone(runtime: Runtime, queueing: JobFactory) -> None:
+def test_an_unreadable_photograph_does_not_end_the_other_attempts(runtime: ChildRuntime, queueing: JobFactory) -> None:
     ids = [queueing.photograph(1)[0]]
-    poison, sha256 = queueing.photograph(2)
-    ids += [poison, queueing.photograph(3)[0]]
+    failing, sha256 = queueing.photograph(2)
+    ids += [failing, queueing.photograph(3)[0]]
     runtime.blobs.path(sha256).unlink()
     model = asked(runtime)
-    claim.wake(runtime)
+    wake_up.handle_wake_up(runtime)
     assert model.sizes == [2]
     assert ended(runtime.database, ids) == [("reported", 1), ("queued", 1), ("reported", 1)]
 
 
-def test_one_at_which_the_pass_fails_is_found_and_its_neighbours_go_on(runtime: Runtime, queueing: JobFactory) -> None:
+def test_the_photograph_that_fails_the_pass_is_found_and_the_others_are_reported(runtime: ChildRuntime, queueing: JobFactory) -> None:
     queued = [queueing.photograph(seed) for seed in range(1, 6)]
-    poison = read_photograph(runtime.blobs.path(queued[3][1]))
+    failing = read_photograph(runtime.blobs.path(queued[3][1]))
 
     def refuse(items: Sequence[Photograph]) -> None:
-        if any((item.rgb == poison.rgb).all() for item in items):
+        if any((item.rgb == failing.rgb).all() for item in items):
             raise RuntimeError("a defect")
 
     model = asked(runtime, refuse)
-    claim.wake(runtime)
+    wake_up.handle_wake_up(runtime)
     assert model.sizes == [5, 2, 3, 1, 2, 1, 1]
     assert ended(runtime.database, [id for id, _ in queued]) == [("reported", 1)] * 3 + [("queued", 1), ("reported", 1)]
     for _ in range(2):
         execute(runtime.database, "UPDATE jobs SET next_attempt_at = node_now()")
-        claim.wake(runtime)
+        wake_up.handle_wake_up(runtime)
     shown = job_leases.show(runtime.database, queued[3][0])
     assert (shown["job_state"], shown["outcome"]) == ("quarantined", Outcome.NOT_ANALYSED)
     assert "a defect" in shown["reason"]
 
 
-def test_a_batch_that_does_not_fit_is_split_in_halves(runtime: Runtime, queueing: JobFactory) -> None:
+def test_a_batch_that_does_not_fit_is_split_in_halves(runtime: ChildRuntime, queueing: JobFactory) -> None:
     items = [read_photograph(runtime.blobs.path(queueing.photograph(seed)[1])) for seed in range(1, 6)]
 
     def limit(given: Sequence[Photograph]) -> None:
@@ -178,39 +172,39 @@ def test_a_batch_that_does_not_fit_is_split_in_halves(runtime: Runtime, queueing
             raise MemoryError
 
     model = asked(runtime, limit)
-    together = in_parts(cast(Model, model), items)
+    together = predict_in_halves(cast(Model, model), items)
     assert model.sizes == [5, 2, 3, 1, 2]
     assert together == [model.predict([item])[0] for item in items]
 
 
-def test_pixels_that_are_many_take_several_passes(runtime: Runtime, queueing: JobFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_pixels_take_several_passes(runtime: ChildRuntime, queueing: JobFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = [queueing.photograph(seed)[0] for seed in range(1, 6)]
-    monkeypatch.setattr(prepare, "MOST_BYTES", 1)
+    monkeypatch.setattr(prepare, "MAX_BATCH_BYTES", 1)
     model = asked(runtime)
-    assert claim.wake(runtime) == 5
+    assert wake_up.handle_wake_up(runtime) == 5
     assert model.sizes == [2, 2, 1]  # as many as are decoded at a time
     assert ended(runtime.database, ids) == [("reported", 1)] * 5
 
 
-def test_who_was_lost_once_is_tried_alone(runtime: Runtime, queueing: JobFactory) -> None:
+def test_a_job_whose_attempt_was_lost_is_tried_alone(runtime: ChildRuntime, queueing: JobFactory) -> None:
     ids = [queueing.photograph(seed)[0] for seed in (1, 2, 3)]
     assert len(job_leases.claim(runtime.database, worker="gone:1", priorities=None, models=None, lease_s=-1.0, limit=2)) == 2
     assert job_leases.reap(runtime.database, max_attempts=3) == 2
     model = asked(runtime)
-    claim.wake(runtime)
+    wake_up.handle_wake_up(runtime)
     assert model.sizes == [1, 1, 1]
     assert ended(runtime.database, ids) == [("reported", 2), ("reported", 2), ("reported", 1)]
 
 
-def test_a_photograph_that_nobody_can_finish_reading_takes_the_process_and_not_its_neighbours(
-    runtime: Runtime, queueing: JobFactory
+def test_a_photograph_whose_reading_hangs_ends_the_process_and_the_others_are_queued_again(
+    runtime: ChildRuntime, queueing: JobFactory
 ) -> None:
     queued = [queueing.photograph(seed) for seed in (1, 2, 3)]
     path = runtime.blobs.path(queued[1][1])
     path.unlink()
     os.mkfifo(path)  # the thread that opens it waits for ever
     left: list[int] = []
-    runtime.leave = lambda: left.append(1)
+    runtime.end_process = lambda: left.append(1)
 
     def over(_: int, __: FrameType | None) -> None:
         callers = [frame.f_back for frame in sys._current_frames().values() if frame.f_code.co_name == "open"]
@@ -221,7 +215,7 @@ def test_a_photograph_that_nobody_can_finish_reading_takes_the_process_and_not_i
     before = signal.signal(signal.SIGALRM, over)
     signal.setitimer(signal.ITIMER_REAL, 1.0, 0.5)
     try:
-        claim.wake(runtime)
+        wake_up.handle_wake_up(runtime)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
@@ -230,11 +224,11 @@ def test_a_photograph_that_nobody_can_finish_reading_takes_the_process_and_not_i
     path.unlink()
     assert ended(runtime.database, [id for id, _ in queued]) == [("queued", 1)] * 3
     execute(runtime.database, "UPDATE jobs SET next_attempt_at = node_now()")
-    claim.wake(runtime)
+    wake_up.handle_wake_up(runtime)
     assert [state for state, _ in ended(runtime.database, [id for id, _ in queued])] == ["reported", "queued", "reported"]
 
 
-def test_a_worker_that_drains_gives_back_what_has_not_ended(runtime: Runtime, queueing: JobFactory) -> None:
+def test_a_draining_worker_gives_back_jobs_that_have_not_ended(runtime: ChildRuntime, queueing: JobFactory) -> None:
     for seed in (1, 2, 3):
         queueing.photograph(seed)
     claimed = job_leases.claim(runtime.database, worker="test:1", priorities=None, models=None, lease_s=30, limit=3)

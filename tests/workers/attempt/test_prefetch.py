@@ -2,45 +2,33 @@
 
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
 from core.settings.settings import Settings
 from core.states import Priority, UnitKind
-from db.blobs.store import Blobs
 from db.engine import Database
 from db.jobs import job_leases
 from db.records import ClaimedJob
 from deploy.demo.synthetic.chest import chest_datasets, make_chest
 from models.card import ModelCard
-from tests.support.queued_jobs import JobFactory, configure
+from tests.support.queued_jobs import JobFactory
 from tests.support.records import run as execute
 from tests.support.records import scalar
-from workers.attempt import claim, prepare
-from workers.attempt.child_runtime import Runtime
-from workers.attempt.drain_flag import DrainFlag
-from workers.attempt.prefetch import Ahead
-from workers.attempt.prepare import Prepared
+from tests.workers.conftest import child_runtime, with_worker
+from workers.attempt import claim, prepare, wake_up
+from workers.attempt.prefetch import Prefetch
+from workers.attempt.prepare import PreparedUnit
+from workers.child.runtime import ChildRuntime
 
 MODEL = "lung_nodule_ct"
 
 
 @pytest.fixture
-def settings(tmp_path: Path, database_url: str) -> Settings:
-    return configure(tmp_path, database_url)
-
-
-@pytest.fixture
-def runtime(settings: Settings, database: Database) -> Runtime:
-    made = Runtime(settings, database, Blobs(settings.blobs_dir), DrainFlag(), (Priority.URGENT, Priority.ROUTINE), "test:1", 1, "cpu")
-    made.served(MODEL)
+def runtime(settings: Settings, database: Database) -> ChildRuntime:
+    made = child_runtime(settings, database)
+    made.serving_model(MODEL)
     return made
-
-
-@pytest.fixture
-def queueing(database: Database, runtime: Runtime) -> JobFactory:
-    return JobFactory(database, runtime.blobs)
 
 
 def series(queueing: JobFactory, seed: int, priority: Priority = Priority.ROUTINE) -> int:
@@ -49,7 +37,7 @@ def series(queueing: JobFactory, seed: int, priority: Priority = Priority.ROUTIN
     return queueing.queue(datasets, UnitKind.SERIES, MODEL, priority=priority)[0]
 
 
-def first(runtime: Runtime) -> ClaimedJob:
+def first(runtime: ChildRuntime) -> ClaimedJob:
     (job,) = job_leases.claim(runtime.database, worker=runtime.name, priorities=None, models=None, lease_s=30)
     return job
 
@@ -58,100 +46,100 @@ def states(database: Database) -> str:
     return str(scalar(database, "SELECT string_agg(state || ' ' || attempts, ', ' ORDER BY id) FROM jobs"))
 
 
-def test_each_but_the_first_is_read_while_the_one_before_is_computed(
-    runtime: Runtime, queueing: JobFactory, monkeypatch: pytest.MonkeyPatch
+def test_all_series_but_the_first_are_decoded_in_advance(
+    runtime: ChildRuntime, queueing: JobFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = [series(queueing, seed) for seed in (1, 2, 3)]
     threads: dict[int, str] = {}
-    one = prepare.one
+    prepare_unit = prepare.prepare_unit
 
-    def noted(runtime: Runtime, job: ClaimedJob, card: ModelCard) -> Prepared:
+    def noted(runtime: ChildRuntime, job: ClaimedJob, card: ModelCard) -> PreparedUnit:
         threads[job.id] = threading.current_thread().name
-        return one(runtime, job, card)
+        return prepare_unit(runtime, job, card)
 
-    monkeypatch.setattr(prepare, "one", noted)
-    assert claim.wake(runtime) == 3
-    assert [threads[id].rpartition("_")[0] for id in ids] == ["", "ahead", "ahead"]
+    monkeypatch.setattr(prepare, "prepare_unit", noted)
+    assert wake_up.handle_wake_up(runtime) == 3
+    assert [threads[id].rpartition("_")[0] for id in ids] == ["", "prefetch", "prefetch"]
     for id in ids:
         shown = job_leases.show(runtime.database, id)
         assert (shown["job_state"], shown["outcome"], shown["attempts"]) == ("reported", "not_analysed", 1)
 
 
-def test_it_has_a_lease_and_is_given_back_untouched(runtime: Runtime, queueing: JobFactory) -> None:
+def test_the_prefetched_job_has_a_lease_and_is_given_back_without_an_attempt(runtime: ChildRuntime, queueing: JobFactory) -> None:
     series(queueing, 1)
     series(queueing, 2)
-    ahead = Ahead(runtime)
-    ahead.begin(first(runtime))
+    prefetch = Prefetch(runtime)
+    prefetch.start(first(runtime))
     assert states(runtime.database) == "running 1, running 1"
-    assert ahead.priority is Priority.ROUTINE
-    ahead.give_back()
+    assert prefetch.priority is Priority.ROUTINE
+    prefetch.give_back()
     assert states(runtime.database) == "running 1, queued 0"
-    assert ahead.priority is None
+    assert prefetch.priority is None
     assert scalar(runtime.database, "SELECT count(*) FROM outbox WHERE published_at IS NULL AND job_id = 2") == 1
 
 
-def test_an_urgent_job_comes_before_it(runtime: Runtime, queueing: JobFactory) -> None:
+def test_an_urgent_job_is_claimed_before_the_prefetched_one(runtime: ChildRuntime, queueing: JobFactory) -> None:
     series(queueing, 1)
     read = series(queueing, 2)
-    ahead = Ahead(runtime)
-    ahead.begin(first(runtime))
+    prefetch = Prefetch(runtime)
+    prefetch.start(first(runtime))
     urgent = series(queueing, 3, Priority.URGENT)
-    assert [job.id for job in claim._claimed(runtime, ahead)] == [urgent]
-    assert [job.id for job in claim._claimed(runtime, ahead)] == [read]
-    assert claim._claimed(runtime, ahead) == []
+    assert [job.id for job in claim.claim_next(runtime, prefetch)] == [urgent]
+    assert [job.id for job in claim.claim_next(runtime, prefetch)] == [read]
+    assert claim.claim_next(runtime, prefetch) == []
 
 
-def test_where_there_is_no_memory_for_both_it_is_read_in_its_turn(runtime: Runtime, queueing: JobFactory) -> None:
+def test_without_memory_for_both_the_series_is_not_decoded_in_advance(runtime: ChildRuntime, queueing: JobFactory) -> None:
     series(queueing, 1)
     series(queueing, 2)
-    ahead = Ahead(runtime)
-    runtime.memory_mib = 1
-    ahead.begin(first(runtime))
-    job = ahead.take()
+    prefetch = Prefetch(runtime)
+    runtime.memory_limit_mib = 1
+    prefetch.start(first(runtime))
+    job = prefetch.take()
     assert job is not None
-    assert not ahead.reading
-    assert ahead.prepared(job) is None
+    assert not prefetch.decoding
+    assert prefetch.prepared(job) is None
 
 
-def test_the_next_is_left_where_it_is_no_series_or_either_was_tried_before(runtime: Runtime, queueing: JobFactory) -> None:
+def test_a_job_is_not_prefetched_if_it_or_the_current_one_was_tried_before(runtime: ChildRuntime, queueing: JobFactory) -> None:
     series(queueing, 1)
     series(queueing, 2)
     execute(runtime.database, "UPDATE jobs SET attempts = 1 WHERE id = 2")
-    ahead = Ahead(runtime)
-    ahead.begin(first(runtime))
-    assert ahead.priority is None
+    prefetch = Prefetch(runtime)
+    prefetch.start(first(runtime))
+    assert prefetch.priority is None
     again = first(runtime)
     execute(runtime.database, "UPDATE jobs SET state = 'queued', attempts = 0, token = NULL, lease_until = NULL WHERE id = 1")
-    ahead.begin(again)
-    assert (again.attempt, ahead.priority) == (2, None)
+    prefetch.start(again)
+    assert (again.attempt, prefetch.priority) == (2, None)
 
 
-def test_a_unit_that_has_moved_on_is_not_taken(runtime: Runtime, queueing: JobFactory, settings: Settings) -> None:
+def test_a_prefetched_unit_with_a_new_revision_is_not_taken(runtime: ChildRuntime, queueing: JobFactory, settings: Settings) -> None:
     series(queueing, 1)
     series(queueing, 2)
     now = first(runtime)
-    runtime.settings = settings.model_copy(update={"worker": settings.worker.model_copy(update={"lease_s": 1.0})})
-    ahead = Ahead(runtime)
-    ahead.begin(now)
-    assert ahead._job is not None
-    assert ahead._lease is not None
+    runtime.settings = with_worker(settings, lease_s=1.0)
+    prefetch = Prefetch(runtime)
+    prefetch.start(now)
+    assert prefetch._job is not None
+    assert prefetch._lease is not None
     execute(runtime.database, "UPDATE units SET revision = revision + 1")
-    deadline = time.monotonic() + 60
-    while not ahead._lease.lost(ahead._job):
+    deadline = time.monotonic() + 200
+    while not prefetch._lease.lost(prefetch._job):
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    assert ahead.take() is None
+    assert prefetch.take() is None
 
 
-def test_a_worker_that_drains_gives_it_back_at_once(runtime: Runtime, queueing: JobFactory) -> None:
+def test_a_draining_worker_gives_the_prefetched_job_back_at_once(runtime: ChildRuntime, queueing: JobFactory) -> None:
     series(queueing, 1)
     series(queueing, 2)
-    ahead = Ahead(runtime)
-    ahead.begin(first(runtime))
+    prefetch = Prefetch(runtime)
+    prefetch.start(first(runtime))
     runtime.draining.set()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     while states(runtime.database) != "running 1, queued 0":
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    ahead.give_back()
+    prefetch.give_back()
     assert states(runtime.database) == "running 1, queued 0"

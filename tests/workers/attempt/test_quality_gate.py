@@ -10,34 +10,21 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from core.settings.settings import Settings
-from core.states import Priority, UnitKind
-from db.blobs.store import Blobs
-from db.engine import Database
+from core.states import UnitKind
 from db.jobs import job_leases
 from deploy.demo.synthetic.chest import chest_datasets, make_chest
 from imaging.pixels.decode import decode_frames
 from models import installed
 from tests.support.model_packages import other_version
-from tests.support.queued_jobs import JobFactory, configure
+from tests.support.queued_jobs import JobFactory
 from tests.support.real_data import shared_data
 from tests.support.records import scalar
-from workers.attempt import claim
-from workers.attempt.child_runtime import Runtime
-from workers.attempt.drain_flag import DrainFlag
+from workers.attempt import wake_up
+from workers.child.runtime import ChildRuntime
 from workers.encode.validate.validator import validate
 
 MODEL = "lung_nodule_ct"
 Change = Callable[[list[Dataset]], list[Dataset]]
-
-
-@pytest.fixture
-def settings(tmp_path: Path, database_url: str) -> Settings:
-    return configure(tmp_path, database_url)
-
-
-@pytest.fixture
-def runtime(settings: Settings, database: Database) -> Runtime:
-    return Runtime(settings, database, Blobs(settings.blobs_dir), DrainFlag(), (Priority.URGENT, Priority.ROUTINE), "test:1", 1, "cpu")
 
 
 def chest(slices: int = 20) -> list[Dataset]:
@@ -95,16 +82,16 @@ GATES: dict[str, tuple[Change, str]] = {
 }
 
 
-def report(runtime: Runtime, job_id: int) -> Dataset:
+def report(runtime: ChildRuntime, job_id: int) -> Dataset:
     content = runtime.blobs.read(str(scalar(runtime.database, f"SELECT sha256 FROM reports WHERE job_id = {job_id} AND kind = 'sr'")))
     assert validate(content) == ()
     return dcmread(io.BytesIO(content))
 
 
-def not_analysed(runtime: Runtime, datasets: list[Dataset]) -> str:
+def not_analysed(runtime: ChildRuntime, datasets: list[Dataset]) -> str:
     """The reason, which stands in the report that goes to the archive."""
     job_id, _ = JobFactory(runtime.database, runtime.blobs).queue(datasets, UnitKind.SERIES, MODEL)
-    claim.wake(runtime)
+    wake_up.handle_wake_up(runtime)
     shown = job_leases.show(runtime.database, job_id)
     assert (shown["job_state"], shown["outcome"]) == ("reported", "not_analysed")
     texts = [str(element.value) for element in report(runtime, job_id).iterall() if element.keyword == "TextValue"]
@@ -115,18 +102,18 @@ def not_analysed(runtime: Runtime, datasets: list[Dataset]) -> str:
 
 
 @pytest.mark.parametrize("gate", GATES)
-def test_each_gate_has_its_reason_in_the_report(runtime: Runtime, gate: str) -> None:
+def test_each_refusal_has_its_reason_in_the_report(runtime: ChildRuntime, gate: str) -> None:
     change, words = GATES[gate]
     assert words in not_analysed(runtime, change(chest()))
 
 
-def test_a_tilted_series_is_analysed_upright_where_the_card_allows_it(runtime: Runtime, settings: Settings, tmp_path: Path) -> None:
+def test_a_tilted_series_is_analysed_upright_where_the_card_allows_it(runtime: ChildRuntime, settings: Settings, tmp_path: Path) -> None:
     """The shipped cards do not: nothing was measured on tilted series."""
     allows = other_version(MODEL, tmp_path / "allows", tilt="resample")
     place = installed.install(allows, settings.node.data_dir / installed.FOLDER)
     change, _ = GATES["tilt"]
     job_id, _ = JobFactory(runtime.database, runtime.blobs).queue(change(chest()), UnitKind.SERIES, MODEL, digest=place.digest)
-    claim.wake(runtime)
+    wake_up.handle_wake_up(runtime)
     shown = job_leases.show(runtime.database, job_id)
     assert shown["job_state"] == "reported"
     assert shown["outcome"] in ("findings", "no_finding"), shown["reason"]
@@ -134,12 +121,12 @@ def test_a_tilted_series_is_analysed_upright_where_the_card_allows_it(runtime: R
     assert any(text.startswith("The gantry was tilted by 13.5 degrees") for text in texts)
 
 
-def test_a_derived_series_is_refused_where_the_card_says_so(runtime: Runtime, settings: Settings, tmp_path: Path) -> None:
+def test_a_derived_series_is_refused_where_the_card_says_so(runtime: ChildRuntime, settings: Settings, tmp_path: Path) -> None:
     strict = other_version(MODEL, tmp_path / "strict", derived="refuse")
     place = installed.install(strict, settings.node.data_dir / installed.FOLDER)
     series = put("ImageType", ["DERIVED", "SECONDARY", "AXIAL", "MPR"])(chest())
     job_id, _ = JobFactory(runtime.database, runtime.blobs).queue(series, UnitKind.SERIES, MODEL, digest=place.digest)
-    claim.wake(runtime)
+    wake_up.handle_wake_up(runtime)
     shown = job_leases.show(runtime.database, job_id)
     assert (shown["job_state"], shown["outcome"]) == ("reported", "not_analysed")
     texts = [str(element.value) for element in report(runtime, job_id).iterall() if element.keyword == "TextValue"]
@@ -173,6 +160,6 @@ def extruded(name: str, slices: int = 20) -> list[Dataset]:
     ids=["head", "neck", "abdomen"],
 )
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_real_anatomy_of_other_body_parts_is_refused_by_the_image(runtime: Runtime, name: str, words: str) -> None:
+def test_real_anatomy_of_other_body_parts_is_refused_by_the_image(runtime: ChildRuntime, name: str, words: str) -> None:
     """Every header says CHEST."""
     assert words in not_analysed(runtime, extruded(name))

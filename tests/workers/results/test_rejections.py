@@ -1,4 +1,4 @@
-"""A new answer: the old one's report is named as predecessor, its other objects are rejected where the destination takes that."""
+"""A new result names the old report as predecessor and rejects the other old objects at destinations that take rejections."""
 
 import io
 import subprocess
@@ -12,8 +12,7 @@ from pydicom.sr.codedict import Collection
 from core import codes
 from core.errors import ConfigurationError
 from core.settings.settings import Settings
-from core.states import Priority, ResultKind, UnitKind
-from db.blobs.store import Blobs
+from core.states import ResultKind, UnitKind
 from db.complete import units
 from db.deliveries import delivery_leases
 from db.engine import Database
@@ -27,9 +26,9 @@ from tests.support.external_programs import tool
 from tests.support.queued_jobs import JobFactory, configure, server_url_variables
 from tests.support.records import run as execute
 from tests.support.records import scalar
-from workers.attempt import claim
-from workers.attempt.child_runtime import Runtime
-from workers.attempt.drain_flag import DrainFlag
+from tests.workers.conftest import UNHURRIED
+from workers.attempt import wake_up
+from workers.child.runtime import ChildRuntime
 from workers.encode.objects import rejection
 from workers.encode.validate.validator import validate
 
@@ -38,21 +37,11 @@ SEG, PDF = "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.104.1"
 
 @pytest.fixture
 def settings(tmp_path: Path, database_url: str) -> Settings:
-    configure(tmp_path, database_url)
+    configure(tmp_path, database_url, **UNHURRIED)
     path = tmp_path / "node.toml"
     text = path.read_text().replace('name = "pacs"\n', 'name = "pacs"\nobjects = ["sr", "seg", "heatmap"]\niocm = true\n', 1)
     path.write_text(text.replace('name = "clinic"\n', 'name = "clinic"\nobjects = ["sr", "heatmap"]\naccept_research = true\n', 1))
     return load_settings(path, server_url_variables(database_url, ""))
-
-
-@pytest.fixture
-def runtime(settings: Settings, database: Database) -> Runtime:
-    return Runtime(settings, database, Blobs(settings.blobs_dir), DrainFlag(), (Priority.URGENT, Priority.ROUTINE), "test:1", 1, "cpu")
-
-
-@pytest.fixture
-def queueing(database: Database, settings: Settings) -> JobFactory:
-    return JobFactory(database, Blobs(settings.blobs_dir))
 
 
 def deliver(database: Database, *, kinds: tuple[str, ...] | None = None) -> list[tuple[str, str]]:
@@ -68,7 +57,7 @@ def deliver(database: Database, *, kinds: tuple[str, ...] | None = None) -> list
     return done
 
 
-def changed(runtime: Runtime, queueing: JobFactory, description: str) -> int:
+def changed(runtime: ChildRuntime, queueing: JobFactory, description: str) -> int:
     """The photograph of seed 1 comes again with other content: a new revision, analysed; its job."""
     dataset = lesion_dataset(1, size=(150, 200))
     dataset.StudyDescription = description
@@ -76,11 +65,11 @@ def changed(runtime: Runtime, queueing: JobFactory, description: str) -> int:
     (question,) = units.undecided(runtime.database, 10)
     units.settle(runtime.database, question.id, same=False)
     job_id, _ = queueing.queue([dataset], UnitKind.IMAGE, destinations=("pacs", "clinic"))
-    assert claim.wake(runtime) == 1
+    assert wake_up.handle_wake_up(runtime) == 1
     return job_id
 
 
-def rejections(runtime: Runtime, job_id: int) -> list[Dataset]:
+def rejections(runtime: ChildRuntime, job_id: int) -> list[Dataset]:
     shown = job_leases.show(runtime.database, job_id)["reports"]
     kept = [runtime.blobs.read(row["sha256"]) for row in shown if row["kind"] == ResultKind.REJECTION]
     assert all(not row["problems"] for row in shown)
@@ -96,13 +85,13 @@ def listed(document: Dataset) -> set[str]:
     return evidence
 
 
-def uids(runtime: Runtime, job_id: int, *, without: tuple[str, ...] = ("sr", "rejection")) -> set[str]:
+def uids(runtime: ChildRuntime, job_id: int, *, without: tuple[str, ...] = ("sr", "rejection")) -> set[str]:
     return {row["sop_instance_uid"] for row in job_leases.show(runtime.database, job_id)["reports"] if row["kind"] not in without}
 
 
-def test_what_was_stored_is_rejected_where_the_destination_takes_that(runtime: Runtime, queueing: JobFactory) -> None:
+def test_stored_objects_are_rejected_at_destinations_that_take_rejections(runtime: ChildRuntime, queueing: JobFactory) -> None:
     first, _ = queueing.photograph(1, destinations=("pacs", "clinic"))
-    claim.wake(runtime)
+    wake_up.handle_wake_up(runtime)
     assert rejections(runtime, first) == []
     assert ("pacs", "heatmap") in deliver(runtime.database)
     second = changed(runtime, queueing, "corrected")
@@ -122,9 +111,9 @@ def test_what_was_stored_is_rejected_where_the_destination_takes_that(runtime: R
     assert listed(document) == uids(runtime, second)  # the first one's are rejected already, and a rejection stays
 
 
-def test_a_rejection_that_was_not_taken_is_made_up_for_by_the_next(runtime: Runtime, queueing: JobFactory) -> None:
+def test_an_undelivered_rejection_is_included_in_the_next(runtime: ChildRuntime, queueing: JobFactory) -> None:
     first, _ = queueing.photograph(1, destinations=("pacs",))
-    claim.wake(runtime)
+    wake_up.handle_wake_up(runtime)
     deliver(runtime.database)
     second = changed(runtime, queueing, "corrected")
     assert "rejection" not in {kind for _, kind in deliver(runtime.database, kinds=("sr", "seg", "heatmap"))}
@@ -133,9 +122,9 @@ def test_a_rejection_that_was_not_taken_is_made_up_for_by_the_next(runtime: Runt
     assert listed(document) == uids(runtime, first) | uids(runtime, second)
 
 
-def test_what_was_not_stored_is_withdrawn_and_not_rejected(runtime: Runtime, queueing: JobFactory) -> None:
+def test_objects_that_were_not_stored_are_withdrawn_and_not_rejected(runtime: ChildRuntime, queueing: JobFactory) -> None:
     first, _ = queueing.photograph(1, destinations=("pacs", "clinic"))
-    claim.wake(runtime)
+    wake_up.handle_wake_up(runtime)
     assert {kind for _, kind in deliver(runtime.database, kinds=("seg",))} == {"seg"}
     second = changed(runtime, queueing, "corrected")
     (document,) = rejections(runtime, second)
@@ -144,18 +133,18 @@ def test_what_was_not_stored_is_withdrawn_and_not_rejected(runtime: Runtime, que
     assert states == {("seg", "stored"), ("heatmap", "withdrawn"), ("sr", "withdrawn")}
 
 
-def test_nothing_is_rejected_before_the_new_report_is_there(runtime: Runtime, queueing: JobFactory) -> None:
+def test_a_rejection_waits_for_the_new_report(runtime: ChildRuntime, queueing: JobFactory) -> None:
     queueing.photograph(1, destinations=("pacs",))
-    claim.wake(runtime)
+    wake_up.handle_wake_up(runtime)
     deliver(runtime.database)
     changed(runtime, queueing, "corrected")
     assert {kind for name, kind in deliver(runtime.database, kinds=("seg", "heatmap")) if name == "pacs"} == {"seg", "heatmap"}
     assert scalar(runtime.database, "SELECT attempts FROM v_deliveries WHERE object = 'rejection'") == 0
 
 
-def test_no_answer_takes_the_old_one_s_objects_away_too(runtime: Runtime, queueing: JobFactory) -> None:
+def test_a_not_analysed_report_rejects_the_older_objects_too(runtime: ChildRuntime, queueing: JobFactory) -> None:
     first, _ = queueing.photograph(1, destinations=("pacs", "clinic"))
-    claim.wake(runtime)
+    wake_up.handle_wake_up(runtime)
     deliver(runtime.database)
     dataset = lesion_dataset(1, size=(150, 200))
     dataset.StudyDescription = "corrected"
@@ -164,14 +153,14 @@ def test_no_answer_takes_the_old_one_s_objects_away_too(runtime: Runtime, queuei
     units.settle(runtime.database, question.id, same=False)
     second, _ = queueing.queue([dataset], UnitKind.IMAGE, destinations=("pacs", "clinic"))
     execute(runtime.database, f"UPDATE jobs SET pipeline_digest = '{'e' * 64}' WHERE id = {second}")
-    claim.wake(runtime)
+    wake_up.handle_wake_up(runtime)
     assert job_leases.show(runtime.database, second)["outcome"] == "not_analysed"
     (document,) = rejections(runtime, second)
     assert listed(document) == uids(runtime, first)
     assert scalar(runtime.database, "SELECT count(*) FROM v_deliveries WHERE object = 'rejection'") == 1
 
 
-def test_validators_take_a_rejection(tmp_path: Path) -> None:
+def test_external_validators_accept_a_rejection(tmp_path: Path) -> None:
     for name, analysis in analyses.shapes().items():
         made = rejection.encode(analysis, analyses.OUTDATED, destination="pacs")
         assert made.content == rejection.encode(analysis, analyses.OUTDATED, destination="pacs").content
@@ -185,11 +174,11 @@ def test_validators_take_a_rejection(tmp_path: Path) -> None:
     assert "Rejected for Quality Reasons" in dump.stdout
 
 
-def test_the_title_is_one_of_those_that_reject() -> None:
+def test_the_document_title_is_one_of_cid_7010() -> None:
     assert codes.REJECTED.value in {concept.value for concept in Collection("CID7010").concepts.values()}
 
 
-def test_a_rejection_is_no_part_of_a_profile(tmp_path: Path, database_url: str) -> None:
+def test_a_rejection_cannot_be_part_of_a_profile(tmp_path: Path, database_url: str) -> None:
     configure(tmp_path, database_url)
     path = tmp_path / "node.toml"
     path.write_text(path.read_text().replace('name = "pacs"\n', 'name = "pacs"\nobjects = ["sr", "rejection"]\n', 1))

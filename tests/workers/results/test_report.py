@@ -9,8 +9,6 @@ from pydicom.dataset import Dataset
 
 from core.records import HeatMap
 from core.settings.settings import Settings
-from core.states import Priority
-from db.blobs.store import Blobs
 from db.engine import Database
 from db.jobs import job_leases
 from deploy.settings_file import load_settings
@@ -18,9 +16,9 @@ from models import registry
 from tests.support import queued_jobs
 from tests.support.queued_jobs import SKIN, JobFactory
 from tests.support.records import rows
-from workers.attempt import claim
-from workers.attempt.child_runtime import Runtime
-from workers.attempt.drain_flag import DrainFlag
+from tests.workers.conftest import child_runtime
+from workers.attempt import wake_up
+from workers.child.runtime import ChildRuntime
 from workers.encode.validate.validator import validate
 
 PROFILES = {
@@ -39,13 +37,12 @@ def configured(folder: Path, database_url: str, *, budget_s: float = 60.0) -> Se
         text += f'[[destinations]]\nname = "{name}"\n{place}\nobjects = {objects}\naccept_research = true\n'
     path = folder / "node.toml"
     path.write_text(text)
-    return load_settings(path, queued_jobs.urls(database_url, ""))
+    return load_settings(path, queued_jobs.server_url_variables(database_url, ""))
 
 
-def started(settings: Settings, database: Database) -> tuple[Runtime, JobFactory]:
-    blobs = Blobs(settings.blobs_dir)
-    priorities = (Priority.URGENT, Priority.ROUTINE)
-    return Runtime(settings, database, blobs, DrainFlag(), priorities, "test:1", 1, "cpu"), JobFactory(database, blobs)
+def runtime_and_queueing(settings: Settings, database: Database) -> tuple[ChildRuntime, JobFactory]:
+    runtime = child_runtime(settings, database)
+    return runtime, JobFactory(database, runtime.blobs)
 
 
 def delivered(database: Database, job_id: int) -> dict[str, list[str]]:
@@ -60,7 +57,7 @@ def delivered(database: Database, job_id: int) -> dict[str, list[str]]:
     return found
 
 
-def objects_of(runtime: Runtime, job_id: int) -> dict[str, Dataset]:
+def objects_of(runtime: ChildRuntime, job_id: int) -> dict[str, Dataset]:
     """Profile -> object, every one of them clean."""
     found = {}
     for profile, sha256 in rows(runtime.database, f"SELECT profile, sha256 FROM reports WHERE job_id = {job_id} ORDER BY id"):
@@ -74,10 +71,10 @@ def named(report: Dataset) -> set[str]:
     return {str(element.value) for element in report.iterall() if element.keyword == "ReferencedSOPInstanceUID"}
 
 
-def test_each_destination_gets_its_profile_with_the_evidence_of_the_model(tmp_path: Path, database: Database, database_url: str) -> None:
-    runtime, queue = started(configured(tmp_path, database_url), database)
+def test_each_destination_gets_its_profile_with_the_model_s_heat_map(tmp_path: Path, database: Database, database_url: str) -> None:
+    runtime, queue = runtime_and_queueing(configured(tmp_path, database_url), database)
     job_id, _ = queue.photograph(1, destinations=tuple(PROFILES))
-    assert claim.wake(runtime) == 1
+    assert wake_up.handle_wake_up(runtime) == 1
     assert job_leases.show(database, job_id)["outcome"] == "findings"
     assert delivered(database, job_id) == {
         "viewer": ["seg", "heatmap", "sr+heatmap+seg"],
@@ -93,28 +90,28 @@ def test_each_destination_gets_its_profile_with_the_evidence_of_the_model(tmp_pa
     assert made["seg"].pixel_array.any()
 
 
-def test_over_its_budget_the_result_goes_without_the_evidence_and_says_so(tmp_path: Path, database: Database, database_url: str) -> None:
-    runtime, queue = started(configured(tmp_path, database_url, budget_s=0.001), database)
+def test_a_heat_map_over_its_time_budget_is_left_out_with_a_note(tmp_path: Path, database: Database, database_url: str) -> None:
+    runtime, queue = runtime_and_queueing(configured(tmp_path, database_url, budget_s=0.001), database)
     job_id, _ = queue.photograph(1, destinations=tuple(PROFILES))
-    claim.wake(runtime)
-    _goes_without(runtime, job_id, "it took longer than 0.001 s")
+    wake_up.handle_wake_up(runtime)
+    _assert_reported_without_heat_map(runtime, job_id, "it took longer than 0.001 s")
 
 
-def test_evidence_that_fails_costs_nobody_the_result(
+def test_a_heat_map_that_fails_is_left_out_with_a_note(
     tmp_path: Path, database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runtime, queue = started(configured(tmp_path, database_url), database)
+    runtime, queue = runtime_and_queueing(configured(tmp_path, database_url), database)
 
     def broken(*_: object) -> HeatMap | None:
         raise RuntimeError("no gradient")
 
-    monkeypatch.setattr(runtime.model(SKIN, registry.pipeline_digest(SKIN)), "evidence", broken)
+    monkeypatch.setattr(runtime.model_of(SKIN, registry.pipeline_digest(SKIN)), "evidence", broken)
     job_id, _ = queue.photograph(1, destinations=tuple(PROFILES))
-    claim.wake(runtime)
-    _goes_without(runtime, job_id, "making it failed")
+    wake_up.handle_wake_up(runtime)
+    _assert_reported_without_heat_map(runtime, job_id, "making it failed")
 
 
-def _goes_without(runtime: Runtime, job_id: int, why: str) -> None:
+def _assert_reported_without_heat_map(runtime: ChildRuntime, job_id: int, why: str) -> None:
     shown = job_leases.show(runtime.database, job_id)
     assert shown["job_state"] == "reported"
     assert f"Without a map of the evidence: {why}." in shown["notes"]
@@ -122,12 +119,12 @@ def _goes_without(runtime: Runtime, job_id: int, why: str) -> None:
     assert f"Without a map of the evidence: {why}." in said
 
 
-def test_nobody_is_asked_for_evidence_that_nobody_takes(
+def test_no_heat_map_is_made_if_no_destination_takes_it(
     tmp_path: Path, database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runtime, queue = started(configured(tmp_path, database_url), database)
+    runtime, queue = runtime_and_queueing(configured(tmp_path, database_url), database)
     asked: list[object] = []
-    monkeypatch.setattr(runtime.model(SKIN, registry.pipeline_digest(SKIN)), "evidence", lambda *given: asked.append(given))
+    monkeypatch.setattr(runtime.model_of(SKIN, registry.pipeline_digest(SKIN)), "evidence", lambda *given: asked.append(given))
     job_id, _ = queue.photograph(1, destinations=("ris",))
-    claim.wake(runtime)
+    wake_up.handle_wake_up(runtime)
     assert (asked, delivered(database, job_id)) == ([], {"ris": ["sr"]})

@@ -14,38 +14,30 @@ from pydicom.dataset import Dataset
 from core.errors import EncodingError
 from core.records import ResultObject
 from core.settings.settings import Settings
-from core.states import Priority, ResultKind, UnitKind
-from db.blobs.store import Blobs
+from core.states import ResultKind, UnitKind
 from db.engine import Database
 from db.jobs import job_leases
 from deploy.demo.synthetic.lesion import lesion_identity
 from imaging.photograph.encapsulate import jpeg_to_dicom
 from tests.support.queued_jobs import JobFactory, configure
 from tests.support.records import scalar
-from tests.workers.queue.test_celery import Site
-from workers.attempt import claim, device, limits
-from workers.attempt.child_runtime import Runtime
-from workers.attempt.drain_flag import DrainFlag
-from workers.attempt.limits import MemoryWatch, machine_mib, memory_of_child
-from workers.results.objects import bounded
+from tests.workers.conftest import with_worker
+from tests.workers.queue.site import TIMEOUT_S, Site
+from workers.attempt import wake_up
+from workers.child import device, memory_limit
+from workers.child.memory_limit import MemoryWatch, available_mib, memory_of_child
+from workers.child.runtime import ChildRuntime
+from workers.results.make import within_limit
 
 ATTEMPTS = 2
 
-
-@pytest.fixture
-def settings(tmp_path: Path, database_url: str) -> Settings:
-    return configure(tmp_path, database_url)
-
-
-@pytest.fixture
-def runtime(settings: Settings, database: Database) -> Runtime:
-    return Runtime(settings, database, Blobs(settings.blobs_dir), DrainFlag(), (Priority.URGENT, Priority.ROUTINE), "test:1", 1, "cpu")
+pytestmark = pytest.mark.timeout(3 * TIMEOUT_S)
 
 
 @pytest.fixture
 def site(tmp_path: Path, database: Database, database_url: str, broker_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     monkeypatch.setenv("DICOM_NODE_WORKER__MAX_ATTEMPTS", str(ATTEMPTS))  # each is a child that loads its models anew
-    made = Site(tmp_path, database, database_url, broker_url, configure(tmp_path, database_url, broker_url))
+    made = Site(tmp_path, database, database_url, broker_url, configure(tmp_path, database_url, broker_url, soft_s=600.0, hard_s=900.0))
     yield made
     made.close()
 
@@ -64,129 +56,129 @@ def errors_of(database: Database, job: int) -> list[str]:
 
 
 @pytest.mark.services
-def test_who_needs_too_much_memory_is_given_up_with_the_reason_and_the_others_are_not(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_over_the_memory_limit_fails_with_the_reason_and_others_do_not(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     first, _ = site.queueing.photograph(1)
-    unlimited = site.worker()
+    unlimited = site.start_worker()
     site.until(lambda: site.state(first) == "reported")
     most_kib = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{unlimited.child()}/status").read_text())
     unlimited.kill()
     assert most_kib is not None
     monkeypatch.setenv("DICOM_NODE_WORKER__MEMORY_LIMIT_MIB", str((int(most_kib[1]) >> 10) + 60))
-    poison, _ = site.queueing.queue([_huge(2, 6000)], UnitKind.IMAGE)  # 103 MiB
+    large, _ = site.queueing.queue([_huge(2, 6000)], UnitKind.IMAGE)  # 103 MiB
     others = [site.queueing.photograph(seed)[0] for seed in (3, 4)]
-    worker = site.worker()
-    site.until(lambda: site.state(poison) == "quarantined" and {site.state(job) for job in others} == {"reported"}, 240)
-    errors = errors_of(site.database, poison)
+    worker = site.start_worker()
+    site.until(lambda: site.state(large) == "quarantined" and {site.state(job) for job in others} == {"reported"})
+    errors = errors_of(site.database, large)
     assert len(errors) == ATTEMPTS
     for error in errors:
         assert "of memory, and worker.memory_limit_mib allows" in error
     site.until(
-        lambda: [one["state"] for one in job_leases.show(site.database, poison)["deliveries"]] == ["pending"]
+        lambda: [one["state"] for one in job_leases.show(site.database, large)["deliveries"]] == ["pending"]
     )  # the report that says so
-    assert job_leases.show(site.database, poison)["outcome"] == "not_analysed"
+    assert job_leases.show(site.database, large)["outcome"] == "not_analysed"
     assert worker.process.poll() is None
 
 
 @pytest.mark.services
-def test_where_the_models_alone_hold_too_much_no_work_is_begun_and_the_report_says_so(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_models_over_the_memory_limit_fail_every_job_with_a_report(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DICOM_NODE_WORKER__MEMORY_LIMIT_MIB", "100")  # less than torch alone
     job, _ = site.queueing.photograph(1)  # the shortest job there is
-    worker = site.worker()
-    site.until(lambda: site.state(job) == "quarantined", 240)
+    worker = site.start_worker()
+    site.until(lambda: site.state(job) == "quarantined")
     errors = errors_of(site.database, job)
     assert len(errors) == ATTEMPTS
     assert all("worker.memory_limit_mib allows 100 MiB" in error for error in errors)
     site.until(lambda: [one["state"] for one in job_leases.show(site.database, job)["deliveries"]] == ["pending"])
     assert worker.process.poll() is None  # it serves on
-    assert "the models alone hold more memory" in worker.said()
+    assert "models_exceed_memory_limit" in worker.log_text()
 
 
-def test_an_attempt_that_ends_between_two_looks_is_not_committed_either(
-    runtime: Runtime, database: Database, monkeypatch: pytest.MonkeyPatch
+def test_an_attempt_over_the_limit_between_two_measurements_is_not_committed(
+    runtime: ChildRuntime, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "EVERY_S", 3600.0)
+    monkeypatch.setattr(memory_limit, "INTERVAL_S", 3600.0)
     queueing = JobFactory(database, runtime.blobs)
     first, _ = queueing.photograph(1)
-    assert claim.wake(runtime) == 1  # the model is warm: what is measured from here on is the job
-    poison, _ = queueing.queue([_huge(2, 6000)], UnitKind.IMAGE)
+    assert wake_up.handle_wake_up(runtime) == 1  # the model is warm: what is measured from here on is the job
+    large, _ = queueing.queue([_huge(2, 6000)], UnitKind.IMAGE)
     left: list[int] = []
-    runtime.memory_mib = device.resident_mib() + 60
-    runtime.leave = lambda: left.append(1)  # a child would end here
-    claim.wake(runtime)
+    runtime.memory_limit_mib = device.resident_mib() + 60
+    runtime.end_process = lambda: left.append(1)  # a child would end here
+    wake_up.handle_wake_up(runtime)
     assert left == [1]
     assert errors_of(database, first) == [""]
-    (error,) = errors_of(database, poison)
+    (error,) = errors_of(database, large)
     assert "of memory, and worker.memory_limit_mib allows" in error
-    assert job_leases.show(database, poison)["job_state"] == "queued"
-    assert scalar(database, f"SELECT count(*) FROM reports WHERE job_id = {poison}") == 0
-    assert scalar(database, f"SELECT count(*) FROM findings WHERE job_id = {poison}") == 0
+    assert job_leases.show(database, large)["job_state"] == "queued"
+    assert scalar(database, f"SELECT count(*) FROM reports WHERE job_id = {large}") == 0
+    assert scalar(database, f"SELECT count(*) FROM findings WHERE job_id = {large}") == 0
 
 
-def test_no_model_is_loaded_where_the_process_holds_too_much_before(runtime: Runtime, database: Database) -> None:
+def test_no_model_is_loaded_in_a_process_over_the_limit(runtime: ChildRuntime, database: Database) -> None:
     job, _ = JobFactory(database, runtime.blobs).photograph(1)
-    runtime.memory_mib = 1
-    claim.wake(runtime)
+    runtime.memory_limit_mib = 1
+    wake_up.handle_wake_up(runtime)
     assert len(errors_of(database, job)) == 1
     assert runtime.models == {}
 
 
-def test_the_watch_calls_once_at_the_beginning_and_only_above_the_limit() -> None:
+def test_the_watch_calls_once_and_only_above_the_limit() -> None:
     told: list[int] = []
     with MemoryWatch(1, told.append) as watch:
         assert len(told) == 1
-        watch.look()
+        watch.check()
     assert len(told) == 1
     assert told[0] > 1
     with MemoryWatch(1 << 40, told.append) as watch:
-        watch.look()
+        watch.check()
     assert len(told) == 1
 
 
-def test_the_watch_looks_beside_the_work() -> None:
+def test_the_watch_measures_beside_the_work() -> None:
     told = threading.Event()
     with MemoryWatch(device.resident_mib() + 60, lambda _: told.set()):
         held = np.ones(150 << 20, np.uint8)
-        assert told.wait(10)
+        assert told.wait(200)
     assert held.any()
 
 
 @pytest.fixture
-def never(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody looks but who is asked to."""
-    monkeypatch.setattr(limits, "EVERY_S", 3600.0)
+def no_periodic_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory is measured only where the test asks for it."""
+    monkeypatch.setattr(memory_limit, "INTERVAL_S", 3600.0)
 
 
-def come_and_gone() -> None:
+def allocate_and_free() -> None:
     assert np.ones(150 << 20, np.uint8).any()
 
 
-@pytest.mark.usefixtures("never")
-@pytest.mark.parametrize("kernel_counts_anew", [True, False])
-def test_what_came_and_went_is_seen_and_what_was_there_before_is_not(
-    kernel_counts_anew: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.usefixtures("no_periodic_measurement")
+@pytest.mark.parametrize("kernel_resets_peak", [True, False])
+def test_memory_freed_during_the_attempt_counts_and_memory_freed_before_does_not(
+    kernel_resets_peak: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limits.restart_peak()
-    if not kernel_counts_anew:
-        monkeypatch.setattr(limits, "_CLEAR_REFS", tmp_path)  # no file
+    memory_limit.reset_peak()
+    if not kernel_resets_peak:
+        monkeypatch.setattr(memory_limit, "_CLEAR_REFS", tmp_path)  # no file
     told: list[int] = []
-    come_and_gone()
+    allocate_and_free()
     limit_mib = device.resident_mib() + 60
     with MemoryWatch(limit_mib, told.append) as watch:
-        watch.look()
+        watch.check()
         assert told == []
-        assert watch.before_mib > limit_mib
-        again = [np.ones(150 << 20, np.uint8) for _ in range(1 if kernel_counts_anew else 2)]
+        assert watch.peak_before_mib > limit_mib
+        again = [np.ones(150 << 20, np.uint8) for _ in range(1 if kernel_resets_peak else 2)]
         del again
-        watch.look()
+        watch.check()
     assert len(told) == 1
 
 
-@pytest.mark.usefixtures("never")
-def test_at_the_end_only_what_is_still_held_counts() -> None:
+@pytest.mark.usefixtures("no_periodic_measurement")
+def test_at_the_end_only_memory_still_held_counts() -> None:
     told: list[int] = []
     limit_mib = device.resident_mib() + 60
     with MemoryWatch(limit_mib, told.append):
-        come_and_gone()
+        allocate_and_free()
     assert told == []
     with MemoryWatch(limit_mib, told.append):
         held = np.ones(150 << 20, np.uint8)
@@ -194,36 +186,35 @@ def test_at_the_end_only_what_is_still_held_counts() -> None:
     assert held.any()
 
 
-def test_where_the_kernel_does_not_count_what_is_held_is_the_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_peak_counter_the_current_memory_is_the_peak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "status").write_text("VmRSS: 5 kB\n")
-    monkeypatch.setattr(limits, "_STATUS", tmp_path / "status")
-    come_and_gone()
-    assert abs(limits.peak_mib() - device.resident_mib()) < 20
+    monkeypatch.setattr(memory_limit, "_STATUS", tmp_path / "status")
+    allocate_and_free()
+    assert abs(memory_limit.peak_mib() - device.resident_mib()) < 20
 
 
-def test_a_child_may_hold_its_share_of_what_there_is(tmp_path: Path) -> None:
+def test_memory_share_of_a_child(tmp_path: Path) -> None:
     assert memory_of_child(0, 1, 1000) == 900
     assert memory_of_child(0, 4, 1000) == 225
     assert memory_of_child(700, 4, 1000) == 700
     (tmp_path / "max").write_text("max\n")
     (tmp_path / "less").write_text(f"{300 << 20}\n")
-    whole = machine_mib(())
-    assert machine_mib((tmp_path / "none", tmp_path / "max")) == whole > 300
-    assert machine_mib((tmp_path / "less",)) == 300
+    whole = available_mib(())
+    assert available_mib((tmp_path / "none", tmp_path / "max")) == whole > 300
+    assert available_mib((tmp_path / "less",)) == 300
 
 
-def test_an_object_beyond_the_limit_is_none() -> None:
+def test_an_object_over_the_size_limit_is_refused() -> None:
     made = ResultObject(ResultKind.SEG, "seg", "1.2", "1.2.3", "1.2.4", b"x" * 100)
-    assert bounded(made, 100) is made
+    assert within_limit(made, 100) is made
     with pytest.raises(EncodingError, match=r"100 bytes, and worker\.max_object_bytes allows 99"):
-        bounded(made, 99)
+        within_limit(made, 99)
 
 
-def test_a_report_beyond_the_limit_fails_the_job_and_one_object_does_not(settings: Settings, runtime: Runtime, database: Database) -> None:
-    worker = settings.worker.model_copy(update={"max_object_bytes": 1 << 10})  # no report is as small
-    runtime.settings = settings.model_copy(update={"worker": worker})
+def test_a_report_over_the_size_limit_fails_the_job(settings: Settings, runtime: ChildRuntime, database: Database) -> None:
+    runtime.settings = with_worker(settings, max_object_bytes=1 << 10)  # no report is as small
     job, _ = JobFactory(database, runtime.blobs).photograph(1)
-    claim.wake(runtime)
+    wake_up.handle_wake_up(runtime)
     shown = job_leases.show(database, job)
     assert shown["job_state"] == "failed"
     assert "worker.max_object_bytes allows 1024" in shown["reason"]

@@ -1,4 +1,4 @@
-"""Who gets a result, and that what fails our check is held."""
+"""Recipients of a result, the reports that name what each of them receives, and objects that fail the check."""
 
 import io
 from dataclasses import replace
@@ -8,31 +8,36 @@ from pydicom import dcmread
 
 from core.policy.result_profiles import ResultProfiles
 from core.records import Code, Mask, Prediction
+from core.settings.settings import Settings
 from core.states import Outcome, ResultKind
 from db.blobs.store import Blobs
 from db.records import ClaimedJob, StoredObject
 from deploy.settings_file import load_settings
 from tests.support import analyses
 from tests.support.queued_jobs import configure
-from workers.results import objects as results_objects
+from workers.results.pipeline import store_result_objects
+from workers.results.recipients import Recipients, select_recipients
 
 
 def job(*destinations: str, predecessors: dict[str, tuple[str, str, str]] | None = None) -> ClaimedJob:
-    """Only what says who gets what is asked of it."""
+    """A job of which only the fields matter that decide on recipients."""
     made = object.__new__(ClaimedJob)
-    object.__setattr__(made, "destinations", destinations)
-    object.__setattr__(made, "predecessors", predecessors or {})
-    object.__setattr__(made, "id", 1)
+    fields = {"id": 1, "destinations": destinations, "predecessors": predecessors or {}, "outdated": ()}
+    for name, value in fields.items():
+        object.__setattr__(made, name, value)
     return made
 
 
 def test_research_goes_only_where_it_is_accepted(tmp_path: Path) -> None:
     settings = configure(tmp_path, "postgresql://localhost/none")
-    assert results_objects.recipients(settings, ("pacs", "clinic", "gone"), "research") == results_objects.Recipients(
-        ("pacs", "gone"), ("clinic",)
-    )
-    assert results_objects.recipients(settings, ("pacs", "clinic"), "clinical") == results_objects.Recipients(("pacs", "clinic"), ())
-    assert results_objects.recipients(load_settings(None, {}), ("any",), "research").takers == ("any",)
+
+    def chosen(settings: Settings, names: tuple[str, ...], status: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        found = select_recipients(settings, names, status)
+        return found.accepting, found.excluded
+
+    assert chosen(settings, ("pacs", "clinic", "unknown"), "research") == (("pacs", "unknown"), ("clinic",))
+    assert chosen(settings, ("pacs", "clinic"), "clinical") == (("pacs", "clinic"), ())
+    assert chosen(load_settings(None, {}), ("any",), "research") == (("any",), ())
 
 
 SEG, PDF, SR = ResultKind.SEG, ResultKind.PDF, ResultKind.SR
@@ -56,19 +61,19 @@ def named(stored: StoredObject) -> set[str]:
     return {uid for uid in inside if len(uid) > 20}
 
 
-def test_one_report_for_all_who_have_the_same_past(tmp_path: Path) -> None:
+def test_destinations_with_the_same_predecessor_share_a_report(tmp_path: Path) -> None:
     analysis, blobs = analyses.shapes()["ct-findings"], Blobs(tmp_path)
-    assert made(results_objects.objects(job("a", "b"), analysis, blobs, ("a", "b"), {})) == [("sr", ("a", "b"))]
+    assert made(store_result_objects(job("a", "b"), analysis, Recipients(("a", "b")), blobs)) == [("sr", ("a", "b"))]
     alike = job("a", "b", predecessors={"a": OLDER, "b": OLDER})
-    assert made(results_objects.objects(alike, analysis, blobs, ("a", "b"), {})) == [("sr", ("a", "b"))]
+    assert made(store_result_objects(alike, analysis, Recipients(("a", "b")), blobs)) == [("sr", ("a", "b"))]
     unlike = job("a", "b", predecessors={"a": OLDER})
-    assert made(results_objects.objects(unlike, analysis, blobs, ("a", "b"), {})) == [("sr@a", ("a",)), ("sr@b", ("b",))]
+    assert made(store_result_objects(unlike, analysis, Recipients(("a", "b")), blobs)) == [("sr@a", ("a",)), ("sr@b", ("b",))]
 
 
-def test_each_destination_gets_its_profile_and_a_report_that_names_no_more(tmp_path: Path) -> None:
+def test_each_destination_gets_its_profile_and_a_report_that_names_only_those_objects(tmp_path: Path) -> None:
     names = ("viewer", "modern", "ris", "page")
     given = taking(viewer={SR, SEG}, modern={SR, SEG}, ris={SR}, page={PDF, SEG})
-    kept = results_objects.objects(job(*names), analyses.masked_ct(), Blobs(tmp_path), names, given)
+    kept = store_result_objects(job(*names), analyses.masked_ct(), Recipients(names, profiles=given), Blobs(tmp_path))
     outline = kept[0]
     assert (outline.report.profile, outline.destinations) == ("seg", ("viewer", "modern", "page"))
     reports = {one.report.profile: one for one in kept if one.report.kind is SR}
@@ -79,35 +84,35 @@ def test_each_destination_gets_its_profile_and_a_report_that_names_no_more(tmp_p
     assert [one.report.kind for one in kept].index(SR) == len(kept) - 2  # the reports last
 
 
-def test_nothing_to_outline_is_one_report_for_all(tmp_path: Path) -> None:
+def test_without_a_segmentation_all_destinations_share_a_report(tmp_path: Path) -> None:
     analysis = replace(analyses.shapes()["ct-no-finding"], item=analyses.volume())
     given = taking(viewer={SR, SEG}, ris={SR})
-    assert made(results_objects.objects(job("viewer", "ris"), analysis, Blobs(tmp_path), ("viewer", "ris"), given)) == [
+    assert made(store_result_objects(job("viewer", "ris"), analysis, Recipients(("viewer", "ris"), profiles=given), Blobs(tmp_path))) == [
         ("sr", ("viewer", "ris"))
     ]
 
 
-def test_an_object_that_cannot_be_made_costs_nobody_the_report(tmp_path: Path) -> None:
+def test_an_object_that_cannot_be_made_is_named_in_the_report(tmp_path: Path) -> None:
     analysis = analyses.masked_ct()
     outside = replace(analysis.prediction.findings[0], mask=Mask((11, 0, 0), (4, 1, 2), bytes([255])))
     broken = replace(analysis, prediction=replace(analysis.prediction, findings=(outside,)))
-    kept = results_objects.objects(job("a"), broken, Blobs(tmp_path), ("a",), taking(a={SR, SEG}))
+    kept = store_result_objects(job("a"), broken, Recipients(("a",), profiles=taking(a={SR, SEG})), Blobs(tmp_path))
     assert made(kept) == [("sr", ("a",))]
     texts = [str(element.value) for element in dcmread(io.BytesIO(kept[0].report.content)).iterall() if element.keyword == "TextValue"]
     assert "Could not be made for this result: seg." in texts
 
 
-def test_a_report_is_kept_also_where_nobody_takes_it(tmp_path: Path) -> None:
+def test_a_report_without_recipients_is_kept(tmp_path: Path) -> None:
     blobs = Blobs(tmp_path)
-    (stored,) = results_objects.objects(job("clinic"), analyses.shapes()["skin-findings"], blobs, (), {})
+    (stored,) = store_result_objects(job("clinic"), analyses.shapes()["skin-findings"], Recipients(()), blobs)
     assert stored.destinations == ()
     assert blobs.read(stored.blob.sha256) == stored.report.content
 
 
-def test_what_fails_our_check_is_held_with_the_reason_and_named_by_no_report(tmp_path: Path) -> None:
+def test_an_object_that_fails_the_check_is_held_with_the_reason_and_named_by_no_report(tmp_path: Path) -> None:
     invented = replace(analyses.masked_ct().prediction.findings[0], site=Code("0815", "SCT", "Surely harmless"))
     analysis = replace(analyses.masked_ct(), prediction=Prediction(Outcome.FINDINGS, (invented,)))
-    outline, report = results_objects.objects(job("a"), analysis, Blobs(tmp_path), ("a",), taking(a={SR, SEG}))
+    outline, report = store_result_objects(job("a"), analysis, Recipients(("a",), profiles=taking(a={SR, SEG})), Blobs(tmp_path))
     assert any("is not known" in problem for problem in outline.problems)
     assert any("is not known" in problem for problem in report.problems)
     assert named(report) == set()

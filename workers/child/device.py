@@ -1,4 +1,4 @@
-"""Which device a child computes on, and how many threads it may use. Set before torch is imported, which reads it then."""
+"""Gives a child its device and its threads. Both are environment variables that torch reads when it is imported, so they are set before."""
 
 import os
 import re
@@ -10,7 +10,7 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def devices(environ: Mapping[str, str] = os.environ, folder: Path = Path("/dev")) -> list[str]:
-    """The GPUs that this process may see, as CUDA_VISIBLE_DEVICES names them; empty without one. Does not import torch."""
+    """Return the GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them; empty without one. Does not import torch."""
     named = environ.get("CUDA_VISIBLE_DEVICES")
     if named is not None:
         return [part.strip() for part in named.split(",") if part.strip() and part.strip() != "-1"]
@@ -20,18 +20,23 @@ def devices(environ: Mapping[str, str] = os.environ, folder: Path = Path("/dev")
     return [name.removeprefix("nvidia") for name in found]
 
 
-def threads_of_child(wanted: int, children: int, cores: int) -> int:
-    """Torch threads of one child: what was asked for; 0: all cores shared by the children, at least one each."""
-    return wanted if wanted > 0 else max(1, cores // max(1, children))
+def threads_of_child(configured: int, children: int, cores: int) -> int:
+    """Return the torch threads of one child: the configured number, or for 0 an equal share of the cores, at least one."""
+    return configured if configured > 0 else max(1, cores // max(1, children))
 
 
-def cores() -> int:
-    """Processors that this process may use (a container sees fewer than the machine has)."""
+def available_cores() -> int:
+    """Return how many processors this process may use (a container may have fewer than the machine)."""
     return len(os.sched_getaffinity(0))
 
 
 def claim_share(index: int, threads: int, environ: MutableMapping[str, str] = os.environ) -> str:
-    """Give child ``index`` one GPU of its own, if there are any, and its share of threads. The GPU's name, or ""."""
+    """Set the environment of child ``index`` (from 0): one GPU, if there are any, and its number of threads.
+
+    Returns
+    -------
+    The name of the GPU, or "" without one.
+    """
     for variable in _THREAD_VARIABLES:
         environ[variable] = str(threads)
     visible = devices(environ)
@@ -43,6 +48,6 @@ def claim_share(index: int, threads: int, environ: MutableMapping[str, str] = os
 
 
 def resident_mib() -> int:
-    """Memory that this process holds, MiB."""
+    """Return the memory that this process holds (resident set size), MiB."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") // (1 << 20)

@@ -1,10 +1,8 @@
-"""The pipeline on real parts, in this process: real database, blobs and model; one case for every way a job can end."""
+"""Attempts from the wake-up to the committed result, on a real database, real blobs and a real model: one test for each way to end."""
 
 import io
 import os
 import signal
-import time
-from pathlib import Path
 from types import FrameType
 
 import pytest
@@ -12,49 +10,22 @@ from celery.exceptions import SoftTimeLimitExceeded
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from core.errors import GeometryError, LeaseLost, StorageError
-from core.settings.settings import Settings
+from core.errors import GeometryError
 from core.states import JobState, Priority, UnitKind
 from db.blobs.store import Blobs
 from db.engine import Database
-from db.jobs import job_leases, outbox
+from db.jobs import job_leases
 from db.records import ClaimedJob
 from deploy.demo.synthetic.chest import chest_datasets, make_chest
 from deploy.demo.synthetic.lesion import lesion_dataset
 from models import registry
-from tests.support.queued_jobs import SKIN, JobFactory, configure
+from tests.support.queued_jobs import SKIN, JobFactory
 from tests.support.records import run as execute
 from tests.support.records import scalar
-from workers.attempt import claim, prepare
-from workers.attempt.child_runtime import Runtime
-from workers.attempt.drain_flag import DrainFlag
-from workers.attempt.inputs import verify
-from workers.attempt.lease import Lease
-from workers.attempt.prefetch import Ahead
+from workers.attempt import prepare, wake_up
+from workers.attempt.prefetch import Prefetch
+from workers.child.runtime import ChildRuntime
 from workers.encode.validate.validator import validate
-from workers.queue import reaper
-
-
-@pytest.fixture
-def settings(tmp_path: Path, database_url: str) -> Settings:
-    return configure(tmp_path, database_url)
-
-
-@pytest.fixture
-def blobs(settings: Settings) -> Blobs:
-    return Blobs(settings.blobs_dir)
-
-
-@pytest.fixture
-def runtime(settings: Settings, database: Database, blobs: Blobs) -> Runtime:
-    """A worker child's runtime in this process, without heartbeat; the model is loaded when a job asks for it."""
-    priorities = (Priority.URGENT, Priority.ROUTINE)
-    return Runtime(settings, database, blobs, DrainFlag(), priorities, "test:1", 1, "cpu")
-
-
-@pytest.fixture
-def queueing(database: Database, blobs: Blobs) -> JobFactory:
-    return JobFactory(database, blobs)
 
 
 def report_of(database: Database, blobs: Blobs, job_id: int) -> Dataset:
@@ -69,9 +40,9 @@ def claimed(database: Database) -> ClaimedJob:
     return job
 
 
-def test_photograph_becomes_a_report_findings_and_a_delivery(runtime: Runtime, queueing: JobFactory) -> None:
+def test_photograph_becomes_a_report_findings_and_a_delivery(runtime: ChildRuntime, queueing: JobFactory) -> None:
     job_id, _ = queueing.photograph(1)
-    assert claim.wake(runtime) == 1
+    assert wake_up.handle_wake_up(runtime) == 1
     shown = job_leases.show(runtime.database, job_id)
     assert shown["job_state"] == JobState.REPORTED
     assert shown["outcome"] in {"findings", "abstained"}
@@ -82,21 +53,21 @@ def test_photograph_becomes_a_report_findings_and_a_delivery(runtime: Runtime, q
     assert report.TimezoneOffsetFromUTC == "+0000"
     assert report.SeriesDescription.endswith("RESEARCH")
     assert scalar(runtime.database, f"SELECT state FROM models WHERE digest = '{registry.pipeline_digest(SKIN)}'") == "active"
-    assert claim.wake(runtime) == 0
+    assert wake_up.handle_wake_up(runtime) == 0
 
 
-def test_one_wake_up_works_off_everything_urgent_first(runtime: Runtime, queueing: JobFactory) -> None:
+def test_one_wake_up_handles_all_due_jobs_urgent_first(runtime: ChildRuntime, queueing: JobFactory) -> None:
     routine = [queueing.photograph(seed)[0] for seed in (1, 2)]
     urgent, _ = queueing.photograph(3, priority=Priority.URGENT)
-    assert claim.wake(runtime) == 3
+    assert wake_up.handle_wake_up(runtime) == 3
     starts = {job_id: job_leases.show(runtime.database, job_id)["attempts_made"][0]["started_at"] for job_id in (*routine, urgent)}
     assert min(starts, key=lambda job_id: starts[job_id]) == urgent
 
 
-def test_what_is_no_colour_photograph_is_reported_as_not_analysed(runtime: Runtime, queueing: JobFactory) -> None:
+def test_an_image_that_is_no_colour_photograph_is_reported_as_not_analysed(runtime: ChildRuntime, queueing: JobFactory) -> None:
     dataset = next(iter(chest_datasets(make_chest(1, slices=12, size=64, slice_mm=8.0, diameters_mm=()))))
     job_id, _ = queueing.queue([dataset], UnitKind.IMAGE)
-    claim.wake(runtime)
+    wake_up.handle_wake_up(runtime)
     shown = job_leases.show(runtime.database, job_id)
     assert (shown["job_state"], shown["outcome"]) == ("reported", "not_analysed")
     assert shown["reason"]
@@ -104,9 +75,9 @@ def test_what_is_no_colour_photograph_is_reported_as_not_analysed(runtime: Runti
     assert shown["reason"] in [element.value for element in report.iterall() if element.keyword == "TextValue"]
 
 
-def test_series_for_a_model_of_single_images_is_not_analysed(runtime: Runtime, queueing: JobFactory) -> None:
+def test_series_for_a_model_of_single_images_is_not_analysed(runtime: ChildRuntime, queueing: JobFactory) -> None:
     job_id, _ = queueing.queue([lesion_dataset(5, size=(150, 200))], UnitKind.SERIES)
-    claim.wake(runtime)
+    wake_up.handle_wake_up(runtime)
     shown = job_leases.show(runtime.database, job_id)
     assert shown["outcome"] == "not_analysed"
     assert "takes one image" in shown["reason"]
@@ -125,23 +96,23 @@ def chest(seed: int, **changes: str) -> list[Dataset]:
     [({"PatientID": "SOMEBODY-ELSE"}, "patient"), ({"AccessionNumber": "OTHER"}, "accession")],
     ids=["patient", "accession"],
 )
-def test_instances_that_disagree_are_not_analysed(runtime: Runtime, queueing: JobFactory, changes: dict[str, str], word: str) -> None:
+def test_instances_that_disagree_are_not_analysed(runtime: ChildRuntime, queueing: JobFactory, changes: dict[str, str], word: str) -> None:
     queueing.queue(chest(1, **changes), UnitKind.SERIES, "lung_nodule_ct")
     with pytest.raises(GeometryError) as error:
-        prepare.prepare(runtime, claimed(runtime.database), registry.card("lung_nodule_ct"))
+        prepare.read_unit(runtime, claimed(runtime.database), registry.card("lung_nodule_ct"))
     assert word in str(error.value).lower()
     assert "SOMEBODY" not in str(error.value)
 
 
-def test_whole_series_is_prepared_as_a_volume(runtime: Runtime, queueing: JobFactory) -> None:
+def test_whole_series_is_prepared_as_a_volume(runtime: ChildRuntime, queueing: JobFactory) -> None:
     queueing.queue(chest(2), UnitKind.SERIES, "lung_nodule_ct")
-    volume = prepare.prepare(runtime, claimed(runtime.database), registry.card("lung_nodule_ct"))
+    volume = prepare.read_unit(runtime, claimed(runtime.database), registry.card("lung_nodule_ct"))
     assert getattr(volume, "frame_of_reference_uid", "")
 
 
-def test_other_pipeline_fails_for_good_and_says_what_to_do(runtime: Runtime, queueing: JobFactory) -> None:
+def test_an_unknown_pipeline_fails_permanently_with_a_hint(runtime: ChildRuntime, queueing: JobFactory) -> None:
     job_id, _ = queueing.photograph(1, digest="e" * 64)
-    claim.wake(runtime)
+    wake_up.handle_wake_up(runtime)
     shown = job_leases.show(runtime.database, job_id)
     assert shown["job_state"] == "failed"
     assert "same release" in shown["reason"]
@@ -149,9 +120,7 @@ def test_other_pipeline_fails_for_good_and_says_what_to_do(runtime: Runtime, que
 
 
 @pytest.mark.parametrize("damage", ["missing", "altered"])
-def test_blob_that_is_not_what_was_received_is_tried_again_and_then_quarantined(
-    runtime: Runtime, queueing: JobFactory, damage: str
-) -> None:
+def test_a_missing_or_altered_blob_is_retried_and_then_quarantined(runtime: ChildRuntime, queueing: JobFactory, damage: str) -> None:
     job_id, sha256 = queueing.photograph(1)
     path = runtime.blobs.path(sha256)
     path.chmod(0o600)
@@ -159,12 +128,12 @@ def test_blob_that_is_not_what_was_received_is_tried_again_and_then_quarantined(
     path.unlink()
     if damage == "altered":
         path.write_bytes(content[:-1] + b"\1")
-    claim.wake(runtime)
+    wake_up.handle_wake_up(runtime)
     shown = job_leases.show(runtime.database, job_id)
     assert shown["job_state"] == "queued"
     for _ in range(2):
         execute(runtime.database, "UPDATE jobs SET next_attempt_at = node_now()")
-        claim.wake(runtime)
+        wake_up.handle_wake_up(runtime)
     shown = job_leases.show(runtime.database, job_id)
     assert shown["job_state"] == "quarantined"
     assert ("altered" if damage == "altered" else "cannot be read") in shown["reason"]
@@ -172,10 +141,10 @@ def test_blob_that_is_not_what_was_received_is_tried_again_and_then_quarantined(
     assert shown["outcome"] == "not_analysed"
 
 
-def test_research_results_go_only_where_they_are_wanted(runtime: Runtime, queueing: JobFactory) -> None:
+def test_research_results_go_only_to_destinations_that_accept_them(runtime: ChildRuntime, queueing: JobFactory) -> None:
     both, _ = queueing.photograph(1, destinations=("pacs", "clinic"))
     none, _ = queueing.photograph(2, destinations=("clinic",))
-    claim.wake(runtime)
+    wake_up.handle_wake_up(runtime)
     shown = job_leases.show(runtime.database, both)
     assert [row["destination"] for row in shown["deliveries"]] == ["pacs"]
     shown = job_leases.show(runtime.database, none)
@@ -185,19 +154,19 @@ def test_research_results_go_only_where_they_are_wanted(runtime: Runtime, queuei
     assert scalar(runtime.database, "SELECT count(*) FROM audit_events WHERE action = 'delivery.refused'") == 2
 
 
-def test_destinations_with_different_predecessors_get_a_report_each(runtime: Runtime, queueing: JobFactory) -> None:
+def test_destinations_with_different_predecessors_get_a_report_each(runtime: ChildRuntime, queueing: JobFactory) -> None:
     old = lesion_dataset(1, size=(150, 200))
     queueing.queue([old], UnitKind.IMAGE, destinations=("pacs", "other"))
-    claim.wake(runtime)
+    wake_up.handle_wake_up(runtime)
     execute(runtime.database, "UPDATE deliveries SET state = 'stored' WHERE destination = 'pacs'")
     first = str(scalar(runtime.database, "SELECT sop_instance_uid FROM reports"))
     series = str(scalar(runtime.database, "SELECT series_instance_uid FROM reports"))
     new = lesion_dataset(1, size=(150, 200))
     new.StudyDescription = "Changed"
     queueing.receive(new, UnitKind.IMAGE)
-    _settle(runtime.database)
+    _decide_contents_differ(runtime.database)
     job_id = _complete_again(queueing, new)
-    claim.wake(runtime)
+    wake_up.handle_wake_up(runtime)
     shown = job_leases.show(runtime.database, job_id)
     assert sorted((row["destination"], row["state"]) for row in shown["deliveries"]) == [("other", "pending"), ("pacs", "pending")]
     query = "SELECT r.sha256 FROM reports r JOIN deliveries d ON d.report_id = r.id WHERE r.job_id = {} AND d.destination = '{}'"
@@ -209,7 +178,7 @@ def test_destinations_with_different_predecessors_get_a_report_each(runtime: Run
     assert for_pacs.SOPInstanceUID != for_other.SOPInstanceUID
 
 
-def _settle(database: Database) -> None:
+def _decide_contents_differ(database: Database) -> None:
     """The two contents are different: decided as the conductor does."""
     from db.complete import units
 
@@ -222,48 +191,17 @@ def _complete_again(queueing: JobFactory, dataset: Dataset) -> int:
     return job_id
 
 
-def test_newer_revision_ends_an_attempt_without_result(runtime: Runtime, queueing: JobFactory) -> None:
+def test_newer_revision_ends_an_attempt_without_result(runtime: ChildRuntime, queueing: JobFactory) -> None:
     queueing.queue([lesion_dataset(1, size=(150, 200))], UnitKind.SERIES)
     job = claimed(runtime.database)
     late = lesion_dataset(2, size=(150, 200))
     late.StudyInstanceUID, late.SeriesInstanceUID = job.study_instance_uid, job.series_instance_uid
     queueing.receive(late, UnitKind.SERIES)
-    claim.run(runtime, job, ahead=Ahead(runtime))
+    wake_up.run_attempts(runtime, job, prefetch=Prefetch(runtime))
     assert [scalar(runtime.database, f"SELECT count(*) FROM {table}") for table in ("reports", "deliveries", "findings")] == [0, 0, 0]
 
 
-def test_lease_notices_that_the_unit_has_moved_on(runtime: Runtime, queueing: JobFactory) -> None:
-    queueing.queue([lesion_dataset(1, size=(150, 200))], UnitKind.SERIES)
-    job = claimed(runtime.database)
-    with Lease(runtime.database, [job], 1.0, runtime.draining) as lease:
-        lease.check(job)
-        execute(runtime.database, "UPDATE units SET revision = revision + 1")
-        _until(lambda: lease.lost(job))
-        with pytest.raises(LeaseLost):
-            lease.check(job)
-
-
-def test_lease_is_renewed_while_the_work_goes_on(runtime: Runtime, queueing: JobFactory) -> None:
-    queueing.photograph(1)
-    (job,) = job_leases.claim(runtime.database, worker="test:1", priorities=None, models=None, lease_s=1.0)
-    with Lease(runtime.database, [job], 1.0, runtime.draining) as lease:
-        time.sleep(2.0)
-        assert job_leases.reap(runtime.database, max_attempts=3) == 0
-        lease.check(job)
-
-
-def test_draining_worker_gives_a_long_job_back_and_the_attempt_does_not_count(runtime: Runtime, queueing: JobFactory) -> None:
-    job_id, _ = queueing.photograph(1)
-    job = claimed(runtime.database)
-    with Lease(runtime.database, [job], 30.0, runtime.draining, grace_s=0.2) as lease:
-        runtime.draining.set()
-        _until(lambda: lease.lost(job))
-    again = claimed(runtime.database)
-    assert (again.id, again.attempt) == (job_id, 1)
-    assert claim.wake(runtime) == 0  # it takes nothing new
-
-
-def test_soft_time_limit_ends_the_attempt_in_order(runtime: Runtime, queueing: JobFactory) -> None:
+def test_soft_time_limit_ends_the_attempt_in_order(runtime: ChildRuntime, queueing: JobFactory) -> None:
     job_id, sha256 = queueing.photograph(1)
     path = runtime.blobs.path(sha256)
     path.unlink()
@@ -278,7 +216,7 @@ def test_soft_time_limit_ends_the_attempt_in_order(runtime: Runtime, queueing: J
     before = signal.signal(signal.SIGALRM, over)
     signal.setitimer(signal.ITIMER_REAL, 1.0, 0.5)
     try:
-        claim.wake(runtime)
+        wake_up.handle_wake_up(runtime)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
@@ -287,58 +225,22 @@ def test_soft_time_limit_ends_the_attempt_in_order(runtime: Runtime, queueing: J
     assert "soft_time_limit_s" in shown["attempts_made"][0]["error"]
 
 
-def test_unknown_model_fails_for_good(runtime: Runtime, queueing: JobFactory) -> None:
+def test_unknown_model_fails_permanently(runtime: ChildRuntime, queueing: JobFactory) -> None:
     job_id, _ = queueing.photograph(1)
     execute(runtime.database, "UPDATE jobs SET model = 'no_such_model'")
-    claim.wake(runtime)
+    wake_up.handle_wake_up(runtime)
     shown = job_leases.show(runtime.database, job_id)
     assert shown["job_state"] == "failed"
     assert "no_such_model" in shown["reason"]
 
 
-def test_a_model_retired_meanwhile_answers_nothing_and_is_not_tried_again(runtime: Runtime, queueing: JobFactory) -> None:
+def test_a_model_retired_meanwhile_gives_no_result_and_is_not_retried(runtime: ChildRuntime, queueing: JobFactory) -> None:
     job_id, _ = queueing.photograph(1)
-    runtime.served(SKIN)
+    runtime.serving_model(SKIN)
     runtime.register_models()
     execute(runtime.database, "UPDATE models SET state = 'retired'")
-    claim.wake(runtime)
+    wake_up.handle_wake_up(runtime)
     assert scalar(runtime.database, "SELECT count(*) FROM findings") == 0
     shown = job_leases.show(runtime.database, job_id)
     assert (shown["job_state"], shown["attempts"], shown["outcome"]) == ("failed", 1, "not_analysed")
     assert "retired" in shown["reason"]
-
-
-def test_abandoned_job_is_queued_again_with_a_wake_up(runtime: Runtime, queueing: JobFactory) -> None:
-    job_id, _ = queueing.photograph(1)
-    rows = outbox.pending(runtime.database, 10)
-    outbox.published(runtime.database, [row.id for row in rows])
-    (job,) = job_leases.claim(runtime.database, worker="gone:1", priorities=None, models=None, lease_s=-1.0)
-    assert reaper.reap(runtime.settings, runtime.database, lambda _: 0) == 1
-    assert [(row.job_id, row.queue) for row in outbox.pending(runtime.database, 10)] == [(job_id, "infer.routine")]
-    with pytest.raises(LeaseLost):
-        job_leases.release(runtime.database, job)
-
-
-def test_queue_that_nobody_reads_is_not_flooded(runtime: Runtime, queueing: JobFactory) -> None:
-    queueing.photograph(1)
-    queueing.photograph(2, priority=Priority.URGENT)
-    outbox.published(runtime.database, [row.id for row in outbox.pending(runtime.database, 10)])
-    execute(runtime.database, "UPDATE outbox SET published_at = node_now() - interval '1 hour'")
-    full = {"infer.routine": reaper.REPUBLISH_CAP, "infer.urgent": 0}
-    assert reaper.reap(runtime.settings, runtime.database, full.__getitem__) == 1
-    assert [row.queue for row in outbox.pending(runtime.database, 10)] == ["infer.urgent"]
-
-
-def test_verified_means_the_whole_file(tmp_path: Path) -> None:
-    path = tmp_path / "blob"
-    path.write_bytes(b"content")
-    with pytest.raises(StorageError, match="altered"):
-        verify(path, "0" * 64)
-
-
-def _until(true: object, timeout_s: float = 10.0) -> None:
-    assert callable(true)
-    deadline = time.monotonic() + timeout_s
-    while not true():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)

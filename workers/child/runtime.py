@@ -1,4 +1,4 @@
-"""What a worker child holds: settings, stores, warm models. Built after the fork; beats while the child lives."""
+"""The state of a worker's child process: settings, stores and loaded models. Built after the fork."""
 
 import os
 import time
@@ -21,9 +21,9 @@ from db.roles.role_heartbeat import RoleHeartbeat
 from models import installed
 from models import runtime as model_runtime
 from models.installed import Place
-from workers.attempt import device as attempt_device
-from workers.attempt import limits
-from workers.attempt.drain_flag import DrainFlag
+from workers.child import device as child_device
+from workers.child import memory_limit
+from workers.child.drain_flag import DrainFlag
 from workers.encode.warm_up import warm
 
 ROLE = "worker"
@@ -32,8 +32,24 @@ log = structlog.get_logger()
 
 
 @dataclass(slots=True)
-class Runtime:
-    """One child. ``models`` are warm, by pipeline digest; ``failed`` says why others, by name, are not there."""
+class ChildRuntime:
+    """What the attempts of one child process share.
+
+    Attributes
+    ----------
+    models
+        Loaded and warmed models, by pipeline digest. ``places``: the folder of each. ``registered``: digests in the registry's table.
+    failed
+        Why a model that a route names could not be loaded, by name.
+    current_jobs
+        Ids of the jobs in work, for the heartbeat; "" while there are none.
+    memory_limit_mib
+        How much memory the process may hold.
+    peak_mib
+        The most memory that the process has held before the attempt in progress, its start included.
+    end_process
+        Ends the process when its jobs were given back; None in tests.
+    """
 
     settings: Settings
     database: Database
@@ -45,20 +61,23 @@ class Runtime:
     device: str
     models: dict[str, model_runtime.Model] = field(default_factory=dict)
     failed: dict[str, NodeError] = field(default_factory=dict)
-    busy: str = ""
+    current_jobs: str = ""
     heartbeat: RoleHeartbeat | None = None
-    places: dict[str, Place] = field(default_factory=dict)  # where each of ``models`` lies
+    places: dict[str, Place] = field(default_factory=dict)
     registered: set[str] = field(default_factory=set)
-    memory_mib: int = 1 << 40  # that the process may hold: `start` says it
-    most_mib: int = 0  # that it held until the attempt that runs was begun, start included
-    leave: Callable[[], None] | None = None  # what ends this process when its work was given back
+    memory_limit_mib: int = 1 << 40
+    peak_mib: int = 0
+    end_process: Callable[[], None] | None = None
 
     @classmethod
     def start(cls, settings: Settings, priorities: tuple[Priority, ...], draining: DrainFlag) -> Self:
-        """Take a share of the machine, open the stores, warm the models that the routes name and what makes the objects, start to beat."""
+        """Start a child: device and threads, stores, models of the routes, encoders, heartbeat.
+
+        A model that cannot be loaded is logged and named in the heartbeat; its jobs fail with the reason.
+        """
         began = time.monotonic()
-        threads = attempt_device.threads_of_child(settings.worker.threads, settings.worker.children, attempt_device.cores())
-        card = attempt_device.claim_share(_index(), threads)
+        threads = child_device.threads_of_child(settings.worker.threads, settings.worker.children, child_device.available_cores())
+        gpu = child_device.claim_share(_child_index(), threads)
         runtime = cls(
             settings=settings,
             database=Database.open(settings.database.url, pool_size=3),
@@ -67,48 +86,50 @@ class Runtime:
             priorities=priorities,
             name=process_name(),
             threads=threads,
-            memory_mib=limits.memory_of_child(settings.worker.memory_limit_mib, settings.worker.children, limits.machine_mib()),
-            device=f"cuda:{card}" if card and settings.worker.device != "cpu" else "cpu",
+            memory_limit_mib=memory_limit.memory_of_child(
+                settings.worker.memory_limit_mib, settings.worker.children, memory_limit.available_mib()
+            ),
+            device=f"cuda:{gpu}" if gpu and settings.worker.device != "cpu" else "cpu",
         )
         if runtime.device != "cpu":
             model_runtime.limit_gpu(settings.worker.gpu_memory_share)
         for name in dict.fromkeys(route.model for route in settings.routes):
             try:
-                runtime.served(name)
+                runtime.serving_model(name)
             except NodeError as error:
                 runtime.failed[name] = error
-                log.error("a model is not served", model=name, error=str(error))
+                log.error("model_load_failed", model=name, error=str(error))
         warm(kind for destination in settings.destinations for kind in destination.objects)
-        if (held := attempt_device.resident_mib()) > runtime.memory_mib:
-            log.error("the models alone hold more memory than a job may: every job will fail", held=held, limit=runtime.memory_mib)
+        if (held := child_device.resident_mib()) > runtime.memory_limit_mib:
+            log.error("models_exceed_memory_limit", held_mib=held, limit_mib=runtime.memory_limit_mib, hint="every job will fail")
         runtime.heartbeat = RoleHeartbeat(runtime.database, ROLE, runtime.details)
         runtime.heartbeat.start()
-        runtime.leave = runtime._leave
-        log.info("child ready", pid=os.getpid(), device=runtime.device, threads=threads, seconds=round(time.monotonic() - began, 2))
+        runtime.end_process = runtime._end_process
+        log.info("child_ready", pid=os.getpid(), device=runtime.device, threads=threads, seconds=round(time.monotonic() - began, 2))
         return runtime
 
-    def served(self, name: str) -> model_runtime.Model:
-        """The version that new jobs are for, warm.
+    def serving_model(self, name: str) -> model_runtime.Model:
+        """Return the version of a model that new jobs are for, loaded and warmed.
 
         Raises
         ------
         ModelError
             There is none, or its weights are not those of its card.
         StorageError
-            The registry is out of reach: the first job loads what it asks for.
+            The registry cannot be read.
         """
         return self._loaded(installed.serving(name, model_rows.known(self.database, name), self._folder))
 
-    def model(self, name: str, digest: str) -> model_runtime.Model:
-        """The pipeline that a job asks for, warm; loaded now where it is not yet.
+    def model_of(self, name: str, digest: str) -> model_runtime.Model:
+        """Return the model with the pipeline digest that a job asks for; it is loaded now if it is not yet.
 
         Raises
         ------
         ModelError
-            It is not here, or its weights are not those of its card. Said again at every asking.
+            It is not on this worker, or its weights are not those of its card.
         """
         if digest not in self.models:
-            place = next((one for one in installed.places(name, self._folder) if one.digest == digest), None)
+            place = next((place for place in installed.places(name, self._folder) if place.digest == digest), None)
             if place is None:
                 raise ModelError(
                     f"pipeline {digest[:12]} of {name} is not on this worker",
@@ -131,17 +152,23 @@ class Runtime:
         return self.settings.node.data_dir / installed.FOLDER
 
     def register_models(self) -> None:
-        """Write the served models into the registry's table, each once; what is active or retired is read from there."""
+        """Write each loaded model into the registry's table once; the registry says which versions are active or retired.
+
+        Raises
+        ------
+        StorageError
+            The database does not respond.
+        """
         for digest, model in list(self.models.items()):
             if digest not in self.registered:
                 name = model.card.name
-                here = {one.digest for one in installed.places(name, self._folder)}
+                present = {place.digest for place in installed.places(name, self._folder)}
                 place = self.places.get(digest)
-                model_rows.register(self.database, model.identity, origin=place.origin if place else ModelOrigin.PACKAGE, here=here)
+                model_rows.register(self.database, model.identity, origin=place.origin if place else ModelOrigin.PACKAGE, here=present)
                 self.registered.add(digest)
 
     def details(self) -> dict[str, str]:
-        """What the heartbeat says about this child. Registers models first that were loaded since the last one."""
+        """Return what the heartbeat says about this child; models that were loaded since the last heartbeat are registered first."""
         self.register_models()
         return {
             "device": ",".join(sorted({model.device for model in self.models.values()})) or self.device,
@@ -149,22 +176,22 @@ class Runtime:
             "models": ",".join(sorted({model.card.name for model in list(self.models.values())})),
             "failed": ",".join(sorted(self.failed)),
             "queues": ",".join(priority.value for priority in self.priorities),
-            "job": self.busy,
-            "memory_mib": str(attempt_device.resident_mib()),
+            "job": self.current_jobs,
+            "memory_mib": str(child_device.resident_mib()),
         }
 
-    def _leave(self) -> None:
-        """End the child at once: its job was given back, and the worker waits for nothing else."""
+    def _end_process(self) -> None:
+        """End the child at once: its jobs were given back, and the worker must not wait for their computation."""
         self.stop()
         os._exit(0)
 
     def stop(self) -> None:
-        """Say goodbye and close the stores."""
+        """Delete the heartbeat and close the stores."""
         if self.heartbeat is not None:
             self.heartbeat.stop()
         self.database.dispose()
 
 
-def _index() -> int:
-    """Which of the pool's children this is, from 0."""
+def _child_index() -> int:
+    """Return the number of this child in Celery's pool, from 0."""
     return int(getattr(current_process(), "index", 0) or 0)  # type: ignore[no-untyped-call]

@@ -1,0 +1,44 @@
+"""Fixtures of the tests that run attempts in the test's process, on a real database, real blobs and real models."""
+
+from pathlib import Path
+
+import pytest
+
+from core.settings.settings import Settings
+from core.states import Priority
+from db.blobs.store import Blobs
+from db.engine import Database
+from tests.support.queued_jobs import JobFactory, configure
+from workers.child.drain_flag import DrainFlag
+from workers.child.runtime import ChildRuntime
+
+UNHURRIED = {"lease_s": 600.0, "soft_s": 6000.0, "hard_s": 9000.0}
+
+
+def with_worker(settings: Settings, **values: object) -> Settings:
+    """The settings with other values in their worker section."""
+    return settings.model_copy(update={"worker": settings.worker.model_copy(update=values)})
+
+
+def child_runtime(settings: Settings, database: Database, *, threads: int = 1) -> ChildRuntime:
+    """A child's runtime without heartbeat; a model is loaded when a job needs it."""
+    priorities = (Priority.URGENT, Priority.ROUTINE)
+    return ChildRuntime(settings, database, Blobs(settings.blobs_dir), DrainFlag(), priorities, "test:1", threads, "cpu")
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database_url: str) -> Settings:
+    """Settings without a broker, with time limits that a slow machine does not reach: a wake-up starts jobs for a share of its limit."""
+    return configure(tmp_path, database_url, **UNHURRIED)
+
+
+@pytest.fixture
+def runtime(settings: Settings, database: Database) -> ChildRuntime:
+    """The runtime that the attempts of a test share."""
+    return child_runtime(settings, database)
+
+
+@pytest.fixture
+def queueing(runtime: ChildRuntime) -> JobFactory:
+    """Puts units into the runtime's stores."""
+    return JobFactory(runtime.database, runtime.blobs)

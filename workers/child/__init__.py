@@ -1,0 +1,1 @@
+"""The child process of a worker: its share of the machine, its stores and loaded models, and how it ends."""

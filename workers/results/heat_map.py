@@ -1,0 +1,33 @@
+"""Makes the heat map of a result within its time budget; a result without one is reported all the same."""
+
+from dataclasses import replace
+
+import structlog
+from celery.exceptions import SoftTimeLimitExceeded
+
+from core.logs import scrub
+from core.records import HeatMap, Prediction
+from imaging.photograph.read import Photograph
+from imaging.volume.volume import Volume
+from models.runtime import Model
+from workers.results.time_budget import OutOfTime, limited
+
+log = structlog.get_logger()
+
+
+def make_heat_map(model: Model, item: Volume | Photograph, prediction: Prediction, budget_s: float) -> tuple[HeatMap | None, Prediction]:
+    """Return the map of the evidence for an answer, and the prediction.
+
+    Where the map fails or takes longer than ``budget_s`` seconds, None is returned and the prediction has a note with the reason.
+    """
+    try:
+        with limited(budget_s):
+            return model.evidence(item, prediction), prediction
+    except SoftTimeLimitExceeded:
+        raise
+    except OutOfTime:
+        reason = f"it took longer than {budget_s:g} s"
+    except Exception as error:
+        log.error("heat_map_failed", model=model.card.name, error=f"{type(error).__name__}: {scrub(str(error))}")
+        reason = "making it failed"
+    return None, replace(prediction, notes=(*prediction.notes, f"Without a map of the evidence: {reason}."))

@@ -1,0 +1,94 @@
+"""Makes the objects of a result beside its reports: the first step of ``make -> check -> keep``.
+
+A defect in one kind of object must not cost the reader the report: what could not be made is named in the report.
+"""
+
+from dataclasses import dataclass
+
+import structlog
+from celery.exceptions import SoftTimeLimitExceeded
+
+from core.errors import EncodingError
+from core.logs import scrub
+from core.records import ResultObject
+from core.states import ResultKind
+from db.records import ClaimedJob
+from workers.encode.analysis import Analysis
+from workers.encode.objects import rejection
+from workers.encode.objects.by_kind import ENCODERS, encode
+from workers.results.recipients import Recipients
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectDraft:
+    """An encoded result object that is neither checked nor stored yet.
+
+    Attributes
+    ----------
+    destinations
+        Who receives it; empty for an object that is only kept.
+    may_reference
+        SOP Instance UIDs that the object may refer to. A reference to any other instance is a problem.
+    """
+
+    report: ResultObject
+    destinations: tuple[str, ...]
+    may_reference: tuple[str, ...]
+
+
+def make_objects(job: ClaimedJob, analysis: Analysis, recipients: Recipients) -> tuple[list[ObjectDraft], tuple[str, ...]]:
+    """Encode every object beside the report that a recipient takes, once.
+
+    Returns
+    -------
+    The objects in the order in which they are sent, and a note for each kind that could not be made.
+    """
+    drafts: list[ObjectDraft] = []
+    notes: list[str] = []
+    for kind in ENCODERS:
+        takers = recipients.takers_of(kind)
+        try:
+            made = [within_limit(item, analysis.max_object_bytes) for item in encode(kind, analysis)] if takers else []
+        except SoftTimeLimitExceeded:
+            raise
+        except Exception as error:
+            log.error("result_object_failed", job=job.id, kind=kind.value, error=f"{type(error).__name__}: {scrub(str(error))}")
+            notes.append(f"Could not be made for this result: {kind.value}.")
+        else:
+            drafts += [ObjectDraft(item, takers, images_of(analysis)) for item in made]
+    return drafts, tuple(notes)
+
+
+def make_rejections(job: ClaimedJob, analysis: Analysis, recipients: Recipients) -> list[ObjectDraft]:
+    """Encode a rejection for each recipient that has stored objects of an earlier result of this model on this unit (IHE IOCM).
+
+    Reports are not rejected: the new report names them as predecessors.
+    """
+    drafts = []
+    for name in recipients.accepting:
+        outdated = [item for item in job.outdated if item.destination == name and item.kind != ResultKind.REJECTION]
+        if outdated and name in recipients.taking_rejections:
+            made = rejection.encode(analysis, outdated, destination=name)
+            drafts.append(ObjectDraft(made, (name,), tuple(item.sop_instance_uid for item in outdated)))
+    return drafts
+
+
+def within_limit(made: ResultObject, max_bytes: int) -> ResultObject:
+    """Return ``made`` if it has at most ``max_bytes``.
+
+    Raises
+    ------
+    EncodingError
+        It is larger. Of an object beside the report the report says so; a report that is too large fails the job.
+    """
+    if len(made.content) > max_bytes:
+        words = f"the object has {len(made.content)} bytes, and worker.max_object_bytes allows {max_bytes}"
+        raise EncodingError(words, hint="allow more, then dicom-node jobs requeue")
+    return made
+
+
+def images_of(analysis: Analysis) -> tuple[str, ...]:
+    """Return the SOP Instance UIDs of the images of the unit."""
+    return tuple(image.sop_instance_uid for image in analysis.source.images)
