@@ -41,7 +41,7 @@ def end_over_memory_limit(runtime: ChildRuntime, lease: Lease, held_mib: int) ->
     """End the attempts that hold a lease, and the process: its memory would not be returned, and the next job needs its own."""
     words = f"needed {held_mib} MiB of memory, and worker.memory_limit_mib allows {runtime.memory_limit_mib} MiB"
     if not lease.held():
-        log.warning("memory_limit_exceeded_after_work", held_mib=held_mib, limit_mib=runtime.memory_limit_mib, hint="the process ends")
+        log.warning("memory_limit_exceeded_after_work", held=held_mib, limit=runtime.memory_limit_mib, hint="the process ends")
     _record_failure(runtime, lease, lease.held(), words)
     if runtime.end_process is not None:
         runtime.end_process()

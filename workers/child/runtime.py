@@ -101,7 +101,7 @@ class ChildRuntime:
                 log.error("model_load_failed", model=name, error=str(error))
         warm(kind for destination in settings.destinations for kind in destination.objects)
         if (held := child_device.resident_mib()) > runtime.memory_limit_mib:
-            log.error("models_exceed_memory_limit", held_mib=held, limit_mib=runtime.memory_limit_mib, hint="every job will fail")
+            log.error("models_exceed_memory_limit", held=held, limit=runtime.memory_limit_mib, hint="every job will fail")
         runtime.heartbeat = RoleHeartbeat(runtime.database, ROLE, runtime.details)
         runtime.heartbeat.start()
         runtime.end_process = runtime._end_process

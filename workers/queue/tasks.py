@@ -56,7 +56,7 @@ def start_child(settings: Settings, queues: tuple[str, ...], drain_flag: DrainFl
         if URGENT not in queues:
             os.nice(ROUTINE_NICENESS)
     except Exception as error:
-        log.error("child_start_failed", error=f"{type(error).__name__}: {scrub(str(error))}", retry_in_s=RESTART_PAUSE_S)
+        log.error("child_start_failed", error=f"{type(error).__name__}: {scrub(str(error))}", seconds=RESTART_PAUSE_S)
         time.sleep(RESTART_PAUSE_S)
         os._exit(1)
 
