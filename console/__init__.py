@@ -1,1 +1,1 @@
-"""What people and monitoring see of the node over HTTP. Reads the database; never decodes, dials or encodes."""
+"""HTTP port of the node: status page, health, metrics and API. Reads the database only; opens no connections and encodes no DICOM."""

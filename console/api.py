@@ -1,4 +1,4 @@
-"""/healthz, /readyz, /metrics and /api/v1: what monitoring asks. Nothing here holds patient data."""
+"""/healthz, /readyz, /metrics and /api/v1, for monitoring. Responses hold no patient data."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -8,26 +8,35 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 
 from console import metrics
-from console.health import Look
+from console.health import NodeSnapshot
 
 
-class Alive(BaseModel):
+class LivenessResponse(BaseModel):
+    """Response of /healthz."""
+
     status: str
 
 
-class Ready(BaseModel):
+class ReadinessResponse(BaseModel):
+    """Response of /readyz. ``missing`` names what keeps the node from receiving, queueing or storing."""
+
     ready: bool
     missing: list[str]
 
 
-class Role(BaseModel):
+class RoleProcess(BaseModel):
+    """A process of a role, and the age of its last heartbeat in seconds."""
+
     role: str
     name: str
     age_s: float
 
 
-class Wrong(BaseModel):
-    """Something that is wrong now: ``receive.paused`` for a reason, ``destination.away``, ``role.silent``, ``backlog``, ``disk.low``."""
+class OpenAlert(BaseModel):
+    """An open alert and its age in seconds.
+
+    Kinds: ``receive.paused``, ``destination.away``, ``role.silent``, ``backlog``, ``disk.low``.
+    """
 
     kind: str
     subject: str
@@ -35,14 +44,14 @@ class Wrong(BaseModel):
 
 
 class Status(BaseModel):
-    """The counts of one transaction. Absent (null) when the database is out of reach."""
+    """Roles, alerts and counts from one transaction. Counts are null while the database is unavailable."""
 
     ready: bool
     missing: list[str]
     ae_title: str
-    alerts: list[Wrong] = []
+    alerts: list[OpenAlert] = []
     at: datetime | None = None
-    roles: list[Role] = []
+    roles: list[RoleProcess] = []
     instances: int | None = None
     units_open: int | None = None
     undecided: int | None = None
@@ -59,18 +68,18 @@ class Status(BaseModel):
     deliveries: dict[str, dict[str, int]] = {}
 
 
-def status_of(seen: Look, ae_title: str) -> Status:
-    """One look as the API shows it."""
-    ready = seen.readiness
-    answer = Status(ready=ready.ready, missing=list(ready.missing), ae_title=ae_title, disk_free_bytes=seen.free_bytes)
-    if seen.status is None:
+def status_response(snapshot: NodeSnapshot, ae_title: str) -> Status:
+    """Return the response of /api/v1/status."""
+    ready = snapshot.readiness
+    answer = Status(ready=ready.ready, missing=list(ready.missing), ae_title=ae_title, disk_free_bytes=snapshot.free_bytes)
+    if snapshot.status is None:
         return answer
-    counts = seen.status
+    counts = snapshot.status
     return answer.model_copy(
         update={
             "at": counts.at,
-            "roles": [Role(role=beat.role, name=beat.name, age_s=round(beat.age_s, 1)) for beat in counts.heartbeats],
-            "alerts": [Wrong(kind=alert.kind, subject=alert.subject, age_s=round(alert.age_s, 1)) for alert in counts.alerts],
+            "roles": [RoleProcess(role=beat.role, name=beat.name, age_s=round(beat.age_s, 1)) for beat in counts.heartbeats],
+            "alerts": [OpenAlert(kind=alert.kind, subject=alert.subject, age_s=round(alert.age_s, 1)) for alert in counts.alerts],
             "instances": counts.instances,
             "units_open": counts.units_open,
             "undecided": counts.undecided,
@@ -88,31 +97,35 @@ def status_of(seen: Look, ae_title: str) -> Status:
     )
 
 
-def router(look: Callable[[], Look], ae_title: str) -> APIRouter:
-    """The routes; ``look`` is asked at every request, nothing is cached."""
+def router(read_snapshot: Callable[[], NodeSnapshot], ae_title: str) -> APIRouter:
+    """Return the routes. Each request calls ``read_snapshot``; nothing is cached."""
     routes = APIRouter()
 
     @routes.get("/healthz", tags=["health"], summary="The console answers")
-    def healthz() -> Alive:
-        return Alive(status="ok")
+    def healthz() -> LivenessResponse:
+        """Return ok while the console runs."""
+        return LivenessResponse(status="ok")
 
     @routes.get(
         "/readyz",
         tags=["health"],
         summary="The node can receive, queue and store",
-        responses={503: {"model": Ready, "description": "It cannot; missing says why"}},
+        responses={503: {"model": ReadinessResponse, "description": "It cannot; `missing` names the reasons"}},
     )
-    def readyz(response: Response) -> Ready:
-        readiness = look().readiness
+    def readyz(response: Response) -> ReadinessResponse:
+        """Return 200 where the node can receive, queue and store, else 503 and the reasons."""
+        readiness = read_snapshot().readiness
         response.status_code = 200 if readiness.ready else 503
-        return Ready(ready=readiness.ready, missing=list(readiness.missing))
+        return ReadinessResponse(ready=readiness.ready, missing=list(readiness.missing))
 
     @routes.get("/metrics", tags=["health"], summary="Prometheus", response_class=Response)
     def prometheus() -> Response:
-        return Response(metrics.render(look()), media_type=CONTENT_TYPE_LATEST)
+        """Return the metrics in the text format of Prometheus."""
+        return Response(metrics.render(read_snapshot()), media_type=CONTENT_TYPE_LATEST)
 
     @routes.get("/api/v1/status", tags=["status"], summary="Roles, queues and counts")
     def status() -> Status:
-        return status_of(look(), ae_title)
+        """Return roles, queues and counts."""
+        return status_response(read_snapshot(), ae_title)
 
     return routes

@@ -1,4 +1,4 @@
-"""The console as one role: the application, and its server in the calling thread."""
+"""The role ``console``: the web application, and its server in the calling thread."""
 
 import contextlib
 import socket
@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 
 from console import api, pages
-from console.health import CONSOLE, Look, look
+from console.health import CONSOLE, NodeSnapshot, read_node
 from core.errors import ConfigurationError
 from core.settings.settings import Settings
 from core.tls import server_context
@@ -30,18 +30,19 @@ HEADERS = {
 log = structlog.get_logger(__name__)
 
 
-def create(ae_title: str, seen: Callable[[], Look]) -> FastAPI:
-    """The application: health, metrics, API and the status page, each from what ``seen`` gives at that moment.
+def create_app(ae_title: str, read_snapshot: Callable[[], NodeSnapshot]) -> FastAPI:
+    """Return the application: health, metrics, API and the status page. Each request calls ``read_snapshot``.
 
-    FastAPI's interactive API pages are off: they load scripts from elsewhere.
+    FastAPI's interactive API pages are switched off, because they load scripts from other servers.
     """
     application = FastAPI(title="dicom-node", openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None)
-    application.include_router(api.router(seen, ae_title))
-    application.include_router(pages.router(seen, ae_title))
+    application.include_router(api.router(read_snapshot, ae_title))
+    application.include_router(pages.router(read_snapshot, ae_title))
     application.mount("/static", StaticFiles(directory=pages.FOLDER / "static"), name="static")
 
     @application.middleware("http")
-    async def headers(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    async def add_headers(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        """Add the security headers to every response."""
         response = await call_next(request)
         response.headers.update(HEADERS)
         return response
@@ -49,53 +50,54 @@ def create(ae_title: str, seen: Callable[[], Look]) -> FastAPI:
     return application
 
 
-class _Server(uvicorn.Server):
-    """Ends when ``stop`` is set, and leaves the signals to whoever gave it."""
+class _ConsoleServer(uvicorn.Server):
+    """Server that ends when ``stop`` is set and handles no signals: the caller does."""
 
     def __init__(self, config: uvicorn.Config, stop: threading.Event) -> None:
         super().__init__(config)
         self._stop = stop
 
     async def on_tick(self, counter: int) -> bool:
-        """Called by uvicorn ten times a second; True ends the server."""
+        """Return True to end the server. uvicorn calls this ten times a second."""
         return await super().on_tick(counter) or self._stop.is_set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
+        """Leave the signal handlers of the process as they are."""
         yield
 
 
 def run(
     settings: Settings, database: Database, stop: threading.Event, on_ready: Callable[[str, int], None] = lambda host, port: None
 ) -> None:
-    """Serve until ``stop`` is set. ``on_ready(host, port)`` is called when the port is bound (``console.port`` 0: any free one).
+    """Serve until ``stop`` is set. ``on_ready(host, port)`` is called when the port is bound.
 
     Raises
     ------
     ConfigurationError
         The port cannot be bound, or the files of ``console.tls`` cannot be used.
     """
-    wanted = settings.console
-    files = wanted.tls  # before the port is bound: a wrong file is said at once
-    secure = server_context(files, "console.tls", require_client=files.ca is not None) if files is not None else None
+    section = settings.console
+    files = section.tls  # checked before the port is bound, so that a wrong file is reported first
+    tls_context = server_context(files, "console.tls", require_client=files.ca is not None) if files is not None else None
     try:
-        listener = socket.create_server((wanted.host, wanted.port), family=socket.AF_INET6 if ":" in wanted.host else socket.AF_INET)
+        listener = socket.create_server((section.host, section.port), family=socket.AF_INET6 if ":" in section.host else socket.AF_INET)
     except OSError as error:
-        message = f"the console cannot listen on {wanted.host}:{wanted.port}: {error.strerror}"
+        message = f"the console cannot listen on {section.host}:{section.port}: {error.strerror}"
         raise ConfigurationError(message, hint="set console.host and console.port") from error
     host, port = listener.getsockname()[:2]
-    application = create(settings.node.ae_title, lambda: look(settings, database))
+    application = create_app(settings.node.ae_title, lambda: read_node(settings, database))
     config = uvicorn.Config(application, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=GRACE_S)
     config.load()
-    config.ssl = secure
-    server = _Server(config, stop)
+    config.ssl = tls_context
+    server = _ConsoleServer(config, stop)
     url = f"{scheme(settings)}://{host}:{port}"
     with listener, RoleHeartbeat(database, CONSOLE, lambda: {"url": url}):
-        log.info("console listens", host=host, port=port)
+        log.info("console_listening", host=host, port=port)
         on_ready(host, port)
         server.run(sockets=[listener])
 
 
 def scheme(settings: Settings) -> str:
-    """How the console is spoken to."""
+    """Return the URL scheme of the console."""
     return "https" if settings.console.tls is not None else "http"

@@ -1,6 +1,6 @@
-"""/metrics: read from the database at every scrape, so that it says the same whichever processes there are.
+"""/metrics in the text format of Prometheus, read from the database at each scrape.
 
-No patient data, no UIDs, no AE titles of peers.
+The values are therefore the same whichever processes run. They hold no patient data, no UIDs and no AE titles of peers.
 """
 
 from collections import Counter
@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from console.counters import counters
-from console.health import Look
+from console.health import NodeSnapshot
 from core.policy.back_pressure import PAUSE_REASONS
 from core.states import DeliveryState, JobState, Priority
 from db.operations.status import NodeStatus
@@ -18,56 +18,57 @@ from db.receive.backlog import PAUSED
 
 
 class _Gauges:
-    """A collector over one look; prometheus-client asks it once, when the page is written."""
+    """Collector of one snapshot; prometheus-client calls it once, when the response is written."""
 
-    def __init__(self, seen: Look) -> None:
-        self._seen = seen
+    def __init__(self, snapshot: NodeSnapshot) -> None:
+        self._snapshot = snapshot
 
     def collect(self) -> Iterator[Metric]:
-        seen = self._seen
-        yield _gauge("ready", "1 when the node can receive, queue and store", float(seen.readiness.ready))
-        yield _gauge("database_up", "1 when the database answers and has the schema of this version", float(seen.status is not None))
-        if seen.free_bytes is not None:
-            yield _gauge("disk_free_bytes", "Bytes free where the blobs are", float(seen.free_bytes))
-        if seen.total_bytes is not None:
-            yield _gauge("disk_total_bytes", "Bytes of the disk where the blobs are", float(seen.total_bytes))
-        if seen.status is not None:
-            yield from _of_status(seen.status)
-            yield from counters(seen.status.counters)
+        """Yield every metric."""
+        snapshot = self._snapshot
+        yield _gauge("ready", "1 when the node can receive, queue and store", float(snapshot.readiness.ready))
+        yield _gauge("database_up", "1 when the database answers and has the schema of this version", float(snapshot.status is not None))
+        if snapshot.free_bytes is not None:
+            yield _gauge("disk_free_bytes", "Free bytes of the disk that holds the blobs", float(snapshot.free_bytes))
+        if snapshot.total_bytes is not None:
+            yield _gauge("disk_total_bytes", "Total bytes of the disk that holds the blobs", float(snapshot.total_bytes))
+        if snapshot.status is not None:
+            yield from _status_metrics(snapshot.status)
+            yield from counters(snapshot.status.counters)
 
 
-def _of_status(status: NodeStatus) -> Iterator[Metric]:
+def _status_metrics(status: NodeStatus) -> Iterator[Metric]:
     yield _labelled("jobs", "Jobs by state", ("state",), _every_state(JobState, status.jobs))
     deliveries = GaugeMetricFamily("dicom_node_deliveries", "Deliveries by destination and state", labels=("destination", "state"))
     for destination, states in sorted(status.deliveries.items()):
         for state in DeliveryState:
             deliveries.add_metric((destination, state), states.get(state, 0))
     yield deliveries
-    away = "Seconds since a destination went away; 0 while it is there, or has not been called"
+    away = "Seconds since a destination became unreachable; 0 while it responds, or before the first attempt"
     yield _labelled("destination_away_seconds", away, ("destination",), status.away_s)
-    yield _gauge("instances", "Instances held, the current content of each", status.instances)
-    yield _gauge("units_open", "Series and images that are not complete yet", status.units_open)
-    yield _gauge("associations_open", "Associations open now", status.associations_open)
-    yield _gauge("undecided", "Instances whose second content is being compared", status.undecided)
-    yield _gauge("outbox_backlog", "Wake-ups not published to the broker yet", status.outbox_backlog)
-    yield _gauge("oldest_queued_seconds", "Age of the oldest job that waits for a worker; 0 when none waits", status.oldest_queued_s)
-    yield _gauge("oldest_delivery_seconds", "Age of the oldest delivery not stored yet; 0 when none waits", status.oldest_delivery_s)
+    yield _gauge("instances", "Instances stored, counting the current content of each", status.instances)
+    yield _gauge("units_open", "Series and images that are not complete", status.units_open)
+    yield _gauge("associations_open", "Open associations", status.associations_open)
+    yield _gauge("undecided", "Instances that arrived twice with different content, which is being compared", status.undecided)
+    yield _gauge("outbox_backlog", "Wake-ups not yet published to the broker", status.outbox_backlog)
+    yield _gauge("oldest_queued_seconds", "Age of the oldest queued job; 0 when none is queued", status.oldest_queued_s)
+    yield _gauge("oldest_delivery_seconds", "Age of the oldest delivery that is not stored; 0 when there is none", status.oldest_delivery_s)
     waiting = {priority.value: status.queues[priority].waiting if priority in status.queues else 0 for priority in Priority}
-    yield _labelled("queued_jobs", "Jobs that wait for a worker, by priority", ("priority",), waiting)
+    yield _labelled("queued_jobs", "Queued jobs by priority", ("priority",), waiting)
     ages = {priority.value: status.queues[priority].oldest_s if priority in status.queues else 0.0 for priority in Priority}
-    yield _labelled("queue_age_seconds", "Age of the oldest job that waits, by priority; 0 when none waits", ("priority",), ages)
+    yield _labelled("queue_age_seconds", "Age of the oldest queued job by priority; 0 when none is queued", ("priority",), ages)
     paused = {reason: float(any(a.kind == PAUSED and a.subject == reason for a in status.alerts)) for reason in PAUSE_REASONS}
-    yield _labelled("receive_paused", "1 while nothing is taken, by reason", ("reason",), paused)
-    yield _labelled("alerts_open", "What is wrong now, by kind", ("kind",), Counter(alert.kind for alert in status.alerts))
-    yield _gauge("notices_waiting", "Notices that the webhook has not taken yet", status.notices_waiting)
-    yield _gauge("audit_unchained", "Audit events behind the end of the hash chain", status.audit_unchained)
-    yield _gauge("quarantine_items", "Data sets kept in quarantine", status.quarantine_items)
-    yield _gauge("quarantine_bytes", "Bytes kept in quarantine", status.quarantine_bytes)
-    # Instance names are process ids: the youngest process of a role is what counts, and the series stay few.
-    youngest: dict[str, float] = {}
+    yield _labelled("receive_paused", "1 while receiving is paused, by reason", ("reason",), paused)
+    yield _labelled("alerts_open", "Open alerts by kind", ("kind",), Counter(alert.kind for alert in status.alerts))
+    yield _gauge("notices_waiting", "Notifications not yet accepted by the webhook", status.notices_waiting)
+    yield _gauge("audit_unchained", "Audit events not yet in the hash chain", status.audit_unchained)
+    yield _gauge("quarantine_items", "Data sets in quarantine", status.quarantine_items)
+    yield _gauge("quarantine_bytes", "Bytes in quarantine", status.quarantine_bytes)
+    # One value for each role, not for each process: names of processes change at each restart.
+    latest: dict[str, float] = {}
     for beat in status.heartbeats:
-        youngest[beat.role] = min(beat.age_s, youngest.get(beat.role, beat.age_s))
-    yield _labelled("heartbeat_age_seconds", "Age of the youngest heartbeat of each role", ("role",), youngest)
+        latest[beat.role] = min(beat.age_s, latest.get(beat.role, beat.age_s))
+    yield _labelled("heartbeat_age_seconds", "Age of the latest heartbeat of each role", ("role",), latest)
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:
@@ -82,12 +83,12 @@ def _labelled(name: str, text: str, labels: tuple[str, ...], values: Mapping[str
 
 
 def _every_state(states: Iterable[str], counts: Mapping[str, int]) -> dict[str, float]:
-    """A state that nothing is in shows as 0, so that an alert on it is never without data."""
+    """Return a value for every state, 0 where there is none, so that an alert rule always has data."""
     return {str(state): float(counts.get(state, 0)) for state in states}
 
 
-def render(seen: Look) -> bytes:
-    """The Prometheus text exposition of one look at the node."""
+def render(snapshot: NodeSnapshot) -> bytes:
+    """Return the text format of Prometheus for one snapshot of the node."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Gauges(seen))
+    registry.register(_Gauges(snapshot))
     return generate_latest(registry)

@@ -1,4 +1,4 @@
-"""HTML pages. This version has one: the state of the node, without patient data and so without sign-in."""
+"""HTML pages. There is one, with the state of the node: it holds no patient data and needs no sign-in."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,15 +7,15 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 from fastapi.templating import Jinja2Templates
 
-from console.api import status_of
-from console.health import CONSOLE, ROLES, Look
+from console.api import status_response
+from console.health import CONSOLE, ROLES, NodeSnapshot
 from core.states import DeliveryState, JobState
 
 FOLDER = Path(__file__).parent
 
 
 def age(seconds: float | None) -> str:
-    """``75.2`` as ``1 min 15 s``: what a person reads at a glance."""
+    """Return a duration in its two largest units: ``75.2`` as ``1 min 15 s``."""
     if seconds is None:
         return "unknown"
     whole = int(seconds)
@@ -28,7 +28,7 @@ def age(seconds: float | None) -> str:
 
 
 def size(count: int | None) -> str:
-    """Bytes in binary units."""
+    """Return a number of bytes in binary units."""
     if count is None:
         return "unknown"
     value = float(count)
@@ -39,18 +39,19 @@ def size(count: int | None) -> str:
     return f"{value:.1f} TiB"
 
 
-def router(look: Callable[[], Look], ae_title: str) -> APIRouter:
-    """The page at ``/``."""
+def router(read_snapshot: Callable[[], NodeSnapshot], ae_title: str) -> APIRouter:
+    """Return the route of the page at ``/``."""
     routes = APIRouter()
     templates = Jinja2Templates(directory=FOLDER / "templates")
     templates.env.filters.update(age=age, size=size)
 
     @routes.get("/", include_in_schema=False, response_class=HTMLResponse)
     def home(request: Request) -> HTMLResponse:
-        status = status_of(look(), ae_title)
+        """Return the status page."""
+        status = status_response(read_snapshot(), ae_title)
         context = {
             "status": status,
-            "roles": [(role, [seen for seen in status.roles if seen.role == role]) for role in (*ROLES, CONSOLE)],
+            "roles": [(role, [process for process in status.roles if process.role == role]) for role in (*ROLES, CONSOLE)],
             "job_states": list(JobState),
             "delivery_states": list(DeliveryState),
         }

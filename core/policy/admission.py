@@ -71,7 +71,7 @@ SHUTTING_DOWN = Rejection(REJECTED_TRANSIENT, BY_PRESENTATION, TEMPORARY_CONGEST
 
 
 @dataclass(frozen=True, slots=True)
-class CommitmentReporter:
+class ReportingPeer:
     """A destination that is asked for storage commitment, so it may report. ``addresses``: IP addresses as text."""
 
     ae_title: str
@@ -87,7 +87,7 @@ class CallerRights:
 
 
 def caller_rights(
-    *, calling_ae: str, address: str, sources: Sequence[AdmittedPeer], reporters: Sequence[CommitmentReporter] = ()
+    *, calling_ae: str, address: str, sources: Sequence[AdmittedPeer], reporters: Sequence[ReportingPeer] = ()
 ) -> CallerRights:
     """Return the rights of a caller, by AE title and address.
 
@@ -107,7 +107,7 @@ def caller_rights(
 
 def check_association(
     *, calling_ae: str, called_ae: str, address: str, our_ae: str, sources: Sequence[AdmittedPeer], open_now: int, limit: int,
-    reporters: Sequence[CommitmentReporter] = (),
+    reporters: Sequence[ReportingPeer] = (),
 ) -> Rejection | None:  # fmt: skip
     """Return why an association is rejected; None where it is accepted.
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from core.policy.admission import CommitmentReporter
+from core.policy.admission import ReportingPeer
 from core.settings.destinations import Destination
 from core.settings.settings import Settings
 
@@ -22,9 +22,9 @@ class ReportingDestinations:
         self._resolved: dict[str, tuple[float, frozenset[str]]] = {}
         self._lock = threading.Lock()
 
-    def of_title(self, ae_title: str) -> tuple[CommitmentReporter, ...]:
+    def of_title(self, ae_title: str) -> tuple[ReportingPeer, ...]:
         """Return the destinations with this AE title, and their addresses."""
-        return tuple(CommitmentReporter(ae_title, self._addresses(one.host or "")) for one in self._with_title(ae_title))
+        return tuple(ReportingPeer(ae_title, self._addresses(one.host or "")) for one in self._with_title(ae_title))
 
     def names(self, ae_title: str) -> Sequence[str]:
         """Return the names of the destinations with this AE title."""

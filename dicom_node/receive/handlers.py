@@ -13,8 +13,8 @@ from core.policy.admission import (
     NO_REASON,
     REJECTED_TRANSIENT,
     SHUTTING_DOWN,
-    CommitmentReporter,
     Rejection,
+    ReportingPeer,
     caller_rights,
     check_association,
 )
@@ -114,7 +114,7 @@ class AssociationHandlers:
             self._refusal_audit.record(rejection, calling_ae=calling, called_ae=called, address=address)
         association.kill()  # the association's thread closes the connection once the rejection is sent
 
-    def _decide(self, calling: str, called: str, address: str, reporters: Sequence[CommitmentReporter]) -> Rejection | None:
+    def _decide(self, calling: str, called: str, address: str, reporters: Sequence[ReportingPeer]) -> Rejection | None:
         return check_association(
             calling_ae=calling,
             called_ae=called,

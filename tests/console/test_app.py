@@ -1,4 +1,4 @@
-"""The console over real HTTP, on a real database."""
+"""The console over HTTP, with a real database."""
 
 import socket
 import threading
@@ -27,8 +27,8 @@ def _settings(data_dir: Path, min_free_bytes: int = 1) -> Settings:
     return Settings(node=node, console=ConsoleSection(port=0), receive=receive)
 
 
-class Running:
-    """A console in a thread, and a client of it."""
+class RunningConsole:
+    """A console in a thread, and an HTTP client of it."""
 
     def __init__(self, settings: Settings, database: Database) -> None:
         self.stop = threading.Event()
@@ -44,21 +44,22 @@ class Running:
         assert ready.wait(10)
 
     def end(self) -> None:
+        """Stop the console."""
         self.client.close()
         self.stop.set()
         self.thread.join(10)
         assert not self.thread.is_alive()
 
 
-Start = Callable[[Settings, Database], Running]
+Start = Callable[[Settings, Database], RunningConsole]
 
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    running: list[Running] = []
+    running: list[RunningConsole] = []
 
-    def begin(settings: Settings, database: Database) -> Running:
-        running.append(Running(settings, database))
+    def begin(settings: Settings, database: Database) -> RunningConsole:
+        running.append(RunningConsole(settings, database))
         return running[-1]
 
     yield begin
@@ -66,7 +67,7 @@ def start() -> Iterator[Start]:
         console.end()
 
 
-def _all_alive(database: Database) -> None:
+def _write_heartbeats(database: Database) -> None:
     for role in ROLES:
         heartbeats.beat(database, role, "host:1", {"free": "text"})
 
@@ -76,7 +77,7 @@ def _metrics(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
     return {(sample.name, tuple(sorted(sample.labels.items()))): sample.value for sample in samples}
 
 
-def test_alive_while_nothing_else_is(start: Start, database: Database, tmp_path: Path) -> None:
+def test_healthz_answers_while_no_other_role_runs(start: Start, database: Database, tmp_path: Path) -> None:
     console = start(_settings(tmp_path), database)
     answer = console.client.get("/healthz")
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
@@ -85,9 +86,9 @@ def test_alive_while_nothing_else_is(start: Start, database: Database, tmp_path:
     assert answer.json() == {"ready": False, "missing": [f"{role}: no heartbeat within 30 s" for role in ROLES]}
 
 
-def test_ready_when_every_role_beats_and_not_when_one_has_gone(start: Start, database: Database, tmp_path: Path) -> None:
+def test_ready_while_every_role_has_heartbeats(start: Start, database: Database, tmp_path: Path) -> None:
     console = start(_settings(tmp_path), database)
-    _all_alive(database)
+    _write_heartbeats(database)
     answer = console.client.get("/readyz")
     assert (answer.status_code, answer.json()) == (200, {"ready": True, "missing": []})
     heartbeats.gone(database, "worker", "host:1")
@@ -99,28 +100,28 @@ def test_ready_when_every_role_beats_and_not_when_one_has_gone(start: Start, dat
 
 def test_not_ready_on_a_full_disk(start: Start, database: Database, tmp_path: Path) -> None:
     console = start(_settings(tmp_path, min_free_bytes=1 << 60), database)
-    _all_alive(database)
+    _write_heartbeats(database)
     answer = console.client.get("/readyz")
     assert answer.status_code == 503
     (line,) = answer.json()["missing"]
     assert line.startswith("disk: ")
 
 
-def test_a_database_out_of_reach_is_said_and_survived(start: Start, tmp_path: Path) -> None:
+def test_an_unavailable_database_is_reported(start: Start, tmp_path: Path) -> None:
     with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))  # bound, not listening: refuses
-        gone = Database.open(f"postgresql://nobody:secret@127.0.0.1:{closed.getsockname()[1]}/none")
-        console = start(_settings(tmp_path), gone)
+        closed.bind(("127.0.0.1", 0))  # bound, not listening: connections are refused
+        unavailable = Database.open(f"postgresql://nobody:secret@127.0.0.1:{closed.getsockname()[1]}/none")
+        console = start(_settings(tmp_path), unavailable)
         answer = console.client.get("/readyz")
-        assert (answer.status_code, answer.json()["missing"]) == (503, ["database: out of reach"])
+        assert (answer.status_code, answer.json()["missing"]) == (503, ["database: unavailable"])
         assert _metrics(console.client.get("/metrics").text)[("dicom_node_database_up", ())] == 0
         page = console.client.get("/")
         assert page.status_code == 200
-        assert "database: out of reach" in page.text
+        assert "database: unavailable" in page.text
         assert "secret" not in page.text + answer.text
         assert console.client.get("/api/v1/status").json()["instances"] is None
         assert console.client.get("/healthz").status_code == 200
-        gone.dispose()
+        unavailable.dispose()
 
 
 def test_a_database_without_schema_is_not_ready(start: Start, postgres_url: str, tmp_path: Path) -> None:
@@ -134,7 +135,7 @@ def test_a_database_without_schema_is_not_ready(start: Start, postgres_url: str,
 
 def test_metrics_of_an_empty_node(start: Start, database: Database, tmp_path: Path) -> None:
     console = start(_settings(tmp_path), database)
-    _all_alive(database)
+    _write_heartbeats(database)
     answer = console.client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain")
     values = _metrics(answer.text)
@@ -149,18 +150,18 @@ def test_metrics_of_an_empty_node(start: Start, database: Database, tmp_path: Pa
         assert 0 <= values[("dicom_node_heartbeat_age_seconds", (("role", role),))] < 30
 
 
-def test_the_api_describes_itself(start: Start, database: Database, tmp_path: Path) -> None:
+def test_the_openapi_document_describes_the_status(start: Start, database: Database, tmp_path: Path) -> None:
     console = start(_settings(tmp_path), database)
-    described = console.client.get("/api/v1/openapi.json").json()
-    assert {"/healthz", "/readyz", "/metrics", "/api/v1/status"} == set(described["paths"])
+    document = console.client.get("/api/v1/openapi.json").json()
+    assert {"/healthz", "/readyz", "/metrics", "/api/v1/status"} == set(document["paths"])
     answer = console.client.get("/api/v1/status").json()
-    assert set(answer) == set(described["components"]["schemas"]["Status"]["properties"])
+    assert set(answer) == set(document["components"]["schemas"]["Status"]["properties"])
     assert answer["ae_title"] == "TESTNODE"
 
 
-def test_the_page_and_its_headers(start: Start, database: Database, tmp_path: Path) -> None:
+def test_the_status_page_and_the_security_headers(start: Start, database: Database, tmp_path: Path) -> None:
     console = start(_settings(tmp_path), database)
-    _all_alive(database)
+    _write_heartbeats(database)
     page = console.client.get("/")
     assert page.status_code == 200
     assert "Ready: it receives, queues and stores." in page.text
@@ -176,7 +177,7 @@ def test_the_page_and_its_headers(start: Start, database: Database, tmp_path: Pa
     assert console.client.post("/readyz").status_code == 405
 
 
-def test_it_beats_and_leaves(start: Start, database: Database, tmp_path: Path) -> None:
+def test_the_console_writes_a_heartbeat_until_it_ends(start: Start, database: Database, tmp_path: Path) -> None:
     console = start(_settings(tmp_path), database)
     deadline = time.monotonic() + 10
     while not (beats := [beat for beat in heartbeats.alive(database, 30) if beat.role == "console"]):
@@ -187,7 +188,7 @@ def test_it_beats_and_leaves(start: Start, database: Database, tmp_path: Path) -
     assert [beat for beat in heartbeats.alive(database, 30) if beat.role == "console"] == []
 
 
-def test_a_taken_port_is_a_configuration_error(database: Database, tmp_path: Path) -> None:
+def test_a_port_in_use_is_a_configuration_error(database: Database, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         settings = _settings(tmp_path).model_copy(update={"console": ConsoleSection(port=taken.getsockname()[1])})
         with pytest.raises(ConfigurationError, match=r"console cannot listen.*set console\.host and console\.port"):

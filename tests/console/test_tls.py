@@ -1,4 +1,4 @@
-"""The console over TLS: certificates are checked both ways, nothing old is spoken, and a plain connection gets nowhere."""
+"""The console over TLS: both certificates are verified, old versions and plain connections are refused."""
 
 import socket
 import ssl
@@ -17,7 +17,7 @@ from core.settings.node import NodeSection
 from core.settings.settings import Settings
 from core.settings.tls import ConsoleTls
 from db.engine import Database
-from tests.console.test_app import Running
+from tests.console.test_app import RunningConsole
 from tests.support.certificates import Authority
 
 Serve = Callable[..., int]
@@ -30,13 +30,13 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture
 def serve(tmp_path: Path, authority: Authority, database: Database) -> Iterator[Serve]:
-    """Starts a console with TLS; gives its port."""
-    running: list[Running] = []
+    """Return a function that starts a console with TLS and returns its port."""
+    running: list[RunningConsole] = []
 
     def start(**more: Any) -> int:
         cert, key = authority.sign("console")
         console = ConsoleSection(port=0, tls=ConsoleTls(cert=cert, key=key, **more))
-        running.append(Running(Settings(node=NodeSection(data_dir=tmp_path), console=console), database))
+        running.append(RunningConsole(Settings(node=NodeSection(data_dir=tmp_path), console=console), database))
         return int(running[-1].client.base_url.port or 0)
 
     yield start
@@ -44,41 +44,43 @@ def serve(tmp_path: Path, authority: Authority, database: Database) -> Iterator[
         console.end()
 
 
-def _ask(port: int, ca: Path, *, client: tuple[Path, Path] | None = None, most: ssl.TLSVersion | None = None) -> httpx.Response:
+def _get_health(
+    port: int, ca: Path, *, client: tuple[Path, Path] | None = None, max_version: ssl.TLSVersion | None = None
+) -> httpx.Response:
     context = ssl.create_default_context(cafile=ca)
     if client is not None:
         context.load_cert_chain(*client)
-    if most is not None:
+    if max_version is not None:
         context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
-        context.maximum_version = most
+        context.maximum_version = max_version
         context.set_ciphers("ALL:@SECLEVEL=0")
-    with httpx.Client(verify=context) as asking:
-        return asking.get(f"https://127.0.0.1:{port}/healthz")
+    with httpx.Client(verify=context) as http:
+        return http.get(f"https://127.0.0.1:{port}/healthz")
 
 
-def test_it_is_spoken_and_the_certificate_is_checked(serve: Serve, authority: Authority, tmp_path: Path) -> None:
+def test_tls_is_served_and_the_certificate_is_verified(serve: Serve, authority: Authority, tmp_path: Path) -> None:
     port = serve()
-    assert _ask(port, authority.ca).json() == {"status": "ok"}
-    assert _ask(port, authority.ca, most=ssl.TLSVersion.TLSv1_2).status_code == 200
+    assert _get_health(port, authority.ca).json() == {"status": "ok"}
+    assert _get_health(port, authority.ca, max_version=ssl.TLSVersion.TLSv1_2).status_code == 200
     with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
-        _ask(port, Authority(tmp_path / "stranger").ca)
+        _get_health(port, Authority(tmp_path / "other").ca)
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated:DeprecationWarning")
-def test_nothing_old_is_spoken(serve: Serve, authority: Authority) -> None:
+def test_tls_1_1_is_refused(serve: Serve, authority: Authority) -> None:
     with pytest.raises(httpx.ConnectError):
-        _ask(serve(), authority.ca, most=ssl.TLSVersion.TLSv1_1)
+        _get_health(serve(), authority.ca, max_version=ssl.TLSVersion.TLSv1_1)
 
 
-def test_a_client_without_the_right_certificate_is_not_answered(serve: Serve, authority: Authority, tmp_path: Path) -> None:
+def test_a_client_without_a_certificate_of_the_authority_is_refused(serve: Serve, authority: Authority, tmp_path: Path) -> None:
     port = serve(ca=authority.ca)
-    assert _ask(port, authority.ca, client=authority.sign("somebody")).status_code == 200
-    for client in (None, Authority(tmp_path / "stranger").sign("nobody")):
+    assert _get_health(port, authority.ca, client=authority.sign("client")).status_code == 200
+    for client in (None, Authority(tmp_path / "other").sign("client")):
         with pytest.raises((httpx.ConnectError, httpx.ReadError, httpx.RemoteProtocolError)):
-            _ask(port, authority.ca, client=client)
+            _get_health(port, authority.ca, client=client)
 
 
-def test_a_plain_connection_gets_nowhere(serve: Serve) -> None:
+def test_a_plain_connection_is_refused(serve: Serve) -> None:
     port = serve()
     with socket.create_connection(("127.0.0.1", port), timeout=10) as plain:
         plain.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -92,7 +94,7 @@ def test_a_plain_connection_gets_nowhere(serve: Serve) -> None:
     assert b"ok" not in received
 
 
-def test_files_that_cannot_be_used_are_a_configuration_error(tmp_path: Path, database: Database, authority: Authority) -> None:
+def test_unusable_files_are_a_configuration_error(tmp_path: Path, database: Database, authority: Authority) -> None:
     cert, _ = authority.sign("one")
     settings = Settings(
         node=NodeSection(data_dir=tmp_path), console=ConsoleSection(port=0, tls=ConsoleTls(cert=cert, key=tmp_path / "none"))

@@ -8,8 +8,8 @@ from core.policy.admission import (
     CALLING_NOT_RECOGNIZED,
     LOCAL_LIMIT_EXCEEDED,
     CallerRights,
-    CommitmentReporter,
     Rejection,
+    ReportingPeer,
     caller_rights,
     check_association,
     check_identity,
@@ -80,7 +80,7 @@ def test_over_the_limit_a_known_peer_is_rejected_as_transient() -> None:
     ],
 )
 def test_a_destination_may_report_storage_commitment(calling: str, address: str, expected: CallerRights) -> None:
-    reporters = (CommitmentReporter("ARCHIVE", frozenset({"10.9.9.9"})), CommitmentReporter("PACS", frozenset({"10.8.8.8"})))
+    reporters = (ReportingPeer("ARCHIVE", frozenset({"10.9.9.9"})), ReportingPeer("PACS", frozenset({"10.8.8.8"})))
     assert caller_rights(calling_ae=calling, address=address, sources=SOURCES, reporters=reporters) == expected
     rejection = check_association(
         calling_ae=calling,

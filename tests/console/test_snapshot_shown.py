@@ -1,4 +1,4 @@
-"""Every number of a look reaches the metrics, the API and the page: one distinct number each."""
+"""Every number of a snapshot reaches the metrics, the API and the page. Each number is different."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,8 +8,8 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from console.app import create
-from console.health import Look, Readiness
+from console.app import create_app
+from console.health import NodeReadiness, NodeSnapshot
 from core.states import DeliveryState, JobState
 from db.operations.alerts import Alert
 from db.operations.status import NodeStatus, Queue
@@ -55,7 +55,7 @@ Get = Callable[[str], httpx.Response]
 
 @pytest.fixture(scope="module")
 def get() -> Get:
-    application = create("TESTNODE", lambda: Look(Readiness(("relay: <i>sick</i>",)), STATUS, 1015, 1031))
+    application = create_app("TESTNODE", lambda: NodeSnapshot(NodeReadiness(("relay: <i>failing</i>",)), STATUS, 1015, 1031))
 
     async def ask(path: str) -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(application), base_url="http://node") as client:
@@ -64,7 +64,7 @@ def get() -> Get:
     return lambda path: asyncio.run(ask(path))
 
 
-def test_in_the_metrics(get: Get) -> None:
+def test_numbers_in_the_metrics(get: Get) -> None:
     samples = [sample for family in text_string_to_metric_families(get("/metrics").text) for sample in family.samples]
     assert sorted(sample.value for sample in samples if sample.value > 1000) == list(range(1001, 1032))
     ages = {sample.labels["role"]: sample.value for sample in samples if sample.name == "dicom_node_heartbeat_age_seconds"}
@@ -78,7 +78,7 @@ def test_in_the_metrics(get: Get) -> None:
     assert [buckets[bound] for bound in ("1.0", "2.5", "5.0", "10.0", "86400.0", "+Inf")] == [0, 2, 2, 3, 3, 4]
 
 
-def test_in_the_api(get: Get) -> None:
+def test_numbers_in_the_api(get: Get) -> None:
     shown = get("/api/v1/status").json()
     flat = [value for value in shown.values() if isinstance(value, (int, float)) and not isinstance(value, bool)]
     assert sorted(flat) == [*range(1001, 1011), 1015, 1016]
@@ -86,10 +86,10 @@ def test_in_the_api(get: Get) -> None:
     assert shown["deliveries"] == {"<b>pacs</b>": {"stored": 1013, "held": 1014}}
     assert [(alert["kind"], alert["age_s"]) for alert in shown["alerts"]] == [("receive.paused", 75.2), ("destination.away", 10.0)]
     assert [role["name"] for role in shown["roles"]] == ["host:1", "host:2"]
-    assert (shown["ready"], shown["missing"]) == (False, ["relay: <i>sick</i>"])
+    assert (shown["ready"], shown["missing"]) == (False, ["relay: <i>failing</i>"])
 
 
-def test_on_the_page(get: Get) -> None:
+def test_numbers_on_the_page(get: Get) -> None:
     page = get("/").text
     for number in (1001, 1002, 1003, 1004, 1005, 1008, 1009, 1011, 1012, 1013, 1014, 1016):
         assert f">{number}" in page
@@ -101,7 +101,7 @@ def test_on_the_page(get: Get) -> None:
     assert "2026-01-02 03:04:05 UTC" in page
 
 
-def test_names_are_text_on_the_page(get: Get) -> None:
+def test_names_are_escaped_on_the_page(get: Get) -> None:
     page = get("/").text
     assert "<b>" not in page
     assert "<i>" not in page

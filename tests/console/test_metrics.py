@@ -1,4 +1,4 @@
-"""Every metric that is documented is there and moves when what it is about happens; every metric that is there is documented."""
+"""Documented and exported metrics are the same, and each changes when the event it counts happens."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from console import metrics
-from console.health import ROLES, look
+from console.health import ROLES, read_node
 from core.settings.node import NodeSection
 from core.settings.operations import RetentionSection
 from core.settings.receive import ReceiveSection
@@ -27,11 +27,11 @@ from tests.db.operations.test_retention import Unit, _age
 from tests.support.records import Sender, claim, complete, finish, plan, run
 
 PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
-Seen = dict[str, dict[tuple[tuple[str, str], ...], float]]
+Samples = dict[str, dict[tuple[tuple[str, str], ...], float]]
 
 
-def _documented() -> dict[str, tuple[frozenset[str], str]]:
-    """Name -> its labels and its type, from the table of the page."""
+def _documented_metrics() -> dict[str, tuple[frozenset[str], str]]:
+    """Labels and type of each metric, from the table in docs/operations.md."""
     table = PAGE.read_text().split("## Metrics")[1].split("\n## ")[0]
     found = {}
     for names, kind in re.findall(r"^\| (`dicom_node_[^|]*) \| (\w+) \|", table, re.MULTILINE):
@@ -40,11 +40,11 @@ def _documented() -> dict[str, tuple[frozenset[str], str]]:
     return found
 
 
-def _seen(settings: Settings, database: Database) -> tuple[Seen, dict[str, str]]:
-    """Samples by the documented name of their metric, and the type of each."""
-    values: Seen = {}
+def _exported_metrics(settings: Settings, database: Database) -> tuple[Samples, dict[str, str]]:
+    """Samples of each metric by its documented name, and the type of each."""
+    values: Samples = {}
     types = {}
-    for family in text_string_to_metric_families(metrics.render(look(settings, database)).decode()):
+    for family in text_string_to_metric_families(metrics.render(read_node(settings, database)).decode()):
         name = f"{family.name}_total" if family.type == "counter" else family.name
         types[name] = family.type
         for sample in family.samples:
@@ -53,7 +53,8 @@ def _seen(settings: Settings, database: Database) -> tuple[Seen, dict[str, str]]
     return values, types
 
 
-def _something_of_everything(database: Database, blobs: Blobs) -> None:
+def _cause_every_event(database: Database, blobs: Blobs) -> None:
+    """Cause an event of every kind that a metric counts."""
     heartbeats.beat(database, "send", "host:1", {f"{AWAY}pacs": "30"})
     old = Unit(database, blobs, 1).report().deliver()
     _age(database, 31)
@@ -78,9 +79,9 @@ def _something_of_everything(database: Database, blobs: Blobs) -> None:
     run(database, "UPDATE deliveries SET created_at = node_now() - interval '9 seconds'")
     for reason in ("disk", "queue"):
         alerts.begin(database, PAUSED, reason, {}, actor="listen", tell=True)
-    told = webhook_notices.claim(database, lease_s=60)
-    assert told is not None
-    webhook_notices.sent(database, told)
+    notification = webhook_notices.claim(database, lease_s=60)
+    assert notification is not None
+    webhook_notices.sent(database, notification)
     counts = ReceiveCounts(database)
     counts.add(0x0000, 100)
     counts.add(0xA700, 100)
@@ -89,37 +90,37 @@ def _something_of_everything(database: Database, blobs: Blobs) -> None:
 
 @pytest.fixture(scope="module")
 def documented() -> dict[str, tuple[frozenset[str], str]]:
-    found = _documented()
+    found = _documented_metrics()
     assert len(found) > 30
     return found
 
 
-def test_documented_and_there_are_the_same_and_each_moves(
+def test_documented_and_exported_metrics_are_the_same_and_each_changes(
     database: Database, tmp_path: Path, documented: dict[str, tuple[frozenset[str], str]]
 ) -> None:
     settings = Settings(node=NodeSection(data_dir=tmp_path / "data"), receive=ReceiveSection(min_free_bytes=1))
-    gone = Database.open("postgresql://nobody@127.0.0.1:1/none")
-    without, _ = _seen(settings, gone)  # no database, no data folder
-    gone.dispose()
-    before, _ = _seen(settings, database)
+    unavailable = Database.open("postgresql://nobody@127.0.0.1:1/none")
+    without, _ = _exported_metrics(settings, unavailable)  # no database, no data folder
+    unavailable.dispose()
+    before, _ = _exported_metrics(settings, database)
     blobs = Blobs(tmp_path / "data" / "blobs")
     for role in ROLES:
         heartbeats.beat(database, role, "host:1", {})
-    ready, _ = _seen(settings, database)
-    _something_of_everything(database, blobs)
-    after, types = _seen(settings, database)
+    ready, _ = _exported_metrics(settings, database)
+    _cause_every_event(database, blobs)
+    after, types = _exported_metrics(settings, database)
     assert set(after) == set(documented)
     assert {name: kind for name, (_, kind) in documented.items()} == types
     for name, (labels, _) in documented.items():
         for sample in after[name]:
             assert {key for key, _ in sample[:-1]} == labels, name
         first = {"dicom_node_database_up": without, "dicom_node_ready": ready}.get(name, before)
-        assert after[name] != first.get(name, {}), f"{name} does not move"
+        assert after[name] != first.get(name, {}), f"{name} does not change"
 
 
-def test_no_metric_names_a_patient(database: Database, tmp_path: Path) -> None:
+def test_no_metric_holds_patient_data_or_uids(database: Database, tmp_path: Path) -> None:
     settings = Settings(node=NodeSection(data_dir=tmp_path / "data"))
-    _something_of_everything(database, Blobs(tmp_path / "data" / "blobs"))
-    page = metrics.render(look(settings, database)).decode()
+    _cause_every_event(database, Blobs(tmp_path / "data" / "blobs"))
+    page = metrics.render(read_node(settings, database)).decode()
     for value in ("Doe", "P1", "A1", "1.2.3", "PACS"):
         assert value not in page
