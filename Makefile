@@ -1,5 +1,5 @@
-# Two commands: `make demo` and `make test`. Everything lives in .venv; nothing else on the machine is changed,
-# except that `make test` installs Debian packages where it may (root, apt-get).
+# Two commands: `make demo` and `make test`. Everything is installed in .venv. Nothing else on the machine is changed,
+# except that `make test` installs Debian packages if it runs as root and there is apt-get.
 PYTHON ?= python3
 DATA ?= $(or $(DICOM_NODE_DATA),../shared/data)
 CONFIG ?= $(wildcard node.toml)
@@ -10,10 +10,10 @@ PINS := requirements/torch.txt requirements/worker.txt requirements/embedded.txt
 
 .PHONY: demo viewer test check unit lint bench chaos fuzz serve lock audit models crossval figures docs debian clean-venv help
 
-help:  ## this list
+help:  ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-# Stamps: a second run installs nothing unless the pins have changed.
+# Empty files as stamps: a second run installs nothing unless the pins have changed.
 .venv/.run: $(PINS) pyproject.toml deploy/venv.sh
 	@PYTHON="$(PYTHON)" deploy/venv.sh
 	@touch $@
@@ -31,18 +31,18 @@ help:  ## this list
 	@touch $@
 
 # The viewer is installed only where Chromium and Orthanc's plug-in are: without them the demo makes no screenshots and says so.
-demo: .venv/.run  ## install, start everything, send real input, wait for the reports; CT=FOLDER SKIN=FOLDER JSON=FILE KEEP=1
+demo: .venv/.run  ## install, start a node, send images, check the reports; CT=FOLDER SKIN=FOLDER JSON=FILE KEEP=1
 	@! command -v chromium >/dev/null || [ ! -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || $(MAKE) --no-print-directory viewer || true
 	@$(BIN)/dicom-node demo $(if $(CT),--ct "$(CT)") $(if $(SKIN),--skin "$(SKIN)") $(if $(JSON),--json "$(JSON)") $(if $(KEEP),--keep)
 
 viewer: .venv/.viewer  ## install Playwright and download OHIF (once, 50 MB each) for the screenshots at the end of the demo
 	@$(BIN)/python -m deploy.demo.viewer.ohif_files
 
-serve: .venv/.run  ## the node on the embedded default; CONFIG=node.toml
-	@$(if $(CONFIG),,echo "no node.toml here: the node starts closed, with no source and no destination (see docs/configuration.md)" >&2;) \
+serve: .venv/.run  ## run the node with embedded servers; CONFIG=node.toml
+	@$(if $(CONFIG),,echo "there is no node.toml: the node starts without sources and destinations (see docs/configuration.md)" >&2;) \
 	$(BIN)/dicom-node up $(if $(CONFIG),--config "$(CONFIG)")
 
-test: .venv/.dev debian  ## the whole test suite, two files at a time, each with servers of its own; JOBS=0 for one by one, ARGS=
+test: .venv/.dev debian  ## the whole test suite in two processes; JOBS=0 for one process, ARGS=
 	@$(BIN)/python -m deploy.demo.viewer.ohif_files || true
 	@$(BIN)/python -m pytest -n $(or $(JOBS),2) --dist loadfile --no-loadscope-reorder $(ARGS)
 
@@ -56,14 +56,14 @@ lint: .venv/.dev
 unit: .venv/.dev
 	$(BIN)/python -m pytest -q --durations=0 --durations-min=2 tests/core
 
-bench: .venv/.dev debian  ## speed beside the peers, into docs/measurements.md; SECTION=receive, series, dwell, workers, growth or encode, ARGS=
+bench: .venv/.dev debian  ## measure speed, write docs/measurements.md; SECTION=receive, series, dwell, workers, growth or encode, ARGS=
 	@for section in $(or $(SECTION),receive series dwell workers growth encode); do \
 	  TCP_NODELAY=1 $(BIN)/python -m tests.bench.$$section $(ARGS) || exit 1; done
 
-chaos: .venv/.dev debian  ## faults of every kind under load: nothing lost, nothing twice; SEED=1 N=40, N=1000 for the long run
+chaos: .venv/.dev debian  ## inject faults under load and check that nothing is lost or done twice; SEED=1 N=40
 	@$(BIN)/python -m tests.chaos --seed $(or $(SEED),1) --studies $(or $(N),40) $(ARGS)
 
-fuzz: .venv/.dev debian  ## hostile input against listener, decoders and worker: every input has an ending, nothing dies or grows; SEED=1 N=10000
+fuzz: .venv/.dev debian  ## send hostile input to listener, decoders and worker; SEED=1 N=10000
 	@FUZZ_SEED=$(or $(SEED),1) FUZZ_INPUTS=$(or $(N),10000) $(BIN)/python -m pytest tests/fuzz -s $(ARGS)
 
 models: .venv/.training  ## train every model from DATA (default ../shared/data) into out/

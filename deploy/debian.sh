@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# What the whole test suite wants from Debian: a PACS, a browser, DICOM tools and validators, a packaged PostgreSQL and Redis,
-# and the typeface that draws Chinese and Japanese names on the page of a result.
-# Installs only where it may (root with apt-get), and starts no service.
+# Installs the Debian packages that the test suite uses: a PACS, a browser, DICOM tools and validators, PostgreSQL and Redis,
+# and a font with Chinese and Japanese characters for the PDF. Needs root and apt-get; no service is started.
 set -euo pipefail
 packages=(orthanc orthanc-dicomweb orthanc-python chromium dcmtk dicom3tools pixelmed-apps redis-server postgresql fonts-droid-fallback)
 missing=()
@@ -10,13 +9,13 @@ for package in "${packages[@]}"; do
 done
 [ ${#missing[@]} -gt 0 ] || exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-    echo "not installed, and only root may: ${missing[*]}. The tests that need them will fail; install them, or run the tests as root." >&2
+    echo "missing packages, which only root can install: ${missing[*]}. The tests that need them will fail." >&2
     exit 0
 fi
 echo "installing Debian packages: ${missing[*]} ..." >&2
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
-    # 101: action forbidden. The tests start their own servers on their own ports.
+    # 101: action forbidden. The tests start their servers themselves, on free ports.
     printf '#!/bin/sh\nexit 101\n' >"$policy"
     chmod 755 "$policy"
     trap 'rm -f "$policy"' EXIT

@@ -1,11 +1,11 @@
-"""For Orthanc with its Python plug-in (Debian: orthanc-python): an archive that refuses what contradicts it, and acts on rejections.
+"""Script for Orthanc's Python plug-in (Debian: orthanc-python): refuses inconsistent objects and carries out rejections.
 
 Orthanc does neither by itself. In its configuration: ``"PythonScript": "/etc/orthanc/orthanc_archive.py"``.
 
-- C-STORE of an object whose study is held with another patient ID or accession number is answered 0xA900, and nothing is stored.
-  What comes over STOW-RS is not looked at: the plug-ins of Orthanc can drop it (and Orthanc answers success), not refuse it.
-- A Key Object Selection that rejects (IHE RAD TF, Imaging Object Change Management), from an AE title that may, takes the
-  objects of the same study away that it lists. The selection itself stays, as the record of it.
+- A C-STORE of an object whose study is stored with another patient ID or accession number is answered with 0xA900, and the object is not
+  stored. Objects received by STOW-RS are not checked: a plug-in can only drop them, and Orthanc then answers success.
+- A Key Object Selection that rejects objects (IHE RAD TF, Imaging Object Change Management), from an AE title in `MAY_REJECT`, deletes
+  the objects of the same study that it lists. The selection itself is kept as the record of the rejection.
 """
 
 import json
@@ -15,49 +15,51 @@ import orthanc
 
 MAY_REJECT = {"DICOMNODE"}  # calling AE titles
 MUST_AGREE = ("PatientID", "AccessionNumber")
-REJECTING = {"113001", "113037", "113038", "113039"}  # DCM: for quality reasons, for patient safety, wrong worklist entry, retention over
+# DCM: quality, patient safety, incorrect modality worklist entry, data retention policy expired
+REJECTING = {"113001", "113037", "113038", "113039"}
 KEY_OBJECTS = "1.2.840.10008.5.1.4.1.1.88.59"
 SUCCESS, DOES_NOT_MATCH = 0x0000, 0xA900
 
 
-def ask(path: str) -> Any:
+def get_json(path: str) -> Any:
+    """Return the JSON document that Orthanc's REST interface returns for a path."""
     return json.loads(orthanc.RestApiGet(path))
 
 
-def held(level: str, uid: str) -> list[str]:
-    """What is held under a UID, by Orthanc's identifiers."""
+def find_resources(level: str, uid: str) -> list[str]:
+    """Return Orthanc's identifiers of the resources with a UID."""
     return [found["ID"] for found in json.loads(orthanc.RestApiPost("/tools/lookup", uid)) if found["Type"] == level]
 
 
-def contradicts(instance: Any) -> int:
-    """The status that a C-STORE is answered with."""
-    said = json.loads(instance.GetInstanceSimplifiedJson())
-    for identifier in held("Study", said["StudyInstanceUID"]):
-        study = ask(f"/studies/{identifier}")
-        known = {**study["PatientMainDicomTags"], **study["MainDicomTags"]}
-        if any(known.get(name, "") != said.get(name, "") for name in MUST_AGREE):
+def check_consistency(instance: Any) -> int:
+    """Return the status that a C-STORE is answered with."""
+    received = json.loads(instance.GetInstanceSimplifiedJson())
+    for identifier in find_resources("Study", received["StudyInstanceUID"]):
+        study = get_json(f"/studies/{identifier}")
+        stored = {**study["PatientMainDicomTags"], **study["MainDicomTags"]}
+        if any(stored.get(name, "") != received.get(name, "") for name in MUST_AGREE):
             return DOES_NOT_MATCH
     return SUCCESS
 
 
-def reject(change: int, _level: int, identifier: str) -> None:
-    """After each instance: if it is a rejection, carry it out."""
+def carry_out_rejection(change: int, _level: int, identifier: str) -> None:
+    """Delete the objects that a new instance rejects, if it is a rejection."""
     if change != orthanc.ChangeType.NEW_INSTANCE:
         return
-    metadata = ask(f"/instances/{identifier}/metadata?expand")
+    metadata = get_json(f"/instances/{identifier}/metadata?expand")
     if metadata.get("SopClassUid") != KEY_OBJECTS or metadata.get("RemoteAET") not in MAY_REJECT:
         return
-    document = ask(f"/instances/{identifier}/simplified-tags")
+    document = get_json(f"/instances/{identifier}/simplified-tags")
     title = document["ConceptNameCodeSequence"][0]
     if title["CodingSchemeDesignator"] != "DCM" or title["CodeValue"] not in REJECTING:
         return
-    study = ask(f"/instances/{identifier}/study")["ID"]
-    listed = (series for one in document["CurrentRequestedProcedureEvidenceSequence"] for series in one["ReferencedSeriesSequence"])
+    study = get_json(f"/instances/{identifier}/study")["ID"]
+    listed = (series for item in document["CurrentRequestedProcedureEvidenceSequence"] for series in item["ReferencedSeriesSequence"])
     for item in (item for series in listed for item in series["ReferencedSOPSequence"]):
-        for rejected in held("Instance", item["ReferencedSOPInstanceUID"]):
-            if ask(f"/instances/{rejected}/study")["ID"] == study:
+        for rejected in find_resources("Instance", item["ReferencedSOPInstanceUID"]):
+            if get_json(f"/instances/{rejected}/study")["ID"] == study:
                 orthanc.RestApiDelete(f"/instances/{rejected}")
 
 
-orthanc.RegisterIncomingCStoreInstanceFilter(contradicts)
-orthanc.RegisterOnChangeCallback(reject)
+orthanc.RegisterIncomingCStoreInstanceFilter(check_consistency)
+orthanc.RegisterOnChangeCallback(carry_out_rejection)

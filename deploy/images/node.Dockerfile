@@ -1,4 +1,4 @@
-# The node without networks: listen, conduct, relay, send, console and the one-shot `db upgrade`.
+# The node without torch: listen, conduct, relay, send, console, and `db upgrade`, which runs once.
 # Build from the root of the repository: docker build -f deploy/images/node.Dockerfile .
 FROM python:3.11-slim-bookworm AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
@@ -15,12 +15,12 @@ COPY dicom_node /src/dicom_node
 COPY workers /src/workers
 COPY console /src/console
 COPY deploy /src/deploy
-# Readable to the container's user, whatever the modes of the checkout.
+# The container's user can read the files even if the modes of the checkout are stricter.
 RUN pip install --no-deps /src && chmod -R a+rX /opt/venv
 
 FROM python:3.11-slim-bookworm
 LABEL org.opencontainers.image.title="dicom-node" org.opencontainers.image.licenses="Apache-2.0"
-# /data belongs to the user before the volume is mounted: a fresh named volume takes owner and mode from here.
+# A new named volume takes owner and mode from this folder.
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin node && install -d -o node -g node -m 0750 /data
 COPY --from=build /opt/venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH \

@@ -1,12 +1,13 @@
-"""The main job, as a department would use it: two senders, the node, two destinations; every part real.
+"""The node between two senders and two destinations, with nothing replaced.
 
-Orthanc sends and receives; the node is ``dicom-node up`` with its embedded PostgreSQL and broker, Celery workers and trained models.
+Orthanc sends and receives; the node is ``dicom-node up`` with embedded PostgreSQL and broker, Celery workers and trained models. The tests
+run in order and share one node.
 """
 
 import tarfile
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,40 +41,39 @@ EXPLICIT = "1.2.840.10008.1.2.1"
 
 @dataclass(slots=True)
 class Department:
-    """What the tests share: the node, two PACS, and what was sent so far."""
+    """What the tests share: the node, two PACS, and how many reports were sent so far."""
 
     node: RunningNode
     first: Orthanc
     second: Orthanc
     folder: Path
     reports_expected: int = 0
-    seen: dict[str, Any] = field(default_factory=dict)
 
-    def settled(self, reports: int) -> list[dict[str, Any]]:
-        """Export once ``reports`` more reports are at both destinations."""
+    def wait_for_reports(self, reports: int) -> list[dict[str, Any]]:
+        """Wait until ``reports`` more reports are at both destinations; return the rows of ``results export``."""
         self.reports_expected += reports
         wait_until(
             f"{self.reports_expected} reports at both destinations",
             lambda: len(self.first.reports()) == len(self.second.reports()) == self.reports_expected,
             timeout_s=240,
         )
-        wait_until("every delivery stored, and committed where asked for", self._delivered)
+        wait_until("every delivery stored, or committed where requested", self._all_delivered)
         return self.node.export()
 
-    def _delivered(self) -> bool:
+    def _all_delivered(self) -> bool:
         rows = self.node.json("deliveries", "list", "--json")
         return all(row["state"] == {"first": "committed", "second": "stored"}[row["destination"]] for row in rows)
 
 
 @pytest.fixture(scope="module")
-def told() -> Iterator[WebhookServer]:
-    """What the webhook was told."""
-    with webhook_server() as held:
-        yield held
+def webhook() -> Iterator[WebhookServer]:
+    """The webhook that the node sends alerts to."""
+    with webhook_server() as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
-def department(tmp_path_factory: pytest.TempPathFactory, told: WebhookServer) -> Iterator[Department]:
+def department(tmp_path_factory: pytest.TempPathFactory, webhook: WebhookServer) -> Iterator[Department]:
     folder = tmp_path_factory.mktemp("department")
     first, second = Orthanc(folder / "first", "FIRSTPACS").start(), Orthanc(folder / "second", "SECONDPACS").start()
     config = folder / "node.toml"
@@ -89,7 +89,7 @@ quiet_s = 6.0
 [delivery]
 retry_base_s = 1.0
 [webhook]
-url = "http://127.0.0.1:{told.port}/"
+url = "http://127.0.0.1:{webhook.port}/"
 disk_low_bytes = {1 << 62}
 [[sources]]
 ae_title = "FIRSTPACS"
@@ -138,8 +138,8 @@ def _rows_of(export: list[dict[str, Any]], series: str) -> list[dict[str, Any]]:
     return [row for row in export if row["series_instance_uid"] == series]
 
 
-def _answer(row: dict[str, Any]) -> tuple[Any, ...]:
-    """A finding without what names the image, which is another one in every series."""
+def _comparable(row: dict[str, Any]) -> tuple[Any, ...]:
+    """Return a finding without the UID of its image, which differs between the series."""
     measured = {key: value for key, value in row["measurements"].items() if key != "image_sop_instance_uid"}
     return row["finding"], row["probability"], row["tier"], measured
 
@@ -154,13 +154,13 @@ def test_2_a_real_ct_series_from_orthanc_gives_one_report_per_destination(depart
     files = sorted((shared_data() / "ct" / "cptac-C3N-00247-lung3.0-B70f").glob("*.dcm"))
     department.first.send("node", department.first.upload(files))
     source = pydicom.dcmread(files[0], stop_before_pixels=True)
-    rows = _rows_of(department.settled(1), source.SeriesInstanceUID)
+    rows = _rows_of(department.wait_for_reports(1), source.SeriesInstanceUID)
     assert rows
     assert {row["study_instance_uid"] for row in rows} == {source.StudyInstanceUID}
     assert {row["patient_id"] for row in rows} == {source.PatientID}
     assert {row["model"] for row in rows} == {"lung_nodule_ct"}
     assert rows[0]["outcome"] in {"findings", "no_finding"}
-    assert "twice" in str(rows[0]["completion_evidence"]), "Orthanc was asked for the count"
+    assert "twice" in str(rows[0]["completion_evidence"]), "the count was not queried from Orthanc"
     assert {(d["destination"], d["state"]) for d in rows[0]["deliveries"]} == {("first", "committed"), ("second", "stored")}
 
 
@@ -180,14 +180,14 @@ def test_3_the_same_ct_in_six_transfer_syntaxes_gives_the_same_findings(departme
             image.StudyInstanceUID = study
             image.save_as(folder / path.name, enforce_file_format=True)
         send_files(sorted(folder.glob("*.dcm")), "127.0.0.1", department.node.port, "NODE")
-    export = department.settled(len(SYNTAXES))
-    answers = {}
+    export = department.wait_for_reports(len(SYNTAXES))
+    findings = {}
     for name in SYNTAXES:
         rows = _rows_of(export, series[name])
         assert rows, f"nothing exported for {name}"
-        answers[name] = [_answer(row) for row in rows]
+        findings[name] = [_comparable(row) for row in rows]
         assert rows[0]["outcome"] == "findings", f"{name}: {rows[0]['reason']}"
-    assert all(answer == answers["explicit"] for answer in answers.values())
+    assert all(finding == findings["explicit"] for finding in findings.values())
 
 
 def test_4_a_dermoscopy_image_in_jpeg_baseline(department: Department) -> None:
@@ -206,7 +206,7 @@ def test_4_a_dermoscopy_image_in_jpeg_baseline(department: Department) -> None:
         paths.append(department.folder / f"{kind}.dcm")
         photograph.save_as(paths[-1], enforce_file_format=True)
     send_files(paths, "127.0.0.1", department.node.port, "NODE")
-    export = department.settled(2)
+    export = department.wait_for_reports(2)
     for seed in range(2):
         rows = [row for row in export if row["sop_instance_uid"] == synthetic_uid(seed, "e2e", "image")]
         assert len(rows) == 1
@@ -219,9 +219,9 @@ def test_5_every_report_at_every_destination_is_valid_and_the_same(department: D
     tool("dciodvfy", "dicom3tools")
     contents = []
     for pacs in (department.first, department.second):
-        held = {report["SOPInstanceUID"]: pacs.file(report["ID"]) for report in pacs.reports()}
-        assert len(held) == department.reports_expected
-        contents.append(held)
+        stored = {report["SOPInstanceUID"]: pacs.file(report["ID"]) for report in pacs.reports()}
+        assert len(stored) == department.reports_expected
+        contents.append(stored)
     assert set(contents[0]) == set(contents[1])
     for number, content in enumerate(contents[0].values()):
         assert validate(content) == ()
@@ -230,7 +230,7 @@ def test_5_every_report_at_every_destination_is_valid_and_the_same(department: D
         assert dciodvfy_errors(path) == []
 
 
-def test_6_everything_sent_again_makes_no_new_work(department: Department) -> None:
+def test_6_instances_sent_again_create_no_jobs(department: Department) -> None:
     before = department.node.json("jobs", "list", "--json")
     for folder in sorted(department.folder.glob("as-*")):
         send_files(sorted(folder.glob("*.dcm")), "127.0.0.1", department.node.port, "NODE")
@@ -243,22 +243,22 @@ def test_7_a_late_slice_gives_one_superseding_result(department: Department) -> 
     files = write_chest(department.folder / "late", chest)
     series = str(pydicom.dcmread(files[0], stop_before_pixels=True).SeriesInstanceUID)
     send_files(files[:-1], "127.0.0.1", department.node.port, "NODE")
-    first = _rows_of(department.settled(1), series)
+    first = _rows_of(department.wait_for_reports(1), series)
     send_files(files[-1:], "127.0.0.1", department.node.port, "NODE")
-    rows = _rows_of(department.settled(1), series)
+    rows = _rows_of(department.wait_for_reports(1), series)
     states = Counter((row["revision"], row["job_state"]) for row in rows)
     assert set(states) == {(1, "superseded"), (2, "delivered")}, states
     newest = next(row for row in rows if row["revision"] == 2)
     assert newest["sr_sop_instance_uid"] != first[0]["sr_sop_instance_uid"]
-    held = {report["SOPInstanceUID"]: report["ID"] for report in department.first.reports()}
+    stored = {report["SOPInstanceUID"]: report["ID"] for report in department.first.reports()}
     path = department.folder / "newest-report"
-    path.write_bytes(department.first.file(held[newest["sr_sop_instance_uid"]]))
+    path.write_bytes(department.first.file(stored[newest["sr_sop_instance_uid"]]))
     report = pydicom.dcmread(path)
     replaced = report.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
     assert replaced.ReferencedSOPInstanceUID == first[0]["sr_sop_instance_uid"]
 
 
-def test_8_a_series_that_no_route_takes_is_recorded_with_the_reason(department: Department) -> None:
+def test_8_a_series_that_no_route_selects_is_recorded_with_the_reason(department: Department) -> None:
     chest = make_chest(SEED + 2, slices=20, size=64, slice_mm=5.0, diameters_mm=())
     files = write_chest(department.folder / "abdomen", chest)
     for path in files:
@@ -271,28 +271,28 @@ def test_8_a_series_that_no_route_takes_is_recorded_with_the_reason(department: 
     assert len(rows) == 1
     assert "BodyPartExamined" in rows[0]["reason"]
     assert rows[0]["job_id"] is None
-    assert department.settled(0)
+    assert department.wait_for_reports(0)
 
 
-def test_9_sigterm_drains_and_a_restart_neither_loses_nor_repeats(department: Department) -> None:
+def test_9_a_restart_loses_and_repeats_nothing(department: Department) -> None:
     chest = make_chest(SEED + 3, slices=26, size=128, slice_mm=3.0, diameters_mm=(16.0,))
     files = write_chest(department.folder / "restart", chest)
     before = department.node.export()
-    send_files(files, "127.0.0.1", department.node.port, "NODE")  # acknowledged, not yet complete
+    send_files(files, "127.0.0.1", department.node.port, "NODE")  # acknowledged, not complete yet
     status, seconds = department.node.stop()
     assert status == 0
     assert seconds < 30
     department.node.start()
-    after = department.settled(1)
-    assert [row for row in after if row in before] == before, "nothing that was there has changed"
+    after = department.wait_for_reports(1)
+    assert [row for row in after if row in before] == before, "earlier results have changed"
     assert not [line for line in department.node.errors if "Traceback" in line]
     department.node.cli("audit", "verify")
 
 
-def test_91_no_output_holds_anything_of_a_patient(department: Department, told: WebhookServer) -> None:
-    """Logs of all roles and servers, metrics, pages, notices, and what the commands say of the node: searched for every patient's values.
+def test_91_no_output_contains_patient_data(department: Department, webhook: WebhookServer) -> None:
+    """Logs of all roles and servers, metrics, pages, alerts and output of commands contain no value of any patient.
 
-    What is meant to hold them is left out: the export, `jobs show`, listings as JSON, the reports themselves.
+    Output that is meant to contain them is not searched: the export, `jobs show`, listings as JSON, the reports.
     """
     node = department.node
     chest = make_chest(SEED + 9, slices=1, size=32, slice_mm=3.0, diameters_mm=())
@@ -306,8 +306,8 @@ def test_91_no_output_holds_anything_of_a_patient(department: Department, told: 
     sent = [path for path in department.folder.rglob("*.dcm") if "data" not in path.relative_to(department.folder).parts[:1]]
     values = values_of([*sent, *(shared_data() / "ct" / "cptac-C3N-00247-lung3.0-B70f").glob("*.dcm")])
     assert {"PatientName", "PatientID", "PatientBirthDate", "AccessionNumber", "StudyInstanceUID", "SOPInstanceUID"} <= set(values)
-    wait_until("a notice at the webhook", lambda: told.posts, timeout_s=30)
-    outputs = {"logs of the roles": "".join(node.errors), "webhook": "".join(f"{headers}{body!r}" for headers, body in told.posts)}
+    wait_until("an alert at the webhook", lambda: webhook.posts, timeout_s=30)
+    outputs = {"logs of the roles": "".join(node.errors), "webhook": "".join(f"{headers}{body!r}" for headers, body in webhook.posts)}
     for page in ("/", "/metrics", "/readyz", "/healthz", "/api/v1/status", "/api/v1/openapi.json", "/nothing/1.2.3"):
         outputs[page] = httpx.get(f"{node.console}{page}").text
     for command in (
@@ -321,10 +321,11 @@ def test_91_no_output_holds_anything_of_a_patient(department: Department, told: 
     assert len(outputs) > 20
     assert all(outputs[name] for name in outputs if not name.startswith("file "))
     assert {name: found for name, text in outputs.items() if (found := found_in(text, values))} == {}
-    # The search itself: where the values are meant to be, it finds them.
+    # The search finds the values where they are meant to be.
     assert {"PatientID", "StudyInstanceUID"} <= set(found_in(node.all_output("results", "export"), values))
 
 
 def provoked_bytes(path: Path) -> bytes:
+    """Return the data set of a file."""
     content = path.read_bytes()
     return content[data_set_offset(content) :]

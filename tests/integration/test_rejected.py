@@ -1,6 +1,6 @@
-"""A new answer at an archive that acts on rejections (IHE IOCM): of the old one only the report is left.
+"""A new result at an archive that carries out rejections (IHE IOCM): of the old result only the report remains.
 
-The archive is Orthanc with our script for its Python plug-in (``deploy/conf/orthanc_archive.py``), as docs/pacs.md tells sites.
+The archive is Orthanc with our script for its Python plug-in (``deploy/conf/orthanc_archive.py``), as described in docs/pacs.md.
 """
 
 from pathlib import Path
@@ -24,8 +24,8 @@ from workers.child.drain_flag import DrainFlag
 from workers.child.runtime import ChildRuntime
 
 
-def answered(archive: Orthanc, study: str, modality: str = "") -> set[str]:
-    """What C-FIND finds in the study: the SOP Instance UIDs, of one modality."""
+def find_instances(archive: Orthanc, study: str, modality: str = "") -> set[str]:
+    """Return the SOP Instance UIDs that C-FIND finds in a study, of one modality if given."""
     identifier = Dataset()
     identifier.QueryRetrieveLevel, identifier.StudyInstanceUID, identifier.Modality = "IMAGE", study, modality
     identifier.SeriesInstanceUID = identifier.SOPInstanceUID = ""
@@ -39,8 +39,8 @@ def answered(archive: Orthanc, study: str, modality: str = "") -> set[str]:
     return {str(answer.SOPInstanceUID) for _, answer in found if answer is not None}
 
 
-def sent(runtime: ChildRuntime, job_id: int) -> dict[str, str]:
-    """The SOP Instance UIDs of a job's objects that go to the archive, by kind."""
+def delivered_objects(runtime: ChildRuntime, job_id: int) -> dict[str, str]:
+    """Return the SOP Instance UIDs of the objects of a job that are delivered, by kind."""
     return {row["object"]: row["sop_instance_uid"] for row in job_leases.show(runtime.database, job_id)["deliveries"]}
 
 
@@ -60,21 +60,21 @@ def test_the_archive_shows_only_the_new_segmentation(tmp_path: Path, database: D
         queueing = JobFactory(database, blobs)
         study = str(lesion_dataset(1, size=(150, 200)).StudyInstanceUID)
 
-        def delivered(count: int) -> bool:
+        def all_stored(count: int) -> bool:
             return [row[1] for row in delivery_states(database)].count("stored") == count
 
         with running_sender(settings, database, blobs):
             first, _ = queueing.photograph(1, destinations=("pacs",))
             assert wake_up.handle_wake_up(runtime) == 1
-            old = sent(runtime, first)
-            wait_for(lambda: delivered(3), 120)
+            old = delivered_objects(runtime, first)
+            wait_for(lambda: all_stored(3), 120)
             assert old.keys() == {"sr", "seg", "heatmap"}
-            assert answered(archive, study) == set(old.values())
+            assert find_instances(archive, study) == set(old.values())
             second = changed(runtime, queueing, "corrected")
-            new = sent(runtime, second)
+            new = delivered_objects(runtime, second)
             assert new.keys() == {"sr", "seg", "heatmap", "rejection"}
-            wait_for(lambda: delivered(7), 120)
-            wait_for(lambda: answered(archive, study, "SEG") == {new["seg"]}, 60)
-            wait_for(lambda: answered(archive, study) == {old["sr"], *new.values()}, 60)
+            wait_for(lambda: all_stored(7), 120)
+            wait_for(lambda: find_instances(archive, study, "SEG") == {new["seg"]}, 60)
+            wait_for(lambda: find_instances(archive, study) == {old["sr"], *new.values()}, 60)
     finally:
         archive.stop()

@@ -1,7 +1,7 @@
-"""A chest in Hounsfield units: body, fat, lungs, heart, spine, ribs, airways, branching vessels, nodules, noise.
+"""Draws a chest in Hounsfield units: body, fat, lungs, heart, spine, ribs, airways, branching vessels, nodules, noise.
 
-Not a person, but what a detector meets in one. Lengths in the plane are fractions of the field of view, along the body fractions
-of the scan (``u``, 0 at the feet end), so that a small volume is a small chest; nodules keep their millimetres.
+It has the structures that a detector has to tell from nodules. Lengths in the plane are fractions of the field of view, lengths along the
+body fractions of the scan (``u``, 0 at the feet), so that a small volume is a small chest. Nodules are in millimetres.
 """
 
 from dataclasses import dataclass
@@ -31,43 +31,45 @@ class Grid:
 
     @property
     def field_mm(self) -> float:
+        """Field of view, mm."""
         return self.size * self.pixel_mm
 
     @property
     def length_mm(self) -> float:
+        """Length of the scan, mm."""
         return self.slices * self.slice_mm
 
     def z_mm(self) -> Floats:
-        """(Z,) centres, feet to head."""
+        """Return the (Z,) centres of the slices from the feet to the head, mm."""
         return ((np.arange(self.slices) - (self.slices - 1) / 2) * self.slice_mm).astype(np.float32)
 
     def x_mm(self) -> Floats:
-        """(X,) centres, right to left; the same for rows, front to back."""
+        """Return the (X,) centres of the columns from right to left, mm; those of the rows from front to back are the same."""
         return ((np.arange(self.size) - (self.size - 1) / 2) * self.pixel_mm).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
-class Ball:
-    """A nodule: centre (x, y, z) in mm, diameter in mm, density in HU."""
+class NoduleSphere:
+    """A solid nodule: centre (x, y, z) in mm, diameter in mm, density in HU."""
 
     centre_mm: tuple[float, float, float]
     diameter_mm: float
     hu: float
 
 
-def make(grid: Grid, rng: np.random.Generator, balls: tuple[Ball, ...]) -> NDArray[np.int16]:
-    """(Z, Y, X) int16 HU. About 60 ms per slice of 512 x 512."""
+def draw_chest(grid: Grid, rng: np.random.Generator, nodules: tuple[NoduleSphere, ...]) -> NDArray[np.int16]:
+    """Return (Z, Y, X) int16 HU. Takes about 60 ms per slice of 512 x 512."""
     hu = np.empty((grid.slices, grid.size, grid.size), np.float32)
     axis = grid.x_mm() / np.float32(grid.field_mm)
     x, y = axis[None, :], axis[:, None]
     for index in range(grid.slices):
         hu[index] = _slice(x, y, (index + 0.5) / grid.slices, grid, rng)
     for capsule in vessels(grid.field_mm, grid.length_mm, grid.pixel_mm, rng):
-        _draw(hu, grid, capsule, _BLOOD, np.maximum)
+        _draw_tube(hu, grid, capsule, _BLOOD, np.maximum)
     for capsule in airways(grid.field_mm, grid.length_mm, grid.pixel_mm, rng):
-        _draw(hu, grid, capsule, _AIR, np.minimum)
-    for ball in balls:
-        _nodule(hu, grid, ball)
+        _draw_tube(hu, grid, capsule, _AIR, np.minimum)
+    for nodule in nodules:
+        _draw_nodule(hu, grid, nodule)
     out = np.empty(hu.shape, np.int16)
     for index in range(grid.slices):
         out[index] = np.clip(np.rint(hu[index] + _noise(grid.size, rng)), -1024, 3071)
@@ -75,7 +77,7 @@ def make(grid: Grid, rng: np.random.Generator, balls: tuple[Ball, ...]) -> NDArr
 
 
 def _soft(inside: Floats, grid: Grid) -> Floats:
-    """Depth in fractions of the field of view to coverage 0..1 over one pixel."""
+    """Convert depth (fractions of the field of view) to coverage from 0 to 1 over one pixel."""
     cover: Floats = np.clip(inside * np.float32(grid.size) + np.float32(0.5), 0.0, 1.0)
     return cover
 
@@ -91,7 +93,7 @@ def _slice(x: Floats, y: Floats, u: float, grid: Grid, rng: np.random.Generator)
     texture = np.asarray(coarse.resize((grid.size, grid.size), Image.Resampling.BILINEAR))
     plane += (np.float32(_LUNG) + 60.0 * y + 18.0 * texture - plane) * lung
     angle = np.arctan2(y, x)
-    turn = (u * grid.length_mm + 60.0 * np.abs(np.sin(angle / 2 + np.pi / 4)) ** 2) / 26.0  # ribs fall towards the front
+    turn = (u * grid.length_mm + 60.0 * np.abs(np.sin(angle / 2 + np.pi / 4)) ** 2) / 26.0  # ribs descend towards the front
     rib = _soft(0.011 - np.abs(radius - 0.86) * 0.335, grid) * ((turn % 1.0) < 0.36)
     plane += (np.float32(_BONE) - plane) * rib
     for cx, cy, r, value in ((0.0, 0.215, 0.05, 260.0), (0.0, 0.275, 0.024, 25.0), (0.05, 0.15, 0.034, 80.0), (-0.03, -0.04, 0.03, 70.0)):
@@ -104,27 +106,27 @@ def _slice(x: Floats, y: Floats, u: float, grid: Grid, rng: np.random.Generator)
 
 
 def _noise(size: int, rng: np.random.Generator) -> Floats:
-    """Noise as a smooth kernel leaves it: neighbours share some."""
+    """Return noise as after a smooth reconstruction kernel: neighbouring pixels are correlated."""
     white = rng.standard_normal((size, size), np.float32)
-    shared: Floats = white + 0.6 * (np.roll(white, 1, 0) + np.roll(white, 1, 1)) + 0.3 * np.roll(white, (1, 1), (0, 1))
-    shared *= np.float32(_NOISE_HU / 1.35)
-    return shared
+    correlated: Floats = white + 0.6 * (np.roll(white, 1, 0) + np.roll(white, 1, 1)) + 0.3 * np.roll(white, (1, 1), (0, 1))
+    correlated *= np.float32(_NOISE_HU / 1.35)
+    return correlated
 
 
 def _box(grid: Grid, low: NDArray[np.float64], high: NDArray[np.float64]) -> tuple[slice, slice, slice] | None:
-    """(z, y, x) slices of the voxels between two corners in mm, or None where there are none."""
+    """Return the (z, y, x) slices of the voxels between two corners in mm; None when there are none."""
     z, x = grid.z_mm(), grid.x_mm()
-    found = []
+    slices = []
     for axis, start, stop in ((z, low[2], high[2]), (x, low[1], high[1]), (x, low[0], high[0])):
         first, last = int(np.searchsorted(axis, start)), int(np.searchsorted(axis, stop))
         if first >= last:
             return None
-        found.append(slice(first, last))
-    return found[0], found[1], found[2]
+        slices.append(slice(first, last))
+    return slices[0], slices[1], slices[2]
 
 
-def _draw(hu: Floats, grid: Grid, capsule: Capsule, value: float, keep: np.ufunc) -> None:
-    """A tube with partial volume: slices are slabs, so the distance along z starts at their faces."""
+def _draw_tube(hu: Floats, grid: Grid, capsule: Capsule, value: float, keep: np.ufunc) -> None:
+    """Draw a tube with partial volume effect: a slice is a slab, so the distance along z starts at its faces."""
     start, end = np.array(capsule.start_mm), np.array(capsule.end_mm)
     margin = np.array([capsule.radius_mm + grid.pixel_mm] * 2 + [capsule.radius_mm + grid.slice_mm])
     box = _box(grid, np.minimum(start, end) - margin, np.maximum(start, end) + margin)
@@ -140,9 +142,9 @@ def _draw(hu: Floats, grid: Grid, capsule: Capsule, value: float, keep: np.ufunc
     hu[box] = keep(hu[box], hu[box] + (value - hu[box]) * cover)
 
 
-def _nodule(hu: Floats, grid: Grid, ball: Ball) -> None:
-    """A solid sphere, averaged over the slice's thickness."""
-    centre, radius = np.array(ball.centre_mm), ball.diameter_mm / 2
+def _draw_nodule(hu: Floats, grid: Grid, nodule: NoduleSphere) -> None:
+    """Draw a solid sphere, averaged over the thickness of the slices."""
+    centre, radius = np.array(nodule.centre_mm), nodule.diameter_mm / 2
     margin = np.array([radius + grid.pixel_mm] * 2 + [radius + grid.slice_mm])
     box = _box(grid, centre - margin, centre + margin)
     if box is None:
@@ -155,4 +157,4 @@ def _nodule(hu: Floats, grid: Grid, ball: Ball) -> None:
         dz = z + ((part + 0.5) / parts - 0.5) * grid.slice_mm - centre[2]
         cover += np.clip((radius - np.sqrt(flat + dz**2)) / grid.pixel_mm + 0.5, 0.0, 1.0)
     cover /= parts
-    hu[box] += (ball.hu - hu[box]) * cover
+    hu[box] += (nodule.hu - hu[box]) * cover

@@ -1,4 +1,4 @@
-"""A synthetic chest CT series as DICOM, with nodules of known size and place."""
+"""Creates a synthetic chest CT series as DICOM, with nodules of known size and position."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
 from core.records import Lps
 from core.uids import IMPLEMENTATION_CLASS_UID
-from deploy.demo.synthetic.anatomy import Ball, Grid, make
+from deploy.demo.synthetic.anatomy import Grid, NoduleSphere, draw_chest
 from deploy.demo.synthetic.lungs import lung_depth
 from deploy.demo.synthetic.uids import synthetic_uid
 from imaging.headers.identity import Identity
@@ -22,7 +22,7 @@ _FIELD_MM = 358.0
 
 @dataclass(frozen=True, slots=True)
 class Nodule:
-    """The truth about one nodule: centre in LPS mm, diameter in mm, density in HU."""
+    """A nodule in the series: centre in LPS mm, diameter in mm, density in HU."""
 
     position_mm: Lps
     diameter_mm: float
@@ -38,7 +38,7 @@ class Chest:
     hu
         (Z, Y, X) int16, feet to head.
     nodules
-        What is in it.
+        Its nodules.
     spacing_mm
         (z, y, x).
     origin_mm
@@ -53,7 +53,7 @@ class Chest:
 
 
 def synthetic_identity(seed: int, *, name: str = "Synthetic^Chest", sex: str = "O") -> Identity:
-    """A person who does not exist."""
+    """Return a synthetic patient with one study."""
     return Identity(
         patient_id=f"SYN-{seed:06d}",
         study_instance_uid=synthetic_uid(seed, "study"),
@@ -100,32 +100,32 @@ def make_chest(
     """
     grid = Grid(slices, size, slice_mm, pixel_mm if pixel_mm is not None else _FIELD_MM / size)
     rng = np.random.default_rng([seed, slices, size])
-    balls = _place(grid, rng, diameters_mm)
-    hu = make(grid, rng, balls)
+    spheres = _place_nodules(grid, rng, diameters_mm)
+    hu = draw_chest(grid, rng, spheres)
     origin = float(grid.x_mm()[0]), float(grid.x_mm()[0]), float(grid.z_mm()[0])
-    nodules = tuple(Nodule(ball.centre_mm, ball.diameter_mm, ball.hu) for ball in balls)
+    nodules = tuple(Nodule(sphere.centre_mm, sphere.diameter_mm, sphere.hu) for sphere in spheres)
     return Chest(seed, hu, nodules, (slice_mm, grid.pixel_mm, grid.pixel_mm), origin)
 
 
-def _place(grid: Grid, rng: np.random.Generator, diameters_mm: Sequence[float]) -> tuple[Ball, ...]:
-    balls: list[Ball] = []
+def _place_nodules(grid: Grid, rng: np.random.Generator, diameters_mm: Sequence[float]) -> tuple[NoduleSphere, ...]:
+    spheres: list[NoduleSphere] = []
     for diameter in sorted(diameters_mm, reverse=True):
         for _ in range(4000):
             point = rng.uniform(-0.42, 0.42, 3) * (grid.field_mm, grid.field_mm, grid.length_mm)
             if not _fits(grid, point, diameter / 2 + 2.0):
                 continue
-            if any(np.linalg.norm(point - b.centre_mm) < (diameter + b.diameter_mm) / 2 + 15.0 for b in balls):
+            if any(np.linalg.norm(point - b.centre_mm) < (diameter + b.diameter_mm) / 2 + 15.0 for b in spheres):
                 continue
             x, y, z = (round(float(v), 2) for v in point)
-            balls.append(Ball((x, y, z), float(diameter), float(rng.uniform(20, 70))))
+            spheres.append(NoduleSphere((x, y, z), float(diameter), float(rng.uniform(20, 70))))
             break
         else:
-            raise ValueError(f"no room for a nodule of {diameter} mm in this chest")
-    return tuple(balls)
+            raise ValueError(f"no space for a nodule of {diameter} mm in this chest")
+    return tuple(spheres)
 
 
 def _fits(grid: Grid, point: NDArray[np.float64], reach_mm: float) -> bool:
-    """Whether a sphere of this radius around the point (mm) lies in a lung: its poles and its middle do."""
+    """Whether a sphere of this radius around the point (mm) is inside a lung; its poles and its centre are tested."""
     offsets = np.concatenate([np.zeros((1, 3)), np.eye(3) * reach_mm, -np.eye(3) * reach_mm])
     x, y, z = ((point + offsets) / (grid.field_mm, grid.field_mm, grid.length_mm)).astype(np.float32).T
     return bool((lung_depth(x, y, z + np.float32(0.5)) > 0.5 * grid.pixel_mm / grid.field_mm).all())
@@ -134,15 +134,15 @@ def _fits(grid: Grid, point: NDArray[np.float64], reach_mm: float) -> bool:
 def chest_datasets(
     chest: Chest, *, identity: Identity | None = None, body_part: str = "CHEST", kernel: str = "B60f"
 ) -> Iterator[FileDataset]:
-    """The series as CT images, Explicit VR Little Endian, head to feet as scanners number them."""
-    who = identity or synthetic_identity(chest.seed)
+    """Yield the series as CT images, Explicit VR Little Endian, from the head to the feet, as scanners number them."""
+    patient = identity or synthetic_identity(chest.seed)
     slices = len(chest.hu)
     for number, index in enumerate(reversed(range(slices)), start=1):
-        yield _ct_image(chest, who, index, number, body_part, kernel)
+        yield _ct_image(chest, patient, index, number, body_part, kernel)
 
 
 def write_chest(folder: Path, chest: Chest, *, identity: Identity | None = None) -> list[Path]:
-    """Write the series to ``folder`` as 0001.dcm and on; the paths in instance order."""
+    """Write the series to ``folder`` as 0001.dcm, 0002.dcm, ...; return the paths in the order of instance numbers."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for ds in chest_datasets(chest, identity=identity):
@@ -151,7 +151,7 @@ def write_chest(folder: Path, chest: Chest, *, identity: Identity | None = None)
     return paths
 
 
-def _ct_image(chest: Chest, who: Identity, index: int, number: int, body_part: str, kernel: str) -> FileDataset:
+def _ct_image(chest: Chest, patient: Identity, index: int, number: int, body_part: str, kernel: str) -> FileDataset:
     seed, (dz, dy, dx) = chest.seed, chest.spacing_mm
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = CTImageStorage
@@ -159,13 +159,13 @@ def _ct_image(chest: Chest, who: Identity, index: int, number: int, body_part: s
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
     ds = FileDataset("", Dataset(), preamble=b"\0" * 128, file_meta=meta)
-    who.write(ds)
+    patient.write(ds)
     ds.SOPClassUID, ds.SOPInstanceUID = CTImageStorage, meta.MediaStorageSOPInstanceUID
     ds.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
     ds.Modality, ds.Manufacturer, ds.ManufacturerModelName = "CT", "dicom-node synthetic", "Synthetic chest"
     ds.SeriesInstanceUID, ds.SeriesNumber, ds.SeriesDescription = synthetic_uid(seed, "series"), 2, f"Synthetic chest {dz:g} mm"
-    ds.SeriesDate = ds.AcquisitionDate = ds.ContentDate = who.study_date
-    ds.SeriesTime = ds.AcquisitionTime = ds.ContentTime = who.study_time
+    ds.SeriesDate = ds.AcquisitionDate = ds.ContentDate = patient.study_date
+    ds.SeriesTime = ds.AcquisitionTime = ds.ContentTime = patient.study_time
     ds.BodyPartExamined, ds.PatientPosition = body_part, "HFS"
     ds.SliceThickness, ds.KVP, ds.ConvolutionKernel = f"{dz:g}", "120", kernel
     ds.GantryDetectorTilt, ds.RotationDirection = "0", "CW"

@@ -1,6 +1,6 @@
-"""Synthetic dermoscopy: skin, a pigmented lesion with an irregular edge and colour, hairs; as JPEG and as DICOM.
+"""Creates synthetic dermoscopy: skin, a pigmented lesion with an irregular border and colour, hairs; as JPEG and as DICOM.
 
-Not for training: it only looks enough like dermoscopy to carry a demo through every step.
+Not for training: it resembles dermoscopy only enough for demos and tests.
 """
 
 import io
@@ -23,7 +23,7 @@ _PIGMENTS = np.array([(120, 72, 48), (92, 55, 42), (146, 88, 66), (70, 48, 50), 
 
 @dataclass(frozen=True, slots=True)
 class Lesion:
-    """A photograph before it is DICOM: JPEG bytes, and the truth: (Y, X) bool mask of the lesion."""
+    """A photograph as JPEG bytes, and the (Y, X) bool mask of its lesion."""
 
     seed: int
     jpeg: bytes
@@ -39,7 +39,7 @@ def make_lesion(seed: int, *, size: tuple[int, int] = (450, 600), quality: int =
     angle = np.arctan2(y - cy, x - cx)
     radius = min(rows, columns) * rng.uniform(0.18, 0.32)
     edge = np.full(size, radius, np.float32)
-    for wave in range(2, 9):  # an irregular edge: a few waves around it
+    for wave in range(2, 9):  # an irregular border: some waves around it
         edge += radius * rng.uniform(0, 0.3 / wave) * np.cos(wave * angle + rng.uniform(0, 6.28))
     distance = np.hypot((y - cy) * rng.uniform(0.9, 1.15), (x - cx) * rng.uniform(0.9, 1.15))
     blur = radius * rng.uniform(0.04, 0.15)
@@ -50,7 +50,7 @@ def make_lesion(seed: int, *, size: tuple[int, int] = (450, 600), quality: int =
     network = 14 * np.abs(_clouds(size, 45, rng))
     pigment = first * mix + second * (1 - mix) + network
     image = skin * (1 - cover) + pigment * cover
-    image *= (1 - 0.25 * ((y / rows - 0.5) ** 2 + (x / columns - 0.5) ** 2))[..., None]  # the lamp is brighter in the middle
+    image *= (1 - 0.25 * ((y / rows - 0.5) ** 2 + (x / columns - 0.5) ** 2))[..., None]  # the illumination is brighter in the middle
     picture = Image.fromarray(np.clip(image + rng.normal(0, 2.5, (*size, 1)), 0, 255).astype(np.uint8))
     picture = _hairs(picture, rng)
     out = io.BytesIO()
@@ -59,7 +59,7 @@ def make_lesion(seed: int, *, size: tuple[int, int] = (450, 600), quality: int =
 
 
 def _clouds(size: tuple[int, int], cells: int, rng: np.random.Generator) -> Floats:
-    """(Y, X, 1) smooth noise of unit size, ``cells`` blobs across."""
+    """Return (Y, X, 1) smooth noise of unit variance, with ``cells`` blobs across."""
     small = Image.fromarray(rng.standard_normal((cells, max(2, cells * size[1] // size[0]))).astype(np.float32))
     return np.asarray(small.resize((size[1], size[0]), Image.Resampling.BICUBIC), np.float32)[..., None]
 
@@ -80,7 +80,7 @@ def _hairs(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 
 def lesion_identity(seed: int) -> Identity:
-    """A person who does not exist, with a study of her own."""
+    """Return a synthetic patient with one study."""
     rng = np.random.default_rng([seed, 7])
     age = int(rng.integers(20, 85))
     return Identity(
@@ -103,7 +103,7 @@ def lesion_identity(seed: int) -> Identity:
 def lesion_dataset(
     seed: int, *, kind: PhotographKind = "dermoscopy", size: tuple[int, int] = (450, 600), identity: Identity | None = None
 ) -> FileDataset:
-    """A lesion as a DICOM photograph, JPEG Baseline, with age, sex and site in its header."""
+    """Return a lesion as a DICOM photograph, JPEG Baseline, with age, sex and body site in its header."""
     site = coded_sites()[seed % len(coded_sites())]
     return jpeg_to_dicom(
         make_lesion(seed, size=size).jpeg,

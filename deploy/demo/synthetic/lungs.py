@@ -1,4 +1,4 @@
-"""The shape of the synthetic lungs, as a function of place."""
+"""The shape of the synthetic lungs, as a function of position."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ Floats = NDArray[np.floating[Any]]
 
 
 def lung_depth(x: Floats, y: Floats, u: Floats | float) -> Floats:
-    """How deep a point lies in a lung, as a fraction of the field of view (negative: outside). Arguments broadcast."""
+    """Return how deep a point is inside a lung, as a fraction of the field of view (negative: outside). Arguments are broadcast."""
     reach = np.sqrt(np.clip(1.0 - ((np.asarray(u, np.float32) - 0.42) / 0.54) ** 2, 1e-4, 1.0))
     depth = np.full(np.broadcast_shapes(np.shape(x), np.shape(y), np.shape(u)), -1.0, np.float32)
     for side in (-1.0, 1.0):

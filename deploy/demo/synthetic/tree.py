@@ -1,4 +1,4 @@
-"""Vessels and airways of a synthetic chest: trees of tapering tubes that grow from the hila into the lungs."""
+"""Generates vessels and airways of a synthetic chest: trees of tapering tubes from the hila into the lungs."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from deploy.demo.synthetic.lungs import lung_depth
 
 Point = NDArray[np.float64]
 
-# Outwards, backwards, upwards: where the arteries and veins of the lobes go.
+# Directions (lateral, posterior, cranial) of the arteries and veins of the lobes.
 _LOBES = np.array(
     [
         (1.0, -0.3, 1.2),
@@ -35,7 +35,7 @@ class Capsule:
 
 
 def vessels(field_mm: float, length_mm: float, pixel_mm: float, rng: np.random.Generator) -> Iterator[Capsule]:
-    """The pulmonary trees, both sides, down to half a pixel."""
+    """Yield the vessels of both sides, down to a radius of half a pixel."""
     for side in (-1.0, 1.0):
         for direction in _LOBES:
             hilum = np.array([side * 0.085 * field_mm, 0.02 * field_mm, 0.04 * length_mm])
@@ -43,7 +43,7 @@ def vessels(field_mm: float, length_mm: float, pixel_mm: float, rng: np.random.G
 
 
 def airways(field_mm: float, length_mm: float, pixel_mm: float, rng: np.random.Generator) -> Iterator[Capsule]:
-    """Trachea, main bronchi and the first generations of each side."""
+    """Yield the trachea, the main bronchi and the first generations of each side."""
     top, carina = np.array([0.0, 0.06 * field_mm, 0.5 * length_mm]), np.array([0.0, 0.06 * field_mm, 0.12 * length_mm])
     yield _capsule(top, carina, 0.024 * field_mm)
     for side in (-1.0, 1.0):
@@ -70,9 +70,9 @@ def _grow(
     rng: np.random.Generator,
 ) -> Iterator[Capsule]:
     """Branch in two until the tube is thinner than ``limit`` mm or has left the lung."""
-    waiting = [(start, direction / np.linalg.norm(direction), radius, step)]
-    while waiting:
-        start, direction, radius, step = waiting.pop()
+    branches = [(start, direction / np.linalg.norm(direction), radius, step)]
+    while branches:
+        start, direction, radius, step = branches.pop()
         end = start + direction * step * rng.uniform(0.8, 1.2)
         scaled = end / np.array([field_mm, field_mm, length_mm])
         inside = float(lung_depth(np.float32(scaled[0]), np.float32(scaled[1]), float(scaled[2]) + 0.5))  # type: ignore[arg-type]
@@ -81,4 +81,4 @@ def _grow(
         yield _capsule(start, end, radius)
         for _ in range(2):
             turned = direction + rng.normal(0.0, 0.45, 3)
-            waiting.append((end, turned / np.linalg.norm(turned), radius * rng.uniform(0.62, 0.82), step * 0.84))
+            branches.append((end, turned / np.linalg.norm(turned), radius * rng.uniform(0.62, 0.82), step * 0.84))
