@@ -10,16 +10,16 @@ from db.records import ChainCheck
 from deploy.demo import tables
 from deploy.demo.inputs import DemoInput
 from deploy.demo.node import DemoNode
-from deploy.demo.node_snapshot import NodeSnapshot, wait_until_settled
 from deploy.demo.pacs.interface import Pacs
 from deploy.demo.pacs.orthanc import Orthanc
 from deploy.demo.progress import DemoProgress
 from deploy.demo.result_check import FetchedObject, fetch_results
+from deploy.demo.snapshot import DemoSnapshot, wait_until_settled
 from deploy.demo.viewer.prerequisites import missing_prerequisites
 from deploy.local.node_lock import running_servers
 from deploy.terminal import print_message
 
-RESULTS_TIMEOUT_S = 240.0
+RESULTS_TIMEOUT_S = 600.0
 CHAIN_TIMEOUT_S = 5.0
 
 
@@ -74,7 +74,7 @@ def _verify_audit_chain(database: Database) -> ChainCheck:
     return chain
 
 
-def _problems_of_results(snapshot: NodeSnapshot, fetched: list[FetchedObject]) -> list[str]:
+def _problems_of_results(snapshot: DemoSnapshot, fetched: list[FetchedObject]) -> list[str]:
     problems = [f"{item.kind} of job {item.job_id}: {problem}" for item in fetched for problem in item.problems]
     jobs = {row["job_id"] for row in snapshot.jobs}
     reported = {item.job_id for item in fetched if item.kind == ResultKind.SR}
@@ -82,7 +82,7 @@ def _problems_of_results(snapshot: NodeSnapshot, fetched: list[FetchedObject]) -
     return problems if jobs else [*problems, "no unit was analysed"]
 
 
-def _take_screenshots(progress: DemoProgress, pacs: Pacs, snapshot: NodeSnapshot) -> None:
+def _take_screenshots(progress: DemoProgress, pacs: Pacs, snapshot: DemoSnapshot) -> None:
     """Take screenshots of the results in OHIF. Missing software or a viewer that fails is printed, and is no problem of the node."""
     viewer = progress.document["viewer"] = {"missing": missing_prerequisites(pacs), "pictures": []}
     if viewer["missing"] or not isinstance(pacs, Orthanc):

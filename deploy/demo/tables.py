@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from deploy.demo.inputs import DemoInput
-from deploy.demo.node_snapshot import NodeSnapshot, unit_uid
 from deploy.demo.result_check import FetchedObject
+from deploy.demo.snapshot import DemoSnapshot, unit_uid
 from deploy.terminal import print_message, print_table
 
 STEPS = ("completed_at", "queued_at", "inferred_at", "reported_at", "delivered_at")
@@ -20,7 +20,7 @@ def print_inputs(inputs: Sequence[DemoInput]) -> None:
         print_message(f"input: {item.name}, {kind}, {len(item.files)} instances: {item.source}")
 
 
-def print_timeline(snapshot: NodeSnapshot) -> None:
+def print_timeline(snapshot: DemoSnapshot) -> None:
     """Print one row for each unit, with the seconds from its first instance to each step."""
     rows = []
     for job in sorted(snapshot.jobs, key=lambda row: row["job_id"]):
@@ -41,7 +41,7 @@ def print_timeline(snapshot: NodeSnapshot) -> None:
     print_table("\nTimeline (seconds after the first instance was received)", columns, rows)
 
 
-def print_findings(snapshot: NodeSnapshot, inputs: Sequence[DemoInput]) -> None:
+def print_findings(snapshot: DemoSnapshot, inputs: Sequence[DemoInput]) -> None:
     """Print one row for each finding, beside what is known of the image; one for each unit without findings."""
     truth = {uid: text for item in inputs for uid, text in item.truth.items()}
     rows = []

@@ -32,7 +32,7 @@ def end_with_parent(signal_name: str = "TERM") -> list[str]:
 
 
 @dataclass(slots=True)
-class RoleProcess:
+class SupervisedRole:
     """The process of one role.
 
     It runs in a session of its own, so that Ctrl-C reaches only ``up``, which then stops the roles in order.

@@ -8,11 +8,11 @@ from core.errors import ConfigurationError, StorageError
 from core.settings.settings import Settings
 from db.engine import Database
 from db.roles.heartbeats import alive
-from deploy.local.child_process import RoleProcess
+from deploy.local.child_process import SupervisedRole
 from deploy.local.ports import accepts_connections
 
 NEEDED = ("listen", "conduct", "relay", "worker", "send")  # a node without its console still receives and delivers
-READY_TIMEOUT_S = 180.0
+READY_TIMEOUT_S = 300.0  # a start takes 10 s on a quiet machine, and minutes on one with a load of 16 on 2 cores
 MAXIMUM_FAILURES = 5  # how often a role may end before the node is ready
 USAGE = 2  # exit status of a role whose configuration is wrong: starting it again cannot help
 
@@ -30,7 +30,7 @@ class Readiness:
         Folder of their log files; None where they write to standard error.
     """
 
-    def __init__(self, settings: Settings, database: Database, roles: Sequence[RoleProcess], dicom_port: int, logs: Path | None) -> None:
+    def __init__(self, settings: Settings, database: Database, roles: Sequence[SupervisedRole], dicom_port: int, logs: Path | None) -> None:
         self._node, self._database, self._roles, self._port, self._logs = settings.node, database, roles, dicom_port, logs
         self._started_at, self._began = database.now(), time.monotonic()
 
@@ -65,7 +65,7 @@ class Readiness:
         """Seconds since the start."""
         return time.monotonic() - self._began
 
-    def _where_to_look(self, role: RoleProcess | None = None) -> str:
+    def _where_to_look(self, role: SupervisedRole | None = None) -> str:
         if self._logs is None:
             return "the reason is in its lines on standard error"
         return f"see {role.log_file if role is not None else self._logs}"

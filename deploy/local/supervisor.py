@@ -13,7 +13,7 @@ from core.errors import NodeError
 from core.settings.settings import Settings
 from db.engine import Database
 from db.schema.upgrade import upgrade_schema
-from deploy.local.child_process import RoleProcess
+from deploy.local.child_process import SupervisedRole
 from deploy.local.embedded_broker import EmbeddedBroker
 from deploy.local.embedded_postgres import EmbeddedPostgres
 from deploy.local.embedded_server import EmbeddedServer
@@ -46,7 +46,7 @@ class Supervisor:
         self.config = config
         self.logs = settings.node.data_dir / "logs" if log_files else None
         self.lock = NodeLock(settings.node.data_dir)
-        self.roles: list[RoleProcess] = []
+        self.roles: list[SupervisedRole] = []
         self.servers: list[EmbeddedServer] = []
         self.dicom_port = self.console_port = 0
         self.signals_received = 0
@@ -110,7 +110,7 @@ class Supervisor:
             environment["DICOM_NODE_BROKER__URL"] = urls.broker
         config = ("--config", str(self.config)) if self.config is not None else ()
         for name in ROLES:
-            role = RoleProcess(name, (name, *config), environment, self.logs / f"{name}.log" if self.logs is not None else None)
+            role = SupervisedRole(name, (name, *config), environment, self.logs / f"{name}.log" if self.logs is not None else None)
             self.roles.append(role)
             role.start()
 

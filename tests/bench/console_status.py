@@ -38,6 +38,7 @@ FILL = (
 
 
 def main() -> None:
+    """Run the benchmark and print the result."""
     with tempfile.TemporaryDirectory(prefix="dicom-node-bench-") as folder:
         Path(folder).chmod(0o755)
         server = EmbeddedPostgres(Path(folder) / "postgres")

@@ -28,6 +28,7 @@ ROUNDS = 5
 
 
 def main() -> None:
+    """Run the benchmark and print the result."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--images", type=int, default=64)
     items = [make_photograph(seed) for seed in range(parser.parse_args().images)]
@@ -48,6 +49,7 @@ def main() -> None:
 
 
 def make_photograph(seed: int) -> Photograph:
+    """Return a synthetic photograph."""
     rgb = np.asarray(Image.open(io.BytesIO(make_lesion(seed, size=(450, 600)).jpeg)))
     return Photograph(rgb, f"2.25.{seed + 1}", 50.0, "F", "back", None, ())
 
@@ -60,6 +62,7 @@ def time_per_item(work: Callable[[], object], count: int) -> tuple[float, float]
 
 
 def median_ms(times: list[tuple[float, float]], which: int) -> float:
+    """Return the median in milliseconds of wall time (0) or processor time (1)."""
     return round(1000 * median(item[which] for item in times), 1)
 
 

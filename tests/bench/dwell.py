@@ -100,6 +100,7 @@ class UnitTimes:
 
 
 def main() -> None:
+    """Run the benchmark and write its section."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photographs", type=int, default=40)
     parser.add_argument("--series", type=int, default=10)

@@ -41,6 +41,7 @@ PROFILE = {"pacs": frozenset({ResultKind.SR, ResultKind.SEG})}
 
 
 def main() -> None:
+    """Run the benchmark and write its section."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15)
     arguments = parser.parse_args()
@@ -85,16 +86,19 @@ def main() -> None:
 
 
 def both(analysis: Analysis) -> None:
+    """Encode segmentation and report."""
     objects_segmentation.encode(analysis)
     document.encode(analysis)
 
 
 def peer(analysis: Analysis) -> Callable[[], float]:
+    """Return a function that measures highdicom."""
     prepared = HighdicomEncoder(analysis)
     return lambda: seconds(prepared.encode)[0]
 
 
 def compared(runs: paired_runs.Runs) -> list[list[object]]:
+    """Return the rows of the comparison."""
     return [
         [
             name,
@@ -106,6 +110,7 @@ def compared(runs: paired_runs.Runs) -> list[list[object]]:
 
 
 def verdict(ms: float) -> str:
+    """Return whether a time reaches the aim, in words."""
     return f"{'reached' if ms <= AIM_MS else 'missed'} ({ms:.0f})"
 
 
@@ -132,10 +137,12 @@ def study() -> Analysis:
 
 
 def segmented(analysis: Analysis) -> int:
+    """Return the number of segmented frames."""
     return sum(finding.mask.shape[0] if finding.mask else 0 for finding in analysis.prediction.findings)
 
 
 def claimed() -> ClaimedJob:
+    """Return a claimed job of the study."""
     now = datetime.now(UTC)
     inputs = tuple(UnitInput(f"2.25.{1000 + n}", "1.2.840.10008.5.1.4.1.1.2", "0" * 64, "") for n in range(SLICES))
     return ClaimedJob(
@@ -146,6 +153,7 @@ def claimed() -> ClaimedJob:
 
 
 def checked(objects: tuple[StoredObject, ...]) -> None:
+    """Assert that the objects are a valid report and a valid segmentation."""
     assert {one.report.kind for one in objects} == {ResultKind.SR, ResultKind.SEG}
     assert not any(one.problems for one in objects)
 

@@ -27,6 +27,7 @@ EACH = 10  # instances of a study
 
 
 def main() -> None:
+    """Run the benchmark and write its section."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=7)
@@ -60,6 +61,7 @@ def on_one_processor() -> Iterator[None]:
 
 
 def create_database(url: str, name: str, studies: int) -> Database:
+    """Create and fill a database."""
     connection = psycopg2.connect(url)
     connection.autocommit = True
     with connection.cursor() as cursor:
@@ -87,6 +89,7 @@ def measure(small: Database, large: Database, arguments: argparse.Namespace) -> 
 
 
 def write(rows: list[list[str]], arguments: argparse.Namespace) -> None:
+    """Write the section."""
     head = ["query", f"{100 * EACH:,} instances, ms", f"{arguments.studies * EACH:,} instances, ms", "times (95 %)"]
     text = (
         f"### Growth of the index\n\n{arguments.studies:,} studies of {EACH} instances, analysed, reported and delivered to two "

@@ -39,6 +39,7 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
 
 
 def main() -> None:
+    """Train with every method and print the metrics."""
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--data", type=Path, default=Path("../shared/data"))
     asked.add_argument("--cache", type=Path, default=Path("out/crossval"), help="where the decoded images are kept")

@@ -30,6 +30,7 @@ SIDE = 512
 
 
 def main() -> None:
+    """Run the benchmark and write its section."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--large", type=float, default=1.0, help="GB of the multi-frame object")
     parser.add_argument("--instances", type=int, default=100_000)
@@ -54,6 +55,7 @@ def main() -> None:
 
 
 def mib(process: psutil.Process) -> int:
+    """Return the resident memory of a process in MiB."""
     return int(process.memory_info().rss) >> 20
 
 
@@ -133,16 +135,19 @@ def stream(target: Target, which: int, count: int) -> None:
 
 
 def pdv(context: int, control: int, fragment: bytes) -> bytes:
+    """Encode a presentation data value."""
     return struct.pack(">LBB", len(fragment) + 2, context, control) + fragment
 
 
 def command(uid: bytes) -> bytes:
+    """Encode the command set of a C-STORE-RQ."""
     values = ((0x0002, CT.encode()), (0x0100, b"\1\0"), (0x0110, b"\1\0"), (0x0700, b"\0\0"), (0x0800, b"\0\0"), (0x1000, uid))
     padded = ((number, value + b"\0" * (len(value) % 2)) for number, value in values)
     return b"".join(struct.pack("<HHL", 0, number, len(value)) + value for number, value in padded)
 
 
 def status(connection: socket.socket) -> int:
+    """Receive a C-STORE-RSP; return its status."""
     head = connection.recv(6, socket.MSG_WAITALL)
     body = b""
     while len(body) < struct.unpack(">L", head[2:])[0]:

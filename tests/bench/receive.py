@@ -41,6 +41,7 @@ DURABLE = (
 
 
 def main() -> None:
+    """Run the benchmark and write its section."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--instances", type=int, default=960, help="of a run, over all associations")
     parser.add_argument("--associations", type=int, nargs="+", default=[1, 8])
@@ -101,6 +102,7 @@ def measure(folder: Path, instances: int, associations: list[int], rounds: int) 
 
 
 def report(found: dict[int, paired_runs.Runs], instances: int) -> str:
+    """Return the section."""
     lines = [f"{instances} CT slices of 0.53 MB a run, {DURABLE}.", ""]
     for number, runs in found.items():
         head = [f"{number} association{'s' if number > 1 else ''}", "instances/s: median (range)", *(f"{ours} / it" for ours in OURS)]

@@ -27,6 +27,7 @@ NODE, SITK, MONAI = "dicom-node", "SimpleITK", "MONAI PydicomReader"
 
 
 def main() -> None:
+    """Run the benchmark, or one reader in a process of its own."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--one", nargs=2, metavar=("READER", "FOLDER"), help="(used by itself) read a series once, in this process")
@@ -39,6 +40,7 @@ def main() -> None:
 
 
 def measure(folder: Path, rounds: int) -> None:
+    """Measure all readers and write the section."""
     sets = {"99 slices, uncompressed": uncompressed(folder), "248 slices, JPEG Lossless": lossless(folder)}
     rows, groups = [], {}
     for title, place in sets.items():
@@ -75,6 +77,7 @@ def timed(reader: str, folder: Path, last: dict[str, dict[str, object]]) -> floa
 
 
 def one(reader: str, folder: Path) -> dict[str, object]:
+    """Run one reader; return its time and memory."""
     import time
 
     import numpy as np

@@ -43,6 +43,7 @@ QUEUES = ("nothing else waiting", "behind a full routine queue, one child reserv
 
 
 def main() -> None:
+    """Run the benchmark and write its section."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=96, help="of a round")
@@ -97,6 +98,7 @@ class BenchNode:
 
     @contextmanager
     def worker(self, *queues: str, children: int = 1) -> Iterator[None]:
+        """Run a worker within the block."""
         command = [sys.executable, "-m", "deploy.cli", "worker", "--config", str(self.folder / "node.toml"), "--queues", ",".join(queues)]
         wanted = children + self.count("SELECT count(*) FROM heartbeats WHERE role = 'worker'")
         environ = {**os.environ, **self.urls, "DICOM_NODE_WORKER__CHILDREN": str(children)}
@@ -124,18 +126,22 @@ class BenchNode:
                 one.resume()
 
     def count(self, query: str) -> int:
+        """Return the number that a query returns."""
         return int(str(self.rows(query)[0][0]))
 
     def rows(self, query: str) -> list[tuple[object, ...]]:
+        """Return the rows of a query."""
         with self.database.begin() as connection:
             return [tuple(row) for row in connection.execute(text(query))]
 
     def done(self) -> bool:
+        """Whether every job is reported."""
         return not self.count("SELECT count(*) FROM jobs WHERE state IN ('queued', 'running')")
 
 
 @contextmanager
 def node(folder: Path) -> Iterator[BenchNode]:
+    """Start servers and relay; yield the node."""
     folder.chmod(0o755)
     postgres, broker = EmbeddedPostgres(folder / "postgres"), EmbeddedBroker(folder / "broker")
     try:

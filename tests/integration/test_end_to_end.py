@@ -34,6 +34,7 @@ from tests.support.transcode import transcode
 from tests.support.webhook_server import WebhookServer, webhook_server
 from workers.encode.validate.validator import validate
 
+pytestmark = pytest.mark.timeout(1800)
 SYNTAXES = ("explicit", "jpeg_lossless_sv1", "jpeg_2000", "jpeg_ls", "rle", "deflated")
 SEED = 7
 EXPLICIT = "1.2.840.10008.1.2.1"
@@ -55,7 +56,7 @@ class Department:
         wait_until(
             f"{self.reports_expected} reports at both destinations",
             lambda: len(self.first.reports()) == len(self.second.reports()) == self.reports_expected,
-            timeout_s=240,
+            timeout_s=600,
         )
         wait_until("every delivery stored, or committed where requested", self._all_delivered)
         return self.node.export()
@@ -267,7 +268,7 @@ def test_8_a_series_that_no_route_selects_is_recorded_with_the_reason(department
         image.save_as(path)
     series = str(pydicom.dcmread(files[0], stop_before_pixels=True).SeriesInstanceUID)
     send_files(files, "127.0.0.1", department.node.port, "NODE")
-    rows = wait_until("the reason in the export", lambda: _rows_of(department.node.export(), series), timeout_s=30)
+    rows = wait_until("the reason in the export", lambda: _rows_of(department.node.export(), series), timeout_s=120)
     assert len(rows) == 1
     assert "BodyPartExamined" in rows[0]["reason"]
     assert rows[0]["job_id"] is None
@@ -306,10 +307,10 @@ def test_91_no_output_contains_patient_data(department: Department, webhook: Web
     sent = [path for path in department.folder.rglob("*.dcm") if "data" not in path.relative_to(department.folder).parts[:1]]
     values = values_of([*sent, *(shared_data() / "ct" / "cptac-C3N-00247-lung3.0-B70f").glob("*.dcm")])
     assert {"PatientName", "PatientID", "PatientBirthDate", "AccessionNumber", "StudyInstanceUID", "SOPInstanceUID"} <= set(values)
-    wait_until("an alert at the webhook", lambda: webhook.posts, timeout_s=30)
+    wait_until("an alert at the webhook", lambda: webhook.posts, timeout_s=120)
     outputs = {"logs of the roles": "".join(node.errors), "webhook": "".join(f"{headers}{body!r}" for headers, body in webhook.posts)}
     for page in ("/", "/metrics", "/readyz", "/healthz", "/api/v1/status", "/api/v1/openapi.json", "/nothing/1.2.3"):
-        outputs[page] = httpx.get(f"{node.console}{page}").text
+        outputs[page] = httpx.get(f"{node.console}{page}", timeout=60).text
     for command in (
         *("jobs list", "deliveries list", "quarantine list", "audit export", "models drift", "doctor", "destinations echo"),
         *("retention run --dry-run", "jobs show 99999", "quarantine requeue 1 2", "jobs requeue 1"),

@@ -57,6 +57,7 @@ def header(modality: str, **elements: object) -> Dataset:
 
 
 def request(**elements: object) -> Dataset:
+    """Return an item of the Request Attributes Sequence."""
     item = Dataset()
     item.RequestedProcedureID, item.RequestedProcedureDescription = "RP-5", "CT Thorax"
     for keyword, value in elements.items():
@@ -67,6 +68,7 @@ def request(**elements: object) -> Dataset:
 def ct(
     prediction: Prediction, *, frame_of_reference: str = FRAME_OF_REFERENCE, slices: int = 12, dataset: Dataset | None = None
 ) -> Analysis:
+    """Return an analysis of a CT series."""
     images = tuple(  # numbered from the head down, as most scanners do
         ImageReference(str(CTImageStorage), f"2.25.{1000 + index}", 512, 512, number=slices - index) for index in range(slices)
     )
@@ -86,6 +88,7 @@ def ct(
 
 
 def skin(prediction: Prediction, *, dataset: Dataset | None = None) -> Analysis:
+    """Return an analysis of a dermoscopic photograph."""
     images = (ImageReference(DERMOSCOPIC, "2.25.2000", 450, 600),)
     source = source_of(dataset or header("DMS"), images)
     analysis = ct(prediction, frame_of_reference="")
@@ -94,6 +97,7 @@ def skin(prediction: Prediction, *, dataset: Dataset | None = None) -> Analysis:
 
 
 def nodule(number: int = 0) -> Finding:
+    """Return a nodule; each number has another place."""
     return Finding(
         label="nodule",
         code=codes.NODULE,
@@ -110,6 +114,7 @@ def nodule(number: int = 0) -> Finding:
 
 
 def melanoma() -> Finding:
+    """Return a finding on a photograph."""
     return Finding("mel", codes.MELANOMA, probability=0.8123456, tier=Tier.REVIEW, sop_instance_uid="2.25.2000", site=codes.SKIN)
 
 
@@ -127,6 +132,7 @@ def volume(slices: int = 12, side: int = 64) -> Volume:
 
 
 def photograph(rows: int = 450, columns: int = 600) -> Photograph:
+    """Return a black photograph."""
     return Photograph(np.zeros((rows, columns, 3), np.uint8), "2.25.2000", 76.0, "F", "", None, ())
 
 
@@ -161,6 +167,7 @@ def masked_ct() -> Analysis:
 
 
 def masked_skin() -> Analysis:
+    """Return a photograph with a masked lesion."""
     item = photograph()
     finding = replace(melanoma(), mask=box((1, 450, 600), (0, 1), (100, 220), (200, 400)))
     left = Dataset()

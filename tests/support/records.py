@@ -22,6 +22,7 @@ DIAMETER = Measurement(Code("81827009", "SCT", "Diameter"), 6.5, Code("mm", "UCU
 
 
 def blob(content: str) -> BlobRef:
+    """Return the reference to a blob with this content."""
     return BlobRef(hashlib.sha256(content.encode()).hexdigest(), len(content))
 
 
@@ -42,18 +43,22 @@ def header(number: int = 1, *, series: str = "1.2.3.4", study: str = "1.2.3", **
 
 def plan(model: str = "lung_nodule_ct", *, destinations: tuple[str, ...] = ("pacs",), priority: Priority = Priority.ROUTINE,
          digest: str = DIGEST, routes: tuple[str, ...] = ("chest CT",)) -> JobPlan:  # fmt: skip
+    """Return the plan of a job."""
     return JobPlan(model, "1.0", digest, routes, destinations, priority)
 
 
 def evidence(held: int = 1) -> CompletionEvidence:
+    """Return completion evidence for a number of instances."""
     return CompletionEvidence("quiet", "30 s without an instance", datetime.now(UTC), held)
 
 
 def identity(digest: str = DIGEST) -> ModelIdentity:
+    """Return the identity of a model."""
     return ModelIdentity("lung_nodule_ct", "1.0", digest, "Lung nodules", "dicom-node", "research", "not for diagnosis")
 
 
 def prediction(findings: int = 1) -> Prediction:
+    """Return a prediction with a number of findings."""
     found = tuple(
         Finding("nodule", NODULE, None, 0.9, Tier.REVIEW, (1.0, 2.0, 3.0), 6.5, "1.2.3.4.1", 1, (10.5, 11.5), (DIAMETER,))
         for _ in range(findings)
@@ -62,12 +67,14 @@ def prediction(findings: int = 1) -> Prediction:
 
 
 def report(job: ClaimedJob, *, destinations: tuple[str, ...] | None = None, problems: tuple[str, ...] = ()) -> StoredObject:
+    """Return the stored report of a job."""
     uid = f"2.25.{int(job.key[:24], 16)}{job.revision}"
     made = ResultObject(ResultKind.SR, "default", SR, uid, f"{uid}.1", b"")
     return StoredObject(made, blob(uid), job.destinations if destinations is None else destinations, problems)
 
 
 def timings() -> Timings:
+    """Return the timings of an attempt."""
     now = datetime.now(UTC)
     return Timings(now, now, 0.1, 0.2, 0.3)
 
@@ -87,12 +94,14 @@ class Sender:
         )
 
     def send(self, number: int = 1, *, content: str = "", kind: UnitKind = UnitKind.SERIES, **values: object) -> Admission:
+        """Receive one instance on the association."""
         head = header(number, **values)  # type: ignore[arg-type]
         kept = blob(content or f"content of {head.sop_instance_uid}")
         return admission.admit(self.database, header=head, blob=kept, kind=kind, association_id=self.id, source=self.ae)
 
 
 def unit_of(database: Database, study: str = "1.2.3", index: int = 0) -> UnitView:
+    """Return a unit of the study."""
     return units.study(database, study)[index]
 
 
@@ -103,11 +112,13 @@ def complete(database: Database, *plans: JobPlan, study: str = "1.2.3", reason: 
 
 
 def claim(database: Database, *, lease_s: float = 60.0, worker: str = "w1") -> ClaimedJob:
+    """Claim the only queued job."""
     (job,) = job_leases.claim(database, worker=worker, priorities=None, models=None, lease_s=lease_s)
     return job
 
 
 def finish(database: Database, job: ClaimedJob, *, findings: int = 1, problems: tuple[str, ...] = ()) -> None:
+    """Finish a claimed job with findings and a report."""
     job_leases.finish(
         database, job, prediction=prediction(findings), identity=identity(), objects=(report(job, problems=problems),), timings=timings()
     )
@@ -120,10 +131,12 @@ def scalar(database: Database, query: str) -> object:
 
 
 def rows(database: Database, query: str) -> list[tuple[object, ...]]:
+    """Return the rows of a query."""
     with database.begin() as connection:
         return [tuple(row) for row in connection.execute(text(query))]
 
 
 def run(database: Database, statement: str) -> None:
+    """Execute a statement."""
     with database.begin() as connection:
         connection.execute(text(statement))

@@ -29,6 +29,7 @@ def dcmtk(name: str) -> str:
 
 
 def entity(calling: str, contexts: dict[str, list[str]], timeout_s: float = 60.0) -> NodeEntity:
+    """Return an application entity with these presentation contexts."""
     ae = NodeEntity(calling)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = timeout_s
     for abstract, syntaxes in contexts.items():

@@ -1,3 +1,5 @@
+"""Transcoded images decode to the same pixels, also with DCMTK."""
+
 import shutil
 import subprocess
 from pathlib import Path

@@ -21,7 +21,7 @@ _NOISE_HU = 14.0
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class ChestGrid:
     """(Z, Y, X) shape and (z, y, x) spacing in mm. The origin of space is the middle of the volume, LPS."""
 
     slices: int
@@ -57,7 +57,7 @@ class NoduleSphere:
     hu: float
 
 
-def draw_chest(grid: Grid, rng: np.random.Generator, nodules: tuple[NoduleSphere, ...]) -> NDArray[np.int16]:
+def draw_chest(grid: ChestGrid, rng: np.random.Generator, nodules: tuple[NoduleSphere, ...]) -> NDArray[np.int16]:
     """Return (Z, Y, X) int16 HU. Takes about 60 ms per slice of 512 x 512."""
     hu = np.empty((grid.slices, grid.size, grid.size), np.float32)
     axis = grid.x_mm() / np.float32(grid.field_mm)
@@ -76,13 +76,13 @@ def draw_chest(grid: Grid, rng: np.random.Generator, nodules: tuple[NoduleSphere
     return out
 
 
-def _soft(inside: Floats, grid: Grid) -> Floats:
+def _soft(inside: Floats, grid: ChestGrid) -> Floats:
     """Convert depth (fractions of the field of view) to coverage from 0 to 1 over one pixel."""
     cover: Floats = np.clip(inside * np.float32(grid.size) + np.float32(0.5), 0.0, 1.0)
     return cover
 
 
-def _slice(x: Floats, y: Floats, u: float, grid: Grid, rng: np.random.Generator) -> Floats:
+def _slice(x: Floats, y: Floats, u: float, grid: ChestGrid, rng: np.random.Generator) -> Floats:
     radius = np.sqrt((x / 0.455) ** 2 + (y / 0.335) ** 2)
     body = _soft((1.0 - radius) * 0.335, grid)
     plane = np.float32(_AIR) + (np.float32(_FAT) - np.float32(_AIR)) * body
@@ -113,7 +113,7 @@ def _noise(size: int, rng: np.random.Generator) -> Floats:
     return correlated
 
 
-def _box(grid: Grid, low: NDArray[np.float64], high: NDArray[np.float64]) -> tuple[slice, slice, slice] | None:
+def _box(grid: ChestGrid, low: NDArray[np.float64], high: NDArray[np.float64]) -> tuple[slice, slice, slice] | None:
     """Return the (z, y, x) slices of the voxels between two corners in mm; None when there are none."""
     z, x = grid.z_mm(), grid.x_mm()
     slices = []
@@ -125,7 +125,7 @@ def _box(grid: Grid, low: NDArray[np.float64], high: NDArray[np.float64]) -> tup
     return slices[0], slices[1], slices[2]
 
 
-def _draw_tube(hu: Floats, grid: Grid, capsule: Capsule, value: float, keep: np.ufunc) -> None:
+def _draw_tube(hu: Floats, grid: ChestGrid, capsule: Capsule, value: float, keep: np.ufunc) -> None:
     """Draw a tube with partial volume effect: a slice is a slab, so the distance along z starts at its faces."""
     start, end = np.array(capsule.start_mm), np.array(capsule.end_mm)
     margin = np.array([capsule.radius_mm + grid.pixel_mm] * 2 + [capsule.radius_mm + grid.slice_mm])
@@ -142,7 +142,7 @@ def _draw_tube(hu: Floats, grid: Grid, capsule: Capsule, value: float, keep: np.
     hu[box] = keep(hu[box], hu[box] + (value - hu[box]) * cover)
 
 
-def _draw_nodule(hu: Floats, grid: Grid, nodule: NoduleSphere) -> None:
+def _draw_nodule(hu: Floats, grid: ChestGrid, nodule: NoduleSphere) -> None:
     """Draw a solid sphere, averaged over the thickness of the slices."""
     centre, radius = np.array(nodule.centre_mm), nodule.diameter_mm / 2
     margin = np.array([radius + grid.pixel_mm] * 2 + [radius + grid.slice_mm])

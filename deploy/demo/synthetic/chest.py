@@ -11,7 +11,7 @@ from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
 from core.records import Lps
 from core.uids import IMPLEMENTATION_CLASS_UID
-from deploy.demo.synthetic.anatomy import Grid, NoduleSphere, draw_chest
+from deploy.demo.synthetic.anatomy import ChestGrid, NoduleSphere, draw_chest
 from deploy.demo.synthetic.lungs import lung_depth
 from deploy.demo.synthetic.uids import synthetic_uid
 from imaging.headers.identity import Identity
@@ -21,7 +21,7 @@ _FIELD_MM = 358.0
 
 
 @dataclass(frozen=True, slots=True)
-class Nodule:
+class ChestNodule:
     """A nodule in the series: centre in LPS mm, diameter in mm, density in HU."""
 
     position_mm: Lps
@@ -47,7 +47,7 @@ class Chest:
 
     seed: int
     hu: NDArray[np.int16]
-    nodules: tuple[Nodule, ...]
+    nodules: tuple[ChestNodule, ...]
     spacing_mm: tuple[float, float, float]
     origin_mm: Lps
 
@@ -98,16 +98,16 @@ def make_chest(
     ValueError
         No room for a nodule: the chest is too small for it.
     """
-    grid = Grid(slices, size, slice_mm, pixel_mm if pixel_mm is not None else _FIELD_MM / size)
+    grid = ChestGrid(slices, size, slice_mm, pixel_mm if pixel_mm is not None else _FIELD_MM / size)
     rng = np.random.default_rng([seed, slices, size])
     spheres = _place_nodules(grid, rng, diameters_mm)
     hu = draw_chest(grid, rng, spheres)
     origin = float(grid.x_mm()[0]), float(grid.x_mm()[0]), float(grid.z_mm()[0])
-    nodules = tuple(Nodule(sphere.centre_mm, sphere.diameter_mm, sphere.hu) for sphere in spheres)
+    nodules = tuple(ChestNodule(sphere.centre_mm, sphere.diameter_mm, sphere.hu) for sphere in spheres)
     return Chest(seed, hu, nodules, (slice_mm, grid.pixel_mm, grid.pixel_mm), origin)
 
 
-def _place_nodules(grid: Grid, rng: np.random.Generator, diameters_mm: Sequence[float]) -> tuple[NoduleSphere, ...]:
+def _place_nodules(grid: ChestGrid, rng: np.random.Generator, diameters_mm: Sequence[float]) -> tuple[NoduleSphere, ...]:
     spheres: list[NoduleSphere] = []
     for diameter in sorted(diameters_mm, reverse=True):
         for _ in range(4000):
@@ -124,7 +124,7 @@ def _place_nodules(grid: Grid, rng: np.random.Generator, diameters_mm: Sequence[
     return tuple(spheres)
 
 
-def _fits(grid: Grid, point: NDArray[np.float64], reach_mm: float) -> bool:
+def _fits(grid: ChestGrid, point: NDArray[np.float64], reach_mm: float) -> bool:
     """Whether a sphere of this radius around the point (mm) is inside a lung; its poles and its centre are tested."""
     offsets = np.concatenate([np.zeros((1, 3)), np.eye(3) * reach_mm, -np.eye(3) * reach_mm])
     x, y, z = ((point + offsets) / (grid.field_mm, grid.field_mm, grid.length_mm)).astype(np.float32).T

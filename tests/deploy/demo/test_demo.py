@@ -25,6 +25,7 @@ from deploy.demo.viewer.chromium import HEIGHT_PX, WIDTH_PX
 from deploy.local.ports import free_port
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("orthanc", [True, False], ids=["orthanc", "storage-scp"])
 def test_every_report_arrives_and_validates(orthanc: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "demo.json"

@@ -1,3 +1,5 @@
+"""Synthetic images: reproducible, valid, with what they claim to contain."""
+
 import shutil
 import subprocess
 import time
@@ -7,7 +9,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from deploy.demo.synthetic.anatomy import Grid
+from deploy.demo.synthetic.anatomy import ChestGrid
 from deploy.demo.synthetic.chest import Chest, chest_datasets, make_chest, synthetic_identity, write_chest
 from deploy.demo.synthetic.lesion import lesion_dataset, lesion_identity, make_lesion
 from deploy.demo.synthetic.uids import synthetic_uid
@@ -33,7 +35,7 @@ def test_another_seed_gives_another_chest(chest: Chest) -> None:
     assert all(pydicom.uid.UID(uid).is_valid for uid in uids)
 
 
-def test_the_anatomy_has_its_densities() -> None:
+def test_tissues_have_their_densities() -> None:
     chest = make_chest(1, slices=60, size=128, pixel_mm=358 / 128)
     middle = chest.hu[30]
     assert np.median(middle[:4]) == pytest.approx(-1000, abs=30)  # air around
@@ -45,7 +47,7 @@ def test_the_anatomy_has_its_densities() -> None:
 
 
 @pytest.mark.parametrize("diameter", [5.0, 10.0, 20.0])
-def test_nodules_have_their_size_and_place(diameter: float) -> None:
+def test_nodules_have_their_size_and_position(diameter: float) -> None:
     chest = make_chest(3, slices=100, size=200, slice_mm=1.5, pixel_mm=1.0, diameters_mm=(diameter,))
     (nodule,) = chest.nodules
     spacing, origin = np.array(chest.spacing_mm), np.array(chest.origin_mm)[::-1]
@@ -57,8 +59,8 @@ def test_nodules_have_their_size_and_place(diameter: float) -> None:
     np.testing.assert_allclose(zyx[solid].mean(0), nodule.position_mm[::-1], atol=1.0)
 
 
-def test_no_room_is_said() -> None:
-    with pytest.raises(ValueError, match="no room for a nodule of 90"):
+def test_a_nodule_that_does_not_fit_is_an_error() -> None:
+    with pytest.raises(ValueError, match="no space for a nodule of 90"):
         make_chest(1, slices=20, size=64, pixel_mm=2.0, diameters_mm=(90.0,))
 
 
@@ -82,7 +84,7 @@ def test_dciodvfy_finds_no_error(chest: Chest, tmp_path: Path) -> None:
 
 
 def test_grid_is_centred() -> None:
-    grid = Grid(4, 8, 3.0, 2.0)
+    grid = ChestGrid(4, 8, 3.0, 2.0)
     assert grid.z_mm().tolist() == [-4.5, -1.5, 1.5, 4.5]
     assert grid.x_mm().sum() == 0
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.child_process import FIRST_PAUSE_S, RoleProcess
+from deploy.local.child_process import FIRST_PAUSE_S, SupervisedRole
 from tests.support.node_process import wait_until
 
 
 def test_a_process_that_ends_early_is_started_again_after_growing_pauses(tmp_path: Path) -> None:
-    role = RoleProcess("role", ("no_such_command",), {}, tmp_path / "role.log")
+    role = SupervisedRole("role", ("no_such_command",), {}, tmp_path / "role.log")
     role.start()
     pauses = []
     for _ in range(3):
@@ -30,7 +30,7 @@ def test_a_process_that_ends_early_is_started_again_after_growing_pauses(tmp_pat
 
 
 def test_settings_reach_the_process_through_its_environment(tmp_path: Path) -> None:
-    role = RoleProcess("jobs", ("jobs", "list"), {"DICOM_NODE_DATABASE__URL": "mysql://somewhere"}, tmp_path / "jobs.log")
+    role = SupervisedRole("jobs", ("jobs", "list"), {"DICOM_NODE_DATABASE__URL": "mysql://somewhere"}, tmp_path / "jobs.log")
     role.start()
     wait_until("the end of the process", lambda: not role.alive, every_s=0.02)
     assert "mysql" in (tmp_path / "jobs.log").read_text()
@@ -39,7 +39,7 @@ def test_settings_reach_the_process_through_its_environment(tmp_path: Path) -> N
 
 def test_a_process_that_had_run_for_long_is_started_again_after_the_first_pause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("deploy.local.child_process.STABLE_AFTER_S", 0.01)
-    role = RoleProcess("role", ("no_such_command",), {}, tmp_path / "role.log")
+    role = SupervisedRole("role", ("no_such_command",), {}, tmp_path / "role.log")
     role.start()
     for _ in range(3):
         wait_until("the end of the process", lambda: not role.alive, every_s=0.02)

@@ -17,7 +17,7 @@ POLL_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class NodeSnapshot:
+class DemoSnapshot:
     """The rows of v_jobs, v_deliveries and v_findings at one moment."""
 
     jobs: Sequence[Mapping[str, Any]]
@@ -45,14 +45,14 @@ def unit_uid(row: Mapping[str, Any]) -> str:
     return str(row["sop_instance_uid"] or row["series_instance_uid"])
 
 
-def take_snapshot(database: Database) -> NodeSnapshot:
+def take_snapshot(database: Database) -> DemoSnapshot:
     """Read the three views."""
-    return NodeSnapshot(job_leases.listing(database), delivery_leases.listing(database), list(results_export.findings(database)))
+    return DemoSnapshot(job_leases.listing(database), delivery_leases.listing(database), list(results_export.findings(database)))
 
 
 def wait_until_settled(
     database: Database, units: Collection[str], timeout_s: float, on_change: Callable[[str], None], is_alive: Callable[[], bool]
-) -> tuple[NodeSnapshot, bool]:
+) -> tuple[DemoSnapshot, bool]:
     """Poll the database until all units are settled.
 
     Parameters
@@ -66,7 +66,7 @@ def wait_until_settled(
 
     Returns
     -------
-    tuple[NodeSnapshot, bool]
+    tuple[DemoSnapshot, bool]
         The last snapshot, and whether all units were settled in time.
     """
     deadline, printed = time.monotonic() + timeout_s, ""
