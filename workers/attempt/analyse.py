@@ -37,7 +37,7 @@ def _run_pass(runtime: ChildRuntime, waiting: Sequence[ClaimedJob], lease: Lease
     model = None
     with failures_recorded(runtime, lease, *waiting):
         started_at = runtime.database.now()
-        model = runtime.model_of(waiting[0].model, waiting[0].pipeline_digest)
+        model = runtime.models.load(waiting[0].model, waiting[0].pipeline_digest)
     if model is None:
         return len(waiting)
     prepared = _prepare(runtime, model, waiting, lease, prefetch)

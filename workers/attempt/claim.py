@@ -45,7 +45,7 @@ def _claim_batch(runtime: ChildRuntime, first: ClaimedJob) -> list[ClaimedJob]:
     None where an attempt could end those of the others: an input that was tried before may be what ended that attempt. If some are found
     and the batch is not full, waits `BATCH_WAIT_S` once for more; a single photograph does not wait.
     """
-    worker, model = runtime.settings.worker, runtime.models.get(first.pipeline_digest)
+    worker, model = runtime.settings.worker, runtime.models.by_digest.get(first.pipeline_digest)
     free = 0 if model is None else model.batch - 1
     if first.unit_kind is not UnitKind.IMAGE or first.attempt > 1 or worker.max_attempts < 2 or free < 1:
         return []

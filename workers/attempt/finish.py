@@ -64,7 +64,7 @@ def finish_job(
     timings = Timings(times.started_at, times.inferred_at, unit.seconds, infer_s, time.monotonic() - began)
     watch.check()
     lease.check(job)
-    runtime.register_models()
+    runtime.models.register()
     job_leases.finish(
         runtime.database,
         job,

@@ -34,7 +34,7 @@ def verified_paths(database: Database, blobs: Blobs, job: ClaimedJob) -> list[Pa
     except StorageError as error:
         if not (count := removals.of_job(database, job.id)):
             raise
-        words = f"{count} of its {len(entries)} images had been let go by the node's retention when another one came in"
+        words = f"{count} of its {len(entries)} images had been deleted by the node's retention when another one was received"
         raise ImagesDeleted(words, hint="send the whole series again, then dicom-node jobs requeue") from error
     return [Path(entry.path) for entry in entries]
 

@@ -62,7 +62,7 @@ class Prefetch:
                 worker=runtime.name,
                 priorities=runtime.priorities,
                 kind=UnitKind.SERIES,
-                digests=list(runtime.models),
+                digests=list(runtime.models.by_digest),
                 lease_s=worker.lease_s,
                 limit=1,
             )
@@ -75,7 +75,7 @@ class Prefetch:
             self._lease = Lease(runtime.database, [job], worker.lease_s, runtime.draining, grace_s=0.0)
             self._lease.__enter__()
             if fits:
-                self._future = _decode_in_thread(runtime, job, runtime.models[job.pipeline_digest].card)
+                self._future = _decode_in_thread(runtime, job, runtime.models.by_digest[job.pipeline_digest].card)
 
     def _fits_into_memory(self, job: ClaimedJob) -> bool:
         """Return whether the volume fits beside the most memory that this process has held so far."""

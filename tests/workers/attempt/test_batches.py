@@ -1,4 +1,4 @@
-"""Photographs that wait share a pass through the network, and nothing else: each has its own answer, bit for bit, and its own ending."""
+"""Waiting photographs share a pass through the model, and nothing else: each has its own prediction, to the bit, and its own attempt."""
 
 import os
 import signal
@@ -29,8 +29,8 @@ from workers.attempt.predict import predict_in_halves
 from workers.child.runtime import ChildRuntime
 
 
-class Asked:
-    """The real model, and how many were given to it at once; ``before`` may refuse what it is given."""
+class RecordingModel:
+    """The real model, which records how many photographs each pass had; ``before`` may raise for what it is given."""
 
     def __init__(self, model: Model, before: Callable[[Sequence[Photograph]], None] = lambda _: None) -> None:
         self._model, self._before = model, before
@@ -48,21 +48,21 @@ class Asked:
 @pytest.fixture
 def settings(tmp_path: Path, database_url: str) -> Settings:
     made = configure(tmp_path, database_url, **UNHURRIED)
-    return with_worker(made, retry_base_s=3600.0)  # nothing is tried again by itself
+    return with_worker(made, retry_base_s=3600.0)  # no job is retried during the test
 
 
 @pytest.fixture
 def runtime(settings: Settings, database: Database) -> ChildRuntime:
     made = child_runtime(settings, database, threads=2)
-    made.serving_model(SKIN)
+    made.models.load_serving(SKIN)
     return made
 
 
-def asked(runtime: ChildRuntime, before: Callable[[Sequence[Photograph]], None] = lambda _: None) -> Asked:
-    """From now on the model counts."""
-    ((digest, model),) = runtime.models.items()
-    watched = Asked(model, before)
-    runtime.models[digest] = cast(Model, watched)
+def record_passes(runtime: ChildRuntime, before: Callable[[Sequence[Photograph]], None] = lambda _: None) -> RecordingModel:
+    """Let the runtime's model record its passes from now on."""
+    ((digest, model),) = runtime.models.by_digest.items()
+    watched = RecordingModel(model, before)
+    runtime.models.by_digest[digest] = cast(Model, watched)
     return watched
 
 
@@ -74,8 +74,9 @@ def ended(database: Database, ids: Sequence[int]) -> list[tuple[str, int]]:
 
 def test_waiting_photographs_share_a_pass_with_the_same_predictions_as_alone(runtime: ChildRuntime, queueing: JobFactory) -> None:
     queued = [queueing.photograph(seed) for seed in range(1, 6)]
-    alone = [runtime.models[next(iter(runtime.models))].predict([read_photograph(runtime.blobs.path(sha256))])[0] for _, sha256 in queued]
-    model = asked(runtime)
+    (single,) = runtime.models.by_digest.values()
+    alone = [single.predict([read_photograph(runtime.blobs.path(sha256))])[0] for _, sha256 in queued]
+    model = record_passes(runtime)
     assert wake_up.handle_wake_up(runtime) == 5
     assert model.sizes == [5]
     for (id, _), answer in zip(queued, alone, strict=True):
@@ -89,7 +90,7 @@ def test_waiting_photographs_share_a_pass_with_the_same_predictions_as_alone(run
 def test_a_pass_holds_no_more_photographs_than_the_model_allows(runtime: ChildRuntime, queueing: JobFactory) -> None:
     for seed in range(1, 6):
         queueing.photograph(seed)
-    model = asked(runtime)
+    model = record_passes(runtime)
     model.batch = 2
     assert wake_up.handle_wake_up(runtime) == 5
     assert model.sizes == [2, 2, 1]
@@ -99,7 +100,7 @@ def test_with_one_attempt_only_photographs_do_not_share_a_pass(runtime: ChildRun
     queueing.photograph(1)
     queueing.photograph(2)
     runtime.settings = with_worker(settings, max_attempts=1)
-    model = asked(runtime)
+    model = record_passes(runtime)
     assert wake_up.handle_wake_up(runtime) == 2
     assert model.sizes == [1, 1]
 
@@ -115,7 +116,7 @@ def test_a_single_photograph_does_not_wait_and_a_partial_batch_waits_for_more(
 
     monkeypatch.setattr(claim, "sleep", meanwhile)
     queueing.photograph(1)
-    model = asked(runtime)
+    model = record_passes(runtime)
     wake_up.handle_wake_up(runtime)
     assert (model.sizes, waits) == ([1], [])
     queueing.photograph(2)
@@ -128,7 +129,7 @@ def test_an_urgent_photograph_is_not_batched_with_routine_ones(runtime: ChildRun
     queueing.photograph(1)
     queueing.photograph(2)
     queueing.photograph(3, priority=Priority.URGENT)
-    model = asked(runtime)
+    model = record_passes(runtime)
     wake_up.handle_wake_up(runtime)
     assert model.sizes == [1, 2]
 
@@ -138,7 +139,7 @@ def test_an_unreadable_photograph_does_not_end_the_other_attempts(runtime: Child
     failing, sha256 = queueing.photograph(2)
     ids += [failing, queueing.photograph(3)[0]]
     runtime.blobs.path(sha256).unlink()
-    model = asked(runtime)
+    model = record_passes(runtime)
     wake_up.handle_wake_up(runtime)
     assert model.sizes == [2]
     assert ended(runtime.database, ids) == [("reported", 1), ("queued", 1), ("reported", 1)]
@@ -152,7 +153,7 @@ def test_the_photograph_that_fails_the_pass_is_found_and_the_others_are_reported
         if any((item.rgb == failing.rgb).all() for item in items):
             raise RuntimeError("a defect")
 
-    model = asked(runtime, refuse)
+    model = record_passes(runtime, refuse)
     wake_up.handle_wake_up(runtime)
     assert model.sizes == [5, 2, 3, 1, 2, 1, 1]
     assert ended(runtime.database, [id for id, _ in queued]) == [("reported", 1)] * 3 + [("queued", 1), ("reported", 1)]
@@ -171,16 +172,16 @@ def test_a_batch_that_does_not_fit_is_split_in_halves(runtime: ChildRuntime, que
         if len(given) > 2:
             raise MemoryError
 
-    model = asked(runtime, limit)
-    together = predict_in_halves(cast(Model, model), items)
+    model = record_passes(runtime, limit)
+    predictions = predict_in_halves(cast(Model, model), items)
     assert model.sizes == [5, 2, 3, 1, 2]
-    assert together == [model.predict([item])[0] for item in items]
+    assert predictions == [model.predict([item])[0] for item in items]
 
 
 def test_many_pixels_take_several_passes(runtime: ChildRuntime, queueing: JobFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = [queueing.photograph(seed)[0] for seed in range(1, 6)]
     monkeypatch.setattr(prepare, "MAX_BATCH_BYTES", 1)
-    model = asked(runtime)
+    model = record_passes(runtime)
     assert wake_up.handle_wake_up(runtime) == 5
     assert model.sizes == [2, 2, 1]  # as many as are decoded at a time
     assert ended(runtime.database, ids) == [("reported", 1)] * 5
@@ -190,7 +191,7 @@ def test_a_job_whose_attempt_was_lost_is_tried_alone(runtime: ChildRuntime, queu
     ids = [queueing.photograph(seed)[0] for seed in (1, 2, 3)]
     assert len(job_leases.claim(runtime.database, worker="gone:1", priorities=None, models=None, lease_s=-1.0, limit=2)) == 2
     assert job_leases.reap(runtime.database, max_attempts=3) == 2
-    model = asked(runtime)
+    model = record_passes(runtime)
     wake_up.handle_wake_up(runtime)
     assert model.sizes == [1, 1, 1]
     assert ended(runtime.database, ids) == [("reported", 2), ("reported", 2), ("reported", 1)]
@@ -202,9 +203,9 @@ def test_a_photograph_whose_reading_hangs_ends_the_process_and_the_others_are_qu
     queued = [queueing.photograph(seed) for seed in (1, 2, 3)]
     path = runtime.blobs.path(queued[1][1])
     path.unlink()
-    os.mkfifo(path)  # the thread that opens it waits for ever
-    left: list[int] = []
-    runtime.end_process = lambda: left.append(1)
+    os.mkfifo(path)  # the thread that opens it blocks
+    ended_processes: list[int] = []
+    runtime.end_process = lambda: ended_processes.append(1)
 
     def over(_: int, __: FrameType | None) -> None:
         callers = [frame.f_back for frame in sys._current_frames().values() if frame.f_code.co_name == "open"]
@@ -220,7 +221,7 @@ def test_a_photograph_whose_reading_hangs_ends_the_process_and_the_others_are_qu
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
         unblock_reader(path)
-    assert left
+    assert ended_processes
     path.unlink()
     assert ended(runtime.database, [id for id, _ in queued]) == [("queued", 1)] * 3
     execute(runtime.database, "UPDATE jobs SET next_attempt_at = node_now()")

@@ -1,4 +1,4 @@
-"""Attempts are used up: a valid report says that the unit was not analysed and why, and a later success supersedes it."""
+"""When a job's attempts are used up, a valid report says that the unit was not analysed and why; a later success supersedes it."""
 
 import io
 import os
@@ -30,14 +30,14 @@ from workers.child.runtime import ChildRuntime
 from workers.encode.validate.validator import validate
 
 
-def killed(database: Database, times: int = 3) -> None:
-    """A worker claims the next job and is never heard of again, so often."""
+def lose_attempts(database: Database, times: int = 3) -> None:
+    """Let ``times`` workers claim the next job and be killed."""
     for _ in range(times):
         assert job_leases.claim(database, worker="gone:1", priorities=None, models=None, lease_s=-1.0)
         assert job_leases.reap(database, max_attempts=times) == 1
 
 
-def unexplained(database: Database, lease_s: float = 30.0) -> ClaimedJob:
+def claim_owed_report(database: Database, lease_s: float = 30.0) -> ClaimedJob:
     execute(database, "UPDATE jobs SET next_attempt_at = node_now()")
     (job,) = job_leases.claim_unexplained(database, worker="test:1", priorities=None, lease_s=lease_s)
     return job
@@ -55,8 +55,8 @@ def texts(document: Dataset) -> str:
 
 def test_a_job_whose_workers_were_all_killed_is_reported_as_not_analysed(runtime: ChildRuntime, queueing: JobFactory) -> None:
     job_id, _ = queueing.photograph(1)
-    killed(runtime.database)
-    assert [row.job_id for row in outbox.pending(runtime.database, 10)] == [job_id]  # somebody is woken for it
+    lose_attempts(runtime.database)
+    assert [row.job_id for row in outbox.pending(runtime.database, 10)] == [job_id]  # a wake-up is published for it
     assert wake_up.handle_wake_up(runtime) == 1
     shown = job_leases.show(runtime.database, job_id)
     assert (shown["job_state"], shown["outcome"]) == ("quarantined", "not_analysed")
@@ -67,7 +67,7 @@ def test_a_job_whose_workers_were_all_killed_is_reported_as_not_analysed(runtime
     assert "given up after 3 attempts" in texts(document)
     assert "was killed, or hung" in texts(document)
     assert (document.PatientID, document.StudyInstanceUID) == (source.PatientID, source.StudyInstanceUID)
-    assert runtime.models == {}  # no network was loaded
+    assert runtime.models.by_digest == {}  # no model was loaded
     (row,) = findings(runtime.database)
     assert (row["job_state"], row["outcome"], row["sr_sop_instance_uid"]) == ("quarantined", "not_analysed", document.SOPInstanceUID)
     assert "given up" in str(row["reason"])
@@ -80,7 +80,7 @@ def test_a_permanent_failure_is_reported_and_the_report_is_delivered(runtime: Ch
     (delivery,) = delivery_leases.claim(runtime.database, sender="s", lease_s=60, limit=5)
     delivery_leases.stored(runtime.database, delivery, status=0)
     shown = job_leases.show(runtime.database, job_id)
-    assert (shown["job_state"], shown["outcome"]) == ("failed", "not_analysed")  # delivered or not, a person has to look
+    assert (shown["job_state"], shown["outcome"]) == ("failed", "not_analysed")  # also when delivered, so that a person looks
     assert "same release" in texts(report(runtime, job_id))
 
 
@@ -91,7 +91,7 @@ def test_a_report_on_unreadable_inputs_uses_the_stored_header(runtime: ChildRunt
     path.unlink()
     if damage == "no DICOM":
         path.write_bytes(b"\x00" * 1000)
-    killed(runtime.database)
+    lose_attempts(runtime.database)
     wake_up.handle_wake_up(runtime)
     document, source = report(runtime, job_id), lesion_dataset(1, size=(150, 200))
     for keyword in ("PatientID", "PatientName", "AccessionNumber", "StudyInstanceUID", "StudyDate"):
@@ -102,12 +102,12 @@ def test_a_report_on_unreadable_inputs_uses_the_stored_header(runtime: ChildRunt
 
 def test_a_file_that_ended_the_first_attempt_to_report_is_not_read_again(runtime: ChildRuntime, queueing: JobFactory) -> None:
     job_id, sha256 = queueing.photograph(1)
-    killed(runtime.database)
-    assert unexplained(runtime.database, lease_s=-1.0).not_analysed_attempts == 1
+    lose_attempts(runtime.database)
+    assert claim_owed_report(runtime.database, lease_s=-1.0).not_analysed_attempts == 1
     assert job_leases.reap(runtime.database, max_attempts=3) == 1
     assert job_leases.show(runtime.database, job_id)["job_state"] == "quarantined"
     runtime.blobs.path(sha256).unlink()
-    os.mkfifo(runtime.blobs.path(sha256))  # whoever opens it waits for ever
+    os.mkfifo(runtime.blobs.path(sha256))  # opening it blocks
     wake_up.handle_wake_up(runtime)
     assert job_leases.show(runtime.database, job_id)["outcome"] == Outcome.NOT_ANALYSED
     assert report(runtime, job_id).PatientID == lesion_dataset(1, size=(150, 200)).PatientID
@@ -115,26 +115,26 @@ def test_a_file_that_ended_the_first_attempt_to_report_is_not_read_again(runtime
 
 def test_a_job_without_any_report_says_so_in_its_row(runtime: ChildRuntime, queueing: JobFactory) -> None:
     job_id, _ = queueing.photograph(1)
-    killed(runtime.database)
+    lose_attempts(runtime.database)
     for tries in range(1, TRIES + 1):
-        unexplained(runtime.database, lease_s=-1.0)
+        claim_owed_report(runtime.database, lease_s=-1.0)
         job_leases.reap(runtime.database, max_attempts=3, retry_base_s=60.0)
         waits = scalar(runtime.database, "SELECT next_attempt_at > node_now() FROM jobs")
-        assert waits == (tries > 1)  # what kills its worker again and again does so less and less often
+        assert waits == (tries > 1)  # the pause grows
     shown = job_leases.show(runtime.database, job_id)
     assert (shown["job_state"], shown["outcome"]) == ("quarantined", None)
     assert "no report could be made that says so" in shown["reason"]
     assert job_leases.claim_unexplained(runtime.database, worker="w", priorities=None, lease_s=30) == []
     assert scalar(runtime.database, "SELECT count(*) FROM audit_events WHERE action = 'job.unexplained'") == 1
-    assert job_leases.requeue(runtime.database, [job_id], "admin") == [job_id]  # the same job: nothing was said yet
+    assert job_leases.requeue(runtime.database, [job_id], "admin") == [job_id]  # the same job, because nothing was reported yet
     wake_up.handle_wake_up(runtime)
     assert job_leases.show(runtime.database, job_id)["job_state"] == "reported"
 
 
 def test_a_failed_attempt_to_report_is_retried_later(runtime: ChildRuntime, queueing: JobFactory, tmp_path: Path) -> None:
     job_id, _ = queueing.photograph(1)
-    killed(runtime.database)
-    aside = runtime.blobs.tmp_dir.rename(tmp_path / "aside")  # the disk takes nothing
+    lose_attempts(runtime.database)
+    aside = runtime.blobs.tmp_dir.rename(tmp_path / "aside")  # the disk cannot be written
     wake_up.handle_wake_up(runtime)
     shown = job_leases.show(runtime.database, job_id)
     assert (shown["job_state"], shown["outcome"]) == ("quarantined", None)
@@ -150,8 +150,8 @@ def test_a_failed_attempt_to_report_is_retried_later(runtime: ChildRuntime, queu
 def test_attempts_to_report_are_retried_with_growing_pauses_and_end(runtime: ChildRuntime, queueing: JobFactory, tmp_path: Path) -> None:
     runtime.settings = with_worker(runtime.settings, retry_base_s=3600.0)
     job_id, _ = queueing.photograph(1)
-    killed(runtime.database)
-    runtime.blobs.tmp_dir.rename(tmp_path / "aside")  # the disk takes nothing, for ever
+    lose_attempts(runtime.database)
+    runtime.blobs.tmp_dir.rename(tmp_path / "aside")  # the disk cannot be written
     waits = []
     for _ in range(PATIENT_TRIES):
         execute(runtime.database, "UPDATE jobs SET next_attempt_at = node_now()")
@@ -169,7 +169,7 @@ def test_attempts_to_report_are_retried_with_growing_pauses_and_end(runtime: Chi
 
 def test_a_later_success_supersedes_and_names_the_first_report_as_predecessor(runtime: ChildRuntime, queueing: JobFactory) -> None:
     job_id, _ = queueing.photograph(1)
-    killed(runtime.database)
+    lose_attempts(runtime.database)
     wake_up.handle_wake_up(runtime)
     first = report(runtime, job_id)
     (delivery,) = delivery_leases.claim(runtime.database, sender="s", lease_s=60, limit=5)
@@ -188,7 +188,7 @@ def test_a_later_success_supersedes_and_names_the_first_report_as_predecessor(ru
 
 def test_what_was_not_delivered_is_withdrawn_when_it_runs_again(runtime: ChildRuntime, queueing: JobFactory) -> None:
     job_id, _ = queueing.photograph(1)
-    killed(runtime.database)
+    lose_attempts(runtime.database)
     wake_up.handle_wake_up(runtime)
     job_leases.requeue(runtime.database, [job_id], "admin")
     wake_up.handle_wake_up(runtime)
@@ -200,7 +200,7 @@ def test_what_was_not_delivered_is_withdrawn_when_it_runs_again(runtime: ChildRu
 
 def test_a_report_that_was_made_is_not_cancelled(runtime: ChildRuntime, queueing: JobFactory) -> None:
     job_id, _ = queueing.photograph(1)
-    killed(runtime.database)
+    lose_attempts(runtime.database)
     wake_up.handle_wake_up(runtime)
     assert not job_leases.cancel(runtime.database, job_id, "admin")
 
@@ -208,42 +208,42 @@ def test_a_report_that_was_made_is_not_cancelled(runtime: ChildRuntime, queueing
 def test_a_failed_shadow_is_not_reported(runtime: ChildRuntime, queueing: JobFactory) -> None:
     queueing.photograph(1)
     execute(runtime.database, "UPDATE jobs SET shadow = true, destinations = '{}'")
-    killed(runtime.database)
+    lose_attempts(runtime.database)
     assert job_leases.claim_unexplained(runtime.database, worker="w", priorities=None, lease_s=30) == []
 
 
 def test_the_report_goes_only_to_recipients_of_the_model_s_results(runtime: ChildRuntime, queueing: JobFactory) -> None:
-    job_id, _ = queueing.photograph(1, destinations=("pacs", "clinic"))  # the clinic takes no research
-    killed(runtime.database)
+    job_id, _ = queueing.photograph(1, destinations=("pacs", "clinic"))  # the clinic does not accept results of research models
+    lose_attempts(runtime.database)
     wake_up.handle_wake_up(runtime)
     assert [row["destination"] for row in job_leases.show(runtime.database, job_id)["deliveries"]] == ["pacs"]
 
 
 def test_a_draining_worker_gives_the_job_back(runtime: ChildRuntime, queueing: JobFactory) -> None:
     job_id, _ = queueing.photograph(1)
-    killed(runtime.database)
-    job_leases.release(runtime.database, unexplained(runtime.database))
-    again = unexplained(runtime.database)
+    lose_attempts(runtime.database)
+    job_leases.release(runtime.database, claim_owed_report(runtime.database))
+    again = claim_owed_report(runtime.database)
     assert (again.id, again.not_analysed_attempts) == (job_id, 1)
 
 
 def test_the_model_is_described_without_loading_it(runtime: ChildRuntime, queueing: JobFactory) -> None:
     queueing.photograph(1)
-    killed(runtime.database)
-    job = unexplained(runtime.database)
+    lose_attempts(runtime.database)
+    job = claim_owed_report(runtime.database)
     assert not_analysed.describe_model(runtime, job)[0].title != SKIN
-    strange = replace(job, model="gone", model_version="9", pipeline_digest="f" * 64)
-    described, limits = not_analysed.describe_model(runtime, strange)
+    unknown = replace(job, model="gone", model_version="9", pipeline_digest="f" * 64)
+    described, limits = not_analysed.describe_model(runtime, unknown)
     assert (described.name, described.version, described.digest, described.status, limits) == ("gone", "9", "f" * 64, "research", ())
-    told: list[int] = []
-    with Lease(runtime.database, [job], 30.0, runtime.draining) as lease, MemoryWatch(1 << 40, told.append) as watch:
-        not_analysed.report_not_analysed(runtime, replace(job, model="gone"), lease, watch)  # the report is valid all the same
+    exceeded: list[int] = []
+    with Lease(runtime.database, [job], 30.0, runtime.draining) as lease, MemoryWatch(1 << 40, exceeded.append) as watch:
+        not_analysed.report_not_analysed(runtime, replace(job, model="gone"), lease, watch)  # the report is valid nevertheless
     assert "given up" in texts(report(runtime, job.id))
 
 
 def test_a_new_revision_supersedes_a_job_that_was_not_analysed(runtime: ChildRuntime, queueing: JobFactory) -> None:
     job_id, _ = queueing.photograph(1)
-    killed(runtime.database)
+    lose_attempts(runtime.database)
     changed = lesion_dataset(1, size=(150, 200))
     changed.StudyDescription = "corrected"
     queueing.receive(changed, UnitKind.IMAGE)

@@ -1,4 +1,4 @@
-"""The next series is decoded while one is computed: one, the next in the queue, under its lease, and nobody pays for it."""
+"""The next series is decoded while one is computed: at most one, the next in the queue, under its own lease."""
 
 import threading
 import time
@@ -27,12 +27,12 @@ MODEL = "lung_nodule_ct"
 @pytest.fixture
 def runtime(settings: Settings, database: Database) -> ChildRuntime:
     made = child_runtime(settings, database)
-    made.serving_model(MODEL)
+    made.models.load_serving(MODEL)
     return made
 
 
 def series(queueing: JobFactory, seed: int, priority: Priority = Priority.ROUTINE) -> int:
-    """A few slices: read as a volume, and too few to be analysed."""
+    """Queue a series that is read as a volume, but has too few slices to be analysed; its job."""
     datasets = list(chest_datasets(make_chest(seed, slices=12, size=64, slice_mm=8.0, diameters_mm=())))
     return queueing.queue(datasets, UnitKind.SERIES, MODEL, priority=priority)[0]
 

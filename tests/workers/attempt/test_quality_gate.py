@@ -1,4 +1,4 @@
-"""What no model may see ends as a report that says why: one series for each reason, from blobs to the validated document."""
+"""Series that no model may analyse are reported with the reason: one series for each reason, from blobs to the validated report."""
 
 import io
 from collections.abc import Callable
@@ -51,7 +51,7 @@ def put(keyword: str, value: object, first: int = 0) -> Change:
 
 
 def second_phase(datasets: list[Dataset]) -> list[Dataset]:
-    """One more image at the place of another, with other pixels."""
+    """Add an image at the position of another one, with other pixels."""
     again = chest()[7]
     again.SOPInstanceUID = "2.25.4711"
     again.file_meta.MediaStorageSOPInstanceUID = again.SOPInstanceUID
@@ -60,7 +60,7 @@ def second_phase(datasets: list[Dataset]) -> list[Dataset]:
 
 
 def without_lungs(datasets: list[Dataset]) -> list[Dataset]:
-    """The header says CHEST, the image is soft tissue: what it would be where the wrong body part was entered."""
+    """The header says CHEST and the image is soft tissue, as when the wrong body part was entered."""
     for dataset in datasets:
         stored = np.frombuffer(dataset.PixelData, "<u2")
         dataset.PixelData = np.where(stored < 800, 1064, stored).astype("<u2").tobytes()
@@ -89,7 +89,7 @@ def report(runtime: ChildRuntime, job_id: int) -> Dataset:
 
 
 def not_analysed(runtime: ChildRuntime, datasets: list[Dataset]) -> str:
-    """The reason, which stands in the report that goes to the archive."""
+    """Run the job and return the reason, which is also in its report."""
     job_id, _ = JobFactory(runtime.database, runtime.blobs).queue(datasets, UnitKind.SERIES, MODEL)
     wake_up.handle_wake_up(runtime)
     shown = job_leases.show(runtime.database, job_id)
@@ -134,7 +134,7 @@ def test_a_derived_series_is_refused_where_the_card_says_so(runtime: ChildRuntim
 
 
 def extruded(name: str, slices: int = 20) -> list[Dataset]:
-    """A series of one real slice again and again: real anatomy of a head, a neck or an abdomen."""
+    """A series of copies of one real slice of a head, a neck or an abdomen."""
     real = dcmread(shared_data() / "conformance" / name)
     pixels = np.asarray(decode_frames(real)[0])
     slope, intercept = float(real.RescaleSlope), float(real.RescaleIntercept)

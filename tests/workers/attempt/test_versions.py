@@ -1,4 +1,4 @@
-"""Which version a worker runs: the one that the job asks for, packaged or installed; shadows leave no report behind."""
+"""A worker runs the version that the job asks for, from the package or installed; shadows are not reported."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def test_an_installed_version_is_used_for_jobs_with_its_digest(runtime: ChildRun
     queueing = JobFactory(runtime.database, runtime.blobs)
     mine, _ = queueing.photograph(1, digest=installed_version.digest)
     packaged, _ = queueing.photograph(2)
-    while wake_up.handle_wake_up(runtime):  # a slow machine takes one job a wake-up
+    while wake_up.handle_wake_up(runtime):
         pass
     found = {job: job_leases.show(runtime.database, job)["model_identity"] for job in (mine, packaged)}
     assert (found[mine]["version"], found[mine]["digest"]) == ("9.9.9", installed_version.digest)
@@ -53,12 +53,12 @@ def test_drift_observations_are_stored_with_the_result(runtime: ChildRuntime) ->
 
 
 def test_the_activated_version_serves(runtime: ChildRuntime, installed_version: Place) -> None:
-    assert runtime.serving_model(SKIN).identity.digest == registry.pipeline_digest(SKIN)
-    runtime.register_models()
+    assert runtime.models.load_serving(SKIN).identity.digest == registry.pipeline_digest(SKIN)
+    runtime.models.register()
     chosen = identity(installed_version.card, installed_version.digest)
     model_registry.activate(runtime.database, chosen, origin=installed_version.origin, actor="admin")
-    assert runtime.serving_model(SKIN).identity == chosen
-    runtime.register_models()
+    assert runtime.models.load_serving(SKIN).identity == chosen
+    runtime.models.register()
     assert [one.state for one in model_registry.known(runtime.database)] == [ModelState.STANDBY, ModelState.ACTIVE]
 
 

@@ -236,8 +236,8 @@ def test_unknown_model_fails_permanently(runtime: ChildRuntime, queueing: JobFac
 
 def test_a_model_retired_meanwhile_gives_no_result_and_is_not_retried(runtime: ChildRuntime, queueing: JobFactory) -> None:
     job_id, _ = queueing.photograph(1)
-    runtime.serving_model(SKIN)
-    runtime.register_models()
+    runtime.models.load_serving(SKIN)
+    runtime.models.register()
     execute(runtime.database, "UPDATE models SET state = 'retired'")
     wake_up.handle_wake_up(runtime)
     assert scalar(runtime.database, "SELECT count(*) FROM findings") == 0

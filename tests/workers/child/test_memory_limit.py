@@ -1,4 +1,4 @@
-"""An attempt that needs too much ends with that reason; its neighbours go on; whoever waits is told."""
+"""An attempt over the memory limit or the size limit fails with that reason, and other jobs do not."""
 
 import io
 import re
@@ -36,14 +36,14 @@ pytestmark = pytest.mark.timeout(3 * TIMEOUT_S)
 
 @pytest.fixture
 def site(tmp_path: Path, database: Database, database_url: str, broker_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    monkeypatch.setenv("DICOM_NODE_WORKER__MAX_ATTEMPTS", str(ATTEMPTS))  # each is a child that loads its models anew
+    monkeypatch.setenv("DICOM_NODE_WORKER__MAX_ATTEMPTS", str(ATTEMPTS))  # each one ends a child
     made = Site(tmp_path, database, database_url, broker_url, configure(tmp_path, database_url, broker_url, soft_s=600.0, hard_s=900.0))
     yield made
     made.close()
 
 
 def _huge(seed: int, edge: int) -> Dataset:
-    """A photograph of little more than nothing on disk, and three bytes a pixel in memory."""
+    """A photograph that is small on disk and has three bytes a pixel in memory."""
     buffer = io.BytesIO()
     Image.fromarray(np.full((edge, edge, 3), 120, np.uint8)).save(buffer, "JPEG", quality=30)
     return jpeg_to_dicom(
@@ -89,7 +89,7 @@ def test_models_over_the_memory_limit_fail_every_job_with_a_report(site: Site, m
     assert len(errors) == ATTEMPTS
     assert all("worker.memory_limit_mib allows 100 MiB" in error for error in errors)
     site.until(lambda: [one["state"] for one in job_leases.show(site.database, job)["deliveries"]] == ["pending"])
-    assert worker.process.poll() is None  # it serves on
+    assert worker.process.poll() is None  # it goes on serving
     assert "models_exceed_memory_limit" in worker.log_text()
 
 
@@ -99,13 +99,13 @@ def test_an_attempt_over_the_limit_between_two_measurements_is_not_committed(
     monkeypatch.setattr(memory_limit, "INTERVAL_S", 3600.0)
     queueing = JobFactory(database, runtime.blobs)
     first, _ = queueing.photograph(1)
-    assert wake_up.handle_wake_up(runtime) == 1  # the model is warm: what is measured from here on is the job
+    assert wake_up.handle_wake_up(runtime) == 1  # the model is loaded: from here on only the job is measured
     large, _ = queueing.queue([_huge(2, 6000)], UnitKind.IMAGE)
-    left: list[int] = []
+    ended_processes: list[int] = []
     runtime.memory_limit_mib = device.resident_mib() + 60
-    runtime.end_process = lambda: left.append(1)  # a child would end here
+    runtime.end_process = lambda: ended_processes.append(1)  # a child would end here
     wake_up.handle_wake_up(runtime)
-    assert left == [1]
+    assert ended_processes == [1]
     assert errors_of(database, first) == [""]
     (error,) = errors_of(database, large)
     assert "of memory, and worker.memory_limit_mib allows" in error
@@ -119,26 +119,26 @@ def test_no_model_is_loaded_in_a_process_over_the_limit(runtime: ChildRuntime, d
     runtime.memory_limit_mib = 1
     wake_up.handle_wake_up(runtime)
     assert len(errors_of(database, job)) == 1
-    assert runtime.models == {}
+    assert runtime.models.by_digest == {}
 
 
 def test_the_watch_calls_once_and_only_above_the_limit() -> None:
-    told: list[int] = []
-    with MemoryWatch(1, told.append) as watch:
-        assert len(told) == 1
+    calls_mib: list[int] = []
+    with MemoryWatch(1, calls_mib.append) as watch:
+        assert len(calls_mib) == 1
         watch.check()
-    assert len(told) == 1
-    assert told[0] > 1
-    with MemoryWatch(1 << 40, told.append) as watch:
+    assert len(calls_mib) == 1
+    assert calls_mib[0] > 1
+    with MemoryWatch(1 << 40, calls_mib.append) as watch:
         watch.check()
-    assert len(told) == 1
+    assert len(calls_mib) == 1
 
 
 def test_the_watch_measures_beside_the_work() -> None:
-    told = threading.Event()
-    with MemoryWatch(device.resident_mib() + 60, lambda _: told.set()):
+    exceeded = threading.Event()
+    with MemoryWatch(device.resident_mib() + 60, lambda _: exceeded.set()):
         held = np.ones(150 << 20, np.uint8)
-        assert told.wait(200)
+        assert exceeded.wait(200)
     assert held.any()
 
 
@@ -160,29 +160,29 @@ def test_memory_freed_during_the_attempt_counts_and_memory_freed_before_does_not
     memory_limit.reset_peak()
     if not kernel_resets_peak:
         monkeypatch.setattr(memory_limit, "_CLEAR_REFS", tmp_path)  # no file
-    told: list[int] = []
+    calls_mib: list[int] = []
     allocate_and_free()
     limit_mib = device.resident_mib() + 60
-    with MemoryWatch(limit_mib, told.append) as watch:
+    with MemoryWatch(limit_mib, calls_mib.append) as watch:
         watch.check()
-        assert told == []
+        assert calls_mib == []
         assert watch.peak_before_mib > limit_mib
         again = [np.ones(150 << 20, np.uint8) for _ in range(1 if kernel_resets_peak else 2)]
         del again
         watch.check()
-    assert len(told) == 1
+    assert len(calls_mib) == 1
 
 
 @pytest.mark.usefixtures("no_periodic_measurement")
 def test_at_the_end_only_memory_still_held_counts() -> None:
-    told: list[int] = []
+    calls_mib: list[int] = []
     limit_mib = device.resident_mib() + 60
-    with MemoryWatch(limit_mib, told.append):
+    with MemoryWatch(limit_mib, calls_mib.append):
         allocate_and_free()
-    assert told == []
-    with MemoryWatch(limit_mib, told.append):
+    assert calls_mib == []
+    with MemoryWatch(limit_mib, calls_mib.append):
         held = np.ones(150 << 20, np.uint8)
-    assert len(told) == 1
+    assert len(calls_mib) == 1
     assert held.any()
 
 

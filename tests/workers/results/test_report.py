@@ -1,4 +1,4 @@
-"""Results on real parts for destinations with different profiles: a real model's outline and evidence, and what happens without them."""
+"""Results for destinations with different profiles: a real model's segmentation and heat map, and results without a heat map."""
 
 import io
 from pathlib import Path
@@ -105,7 +105,7 @@ def test_a_heat_map_that_fails_is_left_out_with_a_note(
     def broken(*_: object) -> HeatMap | None:
         raise RuntimeError("no gradient")
 
-    monkeypatch.setattr(runtime.model_of(SKIN, registry.pipeline_digest(SKIN)), "evidence", broken)
+    monkeypatch.setattr(runtime.models.load(SKIN, registry.pipeline_digest(SKIN)), "evidence", broken)
     job_id, _ = queue.photograph(1, destinations=tuple(PROFILES))
     wake_up.handle_wake_up(runtime)
     _assert_reported_without_heat_map(runtime, job_id, "making it failed")
@@ -124,7 +124,7 @@ def test_no_heat_map_is_made_if_no_destination_takes_it(
 ) -> None:
     runtime, queue = runtime_and_queueing(configured(tmp_path, database_url), database)
     asked: list[object] = []
-    monkeypatch.setattr(runtime.model_of(SKIN, registry.pipeline_digest(SKIN)), "evidence", lambda *given: asked.append(given))
+    monkeypatch.setattr(runtime.models.load(SKIN, registry.pipeline_digest(SKIN)), "evidence", lambda *given: asked.append(given))
     job_id, _ = queue.photograph(1, destinations=("ris",))
     wake_up.handle_wake_up(runtime)
     assert (asked, delivered(database, job_id)) == ([], {"ris": ["sr"]})

@@ -1,0 +1,92 @@
+"""The models that a child process has loaded, by pipeline digest."""
+
+from pathlib import Path
+
+from core.errors import ModelError, NodeError
+from core.settings.settings import Settings
+from core.states import ModelOrigin
+from db.engine import Database
+from db.operations import model_registry
+from models import installed
+from models import runtime as model_runtime
+from models.installed import Place
+from models.runtime import Model
+
+
+class LoadedModels:
+    """Loads models when they are needed, warms them, and registers them in the database.
+
+    Attributes
+    ----------
+    by_digest
+        The loaded and warmed models, by pipeline digest.
+    failed
+        Why a model that a route names could not be loaded, by name.
+    """
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self._settings = settings
+        self._database = database
+        self._places: dict[str, Place] = {}  # digest -> folder
+        self._registered: set[str] = set()
+        self.by_digest: dict[str, Model] = {}
+        self.failed: dict[str, NodeError] = {}
+
+    def load_serving(self, name: str) -> Model:
+        """Return the version of a model that new jobs are for, loaded and warmed.
+
+        Raises
+        ------
+        ModelError
+            There is none, or its weights are not those of its card.
+        StorageError
+            The registry cannot be read.
+        """
+        return self._load(installed.serving(name, model_registry.known(self._database, name), self._folder))
+
+    def load(self, name: str, digest: str) -> Model:
+        """Return the model with the pipeline digest that a job asks for; it is loaded now if it is not yet.
+
+        Raises
+        ------
+        ModelError
+            It is not on this worker, or its weights are not those of its card.
+        """
+        if digest not in self.by_digest:
+            place = next((place for place in installed.places(name, self._folder) if place.digest == digest), None)
+            if place is None:
+                raise ModelError(
+                    f"pipeline {digest[:12]} of {name} is not on this worker",
+                    hint="start conductor and worker from the same release, on the same node.data_dir/models, then requeue the job",
+                )
+            self._load(place)
+        return self.by_digest[digest]
+
+    def register(self) -> None:
+        """Write each loaded model into the registry's table once; the registry says which versions are active or retired.
+
+        Raises
+        ------
+        StorageError
+            The database does not respond.
+        """
+        for digest, model in list(self.by_digest.items()):
+            if digest not in self._registered:
+                present = {place.digest for place in installed.places(model.card.name, self._folder)}
+                place = self._places.get(digest)
+                origin = place.origin if place else ModelOrigin.PACKAGE
+                model_registry.register(self._database, model.identity, origin=origin, here=present)
+                self._registered.add(digest)
+
+    def _load(self, place: Place) -> Model:
+        if place.digest not in self.by_digest:
+            loaded = model_runtime.load_folder(place.room, device=self._settings.worker.device, package=place.package)
+            loaded.warm()
+            self.by_digest[place.digest] = loaded
+            self._places[place.digest] = place
+            self.failed.pop(place.card.name, None)
+        return self.by_digest[place.digest]
+
+    @property
+    def _folder(self) -> Path:
+        return self._settings.node.data_dir / installed.FOLDER
