@@ -8,7 +8,7 @@ MODELS := dermoscopy_7class lung_nodule_ct lung_histology_ct
 SHELL := /bin/bash
 PINS := requirements/torch.txt requirements/worker.txt requirements/embedded.txt
 
-.PHONY: demo viewer test check unit lint bench chaos fuzz serve lock audit models crossval figures docs debian clean-venv help
+.PHONY: demo viewer test check unit lint bench chaos fuzz serve lock audit models crossval figures docs schema debian clean-venv help
 
 help:  ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -85,6 +85,9 @@ figures: .venv/.training  ## measure the models on DATA: figures and pictures in
 docs: .venv/.run  ## write the generated pages anew: docs/configuration.md and docs/models
 	$(BIN)/dicom-node models docs
 	$(BIN)/python -m deploy.configuration_page
+
+schema: .venv/.dev  ## write docs/schema.md anew from the catalogue of an upgraded database
+	@$(BIN)/python -m tests.support.schema_page
 
 lock:  ## refresh every pin of requirements/
 	@requirements/lock.sh

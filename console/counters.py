@@ -5,7 +5,7 @@ from itertools import accumulate
 
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 
-from db.counters import DWELL_BOUNDS, Labels, Tallies
+from db.counters import DWELL_BOUNDS, Counters, Labels
 
 # Name of the counter in the database, name of the metric, help text, labels.
 _COUNTERS = (
@@ -22,7 +22,7 @@ _COUNTERS = (
 DWELL_HELP = "Seconds from the last image of a unit until its result is reported (made) or delivered (to every destination)"
 
 
-def counters(tallies: Tallies) -> Iterator[Metric]:
+def counters(tallies: Counters) -> Iterator[Metric]:
     """Yield every counter and histogram."""
     for key, name, text, labels in _COUNTERS:
         family = CounterMetricFamily(f"dicom_node_{name}", text, labels=labels)

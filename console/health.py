@@ -12,7 +12,7 @@ from db.engine import Database
 from db.operations.alerts import Alert
 from db.operations.status import NodeStatus, node_status
 from db.receive.backlog import PAUSED
-from db.records import Heartbeat
+from db.roles.heartbeats import Heartbeat
 from db.schema.revisions import current_revision, expected_revision
 
 HEARTBEAT_MAX_AGE_S = 30.0

@@ -1,1 +1,1 @@
-"""Everything that is kept: rows in PostgreSQL, bytes in blobs."""
+"""Everything that the node keeps: rows in PostgreSQL, and blobs on disk. The only package that contains SQL."""

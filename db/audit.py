@@ -1,14 +1,15 @@
-"""The audit trail: events in the transaction of the act, linked to a hash chain right behind it.
+"""The audit trail: events written in the transaction of the act, and linked to a hash chain right after it.
 
-An event is only an INSERT, so that the chain is no lock in the receive path. One chainer at a time gives every
-committed event, oldest id first, the next number and the hash over the predecessor's hash and its own content.
-What commits late has a lower id and a higher number: nothing is skipped.
+Recording an event is one INSERT, so that the chain does not lock the receive path. One chainer at a time gives every committed event,
+lowest id first, the next number, and the hash over the hash before it and its own content. An event that commits late has a lower id
+and a higher number, so that no event is left out.
 """
 
 import hashlib
 import hmac
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -16,9 +17,8 @@ from sqlalchemy import Connection, Row, text
 
 from core.failpoints import failpoint
 from db.engine import Database
-from db.pipelined import Act
-from db.records import ChainCheck
-from db.row_values import jsonable
+from db.pipelined import Statement
+from db.row_values import row_to_json
 
 GENESIS = "0" * 64
 CHAIN_LOCK = 0x6175646974  # "audit"
@@ -43,29 +43,44 @@ _CHAINED = text("""
 """)
 
 
+@dataclass(frozen=True, slots=True)
+class ChainCheck:
+    """Result of `verify`: ``broken`` is the id of the first broken event, None if the chain is unbroken."""
+
+    events: int
+    chained: int
+    unchained: int
+    head: str  # hash of the last chained event
+    broken: int | None = None
+    reason: str = ""
+
+
 def record(connection: Connection, *, actor: str, action: str, subject: str, details: Mapping[str, Any] | None = None) -> None:
-    """Add an event in the caller's transaction. No patient identifier, name or UID: see ``patient_reference``."""
-    connection.execute(*recording(actor=actor, action=action, subject=subject, details=details))
+    """Write an event in the caller's transaction. It holds no patient identifier, name or UID: see `patient_reference`."""
+    connection.execute(*record_statement(actor=actor, action=action, subject=subject, details=details))
 
 
-def recording(*, actor: str, action: str, subject: str, details: Mapping[str, Any] | None = None) -> Act:
-    """As `record`, for `together`."""
+def record_statement(*, actor: str, action: str, subject: str, details: Mapping[str, Any] | None = None) -> Statement:
+    """Return the statement of `record`, for `db.pipelined.execute_pipelined`."""
     return _RECORD, {"actor": actor, "action": action, "subject": subject, "details": json.dumps(dict(details or {}))}
 
 
 def record_now(database: Database, *, actor: str, action: str, subject: str, details: Mapping[str, Any] | None = None) -> None:
-    """Add an event of an act that writes nothing else (a refused association, a sign-in)."""
+    """Write an event in a transaction of its own, for an act that writes nothing else (a rejected association, a sign-in)."""
     with database.begin() as connection:
         record(connection, actor=actor, action=action, subject=subject, details=details)
 
 
 def patient_reference(secret: bytes, issuer: str, patient_id: str) -> str:
-    """A keyed reference (HMAC-SHA256, 32 hex digits): the same patient gives the same, erasing the key erases the link."""
+    """Return a keyed reference to a patient (HMAC-SHA256, 32 hex digits).
+
+    The same patient always has the same reference. Deleting the key makes it impossible to find the patient from the reference.
+    """
     return hmac.new(secret, f"{issuer}\x1f{patient_id}".encode(), hashlib.sha256).hexdigest()[:32]
 
 
 def _link_hash(previous: str, event: Row[Any]) -> str:
-    """sha256 over the predecessor's hash and the event as canonical JSON (sorted keys, no spaces, UTF-8)."""
+    """Return the SHA-256 of the hash before and the event as canonical JSON (sorted keys, no spaces, UTF-8)."""
     content = {
         "id": event.id,
         "at": event.at.isoformat(timespec="microseconds"),
@@ -79,7 +94,7 @@ def _link_hash(previous: str, event: Row[Any]) -> str:
 
 
 def chain(database: Database, limit: int = 1000) -> int:
-    """Link up to ``limit`` events; gives how many. 0 where another chainer is at work or nothing waits."""
+    """Link up to ``limit`` events to the chain and return how many; 0 while another process does it."""
     with database.begin() as connection:
         if not connection.execute(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": CHAIN_LOCK}).scalar_one():
             return 0
@@ -98,7 +113,7 @@ def chain(database: Database, limit: int = 1000) -> int:
 
 
 def verify(database: Database) -> ChainCheck:
-    """Walk the chain from its first event; stops at the first that does not hold."""
+    """Check the chain from its first event to the first one whose hash or number is wrong."""
     with database.begin() as connection:
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
         counts = connection.execute(text("SELECT count(*) AS events, count(chain_seq) AS chained FROM audit_events")).one()
@@ -117,8 +132,8 @@ def verify(database: Database) -> ChainCheck:
 
 
 def export(database: Database, since: datetime | None = None) -> Iterator[dict[str, Any]]:
-    """Every event as a JSON object, by id; ``since`` (UTC) leaves out the older ones."""
+    """Yield every event as a JSON object, by id; older events than ``since`` (UTC) are left out."""
     query = text("SELECT * FROM v_audit WHERE CAST(:since AS timestamptz) IS NULL OR at >= :since ORDER BY event_id")
     with database.begin() as connection:
         for row in connection.execution_options(yield_per=FETCH_ROWS).execute(query, {"since": since}):
-            yield jsonable(row)
+            yield row_to_json(row)

@@ -1,4 +1,4 @@
-"""Doorbells between roles: LISTEN/NOTIFY. Only ever a reason to look earlier; who waits looks again anyway."""
+"""LISTEN/NOTIFY between roles. A notification only shortens the polling interval; correctness never depends on it."""
 
 import select
 import time
@@ -8,7 +8,7 @@ import psycopg2
 from sqlalchemy import Connection, text
 
 from db.engine import Database
-from db.pipelined import Act
+from db.pipelined import Statement
 
 CHANNELS = frozenset({"intake", "outbox", "delivery", "audit", "commands"})
 RECONNECT_S = 1.0
@@ -17,17 +17,17 @@ _NOTIFY = text("SELECT pg_notify(:channel, '')")
 
 
 def notify(connection: Connection, channel: str) -> None:
-    """Ring when the caller's transaction commits."""
-    connection.execute(*notifying(channel))
+    """Send a notification when the caller's transaction commits."""
+    connection.execute(*notify_statement(channel))
 
 
-def notifying(channel: str) -> Act:
-    """As `notify`, for `together`."""
+def notify_statement(channel: str) -> Statement:
+    """Return the statement of `notify`, for `db.pipelined.execute_pipelined`."""
     return _NOTIFY, {"channel": channel}
 
 
-class Waiter:
-    """LISTEN on a connection of its own. Reconnects by itself; while it cannot, ``wait`` just takes its time."""
+class ChannelListener:
+    """Listens to channels on a connection of its own, and reconnects when the connection is lost."""
 
     def __init__(self, database: Database, *channels: str) -> None:
         unknown = set(channels) - CHANNELS
@@ -38,9 +38,10 @@ class Waiter:
         self._connection: Any = None
 
     def wait(self, timeout_s: float) -> set[str]:
-        """The channels that rang within ``timeout_s``; at once when one rings.
+        """Wait for a notification, at most ``timeout_s``; return the channels that were notified.
 
-        After a reconnect all channels are given: something may have been missed. Never raises for a database that is gone.
+        After a connect all channels are returned, because notifications may have been missed. While the database does not respond,
+        this waits and returns nothing; it never raises.
         """
         deadline = time.monotonic() + timeout_s
         while True:
@@ -48,8 +49,8 @@ class Waiter:
                 if self._connection is None:
                     self._connect()
                     return set(self._channels)
-                if rung := self._rung():
-                    return rung
+                if notified := self._read():
+                    return notified
                 left = deadline - time.monotonic()
                 if left <= 0:
                     return set()
@@ -62,11 +63,12 @@ class Waiter:
                 if left <= 0:
                     return set()
 
-    def _rung(self) -> set[str]:
+    def _read(self) -> set[str]:
+        """Take the notifications that have arrived."""
         self._connection.poll()
-        rung = {notice.channel for notice in self._connection.notifies}
+        notified = {notification.channel for notification in self._connection.notifies}
         self._connection.notifies.clear()
-        return rung
+        return notified
 
     def _connect(self) -> None:
         connection = psycopg2.connect(**self._arguments)
@@ -77,7 +79,7 @@ class Waiter:
                 cursor.execute(f"LISTEN {channel}")
 
     def close(self) -> None:
-        """Give the connection back; the next ``wait`` makes a new one."""
+        """Close the connection; the next ``wait`` opens a new one."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()

@@ -1,4 +1,7 @@
-"""What a transaction writes without asking for an answer, in one round trip: every one of them costs both ends more than most rows do."""
+"""Executes several statements in one round trip.
+
+A round trip costs client and server more than most of the rows that it writes.
+"""
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -7,23 +10,26 @@ from typing import Any
 from psycopg2.extensions import encodings
 from sqlalchemy import Connection, Dialect, TextClause
 
-Act = tuple[TextClause, Mapping[str, Any]]
-"""A statement, and the values of its names."""
+Statement = tuple[TextClause, Mapping[str, Any]]
+"""A statement, and the values of its parameters by name."""
 
 
-def together(connection: Connection, acts: Iterable[Act]) -> None:
-    """Carry out all of them, in their order, within the caller's transaction; the first that fails ends it. None at all is fine."""
+def execute_pipelined(connection: Connection, statements: Iterable[Statement]) -> None:
+    """Execute statements that return nothing, in their order, in the caller's transaction; the first error ends it.
+
+    An empty list is allowed.
+    """
     cursor = connection.connection.cursor()
     try:
-        statements = [cursor.mogrify(_written(statement, connection.dialect), values) for statement, values in acts]
-        written = b"; ".join(statements).decode(encodings[cursor.connection.encoding])
+        written = [cursor.mogrify(_compiled(statement, connection.dialect), values) for statement, values in statements]
+        script = b"; ".join(written).decode(encodings[cursor.connection.encoding])
     finally:
         cursor.close()
-    if written:
-        connection.exec_driver_sql(written, execution_options={"no_parameters": True})
+    if script:
+        connection.exec_driver_sql(script, execution_options={"no_parameters": True})
 
 
 @lru_cache(256)
-def _written(statement: TextClause, dialect: Dialect) -> str:
-    """As the driver takes it."""
+def _compiled(statement: TextClause, dialect: Dialect) -> str:
+    """Return the statement with the driver's style of parameters."""
     return str(statement.compile(dialect=dialect))

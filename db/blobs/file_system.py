@@ -1,4 +1,4 @@
-"""What the folder of blobs asks of its file system: errors with words, fsync of folders, and who may remove files now."""
+"""What the blob folder needs of its file system: readable errors, fsync of folders, and locks for removing files."""
 
 import fcntl
 import os
@@ -9,14 +9,14 @@ from pathlib import Path
 
 from core.errors import StorageError
 
-# fsync of a file brings to disk every change of names that came before it: one journal, written in order.
+# File systems with one ordered journal: fsync of a file also writes every change of names that was made before it.
 ORDERED = frozenset({"ext4", "xfs"})
-ALONE_TRIES, ALONE_WAIT_S = 300, 0.1
+LOCK_TRIES, LOCK_WAIT_S = 300, 0.1
 
 
 @contextmanager
-def storage_errors(what: str) -> Iterator[None]:
-    """The disk's errors as the node's own."""
+def disk_errors(what: str) -> Iterator[None]:
+    """Raise StorageError, beginning with ``what``, for errors of the operating system."""
     try:
         yield
     except OSError as error:
@@ -24,7 +24,7 @@ def storage_errors(what: str) -> Iterator[None]:
 
 
 def fsync_folder(folder: Path) -> None:
-    """The names in it are safe when this returns. Raises OSError."""
+    """Write the names in a folder to disk. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -33,22 +33,25 @@ def fsync_folder(folder: Path) -> None:
 
 
 def file_system_of(folder: Path) -> str:
-    """Its type by the kernel's list of mounts; "" where that does not say (then nothing is assumed of it)."""
+    """Return the type of the file system by the kernel's list of mounts; empty where the list does not name it."""
     device = os.stat(folder).st_dev
     number = f"{os.major(device)}:{os.minor(device)}"
     try:
         mounts = Path("/proc/self/mountinfo").read_text().splitlines()
     except OSError:
         return ""
-    for fields, _, behind in (line.partition(" - ") for line in mounts):
+    for fields, _, rest in (line.partition(" - ") for line in mounts):
         if fields.split()[2] == number:
-            return behind.split()[0]
+            return rest.split()[0]
     return ""
 
 
 @contextmanager
-def beside_others(root: str) -> Iterator[None]:
-    """Who is `alone` waits for the end of this block. Without locks there is nobody who is."""
+def shared_access(root: str) -> Iterator[None]:
+    """Hold a shared lock of the folder: a process in `exclusive_access` waits until this block ends.
+
+    On file systems without locks, no other process can hold the folder exclusively.
+    """
     descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         with suppress(OSError):
@@ -59,25 +62,25 @@ def beside_others(root: str) -> Iterator[None]:
 
 
 @contextmanager
-def alone(root: str) -> Iterator[None]:
-    """Nobody else is within `beside_others` of this folder meanwhile.
+def exclusive_access(root: str) -> Iterator[None]:
+    """Hold the folder's exclusive lock: no other process is within `shared_access` of it.
 
     Raises
     ------
     StorageError
-        The file system has no locks, or somebody has held his for too long.
+        The file system has no locks, or another process has held its lock for too long.
     """
     descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        with storage_errors("the blob folder cannot be had alone"):
-            for left in range(ALONE_TRIES, -1, -1):
+        with disk_errors("the blob folder cannot be locked"):
+            for left in range(LOCK_TRIES, -1, -1):
                 try:
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
                 except BlockingIOError:
                     if not left:
                         raise
-                    time.sleep(ALONE_WAIT_S)
+                    time.sleep(LOCK_WAIT_S)
         yield
     finally:
         os.close(descriptor)

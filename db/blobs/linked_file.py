@@ -1,6 +1,6 @@
-"""A file of ``tmp`` that has the name of a blob as well, neither its bytes nor its name safe before ``sync``.
+"""A file in ``tmp`` that has the name of a blob as well; neither its bytes nor its names are on disk before ``sync``.
 
-Naming and fsync are two acts, so that a row can be written while the disk works; it is committed behind both (decision 0038).
+Linking and fsync are two steps, so that the row can be written while the disk works; the row is committed after both (decision 0038).
 """
 
 import errno
@@ -11,15 +11,18 @@ from types import TracebackType
 from typing import Self
 
 from core.failpoints import failpoint
-from db.blobs.file_system import beside_others, fsync_folder, storage_errors
-from db.blobs.temporary_file import Temporary
-from db.records import BlobRef
+from db.blobs.blob_ref import BlobRef
+from db.blobs.file_system import disk_errors, fsync_folder, shared_access
+from db.blobs.temporary_file import TemporaryFile
 
 NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK})
 
 
-def link(source: str, target: str) -> bool:
-    """Give the file a second name; its folder is made where it is not there. False where the name is taken, or cannot be given."""
+def link_file(source: str, target: str) -> bool:
+    """Give a file a second name, and make the folder if it does not exist.
+
+    Returns False if the name exists already or the file system has no hard links.
+    """
     try:
         try:
             os.link(source, target)
@@ -36,37 +39,47 @@ def link(source: str, target: str) -> bool:
     return True
 
 
-class Named:
-    """``mine``: the name is this file's already, and not another's."""
+class LinkedFile:
+    """A temporary file that has, or will get, the name of a blob.
 
-    def __init__(self, ref: BlobRef, file: Temporary, target: str, root: str, *, mine: bool, ordered: bool) -> None:
+    Parameters
+    ----------
+    linked
+        The blob's name is a link to this file; otherwise another file has the name, or hard links are not supported.
+    ordered
+        The file system writes names to disk in the order of their changes (`db.blobs.file_system.ORDERED`).
+    """
+
+    def __init__(self, ref: BlobRef, file: TemporaryFile, target: str, root: str, *, linked: bool, ordered: bool) -> None:
         self.ref = ref
         self._file = file
         self._target = target
-        self._mine = mine
+        self._linked = linked
         self._ordered = ordered
         self._root = root
 
     def sync(self) -> BlobRef:
-        """One fsync for bytes and name, where the file system keeps that order (decision 0029): safe when this returns. Once.
+        """Write bytes and name to disk; to be called once.
+
+        One fsync is enough for both where the file system keeps the order of names (decision 0029).
 
         Raises
         ------
         StorageError
-            The disk did not take it: the name goes, unless it is another's.
+            The disk reported an error. The blob's name is removed, unless it belongs to another file.
         """
-        with storage_errors("the blob cannot be written"):
+        with disk_errors("the blob cannot be written"):
             try:
                 os.fsync(self._file.descriptor)
-                if not self._mine:  # what is there may be damaged, or another's that is not safe yet: ours is, and takes its place
-                    with beside_others(self._root):
+                if not self._linked:  # the file of that name may be damaged, or not on disk yet: this one is, and replaces it
+                    with shared_access(self._root):
                         os.replace(self._file.path, self._target)
-                if not (self._mine and self._ordered):
+                if not (self._linked and self._ordered):
                     folder = Path(self._target).parent
                     fsync_folder(folder)
-                    fsync_folder(folder.parent)  # another process may have made the folder and not be here yet
+                    fsync_folder(folder.parent)  # another process may have made the folder without reaching this line
             except OSError:
-                with suppress(FileNotFoundError), beside_others(self._root):
+                with suppress(FileNotFoundError), shared_access(self._root):
                     if os.path.samestat(os.fstat(self._file.descriptor), os.stat(self._target)):
                         os.unlink(self._target)  # its bytes may not be on disk
                 raise
@@ -75,7 +88,7 @@ class Named:
         return self.ref
 
     def close(self) -> None:
-        """The temporary name goes. Without ``sync`` before, the blob is not kept: its name is swept later. Harmless twice."""
+        """Remove the temporary name. Without a ``sync`` before, the blob's name is removed later. Calling it again has no effect."""
         self._file.discard()
 
     def __enter__(self) -> Self:

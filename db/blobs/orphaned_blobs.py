@@ -1,7 +1,7 @@
-"""Blobs that no row names: what a kill between a blob and its row left, or an attempt whose result was made again (decision 0039).
+"""Removes blobs that no row names: left by a crash between blob and row, or by an attempt whose result was made again (decision 0039).
 
-A name may wait for its row: so only what is older than the days of the policy goes, and that is looked at once more while nobody
-can give the name to other bytes.
+A new blob may still wait for its row. So only blobs older than the days of the policy are removed, and each is checked once more under a
+lock that keeps other processes from giving its name to other bytes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,8 +13,8 @@ from db import audit, counters
 from db.blobs.store import Blobs
 from db.engine import Database
 
-AT_ONCE = 500
-FEW = 100  # so many may be more than half of what is there
+BATCH = 500
+FEW_BLOBS = 100  # up to this number, orphans may be more than half of all blobs
 
 _UNNAMED = text("""
     SELECT h.sha256 FROM unnest(CAST(:hashes AS text[])) AS h (sha256)
@@ -26,25 +26,25 @@ _UNNAMED = text("""
 """)
 
 
-def count(database: Database, blobs: Blobs, days: int) -> tuple[int, int]:
-    """How many files older than that no row names, and their bytes; nothing is changed."""
-    found = [one for some in _found(database, blobs, days) for one in some]
+def count_orphans(database: Database, blobs: Blobs, days: int) -> tuple[int, int]:
+    """Return the number and the bytes of orphaned blobs older than ``days``; nothing is changed."""
+    found = [blob for folder in _orphans(database, blobs, days) for blob in folder]
     return len(found), sum(size for _, size in found)
 
 
-def remove(database: Database, blobs: Blobs, days: int, *, actor: str, limit: int) -> tuple[int, int]:
-    """Remove up to ``limit`` of them; gives how many, and their bytes. The audit trail says so before they go.
+def remove_orphans(database: Database, blobs: Blobs, days: int, *, actor: str, limit: int) -> tuple[int, int]:
+    """Remove up to ``limit`` orphaned blobs; return their number and bytes. The audit event is written before the files are removed.
 
     Raises
     ------
     StorageError
-        Most of what is there has no row: this is the database of another folder, or an older one than its blobs.
+        Most blobs have no row: the database belongs to another folder, or is older than the blobs.
     """
-    selected = [one for some in _found(database, blobs, days) for one in some][:limit]
+    orphans = [blob for folder in _orphans(database, blobs, days) for blob in folder][:limit]
     files = size_bytes = 0
-    for at in range(0, len(selected), AT_ONCE):
-        hashes = [sha256 for sha256, _ in selected[at : at + AT_ONCE]]
-        with blobs.alone():
+    for at in range(0, len(orphans), BATCH):
+        hashes = [sha256 for sha256, _ in orphans[at : at + BATCH]]
+        with blobs.exclusive():
             still = [(sha256, size) for sha256 in _unnamed(database, hashes) if (size := blobs.size_if_older(sha256, days)) is not None]
             if not still:
                 continue
@@ -59,17 +59,17 @@ def remove(database: Database, blobs: Blobs, days: int, *, actor: str, limit: in
     return files, size_bytes
 
 
-def _found(database: Database, blobs: Blobs, days: int) -> Iterator[list[tuple[str, int]]]:
-    """(sha256, size) of what has no row, folder by folder; at the end a word of doubt where that is most."""
-    strays = looked_at = 0
+def _orphans(database: Database, blobs: Blobs, days: int) -> Iterator[list[tuple[str, int]]]:
+    """Yield (sha256, size) of blobs without a row, folder by folder; raise StorageError at the end if they are the majority."""
+    orphans = checked = 0
     for entries in blobs.folders():
-        looked_at += len(entries)
+        checked += len(entries)
         unnamed = _unnamed(database, entries)
         found = [(sha256, size) for sha256 in unnamed if (size := blobs.size_if_older(sha256, days)) is not None]
-        strays += len(found)
+        orphans += len(found)
         yield found
-    if strays > FEW and 2 * strays > looked_at:
-        message = f"{strays} of {looked_at} blobs have no row: this is not the database of this folder, or it was restored from before them"
+    if orphans > FEW_BLOBS and 2 * orphans > checked:
+        message = f"{orphans} of {checked} blobs have no row: the database belongs to another folder, or was restored from before them"
         raise StorageError(message, hint="nothing was removed; see doctor, and retention.strays_days in docs/operations.md")
 
 

@@ -1,7 +1,7 @@
-"""Blobs on their way out: removed only when no row needs them, whoever sends them again at that moment.
+"""Removes blobs that no row needs, safely against the same content being received at that moment.
 
-Letting go is a row here, in the transaction that marks the instance or report. The file is unlinked under this row's lock, and
-what comes in again takes the same lock before Success: it finds either its bytes, or that they have just gone and must come again.
+The transaction that marks an instance or report as removed writes a row in ``blob_removals``. The file is unlinked under the lock of that
+row, and content that is received again takes the same lock before the sender gets Success: it finds its bytes, or must be sent again.
 """
 
 from collections.abc import Iterable
@@ -12,9 +12,9 @@ from db import counters
 from db.blobs.store import Blobs
 from db.engine import Database
 
-AT_ONCE = 200
+BATCH = 200
 
-_ASK = text("""
+_REQUEST = text("""
     INSERT INTO blob_removals (sha256, size_bytes) VALUES (:sha256, :size_bytes) ON CONFLICT DO NOTHING
 """)
 _NEXT = text("""
@@ -25,33 +25,36 @@ _NEXT = text("""
     FROM blob_removals r ORDER BY r.requested_at, r.sha256 LIMIT :limit FOR UPDATE OF r SKIP LOCKED
 """)
 _DONE = text("DELETE FROM blob_removals WHERE sha256 = ANY(:hashes)")
-_CALL_OFF = text("DELETE FROM blob_removals WHERE sha256 = :sha256")
-_BACK = text("UPDATE instances SET removed_at = NULL WHERE id = :id AND removed_at IS NOT NULL")
+_CANCEL = text("DELETE FROM blob_removals WHERE sha256 = :sha256")
+_RESTORE = text("UPDATE instances SET removed_at = NULL WHERE id = :id AND removed_at IS NOT NULL")
 
-_OF_JOB = text("""
+_REMOVED_INPUTS = text("""
     SELECT count(*) FROM job_inputs ji JOIN instances i ON i.id = ji.instance_id WHERE ji.job_id = :job AND i.removed_at IS NOT NULL
 """)
 
 
-def of_job(database: Database, job_id: int) -> int:
-    """How many of a job's images were let go."""
+def count_removed_inputs(database: Database, job_id: int) -> int:
+    """Return how many instances of a job's input retention has removed."""
     with database.begin() as connection:
-        return int(connection.execute(_OF_JOB, {"job": job_id}).scalar_one())
+        return int(connection.execute(_REMOVED_INPUTS, {"job": job_id}).scalar_one())
 
 
-def ask(connection: Connection, blobs: Iterable[tuple[str, int]]) -> None:
-    """These (sha256, size) are needed no more, in the caller's transaction."""
+def request_removals(connection: Connection, blobs: Iterable[tuple[str, int]]) -> None:
+    """Request, in the caller's transaction, the removal of blobs given as (sha256, size in bytes)."""
     rows = [{"sha256": sha256, "size_bytes": size_bytes} for sha256, size_bytes in blobs]
     if rows:
-        connection.execute(_ASK, rows)
+        connection.execute(_REQUEST, rows)
 
 
-def carry_out(database: Database, blobs: Blobs) -> int:
-    """Remove every blob that was let go and is needed by no row; gives how many bytes. Killed in between, the rest is done next time."""
+def remove_blobs(database: Database, blobs: Blobs) -> int:
+    """Carry out every requested removal of a blob that no row needs; return the number of bytes.
+
+    After a crash the next call removes the rest.
+    """
     removed_bytes = 0
     while True:
         with database.begin() as connection:
-            found = connection.execute(_NEXT, {"limit": AT_ONCE}).all()
+            found = connection.execute(_NEXT, {"limit": BATCH}).all()
             if not found:
                 return removed_bytes
             size = 0
@@ -64,11 +67,11 @@ def carry_out(database: Database, blobs: Blobs) -> int:
         removed_bytes += size
 
 
-def came_again(database: Database, blobs: Blobs, instance_id: int, sha256: str) -> bool:
-    """The content of an instance that was let go came in again: its bytes count again. False where they have just been removed."""
+def restore_instance(database: Database, blobs: Blobs, instance_id: int, sha256: str) -> bool:
+    """Undo the removal of an instance whose content was received again; False if its file has just been removed."""
     with database.begin() as connection:
-        connection.execute(_CALL_OFF, {"sha256": sha256})  # waits for who is removing it
+        connection.execute(_CANCEL, {"sha256": sha256})  # waits for a process that is removing it
         if not blobs.path(sha256).is_file():
             return False
-        connection.execute(_BACK, {"id": instance_id})
+        connection.execute(_RESTORE, {"id": instance_id})
     return True

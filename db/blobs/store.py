@@ -1,7 +1,7 @@
-"""Bytes on disk, named by their sha256: written beside, linked into place, fsynced with their name, never changed.
+"""Files named by the SHA-256 of their content: written in ``tmp``, linked into place, fsynced, never changed.
 
-A crash at any instruction leaves at most a file in ``tmp``, which ``sweep`` removes, and a name that no row has: what comes in
-under it again takes its place.
+A crash at any instruction leaves at most a file in ``tmp``, which ``sweep`` removes, and a name without a row. Content that is received
+again under that name replaces it.
 """
 
 import hashlib
@@ -16,16 +16,16 @@ from pathlib import Path
 from core.clock import Clock, system_clock
 from core.errors import StorageError
 from core.failpoints import failpoint
-from db.blobs.file_system import ORDERED, alone, beside_others, file_system_of, fsync_folder, storage_errors
-from db.blobs.linked_file import Named, link
-from db.blobs.temporary_file import Temporary
-from db.records import BlobRef
+from db.blobs.blob_ref import BlobRef
+from db.blobs.file_system import ORDERED, disk_errors, exclusive_access, file_system_of, fsync_folder, shared_access
+from db.blobs.linked_file import LinkedFile, link_file
+from db.blobs.temporary_file import TemporaryFile
 
 MODE = 0o640
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-def _checked(sha256: str) -> None:
+def _check(sha256: str) -> None:
     if not _SHA256.fullmatch(sha256):
         raise StorageError("a blob is named by 64 lower-case hex digits", hint="the name did not come from this node")
 
@@ -37,10 +37,10 @@ class Blobs:
         self.root = root
         self._clock = clock
         self.tmp_dir = root / "tmp"
-        self._root, self._tmp = str(root), str(self.tmp_dir)  # a path object for each instance costs more than its hash
-        self._drawn, self._count = os.urandom(12).hex(), itertools.count()
-        self._masked: bool | None = None  # whether the process' umask takes bits of MODE; not known yet
-        with storage_errors("the blob folder cannot be made"):
+        self._root, self._tmp = str(root), str(self.tmp_dir)  # strings: a Path per instance costs more than hashing it
+        self._prefix, self._count = os.urandom(12).hex(), itertools.count()
+        self._masked: bool | None = None  # whether the umask removes bits of MODE; None: not known yet
+        with disk_errors("the blob folder cannot be made"):
             self.tmp_dir.mkdir(parents=True, exist_ok=True)
             for number in range(256):
                 (root / f"{number:02x}").mkdir(exist_ok=True)
@@ -48,91 +48,91 @@ class Blobs:
         self._ordered = file_system_of(root) in ORDERED
 
     def path(self, sha256: str) -> Path:
-        """Where the blob of this hash lies, whether it exists or not.
+        """Return the path of the blob of this hash, whether or not it exists.
 
         Raises
         ------
         StorageError
-            ``sha256`` is not 64 lower-case hex digits: nothing else may become a path.
+            ``sha256`` is not 64 lower-case hex digits: no other text may become part of a path.
         """
-        _checked(sha256)
+        _check(sha256)
         return self.root / sha256[:2] / sha256[2:4] / sha256
 
-    def temporary(self) -> Temporary:
-        """A new file of ``tmp_dir``, to be written and then kept or discarded. Raises OSError."""
+    def temporary(self) -> TemporaryFile:
+        """Open a new file in ``tmp_dir``, to be written and then kept or discarded. Raises OSError."""
         while True:
-            path = f"{self._tmp}/{self._drawn}-{next(self._count):x}"
+            path = f"{self._tmp}/{self._prefix}-{next(self._count):x}"
             try:
                 descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, MODE)
                 break
-            except FileExistsError:  # a process that was forked from this one draws the same
-                self._drawn = os.urandom(12).hex()
+            except FileExistsError:  # a process that was forked from this one has the same prefix
+                self._prefix = os.urandom(12).hex()
         if self._masked is None:
             self._masked = os.fstat(descriptor).st_mode & 0o777 != MODE
         if self._masked:
             os.fchmod(descriptor, MODE)
-        return Temporary(descriptor, path)
+        return TemporaryFile(descriptor, path)
 
     def put(self, content: bytes) -> BlobRef:
-        """Keep ``content``: safe on disk when this returns."""
-        with storage_errors("the blob cannot be written"):
+        """Write ``content`` as a blob; it is on disk when this returns."""
+        with disk_errors("the blob cannot be written"):
             file = self.temporary()
             try:
                 file.write(content)
                 return self.adopt(file, hashlib.sha256(content).hexdigest())
-            finally:  # a full disk: what is half written goes, or it stays full
+            finally:  # an incomplete file would keep a full disk full
                 file.discard()
 
-    def adopt(self, file: Temporary, sha256: str) -> BlobRef:
-        """Keep a file of this hash: safe on disk when this returns, and its temporary name gone."""
-        with self.name(file, sha256) as named:
-            return named.sync()
+    def adopt(self, file: TemporaryFile, sha256: str) -> BlobRef:
+        """Make a temporary file the blob of this hash; it is on disk, and its temporary name removed, when this returns."""
+        with self.link(file, sha256) as linked:
+            return linked.sync()
 
-    def name(self, file: Temporary, sha256: str) -> Named:
-        """Give a file the name of a blob. No row that names it may be committed before ``Named.sync``."""
-        _checked(sha256)
+    def link(self, file: TemporaryFile, sha256: str) -> LinkedFile:
+        """Give a temporary file the name of a blob. No row that names it may be committed before ``LinkedFile.sync``."""
+        _check(sha256)
         failpoint("blob.written")
         target = f"{self._root}/{sha256[:2]}/{sha256[2:4]}/{sha256}"
-        with storage_errors("the blob cannot be named"):
-            mine = link(file.path, target)
+        with disk_errors("the blob cannot be linked"):
+            linked = link_file(file.path, target)
         failpoint("blob.linked")
-        return Named(BlobRef(sha256, file.size_bytes), file, target, self._root, mine=mine, ordered=self._ordered)
+        return LinkedFile(BlobRef(sha256, file.size_bytes), file, target, self._root, linked=linked, ordered=self._ordered)
 
     def read(self, sha256: str) -> bytes:
-        """The bytes, verified.
+        """Return the content of a blob, after comparing it with its hash.
 
         Raises
         ------
         StorageError
-            Missing, or no longer what was kept.
+            The blob is missing, or its content has changed.
         """
-        with storage_errors("a blob cannot be read"):
+        with disk_errors("a blob cannot be read"):
             content = self.path(sha256).read_bytes()
         if hashlib.sha256(content).hexdigest() != sha256:
-            raise StorageError(f"blob {sha256[:12]} is not what was kept", hint="the disk changed it: restore it from a backup")
+            raise StorageError(f"the content of blob {sha256[:12]} has changed on disk", hint="restore it from a backup")
         return content
 
     def sweep(self, older_than_s: float) -> int:
-        """Remove what crashes left in ``tmp``; gives the number of files removed."""
+        """Remove files that crashes left in ``tmp`` and return how many."""
         horizon, removed = self._clock().timestamp() - older_than_s, 0
-        with storage_errors("tmp cannot be swept"):
+        with disk_errors("tmp cannot be swept"):
             for path in self.tmp_dir.rglob("*"):
                 try:
                     if path.is_file() and path.stat().st_mtime < horizon:
                         path.unlink()
                         removed += 1
                 except FileNotFoundError:
-                    continue  # its writer was faster
+                    continue  # its writer has removed it
         return removed
 
     def remove(self, sha256: str) -> None:
-        """Forget a blob that no row names; harmless when it is gone."""
-        with storage_errors("a blob cannot be removed"), beside_others(self._root):
+        """Remove a blob that no row names; without effect if it does not exist."""
+        with disk_errors("a blob cannot be removed"), shared_access(self._root):
             self.path(sha256).unlink(missing_ok=True)
 
     def folders(self) -> Iterator[list[str]]:
-        """The hashes of all blobs, a first-level folder at a time."""
-        with storage_errors("the blobs cannot be listed"):
+        """Yield the hashes of all blobs, one first-level folder at a time."""
+        with disk_errors("the blobs cannot be listed"):
             for number in range(256):
                 found = []
                 for folder in (self.root / f"{number:02x}").iterdir():
@@ -140,7 +140,7 @@ class Blobs:
                 yield found
 
     def size_if_older(self, sha256: str, days: int) -> int | None:
-        """The bytes of a blob that was written so long ago; None where it is younger, or gone."""
+        """Return the size in bytes of a blob that was written more than ``days`` ago; None if it is younger or does not exist."""
         try:
             seen = self.path(sha256).stat()
         except FileNotFoundError:
@@ -148,23 +148,23 @@ class Blobs:
         return seen.st_size if seen.st_mtime < self._clock().timestamp() - days * 86400.0 else None
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Nobody else removes a blob meanwhile, or gives a name that is taken to other bytes; ``unlink`` may be called.
+    def exclusive(self) -> Iterator[None]:
+        """Keep other processes from removing or replacing blobs during the block; ``unlink`` may be called in it.
 
         Raises
         ------
         StorageError
-            The file system has no locks, or somebody has held his for too long.
+            The file system has no locks, or another process has held its lock for too long.
         """
-        with alone(self._root):
+        with exclusive_access(self._root):
             yield
 
     def unlink(self, sha256: str) -> None:
-        """As `remove`, for who is `alone`."""
-        with storage_errors("a blob cannot be removed"):
+        """Remove a blob within `exclusive`; without effect if it does not exist."""
+        with disk_errors("a blob cannot be removed"):
             self.path(sha256).unlink(missing_ok=True)
 
     def free_bytes(self) -> int:
-        """Room left on the disk."""
-        with storage_errors("the free space cannot be read"):
+        """Return the free space of the disk in bytes."""
+        with disk_errors("the free space cannot be read"):
             return shutil.disk_usage(self.root).free

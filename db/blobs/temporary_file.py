@@ -1,11 +1,11 @@
-"""A file of ``tmp`` in the making: bytes without the name of a blob. Open from its first byte to its fsync."""
+"""A file in ``tmp`` that has no blob's name yet, open from its first byte to its fsync."""
 
 import os
 from contextlib import suppress
 
 
-class Temporary:
-    """Whoever holds it discards it in the end; a crash leaves a file that ``Blobs.sweep`` removes."""
+class TemporaryFile:
+    """A file that is being written. Its owner discards it at the end; after a crash ``Blobs.sweep`` removes it."""
 
     __slots__ = ("descriptor", "path", "size_bytes")
 
@@ -15,17 +15,17 @@ class Temporary:
         self.size_bytes = 0
 
     def write(self, content: bytes | memoryview) -> None:
-        """All of it. Raises OSError."""
+        """Write all of ``content``. Raises OSError."""
         rest = memoryview(content)
         while rest:
             rest = rest[os.write(self.descriptor, rest) :]
         self.size_bytes += len(content)
 
     def discard(self) -> None:
-        """Close it, and remove its name in ``tmp``; what has a blob's name as well keeps that. Harmless twice."""
+        """Close the file and remove its name in ``tmp``; the name of a blob remains. Calling it again has no effect."""
         descriptor, self.descriptor = self.descriptor, -1
         if descriptor >= 0:
-            with suppress(OSError):  # the bytes are safe already, or given up
+            with suppress(OSError):  # the bytes are on disk already, or not wanted
                 os.close(descriptor)
-            with suppress(OSError):  # it has the blob's name alone, or is swept
+            with suppress(OSError):  # the name was replaced by the blob's, or is swept later
                 os.unlink(self.path)

@@ -1,1 +1,1 @@
-"""Units of analysis: completion, routing into jobs, and instances with conflicting content."""
+"""Units of analysis: completion, jobs of complete units, and instances with conflicting content."""

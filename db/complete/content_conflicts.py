@@ -1,18 +1,19 @@
-"""Two contents of one SOP Instance UID: compared off the receive path, settled here."""
+"""Two contents of one SOP Instance UID: listed for comparison, and settled by its result."""
+
+from dataclasses import dataclass
 
 from sqlalchemy import text
 
 from db import audit
 from db.engine import Database
 from db.notify import notify
-from db.records import UndecidedInstance
 
 _UNDECIDED = text("""
     SELECT i.id, i.unit_id, i.sha256, c.sha256 AS current_sha256
     FROM instances i JOIN instances c ON c.sop_instance_uid = i.sop_instance_uid AND c.state = 'current'
     WHERE i.state = 'undecided' ORDER BY i.id LIMIT :limit
 """)
-_WHICH = text("""
+_CONFLICT = text("""
     SELECT i.unit_id, i.sop_instance_uid, c.unit_id AS current_unit_id
     FROM instances i JOIN instances c ON c.sop_instance_uid = i.sop_instance_uid AND c.state = 'current'
     WHERE i.id = :id AND i.state = 'undecided'
@@ -24,8 +25,8 @@ _LOCK_CONTENTS = text("""
 """)
 _SET_STATE = text("UPDATE instances SET state = :state WHERE id = :id")
 _SET_REVISION = text("UPDATE instances i SET revision = u.revision FROM units u WHERE i.id = :id AND u.id = i.unit_id")
-# Changed content of a complete unit opens its next revision; an open one merely holds something else now.
-_CHANGED = text("""
+# Changed content of a complete unit begins its next revision; an open unit keeps its revision.
+_CHANGE_UNITS = text("""
     UPDATE units SET held = (SELECT count(*) FROM instances i WHERE i.unit_id = units.id AND i.state = 'current'),
         revision = CASE WHEN state = 'complete' THEN revision + 1 ELSE revision END, state = 'open', changed_since_check = true,
         next_check_at = node_now(), last_received_at = node_now(),
@@ -33,38 +34,48 @@ _CHANGED = text("""
         evidence = NULL, reason = '', outcome = NULL, completed_at = NULL, routes = '{}', selected = NULL, dropped = '{}'
     WHERE id = ANY(:ids)
 """)
-_STIR = text("UPDATE units SET changed_since_check = true, next_check_at = node_now() WHERE id = ANY(:ids) AND state = 'open'")
+_CHECK_UNITS = text("UPDATE units SET changed_since_check = true, next_check_at = node_now() WHERE id = ANY(:ids) AND state = 'open'")
 
 
-def undecided(database: Database, limit: int) -> list[UndecidedInstance]:
-    """Contents that wait to be compared with the current one of their UID, oldest first."""
+@dataclass(frozen=True, slots=True)
+class UndecidedInstance:
+    """A content that is to be compared with the current content of its SOP Instance UID."""
+
+    id: int
+    unit_id: int
+    sha256: str
+    current_sha256: str
+
+
+def list_undecided(database: Database, limit: int) -> list[UndecidedInstance]:
+    """Return contents that wait to be compared, oldest first."""
     with database.begin() as connection:
         return [UndecidedInstance(*row) for row in connection.execute(_UNDECIDED, {"limit": limit})]
 
 
-def settle(database: Database, instance_id: int, *, same: bool) -> None:
-    """Say whether an undecided content is the same as the current one (attributes and pixels) or a changed one.
+def settle_conflict(database: Database, instance_id: int, *, same: bool) -> None:
+    """Record whether an undecided content has the same attributes and pixels as the current one.
 
-    The same: kept beside as ``equivalent``. Changed: it takes the place of the current one, and the unit gets a new revision.
-    Harmless when it is settled already.
+    The same content is kept as ``equivalent``. A changed content replaces the current one, and the unit gets a new revision. Without
+    effect if the conflict is settled already.
     """
     with database.begin() as connection:
-        which = connection.execute(_WHICH, {"id": instance_id}).one_or_none()
-        if which is None:
+        conflict = connection.execute(_CONFLICT, {"id": instance_id}).one_or_none()
+        if conflict is None:
             return
-        units = sorted({which.unit_id, which.current_unit_id})
+        units = sorted({conflict.unit_id, conflict.current_unit_id})
         connection.execute(_LOCK_UNITS, {"ids": units})
-        rows = connection.execute(_LOCK_CONTENTS, {"sop_instance_uid": which.sop_instance_uid, "id": instance_id}).all()
+        rows = connection.execute(_LOCK_CONTENTS, {"sop_instance_uid": conflict.sop_instance_uid, "id": instance_id}).all()
         contents = {row.state: row for row in rows}
         if set(contents) != {"current", "undecided"}:
-            return  # settled while we waited for the lock
+            return  # settled by another process while this one waited for the lock
         if same:
             connection.execute(_SET_STATE, {"id": instance_id, "state": "equivalent"})
-            connection.execute(_STIR, {"ids": units})
+            connection.execute(_CHECK_UNITS, {"ids": units})
         else:
             connection.execute(_SET_STATE, {"id": contents["current"].id, "state": "superseded"})
             connection.execute(_SET_STATE, {"id": instance_id, "state": "current"})
-            connection.execute(_CHANGED, {"ids": units})
+            connection.execute(_CHANGE_UNITS, {"ids": units})
             connection.execute(_SET_REVISION, {"id": instance_id})
         audit.record(
             connection,

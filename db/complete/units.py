@@ -1,4 +1,4 @@
-"""Units of analysis as the conductor sees them: which are due, what they hold, what the source said."""
+"""Reads units of analysis for the conductor, and records when to check them next and what the source reports."""
 
 from datetime import datetime
 from typing import Any
@@ -6,13 +6,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, TextClause, text
 
 from core.states import UnitKind, UnitState
-from db.complete.completion import complete
-from db.complete.content_conflicts import settle, undecided
+from db.complete.unit_records import AssociationView, InstanceView, UnitView
 from db.engine import Database
-from db.records import AssociationView, InstanceView, UnitView
-from db.row_values import header_of
-
-__all__ = ["complete", "due", "instances", "postpone", "record_expected", "settle", "soonest", "study", "undecided"]
+from db.row_values import header_from_json
 
 _VIEW = """
     SELECT u.id, u.kind, u.state, u.revision, st.study_instance_uid, se.series_instance_uid, u.sop_instance_uid, u.source, u.held,
@@ -21,14 +17,14 @@ _VIEW = """
            (SELECT count(*) FROM instances i WHERE i.unit_id = u.id AND i.state = 'undecided') AS undecided
     FROM units u JOIN series se ON se.id = u.series_id JOIN studies st ON st.id = se.study_id
 """
-# Looking clears the mark that something happened; a unit that is being written to at this moment is left for the next look.
-_LOOK = text("""
+# Clears the mark that something happened. A unit that another transaction has locked is left for the next check.
+_DUE = text("""
     UPDATE units SET changed_since_check = false
     WHERE id IN (SELECT id FROM units WHERE state = 'open' AND held > 0 AND next_check_at <= (SELECT node_now())
                  ORDER BY next_check_at, id LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED)
     RETURNING id
 """)
-_SOONEST = text("""
+_NEXT_CHECK = text("""
     SELECT extract(epoch FROM next_check_at - (SELECT node_now())) FROM units
     WHERE state = 'open' AND held > 0 ORDER BY next_check_at LIMIT 1
 """)
@@ -52,51 +48,55 @@ _INSTANCES = text("""
 """)
 
 
-def due(database: Database, *, limit: int) -> list[UnitView]:
-    """Open units that hold something and whose next look has come, the longest waiting first."""
+def due_units(database: Database, *, limit: int) -> list[UnitView]:
+    """Return open units with instances whose next check is due, the one that is due longest first."""
     with database.begin() as connection:
-        ids = list(connection.execute(_LOOK, {"limit": limit}).scalars())
+        ids = list(connection.execute(_DUE, {"limit": limit}).scalars())
         return _views(connection, _BY_ID, {"ids": ids}) if ids else []
 
 
-def soonest(database: Database) -> float | None:
-    """In how many seconds the next open unit that holds something is due; below 0 where one is. None where there is none."""
+def seconds_until_check(database: Database) -> float | None:
+    """Return in how many seconds the next open unit with instances is due; negative if one is overdue, None if there is none."""
     with database.begin() as connection:
-        seconds = connection.execute(_SOONEST).scalar_one_or_none()
+        seconds = connection.execute(_NEXT_CHECK).scalar_one_or_none()
     return None if seconds is None else float(seconds)
 
 
-def study(database: Database, study_instance_uid: str) -> list[UnitView]:
-    """Every unit of a study, open or complete, by id."""
+def units_of_study(database: Database, study_instance_uid: str) -> list[UnitView]:
+    """Return every unit of a study, open or complete, by id."""
     with database.begin() as connection:
         return _views(connection, _BY_STUDY, {"study_instance_uid": study_instance_uid})
 
 
-def postpone(database: Database, unit_id: int, *, revision: int, until: datetime) -> None:
-    """Look again at ``until`` (UTC). Without effect when something happened to the unit since it was handed out by ``due``."""
+def postpone_check(database: Database, unit_id: int, *, revision: int, until: datetime) -> None:
+    """Set the next check of a unit to ``until`` (UTC). Without effect if something happened to the unit since `due_units`."""
     with database.begin() as connection:
         connection.execute(_POSTPONE, {"id": unit_id, "revision": revision, "until": until})
 
 
-def record_expected(database: Database, unit_id: int, count: int) -> None:
-    """The source counts ``count`` instances now; what it said before is kept beside."""
+def record_expected_count(database: Database, unit_id: int, count: int) -> None:
+    """Record the number of instances that the source reports now, and keep the number that it reported before."""
     with database.begin() as connection:
         connection.execute(_EXPECTED, {"id": unit_id, "count": count})
 
 
-def instances(database: Database, unit_id: int) -> list[InstanceView]:
-    """The current instances of a unit, in the order they came."""
+def instances_of_unit(database: Database, unit_id: int) -> list[InstanceView]:
+    """Return the current instances of a unit, in the order in which they were received."""
     with database.begin() as connection:
         rows = connection.execute(_INSTANCES, {"unit_id": unit_id})
-        return [InstanceView(row.id, header_of(row.header), row.sha256, row.size_bytes, row.received_at, tuple(row.notes)) for row in rows]
+        return [
+            InstanceView(row.id, header_from_json(row.header), row.sha256, row.size_bytes, row.received_at, tuple(row.notes))
+            for row in rows
+        ]
 
 
 def _views(connection: Connection, query: TextClause, values: dict[str, Any]) -> list[UnitView]:
     rows = connection.execute(query, values).all()
-    brought: dict[int, list[AssociationView]] = {row.id: [] for row in rows}
-    for row in connection.execute(_ASSOCIATIONS, {"ids": list(brought)}):
-        brought[row.unit_id].append(AssociationView(row.association_id, row.calling_ae, row.open, row.last_instance_at, row.broken))
-    return [_view(row, tuple(brought[row.id])) for row in rows]
+    associations: dict[int, list[AssociationView]] = {row.id: [] for row in rows}
+    for row in connection.execute(_ASSOCIATIONS, {"ids": list(associations)}):
+        view = AssociationView(row.association_id, row.calling_ae, row.open, row.last_instance_at, row.broken)
+        associations[row.unit_id].append(view)
+    return [_view(row, tuple(associations[row.id])) for row in rows]
 
 
 def _view(row: Row[Any], associations: tuple[AssociationView, ...]) -> UnitView:

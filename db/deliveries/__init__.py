@@ -1,1 +1,1 @@
-"""Deliveries: one result object to one destination, claimed under a lease."""
+"""Deliveries: one result object to one destination, sent under a lease."""

@@ -1,12 +1,12 @@
-"""In which order the objects of a result reach a destination: a report follows what it names, a rejection follows everything.
+"""The order in which the objects of a result reach a destination: a report after what it names, a rejection after everything else.
 
-A report that overtook its segmentation would point at nothing, for as long as the destination refuses that. So it waits until
-the destination has stored every object that it names. Where one of them is refused for good, or held, the report that names no
-other object (``workers.results.objects`` keeps one) goes instead: a destination gets an answer, and never a name of what it was not
-given. The objects that it did take stand beside it. When a person has the refused object sent again before that report was
-taken, the naming one has its place back.
+A report that arrives before its segmentation would refer to an object that does not exist. So it waits until the destination has stored
+every object that it names. If one of these fails permanently or is held, the report that names no other object (`workers.results.objects`
+makes one) is sent instead: the destination gets a report, and never a reference to an object that it has not stored. Objects that it has
+stored remain beside that report. If a person has the missing object sent again before the replacement was stored, the first report takes
+its place again.
 
-A rejection (IOCM) of an older result's objects waits for the new result: rejected first, they would leave nothing.
+A rejection (IHE IOCM) of the objects of an older result waits for the new result; otherwise the study would be without a result meanwhile.
 """
 
 from collections.abc import Sequence
@@ -18,36 +18,36 @@ from core.states import DeliveryState
 from db import audit
 from db.deliveries.job_completion import lock_jobs
 
-# ``r`` is a report's row, ``o`` that of another object: whether the report names it. What failed our check is named by none.
+# Whether the report ``r`` names the object ``o``. Objects that failed validation are named by no report.
 _NAMED = "r.kind = 'sr' AND o.kind <> 'sr' AND o.problems = '{}' AND o.kind = ANY(string_to_array(split_part(r.profile, '@', 1), '+'))"
-_BESIDE = "c.job_id = d.job_id AND c.destination = d.destination AND c.id <> d.id"
+_SIBLING = "c.job_id = d.job_id AND c.destination = d.destination AND c.id <> d.id"
 
-# Of a delivery ``d``: whether something has to be there first.
+# Whether the delivery ``d`` has to wait for another delivery ``c`` of the same job to the same destination.
 MUST_WAIT = f"""
     EXISTS (
         SELECT FROM reports r, deliveries c JOIN reports o ON o.id = c.report_id
-        WHERE r.id = d.report_id AND {_BESIDE}
+        WHERE r.id = d.report_id AND {_SIBLING}
           AND (({_NAMED} AND c.state NOT IN ('stored', 'committed'))
                OR (r.kind = 'rejection' AND o.kind <> 'rejection'
                    AND (c.state IN ('pending', 'sending') OR (o.kind = 'sr' AND c.state IN ('held', 'failed'))))))
 """
-# Due again when what it waits for is: not looked at in every claim until then.
-_FOLLOW = text(f"""
+# The report is due when the object that it waits for is, so that claims do not read it before.
+_POSTPONE = text(f"""
     UPDATE deliveries d SET next_attempt_at = greatest(d.next_attempt_at, c.next_attempt_at), note = 'waits for: ' || o.kind
     FROM deliveries c JOIN reports o ON o.id = c.report_id, reports r
-    WHERE c.id = :id AND {_BESIDE} AND d.state = 'pending' AND r.id = d.report_id AND {_NAMED}
+    WHERE c.id = :id AND {_SIBLING} AND d.state = 'pending' AND r.id = d.report_id AND {_NAMED}
 """)
-_WAITING_IN_VAIN = f"""
+_BLOCKED_FROM = f"""
     FROM deliveries d JOIN reports r ON r.id = d.report_id JOIN jobs j ON j.id = d.job_id
-    JOIN deliveries c ON {_BESIDE} JOIN reports o ON o.id = c.report_id
+    JOIN deliveries c ON {_SIBLING} JOIN reports o ON o.id = c.report_id
     WHERE d.state = 'pending' AND j.state <> 'superseded' AND {_NAMED} AND c.state IN ('held', 'failed')
 """
-_JOBS = text(f"SELECT DISTINCT d.job_id {_WAITING_IN_VAIN}")
-_IN_VAIN = text(f"""
+_BLOCKED_JOBS = text(f"SELECT DISTINCT d.job_id {_BLOCKED_FROM}")
+_BLOCKED = text(f"""
     SELECT d.id, d.job_id, d.destination, d.priority, string_agg(DISTINCT o.kind, ', ') AS missing,
            (SELECT p.id FROM reports p WHERE p.job_id = d.job_id AND p.problems = '{{}}' AND p.profile IN ('sr', 'sr@' || d.destination)
             ORDER BY p.profile DESC LIMIT 1) AS plain
-    {_WAITING_IN_VAIN} AND d.job_id = ANY(:jobs) GROUP BY d.id ORDER BY d.id
+    {_BLOCKED_FROM} AND d.job_id = ANY(:jobs) GROUP BY d.id ORDER BY d.id
 """)
 _END = text("UPDATE deliveries SET state = :state, note = :note, changed_at = node_now() WHERE id = :id")
 _SEND_PLAIN = text("""
@@ -57,43 +57,47 @@ _SEND_PLAIN = text("""
         SET state = 'pending', note = '', attempts = 0, next_attempt_at = node_now(), changed_at = node_now()
         WHERE deliveries.state = 'withdrawn'
 """)
-# What a person sent again, the report that names it and was withdrawn for it, and the one that stands in and is not there yet.
+# For objects that are sent again: the report that names one of them and was withdrawn, and its replacement if it is not stored yet.
 _REPLACED = text(f"""
     SELECT DISTINCT d.id, p.id AS plain
     FROM deliveries d JOIN reports r ON r.id = d.report_id JOIN jobs j ON j.id = d.job_id
-    JOIN deliveries c ON {_BESIDE} JOIN reports o ON o.id = c.report_id
+    JOIN deliveries c ON {_SIBLING} JOIN reports o ON o.id = c.report_id
     JOIN deliveries p ON p.job_id = d.job_id AND p.destination = d.destination AND p.state IN ('pending', 'held', 'failed')
     JOIN reports q ON q.id = p.report_id AND q.profile IN ('sr', 'sr@' || d.destination)
     WHERE c.id = ANY(:ids) AND d.state = 'withdrawn' AND j.state <> 'superseded' AND {_NAMED} ORDER BY d.id
 """)
-_BACK = text("""
+_RESTORE = text("""
     UPDATE deliveries SET state = 'pending', note = '', attempts = 0, next_attempt_at = node_now(), changed_at = node_now() WHERE id = :id
 """)
 
 
-def follow(connection: Connection, delivery_id: int) -> None:
-    """This one is tried again later: a report that names it is, too."""
-    connection.execute(_FOLLOW, {"id": delivery_id})
+def postpone_naming_report(connection: Connection, delivery_id: int) -> None:
+    """Postpone the report that names the object of a delivery which is tried again later."""
+    connection.execute(_POSTPONE, {"id": delivery_id})
 
 
-def stand_in(connection: Connection) -> int:
-    """Reports that wait for what will not come are replaced by the one that names nothing; held where there is none. How many."""
-    jobs = sorted(connection.execute(_JOBS).scalars())
+def replace_blocked_reports(connection: Connection) -> int:
+    """Replace reports that wait for a failed or held object by the report that names no other object; return how many.
+
+    Where there is no such report they are held.
+    """
+    jobs = sorted(connection.execute(_BLOCKED_JOBS).scalars())
     if not jobs:
         return 0
     lock_jobs(connection, jobs)
-    rows = connection.execute(_IN_VAIN, {"jobs": jobs}).all()
+    rows = connection.execute(_BLOCKED, {"jobs": jobs}).all()
     for row in rows:
         _replace(connection, row)
     return len(rows)
 
 
 def _replace(connection: Connection, row: Any) -> None:
-    why = f"it names what the destination has not taken ({row.missing})"
+    """Withdraw a blocked report and send its replacement, or hold it."""
+    why = f"it names objects that the destination has not stored ({row.missing})"
     if row.plain is None:
-        note, state = f"{why}: send that again, or run the job again", DeliveryState.HELD
+        note, state = f"{why}: send them again, or run the job again", DeliveryState.HELD
     else:
-        note, state = f"{why}: a report without other objects goes instead", DeliveryState.WITHDRAWN
+        note, state = f"{why}: a report without other objects is sent instead", DeliveryState.WITHDRAWN
         values = {"job_id": row.job_id, "plain": row.plain, "destination": row.destination, "priority": row.priority}
         connection.execute(_SEND_PLAIN, values)
     connection.execute(_END, {"id": row.id, "state": state.value, "note": note})
@@ -101,9 +105,9 @@ def _replace(connection: Connection, row: Any) -> None:
     audit.record(connection, actor="sender", action=f"delivery.{state.value}", subject=f"delivery:{row.id}", details=details)
 
 
-def give_back(connection: Connection, ids: Sequence[int], actor: str) -> None:
-    """These are sent again: a report that was withdrawn for one of them has its place back. The jobs are locked."""
+def restore_replaced_reports(connection: Connection, ids: Sequence[int], actor: str) -> None:
+    """Restore reports that were replaced because of one of these deliveries, which are sent again. The caller has locked the jobs."""
     for row in connection.execute(_REPLACED, {"ids": list(ids)}).all():
-        connection.execute(_END, {"id": row.plain, "state": DeliveryState.WITHDRAWN.value, "note": "the report with all objects goes"})
-        connection.execute(_BACK, {"id": row.id})
+        connection.execute(_END, {"id": row.plain, "state": DeliveryState.WITHDRAWN.value, "note": "the report with all objects is sent"})
+        connection.execute(_RESTORE, {"id": row.id})
         audit.record(connection, actor=actor, action="delivery.released", subject=f"delivery:{row.id}")

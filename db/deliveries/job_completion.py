@@ -1,4 +1,4 @@
-"""When a job is delivered: nothing of it is missing at any destination."""
+"""Marks jobs delivered when every delivery of them is done."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from sqlalchemy import Connection, text
 from db import audit
 
 _LOCK_JOBS = text("SELECT id FROM jobs WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE")
-# A withdrawn delivery is not missing; a held or failed one is, and so is one whose commitment is still to come.
+# A withdrawn delivery counts as done. A held or failed one does not, nor one whose storage commitment is still awaited.
 _DELIVERED = text("""
     UPDATE jobs SET state = 'delivered', delivered_at = node_now()
     WHERE id = ANY(:ids) AND state = 'reported'
@@ -18,11 +18,11 @@ _DELIVERED = text("""
 
 
 def lock_jobs(connection: Connection, ids: Sequence[int]) -> None:
-    """Jobs before their deliveries, in the order of their ids."""
+    """Lock jobs in the order of their ids. Jobs are locked before their deliveries."""
     connection.execute(_LOCK_JOBS, {"ids": list(ids)})
 
 
-def close_jobs(connection: Connection, ids: Sequence[int]) -> None:
-    """Those that are done become ``delivered``. They are locked by the caller."""
+def mark_delivered_jobs(connection: Connection, ids: Sequence[int]) -> None:
+    """Set those of the jobs to ``delivered`` whose deliveries are all done. The caller has locked them."""
     for id in sorted(connection.execute(_DELIVERED, {"ids": list(ids)}).scalars()):
         audit.record(connection, actor="sender", action="job.delivered", subject=f"job:{id}")

@@ -1,1 +1,1 @@
-"""Jobs: queued, claimed under a lease, finished, and handled by an operator."""
+"""Jobs: leases, attempts, results and the outbox of wake-ups."""

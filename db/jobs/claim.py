@@ -1,6 +1,6 @@
-"""Jobs claimed by compare-and-set: the lease, the attempt (committed before its work), and all that a worker needs.
+"""Claims jobs by compare-and-set: takes the lease, writes the attempt before its work begins, and reads all that a worker needs.
 
-Two kinds of attempt: the analysis of a queued job, and, where its attempts are used up, the report that says so (``db.jobs.not_analysed``).
+There are two kinds of attempt: the analysis of a queued job, and the report that says why a job was not analysed (`db.jobs.not_analysed`).
 """
 
 from collections import defaultdict
@@ -13,10 +13,10 @@ from core.failpoints import failpoint
 from core.records import UnitInput
 from core.states import JobState, Priority, UnitKind
 from db.engine import Database
-from db.records import ClaimedJob, StoredElsewhere
+from db.jobs.job_records import ClaimedJob, StoredElsewhere
 
-# A job whose unit has moved on is not claimed: it waits to be superseded. Nor is one whose predecessor is on the wire at this
-# moment: whether the destination has stored it decides what the new report names.
+# A job whose unit has a newer revision is not claimed: it will be superseded. Nor is a job while an object of its predecessor is being
+# sent: whether the destination stores that object decides what the new report names.
 _CLAIM = """
     UPDATE jobs SET state = 'running', token = gen_random_uuid(), worker = :worker, {counted} = {counted} + 1,
         lease_until = node_now() + make_interval(secs => :lease_s), started_at = node_now()
@@ -33,13 +33,14 @@ _CLAIM = """
         WHERE CAST(:kind AS text) IS NULL OR (due.kind = :kind AND due.attempts = 0 AND due.pipeline_digest = ANY(:digests)))
     RETURNING id
 """
-_OF_QUEUE = "j.state = 'queued'"
-_GIVEN_UP = "j.failure_state IS NOT NULL AND j.state IN ('failed', 'quarantined')"
-_QUEUED = text(_CLAIM.format(counted="attempts", due=_OF_QUEUE))
-_UNEXPLAINED = text(_CLAIM.format(counted="not_analysed_attempts", due=_GIVEN_UP))
-# Asked first: a wake-up works off what others were sent for, so most find nothing, and planning the claim takes longer than this.
+_IS_QUEUED = "j.state = 'queued'"
+_IS_NOT_ANALYSED = "j.failure_state IS NOT NULL AND j.state IN ('failed', 'quarantined')"
+_QUEUED = text(_CLAIM.format(counted="attempts", due=_IS_QUEUED))
+_NOT_ANALYSED = text(_CLAIM.format(counted="not_analysed_attempts", due=_IS_NOT_ANALYSED))
+# Executed first: one wake-up claims jobs that other wake-ups were sent for, so that most of them find no job, and this query is cheaper
+# than planning the claim.
 _ANY = "SELECT EXISTS (SELECT FROM jobs j WHERE {due} AND j.next_attempt_at <= (SELECT node_now()))"
-_ANY_QUEUED, _ANY_UNEXPLAINED = text(_ANY.format(due=_OF_QUEUE)), text(_ANY.format(due=_GIVEN_UP))
+_ANY_QUEUED, _ANY_NOT_ANALYSED = text(_ANY.format(due=_IS_QUEUED)), text(_ANY.format(due=_IS_NOT_ANALYSED))
 _BEGIN_ATTEMPTS = text("""
     INSERT INTO attempts (job_id, number, kind, worker, token)
     SELECT j.id, (SELECT count(*) + 1 FROM attempts a WHERE a.job_id = j.id),
@@ -57,8 +58,8 @@ _INPUTS = text("""
     SELECT ji.job_id, i.sop_instance_uid, i.sop_class_uid, i.sha256 FROM job_inputs ji JOIN instances i ON i.id = ji.instance_id
     WHERE ji.job_id = ANY(:ids) ORDER BY i.id
 """)
-# What destinations have stored of earlier results of the same model on the same unit, the latest first, less what they have
-# already taken a rejection of: an archive may have deleted that, and refuse a rejection that names what it does not hold.
+# Objects of earlier results of the same model on the same unit that destinations have stored, the latest first, except those for which
+# they have stored a rejection: an archive may have deleted these, and refuse a rejection that names what it does not have.
 _EARLIER = text("""
     SELECT me.id, d.destination, r.kind, r.sop_class_uid, r.sop_instance_uid, r.series_instance_uid
     FROM jobs me JOIN jobs j ON j.unit_id = me.unit_id AND j.model = me.model AND j.id <> me.id AND j.revision <= me.revision
@@ -73,37 +74,39 @@ _EARLIER = text("""
 """)
 
 
-def claim(
+def claim_jobs(
     database: Database, *, worker: str, priorities: tuple[Priority, ...] | None, models: tuple[str, ...] | None, lease_s: float,
     limit: int = 1, job_id: int | None = None,
 ) -> list[ClaimedJob]:  # fmt: skip
-    """Lease up to ``limit`` due jobs, the urgent first, shadows last, then the oldest; each attempt is committed before its work.
+    """Lease up to ``limit`` due jobs, urgent ones first, shadows last, then by age; the attempts are committed before their work begins.
 
-    What failed stands at the end of the queue as it was when it failed: poison must not keep its neighbours from being analysed.
-    ``UnitInput.path`` is the place below the blob folder: ``Blobs.path(sha256)`` gives the whole one.
+    A job that failed goes to the end of the queue as it was at that time, so that a job that fails every time does not delay the others.
+    ``UnitInput.path`` is relative to the blob folder: ``Blobs.path(sha256)`` returns the whole path.
     """
     return _claim(database, _ANY_QUEUED, _QUEUED, worker, priorities, models, lease_s, limit, job_id)
 
 
-def claim_company(
+def claim_pipeline_batch(
     database: Database, *, worker: str, priorities: tuple[Priority, ...], kind: UnitKind, digests: Collection[str], lease_s: float,
     limit: int,
 ) -> list[ClaimedJob]:  # fmt: skip
-    """As `claim`, of the next ``limit`` those alone that may share a process with another job: of this kind of unit and one of
-    these pipelines, and never tried before. What may have killed a worker is tried alone, and nobody is overtaken by more than ``limit``.
+    """Lease, of the next ``limit`` due jobs, those that may be computed in one batch with another job.
+
+    These are jobs for this kind of unit and one of the pipelines ``digests`` that were never tried before: a job that may have killed a
+    worker is tried alone. No other job is overtaken by more than ``limit`` jobs.
     """
     return _claim(database, _ANY_QUEUED, _QUEUED, worker, priorities, None, lease_s, limit, None, kind, digests)
 
 
-def claim_unexplained(
+def claim_not_analysed(
     database: Database, *, worker: str, priorities: tuple[Priority, ...] | None, lease_s: float, limit: int = 1
 ) -> list[ClaimedJob]:
-    """Lease up to ``limit`` jobs that were given up and whose report that says why is still to be made."""
-    return _claim(database, _ANY_UNEXPLAINED, _UNEXPLAINED, worker, priorities, None, lease_s, limit, None)
+    """Lease up to ``limit`` jobs that fail permanently and whose report that says so is still to be made."""
+    return _claim(database, _ANY_NOT_ANALYSED, _NOT_ANALYSED, worker, priorities, None, lease_s, limit, None)
 
 
 def _claim(
-    database: Database, any_at_all: TextClause, statement: TextClause, worker: str, priorities: tuple[Priority, ...] | None,
+    database: Database, any_due: TextClause, statement: TextClause, worker: str, priorities: tuple[Priority, ...] | None,
     models: tuple[str, ...] | None, lease_s: float, limit: int, job_id: int | None, kind: UnitKind | None = None,
     digests: Collection[str] = (),
 ) -> list[ClaimedJob]:  # fmt: skip
@@ -118,20 +121,20 @@ def _claim(
         "digests": list(digests),
     }
     with database.begin() as connection:
-        waiting = connection.execute(any_at_all).scalar_one()
+        waiting = connection.execute(any_due).scalar_one()
         ids = list(connection.execute(statement, values).scalars()) if waiting else []
         if not ids:
             return []
         connection.execute(_BEGIN_ATTEMPTS, {"ids": ids})
         failpoint("claim.written")
-        return _whole(connection, ids)
+        return _read(connection, ids)
 
 
-def _whole(connection: Connection, ids: list[int]) -> list[ClaimedJob]:
+def _read(connection: Connection, ids: list[int]) -> list[ClaimedJob]:
     inputs: dict[int, list[UnitInput]] = defaultdict(list)
     for item in connection.execute(_INPUTS, {"ids": ids}):
-        place = f"{item.sha256[:2]}/{item.sha256[2:4]}/{item.sha256}"
-        inputs[item.job_id].append(UnitInput(item.sop_instance_uid, item.sop_class_uid, item.sha256, place))
+        path = f"{item.sha256[:2]}/{item.sha256[2:4]}/{item.sha256}"
+        inputs[item.job_id].append(UnitInput(item.sop_instance_uid, item.sop_class_uid, item.sha256, path))
     earlier: dict[int, list[StoredElsewhere]] = defaultdict(list)
     for item in connection.execute(_EARLIER, {"ids": ids}):
         earlier[item.id].append(StoredElsewhere(*item[1:]))

@@ -1,4 +1,4 @@
-"""The end of a job: result, objects and deliveries in one short transaction behind the fence."""
+"""Commits the result of a job: findings, objects and deliveries, in one short transaction that checks the fencing token first."""
 
 import hashlib
 import json
@@ -15,17 +15,17 @@ from core.records import Finding, ModelIdentity, Prediction
 from core.states import ModelState
 from db import audit
 from db.engine import Database
-from db.jobs.added_destinations import join
-from db.notify import notifying
+from db.jobs.added_destinations import add_destinations
+from db.jobs.job_records import ClaimedJob, StoredObject, Timings
+from db.notify import notify_statement
 from db.operations import drift
-from db.pipelined import Act, together
-from db.records import ClaimedJob, StoredObject, Timings
+from db.pipelined import Statement, execute_pipelined
 
 _LOCK_UNIT = text("SELECT revision FROM units WHERE id = :unit_id FOR NO KEY UPDATE")
 _LOCK_JOB = text("""
     SELECT revision, destinations FROM jobs WHERE id = :id AND state = 'running' AND token = CAST(:token AS uuid) FOR NO KEY UPDATE
 """)
-# The shared lock holds a retirement off until this commits.
+# The shared lock makes a retirement of the model wait until this transaction ends.
 _MODEL = text("SELECT state FROM models WHERE digest = :digest FOR SHARE")
 _ADD_FINDING = text("""
     INSERT INTO findings (job_id, ordinal, label, code_value, code_scheme, code_meaning, probability, score, tier, position_mm,
@@ -54,36 +54,42 @@ _REPORTED = text("""
 _END_ATTEMPT = text("UPDATE attempts SET result = 'reported', ended_at = node_now() WHERE token = CAST(:token AS uuid)")
 
 
-def finish(
+def commit_result(
     database: Database, job: ClaimedJob, *, prediction: Prediction, identity: ModelIdentity, objects: tuple[StoredObject, ...],
     timings: Timings, profiles: ResultProfiles | None = None, observations: tuple[DriftObservation, ...] = (), scanner: str = "",
 ) -> None:  # fmt: skip
-    """Commit what the worker found. All of it, or, behind the fence, nothing.
+    """Commit the result of a job: all of it, or nothing if the lease was lost.
 
-    ``observations`` and ``scanner`` are counted for the watch over drift (``db.operations.drift``).
-    A job that was given up keeps its state: what is committed says that there is no answer, and why.
-    Destinations that a route added while the worker was at it get what fits them by ``profiles`` (``db.jobs.added_destinations``).
+    A job that fails permanently keeps its state: its result is the report that it was not analysed.
+
+    Parameters
+    ----------
+    profiles
+        Result profiles by destination, for destinations that were added since the claim (`db.jobs.added_destinations`).
+    observations, scanner
+        Counted for the statistics of drift (`db.operations.drift`).
 
     Raises
     ------
     LeaseLost
         Another worker has the job, or the unit has a newer revision.
     ModelError
-        ``identity`` is not the pipeline that the job is for, or it was retired meanwhile: trying again cannot help.
+        ``identity`` is not the pipeline of the job, or the pipeline was retired meanwhile: repeating cannot help.
     ValueError
-        A shadow's job comes with objects.
+        A job of a shadow has objects.
     """
     if job.shadow and objects:
-        raise ValueError(f"job {job.id} is a shadow's: it has no objects")
+        raise ValueError(f"job {job.id} is of a shadow, which makes no objects")
     with database.begin() as connection:
         added = _fence(connection, job, identity)
-        acts: list[Act] = [(_ADD_FINDING, _finding(job.id, ordinal, one)) for ordinal, one in enumerate(prediction.findings, start=1)]
-        acts += [(_ADD_OBJECT, _object(job, item)) for item in objects]
+        findings = enumerate(prediction.findings, start=1)
+        statements: list[Statement] = [(_ADD_FINDING, _finding(job.id, ordinal, finding)) for ordinal, finding in findings]
+        statements += [(_ADD_OBJECT, _object(job, item)) for item in objects]
         deliveries = sum(len(set(item.destinations)) for item in objects)
-        if added:  # they choose from what is kept
-            together(connection, acts)
-            acts = []
-            deliveries += join(connection, job.id, added, profiles or {}, job.priority.value)
+        if added:  # their objects are chosen from the rows of this result
+            execute_pipelined(connection, statements)
+            statements = []
+            deliveries += add_destinations(connection, job.id, added, profiles or {}, job.priority.value)
         state = job.failure_state.value if job.failure_state else "reported" if deliveries else "delivered"
         values = {
             "id": job.id,
@@ -96,7 +102,7 @@ def finish(
             "identity": json.dumps(asdict(identity)),
             **asdict(timings),
         }
-        acts += [(_REPORTED, values), (_END_ATTEMPT, {"token": str(job.token)})]
+        statements += [(_REPORTED, values), (_END_ATTEMPT, {"token": str(job.token)})]
         details = {
             "outcome": prediction.outcome.value,
             "findings": _digest(prediction),
@@ -105,22 +111,23 @@ def finish(
             "shadow": job.shadow,
             "objects": [{"kind": item.report.kind.value, "sha256": item.blob.sha256, "held": bool(item.problems)} for item in objects],
         }
-        acts += drift.adding(
+        statements += drift.count_statements(
             model=identity.name, version=identity.version, digest=identity.digest, scanner=scanner, observations=observations
         )
-        acts.append(audit.recording(actor=f"worker:{identity.name}", action="job.reported", subject=f"job:{job.id}", details=details))
-        acts.append(notifying("delivery"))
-        together(connection, acts)
+        actor, subject = f"worker:{identity.name}", f"job:{job.id}"
+        statements.append(audit.record_statement(actor=actor, action="job.reported", subject=subject, details=details))
+        statements.append(notify_statement("delivery"))
+        execute_pipelined(connection, statements)
         failpoint("finish.written", job.study_instance_uid)
 
 
 def _fence(connection: Connection, job: ClaimedJob, identity: ModelIdentity) -> tuple[str, ...]:
-    """Lock unit and job, check the right to write; the destinations that came in addition since the claim."""
+    """Lock unit and job and check that this attempt may write; return the destinations that were added since the claim."""
     revision = connection.execute(_LOCK_UNIT, {"unit_id": job.unit_id}).scalar_one_or_none()
-    mine = connection.execute(_LOCK_JOB, {"id": job.id, "token": str(job.token)}).one_or_none()
-    if mine is None:
-        raise LeaseLost(f"job {job.id} is not held by this attempt any more", hint="nothing was written; another worker has it")
-    if revision != mine.revision or revision != job.revision:
+    held = connection.execute(_LOCK_JOB, {"id": job.id, "token": str(job.token)}).one_or_none()
+    if held is None:
+        raise LeaseLost(f"job {job.id} is not leased to this attempt any more", hint="nothing was written; another worker has it")
+    if revision != held.revision or revision != job.revision:
         raise LeaseLost(f"job {job.id} is of revision {job.revision}, its unit is at {revision}", hint="nothing was written")
     if identity.digest != job.pipeline_digest:
         raise ModelError(f"job {job.id} is for another pipeline than the one that answered", hint="the worker serves another version")
@@ -129,11 +136,11 @@ def _fence(connection: Connection, job: ClaimedJob, identity: ModelIdentity) -> 
         raise ModelError(f"the model of job {job.id} was retired meanwhile", hint="activate a model and requeue the job")
     if job.failure_state is None and state == ModelState.SHADOW and not job.shadow:
         raise ModelError(f"the model of job {job.id} became a shadow meanwhile", hint="activate it, or another, and requeue the job")
-    return tuple(name for name in mine.destinations if name not in job.destinations)
+    return tuple(name for name in held.destinations if name not in job.destinations)
 
 
 def _object(job: ClaimedJob, item: StoredObject) -> dict[str, Any]:
-    """One result object and its deliveries."""
+    """Return the parameters of `_ADD_OBJECT`: one result object and its deliveries."""
     return {
         "job_id": job.id,
         "kind": item.report.kind.value,
@@ -152,7 +159,8 @@ def _object(job: ClaimedJob, item: StoredObject) -> dict[str, Any]:
 
 
 def _finding(job_id: int, ordinal: int, finding: Finding) -> dict[str, Any]:
-    values = asdict(replace(finding, mask=None))  # the segmentation keeps it
+    """Return the parameters of `_ADD_FINDING`."""
+    values = asdict(replace(finding, mask=None))  # it is kept in the segmentation
     del values["code"], values["mask"]
     values |= {
         "job_id": job_id,
@@ -170,6 +178,6 @@ def _finding(job_id: int, ordinal: int, finding: Finding) -> dict[str, Any]:
 
 
 def _digest(prediction: Prediction) -> str:
-    """sha256 of the findings as they were written."""
+    """Return the SHA-256 of the findings as they were written."""
     rows = [_finding(0, ordinal, finding) for ordinal, finding in enumerate(prediction.findings, start=1)]
     return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Jobs as a person sees and handles them: listings that go out as JSON, requeue, cancel."""
+"""What a person does with jobs: list, show, queue again, cancel."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -10,8 +10,8 @@ from core.states import JobState
 from db import audit
 from db.engine import Database
 from db.jobs import outbox
-from db.jobs.rerun import rerun
-from db.row_values import jsonable
+from db.jobs.rerun import rerun_job
+from db.row_values import row_to_json
 
 _LIST = text("""
     SELECT * FROM v_jobs WHERE CAST(:state AS text) IS NULL OR job_state = :state ORDER BY job_id DESC LIMIT :limit
@@ -48,52 +48,53 @@ _CANCEL = text("""
 _END_ATTEMPTS = text("UPDATE attempts SET result = 'cancelled', ended_at = node_now() WHERE job_id = :id AND ended_at IS NULL")
 
 
-def listing(database: Database, *, state: JobState | str | None = None, limit: int = 200) -> list[dict[str, Any]]:
-    """Rows of v_jobs, the newest first."""
+def list_jobs(database: Database, *, state: JobState | str | None = None, limit: int = 200) -> list[dict[str, Any]]:
+    """Return rows of v_jobs as JSON objects, the newest first."""
     with database.begin() as connection:
         rows = connection.execute(_LIST, {"state": None if state is None else str(state), "limit": limit})
-        return [jsonable(row) for row in rows]
+        return [row_to_json(row) for row in rows]
 
 
-def show(database: Database, id: int) -> dict[str, Any]:
-    """Everything that is known of a job: its row, attempts, deliveries, findings, objects, images.
+def show_job(database: Database, id: int) -> dict[str, Any]:
+    """Return everything that is known of a job: its row, attempts, deliveries, findings, objects and images.
 
     Raises
     ------
     ConfigurationError
-        There is no such job.
+        There is no job with this id.
     """
     with database.begin() as connection:
         row = connection.execute(_SHOW, {"id": id}).one_or_none()
         if row is None:
             raise ConfigurationError(f"there is no job {id}", hint="dicom-node jobs list")
-        found = jsonable(row) | jsonable(connection.execute(_RESULT, {"id": id}).one())
+        found = row_to_json(row) | row_to_json(connection.execute(_RESULT, {"id": id}).one())
         for name, query in _PARTS.items():
-            found[name] = [jsonable(part) for part in connection.execute(query, {"id": id})]
+            found[name] = [row_to_json(part) for part in connection.execute(query, {"id": id})]
     return found
 
 
-def requeue(database: Database, ids: Iterable[int], actor: str) -> list[int]:
-    """Failed, quarantined and cancelled jobs of current revisions again, with fresh attempts; gives those that were.
+def requeue_jobs(database: Database, ids: Iterable[int], actor: str) -> list[int]:
+    """Queue failed, quarantined and cancelled jobs of current revisions again; return the ids of those that were queued.
 
-    One whose report already says that there was no answer runs again as a new job, which supersedes it (``db.jobs.rerun``).
+    Their attempts are counted from 0. A job whose report already says that it was not analysed runs again as a new job, which supersedes
+    it (`db.jobs.rerun`).
     """
     wanted = sorted(set(ids))
     with database.begin() as connection:
         done = sorted(connection.execute(_REQUEUE, {"ids": wanted}).scalars())
         if done:
-            outbox.add(connection, done)
+            outbox.add_wake_ups(connection, done)
         for id in done:
             audit.record(connection, actor=actor, action="job.requeued", subject=f"job:{id}")
     for id in wanted:
-        with database.begin() as connection:  # each on its own: it locks its unit first, as everybody does
-            if id not in done and rerun(connection, id, actor) is not None:
+        with database.begin() as connection:  # one transaction each: the unit is locked before the job
+            if id not in done and rerun_job(connection, id, actor) is not None:
                 done.append(id)
     return sorted(done)
 
 
-def cancel(database: Database, id: int, actor: str) -> bool:
-    """End a job that has not reported; a running one loses its lease. False when there is none to cancel."""
+def cancel_job(database: Database, id: int, actor: str) -> bool:
+    """Cancel a job that has no result; a running one loses its lease. Returns False if it cannot be cancelled."""
     with database.begin() as connection:
         done = connection.execute(_CANCEL, {"id": id, "reason": f"cancelled by {actor}"}).rowcount == 1
         if done:

@@ -1,4 +1,4 @@
-"""Jobs under lease: claimed by compare-and-set, renewed, ended once. Old tokens write nothing."""
+"""Leases of jobs: renewed by the worker, ended by failure or release, or expired and reaped. An old token writes nothing."""
 
 from sqlalchemy import Connection, text
 
@@ -8,14 +8,8 @@ from core.states import JobState
 from db import audit
 from db.engine import Database
 from db.jobs import not_analysed, outbox
-from db.jobs.claim import claim, claim_company, claim_unexplained
-from db.jobs.finish import finish
-from db.jobs.job_admin import cancel, listing, requeue, show
-from db.records import ClaimedJob
-from db.row_values import clean
-
-__all__ = ["cancel", "claim", "claim_company", "claim_unexplained", "fail", "finish", "listing"]
-__all__ += ["reap", "release", "renew", "requeue", "show"]
+from db.jobs.job_records import ClaimedJob
+from db.row_values import clean_text
 
 LOST = "the program was killed, or hung, in the middle of its work"
 
@@ -32,32 +26,36 @@ _SET = text("""
 """)
 _END_ATTEMPT = text("UPDATE attempts SET result = :result, error = :error, ended_at = node_now() WHERE token = CAST(:token AS uuid)")
 _EXPIRED = text("""
-    SELECT id, token, attempts, failure_state, not_analysed_attempts FROM jobs WHERE state = 'running' AND lease_until < (SELECT node_now())
-    ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+    SELECT id, token, attempts, failure_state, not_analysed_attempts FROM jobs
+    WHERE state = 'running' AND lease_until < (SELECT node_now()) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
 """)
 
 
-def renew(database: Database, job: ClaimedJob, lease_s: float) -> bool:
-    """The worker lives: ``lease_s`` from now. False when the job is no longer its own, or the unit has moved on: stop working."""
+def renew_job(database: Database, job: ClaimedJob, lease_s: float) -> bool:
+    """Renew the lease for ``lease_s`` from now.
+
+    Returns False if the lease was lost, or the unit has a newer revision: the worker must stop.
+    """
     with database.begin() as connection:
         return connection.execute(_RENEW, {"id": job.id, "token": str(job.token), "lease_s": lease_s}).rowcount == 1
 
 
-def fail(database: Database, job: ClaimedJob, *, error: str, permanent: bool, retry_in_s: float, max_attempts: int) -> JobState:
-    """End an attempt that failed: ``failed`` when repeating cannot help, ``quarantined`` when attempts are used up, else queued.
+def fail_job(database: Database, job: ClaimedJob, *, error: str, permanent: bool, retry_in_s: float, max_attempts: int) -> JobState:
+    """End a failed attempt; return the job's state: ``failed`` after a permanent error, ``quarantined`` after the last attempt, or queued.
 
-    A job that is given up so owes a report that says why; an attempt to make that report ends here too, and leaves the state.
+    A job that ends failed or quarantined gets a report that says why. A failed attempt to make that report ends here too, and leaves the
+    state unchanged.
 
     Raises
     ------
     LeaseLost
-        The job is not this worker's any more.
+        The job is not leased to this worker any more.
     """
-    error = clean(error)
+    error = clean_text(error)
     with database.begin() as connection:
-        _own(connection, job)
+        _lock(connection, job)
         if job.failure_state is not None:
-            not_analysed.failed(connection, job.id, job.not_analysed_attempts, error=error, permanent=permanent, in_s=retry_in_s)
+            not_analysed.end_with_failure(connection, job.id, job.not_analysed_attempts, error=error, permanent=permanent, in_s=retry_in_s)
             _end_attempt(connection, str(job.token), "failed", error)
             return job.failure_state
         state = JobState.QUARANTINED if job.attempt >= max_attempts else JobState.QUEUED
@@ -66,73 +64,73 @@ def fail(database: Database, job: ClaimedJob, *, error: str, permanent: bool, re
     return state
 
 
-def release(database: Database, job: ClaimedJob) -> None:
-    """Give a job back untouched (the worker drains); the attempt does not count.
+def release_job(database: Database, job: ClaimedJob) -> None:
+    """Give a job back untouched, because the worker stops; the attempt does not count.
 
     Raises
     ------
     LeaseLost
-        The job is not this worker's any more.
+        The job is not leased to this worker any more.
     """
     with database.begin() as connection:
-        _own(connection, job)
+        _lock(connection, job)
         if job.failure_state is None:
             _end(connection, job.id, str(job.token), JobState.QUEUED, "released", "", job.attempt - 1, None, actor="worker")
         else:
-            not_analysed.put_back(connection, job.id, uncounted=1)
+            not_analysed.end_without_report(connection, job.id, uncounted=1)
             _end_attempt(connection, str(job.token), "released", "")
-        outbox.add(connection, [job.id])
+        outbox.add_wake_ups(connection, [job.id])
 
 
-def reap(database: Database, *, max_attempts: int, retry_base_s: float = 0.0) -> int:
-    """Jobs whose worker is gone are queued again, or quarantined when attempts are used up; gives how many.
+def reap_jobs(database: Database, *, max_attempts: int, retry_base_s: float = 0.0) -> int:
+    """Queue jobs whose lease has expired again, or quarantine them after the last attempt; return how many.
 
-    Being lost once is nobody's fault, and the job keeps its place. One that is lost again may be what kills its workers: it waits
-    ``retry_base_s``, then twice that ..., and stands behind its neighbours.
+    A job that is lost once keeps its place in the queue. A job that is lost again may be what kills its workers: it waits
+    ``retry_base_s``, then twice that and so on, and goes behind the other jobs.
     """
     with database.begin() as connection:
         expired = connection.execute(_EXPIRED).all()
-        again = []
+        wake = []
         for row in expired:
-            error = LOST
             tries = row.attempts if row.failure_state is None else row.not_analysed_attempts
             wait_s = None if tries <= 1 else retry_base_s * 2 ** (tries - 2)
             if row.failure_state is not None:
-                not_analysed.failed(connection, row.id, tries, error=error, permanent=True, in_s=wait_s or 0.0)
-                _end_attempt(connection, str(row.token), "lost", error)
-                again += [] if wait_s else [row.id]
+                not_analysed.end_with_failure(connection, row.id, tries, error=LOST, permanent=True, in_s=wait_s or 0.0)
+                _end_attempt(connection, str(row.token), "lost", LOST)
+                wake += [] if wait_s else [row.id]
                 continue
             used_up = row.attempts >= max_attempts
             state = JobState.QUARANTINED if used_up else JobState.QUEUED
-            _end(connection, row.id, str(row.token), state, "lost", error, row.attempts, wait_s, actor="reaper")
-            if not used_up and not wait_s:  # who waits is woken for when it is due
-                again.append(row.id)
-        if again:
-            outbox.add(connection, again)
+            _end(connection, row.id, str(row.token), state, "lost", LOST, row.attempts, wait_s, actor="reaper")
+            if not used_up and not wait_s:  # a job that waits gets its wake-up when it is due
+                wake.append(row.id)
+        if wake:
+            outbox.add_wake_ups(connection, wake)
         if expired:
             failpoint("reap.written")
     return len(expired)
 
 
-def _own(connection: Connection, job: ClaimedJob) -> None:
+def _lock(connection: Connection, job: ClaimedJob) -> None:
+    """Lock the row of a job that this attempt holds."""
     if connection.execute(_LOCK, {"id": job.id, "token": str(job.token)}).one_or_none() is None:
-        raise LeaseLost(f"job {job.id} is not held by this attempt any more", hint="nothing was written; another worker has it")
+        raise LeaseLost(f"job {job.id} is not leased to this attempt any more", hint="nothing was written; another worker has it")
 
 
 def _end(
     connection: Connection, job_id: int, token: str, state: JobState, result: str, error: str, attempts: int, retry_in_s: float | None,
     *, actor: str,
 ) -> None:  # fmt: skip
-    """Take the job off its worker, end the attempt, audit; the job is locked. Who gives up owes a report that says why.
+    """End the lease and the attempt of a locked job, and have the report made if the job fails permanently.
 
-    ``retry_in_s`` None: it keeps its place in the queue.
+    ``retry_in_s`` None: the job keeps its place in the queue.
     """
-    given_up = state in (JobState.FAILED, JobState.QUARANTINED)
-    reason = error if given_up else ""
+    fails = state in (JobState.FAILED, JobState.QUARANTINED)
+    reason = error if fails else ""
     values = {"id": job_id, "state": state.value, "reason": reason, "attempts": attempts, "retry_in_s": retry_in_s}
     connection.execute(_SET, values)
-    if given_up:
-        not_analysed.owe(connection, job_id)
+    if fails:
+        not_analysed.require_report(connection, job_id)
     _end_attempt(connection, token, result, error)
     details = {"result": result, "state": state.value, "attempts": attempts}
     audit.record(connection, actor=actor, action=f"job.{state.value}", subject=f"job:{job_id}", details=details)

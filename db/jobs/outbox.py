@@ -1,19 +1,19 @@
-"""Wake-ups on their way to the broker: written with the job, published right behind, repeated while nobody comes."""
+"""The outbox: wake-ups for the broker, written with the job, published by the relay, and repeated while no worker claims the job."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
 from db.engine import Database
 from db.notify import notify
-from db.records import OutboxRow
 
 _ADD = text("""
     INSERT INTO outbox (job_id, queue, model) SELECT id, 'infer.' || priority, model FROM jobs WHERE id = ANY(:ids) ORDER BY id
     ON CONFLICT DO NOTHING
 """)
 _PENDING = text("SELECT id, job_id, queue, model FROM outbox WHERE published_at IS NULL ORDER BY id LIMIT :limit")
-# The job's row is not touched: the worker that this wakes would find it locked, pass over it and go back to sleep.
+# The job's row is not updated: the worker that the message wakes would find it locked and skip it.
 _PUBLISHED = text("UPDATE outbox SET published_at = node_now() WHERE id = ANY(:ids) AND published_at IS NULL")
 _STALE = text("""
     SELECT j.id FROM jobs j JOIN units u ON u.id = j.unit_id AND u.revision = j.revision
@@ -27,32 +27,42 @@ _STALE = text("""
 """)
 
 
-def add(connection: Connection, job_ids: Iterable[int]) -> None:
-    """Wake-ups for these jobs in the caller's transaction; none where one is pending."""
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """A wake-up that has not been given to the broker. ``queue`` is ``infer.urgent`` or ``infer.routine``."""
+
+    id: int
+    job_id: int
+    queue: str
+    model: str
+
+
+def add_wake_ups(connection: Connection, job_ids: Iterable[int]) -> None:
+    """Write wake-ups for jobs in the caller's transaction, except for jobs that have one pending."""
     connection.execute(_ADD, {"ids": list(job_ids)})
     notify(connection, "outbox")
 
 
-def pending(database: Database, limit: int) -> list[OutboxRow]:
-    """What is to be published, oldest first. ``queue`` is ``infer.urgent`` or ``infer.routine``."""
+def pending_wake_ups(database: Database, limit: int) -> list[OutboxRow]:
+    """Return wake-ups that are to be published, oldest first."""
     with database.begin() as connection:
         return [OutboxRow(*row) for row in connection.execute(_PENDING, {"limit": limit})]
 
 
-def published(database: Database, ids: Iterable[int]) -> None:
-    """The broker has these. A crash before this call publishes twice, which is harmless."""
+def mark_published(database: Database, ids: Iterable[int]) -> None:
+    """Mark wake-ups that the broker has accepted. A crash before this call publishes them twice, which is harmless."""
     with database.begin() as connection:
         connection.execute(_PUBLISHED, {"ids": list(ids)})
 
 
 def republish_stale(database: Database, *, dwell_s: float, cap: int, queue: str | None = None) -> int:
-    """Wake-ups again for up to ``cap`` jobs whose last one is ``dwell_s`` old and whose next attempt is due.
+    """Write wake-ups again for up to ``cap`` due jobs whose last one is older than ``dwell_s``; return how many.
 
-    Jobs that are queued, and those that owe a report of why there is no answer. This is what an emptied broker, and a retry that
-    waited, live from. ``queue``: of this one only. Gives how many.
+    These are queued jobs, and jobs whose report that they were not analysed is still to be made. They lost their wake-up when the broker
+    was emptied, or are due after a wait. ``queue``: of this queue only.
     """
     with database.begin() as connection:
         stale = list(connection.execute(_STALE, {"dwell_s": dwell_s, "cap": cap, "queue": queue}).scalars())
         if stale:
-            add(connection, stale)
+            add_wake_ups(connection, stale)
     return len(stale)

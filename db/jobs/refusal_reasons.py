@@ -1,4 +1,4 @@
-"""Why a job or a delivery was not queued, cancelled or sent again: a sentence for each, for the person who asked."""
+"""Says why a job was not queued again or cancelled, or a delivery not sent again: a sentence for each, for the person who asked."""
 
 from collections.abc import Collection, Sequence
 
@@ -15,8 +15,8 @@ _DELIVERIES = text("""
 """)
 
 
-def of_jobs(database: Database, ids: Sequence[int], done: Collection[int]) -> list[str]:
-    """Of those that were to be queued again, or cancelled."""
+def job_refusals(database: Database, ids: Sequence[int], done: Collection[int]) -> list[str]:
+    """Return, for each of ``ids`` that is not in ``done``, why the job was not queued again or cancelled."""
     with database.begin() as connection:
         rows = {row.id: row for row in connection.execute(_JOBS, {"ids": list(ids)})}
     found = []
@@ -31,14 +31,14 @@ def of_jobs(database: Database, ids: Sequence[int], done: Collection[int]) -> li
         elif row.outdated:
             found.append(f"job {id} is of an older revision of its unit")
         elif row.state == "running" and row.failure_state is not None:
-            found.append(f"the report that job {id} gave up is being made: ask again in a moment")
+            found.append(f"the report that job {id} was not analysed is being made: try again in a moment")
         else:
             found.append(f"job {id} is {row.state}" + (f", with outcome {row.outcome}" if row.outcome else ""))
     return found
 
 
-def of_deliveries(database: Database, ids: Sequence[int], done: Collection[int]) -> list[str]:
-    """Of those that were to be sent again."""
+def delivery_refusals(database: Database, ids: Sequence[int], done: Collection[int]) -> list[str]:
+    """Return, for each of ``ids`` that is not in ``done``, why the delivery was not sent again."""
     with database.begin() as connection:
         rows = {row.id: row for row in connection.execute(_DELIVERIES, {"ids": list(ids)})}
     found = []

@@ -1,4 +1,4 @@
-"""A deliberate second run of a job whose report says that there was no answer: a job of its own, which supersedes the first."""
+"""Runs a job again whose report says that it was not analysed: as a new job, which supersedes the first."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ _UNIT = text("""
     FROM units u JOIN series se ON se.id = u.series_id JOIN jobs j ON j.unit_id = u.id AND j.revision = u.revision
     WHERE j.id = :id FOR NO KEY UPDATE OF u
 """)
-# On the version that is active by now; on its own where the registry names none, or where that one has a job for the unit already.
+# On the version that is active now; on the job's own version if none is active, or if the active one has a job for the unit already.
 _LOCK = text("""
     SELECT j.revision, coalesce(m.digest, j.pipeline_digest) AS digest, coalesce(m.version, j.model_version) AS version
     FROM jobs j LEFT JOIN models m ON m.name = j.model AND m.state = 'active' AND NOT j.shadow
@@ -27,25 +27,25 @@ _LAST_RUN = text("""
     SELECT max(run) FROM jobs WHERE unit_id = :unit_id AND pipeline_digest = :digest AND revision = :revision
 """)
 _SUPERSEDE = text("UPDATE jobs SET state = 'superseded', failure_state = NULL WHERE id = :id")
-_AGAIN = text("""
+_ADD_JOB = text("""
     INSERT INTO jobs (key, unit_id, revision, run, model, model_version, pipeline_digest, routes, destinations, priority, shadow,
                       evidence, completed_at)
     SELECT :key, unit_id, revision, :run, model, :version, :digest, routes, destinations, priority, shadow,
            evidence, completed_at
     FROM jobs WHERE id = :id RETURNING id
 """)
-_INPUTS = text("INSERT INTO job_inputs (job_id, instance_id) SELECT :again, instance_id FROM job_inputs WHERE job_id = :id")
-_BY = text("UPDATE jobs SET superseded_by = :again WHERE id = :id")
+_INPUTS = text("INSERT INTO job_inputs (job_id, instance_id) SELECT :new_id, instance_id FROM job_inputs WHERE job_id = :id")
+_BY = text("UPDATE jobs SET superseded_by = :new_id WHERE id = :id")
 _WITHDRAW = text("""
     UPDATE deliveries SET state = 'withdrawn', note = 'superseded before it was delivered', changed_at = node_now()
     WHERE job_id = :id AND state IN ('pending', 'held')
 """)
 
 
-def rerun(connection: Connection, job_id: int, actor: str) -> int | None:
-    """The new job's id. None where there is nothing to repeat: another state, or the unit has moved on.
+def rerun_job(connection: Connection, job_id: int, actor: str) -> int | None:
+    """Queue a new job with the next run number; return its id. None if the job is in another state, or its unit has a newer revision.
 
-    Result UIDs depend on the run, so the new report is another object, and names the one before as its predecessor.
+    Result UIDs depend on the run number, so that the new report is another object, which names the first one as its predecessor.
     """
     unit = connection.execute(_UNIT, {"id": job_id}).one_or_none()
     old = connection.execute(_LOCK, {"id": job_id}).one_or_none()
@@ -57,20 +57,20 @@ def rerun(connection: Connection, job_id: int, actor: str) -> int | None:
     key = job_key(unit_name(unit), hashes, old.digest, run)
     connection.execute(_SUPERSEDE, {"id": job_id})
     new = {"id": job_id, "key": key, "run": run, "version": old.version, "digest": old.digest}
-    again = int(connection.execute(_AGAIN, new).scalar_one())
-    connection.execute(_INPUTS, {"id": job_id, "again": again})
-    connection.execute(_BY, {"id": job_id, "again": again})
+    new_id = int(connection.execute(_ADD_JOB, new).scalar_one())
+    connection.execute(_INPUTS, {"id": job_id, "new_id": new_id})
+    connection.execute(_BY, {"id": job_id, "new_id": new_id})
     connection.execute(_WITHDRAW, {"id": job_id})
-    outbox.add(connection, [again])
+    outbox.add_wake_ups(connection, [new_id])
     for action, subject, details in (
-        ("job.superseded", job_id, {"by": again}),
-        ("job.requeued", job_id, {"as": again}),
-        ("job.queued", again, {"unit": unit.id, "key": key, "run": run}),
+        ("job.superseded", job_id, {"by": new_id}),
+        ("job.requeued", job_id, {"as": new_id}),
+        ("job.queued", new_id, {"unit": unit.id, "key": key, "run": run}),
     ):
         audit.record(connection, actor=actor, action=action, subject=f"job:{subject}", details=details)
-    return again
+    return new_id
 
 
 def unit_name(unit: Any) -> str:
-    """What a job's key calls its unit. ``unit``: anything with ``kind``, ``series_instance_uid`` and ``sop_instance_uid``."""
+    """Return the name of a unit in job keys. ``unit`` has ``kind``, ``series_instance_uid`` and ``sop_instance_uid``."""
     return f"{unit.kind}:{unit.series_instance_uid}:{unit.sop_instance_uid}"

@@ -1,1 +1,1 @@
-"""Rows for operating the node: alerts, retention, status, the model registry and exports."""
+"""Rows for operating the node: alerts and notifications, retention, status, the model registry, statistics and exports."""

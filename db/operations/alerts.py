@@ -1,4 +1,4 @@
-"""What is wrong now: one row from the moment it begins until it is over, one audit event and one notice for each of the two."""
+"""Alerts: one row from the begin of a condition to its end, with an audit event and a notification for each of the two."""
 
 import json
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 
 from db import audit, counters
 from db.engine import Database
-from db.operations import webhook_notices
+from db.operations import webhook_notifications
 
 _BEGIN = text("""
     INSERT INTO alerts (kind, subject, details) VALUES (:kind, :subject, CAST(:details AS jsonb)) ON CONFLICT DO NOTHING RETURNING since
@@ -18,14 +18,17 @@ _END = text("""
     DELETE FROM alerts WHERE kind = :kind AND subject = :subject
     RETURNING since, extract(epoch FROM node_now() - since)::float8 AS lasted_s
 """)
-_OPEN = text("""
+_CURRENT = text("""
     SELECT kind, subject, extract(epoch FROM node_now() - since)::float8 AS age_s, details FROM alerts ORDER BY since, kind, subject
 """)
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """``kind``: what (`receive.paused`); ``subject``: of what (a destination, a role, a reason), "" where there is one alone."""
+    """A condition that needs a person.
+
+    ``kind`` is the condition (``receive.paused``); ``subject`` what it concerns (a destination, a role, a reason), or empty.
+    """
 
     kind: str
     subject: str
@@ -33,10 +36,19 @@ class Alert:
     details: Mapping[str, Any]
 
 
-def begin(database: Database, kind: str, subject: str, details: Mapping[str, Any], *, actor: str, tell: bool, audited: bool = True) -> bool:
-    """It is so from now on; True where it was not known yet.
+def begin_alert(
+    database: Database, kind: str, subject: str, details: Mapping[str, Any], *, actor: str, webhook: bool, audited: bool = True
+) -> bool:
+    """Record that a condition began; return False if it is known already.
 
-    ``details``: no patient data, no UID. ``tell``: there is a webhook. ``audited``: False where another event says it already.
+    Parameters
+    ----------
+    details
+        Facts about it; no patient data, no UID.
+    webhook
+        Whether a webhook is configured that gets a notification.
+    audited
+        False where another audit event records it already.
     """
     with database.begin() as connection:
         values = {"kind": kind, "subject": subject, "details": json.dumps(dict(details))}
@@ -46,31 +58,35 @@ def begin(database: Database, kind: str, subject: str, details: Mapping[str, Any
         counters.add(connection, [("alerts", (kind,), 1)])
         if audited:
             audit.record(connection, actor=actor, action=f"{kind}.began", subject=f"alert:{subject}", details=details)
-        if tell:
-            webhook_notices.add(connection, f"{kind}:{subject}:{since.isoformat()}:began", f"{kind}.began", subject, details)
+        if webhook:
+            key = f"{kind}:{subject}:{since.isoformat()}:began"
+            webhook_notifications.add_notification(connection, key, f"{kind}.began", subject, details)
     return True
 
 
-def end(database: Database, kind: str, subject: str, details: Mapping[str, Any], *, actor: str, tell: bool, audited: bool = True) -> bool:
-    """It is over; True where it was known."""
+def end_alert(
+    database: Database, kind: str, subject: str, details: Mapping[str, Any], *, actor: str, webhook: bool, audited: bool = True
+) -> bool:
+    """Record that a condition ended; return False if it was not known. Parameters as in `begin_alert`."""
     with database.begin() as connection:
         row = connection.execute(_END, {"kind": kind, "subject": subject}).one_or_none()
         if row is None:
             return False
-        told = {**details, "lasted_s": round(row.lasted_s, 1)}
+        facts = {**details, "lasted_s": round(row.lasted_s, 1)}
         if audited:
-            audit.record(connection, actor=actor, action=f"{kind}.ended", subject=f"alert:{subject}", details=told)
-        if tell:
-            webhook_notices.add(connection, f"{kind}:{subject}:{row.since.isoformat()}:ended", f"{kind}.ended", subject, told)
+            audit.record(connection, actor=actor, action=f"{kind}.ended", subject=f"alert:{subject}", details=facts)
+        if webhook:
+            key = f"{kind}:{subject}:{row.since.isoformat()}:ended"
+            webhook_notifications.add_notification(connection, key, f"{kind}.ended", subject, facts)
     return True
 
 
-def read(connection: Connection) -> tuple[Alert, ...]:
-    """Those that are so now, the oldest first."""
-    return tuple(Alert(row.kind, row.subject, max(0.0, row.age_s), dict(row.details)) for row in connection.execute(_OPEN))
+def read_alerts(connection: Connection) -> tuple[Alert, ...]:
+    """Return the current alerts, the oldest first, in the caller's transaction."""
+    return tuple(Alert(row.kind, row.subject, max(0.0, row.age_s), dict(row.details)) for row in connection.execute(_CURRENT))
 
 
-def now(database: Database) -> tuple[Alert, ...]:
-    """As `read`, in a transaction of its own."""
+def current_alerts(database: Database) -> tuple[Alert, ...]:
+    """Return the current alerts, the oldest first."""
     with database.begin() as connection:
-        return read(connection)
+        return read_alerts(connection)

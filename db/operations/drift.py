@@ -1,4 +1,4 @@
-"""Counts of inputs and scores by pipeline, scanner and week, and how far they moved from what is expected."""
+"""Statistics of inputs and scores by pipeline, scanner and week, and how far they have moved from the expected distribution."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,12 +8,12 @@ from sqlalchemy import text
 
 from core.policy.drift import DriftObservation, count_by_bin, drift_level, index_by_chance, stability_index
 from db.engine import Database
-from db.pipelined import Act
-from db.row_values import clean
+from db.pipelined import Statement
+from db.row_values import clean_text
 
-FIRST_WEEKS = 4  # what later weeks are measured against where the card has no reference
+FIRST_WEEKS = 4  # the expected distribution where the model card has none
 MAX_SCANNER = 64
-# One statement for all quantities, in one order: two workers never wait for each other in a circle.
+# One statement for all quantities, in one order, so that two workers cannot deadlock.
 _ADD = text("""
     INSERT INTO model_statistics AS s (week, pipeline_digest, scanner, quantity, model, model_version, bins)
     SELECT date_trunc('week', node_now() AT TIME ZONE 'UTC')::date, :digest, :scanner, c.key, :model, :version,
@@ -29,21 +29,23 @@ _ROWS = text("""
 """)
 
 
-def adding(*, model: str, version: str, digest: str, scanner: str, observations: Sequence[DriftObservation]) -> list[Act]:
-    """What counts one unit, for the transaction that commits its result; nothing where nothing was observed."""
+def count_statements(*, model: str, version: str, digest: str, scanner: str, observations: Sequence[DriftObservation]) -> list[Statement]:
+    """Return the statements that count one unit, for the transaction that commits its result; none where nothing was observed."""
     counts = count_by_bin(observations)
-    values = {"model": model, "version": version, "digest": digest, "scanner": clean(scanner)[:MAX_SCANNER] or "unknown"}
+    values = {"model": model, "version": version, "digest": digest, "scanner": clean_text(scanner)[:MAX_SCANNER] or "unknown"}
     return [(_ADD, {**values, "counts": json.dumps(counts)})] if counts else []
 
 
-def weeks(database: Database, *, model: str | None = None, references: Mapping[str, Mapping[str, Sequence[float]]]) -> list[dict[str, Any]]:
-    """One row for every pipeline, scanner, quantity and week, with its stability index.
+def weekly_statistics(
+    database: Database, *, model: str | None = None, references: Mapping[str, Mapping[str, Sequence[float]]]
+) -> list[dict[str, Any]]:
+    """Return one row for every pipeline, scanner, quantity and week, with its population stability index.
 
     Parameters
     ----------
     references
-        Pipeline digest -> quantity -> expected counts, as cards have them. Where there is none, the scanner's own first
-        weeks with this pipeline are the expectation (and have no index themselves).
+        Pipeline digest -> quantity -> expected counts, from the model cards. Where there is none, the first weeks of the same scanner
+        with this pipeline are the expected distribution, and have no index themselves.
     """
     with database.begin() as connection:
         stored = connection.execute(_ROWS, {"model": model}).all()

@@ -1,4 +1,4 @@
-"""Every pipeline that was ever served here, by digest. A name has at most one active; each change is an audited act."""
+"""The registry of pipelines that workers have served, by digest. A name has at most one active pipeline; changes are audited."""
 
 from collections.abc import Collection
 from dataclasses import asdict
@@ -11,9 +11,9 @@ from core.records import ModelIdentity, RegisteredModel
 from core.states import ModelOrigin, ModelState
 from db import audit
 from db.engine import Database
-from db.row_values import jsonable
+from db.row_values import row_to_json
 
-# All changes of one name, one after the other: a row that is not there yet cannot be locked.
+# Serialises the changes of one name: a row that does not exist yet cannot be locked.
 _LOCK_NAME = text("SELECT pg_advisory_xact_lock(hashtext('models'), hashtext(:name))")
 _KNOWN = text("""
     SELECT id, name, version, digest, state, origin, activated_at FROM models
@@ -35,7 +35,7 @@ _LIST = text("""
     SELECT name, version, digest, title, manufacturer, status, not_for, state, origin, registered_at, activated_at
     FROM models ORDER BY id
 """)
-# Units that both have answered, the newest answer of each.
+# Units with results of both pipelines, by the newest result of each.
 _COMPARE = text("""
     WITH answers AS (
         SELECT DISTINCT ON (unit_id, pipeline_digest) id, unit_id, revision, pipeline_digest, model, model_version, shadow, outcome,
@@ -54,13 +54,13 @@ _COMPARE = text("""
 """)
 
 
-def register(
-    database: Database, identity: ModelIdentity, *, origin: ModelOrigin = ModelOrigin.PACKAGE, here: Collection[str] = ()
+def register_model(
+    database: Database, identity: ModelIdentity, *, origin: ModelOrigin = ModelOrigin.PACKAGE, available: Collection[str] = ()
 ) -> ModelState:
-    """A worker serves this pipeline: known from now on; gives its state. One that is known keeps its state.
+    """Register a pipeline that a worker serves; return its state. A pipeline that is registered already keeps its state.
 
-    A new one is active where its name has never had an active one, or where it comes with a release that took the place
-    of the active one's (``here``: digests of the name that are still there); else it stands by until a person activates it.
+    A new pipeline becomes active if its name has never had an active one, or if it came with a release that replaced the active one's
+    package (``available``: digests of the name that can still be served). Otherwise it is on standby until a person activates it.
     """
     with database.begin() as connection:
         known = _locked(connection, identity.name)
@@ -69,7 +69,7 @@ def register(
                 return ModelState(row.state)
         active = next((row for row in known if row.state == ModelState.ACTIVE), None)
         released = (
-            origin is ModelOrigin.PACKAGE and active is not None and active.origin == ModelOrigin.PACKAGE and active.digest not in here
+            origin is ModelOrigin.PACKAGE and active is not None and active.origin == ModelOrigin.PACKAGE and active.digest not in available
         )
         first = active is None and not any(row.activated_at for row in known)
         id = int(connection.execute(_ADD, asdict(identity) | {"origin": origin.value}).scalar_one())
@@ -83,8 +83,8 @@ def register(
     return state
 
 
-def activate(database: Database, identity: ModelIdentity, *, origin: ModelOrigin, actor: str) -> bool:
-    """New jobs are for this pipeline from now on; the active one before stands by. False where it is active already."""
+def activate_model(database: Database, identity: ModelIdentity, *, origin: ModelOrigin, actor: str) -> bool:
+    """Make a pipeline the active one of its name, for new jobs; the one before goes on standby. Returns False if it is active already."""
     with database.begin() as connection:
         known = _locked(connection, identity.name)
         id, state = _row(connection, known, identity, origin)
@@ -97,13 +97,13 @@ def activate(database: Database, identity: ModelIdentity, *, origin: ModelOrigin
     return True
 
 
-def set_aside(database: Database, identity: ModelIdentity, state: ModelState, *, origin: ModelOrigin, actor: str) -> bool:
-    """To ``shadow`` or ``retired``. False where it is that already. Jobs under way of a retired one end without result.
+def shadow_or_retire(database: Database, identity: ModelIdentity, state: ModelState, *, origin: ModelOrigin, actor: str) -> bool:
+    """Set a pipeline to ``shadow`` or ``retired``; return False if it is in that state. Running jobs of a retired one get no result.
 
     Raises
     ------
     ConfigurationError
-        The active one is to be a shadow: then nothing would report.
+        The pipeline is active: as a shadow, no pipeline of its name would report.
     """
     actions = {ModelState.SHADOW: "model.shadowed", ModelState.RETIRED: "model.retired"}
     with database.begin() as connection:
@@ -119,13 +119,13 @@ def set_aside(database: Database, identity: ModelIdentity, state: ModelState, *,
     return True
 
 
-def rollback(database: Database, name: str, *, here: Collection[str], actor: str) -> str:
-    """Activate again what was active before; gives its digest. A second rollback undoes the first.
+def rollback_model(database: Database, name: str, *, available: Collection[str], actor: str) -> str:
+    """Activate the pipeline that was active before; return its digest. A second rollback undoes the first.
 
     Raises
     ------
     ConfigurationError
-        There is nothing before, or it is not ``here`` (digests that can be served) any more.
+        No pipeline was active before, or it is not among the ``available`` digests, which can be served.
     """
     with database.begin() as connection:
         known = _locked(connection, name)
@@ -133,9 +133,10 @@ def rollback(database: Database, name: str, *, here: Collection[str], actor: str
         before = connection.execute(_BEFORE, {"name": name}).one_or_none()
         if before is None:
             raise ConfigurationError(f"no version of {name} was active before this one", hint="dicom-node models list")
-        if before.digest not in here:
+        if before.digest not in available:
             raise ConfigurationError(
-                f"the version of {name} before, {before.version} ({before.digest[:12]}), is not here any more", hint="import it again"
+                f"the previous version of {name}, {before.version} ({before.digest[:12]}), is not installed any more",
+                hint="import it again",
             )
         _activate(connection, before.id, active)
         details = _details(name, before.version, before.digest) | {"before": active.digest if active else None}
@@ -143,8 +144,8 @@ def rollback(database: Database, name: str, *, here: Collection[str], actor: str
     return str(before.digest)
 
 
-def known(database: Database, name: str | None = None) -> tuple[RegisteredModel, ...]:
-    """What is registered, of one name or of all, the oldest first."""
+def registered_models(database: Database, name: str | None = None) -> tuple[RegisteredModel, ...]:
+    """Return the registered pipelines of one name, or all, the oldest first."""
     with database.begin() as connection:
         return tuple(
             RegisteredModel(row.name, row.version, row.digest, ModelState(row.state), ModelOrigin(row.origin), row.activated_at is not None)
@@ -152,25 +153,26 @@ def known(database: Database, name: str | None = None) -> tuple[RegisteredModel,
         )
 
 
-def listing(database: Database) -> list[dict[str, Any]]:
-    """All that are known, as JSON objects, the oldest first."""
+def list_models(database: Database) -> list[dict[str, Any]]:
+    """Return all registered pipelines as JSON objects, the oldest first."""
     with database.begin() as connection:
-        return [jsonable(row) for row in connection.execute(_LIST)]
+        return [row_to_json(row) for row in connection.execute(_LIST)]
 
 
-def compare(database: Database, name: str) -> list[dict[str, Any]]:
-    """For every shadow and every version that reported: on how many units both answered, and how often alike."""
+def compare_shadows(database: Database, name: str) -> list[dict[str, Any]]:
+    """Return, for every shadow and every version that reported, on how many units both have a result, and how often it is the same."""
     with database.begin() as connection:
-        return [jsonable(row) for row in connection.execute(_COMPARE, {"name": name})]
+        return [row_to_json(row) for row in connection.execute(_COMPARE, {"name": name})]
 
 
 def _locked(connection: Connection, name: str) -> list[Any]:
+    """Lock a name and return its pipelines."""
     connection.execute(_LOCK_NAME, {"name": name})
     return list(connection.execute(_KNOWN, {"name": name}).all())
 
 
 def _row(connection: Connection, known: list[Any], identity: ModelIdentity, origin: ModelOrigin) -> tuple[int, str]:
-    """(id, state) of the pipeline, entered now where nothing has served it yet."""
+    """Return (id, state) of a pipeline, after inserting it if it is not registered."""
     for row in known:
         if row.digest == identity.digest:
             return int(row.id), str(row.state)
@@ -178,7 +180,7 @@ def _row(connection: Connection, known: list[Any], identity: ModelIdentity, orig
 
 
 def _activate(connection: Connection, id: int, active: Any) -> None:
-    if active is not None:  # first: two active ones are refused at any moment
+    if active is not None:  # first, because a unique index refuses two active ones
         connection.execute(_SET, {"id": active.id, "state": ModelState.STANDBY.value})
     connection.execute(_SET, {"id": id, "state": ModelState.ACTIVE.value})
 

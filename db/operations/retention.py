@@ -1,7 +1,7 @@
-"""What may be let go, by the policy alone: bytes of units whose every result is at every destination. Rows and hashes stay.
+"""Retention: removes the files of units whose results have reached every destination. Rows and hashes remain.
 
-Nothing undelivered: a unit is spared while any job of it is not delivered (a failed one may be requeued), while a delivery is on its
-way, failed or held, while a destination has not committed that was asked to, and where no destination took its result at all.
+A unit keeps its files while a job of it is not delivered (a failed one may be queued again), while a delivery is under way, failed or held,
+while a destination that was asked for storage commitment has not committed, and if no destination has stored its result.
 """
 
 from dataclasses import dataclass
@@ -43,90 +43,91 @@ _RESULTS = """
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """One rule of the policy: which units, what of them, and the table that keeps the rows."""
+class RetentionRule:
+    """A rule: which objects of which units are removed after how many days. ``condition`` and ``objects`` are SQL."""
 
     name: str
-    table: str
-    alias: str
+    table: str  # whose rows are marked
+    alias: str  # of the table in ``objects``
     days: int
-    which: str
-    what: str
+    condition: str  # on the unit ``u``
+    objects: str  # query of (id, sha256, size_bytes); ``{of}`` stands for the comparison with the unit's id
 
 
 @dataclass(frozen=True, slots=True)
-class Removed:
-    """What a rule let go, or would."""
+class RemovedObjects:
+    """What a rule has removed, or would remove."""
 
-    kind: str
+    kind: str  # name of the rule
     days: int
     units: int
     objects: int
     size_bytes: int
 
 
-def rules(policy: RetentionSection) -> tuple[Kind, ...]:
-    """The rules that are switched on."""
-    every = (
-        Kind("images", "instances", "i", policy.images_days, _DELIVERED, _IMAGES),
-        Kind("results", "reports", "r", policy.results_days, _DELIVERED, _RESULTS),
-        Kind("unrouted", "instances", "i", policy.unrouted_days, _UNROUTED, _IMAGES),
+def retention_rules(policy: RetentionSection) -> tuple[RetentionRule, ...]:
+    """Return the rules that are switched on (their days are more than 0)."""
+    all_rules = (
+        RetentionRule("images", "instances", "i", policy.images_days, _DELIVERED, _IMAGES),
+        RetentionRule("results", "reports", "r", policy.results_days, _DELIVERED, _RESULTS),
+        RetentionRule("unrouted", "instances", "i", policy.unrouted_days, _UNROUTED, _IMAGES),
     )
-    return tuple(kind for kind in every if kind.days > 0)
+    return tuple(rule for rule in all_rules if rule.days > 0)
 
 
-def plan(database: Database, kind: Kind) -> Removed:
-    """What the rule would let go now; nothing is changed."""
+def plan_removal(database: Database, rule: RetentionRule) -> RemovedObjects:
+    """Return what the rule would remove now; nothing is changed."""
     query = text(f"""
         SELECT count(DISTINCT u.id) AS units, count(found.id) AS objects, coalesce(sum(found.size_bytes), 0) AS size_bytes
-        FROM units u CROSS JOIN LATERAL ({kind.what.format(of="= u.id")}) AS found WHERE {kind.which}
+        FROM units u CROSS JOIN LATERAL ({rule.objects.format(of="= u.id")}) AS found WHERE {rule.condition}
     """)
     with database.begin() as connection:
-        row = connection.execute(query, {"days": kind.days}).one()
-    return Removed(kind.name, kind.days, int(row.units), int(row.objects), int(row.size_bytes))
+        row = connection.execute(query, {"days": rule.days}).one()
+    return RemovedObjects(rule.name, rule.days, int(row.units), int(row.objects), int(row.size_bytes))
 
 
-def let_go(database: Database, blobs: Blobs, kind: Kind, *, actor: str, limit: int) -> Removed:
-    """Carry out one rule for up to ``limit`` units, each in a transaction of its own. Killed at any moment, the next run goes on."""
+def apply_rule(database: Database, blobs: Blobs, rule: RetentionRule, *, actor: str, limit: int) -> RemovedObjects:
+    """Apply a rule to up to ``limit`` units, each in a transaction of its own. After a crash the next run continues."""
     units = objects = size_bytes = 0
     while units < limit:
-        ids = _due(database, kind, min(AT_ONCE, limit - units))
+        ids = _due(database, rule, min(AT_ONCE, limit - units))
         done = 0
         for unit in ids:
             with database.begin() as connection:
-                count, size = _of_unit(connection, kind, unit, actor)
+                count, size = _of_unit(connection, rule, unit, actor)
             done += count > 0
             objects += count
             size_bytes += size
         units += done
         if not done:
             break
-    removals.carry_out(database, blobs)
-    return Removed(kind.name, kind.days, units, objects, size_bytes)
+    removals.remove_blobs(database, blobs)
+    return RemovedObjects(rule.name, rule.days, units, objects, size_bytes)
 
 
-def _due(database: Database, kind: Kind, limit: int) -> list[int]:
+def _due(database: Database, rule: RetentionRule, limit: int) -> list[int]:
     query = text(f"""
-        SELECT u.id FROM units u WHERE {kind.which} AND EXISTS ({kind.what.format(of="= u.id")}) ORDER BY u.completed_at, u.id LIMIT :limit
+        SELECT u.id FROM units u WHERE {rule.condition} AND EXISTS ({rule.objects.format(of="= u.id")})
+        ORDER BY u.completed_at, u.id LIMIT :limit
     """)
     with database.begin() as connection:
-        return list(connection.execute(query, {"days": kind.days, "limit": limit}).scalars())
+        return list(connection.execute(query, {"days": rule.days, "limit": limit}).scalars())
 
 
-def _of_unit(connection: Connection, kind: Kind, unit: int, actor: str) -> tuple[int, int]:
-    """One unit, locked, and looked at again under the lock: an image may have come in since."""
+def _of_unit(connection: Connection, rule: RetentionRule, unit: int, actor: str) -> tuple[int, int]:
+    """Apply a rule to one unit, after checking it again under its lock; return the number and bytes of the removed objects."""
     locked = connection.execute(text("SELECT id FROM units WHERE id = :id FOR NO KEY UPDATE"), {"id": unit}).one_or_none()
-    still = text(f"SELECT EXISTS (SELECT FROM units u WHERE u.id = :id AND {kind.which})")
-    if locked is None or not connection.execute(still, {"id": unit, "days": kind.days}).scalar_one():
+    still = text(f"SELECT EXISTS (SELECT FROM units u WHERE u.id = :id AND {rule.condition})")
+    if locked is None or not connection.execute(still, {"id": unit, "days": rule.days}).scalar_one():
         return 0, 0
-    selected = text(f"{kind.what.format(of='= :id')} ORDER BY 1 FOR NO KEY UPDATE OF {kind.alias}")
-    found = connection.execute(selected, {"id": unit}).all()
-    mark = text(f"UPDATE {kind.table} SET removed_at = node_now() WHERE id = ANY(:ids)")
+    query = text(f"{rule.objects.format(of='= :id')} ORDER BY 1 FOR NO KEY UPDATE OF {rule.alias}")
+    found = connection.execute(query, {"id": unit}).all()
+    mark = text(f"UPDATE {rule.table} SET removed_at = node_now() WHERE id = ANY(:ids)")
     connection.execute(mark, {"ids": [row.id for row in found]})
-    removals.ask(connection, ((row.sha256, row.size_bytes) for row in found))
+    removals.request_removals(connection, ((row.sha256, row.size_bytes) for row in found))
     size = sum(row.size_bytes for row in found)
-    what = "results" if kind.table == "reports" else "images"
-    details = {"rule": kind.name, "days": kind.days, what: len(found), "bytes": size}
+    objects = "results" if rule.table == "reports" else "images"
+    details = {"rule": rule.name, "days": rule.days, objects: len(found), "bytes": size}
     audit.record(connection, actor=actor, action="retention.removed", subject=f"unit:{unit}", details=details)
-    counters.add(connection, [("removed", (what,), len(found))])
+    counters.add(connection, [("removed", (objects,), len(found))])
     return len(found), size

@@ -1,4 +1,4 @@
-"""What the status page and the metrics show: one short transaction, no patient data, the same cost at any number of rows."""
+"""Counts for the status page and the metrics: one short transaction, no patient data, the same cost for any number of rows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,16 +7,16 @@ from datetime import datetime
 from sqlalchemy import text
 
 from db import counters
-from db.counters import Tallies
+from db.counters import Counters
 from db.engine import Database
 from db.operations import alerts
 from db.operations.alerts import Alert
-from db.records import Heartbeat
+from db.roles.heartbeats import Heartbeat
 
-HEARTBEAT_HORIZON_S = 600.0  # older processes are history, not state
-AWAY = "away_s:"  # a sender's heartbeat has this, before a destination's name: for how long it has been away
+HEARTBEAT_HORIZON_S = 600.0  # processes without a heartbeat for so long are not listed
+UNREACHABLE = "away_s:"  # prefix of a destination's name in a sender's heartbeat: for how many seconds it has been unreachable
 
-# Everything here reads an index over what is under way, never over what is done: a scrape comes every few seconds, for years.
+# Every count reads an index of rows under way, never of finished rows, because metrics are scraped every few seconds for years.
 _COUNTS = text("""
     SELECT node_now() AS at,
            (SELECT coalesce(sum(held), 0) FROM units WHERE state = 'open') AS instances_open,
@@ -40,8 +40,8 @@ _HEARTBEATS = text("""
 
 
 @dataclass(frozen=True, slots=True)
-class Queue:
-    """Jobs of one priority that wait for a worker, and the age of the oldest in seconds."""
+class QueueStatus:
+    """Number of queued jobs of one priority, and the age of the oldest in seconds."""
 
     waiting: int
     oldest_s: float
@@ -49,11 +49,10 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class NodeStatus:
-    """How many of what, at one moment of the database's clock.
+    """Counts at one moment of the database's clock.
 
-    ``instances`` are the current contents; ``oldest_*_s`` are ages in seconds, 0 when nothing waits.
-    ``deliveries``: destination -> state -> count. ``queues``: by priority. ``counters``: see `db.counters`.
-    ``heartbeats``: every process heard of within ten minutes, ages in seconds.
+    ``instances``: current contents. ``oldest_*_s``: ages in seconds, 0 when nothing waits. ``deliveries``: destination -> state -> count.
+    ``queues``: by priority. ``counters``: see `db.counters`. ``heartbeats``: every process with a heartbeat in the last ten minutes.
     """
 
     at: datetime
@@ -71,34 +70,34 @@ class NodeStatus:
     deliveries: Mapping[str, Mapping[str, int]]
     heartbeats: tuple[Heartbeat, ...]
     notices_waiting: int = 0
-    queues: Mapping[str, Queue] = field(default_factory=dict)
+    queues: Mapping[str, QueueStatus] = field(default_factory=dict)
     alerts: tuple[Alert, ...] = ()
-    counters: Tallies = field(default_factory=dict)
+    counters: Counters = field(default_factory=dict)
 
     @property
     def away_s(self) -> Mapping[str, float]:
-        """Destination -> seconds since it went away, as the youngest sender has it; 0 while it is there."""
+        """Destination -> seconds for which it has been unreachable, by the latest heartbeat of a sender; 0 while it is reachable."""
         found: dict[str, float] = {}
         for beat in sorted(self.heartbeats, key=lambda beat: -beat.age_s):
             if beat.role == "send":
-                found |= {key.removeprefix(AWAY): float(value) for key, value in beat.details.items() if key.startswith(AWAY)}
+                found |= {key.removeprefix(UNREACHABLE): float(value) for key, value in beat.details.items() if key.startswith(UNREACHABLE)}
         return found
 
 
 def node_status(database: Database) -> NodeStatus:
-    """Count everything, in one transaction of one snapshot.
+    """Return all counts, from one snapshot.
 
     Raises
     ------
     StorageError
-        The database is out of reach.
+        The database does not respond.
     """
     with database.begin() as connection:
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
         row = connection.execute(_COUNTS).one()
-        queues = {queue.priority: Queue(int(queue.waiting), queue.oldest_s) for queue in connection.execute(_QUEUED)}
+        queues = {queue.priority: QueueStatus(int(queue.waiting), queue.oldest_s) for queue in connection.execute(_QUEUED)}
         counted = counters.read(connection)
-        wrong = alerts.read(connection)
+        current = alerts.read_alerts(connection)
         beats = tuple(
             Heartbeat(beat.role, beat.name, beat.at, float(beat.age_s), dict(beat.details))
             for beat in connection.execute(_HEARTBEATS, {"horizon": HEARTBEAT_HORIZON_S})
@@ -128,6 +127,6 @@ def node_status(database: Database) -> NodeStatus:
         heartbeats=beats,
         notices_waiting=int(row.notices_waiting),
         queues=queues,
-        alerts=wrong,
+        alerts=current,
         counters=counted,
     )

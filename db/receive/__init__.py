@@ -1,1 +1,1 @@
-"""Received instances: their associations, admission and quarantine."""
+"""What is written while instances are received: associations, admission, quarantine."""

@@ -1,6 +1,6 @@
-"""A connection of its own for groups of new instances: the server writes their rows while the caller does something else.
+"""A connection for group commit: the server writes the rows of a group while the caller does something else.
 
-psycopg2's asynchronous mode, because the caller has an fsync to wait for meanwhile, and a thread for that would cost more than the rows.
+It uses psycopg2's asynchronous mode, because the caller waits for an fsync meanwhile, and a thread for that would cost more than the rows.
 """
 
 import select
@@ -14,23 +14,24 @@ from psycopg2.extensions import POLL_OK, POLL_WRITE
 
 from core.errors import StorageError
 from db.engine import SESSION_OPTIONS, Database
-from db.receive import admission
-from db.records import Admission
+from db.receive.admission import Admission, Arrival, admission_statement, read_admissions
 
-DIAL_S = 10.0
+CONNECT_S = 10.0
 
 
 @contextmanager
 def _storage_errors() -> Iterator[None]:
+    """Raise StorageError for errors of the driver. `db.engine.storage_errors` does the same for SQLAlchemy's exceptions."""
     try:
         yield
     except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise StorageError(f"the database is out of reach: {said}", hint="the step is repeated; see doctor") from error
+        message = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        hint = "the operation is repeated; see dicom-node doctor"
+        raise StorageError(f"the database does not respond: {message}", hint=hint) from error
 
 
-class Lane:
-    """One group at a time: ``begin``, then ``commit``; or ``close``, which takes back what was begun."""
+class AdmissionConnection:
+    """A connection that admits one group at a time: ``begin``, then ``commit``; or ``close``, which rolls back."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -39,31 +40,33 @@ class Lane:
 
     @property
     def open(self) -> bool:
-        """Whether the server holds the connection, as far as is known here."""
+        """Whether the connection is open, as far as the client knows."""
         return self._connection is not None and not self._connection.closed
 
-    def begin(self, arrivals: Sequence[admission.Arrival]) -> None:
-        """Have the rows of these written; returns while the server does it.
+    def begin(self, arrivals: Sequence[Arrival]) -> None:
+        """Begin a transaction and send the rows of a group; return while the server writes them.
 
         Raises
         ------
         StorageError
-            The database is out of reach.
+            The database does not respond.
         """
-        statement, values = admission.admission_of(arrivals, self._database.installation()[1])
+        statement, values = admission_statement(arrivals, self._database.installation()[1])
         with _storage_errors():
             if not self.open:
-                self._dial()
+                self._connect()
             self._cursor = self._connection.cursor()
             self._cursor.execute(f"BEGIN; {statement}", values)
 
     def commit(self) -> list[Admission | None]:
-        """What came of each, in the order given: committed when this returns. None: it is not new, see `intake.admit`.
+        """Commit and return the admission of each instance, in the given order.
+
+        None where an instance is not new: see `db.receive.admission.admit_instance`.
 
         Raises
         ------
         StorageError
-            The database is out of reach, or did not commit; a commit whose answer was lost may have been one.
+            The database does not respond, or did not commit. The commit may have succeeded although its answer was lost.
         """
         with _storage_errors():
             self._wait()
@@ -71,23 +74,23 @@ class Lane:
             self._cursor.execute("COMMIT")
             self._wait()
         if self._cursor.statusmessage != "COMMIT":
-            raise StorageError("the database did not commit", hint="the step is repeated")
-        return admission.admissions(rows)
+            raise StorageError("the database did not commit", hint="the operation is repeated")
+        return read_admissions(rows)
 
     def close(self) -> None:
-        """Give the connection back; what was begun is undone by the server. The next ``begin`` dials again."""
+        """Close the connection; the server rolls back what was begun. The next ``begin`` connects again."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
 
-    def _dial(self) -> None:
+    def _connect(self) -> None:
         self.close()
         arguments = self._database.driver_arguments() | {"options": SESSION_OPTIONS, "application_name": "dicom-node"}
         self._connection = psycopg2.connect(**arguments, async_=True)
-        self._wait(DIAL_S)
+        self._wait(CONNECT_S)
 
     def _wait(self, most_s: float | None = None) -> None:
-        """Until the server has answered; what waits for a lock has the session's own limit."""
+        """Wait until the server has answered. Waiting for a lock is limited by the session's own setting."""
         until = None if most_s is None else time.monotonic() + most_s
         while (state := self._connection.poll()) != POLL_OK:
             poll = select.poll()

@@ -1,4 +1,4 @@
-"""How much waits to be analysed: what a receiver looks at once a second."""
+"""Counts what waits to be analysed; every listener reads it once a second for back-pressure."""
 
 from dataclasses import dataclass
 
@@ -6,10 +6,10 @@ from sqlalchemy import text
 
 from db.engine import Database
 
-PAUSED = "receive.paused"  # the alert's kind; its subject is the reason
+PAUSED = "receive.paused"  # kind of the alert; its subject is the reason
 
-# Bounded: what matters is whether the limit is passed, and no more than that is counted.
-_LOOK = text("""
+# Counting stops at the limit: only whether it is exceeded matters.
+_BACKLOG = text("""
     SELECT (SELECT count(*) FROM (SELECT FROM units WHERE state = 'open' LIMIT :most) AS open_units)
          + (SELECT count(*) FROM (SELECT FROM jobs WHERE state = 'queued' LIMIT :most) AS queued) AS waiting,
            (SELECT coalesce(array_agg(subject), '{}') FROM alerts WHERE kind = :kind) AS paused
@@ -17,15 +17,15 @@ _LOOK = text("""
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
-    """``units``: open units and queued jobs. ``paused``: reasons for which receiving is paused, as all listeners know them."""
+class Backlog:
+    """``units``: open units and queued jobs. ``paused``: reasons for which receiving is paused, the same for all listeners."""
 
     units: int
     paused: frozenset[str]
 
 
-def look(database: Database, *, most: int) -> Waiting:
-    """Count up to ``most`` of each kind."""
+def read_backlog(database: Database, *, most: int) -> Backlog:
+    """Count up to ``most`` open units and up to ``most`` queued jobs."""
     with database.begin() as connection:
-        row = connection.execute(_LOOK, {"most": most, "kind": PAUSED}).one()
-    return Waiting(int(row.waiting), frozenset(row.paused))
+        row = connection.execute(_BACKLOG, {"most": most, "kind": PAUSED}).one()
+    return Backlog(int(row.waiting), frozenset(row.paused))

@@ -1,8 +1,8 @@
-"""Group commit: what waits to be indexed on all associations of a process goes into one transaction.
+"""Group commit: instances that wait to be indexed on all associations of a process are committed in one transaction.
 
-Who comes when a lane is free carries what waits; the others are told. So a single association waits for nobody, and no thread
-stands between the instances and the database. The rows are written while the disk takes the bytes, and committed when it has taken
-the bytes of every one of them (decision 0038).
+A thread that finds an idle connection commits what waits, with its own instance; the other threads are notified. So a single association
+never waits for another one, and no thread stands between the instances and the database. The rows are written while the disk writes the
+bytes, and committed when the bytes of every instance of the group are on disk (decision 0038).
 """
 
 import threading
@@ -13,138 +13,145 @@ from uuid import UUID
 from core.failpoints import failpoint
 from core.records import InstanceHeader
 from core.states import UnitKind
+from db.blobs.blob_ref import BlobRef
 from db.engine import Database
-from db.receive import admission as receive_admission
-from db.receive.async_connection import Lane
-from db.records import Admission, BlobRef
+from db.receive.admission import Admission, Arrival, admit_instance
+from db.receive.async_connection import AdmissionConnection
 
-LANES = 2  # groups at once: a unit that somebody holds keeps up one of them, not the process
-MOST = 64  # of a group
+CONNECTIONS = 2  # groups at once: a unit that another transaction has locked delays one of them, not the process
+MAX_GROUP = 64
 
 
-class _Waiting:
-    """One arrival, and what came of it: an admission, or nothing where it is to be admitted by itself."""
+class _Pending:
+    """An instance that waits for its admission, and the result: an admission, or None where it must be admitted alone."""
 
-    __slots__ = ("_error", "_safe", "_sync", "_told", "admission", "arrival", "lane", "lasting", "waits")
+    __slots__ = ("_done", "_error", "_sync", "_sync_ended", "admission", "arrival", "connection", "synced", "waiting")
 
-    def __init__(self, arrival: receive_admission.Arrival, sync: Callable[[], object]) -> None:
+    def __init__(self, arrival: Arrival, sync: Callable[[], object]) -> None:
         self.arrival = arrival
         self.admission: Admission | None = None
-        self.lane: Lane | None = None  # given: it carries the next group
-        self.waits = False  # its thread has nothing else to do: it can carry a group
-        self.lasting = False  # its bytes are on disk
+        self.connection: AdmissionConnection | None = None  # set: its thread commits the next group
+        self.waiting = False  # its thread has nothing else to do, and can commit a group
+        self.synced = False  # its bytes are on disk
         self._sync = sync
         self._error: BaseException | None = None
-        self._safe, self._told = threading.Lock(), threading.Lock()
-        self._safe.acquire()
-        self._told.acquire()
+        # Locks that are released once: cheaper than threading.Event.
+        self._sync_ended, self._done = threading.Lock(), threading.Lock()
+        self._sync_ended.acquire()
+        self._done.acquire()
 
     def sync(self) -> None:
-        """In its own thread; the disk is asked once, and what it says is said again to who asks again."""
+        """Write its bytes to disk, in its own thread. A second call returns, or raises, the same without asking the disk again."""
         if self._error is not None:
             raise self._error
-        if self.lasting:
+        if self.synced:
             return
         try:
             self._sync()
-            self.lasting = True
+            self.synced = True
         except BaseException as error:
             self._error = error
             raise
         finally:
-            self._safe.release()
+            self._sync_ended.release()
 
-    def safe(self) -> bool:
-        """Wait until its bytes are on disk; False where the disk did not take them."""
-        with self._safe:
-            return self.lasting
+    def wait_synced(self) -> bool:
+        """Wait until its bytes are on disk; return False if the disk reported an error."""
+        with self._sync_ended:
+            return self.synced
 
-    def tell(self) -> None:
-        self._told.release()
+    def notify(self) -> None:
+        """Let its thread go on."""
+        self._done.release()
 
     def wait(self) -> None:
-        self._told.acquire()
+        """Wait for `notify`."""
+        self._done.acquire()
 
 
-class Admitter:
-    """Admits instances, from any thread."""
+class GroupAdmitter:
+    """Admits instances from any thread, in groups."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._lock = threading.Lock()
-        self._waiting: deque[_Waiting] = deque()
-        self._idle = [Lane(database) for _ in range(LANES)]
+        self._queue: deque[_Pending] = deque()
+        self._idle = [AdmissionConnection(database) for _ in range(CONNECTIONS)]
 
     def admit(
         self, *, header: InstanceHeader, blob: BlobRef, kind: UnitKind, association_id: UUID, source: str, sync: Callable[[], object]
     ) -> Admission:
-        """As `intake.admit`: when this returns, the row is committed, and ``sync``, which makes its bytes safe, has returned before."""
-        mine = _Waiting(receive_admission.Arrival(header, blob, kind, association_id, source), sync)
+        """Index one instance, as `db.receive.admission.admit_instance`.
+
+        ``sync`` writes its bytes to disk. When this returns, ``sync`` has returned and, after it, the row was committed.
+        """
+        mine = _Pending(Arrival(header, blob, kind, association_id, source), sync)
         with self._lock:
             if self._idle:
-                mine.lane = self._idle.pop()
+                mine.connection = self._idle.pop()
             else:
-                self._waiting.append(mine)
-        if mine.lane is None:
+                self._queue.append(mine)
+        if mine.connection is None:
             try:
                 mine.sync()
             finally:
                 self._wait(mine)
-        if mine.lane is not None:
-            self._carry(mine, mine.lane)
+        if mine.connection is not None:
+            self._commit_group(mine, mine.connection)
         mine.sync()
-        return mine.admission or receive_admission.admit(
+        return mine.admission or admit_instance(
             self._database, header=header, blob=blob, kind=kind, association_id=association_id, source=source
         )
 
-    def _wait(self, mine: _Waiting) -> None:
-        """Until it was carried, or has a lane to carry others. What the disk did not take is carried by nobody."""
+    def _wait(self, mine: _Pending) -> None:
+        """Wait until another thread has admitted it, or it gets a connection itself. An instance whose sync failed leaves the queue."""
         with self._lock:
-            mine.waits = True
-            if mine in self._waiting and (self._idle or not mine.lasting):
-                self._waiting.remove(mine)
-                mine.lane = self._idle.pop() if mine.lasting else None
+            mine.waiting = True
+            if mine in self._queue and (self._idle or not mine.synced):
+                self._queue.remove(mine)
+                mine.connection = self._idle.pop() if mine.synced else None
                 return
         mine.wait()
 
-    def _carry(self, first: _Waiting, lane: Lane) -> None:
-        """One transaction for ``first`` and what waits. Where it fails, each is admitted by itself: one of them may be the reason."""
+    def _commit_group(self, first: _Pending, connection: AdmissionConnection) -> None:
+        """Admit ``first`` and what waits in one transaction. If it fails, each is admitted alone: one of them may be the cause."""
         with self._lock:
-            group = [first, *(self._waiting.popleft() for _ in range(min(MOST - 1, len(self._waiting))))]
+            group = [first, *(self._queue.popleft() for _ in range(min(MAX_GROUP - 1, len(self._queue))))]
         try:
             failpoint("receive.grouped")
-            lane.begin([one.arrival for one in group])
+            connection.begin([member.arrival for member in group])
             first.sync()
-            if all(one.safe() for one in group):
+            if all(member.wait_synced() for member in group):
                 failpoint("receive.synced")
-                for one, admission in zip(group, lane.commit(), strict=True):
-                    one.admission = admission
+                for member, admission in zip(group, connection.commit(), strict=True):
+                    member.admission = admission
                 failpoint("receive.committed")
             else:
-                lane.close()
+                connection.close()
         except Exception:
-            # Each is tried by itself: one of them may be the reason, or the server was restarted, which costs no instance.
-            alone = len(group) == 1 and lane.open
-            lane.close()
+            # Each is admitted alone now: one of them may be the cause, or the server was restarted, which loses no instance.
+            alone = len(group) == 1 and connection.open
+            connection.close()
             if alone:
                 raise
         finally:
-            self._pass_on(lane, group[1:])
+            self._pass_on(connection, group[1:])
 
-    def _pass_on(self, lane: Lane, carried: list[_Waiting]) -> None:
-        for one in carried:
-            one.tell()
+    def _pass_on(self, connection: AdmissionConnection, admitted: list[_Pending]) -> None:
+        """Notify the threads of a group, and give the connection to the next thread that waits."""
+        for member in admitted:
+            member.notify()
         with self._lock:
-            following = next((one for one in self._waiting if one.waits), None)
+            following = next((pending for pending in self._queue if pending.waiting), None)
             if following is None:
-                self._idle.append(lane)
+                self._idle.append(connection)
                 return
-            self._waiting.remove(following)
-            following.lane = lane
-        following.tell()
+            self._queue.remove(following)
+            following.connection = connection
+        following.notify()
 
     def close(self) -> None:
-        """Give the connections of idle lanes back; what comes afterwards dials again."""
+        """Close idle connections; a later admission connects again."""
         with self._lock:
-            for lane in self._idle:
-                lane.close()
+            for connection in self._idle:
+                connection.close()

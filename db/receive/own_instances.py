@@ -1,4 +1,4 @@
-"""The index of what this installation made: whether an instance that came in is one of its results."""
+"""Recognises received instances that are results of this installation."""
 
 from sqlalchemy import text
 
@@ -6,18 +6,20 @@ from core.policy.own_objects import RESULT_CLASSES
 from core.records import InstanceHeader
 from db.engine import Database
 
-_MADE = text("SELECT EXISTS (SELECT FROM reports WHERE sop_instance_uid = :sop_instance_uid)")
+_IS_REPORT = text("SELECT EXISTS (SELECT FROM reports WHERE sop_instance_uid = :sop_instance_uid)")
 
 
-def made_here(database: Database, header: InstanceHeader) -> bool:
-    """By its SOP Instance UID; asked only for the classes that results are of.
+def is_own_instance(database: Database, header: InstanceHeader) -> bool:
+    """Return whether an instance is a result of this installation, by its SOP Instance UID.
+
+    The database is asked only for the SOP classes that results have.
 
     Raises
     ------
     StorageError
-        The database is out of reach.
+        The database does not respond.
     """
     if header.sop_class_uid not in RESULT_CLASSES:
         return False
     with database.begin() as connection:
-        return bool(connection.execute(_MADE, {"sop_instance_uid": header.sop_instance_uid}).scalar_one())
+        return bool(connection.execute(_IS_REPORT, {"sop_instance_uid": header.sop_instance_uid}).scalar_one())

@@ -1,5 +1,7 @@
-"""What was refused, kept for a person to look at: by content, bounded, the oldest go first."""
+"""Quarantine: refused data sets with the reason, by content. The total size is limited, and the oldest are removed first."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -7,11 +9,12 @@ from sqlalchemy import Connection, Row, text
 
 from core.errors import ConfigurationError
 from db import audit
+from db.blobs.blob_ref import BlobRef
 from db.engine import Database
-from db.records import BlobRef, QuarantinedItem
-from db.row_values import clean
+from db.row_values import clean_text
 
-_LOCK = 0x7175617261  # "quara": the bound is counted by one at a time; refusals are rare
+REMOVE_BATCH = 500
+_LOCK = 0x7175617261  # "quara": one process at a time compares the size with the limit; refusals are rare
 _KEEP = text("""
     INSERT INTO quarantine (sha256, size_bytes, reason, status, sop_class_uid, sop_instance_uid, association_id, source)
     VALUES (:sha256, :size_bytes, :reason, :status, :sop_class_uid, :sop_instance_uid, CAST(:association_id AS uuid), :source)
@@ -24,17 +27,16 @@ _TOTAL = text("""
     FROM (SELECT name, amount FROM counters UNION ALL SELECT name, amount FROM counter_changes) AS counted
     WHERE name = 'quarantine_bytes'
 """)
-# Of the oldest as many as are too much. A blob that is also an instance, or a report, is not given for deletion.
-_TRIM = text("""
-    WITH oldest AS (SELECT id, size_bytes, last_at FROM quarantine ORDER BY last_at, id LIMIT :at_once),
+# Deletes as many of the oldest as exceed the limit. A blob that an instance or report also has must not be removed.
+_REMOVE_OLDEST = text("""
+    WITH oldest AS (SELECT id, size_bytes, last_at FROM quarantine ORDER BY last_at, id LIMIT :batch),
          ranked AS (SELECT id, sum(size_bytes) OVER (ORDER BY last_at, id) - size_bytes AS before FROM oldest),
-         gone AS (DELETE FROM quarantine WHERE id IN (SELECT id FROM ranked WHERE before < :excess) RETURNING sha256, size_bytes)
-    SELECT sha256, size_bytes, EXISTS (SELECT FROM instances i WHERE i.sha256 = gone.sha256 AND i.removed_at IS NULL)
-                            OR EXISTS (SELECT FROM reports r WHERE r.sha256 = gone.sha256 AND r.removed_at IS NULL) AS kept_elsewhere
-    FROM gone
+         removed AS (DELETE FROM quarantine WHERE id IN (SELECT id FROM ranked WHERE before < :excess) RETURNING sha256, size_bytes)
+    SELECT sha256, size_bytes, EXISTS (SELECT FROM instances i WHERE i.sha256 = removed.sha256 AND i.removed_at IS NULL)
+                            OR EXISTS (SELECT FROM reports r WHERE r.sha256 = removed.sha256 AND r.removed_at IS NULL) AS kept_elsewhere
+    FROM removed
 """)
-TRIM_AT_ONCE = 500
-_TAKEN = text("DELETE FROM quarantine WHERE id = :id")
+_DELETE = text("DELETE FROM quarantine WHERE id = :id")
 _COLUMNS = "id, sha256, size_bytes, reason, status, sop_class_uid, sop_instance_uid, source, first_at, last_at, times"
 _GET = text(f"SELECT {_COLUMNS} FROM quarantine WHERE id = :id")
 _LIST = text(f"""
@@ -43,26 +45,44 @@ _LIST = text(f"""
 """)
 
 
-def quarantine(
+@dataclass(frozen=True, slots=True)
+class QuarantinedItem:
+    """A refused data set, kept for a person to look at."""
+
+    id: int
+    sha256: str
+    size_bytes: int
+    reason: str
+    status: int  # of the C-STORE response
+    sop_class_uid: str
+    sop_instance_uid: str
+    source: str
+    first_at: datetime
+    last_at: datetime
+    times: int
+
+
+def quarantine_instance(
     database: Database, *, blob: BlobRef, reason: str, status: int, sop_class_uid: str, sop_instance_uid: str, association_id: UUID,
     source: str, max_bytes: int,
 ) -> list[str]:  # fmt: skip
-    """Record a refused content; the same content again counts up.
+    """Record a refused data set; the same content again is counted.
 
     Returns
     -------
     list of str
-        sha256 of the blobs that fell out of the bound (this one among them when it alone is larger): to be removed.
+        SHA-256 of blobs whose files are to be removed because the quarantine exceeds ``max_bytes``. This one is among them if it exceeds
+        the limit alone.
     """
     values = {
         "sha256": blob.sha256,
         "size_bytes": blob.size_bytes,
-        "reason": clean(reason),
+        "reason": clean_text(reason),
         "status": status,
-        "sop_class_uid": clean(sop_class_uid),
-        "sop_instance_uid": clean(sop_instance_uid),
+        "sop_class_uid": clean_text(sop_class_uid),
+        "sop_instance_uid": clean_text(sop_instance_uid),
         "association_id": str(association_id),
-        "source": clean(source),
+        "source": clean_text(source),
     }
     with database.begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
@@ -71,7 +91,7 @@ def quarantine(
         audit.record(
             connection, actor=f"ae:{values['source']}", action="instance.refused", subject=f"quarantine:{kept.id}", details=details
         )
-        removed = _trim(connection, max_bytes)
+        removed = _remove_oldest(connection, max_bytes)
         for row in removed:
             audit.record(
                 connection, actor="node", action="quarantine.removed", subject="quarantine", details={"sha256": row.sha256, "why": "bound"}
@@ -79,26 +99,26 @@ def quarantine(
     return [row.sha256 for row in removed if not row.kept_elsewhere]
 
 
-def _trim(connection: Connection, max_bytes: int) -> list[Row[Any]]:
-    """Take out the oldest until no more than ``max_bytes`` is held; what it costs depends on what goes, not on what is there."""
+def _remove_oldest(connection: Connection, max_bytes: int) -> list[Row[Any]]:
+    """Delete the oldest rows until at most ``max_bytes`` remain. The cost depends on what is deleted, not on what is kept."""
     removed: list[Row[Any]] = []
     excess = int(connection.execute(_TOTAL).scalar_one()) - max_bytes
     while excess > 0:
-        gone = connection.execute(_TRIM, {"excess": excess, "at_once": TRIM_AT_ONCE}).all()
-        if not gone:
+        rows = connection.execute(_REMOVE_OLDEST, {"excess": excess, "batch": REMOVE_BATCH}).all()
+        if not rows:
             break
-        removed += gone
-        excess -= sum(row.size_bytes for row in gone)
+        removed += rows
+        excess -= sum(row.size_bytes for row in rows)
     return removed
 
 
-def get(database: Database, id: int) -> QuarantinedItem:
-    """One item.
+def get_quarantined(database: Database, id: int) -> QuarantinedItem:
+    """Return one item.
 
     Raises
     ------
     ConfigurationError
-        There is none of this id.
+        There is no item with this id.
     """
     with database.begin() as connection:
         row = connection.execute(_GET, {"id": id}).one_or_none()
@@ -107,16 +127,16 @@ def get(database: Database, id: int) -> QuarantinedItem:
     return QuarantinedItem(*row)
 
 
-def taken(database: Database, id: int, *, actor: str, instance_id: int) -> None:
-    """What was refused is indexed now: it leaves the quarantine. Its bytes are those of the instance."""
+def remove_admitted(database: Database, id: int, *, actor: str, instance_id: int) -> None:
+    """Delete the row of a data set that was admitted after all; its blob is now that of the instance."""
     with database.begin() as connection:
-        if connection.execute(_TAKEN, {"id": id}).rowcount:
+        if connection.execute(_DELETE, {"id": id}).rowcount:
             audit.record(
                 connection, actor=actor, action="quarantine.requeued", subject=f"quarantine:{id}", details={"instance": instance_id}
             )
 
 
-def quarantined(database: Database, limit: int = 100) -> list[QuarantinedItem]:
-    """What is kept, the latest first."""
+def list_quarantined(database: Database, limit: int = 100) -> list[QuarantinedItem]:
+    """Return the items, the latest first."""
     with database.begin() as connection:
         return [QuarantinedItem(*row) for row in connection.execute(_LIST, {"limit": limit})]

@@ -1,7 +1,8 @@
-"""What a person asks of a role (C-ECHO a destination, test a file): a row that the owning role carries out."""
+"""Commands of people to a role (C-ECHO a destination, test a file): rows that the role that owns the kind carries out."""
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import text
@@ -9,10 +10,9 @@ from sqlalchemy import text
 from db import audit
 from db.engine import Database
 from db.notify import notify
-from db.records import ClaimedCommand
-from db.row_values import jsonable
+from db.row_values import row_to_json
 
-STALE_S = 600.0  # a role that died at it: another takes it up
+STALE_S = 600.0  # after this time another process takes up a command whose process died
 _ENQUEUE = text("INSERT INTO commands (kind, args, actor) VALUES (:kind, CAST(:args AS jsonb), :actor) RETURNING id")
 _CLAIM = text("""
     UPDATE commands SET state = 'running', started_at = node_now()
@@ -29,8 +29,18 @@ _FINISH = text("""
 _SHOW = text("SELECT id, kind, args, actor, state, result, created_at, started_at, finished_at FROM commands WHERE id = :id")
 
 
-def enqueue(database: Database, kind: str, args: Mapping[str, str], actor: str) -> int:
-    """Ask; gives the id under which ``show`` gives the answer."""
+@dataclass(frozen=True, slots=True)
+class ClaimedCommand:
+    """A command that this process carries out."""
+
+    id: int
+    kind: str
+    args: Mapping[str, str]
+    actor: str
+
+
+def enqueue_command(database: Database, kind: str, args: Mapping[str, str], actor: str) -> int:
+    """Queue a command; return its id, for `show_command`."""
     with database.begin() as connection:
         id = int(connection.execute(_ENQUEUE, {"kind": kind, "args": json.dumps(dict(args)), "actor": actor}).scalar_one())
         audit.record(connection, actor=actor, action="command.asked", subject=f"command:{id}", details={"kind": kind})
@@ -38,15 +48,15 @@ def enqueue(database: Database, kind: str, args: Mapping[str, str], actor: str) 
     return id
 
 
-def claim(database: Database, kinds: Sequence[str]) -> ClaimedCommand | None:
-    """The oldest command of these kinds that waits; None when there is none."""
+def claim_command(database: Database, kinds: Sequence[str]) -> ClaimedCommand | None:
+    """Take up the oldest waiting command of these kinds; None if there is none."""
     with database.begin() as connection:
         row = connection.execute(_CLAIM, {"kinds": list(kinds), "stale_s": STALE_S}).one_or_none()
     return None if row is None else ClaimedCommand(row.id, row.kind, row.args, row.actor)
 
 
-def finish(database: Database, command: ClaimedCommand | int, *, ok: bool, result: Mapping[str, Any]) -> None:
-    """Answer; ``result`` is of JSON types."""
+def finish_command(database: Database, command: ClaimedCommand | int, *, ok: bool, result: Mapping[str, Any]) -> None:
+    """Record the answer of a command; ``result`` has JSON types."""
     id = command if isinstance(command, int) else command.id
     values = {"id": id, "state": "done" if ok else "failed", "result": json.dumps(dict(result))}
     with database.begin() as connection:
@@ -55,8 +65,8 @@ def finish(database: Database, command: ClaimedCommand | int, *, ok: bool, resul
         notify(connection, "commands")
 
 
-def show(database: Database, id: int) -> dict[str, Any] | None:
-    """The command with its state and result, as a JSON object."""
+def show_command(database: Database, id: int) -> dict[str, Any] | None:
+    """Return a command with its state and result as a JSON object; None if there is no command with this id."""
     with database.begin() as connection:
         row = connection.execute(_SHOW, {"id": id}).one_or_none()
-    return None if row is None else jsonable(row)
+    return None if row is None else row_to_json(row)

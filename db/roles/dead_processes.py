@@ -1,4 +1,4 @@
-"""What killed processes of this host held: their leases end now, not when they run out."""
+"""Ends the leases of killed processes of this host at once, instead of waiting until they expire."""
 
 import os
 
@@ -16,33 +16,33 @@ _DELIVERIES = (
 )
 
 
-def disown_jobs(database: Database, host: str) -> int:
-    """Jobs of dead workers named ``host:pid`` are for the reaper; gives how many.
+def expire_dead_job_leases(database: Database, host: str) -> int:
+    """Let the leases of jobs of dead workers named ``host:pid`` expire now; return how many.
 
-    Called by a process that has just started and holds nothing. Who is declared dead wrongly (two containers with one host name) loses
-    its work to the fence, and nothing is doubled.
+    Called by a process that has just started and holds no lease. A worker that is taken for dead by mistake (two containers with one host
+    name) loses its work, because its token is not valid any more; nothing is written twice.
     """
-    return _disown(database, host, *_JOBS)
+    return _expire(database, host, *_JOBS)
 
 
-def disown_deliveries(database: Database, host: str) -> int:
-    """The same for senders."""
-    return _disown(database, host, *_DELIVERIES)
+def expire_dead_delivery_leases(database: Database, host: str) -> int:
+    """Let the leases of deliveries of dead senders named ``host:pid`` expire now; return how many."""
+    return _expire(database, host, *_DELIVERIES)
 
 
-def _disown(database: Database, host: str, named: TextClause, end: TextClause) -> int:
+def _expire(database: Database, host: str, named: TextClause, end: TextClause) -> int:
     with database.begin() as connection:
         names = connection.execute(named, {"host": f"{host}:"}).scalars().all()
-        gone = [name for name in names if name.rpartition(":")[2].isdecimal() and _dead(int(name.rpartition(":")[2]))]
-        return int(connection.execute(end, {"names": gone}).rowcount) if gone else 0
+        dead = [name for name in names if name.rpartition(":")[2].isdecimal() and _dead(int(name.rpartition(":")[2]))]
+        return int(connection.execute(end, {"names": dead}).rowcount) if dead else 0
 
 
 def _dead(pid: int) -> bool:
-    """No such process; one that has our number was another's before us."""
+    """Return whether no process has this number; the caller's own number belonged to another process before."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return True
-    except PermissionError:  # somebody's
+    except PermissionError:  # it exists, and belongs to another user
         return False
     return pid == os.getpid()

@@ -1,14 +1,15 @@
-"""Which roles are alive, by the database's clock; readiness is read from here."""
+"""Heartbeats of the processes of all roles, by the database's clock; readiness rests on them."""
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import text
 
 from db.engine import Database
-from db.records import Heartbeat
 
-_BEAT = text("""
+_RECORD = text("""
     INSERT INTO heartbeats (role, name, at, details) VALUES (:role, :name, node_now(), CAST(:details AS jsonb))
     ON CONFLICT (role, name) DO UPDATE SET at = excluded.at, details = excluded.details
 """)
@@ -16,23 +17,34 @@ _ALIVE = text("""
     SELECT role, name, at, greatest(0, extract(epoch FROM node_now() - at))::float8 AS age_s, details FROM heartbeats
     WHERE at >= node_now() - make_interval(secs => :within_s) ORDER BY role, name
 """)
-_GONE = text("DELETE FROM heartbeats WHERE role = :role AND name = :name")
+_DELETE = text("DELETE FROM heartbeats WHERE role = :role AND name = :name")
 
 
-def beat(database: Database, role: str, name: str, details: Mapping[str, str]) -> None:
-    """This process is alive, and works."""
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """The last heartbeat of a process. ``name`` is host:pid; ``age_s`` is by the database's clock."""
+
+    role: str
+    name: str
+    at: datetime
+    age_s: float
+    details: Mapping[str, str]
+
+
+def record_heartbeat(database: Database, role: str, name: str, details: Mapping[str, str]) -> None:
+    """Record that a process is alive."""
     with database.begin() as connection:
-        connection.execute(_BEAT, {"role": role, "name": name, "details": json.dumps(dict(details))})
+        connection.execute(_RECORD, {"role": role, "name": name, "details": json.dumps(dict(details))})
 
 
-def alive(database: Database, within_s: float) -> list[Heartbeat]:
-    """Who was heard of within ``within_s``."""
+def alive_processes(database: Database, within_s: float) -> list[Heartbeat]:
+    """Return the processes whose last heartbeat is at most ``within_s`` old."""
     with database.begin() as connection:
         rows = connection.execute(_ALIVE, {"within_s": within_s})
         return [Heartbeat(row.role, row.name, row.at, row.age_s, row.details) for row in rows]
 
 
-def gone(database: Database, role: str, name: str) -> None:
-    """The process ends in order: nobody waits for its heartbeat to grow old."""
+def delete_heartbeat(database: Database, role: str, name: str) -> None:
+    """Delete the heartbeat of a process that stops in order, so that it is not taken for missing."""
     with database.begin() as connection:
-        connection.execute(_GONE, {"role": role, "name": name})
+        connection.execute(_DELETE, {"role": role, "name": name})

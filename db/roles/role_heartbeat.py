@@ -43,7 +43,7 @@ class RoleHeartbeat:
         self._stop.set()
         self._loop.join(HEARTBEAT_INTERVAL_S)
         try:
-            heartbeats.gone(self._database, self._role, self._name)
+            heartbeats.delete_heartbeat(self._database, self._role, self._name)
         except Exception as error:  # also where the schema is missing: the process is ending, and a stale row does no harm
             structlog.get_logger().warning("heartbeat_row_not_deleted", action=self._role, exception=type(error).__name__)
 
@@ -55,5 +55,5 @@ class RoleHeartbeat:
         self.stop()
 
     def _write(self) -> float:
-        heartbeats.beat(self._database, self._role, self._name, dict(self._details()))
+        heartbeats.record_heartbeat(self._database, self._role, self._name, dict(self._details()))
         return HEARTBEAT_INTERVAL_S

@@ -72,7 +72,7 @@ def registered_models(settings: Settings) -> tuple[RegisteredModel, ...]:
         return ()
     database = Database.open(url, pool_size=1)
     try:
-        return store.known(database)
+        return store.registered_models(database)
     except StorageError as error:
         print_message(f"states are not shown: {error}")
         return ()

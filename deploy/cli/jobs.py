@@ -35,10 +35,10 @@ def jobs_list(
     limit: Limit = 200,
 ) -> None:
     """List jobs, the newest first. --json has every column."""
-    from db.jobs import job_leases as store
+    from db.jobs.job_admin import list_jobs
 
     with open_database(config) as (_, database):
-        rows = store.listing(database, state=state, limit=limit)
+        rows = list_jobs(database, state=state, limit=limit)
     print_rows(rows, JOB_COLUMNS, title="jobs", as_json=as_json)
 
 
@@ -50,10 +50,10 @@ def jobs_show(
 
     With its completion evidence, attempts, findings and deliveries.
     """
-    from db.jobs import job_leases as store
+    from db.jobs.job_admin import show_job
 
     with open_database(config) as (_, database):
-        job = store.show(database, id)
+        job = show_job(database, id)
     if as_json:
         print_json(job)
         return
@@ -68,23 +68,23 @@ def jobs_show(
 @jobs.command("requeue")
 def jobs_requeue(ids: Ids, config: Config = None) -> None:
     """Queue failed, quarantined or cancelled jobs again."""
-    from db.jobs import job_leases as store
     from db.jobs import refusal_reasons
+    from db.jobs.job_admin import requeue_jobs
 
     with open_database(config) as (_, database):
-        done = store.requeue(database, ids, operator_name())
-        print_done(ids, done, "requeued", refusal_reasons.of_jobs(database, ids, done))
+        done = requeue_jobs(database, ids, operator_name())
+        print_done(ids, done, "requeued", refusal_reasons.job_refusals(database, ids, done))
 
 
 @jobs.command("cancel")
 def jobs_cancel(id: Annotated[int, typer.Argument(metavar="ID", help="job, see `jobs list`")], config: Config = None) -> None:
     """Cancel a job that has not been reported yet."""
-    from db.jobs import job_leases as store
     from db.jobs import refusal_reasons
+    from db.jobs.job_admin import cancel_job
 
     with open_database(config) as (_, database):
-        done = [id] if store.cancel(database, id, operator_name()) else []
-        print_done([id], done, "cancelled", refusal_reasons.of_jobs(database, [id], done))
+        done = [id] if cancel_job(database, id, operator_name()) else []
+        print_done([id], done, "cancelled", refusal_reasons.job_refusals(database, [id], done))
 
 
 @deliveries.command("list")
@@ -95,22 +95,22 @@ def deliveries_list(
     limit: Limit = 200,
 ) -> None:
     """List deliveries, the newest first. --json has every column."""
-    from db.deliveries import delivery_leases as store
+    from db.deliveries.delivery_admin import list_deliveries
 
     with open_database(config) as (_, database):
-        rows = store.listing(database, state=state, limit=limit)
+        rows = list_deliveries(database, state=state, limit=limit)
     print_rows(rows, DELIVERY_COLUMNS, title="deliveries", as_json=as_json)
 
 
 @deliveries.command("retry")
 def deliveries_retry(ids: Ids, config: Config = None) -> None:
     """Send failed or held deliveries again, immediately."""
-    from db.deliveries import delivery_leases as store
+    from db.deliveries.delivery_admin import retry_deliveries
     from db.jobs import refusal_reasons
 
     with open_database(config) as (_, database):
-        done = store.retry(database, ids, operator_name())
-        print_done(ids, done, "will be sent again", refusal_reasons.of_deliveries(database, ids, done))
+        done = retry_deliveries(database, ids, operator_name())
+        print_done(ids, done, "will be sent again", refusal_reasons.delivery_refusals(database, ids, done))
 
 
 class ExportFormat(StrEnum):
@@ -134,7 +134,7 @@ def results_export(
 
     start = parse_time(since)
     with open_database(config) as (_, database):
-        rows = [to_json_types(row) for row in store.findings(database, since=start)]
+        rows = [to_json_types(row) for row in store.export_findings(database, since=start)]
     if as_json or format is ExportFormat.JSON:
         print_json(rows)
     else:

@@ -60,7 +60,7 @@ def activate(name: Name, version: Version, config: Config = None) -> None:
 
     with open_database(config) as (settings, database):
         place = find_verified_version(name, version, settings)
-        changed = store.activate(database, identity(place.card, place.digest), origin=place.origin, actor=operator_name())
+        changed = store.activate_model(database, identity(place.card, place.digest), origin=place.origin, actor=operator_name())
         _print_state(place, "active", changed)
 
 
@@ -92,7 +92,7 @@ def rollback(name: Name, config: Config = None) -> None:
     with open_database(config) as (settings, database):
         places = installed.places(require_model(name, settings), model_folder(settings))
         intact = [place for place in places if not weights_problem(place.room)]
-        digest = store.rollback(database, name, here={place.digest for place in intact}, actor=operator_name())
+        digest = store.rollback_model(database, name, available={place.digest for place in intact}, actor=operator_name())
         place = next(place for place in intact if place.digest == digest)
         registry.verify_folder(place.room)
         _print_state(place, "active again", True)
@@ -106,7 +106,7 @@ def compare(name: Name, config: Config = None, as_json: AsJson = False) -> None:
     from db.operations import model_registry as store
 
     with open_database(config) as (settings, database):
-        rows = store.compare(database, require_model(name, settings))
+        rows = store.compare_shadows(database, require_model(name, settings))
     columns = ["shadow_version", "reported_version", "units", "same_outcome", "same_first_finding", "shadow_findings", "reported_findings"]
     print_rows(rows, columns, title=f"{name}: shadows", as_json=as_json)
 
@@ -127,7 +127,7 @@ def drift(
         folder = model_folder(settings)
         names = installed.names(folder) if name is None else [require_model(name, settings)]
         references = {place.digest: place.card.reference for model in names for place in installed.places(model, folder)}
-        rows = store.weeks(database, model=name, references=references)
+        rows = store.weekly_statistics(database, model=name, references=references)
     columns = ["week", "model", "version", "scanner", "quantity", "n", "index", "level", "against"]
     print_rows(rows, columns, title="stability of inputs and scores", as_json=as_json)
 
@@ -136,7 +136,7 @@ def _set_state(database: "Database", place: "Place", state: ModelState) -> None:
     from db.operations import model_registry as store
     from models.card import identity
 
-    changed = store.set_aside(database, identity(place.card, place.digest), state, origin=place.origin, actor=operator_name())
+    changed = store.shadow_or_retire(database, identity(place.card, place.digest), state, origin=place.origin, actor=operator_name())
     _print_state(place, state.value, changed)
 
 

@@ -19,10 +19,10 @@ def quarantine_list(config: Config = None, as_json: AsJson = False, limit: Limit
 
     The latest first. The bytes are in DATA_DIR/blobs under their SHA-256.
     """
-    from db.receive.quarantine import quarantined
+    from db.receive.quarantine import list_quarantined
 
     with open_database(config) as (_, database):
-        rows = [asdict(item) | {"status": f"0x{item.status:04X}"} for item in quarantined(database, limit)]
+        rows = [asdict(item) | {"status": f"0x{item.status:04X}"} for item in list_quarantined(database, limit)]
     print_rows(rows, COLUMNS, title="quarantine", as_json=as_json)
 
 

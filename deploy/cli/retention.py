@@ -36,24 +36,24 @@ def run(
 
     with open_database(config) as (settings, database):
         policy, blobs = settings.retention, Blobs(settings.blobs_dir)
-        rules = retention.rules(policy)
+        rules = retention.retention_rules(policy)
         if dry_run:
-            found = [retention.plan(database, kind) for kind in rules]
+            found = [retention.plan_removal(database, kind) for kind in rules]
         else:
-            found = [retention.let_go(database, blobs, kind, actor=operator_name(), limit=limit) for kind in rules]
-            removals.carry_out(database, blobs)  # finishes what an interrupted run had begun, also where no rule is enabled
+            found = [retention.apply_rule(database, blobs, kind, actor=operator_name(), limit=limit) for kind in rules]
+            removals.remove_blobs(database, blobs)  # finishes what an interrupted run had begun, also where no rule is enabled
         rows = [asdict(one) for one in found]
         if policy.records_days:
             if dry_run:
-                count = expiry.count(database, policy.records_days)
+                count = expiry.count_expired(database, policy.records_days)
             else:
-                count = expiry.forget(database, policy.records_days, actor=operator_name(), limit=limit)
+                count = expiry.delete_expired(database, policy.records_days, actor=operator_name(), limit=limit)
             rows.append({"kind": "records", "days": policy.records_days, "units": 0, "objects": count, "size_bytes": 0})
         if policy.strays_days:
             if dry_run:
-                files, size = orphaned_blobs.count(database, blobs, policy.strays_days)
+                files, size = orphaned_blobs.count_orphans(database, blobs, policy.strays_days)
             else:
-                files, size = orphaned_blobs.remove(database, blobs, policy.strays_days, actor=operator_name(), limit=limit)
+                files, size = orphaned_blobs.remove_orphans(database, blobs, policy.strays_days, actor=operator_name(), limit=limit)
             rows.append({"kind": "strays", "days": policy.strays_days, "units": 0, "objects": files, "size_bytes": size})
     if not rows:
         print_message("[retention] allows nothing to be deleted: every number of days is 0")

@@ -51,12 +51,12 @@ def list_unrouted(config: Config = None, as_json: AsJson = False, since: Since =
 
     With the reason. The column "now" tells what the routes of this configuration would do. Nothing is changed.
     """
-    from db.complete.unrouted import unrouted
+    from db.complete.unrouted import list_unrouted
     from deploy.offline.unrouted import present_route_decision
 
     start = parse_time(since)
     with open_database(config) as (settings, database):
-        rows = [row | {"now": present_route_decision(settings, database, row)} for row in unrouted(database, since=start, limit=limit)]
+        rows = [row | {"now": present_route_decision(settings, database, row)} for row in list_unrouted(database, since=start, limit=limit)]
     print_rows(rows, UNROUTED_COLUMNS, title="selected by no route", as_json=as_json)
 
 
@@ -69,5 +69,5 @@ def rules_requeue(ids: Ids, config: Config = None) -> None:
     from db.complete import unrouted as complete_unrouted
 
     with open_database(config) as (_, database):
-        done = complete_unrouted.again(database, ids, operator_name())
-        print_done(ids, done, "will be routed again", complete_unrouted.obstacles(database, ids, done))
+        done = complete_unrouted.reopen_unrouted(database, ids, operator_name())
+        print_done(ids, done, "will be routed again", complete_unrouted.reopen_refusals(database, ids, done))

@@ -5,8 +5,8 @@ import time
 from core.errors import StorageError
 from core.states import ResultKind
 from db import audit
+from db.audit import ChainCheck
 from db.engine import Database
-from db.records import ChainCheck
 from deploy.demo import tables
 from deploy.demo.inputs import DemoInput
 from deploy.demo.node import DemoNode

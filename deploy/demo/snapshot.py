@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.states import DeliveryState, JobState
-from db.deliveries import delivery_leases
+from db.deliveries.delivery_admin import list_deliveries
 from db.engine import Database
-from db.jobs import job_leases
+from db.jobs.job_admin import list_jobs
 from db.operations import results_export
 
 STUCK_JOBS = frozenset({JobState.FAILED, JobState.QUARANTINED, JobState.CANCELLED})
@@ -47,7 +47,7 @@ def unit_uid(row: Mapping[str, Any]) -> str:
 
 def take_snapshot(database: Database) -> DemoSnapshot:
     """Read the three views."""
-    return DemoSnapshot(job_leases.listing(database), delivery_leases.listing(database), list(results_export.findings(database)))
+    return DemoSnapshot(list_jobs(database), list_deliveries(database), list(results_export.export_findings(database)))
 
 
 def wait_until_settled(

@@ -7,7 +7,7 @@ from pathlib import Path
 from core.errors import ConfigurationError, StorageError
 from core.settings.settings import Settings
 from db.engine import Database
-from db.roles.heartbeats import alive
+from db.roles.heartbeats import alive_processes
 from deploy.local.child_process import SupervisedRole
 from deploy.local.ports import accepts_connections
 
@@ -51,7 +51,7 @@ class Readiness:
         failing = next((role for role in self._roles if role.failures >= MAXIMUM_FAILURES), None)
         if failing is not None:
             raise StorageError(f"role {failing.role} keeps ending with status {failing.last_status}", hint=self._where_to_look(failing))
-        beating = {beat.role for beat in alive(self._database, READY_TIMEOUT_S) if beat.at >= self._started_at}
+        beating = {beat.role for beat in alive_processes(self._database, READY_TIMEOUT_S) if beat.at >= self._started_at}
         missing = [role for role in NEEDED if role not in beating]
         if not missing and accepts_connections(self._node.host, self._port):
             return True

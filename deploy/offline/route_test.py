@@ -13,7 +13,7 @@ from core.records import InstanceHeader
 from core.settings.routes import Route
 from core.settings.settings import Settings
 from core.states import UnitKind
-from db.records import InstanceView
+from db.complete.unit_records import InstanceView
 from deploy.offline.units import Unit, gather_units
 from dicom_node.conduct.route_claims import exclusion_reason, route_attributes
 from dicom_node.conduct.unit_contents import unit_contents

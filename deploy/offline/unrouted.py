@@ -17,7 +17,7 @@ def present_route_decision(settings: Settings, database: Database, row: Mapping[
     if row["let_go"]:
         return "cannot be routed: retention has deleted its images"
     try:
-        held = unit_contents(units.instances(database, row["unit_id"]))
+        held = unit_contents(units.instances_of_unit(database, row["unit_id"]))
         routes = match_unit_routes(settings.routes, database, Blobs(settings.blobs_dir), row["source"], held).routes
     except NodeError as error:
         return f"cannot be routed: {error}"

@@ -47,15 +47,15 @@ class CommitmentHandlers:
     def _report(self, association: Any, request_id: int) -> None:
         log = structlog.get_logger()
         try:
-            request = source_requests.get(self._database, request_id)
+            request = source_requests.get_source_request(self._database, request_id)
             if request is None:
                 return
             checked = check_instances(self._database, self._blobs, request)
             if problem := send_report(association, request, checked):
-                source_requests.failed(self._database, request, why=problem)
+                source_requests.record_unanswered(self._database, request, why=problem)
                 log.error("commitment_report_failed", source=request.source, reason=problem)
             else:
-                source_requests.answered(self._database, request, held=len(checked.held))
+                source_requests.record_answered(self._database, request, held=len(checked.held))
                 log.info("commitment_report_sent", source=request.source, held=len(checked.held), count=len(request.instances))
         except NodeError as error:
             log.error("commitment_report_failed", error=str(error))

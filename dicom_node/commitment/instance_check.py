@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from db.blobs.store import Blobs
 from db.commitment import source_requests
-from db.commitment.source_requests import Asked
+from db.commitment.source_requests import SourceRequest
 from db.engine import Database
 from dicom_node.commitment.datasets import CLASS_CONFLICT, NO_SUCH_INSTANCE, PROCESSING_FAILURE
 
@@ -17,7 +17,7 @@ class InstanceCheck:
     failed: tuple[tuple[str, str, int], ...]
 
 
-def check_instances(database: Database, blobs: Blobs, request: Asked) -> InstanceCheck:
+def check_instances(database: Database, blobs: Blobs, request: SourceRequest) -> InstanceCheck:
     """Check each instance of a request: it is held if its row is committed and its bytes exist, under the SOP class that the source names.
 
     Raises
@@ -25,7 +25,7 @@ def check_instances(database: Database, blobs: Blobs, request: Asked) -> Instanc
     StorageError
         The database is unavailable.
     """
-    known = source_requests.contents(database, [uid for _, uid in request.instances])
+    known = source_requests.indexed_contents(database, [uid for _, uid in request.instances])
     held, failed = [], []
     for sop_class, uid in request.instances:
         contents = known.get(uid, [])

@@ -7,8 +7,7 @@ import structlog
 
 from core.errors import StorageError
 from core.settings.delivery import DeliverySection
-from db.commitment import destination_requests
-from db.commitment.destination_requests import Reported, Resending
+from db.commitment.destination_reports import ReportResult, ResendPolicy, record_report
 from db.engine import Database
 from dicom_node.commitment.datasets import ALL_COMMITTED, DUPLICATE_TRANSACTION, FAILURES_EXIST, decode_report, failure_reason_text
 from dicom_node.statuses import SUCCESS
@@ -34,18 +33,18 @@ def receive_report(database: Database, delivery: DeliverySection, destinations: 
     # "Duplicate Transaction UID" says nothing about the objects: they stay open, and are requested again under another UID.
     failed = {uid: failure_reason_text(reason) for uid, reason in content.failed.items() if reason != DUPLICATE_TRANSACTION}
     try:
-        result = destination_requests.report(
+        result = record_report(
             database,
             destinations=destinations,
             transaction_uid=content.transaction_uid,
             committed=content.committed,
             failed=failed,
-            resending=Resending(delivery.max_resends, delivery.retry_base_s),
+            policy=ResendPolicy(delivery.max_resends, delivery.retry_base_s),
         )
     except StorageError as error:
         log.error("commitment_report_not_stored", error=str(error))
         return RESOURCE_LIMITATION, None
-    if result is Reported.UNKNOWN:
+    if result is ReportResult.UNKNOWN:
         log.warning("commitment_report_of_unknown_transaction")
         return INVALID_ARGUMENT, None
     if failed:

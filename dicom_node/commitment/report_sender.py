@@ -11,7 +11,7 @@ from core.settings.settings import Settings
 from core.settings.sources import PeerAddress, Source
 from db.blobs.store import Blobs
 from db.commitment import source_requests
-from db.commitment.source_requests import Asked
+from db.commitment.source_requests import SourceRequest
 from db.engine import Database
 from db.roles.supervised_loop import SupervisedLoop
 from db.roles.wake_up import WakeUp
@@ -29,7 +29,7 @@ def report_address(sources: Sequence[Source], ae_title: str) -> PeerAddress | No
     return next((source.report_address for source in sources if source.ae_title == ae_title and source.report_address is not None), None)
 
 
-def send_report(association: Association, request: Asked, checked: InstanceCheck) -> str:
+def send_report(association: Association, request: SourceRequest, checked: InstanceCheck) -> str:
     """Send the report on an association. Returns "" where the source accepted it, else the problem."""
     information, event_type = encode_report(request.transaction_uid, checked.held, checked.failed)
     try:
@@ -52,34 +52,34 @@ class CommitmentReporter:
         self.loop = SupervisedLoop("commitment-reports", self._report_next, stop, wait=wake_up.subscribe())
 
     def _report_next(self) -> float:
-        request = source_requests.claim(self._database, lease_s=self._settings.delivery.lease_s)
+        request = source_requests.claim_source_request(self._database, lease_s=self._settings.delivery.lease_s)
         if request is None:
             return POLL_INTERVAL_S
         self._report(request)
         return 0.0
 
-    def _report(self, request: Asked) -> None:
+    def _report(self, request: SourceRequest) -> None:
         log = structlog.get_logger().bind(source=request.source, attempt=request.attempts)
         address = report_address(self._settings.sources, request.source)
         if address is None:
             problem = "the association ended before the answer, and the source has neither a `commitment` nor a `query` address"
-            source_requests.failed(self._database, request, why=problem)
+            source_requests.record_unanswered(self._database, request, why=problem)
             log.error("commitment_report_failed", reason=problem)
             return
         checked = check_instances(self._database, self._blobs, request)
         problem = self._send(address, request, checked)
         if not problem:
-            source_requests.answered(self._database, request, held=len(checked.held))
+            source_requests.record_answered(self._database, request, held=len(checked.held))
             log.info("commitment_report_sent", held=len(checked.held), count=len(request.instances))
         elif request.attempts >= self._settings.delivery.max_attempts:
-            source_requests.failed(self._database, request, why=f"failed after {request.attempts} attempts: {problem}")
+            source_requests.record_unanswered(self._database, request, why=f"failed after {request.attempts} attempts: {problem}")
             log.error("commitment_report_failed", reason=problem)
         else:
             delay_s = retry_delay_s(request.attempts, self._settings.delivery)
-            source_requests.later(self._database, request, why=problem, in_s=delay_s)
+            source_requests.retry_answer_later(self._database, request, why=problem, in_s=delay_s)
             log.warning("commitment_report_postponed", reason=problem, seconds=round(delay_s, 1))
 
-    def _send(self, address: PeerAddress, request: Asked, checked: InstanceCheck) -> str:
+    def _send(self, address: PeerAddress, request: SourceRequest, checked: InstanceCheck) -> str:
         entity = requestor(self._settings, self._settings.delivery.timeout_s)
         entity.add_requested_context(PUSH_MODEL)
         role = build_role(PUSH_MODEL, scp_role=True)  # PS3.4 J.3.3: the node requests the association, and is the SCP on it

@@ -37,7 +37,9 @@ def receive_request(database: Database, source: str, event: Any, *, reserve_s: f
         return INVALID_ARGUMENT, None
     log = structlog.get_logger().bind(source=source)
     try:
-        id = source_requests.record(database, source=source, transaction_uid=transaction_uid, instances=instances, reserve_s=reserve_s)
+        id = source_requests.record_source_request(
+            database, source=source, transaction_uid=transaction_uid, instances=instances, reserve_s=reserve_s
+        )
     except StorageError as error:
         log.error("commitment_request_not_stored", error=str(error))
         return RESOURCE_LIMITATION, None

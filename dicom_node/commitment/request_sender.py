@@ -12,7 +12,7 @@ from core.failpoints import failpoint
 from core.settings.destinations import Destination
 from core.settings.settings import Settings
 from db.commitment import destination_requests
-from db.commitment.destination_requests import Request
+from db.commitment.destination_requests import CommitmentRequest
 from db.engine import Database
 from db.roles.supervised_loop import SupervisedLoop
 from db.roles.wake_up import WakeUp
@@ -48,9 +48,9 @@ class CommitmentRequester:
     def _request_next(self) -> float:
         """Send one request, if one is due."""
         rules = self._settings.delivery
-        destination_requests.gather(self._database, self._destination.name)
-        request = destination_requests.next_request(
-            self._database, self._destination.name, lease_s=rules.lease_s, max_asks=rules.max_attempts
+        destination_requests.create_request(self._database, self._destination.name)
+        request = destination_requests.claim_request(
+            self._database, self._destination.name, lease_s=rules.lease_s, max_attempts=rules.max_attempts
         )
         if request is None:
             return POLL_INTERVAL_S
@@ -62,11 +62,11 @@ class CommitmentRequester:
         delay_s = retry_delay_s(self._failures, rules)
         if result.unreachable:
             delay_s = min(delay_s, rules.probe_cap_s)
-        destination_requests.later(self._database, request, why=result.problem, in_s=delay_s, counts=not result.unreachable)
+        destination_requests.retry_request_later(self._database, request, why=result.problem, in_s=delay_s, counts=not result.unreachable)
         self._log.warning("commitment_request_postponed", reason=result.problem, seconds=round(delay_s, 1))
         return 0.0
 
-    def _send(self, request: Request) -> RequestResult:
+    def _send(self, request: CommitmentRequest) -> RequestResult:
         rules = self._settings.delivery
         received, answered = threading.Event(), threading.Event()
 
@@ -91,8 +91,8 @@ class CommitmentRequester:
             result = _send_action(association, request)
             if not result.problem:
                 failpoint("commit.asked")
-                destination_requests.asked(self._database, request, answer_s=rules.commitment_answer_s)
-                self._log.info("commitment_requested", count=len(request.instances), attempt=request.asks)
+                destination_requests.record_requested(self._database, request, answer_s=rules.commitment_answer_s)
+                self._log.info("commitment_requested", count=len(request.instances), attempt=request.attempts)
                 self._wait_for_report(association, answered)
             return result
         finally:
@@ -107,7 +107,7 @@ class CommitmentRequester:
                 return
 
 
-def _send_action(association: Association, request: Request) -> RequestResult:
+def _send_action(association: Association, request: CommitmentRequest) -> RequestResult:
     try:
         information = encode_request(request.transaction_uid, request.instances)
         response, _ = association.send_n_action(information, REQUEST_ACTION, PUSH_MODEL, PUSH_MODEL_INSTANCE)

@@ -9,8 +9,8 @@ from core.policy.unit_progress import CompletionPolicy
 from core.settings.routes import Route
 from core.states import UnitKind, UnitState
 from db.complete import units
+from db.complete.unit_records import UnitView
 from db.engine import Database
-from db.records import UnitView
 from dicom_node.conduct.route_claims import RouteClaim
 from dicom_node.conduct.unit_contents import UnitContents, unit_contents
 from dicom_node.conduct.unit_snapshot import UnitSnapshot, read_unit
@@ -50,7 +50,7 @@ class BestSeriesChooser:
         comparing = {route.name for route in routes if route.per_study == "best"}
         rivals: list[_Rival] = []
         unfinished = 0
-        for other in units.study(self._database, snapshot.unit.study_instance_uid):
+        for other in units.units_of_study(self._database, snapshot.unit.study_instance_uid):
             if other.id == snapshot.unit.id or other.kind is not UnitKind.SERIES or other.held < 1:
                 continue
             rival, complete = self._rival(other, now)
@@ -69,10 +69,10 @@ class BestSeriesChooser:
         if other.state is UnitState.COMPLETE:
             if not other.routes:
                 return None, True
-            contents = unit_contents(units.instances(self._database, other.id))
+            contents = unit_contents(units.instances_of_unit(self._database, other.id))
             return _Rival(other, other.routes, _as_candidate(other, contents)), True
         snapshot = read_unit(self._database, other, self._policy, now)
-        contents = snapshot.contents or unit_contents(units.instances(self._database, other.id))
+        contents = snapshot.contents or unit_contents(units.instances_of_unit(self._database, other.id))
         names = tuple(route.name for route in self._match_routes(other, contents).routes)
         return _Rival(other, names, _as_candidate(other, contents)), snapshot.decision.complete
 

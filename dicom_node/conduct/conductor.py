@@ -14,10 +14,10 @@ from core.errors import NodeError
 from core.settings.settings import Settings
 from db.blobs.store import Blobs
 from db.complete import units
+from db.complete.unit_records import UnitView
 from db.engine import Database
-from db.notify import Waiter
-from db.receive import admission
-from db.records import UnitView
+from db.notify import ChannelListener
+from db.receive.associations import reap_associations
 from db.roles.role_heartbeat import RoleHeartbeat
 from db.roles.supervised_loop import SupervisedLoop
 from dicom_node.conduct.content_comparison import ContentComparer
@@ -34,7 +34,7 @@ FAILED_UNIT_PAUSE_S = 30.0
 def run(settings: Settings, database: Database, blobs: Blobs, stop: threading.Event) -> None:
     """Process units until ``stop`` is set."""
     conductor = Conductor(settings, database, blobs)
-    waiter = Waiter(database, "intake")
+    waiter = ChannelListener(database, "intake")
     comparer = ContentComparer(database, blobs, stop)
     comparer.loop.start()
     with RoleHeartbeat(database, "conduct", conductor.details):
@@ -74,20 +74,20 @@ class Conductor:
         """
         self._reap_associations()
         self._sweep_temporary_files()
-        due = units.due(self._database, limit=BATCH)
+        due = units.due_units(self._database, limit=BATCH)
         now = self._database.now()
         for unit in due:
             self._process(unit, now)
         if len(due) == BATCH:
             return 0.0
-        soonest_s = units.soonest(self._database)
+        soonest_s = units.seconds_until_check(self._database)
         return POLL_INTERVAL_S if soonest_s is None else max(SHORTEST_WAIT_S, min(soonest_s, POLL_INTERVAL_S))
 
     def _reap_associations(self) -> None:
         """Close the rows of associations whose lease expired: their listener was killed."""
         if time.monotonic() - self._reaped <= REAP_EVERY_S:
             return
-        if lost := admission.reap_associations(self._database):
+        if lost := reap_associations(self._database):
             self._log.warning("associations_lost", count=lost)
         self._reaped = time.monotonic()
 
@@ -110,4 +110,4 @@ class Conductor:
             self._log.error("unit_failed", unit=unit.id, error=str(error))
         except Exception as error:
             self._log.error("unit_failed_unexpectedly", unit=unit.id, exception=type(error).__name__, exc_info=True)
-        units.postpone(self._database, unit.id, revision=unit.revision, until=now + timedelta(seconds=FAILED_UNIT_PAUSE_S))
+        units.postpone_check(self._database, unit.id, revision=unit.revision, until=now + timedelta(seconds=FAILED_UNIT_PAUSE_S))

@@ -11,9 +11,8 @@ from pathlib import Path
 import structlog
 
 from db.blobs.store import Blobs
-from db.complete import units
+from db.complete.content_conflicts import UndecidedInstance, list_undecided, settle_conflict
 from db.engine import Database
-from db.records import UndecidedInstance
 from db.roles.supervised_loop import SupervisedLoop
 from dicom_node.conduct.comparison_process import DIFFERENT, SAME
 
@@ -44,7 +43,7 @@ class ContentComparer:
         self.loop = SupervisedLoop("content-comparison", self._compare_batch, stop)
 
     def _compare_batch(self) -> float:
-        undecided = units.undecided(self._database, limit=BATCH)
+        undecided = list_undecided(self._database, limit=BATCH)
         for instance in undecided:
             if self._stop.is_set():
                 break
@@ -53,6 +52,6 @@ class ContentComparer:
 
     def _compare(self, instance: UndecidedInstance) -> None:
         same = same_content(self._blobs.path(instance.current_sha256), self._blobs.path(instance.sha256))
-        units.settle(self._database, instance.id, same=same)
+        settle_conflict(self._database, instance.id, same=same)
         outcome = "the same content in another encoding" if same else "other content: a new revision"
         structlog.get_logger().info("contents_compared", unit=instance.unit_id, outcome=outcome)

@@ -10,8 +10,8 @@ from core.errors import NodeError
 from core.settings.settings import Settings
 from core.settings.sources import PeerAddress
 from db.complete import units
+from db.complete.unit_records import UnitView
 from db.engine import Database
-from db.records import UnitView
 from dicom_node.conduct.series_query import count_instances
 
 THREADS = 4
@@ -59,7 +59,7 @@ class ExpectedCounts:
                 with self._lock:
                     self._paused_until[unit.source] = time.monotonic() + PAUSE_AFTER_FAILURE_S
             else:
-                units.record_expected(self._database, unit.id, count.value)
+                units.record_expected_count(self._database, unit.id, count.value)
         except NodeError as error:
             self._log.error("expected_count_not_stored", unit=unit.id, error=str(error))
         except Exception as error:  # the pool would drop the error without a word

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from core.settings.routes import Route
 from core.states import Priority
-from db.records import JobPlan
+from db.jobs.job_records import JobPlan
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,11 @@ from core.settings.routes import Route
 from core.settings.settings import Settings
 from db.blobs.store import Blobs
 from db.complete import units
+from db.complete.completion import complete_unit
+from db.complete.unit_records import UnitView
 from db.engine import Database
+from db.jobs.job_records import JobPlan
 from db.operations import model_registry
-from db.records import JobPlan, UnitView
 from dicom_node.conduct.best_series import BestSeriesChooser, SeriesChoice
 from dicom_node.conduct.expected_counts import ExpectedCounts
 from dicom_node.conduct.job_plans import job_plans
@@ -63,7 +65,7 @@ class UnitCompletion:
             return
         if counting:
             due_at = min(due_at, now + timedelta(seconds=COUNT_POLL_S))
-        units.postpone(self._database, unit.id, revision=unit.revision, until=due_at)
+        units.postpone_check(self._database, unit.id, revision=unit.revision, until=due_at)
 
     def _match_routes(self, unit: UnitView, contents: UnitContents) -> RouteClaim:
         return match_unit_routes(self._settings.routes, self._database, self._blobs, unit.source, contents)
@@ -85,7 +87,9 @@ class UnitCompletion:
 
     def _job_plans(self, routes: Sequence[Route]) -> tuple[tuple[JobPlan, ...], list[str]]:
         folder = self._settings.node.data_dir / installed.FOLDER
-        plans, problems = job_plans(routes, lambda model: served_versions(model, model_registry.known(self._database, model), folder))
+        plans, problems = job_plans(
+            routes, lambda model: served_versions(model, model_registry.registered_models(self._database, model), folder)
+        )
         for problem in problems:
             self._log.error("route_cannot_be_followed", reason=problem)
         profiles = self._settings.result_profiles
@@ -97,7 +101,7 @@ class UnitCompletion:
         unit = snapshot.unit
         assert snapshot.contents is not None
         failpoint("complete.decided")
-        jobs = units.complete(
+        jobs = complete_unit(
             self._database,
             unit,
             evidence=snapshot.decision.evidence(unit.held, self._database.now()),

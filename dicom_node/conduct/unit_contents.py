@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.policy.slice_coverage import distance_along_normal, is_localizer
-from db.records import InstanceView
+from db.complete.unit_records import InstanceView
 
 
 @dataclass(frozen=True, slots=True)

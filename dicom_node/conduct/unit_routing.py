@@ -31,7 +31,7 @@ def match_unit_routes(routes: Iterable[Route], database: Database, blobs: Blobs,
         raise NodeError("the bytes of an instance are missing", hint="restore the blob from a backup; the unit is checked again")
     try:
         dataset, attributes = route_attributes(path, source)
-        reason = exclusion_reason(dataset, made_here=own_instances.made_here(database, representative.header))
+        reason = exclusion_reason(dataset, made_here=own_instances.is_own_instance(database, representative.header))
         return RouteClaim((), reason) if reason else claim_routes(routes, attributes)
     except Exception as error:  # a malformed header may fail anywhere: the unit is completed with the reason, and not retried
         structlog.get_logger().error("route_matching_failed", exception=type(error).__name__)

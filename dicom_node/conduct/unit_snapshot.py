@@ -9,8 +9,8 @@ from core.policy.unit_progress import CompletionPolicy, SendingAssociation, Sour
 from core.settings.completion import CompletionSection
 from core.states import UnitKind
 from db.complete import units
+from db.complete.unit_records import InstanceView, UnitView
 from db.engine import Database
-from db.records import InstanceView, UnitView
 from dicom_node.conduct.unit_contents import UnitContents, unit_contents
 
 _NOT_JUDGED = SliceCoverage(False, "geometry not judged yet")
@@ -40,7 +40,7 @@ def read_unit(database: Database, unit: UnitView, policy: CompletionPolicy, now:
     too_early = quiet_s < min(policy.count_delay_s, policy.settle_s, policy.quiet_s)
     if unit.kind is not UnitKind.IMAGE and too_early and not decision.complete:
         return UnitSnapshot(unit, progress, decision, None)
-    instances = units.instances(database, unit.id)
+    instances = units.instances_of_unit(database, unit.id)
     progress = _progress(unit, instances)
     return UnitSnapshot(unit, progress, decide_completion(progress, policy, now), unit_contents(instances))
 

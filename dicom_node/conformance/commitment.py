@@ -1,12 +1,13 @@
 """Section on storage commitment."""
 
-from db.commitment.destination_requests import AT_ONCE
+from db.commitment.destination_requests import MAX_INSTANCES
 from dicom_node.commitment.datasets import CLASS_CONFLICT, NO_SUCH_INSTANCE, PROCESSING_FAILURE
 from dicom_node.conformance.markdown import table
 
 
 def commitment_section() -> str:
     """Return the section on storage commitment in both roles."""
+    most = MAX_INSTANCES
     reasons = [
         (f"0x{NO_SUCH_INSTANCE:04X}", "the instance is not held"),
         (f"0x{CLASS_CONFLICT:04X}", "it is held under another SOP class"),
@@ -14,7 +15,7 @@ def commitment_section() -> str:
     ]
     return f"""## Storage commitment
 
-Storage Commitment Push Model, PS3.4 Annex J. **As SCU**: after C-STORE, an N-ACTION (action type 1) for up to {AT_ONCE} instances that
+Storage Commitment Push Model, PS3.4 Annex J. **As SCU**: after C-STORE, an N-ACTION (action type 1) for up to {most} instances that
 were stored together, under a new Transaction UID. The N-EVENT-REPORT is accepted on the same association and on one that the
 destination requests, with or without role selection. Instances that are reported as failed are sent again (`delivery.max_resends`).
 Without a report within `delivery.commitment_answer_s` a new request follows. The report is answered with 0x0000 once it is committed in

@@ -9,8 +9,9 @@ from core.settings.destinations import Destination
 from core.settings.settings import Settings
 from db.blobs.store import Blobs
 from db.deliveries import delivery_leases
+from db.deliveries.delivery_leases import ClaimedDelivery
+from db.deliveries.delivery_results import hold_delivery
 from db.engine import Database
-from db.records import ClaimedDelivery
 from db.roles.process_name import process_name
 from db.roles.supervised_loop import SupervisedLoop
 from db.roles.wake_up import WakeUp
@@ -57,7 +58,7 @@ class DestinationWorker:
         self._claimed_at = self._renewed_at = time.monotonic()
         if self.outage.active and not self.outage.probe():
             return POLL_INTERVAL_S
-        claimed = delivery_leases.claim(
+        claimed = delivery_leases.claim_deliveries(
             self._database,
             sender=process_name(),
             lease_s=self._settings.delivery.lease_s,
@@ -77,7 +78,7 @@ class DestinationWorker:
             if delivery.research and not self._destination.accept_research:
                 # Checked again here: a route or the configuration may have changed since the worker checked it.
                 reason = f"the model is for research, and accept_research is false for '{self._destination.name}'"
-                delivery_leases.hold(self._database, delivery, reason=reason)
+                hold_delivery(self._database, delivery, reason=reason)
                 continue
             try:
                 content = self._blobs.read(delivery.sha256)
@@ -124,7 +125,7 @@ class DestinationWorker:
     def _renew(self, waiting: list[ClaimedDelivery]) -> None:
         """Renew the leases of what is still to be sent once a third of their time is over: an object may take long to send."""
         if time.monotonic() - self._renewed_at > self._settings.delivery.lease_s / 3:
-            delivery_leases.renew(self._database, waiting, self._settings.delivery.lease_s)
+            delivery_leases.renew_deliveries(self._database, waiting, self._settings.delivery.lease_s)
             self._renewed_at = time.monotonic()
 
     def _settle(self, delivery: ClaimedDelivery, result: SendResult, send_s: float = 0.0) -> None:

@@ -8,7 +8,7 @@ from core.errors import NodeError
 from core.settings.destinations import Destination
 from core.settings.settings import Settings
 from db import audit
-from db.deliveries import delivery_leases
+from db.deliveries.delivery_admin import make_deliveries_due
 from db.engine import Database
 from dicom_node.deliver.transports import echo
 
@@ -64,7 +64,7 @@ class DestinationOutage:
             self.begin(text, unreachable=True)
             return False
         # After a lost connection the delivery that was being sent keeps its delay: it may be the cause, and others are sent first.
-        due = delivery_leases.wake(self._database, self._destination.name) if self._unreachable else 0
+        due = make_deliveries_due(self._database, self._destination.name) if self._unreachable else 0
         away_s, self._since, self._unreachable = self.seconds, None, False
         self._log.warning("destination_available", seconds=round(away_s, 1), count=due)
         self._audit("destination.back", {"away_s": round(away_s, 1)})

@@ -15,9 +15,10 @@ from core.states import DeliveryState
 from db.blobs.store import Blobs
 from db.commitment import destination_requests
 from db.deliveries import delivery_leases
+from db.deliveries.delivery_results import hold_delivery
 from db.engine import Database
-from db.notify import Waiter
-from db.operations.status import AWAY, node_status
+from db.notify import ChannelListener
+from db.operations.status import UNREACHABLE, node_status
 from db.roles import dead_processes
 from db.roles.process_name import host_name, process_name
 from db.roles.role_heartbeat import RoleHeartbeat
@@ -50,7 +51,7 @@ def run(settings: Settings, database: Database, blobs: Blobs, stop: threading.Ev
     _expire_leases_of_dead_senders(database)
     for loop in loops:
         loop.start()
-    waiter = Waiter(database, "delivery")
+    waiter = ChannelListener(database, "delivery")
 
     def wait(seconds: float) -> None:
         waiter.wait(seconds)
@@ -83,12 +84,12 @@ class DeliveryUpkeep:
         """
         now = time.monotonic()
         if now - self._reaped > REAP_EVERY_S:
-            delivery_leases.reap(self._database)
+            delivery_leases.reap_deliveries(self._database)
             self._reaped = now
         if now - self._checked > CHECK_DESTINATIONS_EVERY_S:
             self._hold_deliveries_without_destination()
             uncommitted = [one.name for one in self._settings.destinations if not one.storage_commitment]
-            destination_requests.no_longer_wanted(self._database, uncommitted)
+            destination_requests.stop_requesting(self._database, uncommitted)
             self._checked = now
         return POLL_INTERVAL_S
 
@@ -100,9 +101,11 @@ class DeliveryUpkeep:
         if not missing:
             return
         lease_s = self._settings.delivery.lease_s
-        for delivery in delivery_leases.claim(self._database, sender=process_name(), lease_s=lease_s, limit=100, destinations=missing):
+        for delivery in delivery_leases.claim_deliveries(
+            self._database, sender=process_name(), lease_s=lease_s, limit=100, destinations=missing
+        ):
             reason = f"no [[destinations]] is named '{delivery.destination}': configure it and retry, or leave it held"
-            delivery_leases.hold(self._database, delivery, reason=reason)
+            hold_delivery(self._database, delivery, reason=reason)
             structlog.get_logger().warning("delivery_held", destination=delivery.destination, delivery=delivery.id, reason=reason)
 
 
@@ -110,7 +113,7 @@ def _expire_leases_of_dead_senders(database: Database) -> None:
     """Make the deliveries of a killed sender of this host due at once. Before this process claims any, under a name of the same host."""
     log = structlog.get_logger()
     try:
-        if count := dead_processes.disown_deliveries(database, host_name()):
+        if count := dead_processes.expire_dead_delivery_leases(database, host_name()):
             log.warning("leases_of_dead_sender_expired", count=count)
     except NodeError as error:
         log.warning("leases_of_dead_sender_not_expired", error=str(error), hint="they expire by themselves")
@@ -118,5 +121,5 @@ def _expire_leases_of_dead_senders(database: Database) -> None:
 
 def _details(workers: list[DestinationWorker]) -> dict[str, str]:
     """What the heartbeat says: how many objects were stored, and how long each destination has been unavailable."""
-    outages = {f"{AWAY}{worker.destination}": f"{worker.outage.seconds:.0f}" for worker in workers}
+    outages = {f"{UNREACHABLE}{worker.destination}": f"{worker.outage.seconds:.0f}" for worker in workers}
     return {"stored": str(sum(worker.stored for worker in workers))} | outages

@@ -7,9 +7,9 @@ import structlog
 from core.errors import LeaseLost
 from core.settings.destinations import Destination
 from core.settings.settings import Settings
-from db.deliveries import delivery_leases
+from db.deliveries.delivery_leases import ClaimedDelivery
+from db.deliveries.delivery_results import fail_delivery, hold_delivery, record_stored, retry_delivery_later, return_unsent
 from db.engine import Database
-from db.records import ClaimedDelivery
 from dicom_node.deliver.transport_types import SendResult
 from dicom_node.retry_delay import retry_delay_s
 from dicom_node.statuses import SendOutcome
@@ -42,18 +42,18 @@ class DeliverySettlement:
             if result.outcome is SendOutcome.STORED:
                 note = "" if result.status == 0 else result.reason
                 commit = self._destination.storage_commitment
-                delivery_leases.stored(self._database, delivery, status=result.status or 0, note=note, commit=commit)
+                record_stored(self._database, delivery, status=result.status or 0, note=note, commit=commit)
                 log.info("delivered", seconds=round(send_s, 3), age_s=round(dwell_s, 3), reason=note)
             elif result.outcome is SendOutcome.HELD:
-                delivery_leases.hold(self._database, delivery, reason=result.note, status=result.status)
+                hold_delivery(self._database, delivery, reason=result.note, status=result.status)
                 log.error("delivery_held", reason=result.reason)
             elif result.outcome is SendOutcome.PERMANENT or exhausted:
                 attempts = "" if result.outcome is SendOutcome.PERMANENT else f"failed after {delivery.attempt} attempts: "
-                delivery_leases.failed(self._database, delivery, error=attempts + result.note, status=result.status)
+                fail_delivery(self._database, delivery, error=attempts + result.note, status=result.status)
                 log.error("delivery_failed", reason=attempts + result.reason)
             else:
                 delay_s = 0.0 if self._stop.is_set() else retry_delay_s(delivery.attempt, self._rules)
-                delivery_leases.retry_later(self._database, delivery, error=result.note, in_s=delay_s)
+                retry_delivery_later(self._database, delivery, error=result.note, in_s=delay_s)
                 log.warning("delivery_postponed", reason=result.reason, seconds=round(delay_s, 1))
         except LeaseLost as error:
             log.warning("delivery_lease_lost", error=str(error))
@@ -63,6 +63,6 @@ class DeliverySettlement:
     def put_back(self, delivery: ClaimedDelivery, reason: str) -> None:
         """Return a delivery that was not sent; no attempt is counted."""
         try:
-            delivery_leases.put_back(self._database, delivery, why=reason)
+            return_unsent(self._database, delivery, why=reason)
         except LeaseLost as error:
             self._log.warning("delivery_lease_lost", delivery=delivery.id, error=str(error))

@@ -13,9 +13,10 @@ import structlog
 
 from core.settings.settings import Settings
 from db.engine import Database
-from db.operations import alerts, webhook_notices
+from db.operations import alerts
 from db.operations.status import node_status
-from db.roles.missing_roles import silent
+from db.operations.webhook_notifications import collect_notifications
+from db.roles.missing_roles import missing_roles
 from db.roles.supervised_loop import SupervisedLoop
 
 CHECK_INTERVAL_S = 5.0
@@ -52,7 +53,7 @@ def find_conditions(settings: Settings, database: Database) -> Conditions:
         free = 0  # a missing folder is reported like a full disk
     if free < rules.disk_low_bytes:
         found[DISK_LOW, ""] = {"free_bytes": free, "limit": rules.disk_low_bytes}
-    for role, seconds in silent(database, ROLES, SILENT_AFTER_S).items():
+    for role, seconds in missing_roles(database, ROLES, SILENT_AFTER_S).items():
         found[ROLE_SILENT, role] = {"silent_s": round(seconds)}
     return found
 
@@ -77,18 +78,18 @@ class AlertMonitor:
             The database is unavailable.
         """
         conditions = find_conditions(self._settings, self._database)
-        known = {(alert.kind, alert.subject) for alert in alerts.now(self._database) if alert.kind in KINDS}
+        known = {(alert.kind, alert.subject) for alert in alerts.current_alerts(self._database) if alert.kind in KINDS}
         for (kind, subject), details in conditions.items():
-            if (kind, subject) not in known and self._record(alerts.begin, kind, subject, details):
+            if (kind, subject) not in known and self._record(alerts.begin_alert, kind, subject, details):
                 self._log.error("alert_began", kind=kind, name=subject)
         for kind, subject in known - set(conditions):
-            if self._record(alerts.end, kind, subject, {}):
+            if self._record(alerts.end_alert, kind, subject, {}):
                 self._log.warning("alert_ended", kind=kind, name=subject)
         if self._notify:
-            webhook_notices.gather(self._database)
+            collect_notifications(self._database)
         return CHECK_INTERVAL_S
 
     def _record(self, change: Callable[..., bool], kind: str, subject: str, details: Mapping[str, Any]) -> bool:
         # An outage of a destination is audited by `deliver.outage`, with the reason.
         audited = kind != DESTINATION_UNAVAILABLE
-        return change(self._database, kind, subject, details, actor="send", tell=self._notify, audited=audited)
+        return change(self._database, kind, subject, details, actor="send", webhook=self._notify, audited=audited)

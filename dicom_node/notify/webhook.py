@@ -19,8 +19,7 @@ from core.clock import Clock, system_clock
 from core.settings.operations import WebhookSection
 from core.settings.settings import Settings
 from db.engine import Database
-from db.operations import webhook_notices
-from db.operations.webhook_notices import Notice
+from db.operations.webhook_notifications import Notification, claim_notification, record_not_sent, record_sent, retry_notification_later
 from db.roles.supervised_loop import SupervisedLoop
 
 POLL_INTERVAL_S = 1.0
@@ -30,7 +29,7 @@ LEASE_S = 60.0
 RESPONSE_TIMEOUT_S = 10.0  # longer than any receiver takes; a notification that times out is sent again
 
 
-def encode_body(notice: Notice, node: str) -> bytes:
+def encode_body(notice: Notification, node: str) -> bytes:
     """Encode a notification as canonical JSON: keys sorted, no spaces. The signature is over these bytes."""
     content = {
         "id": notice.id,
@@ -93,20 +92,20 @@ class WebhookPoster:
             The database is unavailable.
         """
         webhook = self._settings.webhook
-        notice = webhook_notices.claim(self._database, lease_s=LEASE_S + RESPONSE_TIMEOUT_S)
+        notice = claim_notification(self._database, lease_s=LEASE_S + RESPONSE_TIMEOUT_S)
         if notice is None:
             return False
         began = time.monotonic()
         problem = post_body(webhook, encode_body(notice, self._settings.node.ae_title), notice.event)
         log = self._log.bind(kind=notice.event, attempt=notice.attempts, seconds=round(time.monotonic() - began, 3))
         if not problem:
-            webhook_notices.sent(self._database, notice)
+            record_sent(self._database, notice)
             log.info("notification_posted")
         elif (self._database.now() - notice.at).total_seconds() > MAX_AGE_S:
-            webhook_notices.failed(self._database, notice, f"too old: {problem}")
+            record_not_sent(self._database, notice, f"too old: {problem}")
             log.error("notification_failed", reason=problem)
         else:
             delay_s = min(RETRY_CAP_S, RETRY_BASE_S * 2 ** min(notice.attempts - 1, 30))
-            webhook_notices.later(self._database, notice, why=problem, in_s=delay_s)
+            retry_notification_later(self._database, notice, why=problem, in_s=delay_s)
             log.warning("notification_postponed", reason=problem, seconds=delay_s)
         return True

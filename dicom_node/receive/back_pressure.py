@@ -73,7 +73,7 @@ class BackPressure:
         """
         disk = back_pressure.disk_limit(self._blobs.free_bytes(), self._receive.min_free_bytes)
         try:
-            found = backlog.look(self._database, most=self._receive.max_waiting + 1)
+            found = backlog.read_backlog(self._database, most=self._receive.max_waiting + 1)
         except StorageError:
             here = {"disk"} if disk.should_pause("disk" in self._reasons) else set()
             self._reasons = (self._reasons - {"disk"}) | here
@@ -89,9 +89,9 @@ class BackPressure:
         return MEASURE_INTERVAL_S
 
     def _record_change(self, measure: back_pressure.ReceiveLimit, *, began: bool) -> None:
-        record = alerts.begin if began else alerts.end
+        record = alerts.begin_alert if began else alerts.end_alert
         details = {"measured": measure.value, "limit": measure.limit}
-        if record(self._database, backlog.PAUSED, measure.reason, details, actor="listen", tell=self._notify):
+        if record(self._database, backlog.PAUSED, measure.reason, details, actor="listen", webhook=self._notify):
             log = self._log.bind(reason=back_pressure.PAUSE_REASONS[measure.reason], held=measure.value, limit=measure.limit)
             if began:
                 log.error("receiving_paused")

@@ -6,7 +6,7 @@ from pathlib import Path
 from core.errors import CannotUnderstand
 from core.policy.admission import check_identity
 from core.records import InstanceHeader
-from db.blobs.temporary_file import Temporary
+from db.blobs.temporary_file import TemporaryFile
 from dicom_node.receive.spool import SpoolFile
 from dicom_node.statuses import INVALID_INSTANCE
 from imaging.headers.instance_header import read_header
@@ -23,7 +23,7 @@ class ReceivedInstance:
     spool: SpoolFile
 
 
-def read_checked_header(received: ReceivedInstance, file: Temporary) -> InstanceHeader:
+def read_checked_header(received: ReceivedInstance, file: TemporaryFile) -> InstanceHeader:
     """Return the header of the finished spool file.
 
     Raises

@@ -15,12 +15,14 @@ from core.policy.admission import check_identity, unit_kind
 from core.records import InstanceHeader
 from core.settings.settings import Settings
 from db.blobs import removals
+from db.blobs.blob_ref import BlobRef
 from db.blobs.store import Blobs
-from db.blobs.temporary_file import Temporary
+from db.blobs.temporary_file import TemporaryFile
 from db.engine import Database
 from db.receive import admission, own_instances, quarantine
-from db.receive.group_commit import Admitter
-from db.records import Admission, Admitted, BlobRef
+from db.receive.admission import Admission, AdmissionResult
+from db.receive.associations import close_association, open_association
+from db.receive.group_commit import GroupAdmitter
 from dicom_node.receive.disk_space import DiskSpace
 from dicom_node.receive.header_check import ReceivedInstance, read_checked_header
 from dicom_node.statuses import SUCCESS, UNEXPECTED, StoreAnswer
@@ -37,7 +39,7 @@ class Intake:
         self._limits = settings.receive
         self._database = database
         self._blobs = blobs
-        self._admitter = Admitter(database)
+        self._admitter = GroupAdmitter(database)
         self._disk_space = DiskSpace(blobs)
         self._log = structlog.get_logger()
 
@@ -96,11 +98,11 @@ class Intake:
 
     def _refuse_own_object(self, header: InstanceHeader) -> None:
         """Refuse what dicom-node has made, where ``receive.own_objects`` says so."""
-        if self._limits.own_objects == "refuse" and (header.made_by_dicom_node or own_instances.made_here(self._database, header)):
+        if self._limits.own_objects == "refuse" and (header.made_by_dicom_node or own_instances.is_own_instance(self._database, header)):
             raise OwnObject("made by dicom-node itself: refused, as receive.own_objects says")
 
-    def _admit(self, received: ReceivedInstance, file: Temporary, header: InstanceHeader, association_id: UUID) -> None:
-        with self._blobs.name(file, received.spool.sha256) as named:
+    def _admit(self, received: ReceivedInstance, file: TemporaryFile, header: InstanceHeader, association_id: UUID) -> None:
+        with self._blobs.link(file, received.spool.sha256) as named:
             admitted = self._admitter.admit(
                 header=header,
                 blob=named.ref,
@@ -110,16 +112,16 @@ class Intake:
                 sync=named.sync,
             )
         self._restore_if_removed(admitted, named.ref.sha256)
-        if admitted.result is not Admitted.NEW:
+        if admitted.result is not AdmissionResult.NEW:
             self._log.info("instance_received_again", kind=str(admitted.result), source=received.source, unit=admitted.unit_id)
 
     def _restore_if_removed(self, admitted: Admission, sha256: str) -> None:
         """Mark an instance as present again whose bytes retention had removed."""
-        if admitted.let_go and not removals.came_again(self._database, self._blobs, admitted.instance_id, sha256):
+        if admitted.removed and not removals.restore_instance(self._database, self._blobs, admitted.instance_id, sha256):
             raise OutOfResources("out of resources: retention is removing the same bytes; send the instance again")
 
-    def _quarantine(self, received: ReceivedInstance, file: Temporary, error: IntakeError, association_id: UUID) -> None:
-        removed = quarantine.quarantine(
+    def _quarantine(self, received: ReceivedInstance, file: TemporaryFile, error: IntakeError, association_id: UUID) -> None:
+        removed = quarantine.quarantine_instance(
             self._database,
             blob=self._blobs.adopt(file, received.spool.sha256),
             reason=str(error),
@@ -143,7 +145,7 @@ class Intake:
         ConfigurationError
             There is no such data set.
         """
-        item = quarantine.get(self._database, quarantine_id)
+        item = quarantine.get_quarantined(self._database, quarantine_id)
         path = self._blobs.path(item.sha256)
         if not path.is_file():
             raise CannotUnderstand("its bytes are missing", hint="restore the blob from a backup")
@@ -153,7 +155,7 @@ class Intake:
         )
         self._refuse_own_object(header)
         association_id = uuid4()  # a row of its own: completion waits until it is closed, as for a received instance
-        admission.open_association(
+        open_association(
             self._database,
             id=association_id,
             calling_ae=item.source,
@@ -163,7 +165,7 @@ class Intake:
             lease_s=READMISSION_LEASE_S,
         )
         try:
-            admitted = admission.admit(
+            admitted = admission.admit_instance(
                 self._database,
                 header=header,
                 blob=BlobRef(item.sha256, item.size_bytes),
@@ -172,9 +174,9 @@ class Intake:
                 source=item.source,
             )
             self._restore_if_removed(admitted, item.sha256)
-            quarantine.taken(self._database, quarantine_id, actor=actor, instance_id=admitted.instance_id)
+            quarantine.remove_admitted(self._database, quarantine_id, actor=actor, instance_id=admitted.instance_id)
         finally:
-            admission.close_association(self._database, association_id, "released")
+            close_association(self._database, association_id, "released")
         return admitted
 
 

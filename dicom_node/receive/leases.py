@@ -15,7 +15,7 @@ import structlog
 from core.errors import NodeError, StorageError
 from core.policy.admission import CallerRights
 from db.engine import Database
-from db.receive import admission
+from db.receive.associations import close_association, open_association, renew_associations
 from db.roles.supervised_loop import SupervisedLoop
 from db.roles.wake_up import WakeUp
 
@@ -82,7 +82,7 @@ class AssociationLeases:
         """
         if not admitted.has_row:
             try:
-                admission.open_association(
+                open_association(
                     self._database,
                     id=admitted.id,
                     calling_ae=admitted.calling_ae,
@@ -126,13 +126,13 @@ class AssociationLeases:
         with self._changed:
             open_rows = [admitted.id for admitted in self._open.values() if admitted.has_row]
         if open_rows:
-            admission.renew_associations(self._database, open_rows, self._lease_s)
+            renew_associations(self._database, open_rows, self._lease_s)
         return self._lease_s / 3
 
     def _close_ended(self) -> None:
         """Close rows one by one; what fails is left for the next call."""
         while self._ended:
             association_id, how = self._ended[0]
-            admission.close_association(self._database, association_id, how)
+            close_association(self._database, association_id, how)
             with self._changed:
                 self._ended.pop(0)

@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from db.blobs.store import Blobs
-from db.blobs.temporary_file import Temporary
+from db.blobs.temporary_file import TemporaryFile
 from imaging.headers.instance_header import BEGINNING_BYTES
 from imaging.wire import part10
 
@@ -51,7 +51,7 @@ class SpoolFile:
         self.identity = identity
         self._blobs = blobs
         self._max_bytes = max_bytes
-        self._file: Temporary | None = None
+        self._file: TemporaryFile | None = None
         self._digest = hashlib.sha256()
         self._buffer: memoryview | None = None
         self._buffered = 0
@@ -110,7 +110,7 @@ class SpoolFile:
         """Hash of the whole file, head included."""
         return self._digest.hexdigest()
 
-    def finish(self) -> Temporary:
+    def finish(self) -> TemporaryFile:
         """Write the last bytes, and return the file; from here on it belongs to the caller.
 
         Raises

@@ -48,7 +48,7 @@ def main() -> None:
             with database.begin() as connection:
                 for statement in FILL:
                     connection.execute(text(statement))
-            while counters.fold(database):
+            while counters.fold_changes(database):
                 pass
             with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                 connection.execute(text("VACUUM ANALYZE"))

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from core.records import Prediction, UnitInput
 from core.states import Outcome, Priority, ResultKind, UnitKind
 from db.blobs.store import Blobs
-from db.records import ClaimedJob, StoredObject
+from db.jobs.job_records import ClaimedJob, StoredObject
 from imaging.masks import pack_mask
 from tests.bench import paired_runs
 from tests.bench.highdicom_encoder import HighdicomEncoder

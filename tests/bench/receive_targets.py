@@ -15,7 +15,7 @@ from sqlalchemy import make_url
 
 from core.errors import ConfigurationError
 from db.engine import Database
-from db.roles.heartbeats import alive
+from db.roles.heartbeats import alive_processes
 from db.schema.upgrade import upgrade_schema
 from deploy.demo.pacs.interface import AE_TITLE
 from deploy.demo.pacs.orthanc import Orthanc
@@ -64,7 +64,7 @@ def listener(folder: Path, processes: int) -> Iterator[tuple[Target, int]]:
 def wait_for_processes(database: Database, processes: int) -> None:
     """Wait until every listener process has written a heartbeat."""
     deadline = time.monotonic() + 60
-    while sum(beat.role == "listen" for beat in alive(database, 60)) < processes:
+    while sum(beat.role == "listen" for beat in alive_processes(database, 60)) < processes:
         if time.monotonic() > deadline:
             raise SystemExit("the listener processes did not start")
         time.sleep(0.1)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.errors import NodeError
-from db.deliveries import delivery_leases
+from db.deliveries.delivery_admin import retry_deliveries
 from tests.chaos import faults_worker
 from tests.chaos.faults import KILLS, OTHER_FAULTS, draw_fault
 from tests.chaos.invariants import unfinished_work, violations
@@ -149,7 +149,7 @@ class ChaosRun:
             "SELECT d.id FROM deliveries d JOIN jobs j ON j.id = d.job_id WHERE d.state IN ('held', 'failed') AND j.state <> 'superseded'"
         )
         if rows:
-            done = delivery_leases.retry(self.target.database, [row.id for row in rows], "chaos")
+            done = retry_deliveries(self.target.database, [row.id for row in rows], "chaos")
             self.target.faults_done["retried by hand"] += len(done)
 
     def _print_progress(self, more: str = "") -> None:

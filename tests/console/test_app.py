@@ -69,7 +69,7 @@ def start() -> Iterator[Start]:
 
 def _write_heartbeats(database: Database) -> None:
     for role in ROLES:
-        heartbeats.beat(database, role, "host:1", {"free": "text"})
+        heartbeats.record_heartbeat(database, role, "host:1", {"free": "text"})
 
 
 def _metrics(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -91,10 +91,10 @@ def test_ready_while_every_role_has_heartbeats(start: Start, database: Database,
     _write_heartbeats(database)
     answer = console.client.get("/readyz")
     assert (answer.status_code, answer.json()) == (200, {"ready": True, "missing": []})
-    heartbeats.gone(database, "worker", "host:1")
+    heartbeats.delete_heartbeat(database, "worker", "host:1")
     answer = console.client.get("/readyz")
     assert (answer.status_code, answer.json()["missing"]) == (503, ["worker: no heartbeat within 30 s"])
-    heartbeats.beat(database, "worker", "host:2", {"problem": "no GPU"})
+    heartbeats.record_heartbeat(database, "worker", "host:2", {"problem": "no GPU"})
     assert console.client.get("/readyz").json()["missing"] == ["worker: no GPU"]
 
 
@@ -180,12 +180,12 @@ def test_the_status_page_and_the_security_headers(start: Start, database: Databa
 def test_the_console_writes_a_heartbeat_until_it_ends(start: Start, database: Database, tmp_path: Path) -> None:
     console = start(_settings(tmp_path), database)
     deadline = time.monotonic() + 10
-    while not (beats := [beat for beat in heartbeats.alive(database, 30) if beat.role == "console"]):
+    while not (beats := [beat for beat in heartbeats.alive_processes(database, 30) if beat.role == "console"]):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert beats[0].details["url"] == str(console.client.base_url).rstrip("/")
     console.end()
-    assert [beat for beat in heartbeats.alive(database, 30) if beat.role == "console"] == []
+    assert [beat for beat in heartbeats.alive_processes(database, 30) if beat.role == "console"] == []
 
 
 def test_a_port_in_use_is_a_configuration_error(database: Database, tmp_path: Path) -> None:

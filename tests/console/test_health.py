@@ -8,7 +8,7 @@ import pytest
 from console.health import HEARTBEAT_MAX_AGE_S, ROLES, NodeReadiness, check_disk, check_pauses, check_roles, disk_usage
 from console.pages import age, size
 from db.operations.alerts import Alert
-from db.records import Heartbeat
+from db.roles.heartbeats import Heartbeat
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

@@ -15,12 +15,14 @@ from core.settings.settings import Settings
 from core.states import Priority
 from db.blobs.store import Blobs
 from db.deliveries import delivery_leases
+from db.deliveries.delivery_results import record_stored
 from db.engine import Database
 from db.jobs import job_leases
-from db.operations import alerts, retention, webhook_notices
-from db.operations.status import AWAY
-from db.receive import admission
+from db.operations import alerts, retention
+from db.operations.status import UNREACHABLE
+from db.operations.webhook_notifications import claim_notification, record_sent
 from db.receive.backlog import PAUSED
+from db.receive.quarantine import quarantine_instance
 from db.roles import heartbeats
 from dicom_node.receive.receive_counts import ReceiveCounts
 from tests.db.operations.test_retention import Unit, _age
@@ -55,33 +57,33 @@ def _exported_metrics(settings: Settings, database: Database) -> tuple[Samples, 
 
 def _cause_every_event(database: Database, blobs: Blobs) -> None:
     """Cause an event of every kind that a metric counts."""
-    heartbeats.beat(database, "send", "host:1", {f"{AWAY}pacs": "30"})
+    heartbeats.record_heartbeat(database, "send", "host:1", {f"{UNREACHABLE}pacs": "30"})
     old = Unit(database, blobs, 1).report().deliver()
     _age(database, 31)
-    (kind,) = retention.rules(RetentionSection(images_days=30))
-    assert retention.let_go(database, blobs, kind, actor="t", limit=10).objects == 1
+    (kind,) = retention.retention_rules(RetentionSection(images_days=30))
+    assert retention.apply_rule(database, blobs, kind, actor="t", limit=10).objects == 1
     assert not blobs.path(old.image.sha256).exists()
     source = Sender(database)
     for number, priority in enumerate((Priority.ROUTINE, Priority.URGENT, Priority.ROUTINE), start=2):
         source.send(number, series=f"1.2.3.{number}", study=f"1.2.3.{number}")
         complete(database, plan(destinations=("one", "two"), priority=priority), study=f"1.2.3.{number}")
     finish(database, claim(database))  # the urgent one
-    (sent, _) = delivery_leases.claim(database, sender="s", lease_s=60, limit=2)
-    delivery_leases.stored(database, sent, status=0)
-    job_leases.fail(database, claim(database), error="x", permanent=True, retry_in_s=0, max_attempts=3)
+    (sent, _) = delivery_leases.claim_deliveries(database, sender="s", lease_s=60, limit=2)
+    record_stored(database, sent, status=0)
+    job_leases.fail_job(database, claim(database), error="x", permanent=True, retry_in_s=0, max_attempts=3)
     source.send(9, series="1.2.3.9", study="1.2.3.9")  # open
     source.send(9, series="1.2.3.9", study="1.2.3.9", content="another")  # undecided
-    admission.quarantine(
+    quarantine_instance(
         database, blob=old.result, reason="x", status=0xC000, sop_class_uid="", sop_instance_uid="", association_id=source.id,
         source="PACS", max_bytes=1000,
     )  # fmt: skip
     run(database, "UPDATE jobs SET queued_at = node_now() - interval '9 seconds' WHERE state = 'queued'")
     run(database, "UPDATE deliveries SET created_at = node_now() - interval '9 seconds'")
     for reason in ("disk", "queue"):
-        alerts.begin(database, PAUSED, reason, {}, actor="listen", tell=True)
-    notification = webhook_notices.claim(database, lease_s=60)
+        alerts.begin_alert(database, PAUSED, reason, {}, actor="listen", webhook=True)
+    notification = claim_notification(database, lease_s=60)
     assert notification is not None
-    webhook_notices.sent(database, notification)
+    record_sent(database, notification)
     counts = ReceiveCounts(database)
     counts.add(0x0000, 100)
     counts.add(0xA700, 100)
@@ -105,7 +107,7 @@ def test_documented_and_exported_metrics_are_the_same_and_each_changes(
     before, _ = _exported_metrics(settings, database)
     blobs = Blobs(tmp_path / "data" / "blobs")
     for role in ROLES:
-        heartbeats.beat(database, role, "host:1", {})
+        heartbeats.record_heartbeat(database, role, "host:1", {})
     ready, _ = _exported_metrics(settings, database)
     _cause_every_event(database, blobs)
     after, types = _exported_metrics(settings, database)

@@ -12,8 +12,8 @@ from console.app import create_app
 from console.health import NodeReadiness, NodeSnapshot
 from core.states import DeliveryState, JobState
 from db.operations.alerts import Alert
-from db.operations.status import NodeStatus, Queue
-from db.records import Heartbeat
+from db.operations.status import NodeStatus, QueueStatus
+from db.roles.heartbeats import Heartbeat
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 STATUS = NodeStatus(
@@ -32,7 +32,7 @@ STATUS = NodeStatus(
     deliveries={"<b>pacs</b>": {DeliveryState.STORED: 1013, DeliveryState.HELD: 1014}},
     heartbeats=(Heartbeat("relay", "host:1", AT, 2.5, {}), Heartbeat("relay", "host:2", AT, 1.5, {})),
     notices_waiting=1016,
-    queues={"urgent": Queue(1017, 1018.0), "routine": Queue(1019, 1020.0)},
+    queues={"urgent": QueueStatus(1017, 1018.0), "routine": QueueStatus(1019, 1020.0)},
     alerts=(Alert("receive.paused", "queue", 75.2, {}), Alert("destination.away", "<i>pacs</i>", 10.0, {})),
     counters={
         "received": {("stored",): 1021.0},

@@ -9,6 +9,7 @@ from core.states import JobState
 from db import counters
 from db.counters import DWELL_BOUNDS, Labels
 from db.deliveries import delivery_leases
+from db.deliveries.delivery_results import record_stored
 from db.engine import Database
 from db.jobs import job_leases
 from tests.support.records import Sender, claim, complete, finish, plan
@@ -42,11 +43,11 @@ def test_through_the_life_of_jobs(database: Database) -> None:
         _agree(database)
     finish(database, claim(database))
     _agree(database)
-    for delivery in delivery_leases.claim(database, sender="s", lease_s=60, limit=2):
-        delivery_leases.stored(database, delivery, status=0)
+    for delivery in delivery_leases.claim_deliveries(database, sender="s", lease_s=60, limit=2):
+        record_stored(database, delivery, status=0)
     _agree(database)
     second = claim(database)
-    assert job_leases.fail(database, second, error="x", permanent=True, retry_in_s=0, max_attempts=3) is JobState.FAILED
+    assert job_leases.fail_job(database, second, error="x", permanent=True, retry_in_s=0, max_attempts=3) is JobState.FAILED
     _agree(database)
     source.send(4, series="1.2.3.3", study="1.2.3.3")  # a late image: the unit is open again, its job waits to be superseded
     _agree(database)
@@ -56,9 +57,9 @@ def test_through_the_life_of_jobs(database: Database) -> None:
     assert before["dwell"][("reported", "1")] == before["dwell"][("delivered", "1")] == 1
     assert before["attempts"] == {("lung_nodule_ct", "reported"): 1, ("lung_nodule_ct", "failed"): 1}
     assert before["sendings"] == {("one", "stored"): 1, ("two", "stored"): 1}
-    assert counters.fold(database, limit=5) == 5
+    assert counters.fold_changes(database, limit=5) == 5
     assert _counted(database) == before
-    while counters.fold(database):
+    while counters.fold_changes(database):
         pass
     assert _counted(database) == before
     with database.begin() as connection:
@@ -70,8 +71,8 @@ def test_one_folds_at_a_time(database: Database) -> None:
         counters.add(connection, [("x", ("a",), 1.5), ("x", ("a",), 1)])
     with database.begin() as other:
         other.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": counters._LOCK})
-        assert counters.fold(database) == 0
-    assert counters.fold(database) == 2
+        assert counters.fold_changes(database) == 0
+    assert counters.fold_changes(database) == 2
     assert _counted(database)["x"] == {("a",): 2.5}
 
 

@@ -5,7 +5,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from db.engine import Database
-from db.pipelined import together
+from db.pipelined import execute_pipelined
 
 ADD = text("INSERT INTO noted (said, many) VALUES (:said, :many)")
 CLOSE = text("UPDATE noted SET said = said || :said WHERE said LIKE 'a%'")
@@ -28,27 +28,27 @@ def rows(database: Database) -> list[tuple[str, list[str] | None]]:
 
 def test_every_statement_has_its_own_values_and_its_turn(noted: Database) -> None:
     with noted.begin() as connection:
-        together(connection, [*((ADD, {"said": said, "many": [said, said]}) for said in ODD), (CLOSE, {"said": "!"})])
-        together(connection, [(ADD, {"said": "a", "many": None})])
+        execute_pipelined(connection, [*((ADD, {"said": said, "many": [said, said]}) for said in ODD), (CLOSE, {"said": "!"})])
+        execute_pipelined(connection, [(ADD, {"said": "a", "many": None})])
     begun = [said + "!" if said.startswith("a") else said for said in ODD]
     assert rows(noted) == [*((said, [was, was]) for said, was in zip(begun, ODD, strict=True)), ("a", None)]
 
 
 def test_none_at_all(noted: Database) -> None:
     with noted.begin() as connection:
-        together(connection, [])
+        execute_pipelined(connection, [])
     assert rows(noted) == []
 
 
 def test_one_that_fails_takes_the_others_along(noted: Database) -> None:
     with pytest.raises(DBAPIError), noted.begin() as connection:
-        together(connection, [(ADD, {"said": said, "many": None}) for said in ("yes", "no", "yes")])
+        execute_pipelined(connection, [(ADD, {"said": said, "many": None}) for said in ("yes", "no", "yes")])
     assert rows(noted) == []
 
 
 def test_a_connection_of_another_encoding(noted: Database, database_url: str) -> None:
     western = Database.open(f"{database_url}{'&' if '?' in database_url else '?'}client_encoding=latin1")
     with western.begin() as connection:
-        together(connection, [(ADD, {"said": "Müller", "many": None})])
+        execute_pipelined(connection, [(ADD, {"said": "Müller", "many": None})])
     western.dispose()
     assert rows(noted) == [("Müller", None)]

@@ -15,8 +15,8 @@ from core.settings.settings import Settings
 from core.states import Priority, ResultKind
 from db.blobs.store import Blobs
 from db.engine import Database
-from db.jobs import job_leases
-from db.records import StoredObject
+from db.jobs.finish import commit_result
+from db.jobs.job_records import StoredObject
 from dicom_node.conduct import conductor
 from dicom_node.receive.listener import Listener
 from tests.support.records import Sender, claim, complete, identity, plan, prediction, timings
@@ -146,7 +146,7 @@ def make_report(database: Database, blobs: Blobs) -> Callable[..., str]:
         uid = str(made.SOPInstanceUID)
         report = ResultObject(ResultKind.SR, "default", sop_class, uid, str(made.SeriesInstanceUID), b"")
         stored = StoredObject(report, blobs.put(content), destinations)
-        job_leases.finish(database, job, prediction=prediction(), identity=identity(), objects=(stored,), timings=timings())
+        commit_result(database, job, prediction=prediction(), identity=identity(), objects=(stored,), timings=timings())
         return uid
 
     return make

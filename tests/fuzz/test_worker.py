@@ -25,9 +25,11 @@ from core.records import CompletionEvidence
 from core.states import Priority, UnitKind
 from db.blobs.store import Blobs
 from db.complete import units
+from db.complete.completion import complete_unit
 from db.engine import Database
+from db.jobs.job_records import JobPlan
 from db.receive import admission
-from db.records import JobPlan
+from db.receive.associations import open_association
 from imaging.headers.instance_header import read_header
 from imaging.wire.part10 import encode_head
 from models import registry
@@ -119,13 +121,13 @@ def queue(database: Database, blobs: Blobs, seeds: list[Seed]) -> int:
             continue
         association = uuid4()
         names = {"calling_ae": "PACS", "called_ae": "DICOMNODE", "address": "127.0.0.1", "listener": "fuzz"}
-        admission.open_association(database, id=association, lease_s=600, **names)
-        unit_id = admission.admit(
+        open_association(database, id=association, lease_s=600, **names)
+        unit_id = admission.admit_instance(
             database, header=header, blob=blobs.put(content), kind=UnitKind.IMAGE, association_id=association, source="PACS"
         ).unit_id
-        (unit,) = [unit for unit in units.study(database, header.study_instance_uid) if unit.id == unit_id]
+        (unit,) = [unit for unit in units.units_of_study(database, header.study_instance_uid) if unit.id == unit_id]
         plan = JobPlan(SKIN, registry.card(SKIN).version, registry.pipeline_digest(SKIN), ("skin",), ("pacs",), Priority.ROUTINE)
         evidence = CompletionEvidence("photograph", "one image", database.now(), 1)
-        made = units.complete(database, unit, evidence=evidence, plans=(plan,), routes=("skin",), selected=None, reason="")
+        made = complete_unit(database, unit, evidence=evidence, plans=(plan,), routes=("skin",), selected=None, reason="")
         admitted += len(made or ())
     return admitted

@@ -11,7 +11,7 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 from core.states import Priority
 from db.blobs.store import Blobs
 from db.engine import Database
-from db.jobs import job_leases
+from db.jobs.job_admin import show_job
 from deploy.demo.synthetic.lesion import lesion_dataset
 from deploy.settings_file import load_settings
 from dicom_node.sockets import NodeEntity
@@ -41,7 +41,7 @@ def find_instances(archive: Orthanc, study: str, modality: str = "") -> set[str]
 
 def delivered_objects(runtime: ChildRuntime, job_id: int) -> dict[str, str]:
     """Return the SOP Instance UIDs of the objects of a job that are delivered, by kind."""
-    return {row["object"]: row["sop_instance_uid"] for row in job_leases.show(runtime.database, job_id)["deliveries"]}
+    return {row["object"]: row["sop_instance_uid"] for row in show_job(runtime.database, job_id)["deliveries"]}
 
 
 def test_the_archive_shows_only_the_new_segmentation(tmp_path: Path, database: Database, database_url: str) -> None:

@@ -12,7 +12,7 @@ from pydicom.uid import CTImageStorage
 from core import codes
 from core.records import Finding, Mask, Measurement, ModelIdentity, Prediction
 from core.states import Outcome, ResultKind, Tier
-from db.records import StoredElsewhere
+from db.jobs.job_records import StoredElsewhere
 from imaging.masks import pack_mask
 from imaging.photograph.read import Photograph
 from imaging.volume.volume import Volume

@@ -12,8 +12,11 @@ from core.states import Priority
 from db import audit, counters
 from db.complete import units
 from db.deliveries import delivery_leases
+from db.deliveries.delivery_admin import list_deliveries
 from db.engine import Database
 from db.jobs import job_leases
+from db.jobs.claim import claim_jobs, claim_not_analysed
+from db.jobs.job_admin import list_jobs, show_job
 from db.operations import results_export
 from db.operations.status import node_status
 from tests.support.records import Sender, run
@@ -61,7 +64,7 @@ def fill_database(database: Database, *, studies: int, each: int) -> None:
     with database.begin() as connection:
         for statement in FILL:
             connection.exec_driver_sql(statement.format(studies=studies, each=each))
-    while counters.fold(database):
+    while counters.fold_changes(database):
         pass
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("VACUUM ANALYZE"))
@@ -71,38 +74,36 @@ def frequent_queries(database: Database) -> dict[str, Callable[[], Any]]:
     """Return the queries of every role by name. Each can be run again with the same amount of work."""
     sender, numbers = Sender(database, lease_s=36_000), count(1)
     sender.send(0, series="1.9.9.1", study="1.9.9")
-    (open_unit,) = units.study(database, "1.9.9")
+    (open_unit,) = units.units_of_study(database, "1.9.9")
     newest = int(str(_one(database, "SELECT max(id) FROM jobs")))
     now = database.now()
 
     def due() -> None:
         run(database, f"UPDATE units SET next_check_at = node_now() WHERE id = {open_unit.id}")
-        assert units.due(database, limit=50)
+        assert units.due_units(database, limit=50)
 
     return {
         "receive: an instance of an open series": lambda: sender.send(next(numbers), series="1.9.9.1", study="1.9.9"),
         "receive: the first instance of a study": lambda: sender.send(1, series=f"1.8.{next(numbers)}.1", study=f"1.8.{next(numbers)}"),
         "receive: an instance that is stored already": lambda: sender.send(0, series="1.9.9.1", study="1.9.9"),
         "completion: which units are due": due,
-        "completion: when the next unit is due": lambda: units.soonest(database),
-        "completion: the instances of a unit": lambda: units.instances(database, 1),
-        "worker: no job is due": lambda: job_leases.claim(database, worker="w", priorities=(Priority.ROUTINE,), models=None, lease_s=9),
-        "worker: no job failed unexplained": lambda: job_leases.claim_unexplained(
-            database, worker="w", priorities=(Priority.ROUTINE,), lease_s=9
+        "completion: when the next unit is due": lambda: units.seconds_until_check(database),
+        "completion: the instances of a unit": lambda: units.instances_of_unit(database, 1),
+        "worker: no job is due": lambda: claim_jobs(database, worker="w", priorities=(Priority.ROUTINE,), models=None, lease_s=9),
+        "worker: no job failed unexplained": lambda: claim_not_analysed(database, worker="w", priorities=(Priority.ROUTINE,), lease_s=9),
+        "worker: expired leases": lambda: job_leases.reap_jobs(database, max_attempts=3),
+        "sender: no delivery is due": lambda: delivery_leases.claim_deliveries(
+            database, sender="s", lease_s=9, limit=10, destinations=("pacs",)
         ),
-        "worker: expired leases": lambda: job_leases.reap(database, max_attempts=3),
-        "sender: no delivery is due": lambda: delivery_leases.claim(database, sender="s", lease_s=9, limit=10, destinations=("pacs",)),
         "relay: the audit chain": lambda: audit.chain(database, 1000),
-        "export: results of the last 5 minutes": lambda: list(results_export.findings(database, since=now - timedelta(minutes=5))),
+        "export: results of the last 5 minutes": lambda: list(results_export.export_findings(database, since=now - timedelta(minutes=5))),
         "console: status": lambda: node_status(database),
-        "console: the last 50 jobs": lambda: job_leases.listing(database, limit=50),
-        "console: failed jobs (there are none)": lambda: job_leases.listing(database, state="failed", limit=50),
-        "console: one job": lambda: job_leases.show(database, newest),
-        "console: the last 50 deliveries": lambda: delivery_leases.listing(database, limit=50),
-        "console: failed deliveries (there are none)": lambda: delivery_leases.listing(database, state="failed", limit=50),
-        "console: failed deliveries of a destination": lambda: delivery_leases.listing(
-            database, state="failed", destination="pacs", limit=50
-        ),
+        "console: the last 50 jobs": lambda: list_jobs(database, limit=50),
+        "console: failed jobs (there are none)": lambda: list_jobs(database, state="failed", limit=50),
+        "console: one job": lambda: show_job(database, newest),
+        "console: the last 50 deliveries": lambda: list_deliveries(database, limit=50),
+        "console: failed deliveries (there are none)": lambda: list_deliveries(database, state="failed", limit=50),
+        "console: failed deliveries of a destination": lambda: list_deliveries(database, state="failed", destination="pacs", limit=50),
     }
 
 

@@ -15,9 +15,11 @@ from core.settings.settings import Settings
 from core.states import Priority, UnitKind
 from db.blobs.store import Blobs
 from db.complete import units
+from db.complete.completion import complete_unit
 from db.engine import Database
+from db.jobs.job_records import JobPlan
 from db.receive import admission
-from db.records import JobPlan
+from db.receive.associations import open_association
 from deploy.demo.synthetic.lesion import lesion_dataset
 from deploy.settings_file import load_settings
 from imaging.headers.instance_header import read_header
@@ -89,14 +91,14 @@ class JobFactory:
 
     def __post_init__(self) -> None:
         names = {"calling_ae": "PACS", "called_ae": "DICOMNODE", "address": "127.0.0.1", "listener": "test"}
-        admission.open_association(self.database, id=self.association, lease_s=600, **names)
+        open_association(self.database, id=self.association, lease_s=600, **names)
 
     def receive(self, dataset: Dataset, kind: UnitKind) -> str:
         """Admit one instance; return the hash of its blob."""
         content = encode_file(dataset)
         blob = self.blobs.put(content)
         header = read_header(io.BytesIO(content))
-        admission.admit(self.database, header=header, blob=blob, kind=kind, association_id=self.association, source="PACS")
+        admission.admit_instance(self.database, header=header, blob=blob, kind=kind, association_id=self.association, source="PACS")
         return blob.sha256
 
     def queue(
@@ -109,12 +111,12 @@ class JobFactory:
         series_instance_uid = str(datasets[0].SeriesInstanceUID)
         found = [
             unit
-            for unit in units.study(self.database, str(datasets[0].StudyInstanceUID))
+            for unit in units.units_of_study(self.database, str(datasets[0].StudyInstanceUID))
             if (unit.series_instance_uid, unit.sop_instance_uid) == (series_instance_uid, sop_instance_uid)
         ]
         plan = JobPlan(model, registry.card(model).version, digest or registry.pipeline_digest(model), ("skin",), destinations, priority)
         evidence = CompletionEvidence("photograph", "one image", self.database.now(), len(datasets))
-        ids = units.complete(self.database, found[0], evidence=evidence, plans=(plan,), routes=("skin",), selected=None, reason="")
+        ids = complete_unit(self.database, found[0], evidence=evidence, plans=(plan,), routes=("skin",), selected=None, reason="")
         assert ids is not None
         return ids[0], hashes
 

@@ -9,11 +9,17 @@ from sqlalchemy import text
 
 from core.records import Code, CompletionEvidence, Finding, InstanceHeader, Measurement, ModelIdentity, Prediction, ResultObject
 from core.states import Outcome, Priority, ResultKind, Tier, UnitKind
+from db.blobs.blob_ref import BlobRef
 from db.complete import units
+from db.complete.completion import complete_unit
+from db.complete.unit_records import UnitView
 from db.engine import Database
-from db.jobs import job_leases
+from db.jobs.claim import claim_jobs
+from db.jobs.finish import commit_result
+from db.jobs.job_records import ClaimedJob, JobPlan, StoredObject, Timings
 from db.receive import admission
-from db.records import Admission, BlobRef, ClaimedJob, JobPlan, StoredObject, Timings, UnitView
+from db.receive.admission import Admission
+from db.receive.associations import open_association
 
 CT, SR = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.88.34"
 DIGEST = "d" * 64
@@ -89,7 +95,7 @@ class Sender:
     id: UUID = field(default_factory=uuid4)
 
     def __post_init__(self) -> None:
-        admission.open_association(
+        open_association(
             self.database, id=self.id, calling_ae=self.ae, called_ae="DICOMNODE", address="127.0.0.1", listener="l1", lease_s=self.lease_s
         )
 
@@ -97,29 +103,29 @@ class Sender:
         """Receive one instance on the association."""
         head = header(number, **values)  # type: ignore[arg-type]
         kept = blob(content or f"content of {head.sop_instance_uid}")
-        return admission.admit(self.database, header=head, blob=kept, kind=kind, association_id=self.id, source=self.ae)
+        return admission.admit_instance(self.database, header=head, blob=kept, kind=kind, association_id=self.id, source=self.ae)
 
 
 def unit_of(database: Database, study: str = "1.2.3", index: int = 0) -> UnitView:
     """Return a unit of the study."""
-    return units.study(database, study)[index]
+    return units.units_of_study(database, study)[index]
 
 
 def complete(database: Database, *plans: JobPlan, study: str = "1.2.3", reason: str = "") -> list[int] | None:
     """Complete the first unit of the study."""
     unit = unit_of(database, study)
-    return units.complete(database, unit, evidence=evidence(unit.held), plans=plans, routes=(), selected=None, reason=reason)
+    return complete_unit(database, unit, evidence=evidence(unit.held), plans=plans, routes=(), selected=None, reason=reason)
 
 
 def claim(database: Database, *, lease_s: float = 60.0, worker: str = "w1") -> ClaimedJob:
     """Claim the only queued job."""
-    (job,) = job_leases.claim(database, worker=worker, priorities=None, models=None, lease_s=lease_s)
+    (job,) = claim_jobs(database, worker=worker, priorities=None, models=None, lease_s=lease_s)
     return job
 
 
 def finish(database: Database, job: ClaimedJob, *, findings: int = 1, problems: tuple[str, ...] = ()) -> None:
     """Finish a claimed job with findings and a report."""
-    job_leases.finish(
+    commit_result(
         database, job, prediction=prediction(findings), identity=identity(), objects=(report(job, problems=problems),), timings=timings()
     )
 

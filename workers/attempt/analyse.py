@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from core.failpoints import failpoint
 from core.records import Prediction
-from db.records import ClaimedJob
+from db.jobs.job_records import ClaimedJob
 from models.runtime import Model
 from workers.attempt.failures import failures_recorded
 from workers.attempt.finish import PassTimes, finish_job

@@ -6,8 +6,8 @@ import structlog
 
 from core.errors import StorageError
 from core.states import Priority, UnitKind
-from db.jobs import job_leases
-from db.records import ClaimedJob
+from db.jobs.claim import claim_jobs, claim_not_analysed, claim_pipeline_batch
+from db.jobs.job_records import ClaimedJob
 from workers.attempt.prefetch import Prefetch
 from workers.child.runtime import ChildRuntime
 
@@ -27,12 +27,12 @@ def claim_next(runtime: ChildRuntime, prefetch: Prefetch) -> list[ClaimedJob]:
         The database does not respond.
     """
     database, name, lease_s, priorities = runtime.database, runtime.name, runtime.settings.worker.lease_s, runtime.priorities
-    if owing_report := job_leases.claim_unexplained(database, worker=name, priorities=priorities, lease_s=lease_s):
+    if owing_report := claim_not_analysed(database, worker=name, priorities=priorities, lease_s=lease_s):
         return owing_report
     if prefetch.priority is not None:
         more_urgent = prefetch.priority is Priority.ROUTINE and Priority.URGENT in priorities
         priorities = (Priority.URGENT,) if more_urgent else ()
-    claimed = job_leases.claim(database, worker=name, priorities=priorities, models=None, lease_s=lease_s) if priorities else []
+    claimed = claim_jobs(database, worker=name, priorities=priorities, models=None, lease_s=lease_s) if priorities else []
     if not claimed and prefetch.priority is not None:
         prefetched = prefetch.take()
         return claim_next(runtime, prefetch) if prefetched is None else [prefetched]
@@ -62,7 +62,7 @@ def _claim_batch(runtime: ChildRuntime, first: ClaimedJob) -> list[ClaimedJob]:
 
 def _claim_alike(runtime: ChildRuntime, first: ClaimedJob, limit: int) -> list[ClaimedJob]:
     """Lease those of the next ``limit`` jobs that may share a pass with ``first``."""
-    return job_leases.claim_company(
+    return claim_pipeline_batch(
         runtime.database,
         worker=runtime.name,
         priorities=(first.priority,),

@@ -9,7 +9,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from core.errors import LeaseLost, NodeError, StorageError
 from core.logs import scrub
 from db.jobs import job_leases
-from db.records import ClaimedJob
+from db.jobs.job_records import ClaimedJob
 from workers.attempt.lease import Lease
 from workers.child.runtime import ChildRuntime
 
@@ -54,7 +54,7 @@ def _record_failure(runtime: ChildRuntime, lease: Lease, jobs: tuple[ClaimedJob,
         lease.done(job)
         retry_in_s = worker.retry_base_s * 2 ** ((job.not_analysed_attempts or job.attempt) - 1)
         try:
-            state = job_leases.fail(
+            state = job_leases.fail_job(
                 runtime.database, job, error=error, permanent=permanent, retry_in_s=retry_in_s, max_attempts=worker.max_attempts
             )
             log.error("attempt_failed", job=job.id, attempt=job.attempt, model=job.model, state=state.value, error=error)

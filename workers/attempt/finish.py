@@ -9,8 +9,8 @@ import structlog
 
 from core.failpoints import failpoint
 from core.records import Prediction
-from db.jobs import job_leases
-from db.records import ClaimedJob, StoredObject, Timings
+from db.jobs.finish import commit_result
+from db.jobs.job_records import ClaimedJob, StoredObject, Timings
 from imaging.headers.scanner import read_scanner
 from imaging.photograph.read import Photograph
 from imaging.volume.volume import Volume
@@ -65,7 +65,7 @@ def finish_job(
     watch.check()
     lease.check(job)
     runtime.models.register()
-    job_leases.finish(
+    commit_result(
         runtime.database,
         job,
         prediction=prediction,

@@ -9,7 +9,7 @@ from core.records import UnitInput
 from db.blobs import removals
 from db.blobs.store import Blobs
 from db.engine import Database
-from db.records import ClaimedJob
+from db.jobs.job_records import ClaimedJob
 
 
 def located_inputs(blobs: Blobs, job: ClaimedJob) -> list[UnitInput]:
@@ -32,7 +32,7 @@ def verified_paths(database: Database, blobs: Blobs, job: ClaimedJob) -> list[Pa
         for entry in entries:
             verify(Path(entry.path), entry.sha256)
     except StorageError as error:
-        if not (count := removals.of_job(database, job.id)):
+        if not (count := removals.count_removed_inputs(database, job.id)):
             raise
         words = f"{count} of its {len(entries)} images had been deleted by the node's retention when another one was received"
         raise ImagesDeleted(words, hint="send the whole series again, then dicom-node jobs requeue") from error

@@ -11,7 +11,7 @@ import structlog
 from core.errors import LeaseLost, StorageError
 from db.engine import Database
 from db.jobs import job_leases
-from db.records import ClaimedJob
+from db.jobs.job_records import ClaimedJob
 from workers.child.drain_flag import DrainFlag
 
 RENEWALS_PER_LEASE = 4
@@ -97,7 +97,7 @@ class Lease:
     def _renew(self, job: ClaimedJob, now: float) -> bool:
         """Renew one lease; return False where the database did not respond."""
         try:
-            if not job_leases.renew(self._database, job, self._lease_s):
+            if not job_leases.renew_job(self._database, job, self._lease_s):
                 self._lose(job, "the lease is another's, or the unit has moved on")
             self._expires[job.id] = now + self._lease_s
             return True
@@ -111,7 +111,7 @@ class Lease:
         for job in self.held():
             self._lose(job, "the worker stops, and the job was given back")
             try:
-                job_leases.release(self._database, job)
+                job_leases.release_job(self._database, job)
                 log.info("job_given_back", job=job.id, reason="the worker stops")
             except (LeaseLost, StorageError) as error:
                 log.warning("job_not_given_back", job=job.id, error=str(error), hint="its lease expires by itself")

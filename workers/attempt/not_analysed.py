@@ -14,9 +14,10 @@ from core.errors import CannotUnderstand, EncodingError, ModelError, StorageErro
 from core.logs import scrub
 from core.records import InstanceHeader, ModelIdentity, Prediction, UnitInput
 from core.states import JobState, ModelStatus, Outcome
-from db.jobs import job_leases, not_analysed
+from db.jobs import not_analysed
+from db.jobs.finish import commit_result
+from db.jobs.job_records import ClaimedJob, Timings
 from db.operations import model_registry as model_rows
-from db.records import ClaimedJob, Timings
 from imaging.wire.notes import WARNING_LOCK
 from models import installed
 from models.card import ModelCard
@@ -64,7 +65,7 @@ def report_not_analysed(runtime: ChildRuntime, job: ClaimedJob, lease: Lease, wa
         objects = store_result_objects(job, analysis, recipients, runtime.blobs)
     watch.check()
     lease.check(job)
-    job_leases.finish(
+    commit_result(
         runtime.database,
         job,
         prediction=prediction,
@@ -94,7 +95,7 @@ def describe_model(runtime: ChildRuntime, job: ClaimedJob) -> tuple[ModelIdentit
     card = _find_card(runtime, job)
     if card is not None:
         return card_identity(card, job.pipeline_digest), card.limits
-    for row in model_rows.listing(runtime.database):
+    for row in model_rows.list_models(runtime.database):
         if row["digest"] == job.pipeline_digest:
             names = ("name", "version", "digest", "title", "manufacturer", "status", "not_for")
             return ModelIdentity(*(str(row[name]) for name in names)), ()
@@ -127,7 +128,7 @@ def describe_source(runtime: ChildRuntime, job: ClaimedJob) -> Source:
             return read_source(entries)
         except (CannotUnderstand, StorageError) as error:
             log.warning("input_unreadable", job=job.id, exception=type(error).__name__, hint="its header is taken from the database")
-    header = not_analysed.kept_header(runtime.database, job.id)
+    header = not_analysed.first_input_header(runtime.database, job.id)
     if header is None:
         raise EncodingError("a job without inputs has no report")
     return source_of(dataset_of(header), tuple(_reference(entry) for entry in job.inputs))

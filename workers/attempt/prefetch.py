@@ -14,7 +14,8 @@ import structlog
 from core.errors import LeaseLost, StorageError
 from core.states import Priority, UnitKind
 from db.jobs import job_leases, not_analysed
-from db.records import ClaimedJob
+from db.jobs.claim import claim_pipeline_batch
+from db.jobs.job_records import ClaimedJob
 from models.card import ModelCard
 from workers.attempt import prepare
 from workers.attempt.lease import Lease
@@ -57,7 +58,7 @@ class Prefetch:
         if tried_alone or not self.enabled or self.decoding or self._job is not None or runtime.draining.is_set():
             return
         try:
-            found = job_leases.claim_company(
+            found = claim_pipeline_batch(
                 runtime.database,
                 worker=runtime.name,
                 priorities=runtime.priorities,
@@ -79,7 +80,7 @@ class Prefetch:
 
     def _fits_into_memory(self, job: ClaimedJob) -> bool:
         """Return whether the volume fits beside the most memory that this process has held so far."""
-        header = not_analysed.kept_header(self._runtime.database, job.id)
+        header = not_analysed.first_input_header(self._runtime.database, job.id)
         if header is None or not header.rows or not header.columns:
             return False
         volume_mib = len(job.inputs) * header.number_of_frames * header.rows * header.columns * 2 >> 20
@@ -116,7 +117,7 @@ class Prefetch:
         if job is None or lease is None or lease.lost(job):
             return
         try:
-            job_leases.release(self._runtime.database, job)
+            job_leases.release_job(self._runtime.database, job)
         except (LeaseLost, StorageError) as error:
             log.warning("job_not_given_back", job=job.id, error=str(error), hint="its lease expires by itself")
 

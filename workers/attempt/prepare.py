@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from core.errors import CannotUnderstand, GeometryError, NotAnalysable, PixelError
 from core.states import UnitKind
-from db.records import ClaimedJob
+from db.jobs.job_records import ClaimedJob
 from imaging.photograph.read import Photograph, read_photograph
 from imaging.volume.volume import Volume, read_volume
 from models.card import ModelCard

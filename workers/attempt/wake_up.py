@@ -14,7 +14,7 @@ import structlog
 
 from core.errors import StorageError
 from core.failpoints import failpoint
-from db.records import ClaimedJob
+from db.jobs.job_records import ClaimedJob
 from workers.attempt.analyse import analyse_jobs
 from workers.attempt.claim import claim_next
 from workers.attempt.failures import end_over_memory_limit, failures_recorded

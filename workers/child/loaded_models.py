@@ -42,7 +42,7 @@ class LoadedModels:
         StorageError
             The registry cannot be read.
         """
-        return self._load(installed.serving(name, model_registry.known(self._database, name), self._folder))
+        return self._load(installed.serving(name, model_registry.registered_models(self._database, name), self._folder))
 
     def load(self, name: str, digest: str) -> Model:
         """Return the model with the pipeline digest that a job asks for; it is loaded now if it is not yet.
@@ -75,7 +75,7 @@ class LoadedModels:
                 present = {place.digest for place in installed.places(model.card.name, self._folder)}
                 place = self._places.get(digest)
                 origin = place.origin if place else ModelOrigin.PACKAGE
-                model_registry.register(self._database, model.identity, origin=origin, here=present)
+                model_registry.register_model(self._database, model.identity, origin=origin, available=present)
                 self._registered.add(digest)
 
     def _load(self, place: Place) -> Model:

@@ -30,7 +30,7 @@ def end_leases_of_dead_children(settings: Settings) -> None:
     """
     database = Database.open(settings.database.url, pool_size=1)
     try:
-        count = dead_processes.disown_jobs(database, socket.gethostname())
+        count = dead_processes.expire_dead_job_leases(database, socket.gethostname())
         if count:
             log.warning("leases_of_dead_children_ended", count=count)
     except StorageError as error:

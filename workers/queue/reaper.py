@@ -30,7 +30,7 @@ def reap(settings: Settings, database: Database, count_messages: Callable[[str],
         The database does not respond.
     """
     worker = settings.worker
-    expired = job_leases.reap(database, max_attempts=worker.max_attempts, retry_base_s=worker.retry_base_s)
+    expired = job_leases.reap_jobs(database, max_attempts=worker.max_attempts, retry_base_s=worker.retry_base_s)
     if expired:
         log.warning("leases_expired", count=expired, hint="their workers were killed, or did not respond")
     republished = 0

@@ -16,7 +16,7 @@ from core.settings.settings import Settings
 from db import audit, counters
 from db.engine import Database
 from db.jobs import outbox
-from db.notify import Waiter
+from db.notify import ChannelListener
 from db.roles.role_heartbeat import RoleHeartbeat
 from workers.queue import reaper
 from workers.queue.celery_app import make_publishing_app
@@ -46,14 +46,14 @@ def run(settings: Settings, database: Database, stop: threading.Event) -> None:
         PeriodicAction("reap", lambda: reaper.reap(settings, database, lambda queue: count_messages(app, queue)), reaper.INTERVAL_S),
         chaining,
         checking,
-        PeriodicAction("count", lambda: counters.fold(database), FOLD_INTERVAL_S),
+        PeriodicAction("count", lambda: counters.fold_changes(database), FOLD_INTERVAL_S),
     ]
 
     def details() -> dict[str, str]:
         problem = {"problem": "the broker is out of reach"} if checking.failing or publishing.failing else {}
         return {"pid": str(os.getpid()), **problem}
 
-    waiter = Waiter(database, "outbox", "audit")
+    waiter = ChannelListener(database, "outbox", "audit")
     with RoleHeartbeat(database, ROLE, details):
         try:
             while not stop.is_set():
@@ -67,7 +67,7 @@ def run(settings: Settings, database: Database, stop: threading.Event) -> None:
             app.close()  # type: ignore[no-untyped-call]
 
 
-def wait_for_work(waiter: Waiter, stop: threading.Event) -> None:
+def wait_for_work(waiter: ChannelListener, stop: threading.Event) -> None:
     """Return when the outbox has a new row, `CHAIN_DELAY_S` after a new audit event, when ``stop`` is set, or after `POLL_INTERVAL_S`."""
     until = time.monotonic() + POLL_INTERVAL_S
     while not stop.is_set() and (left_s := until - time.monotonic()) > 0:
@@ -103,13 +103,13 @@ def publish(app: Celery, database: Database) -> int:
         The database does not respond.
     """
     count = 0
-    while rows := outbox.pending(database, BATCH):
+    while rows := outbox.pending_wake_ups(database, BATCH):
         failpoint("relay.read")
         with app.producer_pool.acquire(block=True) as producer:
             for row in rows:
                 app.send_task(TASK, args=[row.job_id], queue=row.queue, producer=producer, retry=False)  # type: ignore[no-untyped-call]
         failpoint("relay.sent")
-        outbox.published(database, [row.id for row in rows])
+        outbox.mark_published(database, [row.id for row in rows])
         failpoint("relay.published")
         count += len(rows)
         if len(rows) < BATCH:

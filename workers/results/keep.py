@@ -1,7 +1,7 @@
 """Stores a result object: the third step of ``make -> check -> keep``."""
 
 from db.blobs.store import Blobs
-from db.records import StoredObject
+from db.jobs.job_records import StoredObject
 from workers.results.make import ObjectDraft
 
 

@@ -12,7 +12,7 @@ from core.errors import EncodingError
 from core.logs import scrub
 from core.records import ResultObject
 from core.states import ResultKind
-from db.records import ClaimedJob
+from db.jobs.job_records import ClaimedJob
 from workers.encode.analysis import Analysis
 from workers.encode.objects import rejection
 from workers.encode.objects.by_kind import ENCODERS, encode

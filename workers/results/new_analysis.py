@@ -5,7 +5,7 @@ from uuid import UUID
 
 from core.records import ModelIdentity, Prediction
 from core.settings.settings import Settings
-from db.records import ClaimedJob
+from db.jobs.job_records import ClaimedJob
 from models.card import ModelCard
 from workers.encode.analysis import Analysis
 from workers.encode.source import Source

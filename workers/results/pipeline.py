@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from db.blobs.store import Blobs
-from db.records import ClaimedJob, StoredObject
+from db.jobs.job_records import ClaimedJob, StoredObject
 from workers.encode.analysis import Analysis
 from workers.encode.objects.by_kind import companion
 from workers.results.check import find_problems

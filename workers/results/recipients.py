@@ -9,7 +9,7 @@ from core.settings.settings import Settings
 from core.states import ModelStatus, ResultKind
 from db import audit
 from db.engine import Database
-from db.records import ClaimedJob
+from db.jobs.job_records import ClaimedJob
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from core.policy.result_profiles import report_profile
 from core.states import ResultKind
-from db.records import ClaimedJob
+from db.jobs.job_records import ClaimedJob
 from workers.encode.analysis import Analysis, Companion, Predecessor
 from workers.encode.sr import document
 from workers.results.make import ObjectDraft, images_of, within_limit

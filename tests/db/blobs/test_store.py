@@ -97,7 +97,7 @@ def test_what_the_disk_changed_is_never_handed_out(tmp_path: Path) -> None:
     blobs.put(CONTENT)
     blobs.path(SHA).chmod(0o600)
     blobs.path(SHA).write_bytes(b"ONE INSTANCE")
-    with pytest.raises(StorageError, match="not what was kept"):
+    with pytest.raises(StorageError, match="has changed on disk"):
         blobs.read(SHA)
 
 

@@ -4,17 +4,20 @@ import pytest
 
 from core.states import JobState
 from db.commitment import destination_requests
-from db.commitment.destination_requests import Reported, Request, Resending
+from db.commitment.destination_reports import ReportResult, ResendPolicy, record_report
+from db.commitment.destination_requests import CommitmentRequest
 from db.deliveries import delivery_leases
+from db.deliveries.delivery_admin import list_deliveries, retry_deliveries
+from db.deliveries.delivery_results import record_stored
 from db.engine import Database
 from tests.support.records import Sender, claim, complete, finish, plan, run, scalar
 
-TWICE = Resending(limit=2, base_s=0.0)
+TWICE = ResendPolicy(limit=2, base_s=0.0)
 
 
 def store(database: Database, *, commit: bool = True) -> None:
-    for delivery in delivery_leases.claim(database, sender="s1", lease_s=60, limit=10):
-        delivery_leases.stored(database, delivery, status=0, commit=commit)
+    for delivery in delivery_leases.claim_deliveries(database, sender="s1", lease_s=60, limit=10):
+        record_stored(database, delivery, status=0, commit=commit)
 
 
 @pytest.fixture
@@ -27,28 +30,30 @@ def stored(database: Database) -> int:
     return job_id
 
 
-def ask(database: Database, destination: str = "pacs", *, max_asks: int = 9, answer_s: float = 3600.0) -> Request:
-    destination_requests.gather(database, destination, dwell_s=0)
-    request = destination_requests.next_request(database, destination, lease_s=60, max_asks=max_asks)
+def ask(database: Database, destination: str = "pacs", *, max_attempts: int = 9, answer_s: float = 3600.0) -> CommitmentRequest:
+    destination_requests.create_request(database, destination, dwell_s=0)
+    request = destination_requests.claim_request(database, destination, lease_s=60, max_attempts=max_attempts)
     assert request is not None
-    destination_requests.asked(database, request, answer_s=answer_s)
+    destination_requests.record_requested(database, request, answer_s=answer_s)
     return request
 
 
-def answer(database: Database, request: Request, *, committed: bool = True, reason: str = "no such object instance") -> Reported:
+def answer(
+    database: Database, request: CommitmentRequest, *, committed: bool = True, reason: str = "no such object instance"
+) -> ReportResult:
     uids = [uid for _, uid in request.instances]
-    return destination_requests.report(
+    return record_report(
         database,
         destinations=[request.destination],
         transaction_uid=request.transaction_uid,
         committed=uids if committed else [],
         failed={} if committed else dict.fromkeys(uids, reason),
-        resending=TWICE,
+        policy=TWICE,
     )
 
 
 def states(database: Database) -> dict[str, str]:
-    return {row["destination"]: row["state"] for row in delivery_leases.listing(database)}
+    return {row["destination"]: row["state"] for row in list_deliveries(database)}
 
 
 def job_state(database: Database) -> str:
@@ -60,12 +65,12 @@ def test_delivered_only_when_everybody_has_committed(database: Database, stored:
     pacs, archive = ask(database, "pacs"), ask(database, "archive")
     assert pacs.transaction_uid != archive.transaction_uid
     assert pacs.transaction_uid.startswith("2.25.")
-    assert answer(database, pacs) is Reported.TAKEN
+    assert answer(database, pacs) is ReportResult.TAKEN
     assert states(database) == {"pacs": "committed", "archive": "stored"}
     assert job_state(database) == JobState.REPORTED
-    assert answer(database, archive) is Reported.TAKEN
+    assert answer(database, archive) is ReportResult.TAKEN
     assert job_state(database) == JobState.DELIVERED
-    assert answer(database, archive) is Reported.TAKEN, "the same answer again is harmless"
+    assert answer(database, archive) is ReportResult.TAKEN, "the same answer again is harmless"
     assert scalar(database, "SELECT count(*) FROM commitment_requests WHERE state = 'answered'") == 2
     assert scalar(database, "SELECT count(*) FROM audit_events WHERE action = 'job.delivered'") == 1
     assert scalar(database, "SELECT count(*) FROM v_deliveries WHERE committed_at IS NOT NULL") == 2
@@ -77,27 +82,27 @@ def test_without_commitment_stored_is_the_end(database: Database) -> None:
     finish(database, claim(database))
     store(database, commit=False)
     assert job_state(database) == JobState.DELIVERED
-    assert not destination_requests.gather(database, "pacs", dwell_s=0)
+    assert not destination_requests.create_request(database, "pacs", dwell_s=0)
 
 
 def test_what_was_stored_a_moment_ago_waits_for_the_rest_of_its_batch(database: Database, stored: int) -> None:
-    assert not destination_requests.gather(database, "pacs", dwell_s=60)
-    assert destination_requests.gather(database, "pacs", dwell_s=0)
-    assert not destination_requests.gather(database, "pacs", dwell_s=0)
+    assert not destination_requests.create_request(database, "pacs", dwell_s=60)
+    assert destination_requests.create_request(database, "pacs", dwell_s=0)
+    assert not destination_requests.create_request(database, "pacs", dwell_s=0)
 
 
 def test_killed_before_or_after_the_asking_it_is_asked_again_under_the_same_uid(database: Database, stored: int) -> None:
-    destination_requests.gather(database, "pacs", dwell_s=0)
-    first = destination_requests.next_request(database, "pacs", lease_s=-1, max_asks=9)
-    second = destination_requests.next_request(database, "pacs", lease_s=60, max_asks=9)
+    destination_requests.create_request(database, "pacs", dwell_s=0)
+    first = destination_requests.claim_request(database, "pacs", lease_s=-1, max_attempts=9)
+    second = destination_requests.claim_request(database, "pacs", lease_s=60, max_attempts=9)
     assert first is not None
     assert second is not None
-    assert (second.id, second.transaction_uid, second.asks) == (first.id, first.transaction_uid, 2)
-    assert destination_requests.next_request(database, "pacs", lease_s=60, max_asks=9) is None, "it is leased"
-    assert answer(database, first) is Reported.TAKEN, "the answer came before anybody noted that it was asked"
-    destination_requests.asked(database, second, answer_s=0)
+    assert (second.id, second.transaction_uid, second.attempts) == (first.id, first.transaction_uid, 2)
+    assert destination_requests.claim_request(database, "pacs", lease_s=60, max_attempts=9) is None, "it is leased"
+    assert answer(database, first) is ReportResult.TAKEN, "the answer came before anybody noted that it was asked"
+    destination_requests.record_requested(database, second, answer_s=0)
     assert states(database)["pacs"] == "committed"
-    assert destination_requests.next_request(database, "pacs", lease_s=60, max_asks=9) is None
+    assert destination_requests.claim_request(database, "pacs", lease_s=60, max_attempts=9) is None
 
 
 def test_unanswered_it_is_asked_again_and_the_late_answer_counts(database: Database, stored: int) -> None:
@@ -105,38 +110,38 @@ def test_unanswered_it_is_asked_again_and_the_late_answer_counts(database: Datab
     second = ask(database, answer_s=3600)
     assert second.transaction_uid != first.transaction_uid
     assert second.instances == first.instances
-    assert answer(database, first) is Reported.TAKEN
+    assert answer(database, first) is ReportResult.TAKEN
     assert states(database)["pacs"] == "committed"
-    assert answer(database, second) is Reported.TAKEN
+    assert answer(database, second) is ReportResult.TAKEN
 
 
 def test_a_destination_that_was_away_is_not_counted_as_asked(database: Database, stored: int) -> None:
-    destination_requests.gather(database, "pacs", dwell_s=0)
+    destination_requests.create_request(database, "pacs", dwell_s=0)
     for _ in range(3):
-        request = destination_requests.next_request(database, "pacs", lease_s=60, max_asks=1)
+        request = destination_requests.claim_request(database, "pacs", lease_s=60, max_attempts=1)
         assert request is not None
-        destination_requests.later(database, request, why="no connection", in_s=-1, counts=False)
-    assert "no connection" in delivery_leases.listing(database, destination="pacs")[0]["note"]
+        destination_requests.retry_request_later(database, request, why="no connection", in_s=-1, counts=False)
+    assert "no connection" in list_deliveries(database, destination="pacs")[0]["note"]
 
 
 def test_never_answered_it_fails_in_the_end_and_can_be_sent_again(database: Database, stored: int) -> None:
     for _ in range(3):
-        ask(database, max_asks=3, answer_s=-1)
-    assert destination_requests.next_request(database, "pacs", lease_s=60, max_asks=3) is None
-    (row,) = delivery_leases.listing(database, destination="pacs")
+        ask(database, max_attempts=3, answer_s=-1)
+    assert destination_requests.claim_request(database, "pacs", lease_s=60, max_attempts=3) is None
+    (row,) = list_deliveries(database, destination="pacs")
     assert row["state"] == "failed"
-    assert "asked 3 times" in row["note"]
-    assert delivery_leases.retry(database, [row["delivery_id"]], "admin") == [row["delivery_id"]]
+    assert "did not answer 3 storage commitment requests" in row["note"]
+    assert retry_deliveries(database, [row["delivery_id"]], "admin") == [row["delivery_id"]]
     store(database)
-    assert answer(database, ask(database)) is Reported.TAKEN
+    assert answer(database, ask(database)) is ReportResult.TAKEN
     assert states(database)["pacs"] == "committed"
 
 
 def test_what_failed_is_sent_again_with_the_reason_and_not_for_ever(database: Database, stored: int) -> None:
     for round_ in range(3):
         request = ask(database)
-        assert answer(database, request, committed=False) is Reported.TAKEN
-        (row,) = delivery_leases.listing(database, destination="pacs")
+        assert answer(database, request, committed=False) is ReportResult.TAKEN
+        (row,) = list_deliveries(database, destination="pacs")
         assert "no such object instance" in row["note"]
         if round_ < 2:
             assert row["state"] == "pending"
@@ -149,20 +154,20 @@ def test_what_failed_is_sent_again_with_the_reason_and_not_for_ever(database: Da
 def test_an_answer_to_an_earlier_sending_does_not_count(database: Database, stored: int) -> None:
     old = ask(database, answer_s=-1)
     new = ask(database)
-    assert answer(database, new, committed=False) is Reported.TAKEN
+    assert answer(database, new, committed=False) is ReportResult.TAKEN
     store(database)
-    assert answer(database, old) is Reported.TAKEN
+    assert answer(database, old) is ReportResult.TAKEN
     assert states(database)["pacs"] == "stored", "it was sent again since: that sending is what has to be committed"
-    assert answer(database, ask(database)) is Reported.TAKEN
+    assert answer(database, ask(database)) is ReportResult.TAKEN
     assert states(database)["pacs"] == "committed"
 
 
 def test_what_an_answer_does_not_mention_stays_open(database: Database, stored: int) -> None:
     request = ask(database, answer_s=-1)
-    empty = destination_requests.report(
-        database, destinations=["pacs"], transaction_uid=request.transaction_uid, committed=["1.2.3"], failed={}, resending=TWICE
+    empty = record_report(
+        database, destinations=["pacs"], transaction_uid=request.transaction_uid, committed=["1.2.3"], failed={}, policy=TWICE
     )
-    assert empty is Reported.TAKEN
+    assert empty is ReportResult.TAKEN
     assert states(database)["pacs"] == "stored"
     assert ask(database).instances == request.instances
 
@@ -171,20 +176,20 @@ def test_only_the_destination_that_was_asked_can_answer(database: Database, stor
     request = ask(database)
     uids = [uid for _, uid in request.instances]
     for names, uid in ((["archive"], request.transaction_uid), ([], request.transaction_uid), (["pacs"], "2.25.1")):
-        said = destination_requests.report(database, destinations=names, transaction_uid=uid, committed=uids, failed={}, resending=TWICE)
-        assert said is Reported.UNKNOWN
+        said = record_report(database, destinations=names, transaction_uid=uid, committed=uids, failed={}, policy=TWICE)
+        assert said is ReportResult.UNKNOWN
     assert states(database)["pacs"] == "stored"
 
 
 def test_of_a_superseded_job_nothing_is_sent_again(database: Database, stored: int) -> None:
     request = ask(database)
     run(database, "UPDATE jobs SET state = 'superseded'")
-    assert answer(database, request, committed=False) is Reported.TAKEN
+    assert answer(database, request, committed=False) is ReportResult.TAKEN
     assert states(database)["pacs"] == "withdrawn"
 
 
 def test_switched_off_what_is_stored_is_done(database: Database, stored: int) -> None:
     ask(database, "pacs")
-    assert destination_requests.no_longer_wanted(database, ["pacs", "archive"]) == 2
+    assert destination_requests.stop_requesting(database, ["pacs", "archive"]) == 2
     assert job_state(database) == JobState.DELIVERED
-    assert destination_requests.no_longer_wanted(database, ["pacs", "archive"]) == 0
+    assert destination_requests.stop_requesting(database, ["pacs", "archive"]) == 0

@@ -8,49 +8,49 @@ from tests.support.records import CT, Sender, scalar, unit_of
 
 def ask(database: Database, *numbers: int, series: str = "1.2.3.4", uid: str = "2.25.7") -> int:
     pairs = [(CT, f"{series}.{number}") for number in numbers]
-    return source_requests.record(database, source="PACS", transaction_uid=uid, instances=pairs, reserve_s=0)
+    return source_requests.record_source_request(database, source="PACS", transaction_uid=uid, instances=pairs, reserve_s=0)
 
 
 def test_claimed_again_until_it_is_answered(database: Database) -> None:
     ask(database, 1, 2)
-    first = source_requests.claim(database, lease_s=-1)
+    first = source_requests.claim_source_request(database, lease_s=-1)
     assert first is not None
     assert (first.source, first.transaction_uid, first.instances) == ("PACS", "2.25.7", ((CT, "1.2.3.4.1"), (CT, "1.2.3.4.2")))
-    second = source_requests.claim(database, lease_s=60)
+    second = source_requests.claim_source_request(database, lease_s=60)
     assert second is not None
     assert second.attempts == 2
-    assert source_requests.claim(database, lease_s=60) is None
-    source_requests.later(database, second, why="no connection", in_s=-1)
-    third = source_requests.claim(database, lease_s=60)
+    assert source_requests.claim_source_request(database, lease_s=60) is None
+    source_requests.retry_answer_later(database, second, why="no connection", in_s=-1)
+    third = source_requests.claim_source_request(database, lease_s=60)
     assert third is not None
-    source_requests.answered(database, third, held=2)
-    assert source_requests.get(database, third.id) is None
+    source_requests.record_answered(database, third, held=2)
+    assert source_requests.get_source_request(database, third.id) is None
     assert scalar(database, "SELECT held FROM source_commitment_requests WHERE state = 'answered'") == 2
 
 
 def test_the_same_request_again_is_answered_again(database: Database) -> None:
     id = ask(database, 1)
-    asked = source_requests.claim(database, lease_s=60)
+    asked = source_requests.claim_source_request(database, lease_s=60)
     assert asked is not None
-    source_requests.failed(database, asked, why="away")
-    assert source_requests.claim(database, lease_s=60) is None
+    source_requests.record_unanswered(database, asked, why="away")
+    assert source_requests.claim_source_request(database, lease_s=60) is None
     assert ask(database, 1, 2) == id
-    again = source_requests.claim(database, lease_s=60)
+    again = source_requests.claim_source_request(database, lease_s=60)
     assert again is not None
     assert (again.attempts, len(again.instances)) == (1, 2)
 
 
 def test_what_the_listener_answers_itself_is_left_to_it_for_a_while(database: Database) -> None:
-    id = source_requests.record(database, source="PACS", transaction_uid="2.25.8", instances=[(CT, "1.2")], reserve_s=60)
-    assert source_requests.claim(database, lease_s=60) is None
-    assert source_requests.get(database, id) is not None
+    id = source_requests.record_source_request(database, source="PACS", transaction_uid="2.25.8", instances=[(CT, "1.2")], reserve_s=60)
+    assert source_requests.claim_source_request(database, lease_s=60) is None
+    assert source_requests.get_source_request(database, id) is not None
 
 
 def test_contents_are_all_that_is_indexed_under_a_uid(database: Database) -> None:
     sender = Sender(database)
     sender.send(1)
     sender.send(1, content="other bytes")
-    assert [content.sop_class_uid for content in source_requests.contents(database, ["1.2.3.4.1", "9.9"])["1.2.3.4.1"]] == [CT, CT]
+    assert [content.sop_class_uid for content in source_requests.indexed_contents(database, ["1.2.3.4.1", "9.9"])["1.2.3.4.1"]] == [CT, CT]
 
 
 def test_a_request_of_all_that_is_held_is_evidence(database: Database) -> None:
@@ -66,7 +66,7 @@ def test_a_request_of_all_that_is_held_is_evidence(database: Database) -> None:
     unit = unit_of(database)
     assert (unit.requested, unit.requested_at is not None) == (3, True)
     assert unit_of(database, index=1).requested is None, "the other series was not asked about"
-    assert unit.id in [due.id for due in units.due(database, limit=9)], "the conductor looks at once"
+    assert unit.id in [due.id for due in units.due_units(database, limit=9)], "the conductor looks at once"
     sender.send(4)
     later = unit_of(database)
     assert later.requested_at is not None

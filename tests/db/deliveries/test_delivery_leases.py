@@ -3,9 +3,11 @@ import pytest
 from core.errors import LeaseLost
 from core.states import JobState
 from db.deliveries import delivery_leases
+from db.deliveries.delivery_admin import list_deliveries, retry_deliveries
+from db.deliveries.delivery_leases import ClaimedDelivery
+from db.deliveries.delivery_results import fail_delivery, hold_delivery, record_stored, retry_delivery_later
 from db.engine import Database
-from db.jobs import job_leases
-from db.records import ClaimedDelivery
+from db.jobs.job_admin import show_job
 from tests.support.records import Sender, claim, complete, finish, plan, run, scalar
 
 
@@ -19,7 +21,7 @@ def reported(database: Database) -> int:
 
 
 def take(database: Database, lease_s: float = 60.0, limit: int = 10) -> list[ClaimedDelivery]:
-    return delivery_leases.claim(database, sender="s1", lease_s=lease_s, limit=limit)
+    return delivery_leases.claim_deliveries(database, sender="s1", lease_s=lease_s, limit=limit)
 
 
 def job_state(database: Database) -> str:
@@ -27,33 +29,33 @@ def job_state(database: Database) -> str:
 
 
 def states(database: Database) -> dict[str, str]:
-    return {row["destination"]: row["state"] for row in delivery_leases.listing(database)}
+    return {row["destination"]: row["state"] for row in list_deliveries(database)}
 
 
 def test_a_job_is_delivered_when_the_last_destination_has_it(database: Database, reported: int) -> None:
     pacs, archive = take(database)
     assert (pacs.destination, pacs.attempt, pacs.kind, pacs.job_id) == ("pacs", 1, "sr", reported)
     assert states(database) == {"pacs": "sending", "archive": "sending"}
-    delivery_leases.stored(database, pacs, status=0)
+    record_stored(database, pacs, status=0)
     assert job_state(database) == JobState.REPORTED
-    delivery_leases.stored(database, archive, status=0xB000, note="coerced")
+    record_stored(database, archive, status=0xB000, note="coerced")
     assert job_state(database) == JobState.DELIVERED
-    assert job_leases.show(database, reported)["delivered_at"] is not None
+    assert show_job(database, reported)["delivered_at"] is not None
     assert scalar(database, "SELECT count(*) FROM delivery_attempts WHERE result = 'stored' AND ended_at IS NOT NULL") == 2
     assert scalar(database, "SELECT count(*) FROM audit_events WHERE action IN ('delivery.stored', 'job.delivered')") == 3
 
 
 def test_claims_can_be_narrowed_to_destinations(database: Database, reported: int) -> None:
-    assert [d.destination for d in delivery_leases.claim(database, sender="s", lease_s=60, limit=5, destinations=("archive",))] == [
-        "archive"
-    ]
+    assert [
+        d.destination for d in delivery_leases.claim_deliveries(database, sender="s", lease_s=60, limit=5, destinations=("archive",))
+    ] == ["archive"]
 
 
 def test_a_transient_failure_waits(database: Database, reported: int) -> None:
     (first,) = take(database, limit=1)
-    delivery_leases.retry_later(database, first, error="connection refused", in_s=3600)
+    retry_delivery_later(database, first, error="connection refused", in_s=3600)
     assert [d.destination for d in take(database)] == ["archive"]
-    assert delivery_leases.retry(database, [first.id], "admin") == [first.id]
+    assert retry_deliveries(database, [first.id], "admin") == [first.id]
     (again,) = take(database)
     assert (again.id, again.attempt) == (first.id, 1)  # a person's retry starts the count again
     assert scalar(database, f"SELECT count(*) FROM delivery_attempts WHERE delivery_id = {first.id}") == 2
@@ -61,28 +63,28 @@ def test_a_transient_failure_waits(database: Database, reported: int) -> None:
 
 def test_a_permanent_failure_and_a_hold_wait_for_a_person(database: Database, reported: int) -> None:
     pacs, archive = take(database)
-    delivery_leases.failed(database, pacs, error="SOP class not supported", status=0x0122)
-    delivery_leases.hold(database, archive, reason="accept_research is false")
+    fail_delivery(database, pacs, error="SOP class not supported", status=0x0122)
+    hold_delivery(database, archive, reason="accept_research is false")
     assert states(database) == {"pacs": "failed", "archive": "held"}
     assert take(database) == []
     assert job_state(database) == JobState.REPORTED
-    assert delivery_leases.retry(database, [pacs.id, archive.id, 999], "admin") == [pacs.id, archive.id]
+    assert retry_deliveries(database, [pacs.id, archive.id, 999], "admin") == [pacs.id, archive.id]
     for delivery in take(database):
-        delivery_leases.stored(database, delivery, status=0)
+        record_stored(database, delivery, status=0)
     assert job_state(database) == JobState.DELIVERED
-    assert delivery_leases.retry(database, [pacs.id], "admin") == []
+    assert retry_deliveries(database, [pacs.id], "admin") == []
 
 
 def test_a_killed_sender_is_replaced_and_its_token_is_worth_nothing(database: Database, reported: int) -> None:
     old = take(database, lease_s=-1.0)
-    assert delivery_leases.reap(database) == 2
+    assert delivery_leases.reap_deliveries(database) == 2
     new = take(database)
     assert [d.id for d in new] == [d.id for d in old]
     for late in (
-        lambda: delivery_leases.stored(database, old[0], status=0),
-        lambda: delivery_leases.retry_later(database, old[0], error="x", in_s=0),
-        lambda: delivery_leases.failed(database, old[0], error="x", status=None),
-        lambda: delivery_leases.hold(database, old[0], reason="x"),
+        lambda: record_stored(database, old[0], status=0),
+        lambda: retry_delivery_later(database, old[0], error="x", in_s=0),
+        lambda: fail_delivery(database, old[0], error="x", status=None),
+        lambda: hold_delivery(database, old[0], reason="x"),
     ):
         with pytest.raises(LeaseLost):
             late()
@@ -94,28 +96,28 @@ def test_what_is_on_its_way_when_superseded_is_not_tried_again(database: Databas
     pacs, archive = take(database)
     Sender(database).send(2)
     complete(database, plan(destinations=("pacs", "archive")))
-    delivery_leases.stored(database, pacs, status=0)
-    delivery_leases.retry_later(database, archive, error="busy", in_s=0)
+    record_stored(database, pacs, status=0)
+    retry_delivery_later(database, archive, error="busy", in_s=0)
     assert states(database) == {"pacs": "stored", "archive": "withdrawn"}
     assert job_state(database) == JobState.SUPERSEDED
-    assert delivery_leases.retry(database, [archive.id], "admin") == []
+    assert retry_deliveries(database, [archive.id], "admin") == []
 
 
 def test_given_back_at_the_moment_of_supersession(database: Database, reported: int) -> None:
     take(database, lease_s=-1.0)
     Sender(database).send(2)
     complete(database, plan(destinations=("pacs",)))
-    delivery_leases.reap(database)
+    delivery_leases.reap_deliveries(database)
     assert states(database) == {"pacs": "withdrawn", "archive": "withdrawn"}
 
 
 def test_a_pending_delivery_of_a_superseded_job_is_never_claimed(database: Database, reported: int) -> None:
     run(database, "UPDATE jobs SET state = 'superseded'")
     assert take(database) == []
-    delivery_leases.reap(database)
+    delivery_leases.reap_deliveries(database)
     assert set(states(database).values()) == {"withdrawn"}
 
 
 def test_listing_filters(database: Database, reported: int) -> None:
-    assert [row["destination"] for row in delivery_leases.listing(database, destination="pacs")] == ["pacs"]
-    assert delivery_leases.listing(database, state="failed") == []
+    assert [row["destination"] for row in list_deliveries(database, destination="pacs")] == ["pacs"]
+    assert list_deliveries(database, state="failed") == []

@@ -7,10 +7,11 @@ from sqlalchemy import text
 
 from core.policy.result_profiles import ResultProfiles
 from core.states import JobState, ResultKind
-from db.deliveries import delivery_leases
+from db.deliveries.delivery_admin import list_deliveries
 from db.engine import Database
-from db.jobs import job_leases
-from db.records import ClaimedJob, StoredObject
+from db.jobs.finish import commit_result
+from db.jobs.job_admin import show_job
+from db.jobs.job_records import ClaimedJob, StoredObject
 from tests.support.records import Sender, claim, complete, identity, plan, prediction, report, run, timings
 
 SR, SEG, PDF = ResultKind.SR, ResultKind.SEG, ResultKind.PDF
@@ -56,12 +57,12 @@ def test_joining_a_finished_result(
     Sender(database).send(1)
     complete(database, plan())
     job = claim(database)
-    job_leases.finish(database, job, prediction=prediction(), identity=identity(), objects=kept(job, [*RESULT, *also]), timings=timings())
+    commit_result(database, job, prediction=prediction(), identity=identity(), objects=kept(job, [*RESULT, *also]), timings=timings())
     run(database, "UPDATE units SET state = 'open'")  # looked at again, the content unchanged
     assert complete(database, replace(plan(destinations=("pacs", "later")), profiles=profiles)) == [job.id]
     assert of_later(database) == gets
-    assert job_leases.show(database, job.id)["job_state"] == JobState.REPORTED
-    held = [row for row in delivery_leases.listing(database) if row["state"] == "held"]
+    assert show_job(database, job.id)["job_state"] == JobState.REPORTED
+    held = [row for row in list_deliveries(database) if row["state"] == "held"]
     assert len(held) == sum(state == "held" for _, _, state in gets)
     assert all("run the job again" in row["note"] for row in held)
 
@@ -75,7 +76,7 @@ def test_joining_a_job_that_runs(
     job = claim(database)
     run(database, "UPDATE jobs SET destinations = '{pacs,later}'")
     objects = kept(job, [*RESULT, *also])
-    job_leases.finish(database, job, prediction=prediction(), identity=identity(), objects=objects, profiles=profiles, timings=timings())
+    commit_result(database, job, prediction=prediction(), identity=identity(), objects=objects, profiles=profiles, timings=timings())
     assert of_later(database) == gets
 
 
@@ -84,8 +85,8 @@ def test_what_is_held_for_all_is_held_for_who_joins(database: Database) -> None:
     complete(database, plan())
     job = claim(database)
     objects = (replace(report(job), problems=("a code is not known",)),)
-    job_leases.finish(database, job, prediction=prediction(), identity=identity(), objects=objects, timings=timings())
+    commit_result(database, job, prediction=prediction(), identity=identity(), objects=objects, timings=timings())
     run(database, "UPDATE units SET state = 'open'")
     complete(database, plan(destinations=("pacs", "later")))
-    rows = {row["destination"]: (row["state"], row["note"]) for row in delivery_leases.listing(database)}
+    rows = {row["destination"]: (row["state"], row["note"]) for row in list_deliveries(database)}
     assert rows == dict.fromkeys(("pacs", "later"), ("held", "a code is not known"))

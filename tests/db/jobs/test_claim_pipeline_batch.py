@@ -7,15 +7,16 @@ from sqlalchemy import TextClause, text
 
 from core.states import Priority, UnitKind
 from db.engine import Database
-from db.jobs import claim, job_leases
-from db.records import ClaimedJob
+from db.jobs import claim
+from db.jobs.claim import claim_jobs, claim_pipeline_batch
+from db.jobs.job_records import ClaimedJob
 from tests.support.large_database import fill_database
 from tests.support.records import DIGEST, Sender, complete, plan, run
 from tests.support.records import rows as found
 
 
 def company(database: Database, limit: int = 10, kind: UnitKind = UnitKind.SERIES, digest: str = DIGEST) -> list[int]:
-    claimed = job_leases.claim_company(
+    claimed = claim_pipeline_batch(
         database, worker="w", priorities=(Priority.ROUTINE,), kind=kind, digests=(digest,), lease_s=60, limit=limit
     )
     return [job.id for job in claimed]
@@ -43,12 +44,12 @@ def test_what_was_tried_before_is_left_and_nobody_overtakes_more_than_the_limit(
     run(database, f"UPDATE jobs SET attempts = 1 WHERE id IN ({four[0]}, {four[1]})")
     assert company(database, limit=2) == []
     assert company(database, limit=3) == [four[2]]
-    claimed = job_leases.claim(database, worker="w", priorities=None, models=None, lease_s=60, limit=9)
+    claimed = claim_jobs(database, worker="w", priorities=None, models=None, lease_s=60, limit=9)
     assert [job.id for job in claimed] == [four[0], four[1], four[3]]
 
 
 def test_each_comes_with_its_own_inputs(database: Database, four: list[int]) -> None:
-    claimed = job_leases.claim(database, worker="w", priorities=None, models=None, lease_s=60, limit=4)
+    claimed = claim_jobs(database, worker="w", priorities=None, models=None, lease_s=60, limit=4)
     own = {int(str(job)): str(uid) for job, uid in found(database, _INPUTS)}
     assert [[entry.sop_instance_uid for entry in job.inputs] for job in claimed] == [[own[id]] for id in four]
     assert len({entry.sop_instance_uid for job in claimed for entry in job.inputs}) == 4
@@ -62,7 +63,7 @@ _INPUTS = "SELECT job_id, sop_instance_uid FROM job_inputs JOIN instances ON ins
     ("statement", "index", "stand"),
     [
         (claim._QUEUED, "jobs_queued", "state = 'queued'"),
-        (claim._UNEXPLAINED, "jobs_not_analysed", "state = 'failed', failure_state = 'failed'"),
+        (claim._NOT_ANALYSED, "jobs_not_analysed", "state = 'failed', failure_state = 'failed'"),
     ],
     ids=["queued", "given up"],
 )

@@ -12,10 +12,16 @@ from core.errors import LeaseLost
 from core.states import JobState
 from db import audit
 from db.complete import units
+from db.complete.completion import complete_unit
+from db.complete.content_conflicts import list_undecided, settle_conflict
+from db.complete.unit_records import UnitView
 from db.deliveries import delivery_leases
+from db.deliveries.delivery_results import fail_delivery, record_stored
 from db.engine import Database
 from db.jobs import job_leases, outbox
-from db.records import ClaimedJob, UnitView
+from db.jobs.claim import claim_jobs
+from db.jobs.job_admin import cancel_job, list_jobs, requeue_jobs, show_job
+from db.jobs.job_records import ClaimedJob
 from tests.support.records import Sender, evidence, finish, plan, scalar
 
 STEPS = (
@@ -62,28 +68,28 @@ class Node:
                 content=f"{self.study} changed {scalar(database, 'SELECT count(*) FROM instances')}",
             )
         elif name.startswith("settle"):
-            for question in units.undecided(database, 1):
-                units.settle(database, question.id, same=name == "settle same")
+            for question in list_undecided(database, 1):
+                settle_conflict(database, question.id, same=name == "settle same")
         elif name == "look":
-            self.views = units.study(database, self.study)
+            self.views = units.units_of_study(database, self.study)
         elif name == "complete" and self.views:
             self.complete(self.views[0])
         elif name == "claim":
-            self.claims += job_leases.claim(database, worker="w", priorities=None, models=None, lease_s=60)
+            self.claims += claim_jobs(database, worker="w", priorities=None, models=None, lease_s=60)
         elif name.startswith("finish") and self.claims:
             self.finish(self.claims.pop(0 if name == "finish oldest" else -1))
         elif name == "expire":
             for job in self.claims:
-                job_leases.renew(database, job, -1.0)
-            job_leases.reap(database, max_attempts=99)
+                job_leases.renew_job(database, job, -1.0)
+            job_leases.reap_jobs(database, max_attempts=99)
         elif name == "overtake":  # two workers hold the same job, and the first does not know
             for part in ("claim", "expire", "claim"):
                 self.step(part)
         elif name == "overtake the sender":
             self.overtake_the_sender()
         elif name in ("cancel", "requeue"):
-            for row in job_leases.listing(database, limit=1):
-                job_leases.cancel(database, row["job_id"], "a") if name == "cancel" else job_leases.requeue(database, [row["job_id"]], "a")
+            for row in list_jobs(database, limit=1):
+                cancel_job(database, row["job_id"], "a") if name == "cancel" else requeue_jobs(database, [row["job_id"]], "a")
         elif name == "analyse":
             for part in ("look", "complete", "claim", "finish newest"):
                 self.step(part)
@@ -94,13 +100,13 @@ class Node:
 
     def complete(self, unit: UnitView) -> None:
         """From a view of any age: what is completed is what was looked at."""
-        done = units.complete(self.database, unit, evidence=evidence(unit.held), plans=(plan(),), routes=(), selected=None, reason="")
-        (now,) = units.study(self.database, self.study)
+        done = complete_unit(self.database, unit, evidence=evidence(unit.held), plans=(plan(),), routes=(), selected=None, reason="")
+        (now,) = units.units_of_study(self.database, self.study)
         assert done is None or (now.held, now.revision) == (unit.held, unit.revision)
 
     def finish(self, job: ClaimedJob) -> None:
         """By a worker of any age: who writes holds the job, at the revision that is."""
-        (now,) = units.study(self.database, self.study)
+        (now,) = units.units_of_study(self.database, self.study)
         holder = scalar(self.database, f"SELECT token FROM jobs WHERE id = {job.id}")
         try:
             finish(self.database, job)
@@ -110,29 +116,29 @@ class Node:
 
     def overtake_the_sender(self) -> None:
         """A sender's lease runs out while it sends; another one sends the same; the first one's word counts no more."""
-        late = delivery_leases.claim(self.database, sender="s1", lease_s=-1, limit=1)
-        delivery_leases.reap(self.database)
-        again = delivery_leases.claim(self.database, sender="s2", lease_s=60, limit=1)
+        late = delivery_leases.claim_deliveries(self.database, sender="s1", lease_s=-1, limit=1)
+        delivery_leases.reap_deliveries(self.database)
+        again = delivery_leases.claim_deliveries(self.database, sender="s2", lease_s=60, limit=1)
         for delivery in late:
             with pytest.raises(LeaseLost):
-                delivery_leases.failed(self.database, delivery, error="no answer", status=None)
+                fail_delivery(self.database, delivery, error="no answer", status=None)
         for delivery in again:
-            delivery_leases.stored(self.database, delivery, status=0)
+            record_stored(self.database, delivery, status=0)
 
     def deliver(self) -> None:
-        for delivery in delivery_leases.claim(self.database, sender="s", lease_s=60, limit=1):
-            delivery_leases.stored(self.database, delivery, status=0)
+        for delivery in delivery_leases.claim_deliveries(self.database, sender="s", lease_s=60, limit=1):
+            record_stored(self.database, delivery, status=0)
 
     def settle_down(self) -> None:
         """The roles work until nothing is left to do."""
         database = self.database
-        self.step("new")
-        for question in units.undecided(database, 100):
-            units.settle(database, question.id, same=True)
-        self.step("look")
+        self.failpoint("new")
+        for question in list_undecided(database, 100):
+            settle_conflict(database, question.id, same=True)
+        self.failpoint("look")
         self.complete(self.views[0])
-        self.step("expire")
-        for job in job_leases.claim(database, worker="w", priorities=None, models=None, lease_s=60, limit=100):
+        self.failpoint("expire")
+        for job in claim_jobs(database, worker="w", priorities=None, models=None, lease_s=60, limit=100):
             finish(database, job)
         for _ in range(200):
             self.deliver()
@@ -141,14 +147,14 @@ class Node:
         raise AssertionError("a pending delivery is never claimed")
 
     def check(self) -> None:
-        rows = [row for row in job_leases.listing(self.database, limit=1000) if row["study_instance_uid"] == self.study]
-        (unit,) = units.study(self.database, self.study)
-        held = units.instances(self.database, unit.id)
+        rows = [row for row in list_jobs(self.database, limit=1000) if row["study_instance_uid"] == self.study]
+        (unit,) = units.units_of_study(self.database, self.study)
+        held = units.instances_of_unit(self.database, unit.id)
         assert len(held) == unit.held == len({item.header.sop_instance_uid for item in held})
         current = [row for row in rows if row["job_state"] not in ("superseded", "cancelled")]
         assert [row["job_state"] for row in current] == [JobState.DELIVERED]
         assert current[0]["revision"] == unit.revision
-        shown = job_leases.show(self.database, current[0]["job_id"])
+        shown = show_job(self.database, current[0]["job_id"])
         assert [image["sha256"] for image in shown["images"]] == [item.sha256 for item in held]
         assert len(shown["reports"]) == len(shown["deliveries"]) == 1
         assert all(row["reported_at"] is None or row["job_state"] in ("superseded", "delivered") for row in rows)
@@ -188,28 +194,28 @@ def test_everybody_at_once(database: Database, series: int) -> None:
 
     def conduct() -> None:
         while not done.is_set():
-            for unit in units.due(database, limit=10):
-                units.complete(database, unit, evidence=evidence(unit.held), plans=(plan(),), routes=(), selected=None, reason="")
+            for unit in units.due_units(database, limit=10):
+                complete_unit(database, unit, evidence=evidence(unit.held), plans=(plan(),), routes=(), selected=None, reason="")
 
     def relay() -> None:
         while not done.is_set():
-            outbox.published(database, [row.id for row in outbox.pending(database, 100)])
+            outbox.mark_published(database, [row.id for row in outbox.pending_wake_ups(database, 100)])
             outbox.republish_stale(database, dwell_s=0, cap=100)
-            job_leases.reap(database, max_attempts=10**6)
+            job_leases.reap_jobs(database, max_attempts=10**6)
             audit.chain(database)
 
     def work(lease_s: float) -> None:
         while not done.is_set():
-            for job in job_leases.claim(database, worker="w", priorities=None, models=None, lease_s=lease_s):
+            for job in claim_jobs(database, worker="w", priorities=None, models=None, lease_s=lease_s):
                 with suppress(LeaseLost):
                     finish(database, job)
 
     def deliver(lease_s: float) -> None:
         while not done.is_set():
-            for delivery in delivery_leases.claim(database, sender="s", lease_s=lease_s, limit=2):
+            for delivery in delivery_leases.claim_deliveries(database, sender="s", lease_s=lease_s, limit=2):
                 with suppress(LeaseLost):
-                    delivery_leases.stored(database, delivery, status=0)
-            delivery_leases.reap(database)
+                    record_stored(database, delivery, status=0)
+            delivery_leases.reap_deliveries(database)
 
     with ThreadPoolExecutor(16) as pool:
         roles = [pool.submit(conduct), pool.submit(conduct), pool.submit(relay), pool.submit(work, 60), pool.submit(work, 0.001),
@@ -223,7 +229,7 @@ def test_everybody_at_once(database: Database, series: int) -> None:
     for node in nodes:
         node.settle_down()
         node.check()
-        assert units.study(database, node.study)[0].held == slices
+        assert units.units_of_study(database, node.study)[0].held == slices
     while audit.chain(database):
         pass
     check = audit.verify(database)

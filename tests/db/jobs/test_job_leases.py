@@ -6,8 +6,12 @@ import pytest
 from core.errors import ConfigurationError, LeaseLost, ModelError
 from core.states import JobState, ModelOrigin, ModelState, Priority
 from db.deliveries import delivery_leases
+from db.deliveries.delivery_admin import list_deliveries
 from db.engine import Database
 from db.jobs import job_leases, outbox
+from db.jobs.claim import claim_jobs
+from db.jobs.finish import commit_result
+from db.jobs.job_admin import cancel_job, list_jobs, requeue_jobs, show_job
 from db.operations import model_registry
 from tests.support.records import Sender, claim, complete, finish, identity, plan, prediction, report, run, scalar, timings, unit_of
 
@@ -21,7 +25,7 @@ def queued(database: Database) -> int:
 
 
 def state(database: Database, job_id: int) -> str:
-    return str(job_leases.show(database, job_id)["job_state"])
+    return str(show_job(database, job_id)["job_state"])
 
 
 def test_a_claim_carries_all_that_a_worker_needs(database: Database, queued: int) -> None:
@@ -38,7 +42,7 @@ def test_two_claimers_get_one_job_once(database: Database, queued: int) -> None:
 
     def compete(number: int) -> int:
         barrier.wait()
-        return len(job_leases.claim(database, worker=f"w{number}", priorities=None, models=None, lease_s=60))
+        return len(claim_jobs(database, worker=f"w{number}", priorities=None, models=None, lease_s=60))
 
     with ThreadPoolExecutor(4) as pool:
         assert sorted(pool.map(compete, range(4))) == [0, 0, 0, 1]
@@ -49,23 +53,20 @@ def test_urgent_first_then_the_oldest(database: Database) -> None:
     for number, priority in enumerate([Priority.ROUTINE, Priority.ROUTINE, Priority.URGENT]):
         sender.send(1, series=f"1.7.{number}", study=f"1.6.{number}")
         complete(database, plan(priority=priority), study=f"1.6.{number}")
-    claimed = job_leases.claim(database, worker="w", priorities=None, models=None, lease_s=60, limit=5)
+    claimed = claim_jobs(database, worker="w", priorities=None, models=None, lease_s=60, limit=5)
     assert [job.study_instance_uid for job in claimed] == ["1.6.2", "1.6.0", "1.6.1"]
 
 
 def test_a_claim_can_be_narrowed(database: Database, queued: int) -> None:
-    assert job_leases.claim(database, worker="w", priorities=(Priority.URGENT,), models=None, lease_s=60) == []
-    assert job_leases.claim(database, worker="w", priorities=None, models=("other",), lease_s=60) == []
-    assert job_leases.claim(database, worker="w", priorities=None, models=None, lease_s=60, job_id=queued + 1) == []
-    assert (
-        len(job_leases.claim(database, worker="w", priorities=(Priority.ROUTINE,), models=("lung_nodule_ct",), lease_s=60, job_id=queued))
-        == 1
-    )
+    assert claim_jobs(database, worker="w", priorities=(Priority.URGENT,), models=None, lease_s=60) == []
+    assert claim_jobs(database, worker="w", priorities=None, models=("other",), lease_s=60) == []
+    assert claim_jobs(database, worker="w", priorities=None, models=None, lease_s=60, job_id=queued + 1) == []
+    assert len(claim_jobs(database, worker="w", priorities=(Priority.ROUTINE,), models=("lung_nodule_ct",), lease_s=60, job_id=queued)) == 1
 
 
 def test_finish_writes_everything_at_once(database: Database, queued: int) -> None:
     finish(database, claim(database), findings=2)
-    shown = job_leases.show(database, queued)
+    shown = show_job(database, queued)
     assert (shown["job_state"], shown["outcome"]) == ("reported", "findings")
     assert [row["state"] for row in shown["deliveries"]] == ["pending"]
     assert len(shown["findings"]) == 2
@@ -78,17 +79,15 @@ def test_finish_writes_everything_at_once(database: Database, queued: int) -> No
 
 def test_without_a_delivery_a_job_is_delivered_at_once(database: Database, queued: int) -> None:
     job = claim(database)
-    job_leases.finish(
-        database, job, prediction=prediction(0), identity=identity(), objects=(report(job, destinations=()),), timings=timings()
-    )
+    commit_result(database, job, prediction=prediction(0), identity=identity(), objects=(report(job, destinations=()),), timings=timings())
     assert state(database, queued) == JobState.DELIVERED
 
 
 def test_what_fails_our_own_validation_is_held(database: Database, queued: int) -> None:
     finish(database, claim(database), problems=("no observer",))
-    (row,) = delivery_leases.listing(database)
+    (row,) = list_deliveries(database)
     assert (row["state"], row["note"]) == ("held", "no observer")
-    assert delivery_leases.claim(database, sender="s", lease_s=60, limit=5) == []
+    assert delivery_leases.claim_deliveries(database, sender="s", lease_s=60, limit=5) == []
 
 
 def written(database: Database) -> list[object]:
@@ -97,20 +96,20 @@ def written(database: Database) -> list[object]:
 
 def test_an_old_token_writes_nothing(database: Database, queued: int) -> None:
     slow = claim(database, lease_s=-1.0, worker="slow")
-    assert job_leases.reap(database, max_attempts=3) == 1
+    assert job_leases.reap_jobs(database, max_attempts=3) == 1
     fast = claim(database, worker="fast")
     assert (fast.id, fast.attempt) == (slow.id, 2)
     for late in (
         lambda: finish(database, slow),
-        lambda: job_leases.fail(database, slow, error="x", permanent=True, retry_in_s=0, max_attempts=3),
-        lambda: job_leases.release(database, slow),
+        lambda: job_leases.fail_job(database, slow, error="x", permanent=True, retry_in_s=0, max_attempts=3),
+        lambda: job_leases.release_job(database, slow),
     ):
         with pytest.raises(LeaseLost):
             late()
-    assert not job_leases.renew(database, slow, 60)
+    assert not job_leases.renew_job(database, slow, 60)
     assert written(database) == [0, 0, 0]
     assert state(database, queued) == JobState.RUNNING
-    assert job_leases.renew(database, fast, 60)
+    assert job_leases.renew_job(database, fast, 60)
     finish(database, fast)
     assert written(database) == [1, 1, 1]
     with pytest.raises(LeaseLost):
@@ -121,21 +120,21 @@ def test_an_old_token_writes_nothing(database: Database, queued: int) -> None:
 def test_a_unit_that_moved_on_fences_the_worker(database: Database, queued: int) -> None:
     job = claim(database)
     Sender(database).send(2)
-    assert not job_leases.renew(database, job, 60)
+    assert not job_leases.renew_job(database, job, 60)
     with pytest.raises(LeaseLost, match="revision"):
         finish(database, job)
     assert written(database) == [0, 0, 0]
-    job_leases.release(database, job)
-    assert job_leases.claim(database, worker="w", priorities=None, models=None, lease_s=60) == []
+    job_leases.release_job(database, job)
+    assert claim_jobs(database, worker="w", priorities=None, models=None, lease_s=60) == []
     complete(database, plan())
     assert claim(database).revision == 2
 
 
 def test_a_retired_model_reports_nothing(database: Database, queued: int) -> None:
-    model_registry.register(database, identity())
+    model_registry.register_model(database, identity())
     job = claim(database)
-    assert model_registry.set_aside(database, identity(), ModelState.RETIRED, origin=ModelOrigin.PACKAGE, actor="admin")
-    model_registry.register(database, identity())  # the worker starts again: it stays retired
+    assert model_registry.shadow_or_retire(database, identity(), ModelState.RETIRED, origin=ModelOrigin.PACKAGE, actor="admin")
+    model_registry.register_model(database, identity())  # the worker starts again: it stays retired
     with pytest.raises(ModelError, match="retired"):
         finish(database, job)
     assert written(database) == [0, 0, 0]
@@ -144,91 +143,94 @@ def test_a_retired_model_reports_nothing(database: Database, queued: int) -> Non
 def test_another_pipeline_cannot_answer(database: Database, queued: int) -> None:
     job = claim(database)
     with pytest.raises(ModelError, match="another pipeline"):
-        job_leases.finish(database, job, prediction=prediction(), identity=identity("e" * 64), objects=(), timings=timings())
+        commit_result(database, job, prediction=prediction(), identity=identity("e" * 64), objects=(), timings=timings())
 
 
 def test_destinations_that_joined_while_it_ran_are_served(database: Database, queued: int) -> None:
     job = claim(database)
     run(database, "UPDATE jobs SET destinations = '{pacs,research}'")
     finish(database, job)
-    assert sorted(row["destination"] for row in delivery_leases.listing(database)) == ["pacs", "research"]
+    assert sorted(row["destination"] for row in list_deliveries(database)) == ["pacs", "research"]
 
 
 def test_a_transient_failure_waits_its_time_and_then_is_quarantined(database: Database, queued: int) -> None:
     first = claim(database)
-    assert job_leases.fail(database, first, error="no memory", permanent=False, retry_in_s=3600, max_attempts=2) is JobState.QUEUED
-    assert job_leases.claim(database, worker="w", priorities=None, models=None, lease_s=60) == []
+    assert job_leases.fail_job(database, first, error="no memory", permanent=False, retry_in_s=3600, max_attempts=2) is JobState.QUEUED
+    assert claim_jobs(database, worker="w", priorities=None, models=None, lease_s=60) == []
     run(database, "UPDATE jobs SET next_attempt_at = node_now()")
     assert (
-        job_leases.fail(database, claim(database), error="no memory", permanent=False, retry_in_s=0, max_attempts=2) is JobState.QUARANTINED
+        job_leases.fail_job(database, claim(database), error="no memory", permanent=False, retry_in_s=0, max_attempts=2)
+        is JobState.QUARANTINED
     )
-    shown = job_leases.show(database, queued)
+    shown = show_job(database, queued)
     assert (shown["job_state"], shown["reason"]) == ("quarantined", "no memory")
     assert [row["result"] for row in shown["attempts_made"]] == ["failed", "failed"]
 
 
 def test_a_permanent_failure_is_not_repeated(database: Database, queued: int) -> None:
-    assert job_leases.fail(database, claim(database), error="no weights", permanent=True, retry_in_s=0, max_attempts=9) is JobState.FAILED
-    assert job_leases.claim(database, worker="w", priorities=None, models=None, lease_s=60) == []
+    assert (
+        job_leases.fail_job(database, claim(database), error="no weights", permanent=True, retry_in_s=0, max_attempts=9) is JobState.FAILED
+    )
+    assert claim_jobs(database, worker="w", priorities=None, models=None, lease_s=60) == []
 
 
 def test_a_job_that_kills_its_worker_is_quarantined(database: Database, queued: int) -> None:
     for _ in range(3):
         claim(database, lease_s=-1.0)
-        job_leases.reap(database, max_attempts=3)
+        job_leases.reap_jobs(database, max_attempts=3)
     assert state(database, queued) == JobState.QUARANTINED
-    assert job_leases.reap(database, max_attempts=3) == 0
-    assert [row["result"] for row in job_leases.show(database, queued)["attempts_made"]] == ["lost"] * 3
+    assert job_leases.reap_jobs(database, max_attempts=3) == 0
+    assert [row["result"] for row in show_job(database, queued)["attempts_made"]] == ["lost"] * 3
 
 
 def test_a_person_requeues_what_is_quarantined(database: Database, queued: int) -> None:
-    job_leases.fail(database, claim(database), error="x", permanent=True, retry_in_s=0, max_attempts=1)
-    assert job_leases.requeue(database, [queued, 999], "admin") == [queued]
-    assert job_leases.requeue(database, [queued], "admin") == []
+    job_leases.fail_job(database, claim(database), error="x", permanent=True, retry_in_s=0, max_attempts=1)
+    assert requeue_jobs(database, [queued, 999], "admin") == [queued]
+    assert requeue_jobs(database, [queued], "admin") == []
     assert claim(database).attempt == 1
     assert scalar(database, "SELECT actor FROM audit_events WHERE action = 'job.requeued'") == "admin"
 
 
 def test_a_drained_attempt_does_not_count(database: Database, queued: int) -> None:
-    outbox.published(database, [row.id for row in outbox.pending(database, 10)])
-    job_leases.release(database, claim(database))
-    assert [row.job_id for row in outbox.pending(database, 10)] == [queued]
+    outbox.mark_published(database, [row.id for row in outbox.pending_wake_ups(database, 10)])
+    job_leases.release_job(database, claim(database))
+    assert [row.job_id for row in outbox.pending_wake_ups(database, 10)] == [queued]
     assert claim(database).attempt == 1
 
 
 def test_a_cancelled_job_loses_its_worker(database: Database, queued: int) -> None:
     job = claim(database)
-    assert job_leases.cancel(database, queued, "admin")
-    assert not job_leases.cancel(database, queued, "admin")
+    assert cancel_job(database, queued, "admin")
+    assert not cancel_job(database, queued, "admin")
     with pytest.raises(LeaseLost):
         finish(database, job)
     assert state(database, queued) == JobState.CANCELLED
-    assert job_leases.requeue(database, [queued], "admin") == [queued]
+    assert requeue_jobs(database, [queued], "admin") == [queued]
 
 
 def test_listing_and_show(database: Database, queued: int) -> None:
-    assert [row["job_id"] for row in job_leases.listing(database, state=JobState.QUEUED)] == [queued]
-    assert job_leases.listing(database, state="failed") == []
+    assert [row["job_id"] for row in list_jobs(database, state=JobState.QUEUED)] == [queued]
+    assert list_jobs(database, state="failed") == []
     with pytest.raises(ConfigurationError, match="no job 999"):
-        job_leases.show(database, 999)
+        show_job(database, 999)
 
 
 def test_a_worker_that_wakes_while_the_wake_up_is_still_being_marked_finds_its_job(database: Database, queued: int) -> None:
     """The message overtakes the mark: a job that were locked by it would be passed over, and wait for the next wake-up."""
-    (row,) = outbox.pending(database, 10)
+    (row,) = outbox.pending_wake_ups(database, 10)
     with database.begin() as marking:
         marking.execute(outbox._PUBLISHED, {"ids": [row.id]})
-        assert [job.id for job in job_leases.claim(database, worker="w", priorities=None, models=None, lease_s=30)] == [queued]
+        assert [job.id for job in claim_jobs(database, worker="w", priorities=None, models=None, lease_s=30)] == [queued]
 
 
 def test_stale_wake_ups_are_published_again(database: Database, queued: int) -> None:
     assert outbox.republish_stale(database, dwell_s=0, cap=10) == 0  # one is pending
-    outbox.published(database, [row.id for row in outbox.pending(database, 10)])
-    assert outbox.pending(database, 10) == []
+    outbox.mark_published(database, [row.id for row in outbox.pending_wake_ups(database, 10)])
+    assert outbox.pending_wake_ups(database, 10) == []
     assert outbox.republish_stale(database, dwell_s=60, cap=10) == 0  # too soon
     assert outbox.republish_stale(database, dwell_s=0, cap=0) == 0  # capped
     assert outbox.republish_stale(database, dwell_s=0, cap=10) == 1
-    outbox.published(database, [row.id for row in outbox.pending(database, 10)])
+    outbox.mark_published(database, [row.id for row in outbox.pending_wake_ups(database, 10)])
     claim(database)
     assert outbox.republish_stale(database, dwell_s=0, cap=10) == 0  # somebody works on it
     assert unit_of(database).revision == 1
@@ -242,7 +244,7 @@ def test_what_is_lost_again_lets_its_neighbours_go_first(database: Database, que
         neighbours += complete(database, plan(), study=f"1.6.{number}") or []
     for _ in range(2):  # lost once, it keeps its place
         assert claim(database, lease_s=-1).id == queued
-        assert job_leases.reap(database, max_attempts=9, retry_base_s=0.0) == 1
+        assert job_leases.reap_jobs(database, max_attempts=9, retry_base_s=0.0) == 1
     assert [claim(database).id for _ in range(4)] == [*neighbours, queued]
 
 
@@ -250,7 +252,7 @@ def test_what_is_lost_again_waits_longer_each_time(database: Database, queued: i
     for lost, wait_s in ((1, 0.0), (2, 40.0), (3, 80.0)):
         run(database, "UPDATE jobs SET next_attempt_at = node_now()")
         claim(database, lease_s=-1)
-        assert job_leases.reap(database, max_attempts=9, retry_base_s=40.0) == 1
+        assert job_leases.reap_jobs(database, max_attempts=9, retry_base_s=40.0) == 1
         waits = scalar(database, "SELECT extract(epoch FROM next_attempt_at - node_now()) FROM jobs")
         assert wait_s - 5 < float(str(waits)) <= wait_s, f"after attempt {lost}"
 
@@ -258,5 +260,5 @@ def test_what_is_lost_again_waits_longer_each_time(database: Database, queued: i
 def test_a_job_that_is_given_back_keeps_its_place(database: Database, queued: int) -> None:
     Sender(database).send(1, series="1.7", study="1.6")
     complete(database, plan(), study="1.6")
-    job_leases.release(database, claim(database))
+    job_leases.release_job(database, claim(database))
     assert claim(database).id == queued

@@ -10,10 +10,16 @@ from core.errors import LeaseLost
 from core.records import ResultObject
 from core.states import Outcome, ResultKind
 from db.complete import units
+from db.complete.content_conflicts import list_undecided, settle_conflict
 from db.deliveries import delivery_leases
+from db.deliveries.delivery_leases import ClaimedDelivery
+from db.deliveries.delivery_results import record_stored, retry_delivery_later
 from db.engine import Database
 from db.jobs import job_leases
-from db.records import ClaimedDelivery, ClaimedJob, StoredObject
+from db.jobs.claim import claim_jobs, claim_not_analysed
+from db.jobs.finish import commit_result
+from db.jobs.job_admin import list_jobs, requeue_jobs, show_job
+from db.jobs.job_records import ClaimedJob, StoredObject
 from tests.support.records import SR, Sender, blob, complete, identity, plan, prediction, run, scalar, timings
 
 SEG = "1.2.840.10008.5.1.4.1.1.66.4"
@@ -51,25 +57,25 @@ class World:
             self.changes += 1
             self.senders[who].send(number, study=self.study, series=f"{self.study}.9", content=f"{self.study} change {self.changes}")
         elif name.startswith("settle"):
-            for question in units.undecided(database, 1):
-                units.settle(database, question.id, same=name == "settle same")
-        elif name == "conduct" and units.study(database, self.study):
+            for question in list_undecided(database, 1):
+                settle_conflict(database, question.id, same=name == "settle same")
+        elif name == "conduct" and units.units_of_study(database, self.study):
             complete(database, plan(destinations=DESTINATIONS), study=self.study)
         elif name == "claim":
-            self.claims += job_leases.claim(database, worker="w", priorities=None, models=None, lease_s=600)
+            self.claims += claim_jobs(database, worker="w", priorities=None, models=None, lease_s=600)
         elif name == "explain":
-            self.claims += job_leases.claim_unexplained(database, worker="w", priorities=None, lease_s=600)
+            self.claims += claim_not_analysed(database, worker="w", priorities=None, lease_s=600)
         elif name == "finish" and self.claims:
             self.finish(self.claims.pop(0 if who else -1))
         elif name == "give up" and self.claims:
             with suppress(LeaseLost):
-                job_leases.fail(database, self.claims.pop(), error="no memory", permanent=True, retry_in_s=0, max_attempts=3)
+                job_leases.fail_job(database, self.claims.pop(), error="no memory", permanent=True, retry_in_s=0, max_attempts=3)
         elif name == "worker lost":
             for job in self.claims:
-                job_leases.renew(database, job, -1.0)
-            job_leases.reap(database, max_attempts=2)
+                job_leases.renew_job(database, job, -1.0)
+            job_leases.reap_jobs(database, max_attempts=2)
         elif name == "requeue":
-            job_leases.requeue(database, [row["job_id"] for row in job_leases.listing(database, limit=1)], "admin")
+            requeue_jobs(database, [row["job_id"] for row in list_jobs(database, limit=1)], "admin")
         elif name == "analyse":
             for part in ("conduct", "claim", "finish", "explain", "finish"):
                 self.step(part, 0, 0)
@@ -78,20 +84,20 @@ class World:
 
     def deliver(self, name: str) -> None:
         if name in ("take", "deliver"):
-            self.on_the_wire += delivery_leases.claim(self.database, sender="s", lease_s=600, limit=1 if name == "take" else 10)
+            self.on_the_wire += delivery_leases.claim_deliveries(self.database, sender="s", lease_s=600, limit=1 if name == "take" else 10)
         while self.on_the_wire and name in ("store", "busy", "deliver"):
             one = self.on_the_wire.pop(0)
             with suppress(LeaseLost):
                 if name == "busy":
-                    delivery_leases.retry_later(self.database, one, error="busy", in_s=0)
+                    retry_delivery_later(self.database, one, error="busy", in_s=0)
                 else:
-                    delivery_leases.stored(self.database, one, status=0)
+                    record_stored(self.database, one, status=0)
                     self.stored[one.destination].append((one.kind, one.sop_instance_uid))
             if name != "deliver":
                 break
         if name == "sender lost":
             run(self.database, "UPDATE deliveries SET lease_until = node_now() - interval '1 s' WHERE state = 'sending'")
-            delivery_leases.reap(self.database)
+            delivery_leases.reap_deliveries(self.database)
             self.on_the_wire.clear()
 
     def finish(self, job: ClaimedJob) -> None:
@@ -103,17 +109,17 @@ class World:
                 objects.append(StoredObject(made, blob(made.sop_instance_uid), job.destinations))
         answer = prediction(1) if job.failure_state is None else prediction(0)
         with suppress(LeaseLost):
-            job_leases.finish(self.database, job, prediction=answer, identity=identity(), objects=tuple(objects), timings=timings())
+            commit_result(self.database, job, prediction=answer, identity=identity(), objects=tuple(objects), timings=timings())
             self.made[objects[-1].report.sop_instance_uid] = job
 
     def settle_down(self) -> None:
         """Everybody sends once more, and the roles work until nothing is left to do."""
         for who in (0, 1):
-            self.step("send", who, 1)
-        for question in units.undecided(self.database, 100):
-            units.settle(self.database, question.id, same=True)
-        if units.study(self.database, self.study)[0].state == "open":
-            self.step("conduct", 0, 0)
+            self.failpoint("send", who, 1)
+        for question in list_undecided(self.database, 100):
+            settle_conflict(self.database, question.id, same=True)
+        if units.units_of_study(self.database, self.study)[0].state == "open":
+            self.failpoint("conduct", 0, 0)
         for part in ("worker lost", "sender lost", "claim", "finish", "worker lost", "claim", "finish", "explain", "finish"):
             if part == "worker lost":
                 self.claims.clear()
@@ -126,13 +132,13 @@ class World:
         raise AssertionError("a delivery that is due is never claimed")
 
     def check(self) -> None:
-        rows = [row for row in job_leases.listing(self.database, limit=1000) if row["study_instance_uid"] == self.study]
+        rows = [row for row in list_jobs(self.database, limit=1000) if row["study_instance_uid"] == self.study]
         (current,) = [row for row in rows if row["job_state"] not in ("superseded", "cancelled")]
-        (unit,) = units.study(self.database, self.study)
+        (unit,) = units.units_of_study(self.database, self.study)
         assert (current["revision"], unit.state) == (unit.revision, "complete")
         assert current["job_state"] in ("delivered", "failed", "quarantined")
         assert current["outcome"] in (Outcome.FINDINGS, Outcome.NOT_ANALYSED)  # never silence
-        shown = job_leases.show(self.database, current["job_id"])
+        shown = show_job(self.database, current["job_id"])
         (last,) = [row["sop_instance_uid"] for row in shown["reports"] if row["kind"] == "sr"]
         for name, got in self.stored.items():
             reports = list(dict.fromkeys(uid for kind, uid in got if kind == "sr"))
@@ -143,7 +149,7 @@ class World:
             older = {uid for kind, uid in got if kind == "seg"} - {row["sop_instance_uid"] for row in shown["reports"]}
             assert older == {item.sop_instance_uid for item in self.made[last].outdated if item.destination == name}
         for row in rows:
-            states = {one["state"] for one in job_leases.show(self.database, row["job_id"])["deliveries"]}
+            states = {one["state"] for one in show_job(self.database, row["job_id"])["deliveries"]}
             assert states <= ({"stored"} if row is current else {"stored", "withdrawn"})
             assert (row["job_state"] == "superseded") == (row is not current)
 
@@ -164,9 +170,9 @@ def test_both_send_the_whole_series_at_the_same_time(database: Database) -> None
     world = World(database, "1.8.0")
     for number in (1, 2, 3):
         for who in (0, 1):
-            world.step("send", who, number)
-            world.step("analyse", 0, 0)
-            world.step("deliver", 0, 0)
+            world.failpoint("send", who, number)
+            world.failpoint("analyse", 0, 0)
+            world.failpoint("deliver", 0, 0)
     world.settle_down()
     world.check()
     assert [len(got) for got in world.stored.values()] == [6, 6]  # a report and a segmentation for each of three revisions

@@ -5,8 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 from core.policy.drift import DriftObservation
 from db.engine import Database
 from db.jobs import job_leases
+from db.jobs.finish import commit_result
 from db.operations import drift
-from db.pipelined import together
+from db.pipelined import execute_pipelined
 from tests.support.records import DIGEST, Sender, claim, complete, identity, plan, prediction, run, scalar, timings
 
 SCORE = "probability:mel"
@@ -17,21 +18,21 @@ def count(database: Database, *values: float, scanner: str = "ACME One", weeks_a
     with database.begin() as connection:
         for value in values:
             seen = [DriftObservation(SCORE, value), DriftObservation("outcome", 0.0)]
-            together(connection, drift.adding(model="m", version="1", digest=DIGEST, scanner=scanner, observations=seen))
+            execute_pipelined(connection, drift.count_statements(model="m", version="1", digest=DIGEST, scanner=scanner, observations=seen))
     if weeks_ago:
         now = "date_trunc('week', node_now() AT TIME ZONE 'UTC')::date"
         run(database, f"UPDATE model_statistics SET week = week - {7 * weeks_ago} WHERE week = {now}")
 
 
 def levels(database: Database, references: dict[str, dict[str, list[float]]] | None = None) -> list[tuple[str, int, str, str]]:
-    rows = drift.weeks(database, model="m", references=references or {})
+    rows = drift.weekly_statistics(database, model="m", references=references or {})
     return [(row["scanner"], row["n"], row["level"], row["against"]) for row in rows if row["quantity"] == SCORE]
 
 
 def test_units_of_a_week_add_up_by_bin(database: Database) -> None:
     count(database, 0.05, 0.15, 0.15, 0.95)
     count(database, 0.15, scanner="")
-    rows = {row["scanner"]: row["bins"] for row in drift.weeks(database, references={}) if row["quantity"] == SCORE}
+    rows = {row["scanner"]: row["bins"] for row in drift.weekly_statistics(database, references={}) if row["quantity"] == SCORE}
     assert rows == {"ACME One": [1, 2, 0, 0, 0, 0, 0, 0, 0, 1], "unknown": [0, 1, 0, 0, 0, 0, 0, 0, 0, 0]}
 
 
@@ -69,11 +70,11 @@ def test_counts_are_committed_with_the_result_or_not_at_all(database: Database) 
     complete(database, plan())
     job = claim(database)
     values = {"prediction": prediction(), "identity": identity(), "objects": (), "timings": timings(), "scanner": "ACME One"}
-    job_leases.finish(database, job, observations=(DriftObservation("score", 0.9),), **values)  # type: ignore[arg-type]
-    (row,) = drift.weeks(database, references={})
+    commit_result(database, job, observations=(DriftObservation("score", 0.9),), **values)  # type: ignore[arg-type]
+    (row,) = drift.weekly_statistics(database, references={})
     assert (row["model"], row["version"], row["digest"], row["n"]) == ("lung_nodule_ct", "1.0", DIGEST, 1)
     try:
-        job_leases.finish(database, job, observations=(DriftObservation("score", 0.9),), **values)  # type: ignore[arg-type]
+        commit_result(database, job, observations=(DriftObservation("score", 0.9),), **values)  # type: ignore[arg-type]
     except job_leases.LeaseLost:
-        (row,) = drift.weeks(database, references={})
+        (row,) = drift.weekly_statistics(database, references={})
     assert row["n"] == 1

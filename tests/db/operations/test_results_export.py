@@ -3,9 +3,10 @@ import re
 from datetime import timedelta
 
 from db.deliveries import delivery_leases
+from db.deliveries.delivery_results import record_stored
 from db.engine import Database
 from db.jobs import job_leases
-from db.operations.results_export import FIELDS, findings
+from db.operations.results_export import FIELDS, export_findings
 from tests.support.records import Sender, claim, complete, finish, plan, scalar
 
 # The public interface's list: "Fields at least".
@@ -18,9 +19,9 @@ def test_one_row_per_finding_with_the_fields_of_the_interface(database: Database
     Sender(database).send(1)
     complete(database, plan())
     finish(database, claim(database), findings=2)
-    (delivery,) = delivery_leases.claim(database, sender="s", lease_s=60, limit=1)
-    delivery_leases.stored(database, delivery, status=0)
-    rows = list(findings(database))
+    (delivery,) = delivery_leases.claim_deliveries(database, sender="s", lease_s=60, limit=1)
+    record_stored(database, delivery, status=0)
+    rows = list(export_findings(database))
     assert [list(row) for row in rows] == [re.split(r",\s*", INTERFACE)] * 2 == [list(FIELDS)] * 2
     row = json.loads(json.dumps(rows))[0]
     assert (row["finding"], row["finding_code"], row["tier"], row["outcome"]) == ("nodule", "SCT:27925004", "review", "findings")
@@ -38,23 +39,23 @@ def test_a_unit_without_findings_has_one_row(database: Database) -> None:
     Sender(database).send(1)
     complete(database, plan())
     finish(database, claim(database), findings=0)
-    (row,) = findings(database)
+    (row,) = export_findings(database)
     assert (row["finding"], row["outcome"], row["measurements"], row["probability"]) == ("", "no_finding", {}, None)
 
 
 def test_what_is_not_done_yet_is_no_result_and_what_failed_is_one(database: Database) -> None:
     Sender(database).send(1)
     complete(database, plan())
-    assert list(findings(database)) == []
-    job_leases.fail(database, claim(database), error="weights missing", permanent=True, retry_in_s=0, max_attempts=3)
-    (row,) = findings(database)
+    assert list(export_findings(database)) == []
+    job_leases.fail_job(database, claim(database), error="weights missing", permanent=True, retry_in_s=0, max_attempts=3)
+    (row,) = export_findings(database)
     assert (row["job_state"], row["outcome"], row["reason"], row["finding"]) == ("failed", None, "weights missing", "")
 
 
 def test_a_unit_that_no_route_took_says_why(database: Database) -> None:
     Sender(database).send(1)
     complete(database, reason="no route takes it: Modality is CT, not MR")
-    (row,) = findings(database)
+    (row,) = export_findings(database)
     assert (row["job_id"], row["outcome"], row["model"]) == (None, "not_analysed", None)
     assert row["reason"].startswith("no route")
 
@@ -67,7 +68,7 @@ def test_a_superseded_result_stays_beside_the_new_one(database: Database) -> Non
     sender.send(2)
     complete(database, plan())
     finish(database, claim(database), findings=0)
-    assert [(row["revision"], row["job_state"], row["outcome"]) for row in findings(database)] == [
+    assert [(row["revision"], row["job_state"], row["outcome"]) for row in export_findings(database)] == [
         (1, "superseded", "findings"),
         (2, "reported", "no_finding"),
     ]
@@ -77,8 +78,8 @@ def test_since(database: Database) -> None:
     Sender(database).send(1)
     complete(database, plan())
     finish(database, claim(database))
-    assert len(list(findings(database, since=database.now() - timedelta(hours=1)))) == 1
-    assert list(findings(database, since=database.now() + timedelta(hours=1))) == []
+    assert len(list(export_findings(database, since=database.now() - timedelta(hours=1)))) == 1
+    assert list(export_findings(database, since=database.now() + timedelta(hours=1))) == []
 
 
 def test_the_views_of_auditors_exist(database: Database) -> None:

@@ -12,15 +12,21 @@ from db import audit
 from db.blobs import removals
 from db.blobs.store import Blobs
 from db.commitment import destination_requests, expiry, source_requests
+from db.commitment.destination_reports import ResendPolicy, record_report
 from db.deliveries import delivery_leases
+from db.deliveries.delivery_results import fail_delivery, record_stored
 from db.engine import Database
 from db.jobs import job_leases
+from db.jobs.finish import commit_result
+from db.jobs.job_admin import show_job
+from db.jobs.job_records import StoredObject
 from db.operations import retention
 from db.receive import admission
-from db.records import Admitted, StoredObject
+from db.receive.admission import AdmissionResult
+from db.receive.quarantine import quarantine_instance
 from tests.support.records import Sender, claim, complete, header, identity, plan, prediction, report, rows, run, scalar, timings
 
-IMAGES, RESULTS, UNROUTED = retention.rules(RetentionSection(images_days=30, results_days=60, unrouted_days=7))
+IMAGES, RESULTS, UNROUTED = retention.retention_rules(RetentionSection(images_days=30, results_days=60, unrouted_days=7))
 
 
 @pytest.fixture
@@ -49,7 +55,7 @@ class Unit:
         sender = Sender(database)
         head = header(number, series=self.study, study=self.study)
         self.image = blobs.put(f"image {number}".encode())
-        admission.admit(database, header=head, blob=self.image, kind=UnitKind.SERIES, association_id=sender.id, source="PACS")
+        admission.admit_instance(database, header=head, blob=self.image, kind=UnitKind.SERIES, association_id=sender.id, source="PACS")
         complete(
             database, *([plan(destinations=destinations)] if destinations else []), study=self.study, reason="" if destinations else "x"
         )
@@ -59,20 +65,20 @@ class Unit:
         made = report(job, **given)  # type: ignore[arg-type]
         self.result = self.blobs.put(made.report.sop_instance_uid.encode())
         kept = StoredObject(made.report, self.result, made.destinations, made.problems)
-        job_leases.finish(self.database, job, prediction=prediction(), identity=identity(), objects=(kept,), timings=timings())
+        commit_result(self.database, job, prediction=prediction(), identity=identity(), objects=(kept,), timings=timings())
         return self
 
     def deliver(self, *, commit: bool = False) -> "Unit":
-        for one in delivery_leases.claim(self.database, sender="s", lease_s=60, limit=10):
-            delivery_leases.stored(self.database, one, status=0, commit=commit)
+        for one in delivery_leases.claim_deliveries(self.database, sender="s", lease_s=60, limit=10):
+            record_stored(self.database, one, status=0, commit=commit)
         return self
 
     def kept(self) -> tuple[bool, bool]:
         return self.blobs.path(self.image.sha256).exists(), self.blobs.path(self.result.sha256).exists()
 
 
-def _let_go(database: Database, blobs: Blobs, *kinds: retention.Kind) -> list[tuple[int, int]]:
-    found = [retention.let_go(database, blobs, kind, actor="t", limit=1000) for kind in kinds]
+def _let_go(database: Database, blobs: Blobs, *kinds: retention.RetentionRule) -> list[tuple[int, int]]:
+    found = [retention.apply_rule(database, blobs, kind, actor="t", limit=1000) for kind in kinds]
     return [(one.units, one.objects) for one in found]
 
 
@@ -81,7 +87,7 @@ def test_what_is_delivered_goes_by_age_and_leaves_row_hash_and_event(database: D
     _age(database, 29)
     assert _let_go(database, blobs, IMAGES, RESULTS) == [(0, 0), (0, 0)]
     _age(database, 2)
-    dry = retention.plan(database, IMAGES)
+    dry = retention.plan_removal(database, IMAGES)
     assert (dry.units, dry.objects, dry.size_bytes) == (1, 1, unit.image.size_bytes)
     assert unit.kept() == (True, True)  # dry
     assert _let_go(database, blobs, IMAGES, RESULTS) == [(1, 1), (0, 0)]
@@ -98,7 +104,7 @@ def test_what_is_delivered_goes_by_age_and_leaves_row_hash_and_event(database: D
         pass
     assert audit.verify(database).broken is None
     (job,) = rows(database, "SELECT id FROM jobs")
-    assert job_leases.show(database, int(str(job[0])))["images"][0]["removed_at"] is not None
+    assert show_job(database, int(str(job[0])))["images"][0]["removed_at"] is not None
 
 
 def _pending(unit: Unit) -> None:
@@ -107,13 +113,13 @@ def _pending(unit: Unit) -> None:
 
 def _on_its_way(unit: Unit) -> None:
     unit.report()
-    delivery_leases.claim(unit.database, sender="s", lease_s=60, limit=1)
+    delivery_leases.claim_deliveries(unit.database, sender="s", lease_s=60, limit=1)
 
 
 def _failed(unit: Unit) -> None:
     unit.report()
-    (one,) = delivery_leases.claim(unit.database, sender="s", lease_s=60, limit=1)
-    delivery_leases.failed(unit.database, one, error="x", status=None)
+    (one,) = delivery_leases.claim_deliveries(unit.database, sender="s", lease_s=60, limit=1)
+    fail_delivery(unit.database, one, error="x", status=None)
 
 
 def _held(unit: Unit) -> None:
@@ -129,7 +135,7 @@ def _queued(unit: Unit) -> None:
 
 
 def _given_up(unit: Unit) -> None:
-    job_leases.fail(unit.database, claim(unit.database), error="x", permanent=True, retry_in_s=0, max_attempts=1)
+    job_leases.fail_job(unit.database, claim(unit.database), error="x", permanent=True, retry_in_s=0, max_attempts=1)
 
 
 def _nobody_took_it(unit: Unit) -> None:
@@ -154,7 +160,7 @@ def test_nothing_undelivered_goes_however_old(database: Database, blobs: Blobs, 
     unit = Unit(database, blobs, 1)
     state(unit)
     _age(database, 5000)
-    assert [retention.plan(database, kind).objects for kind in (IMAGES, RESULTS, UNROUTED)] == [0, 0, 0]
+    assert [retention.plan_removal(database, kind).objects for kind in (IMAGES, RESULTS, UNROUTED)] == [0, 0, 0]
     assert _let_go(database, blobs, IMAGES, RESULTS, UNROUTED) == [(0, 0)] * 3
     assert blobs.path(unit.image.sha256).exists()
     assert scalar(database, "SELECT count(*) FROM reports WHERE removed_at IS NOT NULL") == 0
@@ -162,8 +168,8 @@ def test_nothing_undelivered_goes_however_old(database: Database, blobs: Blobs, 
 
 def test_one_destination_of_two_is_not_everywhere(database: Database, blobs: Blobs) -> None:
     unit = Unit(database, blobs, 1, ("one", "two")).report()
-    (one,) = delivery_leases.claim(database, sender="s", lease_s=60, limit=1)
-    delivery_leases.stored(database, one, status=0)
+    (one,) = delivery_leases.claim_deliveries(database, sender="s", lease_s=60, limit=1)
+    record_stored(database, one, status=0)
     _age(database, 5000)
     assert _let_go(database, blobs, IMAGES) == [(0, 0)]
     unit.deliver()
@@ -183,7 +189,7 @@ def test_what_no_route_took(database: Database, blobs: Blobs) -> None:
 def test_a_blob_that_another_row_needs_stays(database: Database, blobs: Blobs) -> None:
     unit = Unit(database, blobs, 1).report().deliver()
     _age(database, 40)
-    admission.quarantine(
+    quarantine_instance(
         database, blob=unit.image, reason="x", status=0xC000, sop_class_uid="", sop_instance_uid="", association_id=Sender(database).id,
         source="PACS", max_bytes=1000,
     )  # fmt: skip
@@ -204,7 +210,7 @@ def test_a_run_that_was_killed_is_ended_by_the_next(database: Database, blobs: B
         with pytest.raises(KeyboardInterrupt):
             _let_go(database, blobs, IMAGES)
     assert blobs.path(unit.image.sha256).exists()
-    assert removals.carry_out(database, blobs) == unit.image.size_bytes
+    assert removals.remove_blobs(database, blobs) == unit.image.size_bytes
     assert not blobs.path(unit.image.sha256).exists()
 
 
@@ -213,19 +219,21 @@ def test_what_comes_again_counts_again(database: Database, blobs: Blobs) -> None
     _age(database, 40)
     _let_go(database, blobs, IMAGES)
     sender, head = Sender(database), header(1, series=unit.study, study=unit.study)
-    assert source_requests.contents(database, [head.sop_instance_uid]) == {}  # storage commitment: no such instance
+    assert source_requests.indexed_contents(database, [head.sop_instance_uid]) == {}  # storage commitment: no such instance
 
-    def admit() -> tuple[Admitted, bool, int]:
-        found = admission.admit(database, header=head, blob=unit.image, kind=UnitKind.SERIES, association_id=sender.id, source="PACS")
-        return found.result, found.let_go, found.instance_id
+    def admit() -> tuple[AdmissionResult, bool, int]:
+        found = admission.admit_instance(
+            database, header=head, blob=unit.image, kind=UnitKind.SERIES, association_id=sender.id, source="PACS"
+        )
+        return found.result, found.removed, found.instance_id
 
     result, let_go, instance = admit()
-    assert (result, let_go) == (Admitted.DUPLICATE, True)
-    assert not removals.came_again(database, blobs, instance, unit.image.sha256)  # its bytes went in this moment: send it again
+    assert (result, let_go) == (AdmissionResult.DUPLICATE, True)
+    assert not removals.restore_instance(database, blobs, instance, unit.image.sha256)  # its bytes went in this moment: send it again
     blobs.put(b"image 1")
-    assert removals.came_again(database, blobs, instance, unit.image.sha256)
-    assert admit()[:2] == (Admitted.DUPLICATE, False)
-    assert len(source_requests.contents(database, [head.sop_instance_uid])) == 1
+    assert removals.restore_instance(database, blobs, instance, unit.image.sha256)
+    assert admit()[:2] == (AdmissionResult.DUPLICATE, False)
+    assert len(source_requests.indexed_contents(database, [head.sop_instance_uid])) == 1
 
 
 def test_who_sends_again_while_it_is_removed_is_never_told_success_without_bytes(database: Database, blobs: Blobs) -> None:
@@ -237,15 +245,15 @@ def test_who_sends_again_while_it_is_removed_is_never_told_success_without_bytes
     told: list[bool] = []
 
     def send_again() -> None:
-        told.append(removals.came_again(database, blobs, id, unit.image.sha256))
+        told.append(removals.restore_instance(database, blobs, id, unit.image.sha256))
 
     for _ in range(30):
         if scalar(database, "SELECT removed_at IS NULL FROM instances"):
             _let_go(database, blobs, IMAGES)
         with database.begin() as connection:
-            removals.ask(connection, [(unit.image.sha256, unit.image.size_bytes)])
+            removals.request_removals(connection, [(unit.image.sha256, unit.image.size_bytes)])
         blobs.put(b"image 1")
-        threads = [threading.Thread(target=send_again), threading.Thread(target=removals.carry_out, args=(database, blobs))]
+        threads = [threading.Thread(target=send_again), threading.Thread(target=removals.remove_blobs, args=(database, blobs))]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -256,24 +264,22 @@ def test_who_sends_again_while_it_is_removed_is_never_told_success_without_bytes
 
 def test_old_requests_for_commitment_are_forgotten_and_open_ones_are_not(database: Database, blobs: Blobs) -> None:
     Unit(database, blobs, 1).report().deliver(commit=True)
-    assert destination_requests.gather(database, "pacs", dwell_s=0)
-    asked = destination_requests.next_request(database, "pacs", lease_s=60, max_asks=3)
+    assert destination_requests.create_request(database, "pacs", dwell_s=0)
+    asked = destination_requests.claim_request(database, "pacs", lease_s=60, max_attempts=3)
     assert asked is not None
-    destination_requests.asked(database, asked, answer_s=3600)
-    id = source_requests.record(database, source="PACS", transaction_uid="1.9", instances=[("1.2", "1.2.3")], reserve_s=0)
+    destination_requests.record_requested(database, asked, answer_s=3600)
+    id = source_requests.record_source_request(database, source="PACS", transaction_uid="1.9", instances=[("1.2", "1.2.3")], reserve_s=0)
     _age(database, 100)
-    assert expiry.count(database, 90) == 0
-    rules = destination_requests.Resending(3, 1.0)
+    assert expiry.count_expired(database, 90) == 0
+    rules = ResendPolicy(3, 1.0)
     uids = [uid for _, uid in asked.instances]
-    destination_requests.report(
-        database, destinations=["pacs"], transaction_uid=asked.transaction_uid, committed=uids, failed={}, resending=rules
-    )
-    theirs = source_requests.get(database, id)
+    record_report(database, destinations=["pacs"], transaction_uid=asked.transaction_uid, committed=uids, failed={}, policy=rules)
+    theirs = source_requests.get_source_request(database, id)
     assert theirs is not None
-    source_requests.answered(database, theirs, held=0)
-    assert expiry.count(database, 90) == 2
-    assert expiry.forget(database, 90, actor="t", limit=100) == 2
-    assert expiry.count(database, 0) == 0
+    source_requests.record_answered(database, theirs, held=0)
+    assert expiry.count_expired(database, 90) == 2
+    assert expiry.delete_expired(database, 90, actor="t", limit=100) == 2
+    assert expiry.count_expired(database, 0) == 0
     assert rows(database, "SELECT state FROM deliveries") == [(DeliveryState.COMMITTED,)]
     assert _let_go(database, blobs, IMAGES) == [(0, 0)]  # committed just now: by the day of its delivery
     _age(database, 31)
@@ -281,4 +287,4 @@ def test_old_requests_for_commitment_are_forgotten_and_open_ones_are_not(databas
 
 
 def test_without_a_policy_there_is_no_rule() -> None:
-    assert retention.rules(RetentionSection()) == ()
+    assert retention.retention_rules(RetentionSection()) == ()

@@ -7,21 +7,24 @@ import pytest
 from core.records import InstanceHeader
 from core.states import UnitKind, UnitState
 from db.complete import units
+from db.complete.content_conflicts import list_undecided, settle_conflict
 from db.engine import Database
 from db.receive import admission as receive_admission
-from db.records import Admitted
+from db.receive.admission import AdmissionResult
+from db.receive.associations import close_association, reap_associations, renew_associations
+from db.receive.quarantine import list_quarantined, quarantine_instance
 from tests.support.records import Sender, blob, complete, header, plan, scalar, unit_of
 
 
 def test_a_new_instance_makes_study_series_and_unit(database: Database) -> None:
     admission = Sender(database).send(1)
-    assert admission.result is Admitted.NEW
+    assert admission.result is AdmissionResult.NEW
     unit = unit_of(database)
     assert (unit.id, unit.kind, unit.state, unit.revision, unit.held) == (admission.unit_id, UnitKind.SERIES, UnitState.OPEN, 1, 1)
     (association,) = unit.associations
     assert association.open
     assert unit.source == association.calling_ae == "PACS"
-    (kept,) = units.instances(database, unit.id)
+    (kept,) = units.instances_of_unit(database, unit.id)
     assert kept.header == header(1)
     assert kept.sha256 == blob("content of 1.2.3.4.1").sha256
 
@@ -30,14 +33,14 @@ def test_a_photograph_is_a_unit_of_its_own(database: Database) -> None:
     sender = Sender(database)
     sender.send(1, kind=UnitKind.IMAGE)
     sender.send(2, kind=UnitKind.IMAGE)
-    assert [unit.sop_instance_uid for unit in units.study(database, "1.2.3")] == ["1.2.3.4.1", "1.2.3.4.2"]
+    assert [unit.sop_instance_uid for unit in units.units_of_study(database, "1.2.3")] == ["1.2.3.4.1", "1.2.3.4.2"]
 
 
 def test_the_same_bytes_again_are_no_row_and_no_work(database: Database) -> None:
     first = Sender(database).send(1)
     complete(database, plan())
     again = Sender(database).send(1)
-    assert (again.result, again.instance_id, again.unit_id) == (Admitted.DUPLICATE, first.instance_id, first.unit_id)
+    assert (again.result, again.instance_id, again.unit_id) == (AdmissionResult.DUPLICATE, first.instance_id, first.unit_id)
     assert unit_of(database).state is UnitState.COMPLETE
     assert scalar(database, "SELECT count(*) FROM instances") == 1
     assert scalar(database, "SELECT duplicates FROM instances") == 1
@@ -49,13 +52,13 @@ def test_two_associations_with_the_same_instance_at_once(database: Database) -> 
     for number in range(1, 9):
         barrier = Barrier(len(senders))
 
-        def send(sender: Sender, number: int = number, barrier: Barrier = barrier) -> Admitted:
+        def send(sender: Sender, number: int = number, barrier: Barrier = barrier) -> AdmissionResult:
             barrier.wait()
             return sender.send(number, series=f"1.9.{number}", study=f"1.8.{number}").result
 
         with ThreadPoolExecutor(len(senders)) as pool:
             results = list(pool.map(send, senders))
-        assert sorted(results) == [Admitted.DUPLICATE] * 3 + [Admitted.NEW]
+        assert sorted(results) == [AdmissionResult.DUPLICATE] * 3 + [AdmissionResult.NEW]
     assert scalar(database, "SELECT count(*) FROM instances") == 8
     assert scalar(database, "SELECT sum(held) FROM units") == 8
 
@@ -64,26 +67,26 @@ def test_two_contents_at_once_make_one_current_and_one_undecided(database: Datab
     senders = [Sender(database) for _ in range(2)]
     barrier = Barrier(2)
 
-    def send(index: int) -> Admitted:
+    def send(index: int) -> AdmissionResult:
         barrier.wait()
         return senders[index].send(1, content=f"content {index}").result
 
     with ThreadPoolExecutor(2) as pool:
-        assert sorted(pool.map(send, range(2))) == [Admitted.NEW, Admitted.UNDECIDED]
+        assert sorted(pool.map(send, range(2))) == [AdmissionResult.NEW, AdmissionResult.UNDECIDED]
 
 
 def test_other_bytes_are_undecided_until_they_are_compared(database: Database) -> None:
     sender = Sender(database)
     first = sender.send(1, content="as it was")
     other = sender.send(1, content="re-encoded")
-    assert other.result is Admitted.UNDECIDED
-    assert sender.send(1, content="re-encoded").result is Admitted.DUPLICATE
+    assert other.result is AdmissionResult.UNDECIDED
+    assert sender.send(1, content="re-encoded").result is AdmissionResult.DUPLICATE
     assert unit_of(database).undecided == 1
-    (open_question,) = units.undecided(database, 10)
+    (open_question,) = list_undecided(database, 10)
     assert (open_question.id, open_question.current_sha256) == (other.instance_id, blob("as it was").sha256)
-    units.settle(database, other.instance_id, same=True)
-    units.settle(database, other.instance_id, same=False)  # settled: without effect
-    assert [kept.id for kept in units.instances(database, first.unit_id)] == [first.instance_id]
+    settle_conflict(database, other.instance_id, same=True)
+    settle_conflict(database, other.instance_id, same=False)  # settled: without effect
+    assert [kept.id for kept in units.instances_of_unit(database, first.unit_id)] == [first.instance_id]
     assert unit_of(database).undecided == 0
 
 
@@ -93,18 +96,18 @@ def test_changed_content_of_a_complete_unit_is_a_new_revision(database: Database
     complete(database, plan())
     changed = sender.send(1, content="changed")
     assert unit_of(database).state is UnitState.COMPLETE
-    units.settle(database, changed.instance_id, same=False)
+    settle_conflict(database, changed.instance_id, same=False)
     unit = unit_of(database)
     assert (unit.state, unit.revision, unit.held) == (UnitState.OPEN, 2, 1)
-    assert [kept.id for kept in units.instances(database, unit.id)] == [changed.instance_id]
-    assert sender.send(1, content="as it was").result is Admitted.DUPLICATE  # known, though no longer current
+    assert [kept.id for kept in units.instances_of_unit(database, unit.id)] == [changed.instance_id]
+    assert sender.send(1, content="as it was").result is AdmissionResult.DUPLICATE  # known, though no longer current
 
 
 def test_changed_content_that_moved_to_another_series(database: Database) -> None:
     sender = Sender(database)
     sender.send(1)
     sender.send(2)
-    moved = receive_admission.admit(
+    moved = receive_admission.admit_instance(
         database,
         header=InstanceHeader("1.2", "1.2.3.4.1", "1.2.3", "1.2.3.5", "1.2.1", patient_id="P1"),
         blob=blob("moved"),
@@ -112,9 +115,9 @@ def test_changed_content_that_moved_to_another_series(database: Database) -> Non
         association_id=sender.id,
         source="PACS",
     )
-    assert moved.result is Admitted.UNDECIDED
-    units.settle(database, moved.instance_id, same=False)
-    assert [(unit.series_instance_uid, unit.held) for unit in units.study(database, "1.2.3")] == [("1.2.3.4", 1), ("1.2.3.5", 1)]
+    assert moved.result is AdmissionResult.UNDECIDED
+    settle_conflict(database, moved.instance_id, same=False)
+    assert [(unit.series_instance_uid, unit.held) for unit in units.units_of_study(database, "1.2.3")] == [("1.2.3.4", 1), ("1.2.3.5", 1)]
 
 
 def test_a_late_instance_reopens_the_unit(database: Database) -> None:
@@ -133,31 +136,31 @@ def test_associations_are_leased(database: Database) -> None:
     gone.send(1)
     alive = Sender(database)
     alive.send(2)
-    receive_admission.renew_associations(database, [alive.id], 60.0)
-    assert receive_admission.reap_associations(database) == 1
-    assert receive_admission.reap_associations(database) == 0
+    renew_associations(database, [alive.id], 60.0)
+    assert reap_associations(database) == 1
+    assert reap_associations(database) == 0
     assert {a.id: (a.open, a.broken) for a in unit_of(database).associations} == {gone.id: (False, True), alive.id: (True, False)}
-    receive_admission.close_association(database, alive.id, "released")
-    receive_admission.close_association(database, alive.id, "aborted")  # closed already
+    close_association(database, alive.id, "released")
+    close_association(database, alive.id, "aborted")  # closed already
     assert [(a.open, a.broken) for a in unit_of(database).associations if a.id == alive.id] == [(False, False)]
 
 
 @pytest.mark.parametrize("odd", ["Müller^Jürgen", "山田^太郎", "NUL\0inside", "lone \ud800 surrogate", "back\\slash 'quote' %s :x"])
 def test_odd_text_is_kept(database: Database, odd: str) -> None:
     Sender(database).send(1, patient_name=odd, study_description=odd)
-    (kept,) = units.instances(database, unit_of(database).id)
+    (kept,) = units.instances_of_unit(database, unit_of(database).id)
     assert kept.header.patient_name == odd.replace("\0", "").encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
 def test_numbers_that_json_does_not_know_are_absent(database: Database) -> None:
     Sender(database).send(1, slice_thickness_mm=float("nan"))
-    (kept,) = units.instances(database, unit_of(database).id)
+    (kept,) = units.instances_of_unit(database, unit_of(database).id)
     assert kept.header.slice_thickness_mm is None
 
 
 def test_quarantine_is_bounded_and_counts_repeats(database: Database) -> None:
     def refuse(content: str) -> list[str]:
-        return receive_admission.quarantine(
+        return quarantine_instance(
             database, blob=blob(content), reason="cannot be parsed", status=0xC000, sop_class_uid="", sop_instance_uid="1.2",
             association_id=uuid4(), source="PACS", max_bytes=25,
         )  # fmt: skip
@@ -169,15 +172,15 @@ def test_quarantine_is_bounded_and_counts_repeats(database: Database) -> None:
     assert refuse("far too large for any of it") == [
         blob(text).sha256 for text in ("second 10b", "third 10 b", "far too large for any of it")
     ]
-    assert receive_admission.quarantined(database, 10) == []
+    assert list_quarantined(database, 10) == []
     refuse("third 10 b")
     refuse("third 10 b")
-    assert [item.times for item in receive_admission.quarantined(database, 10)] == [2]
+    assert [item.times for item in list_quarantined(database, 10)] == [2]
 
 
 def test_a_blob_that_is_also_an_instance_is_not_given_for_deletion(database: Database) -> None:
     Sender(database).send(1, content="both")
-    removed = receive_admission.quarantine(
+    removed = quarantine_instance(
         database, blob=blob("both"), reason="x", status=0xA900, sop_class_uid="", sop_instance_uid="", association_id=uuid4(),
         source="PACS", max_bytes=0,
     )  # fmt: skip

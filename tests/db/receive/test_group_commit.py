@@ -13,10 +13,11 @@ from sqlalchemy import text
 from core.errors import StorageError
 from core.failpoints import set_watcher
 from core.states import UnitKind
+from db.blobs.blob_ref import BlobRef
 from db.complete import units
 from db.engine import Database
-from db.receive.group_commit import LANES, Admitter
-from db.records import Admission, Admitted, BlobRef
+from db.receive.admission import Admission, AdmissionResult
+from db.receive.group_commit import CONNECTIONS, GroupAdmitter
 from tests.support.records import Sender, blob, complete, header, plan, scalar, unit_of
 
 _LOCK = text("SELECT u.id FROM units u JOIN series s ON s.id = u.series_id WHERE s.series_instance_uid = :uid FOR UPDATE OF u")
@@ -27,7 +28,7 @@ def safe() -> None:
 
 
 def admit(
-    admitter: Admitter, sender: Sender, number: int, *, content: str = "", sync: Callable[[], object] = safe, **where: str
+    admitter: GroupAdmitter, sender: Sender, number: int, *, content: str = "", sync: Callable[[], object] = safe, **where: str
 ) -> Admission:
     head = header(number, **where)
     kept = blob(content or f"content of {head.sop_instance_uid}")
@@ -36,18 +37,18 @@ def admit(
 
 @pytest.fixture
 def admitter(database: Database):  # type: ignore[no-untyped-def]
-    made = Admitter(database)
+    made = GroupAdmitter(database)
     yield made
     made.close()
 
 
-def held_up(database: Database, admitter: Admitter, pool: ThreadPoolExecutor, sender: Sender, numbers: list[int]) -> list[Admission]:
+def held_up(database: Database, admitter: GroupAdmitter, pool: ThreadPoolExecutor, sender: Sender, numbers: list[int]) -> list[Admission]:
     """Admit these while every lane is kept up by a unit that is locked, until one lane is free: what waits becomes one group."""
-    for lane in range(LANES):
+    for lane in range(CONNECTIONS):
         sender.send(1, series=f"1.7.{lane}", study="1.6")
     first, locks = [], []
     with ExitStack() as stack:
-        for lane in range(LANES):
+        for lane in range(CONNECTIONS):
             locks.append(stack.enter_context(ExitStack()))
             connection = locks[-1].enter_context(database.begin())
             connection.execute(_LOCK, {"uid": f"1.7.{lane}"})
@@ -57,7 +58,7 @@ def held_up(database: Database, admitter: Admitter, pool: ThreadPoolExecutor, se
             assert grouped.wait(20)
         set_watcher(None)
         others = [pool.submit(admit, admitter, sender, number, series=f"1.8.{number % 3}", study="1.5") for number in numbers]
-        while len(admitter._waiting) < len(numbers):
+        while len(admitter._queue) < len(numbers):
             Event().wait(0.01)
         locks[0].close()
         found = [one.result(30) for one in others]
@@ -66,26 +67,30 @@ def held_up(database: Database, admitter: Admitter, pool: ThreadPoolExecutor, se
     return found
 
 
-def test_what_waits_is_one_transaction(database: Database, admitter: Admitter) -> None:
+def test_what_waits_is_one_transaction(database: Database, admitter: GroupAdmitter) -> None:
     with ThreadPoolExecutor(12) as pool:
         found = held_up(database, admitter, pool, Sender(database), list(range(1, 10)))
-    assert [one.result for one in found] == [Admitted.NEW] * 9
+    assert [one.result for one in found] == [AdmissionResult.NEW] * 9
     assert len({one.instance_id for one in found}) == 9
     assert scalar(database, "SELECT count(DISTINCT xmin::text) FROM instances WHERE sop_instance_uid LIKE '1.8.%'") == 1
-    assert [(unit.series_instance_uid, unit.held) for unit in units.study(database, "1.5")] == [("1.8.0", 3), ("1.8.1", 3), ("1.8.2", 3)]
+    assert [(unit.series_instance_uid, unit.held) for unit in units.units_of_study(database, "1.5")] == [
+        ("1.8.0", 3),
+        ("1.8.1", 3),
+        ("1.8.2", 3),
+    ]
     for one in found:  # each is told of its own row
         assert scalar(database, f"SELECT unit_id FROM instances WHERE id = {one.instance_id}") == one.unit_id
-    assert scalar(database, "SELECT count(*) FROM audit_events WHERE action = 'instance.received'") == 9 + 2 * LANES
+    assert scalar(database, "SELECT count(*) FROM audit_events WHERE action = 'instance.received'") == 9 + 2 * CONNECTIONS
 
 
-def test_the_same_instance_on_every_association_of_a_group(database: Database, admitter: Admitter) -> None:
+def test_the_same_instance_on_every_association_of_a_group(database: Database, admitter: GroupAdmitter) -> None:
     with ThreadPoolExecutor(12) as pool:
         found = held_up(database, admitter, pool, Sender(database), [1] * 6)
-    assert sorted(one.result for one in found) == [Admitted.DUPLICATE] * 5 + [Admitted.NEW]
+    assert sorted(one.result for one in found) == [AdmissionResult.DUPLICATE] * 5 + [AdmissionResult.NEW]
     assert {one.instance_id for one in found} == {found[0].instance_id}
 
 
-def test_one_that_the_database_does_not_take_spoils_no_other(database: Database, admitter: Admitter) -> None:
+def test_one_that_the_database_does_not_take_spoils_no_other(database: Database, admitter: GroupAdmitter) -> None:
     sender, barrier = Sender(database), Barrier(6)
 
     def send(number: int) -> Admission | Exception:
@@ -100,48 +105,48 @@ def test_one_that_the_database_does_not_take_spoils_no_other(database: Database,
 
     with ThreadPoolExecutor(6) as pool:
         found = list(pool.map(send, range(1, 7)))
-    assert [isinstance(one, Admission) and one.result is Admitted.NEW for one in found] == [True, True, False, True, True, True]
+    assert [isinstance(one, Admission) and one.result is AdmissionResult.NEW for one in found] == [True, True, False, True, True, True]
     assert scalar(database, "SELECT held FROM units") == 5
 
 
-def test_new_revision_undecided_and_duplicate_as_one_by_one(database: Database, admitter: Admitter) -> None:
+def test_new_revision_undecided_and_duplicate_as_one_by_one(database: Database, admitter: GroupAdmitter) -> None:
     sender = Sender(database)
-    assert admit(admitter, sender, 1, content="as it was").result is Admitted.NEW
+    assert admit(admitter, sender, 1, content="as it was").result is AdmissionResult.NEW
     complete(database, plan())
-    assert admit(admitter, sender, 1, content="as it was").result is Admitted.DUPLICATE
-    assert admit(admitter, sender, 1, content="changed").result is Admitted.UNDECIDED
+    assert admit(admitter, sender, 1, content="as it was").result is AdmissionResult.DUPLICATE
+    assert admit(admitter, sender, 1, content="changed").result is AdmissionResult.UNDECIDED
     late = admit(admitter, sender, 2)
-    assert (late.result, late.revision, unit_of(database).revision, unit_of(database).held) == (Admitted.NEW, 2, 2, 2)
+    assert (late.result, late.revision, unit_of(database).revision, unit_of(database).held) == (AdmissionResult.NEW, 2, 2, 2)
 
 
-def test_a_server_that_threw_everybody_out_costs_no_instance(database: Database, admitter: Admitter) -> None:
+def test_a_server_that_threw_everybody_out_costs_no_instance(database: Database, admitter: GroupAdmitter) -> None:
     sender = Sender(database)
-    assert admit(admitter, sender, 1).result is Admitted.NEW
+    assert admit(admitter, sender, 1).result is AdmissionResult.NEW
     with database.begin() as connection:
         connection.execute(
             text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()")
         )
-    assert admit(admitter, sender, 2).result is Admitted.NEW
+    assert admit(admitter, sender, 2).result is AdmissionResult.NEW
     assert unit_of(database).held == 2
 
 
-def test_a_unit_that_somebody_holds_keeps_nobody_else_up(database: Database, admitter: Admitter) -> None:
+def test_a_unit_that_somebody_holds_keeps_nobody_else_up(database: Database, admitter: GroupAdmitter) -> None:
     sender = Sender(database)
     sender.send(1)
     with ThreadPoolExecutor(1) as pool, database.begin() as connection:
         connection.execute(text("SELECT id FROM units FOR UPDATE"))
         stuck = pool.submit(admit, admitter, sender, 2)
-        while admitter._idle and len(admitter._idle) == LANES:
+        while admitter._idle and len(admitter._idle) == CONNECTIONS:
             Event().wait(0.01)
-        assert admit(admitter, sender, 1, series="1.9.9", study="1.9").result is Admitted.NEW
+        assert admit(admitter, sender, 1, series="1.9.9", study="1.9").result is AdmissionResult.NEW
         assert not stuck.done()
         connection.rollback()
-    assert stuck.result(20).result is Admitted.NEW
+    assert stuck.result(20).result is AdmissionResult.NEW
 
 
 def test_without_a_database_it_says_so(database: Database) -> None:
-    gone = Admitter(Database.open("postgresql://nobody@127.0.0.1:1/none"))
-    with pytest.raises(StorageError, match="out of reach"):
+    gone = GroupAdmitter(Database.open("postgresql://nobody@127.0.0.1:1/none"))
+    with pytest.raises(StorageError, match="does not respond"):
         gone.admit(header=header(1), blob=blob("1"), kind=UnitKind.SERIES, association_id=uuid4(), source="PACS", sync=safe)
 
 
@@ -151,7 +156,7 @@ WRITTEN = """
 """
 
 
-def test_a_row_is_committed_behind_its_bytes(database: Database, admitter: Admitter) -> None:
+def test_a_row_is_committed_behind_its_bytes(database: Database, admitter: GroupAdmitter) -> None:
     sender, seen = Sender(database), []
 
     def disk() -> None:
@@ -159,7 +164,7 @@ def test_a_row_is_committed_behind_its_bytes(database: Database, admitter: Admit
             Event().wait(0.01)
         seen.append(scalar(database, "SELECT count(*) FROM instances"))
 
-    assert admit(admitter, sender, 1, sync=disk).result is Admitted.NEW
+    assert admit(admitter, sender, 1, sync=disk).result is AdmissionResult.NEW
     assert seen == [0]
     assert scalar(database, "SELECT count(*) FROM instances") == 1
 
@@ -168,15 +173,17 @@ def broken() -> None:
     raise StorageError("input/output error", hint="")
 
 
-def test_what_the_disk_did_not_take_has_no_row(database: Database, admitter: Admitter) -> None:
+def test_what_the_disk_did_not_take_has_no_row(database: Database, admitter: GroupAdmitter) -> None:
     sender = Sender(database)
     with pytest.raises(StorageError, match="input/output"):
         admit(admitter, sender, 1, sync=broken)
     assert scalar(database, "SELECT count(*) FROM instances") == 0
-    assert admit(admitter, sender, 2).result is Admitted.NEW
+    assert admit(admitter, sender, 2).result is AdmissionResult.NEW
 
 
-def test_the_disk_is_asked_once_for_each_and_a_refusal_spoils_no_other(database: Database, database_url: str, admitter: Admitter) -> None:
+def test_the_disk_is_asked_once_for_each_and_a_refusal_spoils_no_other(
+    database: Database, database_url: str, admitter: GroupAdmitter
+) -> None:
     """Random groups: whoever's bytes are not taken has no row, everybody else has one, which nobody saw before the bytes were safe."""
     sender, dice, asked = Sender(database), Random(7), []
     beside = Database.open(database_url, pool_size=12)  # who is admitted alone waits for a group, with a connection: a disk needs none
@@ -191,7 +198,7 @@ def test_the_disk_is_asked_once_for_each_and_a_refusal_spoils_no_other(database:
 
     def send(number: int) -> bool:
         try:
-            return admit(admitter, sender, number, sync=lambda: disk(number)).result is Admitted.NEW
+            return admit(admitter, sender, number, sync=lambda: disk(number)).result is AdmissionResult.NEW
         except StorageError:
             return False
 
@@ -201,5 +208,5 @@ def test_the_disk_is_asked_once_for_each_and_a_refusal_spoils_no_other(database:
     assert [number for number, done in enumerate(taken, 1) if not done] == sorted(bad)
     assert sorted(asked) == list(range(1, 61))
     assert scalar(database, "SELECT count(*) FROM instances") == scalar(database, "SELECT held FROM units") == 60 - len(bad)
-    assert len(admitter._idle) == LANES
-    assert not admitter._waiting
+    assert len(admitter._idle) == CONNECTIONS
+    assert not admitter._queue

@@ -7,13 +7,13 @@ import pytest
 from core.errors import StorageError
 from db.engine import Database
 from db.roles import back_off, role_heartbeat
-from db.roles.heartbeats import alive
+from db.roles.heartbeats import alive_processes
 from db.roles.process_name import process_name
 from db.roles.role_heartbeat import RoleHeartbeat
 
 
 def _rows(database: Database) -> list[tuple[str, str, dict[str, str]]]:
-    return [(beat.role, beat.name, dict(beat.details)) for beat in alive(database, 60.0)]
+    return [(beat.role, beat.name, dict(beat.details)) for beat in alive_processes(database, 60.0)]
 
 
 def test_the_row_is_there_while_the_role_works(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,7 +71,7 @@ def test_altered_weights_are_not_activated(
         capsys.readouterr()
         assert run(["models", act, SKIN, "9.9.9"]) == 1
         assert "its card expects" in capsys.readouterr().err
-    assert model_registry.known(database) == ()
+    assert model_registry.registered_models(database) == ()
     assert run(["models", "list", "--json"]) == 0
     found = {row["version"]: row["weights"] for row in json.loads(capsys.readouterr().out) if row["name"] == SKIN}
     assert "its card expects" in found["9.9.9"]
@@ -83,7 +83,7 @@ def test_a_rollback_to_altered_weights_is_refused(imported: Path, settings: Sett
     (settings.node.data_dir / installed.FOLDER / SKIN / "9.9.9" / "weights.safetensors").write_bytes(b"x")
     capsys.readouterr()
     assert run(["models", "rollback", SKIN]) == 2
-    assert "is not here any more" in capsys.readouterr().err
+    assert "is not installed any more" in capsys.readouterr().err
 
 
 def test_an_imported_bundle_is_used_after_activation(
@@ -91,9 +91,9 @@ def test_an_imported_bundle_is_used_after_activation(
 ) -> None:
     bundle = make_bundle(tmp_path / "bundle")
     assert run(["models", "import", str(bundle), "--about", str(tmp_path / "about.toml")]) == 0
-    assert model_registry.known(database) == ()
+    assert model_registry.registered_models(database) == ()
     assert run(["models", "activate", "brought_detector", "0.6.9"]) == 0
-    (row,) = model_registry.known(database)
+    (row,) = model_registry.registered_models(database)
     assert (row.name, row.state, row.origin) == ("brought_detector", ModelState.ACTIVE, ModelOrigin.INSTALLED)
     capsys.readouterr()
     assert run(["models", "list", "--json"]) == 0

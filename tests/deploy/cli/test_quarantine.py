@@ -6,11 +6,11 @@ from uuid import UUID
 
 import pytest
 
+from db.blobs.blob_ref import BlobRef
 from db.blobs.store import Blobs
 from db.engine import Database
-from db.receive.admission import open_association
-from db.receive.quarantine import quarantine
-from db.records import BlobRef
+from db.receive.associations import open_association
+from db.receive.quarantine import quarantine_instance
 from deploy.cli.main import run
 from tests.support.records import rows
 from tests.support.series import encoded, image
@@ -24,7 +24,7 @@ def test_refused_data_sets_are_listed_with_the_reason(
     association = UUID(int=7)
     open_association(database, id=association, calling_ae="PACS", called_ae="NODE", address="127.0.0.1", listener="test", lease_s=60)
     for _ in range(2):  # senders retry
-        quarantine(
+        quarantine_instance(
             database,
             blob=BlobRef("a" * 64, 10),
             reason="the data set cannot be parsed",
@@ -50,7 +50,7 @@ def test_requeue_admits_what_is_readable_and_keeps_the_rest(
     blobs = Blobs(tmp_path / "data" / "blobs")
     good = image()
     for content in (encoded(good), b"never a data set"):
-        quarantine(
+        quarantine_instance(
             database, blob=blobs.put(content), reason="an older version could not read it", status=0xC000,
             sop_class_uid=str(good.SOPClassUID),
             sop_instance_uid=str(good.SOPInstanceUID), association_id=association, source="PACS", max_bytes=1 << 20,
@@ -73,7 +73,7 @@ def test_the_size_limit_deletes_only_the_oldest(database: Database) -> None:
     open_association(database, id=association, calling_ae="PACS", called_ae="NODE", address="127.0.0.1", listener="test", lease_s=60)
 
     def refuse(name: str, size: int) -> list[str]:
-        return quarantine(
+        return quarantine_instance(
             database, blob=BlobRef(name * 64, size), reason="x", status=0xC000, sop_class_uid="", sop_instance_uid="",
             association_id=association, source="PACS", max_bytes=100,
         )  # fmt: skip

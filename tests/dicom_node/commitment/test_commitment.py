@@ -289,14 +289,14 @@ def test_answered_on_the_association_of_the_request_and_batched(
     """No listener runs: the report can only have come this way. The first request is refused, and repeated."""
     for _ in range(3):
         make_report("pacs")
-    gather = destination_requests.gather
+    gather = destination_requests.create_request
 
     def gather_once_all_are_stored(*arguments: Any) -> bool:
         """Storing three objects may take longer than the time for which `gather` waits for further ones."""
         stored = [row[1] for row in delivery_states(database)] == ["stored"] * 3
         return stored and gather(*arguments)
 
-    monkeypatch.setattr(destination_requests, "gather", gather_once_all_are_stored)
+    monkeypatch.setattr(destination_requests, "create_request", gather_once_all_are_stored)
     archive = Archive(refuse=1)
     settings = make_settings(destinations=[committing(archive.port)], delivery={**SOON, "commitment_linger_s": 60.0})
     with running_sender(settings, database, blobs):

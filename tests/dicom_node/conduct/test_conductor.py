@@ -50,8 +50,8 @@ def test_series_is_complete_by_release_and_geometry(conduct: Any) -> None:
         assert (model, state, destinations) == (MODEL, "queued", ["pacs"])
         assert rows(node.database, "SELECT count(*) FROM outbox") == [(1,)]
         assert {"unit.completed", "job.queued"} <= {event["action"] for event in audit.export(node.database)}
-        assert any(beat.role == "conduct" for beat in heartbeats.alive(node.database, 10))
-    assert not any(beat.role == "conduct" for beat in heartbeats.alive(node.database, 10))
+        assert any(beat.role == "conduct" for beat in heartbeats.alive_processes(node.database, 10))
+    assert not any(beat.role == "conduct" for beat in heartbeats.alive_processes(node.database, 10))
 
 
 QUIET = {"settle_s": 0.4, "quiet_s": 1.5, "max_wait_s": 60.0}

@@ -81,7 +81,7 @@ def test_a_unit_that_still_no_route_claims_keeps_its_reason(conduct: Any) -> Non
     with conduct(SKIN) as node:
         send(node.port, *series(2))
         ((_, before, *_),) = complete_units(node, 1)
-        assert complete_unrouted.again(node.database, [1], "cli:test") == [1]
+        assert complete_unrouted.reopen_unrouted(node.database, [1], "cli:test") == [1]
         ((_, reason, _, _, outcome, revision),) = complete_units(node, 1)
     assert (reason, outcome, revision) == (before, "not_analysed", 1)
 
@@ -95,11 +95,11 @@ def test_the_reason_why_a_unit_cannot_be_matched_again(conduct: Any, fixed: Path
     assert [row["now"] for row in unrouted(fixed, capsys)] == ["cannot be judged: retention has let go its images"]
     assert run(["rules", "requeue", "1", "99", "--config", str(fixed)]) == 1
     said = capsys.readouterr().err
-    assert "retention has let go images of unit 1: send them again" in said
+    assert "retention has removed images of unit 1: send them again" in said
     assert "there is no unit 99" in said
     _change(node.database, "UPDATE units SET state = 'open'")
-    assert complete_unrouted.again(node.database, [1], "cli:test") == []
-    assert complete_unrouted.obstacles(node.database, [1], []) == ["unit 1 is not complete yet: it will be judged"]
+    assert complete_unrouted.reopen_unrouted(node.database, [1], "cli:test") == []
+    assert complete_unrouted.reopen_refusals(node.database, [1], []) == ["unit 1 is not complete yet: it will be routed"]
 
 
 def _with(settings: Settings, route: dict[str, Any]) -> Settings:

@@ -14,7 +14,7 @@ from core.settings.settings import Settings
 from core.states import ModelOrigin, ModelState, Priority, UnitKind
 from db.blobs.store import Blobs
 from db.engine import Database
-from db.jobs import job_leases
+from db.jobs.job_admin import list_jobs, requeue_jobs, show_job
 from db.operations import model_registry
 from deploy.demo.synthetic.lesion import lesion_dataset
 from dicom_node.conduct.conductor import Conductor
@@ -50,7 +50,7 @@ def conduct(settings: Settings, database: Database) -> Callable[[int], list[dict
     queueing = JobFactory(database, blobs)
 
     def go(seed: int) -> list[dict[str, Any]]:
-        before = {row["job_id"] for row in job_leases.listing(database)}
+        before = {row["job_id"] for row in list_jobs(database)}
         dataset = lesion_dataset(seed, size=(150, 200))
         dataset.Modality = "DMS"
         queueing.receive(dataset, UnitKind.IMAGE)
@@ -59,13 +59,13 @@ def conduct(settings: Settings, database: Database) -> Callable[[int], list[dict
         while scalar(database, "SELECT count(*) FROM units WHERE state = 'open'") and time.monotonic() < until:
             time.sleep(min(0.1, conductor.process_due_units()))
         conductor.close()
-        return [row for row in reversed(job_leases.listing(database)) if row["job_id"] not in before]
+        return [row for row in reversed(list_jobs(database)) if row["job_id"] not in before]
 
     return go
 
 
 def activate(database: Database, place: Place) -> None:
-    model_registry.activate(database, identity(place.card, place.digest), origin=place.origin, actor="admin")
+    model_registry.activate_model(database, identity(place.card, place.digest), origin=place.origin, actor="admin")
 
 
 def test_the_packaged_version_then_an_activated_one_then_a_rollback(
@@ -78,7 +78,7 @@ def test_the_packaged_version_then_an_activated_one_then_a_rollback(
     activate(database, installed_version)
     (second,) = conduct(2)
     assert (second["model_version"], second["model_digest"]) == ("9.9.9", installed_version.digest)
-    model_registry.rollback(database, SKIN, here={PACKAGED, installed_version.digest}, actor="admin")
+    model_registry.rollback_model(database, SKIN, available={PACKAGED, installed_version.digest}, actor="admin")
     (third,) = conduct(3)
     assert third["model_digest"] == PACKAGED
 
@@ -87,7 +87,7 @@ def test_a_shadow_gets_a_job_without_destinations(
     database: Database, installed_version: Place, conduct: Callable[[int], list[dict[str, Any]]]
 ) -> None:
     who = identity(installed_version.card, installed_version.digest)
-    model_registry.set_aside(database, who, ModelState.SHADOW, origin=ModelOrigin.INSTALLED, actor="admin")
+    model_registry.shadow_or_retire(database, who, ModelState.SHADOW, origin=ModelOrigin.INSTALLED, actor="admin")
     served, shadow = conduct(1)
     assert (served["model_digest"], served["shadow"], served["destinations"]) == (PACKAGED, False, ["pacs"])
     assert (shadow["model_digest"], shadow["shadow"], shadow["destinations"]) == (installed_version.digest, True, [])
@@ -105,7 +105,7 @@ def test_if_the_model_is_retired_a_report_says_that_nothing_was_analysed(
 ) -> None:
     """The route claimed the image: no report at all would be read as a negative result."""
     activate(database, installed_version)
-    model_registry.set_aside(
+    model_registry.shadow_or_retire(
         database,
         identity(installed_version.card, installed_version.digest),
         ModelState.RETIRED,
@@ -116,7 +116,7 @@ def test_if_the_model_is_retired_a_report_says_that_nothing_was_analysed(
     assert (job["job_state"], job["model_version"], job["destinations"]) == ("failed", "9.9.9", ["pacs"])
     assert "no version of dermoscopy_7class is active" in str(scalar(database, "SELECT reason FROM units"))
     assert wake(settings, database) == 1
-    shown = job_leases.show(database, job["job_id"])
+    shown = show_job(database, job["job_id"])
     assert (shown["job_state"], shown["outcome"]) == ("failed", "not_analysed")
     assert [row["problems"] for row in shown["reports"]] == [[]]
     assert [(row["destination"], row["object"], row["state"]) for row in shown["deliveries"]] == [("pacs", "sr", "pending")]
@@ -126,11 +126,11 @@ def test_if_the_model_is_retired_a_report_says_that_nothing_was_analysed(
     assert wake(settings, database) == 0
 
     activate(database, installed.find(SKIN, PACKAGED, settings.node.data_dir / installed.FOLDER))
-    assert job_leases.requeue(database, [job["job_id"]], "admin") == [job["job_id"]]
-    again = job_leases.show(database, job["job_id"])["superseded_by"]
-    assert job_leases.show(database, again)["model_digest"] == PACKAGED
+    assert requeue_jobs(database, [job["job_id"]], "admin") == [job["job_id"]]
+    again = show_job(database, job["job_id"])["superseded_by"]
+    assert show_job(database, again)["model_digest"] == PACKAGED
     assert wake(settings, database) == 1
-    assert job_leases.show(database, again)["outcome"] in ("findings", "abstained")
+    assert show_job(database, again)["outcome"] in ("findings", "abstained")
 
 
 def test_a_model_with_missing_files_and_an_unknown_model(
@@ -140,9 +140,9 @@ def test_a_model_with_missing_files_and_an_unknown_model(
     shutil.rmtree(installed_version.room)
     (gone,) = conduct(1)
     assert (gone["job_state"], gone["model_digest"]) == ("failed", installed_version.digest)
-    assert "is not here any more" in job_leases.show(database, gone["job_id"])["reason"]
+    assert "is not here any more" in show_job(database, gone["job_id"])["reason"]
     nobody = served_versions("nobody", [], settings.node.data_dir)
     assert "nobody" in nobody.problem
     assert nobody.serving.version == "unknown"
     assert wake(settings, database) == 1
-    assert job_leases.show(database, gone["job_id"])["outcome"] == "not_analysed"
+    assert show_job(database, gone["job_id"])["outcome"] == "not_analysed"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from db.blobs.store import Blobs
-from db.deliveries import delivery_leases
+from db.deliveries.delivery_admin import list_deliveries, retry_deliveries
 from db.engine import Database
 from tests.dicom_node.conftest import MakeSettings
 from tests.support.orthanc import ARCHIVE, Orthanc
@@ -63,7 +63,7 @@ def test_a_result_with_old_patient_attributes_is_held_with_the_reason(
         assert archive.post("/tools/lookup", uid.encode()) == []
         assert scalar(database, "SELECT state FROM jobs") == "reported"  # never delivered, and shown as held
         holds(archive, tmp_path)  # the correction was taken back there
-        (id,) = (row["delivery_id"] for row in delivery_leases.listing(database, state="held"))
-        assert delivery_leases.retry(database, [id], "admin") == [id]
+        (id,) = (row["delivery_id"] for row in list_deliveries(database, state="held"))
+        assert retry_deliveries(database, [id], "admin") == [id]
         wait_for(lambda: delivery_states(database)[0][1] == "stored")
     assert [found["Type"] for found in archive.post("/tools/lookup", uid.encode())] == ["Instance"]

@@ -10,9 +10,12 @@ from core.settings.settings import Settings
 from core.states import ResultKind
 from db.blobs.store import Blobs
 from db.commitment import destination_requests
+from db.commitment.destination_reports import ResendPolicy, record_report
 from db.deliveries import delivery_leases, delivery_order
+from db.deliveries.delivery_admin import list_deliveries, make_deliveries_due, retry_deliveries
+from db.deliveries.delivery_results import fail_delivery, hold_delivery, record_stored, retry_delivery_later
 from db.engine import Database
-from db.jobs import job_leases
+from db.jobs.finish import commit_result
 from dicom_node.deliver import sender
 from tests.dicom_node.conftest import MakeSettings
 from tests.support import analyses
@@ -46,7 +49,7 @@ def result(database: Database, blobs: Blobs, make_settings: MakeSettings) -> lis
     job = claim(database)
     given = settings_for(make_settings, 1).result_profiles
     kept = store_result_objects(job, replace(analyses.masked_ct(), key=job.key), Recipients(("pacs",), profiles=given), blobs)
-    job_leases.finish(database, job, prediction=prediction(), identity=identity(), objects=kept, timings=timings())
+    commit_result(database, job, prediction=prediction(), identity=identity(), objects=kept, timings=timings())
     return [one.report.profile for one in kept if one.report.kind is ResultKind.SR]
 
 
@@ -78,11 +81,11 @@ def test_the_report_waits_while_its_segmentation_is_retried(
 
 
 def test_the_note_says_what_a_report_waits_for(database: Database, result: list[str]) -> None:
-    for one in delivery_leases.claim(database, sender="s", lease_s=60, limit=10):
-        delivery_leases.retry_later(database, one, error="busy", in_s=3600)
-    assert {row["note"] for row in delivery_leases.listing(database) if row["object"] == "sr"} <= {"waits for: seg", "waits for: pdf"}
-    assert delivery_leases.wake(database, "pacs") == 3
-    assert {one.kind for one in delivery_leases.claim(database, sender="s", lease_s=60, limit=10)} == {"seg", "pdf"}
+    for one in delivery_leases.claim_deliveries(database, sender="s", lease_s=60, limit=10):
+        retry_delivery_later(database, one, error="busy", in_s=3600)
+    assert {row["note"] for row in list_deliveries(database) if row["object"] == "sr"} <= {"waits for: seg", "waits for: pdf"}
+    assert make_deliveries_due(database, "pacs") == 3
+    assert {one.kind for one in delivery_leases.claim_deliveries(database, sender="s", lease_s=60, limit=10)} == {"seg", "pdf"}
 
 
 @pytest.mark.parametrize("refusal", [NOT_SUPPORTED, NOT_THIS])
@@ -119,7 +122,7 @@ def test_objects_stored_by_a_retry_before_the_report_are_named(
         wait_for(lambda: delivery_states(database).get("sr") == "held")
     assert delivery_states(database) == {"seg": "held", "pdf": "held", "sr+pdf+seg": "withdrawn", "sr": "held"}
     held = [int(str(row[0])) for row in rows(database, "SELECT id FROM deliveries WHERE state = 'held'")]
-    assert delivery_leases.retry(database, held, "admin") == sorted(held)
+    assert retry_deliveries(database, held, "admin") == sorted(held)
     with running(Pacs(), classes=CLASSES) as pacs, running_sender(settings_for(make_settings, pacs.port), database, blobs):
         wait_for(lambda: scalar(database, "SELECT state FROM jobs") == "delivered")
     assert received_classes(pacs)[-1] == SR
@@ -128,20 +131,20 @@ def test_objects_stored_by_a_retry_before_the_report_are_named(
 
 
 def test_an_object_stored_by_a_retry_after_the_report_is_stored_beside_it(database: Database, result: list[str]) -> None:
-    for one in delivery_leases.claim(database, sender="s", lease_s=60, limit=10):
+    for one in delivery_leases.claim_deliveries(database, sender="s", lease_s=60, limit=10):
         if one.kind == "seg":
-            delivery_leases.failed(database, one, error="not supported", status=NOT_SUPPORTED)
+            fail_delivery(database, one, error="not supported", status=NOT_SUPPORTED)
         else:
-            delivery_leases.stored(database, one, status=0)
-    assert delivery_leases.claim(database, sender="s", lease_s=60, limit=10) == []
-    delivery_leases.reap(database)
-    (report,) = delivery_leases.claim(database, sender="s", lease_s=60, limit=10)
+            record_stored(database, one, status=0)
+    assert delivery_leases.claim_deliveries(database, sender="s", lease_s=60, limit=10) == []
+    delivery_leases.reap_deliveries(database)
+    (report,) = delivery_leases.claim_deliveries(database, sender="s", lease_s=60, limit=10)
     assert report.kind == "sr"
-    delivery_leases.stored(database, report, status=0)
+    record_stored(database, report, status=0)
     failed = int(str(scalar(database, "SELECT id FROM deliveries WHERE state = 'failed'")))
-    assert delivery_leases.retry(database, [failed], "admin") == [failed]
-    (again,) = delivery_leases.claim(database, sender="s", lease_s=60, limit=10)
-    delivery_leases.stored(database, again, status=0)
+    assert retry_deliveries(database, [failed], "admin") == [failed]
+    (again,) = delivery_leases.claim_deliveries(database, sender="s", lease_s=60, limit=10)
+    record_stored(database, again, status=0)
     assert delivery_states(database) == {"seg": "stored", "pdf": "stored", "sr+pdf+seg": "withdrawn", "sr": "stored"}
     assert scalar(database, "SELECT state FROM jobs") == "delivered"
 
@@ -149,33 +152,33 @@ def test_an_object_stored_by_a_retry_after_the_report_is_stored_beside_it(databa
 def test_without_a_replacement_the_report_is_held_with_the_reason(database: Database, result: list[str]) -> None:
     """As for results of an older version."""
     execute(database, "DELETE FROM reports WHERE profile = 'sr'")
-    for one in delivery_leases.claim(database, sender="s", lease_s=60, limit=10):
-        delivery_leases.hold(database, one, reason="accept_research is false")
-    delivery_leases.reap(database)
-    (row,) = [row for row in delivery_leases.listing(database) if row["object"] == "sr"]
+    for one in delivery_leases.claim_deliveries(database, sender="s", lease_s=60, limit=10):
+        hold_delivery(database, one, reason="accept_research is false")
+    delivery_leases.reap_deliveries(database)
+    (row,) = [row for row in list_deliveries(database) if row["object"] == "sr"]
     assert (row["state"], row["note"]) == (
-        "held", "it names what the destination has not taken (pdf, seg): send that again, or run the job again"
+        "held", "it names objects that the destination has not stored (pdf, seg): send them again, or run the job again"
     )  # fmt: skip
-    everything = [row["delivery_id"] for row in delivery_leases.listing(database)]
-    assert len(delivery_leases.retry(database, everything, "admin")) == 3
-    assert {one.kind for one in delivery_leases.claim(database, sender="s", lease_s=60, limit=10)} == {"seg", "pdf"}
+    everything = [row["delivery_id"] for row in list_deliveries(database)]
+    assert len(retry_deliveries(database, everything, "admin")) == 3
+    assert {one.kind for one in delivery_leases.claim_deliveries(database, sender="s", lease_s=60, limit=10)} == {"seg", "pdf"}
 
 
 def test_the_report_waits_again_for_an_object_that_is_not_committed(database: Database, result: list[str]) -> None:
-    for one in delivery_leases.claim(database, sender="s", lease_s=60, limit=10):
-        delivery_leases.stored(database, one, status=0, commit=True)
-    assert destination_requests.gather(database, "pacs", dwell_s=0)
-    request = destination_requests.next_request(database, "pacs", lease_s=60, max_asks=3)
+    for one in delivery_leases.claim_deliveries(database, sender="s", lease_s=60, limit=10):
+        record_stored(database, one, status=0, commit=True)
+    assert destination_requests.create_request(database, "pacs", dwell_s=0)
+    request = destination_requests.claim_request(database, "pacs", lease_s=60, max_attempts=3)
     assert request is not None
     lost = {uid: "0112" for sop_class, uid in request.instances if sop_class == SEG}
     kept = [uid for _, uid in request.instances if uid not in lost]
-    resending = destination_requests.Resending(1, 0.0)
+    resending = ResendPolicy(1, 0.0)
     values = {"destinations": ["pacs"], "transaction_uid": request.transaction_uid}
-    destination_requests.report(database, committed=kept, failed=lost, resending=resending, **values)  # type: ignore[arg-type]
-    (again,) = delivery_leases.claim(database, sender="s", lease_s=60, limit=10)
+    record_report(database, committed=kept, failed=lost, policy=resending, **values)  # type: ignore[arg-type]
+    (again,) = delivery_leases.claim_deliveries(database, sender="s", lease_s=60, limit=10)
     assert again.kind == "seg"
-    delivery_leases.stored(database, again, status=0)
-    (report,) = delivery_leases.claim(database, sender="s", lease_s=60, limit=10)
+    record_stored(database, again, status=0)
+    (report,) = delivery_leases.claim_deliveries(database, sender="s", lease_s=60, limit=10)
     assert report.kind == "sr"
     with database.begin() as connection:
-        assert delivery_order.stand_in(connection) == 0
+        assert delivery_order.replace_blocked_reports(connection) == 0

@@ -14,7 +14,7 @@ from core.states import Priority
 from db.blobs.store import Blobs
 from db.deliveries import delivery_leases
 from db.engine import Database
-from db.notify import Waiter
+from db.notify import ChannelListener
 from db.operations.status import node_status
 from deploy.local.ports import free_port
 from dicom_node.deliver import destination_worker, outage
@@ -44,16 +44,16 @@ def test_woken_by_the_commit(
     database: Database, blobs: Blobs, make_settings: MakeSettings, make_report: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without polling: only the notification of the commit makes the sender look for deliveries."""
-    over, waits, wait = threading.Event(), list[set[str]](), Waiter.wait
+    over, waits, wait = threading.Event(), list[set[str]](), ChannelListener.wait
 
-    def wait_for_notification(waiter: Waiter, _timeout_s: float) -> set[str]:
+    def wait_for_notification(waiter: ChannelListener, _timeout_s: float) -> set[str]:
         while not over.is_set():
             if channels := wait(waiter, 0.1):
                 waits.append(channels)
                 return channels
         return set()
 
-    monkeypatch.setattr(Waiter, "wait", wait_for_notification)
+    monkeypatch.setattr(ChannelListener, "wait", wait_for_notification)
     monkeypatch.setattr(destination_worker, "POLL_INTERVAL_S", 3600.0)
     with (
         running(Pacs()) as pacs,
@@ -275,7 +275,7 @@ def test_a_missing_blob_does_not_delay_the_others(
     database: Database, blobs: Blobs, make_settings: MakeSettings, make_report: Callable[..., str]
 ) -> None:
     make_report("pacs")
-    (row,) = delivery_leases.claim(database, sender="test", lease_s=0.1, limit=1)
+    (row,) = delivery_leases.claim_deliveries(database, sender="test", lease_s=0.1, limit=1)
     blobs.remove(row.sha256)
     make_report("pacs")
     with (
@@ -308,7 +308,7 @@ def test_deliveries_of_a_killed_sender_are_due_when_the_next_one_starts(
     make_report("pacs")
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
         ended.wait()
-    assert delivery_leases.claim(database, sender=f"{socket.gethostname()}:{ended.pid}", lease_s=600, limit=8)
+    assert delivery_leases.claim_deliveries(database, sender=f"{socket.gethostname()}:{ended.pid}", lease_s=600, limit=8)
     with (
         running(Pacs()) as pacs,
         running_sender(make_settings(destinations=[destination(pacs.port)], delivery=QUICK_RETRIES), database, blobs),

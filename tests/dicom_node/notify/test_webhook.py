@@ -17,7 +17,7 @@ from db import counters
 from db.engine import Database
 from db.jobs import job_leases
 from db.operations import alerts
-from db.operations.status import AWAY
+from db.operations.status import UNREACHABLE
 from db.roles import heartbeats
 from deploy.settings_file import load_settings
 from dicom_node.notify.alert_monitor import AlertMonitor
@@ -66,16 +66,16 @@ def test_begin_and_end_are_posted_once_each_and_signed(
 ) -> None:
     settings = _settings(tmp_path, listening, authority.ca)
     monitors = [AlertMonitor(settings, database, _never()) for _ in range(2)]  # two senders
-    heartbeats.beat(database, "send", "h:1", {f"{AWAY}pacs": "75"})
+    heartbeats.record_heartbeat(database, "send", "h:1", {f"{UNREACHABLE}pacs": "75"})
     listening.statuses = [503, 302]
     for monitor in [*monitors, *monitors]:
         monitor.check()
-    assert [(alert.kind, alert.subject) for alert in alerts.now(database)] == [("destination.away", "pacs")]
+    assert [(alert.kind, alert.subject) for alert in alerts.current_alerts(database)] == [("destination.away", "pacs")]
     for _ in range(3):  # refused, redirected, accepted
         assert _post_all(settings, database) == 1
         _make_due(database)
     assert _post_all(settings, database) == 0
-    heartbeats.beat(database, "send", "h:1", {f"{AWAY}pacs": "0"})
+    heartbeats.record_heartbeat(database, "send", "h:1", {f"{UNREACHABLE}pacs": "0"})
     for monitor in monitors:
         monitor.check()
     assert _post_all(settings, database) == 1
@@ -105,13 +105,13 @@ def test_every_condition_that_is_monitored(tmp_path: Path, database: Database, l
     for number in (1, 2):
         source.send(number, series=f"1.2.3.{number}", study=f"1.2.3.{number}")
         complete(database, plan(), study=f"1.2.3.{number}")
-    job_leases.fail(database, claim(database), error="secret words of 1.2.3.4.5.6", permanent=True, retry_in_s=0, max_attempts=3)
+    job_leases.fail_job(database, claim(database), error="secret words of 1.2.3.4.5.6", permanent=True, retry_in_s=0, max_attempts=3)
     run(database, "UPDATE jobs SET queued_at = node_now() - interval '2 minutes' WHERE state = 'queued'")
-    heartbeats.beat(database, "worker", "h:1", {})
-    heartbeats.beat(database, "conduct", "h:2", {})
-    heartbeats.beat(database, "relay", "h:3", {})
+    heartbeats.record_heartbeat(database, "worker", "h:1", {})
+    heartbeats.record_heartbeat(database, "conduct", "h:2", {})
+    heartbeats.record_heartbeat(database, "relay", "h:3", {})
     run(database, "UPDATE heartbeats SET at = node_now() - interval '61 seconds' WHERE role <> 'conduct'")
-    heartbeats.gone(database, "relay", "h:3")  # ended in order
+    heartbeats.delete_heartbeat(database, "relay", "h:3")  # ended in order
     monitor = AlertMonitor(settings, database, _never())
     monitor.check()
     monitor.check()
@@ -122,7 +122,7 @@ def test_every_condition_that_is_monitored(tmp_path: Path, database: Database, l
     everything = b"".join(body for _, body in listening.posts).decode()
     for value in ("Doe", "P1", "A1", "1.2.3", "secret words"):
         assert value not in everything
-    heartbeats.beat(database, "worker", "h:4", {})
+    heartbeats.record_heartbeat(database, "worker", "h:4", {})
     monitor.check()
     events = rows(database, "SELECT action, subject FROM audit_events WHERE subject LIKE 'alert:%' ORDER BY action")
     assert events == [
@@ -156,7 +156,7 @@ def test_notifications_wait_for_an_unreachable_webhook_and_fail_when_they_are_to
 ) -> None:
     with webhook_server(authority.sign("gone")) as held:
         settings = _settings(tmp_path, held, authority.ca)
-    alerts.begin(database, "disk.low", "", {}, actor="send", tell=True)
+    alerts.begin_alert(database, "disk.low", "", {}, actor="send", webhook=True)
     assert _post_all(settings, database) == 1
     ((state, attempts, note),) = rows(database, "SELECT state, attempts, note FROM notifications")
     assert (state, attempts) == ("pending", 1)

@@ -65,14 +65,14 @@ def test_a_long_queue_pauses_receiving(start: Start, make_settings: MakeSettings
             assert (answer.Status, answer.ErrorComment) == (0xA700, "out of resources: too many units wait to be analysed")
     assert list(node.blobs.root.rglob("*.dcm")) == []
     assert rows(database, EVENTS) == [("receive.paused.began", "alert:queue")]
-    (alert,) = alerts.now(database)
+    (alert,) = alerts.current_alerts(database)
     assert (alert.kind, alert.subject, alert.details) == ("receive.paused", "queue", {"measured": 11, "limit": 10})
     for number in range(2):  # 9 of 10: below the limit less a tenth
         complete(database, study=f"1.2.9.{number}", reason="nobody takes it")
     wait_until("the change", lambda: _refused(node.port, CT) is None)
     assert send(node.port, *slices) == [0, 0, 0]
     assert rows(database, EVENTS) == [("receive.paused.began", "alert:queue"), ("receive.paused.ended", "alert:queue")]
-    assert alerts.now(database) == ()
+    assert alerts.current_alerts(database) == ()
 
     def counted() -> bool:
         with database.begin() as connection:

@@ -16,7 +16,7 @@ from core.errors import ConfigurationError
 from core.settings.settings import Settings
 from db.blobs.store import Blobs
 from db.engine import Database
-from db.receive import admission
+from db.receive.associations import reap_associations
 from db.roles import heartbeats
 from dicom_node.receive import listen_role
 from imaging.wire.part10 import data_set_offset
@@ -54,8 +54,10 @@ def listening(settings: Settings, database: Database, blobs: Blobs) -> Iterator[
 def test_the_role_writes_a_heartbeat_and_deletes_it(database: Database, blobs: Blobs, make_settings: MakeSettings) -> None:
     with listening(make_settings(), database, blobs) as port:
         assert send(port, image()) == [0x0000]
-        wait_for(lambda: [beat.details["port"] for beat in heartbeats.alive(database, 10) if beat.role == "listen"] == [str(port)])
-    assert heartbeats.alive(database, 10) == []
+        wait_for(
+            lambda: [beat.details["port"] for beat in heartbeats.alive_processes(database, 10) if beat.role == "listen"] == [str(port)]
+        )
+    assert heartbeats.alive_processes(database, 10) == []
 
 
 def test_a_port_in_use_is_reported(database: Database, blobs: Blobs, make_settings: MakeSettings, node: Running) -> None:
@@ -65,13 +67,13 @@ def test_a_port_in_use_is_reported(database: Database, blobs: Blobs, make_settin
 
 def test_several_processes_share_the_port(database: Database, blobs: Blobs, make_settings: MakeSettings) -> None:
     with listening(make_settings(node={"processes": 2}), database, blobs) as port:
-        wait_for(lambda: len({beat.name for beat in heartbeats.alive(database, 10)}) == 2)
+        wait_for(lambda: len({beat.name for beat in heartbeats.alive_processes(database, 10)}) == 2)
         for number in range(1, 31):
             assert send(port, image(number=number)) == [0x0000]
         assert rows(database, "SELECT count(*) FROM instances") == [(30,)]
         assert rows(database, "SELECT count(DISTINCT listener) FROM associations") == [(2,)]
     wait_for(lambda: rows(database, "SELECT count(*) FROM associations WHERE end_reason IS DISTINCT FROM 'released'") == [(0,)])
-    assert heartbeats.alive(database, 10) == []
+    assert heartbeats.alive_processes(database, 10) == []
 
 
 def test_an_unavailable_database_is_answered_with_out_of_resources(
@@ -129,7 +131,7 @@ def test_the_lease_of_a_killed_listener_expires(database: Database, database_url
             assert _store(association, 1) == 0x0000
             process.kill()
     assert rows(database, "SELECT end_reason FROM associations") == [(None,)]
-    wait_for(lambda: admission.reap_associations(database) == 1)
+    wait_for(lambda: reap_associations(database) == 1)
     assert rows(database, "SELECT end_reason FROM associations") == [("lost",)]
 
 

@@ -21,7 +21,7 @@ from core.settings.settings import Settings
 from db import audit
 from db.blobs.store import Blobs
 from db.engine import Database
-from db.receive import admission
+from db.receive.quarantine import list_quarantined
 from dicom_node import contexts
 from imaging.wire.part10 import data_set_offset, encode_head
 from tests.dicom_node.conftest import MakeSettings, Running
@@ -210,7 +210,7 @@ def test_a_data_set_that_does_not_match_its_command_is_refused(node: Running) ->
     assert "differ" in other_instance.ErrorComment
     assert len(other_instance.ErrorComment) <= 64
     assert rows(node.database, "SELECT count(*) FROM instances") == [(0,)]
-    kept = admission.quarantined(node.database, limit=10)
+    kept = list_quarantined(node.database, limit=10)
     assert len(kept) == 2  # the same data set under two commands: the file head differs, so two contents
     assert {item.status for item in kept} == {0xA900}
     assert any(event["action"] == "instance.refused" for event in audit.export(node.database))
@@ -223,7 +223,7 @@ def test_garbage_data_set_is_quarantined_once(node: Running) -> None:
         empty = store_bytes(association, None, sop_class=CT, sop_instance=f"{ROOT}.7")
     assert [answer.Status & 0xF000 for answer in (*answers, no_series, empty)] == [0xC000] * 4
     assert all(answer.ErrorComment for answer in (*answers, no_series, empty))
-    items = {item.sop_instance_uid: item for item in admission.quarantined(node.database, limit=10)}
+    items = {item.sop_instance_uid: item for item in list_quarantined(node.database, limit=10)}
     assert items[f"{ROOT}.6"].times == 2
     assert node.blobs.read(items[f"{ROOT}.6"].sha256).endswith(b"\xff\xfe" * 50)
 

@@ -17,6 +17,8 @@ from core.settings.settings import Settings
 from core.states import Outcome, Priority
 from db.engine import Database
 from db.jobs import job_leases
+from db.jobs.claim import claim_jobs
+from db.jobs.job_admin import show_job
 from imaging.photograph.read import Photograph, read_photograph
 from models.runtime import Model
 from tests.support.queued_jobs import SKIN, JobFactory, configure, unblock_reader
@@ -68,7 +70,7 @@ def record_passes(runtime: ChildRuntime, before: Callable[[Sequence[Photograph]]
 
 def ended(database: Database, ids: Sequence[int]) -> list[tuple[str, int]]:
     """State and number of attempts of each."""
-    shown = [job_leases.show(database, id) for id in ids]
+    shown = [show_job(database, id) for id in ids]
     return [(str(one["job_state"]), len(one["attempts_made"])) for one in shown]
 
 
@@ -80,7 +82,7 @@ def test_waiting_photographs_share_a_pass_with_the_same_predictions_as_alone(run
     assert wake_up.handle_wake_up(runtime) == 5
     assert model.sizes == [5]
     for (id, _), answer in zip(queued, alone, strict=True):
-        shown = job_leases.show(runtime.database, id)
+        shown = show_job(runtime.database, id)
         assert (shown["job_state"], shown["outcome"]) == ("reported", answer.outcome)
         assert shown["probabilities"] == dict(answer.probabilities)  # every bit
         assert [(row["kind"], row["result"]) for row in shown["attempts_made"]] == [("analysis", "reported")]
@@ -160,7 +162,7 @@ def test_the_photograph_that_fails_the_pass_is_found_and_the_others_are_reported
     for _ in range(2):
         execute(runtime.database, "UPDATE jobs SET next_attempt_at = node_now()")
         wake_up.handle_wake_up(runtime)
-    shown = job_leases.show(runtime.database, queued[3][0])
+    shown = show_job(runtime.database, queued[3][0])
     assert (shown["job_state"], shown["outcome"]) == ("quarantined", Outcome.NOT_ANALYSED)
     assert "a defect" in shown["reason"]
 
@@ -189,8 +191,8 @@ def test_many_pixels_take_several_passes(runtime: ChildRuntime, queueing: JobFac
 
 def test_a_job_whose_attempt_was_lost_is_tried_alone(runtime: ChildRuntime, queueing: JobFactory) -> None:
     ids = [queueing.photograph(seed)[0] for seed in (1, 2, 3)]
-    assert len(job_leases.claim(runtime.database, worker="gone:1", priorities=None, models=None, lease_s=-1.0, limit=2)) == 2
-    assert job_leases.reap(runtime.database, max_attempts=3) == 2
+    assert len(claim_jobs(runtime.database, worker="gone:1", priorities=None, models=None, lease_s=-1.0, limit=2)) == 2
+    assert job_leases.reap_jobs(runtime.database, max_attempts=3) == 2
     model = record_passes(runtime)
     wake_up.handle_wake_up(runtime)
     assert model.sizes == [1, 1, 1]
@@ -232,7 +234,7 @@ def test_a_photograph_whose_reading_hangs_ends_the_process_and_the_others_are_qu
 def test_a_draining_worker_gives_back_jobs_that_have_not_ended(runtime: ChildRuntime, queueing: JobFactory) -> None:
     for seed in (1, 2, 3):
         queueing.photograph(seed)
-    claimed = job_leases.claim(runtime.database, worker="test:1", priorities=None, models=None, lease_s=30, limit=3)
+    claimed = claim_jobs(runtime.database, worker="test:1", priorities=None, models=None, lease_s=30, limit=3)
     runtime.draining.set()
     with Lease(runtime.database, claimed, 30.0, runtime.draining, grace_s=0.0, given_back=None) as lease:
         lease.done(claimed[0])

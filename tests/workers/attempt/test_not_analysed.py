@@ -11,13 +11,16 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from core.states import Outcome, UnitKind
-from db.complete import units
+from db.complete.content_conflicts import list_undecided, settle_conflict
 from db.deliveries import delivery_leases
+from db.deliveries.delivery_results import record_stored
 from db.engine import Database
 from db.jobs import job_leases, outbox
-from db.jobs.not_analysed import PATIENT_TRIES, TRIES
-from db.operations.results_export import findings
-from db.records import ClaimedJob
+from db.jobs.claim import claim_jobs, claim_not_analysed
+from db.jobs.job_admin import cancel_job, list_jobs, requeue_jobs, show_job
+from db.jobs.job_records import ClaimedJob
+from db.jobs.not_analysed import MAX_TRIES_PERMANENT, MAX_TRIES_TRANSIENT
+from db.operations.results_export import export_findings
 from deploy.demo.synthetic.lesion import lesion_dataset
 from tests.support.queued_jobs import SKIN, JobFactory
 from tests.support.records import run as execute
@@ -33,13 +36,13 @@ from workers.encode.validate.validator import validate
 def lose_attempts(database: Database, times: int = 3) -> None:
     """Let ``times`` workers claim the next job and be killed."""
     for _ in range(times):
-        assert job_leases.claim(database, worker="gone:1", priorities=None, models=None, lease_s=-1.0)
-        assert job_leases.reap(database, max_attempts=times) == 1
+        assert claim_jobs(database, worker="gone:1", priorities=None, models=None, lease_s=-1.0)
+        assert job_leases.reap_jobs(database, max_attempts=times) == 1
 
 
 def claim_owed_report(database: Database, lease_s: float = 30.0) -> ClaimedJob:
     execute(database, "UPDATE jobs SET next_attempt_at = node_now()")
-    (job,) = job_leases.claim_unexplained(database, worker="test:1", priorities=None, lease_s=lease_s)
+    (job,) = claim_not_analysed(database, worker="test:1", priorities=None, lease_s=lease_s)
     return job
 
 
@@ -56,9 +59,9 @@ def texts(document: Dataset) -> str:
 def test_a_job_whose_workers_were_all_killed_is_reported_as_not_analysed(runtime: ChildRuntime, queueing: JobFactory) -> None:
     job_id, _ = queueing.photograph(1)
     lose_attempts(runtime.database)
-    assert [row.job_id for row in outbox.pending(runtime.database, 10)] == [job_id]  # a wake-up is published for it
+    assert [row.job_id for row in outbox.pending_wake_ups(runtime.database, 10)] == [job_id]  # a wake-up is published for it
     assert wake_up.handle_wake_up(runtime) == 1
-    shown = job_leases.show(runtime.database, job_id)
+    shown = show_job(runtime.database, job_id)
     assert (shown["job_state"], shown["outcome"]) == ("quarantined", "not_analysed")
     assert [(row["kind"], row["result"]) for row in shown["attempts_made"]] == [("analysis", "lost")] * 3 + [("explanation", "reported")]
     assert shown["attempts"] == 3
@@ -68,7 +71,7 @@ def test_a_job_whose_workers_were_all_killed_is_reported_as_not_analysed(runtime
     assert "was killed, or hung" in texts(document)
     assert (document.PatientID, document.StudyInstanceUID) == (source.PatientID, source.StudyInstanceUID)
     assert runtime.models.by_digest == {}  # no model was loaded
-    (row,) = findings(runtime.database)
+    (row,) = export_findings(runtime.database)
     assert (row["job_state"], row["outcome"], row["sr_sop_instance_uid"]) == ("quarantined", "not_analysed", document.SOPInstanceUID)
     assert "given up" in str(row["reason"])
     assert wake_up.handle_wake_up(runtime) == 0
@@ -77,9 +80,9 @@ def test_a_job_whose_workers_were_all_killed_is_reported_as_not_analysed(runtime
 def test_a_permanent_failure_is_reported_and_the_report_is_delivered(runtime: ChildRuntime, queueing: JobFactory) -> None:
     job_id, _ = queueing.photograph(1, digest="e" * 64)
     assert wake_up.handle_wake_up(runtime) == 2  # the attempt, and the report of why
-    (delivery,) = delivery_leases.claim(runtime.database, sender="s", lease_s=60, limit=5)
-    delivery_leases.stored(runtime.database, delivery, status=0)
-    shown = job_leases.show(runtime.database, job_id)
+    (delivery,) = delivery_leases.claim_deliveries(runtime.database, sender="s", lease_s=60, limit=5)
+    record_stored(runtime.database, delivery, status=0)
+    shown = show_job(runtime.database, job_id)
     assert (shown["job_state"], shown["outcome"]) == ("failed", "not_analysed")  # also when delivered, so that a person looks
     assert "same release" in texts(report(runtime, job_id))
 
@@ -104,31 +107,31 @@ def test_a_file_that_ended_the_first_attempt_to_report_is_not_read_again(runtime
     job_id, sha256 = queueing.photograph(1)
     lose_attempts(runtime.database)
     assert claim_owed_report(runtime.database, lease_s=-1.0).not_analysed_attempts == 1
-    assert job_leases.reap(runtime.database, max_attempts=3) == 1
-    assert job_leases.show(runtime.database, job_id)["job_state"] == "quarantined"
+    assert job_leases.reap_jobs(runtime.database, max_attempts=3) == 1
+    assert show_job(runtime.database, job_id)["job_state"] == "quarantined"
     runtime.blobs.path(sha256).unlink()
     os.mkfifo(runtime.blobs.path(sha256))  # opening it blocks
     wake_up.handle_wake_up(runtime)
-    assert job_leases.show(runtime.database, job_id)["outcome"] == Outcome.NOT_ANALYSED
+    assert show_job(runtime.database, job_id)["outcome"] == Outcome.NOT_ANALYSED
     assert report(runtime, job_id).PatientID == lesion_dataset(1, size=(150, 200)).PatientID
 
 
 def test_a_job_without_any_report_says_so_in_its_row(runtime: ChildRuntime, queueing: JobFactory) -> None:
     job_id, _ = queueing.photograph(1)
     lose_attempts(runtime.database)
-    for tries in range(1, TRIES + 1):
+    for tries in range(1, MAX_TRIES_PERMANENT + 1):
         claim_owed_report(runtime.database, lease_s=-1.0)
-        job_leases.reap(runtime.database, max_attempts=3, retry_base_s=60.0)
+        job_leases.reap_jobs(runtime.database, max_attempts=3, retry_base_s=60.0)
         waits = scalar(runtime.database, "SELECT next_attempt_at > node_now() FROM jobs")
         assert waits == (tries > 1)  # the pause grows
-    shown = job_leases.show(runtime.database, job_id)
+    shown = show_job(runtime.database, job_id)
     assert (shown["job_state"], shown["outcome"]) == ("quarantined", None)
     assert "no report could be made that says so" in shown["reason"]
-    assert job_leases.claim_unexplained(runtime.database, worker="w", priorities=None, lease_s=30) == []
+    assert claim_not_analysed(runtime.database, worker="w", priorities=None, lease_s=30) == []
     assert scalar(runtime.database, "SELECT count(*) FROM audit_events WHERE action = 'job.unexplained'") == 1
-    assert job_leases.requeue(runtime.database, [job_id], "admin") == [job_id]  # the same job, because nothing was reported yet
+    assert requeue_jobs(runtime.database, [job_id], "admin") == [job_id]  # the same job, because nothing was reported yet
     wake_up.handle_wake_up(runtime)
-    assert job_leases.show(runtime.database, job_id)["job_state"] == "reported"
+    assert show_job(runtime.database, job_id)["job_state"] == "reported"
 
 
 def test_a_failed_attempt_to_report_is_retried_later(runtime: ChildRuntime, queueing: JobFactory, tmp_path: Path) -> None:
@@ -136,15 +139,15 @@ def test_a_failed_attempt_to_report_is_retried_later(runtime: ChildRuntime, queu
     lose_attempts(runtime.database)
     aside = runtime.blobs.tmp_dir.rename(tmp_path / "aside")  # the disk cannot be written
     wake_up.handle_wake_up(runtime)
-    shown = job_leases.show(runtime.database, job_id)
+    shown = show_job(runtime.database, job_id)
     assert (shown["job_state"], shown["outcome"]) == ("quarantined", None)
     aside.rename(runtime.blobs.tmp_dir)
     assert wake_up.handle_wake_up(runtime) == 0  # not yet
     execute(runtime.database, "UPDATE jobs SET next_attempt_at = node_now()")
-    outbox.published(runtime.database, [row.id for row in outbox.pending(runtime.database, 10)])
+    outbox.mark_published(runtime.database, [row.id for row in outbox.pending_wake_ups(runtime.database, 10)])
     assert outbox.republish_stale(runtime.database, dwell_s=0, cap=10) == 1
     assert wake_up.handle_wake_up(runtime) == 1
-    assert job_leases.show(runtime.database, job_id)["outcome"] == "not_analysed"
+    assert show_job(runtime.database, job_id)["outcome"] == "not_analysed"
 
 
 def test_attempts_to_report_are_retried_with_growing_pauses_and_end(runtime: ChildRuntime, queueing: JobFactory, tmp_path: Path) -> None:
@@ -153,18 +156,18 @@ def test_attempts_to_report_are_retried_with_growing_pauses_and_end(runtime: Chi
     lose_attempts(runtime.database)
     runtime.blobs.tmp_dir.rename(tmp_path / "aside")  # the disk cannot be written
     waits = []
-    for _ in range(PATIENT_TRIES):
+    for _ in range(MAX_TRIES_TRANSIENT):
         execute(runtime.database, "UPDATE jobs SET next_attempt_at = node_now()")
         assert wake_up.handle_wake_up(runtime) == 1
         waits.append(float(str(scalar(runtime.database, "SELECT extract(epoch FROM next_attempt_at - node_now()) FROM jobs"))))
     execute(runtime.database, "UPDATE jobs SET next_attempt_at = node_now()")
     assert wake_up.handle_wake_up(runtime) == 0
     assert all(later > 1.5 * sooner for sooner, later in pairwise(waits[3:]))
-    (row,) = job_leases.listing(runtime.database, state="quarantined")
+    (row,) = list_jobs(runtime.database, state="quarantined")
     assert "no report could be made that says so" in row["reason"]
     assert row["outcome"] is None
     assert outbox.republish_stale(runtime.database, dwell_s=0, cap=10) == 0
-    assert job_leases.requeue(runtime.database, [job_id], "admin") == [job_id]
+    assert requeue_jobs(runtime.database, [job_id], "admin") == [job_id]
 
 
 def test_a_later_success_supersedes_and_names_the_first_report_as_predecessor(runtime: ChildRuntime, queueing: JobFactory) -> None:
@@ -172,57 +175,57 @@ def test_a_later_success_supersedes_and_names_the_first_report_as_predecessor(ru
     lose_attempts(runtime.database)
     wake_up.handle_wake_up(runtime)
     first = report(runtime, job_id)
-    (delivery,) = delivery_leases.claim(runtime.database, sender="s", lease_s=60, limit=5)
-    delivery_leases.stored(runtime.database, delivery, status=0)
-    assert job_leases.requeue(runtime.database, [job_id], "admin") == [job_id]
+    (delivery,) = delivery_leases.claim_deliveries(runtime.database, sender="s", lease_s=60, limit=5)
+    record_stored(runtime.database, delivery, status=0)
+    assert requeue_jobs(runtime.database, [job_id], "admin") == [job_id]
     assert wake_up.handle_wake_up(runtime) == 1
-    old = job_leases.show(runtime.database, job_id)
-    new = job_leases.show(runtime.database, old["superseded_by"])
+    old = show_job(runtime.database, job_id)
+    new = show_job(runtime.database, old["superseded_by"])
     assert (old["job_state"], new["job_state"], new["run"]) == ("superseded", "reported", 2)
     second = report(runtime, new["job_id"])
     assert second.SOPInstanceUID != first.SOPInstanceUID
     (study,) = second.PredecessorDocumentsSequence
     assert study.ReferencedSeriesSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID == first.SOPInstanceUID
-    assert next(findings(runtime.database))["job_state"] == "superseded"
+    assert next(export_findings(runtime.database))["job_state"] == "superseded"
 
 
 def test_what_was_not_delivered_is_withdrawn_when_it_runs_again(runtime: ChildRuntime, queueing: JobFactory) -> None:
     job_id, _ = queueing.photograph(1)
     lose_attempts(runtime.database)
     wake_up.handle_wake_up(runtime)
-    job_leases.requeue(runtime.database, [job_id], "admin")
+    requeue_jobs(runtime.database, [job_id], "admin")
     wake_up.handle_wake_up(runtime)
-    assert [row["state"] for row in job_leases.show(runtime.database, job_id)["deliveries"]] == ["withdrawn"]
-    new = job_leases.show(runtime.database, job_id)["superseded_by"]
+    assert [row["state"] for row in show_job(runtime.database, job_id)["deliveries"]] == ["withdrawn"]
+    new = show_job(runtime.database, job_id)["superseded_by"]
     assert "PredecessorDocumentsSequence" not in report(runtime, new)
-    assert not job_leases.cancel(runtime.database, job_id, "admin")
+    assert not cancel_job(runtime.database, job_id, "admin")
 
 
 def test_a_report_that_was_made_is_not_cancelled(runtime: ChildRuntime, queueing: JobFactory) -> None:
     job_id, _ = queueing.photograph(1)
     lose_attempts(runtime.database)
     wake_up.handle_wake_up(runtime)
-    assert not job_leases.cancel(runtime.database, job_id, "admin")
+    assert not cancel_job(runtime.database, job_id, "admin")
 
 
 def test_a_failed_shadow_is_not_reported(runtime: ChildRuntime, queueing: JobFactory) -> None:
     queueing.photograph(1)
     execute(runtime.database, "UPDATE jobs SET shadow = true, destinations = '{}'")
     lose_attempts(runtime.database)
-    assert job_leases.claim_unexplained(runtime.database, worker="w", priorities=None, lease_s=30) == []
+    assert claim_not_analysed(runtime.database, worker="w", priorities=None, lease_s=30) == []
 
 
 def test_the_report_goes_only_to_recipients_of_the_model_s_results(runtime: ChildRuntime, queueing: JobFactory) -> None:
     job_id, _ = queueing.photograph(1, destinations=("pacs", "clinic"))  # the clinic does not accept results of research models
     lose_attempts(runtime.database)
     wake_up.handle_wake_up(runtime)
-    assert [row["destination"] for row in job_leases.show(runtime.database, job_id)["deliveries"]] == ["pacs"]
+    assert [row["destination"] for row in show_job(runtime.database, job_id)["deliveries"]] == ["pacs"]
 
 
 def test_a_draining_worker_gives_the_job_back(runtime: ChildRuntime, queueing: JobFactory) -> None:
     job_id, _ = queueing.photograph(1)
     lose_attempts(runtime.database)
-    job_leases.release(runtime.database, claim_owed_report(runtime.database))
+    job_leases.release_job(runtime.database, claim_owed_report(runtime.database))
     again = claim_owed_report(runtime.database)
     assert (again.id, again.not_analysed_attempts) == (job_id, 1)
 
@@ -247,9 +250,9 @@ def test_a_new_revision_supersedes_a_job_that_was_not_analysed(runtime: ChildRun
     changed = lesion_dataset(1, size=(150, 200))
     changed.StudyDescription = "corrected"
     queueing.receive(changed, UnitKind.IMAGE)
-    (question,) = units.undecided(runtime.database, 10)
-    units.settle(runtime.database, question.id, same=False)
+    (question,) = list_undecided(runtime.database, 10)
+    settle_conflict(runtime.database, question.id, same=False)
     new, _ = queueing.queue([changed], UnitKind.IMAGE)
-    assert job_leases.show(runtime.database, job_id)["job_state"] == "superseded"
-    assert [job.id for job in job_leases.claim(runtime.database, worker="w", priorities=None, models=None, lease_s=30)] == [new]
-    assert job_leases.claim_unexplained(runtime.database, worker="w", priorities=None, lease_s=30) == []
+    assert show_job(runtime.database, job_id)["job_state"] == "superseded"
+    assert [job.id for job in claim_jobs(runtime.database, worker="w", priorities=None, models=None, lease_s=30)] == [new]
+    assert claim_not_analysed(runtime.database, worker="w", priorities=None, lease_s=30) == []

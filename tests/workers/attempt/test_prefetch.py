@@ -8,8 +8,9 @@ import pytest
 from core.settings.settings import Settings
 from core.states import Priority, UnitKind
 from db.engine import Database
-from db.jobs import job_leases
-from db.records import ClaimedJob
+from db.jobs.claim import claim_jobs
+from db.jobs.job_admin import show_job
+from db.jobs.job_records import ClaimedJob
 from deploy.demo.synthetic.chest import chest_datasets, make_chest
 from models.card import ModelCard
 from tests.support.queued_jobs import JobFactory
@@ -38,7 +39,7 @@ def series(queueing: JobFactory, seed: int, priority: Priority = Priority.ROUTIN
 
 
 def first(runtime: ChildRuntime) -> ClaimedJob:
-    (job,) = job_leases.claim(runtime.database, worker=runtime.name, priorities=None, models=None, lease_s=30)
+    (job,) = claim_jobs(runtime.database, worker=runtime.name, priorities=None, models=None, lease_s=30)
     return job
 
 
@@ -61,7 +62,7 @@ def test_all_series_but_the_first_are_decoded_in_advance(
     assert wake_up.handle_wake_up(runtime) == 3
     assert [threads[id].rpartition("_")[0] for id in ids] == ["", "prefetch", "prefetch"]
     for id in ids:
-        shown = job_leases.show(runtime.database, id)
+        shown = show_job(runtime.database, id)
         assert (shown["job_state"], shown["outcome"], shown["attempts"]) == ("reported", "not_analysed", 1)
 
 

@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 
 from core.settings.settings import Settings
 from core.states import UnitKind
-from db.jobs import job_leases
+from db.jobs.job_admin import show_job
 from deploy.demo.synthetic.chest import chest_datasets, make_chest
 from imaging.pixels.decode import decode_frames
 from models import installed
@@ -92,7 +92,7 @@ def not_analysed(runtime: ChildRuntime, datasets: list[Dataset]) -> str:
     """Run the job and return the reason, which is also in its report."""
     job_id, _ = JobFactory(runtime.database, runtime.blobs).queue(datasets, UnitKind.SERIES, MODEL)
     wake_up.handle_wake_up(runtime)
-    shown = job_leases.show(runtime.database, job_id)
+    shown = show_job(runtime.database, job_id)
     assert (shown["job_state"], shown["outcome"]) == ("reported", "not_analysed")
     texts = [str(element.value) for element in report(runtime, job_id).iterall() if element.keyword == "TextValue"]
     assert shown["reason"] in texts
@@ -114,7 +114,7 @@ def test_a_tilted_series_is_analysed_upright_where_the_card_allows_it(runtime: C
     change, _ = GATES["tilt"]
     job_id, _ = JobFactory(runtime.database, runtime.blobs).queue(change(chest()), UnitKind.SERIES, MODEL, digest=place.digest)
     wake_up.handle_wake_up(runtime)
-    shown = job_leases.show(runtime.database, job_id)
+    shown = show_job(runtime.database, job_id)
     assert shown["job_state"] == "reported"
     assert shown["outcome"] in ("findings", "no_finding"), shown["reason"]
     texts = [str(element.value) for element in report(runtime, job_id).iterall() if element.keyword == "TextValue"]
@@ -127,7 +127,7 @@ def test_a_derived_series_is_refused_where_the_card_says_so(runtime: ChildRuntim
     series = put("ImageType", ["DERIVED", "SECONDARY", "AXIAL", "MPR"])(chest())
     job_id, _ = JobFactory(runtime.database, runtime.blobs).queue(series, UnitKind.SERIES, MODEL, digest=place.digest)
     wake_up.handle_wake_up(runtime)
-    shown = job_leases.show(runtime.database, job_id)
+    shown = show_job(runtime.database, job_id)
     assert (shown["job_state"], shown["outcome"]) == ("reported", "not_analysed")
     texts = [str(element.value) for element in report(runtime, job_id).iterall() if element.keyword == "TextValue"]
     assert any("images are derived (Image Type)" in text for text in texts)

@@ -6,8 +6,8 @@ import pytest
 
 from core.settings.settings import Settings
 from core.states import ModelOrigin, ModelState
-from db.deliveries import delivery_leases
-from db.jobs import job_leases
+from db.deliveries.delivery_admin import list_deliveries
+from db.jobs.job_admin import show_job
 from db.operations import drift, model_registry, results_export
 from deploy.demo.synthetic.lesion import lesion_dataset
 from models import installed, registry
@@ -33,10 +33,10 @@ def test_an_installed_version_is_used_for_jobs_with_its_digest(runtime: ChildRun
     packaged, _ = queueing.photograph(2)
     while wake_up.handle_wake_up(runtime):
         pass
-    found = {job: job_leases.show(runtime.database, job)["model_identity"] for job in (mine, packaged)}
+    found = {job: show_job(runtime.database, job)["model_identity"] for job in (mine, packaged)}
     assert (found[mine]["version"], found[mine]["digest"]) == ("9.9.9", installed_version.digest)
     assert found[packaged]["digest"] == registry.pipeline_digest(SKIN)
-    known = {one.digest: (one.state, one.origin) for one in model_registry.known(runtime.database)}
+    known = {one.digest: (one.state, one.origin) for one in model_registry.registered_models(runtime.database)}
     assert known[installed_version.digest] == (ModelState.ACTIVE, ModelOrigin.INSTALLED)  # the first that served
     assert known[registry.pipeline_digest(SKIN)] == (ModelState.STANDBY, ModelOrigin.PACKAGE)
 
@@ -44,7 +44,7 @@ def test_an_installed_version_is_used_for_jobs_with_its_digest(runtime: ChildRun
 def test_drift_observations_are_stored_with_the_result(runtime: ChildRuntime) -> None:
     JobFactory(runtime.database, runtime.blobs).photograph(1)
     wake_up.handle_wake_up(runtime)
-    rows = {row["quantity"]: row for row in drift.weeks(runtime.database, references={})}
+    rows = {row["quantity"]: row for row in drift.weekly_statistics(runtime.database, references={})}
     assert {"brightness", "contrast", "redness", "outcome"} <= set(rows)
     assert {row["digest"] for row in rows.values()} == {registry.pipeline_digest(SKIN)}
     assert {row["n"] for row in rows.values()} == {1}
@@ -56,10 +56,10 @@ def test_the_activated_version_serves(runtime: ChildRuntime, installed_version: 
     assert runtime.models.load_serving(SKIN).identity.digest == registry.pipeline_digest(SKIN)
     runtime.models.register()
     chosen = identity(installed_version.card, installed_version.digest)
-    model_registry.activate(runtime.database, chosen, origin=installed_version.origin, actor="admin")
+    model_registry.activate_model(runtime.database, chosen, origin=installed_version.origin, actor="admin")
     assert runtime.models.load_serving(SKIN).identity == chosen
     runtime.models.register()
-    assert [one.state for one in model_registry.known(runtime.database)] == [ModelState.STANDBY, ModelState.ACTIVE]
+    assert [one.state for one in model_registry.registered_models(runtime.database)] == [ModelState.STANDBY, ModelState.ACTIVE]
 
 
 def test_altered_weights_of_an_installed_version_are_never_run(runtime: ChildRuntime, installed_version: Place) -> None:
@@ -69,12 +69,12 @@ def test_altered_weights_of_an_installed_version_are_never_run(runtime: ChildRun
     weights.write_bytes(content)
     job, _ = JobFactory(runtime.database, runtime.blobs).photograph(1, digest=installed_version.digest)
     wake_up.handle_wake_up(runtime)
-    assert "its card expects" in job_leases.show(runtime.database, job)["reason"]
+    assert "its card expects" in show_job(runtime.database, job)["reason"]
     assert scalar(runtime.database, "SELECT count(*) FROM findings") == 0
 
 
 def test_a_shadow_has_a_result_and_no_report(runtime: ChildRuntime, installed_version: Place) -> None:
-    model_registry.set_aside(
+    model_registry.shadow_or_retire(
         runtime.database,
         identity(installed_version.card, installed_version.digest),
         ModelState.SHADOW,
@@ -85,9 +85,9 @@ def test_a_shadow_has_a_result_and_no_report(runtime: ChildRuntime, installed_ve
     execute(runtime.database, "UPDATE jobs SET shadow = true, destinations = '{}'")
     before = set(runtime.blobs.path("0" * 64).parents[3].rglob("*"))
     wake_up.handle_wake_up(runtime)
-    shown = job_leases.show(runtime.database, job)
+    shown = show_job(runtime.database, job)
     assert (shown["job_state"], shown["shadow"], shown["reports"]) == ("delivered", True, [])
     assert shown["probabilities"]
-    assert delivery_leases.listing(runtime.database) == []
-    assert list(results_export.findings(runtime.database)) == []
+    assert list_deliveries(runtime.database) == []
+    assert list(results_export.export_findings(runtime.database)) == []
     assert {path for path in runtime.blobs.path("0" * 64).parents[3].rglob("*") if path.is_file()} <= before

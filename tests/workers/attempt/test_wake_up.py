@@ -13,9 +13,11 @@ from pydicom.dataset import Dataset
 from core.errors import GeometryError
 from core.states import JobState, Priority, UnitKind
 from db.blobs.store import Blobs
+from db.complete.content_conflicts import list_undecided, settle_conflict
 from db.engine import Database
-from db.jobs import job_leases
-from db.records import ClaimedJob
+from db.jobs.claim import claim_jobs
+from db.jobs.job_admin import show_job
+from db.jobs.job_records import ClaimedJob
 from deploy.demo.synthetic.chest import chest_datasets, make_chest
 from deploy.demo.synthetic.lesion import lesion_dataset
 from models import registry
@@ -36,14 +38,14 @@ def report_of(database: Database, blobs: Blobs, job_id: int) -> Dataset:
 
 
 def claimed(database: Database) -> ClaimedJob:
-    (job,) = job_leases.claim(database, worker="test:1", priorities=None, models=None, lease_s=30)
+    (job,) = claim_jobs(database, worker="test:1", priorities=None, models=None, lease_s=30)
     return job
 
 
 def test_photograph_becomes_a_report_findings_and_a_delivery(runtime: ChildRuntime, queueing: JobFactory) -> None:
     job_id, _ = queueing.photograph(1)
     assert wake_up.handle_wake_up(runtime) == 1
-    shown = job_leases.show(runtime.database, job_id)
+    shown = show_job(runtime.database, job_id)
     assert shown["job_state"] == JobState.REPORTED
     assert shown["outcome"] in {"findings", "abstained"}
     assert [(row["destination"], row["state"]) for row in shown["deliveries"]] == [("pacs", "pending")]
@@ -60,7 +62,7 @@ def test_one_wake_up_handles_all_due_jobs_urgent_first(runtime: ChildRuntime, qu
     routine = [queueing.photograph(seed)[0] for seed in (1, 2)]
     urgent, _ = queueing.photograph(3, priority=Priority.URGENT)
     assert wake_up.handle_wake_up(runtime) == 3
-    starts = {job_id: job_leases.show(runtime.database, job_id)["attempts_made"][0]["started_at"] for job_id in (*routine, urgent)}
+    starts = {job_id: show_job(runtime.database, job_id)["attempts_made"][0]["started_at"] for job_id in (*routine, urgent)}
     assert min(starts, key=lambda job_id: starts[job_id]) == urgent
 
 
@@ -68,7 +70,7 @@ def test_an_image_that_is_no_colour_photograph_is_reported_as_not_analysed(runti
     dataset = next(iter(chest_datasets(make_chest(1, slices=12, size=64, slice_mm=8.0, diameters_mm=()))))
     job_id, _ = queueing.queue([dataset], UnitKind.IMAGE)
     wake_up.handle_wake_up(runtime)
-    shown = job_leases.show(runtime.database, job_id)
+    shown = show_job(runtime.database, job_id)
     assert (shown["job_state"], shown["outcome"]) == ("reported", "not_analysed")
     assert shown["reason"]
     report = report_of(runtime.database, runtime.blobs, job_id)
@@ -78,7 +80,7 @@ def test_an_image_that_is_no_colour_photograph_is_reported_as_not_analysed(runti
 def test_series_for_a_model_of_single_images_is_not_analysed(runtime: ChildRuntime, queueing: JobFactory) -> None:
     job_id, _ = queueing.queue([lesion_dataset(5, size=(150, 200))], UnitKind.SERIES)
     wake_up.handle_wake_up(runtime)
-    shown = job_leases.show(runtime.database, job_id)
+    shown = show_job(runtime.database, job_id)
     assert shown["outcome"] == "not_analysed"
     assert "takes one image" in shown["reason"]
 
@@ -113,7 +115,7 @@ def test_whole_series_is_prepared_as_a_volume(runtime: ChildRuntime, queueing: J
 def test_an_unknown_pipeline_fails_permanently_with_a_hint(runtime: ChildRuntime, queueing: JobFactory) -> None:
     job_id, _ = queueing.photograph(1, digest="e" * 64)
     wake_up.handle_wake_up(runtime)
-    shown = job_leases.show(runtime.database, job_id)
+    shown = show_job(runtime.database, job_id)
     assert shown["job_state"] == "failed"
     assert "same release" in shown["reason"]
     assert scalar(runtime.database, "SELECT count(*) FROM findings") == 0
@@ -129,12 +131,12 @@ def test_a_missing_or_altered_blob_is_retried_and_then_quarantined(runtime: Chil
     if damage == "altered":
         path.write_bytes(content[:-1] + b"\1")
     wake_up.handle_wake_up(runtime)
-    shown = job_leases.show(runtime.database, job_id)
+    shown = show_job(runtime.database, job_id)
     assert shown["job_state"] == "queued"
     for _ in range(2):
         execute(runtime.database, "UPDATE jobs SET next_attempt_at = node_now()")
         wake_up.handle_wake_up(runtime)
-    shown = job_leases.show(runtime.database, job_id)
+    shown = show_job(runtime.database, job_id)
     assert shown["job_state"] == "quarantined"
     assert ("altered" if damage == "altered" else "cannot be read") in shown["reason"]
     assert [row["kind"] for row in shown["attempts_made"]] == ["analysis"] * 3 + ["explanation"]
@@ -145,9 +147,9 @@ def test_research_results_go_only_to_destinations_that_accept_them(runtime: Chil
     both, _ = queueing.photograph(1, destinations=("pacs", "clinic"))
     none, _ = queueing.photograph(2, destinations=("clinic",))
     wake_up.handle_wake_up(runtime)
-    shown = job_leases.show(runtime.database, both)
+    shown = show_job(runtime.database, both)
     assert [row["destination"] for row in shown["deliveries"]] == ["pacs"]
-    shown = job_leases.show(runtime.database, none)
+    shown = show_job(runtime.database, none)
     assert (shown["job_state"], shown["deliveries"]) == ("delivered", [])
     assert any("accept_research" in note for note in shown["notes"])
     assert report_of(runtime.database, runtime.blobs, none).PatientID
@@ -167,7 +169,7 @@ def test_destinations_with_different_predecessors_get_a_report_each(runtime: Chi
     _decide_contents_differ(runtime.database)
     job_id = _complete_again(queueing, new)
     wake_up.handle_wake_up(runtime)
-    shown = job_leases.show(runtime.database, job_id)
+    shown = show_job(runtime.database, job_id)
     assert sorted((row["destination"], row["state"]) for row in shown["deliveries"]) == [("other", "pending"), ("pacs", "pending")]
     query = "SELECT r.sha256 FROM reports r JOIN deliveries d ON d.report_id = r.id WHERE r.job_id = {} AND d.destination = '{}'"
     for_pacs = dcmread(io.BytesIO(runtime.blobs.read(str(scalar(runtime.database, query.format(job_id, "pacs"))))))
@@ -180,10 +182,9 @@ def test_destinations_with_different_predecessors_get_a_report_each(runtime: Chi
 
 def _decide_contents_differ(database: Database) -> None:
     """The two contents are different: decided as the conductor does."""
-    from db.complete import units
 
-    for undecided in units.undecided(database, 10):
-        units.settle(database, undecided.id, same=False)
+    for undecided in list_undecided(database, 10):
+        settle_conflict(database, undecided.id, same=False)
 
 
 def _complete_again(queueing: JobFactory, dataset: Dataset) -> int:
@@ -220,7 +221,7 @@ def test_soft_time_limit_ends_the_attempt_in_order(runtime: ChildRuntime, queuei
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    shown = job_leases.show(runtime.database, job_id)
+    shown = show_job(runtime.database, job_id)
     assert shown["job_state"] == "queued"
     assert "soft_time_limit_s" in shown["attempts_made"][0]["error"]
 
@@ -229,7 +230,7 @@ def test_unknown_model_fails_permanently(runtime: ChildRuntime, queueing: JobFac
     job_id, _ = queueing.photograph(1)
     execute(runtime.database, "UPDATE jobs SET model = 'no_such_model'")
     wake_up.handle_wake_up(runtime)
-    shown = job_leases.show(runtime.database, job_id)
+    shown = show_job(runtime.database, job_id)
     assert shown["job_state"] == "failed"
     assert "no_such_model" in shown["reason"]
 
@@ -241,6 +242,6 @@ def test_a_model_retired_meanwhile_gives_no_result_and_is_not_retried(runtime: C
     execute(runtime.database, "UPDATE models SET state = 'retired'")
     wake_up.handle_wake_up(runtime)
     assert scalar(runtime.database, "SELECT count(*) FROM findings") == 0
-    shown = job_leases.show(runtime.database, job_id)
+    shown = show_job(runtime.database, job_id)
     assert (shown["job_state"], shown["attempts"], shown["outcome"]) == ("failed", 1, "not_analysed")
     assert "retired" in shown["reason"]

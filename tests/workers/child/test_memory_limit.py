@@ -16,7 +16,7 @@ from core.records import ResultObject
 from core.settings.settings import Settings
 from core.states import ResultKind, UnitKind
 from db.engine import Database
-from db.jobs import job_leases
+from db.jobs.job_admin import show_job
 from deploy.demo.synthetic.lesion import lesion_identity
 from imaging.photograph.encapsulate import jpeg_to_dicom
 from tests.support.queued_jobs import JobFactory, configure
@@ -52,7 +52,7 @@ def _huge(seed: int, edge: int) -> Dataset:
 
 
 def errors_of(database: Database, job: int) -> list[str]:
-    return [attempt["error"] for attempt in job_leases.show(database, job)["attempts_made"] if attempt["kind"] == "analysis"]
+    return [attempt["error"] for attempt in show_job(database, job)["attempts_made"] if attempt["kind"] == "analysis"]
 
 
 @pytest.mark.services
@@ -72,10 +72,8 @@ def test_a_job_over_the_memory_limit_fails_with_the_reason_and_others_do_not(sit
     assert len(errors) == ATTEMPTS
     for error in errors:
         assert "of memory, and worker.memory_limit_mib allows" in error
-    site.until(
-        lambda: [one["state"] for one in job_leases.show(site.database, large)["deliveries"]] == ["pending"]
-    )  # the report that says so
-    assert job_leases.show(site.database, large)["outcome"] == "not_analysed"
+    site.until(lambda: [one["state"] for one in show_job(site.database, large)["deliveries"]] == ["pending"])  # the report that says so
+    assert show_job(site.database, large)["outcome"] == "not_analysed"
     assert worker.process.poll() is None
 
 
@@ -88,7 +86,7 @@ def test_models_over_the_memory_limit_fail_every_job_with_a_report(site: Site, m
     errors = errors_of(site.database, job)
     assert len(errors) == ATTEMPTS
     assert all("worker.memory_limit_mib allows 100 MiB" in error for error in errors)
-    site.until(lambda: [one["state"] for one in job_leases.show(site.database, job)["deliveries"]] == ["pending"])
+    site.until(lambda: [one["state"] for one in show_job(site.database, job)["deliveries"]] == ["pending"])
     assert worker.process.poll() is None  # it goes on serving
     assert "models_exceed_memory_limit" in worker.log_text()
 
@@ -109,7 +107,7 @@ def test_an_attempt_over_the_limit_between_two_measurements_is_not_committed(
     assert errors_of(database, first) == [""]
     (error,) = errors_of(database, large)
     assert "of memory, and worker.memory_limit_mib allows" in error
-    assert job_leases.show(database, large)["job_state"] == "queued"
+    assert show_job(database, large)["job_state"] == "queued"
     assert scalar(database, f"SELECT count(*) FROM reports WHERE job_id = {large}") == 0
     assert scalar(database, f"SELECT count(*) FROM findings WHERE job_id = {large}") == 0
 
@@ -215,6 +213,6 @@ def test_a_report_over_the_size_limit_fails_the_job(settings: Settings, runtime:
     runtime.settings = with_worker(settings, max_object_bytes=1 << 10)  # no report is as small
     job, _ = JobFactory(database, runtime.blobs).photograph(1)
     wake_up.handle_wake_up(runtime)
-    shown = job_leases.show(database, job)
+    shown = show_job(database, job)
     assert shown["job_state"] == "failed"
     assert "worker.max_object_bytes allows 1024" in shown["reason"]

@@ -14,7 +14,7 @@ import pytest
 from core.settings.settings import Settings
 from db.blobs.store import Blobs
 from db.engine import Database
-from db.jobs import job_leases
+from db.jobs.job_admin import show_job
 from tests.support.queued_jobs import JobFactory, server_url_variables
 from tests.support.records import scalar
 from workers.queue import relay
@@ -97,11 +97,11 @@ class Site:
 
     def state(self, job_id: int) -> str:
         """The state of a job."""
-        return str(job_leases.show(self.database, job_id)["job_state"])
+        return str(show_job(self.database, job_id)["job_state"])
 
     def attempts(self, job_id: int) -> list[str]:
         """The results of a job's attempts."""
-        return [row["result"] for row in job_leases.show(self.database, job_id)["attempts_made"]]
+        return [row["result"] for row in show_job(self.database, job_id)["attempts_made"]]
 
     def reports(self, job_id: int) -> object:
         """How many reports a job has."""

@@ -7,7 +7,7 @@ import pytest
 
 from db import audit
 from db.engine import Database
-from db.notify import Waiter, notify
+from db.notify import ChannelListener, notify
 from workers.queue import relay
 
 FOREVER_S = 600.0
@@ -17,14 +17,14 @@ def record_event(database: Database) -> None:
     audit.record_now(database, actor="test", action="looked", subject="job:1")
 
 
-def seconds_waited(waiter: Waiter) -> float:
+def seconds_waited(waiter: ChannelListener) -> float:
     began = time.monotonic()
     relay.wait_for_work(waiter, threading.Event())
     return time.monotonic() - began
 
 
 def test_audit_events_are_collected_and_a_wake_up_is_not_delayed(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    waiter = Waiter(database, "outbox", "audit")
+    waiter = ChannelListener(database, "outbox", "audit")
     try:
         seconds_waited(waiter)  # connects: notifications before that may have been missed
         monkeypatch.setattr(relay, "POLL_INTERVAL_S", FOREVER_S)
@@ -43,7 +43,7 @@ def test_audit_events_are_collected_and_a_wake_up_is_not_delayed(database: Datab
 
 
 def test_the_stop_event_ends_the_pause_at_once(database: Database) -> None:
-    waiter, stop = Waiter(database, "outbox", "audit"), threading.Event()
+    waiter, stop = ChannelListener(database, "outbox", "audit"), threading.Event()
     try:
         stop.set()
         relay.wait_for_work(waiter, stop)

@@ -25,7 +25,7 @@ def _wait_for_problem(database: Database, expected: str, timeout_s: float = TIME
     """Wait until the relay's heartbeat has the ``expected`` problem, and return the last one ("none": there is no heartbeat)."""
     deadline, problem = time.monotonic() + timeout_s, "none"
     while time.monotonic() < deadline and problem != expected:
-        beats = [beat for beat in heartbeats.alive(database, TIMEOUT_S) if beat.role == "relay"]
+        beats = [beat for beat in heartbeats.alive_processes(database, TIMEOUT_S) if beat.role == "relay"]
         problem = beats[0].details.get("problem", "") if beats else "none"
         time.sleep(0.1)
     return problem

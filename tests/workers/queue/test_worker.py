@@ -10,7 +10,7 @@ import redis
 
 from core.errors import ConfigurationError
 from db.engine import Database
-from db.jobs import job_leases
+from db.jobs.job_admin import show_job
 from db.roles import heartbeats
 from deploy.local.embedded_broker import EmbeddedBroker
 from deploy.settings_file import load_settings
@@ -62,11 +62,11 @@ def test_lost_and_repeated_messages_do_no_harm(site: Site, broker_url: str) -> N
     assert [site.reports(job_id) for job_id in (first, second)] == [1, 1]
     wait_for_niceness(site, worker, 0)
 
-    (beat,) = [beat for beat in heartbeats.alive(site.database, TIMEOUT_S) if beat.role == "worker"]
+    (beat,) = [beat for beat in heartbeats.alive_processes(site.database, TIMEOUT_S) if beat.role == "worker"]
     assert beat.details["models"] == "dermoscopy_7class"
     assert worker.stop() == 0
     assert "parent: []" in worker.log_text()
-    assert not [beat for beat in heartbeats.alive(site.database, TIMEOUT_S) if beat.role == "worker"]
+    assert not [beat for beat in heartbeats.alive_processes(site.database, TIMEOUT_S) if beat.role == "worker"]
     site.until(lambda: scalar(site.database, "SELECT count(*) FROM audit_events WHERE chain_seq IS NULL") == 0)
 
 
@@ -105,7 +105,7 @@ def test_jobs_of_killed_children_are_reported_once_or_as_not_analysed(site: Site
         site.until(lambda number=number: site.state(second) == "running" and len(site.attempts(second)) == number)  # type: ignore[misc]
         os.kill(worker.child(), signal.SIGKILL)
     site.until(lambda: site.reports(second) == 1)
-    shown = job_leases.show(site.database, second)
+    shown = show_job(site.database, second)
     assert (shown["job_state"], shown["outcome"]) == ("quarantined", "not_analysed")
     kinds = [(row["kind"], row["result"]) for row in shown["attempts_made"]]
     assert kinds == [("analysis", "lost")] * 3 + [("explanation", "lost"), ("explanation", "reported")]
@@ -146,7 +146,7 @@ def test_a_child_that_cannot_start_is_replaced(site: Site) -> None:
     folder.write_text("no folder")  # as when the volume is not mounted yet
     worker = site.start_worker(ROUTINE)
     site.until(lambda: "child_start_failed" in worker.log_text())
-    assert not [beat for beat in heartbeats.alive(site.database, TIMEOUT_S) if beat.role == "worker"], "it is not ready"
+    assert not [beat for beat in heartbeats.alive_processes(site.database, TIMEOUT_S) if beat.role == "worker"], "it is not ready"
     folder.unlink()
     aside.rename(folder)
     job_id, _ = site.queueing.photograph(1)

@@ -11,7 +11,7 @@ from core.records import Code, Mask, Prediction
 from core.settings.settings import Settings
 from core.states import Outcome, ResultKind
 from db.blobs.store import Blobs
-from db.records import ClaimedJob, StoredObject
+from db.jobs.job_records import ClaimedJob, StoredObject
 from deploy.settings_file import load_settings
 from tests.support import analyses
 from tests.support.queued_jobs import configure

@@ -13,11 +13,12 @@ from core import codes
 from core.errors import ConfigurationError
 from core.settings.settings import Settings
 from core.states import ResultKind, UnitKind
-from db.complete import units
+from db.complete.content_conflicts import list_undecided, settle_conflict
 from db.deliveries import delivery_leases
+from db.deliveries.delivery_results import record_stored, retry_delivery_later
 from db.engine import Database
-from db.jobs import job_leases
-from db.operations.results_export import findings
+from db.jobs.job_admin import show_job
+from db.operations.results_export import export_findings
 from deploy.demo.synthetic.lesion import lesion_dataset
 from deploy.settings_file import load_settings
 from imaging.headers.own_objects import made_by_dicom_node
@@ -47,13 +48,13 @@ def settings(tmp_path: Path, database_url: str) -> Settings:
 def deliver(database: Database, *, kinds: tuple[str, ...] | None = None) -> list[tuple[str, str]]:
     """Store everything that is due (of these kinds), in the order in which it becomes due: (destination, kind)."""
     done = []
-    while due := delivery_leases.claim(database, sender="s", lease_s=60, limit=50):
+    while due := delivery_leases.claim_deliveries(database, sender="s", lease_s=60, limit=50):
         for one in due:
             if kinds is None or one.kind in kinds:
-                delivery_leases.stored(database, one, status=0)
+                record_stored(database, one, status=0)
                 done.append((one.destination, one.kind))
             else:
-                delivery_leases.retry_later(database, one, error="the archive is busy", in_s=3600)
+                retry_delivery_later(database, one, error="the archive is busy", in_s=3600)
     return done
 
 
@@ -62,15 +63,15 @@ def changed(runtime: ChildRuntime, queueing: JobFactory, description: str) -> in
     dataset = lesion_dataset(1, size=(150, 200))
     dataset.StudyDescription = description
     queueing.receive(dataset, UnitKind.IMAGE)
-    (question,) = units.undecided(runtime.database, 10)
-    units.settle(runtime.database, question.id, same=False)
+    (question,) = list_undecided(runtime.database, 10)
+    settle_conflict(runtime.database, question.id, same=False)
     job_id, _ = queueing.queue([dataset], UnitKind.IMAGE, destinations=("pacs", "clinic"))
     assert wake_up.handle_wake_up(runtime) == 1
     return job_id
 
 
 def rejections(runtime: ChildRuntime, job_id: int) -> list[Dataset]:
-    shown = job_leases.show(runtime.database, job_id)["reports"]
+    shown = show_job(runtime.database, job_id)["reports"]
     kept = [runtime.blobs.read(row["sha256"]) for row in shown if row["kind"] == ResultKind.REJECTION]
     assert all(not row["problems"] for row in shown)
     return [dcmread(io.BytesIO(content)) for content in kept]
@@ -86,7 +87,7 @@ def listed(document: Dataset) -> set[str]:
 
 
 def uids(runtime: ChildRuntime, job_id: int, *, without: tuple[str, ...] = ("sr", "rejection")) -> set[str]:
-    return {row["sop_instance_uid"] for row in job_leases.show(runtime.database, job_id)["reports"] if row["kind"] not in without}
+    return {row["sop_instance_uid"] for row in show_job(runtime.database, job_id)["reports"] if row["kind"] not in without}
 
 
 def test_stored_objects_are_rejected_at_destinations_that_take_rejections(runtime: ChildRuntime, queueing: JobFactory) -> None:
@@ -104,7 +105,7 @@ def test_stored_objects_are_rejected_at_destinations_that_take_rejections(runtim
     assert [kind for name, kind in sent if name == "pacs"][-2:] == ["sr", "rejection"]
     assert ("clinic", "rejection") not in sent
     assert ("clinic", "heatmap") in sent
-    rows = [(row["revision"], row["job_state"]) for row in findings(runtime.database)]
+    rows = [(row["revision"], row["job_state"]) for row in export_findings(runtime.database)]
     assert set(rows) == {(1, "superseded"), (2, "delivered")}
     third = changed(runtime, queueing, "corrected again")
     (document,) = rejections(runtime, third)
@@ -129,7 +130,7 @@ def test_objects_that_were_not_stored_are_withdrawn_and_not_rejected(runtime: Ch
     second = changed(runtime, queueing, "corrected")
     (document,) = rejections(runtime, second)
     assert listed(document) == uids(runtime, first, without=("sr", "heatmap"))
-    states = {(row["object"], row["state"]) for row in job_leases.show(runtime.database, first)["deliveries"]}
+    states = {(row["object"], row["state"]) for row in show_job(runtime.database, first)["deliveries"]}
     assert states == {("seg", "stored"), ("heatmap", "withdrawn"), ("sr", "withdrawn")}
 
 
@@ -149,12 +150,12 @@ def test_a_not_analysed_report_rejects_the_older_objects_too(runtime: ChildRunti
     dataset = lesion_dataset(1, size=(150, 200))
     dataset.StudyDescription = "corrected"
     queueing.receive(dataset, UnitKind.IMAGE)
-    (question,) = units.undecided(runtime.database, 10)
-    units.settle(runtime.database, question.id, same=False)
+    (question,) = list_undecided(runtime.database, 10)
+    settle_conflict(runtime.database, question.id, same=False)
     second, _ = queueing.queue([dataset], UnitKind.IMAGE, destinations=("pacs", "clinic"))
     execute(runtime.database, f"UPDATE jobs SET pipeline_digest = '{'e' * 64}' WHERE id = {second}")
     wake_up.handle_wake_up(runtime)
-    assert job_leases.show(runtime.database, second)["outcome"] == "not_analysed"
+    assert show_job(runtime.database, second)["outcome"] == "not_analysed"
     (document,) = rejections(runtime, second)
     assert listed(document) == uids(runtime, first)
     assert scalar(runtime.database, "SELECT count(*) FROM v_deliveries WHERE object = 'rejection'") == 1

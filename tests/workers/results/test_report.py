@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 from core.records import HeatMap
 from core.settings.settings import Settings
 from db.engine import Database
-from db.jobs import job_leases
+from db.jobs.job_admin import show_job
 from deploy.settings_file import load_settings
 from models import registry
 from tests.support import queued_jobs
@@ -75,7 +75,7 @@ def test_each_destination_gets_its_profile_with_the_model_s_heat_map(tmp_path: P
     runtime, queue = runtime_and_queueing(configured(tmp_path, database_url), database)
     job_id, _ = queue.photograph(1, destinations=tuple(PROFILES))
     assert wake_up.handle_wake_up(runtime) == 1
-    assert job_leases.show(database, job_id)["outcome"] == "findings"
+    assert show_job(database, job_id)["outcome"] == "findings"
     assert delivered(database, job_id) == {
         "viewer": ["seg", "heatmap", "sr+heatmap+seg"],
         "plain": ["heatmap", "pdf"],
@@ -112,7 +112,7 @@ def test_a_heat_map_that_fails_is_left_out_with_a_note(
 
 
 def _assert_reported_without_heat_map(runtime: ChildRuntime, job_id: int, why: str) -> None:
-    shown = job_leases.show(runtime.database, job_id)
+    shown = show_job(runtime.database, job_id)
     assert shown["job_state"] == "reported"
     assert f"Without a map of the evidence: {why}." in shown["notes"]
     said = {str(element.value) for element in objects_of(runtime, job_id)["sr"].iterall() if element.keyword == "TextValue"}

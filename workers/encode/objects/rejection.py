@@ -13,7 +13,7 @@ from pydicom.uid import UID, EncapsulatedPDFStorage, KeyObjectSelectionDocumentS
 from core import codes
 from core.records import ResultObject
 from core.states import ResultKind
-from db.records import StoredElsewhere
+from db.jobs.job_records import StoredElsewhere
 from workers.encode import words
 from workers.encode.analysis import Analysis
 from workers.encode.common import head, is_research, part10

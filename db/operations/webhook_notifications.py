@@ -1,0 +1,100 @@
+"""Notifications for the webhook: kept as rows, so that neither a restart nor an unreachable webhook loses one; no patient data."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from db import counters
+from db.engine import Database
+
+MAX_PENDING = 1000  # a webhook that is unreachable for months must not fill the database: the oldest count as failed
+KEPT_DAYS = 7
+FAILURES = ("job.failed", "job.quarantined", "delivery.failed")
+
+_ADD = text("""
+    INSERT INTO notifications (key, event, subject, details) VALUES (:key, :event, :subject, CAST(:details AS jsonb))
+    ON CONFLICT DO NOTHING
+""")
+# Failures are audit events already. The index audit_events_failures covers exactly these three actions.
+_COLLECT = text("""
+    INSERT INTO notifications (key, event, subject, details, at)
+    SELECT 'event:' || id, action, subject,
+           jsonb_strip_nulls(jsonb_build_object('attempts', details -> 'attempts', 'destination', details -> 'destination',
+                                                'status', details -> 'status')), at
+    FROM audit_events WHERE action IN ('job.failed', 'job.quarantined', 'delivery.failed') AND at > node_now() - interval '1 day'
+    ON CONFLICT DO NOTHING
+""")
+_CLAIM = text("""
+    UPDATE notifications SET attempts = attempts + 1, next_attempt_at = node_now() + make_interval(secs => :lease_s)
+    WHERE id = (SELECT id FROM notifications WHERE state = 'pending' AND next_attempt_at <= (SELECT node_now())
+                ORDER BY next_attempt_at, id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED)
+    RETURNING id, event, subject, details, at, attempts
+""")
+_END = text("UPDATE notifications SET state = :state, note = :note WHERE id = :id AND state = 'pending'")
+_LATER = text("""
+    UPDATE notifications SET note = :note, next_attempt_at = node_now() + make_interval(secs => :in_s) WHERE id = :id AND state = 'pending'
+""")
+_FAIL_OLDEST = text("""
+    UPDATE notifications SET state = 'failed', note = 'too many wait'
+    WHERE state = 'pending' AND id <= (SELECT id FROM notifications WHERE state = 'pending' ORDER BY id DESC OFFSET :most LIMIT 1)
+""")
+_DELETE_OLD = text("DELETE FROM notifications WHERE at < node_now() - make_interval(days => :days) AND state <> 'pending'")
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """A message for the webhook. ``id`` is the same at every attempt, so that the receiver can recognise a repetition."""
+
+    id: int
+    event: str
+    subject: str
+    details: Mapping[str, Any]
+    at: datetime
+    attempts: int  # this one included
+
+
+def add_notification(connection: Connection, key: str, event: str, subject: str, details: Mapping[str, Any]) -> None:
+    """Add a notification in the caller's transaction; without effect if there is one with this ``key`` already."""
+    connection.execute(_ADD, {"key": key, "event": event, "subject": subject, "details": json.dumps(dict(details))})
+
+
+def collect_notifications(database: Database) -> None:
+    """Add notifications of the failures of the last day; delete old ones, and fail the oldest where too many wait."""
+    with database.begin() as connection:
+        connection.execute(_COLLECT)
+        if dropped := connection.execute(_FAIL_OLDEST, {"most": MAX_PENDING}).rowcount:
+            counters.add(connection, [("notifications", ("failed",), dropped)])
+        connection.execute(_DELETE_OLD, {"days": KEPT_DAYS})
+
+
+def claim_notification(database: Database, *, lease_s: float) -> Notification | None:
+    """Return the notification that has been due longest, and lease it for ``lease_s``; None if there is none."""
+    with database.begin() as connection:
+        row = connection.execute(_CLAIM, {"lease_s": lease_s}).one_or_none()
+    return None if row is None else Notification(row.id, row.event, row.subject, dict(row.details), row.at, row.attempts)
+
+
+def record_sent(database: Database, notification: Notification) -> None:
+    """Record that the webhook has accepted a notification."""
+    _end(database, notification, "sent", "")
+
+
+def record_not_sent(database: Database, notification: Notification, why: str) -> None:
+    """Record that a notification fails permanently."""
+    _end(database, notification, "failed", why)
+
+
+def _end(database: Database, notification: Notification, state: str, note: str) -> None:
+    with database.begin() as connection:
+        if connection.execute(_END, {"id": notification.id, "state": state, "note": note}).rowcount:
+            counters.add(connection, [("notifications", (state,), 1)])
+
+
+def retry_notification_later(database: Database, notification: Notification, *, why: str, in_s: float) -> None:
+    """Send a notification again in ``in_s``."""
+    with database.begin() as connection:
+        connection.execute(_LATER, {"id": notification.id, "note": why, "in_s": in_s})
