@@ -132,12 +132,12 @@ class Node:
     def settle_down(self) -> None:
         """The roles work until nothing is left to do."""
         database = self.database
-        self.failpoint("new")
+        self.step("new")
         for question in list_undecided(database, 100):
             settle_conflict(database, question.id, same=True)
-        self.failpoint("look")
+        self.step("look")
         self.complete(self.views[0])
-        self.failpoint("expire")
+        self.step("expire")
         for job in claim_jobs(database, worker="w", priorities=None, models=None, lease_s=60, limit=100):
             finish(database, job)
         for _ in range(200):

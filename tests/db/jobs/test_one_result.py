@@ -115,11 +115,11 @@ class World:
     def settle_down(self) -> None:
         """Everybody sends once more, and the roles work until nothing is left to do."""
         for who in (0, 1):
-            self.failpoint("send", who, 1)
+            self.step("send", who, 1)
         for question in list_undecided(self.database, 100):
             settle_conflict(self.database, question.id, same=True)
         if units.units_of_study(self.database, self.study)[0].state == "open":
-            self.failpoint("conduct", 0, 0)
+            self.step("conduct", 0, 0)
         for part in ("worker lost", "sender lost", "claim", "finish", "worker lost", "claim", "finish", "explain", "finish"):
             if part == "worker lost":
                 self.claims.clear()
@@ -170,9 +170,9 @@ def test_both_send_the_whole_series_at_the_same_time(database: Database) -> None
     world = World(database, "1.8.0")
     for number in (1, 2, 3):
         for who in (0, 1):
-            world.failpoint("send", who, number)
-            world.failpoint("analyse", 0, 0)
-            world.failpoint("deliver", 0, 0)
+            world.step("send", who, number)
+            world.step("analyse", 0, 0)
+            world.step("deliver", 0, 0)
     world.settle_down()
     world.check()
     assert [len(got) for got in world.stored.values()] == [6, 6]  # a report and a segmentation for each of three revisions
