@@ -51,6 +51,7 @@ class _LibraryHandler(logging.Handler):
     """Passes messages of libraries (pynetdicom, celery, ...) to structlog, so that they are redacted too."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Pass a record on to structlog, with the type of its exception only."""
         try:
             text = record.getMessage()
         except (TypeError, ValueError):  # a wrong format string in a library must not end the request

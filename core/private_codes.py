@@ -32,12 +32,12 @@ def _private(value: str, meaning: str, definition: str) -> Code:
 ABSTAINED = _private(
     "ABSTAINED",
     "Algorithm ran and abstained",
-    "The algorithm ran and gives no result, because the input is unlike what it was made for or its answer is unsure.",
+    "The algorithm ran and gives no result, because the input is unlike its training images or its answer is uncertain.",
 )
 SCORE = _private(
     "SCORE",
     "Uncalibrated model score",
-    "A number from 0 to 1 that orders the findings of one model. It is no probability: nothing has calibrated it.",
+    "A number from 0 to 1 that orders the findings of one model. It is not a probability, because it is not calibrated.",
 )
 CLASS_PROBABILITIES = _private(
     "CLASSES",
@@ -53,12 +53,14 @@ MALIGNANCY = _private(
 TIER = _private(
     "TIER", "Confidence tier", "How much weight a reader may give a result. Its limits are in the model card and in the report."
 )
-TIER_HIGH = _private("TIER-HIGH", "High", "Confidence tier: the probability is above the card's upper limit.")
-TIER_REVIEW = _private("TIER-REVIEW", "Review", "Confidence tier: the probability is between the card's two limits; a person has to look.")
-TIER_UNCERTAIN = _private(
-    "TIER-UNCERTAIN", "Uncertain", "Confidence tier: the probability is below the card's lower limit, or is not calibrated."
+TIER_HIGH = _private("TIER-HIGH", "High", "Confidence tier: the probability is above the upper limit of the card.")
+TIER_REVIEW = _private(
+    "TIER-REVIEW", "Review", "Confidence tier: the probability is between the two limits of the card; a person must check it."
 )
-NOT_FOR = _private("NOT-FOR", "Not for", "One sentence that says what the result must not be used for.")
+TIER_UNCERTAIN = _private(
+    "TIER-UNCERTAIN", "Uncertain", "Confidence tier: the probability is below the lower limit of the card, or is not calibrated."
+)
+NOT_FOR = _private("NOT-FOR", "Not for", "Sentence that says what the result must not be used for.")
 LIMITS = _private("LIMITS", "Limits of the analysis", "A known limit of the algorithm, or what was dropped or tolerated in this input.")
 LOOKED_FOR = _private("LOOKED-FOR", "Looked for", "What the algorithm looked for, at what size and at what operating point.")
 REASON = _private("REASON", "Reason why there is no result", "Why the algorithm abstained, or why the input was not analysed.")
@@ -69,12 +71,12 @@ CLINICAL = _private("CLINICAL", "Released for clinical use", "Status of the algo
 ACTINIC_KERATOSIS_OR_CARCINOMA_IN_SITU = _private(
     "AKIEC",
     "Actinic keratosis or intraepithelial carcinoma",
-    "A class of HAM10000: actinic keratosis or intraepithelial carcinoma (Bowen's disease); which of the two is not said.",
+    "A class of HAM10000: actinic keratosis or intraepithelial carcinoma (Bowen's disease); the two are not distinguished.",
 )
 BENIGN_KERATOSIS = _private(
     "BKL",
     "Benign keratosis-like lesion",
-    "A class of HAM10000: seborrheic keratosis, solar lentigo or lichen-planus-like keratosis; which of them is not said.",
+    "A class of HAM10000: seborrheic keratosis, solar lentigo or lichen-planus-like keratosis; they are not distinguished.",
 )
 DERMATOFIBROMA = _private(
     "DF", "Dermatofibroma", "A class of HAM10000: dermatofibroma. Private because no published code could be verified."
@@ -82,7 +84,7 @@ DERMATOFIBROMA = _private(
 VASCULAR_LESION = _private(
     "VASC",
     "Vascular skin lesion",
-    "A class of HAM10000: angioma, angiokeratoma, pyogenic granuloma or hemorrhage of the skin; which of them is not said.",
+    "A class of HAM10000: angioma, angiokeratoma, pyogenic granuloma or hemorrhage of the skin; they are not distinguished.",
 )
 DENSITY = _private(
     "DENSITY",
@@ -92,12 +94,12 @@ DENSITY = _private(
 )
 SOLID = _private("SOLID", "Solid", "Density by rule: most of the region is denser than the limit.")
 PART_SOLID = _private("PART-SOLID", "Part-solid", "Density by rule: a part of the region is denser than the limit.")
-GROUND_GLASS = _private("GROUND-GLASS", "Ground-glass", "Density by rule: next to nothing of the region is denser than the limit.")
+GROUND_GLASS = _private("GROUND-GLASS", "Ground-glass", "Density by rule: hardly any part of the region is denser than the limit.")
 SIZE_BAND = _private(
     "SIZE-BAND",
     "Size band of the nodule (like Lung-RADS, not Lung-RADS)",
     "The band into which the mean of long and short axis of the marked region falls. The limits are those of Lung-RADS for solid "
-    "nodules at baseline; it is no Lung-RADS category, which takes a reader, the patient's history and earlier images.",
+    "nodules at baseline; it is not a Lung-RADS category, which requires a reader, the patient's history and earlier images.",
 )
 SIZE_BELOW_6 = _private("SIZE-BELOW-6", "Below 6 mm", "Size band: mean axis below 6 mm.")
 SIZE_6_TO_8 = _private("SIZE-6-TO-8", "6 to below 8 mm", "Size band: mean axis from 6 to below 8 mm.")

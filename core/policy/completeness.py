@@ -74,9 +74,9 @@ def _delays(progress: UnitProgress, policy: CompletionPolicy, now: datetime) -> 
     if progress.held < 1:
         delays.append("no instance is held")
     if progress.undecided:
-        delays.append(f"{progress.undecided} contents are still being compared")
+        delays.append(f"{progress.undecided} contents are being compared")
     if progress.kind is not UnitKind.IMAGE and _is_sending(progress, policy, now):
-        delays.append("an open association still brings instances")
+        delays.append("an open association still sends instances")
     return delays
 
 
@@ -96,9 +96,9 @@ def _decide_by_count(progress: UnitProgress, policy: CompletionPolicy, now: date
         return CompletionDecision(True, REQUESTED, reason, expected=held)
     is_current = count.at is not None and count.at >= progress.last_received_at
     if is_current and count.count == held and count.previous == held:
-        return CompletionDecision(True, EXPECTED_COUNT, f"the source counts {held} instances, twice, and {held} are held", expected=held)
+        return CompletionDecision(True, EXPECTED_COUNT, f"the source twice counted {held} instances, and {held} are held", expected=held)
     if count.count is None and progress.stated_count == held and quiet_s >= policy.count_delay_s:
-        reason = f"the instances state {held} in their series (0020,1209), and {held} are held, {policy.count_delay_s:g} s later still"
+        reason = f"the instances state {held} in their series (0020,1209), and {held} are held, unchanged for {policy.count_delay_s:g} s"
         return CompletionDecision(True, EXPECTED_COUNT, reason, expected=held)
     return None
 
