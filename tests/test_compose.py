@@ -192,7 +192,7 @@ def test_an_image_is_built_from_what_is_there(dockerfile: Path) -> None:
     text = dockerfile.read_text()
     packages = {path.removesuffix("*") for path in _pyproject()["tool"]["setuptools"]["packages"]["find"]["include"]}
     copied = {source for line in re.findall(r"^COPY (?!--)(.*)$", text, re.MULTILINE) for source in line.split()[:-1]}
-    assert packages <= copied
+    assert packages - copied == {"training"}, "the images serve models; they do not train them"
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     for source in copied:
         assert (ROOT / source).exists(), source

@@ -1,4 +1,4 @@
-# The node without torch: listen, conduct, relay, send, console, and `db upgrade`, which runs once.
+# Every role except the worker: listen, conduct, relay, send, console, and `db upgrade`, which runs once.
 # Build from the root of the repository: docker build -f deploy/images/node.Dockerfile .
 FROM python:3.11-slim-bookworm AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1

@@ -52,7 +52,7 @@ def skin_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    """Two routes, a destination where nobody listens."""
+    """Write a configuration with two routes, and a destination whose port is closed."""
     path = tmp_path / "node.toml"
     path.write_text(CONFIG)
     return path

@@ -9,10 +9,17 @@ import pydicom
 import pytest
 
 from core.errors import PixelError
+from deploy.demo.synthetic.chest import make_chest, write_chest
 from deploy.demo.synthetic.lesion import lesion_dataset
 from imaging.pixels.decode import decode_frames
 from imaging.wire.tolerant_parser import read_dataset
 from tests.support.transcode import LOSSLESS, transcode
+
+
+@pytest.fixture
+def series(tmp_path: Path) -> list[Path]:
+    """Files of a small synthetic series, from the head to the feet."""
+    return write_chest(tmp_path / "series", make_chest(11, slices=20, size=64, pixel_mm=4.0, diameters_mm=(10.0,)))
 
 
 @pytest.mark.parametrize("name", LOSSLESS)

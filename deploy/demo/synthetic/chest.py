@@ -96,7 +96,7 @@ def make_chest(
     Raises
     ------
     ValueError
-        No room for a nodule: the chest is too small for it.
+        A nodule does not fit into this chest.
     """
     grid = ChestGrid(slices, size, slice_mm, pixel_mm if pixel_mm is not None else _FIELD_MM / size)
     rng = np.random.default_rng([seed, slices, size])

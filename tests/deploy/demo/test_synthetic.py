@@ -17,6 +17,12 @@ from imaging.headers.instance_header import read_header
 from tests.support.transcode import transcode
 
 
+@pytest.fixture(scope="module")
+def chest() -> Chest:
+    """A small synthetic chest."""
+    return make_chest(11, slices=20, size=64, pixel_mm=4.0, diameters_mm=(10.0,))
+
+
 def test_the_same_seed_gives_the_same_bytes(chest: Chest, tmp_path: Path) -> None:
     again = make_chest(11, slices=20, size=64, pixel_mm=4.0, diameters_mm=(10.0,))
     np.testing.assert_array_equal(chest.hu, again.hu)
