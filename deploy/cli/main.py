@@ -12,7 +12,8 @@ from typing import Annotated
 import typer
 
 from core.errors import ConfigurationError, NodeError
-from deploy.cli import audit, db, jobs, models, node, predict, quarantine, retention, roles, rules
+from deploy.cli import audit, db, jobs, node, predict, quarantine, retention, roles, rules
+from deploy.cli.models import commands as models
 
 FAILED, USAGE = 1, 2
 

@@ -12,7 +12,7 @@ import typer
 
 from core.errors import NodeError
 from core.states import Outcome
-from deploy.cli.installed_models import require_shipped_model
+from deploy.cli.models.installed import require_shipped_model
 from deploy.terminal import print_message, to_json_types
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from core.errors import ConfigurationError
-from deploy.cli.installed_models import require_shipped_model
+from deploy.cli.models.installed import require_shipped_model
 from deploy.terminal import print_json, print_message, to_json_types
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="shipped model, see `models list`")]

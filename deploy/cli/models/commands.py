@@ -1,4 +1,4 @@
-"""Commands on models: list, card, hashes. Those that change which version is used are in `model_versions`, training in `model_training`."""
+"""Commands on models: list, card, hashes. Those that change which version is used are in `versions`, training in `training`."""
 
 import json
 from collections.abc import Mapping
@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from deploy.cli import model_training, model_versions
 from deploy.cli.common import AsJson, Config, read_settings
-from deploy.cli.installed_models import model_folder, registered_models, require_shipped_model, version_rows, weights_problem
-from deploy.cli.model_versions import Name
+from deploy.cli.models import training, versions
+from deploy.cli.models.installed import model_folder, registered_models, require_shipped_model, version_rows, weights_problem
+from deploy.cli.models.versions import Name
 from deploy.terminal import print_json, print_message, print_rows, to_json_types
 
 app = typer.Typer(help="List, verify, import, activate, train and evaluate models.")
@@ -67,11 +67,11 @@ def verify(
         raise typer.Exit(1)
 
 
-app.command("import")(model_versions.import_model)
+app.command("import")(versions.import_model)
 for command in (
-    *(model_versions.activate, model_versions.shadow, model_versions.retire, model_versions.rollback),
-    *(model_versions.compare, model_versions.drift),
-    *(model_training.train, model_training.crossval, model_training.evaluate, model_training.docs),
+    *(versions.activate, versions.shadow, versions.retire, versions.rollback),
+    *(versions.compare, versions.drift),
+    *(training.train, training.crossval, training.evaluate, training.docs),
 ):
     app.command()(command)
 

@@ -11,7 +11,7 @@ import typer
 
 from core.states import ModelState
 from deploy.cli.common import AsJson, Config, open_database, operator_name, read_settings
-from deploy.cli.installed_models import find_verified_version, model_folder, require_model, weights_problem
+from deploy.cli.models.installed import find_verified_version, model_folder, require_model, weights_problem
 from deploy.terminal import print_message, print_rows
 
 if TYPE_CHECKING:
