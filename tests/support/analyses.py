@@ -16,9 +16,9 @@ from db.jobs.job_records import StoredElsewhere
 from imaging.masks import pack_mask
 from imaging.photograph.read import Photograph
 from imaging.volume.volume import Volume
-from workers.encode.analysis import Analysis, Companion
+from workers.encode.analysis import Analysis, RelatedObject
 from workers.encode.objects import segmentation
-from workers.encode.source import ImageReference, source_of
+from workers.encode.source import ImageReference, source_from_dataset
 
 INSTALLATION = UUID("6f1d9e7a-0d7e-4a0e-8a55-3a1a7d1b2c3d")
 DERMOSCOPIC = "1.2.840.10008.5.1.4.1.1.77.1.7"
@@ -72,7 +72,7 @@ def ct(
     images = tuple(  # numbered from the head down, as most scanners do
         ImageReference(str(CTImageStorage), f"2.25.{1000 + index}", 512, 512, number=slices - index) for index in range(slices)
     )
-    source = source_of(dataset or header("CT", RequestAttributesSequence=[request()]), images)
+    source = source_from_dataset(dataset or header("CT", RequestAttributesSequence=[request()]), images)
     return Analysis(
         installation=INSTALLATION,
         key="c3" * 32,
@@ -90,7 +90,7 @@ def ct(
 def skin(prediction: Prediction, *, dataset: Dataset | None = None) -> Analysis:
     """Return an analysis of a dermoscopic photograph."""
     images = (ImageReference(DERMOSCOPIC, "2.25.2000", 450, 600),)
-    source = source_of(dataset or header("DMS"), images)
+    source = source_from_dataset(dataset or header("DMS"), images)
     analysis = ct(prediction, frame_of_reference="")
     advice = {"mel": "Urgent specialist assessment is advised."}
     return replace(analysis, source=source, identity=SKIN_MODEL, limits=("Trained on one public data set.",), advice=advice)
@@ -150,7 +150,9 @@ def with_segmentation(analysis: Analysis) -> Analysis:
     made = segmentation.encode(analysis)
     assert made is not None
     names = (made.sop_class_uid, made.sop_instance_uid, made.series_instance_uid)
-    return replace(analysis, companions=(*analysis.companions, Companion(made.kind, *names, segmentation.segments(analysis))))
+    return replace(
+        analysis, related_objects=(*analysis.related_objects, RelatedObject(made.kind, *names, segmentation.segment_numbers(analysis)))
+    )
 
 
 def masked_ct() -> Analysis:
@@ -180,9 +182,9 @@ def masked_skin() -> Analysis:
 
 
 OTHERS = (
-    Companion(ResultKind.HEATMAP, "1.2.840.10008.5.1.4.1.1.7", "2.25.5001", "2.25.6001"),
-    Companion(ResultKind.KEY_IMAGES, "1.2.840.10008.5.1.4.1.1.88.59", "2.25.5002", "2.25.6002"),
-    Companion(ResultKind.PDF, "1.2.840.10008.5.1.4.1.1.104.1", "2.25.5003", "2.25.6003"),
+    RelatedObject(ResultKind.HEATMAP, "1.2.840.10008.5.1.4.1.1.7", "2.25.5001", "2.25.6001"),
+    RelatedObject(ResultKind.KEY_IMAGES, "1.2.840.10008.5.1.4.1.1.88.59", "2.25.5002", "2.25.6002"),
+    RelatedObject(ResultKind.PDF, "1.2.840.10008.5.1.4.1.1.104.1", "2.25.5003", "2.25.6003"),
 )
 
 
@@ -196,6 +198,6 @@ def shapes() -> Mapping[str, Analysis]:
         "ct-not-analysed": ct(Prediction(Outcome.NOT_ANALYSED, reason="The slices have a gap of 6 mm.")),
         "skin-findings": skin(Prediction(Outcome.FINDINGS, (melanoma(),), CLASSES)),
         "ct-segmented": with_segmentation(masked_ct()),
-        "skin-segmented": with_segmentation(replace(masked_skin(), companions=OTHERS)),
+        "skin-segmented": with_segmentation(replace(masked_skin(), related_objects=OTHERS)),
         "skin-abstained": skin(Prediction(Outcome.ABSTAINED, (), CLASSES, reason="The image is unlike those it was trained on.")),
     }

@@ -21,8 +21,8 @@ from models.card import read_card
 from tests.support import analyses, analyses_with_images
 from workers.encode.analysis import Analysis
 from workers.encode.objects import heatmap, parametric_map, pdf
-from workers.encode.pictures import cuts, style
-from workers.encode.source import source_of
+from workers.encode.pictures import colours, heat_sampling, reformats
+from workers.encode.source import source_from_dataset
 
 MODELS = Path(__file__).parents[2] / "models"
 
@@ -37,7 +37,7 @@ def with_model_card(analysis: Analysis, package: str, name: str) -> Analysis:
         analysis,
         identity=replace(analysis.identity, name=card.name, version=card.version, title=card.title, not_for=card.not_for),
         prediction=replace(analysis.prediction, looked_for=card.looked_for, notes=()),
-        source=source_of(header, analysis.source.images),
+        source=source_from_dataset(header, analysis.source.images),
         limits=card.limits,
         advice={label.name: label.advice for label in card.labels},
     )
@@ -69,9 +69,9 @@ def save_parametric_map(analysis: Analysis, path: Path) -> None:
     times = 420 // max(stored.size)
     grey = np.zeros((420, 420), np.uint8)
     grey[: stored.height * times, : stored.width * times] = np.repeat(np.repeat(np.asarray(stored), times, axis=0), times, axis=1)
-    cut = cuts.acquired(volume, z, 420)
-    warm = cut.onto(cuts.heat_on_slice(heat, z, cut.voxels))
-    laid = style.painted(np.repeat(cut.grey[..., None], 3, axis=2), warm)
+    cut = reformats.acquired_slice(volume, z, 420)
+    warm = cut.resample(heat_sampling.heat_on_slice(heat, z, cut.voxels))
+    laid = colours.overlay_heat(np.repeat(cut.grey[..., None], 3, axis=2), warm)
     both = np.concatenate([np.repeat(grey[..., None], 3, axis=2), np.full((420, 12, 3), 255, np.uint8), laid], axis=1)
     Image.fromarray(both).save(path, quality=88)
 

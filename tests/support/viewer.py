@@ -115,8 +115,8 @@ def photograph_of_melanoma(folder: Path, seed: int = SEED) -> tuple[list[Path], 
 def write_results(analysis: Analysis, kinds: tuple[ResultKind, ...], folder: Path) -> list[Path]:
     """Write the result objects of those kinds, and the report that refers to them, as files."""
     folder.mkdir(parents=True)
-    made = [one for kind in kinds for one in by_kind.encode(kind, analysis)]
-    named = replace(analysis, companions=tuple(by_kind.companion(analysis, one) for one in made))
+    made = [one for kind in kinds for one in by_kind.encode_kind(kind, analysis)]
+    named = replace(analysis, related_objects=tuple(by_kind.related_object(analysis, one) for one in made))
     paths = []
     for number, item in enumerate([*made, document.encode(named)]):
         paths.append(folder / f"{number}.dcm")

@@ -135,7 +135,7 @@ def test_heat_map_and_pdf_are_displayed_and_key_objects_are_refused(studies: Vie
     assert set(page.listed_modalities()) >= studies.ct.listed, "the list of series is unchanged"
     wait_until(page, "the page without the notice", lambda: REFUSED not in page.text(), 60.0)
     page.open_series("OT")
-    first, *_ = by_kind.encode(ResultKind.HEATMAP, analysis)
+    first, *_ = by_kind.encode_kind(ResultKind.HEATMAP, analysis)
     page.wait_for_image(first.sop_instance_uid)
     wait_until(page, "the colours of the map", lambda: len(coloured_pixels(page)) > 1000, 60.0)
     save_screenshot(page, "ct-heat-map")

@@ -4,18 +4,18 @@ from structlog.testing import capture_logs
 
 from core.states import ResultKind
 from workers.encode import warm_up
-from workers.encode.objects.by_kind import ENCODERS, encode
+from workers.encode.objects.by_kind import ENCODERS, encode_kind
 from workers.encode.validate.validator import validate
 
 
 def test_every_kind_can_be_tried() -> None:
     with capture_logs() as logs:
-        warm_up.warm(ResultKind)
+        warm_up.warm_up_encoders(ResultKind)
     assert logs == []
 
 
 def test_what_is_tried_is_made_and_in_order() -> None:
-    made = {kind: encode(kind, warm_up._square()) for kind in ENCODERS}
+    made = {kind: encode_kind(kind, warm_up._square()) for kind in ENCODERS}
     assert {kind for kind, objects in made.items() if not objects} == {ResultKind.PARAMETRIC_MAP}  # of volumes only
     assert {kind: validate(one.content) for kind, objects in made.items() for one in objects} == dict.fromkeys(
         (kind for kind in made if kind is not ResultKind.PARAMETRIC_MAP), ()

@@ -22,9 +22,9 @@ from workers.attempt.lease import Lease
 from workers.attempt.prepare import PreparedUnit
 from workers.child.memory_limit import MemoryWatch
 from workers.child.runtime import ChildRuntime
-from workers.encode.objects.by_kind import NEEDS_EVIDENCE
+from workers.encode.objects.by_kind import NEEDS_HEAT_MAP
 from workers.encode.source import read_source
-from workers.encode.sr.content import referenced
+from workers.encode.sr.content_tree import referenced_images
 from workers.results.heat_map import make_heat_map
 from workers.results.new_analysis import describe_limits, new_analysis
 from workers.results.pipeline import store_result_objects
@@ -97,9 +97,9 @@ def _store_objects(
     with WARNING_LOCK:  # encoders suppress warnings for the whole process, while another thread may decode the next series
         recipients = select_recipients(settings, job.destinations, model.identity.status)
         heat = None
-        if item is not None and NEEDS_EVIDENCE & recipients.kinds():
+        if item is not None and NEEDS_HEAT_MAP & recipients.kinds():
             heat, prediction = make_heat_map(model, item, prediction, settings.worker.heat_map_budget_s)
-        source = read_source(located_inputs(runtime.blobs, job), referenced=referenced(prediction.findings))
+        source = read_source(located_inputs(runtime.blobs, job), referenced=referenced_images(prediction.findings))
         analysis = new_analysis(
             job,
             settings,

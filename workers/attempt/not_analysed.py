@@ -26,7 +26,7 @@ from workers.attempt.inputs import located_inputs, verify
 from workers.attempt.lease import Lease
 from workers.child.memory_limit import MemoryWatch
 from workers.child.runtime import ChildRuntime
-from workers.encode.source import ImageReference, Source, read_source, source_of
+from workers.encode.source import ImageReference, ResultSource, read_source, source_from_dataset
 from workers.results.new_analysis import new_analysis
 from workers.results.pipeline import store_result_objects
 from workers.results.recipients import select_recipients
@@ -113,7 +113,7 @@ def _find_card(runtime: ChildRuntime, job: ClaimedJob) -> ModelCard | None:
     return next((place.card for place in places if place.digest == job.pipeline_digest), None)
 
 
-def describe_source(runtime: ChildRuntime, job: ClaimedJob) -> Source:
+def describe_source(runtime: ChildRuntime, job: ClaimedJob) -> ResultSource:
     """Return patient, study and references of the unit: from the first input's file, or from its header as the database has it.
 
     Raises
@@ -131,7 +131,7 @@ def describe_source(runtime: ChildRuntime, job: ClaimedJob) -> Source:
     header = not_analysed.first_input_header(runtime.database, job.id)
     if header is None:
         raise EncodingError("a job without inputs has no report")
-    return source_of(dataset_of(header), tuple(_reference(entry) for entry in job.inputs))
+    return source_from_dataset(dataset_of(header), tuple(_reference(entry) for entry in job.inputs))
 
 
 def _reference(entry: UnitInput) -> ImageReference:

@@ -21,7 +21,7 @@ from workers.child import device as child_device
 from workers.child import memory_limit
 from workers.child.drain_flag import DrainFlag
 from workers.child.loaded_models import LoadedModels
-from workers.encode.warm_up import warm
+from workers.encode.warm_up import warm_up_encoders
 
 ROLE = "worker"
 
@@ -94,7 +94,7 @@ class ChildRuntime:
             except NodeError as error:
                 runtime.models.failed[name] = error
                 log.error("model_load_failed", model=name, error=str(error))
-        warm(kind for destination in settings.destinations for kind in destination.objects)
+        warm_up_encoders(kind for destination in settings.destinations for kind in destination.objects)
         if (held := child_device.resident_mib()) > runtime.memory_limit_mib:
             log.error("models_exceed_memory_limit", held=held, limit=runtime.memory_limit_mib, hint="every job will fail")
         runtime.heartbeat = RoleHeartbeat(runtime.database, ROLE, runtime.details)

@@ -1,4 +1,4 @@
-"""All that a result object is made from."""
+"""The input of every encoder of result objects."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,12 +9,12 @@ from core.records import HeatMap, ModelIdentity, Prediction
 from core.states import ResultKind
 from imaging.photograph.read import Photograph
 from imaging.volume.volume import Volume
-from workers.encode.source import Source
+from workers.encode.source import ResultSource
 
 
 @dataclass(frozen=True, slots=True)
 class Predecessor:
-    """The document of an older revision that a destination has stored."""
+    """The report on an older revision that a destination has stored."""
 
     sop_class_uid: str
     sop_instance_uid: str
@@ -22,10 +22,10 @@ class Predecessor:
 
 
 @dataclass(frozen=True, slots=True)
-class Companion:
-    """Another object of the same result, that the report refers to.
+class RelatedObject:
+    """Another object of the same result, which the report refers to.
 
-    ``segments``: for a segmentation, the segment number of each finding that has one, by the finding's number (from 1).
+    ``segments``: for a segmentation, the segment number of each finding that has one, by the finding's number; both from 1.
     """
 
     kind: ResultKind
@@ -37,16 +37,36 @@ class Companion:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """One analysed unit: who asked, who answers, what the answer is.
+    """One analysis of one unit.
 
-    ``item``: the unit as the model saw it, None where it could not be read. ``heat``: the evidence for the answer, where a
-    destination takes it and the model gave it. ``companions``: the other objects that go to the report's destinations.
-
-    ``frame_of_reference_uid``: of the volume, "" where it has none; then locations are given on single images.
-    ``started_at``: start of the analysis, with time zone; the document's content date and time.
-    ``time_zone``: "+0100" or an IANA name, used where the source gives no offset; "" where the site gives none.
-    ``max_object_bytes``: a larger object is left out, and the report says so.
-    ``limits``: known limits of the model, one sentence each. ``advice``: by label, one sentence to the reader.
+    Attributes
+    ----------
+    installation, key, revision, run
+        What the UIDs of its objects are derived from.
+    identity, prediction
+        The model, and its answer.
+    source
+        What is taken over from the images.
+    started_at
+        Start of the analysis, with time zone; the content date and time of its objects.
+    frame_of_reference_uid
+        Of the volume; "" if it has none. Then locations are given on single images.
+    time_zone
+        "+0100" or an IANA name, used if the source gives no offset; "" if the site gives none.
+    limits
+        Known limits of the model, one sentence each.
+    advice
+        One sentence to the reader, by label.
+    predecessors
+        Reports that this report replaces.
+    item
+        The unit as the model saw it; None if it could not be read.
+    heat
+        The heat map; None if no destination takes one or the model gave none.
+    related_objects
+        The other objects that the destinations of the report receive.
+    max_object_bytes
+        A larger object is left out, and the report says so.
     """
 
     installation: UUID
@@ -55,7 +75,7 @@ class Analysis:
     run: int
     identity: ModelIdentity
     prediction: Prediction
-    source: Source
+    source: ResultSource
     started_at: datetime
     frame_of_reference_uid: str = ""
     time_zone: str = ""
@@ -64,5 +84,5 @@ class Analysis:
     predecessors: tuple[Predecessor, ...] = ()
     item: Volume | Photograph | None = None
     heat: HeatMap | None = None
-    companions: tuple[Companion, ...] = ()
+    related_objects: tuple[RelatedObject, ...] = ()
     max_object_bytes: int = 1 << 30

@@ -1,4 +1,7 @@
-"""The first objects of a process take half a second longer than the next: tables of codes, typefaces, colour maps. Taken at its start."""
+"""Warm-up of the encoders when a process starts.
+
+The first objects of a process take half a second longer than the next ones, for tables of codes, typefaces and colour maps.
+"""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -17,8 +20,8 @@ from core.states import Outcome, ResultKind, Tier
 from imaging.masks import pack_heat_map, pack_mask
 from imaging.photograph.read import Photograph
 from workers.encode.analysis import Analysis
-from workers.encode.objects.by_kind import ENCODERS, companion, encode
-from workers.encode.source import ImageReference, Source
+from workers.encode.objects.by_kind import ENCODERS, encode_kind, related_object
+from workers.encode.source import ImageReference, ResultSource
 from workers.encode.sr import document
 from workers.encode.validate.validator import validate
 
@@ -26,19 +29,19 @@ log = structlog.get_logger()
 SIDE = 16
 
 
-def warm(kinds: Iterable[ResultKind]) -> None:
-    """Make and check a report and an object of each of ``kinds`` from a grey square, and drop them."""
-    analysis, wanted = _square(), frozenset(kinds)
+def warm_up_encoders(kinds: Iterable[ResultKind]) -> None:
+    """Make and validate a report and an object of each of ``kinds`` from a grey square, and discard them."""
+    analysis, wanted = _grey_square(), frozenset(kinds)
     try:
-        made = [one for kind in ENCODERS if kind in wanted for one in encode(kind, analysis)]
-        report = document.encode(replace(analysis, companions=tuple(companion(analysis, one) for one in made)))
+        made = [one for kind in ENCODERS if kind in wanted for one in encode_kind(kind, analysis)]
+        report = document.encode(replace(analysis, related_objects=tuple(related_object(analysis, one) for one in made)))
         for one in (*made, report):
             validate(one.content)
-    except Exception as error:  # a job that meets it says so where it is read
-        log.error("the objects of results could not be tried at the start", reason=type(error).__name__)
+    except Exception as error:  # a job that meets the same error reports it
+        log.error("encoder_warm_up_failed", reason=type(error).__name__)
 
 
-def _square() -> Analysis:
+def _grey_square() -> Analysis:
     image = ImageReference(str(VLPhotographicImageStorage), "2.25.3", SIDE, SIDE)
     attributes = Dataset()
     for keyword in TYPE_2:
@@ -53,7 +56,7 @@ def _square() -> Analysis:
         run=0,
         identity=ModelIdentity("warm", "0", "0" * 64, "none", "dicom-node", "research", "Not for any use."),
         prediction=Prediction(Outcome.FINDINGS, (finding,), {"warm": 0.5}),
-        source=Source("2.25.1", "2.25.2", "XC", attributes, (), (image,)),
+        source=ResultSource("2.25.1", "2.25.2", "XC", attributes, (), (image,)),
         started_at=datetime(2026, 1, 1, tzinfo=UTC),
         item=Photograph(np.full((SIDE, SIDE, 3), 128, np.uint8), "2.25.3", None, "", "", None, ()),
         heat=pack_heat_map(inside.astype(np.float32), origin=(0, 0, 0), step=(1, 1, 1), meaning="none"),

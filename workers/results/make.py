@@ -15,7 +15,7 @@ from core.states import ResultKind
 from db.jobs.job_records import ClaimedJob
 from workers.encode.analysis import Analysis
 from workers.encode.objects import rejection
-from workers.encode.objects.by_kind import ENCODERS, encode
+from workers.encode.objects.by_kind import ENCODERS, encode_kind
 from workers.results.recipients import Recipients
 
 log = structlog.get_logger()
@@ -50,7 +50,7 @@ def make_objects(job: ClaimedJob, analysis: Analysis, recipients: Recipients) ->
     for kind in ENCODERS:
         takers = recipients.takers_of(kind)
         try:
-            made = [within_limit(item, analysis.max_object_bytes) for item in encode(kind, analysis)] if takers else []
+            made = [within_limit(item, analysis.max_object_bytes) for item in encode_kind(kind, analysis)] if takers else []
         except SoftTimeLimitExceeded:
             raise
         except Exception as error:

@@ -8,11 +8,11 @@ from core.settings.settings import Settings
 from db.jobs.job_records import ClaimedJob
 from models.card import ModelCard
 from workers.encode.analysis import Analysis
-from workers.encode.source import Source
+from workers.encode.source import ResultSource
 
 
 def new_analysis(
-    job: ClaimedJob, settings: Settings, installation: UUID, *, identity: ModelIdentity, prediction: Prediction, source: Source,
+    job: ClaimedJob, settings: Settings, installation: UUID, *, identity: ModelIdentity, prediction: Prediction, source: ResultSource,
     started_at: datetime, limits: tuple[str, ...],
 ) -> Analysis:  # fmt: skip
     """Return the analysis of ``job`` without heat map and without the decoded unit.
@@ -41,7 +41,7 @@ def new_analysis(
     )
 
 
-def describe_limits(card: ModelCard, source: Source) -> tuple[str, ...]:
+def describe_limits(card: ModelCard, source: ResultSource) -> tuple[str, ...]:
     """Return the sentences on the limits of a result: those of the card, its confidence tiers, and source elements left out."""
     high, review = card.tiers.high, card.tiers.review
     tiers = f"Confidence tiers of this model: high above {high:g}, review from {review:g} to {high:g}, uncertain below {review:g}."

@@ -5,7 +5,7 @@ from dataclasses import replace
 from db.blobs.store import Blobs
 from db.jobs.job_records import ClaimedJob, StoredObject
 from workers.encode.analysis import Analysis
-from workers.encode.objects.by_kind import companion
+from workers.encode.objects.by_kind import related_object
 from workers.results.check import find_problems
 from workers.results.keep import keep
 from workers.results.make import ObjectDraft, make_objects, make_rejections
@@ -31,7 +31,7 @@ def store_result_objects(job: ClaimedJob, analysis: Analysis, recipients: Recipi
 
     drafts, notes = make_objects(job, analysis, recipients)
     others = check_and_keep(drafts)
-    named = [companion(analysis, item.report) for item in others if not item.problems]
+    named = [related_object(analysis, item.report) for item in others if not item.problems]
     with_notes = replace(analysis, prediction=replace(analysis.prediction, notes=(*analysis.prediction.notes, *notes)))
     reports = check_and_keep(make_reports(job, with_notes, named, recipients))
     return (*others, *reports, *check_and_keep(make_rejections(job, analysis, recipients)))

@@ -12,13 +12,13 @@ from dataclasses import replace
 from core.policy.result_profiles import report_profile
 from core.states import ResultKind
 from db.jobs.job_records import ClaimedJob
-from workers.encode.analysis import Analysis, Companion, Predecessor
+from workers.encode.analysis import Analysis, Predecessor, RelatedObject
 from workers.encode.sr import document
 from workers.results.make import ObjectDraft, images_of, within_limit
 from workers.results.recipients import Recipients
 
 
-def make_reports(job: ClaimedJob, analysis: Analysis, others: list[Companion], recipients: Recipients) -> list[ObjectDraft]:
+def make_reports(job: ClaimedJob, analysis: Analysis, others: list[RelatedObject], recipients: Recipients) -> list[ObjectDraft]:
     """Encode the reports; ``others`` are the objects of the result that passed the check, which alone are named.
 
     Raises
@@ -26,16 +26,16 @@ def make_reports(job: ClaimedJob, analysis: Analysis, others: list[Companion], r
     EncodingError
         A report is larger than ``worker.max_object_bytes``.
     """
-    by_objects: dict[tuple[Companion, ...], tuple[str, ...]] = {}
+    by_objects: dict[tuple[RelatedObject, ...], tuple[str, ...]] = {}
     for name in recipients.takers_of(ResultKind.SR):
         named = tuple(item for item in others if item.kind in recipients.kinds_of(name))
         by_objects[named] = (*by_objects.get(named, ()), name)
     without_others = by_objects.pop((), ())
     drafts = []
     for named, names in by_objects.items():
-        drafts += _reports_naming(job, replace(analysis, companions=named), names, receiving=names)
+        drafts += _reports_naming(job, replace(analysis, related_objects=named), names, receiving=names)
     everybody = tuple(name for names in (*by_objects.values(), without_others) for name in names)
-    drafts += _reports_naming(job, replace(analysis, companions=()), everybody, receiving=without_others)
+    drafts += _reports_naming(job, replace(analysis, related_objects=()), everybody, receiving=without_others)
     return drafts
 
 
@@ -44,7 +44,7 @@ def _reports_naming(job: ClaimedJob, analysis: Analysis, names: tuple[str, ...],
 
     Only those in ``receiving`` are sent it now.
     """
-    kinds = [item.kind for item in analysis.companions]
+    kinds = [item.kind for item in analysis.related_objects]
     predecessors = {name: job.predecessors.get(name) for name in names}
     if len(set(predecessors.values())) <= 1:
         return [_report(_succeeding(analysis, predecessors), report_profile(kinds), receiving)]
@@ -61,5 +61,5 @@ def _succeeding(analysis: Analysis, predecessors: Mapping[str, tuple[str, str, s
 
 def _report(analysis: Analysis, profile: str, destinations: tuple[str, ...]) -> ObjectDraft:
     made = within_limit(document.encode(analysis, profile=profile), analysis.max_object_bytes)
-    others = tuple(item.sop_instance_uid for item in analysis.companions)
+    others = tuple(item.sop_instance_uid for item in analysis.related_objects)
     return ObjectDraft(made, destinations, (*images_of(analysis), *others))

@@ -36,7 +36,7 @@ def objects() -> dict[str, OutgoingObject]:
     """Result objects by kind. The report is never deflated."""
     chest = analyses_with_images.chest()
     kinds = (ResultKind.SEG, ResultKind.PARAMETRIC_MAP)
-    made = [document.encode(chest), *(one for kind in kinds for one in by_kind.encode(kind, chest))]
+    made = [document.encode(chest), *(one for kind in kinds for one in by_kind.encode_kind(kind, chest))]
     return {one.kind.value: OutgoingObject(one.sop_class_uid, one.sop_instance_uid, one.content) for one in made}
 
 

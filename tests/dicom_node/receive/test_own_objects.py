@@ -25,7 +25,7 @@ from tests.support.node_process import wait_until
 from tests.support.series import image
 from tests.support.storage_scu import send
 from workers.encode.analysis import Analysis
-from workers.encode.objects.by_kind import ENCODERS, encode
+from workers.encode.objects.by_kind import ENCODERS, encode_kind
 from workers.encode.sr import document
 
 EVERYTHING = {"name": "all", "model": "dermoscopy_7class", "destinations": ["pacs"], "when": {"SOPClassUID": {"pattern": "."}}}
@@ -43,7 +43,7 @@ def results() -> dict[str, FileDataset]:
     made = [document.encode(chest), document.encode(lesion)]
     for analysis in (chest, lesion):
         for kind in ENCODERS:
-            made += encode(kind, analysis)
+            made += encode_kind(kind, analysis)
     return {f"{number} {one.kind}": dcmread(io.BytesIO(one.content)) for number, one in enumerate(made)}
 
 

@@ -15,9 +15,9 @@ from deploy.demo.result_check import dciodvfy_errors
 from imaging.headers.instance_header import read_header
 from tests.support import analyses
 from tests.support.real_data import shared_data
-from workers.encode.source import read_source, source_of
+from workers.encode.local_time import parse_time_zone, to_dicom_time
+from workers.encode.source import read_source, source_from_dataset
 from workers.encode.sr import document
-from workers.encode.text import local_time, zone_of
 from workers.encode.validate import validator
 
 # One name a set, as pydicom writes it: these run everywhere; the files of the public collection where they are.
@@ -107,7 +107,7 @@ def test_request_in_a_character_set_of_its_own() -> None:
 def test_flawed_values_are_left_out_and_named_but_identifiers_stay() -> None:
     dataset = analyses.header("CT", PatientBirthDate="circa 1950", PatientSex="W", PatientID="P" * 70, StudyTime="noon", PatientAge="old")
     dataset.StudyDescription, dataset.PatientName = "long " * 20, "N" * 70
-    source = source_of(dataset, analyses.ct(NOTHING).source.images)
+    source = source_from_dataset(dataset, analyses.ct(NOTHING).source.images)
     assert set(source.dropped) == {"PatientBirthDate", "PatientSex", "StudyTime", "PatientAge", "StudyDescription (its end)"}
     report = reported(dataset)
     assert (report.PatientBirthDate, report.PatientSex, report.StudyTime) == ("", "", "")
@@ -118,7 +118,7 @@ def test_flawed_values_are_left_out_and_named_but_identifiers_stay() -> None:
 
 def test_two_values_where_one_of_a_list_is_allowed_are_left_out_and_named() -> None:
     dataset = analyses.header("CT", PatientSex="F\\M")
-    assert source_of(dataset, analyses.ct(NOTHING).source.images).dropped == ("PatientSex",)
+    assert source_from_dataset(dataset, analyses.ct(NOTHING).source.images).dropped == ("PatientSex",)
     assert reported(dataset).PatientSex == ""
 
 
@@ -172,9 +172,9 @@ def test_finding_on_a_foreign_image_is_an_error() -> None:
 @pytest.mark.parametrize("zone", ["Mars/Olympus", "0100", "+01:00"])
 def test_unknown_time_zone_is_an_error(zone: str) -> None:
     with pytest.raises(EncodingError, match=r"node\.timezone"):
-        zone_of(zone)
+        parse_time_zone(zone)
 
 
 def test_time_without_zone_is_an_error() -> None:
     with pytest.raises(EncodingError):
-        local_time(analyses.STARTED.replace(tzinfo=None), "+0100", "")
+        to_dicom_time(analyses.STARTED.replace(tzinfo=None), "+0100", "")

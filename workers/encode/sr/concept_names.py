@@ -1,4 +1,4 @@
-"""Concept names of the templates of a report (PS3.16 TID 1500 and what it includes), spelt as the standard's dictionary has them."""
+"""Concept names of the templates of a report (PS3.16 TID 1500 and those that it includes), with the meanings of the standard."""
 
 from core.records import Code
 

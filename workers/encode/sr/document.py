@@ -1,49 +1,48 @@
-"""The Comprehensive 3D SR document of one analysed unit (PS3.3 A.35.13): the content tree with what stands around it.
+"""The Comprehensive 3D SR document of one analysed unit (PS3.3 A.35.13): the content tree and the modules around it.
 
 highdicom's document and templates are not used: they make a data set of each content item, copy the whole tree three times, draw UIDs
-and times of their own, and check what `validate` checks in the bytes.
+and times of their own, and check what `workers.encode.validate` checks in the bytes.
 """
 
 import warnings
-from collections.abc import Mapping
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, Comprehensive3DSRStorage
 
 from core.records import ResultObject
 from core.states import ResultKind
-from imaging.wire.writer import REFERENCED_SOP_SEQUENCE, encode_referenced_sops
 from workers.encode.analysis import Analysis
-from workers.encode.common import head, object_uid, part10
-from workers.encode.sr import content
+from workers.encode.dicom_modules import new_result_dataset
+from workers.encode.part10_file import encode_object
+from workers.encode.result_identity import object_uid
+from workers.encode.sr.content_tree import build_content_tree
+from workers.encode.sr.evidence import evidence_item
 
 
 def encode(analysis: Analysis, *, profile: str = "sr") -> ResultObject:
-    """The report as a Part 10 file, Explicit VR Little Endian.
+    """The report as a Part 10 file.
 
-    ``profile``: which of several results of the same analysis, when destinations get different ones; part of its UID.
+    ``profile``: which of several reports on the same analysis, if destinations receive different ones; part of its UID.
 
     Raises
     ------
     EncodingError
-        A finding refers to an image outside the unit, or the time zone setting is none.
+        A finding refers to an image outside the unit, or the time zone setting is not a time zone.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of pydicom, about values that are kept as the source wrote them (see source.py)
-        document = _document(analysis, profile)
-        return ResultObject(
+        warnings.simplefilter("ignore")  # pydicom warns of identifiers that are copied as the source wrote them
+        return encode_object(
+            _document(analysis, profile),
             kind=ResultKind.SR,
             profile=profile,
-            sop_class_uid=str(Comprehensive3DSRStorage),
-            sop_instance_uid=str(document.SOPInstanceUID),
-            series_instance_uid=str(document.SeriesInstanceUID),
-            content=part10(document, analysis.source.character_set, content.report(analysis)),
+            source_character_set=analysis.source.character_set,
+            content_tree=build_content_tree(analysis),
         )
 
 
 def _document(analysis: Analysis, profile: str) -> Dataset:
-    document = head(analysis, ResultKind.SR, profile, sop_class_uid=Comprehensive3DSRStorage, modality="SR")
-    document.SeriesInstanceUID = UID(object_uid(analysis, "series", profile))  # not by kind: there may be several reports
+    document = new_result_dataset(analysis, ResultKind.SR, profile, sop_class_uid=Comprehensive3DSRStorage, modality="SR")
+    document.SeriesInstanceUID = UID(object_uid(analysis, "series", profile))  # by profile: there may be several reports
     document.CompletionFlag, document.VerificationFlag, document.PreliminaryFlag = "COMPLETE", "UNVERIFIED", "PRELIMINARY"
     document.CurrentRequestedProcedureEvidenceSequence = [_evidence(analysis)]
     if analysis.source.requests:
@@ -54,29 +53,18 @@ def _document(analysis: Analysis, profile: str) -> Dataset:
 
 
 def _evidence(analysis: Analysis) -> Dataset:
-    """All inputs and companions by series (PS3.3 C.17.2.3), each once, written at once: a study has hundreds of them."""
+    """All images of the unit and all related objects, each once."""
     source = analysis.source
-    by_series: dict[str, dict[str, str]] = {source.series_instance_uid: {}}
+    instances: dict[str, dict[str, str]] = {source.series_instance_uid: {}}
     for image in source.images:
-        by_series[source.series_instance_uid].setdefault(image.sop_instance_uid, image.sop_class_uid)
-    for one in analysis.companions:
-        by_series.setdefault(one.series_instance_uid, {}).setdefault(one.sop_instance_uid, one.sop_class_uid)
-    study = Dataset()
-    study.StudyInstanceUID = source.study_instance_uid
-    study.ReferencedSeriesSequence = [_series(uid, instances) for uid, instances in by_series.items()]
-    return study
-
-
-def _series(series_instance_uid: str, instances: Mapping[str, str]) -> Dataset:
-    """``instances``: SOP class by SOP instance."""
-    series = Dataset()
-    series.SeriesInstanceUID = series_instance_uid
-    series[REFERENCED_SOP_SEQUENCE] = encode_referenced_sops(instances)
-    return series
+        instances[source.series_instance_uid].setdefault(image.sop_instance_uid, image.sop_class_uid)
+    for related in analysis.related_objects:
+        instances.setdefault(related.series_instance_uid, {}).setdefault(related.sop_instance_uid, related.sop_class_uid)
+    return evidence_item(source.study_instance_uid, instances)
 
 
 def _add_predecessors(document: Dataset, analysis: Analysis) -> None:
-    """Predecessor Documents Sequence (PS3.3 C.17.2): what this document takes the place of."""
+    """Predecessor Documents Sequence (PS3.3 C.17.2): the reports that this one replaces."""
     items = []
     for predecessor in analysis.predecessors:
         instance = Dataset()

@@ -1,4 +1,4 @@
-"""The measurement groups of a report, one a finding (TID 1411, 1410 or 1501 of PS3.16)."""
+"""The measurement groups of a report, at least one for each finding (TID 1411, 1410 or 1501 of PS3.16)."""
 
 from collections.abc import Sequence
 
@@ -6,11 +6,12 @@ from core import codes, private_codes
 from core.records import Finding, Measurement
 from core.states import Outcome
 from workers.encode.analysis import Analysis
-from workers.encode.sr import concept_names, content_items, regions
-from workers.encode.sr.content_items import INFERRED, MODIFIED, OBSERVED, Item
+from workers.encode.measurements import measurements_with_diameter
+from workers.encode.sr import concept_names, content_items, finding_location
+from workers.encode.sr.content_items import HAS_CONCEPT_MOD, HAS_OBS_CONTEXT, INFERRED_FROM, ContentItem
 from workers.encode.sr.image_library import image_reference
 from workers.encode.sr.tracking import tracking_id, tracking_uid
-from workers.encode.words import headline
+from workers.encode.wording import headline
 
 SUMMARIES = {
     Outcome.FINDINGS: codes.WITH_FINDINGS,
@@ -24,110 +25,113 @@ EXCLUDES_NOTHING = (
 )
 
 
-def _algorithm(analysis: Analysis) -> list[Item]:
-    """TID 4019: which model, which version, and the digest over weights, card and processing."""
+def _algorithm_items(analysis: Analysis) -> list[ContentItem]:
+    """TID 4019: model, version, and the pipeline digest."""
     identity = analysis.identity
     return [
-        content_items.text(concept_names.ALGORITHM_NAME, identity.name, MODIFIED),
-        content_items.text(concept_names.ALGORITHM_VERSION, identity.version, MODIFIED),
-        content_items.text(concept_names.ALGORITHM_PARAMETERS, f"pipeline sha256 {identity.digest}", MODIFIED),
+        content_items.text_item(concept_names.ALGORITHM_NAME, identity.name, HAS_CONCEPT_MOD),
+        content_items.text_item(concept_names.ALGORITHM_VERSION, identity.version, HAS_CONCEPT_MOD),
+        content_items.text_item(concept_names.ALGORITHM_PARAMETERS, f"pipeline sha256 {identity.digest}", HAS_CONCEPT_MOD),
     ]
 
 
-def _tracking(analysis: Analysis, number: int) -> list[Item]:
-    """TID 4108: the same on retry, another for every finding and revision."""
+def _tracking_items(analysis: Analysis, number: int) -> list[ContentItem]:
+    """TID 4108."""
     return [
-        content_items.text(concept_names.TRACKING_IDENTIFIER, tracking_id(analysis, number), OBSERVED),
-        content_items.unique(concept_names.TRACKING_UID, tracking_uid(analysis, number), OBSERVED),
+        content_items.text_item(concept_names.TRACKING_IDENTIFIER, tracking_id(analysis, number), HAS_OBS_CONTEXT),
+        content_items.uid_item(concept_names.TRACKING_UID, tracking_uid(analysis, number), HAS_OBS_CONTEXT),
     ]
 
 
-def finding_groups(analysis: Analysis, finding: Finding, number: int) -> list[Item]:
-    """What is said of a finding: TID 1410 on its point, and on its segment TID 1411 (of a volume) or 1410; else TID 1501 on its image.
+def finding_groups(analysis: Analysis, finding: Finding, number: int) -> list[ContentItem]:
+    """The groups of a finding: TID 1410 for its point, TID 1411 (volume) or 1410 for its segment; without either TID 1501.
 
-    Point and segment are two groups with one Tracking UID, because a group takes one region: how sure goes with the point, the
-    other numbers go with the segment. Without a segment there is one group.
+    A group takes one region, so point and segment are two groups with one Tracking UID. Probability and score go with the point, the
+    other measurements with the segment. Without a segment there is one group.
     """
-    segment, region = regions.segment(analysis, finding, number), regions.point(analysis, finding)
-    sure, others = _sure(analysis, finding), _others(analysis, finding)
-    groups: list[tuple[str, list[Item]]] = []
+    segment = finding_location.segment_items(analysis, finding, number)
+    region = finding_location.region_item(analysis, finding)
+    confidence, others = _confidence_items(analysis, finding), _measurement_items(analysis, finding)
+    groups: list[tuple[str, list[ContentItem]]] = []
     if region is not None:
-        numbers = [*_inferred_from_point(sure, analysis, finding), *(() if segment else others)]
-        centre = regions.centre(analysis, finding)
-        purpose = content_items.coded(concept_names.GEOMETRIC_PURPOSE, codes.CENTER)
-        place = [purpose, region, *(() if centre is None else (centre,))]
-        groups.append(("1410", [*_common(analysis, finding, number, numbers), *place]))
+        measurements = [*_inferred_from_point(confidence, analysis, finding), *(() if segment else others)]
+        centre = finding_location.centre_item(analysis, finding)
+        purpose = content_items.code_item(concept_names.GEOMETRIC_PURPOSE, codes.CENTER)
+        location = [purpose, region, *(() if centre is None else (centre,))]
+        groups.append(("1410", [*_common_items(analysis, finding, number, measurements), *location]))
     if segment:
-        numbers = others if groups else sure + others
+        measurements = others if groups else confidence + others
         template = "1411" if analysis.frame_of_reference_uid else "1410"
-        groups.append((template, [*_common(analysis, finding, number, numbers), *segment]))
+        groups.append((template, [*_common_items(analysis, finding, number, measurements), *segment]))
     if not groups:
-        groups.append(("1501", [*_common(analysis, finding, number, sure + others), *_source(analysis, finding)]))
-    # Viewers show the comment as the finding's title (OHIF, docs/viewers.md): what and how sure first, then the advice.
-    said = f"{headline(finding)}. {analysis.advice.get(finding.label, '')}".rstrip()
-    groups[0][1].append(content_items.text(codes.COMMENT, said))
-    return [content_items.container(concept_names.MEASUREMENT_GROUP, group, template=template) for template, group in groups]
+        items = _common_items(analysis, finding, number, confidence + others)
+        groups.append(("1501", [*items, *_source_items(analysis, finding)]))
+    # Viewers show the comment as the title of the finding (OHIF, docs/viewers.md): headline first, then the advice.
+    comment = f"{headline(finding)}. {analysis.advice.get(finding.label, '')}".rstrip()
+    groups[0][1].append(content_items.text_item(codes.COMMENT, comment))
+    return [content_items.container_item(concept_names.MEASUREMENT_GROUP, group, template=template) for template, group in groups]
 
 
-def _common(analysis: Analysis, finding: Finding, number: int, measurements: Sequence[Item]) -> list[Item]:
-    judged = [(private_codes.TIER, codes.TIERS[finding.tier]), *((each.name, each.value) for each in finding.evaluations)]
+def _common_items(analysis: Analysis, finding: Finding, number: int, measurements: Sequence[ContentItem]) -> list[ContentItem]:
+    evaluations = [(private_codes.TIER, codes.TIERS[finding.tier]), *((each.name, each.value) for each in finding.evaluations)]
     return [
-        *_tracking(analysis, number),
-        content_items.coded(concept_names.FINDING, finding.code),
-        *regions.sites(analysis, finding),
-        *_algorithm(analysis),
+        *_tracking_items(analysis, number),
+        content_items.code_item(concept_names.FINDING, finding.code),
+        *finding_location.site_items(analysis, finding),
+        *_algorithm_items(analysis),
         *measurements,
-        *(content_items.coded(name, value) for name, value in judged),
+        *(content_items.code_item(name, value) for name, value in evaluations),
     ]
 
 
-def _source(analysis: Analysis, finding: Finding) -> list[Item]:
-    """The image of a group that has no region."""
-    return (
-        [content_items.image(concept_names.SOURCE_OF_MEASUREMENT, image_reference(analysis, finding))] if finding.sop_instance_uid else []
-    )
+def _source_items(analysis: Analysis, finding: Finding) -> list[ContentItem]:
+    """The image of a group without region."""
+    if not finding.sop_instance_uid:
+        return []
+    return [content_items.reference_item(concept_names.SOURCE_OF_MEASUREMENT, image_reference(analysis, finding))]
 
 
-def _sure(analysis: Analysis, finding: Finding) -> list[Item]:
-    """Probability and score."""
-    named = ((private_codes.SCORE, finding.score), (codes.PROBABILITY, finding.probability))
-    return [_measured(analysis, finding, Measurement(name, value, codes.NO_UNITS)) for name, value in named if value is not None]
+def _confidence_items(analysis: Analysis, finding: Finding) -> list[ContentItem]:
+    """Score and probability."""
+    values = ((private_codes.SCORE, finding.score), (codes.PROBABILITY, finding.probability))
+    return [_number_item(analysis, finding, Measurement(name, value, codes.NO_UNITS)) for name, value in values if value is not None]
 
 
-def _inferred_from_point(sure: list[Item], analysis: Analysis, finding: Finding) -> list[Item]:
-    """TID 300 with TID 320: coordinates in the place of the image. OHIF lists a group only where its first number has its own."""
-    place = regions.coordinates(analysis, finding)
-    return sure if place is None or not sure else [sure[0].having(place), *sure[1:]]
+def _inferred_from_point(confidence: list[ContentItem], analysis: Analysis, finding: Finding) -> list[ContentItem]:
+    """The items with the first inferred from the point instead of the image (TID 300 with TID 320).
+
+    OHIF lists a group only if its first number has coordinates of its own.
+    """
+    point = finding_location.inference_item(analysis, finding)
+    return confidence if point is None or not confidence else [confidence[0].with_children(point), *confidence[1:]]
 
 
-def _others(analysis: Analysis, finding: Finding) -> list[Item]:
-    values = list(finding.measurements)
-    named = {measurement.name for measurement in values}
-    if finding.diameter_mm is not None and codes.DIAMETER not in named:
-        values.insert(0, Measurement(codes.DIAMETER, finding.diameter_mm, codes.MILLIMETER))
-    return [_measured(analysis, finding, value) for value in values]
+def _measurement_items(analysis: Analysis, finding: Finding) -> list[ContentItem]:
+    return [_number_item(analysis, finding, measurement) for measurement in measurements_with_diameter(finding)]
 
 
-def _measured(analysis: Analysis, finding: Finding, value: Measurement) -> Item:
-    """TID 300, with the image that it was measured on."""
-    number = content_items.number(value.name, rounded(value.value), value.unit)
+def _number_item(analysis: Analysis, finding: Finding, measurement: Measurement) -> ContentItem:
+    """TID 300, with the image that was measured."""
+    number = content_items.number_item(measurement.name, round_measurement(measurement.value), measurement.unit)
     if not finding.sop_instance_uid:
         return number
-    return number.having(content_items.image(concept_names.SOURCE_OF_MEASUREMENT, image_reference(analysis, finding), INFERRED))
+    image = content_items.reference_item(concept_names.SOURCE_OF_MEASUREMENT, image_reference(analysis, finding), INFERRED_FROM)
+    return number.with_children(image)
 
 
-def rounded(value: float) -> float:
-    """Four decimals, or four digits from 1000 on: more would claim a precision that no model has, and DS takes 16 characters."""
+def round_measurement(value: float) -> float:
+    """Four decimals, or four digits from 1000 on: more would claim a precision that no model has, and DS has 16 characters."""
     return float(f"{value:.4g}") if abs(value) >= 1000 else round(float(value), 4)
 
 
-def group_without_finding(analysis: Analysis) -> Item:
-    """TID 1501 without a region: what was looked for, or why nothing could be said."""
+def group_without_finding(analysis: Analysis) -> ContentItem:
+    """TID 1501 without a region: what was looked for, or why there is no answer."""
     prediction = analysis.prediction
-    group = [*_tracking(analysis, 0), *_algorithm(analysis), content_items.coded(codes.SUMMARY, SUMMARIES[prediction.outcome])]
+    group = [*_tracking_items(analysis, 0), *_algorithm_items(analysis)]
+    group.append(content_items.code_item(codes.SUMMARY, SUMMARIES[prediction.outcome]))
     if prediction.outcome is Outcome.NO_FINDING:
-        group.append(content_items.text(private_codes.LOOKED_FOR, prediction.looked_for or "what its card names"))
-        group.append(content_items.text(codes.COMMENT, EXCLUDES_NOTHING))
+        group.append(content_items.text_item(private_codes.LOOKED_FOR, prediction.looked_for or "what its card names"))
+        group.append(content_items.text_item(codes.COMMENT, EXCLUDES_NOTHING))
     else:
-        group.append(content_items.text(private_codes.REASON, prediction.reason or "no reason was given"))
-    return content_items.container(concept_names.MEASUREMENT_GROUP, group, template="1501")
+        group.append(content_items.text_item(private_codes.REASON, prediction.reason or "no reason was given"))
+    return content_items.container_item(concept_names.MEASUREMENT_GROUP, group, template="1501")

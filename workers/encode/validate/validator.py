@@ -1,8 +1,8 @@
-"""Our own check of every object before it is kept: what fails is held back and not sent.
+"""The check of every result object before it is stored. Objects with problems are held back and not sent.
 
-Attributes by `core.iods`, values, codes and references here, an object's structure by `structure`, a report's tree by `tree`; the
-standard's own validators (dciodvfy, DicomSRValidator) run in the tests. Problems are words without patient values: they are
-stored, logged and shown.
+Attributes are checked by `core.iods`; values, codes and references here; structure by `object_structure`; a report's tree by
+`content_tree`. Public validators (dciodvfy, DicomSRValidator) run in the tests. Problems are sentences without patient values, because
+they are stored, logged and shown.
 """
 
 import struct
@@ -18,47 +18,49 @@ from core import private_codes
 from core.iods import IODS, Iod
 from core.records import Code
 from imaging.wire.strict_reader import BINARY_VRS, NUMBER_FORMATS, StrictDataset, read_strictly
-from workers.encode.source import IDENTIFIERS, PATIENT, STUDY
-from workers.encode.validate import content_tree
-from workers.encode.validate.structure import CHECKS
+from workers.encode.known_codes import is_known
+from workers.encode.source_attributes import IDENTIFIERS, PATIENT, STUDY
+from workers.encode.validate.content_tree import check_content_tree
+from workers.encode.validate.object_structure import CHECKS
 
-# Taken over as the source has it: its codes and references are the source's business.
+# Copied from the source, codes and references included, and not checked.
 TAKEN_OVER = frozenset({*PATIENT, *STUDY, "ReferencedRequestSequence", "ReferencedStudySequence", "PredecessorDocumentsSequence"})
 UNREADABLE = (ValueError, TypeError, KeyError, EOFError, NotImplementedError, LookupError, struct.error)
 
 
 def validate(content: bytes, *, within: Iterable[str] | None = None) -> tuple[str, ...]:
-    """What is wrong with a result object; empty when nothing is. Never raises for what is in the bytes.
+    """Problems of a result object; () if there are none. Content never makes it raise.
 
-    ``within``: SOP Instance UIDs of the unit and of the object's companions, which alone it may refer to; None: not checked.
+    ``within``: SOP Instance UIDs of the unit and of the related objects, to which alone the object may refer; None: not checked.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what pydicom warns of is found below, and named
+        warnings.simplefilter("ignore")  # pydicom warns of what is reported as a problem below
         try:
-            return tuple(dict.fromkeys(_problems(*read_strictly(content), within)))
+            return tuple(dict.fromkeys(_find_problems(*read_strictly(content), within)))
         except UNREADABLE as error:
             return (f"not readable as a DICOM file: {type(error).__name__}",)
 
 
-def _problems(meta: StrictDataset, document: StrictDataset, within: Iterable[str] | None) -> list[str]:
-    problems = [*_meta(meta, document)]
+def _find_problems(meta: StrictDataset, document: StrictDataset, within: Iterable[str] | None) -> list[str]:
+    problems = [*_check_meta(meta, document)]
     if meta.get("TransferSyntaxUID") != ExplicitVRLittleEndian:
         return problems
     kind = str(document.get("SOPClassUID", ""))
     rules = IODS.get(kind)
     if rules is None:
         return ["SOPClassUID is of no kind of object that this node makes"]
-    problems += [*_modules(document, rules), *_values(document), *_codes(document), *_coding_schemes(document), *_contribution(document)]
+    problems += [*_check_modules(document, rules), *_check_values(document), *_check_codes(document)]
+    problems += [*_check_coding_schemes(document), *_check_contribution(document)]
     if kind in CHECKS:
         problems += CHECKS[kind](document)
     if kind == Comprehensive3DSRStorage:
-        problems += _report(document)
+        problems += _check_report(document)
     if within is not None:
-        problems += _references(document, frozenset(within))
+        problems += _check_references(document, frozenset(within))
     return problems
 
 
-def _meta(meta: StrictDataset, document: StrictDataset) -> Iterator[str]:
+def _check_meta(meta: StrictDataset, document: StrictDataset) -> Iterator[str]:
     if meta.get("TransferSyntaxUID") != ExplicitVRLittleEndian:
         yield "the transfer syntax is not Explicit VR Little Endian"
         return
@@ -67,7 +69,7 @@ def _meta(meta: StrictDataset, document: StrictDataset) -> Iterator[str]:
             yield f"{name} and {keyword} differ"
 
 
-def _modules(document: StrictDataset, rules: Iod) -> Iterator[str]:
+def _check_modules(document: StrictDataset, rules: Iod) -> Iterator[str]:
     for keyword in rules.type_1:
         if keyword not in document:
             yield f"{keyword} (type 1) is missing"
@@ -85,12 +87,12 @@ def _modules(document: StrictDataset, rules: Iod) -> Iterator[str]:
                 yield f"{keyword} is missing in a referenced request"
 
 
-def _values(dataset: StrictDataset) -> Iterator[str]:
-    """Every value fits its VR and every UID is one, in sequences too. Identifiers are as the source wrote them."""
+def _check_values(dataset: StrictDataset) -> Iterator[str]:
+    """Every value fits its VR and every UID is valid, in sequences too. Identifiers are copied as the source wrote them."""
     for element in dataset:
         if element.VR == "SQ":
             for item in element.value:
-                yield from _values(item)
+                yield from _check_values(item)
             continue
         if element.keyword in IDENTIFIERS or element.is_empty or element.VR in BINARY_VRS:
             continue
@@ -116,42 +118,42 @@ def _fits(vr: str, value: str) -> bool:
     return "\ufffd" not in value
 
 
-def _codes(dataset: StrictDataset) -> Iterator[str]:
-    """Every coded concept of our own is known. The tree's are checked with their places (`tree`)."""
+def _check_codes(dataset: StrictDataset) -> Iterator[str]:
+    """Every code outside of the content tree is known; those in the tree are checked with their positions (`content_tree`)."""
     for element in dataset:
         if element.VR != "SQ" or element.keyword in TAKEN_OVER or element.keyword == "ContentSequence":
             continue
         for item in element.value:
             if "CodeValue" in item:
                 code = Code(*(str(item.get(word, "")) for word in ("CodeValue", "CodingSchemeDesignator", "CodeMeaning")))
-                if not content_tree.known(code):
+                if not is_known(code):
                     yield f"{element.keyword}: code ({code.value}, {code.scheme}, {code.meaning!r}) is not known"
-            yield from _codes(item)
+            yield from _check_codes(item)
 
 
-def _coding_schemes(document: StrictDataset) -> Iterator[str]:
+def _check_coding_schemes(document: StrictDataset) -> Iterator[str]:
     named = {item.get("CodingSchemeDesignator") for item in document.get("CodingSchemeIdentificationSequence", ())}
     if private_codes.PRIVATE_SCHEME not in named:
         yield f"the private coding scheme {private_codes.PRIVATE_SCHEME} is not identified"
 
 
-def _contribution(document: StrictDataset) -> Iterator[str]:
+def _check_contribution(document: StrictDataset) -> Iterator[str]:
     for item in document.get("ContributingEquipmentSequence", ()):
         for keyword in ("PurposeOfReferenceCodeSequence", "Manufacturer", "ManufacturerModelName", "SoftwareVersions", "DeviceUID"):
             if not item.get(keyword):
                 yield f"{keyword} of the contributing equipment is missing"
 
 
-def _report(document: StrictDataset) -> Iterator[str]:
-    listed = evidence(document)
+def _check_report(document: StrictDataset) -> Iterator[str]:
+    listed = listed_evidence(document)
     if not listed:
         yield "the evidence lists no image"
     if document.get("ContentSequence"):
-        yield from content_tree.problems(document, listed)
+        yield from check_content_tree(document, listed)
 
 
-def evidence(document: StrictDataset) -> frozenset[tuple[str, str]]:
-    """(SOP class, SOP instance) of all that the document says it is based on (PS3.3 C.17.2.3)."""
+def listed_evidence(document: StrictDataset) -> frozenset[tuple[str, str]]:
+    """(SOP class UID, SOP Instance UID) of all instances that the document lists as evidence (PS3.3 C.17.2.3)."""
     found = set()
     for keyword in ("CurrentRequestedProcedureEvidenceSequence", "PertinentOtherEvidenceSequence"):
         for study in document.get(keyword, ()):
@@ -161,12 +163,12 @@ def evidence(document: StrictDataset) -> frozenset[tuple[str, str]]:
     return frozenset(found)
 
 
-def _references(document: StrictDataset, within: frozenset[str]) -> Iterator[str]:
+def _check_references(document: StrictDataset, within: frozenset[str]) -> Iterator[str]:
     for element in document:
         if element.keyword in TAKEN_OVER:
             continue
         if element.VR == "SQ":
             for item in element.value:
-                yield from _references(item, within)
+                yield from _check_references(item, within)
         elif element.keyword == "ReferencedSOPInstanceUID" and str(element.value) not in within:
             yield "an instance is referred to that is neither of the unit nor of this result"

@@ -178,7 +178,7 @@ def test_what_is_found_on_upright_slices_lands_on_the_images_of_the_tilted_gantr
         assert validator.validate(content) == ()
         assert close(points_of(content, paths), CENTRE, voxel_mm)
     _nearly_the_pixels_of_its_source(outline.content, paths)
-    (evidence,) = by_kind.encode(ResultKind.PARAMETRIC_MAP, analysis)
+    (evidence,) = by_kind.encode_kind(ResultKind.PARAMETRIC_MAP, analysis)
     document = dcmread(io.BytesIO(evidence.content))
     shown = document.pixel_array.reshape(-1, document.Rows, document.Columns)
     points = [ball_phantoms.lps(place_of(document, frame), *map(np.asarray, np.nonzero(plane > 0.5)))

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from workers.encode.pictures.style import OUTLINE, WARNING
 
 from core import codes
 from core.records import Prediction
@@ -20,10 +21,10 @@ from tests.support.fresh_process import hashes_in_new_process
 from workers.encode.analysis import Analysis
 from workers.encode.objects import heatmap
 from workers.encode.pictures import views as room
-from workers.encode.pictures.sheet import wrapped
-from workers.encode.pictures.style import OUTLINE, WARNING, font
-from workers.encode.pictures.views import views
-from workers.encode.source import source_of
+from workers.encode.pictures.finding_views import finding_views
+from workers.encode.pictures.fonts import font
+from workers.encode.pictures.sheet import wrap_text
+from workers.encode.source import source_from_dataset
 
 
 def documents(analysis: Analysis) -> list[Dataset]:
@@ -49,7 +50,7 @@ def test_a_picture_a_finding_the_surest_first() -> None:
 def test_at_most_so_many_pictures() -> None:
     analysis = analyses_with_images.chest()
     many = analysis.prediction.findings * 4
-    assert len(views(replace(analysis, prediction=replace(analysis.prediction, findings=many)))) == room.MAX_VIEWS
+    assert len(finding_views(replace(analysis, prediction=replace(analysis.prediction, findings=many)))) == room.MAX_VIEWS
 
 
 def test_attributes_of_the_picture() -> None:
@@ -73,7 +74,7 @@ def test_burned_in_annotation_is_as_the_source_says(said: str) -> None:
     assert photograph.get("BurnedInAnnotation", "") == said
     slices = documents(replace(chest, source=replace(chest.source, burned_in=said)))[0]
     assert slices.BurnedInAnnotation == (said or "NO")
-    assert source_of(analyses.header("XC", BurnedInAnnotation=said), ()).burned_in == said
+    assert source_from_dataset(analyses.header("XC", BurnedInAnnotation=said), ()).burned_in == said
 
 
 def test_loss_before_the_analysis_is_said() -> None:
@@ -106,7 +107,7 @@ def test_research_is_burnt_in_and_only_for_research() -> None:
 
 def test_ct_view_shows_slice_surroundings_and_the_plane_across() -> None:
     analysis = analyses_with_images.chest()
-    view = views(analysis)[0]
+    view = finding_views(analysis)[0]
     captions = [panel.caption for panel in view.panels]
     assert re.fullmatch(r"axial, z -?[\d.]+ mm, image \d+, window -600/1500 HU", captions[0])
     assert f"image {analysis.source.image(view.sop_instance_uid).number}," in captions[0]  # not as it is counted from the feet
@@ -119,7 +120,7 @@ def test_ct_view_shows_slice_surroundings_and_the_plane_across() -> None:
 def test_without_evidence_and_outline_the_slice_is_still_shown() -> None:
     analysis = analyses_with_images.chest()
     bare = tuple(replace(finding, mask=None) for finding in analysis.prediction.findings)
-    view = views(replace(analysis, heat=None, prediction=replace(analysis.prediction, findings=bare)))[0]
+    view = finding_views(replace(analysis, heat=None, prediction=replace(analysis.prediction, findings=bare)))[0]
     assert not any(panel.heat for panel in view.panels)
     assert view.panels[1].caption.endswith("mm wide")
 
@@ -127,7 +128,7 @@ def test_without_evidence_and_outline_the_slice_is_still_shown() -> None:
 def test_a_finding_of_a_slice_without_a_place_shows_the_slice() -> None:
     analysis = analyses_with_images.chest()
     finding = replace(analysis.prediction.findings[0], position_mm=None, image_point=None, mask=None)
-    view = views(replace(analysis, prediction=replace(analysis.prediction, findings=(finding,))))[0]
+    view = finding_views(replace(analysis, prediction=replace(analysis.prediction, findings=(finding,))))[0]
     assert len(view.panels) == 1
     assert view.sop_instance_uid == finding.sop_instance_uid
 
@@ -137,7 +138,7 @@ def test_a_finding_of_a_slice_without_a_place_shows_the_slice() -> None:
 def test_a_place_anywhere_is_drawn(place: tuple[float, float, float], diameter: float | None) -> None:
     analysis = analyses_with_images.chest()
     finding = replace(analysis.prediction.findings[0], position_mm=place, image_point=None, diameter_mm=diameter)
-    (view,) = views(replace(analysis, prediction=replace(analysis.prediction, findings=(finding,))))
+    (view,) = finding_views(replace(analysis, prediction=replace(analysis.prediction, findings=(finding,))))
     assert [panel.image.width for panel in view.panels] == [room.SLICE_PX, room.SMALL_PX, room.SMALL_PX]
 
 
@@ -149,7 +150,7 @@ def test_a_finding_of_no_slice_has_no_picture() -> None:
 
 def test_photograph_with_outline_and_evidence() -> None:
     analysis = analyses_with_images.lesion()
-    (view,) = views(analysis)
+    (view,) = finding_views(analysis)
     image, evidence = (np.asarray(panel.image).astype(int) for panel in view.panels)
     assert has(OUTLINE, image.astype(np.uint8)) > 500
     warm = np.abs(evidence - image).sum(axis=2)
@@ -183,6 +184,6 @@ def test_same_analysis_gives_the_same_bytes(name: str) -> None:
 
 def test_long_words_are_cut_and_rows_fit() -> None:
     face = font(18)
-    rows = wrapped(f"a {'w' * 300} b " + "word " * 60, face, 200)
+    rows = wrap_text(f"a {'w' * 300} b " + "word " * 60, face, 200)
     assert all(face.getlength(row) <= 200 for row in rows)
     assert "".join(rows).replace(" ", "") == ("a" + "w" * 300 + "b" + "word" * 60)

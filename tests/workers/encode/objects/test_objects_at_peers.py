@@ -41,7 +41,7 @@ IODS = {"SCImage", "ParametricMap", "KeyObjectSelectionDocument", "EncapsulatedP
 
 
 def all_of(analysis: Analysis) -> list[bytes]:
-    made = [each for kind in by_kind.ENCODERS for each in by_kind.encode(kind, analysis)]
+    made = [each for kind in by_kind.ENCODERS for each in by_kind.encode_kind(kind, analysis)]
     return [each.content for each in (*made, sr_document.encode(analysis))]
 
 
@@ -166,6 +166,6 @@ def test_orthanc_stores_shows_finds_and_gives_back_all(files: dict[str, list[Pat
 @pytest.mark.parametrize("name", NAMES)
 def test_our_validator_finds_nothing(files: dict[str, list[Path]], name: str) -> None:
     analysis = analyses_of_all_kinds()[name]
-    unit = [one.sop_instance_uid for one in (*analysis.source.images, *analysis.companions)]
+    unit = [one.sop_instance_uid for one in (*analysis.source.images, *analysis.related_objects)]
     for path in files[name]:
         assert validate(path.read_bytes(), within=unit) == (), path.name

@@ -9,6 +9,7 @@ import pypdfium2
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from workers.encode.page.type import MARGIN
 
 from core.records import Prediction
 from core.states import Outcome
@@ -16,8 +17,7 @@ from tests.support import analyses, analyses_with_images
 from tests.support.fresh_process import hashes_in_new_process
 from workers.encode.analysis import Analysis
 from workers.encode.objects import pdf
-from workers.encode.page import glyphs
-from workers.encode.page.type import MARGIN
+from workers.encode.page import text_coverage
 
 
 def document(analysis: Analysis) -> Dataset:
@@ -177,16 +177,16 @@ def test_names_are_drawn_right_or_said_not_to_be(name: str, character_set: str, 
 @pytest.fixture
 def without_east_asian(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A machine where that typeface is not installed."""
-    monkeypatch.setattr(glyphs, "east_asian_path", lambda: None)
-    glyphs.face.cache_clear()
+    monkeypatch.setattr(text_coverage, "east_asian_font_path", lambda: None)
+    text_coverage.typeface_of.cache_clear()
     yield
-    glyphs.face.cache_clear()
+    text_coverage.typeface_of.cache_clear()
 
 
 @pytest.mark.usefixtures("without_east_asian")
 def test_without_the_typeface_the_letters_are_drawn_and_the_rest_is_said_not_to_be() -> None:
     assert "Patient Yamada, Tarou Study" in text(named(PatientName="Yamada^Tarou=山田^太郎", SpecificCharacterSet="ISO_IR 192"))
-    assert glyphs.NOT_SHOWN in text(named(PatientName="山田^太郎", SpecificCharacterSet="ISO_IR 192"))
+    assert text_coverage.NOT_SHOWN in text(named(PatientName="山田^太郎", SpecificCharacterSet="ISO_IR 192"))
 
 
 def test_an_identifier_is_shown_whole_or_not_at_all() -> None:

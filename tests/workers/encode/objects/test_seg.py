@@ -71,7 +71,7 @@ def test_it_is_valid_and_the_same_every_time(tmp_path: Path, name: str) -> None:
 def test_highdicom_reads_the_masks_that_went_in(name: str) -> None:
     analysis = CASES[name]()
     read = hd.seg.segread(io.BytesIO(content(analysis)))
-    assert list(read.segment_numbers) == list(segmentation.segments(analysis).values())
+    assert list(read.segment_numbers) == list(segmentation.segment_numbers(analysis).values())
     frames = read.pixel_array.reshape(-1, read.Rows, read.Columns)
     shape = (1, 450, 600) if name == "skin" else analyses.volume().hu.shape
     places = {uid: z for z, uid in enumerate(image.sop_instance_uid for image in analysis.source.images)}
@@ -82,7 +82,7 @@ def test_highdicom_reads_the_masks_that_went_in(name: str) -> None:
         uid = str(group.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID)
         assert pixels.any()
         found[named.ReferencedSegmentNumber][places[uid]] |= pixels.astype(bool)
-    for number, segment in segmentation.segments(analysis).items():
+    for number, segment in segmentation.segment_numbers(analysis).items():
         mask = analysis.prediction.findings[number - 1].mask
         assert mask is not None
         assert np.array_equal(found[segment], expand_mask(mask, shape))  # type: ignore[arg-type]
@@ -184,7 +184,7 @@ def test_a_finding_without_a_mask_has_no_segment_and_the_next_one_has() -> None:
     analysis = analyses.masked_ct()
     first, second = analysis.prediction.findings
     analysis = replace(analysis, prediction=replace(analysis.prediction, findings=(replace(first, mask=None), second)))
-    assert segmentation.segments(analysis) == {2: 1}
+    assert segmentation.segment_numbers(analysis) == {2: 1}
     (segment,) = document(analysis).SegmentSequence
     assert (segment.SegmentNumber, segment.TrackingID) == (1, "lung_nodule_ct 2")
 

@@ -5,7 +5,7 @@ import pytest
 
 from imaging.masks import pack_heat_map
 from tests.support.analyses_with_images import volume_of
-from workers.encode.pictures import cuts, marks
+from workers.encode.pictures import annotations, heat_sampling, reformats
 
 X, Y, Z = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
 
@@ -33,11 +33,11 @@ def test_a_mark_is_where_it_was_put(pose: str) -> None:
     hu = np.full((20, 40, 50), -1000, np.int16)
     hu[13, 8:11, 30:33] = 400
     volume = volume_of(hu, (4.0, 1.5, 0.75), (-20.0, 30.0, 50.0), axes)
-    cut = cuts.acquired(volume, 13, 400)
-    x, y = cut.place(9, 31)
+    cut = reformats.acquired_slice(volume, 13, 400)
+    x, y = cut.pixel_of(9, 31)
     assert_brightest(cut.grey, x, y, reach=cut.scale[1])
-    across = cuts.across(volume, 9, 400)
-    x, y = across.place(13, 31)
+    across = reformats.perpendicular_plane(volume, 9, 400)
+    x, y = across.pixel_of(13, 31)
     assert_brightest(across.grey, x, y, reach=across.scale[0] / 2)
 
 
@@ -51,45 +51,45 @@ def assert_brightest(grey: np.ndarray, x: float, y: float, *, reach: float) -> N
 def test_letters_and_names(pose: str) -> None:
     axes, of_slice, of_across, name, name_across = POSES[pose]
     volume = volume_of(np.zeros((4, 6, 8), np.int16), (2.0, 1.0, 1.0), axes=axes)
-    cut, across = cuts.acquired(volume, 1, 64), cuts.across(volume, 2, 64)
+    cut, across = reformats.acquired_slice(volume, 1, 64), reformats.perpendicular_plane(volume, 2, 64)
     assert ("".join(cut.letters), cut.name) == (of_slice, name)
     assert ("".join(across.letters), across.name) == (of_across, name_across)
 
 
 def test_millimetres_are_square() -> None:
     volume = volume_of(np.zeros((10, 40, 60), np.int16), (5.0, 2.0, 1.0))
-    assert cuts.acquired(volume, 0, 400).grey.shape == (400, 300)  # 80 mm x 60 mm
-    assert cuts.across(volume, 0, 300).grey.shape == (250, 300)  # 50 mm x 60 mm
+    assert reformats.acquired_slice(volume, 0, 400).grey.shape == (400, 300)  # 80 mm x 60 mm
+    assert reformats.perpendicular_plane(volume, 0, 300).grey.shape == (250, 300)  # 50 mm x 60 mm
 
 
 def test_a_box_reaches_beyond_the_edge() -> None:
     hu = np.arange(12, dtype=np.int16).reshape(1, 3, 4)
-    boxed = cuts.boxed(hu[0], (-1, 2, 2, 6), fill=-5)
+    boxed = reformats.crop(hu[0], (-1, 2, 2, 6), fill=-5)
     assert boxed.tolist() == [[-5, -5, -5, -5], [2, 3, -5, -5], [6, 7, -5, -5]]
     for box in ((-9, 0, -6, 2), (7, 1, 9, 3), (0, -8, 2, -5), (1, 6, 3, 9)):  # nothing of it is on the plane
-        assert set(cuts.boxed(hu[0], box, fill=-5).ravel()) == {-5}
+        assert set(reformats.crop(hu[0], box, fill=-5).ravel()) == {-5}
 
 
 def test_heat_lies_on_its_own_grid() -> None:
     values = np.zeros((2, 2, 2), np.float32)
     values[1, 0, 1] = 1.0
     heat = pack_heat_map(values, origin=(1.0, 0.5, 0.5), step=(2.0, 2.0, 2.0), meaning="m")
-    plane = cuts.heat_on_slice(heat, 3, (6, 8))
+    plane = heat_sampling.heat_on_slice(heat, 3, (6, 8))
     assert np.unravel_index(plane.argmax(), plane.shape) in {(0, 2), (0, 3), (1, 2), (1, 3)}
     assert plane[0, 1] == pytest.approx(0.25)
     assert plane[0, 2] == pytest.approx(0.75)
     assert plane[:, 4:].max() == 0.0
     assert plane[4:].max() == 0.0  # the map ends at row 3.5
-    assert cuts.heat_on_slice(heat, 2, (6, 8)).max() == pytest.approx(plane.max() / 2, abs=0.01)
-    assert cuts.heat_on_slice(heat, 5, (6, 8)).max() == 0.0
-    assert cuts.heat_on_slice(heat, 1, (6, 8)).max() == 0.0
+    assert heat_sampling.heat_on_slice(heat, 2, (6, 8)).max() == pytest.approx(plane.max() / 2, abs=0.01)
+    assert heat_sampling.heat_on_slice(heat, 5, (6, 8)).max() == 0.0
+    assert heat_sampling.heat_on_slice(heat, 1, (6, 8)).max() == 0.0
 
 
 def test_an_outline_leaves_what_it_surrounds_as_it_is() -> None:
     rgb = np.random.default_rng(0).integers(0, 255, (40, 40, 3), np.uint8)
     mask = np.zeros((40, 40), bool)
     mask[10:20, 12:30] = True
-    drawn = marks.outlined(rgb, mask)
+    drawn = annotations.draw_outline(rgb, mask)
     assert (drawn[mask] == rgb[mask]).all()
     changed = (drawn != rgb).any(axis=2)
     assert changed[7, 20]
@@ -98,4 +98,4 @@ def test_an_outline_leaves_what_it_surrounds_as_it_is() -> None:
 
 
 def test_windowed_is_the_lung_window() -> None:
-    assert cuts.windowed(np.array([[-1350, -600, 150, 3000]], np.int16)).tolist() == [[0, 127, 255, 255]]
+    assert reformats.apply_window(np.array([[-1350, -600, 150, 3000]], np.int16)).tolist() == [[0, 127, 255, 255]]

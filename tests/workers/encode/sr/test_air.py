@@ -46,7 +46,7 @@ def test_equipment_observer_and_algorithm_say_the_same(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["chest", "lesion"])
 def test_segments_name_the_algorithm_as_the_equipment_does(name: str) -> None:
-    (made,) = by_kind.encode(ResultKind.SEG, ANALYSES[name])
+    (made,) = by_kind.encode_kind(ResultKind.SEG, ANALYSES[name])
     outline = dcmread(io.BytesIO(made.content))
     (equipment,) = outline.ContributingEquipmentSequence
     for segment in outline.SegmentSequence:

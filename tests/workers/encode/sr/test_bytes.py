@@ -14,9 +14,9 @@ from imaging.wire.strict_reader import StrictDataset, read_strictly
 from imaging.wire.writer import encode_dataset
 from tests.support import analyses, analyses_with_images
 from workers.encode.analysis import Analysis
+from workers.encode.character_sets import UTF8, choose_character_sets
 from workers.encode.objects import by_kind
 from workers.encode.sr import document as sr_document
-from workers.encode.text import UTF8, character_sets
 from workers.encode.validate.validator import validate
 
 ANALYSES: dict[str, Callable[[], Analysis]] = {"ct": analyses.masked_ct, "skin": analyses.masked_skin, "chest": analyses_with_images.chest}
@@ -24,7 +24,7 @@ CONTENT = {
     f"{name} {one.kind}": one.content
     for name, make in ANALYSES.items()
     for analysis in [make()]
-    for one in (sr_document.encode(analysis), *(one for kind in by_kind.ENCODERS for one in by_kind.encode(kind, analysis)))
+    for one in (sr_document.encode(analysis), *(one for kind in by_kind.ENCODERS for one in by_kind.encode_kind(kind, analysis)))
 }
 
 
@@ -78,14 +78,14 @@ def test_every_vr_is_written_as_pydicom_writes_it() -> None:
     dataset.add(DataElement(0x00281052, "DS", ["1", "2"]))
     dataset.PixelRepresentation, dataset.SmallestImagePixelValue, dataset.PixelData = 1, -7, b"\1\2\3"
     dataset["PixelData"].VR = "OB"
-    (latin, _) = character_sets(("ISO_IR 100",))
+    (latin, _) = choose_character_sets(("ISO_IR 100",))
     buffer = io.BytesIO()
     dcmwrite(buffer, dataset, implicit_vr=False, little_endian=True)
     assert encode_dataset(dataset, latin.encode) == buffer.getvalue()
 
 
 def test_what_a_character_set_cannot_hold_is_said() -> None:
-    (latin, everything), (ascii_, _) = character_sets(("ISO_IR 100",)), character_sets(())
+    (latin, everything), (ascii_, _) = choose_character_sets(("ISO_IR 100",)), choose_character_sets(())
     dataset = Dataset()
     dataset.PatientName = "山田^太郎"
     for characters in (latin, ascii_):

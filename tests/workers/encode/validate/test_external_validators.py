@@ -33,7 +33,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for name, analysis in analyses.shapes().items():
         paths[name] = folder / f"{name}.dcm"
         paths[name].write_bytes(document.encode(analysis).content)
-    (selection,) = by_kind.encode(ResultKind.KEY_IMAGES, analyses.shapes()["ct-findings"])
+    (selection,) = by_kind.encode_kind(ResultKind.KEY_IMAGES, analyses.shapes()["ct-findings"])
     rejected = rejection.encode(analyses.shapes()["skin-segmented"], analyses.OUTDATED, destination="pacs")
     for name, made in ((KEY_IMAGES, selection), (REJECTION, rejected)):
         paths[name] = folder / f"{name}.dcm"

@@ -30,7 +30,7 @@ CASES: dict[str, Callable[[], Analysis]] = {
 def made(name: str) -> tuple[tuple[ResultObject, ...], tuple[str, ...]]:
     """Everything that is made of an analysis, the report last; and the instances of its unit."""
     analysis = CASES[name]()
-    found = [one for kind in by_kind.ENCODERS for one in by_kind.encode(kind, analysis)]
+    found = [one for kind in by_kind.ENCODERS for one in by_kind.encode_kind(kind, analysis)]
     unit = tuple(image.sop_instance_uid for image in analysis.source.images)
     return (*found, sr_document.encode(analysis)), unit
 

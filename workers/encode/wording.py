@@ -1,4 +1,4 @@
-"""An answer in words that are the same in every object: what, how sure, how large, where."""
+"""Sentences about an answer that every object words alike: what was found, with which confidence, and where."""
 
 from core.records import Finding
 from core.states import Outcome, Tier
@@ -14,14 +14,14 @@ RESEARCH = "RESEARCH - not for clinical use"
 RESEARCH_SHORT = "RESEARCH"
 
 
-def confidence(finding: Finding) -> str:
-    """Probability where it is calibrated, else the score, named as what it is."""
+def confidence_text(finding: Finding) -> str:
+    """The calibrated probability, else the score, with words that tell them apart."""
     if finding.probability is not None:
-        return f"probability {percent(finding.probability)}, calibrated"
+        return f"probability {format_percent(finding.probability)}, calibrated"
     return "no probability given" if finding.score is None else f"score {finding.score:.2f}, not calibrated"
 
 
-def percent(probability: float) -> str:
+def format_percent(probability: float) -> str:
     """Whole percent; never 0 or 100 %, which would claim certainty."""
     if probability < 0.01:
         return "below 1 %"
@@ -29,17 +29,17 @@ def percent(probability: float) -> str:
 
 
 def headline(finding: Finding, number: int | None = None) -> str:
-    """One line: its number where there are several, what, how sure, tier."""
+    """One line about a finding: its number if one is given, what it is, its confidence and tier."""
     counted = "" if number is None else f"{number} · "
-    return f"{counted}{finding.code.meaning}: {confidence(finding)}, {TIERS[finding.tier]}"
+    return f"{counted}{finding.code.meaning}: {confidence_text(finding)}, {TIERS[finding.tier]}"
 
 
-def place(analysis: Analysis, finding: Finding) -> str:
-    """Site, image and position (LPS, mm), as far as they are known."""
+def location(analysis: Analysis, finding: Finding) -> str:
+    """Site, image and position (LPS, mm) of a finding, as far as they are known."""
     parts = [finding.site.meaning] if finding.site is not None else []
-    called = analysis.source.called(finding.sop_instance_uid, finding.frame)
-    if called and finding.position_mm is not None:
-        parts.append(called)
+    image_name = analysis.source.image_name(finding.sop_instance_uid, finding.frame)
+    if image_name and finding.position_mm is not None:
+        parts.append(image_name)
     if finding.position_mm is not None:
         x, y, z = finding.position_mm
         parts.append(f"x {x:.0f}, y {y:.0f}, z {z:.0f}")
@@ -48,8 +48,8 @@ def place(analysis: Analysis, finding: Finding) -> str:
     return "; ".join(parts) or "the whole image"
 
 
-def outcome(analysis: Analysis) -> tuple[str, str]:
-    """(headline, what it means) of the whole analysis."""
+def outcome_sentences(analysis: Analysis) -> tuple[str, str]:
+    """(headline, explanation) of the whole analysis."""
     prediction = analysis.prediction
     count = len(prediction.findings)
     if prediction.outcome is Outcome.FINDINGS:
@@ -62,6 +62,6 @@ def outcome(analysis: Analysis) -> tuple[str, str]:
 
 
 def model_line(analysis: Analysis) -> str:
-    """Name, version and the beginning of the digest that stands in full in Contributing Equipment Sequence."""
+    """Name, version and the first 12 digits of the pipeline digest, which Contributing Equipment Sequence has in full."""
     identity = analysis.identity
     return f"{identity.name} {identity.version} · {identity.digest[:12]}"

@@ -1,4 +1,4 @@
-"""What holds a result object together beside its attributes: frames and pixels, segments, the page. By SOP class."""
+"""Checks of a result object's structure, by SOP class: frames, pixels, segments, and the PDF."""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -7,8 +7,8 @@ from pydicom.uid import EncapsulatedPDFStorage, ParametricMapStorage, SecondaryC
 from imaging.wire.strict_reader import StrictDataset
 
 
-def frames(document: StrictDataset) -> Iterator[str]:
-    """A functional group and a source for each frame, and as many bytes as pixels."""
+def check_frames(document: StrictDataset) -> Iterator[str]:
+    """A functional group with sources and position for each frame, and the length of the pixels."""
     groups = document.get("PerFrameFunctionalGroupsSequence", ())
     if len(groups) != document.get("NumberOfFrames"):
         yield f"{document.get('NumberOfFrames')} frames, and {len(groups)} functional groups"
@@ -25,25 +25,26 @@ def frames(document: StrictDataset) -> Iterator[str]:
             yield f"frame {number} names a source image that the object does not list"
         if document.get("FrameOfReferenceUID") and "PlanePositionSequence" not in group:
             yield f"frame {number} has no position"
-    yield from _bytes(document)
+    yield from check_pixel_length(document)
 
 
-def _bytes(document: StrictDataset) -> Iterator[str]:
+def check_pixel_length(document: StrictDataset) -> Iterator[str]:
+    """As many bytes of pixels as Rows, Columns, Samples per Pixel, Bits Allocated and Number of Frames need."""
     keyword = next((word for word in ("PixelData", "FloatPixelData", "DoubleFloatPixelData") if document.get(word)), None)
     if keyword is None:
         yield "there are no pixels"
         return
-    sizes = [document.get(word) or 0 for word in ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated")]
+    factors = [document.get(word) or 0 for word in ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated")]
     bits = int(document.get("NumberOfFrames") or 1)
-    for size in sizes:
-        bits *= int(size)
+    for factor in factors:
+        bits *= int(factor)
     expected = (bits + 7) // 8
     if len(document[keyword].value) != expected + expected % 2:
         yield f"{expected + expected % 2} bytes of pixels expected, {len(document[keyword].value)} are there"
 
 
-def segmentation(document: StrictDataset) -> Iterator[str]:
-    """Segments counted from 1, each automatic, attributed and tracked; each frame of one of them."""
+def check_segmentation(document: StrictDataset) -> Iterator[str]:
+    """Segments numbered from 1, each automatic, with algorithm and tracking; each frame shows one of them."""
     segments = document.get("SegmentSequence", ())
     numbers = [segment.get("SegmentNumber") for segment in segments]
     if numbers != list(range(1, len(numbers) + 1)):
@@ -66,17 +67,18 @@ def segmentation(document: StrictDataset) -> Iterator[str]:
         shown |= {item.get("ReferencedSegmentNumber") for item in group.get("SegmentIdentificationSequence", ())}
     if shown != set(numbers):
         yield "the frames show other segments than are described"
-    yield from frames(document)
+    yield from check_frames(document)
 
 
-def page(document: StrictDataset) -> Iterator[str]:
+def check_pdf(document: StrictDataset) -> Iterator[str]:
+    """The encapsulated document is a PDF."""
     if not bytes(document.get("EncapsulatedDocument") or b"").startswith(b"%PDF-"):
         yield "the encapsulated document is no PDF"
 
 
 CHECKS: Mapping[str, Callable[[StrictDataset], Iterator[str]]] = {
-    str(SegmentationStorage): segmentation,
-    str(ParametricMapStorage): frames,
-    str(SecondaryCaptureImageStorage): _bytes,
-    str(EncapsulatedPDFStorage): page,
+    str(SegmentationStorage): check_segmentation,
+    str(ParametricMapStorage): check_frames,
+    str(SecondaryCaptureImageStorage): check_pixel_length,
+    str(EncapsulatedPDFStorage): check_pdf,
 }

@@ -1,0 +1,45 @@
+"""Dates and times of a result, in the time zone of the source or of the site."""
+
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from zoneinfo import ZoneInfo
+
+from core.errors import EncodingError
+
+
+def parse_time_zone(name: str) -> tzinfo | None:
+    """ "+0100" or an IANA name as a time zone; None for "".
+
+    Raises
+    ------
+    EncodingError
+        The name is neither of the two.
+    """
+    if not name:
+        return None
+    if name[0] in "+-" and len(name) == 5 and name[1:].isdigit():
+        minutes = int(name[1:3]) * 60 + int(name[3:])
+        return timezone(timedelta(minutes=-minutes if name[0] == "-" else minutes))
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise EncodingError(
+            f"node.timezone is {name!r}, which is no time zone", hint="give +0100 or a name such as Europe/Berlin"
+        ) from error
+
+
+def to_dicom_time(at: datetime, source_zone: str, setting: str) -> tuple[str, str, str]:
+    """(date, time, offset) of VR DA, TM and SH, in the source's time zone, else the setting's; else in UTC with offset "".
+
+    An offset applies to every date and time of the object, the study's included (PS3.3 C.12.1.1.8), so none is assumed.
+
+    Raises
+    ------
+    EncodingError
+        ``at`` has no time zone, or the setting is not a time zone.
+    """
+    if at.tzinfo is None:
+        raise EncodingError("a time without time zone cannot be written")
+    zone = parse_time_zone(source_zone or setting)
+    local = at.astimezone(zone if zone is not None else UTC)
+    offset = local.strftime("%z")[:5] if zone is not None else ""
+    return local.strftime("%Y%m%d"), local.strftime("%H%M%S.%f"), offset

@@ -1,0 +1,13 @@
+"""The measurements of a finding, as reports and pages list them."""
+
+from core import codes
+from core.records import Finding, Measurement
+
+
+def measurements_with_diameter(finding: Finding) -> list[Measurement]:
+    """All measurements; the finding's diameter comes first if it is not among them."""
+    measurements = list(finding.measurements)
+    names = {measurement.name for measurement in measurements}
+    if finding.diameter_mm is not None and codes.DIAMETER not in names:
+        measurements.insert(0, Measurement(codes.DIAMETER, finding.diameter_mm, codes.MILLIMETER))
+    return measurements

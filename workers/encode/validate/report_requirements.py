@@ -1,0 +1,82 @@
+"""What every report of the node has to contain, beyond what TID 1500 makes mandatory.
+
+The concept names are repeated here instead of imported from the encoder, so that a wrong name in the encoder is found.
+"""
+
+from collections.abc import Iterator
+
+from core import codes, private_codes
+from imaging.wire.strict_reader import StrictDataset
+
+OBSERVER_TYPE = ("121005", "DCM")
+DEVICE_UID = ("121012", "DCM")
+DEVICE_NAME = ("121013", "DCM")
+PROCEDURE_REPORTED = ("121058", "DCM")
+IMAGING_MEASUREMENTS = ("126010", "DCM")
+MEASUREMENT_GROUP = ("125007", "DCM")
+FINDING = ("121071", "DCM")
+TRACKING_IDENTIFIER = ("112039", "DCM")
+TRACKING_UID = ("112040", "DCM")
+SEGMENTS = (("121191", "DCM"), ("121214", "DCM"))  # Referenced Segment, Referenced Segmentation Frame
+ALGORITHM_NAME = ("111001", "DCM")
+ALGORITHM_VERSION = ("111003", "DCM")
+ALGORITHM_PARAMETERS = ("111002", "DCM")
+IN_EACH_GROUP = {
+    TRACKING_IDENTIFIER: "tracking identifier",
+    TRACKING_UID: "tracking unique identifier",
+    ALGORITHM_NAME: "algorithm name",
+    ALGORITHM_VERSION: "algorithm version",
+    ALGORITHM_PARAMETERS: "pipeline digest",
+}
+IN_EACH_REPORT = {OBSERVER_TYPE: "observer type", DEVICE_UID: "device observer UID", DEVICE_NAME: "device observer name"}
+
+
+def missing_from_report(document: StrictDataset) -> Iterator[str]:
+    """Problems: no observer or procedure, groups without tracking or algorithm, or no statement of outcome, status and purpose."""
+    for name, words in IN_EACH_REPORT.items():
+        if not _named_children(document, name):
+            yield f"the {words} is missing"
+    reported = [code for child in _named_children(document, PROCEDURE_REPORTED) for code in child.get("ConceptCodeSequence", ())[:1]]
+    procedures = [code.get("CodeValue") for code in reported]
+    if not procedures or not set(procedures) <= {codes.PROCEDURE_CT.value, codes.PROCEDURE_IMAGING.value}:
+        yield "the procedure reported is missing, or none of CID 100 that this node reports"
+    containers = _named_children(document, IMAGING_MEASUREMENTS)
+    groups = [group for container in containers for group in _named_children(container, MEASUREMENT_GROUP)]
+    if not groups:
+        yield "there is no measurement group"
+    tracked = []
+    for group in groups:
+        for name, words in IN_EACH_GROUP.items():
+            if not _named_children(group, name):
+                yield f"a measurement group has no {words}"
+        has_segment = any(_named_children(group, name) for name in SEGMENTS)  # point and segment of a finding are two groups
+        tracked += [(str(child.get("UID")), has_segment) for child in _named_children(group, TRACKING_UID)]
+        yield from _missing_from_group(group)
+    if len(tracked) != len(set(tracked)):
+        yield "two measurement groups of a kind have the same tracking UID"
+    statements = _named_children(document, (codes.QUALITATIVE_EVALUATIONS.value, codes.QUALITATIVE_EVALUATIONS.scheme))
+    for code, words in (
+        (private_codes.NOT_FOR, "sentence what it is not for"),
+        (codes.SUMMARY, "outcome"),
+        (private_codes.STATUS, "status of the model"),
+    ):
+        if not any(_named_children(container, (code.value, code.scheme)) for container in statements):
+            yield f"the {words} is missing"
+
+
+def _missing_from_group(group: StrictDataset) -> Iterator[str]:
+    """A finding has its tier. A group without finding states what was looked for, or why there is no result."""
+    if _named_children(group, FINDING):
+        if not _named_children(group, (private_codes.TIER.value, private_codes.TIER.scheme)):
+            yield "a finding has no confidence tier"
+    elif not any(_named_children(group, (code.value, code.scheme)) for code in (private_codes.LOOKED_FOR, private_codes.REASON)):
+        yield "a group without finding says neither what was looked for nor why there is no result"
+
+
+def _concept_name(item: StrictDataset) -> tuple[str, str]:
+    sequence = item.get("ConceptNameCodeSequence", ())
+    return (str(sequence[0].get("CodeValue")), str(sequence[0].get("CodingSchemeDesignator"))) if len(sequence) == 1 else ("", "")
+
+
+def _named_children(item: StrictDataset, name: tuple[str, str]) -> list[StrictDataset]:
+    return [child for child in item.get("ContentSequence", ()) if _concept_name(child) == name]
