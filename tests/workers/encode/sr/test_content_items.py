@@ -12,6 +12,8 @@ from imaging.wire.writer import EncodeText, encode_dataset
 from workers.encode.character_sets import choose_character_sets
 from workers.encode.sr import content_items
 from workers.encode.sr.content_items import (
+    CONTAINS, HAS_ACQ_CONTEXT, HAS_CONCEPT_MOD, HAS_OBS_CONTEXT, INFERRED_FROM, SELECTED_FROM, ContentItem,
+)  # fmt: skip
     CONTAINS,
     HAS_ACQ_CONTEXT,
     INFERRED_FROM,
