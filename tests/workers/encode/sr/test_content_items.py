@@ -12,14 +12,14 @@ from imaging.wire.writer import EncodeText, encode_dataset
 from workers.encode.character_sets import choose_character_sets
 from workers.encode.sr import content_items
 from workers.encode.sr.content_items import (
-    CONTAINS, HAS_ACQ_CONTEXT, HAS_CONCEPT_MOD, HAS_OBS_CONTEXT, INFERRED_FROM, SELECTED_FROM, ContentItem,
-)  # fmt: skip
     CONTAINS,
     HAS_ACQ_CONTEXT,
+    HAS_CONCEPT_MOD,
+    HAS_OBS_CONTEXT,
     INFERRED_FROM,
     SELECTED_FROM,
     ContentItem,
-)
+)  # fmt: skip
 
 LONG, URN = Code("a" * 17, "99X", "A long value"), Code("urn:oid:2.25.1234567", "99X", "A name")
 LATIN, UTF8 = (characters.encode for characters in choose_character_sets(("ISO_IR 100",)))
