@@ -29,8 +29,8 @@ class HighdicomEncoder:
         self._labels = _labels(analysis, analysis.item)
         self._tree = _tree(analysis)
         self._segments = [
-            objects_segmentation.description(analysis, number, segment)
-            for number, segment in objects_segmentation.segments(analysis).items()
+            objects_segmentation.segment_description(analysis, number, segment)
+            for number, segment in objects_segmentation.segment_numbers(analysis).items()
         ]
 
     def encode(self) -> tuple[bytes, bytes]:
@@ -100,7 +100,7 @@ def _tree(analysis: Analysis) -> Dataset:
 
 def _labels(analysis: Analysis, volume: Volume) -> NDArray[np.uint8]:
     labels = np.zeros(volume.hu.shape, np.uint8)
-    for number, segment in objects_segmentation.segments(analysis).items():
+    for number, segment in objects_segmentation.segment_numbers(analysis).items():
         mask = analysis.prediction.findings[number - 1].mask
         assert mask is not None
         (z, y, x), (depth, height, width) = mask.origin, mask.shape

@@ -15,7 +15,7 @@ def test_every_kind_can_be_tried() -> None:
 
 
 def test_what_is_tried_is_made_and_in_order() -> None:
-    made = {kind: encode_kind(kind, warm_up._square()) for kind in ENCODERS}
+    made = {kind: encode_kind(kind, warm_up._grey_square()) for kind in ENCODERS}
     assert {kind for kind, objects in made.items() if not objects} == {ResultKind.PARAMETRIC_MAP}  # of volumes only
     assert {kind: validate(one.content) for kind, objects in made.items() for one in objects} == dict.fromkeys(
         (kind for kind in made if kind is not ResultKind.PARAMETRIC_MAP), ()

@@ -156,9 +156,9 @@ def test_files_are_read_for_the_size_of_referenced_images_only(tmp_path: Path) -
     source = read_source(inputs, referenced=[inputs[1].sop_instance_uid])
     assert source.images[0].rows is None
     assert (source.images[1].rows, source.images[1].columns) == (4, 6)
-    assert [source.called(one.sop_instance_uid, 1) for one in inputs] == ["", "image 18"]
+    assert [source.image_name(one.sop_instance_uid, 1) for one in inputs] == ["", "image 18"]
     frames = replace(source, images=(replace(source.images[1], number_of_frames=30),))
-    assert frames.called(inputs[1].sop_instance_uid, 7) == "frame 7"
+    assert frames.image_name(inputs[1].sop_instance_uid, 7) == "frame 7"
     with pytest.raises(EncodingError):
         read_source([])
 

@@ -109,7 +109,7 @@ def lands(content: bytes, centre: tuple[float, float, float], radius_mm: float, 
     for frame, pixels in zip(document.PerFrameFunctionalGroupsSequence, frames, strict=True):
         rows, columns = np.nonzero(pixels)
         assert len(rows)  # sparse: no frame is empty
-        points.append(ball_phantoms.lps(place_of(document, frame), rows.astype(float), columns.astype(float)))
+        points.append(ball_phantoms.pixel_positions_mm(place_of(document, frame), rows.astype(float), columns.astype(float)))
     away = np.linalg.norm(np.concatenate(points) - centre, axis=1)
     assert away.max() <= radius_mm + voxel_mm
     assert np.linalg.norm(np.concatenate(points).mean(axis=0) - centre) <= voxel_mm
@@ -126,7 +126,7 @@ def points_of(content: bytes, paths: list[Path]) -> list[np.ndarray]:
         elif item.get("ValueType") == "SCOORD":
             image = images[str(item.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID)]
             column, row = (float(value) for value in item.GraphicData)  # 0.5, 0.5 is the centre of the first pixel (PS3.3 C.18.6)
-            points.append(ball_phantoms.lps(image, np.array(row - 0.5), np.array(column - 0.5)))
+            points.append(ball_phantoms.pixel_positions_mm(image, np.array(row - 0.5), np.array(column - 0.5)))
     return points
 
 
@@ -181,7 +181,7 @@ def test_what_is_found_on_upright_slices_lands_on_the_images_of_the_tilted_gantr
     (evidence,) = by_kind.encode_kind(ResultKind.PARAMETRIC_MAP, analysis)
     document = dcmread(io.BytesIO(evidence.content))
     shown = document.pixel_array.reshape(-1, document.Rows, document.Columns)
-    points = [ball_phantoms.lps(place_of(document, frame), *map(np.asarray, np.nonzero(plane > 0.5)))
+    points = [ball_phantoms.pixel_positions_mm(place_of(document, frame), *map(np.asarray, np.nonzero(plane > 0.5)))
               for frame, plane in zip(document.PerFrameFunctionalGroupsSequence, shown, strict=True)]  # fmt: skip
     assert np.linalg.norm(np.concatenate(points).mean(axis=0) - CENTRE) <= voxel_mm
 
@@ -239,10 +239,10 @@ def test_a_nodule_put_into_a_real_series(tmp_path: Path) -> None:
     files = sorted((shared_data() / "ct" / "cptac-C3N-00247-lung3.0-B70f").rglob("*.dcm"))
     datasets = sorted(map(dcmread, files), key=lambda dataset: float(dataset.ImagePositionPatient[2]))[30:60]
     middle, bright = datasets[14], 4095
-    centre = tuple(ball_phantoms.lps(middle, np.array(301.3), np.array(187.6)) + np.array([0, 0, 0.7]))
+    centre = tuple(ball_phantoms.pixel_positions_mm(middle, np.array(301.3), np.array(187.6)) + np.array([0, 0, 0.7]))
     for dataset in datasets:
         dataset.PixelData = np.minimum(dataset.pixel_array, bright - 1).tobytes()  # metal aside, nothing is as bright
-        ball_phantoms.paint(dataset, centre, bright)
+        ball_phantoms.draw_ball(dataset, centre, bright)
     paths = ball_phantoms.write(tmp_path, datasets)
     analysis, volume = found(paths, bright + int(middle.RescaleIntercept))
     outline = segmentation.encode(analysis)

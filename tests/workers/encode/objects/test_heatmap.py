@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from workers.encode.pictures.style import OUTLINE, WARNING
 
 from core import codes
 from core.records import Prediction
@@ -20,10 +19,11 @@ from tests.support import analyses, analyses_with_images
 from tests.support.fresh_process import hashes_in_new_process
 from workers.encode.analysis import Analysis
 from workers.encode.objects import heatmap
-from workers.encode.pictures import views as room
-from workers.encode.pictures.finding_views import finding_views
+from workers.encode.pictures.colours import OUTLINE, WARNING
+from workers.encode.pictures.finding_views import MAX_VIEWS, finding_views
 from workers.encode.pictures.fonts import font
 from workers.encode.pictures.sheet import wrap_text
+from workers.encode.pictures.volume_views import SLICE_PX, SMALL_PX
 from workers.encode.source import source_from_dataset
 
 
@@ -50,7 +50,7 @@ def test_a_picture_a_finding_the_surest_first() -> None:
 def test_at_most_so_many_pictures() -> None:
     analysis = analyses_with_images.chest()
     many = analysis.prediction.findings * 4
-    assert len(finding_views(replace(analysis, prediction=replace(analysis.prediction, findings=many)))) == room.MAX_VIEWS
+    assert len(finding_views(replace(analysis, prediction=replace(analysis.prediction, findings=many)))) == MAX_VIEWS
 
 
 def test_attributes_of_the_picture() -> None:
@@ -108,28 +108,28 @@ def test_research_is_burnt_in_and_only_for_research() -> None:
 def test_ct_view_shows_slice_surroundings_and_the_plane_across() -> None:
     analysis = analyses_with_images.chest()
     view = finding_views(analysis)[0]
-    captions = [panel.caption for panel in view.panels]
+    captions = [picture.caption for picture in view.pictures]
     assert re.fullmatch(r"axial, z -?[\d.]+ mm, image \d+, window -600/1500 HU", captions[0])
     assert f"image {analysis.source.image(view.sop_instance_uid).number}," in captions[0]  # not as it is counted from the feet
     assert captions[1].endswith("heat map, outline")
     assert captions[2].startswith("coronal")
-    assert [panel.heat for panel in view.panels] == [False, True, False]
-    assert all(has(OUTLINE, np.asarray(panel.image)) for panel in view.panels)
+    assert [picture.heat for picture in view.pictures] == [False, True, False]
+    assert all(has(OUTLINE, np.asarray(picture.image)) for picture in view.pictures)
 
 
 def test_without_evidence_and_outline_the_slice_is_still_shown() -> None:
     analysis = analyses_with_images.chest()
     bare = tuple(replace(finding, mask=None) for finding in analysis.prediction.findings)
     view = finding_views(replace(analysis, heat=None, prediction=replace(analysis.prediction, findings=bare)))[0]
-    assert not any(panel.heat for panel in view.panels)
-    assert view.panels[1].caption.endswith("mm wide")
+    assert not any(picture.heat for picture in view.pictures)
+    assert view.pictures[1].caption.endswith("mm wide")
 
 
 def test_a_finding_of_a_slice_without_a_place_shows_the_slice() -> None:
     analysis = analyses_with_images.chest()
     finding = replace(analysis.prediction.findings[0], position_mm=None, image_point=None, mask=None)
     view = finding_views(replace(analysis, prediction=replace(analysis.prediction, findings=(finding,))))[0]
-    assert len(view.panels) == 1
+    assert len(view.pictures) == 1
     assert view.sop_instance_uid == finding.sop_instance_uid
 
 
@@ -139,7 +139,7 @@ def test_a_place_anywhere_is_drawn(place: tuple[float, float, float], diameter: 
     analysis = analyses_with_images.chest()
     finding = replace(analysis.prediction.findings[0], position_mm=place, image_point=None, diameter_mm=diameter)
     (view,) = finding_views(replace(analysis, prediction=replace(analysis.prediction, findings=(finding,))))
-    assert [panel.image.width for panel in view.panels] == [room.SLICE_PX, room.SMALL_PX, room.SMALL_PX]
+    assert [picture.image.width for picture in view.pictures] == [SLICE_PX, SMALL_PX, SMALL_PX]
 
 
 def test_a_finding_of_no_slice_has_no_picture() -> None:
@@ -151,7 +151,7 @@ def test_a_finding_of_no_slice_has_no_picture() -> None:
 def test_photograph_with_outline_and_evidence() -> None:
     analysis = analyses_with_images.lesion()
     (view,) = finding_views(analysis)
-    image, evidence = (np.asarray(panel.image).astype(int) for panel in view.panels)
+    image, evidence = (np.asarray(picture.image).astype(int) for picture in view.pictures)
     assert has(OUTLINE, image.astype(np.uint8)) > 500
     warm = np.abs(evidence - image).sum(axis=2)
     hot = np.unravel_index(np.frombuffer(analysis.heat.values, np.uint8).argmax(), analysis.heat.shape[1:])  # type: ignore[union-attr]

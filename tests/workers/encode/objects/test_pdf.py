@@ -9,7 +9,6 @@ import pypdfium2
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from workers.encode.page.type import MARGIN
 
 from core.records import Prediction
 from core.states import Outcome
@@ -18,6 +17,7 @@ from tests.support.fresh_process import hashes_in_new_process
 from workers.encode.analysis import Analysis
 from workers.encode.objects import pdf
 from workers.encode.page import text_coverage
+from workers.encode.page.typography import MARGIN
 
 
 def document(analysis: Analysis) -> Dataset:

@@ -10,12 +10,13 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from core import codes
-from core.records import Prediction
+from core.records import Code, Prediction
 from core.states import Outcome
 from tests.support import analyses
 from workers.encode.analysis import Analysis, Predecessor
+from workers.encode.known_codes import is_known
 from workers.encode.sr import document as sr_document
-from workers.encode.validate import content_tree, validator
+from workers.encode.validate import validator
 
 SHAPES = list(analyses.shapes())
 DATES = {"20261119", "20261120", "19500102"}
@@ -109,7 +110,7 @@ def test_observer_and_algorithm_are_named() -> None:
 
 def test_evidence_lists_all_and_the_library_only_what_findings_refer_to() -> None:
     report = document(analyses.shapes()["ct-findings"])
-    assert len(validator.evidence(report)) == 12
+    assert len(validator.listed_evidence(report)) == 12
     library = named(report, codes.IMAGE_LIBRARY.value)[0]
     listed = [item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID for item in walk(library) if item.get("ValueType") == "IMAGE"]
     assert listed == ["2.25.1003", "2.25.1004"]
@@ -225,4 +226,4 @@ def test_every_code_is_known(analysis: Analysis) -> None:
     for element in document(analysis).iterall():
         if element.VR == "SQ" and element.keyword in {"ConceptNameCodeSequence", "ConceptCodeSequence", "MeasurementUnitsCodeSequence"}:
             item = element.value[0]
-            assert content_tree.known(codes.Code(item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning))
+            assert is_known(Code(item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning))

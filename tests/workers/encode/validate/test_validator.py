@@ -9,8 +9,8 @@ from pydicom.dataset import Dataset
 
 from core.records import Code
 from tests.support import analyses
+from workers.encode.known_codes import is_known
 from workers.encode.sr import document as sr_document
-from workers.encode.validate import content_tree
 from workers.encode.validate.validator import validate
 
 CONTENT = {name: sr_document.encode(analysis).content for name, analysis in analyses.shapes().items()}
@@ -144,5 +144,5 @@ def test_problems_hold_no_patient_values() -> None:
 
 
 def test_known_codes() -> None:
-    assert content_tree.known(Code("en-US", "RFC5646", "English (United States)"))
-    assert not content_tree.known(Code("25045-6", "SCT", "CT unspecified body region"))
+    assert is_known(Code("en-US", "RFC5646", "English (United States)"))
+    assert not is_known(Code("25045-6", "SCT", "CT unspecified body region"))
