@@ -1,1 +1,1 @@
-"""How the node is run: the command line, the no-docker run, the demo."""
+"""Ways to run the node: command line, all roles on one machine, demo, container images."""

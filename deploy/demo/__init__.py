@@ -1,1 +1,1 @@
-"""The main job, end to end, on real input where there is some: `dicom-node demo`."""
+"""``dicom-node demo``: sends images to a temporary node and checks the reports in the PACS."""

@@ -48,7 +48,7 @@ def fetch_results(pacs: Pacs, rows: "list[Mapping[str, Any]]", folder: Path) -> 
             continue
         path = folder / (f"{name}.dcm" if numbers[name] == 1 else f"{name}-{numbers[name]}.dcm")
         path.write_bytes(content)
-        problems, validators = [f"validator: {text}" for text in validate(uncompressed(content))], ["dicom-node"]
+        problems, validators = [f"validator: {text}" for text in validate(inflate_data_set(content))], ["dicom-node"]
         if shutil.which("dciodvfy"):
             problems += [f"dciodvfy: {text}" for text in dciodvfy_errors(path)]
             validators.append("dciodvfy")
@@ -62,14 +62,14 @@ def dciodvfy_errors(path: Path) -> list[str]:
     Debian's build cannot read deflated data sets: they are inflated before.
     """
     with tempfile.NamedTemporaryFile(suffix=".dcm") as plain:
-        plain.write(uncompressed(path.read_bytes()))
+        plain.write(inflate_data_set(path.read_bytes()))
         plain.flush()
         done = subprocess.run(["dciodvfy", plain.name], capture_output=True, text=True, check=False, errors="replace")
     lines = (done.stderr + done.stdout).splitlines()
     return [line.strip() for line in lines if line.startswith("Error")]
 
 
-def uncompressed(content: bytes) -> bytes:
+def inflate_data_set(content: bytes) -> bytes:
     """Return a file with a deflated data set (PS3.5 A.5) as Explicit VR Little Endian; any other file unchanged."""
     dataset = dcmread(io.BytesIO(content))
     if dataset.file_meta.TransferSyntaxUID != DeflatedExplicitVRLittleEndian:

@@ -49,15 +49,15 @@ class RoutedUnit:
     passed_over: tuple[tuple[str, str], ...] = ()
 
     @property
-    def claimed_by(self) -> list[str]:
+    def matching_routes(self) -> list[str]:
         """Routes whose conditions hold."""
         return [] if self.never else [route.name for route, decision in self.decisions if decision.holds]
 
     @property
-    def taken_by(self) -> list[str]:
+    def selecting_routes(self) -> list[str]:
         """Routes that would analyse the unit: not those that prefer another series of the study."""
         lost = dict(self.passed_over)
-        return [name for name in self.claimed_by if name not in lost]
+        return [name for name in self.matching_routes if name not in lost]
 
     def lines(self) -> list[str]:
         """Return the decisions as text."""
@@ -78,7 +78,7 @@ class RoutedUnit:
             found += [f"  route {route.name!r} {outcome}", *(f"    {line}" for line in decision.lines)]
         if not self.decisions:
             found.append("  no route is configured")
-        elif not self.taken_by:
+        elif not self.selecting_routes:
             found.append("  no route selects it: it is stored and listed with this reason, and nothing is delivered")
         return found
 
@@ -95,12 +95,12 @@ class RoutedUnit:
             "judged_by": str(self.representative),
             "dropped": list(self.dropped),
             "never": self.never,
-            "taken_by": self.taken_by,
+            "taken_by": self.selecting_routes,
             "routes": [
                 {
                     "route": route.name,
-                    "takes": route.name in self.taken_by,
-                    "claims": route.name in self.claimed_by,
+                    "takes": route.name in self.selecting_routes,
+                    "claims": route.name in self.matching_routes,
                     "why": [*decision.lines, *([lost[route.name]] if route.name in lost else [])],
                     "model": route.model,
                     "destinations": list(route.destinations),
@@ -148,7 +148,7 @@ def _apply_per_study(settings: Settings, routed: list[RoutedUnit]) -> list[Route
             continue
         studies: dict[str, list[int]] = {}
         for index, item in enumerate(routed):
-            if item.unit.kind is UnitKind.SERIES and route.name in item.claimed_by:
+            if item.unit.kind is UnitKind.SERIES and route.name in item.matching_routes:
                 studies.setdefault(item.header.study_instance_uid, []).append(index)
         for rivals in studies.values():
             candidates = [series_candidate(index, routed[index].header, routed[index].images) for index in rivals]

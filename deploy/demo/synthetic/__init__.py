@@ -1,1 +1,1 @@
-"""Images made from nothing, for the demo and the tests: no patient, a known truth, the same for the same seed."""
+"""Synthetic images for the demo and for tests: no patient, known findings, the same for the same seed."""

@@ -1,1 +1,1 @@
-"""The last step of the demo: the results shown in OHIF, as screenshots."""
+"""The last step of the demo: screenshots of the results in OHIF."""
