@@ -7,44 +7,74 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import structlog
 import uvicorn
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 
 from console import api, pages
+from console.auth import account, first_administrator, invitation, sign_in, user_admin
+from console.auth.guard import Accounts, build_guard
+from console.auth.refusals import add_refusals
 from console.health import CONSOLE, NodeSnapshot, read_node
+from console.study import routes as study
+from console.templating import build_templates
+from console.worklist import live
+from console.worklist import routes as worklist
 from core.errors import ConfigurationError
 from core.settings.settings import Settings
 from core.tls import server_context
+from db.accounts.sessions import SessionLimits
 from db.engine import Database
 from db.roles.role_heartbeat import RoleHeartbeat
 
 GRACE_S = 5
-POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+POLICY = "; ".join(
+    [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    ]
+)
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
 }
+OVER_TLS = {"Strict-Transport-Security": "max-age=31536000"}
 
 log = structlog.get_logger(__name__)
 
 
-def create_app(ae_title: str, read_snapshot: Callable[[], NodeSnapshot]) -> FastAPI:
-    """Return the application: health, metrics, API and the status page. Each request calls ``read_snapshot``.
+def create_app(read_snapshot: Callable[[], NodeSnapshot], accounts: Accounts, settings: Settings) -> FastAPI:
+    """Build the application: health, metrics, API and pages. Each request calls ``read_snapshot``.
 
-    FastAPI's interactive API pages are switched off, because they load scripts from other servers.
+    FastAPI's interactive API pages are switched off, because they load scripts from other hosts. Every route is checked by the guard.
     """
-    application = FastAPI(title="dicom-node", openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None)
-    application.include_router(api.router(read_snapshot, ae_title))
-    application.include_router(pages.router(read_snapshot, ae_title))
+    application = FastAPI(
+        title="dicom-node", openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None, dependencies=[Depends(build_guard(accounts))]
+    )
+    templates = build_templates(accounts.ae_title)
+    application.include_router(api.router(read_snapshot, accounts.ae_title))
+    application.include_router(pages.router(read_snapshot, accounts.ae_title, templates))
+    for module in (sign_in, invitation, account, user_admin, worklist):
+        application.include_router(module.build_router(accounts, templates))
+    application.include_router(live.build_router(accounts))
+    application.include_router(study.build_router(accounts, templates, settings.blobs_dir, settings.node.data_dir / "models"))
+    add_refusals(application, templates)
     application.mount("/static", StaticFiles(directory=pages.FOLDER / "static"), name="static")
 
     @application.middleware("http")
     async def add_headers(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
         """Add the security headers to every response."""
         response = await call_next(request)
-        response.headers.update(HEADERS)
+        response.headers.update(HEADERS | OVER_TLS if accounts.secure else HEADERS)
         return response
 
     return application
@@ -86,14 +116,19 @@ def run(
         message = f"the console cannot listen on {section.host}:{section.port}: {error.strerror}"
         raise ConfigurationError(message, hint="set console.host and console.port") from error
     host, port = listener.getsockname()[:2]
-    application = create_app(settings.node.ae_title, lambda: read_node(settings, database))
-    config = uvicorn.Config(application, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=GRACE_S)
+    limits = SessionLimits(idle_s=section.session_idle_s, max_s=section.session_max_s)
+    accounts = Accounts(database, limits, secure=tls_context is not None, ae_title=settings.node.ae_title)
+    application = create_app(lambda: read_node(settings, database), accounts, settings)
+    config = uvicorn.Config(
+        application, log_config=None, access_log=False, lifespan="off", server_header=False, timeout_graceful_shutdown=GRACE_S
+    )
     config.load()
     config.ssl = tls_context
     server = _ConsoleServer(config, stop)
     url = f"{scheme(settings)}://{host}:{port}"
     with listener, RoleHeartbeat(database, CONSOLE, lambda: {"url": url}):
         log.info("console_listening", host=host, port=port)
+        first_administrator.offer_registration(database, url)
         on_ready(host, port)
         server.run(sockets=[listener])
 

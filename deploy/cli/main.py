@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from core.errors import ConfigurationError, NodeError
-from deploy.cli import audit, db, jobs, node, predict, quarantine, retention, roles, rules
+from deploy.cli import audit, db, jobs, node, predict, quarantine, retention, roles, rules, users
 from deploy.cli.models import commands as models
 
 FAILED, USAGE = 1, 2
@@ -46,6 +46,7 @@ def build_app() -> typer.Typer:
         "audit": audit.app,
         "db": db.app,
         "destinations": node.destinations,
+        "users": users.app,
     }
     for name, group in groups.items():
         app.add_typer(group, name=name)

@@ -115,7 +115,7 @@ def test_an_unavailable_database_is_reported(start: Start, tmp_path: Path) -> No
         answer = console.client.get("/readyz")
         assert (answer.status_code, answer.json()["missing"]) == (503, ["database: unavailable"])
         assert _metrics(console.client.get("/metrics").text)[("dicom_node_database_up", ())] == 0
-        page = console.client.get("/")
+        page = console.client.get("/status")
         assert page.status_code == 200
         assert "database: unavailable" in page.text
         assert "secret" not in page.text + answer.text
@@ -162,11 +162,11 @@ def test_the_openapi_document_describes_the_status(start: Start, database: Datab
 def test_the_status_page_and_the_security_headers(start: Start, database: Database, tmp_path: Path) -> None:
     console = start(_settings(tmp_path), database)
     _write_heartbeats(database)
-    page = console.client.get("/")
+    page = console.client.get("/status")
     assert page.status_code == 200
     assert "Ready: it receives, queues and stores." in page.text
     assert "not for clinical use" in page.text
-    for path in ("/", "/healthz", "/static/console.css", "/nothing/here"):
+    for path in ("/status", "/healthz", "/static/console.css", "/nothing/here"):
         headers = console.client.get(path).headers
         assert headers["x-content-type-options"] == "nosniff"
         assert "default-src 'none'" in headers["content-security-policy"]

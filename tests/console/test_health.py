@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from console.health import HEARTBEAT_MAX_AGE_S, ROLES, NodeReadiness, check_disk, check_pauses, check_roles, disk_usage
-from console.pages import age, size
+from console.formats import format_age, format_size
 from db.operations.alerts import Alert
 from db.roles.heartbeats import Heartbeat
 
@@ -69,7 +69,7 @@ def test_ready_when_nothing_is_missing() -> None:
     [(None, "unknown"), (0.4, "0 s"), (59.9, "59 s"), (75.2, "1 min 15 s"), (3600, "1 h"), (90061, "1 d 1 h"), (7261, "2 h 1 min")],
 )
 def test_format_of_an_age(seconds: float | None, text: str) -> None:
-    assert age(seconds) == text
+    assert format_age(seconds) == text
 
 
 @pytest.mark.parametrize(
@@ -77,4 +77,4 @@ def test_format_of_an_age(seconds: float | None, text: str) -> None:
     [(None, "unknown"), (0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (1 << 30, "1.0 GiB"), (3 << 40, "3.0 TiB")],
 )
 def test_format_of_a_size(count: int | None, text: str) -> None:
-    assert size(count) == text
+    assert format_size(count) == text

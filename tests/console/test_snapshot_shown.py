@@ -90,7 +90,7 @@ def test_numbers_in_the_api(get: Get) -> None:
 
 
 def test_numbers_on_the_page(get: Get) -> None:
-    page = get("/").text
+    page = get("/status").text
     for number in (1001, 1002, 1003, 1004, 1005, 1008, 1009, 1011, 1012, 1013, 1014, 1016):
         assert f">{number}" in page
     assert "16 min 46 s" in page
@@ -102,7 +102,7 @@ def test_numbers_on_the_page(get: Get) -> None:
 
 
 def test_names_are_escaped_on_the_page(get: Get) -> None:
-    page = get("/").text
+    page = get("/status").text
     assert "<b>" not in page
     assert "<i>" not in page
     assert "&lt;b&gt;pacs" in page

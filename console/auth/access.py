@@ -1,0 +1,51 @@
+"""Which role may use which route: one table. A route that is missing here answers nothing, and fails a test."""
+
+from enum import StrEnum
+
+
+class UserRole(StrEnum):
+    """What a user of the console may do. Roles do not contain each other: each page lists the roles that may open it."""
+
+    VIEWER = "viewer"  # reads results
+    CLINICIAN = "clinician"  # reads results and gives verdicts
+    OPERATOR = "operator"  # runs the node
+    AUDITOR = "auditor"  # reads the audit trail
+    ADMIN = "admin"  # manages users, and everything above
+
+
+PUBLIC: frozenset[UserRole] = frozenset()
+"""No sign-in is needed. Only pages without patient data may be public."""
+
+ALL = frozenset(UserRole)
+ADMINS = frozenset({UserRole.ADMIN})
+
+ACCESS: dict[tuple[str, str], frozenset[UserRole]] = {
+    ("GET", "/"): PUBLIC,
+    ("GET", "/status"): PUBLIC,
+    ("GET", "/healthz"): PUBLIC,
+    ("GET", "/readyz"): PUBLIC,
+    ("GET", "/metrics"): PUBLIC,
+    ("GET", "/api/v1/status"): PUBLIC,
+    ("GET", "/api/v1/openapi.json"): PUBLIC,
+    ("GET", "/sign-in"): PUBLIC,
+    ("POST", "/sign-in"): PUBLIC,
+    ("GET", "/sign-in/code"): PUBLIC,
+    ("POST", "/sign-in/code"): PUBLIC,
+    ("GET", "/invitations/{token}"): PUBLIC,
+    ("POST", "/invitations/{token}"): PUBLIC,
+    ("GET", "/worklist"): ALL,
+    ("GET", "/worklist/events"): ALL,
+    ("GET", "/studies/{study_id}"): ALL,
+    ("GET", "/objects/{object_id}"): ALL,
+    ("POST", "/sign-out"): ALL,
+    ("GET", "/account"): ALL,
+    ("POST", "/account/password"): ALL,
+    ("POST", "/account/second-factor"): ALL,
+    ("POST", "/account/second-factor/remove"): ALL,
+    ("POST", "/account/sessions/{session_id}/end"): ALL,
+    ("GET", "/users"): ADMINS,
+    ("POST", "/users/invite"): ADMINS,
+    ("POST", "/users/{user_id}/role"): ADMINS,
+    ("POST", "/users/{user_id}/disable"): ADMINS,
+    ("POST", "/users/{user_id}/enable"): ADMINS,
+}

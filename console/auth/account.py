@@ -1,0 +1,77 @@
+"""The user's own account: password, second factor and open sessions."""
+
+from fastapi import APIRouter, Request, Response
+from fastapi.templating import Jinja2Templates
+from starlette.concurrency import run_in_threadpool
+
+from console.auth.guard import Accounts, SignedIn
+from console.auth.passwords import check_password, hash_password
+from console.auth.qr_code import svg_of
+from console.auth.replies import page, redirect
+from console.auth.second_factor import enrolment_uri, matching_step, new_secret
+from core.clock import system_clock
+from core.errors import ConfigurationError
+from db.accounts.sessions import Session, end_session, list_sessions
+from db.accounts.users import set_password, set_second_factor
+
+
+def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
+    """Return the routes of the account page."""
+    routes = APIRouter(include_in_schema=False)
+    database = accounts.database
+
+    def _page(request: Request, session: Session, *, secret: str = "", status: int = 200, **context: str) -> Response:
+        sessions = list_sessions(database, session.user, accounts.limits)
+        secret = secret or new_secret()
+        uri = enrolment_uri(secret, session.user.name, accounts.ae_title)
+        shown = {"sessions": sessions, "secret": secret, "uri": uri, "picture": svg_of(uri), **context}
+        return page(templates, request, "account.html", status_code=status, **shown)
+
+    @routes.get("/account")
+    def account(request: Request, session: SignedIn) -> Response:
+        """Show the account."""
+        return _page(request, session)
+
+    @routes.post("/account/password")
+    async def change_password(request: Request, session: SignedIn) -> Response:
+        """Set a new password; every other session of the user ends."""
+        form = await request.form()
+        old, new = str(form.get("old", "")), str(form.get("new", ""))
+        if not await run_in_threadpool(check_password, session.user.password_hash, old):
+            return await run_in_threadpool(lambda: _page(request, session, status=422, password_error="The present password is wrong."))
+        try:
+            hashed = await run_in_threadpool(hash_password, new)
+        except ConfigurationError as error:
+            message = str(error)
+            return await run_in_threadpool(lambda: _page(request, session, status=422, password_error=message))
+        actor = f"user:{session.user.name}"
+        await run_in_threadpool(lambda: set_password(database, session.user.id, hashed, actor=actor, keep_session=session.id))
+        return redirect("/account")
+
+    @routes.post("/account/second-factor")
+    async def enrol(request: Request, session: SignedIn) -> Response:
+        """Store the secret once a code of it was entered, so that nobody is locked out by a mistake."""
+        form = await request.form()
+        secret, code = str(form.get("secret", "")), str(form.get("code", ""))
+        if len(secret) != len(new_secret()) or matching_step(secret, code, system_clock().timestamp()) is None:
+            message = "This code does not belong to the secret. Check the clock of your device and enter the next code."
+            return await run_in_threadpool(lambda: _page(request, session, secret=secret, status=422, code_error=message))
+        await run_in_threadpool(lambda: set_second_factor(database, session.user.id, secret, actor=f"user:{session.user.name}"))
+        return redirect("/account")
+
+    @routes.post("/account/second-factor/remove")
+    async def remove(request: Request, session: SignedIn) -> Response:
+        """Remove the second factor; the password is asked for."""
+        form = await request.form()
+        if not await run_in_threadpool(check_password, session.user.password_hash, str(form.get("password", ""))):
+            return await run_in_threadpool(lambda: _page(request, session, status=422, code_error="The password is wrong."))
+        await run_in_threadpool(lambda: set_second_factor(database, session.user.id, "", actor=f"user:{session.user.name}"))
+        return redirect("/account")
+
+    @routes.post("/account/sessions/{session_id}/end")
+    def end(session_id: int, session: SignedIn) -> Response:
+        """End one of the user's own sessions; a foreign or unknown one is left as it is."""
+        end_session(database, session_id, session.user)
+        return redirect("/account")
+
+    return routes

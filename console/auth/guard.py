@@ -1,0 +1,121 @@
+"""The check before every route: who asks, whether the role may, and whether a form comes from a page of this console."""
+
+from dataclasses import dataclass
+from typing import Annotated
+from urllib.parse import quote, urlsplit
+
+from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
+
+from console.auth.access import ACCESS, PUBLIC, UserRole
+from db.accounts.sessions import Session, SessionLimits, find_session
+from db.engine import Database
+
+WRITING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+FORM_TOKEN = "form_token"
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """What the pages of sign-in need: the database, the limits of a session, and whether cookies are for HTTPS only."""
+
+    database: Database
+    limits: SessionLimits
+    secure: bool
+    ae_title: str
+
+    @property
+    def cookie(self) -> str:
+        """Name of the session cookie; with ``__Host-`` browsers accept it only from this host over HTTPS (RFC 6265bis 4.1.3.2)."""
+        return "__Host-dicom-node" if self.secure else "dicom-node"
+
+
+class SignInNeeded(Exception):
+    """Nobody is signed in; ``next`` is the path to come back to."""
+
+    def __init__(self, next: str) -> None:
+        super().__init__("sign in first")
+        self.next = next
+
+
+class AccessDenied(Exception):
+    """The request is refused; the text is shown to the user."""
+
+
+def safe_path(path: str) -> str:
+    """Return ``path`` if it is a path of this console, else ``/``: never an address elsewhere (open redirect)."""
+    parts = urlsplit(path)
+    local = path.startswith("/") and not path.startswith("//") and not (parts.scheme or parts.netloc)
+    own = local and "\\" not in path and path.isprintable()
+    return path if own else "/"
+
+
+def client_address(request: Request) -> str:
+    """Return the address of the browser, or of the proxy before it."""
+    return request.client.host if request.client is not None else "unknown"
+
+
+def check_origin(request: Request) -> None:
+    """Refuse a writing request that another site's page sent.
+
+    Raises
+    ------
+    AccessDenied
+        ``Origin``, or where a browser sends none ``Sec-Fetch-Site``, is not this console.
+    """
+    origin = request.headers.get("origin")
+    if origin is None:
+        if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+            raise AccessDenied("this form came from another site")
+    elif urlsplit(origin).netloc != request.headers.get("host"):
+        raise AccessDenied("this form came from another site")
+
+
+async def check_form_token(request: Request, expected: str) -> None:
+    """Refuse a form that does not repeat the token of the session.
+
+    Raises
+    ------
+    AccessDenied
+        The token is missing or wrong.
+    """
+    form = await request.form()
+    if form.get(FORM_TOKEN) != expected:
+        raise AccessDenied("this form is too old, or came from another site: go back, reload the page and try again")
+
+
+def build_guard(accounts: Accounts):  # type: ignore[no-untyped-def]  # FastAPI reads the inner signature
+    """Return the dependency that the application runs before every route. It leaves the session in ``request.state.session``."""
+
+    async def guard(request: Request) -> None:
+        """Look the route up in `ACCESS` and refuse whoever may not use it."""
+        path = request.scope["route"].path
+        method = "GET" if request.method == "HEAD" else request.method
+        allowed = ACCESS[method, path]
+        if method in WRITING:
+            check_origin(request)
+        request.state.session = await _session(request)
+        if allowed == PUBLIC:
+            return
+        session: Session | None = request.state.session
+        if session is None or not session.confirmed:
+            raise SignInNeeded(quote(request.url.path, safe="/") if method == "GET" else "/")
+        if UserRole(session.user.role) not in allowed:
+            raise AccessDenied(f"the role {session.user.role} may not open this page")
+        if method in WRITING:
+            await check_form_token(request, session.form_token)
+
+    async def _session(request: Request) -> Session | None:
+        token = request.cookies.get(accounts.cookie)
+        return None if token is None else await run_in_threadpool(find_session, accounts.database, token, accounts.limits)
+
+    return guard
+
+
+def _signed_in(request: Request) -> Session:
+    session: Session = request.state.session
+    return session
+
+
+SignedIn = Annotated[Session, Depends(_signed_in)]
+"""The session of a route that needs sign-in."""

@@ -1,0 +1,39 @@
+"""The page behind an invitation: the invited person chooses a password."""
+
+from fastapi import APIRouter, Request, Response
+from fastapi.templating import Jinja2Templates
+from starlette.concurrency import run_in_threadpool
+
+from console.auth.guard import Accounts
+from console.auth.passwords import hash_password
+from console.auth.replies import page, redirect
+from core.errors import ConfigurationError
+from db.accounts.invitations import accept_invitation, find_invitation
+
+
+def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
+    """Return the routes of registration."""
+    routes = APIRouter(include_in_schema=False)
+    database = accounts.database
+
+    @routes.get("/invitations/{token}")
+    def invitation_page(request: Request, token: str) -> Response:
+        """Show the form, or that the link is no longer valid."""
+        found = find_invitation(database, token)
+        return page(templates, request, "invitation.html", status_code=200 if found is not None else 410, invitation=found)
+
+    @routes.post("/invitations/{token}")
+    async def register(request: Request, token: str) -> Response:
+        """Add the user with the chosen password."""
+        password = str((await request.form()).get("password", ""))
+        found = await run_in_threadpool(find_invitation, database, token)
+        try:
+            hashed = await run_in_threadpool(hash_password, password)
+            await run_in_threadpool(accept_invitation, database, token, hashed)
+        except ConfigurationError as error:
+            return page(
+                templates, request, "invitation.html", status_code=422 if found is not None else 410, invitation=found, error=str(error)
+            )
+        return redirect("/sign-in")
+
+    return routes

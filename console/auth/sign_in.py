@@ -1,0 +1,97 @@
+"""Sign-in with password and, where the user has one, a second factor; sign-out."""
+
+from fastapi import APIRouter, Request, Response
+from fastapi.templating import Jinja2Templates
+from starlette.concurrency import run_in_threadpool
+
+from console.auth.guard import Accounts, SignedIn, check_form_token, client_address, safe_path
+from console.auth.passwords import check_password
+from console.auth.replies import delete_session_cookie, page, redirect, set_session_cookie
+from console.auth.second_factor import accept_code
+from db.accounts.sessions import Session, confirm_session, end_session, open_session
+from db.accounts.sign_in_limits import clear_failures, record_failure, seconds_until_sign_in
+from db.accounts.users import User, find_user
+
+WRONG = "Name or password is wrong."
+WRONG_CODE = "This code is wrong or was used already. Wait for the next one."
+
+
+def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
+    """Return the routes of sign-in and sign-out."""
+    routes = APIRouter(include_in_schema=False)
+    database = accounts.database
+
+    @routes.get("/sign-in")
+    def sign_in_page(request: Request, next: str = "/") -> Response:
+        """Show the form."""
+        return page(templates, request, "sign_in.html", next=safe_path(next))
+
+    @routes.post("/sign-in")
+    async def sign_in(request: Request) -> Response:
+        """Check name and password; on success open a session with a new token."""
+        form = await request.form()
+        name, password = str(form.get("name", "")).strip(), str(form.get("password", ""))
+        next_path, address = safe_path(str(form.get("next", "/"))), client_address(request)
+        wait_s = await run_in_threadpool(seconds_until_sign_in, database, name, address)
+        if wait_s > 0:
+            message = f"Too many failed attempts. Try again in {int(wait_s // 60) + 1} minutes."
+            locked = page(templates, request, "sign_in.html", status_code=429, next=next_path, name=name, error=message)
+            locked.headers["Retry-After"] = str(int(wait_s) + 1)
+            return locked
+        user = await run_in_threadpool(_user_with_password, name, password)
+        if user is None:
+            known = await run_in_threadpool(find_user, database, name)
+            await run_in_threadpool(lambda: record_failure(database, name, address, user_id=known.id if known is not None else None))
+            return page(templates, request, "sign_in.html", status_code=401, next=next_path, name=name, error=WRONG)
+        agent = request.headers.get("user-agent", "")
+        token = await run_in_threadpool(lambda: open_session(database, user, address=address, user_agent=agent))
+        if not user.has_second_factor:
+            await run_in_threadpool(clear_failures, database, name)
+        reply = redirect(f"/sign-in/code?next={next_path}" if user.has_second_factor else next_path)
+        set_session_cookie(reply, accounts, token)
+        return reply
+
+    @routes.get("/sign-in/code")
+    def code_page(request: Request, next: str = "/") -> Response:
+        """Ask for the code of the second factor."""
+        session: Session | None = request.state.session
+        if session is None or session.confirmed:
+            return redirect("/sign-in" if session is None else "/")
+        return page(templates, request, "code.html", next=safe_path(next), form_token=session.form_token)
+
+    @routes.post("/sign-in/code")
+    async def enter_code(request: Request) -> Response:
+        """Check the code; on success the session is confirmed and gets a new token."""
+        session: Session | None = request.state.session
+        if session is None or session.confirmed:
+            return redirect("/sign-in" if session is None else "/")
+        await check_form_token(request, session.form_token)
+        form = await request.form()
+        next_path, address, user = safe_path(str(form.get("next", "/"))), client_address(request), session.user
+        wait_s = await run_in_threadpool(seconds_until_sign_in, database, user.name, address)
+        if wait_s > 0 or not await run_in_threadpool(accept_code, database, user, str(form.get("code", ""))):
+            if wait_s == 0:
+                await run_in_threadpool(lambda: record_failure(database, user.name, address, user_id=user.id))
+            context = {"next": next_path, "form_token": session.form_token, "error": WRONG_CODE}
+            return page(templates, request, "code.html", status_code=429 if wait_s else 401, **context)
+        await run_in_threadpool(clear_failures, database, user.name)
+        token = await run_in_threadpool(lambda: confirm_session(database, session, address=address))
+        reply = redirect(next_path)
+        set_session_cookie(reply, accounts, token)
+        return reply
+
+    @routes.post("/sign-out")
+    def sign_out(session: SignedIn) -> Response:
+        """End the session."""
+        end_session(database, session.id, session.user)
+        reply = redirect("/sign-in")
+        delete_session_cookie(reply, accounts)
+        return reply
+
+    def _user_with_password(name: str, password: str) -> User | None:
+        user = find_user(database, name)
+        active = user is not None and user.disabled_at is None
+        right = check_password(user.password_hash if user is not None and active else None, password)
+        return user if right else None
+
+    return routes

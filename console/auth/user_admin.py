@@ -1,0 +1,80 @@
+"""Users, for administrators: invite, change role, disable, enable."""
+
+from collections.abc import Callable
+
+from fastapi import APIRouter, Request, Response
+from fastapi.templating import Jinja2Templates
+from starlette.concurrency import run_in_threadpool
+
+from console.auth.access import UserRole
+from console.auth.guard import Accounts, SignedIn
+from console.auth.replies import page, redirect
+from core.errors import ConfigurationError
+from db.accounts.invitations import invite_user
+from db.accounts.sessions import Session
+from db.accounts.users import disable_user, enable_user, find_user, list_users, set_role
+
+LONGEST_NAME = 64
+
+
+def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
+    """Return the routes of the users page."""
+    routes = APIRouter(include_in_schema=False)
+    database = accounts.database
+
+    def _page(request: Request, *, status: int = 200, **context: str) -> Response:
+        return page(templates, request, "users.html", status_code=status, users=list_users(database), roles=list(UserRole), **context)
+
+    @routes.get("/users")
+    def users(request: Request) -> Response:
+        """List the users."""
+        return _page(request)
+
+    @routes.post("/users/invite")
+    async def invite(request: Request, session: SignedIn) -> Response:
+        """Make a link with which a person registers; it is shown once."""
+        form = await request.form()
+        name, role = str(form.get("name", "")).strip(), str(form.get("role", ""))
+        problem = _problem_of(name, role)
+        if problem is None and await run_in_threadpool(find_user, database, name) is not None:
+            problem = f"There is a user {name} already."
+        if problem is not None:
+            return await run_in_threadpool(lambda: _page(request, status=422, error=problem or "", name=name))
+        token = await run_in_threadpool(lambda: invite_user(database, name=name, role=role, actor=f"user:{session.user.name}"))
+        link = f"{request.url.scheme}://{request.url.netloc}/invitations/{token}"
+        return await run_in_threadpool(lambda: _page(request, link=link, invited=name))
+
+    @routes.post("/users/{user_id}/role")
+    async def change_role(request: Request, user_id: int, session: SignedIn) -> Response:
+        """Give a user another role."""
+        role = str((await request.form()).get("role", ""))
+        if role not in set(UserRole):
+            return await run_in_threadpool(lambda: _page(request, status=422, error=f"There is no role {role}."))
+        return await _changed(request, lambda actor: set_role(database, user_id, role, actor=actor), session)
+
+    @routes.post("/users/{user_id}/disable")
+    async def disable(request: Request, user_id: int, session: SignedIn) -> Response:
+        """Disable a user; the user's sessions end."""
+        return await _changed(request, lambda actor: disable_user(database, user_id, actor=actor), session)
+
+    @routes.post("/users/{user_id}/enable")
+    async def enable(request: Request, user_id: int, session: SignedIn) -> Response:
+        """Let a user sign in again."""
+        return await _changed(request, lambda actor: enable_user(database, user_id, actor=actor), session)
+
+    async def _changed(request: Request, change: Callable[[str], None], session: Session) -> Response:
+        try:
+            await run_in_threadpool(change, f"user:{session.user.name}")
+        except ConfigurationError as error:
+            message = str(error)
+            return await run_in_threadpool(lambda: _page(request, status=409, error=message))
+        return redirect("/users")
+
+    return routes
+
+
+def _problem_of(name: str, role: str) -> str | None:
+    """Return what is wrong with an invitation, in words for the person who invites."""
+    if not 1 <= len(name) <= LONGEST_NAME or not name.isprintable():
+        return f"A name has 1 to {LONGEST_NAME} printable characters."
+    return None if role in set(UserRole) else f"There is no role {role}."

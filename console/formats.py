@@ -1,0 +1,96 @@
+"""Values as people read them: times, ages, sizes, DICOM dates and names, coded words."""
+
+from datetime import UTC, datetime
+
+from core.clock import system_clock
+
+WORDS = {
+    "sr": "Report (SR)",
+    "seg": "Segmentation",
+    "heatmap": "Heat map (picture)",
+    "parametric_map": "Parametric map",
+    "key_images": "Key images",
+    "pdf": "Page (PDF)",
+    "rejection": "Rejection of outdated objects",
+}
+"""Kinds of result objects as people know them; other words are shown with spaces."""
+
+
+def format_moment(at: datetime | None) -> str:
+    """Return a time in UTC to the second, as ``2026-11-29 00:21:05 UTC``; empty for None."""
+    return "" if at is None else at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def format_age(seconds: float | None) -> str:
+    """Return ``75.2`` as ``1 min 15 s``."""
+    if seconds is None:
+        return "unknown"
+    days, rest = divmod(int(seconds), 86400)
+    hours, rest = divmod(rest, 3600)
+    minutes, rest = divmod(rest, 60)
+    parts = [(days, "d"), (hours, "h"), (minutes, "min"), (rest, "s")]
+    shown = [f"{number} {unit}" for number, unit in parts if number]
+    return " ".join(shown[:2]) or "0 s"
+
+
+def format_ago(at: datetime | None) -> str:
+    """Return how long ago a time was, as ``5 min ago``; after a week the date."""
+    if at is None:
+        return ""
+    seconds = (system_clock() - at).total_seconds()
+    if seconds > 7 * 86400:
+        return at.astimezone(UTC).strftime("%Y-%m-%d")
+    if seconds < 60:
+        return "just now"
+    return f"{format_age(seconds).split(' ', 2)[0]} {format_age(seconds).split(' ')[1]} ago"
+
+
+def format_size(count: int | None) -> str:
+    """Return bytes in binary units."""
+    if count is None:
+        return "unknown"
+    value = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} TiB"
+
+
+def format_person(name: str) -> str:
+    """Return a DICOM person name (PS3.5 6.2.1) as people write it: ``FAMILY, Given``; ideographic writing behind the alphabetic one."""
+    groups = [group.split("^") for group in name.split("=")]
+    shown = []
+    for group in groups[:2]:
+        family, given = group[0].strip(), " ".join(part.strip() for part in group[1:3] if part.strip())
+        shown.append(f"{family}, {given}" if family and given else family or given)
+    return " ".join(part for part in shown if part)
+
+
+def format_dicom_date(value: str) -> str:
+    """Return a DICOM date (DA) as ``2026-11-29``; other text as it is."""
+    return f"{value[:4]}-{value[4:6]}-{value[6:]}" if len(value) == 8 and value.isdigit() else value
+
+
+def format_percent(value: float | None) -> str:
+    """Return a probability in whole percent; never 0 % or 100 %, which no model can know."""
+    if value is None:
+        return ""
+    return "< 1 %" if value < 0.01 else "> 99 %" if value > 0.99 else f"{value * 100:.0f} %"
+
+
+def format_words(value: str) -> str:
+    """Return a word of the database as people read it."""
+    return WORDS.get(value, str(value).replace("_", " "))
+
+
+FILTERS = {
+    "moment": format_moment,
+    "age": format_age,
+    "ago": format_ago,
+    "size": format_size,
+    "person": format_person,
+    "dicom_date": format_dicom_date,
+    "percent": format_percent,
+    "words": format_words,
+}

@@ -1,0 +1,43 @@
+"""The study page, and the download of result objects."""
+
+from pathlib import Path
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import FileResponse
+from fastapi.templating import Jinja2Templates
+from starlette.exceptions import HTTPException
+
+from console.auth.guard import Accounts, SignedIn, client_address
+from console.auth.replies import page
+from console.study.advice import AdviceBook
+from console.study.timeline import steps_of
+from db.worklist.study import find_result_object, read_study
+
+FILE_TYPE = "application/dicom"
+
+
+def build_router(accounts: Accounts, templates: Jinja2Templates, blobs_dir: Path, models_dir: Path) -> APIRouter:
+    """Return the routes of the study page."""
+    routes = APIRouter(include_in_schema=False)
+    advice = AdviceBook(models_dir)
+
+    @routes.get("/studies/{study_id}")
+    def study_page(request: Request, study_id: int, session: SignedIn) -> Response:
+        """Show one study; the view is an audit event."""
+        viewer = f"user:{session.user.name}"
+        study = read_study(accounts.database, study_id, viewer=viewer, address=client_address(request))
+        if study is None:
+            raise HTTPException(404, "there is no such study")
+        return page(templates, request, "study.html", study=study, steps_of=steps_of, advice=advice)
+
+    @routes.get("/objects/{object_id}")
+    def download(request: Request, object_id: int, session: SignedIn) -> Response:
+        """Send a result object as a DICOM file; the download is an audit event."""
+        viewer = f"user:{session.user.name}"
+        found = find_result_object(accounts.database, object_id, viewer=viewer, address=client_address(request))
+        path = None if found is None else blobs_dir / found.sha256[:2] / found.sha256
+        if found is None or path is None or not path.is_file():
+            raise HTTPException(404, "there is no such object, or retention has deleted it")
+        return FileResponse(path, media_type=FILE_TYPE, filename=f"{found.kind}-{found.sop_instance_uid}.dcm")
+
+    return routes

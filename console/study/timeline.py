@@ -1,0 +1,72 @@
+"""The steps of one unit in their order, each with its time and its reason."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from core.states import DeliveryState
+from db.worklist.study import JobDetails, UnitDetails
+
+DONE, NOW, PROBLEM, OPEN = "done", "now", "problem", "open"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step: ``mark`` is done, now, problem or open; ``text`` says in words what happened, or what is waited for."""
+
+    name: str
+    mark: str
+    at: datetime | None
+    text: str
+
+
+def steps_of(unit: UnitDetails) -> list[Step]:
+    """Return the steps from the first image to the last delivery of the job whose result counts."""
+    row, job = unit.row, unit.current[0] if unit.current else None
+    images = f"{row.held} image{'s' if row.held != 1 else ''} from {row.source}"
+    steps = [Step("Received", DONE, row.first_received_at, images)]
+    if row.state == "open":
+        return [*steps, Step("Complete", NOW, None, "waiting for further images")]
+    evidence = row.evidence or {}
+    steps.append(Step("Complete", DONE, row.completed_at, str(evidence.get("reason", ""))))
+    if job is None:
+        return [*steps, Step("Routed", PROBLEM if row.outcome else OPEN, row.completed_at, row.reason or "no job yet")]
+    routes = ", ".join(job.row.routes)
+    steps.append(Step("Routed", DONE, job.row.completed_at, f"{routes}: {job.row.model} {job.row.model_version}, {job.row.priority}"))
+    return [*steps, *_of_job(job)]
+
+
+def _of_job(job: JobDetails) -> Iterator[Step]:
+    row = job.row
+    tries = f"attempt {row.attempts}" if row.attempts > 1 else ""
+    if row.state in ("failed", "quarantined"):
+        last = job.attempts[-1].ended_at if job.attempts else None
+        yield Step("Analysed", PROBLEM, last, f"{row.reason} ({row.attempts} attempts)")
+    elif row.inferred_at is not None:
+        seconds = sum(value or 0.0 for value in (row.prepare_s, row.infer_s, row.encode_s))
+        yield Step("Analysed", DONE, row.inferred_at, ", ".join(part for part in (f"{seconds:.1f} s", tries) if part))
+    elif row.state == "running":
+        yield Step("Analysed", NOW, row.started_at, ", ".join(part for part in ("running", tries) if part))
+    else:
+        yield Step("Analysed", NOW if row.state == "queued" else OPEN, None, "in the queue" if row.state == "queued" else row.state)
+    if row.reported_at is not None:
+        yield Step("Reported", DONE, row.reported_at, f"{len(job.objects)} objects")
+    elif not job.objects:
+        yield Step("Reported", OPEN, None, "")
+    yield from _deliveries(job)
+
+
+def _deliveries(job: JobDetails) -> Iterator[Step]:
+    for destination in sorted({row.destination for row in job.deliveries}):
+        rows = [row for row in job.deliveries if row.destination == destination and row.state != DeliveryState.WITHDRAWN]
+        states = {row.state for row in rows}
+        arrived = [row for row in rows if row.state in ("stored", "committed")]
+        at = max((row.committed_at or row.stored_at for row in arrived), default=None)
+        if states & {"failed", "held"}:
+            problem = next(row for row in rows if row.state in ("failed", "held"))
+            yield Step(f"Delivered to {destination}", PROBLEM, problem.changed_at, f"{problem.state}: {problem.note}")
+        elif rows and len(arrived) == len(rows):
+            committed = all(row.state == "committed" for row in rows)
+            yield Step(f"{'Committed' if committed else 'Delivered'} to {destination}", DONE, at, f"{len(rows)} objects")
+        elif rows:
+            yield Step(f"Delivered to {destination}", NOW, None, f"{len(arrived)} of {len(rows)} objects stored")

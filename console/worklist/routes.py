@@ -1,0 +1,70 @@
+"""The start page: the worklist with search, filters that are kept in the address, and further pages."""
+
+from datetime import date
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.templating import Jinja2Templates
+
+from console.auth.guard import Accounts, SignedIn, client_address
+from console.auth.replies import page, redirect
+from core.states import Outcome, Tier
+from db.accounts.sessions import Session
+from db.worklist.studies import PAGE, STATES, StudyFilter, filter_choices, list_studies
+from db.worklist.study import record_list_view
+
+FIELDS = ("text", "modality", "model", "outcome", "tier", "finding", "destination", "state")
+
+
+def _date(value: str) -> date | None:
+    """Return an ISO date; None for an empty or wrong one, because a half-typed date is no error."""
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        return None
+
+
+def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
+    """Return the routes of the start page and the worklist."""
+    routes = APIRouter(include_in_schema=False)
+    database = accounts.database
+
+    @routes.get("/")
+    def start(request: Request) -> Response:
+        """Send users to the worklist, everybody else to sign-in."""
+        session: Session | None = request.state.session
+        return redirect("/worklist" if session is not None and session.confirmed else "/sign-in")
+
+    @routes.get("/worklist")
+    def worklist(
+        request: Request, session: SignedIn, text: Annotated[str, Query(max_length=200)] = "", modality: str = "", model: str = "",
+        outcome: str = "", tier: str = "", finding: str = "", destination: str = "", state: str = "", since: str = "", until: str = "",
+        before: int | None = None,
+    ) -> Response:  # fmt: skip
+        """Show a page of the worklist; htmx asks for the lines alone."""
+        asked = {
+            name: value.strip()
+            for name, value in zip(FIELDS, (text, modality, model, outcome, tier, finding, destination, state), strict=False)
+        }
+        wanted = StudyFilter(**asked, since=_date(since), until=_date(until))
+        studies = list_studies(database, wanted, before=before)
+        viewer = f"user:{session.user.name}"
+        record_list_view(database, [study.id for study in studies], viewer=viewer, address=client_address(request))
+        asked |= {"since": since if wanted.since else "", "until": until if wanted.until else ""}
+        kept = {name: value for name, value in asked.items() if value}
+        context = {
+            "studies": studies,
+            "asked": asked,
+            "filtered": bool(kept),
+            "more": f"/worklist?{urlencode({**kept, 'before': studies[-1].id})}" if len(studies) == PAGE else "",
+            "continued": before is not None,
+        }
+        if request.headers.get("hx-request") == "true":
+            return page(templates, request, "worklist_lines.html", **context)
+        choices = filter_choices(database)
+        return page(
+            templates, request, "worklist.html", **context, **choices, states=STATES, outcomes=list(Outcome), tiers=list(Tier),
+        )  # fmt: skip
+
+    return routes

@@ -1,0 +1,157 @@
+"""Users of the console: added, listed, disabled, and their passwords and roles changed. Each change is an audit event."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, text
+
+from core.errors import ConfigurationError
+from db import audit
+from db.engine import Database
+
+_COLUMNS = "id, name, role, password_hash, totp_secret, created_at, disabled_at"
+_ADD = text("INSERT INTO users (name, role, password_hash) VALUES (:name, :role, :hash) ON CONFLICT (name) DO NOTHING RETURNING id")
+_FIND = text(f"SELECT {_COLUMNS} FROM users WHERE name = :name")
+_GET = text(f"SELECT {_COLUMNS} FROM users WHERE id = :id")
+_LIST = text(f"SELECT {_COLUMNS} FROM users ORDER BY disabled_at IS NOT NULL, name")
+_COUNT = text("SELECT count(*) FROM users")
+_SET_PASSWORD = text("UPDATE users SET password_hash = :hash, password_changed_at = node_now() WHERE id = :id")
+_SET_ROLE = text("UPDATE users SET role = :role WHERE id = :id")
+_DISABLE = text("UPDATE users SET disabled_at = node_now() WHERE id = :id AND disabled_at IS NULL")
+_ENABLE = text("UPDATE users SET disabled_at = NULL WHERE id = :id")
+_SET_TOTP = text("UPDATE users SET totp_secret = :secret, totp_last_step = 0 WHERE id = :id")
+_USE_STEP = text("UPDATE users SET totp_last_step = :step WHERE id = :id AND totp_last_step < :step")
+_END_SESSIONS = text("UPDATE sessions SET ended_at = node_now() WHERE user_id = :id AND ended_at IS NULL AND id <> :but")
+_OTHER_ADMINS = text("SELECT count(*) FROM users WHERE role = 'admin' AND disabled_at IS NULL AND id <> :id")
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """One person: ``role`` is a word of `console.auth.access.UserRole`; ``password_hash`` is argon2id in the PHC format."""
+
+    id: int
+    name: str
+    role: str
+    password_hash: str
+    totp_secret: str
+    created_at: datetime
+    disabled_at: datetime | None
+
+    @property
+    def has_second_factor(self) -> bool:
+        """Whether the user has enrolled a second factor."""
+        return bool(self.totp_secret)
+
+
+def insert_user(connection: Connection, *, name: str, role: str, password_hash: str, actor: str) -> int:
+    """Add a user within the caller's transaction and return the number.
+
+    Raises
+    ------
+    ConfigurationError
+        The name is taken.
+    """
+    id = connection.execute(_ADD, {"name": name, "role": role, "hash": password_hash}).scalar_one_or_none()
+    if id is None:
+        raise ConfigurationError(f"there is a user {name!r} already", hint="choose another name, or `users password` for a new password")
+    audit.record(connection, actor=actor, action="user.added", subject=f"user:{id}", details={"name": name, "role": role})
+    return int(id)
+
+
+def add_user(database: Database, *, name: str, role: str, password_hash: str, actor: str) -> int:
+    """Add a user and return the number. Raises as `insert_user`."""
+    with database.begin() as connection:
+        return insert_user(connection, name=name, role=role, password_hash=password_hash, actor=actor)
+
+
+def find_user(database: Database, name: str) -> User | None:
+    """Return the user with this sign-in name, disabled or not."""
+    with database.begin() as connection:
+        row = connection.execute(_FIND, {"name": name}).one_or_none()
+    return None if row is None else User(**row._mapping)
+
+
+def get_user(database: Database, id: int) -> User | None:
+    """Return the user with this number, disabled or not."""
+    with database.begin() as connection:
+        row = connection.execute(_GET, {"id": id}).one_or_none()
+    return None if row is None else User(**row._mapping)
+
+
+def list_users(database: Database) -> list[User]:
+    """Return every user by name, disabled ones last."""
+    with database.begin() as connection:
+        return [User(**row._mapping) for row in connection.execute(_LIST)]
+
+
+def count_users(database: Database) -> int:
+    """Return how many users there are, disabled ones included."""
+    with database.begin() as connection:
+        return int(connection.execute(_COUNT).scalar_one())
+
+
+def set_password(database: Database, id: int, password_hash: str, *, actor: str, keep_session: int = 0) -> None:
+    """Set a password and end every session of the user but ``keep_session``."""
+    with database.begin() as connection:
+        connection.execute(_SET_PASSWORD, {"id": id, "hash": password_hash})
+        connection.execute(_END_SESSIONS, {"id": id, "but": keep_session})
+        audit.record(connection, actor=actor, action="user.password_set", subject=f"user:{id}")
+
+
+def set_role(database: Database, id: int, role: str, *, actor: str) -> None:
+    """Give a user another role; it holds from the next request on.
+
+    Raises
+    ------
+    ConfigurationError
+        Nobody else is an administrator.
+    """
+    with database.begin() as connection:
+        if role != "admin":
+            _require_other_admin(connection, id)
+        connection.execute(_SET_ROLE, {"id": id, "role": role})
+        audit.record(connection, actor=actor, action="user.role_set", subject=f"user:{id}", details={"role": role})
+
+
+def disable_user(database: Database, id: int, *, actor: str) -> None:
+    """Disable a user and end the user's sessions. Without effect on a disabled one.
+
+    Raises
+    ------
+    ConfigurationError
+        Nobody else is an administrator.
+    """
+    with database.begin() as connection:
+        _require_other_admin(connection, id)
+        if connection.execute(_DISABLE, {"id": id}).rowcount:
+            connection.execute(_END_SESSIONS, {"id": id, "but": 0})
+            audit.record(connection, actor=actor, action="user.disabled", subject=f"user:{id}")
+
+
+def enable_user(database: Database, id: int, *, actor: str) -> None:
+    """Let a disabled user sign in again."""
+    with database.begin() as connection:
+        connection.execute(_ENABLE, {"id": id})
+        audit.record(connection, actor=actor, action="user.enabled", subject=f"user:{id}")
+
+
+def set_second_factor(database: Database, id: int, secret: str, *, actor: str) -> None:
+    """Store the secret of the second factor; an empty one removes it."""
+    action = "user.second_factor_set" if secret else "user.second_factor_removed"
+    with database.begin() as connection:
+        connection.execute(_SET_TOTP, {"id": id, "secret": secret})
+        audit.record(connection, actor=actor, action=action, subject=f"user:{id}")
+
+
+def use_second_factor_step(database: Database, id: int, step: int) -> bool:
+    """Record that the code of this time step was used; False where it, or a later one, was used before (RFC 6238 5.2)."""
+    with database.begin() as connection:
+        return connection.execute(_USE_STEP, {"id": id, "step": step}).rowcount == 1
+
+
+def _require_other_admin(connection: Connection, id: int) -> None:
+    user = connection.execute(_GET, {"id": id}).one_or_none()
+    if user is None:
+        raise ConfigurationError(f"there is no user {id}", hint="see `users list`")
+    if user.role == "admin" and connection.execute(_OTHER_ADMINS, {"id": id}).scalar_one() == 0:
+        raise ConfigurationError(f"{user.name!r} is the only administrator", hint="make another user administrator first")

@@ -1,0 +1,1 @@
+"""What the console's worklist and study page show: read only, one short transaction each."""

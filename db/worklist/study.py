@@ -1,0 +1,118 @@
+"""One study as the study page shows it: its units with every job, finding, object, attempt and delivery, and who has viewed it."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from db import audit
+from db.engine import Database
+
+_STUDY = text("SELECT * FROM studies WHERE id = :id")
+_UNITS = text("""
+    SELECT u.*, se.series_instance_uid, se.modality, se.series_number, se.series_description, se.body_part_examined
+    FROM units u JOIN series se ON se.id = u.series_id WHERE se.study_id = :id ORDER BY se.series_number NULLS LAST, se.id, u.id
+""")
+_OF_UNITS = "JOIN units u ON u.id = j.unit_id JOIN series se ON se.id = u.series_id WHERE se.study_id = :id"
+_JOBS = text(f"SELECT j.* FROM jobs j {_OF_UNITS} ORDER BY j.id DESC")
+_FINDINGS = text(f"SELECT f.* FROM findings f JOIN jobs j ON j.id = f.job_id {_OF_UNITS} ORDER BY f.job_id, f.ordinal")
+_ATTEMPTS = text(f"SELECT a.* FROM attempts a JOIN jobs j ON j.id = a.job_id {_OF_UNITS} ORDER BY a.id")
+_OBJECTS = text(f"SELECT r.* FROM reports r JOIN jobs j ON j.id = r.job_id {_OF_UNITS} ORDER BY r.id")
+_DELIVERIES = text(f"""
+    SELECT d.*, r.kind, r.sop_instance_uid FROM deliveries d JOIN reports r ON r.id = d.report_id JOIN jobs j ON j.id = d.job_id {_OF_UNITS}
+    ORDER BY d.id
+""")
+_VIEWS = text("""
+    SELECT at, actor, details ->> 'from' AS address FROM audit_events WHERE subject = :subject AND action = 'study.viewed'
+    ORDER BY id DESC LIMIT 20
+""")
+_OBJECT = text("""
+    SELECT r.sha256, r.sop_instance_uid, r.kind, r.removed_at, se.study_id FROM reports r JOIN jobs j ON j.id = r.job_id
+    JOIN units u ON u.id = j.unit_id JOIN series se ON se.id = u.series_id WHERE r.id = :id
+""")
+
+
+@dataclass(slots=True)
+class JobDetails:
+    """One job with everything that belongs to it; the rows are those of their tables."""
+
+    row: Any
+    findings: list[Any] = field(default_factory=list)
+    attempts: list[Any] = field(default_factory=list)
+    objects: list[Any] = field(default_factory=list)
+    deliveries: list[Any] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class UnitDetails:
+    """One unit: ``current`` jobs whose results count, ``earlier`` ones that were superseded, ``shadows`` that are not reported."""
+
+    row: Any
+    current: list[JobDetails] = field(default_factory=list)
+    earlier: list[JobDetails] = field(default_factory=list)
+    shadows: list[JobDetails] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class StudyDetails:
+    """One study; ``views`` are the last views of it by people."""
+
+    row: Any
+    units: list[UnitDetails]
+    views: list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredResultObject:
+    """Where the bytes of one result object are."""
+
+    study_id: int
+    sha256: str
+    sop_instance_uid: str
+    kind: str
+    removed_at: datetime | None
+
+
+def read_study(database: Database, id: int, *, viewer: str, address: str) -> StudyDetails | None:
+    """Return a study and record that ``viewer`` has viewed it, in one transaction; None where there is no such study."""
+    with database.begin() as connection:
+        study = connection.execute(_STUDY, {"id": id}).one_or_none()
+        if study is None:
+            return None
+        views = list(connection.execute(_VIEWS, {"subject": f"study:{id}"}))
+        units = _units(connection, id)
+        audit.record(connection, actor=viewer, action="study.viewed", subject=f"study:{id}", details={"from": address})
+    return StudyDetails(study, units, views)
+
+
+def _units(connection: Connection, study_id: int) -> list[UnitDetails]:
+    jobs = {row.id: JobDetails(row) for row in connection.execute(_JOBS, {"id": study_id})}
+    for statement, name in ((_FINDINGS, "findings"), (_ATTEMPTS, "attempts"), (_OBJECTS, "objects"), (_DELIVERIES, "deliveries")):
+        for row in connection.execute(statement, {"id": study_id}):
+            getattr(jobs[row.job_id], name).append(row)
+    units = {row.id: UnitDetails(row) for row in connection.execute(_UNITS, {"id": study_id})}
+    for job in jobs.values():
+        unit = units[job.row.unit_id]
+        kept = unit.shadows if job.row.shadow else unit.earlier if job.row.state in ("superseded", "cancelled") else unit.current
+        kept.append(job)
+    return list(units.values())
+
+
+def find_result_object(database: Database, id: int, *, viewer: str, address: str) -> StoredResultObject | None:
+    """Return where a result object is stored, and record that ``viewer`` has downloaded it; None where there is no such object."""
+    with database.begin() as connection:
+        row = connection.execute(_OBJECT, {"id": id}).one_or_none()
+        if row is None:
+            return None
+        details = {"from": address, "kind": row.kind, "sha256": row.sha256}
+        audit.record(connection, actor=viewer, action="object.downloaded", subject=f"study:{row.study_id}", details=details)
+    return StoredResultObject(row.study_id, row.sha256, row.sop_instance_uid, row.kind, row.removed_at)
+
+
+def record_list_view(database: Database, studies: list[int], *, viewer: str, address: str) -> None:
+    """Record that ``viewer`` has seen these studies in the worklist."""
+    if studies:
+        audit.record_now(
+            database, actor=viewer, action="worklist.viewed", subject="worklist", details={"from": address, "studies": studies}
+        )

@@ -1,0 +1,113 @@
+"""Users of the console: add, invite, list, disable, password."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from core.errors import ConfigurationError
+from deploy.cli.common import AsJson, Config, emit, listing, opened, operator, say
+
+if TYPE_CHECKING:
+    from db.engine import Database
+
+app = typer.Typer(help="Users of the console: add, invite, list, disable, set a password.")
+
+COLUMNS = ("name", "role", "second_factor", "created_at", "disabled_at")
+Name = Annotated[str, typer.Argument(metavar="NAME", help="sign-in name")]
+RoleOption = Annotated[str, typer.Option("--role", help="viewer, clinician, operator, auditor or admin")]
+FromInput = Annotated[bool, typer.Option("--password-stdin", help="read the password from standard input instead of asking for it")]
+
+
+def _checked_role(role: str) -> str:
+    from console.auth.access import UserRole
+
+    if role not in set(UserRole):
+        raise typer.BadParameter(f"{role!r} is not a role; roles are {', '.join(UserRole)}", param_hint="--role")
+    return role
+
+
+def _password(from_input: bool) -> str:
+    if from_input:
+        return sys.stdin.readline().rstrip("\n")
+    return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
+
+
+@app.command("add")
+def users_add(name: Name, role: RoleOption, config: Config = None, password_stdin: FromInput = False) -> None:
+    """Add a user; the password is asked for."""
+    from console.auth.passwords import hash_password
+    from db.accounts.users import add_user
+
+    role = _checked_role(role)
+    hashed = hash_password(_password(password_stdin))
+    with opened(config) as (_, database):
+        add_user(database, name=name, role=role, password_hash=hashed, actor=operator())
+    say(f"added {name} ({role})")
+
+
+@app.command("invite")
+def users_invite(name: Name, role: RoleOption, config: Config = None, as_json: AsJson = False) -> None:
+    """Make a link with which a person registers once; it is valid for three days."""
+    from console.app import scheme
+    from db.accounts.invitations import invite_user
+
+    role = _checked_role(role)
+    with opened(config) as (settings, database):
+        token = invite_user(database, name=name, role=role, actor=operator())
+        link = f"{scheme(settings)}://{settings.console.host}:{settings.console.port}/invitations/{token}"
+    if as_json:
+        emit({"name": name, "role": role, "link": link})
+    else:
+        print(link)
+
+
+@app.command("list")
+def users_list(config: Config = None, as_json: AsJson = False) -> None:
+    """List the users."""
+    from db.accounts.users import list_users
+
+    with opened(config) as (_, database):
+        users = list_users(database)
+    rows = [
+        {
+            "name": user.name,
+            "role": user.role,
+            "second_factor": user.has_second_factor,
+            "created_at": user.created_at.isoformat(),
+            "disabled_at": None if user.disabled_at is None else user.disabled_at.isoformat(),
+        }
+        for user in users
+    ]
+    listing(rows, COLUMNS, title="users", as_json=as_json)
+
+
+@app.command("disable")
+def users_disable(name: Name, config: Config = None) -> None:
+    """Disable a user; the user's sessions end at once."""
+    from db.accounts.users import disable_user
+
+    with opened(config) as (_, database):
+        disable_user(database, _user_id(database, name), actor=operator())
+    say(f"disabled {name}")
+
+
+@app.command("password")
+def users_password(name: Name, config: Config = None, password_stdin: FromInput = False) -> None:
+    """Set a new password; the user's sessions end at once."""
+    from console.auth.passwords import hash_password
+    from db.accounts.users import set_password
+
+    with opened(config) as (_, database):
+        id = _user_id(database, name)
+        set_password(database, id, hash_password(_password(password_stdin)), actor=operator())
+    say(f"password of {name} set")
+
+
+def _user_id(database: "Database", name: str) -> int:
+    from db.accounts.users import find_user
+
+    user = find_user(database, name)
+    if user is None:
+        raise ConfigurationError(f"there is no user {name!r}", hint="see `users list`")
+    return user.id

@@ -1,0 +1,77 @@
+"""Users: the page for administrators, registration by invitation, the first administrator, and the command line."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from console.auth.first_administrator import offer_registration
+from db.accounts.users import find_user, list_users
+from db.engine import Database
+from tests.support.console import PASSWORD, RunningConsole, add_users
+
+
+def test_an_invited_person_registers_once(console: RunningConsole, database: Database) -> None:
+    with console.browser() as admin, console.browser() as person:
+        admin.sign_in("admin")
+        admin.open("/users")
+        page = admin.send_form("/users/invite", name="Ångström 山田", role="clinician")
+        found = re.search(r"/invitations/([\w-]+)", page.text)
+        assert found is not None
+        path = found[0]
+        assert "Ångström 山田" in person.open(path).text
+        assert person.send_form(path, password="short").status_code == 422
+        assert person.send_form(path, password="a long enough password").status_code == 303
+        assert person.send_form(path, password="a long enough password").status_code == 410, "a link works once"
+        assert person.open(path).status_code == 410
+        assert person.sign_in("Ångström 山田", "a long enough password").status_code == 303
+    user = find_user(database, "Ångström 山田")
+    assert user is not None
+    assert user.role == "clinician"
+
+
+def test_an_administrator_changes_roles_and_disables_but_not_the_last_administrator(console: RunningConsole, database: Database) -> None:
+    users = {user.name: user.id for user in list_users(database)}
+    with console.browser() as admin, console.browser() as viewer:
+        admin.sign_in("admin")
+        viewer.sign_in("viewer")
+        admin.open("/users")
+        assert viewer.get("/users").status_code == 403
+        assert admin.send_form(f"/users/{users['viewer']}/role", role="admin").status_code == 303
+        assert viewer.get("/users").status_code == 200, "the new role holds from the next request on"
+        assert admin.send_form(f"/users/{users['viewer']}/disable").status_code == 303
+        assert viewer.get("/users").status_code == 303
+        last = admin.send_form(f"/users/{users['admin']}/disable")
+        assert last.status_code == 409
+        assert "only administrator" in last.text
+        assert admin.send_form(f"/users/{users['viewer']}/enable").status_code == 303
+        assert viewer.sign_in("viewer").status_code == 303
+
+
+def test_the_first_administrator_gets_a_link_at_start_and_nobody_afterwards(
+    database: Database, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with RunningConsole(database, tmp_path) as console:
+        found = re.search(rf"{re.escape(console.url)}(/invitations/[\w-]+)", capfd.readouterr().err)
+        assert found is not None
+        with console.browser() as browser:
+            assert "admin" in browser.open(found[1]).text
+            assert browser.send_form(found[1], password=PASSWORD).status_code == 303
+            assert browser.sign_in("admin", next="/users").status_code == 303
+            assert browser.get("/users").status_code == 200
+    offer_registration(database, "http://x")
+    assert "invitations" not in capfd.readouterr().err
+
+
+def test_an_offer_replaces_the_one_before(database: Database, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    offer_registration(database, "")
+    old = re.search(r"/invitations/[\w-]+", capfd.readouterr().err)
+    offer_registration(database, "")
+    new = re.search(r"/invitations/[\w-]+", capfd.readouterr().err)
+    assert old is not None
+    assert new is not None
+    with RunningConsole(database, tmp_path) as console, console.browser() as browser:
+        assert browser.open(old[0]).status_code == 410
+        # The console offered a third link when it started, which replaced the second.
+        assert browser.open(new[0]).status_code == 410
+    add_users(database)

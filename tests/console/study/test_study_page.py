@@ -1,0 +1,89 @@
+"""The study page over real HTTP: steps, findings, objects, deliveries, and who has viewed it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from db.engine import Database
+from tests.support.console import Browser, RunningConsole, add_users
+from tests.support.records import DIGEST, Sender, claim, complete, finish, plan, run
+
+
+@pytest.fixture
+def browser(database: Database, tmp_path: Path) -> Iterator[Browser]:
+    """A browser that is signed in as a clinician, on one reported study."""
+    Sender(database).send(1, patient_name="Doe^Jane", series_description="<b>Axial</b>")
+    complete(database, plan())
+    finish(database, claim(database))
+    add_users(database)
+    with RunningConsole(database, tmp_path) as console, console.browser() as browser:
+        browser.sign_in("clinician")
+        yield browser
+
+
+def _study_id(database: Database) -> int:
+    with database.begin() as connection:
+        return int(connection.execute(text("SELECT id FROM studies")).scalar_one())
+
+
+def test_the_page_says_what_happened_what_was_found_and_by_which_model(browser: Browser, database: Database) -> None:
+    page = browser.get(f"/studies/{_study_id(database)}").text
+    for shown in (
+        "Doe, Jane", "Received", "1 image from PACS", "Complete", "30 s without an instance", "Routed", "chest CT: lung_nodule_ct 1.0",
+        "Analysed", "Reported", "Nodule", "score 0.90", "6.5 mm", "nodules of 4 mm and more", "not for diagnosis", DIGEST[:16],
+        "Report (SR)", "pending",
+    ):  # fmt: skip
+        assert shown in page, shown
+    assert "<b>Axial</b>" not in page
+
+
+def test_a_failed_job_shows_its_reason_and_attempts(browser: Browser, database: Database) -> None:
+    run(database, "UPDATE jobs SET state = 'quarantined', reason = 'out of memory', inferred_at = NULL, outcome = 'not_analysed'")
+    page = browser.get(f"/studies/{_study_id(database)}").text
+    assert 'class="problem"' in page
+    assert "out of memory" in page
+
+
+def test_a_unit_that_no_route_took_shows_why(browser: Browser, database: Database) -> None:
+    Sender(database).send(1, study="1.2.9", series="1.2.9.1")
+    complete(database, study="1.2.9", reason="no route takes it: Modality is CT")
+    page = browser.get(f"/studies/{_study_id_of(database, '1.2.9')}").text
+    assert "no route takes it: Modality is CT" in page
+
+
+def _study_id_of(database: Database, uid: str) -> int:
+    with database.begin() as connection:
+        return int(connection.execute(text("SELECT id FROM studies WHERE study_instance_uid = :uid"), {"uid": uid}).scalar_one())
+
+
+def test_the_page_shows_who_has_viewed_the_study_before(browser: Browser, database: Database) -> None:
+    path = f"/studies/{_study_id(database)}"
+    assert "Nobody before you" in browser.get(path).text
+    assert "clinician from 127.0.0.1" in browser.get(path).text
+    with database.begin() as connection:
+        events = connection.execute(text("SELECT actor, subject FROM audit_events WHERE action = 'study.viewed'")).all()
+    assert [tuple(event) for event in events] == [("user:clinician", f"study:{_study_id(database)}")] * 2
+
+
+def test_an_object_is_downloaded_bit_for_bit_and_the_download_is_audited(browser: Browser, database: Database, tmp_path: Path) -> None:
+    with database.begin() as connection:
+        row = connection.execute(text("SELECT id, sha256 FROM reports")).one()
+    assert browser.get(f"/objects/{row.id}").status_code == 404, "no such file"
+    path = tmp_path / "blobs" / row.sha256[:2] / row.sha256
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"the report")
+    reply = browser.get(f"/objects/{row.id}")
+    assert reply.content == b"the report"
+    assert reply.headers["content-type"] == "application/dicom"
+    assert reply.headers["content-disposition"].startswith('attachment; filename="sr-2.25.')
+    with database.begin() as connection:
+        event = connection.execute(text("SELECT actor, details FROM audit_events WHERE action = 'object.downloaded' LIMIT 1")).one()
+    assert event.actor == "user:clinician"
+    assert event.details["sha256"] == row.sha256
+
+
+@pytest.mark.parametrize("path", ["/studies/999999", "/objects/999999", "/studies/../worklist", "/studies/%2e%2e"])
+def test_what_is_not_there_is_not_found(browser: Browser, path: str) -> None:
+    assert browser.get(path).status_code in (404, 422, 200 if "worklist" in path else 404)

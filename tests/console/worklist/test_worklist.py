@@ -1,0 +1,145 @@
+"""The worklist over real HTTP on studies in a real database."""
+
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from core.states import Priority
+from db.engine import Database
+from db.notify import notify
+from db.worklist.studies import StudyFilter, list_studies
+from tests.support.console import Browser, RunningConsole, add_users
+from tests.support.records import Sender, claim, complete, finish, plan, run
+
+
+def _study(database: Database, number: int, **values: object) -> None:
+    """Receive one slice of study ``1.2.NUMBER``."""
+    Sender(database).send(1, study=f"1.2.{number}", series=f"1.2.{number}.1", **values)
+
+
+@pytest.fixture
+def browser(database: Database, tmp_path: Path) -> Iterator[Browser]:
+    """A signed-in browser, on four studies: reported, failed, not routed, being received."""
+    _study(database, 1, patient_name="Yamada^Tarou=山田^太郎", patient_id="P-100", accession_number="ACC-1")
+    complete(database, plan(), study="1.2.1")
+    finish(database, claim(database))
+    _study(database, 2, patient_name="<script>alert(1)</script>", patient_id="50%")
+    complete(database, plan(priority=Priority.URGENT), study="1.2.2")
+    run(database, "UPDATE jobs SET state = 'quarantined', reason = 'out of memory' WHERE priority = 'urgent'")
+    _study(database, 3, patient_name="Doe^Jane", modality="MR")
+    complete(database, study="1.2.3", reason="no route takes it")
+    _study(database, 4, patient_name="قباني^نزار")
+    add_users(database)
+    with RunningConsole(database, tmp_path) as console, console.browser() as browser:
+        browser.sign_in("viewer", next="/worklist")
+        yield browser
+
+
+def _lines(page: str) -> list[str]:
+    return re.findall(r'<a class="line" href="/studies/(\d+)"', page)
+
+
+def test_the_start_page_is_the_worklist_with_state_result_and_model(browser: Browser) -> None:
+    assert browser.get("/").headers["location"] == "/worklist"
+    page = browser.get("/worklist").text
+    assert len(_lines(page)) == 4
+    for shown in ("Yamada, Tarou 山田, 太郎", "قباني, نزار", "P-100", "Nodule", "lung_nodule_ct 1.0", "urgent", "no route takes it"):
+        assert shown in page
+    for state in ("failed", "receiving", "not_routed", "reported"):
+        assert f'class="badge {state}"' in page
+
+
+def test_what_a_sender_wrote_is_shown_as_text(browser: Browser) -> None:
+    page = browser.get("/worklist").text
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("text=yamada", 1),
+        ("text=山田", 1),
+        ("text=acc-1", 1),
+        ("text=50%25", 1),
+        ("text=_", 0),
+        ("text=nothing", 0),
+        ("modality=MR", 1),
+        ("state=failed", 1),
+        ("state=receiving", 1),
+        ("state=not_routed", 2),
+        ("outcome=findings", 1),
+        ("tier=review", 1),
+        ("tier=high", 0),
+        ("finding=nodule", 1),
+        ("model=lung_nodule_ct", 2),
+        ("destination=pacs", 1),
+        ("since=2020-01-01", 4),
+        ("until=2020-01-01", 0),
+        ("since=not-a-date", 4),
+        ("state=failed&text=yamada", 0),
+    ],
+)
+def test_filters(browser: Browser, query: str, found: int) -> None:
+    page = browser.get(f"/worklist?{query}").text
+    assert len(_lines(page)) == found
+    assert ("No study matches" in page) == (found == 0)
+
+
+def test_htmx_gets_the_lines_alone(browser: Browser) -> None:
+    part = browser.get("/worklist?text=yamada", headers={"HX-Request": "true"}).text
+    assert "<html" not in part
+    assert len(_lines(part)) == 1
+
+
+def test_pages_continue_without_gap_or_repetition(browser: Browser, database: Database) -> None:
+    everything = [line.id for line in list_studies(database, StudyFilter())]
+    first = [line.id for line in list_studies(database, StudyFilter(), limit=3)]
+    _study(database, 5)  # arrives while somebody reads: the pages behind do not move
+    rest = [line.id for line in list_studies(database, StudyFilter(), before=first[-1], limit=3)]
+    assert first + rest == everything
+
+
+def test_each_view_is_an_audit_event_with_the_studies_that_were_shown(browser: Browser, database: Database) -> None:
+    browser.get("/worklist?text=yamada")
+    with database.begin() as connection:
+        statement = text("SELECT actor, details FROM audit_events WHERE action = 'worklist.viewed' ORDER BY id DESC LIMIT 1")
+        event = connection.execute(statement).one()
+    assert event.actor == "user:viewer"
+    assert len(event.details["studies"]) == 1
+    assert event.details["from"] == "127.0.0.1"
+    assert "Yamada" not in str(event)
+
+
+def test_a_change_of_the_node_is_told_to_an_open_worklist(browser: Browser, database: Database) -> None:
+    heard = threading.Event()
+
+    def listen() -> None:
+        with browser.stream("GET", "/worklist/events") as stream:
+            for line in stream.iter_lines():
+                if line == "data: changed":
+                    heard.set()
+                    return
+
+    thread = threading.Thread(target=listen, daemon=True)
+    thread.start()
+    for _ in range(100):
+        with database.begin() as connection:
+            notify(connection, "intake")
+        if heard.wait(0.5):
+            break
+    assert heard.is_set()
+    thread.join(30)
+
+
+def test_an_empty_node_says_what_to_do(database: Database, tmp_path: Path) -> None:
+    add_users(database)
+    with RunningConsole(database, tmp_path) as console, console.browser() as browser:
+        browser.sign_in("viewer")
+        page = browser.get("/worklist").text
+    assert "No study has been received" in page
+    assert "[[sources]]" in page

@@ -1,0 +1,80 @@
+"""A console on real HTTP and a real database, with users of every role, and a client that behaves as a browser does."""
+
+import re
+import threading
+from pathlib import Path
+from typing import Self
+
+import httpx
+
+from console import app
+from console.auth.access import UserRole
+from console.auth.passwords import hash_password
+from core.settings.console import ConsoleSection
+from core.settings.node import NodeSection
+from core.settings.settings import Settings
+from db.accounts.users import add_user
+from db.engine import Database
+
+PASSWORD = "correct horse battery staple"
+_HASH = hash_password(PASSWORD)
+
+
+def add_users(database: Database) -> None:
+    """Add one user of each role; the name of the user is that of the role."""
+    for role in UserRole:
+        add_user(database, name=role, role=role, password_hash=_HASH, actor="test")
+
+
+class Browser(httpx.Client):
+    """A client that keeps cookies, sends ``Origin`` with forms, and repeats the form token of the page it read last."""
+
+    form_token = ""
+
+    def open(self, path: str) -> httpx.Response:
+        """Read a page and remember its form token."""
+        reply = self.get(path)
+        found = re.search(r'name="form_token" value="([^"]+)"', reply.text)
+        self.form_token = found[1] if found else ""
+        return reply
+
+    def send_form(self, path: str, **fields: str) -> httpx.Response:
+        """Send a form with the token of the page that was read last."""
+        return self.post(path, data={"form_token": self.form_token, **fields}, headers={"Origin": str(self.base_url).rstrip("/")})
+
+    def sign_in(self, name: str, password: str = PASSWORD, next: str = "/account") -> httpx.Response:
+        """Sign in and read the page behind it; gives the reply of the sign-in form."""
+        reply = self.send_form("/sign-in", name=name, password=password, next=next)
+        if reply.status_code == 303:
+            self.open(reply.headers["location"])
+        return reply
+
+
+class RunningConsole:
+    """The console in a thread of this process, on a free port of the loopback."""
+
+    def __init__(self, database: Database, data_dir: Path, *, idle_s: float = 1800.0, max_s: float = 43200.0) -> None:
+        section = ConsoleSection(port=0, session_idle_s=idle_s, session_max_s=max_s)
+        settings = Settings(node=NodeSection(data_dir=data_dir, ae_title="TESTNODE"), console=section)
+        self._stop, ready = threading.Event(), threading.Event()
+        self.url = ""
+
+        def on_ready(host: str, port: int) -> None:
+            self.url = f"http://{host}:{port}"
+            ready.set()
+
+        self._thread = threading.Thread(target=app.run, args=(settings, database, self._stop, on_ready), daemon=True)
+        self._thread.start()
+        assert ready.wait(60)
+
+    def browser(self) -> Browser:
+        """Return a new browser without cookies."""
+        return Browser(base_url=self.url, timeout=60)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(30)
+        assert not self._thread.is_alive()
