@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from console.health import HEARTBEAT_MAX_AGE_S, ROLES, NodeReadiness, check_disk, check_pauses, check_roles, disk_usage
 from console.formats import format_age, format_size
+from console.health import HEARTBEAT_MAX_AGE_S, ROLES, NodeReadiness, check_disk, check_pauses, check_roles, disk_usage
 from db.operations.alerts import Alert
 from db.roles.heartbeats import Heartbeat
 

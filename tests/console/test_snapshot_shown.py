@@ -9,8 +9,12 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from console.app import create_app
+from console.auth.guard import Accounts
 from console.health import NodeReadiness, NodeSnapshot
+from core.settings.settings import Settings
 from core.states import DeliveryState, JobState
+from db.accounts.sessions import SessionLimits
+from db.engine import Database
 from db.operations.alerts import Alert
 from db.operations.status import NodeStatus, QueueStatus
 from db.roles.heartbeats import Heartbeat
@@ -55,7 +59,10 @@ Get = Callable[[str], httpx.Response]
 
 @pytest.fixture(scope="module")
 def get() -> Get:
-    application = create_app("TESTNODE", lambda: NodeSnapshot(NodeReadiness(("relay: <i>failing</i>",)), STATUS, 1015, 1031))
+    # Never connected: what is shown here needs no sign-in.
+    database = Database.open("postgresql://nobody@127.0.0.1:9/none")
+    accounts = Accounts(database, SessionLimits(60, 60), secure=False, ae_title="TESTNODE")
+    application = create_app(lambda: NodeSnapshot(NodeReadiness(("relay: <i>failing</i>",)), STATUS, 1015, 1031), accounts, Settings())
 
     async def ask(path: str) -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(application), base_url="http://node") as client:
