@@ -9,7 +9,7 @@ from fastapi.responses import StreamingResponse
 
 from console.auth.guard import Accounts
 from db.engine import Database
-from db.notify import Waiter
+from db.notify import ChannelListener
 
 CHANNELS = ("intake", "outbox", "delivery")
 POLL_S = 1.0
@@ -43,7 +43,7 @@ class ChangeFeed:
             self._listeners.pop(event, None)
 
     def _listen(self) -> None:
-        waiter = Waiter(self._database, *CHANNELS)
+        waiter = ChannelListener(self._database, *CHANNELS)
         try:
             while True:
                 changed = waiter.wait(POLL_S)

@@ -1,7 +1,7 @@
 """The start page: the worklist with search, filters that are kept in the address, and further pages."""
 
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request, Response
@@ -53,7 +53,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         record_list_view(database, [study.id for study in studies], viewer=viewer, address=client_address(request))
         asked |= {"since": since if wanted.since else "", "until": until if wanted.until else ""}
         kept = {name: value for name, value in asked.items() if value}
-        context = {
+        context: dict[str, Any] = {
             "studies": studies,
             "asked": asked,
             "filtered": bool(kept),
@@ -62,7 +62,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         }
         if request.headers.get("hx-request") == "true":
             return page(templates, request, "worklist_lines.html", **context)
-        choices = filter_choices(database)
+        choices: dict[str, Any] = {**filter_choices(database)}
         return page(
             templates, request, "worklist.html", **context, **choices, states=STATES, outcomes=list(Outcome), tiers=list(Tier),
         )  # fmt: skip

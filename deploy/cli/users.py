@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from core.errors import ConfigurationError
-from deploy.cli.common import AsJson, Config, emit, listing, opened, operator, say
+from deploy.cli.common import AsJson, Config, open_database, operator_name
+from deploy.terminal import print_json, print_message, print_rows
 
 if TYPE_CHECKING:
     from db.engine import Database
@@ -41,9 +42,9 @@ def users_add(name: Name, role: RoleOption, config: Config = None, password_stdi
 
     role = _checked_role(role)
     hashed = hash_password(_password(password_stdin))
-    with opened(config) as (_, database):
-        add_user(database, name=name, role=role, password_hash=hashed, actor=operator())
-    say(f"added {name} ({role})")
+    with open_database(config) as (_, database):
+        add_user(database, name=name, role=role, password_hash=hashed, actor=operator_name())
+    print_message(f"added {name} ({role})")
 
 
 @app.command("invite")
@@ -53,11 +54,11 @@ def users_invite(name: Name, role: RoleOption, config: Config = None, as_json: A
     from db.accounts.invitations import invite_user
 
     role = _checked_role(role)
-    with opened(config) as (settings, database):
-        token = invite_user(database, name=name, role=role, actor=operator())
+    with open_database(config) as (settings, database):
+        token = invite_user(database, name=name, role=role, actor=operator_name())
         link = f"{scheme(settings)}://{settings.console.host}:{settings.console.port}/invitations/{token}"
     if as_json:
-        emit({"name": name, "role": role, "link": link})
+        print_json({"name": name, "role": role, "link": link})
     else:
         print(link)
 
@@ -67,7 +68,7 @@ def users_list(config: Config = None, as_json: AsJson = False) -> None:
     """List the users."""
     from db.accounts.users import list_users
 
-    with opened(config) as (_, database):
+    with open_database(config) as (_, database):
         users = list_users(database)
     rows = [
         {
@@ -79,7 +80,7 @@ def users_list(config: Config = None, as_json: AsJson = False) -> None:
         }
         for user in users
     ]
-    listing(rows, COLUMNS, title="users", as_json=as_json)
+    print_rows(rows, COLUMNS, title="users", as_json=as_json)
 
 
 @app.command("disable")
@@ -87,9 +88,9 @@ def users_disable(name: Name, config: Config = None) -> None:
     """Disable a user; the user's sessions end at once."""
     from db.accounts.users import disable_user
 
-    with opened(config) as (_, database):
-        disable_user(database, _user_id(database, name), actor=operator())
-    say(f"disabled {name}")
+    with open_database(config) as (_, database):
+        disable_user(database, _user_id(database, name), actor=operator_name())
+    print_message(f"disabled {name}")
 
 
 @app.command("password")
@@ -98,10 +99,10 @@ def users_password(name: Name, config: Config = None, password_stdin: FromInput 
     from console.auth.passwords import hash_password
     from db.accounts.users import set_password
 
-    with opened(config) as (_, database):
+    with open_database(config) as (_, database):
         id = _user_id(database, name)
-        set_password(database, id, hash_password(_password(password_stdin)), actor=operator())
-    say(f"password of {name} set")
+        set_password(database, id, hash_password(_password(password_stdin)), actor=operator_name())
+    print_message(f"password of {name} set")
 
 
 def _user_id(database: "Database", name: str) -> int:
