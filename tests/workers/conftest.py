@@ -1,16 +1,21 @@
 """Fixtures of the tests that run attempts in the test's process, on a real database, real blobs and real models."""
 
+import io
 from pathlib import Path
 
 import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
 
 from core.settings.settings import Settings
 from core.states import Priority
 from db.blobs.store import Blobs
 from db.engine import Database
 from tests.support.queued_jobs import JobFactory, configure
+from tests.support.records import scalar
 from workers.child.drain_flag import DrainFlag
 from workers.child.runtime import ChildRuntime
+from workers.encode.validate.validator import validate
 
 UNHURRIED = {"lease_s": 600.0, "soft_s": 6000.0, "hard_s": 9000.0}
 
@@ -26,6 +31,19 @@ def child_runtime(settings: Settings, database: Database, *, threads: int = 1) -
     return ChildRuntime(settings, database, Blobs(settings.blobs_dir), DrainFlag(), priorities, "test:1", threads, "cpu")
 
 
+def report_of(runtime: ChildRuntime, job_id: int) -> Dataset:
+    """The structured report of a job, which must pass the check."""
+    sha256 = scalar(runtime.database, f"SELECT sha256 FROM reports WHERE job_id = {job_id} AND kind = 'sr'")
+    content = runtime.blobs.read(str(sha256))
+    assert validate(content) == ()
+    return dcmread(io.BytesIO(content))
+
+
+def texts_of(document: Dataset) -> list[str]:
+    """The text items of a structured report."""
+    return [str(element.value) for element in document.iterall() if element.keyword == "TextValue"]
+
+
 @pytest.fixture
 def settings(tmp_path: Path, database_url: str) -> Settings:
     """Settings without a broker, with time limits that a slow machine does not reach: a wake-up starts jobs for a share of its limit."""
@@ -39,6 +57,6 @@ def runtime(settings: Settings, database: Database) -> ChildRuntime:
 
 
 @pytest.fixture
-def queueing(runtime: ChildRuntime) -> JobFactory:
+def factory(runtime: ChildRuntime) -> JobFactory:
     """Puts units into the runtime's stores."""
     return JobFactory(runtime.database, runtime.blobs)

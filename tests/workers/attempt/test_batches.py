@@ -74,8 +74,8 @@ def ended(database: Database, ids: Sequence[int]) -> list[tuple[str, int]]:
     return [(str(one["job_state"]), len(one["attempts_made"])) for one in shown]
 
 
-def test_waiting_photographs_share_a_pass_with_the_same_predictions_as_alone(runtime: ChildRuntime, queueing: JobFactory) -> None:
-    queued = [queueing.photograph(seed) for seed in range(1, 6)]
+def test_waiting_photographs_share_a_pass_with_the_same_predictions_as_alone(runtime: ChildRuntime, factory: JobFactory) -> None:
+    queued = [factory.photograph(seed) for seed in range(1, 6)]
     (single,) = runtime.models.by_digest.values()
     alone = [single.predict([read_photograph(runtime.blobs.path(sha256))])[0] for _, sha256 in queued]
     model = record_passes(runtime)
@@ -89,18 +89,18 @@ def test_waiting_photographs_share_a_pass_with_the_same_predictions_as_alone(run
         assert [row["state"] for row in shown["deliveries"]] == ["pending"]
 
 
-def test_a_pass_holds_no_more_photographs_than_the_model_allows(runtime: ChildRuntime, queueing: JobFactory) -> None:
+def test_a_pass_holds_no_more_photographs_than_the_model_allows(runtime: ChildRuntime, factory: JobFactory) -> None:
     for seed in range(1, 6):
-        queueing.photograph(seed)
+        factory.photograph(seed)
     model = record_passes(runtime)
     model.batch = 2
     assert wake_up.handle_wake_up(runtime) == 5
     assert model.sizes == [2, 2, 1]
 
 
-def test_with_one_attempt_only_photographs_do_not_share_a_pass(runtime: ChildRuntime, queueing: JobFactory, settings: Settings) -> None:
-    queueing.photograph(1)
-    queueing.photograph(2)
+def test_with_one_attempt_only_photographs_do_not_share_a_pass(runtime: ChildRuntime, factory: JobFactory, settings: Settings) -> None:
+    factory.photograph(1)
+    factory.photograph(2)
     runtime.settings = with_worker(settings, max_attempts=1)
     model = record_passes(runtime)
     assert wake_up.handle_wake_up(runtime) == 2
@@ -108,38 +108,38 @@ def test_with_one_attempt_only_photographs_do_not_share_a_pass(runtime: ChildRun
 
 
 def test_a_single_photograph_does_not_wait_and_a_partial_batch_waits_for_more(
-    runtime: ChildRuntime, queueing: JobFactory, monkeypatch: pytest.MonkeyPatch
+    runtime: ChildRuntime, factory: JobFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
 
     def meanwhile(seconds: float) -> None:
         waits.append(seconds)
-        queueing.photograph(9)
+        factory.photograph(9)
 
     monkeypatch.setattr(claim, "sleep", meanwhile)
-    queueing.photograph(1)
+    factory.photograph(1)
     model = record_passes(runtime)
     wake_up.handle_wake_up(runtime)
     assert (model.sizes, waits) == ([1], [])
-    queueing.photograph(2)
-    queueing.photograph(3)
+    factory.photograph(2)
+    factory.photograph(3)
     wake_up.handle_wake_up(runtime)
     assert (model.sizes, waits) == ([1, 3], [claim.BATCH_WAIT_S])
 
 
-def test_an_urgent_photograph_is_not_batched_with_routine_ones(runtime: ChildRuntime, queueing: JobFactory) -> None:
-    queueing.photograph(1)
-    queueing.photograph(2)
-    queueing.photograph(3, priority=Priority.URGENT)
+def test_an_urgent_photograph_is_not_batched_with_routine_ones(runtime: ChildRuntime, factory: JobFactory) -> None:
+    factory.photograph(1)
+    factory.photograph(2)
+    factory.photograph(3, priority=Priority.URGENT)
     model = record_passes(runtime)
     wake_up.handle_wake_up(runtime)
     assert model.sizes == [1, 2]
 
 
-def test_an_unreadable_photograph_does_not_end_the_other_attempts(runtime: ChildRuntime, queueing: JobFactory) -> None:
-    ids = [queueing.photograph(1)[0]]
-    failing, sha256 = queueing.photograph(2)
-    ids += [failing, queueing.photograph(3)[0]]
+def test_an_unreadable_photograph_does_not_end_the_other_attempts(runtime: ChildRuntime, factory: JobFactory) -> None:
+    ids = [factory.photograph(1)[0]]
+    failing, sha256 = factory.photograph(2)
+    ids += [failing, factory.photograph(3)[0]]
     runtime.blobs.path(sha256).unlink()
     model = record_passes(runtime)
     wake_up.handle_wake_up(runtime)
@@ -147,8 +147,8 @@ def test_an_unreadable_photograph_does_not_end_the_other_attempts(runtime: Child
     assert ended(runtime.database, ids) == [("reported", 1), ("queued", 1), ("reported", 1)]
 
 
-def test_the_photograph_that_fails_the_pass_is_found_and_the_others_are_reported(runtime: ChildRuntime, queueing: JobFactory) -> None:
-    queued = [queueing.photograph(seed) for seed in range(1, 6)]
+def test_the_photograph_that_fails_the_pass_is_found_and_the_others_are_reported(runtime: ChildRuntime, factory: JobFactory) -> None:
+    queued = [factory.photograph(seed) for seed in range(1, 6)]
     failing = read_photograph(runtime.blobs.path(queued[3][1]))
 
     def refuse(items: Sequence[Photograph]) -> None:
@@ -167,8 +167,8 @@ def test_the_photograph_that_fails_the_pass_is_found_and_the_others_are_reported
     assert "a defect" in shown["reason"]
 
 
-def test_a_batch_that_does_not_fit_is_split_in_halves(runtime: ChildRuntime, queueing: JobFactory) -> None:
-    items = [read_photograph(runtime.blobs.path(queueing.photograph(seed)[1])) for seed in range(1, 6)]
+def test_a_batch_that_does_not_fit_is_split_in_halves(runtime: ChildRuntime, factory: JobFactory) -> None:
+    items = [read_photograph(runtime.blobs.path(factory.photograph(seed)[1])) for seed in range(1, 6)]
 
     def limit(given: Sequence[Photograph]) -> None:
         if len(given) > 2:
@@ -180,8 +180,8 @@ def test_a_batch_that_does_not_fit_is_split_in_halves(runtime: ChildRuntime, que
     assert predictions == [model.predict([item])[0] for item in items]
 
 
-def test_many_pixels_take_several_passes(runtime: ChildRuntime, queueing: JobFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    ids = [queueing.photograph(seed)[0] for seed in range(1, 6)]
+def test_many_pixels_take_several_passes(runtime: ChildRuntime, factory: JobFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = [factory.photograph(seed)[0] for seed in range(1, 6)]
     monkeypatch.setattr(prepare, "MAX_BATCH_BYTES", 1)
     model = record_passes(runtime)
     assert wake_up.handle_wake_up(runtime) == 5
@@ -189,8 +189,8 @@ def test_many_pixels_take_several_passes(runtime: ChildRuntime, queueing: JobFac
     assert ended(runtime.database, ids) == [("reported", 1)] * 5
 
 
-def test_a_job_whose_attempt_was_lost_is_tried_alone(runtime: ChildRuntime, queueing: JobFactory) -> None:
-    ids = [queueing.photograph(seed)[0] for seed in (1, 2, 3)]
+def test_a_job_whose_attempt_was_lost_is_tried_alone(runtime: ChildRuntime, factory: JobFactory) -> None:
+    ids = [factory.photograph(seed)[0] for seed in (1, 2, 3)]
     assert len(claim_jobs(runtime.database, worker="gone:1", priorities=None, models=None, lease_s=-1.0, limit=2)) == 2
     assert job_leases.reap_jobs(runtime.database, max_attempts=3) == 2
     model = record_passes(runtime)
@@ -200,9 +200,9 @@ def test_a_job_whose_attempt_was_lost_is_tried_alone(runtime: ChildRuntime, queu
 
 
 def test_a_photograph_whose_reading_hangs_ends_the_process_and_the_others_are_queued_again(
-    runtime: ChildRuntime, queueing: JobFactory
+    runtime: ChildRuntime, factory: JobFactory
 ) -> None:
-    queued = [queueing.photograph(seed) for seed in (1, 2, 3)]
+    queued = [factory.photograph(seed) for seed in (1, 2, 3)]
     path = runtime.blobs.path(queued[1][1])
     path.unlink()
     os.mkfifo(path)  # the thread that opens it blocks
@@ -231,9 +231,9 @@ def test_a_photograph_whose_reading_hangs_ends_the_process_and_the_others_are_qu
     assert [state for state, _ in ended(runtime.database, [id for id, _ in queued])] == ["reported", "queued", "reported"]
 
 
-def test_a_draining_worker_gives_back_jobs_that_have_not_ended(runtime: ChildRuntime, queueing: JobFactory) -> None:
+def test_a_draining_worker_gives_back_jobs_that_have_not_ended(runtime: ChildRuntime, factory: JobFactory) -> None:
     for seed in (1, 2, 3):
-        queueing.photograph(seed)
+        factory.photograph(seed)
     claimed = claim_jobs(runtime.database, worker="test:1", priorities=None, models=None, lease_s=30, limit=3)
     runtime.draining.set()
     with Lease(runtime.database, claimed, 30.0, runtime.draining, grace_s=0.0, given_back=None) as lease:

@@ -28,8 +28,8 @@ def _until(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_lease_is_lost_when_the_unit_gets_a_new_revision(runtime: ChildRuntime, queueing: JobFactory) -> None:
-    queueing.queue([lesion_dataset(1, size=(150, 200))], UnitKind.SERIES)
+def test_lease_is_lost_when_the_unit_gets_a_new_revision(runtime: ChildRuntime, factory: JobFactory) -> None:
+    factory.queue([lesion_dataset(1, size=(150, 200))], UnitKind.SERIES)
     (job,) = claim_jobs(runtime.database, worker="test:1", priorities=None, models=None, lease_s=600.0)
     with Lease(runtime.database, [job], 1.0, runtime.draining) as lease:
         lease.check(job)
@@ -39,9 +39,9 @@ def test_lease_is_lost_when_the_unit_gets_a_new_revision(runtime: ChildRuntime, 
             lease.check(job)
 
 
-def test_lease_is_renewed_while_the_work_goes_on(runtime: ChildRuntime, queueing: JobFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lease_is_renewed_while_the_work_goes_on(runtime: ChildRuntime, factory: JobFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease_module, "RENEWALS_PER_LEASE", 6000)  # every 0.1 s
-    queueing.photograph(1)
+    factory.photograph(1)
     (job,) = claim_jobs(runtime.database, worker="test:1", priorities=None, models=None, lease_s=60.0)
 
     def expires() -> float:
@@ -56,8 +56,8 @@ def test_lease_is_renewed_while_the_work_goes_on(runtime: ChildRuntime, queueing
         lease.check(job)
 
 
-def test_draining_worker_gives_a_long_job_back_and_the_attempt_does_not_count(runtime: ChildRuntime, queueing: JobFactory) -> None:
-    job_id, _ = queueing.photograph(1)
+def test_draining_worker_gives_a_long_job_back_and_the_attempt_does_not_count(runtime: ChildRuntime, factory: JobFactory) -> None:
+    job_id, _ = factory.photograph(1)
     (job,) = claim_jobs(runtime.database, worker="test:1", priorities=None, models=None, lease_s=600.0)
     with Lease(runtime.database, [job], 600.0, runtime.draining, grace_s=0.2) as lease:
         runtime.draining.set()

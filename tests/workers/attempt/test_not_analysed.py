@@ -1,14 +1,11 @@
 """When a job's attempts are used up, a valid report says that the unit was not analysed and why; a later success supersedes it."""
 
-import io
 import os
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from pydicom import dcmread
-from pydicom.dataset import Dataset
 
 from core.states import Outcome, UnitKind
 from db.complete.content_conflicts import list_undecided, settle_conflict
@@ -25,12 +22,11 @@ from deploy.demo.synthetic.lesion import lesion_dataset
 from tests.support.queued_jobs import SKIN, JobFactory
 from tests.support.records import run as execute
 from tests.support.records import scalar
-from tests.workers.conftest import with_worker
+from tests.workers.conftest import report_of, texts_of, with_worker
 from workers.attempt import not_analysed, wake_up
 from workers.attempt.lease import Lease
 from workers.child.memory_limit import MemoryWatch
 from workers.child.runtime import ChildRuntime
-from workers.encode.validate.validator import validate
 
 
 def lose_attempts(database: Database, times: int = 3) -> None:
@@ -46,18 +42,8 @@ def claim_owed_report(database: Database, lease_s: float = 30.0) -> ClaimedJob:
     return job
 
 
-def report(runtime: ChildRuntime, job_id: int) -> Dataset:
-    content = runtime.blobs.read(str(scalar(runtime.database, f"SELECT sha256 FROM reports WHERE job_id = {job_id} AND kind = 'sr'")))
-    assert validate(content) == ()
-    return dcmread(io.BytesIO(content))
-
-
-def texts(document: Dataset) -> str:
-    return "\n".join(str(element.value) for element in document.iterall() if element.keyword == "TextValue")
-
-
-def test_a_job_whose_workers_were_all_killed_is_reported_as_not_analysed(runtime: ChildRuntime, queueing: JobFactory) -> None:
-    job_id, _ = queueing.photograph(1)
+def test_a_job_whose_workers_were_all_killed_is_reported_as_not_analysed(runtime: ChildRuntime, factory: JobFactory) -> None:
+    job_id, _ = factory.photograph(1)
     lose_attempts(runtime.database)
     assert [row.job_id for row in outbox.pending_wake_ups(runtime.database, 10)] == [job_id]  # a wake-up is published for it
     assert wake_up.handle_wake_up(runtime) == 1
@@ -66,9 +52,9 @@ def test_a_job_whose_workers_were_all_killed_is_reported_as_not_analysed(runtime
     assert [(row["kind"], row["result"]) for row in shown["attempts_made"]] == [("analysis", "lost")] * 3 + [("explanation", "reported")]
     assert shown["attempts"] == 3
     assert [(row["destination"], row["state"]) for row in shown["deliveries"]] == [("pacs", "pending")]
-    document, source = report(runtime, job_id), lesion_dataset(1, size=(150, 200))
-    assert "given up after 3 attempts" in texts(document)
-    assert "was killed, or hung" in texts(document)
+    document, source = report_of(runtime, job_id), lesion_dataset(1, size=(150, 200))
+    assert "given up after 3 attempts" in "\n".join(texts_of(document))
+    assert "was killed, or hung" in "\n".join(texts_of(document))
     assert (document.PatientID, document.StudyInstanceUID) == (source.PatientID, source.StudyInstanceUID)
     assert runtime.models.by_digest == {}  # no model was loaded
     (row,) = export_findings(runtime.database)
@@ -77,34 +63,34 @@ def test_a_job_whose_workers_were_all_killed_is_reported_as_not_analysed(runtime
     assert wake_up.handle_wake_up(runtime) == 0
 
 
-def test_a_permanent_failure_is_reported_and_the_report_is_delivered(runtime: ChildRuntime, queueing: JobFactory) -> None:
-    job_id, _ = queueing.photograph(1, digest="e" * 64)
+def test_a_permanent_failure_is_reported_and_the_report_is_delivered(runtime: ChildRuntime, factory: JobFactory) -> None:
+    job_id, _ = factory.photograph(1, digest="e" * 64)
     assert wake_up.handle_wake_up(runtime) == 2  # the attempt, and the report of why
     (delivery,) = delivery_leases.claim_deliveries(runtime.database, sender="s", lease_s=60, limit=5)
     record_stored(runtime.database, delivery, status=0)
     shown = show_job(runtime.database, job_id)
     assert (shown["job_state"], shown["outcome"]) == ("failed", "not_analysed")  # also when delivered, so that a person looks
-    assert "same release" in texts(report(runtime, job_id))
+    assert "same release" in "\n".join(texts_of(report_of(runtime, job_id)))
 
 
 @pytest.mark.parametrize("damage", ["missing", "no DICOM"])
-def test_a_report_on_unreadable_inputs_uses_the_stored_header(runtime: ChildRuntime, queueing: JobFactory, damage: str) -> None:
-    job_id, sha256 = queueing.photograph(1)
+def test_a_report_on_unreadable_inputs_uses_the_stored_header(runtime: ChildRuntime, factory: JobFactory, damage: str) -> None:
+    job_id, sha256 = factory.photograph(1)
     path = runtime.blobs.path(sha256)
     path.unlink()
     if damage == "no DICOM":
         path.write_bytes(b"\x00" * 1000)
     lose_attempts(runtime.database)
     wake_up.handle_wake_up(runtime)
-    document, source = report(runtime, job_id), lesion_dataset(1, size=(150, 200))
+    document, source = report_of(runtime, job_id), lesion_dataset(1, size=(150, 200))
     for keyword in ("PatientID", "PatientName", "AccessionNumber", "StudyInstanceUID", "StudyDate"):
         assert document.get(keyword) == source.get(keyword), keyword
     (study,) = document.CurrentRequestedProcedureEvidenceSequence
     assert study.ReferencedSeriesSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID == source.SOPInstanceUID
 
 
-def test_a_file_that_ended_the_first_attempt_to_report_is_not_read_again(runtime: ChildRuntime, queueing: JobFactory) -> None:
-    job_id, sha256 = queueing.photograph(1)
+def test_a_file_that_ended_the_first_attempt_to_report_is_not_read_again(runtime: ChildRuntime, factory: JobFactory) -> None:
+    job_id, sha256 = factory.photograph(1)
     lose_attempts(runtime.database)
     assert claim_owed_report(runtime.database, lease_s=-1.0).not_analysed_attempts == 1
     assert job_leases.reap_jobs(runtime.database, max_attempts=3) == 1
@@ -113,11 +99,11 @@ def test_a_file_that_ended_the_first_attempt_to_report_is_not_read_again(runtime
     os.mkfifo(runtime.blobs.path(sha256))  # opening it blocks
     wake_up.handle_wake_up(runtime)
     assert show_job(runtime.database, job_id)["outcome"] == Outcome.NOT_ANALYSED
-    assert report(runtime, job_id).PatientID == lesion_dataset(1, size=(150, 200)).PatientID
+    assert report_of(runtime, job_id).PatientID == lesion_dataset(1, size=(150, 200)).PatientID
 
 
-def test_a_job_without_any_report_says_so_in_its_row(runtime: ChildRuntime, queueing: JobFactory) -> None:
-    job_id, _ = queueing.photograph(1)
+def test_a_job_without_any_report_says_so_in_its_row(runtime: ChildRuntime, factory: JobFactory) -> None:
+    job_id, _ = factory.photograph(1)
     lose_attempts(runtime.database)
     for tries in range(1, MAX_TRIES_PERMANENT + 1):
         claim_owed_report(runtime.database, lease_s=-1.0)
@@ -134,8 +120,8 @@ def test_a_job_without_any_report_says_so_in_its_row(runtime: ChildRuntime, queu
     assert show_job(runtime.database, job_id)["job_state"] == "reported"
 
 
-def test_a_failed_attempt_to_report_is_retried_later(runtime: ChildRuntime, queueing: JobFactory, tmp_path: Path) -> None:
-    job_id, _ = queueing.photograph(1)
+def test_a_failed_attempt_to_report_is_retried_later(runtime: ChildRuntime, factory: JobFactory, tmp_path: Path) -> None:
+    job_id, _ = factory.photograph(1)
     lose_attempts(runtime.database)
     aside = runtime.blobs.tmp_dir.rename(tmp_path / "aside")  # the disk cannot be written
     wake_up.handle_wake_up(runtime)
@@ -150,9 +136,9 @@ def test_a_failed_attempt_to_report_is_retried_later(runtime: ChildRuntime, queu
     assert show_job(runtime.database, job_id)["outcome"] == "not_analysed"
 
 
-def test_attempts_to_report_are_retried_with_growing_pauses_and_end(runtime: ChildRuntime, queueing: JobFactory, tmp_path: Path) -> None:
+def test_attempts_to_report_are_retried_with_growing_pauses_and_end(runtime: ChildRuntime, factory: JobFactory, tmp_path: Path) -> None:
     runtime.settings = with_worker(runtime.settings, retry_base_s=3600.0)
-    job_id, _ = queueing.photograph(1)
+    job_id, _ = factory.photograph(1)
     lose_attempts(runtime.database)
     runtime.blobs.tmp_dir.rename(tmp_path / "aside")  # the disk cannot be written
     waits = []
@@ -170,11 +156,11 @@ def test_attempts_to_report_are_retried_with_growing_pauses_and_end(runtime: Chi
     assert requeue_jobs(runtime.database, [job_id], "admin") == [job_id]
 
 
-def test_a_later_success_supersedes_and_names_the_first_report_as_predecessor(runtime: ChildRuntime, queueing: JobFactory) -> None:
-    job_id, _ = queueing.photograph(1)
+def test_a_later_success_supersedes_and_names_the_first_report_as_predecessor(runtime: ChildRuntime, factory: JobFactory) -> None:
+    job_id, _ = factory.photograph(1)
     lose_attempts(runtime.database)
     wake_up.handle_wake_up(runtime)
-    first = report(runtime, job_id)
+    first = report_of(runtime, job_id)
     (delivery,) = delivery_leases.claim_deliveries(runtime.database, sender="s", lease_s=60, limit=5)
     record_stored(runtime.database, delivery, status=0)
     assert requeue_jobs(runtime.database, [job_id], "admin") == [job_id]
@@ -182,56 +168,56 @@ def test_a_later_success_supersedes_and_names_the_first_report_as_predecessor(ru
     old = show_job(runtime.database, job_id)
     new = show_job(runtime.database, old["superseded_by"])
     assert (old["job_state"], new["job_state"], new["run"]) == ("superseded", "reported", 2)
-    second = report(runtime, new["job_id"])
+    second = report_of(runtime, new["job_id"])
     assert second.SOPInstanceUID != first.SOPInstanceUID
     (study,) = second.PredecessorDocumentsSequence
     assert study.ReferencedSeriesSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID == first.SOPInstanceUID
     assert next(export_findings(runtime.database))["job_state"] == "superseded"
 
 
-def test_what_was_not_delivered_is_withdrawn_when_it_runs_again(runtime: ChildRuntime, queueing: JobFactory) -> None:
-    job_id, _ = queueing.photograph(1)
+def test_what_was_not_delivered_is_withdrawn_when_it_runs_again(runtime: ChildRuntime, factory: JobFactory) -> None:
+    job_id, _ = factory.photograph(1)
     lose_attempts(runtime.database)
     wake_up.handle_wake_up(runtime)
     requeue_jobs(runtime.database, [job_id], "admin")
     wake_up.handle_wake_up(runtime)
     assert [row["state"] for row in show_job(runtime.database, job_id)["deliveries"]] == ["withdrawn"]
     new = show_job(runtime.database, job_id)["superseded_by"]
-    assert "PredecessorDocumentsSequence" not in report(runtime, new)
+    assert "PredecessorDocumentsSequence" not in report_of(runtime, new)
     assert not cancel_job(runtime.database, job_id, "admin")
 
 
-def test_a_report_that_was_made_is_not_cancelled(runtime: ChildRuntime, queueing: JobFactory) -> None:
-    job_id, _ = queueing.photograph(1)
+def test_a_report_that_was_made_is_not_cancelled(runtime: ChildRuntime, factory: JobFactory) -> None:
+    job_id, _ = factory.photograph(1)
     lose_attempts(runtime.database)
     wake_up.handle_wake_up(runtime)
     assert not cancel_job(runtime.database, job_id, "admin")
 
 
-def test_a_failed_shadow_is_not_reported(runtime: ChildRuntime, queueing: JobFactory) -> None:
-    queueing.photograph(1)
+def test_a_failed_shadow_is_not_reported(runtime: ChildRuntime, factory: JobFactory) -> None:
+    factory.photograph(1)
     execute(runtime.database, "UPDATE jobs SET shadow = true, destinations = '{}'")
     lose_attempts(runtime.database)
     assert claim_not_analysed(runtime.database, worker="w", priorities=None, lease_s=30) == []
 
 
-def test_the_report_goes_only_to_recipients_of_the_model_s_results(runtime: ChildRuntime, queueing: JobFactory) -> None:
-    job_id, _ = queueing.photograph(1, destinations=("pacs", "clinic"))  # the clinic does not accept results of research models
+def test_the_report_goes_only_to_recipients_of_the_model_s_results(runtime: ChildRuntime, factory: JobFactory) -> None:
+    job_id, _ = factory.photograph(1, destinations=("pacs", "clinic"))  # the clinic does not accept results of research models
     lose_attempts(runtime.database)
     wake_up.handle_wake_up(runtime)
     assert [row["destination"] for row in show_job(runtime.database, job_id)["deliveries"]] == ["pacs"]
 
 
-def test_a_draining_worker_gives_the_job_back(runtime: ChildRuntime, queueing: JobFactory) -> None:
-    job_id, _ = queueing.photograph(1)
+def test_a_draining_worker_gives_the_job_back(runtime: ChildRuntime, factory: JobFactory) -> None:
+    job_id, _ = factory.photograph(1)
     lose_attempts(runtime.database)
     job_leases.release_job(runtime.database, claim_owed_report(runtime.database))
     again = claim_owed_report(runtime.database)
     assert (again.id, again.not_analysed_attempts) == (job_id, 1)
 
 
-def test_the_model_is_described_without_loading_it(runtime: ChildRuntime, queueing: JobFactory) -> None:
-    queueing.photograph(1)
+def test_the_model_is_described_without_loading_it(runtime: ChildRuntime, factory: JobFactory) -> None:
+    factory.photograph(1)
     lose_attempts(runtime.database)
     job = claim_owed_report(runtime.database)
     assert not_analysed.describe_model(runtime, job)[0].title != SKIN
@@ -241,18 +227,18 @@ def test_the_model_is_described_without_loading_it(runtime: ChildRuntime, queuei
     exceeded: list[int] = []
     with Lease(runtime.database, [job], 30.0, runtime.draining) as lease, MemoryWatch(1 << 40, exceeded.append) as watch:
         not_analysed.report_not_analysed(runtime, replace(job, model="gone"), lease, watch)  # the report is valid nevertheless
-    assert "given up" in texts(report(runtime, job.id))
+    assert "given up" in "\n".join(texts_of(report_of(runtime, job.id)))
 
 
-def test_a_new_revision_supersedes_a_job_that_was_not_analysed(runtime: ChildRuntime, queueing: JobFactory) -> None:
-    job_id, _ = queueing.photograph(1)
+def test_a_new_revision_supersedes_a_job_that_was_not_analysed(runtime: ChildRuntime, factory: JobFactory) -> None:
+    job_id, _ = factory.photograph(1)
     lose_attempts(runtime.database)
     changed = lesion_dataset(1, size=(150, 200))
     changed.StudyDescription = "corrected"
-    queueing.receive(changed, UnitKind.IMAGE)
+    factory.receive(changed, UnitKind.IMAGE)
     (question,) = list_undecided(runtime.database, 10)
     settle_conflict(runtime.database, question.id, same=False)
-    new, _ = queueing.queue([changed], UnitKind.IMAGE)
+    new, _ = factory.queue([changed], UnitKind.IMAGE)
     assert show_job(runtime.database, job_id)["job_state"] == "superseded"
     assert [job.id for job in claim_jobs(runtime.database, worker="w", priorities=None, models=None, lease_s=30)] == [new]
     assert claim_not_analysed(runtime.database, worker="w", priorities=None, lease_s=30) == []

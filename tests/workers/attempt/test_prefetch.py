@@ -32,10 +32,10 @@ def runtime(settings: Settings, database: Database) -> ChildRuntime:
     return made
 
 
-def series(queueing: JobFactory, seed: int, priority: Priority = Priority.ROUTINE) -> int:
+def series(factory: JobFactory, seed: int, priority: Priority = Priority.ROUTINE) -> int:
     """Queue a series that is read as a volume, but has too few slices to be analysed; its job."""
     datasets = list(chest_datasets(make_chest(seed, slices=12, size=64, slice_mm=8.0, diameters_mm=())))
-    return queueing.queue(datasets, UnitKind.SERIES, MODEL, priority=priority)[0]
+    return factory.queue(datasets, UnitKind.SERIES, MODEL, priority=priority)[0]
 
 
 def first(runtime: ChildRuntime) -> ClaimedJob:
@@ -48,9 +48,9 @@ def states(database: Database) -> str:
 
 
 def test_all_series_but_the_first_are_decoded_in_advance(
-    runtime: ChildRuntime, queueing: JobFactory, monkeypatch: pytest.MonkeyPatch
+    runtime: ChildRuntime, factory: JobFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ids = [series(queueing, seed) for seed in (1, 2, 3)]
+    ids = [series(factory, seed) for seed in (1, 2, 3)]
     threads: dict[int, str] = {}
     prepare_unit = prepare.prepare_unit
 
@@ -66,9 +66,9 @@ def test_all_series_but_the_first_are_decoded_in_advance(
         assert (shown["job_state"], shown["outcome"], shown["attempts"]) == ("reported", "not_analysed", 1)
 
 
-def test_the_prefetched_job_has_a_lease_and_is_given_back_without_an_attempt(runtime: ChildRuntime, queueing: JobFactory) -> None:
-    series(queueing, 1)
-    series(queueing, 2)
+def test_the_prefetched_job_has_a_lease_and_is_given_back_without_an_attempt(runtime: ChildRuntime, factory: JobFactory) -> None:
+    series(factory, 1)
+    series(factory, 2)
     prefetch = Prefetch(runtime)
     prefetch.start(first(runtime))
     assert states(runtime.database) == "running 1, running 1"
@@ -79,20 +79,20 @@ def test_the_prefetched_job_has_a_lease_and_is_given_back_without_an_attempt(run
     assert scalar(runtime.database, "SELECT count(*) FROM outbox WHERE published_at IS NULL AND job_id = 2") == 1
 
 
-def test_an_urgent_job_is_claimed_before_the_prefetched_one(runtime: ChildRuntime, queueing: JobFactory) -> None:
-    series(queueing, 1)
-    read = series(queueing, 2)
+def test_an_urgent_job_is_claimed_before_the_prefetched_one(runtime: ChildRuntime, factory: JobFactory) -> None:
+    series(factory, 1)
+    read = series(factory, 2)
     prefetch = Prefetch(runtime)
     prefetch.start(first(runtime))
-    urgent = series(queueing, 3, Priority.URGENT)
+    urgent = series(factory, 3, Priority.URGENT)
     assert [job.id for job in claim.claim_next(runtime, prefetch)] == [urgent]
     assert [job.id for job in claim.claim_next(runtime, prefetch)] == [read]
     assert claim.claim_next(runtime, prefetch) == []
 
 
-def test_without_memory_for_both_the_series_is_not_decoded_in_advance(runtime: ChildRuntime, queueing: JobFactory) -> None:
-    series(queueing, 1)
-    series(queueing, 2)
+def test_without_memory_for_both_the_series_is_not_decoded_in_advance(runtime: ChildRuntime, factory: JobFactory) -> None:
+    series(factory, 1)
+    series(factory, 2)
     prefetch = Prefetch(runtime)
     runtime.memory_limit_mib = 1
     prefetch.start(first(runtime))
@@ -102,9 +102,9 @@ def test_without_memory_for_both_the_series_is_not_decoded_in_advance(runtime: C
     assert prefetch.prepared(job) is None
 
 
-def test_a_job_is_not_prefetched_if_it_or_the_current_one_was_tried_before(runtime: ChildRuntime, queueing: JobFactory) -> None:
-    series(queueing, 1)
-    series(queueing, 2)
+def test_a_job_is_not_prefetched_if_it_or_the_current_one_was_tried_before(runtime: ChildRuntime, factory: JobFactory) -> None:
+    series(factory, 1)
+    series(factory, 2)
     execute(runtime.database, "UPDATE jobs SET attempts = 1 WHERE id = 2")
     prefetch = Prefetch(runtime)
     prefetch.start(first(runtime))
@@ -115,9 +115,9 @@ def test_a_job_is_not_prefetched_if_it_or_the_current_one_was_tried_before(runti
     assert (again.attempt, prefetch.priority) == (2, None)
 
 
-def test_a_prefetched_unit_with_a_new_revision_is_not_taken(runtime: ChildRuntime, queueing: JobFactory, settings: Settings) -> None:
-    series(queueing, 1)
-    series(queueing, 2)
+def test_a_prefetched_unit_with_a_new_revision_is_not_taken(runtime: ChildRuntime, factory: JobFactory, settings: Settings) -> None:
+    series(factory, 1)
+    series(factory, 2)
     now = first(runtime)
     runtime.settings = with_worker(settings, lease_s=1.0)
     prefetch = Prefetch(runtime)
@@ -132,9 +132,9 @@ def test_a_prefetched_unit_with_a_new_revision_is_not_taken(runtime: ChildRuntim
     assert prefetch.take() is None
 
 
-def test_a_draining_worker_gives_the_prefetched_job_back_at_once(runtime: ChildRuntime, queueing: JobFactory) -> None:
-    series(queueing, 1)
-    series(queueing, 2)
+def test_a_draining_worker_gives_the_prefetched_job_back_at_once(runtime: ChildRuntime, factory: JobFactory) -> None:
+    series(factory, 1)
+    series(factory, 2)
     prefetch = Prefetch(runtime)
     prefetch.start(first(runtime))
     runtime.draining.set()

@@ -1,6 +1,5 @@
 """Series that no model may analyse are reported with the reason: one series for each reason, from blobs to the validated report."""
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,10 +17,9 @@ from models import installed
 from tests.support.model_packages import other_version
 from tests.support.queued_jobs import JobFactory
 from tests.support.real_data import shared_data
-from tests.support.records import scalar
+from tests.workers.conftest import report_of, texts_of
 from workers.attempt import wake_up
 from workers.child.runtime import ChildRuntime
-from workers.encode.validate.validator import validate
 
 MODEL = "lung_nodule_ct"
 Change = Callable[[list[Dataset]], list[Dataset]]
@@ -82,19 +80,13 @@ GATES: dict[str, tuple[Change, str]] = {
 }
 
 
-def report(runtime: ChildRuntime, job_id: int) -> Dataset:
-    content = runtime.blobs.read(str(scalar(runtime.database, f"SELECT sha256 FROM reports WHERE job_id = {job_id} AND kind = 'sr'")))
-    assert validate(content) == ()
-    return dcmread(io.BytesIO(content))
-
-
 def not_analysed(runtime: ChildRuntime, datasets: list[Dataset]) -> str:
     """Run the job and return the reason, which is also in its report."""
     job_id, _ = JobFactory(runtime.database, runtime.blobs).queue(datasets, UnitKind.SERIES, MODEL)
     wake_up.handle_wake_up(runtime)
     shown = show_job(runtime.database, job_id)
     assert (shown["job_state"], shown["outcome"]) == ("reported", "not_analysed")
-    texts = [str(element.value) for element in report(runtime, job_id).iterall() if element.keyword == "TextValue"]
+    texts = texts_of(report_of(runtime, job_id))
     assert shown["reason"] in texts
     assert [row["state"] for row in shown["deliveries"]] == ["pending"]
     assert "OTHER" not in shown["reason"]
@@ -117,7 +109,7 @@ def test_a_tilted_series_is_analysed_upright_where_the_card_allows_it(runtime: C
     shown = show_job(runtime.database, job_id)
     assert shown["job_state"] == "reported"
     assert shown["outcome"] in ("findings", "no_finding"), shown["reason"]
-    texts = [str(element.value) for element in report(runtime, job_id).iterall() if element.keyword == "TextValue"]
+    texts = texts_of(report_of(runtime, job_id))
     assert any(text.startswith("The gantry was tilted by 13.5 degrees") for text in texts)
 
 
@@ -129,7 +121,7 @@ def test_a_derived_series_is_refused_where_the_card_says_so(runtime: ChildRuntim
     wake_up.handle_wake_up(runtime)
     shown = show_job(runtime.database, job_id)
     assert (shown["job_state"], shown["outcome"]) == ("reported", "not_analysed")
-    texts = [str(element.value) for element in report(runtime, job_id).iterall() if element.keyword == "TextValue"]
+    texts = texts_of(report_of(runtime, job_id))
     assert any("images are derived (Image Type)" in text for text in texts)
 
 

@@ -28,9 +28,9 @@ def installed_version(settings: Settings, tmp_path: Path) -> Place:
 
 
 def test_an_installed_version_is_used_for_jobs_with_its_digest(runtime: ChildRuntime, installed_version: Place) -> None:
-    queueing = JobFactory(runtime.database, runtime.blobs)
-    mine, _ = queueing.photograph(1, digest=installed_version.digest)
-    packaged, _ = queueing.photograph(2)
+    factory = JobFactory(runtime.database, runtime.blobs)
+    mine, _ = factory.photograph(1, digest=installed_version.digest)
+    packaged, _ = factory.photograph(2)
     while wake_up.handle_wake_up(runtime):
         pass
     found = {job: show_job(runtime.database, job)["model_identity"] for job in (mine, packaged)}

@@ -57,15 +57,15 @@ def errors_of(database: Database, job: int) -> list[str]:
 
 @pytest.mark.services
 def test_a_job_over_the_memory_limit_fails_with_the_reason_and_others_do_not(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    first, _ = site.queueing.photograph(1)
+    first, _ = site.factory.photograph(1)
     unlimited = site.start_worker()
     site.until(lambda: site.state(first) == "reported")
     most_kib = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{unlimited.child()}/status").read_text())
     unlimited.kill()
     assert most_kib is not None
     monkeypatch.setenv("DICOM_NODE_WORKER__MEMORY_LIMIT_MIB", str((int(most_kib[1]) >> 10) + 60))
-    large, _ = site.queueing.queue([_huge(2, 6000)], UnitKind.IMAGE)  # 103 MiB
-    others = [site.queueing.photograph(seed)[0] for seed in (3, 4)]
+    large, _ = site.factory.queue([_huge(2, 6000)], UnitKind.IMAGE)  # 103 MiB
+    others = [site.factory.photograph(seed)[0] for seed in (3, 4)]
     worker = site.start_worker()
     site.until(lambda: site.state(large) == "quarantined" and {site.state(job) for job in others} == {"reported"})
     errors = errors_of(site.database, large)
@@ -80,7 +80,7 @@ def test_a_job_over_the_memory_limit_fails_with_the_reason_and_others_do_not(sit
 @pytest.mark.services
 def test_models_over_the_memory_limit_fail_every_job_with_a_report(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DICOM_NODE_WORKER__MEMORY_LIMIT_MIB", "100")  # less than torch alone
-    job, _ = site.queueing.photograph(1)  # the shortest job there is
+    job, _ = site.factory.photograph(1)  # the shortest job there is
     worker = site.start_worker()
     site.until(lambda: site.state(job) == "quarantined")
     errors = errors_of(site.database, job)
@@ -95,10 +95,10 @@ def test_an_attempt_over_the_limit_between_two_measurements_is_not_committed(
     runtime: ChildRuntime, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory_limit, "INTERVAL_S", 3600.0)
-    queueing = JobFactory(database, runtime.blobs)
-    first, _ = queueing.photograph(1)
+    factory = JobFactory(database, runtime.blobs)
+    first, _ = factory.photograph(1)
     assert wake_up.handle_wake_up(runtime) == 1  # the model is loaded: from here on only the job is measured
-    large, _ = queueing.queue([_huge(2, 6000)], UnitKind.IMAGE)
+    large, _ = factory.queue([_huge(2, 6000)], UnitKind.IMAGE)
     ended_processes: list[int] = []
     runtime.memory_limit_mib = device.resident_mib() + 60
     runtime.end_process = lambda: ended_processes.append(1)  # a child would end here

@@ -76,7 +76,7 @@ class Site:
     def __init__(self, folder: Path, database: Database, database_url: str, broker_url: str, settings: Settings) -> None:
         self.folder, self.database, self.settings = folder, database, settings
         self._urls = (database_url, broker_url)
-        self.queueing = JobFactory(database, Blobs(settings.blobs_dir))
+        self.factory = JobFactory(database, Blobs(settings.blobs_dir))
         self.workers: list[WorkerProcess] = []
         self._stop = threading.Event()
         self._relay = threading.Thread(target=relay.run, args=(settings, database, self._stop))
@@ -109,7 +109,7 @@ class Site:
 
     def replace_by_fifo(self, sha256: str) -> Callable[[], None]:
         """Let reading a blob block until its reader is killed; the function that is returned restores the blob."""
-        path = self.queueing.blobs.path(sha256)
+        path = self.factory.blobs.path(sha256)
         content = path.read_bytes()
         path.unlink()
         os.mkfifo(path)

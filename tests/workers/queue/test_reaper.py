@@ -12,8 +12,8 @@ from workers.child.runtime import ChildRuntime
 from workers.queue import reaper
 
 
-def test_abandoned_job_is_queued_again_with_a_wake_up(runtime: ChildRuntime, queueing: JobFactory) -> None:
-    job_id, _ = queueing.photograph(1)
+def test_abandoned_job_is_queued_again_with_a_wake_up(runtime: ChildRuntime, factory: JobFactory) -> None:
+    job_id, _ = factory.photograph(1)
     rows = outbox.pending_wake_ups(runtime.database, 10)
     outbox.mark_published(runtime.database, [row.id for row in rows])
     (job,) = claim_jobs(runtime.database, worker="gone:1", priorities=None, models=None, lease_s=-1.0)
@@ -23,9 +23,9 @@ def test_abandoned_job_is_queued_again_with_a_wake_up(runtime: ChildRuntime, que
         job_leases.release_job(runtime.database, job)
 
 
-def test_a_full_queue_gets_no_further_wake_ups(runtime: ChildRuntime, queueing: JobFactory) -> None:
-    queueing.photograph(1)
-    queueing.photograph(2, priority=Priority.URGENT)
+def test_a_full_queue_gets_no_further_wake_ups(runtime: ChildRuntime, factory: JobFactory) -> None:
+    factory.photograph(1)
+    factory.photograph(2, priority=Priority.URGENT)
     outbox.mark_published(runtime.database, [row.id for row in outbox.pending_wake_ups(runtime.database, 10)])
     execute(runtime.database, "UPDATE outbox SET published_at = node_now() - interval '1 hour'")
     full = {"infer.routine": reaper.REPUBLISH_CAP, "infer.urgent": 0}

@@ -58,13 +58,13 @@ def test_wake_ups_are_published_once_the_broker_responds(tmp_path: Path, databas
     url = broker.start()
     broker.stop()
     settings = configure(tmp_path, database_url, url)
-    queueing = JobFactory(database, Blobs(settings.blobs_dir))
+    factory = JobFactory(database, Blobs(settings.blobs_dir))
     stop = threading.Event()
     thread = threading.Thread(target=relay.run, args=(settings, database, stop))
     thread.start()
     late = EmbeddedBroker(services_dir / "late-broker", port=int(url.rsplit(":", 1)[1].split("/")[0]))
     try:
-        queueing.photograph(1)
+        factory.photograph(1)
         assert _wait_for_problem(database, UNREACHABLE) == UNREACHABLE
         assert thread.is_alive()
         assert scalar(database, "SELECT count(*) FROM outbox WHERE published_at IS NULL") == 1

@@ -44,7 +44,7 @@ def wait_for_niceness(site: Site, worker: WorkerProcess, added: int) -> None:
 
 @pytest.mark.services
 def test_lost_and_repeated_messages_do_no_harm(site: Site, broker_url: str) -> None:
-    first, _ = site.queueing.photograph(1)
+    first, _ = site.factory.photograph(1)
     site.until(lambda: scalar(site.database, "SELECT count(*) FROM outbox WHERE published_at IS NULL") == 0)
     app = make_app(site.settings)
     assert [relay.count_messages(app, queue) for queue in QUEUES] == [0, 1]
@@ -55,7 +55,7 @@ def test_lost_and_repeated_messages_do_no_harm(site: Site, broker_url: str) -> N
 
     for _ in range(20):
         app.send_task(TASK, args=[first], queue="infer.routine")
-    second, _ = site.queueing.photograph(2)
+    second, _ = site.factory.photograph(2)
     site.until(lambda: site.state(second) == "reported")
     app.close()
     assert [site.attempts(job_id) for job_id in (first, second)] == [["reported"], ["reported"]]
@@ -72,7 +72,7 @@ def test_lost_and_repeated_messages_do_no_harm(site: Site, broker_url: str) -> N
 
 @pytest.mark.services
 def test_the_job_of_a_killed_worker_is_reported_once_by_another_attempt(site: Site) -> None:
-    job_id, sha256 = site.queueing.photograph(1)
+    job_id, sha256 = site.factory.photograph(1)
     restore = site.replace_by_fifo(sha256)  # the first attempt blocks here, in the middle of its work
     worker = site.start_worker()
     site.until(lambda: site.state(job_id) == "running")
@@ -89,7 +89,7 @@ def test_the_job_of_a_killed_worker_is_reported_once_by_another_attempt(site: Si
 @pytest.mark.services
 def test_jobs_of_killed_children_are_reported_once_or_as_not_analysed(site: Site) -> None:
     """The child is killed once in the first job, and in every attempt of the second."""
-    first, sha256 = site.queueing.photograph(1)
+    first, sha256 = site.factory.photograph(1)
     restore = site.replace_by_fifo(sha256)
     worker = site.start_worker()
     site.until(lambda: site.state(first) == "running")
@@ -99,7 +99,7 @@ def test_jobs_of_killed_children_are_reported_once_or_as_not_analysed(site: Site
     assert site.attempts(first) == ["lost", "reported"]
     assert site.reports(first) == 1
 
-    second, sha256 = site.queueing.photograph(2)
+    second, sha256 = site.factory.photograph(2)
     site.replace_by_fifo(sha256)
     for number in range(1, site.settings.worker.max_attempts + 2):  # the last attempt is the first one to report why
         site.until(lambda number=number: site.state(second) == "running" and len(site.attempts(second)) == number)  # type: ignore[misc]
@@ -121,12 +121,12 @@ def test_a_worker_reads_messages_again_after_the_broker_was_down_at_the_end_of_a
     url = broker.start()
     site = Site(tmp_path, database, database_url, url, configure(tmp_path, database_url, url, soft_s=600.0, hard_s=900.0))
     try:
-        job_id, sha256 = site.queueing.photograph(1)
+        job_id, sha256 = site.factory.photograph(1)
         restore = site.replace_by_fifo(sha256)  # the task blocks here
         worker = site.start_worker()
         site.until(lambda: site.state(job_id) == "running")
         broker.stop()
-        unblock_reader(site.queueing.blobs.path(sha256))
+        unblock_reader(site.factory.blobs.path(sha256))
         site.until(lambda: site.attempts(job_id) == ["failed"])
         restore()
         site.until(lambda: "Couldn't ack" in worker.log_text())
@@ -149,7 +149,7 @@ def test_a_child_that_cannot_start_is_replaced(site: Site) -> None:
     assert not [beat for beat in heartbeats.alive_processes(site.database, TIMEOUT_S) if beat.role == "worker"], "it is not ready"
     folder.unlink()
     aside.rename(folder)
-    job_id, _ = site.queueing.photograph(1)
+    job_id, _ = site.factory.photograph(1)
     site.until(lambda: site.state(job_id) == "reported")
     assert site.attempts(job_id) == ["reported"]
     wait_for_niceness(site, worker, ROUTINE_NICENESS)  # it serves no urgent jobs

@@ -15,6 +15,7 @@ from db.jobs.job_records import ClaimedJob, StoredObject
 from deploy.settings_file import load_settings
 from tests.support import analyses
 from tests.support.queued_jobs import configure
+from tests.workers.conftest import texts_of
 from workers.results.pipeline import store_result_objects
 from workers.results.recipients import Recipients, select_recipients
 
@@ -98,7 +99,7 @@ def test_an_object_that_cannot_be_made_is_named_in_the_report(tmp_path: Path) ->
     broken = replace(analysis, prediction=replace(analysis.prediction, findings=(outside,)))
     kept = store_result_objects(job("a"), broken, Recipients(("a",), profiles=taking(a={SR, SEG})), Blobs(tmp_path))
     assert made(kept) == [("sr", ("a",))]
-    texts = [str(element.value) for element in dcmread(io.BytesIO(kept[0].report.content)).iterall() if element.keyword == "TextValue"]
+    texts = texts_of(dcmread(io.BytesIO(kept[0].report.content)))
     assert "Could not be made for this result: seg." in texts
 
 

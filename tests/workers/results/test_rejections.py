@@ -58,14 +58,14 @@ def deliver(database: Database, *, kinds: tuple[str, ...] | None = None) -> list
     return done
 
 
-def changed(runtime: ChildRuntime, queueing: JobFactory, description: str) -> int:
+def changed(runtime: ChildRuntime, factory: JobFactory, description: str) -> int:
     """The photograph of seed 1 comes again with other content: a new revision, analysed; its job."""
     dataset = lesion_dataset(1, size=(150, 200))
     dataset.StudyDescription = description
-    queueing.receive(dataset, UnitKind.IMAGE)
+    factory.receive(dataset, UnitKind.IMAGE)
     (question,) = list_undecided(runtime.database, 10)
     settle_conflict(runtime.database, question.id, same=False)
-    job_id, _ = queueing.queue([dataset], UnitKind.IMAGE, destinations=("pacs", "clinic"))
+    job_id, _ = factory.queue([dataset], UnitKind.IMAGE, destinations=("pacs", "clinic"))
     assert wake_up.handle_wake_up(runtime) == 1
     return job_id
 
@@ -90,12 +90,12 @@ def uids(runtime: ChildRuntime, job_id: int, *, without: tuple[str, ...] = ("sr"
     return {row["sop_instance_uid"] for row in show_job(runtime.database, job_id)["reports"] if row["kind"] not in without}
 
 
-def test_stored_objects_are_rejected_at_destinations_that_take_rejections(runtime: ChildRuntime, queueing: JobFactory) -> None:
-    first, _ = queueing.photograph(1, destinations=("pacs", "clinic"))
+def test_stored_objects_are_rejected_at_destinations_that_take_rejections(runtime: ChildRuntime, factory: JobFactory) -> None:
+    first, _ = factory.photograph(1, destinations=("pacs", "clinic"))
     wake_up.handle_wake_up(runtime)
     assert rejections(runtime, first) == []
     assert ("pacs", "heatmap") in deliver(runtime.database)
-    second = changed(runtime, queueing, "corrected")
+    second = changed(runtime, factory, "corrected")
     (document,) = rejections(runtime, second)
     assert listed(document) == uids(runtime, first)
     assert document.StudyInstanceUID == lesion_dataset(1, size=(150, 200)).StudyInstanceUID
@@ -107,52 +107,52 @@ def test_stored_objects_are_rejected_at_destinations_that_take_rejections(runtim
     assert ("clinic", "heatmap") in sent
     rows = [(row["revision"], row["job_state"]) for row in export_findings(runtime.database)]
     assert set(rows) == {(1, "superseded"), (2, "delivered")}
-    third = changed(runtime, queueing, "corrected again")
+    third = changed(runtime, factory, "corrected again")
     (document,) = rejections(runtime, third)
     assert listed(document) == uids(runtime, second)  # the first one's are rejected already, and a rejection stays
 
 
-def test_an_undelivered_rejection_is_included_in_the_next(runtime: ChildRuntime, queueing: JobFactory) -> None:
-    first, _ = queueing.photograph(1, destinations=("pacs",))
+def test_an_undelivered_rejection_is_included_in_the_next(runtime: ChildRuntime, factory: JobFactory) -> None:
+    first, _ = factory.photograph(1, destinations=("pacs",))
     wake_up.handle_wake_up(runtime)
     deliver(runtime.database)
-    second = changed(runtime, queueing, "corrected")
+    second = changed(runtime, factory, "corrected")
     assert "rejection" not in {kind for _, kind in deliver(runtime.database, kinds=("sr", "seg", "heatmap"))}
-    third = changed(runtime, queueing, "corrected again")
+    third = changed(runtime, factory, "corrected again")
     (document,) = rejections(runtime, third)
     assert listed(document) == uids(runtime, first) | uids(runtime, second)
 
 
-def test_objects_that_were_not_stored_are_withdrawn_and_not_rejected(runtime: ChildRuntime, queueing: JobFactory) -> None:
-    first, _ = queueing.photograph(1, destinations=("pacs", "clinic"))
+def test_objects_that_were_not_stored_are_withdrawn_and_not_rejected(runtime: ChildRuntime, factory: JobFactory) -> None:
+    first, _ = factory.photograph(1, destinations=("pacs", "clinic"))
     wake_up.handle_wake_up(runtime)
     assert {kind for _, kind in deliver(runtime.database, kinds=("seg",))} == {"seg"}
-    second = changed(runtime, queueing, "corrected")
+    second = changed(runtime, factory, "corrected")
     (document,) = rejections(runtime, second)
     assert listed(document) == uids(runtime, first, without=("sr", "heatmap"))
     states = {(row["object"], row["state"]) for row in show_job(runtime.database, first)["deliveries"]}
     assert states == {("seg", "stored"), ("heatmap", "withdrawn"), ("sr", "withdrawn")}
 
 
-def test_a_rejection_waits_for_the_new_report(runtime: ChildRuntime, queueing: JobFactory) -> None:
-    queueing.photograph(1, destinations=("pacs",))
+def test_a_rejection_waits_for_the_new_report(runtime: ChildRuntime, factory: JobFactory) -> None:
+    factory.photograph(1, destinations=("pacs",))
     wake_up.handle_wake_up(runtime)
     deliver(runtime.database)
-    changed(runtime, queueing, "corrected")
+    changed(runtime, factory, "corrected")
     assert {kind for name, kind in deliver(runtime.database, kinds=("seg", "heatmap")) if name == "pacs"} == {"seg", "heatmap"}
     assert scalar(runtime.database, "SELECT attempts FROM v_deliveries WHERE object = 'rejection'") == 0
 
 
-def test_a_not_analysed_report_rejects_the_older_objects_too(runtime: ChildRuntime, queueing: JobFactory) -> None:
-    first, _ = queueing.photograph(1, destinations=("pacs", "clinic"))
+def test_a_not_analysed_report_rejects_the_older_objects_too(runtime: ChildRuntime, factory: JobFactory) -> None:
+    first, _ = factory.photograph(1, destinations=("pacs", "clinic"))
     wake_up.handle_wake_up(runtime)
     deliver(runtime.database)
     dataset = lesion_dataset(1, size=(150, 200))
     dataset.StudyDescription = "corrected"
-    queueing.receive(dataset, UnitKind.IMAGE)
+    factory.receive(dataset, UnitKind.IMAGE)
     (question,) = list_undecided(runtime.database, 10)
     settle_conflict(runtime.database, question.id, same=False)
-    second, _ = queueing.queue([dataset], UnitKind.IMAGE, destinations=("pacs", "clinic"))
+    second, _ = factory.queue([dataset], UnitKind.IMAGE, destinations=("pacs", "clinic"))
     execute(runtime.database, f"UPDATE jobs SET pipeline_digest = '{'e' * 64}' WHERE id = {second}")
     wake_up.handle_wake_up(runtime)
     assert show_job(runtime.database, second)["outcome"] == "not_analysed"

@@ -16,7 +16,7 @@ from models import registry
 from tests.support import queued_jobs
 from tests.support.queued_jobs import SKIN, JobFactory
 from tests.support.records import rows
-from tests.workers.conftest import child_runtime
+from tests.workers.conftest import child_runtime, texts_of
 from workers.attempt import wake_up
 from workers.child.runtime import ChildRuntime
 from workers.encode.validate.validator import validate
@@ -115,8 +115,7 @@ def _assert_reported_without_heat_map(runtime: ChildRuntime, job_id: int, why: s
     shown = show_job(runtime.database, job_id)
     assert shown["job_state"] == "reported"
     assert f"Without a map of the evidence: {why}." in shown["notes"]
-    said = {str(element.value) for element in objects_of(runtime, job_id)["sr"].iterall() if element.keyword == "TextValue"}
-    assert f"Without a map of the evidence: {why}." in said
+    assert f"Without a map of the evidence: {why}." in texts_of(objects_of(runtime, job_id)["sr"])
 
 
 def test_no_heat_map_is_made_if_no_destination_takes_it(
