@@ -35,4 +35,4 @@ def match_unit_routes(routes: Iterable[Route], database: Database, blobs: Blobs,
         return RouteClaim((), reason) if reason else claim_routes(routes, attributes)
     except Exception as error:  # a malformed header may fail anywhere: the unit is completed with the reason, and not retried
         structlog.get_logger().error("route_matching_failed", exception=type(error).__name__)
-        return RouteClaim((), f"its header cannot be judged ({type(error).__name__})")
+        return RouteClaim((), f"its header cannot be matched with the routes ({type(error).__name__})")

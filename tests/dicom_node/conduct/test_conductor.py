@@ -257,7 +257,7 @@ def test_malformed_files_are_all_decided_on(conduct: Any) -> None:
         (units,) = rows(node.database, "SELECT count(*) FROM units")
         assert units[0] > 10
         wait_for(lambda: rows(node.database, "SELECT count(*) FROM units WHERE state = 'complete'") == [units])
-        assert rows(node.database, "SELECT count(*) FROM units WHERE position('cannot be judged' in reason) > 0") == [(0,)]
+        assert rows(node.database, "SELECT count(*) FROM units WHERE position('cannot be matched' in reason) > 0") == [(0,)]
 
 
 class QueryAnswers:

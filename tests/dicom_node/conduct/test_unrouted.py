@@ -59,7 +59,7 @@ def test_a_unit_without_a_route_is_analysed_once_the_route_is_fixed(conduct: Any
         complete_units(node, 1)
     assert rows(node.database, "SELECT count(*) FROM jobs") == [(0,)]
     (row,) = unrouted(fixed, capsys)
-    assert row["now"] == "taken by chest"
+    assert row["now"] == "selected by chest"
     assert "route 'skin'" in row["reason"]
     unit = str(row["unit_id"])
     assert run(["rules", "requeue", unit, "--config", str(fixed)]) == 0
@@ -92,7 +92,7 @@ def test_the_reason_why_a_unit_cannot_be_matched_again(conduct: Any, fixed: Path
         send(node.port, *series(2))
         complete_units(node, 1)
     _change(node.database, "UPDATE instances SET removed_at = now()")
-    assert [row["now"] for row in unrouted(fixed, capsys)] == ["cannot be judged: retention has let go its images"]
+    assert [row["now"] for row in unrouted(fixed, capsys)] == ["cannot be routed: retention has deleted its images"]
     assert run(["rules", "requeue", "1", "99", "--config", str(fixed)]) == 1
     said = capsys.readouterr().err
     assert "retention has removed images of unit 1: send them again" in said
