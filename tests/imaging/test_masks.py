@@ -1,4 +1,4 @@
-"""Masks and heat maps survive packing."""
+"""Packing and unpacking of masks and heat maps."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ SHAPES = st.tuples(st.integers(1, 6), st.integers(1, 9), st.integers(1, 9))
 
 
 @given(SHAPES.flatmap(lambda shape: arrays(bool, shape)))
-def test_a_mask_comes_back_as_it_was_in_the_smallest_box(mask: np.ndarray) -> None:
+def test_a_mask_is_restored_from_the_smallest_box(mask: np.ndarray) -> None:
     packed = pack_mask(mask)
     if packed is None:
         assert not mask.any()
@@ -41,7 +41,7 @@ def test_records_check_their_sizes() -> None:
 
 
 @given(SHAPES.flatmap(lambda shape: arrays(np.float32, shape, elements=st.floats(0, 1, width=32))))
-def test_a_heat_map_comes_back_within_half_a_step(values: np.ndarray) -> None:
+def test_a_heat_map_is_restored_within_half_a_quantisation_step(values: np.ndarray) -> None:
     found = unpack_heat_map(pack_heat_map(values, meaning="evidence"))
     assert found.dtype == np.float32
     assert np.abs(found - values).max() <= 0.5 / 255 + 1e-6

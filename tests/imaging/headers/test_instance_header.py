@@ -57,7 +57,7 @@ def minimal() -> Dataset:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_character_set_comes_out_right(data: Path, name: str) -> None:
+def test_every_character_set_is_decoded(data: Path, name: str) -> None:
     assert read_header(data / "conformance/charsets" / name).patient_name == NAMES[name]
 
 
@@ -139,7 +139,7 @@ def test_identity_is_required(keyword: str, empty: bool) -> None:
 
 
 def _raw(ds: Dataset) -> bytes:
-    """The data set alone, without preamble and file meta: what some archives export."""
+    """The data set without preamble and file meta information, as some archives export it."""
     out = io.BytesIO()
     ds.save_as(out, implicit_vr=True, little_endian=True)
     return out.getvalue()
@@ -162,7 +162,7 @@ def test_no_preamble_but_meta_is_tolerated() -> None:
     "content",
     [b"", b"x", b"\xff\xd8\xff\xe0" + b"JFIF" * 200, b"%PDF-1.7\n" * 60, b"\0" * 132 + b"DICM", b"\0" * 2000],
 )
-def test_what_is_no_dicom(content: bytes) -> None:
+def test_other_files_than_dicom(content: bytes) -> None:
     with pytest.raises(CannotUnderstand):
         read_header(io.BytesIO(content))
 
@@ -204,14 +204,14 @@ def test_hostile_uids_stay_text(uid: str) -> None:
 
 
 def test_a_uid_of_several_values_is_refused() -> None:
-    """No result can name it: pydicom splits it at the backslash, and its report was tried for ever."""
+    """No result could refer to it: pydicom splits it at the backslash."""
     ds = minimal()
     content = part10(ds).replace(_element(0x0008, 0x0018, "UI", b"1.2.3.4\0"), _element(0x0008, 0x0018, "UI", b"1.2\\3.4\0"), 1)
     with pytest.raises(CannotUnderstand, match="several values"):
         read_header(io.BytesIO(content))
 
 
-def test_a_uid_that_no_index_takes_is_refused() -> None:
+def test_a_uid_longer_than_a_database_index_allows_is_refused() -> None:
     content = part10(minimal()).replace(_element(0x0008, 0x0018, "UI", b"1.2.3.4\0"), _element(0x0008, 0x0018, "UI", b"1." * 500), 1)
     with pytest.raises(CannotUnderstand, match="longer than 256"):
         read_header(io.BytesIO(content))
@@ -300,7 +300,7 @@ def test_threads_share_the_warning_filters() -> None:
     assert warnings.filters == before
 
 
-def test_routable(series: list[Path]) -> None:
+def test_route_values(series: list[Path]) -> None:
     found = read_route_values(read_dataset(series[3]))
     assert found["Modality"] == "CT"
     assert found["SliceThickness"] == 3.0
@@ -312,7 +312,7 @@ def test_routable(series: list[Path]) -> None:
     assert all(isinstance(v, (str, float, tuple)) for v in found.values())
 
 
-def test_routable_flattens_the_shared_functional_groups(chest: Chest, tmp_path: Path) -> None:
+def test_route_values_include_shared_functional_groups(chest: Chest, tmp_path: Path) -> None:
     path = tmp_path / "enhanced.dcm"
     enhanced_ct(chest).save_as(path, enforce_file_format=True)
     found = read_route_values(read_dataset(path))

@@ -1,4 +1,4 @@
-"""What hostile bytes may not do to whoever reads a header (found by tests/fuzz)."""
+"""Headers with elements that cannot be read (cases found by tests/fuzz)."""
 
 import io
 import struct
@@ -20,8 +20,8 @@ from tests.support.series import encoded, image
 @pytest.mark.parametrize(
     "unit", [struct.pack("<HHL", 0xFFFE, 0xE000, 0xFFFFFFFF), struct.pack("<HH2sHL", 0x41, 0x1010, b"UN", 0, 0xFFFFFFFF)]
 )
-def test_values_without_an_end_are_not_looked_for_again_and_again(unit: bytes) -> None:
-    """A megabyte of them took minutes: each was searched for its end to the end of the file."""
+def test_reading_of_values_without_end_is_bounded(unit: bytes) -> None:
+    """A megabyte of such values took minutes: pydicom searched for the end of each up to the end of the file."""
     opened = struct.pack("<HH2sHL", 0x0040, 0xA730, b"SQ", 0, 0xFFFFFFFF) if unit.startswith(b"\xfe") else b""
     content = encoded(image(PixelData=None)) + opened + unit * (800_000 // len(unit))
     began = time.process_time()
@@ -30,7 +30,7 @@ def test_values_without_an_end_are_not_looked_for_again_and_again(unit: bytes) -
     assert time.process_time() - began < 2.0
 
 
-def test_elements_that_cannot_be_decoded_are_taken_out_and_said() -> None:
+def test_undecodable_elements_are_removed_and_noted() -> None:
     broken = Dataset()
     broken.PatientID = "P"
     item = Dataset()
@@ -45,7 +45,7 @@ def test_elements_that_cannot_be_decoded_are_taken_out_and_said() -> None:
     assert "an element that cannot be read was left out" in notes
 
 
-def test_items_too_deep_are_taken_out() -> None:
+def test_deeply_nested_items_are_removed() -> None:
     deep = Dataset()
     inner = deep
     for _ in range(3 * MAX_DEPTH):
@@ -56,8 +56,8 @@ def test_items_too_deep_are_taken_out() -> None:
     assert notes == ["sequences nested too deep were left out"]
 
 
-def test_a_sequence_where_a_number_belongs_is_nothing() -> None:
-    """Its items may hold what cannot be decoded, which only shows when they are written out."""
+def test_a_sequence_in_place_of_a_number_is_no_value() -> None:
+    """Its items may hold values that cannot be decoded, which only fails when they are written."""
     item = Dataset()
     item._dict[BaseTag(0x00200010)] = RawDataElement(BaseTag(0x00200010), "UV", 5, b"abcde", 0, False, True)
     odd = Dataset()

@@ -97,13 +97,13 @@ def test_the_codestream_decides_where_the_header_contradicts_it(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("options", [{"progressive": True}])
-def test_what_is_no_baseline_jpeg_is_refused(options: dict[str, object]) -> None:
+def test_jpeg_that_is_not_baseline_is_refused(options: dict[str, object]) -> None:
     with pytest.raises(PixelError, match="baseline"):
         wrapped(jpeg(**options))
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xd8", b"GIF89a", b"\xff\xd8\xff\xe0\0\x10JFIF\0"])
-def test_what_is_no_jpeg_is_refused(content: bytes) -> None:
+def test_other_content_than_jpeg_is_refused(content: bytes) -> None:
     with pytest.raises(PixelError, match="baseline JPEG"):
         wrapped(content)
 
@@ -223,7 +223,7 @@ def test_age(tmp_path: Path, age: str, birth: str, years: float | None) -> None:
 
 
 @pytest.mark.parametrize("word", coded_sites())
-def test_every_site_goes_round(tmp_path: Path, word: str) -> None:
+def test_every_body_site_is_read_back(tmp_path: Path, word: str) -> None:
     code = site_code(word)
     assert code is not None
     assert read_photograph(saved(wrapped(jpeg(), site=word), tmp_path / "s.dcm")).site == word

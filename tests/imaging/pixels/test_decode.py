@@ -213,7 +213,7 @@ def test_ybr_422_is_expanded() -> None:
 
 
 def test_jpeg_keeps_stored_values() -> None:
-    """YCbCr samples stay YCbCr: colour is the business of the photograph."""
+    """YCbCr samples stay YCbCr: colour is converted by `imaging.pixels.colour`."""
     red = np.full((1, 16, 16, 3), (255, 0, 0), np.uint8)
     frame = imagecodecs.jpeg8_encode(red[0], level=100)
     ds = image(red, syntax=JPEGBaseline8Bit, PhotometricInterpretation="YBR_FULL_422", PixelData=encapsulate([frame]))
@@ -252,7 +252,7 @@ def test_damaged_frames_never_give_another_exception(kind: str, flips: list[tupl
 
 
 def test_damaged_tables_of_jpeg_lossless_crash_no_codec() -> None:
-    """Huffman table and scan parameters: two codecs that were asked here before read past their memory on them (make fuzz, seed 1)."""
+    """Damaged Huffman tables and scan parameters made two other codecs read beyond their memory (make fuzz, seed 1)."""
     values = (np.arange(32 * 32, dtype=np.uint16) * 4 % 4096).reshape(32, 32)
     frame, dice = imagecodecs.ljpeg_encode(values, bitspersample=12), Random(1)
     for _ in range(400):
@@ -282,15 +282,15 @@ def test_the_undamaged_frames_decode(kind: str) -> None:
 
 @pytest.mark.parametrize("lossless", [False, True])
 @pytest.mark.parametrize("left", [0.5, 0.99])
-def test_a_jpeg_frame_that_is_cut_short_is_refused(lossless: bool, left: float) -> None:
-    """Every JPEG codec would give an image of which the end is made up, without a word."""
+def test_a_truncated_jpeg_frame_is_refused(lossless: bool, left: float) -> None:
+    """JPEG codecs would silently invent the rest of the image."""
     frame = imagecodecs.jpeg8_encode(_PLAIN, lossless=lossless)
     syntax = JPEGLosslessSV1 if lossless else JPEGBaseline8Bit
     with pytest.raises(PixelError, match="no decoder"):
         decode_frames(image(_PLAIN[None], syntax=syntax, PixelData=encapsulate([frame[: int(left * len(frame)) // 2 * 2]])))
 
 
-def test_codestreams_describe_themselves() -> None:
+def test_codestream_descriptions() -> None:
     colour = np.zeros((30, 50, 3), np.uint8)
     jpeg = read_codestream(imagecodecs.jpeg8_encode(colour))
     assert jpeg is not None
@@ -309,7 +309,7 @@ def test_spec_of_a_file_without_file_meta(data: Path) -> None:
         decode_frames(read_dataset(io.BytesIO((data / "conformance/pydicom-data/OT-PAL-8-face.dcm").read_bytes())))
 
 
-def test_pixel_data_of_a_representation_that_nobody_knows() -> None:
+def test_unknown_pixel_representation() -> None:
     buffer = io.BytesIO()
     image(np.zeros((1, 4, 4), np.uint8)).save_as(buffer, enforce_file_format=False)
     content = buffer.getvalue().replace(b"\xe0\x7f\x10\x00OB", b"\xe0\x7f\x10\x00OG").replace(b"\xe0\x7f\x10\x00OW", b"\xe0\x7f\x10\x00OG")
@@ -319,8 +319,8 @@ def test_pixel_data_of_a_representation_that_nobody_knows() -> None:
 
 
 @pytest.mark.parametrize("offsets", [(64, 16_711_730), (64, 64), (200, 64), (0, 70), (64, 0)])
-def test_rle_segments_that_lead_out_of_the_frame(offsets: tuple[int, int]) -> None:
-    """imagecodecs follows them wherever they lead, and the process ends."""
+def test_rle_segments_outside_of_the_frame(offsets: tuple[int, int]) -> None:
+    """imagecodecs does not check the offsets, and the process would crash."""
     frame = struct.pack("<16L", 2, *offsets, *[0] * 13) + b"\x81\x00" * 40
     ds = image(np.zeros((1, 4, 4), np.uint16), syntax=RLELossless)
     ds.PixelData = encapsulate([frame])

@@ -114,7 +114,7 @@ def test_the_cornerstone_image_in_its_syntaxes(data: Path) -> None:
     assert set(verdicts) - same == {".2", ".4.50", ".4.51", ".4.53", ".4.55", ".4.81", ".4.91"}
 
 
-def test_what_is_no_dicom(original: Path, tmp_path: Path) -> None:
+def test_other_files_than_dicom(original: Path, tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"nothing")
     with pytest.raises(CannotUnderstand):
         same_content(original, tmp_path / "x")

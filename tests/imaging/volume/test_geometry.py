@@ -103,7 +103,7 @@ def test_too_few(count: int) -> None:
 
 
 @pytest.mark.parametrize("orientation", [(0.0,) * 6, (1, 0, 0, 1, 0, 0), (2, 0, 0, 0, 1, 0), (1, 0, 0, 0.5, 0.9, 0)])
-def test_orientations_that_are_none(orientation: tuple[float, ...]) -> None:
+def test_invalid_orientations(orientation: tuple[float, ...]) -> None:
     with pytest.raises(GeometryError, match="orthogonal"):
         slice_normal(orientation)
 
@@ -115,7 +115,7 @@ def test_orientation_groups_by_size() -> None:
 
 
 @given(st.lists(st.integers(0, 15), min_size=1, max_size=30))
-def test_same_places(places: list[int]) -> None:
+def test_positions_are_grouped(places: list[int]) -> None:
     groups = group_same_positions(np.array(places, float))
     for group in groups:
         assert len({places[i] for i in group}) == 1

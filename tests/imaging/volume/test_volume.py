@@ -47,7 +47,7 @@ def test_a_series_in_any_order(series: list[Path], chest: Chest) -> None:
     assert volume.frame_of_reference_uid == pydicom.dcmread(series[0]).FrameOfReferenceUID
 
 
-def test_places_go_both_ways(series: list[Path], chest: Chest) -> None:
+def test_positions_and_indices_are_inverse(series: list[Path], chest: Chest) -> None:
     volume = read_volume(series)
     assert volume.lps(0, 0, 0) == pytest.approx(chest.origin_mm)
     assert volume.index(volume.lps(3.5, 7.25, 9)) == pytest.approx((3.5, 7.25, 9))
@@ -134,7 +134,7 @@ def test_reformatted_slices_are_taken_with_a_note_and_projections_refused(chest:
         read_volume(called("DERIVED", "SECONDARY", "AXIAL", "MIP"))
 
 
-def test_a_missing_file_is_no_fault_of_its_content(series: list[Path], tmp_path: Path) -> None:
+def test_a_missing_file_raises_os_error(series: list[Path], tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_volume([*series, tmp_path / "absent.dcm"])
 
@@ -275,7 +275,7 @@ def test_missing_pixels_are_refused(tmp_path: Path, chest: Chest) -> None:
         read_volume(paths[4:])
 
 
-def test_what_is_no_dicom_is_refused(series: list[Path], tmp_path: Path) -> None:
+def test_other_files_than_dicom_are_refused(series: list[Path], tmp_path: Path) -> None:
     stray = tmp_path / "README"
     stray.write_text("not an image")
     with pytest.raises(CannotUnderstand):
@@ -293,7 +293,7 @@ def test_enhanced_ct(chest: Chest, tmp_path: Path) -> None:
 
 
 def test_enhanced_ct_with_many_frames(tmp_path: Path) -> None:
-    """Functional groups longer than what is kept in memory at once."""
+    """Functional groups longer than the limit above which pydicom leaves values in the file."""
     chest = make_chest(2, slices=300, size=16, slice_mm=1.0, pixel_mm=20.0, diameters_mm=())
     ds = enhanced_ct(chest)
     ds["PerFrameFunctionalGroupsSequence"].is_undefined_length = False
@@ -301,7 +301,7 @@ def test_enhanced_ct_with_many_frames(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_volume([tmp_path / "e.dcm"]).hu, chest.hu)
 
 
-def test_enhanced_ct_with_frames_that_nobody_describes(chest: Chest, tmp_path: Path) -> None:
+def test_enhanced_ct_with_frames_missing_in_the_functional_groups(chest: Chest, tmp_path: Path) -> None:
     ds = enhanced_ct(chest)
     del ds.PerFrameFunctionalGroupsSequence[-1]
     ds.save_as(tmp_path / "e.dcm", enforce_file_format=True)

@@ -1,4 +1,4 @@
-"""What is taken over from bad and good sources: every character set, flawed values, nested sets, codes without meaning."""
+"""What is taken over from a source: every character set, flawed values, nested character sets, codes without meaning."""
 
 import io
 from dataclasses import replace
@@ -40,7 +40,7 @@ NOTHING = Prediction(Outcome.NO_FINDING, looked_for="Something.")
 
 
 def through_bytes(dataset: Dataset) -> Dataset:
-    """As it would arrive: encoded in its own character set, not decoded yet."""
+    """The data set as it is received: encoded in its own character set, not decoded yet."""
     buffer = io.BytesIO()
     dataset.save_as(buffer, implicit_vr=False, little_endian=True)
     buffer.seek(0)
@@ -54,7 +54,7 @@ def reported(dataset: Dataset) -> Dataset:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_name_comes_through_in_every_character_set(name: str) -> None:
+def test_names_are_copied_from_every_character_set(name: str) -> None:
     wanted, person = NAMES[name]
     dataset = analyses.header("CT", SpecificCharacterSet=wanted, PatientName=person, StudyDescription="x", ReferringPhysicianName="A^B")
     report = reported(through_bytes(dataset))
@@ -65,7 +65,7 @@ def test_name_comes_through_in_every_character_set(name: str) -> None:
         assert report.get("SpecificCharacterSet") == (None if person.isascii() else "ISO_IR 192")
 
 
-def test_every_file_of_the_public_collection_keeps_its_patient_name(tmp_path: Path) -> None:
+def test_patient_names_of_public_files_are_kept(tmp_path: Path) -> None:
     files = sorted((shared_data() / "conformance" / "charsets").glob("*.dcm"))
     assert len(files) == 17
     for path in files:
@@ -137,7 +137,7 @@ def test_accession_number_alone_makes_a_request_and_nothing_makes_none() -> None
     assert "ReferencedRequestSequence" not in reported(analyses.header("CT", AccessionNumber=""))
 
 
-def test_private_and_binary_elements_stay_behind() -> None:
+def test_private_and_binary_elements_are_not_copied() -> None:
     item = analyses.request()
     item.add_new(0x00091001, "LO", "private")
     item.add_new(0x00420011, "OB", b"%PDF")
@@ -163,7 +163,7 @@ def test_files_are_read_for_the_size_of_referenced_images_only(tmp_path: Path) -
         read_source([])
 
 
-def test_finding_on_a_foreign_image_is_an_error() -> None:
+def test_finding_on_an_image_outside_of_the_unit_is_an_error() -> None:
     finding = Finding("nodule", analyses.nodule().code, sop_instance_uid="2.25.9999")
     with pytest.raises(EncodingError, match="no part of the unit"):
         document.encode(analyses.ct(Prediction(Outcome.FINDINGS, (finding,))))

@@ -1,4 +1,4 @@
-"""Findings as Secondary Capture: which pictures there are, what stands in them, and what never does."""
+"""Heat map pictures as Secondary Capture: their number, content and attributes."""
 
 import hashlib
 import io
@@ -35,7 +35,7 @@ def has(colour: tuple[int, int, int], rgb: np.ndarray) -> int:
     return int((rgb == np.array(colour, np.uint8)).all(axis=2).sum())
 
 
-def test_a_picture_a_finding_the_surest_first() -> None:
+def test_one_picture_for_each_finding_most_confident_first() -> None:
     analysis = analyses_with_images.chest()
     lifted = replace(analysis.prediction.findings[2], score=0.99)
     findings = (*analysis.prediction.findings[:2], lifted)
@@ -47,7 +47,7 @@ def test_a_picture_a_finding_the_surest_first() -> None:
     assert len({document.SOPInstanceUID for document in made}) == 3
 
 
-def test_at_most_so_many_pictures() -> None:
+def test_number_of_pictures_is_limited() -> None:
     analysis = analyses_with_images.chest()
     many = analysis.prediction.findings * 4
     assert len(finding_views(replace(analysis, prediction=replace(analysis.prediction, findings=many)))) == MAX_VIEWS
@@ -68,7 +68,7 @@ def test_attributes_of_the_picture() -> None:
 
 
 @pytest.mark.parametrize("said", ["YES", "NO", ""])
-def test_burned_in_annotation_is_as_the_source_says(said: str) -> None:
+def test_burned_in_annotation_is_that_of_the_source(said: str) -> None:
     lesion, chest = analyses_with_images.lesion(), analyses_with_images.chest()
     photograph = documents(replace(lesion, source=replace(lesion.source, burned_in=said)))[0]
     assert photograph.get("BurnedInAnnotation", "") == said
@@ -77,7 +77,7 @@ def test_burned_in_annotation_is_as_the_source_says(said: str) -> None:
     assert source_from_dataset(analyses.header("XC", BurnedInAnnotation=said), ()).burned_in == said
 
 
-def test_loss_before_the_analysis_is_said() -> None:
+def test_lossy_compression_of_the_source_is_stated() -> None:
     analysis = analyses_with_images.lesion()
     lossy = Dataset()
     lossy.LossyImageCompression, lossy.LossyImageCompressionMethod = "01", "ISO_10918_1"
@@ -87,7 +87,7 @@ def test_loss_before_the_analysis_is_said() -> None:
 
 
 @pytest.mark.parametrize("made", [analyses_with_images.chest, analyses_with_images.lesion])
-def test_who_the_patient_is_stands_in_no_pixel(made: object) -> None:
+def test_pixels_do_not_depend_on_the_patient(made: object) -> None:
     analysis = made()  # type: ignore[operator]
     other = analyses.header(analysis.source.modality, PatientName="Other^Person", PatientID="X-1", AccessionNumber="A-2")
     stranger = replace(analysis, source=replace(analysis.source, attributes=other))
@@ -96,7 +96,7 @@ def test_who_the_patient_is_stands_in_no_pixel(made: object) -> None:
     assert [document.PixelData for document in ours] == [document.PixelData for document in theirs]
 
 
-def test_research_is_burnt_in_and_only_for_research() -> None:
+def test_research_is_shown_for_research_models_only() -> None:
     analysis = analyses_with_images.chest()
     clinical = replace(analysis, identity=replace(analysis.identity, status="clinical"))
     research, released = documents(analysis)[0], documents(clinical)[0]
@@ -105,7 +105,7 @@ def test_research_is_burnt_in_and_only_for_research() -> None:
     assert has(WARNING, released.pixel_array) < has(WARNING, research.pixel_array) / 4
 
 
-def test_ct_view_shows_slice_surroundings_and_the_plane_across() -> None:
+def test_ct_view_shows_slice_enlargement_and_perpendicular_plane() -> None:
     analysis = analyses_with_images.chest()
     view = finding_views(analysis)[0]
     captions = [picture.caption for picture in view.pictures]
@@ -125,7 +125,7 @@ def test_without_evidence_and_outline_the_slice_is_still_shown() -> None:
     assert view.pictures[1].caption.endswith("mm wide")
 
 
-def test_a_finding_of_a_slice_without_a_place_shows_the_slice() -> None:
+def test_a_finding_without_position_shows_its_slice() -> None:
     analysis = analyses_with_images.chest()
     finding = replace(analysis.prediction.findings[0], position_mm=None, image_point=None, mask=None)
     view = finding_views(replace(analysis, prediction=replace(analysis.prediction, findings=(finding,))))[0]
@@ -135,14 +135,14 @@ def test_a_finding_of_a_slice_without_a_place_shows_the_slice() -> None:
 
 @given(place=st.tuples(*(st.floats(-900, 900) for _ in range(3))), diameter=st.one_of(st.none(), st.floats(0.1, 300)))
 @settings(max_examples=25, deadline=None, derandomize=True)
-def test_a_place_anywhere_is_drawn(place: tuple[float, float, float], diameter: float | None) -> None:
+def test_positions_outside_of_the_volume_are_drawn(place: tuple[float, float, float], diameter: float | None) -> None:
     analysis = analyses_with_images.chest()
     finding = replace(analysis.prediction.findings[0], position_mm=place, image_point=None, diameter_mm=diameter)
     (view,) = finding_views(replace(analysis, prediction=replace(analysis.prediction, findings=(finding,))))
     assert [picture.image.width for picture in view.pictures] == [SLICE_PX, SMALL_PX, SMALL_PX]
 
 
-def test_a_finding_of_no_slice_has_no_picture() -> None:
+def test_a_finding_on_no_slice_has_no_picture() -> None:
     analysis = analyses_with_images.chest()
     finding = replace(analysis.prediction.findings[0], position_mm=None, image_point=None, sop_instance_uid="", mask=None)
     assert heatmap.encode(replace(analysis, prediction=replace(analysis.prediction, findings=(finding,)))) == ()
@@ -182,7 +182,7 @@ def test_same_analysis_gives_the_same_bytes(name: str) -> None:
     assert made == hashes_in_new_process("heatmap", name)
 
 
-def test_long_words_are_cut_and_rows_fit() -> None:
+def test_long_words_are_split_and_rows_fit() -> None:
     face = font(18)
     rows = wrap_text(f"a {'w' * 300} b " + "word " * 60, face, 200)
     assert all(face.getlength(row) <= 200 for row in rows)

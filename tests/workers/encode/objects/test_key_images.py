@@ -1,4 +1,4 @@
-"""The key images of a result: which, why, and by whom."""
+"""The key images of a result: selected images, description and observer."""
 
 import hashlib
 import io
@@ -29,7 +29,7 @@ def images(found: Dataset) -> list[Dataset]:
     return [item.ReferencedSOPSequence[0] for item in found.ContentSequence if item.ValueType == "IMAGE"]
 
 
-def test_each_image_with_a_finding_once() -> None:
+def test_images_with_findings_are_listed_once() -> None:
     findings = (analyses.nodule(), analyses.nodule(1), replace(analyses.nodule(), image_point=(9.0, 9.0)))
     found = document(analyses.ct(Prediction(Outcome.FINDINGS, findings)))
     assert [item.ReferencedSOPInstanceUID for item in images(found)] == ["2.25.1003", "2.25.1004"]

@@ -1,4 +1,4 @@
-"""Every object of a result at programs of others: the standard's validator, DCMTK's tools, Orthanc."""
+"""Every result object in other programs: dciodvfy, DCMTK's tools and Orthanc."""
 
 import io
 import socket
@@ -92,7 +92,7 @@ def test_dciodvfy_finds_no_error(files: dict[str, list[Path]], name: str) -> Non
 
 @contextmanager
 def storescp(folder: Path, *options: str) -> Iterator[int]:
-    """DCMTK's storage SCP; its port."""
+    """Run DCMTK's storage SCP and yield its port."""
     folder.mkdir()
     port = free_port()
     with subprocess.Popen([dcmtk("storescp"), *options, "-od", str(folder), str(port)], env={"TCP_NODELAY": "1"}) as server:
@@ -139,7 +139,7 @@ def test_dsrdump_reads_the_selection(files: dict[str, list[Path]]) -> None:
     assert not [line for line in run.stderr.decode("latin-1").splitlines() if line.startswith("E:")]
 
 
-def test_orthanc_stores_shows_finds_and_gives_back_all(files: dict[str, list[Path]], tmp_path: Path) -> None:
+def test_orthanc_stores_renders_finds_and_returns_all_objects(files: dict[str, list[Path]], tmp_path: Path) -> None:
     sent = [*files["chest"], *files["side"]]
     orthanc = Orthanc(tmp_path / "orthanc", "ORTHANC").start()
     try:
@@ -164,7 +164,7 @@ def test_orthanc_stores_shows_finds_and_gives_back_all(files: dict[str, list[Pat
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_our_validator_finds_nothing(files: dict[str, list[Path]], name: str) -> None:
+def test_own_validator_finds_no_problem(files: dict[str, list[Path]], name: str) -> None:
     analysis = analyses_of_all_kinds()[name]
     unit = [one.sop_instance_uid for one in (*analysis.source.images, *analysis.related_objects)]
     for path in files[name]:

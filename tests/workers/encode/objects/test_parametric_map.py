@@ -1,4 +1,4 @@
-"""The evidence on a volume as a Parametric Map: read back, every value is at its place in the patient."""
+"""The heat map of a volume as a Parametric Map: values and positions are read back."""
 
 import hashlib
 import io
@@ -15,7 +15,7 @@ from core.states import Outcome
 from imaging.masks import pack_heat_map, unpack_heat_map
 from tests.support import analyses, analyses_with_images
 from tests.support.fresh_process import hashes_in_new_process
-from tests.workers.encode.pictures.test_cuts import POSES
+from tests.workers.encode.pictures.test_reformats import POSES
 from workers.encode.analysis import Analysis
 from workers.encode.objects import parametric_map
 from workers.encode.validate.validator import validate
@@ -25,7 +25,7 @@ SPACING = (2.5, 0.9, 0.7)
 
 
 def placed(pose: str) -> Analysis:
-    """A map of every second slice, third row and column, hot at one place and off the grid's corner."""
+    """A map of every second slice, third row and third column, with one maximum and an origin beside the grid's corner."""
     volume = analyses_with_images.volume_of(np.zeros(SHAPE, np.int16), SPACING, (12.0, -40.0, 300.0), POSES[pose][0])
     values = np.zeros((12, 13, 18), np.float32)
     values[3:5, 4:9, 5:7] = np.linspace(0.2, 0.9, 20).reshape(2, 5, 2)
@@ -36,7 +36,7 @@ def placed(pose: str) -> Analysis:
 
 
 @pytest.mark.parametrize("pose", POSES)
-def test_values_and_places_come_back(pose: str) -> None:
+def test_values_and_positions_are_read_back(pose: str) -> None:
     analysis = placed(pose)
     made, heat, volume = parametric_map.encode(analysis), analysis.heat, analysis.item
     assert made is not None
@@ -64,7 +64,7 @@ def test_only_planes_with_evidence_and_no_empty_margin() -> None:
     assert (document.Rows, document.Columns) == (5, 6)
 
 
-def test_what_it_says_of_itself() -> None:
+def test_attributes_of_the_map() -> None:
     made = parametric_map.encode(analyses_with_images.chest())
     assert made is not None
     document = dcmread(io.BytesIO(made.content))
@@ -83,7 +83,7 @@ def test_what_it_says_of_itself() -> None:
     assert all(uid.startswith("2.25.1") for uid in named)
 
 
-def test_planes_name_the_images_they_lie_on_or_between() -> None:
+def test_planes_refer_to_the_images_they_lie_on_or_between() -> None:
     made = parametric_map.encode(placed("sagittal"))
     assert made is not None
     document = dcmread(io.BytesIO(made.content))
@@ -93,7 +93,7 @@ def test_planes_name_the_images_they_lie_on_or_between() -> None:
 
 
 @pytest.mark.parametrize("why", ["no evidence", "empty evidence", "photograph", "no frame of reference", "not read"])
-def test_none_where_there_is_nothing_to_place(why: str) -> None:
+def test_no_map_without_heat_map_or_frame_of_reference(why: str) -> None:
     chest = analyses_with_images.chest()
     cases = {
         "no evidence": replace(chest, heat=None),
@@ -111,7 +111,7 @@ def test_same_analysis_gives_the_same_bytes() -> None:
     assert [hashlib.sha256(made.content).hexdigest()] == hashes_in_new_process("parametric_map", "chest")
 
 
-def test_frames_of_a_multi_frame_source_are_named() -> None:
+def test_frames_of_a_multi_frame_source_are_referenced() -> None:
     analysis = placed("head first, supine")
     image = replace(analysis.source.images[0], number_of_frames=SHAPE[0])
     uids, numbers = (image.sop_instance_uid,) * SHAPE[0], tuple(range(1, SHAPE[0] + 1))

@@ -1,4 +1,4 @@
-"""The page: read back with another program, everything stands on it, inside its margins, and nobody is named in its properties."""
+"""The result page, read back with another program: content, margins, and properties without names of persons."""
 
 import hashlib
 import io
@@ -32,7 +32,7 @@ def opened(analysis: Analysis) -> pypdfium2.PdfDocument:
 
 
 def text(analysis: Analysis) -> str:
-    """All pages in one line: where a line breaks says nothing."""
+    """The text of all pages in one line, since line breaks depend on the layout."""
     return " ".join(" ".join(page.get_textpage().get_text_range() for page in opened(analysis)).replace("\ufffe", "-").split())
 
 
@@ -44,7 +44,7 @@ SHAPES = {**analyses.shapes(), "chest": analyses_with_images.chest(), "lesion": 
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_every_page_says_whose_and_of_whom_and_what_it_is_not_for(shape: str) -> None:
+def test_every_page_names_model_patient_and_intended_use(shape: str) -> None:
     analysis = SHAPES[shape]
     words = text(analysis)
     for expected in ("Müller, Änne", "P-77 (HOSPITAL)", "ACC-1", "2026-11-19", "1950-01-02, F", "2026-11-20 10:30 +0100"):
@@ -64,7 +64,7 @@ def test_one_page(shape: str) -> None:
     assert len(opened(SHAPES[shape])) == 1
 
 
-def test_findings_with_how_sure_tier_size_and_place() -> None:
+def test_findings_with_confidence_tier_size_and_place() -> None:
     words = text(analyses_with_images.chest())
     assert "3 findings" in words
     for expected in ("score 0.93, not calibrated", "score 0.71, not calibrated", "to be reviewed", "uncertain", "Diameter 22.0 mm"):
@@ -76,7 +76,7 @@ def test_findings_with_how_sure_tier_size_and_place() -> None:
     assert "probability" not in words.lower().replace("no probability", "")
 
 
-def test_classifier_says_calibrated_probability_every_class_and_advice() -> None:
+def test_classifier_page_has_calibrated_probability_classes_and_advice() -> None:
     words = text(analyses_with_images.lesion())
     assert "probability 81 %, calibrated" in words
     assert "Probability of malignancy (mel + bcc + akiec) 0.91" in words
@@ -98,7 +98,7 @@ def test_no_finding_excludes_nothing() -> None:
         ("skin-abstained", "the model abstained", "neither a positive nor a negative result"),
     ],
 )
-def test_no_answer_says_why(shape: str, headline: str, meaning: str) -> None:
+def test_missing_answer_states_its_reason(shape: str, headline: str, meaning: str) -> None:
     words = text(SHAPES[shape])
     assert headline in words
     assert meaning in words
@@ -117,7 +117,7 @@ def test_pictures_are_on_the_page() -> None:
     assert pictures(SHAPES["ct-no-finding"]) == 0
 
 
-def test_nothing_is_lost_or_leaves_the_margins_however_long_it_is() -> None:
+def test_long_texts_are_complete_and_within_the_margins() -> None:
     finding = analyses_with_images.chest().prediction.findings[0]
     limits = tuple(f"Limit {n}: " + "a long sentence about what it cannot do " * 5 + f"end {n}." for n in range(40))
     analysis = analyses_with_images.chest()
@@ -167,7 +167,7 @@ def test_markup_in_texts_is_text() -> None:
         ("", "ISO_IR 192", "Patient -"),
     ],
 )
-def test_names_are_drawn_right_or_said_not_to_be(name: str, character_set: str, shown: str) -> None:
+def test_names_are_drawn_correctly_or_marked_as_not_shown(name: str, character_set: str, shown: str) -> None:
     analysis = named(PatientName=name, SpecificCharacterSet=character_set)
     words = text(analysis)
     assert shown in words
@@ -176,7 +176,7 @@ def test_names_are_drawn_right_or_said_not_to_be(name: str, character_set: str, 
 
 @pytest.fixture
 def without_east_asian(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A machine where that typeface is not installed."""
+    """A machine without the East Asian typeface."""
     monkeypatch.setattr(text_coverage, "east_asian_font_path", lambda: None)
     text_coverage.typeface_of.cache_clear()
     yield
@@ -184,12 +184,12 @@ def without_east_asian(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("without_east_asian")
-def test_without_the_typeface_the_letters_are_drawn_and_the_rest_is_said_not_to_be() -> None:
+def test_without_the_east_asian_typeface_only_letters_are_drawn() -> None:
     assert "Patient Yamada, Tarou Study" in text(named(PatientName="Yamada^Tarou=山田^太郎", SpecificCharacterSet="ISO_IR 192"))
     assert text_coverage.NOT_SHOWN in text(named(PatientName="山田^太郎", SpecificCharacterSet="ISO_IR 192"))
 
 
-def test_an_identifier_is_shown_whole_or_not_at_all() -> None:
+def test_identifiers_are_shown_completely_or_not_at_all() -> None:
     words = text(named(PatientID="12م34", SpecificCharacterSet="ISO_IR 192"))
     assert "12" not in words.split("Born")[0].split("Patient ID")[1]
 

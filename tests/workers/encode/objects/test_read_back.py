@@ -1,4 +1,4 @@
-"""highdicom reads the findings back out of the encoded report as they went in: what, where, how sure, how large."""
+"""highdicom reads the findings back from the encoded report: code, location, confidence and size."""
 
 import io
 from typing import Any
@@ -30,7 +30,7 @@ def expected(finding: Finding) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("name", [name for name, analysis in SHAPES.items() if analysis.prediction.findings])
-def test_every_finding_comes_back(name: str) -> None:
+def test_every_finding_is_read_back(name: str) -> None:
     analysis = SHAPES[name]
     groups = read(name)
     for number, finding in enumerate(analysis.prediction.findings, 1):
@@ -49,7 +49,7 @@ def test_every_finding_comes_back(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name, analysis in SHAPES.items() if not analysis.prediction.findings])
-def test_without_finding_there_is_one_group_without_a_place(name: str) -> None:
+def test_without_finding_there_is_one_group_without_region(name: str) -> None:
     (group,) = read(name)
     assert group.finding_type is None
     assert list(group.get_measurements()) == []

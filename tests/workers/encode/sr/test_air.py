@@ -1,4 +1,4 @@
-"""IHE AIR, Rev. 1.3, 6.5.3.1: who answered stands in the report, the segmentation and the equipment with the same values (docs/air.md)."""
+"""IHE AIR, Rev. 1.3, 6.5.3.1: report, segmentation and equipment name the algorithm with the same values (docs/air.md)."""
 
 import io
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ TABLE: Mapping[str, tuple[tuple[str, ...], str]] = {
 
 
 def values(content: Dataset, code: str) -> Iterator[str]:
-    """What the content items of that concept name say, anywhere in the tree."""
+    """The values of all content items with that concept name."""
     for item in content.get("ContentSequence", []):
         names = item.get("ConceptNameCodeSequence")
         if names and (names[0].CodeValue, names[0].CodingSchemeDesignator) == (code, "DCM"):
@@ -32,7 +32,7 @@ def values(content: Dataset, code: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("name", ANALYSES)
-def test_equipment_observer_and_algorithm_say_the_same(name: str) -> None:
+def test_equipment_observer_and_algorithm_have_the_same_values(name: str) -> None:
     report = dcmread(io.BytesIO(document.encode(ANALYSES[name]).content))
     (equipment,) = report.ContributingEquipmentSequence
     purpose = equipment.PurposeOfReferenceCodeSequence[0]

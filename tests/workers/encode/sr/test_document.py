@@ -1,4 +1,4 @@
-"""The report of every shape: what it takes over, what it says, and that it says it in the same bytes each time."""
+"""Reports of every shape: what they take over and state, and the same bytes for the same analysis."""
 
 import io
 from collections.abc import Iterator
@@ -45,8 +45,8 @@ def test_every_shape_passes_our_validator(analysis: Analysis) -> None:
     assert validator.validate(sr_document.encode(analysis).content) == ()
 
 
-def test_images_of_a_private_class_are_referred_to_as_any_other() -> None:
-    """highdicom's regions know the standard's classes alone: such a unit was tried three times and given up."""
+def test_images_of_a_private_sop_class_are_referenced() -> None:
+    """highdicom's regions accept standard SOP classes only, so reports of such units failed permanently."""
     seen = analyses.shapes()["ct-findings"]
     images = tuple(replace(image, sop_class_uid="1.3.46.670589.2.5.1.1") for image in seen.source.images)
     private = replace(seen, source=replace(seen.source, images=images))
@@ -59,7 +59,7 @@ def test_same_analysis_gives_the_same_bytes(analysis: Analysis) -> None:
     assert sr_document.encode(analysis).content == sr_document.encode(analysis).content
 
 
-def test_no_date_is_made_up(analysis: Analysis) -> None:
+def test_no_date_is_invented(analysis: Analysis) -> None:
     found = {str(element.value) for element in document(analysis).iterall() if element.VR == "DA" and element.value}
     assert found <= DATES
 
@@ -88,7 +88,7 @@ def test_patient_study_and_request_keep_their_meaning() -> None:
     assert request.StudyInstanceUID == "2.25.100"
 
 
-def test_series_is_new_and_says_research() -> None:
+def test_series_is_new_and_marked_as_research() -> None:
     report = document(analyses.shapes()["ct-findings"])
     assert report.SeriesInstanceUID != "2.25.200"
     assert report.SeriesDescription == "lung_nodule_ct 1.0.0 RESEARCH"
@@ -98,7 +98,7 @@ def test_series_is_new_and_says_research() -> None:
     assert "RESEARCH" not in long.SeriesDescription
 
 
-def test_observer_and_algorithm_are_named() -> None:
+def test_observer_and_algorithm_are_those_of_the_model() -> None:
     report = document(analyses.shapes()["ct-findings"])
     assert named(report, "121012")[0].UID.startswith("2.25.")
     assert named(report, "121014")[0].TextValue == "dicom-node"
@@ -174,7 +174,7 @@ def test_photograph_has_calibrated_probability_and_its_image() -> None:
     assert named(report, "CLASSES")[0].TextValue.startswith("akiec 0.0500, bcc 0.0500")
 
 
-def test_no_finding_says_what_was_looked_for_and_excludes_nothing() -> None:
+def test_no_finding_states_what_was_looked_for() -> None:
     report = document(analyses.shapes()["ct-no-finding"])
     assert named(report, "LOOKED-FOR")[0].TextValue == analyses.LOOKED_FOR
     assert "excludes nothing" in named(report, "121106")[0].TextValue
@@ -188,7 +188,7 @@ def test_no_result_gives_its_reason(shape: str) -> None:
     assert named(document(analysis), "REASON")[0].TextValue == analysis.prediction.reason
 
 
-def test_what_it_is_not_for_and_its_limits_stand_in_every_report(analysis: Analysis) -> None:
+def test_every_report_states_limits_and_what_it_is_not_for(analysis: Analysis) -> None:
     report = document(analysis)
     assert named(report, "NOT-FOR")[0].TextValue == analysis.identity.not_for
     limits = [item.TextValue for item in named(report, "LIMITS")]

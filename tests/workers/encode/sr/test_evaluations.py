@@ -1,4 +1,4 @@
-"""What a model judges in words stands in the report beside the tier, coded."""
+"""Coded evaluations of a model in the report, beside the tier."""
 
 import io
 from dataclasses import replace

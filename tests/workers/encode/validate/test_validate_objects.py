@@ -1,4 +1,4 @@
-"""Our validator on the objects beside the report: one seeded fault a case, and none in what is right."""
+"""The validator on the objects beside the report: one seeded fault for each case, and none in undamaged objects."""
 
 import io
 from collections.abc import Callable
@@ -28,7 +28,7 @@ CASES: dict[str, Callable[[], Analysis]] = {
 
 @cache
 def made(name: str) -> tuple[tuple[ResultObject, ...], tuple[str, ...]]:
-    """Everything that is made of an analysis, the report last; and the instances of its unit."""
+    """All objects of an analysis, the report last, and the instances of its unit."""
     analysis = CASES[name]()
     found = [one for kind in by_kind.ENCODERS for one in by_kind.encode_kind(kind, analysis)]
     unit = tuple(image.sop_instance_uid for image in analysis.source.images)
@@ -41,7 +41,7 @@ def test_every_object_passes(name: str) -> None:
     assert {one.kind: validate(one.content, within=unit) for one in found} == {one.kind: () for one in found}
 
 
-def test_every_kind_is_made_and_ruled() -> None:
+def test_every_kind_is_encoded_and_has_an_iod() -> None:
     kinds = {one.kind for name in CASES for one in made(name)[0]}
     assert kinds == set(ResultKind) - {ResultKind.REJECTION} == {iod.kind for iod in IODS.values()}
     classes = {one.sop_class_uid: one.kind for name in CASES for one in made(name)[0]}
@@ -120,7 +120,7 @@ def test_seeded_fault_is_found(name: str, kind: ResultKind, damage: Callable[[Da
 
 
 @pytest.mark.parametrize("kind", [kind for kind in ResultKind if kind is not ResultKind.REJECTION])
-def test_a_reference_out_of_the_result_is_found(kind: ResultKind) -> None:
+def test_a_reference_to_a_foreign_instance_is_found(kind: ResultKind) -> None:
     name = "chest" if kind is ResultKind.PARAMETRIC_MAP else "ct"
     (problem,) = validate(first(name, kind), within=["2.25.1"])
     assert "neither of the unit nor of this result" in problem

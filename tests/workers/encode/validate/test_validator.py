@@ -1,4 +1,4 @@
-"""Our validator finds what is wrong: one seeded fault a case, and none in what is right (test_sr)."""
+"""The validator finds one seeded fault for each case, and none in undamaged reports."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -127,12 +127,12 @@ def test_seeded_fault_is_found(shape: str, damage: Callable[[Dataset], object], 
     assert any(expected in problem for problem in found), found
 
 
-def test_undamaged_is_clean() -> None:
+def test_undamaged_reports_have_no_problem() -> None:
     assert all(damaged(shape, lambda _: None) == () for shape in CONTENT)
 
 
 @pytest.mark.parametrize("content", [b"", b"no DICOM at all", CONTENT["ct-findings"][:200], CONTENT["ct-findings"][:-700]])
-def test_bytes_that_are_no_report_are_named_and_raise_nothing(content: bytes) -> None:
+def test_arbitrary_bytes_are_a_problem_and_raise_nothing(content: bytes) -> None:
     assert validate(content)
 
 

@@ -1,4 +1,4 @@
-"""Planes through a volume: a mark put at a known voxel is drawn where it is, however the volume lies in the patient."""
+"""Planes through a volume: a bright voxel is drawn where it is, for every orientation of the volume."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ POSES = {
 
 
 @pytest.mark.parametrize("pose", POSES)
-def test_a_mark_is_where_it_was_put(pose: str) -> None:
+def test_a_bright_voxel_is_drawn_where_it_is(pose: str) -> None:
     axes = POSES[pose][0]
     hu = np.full((20, 40, 50), -1000, np.int16)
     hu[13, 8:11, 30:33] = 400
@@ -48,7 +48,7 @@ def assert_brightest(grey: np.ndarray, x: float, y: float, *, reach: float) -> N
 
 
 @pytest.mark.parametrize("pose", POSES)
-def test_letters_and_names(pose: str) -> None:
+def test_direction_letters_and_plane_names(pose: str) -> None:
     axes, of_slice, of_across, name, name_across = POSES[pose]
     volume = volume_of(np.zeros((4, 6, 8), np.int16), (2.0, 1.0, 1.0), axes=axes)
     cut, across = reformats.acquired_slice(volume, 1, 64), reformats.perpendicular_plane(volume, 2, 64)
@@ -56,13 +56,13 @@ def test_letters_and_names(pose: str) -> None:
     assert ("".join(across.letters), across.name) == (of_across, name_across)
 
 
-def test_millimetres_are_square() -> None:
+def test_pixels_are_square_in_millimetres() -> None:
     volume = volume_of(np.zeros((10, 40, 60), np.int16), (5.0, 2.0, 1.0))
     assert reformats.acquired_slice(volume, 0, 400).grey.shape == (400, 300)  # 80 mm x 60 mm
     assert reformats.perpendicular_plane(volume, 0, 300).grey.shape == (250, 300)  # 50 mm x 60 mm
 
 
-def test_a_box_reaches_beyond_the_edge() -> None:
+def test_a_crop_may_reach_beyond_the_edge() -> None:
     hu = np.arange(12, dtype=np.int16).reshape(1, 3, 4)
     boxed = reformats.crop(hu[0], (-1, 2, 2, 6), fill=-5)
     assert boxed.tolist() == [[-5, -5, -5, -5], [2, 3, -5, -5], [6, 7, -5, -5]]
@@ -70,7 +70,7 @@ def test_a_box_reaches_beyond_the_edge() -> None:
         assert set(reformats.crop(hu[0], box, fill=-5).ravel()) == {-5}
 
 
-def test_heat_lies_on_its_own_grid() -> None:
+def test_heat_maps_are_sampled_on_their_own_grid() -> None:
     values = np.zeros((2, 2, 2), np.float32)
     values[1, 0, 1] = 1.0
     heat = pack_heat_map(values, origin=(1.0, 0.5, 0.5), step=(2.0, 2.0, 2.0), meaning="m")
@@ -85,7 +85,7 @@ def test_heat_lies_on_its_own_grid() -> None:
     assert heat_sampling.heat_on_slice(heat, 1, (6, 8)).max() == 0.0
 
 
-def test_an_outline_leaves_what_it_surrounds_as_it_is() -> None:
+def test_an_outline_does_not_change_what_it_surrounds() -> None:
     rgb = np.random.default_rng(0).integers(0, 255, (40, 40, 3), np.uint8)
     mask = np.zeros((40, 40), bool)
     mask[10:20, 12:30] = True
@@ -97,5 +97,5 @@ def test_an_outline_leaves_what_it_surrounds_as_it_is() -> None:
     assert changed[8:22, 10:32].sum() > 60
 
 
-def test_windowed_is_the_lung_window() -> None:
+def test_grey_values_are_those_of_the_lung_window() -> None:
     assert reformats.apply_window(np.array([[-1350, -600, 150, 3000]], np.int16)).tolist() == [[0, 127, 255, 255]]

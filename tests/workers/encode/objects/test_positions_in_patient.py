@@ -1,4 +1,4 @@
-"""A nodule at a known place in the patient: the report's coordinates and the frames of the segmentation land on it.
+"""A nodule at a known position in the patient: coordinates of the report and frames of the segmentation lie on it.
 
 What is expected is computed from the files' headers by the standard's formula; what is found is read back from the encoded files.
 """
@@ -40,7 +40,7 @@ HU = ball_phantoms.BRIGHT - 1024
 
 @dataclass(frozen=True, slots=True)
 class Brightness:
-    """A model that finds what is bright: its mask, its middle, the slice it is on; the evidence is how bright it is."""
+    """A model that finds bright voxels: their mask, centre and slice; the heat map is their brightness."""
 
     bright: int
 
@@ -139,7 +139,7 @@ def _walk(dataset: Dataset) -> list[Dataset]:
 
 
 @pytest.mark.parametrize("name", ball_phantoms.ACQUISITIONS)
-def test_points_and_frames_land_on_the_nodule(tmp_path: Path, name: str) -> None:
+def test_points_and_frames_lie_on_the_nodule(tmp_path: Path, name: str) -> None:
     acquisition = ball_phantoms.ACQUISITIONS[name]
     paths = ball_phantoms.write(tmp_path, ball_phantoms.ball_series(acquisition, CENTRE))
     analysis, volume = found(paths)
@@ -157,7 +157,7 @@ def test_points_and_frames_land_on_the_nodule(tmp_path: Path, name: str) -> None
 
 
 @pytest.mark.parametrize("name", ball_phantoms.TILTED)
-def test_what_is_found_on_upright_slices_lands_on_the_images_of_the_tilted_gantry(tmp_path: Path, name: str) -> None:
+def test_findings_of_the_upright_volume_are_put_on_the_tilted_images(tmp_path: Path, name: str) -> None:
     acquisition = ball_phantoms.TILTED[name]
     datasets = ball_phantoms.ball_series(acquisition, CENTRE, side=56)
     paths = ball_phantoms.write(tmp_path, datasets)

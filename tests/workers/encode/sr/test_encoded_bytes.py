@@ -1,4 +1,4 @@
-"""Objects as bytes: written as pydicom writes them, read as pydicom reads them, and nothing read that is not in the form."""
+"""Result objects as bytes: written and read as pydicom writes and reads them; malformed content is not read."""
 
 import io
 from collections.abc import Callable
@@ -29,7 +29,7 @@ CONTENT = {
 
 
 def as_elements(dataset: Dataset) -> list[object]:
-    """What our reader gives of the same bytes."""
+    """The elements as the strict reader returns them."""
     found: list[object] = []
     for element in dataset:
         value = element.value
@@ -84,7 +84,7 @@ def test_every_vr_is_written_as_pydicom_writes_it() -> None:
     assert encode_dataset(dataset, latin.encode) == buffer.getvalue()
 
 
-def test_what_a_character_set_cannot_hold_is_said() -> None:
+def test_text_beyond_the_character_set_raises_unicode_error() -> None:
     (latin, everything), (ascii_, _) = choose_character_sets(("ISO_IR 100",)), choose_character_sets(())
     dataset = Dataset()
     dataset.PatientName = "山田^太郎"
@@ -133,6 +133,6 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_what_is_not_in_the_form_is_not_read(damage: Callable[[bytes], bytes]) -> None:
+def test_malformed_content_is_not_read(damage: Callable[[bytes], bytes]) -> None:
     (problem,) = validate(damage(REPORT))
     assert problem.startswith("not readable as a DICOM file")

@@ -1,4 +1,4 @@
-"""The segmentation: what it says of each finding, that it reads back as it went in, and that the same analysis gives the same bytes."""
+"""The segmentation: attributes of each finding, masks read back, and the same bytes for the same analysis."""
 
 import io
 import subprocess
@@ -59,7 +59,7 @@ CASES = {"ct": analyses.masked_ct, "skin": analyses.masked_skin, "overlapping": 
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_it_is_valid_and_the_same_every_time(tmp_path: Path, name: str) -> None:
+def test_segmentation_is_valid_and_reproducible(tmp_path: Path, name: str) -> None:
     analysis = CASES[name]()
     made = content(analysis)
     assert made == content(analysis)
@@ -89,7 +89,7 @@ def test_highdicom_reads_the_masks_that_went_in(name: str) -> None:
     assert read.SegmentsOverlap == ("YES" if name == "overlapping" else "NO")
 
 
-def test_each_segment_is_coded_attributed_and_tracked_as_its_finding() -> None:
+def test_segments_have_codes_algorithm_and_tracking_of_their_findings() -> None:
     analysis = analyses.with_segmentation(analyses.masked_ct())
     report = dcmread(io.BytesIO(sr_document.encode(analysis).content))
     tracked: list[str] = []
@@ -139,7 +139,7 @@ def test_series_equipment_and_times() -> None:
     assert str(made.PatientName) == "Müller^Änne"
 
 
-def test_of_a_photograph_it_lies_in_its_plane_and_keeps_site_and_side() -> None:
+def test_segmentation_of_a_photograph_has_its_plane_site_and_side() -> None:
     made = document(analyses.masked_skin())
     assert (made.Rows, made.Columns, made.NumberOfFrames) == (450, 600, 1)
     assert "FrameOfReferenceUID" not in made
@@ -153,7 +153,7 @@ def test_of_a_photograph_it_lies_in_its_plane_and_keeps_site_and_side() -> None:
 
 
 @pytest.mark.parametrize("sop_class", [DERMOSCOPIC_PHOTOGRAPHY, VL_PHOTOGRAPHIC])
-def test_every_kind_of_photograph_has_one(tmp_path: Path, sop_class: str) -> None:
+def test_every_kind_of_photograph_is_segmented(tmp_path: Path, sop_class: str) -> None:
     dataset = lesion_dataset(1, size=(150, 200))
     dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = sop_class
     dataset.LossyImageCompression, dataset.LossyImageCompressionRatio, dataset.LossyImageCompressionMethod = "01", "10", "ISO_10918_1"
@@ -172,7 +172,7 @@ def test_every_kind_of_photograph_has_one(tmp_path: Path, sop_class: str) -> Non
     assert np.array_equal(read.pixel_array.astype(bool), item.rgb.mean(axis=2) < item.rgb.mean())
 
 
-def test_without_masks_or_place_there_is_none() -> None:
+def test_no_segmentation_without_masks_or_frame_of_reference() -> None:
     assert segmentation.encode(analyses.shapes()["ct-findings"]) is None
     assert segmentation.encode(replace(analyses.shapes()["ct-findings"], item=analyses.volume())) is None
     assert segmentation.encode(replace(analyses.masked_ct(), frame_of_reference_uid="")) is None
@@ -180,7 +180,7 @@ def test_without_masks_or_place_there_is_none() -> None:
     assert segmentation.encode(replace(analyses.masked_ct(), prediction=Prediction(Outcome.FINDINGS, (empty,)))) is None
 
 
-def test_a_finding_without_a_mask_has_no_segment_and_the_next_one_has() -> None:
+def test_findings_without_mask_have_no_segment() -> None:
     analysis = analyses.masked_ct()
     first, second = analysis.prediction.findings
     analysis = replace(analysis, prediction=replace(analysis.prediction, findings=(replace(first, mask=None), second)))

@@ -1,4 +1,4 @@
-"""What a child makes before its first job is all that its jobs may be asked for, and nothing of it fails unseen."""
+"""The warm-up makes every kind of object that jobs may need, and failures are logged."""
 
 from structlog.testing import capture_logs
 
@@ -8,13 +8,13 @@ from workers.encode.objects.by_kind import ENCODERS, encode_kind
 from workers.encode.validate.validator import validate
 
 
-def test_every_kind_can_be_tried() -> None:
+def test_every_kind_is_warmed_up() -> None:
     with capture_logs() as logs:
         warm_up.warm_up_encoders(ResultKind)
     assert logs == []
 
 
-def test_what_is_tried_is_made_and_in_order() -> None:
+def test_warm_up_makes_valid_objects() -> None:
     made = {kind: encode_kind(kind, warm_up._grey_square()) for kind in ENCODERS}
     assert {kind for kind, objects in made.items() if not objects} == {ResultKind.PARAMETRIC_MAP}  # of volumes only
     assert {kind: validate(one.content) for kind, objects in made.items() for one in objects} == dict.fromkeys(
