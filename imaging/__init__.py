@@ -1,1 +1,1 @@
-"""DICOM files to headers, pixels, volumes and photographs, and photographs to DICOM. No network, no database."""
+"""Reading of DICOM files as headers, pixels, volumes and photographs, and writing of photographs as DICOM. No network, no database."""

@@ -1,1 +1,1 @@
-"""Headers of instances, read tolerantly."""
+"""Headers of instances: identity, route values, scanner, and marks of our own objects."""

@@ -35,7 +35,7 @@ def drop_unreadable_elements(dataset: Dataset, notes: list[str], depth: int = 0)
             continue
         if element.VR != "SQ" and dictionary_has_tag(tag) and dictionary_VR(tag) == "SQ":
             del dataset[tag]
-            add_note(notes, "an element that should be a sequence and is none was left out")
+            add_note(notes, "an element that should be a sequence and is not was left out")
         for item in items:
             drop_unreadable_elements(item, notes, depth + 1)
     return dataset

@@ -1,1 +1,1 @@
-"""Photographs of skin: read to sRGB, and written as DICOM."""
+"""Photographs of skin: read as sRGB, and written as DICOM."""

@@ -1,1 +1,1 @@
-"""Pixel data of every supported transfer syntax, decoded and checked."""
+"""Decoding of pixel data in every supported transfer syntax."""

@@ -32,7 +32,7 @@ def to_rgb(ds: Dataset, spec: PixelSpec, values: NDArray[np.generic], stream: Co
 
 
 def _is_ybr(spec: PixelSpec, stream: Codestream | None, notes: list[str]) -> bool:
-    """Whether the decoded samples are YCbCr. The codestream decides where it says, because the header is often wrong."""
+    """Whether the decoded samples are YCbCr. The codestream decides if it states a colour space, because the header is often wrong."""
     declared = spec.photometric in _YBR
     if stream is None:
         return declared

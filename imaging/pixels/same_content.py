@@ -71,8 +71,8 @@ def _only_recompressed(ds: Dataset) -> bool:
     """Whether the only derivation stated is lossless compression, as DCMTK and Orthanc write it."""
     items = ds.get("DerivationCodeSequence") or []
     codes = {(str(item.get("CodingSchemeDesignator", "")), str(item.get("CodeValue", ""))) for item in items}
-    said = str(ds.get("DerivationDescription", "") or "").strip()
-    return codes <= {_FULL_FIDELITY} and (not said or said.startswith("Lossless JPEG compression"))
+    description = str(ds.get("DerivationDescription", "") or "").strip()
+    return codes <= {_FULL_FIDELITY} and (not description or description.startswith("Lossless JPEG compression"))
 
 
 def _same_attributes(a: Dataset, b: Dataset, *, outermost: bool = False) -> bool:

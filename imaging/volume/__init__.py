@@ -1,1 +1,1 @@
-"""CT series as volumes in Hounsfield units with their place in the patient."""
+"""CT series as volumes in Hounsfield units with their position in the patient."""

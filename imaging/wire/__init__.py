@@ -1,1 +1,1 @@
-"""DICOM as bytes: Part 10 files, data elements and command sets, read and written."""
+"""DICOM as bytes: data elements, Part 10 files and command sets, read and written."""

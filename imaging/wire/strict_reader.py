@@ -58,6 +58,7 @@ class StrictDataset:
     __slots__ = ("_by_keyword",)
 
     def __init__(self) -> None:
+        """An empty data set."""
         self._by_keyword: dict[str, StrictElement] = {}
 
     def add(self, tag: int, element: StrictElement) -> None:
@@ -131,7 +132,7 @@ class _Reader:
             if vr == "SQ":
                 value, at = self.read_items(at, end, length, codecs, depth)
             elif at + length > end:  # or of undefined length, which only sequences have in a result object
-                raise ValueError("an element is longer than what it stands in")
+                raise ValueError("an element reaches beyond its data set or item")
             else:
                 value, at = decode_value(vr, content[at : at + length], codecs), at + length
             keyword, allowed = _look_up(tag)
@@ -147,7 +148,7 @@ class _Reader:
         items: list[StrictDataset] = []
         stop = end if length == _UNDEFINED else at + length
         if stop > end:
-            raise ValueError("a sequence is longer than what it stands in")
+            raise ValueError("a sequence reaches beyond its data set or item")
         while at < stop:
             (high, low), (size,) = _TAG.unpack_from(self.content, at), _LONG.unpack_from(self.content, at + 4)
             tag, at = high << 16 | low, at + 8

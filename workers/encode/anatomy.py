@@ -24,7 +24,7 @@ class Anatomy:
     body_part: str = ""
 
     def finding_site(self, organ: Code | None) -> Code | None:
-        """The site of a finding: the images' region if the model only says skin, else what the model says."""
+        """The site of a finding: the images' region if the model's site is skin, else the model's site."""
         return self.region if organ == codes.SKIN and self.region is not None else organ
 
 

@@ -108,7 +108,7 @@ def sop_reference(image: ImageReference) -> Dataset:
 def add_anatomy(document: Dataset, analysis: Analysis, *, with_side: bool = True) -> None:
     """Body part and side of the images, in the General Series module of an image object (PS3.3 C.7.3.1).
 
-    ``with_side``: False where the side stands elsewhere in the object, as with the segments of a segmentation.
+    ``with_side``: False if the side is stated elsewhere in the object, as with the segments of a segmentation.
     """
     anatomy = analysis.source.anatomy
     if anatomy.body_part:

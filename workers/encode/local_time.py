@@ -23,7 +23,7 @@ def parse_time_zone(name: str) -> tzinfo | None:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:
         raise EncodingError(
-            f"node.timezone is {name!r}, which is no time zone", hint="give +0100 or a name such as Europe/Berlin"
+            f"node.timezone is {name!r}, which is not a time zone", hint="give +0100 or a name such as Europe/Berlin"
         ) from error
 
 

@@ -72,7 +72,7 @@ class ResultSource:
         for image in self.images:
             if image.sop_instance_uid == sop_instance_uid:
                 return image
-        raise EncodingError("a finding refers to an image that is no part of the unit", hint="this is a defect of the model's code")
+        raise EncodingError("a finding refers to an image outside of the unit", hint="this is a defect of the model's code")
 
     def image_name(self, sop_instance_uid: str, frame: int | None) -> str:
         """The name by which viewers call an image: its Instance Number, or the number of its frame; "" if it is not known."""

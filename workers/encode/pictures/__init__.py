@@ -1,1 +1,1 @@
-"""Pictures of findings, for the colour Secondary Capture and the page that a clinician reads. No patient data in a picture."""
+"""Pictures of findings, for Secondary Capture objects and the result page. They never show patient data."""

@@ -78,7 +78,7 @@ def _check_number(item: StrictDataset, position: Position) -> Iterator[str]:
         yield f"{position}: a measurement without value"
         return
     if not math.isfinite(float(str(measured[0].get("NumericValue")))):
-        yield f"{position}: a measurement that is no finite number"
+        yield f"{position}: a measurement is not a finite number"
     yield from _check_code(measured[0], "MeasurementUnitsCodeSequence", position)
     units = measured[0].get("MeasurementUnitsCodeSequence", ())
     if any(unit.get("CodingSchemeDesignator") != "UCUM" for unit in units):

@@ -73,7 +73,7 @@ def check_segmentation(document: StrictDataset) -> Iterator[str]:
 def check_pdf(document: StrictDataset) -> Iterator[str]:
     """The encapsulated document is a PDF."""
     if not bytes(document.get("EncapsulatedDocument") or b"").startswith(b"%PDF-"):
-        yield "the encapsulated document is no PDF"
+        yield "the encapsulated document is not a PDF"
 
 
 CHECKS: Mapping[str, Callable[[StrictDataset], Iterator[str]]] = {

@@ -99,7 +99,7 @@ def _check_values(dataset: StrictDataset) -> Iterator[str]:
         for value in element.values if element.VR not in NUMBER_FORMATS else ():
             if element.VR == "UI":
                 if not _is_uid(value):
-                    yield f"{element.keyword} is no valid UID"
+                    yield f"{element.keyword} is not a valid UID"
             elif not _fits(element.VR, str(value)):
                 yield f"a value of {element.keyword} does not fit VR {element.VR}"
 

@@ -80,7 +80,7 @@ FAULTS: list[tuple[str, str, Callable[[Dataset], object], str]] = [
     ("missing type 1", "ct-findings", lambda d: delattr(d, "DeviceSerialNumber"), "DeviceSerialNumber (type 1) is missing"),
     ("empty type 1", "ct-findings", lambda d: setattr(d, "ContentDate", ""), "ContentDate (type 1) is empty"),
     ("missing type 2", "ct-findings", lambda d: delattr(d, "AccessionNumber"), "AccessionNumber (type 2) is missing"),
-    ("bad UID", "ct-findings", lambda d: setattr(d, "SeriesInstanceUID", "1.02.3"), "SeriesInstanceUID is no valid UID"),
+    ("bad UID", "ct-findings", lambda d: setattr(d, "SeriesInstanceUID", "1.02.3"), "SeriesInstanceUID is not a valid UID"),
     ("bad date", "ct-findings", lambda d: setattr(d, "ContentDate", "2026"), "does not fit VR DA"),
     ("too long", "ct-findings", lambda d: setattr(d, "SeriesDescription", "x" * 65), "does not fit VR LO"),
     ("verified", "ct-findings", lambda d: setattr(d, "VerificationFlag", "VERIFIED"), "VerificationFlag is not UNVERIFIED"),
