@@ -165,7 +165,7 @@ def test_files_are_read_for_the_size_of_referenced_images_only(tmp_path: Path) -
 
 def test_finding_on_an_image_outside_of_the_unit_is_an_error() -> None:
     finding = Finding("nodule", analyses.nodule().code, sop_instance_uid="2.25.9999")
-    with pytest.raises(EncodingError, match="no part of the unit"):
+    with pytest.raises(EncodingError, match="outside of the unit"):
         document.encode(analyses.ct(Prediction(Outcome.FINDINGS, (finding,))))
 
 

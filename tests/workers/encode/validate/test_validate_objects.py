@@ -103,7 +103,7 @@ FAULTS: list[tuple[str, ResultKind, Callable[[Dataset], None], str]] = [
     ("ct", ResultKind.HEATMAP, put("Rows", 3), "bytes of pixels expected"),
     ("chest", ResultKind.PARAMETRIC_MAP, put("NumberOfFrames", 1), "1 frames, and"),
     ("ct", ResultKind.KEY_IMAGES, drop("ContentSequence"), "ContentSequence (type 1) is missing"),
-    ("ct", ResultKind.PDF, put("EncapsulatedDocument", b"<html>"), "is no PDF"),
+    ("ct", ResultKind.PDF, put("EncapsulatedDocument", b"<html>"), "is not a PDF"),
     ("ct", ResultKind.PDF, put("MIMETypeOfEncapsulatedDocument", "text/html"), "is not application/pdf"),
 ]
 
