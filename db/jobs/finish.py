@@ -1,9 +1,7 @@
 """Commits the result of a job: findings, objects and deliveries, in one short transaction that checks the fencing token first."""
 
-import hashlib
 import json
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import asdict
 
 from sqlalchemy import Connection, text
 
@@ -11,12 +9,13 @@ from core.errors import LeaseLost, ModelError
 from core.failpoints import failpoint
 from core.policy.drift import DriftObservation
 from core.policy.result_profiles import ResultProfiles
-from core.records import Finding, ModelIdentity, Prediction
+from core.records import ModelIdentity, Prediction
 from core.states import ModelState
 from db import audit
 from db.engine import Database
 from db.jobs.added_destinations import add_destinations
 from db.jobs.job_records import ClaimedJob, StoredObject, Timings
+from db.jobs.result_values import finding_values, findings_digest, object_values
 from db.notify import notify_statement
 from db.operations import drift
 from db.pipelined import Statement, execute_pipelined
@@ -83,8 +82,8 @@ def commit_result(
     with database.begin() as connection:
         added = _fence(connection, job, identity)
         findings = enumerate(prediction.findings, start=1)
-        statements: list[Statement] = [(_ADD_FINDING, _finding(job.id, ordinal, finding)) for ordinal, finding in findings]
-        statements += [(_ADD_OBJECT, _object(job, item)) for item in objects]
+        statements: list[Statement] = [(_ADD_FINDING, finding_values(job.id, ordinal, finding)) for ordinal, finding in findings]
+        statements += [(_ADD_OBJECT, object_values(job, item)) for item in objects]
         deliveries = sum(len(set(item.destinations)) for item in objects)
         if added:  # their objects are chosen from the rows of this result
             execute_pipelined(connection, statements)
@@ -105,7 +104,7 @@ def commit_result(
         statements += [(_REPORTED, values), (_END_ATTEMPT, {"token": str(job.token)})]
         details = {
             "outcome": prediction.outcome.value,
-            "findings": _digest(prediction),
+            "findings": findings_digest(prediction),
             "model": identity.name,
             "digest": identity.digest,
             "shadow": job.shadow,
@@ -137,47 +136,3 @@ def _fence(connection: Connection, job: ClaimedJob, identity: ModelIdentity) -> 
     if job.failure_state is None and state == ModelState.SHADOW and not job.shadow:
         raise ModelError(f"the model of job {job.id} became a shadow meanwhile", hint="activate it, or another, and requeue the job")
     return tuple(name for name in held.destinations if name not in job.destinations)
-
-
-def _object(job: ClaimedJob, item: StoredObject) -> dict[str, Any]:
-    """Return the parameters of `_ADD_OBJECT`: one result object and its deliveries."""
-    return {
-        "job_id": job.id,
-        "kind": item.report.kind.value,
-        "profile": item.report.profile,
-        "sop_class_uid": item.report.sop_class_uid,
-        "sop_instance_uid": item.report.sop_instance_uid,
-        "series_instance_uid": item.report.series_instance_uid,
-        "sha256": item.blob.sha256,
-        "size_bytes": item.blob.size_bytes,
-        "problems": list(item.problems),
-        "destinations": list(dict.fromkeys(item.destinations)),
-        "priority": job.priority.value,
-        "state": "held" if item.problems else "pending",
-        "note": "; ".join(item.problems),
-    }
-
-
-def _finding(job_id: int, ordinal: int, finding: Finding) -> dict[str, Any]:
-    """Return the parameters of `_ADD_FINDING`."""
-    values = asdict(replace(finding, mask=None))  # it is kept in the segmentation
-    del values["code"], values["mask"]
-    values |= {
-        "job_id": job_id,
-        "ordinal": ordinal,
-        "code_value": finding.code.value,
-        "code_scheme": finding.code.scheme,
-        "code_meaning": finding.code.meaning,
-        "tier": finding.tier.value,
-        "position_mm": None if finding.position_mm is None else list(finding.position_mm),
-        "image_point": None if finding.image_point is None else list(finding.image_point),
-        "measurements": json.dumps([asdict(measurement) for measurement in finding.measurements]),
-        "site": None if finding.site is None else json.dumps(asdict(finding.site)),
-    }
-    return values
-
-
-def _digest(prediction: Prediction) -> str:
-    """Return the SHA-256 of the findings as they were written."""
-    rows = [_finding(0, ordinal, finding) for ordinal, finding in enumerate(prediction.findings, start=1)]
-    return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()

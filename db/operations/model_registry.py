@@ -35,23 +35,6 @@ _LIST = text("""
     SELECT name, version, digest, title, manufacturer, status, not_for, state, origin, registered_at, activated_at
     FROM models ORDER BY id
 """)
-# Units with results of both pipelines, by the newest result of each.
-_COMPARE = text("""
-    WITH answers AS (
-        SELECT DISTINCT ON (unit_id, pipeline_digest) id, unit_id, revision, pipeline_digest, model, model_version, shadow, outcome,
-               (SELECT f.label FROM findings f WHERE f.job_id = j.id ORDER BY f.ordinal LIMIT 1) AS label,
-               (SELECT count(*) FROM findings f WHERE f.job_id = j.id) AS findings
-        FROM jobs j WHERE model = :name AND outcome IS NOT NULL ORDER BY unit_id, pipeline_digest, revision DESC, run DESC)
-    SELECT s.model_version AS shadow_version, s.pipeline_digest AS shadow_digest, a.model_version AS reported_version,
-           a.pipeline_digest AS reported_digest, count(*) AS units,
-           count(*) FILTER (WHERE s.outcome = a.outcome) AS same_outcome,
-           count(*) FILTER (WHERE s.label IS NOT DISTINCT FROM a.label) AS same_first_finding,
-           round(avg(s.findings), 3)::float8 AS shadow_findings, round(avg(a.findings), 3)::float8 AS reported_findings,
-           coalesce(jsonb_agg(s.id ORDER BY s.id) FILTER (WHERE s.outcome <> a.outcome OR s.label IS DISTINCT FROM a.label), '[]')
-               AS differing_jobs
-    FROM answers s JOIN answers a ON a.unit_id = s.unit_id AND a.revision = s.revision AND NOT a.shadow
-    WHERE s.shadow GROUP BY 1, 2, 3, 4 ORDER BY 2, 4
-""")
 
 
 def register_model(
@@ -157,12 +140,6 @@ def list_models(database: Database) -> list[dict[str, Any]]:
     """Return all registered pipelines as JSON objects, the oldest first."""
     with database.begin() as connection:
         return [row_to_json(row) for row in connection.execute(_LIST)]
-
-
-def compare_shadows(database: Database, name: str) -> list[dict[str, Any]]:
-    """Return, for every shadow and every version that reported, on how many units both have a result, and how often it is the same."""
-    with database.begin() as connection:
-        return [row_to_json(row) for row in connection.execute(_COMPARE, {"name": name})]
 
 
 def _locked(connection: Connection, name: str) -> list[Any]:

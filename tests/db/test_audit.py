@@ -1,3 +1,5 @@
+"""The audit trail: append-only, chained without gaps, and every manipulation found."""
+
 from datetime import timedelta
 
 import pytest
@@ -10,11 +12,12 @@ from tests.support.records import Sender, claim, complete, finish, plan, run, sc
 
 
 def add(database: Database, count: int) -> None:
+    """Record some events."""
     for number in range(count):
         audit.record_now(database, actor="admin", action="test.done", subject=f"thing:{number}", details={"n": number, "f": 1e5, "ü": "Ü"})
 
 
-def test_the_chain_of_real_work_verifies(database: Database) -> None:
+def test_the_chain_over_a_job_verifies(database: Database) -> None:
     Sender(database).send(1)
     complete(database, plan())
     finish(database, claim(database))
@@ -42,7 +45,7 @@ def test_an_empty_trail_verifies(database: Database) -> None:
         "DELETE FROM audit_events WHERE id = 2",
     ],
 )
-def test_what_a_superuser_changes_is_named(database: Database, tampering: str) -> None:
+def test_a_change_by_a_superuser_is_found(database: Database, tampering: str) -> None:
     add(database, 5)
     audit.chain(database)
     run(database, f"ALTER TABLE audit_events DISABLE TRIGGER USER; {tampering}; ALTER TABLE audit_events ENABLE TRIGGER USER")
@@ -84,14 +87,14 @@ def test_a_transaction_that_commits_late_is_not_skipped(database: Database) -> N
     assert scalar(database, "SELECT chain_seq FROM audit_events WHERE actor = 'slow'") == 4
 
 
-def test_an_act_that_is_rolled_back_leaves_no_event(database: Database) -> None:
+def test_a_rolled_back_transaction_leaves_no_event(database: Database) -> None:
     with database.begin() as connection:
         audit.record(connection, actor="a", action="b", subject="c")
         connection.rollback()
     assert audit.verify(database).events == 0
 
 
-def test_only_one_chainer_works(database: Database) -> None:
+def test_one_chainer_at_a_time(database: Database) -> None:
     add(database, 3)
     with database.begin() as other:
         other.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": audit.CHAIN_LOCK})
@@ -99,7 +102,7 @@ def test_only_one_chainer_works(database: Database) -> None:
     assert audit.chain(database) == 3
 
 
-def test_no_identifier_is_in_an_event(database: Database) -> None:
+def test_events_hold_no_patient_identifier(database: Database) -> None:
     Sender(database).send(1, patient_id="PATIENT-77", patient_name="Doe^Jane", issuer_of_patient_id="HOSP")
     Sender(database).send(1, content="other", patient_id="PATIENT-77", patient_name="Doe^Jane", issuer_of_patient_id="HOSP")
     complete(database, plan())
@@ -111,7 +114,7 @@ def test_no_identifier_is_in_an_event(database: Database) -> None:
     assert written.count(reference) == 2
 
 
-def test_export_since(database: Database) -> None:
+def test_export_since_a_time(database: Database) -> None:
     add(database, 3)
     rows = list(audit.export(database))
     assert [row["subject"] for row in rows] == ["thing:0", "thing:1", "thing:2"]

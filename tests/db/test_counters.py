@@ -1,4 +1,4 @@
-"""Counts are what the rows are, whatever happened to them, before they are folded and after."""
+"""Counts agree with the rows after every change, before and after changes are folded."""
 
 import re
 from typing import Any
@@ -28,6 +28,7 @@ def _counted(database: Database) -> dict[str, dict[Labels, float]]:
 
 
 def _agree(database: Database) -> None:
+    """Compare the counts with counts of the rows."""
     counted = _counted(database)
     with database.begin() as connection:
         for name, query in ROWS.items():
@@ -35,7 +36,7 @@ def _agree(database: Database) -> None:
             assert counted.get(name, {}) == rows, name
 
 
-def test_through_the_life_of_jobs(database: Database) -> None:
+def test_counts_during_the_life_of_jobs(database: Database) -> None:
     source = Sender(database)
     for number in (1, 2, 3):
         source.send(number, series=f"1.2.3.{number}", study=f"1.2.3.{number}")
@@ -66,7 +67,7 @@ def test_through_the_life_of_jobs(database: Database) -> None:
         assert connection.execute(text("SELECT count(*) FROM counter_changes")).scalar_one() == 0
 
 
-def test_one_folds_at_a_time(database: Database) -> None:
+def test_one_process_folds_at_a_time(database: Database) -> None:
     with database.begin() as connection:
         counters.add(connection, [("x", ("a",), 1.5), ("x", ("a",), 1)])
     with database.begin() as other:

@@ -1,3 +1,5 @@
+"""Connections: URLs, errors without secrets or patient data, and the database's clock."""
+
 from datetime import UTC, timedelta
 
 import pytest
@@ -9,17 +11,17 @@ from tests.support.records import Sender, run, scalar
 
 
 @pytest.mark.parametrize("url", ["postgresql://u:p@h:5/d", "postgres://u:p@h:5/d", "postgresql+psycopg2://u:p@h:5/d"])
-def test_every_spelling_gets_the_driver_that_is_installed(url: str) -> None:
+def test_every_scheme_gets_the_installed_driver(url: str) -> None:
     assert normalise_url(url) == "postgresql+psycopg2://u:p@h:5/d"
 
 
 @pytest.mark.parametrize("url", ["", "nonsense", "sqlite:///x.db"])
-def test_another_database_is_a_configuration_error(url: str) -> None:
+def test_a_url_of_another_database_is_a_configuration_error(url: str) -> None:
     with pytest.raises(ConfigurationError):
         Database.open(url)
 
 
-def test_a_database_out_of_reach_is_a_storage_error_that_keeps_the_password() -> None:
+def test_a_database_that_does_not_respond_is_a_storage_error_without_password() -> None:
     database = Database.open("postgresql://u:secret@127.0.0.1:1/d")
     with pytest.raises(StorageError, match="does not respond") as caught:
         database.ping()
@@ -41,7 +43,7 @@ def test_the_clock_is_one_replaceable_function(database: Database) -> None:
     assert received.astimezone(UTC) - real > timedelta(hours=23)  # type: ignore[attr-defined]
 
 
-def test_connections_cut_by_the_server_cost_nothing_later(database: Database) -> None:
+def test_connections_closed_by_the_server_are_replaced(database: Database) -> None:
     database.ping()
     other = Database.open(database.engine.url.render_as_string(hide_password=False))
     with other.begin() as connection:

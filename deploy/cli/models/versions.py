@@ -103,10 +103,10 @@ def compare(name: Name, config: Config = None, as_json: AsJson = False) -> None:
 
     Shows how often both agreed on the same unit.
     """
-    from db.operations import model_registry as store
+    from db.operations.shadow_comparison import compare_shadows
 
     with open_database(config) as (settings, database):
-        rows = store.compare_shadows(database, require_model(name, settings))
+        rows = compare_shadows(database, require_model(name, settings))
     columns = ["shadow_version", "reported_version", "units", "same_outcome", "same_first_finding", "shadow_findings", "reported_findings"]
     print_rows(rows, columns, title=f"{name}: shadows", as_json=as_json)
 

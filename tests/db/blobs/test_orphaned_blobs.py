@@ -1,4 +1,4 @@
-"""Blobs that no row names go by age, after an event says so; nothing that a row names, or may name soon, goes."""
+"""Orphaned blobs are removed by age, after an audit event; a blob with a row, or one that may get a row soon, is not."""
 
 import hashlib
 import os
@@ -17,8 +17,8 @@ from tests.db.operations.test_retention import Unit
 from tests.support.records import Sender, rows, scalar
 
 DAYS = 30
-STRAY = b"bytes without a row"
-SHA = hashlib.sha256(STRAY).hexdigest()
+ORPHAN = b"bytes without a row"
+SHA = hashlib.sha256(ORPHAN).hexdigest()
 
 
 @pytest.fixture
@@ -26,103 +26,103 @@ def blobs(tmp_path: Path) -> Blobs:
     return Blobs(tmp_path / "blobs")
 
 
-def old(blobs: Blobs, *hashes: str) -> None:
-    """All of them, or these, were written long ago."""
+def make_old(blobs: Blobs, *hashes: str) -> None:
+    """Make all blobs, or these, look as if they were written long ago."""
     for path in blobs.root.rglob("*"):
         if path.is_file() and (not hashes or path.name in hashes):
             os.utime(path, (0, 0))
 
 
-def test_dry_first_then_for_good_with_an_event_and_nothing_else(database: Database, blobs: Blobs) -> None:
+def test_counted_without_a_change_then_removed_with_an_event(database: Database, blobs: Blobs) -> None:
     unit = Unit(database, blobs, 1).report()  # an instance and an object that is not delivered
-    sender, refused, asked = Sender(database), blobs.put(b"refused"), blobs.put(b"let go")
+    sender, refused, requested = Sender(database), blobs.put(b"refused"), blobs.put(b"to be removed")
     quarantine.quarantine_instance(
         database, blob=refused, reason="x", status=0xC000, sop_class_uid="1", sop_instance_uid="2", association_id=sender.id, source="PACS",
         max_bytes=1 << 30,
     )  # fmt: skip
     with database.begin() as connection:
-        removals.request_removals(connection, [(asked.sha256, asked.size_bytes)])
-    blobs.put(STRAY)
+        removals.request_removals(connection, [(requested.sha256, requested.size_bytes)])
+    blobs.put(ORPHAN)
     assert orphaned_blobs.count_orphans(database, blobs, 1) == (0, 0)  # its row may still come
-    old(blobs)
+    make_old(blobs)
     blobs.put(b"without a row, and young")
-    assert orphaned_blobs.count_orphans(database, blobs, DAYS) == (1, len(STRAY))
-    assert blobs.read(SHA) == STRAY  # dry
+    assert orphaned_blobs.count_orphans(database, blobs, DAYS) == (1, len(ORPHAN))
+    assert blobs.read(SHA) == ORPHAN  # counting removes nothing
     before = scalar(database, "SELECT count(*) FROM audit_events")
-    assert orphaned_blobs.remove_orphans(database, blobs, DAYS, actor="t", limit=10) == (1, len(STRAY))
+    assert orphaned_blobs.remove_orphans(database, blobs, DAYS, actor="t", limit=10) == (1, len(ORPHAN))
     assert not blobs.path(SHA).exists()
     assert unit.kept() == (True, True)
-    assert all(blobs.path(one.sha256).exists() for one in (refused, asked))
+    assert all(blobs.path(ref.sha256).exists() for ref in (refused, requested))
     assert sum(path.is_file() for path in blobs.root.rglob("*")) == 5
     details = rows(database, "SELECT subject, details FROM audit_events WHERE action = 'retention.removed'")
-    assert details == [("blobs", {"rule": "strays", "days": DAYS, "files": 1, "bytes": len(STRAY)})]
+    assert details == [("blobs", {"rule": "strays", "days": DAYS, "files": 1, "bytes": len(ORPHAN)})]
     assert orphaned_blobs.remove_orphans(database, blobs, DAYS, actor="t", limit=10) == (0, 0)
     assert scalar(database, "SELECT count(*) FROM audit_events") == int(str(before)) + 1
     audit.chain(database)
     assert audit.verify(database).broken is None
 
 
-def test_no_more_than_were_asked_for(database: Database, blobs: Blobs) -> None:
+def test_not_more_than_the_limit_are_removed(database: Database, blobs: Blobs) -> None:
     for number in range(5):
         blobs.put(b"%d" % number)
-    old(blobs)
+    make_old(blobs)
     assert orphaned_blobs.remove_orphans(database, blobs, DAYS, actor="t", limit=2) == (2, 2)
     assert orphaned_blobs.count_orphans(database, blobs, DAYS) == (3, 3)
 
 
-def test_what_comes_again_while_it_is_removed_is_kept(database: Database, blobs: Blobs) -> None:
-    """Both at once, again and again: who was told that the bytes are safe finds them."""
+def test_content_that_is_written_again_during_the_removal_is_kept(database: Database, blobs: Blobs) -> None:
+    """Both at the same time, many times: after `put` has returned, the content can be read."""
     for _ in range(30):
-        blobs.put(STRAY)
-        old(blobs)
+        blobs.put(ORPHAN)
+        make_old(blobs)
         start = threading.Barrier(2)
-        gone: list[int] = []
+        removed: list[int] = []
 
-        def sweep(start: threading.Barrier = start, gone: list[int] = gone) -> None:
+        def sweep(start: threading.Barrier = start, removed: list[int] = removed) -> None:
             start.wait()
-            gone.append(orphaned_blobs.remove_orphans(database, blobs, DAYS, actor="t", limit=10)[0])
+            removed.append(orphaned_blobs.remove_orphans(database, blobs, DAYS, actor="t", limit=10)[0])
 
         thread = threading.Thread(target=sweep)
         thread.start()
         start.wait()
-        blobs.put(STRAY)
+        blobs.put(ORPHAN)
         thread.join()
-        assert blobs.read(SHA) == STRAY
-        assert gone in ([0], [1])
+        assert blobs.read(SHA) == ORPHAN
+        assert removed in ([0], [1])
 
 
-def test_it_is_looked_at_again_while_nobody_else_can_name_it(database: Database, blobs: Blobs, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bytes came again after they were found and before they go."""
-    blobs.put(STRAY)
-    old(blobs)
+def test_a_blob_is_checked_again_under_the_exclusive_lock(database: Database, blobs: Blobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The content is written again after it was found and before it is removed."""
+    blobs.put(ORPHAN)
+    make_old(blobs)
     found = orphaned_blobs._orphans
 
-    def meanwhile(*given: object) -> object:
+    def write_again(*given: object) -> object:
         yield from list(found(*given))  # type: ignore[arg-type]
-        blobs.put(STRAY)
+        blobs.put(ORPHAN)
 
-    monkeypatch.setattr(orphaned_blobs, "_orphans", meanwhile)
+    monkeypatch.setattr(orphaned_blobs, "_orphans", write_again)
     assert orphaned_blobs.remove_orphans(database, blobs, DAYS, actor="t", limit=10) == (0, 0)
-    assert blobs.read(SHA) == STRAY
+    assert blobs.read(SHA) == ORPHAN
 
 
-def test_a_name_that_is_taken_waits_until_nobody_is_alone(blobs: Blobs) -> None:
-    blobs.put(STRAY)
+def test_replacing_a_blob_waits_for_the_exclusive_lock(blobs: Blobs) -> None:
+    blobs.put(ORPHAN)
     with blobs.exclusive():
-        thread = threading.Thread(target=blobs.put, args=(STRAY,))
+        thread = threading.Thread(target=blobs.put, args=(ORPHAN,))
         thread.start()
-        blobs.put(b"a name of its own waits for nobody")
+        blobs.put(b"a new name does not wait")
         thread.join(0.2)
         assert thread.is_alive()
         blobs.unlink(SHA)
     thread.join(20)
-    assert blobs.read(SHA) == STRAY
+    assert blobs.read(SHA) == ORPHAN
 
 
-def test_the_database_of_another_folder_removes_nothing(database: Database, blobs: Blobs) -> None:
+def test_nothing_is_removed_with_the_database_of_another_folder(database: Database, blobs: Blobs) -> None:
     for number in range(orphaned_blobs.FEW_BLOBS + 1):
         blobs.put(b"%d" % number)
-    old(blobs)
+    make_old(blobs)
     for act in (
         lambda: orphaned_blobs.count_orphans(database, blobs, DAYS),
         lambda: orphaned_blobs.remove_orphans(database, blobs, DAYS, actor="t", limit=1000),

@@ -1,3 +1,5 @@
+"""Blobs: written and fsynced before they are used, read only if unchanged, and nothing left after errors and crashes."""
+
 import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -13,10 +15,11 @@ SHA = hashlib.sha256(CONTENT).hexdigest()
 
 
 def files(root: Path) -> list[Path]:
+    """All files below a folder, relative to it."""
     return sorted(path.relative_to(root) for path in root.rglob("*") if path.is_file())
 
 
-def test_put_keeps_the_bytes_under_their_hash(tmp_path: Path) -> None:
+def test_put_writes_the_content_under_its_hash(tmp_path: Path) -> None:
     blobs = Blobs(tmp_path)
     ref = blobs.put(CONTENT)
     assert (ref.sha256, ref.size_bytes) == (SHA, len(CONTENT))
@@ -24,7 +27,7 @@ def test_put_keeps_the_bytes_under_their_hash(tmp_path: Path) -> None:
     assert files(tmp_path) == [Path(SHA[:2], SHA[2:4], SHA)]
 
 
-def test_adopt_takes_a_file_of_tmp_and_leaves_none(tmp_path: Path) -> None:
+def test_adopt_moves_a_temporary_file(tmp_path: Path) -> None:
     blobs = Blobs(tmp_path)
     received = blobs.temporary()
     received.write(CONTENT)
@@ -32,7 +35,7 @@ def test_adopt_takes_a_file_of_tmp_and_leaves_none(tmp_path: Path) -> None:
     assert files(tmp_path) == [Path(SHA[:2], SHA[2:4], SHA)]
 
 
-def test_a_blob_that_lost_its_end_is_healed_by_the_same_bytes(tmp_path: Path) -> None:
+def test_a_truncated_blob_is_replaced_by_the_same_content(tmp_path: Path) -> None:
     blobs = Blobs(tmp_path)
     blobs.put(CONTENT)
     os.truncate(blobs.path(SHA), 3)
@@ -40,8 +43,8 @@ def test_a_blob_that_lost_its_end_is_healed_by_the_same_bytes(tmp_path: Path) ->
     assert blobs.read(SHA) == CONTENT
 
 
-def test_a_name_without_its_bytes_gets_them_when_they_come_again(tmp_path: Path) -> None:
-    """What a power loss may leave between the name and the fsync: the length is right, the bytes are not."""
+def test_a_blob_whose_bytes_were_lost_is_replaced_by_the_same_content(tmp_path: Path) -> None:
+    """A power loss between link and fsync may leave a file of the right length with wrong bytes."""
     blobs = Blobs(tmp_path)
     path = blobs.path(SHA)
     path.parent.mkdir()
@@ -52,37 +55,37 @@ def test_a_name_without_its_bytes_gets_them_when_they_come_again(tmp_path: Path)
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-def test_name_and_bytes_are_synced_before_it_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ordered: bool) -> None:
-    blobs, acts, fsync = Blobs(tmp_path), [], os.fsync
+def test_name_and_bytes_are_fsynced_before_put_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ordered: bool) -> None:
+    blobs, calls, fsync = Blobs(tmp_path), [], os.fsync
     monkeypatch.setattr(blobs, "_ordered", ordered)
     target = blobs.path(SHA)
 
-    def watched(descriptor: int) -> None:
+    def recorded_fsync(descriptor: int) -> None:
         where = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
-        acts.append("folder" if where.is_dir() else f"file {'named' if target.exists() else 'without a name'}")
+        calls.append("folder" if where.is_dir() else f"file {'named' if target.exists() else 'without a name'}")
         fsync(descriptor)
 
-    monkeypatch.setattr(os, "fsync", watched)
+    monkeypatch.setattr(os, "fsync", recorded_fsync)
     blobs.put(CONTENT)
-    assert acts == (["file named"] if ordered else ["file named", "folder", "folder"])
+    assert calls == (["file named"] if ordered else ["file named", "folder", "folder"])
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_a_disk_that_does_not_take_the_bytes_leaves_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known: bool) -> None:
+def test_a_disk_error_leaves_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known: bool) -> None:
     blobs = Blobs(tmp_path)
     if known:
         blobs.put(CONTENT)
 
-    def broken(_descriptor: int) -> None:
+    def failing_fsync(_descriptor: int) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(os, "fsync", broken)
+    monkeypatch.setattr(os, "fsync", failing_fsync)
     with pytest.raises(StorageError, match="cannot be written"):
         blobs.put(CONTENT)
     assert files(tmp_path) == ([Path(SHA[:2], SHA[2:4], SHA)] if known else [])
 
 
-def test_the_same_content_from_many_at_once(tmp_path: Path) -> None:
+def test_the_same_content_from_many_threads(tmp_path: Path) -> None:
     blobs = [Blobs(tmp_path) for _ in range(4)]
     contents = [bytes([number]) * 100_000 for number in range(20)]
     with ThreadPoolExecutor(8) as pool:
@@ -92,7 +95,7 @@ def test_the_same_content_from_many_at_once(tmp_path: Path) -> None:
     assert len(files(tmp_path)) == 20
 
 
-def test_what_the_disk_changed_is_never_handed_out(tmp_path: Path) -> None:
+def test_content_that_changed_on_disk_is_not_returned(tmp_path: Path) -> None:
     blobs = Blobs(tmp_path)
     blobs.put(CONTENT)
     blobs.path(SHA).chmod(0o600)
@@ -107,12 +110,12 @@ def test_a_missing_blob_is_a_storage_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("hostile", ["../../etc/passwd", "a" * 63, SHA.upper(), "/" + "a" * 63, SHA + "\n", "", "..", "1.2.840.1"])
-def test_nothing_but_a_hash_becomes_a_path(tmp_path: Path, hostile: str) -> None:
+def test_only_a_hash_becomes_a_path(tmp_path: Path, hostile: str) -> None:
     with pytest.raises(StorageError, match="64 lower-case hex digits"):
         Blobs(tmp_path).path(hostile)
 
 
-def test_a_crash_before_the_link_leaves_only_what_sweep_removes(tmp_path: Path) -> None:
+def test_a_crash_before_the_link_leaves_a_file_that_sweep_removes(tmp_path: Path) -> None:
     blobs = Blobs(tmp_path)
     child = os.fork()
     if child == 0:

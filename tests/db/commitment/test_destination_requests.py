@@ -1,4 +1,4 @@
-"""Requests for storage commitment: asked once, answered whenever, and killed at any point."""
+"""Storage commitment requests to destinations: sent, reported at any time, repeated, and interrupted at any point."""
 
 import pytest
 
@@ -16,6 +16,7 @@ TWICE = ResendPolicy(limit=2, base_s=0.0)
 
 
 def store(database: Database, *, commit: bool = True) -> None:
+    """Deliver everything; with ``commit`` the destinations are asked for commitment."""
     for delivery in delivery_leases.claim_deliveries(database, sender="s1", lease_s=60, limit=10):
         record_stored(database, delivery, status=0, commit=commit)
 
@@ -30,7 +31,9 @@ def stored(database: Database) -> int:
     return job_id
 
 
-def ask(database: Database, destination: str = "pacs", *, max_attempts: int = 9, answer_s: float = 3600.0) -> CommitmentRequest:
+def request_commitment(
+    database: Database, destination: str = "pacs", *, max_attempts: int = 9, answer_s: float = 3600.0
+) -> CommitmentRequest:
     destination_requests.create_request(database, destination, dwell_s=0)
     request = destination_requests.claim_request(database, destination, lease_s=60, max_attempts=max_attempts)
     assert request is not None
@@ -38,7 +41,7 @@ def ask(database: Database, destination: str = "pacs", *, max_attempts: int = 9,
     return request
 
 
-def answer(
+def report(
     database: Database, request: CommitmentRequest, *, committed: bool = True, reason: str = "no such object instance"
 ) -> ReportResult:
     uids = [uid for _, uid in request.instances]
@@ -60,23 +63,23 @@ def job_state(database: Database) -> str:
     return str(scalar(database, "SELECT state FROM jobs ORDER BY id LIMIT 1"))
 
 
-def test_delivered_only_when_everybody_has_committed(database: Database, stored: int) -> None:
+def test_delivered_only_when_every_destination_has_committed(database: Database, stored: int) -> None:
     assert job_state(database) == JobState.REPORTED
-    pacs, archive = ask(database, "pacs"), ask(database, "archive")
+    pacs, archive = request_commitment(database, "pacs"), request_commitment(database, "archive")
     assert pacs.transaction_uid != archive.transaction_uid
     assert pacs.transaction_uid.startswith("2.25.")
-    assert answer(database, pacs) is ReportResult.TAKEN
+    assert report(database, pacs) is ReportResult.TAKEN
     assert states(database) == {"pacs": "committed", "archive": "stored"}
     assert job_state(database) == JobState.REPORTED
-    assert answer(database, archive) is ReportResult.TAKEN
+    assert report(database, archive) is ReportResult.TAKEN
     assert job_state(database) == JobState.DELIVERED
-    assert answer(database, archive) is ReportResult.TAKEN, "the same answer again is harmless"
+    assert report(database, archive) is ReportResult.TAKEN, "the same report again is harmless"
     assert scalar(database, "SELECT count(*) FROM commitment_requests WHERE state = 'answered'") == 2
     assert scalar(database, "SELECT count(*) FROM audit_events WHERE action = 'job.delivered'") == 1
     assert scalar(database, "SELECT count(*) FROM v_deliveries WHERE committed_at IS NOT NULL") == 2
 
 
-def test_without_commitment_stored_is_the_end(database: Database) -> None:
+def test_a_job_is_delivered_when_stored_if_commitment_is_not_wanted(database: Database) -> None:
     Sender(database).send(1)
     complete(database, plan())
     finish(database, claim(database))
@@ -85,13 +88,13 @@ def test_without_commitment_stored_is_the_end(database: Database) -> None:
     assert not destination_requests.create_request(database, "pacs", dwell_s=0)
 
 
-def test_what_was_stored_a_moment_ago_waits_for_the_rest_of_its_batch(database: Database, stored: int) -> None:
+def test_objects_stored_just_now_wait_for_the_rest_of_their_job(database: Database, stored: int) -> None:
     assert not destination_requests.create_request(database, "pacs", dwell_s=60)
     assert destination_requests.create_request(database, "pacs", dwell_s=0)
     assert not destination_requests.create_request(database, "pacs", dwell_s=0)
 
 
-def test_killed_before_or_after_the_asking_it_is_asked_again_under_the_same_uid(database: Database, stored: int) -> None:
+def test_a_request_whose_sender_died_is_repeated_with_the_same_uid(database: Database, stored: int) -> None:
     destination_requests.create_request(database, "pacs", dwell_s=0)
     first = destination_requests.claim_request(database, "pacs", lease_s=-1, max_attempts=9)
     second = destination_requests.claim_request(database, "pacs", lease_s=60, max_attempts=9)
@@ -99,23 +102,23 @@ def test_killed_before_or_after_the_asking_it_is_asked_again_under_the_same_uid(
     assert second is not None
     assert (second.id, second.transaction_uid, second.attempts) == (first.id, first.transaction_uid, 2)
     assert destination_requests.claim_request(database, "pacs", lease_s=60, max_attempts=9) is None, "it is leased"
-    assert answer(database, first) is ReportResult.TAKEN, "the answer came before anybody noted that it was asked"
+    assert report(database, first) is ReportResult.TAKEN, "the report came before the request was recorded as sent"
     destination_requests.record_requested(database, second, answer_s=0)
     assert states(database)["pacs"] == "committed"
     assert destination_requests.claim_request(database, "pacs", lease_s=60, max_attempts=9) is None
 
 
-def test_unanswered_it_is_asked_again_and_the_late_answer_counts(database: Database, stored: int) -> None:
-    first = ask(database, answer_s=-1)
-    second = ask(database, answer_s=3600)
+def test_an_unanswered_request_is_repeated_and_a_late_report_counts(database: Database, stored: int) -> None:
+    first = request_commitment(database, answer_s=-1)
+    second = request_commitment(database, answer_s=3600)
     assert second.transaction_uid != first.transaction_uid
     assert second.instances == first.instances
-    assert answer(database, first) is ReportResult.TAKEN
+    assert report(database, first) is ReportResult.TAKEN
     assert states(database)["pacs"] == "committed"
-    assert answer(database, second) is ReportResult.TAKEN
+    assert report(database, second) is ReportResult.TAKEN
 
 
-def test_a_destination_that_was_away_is_not_counted_as_asked(database: Database, stored: int) -> None:
+def test_a_request_to_an_unreachable_destination_does_not_count(database: Database, stored: int) -> None:
     destination_requests.create_request(database, "pacs", dwell_s=0)
     for _ in range(3):
         request = destination_requests.claim_request(database, "pacs", lease_s=60, max_attempts=1)
@@ -124,26 +127,26 @@ def test_a_destination_that_was_away_is_not_counted_as_asked(database: Database,
     assert "no connection" in list_deliveries(database, destination="pacs")[0]["note"]
 
 
-def test_never_answered_it_fails_in_the_end_and_can_be_sent_again(database: Database, stored: int) -> None:
+def test_without_any_report_the_delivery_fails_and_can_be_sent_again(database: Database, stored: int) -> None:
     for _ in range(3):
-        ask(database, max_attempts=3, answer_s=-1)
+        request_commitment(database, max_attempts=3, answer_s=-1)
     assert destination_requests.claim_request(database, "pacs", lease_s=60, max_attempts=3) is None
     (row,) = list_deliveries(database, destination="pacs")
     assert row["state"] == "failed"
     assert "did not answer 3 storage commitment requests" in row["note"]
     assert retry_deliveries(database, [row["delivery_id"]], "admin") == [row["delivery_id"]]
     store(database)
-    assert answer(database, ask(database)) is ReportResult.TAKEN
+    assert report(database, request_commitment(database)) is ReportResult.TAKEN
     assert states(database)["pacs"] == "committed"
 
 
-def test_what_failed_is_sent_again_with_the_reason_and_not_for_ever(database: Database, stored: int) -> None:
-    for round_ in range(3):
-        request = ask(database)
-        assert answer(database, request, committed=False) is ReportResult.TAKEN
+def test_what_is_not_committed_is_sent_again_a_limited_number_of_times(database: Database, stored: int) -> None:
+    for number in range(3):
+        request = request_commitment(database)
+        assert report(database, request, committed=False) is ReportResult.TAKEN
         (row,) = list_deliveries(database, destination="pacs")
         assert "no such object instance" in row["note"]
-        if round_ < 2:
+        if number < 2:
             assert row["state"] == "pending"
             store(database)
     assert row["state"] == "failed"
@@ -151,45 +154,45 @@ def test_what_failed_is_sent_again_with_the_reason_and_not_for_ever(database: Da
     assert job_state(database) == JobState.REPORTED
 
 
-def test_an_answer_to_an_earlier_sending_does_not_count(database: Database, stored: int) -> None:
-    old = ask(database, answer_s=-1)
-    new = ask(database)
-    assert answer(database, new, committed=False) is ReportResult.TAKEN
+def test_a_report_on_an_earlier_sending_does_not_count(database: Database, stored: int) -> None:
+    old = request_commitment(database, answer_s=-1)
+    new = request_commitment(database)
+    assert report(database, new, committed=False) is ReportResult.TAKEN
     store(database)
-    assert answer(database, old) is ReportResult.TAKEN
-    assert states(database)["pacs"] == "stored", "it was sent again since: that sending is what has to be committed"
-    assert answer(database, ask(database)) is ReportResult.TAKEN
+    assert report(database, old) is ReportResult.TAKEN
+    assert states(database)["pacs"] == "stored", "it was sent again since, and the later sending has to be committed"
+    assert report(database, request_commitment(database)) is ReportResult.TAKEN
     assert states(database)["pacs"] == "committed"
 
 
-def test_what_an_answer_does_not_mention_stays_open(database: Database, stored: int) -> None:
-    request = ask(database, answer_s=-1)
+def test_what_a_report_does_not_mention_stays_open(database: Database, stored: int) -> None:
+    request = request_commitment(database, answer_s=-1)
     empty = record_report(
         database, destinations=["pacs"], transaction_uid=request.transaction_uid, committed=["1.2.3"], failed={}, policy=TWICE
     )
     assert empty is ReportResult.TAKEN
     assert states(database)["pacs"] == "stored"
-    assert ask(database).instances == request.instances
+    assert request_commitment(database).instances == request.instances
 
 
-def test_only_the_destination_that_was_asked_can_answer(database: Database, stored: int) -> None:
-    request = ask(database)
+def test_only_the_destination_of_the_request_can_report(database: Database, stored: int) -> None:
+    request = request_commitment(database)
     uids = [uid for _, uid in request.instances]
     for names, uid in ((["archive"], request.transaction_uid), ([], request.transaction_uid), (["pacs"], "2.25.1")):
-        said = record_report(database, destinations=names, transaction_uid=uid, committed=uids, failed={}, policy=TWICE)
-        assert said is ReportResult.UNKNOWN
+        result = record_report(database, destinations=names, transaction_uid=uid, committed=uids, failed={}, policy=TWICE)
+        assert result is ReportResult.UNKNOWN
     assert states(database)["pacs"] == "stored"
 
 
-def test_of_a_superseded_job_nothing_is_sent_again(database: Database, stored: int) -> None:
-    request = ask(database)
+def test_deliveries_of_a_superseded_job_are_not_sent_again(database: Database, stored: int) -> None:
+    request = request_commitment(database)
     run(database, "UPDATE jobs SET state = 'superseded'")
-    assert answer(database, request, committed=False) is ReportResult.TAKEN
+    assert report(database, request, committed=False) is ReportResult.TAKEN
     assert states(database)["pacs"] == "withdrawn"
 
 
-def test_switched_off_what_is_stored_is_done(database: Database, stored: int) -> None:
-    ask(database, "pacs")
+def test_stored_deliveries_are_done_when_commitment_is_switched_off(database: Database, stored: int) -> None:
+    request_commitment(database, "pacs")
     assert destination_requests.stop_requesting(database, ["pacs", "archive"]) == 2
     assert job_state(database) == JobState.DELIVERED
     assert destination_requests.stop_requesting(database, ["pacs", "archive"]) == 0

@@ -1,24 +1,14 @@
+"""Units that are due, postponed checks, and the count that the source reports."""
+
 from datetime import timedelta
 
-from core.states import JobState, UnitState
 from db.complete import units
-from db.complete.completion import complete_unit
-from db.deliveries import delivery_leases
-from db.deliveries.delivery_admin import list_deliveries
-from db.deliveries.delivery_results import record_stored, retry_delivery_later
 from db.engine import Database
-from db.jobs import outbox
-from db.jobs.claim import claim_jobs
-from db.jobs.job_admin import list_jobs, show_job
 from db.receive.associations import close_association
-from tests.support.records import Sender, claim, complete, evidence, finish, plan, run, scalar, unit_of
+from tests.support.records import Sender, unit_of
 
 
-def states(database: Database) -> dict[int, str]:
-    return {row["job_id"]: row["job_state"] for row in list_jobs(database)}
-
-
-def test_due_hands_out_units_until_they_are_postponed(database: Database) -> None:
+def test_units_are_due_until_they_are_postponed(database: Database) -> None:
     sender = Sender(database)
     sender.send(1)
     (unit,) = units.due_units(database, limit=10)
@@ -31,7 +21,7 @@ def test_due_hands_out_units_until_they_are_postponed(database: Database) -> Non
     assert [again.id for again in units.due_units(database, limit=10)] == [unit.id]
 
 
-def test_a_postponement_does_not_hide_what_happened_since_the_look(database: Database) -> None:
+def test_a_postponement_does_not_hide_what_happened_since_the_check(database: Database) -> None:
     sender = Sender(database)
     sender.send(1)
     (unit,) = units.due_units(database, limit=10)
@@ -48,118 +38,3 @@ def test_the_expected_count_and_the_one_before(database: Database) -> None:
     unit = unit_of(database)
     assert (unit.expected, unit.expected_before) == (4, 3)
     assert unit.expected_at is not None
-
-
-def test_complete_writes_evidence_job_outbox_and_events_together(database: Database) -> None:
-    Sender(database).send(1)
-    ids = complete(database, plan())
-    assert ids is not None
-    (job_id,) = ids
-    (row,) = outbox.pending_wake_ups(database, 10)
-    assert (row.job_id, row.queue, row.model) == (job_id, "infer.routine", "lung_nodule_ct")
-    shown = show_job(database, job_id)
-    assert shown["completion_evidence"]["rule"] == "quiet"
-    assert len(shown["images"]) == 1
-    assert scalar(database, "SELECT string_agg(action, ',' ORDER BY id) FROM audit_events") == "instance.received,unit.completed,job.queued"
-
-
-def test_complete_is_refused_when_an_instance_came_in_between(database: Database) -> None:
-    sender = Sender(database)
-    sender.send(1)
-    seen = unit_of(database)
-    sender.send(2)
-    answer = complete_unit(database, seen, evidence=evidence(), plans=(plan(),), routes=(), selected=None, reason="")
-    assert answer is None
-    assert states(database) == {}
-    assert unit_of(database).state is UnitState.OPEN
-    assert scalar(database, "SELECT count(*) FROM outbox") == 0
-
-
-def test_complete_twice_queues_once(database: Database) -> None:
-    Sender(database).send(1)
-    seen = unit_of(database)
-    answers = [complete_unit(database, seen, evidence=evidence(), plans=(plan(),), routes=(), selected=None, reason="") for _ in range(2)]
-    assert answers[1] is None
-    assert len(states(database)) == 1
-
-
-def test_a_unit_without_route_is_recorded_with_the_reason(database: Database) -> None:
-    Sender(database).send(1)
-    assert complete(database, reason="no route takes MR") == []
-    assert unit_of(database).reason == "no route takes MR"
-    assert units.due_units(database, limit=10) == []
-    assert scalar(database, "SELECT count(*) FROM audit_events WHERE action = 'unit.not_routed'") == 1
-
-
-def test_the_same_key_joins_destinations(database: Database) -> None:
-    Sender(database).send(1)
-    unit = unit_of(database)
-    plans = (plan(destinations=("pacs",)), plan(destinations=("pacs", "research"), routes=("second",)))
-    ids = complete_unit(database, unit, evidence=evidence(), plans=plans, routes=("chest CT", "second"), selected=None, reason="")
-    assert ids is not None
-    assert len(set(ids)) == 1
-    assert claim(database).destinations == ("pacs", "research")
-
-
-def test_a_key_that_has_reported_gets_deliveries_for_the_new_destination(database: Database) -> None:
-    Sender(database).send(1)
-    complete(database, plan())
-    finish(database, claim(database))
-    (delivery,) = delivery_leases.claim_deliveries(database, sender="s", lease_s=60, limit=5)
-    record_stored(database, delivery, status=0)
-    run(database, "UPDATE units SET state = 'open'")  # looked at again, the content unchanged
-    ids = complete(database, plan(destinations=("pacs", "research")))
-    assert ids is not None
-    assert states(database) == {ids[0]: JobState.REPORTED}
-    assert [d.destination for d in delivery_leases.claim_deliveries(database, sender="s", lease_s=60, limit=5)] == ["research"]
-
-
-def test_dropped_instances_are_no_input(database: Database) -> None:
-    sender = Sender(database)
-    sender.send(1)
-    sender.send(2)
-    complete_unit(
-        database, unit_of(database), evidence=evidence(2), plans=(plan(),), routes=(), selected=True, reason="", dropped=("1.2.3.4.1",)
-    )
-    assert [item.sop_instance_uid for item in claim(database).inputs] == ["1.2.3.4.2"]
-
-
-def test_a_new_revision_supersedes_and_withdraws(database: Database) -> None:
-    sender = Sender(database)
-    sender.send(1)
-    (first,) = complete(database, plan()) or []
-    finish(database, claim(database))
-    sender.send(2)
-    assert states(database) == {first: JobState.REPORTED}
-    (second,) = complete(database, plan()) or []
-    assert states(database) == {first: JobState.SUPERSEDED, second: JobState.QUEUED}
-    assert show_job(database, first)["superseded_by"] == second
-    assert [row["state"] for row in list_deliveries(database)] == ["withdrawn"]
-    assert delivery_leases.claim_deliveries(database, sender="s", lease_s=60, limit=5) == []
-    finish(database, claim(database))
-    (delivery,) = delivery_leases.claim_deliveries(database, sender="s", lease_s=60, limit=5)
-    assert delivery.job_id == second
-
-
-def test_a_new_revision_without_route_ends_the_old_job(database: Database) -> None:
-    sender = Sender(database)
-    sender.send(1)
-    (first,) = complete(database, plan()) or []
-    sender.send(2)
-    complete(database, reason="no route")
-    assert states(database) == {first: JobState.SUPERSEDED}
-
-
-def test_the_predecessor_is_what_each_destination_has_stored(database: Database) -> None:
-    sender = Sender(database)
-    sender.send(1)
-    complete(database, plan(destinations=("a", "b")))
-    finish(database, claim(database))
-    on_the_wire = {one.destination: one for one in delivery_leases.claim_deliveries(database, sender="s", lease_s=60, limit=5)}
-    sender.send(2)
-    complete(database, plan(destinations=("a", "b")))
-    record_stored(database, on_the_wire["a"], status=0)
-    assert claim_jobs(database, worker="w", priorities=None, models=None, lease_s=60) == []  # whether b stores it decides what is named
-    retry_delivery_later(database, on_the_wire["b"], error="no answer", in_s=1.0)
-    stored_uid = on_the_wire["a"].sop_instance_uid
-    assert {name: before[1] for name, before in claim(database).predecessors.items()} == {"a": stored_uid}

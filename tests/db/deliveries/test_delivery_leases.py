@@ -1,3 +1,5 @@
+"""Deliveries: claimed under a lease, ended in every way, reaped, retried by a person, and withdrawn when superseded."""
+
 import pytest
 
 from core.errors import LeaseLost
@@ -20,7 +22,7 @@ def reported(database: Database) -> int:
     return job_id
 
 
-def take(database: Database, lease_s: float = 60.0, limit: int = 10) -> list[ClaimedDelivery]:
+def claim_all(database: Database, lease_s: float = 60.0, limit: int = 10) -> list[ClaimedDelivery]:
     return delivery_leases.claim_deliveries(database, sender="s1", lease_s=lease_s, limit=limit)
 
 
@@ -32,8 +34,8 @@ def states(database: Database) -> dict[str, str]:
     return {row["destination"]: row["state"] for row in list_deliveries(database)}
 
 
-def test_a_job_is_delivered_when_the_last_destination_has_it(database: Database, reported: int) -> None:
-    pacs, archive = take(database)
+def test_a_job_is_delivered_when_the_last_destination_has_stored_it(database: Database, reported: int) -> None:
+    pacs, archive = claim_all(database)
     assert (pacs.destination, pacs.attempt, pacs.kind, pacs.job_id) == ("pacs", 1, "sr", reported)
     assert states(database) == {"pacs": "sending", "archive": "sending"}
     record_stored(database, pacs, status=0)
@@ -45,55 +47,55 @@ def test_a_job_is_delivered_when_the_last_destination_has_it(database: Database,
     assert scalar(database, "SELECT count(*) FROM audit_events WHERE action IN ('delivery.stored', 'job.delivered')") == 3
 
 
-def test_claims_can_be_narrowed_to_destinations(database: Database, reported: int) -> None:
+def test_claims_of_some_destinations(database: Database, reported: int) -> None:
     assert [
         d.destination for d in delivery_leases.claim_deliveries(database, sender="s", lease_s=60, limit=5, destinations=("archive",))
     ] == ["archive"]
 
 
-def test_a_transient_failure_waits(database: Database, reported: int) -> None:
-    (first,) = take(database, limit=1)
+def test_a_transient_error_waits(database: Database, reported: int) -> None:
+    (first,) = claim_all(database, limit=1)
     retry_delivery_later(database, first, error="connection refused", in_s=3600)
-    assert [d.destination for d in take(database)] == ["archive"]
+    assert [d.destination for d in claim_all(database)] == ["archive"]
     assert retry_deliveries(database, [first.id], "admin") == [first.id]
-    (again,) = take(database)
+    (again,) = claim_all(database)
     assert (again.id, again.attempt) == (first.id, 1)  # a person's retry starts the count again
     assert scalar(database, f"SELECT count(*) FROM delivery_attempts WHERE delivery_id = {first.id}") == 2
 
 
-def test_a_permanent_failure_and_a_hold_wait_for_a_person(database: Database, reported: int) -> None:
-    pacs, archive = take(database)
+def test_failed_and_held_deliveries_wait_for_a_person(database: Database, reported: int) -> None:
+    pacs, archive = claim_all(database)
     fail_delivery(database, pacs, error="SOP class not supported", status=0x0122)
     hold_delivery(database, archive, reason="accept_research is false")
     assert states(database) == {"pacs": "failed", "archive": "held"}
-    assert take(database) == []
+    assert claim_all(database) == []
     assert job_state(database) == JobState.REPORTED
     assert retry_deliveries(database, [pacs.id, archive.id, 999], "admin") == [pacs.id, archive.id]
-    for delivery in take(database):
+    for delivery in claim_all(database):
         record_stored(database, delivery, status=0)
     assert job_state(database) == JobState.DELIVERED
     assert retry_deliveries(database, [pacs.id], "admin") == []
 
 
-def test_a_killed_sender_is_replaced_and_its_token_is_worth_nothing(database: Database, reported: int) -> None:
-    old = take(database, lease_s=-1.0)
+def test_after_a_reaped_lease_the_old_token_writes_nothing(database: Database, reported: int) -> None:
+    old = claim_all(database, lease_s=-1.0)
     assert delivery_leases.reap_deliveries(database) == 2
-    new = take(database)
+    new = claim_all(database)
     assert [d.id for d in new] == [d.id for d in old]
-    for late in (
+    for end in (
         lambda: record_stored(database, old[0], status=0),
         lambda: retry_delivery_later(database, old[0], error="x", in_s=0),
         lambda: fail_delivery(database, old[0], error="x", status=None),
         lambda: hold_delivery(database, old[0], reason="x"),
     ):
         with pytest.raises(LeaseLost):
-            late()
+            end()
     assert states(database) == {"pacs": "sending", "archive": "sending"}
     assert scalar(database, "SELECT count(*) FROM delivery_attempts WHERE result = 'lost'") == 2
 
 
-def test_what_is_on_its_way_when_superseded_is_not_tried_again(database: Database, reported: int) -> None:
-    pacs, archive = take(database)
+def test_a_delivery_that_is_superseded_while_it_is_sent_is_not_retried(database: Database, reported: int) -> None:
+    pacs, archive = claim_all(database)
     Sender(database).send(2)
     complete(database, plan(destinations=("pacs", "archive")))
     record_stored(database, pacs, status=0)
@@ -103,21 +105,21 @@ def test_what_is_on_its_way_when_superseded_is_not_tried_again(database: Databas
     assert retry_deliveries(database, [archive.id], "admin") == []
 
 
-def test_given_back_at_the_moment_of_supersession(database: Database, reported: int) -> None:
-    take(database, lease_s=-1.0)
+def test_expired_leases_of_a_superseded_job_are_withdrawn(database: Database, reported: int) -> None:
+    claim_all(database, lease_s=-1.0)
     Sender(database).send(2)
     complete(database, plan(destinations=("pacs",)))
     delivery_leases.reap_deliveries(database)
     assert states(database) == {"pacs": "withdrawn", "archive": "withdrawn"}
 
 
-def test_a_pending_delivery_of_a_superseded_job_is_never_claimed(database: Database, reported: int) -> None:
+def test_a_pending_delivery_of_a_superseded_job_is_not_claimed(database: Database, reported: int) -> None:
     run(database, "UPDATE jobs SET state = 'superseded'")
-    assert take(database) == []
+    assert claim_all(database) == []
     delivery_leases.reap_deliveries(database)
     assert set(states(database).values()) == {"withdrawn"}
 
 
-def test_listing_filters(database: Database, reported: int) -> None:
+def test_list_by_destination_and_state(database: Database, reported: int) -> None:
     assert [row["destination"] for row in list_deliveries(database, destination="pacs")] == ["pacs"]
     assert list_deliveries(database, state="failed") == []

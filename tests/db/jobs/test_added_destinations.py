@@ -1,4 +1,4 @@
-"""Destinations that join a job late: each gets what its profile lists, and no report that names something that it does not get."""
+"""Destinations added to a job: each gets the objects of its result profile, and no report that names an object it does not get."""
 
 from dataclasses import replace
 
@@ -18,31 +18,35 @@ SR, SEG, PDF = ResultKind.SR, ResultKind.SEG, ResultKind.PDF
 RESULT = ((SEG, "seg"), (PDF, "pdf"), (SR, "sr+pdf+seg"), (SR, "sr+seg@pacs"))
 CASES = {
     "the report alone": ([(SR, "sr")], {SR}, [("sr", "sr", "pending")]),
-    "most of what it takes": ([(SR, "sr")], {SR, SEG}, [("seg", "seg", "pending"), ("sr", "sr", "pending")]),
+    "some objects and the report": ([(SR, "sr")], {SR, SEG}, [("seg", "seg", "pending"), ("sr", "sr", "pending")]),
     "everything": ([], {SR, SEG, PDF}, [("seg", "seg", "pending"), ("pdf", "pdf", "pending"), ("sr", "sr+pdf+seg", "pending")]),
-    "the page": ([], {PDF}, [("pdf", "pdf", "pending")]),
+    "the PDF": ([], {PDF}, [("pdf", "pdf", "pending")]),
     "no report fits": ([], {SR}, [("sr", "sr+pdf+seg", "held")]),
 }
 
 
 @pytest.fixture(params=CASES)
 def case(request: pytest.FixtureRequest) -> tuple[list[tuple[ResultKind, str]], ResultProfiles, list[tuple[str, str, str]]]:
-    also, kinds, gets = CASES[request.param]
-    return also, {"later": frozenset(kinds)}, gets
+    more, kinds, deliveries = CASES[request.param]
+    return more, {"later": frozenset(kinds)}, deliveries
 
 
-def kept(job: ClaimedJob, profiles: list[tuple[ResultKind, str]]) -> tuple[StoredObject, ...]:
+def result_objects(job: ClaimedJob, profiles: list[tuple[ResultKind, str]]) -> tuple[StoredObject, ...]:
     """An object of each kind and profile, for the job's own destinations."""
     made = []
     for number, (kind, profile) in enumerate(profiles):
-        one = report(job)
+        stored = report(job)
         made.append(
-            replace(one, report=replace(one.report, kind=kind, profile=profile, sop_instance_uid=f"{one.report.sop_instance_uid}.{number}"))
+            replace(
+                stored,
+                report=replace(stored.report, kind=kind, profile=profile, sop_instance_uid=f"{stored.report.sop_instance_uid}.{number}"),
+            )
         )
     return tuple(made)  # fmt: skip
 
 
-def of_later(database: Database) -> list[tuple[str, str, str]]:
+def deliveries_to_later(database: Database) -> list[tuple[str, str, str]]:
+    """(kind, profile, state) of the deliveries to the added destination."""
     query = text("""
         SELECT r.kind, r.profile, d.state FROM deliveries d JOIN reports r ON r.id = d.report_id WHERE d.destination = 'later' ORDER BY d.id
     """)
@@ -50,37 +54,39 @@ def of_later(database: Database) -> list[tuple[str, str, str]]:
         return [(row.kind, row.profile, row.state) for row in connection.execute(query)]
 
 
-def test_joining_a_finished_result(
+def test_a_destination_added_to_a_finished_result(
     database: Database, case: tuple[list[tuple[ResultKind, str]], ResultProfiles, list[tuple[str, str, str]]]
 ) -> None:
-    also, profiles, gets = case
+    more, profiles, deliveries = case
     Sender(database).send(1)
     complete(database, plan())
     job = claim(database)
-    commit_result(database, job, prediction=prediction(), identity=identity(), objects=kept(job, [*RESULT, *also]), timings=timings())
-    run(database, "UPDATE units SET state = 'open'")  # looked at again, the content unchanged
+    commit_result(
+        database, job, prediction=prediction(), identity=identity(), objects=result_objects(job, [*RESULT, *more]), timings=timings()
+    )
+    run(database, "UPDATE units SET state = 'open'")  # completed again with the same content
     assert complete(database, replace(plan(destinations=("pacs", "later")), profiles=profiles)) == [job.id]
-    assert of_later(database) == gets
+    assert deliveries_to_later(database) == deliveries
     assert show_job(database, job.id)["job_state"] == JobState.REPORTED
     held = [row for row in list_deliveries(database) if row["state"] == "held"]
-    assert len(held) == sum(state == "held" for _, _, state in gets)
+    assert len(held) == sum(state == "held" for _, _, state in deliveries)
     assert all("run the job again" in row["note"] for row in held)
 
 
-def test_joining_a_job_that_runs(
+def test_a_destination_added_while_the_job_runs(
     database: Database, case: tuple[list[tuple[ResultKind, str]], ResultProfiles, list[tuple[str, str, str]]]
 ) -> None:
-    also, profiles, gets = case
+    more, profiles, deliveries = case
     Sender(database).send(1)
     complete(database, plan())
     job = claim(database)
     run(database, "UPDATE jobs SET destinations = '{pacs,later}'")
-    objects = kept(job, [*RESULT, *also])
+    objects = result_objects(job, [*RESULT, *more])
     commit_result(database, job, prediction=prediction(), identity=identity(), objects=objects, profiles=profiles, timings=timings())
-    assert of_later(database) == gets
+    assert deliveries_to_later(database) == deliveries
 
 
-def test_what_is_held_for_all_is_held_for_who_joins(database: Database) -> None:
+def test_objects_that_failed_validation_are_held_for_an_added_destination_too(database: Database) -> None:
     Sender(database).send(1)
     complete(database, plan())
     job = claim(database)

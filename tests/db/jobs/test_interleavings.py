@@ -1,4 +1,4 @@
-"""Whatever the order in which senders, conductor, workers and senders of results act: one current result per unit."""
+"""In any order of the acts of sources, conductor, workers and result senders, a unit has one current result at the end."""
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -29,25 +29,25 @@ STEPS = (
     "other bytes",
     "settle same",
     "settle changed",
-    "look",
+    "read",
     "complete",
     "claim",
     "finish oldest",
     "finish newest",
     "expire",
-    "overtake",
-    "overtake the sender",
+    "replace the worker",
+    "replace the sender",
     "cancel",
     "requeue",
     "deliver",
     "restart",
-    "analyse",  # look, complete, claim and finish in one: else few runs come that far
+    "analyse",  # read, complete, claim and finish together: otherwise few runs get so far
     "analyse",
 )
 
 
 class Node:
-    """One unit of one study, and the views and claims that the roles hold, however old."""
+    """One unit of one study, and the views and claims that the roles have, however old."""
 
     def __init__(self, database: Database, study: str) -> None:
         self.database, self.study, self.sender = database, study, Sender(database)
@@ -56,6 +56,7 @@ class Node:
         self.claims: list[ClaimedJob] = []
 
     def step(self, name: str) -> None:
+        """Do one act of a role."""
         database = self.database
         if name == "new" or not self.sent:
             self.sent += 1
@@ -68,9 +69,9 @@ class Node:
                 content=f"{self.study} changed {scalar(database, 'SELECT count(*) FROM instances')}",
             )
         elif name.startswith("settle"):
-            for question in list_undecided(database, 1):
-                settle_conflict(database, question.id, same=name == "settle same")
-        elif name == "look":
+            for conflict in list_undecided(database, 1):
+                settle_conflict(database, conflict.id, same=name == "settle same")
+        elif name == "read":
             self.views = units.units_of_study(database, self.study)
         elif name == "complete" and self.views:
             self.complete(self.views[0])
@@ -82,16 +83,16 @@ class Node:
             for job in self.claims:
                 job_leases.renew_job(database, job, -1.0)
             job_leases.reap_jobs(database, max_attempts=99)
-        elif name == "overtake":  # two workers hold the same job, and the first does not know
+        elif name == "replace the worker":  # two workers have the same job, and the first does not know
             for part in ("claim", "expire", "claim"):
                 self.step(part)
-        elif name == "overtake the sender":
-            self.overtake_the_sender()
+        elif name == "replace the sender":
+            self.replace_the_sender()
         elif name in ("cancel", "requeue"):
             for row in list_jobs(database, limit=1):
                 cancel_job(database, row["job_id"], "a") if name == "cancel" else requeue_jobs(database, [row["job_id"]], "a")
         elif name == "analyse":
-            for part in ("look", "complete", "claim", "finish newest"):
+            for part in ("read", "complete", "claim", "finish newest"):
                 self.step(part)
         elif name == "deliver":
             self.deliver()
@@ -99,13 +100,13 @@ class Node:
             self.views, self.claims = [], []
 
     def complete(self, unit: UnitView) -> None:
-        """From a view of any age: what is completed is what was looked at."""
+        """Complete from a view of any age: what is completed is what was read."""
         done = complete_unit(self.database, unit, evidence=evidence(unit.held), plans=(plan(),), routes=(), selected=None, reason="")
         (now,) = units.units_of_study(self.database, self.study)
         assert done is None or (now.held, now.revision) == (unit.held, unit.revision)
 
     def finish(self, job: ClaimedJob) -> None:
-        """By a worker of any age: who writes holds the job, at the revision that is."""
+        """Finish by a worker of any age: only the holder of the lease writes, at the current revision."""
         (now,) = units.units_of_study(self.database, self.study)
         holder = scalar(self.database, f"SELECT token FROM jobs WHERE id = {job.id}")
         try:
@@ -114,8 +115,8 @@ class Node:
             return
         assert (job.token, job.revision) == (holder, now.revision)
 
-    def overtake_the_sender(self) -> None:
-        """A sender's lease runs out while it sends; another one sends the same; the first one's word counts no more."""
+    def replace_the_sender(self) -> None:
+        """A sender's lease expires while it sends, and another one sends the same: the first one writes nothing."""
         late = delivery_leases.claim_deliveries(self.database, sender="s1", lease_s=-1, limit=1)
         delivery_leases.reap_deliveries(self.database)
         again = delivery_leases.claim_deliveries(self.database, sender="s2", lease_s=60, limit=1)
@@ -126,16 +127,17 @@ class Node:
             record_stored(self.database, delivery, status=0)
 
     def deliver(self) -> None:
+        """Deliver one object."""
         for delivery in delivery_leases.claim_deliveries(self.database, sender="s", lease_s=60, limit=1):
             record_stored(self.database, delivery, status=0)
 
-    def settle_down(self) -> None:
-        """The roles work until nothing is left to do."""
+    def finish_everything(self) -> None:
+        """Let the roles work until nothing is left to do."""
         database = self.database
         self.step("new")
-        for question in list_undecided(database, 100):
-            settle_conflict(database, question.id, same=True)
-        self.step("look")
+        for conflict in list_undecided(database, 100):
+            settle_conflict(database, conflict.id, same=True)
+        self.step("read")
         self.complete(self.views[0])
         self.step("expire")
         for job in claim_jobs(database, worker="w", priorities=None, models=None, lease_s=60, limit=100):
@@ -147,6 +149,7 @@ class Node:
         raise AssertionError("a pending delivery is never claimed")
 
     def check(self) -> None:
+        """One job is current and delivered, with the current instances and one report."""
         rows = [row for row in list_jobs(self.database, limit=1000) if row["study_instance_uid"] == self.study]
         (unit,) = units.units_of_study(self.database, self.study)
         held = units.instances_of_unit(self.database, unit.id)
@@ -166,30 +169,30 @@ class Node:
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     phases=[Phase.explicit, Phase.generate, Phase.shrink],
 )
-@example(steps=["new", "look", "complete", "overtake", "finish oldest", "finish newest"])  # the fence: by token
-@example(steps=["new", "look", "complete", "claim", "new", "finish oldest"])  # the fence: by revision
-@example(steps=["new", "look", "new", "complete"])  # what is completed is what was looked at
-@example(steps=["new", "analyse", "overtake the sender"])
+@example(steps=["new", "read", "complete", "replace the worker", "finish oldest", "finish newest"])  # refused by the token
+@example(steps=["new", "read", "complete", "claim", "new", "finish oldest"])  # refused by the revision
+@example(steps=["new", "read", "new", "complete"])  # what is completed is what was read
+@example(steps=["new", "analyse", "replace the sender"])
 @given(steps=st.lists(st.sampled_from(STEPS), max_size=25))
 def test_one_current_result_at_the_end(database: Database, steps: list[str]) -> None:
     study = f"1.5.{scalar(database, 'SELECT count(*) FROM studies')}"
     node = Node(database, study)
     for name in steps:
         node.step(name)
-    node.settle_down()
+    node.finish_everything()
     node.check()
 
 
 @pytest.mark.parametrize("series", [1, 3])
-def test_everybody_at_once(database: Database, series: int) -> None:
-    """Real threads on the same few units: no deadlock, nothing doubled, nothing lost."""
+def test_all_roles_at_the_same_time(database: Database, series: int) -> None:
+    """Threads of all roles on the same few units: no deadlock, nothing twice, nothing lost."""
     done, slices = Event(), 12
     nodes = [Node(database, f"1.4.{number}") for number in range(series)]
 
     def send(node: Node, odd: int) -> None:
         sender = Sender(database)
         for number in range(1, slices + 1):
-            if number % 2 == odd or number % 5 == 0:  # every fifth comes on both associations
+            if number % 2 == odd or number % 5 == 0:  # every fifth instance is sent on both associations
                 sender.send(number, study=node.study, series=f"{node.study}.9")
 
     def conduct() -> None:
@@ -227,7 +230,7 @@ def test_everybody_at_once(database: Database, series: int) -> None:
         for role in roles:
             role.result()
     for node in nodes:
-        node.settle_down()
+        node.finish_everything()
         node.check()
         assert units.units_of_study(database, node.study)[0].held == slices
     while audit.chain(database):

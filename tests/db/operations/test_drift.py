@@ -1,4 +1,4 @@
-"""Counts by pipeline, scanner and week, committed with the result, and the index over weeks."""
+"""Statistics by pipeline, scanner and week: committed with the result, and compared over weeks."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,11 +14,13 @@ SCORE = "probability:mel"
 
 
 def count(database: Database, *values: float, scanner: str = "ACME One", weeks_ago: int = 0) -> None:
-    """One unit for every value, some weeks ago."""
+    """Count one unit for every value, some weeks ago."""
     with database.begin() as connection:
         for value in values:
-            seen = [DriftObservation(SCORE, value), DriftObservation("outcome", 0.0)]
-            execute_pipelined(connection, drift.count_statements(model="m", version="1", digest=DIGEST, scanner=scanner, observations=seen))
+            observations = [DriftObservation(SCORE, value), DriftObservation("outcome", 0.0)]
+            execute_pipelined(
+                connection, drift.count_statements(model="m", version="1", digest=DIGEST, scanner=scanner, observations=observations)
+            )
     if weeks_ago:
         now = "date_trunc('week', node_now() AT TIME ZONE 'UTC')::date"
         run(database, f"UPDATE model_statistics SET week = week - {7 * weeks_ago} WHERE week = {now}")
@@ -36,7 +38,7 @@ def test_units_of_a_week_add_up_by_bin(database: Database) -> None:
     assert rows == {"ACME One": [1, 2, 0, 0, 0, 0, 0, 0, 0, 1], "unknown": [0, 1, 0, 0, 0, 0, 0, 0, 0, 0]}
 
 
-def test_later_weeks_are_measured_against_the_first_of_the_same_scanner(database: Database) -> None:
+def test_later_weeks_are_compared_with_the_first_of_the_same_scanner(database: Database) -> None:
     for week in range(10, 4, -1):
         count(database, *[0.1] * 40, *[0.6] * 20, weeks_ago=week)
     count(database, *[0.6] * 40, *[0.1] * 20, weeks_ago=2)
@@ -51,7 +53,7 @@ def test_later_weeks_are_measured_against_the_first_of_the_same_scanner(database
     ]
 
 
-def test_a_card_s_reference_comes_first_and_one_of_other_bins_is_not_taken(database: Database) -> None:
+def test_the_reference_of_the_card_is_preferred_if_its_bins_fit(database: Database) -> None:
     count(database, *[0.1] * 60)
     low = [0.0, 500.0, *[0.0] * 8]
     assert levels(database, {DIGEST: {SCORE: low}}) == [("ACME One", 60, "stable", "card")]
@@ -59,7 +61,7 @@ def test_a_card_s_reference_comes_first_and_one_of_other_bins_is_not_taken(datab
     assert levels(database, {DIGEST: {SCORE: [1.0]}}) == [("ACME One", 60, "expected", "first weeks")]
 
 
-def test_many_at_once_lose_nothing(database: Database) -> None:
+def test_concurrent_counts_lose_nothing(database: Database) -> None:
     with ThreadPoolExecutor(5) as pool:
         list(pool.map(lambda value: count(database, value), [0.1, 0.2, 0.3, 0.4] * 10))
     assert scalar(database, f"SELECT sum(b) FROM model_statistics, unnest(bins) b WHERE quantity = '{SCORE}'") == 40

@@ -1,4 +1,4 @@
-"""The registry: one active digest of a name, every change audited, shadows never reported."""
+"""The model registry: one active pipeline of a name, every change audited, shadows never reported."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -15,6 +15,7 @@ from db.engine import Database
 from db.jobs.finish import commit_result
 from db.jobs.job_admin import list_jobs, show_job
 from db.operations import model_registry, results_export
+from db.operations.shadow_comparison import compare_shadows
 from tests.support.records import (
     Sender,
     claim,
@@ -33,42 +34,42 @@ NAME = OLD.name
 
 
 def states(database: Database) -> dict[str, str]:
-    return {one.digest[0]: one.state.value for one in model_registry.registered_models(database, NAME)}
+    return {model.digest[0]: model.state.value for model in model_registry.registered_models(database, NAME)}
 
 
-def activate(database: Database, who: ModelIdentity, origin: ModelOrigin = ModelOrigin.INSTALLED) -> bool:
-    return model_registry.activate_model(database, who, origin=origin, actor="admin")
+def activate(database: Database, model: ModelIdentity, origin: ModelOrigin = ModelOrigin.INSTALLED) -> bool:
+    return model_registry.activate_model(database, model, origin=origin, actor="admin")
 
 
-def acts(database: Database) -> list[tuple[str, str, str | None]]:
-    """(action, digest, digest before) of everything that was done to models."""
+def changes(database: Database) -> list[tuple[str, str, str | None]]:
+    """(action, digest, digest before) of every change of the registry, by its first letter."""
     events = [event for event in audit.export(database) if event["action"].startswith("model.")]
     return [(event["action"], event["details"]["digest"][0], (event["details"].get("before") or " ")[0]) for event in events]
 
 
-def test_activation_leaves_one_active_and_the_one_before_standing_by(database: Database) -> None:
+def test_activation_puts_the_one_before_on_standby(database: Database) -> None:
     assert model_registry.register_model(database, OLD) is ModelState.ACTIVE
     assert activate(database, NEW)
     assert not activate(database, NEW)
     assert states(database) == {"d": "standby", "e": "active"}
-    assert acts(database) == [("model.registered", "d", " "), ("model.activated", "e", "d")]
+    assert changes(database) == [("model.registered", "d", " "), ("model.activated", "e", "d")]
 
 
-def test_rollback_goes_back_and_a_second_one_forth(database: Database) -> None:
+def test_a_second_rollback_undoes_the_first(database: Database) -> None:
     model_registry.register_model(database, OLD)
     activate(database, NEW)
-    here = {OLD.digest, NEW.digest}
-    assert model_registry.rollback_model(database, NAME, available=here, actor="admin") == OLD.digest
+    available = {OLD.digest, NEW.digest}
+    assert model_registry.rollback_model(database, NAME, available=available, actor="admin") == OLD.digest
     assert states(database) == {"d": "active", "e": "standby"}
-    assert model_registry.rollback_model(database, NAME, available=here, actor="admin") == NEW.digest
-    assert acts(database)[-2:] == [("model.rolled_back", "d", "e"), ("model.rolled_back", "e", "d")]
+    assert model_registry.rollback_model(database, NAME, available=available, actor="admin") == NEW.digest
+    assert changes(database)[-2:] == [("model.rolled_back", "d", "e"), ("model.rolled_back", "e", "d")]
 
 
-def test_rollback_needs_something_to_go_back_to(database: Database) -> None:
+def test_rollback_needs_a_version_that_was_active(database: Database) -> None:
     with pytest.raises(ConfigurationError, match="no version of lung_nodule_ct was active before"):
         model_registry.rollback_model(database, NAME, available=(), actor="admin")
     model_registry.register_model(database, OLD)
-    model_registry.register_model(database, NEW, available={OLD.digest, NEW.digest})  # stands by, was never active
+    model_registry.register_model(database, NEW, available={OLD.digest, NEW.digest})  # on standby, was never active
     with pytest.raises(ConfigurationError, match="was active before"):
         model_registry.rollback_model(database, NAME, available={NEW.digest}, actor="admin")
     activate(database, NEW)
@@ -80,29 +81,29 @@ def test_rollback_needs_something_to_go_back_to(database: Database) -> None:
     assert states(database) == {"d": "retired", "e": "active"}
 
 
-def test_a_worker_never_displaces_what_a_person_chose(database: Database) -> None:
+def test_a_worker_does_not_replace_what_a_person_activated(database: Database) -> None:
     activate(database, NEW)
     assert (
         model_registry.register_model(database, OLD, available={OLD.digest}) is ModelState.STANDBY
-    )  # NEW's folder is gone, or not mounted there
+    )  # the folder of NEW is not mounted there
     assert states(database) == {"d": "standby", "e": "active"}
 
 
-def test_a_new_release_takes_the_place_of_the_old_one_and_says_so(database: Database) -> None:
+def test_a_new_release_replaces_the_old_one_and_is_audited(database: Database) -> None:
     model_registry.register_model(database, OLD)
     assert model_registry.register_model(database, NEW, available={NEW.digest}) is ModelState.ACTIVE
     assert states(database) == {"d": "standby", "e": "active"}
-    assert acts(database)[-1] == ("model.registered", "e", "d")
+    assert changes(database)[-1] == ("model.registered", "e", "d")
 
 
-def test_nothing_becomes_active_by_itself_after_a_retirement(database: Database) -> None:
+def test_no_pipeline_becomes_active_after_a_retirement(database: Database) -> None:
     model_registry.register_model(database, OLD)
     model_registry.shadow_or_retire(database, OLD, ModelState.RETIRED, origin=ModelOrigin.PACKAGE, actor="admin")
     assert model_registry.register_model(database, NEW, available={NEW.digest}) is ModelState.STANDBY
     assert states(database) == {"d": "retired", "e": "standby"}
 
 
-def test_the_active_one_cannot_be_a_shadow(database: Database) -> None:
+def test_the_active_pipeline_cannot_become_a_shadow(database: Database) -> None:
     model_registry.register_model(database, OLD)
     with pytest.raises(ConfigurationError, match="is active"):
         model_registry.shadow_or_retire(database, OLD, ModelState.SHADOW, origin=ModelOrigin.PACKAGE, actor="admin")
@@ -111,33 +112,33 @@ def test_the_active_one_cannot_be_a_shadow(database: Database) -> None:
     assert states(database) == {"d": "active", "e": "shadow"}
 
 
-def test_the_database_itself_refuses_a_second_active_one(database: Database) -> None:
+def test_the_database_refuses_a_second_active_pipeline(database: Database) -> None:
     model_registry.register_model(database, OLD)
     model_registry.shadow_or_retire(database, NEW, ModelState.SHADOW, origin=ModelOrigin.INSTALLED, actor="admin")
     with pytest.raises(IntegrityError):
         run(database, "UPDATE models SET state = 'active'")
 
 
-def test_many_at_once_leave_one_active(database: Database) -> None:
-    who = [identity(letter * 64) for letter in "0123456789"]
+def test_concurrent_activations_leave_one_active(database: Database) -> None:
+    models = [identity(letter * 64) for letter in "0123456789"]
     with ThreadPoolExecutor(5) as pool:
-        list(pool.map(lambda one: activate(database, one), who))
+        list(pool.map(lambda model: activate(database, model), models))
     assert sorted(states(database).values()) == ["active"] + ["standby"] * 9
-    assert len(acts(database)) == 10
+    assert len(changes(database)) == 10
 
 
 def shadow_plan(digest: str = NEW.digest) -> object:
     return replace(plan(digest=digest, destinations=()), shadow=True)
 
 
-def test_a_shadow_is_stored_and_compared_and_never_reported(database: Database) -> None:
+def test_the_result_of_a_shadow_is_stored_and_compared_but_not_reported(database: Database) -> None:
     model_registry.register_model(database, OLD)
     model_registry.shadow_or_retire(database, NEW, ModelState.SHADOW, origin=ModelOrigin.INSTALLED, actor="admin")
     Sender(database).send(1)
     made = complete(database, plan(), shadow_plan())  # type: ignore[arg-type]
     assert made is not None
     first = claim(database)
-    assert (first.id, first.shadow) == (made[0], False)  # what is reported comes first
+    assert (first.id, first.shadow) == (made[0], False)  # jobs that are reported come first
     finish(database, first)
     second = claim(database)
     assert (second.id, second.shadow, second.destinations) == (made[1], True, ())
@@ -148,11 +149,11 @@ def test_a_shadow_is_stored_and_compared_and_never_reported(database: Database) 
     assert scalar(database, f"SELECT count(*) FROM reports WHERE job_id = {second.id}") == 0
     assert {row["job_id"] for row in list_deliveries(database)} == {first.id}
     assert {row["job_id"] for row in results_export.export_findings(database)} == {first.id}
-    (row,) = model_registry.compare_shadows(database, NAME)
+    (row,) = compare_shadows(database, NAME)
     assert (row["units"], row["same_outcome"], row["same_first_finding"], row["differing_jobs"]) == (1, 0, 0, [second.id])
 
 
-def test_a_job_to_be_reported_ends_where_its_model_became_a_shadow(database: Database) -> None:
+def test_the_result_of_a_model_that_became_a_shadow_is_refused(database: Database) -> None:
     model_registry.register_model(database, OLD)
     Sender(database).send(1)
     complete(database, plan())
@@ -163,7 +164,7 @@ def test_a_job_to_be_reported_ends_where_its_model_became_a_shadow(database: Dat
         finish(database, job)
 
 
-def test_a_job_of_the_model_before_still_ends(database: Database) -> None:
+def test_a_job_of_the_previous_model_still_finishes(database: Database) -> None:
     model_registry.register_model(database, OLD)
     Sender(database).send(1)
     complete(database, plan())
@@ -173,7 +174,7 @@ def test_a_job_of_the_model_before_still_ends(database: Database) -> None:
     assert list_jobs(database)[0]["job_state"] == "reported"
 
 
-def test_a_late_instance_supersedes_each_by_its_own(database: Database) -> None:
+def test_a_late_instance_supersedes_the_job_and_the_shadow_job(database: Database) -> None:
     sender = Sender(database)
     sender.send(1)
     first = complete(database, plan(), shadow_plan())  # type: ignore[arg-type]
@@ -185,21 +186,21 @@ def test_a_late_instance_supersedes_each_by_its_own(database: Database) -> None:
     assert superseded == dict(zip(first, second, strict=True))
 
 
-def test_a_shadow_that_became_active_answers_again_and_reports(database: Database) -> None:
-    """The shadow's job does not count as the same work: nothing of it was ever reported."""
+def test_a_shadow_that_became_active_runs_again_and_reports(database: Database) -> None:
+    """The shadow's job does not count as the same analysis, because it was not reported."""
     sender = Sender(database)
     sender.send(1)
     (before,) = complete(database, shadow_plan()) or ()  # type: ignore[arg-type]
     shadow = claim(database)
     commit_result(database, shadow, prediction=prediction(), identity=NEW, objects=(), timings=timings())
-    run(database, "UPDATE units SET state = 'open', revision = revision + 1")  # the same contents, looked at again
+    run(database, "UPDATE units SET state = 'open', revision = revision + 1")  # the same contents, completed again
     (after,) = complete(database, plan(digest=NEW.digest)) or ()
     assert after != before
     assert claim(database).run == 2
 
 
-def test_another_actor_cannot_write_the_past(database: Database) -> None:
-    """The acts are in the chain like everything else."""
+def test_changes_of_the_registry_are_chained(database: Database) -> None:
+    """A changed actor breaks the audit chain."""
     model_registry.register_model(database, OLD)
     activate(database, THIRD)
     audit.chain(database)
@@ -207,3 +208,18 @@ def test_another_actor_cannot_write_the_past(database: Database) -> None:
     run(database, "ALTER TABLE audit_events DISABLE TRIGGER ALL")
     run(database, "UPDATE audit_events SET actor = 'somebody' WHERE action = 'model.activated'")
     assert audit.verify(database).broken is not None
+
+
+def test_a_model_is_registered_once(database: Database) -> None:
+    model_registry.register_model(database, identity())
+    model_registry.register_model(database, identity())
+    (known,) = model_registry.list_models(database)
+    assert (known["name"], known["state"]) == ("lung_nodule_ct", "active")
+
+
+def test_an_active_model_reports(database: Database) -> None:
+    model_registry.register_model(database, identity())
+    Sender(database).send(1)
+    complete(database, plan())
+    finish(database, claim(database))
+    assert list_jobs(database)[0]["job_state"] == "reported"

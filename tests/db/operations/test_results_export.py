@@ -1,3 +1,5 @@
+"""The export of results: one row per finding, with the fields of the public interface."""
+
 import json
 import re
 from datetime import timedelta
@@ -9,7 +11,7 @@ from db.jobs import job_leases
 from db.operations.results_export import FIELDS, export_findings
 from tests.support.records import Sender, claim, complete, finish, plan, scalar
 
-# The public interface's list: "Fields at least".
+# The fields that the public interface lists.
 INTERFACE = """study_instance_uid, series_instance_uid, sop_instance_uid, accession_number, patient_id, modality, job_id, job_state,
 outcome, reason, revision, model, model_version, model_digest, finding, finding_code, probability, tier, measurements,
 sr_sop_instance_uid, deliveries, received_at, completed_at, completion_evidence, inferred_at, reported_at"""
@@ -43,7 +45,7 @@ def test_a_unit_without_findings_has_one_row(database: Database) -> None:
     assert (row["finding"], row["outcome"], row["measurements"], row["probability"]) == ("", "no_finding", {}, None)
 
 
-def test_what_is_not_done_yet_is_no_result_and_what_failed_is_one(database: Database) -> None:
+def test_a_queued_job_has_no_row_and_a_failed_one_has(database: Database) -> None:
     Sender(database).send(1)
     complete(database, plan())
     assert list(export_findings(database)) == []
@@ -52,7 +54,7 @@ def test_what_is_not_done_yet_is_no_result_and_what_failed_is_one(database: Data
     assert (row["job_state"], row["outcome"], row["reason"], row["finding"]) == ("failed", None, "weights missing", "")
 
 
-def test_a_unit_that_no_route_took_says_why(database: Database) -> None:
+def test_a_unit_that_no_route_took_has_a_row_with_the_reason(database: Database) -> None:
     Sender(database).send(1)
     complete(database, reason="no route takes it: Modality is CT, not MR")
     (row,) = export_findings(database)
@@ -74,7 +76,7 @@ def test_a_superseded_result_stays_beside_the_new_one(database: Database) -> Non
     ]
 
 
-def test_since(database: Database) -> None:
+def test_rows_since_a_time(database: Database) -> None:
     Sender(database).send(1)
     complete(database, plan())
     finish(database, claim(database))
@@ -82,6 +84,6 @@ def test_since(database: Database) -> None:
     assert list(export_findings(database, since=database.now() + timedelta(hours=1))) == []
 
 
-def test_the_views_of_auditors_exist(database: Database) -> None:
+def test_the_views_for_auditors_exist(database: Database) -> None:
     for view in ("v_findings", "v_jobs", "v_deliveries", "v_audit"):
         assert scalar(database, f"SELECT count(*) FROM {view}") == 0

@@ -1,4 +1,4 @@
-"""Nothing undelivered ever goes, whatever its age; what goes leaves its row, its hash and an audit event."""
+"""Retention removes nothing undelivered, whatever its age; what it removes leaves its row, its hash and an audit event."""
 
 import threading
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def blobs(tmp_path: Path) -> Blobs:
 
 
 def _age(database: Database, days: int) -> None:
-    """Everything becomes so much older."""
+    """Make everything older by some days."""
     for table, columns in (
         ("units", ("last_received_at", "completed_at")),
         ("jobs", ("delivered_at",)),
@@ -77,23 +77,24 @@ class Unit:
         return self.blobs.path(self.image.sha256).exists(), self.blobs.path(self.result.sha256).exists()
 
 
-def _let_go(database: Database, blobs: Blobs, *kinds: retention.RetentionRule) -> list[tuple[int, int]]:
-    found = [retention.apply_rule(database, blobs, kind, actor="t", limit=1000) for kind in kinds]
-    return [(one.units, one.objects) for one in found]
+def _apply(database: Database, blobs: Blobs, *rules: retention.RetentionRule) -> list[tuple[int, int]]:
+    """Apply rules; number of units and objects of each."""
+    found = [retention.apply_rule(database, blobs, rule, actor="t", limit=1000) for rule in rules]
+    return [(removed.units, removed.objects) for removed in found]
 
 
-def test_what_is_delivered_goes_by_age_and_leaves_row_hash_and_event(database: Database, blobs: Blobs) -> None:
+def test_delivered_units_are_removed_by_age_and_leave_row_hash_and_event(database: Database, blobs: Blobs) -> None:
     unit = Unit(database, blobs, 1).report().deliver()
     _age(database, 29)
-    assert _let_go(database, blobs, IMAGES, RESULTS) == [(0, 0), (0, 0)]
+    assert _apply(database, blobs, IMAGES, RESULTS) == [(0, 0), (0, 0)]
     _age(database, 2)
     dry = retention.plan_removal(database, IMAGES)
     assert (dry.units, dry.objects, dry.size_bytes) == (1, 1, unit.image.size_bytes)
-    assert unit.kept() == (True, True)  # dry
-    assert _let_go(database, blobs, IMAGES, RESULTS) == [(1, 1), (0, 0)]
+    assert unit.kept() == (True, True)  # planning removes nothing
+    assert _apply(database, blobs, IMAGES, RESULTS) == [(1, 1), (0, 0)]
     assert unit.kept() == (False, True)
     _age(database, 30)
-    assert _let_go(database, blobs, IMAGES, RESULTS) == [(0, 0), (1, 1)]
+    assert _apply(database, blobs, IMAGES, RESULTS) == [(0, 0), (1, 1)]
     assert unit.kept() == (False, False)
     assert rows(database, "SELECT sha256, removed_at IS NOT NULL FROM instances") == [(unit.image.sha256, True)]
     assert rows(database, "SELECT sha256, removed_at IS NOT NULL FROM reports") == [(unit.result.sha256, True)]
@@ -111,7 +112,7 @@ def _pending(unit: Unit) -> None:
     unit.report()
 
 
-def _on_its_way(unit: Unit) -> None:
+def _being_sent(unit: Unit) -> None:
     unit.report()
     delivery_leases.claim_deliveries(unit.database, sender="s", lease_s=60, limit=1)
 
@@ -134,11 +135,11 @@ def _queued(unit: Unit) -> None:
     pass
 
 
-def _given_up(unit: Unit) -> None:
+def _failed_job(unit: Unit) -> None:
     job_leases.fail_job(unit.database, claim(unit.database), error="x", permanent=True, retry_in_s=0, max_attempts=1)
 
 
-def _nobody_took_it(unit: Unit) -> None:
+def _no_destination(unit: Unit) -> None:
     unit.report(destinations=())
 
 
@@ -152,53 +153,53 @@ def _second_content(unit: Unit) -> None:
     Sender(unit.database).send(1, series=unit.study, study=unit.study, content="another")
 
 
-OPEN = (_pending, _on_its_way, _failed, _held, _not_committed, _queued, _given_up, _nobody_took_it, _an_image_came_in, _second_content)
+OPEN = (_pending, _being_sent, _failed, _held, _not_committed, _queued, _failed_job, _no_destination, _an_image_came_in, _second_content)
 
 
 @pytest.mark.parametrize("state", OPEN, ids=lambda state: state.__name__.strip("_"))
-def test_nothing_undelivered_goes_however_old(database: Database, blobs: Blobs, state: Callable[[Unit], None]) -> None:
+def test_nothing_undelivered_is_removed_however_old(database: Database, blobs: Blobs, state: Callable[[Unit], None]) -> None:
     unit = Unit(database, blobs, 1)
     state(unit)
     _age(database, 5000)
     assert [retention.plan_removal(database, kind).objects for kind in (IMAGES, RESULTS, UNROUTED)] == [0, 0, 0]
-    assert _let_go(database, blobs, IMAGES, RESULTS, UNROUTED) == [(0, 0)] * 3
+    assert _apply(database, blobs, IMAGES, RESULTS, UNROUTED) == [(0, 0)] * 3
     assert blobs.path(unit.image.sha256).exists()
     assert scalar(database, "SELECT count(*) FROM reports WHERE removed_at IS NOT NULL") == 0
 
 
-def test_one_destination_of_two_is_not_everywhere(database: Database, blobs: Blobs) -> None:
+def test_a_unit_delivered_to_one_of_two_destinations_is_kept(database: Database, blobs: Blobs) -> None:
     unit = Unit(database, blobs, 1, ("one", "two")).report()
     (one,) = delivery_leases.claim_deliveries(database, sender="s", lease_s=60, limit=1)
     record_stored(database, one, status=0)
     _age(database, 5000)
-    assert _let_go(database, blobs, IMAGES) == [(0, 0)]
+    assert _apply(database, blobs, IMAGES) == [(0, 0)]
     unit.deliver()
     _age(database, 5000)
-    assert _let_go(database, blobs, IMAGES) == [(1, 1)]
+    assert _apply(database, blobs, IMAGES) == [(1, 1)]
 
 
-def test_what_no_route_took(database: Database, blobs: Blobs) -> None:
+def test_units_that_no_route_took(database: Database, blobs: Blobs) -> None:
     unit = Unit(database, blobs, 1, ())
     _age(database, 6)
-    assert _let_go(database, blobs, IMAGES, UNROUTED) == [(0, 0), (0, 0)]
+    assert _apply(database, blobs, IMAGES, UNROUTED) == [(0, 0), (0, 0)]
     _age(database, 2)
-    assert _let_go(database, blobs, IMAGES, UNROUTED) == [(0, 0), (1, 1)]
+    assert _apply(database, blobs, IMAGES, UNROUTED) == [(0, 0), (1, 1)]
     assert not blobs.path(unit.image.sha256).exists()
 
 
-def test_a_blob_that_another_row_needs_stays(database: Database, blobs: Blobs) -> None:
+def test_a_blob_that_another_row_needs_is_kept(database: Database, blobs: Blobs) -> None:
     unit = Unit(database, blobs, 1).report().deliver()
     _age(database, 40)
     quarantine_instance(
         database, blob=unit.image, reason="x", status=0xC000, sop_class_uid="", sop_instance_uid="", association_id=Sender(database).id,
         source="PACS", max_bytes=1000,
     )  # fmt: skip
-    assert _let_go(database, blobs, IMAGES) == [(1, 1)]
+    assert _apply(database, blobs, IMAGES) == [(1, 1)]
     assert blobs.path(unit.image.sha256).exists()
     assert scalar(database, "SELECT count(*) FROM blob_removals") == 0
 
 
-def test_a_run_that_was_killed_is_ended_by_the_next(database: Database, blobs: Blobs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_was_killed_is_completed_by_the_next(database: Database, blobs: Blobs, monkeypatch: pytest.MonkeyPatch) -> None:
     unit = Unit(database, blobs, 1).report().deliver()
     _age(database, 40)
 
@@ -208,16 +209,16 @@ def test_a_run_that_was_killed_is_ended_by_the_next(database: Database, blobs: B
     with monkeypatch.context() as patched:
         patched.setattr(Blobs, "remove", killed)
         with pytest.raises(KeyboardInterrupt):
-            _let_go(database, blobs, IMAGES)
+            _apply(database, blobs, IMAGES)
     assert blobs.path(unit.image.sha256).exists()
     assert removals.remove_blobs(database, blobs) == unit.image.size_bytes
     assert not blobs.path(unit.image.sha256).exists()
 
 
-def test_what_comes_again_counts_again(database: Database, blobs: Blobs) -> None:
+def test_an_instance_that_is_received_again_is_restored(database: Database, blobs: Blobs) -> None:
     unit = Unit(database, blobs, 1).report().deliver()
     _age(database, 40)
-    _let_go(database, blobs, IMAGES)
+    _apply(database, blobs, IMAGES)
     sender, head = Sender(database), header(1, series=unit.study, study=unit.study)
     assert source_requests.indexed_contents(database, [head.sop_instance_uid]) == {}  # storage commitment: no such instance
 
@@ -227,29 +228,31 @@ def test_what_comes_again_counts_again(database: Database, blobs: Blobs) -> None
         )
         return found.result, found.removed, found.instance_id
 
-    result, let_go, instance = admit()
-    assert (result, let_go) == (AdmissionResult.DUPLICATE, True)
-    assert not removals.restore_instance(database, blobs, instance, unit.image.sha256)  # its bytes went in this moment: send it again
+    result, removed, instance = admit()
+    assert (result, removed) == (AdmissionResult.DUPLICATE, True)
+    assert not removals.restore_instance(
+        database, blobs, instance, unit.image.sha256
+    )  # its file has just been removed: it must be sent again
     blobs.put(b"image 1")
     assert removals.restore_instance(database, blobs, instance, unit.image.sha256)
     assert admit()[:2] == (AdmissionResult.DUPLICATE, False)
     assert len(source_requests.indexed_contents(database, [head.sop_instance_uid])) == 1
 
 
-def test_who_sends_again_while_it_is_removed_is_never_told_success_without_bytes(database: Database, blobs: Blobs) -> None:
-    """Both at once, again and again: whatever the order, a row that is not marked has its bytes."""
+def test_an_instance_sent_again_during_its_removal_has_its_bytes(database: Database, blobs: Blobs) -> None:
+    """Both at the same time, many times: in any order, a row that is not marked as removed has its file."""
     unit = Unit(database, blobs, 1).report().deliver()
     _age(database, 40)
     (instance,) = rows(database, "SELECT id FROM instances")
     id = int(str(instance[0]))
-    told: list[bool] = []
+    restored: list[bool] = []
 
     def send_again() -> None:
-        told.append(removals.restore_instance(database, blobs, id, unit.image.sha256))
+        restored.append(removals.restore_instance(database, blobs, id, unit.image.sha256))
 
     for _ in range(30):
         if scalar(database, "SELECT removed_at IS NULL FROM instances"):
-            _let_go(database, blobs, IMAGES)
+            _apply(database, blobs, IMAGES)
         with database.begin() as connection:
             removals.request_removals(connection, [(unit.image.sha256, unit.image.size_bytes)])
         blobs.put(b"image 1")
@@ -258,22 +261,22 @@ def test_who_sends_again_while_it_is_removed_is_never_told_success_without_bytes
             thread.start()
         for thread in threads:
             thread.join()
-        assert told[-1] == blobs.path(unit.image.sha256).exists()
-        assert scalar(database, "SELECT removed_at IS NULL FROM instances") == told[-1]
+        assert restored[-1] == blobs.path(unit.image.sha256).exists()
+        assert scalar(database, "SELECT removed_at IS NULL FROM instances") == restored[-1]
 
 
-def test_old_requests_for_commitment_are_forgotten_and_open_ones_are_not(database: Database, blobs: Blobs) -> None:
+def test_old_commitment_requests_are_deleted_and_open_ones_are_not(database: Database, blobs: Blobs) -> None:
     Unit(database, blobs, 1).report().deliver(commit=True)
     assert destination_requests.create_request(database, "pacs", dwell_s=0)
-    asked = destination_requests.claim_request(database, "pacs", lease_s=60, max_attempts=3)
-    assert asked is not None
-    destination_requests.record_requested(database, asked, answer_s=3600)
+    request = destination_requests.claim_request(database, "pacs", lease_s=60, max_attempts=3)
+    assert request is not None
+    destination_requests.record_requested(database, request, answer_s=3600)
     id = source_requests.record_source_request(database, source="PACS", transaction_uid="1.9", instances=[("1.2", "1.2.3")], reserve_s=0)
     _age(database, 100)
     assert expiry.count_expired(database, 90) == 0
     rules = ResendPolicy(3, 1.0)
-    uids = [uid for _, uid in asked.instances]
-    record_report(database, destinations=["pacs"], transaction_uid=asked.transaction_uid, committed=uids, failed={}, policy=rules)
+    uids = [uid for _, uid in request.instances]
+    record_report(database, destinations=["pacs"], transaction_uid=request.transaction_uid, committed=uids, failed={}, policy=rules)
     theirs = source_requests.get_source_request(database, id)
     assert theirs is not None
     source_requests.record_answered(database, theirs, held=0)
@@ -281,9 +284,9 @@ def test_old_requests_for_commitment_are_forgotten_and_open_ones_are_not(databas
     assert expiry.delete_expired(database, 90, actor="t", limit=100) == 2
     assert expiry.count_expired(database, 0) == 0
     assert rows(database, "SELECT state FROM deliveries") == [(DeliveryState.COMMITTED,)]
-    assert _let_go(database, blobs, IMAGES) == [(0, 0)]  # committed just now: by the day of its delivery
+    assert _apply(database, blobs, IMAGES) == [(0, 0)]  # committed just now: the age counts from the delivery
     _age(database, 31)
-    assert _let_go(database, blobs, IMAGES) == [(1, 1)]
+    assert _apply(database, blobs, IMAGES) == [(1, 1)]
 
 
 def test_without_a_policy_there_is_no_rule() -> None:

@@ -1,4 +1,4 @@
-"""The counts of the status page, against rows of every state."""
+"""The counts of the status page, compared with rows of every state."""
 
 from uuid import uuid4
 
@@ -53,7 +53,7 @@ def test_an_empty_node_counts_nothing(database: Database) -> None:
     assert abs((database.now() - status.at).total_seconds()) < 10
 
 
-def test_everything_is_counted_where_it_belongs(database: Database) -> None:
+def test_rows_of_every_state_are_counted(database: Database) -> None:
     before = node_status(database).audit_unchained
     with database.begin() as connection:
         series = connection.execute(_SERIES, {"study": connection.execute(_STUDY).scalar_one()}).scalar_one()

@@ -1,6 +1,7 @@
+"""Admission: new instances, duplicates, other content of a known UID, late instances, and odd text."""
+
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
-from uuid import uuid4
 
 import pytest
 
@@ -11,8 +12,6 @@ from db.complete.content_conflicts import list_undecided, settle_conflict
 from db.engine import Database
 from db.receive import admission as receive_admission
 from db.receive.admission import AdmissionResult
-from db.receive.associations import close_association, reap_associations, renew_associations
-from db.receive.quarantine import list_quarantined, quarantine_instance
 from tests.support.records import Sender, blob, complete, header, plan, scalar, unit_of
 
 
@@ -36,7 +35,7 @@ def test_a_photograph_is_a_unit_of_its_own(database: Database) -> None:
     assert [unit.sop_instance_uid for unit in units.units_of_study(database, "1.2.3")] == ["1.2.3.4.1", "1.2.3.4.2"]
 
 
-def test_the_same_bytes_again_are_no_row_and_no_work(database: Database) -> None:
+def test_the_same_bytes_again_make_no_row_and_no_work(database: Database) -> None:
     first = Sender(database).send(1)
     complete(database, plan())
     again = Sender(database).send(1)
@@ -82,15 +81,15 @@ def test_other_bytes_are_undecided_until_they_are_compared(database: Database) -
     assert other.result is AdmissionResult.UNDECIDED
     assert sender.send(1, content="re-encoded").result is AdmissionResult.DUPLICATE
     assert unit_of(database).undecided == 1
-    (open_question,) = list_undecided(database, 10)
-    assert (open_question.id, open_question.current_sha256) == (other.instance_id, blob("as it was").sha256)
+    (conflict,) = list_undecided(database, 10)
+    assert (conflict.id, conflict.current_sha256) == (other.instance_id, blob("as it was").sha256)
     settle_conflict(database, other.instance_id, same=True)
     settle_conflict(database, other.instance_id, same=False)  # settled: without effect
     assert [kept.id for kept in units.instances_of_unit(database, first.unit_id)] == [first.instance_id]
     assert unit_of(database).undecided == 0
 
 
-def test_changed_content_of_a_complete_unit_is_a_new_revision(database: Database) -> None:
+def test_changed_content_of_a_complete_unit_begins_a_revision(database: Database) -> None:
     sender = Sender(database)
     sender.send(1, content="as it was")
     complete(database, plan())
@@ -131,57 +130,14 @@ def test_a_late_instance_reopens_the_unit(database: Database) -> None:
     assert unit.opened_at > unit.first_received_at
 
 
-def test_associations_are_leased(database: Database) -> None:
-    gone = Sender(database, lease_s=-1.0)
-    gone.send(1)
-    alive = Sender(database)
-    alive.send(2)
-    renew_associations(database, [alive.id], 60.0)
-    assert reap_associations(database) == 1
-    assert reap_associations(database) == 0
-    assert {a.id: (a.open, a.broken) for a in unit_of(database).associations} == {gone.id: (False, True), alive.id: (True, False)}
-    close_association(database, alive.id, "released")
-    close_association(database, alive.id, "aborted")  # closed already
-    assert [(a.open, a.broken) for a in unit_of(database).associations if a.id == alive.id] == [(False, False)]
-
-
-@pytest.mark.parametrize("odd", ["Müller^Jürgen", "山田^太郎", "NUL\0inside", "lone \ud800 surrogate", "back\\slash 'quote' %s :x"])
-def test_odd_text_is_kept(database: Database, odd: str) -> None:
-    Sender(database).send(1, patient_name=odd, study_description=odd)
+@pytest.mark.parametrize("value", ["Müller^Jürgen", "山田^太郎", "NUL\0inside", "lone \ud800 surrogate", "back\\slash 'quote' %s :x"])
+def test_unusual_text_is_kept(database: Database, value: str) -> None:
+    Sender(database).send(1, patient_name=value, study_description=value)
     (kept,) = units.instances_of_unit(database, unit_of(database).id)
-    assert kept.header.patient_name == odd.replace("\0", "").encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    assert kept.header.patient_name == value.replace("\0", "").encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
-def test_numbers_that_json_does_not_know_are_absent(database: Database) -> None:
+def test_numbers_that_json_cannot_hold_are_absent(database: Database) -> None:
     Sender(database).send(1, slice_thickness_mm=float("nan"))
     (kept,) = units.instances_of_unit(database, unit_of(database).id)
     assert kept.header.slice_thickness_mm is None
-
-
-def test_quarantine_is_bounded_and_counts_repeats(database: Database) -> None:
-    def refuse(content: str) -> list[str]:
-        return quarantine_instance(
-            database, blob=blob(content), reason="cannot be parsed", status=0xC000, sop_class_uid="", sop_instance_uid="1.2",
-            association_id=uuid4(), source="PACS", max_bytes=25,
-        )  # fmt: skip
-
-    assert refuse("first 10 b") == []
-    assert refuse("first 10 b") == []
-    assert refuse("second 10b") == []
-    assert refuse("third 10 b") == [blob("first 10 b").sha256]
-    assert refuse("far too large for any of it") == [
-        blob(text).sha256 for text in ("second 10b", "third 10 b", "far too large for any of it")
-    ]
-    assert list_quarantined(database, 10) == []
-    refuse("third 10 b")
-    refuse("third 10 b")
-    assert [item.times for item in list_quarantined(database, 10)] == [2]
-
-
-def test_a_blob_that_is_also_an_instance_is_not_given_for_deletion(database: Database) -> None:
-    Sender(database).send(1, content="both")
-    removed = quarantine_instance(
-        database, blob=blob("both"), reason="x", status=0xA900, sop_class_uid="", sop_instance_uid="", association_id=uuid4(),
-        source="PACS", max_bytes=0,
-    )  # fmt: skip
-    assert removed == []

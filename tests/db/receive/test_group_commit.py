@@ -1,4 +1,4 @@
-"""Group commit: many at once, and what one of them spoils."""
+"""Group commit: many instances at once, and errors of one of them."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -42,34 +42,36 @@ def admitter(database: Database):  # type: ignore[no-untyped-def]
     made.close()
 
 
-def held_up(database: Database, admitter: GroupAdmitter, pool: ThreadPoolExecutor, sender: Sender, numbers: list[int]) -> list[Admission]:
-    """Admit these while every lane is kept up by a unit that is locked, until one lane is free: what waits becomes one group."""
-    for lane in range(CONNECTIONS):
-        sender.send(1, series=f"1.7.{lane}", study="1.6")
+def admit_as_one_group(
+    database: Database, admitter: GroupAdmitter, pool: ThreadPoolExecutor, sender: Sender, numbers: list[int]
+) -> list[Admission]:
+    """Admit these while a locked unit delays every connection; when one connection is free, what waits becomes one group."""
+    for number in range(CONNECTIONS):
+        sender.send(1, series=f"1.7.{number}", study="1.6")
     first, locks = [], []
     with ExitStack() as stack:
-        for lane in range(CONNECTIONS):
+        for number in range(CONNECTIONS):
             locks.append(stack.enter_context(ExitStack()))
             connection = locks[-1].enter_context(database.begin())
-            connection.execute(_LOCK, {"uid": f"1.7.{lane}"})
+            connection.execute(_LOCK, {"uid": f"1.7.{number}"})
             grouped = Event()
             set_watcher(lambda label, _subject, grouped=grouped: grouped.set() if label == "receive.grouped" else None)  # type: ignore[misc]
-            first.append(pool.submit(admit, admitter, sender, 2, series=f"1.7.{lane}", study="1.6"))
+            first.append(pool.submit(admit, admitter, sender, 2, series=f"1.7.{number}", study="1.6"))
             assert grouped.wait(20)
         set_watcher(None)
         others = [pool.submit(admit, admitter, sender, number, series=f"1.8.{number % 3}", study="1.5") for number in numbers]
         while len(admitter._queue) < len(numbers):
             Event().wait(0.01)
         locks[0].close()
-        found = [one.result(30) for one in others]
-    for one in first:
-        one.result(30)
+        found = [other.result(30) for other in others]
+    for pending in first:
+        pending.result(30)
     return found
 
 
-def test_what_waits_is_one_transaction(database: Database, admitter: GroupAdmitter) -> None:
+def test_instances_that_wait_are_committed_in_one_transaction(database: Database, admitter: GroupAdmitter) -> None:
     with ThreadPoolExecutor(12) as pool:
-        found = held_up(database, admitter, pool, Sender(database), list(range(1, 10)))
+        found = admit_as_one_group(database, admitter, pool, Sender(database), list(range(1, 10)))
     assert [one.result for one in found] == [AdmissionResult.NEW] * 9
     assert len({one.instance_id for one in found}) == 9
     assert scalar(database, "SELECT count(DISTINCT xmin::text) FROM instances WHERE sop_instance_uid LIKE '1.8.%'") == 1
@@ -78,19 +80,19 @@ def test_what_waits_is_one_transaction(database: Database, admitter: GroupAdmitt
         ("1.8.1", 3),
         ("1.8.2", 3),
     ]
-    for one in found:  # each is told of its own row
+    for one in found:  # each gets its own row
         assert scalar(database, f"SELECT unit_id FROM instances WHERE id = {one.instance_id}") == one.unit_id
     assert scalar(database, "SELECT count(*) FROM audit_events WHERE action = 'instance.received'") == 9 + 2 * CONNECTIONS
 
 
 def test_the_same_instance_on_every_association_of_a_group(database: Database, admitter: GroupAdmitter) -> None:
     with ThreadPoolExecutor(12) as pool:
-        found = held_up(database, admitter, pool, Sender(database), [1] * 6)
+        found = admit_as_one_group(database, admitter, pool, Sender(database), [1] * 6)
     assert sorted(one.result for one in found) == [AdmissionResult.DUPLICATE] * 5 + [AdmissionResult.NEW]
     assert {one.instance_id for one in found} == {found[0].instance_id}
 
 
-def test_one_that_the_database_does_not_take_spoils_no_other(database: Database, admitter: GroupAdmitter) -> None:
+def test_an_instance_that_the_database_refuses_fails_alone(database: Database, admitter: GroupAdmitter) -> None:
     sender, barrier = Sender(database), Barrier(6)
 
     def send(number: int) -> Admission | Exception:
@@ -109,7 +111,7 @@ def test_one_that_the_database_does_not_take_spoils_no_other(database: Database,
     assert scalar(database, "SELECT held FROM units") == 5
 
 
-def test_new_revision_undecided_and_duplicate_as_one_by_one(database: Database, admitter: GroupAdmitter) -> None:
+def test_new_revision_undecided_and_duplicate_as_in_single_admission(database: Database, admitter: GroupAdmitter) -> None:
     sender = Sender(database)
     assert admit(admitter, sender, 1, content="as it was").result is AdmissionResult.NEW
     complete(database, plan())
@@ -119,7 +121,7 @@ def test_new_revision_undecided_and_duplicate_as_one_by_one(database: Database, 
     assert (late.result, late.revision, unit_of(database).revision, unit_of(database).held) == (AdmissionResult.NEW, 2, 2, 2)
 
 
-def test_a_server_that_threw_everybody_out_costs_no_instance(database: Database, admitter: GroupAdmitter) -> None:
+def test_a_server_that_closed_all_connections_loses_no_instance(database: Database, admitter: GroupAdmitter) -> None:
     sender = Sender(database)
     assert admit(admitter, sender, 1).result is AdmissionResult.NEW
     with database.begin() as connection:
@@ -130,7 +132,7 @@ def test_a_server_that_threw_everybody_out_costs_no_instance(database: Database,
     assert unit_of(database).held == 2
 
 
-def test_a_unit_that_somebody_holds_keeps_nobody_else_up(database: Database, admitter: GroupAdmitter) -> None:
+def test_a_locked_unit_does_not_delay_other_units(database: Database, admitter: GroupAdmitter) -> None:
     sender = Sender(database)
     sender.send(1)
     with ThreadPoolExecutor(1) as pool, database.begin() as connection:
@@ -144,10 +146,10 @@ def test_a_unit_that_somebody_holds_keeps_nobody_else_up(database: Database, adm
     assert stuck.result(20).result is AdmissionResult.NEW
 
 
-def test_without_a_database_it_says_so(database: Database) -> None:
-    gone = GroupAdmitter(Database.open("postgresql://nobody@127.0.0.1:1/none"))
+def test_without_a_database_it_is_a_storage_error(database: Database) -> None:
+    unconnected = GroupAdmitter(Database.open("postgresql://nobody@127.0.0.1:1/none"))
     with pytest.raises(StorageError, match="does not respond"):
-        gone.admit(header=header(1), blob=blob("1"), kind=UnitKind.SERIES, association_id=uuid4(), source="PACS", sync=safe)
+        unconnected.admit(header=header(1), blob=blob("1"), kind=UnitKind.SERIES, association_id=uuid4(), source="PACS", sync=safe)
 
 
 WRITTEN = """
@@ -156,7 +158,7 @@ WRITTEN = """
 """
 
 
-def test_a_row_is_committed_behind_its_bytes(database: Database, admitter: GroupAdmitter) -> None:
+def test_a_row_is_committed_after_its_bytes_are_on_disk(database: Database, admitter: GroupAdmitter) -> None:
     sender, seen = Sender(database), []
 
     def disk() -> None:
@@ -170,10 +172,11 @@ def test_a_row_is_committed_behind_its_bytes(database: Database, admitter: Group
 
 
 def broken() -> None:
+    """A disk error."""
     raise StorageError("input/output error", hint="")
 
 
-def test_what_the_disk_did_not_take_has_no_row(database: Database, admitter: GroupAdmitter) -> None:
+def test_an_instance_with_a_disk_error_has_no_row(database: Database, admitter: GroupAdmitter) -> None:
     sender = Sender(database)
     with pytest.raises(StorageError, match="input/output"):
         admit(admitter, sender, 1, sync=broken)
@@ -181,12 +184,10 @@ def test_what_the_disk_did_not_take_has_no_row(database: Database, admitter: Gro
     assert admit(admitter, sender, 2).result is AdmissionResult.NEW
 
 
-def test_the_disk_is_asked_once_for_each_and_a_refusal_spoils_no_other(
-    database: Database, database_url: str, admitter: GroupAdmitter
-) -> None:
-    """Random groups: whoever's bytes are not taken has no row, everybody else has one, which nobody saw before the bytes were safe."""
+def test_each_instance_is_synced_once_and_a_disk_error_fails_alone(database: Database, database_url: str, admitter: GroupAdmitter) -> None:
+    """Random groups: an instance with a disk error has no row; the others have one, which was not visible before the bytes were on disk."""
     sender, dice, asked = Sender(database), Random(7), []
-    beside = Database.open(database_url, pool_size=12)  # who is admitted alone waits for a group, with a connection: a disk needs none
+    beside = Database.open(database_url, pool_size=12)  # the pool of ``database`` is used by instances that are admitted alone
     bad = {number for number in range(1, 61) if dice.random() < 0.2}
 
     def disk(number: int) -> None:

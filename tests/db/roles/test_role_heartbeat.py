@@ -37,7 +37,7 @@ def test_the_row_is_there_while_the_role_works(database: Database, monkeypatch: 
 def test_a_failed_write_is_repeated(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(back_off, "FIRST_PAUSE_S", 0.01)
     monkeypatch.setattr(role_heartbeat, "HEARTBEAT_INTERVAL_S", 0.01)
-    failures, written = [StorageError("out of reach"), StorageError("out of reach")], threading.Event()
+    failures, written = [StorageError("does not respond"), StorageError("does not respond")], threading.Event()
 
     def details() -> dict[str, str]:
         if failures:

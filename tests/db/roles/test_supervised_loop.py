@@ -40,12 +40,12 @@ def test_waits_between_steps_only_where_no_more_work_waits() -> None:
 
 def test_errors_do_not_end_the_loop_and_are_logged_once() -> None:
     stop = threading.Event()
-    unavailable = StorageError("the database is out of reach", hint="start it")
+    unavailable = StorageError("the database does not respond", hint="start it")
     step = _steps(stop, unavailable, unavailable, NodeError("something else"), 0.0, ValueError("Doe^Jane"))
     with capture_logs() as logs:
         SupervisedLoop("test", step, stop).run()
     assert [(line["event"], line.get("error", line.get("exception"))) for line in logs] == [
-        ("loop_failed", "the database is out of reach (start it)"),
+        ("loop_failed", "the database does not respond (start it)"),
         ("loop_failed", "something else"),
         ("loop_recovered", None),
         ("loop_failed_unexpectedly", "ValueError"),

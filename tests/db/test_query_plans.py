@@ -1,4 +1,4 @@
-"""What a node asks all day is found by indexes, not by going through tables that grow (the scale of years: tests/bench/growth.py)."""
+"""Frequent queries use indexes and never scan tables that grow (at the scale of years: tests/bench/growth.py)."""
 
 import json
 from typing import Any
@@ -15,26 +15,26 @@ GROWING = frozenset(
 PLANNED = ("SELECT", "UPDATE", "INSERT", "DELETE", "WITH")
 
 
-def test_no_question_goes_through_a_table_that_grows(database: Database) -> None:
+def test_no_frequent_query_scans_a_table_that_grows(database: Database) -> None:
     fill_database(database, studies=STUDIES, each=EACH)
     found = []
     partial = {str(row[0]) for row in rows(database, "SELECT indexname FROM pg_indexes WHERE indexdef LIKE '% WHERE %'")}
-    for name, ask in frequent_queries(database).items():
+    for name, query in frequent_queries(database).items():
         with record_statements(database) as seen:
-            ask()
+            query()
         for statement, parameters in seen:
             if statement.lstrip().upper().startswith(PLANNED):
-                found += [f"{name}: all of {table}" for table in whole(plan(database, statement, parameters), partial)]
+                found += [f"{name}: all of {table}" for table in scanned_tables(plan(database, statement, parameters), partial)]
     assert found == []
 
 
-def test_a_question_without_an_index_is_noticed(database: Database) -> None:
+def test_a_query_without_an_index_is_noticed(database: Database) -> None:
     fill_database(database, studies=STUDIES, each=EACH)
-    assert whole(plan(database, "SELECT * FROM studies WHERE study_description = %(words)s", {"words": "x"}), set()) == ["studies"]
+    assert scanned_tables(plan(database, "SELECT * FROM studies WHERE study_description = %(words)s", {"words": "x"}), set()) == ["studies"]
 
 
 def plan(database: Database, statement: str, parameters: Any) -> dict[str, Any]:
-    """PostgreSQL's plan. The statement is not carried out."""
+    """Return PostgreSQL's plan of a statement, without executing it."""
     raw = database.engine.raw_connection()
     try:
         with raw.cursor() as cursor:
@@ -47,11 +47,11 @@ def plan(database: Database, statement: str, parameters: Any) -> dict[str, Any]:
     return planned
 
 
-def whole(node: dict[str, Any], partial: set[str]) -> list[str]:
-    """Tables that grow and are read from their first row to the last, in order or by a whole index. ``partial``: indexes that are small."""
-    mine = node.get("Relation Name")
+def scanned_tables(node: dict[str, Any], partial: set[str]) -> list[str]:
+    """Return the growing tables that a plan reads completely. ``partial``: names of partial indexes, which are small."""
+    table = node.get("Relation Name")
     by_index = node["Node Type"] in ("Index Scan", "Index Only Scan") and node.get("Index Name") not in partial
-    # Without a condition the index only gives the order; where rows are thrown away on the way, it may go on to the end.
-    through = node["Node Type"] == "Seq Scan" or (by_index and "Index Cond" not in node and "Filter" in node and node["Plan Rows"] < 1_000)
-    found = [mine] if through and mine in GROWING else []
-    return found + [table for child in node.get("Plans", ()) for table in whole(child, partial)]
+    # Without a condition the index only gives the order; with a filter, the scan may have to read it to the end.
+    complete = node["Node Type"] == "Seq Scan" or (by_index and "Index Cond" not in node and "Filter" in node and node["Plan Rows"] < 1_000)
+    found = [table] if complete and table in GROWING else []
+    return found + [name for child in node.get("Plans", ()) for name in scanned_tables(child, partial)]

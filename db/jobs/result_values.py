@@ -1,0 +1,53 @@
+"""The values of a result as the parameters of the statements that insert it (`db.jobs.finish`)."""
+
+import hashlib
+import json
+from dataclasses import asdict, replace
+from typing import Any
+
+from core.records import Finding, Prediction
+from db.jobs.job_records import ClaimedJob, StoredObject
+
+
+def object_values(job: ClaimedJob, item: StoredObject) -> dict[str, Any]:
+    """Return the parameters that insert one result object and its deliveries."""
+    return {
+        "job_id": job.id,
+        "kind": item.report.kind.value,
+        "profile": item.report.profile,
+        "sop_class_uid": item.report.sop_class_uid,
+        "sop_instance_uid": item.report.sop_instance_uid,
+        "series_instance_uid": item.report.series_instance_uid,
+        "sha256": item.blob.sha256,
+        "size_bytes": item.blob.size_bytes,
+        "problems": list(item.problems),
+        "destinations": list(dict.fromkeys(item.destinations)),
+        "priority": job.priority.value,
+        "state": "held" if item.problems else "pending",
+        "note": "; ".join(item.problems),
+    }
+
+
+def finding_values(job_id: int, ordinal: int, finding: Finding) -> dict[str, Any]:
+    """Return the parameters that insert one finding."""
+    values = asdict(replace(finding, mask=None))  # it is kept in the segmentation
+    del values["code"], values["mask"]
+    values |= {
+        "job_id": job_id,
+        "ordinal": ordinal,
+        "code_value": finding.code.value,
+        "code_scheme": finding.code.scheme,
+        "code_meaning": finding.code.meaning,
+        "tier": finding.tier.value,
+        "position_mm": None if finding.position_mm is None else list(finding.position_mm),
+        "image_point": None if finding.image_point is None else list(finding.image_point),
+        "measurements": json.dumps([asdict(measurement) for measurement in finding.measurements]),
+        "site": None if finding.site is None else json.dumps(asdict(finding.site)),
+    }
+    return values
+
+
+def findings_digest(prediction: Prediction) -> str:
+    """Return the SHA-256 of the findings as they were written."""
+    rows = [finding_values(0, ordinal, finding) for ordinal, finding in enumerate(prediction.findings, start=1)]
+    return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()

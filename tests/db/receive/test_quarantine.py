@@ -1,0 +1,36 @@
+"""Quarantine: repetitions are counted, the size is limited, and no blob that is needed elsewhere is removed."""
+
+from uuid import uuid4
+
+from db.engine import Database
+from db.receive.quarantine import list_quarantined, quarantine_instance
+from tests.support.records import Sender, blob
+
+
+def test_the_size_is_limited_and_repetitions_are_counted(database: Database) -> None:
+    def refuse(content: str) -> list[str]:
+        return quarantine_instance(
+            database, blob=blob(content), reason="cannot be parsed", status=0xC000, sop_class_uid="", sop_instance_uid="1.2",
+            association_id=uuid4(), source="PACS", max_bytes=25,
+        )  # fmt: skip
+
+    assert refuse("first 10 b") == []
+    assert refuse("first 10 b") == []
+    assert refuse("second 10b") == []
+    assert refuse("third 10 b") == [blob("first 10 b").sha256]
+    assert refuse("far too large for any of it") == [
+        blob(text).sha256 for text in ("second 10b", "third 10 b", "far too large for any of it")
+    ]
+    assert list_quarantined(database, 10) == []
+    refuse("third 10 b")
+    refuse("third 10 b")
+    assert [item.times for item in list_quarantined(database, 10)] == [2]
+
+
+def test_a_blob_of_an_instance_is_not_returned_for_removal(database: Database) -> None:
+    Sender(database).send(1, content="both")
+    removed = quarantine_instance(
+        database, blob=blob("both"), reason="x", status=0xA900, sop_class_uid="", sop_instance_uid="", association_id=uuid4(),
+        source="PACS", max_bytes=0,
+    )  # fmt: skip
+    assert removed == []
