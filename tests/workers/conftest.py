@@ -46,8 +46,11 @@ def texts_of(document: Dataset) -> list[str]:
 
 @pytest.fixture
 def settings(tmp_path: Path, database_url: str) -> Settings:
-    """Settings without a broker, with time limits that a slow machine does not reach: a wake-up starts jobs for a share of its limit."""
-    return configure(tmp_path, database_url, **UNHURRIED)
+    """Settings without a broker, with limits and pauses that a slow machine does not reach.
+
+    A wake-up starts jobs for a share of its time limit, and a failed job is retried only when a test changes its ``next_attempt_at``.
+    """
+    return with_worker(configure(tmp_path, database_url, **UNHURRIED), retry_base_s=3600.0)
 
 
 @pytest.fixture

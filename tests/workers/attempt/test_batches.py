@@ -5,7 +5,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from types import FrameType
 from typing import Any, cast
 
@@ -21,10 +20,10 @@ from db.jobs.claim import claim_jobs
 from db.jobs.job_admin import show_job
 from imaging.photograph.read import Photograph, read_photograph
 from models.runtime import Model
-from tests.support.queued_jobs import SKIN, JobFactory, configure, unblock_reader
+from tests.support.queued_jobs import SKIN, JobFactory, unblock_reader
 from tests.support.records import run as execute
 from tests.support.records import scalar
-from tests.workers.conftest import UNHURRIED, child_runtime, with_worker
+from tests.workers.conftest import child_runtime, with_worker
 from workers.attempt import claim, prepare, wake_up
 from workers.attempt.lease import Lease
 from workers.attempt.predict import predict_in_halves
@@ -45,12 +44,6 @@ class RecordingModel:
         self.sizes.append(len(items))
         self._before(items)
         return self._model.predict(items)
-
-
-@pytest.fixture
-def settings(tmp_path: Path, database_url: str) -> Settings:
-    made = configure(tmp_path, database_url, **UNHURRIED)
-    return with_worker(made, retry_base_s=3600.0)  # no job is retried during the test
 
 
 @pytest.fixture

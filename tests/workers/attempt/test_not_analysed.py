@@ -22,7 +22,7 @@ from deploy.demo.synthetic.lesion import lesion_dataset
 from tests.support.queued_jobs import SKIN, JobFactory
 from tests.support.records import run as execute
 from tests.support.records import scalar
-from tests.workers.conftest import report_of, texts_of, with_worker
+from tests.workers.conftest import report_of, texts_of
 from workers.attempt import not_analysed, wake_up
 from workers.attempt.lease import Lease
 from workers.child.memory_limit import MemoryWatch
@@ -137,7 +137,6 @@ def test_a_failed_attempt_to_report_is_retried_later(runtime: ChildRuntime, fact
 
 
 def test_attempts_to_report_are_retried_with_growing_pauses_and_end(runtime: ChildRuntime, factory: JobFactory, tmp_path: Path) -> None:
-    runtime.settings = with_worker(runtime.settings, retry_base_s=3600.0)
     job_id, _ = factory.photograph(1)
     lose_attempts(runtime.database)
     runtime.blobs.tmp_dir.rename(tmp_path / "aside")  # the disk cannot be written
