@@ -42,7 +42,7 @@ def claim_next(runtime: ChildRuntime, prefetch: Prefetch) -> list[ClaimedJob]:
 def _claim_batch(runtime: ChildRuntime, first: ClaimedJob) -> list[ClaimedJob]:
     """Lease further photographs for the pass of ``first``, up to the batch size of its model.
 
-    None where an attempt could end those of the others: an input that was tried before may be what ended that attempt. If some are found
+    A job that was tried before is not batched: its input may have ended that attempt, and would end those of the others. If some are found
     and the batch is not full, waits `BATCH_WAIT_S` once for more; a single photograph does not wait.
     """
     worker, model = runtime.settings.worker, runtime.models.by_digest.get(first.pipeline_digest)

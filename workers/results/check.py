@@ -9,4 +9,4 @@ def find_problems(draft: ObjectDraft) -> tuple[str, ...]:
 
     An object with problems is stored with them, but it is held back and named by no report.
     """
-    return validate(draft.report.content, within=draft.may_reference)
+    return validate(draft.encoded.content, within=draft.may_reference)

@@ -13,4 +13,4 @@ def keep(draft: ObjectDraft, problems: tuple[str, ...], blobs: Blobs) -> StoredO
     StorageError
         The blob could not be written.
     """
-    return StoredObject(report=draft.report, blob=blobs.put(draft.report.content), destinations=draft.destinations, problems=problems)
+    return StoredObject(report=draft.encoded, blob=blobs.put(draft.encoded.content), destinations=draft.destinations, problems=problems)

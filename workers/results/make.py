@@ -28,12 +28,12 @@ class ObjectDraft:
     Attributes
     ----------
     destinations
-        Who receives it; empty for an object that is only kept.
+        Destinations that receive it; empty for an object that is only kept.
     may_reference
         SOP Instance UIDs that the object may refer to. A reference to any other instance is a problem.
     """
 
-    report: ResultObject
+    encoded: ResultObject
     destinations: tuple[str, ...]
     may_reference: tuple[str, ...]
 
