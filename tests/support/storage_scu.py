@@ -82,15 +82,21 @@ def store_bytes(
     return answer
 
 
+def data_set_bytes(dataset: FileDataset) -> bytes:
+    """Return the encoded data set without the head of the Part 10 file."""
+    content = encoded(dataset)
+    return content[data_set_offset(content) :]
+
+
 def send(port: int, *datasets: FileDataset, calling: str = "PACS") -> list[int]:
     """Send data sets over one association; return the status of each C-STORE."""
     contexts = {str(ds.SOPClassUID): [str(ExplicitVRLittleEndian)] for ds in datasets}
     statuses = []
     with associated(port, contexts, calling=calling) as association:
         for dataset in datasets:
-            content = encoded(dataset)
-            raw = content[data_set_offset(content) :]
-            answer = store_bytes(association, raw, sop_class=str(dataset.SOPClassUID), sop_instance=str(dataset.SOPInstanceUID))
+            answer = store_bytes(
+                association, data_set_bytes(dataset), sop_class=str(dataset.SOPClassUID), sop_instance=str(dataset.SOPInstanceUID)
+            )
             statuses.append(int(answer.Status))
     return statuses
 

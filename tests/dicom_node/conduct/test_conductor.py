@@ -21,18 +21,14 @@ from dicom_node.sockets import NodeEntity
 from imaging.wire.part10 import data_set_offset
 from tests.dicom_node.conftest import MakeSettings, Running, database_unavailable
 from tests.support.real_data import shared_data
+from tests.support.records import rows
 from tests.support.send_role import wait_for
-from tests.support.series import CT, DERMOSCOPY, SR, encoded, image, series
-from tests.support.storage_scu import associated, send, send_file, store_bytes
+from tests.support.series import CT, DERMOSCOPY, SR, image, series
+from tests.support.storage_scu import associated, data_set_bytes, send, send_file, store_bytes
 
 MODEL = "dermoscopy_7class"  # any installed model: the conductor only plans jobs
 CHEST = {"name": "chest", "model": MODEL, "destinations": ["pacs"], "when": {"Modality": "CT"}}
 SKIN = {"name": "skin", "model": MODEL, "destinations": ["pacs"], "when": {"SOPClassUID": DERMOSCOPY}}
-
-
-def rows(database: Database, query: str) -> list[tuple[Any, ...]]:
-    with database.begin() as connection:
-        return [tuple(row) for row in connection.exec_driver_sql(query)]
 
 
 def complete_units(node: Running, count: int) -> list[tuple[Any, ...]]:
@@ -69,17 +65,12 @@ def test_a_gap_waits_for_quiet(conduct: Any) -> None:
 def test_an_open_association_delays_until_quiet(conduct: Any) -> None:
     with conduct(CHEST, completion=QUIET) as node, associated(node.port, {CT: ["1.2.840.10008.1.2.1"]}) as association:
         for dataset in series(4):
-            content = _raw(dataset)
+            content = data_set_bytes(dataset)
             store_bytes(association, content, sop_class=CT, sop_instance=dataset.SOPInstanceUID)
         ((rule, *_),) = complete_units(node, 1)
         assert rule == "quiet"
         assert association.is_established
         assert rows(node.database, QUIET_FOR_S)[0][0] >= 1.5  # not after settle_s
-
-
-def _raw(dataset: Any) -> bytes:
-    content = encoded(dataset)
-    return content[data_set_offset(content) :]
 
 
 def test_photographs_are_complete_at_once_one_by_one(conduct: Any) -> None:
@@ -177,10 +168,10 @@ def test_best_waits_for_a_series_that_is_coming_in(conduct: Any) -> None:
     route = {**CHEST, "per_study": "best"}
     with conduct(route, completion=quiet) as node, associated(node.port, {CT: ["1.2.840.10008.1.2.1"]}) as association:
         for dataset in series(3, series=1, thickness=5.0):
-            store_bytes(association, _raw(dataset), sop_class=CT, sop_instance=dataset.SOPInstanceUID)
+            store_bytes(association, data_set_bytes(dataset), sop_class=CT, sop_instance=dataset.SOPInstanceUID)
         for dataset in series(8, series=2, thickness=1.0):
             time.sleep(0.8)
-            store_bytes(association, _raw(dataset), sop_class=CT, sop_instance=dataset.SOPInstanceUID)
+            store_bytes(association, data_set_bytes(dataset), sop_class=CT, sop_instance=dataset.SOPInstanceUID)
             assert rows(node.database, "SELECT count(*) FROM units WHERE state = 'complete'") == [(0,)]
         units = complete_units(node, 2)
         assert [unit[3] for unit in units] == [False, True]
@@ -240,7 +231,7 @@ def test_a_missing_blob_is_reported_and_does_not_delay_other_units(conduct: Any)
     with conduct(CHEST) as node:
         with associated(node.port, {CT: ["1.2.840.10008.1.2.1"]}) as association:  # nothing is complete before it is released
             for dataset in series(3):
-                store_bytes(association, _raw(dataset), sop_class=CT, sop_instance=dataset.SOPInstanceUID)
+                store_bytes(association, data_set_bytes(dataset), sop_class=CT, sop_instance=dataset.SOPInstanceUID)
             for (sha256,) in rows(node.database, "SELECT sha256 FROM instances"):
                 node.blobs.remove(sha256)
         send(node.port, *series(3, study=2))

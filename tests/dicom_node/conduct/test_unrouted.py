@@ -11,8 +11,9 @@ from db import audit
 from db.complete import unrouted as complete_unrouted
 from db.engine import Database
 from deploy.cli.main import run
-from tests.dicom_node.conduct.test_conductor import CHEST, SKIN, complete_units, rows
+from tests.dicom_node.conduct.test_conductor import CHEST, SKIN, complete_units
 from tests.dicom_node.conftest import Running, conducting
+from tests.support.records import rows
 from tests.support.send_role import wait_for
 from tests.support.series import series
 from tests.support.storage_scu import send

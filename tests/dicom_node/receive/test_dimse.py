@@ -14,11 +14,11 @@ from pynetdicom.dsutils import decode
 
 from dicom_node.receive.store_command import StoreCommand, encode_store_response, read_store_request
 from imaging.wire.command_set import read_command_set
-from imaging.wire.part10 import data_set_offset, encode_head
+from imaging.wire.part10 import encode_head
 from tests.dicom_node.conftest import Running
 from tests.support.send_role import wait_for
-from tests.support.series import CT, encoded, image
-from tests.support.storage_scu import associated, send
+from tests.support.series import CT, image
+from tests.support.storage_scu import associated, data_set_bytes, send
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 P_DATA, A_ABORT = 4, 7
@@ -110,15 +110,14 @@ def status(connection: socket.socket) -> tuple[int, int]:
     return struct.unpack("<H", found[0x0120])[0], struct.unpack("<H", found[0x0900])[0]
 
 
-def raw_of(instance: int) -> tuple[str, bytes]:
+def instance_bytes(instance: int) -> tuple[str, bytes]:
     made = image(number=instance)
-    content = encoded(made)
-    return str(made.SOPInstanceUID), content[data_set_offset(content) :]
+    return str(made.SOPInstanceUID), data_set_bytes(made)
 
 
 @pytest.mark.parametrize("size", [2, 501, 9000, 1 << 20])
 def test_fragments_of_any_size_are_kept_bit_for_bit(node: Running, size: int) -> None:
-    uid, raw = raw_of(1)
+    uid, raw = instance_bytes(1)
     with wire(node) as (connection, context):
         values = [*pieces(command(uid), size, context, 1), *pieces(raw, size, context, 0)]
         together = [values[at : at + 7] for at in range(0, len(values), 7)] if size < 1000 else [[one] for one in values]
@@ -134,14 +133,14 @@ def test_command_and_data_set_in_one_pdu_and_requests_that_do_not_wait(node: Run
     with wire(node) as (connection, context):
         requests = b""
         for message_id in (1, 2, 3):
-            uid, raw = raw_of(message_id)
+            uid, raw = instance_bytes(message_id)
             requests += pdu(pdv(context, 3, command(uid, message_id)), pdv(context, 2, raw))
         connection.sendall(requests)
         assert [status(connection) for _ in range(3)] == [(1, 0), (2, 0), (3, 0)]
 
 
 def test_the_answer_fits_the_pdus_that_the_peer_takes(node: Running) -> None:
-    uid, raw = raw_of(1)
+    uid, raw = instance_bytes(1)
     with wire(node, max_pdu=50) as (connection, context):
         connection.sendall(pdu(pdv(context, 3, command(uid))) + pdu(pdv(context, 2, raw)))
         found, control = b"", 0
@@ -156,7 +155,7 @@ def test_the_answer_fits_the_pdus_that_the_peer_takes(node: Running) -> None:
 
 @pytest.mark.parametrize("without", [0x0002, 0x0700, 0x1000])
 def test_a_command_that_lacks_something_is_answered(node: Running, without: int) -> None:
-    uid, raw = raw_of(1)
+    uid, raw = instance_bytes(1)
     with wire(node) as (connection, context):
         for message_id, missing in ((1, without), (2, None)):
             connection.sendall(pdu(pdv(context, 3, command(uid, message_id, without=missing)), pdv(context, 2, raw)))

@@ -19,17 +19,12 @@ from db.engine import Database
 from db.receive.associations import reap_associations
 from db.roles import heartbeats
 from dicom_node.receive import listen_role
-from imaging.wire.part10 import data_set_offset
 from tests.dicom_node.conftest import MakeSettings, Running, database_unavailable
 from tests.support.real_data import shared_data
+from tests.support.records import rows
 from tests.support.send_role import wait_for
-from tests.support.series import CT, encoded, image
-from tests.support.storage_scu import associated, send, send_file, store_bytes
-
-
-def rows(database: Database, query: str) -> list[tuple[Any, ...]]:
-    with database.begin() as connection:
-        return [tuple(row) for row in connection.exec_driver_sql(query)]
+from tests.support.series import CT, image
+from tests.support.storage_scu import associated, data_set_bytes, send, send_file, store_bytes
 
 
 @contextmanager
@@ -93,8 +88,7 @@ def test_an_unavailable_database_is_answered_with_out_of_resources(
 
 def _store(association: Any, number: int) -> int:
     dataset = image(number=number)
-    content = encoded(dataset)
-    return int(store_bytes(association, content[data_set_offset(content) :], sop_class=CT, sop_instance=dataset.SOPInstanceUID).Status)
+    return int(store_bytes(association, data_set_bytes(dataset), sop_class=CT, sop_instance=dataset.SOPInstanceUID).Status)
 
 
 def test_a_release_while_the_database_is_unavailable_is_recorded_later(node: Running, database: Database, postgres_url: str) -> None:

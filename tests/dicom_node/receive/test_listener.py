@@ -20,26 +20,16 @@ from pynetdicom.association import Association
 from core.settings.settings import Settings
 from db import audit
 from db.blobs.store import Blobs
-from db.engine import Database
 from db.receive.quarantine import list_quarantined
 from dicom_node import contexts
 from imaging.wire.part10 import data_set_offset, encode_head
 from tests.dicom_node.conftest import MakeSettings, Running
+from tests.support.records import rows
 from tests.support.send_role import wait_for
 from tests.support.series import CT, DERMOSCOPY, ROOT, encoded, image
-from tests.support.storage_scu import associated, dcmtk, entity, send, store_bytes
+from tests.support.storage_scu import associated, data_set_bytes, dcmtk, entity, send, store_bytes
 
 EXPLICIT = str(ExplicitVRLittleEndian)
-
-
-def rows(database: Database, query: str) -> list[tuple[object, ...]]:
-    with database.begin() as connection:
-        return [tuple(row) for row in connection.exec_driver_sql(query)]
-
-
-def raw_of(dataset: object) -> bytes:
-    content = encoded(dataset)  # type: ignore[arg-type]
-    return content[data_set_offset(content) :]
 
 
 def test_echo_by_dcmtk(node: Running) -> None:
@@ -54,7 +44,7 @@ def test_store_by_dcmtk_keeps_the_data_set(node: Running, tmp_path: Path) -> Non
     subprocess.run(command, check=True, timeout=240)
     ((sha256,),) = rows(node.database, "SELECT sha256 FROM instances")
     kept = node.blobs.read(str(sha256))
-    assert kept[data_set_offset(kept) :] == raw_of(image(side=64))
+    assert kept[data_set_offset(kept) :] == data_set_bytes(image(side=64))
 
 
 def encoded_as(dataset: FileDataset, syntax: str) -> bytes:
@@ -93,7 +83,7 @@ def test_a_large_instance_is_stored(node: Running) -> None:
     assert send(node.port, dataset) == [0x0000]
     ((sha256,),) = rows(node.database, "SELECT sha256 FROM instances")
     kept = node.blobs.read(str(sha256))
-    assert kept[data_set_offset(kept) :] == raw_of(dataset)
+    assert kept[data_set_offset(kept) :] == data_set_bytes(dataset)
     assert not list(node.blobs.tmp_dir.iterdir())
 
 
@@ -202,7 +192,7 @@ def test_other_content_of_a_known_uid_is_kept_too(node: Running) -> None:
 
 
 def test_a_data_set_that_does_not_match_its_command_is_refused(node: Running) -> None:
-    raw = raw_of(image())
+    raw = data_set_bytes(image())
     with associated(node.port, {CT: [EXPLICIT], DERMOSCOPY: [EXPLICIT]}) as association:
         other_instance = store_bytes(association, raw, sop_class=CT, sop_instance=f"{ROOT}.5")
         other_class = store_bytes(association, raw, sop_class=DERMOSCOPY, sop_instance=image().SOPInstanceUID)
@@ -219,7 +209,9 @@ def test_a_data_set_that_does_not_match_its_command_is_refused(node: Running) ->
 def test_garbage_data_set_is_quarantined_once(node: Running) -> None:
     with associated(node.port, {CT: [EXPLICIT]}) as association:
         answers = [store_bytes(association, b"\xff\xfe" * 50, sop_class=CT, sop_instance=f"{ROOT}.6") for _ in range(2)]
-        no_series = store_bytes(association, raw_of(image(SeriesInstanceUID=None)), sop_class=CT, sop_instance=image().SOPInstanceUID)
+        no_series = store_bytes(
+            association, data_set_bytes(image(SeriesInstanceUID=None)), sop_class=CT, sop_instance=image().SOPInstanceUID
+        )
         empty = store_bytes(association, None, sop_class=CT, sop_instance=f"{ROOT}.7")
     assert [answer.Status & 0xF000 for answer in (*answers, no_series, empty)] == [0xC000] * 4
     assert all(answer.ErrorComment for answer in (*answers, no_series, empty))
@@ -235,7 +227,7 @@ def test_hostile_sop_instance_uid_never_becomes_a_path(node: Running, tmp_path: 
 
     before, name = outside(), uid.encode("latin-1")
     with associated(node.port, {CT: [EXPLICIT]}) as association:
-        raw = _with_sop_instance(raw_of(image()), name)
+        raw = _with_sop_instance(data_set_bytes(image()), name)
         status = _send_raw(association, _command(CT, name), raw)
     assert status in (0x0000, 0xA900, 0xC000)
     assert outside() == before
@@ -253,8 +245,8 @@ def _with_sop_instance(raw: bytes, uid: bytes) -> bytes:
 
 def test_a_uid_that_is_too_long_is_answered(node: Running) -> None:
     with associated(node.port, {CT: [EXPLICIT]}) as association:
-        assert _send_raw(association, _command(CT, b"1." + b"2" * 80), raw_of(image())) == 0x0117
-        assert _send_raw(association, _command(CT, b"1." + b"2" * 81), raw_of(image())) == 0x0117  # the association goes on
+        assert _send_raw(association, _command(CT, b"1." + b"2" * 80), data_set_bytes(image())) == 0x0117
+        assert _send_raw(association, _command(CT, b"1." + b"2" * 81), data_set_bytes(image())) == 0x0117  # the association goes on
     assert send_ok(node)
 
 
@@ -319,13 +311,13 @@ def test_associations_are_leased_rows(start: Callable[[Settings], Running], make
 
     with associated(node.port, {CT: [EXPLICIT]}) as association:
         assert state() == []  # nothing was sent on it
-        store_bytes(association, raw_of(image()), sop_class=CT, sop_instance=image().SOPInstanceUID)
+        store_bytes(association, data_set_bytes(image()), sop_class=CT, sop_instance=image().SOPInstanceUID)
         assert [row[:2] for row in state()] == [("PACS", True)]
         (before,) = rows(node.database, "SELECT lease_until FROM associations")
         wait_for(lambda: str(rows(node.database, "SELECT lease_until FROM associations")[0][0]) > str(before[0]))  # renewed
     wait_for(lambda: state() == [("PACS", False, "released")])
     with associated(node.port, {CT: [EXPLICIT]}) as association:
-        store_bytes(association, raw_of(image(number=2)), sop_class=CT, sop_instance=image(number=2).SOPInstanceUID)
+        store_bytes(association, data_set_bytes(image(number=2)), sop_class=CT, sop_instance=image(number=2).SOPInstanceUID)
         association.abort()
     wait_for(lambda: state()[1:] == [("PACS", False, "aborted")])
 
@@ -336,7 +328,7 @@ def test_drain_waits_for_open_associations(start: Callable[[Settings], Running],
         drained = threading.Thread(target=node.listener.drain, args=(240.0,))
         drained.start()
         wait_for(lambda: _is_refused(node.port))
-        answer = store_bytes(association, raw_of(image()), sop_class=CT, sop_instance=image().SOPInstanceUID)
+        answer = store_bytes(association, data_set_bytes(image()), sop_class=CT, sop_instance=image().SOPInstanceUID)
         assert answer.Status == 0x0000
     drained.join(240)
     assert not drained.is_alive()
