@@ -9,7 +9,7 @@ import time
 
 import structlog
 from celery import Celery
-from kombu.exceptions import ChannelError
+from kombu.exceptions import ChannelError, OperationalError
 
 from core.failpoints import failpoint
 from core.settings.settings import Settings
@@ -54,6 +54,7 @@ def run(settings: Settings, database: Database, stop: threading.Event) -> None:
         return {"pid": str(os.getpid()), **problem}
 
     waiter = ChannelListener(database, "outbox", "audit")
+    checking.run_if_due()  # the first heartbeat says whether the broker responds
     with RoleHeartbeat(database, ROLE, details):
         try:
             while not stop.is_set():
@@ -118,12 +119,20 @@ def publish(app: Celery, database: Database) -> int:
 
 
 def count_messages(app: Celery, queue: str) -> int:
-    """Return how many messages a queue of the broker holds; 0 for one that the broker does not know."""
+    """Return how many messages a queue of the broker holds; 0 for one that the broker does not know.
+
+    Raises
+    ------
+    OperationalError
+        The broker does not respond.
+    """
     with app.connection_for_write() as connection:  # type: ignore[no-untyped-call]
         try:
             return int(connection.default_channel.queue_declare(queue, passive=True).message_count)
         except ChannelError:
             return 0
+        except connection.connection_errors as error:  # of the client library: the broker went away after it had been connected
+            raise OperationalError(f"{type(error).__name__}: {error}") from error
 
 
 def link_audit_events(database: Database) -> int:

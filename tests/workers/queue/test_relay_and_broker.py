@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 import redis
+from kombu.exceptions import OperationalError
+from kombu.transport.redis import Channel
 
 from core.settings.servers import BrokerSection
 from core.settings.settings import Settings
@@ -16,6 +18,7 @@ from deploy.local.embedded_broker import EmbeddedBroker
 from tests.support.queued_jobs import JobFactory, configure
 from tests.support.records import scalar
 from workers.queue import relay
+from workers.queue.celery_app import make_publishing_app
 
 UNREACHABLE = "the broker is out of reach"
 TIMEOUT_S = 200.0  # only ends a test that hangs
@@ -80,3 +83,17 @@ def test_wake_ups_are_published_once_the_broker_responds(tmp_path: Path, databas
         thread.join(TIMEOUT_S)
         late.stop()
     assert not thread.is_alive()
+
+
+def test_a_broker_that_stops_while_messages_are_counted(broker_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client library's own error would end the relay."""
+
+    def lose_connection(*_: object, **__: object) -> None:
+        raise redis.exceptions.ConnectionError("closed by the server")
+
+    app = make_publishing_app(Settings(broker=BrokerSection(url=broker_url)))
+    assert relay.count_messages(app, "infer.urgent") == 0
+    monkeypatch.setattr(Channel, "queue_declare", lose_connection)
+    with pytest.raises(OperationalError, match="closed by the server"):
+        relay.count_messages(app, "infer.urgent")
+    app.close()
