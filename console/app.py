@@ -11,10 +11,12 @@ from fastapi import Depends, FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 
 from console import api, pages
+from console.audit import routes as audit
 from console.auth import account, first_administrator, invitation, sign_in, user_admin
 from console.auth.guard import Accounts, build_guard
 from console.auth.refusals import add_refusals
 from console.health import CONSOLE, NodeSnapshot, read_node
+from console.operations import routes as operations
 from console.study import routes as study
 from console.templating import build_templates
 from console.worklist import live
@@ -63,7 +65,7 @@ def create_app(read_snapshot: Callable[[], NodeSnapshot], accounts: Accounts, se
     templates = build_templates(accounts.ae_title)
     application.include_router(api.router(read_snapshot, accounts.ae_title))
     application.include_router(pages.router(read_snapshot, accounts.ae_title, templates))
-    for module in (sign_in, invitation, account, user_admin, worklist):
+    for module in (sign_in, invitation, account, user_admin, worklist, operations, audit):
         application.include_router(module.build_router(accounts, templates))
     application.include_router(live.build_router(accounts))
     application.include_router(study.build_router(accounts, templates, settings.blobs_dir, settings.node.data_dir / "models"))

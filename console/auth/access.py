@@ -18,6 +18,8 @@ PUBLIC: frozenset[UserRole] = frozenset()
 
 ALL = frozenset(UserRole)
 ADMINS = frozenset({UserRole.ADMIN})
+AUDITORS = frozenset({UserRole.AUDITOR, UserRole.ADMIN})
+OPERATORS = frozenset({UserRole.OPERATOR, UserRole.ADMIN})
 
 ACCESS: dict[tuple[str, str], frozenset[UserRole]] = {
     ("GET", "/"): PUBLIC,
@@ -37,6 +39,12 @@ ACCESS: dict[tuple[str, str], frozenset[UserRole]] = {
     ("GET", "/worklist/events"): ALL,
     ("GET", "/studies/{study_id}"): ALL,
     ("GET", "/objects/{object_id}"): ALL,
+    ("GET", "/operations"): OPERATORS,
+    ("POST", "/operations/{kind}/{row_id}/{verb}"): OPERATORS,
+    ("GET", "/audit"): AUDITORS,
+    ("POST", "/audit/verify"): AUDITORS,
+    ("GET", "/audit/export"): AUDITORS,
+    ("GET", "/audit/patient"): AUDITORS,
     ("POST", "/sign-out"): ALL,
     ("GET", "/account"): ALL,
     ("POST", "/account/password"): ALL,

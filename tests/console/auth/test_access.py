@@ -14,7 +14,7 @@ from db.accounts.sessions import SessionLimits
 from db.engine import Database
 from tests.support.console import RunningConsole
 
-_LINK = re.compile(r"\{[^}]*id\}")
+_LINK = re.compile(r"\{(?:[^}]*id|kind|verb)\}")
 
 
 def _routes(database: Database) -> set[tuple[str, str]]:

@@ -1,0 +1,1 @@
+"""The operations page: what needs a person, and the actions on it."""
