@@ -60,8 +60,9 @@ def test_an_action_needs_a_reason_is_carried_out_once_and_is_audited(
     assert scalar(database, state.format(id)) == before
     assert browser.send_form(address, reason="the disk was full").status_code == 303
     assert scalar(database, state.format(id)) != before
-    assert browser.send_form(address, reason="again").status_code == 409, "not in that state any more"
-    event = scalar(database, "SELECT actor || ' ' || (details ->> 'reason') FROM audit_events WHERE action LIKE 'operator.%'")
+    # A delivery that waits may be sent at once; every other action is refused in the new state.
+    assert browser.send_form(address, reason="again").status_code == (303 if "retry" in path else 409)
+    event = scalar(database, "SELECT actor || ' ' || (details ->> 'reason') FROM audit_events WHERE action LIKE 'operator.%' ORDER BY id LIMIT 1")
     assert event == "user:operator the disk was full"
 
 
