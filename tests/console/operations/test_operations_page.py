@@ -62,7 +62,8 @@ def test_an_action_needs_a_reason_is_carried_out_once_and_is_audited(
     assert scalar(database, state.format(id)) != before
     # A delivery that waits may be sent at once; every other action is refused in the new state.
     assert browser.send_form(address, reason="again").status_code == (303 if "retry" in path else 409)
-    event = scalar(database, "SELECT actor || ' ' || (details ->> 'reason') FROM audit_events WHERE action LIKE 'operator.%' ORDER BY id LIMIT 1")
+    query = "SELECT actor || ' ' || (details ->> 'reason') FROM audit_events WHERE action LIKE 'operator.%' ORDER BY id LIMIT 1"
+    event = scalar(database, query)
     assert event == "user:operator the disk was full"
 
 
