@@ -8,7 +8,7 @@ MODELS := dermoscopy_7class lung_nodule_ct lung_histology_ct
 SHELL := /bin/bash
 PINS := requirements/torch.txt requirements/worker.txt requirements/embedded.txt
 
-.PHONY: demo viewer test check unit lint bench chaos fuzz serve lock audit models crossval figures docs schema debian clean-venv help
+.PHONY: demo viewer test check unit lint types bench chaos fuzz serve lock audit models crossval figures docs schema debian clean-venv help
 
 help:  ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -46,15 +46,20 @@ test: .venv/.dev debian  ## the whole test suite in two processes; JOBS=0 for on
 	@$(BIN)/python -m deploy.demo.viewer.ohif_files || true
 	@$(BIN)/python -m pytest -n $(or $(JOBS),2) --dist loadfile --no-loadscope-reorder $(ARGS)
 
-check: lint unit  ## ruff, mypy --strict, import layers, unit tests
+# Types are the slowest part: they are checked beside the rest.
+check: .venv/.dev  ## ruff, mypy --strict, import layers, structure checks, unit tests
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target types lint unit
 
 lint: .venv/.dev
 	$(BIN)/ruff check .
-	$(BIN)/mypy
+	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 
+types: .venv/.dev
+	$(BIN)/mypy
+
 unit: .venv/.dev
-	$(BIN)/python -m pytest -q --durations=0 --durations-min=2 tests/core
+	$(BIN)/python -m pytest -q --durations=0 --durations-min=2 tests/core tests/structure
 
 bench: .venv/.dev debian  ## measure speed, write docs/measurements.md; SECTION=receive, series, dwell, workers, growth or encode, ARGS=
 	@for section in $(or $(SECTION),receive series dwell workers growth encode); do \

@@ -1,6 +1,6 @@
 """A file in ``tmp`` that has the name of a blob as well; neither its bytes nor its names are on disk before ``sync``.
 
-Linking and fsync are two steps, so that the row can be written while the disk works; the row is committed after both (decision 0038).
+Linking and fsync are two steps, so that the row can be written while the disk works; the row is committed after both (decision 0029).
 """
 
 import errno

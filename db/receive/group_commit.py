@@ -2,7 +2,7 @@
 
 A thread that finds an idle connection commits what waits, with its own instance; the other threads are notified. So a single association
 never waits for another one, and no thread stands between the instances and the database. The rows are written while the disk writes the
-bytes, and committed when the bytes of every instance of the group are on disk (decision 0038).
+bytes, and committed when the bytes of every instance of the group are on disk (decision 0029).
 """
 
 import threading
