@@ -1,1 +1,1 @@
-"""Trained models: cards, weights, inference and training. Reading a card or the registry never imports torch."""
+"""Trained models: cards, weights, inference and bundle import. Reading a card or the registry never imports torch."""

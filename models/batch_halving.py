@@ -1,4 +1,4 @@
-"""Batches that do not fit on the card are split: in halves, down to one; only what does not fit alone is an error."""
+"""Splits a batch that does not fit into GPU memory into halves, down to single items."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -7,30 +7,30 @@ import torch
 
 from core.errors import OutOfMemory
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
-def in_halves(ask: Callable[[slice], Answer], count: int) -> list[Answer]:
-    """The answers for ``count`` items, in their order: of ``ask(slice(0, count))``, or of each of the parts that it had to be split into.
+def run_in_halves(run: Callable[[slice], Result], count: int) -> list[Result]:
+    """Call ``run(slice(0, count))``, and on CUDA out-of-memory errors the halves instead; return the results in the items' order.
 
     Raises
     ------
     OutOfMemory
-        A single item does not fit. Another process may have the memory now: transient.
+        A single item does not fit. Transient: another process may hold the memory now.
     """
-    waiting, answers = [slice(0, count)], []
-    while waiting:
-        part = waiting.pop()
+    pending, results = [slice(0, count)], []
+    while pending:
+        part = pending.pop()
         try:
-            answers.append(ask(part))
+            results.append(run(part))
             continue
         except torch.cuda.OutOfMemoryError:
-            pass  # outside of the handler: its traceback holds the tensors of the failed pass
+            pass  # the halves run outside of the handler, because its traceback keeps the tensors of the failed pass
         torch.cuda.empty_cache()
         size = part.stop - part.start
         if size <= 1:
-            hint = "see worker.gpu_memory_share, and who else uses the card"
-            raise OutOfMemory("one item alone does not fit into the card's memory", hint=hint)
+            hint = "see worker.gpu_memory_share, and which other processes use the GPU"
+            raise OutOfMemory("one item alone does not fit into the GPU's memory", hint=hint)
         middle = part.start + size // 2
-        waiting += [slice(middle, part.stop), slice(part.start, middle)]
-    return answers
+        pending += [slice(middle, part.stop), slice(part.start, middle)]
+    return results

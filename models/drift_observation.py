@@ -1,4 +1,4 @@
-"""What of a unit and its answer is kept for the watch over drift: a few numbers, none of which tells a patient. numpy only."""
+"""The numbers kept of a unit and its prediction to detect drift; none of them identifies a patient. numpy only."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -15,7 +15,7 @@ ANSWERED = (Outcome.FINDINGS, Outcome.NO_FINDING)
 
 
 def observe(item: Photograph | Volume | None, prediction: Prediction) -> tuple[DriftObservation, ...]:
-    """Of the input (None: it could not be prepared) and of what was said; scores only where an answer was given."""
+    """Observations of the input (None: it could not be prepared) and of the prediction; scores only where there was an answer."""
     found = [] if item is None else _photograph(item) if isinstance(item, Photograph) else _volume(item)
     answered = prediction.outcome in ANSWERED
     found.append(DriftObservation("outcome", 0.0 if answered else 1.0))
@@ -27,9 +27,9 @@ def observe(item: Photograph | Volume | None, prediction: Prediction) -> tuple[D
     return tuple(found)
 
 
-def reference(units: Iterable[tuple[Photograph | Volume | None, Prediction]]) -> dict[str, list[int]]:
-    """Counts by bin over many units: what a card keeps as ``reference``."""
-    return count_by_bin([one for item, prediction in units for one in observe(item, prediction)])
+def reference_counts(units: Iterable[tuple[Photograph | Volume | None, Prediction]]) -> dict[str, list[int]]:
+    """Counts by bin over many units, as a card keeps them under ``reference``."""
+    return count_by_bin([observation for item, prediction in units for observation in observe(item, prediction)])
 
 
 def _photograph(item: Photograph) -> list[DriftObservation]:

@@ -1,4 +1,4 @@
-"""Where an answer comes from and how large the thing is: maps on the image's own grid, and measures of a mask. numpy only."""
+"""Maps and masks on the image's own grid, and measures of a mask. numpy only."""
 
 import math
 from dataclasses import dataclass
@@ -8,15 +8,15 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage as _ndimage
 
-nd: Any = _ndimage  # scipy ships no types
+ndimage: Any = _ndimage  # scipy ships no types
 
 
 @dataclass(frozen=True, slots=True)
-class Region:
-    """What is measured of a mask, in pixels, and in millimetres where the image says how large a pixel is.
+class RegionMeasures:
+    """Measures of a mask in pixels, and in millimetres where the pixel spacing is known.
 
-    ``border_px`` is the length of the outline; ``roundness`` 4 pi area / border^2, 1 for a disc and less for a ragged
-    or long shape, 0 for nothing.
+    ``border_px`` is the length of the outline; ``roundness`` is 4 pi area / border^2: 1 for a disc, less for a ragged or long shape,
+    0 for an empty mask.
     """
 
     area_px: int
@@ -26,21 +26,21 @@ class Region:
     border_mm: float | None = None
 
 
-def measure_region(mask: np.ndarray, spacing_mm: tuple[float, float] | None = None) -> Region:
+def measure_region(mask: np.ndarray, spacing_mm: tuple[float, float] | None = None) -> RegionMeasures:
     """Area and border of (Y, X) bool; ``spacing_mm`` is the distance between rows and between columns.
 
     The border is Duda's sum over all 2 x 2 neighbourhoods: straight pieces count a side, corners half a diagonal.
     """
-    mask = boxed(mask)
+    mask = crop_to_mask(mask)
     area, border = int(mask.sum()), border_length(mask, (1.0, 1.0))
     roundness = 4 * math.pi * area / border**2 if border else 0.0
     if spacing_mm is None:
-        return Region(area, border, roundness)
-    return Region(area, border, roundness, area * spacing_mm[0] * spacing_mm[1], border_length(mask, spacing_mm))
+        return RegionMeasures(area, border, roundness)
+    return RegionMeasures(area, border, roundness, area * spacing_mm[0] * spacing_mm[1], border_length(mask, spacing_mm))
 
 
-def boxed(mask: np.ndarray) -> np.ndarray:
-    """The smallest box of (Y, X) bool that holds all that is set."""
+def crop_to_mask(mask: np.ndarray) -> np.ndarray:
+    """The smallest box of (Y, X) bool that contains all set pixels; no rows where none is set."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] if len(rows) else mask[:0, :0]
 
@@ -59,16 +59,16 @@ def border_length(mask: np.ndarray, spacing: tuple[float, float]) -> float:
     return across * spacing[1] + along * spacing[0] + corners * math.hypot(*spacing) / 2
 
 
-def largest_part(mask: np.ndarray) -> np.ndarray:
-    """The largest connected part (by sides) of (Y, X) bool, its holes filled."""
-    labels, count = nd.label(mask)
+def largest_component(mask: np.ndarray) -> np.ndarray:
+    """The largest connected part (4-neighbourhood) of (Y, X) bool with its holes filled."""
+    labels, count = ndimage.label(mask)
     if count > 1:
         mask = labels == 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
-    return np.asarray(nd.binary_fill_holes(mask), dtype=bool)
+    return np.asarray(ndimage.binary_fill_holes(mask), dtype=bool)
 
 
-def on_square(square: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """(S, S) float32 of the largest centred square of an image of ``shape`` (Y, X) to that image's grid, bilinear, 0 outside."""
+def paste_centre_square(square: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Resize (S, S) float32 of the largest centred square of an image of ``shape`` (Y, X) to that image's grid; 0 outside the square."""
     height, width = shape
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
@@ -78,18 +78,18 @@ def on_square(square: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return whole
 
 
-def one_piece(logits: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """The outline that (S, S) logits of the centred square draw: (Y, X) bool on the grid of ``shape``, one part without holes.
+def outline_on_image(logits: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """The mask that (S, S) logits of the centred square describe: (Y, X) bool of ``shape``, one component without holes.
 
-    Parts and holes are sorted out on the small grid, which costs little on a large image.
+    Components and holes are removed on the small grid, which costs little also where the image is large.
     """
-    kept, bound = largest_part(logits > 0), np.abs(logits) + np.float32(1e-3)
-    mask = on_square(np.where(kept, bound, -bound), shape) > 0
-    return mask if min(shape) >= len(logits) else largest_part(mask)  # a grid that is coarser may cut it once more
+    kept, bound = largest_component(logits > 0), np.abs(logits) + np.float32(1e-3)
+    mask = paste_centre_square(np.where(kept, bound, -bound), shape) > 0
+    return mask if min(shape) >= len(logits) else largest_component(mask)  # a coarser grid may split the component again
 
 
-def to_unit(heat: np.ndarray) -> np.ndarray:
-    """float32 scaled to 0..1 by its maximum; what is negative, and a map of nothing, is 0."""
+def scale_to_unit(heat: np.ndarray) -> np.ndarray:
+    """float32 divided by its maximum; negative values become 0, and a map without positive values stays 0."""
     positive = np.maximum(heat, 0.0).astype(np.float32)
     top = float(positive.max(initial=0.0))
     return np.asarray(positive / np.float32(top)) if top > 0 else positive

@@ -1,4 +1,4 @@
-"""Models in the package and models put into ``node.data_dir/models`` by a person; which of them serves.
+"""Versions of models: those in the package and those installed into ``node.data_dir/models``; and which of them serves.
 
 ::
 
@@ -24,23 +24,23 @@ from models.card import ModelCard, read_card
 FOLDER = "models"  # in node.data_dir
 BUNDLE_KIND = "monai.apps.detection.RetinaNet"
 SEGMENTATION_KINDS = ("monai.networks.nets.UNet", "monai.networks.nets.SegResNet")
-BUNDLE = "bundle"  # the package that runs what is not shipped
-PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+BUNDLE = "bundle"  # the package that runs imported bundles
+FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Card and weights that are there. ``package``: whose code in ``models`` runs them."""
+class ModelVersion:
+    """A card and its weights in ``folder``. ``package``: the package in ``models`` whose code runs them."""
 
-    room: Path
+    folder: Path
     package: str
     card: ModelCard
     digest: str
     origin: ModelOrigin
 
 
-def places(name: str, folder: Path, root: Path = registry.ROOMS) -> tuple[Place, ...]:
-    """Every version of ``name`` that is here, the packaged one first, then the installed ones by version.
+def versions(name: str, folder: Path, root: Path = registry.MODELS_FOLDER) -> tuple[ModelVersion, ...]:
+    """Every version of ``name`` on this machine, the packaged one first, then the installed ones by version.
 
     Raises
     ------
@@ -50,115 +50,120 @@ def places(name: str, folder: Path, root: Path = registry.ROOMS) -> tuple[Place,
     package = package_of(name, root)
     found = []
     if package != BUNDLE:
-        room = registry.folder(name, root)
-        found.append(Place(room, package, read_card(room / "card.toml"), registry.folder_digest(room), ModelOrigin.PACKAGE))
+        packaged = registry.folder(name, root)
+        found.append(
+            ModelVersion(packaged, package, read_card(packaged / "card.toml"), registry.folder_digest(packaged), ModelOrigin.PACKAGE)
+        )
     for path in sorted((folder / name).glob("[!.]*/card.toml")):
         card = read_card(path)
         if card.name != name or card.version != path.parent.name:
             raise ModelError(f"{path} is the card of {card.name} {card.version}", hint="remove the folder, and import the model again")
         digest = registry.folder_digest(path.parent)
-        if digest not in {one.digest for one in found}:
-            found.append(Place(path.parent, package, card, digest, ModelOrigin.INSTALLED))
+        if digest not in {version.digest for version in found}:
+            found.append(ModelVersion(path.parent, package, card, digest, ModelOrigin.INSTALLED))
     if not found:
-        registry.folder(name, root)  # raises, and names those that there are
+        registry.folder(name, root)  # raises ModelError with the names of the known models
     return tuple(found)
 
 
-def package_of(name: str, root: Path = registry.ROOMS) -> str:
-    """Whose code runs the model of that name."""
-    found = registry.rooms(root).get(name)
+def package_of(name: str, root: Path = registry.MODELS_FOLDER) -> str:
+    """The package in ``models`` whose code runs the model of that name."""
+    found = registry.model_folders(root).get(name)
     return found.name if found is not None else BUNDLE
 
 
-def names(folder: Path, root: Path = registry.ROOMS) -> list[str]:
-    """Every model that is shipped or installed, sorted."""
-    return sorted({*registry.rooms(root), *(path.parent.parent.name for path in folder.glob("[!.]*/[!.]*/card.toml"))})
+def names(folder: Path, root: Path = registry.MODELS_FOLDER) -> list[str]:
+    """Names of all models that are shipped or installed, sorted."""
+    return sorted({*registry.model_folders(root), *(path.parent.parent.name for path in folder.glob("[!.]*/[!.]*/card.toml"))})
 
 
-def find(name: str, wanted: str, folder: Path, root: Path = registry.ROOMS) -> Place:
-    """The version of ``name`` with that version number, or with a digest that starts so (8 digits at least).
+def find_version(name: str, wanted: str, folder: Path, root: Path = registry.MODELS_FOLDER) -> ModelVersion:
+    """The version of ``name`` with that version number, or whose digest begins with ``wanted`` (8 digits at least).
 
     Raises
     ------
     ModelError
-        None, or more than one.
+        No version fits, or more than one.
     """
-    here = places(name, folder, root)
-    fitting = [one for one in here if one.card.version == wanted or (len(wanted) >= 8 and one.digest.startswith(wanted))]
+    known = versions(name, folder, root)
+    fitting = [one for one in known if one.card.version == wanted or (len(wanted) >= 8 and one.digest.startswith(wanted))]
     if len(fitting) == 1:
         return fitting[0]
-    known = ", ".join(f"{one.card.version} ({one.digest[:12]}, {one.origin})" for one in here)
+    listed = ", ".join(f"{one.card.version} ({one.digest[:12]}, {one.origin})" for one in known)
     what = "more than one version" if fitting else "no version"
-    raise ModelError(f"{what} of {name} is {wanted}", hint=f"there are: {known}")
+    raise ModelError(f"{what} of {name} is {wanted}", hint=f"there are: {listed}")
 
 
-def serving(name: str, known: Sequence[RegisteredModel], folder: Path, root: Path = registry.ROOMS) -> Place:
-    """The version that new jobs are for.
+def serving_version(name: str, known: Sequence[RegisteredModel], folder: Path, root: Path = registry.MODELS_FOLDER) -> ModelVersion:
+    """The version that new jobs are created for: the active one.
 
-    The active one. Where the registry knows nothing of the name yet, or the active one was that of an older release,
-    the packaged one: installing a release is a deliberate act, too. Never another one in place of what a person chose.
+    The packaged version serves where the model registry has no entry of the name yet, and where the active version was the packaged one
+    of an older release, because installing a release is a deliberate act too. In no other case does another version replace the chosen
+    one.
 
     Raises
     ------
     ModelError
-        The active version is gone, or a person retired it and activated no other.
+        The active version is no longer on this machine, or it was retired and no other was activated.
     """
-    here = places(name, folder, root)
-    mine = [one for one in known if one.name == name]
-    active = next((one for one in mine if one.state is ModelState.ACTIVE), None)
+    here = versions(name, folder, root)
+    entries = [one for one in known if one.name == name]
+    active = next((one for one in entries if one.state is ModelState.ACTIVE), None)
     if active is None:
-        if any(one.activated for one in mine) or here[0].origin is not ModelOrigin.PACKAGE:
+        if any(one.activated for one in entries) or here[0].origin is not ModelOrigin.PACKAGE:
             raise ModelError(f"no version of {name} is active", hint=f"dicom-node models activate {name} VERSION")
         return here[0]
-    for place in here:
-        if place.digest == active.digest:
-            return place
-    packaged = next((one for one in mine if one.digest == here[0].digest), None)
+    for version in here:
+        if version.digest == active.digest:
+            return version
+    packaged = next((one for one in entries if one.digest == here[0].digest), None)
     if active.origin is here[0].origin is ModelOrigin.PACKAGE and (packaged is None or packaged.state is ModelState.STANDBY):
         return here[0]
     raise ModelError(
-        f"the active version of {name}, {active.version} ({active.digest[:12]}), is not here any more",
+        f"the active version of {name}, {active.version} ({active.digest[:12]}), is no longer on this machine",
         hint=f"put it back into {folder / name}, or activate another version",
     )
 
 
-def shadowing(name: str, known: Sequence[RegisteredModel], folder: Path, root: Path = registry.ROOMS) -> tuple[Place, ...]:
-    """The versions that run beside the active one and are never reported; those that are gone are left out."""
+def shadow_versions(
+    name: str, known: Sequence[RegisteredModel], folder: Path, root: Path = registry.MODELS_FOLDER
+) -> tuple[ModelVersion, ...]:
+    """The versions that run beside the active one and are never reported; versions that are not on this machine are left out."""
     shadows = {one.digest for one in known if one.name == name and one.state is ModelState.SHADOW}
-    return tuple(place for place in places(name, folder, root) if place.digest in shadows)
+    return tuple(version for version in versions(name, folder, root) if version.digest in shadows)
 
 
-def install(source: Path, folder: Path, root: Path = registry.ROOMS) -> Place:
-    """Copy card and weights from ``source`` to where they serve from; a person has still to activate them.
+def install_version(source: Path, folder: Path, root: Path = registry.MODELS_FOLDER) -> ModelVersion:
+    """Copy card and weights from ``source`` into ``folder``; a person has still to activate the version.
 
     Raises
     ------
     ModelError
         The weights are not those of the card, no code here can run them, or another model has that version already.
     """
-    weights = registry.verify_folder(source)
+    weights = registry.verify_weights_in(source)
     card = read_card(source / "card.toml")
     package = package_of(card.name, root)
     if package == BUNDLE and card.network.get("kind") not in (BUNDLE_KIND, *SEGMENTATION_KINDS):
         raise ModelError(f"no code here runs {card.name!r}", hint=f"known: {', '.join(registry.names(root))}, and imported bundles")
     for what, value in (("name", card.name), ("version", card.version)):
-        if not PLAIN.fullmatch(value):
-            raise ModelError(f"{what} {value!r} is no name of a folder", hint="letters, digits, dots and dashes")
+        if not FOLDER_NAME.fullmatch(value):
+            raise ModelError(f"{what} {value!r} cannot be the name of a folder", hint="use letters, digits, dots and dashes")
     digest, target = registry.folder_digest(source), folder / card.name / card.version
     if target.exists():
         if registry.folder_digest(target) != digest:
-            raise ModelError(f"{card.name} {card.version} is installed already, and is another one", hint="raise version in card.toml")
-        registry.verify_folder(target)
-        return Place(target, package, card, digest, ModelOrigin.INSTALLED)
+            raise ModelError(f"another {card.name} {card.version} is installed already", hint="raise version in card.toml")
+        registry.verify_weights_in(target)
+        return ModelVersion(target, package, card, digest, ModelOrigin.INSTALLED)
     target.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=".part-", dir=target.parent))
     try:
         for path in (weights, source / "card.toml"):
             shutil.copyfile(path, part / path.name)
-        registry.verify_folder(part)
+        registry.verify_weights_in(part)
         part.chmod(0o755)
         part.rename(target)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
-    return Place(target, package, card, digest, ModelOrigin.INSTALLED)
+    return ModelVersion(target, package, card, digest, ModelOrigin.INSTALLED)

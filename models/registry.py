@@ -1,4 +1,4 @@
-"""Which models there are: every folder here with a ``card.toml``. Never imports torch."""
+"""The shipped models: every folder of ``models/`` with a ``card.toml``. Never imports torch."""
 
 import hashlib
 from pathlib import Path
@@ -6,51 +6,51 @@ from pathlib import Path
 from core.errors import ModelError
 from models.card import ModelCard, read_card
 
-# Raised when pre- or post-processing changes in a way that may change results: it is part of every job's key.
+# Raise it when pre- or post-processing changes in a way that may change results: it is part of every job's key.
 PIPELINE_VERSION = "1"
-ROOMS = Path(__file__).parent
+MODELS_FOLDER = Path(__file__).parent
 
 
-def rooms(root: Path = ROOMS) -> dict[str, Path]:
+def model_folders(root: Path = MODELS_FOLDER) -> dict[str, Path]:
     """Folder of every model, by the model's name (which need not be the folder's)."""
     found: dict[str, Path] = {}
     for path in sorted(root.glob("*/card.toml")):
         name = read_card(path).name
         if name in found:
-            raise ModelError(f"two cards are named {name}: in {found[name].name} and {path.parent.name}")
+            raise ModelError(f"two cards have the name {name}: in {found[name].name} and {path.parent.name}", hint="remove one of them")
         found[name] = path.parent
     return found
 
 
-def names(root: Path = ROOMS) -> list[str]:
+def names(root: Path = MODELS_FOLDER) -> list[str]:
     """Names of all models, sorted."""
-    return sorted(rooms(root))
+    return sorted(model_folders(root))
 
 
-def folder(name: str, root: Path = ROOMS) -> Path:
-    """The model's folder. Raises ModelError, naming the known ones, where there is none."""
-    found = rooms(root)
+def folder(name: str, root: Path = MODELS_FOLDER) -> Path:
+    """The model's folder. Raises ModelError with the known names where there is none."""
+    found = model_folders(root)
     if name not in found:
         raise ModelError(f"no model {name!r}", hint=f"known: {', '.join(sorted(found)) or 'none'}")
     return found[name]
 
 
-def card(name: str, root: Path = ROOMS) -> ModelCard:
+def card(name: str, root: Path = MODELS_FOLDER) -> ModelCard:
     """The model's card, validated."""
     return read_card(folder(name, root) / "card.toml")
 
 
-def verify(name: str, root: Path = ROOMS) -> Path:
-    """The model's weights file, after its sha256 was found to be the card's. Raises ModelError naming both hashes."""
-    return verify_folder(folder(name, root))
+def verify_weights(name: str, root: Path = MODELS_FOLDER) -> Path:
+    """The model's weights file, whose SHA-256 is the card's. Raises ModelError with both hashes where it is not."""
+    return verify_weights_in(folder(name, root))
 
 
-def verify_folder(room: Path) -> Path:
-    """As ``verify``, for a folder that holds a card and its weights."""
-    expected = read_card(room / "card.toml")
-    path = room / expected.weights
+def verify_weights_in(model_folder: Path) -> Path:
+    """As ``verify_weights``, for a folder that holds a card and its weights."""
+    expected = read_card(model_folder / "card.toml")
+    path = model_folder / expected.weights
     if not path.is_file():
-        raise ModelError(f"{expected.name}: {path} is missing", hint="install the package whole, or train the model")
+        raise ModelError(f"{expected.name}: {path} is missing", hint="install the package again, or train the model")
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != expected.weights_sha256:
@@ -61,16 +61,15 @@ def verify_folder(room: Path) -> Path:
     return path
 
 
-def pipeline_digest(name: str, root: Path = ROOMS) -> str:
-    """sha256 (hex) over the weights' hash, the card's bytes and the version of pre- and post-processing."""
-    room = folder(name, root)
-    return folder_digest(room)
+def pipeline_digest(name: str, root: Path = MODELS_FOLDER) -> str:
+    """SHA-256 (hex) over the weights' hash, the card's bytes and the version of pre- and post-processing."""
+    return folder_digest(folder(name, root))
 
 
-def folder_digest(room: Path) -> str:
+def folder_digest(model_folder: Path) -> str:
     """As ``pipeline_digest``, for a folder that holds a card."""
-    text = (room / "card.toml").read_bytes()
+    text = (model_folder / "card.toml").read_bytes()
     digest = hashlib.sha256()
-    for part in (read_card(room / "card.toml").weights_sha256.encode(), text, PIPELINE_VERSION.encode()):
+    for part in (read_card(model_folder / "card.toml").weights_sha256.encode(), text, PIPELINE_VERSION.encode()):
         digest.update(hashlib.sha256(part).digest())
     return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""From a name to a model that can predict. torch is imported when a model is loaded, not before."""
+"""Loads a model by its name. torch is imported when a model is loaded, not before."""
 
 import importlib
 from pathlib import Path
@@ -11,36 +11,39 @@ from models.protocol import Model as Model
 DEVICES = ("auto", "cpu", "cuda")
 
 
-def load(name: str, *, device: str = "auto", root: Path = registry.ROOMS) -> Model:
-    """The model ``name``, its weights verified against its card before a byte of them is parsed.
+def load(name: str, *, device: str = "auto", root: Path = registry.MODELS_FOLDER) -> Model:
+    """Load the model ``name``; its weights are verified against the card before any of their bytes is parsed.
 
-    ``device``: "cpu", "cuda" or "auto" (cuda where there is one). Weights are safetensors: nothing in them is executed.
-    The room's module ``models.<folder>.model`` has a class ``Model(card, identity, weights, device)``.
+    ``device``: "cpu", "cuda" or "auto" (cuda where a CUDA device exists). Weights are safetensors: loading them executes nothing.
 
     Raises
     ------
     ModelError
-        unknown model, altered weights (expected and found hash are named), or a device that is not there.
+        Unknown model, altered weights (the message has both hashes), or a device that does not exist.
     """
-    room = registry.folder(name, root)
-    return load_folder(room, device=device, package=room.name)
+    folder = registry.folder(name, root)
+    return load_folder(folder, device=device, package=folder.name)
 
 
-def load_folder(room: Path, *, device: str = "auto", package: str) -> Model:
-    """As ``load``, for a card and weights in any folder, run by the code of ``models.<package>``."""
-    weights = registry.verify_folder(room)
-    card = read_card(room / "card.toml")
-    module = importlib.import_module(f"models.{package}.model")
-    model: Model = module.Model(card, identity(card, registry.folder_digest(room)), weights, choose_device(device))
+def load_folder(folder: Path, *, device: str = "auto", package: str) -> Model:
+    """As ``load``, for a card and weights in any folder, run by the code of ``models.<package>``.
+
+    The package's ``MODEL`` names the class or function in ``models.<package>.model`` that is called with
+    (card, identity, weights, device).
+    """
+    weights = registry.verify_weights_in(folder)
+    card = read_card(folder / "card.toml")
+    build = getattr(importlib.import_module(f"models.{package}.model"), importlib.import_module(f"models.{package}").MODEL)
+    model: Model = build(card, identity(card, registry.folder_digest(folder)), weights, choose_device(device))
     if card.tilt == "resample":
-        from models.tilt_correction import Uprighted
+        from models.tilt_correction import TiltCorrectedModel
 
-        return Uprighted(model)
+        return TiltCorrectedModel(model)
     return model
 
 
 def choose_device(wanted: str) -> str:
-    """ "cpu" or "cuda". Raises ModelError for an unknown device, or cuda where there is none."""
+    """ "cpu" or "cuda". Raises ModelError for an unknown device, or for cuda where there is none."""
     import torch
 
     if wanted not in DEVICES:
@@ -51,8 +54,8 @@ def choose_device(wanted: str) -> str:
     return "cuda" if wanted != "cpu" and available else "cpu"
 
 
-def limit_gpu(share: float) -> None:
-    """Let this process take no more than ``share`` of its card's memory; nothing where there is no card. Before a model is loaded."""
+def limit_gpu_memory(share: float) -> None:
+    """Limit this process to ``share`` of its GPU's memory, before a model is loaded; no effect where there is no GPU."""
     import torch
 
     if share < 1 and torch.cuda.is_available():
@@ -60,7 +63,7 @@ def limit_gpu(share: float) -> None:
 
 
 def describe_devices() -> tuple[str, bool]:
-    """What a model can run on, in words, and whether CUDA is among it."""
+    """The devices that models can run on, in words, and whether CUDA is among them."""
     import torch
 
     if not torch.cuda.is_available():

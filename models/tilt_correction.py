@@ -1,6 +1,6 @@
-"""A model behind the correction of a gantry's tilt, for cards that allow it (``[input] tilt = "resample"``).
+"""Corrects the tilt of a CT gantry around a model, for cards that allow it (``[input] tilt = "resample"``).
 
-The model sees upright slices; what it answers is on the images as they came, whose pixels everything else names.
+The model gets upright slices; its findings and heat maps are mapped back to the pixels of the images as they came.
 """
 
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ from models.card import ModelCard
 from models.protocol import Model
 
 
-class Uprighted:
-    """``model`` for series of a tilted gantry too; all others pass as they are."""
+class TiltCorrectedModel:
+    """Wraps a model so that it also takes series of a tilted gantry; all other items pass unchanged."""
 
     def __init__(self, model: Model) -> None:
         self._model = model
@@ -24,48 +24,54 @@ class Uprighted:
 
     @property
     def card(self) -> ModelCard:
+        """The wrapped model's card."""
         return self._model.card
 
     @property
     def identity(self) -> ModelIdentity:
+        """The wrapped model's identity."""
         return self._model.identity
 
     @property
     def device(self) -> str:
+        """The wrapped model's device."""
         return self._model.device
 
     @property
     def batch(self) -> int:
+        """The wrapped model's batch size."""
         return self._model.batch
 
-    def warm(self) -> None:
-        self._model.warm()
+    def warm_up(self) -> None:
+        """Warm up the wrapped model."""
+        self._model.warm_up()
 
     def predict(self, items: Sequence[Any]) -> list[Prediction]:
-        """As the model's own, with points and masks on the images' own pixels."""
+        """As the wrapped model's, with points and masks on the images' own pixels."""
         self._last = None
-        if not any(_tilted(item) for item in items):
+        if not any(_is_tilted(item) for item in items):
             return self._model.predict(items)
-        return [self._moved(item) if _tilted(item) else self._model.predict([item])[0] for item in items]
+        return [self._predict_tilted(item) if _is_tilted(item) else self._model.predict([item])[0] for item in items]
 
-    def _moved(self, volume: Volume) -> Prediction:
-        on = make_upright(volume)
-        (said,) = self._model.predict([on.volume])
-        self._last = volume, on, said
-        note = f"The gantry was tilted by {on.degrees:.1f} degrees: analysed on slices that were moved upright."
-        return replace(said, findings=tuple(finding_on_images(one, on, volume) for one in said.findings), notes=(*said.notes, note))
+    def _predict_tilted(self, volume: Volume) -> Prediction:
+        corrected = make_upright(volume)
+        (prediction,) = self._model.predict([corrected.volume])
+        self._last = volume, corrected, prediction
+        note = f"The gantry was tilted by {corrected.degrees:.1f} degrees: analysed on slices that were moved upright."
+        findings = tuple(finding_on_images(finding, corrected, volume) for finding in prediction.findings)
+        return replace(prediction, findings=findings, notes=(*prediction.notes, note))
 
-    def evidence(self, item: Any, prediction: Prediction) -> HeatMap | None:
-        """As the model's own, over the images as they came. For a tilted series: of the last prediction."""
-        if not _tilted(item):
-            return self._model.evidence(item, prediction)
+    def heat_map(self, item: Any, prediction: Prediction) -> HeatMap | None:
+        """As the wrapped model's, on the grid of the images as they came. For a tilted series: of the last prediction."""
+        if not _is_tilted(item):
+            return self._model.heat_map(item, prediction)
         if self._last is None or self._last[0] is not item:
-            self._moved(item)
+            self._predict_tilted(item)
         assert self._last is not None
-        _, on, said = self._last
-        heat = self._model.evidence(on.volume, said)
-        return None if heat is None else heat_map_on_images(heat, on, item)
+        _, corrected, on_upright = self._last
+        heat = self._model.heat_map(corrected.volume, on_upright)
+        return None if heat is None else heat_map_on_images(heat, corrected, item)
 
 
-def _tilted(item: Any) -> bool:
+def _is_tilted(item: Any) -> bool:
     return isinstance(item, Volume) and gantry_tilt_degrees(item) > TILT_DEGREES

@@ -1,4 +1,4 @@
-"""How many CPU threads torch may use: fixed where bits must not change, restored afterwards."""
+"""Fixes the number of CPU threads that torch uses, so that results are bit for bit the same, and restores it afterwards."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -8,13 +8,13 @@ from typing import TypeVar
 
 import torch
 
-Given = TypeVar("Given")
-Found = TypeVar("Found")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @contextmanager
 def cpu_threads(count: int) -> Iterator[None]:
-    """Within the block torch computes on ``count`` threads: sums are then added in the same order every time."""
+    """Within the block torch computes on ``count`` threads, so that sums are always added in the same order."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -23,15 +23,15 @@ def cpu_threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def each(work: Callable[[Given], Found], given: Sequence[Given], threads: int) -> list[Found]:
-    """``work`` of everything ``given``, in order, on all cores; each on ``threads`` of torch's threads.
+def map_on_cores(work: Callable[[Item], Result], items: Sequence[Item], threads: int) -> list[Result]:
+    """``work`` of every item, in order, as many at once as there are cores; each item on ``threads`` of torch's threads.
 
-    Whatever else runs beside it, a piece of work is computed by the same kernels in the same order: no bit depends on its neighbours.
-    ``inference_mode`` and ``no_grad`` are a thread's own and have to be asked for inside ``work``.
+    Every item is computed by the same kernels in the same order whatever runs beside it, so that no bit depends on other items.
+    ``inference_mode`` and ``no_grad`` belong to a thread and have to be entered inside ``work``.
     """
-    workers = min(len(given), max(1, len(os.sched_getaffinity(0)) // threads))
+    workers = min(len(items), max(1, len(os.sched_getaffinity(0)) // threads))
     with cpu_threads(threads):
         if workers < 2:
-            return [work(one) for one in given]
+            return [work(item) for item in items]
         with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads,)) as pool:
-            return list(pool.map(work, given))
+            return list(pool.map(work, items))

@@ -1,4 +1,4 @@
-"""A training's state in safetensors and JSON, so that it can go on after any interruption; nothing is pickled."""
+"""Saves and restores the state of a training as safetensors with JSON metadata; nothing is pickled."""
 
 import json
 import os
@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+
+FILE = "checkpoint.safetensors"
 
 
 def save(out: Path, net: torch.nn.Module, ema: torch.nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Write checkpoint.safetensors, whose metadata hold ``state``; a crash leaves the previous one whole."""
+    """Write ``out``/checkpoint.safetensors with ``state`` in its metadata; a crash while writing leaves the previous file intact."""
     tensors = {f"net.{k}": v.contiguous() for k, v in net.state_dict().items()}
     tensors |= {f"ema.{k}": v.contiguous() for k, v in ema.state_dict().items()}
     for i, moments in optimizer.state_dict()["state"].items():
@@ -19,12 +22,12 @@ def save(out: Path, net: torch.nn.Module, ema: torch.nn.Module, optimizer: torch
     out.mkdir(parents=True, exist_ok=True)
     part = out / "checkpoint.part"
     save_file(tensors, part, metadata={"state": json.dumps(state)})
-    os.replace(part, out / "checkpoint.safetensors")
+    os.replace(part, out / FILE)
 
 
 def load(out: Path, net: torch.nn.Module, ema: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any] | None:
     """Restore all three in place and return the state, or None where ``out`` holds no checkpoint."""
-    path = out / "checkpoint.safetensors"
+    path = out / FILE
     if not path.is_file():
         return None
     tensors = load_file(path)
@@ -36,13 +39,11 @@ def load(out: Path, net: torch.nn.Module, ema: torch.nn.Module, optimizer: torch
             _, index, name = key.split(".")
             moments.setdefault(int(index), {})[name] = value
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
-    return state(out)
+    return read_state(out)
 
 
-def state(out: Path) -> dict[str, Any]:
-    """What was said of the training in ``out``'s checkpoint."""
-    from safetensors import safe_open
-
-    with safe_open(out / "checkpoint.safetensors", "pt") as file:
-        said: dict[str, Any] = json.loads(file.metadata()["state"])
-    return said
+def read_state(out: Path) -> dict[str, Any]:
+    """The ``state`` that was saved with the checkpoint in ``out``."""
+    with safe_open(out / FILE, "pt") as file:
+        state: dict[str, Any] = json.loads(file.metadata()["state"])
+    return state

@@ -102,14 +102,14 @@ def evaluate_into(
     """
     require_training_extra("models evaluate")
     from models import drift_observation, runtime
-    from training import bootstrap, held_out, model_pages, plots, worst_confusions
+    from training import bootstrap, classifier_metrics, held_out, model_pages, plots, worst_answers
 
     out.mkdir(parents=True, exist_ok=True)
     card = registry.card(name)
     metrics: dict[str, Any] = {"weights_sha256": card.weights_sha256, "digest": registry.pipeline_digest(name), "version": card.version}
     drawn: list[Path | None] = []
     observations: list[DriftObservation] = []
-    worst = worst_confusions.Failures()
+    worst = worst_answers.WorstAnswers()
 
     def on_answer(image: held_out.HeldOutImage, prediction: Prediction) -> None:
         observations.extend(drift_observation.observe(image.photograph, prediction))
@@ -120,22 +120,22 @@ def evaluate_into(
     images = training_module(name, "held_out")
     if images is None:
         metrics |= evaluate(name, data, progress=progress)
-        drawn.append(plots.froc({**card.metrics, **metrics}, out / "froc.png"))
+        drawn.append(plots.draw_froc({**card.metrics, **metrics}, out / "froc.png"))
     else:
         model = runtime.load(name, device=device)
         answers = held_out.held_out_answers(model, images.batches(model, data, limit_per_class), progress=progress, on_answer=on_answer)
-        groups = len(set(answers.groups))
+        groups = len(set(answers.groups.tolist()))
         metrics["measured"] = (
-            f"{len(answers.labels)} held-out images of {groups} {images.GROUP}, asked as they are served; {answers.abstained} more had no "
-            f"answer; intervals: {bootstrap.RESAMPLES} bootstrap samples of whole {images.GROUP}"
+            f"{len(answers.labels)} held-out images of {groups} {images.GROUP}, through the code path that serves; {answers.abstained} "
+            f"more had no answer; intervals: {bootstrap.RESAMPLES} bootstrap samples of whole {images.GROUP}"
         )
         metrics["abstained"] = answers.abstained
         metrics["n"] = len(answers.labels)
         metrics["groups"] = groups
-        metrics["intervals"] = bootstrap.bootstrap(answers)
-        metrics["confusion"] = {"labels": answers.names, "rows_truth_columns_model": bootstrap.confusion(answers).tolist()}
+        metrics["intervals"] = bootstrap.bootstrap_metrics(answers)
+        metrics["confusion"] = {"labels": answers.names, "rows_truth_columns_model": classifier_metrics.confusion(answers).tolist()}
         metrics["reference"] = count_by_bin(observations)  # of inputs and scores: a card may take it over, `models drift` compares with it
-        drawn += [*plots.classifier(answers, out), worst.draw(out)]
+        drawn += [*plots.draw_classifier_plots(answers, out), worst.draw(out)]
     (out / model_pages.FIGURES).write_text(json.dumps(metrics, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     for path in drawn:
         if path is not None:

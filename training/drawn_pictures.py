@@ -1,4 +1,7 @@
-"""Pictures that are no dermoscopy, drawn by seed: what the model must refuse. Measured on, never fitted to."""
+"""Draws pictures by seed that no model may accept: noise, skin without a lesion, pages, textures, a chest in grey.
+
+They are used to measure refusals, never to train or to set limits.
+"""
 
 from collections.abc import Callable
 
@@ -9,7 +12,7 @@ SIZE = (300, 400)
 
 
 def noise(rng: np.random.Generator) -> np.ndarray:
-    """White, coloured, smoothed or salted noise, around any colour, also around skin's."""
+    """White, coloured, smoothed or salt noise around any colour, also around those of skin."""
     kind, centre = rng.integers(4), rng.uniform(40, 220, 3)
     if kind == 0:
         return rng.integers(0, 256, (*SIZE, 3)).astype(np.float64)
@@ -22,7 +25,7 @@ def noise(rng: np.random.Generator) -> np.ndarray:
 
 
 def plain_skin(rng: np.random.Generator) -> np.ndarray:
-    """Skin from light to dark, with pores, folds and the lamp's fall-off, and nothing on it."""
+    """Skin from light to dark with pores, folds and vignetting, without a lesion."""
     light, dark = np.array([240.0, 200.0, 180.0]), np.array([110.0, 70.0, 50.0])
     tone = light + (dark - light) * rng.uniform(0, 1)
     image = tone + clouds(rng, 4, 1) * rng.uniform(2, 8) + clouds(rng, int(rng.integers(40, 120)), 1) * rng.uniform(1, 6)
@@ -33,7 +36,7 @@ def plain_skin(rng: np.random.Generator) -> np.ndarray:
 
 
 def document(rng: np.random.Generator) -> np.ndarray:
-    """Lines of letters, a table or a chart on paper of any tint, turned a little."""
+    """Lines of letters and boxes on paper of any tint, slightly rotated."""
     paper = tuple(int(v) for v in rng.integers(200, 256, 3))
     ink = tuple(int(v) for v in rng.integers(0, 90, 3))
     page = Image.new("RGB", (SIZE[1] * 2, SIZE[0] * 2), paper)
@@ -50,12 +53,12 @@ def document(rng: np.random.Generator) -> np.ndarray:
 
 
 def texture(rng: np.random.Generator) -> np.ndarray:
-    """Boards, weave, tiles, stripes, grass, or bricks, in two colours of any kind."""
+    """Wood, weave, tiles, stripes, grass or bricks in any two colours."""
     y, x = np.mgrid[0 : SIZE[0], 0 : SIZE[1]].astype(np.float64)
     angle, pitch = rng.uniform(0, np.pi), rng.uniform(6, 50)
     u, v = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
     kind = rng.integers(6)
-    if kind == 0:  # the rings of a board
+    if kind == 0:  # rings of wood
         value = np.sin(np.hypot(u / 6, v / 40 + clouds(rng, 5, 1)[..., 0] * 2) * 40 / pitch)
     elif kind == 1:  # weave
         value = np.sin(u * 6.28 / pitch) * np.sin(v * 6.28 / pitch)
@@ -75,7 +78,7 @@ def texture(rng: np.random.Generator) -> np.ndarray:
 
 
 def chest_ct(rng: np.random.Generator) -> np.ndarray:
-    """A slice of a chest in grey or in a false-colour table: body, lungs, spine, vessels."""
+    """A chest slice with body, lungs, spine and vessels, in grey or false colours."""
     y, x = np.mgrid[-1 : 1 : SIZE[0] * 1j, -1.33 : 1.33 : SIZE[1] * 1j]
     value = np.zeros(SIZE)
     value[(x / 1.0) ** 2 + (y / 0.75) ** 2 < 1] = rng.uniform(0.5, 0.8)
@@ -104,7 +107,7 @@ KINDS: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
 
 
 def clouds(rng: np.random.Generator, cells: int, channels: int) -> np.ndarray:
-    """(Y, X, channels) smooth noise of unit size, ``cells`` blobs across."""
+    """(Y, X, channels) smooth noise with a standard deviation near 1, ``cells`` cells across."""
     planes = [
         np.asarray(
             Image.fromarray(rng.standard_normal((cells, cells * SIZE[1] // SIZE[0])).astype(np.float32)).resize(
@@ -116,8 +119,8 @@ def clouds(rng: np.random.Generator, cells: int, channels: int) -> np.ndarray:
     return np.stack(planes, axis=2).astype(np.float64)
 
 
-def draw(kind: str, seed: int) -> np.ndarray:
-    """(300, 400, 3) uint8 picture of ``kind``; half of them a little out of focus."""
+def draw_picture(kind: str, seed: int) -> np.ndarray:
+    """One picture of ``kind``, (300, 400, 3) uint8; half of the seeds are slightly blurred."""
     rng = np.random.default_rng([seed, sorted(KINDS).index(kind)])
     image = Image.fromarray(np.clip(KINDS[kind](rng), 0, 255).astype(np.uint8))
     if rng.random() < 0.5:

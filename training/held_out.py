@@ -12,7 +12,7 @@ from core.errors import ModelError
 from core.records import Prediction
 from imaging.photograph.read import Photograph
 from models.runtime import Model
-from training.bootstrap import Answers
+from training.classifier_answers import ClassifierAnswers
 
 BATCH = 64
 
@@ -36,7 +36,7 @@ def held_out_answers(
     *,
     progress: Callable[[str], None] = print,
     on_answer: Callable[[HeldOutImage, Prediction], None] = lambda image, prediction: None,
-) -> Answers:
+) -> ClassifierAnswers:
     """Run every batch and collect the probabilities.
 
     ``batches`` comes from the ``held_out`` module of the model's training package. ``on_answer`` is called with each image and its
@@ -66,4 +66,4 @@ def held_out_answers(
     if not rows:
         raise ModelError(f"{card.name} answered none of its held-out images", hint="check that --data is the data set of this model")
     malignant = np.array([label.malignant for label in card.labels])
-    return Answers(names, malignant, np.array(rows), np.array(labels), np.array(groups), abstained)
+    return ClassifierAnswers(names, malignant, np.array(rows), np.array(labels), np.array(groups), abstained)

@@ -1,4 +1,4 @@
-"""Where the generated pages of the models lie, and whether they say what the cards say."""
+"""Writes the generated pages of the models into docs/models: NAME.md and NAME-figures.md. NAME-training.md is written by hand."""
 
 import json
 from collections.abc import Mapping
@@ -6,25 +6,31 @@ from pathlib import Path
 from typing import Any
 
 from models import registry
-from training.card_page import document
+from training.card_page import card_page
+from training.figures_page import figures_page
 from training.targets import read_targets
 
-PAGES = registry.ROOMS.parent / "docs" / "models"
+PAGES = registry.MODELS_FOLDER.parent / "docs" / "models"
 FIGURES = "figures.json"
 FOLDS = "crossval.json"
 
 
-def render(name: str, pages: Path = PAGES) -> str:
-    """The text of ``pages``/NAME.md. Figures and pictures of other weights than the card's are left out."""
-    card = registry.card(name)
-    measured = figures_of(pages / name, card.weights_sha256)
+def render_pages(name: str, pages: Path = PAGES) -> dict[str, str]:
+    """File name -> text of the model's generated pages. Figures and plots of other weights than the card's are left out."""
+    card, package = registry.card(name), registry.folder(name).name
+    measured = measured_figures(pages / name, card.weights_sha256)
+    folds = cross_validation(pages / name, card.weights_sha256)
     pictures = sorted(f"{name}/{path.name}" for path in (pages / name).glob("*.png")) if measured is not None else []
-    package, folds = registry.folder(name).name, folds_of(pages / name, card.weights_sha256)
-    return document(card, package, measured, pictures, folds, read_targets(Path(__file__).parent / package))
+    training = f"{name}-training.md"
+    beside = [f"{name}-figures.md", *([training] if (pages / training).is_file() else [])]
+    return {
+        f"{name}.md": card_page(card, package, measured, pictures, beside),
+        f"{name}-figures.md": figures_page(card, package, measured, folds, read_targets(Path(__file__).parent / package)),
+    }
 
 
-def figures_of(folder: Path, weights_sha256: str) -> Mapping[str, Any] | None:
-    """What ``models evaluate --out`` left in ``folder``; None where nothing, or where it is of other weights."""
+def measured_figures(folder: Path, weights_sha256: str) -> Mapping[str, Any] | None:
+    """What ``models evaluate --out`` left in ``folder``; None where there is nothing, or figures of other weights."""
     path = folder / FIGURES
     if not path.is_file():
         return None
@@ -32,8 +38,8 @@ def figures_of(folder: Path, weights_sha256: str) -> Mapping[str, Any] | None:
     return figures if figures.get("weights_sha256") == weights_sha256 else None
 
 
-def folds_of(folder: Path, weights_sha256: str) -> Mapping[str, Any] | None:
-    """What ``models crossval`` left in ``folder``; None where nothing, or where none of its folds is these weights."""
+def cross_validation(folder: Path, weights_sha256: str) -> Mapping[str, Any] | None:
+    """What ``models crossval`` left in ``folder``; None where there is nothing, or none of its folds is these weights."""
     path = folder / FOLDS
     if not path.is_file():
         return None
@@ -41,13 +47,14 @@ def folds_of(folder: Path, weights_sha256: str) -> Mapping[str, Any] | None:
     return found if weights_sha256 in found.get("weights_sha256", {}).values() else None
 
 
-def write(pages: Path = PAGES) -> list[Path]:
-    """Write every page anew; those that changed."""
+def write_pages(pages: Path = PAGES) -> list[Path]:
+    """Write every generated page; return the paths of those that changed."""
     pages.mkdir(parents=True, exist_ok=True)
     changed = []
     for name in registry.names():
-        path, text = pages / f"{name}.md", render(name, pages)
-        if not path.is_file() or path.read_text(encoding="utf-8") != text:
-            path.write_text(text, encoding="utf-8")
-            changed.append(path)
+        for file, text in render_pages(name, pages).items():
+            path = pages / file
+            if not path.is_file() or path.read_text(encoding="utf-8") != text:
+                path.write_text(text, encoding="utf-8")
+                changed.append(path)
     return changed

@@ -1,4 +1,4 @@
-"""Figures as PNG: reliability, confusion, ROC, FROC. matplotlib is imported when a picture is drawn, not before."""
+"""Plots of metrics as PNG: reliability, confusion, ROC, FROC, training curves. matplotlib is imported when a plot is drawn."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from training.bootstrap import Answers, auc, confusion, roc
+from training.classifier_answers import ClassifierAnswers
+from training.classifier_metrics import auc, confusion
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,8 +20,17 @@ CURVE = "froc"
 LOWEST_RATE = 0.125  # a logarithmic axis has no 0
 
 
-def draw(path: Path, title: str, paint: Callable[["Axes"], None], *, size_in: float = SIZE_IN) -> Path:
-    """One square picture, without a display. The same content gives the same bytes with the same matplotlib."""
+def draw_classifier_plots(answers: ClassifierAnswers, out: Path) -> list[Path]:
+    """All plots of a classifier into ``out``."""
+    return [
+        draw_reliability(answers, out / "reliability.png"),
+        draw_confusion(answers, out / "confusion.png"),
+        draw_roc_curves(answers, out / "roc.png"),
+    ]
+
+
+def draw_square(path: Path, title: str, paint: Callable[["Axes"], None], *, size_in: float = SIZE_IN) -> Path:
+    """Draw one square plot without a display. The same content gives the same bytes with the same version of matplotlib."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -33,10 +43,10 @@ def draw(path: Path, title: str, paint: Callable[["Axes"], None], *, size_in: fl
     return path
 
 
-def reliability(answers: Answers, path: Path) -> Path:
-    """How often the most probable class is right, over its probability, with the share of images in each bin."""
+def draw_reliability(answers: ClassifierAnswers, path: Path) -> Path:
+    """Accuracy of the most probable class over its probability, with the share of images in each bin."""
     confidence = answers.probabilities.max(axis=1)
-    right = answers.probabilities.argmax(axis=1) == answers.labels
+    right = answers.chosen == answers.labels
     place = np.minimum((confidence * BINS).astype(int), BINS - 1)
     bins = [b for b in range(BINS) if (place == b).any()]
 
@@ -47,10 +57,10 @@ def reliability(answers: Answers, path: Path) -> Path:
         axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability of the class named", ylabel="share that is right")
         axes.legend(loc="upper left")
 
-    return draw(path, f"Reliability, n = {len(answers.labels)}", paint)
+    return draw_square(path, f"Reliability, n = {len(answers.labels)}", paint)
 
 
-def confusion_matrix(answers: Answers, path: Path) -> Path:
+def draw_confusion(answers: ClassifierAnswers, path: Path) -> Path:
     """Counts, coloured by the share of the true class."""
     counts = confusion(answers)
     share = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
@@ -66,11 +76,13 @@ def confusion_matrix(answers: Answers, path: Path) -> Path:
                 colour = "white" if share[row, column] > 0.5 else "black"
                 axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=colour, fontsize=8)
 
-    return draw(path, f"Confusion, n = {len(answers.labels)}", paint, size_in=6.0)
+    return draw_square(path, f"Confusion, n = {len(answers.labels)}", paint, size_in=6.0)
 
 
-def roc_curves(answers: Answers, path: Path) -> Path:
+def draw_roc_curves(answers: ClassifierAnswers, path: Path) -> Path:
     """One curve for every class against the rest, and one for malignancy."""
+    from sklearn.metrics import roc_curve
+
     curves = [(name, answers.probabilities[:, c], answers.labels == c) for c, name in enumerate(answers.names)]
     if answers.malignant.any() and not answers.malignant.all():
         curves.append(("malignant", answers.probabilities[:, answers.malignant].sum(axis=1), answers.malignant[answers.labels]))
@@ -80,16 +92,17 @@ def roc_curves(answers: Answers, path: Path) -> Path:
         for name, scores, positive in curves:
             if 0 < positive.sum() < len(positive):
                 width = 2.5 if name == "malignant" else 1.2
-                axes.plot(*roc(scores, positive), label=f"{name} {auc(scores, positive):.3f}", linewidth=width)
+                false, true, _ = roc_curve(positive, scores, drop_intermediate=False)
+                axes.plot(false, true, label=f"{name} {auc(scores, positive):.3f}", linewidth=width)
         axes.set(xlim=(0, 1), ylim=(0, 1.01), xlabel="1 - specificity", ylabel="sensitivity")
         axes.legend(loc="lower right", title="area")
 
-    return draw(path, f"ROC, n = {len(answers.labels)}", paint)
+    return draw_square(path, f"ROC, n = {len(answers.labels)}", paint)
 
 
-def froc(metrics: Mapping[str, Any], path: Path) -> Path | None:
-    """Sensitivity over false positives per scan, a line for each set of scans measured; None where none was."""
-    lines = list(_rates(metrics, ()))
+def draw_froc(metrics: Mapping[str, Any], path: Path) -> Path | None:
+    """Sensitivity over false positives per scan, one line for each set of scans; None where ``metrics`` holds no such figures."""
+    lines = list(_froc_lines(metrics, ()))
     if not lines:
         return None
 
@@ -105,11 +118,28 @@ def froc(metrics: Mapping[str, Any], path: Path) -> Path | None:
         axes.set_ylabel("sensitivity (synthetic nodules)")
         axes.legend(loc="lower right", fontsize=7)
 
-    return draw(path, "FROC", paint)
+    return draw_square(path, "FROC", paint)
 
 
-def curves(stages: Mapping[str, Sequence[Mapping[str, float]]], path: Path) -> Path:
-    """A training from its first epoch to its last: one panel for every figure of its history but ``epoch``, stages one after another.
+def _froc_lines(metrics: Mapping[str, Any], place: tuple[str, ...]) -> Iterator[tuple[str, list[tuple[float, float]]]]:
+    """Every table below ``metrics`` that holds a whole curve, or sensitivities at rates, with its path as the name."""
+    head, tail = RATE.split("{}")
+    points = [(float(rate), float(found)) for rate, found in metrics.get(CURVE, [])]
+    points = points or [(float(key.removeprefix(head).removesuffix(tail)), float(value)) for key, value in metrics.items() if _is_rate(key)]
+    if points:
+        yield " / ".join(place).replace("_", " "), sorted(points)
+    for key, value in metrics.items():
+        if isinstance(value, Mapping):
+            yield from _froc_lines(value, (*place, key))
+
+
+def _is_rate(key: str) -> bool:
+    head, tail = RATE.split("{}")
+    return key.startswith(head) and key.endswith(tail)
+
+
+def draw_training_curves(stages: Mapping[str, Sequence[Mapping[str, float]]], path: Path) -> Path:
+    """One panel for every figure of the history but ``epoch``, over the epochs of all stages one after another.
 
     ``stages``: name -> one mapping per epoch; a figure that was not measured in an epoch is not in its mapping.
     """
@@ -132,29 +162,3 @@ def curves(stages: Mapping[str, Sequence[Mapping[str, float]]], path: Path) -> P
             axes.set_xlabel("epoch")
     figure.savefig(path, format="png", metadata={"Software": None})
     return path
-
-
-def _rates(metrics: Mapping[str, Any], place: tuple[str, ...]) -> Iterator[tuple[str, list[tuple[float, float]]]]:
-    """Every table below ``metrics`` that holds a whole curve, or sensitivities at rates, with where it stands."""
-    head, tail = RATE.split("{}")
-    points = [(float(rate), float(found)) for rate, found in metrics.get(CURVE, [])]
-    points = points or [(float(key.removeprefix(head).removesuffix(tail)), float(value)) for key, value in metrics.items() if _is_rate(key)]
-    if points:
-        yield " / ".join(place).replace("_", " "), sorted(points)
-    for key, value in metrics.items():
-        if isinstance(value, Mapping):
-            yield from _rates(value, (*place, key))
-
-
-def _is_rate(key: str) -> bool:
-    head, tail = RATE.split("{}")
-    return key.startswith(head) and key.endswith(tail)
-
-
-def classifier(answers: Answers, out: Path) -> list[Path]:
-    """All pictures of a classifier into ``out``."""
-    return [
-        reliability(answers, out / "reliability.png"),
-        confusion_matrix(answers, out / "confusion.png"),
-        roc_curves(answers, out / "roc.png"),
-    ]

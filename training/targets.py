@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import ModelError
-from models.card import Schema, checked, require
+from models.card import Number, Text, no_other_keys
+from models.table_validation import require, validate_table
 
 FILE = "targets.toml"
-TARGET: Schema = {"what": (str, True), "of": (str, True), "figure": (str, True), "least": (float, False), "most": (float, False)}
-TOP: Schema = {"tried": (str, True), "targets": (list, True)}
+FIX = f"correct {FILE}"
 SOURCES = ("card", "cross-validation")
 
 
+@no_other_keys
 @dataclass(frozen=True, slots=True)
 class Target:
     """The limit for one figure.
@@ -22,15 +23,15 @@ class Target:
     ``of``: the card's metrics or the cross-validation; ``figure``: the dotted path there; one of ``least`` and ``most`` is set.
     """
 
-    what: str
-    of: str
-    figure: str
-    least: float | None = None
-    most: float | None = None
+    what: Text
+    of: Text
+    figure: Text
+    least: Number | None = None
+    most: Number | None = None
 
     def __post_init__(self) -> None:
-        require(self.of in SOURCES, f"a target is of {' or '.join(SOURCES)}, not {self.of!r}")
-        require((self.least is None) != (self.most is None), f"target {self.what!r} needs one of least and most")
+        require(self.of in SOURCES, f"a target is of {' or '.join(SOURCES)}, not {self.of!r}", FIX)
+        require((self.least is None) != (self.most is None), f"target {self.what!r} needs one of least and most", FIX)
 
     @property
     def limit(self) -> float:
@@ -42,12 +43,13 @@ class Target:
         return self.limit - value if self.least is not None else value - self.limit
 
 
+@no_other_keys
 @dataclass(frozen=True, slots=True)
 class Targets:
     """All targets of a model, and what was ``tried`` to reach those that are missed."""
 
     targets: tuple[Target, ...]
-    tried: str
+    tried: Text
 
 
 def read_targets(folder: Path) -> Targets | None:
@@ -56,10 +58,9 @@ def read_targets(folder: Path) -> Targets | None:
     if not path.is_file():
         return None
     try:
-        table = checked(tomllib.loads(path.read_text(encoding="utf-8")), TOP, "targets")
-        return Targets(tuple(Target(**checked(entry, TARGET, "targets")) for entry in table["targets"]), table["tried"])
+        return validate_table(Targets, tomllib.loads(path.read_text(encoding="utf-8")), "targets", FIX)
     except (ModelError, tomllib.TOMLDecodeError) as error:
-        raise ModelError(f"{path}: {error}", hint=f"correct {FILE}") from error
+        raise ModelError(f"{path}: {error}") from error
 
 
 def measured_value(target: Target, metrics: Mapping[str, Any], folds: Mapping[str, Any] | None) -> float | None:

@@ -18,10 +18,10 @@ class AdviceBook:
         return self._labels(model, digest).get(label, "")
 
     def _read(self, model: str, digest: str) -> dict[str, str]:
-        from models.installed import find  # only when a study is shown: reading cards takes a moment
+        from models.installed import find_version  # only when a study is shown: reading cards takes a moment
 
         try:
-            place = find(model, digest, self._models_dir)
+            version = find_version(model, digest, self._models_dir)
         except NodeError:
             return {}
-        return {label.name: label.advice for label in place.card.labels}
+        return {label.name: label.advice for label in version.card.labels}

@@ -110,12 +110,12 @@ def dermoscopy(folder: Path | None, scratch: Path, *, synthetic: bool, small: bo
 def _ham10000(data: Path) -> tuple[list[Dataset], dict[str, str]]:
     """Return the first image of each class whose lesion was not used in training, and what is known of each."""
     # Imported here because installations without the data set, such as the container images, have no training code.
-    from training.dermoscopy.data import CLASSES, Row, read_jpegs
-    from training.dermoscopy.split import unseen
+    from training.dermoscopy.ham10000.data import CLASSES, HamImage, read_jpegs
+    from training.dermoscopy.ham10000.split import unseen
 
     with (data / "dermoscopy" / "index.csv").open(newline="") as lines:
         entries = list(csv.DictReader(lines))
-    rows = [Row(e["image_id"], e["archive"], e["lesion_id"], e["dx"]) for e in entries]
+    rows = [HamImage(e["image_id"], e["archive"], e["lesion_id"], e["dx"]) for e in entries]
     unused = unseen(rows, registry.card("dermoscopy_7class").training)
     chosen: dict[str, dict[str, str]] = {}
     for entry in entries:

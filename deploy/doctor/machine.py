@@ -56,9 +56,9 @@ def check_models(settings: Settings) -> Iterator[Check]:
     from models import installed, registry
 
     folder = settings.node.data_dir / installed.FOLDER
-    places = [place for name in installed.names(folder) for place in installed.places(name, folder)]
+    places = [place for name in installed.names(folder) for place in installed.versions(name, folder)]
     for place in places:
-        registry.verify_folder(place.room)
+        registry.verify_weights_in(place.folder)
     found = ", ".join(f"{place.card.name} {place.card.version}" for place in places)
     yield Check("models", bool(places), f"{found or 'none'}: the weights have the hashes of the cards")
 

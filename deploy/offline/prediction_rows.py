@@ -5,7 +5,7 @@ from typing import Any
 from core.records import Finding, Prediction
 from core.states import Outcome
 from deploy.offline.predict import UnitPrediction
-from models.calibration import tier
+from models.calibration import confidence_tier
 from models.card import ModelCard
 from models.runtime import Model
 
@@ -52,7 +52,7 @@ def _label_without_finding(card: ModelCard, prediction: Prediction) -> dict[str,
     chosen = max(card.labels, key=lambda label: prediction.probabilities[label.name])
     malignant = sum(prediction.probabilities[label.name] for label in card.labels if label.malignant)
     value = prediction.probabilities[chosen.name]
-    confidence = tier(value, card.tiers, malignant=chosen.malignant, malignant_probability=malignant)
+    confidence = confidence_tier(value, card.tiers, malignant=chosen.malignant, malignant_probability=malignant)
     return {"label": chosen.name, "probability": _number(value), "tier": confidence.value}
 
 

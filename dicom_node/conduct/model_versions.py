@@ -22,10 +22,10 @@ def served_versions(model: str, known: Sequence[RegisteredModel], folder: Path) 
         Where models are installed that are not part of the program.
     """
     try:
-        place = installed.serving(model, known, folder)
+        place = installed.serving_version(model, known, folder)
     except ModelError as error:
         return ServedVersions(_last_active(model, known), problem=str(error))
-    shadows = tuple(ServedVersion(shadow.card.version, shadow.digest) for shadow in installed.shadowing(model, known, folder))
+    shadows = tuple(ServedVersion(shadow.card.version, shadow.digest) for shadow in installed.shadow_versions(model, known, folder))
     return ServedVersions(ServedVersion(place.card.version, place.digest), shadows)
 
 

@@ -1,1 +1,3 @@
-"""MONAI bundles: read as data, converted to card and safetensors, served by code of this package. No expression of a bundle runs."""
+"""MONAI bundles: read as data, converted to a card and safetensors, run by code of this package. No expression of a bundle is executed."""
+
+MODEL = "load_bundle_model"

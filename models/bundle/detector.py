@@ -1,4 +1,4 @@
-"""An imported detector as the runtime loads it: a chest CT volume in, boxes out, as findings with a score."""
+"""An imported detector behind the runtime's Model protocol: CT volumes to findings at the network's boxes, with a score."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,19 +14,19 @@ from core.records import Code, Finding, HeatMap, Measurement, ModelIdentity, Pre
 from core.states import Outcome, Tier
 from imaging.volume.volume import Volume
 from models.bundle import detector_network
-from models.bundle.resampling import THREADS, aligned, flips_of, grid_of, prepared
+from models.bundle.resampling import THREADS, bundle_grid, flips_to_ras, is_axial, network_input
 from models.card import ModelCard
-from models.ct.isotropic_grid import Grid
+from models.ct.isotropic_grid import ResamplingGrid
 from models.torch_threads import cpu_threads
 
 DIAMETER = Code("81827009", "SCT", "Diameter")
 MM = Code("mm", "UCUM", "mm")
 
 
-class Model:
-    """Loaded weights of one imported card on one device."""
+class BundleDetector:
+    """CT volumes to predictions by an imported detection network."""
 
-    batch = 1  # one after the other
+    batch = 1  # series are computed one after the other
 
     def __init__(self, card: ModelCard, identity: ModelIdentity, weights: Path, device: str) -> None:
         self.card, self.identity, self.device = card, identity, device
@@ -37,29 +37,29 @@ class Model:
             net.load_state_dict(load_file(weights))
         except RuntimeError as error:
             raise ModelError(f"{card.name}: the weights do not fit the network of the card", hint=str(error).splitlines()[0]) from error
-        self._detector = detector(net.eval().to(device), card)
+        self._detector = retinanet_detector(net.eval().to(device), card)
 
-    def warm(self) -> None:
-        """One forward pass over the smallest input."""
+    def warm_up(self) -> None:
+        """Run one forward pass over the smallest input."""
         edge = [2 * one for one in self.card.network["size_divisible"]]
         self._boxes(torch.zeros(1, *edge))
 
-    def evidence(self, item: Volume, prediction: Prediction) -> HeatMap | None:
-        """None: this model has no map of evidence."""
+    def heat_map(self, item: Volume, prediction: Prediction) -> HeatMap | None:
+        """None: this model has no heat map."""
         return None
 
     def predict(self, items: Sequence[Volume]) -> list[Prediction]:
-        """One prediction per series, in their order."""
-        return [self._one(volume) for volume in items]
+        """One prediction per series, in order."""
+        return [self._predict_series(volume) for volume in items]
 
-    def _one(self, volume: Volume) -> Prediction:
+    def _predict_series(self, volume: Volume) -> Prediction:
         looked_for = self.card.looked_for
-        if not aligned(volume):
+        if not is_axial(volume):
             reason = "axial slices are needed, these are of another orientation"
             return Prediction(Outcome.NOT_ANALYSED, reason=reason, looked_for=looked_for, notes=volume.notes)
-        grid = grid_of(volume, self.card.preprocessing["pixdim_mm"])
-        flips = flips_of(volume)
-        boxes, labels, scores = self._boxes(torch.from_numpy(prepared(volume, grid, flips, self.card))[None])
+        grid = bundle_grid(volume, self.card.preprocessing["pixdim_mm"])
+        flips = flips_to_ras(volume)
+        boxes, labels, scores = self._boxes(torch.from_numpy(network_input(volume, grid, flips, self.card))[None])
         order = [i for i in np.argsort(-scores, kind="stable") if scores[i] >= self.card.thresholds["score"]]
         most = int(self.card.thresholds["most_findings"])
         notes = list(volume.notes)
@@ -79,12 +79,12 @@ class Model:
         return tuple(found[key].float().cpu().numpy() for key in ("box", "label", "label_scores"))
 
     def _finding(
-        self, volume: Volume, grid: Grid, flips: tuple[bool, bool, bool], box: npt.NDArray[np.float64], label: int, score: float
+        self, volume: Volume, grid: ResamplingGrid, flips: tuple[bool, bool, bool], box: npt.NDArray[np.float64], label: int, score: float
     ) -> Finding:
-        # MONAI maps corners with the image's own affine (AffineBoxToWorldCoordinate): whole numbers are centres of voxels.
-        middle = [float(value) for value in (box[:3] + box[3:]) / 2]  # a record holds plain numbers: nothing else is stored
+        # MONAI maps corners with the image's affine (AffineBoxToWorldCoordinate): whole numbers are centres of voxels.
+        middle = [float(value) for value in (box[:3] + box[3:]) / 2]  # records hold Python numbers only
         at = [grid.shape[2 - axis] - 1 - middle[axis] if flips[axis] else middle[axis] for axis in range(3)]
-        z, y, x = grid.native((at[2], at[1], at[0]))
+        z, y, x = grid.to_native((at[2], at[1], at[0]))
         extent_mm = (box[3:] - box[:3]) * np.array(self.card.preprocessing["pixdim_mm"])
         diameter = round(float(extent_mm[:2].mean()), 1)
         chosen = self.card.labels[label]
@@ -93,7 +93,7 @@ class Model:
             label=chosen.name,
             code=chosen.code,
             score=round(score, 4),
-            # Nothing here has calibrated this score: no finding is ever of the high tier.
+            # The score is not calibrated: no finding is ever of the high tier.
             tier=Tier.REVIEW if score >= self.card.thresholds["review_score"] else Tier.UNCERTAIN,
             position_mm=volume.lps(z, y, x),
             diameter_mm=diameter,
@@ -104,8 +104,8 @@ class Model:
         )
 
 
-def detector(net: torch.nn.Module, card: ModelCard) -> Any:
-    """MONAI's RetinaNetDetector around the network, with the card's anchors and box selection."""
+def retinanet_detector(net: torch.nn.Module, card: ModelCard) -> Any:
+    """MONAI's RetinaNetDetector with the network and the card's anchors and box selection."""
     from monai.apps.detection.networks.retinanet_detector import RetinaNetDetector
     from monai.apps.detection.utils.anchor_utils import AnchorGeneratorWithAnchorShape
 

@@ -1,4 +1,4 @@
-"""Networks that a bundle may name: an allow list, built by code of this package from the card's plain values."""
+"""Detection networks that a bundle may name (an allow list), built by code of this package from the card's plain values."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,7 +6,8 @@ from typing import Any
 from torch import nn
 
 from core.errors import ModelError
-from models.bundle.config_reader import Call, Config
+from models.bundle.allow_list import FIX, number, require_call, whole_number
+from models.bundle.config_reader import BundleConfig
 from models.installed import BUNDLE_KIND
 
 KIND = BUNDLE_KIND
@@ -36,7 +37,7 @@ ANCHORS = (
 )
 
 
-def described(config: Config) -> dict[str, Any]:
+def describe_network(config: BundleConfig) -> dict[str, Any]:
     """The bundle's network as plain values for a card.
 
     Raises
@@ -44,24 +45,24 @@ def described(config: Config) -> dict[str, Any]:
     ModelError
         A network, a part of one or an argument that is not on the allow list.
     """
-    network = allowed(config.need("network_def"), NETWORKS, "network_def")
-    extractor = allowed(network.kwargs.get("feature_extractor"), EXTRACTORS, "feature_extractor")
-    backbone = allowed(extractor.argument(0, "backbone"), [p + b for p in PREFIXES for b in BACKBONES], "backbone")
-    anchors = allowed(config.need("anchor_generator"), ANCHORS, "anchor_generator")
+    network = require_call(config.require("network_def"), NETWORKS, "network_def")
+    extractor = require_call(network.kwargs.get("feature_extractor"), EXTRACTORS, "feature_extractor")
+    backbone = require_call(extractor.argument(0, "backbone"), [p + b for p in PREFIXES for b in BACKBONES], "backbone")
+    anchors = require_call(config.require("anchor_generator"), ANCHORS, "anchor_generator")
     given = {key: value for key, value in backbone.kwargs.items() if key not in ("pretrained", "progress")}
     if backbone.args and any(backbone.args):
-        raise ModelError("the backbone's arguments are to be given by name", hint="mend configs/inference.json")
+        raise ModelError("the backbone's arguments must be given by name", hint=FIX)
     for key, value in given.items():
         if key not in BACKBONE_ARGUMENTS or not isinstance(value, BACKBONE_ARGUMENTS[key]):  # type: ignore[arg-type]
             raise ModelError(f"the backbone's argument {key} is not on the allow list: {', '.join(BACKBONE_ARGUMENTS)}")
     divisible = network.kwargs.get("size_divisible", 1)
     return {
         "kind": KIND,
-        "spatial_dims": whole(network.kwargs.get("spatial_dims"), "spatial_dims"),
-        "num_classes": whole(network.kwargs.get("num_classes"), "num_classes"),
-        "num_anchors": whole(network.kwargs.get("num_anchors"), "num_anchors"),
-        "size_divisible": [whole(one, "size_divisible") for one in (divisible if isinstance(divisible, list) else [divisible] * 3)],
-        "returned_layers": [whole(one, "returned_layers") for one in extractor.argument(3, "returned_layers", [1, 2, 3])],
+        "spatial_dims": whole_number(network.kwargs.get("spatial_dims"), "spatial_dims"),
+        "num_classes": whole_number(network.kwargs.get("num_classes"), "num_classes"),
+        "num_anchors": whole_number(network.kwargs.get("num_anchors"), "num_anchors"),
+        "size_divisible": [whole_number(one, "size_divisible") for one in (divisible if isinstance(divisible, list) else [divisible] * 3)],
+        "returned_layers": [whole_number(one, "returned_layers") for one in extractor.argument(3, "returned_layers", [1, 2, 3])],
         "feature_map_scales": [number(one, "feature_map_scales") for one in anchors.kwargs.get("feature_map_scales", [1, 2, 4, 8])],
         "base_anchor_shapes": [
             [number(one, "base_anchor_shapes") for one in shape] for shape in anchors.kwargs.get("base_anchor_shapes", [])
@@ -71,18 +72,18 @@ def described(config: Config) -> dict[str, Any]:
 
 
 def build(settings: Mapping[str, Any]) -> nn.Module:
-    """The network of a card, with weights drawn at random; nothing is downloaded."""
+    """The network of a card's table with random weights; nothing is downloaded."""
     from monai.apps.detection.networks.retinanet_network import RetinaNet
     from monai.networks.nets import resnet
 
-    from models.bundle.feature_pyramid import Pyramid
+    from models.bundle.feature_pyramid import ResNetFeaturePyramid
 
     if settings.get("kind") != KIND or settings["backbone"]["name"] not in BACKBONES:
         raise ModelError(f"the network {settings.get('kind')!r} is not on the allow list", hint="import the bundle again")
     given = {key: value for key, value in settings["backbone"].items() if key != "name"}
     backbone = getattr(resnet, settings["backbone"]["name"])(pretrained=False, **given)
     dims = settings["spatial_dims"]
-    features = Pyramid(backbone, dims, settings["returned_layers"])
+    features = ResNetFeaturePyramid(backbone, dims, settings["returned_layers"])
     network: nn.Module = RetinaNet(
         spatial_dims=dims,
         num_classes=settings["num_classes"],
@@ -91,23 +92,3 @@ def build(settings: Mapping[str, Any]) -> nn.Module:
         size_divisible=settings["size_divisible"],
     )
     return network
-
-
-def allowed(value: Any, targets: list[str] | tuple[str, ...], what: str) -> Call:
-    """``value``, if it is a call of one of ``targets``; it is never called."""
-    if isinstance(value, Call) and value.target in targets:
-        return value
-    found = value.target if isinstance(value, Call) else type(value).__name__
-    raise ModelError(f"{what} is {found}, which is not on the allow list: {', '.join(sorted({t.rpartition('.')[2] for t in targets}))}")
-
-
-def whole(value: Any, what: str) -> int:
-    if type(value) is not int:
-        raise ModelError(f"{what} is a whole number, not {value!r}", hint="mend configs/inference.json")
-    return value
-
-
-def number(value: Any, what: str) -> float:
-    if type(value) not in (int, float):
-        raise ModelError(f"{what} is a number, not {value!r}", hint="mend configs/inference.json")
-    return float(value)

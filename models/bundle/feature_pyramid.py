@@ -1,7 +1,7 @@
-"""The feature extractor of MONAI's RetinaNet without torchvision, which MONAI's own needs for one class.
+"""The feature extractor of MONAI's RetinaNet without torchvision, which MONAI's own version needs for one class.
 
-torchvision would have to match torch's wheel (CPU or CUDA) exactly; names of the weights are those of MONAI's, so that its
-weights load: ``body.<child of the backbone>``, ``fpn``.
+torchvision would have to match torch's wheel (CPU or CUDA) exactly. Tensor names are those of MONAI's version, so that its weights load:
+``body.<child of the backbone>``, ``fpn``.
 """
 
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ from monai.networks.blocks.feature_pyramid_network import FeaturePyramidNetwork,
 from monai.networks.nets.resnet import ResNet
 from torch import nn
 
-OUT_CHANNELS = 256  # as monai.networks.blocks.backbone_fpn_utils has it
+OUT_CHANNELS = 256  # as in monai.networks.blocks.backbone_fpn_utils
 
 
-class Pyramid(nn.Module):
+class ResNetFeaturePyramid(nn.Module):
     """(N, C, ...) to feature maps, the finest first; ``returned_layers`` count from 1, one coarser level is added."""
 
     def __init__(self, backbone: ResNet, spatial_dims: int, returned_layers: Sequence[int]) -> None:
@@ -32,6 +32,7 @@ class Pyramid(nn.Module):
         self._layers = {name: str(index) for index, name in enumerate(layers)}
 
     def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        """As the class says."""
         found = {}
         for name, module in self.body.items():
             x = module(x)

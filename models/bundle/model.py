@@ -1,13 +1,15 @@
-"""What an imported card's network needs to be served, as the runtime asks for it."""
+"""Chooses the class that runs an imported card: segmentation or detection."""
 
 from pathlib import Path
 
 from core.records import ModelIdentity
-from models.bundle import detector, segmentation, segmentation_networks
+from models.bundle import segmentation_networks
+from models.bundle.detector import BundleDetector
+from models.bundle.segmentation import BundleSegmenter
 from models.card import ModelCard
 
 
-def Model(card: ModelCard, identity: ModelIdentity, weights: Path, device: str) -> detector.Model | segmentation.Model:
-    """Loaded weights of one imported card on one device: a segmentation's regions, or a detector's boxes."""
-    kind = segmentation.Model if card.network.get("kind") in segmentation_networks.KINDS else detector.Model
+def load_bundle_model(card: ModelCard, identity: ModelIdentity, weights: Path, device: str) -> BundleDetector | BundleSegmenter:
+    """The loaded model of one imported card on one device."""
+    kind = BundleSegmenter if card.network.get("kind") in segmentation_networks.KINDS else BundleDetector
     return kind(card, identity, weights, device)

@@ -1,4 +1,4 @@
-"""An imported segmentation network as the runtime loads it: a CT volume in, the connected regions of every class out."""
+"""An imported segmentation network behind the runtime's Model protocol: CT volumes to the connected regions of every class."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,23 +16,23 @@ from core.states import Outcome, Tier
 from imaging import masks
 from imaging.volume.volume import Volume
 from models.bundle import segmentation_networks
-from models.bundle.resampling import THREADS, aligned, flips_of, grid_of, prepared
+from models.bundle.resampling import THREADS, bundle_grid, flips_to_ras, is_axial, network_input
 from models.card import ModelCard
-from models.ct.isotropic_grid import Grid, resample
+from models.ct.isotropic_grid import ResamplingGrid, resample
 from models.ct.ndimage import ndimage
 from models.torch_threads import cpu_threads
 
-NEARLY = 1e-6
+TOLERANCE = 1e-6
 
 
-class Model:
-    """Loaded weights of one imported card on one device."""
+class BundleSegmenter:
+    """CT volumes to predictions by an imported segmentation network."""
 
-    batch = 1  # one after the other
+    batch = 1  # series are computed one after the other
 
     def __init__(self, card: ModelCard, identity: ModelIdentity, weights: Path, device: str) -> None:
         self.card, self.identity, self.device = card, identity, device
-        classes = foreground(card.network)
+        classes = foreground_classes(card.network)
         if len(card.labels) != classes:
             raise ModelError(f"{card.name}: the network has {classes} classes besides the background, the card {len(card.labels)} labels")
         net = segmentation_networks.build(card.network)
@@ -42,63 +42,65 @@ class Model:
             raise ModelError(f"{card.name}: the weights do not fit the network of the card", hint=str(error).splitlines()[0]) from error
         self._net = net.eval().requires_grad_(False).to(device)
 
-    def warm(self) -> None:
-        """One window."""
-        self._shares(np.zeros([int(one) for one in self.card.preprocessing["window"]], np.float32))
+    def warm_up(self) -> None:
+        """Run the network on one window."""
+        self._probabilities(np.zeros([int(one) for one in self.card.preprocessing["window"]], np.float32))
 
-    def evidence(self, item: Volume, prediction: Prediction) -> HeatMap | None:
+    def heat_map(self, item: Volume, prediction: Prediction) -> HeatMap | None:
         """None: the masks of the findings are the evidence."""
         return None
 
     def predict(self, items: Sequence[Volume]) -> list[Prediction]:
-        """One prediction per series, in their order."""
-        return [self._one(volume) for volume in items]
+        """One prediction per series, in order."""
+        return [self._predict_series(volume) for volume in items]
 
-    def _one(self, volume: Volume) -> Prediction:
+    def _predict_series(self, volume: Volume) -> Prediction:
         looked_for = self.card.looked_for
-        if not aligned(volume):
+        if not is_axial(volume):
             reason = "axial slices are needed, these are of another orientation"
             return Prediction(Outcome.NOT_ANALYSED, reason=reason, looked_for=looked_for, notes=volume.notes)
-        grid, flips = grid_of(volume, self.card.preprocessing["pixdim_mm"]), flips_of(volume)
+        grid, flips = bundle_grid(volume, self.card.preprocessing["pixdim_mm"]), flips_to_ras(volume)
         with cpu_threads(THREADS):
-            shares = self._shares(prepared(volume, grid, flips, self.card))
+            probabilities = self._probabilities(network_input(volume, grid, flips, self.card))
         for axis, flip in enumerate(flips):
-            shares = np.flip(shares, axis + 1) if flip else shares
-        found = sorted(self._findings(volume, grid, shares.transpose(0, 3, 2, 1)), key=lambda one: (-(one.score or 0.0), one.position_mm))
+            probabilities = np.flip(probabilities, axis + 1) if flip else probabilities
+        found = sorted(
+            self._findings(volume, grid, probabilities.transpose(0, 3, 2, 1)), key=lambda one: (-(one.score or 0.0), one.position_mm)
+        )
         most, notes = int(self.card.thresholds["most_findings"]), list(volume.notes)
         if len(found) > most:
             notes.append(f"{len(found)} regions were above the operating point; the {most} with the highest score are given")
         outcome = Outcome.FINDINGS if found else Outcome.NO_FINDING
         return Prediction(outcome, tuple(found[:most]), looked_for=looked_for, notes=tuple(notes))
 
-    def _shares(self, image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """(X, Y, Z) to (classes, X, Y, Z): how sure of each class but the background, 0 to 1."""
+    def _probabilities(self, image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """(X, Y, Z) to (classes, X, Y, Z): the probability of each class but the background."""
         from monai.inferers.utils import sliding_window_inference
 
-        how, fast = self.card.preprocessing, self.device == "cuda"
+        settings, on_cuda = self.card.preprocessing, self.device == "cuda"
         values = torch.from_numpy(np.ascontiguousarray(image))[None, None].to(self.device)
-        with torch.inference_mode(), torch.autocast("cuda", dtype=torch.float16, enabled=fast):
-            logits = sliding_window_inference(values, [int(one) for one in how["window"]], 1, self._net, overlap=how["overlap"])
-        together = logits[0].float()
-        shares = torch.softmax(together, 0)[1:] if self.card.network["activation"] == "softmax" else torch.sigmoid(together)
-        out: npt.NDArray[np.float32] = shares.cpu().numpy()
+        with torch.inference_mode(), torch.autocast("cuda", dtype=torch.float16, enabled=on_cuda):
+            logits = sliding_window_inference(values, [int(one) for one in settings["window"]], 1, self._net, overlap=settings["overlap"])
+        one = logits[0].float()
+        probabilities = torch.softmax(one, 0)[1:] if self.card.network["activation"] == "softmax" else torch.sigmoid(one)
+        out: npt.NDArray[np.float32] = probabilities.cpu().numpy()
         return out
 
-    def _findings(self, volume: Volume, grid: Grid, shares: npt.NDArray[np.float32]) -> list[Finding]:
-        """Regions of every class on the series' own voxels; ``shares`` (classes, Z, Y, X) on ``grid``."""
+    def _findings(self, volume: Volume, grid: ResamplingGrid, probabilities: npt.NDArray[np.float32]) -> list[Finding]:
+        """Regions of every class on the series' own voxels; ``probabilities`` (classes, Z, Y, X) on ``grid``."""
         z, y, x = (1.0 / step for step in grid.step)
         shape = (volume.hu.shape[0], volume.hu.shape[1], volume.hu.shape[2])
-        own_voxels = Grid((0.0, 0.0, 0.0), (z, y, x), shape)
+        own_voxels = ResamplingGrid((0.0, 0.0, 0.0), (z, y, x), shape)
         voxel_mm3 = float(np.prod(volume.spacing_mm))
         limits, found = self.card.thresholds, []
-        rival = None
+        highest = None
         if self.card.network["activation"] == "softmax":  # a voxel is of one class, or of the background
-            rival = resample(np.maximum(shares.max(axis=0), 1.0 - shares.sum(axis=0)), own_voxels, smooth=False)
-        for index, share in enumerate(shares):
-            own = resample(share, own_voxels, smooth=False)
+            highest = resample(np.maximum(probabilities.max(axis=0), 1.0 - probabilities.sum(axis=0)), own_voxels, smooth=False)
+        for index, probability in enumerate(probabilities):
+            own = resample(probability, own_voxels, smooth=False)
             inside = own >= limits["score"]
-            if rival is not None:
-                inside &= own >= rival - NEARLY
+            if highest is not None:
+                inside &= own >= highest - TOLERANCE
             labels, _ = ndimage.label(inside)
             for number, box in enumerate(ndimage.find_objects(labels), start=1):
                 region = labels[box] == number
@@ -119,7 +121,7 @@ class Model:
             label=chosen.name,
             code=chosen.code,
             score=round(score, 4),
-            # Nothing here has calibrated this score: no finding is ever of the high tier.
+            # The score is not calibrated: no finding is ever of the high tier.
             tier=Tier.REVIEW if score >= self.card.thresholds["review_score"] else Tier.UNCERTAIN,
             position_mm=volume.lps(z, y, x),
             diameter_mm=diameter,
@@ -134,6 +136,6 @@ class Model:
         )
 
 
-def foreground(network: Mapping[str, Any]) -> int:
-    """How many classes there are besides the background; a softmax has a channel for it, sigmoids have none."""
+def foreground_classes(network: Mapping[str, Any]) -> int:
+    """The number of classes without the background, for which a softmax has a channel and sigmoids have none."""
     return int(network["out_channels"]) - (1 if network["activation"] == "softmax" else 0)

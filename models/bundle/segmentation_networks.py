@@ -1,4 +1,4 @@
-"""Segmentation networks that a bundle may name: an allow list, built by code of this package from the card's plain values."""
+"""Segmentation networks that a bundle may name (an allow list), built by code of this package from the card's plain values."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from torch import nn
 
 from core.errors import ModelError
-from models.bundle.config_reader import Call, Config
+from models.bundle.config_reader import BundleCall, BundleConfig
 from models.installed import SEGMENTATION_KINDS
 
 KINDS = SEGMENTATION_KINDS
@@ -15,7 +15,7 @@ TARGETS = {
     for kind in KINDS
     for name in (kind.rpartition(".")[2], kind, f"monai.networks.nets.{kind.rpartition('.')[2].lower()}.{kind.rpartition('.')[2]}")
 }
-# What each takes, and of which types; ``out_channels`` and 3 dimensions are asked for apart.
+# Arguments of each network and their types; dimensions and channels are checked in ``describe_network``.
 ARGUMENTS: Mapping[str, Mapping[str, tuple[type, ...]]] = {
     "UNet": {
         "spatial_dims": (int,), "in_channels": (int,), "out_channels": (int,), "channels": (list,), "strides": (list,),
@@ -31,13 +31,13 @@ ARGUMENTS: Mapping[str, Mapping[str, tuple[type, ...]]] = {
 ACTIVATIONS = ("softmax", "sigmoid")
 
 
-def wanted(config: Config) -> bool:
+def is_segmentation(config: BundleConfig) -> bool:
     """Whether the bundle's network is one of these."""
-    network = config.need("network_def")
-    return isinstance(network, Call) and network.target in TARGETS
+    network = config.require("network_def")
+    return isinstance(network, BundleCall) and network.target in TARGETS
 
 
-def described(config: Config) -> dict[str, Any]:
+def describe_network(config: BundleConfig) -> dict[str, Any]:
     """The bundle's network as plain values for a card.
 
     Raises
@@ -45,32 +45,32 @@ def described(config: Config) -> dict[str, Any]:
     ModelError
         An argument that is not on the allow list, another number of dimensions or of input channels, or no activation.
     """
-    network: Call = config.need("network_def")
+    network: BundleCall = config.require("network_def")
     kind = TARGETS[network.target]
     known = ARGUMENTS[kind.rpartition(".")[2]]
     for key, value in network.kwargs.items():
-        if key not in known or not isinstance(value, known[key]) or not plain(value) or (type(value) is bool and bool not in known[key]):
+        if key not in known or not isinstance(value, known[key]) or not is_plain(value) or (type(value) is bool and bool not in known[key]):
             raise ModelError(f"{network.name}'s argument {key} is not on the allow list as {value!r}: {', '.join(known)}")
     given = dict(network.kwargs)
     if (given.get("spatial_dims"), given.get("in_channels", 1)) != (3, 1) or given.get("out_channels", 0) < 1:
-        raise ModelError("a segmentation network with 3 spatial_dims, 1 of in_channels and its out_channels is needed")
-    return {"kind": kind, "activation": activation(config), "arguments": given, "out_channels": given["out_channels"]}
+        raise ModelError("a segmentation network needs 3 spatial_dims, 1 in_channels and at least 1 out_channels")
+    return {"kind": kind, "activation": read_activation(config), "arguments": given, "out_channels": given["out_channels"]}
 
 
-def activation(config: Config) -> str:
-    """How the bundle makes shares of its network's answer: softmax or sigmoid, of its Activationsd."""
-    pipeline = config.need("postprocessing")
-    steps = pipeline.kwargs.get("transforms", []) if isinstance(pipeline, Call) else []
+def read_activation(config: BundleConfig) -> str:
+    """The function of the bundle's Activationsd that converts logits: softmax or sigmoid. Raises ModelError where there is none."""
+    pipeline = config.require("postprocessing")
+    steps = pipeline.kwargs.get("transforms", []) if isinstance(pipeline, BundleCall) else []
     for step in steps:
-        if isinstance(step, Call) and step.name == "Activationsd":
+        if isinstance(step, BundleCall) and step.name == "Activationsd":
             chosen = [name for name in ACTIVATIONS if step.kwargs.get(name) is True]
             if len(chosen) == 1:
                 return chosen[0]
-    raise ModelError("postprocessing has no Activationsd with softmax or sigmoid: what the network's answer means cannot be told")
+    raise ModelError("postprocessing has no Activationsd with softmax or sigmoid: the meaning of the network's output is not known")
 
 
 def build(settings: Mapping[str, Any]) -> nn.Module:
-    """The network of a card, with weights drawn at random; nothing is downloaded."""
+    """The network of a card's table with random weights; nothing is downloaded."""
     from monai.networks.nets.segresnet import SegResNet
     from monai.networks.nets.unet import UNet
 
@@ -81,10 +81,10 @@ def build(settings: Mapping[str, Any]) -> nn.Module:
     return network
 
 
-def plain(value: Any) -> bool:
-    """Whether a value is of numbers, texts, lists and tables alone, a few of them."""
+def is_plain(value: Any) -> bool:
+    """Whether a value consists of numbers, texts, and lists and tables of fewer than 20 entries."""
     if isinstance(value, Mapping):
-        return len(value) < 20 and all(isinstance(key, str) and plain(item) for key, item in value.items())
+        return len(value) < 20 and all(isinstance(key, str) and is_plain(item) for key, item in value.items())
     if isinstance(value, list):
-        return len(value) < 20 and all(map(plain, value))
+        return len(value) < 20 and all(map(is_plain, value))
     return isinstance(value, str | int | float | bool)

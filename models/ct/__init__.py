@@ -1,1 +1,1 @@
-"""What models of CT volumes share: the isotropic grid and the lung field."""
+"""Code shared by models of CT volumes: resampling grids and the lung field."""

@@ -1,7 +1,7 @@
-"""The lung field by thresholds and shape: where the network looks.
+"""Finds the lung field of a chest CT by thresholds and shape.
 
-On a coarse grid of about 2 mm: air inside the body, its large components, closed so that nodules on the pleura
-and vessels are inside, holes filled.
+On a coarse grid of about 2 mm: air inside the body, its large components, closed so that vessels and nodules on the pleura are inside,
+and with holes filled.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from models.ct.isotropic_grid import Grid, Spacing
+from models.ct.isotropic_grid import ResamplingGrid, Spacing
 from models.ct.ndimage import ndimage
 
 Mask = npt.NDArray[np.bool_]
@@ -24,7 +24,7 @@ LARGEST_TOTAL_LITRES = 12.0
 
 @dataclass(frozen=True, slots=True)
 class LungField:
-    """Coarse masks (Z, Y, X): ``air`` the aerated lung, ``field`` the same closed and filled.
+    """Coarse masks (Z, Y, X): ``air`` is the aerated lung, ``field`` the same after closing and filling.
 
     ``factor``: native voxels per coarse voxel along (z, y, x); ``litres``: volume of ``air``.
     """
@@ -35,7 +35,7 @@ class LungField:
     spacing_mm: Spacing
     litres: float
 
-    def box(self, shape: tuple[int, ...], margin_mm: float) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    def native_box(self, shape: tuple[int, ...], margin_mm: float) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
         """First and last native index of the box around ``field``, with a margin, inside ``shape``."""
         low, high = [], []
         for axis in range(3):
@@ -45,17 +45,17 @@ class LungField:
             high.append(min(shape[axis] - 1, (int(seen[-1]) + 1) * self.factor[axis] - 1 + margin))
         return (low[0], low[1], low[2]), (high[0], high[1], high[2])
 
-    def on(self, mask: Mask, grid: Grid) -> Mask:
-        """A coarse mask on a fine grid (nearest voxel)."""
+    def on_grid(self, mask: Mask, grid: ResamplingGrid) -> Mask:
+        """A coarse mask on a fine grid, by the nearest voxel."""
         at = []
         for axis in range(3):
-            index = np.round((grid.coordinates(axis) + 0.5) / self.factor[axis] - 0.5).astype(np.intp)
+            index = np.round((grid.native_coordinates(axis) + 0.5) / self.factor[axis] - 0.5).astype(np.intp)
             at.append(np.clip(index, 0, mask.shape[axis] - 1))
         return mask[np.ix_(*at)]
 
 
-def closed(mask: Mask, radius_mm: float, spacing_mm: Spacing) -> Mask:
-    """Closing by a ball, by two distance maps; what lies outside the volume counts as the background."""
+def close_by_ball(mask: Mask, radius_mm: float, spacing_mm: Spacing) -> Mask:
+    """Morphological closing by a ball, computed by two distance maps; voxels outside the volume count as background."""
     pad = [int(np.ceil(radius_mm / s)) + 1 for s in spacing_mm]
     # Slices are repeated at both ends: a scan that ends inside the lung must not lose its last slices.
     wide = np.pad(mask, [(pad[0], pad[0]), (0, 0), (0, 0)], mode="edge")
@@ -67,8 +67,8 @@ def closed(mask: Mask, radius_mm: float, spacing_mm: Spacing) -> Mask:
     return result
 
 
-def _coarse(hu: npt.NDArray[np.int16], factor: tuple[int, int, int]) -> npt.NDArray[np.float32]:
-    """Mean of blocks; the last, incomplete blocks are filled with the edge."""
+def _block_means(hu: npt.NDArray[np.int16], factor: tuple[int, int, int]) -> npt.NDArray[np.float32]:
+    """Mean of blocks; incomplete blocks at the end are filled with the edge's values."""
     pads = [(0, -n % f) for n, f in zip(hu.shape, factor, strict=True)]
     wide = np.pad(hu, pads, mode="edge") if any(p[1] for p in pads) else hu
     z, y, x = (n // f for n, f in zip(wide.shape, factor, strict=True))
@@ -78,8 +78,8 @@ def _coarse(hu: npt.NDArray[np.int16], factor: tuple[int, int, int]) -> npt.NDAr
     return mean
 
 
-def _body(coarse: npt.NDArray[np.float32]) -> Mask:
-    """The largest dense component, filled slice by slice."""
+def _body_mask(coarse: npt.NDArray[np.float32]) -> Mask:
+    """The largest dense component with its holes filled slice by slice."""
     dense = ndimage.binary_opening(coarse > -300, iterations=1)
     labels, count = ndimage.label(dense)
     if count == 0:
@@ -92,15 +92,15 @@ def _body(coarse: npt.NDArray[np.float32]) -> Mask:
 def lung_field(hu: npt.NDArray[np.int16], spacing_mm: Spacing) -> LungField | None:
     """The lung field of a chest CT, (Z, Y, X) HU, or None where none is found.
 
-    A component of air counts as lung where it lies inside the body, holds at least 0.15 l and is neither a thin
-    sheet nor bowel gas (which is emptier than any lung of the same series).
+    A component of air counts as lung where it lies inside the body, has at least 0.15 l and is neither a thin sheet nor bowel gas (which
+    is emptier than any lung of the same series).
     """
     factor = tuple(max(1, round(COARSE_MM / s)) for s in spacing_mm)
     three = (factor[0], factor[1], factor[2])
-    coarse = _coarse(hu, three)
+    coarse = _block_means(hu, three)
     spacing: Spacing = (spacing_mm[0] * three[0], spacing_mm[1] * three[1], spacing_mm[2] * three[2])
     litre = float(np.prod(spacing)) * 1e-6
-    air = (coarse < AIR_HU) & _body(coarse)
+    air = (coarse < AIR_HU) & _body_mask(coarse)
     air = ndimage.binary_opening(air, iterations=1)
     labels, count = ndimage.label(air)
     if count == 0:
@@ -117,8 +117,8 @@ def lung_field(hu: npt.NDArray[np.int16], spacing_mm: Spacing) -> LungField | No
     litres = float(lung.sum()) * litre
     if not LOWEST_TOTAL_LITRES <= litres <= LARGEST_TOTAL_LITRES:
         return None
-    if tissue[main] < -990:  # nothing but air: a bag, a phantom without lungs
+    if tissue[main] < -990:  # only air: a bag, or a phantom without lungs
         return None
-    field = closed(lung, CLOSING_MM, spacing)
+    field = close_by_ball(lung, CLOSING_MM, spacing)
     field = np.stack([ndimage.binary_fill_holes(s) for s in field])
     return LungField(lung, field, three, spacing, litres)

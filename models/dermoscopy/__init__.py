@@ -1,1 +1,3 @@
-"""Seven classes of skin lesions from one dermoscopy image (HAM10000)."""
+"""``dermoscopy_7class``: seven classes of skin lesions from one dermoscopy image (HAM10000)."""
+
+MODEL = "DermoscopyClassifier"

@@ -12,32 +12,32 @@ from core.errors import ModelError
 from core.records import HeatMap, ModelIdentity, Prediction
 from imaging.masks import pack_heat_map
 from imaging.photograph.read import Photograph
-from models.batch_halving import in_halves
+from models.batch_halving import run_in_halves
 from models.calibration import softmax
 from models.card import ModelCard
-from models.dermoscopy.ensemble import Panel, Said, in_a_row, to_tensor, together
-from models.dermoscopy.heat_map import grad_cam
+from models.dermoscopy.acceptance import check_distance, check_photograph
+from models.dermoscopy.ensemble import Ensemble, MemberOutput, average_outputs, concatenate_outputs, to_tensor
+from models.dermoscopy.heat_map import lesion_grad_cam
 from models.dermoscopy.patient import FACTS, Patient
-from models.dermoscopy.postprocess import abstained, found, unfamiliar, unusable
-from models.dermoscopy.preprocess import COMMON_PX, common_square, to_common_grid
-from models.dermoscopy.quality import overexposed, poor, quality
-from models.image_maps import on_square, one_piece, to_unit
-from models.torch_threads import each
+from models.dermoscopy.postprocess import abstention, lesion_prediction
+from models.dermoscopy.preprocess import COMMON_PX, common_square
+from models.image_maps import outline_on_image, paste_centre_square, scale_to_unit
+from models.torch_threads import map_on_cores
 
-CPU_BATCH, CUDA_BATCH = 8, 32  # on the CPU each image is a pass of its own: enough to keep every core busy
+CPU_BATCH, CUDA_BATCH = 8, 32  # on the CPU each image is a pass of its own: enough images to keep every core busy
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
-    """What the networks gave: ``logits`` (N, C), ``distance`` (N,) from the training images, ``outline`` (N, 150, 150) logits."""
+class EnsembleOutput:
+    """``logits`` (N, C), ``distance`` (N,) from the training images, ``outline`` (N, 150, 150) logits."""
 
     logits: np.ndarray
     distance: np.ndarray
     outline: np.ndarray
 
 
-class Model:
-    """Photographs to predictions. On the CPU bit for bit the same, whatever else is in the batch."""
+class DermoscopyClassifier:
+    """Photographs to predictions. On the CPU the result is bit for bit the same whatever else is in the batch."""
 
     def __init__(self, card: ModelCard, identity: ModelIdentity, weights: Path, device: str) -> None:
         self.card = card
@@ -48,100 +48,97 @@ class Model:
         self._threads = int(card.preprocessing["cpu_threads"])
         if "members" not in card.network or "max_distance" not in card.thresholds:
             raise ModelError(f"{card.name} {card.version}: the card is of a version before 0.2.0", hint="this release runs 0.2.0 and later")
-        panel = Panel(card.network, len(card.labels))
+        ensemble = Ensemble(card.network, len(card.labels))
         try:
-            panel.load_state_dict(load_file(weights))
+            ensemble.load_state_dict(load_file(weights))
         except RuntimeError as error:
             raise ModelError(f"{card.name}: the weights do not fit the network of the card", hint=str(error).splitlines()[0]) from error
-        self._panel = panel.eval().requires_grad_(False).to(device)
+        self._ensemble = ensemble.eval().requires_grad_(False).to(device)
 
-    def warm(self) -> None:
-        """One forward pass, so that the first image does not pay for set-up."""
-        self.look(np.zeros((1, COMMON_PX, COMMON_PX, 3), np.uint8), np.zeros((1, FACTS), np.float32))
+    def warm_up(self) -> None:
+        """Run one forward pass, so that the first image does not wait for set-up."""
+        self.run_networks(np.zeros((1, COMMON_PX, COMMON_PX, 3), np.uint8), np.zeros((1, FACTS), np.float32))
 
     def predict(self, items: Sequence[Photograph]) -> list[Prediction]:
-        """One answer per photograph, in order: findings, or abstained with the reason."""
-        prepared = each(lambda item: prepare(item, self.card.thresholds), items, self._threads)
-        answers = [abstained(reason, self.card) for reason, _ in prepared]
+        """One prediction per photograph, in order: findings, or abstained with the reason."""
+        prepared = map_on_cores(lambda item: prepare(item, self.card.thresholds), items, self._threads)
+        answers = [abstention(reason, self.card) for reason, _ in prepared]
         usable = [i for i, (reason, _) in enumerate(prepared) if not reason]
         if not usable:
             return answers
         squares = np.stack([prepared[i][1] for i in usable])
-        looked = self.look(squares, np.stack([patient_of(items[i]).facts() for i in usable]))
-        probabilities = softmax(looked.logits, self.card.temperature)
+        output = self.run_networks(squares, np.stack([patient_of(items[i]).facts() for i in usable]))
+        probabilities = softmax(output.logits, self.card.temperature)
         for k, i in enumerate(usable):
-            strange = unfamiliar(float(looked.distance[k]), self.card.thresholds)
-            if strange:
-                answers[i] = abstained(strange, self.card)
+            reason = check_distance(float(output.distance[k]), self.card.thresholds)
+            if reason:
+                answers[i] = abstention(reason, self.card)
                 continue
-            mask = one_piece(looked.outline[k], items[i].rgb.shape[:2])
-            answers[i] = found(self.card, probabilities[k], items[i], mask)
+            mask = outline_on_image(output.outline[k], items[i].rgb.shape[:2])
+            answers[i] = lesion_prediction(self.card, probabilities[k], items[i], mask)
         return answers
 
-    def look(self, squares: np.ndarray, facts: np.ndarray) -> Looked:
-        """(N, 150, 150, 3) uint8 and (N, FACTS) float32 through the networks.
+    def run_networks(self, squares: np.ndarray, facts: np.ndarray) -> EnsembleOutput:
+        """(N, 150, 150, 3) uint8 and (N, FACTS) float32 through all networks.
 
-        On the CPU every image is for every network a pass of its own on a fixed number of threads, as many at once as there are cores:
-        kernels are chosen by the shape of a batch, and an answer must not depend on its neighbours. On CUDA in batches, autocast to
-        half precision.
+        On the CPU every image is a pass of its own for every network on a fixed number of threads, as many passes at once as there are
+        cores: torch chooses kernels by the shape of a batch, and an answer must not depend on the other images. On CUDA in batches,
+        autocast to half precision.
         """
         size = 1 if self.device == "cpu" else CUDA_BATCH
         batches = [slice(start, start + size) for start in range(0, len(squares), size)]
-        names = list(self._panel.sides)
+        names = list(self._ensemble.sides)
         passes = [(name, squares[part], facts[part]) for part in batches for name in names]
         if self.device == "cpu":
-            said = each(lambda one: self._ask(*one), passes, self._threads)
+            outputs = map_on_cores(lambda one: self._run_member(*one), passes, self._threads)
         else:
             with torch.autocast("cuda", dtype=torch.float16):
-                said = [self._in_parts(*one) for one in passes]
-        parts = [together(said[start : start + len(names)]) for start in range(0, len(said), len(names))]
-        return Looked(*(torch.cat(values).float().cpu().numpy() for values in zip(*parts, strict=True)))
+                outputs = [self._run_member_in_parts(*one) for one in passes]
+        parts = [average_outputs(outputs[start : start + len(names)]) for start in range(0, len(outputs), len(names))]
+        return EnsembleOutput(*(torch.cat(values).float().cpu().numpy() for values in zip(*parts, strict=True)))
 
-    def _in_parts(self, name: str, squares: np.ndarray, facts: np.ndarray) -> Said:
-        """As ``_ask``, in as many passes as the card's memory asks for."""
-        parts = in_halves(lambda part: self._ask(name, squares[part], facts[part]), len(squares))
-        return parts[0] if len(parts) == 1 else in_a_row(parts)
+    def _run_member_in_parts(self, name: str, squares: np.ndarray, facts: np.ndarray) -> MemberOutput:
+        """As ``_run_member``, in as many passes as the GPU's memory needs."""
+        parts = run_in_halves(lambda part: self._run_member(name, squares[part], facts[part]), len(squares))
+        return parts[0] if len(parts) == 1 else concatenate_outputs(parts)
 
     @torch.inference_mode()
-    def _ask(self, name: str, squares: np.ndarray, facts: np.ndarray) -> Said:
-        images, given = to_tensor(squares, self._panel.sides[name]).to(self.device), torch.from_numpy(facts).to(self.device)
-        return self._panel.ask(name, images, given, self._views)
+    def _run_member(self, name: str, squares: np.ndarray, facts: np.ndarray) -> MemberOutput:
+        images = to_tensor(squares, self._ensemble.sides[name]).to(self.device)
+        return self._ensemble.run_member(name, images, torch.from_numpy(facts).to(self.device), self._views)
 
     def outline(self, image: Photograph) -> np.ndarray:
-        """(Y, X) bool on the image's grid: the lesion, in one piece without holes; nothing outside the centre square."""
-        looked = self.look(common_square(image.rgb)[None], patient_of(image).facts()[None])
-        return one_piece(looked.outline[0], image.rgb.shape[:2])
+        """The lesion, (Y, X) bool on the image's grid: one component without holes; nothing outside the centre square."""
+        output = self.run_networks(common_square(image.rgb)[None], patient_of(image).facts()[None])
+        return outline_on_image(output.outline[0], image.rgb.shape[:2])
 
-    def explain(self, image: Photograph) -> np.ndarray:
-        """(Y, X) float32 in 0..1 on the image's grid: the evidence for the model's answer (Grad-CAM), 0 outside the centre square.
+    def evidence_map(self, image: Photograph) -> np.ndarray:
+        """Evidence for the model's answer (Grad-CAM), (Y, X) float32 in 0..1 on the image's grid; 0 outside the centre square.
 
         The mean over the members, each scaled to 1. All 0 where nothing speaks for the answer.
         """
         square, facts = common_square(image.rgb)[None], patient_of(image).facts()[None]
-        label = int(self.look(square, facts).logits[0].argmax())
-        given = torch.from_numpy(facts).to(self.device)
+        label = int(self.run_networks(square, facts).logits[0].argmax())
+        facts_tensor = torch.from_numpy(facts).to(self.device)
 
-        def of(name: str) -> np.ndarray:
-            images = to_tensor(square, self._panel.sides[name]).to(self.device)
-            one = to_unit(grad_cam(self._panel.net(name), images, given, label).cpu().numpy())
-            return on_square(one, (COMMON_PX, COMMON_PX))
+        def member_map(name: str) -> np.ndarray:
+            images = to_tensor(square, self._ensemble.sides[name]).to(self.device)
+            heat = scale_to_unit(lesion_grad_cam(self._ensemble.member(name), images, facts_tensor, label).cpu().numpy())
+            return paste_centre_square(heat, (COMMON_PX, COMMON_PX))
 
-        heat = np.sum(each(of, list(self._panel.sides), self._threads), axis=0)
-        return to_unit(on_square(heat, image.rgb.shape[:2]))
+        heat = np.sum(map_on_cores(member_map, list(self._ensemble.sides), self._threads), axis=0)
+        return scale_to_unit(paste_centre_square(heat, image.rgb.shape[:2]))
 
-    def evidence(self, item: Photograph, prediction: Prediction) -> HeatMap | None:
-        """``explain`` as a record; None where nothing was answered."""
+    def heat_map(self, item: Photograph, prediction: Prediction) -> HeatMap | None:
+        """``evidence_map`` as a record; None where there was no answer."""
         if not prediction.probabilities:
             return None
-        return pack_heat_map(self.explain(item)[None], meaning=f"evidence for {prediction.findings[0].label} (Grad-CAM)")
+        return pack_heat_map(self.evidence_map(item)[None], meaning=f"evidence for {prediction.findings[0].label} (Grad-CAM)")
 
 
 def prepare(image: Photograph, limits: Mapping[str, float]) -> tuple[str, np.ndarray]:
-    """Why the image is not judged (or ""), and what the network sees of it, (150, 150, 3) uint8."""
-    found = quality(np.asarray(to_common_grid(image.rgb)))
-    # white first: a burnt-out photograph is grey and uniform as well
-    reason = overexposed(found, limits) or unusable(image.rgb, limits) or poor(found, limits)
-    return reason, common_square(image.rgb)
+    """Why the image must not be classified (or ""), and its centre square on the common grid, (150, 150, 3) uint8."""
+    return check_photograph(image.rgb, limits), common_square(image.rgb)
 
 
 def patient_of(image: Photograph) -> Patient:

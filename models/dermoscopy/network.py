@@ -1,4 +1,4 @@
-"""The network: a slim MONAI ResNet in two dimensions, with a decoder for the outline and a place for the patient."""
+"""The network: a slim two-dimensional MONAI ResNet with a decoder for the lesion's outline and an input for facts of the patient."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,14 +7,14 @@ import torch
 import torch.nn.functional as F
 from monai.networks.nets.resnet import ResNet
 
-from models.out_of_distribution import Familiarity
+from models.out_of_distribution import FeatureDistance
 
 MEAN = (0.763, 0.546, 0.570)  # of the training images, per channel, values 0..1
 STD = (0.141, 0.153, 0.170)
 
 
-class Outline(torch.nn.Module):
-    """Four maps, fine to coarse, to (B, 1, Y, X) logits of the lesion on the finest map's grid (a feature pyramid)."""
+class OutlineDecoder(torch.nn.Module):
+    """A feature pyramid: four maps, fine to coarse, to (B, 1, Y, X) logits of the lesion on the finest map's grid."""
 
     def __init__(self, widths: list[int], channels: int) -> None:
         super().__init__()
@@ -25,6 +25,7 @@ class Outline(torch.nn.Module):
         self.last = torch.nn.Conv2d(channels, 1, 1)
 
     def forward(self, maps: list[torch.Tensor]) -> torch.Tensor:
+        """As the class says."""
         carried = self.lateral[-1](maps[-1])
         for lateral, finer in zip(self.lateral[-2::-1], maps[-2::-1], strict=True):
             carried = lateral(finer) + F.interpolate(carried, size=finer.shape[-2:], mode="bilinear", align_corners=False)
@@ -32,27 +33,29 @@ class Outline(torch.nn.Module):
         return logits
 
 
-class Fusion(torch.nn.Module):
-    """What the patient's age, sex and site add to the logits: (B, width) features and (B, facts) to (B, classes)."""
+class PatientFusion(torch.nn.Module):
+    """Logits that the patient's age, sex and site add: (B, width) features and (B, facts) to (B, classes)."""
 
     def __init__(self, width: int, facts: int, classes: int, dropout: float) -> None:
         super().__init__()
         self.both = torch.nn.Linear(width + facts, 64)
         self.drop = torch.nn.Dropout(dropout)
         self.last = torch.nn.Linear(64, classes)
-        torch.nn.init.zeros_(self.last.weight)  # starts as nothing added
+        torch.nn.init.zeros_(self.last.weight)  # adds nothing before training
         torch.nn.init.zeros_(self.last.bias)
 
     def forward(self, features: torch.Tensor, facts: torch.Tensor) -> torch.Tensor:
+        """As the class says."""
         logits: torch.Tensor = self.last(self.drop(F.relu(self.both(torch.cat([features, facts], 1)))))
         return logits
 
 
 class LesionNet(torch.nn.Module):
-    """(B, 3, Y, X) uint8 or float 0..255 to (B, classes) logits, all classes weighted alike.
+    """(B, 3, Y, X) uint8 or float 0..255 to (B, classes) logits without a prior of the classes.
 
-    The values are normalised inside, so that no caller can forget it.
-    ``facts`` and ``outline`` of 0 and ``familiar`` of False leave the parts out.
+    Pixel values are normalised inside the network, so that no caller can forget it. ``facts`` of 0, ``outline`` of 0 and ``familiar`` of
+    False leave out the patient's facts, the outline decoder and the distance from the training images. The names of the attributes are
+    part of the names of the shipped weights.
     """
 
     def __init__(
@@ -84,12 +87,12 @@ class LesionNet(torch.nn.Module):
         self.std: torch.Tensor
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1) * 255)
         self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1) * 255)
-        self.fusion = Fusion(widths[-1], facts, classes, dropout) if facts else None
-        self.outline = Outline(widths, outline) if outline else None
-        self.familiarity = Familiarity(widths) if familiar else None
+        self.fusion = PatientFusion(widths[-1], facts, classes, dropout) if facts else None
+        self.outline = OutlineDecoder(widths, outline) if outline else None
+        self.familiarity = FeatureDistance(widths) if familiar else None
 
     def maps(self, image: torch.Tensor) -> list[torch.Tensor]:
-        """The four stages' maps, fine to coarse: a quarter of the image's side down to a thirty-second."""
+        """The feature maps of the four stages, fine to coarse: from 1/4 to 1/32 of the image's side."""
         normal = (image.to(self.mean.dtype) - self.mean) / self.std
         trunk = self.trunk
         x = trunk.conv1(normal.contiguous(memory_format=torch.channels_last))
@@ -100,8 +103,8 @@ class LesionNet(torch.nn.Module):
             found.append(x)
         return found
 
-    def judge(self, coarsest: torch.Tensor, facts: torch.Tensor | None = None) -> torch.Tensor:
-        """The last map (B, width, Y, X) to logits (B, classes). ``facts`` None: nothing known of the patient."""
+    def classify(self, coarsest: torch.Tensor, facts: torch.Tensor | None = None) -> torch.Tensor:
+        """The last map (B, width, Y, X) to logits (B, classes). ``facts`` None: nothing is known of the patient."""
         features = torch.flatten(self.trunk.avgpool(coarsest), 1)
         logits: torch.Tensor = self.trunk.fc(features)  # type: ignore[misc]
         fusion = self.fusion
@@ -112,27 +115,27 @@ class LesionNet(torch.nn.Module):
         added: torch.Tensor = fusion(features, facts)
         return logits + added
 
-    def outlined(self, maps: list[torch.Tensor], side: int) -> torch.Tensor:
-        """(B, side, side) float32 logits of "this pixel is lesion"."""
+    def decode_outline(self, maps: list[torch.Tensor], side: int) -> torch.Tensor:
+        """(B, side, side) float32 logits that a pixel belongs to the lesion. Raises RuntimeError where there is no decoder."""
         if self.outline is None:
             raise RuntimeError("this network has no outline decoder")
         coarse: torch.Tensor = self.outline(maps).float()
         return F.interpolate(coarse, size=(side, side), mode="bilinear", align_corners=False)[:, 0]
 
     def distance(self, maps: list[torch.Tensor]) -> torch.Tensor:
-        """(B,) distance from the training images."""
+        """(B,) distance from the training images. Raises RuntimeError where the network does not measure it."""
         if self.familiarity is None:
-            raise RuntimeError("this network does not know its training images")
+            raise RuntimeError("this network does not measure the distance from its training images")
         found: torch.Tensor = self.familiarity(maps)
         return found
 
     def forward(self, image: torch.Tensor, facts: torch.Tensor | None = None) -> torch.Tensor:
-        """Logits alone."""
-        return self.judge(self.maps(image)[-1], facts)
+        """As the class says."""
+        return self.classify(self.maps(image)[-1], facts)
 
 
 def build(network: Mapping[str, Any], classes: int) -> LesionNet:
-    """From the card's ``[network]`` table: ``widths``, ``layers``, ``dropout``, ``facts``, ``outline``, ``familiar``."""
+    """The network of a card's table: ``widths``, ``layers``, ``dropout``, ``facts``, ``outline``, ``familiar``."""
     net = LesionNet(
         list(network["widths"]),
         list(network["layers"]),
@@ -147,6 +150,6 @@ def build(network: Mapping[str, Any], classes: int) -> LesionNet:
 
 
 def dihedral(images: torch.Tensor) -> list[torch.Tensor]:
-    """The eight mirrored and turned copies of (B, C, Y, X), the image itself first."""
+    """The eight mirrored and turned copies of (B, C, Y, X); the first is the image itself."""
     both = [images, images.flip(3), images.flip(2), images.flip(2, 3)]
     return both + [copy.transpose(2, 3) for copy in both]

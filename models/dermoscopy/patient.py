@@ -1,4 +1,4 @@
-"""What the header says of the patient, as numbers for the network. Nothing known is a valid state."""
+"""The patient's age, sex and lesion site as numbers for the network; each may be unknown."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ SITES = (
     *("neck", "scalp", "trunk", "upper extremity"),
 )
 FACTS = 4 + len(SITES)
-# The places of one fact's numbers, for dropping it whole.
+# The columns of each fact.
 AGE, SEX, SITE = slice(0, 2), slice(2, 4), slice(4, FACTS)
 
 
@@ -22,7 +22,7 @@ class Patient:
     site: str = ""
 
     def facts(self) -> np.ndarray:
-        """(FACTS,) float32: age around 50 in units of 25 years and whether it is known, sex and site one-hot; unknown is zero."""
+        """(FACTS,) float32: (age - 50) / 25 and whether the age is known; sex and site one-hot; unknown values are zero."""
         values = np.zeros(FACTS, np.float32)
         if self.age_years is not None:
             values[AGE] = (min(max(self.age_years, 0.0), 110.0) - 50.0) / 25.0, 1.0

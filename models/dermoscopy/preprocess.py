@@ -1,7 +1,7 @@
-"""One way from a photograph to the network's input, shared by training and serving.
+"""Converts a photograph to the network's input, in the same way for training and serving.
 
-The two archives of the training data differ in resolution and compression. Everything is brought to the poorer
-grid first (150 px for the field of view), so that sharpness says nothing about where an image came from.
+The two archives of the training data differ in resolution and compression. All images are first reduced to the coarser grid (150 pixels
+for the field of view), so that sharpness does not reveal the archive.
 """
 
 import numpy as np
@@ -19,7 +19,7 @@ def centre_square(rgb: np.ndarray) -> np.ndarray:
 
 
 def to_common_grid(rgb: np.ndarray) -> Image.Image:
-    """Centre square of ``rgb`` (Y, X, 3) uint8 sRGB, reduced to at most 150 x 150 pixels."""
+    """The centre square of ``rgb`` (Y, X, 3) uint8 sRGB, reduced to at most 150 x 150 pixels."""
     image = Image.fromarray(np.ascontiguousarray(centre_square(rgb)))
     if image.width > COMMON_PX:
         image = image.resize((COMMON_PX, COMMON_PX), Image.Resampling.BICUBIC)
@@ -34,6 +34,6 @@ def common_square(rgb: np.ndarray) -> np.ndarray:
     return np.asarray(image)
 
 
-def reduce(square: np.ndarray, side: int) -> np.ndarray:
+def resize_square(square: np.ndarray, side: int) -> np.ndarray:
     """(Y, X, 3) uint8 square to (side, side, 3) uint8, bilinear with antialiasing."""
     return square if square.shape[0] == side else np.asarray(Image.fromarray(square).resize((side, side), Image.Resampling.BILINEAR))

@@ -1,1 +1,3 @@
-"""Histology of lung carcinoma guessed from chest CT slices: research only."""
+"""``lung_histology_ct``: histology of lung carcinoma estimated from chest CT slices; for research only."""
+
+MODEL = "HistologyClassifier"

@@ -1,4 +1,4 @@
-"""Two slim MONAI ResNets: one says from the masses alone whether there is a carcinoma, the other which."""
+"""Two slim MONAI ResNets: one decides from the masses alone whether there is a carcinoma, the other which one."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,46 +6,48 @@ from typing import Any
 import torch
 from monai.networks.nets.resnet import ResNet
 
-from models.out_of_distribution import Familiarity
+from models.out_of_distribution import FeatureDistance
 
-MASSES = slice(1, 2)  # the plane of preprocess.PLANES that may decide on normal
+MASSES = slice(1, 2)  # the plane of preprocess.PLANES from which the probability of normal is computed
 CARCINOMAS = 3
 
 
 class SliceNet(torch.nn.Module):
-    """(B, 2, 96, 128) uint8 or float 0..255 to (B, 4) logits: of the three carcinomas against each other, then of a carcinoma against none.
+    """(B, 2, 96, 128) uint8 or float 0..255 to (B, 4) logits: the three carcinomas against each other, then a carcinoma against none.
 
-    The last is of ``presence``, which sees the masses alone. ``kind`` sees both planes and only shares out what is not
-    normal: whatever it learns of a source, it cannot move the probability of normal (``probabilities.py`` keeps it so).
+    The last logit comes from ``presence``, which sees the masses alone. ``kind`` sees both planes and only divides the probability that
+    is not normal: image features of a data source cannot change the probability of normal (``probabilities.py`` keeps it so). The names
+    of the attributes are part of the names of the shipped weights.
     """
 
     def __init__(self, widths: list[int], layers: list[int], dropout: float) -> None:
         super().__init__()
-        self.presence = trunk(1, 1, widths, layers, dropout)
-        self.kind = trunk(2, CARCINOMAS, widths, layers, dropout)
-        self.familiarity = Familiarity(widths)
+        self.presence = resnet(1, 1, widths, layers, dropout)
+        self.kind = resnet(2, CARCINOMAS, widths, layers, dropout)
+        self.familiarity = FeatureDistance(widths)
 
     def maps(self, planes: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        """Four maps each of ``presence`` and of ``kind``, fine to coarse."""
+        """Four feature maps each of ``presence`` and of ``kind``, fine to coarse."""
         values = planes.float() / 255
-        return stages(self.presence, values[:, MASSES]), stages(self.kind, values)
+        return stage_maps(self.presence, values[:, MASSES]), stage_maps(self.kind, values)
 
-    def judge(self, presence: torch.Tensor, kind: torch.Tensor) -> torch.Tensor:
+    def classify(self, presence: torch.Tensor, kind: torch.Tensor) -> torch.Tensor:
         """The last maps of both to (B, 4) logits."""
-        return torch.cat([head(self.kind, kind), head(self.presence, presence)], 1)
+        return torch.cat([head_logits(self.kind, kind), head_logits(self.presence, presence)], 1)
 
     def distance(self, kind: list[torch.Tensor]) -> torch.Tensor:
-        """(B,) distance of ``kind``'s maps from those of the training."""
+        """(B,) distance of ``kind``'s maps from those of the training images."""
         found: torch.Tensor = self.familiarity(kind)
         return found
 
     def forward(self, planes: torch.Tensor) -> torch.Tensor:
+        """As the class says."""
         presence, kind = self.maps(planes)
-        return self.judge(presence[-1], kind[-1])
+        return self.classify(presence[-1], kind[-1])
 
 
-def trunk(channels: int, answers: int, widths: list[int], layers: list[int], dropout: float) -> ResNet:
-    """A two-dimensional MONAI ResNet of basic blocks, its head behind dropout."""
+def resnet(channels: int, answers: int, widths: list[int], layers: list[int], dropout: float) -> ResNet:
+    """A two-dimensional MONAI ResNet of basic blocks with dropout before its head."""
     net = ResNet(
         block="basic",
         layers=layers,
@@ -61,8 +63,8 @@ def trunk(channels: int, answers: int, widths: list[int], layers: list[int], dro
     return net
 
 
-def stages(net: ResNet, values: torch.Tensor) -> list[torch.Tensor]:
-    """The four stages' maps."""
+def stage_maps(net: ResNet, values: torch.Tensor) -> list[torch.Tensor]:
+    """The feature maps of the four stages."""
     x = net.conv1(values.contiguous(memory_format=torch.channels_last))
     x = net.maxpool(net.act(net.bn1(x)))
     found = []
@@ -72,20 +74,20 @@ def stages(net: ResNet, values: torch.Tensor) -> list[torch.Tensor]:
     return found
 
 
-def head(net: ResNet, last: torch.Tensor) -> torch.Tensor:
-    """The last map to logits: mean over the picture, then the linear layer."""
+def head_logits(net: ResNet, last: torch.Tensor) -> torch.Tensor:
+    """The last map to logits: global average pooling, then the linear layer."""
     logits: torch.Tensor = net.fc(torch.flatten(net.avgpool(last), 1))  # type: ignore[misc]
     return logits
 
 
 def build(network: Mapping[str, Any]) -> SliceNet:
-    """From the card's ``[network]`` table: ``widths``, ``layers``, ``dropout``."""
+    """The network of a card's ``[network]`` table: ``widths``, ``layers``, ``dropout``."""
     net = SliceNet(list(network["widths"]), list(network["layers"]), float(network["dropout"]))
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return net
 
 
-class Members(torch.nn.Module):
+class FoldEnsemble(torch.nn.Module):
     """One network for every fold, each trained without its own fold."""
 
     def __init__(self, network: Mapping[str, Any]) -> None:
@@ -98,5 +100,5 @@ class Members(torch.nn.Module):
         return net
 
     def chosen(self, member: int | None) -> list[SliceNet]:
-        """One of them, or all."""
+        """The network ``member``, or all."""
         return [self[i] for i in range(len(self.nets))] if member is None else [self[member]]

@@ -1,7 +1,7 @@
-"""Pictures that are no slice of a chest CT, though two dark pieces in a bright one look like lungs: printed pages, tiles, noise.
+"""Recognises pictures that are no slice of a chest CT although two dark regions in a bright one look like lungs: pages, tiles, noise.
 
-Asked of pictures alone: what comes as a series of CT objects is CT. The limits are the card's; they were set on pages drawn here
-and on the screenshots, and are measured on other drawings.
+Applied to pictures only, because series come as CT objects. The limits are the card's; they were set on drawn pages and on the
+training screenshots, and measured on other drawings.
 """
 
 from collections.abc import Mapping
@@ -9,25 +9,25 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from models.lung_histology_ct.lung_field_2d import Grey, Lungs, between, find_lungs
-from models.lung_histology_ct.preprocess import scale_of, working
+from models.lung_histology_ct.lung_field_2d import Grey, SliceLungs, column_between_lungs, find_lungs
+from models.lung_histology_ct.preprocess import grey_levels, reduce_to_working_size
 
 
-def strange(grey: npt.NDArray[np.uint8], limits: Mapping[str, float]) -> str:
-    """Why (Y, X) uint8 is no slice of a chest CT; "" where it may be one, and where no lungs are found (``prepare`` says that)."""
-    small = working(grey)
+def check_slice(grey: npt.NDArray[np.uint8], limits: Mapping[str, float]) -> str:
+    """Why (Y, X) uint8 is no slice of a chest CT, or ""; also "" where no lungs are found, which ``prepare_slice`` reports."""
+    small = reduce_to_working_size(grey)
     lungs = find_lungs(small)
     if lungs is None:
         return ""
-    levels = scale_of(small, lungs)
-    return unlike_a_chest(lungs, limits) or ("" if isinstance(levels, str) else unlike_a_scan(small, *levels, limits))
+    levels = grey_levels(small, lungs)
+    return check_lung_shape(lungs, limits) or ("" if isinstance(levels, str) else check_grey_levels(small, *levels, limits))
 
 
-def unlike_a_chest(lungs: Lungs, limits: Mapping[str, float]) -> str:
-    """Why two dark pieces in a bright one are no lungs, as on a printed page; "" where they may be.
+def check_lung_shape(lungs: SliceLungs, limits: Mapping[str, float]) -> str:
+    """Why two dark regions cannot be lungs, as on a printed page, or "".
 
-    ``limits``: ``min_height`` and ``max_height`` of both lungs together, of their width; ``min_smaller``, the area of the smaller side
-    of the larger; ``min_filled``, the share of the box around both that is lung.
+    ``limits``: ``min_height`` and ``max_height`` of both lungs together in relation to their width; ``min_smaller``, the area of the
+    smaller side in relation to the larger; ``min_filled``, the share of the box around both that is lung.
     """
     rows, columns = np.flatnonzero(lungs.air.any(axis=1)), np.flatnonzero(lungs.air.any(axis=0))
     box = lungs.air[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
@@ -35,7 +35,7 @@ def unlike_a_chest(lungs: Lungs, limits: Mapping[str, float]) -> str:
     if not limits["min_height"] <= height <= limits["max_height"]:
         usual = f"{limits['min_height']:.2f} to {limits['max_height']:.2f}"
         return f"no chest: what could be lungs is {height:.2f} times as high as wide, {usual} is usual"
-    middle = between(lungs.air, columns)
+    middle = column_between_lungs(lungs.air, columns)
     sides = sorted((int(lungs.air[:, :middle].sum()), int(lungs.air[:, middle:].sum())))
     if sides[0] < limits["min_smaller"] * sides[1]:
         share = 100 * sides[0] / sides[1]
@@ -46,11 +46,12 @@ def unlike_a_chest(lungs: Lungs, limits: Mapping[str, float]) -> str:
     return ""
 
 
-def unlike_a_scan(grey: Grey, air: float, tissue: float, limits: Mapping[str, float]) -> str:
-    """Why (Y, X) grey is a page with dark boxes and no CT, though ``air`` and ``tissue`` were found in it; "" where it may be one.
+def check_grey_levels(grey: Grey, air: float, tissue: float, limits: Mapping[str, float]) -> str:
+    """Why (Y, X) grey is a page with dark boxes and no CT, or ""; ``air`` and ``tissue`` are the levels of lung and soft tissue.
 
-    ``limits``: ``max_lung_level``, where lung may lie between the picture's darkest and brightest grey; where tissue lies above
-    ``bright_tissue`` (bone then has no grey of its own), ``max_even`` is the share of the picture that may have its grey.
+    ``limits``: ``max_lung_level``, the highest position of lung between the picture's darkest and brightest grey; where tissue lies
+    above ``bright_tissue``, so that bone has no grey level of its own, ``max_even`` is the largest share of the picture that may have
+    the tissue's grey.
     """
     low, high = np.quantile(grey, (0.002, 0.998))
     level, bright = (air - low) / (high - low), (tissue - low) / (high - low)

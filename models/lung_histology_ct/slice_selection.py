@@ -1,4 +1,4 @@
-"""Which slices of a series are looked at."""
+"""Selects the slices of a series that are analysed."""
 
 from collections.abc import Mapping
 
@@ -8,8 +8,8 @@ from imaging.volume.volume import Volume
 from models.ct.lung_field import lung_field
 
 
-def unfit(volume: Volume, limits: Mapping[str, float]) -> str:
-    """Why a series is outside of what the model was made for; "" where it is not."""
+def check_series(volume: Volume, limits: Mapping[str, float]) -> str:
+    """Why the series' grid does not suit the model, or ""; ``limits``: ``min_slices``."""
     dz = volume.spacing_mm[0]
     if volume.hu.shape[0] < limits["min_slices"]:
         return f"at least {limits['min_slices']:.0f} slices are needed, the series has {volume.hu.shape[0]}"
@@ -18,11 +18,11 @@ def unfit(volume: Volume, limits: Mapping[str, float]) -> str:
     return ""
 
 
-def choose(volume: Volume, limits: Mapping[str, float]) -> range:
+def choose_slices(volume: Volume, limits: Mapping[str, float]) -> range:
     """Indices along Z, evenly spaced, where the lungs are large; empty where no lung field was found.
 
-    ``limits``: ``min_lung_share`` of the largest cross-section of the lungs, ``max_slices`` at most. Apices and bases are
-    left out: the screenshots of "normal" show none.
+    ``limits``: ``min_lung_share`` of the largest cross-section of the lungs, ``max_slices`` at most. Apices and bases are left out,
+    because the training's slices of "normal" show none.
     """
     lungs = lung_field(volume.hu, volume.spacing_mm)
     if lungs is None:

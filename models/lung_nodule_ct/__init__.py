@@ -1,1 +1,3 @@
-"""Lung nodules on chest CT: a MONAI 3D network inside a classical lung field, trained on synthetic nodules."""
+"""``lung_nodule_ct``: lung nodules on chest CT by two MONAI 3D networks inside the lung field, trained on synthetic nodules."""
+
+MODEL = "LungNoduleDetector"

@@ -1,4 +1,4 @@
-"""A candidate in the words of a report: place, axes, volume, density, size band, mask, how sure."""
+"""Builds the finding of a candidate: position, axes, volume, density, size band, mask and score."""
 
 from collections.abc import Mapping
 
@@ -9,8 +9,9 @@ from core.records import Code, Evaluation, Finding, Measurement
 from core.states import Tier
 from imaging.volume.volume import Volume
 from models.card import ModelCard
-from models.lung_nodule_ct.candidates import Candidate, kind, native_mask, solid_share
-from models.lung_nodule_ct.heat_map import Heat
+from models.lung_nodule_ct.candidates import NoduleCandidate
+from models.lung_nodule_ct.density import density_kind, native_mask, solid_share
+from models.lung_nodule_ct.heat import NoduleHeat
 
 DENSITIES: Mapping[str, Code] = {
     "solid": private_codes.SOLID,
@@ -20,13 +21,13 @@ DENSITIES: Mapping[str, Code] = {
 BANDS = ((6.0, private_codes.SIZE_BELOW_6), (8.0, private_codes.SIZE_6_TO_8), (15.0, private_codes.SIZE_8_TO_15))
 
 
-def band(mean_axis_mm: float) -> Code:
-    """Which size band a mean of long and short axis falls into; like Lung-RADS' for solid nodules, and no Lung-RADS category."""
+def size_band(mean_axis_mm: float) -> Code:
+    """Size band of the mean of long and short axis. The limits are those of Lung-RADS for solid nodules, but a band is no category."""
     return next((code for limit, code in BANDS if mean_axis_mm < limit), private_codes.SIZE_FROM_15)
 
 
-def finding(volume: Volume, heat: Heat, candidate: Candidate, card: ModelCard) -> Finding:
-    """One candidate as a finding of the report."""
+def nodule_finding(volume: Volume, heat: NoduleHeat, candidate: NoduleCandidate, card: ModelCard) -> Finding:
+    """The candidate as a finding of the report."""
     z, y, x = candidate.centre
     slice_index = int(np.clip(round(z), 0, volume.hu.shape[0] - 1))
     label = card.labels[0]
@@ -36,7 +37,7 @@ def finding(volume: Volume, heat: Heat, candidate: Candidate, card: ModelCard) -
         label=label.name,
         code=label.code,
         score=round(candidate.score, 4),
-        # Nothing has calibrated this score: no finding is ever of the high tier.
+        # The score is not calibrated: no finding is ever of the high tier.
         tier=Tier.REVIEW if candidate.score >= card.tiers.review else Tier.UNCERTAIN,
         position_mm=volume.lps(z, y, x),
         diameter_mm=round(candidate.diameter_mm, 1),
@@ -52,7 +53,7 @@ def finding(volume: Volume, heat: Heat, candidate: Candidate, card: ModelCard) -
         site=codes.LUNG,
         mask=native_mask(candidate, heat, card.thresholds["heat"], volume.hu.shape),
         evaluations=(
-            Evaluation(private_codes.DENSITY, DENSITIES[kind(share, card.thresholds)]),
-            Evaluation(private_codes.SIZE_BAND, band(mean_axis)),
+            Evaluation(private_codes.DENSITY, DENSITIES[density_kind(share, card.thresholds)]),
+            Evaluation(private_codes.SIZE_BAND, size_band(mean_axis)),
         ),
     )

@@ -1,4 +1,4 @@
-"""The network: a slim residual 3D U-Net of MONAI, one channel in, one logit out, on 1 mm voxels."""
+"""The first stage's network: a slim residual 3D U-Net of MONAI, one channel in, one logit out, on 1 mm voxels."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,9 +9,9 @@ DEFAULT: Mapping[str, Any] = {"channels": [16, 32, 64, 96], "strides": [2, 2, 2]
 
 
 def build(settings: Mapping[str, Any] = DEFAULT) -> nn.Module:
-    """The network of a card's ``[network]`` section: (N, 1, Z, Y, X) normalised HU to logits of the same shape.
+    """The network of a card's ``[network]`` table: (N, 1, Z, Y, X) normalised HU to logits of the same shape.
 
-    Batch and not instance normalisation: a window full of wall must not change what a nodule looks like.
+    Batch and not instance normalisation: a window full of chest wall must not change the appearance of a nodule.
     """
     from monai.networks.nets.unet import UNet
 
@@ -25,7 +25,7 @@ def build(settings: Mapping[str, Any] = DEFAULT) -> nn.Module:
         num_res_units=int(settings["residual_units"]),
         norm="BATCH",
     )
-    # Nodules are rare: start from "hardly anywhere" and not from "every second voxel".
+    # Nodules are rare: the first bias gives a probability near 0.05 everywhere instead of 0.5.
     last = [module for module in unet.modules() if isinstance(module, nn.Conv3d | nn.ConvTranspose3d)][-1]
     if last.bias is not None:
         nn.init.constant_(last.bias, -3.0)

@@ -1,4 +1,4 @@
-"""Whether a series is one that the model was made for: told by the grid and by the lungs in the image, not by the header."""
+"""Checks whether the model was made for a series, by its geometry and by the lungs in the image, not by the header."""
 
 import numpy as np
 
@@ -8,13 +8,13 @@ from models.ct.lung_field import LungField
 LEAST_SLICES = 16
 MOST_STEP_MM = 5.0
 LEAST_FIELD_MM = 200.0
-# A slice at the end of the series with this share of the largest lung area cuts through the lungs.
+# Share of the largest lung area from which on the first or last slice is taken to cut through the lungs.
 CUT_SHARE = 0.25
-LEAST_LITRES_OF_CUT_LUNGS = 1.5  # the bases or tips that an abdomen or a neck shows besides; a whole small lung may hold less
+LEAST_LITRES_OF_CUT_LUNGS = 1.5  # a CT of abdomen or neck shows less of the lungs; a whole small lung may hold less too
 
 
-def unfit(volume: Volume) -> str:
-    """Why this volume is outside of what the model was made for; "" where it is not."""
+def check_geometry(volume: Volume) -> str:
+    """Why the volume's grid does not suit the model, or ""."""
     slices, rows, columns = volume.hu.shape
     dz, dy, dx = volume.spacing_mm
     if slices < LEAST_SLICES:
@@ -29,8 +29,8 @@ def unfit(volume: Volume) -> str:
     return ""
 
 
-def no_chest(lungs: LungField | None, volume: Volume) -> str:
-    """Why the image shows no chest that can be judged; "" where it does. ``lungs``: what was found of them, None for nothing."""
+def check_chest(lungs: LungField | None, volume: Volume) -> str:
+    """Why the image shows no chest that can be analysed, or "". ``lungs``: the lung field, None where none was found."""
     if lungs is None:
         return "no lung field was found: this is no chest, or there is no air in its lungs"
     ends = cut_ends(lungs, volume)
@@ -41,7 +41,7 @@ def no_chest(lungs: LungField | None, volume: Volume) -> str:
 
 
 def cut_ends(lungs: LungField, volume: Volume) -> tuple[str, ...]:
-    """The ends of the series at which the lungs go on beyond it: "lower end", "upper end"."""
+    """The ends of the series ("lower end", "upper end") at which the lungs continue beyond it."""
     area = lungs.air.sum(axis=(1, 2))
     limit = CUT_SHARE * float(np.max(area))
     upwards = volume.affine[2, 2] > 0  # LPS: z grows towards the head
@@ -49,6 +49,6 @@ def cut_ends(lungs: LungField, volume: Volume) -> tuple[str, ...]:
     return tuple(name for name, value in ((first, area[0]), (last, area[-1])) if value >= limit)
 
 
-def not_covered(lungs: LungField, volume: Volume) -> tuple[str, ...]:
-    """A note where a part of the lungs was never in the series."""
+def coverage_notes(lungs: LungField, volume: Volume) -> tuple[str, ...]:
+    """A note for each end of the series at which a part of the lungs is missing."""
     return tuple(f"The lungs go on beyond the {name} of the series: what lies there was not looked at." for name in cut_ends(lungs, volume))

@@ -33,13 +33,13 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=64)
     items = [make_photograph(seed) for seed in range(parser.parse_args().images)]
     model = runtime.load("dermoscopy_7class", device="cpu")
-    model.warm()
+    model.warm_up()
     answers = model.predict(items)
     assert [model.predict([item])[0] for item in items] == answers  # the same bits
     pairs = list(zip(items, answers, strict=True))
     found = {
         "alone": [time_per_item(lambda item=item: model.predict([item]), 1) for item in items],
-        "heat_map_besides": [time_per_item(lambda pair=pair: model.evidence(*pair), 1) for pair in pairs],
+        "heat_map_besides": [time_per_item(lambda pair=pair: model.heat_map(*pair), 1) for pair in pairs],
         "batch_per_image": [time_per_item(lambda: model.predict(items), len(items)) for _ in range(ROUNDS)],
     }
     table = {name: {"wall_ms": median_ms(times, 0), "processor_ms": median_ms(times, 1)} for name, times in found.items()}

@@ -22,12 +22,13 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from models.dermoscopy.network import LesionNet
-from models.dermoscopy.preprocess import reduce
+from models.dermoscopy.preprocess import resize_square
 from models.torch_threads import cpu_threads
-from training.dermoscopy import fit
-from training.dermoscopy.data import CLASSES, LesionImages, load, read_index
-from training.dermoscopy.metrics import mean_of, per_class
-from training.dermoscopy.split import held_out
+from training.classifier_metrics import mean_of, per_class
+from training.dermoscopy.fit.loop import train_stage
+from training.dermoscopy.fit.recipe import STAGES, first_stage
+from training.dermoscopy.ham10000.data import CLASSES, LesionImages, load_images, read_index
+from training.dermoscopy.ham10000.split import held_out
 
 SIDE, CROP, BATCH = 96, 84, 64
 METHODS: Mapping[str, Mapping[str, Any]] = {
@@ -49,17 +50,17 @@ def main() -> None:
     given.cache.mkdir(parents=True, exist_ok=True)
     rows = read_index(given.data)
     say = lambda line: print(line, file=sys.stderr, flush=True)  # noqa: E731
-    images = load(given.data, given.cache, rows, held_out(rows, 0), report=say)
-    table = {**fit.STAGES["first"], "input_px": SIDE}
+    images = load_images(given.data, given.cache, rows, held_out(rows, 0), report=say)
+    table = {**STAGES["first"], "input_px": SIDE}
     found = []
     with cpu_threads(1), tempfile.TemporaryDirectory() as folder:
         for name, changed in METHODS.items():
             figures = []
             for seed in given.seeds:
-                recipe = replace(fit.first(seed, given.epochs), input_px=SIDE, crop_px=CROP, **changed)
+                recipe = replace(first_stage(seed, given.epochs), input_px=SIDE, crop_px=CROP, **changed)
                 out = Path(folder) / f"{name}-{seed}"
                 out.mkdir()
-                fitted = fit.fit(images, out, recipe, table, resume=False, progress=lambda line, name=name: say(f"{name}: {line}"))
+                fitted = train_stage(images, out, recipe, table, resume=False, progress=lambda line, name=name: say(f"{name}: {line}"))
                 figures.append(evaluate(fitted.net, images))
             found.append({"answer": name, **{key: [round(one[key], 4) for one in figures] for key in figures[0]}})
             found[-1]["mean_balanced_accuracy"] = round(mean(one["balanced_accuracy"] for one in figures), 4)
@@ -74,7 +75,7 @@ def evaluate(net: LesionNet, images: LesionImages) -> dict[str, float]:
     chosen = np.flatnonzero(images.validation)
     parts = []
     for start in range(0, len(chosen), BATCH):
-        squares = np.stack([reduce(images.pixels[i, 0], SIDE) for i in chosen[start : start + BATCH]])
+        squares = np.stack([resize_square(images.pixels[i, 0], SIDE) for i in chosen[start : start + BATCH]])
         parts.append(torch.softmax(net(torch.from_numpy(squares).permute(0, 3, 1, 2)).float(), 1).numpy())
     p, truth = np.concatenate(parts).astype(np.float64), images.labels[chosen]
     classes = per_class(p.argmax(1), truth, p, CLASSES)

@@ -170,7 +170,7 @@ def bare(jobs: int) -> Callable[[], float]:
     torch.set_num_threads(1)
     model = runtime.load("dermoscopy_7class", device="cpu")
     items = [make_photograph(seed) for seed in range(BATCH)]
-    model.warm()
+    model.warm_up()
 
     def run() -> float:
         began = time.perf_counter()

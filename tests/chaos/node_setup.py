@@ -91,7 +91,7 @@ def start_node_under_test(folder: Path) -> NodeUnderTest:
         for destination in destinations:
             destination.start()
             cleanup.callback(destination.stop)
-        place = installed.install(_quick_detector(folder), data / installed.FOLDER)
+        place = installed.install_version(_quick_detector(folder), data / installed.FOLDER)
         config = folder / "node.toml"
         ports = {"port": free_port(), "console": free_port(), "east": destinations[0].port, "west": destinations[1].port}
         config.write_text(CONFIG.format(timeout_s=TIMEOUT_S, **ports))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import OutOfMemory
-from models.batch_halving import in_halves
+from models.batch_halving import run_in_halves
 
 
 def _card(most: int, passes: list[int]) -> "object":
@@ -25,7 +25,7 @@ def _card(most: int, passes: list[int]) -> "object":
 @given(count=st.integers(1, 100), most=st.integers(1, 100))
 def test_every_item_once_and_in_order(count: int, most: int) -> None:
     passes: list[int] = []
-    answers = in_halves(_card(most, passes), count)  # type: ignore[arg-type]
+    answers = run_in_halves(_card(most, passes), count)  # type: ignore[arg-type]
     assert [one for part in answers for one in part] == list(range(count))
     if count <= most:
         assert passes == [count]
@@ -33,7 +33,7 @@ def test_every_item_once_and_in_order(count: int, most: int) -> None:
 
 def test_one_that_does_not_fit_alone_is_an_error_that_may_pass() -> None:
     with pytest.raises(OutOfMemory, match=r"worker\.gpu_memory_share") as caught:
-        in_halves(_card(0, []), 5)  # type: ignore[arg-type]
+        run_in_halves(_card(0, []), 5)  # type: ignore[arg-type]
     assert not caught.value.permanent
 
 
@@ -42,4 +42,4 @@ def test_another_error_is_not_a_question_of_size() -> None:
         raise RuntimeError("CUDA error: device-side assert triggered")
 
     with pytest.raises(RuntimeError, match="device-side"):
-        in_halves(ask, 5)
+        run_in_halves(ask, 5)

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from core.errors import ModelError
 from core.states import Tier
-from models.calibration import expected_calibration_error, fit_temperature, negative_log_likelihood, softmax, tier
+from models.calibration import confidence_tier, softmax
 from models.card import Tiers
+from training.calibration import expected_calibration_error, fit_temperature, negative_log_likelihood
 
 LIMITS = Tiers(high=0.85, review=0.60, malignant_limit=0.05)
 ORDER = [Tier.UNCERTAIN, Tier.REVIEW, Tier.HIGH]
@@ -17,7 +18,7 @@ unit = st.floats(0.0, 1.0)
 
 @given(unit, st.booleans(), unit)
 def test_tiers_follow_the_limits(p: float, malignant: bool, danger: float) -> None:
-    given_tier = tier(p, LIMITS, malignant=malignant, malignant_probability=danger)
+    given_tier = confidence_tier(p, LIMITS, malignant=malignant, malignant_probability=danger)
     if p < 0.60:
         assert given_tier is Tier.UNCERTAIN
     elif p <= 0.85:
@@ -30,19 +31,19 @@ def test_tiers_follow_the_limits(p: float, malignant: bool, danger: float) -> No
 
 @given(unit, unit)
 def test_no_benign_answer_is_high_while_malignancy_is_likely(p: float, danger: float) -> None:
-    given_tier = tier(p, LIMITS, malignant=False, malignant_probability=danger)
+    given_tier = confidence_tier(p, LIMITS, malignant=False, malignant_probability=danger)
     assert not (given_tier is Tier.HIGH and danger > LIMITS.malignant_limit)
 
 
 @given(unit, unit, st.booleans(), unit)
 def test_a_higher_probability_never_has_a_lower_tier(a: float, b: float, malignant: bool, danger: float) -> None:
-    low, high = (tier(p, LIMITS, malignant=malignant, malignant_probability=danger) for p in sorted((a, b)))
+    low, high = (confidence_tier(p, LIMITS, malignant=malignant, malignant_probability=danger) for p in sorted((a, b)))
     assert ORDER.index(low) <= ORDER.index(high)
 
 
 @pytest.mark.parametrize(("p", "expected"), [(0.85, Tier.REVIEW), (0.8500001, Tier.HIGH), (0.60, Tier.REVIEW), (0.5999999, Tier.UNCERTAIN)])
 def test_the_limits_themselves(p: float, expected: Tier) -> None:
-    assert tier(p, LIMITS) is expected
+    assert confidence_tier(p, LIMITS) is expected
 
 
 @pytest.mark.parametrize(("high", "review"), [(0.5, 0.6), (1.0, 0.6), (0.8, 0.0)])

@@ -51,9 +51,9 @@ def test_a_hash_of_wrong_length_or_letters_is_refused(text: str, digest: str) ->
         ('version = "', 'serial = "', "unknown key serial"),
         ("high = 0.85\n", "high = 0.5\n", "review <= high"),
         ("high = 0.85\n", "hihg = 0.85\n", "tiers: unknown key hihg"),
-        ("high = 0.85\n", 'high = "0.85"\n', "tiers.high: float is expected, not str"),
-        ("malignant = true", "malignant = 1", "labels.malignant: bool is expected, not int"),
-        ("scheme = ", "schema = ", "labels.code: unknown key schema"),
+        ("high = 0.85\n", 'high = "0.85"\n', r"tiers\.high: a number is expected, not a text"),
+        ("malignant = true", "malignant = 1", r"labels\[0\]\.malignant: true or false is expected, not a whole number"),
+        ("scheme = ", "schema = ", r"labels\[0\]\.code: unknown key schema; known: meaning, scheme, value"),
         ("[[labels]]", "[[label]]", "unknown key label"),
     ],
 )

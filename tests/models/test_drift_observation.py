@@ -12,7 +12,7 @@ from imaging.photograph.read import Photograph
 from imaging.volume.volume import Volume
 from models.card import parse_card, read_card
 from models.card_writer import render_card
-from models.drift_observation import observe, reference
+from models.drift_observation import observe, reference_counts
 from models.registry import folder
 
 PHOTO = Photograph(np.full((300, 400, 3), (200, 120, 100), np.uint8), "1.2", 40.0, "F", "back", None, ())
@@ -42,7 +42,7 @@ def test_without_an_answer_there_is_no_score() -> None:
 
 
 def test_a_reference_goes_into_a_card_and_comes_back() -> None:
-    counts = reference([(PHOTO, SKIN)] * 3)
+    counts = reference_counts([(PHOTO, SKIN)] * 3)
     assert sum(counts["probability:nv"]) == 3
     assert all(len(bins) == len(EDGES[name.partition(":")[0]]) + 1 for name, bins in counts.items())
     card = read_card(folder("dermoscopy_7class") / "card.toml")

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from models.image_maps import largest_part, measure_region, on_square, to_unit
+from models.image_maps import largest_component, measure_region, paste_centre_square, scale_to_unit
 
 
 def disc(radius: float, side: int = 200) -> np.ndarray:
@@ -46,17 +46,17 @@ def test_a_mask_at_the_edge_of_the_image_has_a_border_there() -> None:
 def test_the_largest_part_is_kept_without_holes() -> None:
     mask = disc(40.0) & ~disc(10.0)
     mask[:5, :5] = True
-    assert np.array_equal(largest_part(mask), disc(40.0))
-    assert not largest_part(np.zeros((5, 5), np.bool_)).any()
+    assert np.array_equal(largest_component(mask), disc(40.0))
+    assert not largest_component(np.zeros((5, 5), np.bool_)).any()
 
 
 def test_a_square_is_laid_on_the_middle_of_the_image() -> None:
-    laid = on_square(np.ones((10, 10), np.float32), (30, 50))
+    laid = paste_centre_square(np.ones((10, 10), np.float32), (30, 50))
     assert laid.shape == (30, 50)
     assert laid[:, 10:40].min() == 1.0
     assert laid.sum() == 900
 
 
 def test_heat_is_scaled_by_its_maximum() -> None:
-    assert to_unit(np.array([[-3.0, 0.0], [2.0, 4.0]])).tolist() == [[0.0, 0.0], [0.5, 1.0]]
-    assert to_unit(np.full((2, 2), -1.0)).tolist() == [[0.0, 0.0], [0.0, 0.0]]
+    assert scale_to_unit(np.array([[-3.0, 0.0], [2.0, 4.0]])).tolist() == [[0.0, 0.0], [0.5, 1.0]]
+    assert scale_to_unit(np.full((2, 2), -1.0)).tolist() == [[0.0, 0.0], [0.0, 0.0]]

@@ -17,7 +17,7 @@ PACKAGED = registry.pipeline_digest(NAME)
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """node.data_dir/models with version 9.9.9 beside the packaged one."""
-    installed.install(other_version(NAME, tmp_path / "brought"), tmp_path / "models")
+    installed.install_version(other_version(NAME, tmp_path / "brought"), tmp_path / "models")
     return tmp_path / "models"
 
 
@@ -26,60 +26,60 @@ def known(digest: str, state: ModelState, origin: ModelOrigin = ModelOrigin.INST
 
 
 def test_the_packaged_one_serves_where_nothing_is_known(folder: Path) -> None:
-    assert installed.serving(NAME, (), folder).digest == PACKAGED
-    assert installed.serving(NAME, (), folder / "nowhere").origin is ModelOrigin.PACKAGE
+    assert installed.serving_version(NAME, (), folder).digest == PACKAGED
+    assert installed.serving_version(NAME, (), folder / "nowhere").origin is ModelOrigin.PACKAGE
     other = RegisteredModel("another", "1", "a" * 64, ModelState.ACTIVE, ModelOrigin.INSTALLED, True)
-    assert installed.serving(NAME, (other,), folder).digest == PACKAGED
+    assert installed.serving_version(NAME, (other,), folder).digest == PACKAGED
 
 
 def test_the_active_one_serves(folder: Path) -> None:
-    brought = installed.find(NAME, "9.9.9", folder)
+    brought = installed.find_version(NAME, "9.9.9", folder)
     assert brought.digest not in ("", PACKAGED)
     rows = (known(PACKAGED, ModelState.STANDBY, ModelOrigin.PACKAGE), known(brought.digest, ModelState.ACTIVE))
-    assert installed.serving(NAME, rows, folder) == brought
-    assert installed.shadowing(NAME, rows, folder) == ()
-    model = runtime.load_folder(brought.room, device="cpu", package=brought.package)
+    assert installed.serving_version(NAME, rows, folder) == brought
+    assert installed.shadow_versions(NAME, rows, folder) == ()
+    model = runtime.load_folder(brought.folder, device="cpu", package=brought.package)
     assert (model.identity.version, model.identity.digest) == ("9.9.9", brought.digest)
 
 
 def test_a_chosen_version_that_is_gone_is_not_replaced_by_another(folder: Path) -> None:
-    with pytest.raises(ModelError, match="is not here any more"):
-        installed.serving(NAME, (known("a" * 64, ModelState.ACTIVE),), folder)
+    with pytest.raises(ModelError, match="is no longer on this machine"):
+        installed.serving_version(NAME, (known("a" * 64, ModelState.ACTIVE),), folder)
     with pytest.raises(ModelError, match=r"no version of dermoscopy_7class is active"):
-        installed.serving(NAME, (known(PACKAGED, ModelState.RETIRED, ModelOrigin.PACKAGE),), folder)
+        installed.serving_version(NAME, (known(PACKAGED, ModelState.RETIRED, ModelOrigin.PACKAGE),), folder)
 
 
 def test_a_new_release_serves_in_place_of_the_one_before(folder: Path) -> None:
     before = known("a" * 64, ModelState.ACTIVE, ModelOrigin.PACKAGE)
-    assert installed.serving(NAME, (before,), folder).digest == PACKAGED
+    assert installed.serving_version(NAME, (before,), folder).digest == PACKAGED
     retired = known(PACKAGED, ModelState.RETIRED, ModelOrigin.PACKAGE)
-    with pytest.raises(ModelError, match="is not here any more"):
-        installed.serving(NAME, (before, retired), folder)
+    with pytest.raises(ModelError, match="is no longer on this machine"):
+        installed.serving_version(NAME, (before, retired), folder)
 
 
 def test_shadows_are_those_that_are_here(folder: Path) -> None:
-    brought = installed.find(NAME, "9.9.9", folder)
+    brought = installed.find_version(NAME, "9.9.9", folder)
     rows = (known(brought.digest, ModelState.SHADOW, activated=False), known("a" * 64, ModelState.SHADOW, activated=False))
-    assert installed.shadowing(NAME, rows, folder) == (brought,)
-    assert installed.serving(NAME, rows, folder).digest == PACKAGED
+    assert installed.shadow_versions(NAME, rows, folder) == (brought,)
+    assert installed.serving_version(NAME, rows, folder).digest == PACKAGED
 
 
 def test_versions_are_found_by_number_or_digest(folder: Path) -> None:
-    assert installed.find(NAME, PACKAGED[:12], folder).origin is ModelOrigin.PACKAGE
-    assert installed.find(NAME, registry.card(NAME).version, folder).digest == PACKAGED
+    assert installed.find_version(NAME, PACKAGED[:12], folder).origin is ModelOrigin.PACKAGE
+    assert installed.find_version(NAME, registry.card(NAME).version, folder).digest == PACKAGED
     with pytest.raises(ModelError, match=r"no version of dermoscopy_7class is 3\.0.*9\.9\.9"):
-        installed.find(NAME, "3.0", folder)
+        installed.find_version(NAME, "3.0", folder)
     with pytest.raises(ModelError, match="no version"):
-        installed.find(NAME, PACKAGED[:4], folder)
+        installed.find_version(NAME, PACKAGED[:4], folder)
 
 
 def test_installing_twice_is_the_same_and_another_content_is_refused(folder: Path, tmp_path: Path) -> None:
-    again = installed.install(tmp_path / "brought", folder)
-    assert again == installed.find(NAME, "9.9.9", folder)
+    again = installed.install_version(tmp_path / "brought", folder)
+    assert again == installed.find_version(NAME, "9.9.9", folder)
     card = tmp_path / "brought" / "card.toml"
     card.write_text(card.read_text() + "# a remark\n")
-    with pytest.raises(ModelError, match="installed already, and is another one"):
-        installed.install(tmp_path / "brought", folder)
+    with pytest.raises(ModelError, match=r"another .* is installed already"):
+        installed.install_version(tmp_path / "brought", folder)
 
 
 @pytest.mark.parametrize("place", [0, 500, -1])
@@ -89,20 +89,20 @@ def test_a_changed_byte_is_refused_when_it_comes_and_when_it_lies_there(folder: 
         content[place] ^= 1
         weights.write_bytes(content)
     with pytest.raises(ModelError, match="its card expects"):
-        installed.install(tmp_path / "brought", tmp_path / "elsewhere")
+        installed.install_version(tmp_path / "brought", tmp_path / "elsewhere")
     assert not (tmp_path / "elsewhere").exists()
-    brought = installed.find(NAME, "9.9.9", folder)
+    brought = installed.find_version(NAME, "9.9.9", folder)
     with pytest.raises(ModelError, match="its card expects"):
-        runtime.load_folder(brought.room, device="cpu", package=brought.package)
+        runtime.load_folder(brought.folder, device="cpu", package=brought.package)
 
 
 @pytest.mark.parametrize("version", ["../up", "", ".hidden", "a/b"])
 def test_a_version_is_a_plain_name(tmp_path: Path, version: str) -> None:
-    with pytest.raises(ModelError, match="is no name of a folder"):
-        installed.install(other_version(NAME, tmp_path / "brought", version), tmp_path / "models")
+    with pytest.raises(ModelError, match="cannot be the name of a folder"):
+        installed.install_version(other_version(NAME, tmp_path / "brought", version), tmp_path / "models")
 
 
 def test_a_card_in_the_wrong_folder_is_refused(folder: Path) -> None:
     (folder / NAME / "9.9.9").rename(folder / NAME / "8.0.0")
     with pytest.raises(ModelError, match=r"is the card of dermoscopy_7class 9\.9\.9"):
-        installed.places(NAME, folder)
+        installed.versions(NAME, folder)

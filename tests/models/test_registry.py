@@ -27,7 +27,7 @@ def test_the_shipped_models_verify() -> None:
     assert NAME in registry.names()
     for name in registry.names():
         assert registry.card(name).name == name
-        assert registry.verify(name) == registry.folder(name) / registry.card(name).weights
+        assert registry.verify_weights(name) == registry.folder(name) / registry.card(name).weights
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
@@ -43,7 +43,7 @@ def test_one_flipped_bit_in_the_weights_is_refused(root: Path, place: int) -> No
     path.write_bytes(content)
     expected = registry.card(NAME, root).weights_sha256
     with pytest.raises(ModelError, match=rf"has sha256 [0-9a-f]{{64}}, its card expects {expected}"):
-        registry.verify(NAME, root)
+        registry.verify_weights(NAME, root)
     with pytest.raises(ModelError, match="its card expects"):
         runtime.load(NAME, device="cpu", root=root)
 
@@ -51,7 +51,7 @@ def test_one_flipped_bit_in_the_weights_is_refused(root: Path, place: int) -> No
 def test_missing_weights_are_named(root: Path) -> None:
     (root / "dermoscopy" / "weights.safetensors").unlink()
     with pytest.raises(ModelError, match=r"weights\.safetensors is missing"):
-        registry.verify(NAME, root)
+        registry.verify_weights(NAME, root)
 
 
 def test_the_pipeline_digest_changes_with_every_byte_of_the_card(root: Path) -> None:
@@ -65,15 +65,15 @@ def test_the_pipeline_digest_changes_with_every_byte_of_the_card(root: Path) -> 
 
 def test_two_models_of_one_name_are_refused(root: Path) -> None:
     shutil.copytree(root / "dermoscopy", root / "twin")
-    with pytest.raises(ModelError, match=f"two cards are named {NAME}"):
+    with pytest.raises(ModelError, match=f"two cards have the name {NAME}"):
         registry.names(root)
 
 
 def test_reading_the_registry_imports_no_torch() -> None:
     code = (
         "import sys; from models import registry, card, calibration, runtime; from training import commands;"
-        "names = registry.names(); [registry.verify(n) for n in names]; [registry.pipeline_digest(n) for n in names];"
+        "names = registry.names(); [registry.verify_weights(n) for n in names]; [registry.pipeline_digest(n) for n in names];"
         "print(sorted(m for m in ('torch', 'monai') if m in sys.modules))"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=registry.ROOMS.parent, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=registry.MODELS_FOLDER.parent, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

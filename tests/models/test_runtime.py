@@ -20,7 +20,7 @@ def test_a_loaded_model_says_who_it_is() -> None:
     assert model.card == registry.card(NAME)
     assert model.device == "cpu"
     assert model.identity.digest == registry.pipeline_digest(NAME)
-    model.warm()
+    model.warm_up()
 
 
 def test_auto_takes_cuda_where_there_is_one() -> None:
@@ -40,7 +40,9 @@ def test_cuda_is_refused_where_none_is_visible() -> None:
         "except ModelError as error: print(error)\n"
     )
     hidden = {"CUDA_VISIBLE_DEVICES": "", "PATH": "/usr/bin:/bin"}
-    done = subprocess.run([sys.executable, "-c", code], cwd=registry.ROOMS.parent, env=hidden, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=registry.MODELS_FOLDER.parent, env=hidden, capture_output=True, text=True, check=True
+    )
     assert "there is none" in done.stdout
     assert "set the device to auto or cpu" in done.stdout
 
@@ -61,5 +63,5 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_package_holds_no_pickle() -> None:
-    bad = [path for path in registry.ROOMS.rglob("*") if path.suffix in {".pt", ".pth", ".pkl", ".ckpt", ".bin"}]
+    bad = [path for path in registry.MODELS_FOLDER.rglob("*") if path.suffix in {".pt", ".pth", ".pkl", ".ckpt", ".bin"}]
     assert bad == []

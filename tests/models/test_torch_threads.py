@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from models.torch_threads import cpu_threads, each
+from models.torch_threads import cpu_threads, map_on_cores
 
 
 def test_order_is_kept_and_every_piece_has_its_threads() -> None:
     before = torch.get_num_threads()
-    found = each(lambda number: (number, torch.get_num_threads()), range(20), 1)
+    found = map_on_cores(lambda number: (number, torch.get_num_threads()), range(20), 1)
     assert found == [(number, 1) for number in range(20)]
-    assert each(lambda number: number, [], 1) == []
+    assert map_on_cores(lambda number: number, [], 1) == []
     assert torch.get_num_threads() == before
 
 
@@ -24,10 +24,10 @@ def test_bits_are_those_of_a_piece_alone() -> None:
 
     with cpu_threads(1):
         alone = [work(number) for number in range(12)]
-    together = each(work, range(12), 1)
+    together = map_on_cores(work, range(12), 1)
     assert all(torch.equal(one, other) for one, other in zip(alone, together, strict=True))
 
 
 def test_an_error_of_one_piece_is_an_error() -> None:
     with pytest.raises(ZeroDivisionError):
-        each(lambda number: 1 // number, [1, 0, 2], 1)
+        map_on_cores(lambda number: 1 // number, [1, 0, 2], 1)

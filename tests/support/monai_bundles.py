@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from models.bundle import detector_network
-from models.bundle.config_reader import Config
+from models.bundle.config_reader import BundleConfig
 
 ABOUT = """
 name = "brought_detector"
@@ -90,6 +90,6 @@ def make_bundle(folder: Path, config: dict[str, Any] | None = None) -> Path:
     (folder / "configs" / "metadata.json").write_text(json.dumps(METADATA))
     (folder.parent / "about.toml").write_text(ABOUT)
     torch.manual_seed(3)
-    net = detector_network.build(detector_network.described(Config(config, "configs/inference.json")))
+    net = detector_network.build(detector_network.describe_network(BundleConfig(config, "configs/inference.json")))
     torch.save({"model": net.state_dict()}, folder / "models" / "model.pt")
     return folder

@@ -11,7 +11,8 @@ import pytest
 from core.errors import ModelError
 from models import registry
 from training import model_pages
-from training.card_page import document
+from training.card_page import card_page
+from training.figures_page import figures_page
 from training.targets import measured_value, read_targets
 
 NAMES = registry.names()
@@ -42,18 +43,20 @@ least = 0.5
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_page_is_the_generated_one(name: str) -> None:
-    path = model_pages.PAGES / f"{name}.md"
-    assert path.is_file(), "run `make docs`"
-    assert path.read_text(encoding="utf-8") == model_pages.render(name), f"{path} is not what the card says: run `make docs`"
+    for file, text in model_pages.render_pages(name).items():
+        path = model_pages.PAGES / file
+        assert path.is_file(), "run `make docs`"
+        assert path.read_text(encoding="utf-8") == text, f"{path} is not what the card says: run `make docs`"
 
 
-def test_no_page_is_left_of_a_model_that_is_gone() -> None:
-    assert {path.stem for path in model_pages.PAGES.glob("*.md")} == set(NAMES)
+def test_every_model_has_its_three_pages_and_no_other_page_is_left() -> None:
+    pages = {f"{name}{page}" for name in NAMES for page in ("", "-figures", "-training")}
+    assert {path.stem for path in model_pages.PAGES.glob("*.md")} == pages
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_page_holds_what_a_reader_must_know(name: str) -> None:
-    card, text = registry.card(name), model_pages.render(name)
+def test_the_pages_hold_what_a_reader_must_know(name: str) -> None:
+    card, text = registry.card(name), "".join(model_pages.render_pages(name).values())
     said = [card.not_for, card.intended_use, card.looked_for, card.licence, card.weights_sha256, card.version, *card.limits]
     said += [source.licence for source in card.data] + [f"{label.code.scheme} {label.code.value}" for label in card.labels]
     said += [f"high above {card.tiers.high:g}", *card.thresholds, str(card.metrics["measured"])]
@@ -62,38 +65,39 @@ def test_a_page_holds_what_a_reader_must_know(name: str) -> None:
 
 def test_a_changed_card_changes_the_page() -> None:
     card = registry.card("dermoscopy_7class")
-    text = document(card, "dermoscopy")
-    assert document(card, "dermoscopy") == text
+    text = card_page(card, "dermoscopy") + figures_page(card, "dermoscopy")
+    assert card_page(card, "dermoscopy") + figures_page(card, "dermoscopy") == text
     for other in (replace(card, not_for="x | y"), replace(card, temperature=2.5), replace(card, metrics={"n": 3})):
-        assert document(other, "dermoscopy") != text
-    assert "x \\| y" not in document(replace(card, not_for="x | y"), "dermoscopy")  # no table there, nothing to escape
+        assert card_page(other, "dermoscopy") + figures_page(other, "dermoscopy") != text
+    assert "x \\| y" not in card_page(replace(card, not_for="x | y"), "dermoscopy")  # not in a table, so not escaped
 
 
 def test_figures_of_other_weights_are_not_shown(tmp_path: Path) -> None:
     name = "dermoscopy_7class"
-    room = tmp_path / name
-    room.mkdir()
-    (room / "roc.png").write_bytes(b"")
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "roc.png").write_bytes(b"")
     figures = {"measured": "so and so", "weights_sha256": "0" * 64, "intervals": {"accuracy": [0.5, 0.4, 0.6]}}
-    (room / model_pages.FIGURES).write_text(json.dumps(figures))
-    assert "roc.png" not in model_pages.render(name, tmp_path)
-    assert "so and so" not in model_pages.render(name, tmp_path)
-    (room / model_pages.FIGURES).write_text(json.dumps(figures | {"weights_sha256": registry.card(name).weights_sha256}))
-    text = model_pages.render(name, tmp_path)
+    (folder / model_pages.FIGURES).write_text(json.dumps(figures))
+    assert "roc.png" not in model_pages.render_pages(name, tmp_path)[f"{name}.md"]
+    assert "so and so" not in model_pages.render_pages(name, tmp_path)[f"{name}.md"]
+    (folder / model_pages.FIGURES).write_text(json.dumps(figures | {"weights_sha256": registry.card(name).weights_sha256}))
+    text = model_pages.render_pages(name, tmp_path)[f"{name}.md"]
     assert "![roc](dermoscopy_7class/roc.png)" in text
     assert "| accuracy | 0.5 | 0.4 to 0.6 |" in text
 
 
 def test_writing_twice_changes_nothing(tmp_path: Path) -> None:
-    assert [path.stem for path in model_pages.write(tmp_path)] == NAMES
-    assert model_pages.write(tmp_path) == []
+    assert [path.stem for path in model_pages.write_pages(tmp_path)] == [f"{name}{page}" for name in NAMES for page in ("", "-figures")]
+    assert model_pages.write_pages(tmp_path) == []
 
 
-def test_documents_need_no_torch() -> None:
+def test_pages_are_written_without_torch(tmp_path: Path) -> None:
     code = (
-        "import sys; from training.model_pages import registry, render; list(map(render, registry.names())); print('torch' in sys.modules)"
+        "import sys; from training import model_pages as pages; pages.write_pages(pages.Path(sys.argv[1])); print('torch' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=registry.ROOMS.parent, capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(command, cwd=registry.MODELS_FOLDER.parent, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 
 
@@ -101,7 +105,7 @@ def test_a_missed_target_is_on_the_page_with_its_distance(tmp_path: Path) -> Non
     (tmp_path / "targets.toml").write_text(TARGETS)
     targets = read_targets(tmp_path)
     card = replace(registry.card("dermoscopy_7class"), metrics={"ece": 0.03, "refused": {"noise": 0.5}})
-    text = document(card, "dermoscopy", folds={"balanced_accuracy": 0.72}, targets=targets)
+    text = figures_page(card, "dermoscopy", folds={"balanced_accuracy": 0.72}, targets=targets)
     assert "| hits | at least 0.75 | 0.72 | missed by 0.03 |" in text
     assert "| calibrated | at most 0.04 | 0.03 | reached |" in text
     assert "| noise | at least 0.95 | 0.5 | missed by 0.45 |" in text

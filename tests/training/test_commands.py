@@ -15,10 +15,10 @@ from deploy.cli.main import run
 from imaging.photograph.read import Photograph
 from models import registry, runtime
 from tests.support.ham10000_like import CLASSES, make_ham10000_like
-from training import extra, held_out, model_pages, plots, worst_confusions
-from training.bootstrap import Answers
-from training.dermoscopy import split
-from training.dermoscopy.data import read_index
+from training import extra, held_out, model_pages, plots, worst_answers
+from training.classifier_answers import ClassifierAnswers
+from training.dermoscopy.ham10000 import split
+from training.dermoscopy.ham10000.data import read_index
 from training.dermoscopy.held_out import batches
 
 NAME = "dermoscopy_7class"
@@ -54,11 +54,11 @@ def test_the_command_writes_figures_and_pictures(data: Path, tmp_path: Path, cap
             assert image.format == "PNG"
             assert min(image.size) > 400
     assert list((out / "failures").glob("*.png")) or written["intervals"]["accuracy"][0] == 1.0
-    # what the page shows is what was written, without the failures: those are of patients
+    # the page shows the written plots, but not the failures, which are images of patients
     (tmp_path / NAME).mkdir()
     for path in out.iterdir():
         path.rename(tmp_path / NAME / path.name)
-    assert f"({NAME}/roc.png)" in model_pages.render(NAME, tmp_path)
+    assert f"({NAME}/roc.png)" in model_pages.render_pages(NAME, tmp_path)[f"{NAME}.md"]
 
 
 def test_the_same_answers_give_the_same_picture(tmp_path: Path) -> None:
@@ -66,11 +66,11 @@ def test_the_same_answers_give_the_same_picture(tmp_path: Path) -> None:
     probabilities = rng.dirichlet(np.ones(7), 60)
     malignant = np.array([name in ("akiec", "bcc", "mel") for name in CLASSES])
     labels = rng.integers(0, 7, 60)
-    given = Answers(CLASSES, malignant, probabilities, labels, np.array([str(i) for i in range(60)]), 0)
+    given = ClassifierAnswers(CLASSES, malignant, probabilities, labels, np.array([str(i) for i in range(60)]), 0)
     drawn = []
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
-        drawn.append([hashlib.sha256(path.read_bytes()).hexdigest() for path in plots.classifier(given, tmp_path / folder)])
+        drawn.append([hashlib.sha256(path.read_bytes()).hexdigest() for path in plots.draw_classifier_plots(given, tmp_path / folder)])
     assert drawn[0] == drawn[1]
     assert len(set(drawn[0])) == 3
 
@@ -80,15 +80,15 @@ def test_curves_of_stages_and_of_what_was_not_measured_every_epoch(tmp_path: Pat
         "first": [{"epoch": 1.0, "loss": 2.0}, {"epoch": 2.0, "loss": 1.5, "held_out_loss": 1.6}],
         "second": [{"epoch": 1.0, "loss": 1.4, "held_out_loss": 1.5}],
     }
-    drawn = [plots.curves(stages, tmp_path / name).read_bytes() for name in ("a.png", "b.png")]
+    drawn = [plots.draw_training_curves(stages, tmp_path / name).read_bytes() for name in ("a.png", "b.png")]
     assert drawn[0] == drawn[1]
     with Image.open(tmp_path / "a.png") as image:
         assert min(image.size) > 300
-    plots.curves({"only": []}, tmp_path / "empty.png")  # a training of no epochs is no error
+    plots.draw_training_curves({"only": []}, tmp_path / "empty.png")  # a training of no epochs is no error
 
 
 def test_the_surest_wrong_answers_are_kept_and_drawn(tmp_path: Path) -> None:
-    worst = worst_confusions.Failures()
+    worst = worst_answers.WorstAnswers()
     assert worst.draw(tmp_path) is None
     for number in range(40):
         rgb = np.full((20, 30, 3), number, np.uint8)
@@ -96,16 +96,16 @@ def test_the_surest_wrong_answers_are_kept_and_drawn(tmp_path: Path) -> None:
     kept = sorted(int(entry[2].rgb[0, 0, 0]) for entry in worst._worst)
     assert kept == list(range(16, 40, 2))
     path = worst.draw(tmp_path)
-    assert path == tmp_path / worst_confusions.FOLDER / "worst.png"
+    assert path == tmp_path / worst_answers.FOLDER / "worst.png"
     with Image.open(path) as image:
         assert image.format == "PNG"
 
 
 def test_froc_is_drawn_from_the_rates_and_from_nothing_else(tmp_path: Path) -> None:
     rates = {"at_1_false_per_scan": 0.5, "at_4_false_per_scan": 0.8, "sensitivity": 0.7}
-    assert plots.froc({"same_series": {"one": rates}, "n": 3}, tmp_path / "froc.png") == tmp_path / "froc.png"
-    assert list(plots._rates({"same_series": {"one": rates}}, ())) == [("same series / one", [(1.0, 0.5), (4.0, 0.8)])]
-    assert plots.froc({"n": 3}, tmp_path / "none.png") is None
+    assert plots.draw_froc({"same_series": {"one": rates}, "n": 3}, tmp_path / "froc.png") == tmp_path / "froc.png"
+    assert list(plots._froc_lines({"same_series": {"one": rates}}, ())) == [("same series / one", [(1.0, 0.5), (4.0, 0.8)])]
+    assert plots.draw_froc({"n": 3}, tmp_path / "none.png") is None
     assert not (tmp_path / "none.png").exists()
 
 
@@ -124,5 +124,5 @@ def test_a_missing_training_package_is_named_before_the_work_begins(
 
 def test_matplotlib_is_loaded_by_drawing_alone() -> None:
     code = "import sys; from training import commands, plots, held_out, model_pages; print('matplotlib' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=registry.ROOMS.parent, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=registry.MODELS_FOLDER.parent, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

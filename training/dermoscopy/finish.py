@@ -1,4 +1,4 @@
-"""From trained networks to what is shipped: what is familiar, limits, temperature, figures; weights, card and tables."""
+"""From trained networks to a release: distance from the training images, limits, temperature, metrics; weights, card and tables."""
 
 import hashlib
 import json
@@ -14,31 +14,33 @@ from safetensors.torch import save_file
 
 from core.policy.drift import DriftObservation, count_by_bin
 from core.records import Prediction
-from models import drift_observation
-from models.calibration import fit_temperature
+from models import drift_observation, registry
 from models.card import ModelCard, identity, read_card
 from models.card_writer import render_card
-from models.dermoscopy.ensemble import Panel, to_tensor
-from models.dermoscopy.model import Model
-from models.dermoscopy.quality import limits_of
-from training.dermoscopy import fit, held_out
-from training.dermoscopy.data import LesionImages
-from training.dermoscopy.figures import figures, halved_ece, measured, refusals
-from training.dermoscopy.held_out_rows import hold, write
+from models.dermoscopy.ensemble import Ensemble, to_tensor
+from models.dermoscopy.model import DermoscopyClassifier
+from training.calibration import fit_temperature
+from training.dermoscopy import held_out
+from training.dermoscopy.fit.recipe import NETWORK
+from training.dermoscopy.ham10000.data import LesionImages
+from training.dermoscopy.measure.card_metrics import card_metrics, halved_ece, how_measured, refused_shares
+from training.dermoscopy.measure.held_out_table import make_table, write_table
+from training.dermoscopy.measure.quality_limits import quality_limits
 from training.held_out import HeldOutImage, held_out_answers
 
-ROOM = Path(__file__).parents[2] / "models" / "dermoscopy"
-STRANGERS_OF_EACH = 100
-REFUSED_OF_TRAINING = 0.015  # this share of the training images lies beyond the limit of distance
-OF_SEVERAL = (
+MODEL_FOLDER = registry.MODELS_FOLDER / "dermoscopy"
+DRAWN_OF_EACH_KIND = 100
+REFUSED_OF_TRAINING = 0.015  # this share of the training images is beyond the limit of distance
+# A limit in the card of an ensemble.
+ENSEMBLE_LIMIT = (
     "Networks of several folds answer together: the figures are of half of one fold's lesions, a tenth of the data, which none of them"
     " learned, so their intervals are wide; single networks on all data stand under cross-validation."
-)  # a limit in the card of `ensemble.assemble` alone
-QUALITY_STEP = 4  # of the training images one in so many is enough for the limits of sharpness and exposure
+)
+QUALITY_STEP = 4  # every fourth training image is enough for the limits of sharpness and exposure
 
 
-def finish(
-    panel: Panel,
+def finish_fold(
+    ensemble: Ensemble,
     images: LesionImages,
     data: Path,
     out: Path,
@@ -47,25 +49,25 @@ def finish(
     progress: Callable[[str], None],
     limit_per_class: int | None,
 ) -> dict[str, Any]:
-    """One fold's network: write weights.safetensors, card.toml, metrics.json and held_out.npz to ``out``; return the metrics."""
-    before = read_card(ROOM / "card.toml")
-    limits = {"max_distance": round(learn_familiar(panel, images, images.learned), 3)}
-    limits |= limits_of([images.pixels[i, 0] for i in images.learned[::QUALITY_STEP]])
+    """Write weights.safetensors, card.toml, metrics.json and held_out.npz of one fold's network to ``out``; return the metrics."""
+    before = read_card(MODEL_FOLDER / "card.toml")
+    limits = {"max_distance": round(fit_distance(ensemble, images, images.training), 3)}
+    limits |= quality_limits([images.pixels[i, 0] for i in images.training[::QUALITY_STEP]])
     training = {
         "seed": int(recipes["first"]["seed"]),
         "fold": fold,
-        "images": len(images.learned),
+        "images": len(images.training),
         "torch": torch.__version__,
         "machine": f"{platform.machine()}, one thread, bfloat16 autocast",
         **recipes,
     }
-    own = tuple(line for line in before.limits if line != OF_SEVERAL)
-    card = replace(before, limits=own, thresholds={**before.thresholds, **limits}, network=fit.NETWORK, training=training)
-    return ship(panel, card, images, data, out, progress, limit_per_class)
+    own = tuple(line for line in before.limits if line != ENSEMBLE_LIMIT)
+    card = replace(before, limits=own, thresholds={**before.thresholds, **limits}, network=NETWORK, training=training)
+    return write_release(ensemble, card, images, data, out, progress, limit_per_class)
 
 
-def ship(
-    panel: Panel,
+def write_release(
+    ensemble: Ensemble,
     card: ModelCard,
     images: LesionImages,
     data: Path,
@@ -73,20 +75,24 @@ def ship(
     progress: Callable[[str], None],
     limit_per_class: int | None = None,
 ) -> dict[str, Any]:
-    """Calibrate and measure ``panel`` on the images for validation; the four files to ``out``. ``card`` lacks what is measured here."""
+    """Calibrate and measure ``ensemble`` on the validation images, and write the four files to ``out``.
+
+    ``card`` lacks what is measured here: the hash of the weights, temperature, metrics and reference.
+    """
     held = np.flatnonzero(images.validation)
     path = out / card.weights
-    save_file({key: value.contiguous() for key, value in panel.state_dict().items()}, path)
+    save_file({key: value.contiguous() for key, value in ensemble.state_dict().items()}, path)
     path.chmod(0o644)  # safetensors writes for the owner alone; the node's user must read them
     card = replace(card, weights_sha256=hashlib.sha256(path.read_bytes()).hexdigest(), temperature=1.0)
-    model = Model(card, identity(card, "0" * 64), path, "cpu")
-    looked = model.look(images.pixels[held, 0], images.patients[held])
-    model.card = card = replace(card, temperature=fit_temperature(looked.logits, images.labels[held]))
-    table = hold(model, looked, images, held)
-    write(table, out)
-    found = figures(card, table, images.rows, measured(card.training))
-    found |= {"ece_cross_fitted": halved_ece(table, images.rows), "refused": refusals(model, table, limit_per_class or STRANGERS_OF_EACH)}
-    card = replace(card, metrics=found, reference=reference(model, data, progress, limit_per_class))
+    model = DermoscopyClassifier(card, identity(card, "0" * 64), path, "cpu")
+    output = model.run_networks(images.pixels[held, 0], images.patients[held])
+    model.card = card = replace(card, temperature=fit_temperature(output.logits, images.labels[held]))
+    table = make_table(model, output, images, held)
+    write_table(table, out)
+    found = card_metrics(card, table, images.rows, how_measured(card.training))
+    refused = refused_shares(model, table, limit_per_class or DRAWN_OF_EACH_KIND)
+    found |= {"ece_cross_fitted": halved_ece(table, images.rows), "refused": refused}
+    card = replace(card, metrics=found, reference=reference_counts(model, data, progress, limit_per_class))
     (out / "card.toml").write_text(render_card(card), encoding="utf-8")
     (out / "metrics.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     progress("on held-out images: " + ", ".join(f"{key} {found[key]}" for key in ("balanced_accuracy", "macro_auc", "ece", "n")))
@@ -94,26 +100,27 @@ def ship(
 
 
 @torch.inference_mode()
-def learn_familiar(panel: Panel, images: LesionImages, chosen: np.ndarray) -> float:
+def fit_distance(ensemble: Ensemble, images: LesionImages, chosen: np.ndarray) -> float:
     """Fit the last member's ``familiarity`` to the images ``chosen``, every other one recompressed; return the limit of distance."""
-    net, side = panel.net(panel.last), panel.sides[panel.last]
+    net, side = ensemble.member(ensemble.last), ensemble.sides[ensemble.last]
     assert net.familiarity is not None
-    described = []
+    parts = []
     for start in range(0, len(chosen), 64):
         part = chosen[start : start + 64]
-        described.append(net.familiarity.describe(net.maps(to_tensor(images.pixels[part, part % 2], side))))
-    features = torch.cat(described)
+        parts.append(net.familiarity.features(net.maps(to_tensor(images.pixels[part, part % 2], side))))
+    features = torch.cat(parts)
     net.familiarity.fit(features)
-    distances = net.familiarity.far(features)
-    return float(np.quantile(distances.numpy(), 1 - REFUSED_OF_TRAINING))
+    return float(np.quantile(net.familiarity.distance(features).numpy(), 1 - REFUSED_OF_TRAINING))
 
 
-def reference(model: Model, data: Path, progress: Callable[[str], None], limit_per_class: int | None) -> dict[str, tuple[float, ...]]:
-    """What is expected of inputs and answers, as ``models drift`` counts them: of the held-out images, asked as they are served."""
-    seen: list[DriftObservation] = []
+def reference_counts(
+    model: DermoscopyClassifier, data: Path, progress: Callable[[str], None], limit_per_class: int | None
+) -> dict[str, tuple[float, ...]]:
+    """Expected counts of inputs and answers for `models drift`: of the held-out images, through the code path that serves."""
+    observations: list[DriftObservation] = []
 
     def on_answer(image: HeldOutImage, prediction: Prediction) -> None:
-        seen.extend(drift_observation.observe(image.photograph, prediction))
+        observations.extend(drift_observation.observe(image.photograph, prediction))
 
     held_out_answers(model, held_out.batches(model, data, limit_per_class), progress=progress, on_answer=on_answer)
-    return {quantity: tuple(map(float, counts)) for quantity, counts in count_by_bin(seen).items()}
+    return {quantity: tuple(map(float, counts)) for quantity, counts in count_by_bin(observations).items()}

@@ -1,4 +1,4 @@
-"""Reads the HAM10000 images that no network of a ``dermoscopy_7class`` card has learned."""
+"""Reads the HAM10000 images that no network of a ``dermoscopy_7class`` card was trained on."""
 
 import io
 from pathlib import Path
@@ -8,8 +8,8 @@ from PIL import Image
 
 from imaging.photograph.read import Photograph
 from models.runtime import Model
-from training.dermoscopy.data import first_of_each, read_index, read_jpegs
-from training.dermoscopy.split import unseen
+from training.dermoscopy.ham10000.data import first_of_each, read_index, read_jpegs
+from training.dermoscopy.ham10000.split import unseen
 from training.held_out import BATCH, Batches, HeldOutImage
 
 GROUP = "lesions"

@@ -1,4 +1,4 @@
-"""Random views of prepared slices, by MONAI's dictionary-free transforms; one seed makes one sequence of views."""
+"""Random views of prepared slices by MONAI's array transforms; one seed makes one sequence of views."""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,11 +7,11 @@ from monai.transforms.compose import Compose
 from monai.transforms.intensity.array import RandGaussianSmooth, RandScaleIntensity
 from monai.transforms.spatial.array import RandAffine, RandFlip
 
-TOGETHER = 4
+SLICES_PER_VIEW = 4
 
 
-def views(seed: int) -> Compose:
-    """Mirrored both ways, turned, sheared, stretched and shifted, blurred, and scaled in density; (2, 96, 128) float 0..1 to the same."""
+def random_views(seed: int) -> Compose:
+    """Mirrored both ways, rotated, sheared, scaled, shifted, blurred, and scaled in density; (2, 96, 128) float 0..1 to the same."""
     transform = Compose(
         [
             RandFlip(prob=0.5, spatial_axis=1),
@@ -32,11 +32,11 @@ def views(seed: int) -> Compose:
     return transform
 
 
-def augmented(planes: npt.NDArray[np.uint8], transform: Compose) -> torch.Tensor:
-    """(B, 2, 96, 128) uint8 to float 0..255; ``TOGETHER`` slices at a time share a view, as channels of one picture."""
+def augment(planes: npt.NDArray[np.uint8], transform: Compose) -> torch.Tensor:
+    """(B, 2, 96, 128) uint8 to float 0..255; ``SLICES_PER_VIEW`` slices at a time share a view, as channels of one picture."""
     values = torch.from_numpy(planes).float() / 255
     parts = []
-    for group in torch.split(values, TOGETHER):
+    for group in torch.split(values, SLICES_PER_VIEW):
         view = torch.as_tensor(transform(group.flatten(0, 1)))
-        parts.append(view.as_subclass(torch.Tensor).view_as(group))  # MONAI's tensors carry metadata that nobody needs
+        parts.append(view.as_subclass(torch.Tensor).view_as(group))  # without the metadata of MONAI's tensors
     return torch.cat(parts).clamp(0, 1) * 255

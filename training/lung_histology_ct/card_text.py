@@ -1,19 +1,22 @@
-"""The sentences of the card that say what was measured: written by the training, so that nobody has to edit them after it."""
+"""The sentences of the card that hold measured figures. The training writes them, so that nobody edits the card afterwards.
+
+Their wording is that of the shipped card.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-ACROSS, ELSEWHERE, REFUSED = "Across patients", "Figures of other work", "Pictures that are no slice"
+ACROSS, OTHER_WORK, REFUSED = "Across patients", "Figures of other work", "Pictures that are no slice"
 
 
-def limits(before: Sequence[str], metrics: Mapping[str, Any], epochs: int) -> tuple[str, ...]:
-    """The card's limits with what ``metrics`` says; sentences of another training go, all others stay, in their order."""
-    kept = [line for line in before if not line.startswith((ACROSS, ELSEWHERE, REFUSED))]
-    return (*kept[:1], across(metrics), elsewhere(metrics, epochs), *kept[1:], refused(metrics))
+def card_limits(before: Sequence[str], metrics: Mapping[str, Any], epochs: int) -> tuple[str, ...]:
+    """The card's limits with the figures of ``metrics``; sentences of an earlier training are replaced, all others keep their order."""
+    kept = [line for line in before if not line.startswith((ACROSS, OTHER_WORK, REFUSED))]
+    return (*kept[:1], across_patients(metrics), other_work(metrics, epochs), *kept[1:], refused_pictures(metrics))
 
 
-def across(metrics: Mapping[str, Any]) -> str:
-    """How well the classes are told apart in patients that were not seen, and whether that is more than chance."""
+def across_patients(metrics: Mapping[str, Any]) -> str:
+    """The macro AUC for patients that were not in the training, and whether it is better than chance."""
     if "macro_auc" not in metrics.get("intervals", {}):
         return f"{ACROSS} nothing was measured: too few slices."
     low, high = metrics["intervals"]["macro_auc"]
@@ -26,18 +29,18 @@ def across(metrics: Mapping[str, Any]) -> str:
     )
 
 
-def elsewhere(metrics: Mapping[str, Any], epochs: int) -> str:
-    """Why higher figures of the same data are in print."""
+def other_work(metrics: Mapping[str, Any], epochs: int) -> str:
+    """Why published figures on the same data are higher."""
     own = metrics.get("own_split_with_shared_patients")
     here = f"; on that split this network, trained for {epochs} epochs, has an accuracy of {own['accuracy']:.2f}" if own else ""
     return (
-        f"{ELSEWHERE} on this data set are often above 90 %: they come from its own split, which has slices of the same patients on "
+        f"{OTHER_WORK} on this data set are often above 90 %: they come from its own split, which has slices of the same patients on "
         f"both sides{here}."
     )
 
 
-def refused(metrics: Mapping[str, Any]) -> str:
-    """What of pictures drawn here is refused."""
+def refused_pictures(metrics: Mapping[str, Any]) -> str:
+    """The refused shares of drawn pictures."""
     kinds = {key.replace("_", " "): value for key, value in metrics["refused"].items() if key != "held_out"}
-    told = ", ".join(f"{key} {100 * value:.4g} %" for key, value in kinds.items())
-    return f"{REFUSED} of a chest CT are refused, though not certainly; refused of those drawn here: {told}."
+    listed = ", ".join(f"{key} {100 * value:.4g} %" for key, value in kinds.items())
+    return f"{REFUSED} of a chest CT are refused, though not certainly; refused of those drawn here: {listed}."

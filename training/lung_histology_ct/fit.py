@@ -1,4 +1,4 @@
-"""The loop of gradient steps for one fold: seeded, one checkpoint per epoch, the average of the weights kept beside them."""
+"""The training loop of one fold: seeded, one checkpoint per epoch, with a running average of the weights."""
 
 import math
 import time
@@ -16,8 +16,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from core.errors import ModelError
 from models.lung_histology_ct.network import SliceNet, build
 from training import checkpoint
-from training.lung_histology_ct.augment import augmented, views
-from training.lung_histology_ct.data import CLASSES, FOLDS, Slices
+from training.lung_histology_ct.augment import augment, random_views
+from training.lung_histology_ct.data import CLASSES, FOLDS, SliceImages
 
 NETWORK: Mapping[str, Any] = {
     "kind": "monai.networks.nets.ResNet, twice in every member",
@@ -31,27 +31,26 @@ SEED = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
-    """What a training is made of; written into the card."""
+class FoldRecipe:
+    """The hyperparameters of a training; written into the card, so the field names are the card's keys.
 
-    seed: int
-    epochs: int
+    ``sampling_power``: a cluster is drawn as often as its size to this power, and a class too.
+    """
+
+    seed: int = SEED
+    epochs: int = 16
     learning_rate: float = 3e-3
     batch: int = 32
     weight_decay: float = 0.05
     label_smoothing: float = 0.0
-    sampling_power: float = 0.5  # a cluster is drawn as often as its size to this power, and a class too
+    sampling_power: float = 0.5
     ema_decay: float = 0.99
 
 
-def recipe(seed: int = SEED, epochs: int = 16) -> Recipe:
-    return Recipe(seed, epochs)
+def sampling(slices: SliceImages, fold: int, power: float) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Indices of the training images of ``fold``, the probability of each to be drawn, and the share (4,) of every class among the draws.
 
-
-def sampling(slices: Slices, fold: int, power: float) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Indices of the images that fold ``fold`` trains on, the chance of each, and the share (4,) of every class among the draws.
-
-    A patient of thirty slices is no thirty patients: slices of a large cluster are drawn less.
+    Slices of a large cluster are drawn less often, because thirty slices of one patient are not thirty patients.
     """
     index = np.flatnonzero(slices.folds != fold)
     labels, clusters = slices.labels[index], slices.clusters[index]
@@ -65,32 +64,38 @@ def sampling(slices: Slices, fold: int, power: float) -> tuple[npt.NDArray[np.in
     return index, chance, drawn
 
 
-def loss_of(logits: torch.Tensor, labels: torch.Tensor, drawn: torch.Tensor, smoothing: float) -> torch.Tensor:
-    """Of (B, 4) logits against (B,) labels; ``drawn`` (4,) is the share of every class among the draws.
+def class_loss(logits: torch.Tensor, labels: torch.Tensor, drawn: torch.Tensor, smoothing: float) -> torch.Tensor:
+    """Cross-entropy of (B, 4) logits against (B,) labels; ``drawn`` (4,) is the share of every class among the draws.
 
-    The shares are in the loss and not in the network: its bare logits weigh all carcinomas alike, and a carcinoma as none
+    The shares are added in the loss and not in the network, so that the network's logits are without a prior
     (Menon et al., Long-tail learning via logit adjustment, 2021).
     """
     kind = F.log_softmax(logits[:, :-1] + drawn[:-1].log(), dim=1)
-    there = logits[:, -1:] + (drawn[:-1].sum() / drawn[-1]).log()
-    return F.cross_entropy(torch.cat([kind + F.logsigmoid(there), F.logsigmoid(-there)], 1), labels, label_smoothing=smoothing)
+    presence = logits[:, -1:] + (drawn[:-1].sum() / drawn[-1]).log()
+    return F.cross_entropy(torch.cat([kind + F.logsigmoid(presence), F.logsigmoid(-presence)], 1), labels, label_smoothing=smoothing)
 
 
-def rate(step: int, steps: int, peak: float) -> float:
-    """A linear warm-up over a twentieth, then half a cosine down to 1 %."""
+def learning_rate(step: int, steps: int, peak: float) -> float:
+    """A linear warm-up over a twentieth of the steps, then half a cosine down to 1 % of the peak."""
     warm = max(1, steps // 20)
     if step < warm:
         return peak * (step + 1) / warm
     return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm))))
 
 
-def fit(
-    slices: Slices, fold: int, out: Path, recipe: Recipe, *, resume: bool, progress: Callable[[str], None]
+def train_fold(
+    slices: SliceImages, fold: int, out: Path, recipe: FoldRecipe, *, resume: bool, progress: Callable[[str], None]
 ) -> tuple[SliceNet, list[dict[str, float]]]:
-    """Train without the images of ``fold``, or go on from ``out``'s checkpoint; the averaged weights' network in eval mode, and its losses.
+    """Train without the images of ``fold``, or continue from the checkpoint in ``out``.
 
-    Every epoch has its own seeded generators: a resumed training draws what an uninterrupted one would have drawn.
-    Autocast to bfloat16 on channels-last maps doubles the speed on current CPUs.
+    Returns the network with the averaged weights in eval mode, and its loss by epoch. Every epoch has its own seeded generators, so that
+    a resumed training draws what an uninterrupted one would have drawn. Autocast to bfloat16 on channels-last maps doubles the speed on
+    current CPUs.
+
+    Raises
+    ------
+    ModelError
+        ``out`` holds a checkpoint of another recipe.
     """
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed * 101 + fold)
@@ -104,26 +109,26 @@ def fit(
     state = checkpoint.load(out, net, average, optimizer) if resume else None
     if state is not None:
         if state["recipe"] != asdict(recipe):
-            raise ModelError(f"{out} holds a training of another recipe: {state['recipe']}", hint="take an empty folder")
+            raise ModelError(f"{out} holds a training of another recipe: {state['recipe']}", hint="use an empty folder")
         begin, history = int(state["epoch"]), state["history"]
-        progress(f"going on after epoch {begin}")
+        progress(f"continuing after epoch {begin}")
     index, chance, drawn = sampling(slices, fold, recipe.sampling_power)
     shares = torch.from_numpy(drawn).float().clamp_min(1e-6)
     per_epoch = max(1, len(index) // recipe.batch)
     for epoch in range(begin, recipe.epochs):
         started, total = time.monotonic(), 0.0
         draws = np.random.default_rng([recipe.seed, fold, epoch])
-        transform = views(recipe.seed * 100_003 + fold * 1009 + epoch)
+        transform = random_views(recipe.seed * 100_003 + fold * 1009 + epoch)
         torch.manual_seed(recipe.seed * 100_019 + fold * 1013 + epoch)
         net.train()
         for k in range(per_epoch):
             for group in optimizer.param_groups:
-                group["lr"] = rate(epoch * per_epoch + k, per_epoch * recipe.epochs, recipe.learning_rate)
+                group["lr"] = learning_rate(epoch * per_epoch + k, per_epoch * recipe.epochs, recipe.learning_rate)
             chosen = draws.choice(index, recipe.batch, p=chance)
-            batch, labels = augmented(slices.planes[chosen], transform), torch.from_numpy(slices.labels[chosen])
+            batch, labels = augment(slices.planes[chosen], transform), torch.from_numpy(slices.labels[chosen])
             with torch.autocast("cpu", dtype=torch.bfloat16):
                 logits = net(batch)
-            loss = loss_of(logits.float(), labels, shares, recipe.label_smoothing)
+            loss = class_loss(logits.float(), labels, shares, recipe.label_smoothing)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -132,6 +137,6 @@ def fit(
         history.append({"epoch": epoch + 1, "loss": round(total / per_epoch, 4)})
         checkpoint.save(out, net, average, optimizer, {"epoch": epoch + 1, "recipe": asdict(recipe), "history": history})
         progress(f"fold {fold + 1} epoch {epoch + 1}/{recipe.epochs} loss {total / per_epoch:.4f} in {time.monotonic() - started:.0f} s")
-    answered = average.module
-    assert isinstance(answered, SliceNet)
-    return answered.eval(), history
+    trained = average.module
+    assert isinstance(trained, SliceNet)
+    return trained.eval(), history

@@ -107,7 +107,7 @@ def describe_model(runtime: ChildRuntime, job: ClaimedJob) -> tuple[ModelIdentit
 def _find_card(runtime: ChildRuntime, job: ClaimedJob) -> ModelCard | None:
     """Return the card of the job's pipeline, if it is on this worker."""
     try:
-        places = installed.places(job.model, runtime.settings.node.data_dir / installed.FOLDER)
+        places = installed.versions(job.model, runtime.settings.node.data_dir / installed.FOLDER)
     except ModelError:  # the model is unknown or its card cannot be read: this may be why the job failed
         return None
     return next((place.card for place in places if place.digest == job.pipeline_digest), None)

@@ -9,7 +9,7 @@ from db.engine import Database
 from db.operations import model_registry
 from models import installed
 from models import runtime as model_runtime
-from models.installed import Place
+from models.installed import ModelVersion
 from models.runtime import Model
 
 
@@ -27,7 +27,7 @@ class LoadedModels:
     def __init__(self, settings: Settings, database: Database) -> None:
         self._settings = settings
         self._database = database
-        self._places: dict[str, Place] = {}  # digest -> folder
+        self._places: dict[str, ModelVersion] = {}  # digest -> folder
         self._registered: set[str] = set()
         self.by_digest: dict[str, Model] = {}
         self.failed: dict[str, NodeError] = {}
@@ -42,7 +42,7 @@ class LoadedModels:
         StorageError
             The registry cannot be read.
         """
-        return self._load(installed.serving(name, model_registry.registered_models(self._database, name), self._folder))
+        return self._load(installed.serving_version(name, model_registry.registered_models(self._database, name), self._folder))
 
     def load(self, name: str, digest: str) -> Model:
         """Return the model with the pipeline digest that a job asks for; it is loaded now if it is not yet.
@@ -53,7 +53,7 @@ class LoadedModels:
             It is not on this worker, or its weights are not those of its card.
         """
         if digest not in self.by_digest:
-            place = next((place for place in installed.places(name, self._folder) if place.digest == digest), None)
+            place = next((place for place in installed.versions(name, self._folder) if place.digest == digest), None)
             if place is None:
                 raise ModelError(
                     f"pipeline {digest[:12]} of {name} is not on this worker",
@@ -72,16 +72,16 @@ class LoadedModels:
         """
         for digest, model in list(self.by_digest.items()):
             if digest not in self._registered:
-                present = {place.digest for place in installed.places(model.card.name, self._folder)}
+                present = {place.digest for place in installed.versions(model.card.name, self._folder)}
                 place = self._places.get(digest)
                 origin = place.origin if place else ModelOrigin.PACKAGE
                 model_registry.register_model(self._database, model.identity, origin=origin, available=present)
                 self._registered.add(digest)
 
-    def _load(self, place: Place) -> Model:
+    def _load(self, place: ModelVersion) -> Model:
         if place.digest not in self.by_digest:
-            loaded = model_runtime.load_folder(place.room, device=self._settings.worker.device, package=place.package)
-            loaded.warm()
+            loaded = model_runtime.load_folder(place.folder, device=self._settings.worker.device, package=place.package)
+            loaded.warm_up()
             self.by_digest[place.digest] = loaded
             self._places[place.digest] = place
             self.failed.pop(place.card.name, None)

@@ -87,7 +87,7 @@ class ChildRuntime:
             device=f"cuda:{gpu}" if gpu and settings.worker.device != "cpu" else "cpu",
         )
         if runtime.device != "cpu":
-            model_runtime.limit_gpu(settings.worker.gpu_memory_share)
+            model_runtime.limit_gpu_memory(settings.worker.gpu_memory_share)
         for name in dict.fromkeys(route.model for route in settings.routes):
             try:
                 runtime.models.load_serving(name)

@@ -22,7 +22,7 @@ def make_heat_map(model: Model, item: Volume | Photograph, prediction: Predictio
     """
     try:
         with limited(budget_s):
-            return model.evidence(item, prediction), prediction
+            return model.heat_map(item, prediction), prediction
     except SoftTimeLimitExceeded:
         raise
     except OutOfTime:

@@ -12,7 +12,7 @@ from deploy.cli.common import with_running_servers
 from deploy.terminal import print_message
 
 if TYPE_CHECKING:
-    from models.installed import Place
+    from models.installed import ModelVersion
 
 
 def model_folder(settings: Settings) -> Path:
@@ -36,7 +36,7 @@ def require_shipped_model(name: str, argument: str = "NAME") -> str:
     return _require_one_of(name, registry.names(), argument)
 
 
-def find_verified_version(name: str, version: str, settings: Settings) -> "Place":
+def find_verified_version(name: str, version: str, settings: Settings) -> "ModelVersion":
     """Return a version of a model whose weights have the hash of its card.
 
     Raises
@@ -46,8 +46,8 @@ def find_verified_version(name: str, version: str, settings: Settings) -> "Place
     """
     from models import installed, registry
 
-    place = installed.find(require_model(name, settings), version, model_folder(settings))
-    registry.verify_folder(place.room)
+    place = installed.find_version(require_model(name, settings), version, model_folder(settings))
+    registry.verify_weights_in(place.folder)
     return place
 
 
@@ -56,7 +56,7 @@ def weights_problem(folder: Path) -> str:
     from models import registry
 
     try:
-        registry.verify_folder(folder)
+        registry.verify_weights_in(folder)
     except ModelError as error:
         return str(error)
     return ""
@@ -86,7 +86,7 @@ def version_rows(name: str, settings: Settings, registered: tuple[RegisteredMode
 
     rows = []
     states = {model.digest: model for model in registered if model.name == name}
-    for place in installed.places(name, model_folder(settings)):
+    for place in installed.versions(name, model_folder(settings)):
         known = states.pop(place.digest, None)
         card = place.card
         rows.append(
@@ -98,7 +98,7 @@ def version_rows(name: str, settings: Settings, registered: tuple[RegisteredMode
                 "status": card.status,
                 "task": card.task,
                 "unit": card.unit,
-                "weights": weights_problem(place.room) or "verified",
+                "weights": weights_problem(place.folder) or "verified",
                 "digest": place.digest,
             }
         )

@@ -88,7 +88,7 @@ def docs(
     from training import model_pages
 
     folder = out or model_pages.PAGES
-    for path in model_pages.write(folder):
+    for path in model_pages.write_pages(folder):
         print_message(f"written: {path}")
     print_message(f"the pages in {folder} agree with the cards")
 

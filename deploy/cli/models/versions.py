@@ -16,7 +16,7 @@ from deploy.terminal import print_message, print_rows
 
 if TYPE_CHECKING:
     from db.engine import Database
-    from models.installed import Place
+    from models.installed import ModelVersion
 
 MISSING_IN_BUNDLE = "what a MONAI bundle does not state: name, licence, not_for, looked_for, labels with codes (TOML)"
 Name = Annotated[str, typer.Argument(metavar="NAME", help="model, see `models list`")]
@@ -36,7 +36,7 @@ def import_model(
 
     folder = model_folder(read_settings(config))
     if (path / "card.toml").is_file():
-        place = installed.install(path, folder)
+        place = installed.install_version(path, folder)
     else:
         if about is None:
             message = f"{path} has no card.toml; a MONAI bundle needs a file with {MISSING_IN_BUNDLE}"
@@ -45,9 +45,11 @@ def import_model(
 
         with tempfile.TemporaryDirectory() as scratch:
             convert(path, about, Path(scratch) / "made")
-            place = installed.install(Path(scratch) / "made", folder)
+            place = installed.install_version(Path(scratch) / "made", folder)
     card = place.card
-    print_message(f"{card.name} {card.version} ({place.digest[:12]}) is in {place.room}; use it with `models activate` or `models shadow`")
+    print_message(
+        f"{card.name} {card.version} ({place.digest[:12]}) is in {place.folder}; use it with `models activate` or `models shadow`"
+    )
 
 
 def activate(name: Name, version: Version, config: Config = None) -> None:
@@ -81,7 +83,7 @@ def retire(name: Name, version: Version, config: Config = None) -> None:
     from models import installed
 
     with open_database(config) as (settings, database):
-        _set_state(database, installed.find(require_model(name, settings), version, model_folder(settings)), ModelState.RETIRED)
+        _set_state(database, installed.find_version(require_model(name, settings), version, model_folder(settings)), ModelState.RETIRED)
 
 
 def rollback(name: Name, config: Config = None) -> None:
@@ -90,11 +92,11 @@ def rollback(name: Name, config: Config = None) -> None:
     from models import installed, registry
 
     with open_database(config) as (settings, database):
-        places = installed.places(require_model(name, settings), model_folder(settings))
-        intact = [place for place in places if not weights_problem(place.room)]
+        places = installed.versions(require_model(name, settings), model_folder(settings))
+        intact = [place for place in places if not weights_problem(place.folder)]
         digest = store.rollback_model(database, name, available={place.digest for place in intact}, actor=operator_name())
         place = next(place for place in intact if place.digest == digest)
-        registry.verify_folder(place.room)
+        registry.verify_weights_in(place.folder)
         _print_state(place, "active again", True)
 
 
@@ -126,13 +128,13 @@ def drift(
     with open_database(config) as (settings, database):
         folder = model_folder(settings)
         names = installed.names(folder) if name is None else [require_model(name, settings)]
-        references = {place.digest: place.card.reference for model in names for place in installed.places(model, folder)}
+        references = {place.digest: place.card.reference for model in names for place in installed.versions(model, folder)}
         rows = store.weekly_statistics(database, model=name, references=references)
     columns = ["week", "model", "version", "scanner", "quantity", "n", "index", "level", "against"]
     print_rows(rows, columns, title="stability of inputs and scores", as_json=as_json)
 
 
-def _set_state(database: "Database", place: "Place", state: ModelState) -> None:
+def _set_state(database: "Database", place: "ModelVersion", state: ModelState) -> None:
     from db.operations import model_registry as store
     from models.card import identity
 
@@ -140,5 +142,5 @@ def _set_state(database: "Database", place: "Place", state: ModelState) -> None:
     _print_state(place, state.value, changed)
 
 
-def _print_state(place: "Place", state: str, changed: bool) -> None:
+def _print_state(place: "ModelVersion", state: str, changed: bool) -> None:
     print_message(f"{place.card.name} {place.card.version} ({place.digest[:12]}) is {state}{'' if changed else ' already'}")

@@ -21,7 +21,7 @@ from dicom_node.conduct.conductor import Conductor
 from dicom_node.conduct.model_versions import served_versions
 from models import installed, registry
 from models.card import identity
-from models.installed import Place
+from models.installed import ModelVersion
 from tests.support.model_packages import other_version
 from tests.support.queued_jobs import SKIN, JobFactory, configure
 from tests.support.records import scalar
@@ -38,9 +38,9 @@ def settings(tmp_path: Path, database_url: str) -> Settings:
 
 
 @pytest.fixture
-def installed_version(settings: Settings, tmp_path: Path) -> Place:
+def installed_version(settings: Settings, tmp_path: Path) -> ModelVersion:
     """Version 9.9.9, installed."""
-    return installed.install(other_version(SKIN, tmp_path / "brought"), settings.node.data_dir / installed.FOLDER)
+    return installed.install_version(other_version(SKIN, tmp_path / "brought"), settings.node.data_dir / installed.FOLDER)
 
 
 @pytest.fixture
@@ -64,16 +64,16 @@ def conduct(settings: Settings, database: Database) -> Callable[[int], list[dict
     return go
 
 
-def activate(database: Database, place: Place) -> None:
+def activate(database: Database, place: ModelVersion) -> None:
     model_registry.activate_model(database, identity(place.card, place.digest), origin=place.origin, actor="admin")
 
 
 def test_the_packaged_version_then_an_activated_one_then_a_rollback(
-    database: Database, installed_version: Place, settings: Settings, conduct: Callable[[int], list[dict[str, Any]]]
+    database: Database, installed_version: ModelVersion, settings: Settings, conduct: Callable[[int], list[dict[str, Any]]]
 ) -> None:
     (first,) = conduct(1)
     assert (first["model_digest"], first["shadow"], first["destinations"]) == (PACKAGED, False, ["pacs"])
-    packaged = installed.find(SKIN, PACKAGED, settings.node.data_dir / installed.FOLDER)
+    packaged = installed.find_version(SKIN, PACKAGED, settings.node.data_dir / installed.FOLDER)
     activate(database, packaged)
     activate(database, installed_version)
     (second,) = conduct(2)
@@ -84,7 +84,7 @@ def test_the_packaged_version_then_an_activated_one_then_a_rollback(
 
 
 def test_a_shadow_gets_a_job_without_destinations(
-    database: Database, installed_version: Place, conduct: Callable[[int], list[dict[str, Any]]]
+    database: Database, installed_version: ModelVersion, conduct: Callable[[int], list[dict[str, Any]]]
 ) -> None:
     who = identity(installed_version.card, installed_version.digest)
     model_registry.shadow_or_retire(database, who, ModelState.SHADOW, origin=ModelOrigin.INSTALLED, actor="admin")
@@ -101,7 +101,7 @@ def wake(settings: Settings, database: Database) -> int:
 
 
 def test_if_the_model_is_retired_a_report_says_that_nothing_was_analysed(
-    database: Database, installed_version: Place, settings: Settings, conduct: Callable[[int], list[dict[str, Any]]]
+    database: Database, installed_version: ModelVersion, settings: Settings, conduct: Callable[[int], list[dict[str, Any]]]
 ) -> None:
     """The route claimed the image: no report at all would be read as a negative result."""
     activate(database, installed_version)
@@ -125,7 +125,7 @@ def test_if_the_model_is_retired_a_report_says_that_nothing_was_analysed(
     assert any("No analysis was begun" in text and "no version of dermoscopy_7class is active" in text for text in said)
     assert wake(settings, database) == 0
 
-    activate(database, installed.find(SKIN, PACKAGED, settings.node.data_dir / installed.FOLDER))
+    activate(database, installed.find_version(SKIN, PACKAGED, settings.node.data_dir / installed.FOLDER))
     assert requeue_jobs(database, [job["job_id"]], "admin") == [job["job_id"]]
     again = show_job(database, job["job_id"])["superseded_by"]
     assert show_job(database, again)["model_digest"] == PACKAGED
@@ -134,10 +134,10 @@ def test_if_the_model_is_retired_a_report_says_that_nothing_was_analysed(
 
 
 def test_a_model_with_missing_files_and_an_unknown_model(
-    database: Database, installed_version: Place, settings: Settings, conduct: Callable[[int], list[dict[str, Any]]]
+    database: Database, installed_version: ModelVersion, settings: Settings, conduct: Callable[[int], list[dict[str, Any]]]
 ) -> None:
     activate(database, installed_version)
-    shutil.rmtree(installed_version.room)
+    shutil.rmtree(installed_version.folder)
     (gone,) = conduct(1)
     assert (gone["job_state"], gone["model_digest"]) == ("failed", installed_version.digest)
     assert "is not here any more" in show_job(database, gone["job_id"])["reason"]

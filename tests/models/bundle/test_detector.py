@@ -18,9 +18,11 @@ from core.states import ModelOrigin, ModelState, Outcome, Tier
 from imaging.volume.volume import Volume
 from models import installed, runtime
 from models.bundle import detector_network
-from models.bundle.config_reader import Call, Config
+from models.bundle.allow_list import require_call
+from models.bundle.config_reader import BundleCall, BundleConfig
 from models.bundle.convert import convert
-from models.bundle.resampling import flips_of, grid_of, prepared
+from models.bundle.resampling import bundle_grid, flips_to_ras, network_input
+from models.bundle.transforms import read_preprocessing, read_thresholds
 from models.card import ModelCard, read_card
 from tests.support.monai_bundles import inference, make_bundle
 
@@ -71,9 +73,9 @@ def test_the_layout_of_the_model_zoo_becomes_a_card(bundle: Path, made: Path) ->
 def test_the_real_backbone_expression_is_read_as_data() -> None:
     config = inference()
     config["backbone"] = config["backbone"].replace("resnet10", "resnet50").replace(",widen_factor=0.125", "")
-    found = detector_network.described(Config(config, "inference.json"))
+    found = detector_network.describe_network(BundleConfig(config, "inference.json"))
     assert found["backbone"]["name"] == "resnet50"
-    assert detector_network.allowed(Config(config, "x").get("network_def"), detector_network.NETWORKS, "network_def").name == "RetinaNet"
+    assert require_call(BundleConfig(config, "x").get("network_def"), detector_network.NETWORKS, "network_def").name == "RetinaNet"
 
 
 def test_a_zip_is_as_good_as_a_folder(bundle: Path, made: Path, tmp_path: Path) -> None:
@@ -93,12 +95,12 @@ def test_a_voxel_keeps_its_place_in_the_patient(made: Path, direction: tuple[flo
     card, given = read_card(made / "card.toml"), volume(direction)
     fine = [1.0, 1.5, 2.0]  # the series' own grid: nothing is lost by resampling
     card.preprocessing["pixdim_mm"][:] = fine  # type: ignore[index]
-    image = prepared(given, grid_of(given, fine), flips_of(given), card)
+    image = network_input(given, bundle_grid(given, fine), flips_to_ras(given), card)
     place = np.array(np.unravel_index(image.argmax(), image.shape), float)
     model = runtime.load_folder(made, device="cpu", package="bundle")
     model.card.preprocessing["pixdim_mm"][:] = fine  # type: ignore[index]
     box = np.concatenate([place - 3, place + 3])
-    finding = model._finding(given, grid_of(given, fine), flips_of(given), box, 0, 0.9)  # type: ignore[attr-defined]
+    finding = model._finding(given, bundle_grid(given, fine), flips_to_ras(given), box, 0, 0.9)  # type: ignore[attr-defined]
     assert finding.position_mm == pytest.approx(given.lps(18, 20, 60))
     assert finding.sop_instance_uid == "1.2.18"
     assert finding.image_point == pytest.approx((60.5, 20.5))
@@ -110,7 +112,7 @@ def test_a_voxel_keeps_its_place_in_the_patient(made: Path, direction: tuple[flo
 
 def test_what_came_in_answers_and_answers_the_same_again(made: Path) -> None:
     model = runtime.load_folder(made, device="cpu", package="bundle")
-    model.warm()
+    model.warm_up()
     small = volume(shape=(20, 44, 64))
     first, second = model.predict([small, small])
     assert first == second
@@ -129,15 +131,15 @@ def test_what_came_in_answers_and_answers_the_same_again(made: Path) -> None:
 
 
 def test_it_is_installed_and_serves_only_when_a_person_activates_it(made: Path, tmp_path: Path) -> None:
-    place = installed.install(made, tmp_path)
+    place = installed.install_version(made, tmp_path)
     assert (place.package, place.origin) == ("bundle", ModelOrigin.INSTALLED)
     assert "brought_detector" in installed.names(tmp_path)
     with pytest.raises(ModelError, match="no version of brought_detector is active"):
-        installed.serving("brought_detector", (), tmp_path)
+        installed.serving_version("brought_detector", (), tmp_path)
     row = RegisteredModel("brought_detector", "0.6.9", place.digest, ModelState.ACTIVE, ModelOrigin.INSTALLED, True)
-    assert installed.serving("brought_detector", (row,), tmp_path) == place
+    assert installed.serving_version("brought_detector", (row,), tmp_path) == place
     with pytest.raises(ModelError, match="no model 'brought_detector'"):
-        installed.places("brought_detector", tmp_path / "elsewhere")
+        installed.versions("brought_detector", tmp_path / "elsewhere")
 
 
 class Evil:
@@ -175,8 +177,8 @@ def test_a_pickle_that_would_run_does_not(bundle: Path, tmp_path: Path, how: str
         ("backbone", "$monai.networks.nets.resnet.resnet10(**{'a': 1})", "is an expression"),
         ("backbone", "$(lambda: 0)()", "is an expression"),
         ("backbone", "$resnet10(" + "[" * 300, "is an expression"),
-        ("backbone", "@backbone", "in a circle"),
-        ("backbone", "@nowhere", "is not there"),
+        ("backbone", "@backbone", "refers to itself"),
+        ("backbone", "@nowhere", "does not exist"),
         ("network_def", {"_target_": "scripts.network.Mine"}, "scripts.network.Mine, which is not on the allow list"),
         ("network_def", {"_target_": "subprocess.run", "args": "mkdir TRACE"}, "subprocess.run, which is not on the allow list"),
         ("network_def", None, "has no 'network_def'"),
@@ -188,44 +190,42 @@ def test_a_pickle_that_would_run_does_not(bundle: Path, tmp_path: Path, how: str
 def test_nothing_of_a_bundle_runs(bundle: Path, tmp_path: Path, key: str, value: object, says: str) -> None:
     trace = tmp_path / "trace"
     text = str(value).replace("TRACE", str(trace)) if isinstance(value, str) else value
-    config = Config(inference() | {key: text}, "configs/inference.json")
+    config = BundleConfig(inference() | {key: text}, "configs/inference.json")
     with pytest.raises(ModelError, match=says):
-        _all_of(config)
+        _read_everything(config)
     assert not trace.exists()
 
 
-def _all_of(config: Config) -> None:
-    from models.bundle.convert import preprocessing, thresholds
-
-    detector_network.described(config), preprocessing(config), thresholds(config)
+def _read_everything(config: BundleConfig) -> None:
+    detector_network.describe_network(config), read_preprocessing(config), read_thresholds(config)
 
 
 def test_weights_that_do_not_fit_are_refused(bundle: Path, tmp_path: Path) -> None:
     broken = tmp_path / "bundle"
     (broken / "models").mkdir(parents=True)
     (broken / "configs").symlink_to(bundle / "configs")
-    with pytest.raises(ModelError, match=r"bring the bundle's weights"):
+    with pytest.raises(ModelError, match=r"bundle's weights are needed"):
         convert(broken, bundle.parent / "about.toml", tmp_path / "out")
     torch.save({"model": {"conv1.weight": torch.zeros(3)}}, broken / "models" / "model.pt")
     with pytest.raises(ModelError, match="do not fit the network of the bundle"):
         convert(broken, bundle.parent / "about.toml", tmp_path / "out")
 
 
-def test_a_person_must_say_what_no_bundle_says(bundle: Path, tmp_path: Path) -> None:
+def test_a_person_must_state_what_no_bundle_states(bundle: Path, tmp_path: Path) -> None:
     about = tmp_path / "about.toml"
     about.write_text('name = "x"\n')
     with pytest.raises(ModelError, match="does not say licence, not_for, looked_for, labels"):
         convert(bundle, about, tmp_path / "out")
 
 
-def test_a_call_is_taken_apart() -> None:
-    config = Config({"a": "$b.c(@d, 2, e=[1.5, 'x'])", "d": {"_target_": "f", "g": 1}}, "x")
-    assert config.get("a") == Call("b.c", (Call("f", (), {"g": 1}), 2), {"e": [1.5, "x"]})
+def test_a_call_is_parsed_with_its_references() -> None:
+    config = BundleConfig({"a": "$b.c(@d, 2, e=[1.5, 'x'])", "d": {"_target_": "f", "g": 1}}, "x")
+    assert config.get("a") == BundleCall("b.c", (BundleCall("f", (), {"g": 1}), 2), {"e": [1.5, "x"]})
     assert config.get("none") is None
 
 
-def test_torch_load_stands_in_one_place() -> None:
-    folder = installed.registry.ROOMS
+def test_torch_load_is_called_in_one_module() -> None:
+    folder = installed.registry.MODELS_FOLDER
     found = [path.relative_to(folder).as_posix() for path in folder.rglob("*.py") if "torch.load(" in path.read_text()]
-    assert found == ["bundle/convert.py"]
+    assert found == ["bundle/weights.py"]
     assert isinstance(read_card(folder / "dermoscopy" / "card.toml"), ModelCard)

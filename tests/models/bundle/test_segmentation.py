@@ -17,7 +17,7 @@ from imaging import masks
 from imaging.volume.volume import Volume
 from models import installed, runtime
 from models.bundle import segmentation, segmentation_networks
-from models.bundle.config_reader import Config
+from models.bundle.config_reader import BundleConfig
 from models.bundle.convert import convert
 from models.card import read_card
 from tests.support.monai_bundles import ABOUT, METADATA
@@ -71,7 +71,7 @@ def make(folder: Path, config: dict[str, Any]) -> Path:
     (folder / "configs" / "metadata.json").write_text(json.dumps(METADATA))
     (folder.parent / "about.toml").write_text(ABOUT)
     torch.manual_seed(5)
-    net = segmentation_networks.build(segmentation_networks.described(Config(config, "configs/inference.json")))
+    net = segmentation_networks.build(segmentation_networks.describe_network(BundleConfig(config, "configs/inference.json")))
     torch.save({"state_dict": net.state_dict()}, folder / "models" / "model.pt")
     return folder
 
@@ -101,8 +101,8 @@ def test_a_bundle_becomes_a_card_that_is_installed_and_answers(network: dict[str
     assert card.network["activation"] == activation
     assert card.preprocessing["window"] == [32, 32, 16]
     assert card.preprocessing["pixdim_mm"] == [2.0, 2.0, 4.0]
-    place = installed.install(out, tmp_path / "models")
-    answers = [runtime.load_folder(place.room, device="cpu", package=place.package).predict([volume((1, 1, 1))]) for _ in range(2)]
+    place = installed.install_version(out, tmp_path / "models")
+    answers = [runtime.load_folder(place.folder, device="cpu", package=place.package).predict([volume((1, 1, 1))]) for _ in range(2)]
     assert answers[0] == answers[1]
     assert len(answers[0][0].findings) <= 3
 
@@ -112,7 +112,7 @@ def test_a_region_keeps_its_place_size_and_shape(direction: tuple[float, float, 
     bundle, out = make(tmp_path / "zoo" / "bundle", inference()), tmp_path / "made"
     convert(bundle, bundle.parent / "about.toml", out)
     model = runtime.load_folder(out, device="cpu", package="bundle")
-    assert isinstance(model, segmentation.Model)
+    assert isinstance(model, segmentation.BundleSegmenter)
     model._net = Bright()
     series = volume(direction)
     (said,) = model.predict([series])

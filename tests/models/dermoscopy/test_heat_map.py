@@ -12,27 +12,27 @@ from deploy.demo.synthetic.lesion import make_lesion
 from imaging.photograph.read import Photograph
 from models import registry
 from models.card import identity, read_card
-from models.dermoscopy.model import Model
+from models.dermoscopy.model import DermoscopyClassifier
 from models.dermoscopy.preprocess import centre_square
-from models.image_maps import nd, one_piece
-from training.dermoscopy import data as ham
-from training.dermoscopy import split
-from training.dermoscopy.metrics import dice
+from models.image_maps import ndimage, outline_on_image
+from training.dermoscopy.ham10000 import data as ham
+from training.dermoscopy.ham10000 import split
+from training.dermoscopy.measure.held_out_table import dice
 
 NAME = "dermoscopy_7class"
 
 
 @pytest.fixture(scope="module")
-def model() -> Model:
+def model() -> DermoscopyClassifier:
     room = registry.folder(NAME)
     card = read_card(room / "card.toml")
-    return Model(card, identity(card, registry.pipeline_digest(NAME)), room / card.weights, "cpu")
+    return DermoscopyClassifier(card, identity(card, registry.pipeline_digest(NAME)), room / card.weights, "cpu")
 
 
 @pytest.fixture(scope="module")
 def data() -> Path:
     """The folder with dermoscopy/index.csv; never part of the repository."""
-    root = Path(os.environ.get("DICOM_NODE_DATA") or registry.ROOMS.parent.parent / "shared" / "data")
+    root = Path(os.environ.get("DICOM_NODE_DATA") or registry.MODELS_FOLDER.parent.parent / "shared" / "data")
     if not (root / "dermoscopy" / "index.csv").is_file():
         message = f"no HAM10000 in {root}: set DICOM_NODE_DATA to the data folder"
         if os.environ.get("CI"):
@@ -50,27 +50,27 @@ def drawn(seed: int) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(Image.open(io.BytesIO(lesion.jpeg))), lesion.mask
 
 
-def test_heat_is_a_map_of_the_image_from_0_to_1_and_the_same_again(model: Model) -> None:
+def test_heat_is_a_map_of_the_image_from_0_to_1_and_the_same_again(model: DermoscopyClassifier) -> None:
     rgb, _ = drawn(1)
-    heat = model.explain(photograph(rgb))
+    heat = model.evidence_map(photograph(rgb))
     assert heat.shape == rgb.shape[:2]
     assert heat.dtype == np.float32
     assert (heat.min(), heat.max()) == (0.0, 1.0)
     assert not heat[:, :60].any()  # beside the centre square nothing was seen
-    assert np.array_equal(heat, model.explain(photograph(rgb)))
+    assert np.array_equal(heat, model.evidence_map(photograph(rgb)))
     upright = np.ascontiguousarray(rgb.transpose(1, 0, 2))
-    assert model.explain(photograph(upright)).shape == upright.shape[:2]
+    assert model.evidence_map(photograph(upright)).shape == upright.shape[:2]
 
 
-def test_explaining_changes_no_answer(model: Model) -> None:
+def test_explaining_changes_no_answer(model: DermoscopyClassifier) -> None:
     image = photograph(drawn(2)[0])
     before = model.predict([image])
-    model.explain(image)
+    model.evidence_map(image)
     model.outline(image)
     assert model.predict([image]) == before
 
 
-def test_the_outline_of_a_drawn_lesion_is_found(model: Model) -> None:
+def test_the_outline_of_a_drawn_lesion_is_found(model: DermoscopyClassifier) -> None:
     found = []
     for seed in range(6):
         rgb, truth = drawn(seed)
@@ -86,15 +86,15 @@ def test_an_outline_is_one_piece_without_holes_on_any_grid() -> None:
     ring = np.where((np.hypot(x, y) < 0.5) & (np.hypot(x, y) > 0.2), 2.0, -2.0)
     ring[5:9, 5:9] = 3.0  # a second, smaller part
     for shape in ((450, 600), (150, 150), (90, 64)):
-        mask = one_piece(ring.astype(np.float32), shape)
+        mask = outline_on_image(ring.astype(np.float32), shape)
         side = min(shape)
         assert mask.shape == shape
-        assert nd.label(mask)[1] == 1
-        assert nd.label(~np.pad(mask, 1))[1] == 1
+        assert ndimage.label(mask)[1] == 1
+        assert ndimage.label(~np.pad(mask, 1))[1] == 1
         assert mask.sum() == pytest.approx(np.pi * (0.25 * side) ** 2, rel=0.05)
 
 
-def test_real_lesions_are_outlined_and_hold_the_evidence(model: Model, data: Path) -> None:
+def test_real_lesions_are_outlined_and_hold_the_evidence(model: DermoscopyClassifier, data: Path) -> None:
     rows = ham.read_index(data)
     held = split.unseen(rows, model.card.training)
     chosen = [row for row in rows if row.lesion_id in held and row.archive == ham.COARSE_ARCHIVE][:24]
@@ -105,7 +105,7 @@ def test_real_lesions_are_outlined_and_hold_the_evidence(model: Model, data: Pat
         rgb = centre_square(np.asarray(Image.open(io.BytesIO(jpegs[row.image_id])).convert("RGB")))
         truth, image = ham.decode_mask(pngs[row.image_id]), photograph(rgb)
         overlap.append(float(dice(model.outline(image)[None], truth[None])[0]))
-        heat = model.explain(image)
+        heat = model.evidence_map(image)
         if heat.any():
             lift.append(float(heat[truth].sum() / heat.sum() / truth.mean()))  # 1: no more than its share of the area
     assert np.median(overlap) > 0.85, overlap

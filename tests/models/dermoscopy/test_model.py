@@ -19,14 +19,14 @@ from deploy.demo.synthetic.lesion import make_lesion
 from imaging.masks import expand_mask
 from imaging.photograph.read import Photograph
 from models import registry, runtime
-from models.dermoscopy.model import Model as RoomModel
-from models.dermoscopy.postprocess import decide, found
+from models.dermoscopy.model import DermoscopyClassifier
+from models.dermoscopy.postprocess import lesion_prediction, top_class
 from models.dermoscopy.preprocess import common_square
 from models.runtime import Model
 from training import drawn_pictures
-from training.bootstrap import auc
-from training.dermoscopy import data as ham
-from training.dermoscopy import split
+from training.classifier_metrics import auc
+from training.dermoscopy.ham10000 import data as ham
+from training.dermoscopy.ham10000 import split
 
 NAME = "dermoscopy_7class"
 
@@ -39,7 +39,7 @@ def model() -> Model:
 @pytest.fixture(scope="module")
 def data() -> Path:
     """The folder with dermoscopy/index.csv; never part of the repository."""
-    root = Path(os.environ.get("DICOM_NODE_DATA") or registry.ROOMS.parent.parent / "shared" / "data")
+    root = Path(os.environ.get("DICOM_NODE_DATA") or registry.MODELS_FOLDER.parent.parent / "shared" / "data")
     if not (root / "dermoscopy" / "index.csv").is_file():
         message = f"no HAM10000 in {root}: set DICOM_NODE_DATA to the data folder"
         if os.environ.get("CI"):
@@ -114,7 +114,7 @@ def test_an_unusable_image_is_not_judged(model: Model, rgb: np.ndarray, says: st
 def test_a_card_of_the_first_version_is_refused_with_the_reason(model: Model) -> None:
     old = replace(model.card, version="0.1.0", network=dict(next(iter(model.card.network["members"].values()))))
     with pytest.raises(ModelError, match="the card is of a version before"):
-        RoomModel(old, model.identity, registry.verify(NAME), "cpu")
+        DermoscopyClassifier(old, model.identity, registry.verify_weights(NAME), "cpu")
 
 
 def test_nothing_in_nothing_out(model: Model) -> None:
@@ -134,11 +134,11 @@ def test_a_benign_answer_is_lowered_while_malignancy_is_likely() -> None:
     names = [label.name for label in card.labels]
     p = np.zeros(7)
     p[names.index("nv")], p[names.index("mel")] = 0.90, 0.10
-    assert decide(card, p).tier is Tier.REVIEW
+    assert top_class(card, p).tier is Tier.REVIEW
     p[names.index("nv")], p[names.index("mel")] = 0.99, 0.01
-    assert decide(card, p).tier is Tier.HIGH
+    assert top_class(card, p).tier is Tier.HIGH
     p[names.index("nv")], p[names.index("mel")] = 0.10, 0.90
-    assert decide(card, p).tier is Tier.HIGH
+    assert top_class(card, p).tier is Tier.HIGH
 
 
 def test_the_same_view_at_another_resolution_is_the_same_input() -> None:
@@ -151,7 +151,7 @@ def test_the_same_view_at_another_resolution_is_the_same_input() -> None:
 
 @pytest.mark.parametrize("kind", drawn_pictures.KINDS)
 def test_what_is_no_dermoscopy_is_refused(model: Model, kind: str) -> None:
-    answers = model.predict([photograph(drawn_pictures.draw(kind, seed)) for seed in range(1000, 1020)])
+    answers = model.predict([photograph(drawn_pictures.draw_picture(kind, seed)) for seed in range(1000, 1020)])
     refused = [answer for answer in answers if answer.outcome is Outcome.ABSTAINED]
     assert len(refused) >= 19
     assert all(answer.reason and not answer.probabilities for answer in refused)
@@ -187,13 +187,13 @@ def test_the_outline_is_told_in_pixels_and_in_millimetres_where_they_are_known(m
 
 
 def test_without_an_outline_there_is_no_mask_and_no_measure() -> None:
-    answer = found(registry.card(NAME), np.eye(7)[4], photograph(skin(6)), np.zeros((450, 600), bool))
+    answer = lesion_prediction(registry.card(NAME), np.eye(7)[4], photograph(skin(6)), np.zeros((450, 600), bool))
     assert answer.findings[0].mask is None
     assert [one.name for one in answer.findings[0].measurements] == [MALIGNANCY]
     assert "No outline of a lesion could be drawn." in answer.notes
 
 
-def held_out(data: Path, count: int) -> list[ham.Row]:
+def held_out(data: Path, count: int) -> list[ham.HamImage]:
     """``count`` images of every class from lesions that the shipped weights never saw, one image per lesion."""
     rows = ham.read_index(data)
     held = split.unseen(rows, registry.card(NAME).training)

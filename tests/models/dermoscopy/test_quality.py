@@ -13,11 +13,12 @@ from core.states import Outcome
 from imaging.photograph.read import Photograph
 from models import registry, runtime
 from models.dermoscopy.preprocess import common_square
-from models.dermoscopy.quality import limits_of, poor, quality
+from models.dermoscopy.quality import check_quality, measure_quality
 from models.runtime import Model
-from training.dermoscopy import data as ham
-from training.dermoscopy import split
-from training.dermoscopy.skin_tone import lab, tone, typology_angle
+from training.dermoscopy.ham10000 import data as ham
+from training.dermoscopy.ham10000 import split
+from training.dermoscopy.measure.quality_limits import quality_limits
+from training.dermoscopy.measure.skin_tone import srgb_to_lab, tone, typology_angle
 
 NAME = "dermoscopy_7class"
 
@@ -25,7 +26,7 @@ NAME = "dermoscopy_7class"
 @pytest.fixture(scope="module")
 def real() -> list[np.ndarray]:
     """Fifty real photographs (Y, X, 3) of lesions that the training held out."""
-    root = Path(os.environ.get("DICOM_NODE_DATA") or registry.ROOMS.parent.parent / "shared" / "data")
+    root = Path(os.environ.get("DICOM_NODE_DATA") or registry.MODELS_FOLDER.parent.parent / "shared" / "data")
     if not (root / "dermoscopy" / "index.csv").is_file():
         message = f"no HAM10000 in {root}: set DICOM_NODE_DATA to the data folder"
         if os.environ.get("CI"):
@@ -85,10 +86,10 @@ def test_sharpness_knows_no_contrast_and_falls_with_blur() -> None:
     rng = np.random.default_rng(1)
     sharp = rng.normal(128, 40, (150, 150, 1)).clip(0, 255).repeat(3, axis=2).astype(np.uint8)
     faint = ((sharp.astype(float) - 128) / 2 + 128).astype(np.uint8)
-    assert quality(faint).sharpness == pytest.approx(quality(sharp).sharpness, rel=0.05)
-    found = [quality(blurred(sharp, sigma / 150)).sharpness for sigma in (0.5, 1.0, 2.0)]
-    assert quality(sharp).sharpness > found[0] > found[1] > found[2]
-    assert quality(np.full((150, 150, 3), 99, np.uint8)).sharpness == 0.0
+    assert measure_quality(faint).sharpness == pytest.approx(measure_quality(sharp).sharpness, rel=0.05)
+    found = [measure_quality(blurred(sharp, sigma / 150)).sharpness for sigma in (0.5, 1.0, 2.0)]
+    assert measure_quality(sharp).sharpness > found[0] > found[1] > found[2]
+    assert measure_quality(np.full((150, 150, 3), 99, np.uint8)).sharpness == 0.0
 
 
 def test_a_small_image_is_not_blurred_for_being_small(model: Model, real: list[np.ndarray]) -> None:
@@ -98,16 +99,16 @@ def test_a_small_image_is_not_blurred_for_being_small(model: Model, real: list[n
 
 def test_limits_come_from_the_images_and_let_them_pass(real: list[np.ndarray]) -> None:
     squares = [common_square(rgb) for rgb in real]
-    limits = limits_of(squares)
-    assert sum(bool(poor(quality(square), limits)) for square in squares) <= 1
-    assert poor(quality(squares[0]), {}) == ""  # a card of before 0.3.0 has no such limits
+    limits = quality_limits(squares)
+    assert sum(bool(check_quality(measure_quality(square), limits)) for square in squares) <= 1
+    assert check_quality(measure_quality(squares[0]), {}) == ""  # a card of before 0.3.0 has no such limits
 
 
 def test_lab_of_known_colours() -> None:
     """White, black, and pure red, green and blue (IEC 61966-2-1 under D65)."""
     given = np.array([[255, 255, 255], [0, 0, 0], [255, 0, 0], [0, 255, 0], [0, 0, 255]], np.float64)
     wanted = [[100, 0, 0], [0, 0, 0], [53.24, 80.09, 67.20], [87.73, -86.18, 83.18], [32.30, 79.19, -107.86]]
-    np.testing.assert_allclose(lab(given), wanted, atol=0.05)
+    np.testing.assert_allclose(srgb_to_lab(given), wanted, atol=0.05)
 
 
 def test_the_angle_is_that_of_the_skin_and_not_of_the_lesion() -> None:
@@ -115,7 +116,7 @@ def test_the_angle_is_that_of_the_skin_and_not_of_the_lesion() -> None:
     lesion[50:100, 50:100] = True
     for colour in ((225, 190, 165), (150, 105, 80), (80, 55, 42)):
         square = np.full((150, 150, 3), colour, np.uint8)
-        lightness, _, yellow = lab(np.array([colour], np.float64))[0]
+        lightness, _, yellow = srgb_to_lab(np.array([colour], np.float64))[0]
         expected = math.degrees(math.atan((lightness - 50) / yellow))
         square[lesion] = (60, 30, 30)
         square[:12, :12] = 0  # a dark corner

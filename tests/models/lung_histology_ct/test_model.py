@@ -15,13 +15,14 @@ from imaging.masks import unpack_heat_map
 from imaging.photograph.read import Photograph
 from imaging.volume.volume import Volume
 from models import registry, runtime
-from models.lung_histology_ct.model import Model
-from models.lung_histology_ct.postprocess import answer
-from models.lung_histology_ct.preprocess import PLANES, Prepared, blanked, drawn, prepare
-from models.lung_histology_ct.probabilities import Calibration, calibrate, probabilities
+from models.lung_histology_ct.model import HistologyClassifier
+from models.lung_histology_ct.postprocess import histology_prediction
+from models.lung_histology_ct.preprocess import PLANES, PreparedSlice, blank_lungs, prepare_slice, window_hu
+from models.lung_histology_ct.probabilities import Calibration, probabilities
 from training import drawn_pictures
 from training.held_out import held_out_answers
 from training.lung_histology_ct import data as screenshots
+from training.lung_histology_ct.calibration import calibrate
 from training.lung_histology_ct.held_out import batches
 
 NAME = "lung_histology_ct"
@@ -29,20 +30,20 @@ MASSES = PLANES.index("masses")
 
 
 @pytest.fixture(scope="module")
-def model() -> Model:
+def model() -> HistologyClassifier:
     loaded = runtime.load(NAME, device="cpu")
-    assert isinstance(loaded, Model)
+    assert isinstance(loaded, HistologyClassifier)
     return loaded
 
 
 @pytest.fixture(scope="module")
-def frank(model: Model) -> Model:
+def frank(model: HistologyClassifier) -> HistologyClassifier:
     """The same weights under a card that lets every slice pass and every answer out."""
     open_card = replace(
         model.card,
         thresholds={**model.card.thresholds, "max_distance": 1e9, "min_probability": 0.0, "min_normal": 0.0, "min_agreement": 0.0},
     )
-    return Model(open_card, model.identity, registry.verify(NAME), "cpu")
+    return HistologyClassifier(open_card, model.identity, registry.verify_weights(NAME), "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,7 @@ def chest() -> Volume:
 @pytest.fixture(scope="module")
 def data() -> Path:
     """The folder with ct-slices-4class; never part of the repository."""
-    root = Path(os.environ.get("DICOM_NODE_DATA") or registry.ROOMS.parent.parent / "shared" / "data")
+    root = Path(os.environ.get("DICOM_NODE_DATA") or registry.MODELS_FOLDER.parent.parent / "shared" / "data")
     if not (root / screenshots.FOLDER / screenshots.INDEX).is_file():
         message = f"no {screenshots.FOLDER} in {root}: set DICOM_NODE_DATA to the data folder"
         if os.environ.get("CI"):
@@ -70,9 +71,9 @@ def picture(grey: np.ndarray, uid: str = "") -> Photograph:
     return Photograph(np.repeat(grey[..., None], 3, axis=2), uid, None, "", "", None, ())
 
 
-def planes(grey: np.ndarray, model: Model) -> np.ndarray:
-    made = prepare(grey, model.card.thresholds)
-    assert isinstance(made, Prepared), made
+def planes(grey: np.ndarray, model: HistologyClassifier) -> np.ndarray:
+    made = prepare_slice(grey, model.card.thresholds)
+    assert isinstance(made, PreparedSlice), made
     return made.planes.astype(int)
 
 
@@ -80,7 +81,7 @@ def window(hu: np.ndarray, low: float, high: float) -> np.ndarray:
     return np.round((np.clip(hu, low, high) - low) * 255 / (high - low)).astype(np.uint8)
 
 
-def test_the_card_speaks_the_declared_codes_and_says_what_it_is_not(model: Model) -> None:
+def test_the_card_speaks_the_declared_codes_and_says_what_it_is_not(model: HistologyClassifier) -> None:
     card = model.card
     assert {label.name: label.code for label in card.labels} == LUNG_HISTOLOGY
     assert tuple(label.name for label in card.labels) == screenshots.CLASSES
@@ -88,10 +89,10 @@ def test_the_card_speaks_the_declared_codes_and_says_what_it_is_not(model: Model
     assert card.units == ("series", "image")
     assert "ODbL" in card.licence
     assert any("screenshots" in limit for limit in card.limits)
-    assert registry.verify(NAME).stat().st_size < 5_000_000
+    assert registry.verify_weights(NAME).stat().st_size < 5_000_000
 
 
-def test_the_card_does_not_claim_what_the_intervals_do_not_bear(model: Model) -> None:
+def test_the_card_does_not_claim_what_the_intervals_do_not_bear(model: HistologyClassifier) -> None:
     proofs = model.card.metrics["shortcuts"]
     assert proofs["nearest_neighbour_before"]["auc_low"] > 0.8, "the data have the flaw that is taken away"
     for name in ("nearest_neighbour_masses_plane", "nearest_neighbour_lungs_blanked", "network_lungs_blanked"):
@@ -99,15 +100,15 @@ def test_the_card_does_not_claim_what_the_intervals_do_not_bear(model: Model) ->
 
 
 @pytest.mark.parametrize(("low", "high"), [(-1350.0, 150.0), (-1000.0, 400.0), (-1024.0, 3000.0)])
-def test_the_window_is_not_seen(model: Model, chest: Volume, low: float, high: float) -> None:
+def test_the_window_is_not_seen(model: HistologyClassifier, chest: Volume, low: float, high: float) -> None:
     hu = chest.hu[20]
-    difference = np.abs(planes(window(hu, low, high), model) - planes(drawn(hu), model))
+    difference = np.abs(planes(window(hu, low, high), model) - planes(window_hu(hu), model))
     assert difference.mean() < 4.0
     assert difference[MASSES].mean() < 2.0
 
 
-def test_marks_and_borders_are_not_seen(model: Model, chest: Volume) -> None:
-    clean = drawn(chest.hu[20])
+def test_marks_and_borders_are_not_seen(model: HistologyClassifier, chest: Volume) -> None:
+    clean = window_hu(chest.hu[20])
     marked = clean.copy()
     marked[3:9, 5:60] = 255  # a text in the corner
     marked[70:72, 10:150] = 255  # a line right across
@@ -116,25 +117,25 @@ def test_marks_and_borders_are_not_seen(model: Model, chest: Volume) -> None:
     assert difference.mean() < 3.0
 
 
-def test_a_mass_is_seen_and_vessels_are_not(model: Model, chest: Volume) -> None:
-    mass = max(range(len(chest.hu)), key=lambda z: planes(drawn(chest.hu[z]), model)[MASSES].sum() if 10 <= z < 30 else -1)
-    without = min(range(12, 28), key=lambda z: planes(drawn(chest.hu[z]), model)[MASSES].sum())
-    fine, masses = planes(drawn(chest.hu[mass]), model)
+def test_a_mass_is_seen_and_vessels_are_not(model: HistologyClassifier, chest: Volume) -> None:
+    mass = max(range(len(chest.hu)), key=lambda z: planes(window_hu(chest.hu[z]), model)[MASSES].sum() if 10 <= z < 30 else -1)
+    without = min(range(12, 28), key=lambda z: planes(window_hu(chest.hu[z]), model)[MASSES].sum())
+    fine, masses = planes(window_hu(chest.hu[mass]), model)
     assert masses.max() > 120
-    assert (planes(drawn(chest.hu[without]), model)[MASSES] > 0).mean() < 0.01 < (fine > 60).mean()
+    assert (planes(window_hu(chest.hu[without]), model)[MASSES] > 0).mean() < 0.01 < (fine > 60).mean()
 
 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
         (lambda hu: window(hu, -160.0, 240.0), "% of the lungs as black"),
-        (lambda hu: drawn(hu)[::4, ::4], "shorter side has 40 pixels"),
+        (lambda hu: window_hu(hu)[::4, ::4], "shorter side has 40 pixels"),
         (lambda hu: np.full((160, 160), 90, np.uint8), "no lungs were found"),
-        (lambda hu: drawn(np.maximum(hu, 0)), "no lungs were found"),
+        (lambda hu: window_hu(np.maximum(hu, 0)), "no lungs were found"),
         (lambda hu: window(hu, -4000.0, 12000.0), "grey levels"),
     ],
 )
-def test_an_unusable_slice_is_not_judged(model: Model, chest: Volume, change: object, says: str) -> None:
+def test_an_unusable_slice_is_not_judged(model: HistologyClassifier, chest: Volume, change: object, says: str) -> None:
     assert callable(change)
     (said,) = model.predict([picture(change(chest.hu[20]))])
     assert said.outcome is Outcome.ABSTAINED
@@ -143,8 +144,8 @@ def test_an_unusable_slice_is_not_judged(model: Model, chest: Volume, change: ob
 
 
 @pytest.mark.parametrize("kind", ["noise", "document", "plain_skin", "texture"])
-def test_what_is_no_slice_is_refused(model: Model, kind: str) -> None:
-    pictures = [drawn_pictures.draw(kind, seed) for seed in range(2000, 2040)]
+def test_what_is_no_slice_is_refused(model: HistologyClassifier, kind: str) -> None:
+    pictures = [drawn_pictures.draw_picture(kind, seed) for seed in range(2000, 2040)]
     grey = [picture(rgb.mean(axis=2).astype(np.uint8)) for rgb in pictures]
     colour = [Photograph(rgb, "", None, "", "", None, ()) for rgb in pictures]
     for items, least in ((grey, 38), (colour, 38)):
@@ -179,39 +180,39 @@ def test_logits_that_say_nothing_become_the_shares_and_good_ones_stay() -> None:
     assert (probabilities(good, calibrate(good, labels, shares)).argmax(axis=1) == labels).mean() > 0.97
 
 
-def test_it_abstains_rather_than_guess_and_shows_how_undecided_it_is(model: Model) -> None:
-    said = answer(model.card, np.array([0.45, 0.30, 0.15, 0.10]), ())
+def test_it_abstains_rather_than_guess_and_shows_how_undecided_it_is(model: HistologyClassifier) -> None:
+    said = histology_prediction(model.card, np.array([0.45, 0.30, 0.15, 0.10]), ())
     assert said.outcome is Outcome.ABSTAINED
     assert "adenocarcinoma, has 0.45, 0.60 is needed" in said.reason
     assert said.findings == ()
     assert sum(said.probabilities.values()) == pytest.approx(1.0)
 
 
-def test_a_carcinoma_is_a_finding_of_the_lung_and_normal_is_none(model: Model) -> None:
-    said = answer(model.card, np.array([0.05, 0.85, 0.05, 0.05]), ("note",), sop_instance_uid="2.25.7", frame=1)
+def test_a_carcinoma_is_a_finding_of_the_lung_and_normal_is_none(model: HistologyClassifier) -> None:
+    said = histology_prediction(model.card, np.array([0.05, 0.85, 0.05, 0.05]), ("note",), sop_instance_uid="2.25.7", frame=1)
     (finding,) = said.findings
     assert (finding.label, finding.code, finding.site) == ("large_cell_carcinoma", LUNG_HISTOLOGY["large_cell_carcinoma"], LUNG)
     assert finding.sop_instance_uid == "2.25.7"
     assert "tissue decides" in said.notes[0]
-    clear = answer(model.card, np.array([0.02, 0.02, 0.02, 0.94]), ())
+    clear = histology_prediction(model.card, np.array([0.02, 0.02, 0.02, 0.94]), ())
     assert clear.outcome is Outcome.NO_FINDING
     assert clear.findings == ()
     assert "excludes nothing" in clear.notes[0]
-    assert answer(model.card, np.array([0.1, 0.1, 0.1, 0.7]), ()).outcome is Outcome.ABSTAINED, "more is asked of normal"
+    assert histology_prediction(model.card, np.array([0.1, 0.1, 0.1, 0.7]), ()).outcome is Outcome.ABSTAINED, "more is asked of normal"
 
 
-def test_bit_for_bit_the_same_alone_in_a_batch_and_loaded_again(frank: Model, chest: Volume) -> None:
-    items: list[Photograph | Volume] = [picture(drawn(chest.hu[z])) for z in (15, 20, 25)]
+def test_bit_for_bit_the_same_alone_in_a_batch_and_loaded_again(frank: HistologyClassifier, chest: Volume) -> None:
+    items: list[Photograph | Volume] = [picture(window_hu(chest.hu[z])) for z in (15, 20, 25)]
     items.append(chest)
     together = frank.predict(items)
     assert frank.predict(items) == together
     assert [frank.predict([item])[0] for item in items] == together
-    again = Model(frank.card, frank.identity, registry.verify(NAME), "cpu")
+    again = HistologyClassifier(frank.card, frank.identity, registry.verify_weights(NAME), "cpu")
     assert again.predict(items[::-1]) == together[::-1]
     assert all(said.probabilities for said in together)
 
 
-def test_a_series_is_the_mean_of_its_slices(frank: Model, chest: Volume) -> None:
+def test_a_series_is_the_mean_of_its_slices(frank: HistologyClassifier, chest: Volume) -> None:
     (said,) = frank.predict([chest])
     (note,) = [note for note in said.notes if note.startswith("Mean over")]
     assert "slices of the lung field" in note
@@ -219,18 +220,18 @@ def test_a_series_is_the_mean_of_its_slices(frank: Model, chest: Volume) -> None
     if said.findings:
         assert said.findings[0].sop_instance_uid in chest.sop_instance_uids
     strict = replace(frank.card, thresholds={**frank.card.thresholds, "min_agreement": 1.1})
-    (apart,) = Model(strict, frank.identity, registry.verify(NAME), "cpu").predict([chest])
+    (apart,) = HistologyClassifier(strict, frank.identity, registry.verify_weights(NAME), "cpu").predict([chest])
     assert apart.outcome is Outcome.ABSTAINED
     assert "the slices disagree" in apart.reason
     assert apart.probabilities == said.probabilities
     narrow = replace(frank.card, thresholds={**frank.card.thresholds, "max_distance": 0.0})
-    (strange,) = Model(narrow, frank.identity, registry.verify(NAME), "cpu").predict([chest])
+    (strange,) = HistologyClassifier(narrow, frank.identity, registry.verify_weights(NAME), "cpu").predict([chest])
     assert strange.outcome is Outcome.ABSTAINED
     assert "0 of" in strange.reason
     assert not strange.probabilities
 
 
-def test_a_series_that_cannot_be_judged_is_not_analysed(model: Model, chest: Volume) -> None:
+def test_a_series_that_cannot_be_judged_is_not_analysed(model: HistologyClassifier, chest: Volume) -> None:
     values = {name: getattr(chest, name) for name in Volume.__slots__}
     few = Volume(**{**values, "hu": chest.hu[:5]})
     turned = Volume(**{**values, "affine": chest.affine[[2, 1, 0, 3]]})
@@ -242,10 +243,10 @@ def test_a_series_that_cannot_be_judged_is_not_analysed(model: Model, chest: Vol
     assert "no lung field" in said[2].reason
 
 
-def test_the_heat_lies_on_the_lungs(frank: Model, model: Model, chest: Volume) -> None:
-    one = picture(drawn(chest.hu[20]))
+def test_the_heat_lies_on_the_lungs(frank: HistologyClassifier, model: HistologyClassifier, chest: Volume) -> None:
+    one = picture(window_hu(chest.hu[20]))
     (said,) = frank.predict([one])
-    heat = frank.evidence(one, said)
+    heat = frank.heat_map(one, said)
     assert heat is not None
     assert heat.shape == (1, 96, 128)
     assert unpack_heat_map(heat).max() == 1.0
@@ -253,26 +254,26 @@ def test_the_heat_lies_on_the_lungs(frank: Model, model: Model, chest: Volume) -
     assert 0 <= heat.origin[1] < last[1] < 160
     assert 0 <= heat.origin[2] < last[2] < 160
     (series,) = frank.predict([chest])
-    whole = frank.evidence(chest, series)
+    whole = frank.heat_map(chest, series)
     assert whole is not None
     assert whole.shape[0] >= 8
     assert whole.origin[0] + whole.step[0] * (whole.shape[0] - 1) < len(chest.hu)
     assert "Grad-CAM" in whole.meaning
     abstained = Prediction(Outcome.ABSTAINED, probabilities=said.probabilities, reason="undecided")
-    assert model.evidence(one, abstained) is None
+    assert model.heat_map(one, abstained) is None
 
 
-def test_with_the_lungs_blanked_nothing_is_left_to_tell_normal_by(model: Model, data: Path) -> None:
-    rows = screenshots.some_of_each(screenshots.read_index(data), 12)
-    made = [prepare(blanked(grey), model.card.thresholds) for grey in screenshots.read_pictures(data, rows)]
-    kept = [one for one in made if isinstance(one, Prepared)]
+def test_with_the_lungs_blanked_nothing_is_left_to_tell_normal_by(model: HistologyClassifier, data: Path) -> None:
+    rows = screenshots.spread_over_index(screenshots.read_index(data), 12)
+    made = [prepare_slice(blank_lungs(grey), model.card.thresholds) for grey in screenshots.read_pictures(data, rows)]
+    kept = [one for one in made if isinstance(one, PreparedSlice)]
     assert len(kept) >= 36
     assert np.mean([(one.planes[MASSES] > 0).mean() for one in kept]) < 0.01
-    p = probabilities(model.look(np.stack([one.planes for one in kept])).logits, model.calibration)[:, -1]
+    p = probabilities(model.run_networks(np.stack([one.planes for one in kept])).logits, model.calibration)[:, -1]
     assert np.quantile(p, 0.9) - np.quantile(p, 0.1) < 0.05
 
 
-def test_held_out_slices_are_asked_of_the_network_that_never_saw_their_cluster(model: Model, data: Path) -> None:
+def test_held_out_slices_are_asked_of_the_network_that_never_saw_their_cluster(model: HistologyClassifier, data: Path) -> None:
     found = held_out_answers(model, batches(model, data, 6), progress=lambda _: None)
     assert found.names == screenshots.CLASSES
     assert len(found.labels) + found.abstained <= 24

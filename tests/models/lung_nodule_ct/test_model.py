@@ -13,11 +13,12 @@ from imaging import masks
 from imaging.volume.volume import Volume, read_volume
 from models import runtime
 from models.ct.lung_field import lung_field
-from models.lung_nodule_ct.findings import band
-from training.lung_nodule_ct.synthetic_nodules import Look, Nodule, NoiseBank, insert
+from models.lung_nodule_ct.findings import size_band
+from training.lung_nodule_ct.synthesis.synthetic_nodules import NoduleAppearance, SyntheticNodule, insert_nodule
+from training.lung_nodule_ct.synthesis.tissue_noise import NoiseBank
 
 SERIES = "cptac-C3N-00247-lung3.0-B70f"
-SOLID = Look(tissue_hu=40.0, core_hu=40.0, core_share=0.0, edge_mm=0.6, uneven=0.1, spicules=0)
+SOLID = NoduleAppearance(tissue_hu=40.0, core_hu=40.0, core_share=0.0, edge_mm=0.6, uneven=0.1, spicules=0)
 
 
 def real_folder() -> Path:
@@ -63,7 +64,7 @@ def prediction(real: Volume, model: runtime.Model) -> Prediction:
     noise = NoiseBank(real.hu, real.spacing_mm, rng)
     for place in PLACES:
         assert real.hu[int(place[0]), int(place[1]) - 3 : int(place[1]) + 4, int(place[2])].mean() < -700
-        insert(hu, np.zeros(hu.shape, np.float32), real.spacing_mm, rng, noise, Nodule(place, 12.0, "solid"), SOLID)
+        insert_nodule(hu, np.zeros(hu.shape, np.float32), real.spacing_mm, rng, noise, SyntheticNodule(place, 12.0, "solid"), SOLID)
     return model.predict([changed(real, hu)])[0]
 
 
@@ -111,7 +112,7 @@ def test_a_finding_carries_score_codes_units_and_never_high(real: Volume, model:
         assert 1.0 <= short_axis <= long_axis
         assert [e.name for e in finding.evaluations] == [private_codes.DENSITY, private_codes.SIZE_BAND]
         assert finding.evaluations[0].value in (private_codes.SOLID, private_codes.PART_SOLID, private_codes.GROUND_GLASS)
-        assert finding.evaluations[1].value == band((long_axis + short_axis) / 2)
+        assert finding.evaluations[1].value == size_band((long_axis + short_axis) / 2)
 
 
 def test_each_finding_has_a_mask_on_the_voxels_of_the_series(real: Volume, prediction: Prediction) -> None:
@@ -130,11 +131,11 @@ def test_the_evidence_is_the_heat_of_the_series_and_is_the_same_when_made_anew(r
     part = slice(25, 65)
     small = changed(real, real.hu[part], sop_instance_uids=real.sop_instance_uids[part], frame_numbers=real.frame_numbers[part])
     (prediction,) = model.predict([small])
-    kept = model.evidence(small, prediction)
+    kept = model.heat_map(small, prediction)
     assert kept is not None
     assert kept.step == pytest.approx(tuple(1.0 / s for s in real.spacing_mm))
     again = changed(small, small.hu.copy())  # other memory: nothing is kept of it
-    assert model.evidence(again, prediction) == kept
+    assert model.heat_map(again, prediction) == kept
     values = masks.unpack_heat_map(kept)
     assert 0.0 <= values.min() <= values.max() <= 1.0
     for finding in prediction.findings:
@@ -142,7 +143,7 @@ def test_the_evidence_is_the_heat_of_the_series_and_is_the_same_when_made_anew(r
         at = (np.array(small.index(finding.position_mm)) - kept.origin) / kept.step
         near = tuple(slice(max(0, round(i) - 4), round(i) + 5) for i in at)
         assert values[near].max() > model.card.thresholds["heat"]
-    assert model.evidence(small, Prediction(Outcome.NOT_ANALYSED)) is None
+    assert model.heat_map(small, Prediction(Outcome.NOT_ANALYSED)) is None
 
 
 def test_a_small_volume_gives_the_same_bits_twice(real: Volume, model: runtime.Model) -> None:

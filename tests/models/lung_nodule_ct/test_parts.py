@@ -7,16 +7,26 @@ from core import private_codes
 from imaging import masks
 from models.ct import isotropic_grid
 from models.ct.lung_field import lung_field
-from models.lung_nodule_ct import candidates, findings, heat_map
-from training.lung_nodule_ct import evaluate
-from training.lung_nodule_ct.augment import thick
-from training.lung_nodule_ct.distractors import KINDS as DISTRACTORS
-from training.lung_nodule_ct.distractors import Distractor
-from training.lung_nodule_ct.distractors import insert as distract
-from training.lung_nodule_ct.synthetic_nodules import KINDS, Look, Nodule, NoiseBank, draw_look, insert, occupancy
+from models.lung_nodule_ct import density, findings
+from models.lung_nodule_ct.candidates import axial_axes, find_candidates
+from models.lung_nodule_ct.heat import NoduleHeat
+from training.lung_nodule_ct.detection_metrics import detection_metrics, froc_curve
+from training.lung_nodule_ct.evaluate import SeriesCopy
+from training.lung_nodule_ct.patches.augment import thick_slices_matrix
+from training.lung_nodule_ct.synthesis.distractors import KINDS as DISTRACTORS
+from training.lung_nodule_ct.synthesis.distractors import Distractor, insert_distractor
+from training.lung_nodule_ct.synthesis.synthetic_nodules import (
+    KINDS,
+    NoduleAppearance,
+    SyntheticNodule,
+    draw_appearance,
+    insert_nodule,
+    occupancy,
+)
+from training.lung_nodule_ct.synthesis.tissue_noise import NoiseBank
 
 COARSE = (3.0, 2.0, 2.0)
-SOLID = Look(tissue_hu=30.0, core_hu=30.0, core_share=0.0, edge_mm=0.5, uneven=0.0, spicules=0)
+SOLID = NoduleAppearance(tissue_hu=30.0, core_hu=30.0, core_share=0.0, edge_mm=0.5, uneven=0.0, spicules=0)
 
 
 def chest() -> np.ndarray:
@@ -29,19 +39,19 @@ def chest() -> np.ndarray:
     return hu
 
 
-def whole(hu: np.ndarray) -> isotropic_grid.Grid:
-    return isotropic_grid.Grid((0, 0, 0), (1, 1, 1), hu.shape)
+def whole(hu: np.ndarray) -> isotropic_grid.ResamplingGrid:
+    return isotropic_grid.ResamplingGrid((0, 0, 0), (1, 1, 1), hu.shape)
 
 
 def test_grid_maps_back_and_forth() -> None:
     z, y, x = np.ogrid[:20, :40, :40]
     ramp = z * 100.0 + y * 2.0 + x
-    part = isotropic_grid.over((2.0, 5.0, 5.0), (15.0, 30.0, 30.0), (3.0, 0.7, 0.7))
+    part = isotropic_grid.grid_over_box((2.0, 5.0, 5.0), (15.0, 30.0, 30.0), (3.0, 0.7, 0.7))
     values = isotropic_grid.resample(ramp, part, smooth=False)
     assert values.shape == part.shape
-    native = part.native((7, 11, 3))
+    native = part.to_native((7, 11, 3))
     assert values[7, 11, 3] == pytest.approx(native[0] * 100 + native[1] * 2 + native[2], abs=1e-2)
-    assert part.of_native(native) == pytest.approx((7, 11, 3))
+    assert part.from_native(native) == pytest.approx((7, 11, 3))
 
 
 def test_lung_field_holds_both_lungs_and_what_sits_on_the_pleura() -> None:
@@ -53,7 +63,7 @@ def test_lung_field_holds_both_lungs_and_what_sits_on_the_pleura() -> None:
     lungs = lung_field(hu, COARSE)
     assert lungs is not None
     assert lungs.litres == pytest.approx(litres, rel=0.1)
-    field = lungs.on(lungs.field, whole(hu))
+    field = lungs.on_grid(lungs.field, whole(hu))
     assert field[30, 70, edge]
     assert not field[30, 2, 2]  # outside the body
     assert not field[30, 70, 20]  # the chest wall itself
@@ -70,7 +80,7 @@ def test_no_lung_field_in_air_or_in_tissue(value: int) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_synthetic_nodule_has_the_volume_that_was_asked_for(spacing: tuple[float, float, float], diameter: float, kind: str) -> None:
     rng = np.random.default_rng(3)
-    share, core, middle = occupancy(rng, diameter, spacing, (0.3, -0.2, 0.1), draw_look(rng, kind))
+    share, core, middle = occupancy(rng, diameter, spacing, (0.3, -0.2, 0.1), draw_appearance(rng, kind))
     equivalent = (6 / np.pi * float(share.sum()) * float(np.prod(spacing))) ** (1 / 3)
     assert equivalent == pytest.approx(diameter, rel=0.1)
     assert share.min() >= 0
@@ -85,7 +95,7 @@ def test_insert_changes_only_its_place_and_reaches_its_density() -> None:
     before = chest()
     noise = NoiseBank(before, COARSE, rng)
     hu, share = before.copy(), np.zeros(before.shape, np.float32)
-    insert(hu, share, COARSE, rng, noise, Nodule((30.0, 70.0, 52.0), 16.0, "solid"), SOLID)
+    insert_nodule(hu, share, COARSE, rng, noise, SyntheticNodule((30.0, 70.0, 52.0), 16.0, "solid"), SOLID)
     far = share == 0
     assert np.array_equal(hu[far], before[far])
     assert abs(float(hu[30, 70, 52]) - 30) < 40
@@ -97,7 +107,14 @@ def test_the_same_seed_gives_the_same_nodule() -> None:
     def once() -> np.ndarray:
         rng = np.random.default_rng(5)
         hu = chest()
-        insert(hu, np.zeros(hu.shape, np.float32), COARSE, rng, NoiseBank(hu, COARSE, rng), Nodule((30.0, 70.0, 52.0), 10.0, "part_solid"))
+        insert_nodule(
+            hu,
+            np.zeros(hu.shape, np.float32),
+            COARSE,
+            rng,
+            NoiseBank(hu, COARSE, rng),
+            SyntheticNodule((30.0, 70.0, 52.0), 10.0, "part_solid"),
+        )
         return hu
 
     assert np.array_equal(once(), once())
@@ -108,7 +125,7 @@ def test_what_is_no_nodule_is_drawn_dense_and_leaves_the_rest_alone(kind: str) -
     rng = np.random.default_rng(6)
     before = chest()
     hu = before.copy()
-    distract(hu, COARSE, rng, NoiseBank(before, COARSE, rng), Distractor((30.0, 70.0, 52.0), kind, (0.0, 0.0, -1.0)))
+    insert_distractor(hu, COARSE, rng, NoiseBank(before, COARSE, rng), Distractor((30.0, 70.0, 52.0), kind, (0.0, 0.0, -1.0)))
     changed = hu != before
     assert changed.sum() * 12.0 > 50.0  # mm3
     z, y, x = np.argwhere(changed).T
@@ -119,16 +136,16 @@ def test_what_is_no_nodule_is_drawn_dense_and_leaves_the_rest_alone(kind: str) -
     assert np.array_equal(before[before == 40], hu[before == 40]), "the wall stays"
 
 
-def ball_heat(radius: float, value: float = 0.9, hu: float = 40.0) -> heat_map.Heat:
+def ball_heat(radius: float, value: float = 0.9, hu: float = 40.0) -> NoduleHeat:
     """A ball of heat in the right lung of ``chest``, on the grid of 1 mm, of tissue of ``hu``."""
     lungs = lung_field(chest(), COARSE)
     assert lungs is not None
-    part = isotropic_grid.over((10.0, 40.0, 30.0), (40.0, 90.0, 75.0), COARSE)
+    part = isotropic_grid.grid_over_box((10.0, 40.0, 30.0), (40.0, 90.0, 75.0), COARSE)
     z, y, x = np.ogrid[: part.shape[0], : part.shape[1], : part.shape[2]]
     inside = (z - 40) ** 2 + (y - 50) ** 2 + (x - 45) ** 2 <= radius**2
     values = np.where(inside, value, 0).astype(np.float32)
     image = isotropic_grid.normalise(np.where(inside, hu, -850).astype(np.float32))
-    return heat_map.Heat(values, image, part, lungs)
+    return NoduleHeat(values, image, part, lungs)
 
 
 THRESHOLDS = {"heat": 0.3, "volume_mm3": 15.0, "solid_hu": -250.0, "solid_share": 0.6, "glass_share": 0.1}
@@ -139,9 +156,9 @@ def test_candidates_come_surest_first_with_place_and_size() -> None:
     z, y, x = np.ogrid[: heat.grid.shape[0], : heat.grid.shape[1], : heat.grid.shape[2]]
     heat.values[(z - 60) ** 2 + (y - 75) ** 2 + (x - 70) ** 2 <= 4**2] = 0.7
     heat.values[80, 90, 80] = 1.0  # a speck
-    found = candidates.candidates(heat, THRESHOLDS)
+    found = find_candidates(heat, THRESHOLDS)
     assert [round(c.score, 2) for c in found] == [0.9, 0.7]
-    assert found[0].centre == pytest.approx(heat.grid.native((40, 50, 45)), abs=0.05)
+    assert found[0].centre == pytest.approx(heat.grid.to_native((40, 50, 45)), abs=0.05)
     assert found[0].diameter_mm == pytest.approx(12.0, rel=0.06)
     assert found[0].long_axis_mm == pytest.approx(13.0, abs=0.6)
     assert found[0].short_axis_mm == pytest.approx(13.0, abs=0.6)
@@ -150,17 +167,17 @@ def test_candidates_come_surest_first_with_place_and_size() -> None:
 
 def test_axes_of_a_lying_box() -> None:
     points = np.argwhere(np.ones((3, 4, 12), dtype=bool))
-    long_axis, short_axis = candidates.axes(points)
+    long_axis, short_axis = axial_axes(points)
     assert long_axis == pytest.approx(np.hypot(11, 3) + 1)
     assert 4.0 <= short_axis <= 7.0
     line = np.argwhere(np.ones((1, 1, 12), dtype=bool))
-    assert candidates.axes(line) == (12.0, 1.0)
+    assert axial_axes(line) == (12.0, 1.0)
 
 
 def test_the_mask_covers_the_region_on_the_series_own_voxels() -> None:
     heat = ball_heat(8.0)
-    (found,) = candidates.candidates(heat, THRESHOLDS)
-    mask = candidates.native_mask(found, heat, 0.3, chest().shape)
+    (found,) = find_candidates(heat, THRESHOLDS)
+    mask = density.native_mask(found, heat, 0.3, chest().shape)
     assert mask is not None
     whole_mask = masks.expand_mask(mask, chest().shape)
     assert whole_mask.sum() * 12.0 == pytest.approx(found.volume_mm3, rel=0.35)  # 3 mm slices: edges are rough
@@ -171,21 +188,21 @@ def test_the_mask_covers_the_region_on_the_series_own_voxels() -> None:
 @pytest.mark.parametrize(("hu", "kind"), [(40.0, "solid"), (-600.0, "ground_glass")])
 def test_density_by_the_share_of_dense_voxels(hu: float, kind: str) -> None:
     heat = ball_heat(8.0, hu=hu)
-    (found,) = candidates.candidates(heat, THRESHOLDS)
-    assert candidates.kind(candidates.solid_share(found, heat, -250.0), THRESHOLDS) == kind
+    (found,) = find_candidates(heat, THRESHOLDS)
+    assert density.density_kind(density.solid_share(found, heat, -250.0), THRESHOLDS) == kind
 
 
 def test_a_core_in_ground_glass_is_part_solid_and_bands_have_their_limits() -> None:
     heat = ball_heat(9.0, hu=-600.0)
     heat.image[36:45, 46:55, 41:50] = isotropic_grid.normalise(np.full((9, 9, 9), 20, np.float32))
-    (found,) = candidates.candidates(heat, THRESHOLDS)
-    assert candidates.kind(candidates.solid_share(found, heat, -250.0), THRESHOLDS) == "part_solid"
-    bands = [findings.band(size) for size in (5.9, 6.0, 8.0, 15.0)]
+    (found,) = find_candidates(heat, THRESHOLDS)
+    assert density.density_kind(density.solid_share(found, heat, -250.0), THRESHOLDS) == "part_solid"
+    bands = [findings.size_band(size) for size in (5.9, 6.0, 8.0, 15.0)]
     assert bands == [private_codes.SIZE_BELOW_6, private_codes.SIZE_6_TO_8, private_codes.SIZE_8_TO_15, private_codes.SIZE_FROM_15]
 
 
 def test_thick_slices_keep_the_mean_and_smear_along_z() -> None:
-    matrix = thick(48, 4.0, 3.0, 1.2)
+    matrix = thick_slices_matrix(48, 4.0, 3.0, 1.2)
     assert matrix.sum(axis=1) == pytest.approx(np.ones(48), abs=1e-5)
     assert matrix.min() >= 0
     spike = np.zeros(48, np.float32)
@@ -195,10 +212,10 @@ def test_thick_slices_keep_the_mean_and_smear_along_z() -> None:
 
 
 def test_the_froc_curve_has_every_point_and_never_falls() -> None:
-    nodules = tuple(Nodule((0.0, 0.0, 0.0), d, "solid", "isolated") for d in (5.0, 8.0, 12.0, 25.0))
-    copies = [evaluate.Copy(nodules, (0.9, 0.0, 0.5, 0.95), ("solid", "", "part_solid", "solid"), (0.8, 0.4))]
-    assert evaluate.curve(copies) == [[0.0, 0.5], [1.0, 0.75], [2.0, 0.75]]
-    figures = evaluate.figures(copies, 0.45)
+    nodules = tuple(SyntheticNodule((0.0, 0.0, 0.0), d, "solid", "isolated") for d in (5.0, 8.0, 12.0, 25.0))
+    copies = [SeriesCopy(nodules, (0.9, 0.0, 0.5, 0.95), ("solid", "", "part_solid", "solid"), (0.8, 0.4))]
+    assert froc_curve(copies) == [[0.0, 0.5], [1.0, 0.75], [2.0, 0.75]]
+    figures = detection_metrics(copies, 0.45)
     assert figures["sensitivity"] == 0.75
     assert figures["false_positives_per_scan"] == 1.0
     assert figures["at_1_false_per_scan"] == 0.75

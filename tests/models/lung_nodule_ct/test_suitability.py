@@ -5,7 +5,7 @@ import pytest
 
 from imaging.volume.volume import Volume
 from models.ct.lung_field import lung_field
-from models.lung_nodule_ct.suitability import no_chest, not_covered, unfit
+from models.lung_nodule_ct.suitability import check_chest, check_geometry, coverage_notes
 
 SPACING = (4.0, 3.0, 3.0)
 
@@ -29,8 +29,8 @@ def body(lungs: slice, *, slices: int = 80, upwards: bool = True, gas: bool = Fa
 
 
 def reason(volume: Volume) -> str:
-    assert unfit(volume) == ""
-    return no_chest(lung_field(volume.hu, volume.spacing_mm), volume)
+    assert check_geometry(volume) == ""
+    return check_chest(lung_field(volume.hu, volume.spacing_mm), volume)
 
 
 def test_a_chest_is_one() -> None:
@@ -39,7 +39,7 @@ def test_a_chest_is_one() -> None:
     lungs = lung_field(chest.hu, chest.spacing_mm)
     assert lungs is not None
     assert lungs.litres > 2
-    assert not_covered(lungs, chest) == ()
+    assert coverage_notes(lungs, chest) == ()
 
 
 @pytest.mark.parametrize("gas", [False, True])
@@ -70,7 +70,7 @@ def test_a_large_lung_that_is_cut_is_analysed_and_the_report_says_what_was_not_s
     assert reason(chest) == ""
     lungs = lung_field(chest.hu, chest.spacing_mm)
     assert lungs is not None
-    (note,) = not_covered(lungs, chest)
+    (note,) = coverage_notes(lungs, chest)
     assert "upper end" in note
 
 

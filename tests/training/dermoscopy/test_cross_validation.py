@@ -1,4 +1,4 @@
-"""Cross-validation: folds that are there are pooled, every image counts once, and what is missing is said."""
+"""Cross-validation: trained folds are pooled, every image counts once, and missing folds are named."""
 
 import json
 import shutil
@@ -11,12 +11,14 @@ import pytest
 from core.errors import ModelError
 from deploy.cli.main import run
 from models import registry
-from models.calibration import fit_temperature
 from models.card_writer import render_card
 from tests.support.ham10000_like import make_ham10000_like
 from training import model_pages
-from training.dermoscopy import cross_validation, held_out_rows, split
-from training.dermoscopy.data import CLASSES, Row, read_index
+from training.calibration import fit_temperature
+from training.dermoscopy import cross_validation
+from training.dermoscopy.ham10000 import split
+from training.dermoscopy.ham10000.data import CLASSES, HamImage, read_index
+from training.dermoscopy.measure import held_out_table
 
 NAME = "dermoscopy_7class"
 
@@ -26,24 +28,24 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_ham10000_like(tmp_path_factory.mktemp("data"))
 
 
-def write_fold(rows: tuple[Row, ...], fold: int, folder: Path, *, heat: float = 1.0) -> held_out_rows.Held:
-    """Answers that are right three times in four, of the images that the fold holds out; logits ``heat`` times too large."""
+def write_fold(rows: tuple[HamImage, ...], fold: int, folder: Path, *, scale: float = 1.0) -> held_out_table.HeldOutTable:
+    """Answers that are right three times in four, of the images that the fold holds out; logits ``scale`` times too large."""
     lesions = split.held_out(rows, fold)
     chosen = [row for row in rows if row.lesion_id in lesions]
     rng = np.random.default_rng(fold)
     logits = rng.normal(size=(len(chosen), 7))
     logits[np.arange(len(chosen)), [CLASSES.index(row.dx) for row in chosen]] += 2.0
-    table = held_out_rows.Held(
+    table = held_out_table.HeldOutTable(
         images=np.array([row.image_id for row in chosen]),
-        logits=logits * heat,
-        bare=logits * heat,
+        logits=logits * scale,
+        bare=logits * scale,
         temperature=np.full(len(chosen), 1.0),
         dice=np.full(len(chosen), 0.9),
         angle=np.full(len(chosen), 60.0),
         refused=np.zeros(len(chosen), bool),
     )
     folder.mkdir(parents=True)
-    held_out_rows.write(table, folder)
+    held_out_table.write_table(table, folder)
     card = registry.card(NAME)
     (folder / "card.toml").write_text(render_card(replace(card, training={**card.training, "fold": fold})))
     return table
@@ -51,7 +53,7 @@ def write_fold(rows: tuple[Row, ...], fold: int, folder: Path, *, heat: float = 
 
 def test_all_folds_together_count_every_image_once(data: Path, tmp_path: Path) -> None:
     rows = read_index(data)
-    tables = [write_fold(rows, fold, tmp_path / f"fold{fold}", heat=3.0) for fold in range(split.FOLDS)]
+    tables = [write_fold(rows, fold, tmp_path / f"fold{fold}", scale=3.0) for fold in range(split.FOLDS)]
     found = cross_validation.crossval(data, tmp_path, only_report=True)
     assert (found["folds"], found["folds_of"], found["n"]) == (5, 5, len(rows))
     assert sorted(np.concatenate([table.images for table in tables])) == sorted(row.image_id for row in rows)
@@ -65,13 +67,13 @@ def test_all_folds_together_count_every_image_once(data: Path, tmp_path: Path) -
     assert json.loads((tmp_path / model_pages.FOLDS).read_text()) == found
     assert (tmp_path / "roc.png").is_file()
     # a temperature never saw the fold that it scales
-    others = held_out_rows.pooled(tables[1:])
-    truth = np.array([CLASSES.index(row.dx) for row in others.of(rows)])
+    others = held_out_table.pool(tables[1:])
+    truth = np.array([CLASSES.index(row.dx) for row in others.rows_of(rows)])
     parts = dict(enumerate(tables))
     assert cross_validation.temperature_without(parts, 0, rows) == fit_temperature(others.logits, truth) > 1.5
 
 
-def test_one_fold_is_measured_and_the_others_are_missed(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_single_fold_is_measured_and_the_number_of_folds_stated(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_fold(read_index(data), 2, tmp_path / "fold2")
     assert run(["models", "crossval", NAME, "--data", str(data), "--out", str(tmp_path), "--only-report"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -80,7 +82,7 @@ def test_one_fold_is_measured_and_the_others_are_missed(data: Path, tmp_path: Pa
     assert list(found["by_fold"]) == ["fold 2"]
 
 
-def test_what_is_not_there_or_not_right_is_an_error(data: Path, tmp_path: Path) -> None:
+def test_missing_and_misplaced_folds_are_errors(data: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no fold was trained"):
         cross_validation.crossval(data, tmp_path, only_report=True)
     write_fold(read_index(data), 1, tmp_path / "other")
@@ -90,25 +92,25 @@ def test_what_is_not_there_or_not_right_is_an_error(data: Path, tmp_path: Path) 
     assert run(["models", "crossval", "lung_nodule_ct", "--data", str(data), "--out", str(tmp_path)]) == 1
 
 
-def test_the_page_shows_folds_of_these_weights_alone(data: Path, tmp_path: Path) -> None:
+def test_the_page_shows_only_folds_of_the_shipped_weights(data: Path, tmp_path: Path) -> None:
     write_fold(read_index(data), 0, tmp_path / "fold0")
     cross_validation.crossval(data, tmp_path, only_report=True)
     (tmp_path / NAME).mkdir()
     shutil.copy(tmp_path / model_pages.FOLDS, tmp_path / NAME)
-    assert "## Cross-validation" in model_pages.render(NAME, tmp_path)
+    assert "## Cross-validation" in model_pages.render_pages(NAME, tmp_path)[f"{NAME}-figures.md"]
     found = json.loads((tmp_path / model_pages.FOLDS).read_text())
     found["weights_sha256"] = {"fold 0": "0" * 64}
     (tmp_path / NAME / model_pages.FOLDS).write_text(json.dumps(found))
-    assert "## Cross-validation" not in model_pages.render(NAME, tmp_path)
+    assert "## Cross-validation" not in model_pages.render_pages(NAME, tmp_path)[f"{NAME}-figures.md"]
 
 
-def test_a_difference_is_paired_and_drawn_by_lesion(data: Path, tmp_path: Path) -> None:
+def test_the_difference_is_paired_by_image_and_resampled_by_lesion(data: Path, tmp_path: Path) -> None:
     rows = read_index(data)
     good = write_fold(rows, 0, tmp_path / "fold0")
     poor = replace(good, logits=np.roll(good.logits, 1, axis=1))
-    found = cross_validation.difference(good, poor, rows)
+    found = cross_validation.paired_difference(good, poor, rows)
     for key in ("balanced_accuracy", "macro_auc"):
         assert 0.1 < found[key]["low"] <= found[key]["better_by"] <= found[key]["high"]
-    assert cross_validation.difference(good, good, rows)["macro_auc"] == {"better_by": 0.0, "low": 0.0, "high": 0.0}
-    turned = held_out_rows.chosen(poor, np.arange(len(poor.images))[::-1])
-    assert cross_validation.difference(good, turned, rows) == found  # the same images in another order
+    assert cross_validation.paired_difference(good, good, rows)["macro_auc"] == {"better_by": 0.0, "low": 0.0, "high": 0.0}
+    turned = held_out_table.select(poor, np.arange(len(poor.images))[::-1])
+    assert cross_validation.paired_difference(good, turned, rows) == found  # the same images in another order

@@ -1,4 +1,4 @@
-"""dermoscopy_7class: the split, and a training that can be stopped anywhere."""
+"""dermoscopy_7class: the split, and a training that resumes after an interruption."""
 
 import os
 from collections import Counter
@@ -15,11 +15,16 @@ from core.errors import ModelError
 from models import registry
 from models.card import read_card
 from models.dermoscopy.patient import AGE, FACTS, SEX, SITE, Patient
+from tests.support.ham10000_like import make_ham10000_like
 from training import commands
-from training.dermoscopy import augment, fit, split
-from training.dermoscopy import data as ham
-from training.dermoscopy.finish import OF_SEVERAL
+from training.dermoscopy.finish import ENSEMBLE_LIMIT
+from training.dermoscopy.fit.recipe import first_stage, second_stage
+from training.dermoscopy.fit.schedule import learning_rate
+from training.dermoscopy.ham10000 import data as ham
+from training.dermoscopy.ham10000 import split
 from training.dermoscopy.train import train
+from training.dermoscopy.views.augment import augment_with_masks
+from training.dermoscopy.views.mixing import drop_facts, mix
 
 NAME = "dermoscopy_7class"
 
@@ -27,7 +32,7 @@ NAME = "dermoscopy_7class"
 @pytest.fixture(scope="module")
 def data() -> Path:
     """The folder with dermoscopy/index.csv; never part of the repository."""
-    root = Path(os.environ.get("DICOM_NODE_DATA") or registry.ROOMS.parent.parent / "shared" / "data")
+    root = Path(os.environ.get("DICOM_NODE_DATA") or registry.MODELS_FOLDER.parent.parent / "shared" / "data")
     if not (root / "dermoscopy" / "index.csv").is_file():
         message = f"no HAM10000 in {root}: set DICOM_NODE_DATA to the data folder"
         if os.environ.get("CI"):
@@ -50,46 +55,46 @@ def test_no_lesion_is_on_both_sides_and_every_class_is_held_out(data: Path) -> N
         split.held_out(rows, 5)
 
 
-class PulledPlug(Exception):
-    """What stops the training in the middle."""
+class Interruption(Exception):
+    """Raised in the middle of a training."""
 
 
-def test_an_interrupted_training_resumes_to_the_same_weights(data: Path, tmp_path: Path) -> None:
-    said: list[str] = []
-
+def test_an_interrupted_training_resumes_to_the_same_weights(tmp_path: Path) -> None:
+    data = make_ham10000_like(tmp_path / "data")
+    lines: list[str] = []
     stages: list[str] = []
 
-    def pull_the_plug(line: str) -> None:
+    def interrupt(line: str) -> None:
         stages.append(line)
         if line.startswith("epoch 1/3") and "stage second" in stages:
-            raise PulledPlug
+            raise Interruption
 
     def run(out: Path, progress: Callable[[str], None]) -> None:
-        train(data, out, seed=4, epochs=3, progress=progress, limit_per_class=14)
+        train(data, out, seed=4, epochs=3, progress=progress, limit_per_class=4)
 
     straight, broken = tmp_path / "straight", tmp_path / "broken"
-    run(straight, said.append)
-    assert [line.split(" loss")[0] for line in said if line.startswith("epoch")] == [
+    run(straight, lines.append)
+    assert [line.split(" loss")[0] for line in lines if line.startswith("epoch")] == [
         "epoch 1/1",
         *(f"epoch {n}/3" for n in (1, 2, 3)),
     ]
     card = read_card(straight / "card.toml")
-    assert OF_SEVERAL not in card.limits  # it is one network
-    assert registry.verify_folder(straight) == straight / "weights.safetensors"
+    assert ENSEMBLE_LIMIT not in card.limits  # it is a single network
+    assert registry.verify_weights_in(straight) == straight / "weights.safetensors"
     assert card.training["seed"] == 4
     assert card.metrics["n"] < 30
     assert (straight / "metrics.json").is_file()
 
-    with pytest.raises(PulledPlug):
-        run(broken, pull_the_plug)
+    with pytest.raises(Interruption):
+        run(broken, interrupt)
     assert not (broken / "weights.safetensors").exists()
-    run(broken, said.append)
-    assert ("stage second", "going on after epoch 1") in pairwise(said)
+    run(broken, lines.append)
+    assert ("stage second", "continuing after epoch 1") in pairwise(lines)
     first, second = (load_file(folder / "weights.safetensors") for folder in (straight, broken))
     assert all(first[key].equal(second[key]) for key in first)
 
     with pytest.raises(ModelError, match="another recipe"):
-        train(data, broken, seed=5, epochs=3, limit_per_class=14)
+        train(data, broken, seed=5, epochs=3, limit_per_class=4)
 
 
 def test_training_without_data_says_what_to_do(tmp_path: Path) -> None:
@@ -101,7 +106,7 @@ def test_training_without_data_says_what_to_do(tmp_path: Path) -> None:
         commands.evaluate(NAME, tmp_path)
 
 
-def test_what_is_unknown_of_a_patient_is_zero() -> None:
+def test_unknown_facts_of_a_patient_are_zero() -> None:
     assert not Patient().facts().any()
     assert not Patient(None, "O", "unknown").facts().any()
     known = Patient(50.0, "F", "back").facts()
@@ -110,9 +115,9 @@ def test_what_is_unknown_of_a_patient_is_zero() -> None:
     assert Patient(500.0).facts()[0] == Patient(110.0).facts()[0]
 
 
-def test_a_patient_is_forgotten_in_whole_facts() -> None:
+def test_facts_are_dropped_whole() -> None:
     facts = torch.from_numpy(np.stack([Patient(80.0, "M", "ear").facts()] * 400))
-    kept = augment.forget(facts, np.random.default_rng(1), 0.4)
+    kept = drop_facts(facts, np.random.default_rng(1), 0.4)
     assert facts.all(dim=0).any()
     for place in (AGE, SEX, SITE):
         there = kept[:, place].abs().sum(1) > 0
@@ -122,12 +127,12 @@ def test_a_patient_is_forgotten_in_whole_facts() -> None:
 
 
 def test_mixed_images_keep_their_share_of_both() -> None:
-    """Images of one value each, so that a mean tells how much of which image is there."""
+    """Images of one value each, so that the mean shows the share of each image."""
     images = torch.arange(8.0).view(8, 1, 1, 1).expand(8, 3, 32, 32).contiguous()
     masks, facts = images[:, 0].clone(), torch.arange(8.0).view(8, 1).expand(8, FACTS).contiguous()
     shares = []
     for seed in range(40):
-        mixed = augment.mix(images, masks, facts, np.random.default_rng(seed), 0.6)
+        mixed = mix(images, masks, facts, np.random.default_rng(seed), 0.6)
         wanted = torch.arange(8.0) * mixed.share + mixed.other * (1 - mixed.share)
         for found in (mixed.images.mean((1, 2, 3)), mixed.masks.mean((1, 2)), mixed.facts.mean(1)):
             torch.testing.assert_close(found, wanted)
@@ -141,16 +146,16 @@ def test_masks_move_with_their_images() -> None:
     disc = torch.zeros(6, 40, 40)
     disc[:, 5:15, 20:30] = 1.0
     images = disc[:, None].expand(6, 3, 40, 40) * 200 + 20
-    views, masks = augment.augment_outlined(images, disc, 32, generator, 0.0)
+    views, masks = augment_with_masks(images, disc, 32, generator, 0.0)
     inside, outside = views[masks[:, None].expand_as(views) > 0.9], views[masks[:, None].expand_as(views) < 0.1]
     assert inside.mean() - outside.mean() > 100
 
 
-def test_the_rate_warms_up_holds_and_falls() -> None:
-    recipe = fit.second(epochs=10)
-    rates = [fit.rate(step, 20, recipe) for step in range(200)]
+def test_the_learning_rate_warms_up_holds_and_falls() -> None:
+    recipe = second_stage(epochs=10)
+    rates = [learning_rate(step, 20, recipe) for step in range(200)]
     assert rates[0] < rates[10] < rates[19] == max(rates) == rates[99]
     assert rates[99] > rates[150] > rates[199] > 0
-    alone = [fit.rate(step, 20, fit.first(epochs=10)) for step in range(200)]
+    alone = [learning_rate(step, 20, first_stage(epochs=10)) for step in range(200)]
     assert max(alone) == pytest.approx(2e-3, rel=0.01)
     assert alone[199] == pytest.approx(2e-5, rel=0.1)

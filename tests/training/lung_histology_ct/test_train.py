@@ -10,8 +10,10 @@ from core.errors import ModelError
 from models import registry
 from models.card import read_card
 from training import commands
-from training.lung_histology_ct import card_text, fit
+from training.lung_histology_ct import card_text
 from training.lung_histology_ct import data as screenshots
+from training.lung_histology_ct.clusters import SAME_PATIENT, assign_folds, chest_similarity, cluster_chests
+from training.lung_histology_ct.fit import sampling
 from training.lung_histology_ct.train import train
 
 NAME = "lung_histology_ct"
@@ -20,7 +22,7 @@ NAME = "lung_histology_ct"
 @pytest.fixture(scope="module")
 def data() -> Path:
     """The folder with ct-slices-4class; never part of the repository."""
-    root = Path(os.environ.get("DICOM_NODE_DATA") or registry.ROOMS.parent.parent / "shared" / "data")
+    root = Path(os.environ.get("DICOM_NODE_DATA") or registry.MODELS_FOLDER.parent.parent / "shared" / "data")
     if not (root / screenshots.FOLDER / screenshots.INDEX).is_file():
         message = f"no {screenshots.FOLDER} in {root}: set DICOM_NODE_DATA to the data folder"
         if os.environ.get("CI"):
@@ -37,12 +39,12 @@ def test_exact_copies_are_left_out(data: Path) -> None:
 
 
 def test_a_mirrored_brightened_or_cropped_chest_is_the_same_patient(data: Path) -> None:
-    rows = screenshots.some_of_each(screenshots.read_index(data), 4)[::5]
+    rows = screenshots.spread_over_index(screenshots.read_index(data), 4)[::5]
     chests = screenshots.read_pictures(data, rows)
     changed = [chests[0][:, ::-1], (chests[1] * 0.8 + 20).astype(np.uint8), chests[2][1:-1, 1:-1]]
-    similarity = screenshots.alike([*chests, *changed])
+    similarity = chest_similarity([*chests, *changed])
     for i in range(3):
-        assert similarity[i, len(chests) + i] > screenshots.ALIKE
+        assert similarity[i, len(chests) + i] > SAME_PATIENT
     np.testing.assert_allclose(similarity, similarity.T)
 
 
@@ -51,13 +53,13 @@ def test_clusters_are_chains_within_a_class_and_never_parted_by_a_fold() -> None
     for i, j in ((0, 1), (1, 2), (3, 4)):
         similarity[i, j] = similarity[j, i] = 0.95
     labels = np.array([0, 0, 0, 0, 1, 1])
-    clusters = screenshots.clusters_of(similarity, labels)
+    clusters = cluster_chests(similarity, labels)
     assert clusters[0] == clusters[1] == clusters[2]
     assert len({clusters[0], clusters[3], clusters[4], clusters[5]}) == 4
     rng = np.random.default_rng(3)
     labels = np.repeat(np.arange(4), 60)
     clusters = labels * 100 + rng.integers(0, 15, len(labels))
-    folds = screenshots.folds_of(clusters, labels)
+    folds = assign_folds(clusters, labels, classes=4, folds=screenshots.FOLDS)
     for cluster in np.unique(clusters):
         assert len(set(folds[clusters == cluster])) == 1
     for c in range(4):
@@ -66,8 +68,8 @@ def test_clusters_are_chains_within_a_class_and_never_parted_by_a_fold() -> None
 
 
 def test_a_large_cluster_is_drawn_less_and_nothing_of_the_fold(data: Path) -> None:
-    slices = screenshots.load(data, registry.card(NAME).thresholds, report=lambda _: None, limit_per_class=12)
-    index, chance, drawn = fit.sampling(slices, 2, 0.5)
+    slices = screenshots.load_slices(data, registry.card(NAME).thresholds, report=lambda _: None, limit_per_class=12)
+    index, chance, drawn = sampling(slices, 2, 0.5)
     assert (slices.folds[index] != 2).all()
     assert chance.sum() == pytest.approx(1.0)
     np.testing.assert_allclose(drawn.sum(), 1.0)
@@ -78,31 +80,31 @@ def test_a_large_cluster_is_drawn_less_and_nothing_of_the_fold(data: Path) -> No
         np.testing.assert_allclose(weight, weight[0])
 
 
-class PulledPlug(Exception):
-    """What stops the training in the middle."""
+class Interruption(Exception):
+    """Raised in the middle of a training."""
 
 
 def test_an_interrupted_training_resumes_to_the_same_weights(data: Path, tmp_path: Path) -> None:
-    said: list[str] = []
+    lines: list[str] = []
 
-    def pull_the_plug(line: str) -> None:
+    def interrupt(line: str) -> None:
         if line.startswith("fold 3 epoch 1/2"):
-            raise PulledPlug
+            raise Interruption
 
     straight, broken = tmp_path / "straight", tmp_path / "broken"
-    train(data, straight, seed=4, epochs=2, progress=said.append, limit_per_class=12)
-    assert [line.split(" loss")[0] for line in said if " epoch 2/2" in line] == [f"fold {k} epoch 2/2" for k in (1, 2, 3, 4, 5, 1)]
+    train(data, straight, seed=4, epochs=2, progress=lines.append, limit_per_class=12)
+    assert [line.split(" loss")[0] for line in lines if " epoch 2/2" in line] == [f"fold {k} epoch 2/2" for k in (1, 2, 3, 4, 5, 1)]
     card = read_card(straight / "card.toml")
-    assert registry.verify_folder(straight) == straight / "weights.safetensors"
+    assert registry.verify_weights_in(straight) == straight / "weights.safetensors"
     assert card.training["seed"] == 4
     assert len(card.network["prior"]) == 4
     assert (straight / "metrics.json").is_file()
-    with pytest.raises(PulledPlug):
-        train(data, broken, seed=4, epochs=2, progress=pull_the_plug, limit_per_class=12)
+    with pytest.raises(Interruption):
+        train(data, broken, seed=4, epochs=2, progress=interrupt, limit_per_class=12)
     assert not (broken / "weights.safetensors").exists()
-    said.clear()
-    train(data, broken, seed=4, epochs=2, progress=said.append, limit_per_class=12)
-    assert "going on after epoch 1" in said
+    lines.clear()
+    train(data, broken, seed=4, epochs=2, progress=lines.append, limit_per_class=12)
+    assert "continuing after epoch 1" in lines
     for name in ("weights.safetensors", "card.toml", "metrics.json", "training.png"):
         assert (straight / name).read_bytes() == (broken / name).read_bytes(), name
     assert any(line.startswith("Across patients") for line in card.limits)
@@ -116,14 +118,14 @@ def test_the_sentences_of_the_card_follow_the_figures() -> None:
         "macro_auc": 0.6, "intervals": {"macro_auc": [0.52, 0.68]}, "answered": {"share": 0.25},
         "refused": {"held_out": 0.03, "document": 0.97}, "own_split_with_shared_patients": {"accuracy": 0.5},
     }  # fmt: skip
-    said = card_text.limits(before, figures, 40)
-    assert (said[0], said[3]) == (before[0], before[2])
-    assert "0.60 (95 %: 0.52 to 0.68), better than by chance; 25 %" in said[1]
-    assert "trained for 40 epochs, has an accuracy of 0.50" in said[2]
-    assert said[4].startswith("Pictures that are no slice")
-    assert "document 97 %" in said[4]
-    assert card_text.limits(said, figures, 40) == said
-    assert "no better than by chance" in card_text.across({**figures, "intervals": {"macro_auc": [0.41, 0.61]}})
+    texts = card_text.card_limits(before, figures, 40)
+    assert (texts[0], texts[3]) == (before[0], before[2])
+    assert "0.60 (95 %: 0.52 to 0.68), better than by chance; 25 %" in texts[1]
+    assert "trained for 40 epochs, has an accuracy of 0.50" in texts[2]
+    assert texts[4].startswith("Pictures that are no slice")
+    assert "document 97 %" in texts[4]
+    assert card_text.card_limits(texts, figures, 40) == texts
+    assert "no better than by chance" in card_text.across_patients({**figures, "intervals": {"macro_auc": [0.41, 0.61]}})
 
 
 def test_training_without_data_says_what_to_do(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def test_each_refusal_has_its_reason_in_the_report(runtime: ChildRuntime, gate: 
 def test_a_tilted_series_is_analysed_upright_where_the_card_allows_it(runtime: ChildRuntime, settings: Settings, tmp_path: Path) -> None:
     """The shipped cards do not: nothing was measured on tilted series."""
     allows = other_version(MODEL, tmp_path / "allows", tilt="resample")
-    place = installed.install(allows, settings.node.data_dir / installed.FOLDER)
+    place = installed.install_version(allows, settings.node.data_dir / installed.FOLDER)
     change, _ = GATES["tilt"]
     job_id, _ = JobFactory(runtime.database, runtime.blobs).queue(change(chest()), UnitKind.SERIES, MODEL, digest=place.digest)
     wake_up.handle_wake_up(runtime)
@@ -115,7 +115,7 @@ def test_a_tilted_series_is_analysed_upright_where_the_card_allows_it(runtime: C
 
 def test_a_derived_series_is_refused_where_the_card_says_so(runtime: ChildRuntime, settings: Settings, tmp_path: Path) -> None:
     strict = other_version(MODEL, tmp_path / "strict", derived="refuse")
-    place = installed.install(strict, settings.node.data_dir / installed.FOLDER)
+    place = installed.install_version(strict, settings.node.data_dir / installed.FOLDER)
     series = put("ImageType", ["DERIVED", "SECONDARY", "AXIAL", "MPR"])(chest())
     job_id, _ = JobFactory(runtime.database, runtime.blobs).queue(series, UnitKind.SERIES, MODEL, digest=place.digest)
     wake_up.handle_wake_up(runtime)

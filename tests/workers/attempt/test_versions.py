@@ -12,7 +12,7 @@ from db.operations import drift, model_registry, results_export
 from deploy.demo.synthetic.lesion import lesion_dataset
 from models import installed, registry
 from models.card import identity
-from models.installed import Place
+from models.installed import ModelVersion
 from tests.support.model_packages import other_version
 from tests.support.queued_jobs import SKIN, JobFactory
 from tests.support.records import run as execute
@@ -22,12 +22,12 @@ from workers.child.runtime import ChildRuntime
 
 
 @pytest.fixture
-def installed_version(settings: Settings, tmp_path: Path) -> Place:
+def installed_version(settings: Settings, tmp_path: Path) -> ModelVersion:
     """Version 9.9.9, installed."""
-    return installed.install(other_version(SKIN, tmp_path / "installed_version"), settings.node.data_dir / installed.FOLDER)
+    return installed.install_version(other_version(SKIN, tmp_path / "installed_version"), settings.node.data_dir / installed.FOLDER)
 
 
-def test_an_installed_version_is_used_for_jobs_with_its_digest(runtime: ChildRuntime, installed_version: Place) -> None:
+def test_an_installed_version_is_used_for_jobs_with_its_digest(runtime: ChildRuntime, installed_version: ModelVersion) -> None:
     factory = JobFactory(runtime.database, runtime.blobs)
     mine, _ = factory.photograph(1, digest=installed_version.digest)
     packaged, _ = factory.photograph(2)
@@ -52,7 +52,7 @@ def test_drift_observations_are_stored_with_the_result(runtime: ChildRuntime) ->
     assert {row["scanner"] for row in rows.values()} == {f"{source.Manufacturer} {source.get('ManufacturerModelName', '')}".strip()}
 
 
-def test_the_activated_version_serves(runtime: ChildRuntime, installed_version: Place) -> None:
+def test_the_activated_version_serves(runtime: ChildRuntime, installed_version: ModelVersion) -> None:
     assert runtime.models.load_serving(SKIN).identity.digest == registry.pipeline_digest(SKIN)
     runtime.models.register()
     chosen = identity(installed_version.card, installed_version.digest)
@@ -62,8 +62,8 @@ def test_the_activated_version_serves(runtime: ChildRuntime, installed_version: 
     assert [one.state for one in model_registry.registered_models(runtime.database)] == [ModelState.STANDBY, ModelState.ACTIVE]
 
 
-def test_altered_weights_of_an_installed_version_are_never_run(runtime: ChildRuntime, installed_version: Place) -> None:
-    weights = installed_version.room / installed_version.card.weights
+def test_altered_weights_of_an_installed_version_are_never_run(runtime: ChildRuntime, installed_version: ModelVersion) -> None:
+    weights = installed_version.folder / installed_version.card.weights
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
@@ -73,7 +73,7 @@ def test_altered_weights_of_an_installed_version_are_never_run(runtime: ChildRun
     assert scalar(runtime.database, "SELECT count(*) FROM findings") == 0
 
 
-def test_a_shadow_has_a_result_and_no_report(runtime: ChildRuntime, installed_version: Place) -> None:
+def test_a_shadow_has_a_result_and_no_report(runtime: ChildRuntime, installed_version: ModelVersion) -> None:
     model_registry.shadow_or_retire(
         runtime.database,
         identity(installed_version.card, installed_version.digest),

@@ -24,7 +24,7 @@ from deploy.demo.synthetic.chest import make_chest
 from imaging.masks import expand_mask, pack_heat_map, pack_mask
 from imaging.volume.volume import Volume, read_volume
 from models.protocol import Model
-from models.tilt_correction import Uprighted
+from models.tilt_correction import TiltCorrectedModel
 from tests.support import analyses, ball_phantoms
 from tests.support.enhanced_ct import enhanced_ct
 from tests.support.real_data import shared_data
@@ -64,7 +64,7 @@ class Brightness:
             mask=pack_mask(mask),
         )
 
-    def evidence(self, item: Volume, _prediction: Prediction) -> HeatMap:
+    def heat_map(self, item: Volume, _prediction: Prediction) -> HeatMap:
         return pack_heat_map((item.hu >= self.bright).astype(np.float32), meaning="brightness")
 
 
@@ -164,11 +164,11 @@ def test_findings_of_the_upright_volume_are_put_on_the_tilted_images(tmp_path: P
     with pytest.raises(GeometryError, match="tilt"):
         read_volume(paths)
     volume = read_volume(paths, tilted=True)
-    model = Uprighted(cast(Model, Brightness(HU // 2 + 500)))  # halfway between the ball and the brightest of the rest
+    model = TiltCorrectedModel(cast(Model, Brightness(HU // 2 + 500)))  # halfway between the ball and the brightest of the rest
     (prediction,) = model.predict([volume])
     assert "gantry was tilted" in prediction.notes[0]
     voxel_mm = max(acquisition.spacing_mm)
-    analysis = replace(analysed(paths, volume, prediction), heat=model.evidence(volume, prediction))
+    analysis = replace(analysed(paths, volume, prediction), heat=model.heat_map(volume, prediction))
     outline = segmentation.encode(analysis)
     assert outline is not None
     assert validator.validate(outline.content, within=volume.sop_instance_uids) == ()

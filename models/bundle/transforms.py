@@ -1,0 +1,64 @@
+"""Reads a bundle's pre-processing, sliding window and box selection as plain values for a card."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from core.errors import ModelError
+from models.bundle import segmentation_networks
+from models.bundle.allow_list import number, whole_number
+from models.bundle.config_reader import BundleCall, BundleConfig
+
+OPERATING_SCORE, REVIEW_SCORE, MOST_FINDINGS, LEAST_VOLUME_MM3 = 0.5, 0.8, 20.0, 50.0
+KNOWN_TRANSFORMS = ("LoadImaged", "EnsureChannelFirstd", "EnsureTyped", "Orientationd", "Spacingd", "ScaleIntensityRanged", "CastToTyped")
+
+
+def read_preprocessing(config: BundleConfig) -> dict[str, Any]:
+    """Grid, HU window and sliding window. Raises ModelError for an unknown transform, because leaving it out would change results."""
+    pipeline = config.require("preprocessing")
+    steps = pipeline.kwargs.get("transforms", []) if isinstance(pipeline, BundleCall) else []
+    named = {step.name: step for step in steps if isinstance(step, BundleCall)}
+    unknown = sorted(set(named) - set(KNOWN_TRANSFORMS))
+    if unknown or len(named) == 0:
+        raise ModelError(f"preprocessing has transforms that are not known here: {', '.join(unknown) or 'none at all'}")
+    for needed in ("Spacingd", "ScaleIntensityRanged", "Orientationd"):
+        if needed not in named:
+            raise ModelError(f"preprocessing has no {needed}: the input grid of the network is not known")
+    scale, axes = named["ScaleIntensityRanged"].kwargs, named["Orientationd"].kwargs.get("axcodes")
+    if axes != "RAS":
+        raise ModelError(f"only the orientation RAS is supported, not {axes!r}")
+    window = detector_operation(config, "set_sliding_window_inferer") or sliding_window(config)
+    return {
+        "axes": axes,
+        "pixdim_mm": [number(one, "pixdim") for one in named["Spacingd"].kwargs.get("pixdim", [])],
+        "hu": [number(scale.get("a_min"), "a_min"), number(scale.get("a_max"), "a_max")],
+        "range": [number(scale.get("b_min"), "b_min"), number(scale.get("b_max"), "b_max")],
+        "window": [whole_number(one, "roi_size") for one in window.get("roi_size", [])],
+        "overlap": number(window.get("overlap", 0.25), "overlap"),
+    }
+
+
+def read_thresholds(config: BundleConfig) -> dict[str, float]:
+    """The box selection of the bundle, and operating points of this project that were not measured for the bundle."""
+    chosen = detector_operation(config, "set_box_selector_parameters")
+    names = ("score_thresh", "topk_candidates_per_level", "nms_thresh", "detections_per_img")
+    found = {name: number(chosen[name], name) for name in names if name in chosen}
+    least = {"volume_mm3": LEAST_VOLUME_MM3} if segmentation_networks.is_segmentation(config) else {}
+    return {"score": OPERATING_SCORE, "review_score": REVIEW_SCORE, "most_findings": MOST_FINDINGS} | least | found
+
+
+def sliding_window(config: BundleConfig) -> Mapping[str, Any]:
+    """The named arguments of the bundle's SlidingWindowInferer; a segmentation needs one, a detector may run on the whole volume."""
+    found = config.get("inferer")
+    if isinstance(found, BundleCall) and found.name == "SlidingWindowInferer":
+        return found.kwargs
+    if segmentation_networks.is_segmentation(config):
+        raise ModelError("the bundle has no SlidingWindowInferer: the input window of the network is not known")
+    return {}
+
+
+def detector_operation(config: BundleConfig, name: str) -> Mapping[str, Any]:
+    """The named arguments of the call ``name`` in ``detector_ops``; empty where there is none."""
+    for item in config.get("detector_ops") or []:
+        if isinstance(item, BundleCall) and item.name == name:
+            return item.kwargs
+    return {}

@@ -1,0 +1,42 @@
+"""Decides whether an image may be classified; an image that may not gets the reason in the report."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from models.dermoscopy.preprocess import centre_square, to_common_grid
+from models.dermoscopy.quality import check_overexposure, check_quality, measure_quality
+
+
+def check_photograph(rgb: np.ndarray, limits: Mapping[str, float]) -> str:
+    """Why (Y, X, 3) uint8 must not be classified, or ""; ``limits`` as in ``check_colour``, ``check_quality``."""
+    quality = measure_quality(np.asarray(to_common_grid(rgb)))
+    # Over-exposure comes first, because an over-exposed photograph is grey and uniform as well.
+    return check_overexposure(quality, limits) or check_colour(rgb, limits) or check_quality(quality, limits)
+
+
+def check_colour(rgb: np.ndarray, limits: Mapping[str, float]) -> str:
+    """Why (Y, X, 3) uint8 is plainly not a dermoscopy image, or "".
+
+    ``limits``: ``min_side_px``; ``min_contrast``, the standard deviation of the luma in the centre square; ``min_chroma``, the mean
+    distance between the strongest and the weakest channel there (0 is grey).
+    """
+    side = min(rgb.shape[:2])
+    if side < limits["min_side_px"]:
+        return f"the shorter side has {side} pixels, {limits['min_side_px']:.0f} are needed"
+    square = centre_square(rgb)[:: max(1, side // 128), :: max(1, side // 128)].astype(np.float32)
+    contrast = float((square @ np.array([0.299, 0.587, 0.114], np.float32)).std())
+    if contrast < limits["min_contrast"]:
+        return f"the image is nearly uniform (contrast {contrast:.1f}, {limits['min_contrast']:.1f} is needed)"
+    chroma = float((square.max(axis=2) - square.min(axis=2)).mean())
+    if chroma < limits["min_chroma"]:
+        return f"the image is nearly grey (chroma {chroma:.1f}, {limits['min_chroma']:.1f} is needed): no dermoscopy colour image"
+    return ""
+
+
+def check_distance(distance: float, limits: Mapping[str, float]) -> str:
+    """Why an image at ``distance`` from the training images must not be classified, or ""; ``limits``: ``max_distance``."""
+    limit = limits["max_distance"]
+    if distance <= limit:
+        return ""
+    return f"the image is unlike the dermoscopy images of the training (distance {distance:.1f}, at most {limit:.1f} is accepted)"

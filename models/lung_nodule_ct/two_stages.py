@@ -1,0 +1,70 @@
+"""Both stages together: a volume to the first stage's heat, and its regions to scored candidates."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from models.ct.isotropic_grid import Spacing
+from models.ct.lung_field import LungField
+from models.lung_nodule_ct import network, second_stage
+from models.lung_nodule_ct.candidates import NoduleCandidate, find_candidates
+from models.lung_nodule_ct.heat import NoduleHeat, compute_heat
+
+FIRST, SECOND = "first.", "second."
+SETTINGS: Mapping[str, Any] = {**network.DEFAULT, "second": dict(second_stage.DEFAULT)}
+
+
+def join_weights(first: Path, second: Path, target: Path) -> Path:
+    """Write the weights of both stages to one file; prefixes tell them apart."""
+    tensors = {FIRST + k: v for k, v in load_file(first).items()} | {SECOND + k: v for k, v in load_file(second).items()}
+    save_file(tensors, target)
+    return target
+
+
+class TwoStageDetector:
+    """The two networks of one weights file on one device."""
+
+    def __init__(self, weights: Path, settings: Mapping[str, Any], device: str = "cpu") -> None:
+        tensors = load_file(weights)
+        self.device = device
+        self._first = _loaded(network.build(settings), tensors, FIRST, device)
+        self._second = _loaded(second_stage.build(settings["second"]), tensors, SECOND, device)
+
+    def warm_up(self) -> None:
+        """Run one forward pass of each network, so that the first series does not wait for set-up."""
+        edge = second_stage.INPUT_EDGE
+        with torch.inference_mode():
+            self._first(torch.zeros(1, 1, 32, 32, 32, device=self.device))
+            self._second(torch.zeros(1, 1, edge, edge, edge, device=self.device))
+
+    def heat(self, lungs: LungField, hu: npt.NDArray[np.int16], spacing_mm: Spacing, tick: Callable[[], None] | None = None) -> NoduleHeat:
+        """The first stage's heat in the lung field; ``tick`` is called before every batch of windows."""
+        return compute_heat(lungs, self._first, hu, spacing_mm, self.device, tick)
+
+    def scored_regions(self, heat: NoduleHeat, thresholds: Mapping[str, float]) -> list[tuple[NoduleCandidate, float]]:
+        """Every region of the first stage with the second stage's score."""
+        regions = find_candidates(heat, thresholds)
+        scores = second_stage.candidate_scores(self._second, heat.image, [region.place for region in regions], self.device)
+        return list(zip(regions, scores, strict=True))
+
+    def candidates(self, heat: NoduleHeat, thresholds: Mapping[str, float]) -> list[NoduleCandidate]:
+        """The candidates whose combined score is at least ``thresholds["score"]``, highest first."""
+        return combine_scores(self.scored_regions(heat, thresholds), thresholds["second_weight"], thresholds["score"])
+
+
+def combine_scores(regions: Sequence[tuple[NoduleCandidate, float]], weight: float, least: float) -> list[NoduleCandidate]:
+    """Geometric mean of both scores of each region, the second weighted by ``weight``; those of at least ``least``, highest first."""
+    scored = [replace(region, score=float(region.score ** (1 - weight) * second**weight)) for region, second in regions]
+    return sorted((c for c in scored if c.score >= least), key=lambda c: (-c.score, c.centre))
+
+
+def _loaded(module: nn.Module, tensors: Mapping[str, torch.Tensor], prefix: str, device: str) -> nn.Module:
+    module.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+    return module.eval().to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload,no-any-return]

@@ -1,0 +1,1 @@
+"""The data set HAM10000: index, archives, folds."""

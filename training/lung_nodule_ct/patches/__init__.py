@@ -1,0 +1,1 @@
+"""Training patches and examples, and their random variation."""

@@ -1,0 +1,1 @@
+"""Synthetic nodules and negatives, drawn into real series."""
