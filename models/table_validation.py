@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, cast, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -39,7 +39,7 @@ def validate_table(kind: type[Record], table: Any, where: str, hint: str) -> Rec
         Unknown or missing keys, or a value of another type; ``where`` begins the path of the key in the message.
     """
     try:
-        record: Record = _adapter(kind).validate_python(table)
+        record: Record = _adapter(cast(Any, kind)).validate_python(table)
     except ValidationError as error:
         found = error.errors(include_url=False)
         raise ModelError("; ".join(_sentences(kind, found, where)), hint=hint) from error
