@@ -15,6 +15,7 @@ from console.audit import routes as audit
 from console.auth import account, first_administrator, invitation, sign_in, user_admin
 from console.auth.guard import Accounts, build_guard
 from console.auth.refusals import add_refusals
+from console.dashboard import routes as dashboard
 from console.health import CONSOLE, NodeSnapshot, read_node
 from console.operations import routes as operations
 from console.study import routes as study
@@ -65,7 +66,7 @@ def create_app(read_snapshot: Callable[[], NodeSnapshot], accounts: Accounts, se
     templates = build_templates(accounts.ae_title)
     application.include_router(api.router(read_snapshot, accounts.ae_title))
     application.include_router(pages.router(read_snapshot, accounts.ae_title, templates))
-    for module in (sign_in, invitation, account, user_admin, worklist, operations, audit):
+    for module in (sign_in, invitation, account, user_admin, worklist, operations, audit, dashboard):
         application.include_router(module.build_router(accounts, templates))
     application.include_router(live.build_router(accounts))
     application.include_router(study.build_router(accounts, templates, settings.blobs_dir, settings.node.data_dir / "models"))

@@ -10,7 +10,14 @@ from console.formats import FILTERS
 from db.accounts.sessions import Session
 
 FOLDER = Path(__file__).parent
-NAVIGATION = (("/worklist", "Worklist"), ("/operations", "Operations"), ("/audit", "Audit"), ("/status", "Status"), ("/users", "Users"))
+NAVIGATION = (
+    ("/worklist", "Worklist"),
+    ("/dashboard", "Dashboard"),
+    ("/operations", "Operations"),
+    ("/audit", "Audit"),
+    ("/status", "Status"),
+    ("/users", "Users"),
+)
 """Pages in the heading, in their order; each user sees those that the user's role may open."""
 
 

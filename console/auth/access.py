@@ -39,6 +39,7 @@ ACCESS: dict[tuple[str, str], frozenset[UserRole]] = {
     ("GET", "/worklist/events"): ALL,
     ("GET", "/studies/{study_id}"): ALL,
     ("GET", "/objects/{object_id}"): ALL,
+    ("GET", "/dashboard"): ALL,
     ("GET", "/operations"): OPERATORS,
     ("POST", "/operations/{kind}/{row_id}/{verb}"): OPERATORS,
     ("GET", "/audit"): AUDITORS,
