@@ -14,9 +14,9 @@ from pydicom.uid import UID
 
 from core.errors import CannotUnderstand
 from core.records import InstanceHeader, Lps
+from imaging.headers.fast_header import read_plain_header
 from imaging.headers.own_objects import made_by_dicom_node
 from imaging.headers.shared_groups import flatten_shared_groups
-from imaging.wire.fast_header import read_plain_header
 from imaging.wire.notes import add_note, warnings_as_notes
 from imaging.wire.tolerant_parser import read_with_pixel_location, translate_parse_errors
 from imaging.wire.tolerant_values import MAX_UID, TolerantReader, clean_text
@@ -28,7 +28,7 @@ _REQUIRED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanc
 
 
 def read_header(source: Path | BinaryIO | bytes, *, beginning: bytes = b"", size_bytes: int = 0) -> InstanceHeader:
-    """The header of one instance. A plain and well-formed file is read without pydicom (`imaging.wire.fast_header`).
+    """The header of one instance. A plain and well-formed file is read without pydicom (`imaging.headers.fast_header`).
 
     Parameters
     ----------

@@ -2,7 +2,7 @@
 
 Nothing is tolerated here. At the first thing that is not as PS3.5 says, or that the tolerant reader treats in a way of its own, it
 raises one of `NOT_PLAIN_ERRORS`, and the caller asks that reader, so that both never differ
-(tests/imaging/wire/test_fast_header.py compares them).
+(tests/imaging/headers/test_fast_header.py compares them).
 """
 
 import re

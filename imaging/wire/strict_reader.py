@@ -7,15 +7,14 @@ pydicom repairs what is wrong in a file, and takes 13 times as long for a report
 
 import re
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.datadict import dictionary_VR, keyword_for_tag
 from pydicom.uid import ExplicitVRLittleEndian
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, STANDARD_VR, TEXT_VR_DELIMS
+
+from imaging.wire.strict_dataset import ElementValue, StrictDataset, StrictElement
 
 NUMBER_FORMATS = {"US": "H", "SS": "h", "UL": "L", "SL": "l", "FL": "f", "FD": "d", "AT": "2H", "UV": "Q", "SV": "q"}
 BINARY_VRS = frozenset({"OB", "OW", "OF", "OD", "OL", "OV", "UN"})
@@ -27,60 +26,6 @@ _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _TAG, _SHORT, _LONG = struct.Struct("<HH"), struct.Struct("<H"), struct.Struct("<L")
-
-# IS: int. DS and the other VRs of text: str. Binary numbers: int or float. Other bytes: bytes. SQ: list of items.
-# A list where an element has several values.
-ElementValue = Any
-
-
-@dataclass(slots=True)
-class StrictElement:
-    """An element as it was read. ``keyword`` is "" if the dictionary does not have the tag."""
-
-    keyword: str
-    VR: str
-    value: ElementValue
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether the element has no value. A sequence without items is not empty."""
-        return self.value is None or (self.VR != "SQ" and self.value in ("", b""))
-
-    @property
-    def values(self) -> list[Any]:
-        """The values as a list, of a single value too."""
-        return self.value if isinstance(self.value, list) else [self.value]
-
-
-class StrictDataset:
-    """A data set or an item of a sequence: its elements by keyword, in the order in which they stand in the file."""
-
-    __slots__ = ("_by_keyword",)
-
-    def __init__(self) -> None:
-        """An empty data set."""
-        self._by_keyword: dict[str, StrictElement] = {}
-
-    def add(self, tag: int, element: StrictElement) -> None:
-        """Add an element; one without keyword is kept under the hexadecimal digits of its tag."""
-        self._by_keyword[element.keyword or f"{tag:08X}"] = element
-
-    def get(self, keyword: str, default: Any = None) -> Any:
-        """The value of an element, as `pydicom.Dataset.get` returns it."""
-        element = self._by_keyword.get(keyword)
-        return default if element is None else element.value
-
-    def __getitem__(self, keyword: str) -> StrictElement:
-        """The element of that keyword. Raises KeyError if there is none."""
-        return self._by_keyword[keyword]
-
-    def __contains__(self, keyword: object) -> bool:
-        """Whether there is an element of that keyword."""
-        return keyword in self._by_keyword
-
-    def __iter__(self) -> Iterator[StrictElement]:
-        """The elements in the order of the file."""
-        return iter(self._by_keyword.values())
 
 
 def read_strictly(content: bytes) -> tuple[StrictDataset, StrictDataset]:

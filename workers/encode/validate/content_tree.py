@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 
 from core.records import Code
-from imaging.wire.strict_reader import StrictDataset
+from imaging.wire.strict_dataset import StrictDataset
 from workers.encode.known_codes import is_known
 from workers.encode.validate.report_requirements import missing_from_report
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from pydicom.uid import EncapsulatedPDFStorage, ParametricMapStorage, SecondaryCaptureImageStorage, SegmentationStorage
 
-from imaging.wire.strict_reader import StrictDataset
+from imaging.wire.strict_dataset import StrictDataset
 
 
 def check_frames(document: StrictDataset) -> Iterator[str]:

@@ -6,7 +6,7 @@ The concept names are repeated here instead of imported from the encoder, so tha
 from collections.abc import Iterator
 
 from core import codes, private_codes
-from imaging.wire.strict_reader import StrictDataset
+from imaging.wire.strict_dataset import StrictDataset
 
 OBSERVER_TYPE = ("121005", "DCM")
 DEVICE_UID = ("121012", "DCM")

@@ -17,7 +17,8 @@ from pydicom.valuerep import validate_value
 from core import private_codes
 from core.iods import IODS, Iod
 from core.records import Code
-from imaging.wire.strict_reader import BINARY_VRS, NUMBER_FORMATS, StrictDataset, read_strictly
+from imaging.wire.strict_dataset import StrictDataset
+from imaging.wire.strict_reader import BINARY_VRS, NUMBER_FORMATS, read_strictly
 from workers.encode.known_codes import is_known
 from workers.encode.source_attributes import IDENTIFIERS, PATIENT, STUDY
 from workers.encode.validate.content_tree import check_content_tree

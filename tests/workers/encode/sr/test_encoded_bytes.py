@@ -10,7 +10,8 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
 from core.states import ResultKind
-from imaging.wire.strict_reader import StrictDataset, read_strictly
+from imaging.wire.strict_dataset import StrictDataset
+from imaging.wire.strict_reader import read_strictly
 from imaging.wire.writer import encode_dataset
 from tests.support import analyses, analyses_with_images
 from workers.encode.analysis import Analysis

@@ -16,9 +16,9 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from core.errors import CannotUnderstand
 from core.records import InstanceHeader
 from deploy.demo.synthetic.chest import chest_datasets, make_chest
+from imaging.headers.fast_header import read_plain_header
 from imaging.headers.instance_header import read_header
 from imaging.headers.scanner import read_plain_scanner, read_scanner, read_scanner_tolerantly
-from imaging.wire.fast_header import read_plain_header
 from tests.imaging.headers.test_instance_header import minimal, part10
 
 MODEL_NAME = b"\x08\x00\x90\x10"
