@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -60,7 +59,6 @@ def profiled(calls: FirstCalls) -> Iterator[None]:
         threading.setprofile(before)  # type: ignore[arg-type]
 
 
-@pytest.mark.skipif(sys.getprofile() is not None, reason="another profiler runs")
 def test_the_readme_names_the_files_of_a_c_store_in_call_order(
     start: Callable[[Settings], Running], make_settings: MakeSettings, tmp_path: Path
 ) -> None:
