@@ -16,7 +16,7 @@ from deploy.local.child_process import end_with_parent
 from deploy.local.ports import free_port
 from deploy.settings_file import load_settings
 
-READY_TIMEOUT_S = 330.0  # longer than `up` itself waits, so that its reason is shown
+READY_TIMEOUT_S = 600.0  # `up` gives up earlier, and its reason is shown
 STOP_TIMEOUT_S = 40.0
 
 

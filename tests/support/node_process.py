@@ -31,7 +31,7 @@ class RunningNode:
         self.process: subprocess.Popen[str] | None = None
         self.errors: list[str] = []
 
-    def start(self, timeout_s: float = 330.0) -> "RunningNode":
+    def start(self, timeout_s: float = 600.0) -> "RunningNode":
         """Start the node and wait for the ready line on standard output."""
         command = [sys.executable, "-m", "deploy.cli", "up", "--config", str(self.config)]
         process = subprocess.Popen(
