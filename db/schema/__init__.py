@@ -1,9 +1,9 @@
 """The schema of the database: one SQL file per subject, and revisions (alembic) that apply them.
 
-The ``.sql`` files are revision 0001, the first that is released, and state every table as it is. From here on revisions are additive:
-a change is a new module in ``versions`` that adds tables, columns with a default, or indexes. It never removes or renames what a
-released version uses, so that an older role may still run while the database is upgraded. The exception is ``views.sql``: views hold
-no data and are created anew, all of them, after every upgrade.
+The files in `INITIAL` are revision 0001 and do not change after its release. From here on revisions are additive: a change is a new
+module in ``versions``, with a new SQL file where it has more than a few statements, that adds tables, columns with a default, or indexes.
+It never removes or renames what a released version uses, so that an older role may still run while the database is upgraded. The
+exception is ``views.sql``: views hold no data and are created anew, all of them, by every upgrade to another revision.
 
 `docs/schema.md` is generated from the catalogue of an upgraded database (``make schema``).
 """

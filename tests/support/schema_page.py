@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, text
 
 from db.engine import Database
-from db.schema import INITIAL, read_sql
+from db.schema import FOLDER, INITIAL, read_sql
 from db.schema.upgrade import upgrade_schema
 from deploy.local.embedded_postgres import EmbeddedPostgres
 
@@ -56,12 +56,13 @@ def page(database: Database) -> str:
         parts.append("## Views\n")
         parts += [_described(connection, view) for view in views]
         parts.append("## Tables\n")
-        for name in INITIAL:
+        later = sorted(path.stem for path in FOLDER.glob("*.sql") if path.stem not in (*INITIAL, "views"))
+        for name in (*INITIAL, *later):
             found = re.findall(r"^CREATE TABLE (\w+)", read_sql(name), re.MULTILINE)
             if found:
                 parts.append(f"From [`db/schema/{name}.sql`](../db/schema/{name}.sql).\n")
             parts += [_described(connection, tables.pop(table)) for table in found]
-        parts += [_described(connection, table) for table in tables.values()]  # of later revisions
+        parts += [_described(connection, table) for table in tables.values()]  # created by a module of db/schema/versions itself
     return "\n".join(parts)
 
 
