@@ -1,4 +1,4 @@
-"""What does not fit on the card is asked in halves; the answers are the same, in their order."""
+"""A batch that does not fit into GPU memory is run in halves with the same results."""
 
 import pytest
 import torch
@@ -23,7 +23,7 @@ def _card(most: int, passes: list[int]) -> "object":
 
 
 @given(count=st.integers(1, 100), most=st.integers(1, 100))
-def test_every_item_once_and_in_order(count: int, most: int) -> None:
+def test_every_item_is_run_once_and_results_are_in_order(count: int, most: int) -> None:
     passes: list[int] = []
     answers = run_in_halves(_card(most, passes), count)  # type: ignore[arg-type]
     assert [one for part in answers for one in part] == list(range(count))
@@ -31,13 +31,13 @@ def test_every_item_once_and_in_order(count: int, most: int) -> None:
         assert passes == [count]
 
 
-def test_one_that_does_not_fit_alone_is_an_error_that_may_pass() -> None:
+def test_a_single_item_that_does_not_fit_is_a_transient_error() -> None:
     with pytest.raises(OutOfMemory, match=r"worker\.gpu_memory_share") as caught:
         run_in_halves(_card(0, []), 5)  # type: ignore[arg-type]
     assert not caught.value.permanent
 
 
-def test_another_error_is_not_a_question_of_size() -> None:
+def test_other_errors_are_not_retried_in_halves() -> None:
     def ask(_: slice) -> int:
         raise RuntimeError("CUDA error: device-side assert triggered")
 

@@ -1,4 +1,4 @@
-"""Probabilities, tiers and their error."""
+"""Probabilities, temperature, tiers and calibration error."""
 
 import numpy as np
 import pytest
@@ -42,12 +42,12 @@ def test_a_higher_probability_never_has_a_lower_tier(a: float, b: float, maligna
 
 
 @pytest.mark.parametrize(("p", "expected"), [(0.85, Tier.REVIEW), (0.8500001, Tier.HIGH), (0.60, Tier.REVIEW), (0.5999999, Tier.UNCERTAIN)])
-def test_the_limits_themselves(p: float, expected: Tier) -> None:
+def test_probabilities_at_the_limits(p: float, expected: Tier) -> None:
     assert confidence_tier(p, LIMITS) is expected
 
 
 @pytest.mark.parametrize(("high", "review"), [(0.5, 0.6), (1.0, 0.6), (0.8, 0.0)])
-def test_senseless_limits_are_refused(high: float, review: float) -> None:
+def test_contradictory_limits_are_refused(high: float, review: float) -> None:
     with pytest.raises(ModelError, match="tiers must satisfy"):
         Tiers(high=high, review=review)
 

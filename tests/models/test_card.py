@@ -79,7 +79,7 @@ def test_the_error_names_the_file(tmp_path: Path) -> None:
         read_card(path)
 
 
-def test_identity_says_who_speaks(text: str) -> None:
+def test_the_identity_has_the_values_of_the_card(text: str) -> None:
     card = parse_card(text)
     who = identity(card, "d" * 64)
     assert (who.name, who.version, who.digest, who.status) == (card.name, card.version, "d" * 64, "research")
@@ -93,7 +93,7 @@ def test_label_by_name(text: str) -> None:
         card.label("wart")
 
 
-def test_what_becomes_of_a_derived_series(text: str) -> None:
+def test_the_rule_for_derived_series(text: str) -> None:
     assert parse_card(text).derived == "note"
     strict = parse_card(text + '\n[input]\nderived = "refuse"\n')
     assert (strict.derived, strict.tilt) == ("refuse", "refuse")
@@ -102,7 +102,7 @@ def test_what_becomes_of_a_derived_series(text: str) -> None:
         parse_card(text + '\n[input]\nderived = "drop"\n')
 
 
-def test_what_becomes_of_a_tilted_series(text: str) -> None:
+def test_the_rule_for_tilted_series(text: str) -> None:
     assert parse_card(text).tilt == "refuse"
     allows = parse_card(text + '\n[input]\ntilt = "resample"\n')
     assert allows.tilt == "resample"

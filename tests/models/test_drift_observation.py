@@ -1,4 +1,4 @@
-"""What is kept for the watch over drift: from real objects, and nothing that tells a patient."""
+"""Observations for drift detection."""
 
 from dataclasses import replace
 
@@ -24,12 +24,12 @@ def told(item: Photograph | Volume | None, prediction: Prediction) -> dict[str, 
     return {one.quantity: round(one.value, 3) for one in observe(item, prediction)}
 
 
-def test_of_a_photograph_and_its_probabilities() -> None:
+def test_observations_of_a_photograph_and_its_probabilities() -> None:
     found = told(PHOTO, SKIN)
     assert found == {"brightness": 140.0, "contrast": 0.0, "redness": 90.0, "outcome": 0.0, "probability:mel": 0.3, "probability:nv": 0.7}
 
 
-def test_of_a_volume_and_its_scores() -> None:
+def test_observations_of_a_volume_and_its_scores() -> None:
     nodule = Finding("nodule", MALIGNANCY, score=0.8)
     found = told(VOLUME, Prediction(Outcome.FINDINGS, (nodule,)))
     assert found["mean_hu"] == -700.0
@@ -41,7 +41,7 @@ def test_without_an_answer_there_is_no_score() -> None:
     assert "probability:mel" not in told(PHOTO, replace(SKIN, outcome=Outcome.ABSTAINED))
 
 
-def test_a_reference_goes_into_a_card_and_comes_back() -> None:
+def test_a_reference_survives_writing_and_reading_the_card() -> None:
     counts = reference_counts([(PHOTO, SKIN)] * 3)
     assert sum(counts["probability:nv"]) == 3
     assert all(len(bins) == len(EDGES[name.partition(":")[0]]) + 1 for name, bins in counts.items())

@@ -1,4 +1,4 @@
-"""Which version serves: what a person chose, never another one in its place; altered weights are refused."""
+"""The serving version is the one that a person activated; altered weights are refused."""
 
 from pathlib import Path
 
@@ -25,14 +25,14 @@ def known(digest: str, state: ModelState, origin: ModelOrigin = ModelOrigin.INST
     return RegisteredModel(NAME, "1", digest, state, origin, activated)
 
 
-def test_the_packaged_one_serves_where_nothing_is_known(folder: Path) -> None:
+def test_the_packaged_version_serves_without_registry_entries(folder: Path) -> None:
     assert installed.serving_version(NAME, (), folder).digest == PACKAGED
     assert installed.serving_version(NAME, (), folder / "nowhere").origin is ModelOrigin.PACKAGE
     other = RegisteredModel("another", "1", "a" * 64, ModelState.ACTIVE, ModelOrigin.INSTALLED, True)
     assert installed.serving_version(NAME, (other,), folder).digest == PACKAGED
 
 
-def test_the_active_one_serves(folder: Path) -> None:
+def test_the_active_version_serves(folder: Path) -> None:
     brought = installed.find_version(NAME, "9.9.9", folder)
     assert brought.digest not in ("", PACKAGED)
     rows = (known(PACKAGED, ModelState.STANDBY, ModelOrigin.PACKAGE), known(brought.digest, ModelState.ACTIVE))
@@ -42,14 +42,14 @@ def test_the_active_one_serves(folder: Path) -> None:
     assert (model.identity.version, model.identity.digest) == ("9.9.9", brought.digest)
 
 
-def test_a_chosen_version_that_is_gone_is_not_replaced_by_another(folder: Path) -> None:
+def test_a_missing_active_version_is_not_replaced_by_another(folder: Path) -> None:
     with pytest.raises(ModelError, match="is no longer on this machine"):
         installed.serving_version(NAME, (known("a" * 64, ModelState.ACTIVE),), folder)
     with pytest.raises(ModelError, match=r"no version of dermoscopy_7class is active"):
         installed.serving_version(NAME, (known(PACKAGED, ModelState.RETIRED, ModelOrigin.PACKAGE),), folder)
 
 
-def test_a_new_release_serves_in_place_of_the_one_before(folder: Path) -> None:
+def test_a_new_release_replaces_the_packaged_version_of_the_old_one(folder: Path) -> None:
     before = known("a" * 64, ModelState.ACTIVE, ModelOrigin.PACKAGE)
     assert installed.serving_version(NAME, (before,), folder).digest == PACKAGED
     retired = known(PACKAGED, ModelState.RETIRED, ModelOrigin.PACKAGE)
@@ -57,7 +57,7 @@ def test_a_new_release_serves_in_place_of_the_one_before(folder: Path) -> None:
         installed.serving_version(NAME, (before, retired), folder)
 
 
-def test_shadows_are_those_that_are_here(folder: Path) -> None:
+def test_shadows_that_are_not_on_this_machine_are_left_out(folder: Path) -> None:
     brought = installed.find_version(NAME, "9.9.9", folder)
     rows = (known(brought.digest, ModelState.SHADOW, activated=False), known("a" * 64, ModelState.SHADOW, activated=False))
     assert installed.shadow_versions(NAME, rows, folder) == (brought,)
@@ -73,7 +73,7 @@ def test_versions_are_found_by_number_or_digest(folder: Path) -> None:
         installed.find_version(NAME, PACKAGED[:4], folder)
 
 
-def test_installing_twice_is_the_same_and_another_content_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_installing_twice_is_idempotent_and_other_content_is_refused(folder: Path, tmp_path: Path) -> None:
     again = installed.install_version(tmp_path / "brought", folder)
     assert again == installed.find_version(NAME, "9.9.9", folder)
     card = tmp_path / "brought" / "card.toml"
@@ -83,7 +83,7 @@ def test_installing_twice_is_the_same_and_another_content_is_refused(folder: Pat
 
 
 @pytest.mark.parametrize("place", [0, 500, -1])
-def test_a_changed_byte_is_refused_when_it_comes_and_when_it_lies_there(folder: Path, tmp_path: Path, place: int) -> None:
+def test_a_changed_byte_is_refused_on_installation_and_on_loading(folder: Path, tmp_path: Path, place: int) -> None:
     for weights in (tmp_path / "brought" / "weights.safetensors", folder / NAME / "9.9.9" / "weights.safetensors"):
         content = bytearray(weights.read_bytes())
         content[place] ^= 1
@@ -97,7 +97,7 @@ def test_a_changed_byte_is_refused_when_it_comes_and_when_it_lies_there(folder: 
 
 
 @pytest.mark.parametrize("version", ["../up", "", ".hidden", "a/b"])
-def test_a_version_is_a_plain_name(tmp_path: Path, version: str) -> None:
+def test_a_version_must_be_a_valid_folder_name(tmp_path: Path, version: str) -> None:
     with pytest.raises(ModelError, match="cannot be the name of a folder"):
         installed.install_version(other_version(NAME, tmp_path / "brought", version), tmp_path / "models")
 

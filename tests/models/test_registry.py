@@ -1,4 +1,4 @@
-"""Which models there are, and that their weights are the carded ones."""
+"""The registry of shipped models, and the hashes of their weights."""
 
 import shutil
 import subprocess
@@ -16,14 +16,14 @@ NAME = "dermoscopy_7class"
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A copy of one model's card and weights, free to be damaged."""
-    room = tmp_path / "dermoscopy"
-    room.mkdir()
+    folder = tmp_path / "dermoscopy"
+    folder.mkdir()
     for file in ("card.toml", "weights.safetensors"):
-        shutil.copy(registry.folder(NAME) / file, room / file)
+        shutil.copy(registry.folder(NAME) / file, folder / file)
     return tmp_path
 
 
-def test_the_shipped_models_verify() -> None:
+def test_the_weights_of_the_shipped_models_have_the_hashes_of_their_cards() -> None:
     assert NAME in registry.names()
     for name in registry.names():
         assert registry.card(name).name == name

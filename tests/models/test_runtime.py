@@ -1,4 +1,4 @@
-"""From a name to a model: devices, laziness, weights that do not fit."""
+"""Loading a model by its name: devices, lazy imports, weights that do not fit."""
 
 import shutil
 import subprocess
@@ -15,7 +15,7 @@ from models import registry, runtime
 NAME = "dermoscopy_7class"
 
 
-def test_a_loaded_model_says_who_it_is() -> None:
+def test_a_loaded_model_has_the_identity_of_its_card() -> None:
     model = runtime.load(NAME, device="cpu")
     assert model.card == registry.card(NAME)
     assert model.device == "cpu"
@@ -48,15 +48,15 @@ def test_cuda_is_refused_where_none_is_visible() -> None:
 
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
-    room = tmp_path / "dermoscopy"
-    shutil.copytree(registry.folder(NAME), room, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
-    tensors = load_file(room / "weights.safetensors")
+    folder = tmp_path / "dermoscopy"
+    shutil.copytree(registry.folder(NAME), folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    tensors = load_file(folder / "weights.safetensors")
     tensors.pop(sorted(tensors)[0])
-    save_file(tensors, room / "weights.safetensors")
+    save_file(tensors, folder / "weights.safetensors")
     import hashlib
 
-    card = room / "card.toml"
-    digest = hashlib.sha256((room / "weights.safetensors").read_bytes()).hexdigest()
+    card = folder / "card.toml"
+    digest = hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
     card.write_text(card.read_text().replace(registry.card(NAME).weights_sha256, digest))
     with pytest.raises(ModelError, match="do not fit the network"):
         runtime.load(NAME, device="cpu", root=tmp_path)

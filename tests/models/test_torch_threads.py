@@ -1,4 +1,4 @@
-"""Work on all cores whose bits do not depend on what runs beside it."""
+"""Work on all cores gives bits that do not depend on other items."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ import torch
 from models.torch_threads import cpu_threads, map_on_cores
 
 
-def test_order_is_kept_and_every_piece_has_its_threads() -> None:
+def test_results_are_in_order_and_every_item_has_its_threads() -> None:
     before = torch.get_num_threads()
     found = map_on_cores(lambda number: (number, torch.get_num_threads()), range(20), 1)
     assert found == [(number, 1) for number in range(20)]
@@ -14,7 +14,7 @@ def test_order_is_kept_and_every_piece_has_its_threads() -> None:
     assert torch.get_num_threads() == before
 
 
-def test_bits_are_those_of_a_piece_alone() -> None:
+def test_the_bits_are_those_of_an_item_computed_alone() -> None:
     net = torch.nn.Conv2d(8, 16, 3)
     images = torch.randn(12, 2, 8, 40, 40)
 
@@ -28,6 +28,6 @@ def test_bits_are_those_of_a_piece_alone() -> None:
     assert all(torch.equal(one, other) for one, other in zip(alone, together, strict=True))
 
 
-def test_an_error_of_one_piece_is_an_error() -> None:
+def test_an_error_of_one_item_is_raised() -> None:
     with pytest.raises(ZeroDivisionError):
         map_on_cores(lambda number: 1 // number, [1, 0, 2], 1)

@@ -1,4 +1,4 @@
-"""Figures with intervals: right on what can be counted by hand, and wider where lesions are fewer."""
+"""Metrics and their bootstrap intervals."""
 
 import numpy as np
 import pytest
@@ -66,7 +66,7 @@ def test_a_class_that_does_not_occur_is_left_out() -> None:
     assert "rare_recall" not in found
 
 
-def test_intervals_hold_the_value_and_are_the_same_again() -> None:
+def test_intervals_contain_the_value_and_are_reproducible() -> None:
     given = answers(400)
     first = bootstrap_metrics(given, resamples=100)
     assert first == bootstrap_metrics(given, resamples=100)

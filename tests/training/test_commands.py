@@ -1,4 +1,4 @@
-"""``models evaluate --out``: figures with intervals and pictures, through the path that serves."""
+"""``models evaluate --out``: metrics with intervals and plots, through the code path that serves."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_ham10000_like(tmp_path_factory.mktemp("data"))
 
 
-def test_held_out_images_are_asked_one_by_one_and_grouped_by_lesion(data: Path) -> None:
+def test_held_out_answers_cover_all_images_and_are_grouped_by_lesion(data: Path) -> None:
     model = runtime.load(NAME, device="cpu")
     found = held_out.held_out_answers(model, batches(model, data), progress=lambda _: None)
     rows = read_index(data)
@@ -75,7 +75,7 @@ def test_the_same_answers_give_the_same_picture(tmp_path: Path) -> None:
     assert len(set(drawn[0])) == 3
 
 
-def test_curves_of_stages_and_of_what_was_not_measured_every_epoch(tmp_path: Path) -> None:
+def test_training_curves_of_stages_with_missing_epochs(tmp_path: Path) -> None:
     stages = {
         "first": [{"epoch": 1.0, "loss": 2.0}, {"epoch": 2.0, "loss": 1.5, "held_out_loss": 1.6}],
         "second": [{"epoch": 1.0, "loss": 1.4, "held_out_loss": 1.5}],
@@ -87,7 +87,7 @@ def test_curves_of_stages_and_of_what_was_not_measured_every_epoch(tmp_path: Pat
     plots.draw_training_curves({"only": []}, tmp_path / "empty.png")  # a training of no epochs is no error
 
 
-def test_the_surest_wrong_answers_are_kept_and_drawn(tmp_path: Path) -> None:
+def test_the_wrong_answers_of_highest_probability_are_kept_and_drawn(tmp_path: Path) -> None:
     worst = worst_answers.WorstAnswers()
     assert worst.draw(tmp_path) is None
     for number in range(40):
@@ -101,7 +101,7 @@ def test_the_surest_wrong_answers_are_kept_and_drawn(tmp_path: Path) -> None:
         assert image.format == "PNG"
 
 
-def test_froc_is_drawn_from_the_rates_and_from_nothing_else(tmp_path: Path) -> None:
+def test_froc_is_drawn_from_rates_only(tmp_path: Path) -> None:
     rates = {"at_1_false_per_scan": 0.5, "at_4_false_per_scan": 0.8, "sensitivity": 0.7}
     assert plots.draw_froc({"same_series": {"one": rates}, "n": 3}, tmp_path / "froc.png") == tmp_path / "froc.png"
     assert list(plots._froc_lines({"same_series": {"one": rates}}, ())) == [("same series / one", [(1.0, 0.5), (4.0, 0.8)])]

@@ -1,4 +1,4 @@
-"""MONAI bundles: read as data, nothing of them runs, what does not fit is refused, and what came in answers."""
+"""MONAI detection bundles: read as data, never executed, converted, installed and served."""
 
 import os
 import pickle
@@ -51,7 +51,7 @@ def volume(direction: tuple[float, float, float] = (1.0, 1.0, 1.0), shape: tuple
     return Volume(hu, affine, spacing, uids, (1,) * shape[0], "1.2", ())
 
 
-def test_the_layout_of_the_model_zoo_becomes_a_card(bundle: Path, made: Path) -> None:
+def test_the_layout_of_the_model_zoo_is_converted_to_a_card(bundle: Path, made: Path) -> None:
     card = read_card(made / "card.toml")
     assert (card.name, card.version, card.status, card.task, card.unit) == ("brought_detector", "0.6.9", "research", "detect", "series")
     assert card.network["backbone"] == {
@@ -78,7 +78,7 @@ def test_the_real_backbone_expression_is_read_as_data() -> None:
     assert require_call(BundleConfig(config, "x").get("network_def"), detector_network.NETWORKS, "network_def").name == "RetinaNet"
 
 
-def test_a_zip_is_as_good_as_a_folder(bundle: Path, made: Path, tmp_path: Path) -> None:
+def test_a_zip_gives_the_same_result_as_a_folder(bundle: Path, made: Path, tmp_path: Path) -> None:
     path = tmp_path / "zoo.zip"
     with zipfile.ZipFile(path, "w") as archive:
         for name in ("configs/inference.json", "configs/metadata.json", "models/model.pt"):
@@ -110,7 +110,7 @@ def test_a_voxel_keeps_its_place_in_the_patient(made: Path, direction: tuple[flo
     assert ends == pytest.approx(finding.position_mm)
 
 
-def test_what_came_in_answers_and_answers_the_same_again(made: Path) -> None:
+def test_the_imported_model_predicts_the_same_twice(made: Path) -> None:
     model = runtime.load_folder(made, device="cpu", package="bundle")
     model.warm_up()
     small = volume(shape=(20, 44, 64))
@@ -130,7 +130,7 @@ def test_what_came_in_answers_and_answers_the_same_again(made: Path) -> None:
     assert model.predict([tilted])[0].outcome is Outcome.NOT_ANALYSED
 
 
-def test_it_is_installed_and_serves_only_when_a_person_activates_it(made: Path, tmp_path: Path) -> None:
+def test_an_installed_bundle_serves_only_after_activation(made: Path, tmp_path: Path) -> None:
     place = installed.install_version(made, tmp_path)
     assert (place.package, place.origin) == ("bundle", ModelOrigin.INSTALLED)
     assert "brought_detector" in installed.names(tmp_path)
@@ -153,7 +153,7 @@ class Evil:
 
 
 @pytest.mark.parametrize("how", ["torch", "pickle"])
-def test_a_pickle_that_would_run_does_not(bundle: Path, tmp_path: Path, how: str) -> None:
+def test_a_pickle_with_code_is_not_executed(bundle: Path, tmp_path: Path, how: str) -> None:
     broken, trace = tmp_path / "bundle", tmp_path / "trace"
     (broken / "models").mkdir(parents=True)
     (broken / "configs").symlink_to(bundle / "configs")
@@ -187,7 +187,7 @@ def test_a_pickle_that_would_run_does_not(bundle: Path, tmp_path: Path, how: str
         ("preprocessing", {"_target_": "Compose", "transforms": [{"_target_": "Lambdad", "func": "x"}]}, "not known here: Lambdad"),
     ],
 )
-def test_nothing_of_a_bundle_runs(bundle: Path, tmp_path: Path, key: str, value: object, says: str) -> None:
+def test_no_expression_of_a_bundle_is_executed(bundle: Path, tmp_path: Path, key: str, value: object, says: str) -> None:
     trace = tmp_path / "trace"
     text = str(value).replace("TRACE", str(trace)) if isinstance(value, str) else value
     config = BundleConfig(inference() | {key: text}, "configs/inference.json")

@@ -1,4 +1,4 @@
-"""Segmentation bundles (UNet, SegResNet): read as data, regions on the series' own voxels, what is not known is refused."""
+"""MONAI segmentation bundles (UNet, SegResNet): regions on the series' own voxels, unknown networks are refused."""
 
 import json
 import shutil
@@ -93,7 +93,7 @@ class Bright(torch.nn.Module):
 
 
 @pytest.mark.parametrize(("network", "activation"), [(UNET, "softmax"), (SEGRESNET, "sigmoid")])
-def test_a_bundle_becomes_a_card_that_is_installed_and_answers(network: dict[str, Any], activation: str, tmp_path: Path) -> None:
+def test_a_bundle_is_converted_installed_and_predicts(network: dict[str, Any], activation: str, tmp_path: Path) -> None:
     bundle, out = make(tmp_path / "zoo" / "bundle", inference(network, activation)), tmp_path / "made"
     convert(bundle, bundle.parent / "about.toml", out)
     card = read_card(out / "card.toml")
@@ -143,7 +143,7 @@ def test_a_region_keeps_its_place_size_and_shape(direction: tuple[float, float, 
         ({"postprocessing": {"_target_": "Compose", "transforms": []}}, "no Activationsd"),
     ],
 )
-def test_what_is_not_known_is_refused(change: dict[str, Any], says: str, tmp_path: Path) -> None:
+def test_unknown_networks_and_arguments_are_refused(change: dict[str, Any], says: str, tmp_path: Path) -> None:
     bundle = make(tmp_path / "zoo" / "bundle", inference())
     (bundle / "configs" / "inference.json").write_text(json.dumps({**inference(), **change}))
     with pytest.raises(ModelError, match=says):
@@ -157,7 +157,7 @@ def test_the_card_must_name_every_class(tmp_path: Path) -> None:
         runtime.load_folder(tmp_path / "made", device="cpu", package="bundle")
 
 
-def test_yaml_is_read_as_json_is_and_nothing_of_it_is_made_or_multiplied(tmp_path: Path) -> None:
+def test_yaml_gives_the_same_card_as_json_and_tags_and_aliases_are_refused(tmp_path: Path) -> None:
     config = inference()
     bundle, plain = make(tmp_path / "zoo" / "bundle", config), tmp_path / "plain"
     convert(bundle, bundle.parent / "about.toml", plain)

@@ -1,4 +1,4 @@
-"""dermoscopy_7class: where the answer comes from, and the outline of the lesion."""
+"""dermoscopy_7class: evidence map and outline of the lesion."""
 
 import io
 import os
@@ -50,7 +50,7 @@ def drawn(seed: int) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(Image.open(io.BytesIO(lesion.jpeg))), lesion.mask
 
 
-def test_heat_is_a_map_of_the_image_from_0_to_1_and_the_same_again(model: DermoscopyClassifier) -> None:
+def test_the_evidence_map_is_between_0_and_1_and_reproducible(model: DermoscopyClassifier) -> None:
     rgb, _ = drawn(1)
     heat = model.evidence_map(photograph(rgb))
     assert heat.shape == rgb.shape[:2]
@@ -62,7 +62,7 @@ def test_heat_is_a_map_of_the_image_from_0_to_1_and_the_same_again(model: Dermos
     assert model.evidence_map(photograph(upright)).shape == upright.shape[:2]
 
 
-def test_explaining_changes_no_answer(model: DermoscopyClassifier) -> None:
+def test_computing_the_evidence_map_does_not_change_predictions(model: DermoscopyClassifier) -> None:
     image = photograph(drawn(2)[0])
     before = model.predict([image])
     model.evidence_map(image)
@@ -81,7 +81,7 @@ def test_the_outline_of_a_drawn_lesion_is_found(model: DermoscopyClassifier) -> 
     assert np.median(found) > 0.8, found
 
 
-def test_an_outline_is_one_piece_without_holes_on_any_grid() -> None:
+def test_an_outline_is_one_component_without_holes_on_any_grid() -> None:
     y, x = np.mgrid[-1:1:150j, -1:1:150j]
     ring = np.where((np.hypot(x, y) < 0.5) & (np.hypot(x, y) > 0.2), 2.0, -2.0)
     ring[5:9, 5:9] = 3.0  # a second, smaller part
@@ -94,7 +94,7 @@ def test_an_outline_is_one_piece_without_holes_on_any_grid() -> None:
         assert mask.sum() == pytest.approx(np.pi * (0.25 * side) ** 2, rel=0.05)
 
 
-def test_real_lesions_are_outlined_and_hold_the_evidence(model: DermoscopyClassifier, data: Path) -> None:
+def test_real_lesions_are_outlined_and_contain_the_evidence(model: DermoscopyClassifier, data: Path) -> None:
     rows = ham.read_index(data)
     held = split.unseen(rows, model.card.training)
     chosen = [row for row in rows if row.lesion_id in held and row.archive == ham.COARSE_ARCHIVE][:24]

@@ -1,4 +1,4 @@
-"""dermoscopy_7class: the answer's shape, abstention, determinism, its quality on real images."""
+"""dermoscopy_7class: predictions, refusals, determinism, quality on real images."""
 
 import io
 import os
@@ -57,7 +57,7 @@ def skin(seed: int, height: int = 450, width: int = 600) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(make_lesion(seed, size=(height, width)).jpeg)))
 
 
-def test_the_card_speaks_the_declared_codes() -> None:
+def test_the_card_has_the_declared_codes() -> None:
     card = registry.card(NAME)
     assert {label.name: label.code for label in card.labels} == DERMOSCOPY
     assert tuple(label.name for label in card.labels) == ham.CLASSES
@@ -67,7 +67,7 @@ def test_the_card_speaks_the_declared_codes() -> None:
     assert card.metrics["balanced_accuracy"] > 0.5
 
 
-def test_the_figures_of_the_card_are_of_every_image_that_its_networks_have_not_seen(data: Path) -> None:
+def test_the_metrics_of_the_card_are_of_all_images_of_no_training(data: Path) -> None:
     card = registry.card(NAME)
     rows = ham.read_index(data)
     unseen = split.unseen(rows, card.training)
@@ -75,7 +75,7 @@ def test_the_figures_of_the_card_are_of_every_image_that_its_networks_have_not_s
     assert card.metrics["lesions"] == len(unseen)
 
 
-def test_an_answer_holds_everything_a_report_needs(model: Model) -> None:
+def test_a_prediction_has_everything_a_report_needs(model: Model) -> None:
     (answer,) = model.predict([photograph(skin(1), "2.25.77")])
     assert answer.outcome is Outcome.FINDINGS
     assert set(answer.probabilities) == set(ham.CLASSES)
@@ -102,7 +102,7 @@ def test_an_answer_holds_everything_a_report_needs(model: Model) -> None:
         (skin(3).mean(axis=2, keepdims=True).repeat(3, axis=2).astype(np.uint8), "nearly grey"),
     ],
 )
-def test_an_unusable_image_is_not_judged(model: Model, rgb: np.ndarray, says: str) -> None:
+def test_an_unusable_image_is_refused(model: Model, rgb: np.ndarray, says: str) -> None:
     good, bad = photograph(skin(4)), photograph(rgb)
     first, middle, last = model.predict([good, bad, good])
     assert middle.outcome is Outcome.ABSTAINED
@@ -117,7 +117,7 @@ def test_a_card_of_the_first_version_is_refused_with_the_reason(model: Model) ->
         DermoscopyClassifier(old, model.identity, registry.verify_weights(NAME), "cpu")
 
 
-def test_nothing_in_nothing_out(model: Model) -> None:
+def test_no_images_give_no_predictions(model: Model) -> None:
     assert model.predict([]) == []
 
 
@@ -150,14 +150,14 @@ def test_the_same_view_at_another_resolution_is_the_same_input() -> None:
 
 
 @pytest.mark.parametrize("kind", drawn_pictures.KINDS)
-def test_what_is_no_dermoscopy_is_refused(model: Model, kind: str) -> None:
+def test_pictures_that_are_no_dermoscopy_are_refused(model: Model, kind: str) -> None:
     answers = model.predict([photograph(drawn_pictures.draw_picture(kind, seed)) for seed in range(1000, 1020)])
     refused = [answer for answer in answers if answer.outcome is Outcome.ABSTAINED]
     assert len(refused) >= 19
     assert all(answer.reason and not answer.probabilities for answer in refused)
 
 
-def test_what_is_known_of_the_patient_counts_and_nothing_need_be_known(model: Model) -> None:
+def test_facts_of_the_patient_change_the_answer_and_may_be_unknown(model: Model) -> None:
     bare = photograph(skin(6))
     old = replace(bare, age_years=80.0, sex="M", site="face")
     young = replace(bare, age_years=15.0, sex="F", site="trunk")
@@ -168,7 +168,7 @@ def test_what_is_known_of_the_patient_counts_and_nothing_need_be_known(model: Mo
     assert model.predict([odd])[0].outcome is Outcome.FINDINGS
 
 
-def test_the_outline_is_told_in_pixels_and_in_millimetres_where_they_are_known(model: Model) -> None:
+def test_the_outline_is_measured_in_pixels_or_in_known_millimetres(model: Model) -> None:
     bare, scaled = model.predict([photograph(skin(6)), replace(photograph(skin(6)), pixel_spacing_mm=(0.05, 0.05))])
     (said,) = [note for note in bare.notes if note.startswith("Outline")]
     assert "pixels" in said
@@ -206,7 +206,7 @@ def held_out(data: Path, count: int) -> list[ham.HamImage]:
     return chosen
 
 
-def test_unseen_real_images_are_told_apart(model: Model, data: Path) -> None:
+def test_unseen_real_images_are_classified_better_than_by_chance(model: Model, data: Path) -> None:
     rows = held_out(data, 10)
     assert len(rows) == 70
     jpegs = ham.read_jpegs(data, rows)

@@ -1,4 +1,4 @@
-"""dermoscopy_7class: what is too blurred or badly exposed is refused, and the tone of the skin around a lesion."""
+"""dermoscopy_7class: blurred and badly exposed images are refused; skin tone around a lesion."""
 
 import io
 import math
@@ -61,7 +61,7 @@ def exposed(rgb: np.ndarray, gain: float) -> np.ndarray:
     return np.clip(rgb.astype(np.float32) * gain, 0, 255).astype(np.uint8)
 
 
-def test_real_images_are_answered_but_for_a_few(model: Model, real: list[np.ndarray]) -> None:
+def test_almost_all_real_images_get_an_answer(model: Model, real: list[np.ndarray]) -> None:
     assert sum(map(bool, asked(model, real))) <= 4
 
 
@@ -82,7 +82,7 @@ def test_an_under_exposed_image_is_refused_with_the_reason(model: Model, real: l
     assert sum("under-exposed" in reason for reason in reasons) >= 40
 
 
-def test_sharpness_knows_no_contrast_and_falls_with_blur() -> None:
+def test_sharpness_does_not_depend_on_contrast_and_falls_with_blur() -> None:
     rng = np.random.default_rng(1)
     sharp = rng.normal(128, 40, (150, 150, 1)).clip(0, 255).repeat(3, axis=2).astype(np.uint8)
     faint = ((sharp.astype(float) - 128) / 2 + 128).astype(np.uint8)
@@ -92,12 +92,12 @@ def test_sharpness_knows_no_contrast_and_falls_with_blur() -> None:
     assert measure_quality(np.full((150, 150, 3), 99, np.uint8)).sharpness == 0.0
 
 
-def test_a_small_image_is_not_blurred_for_being_small(model: Model, real: list[np.ndarray]) -> None:
+def test_a_small_image_is_not_refused_as_blurred(model: Model, real: list[np.ndarray]) -> None:
     small = [np.asarray(Image.fromarray(rgb).resize((100, 75), Image.Resampling.LANCZOS)) for rgb in real]
     assert sum("blurred" in reason for reason in asked(model, small)) <= 2
 
 
-def test_limits_come_from_the_images_and_let_them_pass(real: list[np.ndarray]) -> None:
+def test_limits_set_from_images_accept_these_images(real: list[np.ndarray]) -> None:
     squares = [common_square(rgb) for rgb in real]
     limits = quality_limits(squares)
     assert sum(bool(check_quality(measure_quality(square), limits)) for square in squares) <= 1
@@ -111,7 +111,7 @@ def test_lab_of_known_colours() -> None:
     np.testing.assert_allclose(srgb_to_lab(given), wanted, atol=0.05)
 
 
-def test_the_angle_is_that_of_the_skin_and_not_of_the_lesion() -> None:
+def test_the_angle_is_measured_on_the_skin_without_the_lesion() -> None:
     lesion = np.zeros((150, 150), bool)
     lesion[50:100, 50:100] = True
     for colour in ((225, 190, 165), (150, 105, 80), (80, 55, 42)):

@@ -1,4 +1,4 @@
-"""lung_histology_ct: what it is shown of a slice, when it abstains, what it says of a series, determinism."""
+"""lung_histology_ct: preparation of slices, abstention, prediction of a series, determinism."""
 
 import os
 from dataclasses import replace
@@ -81,7 +81,7 @@ def window(hu: np.ndarray, low: float, high: float) -> np.ndarray:
     return np.round((np.clip(hu, low, high) - low) * 255 / (high - low)).astype(np.uint8)
 
 
-def test_the_card_speaks_the_declared_codes_and_says_what_it_is_not(model: HistologyClassifier) -> None:
+def test_the_card_has_the_declared_codes_status_and_limits(model: HistologyClassifier) -> None:
     card = model.card
     assert {label.name: label.code for label in card.labels} == LUNG_HISTOLOGY
     assert tuple(label.name for label in card.labels) == screenshots.CLASSES
@@ -92,7 +92,7 @@ def test_the_card_speaks_the_declared_codes_and_says_what_it_is_not(model: Histo
     assert registry.verify_weights(NAME).stat().st_size < 5_000_000
 
 
-def test_the_card_does_not_claim_what_the_intervals_do_not_bear(model: HistologyClassifier) -> None:
+def test_normal_cannot_be_recognised_by_its_source_within_the_intervals(model: HistologyClassifier) -> None:
     proofs = model.card.metrics["shortcuts"]
     assert proofs["nearest_neighbour_before"]["auc_low"] > 0.8, "the data have the flaw that is taken away"
     for name in ("nearest_neighbour_masses_plane", "nearest_neighbour_lungs_blanked", "network_lungs_blanked"):
@@ -100,14 +100,14 @@ def test_the_card_does_not_claim_what_the_intervals_do_not_bear(model: Histology
 
 
 @pytest.mark.parametrize(("low", "high"), [(-1350.0, 150.0), (-1000.0, 400.0), (-1024.0, 3000.0)])
-def test_the_window_is_not_seen(model: HistologyClassifier, chest: Volume, low: float, high: float) -> None:
+def test_the_planes_do_not_depend_on_the_window(model: HistologyClassifier, chest: Volume, low: float, high: float) -> None:
     hu = chest.hu[20]
     difference = np.abs(planes(window(hu, low, high), model) - planes(window_hu(hu), model))
     assert difference.mean() < 4.0
     assert difference[MASSES].mean() < 2.0
 
 
-def test_marks_and_borders_are_not_seen(model: HistologyClassifier, chest: Volume) -> None:
+def test_the_planes_do_not_depend_on_marks_and_borders(model: HistologyClassifier, chest: Volume) -> None:
     clean = window_hu(chest.hu[20])
     marked = clean.copy()
     marked[3:9, 5:60] = 255  # a text in the corner
@@ -117,7 +117,7 @@ def test_marks_and_borders_are_not_seen(model: HistologyClassifier, chest: Volum
     assert difference.mean() < 3.0
 
 
-def test_a_mass_is_seen_and_vessels_are_not(model: HistologyClassifier, chest: Volume) -> None:
+def test_the_masses_plane_shows_a_mass_and_no_vessels(model: HistologyClassifier, chest: Volume) -> None:
     mass = max(range(len(chest.hu)), key=lambda z: planes(window_hu(chest.hu[z]), model)[MASSES].sum() if 10 <= z < 30 else -1)
     without = min(range(12, 28), key=lambda z: planes(window_hu(chest.hu[z]), model)[MASSES].sum())
     fine, masses = planes(window_hu(chest.hu[mass]), model)
@@ -135,7 +135,7 @@ def test_a_mass_is_seen_and_vessels_are_not(model: HistologyClassifier, chest: V
         (lambda hu: window(hu, -4000.0, 12000.0), "grey levels"),
     ],
 )
-def test_an_unusable_slice_is_not_judged(model: HistologyClassifier, chest: Volume, change: object, says: str) -> None:
+def test_an_unusable_slice_is_refused(model: HistologyClassifier, chest: Volume, change: object, says: str) -> None:
     assert callable(change)
     (said,) = model.predict([picture(change(chest.hu[20]))])
     assert said.outcome is Outcome.ABSTAINED
@@ -144,7 +144,7 @@ def test_an_unusable_slice_is_not_judged(model: HistologyClassifier, chest: Volu
 
 
 @pytest.mark.parametrize("kind", ["noise", "document", "plain_skin", "texture"])
-def test_what_is_no_slice_is_refused(model: HistologyClassifier, kind: str) -> None:
+def test_drawn_pictures_are_refused(model: HistologyClassifier, kind: str) -> None:
     pictures = [drawn_pictures.draw_picture(kind, seed) for seed in range(2000, 2040)]
     grey = [picture(rgb.mean(axis=2).astype(np.uint8)) for rgb in pictures]
     colour = [Photograph(rgb, "", None, "", "", None, ()) for rgb in pictures]
@@ -154,7 +154,7 @@ def test_what_is_no_slice_is_refused(model: HistologyClassifier, kind: str) -> N
         assert all(said.reason for said in refused)
 
 
-def test_normal_cannot_be_moved_by_what_tells_the_carcinomas_apart() -> None:
+def test_the_probability_of_normal_does_not_depend_on_the_carcinoma_logits() -> None:
     rng = np.random.default_rng(1)
     logits = rng.normal(0, 3, (50, 4))
     other = logits.copy()
@@ -165,7 +165,7 @@ def test_normal_cannot_be_moved_by_what_tells_the_carcinomas_apart() -> None:
     np.testing.assert_array_equal(p[:, 3], q[:, 3])
 
 
-def test_logits_that_say_nothing_become_the_shares_and_good_ones_stay() -> None:
+def test_uninformative_logits_give_the_class_shares_and_good_logits_stay_good() -> None:
     rng = np.random.default_rng(2)
     shares = (0.4, 0.25, 0.25, 0.1)
     labels = rng.choice(4, 4000, p=shares)
@@ -180,7 +180,7 @@ def test_logits_that_say_nothing_become_the_shares_and_good_ones_stay() -> None:
     assert (probabilities(good, calibrate(good, labels, shares)).argmax(axis=1) == labels).mean() > 0.97
 
 
-def test_it_abstains_rather_than_guess_and_shows_how_undecided_it_is(model: HistologyClassifier) -> None:
+def test_an_undecided_model_abstains_with_its_probabilities(model: HistologyClassifier) -> None:
     said = histology_prediction(model.card, np.array([0.45, 0.30, 0.15, 0.10]), ())
     assert said.outcome is Outcome.ABSTAINED
     assert "adenocarcinoma, has 0.45, 0.60 is needed" in said.reason
@@ -188,7 +188,7 @@ def test_it_abstains_rather_than_guess_and_shows_how_undecided_it_is(model: Hist
     assert sum(said.probabilities.values()) == pytest.approx(1.0)
 
 
-def test_a_carcinoma_is_a_finding_of_the_lung_and_normal_is_none(model: HistologyClassifier) -> None:
+def test_a_carcinoma_is_a_finding_in_the_lung_and_normal_is_no_finding(model: HistologyClassifier) -> None:
     said = histology_prediction(model.card, np.array([0.05, 0.85, 0.05, 0.05]), ("note",), sop_instance_uid="2.25.7", frame=1)
     (finding,) = said.findings
     assert (finding.label, finding.code, finding.site) == ("large_cell_carcinoma", LUNG_HISTOLOGY["large_cell_carcinoma"], LUNG)
@@ -231,7 +231,7 @@ def test_a_series_is_the_mean_of_its_slices(frank: HistologyClassifier, chest: V
     assert not strange.probabilities
 
 
-def test_a_series_that_cannot_be_judged_is_not_analysed(model: HistologyClassifier, chest: Volume) -> None:
+def test_an_unsuitable_series_is_not_analysed(model: HistologyClassifier, chest: Volume) -> None:
     values = {name: getattr(chest, name) for name in Volume.__slots__}
     few = Volume(**{**values, "hu": chest.hu[:5]})
     turned = Volume(**{**values, "affine": chest.affine[[2, 1, 0, 3]]})
@@ -243,7 +243,7 @@ def test_a_series_that_cannot_be_judged_is_not_analysed(model: HistologyClassifi
     assert "no lung field" in said[2].reason
 
 
-def test_the_heat_lies_on_the_lungs(frank: HistologyClassifier, model: HistologyClassifier, chest: Volume) -> None:
+def test_the_heat_map_lies_on_the_lungs(frank: HistologyClassifier, model: HistologyClassifier, chest: Volume) -> None:
     one = picture(window_hu(chest.hu[20]))
     (said,) = frank.predict([one])
     heat = frank.heat_map(one, said)
@@ -263,7 +263,7 @@ def test_the_heat_lies_on_the_lungs(frank: HistologyClassifier, model: Histology
     assert model.heat_map(one, abstained) is None
 
 
-def test_with_the_lungs_blanked_nothing_is_left_to_tell_normal_by(model: HistologyClassifier, data: Path) -> None:
+def test_with_blanked_lungs_the_probability_of_normal_is_constant(model: HistologyClassifier, data: Path) -> None:
     rows = screenshots.spread_over_index(screenshots.read_index(data), 12)
     made = [prepare_slice(blank_lungs(grey), model.card.thresholds) for grey in screenshots.read_pictures(data, rows)]
     kept = [one for one in made if isinstance(one, PreparedSlice)]
@@ -273,7 +273,7 @@ def test_with_the_lungs_blanked_nothing_is_left_to_tell_normal_by(model: Histolo
     assert np.quantile(p, 0.9) - np.quantile(p, 0.1) < 0.05
 
 
-def test_held_out_slices_are_asked_of_the_network_that_never_saw_their_cluster(model: HistologyClassifier, data: Path) -> None:
+def test_held_out_slices_are_classified_by_the_network_trained_without_their_cluster(model: HistologyClassifier, data: Path) -> None:
     found = held_out_answers(model, batches(model, data, 6), progress=lambda _: None)
     assert found.names == screenshots.CLASSES
     assert len(found.labels) + found.abstained <= 24

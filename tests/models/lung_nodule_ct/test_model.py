@@ -1,4 +1,4 @@
-"""``lung_nodule_ct`` as it ships, on the real CPTAC series: inserted nodules are found where they were put."""
+"""The shipped ``lung_nodule_ct`` on the real CPTAC series: inserted nodules are found at their places."""
 
 import os
 from pathlib import Path
@@ -92,7 +92,7 @@ def test_three_clear_nodules_are_found_where_they_were_put(real: Volume, predict
     assert len(scores) <= 20
 
 
-def test_a_finding_carries_score_codes_units_and_never_high(real: Volume, model: runtime.Model, prediction: Prediction) -> None:
+def test_a_finding_has_score_codes_and_units_and_never_the_high_tier(real: Volume, model: runtime.Model, prediction: Prediction) -> None:
     assert prediction.looked_for == model.card.looked_for
     for finding in prediction.findings:
         assert finding.probability is None
@@ -127,7 +127,7 @@ def test_each_finding_has_a_mask_on_the_voxels_of_the_series(real: Volume, predi
         assert nearest < 4.0
 
 
-def test_the_evidence_is_the_heat_of_the_series_and_is_the_same_when_made_anew(real: Volume, model: runtime.Model) -> None:
+def test_the_heat_map_is_the_heat_of_the_series_and_is_reproducible(real: Volume, model: runtime.Model) -> None:
     part = slice(25, 65)
     small = changed(real, real.hu[part], sop_instance_uids=real.sop_instance_uids[part], frame_numbers=real.frame_numbers[part])
     (prediction,) = model.predict([small])
@@ -153,7 +153,7 @@ def test_a_small_volume_gives_the_same_bits_twice(real: Volume, model: runtime.M
     assert model.predict([small]) == model.predict([small])
 
 
-def test_what_cannot_be_analysed_says_why(model: runtime.Model) -> None:
+def test_an_unsuitable_series_gets_the_reason(model: runtime.Model) -> None:
     tissue = np.full((20, 128, 128), 40, np.int16)
     cases = [
         (made_up(tissue, (3.0, 2.0, 2.0)), "no lung field"),

@@ -54,7 +54,7 @@ def test_grid_maps_back_and_forth() -> None:
     assert part.from_native(native) == pytest.approx((7, 11, 3))
 
 
-def test_lung_field_holds_both_lungs_and_what_sits_on_the_pleura() -> None:
+def test_the_lung_field_contains_both_lungs_and_nodules_on_the_pleura() -> None:
     hu = chest()
     litres = float((hu == -850).sum()) * 12e-6
     edge = int(np.flatnonzero(hu[30, 70] == -850)[0]) + 3
@@ -78,7 +78,7 @@ def test_no_lung_field_in_air_or_in_tissue(value: int) -> None:
 @pytest.mark.parametrize("spacing", [(3.0, 0.564, 0.564), (1.6, 0.781, 0.781)])
 @pytest.mark.parametrize("diameter", [6.0, 12.0, 25.0])
 @pytest.mark.parametrize("kind", KINDS)
-def test_synthetic_nodule_has_the_volume_that_was_asked_for(spacing: tuple[float, float, float], diameter: float, kind: str) -> None:
+def test_a_synthetic_nodule_has_the_requested_volume(spacing: tuple[float, float, float], diameter: float, kind: str) -> None:
     rng = np.random.default_rng(3)
     share, core, middle = occupancy(rng, diameter, spacing, (0.3, -0.2, 0.1), draw_appearance(rng, kind))
     equivalent = (6 / np.pi * float(share.sum()) * float(np.prod(spacing))) ** (1 / 3)
@@ -121,7 +121,7 @@ def test_the_same_seed_gives_the_same_nodule() -> None:
 
 
 @pytest.mark.parametrize("kind", DISTRACTORS)
-def test_what_is_no_nodule_is_drawn_dense_and_leaves_the_rest_alone(kind: str) -> None:
+def test_a_distractor_is_dense_and_changes_only_its_place(kind: str) -> None:
     rng = np.random.default_rng(6)
     before = chest()
     hu = before.copy()
@@ -151,7 +151,7 @@ def ball_heat(radius: float, value: float = 0.9, hu: float = 40.0) -> NoduleHeat
 THRESHOLDS = {"heat": 0.3, "volume_mm3": 15.0, "solid_hu": -250.0, "solid_share": 0.6, "glass_share": 0.1}
 
 
-def test_candidates_come_surest_first_with_place_and_size() -> None:
+def test_candidates_are_sorted_by_score_with_place_and_size() -> None:
     heat = ball_heat(6.0)
     z, y, x = np.ogrid[: heat.grid.shape[0], : heat.grid.shape[1], : heat.grid.shape[2]]
     heat.values[(z - 60) ** 2 + (y - 75) ** 2 + (x - 70) ** 2 <= 4**2] = 0.7

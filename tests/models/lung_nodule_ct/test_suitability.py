@@ -1,4 +1,4 @@
-"""Wrong body part, told by the image: no lungs, or only their bases, whatever the header says."""
+"""Series of another body part are recognised by the image: without lungs, or with their bases only."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def reason(volume: Volume) -> str:
     return check_chest(lung_field(volume.hu, volume.spacing_mm), volume)
 
 
-def test_a_chest_is_one() -> None:
+def test_a_chest_is_accepted() -> None:
     chest = body(slice(8, 70))
     assert reason(chest) == ""
     lungs = lung_field(chest.hu, chest.spacing_mm)
@@ -43,12 +43,12 @@ def test_a_chest_is_one() -> None:
 
 
 @pytest.mark.parametrize("gas", [False, True])
-def test_an_abdomen_without_lungs_is_none(gas: bool) -> None:
+def test_an_abdomen_without_lungs_is_refused(gas: bool) -> None:
     assert reason(body(slice(0, 0), gas=gas)).startswith("no lung field was found")
 
 
 @pytest.mark.parametrize("upwards", [True, False])
-def test_an_abdomen_with_the_bases_of_the_lungs_is_none(upwards: bool) -> None:
+def test_an_abdomen_with_the_bases_of_the_lungs_is_refused(upwards: bool) -> None:
     abdomen = body(slice(64, 80) if upwards else slice(0, 16), upwards=upwards, gas=True)
     lungs = lung_field(abdomen.hu, abdomen.spacing_mm)
     assert lungs is not None, "there is enough air to be taken for lungs"
@@ -56,16 +56,16 @@ def test_an_abdomen_with_the_bases_of_the_lungs_is_none(upwards: bool) -> None:
     assert "cut at the upper end" in reason(abdomen)
 
 
-def test_a_neck_with_the_tips_of_the_lungs_is_none() -> None:
+def test_a_neck_with_the_tips_of_the_lungs_is_refused() -> None:
     assert "cut at the lower end" in reason(body(slice(0, 16)))
 
 
-def test_a_small_whole_lung_is_a_chest() -> None:
+def test_a_small_whole_lung_is_accepted() -> None:
     """A child: less air than an abdomen may show, and not cut."""
     assert reason(body(slice(30, 46))) == ""
 
 
-def test_a_large_lung_that_is_cut_is_analysed_and_the_report_says_what_was_not_seen() -> None:
+def test_a_large_cut_lung_is_analysed_with_a_note() -> None:
     chest = body(slice(20, 80))
     assert reason(chest) == ""
     lungs = lung_field(chest.hu, chest.spacing_mm)
@@ -74,7 +74,7 @@ def test_a_large_lung_that_is_cut_is_analysed_and_the_report_says_what_was_not_s
     assert "upper end" in note
 
 
-def test_nothing_but_air_or_tissue_is_no_chest() -> None:
+def test_air_or_tissue_alone_is_refused() -> None:
     empty = body(slice(0, 0))
     for value in (-1000, 40):
         volume = Volume(np.full_like(empty.hu, value), empty.affine, SPACING, empty.sop_instance_uids, empty.frame_numbers, "2.25.99", ())

@@ -1,4 +1,4 @@
-"""The networks of all folds as one model."""
+"""The ensemble of all folds."""
 
 import hashlib
 import shutil

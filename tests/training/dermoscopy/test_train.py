@@ -41,7 +41,7 @@ def data() -> Path:
     return root
 
 
-def test_no_lesion_is_on_both_sides_and_every_class_is_held_out(data: Path) -> None:
+def test_no_lesion_is_in_two_folds_and_every_class_is_held_out(data: Path) -> None:
     rows = ham.read_index(data)
     parts = [split.held_out(rows, fold) for fold in range(split.FOLDS)]
     assert parts == [split.held_out(rows[::-1], fold) for fold in range(split.FOLDS)]

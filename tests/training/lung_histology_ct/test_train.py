@@ -1,4 +1,4 @@
-"""lung_histology_ct: copies, clusters and folds, and a training that can be stopped anywhere."""
+"""lung_histology_ct: copies, clusters and folds, and a training that resumes after an interruption."""
 
 import os
 from pathlib import Path
@@ -48,7 +48,7 @@ def test_a_mirrored_brightened_or_cropped_chest_is_the_same_patient(data: Path) 
     np.testing.assert_allclose(similarity, similarity.T)
 
 
-def test_clusters_are_chains_within_a_class_and_never_parted_by_a_fold() -> None:
+def test_clusters_are_chains_within_a_class_and_lie_in_one_fold() -> None:
     similarity = np.eye(6)
     for i, j in ((0, 1), (1, 2), (3, 4)):
         similarity[i, j] = similarity[j, i] = 0.95
@@ -67,7 +67,7 @@ def test_clusters_are_chains_within_a_class_and_never_parted_by_a_fold() -> None
         assert counts.min() >= 8
 
 
-def test_a_large_cluster_is_drawn_less_and_nothing_of_the_fold(data: Path) -> None:
+def test_large_clusters_are_drawn_less_and_the_held_out_fold_never(data: Path) -> None:
     slices = screenshots.load_slices(data, registry.card(NAME).thresholds, report=lambda _: None, limit_per_class=12)
     index, chance, drawn = sampling(slices, 2, 0.5)
     assert (slices.folds[index] != 2).all()
