@@ -1,8 +1,9 @@
 """Says why a job was not queued again or cancelled, or a delivery not sent again: a sentence for each, for the person who asked."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 
 from db.engine import Database
 
@@ -17,39 +18,34 @@ _DELIVERIES = text("""
 
 def job_refusals(database: Database, ids: Sequence[int], done: Collection[int]) -> list[str]:
     """Return, for each of ``ids`` that is not in ``done``, why the job was not queued again or cancelled."""
-    with database.begin() as connection:
-        rows = {row.id: row for row in connection.execute(_JOBS, {"ids": list(ids)})}
-    found = []
-    for id in dict.fromkeys(ids):
-        if id in done:
-            continue
-        row = rows.get(id)
-        if row is None:
-            found.append(f"there is no job {id}")
-        elif row.superseded_by is not None:
-            found.append(f"job {id} is superseded by job {row.superseded_by}")
-        elif row.outdated:
-            found.append(f"job {id} is of an older revision of its unit")
-        elif row.state == "running" and row.failure_state is not None:
-            found.append(f"the report that job {id} was not analysed is being made: try again in a moment")
-        else:
-            found.append(f"job {id} is {row.state}" + (f", with outcome {row.outcome}" if row.outcome else ""))
-    return found
+    return _refusals(database, _JOBS, ids, done, "job", _job_reason)
 
 
 def delivery_refusals(database: Database, ids: Sequence[int], done: Collection[int]) -> list[str]:
     """Return, for each of ``ids`` that is not in ``done``, why the delivery was not sent again."""
+    return _refusals(database, _DELIVERIES, ids, done, "delivery", _delivery_reason)
+
+
+def _refusals(
+    database: Database, statement: TextClause, ids: Sequence[int], done: Collection[int], kind: str, reason: Callable[[Any], str]
+) -> list[str]:
     with database.begin() as connection:
-        rows = {row.id: row for row in connection.execute(_DELIVERIES, {"ids": list(ids)})}
-    found = []
-    for id in dict.fromkeys(ids):
-        if id in done:
-            continue
-        row = rows.get(id)
-        if row is None:
-            found.append(f"there is no delivery {id}")
-        elif row.job_state == "superseded":
-            found.append(f"delivery {id} is of a result that is superseded")
-        else:
-            found.append(f"delivery {id} is {row.state}")
-    return found
+        rows = {row.id: row for row in connection.execute(statement, {"ids": list(ids)})}
+    wanted = [id for id in dict.fromkeys(ids) if id not in done]
+    return [reason(rows[id]) if id in rows else f"there is no {kind} {id}" for id in wanted]
+
+
+def _job_reason(row: Any) -> str:
+    if row.superseded_by is not None:
+        return f"job {row.id} is superseded by job {row.superseded_by}"
+    if row.outdated:
+        return f"job {row.id} is of an older revision of its unit"
+    if row.state == "running" and row.failure_state is not None:
+        return f"the report that job {row.id} was not analysed is being made: try again in a moment"
+    return f"job {row.id} is {row.state}" + (f", with outcome {row.outcome}" if row.outcome else "")
+
+
+def _delivery_reason(row: Any) -> str:
+    if row.job_state == "superseded":
+        return f"delivery {row.id} is of a result that is superseded"
+    return f"delivery {row.id} is {row.state}"

@@ -11,10 +11,11 @@ from safetensors.torch import load_file
 
 from core.errors import ModelError
 from core.records import Code, Finding, HeatMap, Measurement, ModelIdentity, Prediction
-from core.states import Outcome, Tier
+from core.states import Outcome
 from imaging.volume.volume import Volume
 from models.bundle import detector_network
-from models.bundle.resampling import THREADS, bundle_grid, flips_to_ras, is_axial, network_input
+from models.bundle.resampling import THREADS, bundle_grid, flips_to_ras, network_input
+from models.bundle.series_results import make_finding, refuse_other_orientation
 from models.card import ModelCard
 from models.ct.isotropic_grid import ResamplingGrid
 from models.torch_threads import cpu_threads
@@ -50,13 +51,9 @@ class BundleDetector:
 
     def predict(self, items: Sequence[Volume]) -> list[Prediction]:
         """One prediction per series, in order."""
-        return [self._predict_series(volume) for volume in items]
+        return [refuse_other_orientation(volume, self.card) or self._detect(volume) for volume in items]
 
-    def _predict_series(self, volume: Volume) -> Prediction:
-        looked_for = self.card.looked_for
-        if not is_axial(volume):
-            reason = "axial slices are needed, these are of another orientation"
-            return Prediction(Outcome.NOT_ANALYSED, reason=reason, looked_for=looked_for, notes=volume.notes)
+    def _detect(self, volume: Volume) -> Prediction:
         grid = bundle_grid(volume, self.card.preprocessing["pixdim_mm"])
         flips = flips_to_ras(volume)
         boxes, labels, scores = self._boxes(torch.from_numpy(network_input(volume, grid, flips, self.card))[None])
@@ -67,7 +64,7 @@ class BundleDetector:
             notes.append(f"{len(order)} candidates were above the operating point; the {most} with the highest score are given")
         findings = tuple(self._finding(volume, grid, flips, boxes[i], int(labels[i]), float(scores[i])) for i in order[:most])
         outcome = Outcome.FINDINGS if findings else Outcome.NO_FINDING
-        return Prediction(outcome, findings, looked_for=looked_for, notes=tuple(notes))
+        return Prediction(outcome, findings, looked_for=self.card.looked_for, notes=tuple(notes))
 
     def _boxes(self, image: torch.Tensor) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
         """(1, X, Y, Z) to boxes (N, 6) as corners in voxels, labels (N,), scores (N,)."""
@@ -87,21 +84,8 @@ class BundleDetector:
         z, y, x = grid.to_native((at[2], at[1], at[0]))
         extent_mm = (box[3:] - box[:3]) * np.array(self.card.preprocessing["pixdim_mm"])
         diameter = round(float(extent_mm[:2].mean()), 1)
-        chosen = self.card.labels[label]
-        slice_index = int(np.clip(round(z), 0, volume.hu.shape[0] - 1))
-        return Finding(
-            label=chosen.name,
-            code=chosen.code,
-            score=round(score, 4),
-            # The score is not calibrated: no finding is ever of the high tier.
-            tier=Tier.REVIEW if score >= self.card.thresholds["review_score"] else Tier.UNCERTAIN,
-            position_mm=volume.lps(z, y, x),
-            diameter_mm=diameter,
-            sop_instance_uid=volume.sop_instance_uids[slice_index],
-            frame=volume.frame_numbers[slice_index],
-            image_point=(x + 0.5, y + 0.5),
-            measurements=(Measurement(DIAMETER, diameter, MM),),
-        )
+        measurements = (Measurement(DIAMETER, diameter, MM),)
+        return make_finding(volume, self.card, label=label, score=score, voxel=(z, y, x), diameter_mm=diameter, measurements=measurements)
 
 
 def retinanet_detector(net: torch.nn.Module, card: ModelCard) -> Any:

@@ -12,11 +12,12 @@ from safetensors.torch import load_file
 from core import codes
 from core.errors import ModelError
 from core.records import Finding, HeatMap, Mask, Measurement, ModelIdentity, Prediction
-from core.states import Outcome, Tier
+from core.states import Outcome
 from imaging import masks
 from imaging.volume.volume import Volume
 from models.bundle import segmentation_networks
-from models.bundle.resampling import THREADS, bundle_grid, flips_to_ras, is_axial, network_input
+from models.bundle.resampling import THREADS, bundle_grid, flips_to_ras, network_input
+from models.bundle.series_results import make_finding, refuse_other_orientation
 from models.card import ModelCard
 from models.ct.isotropic_grid import ResamplingGrid, resample
 from models.ct.ndimage import ndimage
@@ -52,13 +53,9 @@ class BundleSegmenter:
 
     def predict(self, items: Sequence[Volume]) -> list[Prediction]:
         """One prediction per series, in order."""
-        return [self._predict_series(volume) for volume in items]
+        return [refuse_other_orientation(volume, self.card) or self._segment(volume) for volume in items]
 
-    def _predict_series(self, volume: Volume) -> Prediction:
-        looked_for = self.card.looked_for
-        if not is_axial(volume):
-            reason = "axial slices are needed, these are of another orientation"
-            return Prediction(Outcome.NOT_ANALYSED, reason=reason, looked_for=looked_for, notes=volume.notes)
+    def _segment(self, volume: Volume) -> Prediction:
         grid, flips = bundle_grid(volume, self.card.preprocessing["pixdim_mm"]), flips_to_ras(volume)
         with cpu_threads(THREADS):
             probabilities = self._probabilities(network_input(volume, grid, flips, self.card))
@@ -71,7 +68,7 @@ class BundleSegmenter:
         if len(found) > most:
             notes.append(f"{len(found)} regions were above the operating point; the {most} with the highest score are given")
         outcome = Outcome.FINDINGS if found else Outcome.NO_FINDING
-        return Prediction(outcome, tuple(found[:most]), looked_for=looked_for, notes=tuple(notes))
+        return Prediction(outcome, tuple(found[:most]), looked_for=self.card.looked_for, notes=tuple(notes))
 
     def _probabilities(self, image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """(X, Y, Z) to (classes, X, Y, Z): the probability of each class but the background."""
@@ -113,26 +110,16 @@ class BundleSegmenter:
         self, volume: Volume, label: int, box: tuple[slice, ...], region: npt.NDArray[np.bool_], size_mm3: float, score: float
     ) -> Finding:
         z, y, x = (float(at.mean()) + part.start for at, part in zip(np.nonzero(region), box, strict=True))
-        chosen, packed = self.card.labels[label], masks.pack_mask(region)
-        slice_index = round(z)
+        packed = masks.pack_mask(region)
         diameter = round((6 * size_mm3 / np.pi) ** (1 / 3), 1)
         origin = tuple(int(part.start) for part in box)
-        return Finding(
-            label=chosen.name,
-            code=chosen.code,
-            score=round(score, 4),
-            # The score is not calibrated: no finding is ever of the high tier.
-            tier=Tier.REVIEW if score >= self.card.thresholds["review_score"] else Tier.UNCERTAIN,
-            position_mm=volume.lps(z, y, x),
-            diameter_mm=diameter,
-            sop_instance_uid=volume.sop_instance_uids[slice_index],
-            frame=volume.frame_numbers[slice_index],
-            image_point=(x + 0.5, y + 0.5),
-            measurements=(
-                Measurement(codes.DIAMETER, diameter, codes.MILLIMETER),
-                Measurement(codes.VOLUME, round(size_mm3, 0), codes.CUBIC_MILLIMETER),
-            ),
-            mask=None if packed is None else Mask((origin[0], origin[1], origin[2]), packed.shape, packed.bits),
+        measurements = (
+            Measurement(codes.DIAMETER, diameter, codes.MILLIMETER),
+            Measurement(codes.VOLUME, round(size_mm3, 0), codes.CUBIC_MILLIMETER),
+        )
+        mask = None if packed is None else Mask((origin[0], origin[1], origin[2]), packed.shape, packed.bits)
+        return make_finding(
+            volume, self.card, label=label, score=score, voxel=(z, y, x), diameter_mm=diameter, measurements=measurements, mask=mask
         )
 
 
