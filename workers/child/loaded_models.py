@@ -27,7 +27,7 @@ class LoadedModels:
     def __init__(self, settings: Settings, database: Database) -> None:
         self._settings = settings
         self._database = database
-        self._places: dict[str, ModelVersion] = {}  # digest -> folder
+        self._versions: dict[str, ModelVersion] = {}  # by digest
         self._registered: set[str] = set()
         self.by_digest: dict[str, Model] = {}
         self.failed: dict[str, NodeError] = {}
@@ -53,13 +53,13 @@ class LoadedModels:
             It is not on this worker, or its weights are not those of its card.
         """
         if digest not in self.by_digest:
-            place = next((place for place in installed.versions(name, self._folder) if place.digest == digest), None)
-            if place is None:
+            version = next((version for version in installed.versions(name, self._folder) if version.digest == digest), None)
+            if version is None:
                 raise ModelError(
                     f"pipeline {digest[:12]} of {name} is not on this worker",
                     hint="start conductor and worker from the same release, on the same node.data_dir/models, then requeue the job",
                 )
-            self._load(place)
+            self._load(version)
         return self.by_digest[digest]
 
     def register(self) -> None:
@@ -72,20 +72,20 @@ class LoadedModels:
         """
         for digest, model in list(self.by_digest.items()):
             if digest not in self._registered:
-                present = {place.digest for place in installed.versions(model.card.name, self._folder)}
-                place = self._places.get(digest)
-                origin = place.origin if place else ModelOrigin.PACKAGE
+                present = {version.digest for version in installed.versions(model.card.name, self._folder)}
+                version = self._versions.get(digest)
+                origin = version.origin if version else ModelOrigin.PACKAGE
                 model_registry.register_model(self._database, model.identity, origin=origin, available=present)
                 self._registered.add(digest)
 
-    def _load(self, place: ModelVersion) -> Model:
-        if place.digest not in self.by_digest:
-            loaded = model_runtime.load_folder(place.folder, device=self._settings.worker.device, package=place.package)
+    def _load(self, version: ModelVersion) -> Model:
+        if version.digest not in self.by_digest:
+            loaded = model_runtime.load_folder(version.folder, device=self._settings.worker.device, package=version.package)
             loaded.warm_up()
-            self.by_digest[place.digest] = loaded
-            self._places[place.digest] = place
-            self.failed.pop(place.card.name, None)
-        return self.by_digest[place.digest]
+            self.by_digest[version.digest] = loaded
+            self._versions[version.digest] = version
+            self.failed.pop(version.card.name, None)
+        return self.by_digest[version.digest]
 
     @property
     def _folder(self) -> Path:

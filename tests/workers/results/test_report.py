@@ -105,7 +105,7 @@ def test_a_heat_map_that_fails_is_left_out_with_a_note(
     def broken(*_: object) -> HeatMap | None:
         raise RuntimeError("no gradient")
 
-    monkeypatch.setattr(runtime.models.load(SKIN, registry.pipeline_digest(SKIN)), "evidence", broken)
+    monkeypatch.setattr(runtime.models.load(SKIN, registry.pipeline_digest(SKIN)), "heat_map", broken)
     job_id, _ = queue.photograph(1, destinations=tuple(PROFILES))
     wake_up.handle_wake_up(runtime)
     _assert_reported_without_heat_map(runtime, job_id, "making it failed")
@@ -123,7 +123,7 @@ def test_no_heat_map_is_made_if_no_destination_takes_it(
 ) -> None:
     runtime, queue = runtime_and_queueing(configured(tmp_path, database_url), database)
     asked: list[object] = []
-    monkeypatch.setattr(runtime.models.load(SKIN, registry.pipeline_digest(SKIN)), "evidence", lambda *given: asked.append(given))
+    monkeypatch.setattr(runtime.models.load(SKIN, registry.pipeline_digest(SKIN)), "heat_map", lambda *given: asked.append(given))
     job_id, _ = queue.photograph(1, destinations=("ris",))
     wake_up.handle_wake_up(runtime)
     assert (asked, delivered(database, job_id)) == ([], {"ris": ["sr"]})
