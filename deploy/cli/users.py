@@ -1,4 +1,4 @@
-"""Users of the console: add, invite, list, disable, password."""
+"""Commands on the users of the console."""
 
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +12,7 @@ from deploy.terminal import print_json, print_message, print_rows
 if TYPE_CHECKING:
     from db.engine import Database
 
-app = typer.Typer(help="Users of the console: add, invite, list, disable, set a password.")
+app = typer.Typer(help="Add, invite, list and disable users of the console.")
 
 COLUMNS = ("name", "role", "second_factor", "created_at", "disabled_at")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="sign-in name")]
@@ -36,7 +36,10 @@ def _password(from_input: bool) -> str:
 
 @app.command("add")
 def users_add(name: Name, role: RoleOption, config: Config = None, password_stdin: FromInput = False) -> None:
-    """Add a user; the password is asked for."""
+    """Add a user.
+
+    The password is read from the terminal.
+    """
     from console.auth.passwords import hash_password
     from db.accounts.users import add_user
 
@@ -49,7 +52,10 @@ def users_add(name: Name, role: RoleOption, config: Config = None, password_stdi
 
 @app.command("invite")
 def users_invite(name: Name, role: RoleOption, config: Config = None, as_json: AsJson = False) -> None:
-    """Make a link with which a person registers once; it is valid for three days."""
+    """Create a link for the registration of a user.
+
+    It can be used once within three days.
+    """
     from console.app import scheme
     from db.accounts.invitations import invite_user
 
@@ -85,7 +91,10 @@ def users_list(config: Config = None, as_json: AsJson = False) -> None:
 
 @app.command("disable")
 def users_disable(name: Name, config: Config = None) -> None:
-    """Disable a user; the user's sessions end at once."""
+    """Disable a user.
+
+    The sessions of the user end immediately.
+    """
     from db.accounts.users import disable_user
 
     with open_database(config) as (_, database):
@@ -95,7 +104,10 @@ def users_disable(name: Name, config: Config = None) -> None:
 
 @app.command("password")
 def users_password(name: Name, config: Config = None, password_stdin: FromInput = False) -> None:
-    """Set a new password; the user's sessions end at once."""
+    """Set a new password.
+
+    The sessions of the user end immediately.
+    """
     from console.auth.passwords import hash_password
     from db.accounts.users import set_password
 

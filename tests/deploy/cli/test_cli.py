@@ -17,10 +17,11 @@ COMMANDS = [
     *("jobs list", "jobs show", "jobs requeue", "jobs cancel", "deliveries list", "deliveries retry", "results export"),
     *("audit verify", "audit export", "db upgrade", "db backup", "db restore", "destinations echo", "quarantine list"),
     *("retention run", "quarantine requeue", "rules unrouted", "rules requeue"),
+    *("users add", "users invite", "users list", "users disable", "users password"),
 ]
 LISTINGS = [
     *("models list", "models compare", "models drift", "jobs list", "deliveries list", "results export", "audit export", "rules test"),
-    *("destinations echo", "doctor", "quarantine list", "retention run", "rules unrouted"),
+    *("destinations echo", "doctor", "quarantine list", "retention run", "rules unrouted", "users list"),
 ]
 
 
