@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from imaging.masks import unpack_mask
+from imaging.masks import expand_mask
 from imaging.photograph.read import Photograph
 from workers.encode.analysis import Analysis
 from workers.encode.pictures.annotations import draw_outline
@@ -25,10 +25,8 @@ def photograph_view(analysis: Analysis, photograph: Photograph) -> FindingView |
     plain = np.asarray(Image.fromarray(photograph.rgb).resize(size, Image.Resampling.LANCZOS), np.uint8)
     rgb = plain
     for mask in masks:
-        whole = np.zeros((rows, columns), np.uint8)
-        _, top, left = mask.origin
-        whole[top : top + mask.shape[1], left : left + mask.shape[2]] = unpack_mask(mask)[0]
-        rgb = draw_outline(rgb, np.asarray(Image.fromarray(whole * 255).resize(size, Image.Resampling.BILINEAR)) >= 128, width=4)
+        whole = expand_mask(mask, (1, rows, columns))[0].astype(np.uint8) * 255
+        rgb = draw_outline(rgb, np.asarray(Image.fromarray(whole).resize(size, Image.Resampling.BILINEAR)) >= 128, width=4)
     pictures = [CaptionedPicture(Image.fromarray(rgb), "the image as received" + (", with the outline of the lesion" if masks else ""))]
     if analysis.heat is not None:
         down, across = ((np.arange(n) + 0.5) * of / n - 0.5 for n, of in zip(size[::-1], (rows, columns), strict=True))
