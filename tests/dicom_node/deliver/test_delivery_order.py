@@ -102,7 +102,7 @@ def test_if_the_segmentation_is_refused_permanently_the_report_names_nothing(
     assert (found["sr+pdf+seg"], found["seg"] in ("failed", "held")) == ("withdrawn", True)
     assert scalar(database, "SELECT state FROM jobs") == "reported"  # the segmentation is missing: a person has to decide
     (note,) = rows(database, "SELECT note FROM deliveries WHERE state = 'withdrawn'")
-    assert "has not taken (seg)" in str(note[0])
+    assert "has not stored (seg)" in str(note[0])
 
 
 def test_a_class_that_the_destination_does_not_accept_is_not_named(
