@@ -108,6 +108,7 @@ def node_status(database: Database) -> NodeStatus:
             deliveries.setdefault(destination, {})[state] = int(held)
 
     def total(name: str) -> int:
+        """Return a count that has no labels."""
         return int(counted.get(name, {}).get((), 0))
 
     return NodeStatus(
