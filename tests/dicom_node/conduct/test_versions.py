@@ -140,7 +140,7 @@ def test_a_model_with_missing_files_and_an_unknown_model(
     shutil.rmtree(installed_version.folder)
     (gone,) = conduct(1)
     assert (gone["job_state"], gone["model_digest"]) == ("failed", installed_version.digest)
-    assert "is not here any more" in show_job(database, gone["job_id"])["reason"]
+    assert "is no longer on this machine" in show_job(database, gone["job_id"])["reason"]
     nobody = served_versions("nobody", [], settings.node.data_dir)
     assert "nobody" in nobody.problem
     assert nobody.serving.version == "unknown"
