@@ -153,7 +153,7 @@ class RawConnection:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline and self.receive(deadline - time.monotonic()):
             pass
-        return self.ending
+        return self.response
 
     def _parse(self) -> None:
         while len(self._buffer) >= 6:
