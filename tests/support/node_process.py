@@ -49,6 +49,8 @@ class RunningNode:
         found = READY.fullmatch(line.strip())
         if found is None:
             process.kill()
+            process.wait()
+            process.stdout.close()
             raise AssertionError(f"no ready line but {line!r}; standard error ends:\n" + "".join(self.errors[-40:]))
         self.ae, self.host, self.port, self.console = found["ae"], found["host"], int(found["port"]), found["console"]
         return self
