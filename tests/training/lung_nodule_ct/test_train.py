@@ -1,13 +1,11 @@
 """Training of the nodule network in small: patches, a few steps, interruption and resumption."""
 
-import contextlib
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from safetensors.torch import load_file, save_file
 
 from models.lung_nodule_ct import network, two_stages
@@ -36,12 +34,8 @@ def small_chest() -> np.ndarray:
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
-    """One CPU thread, on which the bits of a training depend, and small batches in float32.
-
-    A processor without bfloat16 instructions emulates them, which takes 20 times as long.
-    """
+    """One CPU thread, on which the bits of a training depend, and small batches."""
     with pytest.MonkeyPatch.context() as patch, cpu_threads(1):
-        patch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())
         patch.setattr(first_stage, "BATCH", 3)
         patch.setattr(second_stage, "BATCH", 4)
         yield
