@@ -1,7 +1,7 @@
 """The order in which the objects of a result reach a destination: a report after what it names, a rejection after everything else.
 
 A report that arrives before its segmentation would refer to an object that does not exist. So it waits until the destination has stored
-every object that it names. If one of these fails permanently or is held, the report that names no other object (`workers.results.objects`
+every object that it names. If one of these fails permanently or is held, the report that names no other object (`workers.results.reports`
 makes one) is sent instead: the destination gets a report, and never a reference to an object that it has not stored. Objects that it has
 stored remain beside that report. If a person has the missing object sent again before the replacement was stored, the first report takes
 its place again.
