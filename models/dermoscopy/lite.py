@@ -71,14 +71,20 @@ class LiteNet(torch.nn.Module):
         torch.nn.init.zeros_(self.classify.bias)
         self.fusion = Fusion(WIDTH, facts, classes, dropout) if facts else None
 
-    def maps(self, image: torch.Tensor) -> list[torch.Tensor]:
-        """Four maps, fine to coarse: ``MAP_WIDTHS`` channels at 1/4, 1/8, 1/16 and 1/32 of the image's side."""
+    def normal(self, image: torch.Tensor) -> torch.Tensor:
+        """(B, 3, Y, X) 0..255 to the values that the trunk expects. Raises ValueError for sides that its padding does not fit."""
         if image.shape[-1] % MULTIPLE_PX or image.shape[-2] % MULTIPLE_PX:
             raise ValueError(f"the sides must be multiples of {MULTIPLE_PX} pixels, not {tuple(image.shape[-2:])}")
-        normal = (image.float() - MEAN) / SCALE
-        x = self.trunk.stem(normal.contiguous(memory_format=torch.channels_last))
+        return ((image.float() - MEAN) / SCALE).contiguous(memory_format=torch.channels_last)
+
+    def maps(self, image: torch.Tensor) -> list[torch.Tensor]:
+        """Four maps, fine to coarse: ``MAP_WIDTHS`` channels at 1/4, 1/8, 1/16 and 1/32 of the image's side."""
+        return self.maps_from(0, self.trunk.stem(self.normal(image)))
+
+    def maps_from(self, first: int, x: torch.Tensor) -> list[torch.Tensor]:
+        """Of ``maps`` those that stages ``first``..6 make from ``x``, the output of the stage before (0: of the stem)."""
         found = []
-        for place, stage in enumerate(self.trunk.stages()):
+        for place, stage in enumerate(self.trunk.stages()[first:], first):
             x = stage(x)
             if place in MAP_STAGES:
                 found.append(x)

@@ -21,6 +21,7 @@ from models.dermoscopy.patient import FACTS
 from training.dermoscopy_7class import checkpoints
 from training.dermoscopy_7class.exchange import Exchange
 from training.dermoscopy_7class.imagenet import read_imagenet
+from training.dermoscopy_7class.front import Front
 from training.dermoscopy_7class.images import Images
 from training.dermoscopy_7class.recipe import Recipe, rate, side_px
 from training.dermoscopy_7class.sampling import Sampling, adjusted_loss, sampling
@@ -59,6 +60,7 @@ def fit(
         state = checkpoints.load(folders[rank], common, net, ema, optimizer)
         first, plans = common, plan(state, recipe, common)
         progress(f"going on after step {first}")
+    front = Front(net, recipe.frozen_stages) if frozen(net, recipe) else None
     drawn, exchange = sampling(images, recipe.sampling_power), Exchange(out / "exchange", rank, recipe.processes)
     out.mkdir(parents=True, exist_ok=True)
     losses: list[float] = []
@@ -67,7 +69,7 @@ def fit(
         train_mode(net, recipe)
         for group in optimizer.param_groups:
             group["lr"] = rate(step, recipe) * group["times"]
-        loss = step_loss(net, images, drawn, recipe, rank, step)
+        loss = step_loss(net, front, images, drawn, recipe, rank, step)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -122,7 +124,9 @@ def optimizer_of(net: LiteNet, recipe: Recipe) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, lr=recipe.learning_rate)
 
 
-def step_loss(net: LiteNet, images: Images, drawn: Sampling, recipe: Recipe, rank: int, step: int) -> torch.Tensor:
+def step_loss(
+    net: LiteNet, front: Front | None, images: Images, drawn: Sampling, recipe: Recipe, rank: int, step: int
+) -> torch.Tensor:
     """The loss of the batch that process ``rank`` draws at ``step``."""
     draws = np.random.default_rng([recipe.seed, rank, step])
     number = int(draws.integers(2**62))
@@ -133,7 +137,8 @@ def step_loss(net: LiteNet, images: Images, drawn: Sampling, recipe: Recipe, ran
     facts = forget(torch.from_numpy(images.facts[chosen]), draws, recipe.forgetting)
     labels, log_prior = torch.from_numpy(images.labels[chosen]), drawn.log_prior[torch.from_numpy(images.archive[chosen])]
     mixed: Mixed = mix(views, torch.zeros(views[:, 0].shape), facts, draws, recipe.mixing)
-    logits = net(mixed.images, mixed.facts)
+    maps = net.maps(mixed.images) if front is None else net.maps_from(front.stages, front(mixed.images))
+    logits = net.judge(maps[-1], mixed.facts)
     loss = adjusted_loss(logits, labels, log_prior, recipe.label_smoothing)
     if mixed.share == 1.0:
         return loss

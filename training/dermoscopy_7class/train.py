@@ -9,6 +9,7 @@ from training.dermoscopy_7class.archives import Part, read_entries
 from training.dermoscopy_7class.fit import fit
 from training.dermoscopy_7class.images import load_images
 from training.dermoscopy_7class.recipe import Recipe
+from training.memory import keep_memory
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -28,6 +29,7 @@ def main(arguments: list[str] | None = None) -> None:
             parser.add_argument(name, type=field.type, required=field.name == "steps", default=field.default)  # type: ignore[arg-type]
     given = parser.parse_args(arguments)
     recipe = Recipe(**{field.name: getattr(given, field.name) for field in dataclasses.fields(Recipe)})
+    keep_memory()
     with cpu_threads(1):
         images = load_images(given.data, given.cache or given.out, read_entries(given.data, recipe.fold))
         print({str(part): len(images.of(part)) for part in Part}, flush=True)

@@ -23,11 +23,11 @@ def random_views(pixels: np.ndarray, side: int, generator: torch.Generator) -> t
 
     In the order of nature: where the camera stood; the skin; what lies on it; the light; the lens; the sensor; the file.
     """
-    images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()
+    images = torch.from_numpy(pixels).permute(0, 3, 1, 2)
     if images.shape[-1] > side * MARGIN:
         reduced = round(side * MARGIN)
         images = F.interpolate(images, (reduced, reduced), mode="bilinear", antialias=True, align_corners=False)
-    views = place(images, side, generator).contiguous()
+    views = place(images.float(), side, generator).contiguous()
     views = shift_tone(views, generator)
     views = add_rulers(overlay(views, generator), generator)
     views = add_vignettes(colour(views, generator, WHITE_BALANCE), generator)
