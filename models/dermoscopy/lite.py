@@ -35,7 +35,7 @@ class LiteTrunk(EfficientNet):
 
     def __init__(self, drop_path: float = 0.0) -> None:
         super().__init__(list(STAGES), image_size=224, dropout_rate=0.0, drop_connect_rate=drop_path)
-        self._fc = torch.nn.Identity()
+        self._fc = torch.nn.Identity()  # type: ignore[assignment]
         for module in self.modules():
             if hasattr(module, "_swish"):
                 module._swish = torch.nn.ReLU6(inplace=True)

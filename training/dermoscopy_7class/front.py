@@ -31,7 +31,7 @@ class Front:
     @torch.no_grad()
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         """(B, 3, Y, X) 0..255 to the output of the last of the stages."""
-        return torch.cat([self.through(part) for part in self.net.normal(images).split(AT_ONCE)])
+        return torch.cat([self.through(part) for part in torch.split(self.net.normal(images), AT_ONCE)])
 
     def through(self, x: torch.Tensor) -> torch.Tensor:
         """A few normalised images."""

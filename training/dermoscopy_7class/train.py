@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> None:
         if field.type is bool:
             parser.add_argument(name, action=argparse.BooleanOptionalAction, default=field.default)
         else:
-            parser.add_argument(name, type=field.type, required=field.name == "steps", default=field.default)  # type: ignore[arg-type]
+            parser.add_argument(name, type=field.type, required=field.name == "steps", default=field.default)
     given = parser.parse_args(arguments)
     recipe = Recipe(**{field.name: getattr(given, field.name) for field in dataclasses.fields(Recipe)})
     keep_memory()
