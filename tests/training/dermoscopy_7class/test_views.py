@@ -10,6 +10,7 @@ from PIL import Image
 
 from imaging.synthetic.lesion import make_lesion
 from training.dermoscopy_7class import appearance, artefacts
+from training.dermoscopy_7class.robustness import DISTORTIONS
 from training.dermoscopy_7class.views import fixed_views, place, random_views
 
 Change = Callable[[torch.Tensor, torch.Generator, float], torch.Tensor]
@@ -72,3 +73,12 @@ def test_fixed_views_begin_upright() -> None:
     assert np.array_equal(views[0].permute(0, 2, 3, 1).numpy(), pixels)
     assert views[1].equal(views[0].flip(3))
     assert len(views) == 4
+
+
+@pytest.mark.parametrize("name", sorted(DISTORTIONS))
+def test_every_distortion_but_none_changes_the_image(name: str) -> None:
+    images = lesions()
+    distorted = DISTORTIONS[name](images.clone(), torch.Generator().manual_seed(1))
+    assert distorted.shape == images.shape
+    assert 0 <= float(distorted.min()) <= float(distorted.max()) <= 255.01
+    assert distorted.allclose(images) is (name == "none")
