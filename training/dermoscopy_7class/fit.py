@@ -20,8 +20,8 @@ from models.dermoscopy.lite import LiteNet, build_lite
 from models.dermoscopy.patient import FACTS
 from training.dermoscopy_7class import checkpoints
 from training.dermoscopy_7class.exchange import Exchange
-from training.dermoscopy_7class.imagenet import read_imagenet
 from training.dermoscopy_7class.front import Front
+from training.dermoscopy_7class.imagenet import read_imagenet
 from training.dermoscopy_7class.images import Images
 from training.dermoscopy_7class.recipe import Recipe, rate, side_px
 from training.dermoscopy_7class.sampling import Sampling, adjusted_loss, sampling
@@ -124,9 +124,7 @@ def optimizer_of(net: LiteNet, recipe: Recipe) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, lr=recipe.learning_rate)
 
 
-def step_loss(
-    net: LiteNet, front: Front | None, images: Images, drawn: Sampling, recipe: Recipe, rank: int, step: int
-) -> torch.Tensor:
+def step_loss(net: LiteNet, front: Front | None, images: Images, drawn: Sampling, recipe: Recipe, rank: int, step: int) -> torch.Tensor:
     """The loss of the batch that process ``rank`` draws at ``step``."""
     draws = np.random.default_rng([recipe.seed, rank, step])
     number = int(draws.integers(2**62))

@@ -22,7 +22,7 @@ from training.dermoscopy_7class.images import Images, load_images
 from training.dermoscopy_7class.predict import averaged
 from training.dermoscopy_7class.recipe import Recipe, rate, side_px
 
-TINY = Recipe(steps=4, processes=1, batch=4, first_px=32, last_px=32, exchange_every=1, pretrained=False, frozen_stages=0)
+TINY = Recipe(steps=3, processes=1, batch=4, first_px=32, last_px=32, exchange_every=1, pretrained=False, frozen_stages=0)
 
 
 def images_of(data: Path, cache: Path) -> Images:
@@ -43,11 +43,11 @@ def quiet(line: str) -> None:
     """No output."""
 
 
-def killed_at_step_2(images: Images, out: Path) -> int:
-    """A process of its own that trains and is killed (SIGKILL) right after step 2; its exit code. A fork spares the import of torch."""
+def killed_at_step_1(images: Images, out: Path) -> int:
+    """A process of its own that trains and is killed (SIGKILL) right after step 1; its exit code. A fork spares the import of torch."""
 
     def kill(line: str) -> None:
-        if line.startswith("step 2/"):
+        if line.startswith("step 1/"):
             os.kill(os.getpid(), signal.SIGKILL)
 
     child = os.fork()
@@ -68,15 +68,15 @@ def assert_equal(one: torch.nn.Module, other: torch.nn.Module) -> None:
 def test_killed_and_resumed_gives_the_same_bits(images: Images, tmp_path: Path) -> None:
     with cpu_threads(1):
         straight = fit(images, tmp_path / "straight", TINY, save_every=1, progress=quiet)
-        assert killed_at_step_2(images, tmp_path / "killed") == -signal.SIGKILL
-        assert checkpoints.steps(tmp_path / "killed" / "rank0") == [1, 2]
+        assert killed_at_step_1(images, tmp_path / "killed") == -signal.SIGKILL
+        assert checkpoints.steps(tmp_path / "killed" / "rank0") == [1]
         said: list[str] = []
         resumed = fit(images, tmp_path / "killed", TINY, save_every=1, progress=said.append)
-    assert said[0] == "going on after step 2"
-    assert checkpoints.steps(tmp_path / "killed" / "rank0") == [3, 4]
+    assert said[0] == "going on after step 1"
+    assert checkpoints.steps(tmp_path / "killed" / "rank0") == [2, 3]
     assert_equal(straight, resumed)
     net, step = averaged(tmp_path / "killed")
-    assert step == 4
+    assert step == 3
     assert_equal(net, resumed)
     with pytest.raises(ModelError, match="another recipe"):
         fit(images, tmp_path / "killed", replace(TINY, batch=5), save_every=1, progress=quiet)
@@ -86,7 +86,7 @@ def test_a_changed_number_of_steps_is_recorded(images: Images, tmp_path: Path) -
     with cpu_threads(1):
         fit(images, tmp_path, TINY, save_every=1, stop_at=1, progress=quiet)
         fit(images, tmp_path, replace(TINY, steps=2), save_every=1, progress=quiet)
-    assert checkpoints.checkpoint.state(tmp_path / "rank0" / "step-000002")["plans"] == [[0, 4], [1, 2]]
+    assert checkpoints.checkpoint.state(tmp_path / "rank0" / "step-000002")["plans"] == [[0, 3], [1, 2]]
 
 
 def test_frozen_parts_stay_and_the_rest_learns(images: Images, tmp_path: Path) -> None:
