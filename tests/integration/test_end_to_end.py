@@ -309,7 +309,7 @@ def test_91_no_output_contains_patient_data(department: Department, webhook: Web
     assert {"PatientName", "PatientID", "PatientBirthDate", "AccessionNumber", "StudyInstanceUID", "SOPInstanceUID"} <= set(values)
     wait_until("an alert at the webhook", lambda: webhook.posts, timeout_s=120)
     outputs = {"logs of the roles": "".join(node.errors), "webhook": "".join(f"{headers}{body!r}" for headers, body in webhook.posts)}
-    for page in ("/", "/metrics", "/readyz", "/healthz", "/api/v1/status", "/api/v1/openapi.json", "/nothing/1.2.3"):
+    for page in ("/status", "/sign-in", "/metrics", "/readyz", "/healthz", "/api/v1/status", "/api/v1/openapi.json", "/nothing/1.2.3"):
         outputs[page] = httpx.get(f"{node.console}{page}", timeout=60).text
     for command in (
         *("jobs list", "deliveries list", "quarantine list", "audit export", "models drift", "doctor", "destinations echo"),
