@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from db import audit
 from db.engine import Database
+from db.row_values import escape_like
 
 PAGE = 100
 FETCH_ROWS = 500
@@ -60,8 +61,7 @@ class AuditFilter:
         values = {name: getattr(self, name) for name in _CONDITIONS if getattr(self, name)}
         for name, pattern in (("actor", "%{}%"), ("action", "{}%")):
             if name in values:
-                escaped = values[name].replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
-                values[name] = pattern.format(escaped)
+                values[name] = pattern.format(escape_like(values[name]))
         return [_CONDITIONS[name] for name in values], values
 
 

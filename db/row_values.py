@@ -56,3 +56,8 @@ def _to_json(value: Any) -> Any:
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return None  # JSON has no such number, and a geometry with it is unusable
     return value
+
+
+def escape_like(text: str) -> str:
+    """Return ``text`` for a LIKE pattern, so that percent sign, underscore and backslash stand for themselves."""
+    return text.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")

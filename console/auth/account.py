@@ -50,7 +50,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
 
     @routes.post("/account/second-factor")
     async def enrol(request: Request, session: SignedIn) -> Response:
-        """Store the secret once a code of it was entered, so that nobody is locked out by a mistake."""
+        """Store the secret after a code of it was entered: a wrong secret would lock the user out."""
         form = await request.form()
         secret, code = str(form.get("secret", "")), str(form.get("code", ""))
         if len(secret) != len(new_secret()) or matching_step(secret, code, system_clock().timestamp()) is None:

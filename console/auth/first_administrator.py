@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 def offer_registration(database: Database, url: str) -> None:
     """Print a link, valid once and for three days, with which the first administrator registers; nothing where there is a user.
 
-    The link goes to standard error of the console alone, and not into the log: whoever has it becomes administrator.
+    The link goes to standard error of the console alone, and not into the log: anyone with the link can become administrator.
     """
     try:
         if current_revision(database) != expected_revision() or count_users(database) > 0:

@@ -88,7 +88,7 @@ def build_guard(accounts: Accounts):  # type: ignore[no-untyped-def]  # FastAPI 
     """Return the dependency that the application runs before every route. It leaves the session in ``request.state.session``."""
 
     async def guard(request: Request) -> None:
-        """Look the route up in `ACCESS` and refuse whoever may not use it."""
+        """Look the route up in `ACCESS` and refuse users whose role is not listed."""
         path = request.scope["route"].path
         method = "GET" if request.method == "HEAD" else request.method
         allowed = ACCESS[method, path]

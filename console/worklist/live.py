@@ -1,4 +1,4 @@
-"""Server-sent events of the worklist: one LISTEN for all browsers, which are told that something has changed, and nothing else."""
+"""Server-sent events of the worklist: one LISTEN for all browsers. An event says only that something has changed."""
 
 import asyncio
 import threading

@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from core.states import Tier
 from db.engine import Database
+from db.row_values import escape_like
 
 PAGE = 50
 
@@ -83,8 +84,7 @@ class StudyFilter:
         values = {name: getattr(self, name) for name in _CONDITIONS if getattr(self, name)}
         conditions = [_CONDITIONS[name] for name in values]
         if "text" in values:
-            escaped = self.text.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
-            values["text"] = f"%{escaped}%"
+            values["text"] = f"%{escape_like(self.text)}%"
         if self.state in _OF_STATE:
             conditions.append(_OF_STATE[self.state])
         return conditions, values
