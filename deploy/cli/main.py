@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from core.errors import ConfigurationError, NodeError
-from deploy.cli import audit, db, jobs, node, predict, quarantine, retention, roles, rules, users
+from deploy.cli import audit, db, jobs, node, photograph, predict, quarantine, retention, roles, rules, users
 from deploy.cli.models import commands as models
 
 FAILED, USAGE = 1, 2
@@ -34,6 +34,7 @@ def build_app() -> typer.Typer:
     app.command()(node.demo)
     app.command()(node.doctor)
     app.command()(predict.predict)
+    app.command()(photograph.photograph)
     app.command()(node.conformance)
     groups = {
         "models": models.app,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from deploy.demo import modality
 from deploy.demo.pacs.interface import AE_TITLE, Pacs
-from imaging.photograph.encapsulate import DERMOSCOPIC_PHOTOGRAPHY, VL_PHOTOGRAPHIC
+from imaging.photograph.header import DERMOSCOPIC_PHOTOGRAPHY, VL_PHOTOGRAPHIC
 
 NODE_AE = "DEMONODE"
 DESTINATION = "pacs"

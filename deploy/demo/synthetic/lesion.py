@@ -14,7 +14,8 @@ from pydicom.dataset import FileDataset
 from deploy.demo.synthetic.uids import synthetic_uid
 from imaging.headers.identity import Identity
 from imaging.photograph.body_sites import coded_sites
-from imaging.photograph.encapsulate import PhotographKind, jpeg_to_dicom
+from imaging.photograph.encapsulate import jpeg_to_dicom
+from imaging.photograph.header import PhotographKind
 
 Floats = NDArray[np.float32]
 _SKINS = np.array([(222, 178, 156), (231, 190, 172), (205, 155, 130), (214, 165, 148)], np.float32)

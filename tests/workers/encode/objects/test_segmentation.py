@@ -16,7 +16,7 @@ from core.records import Finding, Mask, Prediction, UnitInput
 from core.states import Outcome
 from deploy.demo.synthetic.lesion import lesion_dataset
 from imaging.masks import expand_mask, pack_mask
-from imaging.photograph.encapsulate import DERMOSCOPIC_PHOTOGRAPHY, VL_PHOTOGRAPHIC
+from imaging.photograph.header import DERMOSCOPIC_PHOTOGRAPHY, VL_PHOTOGRAPHIC
 from imaging.photograph.read import read_photograph
 from tests.support import analyses
 from tests.support.external_programs import tool
