@@ -4,6 +4,7 @@ import ctypes
 import gc
 
 LARGE_BYTES = 128 << 10
+DEFAULT_THRESHOLDS = (700, 10, 10)  # of Python's garbage collector
 _M_MMAP_THRESHOLD = -3  # mallopt(3)
 
 
@@ -11,10 +12,11 @@ def freeze_garbage_collector() -> None:
     """Exclude all current objects from garbage collection. To be called once, when a process has imported what it needs.
 
     A full collection over what a role imports takes 0.1 to 0.4 s and blocks every thread meanwhile; pynetdicom's server requests one every
-    half minute.
+    half minute. Python's default thresholds apply from here on; the command line sets others while it imports.
     """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*DEFAULT_THRESHOLDS)
 
 
 def return_large_blocks() -> bool:

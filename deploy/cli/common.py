@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from core.errors import ConfigurationError, NodeError
-from core.settings.settings import Settings
-from deploy.local.node_lock import ServerUrls, running_servers, with_server_urls
-from deploy.settings_file import load_settings
 from deploy.terminal import print_message
 
 if TYPE_CHECKING:
+    from core.settings.settings import Settings
     from db.engine import Database
 
 Config = Annotated[
@@ -36,7 +34,7 @@ def operator_name() -> str:
         return f"cli:uid {os.getuid()}"
 
 
-def read_settings(config: Path | None) -> Settings:
+def read_settings(config: Path | None) -> "Settings":
     """Read the configuration.
 
     Raises
@@ -44,17 +42,21 @@ def read_settings(config: Path | None) -> Settings:
     ConfigurationError
         It is wrong; the command ends with exit status 2.
     """
+    from deploy.settings_file import load_settings
+
     return load_settings(config.resolve() if config is not None else None)
 
 
-def with_running_servers(settings: Settings) -> Settings:
+def with_running_servers(settings: "Settings") -> "Settings":
     """Return ``settings`` with the URLs of the embedded servers of the node that runs in ``node.data_dir``, where URLs are empty."""
+    from deploy.local.node_lock import ServerUrls, running_servers, with_server_urls
+
     if settings.database.url and settings.broker.url:
         return settings
     return with_server_urls(settings, running_servers(settings.node.data_dir) or ServerUrls(database="", broker=""))
 
 
-def require_database_url(settings: Settings) -> None:
+def require_database_url(settings: "Settings") -> None:
     """Check that the URL of the database is known.
 
     Raises
@@ -70,7 +72,7 @@ def require_database_url(settings: Settings) -> None:
 
 
 @contextmanager
-def open_database(config: Path | None) -> Iterator[tuple[Settings, "Database"]]:
+def open_database(config: Path | None) -> Iterator[tuple["Settings", "Database"]]:
     """Yield the settings and the open database, for commands that need nothing else."""
     from db.engine import Database
     from deploy.local.maintenance_database import maintenance_database

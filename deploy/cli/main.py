@@ -3,23 +3,42 @@
 0: success. 1: the command failed. 2: wrong usage or configuration.
 """
 
+import gc
+import importlib
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
-from typing import Annotated
-
-import typer
+from typing import TYPE_CHECKING, Annotated, Any
 
 from core.errors import ConfigurationError, NodeError
-from deploy.cli import audit, db, jobs, node, photograph, predict, quarantine, retention, roles, rules, users
-from deploy.cli.models import commands as models
+from deploy import VERSION
+from deploy.cli.command_table import COMMANDS, GROUPS
+
+if TYPE_CHECKING:
+    import typer
 
 FAILED, USAGE = 1, 2
+# Allocations between two collections. Python's default of 700 makes it search for garbage hundreds of times while modules are imported.
+COLLECT_EVERY = 50_000
 
 
-def build_app() -> typer.Typer:
-    """Return the application with all its commands."""
+def build_app(only: str | None = None) -> "typer.Typer":
+    """Return the application with all its commands, or with one command or group: only its module is imported."""
+    import typer
+
+    def print_version(requested: bool) -> None:
+        if requested:
+            print(f"dicom-node {VERSION}")
+            raise typer.Exit
+
+    def options(
+        show: Annotated[bool, typer.Option("--version", callback=print_version, is_eager=True, help="print the version and exit")] = False,
+    ) -> None:
+        """Receive DICOM images, analyse them with AI models, send the results back as structured reports.
+
+        Research use only: not for clinical decisions.
+        """
+
     app = typer.Typer(
         name="dicom-node",
         add_completion=False,
@@ -27,46 +46,19 @@ def build_app() -> typer.Typer:
         context_settings={"max_content_width": 120},
         rich_markup_mode=None,  # [section] in a help text would be taken for markup and vanish
     )
-    app.callback()(_options)
-    app.command()(node.up)
-    for command in (roles.listen, roles.conduct, roles.relay, roles.worker, roles.send, roles.console):
-        app.command()(command)
-    app.command()(node.demo)
-    app.command()(node.doctor)
-    app.command()(predict.predict)
-    app.command()(photograph.photograph)
-    app.command()(node.conformance)
-    groups = {
-        "models": models.app,
-        "rules": rules.app,
-        "jobs": jobs.jobs,
-        "deliveries": jobs.deliveries,
-        "quarantine": quarantine.app,
-        "retention": retention.app,
-        "results": jobs.results,
-        "audit": audit.app,
-        "db": db.app,
-        "destinations": node.destinations,
-        "users": users.app,
-    }
-    for name, group in groups.items():
-        app.add_typer(group, name=name)
+    app.callback()(options)
+    for name, place in COMMANDS.items():
+        if only in (None, name):
+            app.command(name)(_load(place))
+    for name, place in GROUPS.items():
+        if only in (None, name):
+            app.add_typer(_load(place), name=name)
     return app
 
 
-def _print_version(requested: bool) -> None:
-    if requested:
-        print(f"dicom-node {version('dicom-node')}")
-        raise typer.Exit
-
-
-def _options(
-    show: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="print the version and exit")] = False,
-) -> None:
-    """Receive DICOM images, analyse them with AI models, send the results back as structured reports.
-
-    Research use only: not for clinical decisions.
-    """
+def _load(place: tuple[str, str]) -> Any:
+    module, attribute = place
+    return getattr(importlib.import_module(f"deploy.cli.{module}"), attribute)
 
 
 def _join_lines(text: str) -> str:
@@ -75,8 +67,15 @@ def _join_lines(text: str) -> str:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status. An error is printed as one line on standard error."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given == ["--version"]:
+        print(f"dicom-node {VERSION}")
+        return 0
+    import typer
+
+    only = given[0] if given and given[0] in {*COMMANDS, *GROUPS} else None
     try:
-        status = build_app()(args=arguments, prog_name="dicom-node", standalone_mode=False)
+        status = build_app(only)(args=given, prog_name="dicom-node", standalone_mode=False)
     except ConfigurationError as error:
         print(f"dicom-node: {_join_lines(str(error))}", file=sys.stderr)
         return USAGE
@@ -100,4 +99,5 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def main() -> None:
     """Run the command of this process's arguments."""
+    gc.set_threshold(COLLECT_EVERY, *gc.get_threshold()[1:])
     sys.exit(run())

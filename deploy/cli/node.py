@@ -6,10 +6,8 @@ from typing import Annotated
 
 import typer
 
-from core import logs
 from core.errors import ConfigurationError
 from deploy.cli.common import AsJson, Config, read_settings
-from deploy.configured_models import check_models
 from deploy.terminal import print_json, print_message, print_table
 
 destinations = typer.Typer(help="Test destinations.")
@@ -25,6 +23,8 @@ def up(
     `ready dicom=AE@host:port console=URL` on standard output when the node accepts associations.
     SIGTERM finishes the work in progress and stops.
     """
+    from core import logs
+    from deploy.configured_models import check_models
     from deploy.local.supervisor import Supervisor
 
     settings = read_settings(config)
@@ -48,6 +48,7 @@ def demo(
 
     Uses free ports and a temporary folder. Exit status 0 only if every report arrived and is valid.
     """
+    from core import logs
     from deploy.demo.run import DemoOptions, run_demo
 
     for folder in (ct, skin):
@@ -62,6 +63,7 @@ def doctor(config: Config = None, as_json: AsJson = False) -> None:
 
     Settings, secrets, ports, disk, clock, codecs, database, broker, GPU, models, blobs, destinations.
     """
+    from core import logs
     from deploy.doctor.run import run_checks
 
     logs.configure_logging(level="critical", style="console", role="doctor")

@@ -7,22 +7,24 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
-import structlog
 import typer
 
-from core import logs, process_memory
-from core.settings.settings import Settings
+from core import process_memory
 from deploy.cli.common import Config, read_settings, require_database_url, with_running_servers
-from deploy.configured_models import check_models
-from deploy.settings_file import secret_file_variable, secrets_in_file
 
 if TYPE_CHECKING:
+    from core.settings.settings import Settings
     from db.blobs.store import Blobs
     from db.engine import Database
 
 
-def prepare_role(config: Config, role: str) -> Settings:
+def prepare_role(config: Config, role: str) -> "Settings":
     """Configure logging, and return the settings with the URLs of the servers filled in."""
+    import structlog
+
+    from core import logs
+    from deploy.settings_file import secret_file_variable, secrets_in_file
+
     settings = with_running_servers(read_settings(config))
     require_database_url(settings)
     logs.configure_logging(level=settings.logs.level, style=settings.logs.format, role=role)
@@ -48,7 +50,7 @@ def run_until_signal(role: Callable[[threading.Event], None]) -> None:
     role(stop)
 
 
-def open_database_and_blobs(settings: Settings) -> "tuple[Database, Blobs]":
+def open_database_and_blobs(settings: "Settings") -> "tuple[Database, Blobs]":
     """Open the database and the folder of the blobs."""
     from db.blobs.store import Blobs
     from db.engine import Database
@@ -56,7 +58,7 @@ def open_database_and_blobs(settings: Settings) -> "tuple[Database, Blobs]":
     return Database.open(settings.database.url), Blobs(settings.blobs_dir)
 
 
-def open_database_only(settings: Settings) -> "Database":
+def open_database_only(settings: "Settings") -> "Database":
     """Open the database, for roles that write no files: their container may have no data folder or a read-only one."""
     from db.engine import Database
 
@@ -75,6 +77,7 @@ def listen(config: Config = None) -> None:
 
 def conduct(config: Config = None) -> None:
     """Role: decide when a series is complete, and route it."""
+    from deploy.configured_models import check_models
     from dicom_node.conduct import conductor
 
     settings = prepare_role(config, "conduct")

@@ -7,7 +7,6 @@ import typer
 
 from core.errors import NodeError
 from deploy.cli.common import AsJson, Config, Ids, Limit, open_database, operator_name, parse_time, print_done, read_settings
-from deploy.configured_models import check_models
 from deploy.terminal import print_json, print_message, print_rows
 
 app = typer.Typer(help="Test routes, list and requeue what no route selected.")
@@ -27,6 +26,7 @@ def explain_files(
 
     Every condition is listed with its result. Nothing is stored.
     """
+    from deploy.configured_models import check_models
     from deploy.offline.route_test import explain_routes
 
     settings = read_settings(config)

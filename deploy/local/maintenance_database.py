@@ -5,7 +5,6 @@ from contextlib import contextmanager
 
 from core.errors import ConfigurationError
 from core.settings.settings import Settings
-from deploy.local.embedded_postgres import EmbeddedPostgres
 from deploy.local.node_lock import NodeLock, running_servers
 
 
@@ -30,6 +29,8 @@ def maintenance_database(settings: Settings, *, create: bool = False) -> Iterato
     if running is not None:
         yield running.database
         return
+    from deploy.local.embedded_postgres import EmbeddedPostgres
+
     server = EmbeddedPostgres(settings.node.data_dir / "postgresql")
     if not (create or server.cluster.exists()):
         raise ConfigurationError(

@@ -11,6 +11,7 @@ import typer
 from pydantic import BaseModel
 
 from core.settings.settings import Settings
+from deploy import VERSION
 from deploy.cli.main import build_app
 from deploy.settings_file import load_settings
 
@@ -184,6 +185,7 @@ def test_the_picture_is_a_picture_with_words_for_those_who_cannot_see_it() -> No
 def test_the_version_is_one() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     changelog = (ROOT / "CHANGELOG.md").read_text()
+    assert version == VERSION
     assert f"## [{version}]" in changelog or "## [Unreleased]" in changelog
 
 

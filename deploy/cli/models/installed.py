@@ -6,23 +6,23 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from core.errors import ModelError, StorageError
-from core.records import RegisteredModel
-from core.settings.settings import Settings
 from deploy.cli.common import with_running_servers
 from deploy.terminal import print_message
 
 if TYPE_CHECKING:
+    from core.records import RegisteredModel
+    from core.settings.settings import Settings
     from models.installed import ModelVersion
 
 
-def model_folder(settings: Settings) -> Path:
+def model_folder(settings: "Settings") -> Path:
     """Return the folder of the models that were imported on this node."""
     from models import installed
 
     return settings.node.data_dir / installed.FOLDER
 
 
-def require_model(name: str, settings: Settings) -> str:
+def require_model(name: str, settings: "Settings") -> str:
     """Return ``name`` if a model of that name is shipped or installed; otherwise it is wrong usage."""
     from models import installed
 
@@ -36,7 +36,7 @@ def require_shipped_model(name: str, argument: str = "NAME") -> str:
     return _require_one_of(name, registry.names(), argument)
 
 
-def find_verified_version(name: str, version: str, settings: Settings) -> "ModelVersion":
+def find_verified_version(name: str, version: str, settings: "Settings") -> "ModelVersion":
     """Return a version of a model whose weights have the hash of its card.
 
     Raises
@@ -62,7 +62,7 @@ def weights_problem(folder: Path) -> str:
     return ""
 
 
-def registered_models(settings: Settings) -> tuple[RegisteredModel, ...]:
+def registered_models(settings: "Settings") -> tuple["RegisteredModel", ...]:
     """Return the models that the database knows; none, with a message, when no database can be reached."""
     from db.engine import Database
     from db.operations import model_registry as store
@@ -80,7 +80,7 @@ def registered_models(settings: Settings) -> tuple[RegisteredModel, ...]:
         database.dispose()
 
 
-def version_rows(name: str, settings: Settings, registered: tuple[RegisteredModel, ...]) -> list[dict[str, Any]]:
+def version_rows(name: str, settings: "Settings", registered: tuple["RegisteredModel", ...]) -> list[dict[str, Any]]:
     """Return a row for every version of a model that is installed or registered, with its state."""
     from models import installed
 

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -179,11 +178,6 @@ def test_tables_for_people_go_to_standard_error(
     assert "jobs: 0" in err
 
 
-def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["--version"]) == 0
-    assert capsys.readouterr().out == f"dicom-node {version('dicom-node')}\n"
-
-
 @pytest.mark.parametrize("arguments", [["jobs", "requeue", "4711"], ["jobs", "cancel", "4711"], ["deliveries", "retry", "4711"]])
 def test_unknown_ids_are_exit_1_with_the_reason(
     arguments: list[str], database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -212,13 +206,6 @@ def test_results_as_csv_have_a_header(database_url: str, monkeypatch: pytest.Mon
         *("completion_evidence", "inferred_at", "reported_at"),
     ):
         assert name in columns
-
-
-def test_no_command_loads_torch_before_it_needs_it() -> None:
-    script = (
-        "import sys; from deploy.cli.main import run; run(['models', 'list']); sys.exit('torch' in sys.modules or 'monai' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", script], capture_output=True, check=False).returncode == 0
 
 
 def test_a_closed_pipe_gives_no_traceback() -> None:

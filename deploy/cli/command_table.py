@@ -1,0 +1,28 @@
+"""Where each command is defined, so that a command imports only its own module."""
+
+from collections.abc import Mapping
+
+# name -> (module in deploy.cli, function), in the order of the help
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "up": ("node", "up"),
+    **{role: ("roles", role) for role in ("listen", "conduct", "relay", "worker", "send", "console")},
+    "demo": ("node", "demo"),
+    "doctor": ("node", "doctor"),
+    "predict": ("predict", "predict"),
+    "photograph": ("photograph", "photograph"),
+    "conformance": ("node", "conformance"),
+}
+# name -> (module in deploy.cli, application of the group)
+GROUPS: Mapping[str, tuple[str, str]] = {
+    "models": ("models.commands", "app"),
+    "rules": ("rules", "app"),
+    "jobs": ("jobs", "jobs"),
+    "deliveries": ("jobs", "deliveries"),
+    "quarantine": ("quarantine", "app"),
+    "retention": ("retention", "app"),
+    "results": ("jobs", "results"),
+    "audit": ("audit", "app"),
+    "db": ("db", "app"),
+    "destinations": ("node", "destinations"),
+    "users": ("users", "app"),
+}
