@@ -20,6 +20,7 @@ from console.health import CONSOLE, NodeSnapshot, read_node
 from console.operations import routes as operations
 from console.study import routes as study
 from console.templating import build_templates
+from console.verdicts import routes as verdicts
 from console.worklist import live
 from console.worklist import routes as worklist
 from core.errors import ConfigurationError
@@ -69,7 +70,9 @@ def create_app(read_snapshot: Callable[[], NodeSnapshot], accounts: Accounts, se
     for module in (sign_in, invitation, account, user_admin, worklist, operations, audit, dashboard):
         application.include_router(module.build_router(accounts, templates))
     application.include_router(live.build_router(accounts))
-    application.include_router(study.build_router(accounts, templates, settings.blobs_dir, settings.node.data_dir / "models"))
+    models_dir = settings.node.data_dir / "models"
+    application.include_router(study.build_router(accounts, templates, settings.blobs_dir, models_dir))
+    application.include_router(verdicts.build_router(accounts, templates, models_dir, ()))
     add_refusals(application, templates)
     application.mount("/static", StaticFiles(directory=pages.FOLDER / "static"), name="static")
 

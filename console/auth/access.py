@@ -19,6 +19,7 @@ PUBLIC: frozenset[UserRole] = frozenset()
 ALL = frozenset(UserRole)
 ADMINS = frozenset({UserRole.ADMIN})
 AUDITORS = frozenset({UserRole.AUDITOR, UserRole.ADMIN})
+CLINICIANS = frozenset({UserRole.CLINICIAN, UserRole.ADMIN})
 OPERATORS = frozenset({UserRole.OPERATOR, UserRole.ADMIN})
 
 ACCESS: dict[tuple[str, str], frozenset[UserRole]] = {
@@ -39,6 +40,9 @@ ACCESS: dict[tuple[str, str], frozenset[UserRole]] = {
     ("GET", "/worklist/events"): ALL,
     ("GET", "/studies/{study_id}"): ALL,
     ("GET", "/objects/{object_id}"): ALL,
+    ("GET", "/results/{job_id}/verdicts"): ALL,
+    ("POST", "/results/{job_id}/verdicts"): CLINICIANS,
+    ("POST", "/results/{job_id}/release"): CLINICIANS,
     ("GET", "/dashboard"): ALL,
     ("GET", "/operations"): OPERATORS,
     ("POST", "/operations/{kind}/{row_id}/{verb}"): OPERATORS,

@@ -11,6 +11,9 @@ from console.auth.guard import Accounts, SignedIn, client_address
 from console.auth.replies import page
 from console.study.advice import AdviceBook
 from console.study.timeline import steps_of
+from console.verdicts.classes import ClassBook
+from console.verdicts.panel import REASONS, build_panel
+from db.verdicts.result_verdicts import read_verdicts
 from db.worklist.study import find_result_object, read_study
 
 FILE_TYPE = "application/dicom"
@@ -19,7 +22,7 @@ FILE_TYPE = "application/dicom"
 def build_router(accounts: Accounts, templates: Jinja2Templates, blobs_dir: Path, models_dir: Path) -> APIRouter:
     """Return the routes of the study page."""
     routes = APIRouter(include_in_schema=False)
-    advice = AdviceBook(models_dir)
+    advice, classes = AdviceBook(models_dir), ClassBook(models_dir)
 
     @routes.get("/studies/{study_id}")
     def study_page(request: Request, study_id: int, session: SignedIn) -> Response:
@@ -28,7 +31,13 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, blobs_dir: Path
         study = read_study(accounts.database, study_id, viewer=viewer, address=client_address(request))
         if study is None:
             raise HTTPException(404, "there is no such study")
-        return page(templates, request, "study.html", study=study, steps_of=steps_of, advice=advice)
+        judged = [job for unit in study.units for job in unit.current if job.row.outcome is not None]
+        verdicts = read_verdicts(accounts.database, [job.row.id for job in judged])
+        panels = {}
+        for job in judged:
+            known = classes.classes(job.row.model, job.row.pipeline_digest, job.findings)
+            panels[job.row.id] = build_panel(job.row, job.findings, verdicts[job.row.id], known, session)
+        return page(templates, request, "study.html", study=study, steps_of=steps_of, advice=advice, panels=panels, reasons=REASONS)
 
     @routes.get("/objects/{object_id}")
     def download(request: Request, object_id: int, session: SignedIn) -> Response:

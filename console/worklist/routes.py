@@ -11,10 +11,10 @@ from console.auth.guard import Accounts, SignedIn, client_address
 from console.auth.replies import page, redirect
 from core.states import Outcome, Tier
 from db.accounts.sessions import Session
-from db.worklist.studies import PAGE, STATES, StudyFilter, filter_choices, list_studies
+from db.worklist.studies import PAGE, STATES, VERDICTS, StudyFilter, filter_choices, list_studies
 from db.worklist.study import record_list_view
 
-FIELDS = ("text", "modality", "model", "outcome", "tier", "finding", "destination", "state")
+FIELDS = ("text", "modality", "model", "outcome", "tier", "finding", "destination", "state", "verdict")
 
 
 def _date(value: str) -> date | None:
@@ -39,13 +39,13 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
     @routes.get("/worklist")
     def worklist(
         request: Request, session: SignedIn, text: Annotated[str, Query(max_length=200)] = "", modality: str = "", model: str = "",
-        outcome: str = "", tier: str = "", finding: str = "", destination: str = "", state: str = "", since: str = "", until: str = "",
-        before: int | None = None,
+        outcome: str = "", tier: str = "", finding: str = "", destination: str = "", state: str = "", verdict: str = "",
+        since: str = "", until: str = "", before: int | None = None,
     ) -> Response:  # fmt: skip
         """Show a page of the worklist; htmx asks for the lines alone."""
         asked = {
             name: value.strip()
-            for name, value in zip(FIELDS, (text, modality, model, outcome, tier, finding, destination, state), strict=False)
+            for name, value in zip(FIELDS, (text, modality, model, outcome, tier, finding, destination, state, verdict), strict=False)
         }
         wanted = StudyFilter(**asked, since=_date(since), until=_date(until))
         studies = list_studies(database, wanted, before=before)
@@ -63,8 +63,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         if request.headers.get("hx-request") == "true":
             return page(templates, request, "worklist_lines.html", **context)
         choices: dict[str, Any] = {**filter_choices(database)}
-        return page(
-            templates, request, "worklist.html", **context, **choices, states=STATES, outcomes=list(Outcome), tiers=list(Tier),
-        )  # fmt: skip
+        lists: dict[str, Any] = {"states": STATES, "verdicts": VERDICTS, "outcomes": list(Outcome), "tiers": list(Tier)}
+        return page(templates, request, "worklist.html", **context, **choices, **lists)
 
     return routes

@@ -44,7 +44,7 @@ _ADD_OBJECT = text("""
 """)
 _REPORTED = text("""
     UPDATE jobs SET state = :state, failure_state = NULL, outcome = :outcome, reason = :reason, looked_for = :looked_for, notes = :notes,
-        probabilities = CAST(:probabilities AS jsonb), identity = CAST(:identity AS jsonb),
+        probabilities = CAST(:probabilities AS jsonb), identity = CAST(:identity AS jsonb), scanner = :scanner,
         prepare_s = :prepare_s, infer_s = :infer_s, encode_s = :encode_s, started_at = :started_at, inferred_at = :inferred_at,
         reported_at = node_now(), delivered_at = CASE WHEN :state = 'delivered' THEN node_now() END,
         worker = NULL, token = NULL, lease_until = NULL
@@ -66,7 +66,7 @@ def commit_result(
     profiles
         Result profiles by destination, for destinations that were added since the claim (`db.jobs.added_destinations`).
     observations, scanner
-        Counted for the statistics of drift (`db.operations.drift`).
+        Counted for the statistics of drift (`db.operations.drift`); the scanner is stored with the job too.
 
     Raises
     ------
@@ -99,6 +99,7 @@ def commit_result(
             "notes": list(prediction.notes),
             "probabilities": json.dumps(dict(prediction.probabilities)),
             "identity": json.dumps(asdict(identity)),
+            "scanner": scanner,
             **asdict(timings),
         }
         statements += [(_REPORTED, values), (_END_ATTEMPT, {"token": str(job.token)})]

@@ -14,13 +14,27 @@ FIELDS = (
     "study_instance_uid", "series_instance_uid", "sop_instance_uid", "accession_number", "patient_id", "modality", "job_id", "job_state",
     "outcome", "reason", "revision", "model", "model_version", "model_digest", "finding", "finding_code", "probability", "tier",
     "measurements", "sr_sop_instance_uid", "deliveries", "received_at", "completed_at", "completion_evidence", "inferred_at", "reported_at",
+    "verdict",
 )  # fmt: skip
 _LOCATION = ("score", "position_mm", "diameter_mm", "image_sop_instance_uid", "frame", "image_point")
-_ROWS = text("""
-    SELECT * FROM v_findings
-    WHERE CAST(:since AS timestamptz) IS NULL OR ended_at >= :since
-    ORDER BY ended_at, job_id, ordinal
+_VERDICT = """
+    jsonb_build_object('verdict', v.verdict, 'reason', v.reason, 'label', v.corrected_label, 'code', v.corrected_code,
+        'position_mm', v.position_mm, 'diameter_mm', v.diameter_mm, 'image_sop_instance_uid', v.image_sop_instance_uid, 'frame', v.frame,
+        'image_point', v.image_point, 'user', v.user_name, 'at', v.at, 'seen_revision', v.seen_revision, 'seen_at', v.seen_at)
+"""
+_ROWS = text(f"""
+    SELECT f.*, given.verdict, missed.verdicts AS missed
+    FROM v_findings f
+    LEFT JOIN LATERAL (SELECT {_VERDICT} AS verdict FROM v_verdicts v
+        WHERE v.job_id = f.job_id AND v.current AND v.verdict <> 'missed' AND v.ordinal IS NOT DISTINCT FROM f.ordinal
+        ORDER BY v.verdict_id DESC LIMIT 1) given ON true
+    LEFT JOIN LATERAL (SELECT jsonb_agg({_VERDICT} ORDER BY v.verdict_id) AS verdicts FROM v_verdicts v
+        WHERE v.job_id = f.job_id AND v.current AND v.verdict = 'missed' AND coalesce(f.ordinal, 1) = 1) missed ON true
+    WHERE CAST(:since AS timestamptz) IS NULL OR f.ended_at >= :since
+    ORDER BY f.ended_at, f.job_id, f.ordinal
 """)
+# A missed finding has the study, series, job and model of its result, and nothing that the model said.
+_NOT_OF_THE_MODEL = ("score", "position_mm", "diameter_mm", "image_sop_instance_uid", "frame", "image_point", "probability", "tier")
 
 
 def export_findings(database: Database, *, since: datetime | None = None) -> Iterator[dict[str, Any]]:
@@ -28,13 +42,25 @@ def export_findings(database: Database, *, since: datetime | None = None) -> Ite
 
     ``outcome`` is None where a job failed (``reason`` says why); ``job_id`` is None where no route took the unit.
     ``measurements`` is an object: score, position_mm (LPS), diameter_mm, image, frame, image_point where known, and ``items``.
+    ``verdict`` is None, or an object with the clinician's current verdict: verdict, reason, label, code, position_mm, diameter_mm,
+    image_sop_instance_uid, frame, image_point, user, at, seen_revision, seen_at. A finding that the model lacks has a row of its own
+    behind the first row of its result, with ``verdict.verdict`` "missed".
     """
     with database.begin() as connection:
         for row in connection.execution_options(yield_per=FETCH_ROWS).execute(_ROWS, {"since": since}):
             values = row_to_json(row)
-            values["measurements"] = _measurements(values)
-            values["finding"] = values["finding"] or ""
-            yield {name: values[name] for name in FIELDS}
+            missed = [_missed(values, verdict) for verdict in values["missed"] or ()]
+            for found in (values, *missed):
+                found["measurements"] = _measurements(found)
+                found["finding"] = found["finding"] or ""
+                yield {name: found[name] for name in FIELDS}
+
+
+def _missed(values: dict[str, Any], verdict: dict[str, Any]) -> dict[str, Any]:
+    """Return the row of a finding that a clinician added."""
+    place = {name: verdict[name] for name in ("position_mm", "diameter_mm", "image_sop_instance_uid", "frame", "image_point")}
+    named = {"finding": verdict["label"], "finding_code": verdict["code"], "measurements": None, "verdict": verdict}
+    return values | dict.fromkeys(_NOT_OF_THE_MODEL) | place | named
 
 
 def _measurements(values: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from db.schema import FOLDER, read_sql
 from db.schema.revisions import expected_revision, read_revision
 
 UPGRADE_LOCK = 0x64636D6E  # "dcmn": roles that start at the same time upgrade one after the other
-VIEWS = ("v_audit", "v_findings", "v_deliveries", "v_jobs")  # a view before the ones that it reads
+VIEWS = ("v_verdicts", "v_audit", "v_findings", "v_deliveries", "v_jobs")  # a view before the ones that it reads
 
 _LOCK = text("SELECT pg_advisory_xact_lock(:lock)")
 # Two random UUIDs are 244 random bits: the key of the patient references in audit events.

@@ -11,7 +11,7 @@ SELECT j.id AS job_id, j.key AS job_key, j.state AS job_state, j.outcome, j.reas
        u.first_received_at AS received_at, j.completed_at, j.evidence AS completion_evidence, j.queued_at,
        (SELECT max(o.published_at) FROM outbox o WHERE o.job_id = j.id) AS published_at,
        j.next_attempt_at, j.lease_until, j.started_at, j.inferred_at, j.reported_at, j.delivered_at,
-       j.prepare_s, j.infer_s, j.encode_s, j.shadow
+       j.prepare_s, j.infer_s, j.encode_s, j.shadow, j.scanner
 FROM jobs j
 JOIN units u ON u.id = j.unit_id
 JOIN series se ON se.id = u.series_id
@@ -60,6 +60,7 @@ COMMENT ON COLUMN v_jobs.prepare_s IS 'Seconds to read and prepare the images';
 COMMENT ON COLUMN v_jobs.infer_s IS 'Seconds of inference';
 COMMENT ON COLUMN v_jobs.encode_s IS 'Seconds to encode the result objects';
 COMMENT ON COLUMN v_jobs.shadow IS 'True for a pipeline on trial, whose results are not reported';
+COMMENT ON COLUMN v_jobs.scanner IS 'Manufacturer and model name of the device that made the images; empty where unknown';
 
 CREATE VIEW v_deliveries AS
 SELECT d.id AS delivery_id, d.job_id, d.destination, r.kind AS object, r.sop_class_uid, r.sop_instance_uid, r.sha256,
@@ -183,3 +184,59 @@ COMMENT ON COLUMN v_audit.subject IS 'To what, for example job:17';
 COMMENT ON COLUMN v_audit.details IS 'Facts about it: hashes, digests, counts, keyed patient references';
 COMMENT ON COLUMN v_audit.chain_seq IS 'Place in the hash chain, from 1 without gaps; NULL until it is chained';
 COMMENT ON COLUMN v_audit.chain_hash IS 'SHA-256 of the hash of the event before it, a newline, and this event as canonical JSON';
+
+CREATE VIEW v_verdicts AS
+SELECT v.id AS verdict_id, v.at, v.user_name, v.verdict, v.reason,
+       NOT EXISTS (SELECT FROM verdicts later WHERE later.supersedes = v.id) AND v.verdict <> 'retracted' AS current, v.supersedes,
+       v.seen_revision, v.seen_at, v.job_id, j.job_state, j.outcome, j.revision, j.run, j.model, j.model_version, j.model_digest,
+       j.routes, j.unit_id, j.modality, j.scanner, j.source, j.study_instance_uid, j.series_instance_uid, j.sop_instance_uid,
+       v.finding_id, f.ordinal, f.label AS finding, f.probability, f.score, f.tier, f.diameter_mm AS finding_diameter_mm,
+       f.position_mm AS finding_position_mm,
+       v.label AS corrected_label, nullif(v.code_scheme || ':' || v.code_value, ':') AS corrected_code, v.position_mm, v.diameter_mm,
+       v.sop_instance_uid AS image_sop_instance_uid, v.frame, v.image_point, j.reported_at
+FROM verdicts v
+JOIN v_jobs j ON j.job_id = v.job_id
+LEFT JOIN findings f ON f.id = v.finding_id;
+
+COMMENT ON VIEW v_verdicts IS 'One row per verdict of a clinician, with the finding and the model that it is about; only rows with current = true count';
+COMMENT ON COLUMN v_verdicts.verdict_id IS 'Number of the verdict';
+COMMENT ON COLUMN v_verdicts.at IS 'When it was given';
+COMMENT ON COLUMN v_verdicts.user_name IS 'Who gave it';
+COMMENT ON COLUMN v_verdicts.verdict IS 'accepted, corrected, rejected, missed (a finding that the model lacks) or retracted (an earlier missed finding is taken back)';
+COMMENT ON COLUMN v_verdicts.reason IS 'Why it was rejected; empty for other verdicts';
+COMMENT ON COLUMN v_verdicts.current IS 'False where a later verdict has replaced it, and for retracted';
+COMMENT ON COLUMN v_verdicts.supersedes IS 'Number of the earlier verdict that it replaces';
+COMMENT ON COLUMN v_verdicts.seen_revision IS 'Revision of the unit whose result the reader had on the screen';
+COMMENT ON COLUMN v_verdicts.seen_at IS 'When the page that the reader saw was made';
+COMMENT ON COLUMN v_verdicts.job_id IS 'Number of the job';
+COMMENT ON COLUMN v_verdicts.job_state IS 'State of the job';
+COMMENT ON COLUMN v_verdicts.outcome IS 'Outcome of the job: findings, no_finding, abstained or not_analysed';
+COMMENT ON COLUMN v_verdicts.revision IS 'Revision of the unit of analysis';
+COMMENT ON COLUMN v_verdicts.run IS 'Run number of the job';
+COMMENT ON COLUMN v_verdicts.model IS 'Name of the model';
+COMMENT ON COLUMN v_verdicts.model_version IS 'Version of the model';
+COMMENT ON COLUMN v_verdicts.model_digest IS 'Pipeline digest of the model';
+COMMENT ON COLUMN v_verdicts.routes IS 'Names of the routes that asked for the job';
+COMMENT ON COLUMN v_verdicts.unit_id IS 'Number of the unit of analysis';
+COMMENT ON COLUMN v_verdicts.modality IS 'Modality (0008,0060)';
+COMMENT ON COLUMN v_verdicts.scanner IS 'Manufacturer and model name of the device that made the images; empty where unknown';
+COMMENT ON COLUMN v_verdicts.source IS 'Calling AE title of the first sender';
+COMMENT ON COLUMN v_verdicts.study_instance_uid IS 'Study Instance UID (0020,000D)';
+COMMENT ON COLUMN v_verdicts.series_instance_uid IS 'Series Instance UID (0020,000E)';
+COMMENT ON COLUMN v_verdicts.sop_instance_uid IS 'SOP Instance UID of the image, where the unit of analysis is one; else empty';
+COMMENT ON COLUMN v_verdicts.finding_id IS 'Number of the finding; NULL for a missed finding, and for a verdict on a result without findings';
+COMMENT ON COLUMN v_verdicts.ordinal IS 'Counts the findings of the job from 1';
+COMMENT ON COLUMN v_verdicts.finding IS 'Label that the model gave';
+COMMENT ON COLUMN v_verdicts.probability IS 'Calibrated probability of the finding, 0 to 1';
+COMMENT ON COLUMN v_verdicts.score IS 'Score of the finding, where it is not a probability';
+COMMENT ON COLUMN v_verdicts.tier IS 'Confidence tier of the finding: high, review or uncertain';
+COMMENT ON COLUMN v_verdicts.finding_diameter_mm IS 'Diameter that the model gave, in millimetres';
+COMMENT ON COLUMN v_verdicts.finding_position_mm IS 'Position that the model gave (LPS), in millimetres';
+COMMENT ON COLUMN v_verdicts.corrected_label IS 'Label of a correction or of a missed finding; empty where the class is not changed';
+COMMENT ON COLUMN v_verdicts.corrected_code IS 'Its code: Coding Scheme Designator, colon, Code Value';
+COMMENT ON COLUMN v_verdicts.position_mm IS 'Corrected or new position x, y, z (LPS), in millimetres';
+COMMENT ON COLUMN v_verdicts.diameter_mm IS 'Corrected or new diameter in millimetres';
+COMMENT ON COLUMN v_verdicts.image_sop_instance_uid IS 'SOP Instance UID of the image on which the position was marked';
+COMMENT ON COLUMN v_verdicts.frame IS 'Frame of that image, counted from 1';
+COMMENT ON COLUMN v_verdicts.image_point IS 'Column and row in that image, in pixels';
+COMMENT ON COLUMN v_verdicts.reported_at IS 'When the result was committed';

@@ -41,6 +41,15 @@ _TOP = """
 """
 _JOB_EXISTS = """EXISTS (SELECT FROM series se JOIN units u ON u.series_id = se.id
     JOIN jobs j ON j.unit_id = u.id AND NOT j.shadow AND j.state NOT IN ('superseded', 'cancelled') WHERE se.study_id = st.id AND {})"""
+_VERDICT_OPEN = """(j.awaiting_verdict <> '{}'
+    OR (j.outcome = 'findings' AND EXISTS (SELECT FROM findings f WHERE f.job_id = j.id
+        AND NOT EXISTS (SELECT FROM verdicts v WHERE v.finding_id = f.id)))
+    OR (j.outcome = 'no_finding' AND NOT EXISTS (SELECT FROM verdicts v WHERE v.job_id = j.id AND v.verdict <> 'retracted'
+        AND NOT EXISTS (SELECT FROM verdicts later WHERE later.supersedes = v.id))))"""
+_OF_VERDICT = {
+    "open": _JOB_EXISTS.format(_VERDICT_OPEN),
+    "given": _JOB_EXISTS.format("EXISTS (SELECT FROM verdicts v WHERE v.job_id = j.id)"),
+}
 _CONDITIONS = {
     "text": """(st.patient_name ILIKE :text OR st.patient_id ILIKE :text OR st.accession_number ILIKE :text
                 OR st.study_description ILIKE :text)""",
@@ -64,6 +73,10 @@ _OF_STATE = {
 }
 
 
+VERDICTS = tuple(_OF_VERDICT)
+"""What a study can be narrowed to by verdicts: open (a result that a clinician has not judged, or that waits for it), given."""
+
+
 @dataclass(frozen=True, slots=True)
 class StudyFilter:
     """What the worklist is narrowed to; an empty value narrows nothing. ``text`` is searched in name, ID, accession and description."""
@@ -76,6 +89,7 @@ class StudyFilter:
     finding: str = ""
     destination: str = ""
     state: str = ""
+    verdict: str = ""
     since: date | None = None
     until: date | None = None
 
@@ -87,6 +101,8 @@ class StudyFilter:
             values["text"] = f"%{escape_like(self.text)}%"
         if self.state in _OF_STATE:
             conditions.append(_OF_STATE[self.state])
+        if self.verdict in _OF_VERDICT:
+            conditions.append(_OF_VERDICT[self.verdict])
         return conditions, values
 
 

@@ -14,7 +14,8 @@ from tests.support.records import Sender, claim, complete, finish, plan, scalar
 # The fields that the public interface lists.
 INTERFACE = """study_instance_uid, series_instance_uid, sop_instance_uid, accession_number, patient_id, modality, job_id, job_state,
 outcome, reason, revision, model, model_version, model_digest, finding, finding_code, probability, tier, measurements,
-sr_sop_instance_uid, deliveries, received_at, completed_at, completion_evidence, inferred_at, reported_at"""
+sr_sop_instance_uid, deliveries, received_at, completed_at, completion_evidence, inferred_at, reported_at,
+verdict"""
 
 
 def test_one_row_per_finding_with_the_fields_of_the_interface(database: Database) -> None:
@@ -85,5 +86,5 @@ def test_rows_since_a_time(database: Database) -> None:
 
 
 def test_the_views_for_auditors_exist(database: Database) -> None:
-    for view in ("v_findings", "v_jobs", "v_deliveries", "v_audit"):
+    for view in ("v_findings", "v_jobs", "v_deliveries", "v_audit", "v_verdicts"):
         assert scalar(database, f"SELECT count(*) FROM {view}") == 0

@@ -1,0 +1,92 @@
+"""The verdict panel of a result, the forms by which a clinician judges it, and the release of a result that waits for a verdict.
+
+The panel stands on the study page, and the viewer embeds it: ``GET /results/{job_id}/verdicts`` gives the panel alone, and a form that is
+sent with the header ``X-Fragment: verdicts`` is answered with the new panel instead of a redirect (docs/console.md).
+"""
+
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.templating import Jinja2Templates
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from console.auth.guard import Accounts, SignedIn, client_address
+from console.auth.replies import page, redirect
+from console.verdicts.classes import ClassBook
+from console.verdicts.forms import read_draft, read_seen
+from console.verdicts.panel import REASONS, build_panel
+from core.policy.verdicts import VerdictRefused
+from db.accounts.sessions import Session
+from db.verdicts.releases import release_result
+from db.verdicts.result_verdicts import ResultDetails, images_of_result, read_result, read_verdicts, record_result_view
+from db.verdicts.verdicts import give_verdict
+
+FRAGMENT = ("x-fragment", "verdicts")
+
+
+def build_router(accounts: Accounts, templates: Jinja2Templates, models_dir: Path, takes_assessment: Collection[str]) -> APIRouter:
+    """Return the routes of verdicts. ``takes_assessment``: destinations whose result profile lists it."""
+    routes = APIRouter(include_in_schema=False)
+    database, classes = accounts.database, ClassBook(models_dir)
+
+    def _result(job_id: int) -> ResultDetails:
+        found = read_result(database, job_id)
+        if found is None:
+            raise HTTPException(404, "there is no such result")
+        return found
+
+    def _panel(request: Request, job_id: int, session: Session, *, error: str = "", status: int = 200) -> Response:
+        result = _result(job_id)
+        record_result_view(database, result, viewer=f"user:{session.user.name}", address=client_address(request))
+        known = classes.classes(result.row.model, result.row.pipeline_digest, result.findings)
+        panel = build_panel(result.row, result.findings, read_verdicts(database, [job_id])[job_id], known, session, error)
+        template = "verdict_panel.html" if _as_fragment(request) or request.method == "GET" else "verdict_page.html"
+        study = f"/studies/{result.row.study_id}"
+        return page(templates, request, template, status_code=status, panel=panel, reasons=REASONS, study=study)
+
+    def _answer(request: Request, job_id: int, session: Session, act: Callable[[ResultDetails], Any]) -> Response:
+        """Carry out one form; answer with the new panel, or send the browser back to the study page."""
+        result = _result(job_id)
+        try:
+            act(result)
+        except VerdictRefused as error:
+            return _panel(request, job_id, session, error=f"{str(error)[:1].upper()}{str(error)[1:]}.", status=409)
+        if _as_fragment(request):
+            return _panel(request, job_id, session)
+        return redirect(f"/studies/{result.row.study_id}#verdicts-{job_id}")
+
+    @routes.get("/results/{job_id}/verdicts")
+    def verdict_panel(request: Request, job_id: int, session: SignedIn) -> Response:
+        """Show the panel alone; the view is an audit event."""
+        return _panel(request, job_id, session)
+
+    @routes.post("/results/{job_id}/verdicts")
+    async def judge(request: Request, job_id: int, session: SignedIn) -> Response:
+        """Record one verdict (`console.verdicts.forms`)."""
+        form = await request.form()
+
+        def act(result: ResultDetails) -> None:
+            known = classes.classes(result.row.model, result.row.pipeline_digest, result.findings)
+            draft, seen = read_draft(form, known, images_of_result(database, job_id)), read_seen(form)
+            give_verdict(database, job_id, draft, user=session.user.name, seen=seen, takes_assessment=takes_assessment)
+
+        return await run_in_threadpool(_answer, request, job_id, session, act)
+
+    @routes.post("/results/{job_id}/release")
+    async def release(request: Request, job_id: int, session: SignedIn) -> Response:
+        """Release a result that waits for a verdict to every destination."""
+
+        def act(result: ResultDetails) -> None:
+            release_result(database, result.row.id, actor=f"user:{session.user.name}", cause="clinician")
+
+        return await run_in_threadpool(_answer, request, job_id, session, act)
+
+    return routes
+
+
+def _as_fragment(request: Request) -> bool:
+    name, value = FRAGMENT
+    return request.headers.get(name) == value
