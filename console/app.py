@@ -21,6 +21,10 @@ from console.operations import routes as operations
 from console.study import routes as study
 from console.templating import build_templates
 from console.verdicts import routes as verdicts
+from console.viewer import routes as viewer
+from console.viewer.render_cache import RenderCache
+from console.viewer.render_pool import RenderPool
+from console.viewer.source import ViewerSource
 from console.worklist import live
 from console.worklist import routes as worklist
 from core.errors import ConfigurationError
@@ -64,7 +68,7 @@ def create_app(read_snapshot: Callable[[], NodeSnapshot], accounts: Accounts, se
     application = FastAPI(
         title="dicom-node", openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None, dependencies=[Depends(build_guard(accounts))]
     )
-    templates = build_templates(accounts.ae_title)
+    templates = build_templates(accounts.ae_title, settings.console.viewer.ohif_link)
     application.include_router(api.router(read_snapshot, accounts.ae_title))
     application.include_router(pages.router(read_snapshot, accounts.ae_title, templates))
     for module in (sign_in, invitation, account, user_admin, worklist, operations, audit, dashboard):
@@ -73,6 +77,11 @@ def create_app(read_snapshot: Callable[[], NodeSnapshot], accounts: Accounts, se
     models_dir = settings.node.data_dir / "models"
     application.include_router(study.build_router(accounts, templates, settings.blobs_dir, models_dir))
     application.include_router(verdicts.build_router(accounts, templates, models_dir, ()))
+    section = settings.console.viewer
+    cache = RenderCache(settings.node.data_dir / "viewer-cache", max_bytes=section.cache_mib << 20, keep_s=section.keep_s)
+    application.state.render_pool = RenderPool(section, cache)
+    source = ViewerSource(accounts.database, application.state.render_pool, settings.blobs_dir)
+    application.include_router(viewer.build_router(accounts, templates, source))
     add_refusals(application, templates)
     application.mount("/static", StaticFiles(directory=pages.FOLDER / "static"), name="static")
 
@@ -136,7 +145,10 @@ def run(
         log.info("console_listening", host=host, port=port)
         first_administrator.offer_registration(database, url)
         on_ready(host, port)
-        server.run(sockets=[listener])
+        try:
+            server.run(sockets=[listener])
+        finally:
+            application.state.render_pool.close()
 
 
 def scheme(settings: Settings) -> str:

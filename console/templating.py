@@ -1,5 +1,6 @@
 """The templates of every page: one environment with the filters and the navigation that all of them use."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from fastapi.templating import Jinja2Templates
@@ -44,14 +45,14 @@ def pages_for(session: Session | None) -> list[tuple[str, str]]:
     return shown
 
 
-def build_templates(ae_title: str) -> Jinja2Templates:
-    """Return the templates of all pages. Values are escaped."""
+def build_templates(ae_title: str, ohif_link: Callable[[str], str] = lambda study_instance_uid: "") -> Jinja2Templates:
+    """Return the templates of all pages. Values are escaped. ``ohif_link`` gives the address of a study in OHIF, or ""."""
     environment = Environment(
         loader=FileSystemLoader([FOLDER / "templates", *sorted(path for path in FOLDER.iterdir() if path.is_dir())]),
         autoescape=select_autoescape(default=True),
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(ae_title=ae_title, pages_for=pages_for)
+    environment.globals.update(ae_title=ae_title, pages_for=pages_for, ohif_link=ohif_link)
     environment.filters.update(FILTERS, browser=name_browser)
     return Jinja2Templates(env=environment)

@@ -13,6 +13,7 @@ from console.study.advice import AdviceBook
 from console.study.timeline import steps_of
 from console.verdicts.classes import ClassBook
 from console.verdicts.panel import REASONS, build_panel
+from db.blobs.store import blob_path
 from db.verdicts.result_verdicts import read_verdicts
 from db.worklist.study import find_result_object, read_study
 
@@ -44,7 +45,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, blobs_dir: Path
         """Send a result object as a DICOM file; the download is an audit event."""
         viewer = f"user:{session.user.name}"
         found = find_result_object(accounts.database, object_id, viewer=viewer, address=client_address(request))
-        path = None if found is None else blobs_dir / found.sha256[:2] / found.sha256
+        path = None if found is None else blob_path(blobs_dir, found.sha256)
         if found is None or path is None or not path.is_file():
             raise HTTPException(404, "there is no such object, or retention has deleted it")
         return FileResponse(path, media_type=FILE_TYPE, filename=f"{found.kind}-{found.sop_instance_uid}.dcm")

@@ -4,6 +4,7 @@ from pydantic import Field
 
 from core.settings.section import Port, Seconds, Section
 from core.settings.tls import ConsoleTls
+from core.settings.viewer import ViewerSection
 
 
 class ConsoleSection(Section):
@@ -20,3 +21,4 @@ class ConsoleSection(Section):
     session_max_s: Seconds = Field(
         default=43200.0, description="Seconds after sign-in after which a user has to sign in again. 12 hours: one shift."
     )
+    viewer: ViewerSection = Field(default=ViewerSection(), description="The viewer ([the console](console.md#viewer)).")

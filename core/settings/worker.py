@@ -65,8 +65,12 @@ class WorkerSection(Section):
     )
     heat_map_budget_s: Seconds = Field(
         default=10.0,
-        description="Longest computation of a heat map, in seconds, where a destination receives `heatmap`, `parametric_map` or `pdf`. "
-        "Above it the result has none and says so.",
+        description="Longest computation of a heat map, in seconds. Above it the result has none and says so.",
+    )
+    keep_heat_maps: bool = Field(
+        default=True,
+        description="Compute the heat map of every result for the console's viewer. `false`: only where a destination receives `heatmap`, "
+        "`parametric_map` or `pdf`.",
     )
 
     @model_validator(mode="after")

@@ -20,6 +20,7 @@ _UNNAMED = text("""
     SELECT h.sha256 FROM unnest(CAST(:hashes AS text[])) AS h (sha256)
     WHERE NOT EXISTS (SELECT FROM instances i WHERE i.sha256 = h.sha256)
       AND NOT EXISTS (SELECT FROM reports r WHERE r.sha256 = h.sha256)
+      AND NOT EXISTS (SELECT FROM result_overlays o WHERE o.sha256 = h.sha256)
       AND NOT EXISTS (SELECT FROM quarantine q WHERE q.sha256 = h.sha256)
       AND NOT EXISTS (SELECT FROM blob_removals m WHERE m.sha256 = h.sha256)
     ORDER BY h.sha256

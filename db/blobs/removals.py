@@ -21,6 +21,7 @@ _NEXT = text("""
     SELECT r.sha256, r.size_bytes,
            EXISTS (SELECT FROM instances i WHERE i.sha256 = r.sha256 AND i.removed_at IS NULL)
         OR EXISTS (SELECT FROM reports p WHERE p.sha256 = r.sha256 AND p.removed_at IS NULL)
+        OR EXISTS (SELECT FROM result_overlays o WHERE o.sha256 = r.sha256 AND o.removed_at IS NULL)
         OR EXISTS (SELECT FROM quarantine q WHERE q.sha256 = r.sha256) AS needed
     FROM blob_removals r ORDER BY r.requested_at, r.sha256 LIMIT :limit FOR UPDATE OF r SKIP LOCKED
 """)

@@ -30,6 +30,18 @@ def _check(sha256: str) -> None:
         raise StorageError("a blob is named by 64 lower-case hex digits", hint="the name did not come from this node")
 
 
+def blob_path(root: Path, sha256: str) -> Path:
+    """Return the path of a blob below the folder of the blobs, whether or not it exists; for readers that keep no `Blobs`.
+
+    Raises
+    ------
+    StorageError
+        ``sha256`` is not 64 lower-case hex digits: no other text may become part of a path.
+    """
+    _check(sha256)
+    return root / sha256[:2] / sha256[2:4] / sha256
+
+
 class Blobs:
     """The folder of blobs: ``root/ab/cd/<sha256>`` and ``root/tmp``."""
 
@@ -55,8 +67,7 @@ class Blobs:
         StorageError
             ``sha256`` is not 64 lower-case hex digits: no other text may become part of a path.
         """
-        _check(sha256)
-        return self.root / sha256[:2] / sha256[2:4] / sha256
+        return blob_path(self.root, sha256)
 
     def temporary(self) -> TemporaryFile:
         """Open a new file in ``tmp_dir``, to be written and then kept or discarded. Raises OSError."""

@@ -12,6 +12,7 @@ from core.policy.result_profiles import ResultProfiles
 from core.records import ModelIdentity, Prediction
 from core.states import ModelState
 from db import audit
+from db.blobs.blob_ref import BlobRef
 from db.engine import Database
 from db.jobs.added_destinations import add_destinations
 from db.jobs.job_records import ClaimedJob, StoredObject, Timings
@@ -42,6 +43,7 @@ _ADD_OBJECT = text("""
     SELECT :job_id, kept.id, wanted.destination, :priority, :state, :note
     FROM kept, unnest(CAST(:destinations AS text[])) WITH ORDINALITY AS wanted (destination, place) ORDER BY wanted.place
 """)
+_ADD_OVERLAYS = text("INSERT INTO result_overlays (job_id, sha256, size_bytes) VALUES (:job_id, :sha256, :size_bytes)")
 _REPORTED = text("""
     UPDATE jobs SET state = :state, failure_state = NULL, outcome = :outcome, reason = :reason, looked_for = :looked_for, notes = :notes,
         probabilities = CAST(:probabilities AS jsonb), identity = CAST(:identity AS jsonb), scanner = :scanner,
@@ -56,6 +58,7 @@ _END_ATTEMPT = text("UPDATE attempts SET result = 'reported', ended_at = node_no
 def commit_result(
     database: Database, job: ClaimedJob, *, prediction: Prediction, identity: ModelIdentity, objects: tuple[StoredObject, ...],
     timings: Timings, profiles: ResultProfiles | None = None, observations: tuple[DriftObservation, ...] = (), scanner: str = "",
+    overlays: BlobRef | None = None,
 ) -> None:  # fmt: skip
     """Commit the result of a job: all of it, or nothing if the lease was lost.
 
@@ -67,6 +70,8 @@ def commit_result(
         Result profiles by destination, for destinations that were added since the claim (`db.jobs.added_destinations`).
     observations, scanner
         Counted for the statistics of drift (`db.operations.drift`); the scanner is stored with the job too.
+    overlays
+        Outlines and heat map for the console's viewer (`imaging.overlays`).
 
     Raises
     ------
@@ -84,6 +89,8 @@ def commit_result(
         findings = enumerate(prediction.findings, start=1)
         statements: list[Statement] = [(_ADD_FINDING, finding_values(job.id, ordinal, finding)) for ordinal, finding in findings]
         statements += [(_ADD_OBJECT, object_values(job, item)) for item in objects]
+        if overlays is not None:
+            statements.append((_ADD_OVERLAYS, {"job_id": job.id, "sha256": overlays.sha256, "size_bytes": overlays.size_bytes}))
         deliveries = sum(len(set(item.destinations)) for item in objects)
         if added:  # their objects are chosen from the rows of this result
             execute_pipelined(connection, statements)

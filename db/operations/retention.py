@@ -41,6 +41,11 @@ _RESULTS = """
     SELECT r.id, r.sha256, r.size_bytes FROM reports r JOIN jobs j ON j.id = r.job_id WHERE j.unit_id {of} AND r.removed_at IS NULL
 """
 
+_REMOVE_OVERLAYS = text("""
+    UPDATE result_overlays o SET removed_at = node_now() FROM jobs j
+    WHERE j.id = o.job_id AND j.unit_id = :id AND o.removed_at IS NULL RETURNING o.sha256, o.size_bytes
+""")
+
 
 @dataclass(frozen=True, slots=True)
 class RetentionRule:
@@ -125,8 +130,11 @@ def _of_unit(connection: Connection, rule: RetentionRule, unit: int, actor: str)
     mark = text(f"UPDATE {rule.table} SET removed_at = node_now() WHERE id = ANY(:ids)")
     connection.execute(mark, {"ids": [row.id for row in found]})
     removals.request_removals(connection, ((row.sha256, row.size_bytes) for row in found))
-    size = sum(row.size_bytes for row in found)
     objects = "results" if rule.table == "reports" else "images"
+    if objects == "results":  # the viewer's outlines and heat maps go with the result
+        overlays = connection.execute(_REMOVE_OVERLAYS, {"id": unit})
+        removals.request_removals(connection, ((row.sha256, row.size_bytes) for row in overlays))
+    size = sum(row.size_bytes for row in found)
     details = {"rule": rule.name, "days": rule.days, objects: len(found), "bytes": size}
     audit.record(connection, actor=actor, action="retention.removed", subject=f"unit:{unit}", details=details)
     counters.add(connection, [("removed", (objects,), len(found))])

@@ -18,7 +18,7 @@ class PixelSource:
 
     def __init__(self, path: Path, spec: PixelSpec, location: PixelLocation | None) -> None:
         """``location``: of the pixel data; None: the file is parsed again to find them."""
-        self._path = path
+        self.path = path
         self.spec = spec
         self._location = location
         self._lock = threading.Lock()
@@ -26,9 +26,9 @@ class PixelSource:
 
     def _read(self) -> bytes:
         if self._location is not None:
-            with self._path.open("rb") as stream:
+            with self.path.open("rb") as stream:
                 return self._location.read(stream)
-        return pixel_data(read_with_pixel_location(self._path, pixels=True)[0])
+        return pixel_data(read_with_pixel_location(self.path, pixels=True)[0])
 
     def frame(self, number: int) -> NDArray[np.generic]:
         """(Y, X) stored values of a frame, counted from 1. Raises `PixelError`."""

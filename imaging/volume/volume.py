@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.records import Lps
-from imaging.volume.ct_slices import read_slices
+from imaging.volume.ct_slices import CtSlice, read_slices
 from imaging.volume.geometry import slice_normal, stack_slices
 from imaging.volume.hounsfield import fill_hounsfield
 from imaging.volume.series_checks import (
@@ -71,6 +71,46 @@ class Volume:
         return float(z), float(y), float(x)
 
 
+@dataclass(frozen=True, slots=True)
+class VolumePlan:
+    """The slices of a volume in their order, checked and not decoded yet.
+
+    Attributes
+    ----------
+    slices
+        Along Z, as in `Volume`.
+    affine, spacing_mm, frame_of_reference_uid, notes
+        As in `Volume`.
+    """
+
+    slices: tuple[CtSlice, ...]
+    affine: NDArray[np.float64]
+    spacing_mm: tuple[float, float, float]
+    frame_of_reference_uid: str
+    notes: tuple[str, ...]
+
+
+def plan_volume(paths: Sequence[Path], *, tilted: bool = False, derived: bool = True) -> VolumePlan:
+    """Read and check the headers of one CT series; parameters and errors are those of `read_volume`."""
+    notes: list[str] = []
+    slices = read_slices([Path(path) for path in paths], notes)
+    check_one_series(slices)
+    slices = drop_localizers(slices, notes)
+    check_acquired(slices, notes, derived_allowed=derived)
+    frame_of_reference = common_frame_of_reference(slices, notes)
+    check_same_grid(slices)
+    normal = slice_normal(slices[0].orientation)
+    slices = drop_duplicates(slices, normal, notes)
+    stack = stack_slices(np.array([s.position for s in slices]), normal, tilted=tilted)
+    ordered = tuple(slices[i] for i in stack.order)
+    first = ordered[0]
+    row, column = np.array(first.orientation[:3]), np.array(first.orientation[3:])
+    dy, dx = first.pixel_spacing_mm
+    affine = np.eye(4)
+    affine[:3, 0], affine[:3, 1], affine[:3, 2], affine[:3, 3] = row * dx, column * dy, stack.step, first.position
+    return VolumePlan(ordered, affine, (stack.spacing_mm, dy, dx), frame_of_reference, tuple(notes))
+
+
 def read_volume(paths: Sequence[Path], *, threads: int = 2, tilted: bool = False, derived: bool = True) -> Volume:
     """Read one CT series, classic or Enhanced (multi-frame).
 
@@ -95,33 +135,19 @@ def read_volume(paths: Sequence[Path], *, threads: int = 2, tilted: bool = False
     CannotUnderstand
         A file is not DICOM.
     """
-    notes: list[str] = []
-    slices = read_slices([Path(path) for path in paths], notes)
-    check_one_series(slices)
-    slices = drop_localizers(slices, notes)
-    check_acquired(slices, notes, derived_allowed=derived)
-    frame_of_reference = common_frame_of_reference(slices, notes)
-    check_same_grid(slices)
-    normal = slice_normal(slices[0].orientation)
-    slices = drop_duplicates(slices, normal, notes)
-    stack = stack_slices(np.array([s.position for s in slices]), normal, tilted=tilted)
-    ordered = [slices[i] for i in stack.order]
-    hu = fill_hounsfield(ordered, threads, notes)
-    first = ordered[0]
-    row, column = np.array(first.orientation[:3]), np.array(first.orientation[3:])
-    dy, dx = first.pixel_spacing_mm
-    affine = np.eye(4)
-    affine[:3, 0], affine[:3, 1], affine[:3, 2], affine[:3, 3] = row * dx, column * dy, stack.step, first.position
-    if any(s.lossy for s in ordered):
+    plan = plan_volume(paths, tilted=tilted, derived=derived)
+    notes = list(plan.notes)
+    hu = fill_hounsfield(plan.slices, threads, notes)
+    if any(s.lossy for s in plan.slices):
         notes.append("the images were compressed with loss")
     hu.flags.writeable = False
     return Volume(
         hu=hu,
-        affine=affine,
-        spacing_mm=(stack.spacing_mm, dy, dx),
-        sop_instance_uids=tuple(s.sop_instance_uid for s in ordered),
-        frame_numbers=tuple(s.frame for s in ordered),
-        frame_of_reference_uid=frame_of_reference,
+        affine=plan.affine,
+        spacing_mm=plan.spacing_mm,
+        sop_instance_uids=tuple(s.sop_instance_uid for s in plan.slices),
+        frame_numbers=tuple(s.frame for s in plan.slices),
+        frame_of_reference_uid=plan.frame_of_reference_uid,
         notes=tuple(notes),
-        positions_mm=tuple(s.position for s in ordered),
+        positions_mm=tuple(s.position for s in plan.slices),
     )

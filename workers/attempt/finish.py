@@ -9,6 +9,7 @@ import structlog
 
 from core.failpoints import failpoint
 from core.records import Prediction
+from db.blobs.blob_ref import BlobRef
 from db.jobs.finish import commit_result
 from db.jobs.job_records import ClaimedJob, StoredObject, Timings
 from imaging.headers.scanner import read_scanner
@@ -26,6 +27,7 @@ from workers.encode.objects.by_kind import NEEDS_HEAT_MAP
 from workers.encode.source import read_source
 from workers.encode.sr.content_tree import referenced_images
 from workers.results.heat_map import make_heat_map
+from workers.results.keep import keep_overlays
 from workers.results.new_analysis import describe_limits, new_analysis
 from workers.results.pipeline import store_result_objects
 from workers.results.recipients import record_exclusion, select_recipients
@@ -57,8 +59,9 @@ def finish_job(
     job, began = unit.job, time.monotonic()
     lease.check(job)
     objects: tuple[StoredObject, ...] = ()
+    overlays: BlobRef | None = None
     if not job.shadow:
-        prediction, objects = _store_objects(runtime, job, model, unit.item, prediction, times.started_at)
+        prediction, objects, overlays = _store_objects(runtime, job, model, unit.item, prediction, times.started_at)
     failpoint("worker.encoded", job.study_instance_uid)
     infer_s = 0.0 if unit.item is None else times.infer_s
     timings = Timings(times.started_at, times.inferred_at, unit.seconds, infer_s, time.monotonic() - began)
@@ -75,6 +78,7 @@ def finish_job(
         timings=timings,
         observations=observe(unit.item, prediction),
         scanner=read_scanner(Path(located_inputs(runtime.blobs, job)[0].path)) if job.inputs else "",
+        overlays=overlays,
     )
     lease.done(job)
     failpoint("worker.finished", job.study_instance_uid)
@@ -91,13 +95,13 @@ def finish_job(
 
 def _store_objects(
     runtime: ChildRuntime, job: ClaimedJob, model: Model, item: Volume | Photograph | None, prediction: Prediction, started_at: datetime
-) -> tuple[Prediction, tuple[StoredObject, ...]]:
-    """Return the stored objects, and the prediction with notes on a missing heat map and on excluded destinations."""
+) -> tuple[Prediction, tuple[StoredObject, ...], BlobRef | None]:
+    """Return the prediction with notes on a missing heat map and on excluded destinations, the stored objects, and the overlays."""
     settings = runtime.settings
     with WARNING_LOCK:  # encoders suppress warnings for the whole process, while another thread may decode the next series
         recipients = select_recipients(settings, job.destinations, model.identity.status)
         heat = None
-        if item is not None and NEEDS_HEAT_MAP & recipients.kinds():
+        if item is not None and (settings.worker.keep_heat_maps or NEEDS_HEAT_MAP & recipients.kinds()):
             heat, prediction = make_heat_map(model, item, prediction, settings.worker.heat_map_budget_s)
         source = read_source(located_inputs(runtime.blobs, job), referenced=referenced_images(prediction.findings))
         analysis = new_analysis(
@@ -118,6 +122,7 @@ def _store_objects(
             heat=heat,
         )
         objects = store_result_objects(job, analysis, recipients, runtime.blobs)
+        overlays = keep_overlays(analysis, runtime.blobs)
     if recipients.excluded:
         prediction = record_exclusion(runtime.database, job, prediction, recipients.excluded)
-    return prediction, objects
+    return prediction, objects, overlays

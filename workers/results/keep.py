@@ -1,7 +1,10 @@
 """Stores a result object: the third step of ``make -> check -> keep``."""
 
+from db.blobs.blob_ref import BlobRef
 from db.blobs.store import Blobs
 from db.jobs.job_records import StoredObject
+from imaging.overlays import pack_overlays
+from workers.encode.analysis import Analysis
 from workers.results.make import ObjectDraft
 
 
@@ -14,3 +17,15 @@ def keep(draft: ObjectDraft, problems: tuple[str, ...], blobs: Blobs) -> StoredO
         The blob could not be written.
     """
     return StoredObject(report=draft.encoded, blob=blobs.put(draft.encoded.content), destinations=draft.destinations, problems=problems)
+
+
+def keep_overlays(analysis: Analysis, blobs: Blobs) -> BlobRef | None:
+    """Store outlines and heat map for the console's viewer; None where the result has neither.
+
+    Raises
+    ------
+    StorageError
+        The blob could not be written.
+    """
+    content = pack_overlays(analysis.prediction.findings, analysis.heat)
+    return blobs.put(content) if content else None

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from db.blobs.store import Blobs
 from db.engine import Database
 from tests.support.console import Browser, RunningConsole, add_users
 from tests.support.records import DIGEST, Sender, claim, complete, finish, plan, run
@@ -71,8 +72,8 @@ def test_an_object_is_downloaded_bit_for_bit_and_the_download_is_audited(browser
     with database.begin() as connection:
         row = connection.execute(text("SELECT id, sha256 FROM reports")).one()
     assert browser.get(f"/objects/{row.id}").status_code == 404, "no such file"
-    path = tmp_path / "blobs" / row.sha256[:2] / row.sha256
-    path.parent.mkdir(parents=True)
+    path = Blobs(tmp_path / "blobs").path(row.sha256)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"the report")
     reply = browser.get(f"/objects/{row.id}")
     assert reply.content == b"the report"

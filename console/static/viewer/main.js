@@ -1,0 +1,199 @@
+// The viewer: reads the data of the page, fetches the images, and connects model, views and controls.
+
+import { Controls } from "./controls.js";
+import { bindKeys, bindPointer } from "./input.js";
+import { Model } from "./model.js";
+import { pause, reason, Slices } from "./slices.js";
+import { Viewport } from "./viewport.js";
+
+class Viewer {
+  constructor(page) {
+    this.page = page;
+    this.model = new Model(page);
+    this.views = [...document.querySelectorAll(".view")].map((element) => new Viewport(element, this.model));
+    [this.main] = this.views;
+    ["z", "y", "x"].forEach((plane, index) => this.views[index]?.show(plane));
+    this.controls = new Controls(this);
+    this.tool = null; // null: window with a mouse, scroll with a finger
+    this.waiting = false;
+    for (const view of this.views) bindPointer(view, this);
+    bindKeys(this);
+    new ResizeObserver(() => this.redraw()).observe(document.querySelector(".stage"));
+  }
+
+  async start() {
+    if (this.page.problem) { this.controls.message("Nothing to display", this.page.problem); return; }
+    this.controls.message("Loading the images", "They are decoded on the server; the first ones appear in a moment.", true);
+    const meta = await this.describe();
+    if (meta === null) return;
+    this.model.open(meta);
+    this.controls.opened(meta);
+    const overlays = this.fetchOverlays();
+    if (meta.kind === "image") await this.loadPhotograph();
+    else this.loadSlices(meta);
+    await overlays;
+    const begin = this.model.findings.find((finding) => finding.ordinal === this.page.begin);
+    if (begin !== undefined) this.goToFinding(begin.ordinal);
+    else if (this.model.findings.length > 0 && meta.kind === "series") this.goToFinding(this.model.findings[0].ordinal, false);
+    this.redraw();
+  }
+
+  async describe() {
+    for (;;) {
+      const reply = await fetch(`${this.page.base}/meta`, { cache: "no-store", redirect: "manual" });
+      if (reply.status === 200) return reply.json();
+      if (reply.status !== 202 && reply.status !== 503) {
+        this.controls.message("These images cannot be displayed", await reason(reply));
+        return null;
+      }
+      await pause(reply.status === 202 ? 0 : 2000);
+    }
+  }
+
+  loadSlices(meta) {
+    const slices = new Slices(this.page.base, meta.shape, meta.first, {
+      onLoad: () => { this.controls.progress(slices.loaded, Math.min(slices.depth, slices.most)); this.redraw(); },
+      onEnd: (text) => this.controls.message("The images cannot be displayed any more", text),
+    });
+    this.model.slices = slices;
+    slices.start();
+  }
+
+  async loadPhotograph() {
+    const reply = await fetch(`${this.page.base}/picture`, { cache: "no-store", redirect: "manual" });
+    if (!reply.ok) { this.controls.message("The photograph cannot be displayed", await reason(reply)); return; }
+    // Without colour conversion, so that the pixels are those that the model received.
+    this.model.photograph = await createImageBitmap(await reply.blob(), { colorSpaceConversion: "none" });
+    this.redraw();
+  }
+
+  async fetchOverlays() {
+    const reply = await fetch(`${this.page.base}/overlays`, { cache: "no-store", redirect: "manual" });
+    this.model.addOverlays(reply.ok ? await reply.json() : { masks: [], heat: null });
+    this.controls.overlays(this.model.heat);
+  }
+
+  redraw() {
+    if (this.waiting) return;
+    this.waiting = true;
+    requestAnimationFrame(() => {
+      this.waiting = false;
+      if (this.model.geometry === null) return;
+      const drawn = this.views.filter((view) => view.element.offsetParent !== null).map((view) => view.draw());
+      if (drawn[0] && performance.getEntriesByName("viewer-first-image").length === 0) {
+        performance.mark("viewer-first-image");
+        document.body.dataset.shown = "yes";
+        this.controls.message(null);
+      }
+      this.controls.update();
+    });
+  }
+
+  scroll(plane, steps) {
+    if (this.model.geometry === null) return;
+    this.model.scroll(plane, steps);
+    this.redraw();
+  }
+
+  goToPlace(place) {
+    if (this.model.geometry === null) return;
+    this.model.goToPlace(this.main.plane, Math.min(place, this.model.place(this.main.plane).count));
+    this.redraw();
+  }
+
+  goToFinding(ordinal, announce = true) {
+    const finding = this.model.findings.find((one) => one.ordinal === ordinal);
+    if (finding === undefined || this.model.geometry === null) return;
+    this.model.chosen = ordinal;
+    const center = this.model.centerOf(finding);
+    if (center !== null) this.model.moveTo(center);
+    if (announce) this.controls.announce(`Finding ${ordinal}, ${finding.name}, ${this.controls.placeText(this.main.plane)}`);
+    this.tellPosition();
+    this.redraw();
+  }
+
+  stepFinding(step) {
+    const { findings, chosen } = this.model;
+    if (findings.length === 0) return;
+    const at = findings.findIndex((finding) => finding.ordinal === chosen);
+    this.goToFinding(findings[(at + step + findings.length) % findings.length].ordinal);
+  }
+
+  // A click: the cross-hair moves there, and a finding whose outline contains the point is chosen.
+  pick(viewport, event) {
+    if (this.model.geometry === null) return;
+    const [u, v] = viewport.planeAt(event), { width, height } = this.model.geometry.plane(viewport.plane);
+    if (u < 0 || v < 0 || u >= width || v >= height) return;
+    this.model.moveTo(this.model.geometry.fromPlane(viewport.plane, Math.floor(u), Math.floor(v), this.model.cross));
+    const finding = this.model.findingAt(this.model.cross);
+    if (finding !== null) this.model.chosen = finding.ordinal;
+    this.tellPosition();
+    this.redraw();
+  }
+
+  // Other scripts of the page may listen: the image, and the point on it (column, row; PS3.3 C.18.6) that was chosen.
+  tellPosition() {
+    const { model } = this, [z, y, x] = model.cross, [uid, frame] = model.meta.images?.[z] ?? ["", 1];
+    const detail = { image: uid, frame, point: [x + 0.5, y + 0.5], position: model.geometry.affine ? model.geometry.lpsOf(model.cross) : null };
+    document.dispatchEvent(new CustomEvent("viewer:position", { detail: { ...detail, finding: model.chosen } }));
+  }
+
+  hover(viewport, event) {
+    this.controls.hover(viewport, event);
+  }
+
+  toolFor(pointerType) {
+    return this.tool ?? (this.model.photograph !== null ? "pan" : pointerType === "touch" ? "scroll" : "window");
+  }
+
+  dragWindow(dx, dy) {
+    const { window: grey } = this.model, step = Math.max(1, grey.width / 400);
+    grey.set(grey.center + dy * step, grey.width + dx * step);
+  }
+
+  choosePreset(name) {
+    this.model.window.choose(name);
+    this.redraw();
+  }
+
+  toggle(what) {
+    if (what === "outlines") this.model.outlines = !this.model.outlines;
+    else this.model.crossHair = !this.model.crossHair;
+    this.redraw();
+  }
+
+  setHeat(opacity) {
+    this.model.heatOpacity = opacity;
+    this.redraw();
+  }
+
+  toggleHeat() {
+    this.setHeat(this.model.heatOpacity > 0 ? 0 : 0.6);
+  }
+
+  // Show a plane in the large view; the small views show the others.
+  showPlane(plane) {
+    if (!this.model.geometry?.isVolume) return;
+    const order = [plane, ...["z", "y", "x"].filter((other) => other !== plane)];
+    this.views.forEach((view, index) => view.show(order[index]));
+    this.redraw();
+  }
+
+  zoom(factor) {
+    const box = this.main.canvas.getBoundingClientRect();
+    this.main.zoomAt({ clientX: box.left + box.width / 2, clientY: box.top + box.height / 2 }, factor);
+    this.redraw();
+  }
+
+  fit() {
+    this.views.forEach((view) => view.fit());
+    this.redraw();
+  }
+
+  help() {
+    document.getElementById("help").showModal();
+  }
+}
+
+export const viewer = new Viewer(JSON.parse(document.getElementById("viewer-data").textContent));
+viewer.start();

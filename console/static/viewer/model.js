@@ -1,0 +1,113 @@
+// What is displayed: the images, the position of the cross-hair, window, outlines and heat map. Views read it; nothing here draws.
+
+import { AXIS, Geometry } from "./geometry.js";
+import { HeatMap, Masks } from "./overlays.js";
+import { PlanePicture } from "./planes.js";
+import { GreyWindow } from "./window.js";
+
+export class Model {
+  constructor(page) {
+    this.page = page;
+    this.findings = page.findings;
+    this.geometry = null;
+    this.slices = null;
+    this.photograph = null;
+    this.window = new GreyWindow(page.preset);
+    this.cross = [0, 0, 0];
+    this.chosen = null;
+    this.outlines = true;
+    this.crossHair = true;
+    this.heat = null;
+    this.heatOpacity = 0.6;
+    this.masks = null;
+    this.pictures = {};
+  }
+
+  open(meta) {
+    this.meta = meta;
+    this.geometry = new Geometry(meta);
+    const [depth, rows, columns] = meta.shape;
+    this.cross = [meta.first ?? 0, Math.floor(rows / 2), Math.floor(columns / 2)];
+    this.depth = depth;
+    this.sliceOf = new Map((meta.images ?? []).map(([uid, frame], z) => [`${uid} ${frame}`, z]));
+    for (const name of ["z", "y", "x"]) this.pictures[name] = { drawn: "", picture: new PlanePicture(this.geometry, name) };
+  }
+
+  addOverlays({ masks, heat }) {
+    this.masks = new Masks(masks, this.geometry);
+    this.heat = heat === null ? null : new HeatMap(heat, this.geometry);
+  }
+
+  at(plane) {
+    return this.cross[AXIS[plane]];
+  }
+
+  // The grey picture of a plane, drawn anew only when something of it has changed; null while the slice is not there.
+  picture(plane) {
+    if (this.photograph !== null) return this.photograph;
+    if (this.slices === null) return null;
+    const kept = this.pictures[plane], at = this.at(plane);
+    const wanted = `${at} ${this.window.center} ${this.window.width} ${plane === "z" ? "" : this.slices.loaded}`;
+    if (kept.drawn === wanted) return kept.picture.canvas;
+    const canvas = kept.picture.draw(this.slices, at, this.window.table);
+    if (canvas !== null) kept.drawn = wanted;
+    return canvas;
+  }
+
+  // The outline of a finding on a plane: its mask, or a circle of its diameter where it has none; null where the plane does not show it.
+  shapeOf(finding, plane) {
+    if (this.masks?.has(finding.ordinal)) return this.masks.outline(finding.ordinal, plane, this.at(plane));
+    const center = this.centerOf(finding);
+    if (center === null || this.masks === null) return null;
+    const { du, dv } = this.geometry.plane(plane), axis = AXIS[plane];
+    const across = (center[axis] - this.at(plane)) * this.geometry.spacing[axis], radius = (finding.diameter ?? 10) / 2;
+    if (Math.abs(across) > Math.max(radius, this.geometry.spacing[axis] / 2)) return null;
+    const cut = Math.sqrt(Math.max(0, radius * radius - across * across)) || radius / 4;
+    const [u, v] = this.geometry.toPlane(plane, center), path = new Path2D();
+    path.ellipse(u + 0.5, v + 0.5, cut / du, cut / dv, 0, 0, 2 * Math.PI);
+    return { path, u: u + 0.5, v: v + 0.5 - cut / dv };
+  }
+
+  // The voxel of a finding: the image and point that its result names, else its position in the patient, else the middle of its outline.
+  centerOf(finding) {
+    const z = this.sliceOf.get(`${finding.image} ${finding.frame ?? 1}`);
+    if (z !== undefined && finding.point) return [z, finding.point[1] - 0.5, finding.point[0] - 0.5];
+    if (finding.position && this.geometry.affine) return this.geometry.voxelOf(finding.position);
+    if (this.masks?.has(finding.ordinal)) return this.masks.center(finding.ordinal);
+    return null;
+  }
+
+  // The finding whose outline contains a voxel.
+  findingAt(voxel) {
+    return this.findings.find((finding) => this.masks?.contains(finding.ordinal, voxel)) ?? null;
+  }
+
+  moveTo(voxel) {
+    this.cross = this.geometry.clamp(voxel);
+    this.slices?.want(this.cross[0]);
+  }
+
+  // Scroll a plane; positive steps go towards the feet where the plane is axial.
+  scroll(plane, steps) {
+    const axis = AXIS[plane], direction = axis === 0 && this.geometry.flipped ? -1 : 1;
+    const moved = [...this.cross];
+    moved[axis] += steps * direction;
+    this.moveTo(moved);
+  }
+
+  // Place of the displayed slice of a plane and their number, counted from the head where the plane is axial.
+  place(plane) {
+    const axis = AXIS[plane], count = this.geometry.shape[axis], at = this.cross[axis];
+    return { place: (axis === 0 && this.geometry.flipped ? count - 1 - at : at) + 1, count };
+  }
+
+  goToPlace(plane, place) {
+    this.scroll(plane, place - this.place(plane).place);
+  }
+
+  valueAt([z, y, x]) {
+    const [depth, rows, columns] = this.geometry.shape;
+    if (z < 0 || y < 0 || x < 0 || z >= depth || y >= rows || x >= columns) return null;
+    return this.slices?.get(z)?.[y * columns + x] ?? null;
+  }
+}

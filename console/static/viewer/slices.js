@@ -1,0 +1,129 @@
+// The slices of a series in memory: fetched in groups, those near the displayed one first, so that scrolling never waits for long.
+
+const GROUP_BYTES = 2 << 20;
+const AT_ONCE = 3;
+const MOST_IN_GROUP = 16;
+
+export class Slices {
+  // `onLoad(first, count)`: slices have arrived. `onEnd(text)`: no more can be read, and why.
+  constructor(base, shape, first, { onLoad, onEnd }) {
+    const [depth, rows, columns] = shape;
+    this.base = base;
+    this.depth = depth;
+    this.size = rows * columns;
+    this.data = new Array(depth).fill(null);
+    this.loaded = 0;
+    this.wanted = first;
+    this.onLoad = onLoad;
+    this.onEnd = onEnd;
+    this.group = Math.max(1, Math.min(MOST_IN_GROUP, Math.floor(GROUP_BYTES / (this.size * 2))));
+    const budget = ((navigator.deviceMemory ?? 8) < 4 ? 256 : 1024) << 20;
+    this.most = Math.max(8, Math.min(depth, Math.floor(budget / (this.size * 2))));
+    this.pending = new Set();
+    this.ended = false;
+  }
+
+  async start() {
+    await this.fetchRange(this.wanted, 1); // alone, so that something is displayed as soon as possible
+    for (let worker = 0; worker < AT_ONCE; worker++) this.work();
+  }
+
+  get(z) {
+    return this.data[z];
+  }
+
+  // Tell which slice is displayed: its neighbours are fetched next.
+  want(z) {
+    this.wanted = z;
+    if (this.idle > 0 && this.next() !== null) for (; this.idle > 0; this.idle--) this.work();
+  }
+
+  idle = 0;
+
+  next() {
+    const reach = Math.floor(this.most / 2);
+    for (let distance = 0; distance <= Math.max(reach, this.most === this.depth ? this.depth : 0); distance++) {
+      for (const z of [this.wanted + distance, this.wanted - distance]) {
+        if (z >= 0 && z < this.depth && this.data[z] === null && !this.pending.has(Math.floor(z / this.group))) return Math.floor(z / this.group);
+      }
+    }
+    return null;
+  }
+
+  async work() {
+    while (!this.ended) {
+      const group = this.next();
+      if (group === null) break;
+      this.pending.add(group);
+      const first = group * this.group;
+      try {
+        await this.fetchRange(first, Math.min(this.group, this.depth - first));
+      } finally {
+        this.pending.delete(group);
+      }
+    }
+    this.idle++;
+  }
+
+  async fetchRange(first, count) {
+    for (let attempt = 0; attempt < 8 && !this.ended; attempt++) {
+      let reply = null;
+      try {
+        reply = await fetch(`${this.base}/slices/${first}/${count}`, { cache: "no-store", redirect: "manual" });
+      } catch {
+        await pause(1000); // the network is gone for a moment
+        continue;
+      }
+      if (reply.ok) {
+        this.keep(first, new Int16Array(await reply.arrayBuffer()));
+        return;
+      }
+      if (reply.status !== 503) {
+        this.end(await reason(reply));
+        return;
+      }
+      await pause(500);
+    }
+    this.end("The images could not be read. Reload the page to try again.");
+  }
+
+  end(text) {
+    if (!this.ended) this.onEnd(text);
+    this.ended = true;
+  }
+
+  keep(first, values) {
+    const count = values.length / this.size;
+    for (let index = 0; index < count; index++) {
+      if (this.data[first + index] === null) this.loaded++;
+      this.data[first + index] = values.subarray(index * this.size, (index + 1) * this.size);
+    }
+    if (this.loaded > this.most) this.forgetFarthest();
+    this.onLoad(first, count);
+  }
+
+  forgetFarthest() {
+    const kept = [...this.data.keys()].filter((z) => this.data[z] !== null);
+    kept.sort((a, b) => Math.abs(b - this.wanted) - Math.abs(a - this.wanted));
+    for (const z of kept.slice(0, this.loaded - this.most)) {
+      this.data[z] = null;
+      this.loaded--;
+    }
+  }
+}
+
+export function pause(ms) {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+// Why a request was refused, in words.
+export async function reason(reply) {
+  if (reply.type === "opaqueredirect" || reply.status === 401) return "Your session has ended. Sign in again to go on.";
+  if (reply.status === 404) return "This view is no longer valid. Open it again from the study page.";
+  try {
+    const answer = await reply.json();
+    return answer.reason ?? answer.detail ?? "The images could not be read.";
+  } catch {
+    return "The images could not be read.";
+  }
+}

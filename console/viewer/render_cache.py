@@ -1,0 +1,77 @@
+"""The folder of decoded images, ``viewer-cache`` in the data folder: limited in size and in age, closed to other users.
+
+Decoded images are patient data. They are removed when nobody has looked at them for some hours, and at once when retention has removed
+the images themselves.
+"""
+
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from console.viewer.render_process import META
+
+UNFINISHED = ".part"
+
+
+class RenderCache:
+    """One folder for each unit that was decoded, named by the unit and the content of its images."""
+
+    def __init__(self, folder: Path, *, max_bytes: int, keep_s: float) -> None:
+        self.folder = folder
+        self.max_bytes = max_bytes
+        self._keep_s = keep_s
+
+    def path(self, name: str) -> Path:
+        """Return the folder of an entry."""
+        return self.folder / name
+
+    def find(self, name: str) -> dict[str, Any] | None:
+        """Return the description of an entry, which counts as used now; None where there is none."""
+        try:
+            meta: dict[str, Any] = json.loads((self.path(name) / META).read_text())
+            os.utime(self.path(name))
+        except (OSError, ValueError):
+            return None
+        return meta
+
+    def new_folder(self, name: str, number: int) -> Path:
+        """Return an empty folder to decode into. Raises OSError where it cannot be made."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        made = self.folder / f"{name}{UNFINISHED}-{os.getpid()}-{number}"
+        made.mkdir(mode=0o700)
+        return made
+
+    def keep(self, made: Path, name: str) -> None:
+        """Make a finished folder the entry of that name."""
+        shutil.rmtree(self.path(name), ignore_errors=True)
+        made.rename(self.path(name))
+
+    def remove_unit(self, unit_id: int) -> None:
+        """Remove every entry of a unit."""
+        for path in self.folder.glob(f"unit-{unit_id}-*"):
+            shutil.rmtree(path, ignore_errors=True)
+
+    def make_room(self, needed_bytes: int, decoding: Path | None = None) -> None:
+        """Remove entries that nobody uses any more, then those used least recently, until ``needed_bytes`` more are within the limit.
+
+        ``decoding`` is the folder into which those bytes are written.
+        """
+        entries = []
+        now = time.time()
+        for path in self.folder.glob("*"):
+            if path == decoding:
+                continue
+            try:
+                used, size = path.stat().st_mtime, sum(file.stat().st_size for file in path.iterdir())
+            except OSError:  # another process removes it at this moment
+                continue
+            entries.append((used, path, size))
+        total = needed_bytes + sum(size for _, _, size in entries)
+        for used, path, size in sorted(entries):
+            if f"{UNFINISHED}-{os.getpid()}-" in path.name or (total <= self.max_bytes and now - used <= self._keep_s):
+                continue  # this process decodes into it, or it may stay
+            shutil.rmtree(path, ignore_errors=True)
+            total -= size

@@ -1,0 +1,207 @@
+"""Starts render processes: at most ``processes`` at once, each for one unit, with a time limit; a spare one waits for the next unit.
+
+The spare process has imported what it needs, so that the first slice of a series is there sooner.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import structlog
+
+from console.viewer.render_cache import RenderCache
+from console.viewer.rendering import Rendering
+from core.settings.viewer import ViewerSection
+
+MAX_WAITING = 32
+COMMAND = (sys.executable, "-m", "console.viewer.render_process")
+PASSED_ON = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR")  # no secret of the console is among them
+
+log = structlog.get_logger(__name__)
+
+
+class TooManyWaiting(Exception):
+    """More units wait for a render process than are allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class RenderOrder:
+    """What to decode. ``kind``: series, image or object; ``files``: path and SHA-256; ``first_uid``: the image that is wanted first."""
+
+    name: str
+    kind: str
+    files: Sequence[tuple[Path, str]]
+    first_uid: str = ""
+
+
+class RenderPool:
+    """The render processes of one console, and what they have decoded."""
+
+    def __init__(self, section: ViewerSection, cache: RenderCache) -> None:
+        self.cache = cache
+        self._section = section
+        self._threads = ThreadPoolExecutor(section.processes, thread_name_prefix="render")
+        self._lock = threading.Lock()
+        self._renderings: dict[str, Rendering] = {}
+        self._running: set[subprocess.Popen[str]] = set()
+        self._spare: subprocess.Popen[str] | None = None
+        self._waiting = 0
+        self._numbers = count()
+        self._closed = False
+
+    def find(self, name: str) -> Rendering | None:
+        """Return a rendering that was started or lies in the cache; None where there is none."""
+        with self._lock:
+            found = self._renderings.get(name)
+        if found is not None and not found.finished:
+            return found
+        meta = self.cache.find(name)
+        return None if meta is None else Rendering(self.cache.path(name), meta)
+
+    def start(self, order: RenderOrder) -> Rendering:
+        """Return the rendering of ``order``: from the cache, or the one that runs, or a new one.
+
+        Raises
+        ------
+        TooManyWaiting
+            Too many units wait already.
+        """
+        found = self.find(order.name)
+        if found is not None and not found.failure:
+            return found
+        with self._lock:
+            if self._waiting >= MAX_WAITING:
+                raise TooManyWaiting
+            self._waiting += 1
+            rendering = self._renderings[order.name] = Rendering(self.cache.path(order.name))
+        self._threads.submit(self._run, order, rendering)
+        return rendering
+
+    def close(self) -> None:
+        """End all processes."""
+        with self._lock:
+            self._closed = True
+            processes = [*self._running, *([self._spare] if self._spare else [])]
+            self._spare = None
+        for process in processes:
+            _kill(process)
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        for process in processes:
+            _end(process)
+
+    def _run(self, order: RenderOrder, rendering: Rendering) -> None:
+        try:
+            made = self.cache.new_folder(order.name, next(self._numbers))
+            rendering.folder = made
+            self._carry_out(order, rendering, made)
+        except Exception as error:
+            log.error("render_failed", exception=type(error).__name__)
+            words = error.strerror if isinstance(error, OSError) else type(error).__name__
+            rendering.failure = rendering.failure or f"the render process could not be started: {words}"
+        finally:
+            with self._lock:
+                self._waiting -= 1
+                if rendering.finished:
+                    del self._renderings[order.name]
+            if rendering.failure:
+                with suppress(OSError):
+                    _remove(rendering.folder)
+
+    def _carry_out(self, order: RenderOrder, rendering: Rendering, made: Path) -> None:
+        process = self._take_process()
+        timer = threading.Timer(self._section.time_s, self._time_out, (process, rendering))
+        timer.start()
+        try:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            limits = {"memory_mib": self._section.memory_mib, "cpu_s": 2 * self._section.time_s, "file_bytes": self.cache.max_bytes}
+            files = [[str(path), sha256] for path, sha256 in order.files]
+            text = {"kind": order.kind, "files": files, "folder": str(made), "first_uid": order.first_uid, **limits}
+            with suppress(BrokenPipeError):
+                process.stdin.write(json.dumps(text) + "\n")
+                process.stdin.flush()
+            for line in process.stdout:
+                self._take_answer(json.loads(line), order, rendering, made)
+            if not (rendering.finished or rendering.failure):
+                rendering.failure = "the process that decodes the images ended without an answer; the images may be damaged"
+        finally:
+            timer.cancel()
+            _end(process)
+            with self._lock:
+                self._running.discard(process)
+            self._start_spare()
+
+    def _take_answer(self, answer: dict[str, object], order: RenderOrder, rendering: Rendering, made: Path) -> None:
+        if "slice" in answer:
+            rendering.add_slice(int(str(answer["slice"])))
+        elif "failed" in answer:
+            rendering.failure = str(answer["failed"])
+        else:
+            meta = answer.get("planned") or answer.get("done")
+            assert isinstance(meta, dict)
+            if rendering.meta is None:
+                self.cache.make_room(int(meta["bytes"]), made)
+            if "done" in answer:
+                self.cache.keep(made, order.name)
+                rendering.folder = self.cache.path(order.name)
+                rendering.finished = True
+            rendering.meta = meta
+
+    def _time_out(self, process: "subprocess.Popen[str]", rendering: Rendering) -> None:
+        rendering.failure = f"decoding took longer than the {self._section.time_s:g} s that console.viewer.time_s allows"
+        _kill(process)
+
+    def _take_process(self) -> "subprocess.Popen[str]":
+        """Return the spare process, or a new one."""
+        with self._lock:
+            process, self._spare = self._spare, None
+            if process is None or process.poll() is not None:
+                process = _start()
+            self._running.add(process)
+        return process
+
+    def _start_spare(self) -> None:
+        """Start the process for the next unit."""
+        with self._lock:
+            if self._spare is None and not self._closed:
+                self._spare = _start()
+
+
+def _start() -> "subprocess.Popen[str]":
+    environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(COMMAND, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, env=environment, start_new_session=True)
+
+
+def _kill(process: "subprocess.Popen[str]") -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    """Wait for the end of a process that has answered, or end it, and close its pipes."""
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            with suppress(BrokenPipeError):
+                stream.close()
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        _kill(process)
+        process.wait()
+
+
+def _remove(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()

@@ -1,0 +1,84 @@
+"""The program of a render process: decodes one unit within limits, reports on standard output, and ends.
+
+The web process starts it as ``python -m console.viewer.render_process`` and writes one line of JSON: what to decode, where to, and the
+limits. It answers in lines of JSON: ``{"planned": {...}}``, ``{"slice": 17}``, ``{"done": {...}}`` or ``{"failed": "reason"}``. A hostile
+file can end or slow only this process.
+"""
+
+import errno
+import json
+import os
+import resource
+import sys
+from pathlib import Path
+from typing import Any, TextIO
+
+from console.viewer.render_object import render_object
+from console.viewer.render_unit import Report, render_photograph, render_series
+from core.errors import NodeError, StorageError
+
+META = "meta.json"
+
+
+def set_limits(memory_mib: int, cpu_s: float, file_bytes: int) -> None:
+    """Limit address space, processor time and the size of a file (setrlimit(2)); no core dump, lower priority than the web process."""
+    for kind, limit in (
+        (resource.RLIMIT_AS, memory_mib << 20),
+        (resource.RLIMIT_CPU, max(1, int(cpu_s))),
+        (resource.RLIMIT_FSIZE, file_bytes),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(kind, (limit, limit))
+    os.nice(5)
+
+
+def render(order: dict[str, Any], report: Report) -> dict[str, Any]:
+    """Decode what the order names and return its description."""
+    files = [(Path(path), sha256) for path, sha256 in order["files"]]
+    folder = Path(order["folder"])
+    if missing := sum(not path.is_file() for path, _ in files):
+        raise StorageError(f"{missing} of {len(files)} files are missing", hint="does the console see node.data_dir/blobs?")
+    if order["kind"] == "series":
+        return render_series(files, folder, order["first_uid"], report)
+    if order["kind"] == "image":
+        return render_photograph(files, folder)
+    return render_object(files, folder)
+
+
+def describe(error: BaseException, memory_mib: int) -> str:
+    """Return why a unit cannot be displayed, in words without patient values."""
+    if isinstance(error, NodeError):
+        return str(error)
+    if isinstance(error, MemoryError) or getattr(error, "errno", 0) == errno.ENOMEM:
+        return f"the images need more than the {memory_mib} MiB that console.viewer.memory_mib allows"
+    if isinstance(error, OSError):
+        return f"the images cannot be read or written: {error.strerror}"
+    return f"the images cannot be decoded ({type(error).__name__})"
+
+
+def main(orders: TextIO, answers: TextIO) -> None:
+    """Read one order, carry it out and answer; an order that never comes ends the process."""
+
+    def report(line: dict[str, Any]) -> None:
+        answers.write(json.dumps(line) + "\n")
+        answers.flush()
+
+    text = orders.readline()
+    if not text:
+        return
+    order = json.loads(text)
+    set_limits(order["memory_mib"], order["cpu_s"], order["file_bytes"])
+    try:
+        meta = render(order, report)
+        (Path(order["folder"]) / META).write_text(json.dumps(meta))
+    except Exception as error:
+        report({"failed": describe(error, order["memory_mib"])})
+    else:
+        report({"done": meta})
+
+
+if __name__ == "__main__":
+    os.umask(0o077)
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what a library prints does not get between the answers
+    main(sys.stdin, answers)

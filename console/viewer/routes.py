@@ -1,0 +1,108 @@
+"""The page of the viewer, and the data that its scripts read: description, slices, photograph, outlines and heat map."""
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import FileResponse, JSONResponse
+from fastapi.templating import Jinja2Templates
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from console.auth.guard import Accounts, SignedIn, client_address
+from console.auth.replies import page
+from console.viewer.page_data import first_image, page_data
+from console.viewer.rendering import Rendering
+from console.viewer.source import ViewerSource
+from console.viewer.tickets import Ticket
+from db.viewer.viewed_unit import find_images, find_overlays, open_unit
+
+WAIT_S = 20.0
+MOST_SLICES = 16
+REMOVED = (
+    "The images of this series have been deleted by the node's retention, after every destination had the result. "
+    "The results and the audit trail remain. To look at the images, open the study in the PACS."
+)
+
+
+def build_router(accounts: Accounts, templates: Jinja2Templates, source: ViewerSource) -> APIRouter:
+    """Return the routes of the viewer."""
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.get("/viewer/{unit_id}")
+    def viewer_page(request: Request, unit_id: int, session: SignedIn, job: int | None = None, finding: int | None = None) -> Response:
+        """Open the viewer on a unit; that is one audit event, whatever is then scrolled through."""
+        viewer = f"user:{session.user.name}"
+        unit = open_unit(accounts.database, unit_id, job_id=job, viewer=viewer, address=client_address(request))
+        if unit is None:
+            raise HTTPException(404, "there is no such series, or the result is not one of it")
+        problem = ""
+        if unit.images.removed:
+            source.pool.cache.remove_unit(unit_id)
+            problem = REMOVED
+        elif not unit.images.hashes:
+            problem = "The node holds no image of this series."
+        else:
+            source.start(unit_id, unit.images, first_image(unit, finding))
+        ticket = source.sign(Ticket(unit_id, unit.images.key, unit.job.id if unit.job else 0), session.id)
+        data = page_data(unit, ticket, finding, problem)
+        return page(templates, request, "viewer.html", unit=unit, data=data, problem=problem)
+
+    @routes.get("/viewer/{unit_id}/{ticket}/meta")
+    async def meta(unit_id: int, ticket: str, session: SignedIn) -> Response:
+        """Describe the images as soon as their headers were read; 422 with the reason where they cannot be displayed."""
+        checked = await run_in_threadpool(source.check, ticket, session.id, unit_id)
+        rendering = await source.rendering(checked)
+        if not await rendering.wait(lambda: rendering.meta is not None, WAIT_S):
+            return JSONResponse({"waiting": True}, status_code=202)
+        if rendering.failure:
+            return JSONResponse({"reason": rendering.failure}, status_code=422)
+        images = await run_in_threadpool(find_images, accounts.database, unit_id, checked.job_id or None)
+        described: dict[str, Any] = dict(rendering.meta or {})
+        described["instance_numbers"] = {} if images is None else images.instance_numbers
+        return JSONResponse(described)
+
+    @routes.get("/viewer/{unit_id}/{ticket}/slices/{first}/{count}")
+    async def slices(unit_id: int, ticket: str, first: int, count: int, session: SignedIn) -> Response:
+        """Send some slices, int16 Hounsfield units, little-endian."""
+        rendering = await source.rendering(await run_in_threadpool(source.check, ticket, session.id, unit_id))
+        await rendering.wait(lambda: rendering.meta is not None, WAIT_S)
+        depth = 0 if rendering.meta is None or rendering.meta["kind"] != "series" else rendering.meta["shape"][0]
+        if not (first >= 0 and 1 <= count <= MOST_SLICES and first + count <= depth):
+            raise HTTPException(404, "there are no such slices")
+        if not await rendering.wait(lambda: rendering.has_slices(first, count), WAIT_S):
+            raise HTTPException(503, "these slices are not decoded yet: try again", headers={"Retry-After": "1"})
+        if rendering.failure:
+            raise HTTPException(422, rendering.failure)
+        return Response(await _read(rendering, first, count), media_type="application/octet-stream")
+
+    @routes.get("/viewer/{unit_id}/{ticket}/picture")
+    async def picture(unit_id: int, ticket: str, session: SignedIn) -> Response:
+        """Send a photograph as PNG."""
+        rendering = await source.rendering(await run_in_threadpool(source.check, ticket, session.id, unit_id))
+        done = await rendering.wait_until_finished(WAIT_S)
+        if not done or rendering.failure or not rendering.picture.is_file():
+            raise HTTPException(404, rendering.failure or "this unit is no photograph")
+        return FileResponse(rendering.picture, media_type="image/png")
+
+    @routes.get("/viewer/{unit_id}/{ticket}/overlays")
+    def overlays(unit_id: int, ticket: str, session: SignedIn) -> Response:
+        """Send outlines and heat map of the result, as the worker stored them; without them an empty answer."""
+        checked = source.check(ticket, session.id, unit_id)
+        sha256 = find_overlays(accounts.database, checked.job_id)
+        if sha256 is None or not source.blob(sha256).is_file():
+            return JSONResponse({"masks": [], "heat": None})
+        content = source.blob(sha256).read_bytes()
+        return Response(content, media_type="application/json", headers={"Content-Encoding": "gzip"})
+
+    return routes
+
+
+async def _read(rendering: Rendering, first: int, count: int) -> bytes:
+    """Read slices; the folder is renamed once, when everything is decoded, so that a second try finds it."""
+    for _ in range(2):
+        try:
+            return await run_in_threadpool(rendering.read_slices, first, count)
+        except OSError:
+            await asyncio.sleep(0.02)
+    raise HTTPException(503, "the decoded images were removed from the cache: try again", headers={"Retry-After": "1"})

@@ -1,0 +1,57 @@
+"""Finds the decoded images that a request may read."""
+
+from pathlib import Path
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from console.viewer.render_pool import RenderOrder, RenderPool, TooManyWaiting
+from console.viewer.rendering import Rendering
+from console.viewer.tickets import Ticket, check_ticket
+from db.blobs.store import blob_path
+from db.engine import Database
+from db.viewer.viewed_unit import UnitImages, find_images
+
+BUSY = "Many series are being opened at this moment. Try again in a minute."
+
+
+class ViewerSource:
+    """Finds what a request may read: checks its ticket, and starts a render process where the cache has lost the images."""
+
+    def __init__(self, database: Database, pool: RenderPool, blobs_dir: Path) -> None:
+        self.database = database
+        self.pool = pool
+        self._blobs_dir = blobs_dir
+
+    def sign(self, ticket: Ticket, session_id: int) -> str:
+        """Return the ticket as text for one session."""
+        return ticket.sign(self.database.installation()[1], session_id)
+
+    def check(self, text: str, session_id: int, unit_id: int) -> Ticket:
+        """Return the ticket of a request. Raises 404, as for a unit that does not exist."""
+        ticket = check_ticket(text, self.database.installation()[1], session_id, unit_id)
+        if ticket is None:
+            raise HTTPException(404, "open the viewer anew")
+        return ticket
+
+    def blob(self, sha256: str) -> Path:
+        """Return the file of a blob."""
+        return blob_path(self._blobs_dir, sha256)
+
+    def start(self, unit_id: int, images: UnitImages, first_uid: str = "") -> Rendering:
+        """Start to decode images, unless that is done. Raises 503 where too many wait."""
+        files = [(self.blob(sha256), sha256) for sha256 in images.hashes]
+        try:
+            return self.pool.start(RenderOrder(f"unit-{unit_id}-{images.key}", images.kind, files, first_uid))
+        except TooManyWaiting as error:
+            raise HTTPException(503, BUSY) from error
+
+    async def rendering(self, ticket: Ticket) -> Rendering:
+        """Return the rendering of a ticket; where the cache has lost it, the images are decoded again."""
+        found = self.pool.find(f"unit-{ticket.unit_id}-{ticket.key}")
+        if found is not None:
+            return found
+        images = await run_in_threadpool(find_images, self.database, ticket.unit_id, ticket.job_id or None)
+        if images is None or images.removed or images.key != ticket.key:
+            raise HTTPException(410, "the images have changed or were deleted: open the viewer anew")
+        return await run_in_threadpool(self.start, ticket.unit_id, images)

@@ -1,0 +1,71 @@
+"""A console with a chest, a photograph, and users of every role; shared by the tests of a module, which change nothing of it."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from db.blobs.store import Blobs
+from db.engine import Database
+from deploy.demo.synthetic.chest import make_chest, write_chest
+from deploy.demo.synthetic.lesion import lesion_dataset
+from imaging.photograph.read import Photograph
+from imaging.volume.volume import Volume
+from tests.support.console import Browser, RunningConsole, add_users
+from tests.support.services import fresh_database
+from tests.support.viewer_units import photograph_with_finding, series_with_findings
+
+_DATA = re.compile(r'id="viewer-data">(.*?)</script>')
+
+
+@dataclass(frozen=True, slots=True)
+class ViewerNode:
+    """A console, the units that it shows, and what their models received."""
+
+    console: RunningConsole
+    database: Database
+    blobs: Blobs
+    data_dir: Path
+    series: int
+    volume: Volume
+    photograph: int
+    picture: Photograph
+
+
+def open_viewer(browser: Browser, path: str) -> dict[str, Any]:
+    """Open the page of the viewer and return the data that it gives to its scripts."""
+    found = _DATA.search(browser.open(path).text)
+    assert found is not None
+    data: dict[str, Any] = json.loads(found[1])
+    return data
+
+
+@pytest.fixture(scope="module")
+def node(postgres_url: str, database_template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ViewerNode]:
+    """The node; its chest has three nodules, each with an outline."""
+    folder = tmp_path_factory.mktemp("viewer")
+    blobs = Blobs(folder / "blobs")
+    made = make_chest(5, slices=40, size=96, slice_mm=5.0, diameters_mm=(14.0, 24.0))
+    places = [(nodule.position_mm, nodule.diameter_mm) for nodule in made.nodules]
+    lesion = folder / "lesion.dcm"
+    lesion_dataset(3).save_as(lesion, enforce_file_format=True)
+    with fresh_database(postgres_url, database_template) as url:
+        database = Database.open(url)
+        add_users(database)
+        series, volume = series_with_findings(database, blobs, write_chest(folder / "chest", made), places)
+        photograph, picture = photograph_with_finding(database, blobs, lesion)
+        with RunningConsole(database, folder) as console:
+            yield ViewerNode(console, database, blobs, folder, series, volume, photograph, picture)
+        database.dispose()
+
+
+@pytest.fixture
+def browser(node: ViewerNode) -> Iterator[Browser]:
+    """A browser that is signed in as a clinician."""
+    with node.console.browser() as opened:
+        opened.sign_in("clinician")
+        yield opened

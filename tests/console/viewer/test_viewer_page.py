@@ -1,0 +1,149 @@
+"""The viewer in Chromium: it scrolls, jumps to a nodule, changes the window, shows the heat map, and draws the model's pixels."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from playwright.sync_api import Browser as Chromium
+from playwright.sync_api import Page, sync_playwright
+
+from tests.console.viewer.conftest import ViewerNode
+from tests.support.console import PASSWORD
+from tests.support.external_programs import tool
+
+TIMEOUT_MS = 240_000
+# The grey picture behind the view, before it is scaled to the screen: (rows, columns) of the red channel.
+_GREYS = """async (plane) => {
+    const { viewer } = await import("/static/viewer/main.js"), canvas = viewer.model.picture(plane);
+    const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+    return [canvas.width, Array.from(pixels).filter((_, at) => at % 4 === 0), viewer.model.cross];
+}"""
+_COLOURED = """() => {
+    const canvas = document.querySelector(".view.large canvas");
+    const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+    let count = 0;
+    for (let at = 0; at < pixels.length; at += 4) {
+        const [red, green, blue] = pixels.subarray(at, at + 3);
+        if (Math.max(red, green, blue) - Math.min(red, green, blue) > 40) count++;
+    }
+    return count;
+}"""
+_FRAME = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done())))"
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Chromium]:
+    """Debian's Chromium without a window."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=tool("chromium", "chromium"),
+            channel="chromium",
+            args=["--no-sandbox", "--no-proxy-server", "--disable-dev-shm-usage"],
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(node: ViewerNode, chromium: Chromium) -> Iterator[Page]:
+    """A page that is signed in; an error of a script fails the test."""
+    page = chromium.new_page(viewport={"width": 1280, "height": 800})
+    page.set_default_timeout(TIMEOUT_MS)
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(f"{node.console.url}/sign-in")
+    page.fill("[name=name]", "clinician")
+    page.fill("[name=password]", PASSWORD)
+    page.click("main button")
+    page.wait_for_selector(".who .role")
+    yield page
+    page.close()
+    assert not errors
+
+
+def _open(page: Page, node: ViewerNode, unit: int) -> None:
+    page.goto(f"{node.console.url}/viewer/{unit}")
+    page.wait_for_selector("body[data-shown]")
+
+
+def _greys(page: Page, plane: str = "z") -> tuple[NDArray[np.int_], list[int]]:
+    page.evaluate(_FRAME)
+    width, values, cross = page.evaluate(_GREYS, plane)
+    return np.array(values).reshape(-1, width), cross
+
+
+def _windowed(hu: NDArray[np.int16], center: float, width: float) -> NDArray[np.int_]:
+    grey: NDArray[np.int_] = np.floor(np.clip((hu - (center - width / 2)) / width * 255, 0, 255) + 0.5).astype(int)
+    return grey
+
+
+def test_a_series_is_scrolled_windowed_and_its_nodules_are_found(page: Page, node: ViewerNode) -> None:
+    hu = node.volume.hu
+    _open(page, node, node.series)
+    page.wait_for_selector("body[data-loaded]")
+    assert page.locator(".view").count() == 3
+
+    shown, (z, y, x) = _greys(page)
+    assert np.array_equal(shown, _windowed(hu[z], -600, 1500)), "the model's pixels, in the lung window"
+    page.click('[data-preset="bone"]')
+    assert np.array_equal(_greys(page)[0], _windowed(hu[z], 400, 1800))
+    page.keyboard.press("2")
+    assert page.get_attribute('[data-preset="soft"]', "aria-pressed") == "true"
+    assert np.array_equal(_greys(page)[0], _windowed(hu[z], 40, 400))
+    assert np.array_equal(_greys(page, "y")[0], _windowed(hu[::-1, y], 40, 400)), "coronal, the head above"
+    assert np.array_equal(_greys(page, "x")[0], _windowed(hu[::-1, :, x], 40, 400)), "sagittal"
+
+    page.hover(".view.large canvas")
+    page.mouse.wheel(0, 100)
+    below, cross = _greys(page)
+    assert cross[0] == z - 1, "the wheel scrolls towards the feet"
+    assert np.array_equal(below, _windowed(hu[z - 1], 40, 400))
+    page.keyboard.press("PageUp")
+    assert _greys(page)[1][0] == min(z - 1 + 10, len(hu) - 1)
+
+    for number, position in enumerate(_positions(page), 1):
+        page.click(f'[data-finding="{number}"]')
+        assert np.allclose(_greys(page)[1], node.volume.index(position), atol=1), "the cross-hair is in the nodule"
+        assert page.get_attribute(f'[data-finding="{number}"]', "aria-current") == "true"
+    assert "Finding 2, Nodule, axial slice" in page.inner_text("#status")
+    assert "slice" in str(page.get_attribute("#slice", "aria-valuetext"))
+
+
+def _positions(page: Page) -> list[tuple[float, float, float]]:
+    """Return the position of each finding as the page has it, LPS mm."""
+    given = page.evaluate('() => JSON.parse(document.getElementById("viewer-data").textContent).findings')
+    return [tuple(one["position"]) for one in given]
+
+
+def test_outlines_and_heat_map_are_drawn_and_can_be_switched_off(page: Page, node: ViewerNode) -> None:
+    _open(page, node, node.series)
+    page.wait_for_selector("body.with-heat")
+    page.click('[data-finding="1"]')
+    page.keyboard.press("x")
+    page.evaluate(_FRAME)
+    with_both = page.evaluate(_COLOURED)
+    page.fill("#heat", "0")
+    page.evaluate(_FRAME)
+    outline_only = page.evaluate(_COLOURED)
+    page.click('[data-action="outlines"]')
+    page.evaluate(_FRAME)
+    without = page.evaluate(_COLOURED)
+    assert with_both > 2 * outline_only > 0
+    assert without == 0
+
+
+def test_a_photograph_is_shown_with_outline_and_heat_map(page: Page, node: ViewerNode) -> None:
+    _open(page, node, node.photograph)
+    page.wait_for_selector("body.with-heat")
+    pixels = page.evaluate("""async () => {
+        const { viewer } = await import("/static/viewer/main.js"), photograph = viewer.model.photograph;
+        const canvas = new OffscreenCanvas(photograph.width, photograph.height), context = canvas.getContext("2d");
+        context.drawImage(photograph, 0, 0);
+        return Array.from(context.getImageData(0, 0, 40, 30).data);
+    }""")
+    assert np.array_equal(np.array(pixels).reshape(30, 40, 4)[..., :3], node.picture.rgb[:30, :40])
+    assert page.locator("#slice").is_hidden()
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.evaluate(_FRAME)
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= 360
