@@ -13,7 +13,7 @@ from tests.chaos.node_under_test import NodeUnderTest
 from tests.chaos.study_generator import StudyGenerator
 from tests.chaos.summary import format_summary, passed
 
-PLAN = ChaosPlan(seed=int(os.environ.get("CHAOS_SEED", "1")), studies=14, kills=16, other_faults=8, killer_input=False)
+PLAN = ChaosPlan(seed=int(os.environ.get("CHAOS_SEED", "1")), studies=8, kills=8, other_faults=6, killer_input=False)
 
 
 @pytest.fixture

@@ -48,6 +48,11 @@ def changed(volume: Volume, hu: np.ndarray, **other: object) -> Volume:
     return Volume(**{**values, "hu": hu, **other})
 
 
+def part_of(real: Volume, slices: slice = slice(38, 62)) -> Volume:
+    """Some slices of the series, with lung in each."""
+    return changed(real, real.hu[slices], sop_instance_uids=real.sop_instance_uids[slices], frame_numbers=real.frame_numbers[slices])
+
+
 def made_up(hu: np.ndarray, spacing: tuple[float, float, float]) -> Volume:
     affine = np.diag([spacing[2], spacing[1], spacing[0], 1.0])
     uids = tuple(f"2.25.{i + 1}" for i in range(len(hu)))
@@ -128,8 +133,7 @@ def test_each_finding_has_a_mask_on_the_voxels_of_the_series(real: Volume, predi
 
 
 def test_the_heat_map_is_the_heat_of_the_series_and_is_reproducible(real: Volume, model: runtime.Model) -> None:
-    part = slice(25, 65)
-    small = changed(real, real.hu[part], sop_instance_uids=real.sop_instance_uids[part], frame_numbers=real.frame_numbers[part])
+    small = part_of(real)
     (prediction,) = model.predict([small])
     kept = model.heat_map(small, prediction)
     assert kept is not None
@@ -147,10 +151,10 @@ def test_the_heat_map_is_the_heat_of_the_series_and_is_reproducible(real: Volume
 
 
 def test_a_small_volume_gives_the_same_bits_twice(real: Volume, model: runtime.Model) -> None:
-    part = slice(25, 65)
-    small = changed(real, real.hu[part], sop_instance_uids=real.sop_instance_uids[part], frame_numbers=real.frame_numbers[part])
-    assert model.predict([small])[0].outcome in (Outcome.FINDINGS, Outcome.NO_FINDING)
-    assert model.predict([small]) == model.predict([small])
+    small = part_of(real)
+    first = model.predict([small])
+    assert first[0].outcome in (Outcome.FINDINGS, Outcome.NO_FINDING)
+    assert model.predict([small]) == first
 
 
 def test_an_unsuitable_series_gets_the_reason(model: runtime.Model) -> None:
