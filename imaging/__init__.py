@@ -1,1 +1,5 @@
 """Reading of DICOM files as headers, pixels, volumes and photographs, and writing of photographs as DICOM. No network, no database."""
+
+from imaging.pydicom_import import import_pydicom
+
+import_pydicom()

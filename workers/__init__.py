@@ -2,3 +2,5 @@
 
 The folders depend on each other in one direction: ``queue`` -> ``attempt`` -> ``child``, ``results`` -> ``encode``.
 """
+
+import imaging  # noqa: F401  (imports pydicom faster than pydicom itself would)

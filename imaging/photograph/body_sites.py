@@ -3,7 +3,6 @@
 from functools import cache
 
 from pydicom.dataset import Dataset
-from pydicom.sr.codedict import codes
 
 from core.records import Code
 
@@ -59,6 +58,8 @@ _SITES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 @cache
 def _words_by_code() -> dict[tuple[str, str], str]:
+    from pydicom.sr.codedict import codes  # 0.5 s of processor time, and most often not needed
+
     found: dict[tuple[str, str], str] = {}
     for word, (keywords, _) in _SITES.items():
         for keyword in keywords:
@@ -86,6 +87,8 @@ def site_code(word: str) -> Code | None:
     """The SNOMED CT concept of a HAM10000 word; None for "", "unknown", and "acral", as no concept means palms and soles."""
     if word not in coded_sites():
         return None
+    from pydicom.sr.codedict import codes
+
     concept = getattr(codes.SCT, _SITES[word][0][0])
     return Code(concept.value, "SCT", concept.meaning)
 

@@ -10,7 +10,7 @@ import pytest
 from deploy.cli.main import build_app, run
 
 COMMANDS = [
-    *("up", "listen", "conduct", "relay", "worker", "send", "console", "demo", "doctor", "predict", "conformance"),
+    *("up", "listen", "conduct", "relay", "worker", "send", "console", "demo", "doctor", "predict", "photograph", "conformance"),
     *("models list", "models show", "models verify", "models train", "models evaluate", "models crossval", "models docs", "rules test"),
     *("models import", "models activate", "models shadow", "models retire", "models rollback", "models compare", "models drift"),
     *("jobs list", "jobs show", "jobs requeue", "jobs cancel", "deliveries list", "deliveries retry", "results export"),
