@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from core.policy.condition_parser import parse_condition
+from core.policy.route_wording import condition_in_words, join_words
 from core.policy.routing import RouteCondition
 from core.settings.section import Section
 from core.states import Priority
@@ -29,3 +30,11 @@ class Route(Section):
         "listed with the reason.",
     )
     when: Annotated[RouteCondition, BeforeValidator(parse_condition)] = Field(description="Condition on DICOM attributes, see below.")
+
+    @property
+    def sentence(self) -> str:
+        """The whole rule in words."""
+        urgent = " as urgent" if self.priority is Priority.URGENT else ""
+        best = " Of the series of a study only the most suitable is analysed." if self.per_study == "best" else ""
+        receivers = join_words(list(self.destinations), "and")
+        return f"If {condition_in_words(self.when)}, analyse with {self.model}{urgent} and send the result to {receivers}.{best}"

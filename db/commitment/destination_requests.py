@@ -16,10 +16,11 @@ from db.engine import Database
 
 MAX_INSTANCES = 500  # of one request
 
-_WITHOUT_REQUEST = text("""
+_NOT_PAUSED = "NOT EXISTS (SELECT FROM pauses p WHERE p.kind = 'destination' AND p.name = :destination)"
+_WITHOUT_REQUEST = text(f"""
     SELECT id, resends FROM deliveries
     WHERE destination = :destination AND state = 'stored' AND commit_wanted AND commitment_id IS NULL
-      AND stored_at <= (SELECT node_now()) - make_interval(secs => :dwell_s)
+      AND stored_at <= (SELECT node_now()) - make_interval(secs => :dwell_s) AND {_NOT_PAUSED}
     ORDER BY id LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
 """)
 _ADD = text("""
@@ -31,9 +32,10 @@ _ADD_ITEMS = text("""
     SELECT :id, d.id, d.resends FROM deliveries d WHERE d.id = ANY(:deliveries)
 """)
 _ASSIGN = text("UPDATE deliveries SET commitment_id = :id WHERE id = ANY(:deliveries)")
-_DUE = text("""
+_DUE = text(f"""
     SELECT id, transaction_uid, state, attempts FROM commitment_requests
     WHERE destination = :destination AND state IN ('waiting', 'requested') AND next_attempt_at <= (SELECT node_now())
+      AND {_NOT_PAUSED}
     ORDER BY next_attempt_at, id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
 """)
 OPEN_ITEMS = text("""

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from db.deliveries import delivery_order
 from db.engine import Database
 from db.notify import notify
+from db.operations.pauses import DELIVERY_NOT_PAUSED
 
 _CLAIM = text(f"""
     UPDATE deliveries SET state = 'sending', token = gen_random_uuid(), sender = :sender, attempts = attempts + 1,
@@ -18,6 +19,7 @@ _CLAIM = text(f"""
         WHERE d.state = 'pending' AND next_attempt_at <= (SELECT node_now())
           AND NOT EXISTS (SELECT FROM jobs j WHERE j.id = d.job_id AND j.state = 'superseded')
           AND (CAST(:destinations AS text[]) IS NULL OR destination = ANY(:destinations))
+          AND {DELIVERY_NOT_PAUSED}
           AND NOT {delivery_order.MUST_WAIT}
         ORDER BY d.priority DESC, d.next_attempt_at, d.id LIMIT :limit FOR NO KEY UPDATE OF d SKIP LOCKED)
     RETURNING id

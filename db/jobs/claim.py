@@ -14,6 +14,7 @@ from core.records import UnitInput
 from core.states import JobState, Priority, UnitKind
 from db.engine import Database
 from db.jobs.job_records import ClaimedJob, StoredElsewhere
+from db.operations.pauses import JOB_NOT_PAUSED
 
 # A job whose unit has a newer revision is not claimed: it will be superseded. Nor is a job while an object of its predecessor is being
 # sent: whether the destination stores that object decides what the new report names.
@@ -33,8 +34,8 @@ _CLAIM = """
         WHERE CAST(:kind AS text) IS NULL OR (due.kind = :kind AND due.attempts = 0 AND due.pipeline_digest = ANY(:digests)))
     RETURNING id
 """
-_IS_QUEUED = "j.state = 'queued'"
-_IS_NOT_ANALYSED = "j.failure_state IS NOT NULL AND j.state IN ('failed', 'quarantined')"
+_IS_QUEUED = f"j.state = 'queued' AND {JOB_NOT_PAUSED}"
+_IS_NOT_ANALYSED = f"j.failure_state IS NOT NULL AND j.state IN ('failed', 'quarantined') AND {JOB_NOT_PAUSED}"
 _QUEUED = text(_CLAIM.format(counted="attempts", due=_IS_QUEUED))
 _NOT_ANALYSED = text(_CLAIM.format(counted="not_analysed_attempts", due=_IS_NOT_ANALYSED))
 # Executed first: one wake-up claims jobs that other wake-ups were sent for, so that most of them find no job, and this query is cheaper

@@ -11,6 +11,7 @@ from db.counters import Counters
 from db.engine import Database
 from db.operations import alerts
 from db.operations.alerts import Alert
+from db.operations.pauses import JOB_NOT_PAUSED
 from db.roles.heartbeats import Heartbeat
 
 HEARTBEAT_HORIZON_S = 600.0  # processes without a heartbeat for so long are not listed
@@ -29,9 +30,11 @@ _COUNTS = text("""
            (SELECT count(*) FROM notifications WHERE state = 'pending') AS notices_waiting,
            (SELECT count(*) FROM audit_events WHERE chain_seq IS NULL) AS audit_unchained
 """)
-_QUEUED = text("""
-    SELECT priority, count(*) AS waiting, greatest(0, extract(epoch FROM node_now() - min(queued_at)))::float8 AS oldest_s
-    FROM jobs WHERE state = 'queued' GROUP BY priority
+# A job of a paused route is waiting, but its age is no sign of a problem.
+_QUEUED = text(f"""
+    SELECT j.priority, count(*) AS waiting,
+           greatest(0, extract(epoch FROM node_now() - min(j.queued_at) FILTER (WHERE {JOB_NOT_PAUSED})))::float8 AS oldest_s
+    FROM jobs j WHERE j.state = 'queued' GROUP BY j.priority
 """)
 _HEARTBEATS = text("""
     SELECT role, name, at, greatest(0, extract(epoch FROM node_now() - at)) AS age_s, details FROM heartbeats

@@ -26,7 +26,12 @@ _FINISH = text("""
     UPDATE commands SET state = :state, result = CAST(:result AS jsonb), finished_at = node_now()
     WHERE id = :id AND state = 'running'
 """)
-_SHOW = text("SELECT id, kind, args, actor, state, result, created_at, started_at, finished_at FROM commands WHERE id = :id")
+_COLUMNS = "id, kind, args, actor, state, result, created_at, started_at, finished_at"
+_SHOW = text(f"SELECT {_COLUMNS} FROM commands WHERE id = :id")
+_LATEST = text(f"""
+    SELECT {_COLUMNS}, extract(epoch FROM node_now() - created_at)::float8 AS age_s FROM commands
+    WHERE created_at > node_now() - interval '1 day' ORDER BY id DESC LIMIT :limit
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +45,11 @@ class ClaimedCommand:
 
 
 def enqueue_command(database: Database, kind: str, args: Mapping[str, str], actor: str) -> int:
-    """Queue a command; return its id, for `show_command`."""
+    """Queue a command; return its id, for `show_command`. A ``reason`` among its arguments is part of the audit event."""
+    details = {"kind": kind, **({"reason": args["reason"]} if args.get("reason") else {})}
     with database.begin() as connection:
         id = int(connection.execute(_ENQUEUE, {"kind": kind, "args": json.dumps(dict(args)), "actor": actor}).scalar_one())
-        audit.record(connection, actor=actor, action="command.asked", subject=f"command:{id}", details={"kind": kind})
+        audit.record(connection, actor=actor, action="command.asked", subject=f"command:{id}", details=details)
         notify(connection, "commands")
     return id
 
@@ -70,3 +76,9 @@ def show_command(database: Database, id: int) -> dict[str, Any] | None:
     with database.begin() as connection:
         row = connection.execute(_SHOW, {"id": id}).one_or_none()
     return None if row is None else row_to_json(row)
+
+
+def latest_commands(database: Database, limit: int) -> list[dict[str, Any]]:
+    """Return the commands of the last day as JSON objects, the newest first."""
+    with database.begin() as connection:
+        return [row_to_json(row) for row in connection.execute(_LATEST, {"limit": limit})]

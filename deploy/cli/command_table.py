@@ -23,6 +23,7 @@ GROUPS: Mapping[str, tuple[str, str]] = {
     "results": ("jobs", "results"),
     "audit": ("audit", "app"),
     "db": ("db", "app"),
-    "destinations": ("node", "destinations"),
+    "routes": ("routes", "app"),
+    "destinations": ("destinations", "app"),
     "users": ("users", "app"),
 }

@@ -1,4 +1,4 @@
-"""Commands on the whole node: up, demo, doctor, destinations echo, conformance."""
+"""Commands on the whole node: up, demo, doctor, conformance."""
 
 import sys
 from pathlib import Path
@@ -9,8 +9,6 @@ import typer
 from core.errors import ConfigurationError
 from deploy.cli.common import AsJson, Config, read_settings
 from deploy.terminal import print_json, print_message, print_table
-
-destinations = typer.Typer(help="Test destinations.")
 
 
 def up(
@@ -75,41 +73,6 @@ def doctor(config: Config = None, as_json: AsJson = False) -> None:
     failed = [check.name for check in checks if not check.ok]
     if failed:
         print_message(f"\n{len(failed)} of {len(checks)} checks failed: {', '.join(failed)}")
-        raise typer.Exit(1)
-
-
-@destinations.command("echo")
-def destinations_echo(
-    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="destinations (default: all)", show_default=False)] = None,
-    config: Config = None,
-    as_json: AsJson = False,
-) -> None:
-    """Test the configured destinations.
-
-    With C-ECHO, a DICOMweb search, or a file in the folder.
-    """
-    from dicom_node.deliver.transports import echo
-
-    settings = read_settings(config)
-    wanted = []
-    for name in names or [destination.name for destination in settings.destinations]:
-        destination = settings.destination(name)
-        if destination is None:
-            raise ConfigurationError(f"no [[destinations]] is named {name!r}", hint="see [[destinations]] in the configuration")
-        wanted.append(destination)
-    rows = []
-    for destination in wanted:
-        ok, words, seconds = echo(settings, destination)
-        rows.append({"destination": destination.name, "ok": ok, "answer": words, "seconds": round(seconds, 4)})
-    if as_json:
-        print_json(rows)
-    else:
-        print_table(
-            "destinations",
-            ["", "name", "answer", "seconds"],
-            [["ok" if r["ok"] else "FAIL", *list(r.values())[:1], r["answer"], r["seconds"]] for r in rows],
-        )
-    if not all(row["ok"] for row in rows):
         raise typer.Exit(1)
 
 

@@ -18,8 +18,10 @@ from db.complete.unit_records import UnitView
 from db.engine import Database
 from db.notify import ChannelListener
 from db.receive.associations import reap_associations
+from db.roles.command_runner import CommandRunner
 from db.roles.role_heartbeat import RoleHeartbeat
 from db.roles.supervised_loop import SupervisedLoop
+from dicom_node.conduct.commands import command_handlers
 from dicom_node.conduct.content_comparison import ContentComparer
 from dicom_node.conduct.unit_completion import UnitCompletion
 
@@ -37,7 +39,8 @@ def run(settings: Settings, database: Database, blobs: Blobs, stop: threading.Ev
     waiter = ChannelListener(database, "intake")
     comparer = ContentComparer(database, blobs, stop)
     comparer.loop.start()
-    with RoleHeartbeat(database, "conduct", conductor.details):
+    commands = CommandRunner("conduct", database, command_handlers(settings, database), stop)
+    with commands, RoleHeartbeat(database, "conduct", conductor.details):
         SupervisedLoop("conduct", conductor.process_due_units, stop, wait=waiter.wait).run()
     conductor.close()
     comparer.loop.join(5.0)

@@ -20,12 +20,14 @@ from db.engine import Database
 from db.notify import ChannelListener
 from db.operations.status import UNREACHABLE, node_status
 from db.roles import dead_processes
+from db.roles.command_runner import CommandRunner
 from db.roles.process_name import host_name, process_name
 from db.roles.role_heartbeat import RoleHeartbeat
 from db.roles.supervised_loop import SupervisedLoop
 from db.roles.wake_up import WakeUp
 from dicom_node.commitment.report_sender import CommitmentReporter
 from dicom_node.commitment.request_sender import CommitmentRequester
+from dicom_node.deliver.commands import DestinationCommands
 from dicom_node.deliver.destination_worker import DestinationWorker
 from dicom_node.notify.alert_monitor import AlertMonitor
 from dicom_node.notify.webhook import WebhookPoster
@@ -57,7 +59,8 @@ def run(settings: Settings, database: Database, blobs: Blobs, stop: threading.Ev
         waiter.wait(seconds)
         wake_up.wake_all()
 
-    with RoleHeartbeat(database, "send", lambda: _details(workers)):
+    commands = CommandRunner("send", database, DestinationCommands(settings, database).handlers(), stop)
+    with commands, RoleHeartbeat(database, "send", lambda: _details(workers)):
         SupervisedLoop("send", DeliveryUpkeep(settings, database).run_due, stop, wait=wait).run()
         wake_up.wake_all()
         deadline = time.monotonic() + STOP_TIMEOUT_S

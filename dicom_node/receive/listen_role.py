@@ -6,7 +6,7 @@ One Python process uses one core; ``node.processes`` says how many share the por
 import multiprocessing
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -19,7 +19,11 @@ from core.logs import configure_logging
 from core.settings.settings import Settings
 from db.blobs.store import Blobs
 from db.engine import Database
+from db.operations.command_kinds import CommandKind
+from db.roles.command_runner import CommandRunner, Handler, require_number
+from db.roles.commands import ClaimedCommand
 from db.roles.role_heartbeat import RoleHeartbeat
+from dicom_node.receive.intake import Intake
 from dicom_node.receive.listener import Listener
 
 DRAIN_TIMEOUT_S = 20.0
@@ -52,6 +56,7 @@ def run(
     with (
         Listener(settings, database, blobs, reuse_port=several) as listener,
         ChildListeners(settings, listener.port, database, blobs) as children,
+        CommandRunner("listen", database, command_handlers(settings, database, blobs), stop),
         RoleHeartbeat(database, "listen", listener.details),
     ):
         on_ready(settings.node.host, listener.port)
@@ -59,6 +64,17 @@ def run(
             children.restart_dead()
         children.request_stop()  # they drain at the same time as this process
         listener.drain(DRAIN_TIMEOUT_S)
+
+
+def command_handlers(settings: Settings, database: Database, blobs: Blobs) -> Mapping[str, Handler]:
+    """Return the handlers of the kinds that the role ``listen`` owns."""
+    intake = Intake(settings, database, blobs)
+
+    def receive_again(command: ClaimedCommand) -> str:
+        id = require_number(command)
+        return f"item {id} is received: {intake.readmit(id, actor=command.actor).result.value}"
+
+    return {CommandKind.QUARANTINE_REQUEUE: receive_again}
 
 
 class ChildListeners:

@@ -16,11 +16,12 @@ COMMANDS = [
     *("jobs list", "jobs show", "jobs requeue", "jobs cancel", "deliveries list", "deliveries retry", "results export"),
     *("audit verify", "audit export", "db upgrade", "db backup", "db restore", "destinations echo", "quarantine list"),
     *("retention run", "quarantine requeue", "rules unrouted", "rules requeue"),
+    *("routes list", "routes pause", "routes resume", "destinations pause", "destinations resume"),
     *("users add", "users invite", "users list", "users disable", "users password"),
 ]
 LISTINGS = [
     *("models list", "models compare", "models drift", "jobs list", "deliveries list", "results export", "audit export", "rules test"),
-    *("destinations echo", "doctor", "quarantine list", "retention run", "rules unrouted", "users list"),
+    *("destinations echo", "doctor", "quarantine list", "retention run", "rules unrouted", "routes list", "users list"),
 ]
 
 

@@ -1,0 +1,63 @@
+"""The commands of people: which there are, and which role carries each of them out."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class CommandKind(StrEnum):
+    """What a person may ask of a role."""
+
+    JOB_REQUEUE = "job.requeue"
+    JOB_CANCEL = "job.cancel"
+    UNIT_REQUEUE = "unit.requeue"
+    ROUTE_PAUSE = "route.pause"
+    ROUTE_RESUME = "route.resume"
+    DESTINATION_ECHO = "destination.echo"
+    DESTINATION_PAUSE = "destination.pause"
+    DESTINATION_RESUME = "destination.resume"
+    DELIVERY_RETRY = "delivery.retry"
+    QUARANTINE_REQUEUE = "quarantine.requeue"
+    MODEL_ACTIVATE = "model.activate"
+    MODEL_SHADOW = "model.shadow"
+    MODEL_RETIRE = "model.retire"
+    MODEL_ROLLBACK = "model.rollback"
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRule:
+    """How a command is asked for.
+
+    Attributes
+    ----------
+    role
+        The role that carries it out.
+    label
+        What it does, in words.
+    subject
+        What its subject is: the number of a row, or a name in the configuration.
+    needs_reason
+        Whether a person has to say why.
+    """
+
+    role: str
+    label: str
+    subject: str
+    needs_reason: bool = True
+
+
+COMMANDS: dict[CommandKind, CommandRule] = {
+    CommandKind.JOB_REQUEUE: CommandRule("conduct", "Requeue job", "job"),
+    CommandKind.JOB_CANCEL: CommandRule("conduct", "Cancel job", "job"),
+    CommandKind.UNIT_REQUEUE: CommandRule("conduct", "Route unit again", "unit"),
+    CommandKind.ROUTE_PAUSE: CommandRule("conduct", "Pause route", "route"),
+    CommandKind.ROUTE_RESUME: CommandRule("conduct", "Resume route", "route"),
+    CommandKind.DESTINATION_ECHO: CommandRule("send", "Test destination", "destination", needs_reason=False),
+    CommandKind.DESTINATION_PAUSE: CommandRule("send", "Pause destination", "destination"),
+    CommandKind.DESTINATION_RESUME: CommandRule("send", "Resume destination", "destination"),
+    CommandKind.DELIVERY_RETRY: CommandRule("send", "Send delivery again", "delivery"),
+    CommandKind.QUARANTINE_REQUEUE: CommandRule("listen", "Receive again from quarantine", "item"),
+    CommandKind.MODEL_ACTIVATE: CommandRule("conduct", "Activate version", "version"),
+    CommandKind.MODEL_SHADOW: CommandRule("conduct", "Run version as shadow", "version"),
+    CommandKind.MODEL_RETIRE: CommandRule("conduct", "Retire version", "version"),
+    CommandKind.MODEL_ROLLBACK: CommandRule("conduct", "Roll back model", "model"),
+}

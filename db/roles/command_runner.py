@@ -1,0 +1,96 @@
+"""Carries out the commands of people that a role owns, one after the other, in a thread of the role."""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Self
+
+import structlog
+
+from core.errors import NodeError
+from db.engine import Database
+from db.notify import ChannelListener
+from db.roles.commands import ClaimedCommand, claim_command, finish_command
+from db.roles.supervised_loop import SupervisedLoop
+
+POLL_INTERVAL_S = 5.0  # a notification ends the wait
+STOP_TIMEOUT_S = 10.0
+
+Handler = Callable[[ClaimedCommand], str]
+"""Carries out a command and returns the answer in words. Raises NodeError with the reason where it cannot be carried out."""
+
+
+class CommandRunner:
+    """``with CommandRunner(...)``: claims commands of the kinds that have a handler, and records the answers.
+
+    Several processes of a role share the work.
+    """
+
+    def __init__(self, role: str, database: Database, handlers: Mapping[str, Handler], stop: threading.Event) -> None:
+        self._database = database
+        self._handlers = handlers
+        self._waiter = ChannelListener(database, "commands")
+        self._stop = stop
+        self._loop = SupervisedLoop(f"{role}-commands", self.run_next, stop, wait=self._wait)
+
+    def __enter__(self) -> Self:
+        self._loop.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._loop.join(STOP_TIMEOUT_S)
+        self._waiter.close()
+
+    def run_next(self) -> float:
+        """Carry out one command. Returns the seconds that may pass until the next call; 0 where another command may wait.
+
+        Raises
+        ------
+        StorageError
+            The database is unavailable; the command is taken up again later.
+        """
+        command = claim_command(self._database, list(self._handlers))
+        if command is None:
+            return POLL_INTERVAL_S
+        try:
+            answer, ok = self._handlers[command.kind](command), True
+        except NodeError as error:
+            answer, ok = str(error), False
+        except Exception as error:  # the answer shows no text of an exception that nobody foresaw: it may hold patient data
+            structlog.get_logger().error("command_failed_unexpectedly", kind=command.kind, exception=type(error).__name__, exc_info=True)
+            answer, ok = f"failed unexpectedly ({type(error).__name__}); the log of the role has the details", False
+        finish_command(self._database, command, ok=ok, result={"answer": answer})
+        return 0.0
+
+    def _wait(self, seconds: float) -> None:
+        # In short steps, because a notification channel does not see that the role stops.
+        left = seconds
+        while left > 0 and not self._stop.is_set() and not self._waiter.wait(min(left, 0.5)):
+            left -= 0.5
+
+
+def require_number(command: ClaimedCommand) -> int:
+    """Return the row that a command names.
+
+    Raises
+    ------
+    NodeError
+        Its subject is no number.
+    """
+    subject = command.args.get("subject", "")
+    if not subject.isdecimal():
+        raise NodeError(f"{command.kind} needs the number of a row, not {subject!r}")
+    return int(subject)
+
+
+def require_done(done: Sequence[int], refusals: Sequence[str], answer: str) -> str:
+    """Return ``answer`` where something was done.
+
+    Raises
+    ------
+    NodeError
+        Nothing was done; ``refusals`` say why.
+    """
+    if not done:
+        raise NodeError("; ".join(refusals) or "nothing was changed")
+    return answer

@@ -1,0 +1,69 @@
+"""Commands of people on the versions of models: activate, shadow, retire, roll back. The weights are verified first."""
+
+from collections.abc import Mapping
+
+from core.errors import ModelError
+from core.settings.settings import Settings
+from core.states import ModelState
+from db.engine import Database
+from db.operations import model_registry
+from db.operations.command_kinds import CommandKind
+from db.roles.command_runner import Handler
+from db.roles.commands import ClaimedCommand
+from models import installed, registry
+from models.card import identity
+from models.installed import ModelVersion
+
+
+class ModelCommands:
+    """Changes which version of a model serves. The subject of a command is the model; ``version`` is the digest."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self._folder = settings.node.data_dir / installed.FOLDER
+        self._database = database
+
+    def handlers(self) -> Mapping[str, Handler]:
+        """Return the handlers by kind. Each raises NodeError with the reason where the version cannot get that state."""
+        return {
+            CommandKind.MODEL_ACTIVATE: self.activate,
+            CommandKind.MODEL_SHADOW: lambda command: self.set_state(command, ModelState.SHADOW),
+            CommandKind.MODEL_RETIRE: lambda command: self.set_state(command, ModelState.RETIRED),
+            CommandKind.MODEL_ROLLBACK: self.roll_back,
+        }
+
+    def activate(self, command: ClaimedCommand) -> str:
+        """Use a version for new jobs."""
+        place = self._version(command)
+        registry.verify_weights_in(place.folder)
+        named = identity(place.card, place.digest)
+        if not model_registry.activate_model(self._database, named, origin=place.origin, actor=command.actor):
+            raise ModelError(f"{place.card.name} {place.card.version} is active already")
+        return f"{place.card.name} {place.card.version} is active: new jobs use it"
+
+    def set_state(self, command: ClaimedCommand, state: ModelState) -> str:
+        """Run a version as a shadow, or use it no more."""
+        place = self._version(command)
+        if state is ModelState.SHADOW:
+            registry.verify_weights_in(place.folder)
+        named = identity(place.card, place.digest)
+        if not model_registry.shadow_or_retire(self._database, named, state, origin=place.origin, actor=command.actor):
+            raise ModelError(f"{place.card.name} {place.card.version} is {state} already")
+        return f"{place.card.name} {place.card.version} is {state} now"
+
+    def roll_back(self, command: ClaimedCommand) -> str:
+        """Activate the version that was active before."""
+        name = command.args.get("subject", "")
+        intact = {place.digest: place for place in installed.versions(name, self._folder) if _is_intact(place)}
+        digest = model_registry.rollback_model(self._database, name, available=intact.keys(), actor=command.actor)
+        return f"{name} {intact[digest].card.version} is active again"
+
+    def _version(self, command: ClaimedCommand) -> ModelVersion:
+        return installed.find_version(command.args.get("subject", ""), command.args.get("version", ""), self._folder)
+
+
+def _is_intact(place: ModelVersion) -> bool:
+    try:
+        registry.verify_weights_in(place.folder)
+    except ModelError:
+        return False
+    return True

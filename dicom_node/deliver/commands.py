@@ -1,0 +1,66 @@
+"""Commands of people that the sender carries out: test, pause and resume a destination, send a delivery again."""
+
+from collections.abc import Mapping
+
+from core.errors import NodeError
+from core.settings.destinations import Destination
+from core.settings.settings import Settings
+from db.deliveries.delivery_admin import retry_deliveries
+from db.engine import Database
+from db.jobs.refusal_reasons import delivery_refusals
+from db.operations.command_kinds import CommandKind
+from db.operations.pauses import PauseKind, pause, resume
+from db.roles.command_runner import Handler, require_done, require_number
+from db.roles.commands import ClaimedCommand
+from dicom_node.deliver.transports import echo
+
+
+class DestinationCommands:
+    """Carries out the commands of the role ``send``. Each method raises NodeError with the reason where it cannot."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self._settings = settings
+        self._database = database
+
+    def handlers(self) -> Mapping[str, Handler]:
+        """Return the handlers by kind."""
+        return {
+            CommandKind.DESTINATION_ECHO: self.echo,
+            CommandKind.DESTINATION_PAUSE: self.pause,
+            CommandKind.DESTINATION_RESUME: self.resume,
+            CommandKind.DELIVERY_RETRY: self.send_again,
+        }
+
+    def echo(self, command: ClaimedCommand) -> str:
+        """Test whether a destination answers: C-ECHO, a DICOMweb search, or a file in the folder."""
+        destination = self._destination(command)
+        ok, answer, seconds = echo(self._settings, destination)
+        if not ok:
+            raise NodeError(f"{destination.name}: {answer}")
+        return f"{destination.name}: {answer} in {seconds * 1000:.0f} ms"
+
+    def pause(self, command: ClaimedCommand) -> str:
+        """Send nothing to a destination until it is resumed."""
+        name = self._destination(command).name
+        if not pause(self._database, PauseKind.DESTINATION, name, reason=command.args.get("reason", ""), actor=command.actor):
+            raise NodeError(f"destination {name!r} is paused already")
+        return f"destination {name} is paused: its deliveries wait"
+
+    def resume(self, command: ClaimedCommand) -> str:
+        """Send to a paused destination again, also to one that the configuration has no more."""
+        name = command.args.get("subject", "")
+        if not resume(self._database, PauseKind.DESTINATION, name, reason=command.args.get("reason", ""), actor=command.actor):
+            raise NodeError(f"destination {name!r} is not paused")
+        return f"destination {name} is resumed"
+
+    def send_again(self, command: ClaimedCommand) -> str:
+        """Make a held, failed or waiting delivery due now."""
+        id = require_number(command)
+        done = retry_deliveries(self._database, [id], command.actor)
+        return require_done(done, delivery_refusals(self._database, [id], done), f"delivery {id} is sent again")
+
+    def _destination(self, command: ClaimedCommand) -> Destination:
+        found = self._settings.destination(command.args.get("subject", ""))
+        if found is None:
+            raise NodeError(f"no destination is named {command.args.get('subject', '')!r}", hint="see [[destinations]]")
+        return found

@@ -1,0 +1,123 @@
+"""Commands of people: the role that owns a kind carries it out and answers, also where it cannot."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.settings.settings import Settings
+from db.blobs.store import Blobs
+from db.engine import Database
+from db.operations.command_kinds import COMMANDS, CommandKind
+from db.operations.pauses import list_pauses
+from db.roles import commands
+from db.roles.command_runner import CommandRunner, Handler
+from dicom_node.conduct.commands import command_handlers
+from dicom_node.deliver.commands import DestinationCommands
+from dicom_node.receive import listen_role
+from models import registry
+from tests.support.records import Sender, complete, plan, rows, run, scalar
+
+ROUTE = {"name": "chest CT", "model": "lung_nodule_ct", "destinations": ["share"], "when": {"Modality": "CT"}}
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings.model_validate(
+        {"node": {"data_dir": tmp_path}, "routes": [ROUTE], "destinations": [{"name": "share", "folder": tmp_path}]}
+    )
+
+
+@pytest.fixture
+def owners(settings: Settings, database: Database) -> dict[str, dict[str, Handler]]:
+    """The handlers of each role."""
+    return {
+        "conduct": dict(command_handlers(settings, database)),
+        "send": dict(DestinationCommands(settings, database).handlers()),
+        "listen": dict(listen_role.command_handlers(settings, database, Blobs(settings.blobs_dir))),
+    }
+
+
+@pytest.fixture
+def ask(database: Database, owners: dict[str, dict[str, Handler]]) -> Any:
+    """Ask for a command and have it carried out by the role that owns it; returns (state, answer)."""
+
+    def carry_out(kind: CommandKind, subject: object, **args: str) -> tuple[str, str]:
+        id = commands.enqueue_command(database, kind, {"subject": str(subject), "reason": "a test", **args}, "user:ann")
+        role = COMMANDS[kind].role
+        assert CommandRunner(role, database, owners[role], threading.Event()).run_next() == 0.0
+        found = commands.show_command(database, id)
+        assert found is not None
+        return found["state"], found["result"]["answer"]
+
+    return carry_out
+
+
+def test_every_kind_has_one_owner(owners: dict[str, dict[str, Handler]]) -> None:
+    assert {kind: rule.role for kind, rule in COMMANDS.items()} == {kind: role for role, kinds in owners.items() for kind in kinds}
+
+
+def test_jobs_are_requeued_and_cancelled_once(database: Database, ask: Any) -> None:
+    Sender(database).send(1)
+    (job,) = complete(database, plan()) or []
+    run(database, "UPDATE jobs SET state = 'quarantined'")
+    assert ask(CommandKind.JOB_REQUEUE, job) == ("done", f"job {job} is queued again")
+    assert ask(CommandKind.JOB_REQUEUE, job) == ("failed", f"job {job} is queued")
+    assert ask(CommandKind.JOB_CANCEL, job) == ("done", f"job {job} is cancelled")
+    assert ask(CommandKind.JOB_CANCEL, 999) == ("failed", "there is no job 999")
+    assert ask(CommandKind.JOB_CANCEL, "x")[0] == "failed"
+    events = rows(database, "SELECT actor, action FROM audit_events WHERE subject LIKE 'job:%' AND actor LIKE 'user:%' ORDER BY id")
+    assert events == [("user:ann", "job.requeued"), ("user:ann", "job.cancelled")]
+    assert scalar(database, "SELECT details ->> 'reason' FROM audit_events WHERE action = 'command.asked' LIMIT 1") == "a test"
+
+
+def test_routes_and_destinations_are_paused_and_resumed(database: Database, ask: Any) -> None:
+    assert ask(CommandKind.ROUTE_PAUSE, "no such route")[0] == "failed"
+    assert ask(CommandKind.ROUTE_PAUSE, "chest CT")[0] == "done"
+    assert ask(CommandKind.ROUTE_PAUSE, "chest CT") == ("failed", "route 'chest CT' is paused already")
+    assert ask(CommandKind.DESTINATION_PAUSE, "share")[0] == "done"
+    found = [(one.name, one.reason, one.actor) for one in list_pauses(database)]
+    assert found == [("share", "a test", "user:ann"), ("chest CT", "a test", "user:ann")]
+    assert ask(CommandKind.ROUTE_RESUME, "chest CT")[0] == "done"
+    assert ask(CommandKind.DESTINATION_RESUME, "share")[0] == "done"
+    assert ask(CommandKind.DESTINATION_RESUME, "share")[0] == "failed"
+    assert list_pauses(database) == ()
+
+
+def test_a_destination_is_tested_and_the_answer_is_kept(ask: Any) -> None:
+    state, answer = ask(CommandKind.DESTINATION_ECHO, "share")
+    assert (state, answer.startswith("share: ")) == ("done", True)
+    assert ask(CommandKind.DESTINATION_ECHO, "elsewhere")[0] == "failed"
+
+
+def test_rows_that_do_not_exist_are_answered(ask: Any) -> None:
+    assert ask(CommandKind.DELIVERY_RETRY, 7) == ("failed", "there is no delivery 7")
+    assert ask(CommandKind.UNIT_REQUEUE, 7) == ("failed", "there is no unit 7")
+    assert ask(CommandKind.QUARANTINE_REQUEUE, 7)[0] == "failed"
+
+
+def test_versions_of_models_are_activated_and_refused_with_the_reason(database: Database, ask: Any) -> None:
+    digest = registry.pipeline_digest("lung_nodule_ct")
+    assert ask(CommandKind.MODEL_SHADOW, "lung_nodule_ct", version=digest)[0] == "done"
+    assert ask(CommandKind.MODEL_ACTIVATE, "lung_nodule_ct", version=digest)[0] == "done"
+    assert ask(CommandKind.MODEL_ACTIVATE, "lung_nodule_ct", version=digest)[0] == "failed"
+    assert "activate another version first" in ask(CommandKind.MODEL_SHADOW, "lung_nodule_ct", version=digest)[1]
+    assert "no version of lung_nodule_ct was active before" in ask(CommandKind.MODEL_ROLLBACK, "lung_nodule_ct")[1]
+    assert ask(CommandKind.MODEL_ACTIVATE, "no_such_model", version=digest)[0] == "failed"
+    assert scalar(database, "SELECT state FROM models") == "active"
+
+
+def test_a_running_role_answers_a_command_that_was_asked_for_before_it_started(database: Database) -> None:
+    id = commands.enqueue_command(database, CommandKind.DESTINATION_ECHO, {"subject": "share"}, "user:ann")
+    answered = threading.Event()
+
+    def answer(command: commands.ClaimedCommand) -> str:
+        answered.set()
+        return f"seen {command.args['subject']}"
+
+    with CommandRunner("send", database, {CommandKind.DESTINATION_ECHO: answer}, threading.Event()):
+        assert answered.wait(120)
+    shown = commands.show_command(database, id)
+    assert shown is not None
+    assert (shown["state"], shown["result"]) == ("done", {"answer": "seen share"})
