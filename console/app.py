@@ -18,6 +18,7 @@ from console.auth.refusals import add_refusals
 from console.dashboard import routes as dashboard
 from console.health import CONSOLE, NodeSnapshot, read_node
 from console.operations import routes as operations
+from console.study import objects
 from console.study import routes as study
 from console.templating import build_templates
 from console.verdicts import routes as verdicts
@@ -82,6 +83,7 @@ def create_app(read_snapshot: Callable[[], NodeSnapshot], accounts: Accounts, se
     application.state.render_pool = RenderPool(section, cache)
     source = ViewerSource(accounts.database, application.state.render_pool, settings.blobs_dir)
     application.include_router(viewer.build_router(accounts, templates, source))
+    application.include_router(objects.build_router(accounts, templates, source))
     add_refusals(application, templates)
     application.mount("/static", StaticFiles(directory=pages.FOLDER / "static"), name="static")
 

@@ -40,6 +40,8 @@ ACCESS: dict[tuple[str, str], frozenset[UserRole]] = {
     ("GET", "/worklist/events"): ALL,
     ("GET", "/studies/{study_id}"): ALL,
     ("GET", "/objects/{object_id}"): ALL,
+    ("GET", "/objects/{object_id}/view"): ALL,
+    ("GET", "/objects/{object_id}/{ticket}/content"): ALL,
     ("GET", "/results/{job_id}/verdicts"): ALL,
     ("POST", "/results/{job_id}/verdicts"): CLINICIANS,
     ("POST", "/results/{job_id}/release"): CLINICIANS,

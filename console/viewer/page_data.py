@@ -17,6 +17,8 @@ def page_data(unit: ViewedUnit, ticket: str, finding: int | None, problem: str) 
         "problem": problem,
         "job": None if job is None else job.id,
         "begin": finding,
+        "image": row.sop_instance_uid,
+        "verdicts": job.id if job is not None and job.outcome is not None and not job.shadow else None,
         "findings": [_finding(one) for one in unit.findings],
     }
 

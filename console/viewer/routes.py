@@ -57,7 +57,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, source: ViewerS
             return JSONResponse({"waiting": True}, status_code=202)
         if rendering.failure:
             return JSONResponse({"reason": rendering.failure}, status_code=422)
-        images = await run_in_threadpool(find_images, accounts.database, unit_id, checked.job_id or None)
+        images = await run_in_threadpool(find_images, accounts.database, unit_id, checked.related_id or None)
         described: dict[str, Any] = dict(rendering.meta or {})
         described["instance_numbers"] = {} if images is None else images.instance_numbers
         return JSONResponse(described)
@@ -89,7 +89,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, source: ViewerS
     def overlays(unit_id: int, ticket: str, session: SignedIn) -> Response:
         """Send outlines and heat map of the result, as the worker stored them; without them an empty answer."""
         checked = source.check(ticket, session.id, unit_id)
-        sha256 = find_overlays(accounts.database, checked.job_id)
+        sha256 = find_overlays(accounts.database, checked.related_id)
         if sha256 is None or not source.blob(sha256).is_file():
             return JSONResponse({"masks": [], "heat": None})
         content = source.blob(sha256).read_bytes()

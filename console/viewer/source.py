@@ -15,6 +15,11 @@ from db.viewer.viewed_unit import UnitImages, find_images
 BUSY = "Many series are being opened at this moment. Try again in a minute."
 
 
+def object_name(unit_id: int, key: str) -> str:
+    """Return the name of a result object of a unit in the cache."""
+    return f"unit-{unit_id}-object-{key}"
+
+
 class ViewerSource:
     """Finds what a request may read: checks its ticket, and starts a render process where the cache has lost the images."""
 
@@ -27,9 +32,9 @@ class ViewerSource:
         """Return the ticket as text for one session."""
         return ticket.sign(self.database.installation()[1], session_id)
 
-    def check(self, text: str, session_id: int, unit_id: int) -> Ticket:
+    def check(self, text: str, session_id: int, subject_id: int, scope: str = "unit") -> Ticket:
         """Return the ticket of a request. Raises 404, as for a unit that does not exist."""
-        ticket = check_ticket(text, self.database.installation()[1], session_id, unit_id)
+        ticket = check_ticket(text, self.database.installation()[1], session_id, subject_id, scope)
         if ticket is None:
             raise HTTPException(404, "open the viewer anew")
         return ticket
@@ -41,17 +46,28 @@ class ViewerSource:
     def start(self, unit_id: int, images: UnitImages, first_uid: str = "") -> Rendering:
         """Start to decode images, unless that is done. Raises 503 where too many wait."""
         files = [(self.blob(sha256), sha256) for sha256 in images.hashes]
+        return self._start(RenderOrder(f"unit-{unit_id}-{images.key}", images.kind, files, first_uid))
+
+    def start_object(self, unit_id: int, sha256: str) -> Rendering:
+        """Start to make a result object of a unit readable, unless that is done. Raises 503 where too many wait."""
+        return self._start(RenderOrder(object_name(unit_id, sha256[:32]), "object", [(self.blob(sha256), sha256)]))
+
+    def _start(self, order: RenderOrder) -> Rendering:
         try:
-            return self.pool.start(RenderOrder(f"unit-{unit_id}-{images.key}", images.kind, files, first_uid))
+            return self.pool.start(order)
         except TooManyWaiting as error:
             raise HTTPException(503, BUSY) from error
 
+    def find_object(self, ticket: Ticket) -> Rendering | None:
+        """Return the readable form of a result object; None where the cache has lost it."""
+        return self.pool.find(object_name(ticket.related_id, ticket.key))
+
     async def rendering(self, ticket: Ticket) -> Rendering:
         """Return the rendering of a ticket; where the cache has lost it, the images are decoded again."""
-        found = self.pool.find(f"unit-{ticket.unit_id}-{ticket.key}")
+        found = self.pool.find(f"unit-{ticket.subject_id}-{ticket.key}")
         if found is not None:
             return found
-        images = await run_in_threadpool(find_images, self.database, ticket.unit_id, ticket.job_id or None)
+        images = await run_in_threadpool(find_images, self.database, ticket.subject_id, ticket.related_id or None)
         if images is None or images.removed or images.key != ticket.key:
             raise HTTPException(410, "the images have changed or were deleted: open the viewer anew")
-        return await run_in_threadpool(self.start, ticket.unit_id, images)
+        return await run_in_threadpool(self.start, ticket.subject_id, images)

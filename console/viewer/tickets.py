@@ -13,25 +13,38 @@ _TICKET = re.compile(r"([0-9a-f]{32})\.(\d{1,18})\.([0-9a-f]{32})")
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """What may be read: the images with this key, of this unit, and the overlays of this job (0: of none)."""
+    """What may be read.
 
-    unit_id: int
+    Attributes
+    ----------
+    scope
+        "unit": the images of a unit. "object": a result object.
+    subject_id
+        Number of the unit, or of the object.
+    key
+        Names the content: 32 hex digits.
+    related_id
+        Of images: the job whose overlays may be read, 0 for none. Of an object: its unit.
+    """
+
+    subject_id: int
     key: str
-    job_id: int
+    related_id: int
+    scope: str = "unit"
 
     def sign(self, secret: bytes, session_id: int) -> str:
         """Return the ticket as text, for one session."""
-        return f"{self.key}.{self.job_id}.{self._mac(secret, session_id)}"
+        return f"{self.key}.{self.related_id}.{self._mac(secret, session_id)}"
 
     def _mac(self, secret: bytes, session_id: int) -> str:
-        text = f"viewer\x1f{session_id}\x1f{self.unit_id}\x1f{self.key}\x1f{self.job_id}"
+        text = "\x1f".join(map(str, ("viewer", session_id, self.scope, self.subject_id, self.key, self.related_id)))
         return hmac.new(secret, text.encode(), hashlib.sha256).hexdigest()[:32]
 
 
-def check_ticket(text: str, secret: bytes, session_id: int, unit_id: int) -> Ticket | None:
-    """Return the ticket if it was signed for this session and unit, else None."""
+def check_ticket(text: str, secret: bytes, session_id: int, subject_id: int, scope: str = "unit") -> Ticket | None:
+    """Return the ticket if it was signed for this session and unit or object, else None."""
     found = _TICKET.fullmatch(text)
     if found is None:
         return None
-    ticket = Ticket(unit_id, found[1], int(found[2]))
+    ticket = Ticket(subject_id, found[1], int(found[2]), scope)
     return ticket if hmac.compare_digest(ticket.sign(secret, session_id), text) else None

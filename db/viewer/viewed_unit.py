@@ -11,7 +11,8 @@ from db import audit
 from db.engine import Database
 
 _UNIT = text("""
-    SELECT u.id, u.kind, u.revision, u.reason, u.state, se.series_number, se.series_description, se.modality, se.body_part_examined,
+    SELECT u.id, u.kind, u.sop_instance_uid, u.revision, u.reason, u.state, se.series_number,
+           se.series_description, se.modality, se.body_part_examined,
            se.series_instance_uid, st.id AS study_id, st.study_instance_uid, st.patient_name, st.patient_id, st.patient_birth_date,
            st.patient_sex, st.study_description, st.study_date
     FROM units u JOIN series se ON se.id = u.series_id JOIN studies st ON st.id = se.study_id WHERE u.id = :id

@@ -28,8 +28,8 @@ _VIEWS = text("""
     ORDER BY id DESC LIMIT 20
 """)
 _OBJECT = text("""
-    SELECT r.sha256, r.sop_instance_uid, r.kind, r.removed_at, se.study_id FROM reports r JOIN jobs j ON j.id = r.job_id
-    JOIN units u ON u.id = j.unit_id JOIN series se ON se.id = u.series_id WHERE r.id = :id
+    SELECT r.sha256, r.sop_instance_uid, r.kind, r.removed_at, r.job_id, j.unit_id, se.study_id
+    FROM reports r JOIN jobs j ON j.id = r.job_id JOIN units u ON u.id = j.unit_id JOIN series se ON se.id = u.series_id WHERE r.id = :id
 """)
 
 
@@ -68,6 +68,8 @@ class StoredResultObject:
     """Where the bytes of one result object are."""
 
     study_id: int
+    unit_id: int
+    job_id: int
     sha256: str
     sop_instance_uid: str
     kind: str
@@ -99,15 +101,15 @@ def _units(connection: Connection, study_id: int) -> list[UnitDetails]:
     return list(units.values())
 
 
-def find_result_object(database: Database, id: int, *, viewer: str, address: str) -> StoredResultObject | None:
-    """Return where a result object is stored, and record that ``viewer`` has downloaded it; None where there is no such object."""
+def find_result_object(database: Database, id: int, *, viewer: str, address: str, act: str = "downloaded") -> StoredResultObject | None:
+    """Return where a result object is stored, and record that ``viewer`` has ``act`` it; None where there is no such object."""
     with database.begin() as connection:
         row = connection.execute(_OBJECT, {"id": id}).one_or_none()
         if row is None:
             return None
         details = {"from": address, "kind": row.kind, "sha256": row.sha256}
-        audit.record(connection, actor=viewer, action="object.downloaded", subject=f"study:{row.study_id}", details=details)
-    return StoredResultObject(row.study_id, row.sha256, row.sop_instance_uid, row.kind, row.removed_at)
+        audit.record(connection, actor=viewer, action=f"object.{act}", subject=f"study:{row.study_id}", details=details)
+    return StoredResultObject(row.study_id, row.unit_id, row.job_id, row.sha256, row.sop_instance_uid, row.kind, row.removed_at)
 
 
 def record_list_view(database: Database, studies: list[int], *, viewer: str, address: str) -> None:

@@ -13,7 +13,7 @@ export class Controls {
     for (const button of document.querySelectorAll("[data-preset]")) button.addEventListener("click", () => viewer.choosePreset(button.dataset.preset));
     for (const button of document.querySelectorAll("[data-tool]")) button.addEventListener("click", () => this.chooseTool(button.dataset.tool));
     for (const button of document.querySelectorAll("[data-plane]")) button.addEventListener("click", () => viewer.showPlane(button.dataset.plane));
-    for (const button of document.querySelectorAll("[data-finding]")) {
+    for (const button of document.querySelectorAll("ol.findings [data-finding]")) {
       button.addEventListener("click", () => viewer.goToFinding(Number(button.dataset.finding)));
     }
     const actions = { fit: () => viewer.fit(), outlines: () => viewer.toggle("outlines"), "cross-hair": () => viewer.toggle("cross-hair"), help: () => viewer.help() };
@@ -87,7 +87,7 @@ export class Controls {
     this.slider.disabled = count < 2;
     if (this.plane !== main.plane) this.marks();
     this.plane = main.plane;
-    for (const button of document.querySelectorAll("[data-finding]")) {
+    for (const button of document.querySelectorAll("ol.findings [data-finding]")) {
       button.setAttribute("aria-current", String(Number(button.dataset.finding) === model.chosen));
     }
   }

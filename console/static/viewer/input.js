@@ -25,6 +25,7 @@ export function bindPointer(viewport, viewer) {
     moved = rest = 0;
     button = event.button;
     pinch = null;
+    if (viewer.marking && button === 0) viewer.beginMark(viewport, event);
   });
   canvas.addEventListener("pointermove", (event) => {
     const before = pointers.get(event.pointerId);
@@ -32,14 +33,16 @@ export function bindPointer(viewport, viewer) {
     const dx = event.clientX - before[0], dy = event.clientY - before[1];
     pointers.set(event.pointerId, [event.clientX, event.clientY]);
     moved += Math.abs(dx) + Math.abs(dy);
-    if (pointers.size === 2) pinchTo(viewport, pointers, event);
+    if (viewer.marking && pointers.size === 1 && button === 0) viewer.growMark(viewport, event);
+    else if (pointers.size === 2) pinchTo(viewport, pointers, event);
     else if (moved > CLICK_PX) drag(event, dx, dy);
     viewer.redraw();
   });
   const end = (event) => {
     if (!pointers.delete(event.pointerId)) return;
     pinch = null;
-    if (moved <= CLICK_PX && event.type === "pointerup" && button === 0) viewer.pick(viewport, event);
+    if (viewer.marking && event.type === "pointerup" && button === 0) viewer.endMark();
+    else if (moved <= CLICK_PX && event.type === "pointerup" && button === 0) viewer.pick(viewport, event);
   };
   canvas.addEventListener("pointerup", end);
   canvas.addEventListener("pointercancel", end);
@@ -85,9 +88,8 @@ export function bindKeys(viewer) {
     o: () => viewer.toggle("outlines"),
     x: () => viewer.toggle("cross-hair"),
     h: () => viewer.toggleHeat(),
-    a: () => viewer.showPlane("z"),
-    c: () => viewer.showPlane("y"),
-    s: () => viewer.showPlane("x"),
+    v: () => viewer.nextPlane(),
+    Escape: () => viewer.mark(false),
     f: () => viewer.fit(),
     "+": () => viewer.zoom(1.25),
     "-": () => viewer.zoom(0.8),
@@ -98,6 +100,7 @@ export function bindKeys(viewer) {
     const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName) && !/^(checkbox|radio)$/.test(event.target.type ?? "");
     const action = actions[event.key];
     if (typing || action === undefined || document.querySelector("dialog[open]")) return;
+    if (/^[1-6]$/.test(event.key) && document.querySelector('[data-verdicts] details[open] [data-key="1"]')) return; // a reason of a rejection
     event.preventDefault();
     action();
   });

@@ -4,6 +4,7 @@ import { Controls } from "./controls.js";
 import { bindKeys, bindPointer } from "./input.js";
 import { Model } from "./model.js";
 import { pause, reason, Slices } from "./slices.js";
+import { connectVerdicts } from "./verdicts.js";
 import { Viewport } from "./viewport.js";
 
 class Viewer {
@@ -16,6 +17,7 @@ class Viewer {
     this.controls = new Controls(this);
     this.tool = null; // null: window with a mouse, scroll with a finger
     this.waiting = false;
+    this.marking = false;
     for (const view of this.views) bindPointer(view, this);
     bindKeys(this);
     new ResizeObserver(() => this.redraw()).observe(document.querySelector(".stage"));
@@ -36,6 +38,7 @@ class Viewer {
     if (begin !== undefined) this.goToFinding(begin.ordinal);
     else if (this.model.findings.length > 0 && meta.kind === "series") this.goToFinding(this.model.findings[0].ordinal, false);
     this.redraw();
+    if (this.page.verdicts !== null) connectVerdicts(this, this.page.verdicts);
   }
 
   async describe() {
@@ -108,7 +111,11 @@ class Viewer {
     const center = this.model.centerOf(finding);
     if (center !== null) this.model.moveTo(center);
     if (announce) this.controls.announce(`Finding ${ordinal}, ${finding.name}, ${this.controls.placeText(this.main.plane)}`);
-    this.tellPosition();
+    this.redraw();
+  }
+
+  goTo(voxel) {
+    this.model.moveTo(voxel);
     this.redraw();
   }
 
@@ -127,15 +134,42 @@ class Viewer {
     this.model.moveTo(this.model.geometry.fromPlane(viewport.plane, Math.floor(u), Math.floor(v), this.model.cross));
     const finding = this.model.findingAt(this.model.cross);
     if (finding !== null) this.model.chosen = finding.ordinal;
-    this.tellPosition();
     this.redraw();
   }
 
-  // Other scripts of the page may listen: the image, and the point on it (column, row; PS3.3 C.18.6) that was chosen.
-  tellPosition() {
-    const { model } = this, [z, y, x] = model.cross, [uid, frame] = model.meta.images?.[z] ?? ["", 1];
-    const detail = { image: uid, frame, point: [x + 0.5, y + 0.5], position: model.geometry.affine ? model.geometry.lpsOf(model.cross) : null };
-    document.dispatchEvent(new CustomEvent("viewer:position", { detail: { ...detail, finding: model.chosen } }));
+  // Between `mark(true)` and `endMark` a click marks a place, and a drag a circle.
+  mark(on) {
+    this.marking = on;
+    this.model.mark = null;
+    document.body.classList.toggle("marking", on);
+    if (on) this.controls.announce("Click the place on the image, or drag across it to give its size. Escape ends.");
+    this.redraw();
+  }
+
+  beginMark(viewport, event) {
+    const start = viewport.planeAt(event);
+    this.model.mark = { plane: viewport.plane, start, end: start };
+  }
+
+  growMark(viewport, event) {
+    if (this.model.mark !== null) this.model.mark.end = viewport.planeAt(event);
+  }
+
+  // Tell the place: image and frame, column and row in pixels (PS3.3 C.18.6), and the diameter where one was drawn.
+  endMark() {
+    const { model } = this, { mark } = model;
+    if (mark === null) return;
+    const { du, dv, width, height } = model.geometry.plane(mark.plane);
+    const u = (mark.start[0] + mark.end[0]) / 2, v = (mark.start[1] + mark.end[1]) / 2;
+    const size = Math.hypot((mark.end[0] - mark.start[0]) * du, (mark.end[1] - mark.start[1]) * dv);
+    if (u < 0 || v < 0 || u >= width || v >= height) return;
+    const voxel = model.geometry.fromPlane(mark.plane, u - 0.5, v - 0.5, model.cross);
+    const [z] = model.geometry.clamp(voxel), [image, frame] = model.meta.images?.[z] ?? [this.page.image, null];
+    const detail = { image, frame, column: voxel[2] + 0.5, row: voxel[1] + 0.5 };
+    if (size > 1 && model.meta.spacing_mm) detail.diameter_mm = size;
+    model.moveTo(voxel);
+    this.mark(false);
+    document.dispatchEvent(new CustomEvent("viewer:marked", { detail }));
   }
 
   hover(viewport, event) {
@@ -177,6 +211,10 @@ class Viewer {
     const order = [plane, ...["z", "y", "x"].filter((other) => other !== plane)];
     this.views.forEach((view, index) => view.show(order[index]));
     this.redraw();
+  }
+
+  nextPlane() {
+    this.showPlane({ z: "y", y: "x", x: "z" }[this.main.plane]);
   }
 
   zoom(factor) {

@@ -20,6 +20,7 @@ export class Model {
     this.heat = null;
     this.heatOpacity = 0.6;
     this.masks = null;
+    this.mark = null;
     this.pictures = {};
   }
 

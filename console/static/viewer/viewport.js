@@ -1,6 +1,6 @@
 // One view on a canvas: a plane, its zoom and position, and what is drawn over it.
 
-const OUTLINE = "#56dcff", CHOSEN = "#ffd166", HALO = "rgba(0, 0, 0, 0.65)";
+const OUTLINE = "#56dcff", CHOSEN = "#ffd166", MARK = "#ff8fd0", HALO = "rgba(0, 0, 0, 0.65)";
 export const PLANE_COLOURS = { z: "#7aa7ff", y: "#74d69a", x: "#ffb26b" };
 
 export class Viewport {
@@ -75,6 +75,7 @@ export class Viewport {
     this.drawHeat();
     if (model.outlines) this.drawOutlines(layout);
     if (model.crossHair && model.geometry.isVolume) this.drawCrossHair(layout);
+    if (model.mark?.plane === this.plane) this.drawMark(layout);
     return true;
   }
 
@@ -123,6 +124,14 @@ export class Viewport {
     context.strokeText(text, x, y);
     context.fillStyle = colour;
     context.fillText(text, x, y);
+  }
+
+  drawMark(layout) {
+    const { start, end } = this.model.mark, { du, dv } = this.model.geometry.plane(this.plane), path = new Path2D();
+    const radius = Math.max(1, Math.hypot((end[0] - start[0]) * du, (end[1] - start[1]) * dv) / 2);
+    path.ellipse((start[0] + end[0]) / 2, (start[1] + end[1]) / 2, radius / du, radius / dv, 0, 0, 2 * Math.PI);
+    this.stroke(path, layout, 3.5 * this.ratio, HALO);
+    this.stroke(path, layout, 2 * this.ratio, MARK);
   }
 
   drawCrossHair(layout) {

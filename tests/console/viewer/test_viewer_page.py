@@ -103,10 +103,18 @@ def test_a_series_is_scrolled_windowed_and_its_nodules_are_found(page: Page, nod
     assert _greys(page)[1][0] == min(z - 1 + 10, len(hu) - 1)
 
     for number, position in enumerate(_positions(page), 1):
-        page.click(f'[data-finding="{number}"]')
+        page.click(f'ol.findings [data-finding="{number}"]')
         assert np.allclose(_greys(page)[1], node.volume.index(position), atol=1), "the cross-hair is in the nodule"
-        assert page.get_attribute(f'[data-finding="{number}"]', "aria-current") == "true"
+        assert page.get_attribute(f'ol.findings [data-finding="{number}"]', "aria-current") == "true"
     assert "Finding 2, Nodule, axial slice" in page.inner_text("#status")
+    page.wait_for_selector("#verdict-box [data-verdicts]")
+    page.keyboard.press("m")
+    page.locator("#verdict-box details.missed [data-mark]").click()
+    box = page.locator(".view.large canvas").bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    assert float(page.input_value("#verdict-box details.missed [name=row]")) == pytest.approx(48, abs=1), "the middle of 96 rows"
+    assert page.input_value("#verdict-box details.missed [name=image]") == node.volume.sop_instance_uids[_greys(page)[1][0]]
     assert "slice" in str(page.get_attribute("#slice", "aria-valuetext"))
 
 
@@ -119,7 +127,7 @@ def _positions(page: Page) -> list[tuple[float, float, float]]:
 def test_outlines_and_heat_map_are_drawn_and_can_be_switched_off(page: Page, node: ViewerNode) -> None:
     _open(page, node, node.series)
     page.wait_for_selector("body.with-heat")
-    page.click('[data-finding="1"]')
+    page.click('ol.findings [data-finding="1"]')
     page.keyboard.press("x")
     page.evaluate(_FRAME)
     with_both = page.evaluate(_COLOURED)

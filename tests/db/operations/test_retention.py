@@ -291,3 +291,19 @@ def test_old_commitment_requests_are_deleted_and_open_ones_are_not(database: Dat
 
 def test_without_a_policy_there_is_no_rule() -> None:
     assert retention.retention_rules(RetentionSection()) == ()
+
+
+def test_outlines_and_heat_map_go_with_the_objects_of_the_result(database: Database, blobs: Blobs) -> None:
+    unit = Unit(database, blobs, 1)
+    job = claim(database)
+    made, overlays = report(job), blobs.put(b"outlines")
+    unit.result = blobs.put(made.report.sop_instance_uid.encode())
+    kept = StoredObject(made.report, unit.result, made.destinations, made.problems)
+    commit_result(database, job, prediction=prediction(), identity=identity(), objects=(kept,), timings=timings(), overlays=overlays)
+    unit.deliver()
+    _age(database, 61)
+    _apply(database, blobs, IMAGES)
+    assert blobs.path(overlays.sha256).exists()
+    _apply(database, blobs, RESULTS)
+    assert not blobs.path(overlays.sha256).exists()
+    assert scalar(database, "SELECT removed_at IS NOT NULL FROM result_overlays") is True

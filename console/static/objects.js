@@ -1,0 +1,27 @@
+// "Show" of a result object opens it below its line; without scripts the link leads to a page of its own.
+"use strict";
+document.addEventListener("click", async (event) => {
+  const link = event.target.closest("a[data-object]");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  const line = link.closest("tr"), below = line.nextElementSibling;
+  if (below?.classList.contains("shown")) {
+    below.remove();
+    link.setAttribute("aria-expanded", "false");
+    return;
+  }
+  link.setAttribute("aria-busy", "true");
+  const reply = await fetch(link.href, { headers: { "X-Fragment": "object" } });
+  link.removeAttribute("aria-busy");
+  if (!reply.ok || reply.redirected) { location.href = link.href; return; }
+  const row = document.createElement("tr"), cell = document.createElement("td"), panel = document.createElement("div");
+  row.className = "shown";
+  cell.colSpan = line.cells.length;
+  panel.className = "panel";
+  panel.tabIndex = 0;
+  panel.innerHTML = await reply.text();
+  cell.append(panel);
+  row.append(cell);
+  line.after(row);
+  link.setAttribute("aria-expanded", "true");
+});
