@@ -1,12 +1,15 @@
 """Brings the schema to the newest revision. Alembic runs without its command line and ini file, in one transaction."""
 
-from alembic import command
-from alembic.config import Config
+from typing import TYPE_CHECKING
+
 from sqlalchemy import Connection, text
 
 from db.engine import Database
 from db.schema import FOLDER, read_sql
 from db.schema.revisions import expected_revision, read_revision
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 UPGRADE_LOCK = 0x64636D6E  # "dcmn": roles that start at the same time upgrade one after the other
 VIEWS = ("v_verdicts", "v_audit", "v_findings", "v_deliveries", "v_jobs")  # a view before the ones that it reads
@@ -31,6 +34,8 @@ def upgrade_schema(database: Database) -> None:
     with database.begin() as connection:
         connection.execute(_LOCK, {"lock": UPGRADE_LOCK})
         if read_revision(connection) != expected_revision():
+            from alembic import command  # most often the schema is the newest one, and alembic is not needed
+
             for name in VIEWS:
                 connection.execute(text(f"DROP VIEW IF EXISTS {name}"))
             command.upgrade(_config(connection), "head")
@@ -43,7 +48,9 @@ def execute_script(connection: Connection, script: str) -> None:
     connection.exec_driver_sql(script, execution_options={"no_parameters": True})
 
 
-def _config(connection: Connection) -> Config:
+def _config(connection: Connection) -> "Config":
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
     config.set_main_option("path_separator", "os")

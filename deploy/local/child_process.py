@@ -13,6 +13,8 @@ from pathlib import Path
 
 import structlog
 
+from deploy.local.forked_process import LIGHT_ROLES, ForkedProcess, fork_is_safe, fork_role
+
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 # A role that has run longer than this had started correctly: it is started again after the first pause.
 STABLE_AFTER_S = 20.0
@@ -55,28 +57,33 @@ class SupervisedRole:
     arguments: tuple[str, ...]
     environment: Mapping[str, str]
     log_file: Path | None = None
-    process: "subprocess.Popen[bytes] | None" = None
+    process: "subprocess.Popen[bytes] | ForkedProcess | None" = None
     started_at: float = 0.0
     failures: int = 0
     restart_at: float = 0.0
     last_status: int | None = field(default=None)
 
     def start(self) -> None:
-        """Start the process."""
+        """Start the process: a light role as a fork of this process where that is safe, else as a program."""
+        if self.role in LIGHT_ROLES and fork_is_safe():
+            self.process = fork_role(self.arguments, self.environment, self.log_file)
+        else:
+            self.process = self._start_program()
+        self.started_at = time.monotonic()
+        log.info("role_started", name=self.role, pid=self.process.pid)
+
+    def _start_program(self) -> "subprocess.Popen[bytes]":
         command = [*end_with_parent(), sys.executable, "-m", "deploy.cli", *self.arguments]
         root = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
         environment = {**os.environ, **self.environment, "PYTHONPATH": path}
         if self.log_file is None:
-            self.process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=sys.stderr, start_new_session=True)
-        else:
-            self.log_file.parent.mkdir(parents=True, exist_ok=True)
-            with self.log_file.open("ab") as stream:
-                self.process = subprocess.Popen(
-                    command, env=environment, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True
-                )
-        self.started_at = time.monotonic()
-        log.info("role_started", name=self.role, pid=self.process.pid)
+            return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=sys.stderr, start_new_session=True)
+        self.log_file.parent.mkdir(parents=True, exist_ok=True)
+        with self.log_file.open("ab") as stream:
+            return subprocess.Popen(
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True
+            )
 
     @property
     def alive(self) -> bool:
@@ -108,6 +115,6 @@ class SupervisedRole:
             return
         try:
             os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            log.debug("role_already_ended", name=self.role)
+        except ProcessLookupError:  # it has ended, or was forked just now and has no session of its own yet
+            self.process.send_signal(signal.SIGKILL)
         self.process.wait()

@@ -25,13 +25,14 @@ class Readiness:
     database
         Where the heartbeats are.
     roles
-        The processes that were started.
+        The processes of the roles; they may be started after this object is made.
     logs
         Folder of their log files; None where they write to standard error.
     """
 
     def __init__(self, settings: Settings, database: Database, roles: Sequence[SupervisedRole], dicom_port: int, logs: Path | None) -> None:
-        self._node, self._database, self._roles, self._port, self._logs = settings.node, database, roles, dicom_port, logs
+        self._node, self._database, self._port, self._logs = settings.node, database, dicom_port, logs
+        self._roles = roles  # the supervisor adds to them
         self._started_at, self._began = database.now(), time.monotonic()
 
     def is_ready(self) -> bool:

@@ -17,6 +17,7 @@ from deploy.local.child_process import SupervisedRole
 from deploy.local.embedded_broker import EmbeddedBroker
 from deploy.local.embedded_postgres import EmbeddedPostgres
 from deploy.local.embedded_server import EmbeddedServer
+from deploy.local.forked_process import import_role
 from deploy.local.node_lock import NodeLock, ServerUrls
 from deploy.local.ports import usable_port
 from deploy.local.readiness import Readiness
@@ -51,6 +52,7 @@ class Supervisor:
         self.dicom_port = self.console_port = 0
         self.signals_received = 0
         self.stop_requested = threading.Event()
+        self.database: Database | None = None
 
     def run(self) -> int:
         """Run the node and return the exit status: 0 after SIGTERM or SIGINT.
@@ -66,12 +68,20 @@ class Supervisor:
             signal.signal(number, self._request_stop)
         self.lock.acquire()
         try:
-            urls = self._start_servers()
-            database = Database.open(urls.database, pool_size=1)
-            upgrade_schema(database)
+            self._check_ports()
+            # Imports in a thread while the servers start, which are processes of their own. The thread ends before the first fork.
+            importing = threading.Thread(target=import_role, args=(ROLES[0],))
+            importing.start()
+            try:
+                urls = self._start_servers()
+                self.database = Database.open(urls.database, pool_size=1)
+                upgrade_schema(self.database)
+            finally:
+                importing.join()
             self.lock.publish(urls)
+            readiness = Readiness(self.settings, self.database, self.roles, self.dicom_port, self.logs)
             self._start_roles(urls)
-            self._wait_until_ready(database)
+            self._wait_until_ready(readiness)
             while not self.stop_requested.wait(0.2):
                 self._restart_what_ended()
             return 0
@@ -99,10 +109,14 @@ class Supervisor:
         log.info("embedded_server_started", name=server.name, port=server.port)
         return url
 
-    def _start_roles(self, urls: ServerUrls) -> None:
+    def _check_ports(self) -> None:
+        """Take the ports of the settings, free ones for 0, before any server is started for nothing."""
         node, console = self.settings.node, self.settings.console
         self.dicom_port = usable_port(node.host, node.port, "node")
         self.console_port = usable_port(console.host, console.port, "console")
+
+    def _start_roles(self, urls: ServerUrls) -> None:
+        self._close_connections()
         environment = {"DICOM_NODE_NODE__PORT": str(self.dicom_port), "DICOM_NODE_CONSOLE__PORT": str(self.console_port)}
         if not self.settings.database.url:
             environment["DICOM_NODE_DATABASE__URL"] = urls.database
@@ -114,10 +128,14 @@ class Supervisor:
             self.roles.append(role)
             role.start()
 
-    def _wait_until_ready(self, database: Database) -> None:
+    def _close_connections(self) -> None:
+        """Close the connections to the database: a forked role must not share them."""
+        if self.database is not None:
+            self.database.dispose()
+
+    def _wait_until_ready(self, readiness: Readiness) -> None:
         """Print the line ``ready ...`` on standard output as soon as the node is ready."""
         node, console = self.settings.node, self.settings.console
-        readiness = Readiness(self.settings, database, self.roles, self.dicom_port, self.logs)
         while not self.stop_requested.wait(0.1):
             self._restart_what_ended()
             if readiness.is_ready():
@@ -137,6 +155,8 @@ class Supervisor:
                 except NodeError as error:
                     log.error("embedded_server_start_failed", name=server.name, error=str(error))
                     self.stop_requested.wait(RESTART_PAUSE_S)
+        if not all(role.alive for role in self.roles):
+            self._close_connections()
         for role in self.roles:
             role.restart_if_ended()
 
