@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable, Iterator
 import structlog
 import uvicorn
 from fastapi import Depends, FastAPI, Request, Response
-from fastapi.staticfiles import StaticFiles
 
 from console import api, pages
+from console.assets import KEPT, assets_path, mount_assets
 from console.audit import routes as audit
 from console.auth import account, first_administrator, invitation, sign_in, user_admin
 from console.auth.guard import Accounts, build_guard
@@ -76,22 +76,24 @@ def create_app(read_snapshot: Callable[[], NodeSnapshot], accounts: Accounts, se
         application.include_router(module.build_router(accounts, templates))
     application.include_router(live.build_router(accounts))
     models_dir = settings.node.data_dir / "models"
-    application.include_router(study.build_router(accounts, templates, settings.blobs_dir, models_dir))
-    application.include_router(verdicts.build_router(accounts, templates, models_dir, ()))
     section = settings.console.viewer
     cache = RenderCache(settings.node.data_dir / "viewer-cache", max_bytes=section.cache_mib << 20, keep_s=section.keep_s)
-    application.state.render_pool = RenderPool(section, cache)
-    source = ViewerSource(accounts.database, application.state.render_pool, settings.blobs_dir)
+    render_pool = application.state.render_pool = RenderPool(section, cache)
+    application.include_router(study.build_router(accounts, templates, settings.blobs_dir, models_dir, render_pool.prepare))
+    application.include_router(verdicts.build_router(accounts, templates, models_dir, ()))
+    source = ViewerSource(accounts.database, render_pool, settings.blobs_dir)
     application.include_router(viewer.build_router(accounts, templates, source))
     application.include_router(objects.build_router(accounts, templates, source))
     add_refusals(application, templates)
-    application.mount("/static", StaticFiles(directory=pages.FOLDER / "static"), name="static")
+    mount_assets(application)
 
     @application.middleware("http")
     async def add_headers(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
         """Add the security headers to every response."""
         response = await call_next(request)
         response.headers.update(HEADERS | OVER_TLS if accounts.secure else HEADERS)
+        if response.status_code < 400 and request.url.path.startswith(f"{assets_path()}/"):
+            response.headers["Cache-Control"] = KEPT
         return response
 
     return application
@@ -147,6 +149,7 @@ def run(
         log.info("console_listening", host=host, port=port)
         first_administrator.offer_registration(database, url)
         on_ready(host, port)
+        application.state.render_pool.cache.make_room(0)  # what an earlier process has left
         try:
             server.run(sockets=[listener])
         finally:

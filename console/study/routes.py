@@ -1,5 +1,6 @@
 """The study page, and the download of result objects."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
@@ -20,8 +21,10 @@ from db.worklist.study import find_result_object, read_study
 FILE_TYPE = "application/dicom"
 
 
-def build_router(accounts: Accounts, templates: Jinja2Templates, blobs_dir: Path, models_dir: Path) -> APIRouter:
-    """Return the routes of the study page."""
+def build_router(
+    accounts: Accounts, templates: Jinja2Templates, blobs_dir: Path, models_dir: Path, prepare: Callable[[], None]
+) -> APIRouter:
+    """Return the routes of the study page. ``prepare`` is called when a study is shown: its images will probably be opened next."""
     routes = APIRouter(include_in_schema=False)
     advice, classes = AdviceBook(models_dir), ClassBook(models_dir)
 
@@ -32,6 +35,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, blobs_dir: Path
         study = read_study(accounts.database, study_id, viewer=viewer, address=client_address(request))
         if study is None:
             raise HTTPException(404, "there is no such study")
+        prepare()
         judged = [job for unit in study.units for job in unit.current if job.row.outcome is not None]
         verdicts = read_verdicts(accounts.database, [job.row.id for job in judged])
         panels = {}

@@ -23,6 +23,7 @@ from console.viewer.rendering import Rendering
 from core.settings.viewer import ViewerSection
 
 MAX_WAITING = 32
+SWEEP_S = 600.0
 COMMAND = (sys.executable, "-m", "console.viewer.render_process")
 PASSED_ON = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR")  # no secret of the console is among them
 
@@ -56,7 +57,12 @@ class RenderPool:
         self._spare: subprocess.Popen[str] | None = None
         self._waiting = 0
         self._numbers = count()
-        self._closed = False
+        self._closed = threading.Event()
+        self._sweeper: threading.Thread | None = None
+
+    def prepare(self) -> None:
+        """Start the process for the next unit, which somebody will probably open soon."""
+        self._threads.submit(self._start_spare)
 
     def find(self, name: str) -> Rendering | None:
         """Return a rendering that was started or lies in the cache; None where there is none."""
@@ -82,14 +88,17 @@ class RenderPool:
             if self._waiting >= MAX_WAITING:
                 raise TooManyWaiting
             self._waiting += 1
+            if self._sweeper is None:
+                self._sweeper = threading.Thread(target=self._sweep, name="viewer-cache", daemon=True)
+                self._sweeper.start()
             rendering = self._renderings[order.name] = Rendering(self.cache.path(order.name))
         self._threads.submit(self._run, order, rendering)
         return rendering
 
     def close(self) -> None:
         """End all processes."""
+        self._closed.set()
         with self._lock:
-            self._closed = True
             processes = [*self._running, *([self._spare] if self._spare else [])]
             self._spare = None
         for process in processes:
@@ -97,6 +106,11 @@ class RenderPool:
         self._threads.shutdown(wait=True, cancel_futures=True)
         for process in processes:
             _end(process)
+
+    def _sweep(self) -> None:
+        """Remove what nobody has looked at for long, also while no further unit is opened."""
+        while not self._closed.wait(min(SWEEP_S, self._section.keep_s)):
+            self.cache.make_room(0)
 
     def _run(self, order: RenderOrder, rendering: Rendering) -> None:
         try:
@@ -172,7 +186,7 @@ class RenderPool:
     def _start_spare(self) -> None:
         """Start the process for the next unit."""
         with self._lock:
-            if self._spare is None and not self._closed:
+            if self._spare is None and not self._closed.is_set():
                 self._spare = _start()
 
 

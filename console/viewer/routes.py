@@ -15,7 +15,7 @@ from console.viewer.page_data import first_image, page_data
 from console.viewer.rendering import Rendering
 from console.viewer.source import ViewerSource
 from console.viewer.tickets import Ticket
-from db.viewer.viewed_unit import find_images, find_overlays, open_unit
+from db.viewer.viewed_unit import UnitImages, find_images, find_overlays, open_unit
 
 WAIT_S = 20.0
 MOST_SLICES = 16
@@ -36,16 +36,16 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, source: ViewerS
         unit = open_unit(accounts.database, unit_id, job_id=job, viewer=viewer, address=client_address(request))
         if unit is None:
             raise HTTPException(404, "there is no such series, or the result is not one of it")
-        problem = ""
+        problem, meta = "", None
         if unit.images.removed:
             source.pool.cache.remove_unit(unit_id)
             problem = REMOVED
         elif not unit.images.hashes:
             problem = "The node holds no image of this series."
         else:
-            source.start(unit_id, unit.images, first_image(unit, finding))
+            meta = describe(source.start(unit_id, unit.images, first_image(unit, finding)), unit.images)
         ticket = source.sign(Ticket(unit_id, unit.images.key, unit.job.id if unit.job else 0), session.id)
-        data = page_data(unit, ticket, finding, problem)
+        data = page_data(unit, ticket, finding, problem) | {"meta": meta}
         return page(templates, request, "viewer.html", unit=unit, data=data, problem=problem)
 
     @routes.get("/viewer/{unit_id}/{ticket}/meta")
@@ -58,9 +58,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, source: ViewerS
         if rendering.failure:
             return JSONResponse({"reason": rendering.failure}, status_code=422)
         images = await run_in_threadpool(find_images, accounts.database, unit_id, checked.related_id or None)
-        described: dict[str, Any] = dict(rendering.meta or {})
-        described["instance_numbers"] = {} if images is None else images.instance_numbers
-        return JSONResponse(described)
+        return JSONResponse(describe(rendering, images))
 
     @routes.get("/viewer/{unit_id}/{ticket}/slices/{first}/{count}")
     async def slices(unit_id: int, ticket: str, first: int, count: int, session: SignedIn) -> Response:
@@ -96,6 +94,13 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, source: ViewerS
         return Response(content, media_type="application/json", headers={"Content-Encoding": "gzip"})
 
     return routes
+
+
+def describe(rendering: Rendering, images: UnitImages | None) -> dict[str, Any] | None:
+    """Return the description of images for the scripts, with the Instance Numbers; None where it is not known yet."""
+    if rendering.meta is None:
+        return None
+    return {**rendering.meta, "instance_numbers": {} if images is None else images.instance_numbers}
 
 
 async def _read(rendering: Rendering, first: int, count: int) -> bytes:

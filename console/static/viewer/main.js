@@ -26,7 +26,7 @@ class Viewer {
   async start() {
     if (this.page.problem) { this.controls.message("Nothing to display", this.page.problem); return; }
     this.controls.message("Loading the images", "They are decoded on the server; the first ones appear in a moment.", true);
-    const meta = await this.describe();
+    const meta = this.page.meta ?? (await this.describe());
     if (meta === null) return;
     this.model.open(meta);
     this.controls.opened(meta);

@@ -15,7 +15,7 @@ from tests.support.external_programs import tool
 TIMEOUT_MS = 240_000
 # The grey picture behind the view, before it is scaled to the screen: (rows, columns) of the red channel.
 _GREYS = """async (plane) => {
-    const { viewer } = await import("/static/viewer/main.js"), canvas = viewer.model.picture(plane);
+    const { viewer } = await import(document.querySelector("script[type=module]").src), canvas = viewer.model.picture(plane);
     const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
     return [canvas.width, Array.from(pixels).filter((_, at) => at % 4 === 0), viewer.model.cross];
 }"""
@@ -145,7 +145,7 @@ def test_a_photograph_is_shown_with_outline_and_heat_map(page: Page, node: Viewe
     _open(page, node, node.photograph)
     page.wait_for_selector("body.with-heat")
     pixels = page.evaluate("""async () => {
-        const { viewer } = await import("/static/viewer/main.js"), photograph = viewer.model.photograph;
+        const { viewer } = await import(document.querySelector("script[type=module]").src), photograph = viewer.model.photograph;
         const canvas = new OffscreenCanvas(photograph.width, photograph.height), context = canvas.getContext("2d");
         context.drawImage(photograph, 0, 0);
         return Array.from(context.getImageData(0, 0, 40, 30).data);
