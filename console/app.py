@@ -9,7 +9,9 @@ import structlog
 import uvicorn
 from fastapi import Depends, FastAPI, Request, Response
 
-from console import api, pages
+from console import pages
+from console.api import monitoring
+from console.api.routers import add_api
 from console.assets import KEPT, assets_path, mount_assets
 from console.audit import routes as audit
 from console.auth import account, first_administrator, invitation, sign_in, user_admin
@@ -18,9 +20,9 @@ from console.auth.refusals import add_refusals
 from console.dashboard import routes as dashboard
 from console.health import CONSOLE, NodeSnapshot, read_node
 from console.operations import routes as operations
+from console.page_templates import build_templates
 from console.study import objects
 from console.study import routes as study
-from console.templating import build_templates
 from console.verdicts import routes as verdicts
 from console.viewer import routes as viewer
 from console.viewer.render_cache import RenderCache
@@ -70,7 +72,7 @@ def create_app(read_snapshot: Callable[[], NodeSnapshot], accounts: Accounts, se
         title="dicom-node", openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None, dependencies=[Depends(build_guard(accounts))]
     )
     templates = build_templates(accounts.ae_title, settings.console.viewer.ohif_link)
-    application.include_router(api.router(read_snapshot, accounts.ae_title))
+    application.include_router(monitoring.router(read_snapshot, accounts.ae_title))
     application.include_router(pages.router(read_snapshot, accounts.ae_title, templates))
     for module in (sign_in, invitation, account, user_admin, worklist, operations, audit, dashboard):
         application.include_router(module.build_router(accounts, templates))
@@ -84,6 +86,7 @@ def create_app(read_snapshot: Callable[[], NodeSnapshot], accounts: Accounts, se
     source = ViewerSource(accounts.database, render_pool, settings.blobs_dir)
     application.include_router(viewer.build_router(accounts, templates, source))
     application.include_router(objects.build_router(accounts, templates, source))
+    add_api(application, accounts, settings)
     add_refusals(application, templates)
     mount_assets(application)
 

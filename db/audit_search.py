@@ -2,25 +2,18 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import text
 
 from db import audit
+from db.audit_filter import AuditFilter
 from db.engine import Database
-from db.row_values import escape_like
 
 PAGE = 100
 FETCH_ROWS = 500
 
-_CONDITIONS = {
-    "actor": "actor ILIKE :actor",
-    "action": "action LIKE :action",
-    "subject": "subject = :subject",
-    "since": "at >= :since",
-    "until": "at < CAST(:until AS date) + 1",
-}
 _ACTIONS = text("""
     WITH RECURSIVE found (action) AS (
         (SELECT action FROM audit_events ORDER BY action LIMIT 1)
@@ -31,13 +24,17 @@ _ACTIONS = text("""
 _STUDIES = text("SELECT id, study_instance_uid, accession_number, study_date FROM studies WHERE patient_id = :patient_id ORDER BY id")
 _VIEWS = text("""
     SELECT e.at, e.actor, e.action, e.subject, e.details ->> 'from' AS address FROM audit_events e
-    WHERE e.subject = ANY(:subjects) AND e.action IN ('study.viewed', 'object.downloaded')
+    WHERE e.subject = ANY(:subjects) AND e.action IN ('study.viewed', 'object.downloaded', 'job.viewed')
     UNION ALL
     SELECT e.at, e.actor, e.action, 'study:' || shown.id, e.details ->> 'from' FROM audit_events e
     JOIN unnest(CAST(:ids AS bigint[])) AS shown (id) ON e.details -> 'studies' @> to_jsonb(shown.id)
     WHERE e.subject = 'worklist'
     ORDER BY at DESC
 """)
+_VERIFIED = text("""
+    SELECT at, actor, details FROM audit_events WHERE subject = 'audit' AND action = 'audit.verified' ORDER BY id DESC LIMIT 1
+""")
+_JOBS = text("SELECT j.id FROM jobs j JOIN units u ON u.id = j.unit_id JOIN series se ON se.id = u.series_id WHERE se.study_id = ANY(:ids)")
 _DELIVERIES = text("""
     SELECT coalesce(d.committed_at, d.stored_at) AS at, d.destination, r.kind, r.sop_instance_uid, d.state, j.model, j.model_version,
            'study:' || se.study_id AS subject
@@ -47,22 +44,13 @@ _DELIVERIES = text("""
 
 
 @dataclass(frozen=True, slots=True)
-class AuditFilter:
-    """What the list is narrowed to; an empty value narrows nothing. ``actor`` is a part of the name, ``action`` a beginning."""
+class Verification:
+    """The last verification of the chain by a person: the chain was whole up to event ``chained``, or broken at event ``broken``."""
 
-    actor: str = ""
-    action: str = ""
-    subject: str = ""
-    since: date | None = None
-    until: date | None = None
-
-    def conditions(self) -> tuple[list[str], dict[str, Any]]:
-        """Return SQL conditions, and the values that they name."""
-        values = {name: getattr(self, name) for name in _CONDITIONS if getattr(self, name)}
-        for name, pattern in (("actor", "%{}%"), ("action", "{}%")):
-            if name in values:
-                values[name] = pattern.format(escape_like(values[name]))
-        return [_CONDITIONS[name] for name in values], values
+    at: datetime
+    actor: str
+    chained: int
+    broken: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,26 +64,19 @@ class PatientAccess:
 
 def search_events(database: Database, wanted: AuditFilter, *, before: int | None = None, limit: int = PAGE) -> list[Any]:
     """Return up to ``limit`` events, the newest first; ``before`` continues behind the event with this number."""
-    conditions, values = wanted.conditions()
-    if before is not None:
-        conditions.append("event_id < :before")
-        values["before"] = before
-    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+    query, values = wanted.query(database, before=before)
     with database.begin() as connection:
-        return list(
-            connection.execute(text(f"SELECT * FROM v_audit {where} ORDER BY event_id DESC LIMIT :limit"), {**values, "limit": limit})
-        )
+        return list(connection.execute(text(f"{query} ORDER BY event_id DESC LIMIT :limit"), {**values, "limit": limit}))
 
 
 def export_events(database: Database, wanted: AuditFilter, *, actor: str, address: str) -> Iterator[Any]:
     """Yield every event that passes, the oldest first. The export is an audit event itself."""
-    conditions, values = wanted.conditions()
-    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-    shown = {name: str(value) for name, value in values.items()}
+    query, values = wanted.query(database)
+    hidden = {"patient_id"}  # the trail holds no patient identifier: its keyed reference stands for it
+    shown = {name: str(value) for name, value in values.items() if name not in hidden}
     audit.record_now(database, actor=actor, action="audit.exported", subject="audit", details={"from": address, "filter": shown})
     with database.begin() as connection:
-        query = text(f"SELECT * FROM v_audit {where} ORDER BY event_id")
-        yield from connection.execution_options(yield_per=FETCH_ROWS).execute(query, values)
+        yield from connection.execution_options(yield_per=FETCH_ROWS).execute(text(f"{query} ORDER BY event_id"), values)
 
 
 def known_actions(database: Database) -> list[str]:
@@ -109,7 +90,8 @@ def patient_access(database: Database, patient_id: str, *, actor: str, address: 
     with database.begin() as connection:
         studies = list(connection.execute(_STUDIES, {"patient_id": patient_id}))
         ids = [study.id for study in studies]
-        views = list(connection.execute(_VIEWS, {"subjects": [f"study:{id}" for id in ids], "ids": ids}))
+        subjects = [f"study:{id}" for id in ids] + [f"job:{id}" for id in connection.execute(_JOBS, {"ids": ids}).scalars()]
+        views = list(connection.execute(_VIEWS, {"subjects": subjects, "ids": ids}))
         deliveries = list(connection.execute(_DELIVERIES, {"ids": ids}))
         reference = audit.patient_reference(database.installation()[1], "", patient_id)
         details = {"from": address, "patient": reference, "studies": len(ids)}
@@ -117,9 +99,16 @@ def patient_access(database: Database, patient_id: str, *, actor: str, address: 
     return PatientAccess(studies, views, deliveries)
 
 
-def last_verified(database: Database) -> datetime | None:
-    """Return when the chain was verified the last time by a person; None where it never was."""
-    with database.begin() as connection:
-        query = text("SELECT at FROM audit_events WHERE action = 'audit.verified' ORDER BY id DESC LIMIT 1")
-        found: datetime | None = connection.execute(query).scalar_one_or_none()
+def verify_chain(database: Database, *, actor: str) -> audit.ChainCheck:
+    """Walk the chain from its first event; that it was done, and the result, is an audit event."""
+    found = audit.verify(database)
+    details = {"events": found.events, "chained": found.chained, "broken": found.broken}
+    audit.record_now(database, actor=actor, action="audit.verified", subject="audit", details=details)
     return found
+
+
+def last_verification(database: Database) -> Verification | None:
+    """Return the last verification by a person; None where there was none."""
+    with database.begin() as connection:
+        row = connection.execute(_VERIFIED).one_or_none()
+    return None if row is None else Verification(row.at, row.actor, row.details["chained"], row.details["broken"])

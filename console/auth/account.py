@@ -1,18 +1,25 @@
-"""The user's own account: password, second factor and open sessions."""
+"""The user's own account: password, second factor, open sessions and API tokens."""
 
 from fastapi import APIRouter, Request, Response
 from fastapi.templating import Jinja2Templates
 from starlette.concurrency import run_in_threadpool
 
+from console.auth.access import UserRole
 from console.auth.guard import Accounts, SignedIn
 from console.auth.passwords import check_password, hash_password
 from console.auth.qr_code import svg_of
 from console.auth.replies import page, redirect
+from console.auth.scopes import scopes_for
 from console.auth.second_factor import enrolment_uri, matching_step, new_secret
+from console.parameters import RowId
 from core.clock import system_clock
 from core.errors import ConfigurationError
+from db.accounts.api_tokens import add_token, list_tokens, revoke_token
 from db.accounts.sessions import Session, end_session, list_sessions
 from db.accounts.users import set_password, set_second_factor
+
+DURATIONS = (7, 30, 90, 365)
+"""Days for which a token may be made on the page."""
 
 
 def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
@@ -24,7 +31,8 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         sessions = list_sessions(database, session.user, accounts.limits)
         secret = secret or new_secret()
         uri = enrolment_uri(secret, session.user.name, accounts.ae_title)
-        shown = {"sessions": sessions, "secret": secret, "uri": uri, "picture": svg_of(uri), **context}
+        tokens = {"tokens": list_tokens(database, session.user), "scopes": scopes_for(UserRole(session.user.role)), "durations": DURATIONS}
+        shown = {"sessions": sessions, "secret": secret, "uri": uri, "picture": svg_of(uri), **tokens, **context}
         return page(templates, request, "account.html", status_code=status, **shown)
 
     @routes.get("/account")
@@ -69,9 +77,34 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         return redirect("/account")
 
     @routes.post("/account/sessions/{session_id}/end")
-    def end(session_id: int, session: SignedIn) -> Response:
+    def end(session_id: RowId, session: SignedIn) -> Response:
         """End one of the user's own sessions; a foreign or unknown one is left as it is."""
         end_session(database, session_id, session.user)
         return redirect("/account")
+
+    @routes.post("/account/tokens")
+    async def make_token(request: Request, session: SignedIn) -> Response:
+        """Make an API token with scopes of the user's role; it is shown once."""
+        form = await request.form()
+        name, days = str(form.get("token_name", "")).strip(), str(form.get("days", ""))
+        offered = scopes_for(UserRole(session.user.role))
+        chosen = [str(scope) for scope in form.getlist("scope") if scope in offered]
+        actor = f"user:{session.user.name}"
+        try:
+            if not days.isdecimal() or int(days) not in DURATIONS:
+                raise ConfigurationError("choose for how long the token is valid")
+            token = await run_in_threadpool(
+                lambda: add_token(database, session.user, name=name, scopes=chosen, days=int(days), actor=actor)
+            )
+        except ConfigurationError as error:
+            message = f"{str(error)[:1].upper()}{str(error)[1:]}."
+            return await run_in_threadpool(lambda: _page(request, session, status=422, token_error=message))
+        return await run_in_threadpool(lambda: _page(request, session, token=token))
+
+    @routes.post("/account/tokens/{token_id}/revoke")
+    def revoke(token_id: RowId, session: SignedIn) -> Response:
+        """Revoke one of the user's own tokens; a foreign or unknown one is left as it is."""
+        revoke_token(database, token_id, user=session.user, actor=f"user:{session.user.name}")
+        return redirect("/account#tokens")
 
     return routes

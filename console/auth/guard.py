@@ -8,11 +8,13 @@ from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
 
 from console.auth.access import ACCESS, PUBLIC, UserRole
+from console.auth.bearer import bearer_token, token_session
 from db.accounts.sessions import Session, SessionLimits, find_session
 from db.engine import Database
 
 WRITING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 FORM_TOKEN = "form_token"
+FORM_TOKEN_HEADER = "X-Form-Token"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +74,15 @@ def check_origin(request: Request) -> None:
 
 
 async def check_form_token(request: Request, expected: str) -> None:
-    """Refuse a form that does not repeat the token of the session.
+    """Refuse a form that does not repeat the token of the session, in a field or, where the body is no form, in a header.
 
     Raises
     ------
     AccessDenied
         The token is missing or wrong.
     """
-    form = await request.form()
-    if form.get(FORM_TOKEN) != expected:
+    given = request.headers.get(FORM_TOKEN_HEADER) or (await request.form()).get(FORM_TOKEN)
+    if given != expected:
         raise AccessDenied("this form is too old, or came from another site: go back, reload the page and try again")
 
 
@@ -94,7 +96,8 @@ def build_guard(accounts: Accounts):  # type: ignore[no-untyped-def]  # FastAPI 
         allowed = ACCESS[method, path]
         if method in WRITING:
             check_origin(request)
-        request.state.session = await _session(request)
+        token = bearer_token(request) if allowed != PUBLIC else None
+        request.state.session = await _session(request) if token is None else await _token_session(request, token)
         if allowed == PUBLIC:
             return
         session: Session | None = request.state.session
@@ -102,14 +105,31 @@ def build_guard(accounts: Accounts):  # type: ignore[no-untyped-def]  # FastAPI 
             raise SignInNeeded(quote(request.url.path, safe="/") if method == "GET" else "/")
         if UserRole(session.user.role) not in allowed:
             raise AccessDenied(f"the role {session.user.role} may not open this page")
-        if method in WRITING:
+        if method in WRITING and token is None:  # other sites cannot make a browser send a token
             await check_form_token(request, session.form_token)
+
+    async def _token_session(request: Request, token: str) -> Session:
+        return await run_in_threadpool(token_session, accounts.database, request, token, client_address(request))
 
     async def _session(request: Request) -> Session | None:
         token = request.cookies.get(accounts.cookie)
         return None if token is None else await run_in_threadpool(find_session, accounts.database, token, accounts.limits)
 
     return guard
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who makes a request, for the audit trail: ``actor`` as ``user:NAME``, ``address`` with the number of the token if there is one."""
+
+    actor: str
+    address: str
+
+
+def _viewer(request: Request) -> Viewer:
+    token = getattr(request.state, "token_id", None)
+    address = client_address(request)
+    return Viewer(f"user:{_signed_in(request).user.name}", address if token is None else f"{address}, token {token}")
 
 
 def _signed_in(request: Request) -> Session:
@@ -119,3 +139,6 @@ def _signed_in(request: Request) -> Session:
 
 SignedIn = Annotated[Session, Depends(_signed_in)]
 """The session of a route that needs sign-in."""
+
+AsViewer = Annotated[Viewer, Depends(_viewer)]
+"""The user of a route that needs sign-in, as the audit trail names people."""

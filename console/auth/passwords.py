@@ -10,7 +10,9 @@ SHORTEST = 12  # NIST SP 800-63B asks for 8 with a second factor, 15 without; le
 LONGEST = 200
 
 _HASHER = PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY)
-_OF_NOBODY = _HASHER.hash("a password that nobody has: unknown names cost as much time as known ones")
+# Compared with the typed password where the name is unknown, so that the reply takes as long as for a known name and does not show
+# which names exist.
+_OF_NOBODY = _HASHER.hash("the password of no user")
 
 
 def hash_password(password: str) -> str:

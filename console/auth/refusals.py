@@ -1,10 +1,13 @@
-"""Replies to refused requests: sign-in page, access denied, not found. Pages for people, JSON for programs under ``/api/``."""
+"""Replies to refused requests: sign-in page, access denied, not found. Pages for people, problem details for programs under ``/api/``."""
 
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.templating import Jinja2Templates
 from starlette.exceptions import HTTPException
 
+from console.api.problems import InvalidPart, problem
+from console.auth.bearer import ScopeMissing, TokenRefused
 from console.auth.guard import AccessDenied, SignInNeeded
 from console.auth.replies import page, redirect
 from core.errors import StorageError
@@ -21,21 +24,42 @@ def add_refusals(application: FastAPI, templates: Jinja2Templates) -> None:
     async def sign_in_needed(request: Request, error: SignInNeeded) -> Response:
         """Send people to the sign-in page; answer programs with 401."""
         if _for_programs(request):
-            return JSONResponse({"detail": "sign in, or send an API token"}, status_code=401, headers={"WWW-Authenticate": "Bearer"})
+            return problem(401, "sign in, or send an API token", headers={"WWW-Authenticate": "Bearer"})
         return redirect("/sign-in" if error.next == "/" else f"/sign-in?next={error.next}")
+
+    @application.exception_handler(TokenRefused)
+    async def token_refused(request: Request, error: TokenRefused) -> Response:
+        """Answer as RFC 6750 3.1 says."""
+        return problem(401, str(error), headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
+
+    @application.exception_handler(ScopeMissing)
+    async def scope_missing(request: Request, error: ScopeMissing) -> Response:
+        """Answer as RFC 6750 3.1 says."""
+        return problem(403, str(error), headers={"WWW-Authenticate": 'Bearer error="insufficient_scope"'})
+
+    @application.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        """Say which part of the request is wrong, without repeating its value. A wrong number in a path is a page that does not exist."""
+        parts = [InvalidPart(where=".".join(str(part) for part in found["loc"]), message=str(found["msg"])) for found in error.errors()]
+        if _for_programs(request):
+            return problem(422, "the request does not fit the description of the API", errors=parts)
+        if any(part.where.startswith("path.") for part in parts):
+            return page(templates, request, "message.html", status_code=404, heading="Not found", message="There is no page here.")
+        text = "; ".join(f"{part.where.rpartition('.')[2]}: {part.message}" for part in parts)
+        return page(templates, request, "message.html", status_code=422, heading="This request cannot be used", message=text)
 
     @application.exception_handler(AccessDenied)
     async def access_denied(request: Request, error: AccessDenied) -> Response:
         """Say why the request is refused."""
         if _for_programs(request):
-            return JSONResponse({"detail": str(error)}, status_code=403)
+            return problem(403, str(error))
         return page(templates, request, "message.html", status_code=403, heading="Not allowed", message=f"{str(error).capitalize()}.")
 
     @application.exception_handler(StorageError)
     async def unavailable(request: Request, error: StorageError) -> Response:
         """Say that the database does not respond; the page needs it."""
         if _for_programs(request):
-            return JSONResponse({"detail": "the database does not respond"}, status_code=503)
+            return problem(503, "the database does not respond")
         request.state.session = None
         text = {"heading": "Not available", "message": "The database does not respond. The status page says more; try again in a moment."}
         return page(templates, request, "message.html", status_code=503, **text)
@@ -43,7 +67,9 @@ def add_refusals(application: FastAPI, templates: Jinja2Templates) -> None:
     @application.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
         """Show a page for 404 and 405; answer programs and everything else as FastAPI does."""
-        if _for_programs(request) or request.method not in ("GET", "POST") or error.status_code not in (404, 405):
+        if _for_programs(request):
+            return problem(error.status_code, str(error.detail), headers=dict(error.headers or {}))
+        if request.method not in ("GET", "POST") or error.status_code not in (404, 405):
             return JSONResponse({"detail": error.detail}, status_code=error.status_code, headers=error.headers)
         return page(
             templates, request, "message.html", status_code=error.status_code, heading="Not found", message="There is no page here."

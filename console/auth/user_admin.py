@@ -9,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from console.auth.access import UserRole
 from console.auth.guard import Accounts, SignedIn
 from console.auth.replies import page, redirect
+from console.parameters import RowId
 from core.errors import ConfigurationError
 from db.accounts.invitations import invite_user
 from db.accounts.sessions import Session
@@ -45,7 +46,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         return await run_in_threadpool(lambda: _page(request, link=link, invited=name))
 
     @routes.post("/users/{user_id}/role")
-    async def change_role(request: Request, user_id: int, session: SignedIn) -> Response:
+    async def change_role(request: Request, user_id: RowId, session: SignedIn) -> Response:
         """Give a user another role."""
         role = str((await request.form()).get("role", ""))
         if role not in set(UserRole):
@@ -53,12 +54,12 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         return await _changed(request, lambda actor: set_role(database, user_id, role, actor=actor), session)
 
     @routes.post("/users/{user_id}/disable")
-    async def disable(request: Request, user_id: int, session: SignedIn) -> Response:
+    async def disable(request: Request, user_id: RowId, session: SignedIn) -> Response:
         """Disable a user; the user's sessions end."""
         return await _changed(request, lambda actor: disable_user(database, user_id, actor=actor), session)
 
     @routes.post("/users/{user_id}/enable")
-    async def enable(request: Request, user_id: int, session: SignedIn) -> Response:
+    async def enable(request: Request, user_id: RowId, session: SignedIn) -> Response:
         """Let a user sign in again."""
         return await _changed(request, lambda actor: enable_user(database, user_id, actor=actor), session)
 

@@ -4,7 +4,6 @@ Each action asks for a reason and is an audit event with it. Requeueing, cancell
 work takes it up from there.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -13,24 +12,15 @@ from starlette.concurrency import run_in_threadpool
 
 from console.auth.guard import Accounts, SignedIn
 from console.auth.replies import page, redirect
-from db import audit
-from db.complete.unrouted import list_unrouted, reopen_unrouted
-from db.deliveries.delivery_admin import list_deliveries, retry_deliveries
-from db.engine import Database
-from db.jobs.job_admin import cancel_job, list_jobs, requeue_jobs
+from console.operations.actions import ACTIONS, LONGEST_REASON, carry_out, subject_of
+from console.parameters import RowId
+from db.complete.unrouted import list_unrouted
+from db.deliveries.delivery_admin import list_deliveries
+from db.jobs.job_admin import list_jobs
 from db.operations.alerts import current_alerts
 from db.receive.quarantine import list_quarantined
 
 MOST = 50
-LONGEST_REASON = 300
-
-Action = Callable[[Database, int, str], bool]
-ACTIONS: dict[tuple[str, str], Action] = {
-    ("jobs", "requeue"): lambda database, id, actor: bool(requeue_jobs(database, [id], actor)),
-    ("jobs", "cancel"): cancel_job,
-    ("deliveries", "retry"): lambda database, id, actor: bool(retry_deliveries(database, [id], actor)),
-    ("units", "requeue"): lambda database, id, actor: bool(reopen_unrouted(database, [id], actor)),
-}
 
 
 def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
@@ -57,25 +47,18 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         return _page(request)
 
     @routes.post("/operations/{kind}/{row_id}/{verb}")
-    async def act(request: Request, kind: str, row_id: int, verb: str, session: SignedIn) -> Response:
+    async def act(request: Request, kind: str, row_id: RowId, verb: str, session: SignedIn) -> Response:
         """Carry out one action; the reason goes into the audit trail beside the event of the action itself."""
         form = await request.form()
-        reason, action = str(form.get("reason", "")).strip(), ACTIONS.get((kind, verb))
-        if action is None:
+        reason, action = str(form.get("reason", "")).strip(), (kind, verb)
+        if action not in ACTIONS:
             return await run_in_threadpool(lambda: _page(request, status=404, error="There is no such action."))
         if not 1 <= len(reason) <= LONGEST_REASON or not reason.isprintable():
             message = f"Give a reason of 1 to {LONGEST_REASON} characters on one line: it is kept in the audit trail."
             return await run_in_threadpool(lambda: _page(request, status=422, error=message))
-        actor, subject = f"user:{session.user.name}", f"{kind.removesuffix('s') if kind != 'deliveries' else 'delivery'}:{row_id}"
-
-        def carry_out() -> bool:
-            done = action(database, row_id, actor)
-            if done:
-                audit.record_now(database, actor=actor, action=f"operator.{verb}", subject=subject, details={"reason": reason})
-            return done
-
-        if not await run_in_threadpool(carry_out):
-            message = f"{subject} is not in a state in which this is possible; it may have changed meanwhile."
+        actor = f"user:{session.user.name}"
+        if not await run_in_threadpool(lambda: carry_out(database, kind, row_id, verb, actor=actor, reason=reason)):
+            message = f"{subject_of(kind, row_id)} is not in a state in which this is possible; it may have changed meanwhile."
             return await run_in_threadpool(lambda: _page(request, status=409, error=message))
         return redirect("/operations")
 

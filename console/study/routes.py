@@ -8,8 +8,9 @@ from fastapi.responses import FileResponse
 from fastapi.templating import Jinja2Templates
 from starlette.exceptions import HTTPException
 
-from console.auth.guard import Accounts, SignedIn, client_address
+from console.auth.guard import Accounts, AsViewer, SignedIn, Viewer
 from console.auth.replies import page
+from console.parameters import RowId
 from console.study.advice import AdviceBook
 from console.study.timeline import steps_of
 from console.verdicts.classes import ClassBook
@@ -29,10 +30,9 @@ def build_router(
     advice, classes = AdviceBook(models_dir), ClassBook(models_dir)
 
     @routes.get("/studies/{study_id}")
-    def study_page(request: Request, study_id: int, session: SignedIn) -> Response:
+    def study_page(request: Request, study_id: RowId, session: SignedIn, viewer: AsViewer) -> Response:
         """Show one study; the view is an audit event."""
-        viewer = f"user:{session.user.name}"
-        study = read_study(accounts.database, study_id, viewer=viewer, address=client_address(request))
+        study = read_study(accounts.database, study_id, viewer=viewer.actor, address=viewer.address)
         if study is None:
             raise HTTPException(404, "there is no such study")
         prepare()
@@ -45,13 +45,23 @@ def build_router(
         return page(templates, request, "study.html", study=study, steps_of=steps_of, advice=advice, panels=panels, reasons=REASONS)
 
     @routes.get("/objects/{object_id}")
-    def download(request: Request, object_id: int, session: SignedIn) -> Response:
+    def download(object_id: RowId, viewer: AsViewer) -> Response:
         """Send a result object as a DICOM file; the download is an audit event."""
-        viewer = f"user:{session.user.name}"
-        found = find_result_object(accounts.database, object_id, viewer=viewer, address=client_address(request))
-        path = None if found is None else blob_path(blobs_dir, found.sha256)
-        if found is None or path is None or not path.is_file():
-            raise HTTPException(404, "there is no such object, or retention has deleted it")
-        return FileResponse(path, media_type=FILE_TYPE, filename=f"{found.kind}-{found.sop_instance_uid}.dcm")
+        return stored_file(accounts, blobs_dir, object_id, viewer)
 
     return routes
+
+
+def stored_file(accounts: Accounts, blobs_dir: Path, object_id: int, viewer: Viewer) -> FileResponse:
+    """Return the file of a result object, and record that it was downloaded.
+
+    Raises
+    ------
+    HTTPException
+        404: there is no such object, or its file was deleted.
+    """
+    found = find_result_object(accounts.database, object_id, viewer=viewer.actor, address=viewer.address)
+    path = None if found is None else blob_path(blobs_dir, found.sha256)
+    if found is None or path is None or not path.is_file():
+        raise HTTPException(404, "there is no such object, or retention has deleted it")
+    return FileResponse(path, media_type=FILE_TYPE, filename=f"{found.kind}-{found.sop_instance_uid}.dcm")

@@ -1,28 +1,20 @@
 """The start page: the worklist with search, filters that are kept in the address, and further pages."""
 
-from datetime import date
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.templating import Jinja2Templates
 
 from console.auth.guard import Accounts, SignedIn, client_address
 from console.auth.replies import page, redirect
+from console.parameters import Before, SearchText, read_date
 from core.states import Outcome, Tier
 from db.accounts.sessions import Session
 from db.worklist.studies import PAGE, STATES, VERDICTS, StudyFilter, filter_choices, list_studies
 from db.worklist.study import record_list_view
 
 FIELDS = ("text", "modality", "model", "outcome", "tier", "finding", "destination", "state", "verdict")
-
-
-def _date(value: str) -> date | None:
-    """Return an ISO date; None for an empty or wrong one, because a half-typed date is no error."""
-    try:
-        return date.fromisoformat(value)
-    except ValueError:
-        return None
 
 
 def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
@@ -38,16 +30,16 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
 
     @routes.get("/worklist")
     def worklist(
-        request: Request, session: SignedIn, text: Annotated[str, Query(max_length=200)] = "", modality: str = "", model: str = "",
-        outcome: str = "", tier: str = "", finding: str = "", destination: str = "", state: str = "", verdict: str = "",
-        since: str = "", until: str = "", before: int | None = None,
+        request: Request, session: SignedIn, text: SearchText = "", modality: SearchText = "", model: SearchText = "",
+        outcome: SearchText = "", tier: SearchText = "", finding: SearchText = "", destination: SearchText = "", state: SearchText = "",
+        verdict: SearchText = "", since: str = "", until: str = "", before: Before = None,
     ) -> Response:  # fmt: skip
         """Show a page of the worklist; htmx asks for the lines alone."""
         asked = {
             name: value.strip()
             for name, value in zip(FIELDS, (text, modality, model, outcome, tier, finding, destination, state, verdict), strict=False)
         }
-        wanted = StudyFilter(**asked, since=_date(since), until=_date(until))
+        wanted = StudyFilter(**asked, since=read_date(since), until=read_date(until))
         studies = list_studies(database, wanted, before=before)
         viewer = f"user:{session.user.name}"
         record_list_view(database, [study.id for study in studies], viewer=viewer, address=client_address(request))

@@ -17,6 +17,7 @@ _LIST = text(f"""
            st.study_instance_uid, se.series_instance_uid, u.sop_instance_uid
     FROM units u JOIN series se ON se.id = u.series_id JOIN studies st ON st.id = se.study_id
     WHERE {_UNROUTED} AND u.completed_at >= coalesce(CAST(:since AS timestamptz), '-infinity')
+      AND (CAST(:before AS bigint) IS NULL OR (u.completed_at, u.id) < (SELECT b.completed_at, b.id FROM units b WHERE b.id = :before))
     ORDER BY u.completed_at DESC, u.id DESC LIMIT :limit
 """)
 # No instance was received: the times that completion rests on stay, so that the unit may be complete again at once.
@@ -32,13 +33,13 @@ _STATES = text(f"""
 """)
 
 
-def list_unrouted(database: Database, *, since: datetime | None, limit: int) -> list[dict[str, Any]]:
-    """Return units that no route took, the latest first.
+def list_unrouted(database: Database, *, since: datetime | None, before: int | None = None, limit: int) -> list[dict[str, Any]]:
+    """Return units that no route took, the latest first; ``before`` continues behind the unit with this number.
 
     ``let_go`` is true where retention has removed images of the unit, so that it cannot be routed again.
     """
     with database.begin() as connection:
-        return [dict(row) for row in connection.execute(_LIST, {"since": since, "limit": limit}).mappings()]
+        return [dict(row) for row in connection.execute(_LIST, {"since": since, "before": before, "limit": limit}).mappings()]
 
 
 def reopen_unrouted(database: Database, ids: Sequence[int], actor: str) -> list[int]:

@@ -20,6 +20,7 @@ _MAKE_DUE = text("""
 _LIST = text("""
     SELECT * FROM v_deliveries WHERE (CAST(:state AS text) IS NULL OR state = :state)
       AND (CAST(:destination AS text) IS NULL OR destination = :destination)
+      AND (CAST(:before AS bigint) IS NULL OR delivery_id < :before)
     ORDER BY delivery_id DESC LIMIT :limit
 """)
 _JOBS_OF = text("SELECT DISTINCT job_id FROM deliveries WHERE id = ANY(:ids)")
@@ -39,10 +40,11 @@ def make_deliveries_due(database: Database, destination: str) -> int:
 
 
 def list_deliveries(
-    database: Database, *, state: DeliveryState | str | None = None, destination: str | None = None, limit: int = 200
-) -> list[dict[str, Any]]:
-    """Return rows of v_deliveries as JSON objects, the newest first."""
-    values = {"state": None if state is None else str(state), "destination": destination, "limit": limit}
+    database: Database, *, state: DeliveryState | str | None = None, destination: str | None = None, before: int | None = None,
+    limit: int = 200,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Return rows of v_deliveries as JSON objects, the newest first; ``before`` continues behind the delivery with this number."""
+    values = {"state": None if state is None else str(state), "destination": destination, "before": before, "limit": limit}
     with database.begin() as connection:
         return [row_to_json(row) for row in connection.execute(_LIST, values)]
 

@@ -14,7 +14,8 @@ from db.jobs.rerun import rerun_job
 from db.row_values import row_to_json
 
 _LIST = text("""
-    SELECT * FROM v_jobs WHERE CAST(:state AS text) IS NULL OR job_state = :state ORDER BY job_id DESC LIMIT :limit
+    SELECT * FROM v_jobs WHERE (CAST(:state AS text) IS NULL OR job_state = :state)
+      AND (CAST(:before AS bigint) IS NULL OR job_id < :before) ORDER BY job_id DESC LIMIT :limit
 """)
 _SHOW = text("SELECT * FROM v_jobs WHERE job_id = :id")
 _PARTS = {
@@ -48,10 +49,12 @@ _CANCEL = text("""
 _END_ATTEMPTS = text("UPDATE attempts SET result = 'cancelled', ended_at = node_now() WHERE job_id = :id AND ended_at IS NULL")
 
 
-def list_jobs(database: Database, *, state: JobState | str | None = None, limit: int = 200) -> list[dict[str, Any]]:
-    """Return rows of v_jobs as JSON objects, the newest first."""
+def list_jobs(
+    database: Database, *, state: JobState | str | None = None, before: int | None = None, limit: int = 200
+) -> list[dict[str, Any]]:
+    """Return rows of v_jobs as JSON objects, the newest first; ``before`` continues behind the job with this number."""
     with database.begin() as connection:
-        rows = connection.execute(_LIST, {"state": None if state is None else str(state), "limit": limit})
+        rows = connection.execute(_LIST, {"state": None if state is None else str(state), "before": before, "limit": limit})
         return [row_to_json(row) for row in rows]
 
 

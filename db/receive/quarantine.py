@@ -41,7 +41,9 @@ _COLUMNS = "id, sha256, size_bytes, reason, status, sop_class_uid, sop_instance_
 _GET = text(f"SELECT {_COLUMNS} FROM quarantine WHERE id = :id")
 _LIST = text(f"""
     SELECT {_COLUMNS}
-    FROM quarantine ORDER BY last_at DESC, id DESC LIMIT :limit
+    FROM quarantine
+    WHERE CAST(:before AS bigint) IS NULL OR (last_at, id) < (SELECT b.last_at, b.id FROM quarantine b WHERE b.id = :before)
+    ORDER BY last_at DESC, id DESC LIMIT :limit
 """)
 
 
@@ -136,7 +138,7 @@ def remove_admitted(database: Database, id: int, *, actor: str, instance_id: int
             )
 
 
-def list_quarantined(database: Database, limit: int = 100) -> list[QuarantinedItem]:
-    """Return the items, the latest first."""
+def list_quarantined(database: Database, limit: int = 100, *, before: int | None = None) -> list[QuarantinedItem]:
+    """Return the items, the latest first; ``before`` continues behind the item with this number."""
     with database.begin() as connection:
-        return [QuarantinedItem(*row) for row in connection.execute(_LIST, {"limit": limit})]
+        return [QuarantinedItem(*row) for row in connection.execute(_LIST, {"limit": limit, "before": before})]

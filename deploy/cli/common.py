@@ -15,6 +15,7 @@ from deploy.terminal import print_message
 
 if TYPE_CHECKING:
     from core.settings.settings import Settings
+    from db.accounts.users import User
     from db.engine import Database
 
 Config = Annotated[
@@ -84,6 +85,22 @@ def open_database(config: Path | None) -> Iterator[tuple["Settings", "Database"]
             yield settings, database
         finally:
             database.dispose()
+
+
+def find_user_by_name(database: "Database", name: str) -> "User":
+    """Return the user with this sign-in name.
+
+    Raises
+    ------
+    ConfigurationError
+        There is none.
+    """
+    from db.accounts.users import find_user
+
+    user = find_user(database, name)
+    if user is None:
+        raise ConfigurationError(f"there is no user {name!r}", hint="see `users list`")
+    return user
 
 
 def parse_time(text: str | None) -> datetime | None:

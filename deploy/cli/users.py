@@ -1,18 +1,16 @@
 """Commands on the users of the console."""
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from core.errors import ConfigurationError
-from deploy.cli.common import AsJson, Config, open_database, operator_name
+from deploy.cli import user_tokens
+from deploy.cli.common import AsJson, Config, find_user_by_name, open_database, operator_name
 from deploy.terminal import print_json, print_message, print_rows
 
-if TYPE_CHECKING:
-    from db.engine import Database
-
 app = typer.Typer(help="Add, invite, list and disable users of the console.")
+app.add_typer(user_tokens.app, name="token")
 
 COLUMNS = ("name", "role", "second_factor", "created_at", "disabled_at")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="sign-in name")]
@@ -98,7 +96,7 @@ def users_disable(name: Name, config: Config = None) -> None:
     from db.accounts.users import disable_user
 
     with open_database(config) as (_, database):
-        disable_user(database, _user_id(database, name), actor=operator_name())
+        disable_user(database, find_user_by_name(database, name).id, actor=operator_name())
     print_message(f"disabled {name}")
 
 
@@ -112,15 +110,6 @@ def users_password(name: Name, config: Config = None, password_stdin: FromInput 
     from db.accounts.users import set_password
 
     with open_database(config) as (_, database):
-        id = _user_id(database, name)
+        id = find_user_by_name(database, name).id
         set_password(database, id, hash_password(_password(password_stdin)), actor=operator_name())
     print_message(f"password of {name} set")
-
-
-def _user_id(database: "Database", name: str) -> int:
-    from db.accounts.users import find_user
-
-    user = find_user(database, name)
-    if user is None:
-        raise ConfigurationError(f"there is no user {name!r}", hint="see `users list`")
-    return user.id

@@ -38,9 +38,10 @@ class Browser(httpx.Client):
         self.form_token = found[1] if found else ""
         return reply
 
-    def send_form(self, path: str, **fields: str) -> httpx.Response:
+    def send_form(self, path: str, method: str = "POST", /, **fields: str | list[str]) -> httpx.Response:
         """Send a form with the token of the page that was read last."""
-        return self.post(path, data={"form_token": self.form_token, **fields}, headers={"Origin": str(self.base_url).rstrip("/")})
+        headers = {"Origin": str(self.base_url).rstrip("/")}
+        return self.request(method, path, data={"form_token": self.form_token, **fields}, headers=headers)
 
     def sign_in(self, name: str, password: str = PASSWORD, next: str = "/account") -> httpx.Response:
         """Sign in and read the page behind it; gives the reply of the sign-in form."""

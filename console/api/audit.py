@@ -1,0 +1,142 @@
+"""The audit trail under /api/v1/audit: search, export, verification of the chain, and access report of a patient."""
+
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Query
+from fastapi.responses import StreamingResponse
+
+from console.api.description import API_ROUTES
+from console.api.paging import Limit, ListPage, list_page
+from console.api.study_resources import Resource
+from console.audit.downloads import EVENT_COLUMNS, download
+from console.auth.guard import Accounts, AsViewer
+from console.parameters import NO_NUL, Before, SearchText
+from db.audit_filter import AuditFilter
+from db.audit_search import export_events, last_verification, patient_access, search_events, verify_chain
+
+
+class AuditEntry(Resource):
+    """One audit event with its place in the hash chain."""
+
+    event_id: int
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    details: dict[str, Any]
+    chain_seq: int | None
+    chain_hash: str | None
+
+
+class ChainResult(Resource):
+    """Result of a verification: ``broken`` is the first event that is wrong, null if the chain is whole."""
+
+    events: int
+    chained: int
+    unchained: int
+    head: str
+    broken: int | None
+    reason: str
+
+
+class LastVerification(Resource):
+    """The last verification: verified up to row ``chained`` at ``at``, or broken at event ``broken``."""
+
+    at: datetime
+    actor: str
+    chained: int
+    broken: int | None
+
+
+class AccessedStudy(Resource):
+    """A study of the patient."""
+
+    id: int
+    study_instance_uid: str
+    accession_number: str
+    study_date: str
+
+
+class PatientView(Resource):
+    """A view of the patient's data by a person."""
+
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    address: str | None
+
+
+class PatientDelivery(Resource):
+    """A result of the patient that a destination has stored."""
+
+    at: datetime | None
+    destination: str
+    kind: str
+    sop_instance_uid: str
+    state: str
+    model: str
+    model_version: str
+    subject: str
+
+
+class AccessReport(Resource):
+    """Who has viewed and who has received the data of one patient."""
+
+    studies: list[AccessedStudy]
+    views: list[PatientView]
+    deliveries: list[PatientDelivery]
+
+
+def _filter(
+    actor: SearchText = "", action: SearchText = "", subject: SearchText = "", patient_id: SearchText = "", study: SearchText = "",
+    object: SearchText = "", since: date | None = None, until: date | None = None,
+) -> AuditFilter:  # fmt: skip
+    return AuditFilter(actor, action, subject, patient_id, study, object, since, until)
+
+
+Wanted = Annotated[AuditFilter, Depends(_filter)]
+PatientId = Annotated[str, Query(min_length=1, max_length=64, pattern=NO_NUL)]
+
+
+def build_router(accounts: Accounts) -> APIRouter:
+    """Return the routes."""
+    routes = APIRouter(prefix="/api/v1/audit", tags=["audit"], **API_ROUTES)
+    database = accounts.database
+
+    @routes.get("/events", summary="Audit events")
+    def events(wanted: Wanted, before: Before = None, limit: Limit = 50) -> ListPage[AuditEntry]:
+        """Return events, the newest first. `actor` is a part of the name, `action` a beginning, `study` a number or UID,
+        `object` the SOP Instance UID or SHA-256 of a result object; of `patient_id`, `study` and `object` the first counts."""
+        found = search_events(database, wanted, before=before, limit=limit)
+        return list_page([AuditEntry.model_validate(row) for row in found], [row.event_id for row in found], limit)
+
+    @routes.get(
+        "/export",
+        summary="Every event that passes the filter, as a file",
+        response_class=StreamingResponse,
+        responses={200: {"content": {"application/json": {}, "text/csv": {}}, "description": "The events, the oldest first"}},
+    )
+    def export(wanted: Wanted, viewer: AsViewer, format: Literal["json", "csv"] = "json") -> StreamingResponse:
+        """Return all events with their hashes; the export is an audit event itself."""
+        rows = export_events(database, wanted, actor=viewer.actor, address=viewer.address)
+        return download("audit", EVENT_COLUMNS, rows, as_json=format == "json")
+
+    @routes.post("/verify", summary="Verify the chain now")
+    def verify(viewer: AsViewer) -> ChainResult:
+        """Walk the hash chain from its first event and name the first one that is wrong."""
+        return ChainResult.model_validate(verify_chain(database, actor=viewer.actor))
+
+    @routes.get("/verification", summary="The last verification")
+    def verification() -> LastVerification | None:
+        """Return up to which row the chain was verified, and when; null where it never was."""
+        found = last_verification(database)
+        return None if found is None else LastVerification.model_validate(found)
+
+    @routes.get("/patient-access", summary="Access report of a patient")
+    def access_report(viewer: AsViewer, patient_id: PatientId) -> AccessReport:
+        """Return who has viewed and who has received the data of a patient; asking is an audit event with a keyed reference."""
+        return AccessReport.model_validate(patient_access(database, patient_id, actor=viewer.actor, address=viewer.address))
+
+    return routes

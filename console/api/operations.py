@@ -1,0 +1,197 @@
+"""Jobs, deliveries, units without a route, quarantine and alerts under /api/v1, and commands on them."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from console.api.description import API_ROUTES
+from console.api.paging import Limit, ListPage, list_page
+from console.api.study_resources import Resource
+from console.auth.guard import Accounts, AsViewer, Viewer
+from console.operations.actions import LONGEST_REASON, carry_out, subject_of
+from console.parameters import Before, RowId, SearchText
+from core.states import DeliveryState, JobState
+from db import audit
+from db.complete.unrouted import list_unrouted
+from db.deliveries.delivery_admin import list_deliveries
+from db.jobs.job_admin import list_jobs
+from db.operations.alerts import current_alerts
+from db.receive.quarantine import list_quarantined
+
+
+class JobEntry(Resource):
+    """One job, without patient identifiers."""
+
+    job_id: int
+    job_state: JobState
+    outcome: str | None
+    reason: str
+    revision: int
+    run: int
+    priority: str
+    model: str
+    model_version: str
+    model_digest: str
+    routes: list[str]
+    destinations: list[str]
+    attempts: int
+    worker: str | None
+    unit_id: int
+    unit_kind: str
+    study_instance_uid: str
+    series_instance_uid: str
+    modality: str
+    source: str
+    queued_at: datetime
+    started_at: datetime | None
+    reported_at: datetime | None
+    delivered_at: datetime | None
+    shadow: bool
+
+
+class DeliveryEntry(Resource):
+    """One delivery, without patient identifiers."""
+
+    delivery_id: int
+    job_id: int
+    destination: str
+    object: str = Field(description="Kind of the object")
+    sop_instance_uid: str
+    state: DeliveryState
+    priority: str
+    attempts: int
+    next_attempt_at: datetime
+    note: str
+    created_at: datetime
+    changed_at: datetime
+    stored_at: datetime | None
+    committed_at: datetime | None
+    model: str
+    study_instance_uid: str
+
+
+class UnroutedUnit(Resource):
+    """A unit that no route took. ``let_go``: retention has deleted images, so that it cannot be routed again."""
+
+    unit_id: int
+    kind: str
+    source: str
+    held: int
+    completed_at: datetime
+    reason: str
+    let_go: bool
+    study_instance_uid: str
+    series_instance_uid: str
+
+
+class QuarantineEntry(Resource):
+    """A refused data set."""
+
+    id: int
+    sha256: str
+    size_bytes: int
+    reason: str
+    source: str
+    first_at: datetime
+    last_at: datetime
+    times: int
+
+
+class AlertEntry(Resource):
+    """A condition that needs a person, and its age in seconds."""
+
+    kind: str
+    subject: str
+    age_s: float
+
+
+class Reason(BaseModel):
+    """Why a command is given; it is kept in the audit trail."""
+
+    reason: str = Field(min_length=1, max_length=LONGEST_REASON, pattern=r"^[ -~]*[!-~][ -~]*$", description="One line of ASCII text")
+
+
+class Done(BaseModel):
+    """A command was carried out; the role that owns the work takes it up."""
+
+    subject: Annotated[str, Field(description="As in the audit trail, for example `job:17`")]
+
+
+def build_router(accounts: Accounts) -> APIRouter:
+    """Return the routes."""
+    routes = APIRouter(prefix="/api/v1", tags=["operations"], **API_ROUTES)
+    database = accounts.database
+
+    def _seen(viewer: Viewer, what: str, ids: list[int]) -> None:
+        if ids:
+            audit.record_now(
+                database, actor=viewer.actor, action=f"{what}.viewed", subject=what, details={"from": viewer.address, "ids": ids}
+            )
+
+    @routes.get("/jobs", summary="Jobs")
+    def jobs(viewer: AsViewer, state: JobState | None = None, before: Before = None, limit: Limit = 50) -> ListPage[JobEntry]:
+        """Return jobs, the newest first."""
+        found = list_jobs(database, state=state, before=before, limit=limit)
+        ids = [int(row["job_id"]) for row in found]
+        _seen(viewer, "jobs", ids)
+        return list_page([JobEntry(**row) for row in found], ids, limit)
+
+    @routes.get("/deliveries", summary="Deliveries")
+    def deliveries(
+        viewer: AsViewer, state: DeliveryState | None = None, destination: SearchText = "", before: Before = None, limit: Limit = 50
+    ) -> ListPage[DeliveryEntry]:
+        """Return deliveries, the newest first."""
+        found = list_deliveries(database, state=state, destination=destination or None, before=before, limit=limit)
+        ids = [int(row["delivery_id"]) for row in found]
+        _seen(viewer, "deliveries", ids)
+        return list_page([DeliveryEntry(**row) for row in found], ids, limit)
+
+    @routes.get("/units/unrouted", summary="Units that no route took")
+    def unrouted(viewer: AsViewer, before: Before = None, limit: Limit = 50) -> ListPage[UnroutedUnit]:
+        """Return units that no route took, each with the reason, the latest first."""
+        found = list_unrouted(database, since=None, before=before, limit=limit)
+        ids = [int(row["unit_id"]) for row in found]
+        _seen(viewer, "units", ids)
+        return list_page([UnroutedUnit(**row) for row in found], ids, limit)
+
+    @routes.get("/quarantine", summary="Refused data sets")
+    def quarantine(viewer: AsViewer, before: Before = None, limit: Limit = 50) -> ListPage[QuarantineEntry]:
+        """Return refused data sets with the reason, the latest first."""
+        found = list_quarantined(database, limit, before=before)
+        return list_page([QuarantineEntry.model_validate(item) for item in found], [item.id for item in found], limit)
+
+    @routes.get("/alerts", summary="Open alerts")
+    def alerts() -> list[AlertEntry]:
+        """Return the conditions that need a person."""
+        return [AlertEntry.model_validate(alert) for alert in current_alerts(database)]
+
+    def _act(kind: str, row_id: int, verb: str, viewer: Viewer, why: Reason) -> Done:
+        subject = subject_of(kind, row_id)
+        if not carry_out(database, kind, row_id, verb, actor=viewer.actor, reason=why.reason):
+            raise HTTPException(409, f"{subject} does not exist, or is in a state in which this is not possible")
+        return Done(subject=subject)
+
+    @routes.post("/jobs/{job_id}/requeue", summary="Queue a failed, quarantined or cancelled job again")
+    def requeue_job(job_id: RowId, why: Reason, viewer: AsViewer) -> Done:
+        """Queue a job of a current revision again; its attempts are counted from 0."""
+        return _act("jobs", job_id, "requeue", viewer, why)
+
+    @routes.post("/jobs/{job_id}/cancel", summary="Cancel a job that has no result")
+    def cancel_job(job_id: RowId, why: Reason, viewer: AsViewer) -> Done:
+        """Cancel a job; a running one loses its lease."""
+        return _act("jobs", job_id, "cancel", viewer, why)
+
+    @routes.post("/deliveries/{delivery_id}/retry", summary="Send a held, failed or waiting delivery now")
+    def retry_delivery(delivery_id: RowId, why: Reason, viewer: AsViewer) -> Done:
+        """Make a delivery due now."""
+        return _act("deliveries", delivery_id, "retry", viewer, why)
+
+    @routes.post("/units/{unit_id}/requeue", summary="Route a unit again that no route took")
+    def requeue_unit(unit_id: RowId, why: Reason, viewer: AsViewer) -> Done:
+        """Open a unit, so that it is completed and routed again."""
+        return _act("units", unit_id, "requeue", viewer, why)
+
+    return routes

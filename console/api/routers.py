@@ -1,0 +1,16 @@
+"""The routers of the API, and its description."""
+
+from fastapi import FastAPI
+
+from console.api import audit, dashboard, operations, studies, users
+from console.api.description import describe
+from console.auth.guard import Accounts
+from core.settings.settings import Settings
+
+
+def add_api(application: FastAPI, accounts: Accounts, settings: Settings) -> None:
+    """Add every route under /api/v1 that needs sign-in, and the OpenAPI document."""
+    for module in (operations, audit, dashboard, users):
+        application.include_router(module.build_router(accounts))
+    application.include_router(studies.build_router(accounts, settings.blobs_dir))
+    application.openapi = lambda: describe(application)  # type: ignore[method-assign]

@@ -1,0 +1,26 @@
+"""Parameters that several routes share: row numbers, search texts and dates. Values that the database cannot hold are refused here."""
+
+from datetime import date
+from typing import Annotated
+
+from fastapi import Path, Query
+
+LARGEST_ID = 2**63 - 1  # of the type bigint
+NO_NUL = r"^[^\x00]*$"  # PostgreSQL stores no NUL in text
+
+RowId = Annotated[int, Path(ge=1, le=LARGEST_ID)]
+"""Number of a row, in a path."""
+
+Before = Annotated[int | None, Query(ge=1, le=LARGEST_ID, description="Only entries before the one with this number: the next page.")]
+"""Keyset paging: the number of the last entry of the page before."""
+
+SearchText = Annotated[str, Query(max_length=200, pattern=NO_NUL)]
+"""What a person or a program searches for."""
+
+
+def read_date(value: str) -> date | None:
+    """Return an ISO date; None for an empty or wrong one, because a half-typed date is no error."""
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        return None

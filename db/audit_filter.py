@@ -1,0 +1,85 @@
+"""What a search in the audit trail is narrowed to: by user, action, subject, patient, study, object and day."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from db import audit
+from db.engine import Database
+from db.row_values import escape_like
+
+_ABOUT = ("patient_id", "study", "object")
+_CONDITIONS = {
+    "actor": "actor ILIKE :actor",
+    "action": "action LIKE :action",
+    "subject": "subject = :subject",
+    "patient_id": "(details ->> 'patient' = :patient OR event_id IN (SELECT event_id FROM about))",
+    "study": "event_id IN (SELECT event_id FROM about)",
+    "object": "event_id IN (SELECT event_id FROM about)",
+    "since": "at >= :since",
+    "until": "at < CAST(:until AS date) + 1",
+}
+_STUDIES_OF = {
+    "patient_id": "SELECT id FROM studies WHERE patient_id = :patient_id",
+    "study": "SELECT id FROM studies WHERE study_instance_uid = :study OR CAST(id AS text) = :study",
+}
+# Events whose subject is one of these studies, or a unit, job or delivery of it, and views of lists in which it was shown.
+_ABOUT_STUDIES = """
+    about AS (
+        SELECT e.id AS event_id FROM audit_events e WHERE e.subject IN (
+            SELECT 'study:' || st.id FROM wanted st
+            UNION ALL SELECT 'unit:' || u.id FROM wanted st JOIN series se ON se.study_id = st.id JOIN units u ON u.series_id = se.id
+            UNION ALL SELECT 'job:' || j.id FROM wanted st JOIN series se ON se.study_id = st.id JOIN units u ON u.series_id = se.id
+                JOIN jobs j ON j.unit_id = u.id
+            UNION ALL SELECT 'delivery:' || d.id FROM wanted st JOIN series se ON se.study_id = st.id JOIN units u ON u.series_id = se.id
+                JOIN jobs j ON j.unit_id = u.id JOIN deliveries d ON d.job_id = j.id)
+        UNION ALL SELECT e.id FROM wanted st JOIN audit_events e ON e.subject = 'worklist' AND e.details -> 'studies' @> to_jsonb(st.id))
+"""
+# Events of the deliveries of one result object, and those that name its hash.
+_ABOUT_OBJECT = """
+    wanted AS (SELECT id, sha256 FROM reports WHERE sop_instance_uid = :object OR sha256 = :object),
+    about AS (
+        SELECT e.id AS event_id FROM audit_events e
+        WHERE e.subject IN (SELECT 'delivery:' || d.id FROM wanted r JOIN deliveries d ON d.report_id = r.id)
+        UNION ALL SELECT e.id FROM wanted r JOIN reports o ON o.id = r.id JOIN jobs j ON j.id = o.job_id
+            JOIN units u ON u.id = j.unit_id JOIN series se ON se.id = u.series_id
+            JOIN audit_events e ON e.subject IN ('job:' || j.id, 'study:' || se.study_id)
+            WHERE e.subject = 'job:' || j.id OR e.details ->> 'sha256' = r.sha256)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """What the list is narrowed to; an empty value narrows nothing.
+
+    ``actor`` is a part of the name, ``action`` a beginning. ``study`` is a number or a Study Instance UID, ``object`` the SOP Instance UID
+    or the SHA-256 of a result object; ``patient_id`` or ``study`` or ``object`` is used, the first that is given.
+    """
+
+    actor: str = ""
+    action: str = ""
+    subject: str = ""
+    patient_id: str = ""
+    study: str = ""
+    object: str = ""
+    since: date | None = None
+    until: date | None = None
+
+    def query(self, database: Database, *, before: int | None = None) -> tuple[str, dict[str, Any]]:
+        """Return a SELECT over v_audit without order, and its values."""
+        values = {name: getattr(self, name) for name in _CONDITIONS if getattr(self, name)}
+        about = next((name for name in _ABOUT if name in values), None)
+        conditions = [_CONDITIONS[name] for name in values if name == about or name not in _ABOUT]
+        for name, pattern in (("actor", "%{}%"), ("action", "{}%")):
+            if name in values:
+                values[name] = pattern.format(escape_like(values[name]))
+        if "patient_id" in values:
+            values["patient"] = audit.patient_reference(database.installation()[1], "", self.patient_id)
+        if before is not None:
+            conditions.append("event_id < :before")
+            values["before"] = before
+        if about == "object":
+            head = f"WITH {_ABOUT_OBJECT}"
+        else:
+            head = "" if about is None else f"WITH wanted AS ({_STUDIES_OF[about]}), {_ABOUT_STUDIES}"
+        return f"{head} SELECT * FROM v_audit {'WHERE ' + ' AND '.join(conditions) if conditions else ''}", values
