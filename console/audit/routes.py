@@ -20,8 +20,8 @@ def _read_filter(
     actor: SearchText = "", action: SearchText = "", subject: SearchText = "", patient_id: SearchText = "", study: SearchText = "",
     object: SearchText = "", since: str = "", until: str = "",
 ) -> AuditFilter:  # fmt: skip
-    texts = [value.strip() for value in (actor, action, subject, patient_id, study, object)]
-    return AuditFilter(*texts, since=read_date(since), until=read_date(until))
+    about = {"patient_id": patient_id.strip(), "study": study.strip(), "object": object.strip()}
+    return AuditFilter(actor.strip(), action.strip(), subject.strip(), **about, since=read_date(since), until=read_date(until))
 
 
 Wanted = Annotated[AuditFilter, Depends(_read_filter)]
