@@ -27,11 +27,12 @@ from console.parameters import Before, RowId, SearchText
 from console.study.routes import FILE_TYPE, stored_file
 from core.states import Outcome, Tier
 from db.worklist.findings import FindingFilter, list_findings
-from db.worklist.studies import StudyFilter, list_studies
+from db.worklist.studies import VERDICTS, StudyFilter, list_studies
 from db.worklist.study import JobDetails, StudyDetails, UnitDetails, read_study, record_list_view
 
 Since = Annotated[date | None, Query(description="Received on this day (UTC) or later.")]
 Until = Annotated[date | None, Query(description="Received on this day (UTC) or earlier.")]
+VerdictState = Annotated[str, Query(pattern=f"^({'|'.join(VERDICTS)})?$")]
 StateName = Annotated[str, Query(pattern="^(failed|receiving|queued|running|reported|delivered|not_routed)?$")]
 
 
@@ -43,11 +44,13 @@ def build_router(accounts: Accounts, blobs_dir: Path) -> APIRouter:
     @routes.get("/studies", summary="Worklist")
     def studies(
         viewer: AsViewer, text: SearchText = "", modality: SearchText = "", model: SearchText = "", outcome: Outcome | None = None,
-        tier: Tier | None = None, finding: SearchText = "", destination: SearchText = "", state: StateName = "", since: Since = None,
-        until: Until = None, before: Before = None, limit: Limit = 50,
+        tier: Tier | None = None, finding: SearchText = "", destination: SearchText = "", state: StateName = "",
+        verdict: VerdictState = "", since: Since = None, until: Until = None, before: Before = None, limit: Limit = 50,
     ) -> ListPage[StudyEntry]:  # fmt: skip
         """Return studies, the last received first. `text` is searched in name, ID, accession number and description."""
-        wanted = StudyFilter(text, modality, model, outcome or "", tier or "", finding, destination, state, since, until)
+        wanted = StudyFilter(
+            text, modality, model, outcome or "", tier or "", finding, destination, state, since=since, until=until, verdict=verdict
+        )
         found = list_studies(database, wanted, before=before, limit=limit)
         numbers = [study.id for study in found]
         record_list_view(database, numbers, viewer=viewer.actor, address=viewer.address)
