@@ -25,5 +25,5 @@ GROUPS: Mapping[str, tuple[str, str]] = {
     "db": ("db", "app"),
     "routes": ("routes", "app"),
     "destinations": ("destinations", "app"),
-    "users": ("users", "app"),
+    "users": ("users.commands", "app"),
 }

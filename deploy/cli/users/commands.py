@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
-from deploy.cli import user_tokens
 from deploy.cli.common import AsJson, Config, find_user_by_name, open_database, operator_name
+from deploy.cli.users import tokens
 from deploy.terminal import print_json, print_message, print_rows
 
 app = typer.Typer(help="Add, invite, list and disable users of the console.")
-app.add_typer(user_tokens.app, name="token")
+app.add_typer(tokens.app, name="token")
 
 COLUMNS = ("name", "role", "second_factor", "created_at", "disabled_at")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="sign-in name")]
