@@ -6,8 +6,6 @@ CONFIG ?= $(wildcard node.toml)
 BIN := .venv/bin
 MODELS := dermoscopy_7class lung_nodule_ct lung_histology_ct
 SHELL := /bin/bash
-# Where the environment forbids bytecode, each of the many processes of a test run would compile everything that it imports.
-export PYTHONDONTWRITEBYTECODE :=
 PINS := requirements/torch.txt requirements/worker.txt requirements/embedded.txt
 
 .PHONY: demo viewer test check unit lint types bench chaos fuzz serve lock audit models crossval figures docs schema debian clean-venv help

@@ -14,6 +14,7 @@ from db.accounts.sessions import Session
 FOLDER = Path(__file__).parent
 NAVIGATION = (
     ("/worklist", "Worklist"),
+    ("/upload", "Upload"),
     ("/dashboard", "Dashboard"),
     ("/operations", "Operations"),
     ("/audit", "Audit"),

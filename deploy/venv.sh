@@ -30,7 +30,3 @@ say "installing the pinned packages ..."
 pip install --no-compile -r requirements/worker.txt -r requirements/embedded.txt
 # setuptools is pinned with torch, so that the build does not download it.
 pip install --no-build-isolation --no-deps -e .
-# In parallel, which pip cannot. Without bytecode every process compiles what it imports: seconds for each start where the service's user
-# may not write to .venv. Files that are no Python 3.11 (templates, tests of parsers) are reported by the exit status, and are no error.
-say "compiling the packages to bytecode ..."
-.venv/bin/python -m compileall -q -j 0 -x '/tests?/' .venv/lib >/dev/null 2>&1 || true

@@ -21,6 +21,7 @@ ADMINS = frozenset({UserRole.ADMIN})
 AUDITORS = frozenset({UserRole.AUDITOR, UserRole.ADMIN})
 CLINICIANS = frozenset({UserRole.CLINICIAN, UserRole.ADMIN})
 OPERATORS = frozenset({UserRole.OPERATOR, UserRole.ADMIN})
+UPLOADERS = frozenset({UserRole.CLINICIAN, UserRole.OPERATOR, UserRole.ADMIN})
 
 ACCESS: dict[tuple[str, str], frozenset[UserRole]] = {
     ("GET", "/"): PUBLIC,
@@ -75,6 +76,12 @@ ACCESS: dict[tuple[str, str], frozenset[UserRole]] = {
     ("GET", "/viewer/{unit_id}/{ticket}/picture"): ALL,
     ("GET", "/viewer/{unit_id}/{ticket}/overlays"): ALL,
     ("GET", "/dashboard"): ALL,
+    ("GET", "/upload"): UPLOADERS,
+    ("POST", "/upload"): UPLOADERS,
+    ("GET", "/uploads/{upload_id}"): UPLOADERS,
+    ("POST", "/uploads/{upload_id}/cancel"): UPLOADERS,
+    ("GET", "/uploads/{upload_id}/files/{file_id}"): UPLOADERS,
+    ("POST", "/uploads/{upload_id}/files/{file_id}"): UPLOADERS,
     ("GET", "/operations"): OPERATORS,
     ("POST", "/operations/{kind}/{row_id}/{verb}"): OPERATORS,
     ("GET", "/audit"): AUDITORS,

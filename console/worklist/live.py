@@ -11,7 +11,7 @@ from console.auth.guard import Accounts
 from db.engine import Database
 from db.notify import ChannelListener
 
-CHANNELS = ("intake", "outbox", "delivery")
+CHANNELS = ("intake", "outbox", "delivery", "uploads")
 POLL_S = 1.0
 KEEP_ALIVE_S = 20.0  # proxies end connections on which nothing is sent
 MOST_BROWSERS = 500

@@ -17,6 +17,7 @@ from core.settings.routes import Route
 from core.settings.section import Section
 from core.settings.servers import BrokerSection, DatabaseSection
 from core.settings.sources import Source
+from core.settings.upload import UploadSection
 from core.settings.worker import WorkerSection
 from core.states import ResultKind
 
@@ -35,6 +36,7 @@ class Settings(Section):
         default=ConsoleSection(),
         description="Status page, health, metrics and API over HTTP. No patient data and no sign-in in this version.",
     )
+    upload: UploadSection = Field(default=UploadSection(), description="Limits of uploads in the console and over the API.")
     completion: CompletionSection = Field(
         default=CompletionSection(),
         description="When a series is complete. The evidence that decided is stored and shown by `dicom-node jobs show`.",
@@ -81,6 +83,11 @@ class Settings(Section):
     def blobs_dir(self) -> Path:
         """Folder of the blobs."""
         return self.node.data_dir / "blobs"
+
+    @property
+    def uploads_dir(self) -> Path:
+        """Folder of the files that are being uploaded."""
+        return self.upload.folder or self.node.data_dir / "uploads"
 
     def destination(self, name: str) -> Destination | None:
         """Return the destination of this name; None where the configuration no longer has it."""

@@ -51,6 +51,7 @@ _OF_VERDICT = {
     "given": _JOB_EXISTS.format("EXISTS (SELECT FROM verdicts v WHERE v.job_id = j.id)"),
 }
 _CONDITIONS = {
+    "ids": "st.id = ANY(:ids)",
     "text": """(st.patient_name ILIKE :text OR st.patient_id ILIKE :text OR st.accession_number ILIKE :text
                 OR st.study_description ILIKE :text)""",
     "modality": "EXISTS (SELECT FROM series se WHERE se.study_id = st.id AND se.modality = :modality)",
@@ -92,11 +93,14 @@ class StudyFilter:
     verdict: str = ""
     since: date | None = None
     until: date | None = None
+    ids: tuple[int, ...] = ()
 
     def conditions(self) -> tuple[list[str], dict[str, Any]]:
         """Return SQL conditions, and the values that they name."""
         values = {name: getattr(self, name) for name in _CONDITIONS if getattr(self, name)}
         conditions = [_CONDITIONS[name] for name in values]
+        if self.ids:
+            values["ids"] = list(self.ids)
         if "text" in values:
             values["text"] = f"%{escape_like(self.text)}%"
         if self.state in _OF_STATE:

@@ -25,6 +25,7 @@ from db.roles.commands import ClaimedCommand
 from db.roles.role_heartbeat import RoleHeartbeat
 from dicom_node.receive.intake import Intake
 from dicom_node.receive.listener import Listener
+from dicom_node.upload.upload_receiver import UploadReceiver
 
 DRAIN_TIMEOUT_S = 20.0
 CHILD_STOP_TIMEOUT_S = 28.0  # longer than it drains
@@ -57,6 +58,7 @@ def run(
         Listener(settings, database, blobs, reuse_port=several) as listener,
         ChildListeners(settings, listener.port, database, blobs) as children,
         CommandRunner("listen", database, command_handlers(settings, database, blobs), stop),
+        UploadReceiver(settings, database, blobs, lambda: listener.pause_reason),
         RoleHeartbeat(database, "listen", listener.details),
     ):
         on_ready(settings.node.host, listener.port)

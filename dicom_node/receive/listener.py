@@ -87,6 +87,11 @@ class Listener:
     def __exit__(self, *_: object) -> None:
         self.drain(0.0)
 
+    @property
+    def pause_reason(self) -> str:
+        """Why nothing is accepted now; "" while instances are accepted."""
+        return self._back_pressure.pause_reason
+
     def details(self) -> dict[str, str]:
         """Return what the heartbeat says about this process."""
         node = self._settings.node

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from functools import cache
 
-from pydicom.sr.codedict import codes
-
 from core.records import Code
 
 _SINGLE = {
@@ -35,6 +33,8 @@ class SkinRegion:
         """Left or right (PS3.16 CID 244); None for a region that is not paired."""
         if not self.side:
             return None
+        from pydicom.sr.codedict import codes  # the dictionary takes a quarter of a second to load
+
         concept = codes.cid244.Left if self.side == "L" else codes.cid244.Right
         return Code(concept.value, "SCT", concept.meaning)
 
@@ -54,6 +54,8 @@ def skin_regions() -> dict[str, SkinRegion]:
     AttributeError
         pydicom's dictionary does not have one of the concepts in CID 4029.
     """
+    from pydicom.sr.codedict import codes
+
     found = {}
     for names, sides in ((_SINGLE, ("",)), (_PAIRED, ("R", "L"))):
         for name, keyword in names.items():

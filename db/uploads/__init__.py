@@ -1,0 +1,1 @@
+"""Uploads of the console: files that arrive in pieces, and what the listener made of them."""

@@ -1,0 +1,1 @@
+"""Uploads of the console: the listener reads what has arrived in the upload folder and stores it as if it had come by C-STORE."""

@@ -1,0 +1,106 @@
+"""A DICOM file that did not come over DICOM goes the way of a C-STORE: the same spool file, checks, rows and audit events."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from core.errors import CannotUnderstand, IntakeError, OutOfResources
+from db.blobs.store import Blobs
+from db.engine import Database
+from db.uploads.upload_claims import study_of_instance
+from dicom_node.receive.header_check import ReceivedInstance
+from dicom_node.receive.intake import Intake
+from dicom_node.receive.spool import DataSetIdentity, SpoolFile
+from dicom_node.statuses import SUCCESS
+from imaging.headers.instance_header import read_header
+from imaging.wire import part10
+from imaging.wire.tolerant_parser import read_with_pixel_location
+
+SOURCE = "CONSOLE"
+"""Calling AE title under which uploaded instances are stored."""
+
+_HEAD_BYTES = 1 << 16
+_PIECE_BYTES = 1 << 20
+_TAIL_BYTES = 1 << 20
+_SEQUENCE_DELIMITER = b"\xfe\xff\xdd\xe0\x00\x00\x00\x00"  # PS3.5 A.4: ends encapsulated pixel data
+
+
+@dataclass(frozen=True, slots=True)
+class TakenInstance:
+    """An instance that is stored now. ``known``: it, or its UID, had been stored before."""
+
+    study_id: int
+    known: bool
+
+
+class Part10Intake:
+    """Stores DICOM files (PS3.10) with the listener's `Intake`."""
+
+    def __init__(self, database: Database, blobs: Blobs, intake: Intake, *, max_instance_bytes: int) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._intake = intake
+        self._max_bytes = max_instance_bytes
+
+    def find(self, sop_instance_uid: str) -> TakenInstance | None:
+        """Return an instance that is stored already; None where it is not."""
+        study = study_of_instance(self._database, sop_instance_uid)
+        return None if study is None else TakenInstance(study, known=True)
+
+    def take(self, path: Path, association_row: Callable[[], UUID]) -> TakenInstance:
+        """Store one file.
+
+        Raises
+        ------
+        OutOfResources
+            It cannot be stored now, and may be tried again.
+        IntakeError
+            It is not a complete DICOM file, or it is refused; the text is for the person who uploaded it.
+        """
+        header = read_header(path)
+        _check_complete(path)
+        with path.open("rb") as stream:
+            try:
+                offset = part10.data_set_offset(stream.read(_HEAD_BYTES))
+            except (ValueError, IndexError) as error:
+                raise CannotUnderstand("the DICOM file has no file meta information with a group length (PS3.10 7.1)") from error
+            stream.seek(offset)
+            known = self.find(header.sop_instance_uid) is not None
+            identity = DataSetIdentity(header.sop_class_uid, header.sop_instance_uid, header.transfer_syntax_uid)
+            spool = SpoolFile(self._blobs, identity, max_bytes=self._max_bytes)
+            while piece := stream.read(_PIECE_BYTES):
+                spool.write(piece)
+        if spool.size_bytes > self._max_bytes:
+            spool.discard()
+            raise CannotUnderstand(f"the DICOM file has more than {self._max_bytes >> 20} MB (receive.max_instance_bytes)")
+        received = ReceivedInstance(abstract_syntax=header.sop_class_uid, source=SOURCE, spool=spool)
+        answer = self._intake.store(received, association_row)
+        if answer.status != SUCCESS:
+            refusal = OutOfResources if answer.status == OutOfResources.status else IntakeError
+            raise refusal(answer.comment, status=answer.status)
+        taken = self.find(header.sop_instance_uid)
+        if taken is None:
+            raise OutOfResources("the instance was stored and then removed; it is stored again")
+        return TakenInstance(taken.study_id, known)
+
+
+def _check_complete(path: Path) -> None:
+    """Refuse a file whose pixel data are cut off: over DICOM the protocol notices it, a copied file does not.
+
+    Raises
+    ------
+    CannotUnderstand
+        The pixel data end before they should.
+    """
+    _, location = read_with_pixel_location(path)
+    if location is None:
+        return
+    size = path.stat().st_size
+    cut = location.end > size
+    if location.length is None:
+        with path.open("rb") as stream:
+            stream.seek(max(location.offset, size - _TAIL_BYTES))
+            cut = _SEQUENCE_DELIMITER not in stream.read()
+    if cut:
+        raise CannotUnderstand("the DICOM file is cut short: its pixel data are not complete")
