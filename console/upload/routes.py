@@ -147,7 +147,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, settings: Setti
         upload = read_upload(database, upload_id, actor=viewer)
         if upload is None:
             raise HTTPException(404, "there is no such upload")
-        studies = list_studies(database, StudyFilter(ids=upload.studies)) if upload.studies else []
+        studies = list_studies(database, StudyFilter(), among=upload.studies)
         record_list_view(database, [study.id for study in studies], viewer=viewer, address=client_address(request))
         part = request.headers.get("hx-request") == "true"
         return page(templates, request, "upload_state.html" if part else "upload_result.html", upload=upload, studies=studies)

@@ -4,7 +4,7 @@ A page is found on the primary key of ``studies``, and its lines are computed fo
 number of studies. A filter that few studies pass reads more of them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -51,7 +51,6 @@ _OF_VERDICT = {
     "given": _JOB_EXISTS.format("EXISTS (SELECT FROM verdicts v WHERE v.job_id = j.id)"),
 }
 _CONDITIONS = {
-    "ids": "st.id = ANY(:ids)",
     "text": """(st.patient_name ILIKE :text OR st.patient_id ILIKE :text OR st.accession_number ILIKE :text
                 OR st.study_description ILIKE :text)""",
     "modality": "EXISTS (SELECT FROM series se WHERE se.study_id = st.id AND se.modality = :modality)",
@@ -93,14 +92,11 @@ class StudyFilter:
     verdict: str = ""
     since: date | None = None
     until: date | None = None
-    ids: tuple[int, ...] = ()
 
     def conditions(self) -> tuple[list[str], dict[str, Any]]:
         """Return SQL conditions, and the values that they name."""
         values = {name: getattr(self, name) for name in _CONDITIONS if getattr(self, name)}
         conditions = [_CONDITIONS[name] for name in values]
-        if self.ids:
-            values["ids"] = list(self.ids)
         if "text" in values:
             values["text"] = f"%{escape_like(self.text)}%"
         if self.state in _OF_STATE:
@@ -143,9 +139,17 @@ class StudyLine:
         return Tier(self.top["tier"]) if self.top else None
 
 
-def list_studies(database: Database, wanted: StudyFilter, *, before: int | None = None, limit: int = PAGE) -> list[StudyLine]:
-    """Return up to ``limit`` studies, the last received first; ``before`` continues behind the study with this number."""
+def list_studies(
+    database: Database, wanted: StudyFilter, *, before: int | None = None, among: Sequence[int] | None = None, limit: int = PAGE
+) -> list[StudyLine]:
+    """Return up to ``limit`` studies, the last received first; ``before`` continues behind the study with this number.
+
+    ``among``: only studies with these numbers.
+    """
     conditions, values = wanted.conditions()
+    if among is not None:
+        conditions.append("st.id = ANY(:among)")
+        values["among"] = list(among)
     if before is not None:
         conditions.append("st.id < :before")
         values["before"] = before
