@@ -66,6 +66,7 @@ ACCESS: dict[tuple[str, str], frozenset[UserRole]] = {
     ("GET", "/studies/{study_id}"): ALL,
     ("GET", "/objects/{object_id}"): ALL,
     ("GET", "/objects/{object_id}/view"): ALL,
+    ("GET", "/objects/{object_id}/pdf"): ALL,
     ("GET", "/objects/{object_id}/{ticket}/content"): ALL,
     ("GET", "/results/{job_id}/verdicts"): ALL,
     ("POST", "/results/{job_id}/verdicts"): CLINICIANS,

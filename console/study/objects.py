@@ -9,11 +9,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from console.auth.guard import Accounts, SignedIn, client_address
-from console.auth.replies import page
+from console.auth.replies import page, redirect
 from console.viewer.render_object import DOCUMENT
 from console.viewer.render_unit import PICTURE
 from console.viewer.source import ViewerSource
 from console.viewer.tickets import Ticket
+from core.states import ResultKind
 from db.worklist.study import find_result_object
 
 WAIT_S = 60.0
@@ -51,6 +52,19 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, source: ViewerS
             "content": f"/objects/{object_id}/{ticket}/content",
         }
         return page(templates, request, template, **shown)
+
+    @routes.get("/objects/{object_id}/pdf")
+    async def pdf(object_id: int, request: Request, session: SignedIn) -> Response:
+        """Send the browser to the PDF itself, in one step; the view is an audit event."""
+        viewer, address = f"user:{session.user.name}", client_address(request)
+        found = await run_in_threadpool(find_result_object, accounts.database, object_id, viewer=viewer, address=address, act="viewed")
+        if found is None or found.kind != ResultKind.PDF or found.removed_at is not None:
+            raise HTTPException(404, "there is no such PDF, or retention has deleted it")
+        rendering = await run_in_threadpool(source.start_object, found.unit_id, found.sha256)
+        if not await rendering.wait_until_finished(WAIT_S) or rendering.failure:
+            raise HTTPException(503, rendering.failure or SLOW)
+        ticket = source.sign(Ticket(object_id, found.sha256[:32], found.unit_id, "object"), session.id)
+        return redirect(f"/objects/{object_id}/{ticket}/content")
 
     @routes.get("/objects/{object_id}/{ticket}/content")
     def content(object_id: int, ticket: str, session: SignedIn) -> Response:

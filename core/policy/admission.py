@@ -18,6 +18,9 @@ NO_REASON = 1  # of each source
 CALLING_NOT_RECOGNIZED, CALLED_NOT_RECOGNIZED = 3, 7  # of the service user
 TEMPORARY_CONGESTION, LOCAL_LIMIT_EXCEEDED = 1, 2  # of the presentation related provider
 
+CONSOLE_SOURCE = "CONSOLE"
+"""Source of what people upload in the console, where DICOM has the calling AE title."""
+
 _VL = "1.2.840.10008.5.1.4.1.1.77.1"
 # PS3.4 B.5: VL single images; each is analysed by itself. Whole slides are pyramids of many instances: a series.
 PHOTOGRAPHS = frozenset(

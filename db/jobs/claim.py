@@ -51,7 +51,7 @@ _BEGIN_ATTEMPTS = text("""
 _CLAIMED = text("""
     SELECT j.id, j.key, j.unit_id, u.kind, j.revision, j.run, j.attempts, j.token, j.model, j.model_version, j.pipeline_digest, j.priority,
            j.destinations, st.study_instance_uid, se.series_instance_uid, u.sop_instance_uid, u.first_received_at, j.completed_at,
-           j.shadow, j.failure_state, j.not_analysed_attempts, j.reason
+           j.shadow, j.failure_state, j.not_analysed_attempts, j.reason, u.source
     FROM jobs j JOIN units u ON u.id = j.unit_id JOIN series se ON se.id = u.series_id JOIN studies st ON st.id = se.study_id
     WHERE j.id = ANY(:ids) ORDER BY j.priority DESC, j.shadow, j.next_attempt_at, j.id
 """)

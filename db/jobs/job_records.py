@@ -69,6 +69,7 @@ class ClaimedJob:
     """Set for an attempt to make the report that the job was not analysed: the state of the job after it."""
     not_analysed_attempts: int = 0  # number of such attempts, this one included
     reason: str = ""  # why the job failed
+    source: str = ""  # AE title from which the unit came first
 
 
 @dataclass(frozen=True, slots=True)

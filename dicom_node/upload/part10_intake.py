@@ -6,6 +6,7 @@ from pathlib import Path
 from uuid import UUID
 
 from core.errors import CannotUnderstand, IntakeError, OutOfResources
+from core.policy.admission import CONSOLE_SOURCE
 from db.blobs.store import Blobs
 from db.engine import Database
 from db.uploads.upload_claims import study_of_instance
@@ -16,9 +17,6 @@ from dicom_node.statuses import SUCCESS
 from imaging.headers.instance_header import read_header
 from imaging.wire import part10
 from imaging.wire.tolerant_parser import read_with_pixel_location
-
-SOURCE = "CONSOLE"
-"""Calling AE title under which uploaded instances are stored."""
 
 _HEAD_BYTES = 1 << 16
 _PIECE_BYTES = 1 << 20
@@ -74,7 +72,7 @@ class Part10Intake:
         if spool.size_bytes > self._max_bytes:
             spool.discard()
             raise CannotUnderstand(f"the DICOM file has more than {self._max_bytes >> 20} MB (receive.max_instance_bytes)")
-        received = ReceivedInstance(abstract_syntax=header.sop_class_uid, source=SOURCE, spool=spool)
+        received = ReceivedInstance(abstract_syntax=header.sop_class_uid, source=CONSOLE_SOURCE, spool=spool)
         answer = self._intake.store(received, association_row)
         if answer.status != SUCCESS:
             refusal = OutOfResources if answer.status == OutOfResources.status else IntakeError

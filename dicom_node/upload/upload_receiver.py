@@ -9,7 +9,7 @@ from uuid import UUID
 import structlog
 
 from core.errors import LeaseLost, NodeError, OutOfResources
-from core.policy.admission import CallerRights
+from core.policy.admission import CONSOLE_SOURCE, CallerRights
 from core.settings.settings import Settings
 from db.blobs.store import Blobs
 from db.engine import Database
@@ -21,7 +21,7 @@ from db.uploads.upload_records import ClaimedFile, FileResult
 from dicom_node.receive.intake import Intake
 from dicom_node.receive.leases import AssociationLeases
 from dicom_node.upload.converter import Converter
-from dicom_node.upload.part10_intake import SOURCE, Part10Intake
+from dicom_node.upload.part10_intake import Part10Intake
 from dicom_node.upload.uploaded_file import UploadedFileReader
 
 LEASE_S = 240.0  # longer than the converter may take for one request
@@ -140,7 +140,7 @@ class UploadReceiver:
         if admitted is None:
             admitted = self._leases.admit(
                 upload_id,
-                calling_ae=SOURCE,
+                calling_ae=CONSOLE_SOURCE,
                 called_ae=self._settings.node.ae_title,
                 address="console",
                 rights=CallerRights(may_store=True, may_report=False),

@@ -10,6 +10,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 
 from core.errors import EncodingError
 from core.logs import scrub
+from core.policy.admission import CONSOLE_SOURCE
 from core.records import ResultObject
 from core.states import ResultKind
 from db.jobs.job_records import ClaimedJob
@@ -39,7 +40,7 @@ class ObjectDraft:
 
 
 def make_objects(job: ClaimedJob, analysis: Analysis, recipients: Recipients) -> tuple[list[ObjectDraft], tuple[str, ...]]:
-    """Encode every object beside the report that a recipient takes, once.
+    """Encode every object beside the report that a recipient takes, once; of what was uploaded in the console the PDF in any case.
 
     Returns
     -------
@@ -50,7 +51,8 @@ def make_objects(job: ClaimedJob, analysis: Analysis, recipients: Recipients) ->
     for kind in ENCODERS:
         takers = recipients.takers_of(kind)
         try:
-            made = [within_limit(item, analysis.max_object_bytes) for item in encode_kind(kind, analysis)] if takers else []
+            wanted = bool(takers) or (kind is ResultKind.PDF and job.source == CONSOLE_SOURCE)
+            made = [within_limit(item, analysis.max_object_bytes) for item in encode_kind(kind, analysis)] if wanted else []
         except SoftTimeLimitExceeded:
             raise
         except Exception as error:

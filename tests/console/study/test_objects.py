@@ -85,6 +85,10 @@ def test_the_pdf_is_that_of_the_object(shown: tuple[Browser, Database, Blobs]) -
     assert reply.headers["content-type"] == "application/pdf"
     assert reply.headers["cache-control"] == "no-store"
     assert reply.content == bytes(dcmread(blobs.path(sha256)).EncapsulatedDocument)
+    at_once = browser.get(f"/objects/{number}/pdf")
+    assert at_once.status_code == 303
+    assert browser.get(at_once.headers["location"]).headers["content-type"] == "application/pdf"
+    assert browser.get(f"/objects/{_object(database, 'sr')[0]}/pdf").status_code == 404
 
 
 def test_a_view_is_an_audit_event_and_its_content_is_for_this_session_only(shown: tuple[Browser, Database, Blobs]) -> None:

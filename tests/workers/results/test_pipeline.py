@@ -20,10 +20,10 @@ from workers.results.pipeline import store_result_objects
 from workers.results.recipients import Recipients, select_recipients
 
 
-def job(*destinations: str, predecessors: dict[str, tuple[str, str, str]] | None = None) -> ClaimedJob:
+def job(*destinations: str, predecessors: dict[str, tuple[str, str, str]] | None = None, source: str = "PACS") -> ClaimedJob:
     """A job of which only the fields matter that decide on recipients."""
     made = object.__new__(ClaimedJob)
-    fields = {"id": 1, "destinations": destinations, "predecessors": predecessors or {}, "outdated": ()}
+    fields = {"id": 1, "destinations": destinations, "predecessors": predecessors or {}, "outdated": (), "source": source}
     for name, value in fields.items():
         object.__setattr__(made, name, value)
     return made
@@ -69,6 +69,13 @@ def test_destinations_with_the_same_predecessor_share_a_report(tmp_path: Path) -
     assert made(store_result_objects(alike, analysis, Recipients(("a", "b")), blobs)) == [("sr", ("a", "b"))]
     unlike = job("a", "b", predecessors={"a": OLDER})
     assert made(store_result_objects(unlike, analysis, Recipients(("a", "b")), blobs)) == [("sr@a", ("a",)), ("sr@b", ("b",))]
+
+
+def test_what_was_uploaded_in_the_console_has_a_pdf_whoever_takes_it(tmp_path: Path) -> None:
+    analysis = analyses.shapes()["ct-findings"]
+    stored = store_result_objects(job("a", source="CONSOLE"), analysis, Recipients(("a",)), Blobs(tmp_path))
+    assert made(stored) == [("pdf", ()), ("sr", ("a",))]
+    assert not named(stored[1]) & {stored[0].report.sop_instance_uid}, "the report names only what its receiver gets"
 
 
 def test_each_destination_gets_its_profile_and_a_report_that_names_only_those_objects(tmp_path: Path) -> None:
