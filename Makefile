@@ -42,9 +42,9 @@ serve: .venv/.run  ## run the node with embedded servers; CONFIG=node.toml
 	@$(if $(CONFIG),,echo "there is no node.toml: the node starts without sources and destinations (see docs/configuration.md)" >&2;) \
 	$(BIN)/dicom-node up $(if $(CONFIG),--config "$(CONFIG)")
 
-test: .venv/.dev debian  ## the whole test suite in two processes; JOBS=0 for one process, ARGS=
+test: .venv/.dev debian  ## the whole test suite in three processes, because many tests wait; JOBS=0 for one process, ARGS=
 	@$(BIN)/python -m deploy.demo.viewer.ohif_files || true
-	@$(BIN)/python -m pytest -n $(or $(JOBS),2) --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -n $(or $(JOBS),3) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # Types are the slowest part: they are checked beside the rest.
 check: .venv/.dev  ## ruff, mypy --strict, import layers, structure checks, unit tests
