@@ -59,6 +59,8 @@ ACCESS: dict[tuple[str, str], frozenset[UserRole]] = {
     ("POST", "/sign-in"): PUBLIC,
     ("GET", "/sign-in/code"): PUBLIC,
     ("POST", "/sign-in/code"): PUBLIC,
+    ("GET", "/sign-in/link/{token}"): PUBLIC,
+    ("POST", "/sign-in/link/{token}"): PUBLIC,
     ("GET", "/invitations/{token}"): PUBLIC,
     ("POST", "/invitations/{token}"): PUBLIC,
     ("GET", "/worklist"): ALL,

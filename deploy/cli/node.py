@@ -44,7 +44,8 @@ def demo(
 ) -> None:
     """Send images to a temporary node and check its reports.
 
-    Uses free ports and a temporary folder. Exit status 0 only if every report arrived and is valid.
+    Uses free ports and a temporary folder. Exit status 0 only if every report arrived and is valid. On a terminal the node then keeps
+    running until Ctrl-C, and a link opens its console.
     """
     from core import logs
     from deploy.demo.run import DemoOptions, run_demo
@@ -53,7 +54,8 @@ def demo(
         if folder is not None and not folder.is_dir():
             raise ConfigurationError(f"{folder} is not a folder", hint="give the folder of the images")
     logs.configure_logging(level="warning", style="console", role="demo")
-    sys.exit(run_demo(DemoOptions(ct=ct, skin=skin, synthetic=synthetic, keep=keep, json_file=json_file)))
+    stay = sys.stdin.isatty() and sys.stderr.isatty()
+    sys.exit(run_demo(DemoOptions(ct=ct, skin=skin, synthetic=synthetic, keep=keep, json_file=json_file, stay=stay)))
 
 
 def doctor(config: Config = None, as_json: AsJson = False) -> None:

@@ -12,6 +12,7 @@ from core.errors import NodeError
 from deploy.demo import inputs, node_config, tables
 from deploy.demo.modality import send_files
 from deploy.demo.node import DemoNode
+from deploy.demo.open_console import keep_console_open
 from deploy.demo.pacs.interface import AE_TITLE
 from deploy.demo.pacs.selection import choose_pacs
 from deploy.demo.progress import DemoProgress
@@ -37,6 +38,8 @@ class DemoOptions:
         Small synthetic images, which are analysed faster.
     orthanc
         Whether the PACS is Orthanc; None: if it is installed.
+    stay
+        Keep the node running at the end, with a link to its console, until Ctrl-C.
     """
 
     ct: Path | None = None
@@ -46,6 +49,7 @@ class DemoOptions:
     json_file: Path | None = None
     small: bool = False
     orthanc: bool | None = None
+    stay: bool = False
 
 
 def run_demo(options: DemoOptions) -> int:
@@ -98,6 +102,8 @@ def _run_steps(options: DemoOptions, progress: DemoProgress, stack: ExitStack) -
         progress.document.setdefault("sent", []).append(row)
     progress.finish_step("sent")
     check_and_print_results(progress, node, pacs, units, given)
+    if options.stay:
+        keep_console_open(node)
 
 
 def _finish(options: DemoOptions, progress: DemoProgress) -> None:

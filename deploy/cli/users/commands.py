@@ -67,6 +67,24 @@ def users_invite(name: Name, role: RoleOption, config: Config = None, as_json: A
         print(link)
 
 
+@app.command("link")
+def users_link(name: Name, config: Config = None, as_json: AsJson = False) -> None:
+    """Create a link with which a user signs in once without a password.
+
+    It is valid for 15 minutes. A second factor is still asked for.
+    """
+    from console.app import scheme
+    from db.accounts.sign_in_links import make_sign_in_link
+
+    with open_database(config) as (settings, database):
+        token = make_sign_in_link(database, find_user_by_name(database, name), actor=operator_name())
+        link = f"{scheme(settings)}://{settings.console.host}:{settings.console.port}/sign-in/link/{token}"
+    if as_json:
+        print_json({"name": name, "link": link})
+    else:
+        print(link)
+
+
 @app.command("list")
 def users_list(config: Config = None, as_json: AsJson = False) -> None:
     """List the users."""

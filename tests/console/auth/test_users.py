@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from console.auth.first_administrator import offer_registration
+from db.accounts.sign_in_links import make_sign_in_link
 from db.accounts.users import find_user, list_users
 from db.engine import Database
 from tests.support.console import PASSWORD, RunningConsole, add_users
@@ -46,6 +47,20 @@ def test_an_administrator_changes_roles_and_disables_but_not_the_last_administra
         assert "only administrator" in last.text
         assert admin.send_form(f"/users/{users['viewer']}/enable").status_code == 303
         assert viewer.sign_in("viewer").status_code == 303
+
+
+def test_a_link_signs_in_once_and_a_newer_one_replaces_it(console: RunningConsole, database: Database) -> None:
+    user = find_user(database, "clinician")
+    assert user is not None
+    older, newer, expired = (make_sign_in_link(database, user, actor="test", valid_s=seconds) for seconds in (900.0, 900.0, -1.0))
+    with console.browser() as browser:
+        assert "signs you in once" in browser.open(f"/sign-in/link/{newer}").text
+        for token in (older, newer, expired, "x"):
+            assert browser.send_form(f"/sign-in/link/{token}").status_code == 410, "replaced by the last one, which is too old"
+        token = make_sign_in_link(database, user, actor="test")
+        assert browser.send_form(f"/sign-in/link/{token}").headers["location"] == "/worklist"
+        assert browser.get("/worklist").status_code == 200
+        assert browser.send_form(f"/sign-in/link/{token}").status_code == 410, "a link works once"
 
 
 def test_the_first_administrator_gets_a_link_at_start_and_nobody_afterwards(

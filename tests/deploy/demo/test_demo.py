@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from PIL import Image
 
 from core.errors import ConfigurationError, DeliveryError
-from deploy.demo import inputs
+from deploy.demo import inputs, open_console
 from deploy.demo.modality import send_files
 from deploy.demo.pacs.interface import AE_TITLE, Pacs
 from deploy.demo.pacs.orthanc import Orthanc
@@ -23,13 +24,37 @@ from deploy.demo.run import DemoOptions, run_demo
 from deploy.demo.synthetic.lesion import lesion_dataset, make_lesion
 from deploy.demo.viewer.chromium import HEIGHT_PX, WIDTH_PX
 from deploy.local.ports import free_port
+from tests.support.console import Browser
+
+
+def _sign_in_and_interrupt(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Open the console with the link that the demo prints, read the worklist, press Ctrl-C; return what is printed meanwhile."""
+    lines: list[str] = []
+
+    def print_line(line: str) -> None:
+        lines.append(line.strip())
+        if line.startswith("Ctrl-C"):
+            link = lines[-2].split()[-1]
+            with Browser(timeout=60, follow_redirects=True) as browser:
+                browser.base_url = link.partition("/sign-in")[0]
+                worklist = browser.send_form(link)
+            assert worklist.url.path == "/worklist"
+            assert worklist.text.count("/studies/") >= 2
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(open_console, "print_message", print_line)
+    return lines
 
 
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("orthanc", [True, False], ids=["orthanc", "storage-scp"])
-def test_every_report_arrives_and_validates(orthanc: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_report_arrives_and_validates(
+    orthanc: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "demo.json"
-    assert run_demo(DemoOptions(synthetic=True, small=True, orthanc=orthanc, json_file=out)) == 0, capsys.readouterr().err
+    lines = _sign_in_and_interrupt(monkeypatch)
+    assert run_demo(DemoOptions(synthetic=True, small=True, orthanc=orthanc, json_file=out, stay=orthanc)) == 0, capsys.readouterr().err
+    assert lines[-1:] == (["stopping ..."] if orthanc else [])
     output = capsys.readouterr()
     assert output.out == ""
     assert "SYNTHETIC" in output.err
