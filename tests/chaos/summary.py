@@ -38,7 +38,8 @@ def _count_by(target: NodeUnderTest, statement: str) -> dict[str, int]:
 
 def _orphaned_blobs(target: NodeUnderTest) -> int:
     """Count blobs without a row, which a kill between the write of the blob and that of the row leaves."""
-    rows = target.rows("SELECT sha256 FROM instances UNION SELECT sha256 FROM reports UNION SELECT sha256 FROM quarantine")
+    tables = ("instances", "reports", "quarantine", "result_overlays")
+    rows = target.rows(" UNION ".join(f"SELECT sha256 FROM {table}" for table in tables))
     known = {row.sha256 for row in rows}
     return sum(len(path.name) == 64 and path.name not in known for path in (target.data / "blobs").rglob("*"))
 

@@ -39,6 +39,7 @@ hard_time_limit_s = {hard_s}
 republish_after_s = 1.0
 retry_base_s = 0.5
 max_attempts = 3
+keep_heat_maps = false
 [logs]
 format = "console"
 [[destinations]]

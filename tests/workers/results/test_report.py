@@ -1,17 +1,21 @@
 """Results for destinations with different profiles: a real model's segmentation and heat map, and results without a heat map."""
 
+import base64
+import gzip
 import io
+import json
 from pathlib import Path
 
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from core.records import HeatMap
+from core.records import HeatMap, Mask
 from core.settings.settings import Settings
 from db.engine import Database
 from db.jobs.job_admin import show_job
 from deploy.settings_file import load_settings
+from imaging.masks import unpack_mask
 from models import registry
 from tests.support import queued_jobs
 from tests.support.queued_jobs import SKIN, JobFactory
@@ -28,10 +32,12 @@ PROFILES = {
 }
 
 
-def configured(folder: Path, database_url: str, *, budget_s: float = 60.0) -> Settings:
+def configured(folder: Path, database_url: str, *, budget_s: float = 60.0, keep_heat_maps: bool = True) -> Settings:
     """Three destinations, a profile each."""
     text = queued_jobs.CONFIG.format(lease_s=60.0, soft_s=200.0, hard_s=260.0)
     text = text.replace("max_attempts = 3", f"max_attempts = 3\nheat_map_budget_s = {budget_s}")
+    if keep_heat_maps:
+        text = text.replace("keep_heat_maps = false", "keep_heat_maps = true")
     for port, (name, objects) in enumerate(PROFILES.items(), 4250):
         place = f'ae_title = "{name.upper()}"\nhost = "127.0.0.1"\nport = {port}'
         text += f'[[destinations]]\nname = "{name}"\n{place}\nobjects = {objects}\naccept_research = true\n'
@@ -88,6 +94,16 @@ def test_each_destination_gets_its_profile_with_the_model_s_heat_map(tmp_path: P
     assert not named(made["sr"]) & {str(one.SOPInstanceUID) for one in made.values()}
     assert all("RESEARCH" in str(one.SeriesDescription) for one in made.values())
     assert made["seg"].pixel_array.any()
+    _assert_kept_for_the_viewer(runtime, job_id, int(made["seg"].pixel_array.sum()))
+
+
+def _assert_kept_for_the_viewer(runtime: ChildRuntime, job_id: int, pixels: int) -> None:
+    ((sha256,),) = rows(runtime.database, f"SELECT sha256 FROM result_overlays WHERE job_id = {job_id}")
+    kept = json.loads(gzip.decompress(runtime.blobs.read(str(sha256))))
+    (mask,) = kept["masks"]
+    bits = unpack_mask(Mask(tuple(mask["origin"]), tuple(mask["shape"]), base64.b64decode(mask["bits"])))
+    assert int(bits.sum()) == pixels, "the outline is that of the segmentation"
+    assert "Grad-CAM" in kept["heat"]["meaning"]
 
 
 def test_a_heat_map_over_its_time_budget_is_left_out_with_a_note(tmp_path: Path, database: Database, database_url: str) -> None:
@@ -118,10 +134,10 @@ def _assert_reported_without_heat_map(runtime: ChildRuntime, job_id: int, why: s
     assert f"Without a map of the evidence: {why}." in texts_of(objects_of(runtime, job_id)["sr"])
 
 
-def test_no_heat_map_is_made_if_no_destination_takes_it(
+def test_no_heat_map_is_made_if_neither_viewer_nor_destination_takes_it(
     tmp_path: Path, database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runtime, queue = runtime_and_queueing(configured(tmp_path, database_url), database)
+    runtime, queue = runtime_and_queueing(configured(tmp_path, database_url, keep_heat_maps=False), database)
     asked: list[object] = []
     monkeypatch.setattr(runtime.models.load(SKIN, registry.pipeline_digest(SKIN)), "heat_map", lambda *given: asked.append(given))
     job_id, _ = queue.photograph(1, destinations=("ris",))
