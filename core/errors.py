@@ -9,6 +9,7 @@
     │   ├── IdentityMismatch      permanent   0xA900
     │   ├── OwnObject             permanent   0x0124
     │   └── CannotUnderstand      permanent   0xC000
+    │       └── OverBudget        permanent   0xC000
     ├── PixelError                permanent   pixel data that cannot be decoded
     ├── GeometryError             permanent   slices that do not make a volume
     ├── NotAnalysable             permanent   a unit that a route took and that cannot be analysed
@@ -77,6 +78,10 @@ class CannotUnderstand(IntakeError):
     """The data set cannot be read."""
 
     status = 0xC000
+
+
+class OverBudget(CannotUnderstand):
+    """Reading the data set takes more work than that of any real instance. The message names the element."""
 
 
 class PixelError(NodeError):

@@ -3,3 +3,7 @@
 from imaging.pydicom_import import import_pydicom
 
 import_pydicom()
+
+from imaging.limits.pydicom_limits import install_limits  # noqa: E402
+
+install_limits()

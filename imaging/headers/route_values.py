@@ -37,8 +37,8 @@ def read_route_values(dataset: Dataset) -> dict[str, RouteValue]:
 
 
 def _read_element(dataset: Dataset, tag: BaseTag, notes: list[str]) -> tuple[str, RouteValue] | None:
-    raw = dataset.get_item(tag)
-    if raw is None or raw.VR in _OMITTED_VRS or (raw.VR is not None and raw.value is None):
+    raw = dataset.get_item(tag, keep_deferred=True)  # a value that was left in the file because of its length matches no condition
+    if raw is None or raw.VR in _OMITTED_VRS or raw.value is None:
         return None
     try:
         element = dataset[tag]

@@ -1,21 +1,21 @@
 """Data sets in Deflated Explicit VR Little Endian (PS3.5 A.5): found and inflated within a bound."""
 
 import io
-import zlib
 from typing import BinaryIO
 
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.filereader import read_dataset as parse_dataset
 from pydicom.filereader import read_partial
 
-from core.errors import CannotUnderstand
+from core.errors import OverBudget
+from imaging.limits.bounded_inflate import HEADER_BYTES, Inflater
+from imaging.limits.work_budget import current_budget
 from imaging.wire.data_elements import VRS_WITH_LONG_LENGTH
 from imaging.wire.notes import add_note
 from imaging.wire.tolerant_stream import StopAtPixelData, bound_reading
 from imaging.wire.transfer_syntaxes import DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN
 
-MAX_INFLATED_BYTES = 512 << 20
-_HEADER_BYTES = 4 << 20  # inflated first: a header rarely needs more, and its pixels stay deflated
+_FIRST_BYTES = 1 << 20  # inflated first: a header rarely needs more, and its pixels stay deflated
 _LONG_VRS = frozenset(vr.encode() for vr in VRS_WITH_LONG_LENGTH)
 
 
@@ -39,37 +39,49 @@ def deflated_data_set_offset(stream: BinaryIO) -> int | None:
     return at if deflated else None
 
 
-def parse_deflated(stream: BinaryIO, data_set_offset: int, stop: StopAtPixelData, notes: list[str], max_inflated_bytes: int) -> Dataset:
+def parse_deflated(stream: BinaryIO, data_set_offset: int, *, pixels: bool, notes: list[str], max_inflated_bytes: int) -> Dataset:
     """Inflate and parse. Without pixels only as much is inflated as the header needs.
 
     Raises
     ------
-    CannotUnderstand
-        The data set inflates to more than ``max_inflated_bytes``.
+    OverBudget
+        The header inflates to more than 16 MiB, or all of it to more than ``max_inflated_bytes``.
     """
     meta = read_partial(io.BytesIO(stream.read(data_set_offset)), force=True)
-    packed = stream.read()
-    for bound in (min(_HEADER_BYTES, max_inflated_bytes), max_inflated_bytes):
-        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-        plain = inflater.decompress(packed, bound)
-        if not inflater.eof and not inflater.unconsumed_tail:
-            add_note(notes, "the deflated data set ends early")
-        whole = inflater.eof or not inflater.unconsumed_tail
-        if not whole and bound == max_inflated_bytes:
-            raise CannotUnderstand(
-                f"a deflated data set inflates to more than {max_inflated_bytes} bytes", hint="send it with another transfer syntax"
-            )
-        if not whole and stop.read_pixels:
-            continue
-        buffer = io.BytesIO(plain)
+    inflater = Inflater(stream.read())
+    dataset, end = _parse_header(inflater, min(HEADER_BYTES, max_inflated_bytes))
+    if pixels and end is not None:
+        inflater.inflate_to(max_inflated_bytes)
+        if not inflater.is_whole:
+            raise _over_budget(max_inflated_bytes)
+        rest = io.BytesIO(inflater.content)
+        rest.seek(end)
+        dataset.update(parse_dataset(bound_reading(rest), False, True))
+    if inflater.ends_early:
+        add_note(notes, "the deflated data set ends early")
+    result = FileDataset(io.BytesIO(inflater.content), dataset, meta.preamble, meta.file_meta, False, True)
+    result.set_original_encoding(False, True, dataset._character_set)
+    return result
+
+
+def _parse_header(inflater: Inflater, max_bytes: int) -> tuple[Dataset, int | None]:
+    """The elements in front of the pixel data, and where these start; None where there are none."""
+    for bound in (min(_FIRST_BYTES, max_bytes), max_bytes):
+        inflater.inflate_to(bound)
+        buffer = io.BytesIO(inflater.content)
+        stop = StopAtPixelData(buffer, read_pixels=False)
         try:
             dataset = parse_dataset(bound_reading(buffer), False, True, stop_when=stop)
         except EOFError:
-            if whole:
+            if inflater.is_whole:
                 raise
             continue
-        if whole or stop.location is not None:
-            break
-    result = FileDataset(buffer, dataset, meta.preamble, meta.file_meta, False, True)
-    result.set_original_encoding(False, True, dataset._character_set)
-    return result
+        if stop.location is not None:
+            return dataset, buffer.tell()
+        if inflater.is_whole:
+            return dataset, None
+    raise _over_budget(max_bytes, " before its pixel data")
+
+
+def _over_budget(max_bytes: int, where: str = "") -> OverBudget:
+    return current_budget().refuse(f"more than {max_bytes} inflated bytes{where}")

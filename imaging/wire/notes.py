@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from imaging.limits.work_budget import work_budget
+
 # pydicom also logs each warning, with the value that caused it. The notes below take the place of these log lines.
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
-# Held while the warning filters are changed: they belong to the whole process.
-WARNING_LOCK = threading.RLock()
+_WARNING_CHARS = 200  # of a warning: the kind stands at its beginning, and the value that it quotes may be long
 _VR = re.compile(r"VR (?:of )?'?([A-Z]{2})\b")
 
 
@@ -25,31 +26,39 @@ def add_note(notes: list[str], text: str) -> None:
         notes.append(text)
 
 
+_thread = threading.local()
+_warn = warnings.warn
+
+
+def _warn_or_keep(message: Warning | str, category: type[Warning] | None = None, stacklevel: int = 1, **more: Any) -> None:
+    """`warnings.warn`, or, within `warnings_as_notes` of this thread, the meaning of the message among its notes."""
+    notes: list[str] | None = getattr(_thread, "notes", None)
+    if notes is None:
+        _warn(message, category, stacklevel + 1, **more)
+    else:
+        add_note(notes, describe_warning(str(message)[:_WARNING_CHARS]))
+
+
+# The filters and hooks of `warnings` belong to the whole process: a block that changed them would have to hold a lock while it reads a
+# file, and one slow file would stop every other. This function is replaced once, and looks at the thread that calls it.
+warnings.warn = _warn_or_keep  # type: ignore[assignment]
+
+
 @contextmanager
 def warnings_as_notes(notes: list[str]) -> Iterator[None]:
-    """Turn the warnings that pydicom gives in this block into notes.
+    """Turn the warnings of libraries that this thread gives in this block into notes. Other threads are not affected.
 
-    The warning filters are global to the process, so only one thread at a time may change them. Warnings of other threads are
-    passed on unchanged: they are about other files.
+    The block is the reading of one instance: its work is counted (`work_budget`).
     """
-    caught: list[str] = []
-    own_thread = threading.get_ident()
-    with WARNING_LOCK, warnings.catch_warnings():
-        warnings.simplefilter("always")
-        show_warning = warnings.showwarning
-
-        def catch(message: Warning | str, *where: Any, **more: Any) -> None:
-            if threading.get_ident() == own_thread:
-                caught.append(str(message))
-            else:
-                show_warning(message, *where, **more)
-
-        warnings.showwarning = catch
-        try:
+    outer: list[str] | None = getattr(_thread, "notes", None)
+    _thread.notes = caught = list[str]()
+    try:
+        with work_budget():
             yield
-        finally:
-            for message in caught:
-                add_note(notes, describe_warning(message))
+    finally:
+        _thread.notes = outer
+        for note in caught:
+            add_note(notes, note)
 
 
 def describe_warning(message: str) -> str:

@@ -13,7 +13,9 @@ from pydicom.dataset import Dataset, FileDataset
 from pydicom.filereader import read_partial
 
 from core.errors import CannotUnderstand, NodeError
-from imaging.wire.deflated import MAX_INFLATED_BYTES, deflated_data_set_offset, parse_deflated
+from imaging.limits.bounded_inflate import MAX_INFLATED_BYTES
+from imaging.limits.work_budget import current_budget, work_budget
+from imaging.wire.deflated import deflated_data_set_offset, parse_deflated
 from imaging.wire.notes import add_note, warnings_as_notes
 from imaging.wire.tolerant_stream import PixelLocation, StopAtPixelData, bound_reading
 
@@ -24,17 +26,29 @@ _DEFER_BYTES = 64 << 10  # longer values of other elements than pixel data (docu
 def translate_parse_errors(what: str) -> Iterator[None]:
     """Raise `CannotUnderstand` for any exception that a parser raises in this block on a broken or hostile file.
 
-    ``what``: what cannot be read, the beginning of the message. Errors of the node itself pass unchanged.
+    The block is the reading of one instance, whose work is counted (`work_budget`). ``what``: what cannot be read, the beginning of the
+    message. Errors of the node itself pass unchanged.
     """
+    with work_budget():
+        yield from _translate_parse_errors(what)
+
+
+def _translate_parse_errors(what: str) -> Iterator[None]:
     try:
         yield
     except NodeError:
         raise
     except RecursionError as error:
-        raise CannotUnderstand(f"{what}: sequences are nested too deep", hint="the file is broken or hostile") from error
+        raise current_budget().refuse("sequences nested too deep") from error
     except MemoryError as error:
         raise CannotUnderstand(f"{what}: an element claims more bytes than there are", hint="the file is broken or hostile") from error
     except Exception as error:
+        # pydicom replaces an error that is raised while it reads the head of an item by one of its own.
+        exceeded = current_budget().exceeded
+        if exceeded is not None:
+            raise exceeded from error
+        if isinstance(error.__context__, RecursionError):
+            raise current_budget().refuse("sequences nested too deep") from error
         raise CannotUnderstand(f"{what}: {type(error).__name__} while parsing", hint="send it as DICOM Part 10") from error
 
 
@@ -90,7 +104,8 @@ def _parse(
         stop = StopAtPixelData(stream, read_pixels=pixels)
         deflated_offset = deflated_data_set_offset(stream)
         if deflated_offset is not None:
-            return parse_deflated(stream, deflated_offset, stop, notes, max_inflated_bytes), None
+            deflated = parse_deflated(stream, deflated_offset, pixels=pixels, notes=notes, max_inflated_bytes=max_inflated_bytes)
+            return deflated, None
         dataset = read_partial(bound_reading(stream), stop, defer_size=None if pixels else defer_bytes, force=True)
         dataset.fileobj_type = open  # values that were left in the file are read from the file itself, without the bound
         if pixels and not dataset and head:

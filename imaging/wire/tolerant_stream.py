@@ -6,11 +6,12 @@ from typing import BinaryIO, cast
 
 from pydicom.tag import BaseTag
 
-from core.errors import CannotUnderstand
-from imaging.wire.data_elements import PIXEL_DATA_TAGS, UNDEFINED_LENGTH
+from imaging.limits.work_budget import EXTRA_BYTES, MAX_CHARACTER_SET_BYTES, MAX_PASSES, current_budget
+from imaging.wire.data_elements import IMPLICIT_HEADER, LENGTH, PIXEL_DATA_TAGS, UNDEFINED_LENGTH
 
-# A file may be read through so many times (a sound one is read once), and small files so many bytes on top.
-_MAX_PASSES, _EXTRA_BYTES = 8, 1 << 20
+_ITEM_TAGS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")  # little and big endian
+_SHORT_LENGTHS_OF_8, _LONG_LENGTHS_OF_8 = (b"\x08\0", b"\0\x08"), (b"\x08\0\0\0", b"\0\0\0\x08")
+_CHARACTER_SET_TAGS = (b"\x08\x00\x05\x00", b"\x00\x08\x00\x05")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,30 +52,55 @@ class StopAtPixelData:
 
 
 class _BoundedStream:
-    """A stream that gives at most a few times as many bytes as it holds."""
+    """A stream that counts what pydicom reads of it as the work of one instance, and gives a few times as many bytes as it holds."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
+        self._budget = current_budget()
         start = stream.tell()
-        self._bytes_left = _MAX_PASSES * stream.seek(0, io.SEEK_END) + _EXTRA_BYTES
+        self._bytes_left = MAX_PASSES * stream.seek(0, io.SEEK_END) + EXTRA_BYTES
         stream.seek(start)
+        self._in_character_set = self._in_short_value = False
         self.tell, self.seek = stream.tell, stream.seek
 
     def read(self, size: int = -1) -> bytes:
+        """Read as a file does. pydicom reads the 8 bytes in front of each value or item alone, and 4 bytes for a long length."""
+        if self._in_character_set and size > MAX_CHARACTER_SET_BYTES:
+            raise self._budget.refuse(f"more than {MAX_CHARACTER_SET_BYTES} bytes of Specific Character Set")
         content = self._stream.read(size)
         self._bytes_left -= len(content)
         if self._bytes_left < 0:
-            raise CannotUnderstand("the file holds many values of undefined length without an end", hint="the file is broken or hostile")
+            raise self._budget.refuse("many values of undefined length without an end")
+        if size == LENGTH.size:
+            self._in_short_value = content in _LONG_LENGTHS_OF_8
+            return content
+        if self._in_character_set:
+            self._budget.add_value("CS", content)
+        is_value, self._in_short_value, self._in_character_set = self._in_short_value, False, False
+        if size == IMPLICIT_HEADER.size == len(content) and not is_value:
+            self._count(content)
         return content
+
+    def _count(self, header: bytes) -> None:
+        tag = header[:4]
+        if tag in _ITEM_TAGS:
+            self._budget.add_item()
+            return
+        group, element, _ = IMPLICIT_HEADER.unpack(header)
+        self._budget.tag = group << 16 | element
+        self._in_character_set = tag in _CHARACTER_SET_TAGS
+        # A value of 8 bytes, which is no header: its bytes are neither counted nor named.
+        self._in_short_value = header[6:] in _SHORT_LENGTHS_OF_8 or header[4:] in _LONG_LENGTHS_OF_8
+        self._budget.add_element()
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._stream, name)
 
 
 def bound_reading(stream: BinaryIO) -> BinaryIO:
-    """Wrap a seekable stream so that reading far more than it holds raises `CannotUnderstand`.
+    """Wrap a seekable stream so that reading raises `OverBudget` where it takes more work than that of any real instance.
 
-    pydicom searches for the end of every value of undefined length up to the end of the file: a megabyte with a hundred thousand
-    such values that do not end would keep it busy for minutes.
+    That is counted in `imaging.limits.work_budget`, as is a search: pydicom looks for the end of every value of undefined length up to
+    the end of the file, and a megabyte with a hundred thousand such values that do not end would keep it busy for minutes.
     """
     return cast(BinaryIO, _BoundedStream(stream))

@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 
+from core.errors import OverBudget
 from imaging.wire.notes import add_note
 
 MAX_TEXT = 1024  # characters that are kept of one text value; longer ones are hostile or broken
@@ -51,7 +52,7 @@ class TolerantReader:
     def _value(self, keyword: str) -> object:
         try:
             value: object = self._dataset.get(keyword)
-        except (RecursionError, MemoryError):
+        except (RecursionError, MemoryError, OverBudget):
             raise
         except Exception:  # pydicom fails on broken values with exceptions of many types
             value = Sequence()

@@ -15,7 +15,6 @@ from db.jobs.job_records import ClaimedJob, StoredObject, Timings
 from imaging.headers.scanner import read_scanner
 from imaging.photograph.read import Photograph
 from imaging.volume.volume import Volume
-from imaging.wire.notes import WARNING_LOCK
 from models.drift_observation import observe
 from models.runtime import Model
 from workers.attempt.inputs import located_inputs
@@ -98,31 +97,30 @@ def _store_objects(
 ) -> tuple[Prediction, tuple[StoredObject, ...], BlobRef | None]:
     """Return the prediction with notes on a missing heat map and on excluded destinations, the stored objects, and the overlays."""
     settings = runtime.settings
-    with WARNING_LOCK:  # encoders suppress warnings for the whole process, while another thread may decode the next series
-        recipients = select_recipients(settings, job.destinations, model.identity.status)
-        heat = None
-        if item is not None and (settings.worker.keep_heat_maps or NEEDS_HEAT_MAP & recipients.kinds()):
-            heat, prediction = make_heat_map(model, item, prediction, settings.worker.heat_map_budget_s)
-        source = read_source(located_inputs(runtime.blobs, job), referenced=referenced_images(prediction.findings))
-        analysis = new_analysis(
-            job,
-            settings,
-            runtime.database.installation_id(),
-            identity=model.identity,
-            prediction=prediction,
-            source=source,
-            started_at=started_at,
-            limits=describe_limits(model.card, source),
-        )
-        analysis = replace(
-            analysis,
-            frame_of_reference_uid=item.frame_of_reference_uid if isinstance(item, Volume) else "",
-            advice={label.name: label.advice for label in model.card.labels},
-            item=item,
-            heat=heat,
-        )
-        objects = store_result_objects(job, analysis, recipients, runtime.blobs)
-        overlays = keep_overlays(analysis, runtime.blobs)
+    recipients = select_recipients(settings, job.destinations, model.identity.status)
+    heat = None
+    if item is not None and (settings.worker.keep_heat_maps or NEEDS_HEAT_MAP & recipients.kinds()):
+        heat, prediction = make_heat_map(model, item, prediction, settings.worker.heat_map_budget_s)
+    source = read_source(located_inputs(runtime.blobs, job), referenced=referenced_images(prediction.findings))
+    analysis = new_analysis(
+        job,
+        settings,
+        runtime.database.installation_id(),
+        identity=model.identity,
+        prediction=prediction,
+        source=source,
+        started_at=started_at,
+        limits=describe_limits(model.card, source),
+    )
+    analysis = replace(
+        analysis,
+        frame_of_reference_uid=item.frame_of_reference_uid if isinstance(item, Volume) else "",
+        advice={label.name: label.advice for label in model.card.labels},
+        item=item,
+        heat=heat,
+    )
+    objects = store_result_objects(job, analysis, recipients, runtime.blobs)
+    overlays = keep_overlays(analysis, runtime.blobs)
     if recipients.excluded:
         prediction = record_exclusion(runtime.database, job, prediction, recipients.excluded)
     return prediction, objects, overlays

@@ -18,7 +18,6 @@ from db.jobs import not_analysed
 from db.jobs.finish import commit_result
 from db.jobs.job_records import ClaimedJob, Timings
 from db.operations import model_registry as model_rows
-from imaging.wire.notes import WARNING_LOCK
 from models import installed
 from models.card import ModelCard
 from models.card import identity as card_identity
@@ -61,8 +60,7 @@ def report_not_analysed(runtime: ChildRuntime, job: ClaimedJob, lease: Lease, wa
         limits=limits,
     )
     lease.check(job)
-    with WARNING_LOCK:  # as in ``workers.attempt.finish``
-        objects = store_result_objects(job, analysis, recipients, runtime.blobs)
+    objects = store_result_objects(job, analysis, recipients, runtime.blobs)
     watch.check()
     lease.check(job)
     commit_result(

@@ -244,7 +244,7 @@ def test_deflate_bomb_is_refused() -> None:
     huge = b"\x42\x00\x11\x00OB\0\0" + (2**31).to_bytes(4, "little") + b"\0" * 9_000_000
     bomb = _deflated(minimal(), tail=huge)
     assert len(bomb) < 20_000
-    with pytest.raises(CannotUnderstand, match="inflates to more than"):
+    with pytest.raises(CannotUnderstand, match=r"more than 5000000 inflated bytes .*\(0042,0011\)"):
         read_dataset(io.BytesIO(bomb), max_inflated_bytes=5_000_000)
 
 

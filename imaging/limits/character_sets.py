@@ -1,0 +1,30 @@
+"""Which codec decodes text: only the defined terms of Specific Character Set select one (PS3.3 C.12.1.1.2).
+
+pydicom takes a term that it does not know for the name of a Python codec. A sender could so select any of them; some, such as
+``punycode``, take time that grows with the square of the length of the text.
+"""
+
+import re
+
+from pydicom import charset
+from pydicom.misc import warn_and_log
+
+# Spellings of defined terms that pydicom corrects, such as "ISO-IR 100" and "ISO_2022_IR_87".
+_MISSPELT = re.compile(r"ISO[^_]IR|ISO.2022.IR.")
+_CODECS = frozenset(charset.python_encoding.values())  # pydicom's writer looks up the codec of a defined term once more by its own name
+_correct_spelling = charset._python_encoding_for_corrected_encoding
+
+
+def _codec_of_unknown_term(term: str) -> str:
+    """The codec of a misspelt defined term; of any other value the default repertoire, with a warning that does not quote it."""
+    if _MISSPELT.match(term):
+        return _correct_spelling(term)
+    if term in _CODECS:
+        return term
+    warn_and_log("Unknown character set - using default encoding instead")
+    return charset.default_encoding
+
+
+def restrict_character_sets() -> None:
+    """Let pydicom, in this process, decode text by the codecs of defined terms only."""
+    charset._python_encoding_for_corrected_encoding = _codec_of_unknown_term  # type: ignore[assignment]
