@@ -25,6 +25,9 @@
 ``permanent``: trying again cannot help. Status codes: PS3.4 Annex B.2.3, PS3.7 Annex C.
 """
 
+REPEATED = "the operation is repeated"
+"""Beginning of the hint of a transient error in a role. A command that ends with such an error gives another hint."""
+
 
 class NodeError(Exception):
     """Base class. ``hint`` is one sentence that says what the operator can do."""

@@ -11,7 +11,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from core.errors import ConfigurationError, StorageError
+from core.errors import REPEATED, ConfigurationError, StorageError
 
 # Session settings: times are returned in UTC, and waiting too long for a lock is a transient error.
 SESSION_OPTIONS = "-c timezone=UTC -c lock_timeout=30s -c idle_in_transaction_session_timeout=120s"
@@ -34,14 +34,12 @@ def storage_errors() -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError) as error:
-        raise StorageError(
-            f"the database does not respond: {_first_line(error)}", hint="the operation is repeated; see dicom-node doctor"
-        ) from error
+        raise StorageError(f"the database does not respond: {_first_line(error)}", hint=f"{REPEATED}; see dicom-node doctor") from error
     except PoolTimeout as error:
-        raise StorageError("all database connections of this process are in use", hint="the operation is repeated") from error
+        raise StorageError("all database connections of this process are in use", hint=REPEATED) from error
     except DBAPIError as error:
         if error.connection_invalidated:
-            raise StorageError(f"the database connection broke: {_first_line(error)}", hint="the operation is repeated") from error
+            raise StorageError(f"the database connection broke: {_first_line(error)}", hint=REPEATED) from error
         raise
 
 

@@ -3,14 +3,15 @@
 Unknown keys and variables are errors: a mistyped safety limit must not be silently without effect.
 """
 
+import difflib
 import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from core.errors import ConfigurationError
 from core.settings.settings import Settings
@@ -110,6 +111,30 @@ def _read_environment(environ: Mapping[str, str]) -> list[tuple[str, str, str]]:
     return found
 
 
+def _unknown_key(place: tuple[int | str, ...]) -> str:
+    """Return the message for a key that no setting has, with the most similar one of the same table."""
+    known = _keys_of(place[:-1])
+    similar = difflib.get_close_matches(str(place[-1]), known, n=1)
+    return f"unknown key; did you mean {similar[0]}?" if similar else "unknown key"
+
+
+def _keys_of(place: tuple[int | str, ...]) -> list[str]:
+    """Return the keys of the table at a place of the configuration; numbers are positions in lists of tables."""
+    model: type[BaseModel] | None = Settings
+    for step in place:
+        if isinstance(step, str) and model is not None:
+            field = model.model_fields.get(step)
+            model = _model_in(field.annotation) if field is not None else None
+    return list(model.model_fields) if model is not None else []
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """Return the model of a table in a type such as ``Section``, ``Section | None`` or ``tuple[Section, ...]``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _model_in(part)) is not None), None)
+
+
 def _format_errors(error: ValidationError, where: str, overrides: set[tuple[str, str]]) -> str:
     """Return pydantic's errors as one line, with the places as they are written in the file, or in the environment if set there."""
     parts = []
@@ -117,6 +142,6 @@ def _format_errors(error: ValidationError, where: str, overrides: set[tuple[str,
         steps = [str(step) for step in problem["loc"]]
         variable = f"{ENV_PREFIX}{'__'.join(steps[:2]).upper()}" if tuple(steps[:2]) in overrides else ""
         place = f"the environment's {variable}" if variable else f"{where}: {'.'.join(steps) or 'settings'}"
-        text = "unknown key" if problem["type"] == "extra_forbidden" else problem["msg"].removeprefix("Value error, ")
+        text = _unknown_key(problem["loc"]) if problem["type"] == "extra_forbidden" else problem["msg"].removeprefix("Value error, ")
         parts.append(f"{place}: {text}")
     return "; ".join(parts)

@@ -42,7 +42,8 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]
     from rich.text import Text
 
     console = Console(stderr=True, soft_wrap=False, width=None if sys.stderr.isatty() else NO_TERMINAL_WIDTH)
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    console.print(Text(title, style="italic"), soft_wrap=True)  # as the title of the table it would be wrapped, and read as markup
+    table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:

@@ -1,4 +1,4 @@
-"""Ends the leases of killed processes of this host at once, instead of waiting until they expire."""
+"""Ends the leases and deletes the heartbeats of killed processes of this host at once, instead of waiting until they expire."""
 
 import os
 
@@ -14,6 +14,10 @@ _DELIVERIES = (
     text("SELECT DISTINCT sender FROM deliveries WHERE state = 'sending' AND starts_with(sender, :host)"),
     text("UPDATE deliveries SET lease_until = node_now() WHERE state = 'sending' AND sender = ANY(:names)"),
 )
+_HEARTBEATS = (
+    text("SELECT DISTINCT name FROM heartbeats WHERE starts_with(name, :host)"),
+    text("DELETE FROM heartbeats WHERE name = ANY(:names)"),
+)
 
 
 def expire_dead_job_leases(database: Database, host: str) -> int:
@@ -28,6 +32,11 @@ def expire_dead_job_leases(database: Database, host: str) -> int:
 def expire_dead_delivery_leases(database: Database, host: str) -> int:
     """Let the leases of deliveries of dead senders named ``host:pid`` expire now; return how many."""
     return _expire(database, host, *_DELIVERIES)
+
+
+def delete_dead_heartbeats(database: Database, host: str) -> int:
+    """Delete the heartbeats of dead processes named ``host:pid``; return how many. They could not do so themselves."""
+    return _expire(database, host, *_HEARTBEATS)
 
 
 def _expire(database: Database, host: str, named: TextClause, end: TextClause) -> int:

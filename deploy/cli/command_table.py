@@ -6,6 +6,7 @@ from collections.abc import Mapping
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "up": ("node", "up"),
     **{role: ("roles", role) for role in ("listen", "conduct", "relay", "worker", "send", "console")},
+    "reload": ("node", "reload"),
     "demo": ("node", "demo"),
     "doctor": ("node", "doctor"),
     "predict": ("predict", "predict"),

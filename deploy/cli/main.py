@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
-from core.errors import ConfigurationError, NodeError
+from core.errors import REPEATED, ConfigurationError, NodeError
 from deploy import VERSION
 from deploy.cli.command_table import COMMANDS, GROUPS
 
@@ -80,6 +80,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         print(f"dicom-node: {_join_lines(str(error))}", file=sys.stderr)
         return USAGE
     except NodeError as error:
+        if error.hint.startswith(REPEATED):  # true for a role that goes on, not for a command that ends
+            error.hint = "see `dicom-node doctor`, then run the command again"
         print(f"dicom-node: {_join_lines(str(error))}", file=sys.stderr)
         return FAILED
     except typer.TyperException as error:  # wrong usage

@@ -31,6 +31,25 @@ def up(
     sys.exit(Supervisor(settings, config.resolve() if config is not None else None, log_files=log_files).run())
 
 
+def reload(config: Config = None, as_json: AsJson = False) -> None:
+    """Let the running node read its configuration again.
+
+    Sources, destinations, routes and limits are used at once; the port and open associations stay. A wrong file changes nothing.
+    Settings that need a restart are named.
+    """
+    from dataclasses import asdict
+
+    from deploy.local.reload_request import request_reload
+
+    answer = request_reload(read_settings(config).node.data_dir)
+    if as_json:
+        print_json(asdict(answer))
+        return
+    print_message(f"changed: {', '.join(answer.changed) or 'nothing'}")
+    if answer.restart:
+        print_message(f"needs a restart: {', '.join(answer.restart)}")
+
+
 def demo(
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="write the course of the demo to this file", show_default=False)

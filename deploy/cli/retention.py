@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from deploy.cli.common import AsJson, Config, open_database, operator_name
-from deploy.terminal import print_message, print_rows
+from deploy.terminal import print_json, print_message, print_table
 
 app = typer.Typer(help="Delete files by the policy in [retention].")
 
@@ -57,4 +57,9 @@ def run(
             rows.append({"kind": "strays", "days": policy.strays_days, "units": 0, "objects": files, "size_bytes": size})
     if not rows:
         print_message("[retention] allows nothing to be deleted: every number of days is 0")
-    print_rows(rows, COLUMNS, title="would be deleted" if dry_run else "deleted", as_json=as_json)
+    if as_json:
+        print_json(rows)
+        return
+    units, objects, size = (sum(row[key] for row in rows) for key in ("units", "objects", "size_bytes"))
+    title = f"{'would be deleted' if dry_run else 'deleted'}: {units} units, {objects} objects, {size} bytes"
+    print_table(title, COLUMNS, [[row[column] for column in COLUMNS] for row in rows])

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from core.settings.settings import Settings
     from db.blobs.store import Blobs
     from db.engine import Database
+    from deploy.reload import RoleReload
 
 
 def prepare_role(config: Config, role: str) -> "Settings":
@@ -35,19 +36,55 @@ def prepare_role(config: Config, role: str) -> "Settings":
     return settings
 
 
-def run_until_signal(role: Callable[[threading.Event], None]) -> None:
-    """Run ``role`` until SIGTERM or SIGINT sets its event, then wait until it returns. A second signal ends the process at once."""
+def run_until_signal(role: Callable[[threading.Event], None], on_hangup: Callable[[], None] = lambda: None) -> None:
+    """Run ``role`` until SIGTERM or SIGINT sets its event, then wait until it returns. A second signal ends the process at once.
+
+    ``on_hangup``: called on SIGHUP.
+    """
     stop = threading.Event()
+    _handle_signals(stop.set, [], on_hangup)
+    role(stop)
+
+
+def run_with_changes(reloading: "RoleReload", role: Callable[["Settings", threading.Event], None]) -> None:
+    """Run ``role`` as `run_until_signal` does. After SIGHUP it finishes what it does, and runs again with the changed settings."""
+    current = threading.Event()  # a new one for each run: a thread of an earlier run that has not ended yet must not go on
+    ending: list[int] = []
+
+    def stop() -> None:
+        current.set()
+
+    def reload() -> None:
+        reloading.request()
+        stop()
+
+    _handle_signals(stop, ending, reload)
+    while not ending:
+        role(reloading.settings, current)
+        current = threading.Event()  # before `ending` is read, so that no signal is lost
+        reloading.take()
+
+
+def _handle_signals(stop: Callable[[], None], ending: list[int], on_hangup: Callable[[], None]) -> None:
+    """Let SIGTERM and SIGINT call ``stop`` and add to ``ending``, and SIGHUP call ``on_hangup``."""
 
     def request_stop(number: int, _: object) -> None:
-        if stop.is_set():
+        if ending:
             os._exit(128 + number)
-        stop.set()
+        ending.append(number)
+        stop()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, request_stop)
+    signal.signal(signal.SIGHUP, lambda _number, _frame: on_hangup())
     process_memory.freeze_garbage_collector()
-    role(stop)
+
+
+def role_reload(role: str, settings: "Settings", config: Config, database: "Database") -> "RoleReload":
+    """Return what makes ``role`` take over a changed configuration after SIGHUP."""
+    from deploy.reload import RoleReload
+
+    return RoleReload(role, settings, config.resolve() if config is not None else None, database)
 
 
 def open_database_and_blobs(settings: "Settings") -> "tuple[Database, Blobs]":
@@ -72,7 +109,8 @@ def listen(config: Config = None) -> None:
     settings = prepare_role(config, "listen")
     database, blobs = open_database_and_blobs(settings)
     process_memory.return_large_blocks()
-    run_until_signal(lambda stop: listen_role.run(settings, database, blobs, stop))
+    reloading = role_reload("listen", settings, config, database)
+    run_until_signal(lambda stop: listen_role.run(settings, database, blobs, stop, take_change=reloading.take), reloading.request)
 
 
 def conduct(config: Config = None) -> None:
@@ -83,7 +121,8 @@ def conduct(config: Config = None) -> None:
     settings = prepare_role(config, "conduct")
     check_models(settings)
     database, blobs = open_database_and_blobs(settings)
-    run_until_signal(lambda stop: conductor.run(settings, database, blobs, stop))
+    reloading = role_reload("conduct", settings, config, database)
+    run_with_changes(reloading, lambda current, stop: conductor.run(current, database, blobs, stop))
 
 
 def send(config: Config = None) -> None:
@@ -92,7 +131,8 @@ def send(config: Config = None) -> None:
 
     settings = prepare_role(config, "send")
     database, blobs = open_database_and_blobs(settings)
-    run_until_signal(lambda stop: sender.run(settings, database, blobs, stop))
+    reloading = role_reload("send", settings, config, database)
+    run_with_changes(reloading, lambda current, stop: sender.run(current, database, blobs, stop))
 
 
 def relay(config: Config = None) -> None:

@@ -64,7 +64,7 @@ def list_unrouted(config: Config = None, as_json: AsJson = False, since: Since =
 def rules_requeue(ids: Ids, config: Config = None) -> None:
     """Route units again that no route selected.
 
-    With the routes of the running node. Restart the node first if its configuration file has changed.
+    With the routes of the running node. Run `dicom-node reload` first if its configuration file has changed.
     """
     from db.complete import unrouted as complete_unrouted
 

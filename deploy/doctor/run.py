@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from core.errors import NodeError
+from core.errors import REPEATED, NodeError
 from core.settings.settings import Settings
 from deploy.doctor import configuration, machine, services
 from deploy.doctor.check import Check
 from deploy.local.node_lock import ServerUrls, running_servers, with_server_urls
+
+UNREACHABLE = {"database": "start it, or correct database.url"}
 
 
 def run_checks(settings: Settings, config: Path | None = None) -> list[Check]:
@@ -39,7 +41,7 @@ def run_checks(settings: Settings, config: Path | None = None) -> list[Check]:
         try:
             checks += group()
         except (NodeError, OSError) as error:
-            hint = error.hint if isinstance(error, NodeError) else ""
+            hint = error.hint if isinstance(error, NodeError) and not error.hint.startswith(REPEATED) else UNREACHABLE.get(name, "")
             message = error.args[0] if isinstance(error, NodeError) and error.args else str(error)
             checks.append(Check(name, False, " ".join(str(message).split()), hint))
     return checks

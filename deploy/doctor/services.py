@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from core.clock import system_clock
 from core.errors import ConfigurationError
+from core.settings.destinations import Destination
 from core.settings.settings import Settings
 from deploy.doctor.check import Check
 from deploy.doctor.machine import CLOCK_TOLERANCE_S
@@ -74,8 +75,17 @@ def check_destinations(settings: Settings) -> Iterator[Check]:
 
     for destination in settings.destinations:
         ok, answer, seconds = echo(settings, destination)
-        fix = "" if ok else "is it running, does it know the AE title and address of this node, does a firewall block the port?"
+        fix = "" if ok else _destination_fix(destination)
         yield Check(f"destination {destination.name}", ok, f"{answer} ({seconds * 1000:.0f} ms)", fix)
+
+
+def _destination_fix(destination: Destination) -> str:
+    """Return what to look at where a destination does not answer, by its kind."""
+    if destination.folder is not None:
+        return "create the folder, or let the account that runs the node write to it"
+    if destination.stow_url is not None:
+        return "is it running, is stow_url right, is the token or password valid, does a firewall block the port?"
+    return "is it running, does it know the AE title and address of this node, does a firewall block the port?"
 
 
 def _embedded_server(name: str, program: str, running: bool) -> Check:

@@ -61,6 +61,7 @@ class SupervisedRole:
     started_at: float = 0.0
     failures: int = 0
     restart_at: float = 0.0
+    restart_requested: bool = False
     last_status: int | None = field(default=None)
 
     def start(self) -> None:
@@ -90,11 +91,19 @@ class SupervisedRole:
         """Whether the process runs."""
         return self.process is not None and self.process.poll() is None
 
+    @property
+    def ended(self) -> bool:
+        """Whether a process has ended since the last call of `restart_if_ended`."""
+        return self.process is not None and not self.alive
+
     def restart_if_ended(self) -> None:
         """Start the process again if it has ended and its pause is over. The pause doubles while it keeps ending early."""
         if self.alive:
             return
         now = time.monotonic()
+        if self.restart_requested:
+            self.process, self.restart_requested = None, False
+            log.info("role_restarts", name=self.role, reason="its settings have changed")
         if self.process is not None:
             stable = now - self.started_at > STABLE_AFTER_S
             self.failures = 1 if stable else self.failures + 1
@@ -106,8 +115,17 @@ class SupervisedRole:
 
     def terminate(self) -> None:
         """Send SIGTERM."""
+        self.send_signal(signal.SIGTERM)
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, if the process runs."""
         if self.alive and self.process is not None:
-            self.process.send_signal(signal.SIGTERM)
+            self.process.send_signal(number)
+
+    def restart_in_order(self) -> None:
+        """Let the process finish its work and end; `restart_if_ended` starts it again without a pause."""
+        self.restart_requested = True
+        self.terminate()
 
     def kill(self) -> None:
         """Send SIGKILL to the process and to everything that it has started."""

@@ -9,9 +9,11 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from core.errors import NodeError
+from core.errors import ConfigurationError, NodeError, StorageError
 from core.settings.settings import Settings
 from db.engine import Database
+from db.roles import dead_processes
+from db.roles.process_name import host_name
 from db.schema.upgrade import upgrade_schema
 from deploy.local.child_process import SupervisedRole
 from deploy.local.embedded_broker import EmbeddedBroker
@@ -21,11 +23,16 @@ from deploy.local.forked_process import import_role
 from deploy.local.node_lock import NodeLock, ServerUrls
 from deploy.local.ports import usable_port
 from deploy.local.readiness import Readiness
+from deploy.local.reload_request import ReloadAnswer, read_answer, write_answer
+from deploy.reload import read_change
 
 # The order in which roles stop: no new instance is received while those inside are finished. The servers stop last.
 ROLES = ("listen", "conduct", "worker", "relay", "send", "console")
 DRAIN_TIMEOUT_S = 26.0  # of the 30 s that a node may take after SIGTERM; the rest is for the servers
 RESERVE_S = 1.5  # kept for each role that is still to be stopped
+RELOADING_ROLES = ("listen", "conduct", "send")
+# The worker loads the models of the routes and makes the objects of the destinations; the console compares the free space.
+RESTARTED_FOR = {"worker": {"routes", "destinations"}, "console": {"receive.min_free_bytes"}}
 RESTART_PAUSE_S = 2.0  # after an embedded server that did not start
 
 log = structlog.get_logger()
@@ -52,6 +59,7 @@ class Supervisor:
         self.dicom_port = self.console_port = 0
         self.signals_received = 0
         self.stop_requested = threading.Event()
+        self.reload_requested = threading.Event()
         self.database: Database | None = None
 
     def run(self) -> int:
@@ -66,6 +74,7 @@ class Supervisor:
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._request_stop)
+        signal.signal(signal.SIGHUP, lambda _number, _frame: self.reload_requested.set())
         self.lock.acquire()
         try:
             self._check_ports()
@@ -83,6 +92,8 @@ class Supervisor:
             self._start_roles(urls)
             self._wait_until_ready(readiness)
             while not self.stop_requested.wait(0.2):
+                if self.reload_requested.is_set():
+                    self._reload()
                 self._restart_what_ended()
             return 0
         finally:
@@ -145,6 +156,34 @@ class Supervisor:
                 log.info("node_ready", seconds=round(readiness.seconds, 2))
                 return
 
+    def _reload(self) -> None:
+        """Read the configuration again, pass the change to the roles, and write the answer to the one who asked."""
+        self.reload_requested.clear()
+        folder = self.settings.node.data_dir
+        number = read_answer(folder).number + 1
+        try:
+            change = read_change(self.settings, self.settings, self.config)
+        except ConfigurationError as error:
+            log.error("configuration_not_reloaded", error=str(error))
+            write_answer(folder, ReloadAnswer(number, error=str(error)))
+            return
+        log.info("configuration_reloaded", reason=str(change))
+        self.settings = change.settings
+        for role in self.roles:
+            if role.role in RELOADING_ROLES:
+                role.send_signal(signal.SIGHUP)
+            elif set(change.changed) & RESTARTED_FOR.get(role.role, set()):
+                role.restart_in_order()
+        write_answer(folder, ReloadAnswer(number, change.changed, change.restart))
+
+    def _forget_ended_processes(self) -> None:
+        """Delete the heartbeats of roles that were killed, so that status page and metrics do not list them until they are too old."""
+        if self.database is not None and any(role.ended for role in self.roles):
+            try:
+                dead_processes.delete_dead_heartbeats(self.database, host_name())
+            except StorageError as error:
+                log.warning("heartbeats_of_ended_roles_not_deleted", error=str(error))
+
     def _restart_what_ended(self) -> None:
         for server in self.servers:
             if not server.running:
@@ -156,6 +195,7 @@ class Supervisor:
                     log.error("embedded_server_start_failed", name=server.name, error=str(error))
                     self.stop_requested.wait(RESTART_PAUSE_S)
         if not all(role.alive for role in self.roles):
+            self._forget_ended_processes()
             self._close_connections()
         for role in self.roles:
             role.restart_if_ended()

@@ -30,6 +30,11 @@ class CommitmentHandlers:
         self._leases = leases
         self.reporters = ReportingDestinations(settings)
 
+    def apply(self, settings: Settings) -> None:
+        """Use these settings from now on."""
+        self._settings = settings
+        self.reporters.apply(settings)
+
     def answer_request(self, event: Any) -> tuple[int, None]:
         """N-ACTION of a source: store the request.
 

@@ -18,9 +18,13 @@ class ReportingDestinations:
     """The destinations with ``storage_commitment``. Their host names are resolved when a peer with one of their AE titles calls."""
 
     def __init__(self, settings: Settings) -> None:
-        self._destinations = [one for one in settings.destinations if one.storage_commitment and one.ae_title is not None]
         self._resolved: dict[str, tuple[float, frozenset[str]]] = {}
         self._lock = threading.Lock()
+        self.apply(settings)
+
+    def apply(self, settings: Settings) -> None:
+        """Use the destinations of these settings from now on."""
+        self._destinations = [one for one in settings.destinations if one.storage_commitment and one.ae_title is not None]
 
     def of_title(self, ae_title: str) -> tuple[ReportingPeer, ...]:
         """Return the destinations with this AE title, and their addresses."""

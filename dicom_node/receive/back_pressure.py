@@ -40,6 +40,10 @@ class BackPressure:
         self._loop = SupervisedLoop("back-pressure", self.measure, self._stop)
         self._log = structlog.get_logger()
 
+    def apply(self, settings: Settings) -> None:
+        """Use the limits of these settings from the next measurement on."""
+        self._receive, self._notify = settings.receive, bool(settings.webhook.url)
+
     def start(self) -> None:
         """Measure until `stop`."""
         self._loop.start()

@@ -79,6 +79,13 @@ class AssociationHandlers:
             (evt.EVT_RELEASED, lambda event: self.end_association(event.assoc)),
         ]
 
+    def apply(self, settings: Settings) -> None:
+        """Use these settings from now on. Associations that are open go on: what they may do was decided when they were accepted."""
+        with self._lock:
+            self._settings = settings
+            self._intake.apply(settings)
+            self._commitment.apply(settings)
+
     def answer_association_request(self, event: Any) -> None:
         """A-ASSOCIATE-RQ: accept it with the presentation contexts that the caller may use, or reject it with the reason (PS3.8 9.3.4)."""
         try:

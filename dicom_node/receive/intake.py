@@ -43,6 +43,10 @@ class Intake:
         self._disk_space = DiskSpace(blobs)
         self._log = structlog.get_logger()
 
+    def apply(self, settings: Settings) -> None:
+        """Use these settings for the next instance."""
+        self._settings, self._limits = settings, settings.receive
+
     def close(self) -> None:
         """Release the connections that are kept for the next instance; a further instance opens them again."""
         self._admitter.close()

@@ -29,7 +29,7 @@ from dicom_node.upload.upload_receiver import UploadReceiver
 
 DRAIN_TIMEOUT_S = 20.0
 CHILD_STOP_TIMEOUT_S = 28.0  # longer than it drains
-CHILD_CHECK_INTERVAL_S = 1.0
+CHECK_INTERVAL_S = 0.5
 TEMPORARY_FILE_MAX_AGE_S = 24 * 3600.0
 
 
@@ -39,6 +39,7 @@ def run(
     blobs: Blobs,
     stop: threading.Event,
     on_ready: Callable[[str, int], None] = lambda _host, _port: None,
+    take_change: Callable[[], Settings | None] = lambda: None,
 ) -> None:
     """Accept associations until ``stop`` is set, then drain: associations in progress may finish within 20 s.
 
@@ -46,6 +47,8 @@ def run(
     ----------
     on_ready
         Called with host and port once associations are accepted (``node.port = 0`` takes a free port).
+    take_change
+        Called again and again: returns settings that are to be used from now on, None where nothing has changed.
 
     Raises
     ------
@@ -62,8 +65,12 @@ def run(
         RoleHeartbeat(database, "listen", listener.details),
     ):
         on_ready(settings.node.host, listener.port)
-        while not stop.wait(CHILD_CHECK_INTERVAL_S if several else None):
+        while not stop.wait(CHECK_INTERVAL_S):
             children.restart_dead()
+            changed = take_change()
+            if changed is not None:
+                listener.apply(changed)
+                children.apply(changed)
         children.request_stop()  # they drain at the same time as this process
         listener.drain(DRAIN_TIMEOUT_S)
 
@@ -87,7 +94,7 @@ class ChildListeners:
         self._url = database.engine.url.render_as_string(hide_password=False)
         self._blobs_root = blobs.root
         self._context = multiprocessing.get_context("spawn")
-        self._children: list[tuple[SpawnProcess, Connection[bytes, bytes]]] = []
+        self._children: list[tuple[SpawnProcess, Connection[Settings, Settings]]] = []
         self._log = structlog.get_logger()
 
     def __enter__(self) -> "ChildListeners":
@@ -95,8 +102,8 @@ class ChildListeners:
             self._children.append(self._start())
         return self
 
-    def _start(self) -> tuple[SpawnProcess, "Connection[bytes, bytes]"]:
-        pipe: Connection[bytes, bytes]
+    def _start(self) -> tuple[SpawnProcess, "Connection[Settings, Settings]"]:
+        pipe: Connection[Settings, Settings]
         pipe, child_pipe = self._context.Pipe()
         arguments = (self._settings, self._url, self._blobs_root, child_pipe)
         process = self._context.Process(target=run_child, args=arguments, name="listen-child")
@@ -113,6 +120,14 @@ class ChildListeners:
             pipe.close()
             self._children[index] = self._start()
 
+    def apply(self, settings: Settings) -> None:
+        """Send changed settings to all children."""
+        node = settings.node.model_copy(update={"port": self._settings.node.port})
+        self._settings = settings.model_copy(update={"node": node})
+        for _, pipe in self._children:
+            with suppress(OSError):  # a child that has died is started again, with the new settings
+                pipe.send(self._settings)
+
     def request_stop(self) -> None:
         """Tell all children to drain. Leaving the ``with`` block waits for them."""
         for _, pipe in self._children:
@@ -127,10 +142,11 @@ class ChildListeners:
                 process.join()
 
 
-def run_child(settings: Settings, url: str, blobs_root: Path, parent: "Connection[bytes, bytes]") -> None:
-    """Run a listener in a child process until the parent closes its end of the pipe, or dies."""
+def run_child(settings: Settings, url: str, blobs_root: Path, parent: "Connection[Settings, Settings]") -> None:
+    """Run a listener in a child process until the parent closes its end of the pipe, or dies. Changed settings come through the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the parent decides when its children stop
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     configure_logging(level=settings.logs.level, style=settings.logs.format, role="listen")
     database = Database.open(url)
     process_memory.return_large_blocks()
@@ -140,6 +156,7 @@ def run_child(settings: Settings, url: str, blobs_root: Path, parent: "Connectio
         RoleHeartbeat(database, "listen", listener.details),
     ):
         with suppress(EOFError, OSError):  # raised when the parent has closed its end
-            parent.recv()
+            while True:
+                listener.apply(parent.recv())
         listener.drain(DRAIN_TIMEOUT_S)
     database.dispose()

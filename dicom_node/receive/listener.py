@@ -58,6 +58,7 @@ class Listener:
         self._back_pressure.start()
         self._stop_counting = threading.Event()
         SupervisedLoop("receive-counts", self._counts.write, self._stop_counting).start()
+        self._entity = entity
         self._log.info("listening", host=settings.node.host, port=self.port, ae_title=settings.node.ae_title)
 
     def _bind(self, entity: AE, reuse_port: bool) -> NodeServer:
@@ -91,6 +92,14 @@ class Listener:
     def pause_reason(self) -> str:
         """Why nothing is accepted now; "" while instances are accepted."""
         return self._back_pressure.pause_reason
+
+    def apply(self, settings: Settings) -> None:
+        """Use the sources, destinations and limits of these settings from now on. The port and open associations stay as they are."""
+        self._settings = settings
+        self._handlers.apply(settings)
+        self._back_pressure.apply(settings)
+        self._server.max_connections = settings.receive.max_associations * CONNECTIONS_PER_ASSOCIATION
+        self._entity.maximum_associations = self._server.max_connections + 1
 
     def details(self) -> dict[str, str]:
         """Return what the heartbeat says about this process."""

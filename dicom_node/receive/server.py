@@ -60,7 +60,7 @@ class NodeServer(ThreadedAssociationServer):
         self.new_spool_file = new_spool_file
         self.store = store
         self.on_end = on_end
-        self._max_connections = max_connections
+        self.max_connections = max_connections
         self._reuse_port = reuse_port
         super().__init__(ae, address, ae_title, contexts, ssl_context, evt_handlers, request_handler=ConnectionHandler)
 
@@ -85,7 +85,7 @@ class NodeServer(ThreadedAssociationServer):
 
     def verify_request(self, _request: Any, _client_address: Any) -> bool:
         """Whether one more connection may be open."""
-        return len(self.active_associations) < self._max_connections
+        return len(self.active_associations) < self.max_connections
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Serve one connection in its own thread: TLS handshake, time-outs, then the association."""

@@ -95,8 +95,10 @@ def test_an_error_of_the_environment_names_the_variable(tmp_path: Path, variable
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("port = 11112", "prt = 11112", "node.prt: unknown key"),
-        ("[database]", "[databse]", "databse: unknown key"),
+        ("port = 11112", "prt = 11112", "node.prt: unknown key; did you mean port?"),
+        ("[database]", "[databse]", "databse: unknown key; did you mean database?"),
+        ('host = "10.0.0.0/8"', 'hots = "10.0.0.0/8"', "sources.0.hots: unknown key; did you mean host?"),
+        ("port = 11112", "colour = 1", "node.colour: unknown key (see"),
         ("port = 11112", "port = 70000", "node.port: "),
         ('ae_title = "DICOMNODE"', 'ae_title = "A TITLE OF MORE THAN SIXTEEN"', "node.ae_title: an AE title has 1 to 16"),
         ('host = "10.0.0.0/8"', 'host = "pacs.example"', "neither an IP address nor a CIDR block"),

@@ -8,7 +8,7 @@ from db.deliveries import delivery_leases
 from db.engine import Database
 from db.jobs import job_leases
 from db.jobs.claim import claim_jobs
-from db.roles import dead_processes
+from db.roles import dead_processes, heartbeats
 from tests.support.records import Sender, claim, complete, finish, plan, scalar
 
 
@@ -50,3 +50,11 @@ def test_delivery_leases_of_dead_senders_end_immediately(database: Database) -> 
     assert dead_processes.expire_dead_delivery_leases(database, "here") == 1
     assert delivery_leases.reap_deliveries(database) == 1
     assert scalar(database, "SELECT state FROM deliveries") == "pending"
+
+
+def test_heartbeats_of_dead_processes_are_deleted(database: Database) -> None:
+    dead = ended_process()
+    for role, name in (("send", f"here:{dead}"), ("worker", f"here:{os.getppid()}"), ("send", f"there:{dead}")):
+        heartbeats.record_heartbeat(database, role, name, {})
+    assert dead_processes.delete_dead_heartbeats(database, "here") == 1
+    assert {beat.name for beat in heartbeats.alive_processes(database, 60)} == {f"here:{os.getppid()}", f"there:{dead}"}

@@ -19,7 +19,13 @@ LIBRARIES = {
 OF_A_LISTING = {"sqlalchemy", "psycopg2", "pydantic", "typer"}
 LISTINGS = (
     *("jobs list --json", "deliveries list --json", "quarantine list --json", "rules unrouted --json", "results export", "audit export"),
-    *("retention run --dry-run --json", "users list --json", "models list --json", "models compare dermoscopy_7class --json"),
+    *(
+        "retention run --dry-run --json",
+        "users list --json",
+        "routes list --json",
+        "models list --json",
+        "models compare dermoscopy_7class --json",
+    ),
     "models drift --json",
 )
 PROGRAM = """

@@ -83,6 +83,9 @@ name = "pacs"
 ae_title = "PACS"
 host = "127.0.0.1"
 port = 1
+[[destinations]]
+name = "results"
+folder = "{tmp_path / "absent"}"
 [[routes]]
 name = "skin"
 model = "dermoscopy_7class"
@@ -100,6 +103,9 @@ when = {{ Modality = "DMS" }}
     assert "[[sources]]" in checks["settings"]["mend"]
     assert "accept_research" in checks["route skin"]["mend"]
     assert all(checks[name]["mend"] for name in bad)
+    assert "firewall" in checks["destination pacs"]["mend"]
+    assert checks["destination results"]["mend"] == "create the folder, or let the account that runs the node write to it"
+    assert checks["database"]["mend"] == "start it, or correct database.url"
     assert "secret" not in json.dumps(checks)
 
 

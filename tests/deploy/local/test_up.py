@@ -1,5 +1,6 @@
 """``up``: the ready line, one node per folder, restarted roles, SIGTERM, and a start after each kind of end."""
 
+import json
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
+from pydicom.uid import ImplicitVRLittleEndian
 
 from deploy.demo.modality import AE_TITLE as CAMERA_AE
 from deploy.demo.modality import send_files
@@ -20,7 +22,9 @@ from deploy.demo.pacs.interface import AE_TITLE as PACS_AE
 from deploy.demo.pacs.storage_scp import StorageScp
 from deploy.demo.synthetic.lesion import lesion_dataset
 from deploy.local.ports import free_port
+from dicom_node.contexts import VERIFICATION
 from tests.support.node_process import RunningNode, wait_until
+from tests.support.storage_scu import entity
 
 pytestmark = pytest.mark.timeout(1800)  # three starts of every role, which take minutes on a loaded machine
 
@@ -73,6 +77,14 @@ when = {{ Modality = "DMS" }}
 def server_settings(database_url: str, broker_url: str) -> str:
     """The servers of the test session: a node that is not to become ready needs no embedded ones."""
     return f'[database]\nurl = "{database_url}"\n[broker]\nurl = "{broker_url}"\n'
+
+
+def accepts_source(node: RunningNode, calling: str) -> bool:
+    """Whether the node accepts an association of this AE title."""
+    association = entity(calling, {VERIFICATION: [str(ImplicitVRLittleEndian)]}).associate(node.host, node.port, ae_title=node.ae)
+    if association.is_established:
+        association.release()
+    return bool(association.is_released)
 
 
 def write_lesion(folder: Path, seed: int) -> Path:
@@ -134,6 +146,20 @@ def test_start_work_kill_and_stop(node: RunningNode, pacs: StorageScp, tmp_path:
     send_files([write_lesion(tmp_path, 2)], node.host, node.port, node.ae)
     wait_for_delivered_jobs(node, pacs, 2)
     assert all(roles(node)[name].pid != victim.pid for name, victim in victims.items())
+
+    # A changed configuration is used without a restart; a wrong one changes nothing.
+    right = node.config.read_text()
+    node.config.write_text(right.replace("[[routes]]", "[[rutes]]"))
+    assert "rutes: unknown key" in node.all_output("reload")
+    node.config.write_text(right.replace("[[sources]]", """[[sources]]\nae_title = "SECOND"\nhost = "127.0.0.1"\n[[sources]]""", 1))
+    assert node.json("reload", "--json")["changed"] == ["sources"]
+    wait_until("the new source", lambda: accepts_source(node, "SECOND"), every_s=0.1)
+    node.config.write_text(node.config.read_text().replace("[receive]", "[receive]\nacse_timeout_s = 7.0"))
+    assert "needs a restart: receive.acse_timeout_s" in node.all_output("reload")
+    events = [json.loads(line) for line in node.cli("audit", "export").splitlines()]
+    reloads = [event for event in events if event["action"] == "configuration.reloaded"]
+    assert {(event["actor"], *event["details"]["changed"]) for event in reloads} >= {("listen", "sources")}
+    node.config.write_text(right)
 
     # SIGTERM stops the node within 30 s, and nothing more is printed on standard output.
     process = node.process

@@ -4,13 +4,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydicom import dcmread
+from pydicom.uid import ExplicitVRLittleEndian
 
 from core.errors import ConfigurationError
 from core.settings.settings import Settings
@@ -24,18 +25,21 @@ from tests.support.real_data import shared_data
 from tests.support.records import rows
 from tests.support.send_role import wait_for
 from tests.support.series import CT, image
-from tests.support.storage_scu import associated, data_set_bytes, send, send_file, store_bytes
+from tests.support.storage_scu import associated, data_set_bytes, entity, send, send_file, store_bytes
 
 
 @contextmanager
-def listening(settings: Settings, database: Database, blobs: Blobs) -> Iterator[int]:
+def listening(settings: Settings, database: Database, blobs: Blobs, changes: Sequence[Settings] = ()) -> Iterator[int]:
     stop, ready, ports = threading.Event(), threading.Event(), list[int]()
 
     def on_ready(_host: str, port: int) -> None:
         ports.append(port)
         ready.set()
 
-    thread = threading.Thread(target=listen_role.run, args=(settings, database, blobs, stop, on_ready))
+    def take_change() -> Settings | None:
+        return changes.pop(0) if isinstance(changes, list) and changes else None
+
+    thread = threading.Thread(target=listen_role.run, args=(settings, database, blobs, stop, on_ready, take_change))
     thread.start()
     try:
         assert ready.wait(240)
@@ -58,6 +62,32 @@ def test_the_role_writes_a_heartbeat_and_deletes_it(database: Database, blobs: B
 def test_a_port_in_use_is_reported(database: Database, blobs: Blobs, make_settings: MakeSettings, node: Running) -> None:
     with pytest.raises(ConfigurationError, match=f"port {node.port} cannot be listened on"):
         listen_role.run(make_settings(node={"port": node.port}), database, blobs, threading.Event())
+
+
+def test_changed_settings_are_used_by_every_process_and_the_port_stays(
+    database: Database, blobs: Blobs, make_settings: MakeSettings
+) -> None:
+    """A new source may send, a removed one may not, and the association that was open before goes on."""
+    changes: list[Settings] = []
+    before = make_settings(node={"processes": 2})
+    after = make_settings(node={"processes": 2}, sources=[{"ae_title": "SECOND", "host": "127.0.0.1"}])
+    contexts = {CT: [str(ExplicitVRLittleEndian)]}
+
+    def accepted(calling: str, port: int) -> bool:
+        association = entity(calling, contexts).associate("127.0.0.1", port, ae_title="DICOMNODE")
+        if association.is_established:
+            association.release()
+        return bool(association.is_released)
+
+    with listening(before, database, blobs, changes) as port, associated(port, contexts) as association:
+        wait_for(lambda: len({beat.name for beat in heartbeats.alive_processes(database, 10)}) == 2)
+        assert not accepted("SECOND", port)
+        changes.append(after)
+        wait_for(lambda: all(accepted("SECOND", port) for _ in range(12)))  # the kernel chooses the process
+        assert not accepted("PACS", port)
+        dataset = image()
+        answer = store_bytes(association, data_set_bytes(dataset), sop_class=CT, sop_instance=dataset.SOPInstanceUID)
+        assert answer.Status == 0x0000
 
 
 def test_several_processes_share_the_port(database: Database, blobs: Blobs, make_settings: MakeSettings) -> None:
