@@ -75,8 +75,9 @@ def create_app(read_snapshot: Callable[[], NodeSnapshot], accounts: Accounts, se
     templates = build_templates(accounts.ae_title, settings.console.viewer.ohif_link)
     application.include_router(monitoring.router(read_snapshot, accounts.ae_title))
     application.include_router(pages.router(read_snapshot, accounts.ae_title, templates))
-    for module in (sign_in, sign_in_link, invitation, account, user_admin, worklist, operations, audit, dashboard):
+    for module in (sign_in, sign_in_link, invitation, account, user_admin, worklist, audit, dashboard):
         application.include_router(module.build_router(accounts, templates))
+    application.include_router(operations.build_router(accounts, templates, settings))
     application.include_router(live.build_router(accounts))
     models_dir = settings.node.data_dir / "models"
     section = settings.console.viewer

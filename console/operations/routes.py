@@ -1,7 +1,7 @@
-"""The operations page: failed and waiting jobs, failed and held deliveries, quarantine, units without a route, and actions on them.
+"""The operations page: what needs a person, the state of roles, queues, destinations and routes, and actions on them.
 
-Each action asks for a reason and is an audit event with it. Requeueing, cancelling and retrying change rows only; the role that owns the
-work takes it up from there.
+An action is a command: a row that the role that owns it carries out and answers (`db.roles.commands`). It needs a confirmation and a
+reason, which is part of the audit event.
 """
 
 from typing import Any
@@ -9,29 +9,51 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.templating import Jinja2Templates
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
 
 from console.auth.guard import Accounts, SignedIn
 from console.auth.replies import page, redirect
-from console.operations.actions import ACTIONS, LONGEST_REASON, carry_out, subject_of
-from console.parameters import RowId
+from console.health import disk_usage
+from console.operations.commands import WrongCommand, ask_for_command, shown_commands
+from console.operations.overview import destination_rows, role_rows, route_rows
+from console.operations.route_test import FileAnswer, try_routes
+from core.errors import NodeError
+from core.settings.settings import Settings
 from db.complete.unrouted import list_unrouted
 from db.deliveries.delivery_admin import list_deliveries
 from db.jobs.job_admin import list_jobs
-from db.operations.alerts import current_alerts
+from db.operations.command_kinds import CommandKind
+from db.operations.pauses import PauseKind, list_pauses
+from db.operations.status import node_status
+from db.operations.traffic import open_associations, refused_associations
 from db.receive.quarantine import list_quarantined
 
 MOST = 50
+MOST_FILES = 8
+KINDS = frozenset(kind for kind in CommandKind if not kind.startswith("model."))
+PREFIXES = ("job.", "unit.", "route.", "destination.", "delivery.", "quarantine.")
 
 
-def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
+def build_router(accounts: Accounts, templates: Jinja2Templates, settings: Settings) -> APIRouter:
     """Return the routes of the operations page."""
     routes = APIRouter(include_in_schema=False)
     database = accounts.database
 
     def _page(request: Request, *, status: int = 200, **context: Any) -> Response:
+        state, pauses = node_status(database), list_pauses(database)
+        free, total = disk_usage(settings.node.data_dir)
         shown: dict[str, Any] = {
-            "alerts": current_alerts(database),
+            "state": state,
+            "commands": shown_commands(database, PREFIXES),
+            "roles": role_rows(state),
+            "destinations": destination_rows(settings, state, pauses),
+            "routes": route_rows(settings, pauses),
+            "paused_routes": {one.name for one in pauses if one.kind is PauseKind.ROUTE},
+            "disk": (free, total, settings.receive.min_free_bytes),
+            "associations": open_associations(database, MOST),
+            "refusals": refused_associations(database, MOST),
             "failed": [row for state in ("quarantined", "failed") for row in list_jobs(database, state=state, limit=MOST)],
+            "running": list_jobs(database, state="running", limit=MOST),
             "queued": list_jobs(database, state="queued", limit=MOST),
             "deliveries": [row for state in ("held", "failed") for row in list_deliveries(database, state=state, limit=MOST)],
             "quarantine": list_quarantined(database, MOST),
@@ -43,23 +65,50 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
 
     @routes.get("/operations")
     def operations_page(request: Request) -> Response:
-        """Show what needs a person."""
+        """Show what needs a person, and the state of the node."""
         return _page(request)
 
-    @routes.post("/operations/{kind}/{row_id}/{verb}")
-    async def act(request: Request, kind: str, row_id: RowId, verb: str, session: SignedIn) -> Response:
-        """Carry out one action; the reason goes into the audit trail beside the event of the action itself."""
+    @routes.get("/operations/commands")
+    def commands_fragment(request: Request) -> Response:
+        """Return the list of commands alone; the page asks for it while an answer is still to come."""
+        found = shown_commands(database, PREFIXES)
+        reply = page(templates, request, "operations_commands.html", commands=found)
+        if not any(command.pending for command in found):
+            reply.headers["HX-Trigger"] = "commands-answered"
+        return reply
+
+    @routes.post("/operations/commands")
+    async def act(request: Request, session: SignedIn) -> Response:
+        """Queue a command for the role that owns it."""
         form = await request.form()
-        reason, action = str(form.get("reason", "")).strip(), (kind, verb)
-        if action not in ACTIONS:
-            return await run_in_threadpool(lambda: _page(request, status=404, error="There is no such action."))
-        if not 1 <= len(reason) <= LONGEST_REASON or not reason.isprintable():
-            message = f"Give a reason of 1 to {LONGEST_REASON} characters on one line: it is kept in the audit trail."
+        try:
+            await run_in_threadpool(ask_for_command, database, form, f"user:{session.user.name}", KINDS)
+        except WrongCommand as error:
+            message = str(error)
             return await run_in_threadpool(lambda: _page(request, status=422, error=message))
-        actor = f"user:{session.user.name}"
-        if not await run_in_threadpool(lambda: carry_out(database, kind, row_id, verb, actor=actor, reason=reason)):
-            message = f"{subject_of(kind, row_id)} is not in a state in which this is possible; it may have changed meanwhile."
-            return await run_in_threadpool(lambda: _page(request, status=409, error=message))
-        return redirect("/operations")
+        return redirect("/operations#commands")
+
+    @routes.post("/operations/route-test")
+    async def test_routes(request: Request) -> Response:
+        """Say which routes would select the files of the form. Nothing is stored."""
+        form = await request.form()
+        files = [item for item in form.getlist("file") if isinstance(item, UploadFile) and item.filename][:MOST_FILES]
+        source = str(form.get("source", "")).strip()[:16]
+        read = [(item.filename or "file", await item.read()) for item in files]
+        await form.close()
+
+        def answer() -> list[FileAnswer]:
+            found = []
+            for name, content in read:
+                try:
+                    found.append(try_routes(settings.routes, name, content, source))
+                except NodeError as error:
+                    found.append(FileAnswer(name, str(error)))
+            return found
+
+        found = await run_in_threadpool(answer)
+        if request.headers.get("hx-request") == "true":
+            return page(templates, request, "operations_route_test.html", answers=found)
+        return await run_in_threadpool(lambda: _page(request, answers=found))
 
     return routes

@@ -15,8 +15,8 @@ from core.settings.settings import Settings
 from core.states import UnitKind
 from db.complete.unit_records import InstanceView
 from deploy.offline.units import Unit, gather_units
-from dicom_node.conduct.route_claims import exclusion_reason, route_attributes
 from dicom_node.conduct.unit_contents import unit_contents
+from imaging.headers.route_test import explain_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +134,9 @@ def _route_unit(settings: Settings, unit: Unit, source: str) -> RoutedUnit:
     held = unit_contents(views)
     middle = held.representative or views[len(views) // 2]
     path = unit.instances[middle.id].path
-    dataset, attributes = route_attributes(path, source)
-    decisions = tuple((route, route.when.evaluate(attributes)) for route in settings.routes)
-    never = exclusion_reason(dataset) or ("" if held.images else "only localizers")
-    return RoutedUnit(unit, path, middle.header, len(held.images), held.dropped, never, decisions)
+    found = explain_file(settings.routes, path, source)
+    never = found.never or ("" if held.images else "only localizers")
+    return RoutedUnit(unit, path, middle.header, len(held.images), held.dropped, never, found.decisions)
 
 
 def _apply_per_study(settings: Settings, routed: list[RoutedUnit]) -> list[RoutedUnit]:

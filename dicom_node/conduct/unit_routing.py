@@ -9,8 +9,9 @@ from core.settings.routes import Route
 from db.blobs.store import Blobs
 from db.engine import Database
 from db.receive import own_instances
-from dicom_node.conduct.route_claims import RouteClaim, claim_routes, exclusion_reason, route_attributes
+from dicom_node.conduct.route_claims import RouteClaim, claim_routes
 from dicom_node.conduct.unit_contents import UnitContents
+from imaging.headers.route_test import exclusion_reason, route_attributes
 
 
 def match_unit_routes(routes: Iterable[Route], database: Database, blobs: Blobs, source: str, contents: UnitContents) -> RouteClaim:

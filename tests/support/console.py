@@ -3,7 +3,7 @@
 import re
 import threading
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import httpx
 
@@ -54,9 +54,10 @@ class Browser(httpx.Client):
 class RunningConsole:
     """The console in a thread of this process, on a free port of the loopback."""
 
-    def __init__(self, database: Database, data_dir: Path, *, idle_s: float = 1800.0, max_s: float = 43200.0) -> None:
+    def __init__(self, database: Database, data_dir: Path, *, idle_s: float = 1800.0, max_s: float = 43200.0, **sections: Any) -> None:
         section = ConsoleSection(port=0, session_idle_s=idle_s, session_max_s=max_s)
-        settings = Settings(node=NodeSection(data_dir=data_dir, ae_title="TESTNODE"), console=section)
+        document = {"node": NodeSection(data_dir=data_dir, ae_title="TESTNODE"), "console": section, **sections}
+        settings = Settings.model_validate(document)
         self._stop, ready = threading.Event(), threading.Event()
         self.url = ""
 

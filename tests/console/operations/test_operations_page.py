@@ -1,17 +1,69 @@
-"""The operations page over real HTTP: what needs a person is listed, and each action asks for a reason and is audited."""
+"""The operations page over real HTTP: what needs a person is listed, and each action is a command that the owning role answers."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from core.settings.settings import Settings
+from db import audit
+from db.blobs.store import Blobs
 from db.engine import Database
+from db.operations.command_kinds import COMMANDS, CommandKind
+from db.operations.status import UNREACHABLE
+from db.roles import heartbeats
+from db.roles.command_runner import CommandRunner
+from dicom_node.conduct.commands import command_handlers
+from dicom_node.deliver.commands import DestinationCommands
+from dicom_node.receive import listen_role
 from tests.support.console import Browser, RunningConsole, add_users
-from tests.support.records import Sender, claim, complete, finish, plan, run, scalar
+from tests.support.records import Sender, claim, complete, finish, plan, rows, run, scalar
+from tests.support.series import encoded, image
+from tests.support.services import fresh_database
+
+ROUTE = {"name": "chest CT", "model": "lung_nodule_ct", "destinations": ["pacs"], "when": {"Modality": "CT", "BodyPartExamined": "CHEST"}}
 
 
-@pytest.fixture
-def browser(database: Database, tmp_path: Path) -> Iterator[Browser]:
+@pytest.fixture(scope="module")
+def database(postgres_url: str, database_template: str) -> Iterator[Database]:
+    """One database for all tests of this file: each works on rows of its own."""
+    with fresh_database(postgres_url, database_template) as url:
+        shared = Database.open(url)
+        yield shared
+        shared.dispose()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("operations")
+
+
+@pytest.fixture(scope="module")
+def sections(folder: Path) -> dict[str, Any]:
+    return {"routes": [ROUTE], "destinations": [{"name": "pacs", "folder": folder}]}
+
+
+@pytest.fixture(scope="module")
+def carry_out(database: Database, folder: Path, sections: dict[str, Any]) -> Any:
+    """Have a waiting command carried out by the role that owns its kind."""
+    settings = Settings.model_validate({"node": {"data_dir": folder}, **sections})
+
+    def runner(kind: str) -> None:
+        owners = {
+            "conduct": lambda: command_handlers(settings, database),
+            "send": lambda: DestinationCommands(settings, database).handlers(),
+            "listen": lambda: listen_role.command_handlers(settings, database, Blobs(settings.blobs_dir)),
+        }
+        role = COMMANDS[CommandKind(kind)].role
+        CommandRunner(role, database, owners[role](), threading.Event()).run_next()
+
+    return runner
+
+
+@pytest.fixture(scope="module")
+def signed_in(database: Database, folder: Path, sections: dict[str, Any]) -> Iterator[Browser]:
     """An operator, on a quarantined job, a queued job, a held delivery and a unit that no route took."""
     for number in (1, 2, 3, 4):
         Sender(database).send(1, study=f"1.2.{number}", series=f"1.2.{number}.1")
@@ -23,60 +75,120 @@ def browser(database: Database, tmp_path: Path) -> Iterator[Browser]:
     complete(database, plan(), study="1.2.3")
     complete(database, study="1.2.4", reason="no route takes it")
     run(database, "UPDATE units SET outcome = 'not_analysed' WHERE reason <> ''")
+    heartbeats.record_heartbeat(database, "send", "ward:7", {"stored": "12", f"{UNREACHABLE}pacs": "75"})
+    heartbeats.record_heartbeat(database, "worker", "gpu1:9", {"device": "cuda:0", "models": "lung_nodule_ct"})
+    details = {"calling_ae": "STRANGER", "address": "10.0.0.9", "reason": "calling AE title is not configured", "repeated": 4}
+    audit.record_now(database, actor="listen", action="association.refused", subject="association:STRANGER", details=details)
     add_users(database)
-    with RunningConsole(database, tmp_path) as console, console.browser() as browser:
+    with RunningConsole(database, folder, **sections) as console, console.browser() as browser:
         browser.sign_in("operator", next="/operations")
         yield browser
+
+
+@pytest.fixture
+def browser(signed_in: Browser, database: Database) -> Browser:
+    """The operator, without commands of earlier tests."""
+    run(database, "DELETE FROM commands")
+    return signed_in
 
 
 def _id(database: Database, query: str) -> int:
     return int(str(scalar(database, query)))
 
 
-def test_everything_that_needs_a_person_is_listed_with_its_reason(browser: Browser) -> None:
+def test_the_page_shows_what_needs_a_person_and_the_state_of_the_node(browser: Browser) -> None:
     page = browser.get("/operations").text
-    for shown in ("out of memory", "another patient", "no route takes it", "Requeue", "Send again", "Route again", "Cancel"):
+    for shown in (
+        *("out of memory", "another patient", "no route takes it", "Requeue", "Release", "Route again", "Cancel"),
+        *("cuda:0", "unreachable", "1 min 15 s", "STRANGER", "calling AE title is not configured"),
+        *("If Modality is CT and Body Part Examined is CHEST, analyse with lung_nodule_ct and send the result to pacs.", "C-ECHO"),
+    ):
         assert shown in page, shown
+    assert '<td class="number">5</td>' in page, "the refused association was repeated four times"
 
 
 @pytest.mark.parametrize(
-    ("path", "query", "state"),
+    ("kind", "query", "state"),
     [
-        ("jobs/{}/requeue", "SELECT id FROM jobs WHERE reason = 'out of memory'", "SELECT state FROM jobs WHERE id = {}"),
-        ("deliveries/{}/retry", "SELECT id FROM deliveries", "SELECT state FROM deliveries WHERE id = {}"),
-        ("units/{}/requeue", "SELECT id FROM units WHERE reason <> ''", "SELECT state FROM units WHERE id = {}"),
-        ("jobs/{}/cancel", "SELECT id FROM jobs WHERE state = 'queued'", "SELECT state FROM jobs WHERE id = {}"),
+        ("job.requeue", "SELECT id FROM jobs WHERE reason = 'out of memory'", "SELECT state FROM jobs WHERE id = {}"),
+        ("delivery.retry", "SELECT id FROM deliveries", "SELECT state FROM deliveries WHERE id = {}"),
+        ("unit.requeue", "SELECT id FROM units WHERE reason <> ''", "SELECT state FROM units WHERE id = {}"),
+        ("job.cancel", "SELECT max(id) FROM jobs WHERE state = 'queued'", "SELECT state FROM jobs WHERE id = {}"),
     ],
 )
-def test_an_action_needs_a_reason_is_carried_out_once_and_is_audited(
-    browser: Browser, database: Database, path: str, query: str, state: str
+def test_an_action_needs_a_reason_and_is_carried_out_by_its_role(
+    browser: Browser, database: Database, carry_out: Any, kind: str, query: str, state: str
 ) -> None:
     id = _id(database, query)
     before = scalar(database, state.format(id))
     browser.open("/operations")
-    address = f"/operations/{path.format(id)}"
-    assert browser.send_form(address, reason="").status_code == 422
-    assert browser.send_form(address, reason="two\nlines").status_code == 422
-    assert scalar(database, state.format(id)) == before
-    assert browser.send_form(address, reason="the disk was full").status_code == 303
+    assert browser.send_form("/operations/commands", kind=kind, subject=str(id), reason="").status_code == 422
+    assert browser.send_form("/operations/commands", kind=kind, subject=str(id), reason="two\nlines").status_code == 422
+    assert scalar(database, "SELECT count(*) FROM commands") == 0
+    assert browser.send_form("/operations/commands", kind=kind, subject=str(id), reason="the disk was full").status_code == 303
+    assert scalar(database, state.format(id)) == before, "the console changes nothing itself"
+    waiting = browser.get("/operations/commands")
+    assert "waits for the answer" in waiting.text
+    assert "hx-trigger" in waiting.text
+    carry_out(kind)
     assert scalar(database, state.format(id)) != before
-    # A delivery that waits may be sent at once; every other action is refused in the new state.
-    assert browser.send_form(address, reason="again").status_code == (303 if "retry" in path else 409)
-    query = "SELECT actor || ' ' || (details ->> 'reason') FROM audit_events WHERE action LIKE 'operator.%' ORDER BY id LIMIT 1"
-    event = scalar(database, query)
-    assert event == "user:operator the disk was full"
+    answered = browser.get("/operations/commands")
+    assert answered.headers["hx-trigger"] == "commands-answered"
+    assert "the disk was full" in answered.text
+    query = "SELECT actor, details ->> 'reason' FROM audit_events WHERE action = 'command.asked' ORDER BY id DESC LIMIT 1"
+    assert rows(database, query) == [("user:operator", "the disk was full")]
 
 
-@pytest.mark.parametrize("path", ["jobs/1/delete", "tables/1/requeue", "jobs/999999/requeue"])
-def test_unknown_actions_and_rows_change_nothing(browser: Browser, path: str) -> None:
+def test_a_route_and_a_destination_are_paused_and_resumed_with_their_reasons_shown(
+    browser: Browser, carry_out: Any, database: Database
+) -> None:
     browser.open("/operations")
-    assert browser.send_form(f"/operations/{path}", reason="why not").status_code in (404, 409)
+    for kind, subject, reason in (("route.pause", "chest CT", "model check"), ("destination.pause", "pacs", "maintenance")):
+        browser.send_form("/operations/commands", kind=kind, subject=subject, reason=reason)
+        carry_out(kind)
+    page = browser.get("/operations").text
+    for shown in ("model check", "maintenance", "Its jobs wait in the queue", "route paused"):
+        assert shown in page, shown
+    browser.send_form("/operations/commands", kind="route.resume", subject="chest CT", reason="checked")
+    carry_out("route.resume")
+    assert "route paused" not in browser.get("/operations").text
+    assert rows(database, "SELECT kind, name FROM pauses") == [("destination", "pacs")]
 
 
-def test_an_empty_node_explains_each_list(database: Database, tmp_path: Path) -> None:
-    add_users(database)
-    with RunningConsole(database, tmp_path) as console, console.browser() as browser:
-        browser.sign_in("operator")
-        page = browser.get("/operations").text
-    assert page.count("None.") == 4
-    assert "Empty." in page
+def test_a_destination_is_tested_without_a_reason_and_the_answer_is_shown(browser: Browser, carry_out: Any) -> None:
+    browser.open("/operations")
+    assert browser.send_form("/operations/commands", kind="destination.echo", subject="pacs").status_code == 303
+    carry_out("destination.echo")
+    page = browser.get("/operations/commands").text
+    assert "pacs: " in page
+    assert "badge done" in page
+
+
+@pytest.mark.parametrize(("kind", "subject"), [("job.delete", "1"), ("model.activate", "x"), ("job.requeue", "")])
+def test_unknown_actions_are_refused(browser: Browser, database: Database, kind: str, subject: str) -> None:
+    browser.open("/operations")
+    assert browser.send_form("/operations/commands", kind=kind, subject=subject, reason="why not").status_code == 422
+    assert scalar(database, "SELECT count(*) FROM commands") == 0
+
+
+def test_a_row_that_does_not_exist_is_answered_with_the_reason(browser: Browser, carry_out: Any) -> None:
+    browser.open("/operations")
+    browser.send_form("/operations/commands", kind="job.requeue", subject="999999", reason="why not")
+    carry_out("job.requeue")
+    assert "there is no job 999999" in browser.get("/operations/commands").text
+
+
+def test_a_file_is_tested_against_the_routes_and_nothing_is_stored(browser: Browser, database: Database) -> None:
+    before = scalar(database, "SELECT count(*) FROM instances")
+    browser.open("/operations")
+    origin = {"Origin": str(browser.base_url).rstrip("/")}
+
+    def drop(name: str, content: bytes) -> str:
+        files = {"file": (name, content, "application/dicom")}
+        return browser.post("/operations/route-test", data={"form_token": browser.form_token}, files=files, headers=origin).text
+
+    page = drop("chest.dcm", encoded(image()))
+    assert "chest.dcm" in page
+    assert "Modality is CT, wanted CT" in page
+    assert "No route can select it" in drop("noise.dcm", b"\x00\x01" * 4000)
+    assert scalar(database, "SELECT count(*) FROM instances") == before

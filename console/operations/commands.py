@@ -1,0 +1,78 @@
+"""Commands that people give on a page: the form is checked and the command queued; the page shows progress and answer."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.datastructures import FormData
+
+from core.errors import NodeError
+from db.engine import Database
+from db.operations.command_kinds import COMMANDS, CommandKind, CommandRule
+from db.roles.commands import enqueue_command, latest_commands
+
+LONGEST_REASON = 300
+LONGEST_SUBJECT = 128
+SHOWN = 12
+WAITS_LONG_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class ShownCommand:
+    """One command as the page shows it. ``state``: queued, running, done or failed; ``answer`` is that of the role."""
+
+    id: int
+    label: str
+    subject: str
+    actor: str
+    reason: str
+    state: str
+    answer: str
+    age_s: float
+
+    @property
+    def pending(self) -> bool:
+        """Whether the answer is still to come."""
+        return self.state in ("queued", "running")
+
+
+class WrongCommand(NodeError):
+    """The form does not describe a command."""
+
+
+def ask_for_command(database: Database, form: FormData, actor: str, kinds: frozenset[CommandKind]) -> int:
+    """Queue the command of a form for the role that owns it; return its number.
+
+    Raises
+    ------
+    WrongCommand
+        The page offers no such command, or subject or reason are missing or too long.
+    """
+    kind, subject, reason = (str(form.get(name, "")).strip() for name in ("kind", "subject", "reason"))
+    if kind not in kinds:
+        raise WrongCommand("There is no such action.")
+    rule = COMMANDS[CommandKind(kind)]
+    if not 1 <= len(subject) <= LONGEST_SUBJECT or not subject.isprintable():
+        raise WrongCommand("The form names nothing that this action could be applied to: reload the page and try again.")
+    if rule.needs_reason and (not 1 <= len(reason) <= LONGEST_REASON or not reason.isprintable()):
+        raise WrongCommand(f"Give a reason of 1 to {LONGEST_REASON} characters on one line: it is kept in the audit trail.")
+    args = {"subject": subject, "reason": reason}
+    if version := str(form.get("version", "")):
+        args["version"] = version
+    return enqueue_command(database, kind, {key: value for key, value in args.items() if value}, actor)
+
+
+def shown_commands(database: Database, prefixes: tuple[str, ...] = ("",)) -> list[ShownCommand]:
+    """Return the latest commands of kinds that begin with one of ``prefixes``, the newest first."""
+    rows = latest_commands(database, 4 * SHOWN)
+    return [_shown(row) for row in rows if row["kind"].startswith(prefixes)][:SHOWN]
+
+
+def _shown(row: dict[str, Any]) -> ShownCommand:
+    rule = COMMANDS.get(row["kind"], CommandRule("", row["kind"], ""))
+    answer = (row["result"] or {}).get("answer", "")
+    if row["state"] == "queued" and row["age_s"] > WAITS_LONG_S:
+        answer = f"waits for the role {rule.role}: is it running?"
+    actor = row["actor"].removeprefix("user:")
+    return ShownCommand(
+        row["id"], rule.label, row["args"].get("subject", ""), actor, row["args"].get("reason", ""), row["state"], answer, row["age_s"]
+    )

@@ -1,0 +1,99 @@
+"""What the operations page shows of the roles, queues, destinations and routes: the configuration beside the state of the node."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from console.health import CONSOLE, HEARTBEAT_MAX_AGE_S, ROLES
+from core.settings.destinations import Destination
+from core.settings.settings import Settings
+from db.operations.pauses import Pause, PauseKind
+from db.operations.status import UNREACHABLE, NodeStatus
+from db.roles.heartbeats import Heartbeat
+
+HIDDEN_DETAILS = frozenset({"pid", "host", "port", "ae_title", "processes", "url"})
+
+
+@dataclass(frozen=True, slots=True)
+class RoleRow:
+    """A role with its processes. ``alive``: one of them has a recent heartbeat."""
+
+    role: str
+    alive: bool
+    processes: tuple[Heartbeat, ...]
+
+    @staticmethod
+    def facts(process: Heartbeat) -> list[tuple[str, str]]:
+        """What a process says about itself, without what the page shows elsewhere."""
+        return [
+            (key.replace("_", " "), value)
+            for key, value in sorted(process.details.items())
+            if value and key not in HIDDEN_DETAILS and not key.startswith(UNREACHABLE)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationRow:
+    """A destination of the configuration, or one that only deliveries name (``configured`` is false then)."""
+
+    name: str
+    address: str
+    objects: str
+    configured: bool
+    away_s: float
+    pause: Pause | None
+    deliveries: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class RouteRow:
+    """A route as a sentence; a route that is paused and was removed from the configuration has none."""
+
+    name: str
+    sentence: str
+    pause: Pause | None
+
+
+def role_rows(status: NodeStatus) -> list[RoleRow]:
+    """Return every role, also those without a process."""
+    rows = []
+    for role in (*ROLES, CONSOLE):
+        processes = tuple(beat for beat in status.heartbeats if beat.role == role)
+        rows.append(RoleRow(role, any(beat.age_s < HEARTBEAT_MAX_AGE_S for beat in processes), processes))
+    return rows
+
+
+def destination_rows(settings: Settings, status: NodeStatus, pauses: tuple[Pause, ...]) -> list[DestinationRow]:
+    """Return the destinations of the configuration, then those that only deliveries or pauses name."""
+    paused = {pause.name: pause for pause in pauses if pause.kind is PauseKind.DESTINATION}
+    configured = {destination.name: destination for destination in settings.destinations}
+    waiting = {name for name, states in status.deliveries.items() if set(states) & {"pending", "sending", "held", "failed"}}
+    rows = []
+    for name in (*configured, *sorted((waiting | set(paused)) - set(configured))):
+        found = configured.get(name)
+        rows.append(
+            DestinationRow(
+                name=name,
+                address="" if found is None else _address(found),
+                objects="" if found is None else ", ".join(kind.value.replace("_", " ") for kind in found.objects),
+                configured=found is not None,
+                away_s=status.away_s.get(name, 0.0),
+                pause=paused.get(name),
+                deliveries=status.deliveries.get(name, {}),
+            )
+        )
+    return rows
+
+
+def route_rows(settings: Settings, pauses: tuple[Pause, ...]) -> list[RouteRow]:
+    """Return the routes of the configuration, then paused ones that it has no more."""
+    paused = {pause.name: pause for pause in pauses if pause.kind is PauseKind.ROUTE}
+    rows = [RouteRow(route.name, route.sentence, paused.pop(route.name, None)) for route in settings.routes]
+    return rows + [RouteRow(name, "", pause) for name, pause in paused.items()]
+
+
+def _address(destination: Destination) -> str:
+    if destination.stow_url is not None:
+        return f"STOW-RS {destination.stow_url}"
+    if destination.folder is not None:
+        return f"folder {destination.folder}"
+    return f"{destination.ae_title} at {destination.host}:{destination.port}{' with TLS' if destination.tls else ''}"

@@ -1,0 +1,96 @@
+"""Which routes would select a file: the same code as `dicom-node rules test`, in a process with limits. Nothing is stored.
+
+The web process never parses the file: it starts ``python -m console.operations.route_test``, passes routes and bytes, and reads JSON.
+"""
+
+import io
+import json
+import pickle
+import resource
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core.errors import NodeError
+from core.settings.routes import Route
+
+MAX_FILE_BYTES = 64 << 20
+MEMORY_BYTES = 2 << 30
+CPU_S = 20
+TIMEOUT_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class RouteAnswer:
+    """Whether a route selects the file, and the conditions one by one: (holds, text, whether it is part of a group)."""
+
+    name: str
+    selects: bool
+    sentence: str
+    conditions: tuple[tuple[bool, str, bool], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FileAnswer:
+    """The answer for one file. ``never``: why no route can select it, or that it cannot be read."""
+
+    file: str
+    never: str
+    routes: tuple[RouteAnswer, ...] = ()
+
+
+def try_routes(routes: Sequence[Route], file: str, content: bytes, source: str) -> FileAnswer:
+    """Apply the routes to the bytes of a file, as if ``source`` had sent it.
+
+    Raises
+    ------
+    NodeError
+        The file is too large.
+    """
+    if len(content) > MAX_FILE_BYTES:
+        raise NodeError(f"{file} has more than {MAX_FILE_BYTES >> 20} MiB", hint="use dicom-node rules test PATH on the node")
+    order = pickle.dumps((tuple(routes), content, source))
+    try:
+        done = subprocess.run([sys.executable, "-m", __name__], input=order, capture_output=True, timeout=TIMEOUT_S, check=False)
+        answer: dict[str, Any] = json.loads(done.stdout) if done.returncode == 0 else {"never": "it cannot be read within the limits"}
+    except (subprocess.TimeoutExpired, ValueError):
+        answer = {"never": "it cannot be read within the limits"}
+    decisions = answer.get("decisions", [])
+    return FileAnswer(
+        file,
+        answer["never"],
+        tuple(
+            RouteAnswer(route.name, holds and not answer["never"], route.sentence, tuple(_condition(line) for line in lines))
+            for route, (holds, lines) in zip(routes, decisions, strict=False)
+        ),
+    )
+
+
+def _condition(line: str) -> tuple[bool, str, bool]:
+    text = line.strip()
+    return text.startswith("[yes]"), text.removeprefix("[yes]").removeprefix("[no]").strip(), line.startswith(" ")
+
+
+def main() -> None:
+    """Read one order from standard input, and answer on standard output."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    routes, content, source = pickle.loads(sys.stdin.buffer.read())  # written by the web process of this node
+    from imaging.headers.route_test import explain_file  # imported under the limits
+
+    try:
+        found = explain_file(routes, io.BytesIO(content), source)
+        answer = {"never": found.never, "decisions": [(decision.holds, decision.lines) for _, decision in found.decisions]}
+    except NodeError as error:
+        answer = {"never": f"it cannot be read: {error}"}
+    except Exception as error:  # a malformed header may fail anywhere
+        answer = {"never": f"it cannot be read ({type(error).__name__})"}
+    json.dump(answer, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
