@@ -7,6 +7,7 @@ from core.settings.settings import Settings
 from dicom_node import contexts
 from dicom_node.conformance.markdown import table
 from dicom_node.deliver.transports import destination_address
+from dicom_node.receive.server import REQUEST_TIMEOUT_S
 from dicom_node.sockets import MAX_PDU_BYTES
 
 
@@ -41,6 +42,7 @@ def network_section(settings: Settings) -> str:
         ("concurrent associations of each listener process", receive.max_associations, "`receive.max_associations`"),
         ("listener processes", node.processes, "`node.processes`"),
         ("largest instance", f"{receive.max_instance_bytes} bytes", "`receive.max_instance_bytes`"),
+        ("wait for an association request", f"{min(REQUEST_TIMEOUT_S, receive.acse_timeout_s):g} s", "fixed"),
         ("ACSE time-out", f"{receive.acse_timeout_s:g} s", "`receive.acse_timeout_s`"),
         ("DIMSE time-out", f"{receive.dimse_timeout_s:g} s", "`receive.dimse_timeout_s`"),
         ("idle association", f"{receive.network_timeout_s:g} s", "`receive.network_timeout_s`"),
@@ -65,7 +67,7 @@ def network_section(settings: Settings) -> str:
         "## Network and association policy\n\n"
         + table(("", "value", "setting"), values)
         + "\n\nAsynchronous operations, extended negotiation and user identity are not negotiated. SCP/SCU role selection is used for\n"
-        "storage commitment only.\n"
+        "storage commitment only. A request with presentation context ids that are even or repeated is aborted (PS3.8 9.3.2).\n"
         "An association is accepted if the calling AE title and the address are those of a configured source, and the called AE title is\n"
         "that of this node. A destination with `storage_commitment` may associate from its address too, for the Storage Commitment Push\n"
         "Model only. Every rejection is audited (PS3.8 9.3.4):\n\n" + table(("A-ASSOCIATE-RJ because", "result", "source", "reason"), rows)

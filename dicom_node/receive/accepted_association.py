@@ -22,9 +22,12 @@ class AcceptedAssociation(Association):
     ----------
     on_end
         Called once with the association, however it ended.
+    on_request
+        Called when the peer has sent an association request of the right form.
     """
 
     on_end: Callable[["AcceptedAssociation"], None] | None = None
+    on_request: Callable[[], None] | None = None
 
     def __init__(self, ae: ApplicationEntity, mode: str) -> None:
         super().__init__(ae, mode)

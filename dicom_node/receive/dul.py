@@ -12,11 +12,12 @@ from typing import Any
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu import A_ABORT_RQ
 
+from dicom_node.receive.connections.association_request import MalformedRequest, check_request
 from dicom_node.receive.dimse import IS_COMMAND, IS_LAST, PDV_HEADER_BYTES, NodeDimse
 from dicom_node.receive.wakeable_queue import WakeableQueue
 from dicom_node.sockets import PDU_HEADER_BYTES, PDU_TYPES
 
-P_DATA_TF = 0x04
+A_ASSOCIATE_RQ, P_DATA_TF = 0x01, 0x04
 POLL_INTERVAL_S = 0.5  # events that wake no thread (a timer, a lost connection) are noticed within this time
 CLOSING_POLL_INTERVAL_S = 0.005  # the same while there is no connection to wait for
 _LOGGER = logging.getLogger("dicom_node.server")
@@ -150,13 +151,25 @@ class NodeDul(DULServiceProvider):
             if kind == P_DATA_TF and self.state_machine.current_state == "Sta6":
                 self._pass_to_dimse(body)
                 return
+            if kind == A_ASSOCIATE_RQ:
+                self._check_request(body)
             pdu, event = self._decode_pdu(bytearray(struct.pack(">BBL", kind, spare, length)) + body)
+        except MalformedRequest as error:
+            _LOGGER.warning("association aborted: its request has %s (PS3.8 9.3.2)", error)
+            self.event_queue.put("Evt19")
+            return
         except Exception as error:
             _LOGGER.error("association aborted: a PDU could not be decoded (%s)", type(error).__name__)
             self.event_queue.put("Evt19")
             return
         self.event_queue.put(event)
         self._recv_pdu.put(pdu)
+
+    def _check_request(self, body: memoryview) -> None:
+        check_request(body)
+        on_request = self.assoc.on_request  # type: ignore[attr-defined]
+        if on_request is not None:
+            on_request()
 
     def _pass_to_dimse(self, values: memoryview) -> None:
         dimse = self.assoc.dimse

@@ -2,7 +2,9 @@
 
 import os
 import threading
+from collections.abc import Callable
 from contextlib import suppress
+from functools import lru_cache
 
 import structlog
 from pydicom.uid import UID
@@ -18,6 +20,7 @@ from db.roles.process_name import process_name
 from db.roles.supervised_loop import SupervisedLoop
 from dicom_node import IMPLEMENTATION_VERSION_NAME, contexts
 from dicom_node.receive.back_pressure import BackPressure
+from dicom_node.receive.connections.connection_limits import ConnectionLimits
 from dicom_node.receive.handlers import AssociationHandlers
 from dicom_node.receive.leases import AssociationLeases
 from dicom_node.receive.receive_counts import ReceiveCounts
@@ -26,6 +29,7 @@ from dicom_node.sockets import MAX_PDU_BYTES
 
 # Connections that have not requested an association yet must not prevent those of configured sources.
 CONNECTIONS_PER_ASSOCIATION = 4
+SPARE_PER_SOURCE = 8  # connections from one address above the limit on associations, so that these are rejected with a reason
 
 
 class Listener:
@@ -74,7 +78,7 @@ class Listener:
                 new_spool_file=self._handlers.new_spool_file,
                 store=self._handlers.store,
                 on_end=self._handlers.end_association,
-                max_connections=self._settings.receive.max_associations * CONNECTIONS_PER_ASSOCIATION,
+                limits=ConnectionLimits(*_connection_limits(self._settings)),
                 reuse_port=reuse_port,
             )
         except OSError as error:
@@ -98,8 +102,8 @@ class Listener:
         self._settings = settings
         self._handlers.apply(settings)
         self._back_pressure.apply(settings)
-        self._server.max_connections = settings.receive.max_associations * CONNECTIONS_PER_ASSOCIATION
-        self._entity.maximum_associations = self._server.max_connections + 1
+        self._server.limits.apply(*_connection_limits(settings))
+        self._entity.maximum_associations = _pynetdicom_maximum(settings)
 
     def details(self) -> dict[str, str]:
         """Return what the heartbeat says about this process."""
@@ -143,7 +147,23 @@ def _application_entity(settings: Settings) -> AE:
     entity.acse_timeout = receive.acse_timeout_s
     entity.dimse_timeout = receive.dimse_timeout_s
     entity.network_timeout = receive.network_timeout_s
-    # The limit of the settings counts admitted associations (`handlers`). pynetdicom's counts every connection, also those of peers that
-    # are not configured, and must never be reached first.
-    entity.maximum_associations = receive.max_associations * CONNECTIONS_PER_ASSOCIATION + 1
+    entity.maximum_associations = _pynetdicom_maximum(settings)
     return entity
+
+
+def _pynetdicom_maximum(settings: Settings) -> int:
+    """pynetdicom's limit counts every connection, also those that are being closed, and must never be reached.
+
+    The limit of the settings counts admitted associations (`handlers`), and `ConnectionLimits` counts connections.
+    """
+    return 2 * settings.receive.max_associations * CONNECTIONS_PER_ASSOCIATION
+
+
+def _connection_limits(settings: Settings) -> tuple[int, int, Callable[[str], bool]]:
+    associations, sources = settings.receive.max_associations, settings.sources
+
+    @lru_cache(1024)
+    def is_source(address: str) -> bool:
+        return any(source.admits(address.partition("%")[0]) for source in sources)
+
+    return associations * CONNECTIONS_PER_ASSOCIATION, associations + SPARE_PER_SOURCE, is_source

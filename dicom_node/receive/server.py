@@ -12,12 +12,14 @@ from pynetdicom.ae import ApplicationEntity
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 from dicom_node.receive.accepted_association import AcceptedAssociation
+from dicom_node.receive.connections.connection_limits import ConnectionLimits
 from dicom_node.receive.dimse import NodeDimse, StoreHandler
 from dicom_node.receive.spool import DataSetIdentity, SpoolFile
 from dicom_node.sockets import AcceptedSocket, set_kernel_timeout
 
 MAX_PDU_SLACK_BYTES = 1 << 20  # an A-ASSOCIATE-RQ with 128 contexts of 50 transfer syntaxes has about 200 kB
 TLS_HANDSHAKE_TIMEOUT_S = 10.0
+REQUEST_TIMEOUT_S = 5.0  # a requestor sends its request as soon as it is connected (PS3.8 9.2, AE-2)
 _LOGGER = logging.getLogger("dicom_node.server")
 
 
@@ -32,7 +34,7 @@ class NodeServer(ThreadedAssociationServer):
         Takes a complete data set, and returns the answer.
     on_end
         Called once at the end of each association.
-    max_connections
+    limits
         Limits open connections, those included that have not requested an association yet.
     reuse_port
         Whether other processes bind the same port (SO_REUSEPORT).
@@ -54,13 +56,13 @@ class NodeServer(ThreadedAssociationServer):
         new_spool_file: Callable[[DataSetIdentity], SpoolFile],
         store: StoreHandler,
         on_end: Callable[[AcceptedAssociation], None],
-        max_connections: int,
+        limits: ConnectionLimits,
         reuse_port: bool,
     ) -> None:
         self.new_spool_file = new_spool_file
         self.store = store
         self.on_end = on_end
-        self.max_connections = max_connections
+        self.limits = limits
         self._reuse_port = reuse_port
         super().__init__(ae, address, ae_title, contexts, ssl_context, evt_handlers, request_handler=ConnectionHandler)
 
@@ -83,23 +85,33 @@ class NodeServer(ThreadedAssociationServer):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # Nagle's algorithm costs a factor of 50 on C-STORE
         return connection, address
 
-    def verify_request(self, _request: Any, _client_address: Any) -> bool:
-        """Whether one more connection may be open."""
-        return len(self.active_associations) < self.max_connections
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        """Whether one more connection may be open, from this address."""
+        admitted = self.limits.admit(request, str(client_address[0]))
+        if not admitted:
+            _LOGGER.warning("a connection was closed: too many are open from its address, or in all")
+        return admitted
+
+    @property
+    def request_timeout_s(self) -> float:
+        """The longest wait for an association request."""
+        return min(REQUEST_TIMEOUT_S, self.ae.acse_timeout or REQUEST_TIMEOUT_S)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Serve one connection in its own thread: TLS handshake, time-outs, then the association."""
         if self.ssl_context is not None:
             try:
                 request.settimeout(TLS_HANDSHAKE_TIMEOUT_S)
-                request = self.ssl_context.wrap_socket(request, server_side=True)
-                request.settimeout(self.ae.network_timeout)
+                plain, request = request, self.ssl_context.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
+                self.limits.replace(plain, request)
+                request.do_handshake()
+                request.settimeout(self.request_timeout_s)
             except OSError as error:
                 _LOGGER.warning("TLS handshake failed: %s", type(error).__name__)
                 self.shutdown_request(request)
                 return
         else:
-            set_kernel_timeout(request, self.ae.network_timeout)
+            set_kernel_timeout(request, self.request_timeout_s)
         super().process_request_thread(request, client_address)
 
     def handle_error(self, _request: Any, _client_address: Any) -> None:
@@ -120,6 +132,8 @@ class ConnectionHandler(RequestHandler):
         wrapped = AcceptedSocket(association, client_socket=self.request)
         wrapped.max_pdu_bytes = self.ae.maximum_pdu_size + MAX_PDU_SLACK_BYTES
         association.set_socket(wrapped)
+        association.dul.artim_timer.timeout = server.request_timeout_s
+        association.on_request = lambda: self._extend_timeouts(association)
         association.dimse = NodeDimse(association, server.new_spool_file, server.store)
         association.on_end = server.on_end
         association.acceptor.maximum_length = self.ae.maximum_pdu_size
@@ -134,3 +148,12 @@ class ConnectionHandler(RequestHandler):
             for function, arguments in [bound] if event.is_intervention else bound:
                 association.bind(event, function, arguments)
         return association
+
+    def _extend_timeouts(self, association: AcceptedAssociation) -> None:
+        """The peer has requested an association: from now on the time-outs of the settings hold, and its connection keeps its place."""
+        self.server.limits.mark_requested(self.request)
+        association.dul.artim_timer.timeout = self.ae.acse_timeout
+        if self.server.ssl_context is None:
+            set_kernel_timeout(self.request, self.ae.network_timeout)
+        else:
+            self.request.settimeout(self.ae.network_timeout)
