@@ -13,6 +13,7 @@ from core.settings.settings import Settings
 from db.engine import Database
 from db.operations.configuration_audit import record_reload
 from deploy.configured_models import check_models
+from deploy.local.node_lock import ServerUrls, with_server_urls
 from deploy.settings_file import load_settings
 
 
@@ -42,15 +43,13 @@ class ConfigurationChange:
         return f"{text}; needs a restart: {', '.join(self.restart)}" if self.restart else text
 
 
-def read_change(running: Settings, started_with: Settings, config: Path | None) -> ConfigurationChange:
+def read_change(running: Settings, config: Path | None) -> ConfigurationChange:
     """Read the configuration again.
 
     Parameters
     ----------
     running
-        The settings in use. The URLs of embedded servers may be filled in.
-    started_with
-        The settings as they were read last, from the file and the environment alone.
+        The settings in use.
 
     Raises
     ------
@@ -63,7 +62,8 @@ def read_change(running: Settings, started_with: Settings, config: Path | None) 
     read = load_settings(config)
     check_models(read)
     new = take_over(running, read)
-    return ConfigurationChange(new, differences(running, new), differences(take_over(started_with, read), read), digest)
+    with_urls = with_server_urls(read, ServerUrls(running.database.url, running.broker.url))  # of embedded servers: not in the file
+    return ConfigurationChange(new, differences(running, new), differences(new, with_urls), digest)
 
 
 class RoleReload:
@@ -96,7 +96,7 @@ class RoleReload:
         self._requested.clear()
         log = structlog.get_logger()
         try:
-            change = read_change(self.settings, self.settings, self._config)
+            change = read_change(self.settings, self._config)
         except ConfigurationError as error:
             log.error("configuration_not_reloaded", error=str(error))
             return None

@@ -16,6 +16,7 @@ from db.roles import dead_processes
 from db.roles.process_name import host_name
 from db.schema.upgrade import upgrade_schema
 from deploy.local.child_process import SupervisedRole
+from deploy.local.configuration_copy import ConfigurationCopy
 from deploy.local.embedded_broker import EmbeddedBroker
 from deploy.local.embedded_postgres import EmbeddedPostgres
 from deploy.local.embedded_server import EmbeddedServer
@@ -54,6 +55,7 @@ class Supervisor:
         self.config = config
         self.logs = settings.node.data_dir / "logs" if log_files else None
         self.lock = NodeLock(settings.node.data_dir)
+        self.configuration = ConfigurationCopy(config, self.lock.folder)
         self.roles: list[SupervisedRole] = []
         self.servers: list[EmbeddedServer] = []
         self.dicom_port = self.console_port = 0
@@ -77,6 +79,7 @@ class Supervisor:
         signal.signal(signal.SIGHUP, lambda _number, _frame: self.reload_requested.set())
         self.lock.acquire()
         try:
+            self.configuration.write()
             self._check_ports()
             # Imports in a thread while the servers start, which are processes of their own. The thread ends before the first fork.
             importing = threading.Thread(target=import_role, args=(ROLES[0],))
@@ -98,6 +101,7 @@ class Supervisor:
             return 0
         finally:
             self._stop()
+            self.configuration.remove()
             self.lock.release()
             log.info("node_stopped")
 
@@ -128,14 +132,19 @@ class Supervisor:
 
     def _start_roles(self, urls: ServerUrls) -> None:
         self._close_connections()
-        environment = {"DICOM_NODE_NODE__PORT": str(self.dicom_port), "DICOM_NODE_CONSOLE__PORT": str(self.console_port)}
+        environment = {
+            "DICOM_NODE_NODE__PORT": str(self.dicom_port),
+            "DICOM_NODE_CONSOLE__PORT": str(self.console_port),
+            "DICOM_NODE_NODE__DATA_DIR": str(self.settings.node.data_dir.resolve()),  # not relative to the copy of the file
+        }
         if not self.settings.database.url:
             environment["DICOM_NODE_DATABASE__URL"] = urls.database
         if not self.settings.broker.url:
             environment["DICOM_NODE_BROKER__URL"] = urls.broker
-        config = ("--config", str(self.config)) if self.config is not None else ()
         for name in ROLES:
-            role = SupervisedRole(name, (name, *config), environment, self.logs / f"{name}.log" if self.logs is not None else None)
+            role = SupervisedRole(
+                name, (name, *self.configuration.options()), environment, self.logs / f"{name}.log" if self.logs is not None else None
+            )
             self.roles.append(role)
             role.start()
 
@@ -162,7 +171,8 @@ class Supervisor:
         folder = self.settings.node.data_dir
         number = read_answer(folder).number + 1
         try:
-            change = read_change(self.settings, self.settings, self.config)
+            change = read_change(self.settings, self.config)
+            self.configuration.write(change.digest)
         except ConfigurationError as error:
             log.error("configuration_not_reloaded", error=str(error))
             write_answer(folder, ReloadAnswer(number, error=str(error)))
