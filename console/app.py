@@ -23,6 +23,7 @@ from console.operations import routes as operations
 from console.page_templates import build_templates
 from console.study import objects
 from console.study import routes as study
+from console.upload import predict
 from console.upload import routes as upload
 from console.verdicts import routes as verdicts
 from console.viewer import routes as viewer
@@ -90,6 +91,7 @@ def create_app(read_snapshot: Callable[[], NodeSnapshot], accounts: Accounts, se
     application.include_router(objects.build_router(accounts, templates, source))
     add_api(application, accounts, settings)
     application.include_router(upload.build_router(accounts, templates, settings))
+    application.include_router(predict.build_router(accounts, settings))
     add_refusals(application, templates)
     mount_assets(application)
 

@@ -2,7 +2,6 @@
 "use strict";
 const form = document.getElementById("upload");
 const token = form.elements.form_token.value;
-const pieceBytes = Number(form.dataset.pieceBytes);
 const SHOWN = 12;
 const AT_ONCE = 2;
 const LONGEST_PAUSE_S = 30;
@@ -154,7 +153,7 @@ function sendPiece(item, path) {
       resolve({ status: request.status, answer });
     };
     request.onerror = request.ontimeout = request.onabort = () => { item.sent = from; reject(new Error("lost")); };
-    request.send(item.file.slice(from, from + pieceBytes));
+    request.send(item.file.slice(from, from + Number(form.dataset.pieceBytes)));
   });
 }
 

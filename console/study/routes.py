@@ -18,6 +18,7 @@ from console.verdicts.panel import REASONS, build_panel
 from db.blobs.store import blob_path
 from db.verdicts.result_verdicts import read_verdicts
 from db.worklist.study import find_result_object, read_study
+from db.worklist.study_state import study_state
 
 FILE_TYPE = "application/dicom"
 
@@ -32,6 +33,7 @@ def build_router(
     @routes.get("/studies/{study_id}")
     def study_page(request: Request, study_id: RowId, session: SignedIn, viewer: AsViewer) -> Response:
         """Show one study; the view is an audit event."""
+        state = study_state(accounts.database, study_id)  # before the study is read: no change is missed
         study = read_study(accounts.database, study_id, viewer=viewer.actor, address=viewer.address)
         if study is None:
             raise HTTPException(404, "there is no such study")
@@ -42,7 +44,14 @@ def build_router(
         for job in judged:
             known = classes.classes(job.row.model, job.row.pipeline_digest, job.findings)
             panels[job.row.id] = build_panel(job.row, job.findings, verdicts[job.row.id], known, session)
-        return page(templates, request, "study.html", study=study, steps_of=steps_of, advice=advice, panels=panels, reasons=REASONS)
+        return page(
+            templates, request, "study.html", study=study, state=state, steps_of=steps_of, advice=advice, panels=panels, reasons=REASONS
+        )
+
+    @routes.get("/studies/{study_id}/state")
+    def state(study_id: RowId) -> dict[str, str]:
+        """Say whether the study has changed since the page was read; no patient data, so no audit event."""
+        return {"state": study_state(accounts.database, study_id)}
 
     @routes.get("/objects/{object_id}")
     def download(object_id: RowId, viewer: AsViewer) -> Response:

@@ -12,10 +12,11 @@ from starlette.requests import ClientDisconnect
 
 from console.auth.guard import Accounts, SignedIn, client_address
 from console.auth.replies import page, redirect
+from console.upload.body import append_body, read_body
 from console.upload.body_map import body_map
 from console.upload.limits import NotNow, check_receiving, check_room, file_refusal
-from console.upload.spool_file import Piece, PieceRefused, open_piece, remove_spooled, spooled_length
-from console.upload.statement import Statement
+from console.upload.spool_file import PieceRefused, open_piece, remove_spooled, spooled_length
+from console.upload.statement import Statement, in_words
 from core.settings.settings import Settings
 from db.uploads.upload_records import AnnouncedFile, Upload, UploadFile
 from db.uploads.uploads import begin_upload, cancel_upload, find_file, read_upload, recent_uploads, record_piece
@@ -25,7 +26,6 @@ from imaging.photograph.skin_regions import skin_regions
 
 OFFSET, BYTES = "Upload-Offset", "application/octet-stream"
 PIECE_BYTES = 4 << 20
-WRITE_BYTES = 256 << 10
 MOST_ANNOUNCEMENT_BYTES = 4 << 20
 RETRY_AFTER_S = "10"
 
@@ -72,13 +72,13 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, settings: Setti
         """Begin or resume an upload; answers with the state of each file."""
         if not _is(request, "application/json"):
             return _refused(415, "an upload is announced as application/json")
-        announcement = await _read_body(request)
+        announcement = await read_body(request, MOST_ANNOUNCEMENT_BYTES)
         if announcement is None:
             return _refused(413, "the list of files is too long: upload a zip archive of them")
         try:
             asked = UploadAnnouncement.model_validate_json(announcement)
         except ValidationError as error:
-            return _refused(422, _in_words(error))
+            return _refused(422, in_words(error))
         if len(asked.files) > limits.max_files:
             return _refused(
                 413, f"{len(asked.files)} files are too many: {limits.max_files} may be uploaded together, or a zip archive of them"
@@ -120,7 +120,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, settings: Setti
             await run_in_threadpool(check_receiving, database)
             with open_piece(folder, file.id, offset=int(offset), size_bytes=file.size_bytes) as piece:
                 try:
-                    await _append(request, piece)
+                    await append_body(request, piece)
                 finally:
                     await run_in_threadpool(piece.sync)
         except NotNow as error:
@@ -160,37 +160,6 @@ def _is(request: Request, content_type: str) -> bool:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower() == content_type
 
 
-async def _read_body(request: Request) -> bytes | None:
-    """Return the body; None where it is longer than an announcement may be."""
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > MOST_ANNOUNCEMENT_BYTES:
-            return None
-    return bytes(body)
-
-
-async def _append(request: Request, piece: Piece) -> None:
-    """Write the body in parts of at least 256 KiB, in a thread: a disk that is slow must not stop the other requests."""
-    waiting = bytearray()
-    try:
-        async for part in request.stream():
-            waiting += part
-            if len(waiting) >= WRITE_BYTES:
-                await run_in_threadpool(piece.write, bytes(waiting))
-                waiting.clear()
-    finally:  # also of a connection that breaks: what has arrived is kept
-        if waiting:
-            piece.write(bytes(waiting))
-
-
 def _refused(status: int, message: str) -> Response:
     headers = {"Retry-After": RETRY_AFTER_S} if status == 503 else None
     return JSONResponse({"message": message}, status_code=status, headers=headers)
-
-
-def _in_words(error: ValidationError) -> str:
-    """Name the field of the first error, without its value."""
-    first = error.errors(include_input=False, include_url=False)[0]
-    field = str(first["loc"][-1]).replace("_", " ") if first["loc"] else "upload"
-    return f"{field}: {first['msg'].removeprefix('Value error, ')}"

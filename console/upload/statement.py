@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from imaging.photograph.skin_regions import skin_regions
 
@@ -62,3 +62,11 @@ class Statement(BaseModel):
         }
         plain = {key: str(getattr(self, key)) for key in ("kind", "region", "patient_id", "sex", "accession_number", "description")}
         return {**plain, **dates, "patient_name": name}
+
+
+def in_words(error: ValidationError) -> str:
+    """Name the field of the first error, without its value."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    named = [str(part) for part in first["loc"] if part in Statement.model_fields]
+    field = (named or [str(part) for part in first["loc"]] or ["upload"])[-1].replace("_", " ")
+    return f"{field}: {first['msg'].removeprefix('Value error, ')}"

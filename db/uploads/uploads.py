@@ -53,12 +53,17 @@ _SPOOLED = text("""
 _RECENT = text("SELECT * FROM uploads WHERE actor = :actor ORDER BY id DESC LIMIT :limit")
 
 
-def begin_upload(database: Database, *, actor: str, address: str, statement: Mapping[str, str], files: Sequence[AnnouncedFile]) -> Upload:
-    """Begin an upload; where the same person has announced the same files and statement already, return that one, to be resumed."""
+def begin_upload(
+    database: Database, *, actor: str, address: str, statement: Mapping[str, str], files: Sequence[AnnouncedFile], resume: bool = True
+) -> Upload:
+    """Begin an upload; where the same person has announced the same files and statement already, return that one, to be resumed.
+
+    ``resume``: False begins another one in any case.
+    """
     values = {"actor": actor, "statement": json.dumps({name: clean_text(value) for name, value in statement.items()})}
     announced = [(clean_text(file.name), file.size_bytes, file.modified_ms) for file in files]
     with database.begin() as connection:
-        for row in connection.execute(_OPEN_OF, values):
+        for row in connection.execute(_OPEN_OF, values) if resume else ():
             found = _read(connection, row.id, actor)
             if found is not None and [(file.name, file.size_bytes, file.modified_ms) for file in found.files] == announced:
                 return found

@@ -40,6 +40,15 @@ def test_the_page_says_what_happened_what_was_found_and_by_which_model(browser: 
     assert "<b>Axial</b>" not in page
 
 
+def test_the_page_can_ask_whether_the_study_has_changed(browser: Browser, database: Database) -> None:
+    path = f"/studies/{_study_id(database)}"
+    before = browser.get(f"{path}/state").json()["state"]
+    assert f'data-state="{before}"' in browser.get(path).text
+    assert browser.get(f"{path}/state").json()["state"] == before
+    run(database, "UPDATE deliveries SET state = 'held'")
+    assert browser.get(f"{path}/state").json()["state"] != before
+
+
 def test_a_failed_job_shows_its_reason_and_attempts(browser: Browser, database: Database) -> None:
     run(database, "UPDATE jobs SET state = 'quarantined', reason = 'out of memory', inferred_at = NULL, outcome = 'not_analysed'")
     page = browser.get(f"/studies/{_study_id(database)}").text

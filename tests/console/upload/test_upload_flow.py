@@ -1,0 +1,160 @@
+"""From the browser and from a program to the study: the console, and the listener's part, on one database; no worker runs."""
+
+import io
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from PIL import Image
+from playwright.sync_api import Route, sync_playwright
+
+from core.settings.node import NodeSection
+from core.settings.settings import Settings
+from db.accounts.api_tokens import add_token
+from db.accounts.users import list_users
+from db.blobs.store import Blobs
+from db.engine import Database
+from deploy.demo.synthetic.lesion import make_lesion
+from dicom_node.upload.upload_receiver import UploadReceiver
+from tests.support.console import PASSWORD, RunningConsole, add_users
+from tests.support.external_programs import tool
+from tests.support.node_process import wait_until
+from tests.support.records import claim, complete, finish, plan, rows
+from tests.support.services import fresh_database
+
+TIMEOUT_MS = 240_000
+
+
+@dataclass(frozen=True, slots=True)
+class UploadNode:
+    """A console, and a listener's part that takes uploads."""
+
+    url: str
+    database: Database
+
+
+@pytest.fixture(scope="module")
+def node(postgres_url: str, database_template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[UploadNode]:
+    folder = tmp_path_factory.mktemp("node")
+    settings = Settings(node=NodeSection(data_dir=folder))
+    with fresh_database(postgres_url, database_template) as url:
+        database = Database.open(url)
+        add_users(database)
+        with (
+            RunningConsole(database, folder) as console,
+            UploadReceiver(settings, database, Blobs(folder / "blobs"), lambda: ""),
+        ):
+            yield UploadNode(console.url, database)
+        database.dispose()
+
+
+def test_a_photograph_is_uploaded_through_a_broken_connection_and_its_study_opens(node: UploadNode, tmp_path: Path) -> None:
+    photograph = tmp_path / "lesion on the cheek.jpg"
+    photograph.write_bytes(make_lesion(9, size=(600, 800)).jpeg)
+    piece = photograph.stat().st_size // 3 + 1
+    seen: list[int] = []
+
+    def lose_the_second_piece(route: Route) -> None:
+        seen.append(int(route.request.headers.get("upload-offset", "-1")))
+        if len(seen) == 2:
+            route.abort("connectionreset")
+        else:
+            route.continue_()
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=tool("chromium", "chromium"),
+            channel="chromium",
+            args=["--no-sandbox", "--no-proxy-server", "--disable-dev-shm-usage"],
+        )
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.set_default_timeout(TIMEOUT_MS)
+        errors: list[str] = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(f"{node.url}/sign-in?next=/upload")
+        page.fill("[name=name]", "clinician")
+        page.fill("[name=password]", PASSWORD)
+        page.click("main button")
+        page.set_input_files("#files", str(photograph))
+        page.fill("[name=patient_id]", "P-77")
+        page.focus("[data-region=scalp]")
+        page.keyboard.press("ArrowRight")
+        assert page.input_value("#region") == "forehead"
+        page.click("[data-region=cheek-L]")
+        assert page.get_attribute("[data-region=cheek-L]", "aria-checked") == "true"
+        page.route("**/uploads/*/files/*", lose_the_second_piece)
+        page.eval_on_selector("#upload", "(form, bytes) => { form.dataset.pieceBytes = bytes; }", piece)
+        page.click("#start")
+        page.wait_for_selector("#connection:has-text('connection is lost')")
+        assert 0 < float(page.evaluate("document.getElementById('overall-bar').value")) < 1
+        page.wait_for_url("**/studies/*")
+        assert "P-77" in page.inner_text("main")
+        browser.close()
+    assert not errors
+    assert seen == [0, piece, -1, piece, 2 * piece], "it asked where to go on, and sent nothing twice"
+    assert rows(node.database, "SELECT patient_id FROM studies") == [("P-77",)]
+    region = "SELECT header ->> 'sop_class_uid' FROM instances"
+    assert rows(node.database, region) == [("1.2.840.10008.5.1.4.1.1.77.1.7",)]
+
+
+def _photograph(seed: int) -> bytes:
+    out = io.BytesIO()
+    Image.open(io.BytesIO(make_lesion(seed, size=(90, 120)).jpeg)).save(out, "JPEG")
+    return out.getvalue()
+
+
+@pytest.fixture
+def program(node: UploadNode) -> Iterator[httpx.Client]:
+    """A program with the token of a clinician."""
+    (user,) = [user for user in list_users(node.database) if user.name == "clinician"]
+    token = add_token(node.database, user, name="test", scopes=["upload", "results"], days=1, actor="test")
+    with httpx.Client(base_url=node.url, timeout=240, headers={"Authorization": f"Bearer {token}"}) as client:
+        yield client
+
+
+def test_predict_answers_where_to_poll_and_within_the_wait_the_result(program: httpx.Client, node: UploadNode) -> None:
+    jpeg = {"Content-Type": "image/jpeg"}
+    begun = program.post("/api/v1/predict", params={"patient_id": "P-78", "region": "lower-back"}, content=_photograph(3), headers=jpeg)
+    assert begun.status_code == 202
+    assert begun.headers["location"] == begun.json()["url"]
+    url = begun.json()["url"]
+    wait_until("the listener takes it", lambda: program.get(url).json()["studies"], every_s=0.1)
+    assert program.get(url).status_code == 202, "no model has seen it"
+    study = rows(node.database, "SELECT study_instance_uid FROM studies WHERE patient_id = 'P-78'")[0][0]
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(program.get, url, params={"wait": 60})
+        complete(node.database, plan("dermoscopy_7class"), study=str(study))
+        finish(node.database, claim(node.database))
+        done = waiting.result()
+    assert (done.status_code, done.json()["state"], done.json()["instances"]) == (200, "done", 1)
+    (result,) = done.json()["results"]
+    assert (result["outcome"], result["category"], result["tier"], result["model"]) == ("findings", "nodule", "review", "dermoscopy_7class")
+    assert result["links"]["report"].startswith("/api/v1/objects/")
+    again = program.post(
+        "/api/v1/predict", params={"patient_id": "P-78", "region": "lower-back", "wait": 60}, content=_photograph(3), headers=jpeg
+    )
+    assert (again.status_code, again.json()["already_known"], again.json()["results"]) == (200, 1, [result])
+
+
+@pytest.mark.parametrize(
+    ("params", "headers", "content", "status", "words"),
+    [
+        ({}, {"Content-Type": "text/plain"}, b"x", 415, "image/jpeg"),
+        ({"birth_date": "tomorrow"}, {"Content-Type": "image/jpeg"}, b"x", 422, "birth date"),
+        ({"region": "elsewhere"}, {"Content-Type": "image/jpeg"}, b"x", 422, "region"),
+        ({}, {"Content-Type": "image/jpeg"}, b"", 422, "empty"),
+        ({}, {"Content-Type": "image/png"}, bytes(17 << 20), 413, "16 MB"),
+        ({"wait": "60"}, {"Content-Type": "image/png"}, b"<html>", 200, "named as PNG"),
+    ],
+)
+def test_predict_refuses_in_words(
+    program: httpx.Client, params: dict[str, str], headers: dict[str, str], content: bytes, status: int, words: str
+) -> None:
+    reply = program.post("/api/v1/predict", params=params, content=content, headers=headers)
+    assert reply.status_code == status
+    assert words in reply.text
+    if status == 200:
+        assert reply.json()["state"] == "refused"
