@@ -30,7 +30,7 @@ from console.viewer import routes as viewer
 from console.viewer.render_cache import RenderCache
 from console.viewer.render_pool import RenderPool
 from console.viewer.source import ViewerSource
-from console.worklist import live
+from console.worklist import live, saved_views
 from console.worklist import routes as worklist
 from core.errors import ConfigurationError
 from core.settings.settings import Settings
@@ -76,7 +76,7 @@ def create_app(read_snapshot: Callable[[], NodeSnapshot], accounts: Accounts, se
     templates = build_templates(accounts.ae_title, settings.console.viewer.ohif_link)
     application.include_router(monitoring.router(read_snapshot, accounts.ae_title))
     application.include_router(pages.router(read_snapshot, accounts.ae_title, templates))
-    for module in (sign_in, sign_in_link, invitation, account, user_admin, worklist, audit, dashboard):
+    for module in (sign_in, sign_in_link, invitation, account, user_admin, worklist, saved_views, audit, dashboard):
         application.include_router(module.build_router(accounts, templates))
     application.include_router(operations.build_router(accounts, templates, settings))
     application.include_router(live.build_router(accounts))

@@ -67,6 +67,8 @@ ACCESS: dict[tuple[str, str], frozenset[UserRole]] = {
     ("POST", "/invitations/{token}"): PUBLIC,
     ("GET", "/worklist"): ALL,
     ("GET", "/worklist/events"): ALL,
+    ("POST", "/worklist/views"): ALL,
+    ("POST", "/worklist/views/{view_id}/delete"): ALL,
     ("GET", "/studies/{study_id}"): ALL,
     ("GET", "/studies/{study_id}/state"): ALL,
     ("GET", "/objects/{object_id}"): ALL,

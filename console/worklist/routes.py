@@ -10,6 +10,7 @@ from console.auth.guard import Accounts, SignedIn, client_address
 from console.auth.replies import page, redirect
 from console.parameters import Before, SearchText, read_date
 from core.states import Outcome, Tier
+from db.accounts.saved_views import saved_views
 from db.accounts.sessions import Session
 from db.worklist.studies import PAGE, STATES, VERDICTS, StudyFilter, filter_choices, list_studies
 from db.worklist.study import record_list_view
@@ -54,7 +55,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         }
         if request.headers.get("hx-request") == "true":
             return page(templates, request, "worklist_lines.html", **context)
-        choices: dict[str, Any] = {**filter_choices(database)}
+        choices: dict[str, Any] = {**filter_choices(database), "views": saved_views(database, session.user.id), "current": urlencode(kept)}
         lists: dict[str, Any] = {"states": STATES, "verdicts": VERDICTS, "outcomes": list(Outcome), "tiers": list(Tier)}
         return page(templates, request, "worklist.html", **context, **choices, **lists)
 

@@ -1,5 +1,6 @@
 """``[webhook]``, ``[retention]`` and ``[logs]``: alerts, deletion of old data, and log output."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -9,6 +10,15 @@ from pydantic import Field, model_validator
 from core.settings.section import Seconds, Section, is_loopback
 
 Days = Annotated[int, Field(ge=0, le=36500)]
+
+
+class WebhookEvent(StrEnum):
+    """Kinds of notifications."""
+
+    ALERT = "alert"
+    FAILURE = "failure"
+    HELD = "held"
+    RESULT = "result"
 
 
 class WebhookSection(Section):
@@ -24,6 +34,11 @@ class WebhookSection(Section):
         description="Key of the signature (HMAC). Only from `DICOM_NODE_WEBHOOK__SECRET_FILE` or the environment, never in this file. "
         "Empty: notifications are not signed.",
     )
+    events: tuple[WebhookEvent, ...] = Field(
+        default=(WebhookEvent.ALERT, WebhookEvent.FAILURE, WebhookEvent.HELD),
+        description="What is sent: `alert` (a condition began or ended), `failure` (a job or delivery failed), `held` (a delivery "
+        "waits for a person), `result` (a result was committed: model, outcome and job number, no patient data).",
+    )
     ca: Path | None = Field(
         default=None,
         description="File with the certificate authority of the address, PEM. Without it: the authorities that the system trusts.",
@@ -37,6 +52,10 @@ class WebhookSection(Section):
         description="Less free disk space than this many bytes raises an alert. Larger than `receive.min_free_bytes`, so that it comes "
         "before receiving pauses.",
     )
+
+    def sends(self, event: WebhookEvent) -> bool:
+        """Whether notifications of this kind are sent."""
+        return bool(self.url) and event in self.events
 
     @model_validator(mode="after")
     def _check_url(self) -> Self:

@@ -1,13 +1,14 @@
 """Notifications for the webhook: kept as rows, so that neither a restart nor an unreachable webhook loses one; no patient data."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, text
 
+from core.settings.operations import WebhookEvent
 from db import counters
 from db.engine import Database
 
@@ -26,6 +27,26 @@ _COLLECT = text("""
            jsonb_strip_nulls(jsonb_build_object('attempts', details -> 'attempts', 'destination', details -> 'destination',
                                                 'status', details -> 'status')), at
     FROM audit_events WHERE action IN ('job.failed', 'job.quarantined', 'delivery.failed') AND at > node_now() - interval '1 day'
+    ON CONFLICT DO NOTHING
+""")
+# Anti-joins, because most of what they find has a notification already. What waits for a verdict is held on purpose, and needs no message.
+_COLLECT_HELD = text("""
+    INSERT INTO notifications (key, event, subject, details, at)
+    SELECT * FROM (
+        SELECT 'held:' || id || ':' || changed_at AS key, 'delivery.held', 'delivery:' || id,
+               jsonb_build_object('destination', destination, 'job', job_id), changed_at
+        FROM deliveries WHERE state = 'held' AND NOT awaiting_verdict AND changed_at > node_now() - interval '1 day') AS held
+    WHERE NOT EXISTS (SELECT FROM notifications n WHERE n.key = held.key)
+    ON CONFLICT DO NOTHING
+""")
+_COLLECT_RESULTS = text("""
+    INSERT INTO notifications (key, event, subject, details, at)
+    SELECT * FROM (
+        SELECT 'result:' || id AS key, 'job.reported', 'job:' || id,
+               jsonb_build_object('model', model, 'version', model_version, 'outcome', outcome, 'priority', priority), reported_at
+        FROM jobs WHERE coalesce(reported_at, queued_at) > node_now() - interval '1 day' AND reported_at IS NOT NULL
+          AND outcome IS NOT NULL AND NOT shadow) AS results
+    WHERE NOT EXISTS (SELECT FROM notifications n WHERE n.key = results.key)
     ON CONFLICT DO NOTHING
 """)
 _CLAIM = text("""
@@ -62,10 +83,13 @@ def add_notification(connection: Connection, key: str, event: str, subject: str,
     connection.execute(_ADD, {"key": key, "event": event, "subject": subject, "details": json.dumps(dict(details))})
 
 
-def collect_notifications(database: Database) -> None:
-    """Add notifications of the failures of the last day; delete old ones, and fail the oldest where too many wait."""
+def collect_notifications(database: Database, events: Collection[WebhookEvent]) -> None:
+    """Add notifications of these kinds of the last day; delete old ones, and fail the oldest where too many wait. Alerts have theirs."""
+    statements = {WebhookEvent.FAILURE: _COLLECT, WebhookEvent.HELD: _COLLECT_HELD, WebhookEvent.RESULT: _COLLECT_RESULTS}
     with database.begin() as connection:
-        connection.execute(_COLLECT)
+        for event, statement in statements.items():
+            if event in events:
+                connection.execute(statement)
         if dropped := connection.execute(_FAIL_OLDEST, {"most": MAX_PENDING}).rowcount:
             counters.add(connection, [("notifications", ("failed",), dropped)])
         connection.execute(_DELETE_OLD, {"days": KEPT_DAYS})

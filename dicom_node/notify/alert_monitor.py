@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from core.settings.operations import WebhookEvent
 from core.settings.settings import Settings
 from db.engine import Database
 from db.operations import alerts
@@ -64,7 +65,7 @@ class AlertMonitor:
     def __init__(self, settings: Settings, database: Database, stop: threading.Event) -> None:
         self._settings = settings
         self._database = database
-        self._notify = bool(settings.webhook.url)
+        self._notify = settings.webhook.sends(WebhookEvent.ALERT)
         self._log = structlog.get_logger()
         # The first check is delayed: roles that are starting with this one have no new heartbeat yet.
         self.loop = SupervisedLoop("alert-monitor", self.check, stop, delay_s=CHECK_INTERVAL_S)
@@ -85,8 +86,8 @@ class AlertMonitor:
         for kind, subject in known - set(conditions):
             if self._record(alerts.end_alert, kind, subject, {}):
                 self._log.warning("alert_ended", kind=kind, name=subject)
-        if self._notify:
-            collect_notifications(self._database)
+        if self._settings.webhook.url:
+            collect_notifications(self._database, self._settings.webhook.events)
         return CHECK_INTERVAL_S
 
     def _record(self, change: Callable[..., bool], kind: str, subject: str, details: Mapping[str, Any]) -> bool:

@@ -13,6 +13,7 @@ import structlog
 from core.errors import StorageError
 from core.policy import back_pressure
 from core.policy.admission import BY_PRESENTATION, LOCAL_LIMIT_EXCEEDED, REJECTED_TRANSIENT, Rejection
+from core.settings.operations import WebhookEvent
 from core.settings.settings import Settings
 from db.blobs.store import Blobs
 from db.engine import Database
@@ -32,7 +33,7 @@ class BackPressure:
 
     def __init__(self, settings: Settings, database: Database, blobs: Blobs) -> None:
         self._receive = settings.receive
-        self._notify = bool(settings.webhook.url)
+        self._notify = settings.webhook.sends(WebhookEvent.ALERT)
         self._database = database
         self._blobs = blobs
         self._reasons: frozenset[str] = frozenset()

@@ -23,7 +23,7 @@ from deploy.settings_file import load_settings
 from dicom_node.notify.alert_monitor import AlertMonitor
 from dicom_node.notify.webhook import WebhookPoster, post_body
 from tests.support.certificates import Authority
-from tests.support.records import Sender, claim, complete, plan, rows, run
+from tests.support.records import Sender, claim, complete, finish, plan, rows, run
 from tests.support.webhook_server import WebhookServer, webhook_server
 
 pytestmark = pytest.mark.services
@@ -181,3 +181,30 @@ def test_the_secret_is_not_read_from_the_configuration_file(tmp_path: Path) -> N
     (tmp_path / "node.toml").write_text('[webhook]\nurl = "http://127.0.0.1:1/"\n')
     (tmp_path / "secret").write_text("y\n")
     assert load_settings(tmp_path / "node.toml", {"DICOM_NODE_WEBHOOK__SECRET_FILE": str(tmp_path / "secret")}).webhook.secret == "y"
+
+
+def test_results_and_held_deliveries_are_posted_once_where_they_are_wanted(
+    tmp_path: Path, database: Database, listening: WebhookServer, authority: Authority
+) -> None:
+    Sender(database).send(1)
+    (job,) = complete(database, plan()) or []
+    finish(database, claim(database))
+    run(database, "UPDATE deliveries SET state = 'held', changed_at = node_now(), note = 'Doe^Jane is another patient'")
+    unwanted = _settings(tmp_path, listening, authority.ca, events=["alert"], backlog_after_s=86400)
+    AlertMonitor(unwanted, database, _never()).check()
+    assert _post_all(unwanted, database) == 0
+    settings = _settings(tmp_path, listening, authority.ca, events=["held", "result"])
+    for _ in range(2):
+        AlertMonitor(settings, database, _never()).check()
+    assert _post_all(settings, database) == 2
+    bodies = [json.loads(body) for _, body in listening.posts]
+    assert sorted((one["event"], one["subject"]) for one in bodies) == [
+        ("delivery.held", f"delivery:{rows(database, 'SELECT id FROM deliveries')[0][0]}"),
+        ("job.reported", f"job:{job}"),
+    ]
+    (result,) = [one["details"] for one in bodies if one["event"] == "job.reported"]
+    assert result == {"model": "lung_nodule_ct", "version": "1.0", "outcome": "findings", "priority": "routine"}
+    assert "Doe" not in str(listening.posts), "the note may name a patient, and is not sent"
+    for headers, body in listening.posts:
+        signed = headers["X-Dicom-Node-Timestamp"].encode() + b"." + body
+        assert headers["X-Dicom-Node-Signature"] == "sha256=" + hmac.new(SECRET.encode(), signed, hashlib.sha256).hexdigest()
