@@ -13,7 +13,7 @@ from console.counters import counters
 from console.health import NodeSnapshot
 from core.policy.back_pressure import PAUSE_REASONS
 from core.states import DeliveryState, JobState, Priority
-from db.operations.status import NodeStatus
+from db.operations.status import CAUSES_WITHOUT_JOB, NodeStatus
 from db.receive.backlog import PAUSED
 
 
@@ -49,6 +49,8 @@ def _status_metrics(status: NodeStatus) -> Iterator[Metric]:
     yield _gauge("instances", "Instances stored, counting the current content of each", status.instances)
     yield _gauge("units_open", "Series and images that are not complete", status.units_open)
     yield _gauge("associations_open", "Open associations", status.associations_open)
+    ended = {cause: float(status.without_job.get(cause, 0)) for cause in CAUSES_WITHOUT_JOB}
+    yield _labelled("units_without_job", "Units that ended in the last 24 hours without a job, by cause", ("cause",), ended)
     yield _gauge("undecided", "Instances that arrived twice with different content, which is being compared", status.undecided)
     yield _gauge("outbox_backlog", "Wake-ups not yet published to the broker", status.outbox_backlog)
     yield _gauge("oldest_queued_seconds", "Age of the oldest queued job; 0 when none is queued", status.oldest_queued_s)

@@ -35,7 +35,8 @@ class RoleProcess(BaseModel):
 class OpenAlert(BaseModel):
     """An open alert and its age in seconds.
 
-    Kinds: ``receive.paused``, ``destination.away``, ``role.silent``, ``backlog``, ``disk.low``.
+    Kinds: ``receive.paused``, ``destination.away``, ``role.silent``, ``backlog``, ``disk.low``,
+    ``units.without_result``.
     """
 
     kind: str

@@ -1,6 +1,7 @@
 """Decides when a unit of analysis is complete: by evidence, and by waiting times only where there is none.
 
-The rules, in this order: a photograph, when it is received; a storage commitment request of the sender that lists every instance held; the
+The rules, in this order: no instance is left, because each SOP Instance UID came again in another series; a photograph, when it is
+received; a storage commitment request of the sender that lists every instance held; the
 expected count; the association released, slices without gap, and `settle_s` without an instance; `quiet_s` without an instance; and,
 whatever is missing, `max_wait_s` after the first instance. An open association that still sends instances of the unit delays the decision
 until `quiet_s` has passed without one, and so do contents that are being compared. Images in Acquisition (0020,1002) is not used, because
@@ -16,6 +17,8 @@ from core.states import UnitKind
 
 PHOTOGRAPH, REQUESTED, EXPECTED_COUNT = "photograph", "commitment_request", "expected_count"
 RELEASED, QUIET, MAX_WAIT = "released", "quiet", "max_wait"
+MOVED = "moved"
+MOVED_REASON = "no instance is left: each SOP Instance UID came again with other content, in another series"
 UNDECIDED_CHECK_S = 1.0  # wait before the next check while contents are compared, which no time in the progress announces
 SHORTEST_CHECK_S = 0.05  # no check follows sooner, so that rounded times cannot cause a busy loop
 
@@ -37,6 +40,8 @@ class CompletionDecision:
 
 def decide_completion(progress: UnitProgress, policy: CompletionPolicy, now: datetime) -> CompletionDecision:
     """Return whether the unit is complete at ``now`` and by which evidence; if not, when to check again."""
+    if progress.held < 1 and not progress.undecided:
+        return CompletionDecision(True, MOVED, MOVED_REASON)
     delays = _delays(progress, policy, now)
     if not delays:
         decision = _decide_by_evidence(progress, policy, now)

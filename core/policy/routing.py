@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 
 RouteValue = str | float | tuple[str, ...] | tuple[float, ...]
 Attributes = Mapping[str, RouteValue]  # by DICOM keyword
+UNREADABLE_REASON = "its header cannot be matched with the routes"  # why a unit ends without a job; the kind of error follows
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,16 +17,18 @@ _VIEW = """
            (SELECT count(*) FROM instances i WHERE i.unit_id = u.id AND i.state = 'undecided') AS undecided
     FROM units u JOIN series se ON se.id = u.series_id JOIN studies st ON st.id = se.study_id
 """
+# A unit without instances is checked once none of its contents is being compared: they may all have moved to another unit.
+_HAS_SOMETHING_TO_DECIDE = "(held > 0 OR NOT EXISTS (SELECT FROM instances i WHERE i.unit_id = units.id AND i.state = 'undecided'))"
 # Clears the mark that something happened. A unit that another transaction has locked is left for the next check.
-_DUE = text("""
+_DUE = text(f"""
     UPDATE units SET changed_since_check = false
-    WHERE id IN (SELECT id FROM units WHERE state = 'open' AND held > 0 AND next_check_at <= (SELECT node_now())
+    WHERE id IN (SELECT id FROM units WHERE state = 'open' AND {_HAS_SOMETHING_TO_DECIDE} AND next_check_at <= (SELECT node_now())
                  ORDER BY next_check_at, id LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED)
     RETURNING id
 """)
-_NEXT_CHECK = text("""
+_NEXT_CHECK = text(f"""
     SELECT extract(epoch FROM next_check_at - (SELECT node_now())) FROM units
-    WHERE state = 'open' AND held > 0 ORDER BY next_check_at LIMIT 1
+    WHERE state = 'open' AND {_HAS_SOMETHING_TO_DECIDE} ORDER BY next_check_at LIMIT 1
 """)
 _BY_ID = text(f"{_VIEW} WHERE u.id = ANY(:ids) ORDER BY u.next_check_at, u.id")
 _BY_STUDY = text(f"{_VIEW} WHERE st.study_instance_uid = :study_instance_uid ORDER BY u.id")
@@ -49,7 +51,7 @@ _INSTANCES = text("""
 
 
 def due_units(database: Database, *, limit: int) -> list[UnitView]:
-    """Return open units with instances whose next check is due, the one that is due longest first."""
+    """Return open units whose next check is due, the one that is due longest first; not one whose only contents are being compared."""
     with database.begin() as connection:
         ids = list(connection.execute(_DUE, {"limit": limit}).scalars())
         return _views(connection, _BY_ID, {"ids": ids}) if ids else []

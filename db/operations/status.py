@@ -6,6 +6,8 @@ from datetime import datetime
 
 from sqlalchemy import text
 
+from core.policy.completeness import MOVED
+from core.policy.routing import UNREADABLE_REASON
 from db import counters
 from db.counters import Counters
 from db.engine import Database
@@ -36,6 +38,13 @@ _QUEUED = text(f"""
            greatest(0, extract(epoch FROM node_now() - min(j.queued_at) FILTER (WHERE {JOB_NOT_PAUSED})))::float8 AS oldest_s
     FROM jobs j WHERE j.state = 'queued' GROUP BY j.priority
 """)
+# Of the last day, which an index finds. The reasons of other units than these are in `rules unrouted`.
+_WITHOUT_JOB = text("""
+    SELECT CASE WHEN evidence->>'rule' = :moved THEN 'moved' WHEN starts_with(reason, :unreadable) THEN 'unreadable'
+                ELSE 'no_route' END AS cause, count(*) AS units
+    FROM units WHERE state = 'complete' AND outcome IS NOT NULL AND completed_at > node_now() - interval '1 day' GROUP BY cause
+""")
+CAUSES_WITHOUT_JOB = ("moved", "no_route", "unreadable")
 _HEARTBEATS = text("""
     SELECT role, name, at, greatest(0, extract(epoch FROM node_now() - at)) AS age_s, details FROM heartbeats
     WHERE at > node_now() - make_interval(secs => :horizon) ORDER BY role, name
@@ -55,7 +64,8 @@ class NodeStatus:
     """Counts at one moment of the database's clock.
 
     ``instances``: current contents. ``oldest_*_s``: ages in seconds, 0 when nothing waits. ``deliveries``: destination -> state -> count.
-    ``queues``: by priority. ``counters``: see `db.counters`. ``heartbeats``: every process with a heartbeat in the last ten minutes.
+    ``queues``: by priority. ``counters``: see `db.counters`. ``without_job``: units that ended in
+    the last day without a job, by cause. ``heartbeats``: every process with a heartbeat in the last ten minutes.
     """
 
     at: datetime
@@ -76,6 +86,7 @@ class NodeStatus:
     queues: Mapping[str, QueueStatus] = field(default_factory=dict)
     alerts: tuple[Alert, ...] = ()
     counters: Counters = field(default_factory=dict)
+    without_job: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def away_s(self) -> Mapping[str, float]:
@@ -99,6 +110,8 @@ def node_status(database: Database) -> NodeStatus:
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
         row = connection.execute(_COUNTS).one()
         queues = {queue.priority: QueueStatus(int(queue.waiting), queue.oldest_s) for queue in connection.execute(_QUEUED)}
+        ended = connection.execute(_WITHOUT_JOB, {"moved": MOVED, "unreadable": UNREADABLE_REASON})
+        without_job = {row.cause: int(row.units) for row in ended}
         counted = counters.read(connection)
         current = alerts.read_alerts(connection)
         beats = tuple(
@@ -133,4 +146,5 @@ def node_status(database: Database) -> NodeStatus:
         queues=queues,
         alerts=current,
         counters=counted,
+        without_job=without_job,
     )

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 import structlog
 
 from core.errors import NodeError
+from core.policy.completeness import MOVED_REASON
+from core.policy.routing import UNREADABLE_REASON
 from core.settings.routes import Route
 from db.blobs.store import Blobs
 from db.engine import Database
@@ -24,7 +26,7 @@ def match_unit_routes(routes: Iterable[Route], database: Database, blobs: Blobs,
     """
     representative = contents.representative
     if representative is None:
-        return RouteClaim((), "nothing but localizers")
+        return RouteClaim((), "nothing but localizers" if contents.dropped else MOVED_REASON)
     # Retention may have deleted the bytes of the representative before a late image arrives. Any other image has the same values.
     paths = (blobs.path(image.sha256) for image in (representative, *contents.images))
     path = next((path for path in paths if path.is_file()), None)
@@ -36,4 +38,4 @@ def match_unit_routes(routes: Iterable[Route], database: Database, blobs: Blobs,
         return RouteClaim((), reason) if reason else claim_routes(routes, attributes)
     except Exception as error:  # a malformed header may fail anywhere: the unit is completed with the reason, and not retried
         structlog.get_logger().error("route_matching_failed", exception=type(error).__name__)
-        return RouteClaim((), f"its header cannot be matched with the routes ({type(error).__name__})")
+        return RouteClaim((), f"{UNREADABLE_REASON} ({type(error).__name__})")

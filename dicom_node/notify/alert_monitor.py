@@ -25,7 +25,8 @@ SILENT_AFTER_S = 60.0  # 20 missed heartbeats: a restart of a role takes less
 UNAVAILABLE_AFTER_S = 10.0  # longer than the age of a heartbeat, and than a short pause of an archive
 ROLES = ("listen", "conduct", "relay", "worker", "send")
 DESTINATION_UNAVAILABLE, BACKLOG, DISK_LOW, ROLE_SILENT = "destination.away", "backlog", "disk.low", "role.silent"
-KINDS = (DESTINATION_UNAVAILABLE, BACKLOG, DISK_LOW, ROLE_SILENT)
+UNITS_WITHOUT_RESULT = "units.without_result"
+KINDS = (DESTINATION_UNAVAILABLE, BACKLOG, DISK_LOW, ROLE_SILENT, UNITS_WITHOUT_RESULT)
 
 Conditions = Mapping[tuple[str, str], Mapping[str, Any]]
 """(kind, subject) -> details: numbers only, no patient data."""
@@ -54,6 +55,9 @@ def find_conditions(settings: Settings, database: Database) -> Conditions:
         free = 0  # a missing folder is reported like a full disk
     if free < rules.disk_low_bytes:
         found[DISK_LOW, ""] = {"free_bytes": free, "limit": rules.disk_low_bytes}
+    for cause in ("moved", "unreadable"):  # no route is the regular end of localizers and reports
+        if count := status.without_job.get(cause, 0):
+            found[UNITS_WITHOUT_RESULT, cause] = {"count": count}
     for role, seconds in missing_roles(database, ROLES, SILENT_AFTER_S).items():
         found[ROLE_SILENT, role] = {"silent_s": round(seconds)}
     return found

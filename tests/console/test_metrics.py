@@ -71,6 +71,8 @@ def _cause_every_event(database: Database, blobs: Blobs) -> None:
     (sent, _) = delivery_leases.claim_deliveries(database, sender="s", lease_s=60, limit=2)
     record_stored(database, sent, status=0)
     job_leases.fail_job(database, claim(database), error="x", permanent=True, retry_in_s=0, max_attempts=3)
+    source.send(8, series="1.2.3.8", study="1.2.3.8")
+    complete(database, study="1.2.3.8")  # without a job
     source.send(9, series="1.2.3.9", study="1.2.3.9")  # open
     source.send(9, series="1.2.3.9", study="1.2.3.9", content="another")  # undecided
     quarantine_instance(

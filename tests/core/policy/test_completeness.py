@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from core.policy.completeness import (
     EXPECTED_COUNT,
     MAX_WAIT,
+    MOVED,
     PHOTOGRAPH,
     QUIET,
     RELEASED,
@@ -217,3 +218,10 @@ def test_a_commitment_request_never_decides_for_fewer_instances(progress: UnitPr
     if decision.rule == REQUESTED:
         assert progress.commitment_count == progress.held
         assert progress.undecided == 0
+
+
+def test_a_unit_whose_instances_moved_to_another_ends_with_that_reason() -> None:
+    moved = decide_completion(ct(held=0), POLICY, at(61))
+    assert (moved.complete, moved.rule) == (True, MOVED)
+    assert "in another series" in moved.reason
+    assert not decide_completion(ct(held=0, undecided=1), POLICY, at(61)).complete

@@ -14,9 +14,12 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind  # t
 
 from db import audit
 from db.blobs.store import Blobs
+from db.complete.unrouted import list_unrouted
 from db.engine import Database
+from db.operations.status import node_status
 from db.roles import heartbeats
 from dicom_node.conduct import conductor
+from dicom_node.notify.alert_monitor import UNITS_WITHOUT_RESULT, find_conditions
 from dicom_node.sockets import NodeEntity
 from imaging.wire.part10 import data_set_offset
 from tests.dicom_node.conftest import MakeSettings, Running, database_unavailable
@@ -216,6 +219,23 @@ def test_other_encoding_of_the_same_content_is_settled_as_the_same(conduct: Any)
         send(node.port, image(PatientID="OTHER"))
         wait_for(lambda: [row[0] for row in rows(node.database, "SELECT state FROM instances ORDER BY id")][-1] == "current")
         wait_for(lambda: rows(node.database, "SELECT revision > 1, state FROM units") == [(True, "complete")])
+
+
+def test_a_unit_whose_instances_all_moved_ends_with_a_reason(conduct: Any) -> None:
+    """A CT instance, then the same SOP Instance UID as a photograph in another series."""
+    with conduct(CHEST) as node:
+        one = image()
+        send(node.port, one)
+        send(node.port, image(series=2, sop_class=DERMOSCOPY, Modality="DMS", SOPInstanceUID=one.SOPInstanceUID))
+        query = "SELECT evidence->>'rule', outcome, held FROM units ORDER BY id"
+        wait_for(lambda: rows(node.database, query) == [("moved", "not_analysed", 0), ("photograph", "not_analysed", 1)])
+        ((reason,),) = rows(node.database, "SELECT reason FROM units WHERE held = 0")
+        assert "in another series" in reason
+        listed = list_unrouted(node.database, since=None, limit=10)
+        assert reason in [unit["reason"] for unit in listed]
+        status = node_status(node.database)
+        assert status.without_job == {"moved": 1, "no_route": 1}
+        assert find_conditions(node.settings, node.database)[UNITS_WITHOUT_RESULT, "moved"] == {"count": 1}
 
 
 def test_continues_after_the_database_was_unavailable(conduct: Any, postgres_url: str) -> None:
