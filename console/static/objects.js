@@ -10,18 +10,19 @@ document.addEventListener("click", async (event) => {
     link.setAttribute("aria-expanded", "false");
     return;
   }
-  link.setAttribute("aria-busy", "true");
-  const reply = await fetch(link.href, { headers: { "X-Fragment": "object" } });
-  link.removeAttribute("aria-busy");
-  if (!reply.ok || reply.redirected) { location.href = link.href; return; }
   const row = document.createElement("tr"), cell = document.createElement("td"), panel = document.createElement("div");
   row.className = "shown";
   cell.colSpan = line.cells.length;
   panel.className = "panel";
   panel.tabIndex = 0;
-  panel.innerHTML = await reply.text();
+  panel.setAttribute("role", "status");
+  panel.innerHTML = '<p class="hint">Reading the object …</p>';
   cell.append(panel);
   row.append(cell);
   line.after(row);
   link.setAttribute("aria-expanded", "true");
+  const reply = await fetch(link.href, { headers: { "X-Fragment": "object" } });
+  if (!reply.ok || reply.redirected) { location.href = link.href; return; }
+  panel.removeAttribute("role");
+  panel.innerHTML = await reply.text();
 });

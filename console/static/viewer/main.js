@@ -202,7 +202,7 @@ class Viewer {
   }
 
   toggleHeat() {
-    this.setHeat(this.model.heatOpacity > 0 ? 0 : 0.6);
+    this.setHeat(this.model.heatOpacity > 0 ? 0 : 0.45);
   }
 
   // Show a plane in the large view; the small views show the others.

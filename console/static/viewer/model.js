@@ -18,7 +18,7 @@ export class Model {
     this.outlines = true;
     this.crossHair = true;
     this.heat = null;
-    this.heatOpacity = 0.6;
+    this.heatOpacity = 0.45;
     this.masks = null;
     this.mark = null;
     this.pictures = {};

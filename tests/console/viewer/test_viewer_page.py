@@ -6,13 +6,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from playwright.sync_api import Browser as Chromium
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from tests.console.viewer.conftest import ViewerNode
-from tests.support.console import PASSWORD
-from tests.support.external_programs import tool
+from tests.support.chromium import headless_chromium, sign_in
 
-TIMEOUT_MS = 240_000
 # The grey picture behind the view, before it is scaled to the screen: (rows, columns) of the red channel.
 _GREYS = """async (plane) => {
     const { viewer } = await import(document.querySelector("script[type=module]").src), canvas = viewer.model.picture(plane);
@@ -35,28 +33,17 @@ _FRAME = "() => new Promise((done) => requestAnimationFrame(() => requestAnimati
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Chromium]:
     """Debian's Chromium without a window."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=tool("chromium", "chromium"),
-            channel="chromium",
-            args=["--no-sandbox", "--no-proxy-server", "--disable-dev-shm-usage"],
-        )
+    with headless_chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
 def page(node: ViewerNode, chromium: Chromium) -> Iterator[Page]:
     """A page that is signed in; an error of a script fails the test."""
     page = chromium.new_page(viewport={"width": 1280, "height": 800})
-    page.set_default_timeout(TIMEOUT_MS)
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(f"{node.console.url}/sign-in")
-    page.fill("[name=name]", "clinician")
-    page.fill("[name=password]", PASSWORD)
-    page.click("main button")
-    page.wait_for_selector(".who .role")
+    sign_in(page, node.console.url, "clinician")
     yield page
     page.close()
     assert not errors

@@ -1,0 +1,79 @@
+"""Measures the viewer in Chromium on the CPTAC series (99 slices of 512 x 512): time to the first image, and images a second.
+
+TCP_NODELAY=1 .venv/bin/python -m tests.bench.viewer, or make bench SECTION=viewer
+"""
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from playwright.sync_api import Page
+
+from db.blobs.store import Blobs
+from db.engine import Database
+from db.schema.upgrade import upgrade_schema
+from deploy.demo.inputs import CT_SERIES
+from deploy.local.embedded_postgres import EmbeddedPostgres
+from tests.support.chromium import headless_chromium, sign_in
+from tests.support.console import RunningConsole, add_users
+from tests.support.real_data import data_folder
+from tests.support.viewer_units import series_with_findings
+
+OPENINGS = 9
+_SCROLL = """async () => {
+    const { viewer } = await import(document.querySelector("script[type=module]").src), began = performance.now(), drawn = [];
+    for (let n = 0; performance.now() - began < 3000; n++) {
+        viewer.scroll("z", Math.floor(n / 60) % 2 ? 1 : -1);
+        const start = performance.now();
+        await new Promise((done) => requestAnimationFrame(done));
+        drawn.push(performance.now() - start);
+    }
+    const start = performance.now();
+    for (let n = 0; n < 50; n++) { viewer.model.scroll("z", n < 25 ? 1 : -1); viewer.views.forEach((view) => view.draw()); }
+    return [drawn.length / ((start - began) / 1000), (performance.now() - start) / 50];
+}"""
+
+
+def _open(page: Page, url: str) -> float:
+    """Open the viewer, wait until every slice is there, and return the milliseconds until the first image was drawn."""
+    page.goto(url)
+    page.wait_for_selector("body[data-loaded]")
+    found: Any = page.evaluate("() => performance.getEntriesByName('viewer-first-image')[0].startTime")
+    return float(found)
+
+
+def main() -> None:
+    """Run the benchmark and print its figures."""
+    data = data_folder()
+    if data is None:
+        sys.exit("the real series is absent: set DICOM_NODE_DATA")
+    folder = Path(tempfile.mkdtemp(prefix="dicom-node-bench-"))
+    folder.chmod(0o755)
+    server = EmbeddedPostgres(folder / "postgres")
+    database = Database.open(server.start())
+    try:
+        upgrade_schema(database)
+        add_users(database)
+        files = sorted((data / "ct" / CT_SERIES).rglob("*.dcm"))
+        unit, _ = series_with_findings(database, Blobs(folder / "blobs"), files, [((-56.5, -157.2, -124.6), 14.0)])
+        with RunningConsole(database, folder) as console, headless_chromium() as browser:
+            page = browser.new_page(viewport={"width": 1440, "height": 900})
+            sign_in(page, console.url, "clinician")
+            page.goto(f"{console.url}/studies/1")
+            page.wait_for_timeout(3000)  # a person looks at the page; the render process gets ready meanwhile
+            first = _open(page, f"{console.url}/viewer/{unit}")
+            again = [_open(page, f"{console.url}/viewer/{unit}") for _ in range(OPENINGS)]
+            rate, draw_ms = page.evaluate(_SCROLL)
+        print(f"first image: {first:.0f} ms where the series is decoded; {median(again):.0f} ms (median of {OPENINGS}) where it was before")
+        print(f"scrolling: {rate:.0f} images/s, bound by the screen; drawing three views takes {draw_ms:.1f} ms")
+    finally:
+        database.dispose()
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""Debian's Chromium without a window and without WebGL, which takes most of the processor where there is no graphics card."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.support.console import PASSWORD
+from tests.support.external_programs import tool
+
+TIMEOUT_MS = 240_000
+
+
+@contextmanager
+def headless_chromium() -> Iterator[Browser]:
+    """Start Chromium; it ends with the block."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=tool("chromium", "chromium"),
+            channel="chromium",
+            args=["--no-sandbox", "--no-proxy-server", "--disable-dev-shm-usage"],
+        )
+        yield browser
+        browser.close()
+
+
+def sign_in(page: Page, url: str, name: str) -> None:
+    """Sign in to the console at ``url`` as one of the users of `add_users`."""
+    page.set_default_timeout(TIMEOUT_MS)
+    page.goto(f"{url}/sign-in")
+    page.fill("[name=name]", name)
+    page.fill("[name=password]", PASSWORD)
+    page.click("main button")
+    page.wait_for_selector(".who .role")
