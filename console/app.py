@@ -34,6 +34,7 @@ from console.worklist import live, saved_views
 from console.worklist import routes as worklist
 from core.errors import ConfigurationError
 from core.settings.settings import Settings
+from core.states import ResultKind
 from core.tls import server_context
 from db.accounts.sessions import SessionLimits
 from db.engine import Database
@@ -85,7 +86,8 @@ def create_app(read_snapshot: Callable[[], NodeSnapshot], accounts: Accounts, se
     cache = RenderCache(settings.node.data_dir / "viewer-cache", max_bytes=section.cache_mib << 20, keep_s=section.keep_s)
     render_pool = application.state.render_pool = RenderPool(section, cache)
     application.include_router(study.build_router(accounts, templates, settings.blobs_dir, models_dir, render_pool.prepare))
-    application.include_router(verdicts.build_router(accounts, templates, models_dir, ()))
+    takes_assessment = [name for name, kinds in settings.result_profiles.items() if ResultKind.ASSESSMENT in kinds]
+    application.include_router(verdicts.build_router(accounts, templates, models_dir, takes_assessment))
     source = ViewerSource(accounts.database, render_pool, settings.blobs_dir)
     application.include_router(viewer.build_router(accounts, templates, source))
     application.include_router(objects.build_router(accounts, templates, source))

@@ -11,6 +11,7 @@ WORDS = {
     "parametric_map": "Parametric map",
     "key_images": "Key images",
     "pdf": "Page (PDF)",
+    "assessment": "Assessment (SR)",
     "rejection": "Rejection of outdated objects",
 }
 """Kinds of result objects as people know them; other words are shown with spaces."""

@@ -42,6 +42,9 @@ FAILPOINTS = MappingProxyType(
         "worker.encoded": "the result objects are blobs; no row names them",
         "finish.written": "result and deliveries are written, not committed",
         "worker.finished": "the result is committed; the wake-up is not acknowledged",
+        "assessment.claimed": "an assessment is claimed; nothing is encoded",
+        "assessment.encoded": "its objects are blobs; no row names them",
+        "assessment.written": "its objects and deliveries are written, not committed",
         # send
         "send.claimed": "deliveries are claimed; no connection is open",
         "send.connected": "the association is open; nothing is sent",

@@ -105,5 +105,26 @@ SIZE_BELOW_6 = _private("SIZE-BELOW-6", "Below 6 mm", "Size band: mean axis belo
 SIZE_6_TO_8 = _private("SIZE-6-TO-8", "6 to below 8 mm", "Size band: mean axis from 6 to below 8 mm.")
 SIZE_8_TO_15 = _private("SIZE-8-TO-15", "8 to below 15 mm", "Size band: mean axis from 8 to below 15 mm.")
 SIZE_FROM_15 = _private("SIZE-FROM-15", "15 mm or more", "Size band: mean axis of 15 mm or more.")
+VERDICT = _private("VERDICT", "Verdict of a clinician", "What a clinician decided on one statement of an algorithm, after having seen it.")
+ACCEPTED = _private("VERDICT-ACCEPTED", "Accepted", "Verdict: the clinician agrees with the statement of the algorithm.")
+CORRECTED = _private(
+    "VERDICT-CORRECT", "Corrected", "Verdict: the finding is present, with the class, position or size that this document states."
+)
+VERDICT_REJECTED = _private("VERDICT-REJECT", "Rejected", "Verdict: the clinician does not agree that the finding is present or relevant.")
+MISSED = _private("VERDICT-MISSED", "Missed by the algorithm", "Verdict: the clinician sees a finding that the algorithm did not report.")
+VERDICT_REASON = _private("VERDICT-REASON", "Reason for the rejection", "Why a clinician rejected a finding of an algorithm.")
+REASON_NORMAL = _private("REASON-NORMAL", "Normal anatomy", "Reason for a rejection: the marked place shows a normal structure.")
+REASON_NOT_RELEVANT = _private(
+    "REASON-NOT-REL", "Present, not relevant", "Reason for a rejection: something is there, and it has no clinical relevance."
+)
+REASON_DUPLICATE = _private(
+    "REASON-DUPLICATE", "Same as another finding", "Reason for a rejection: another finding of the result is the same lesion."
+)
+REASON_POOR_IMAGE = _private(
+    "REASON-POOR-IMG",
+    "Image quality too poor",
+    "Reason for a rejection: the image does not allow to decide whether the finding is present.",
+)
+REASON_OTHER = _private("REASON-OTHER", "Another reason", "Reason for a rejection: none of the other reasons of this scheme.")
 
 PRIVATE: tuple[PrivateCode, ...] = tuple(_PRIVATE)

@@ -68,6 +68,7 @@ class ResultKind(StrEnum):
     PARAMETRIC_MAP = "parametric_map"
     KEY_IMAGES = "key_images"
     PDF = "pdf"
+    ASSESSMENT = "assessment"  # what a clinician decided on the result
     REJECTION = "rejection"  # rejects stored objects of an older result; not part of a profile, see ``iocm``
 
 

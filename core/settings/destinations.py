@@ -46,8 +46,9 @@ class Destination(Section):
     objects: tuple[ResultKind, ...] = Field(
         default=(ResultKind.SR,),
         min_length=1,
-        description="Result profile, of `sr`, `seg`, `heatmap`, `parametric_map`, `key_images`, `pdf`. It must hold `sr` or `pdf`, "
-        "because the others exist only where something was found. The report refers only to objects of the profile. Viewer: "
+        description="Result profile, of `sr`, `seg`, `heatmap`, `parametric_map`, `key_images`, `pdf`, `assessment` (what a "
+        "clinician decided, [verdicts](console.md#verdicts)). It must hold `sr` or `pdf`, because the others exist only where something "
+        "was found, and `sr` with `assessment`, which refers to it. The report refers only to objects of the profile. Viewer: "
         '`["sr", "seg"]`; PACS without SR support: `["heatmap", "pdf"]`; reporting system: `["sr"]`.',
     )
     storage_commitment: bool = Field(
@@ -84,6 +85,8 @@ class Destination(Section):
     def _check_objects(self) -> Self:
         if not {ResultKind.SR, ResultKind.PDF} & set(self.objects):
             raise ValueError("objects must hold 'sr' or 'pdf': the others exist only where something was found")
+        if ResultKind.ASSESSMENT in self.objects and ResultKind.SR not in self.objects:
+            raise ValueError("objects with 'assessment' must hold 'sr', because an assessment refers to the report")
         if ResultKind.REJECTION in self.objects:
             raise ValueError("objects lists parts of a result, and a rejection is none: set iocm = true")
         return self

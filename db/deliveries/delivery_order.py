@@ -6,6 +6,8 @@ makes one) is sent instead: the destination gets a report, and never a reference
 stored remain beside that report. If a person has the missing object sent again before the replacement was stored, the first report takes
 its place again.
 
+An assessment refers to the report that the destination receives and waits until it is stored.
+
 A rejection (IHE IOCM) of the objects of an older result waits for the new result; otherwise the study would be without a result meanwhile.
 """
 
@@ -28,6 +30,7 @@ MUST_WAIT = f"""
         SELECT FROM reports r, deliveries c JOIN reports o ON o.id = c.report_id
         WHERE r.id = d.report_id AND {_SIBLING}
           AND (({_NAMED} AND c.state NOT IN ('stored', 'committed'))
+               OR (r.kind = 'assessment' AND o.kind = 'sr' AND c.state NOT IN ('stored', 'committed', 'withdrawn'))
                OR (r.kind = 'rejection' AND o.kind <> 'rejection'
                    AND (c.state IN ('pending', 'sending') OR (o.kind = 'sr' AND c.state IN ('held', 'failed'))))))
 """

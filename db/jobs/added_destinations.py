@@ -7,7 +7,7 @@ from sqlalchemy import Connection, text
 from core.policy.result_profiles import REPORT_ONLY, ResultObjectRow, ResultProfiles, select_for_destination
 from core.states import DeliveryState, ResultKind
 
-_OBJECTS = text("SELECT id, kind, profile, problems FROM reports WHERE job_id = :job_id ORDER BY id")
+_OBJECTS = text("SELECT id, kind, profile, problems FROM reports WHERE job_id = :job_id AND kind <> 'assessment' ORDER BY id")
 _ADD = text("""
     INSERT INTO deliveries (job_id, report_id, destination, priority, state, note)
     VALUES (:job_id, :report_id, :destination, :priority, :state, :note) ON CONFLICT DO NOTHING
@@ -18,7 +18,8 @@ NO_REPORT_FITS = "no report of this result names only objects that this destinat
 def add_destinations(connection: Connection, job_id: int, destinations: Iterable[str], profiles: ResultProfiles, priority: str) -> int:
     """Add deliveries of a job's objects to further destinations; return how many. The caller has locked the job.
 
-    ``profiles``: result profile by destination; a destination without one gets the report alone.
+    ``profiles``: result profile by destination; a destination without one gets the report alone. An assessment refers to the report of one
+    destination and is not sent to others; the next one goes to the added destinations too.
     """
     if not (destinations := tuple(destinations)):
         return 0

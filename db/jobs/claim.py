@@ -60,11 +60,12 @@ _INPUTS = text("""
     WHERE ji.job_id = ANY(:ids) ORDER BY i.id
 """)
 # Objects of earlier results of the same model on the same unit that destinations have stored, the latest first, except those for which
-# they have stored a rejection: an archive may have deleted these, and refuse a rejection that names what it does not have.
+# they have stored a rejection: an archive may have deleted these, and refuse a rejection that names what it does not have. Assessments
+# are not rejected either: they remain what a clinician has decided.
 _EARLIER = text("""
     SELECT me.id, d.destination, r.kind, r.sop_class_uid, r.sop_instance_uid, r.series_instance_uid
     FROM jobs me JOIN jobs j ON j.unit_id = me.unit_id AND j.model = me.model AND j.id <> me.id AND j.revision <= me.revision
-    JOIN reports r ON r.job_id = j.id
+    JOIN reports r ON r.job_id = j.id AND r.kind <> 'assessment'
     JOIN deliveries d ON d.report_id = r.id AND d.state IN ('stored', 'committed')
     WHERE me.id = ANY(:ids) AND NOT (r.kind <> 'sr' AND EXISTS (
         SELECT FROM jobs k JOIN reports n ON n.job_id = k.id AND n.kind = 'rejection'

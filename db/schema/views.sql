@@ -74,7 +74,7 @@ COMMENT ON VIEW v_deliveries IS 'One row per delivery: which object was, or is t
 COMMENT ON COLUMN v_deliveries.delivery_id IS 'Number of the delivery';
 COMMENT ON COLUMN v_deliveries.job_id IS 'Number of the job';
 COMMENT ON COLUMN v_deliveries.destination IS 'Name of the destination';
-COMMENT ON COLUMN v_deliveries.object IS 'Kind of the object: sr, seg, heatmap, parametric_map, key_images, pdf or rejection';
+COMMENT ON COLUMN v_deliveries.object IS 'Kind of the object: sr, seg, heatmap, parametric_map, key_images, pdf, assessment or rejection';
 COMMENT ON COLUMN v_deliveries.sop_class_uid IS 'SOP Class UID of the object';
 COMMENT ON COLUMN v_deliveries.sop_instance_uid IS 'SOP Instance UID of the object';
 COMMENT ON COLUMN v_deliveries.sha256 IS 'SHA-256 of the file';

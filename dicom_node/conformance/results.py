@@ -47,6 +47,41 @@ _REPORT = (
         "result that this destination receives, as IMAGE or COMPOSITE",
     ),
 )
+_ASSESSMENT = (
+    (
+        "when",
+        "made when a clinician has judged everything that a result states, and again after each later verdict; the next one names the "
+        "one that the destination has stored in Predecessor Documents Sequence",
+    ),
+    (
+        "root",
+        "Comprehensive 3D SR, TID 1500, title and language as the report; observer: TID 1001, 1003 (the person, by the name of the "
+        "console's account, with Person Observer's Login Name)",
+    ),
+    (
+        "for each verdict",
+        "a measurement group (TID 1501; TID 1410 with a point where the clinician has marked a place): Tracking Identifier and UID of "
+        "the finding in the assessed report, or new ones for a missed finding; the finding's class, the corrected one after a correction; "
+        "the verdict, the reason of a rejection, a corrected diameter; a comment with the user and the time",
+    ),
+    (
+        "Qualitative Evaluations",
+        "the assessed report as COMPOSITE, which is in the evidence too; the status of the model; that the document is not for diagnosis "
+        "without a clinician",
+    ),
+    (
+        "flags",
+        "UNVERIFIED: a verdict in the console is no attestation with Verifying Observer and organization; PRELIMINARY, as the report",
+    ),
+    (
+        "UIDs",
+        "derived from the result, the number of the assessment and the assessed report: a repetition gives the same bytes",
+    ),
+    (
+        "order",
+        "sent to destinations that list `assessment`, after the report that they receive",
+    ),
+)
 
 
 def results_section() -> str:
@@ -67,11 +102,13 @@ def results_section() -> str:
         "the analysis as Content Date and Time, with Timezone Offset From UTC where the source or the site's setting gives one; Series\n"
         "Description with model, version and RESEARCH where the model is for research; Series Description Code Sequence; Contributing\n"
         "Equipment Sequence with the model (purpose 109102, DCM, Processing Equipment), its manufacturer, version and a Device UID that\n"
-        "changes with the model; body part and side as in the source. In reports, key images, pages and rejections these, and\n"
-        "Anatomic Region Sequence where the source or the findings have one region, are not part of the IOD (Standard Extended SOP\n"
+        "changes with the model; body part and side as in the source. In reports, assessments, key images, pages and rejections these,\n"
+        "and Anatomic Region Sequence where the source or the findings have one region, are not part of the IOD (Standard Extended SOP\n"
         "Class); archives can find the objects by them. UIDs are derived from the input: a repeated analysis gives the same bytes.\n\n"
-        "### The report\n\n"
-        + table(("part", "encoding"), _REPORT)
+        "### The report\n\n" + table(("part", "encoding"), _REPORT) + "\n\n### The assessment\n\n"
+        "Verdicts of clinicians (`assessment` in `objects`). IHE AI Result Assessment could not be followed to the letter, because its\n"
+        "text was not available: [what was followed](air.md#assessment-of-results-aira).\n\n"
+        + table(("part", "encoding"), _ASSESSMENT)
         + "\n\n### Elements that our validator requires\n\n"
         + table(("object", "with a value", "may be empty", "fixed"), [_required(iod) for iod in IODS.values()])
         + "\n\n### Published codes\n\n"

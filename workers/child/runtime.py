@@ -75,7 +75,7 @@ class ChildRuntime:
         gpu = child_device.claim_share(_child_index(), threads)
         runtime = cls(
             settings=settings,
-            database=Database.open(settings.database.url, pool_size=3),
+            database=Database.open(settings.database.url, pool_size=4),
             blobs=Blobs(settings.blobs_dir),
             draining=draining,
             priorities=priorities,

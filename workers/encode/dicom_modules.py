@@ -16,7 +16,7 @@ from workers.encode.local_time import to_dicom_time
 from workers.encode.result_identity import MAX_LO, SERIES_CODES, SERIES_NUMBERS, object_uid, series_description
 from workers.encode.source import ImageReference
 
-DOCUMENTS = frozenset({ResultKind.SR, ResultKind.KEY_IMAGES, ResultKind.PDF, ResultKind.REJECTION})
+DOCUMENTS = frozenset({ResultKind.SR, ResultKind.KEY_IMAGES, ResultKind.PDF, ResultKind.REJECTION, ResultKind.ASSESSMENT})
 # Body parts (PS3.16 Annex L) that have no sides.
 UNPAIRED_BODY_PARTS = frozenset({"ABDOMEN", "CHEST", "HEAD", "NECK", "PELVIS", "SKULL", "SPINE", "THORAX", "WHOLEBODY"})
 

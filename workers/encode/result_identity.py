@@ -16,6 +16,7 @@ SERIES_NUMBERS = {
     ResultKind.KEY_IMAGES: 9905,
     ResultKind.PDF: 9906,
     ResultKind.REJECTION: 9907,
+    ResultKind.ASSESSMENT: 9908,
 }
 # Series Description Code Sequence, for which no CID is defined. A report names the other objects of its result by the same codes.
 SERIES_CODES: dict[ResultKind, Code] = {
@@ -26,6 +27,7 @@ SERIES_CODES: dict[ResultKind, Code] = {
     ResultKind.KEY_IMAGES: codes.KEY_IMAGES,
     ResultKind.PDF: codes.IMAGING_REPORT,
     ResultKind.REJECTION: codes.REJECTED,
+    ResultKind.ASSESSMENT: codes.MEASUREMENT_REPORT,
 }
 
 

@@ -5,6 +5,7 @@ fork: a CUDA context does not survive a fork.
 """
 
 import os
+import threading
 import time
 from typing import Any
 
@@ -18,9 +19,12 @@ from workers.child.drain_flag import DrainFlag
 from workers.queue.queue_names import PRIORITY_OF_QUEUE, TASK, URGENT
 
 RESTART_PAUSE_S = 5.0
+STOP_S = 10.0
 ROUTINE_NICENESS = 10  # of nice(2): a child that serves no urgent jobs leaves the processor to those that do
 
 _child: Any = None  # workers.child.runtime.ChildRuntime of this child process
+_stopping = threading.Event()
+_assessments: Any = None  # the thread that makes assessments (`workers.attempt.assessment`)
 
 log = structlog.get_logger()
 
@@ -42,17 +46,19 @@ def start_child(settings: Settings, queues: tuple[str, ...], drain_flag: DrainFl
 
     A child that cannot start exits after a pause, and the pool starts another: it must not take messages that it cannot handle.
     """
-    global _child
+    global _child, _assessments
     try:
         from workers.child.orphaned_children import die_with_parent, end_leases_of_dead_children
 
         die_with_parent()
         end_leases_of_dead_children(settings)
         import workers.attempt.wake_up  # noqa: F401  (loads decoders and encoders before the first job)
+        from workers.attempt.assessment import start_assessments
         from workers.child.runtime import ChildRuntime
 
         _child = ChildRuntime.start(settings, tuple(PRIORITY_OF_QUEUE[queue] for queue in queues), drain_flag)
         process_memory.freeze_garbage_collector()
+        _assessments = start_assessments(settings, _child.database, _child.blobs, _stopping)
         if URGENT not in queues:
             os.nice(ROUTINE_NICENESS)
     except Exception as error:
@@ -62,8 +68,10 @@ def start_child(settings: Settings, queues: tuple[str, ...], drain_flag: DrainFl
 
 
 def stop_child() -> None:
-    """Remove the child's heartbeat and close its stores."""
+    """End the thread for assessments, remove the child's heartbeat and close its stores."""
     global _child
+    _stopping.set()
     if _child is not None:
+        _assessments.join(STOP_S)
         _child.stop()
         _child = None

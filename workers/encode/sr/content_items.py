@@ -12,7 +12,7 @@ from typing import Self
 
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import BaseTag
-from pydicom.uid import EncapsulatedPDFStorage, KeyObjectSelectionDocumentStorage
+from pydicom.uid import Comprehensive3DSRStorage, EncapsulatedPDFStorage, KeyObjectSelectionDocumentStorage
 from pydicom.valuerep import format_number_as_ds
 
 from core.records import Code
@@ -25,7 +25,7 @@ HAS_CONCEPT_MOD, HAS_OBS_CONTEXT, HAS_ACQ_CONTEXT = "HAS CONCEPT MOD", "HAS OBS 
 INFERRED_FROM, SELECTED_FROM = "INFERRED FROM", "SELECTED FROM"
 MAX_CODE_VALUE = 16  # characters of Code Value (VR SH); longer ones are Long Code Value or URN Code Value
 # Objects without pixels, to which a report refers by COMPOSITE; to all others by IMAGE.
-NOT_IMAGES = frozenset({str(EncapsulatedPDFStorage), str(KeyObjectSelectionDocumentStorage)})
+NOT_IMAGES = frozenset({str(EncapsulatedPDFStorage), str(KeyObjectSelectionDocumentStorage), str(Comprehensive3DSRStorage)})
 
 # SOP class and instance UID of an image, and frame numbers of a multi-frame image.
 Reference = tuple[str, str, list[int] | None]
@@ -96,6 +96,12 @@ def _code_sequence(code: Code, encode_text: EncodeText) -> bytes:
 def text_item(name: Code, text: str, relation: str = CONTAINS) -> ContentItem:
     """TEXT: Text Value."""
     return ContentItem("TEXT", name, relation, ((0x0040A160, "UT", text),))
+
+
+def person_item(name: Code, person: str, relation: str = CONTAINS) -> ContentItem:
+    """PNAME: Person Name, here one component; characters that separate components are replaced (PS3.5 6.2.1)."""
+    plain = person.translate(str.maketrans("^=\\", "___")) + "^"  # a name without delimiter is of the retired form
+    return ContentItem("PNAME", name, relation, ((0x0040A123, "PN", plain),))
 
 
 def code_item(name: Code, value: Code, relation: str = CONTAINS) -> ContentItem:

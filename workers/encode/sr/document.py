@@ -48,7 +48,7 @@ def _document(analysis: Analysis, profile: str) -> Dataset:
     if analysis.source.requests:
         document.ReferencedRequestSequence = list(analysis.source.requests)
     document.PerformedProcedureCodeSequence, document.ReferencedPerformedProcedureStepSequence = [], []
-    _add_predecessors(document, analysis)
+    add_predecessors(document, analysis)
     return document
 
 
@@ -63,7 +63,7 @@ def _evidence(analysis: Analysis) -> Dataset:
     return evidence_item(source.study_instance_uid, instances)
 
 
-def _add_predecessors(document: Dataset, analysis: Analysis) -> None:
+def add_predecessors(document: Dataset, analysis: Analysis) -> None:
     """Predecessor Documents Sequence (PS3.3 C.17.2): the reports that this one replaces."""
     items = []
     for predecessor in analysis.predecessors:

@@ -29,10 +29,19 @@ IN_EACH_GROUP = {
     ALGORITHM_PARAMETERS: "pipeline digest",
 }
 IN_EACH_REPORT = {OBSERVER_TYPE: "observer type", DEVICE_UID: "device observer UID", DEVICE_NAME: "device observer name"}
+PERSON = "121006"
+PERSON_NAME = ("121008", "DCM")
 
 
 def missing_from_report(document: StrictDataset) -> Iterator[str]:
-    """Problems: no observer or procedure, groups without tracking or algorithm, or no statement of outcome, status and purpose."""
+    """Problems: no observer or procedure, groups without tracking or algorithm, or no statement of outcome, status and purpose.
+
+    A document whose observer is a person is an assessment, of which other items are required.
+    """
+    observers = [code for child in _named_children(document, OBSERVER_TYPE) for code in child.get("ConceptCodeSequence", ())[:1]]
+    if any(code.get("CodeValue") == PERSON for code in observers):
+        yield from _missing_from_assessment(document)
+        return
     for name, words in IN_EACH_REPORT.items():
         if not _named_children(document, name):
             yield f"the {words} is missing"
@@ -58,6 +67,32 @@ def missing_from_report(document: StrictDataset) -> Iterator[str]:
     for code, words in (
         (private_codes.NOT_FOR, "sentence what it is not for"),
         (codes.SUMMARY, "outcome"),
+        (private_codes.STATUS, "status of the model"),
+    ):
+        if not any(_named_children(container, (code.value, code.scheme)) for container in statements):
+            yield f"the {words} is missing"
+
+
+def _missing_from_assessment(document: StrictDataset) -> Iterator[str]:
+    """Problems: no person, groups without tracking or verdict, or no reference to the report, no status or purpose."""
+    if not _named_children(document, PERSON_NAME):
+        yield "the person observer name is missing"
+    groups = [
+        group for container in _named_children(document, IMAGING_MEASUREMENTS) for group in _named_children(container, MEASUREMENT_GROUP)
+    ]
+    if not groups:
+        yield "there is no measurement group"
+    verdict = (private_codes.VERDICT.value, private_codes.VERDICT.scheme)
+    for name, words in ((TRACKING_IDENTIFIER, "tracking identifier"), (TRACKING_UID, "tracking unique identifier"), (verdict, "verdict")):
+        if not all(_named_children(group, name) for group in groups):
+            yield f"a measurement group has no {words}"
+    tracked = [str(child.get("UID")) for group in groups for child in _named_children(group, TRACKING_UID)]
+    if len(tracked) != len(set(tracked)):
+        yield "two measurement groups have the same tracking UID"
+    statements = _named_children(document, (codes.QUALITATIVE_EVALUATIONS.value, codes.QUALITATIVE_EVALUATIONS.scheme))
+    for code, words in (
+        (private_codes.NOT_FOR, "sentence what it is not for"),
+        (codes.MEASUREMENT_REPORT, "reference to the assessed report"),
         (private_codes.STATUS, "status of the model"),
     ):
         if not any(_named_children(container, (code.value, code.scheme)) for container in statements):

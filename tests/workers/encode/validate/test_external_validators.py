@@ -6,13 +6,18 @@ from pathlib import Path
 import pytest
 
 from core.states import ResultKind
-from tests.support import analyses
+from tests.support import analyses, assessments
 from tests.support.external_programs import tool
 from tests.support.sr_validator import validate_reports
 from workers.encode.objects import by_kind, rejection
 from workers.encode.sr import document
 
-SHAPES = tuple(analyses.shapes())
+ASSESSMENTS = {
+    "assessment-ct": assessments.on_ct,
+    "assessment-photograph": assessments.on_a_photograph,
+    "assessment-no-finding": assessments.without_findings,
+}
+SHAPES = (*analyses.shapes(), *ASSESSMENTS)
 KEY_IMAGES, REJECTION = "key-images", "rejection"
 ONE_OF_EACH = (*(shape for shape in SHAPES if shape != "ct-findings-2d"), KEY_IMAGES, REJECTION)
 ROOTS = dict.fromkeys((KEY_IMAGES, REJECTION), "Found Root Template TID_2010 (KeyObjectSelection)")
@@ -35,7 +40,8 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         paths[name].write_bytes(document.encode(analysis).content)
     (selection,) = by_kind.encode_kind(ResultKind.KEY_IMAGES, analyses.shapes()["ct-findings"])
     rejected = rejection.encode(analyses.shapes()["skin-segmented"], analyses.OUTDATED, destination="pacs")
-    for name, made in ((KEY_IMAGES, selection), (REJECTION, rejected)):
+    assessed = {name: make() for name, make in ASSESSMENTS.items()}
+    for name, made in ((KEY_IMAGES, selection), (REJECTION, rejected), *assessed.items()):
         paths[name] = folder / f"{name}.dcm"
         paths[name].write_bytes(made.content)
     return paths

@@ -1,0 +1,116 @@
+"""Assessments from verdict to delivery: made by a worker, once, after the report, with the findings' tracking UIDs."""
+
+import io
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from core.policy.verdicts import RejectionReason, VerdictDraft, VerdictKind
+from core.settings.settings import Settings
+from db.deliveries import delivery_leases
+from db.deliveries.delivery_results import record_stored
+from db.engine import Database
+from db.verdicts.assessment_claim import claim_assessment
+from db.verdicts.assessment_results import record_failed_assessment
+from db.verdicts.result_state import SeenResult
+from db.verdicts.verdicts import give_verdict
+from deploy.settings_file import load_settings
+from tests.support.queued_jobs import JobFactory, configure, server_url_variables
+from tests.support.records import rows, run, scalar
+from tests.workers.conftest import UNHURRIED
+from workers.attempt import wake_up
+from workers.attempt.assessment import make_next_assessment
+from workers.child.runtime import ChildRuntime
+from workers.encode.sr.read_tracking import read_tracking
+from workers.encode.validate.validator import validate
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database_url: str) -> Settings:
+    """Settings with one destination that takes assessments and one that does not."""
+    configure(tmp_path, database_url, **UNHURRIED)
+    path = tmp_path / "node.toml"
+    text = path.read_text().replace('name = "pacs"\n', 'name = "pacs"\nobjects = ["sr", "assessment"]\n', 1)
+    path.write_text(text.replace('name = "clinic"\n', 'name = "clinic"\naccept_research = true\n', 1))
+    return load_settings(path, server_url_variables(database_url, ""))
+
+
+def judge(database: Database, job_id: int, kind: VerdictKind, reason: RejectionReason | None = None) -> None:
+    """Judge the only finding."""
+    finding = int(str(scalar(database, "SELECT id FROM findings")))
+    seen = SeenResult(1, database.now(), 1000)
+    give_verdict(database, job_id, VerdictDraft(kind, finding, reason), user="green", seen=seen, takes_assessment=["pacs"])
+    run(
+        database, "UPDATE assessments SET next_attempt_at = node_now() - interval '1 s' WHERE state = 'queued'"
+    )  # as if some seconds had passed
+
+
+def deliver(database: Database) -> list[tuple[str, str]]:
+    """Store everything that is due; return (destination, kind) in the order in which it becomes due."""
+    done = []
+    while due := delivery_leases.claim_deliveries(database, sender="s", lease_s=60, limit=1):
+        record_stored(database, due[0], status=0)
+        done.append((due[0].destination, due[0].kind))
+    return done
+
+
+def assessment(runtime: ChildRuntime, number: int) -> Dataset:
+    """Return an assessment as it was stored; it passes the check."""
+    sha256 = scalar(runtime.database, f"SELECT sha256 FROM reports WHERE kind = 'assessment' ORDER BY id LIMIT 1 OFFSET {number - 1}")
+    content = runtime.blobs.read(str(sha256))
+    assert validate(content) == ()
+    return dcmread(io.BytesIO(content))
+
+
+def make(runtime: ChildRuntime) -> int:
+    """Make every assessment that is due; return how many."""
+    count = 0
+    while make_next_assessment(runtime.settings, runtime.database, runtime.blobs):
+        count += 1
+    return count
+
+
+def test_from_verdict_to_delivery(runtime: ChildRuntime, factory: JobFactory) -> None:
+    database = runtime.database
+    job_id, _ = factory.photograph(1, destinations=("pacs", "clinic"))
+    wake_up.handle_wake_up(runtime)
+    assert make(runtime) == 0, "nobody has judged"
+    judge(database, job_id, VerdictKind.ACCEPTED)
+    assert make(runtime) == 1
+    assert make(runtime) == 0, "once"
+    # The report is stored first, whatever the order of the rows.
+    assert [sent for sent in deliver(database) if sent[0] == "pacs"] == [("pacs", "sr"), ("pacs", "assessment")]
+    assert scalar(database, "SELECT state FROM jobs") == "delivered"
+    first = assessment(runtime, 1)
+    sr = runtime.blobs.read(str(scalar(database, "SELECT sha256 FROM reports WHERE kind = 'sr' AND profile = 'sr'")))
+    tracked = {str(element.value) for element in first.iterall() if element.keyword == "UID"}
+    assert {uid for _, uid in read_tracking(sr).values()} <= tracked
+    assert dcmread(io.BytesIO(sr)).SOPInstanceUID in str(first)
+
+    judge(database, job_id, VerdictKind.REJECTED, RejectionReason.ARTIFACT)
+    expired = claim_assessment(database, lease_s=-1)  # of a worker that was killed
+    assert expired is not None
+    assert make(runtime) == 1
+    second = assessment(runtime, 2)
+    (study,) = second.PredecessorDocumentsSequence
+    assert study.ReferencedSeriesSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID == first.SOPInstanceUID
+    assert deliver(database) == [("pacs", "assessment")]
+    assert scalar(database, "SELECT state FROM jobs") == "delivered"
+    with pytest.raises(Exception, match="not leased to this attempt"):
+        record_failed_assessment(database, expired, error="late", retry_in_s=None)
+    events = rows(database, "SELECT actor, subject FROM audit_events WHERE action = 'assessment.reported'")
+    assert events == [("worker", f"job:{job_id}")] * 2
+
+    # Without the file of the images patient and study come from the database; without a report there is nothing to refer to.
+    judge(database, job_id, VerdictKind.ACCEPTED)
+    run(database, "UPDATE reports SET problems = '{damaged}' WHERE kind = 'sr'")
+    assert make(runtime) == 1
+    assert rows(database, "SELECT state FROM assessments ORDER BY id DESC LIMIT 1") == [("failed",)]
+    run(database, "UPDATE reports SET problems = '{}' WHERE kind = 'sr'")
+    judge(database, job_id, VerdictKind.ACCEPTED)
+    for (sha256,) in rows(database, "SELECT sha256 FROM instances"):
+        runtime.blobs.path(str(sha256)).unlink()
+    assert make(runtime) == 1
+    assert assessment(runtime, 3).StudyInstanceUID == first.StudyInstanceUID
