@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from core.policy.verdicts import WAITING_NOTE
 from core.states import DeliveryState
 from db.worklist.study import JobDetails, UnitDetails
 
@@ -59,11 +60,13 @@ def _of_job(job: JobDetails) -> Iterator[Step]:
 def _deliveries(job: JobDetails) -> Iterator[Step]:
     for destination in sorted({row.destination for row in job.deliveries}):
         rows = [row for row in job.deliveries if row.destination == destination and row.state != DeliveryState.WITHDRAWN]
-        states = {row.state for row in rows}
         arrived = [row for row in rows if row.state in ("stored", "committed")]
         at = max((row.committed_at or row.stored_at for row in arrived), default=None)
-        if states & {"failed", "held"}:
-            problem = next(row for row in rows if row.state in ("failed", "held"))
+        problems = [row for row in rows if row.state in ("failed", "held") and not row.awaiting_verdict]
+        if not problems and any(row.awaiting_verdict for row in rows):
+            yield Step(f"Delivered to {destination}", NOW, None, WAITING_NOTE)
+        elif problems:
+            problem = problems[0]
             yield Step(f"Delivered to {destination}", PROBLEM, problem.changed_at, f"{problem.state}: {problem.note}")
         elif rows and len(arrived) == len(rows):
             committed = all(row.state == "committed" for row in rows)

@@ -12,6 +12,8 @@ from core.errors import NodeError
 from core.records import Code, Lps
 
 LARGEST_MM = 500.0
+WAITING_NOTE = "waits for a clinician's verdict"
+"""Note of a delivery that is held until its result was judged or released (``release = "after_verdict"``)."""
 
 
 class VerdictKind(StrEnum):

@@ -29,6 +29,12 @@ class Route(Section):
         description="`all`, or `best`: of the series of a study that the route takes, only the most suitable is analysed. The others are "
         "listed with the reason.",
     )
+    release: Literal["at_once", "after_verdict"] = Field(
+        default="at_once",
+        description="`at_once`, or `after_verdict`: the results are held until a clinician has judged or released them "
+        "([verdicts](console.md#results-that-wait-for-a-verdict)). A destination that another route names for the same result with "
+        "`at_once` does not wait.",
+    )
     when: Annotated[RouteCondition, BeforeValidator(parse_condition)] = Field(description="Condition on DICOM attributes, see below.")
 
     @property

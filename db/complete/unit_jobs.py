@@ -19,11 +19,13 @@ _INPUTS = text("SELECT id, sha256, sop_instance_uid FROM instances WHERE unit_id
 _JOB_OF_KEY = text("SELECT id, state, outcome, destinations, routes, shadow FROM jobs WHERE key = :key FOR NO KEY UPDATE")
 _ADD_JOB = text("""
     INSERT INTO jobs (key, unit_id, revision, run, model, model_version, pipeline_digest, routes, destinations, priority, shadow,
-                      evidence, completed_at, last_received_at)
+                      awaiting_verdict, evidence, completed_at, last_received_at)
     SELECT :key, :unit_id, :revision, :run, :model, :model_version, :pipeline_digest, :routes, :destinations, :priority, :shadow,
-           CAST(:evidence AS jsonb), CAST(:completed_at AS timestamptz), last_received_at FROM units WHERE id = :unit_id
+           :awaiting_verdict, CAST(:evidence AS jsonb), CAST(:completed_at AS timestamptz), last_received_at FROM units WHERE id = :unit_id
     RETURNING id
 """)
+# A destination that was added to a job waits if the new plan says so; what waits already goes on waiting.
+_AWAIT = text("UPDATE jobs SET awaiting_verdict = awaiting_verdict || CAST(:added AS text[]) WHERE id = :id")
 _FAIL = text("UPDATE jobs SET state = 'failed', reason = :reason WHERE id = :id")
 _ADD_INPUTS = text("INSERT INTO job_inputs (job_id, instance_id) SELECT :job_id, unnest(CAST(:instances AS bigint[]))")
 _UPDATE_JOB = text("""
@@ -76,6 +78,7 @@ class UnitJobs:
     def _insert(self, plan: JobPlan, key: str, run: int) -> int:
         values = asdict(plan) | self._facts | {"key": key, "run": run, "priority": plan.priority.value}
         values |= {"routes": list(plan.routes), "destinations": list(plan.destinations)}
+        values["awaiting_verdict"] = list(plan.awaiting_verdict)
         del values["profiles"], values["failure_reason"]
         job_id = int(self._connection.execute(_ADD_JOB, values).scalar_one())
         self._connection.execute(_ADD_INPUTS, {"job_id": job_id, "instances": self._inputs})
@@ -98,6 +101,8 @@ class UnitJobs:
         """Add routes and destinations to a job: the same input never runs twice on the same pipeline."""
         new = [name for name in plan.destinations if name not in existing.destinations]
         deliveries = 0
+        if waiting := [name for name in new if name in plan.awaiting_verdict]:
+            self._connection.execute(_AWAIT, {"id": existing.id, "added": waiting})
         if new and existing.outcome is not None:  # its result is made, or the report that it was not analysed
             deliveries = add_destinations(self._connection, existing.id, new, plan.profiles, plan.priority.value)
         self._connection.execute(

@@ -28,7 +28,8 @@ _RETRY = text("""
     UPDATE deliveries d SET state = 'pending', next_attempt_at = node_now(), changed_at = node_now(), attempts = 0, resends = 0,
         commitment_id = NULL
     FROM jobs j
-    WHERE d.id = ANY(:ids) AND d.state IN ('held', 'failed', 'pending') AND j.id = d.job_id AND j.state <> 'superseded'
+    WHERE d.id = ANY(:ids) AND d.state IN ('held', 'failed', 'pending') AND NOT d.awaiting_verdict
+      AND j.id = d.job_id AND j.state <> 'superseded'
     RETURNING d.id
 """)
 
@@ -50,7 +51,10 @@ def list_deliveries(
 
 
 def retry_deliveries(database: Database, ids: Iterable[int], actor: str) -> list[int]:
-    """Make held, failed and waiting deliveries due now; return the ids of those that were. It is audited who released them."""
+    """Make held, failed and waiting deliveries due now; return the ids of those that were. It is audited who released them.
+
+    Deliveries that wait for a verdict are released with their result (`db.verdicts.releases`), not here.
+    """
     wanted = list(ids)
     with database.begin() as connection:
         lock_jobs(connection, list(connection.execute(_JOBS_OF, {"ids": wanted}).scalars()))

@@ -5,12 +5,16 @@ from collections.abc import Iterable
 from sqlalchemy import Connection, text
 
 from core.policy.result_profiles import REPORT_ONLY, ResultObjectRow, ResultProfiles, select_for_destination
+from core.policy.verdicts import WAITING_NOTE
 from core.states import DeliveryState, ResultKind
 
 _OBJECTS = text("SELECT id, kind, profile, problems FROM reports WHERE job_id = :job_id AND kind <> 'assessment' ORDER BY id")
 _ADD = text("""
-    INSERT INTO deliveries (job_id, report_id, destination, priority, state, note)
-    VALUES (:job_id, :report_id, :destination, :priority, :state, :note) ON CONFLICT DO NOTHING
+    INSERT INTO deliveries (job_id, report_id, destination, priority, state, note, awaiting_verdict)
+    SELECT :job_id, :report_id, :destination, :priority, CASE WHEN waits THEN 'held' ELSE :state END,
+           CASE WHEN waits THEN :waiting_note ELSE :note END, waits
+    FROM (SELECT :state = 'pending' AND :destination = ANY(awaiting_verdict) AS waits FROM jobs WHERE id = :job_id) job
+    ON CONFLICT DO NOTHING
 """)
 NO_REPORT_FITS = "no report of this result names only objects that this destination takes: run the job again to have one made"
 
@@ -33,5 +37,6 @@ def add_destinations(connection: Connection, job_id: int, destinations: Iterable
         for id, note in sorted(notes.items()):  # in the order in which they were written: the report last
             state = DeliveryState.HELD if note else DeliveryState.PENDING
             values = {"job_id": job_id, "report_id": id, "destination": destination, "priority": priority, "note": note}
+            values["waiting_note"] = WAITING_NOTE
             added += connection.execute(_ADD, values | {"state": state.value}).rowcount
     return added

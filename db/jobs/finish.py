@@ -39,9 +39,12 @@ _ADD_OBJECT = text("""
         VALUES (:job_id, :kind, :profile, :sop_class_uid, :sop_instance_uid, :series_instance_uid, :sha256, :size_bytes,
                 CAST(:problems AS text[]))
         RETURNING id)
-    INSERT INTO deliveries (job_id, report_id, destination, priority, state, note)
-    SELECT :job_id, kept.id, wanted.destination, :priority, :state, :note
-    FROM kept, unnest(CAST(:destinations AS text[])) WITH ORDINALITY AS wanted (destination, place) ORDER BY wanted.place
+    INSERT INTO deliveries (job_id, report_id, destination, priority, state, note, awaiting_verdict)
+    SELECT :job_id, kept.id, wanted.destination, :priority, CASE WHEN wanted.waits THEN 'held' ELSE :state END,
+           CASE WHEN wanted.waits THEN :waiting_note ELSE :note END, wanted.waits
+    FROM kept, (SELECT name AS destination, place, :state = 'pending' AND name = ANY(j.awaiting_verdict) AS waits
+                FROM jobs j, unnest(CAST(:destinations AS text[])) WITH ORDINALITY AS listed (name, place) WHERE j.id = :job_id) wanted
+    ORDER BY wanted.place
 """)
 _ADD_OVERLAYS = text("INSERT INTO result_overlays (job_id, sha256, size_bytes) VALUES (:job_id, :sha256, :size_bytes)")
 _REPORTED = text("""

@@ -23,6 +23,7 @@ class JobPlan:
     priority: Priority
     shadow: bool = False  # the result is stored and compared, never reported
     profiles: ResultProfiles = field(default_factory=dict)  # result profiles of the destinations, for a job that has a result already
+    awaiting_verdict: tuple[str, ...] = ()  # of the destinations, those that receive the result only after a verdict
     failure_reason: str = ""  # why there can be no analysis; the job makes only the report that says so
 
 

@@ -12,7 +12,8 @@ _JOBS = text("""
     FROM jobs j JOIN units u ON u.id = j.unit_id WHERE j.id = ANY(:ids)
 """)
 _DELIVERIES = text("""
-    SELECT d.id, d.state, j.state AS job_state FROM deliveries d JOIN jobs j ON j.id = d.job_id WHERE d.id = ANY(:ids)
+    SELECT d.id, d.job_id, d.state, d.awaiting_verdict, j.state AS job_state
+    FROM deliveries d JOIN jobs j ON j.id = d.job_id WHERE d.id = ANY(:ids)
 """)
 
 
@@ -48,4 +49,8 @@ def _job_reason(row: Any) -> str:
 def _delivery_reason(row: Any) -> str:
     if row.job_state == "superseded":
         return f"delivery {row.id} is of a result that is superseded"
+    if row.awaiting_verdict:
+        return (
+            f"delivery {row.id} waits for a clinician's verdict: judge the result in the console, or dicom-node jobs release {row.job_id}"
+        )
     return f"delivery {row.id} is {row.state}"

@@ -29,8 +29,10 @@ _LAST_RUN = text("""
 _SUPERSEDE = text("UPDATE jobs SET state = 'superseded', failure_state = NULL WHERE id = :id")
 _ADD_JOB = text("""
     INSERT INTO jobs (key, unit_id, revision, run, model, model_version, pipeline_digest, routes, destinations, priority, shadow,
-                      evidence, completed_at)
+                      awaiting_verdict, evidence, completed_at)
     SELECT :key, unit_id, revision, :run, model, :version, :digest, routes, destinations, priority, shadow,
+           -- the new result waits again where the first one did, released or not
+           ARRAY(SELECT unnest(awaiting_verdict) UNION SELECT unnest(r.destinations) FROM result_releases r WHERE r.job_id = jobs.id),
            evidence, completed_at
     FROM jobs WHERE id = :id RETURNING id
 """)

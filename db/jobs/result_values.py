@@ -5,6 +5,7 @@ import json
 from dataclasses import asdict, replace
 from typing import Any
 
+from core.policy.verdicts import WAITING_NOTE
 from core.records import Finding, Prediction
 from db.jobs.job_records import ClaimedJob, StoredObject
 
@@ -25,6 +26,7 @@ def object_values(job: ClaimedJob, item: StoredObject) -> dict[str, Any]:
         "priority": job.priority.value,
         "state": "held" if item.problems else "pending",
         "note": "; ".join(item.problems),
+        "waiting_note": WAITING_NOTE,
     }
 
 

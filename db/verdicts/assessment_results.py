@@ -6,12 +6,12 @@ from sqlalchemy import Connection, text
 
 from core.errors import LeaseLost
 from core.failpoints import failpoint
+from core.policy.verdicts import WAITING_NOTE
 from db import audit
 from db.deliveries.job_completion import lock_jobs
 from db.engine import Database
 from db.notify import notify
 from db.verdicts.assessment_records import ClaimedAssessment, StoredAssessment
-from db.verdicts.releases import NOTE
 
 _FENCE = text("""
     SELECT j.state, j.awaiting_verdict FROM assessments a JOIN jobs j ON j.id = a.job_id
@@ -116,7 +116,7 @@ def _add(connection: Connection, claimed: ClaimedAssessment, item: StoredAssessm
             "destination": destination,
             "priority": claimed.priority.value,
             "state": "held" if held else "pending",
-            "note": NOTE if waits else "; ".join(item.problems),
+            "note": WAITING_NOTE if waits else "; ".join(item.problems),
             "awaiting": waits,
         }
         connection.execute(_DELIVER, delivery)

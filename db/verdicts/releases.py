@@ -11,8 +11,6 @@ from db.engine import Database
 from db.notify import notify
 from db.verdicts.result_state import lock_result
 
-NOTE = "waits for a clinician's verdict"
-
 _RELEASE = text("""
     UPDATE deliveries SET state = 'pending', awaiting_verdict = false, note = '', next_attempt_at = node_now(), changed_at = node_now()
     WHERE job_id = :job_id AND destination = ANY(:destinations) AND awaiting_verdict AND state = 'held' RETURNING id

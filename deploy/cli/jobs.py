@@ -87,6 +87,25 @@ def jobs_cancel(id: Annotated[int, typer.Argument(metavar="ID", help="job, see `
         print_done([id], done, "cancelled", refusal_reasons.job_refusals(database, [id], done))
 
 
+@jobs.command("release")
+def jobs_release(
+    id: Annotated[int, typer.Argument(metavar="ID", help="job, see `jobs list`")],
+    reason: Annotated[str, typer.Option("--reason", help="why it is sent without a verdict; kept in the audit trail")],
+    config: Config = None,
+) -> None:
+    """Send a result that waits for a clinician's verdict."""
+    from core.policy.verdicts import VerdictRefused
+    from db.verdicts.releases import release_result
+
+    with open_database(config) as (_, database):
+        try:
+            count = release_result(database, id, actor=operator_name(), cause="command", reason=reason)
+        except VerdictRefused as error:
+            print_message(str(error))
+            raise typer.Exit(1) from error
+        print_message(f"job {id} is released: {count} deliveries will be sent")
+
+
 @deliveries.command("list")
 def deliveries_list(
     config: Config = None,

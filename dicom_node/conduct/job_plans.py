@@ -64,10 +64,17 @@ def job_plans(routes: Sequence[Route], served_versions: Callable[[str], ServedVe
             pipeline_digest=versions.serving.digest,
             routes=tuple(route.name for route in of_model),
             destinations=tuple(dict.fromkeys(name for route in of_model for name in route.destinations)),
+            awaiting_verdict=_awaiting_verdict(of_model),
             priority=Priority.URGENT if any(route.priority is Priority.URGENT for route in of_model) else Priority.ROUTINE,
             failure_reason=f"model '{model}' cannot be used: {versions.problem}" if versions.problem else "",
         )
         found.append(plan)
-        shadow_plan = replace(plan, destinations=(), priority=Priority.ROUTINE, shadow=True)
+        shadow_plan = replace(plan, destinations=(), awaiting_verdict=(), priority=Priority.ROUTINE, shadow=True)
         found += [replace(shadow_plan, model_version=shadow.version, pipeline_digest=shadow.digest) for shadow in versions.shadows]
     return tuple(found), problems
+
+
+def _awaiting_verdict(routes: Sequence[Route]) -> tuple[str, ...]:
+    """Return the destinations that every route which names them holds until a verdict."""
+    at_once = {name for route in routes if route.release == "at_once" for name in route.destinations}
+    return tuple(dict.fromkeys(name for route in routes for name in route.destinations if name not in at_once))
