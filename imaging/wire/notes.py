@@ -61,6 +61,17 @@ def warnings_as_notes(notes: list[str]) -> Iterator[None]:
             add_note(notes, note)
 
 
+@contextmanager
+def warnings_discarded() -> Iterator[None]:
+    """Discard the warnings of libraries that this thread gives in this block. Other threads are not affected."""
+    outer: list[str] | None = getattr(_thread, "notes", None)
+    _thread.notes = list[str]()
+    try:
+        yield
+    finally:
+        _thread.notes = outer
+
+
 def describe_warning(message: str) -> str:
     """The meaning of a pydicom warning, without the value that it quotes."""
     lower = message.lower()

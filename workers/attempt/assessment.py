@@ -23,7 +23,6 @@ from db.roles.supervised_loop import SupervisedLoop
 from db.verdicts.assessment_claim import claim_assessment
 from db.verdicts.assessment_records import AssessedReport, ClaimedAssessment, StoredAssessment
 from db.verdicts.assessment_results import commit_assessment, record_failed_assessment
-from imaging.wire.notes import WARNING_LOCK
 from workers.attempt.not_analysed import dataset_of
 from workers.encode.analysis import Analysis, Predecessor
 from workers.encode.source import ImageReference, ResultSource, read_source, source_from_dataset
@@ -64,8 +63,7 @@ def make_next_assessment(settings: Settings, database: Database, blobs: Blobs) -
         return False
     failpoint("assessment.claimed", claimed.study_instance_uid)
     try:
-        with WARNING_LOCK:  # encoders suppress warnings for the whole process, while another thread may decode a series
-            objects = _make(settings, database, blobs, claimed)
+        objects = _make(settings, database, blobs, claimed)
         failpoint("assessment.encoded", claimed.study_instance_uid)
         commit_assessment(database, claimed, objects)
         log.info("assessment_reported", job=claimed.job_id, number=claimed.number, held=sum(bool(item.problems) for item in objects))

@@ -5,7 +5,6 @@ written. Photographs have none: highdicom refuses their SOP classes, and their h
 """
 
 import math
-import warnings
 from collections.abc import Iterable
 
 import numpy as np
@@ -21,6 +20,7 @@ from core.records import HeatMap, ResultObject
 from core.states import ResultKind
 from imaging.masks import pack_heat_map, unpack_heat_map
 from imaging.volume.volume import Volume
+from imaging.wire.notes import warnings_discarded
 from workers.encode.analysis import Analysis
 from workers.encode.dicom_modules import add_anatomy, code_sequence_item, new_result_dataset, round_for_ds, sop_reference
 from workers.encode.objects.highdicom_objects import add_missing_elements, derive_dimension_uids, identification
@@ -42,8 +42,7 @@ def encode(analysis: Analysis) -> ResultObject | None:
     heat, values = _cropped(analysis.heat, values)
     planes = np.flatnonzero(values.any(axis=(1, 2)))
     document = new_result_dataset(analysis, ResultKind.PARAMETRIC_MAP, PROFILE, sop_class_uid=ParametricMapStorage, modality="OT")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # highdicom warns of planes that are not next to each other
+    with warnings_discarded():  # highdicom warns of planes that are not next to each other
         made = _make_map(analysis, document, volume, heat, values, planes)
     add_missing_elements(document, made)
     add_anatomy(document, analysis)

@@ -1,6 +1,5 @@
 """The assessment of a result as a Comprehensive 3D SR document (PS3.3 A.35.13): the content tree and the modules around it."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 
 from pydicom.dataset import Dataset
@@ -9,6 +8,7 @@ from pydicom.uid import Comprehensive3DSRStorage
 from core.records import ResultObject
 from core.states import ResultKind
 from db.verdicts.assessment_records import AssessedReport, JudgedFinding
+from imaging.wire.notes import warnings_discarded
 from workers.encode.analysis import Analysis
 from workers.encode.dicom_modules import new_result_dataset
 from workers.encode.part10_file import IMPLEMENTATION_VERSION, encode_object
@@ -43,8 +43,7 @@ def encode_assessment(
     EncodingError
         A verdict refers to an image outside of the unit, or the time zone setting is not a time zone.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom warns of identifiers that are copied as the source wrote them
+    with warnings_discarded():  # pydicom warns of identifiers that are copied as the source wrote them
         return encode_object(
             _document(analysis, report, profile),
             kind=ResultKind.ASSESSMENT,

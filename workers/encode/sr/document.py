@@ -4,13 +4,12 @@ highdicom's document and templates are not used: they make a data set of each co
 and times of their own, and check what `workers.encode.validate` checks in the bytes.
 """
 
-import warnings
-
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, Comprehensive3DSRStorage
 
 from core.records import ResultObject
 from core.states import ResultKind
+from imaging.wire.notes import warnings_discarded
 from workers.encode.analysis import Analysis
 from workers.encode.dicom_modules import new_result_dataset
 from workers.encode.part10_file import encode_object
@@ -29,8 +28,7 @@ def encode(analysis: Analysis, *, profile: str = "sr") -> ResultObject:
     EncodingError
         A finding refers to an image outside the unit, or the time zone setting is not a time zone.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom warns of identifiers that are copied as the source wrote them
+    with warnings_discarded():  # pydicom warns of identifiers that are copied as the source wrote them
         return encode_object(
             _document(analysis, profile),
             kind=ResultKind.SR,

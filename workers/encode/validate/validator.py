@@ -6,7 +6,6 @@ they are stored, logged and shown.
 """
 
 import struct
-import warnings
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
@@ -17,6 +16,7 @@ from pydicom.valuerep import validate_value
 from core import private_codes
 from core.iods import IODS, Iod
 from core.records import Code
+from imaging.wire.notes import warnings_discarded
 from imaging.wire.strict_dataset import StrictDataset
 from imaging.wire.strict_reader import BINARY_VRS, NUMBER_FORMATS, read_strictly
 from workers.encode.known_codes import is_known
@@ -34,8 +34,7 @@ def validate(content: bytes, *, within: Iterable[str] | None = None) -> tuple[st
 
     ``within``: SOP Instance UIDs of the unit and of the related objects, to which alone the object may refer; None: not checked.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom warns of what is reported as a problem below
+    with warnings_discarded():  # pydicom warns of what is reported as a problem below
         try:
             return tuple(dict.fromkeys(_find_problems(*read_strictly(content), within)))
         except UNREADABLE as error:

@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from core.iods import IODS
 from core.records import ResultObject
 from core.states import ResultKind
-from tests.support import analyses, analyses_with_images
+from tests.support import analyses, analyses_with_images, assessments
 from workers.encode.analysis import Analysis
 from workers.encode.objects import by_kind
 from workers.encode.sr import document as sr_document
@@ -43,12 +43,14 @@ def test_every_object_passes(name: str) -> None:
 
 def test_every_kind_is_encoded_and_has_an_iod() -> None:
     kinds = {one.kind for name in CASES for one in made(name)[0]}
-    assert kinds == set(ResultKind) - {ResultKind.REJECTION} == {iod.kind for iod in IODS.values()}
+    assert kinds == set(ResultKind) - {ResultKind.REJECTION, ResultKind.ASSESSMENT} == {iod.kind for iod in IODS.values()}
     classes = {one.sop_class_uid: one.kind for name in CASES for one in made(name)[0]}
     assert classes == {uid: iod.kind for uid, iod in IODS.items()}
 
 
 def first(name: str, kind: ResultKind) -> bytes:
+    if kind is ResultKind.ASSESSMENT:
+        return assessments.on_ct().content
     return next(one.content for one in made(name)[0] if one.kind is kind)
 
 
