@@ -24,6 +24,7 @@ SAFE_KEYS = frozenset({
 })
 # fmt: on
 _UID = re.compile(r"\b[0-2](?:\.\d+){4,}\b")
+_WARNING = re.compile(r"[^/\s]+:\d+: \w+(?=:)")  # file, line and category, as `warnings.formatwarning` begins
 _PERSON = re.compile(r"[^\s^=\\]+\^[^\s]+")
 
 
@@ -56,6 +57,9 @@ class _LibraryHandler(logging.Handler):
             text = record.getMessage()
         except (TypeError, ValueError):  # a wrong format string in a library must not end the request
             text = str(record.msg)
+        if record.name == "py.warnings":  # a warning quotes the value that it is about
+            where = _WARNING.search(text)
+            text = f"a library warned: {where.group()}" if where else "a library warned"
         logger = structlog.get_logger(record.name)
         if record.exc_info and record.exc_info[1] is not None:
             logger.log(record.levelno, text, logger=record.name, exception=repr(type(record.exc_info[1]).__name__))

@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from core.clock import Clock, system_clock
@@ -54,6 +54,8 @@ class Blobs:
         self._masked: bool | None = None  # whether the umask removes bits of MODE; None: not known yet
         with disk_errors("the blob folder cannot be made"):
             self.tmp_dir.mkdir(parents=True, exist_ok=True)
+            with suppress(PermissionError):  # a mounted folder of another user, who has set its mode
+                root.chmod(0o700)
             for number in range(256):
                 (root / f"{number:02x}").mkdir(exist_ok=True)
             fsync_folder(root)

@@ -14,6 +14,7 @@ from pathlib import Path
 import structlog
 
 from deploy.local.forked_process import LIGHT_ROLES, ForkedProcess, fork_is_safe, fork_role
+from deploy.local.private_files import make_private_folder, open_log_file
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 # A role that has run longer than this had started correctly: it is started again after the first pause.
@@ -80,8 +81,8 @@ class SupervisedRole:
         environment = {**os.environ, **self.environment, "PYTHONPATH": path}
         if self.log_file is None:
             return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=sys.stderr, start_new_session=True)
-        self.log_file.parent.mkdir(parents=True, exist_ok=True)
-        with self.log_file.open("ab") as stream:
+        make_private_folder(self.log_file.parent)
+        with open_log_file(self.log_file) as stream:
             return subprocess.Popen(
                 command, env=environment, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True
             )

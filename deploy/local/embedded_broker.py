@@ -11,6 +11,7 @@ from core.errors import ConfigurationError
 from deploy.local.child_process import end_with_parent
 from deploy.local.embedded_server import PORT_ATTEMPTS, EmbeddedServer, package_folder
 from deploy.local.ports import free_port
+from deploy.local.private_files import make_private_folder
 
 SETTINGS = ("bind 127.0.0.1", "appendonly yes", "appendfsync everysec", 'save ""', "maxmemory-policy noeviction", "daemonize no")
 
@@ -24,6 +25,7 @@ class EmbeddedBroker(EmbeddedServer):
     name = "broker"
 
     def _start(self) -> str:
+        make_private_folder(self.data_dir)
         program, password = find_broker(), self._password()
         for attempt in range(PORT_ATTEMPTS):
             port = self.port or free_port()

@@ -11,6 +11,7 @@ from deploy.local.child_process import end_with_parent
 from deploy.local.embedded_server import PORT_ATTEMPTS, STOP_TIMEOUT_S, EmbeddedServer
 from deploy.local.ports import free_port
 from deploy.local.postgres_programs import command_prefix, programs_for_cluster, server_user
+from deploy.local.private_files import open_log_file
 
 SETTINGS = (
     "listen_addresses=127.0.0.1",
@@ -80,7 +81,7 @@ class EmbeddedPostgres(EmbeddedServer):
         try:
             for command, stdin in ((initdb, b""), (single_user, b"CREATE DATABASE dicom_node\n")):
                 done = subprocess.run([*prefix, *command], input=stdin, capture_output=True, check=False, cwd="/")
-                with self.log_path.open("ab") as log:
+                with open_log_file(self.log_path) as log:
                     log.write(done.stdout + done.stderr)
                 if done.returncode != 0:
                     raise self._start_error()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from core.errors import ConfigurationError, StorageError
+from deploy.local.private_files import PRIVATE_UMASK, open_log_file
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 25.0
@@ -105,9 +106,11 @@ class EmbeddedServer:
 
     def _launch(self, command: Sequence[str], is_ready: Callable[[], bool], stdin: bytes = b"") -> bool:
         """Start the process and wait until it is ready. False: it ended or was not ready in time; the log has the reason."""
-        with self.log_path.open("ab") as log:
+        with open_log_file(self.log_path) as log:
             # A session of its own: Ctrl-C in the terminal reaches only the node, which then stops its servers in order.
-            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True, umask=PRIVATE_UMASK
+            )
         assert self._process.stdin is not None
         with self._process.stdin as pipe:
             pipe.write(stdin)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from core import process_memory
+from deploy.local.private_files import make_private_folder, open_log_file
 
 # What the roles import that need no torch. The worker is started as a program: CUDA does not survive a fork.
 LIGHT_ROLES: Mapping[str, tuple[str, ...]] = {
@@ -135,8 +136,9 @@ def _redirect(log_file: Path | None) -> None:
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     if log_file is not None:
-        log_file.parent.mkdir(parents=True, exist_ok=True)
-        os.dup2(os.open(log_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644), 2)
+        make_private_folder(log_file.parent)
+        with open_log_file(log_file) as stream:
+            os.dup2(stream.fileno(), 2)
     os.dup2(2, 1)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from core.errors import ConfigurationError
 from core.settings.settings import Settings
+from deploy.local.private_files import make_private_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,8 @@ class NodeLock:
         ConfigurationError
             Another node runs in it.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self.folder.parent, pass_through=os.geteuid() == 0)
+        make_private_folder(self.folder)
         descriptor = os.open(self.folder / "node.lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -48,11 +48,13 @@ def test_messages_of_libraries_and_warnings_are_redacted(log_output: io.StringIO
         logging.getLogger("library").exception("failed")
     with warnings.catch_warnings():
         warnings.simplefilter("default")
-        warnings.warn(f"odd {UID}", stacklevel=1)
+        warnings.warn(f"Invalid value for VR DA: '19700231' of {UID}", stacklevel=1)
     text = log_output.getvalue()
     assert len(text.splitlines()) == 3
     assert "ValueError" in text
-    for secret in ("Doe", "Jane", UID):
+    assert "a library warned: test_logs.py:" in text
+    assert "UserWarning" in text
+    for secret in ("Doe", "Jane", UID, "19700231"):
         assert secret not in text
 
 

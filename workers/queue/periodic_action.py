@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable
 
 import structlog
-from kombu.exceptions import OperationalError
+from kombu.exceptions import KombuError
+from redis.exceptions import RedisError
 
 from core.errors import StorageError
 from db.roles.back_off import BackOff
@@ -35,7 +36,7 @@ class PeriodicAction:
         """Call the action now. Only the first failure and the recovery are logged; errors of other kinds are raised."""
         try:
             self._action()
-        except (StorageError, OperationalError, OSError) as error:
+        except (StorageError, KombuError, RedisError, OSError) as error:  # RedisError: kombu does not translate all of them
             if not self.failing:
                 log.warning("relay_action_failed", action=self._name, error=f"{type(error).__name__}: {error}", hint="it is tried again")
             self.failing = True

@@ -4,6 +4,10 @@ from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
+from kombu.exceptions import KombuError
+from redis.exceptions import BusyLoadingError
+from redis.exceptions import TimeoutError as RedisTimeout
+from structlog.testing import capture_logs
 
 from core.errors import StorageError
 from db.roles.back_off import FIRST_PAUSE_S
@@ -45,3 +49,17 @@ def test_an_error_of_another_kind_is_raised() -> None:
 
     with pytest.raises(ZeroDivisionError):
         PeriodicAction("act", act, 0.0).run_if_due()
+
+
+@pytest.mark.parametrize("error", [KombuError("gone"), BusyLoadingError("loading"), RedisTimeout("frozen"), ConnectionResetError("reset")])
+def test_the_loss_of_the_broker_is_logged_once_and_without_a_traceback(error: Exception) -> None:
+    def act() -> None:
+        raise error
+
+    action = PeriodicAction("publish", act, 0.0)
+    with capture_logs() as logged:
+        action.run()
+        action.run()
+    assert [entry["event"] for entry in logged] == ["relay_action_failed"]
+    assert "exc_info" not in logged[0]
+    assert action.failing
