@@ -174,4 +174,5 @@ def _claimed(row: Row[Any], inputs: tuple[UnitInput, ...], earlier: list[StoredE
         failure_state=None if row.failure_state is None else JobState(row.failure_state),
         not_analysed_attempts=row.not_analysed_attempts,
         reason=row.reason,
+        source=row.source,
     )

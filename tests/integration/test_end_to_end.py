@@ -4,6 +4,7 @@ Orthanc sends and receives; the node is ``dicom-node up`` with embedded PostgreS
 run in order and share one node.
 """
 
+import io
 import tarfile
 from collections import Counter
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from deploy.demo.modality import AE_TITLE as MODALITY
 from deploy.demo.modality import send_files
 from deploy.demo.result_check import dciodvfy_errors
 from deploy.demo.synthetic.chest import make_chest, write_chest
-from deploy.demo.synthetic.lesion import lesion_identity
+from deploy.demo.synthetic.lesion import lesion_identity, make_lesion
 from deploy.demo.synthetic.uids import synthetic_uid
 from deploy.local.ports import free_port
 from imaging.photograph.encapsulate import jpeg_to_dicom
@@ -273,6 +274,29 @@ def test_8_a_series_that_no_route_selects_is_recorded_with_the_reason(department
     assert "BodyPartExamined" in rows[0]["reason"]
     assert rows[0]["job_id"] is None
     assert department.wait_for_reports(0)
+
+
+def test_81_a_photograph_that_a_program_uploads_gets_its_result_and_pdf(department: Department) -> None:
+    node = department.node
+    link = node.json("users", "invite", "doctor", "--role", "clinician", "--json")["link"]
+    password = {"password": "correct horse battery staple"}
+    assert httpx.post(link, data=password, headers={"Origin": node.console}, timeout=60).status_code == 303
+    scopes = ("--scope", "upload", "--scope", "results")
+    token = node.json("users", "token", "add", "doctor", "--name", "test", *scopes, "--json")["token"]
+    with httpx.Client(base_url=node.console, headers={"Authorization": f"Bearer {token}"}, timeout=120) as program:
+        stated = {"patient_id": "UPLOADED-81", "family_name": "Uploadedname", "region": "lower-back", "wait": "60"}
+        jpeg = make_lesion(SEED + 81, size=(450, 600)).jpeg
+        reply = program.post("/api/v1/predict", params=stated, content=jpeg, headers={"Content-Type": "image/jpeg"})
+        wait_until("the result", lambda: program.get(reply.json()["url"], params={"wait": 60}).status_code == 200, timeout_s=600)
+        answer = program.get(reply.json()["url"]).json()
+        (result,) = answer["results"]
+        assert (answer["state"], result["model"], result["reason"]) == ("done", "dermoscopy_7class", "")
+        assert result["outcome"] in {"findings", "abstained"}
+        pdf = program.get(result["links"]["pdf"])
+        assert bytes(pydicom.dcmread(io.BytesIO(pdf.content)).EncapsulatedDocument).startswith(b"%PDF")
+        assert program.get(result["links"]["report"]).status_code == 200
+    department.wait_for_reports(1)
+    assert not [line for line in node.errors if "UPLOADED-81" in line or "Uploadedname" in line]
 
 
 def test_9_a_restart_loses_and_repeats_nothing(department: Department) -> None:

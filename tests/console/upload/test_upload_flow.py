@@ -127,8 +127,10 @@ def test_predict_answers_where_to_poll_and_within_the_wait_the_result(program: h
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(program.get, url, params={"wait": 60})
         complete(node.database, plan("dermoscopy_7class"), study=str(study))
-        finish(node.database, claim(node.database))
+        job = claim(node.database)
+        finish(node.database, job)
         done = waiting.result()
+    assert job.source == "CONSOLE", "the worker makes a PDF of it"
     assert (done.status_code, done.json()["state"], done.json()["instances"]) == (200, "done", 1)
     (result,) = done.json()["results"]
     assert (result["outcome"], result["category"], result["tier"], result["model"]) == ("findings", "nodule", "review", "dermoscopy_7class")
