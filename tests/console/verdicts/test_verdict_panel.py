@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from db.engine import Database
+from tests.support.chromium import headless_chromium, sign_in
 from tests.support.console import Browser, RunningConsole, add_users
 from tests.support.records import Sender, claim, complete, finish, plan, rows, scalar
 
@@ -144,3 +145,36 @@ def test_the_worklist_is_narrowed_to_studies_with_an_open_verdict(reader: Reader
         reader.send(finding=finding, verdict="accepted")
     assert link not in reader.browser.get("/worklist?verdict=open").text
     assert link in reader.browser.get("/worklist?verdict=given").text
+
+
+def test_every_verdict_is_one_key_in_the_browser(console: RunningConsole, database: Database) -> None:
+    study = scalar(database, "SELECT id FROM studies")
+    with headless_chromium() as chromium:
+        page = chromium.new_page()
+        problems: list[str] = []
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        sign_in(page, console.url, "clinician")
+        page.goto(f"{console.url}/studies/{study}")
+        assert not page.is_visible("[data-mark]"), "there is no viewer on the page"
+        page.keyboard.press("a")
+        page.wait_for_selector(".verdict-accepted")
+        assert page.evaluate("document.activeElement.dataset.ordinal") == "2", "the next open finding"
+        page.keyboard.press("r")
+        page.keyboard.press("2")
+        page.wait_for_selector(".verdict-rejected")
+        page.keyboard.press("k")
+        page.keyboard.press("c")
+        page.wait_for_selector("details[data-key=c][open]")
+        page.evaluate("document.activeElement.blur()")
+        page.keyboard.press("m")
+        form = page.locator("details.missed form")
+        for name, value in (("image_number", "2"), ("column", "100.5"), ("row", "40.5")):
+            form.locator(f"[name={name}]").fill(value)
+        form.locator("[name=row]").press("Enter")
+        page.wait_for_selector(".verdict-missed")
+        assert problems == []
+    assert rows(database, "SELECT verdict, reason FROM verdicts ORDER BY id") == [
+        ("accepted", ""),
+        ("rejected", "artifact"),
+        ("missed", ""),
+    ]
