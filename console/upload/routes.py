@@ -87,7 +87,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, settings: Setti
         files = [AnnouncedFile(file.name, file.size, file.modified, file_refusal(file.name, file.size, settings)) for file in asked.files]
 
         def announce() -> Upload:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             check_room(database, settings, actor, files)
             return begin_upload(database, actor=actor, address=address, statement=asked.statement.values(), files=files)
 

@@ -58,7 +58,7 @@ def open_piece(folder: Path, file_id: int, *, offset: int, size_bytes: int) -> I
     PieceRefused
         Another request writes the file, or it ends at another offset.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(folder / str(file_id), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, _MODE)
     try:
         try:

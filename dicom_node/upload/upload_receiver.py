@@ -51,7 +51,7 @@ class UploadReceiver:
         self._database = database
         self._pause_reason = pause_reason
         self._folder = settings.uploads_dir
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._intake = Intake(settings, database, blobs)
         self._part10 = Part10Intake(database, blobs, self._intake, max_instance_bytes=settings.receive.max_instance_bytes)
         self._own_converter, self._taken_at = converter is None, 0.0

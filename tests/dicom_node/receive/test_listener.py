@@ -24,6 +24,7 @@ from db.receive.quarantine import list_quarantined
 from dicom_node import contexts
 from imaging.wire.part10 import data_set_offset, encode_head
 from tests.dicom_node.conftest import MakeSettings, Running
+from tests.fuzz.costly_datasets import costly_datasets
 from tests.support.records import rows
 from tests.support.send_role import wait_for
 from tests.support.series import CT, DERMOSCOPY, ROOT, encoded, image
@@ -348,3 +349,14 @@ def test_drain_aborts_associations_after_its_time_out(start: Callable[[Settings]
     with associated(node.port, {CT: [EXPLICIT]}) as association:
         node.listener.drain(0.5)  # the association itself would stay open for receive.network_timeout_s
         wait_for(lambda: association.is_aborted)
+
+
+def test_an_instance_over_the_work_budget_is_quarantined_with_the_element_named(node: Running) -> None:
+    costly = {seed.name: (seed, tag) for seed, tag in costly_datasets()}
+    for name in ("components in PatientName", "empty items"):
+        seed, tag = costly[name]
+        with associated(node.port, {CT: [seed.syntax]}) as association:
+            answer = store_bytes(association, seed.data_set, sop_class=CT, sop_instance=seed.sop_instance, syntax=seed.syntax)
+        assert answer.Status == 0xC000
+        assert tag in list_quarantined(node.database, 10)[0].reason
+    assert send_ok(node)
