@@ -36,7 +36,7 @@ from tests.support.transcode import LOSSLESS, transcode
 from workers.encode.source import read_source
 
 MEMORY_BYTES = 6 << 30
-SLOW_S = 30.0  # processor time for one file: more would let a sender block a worker
+SLOW_S = 15.0  # processor time for one file, read in ten ways: more would let a sender block a worker
 
 
 def main() -> None:
