@@ -14,7 +14,7 @@ from console.api import monitoring
 from console.api.routers import add_api
 from console.assets import KEPT, assets_path, mount_assets
 from console.audit import routes as audit
-from console.auth import account, first_administrator, invitation, sign_in, sign_in_link, user_admin
+from console.auth import account, first_administrator, invitation, oidc_sign_in, sign_in, sign_in_link, user_admin
 from console.auth.guard import Accounts, build_guard
 from console.auth.refusals import add_refusals
 from console.dashboard import routes as dashboard
@@ -77,7 +77,7 @@ def create_app(read_snapshot: Callable[[], NodeSnapshot], accounts: Accounts, se
     templates = build_templates(accounts.ae_title, settings.console.viewer.ohif_link)
     application.include_router(monitoring.router(read_snapshot, accounts.ae_title))
     application.include_router(pages.router(read_snapshot, accounts.ae_title, templates))
-    for module in (sign_in, sign_in_link, invitation, account, user_admin, worklist, saved_views, audit, dashboard):
+    for module in (sign_in, sign_in_link, oidc_sign_in, invitation, account, user_admin, worklist, saved_views, audit, dashboard):
         application.include_router(module.build_router(accounts, templates))
     application.include_router(operations.build_router(accounts, templates, settings))
     application.include_router(live.build_router(accounts))
@@ -146,7 +146,7 @@ def run(
         raise ConfigurationError(message, hint="set console.host and console.port") from error
     host, port = listener.getsockname()[:2]
     limits = SessionLimits(idle_s=section.session_idle_s, max_s=section.session_max_s)
-    accounts = Accounts(database, limits, secure=tls_context is not None, ae_title=settings.node.ae_title)
+    accounts = Accounts(database, limits, secure=tls_context is not None, ae_title=settings.node.ae_title, oidc=section.oidc)
     application = create_app(lambda: read_node(settings, database), accounts, settings)
     config = uvicorn.Config(
         application, log_config=None, access_log=False, lifespan="off", server_header=False, timeout_graceful_shutdown=GRACE_S
@@ -157,7 +157,8 @@ def run(
     url = f"{scheme(settings)}://{host}:{port}"
     with listener, RoleHeartbeat(database, CONSOLE, lambda: {"url": url}):
         log.info("console_listening", host=host, port=port)
-        first_administrator.offer_registration(database, url)
+        if accounts.local_sign_in:
+            first_administrator.offer_registration(database, url)
         on_ready(host, port)
         application.state.render_pool.cache.make_room(0)  # what an earlier process has left
         try:

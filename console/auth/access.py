@@ -63,6 +63,8 @@ ACCESS: dict[tuple[str, str], frozenset[UserRole]] = {
     ("POST", "/sign-in/code"): PUBLIC,
     ("GET", "/sign-in/link/{token}"): PUBLIC,
     ("POST", "/sign-in/link/{token}"): PUBLIC,
+    ("GET", "/sign-in/oidc"): PUBLIC,
+    ("GET", "/sign-in/oidc/callback"): PUBLIC,
     ("GET", "/invitations/{token}"): PUBLIC,
     ("POST", "/invitations/{token}"): PUBLIC,
     ("GET", "/worklist"): ALL,

@@ -9,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from console.auth.access import ACCESS, PUBLIC, UserRole
 from console.auth.bearer import bearer_token, token_session
+from core.settings.oidc import OidcSection
 from db.accounts.sessions import Session, SessionLimits, find_session
 from db.engine import Database
 
@@ -25,6 +26,12 @@ class Accounts:
     limits: SessionLimits
     secure: bool
     ae_title: str
+    oidc: OidcSection | None = None
+
+    @property
+    def local_sign_in(self) -> bool:
+        """Whether users may sign in with a password of the console."""
+        return self.oidc is None or self.oidc.local_sign_in
 
     @property
     def cookie(self) -> str:

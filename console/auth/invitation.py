@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.templating import Jinja2Templates
 from starlette.concurrency import run_in_threadpool
 
-from console.auth.guard import Accounts
+from console.auth.guard import AccessDenied, Accounts
 from console.auth.passwords import hash_password
 from console.auth.replies import page, redirect
 from core.errors import ConfigurationError
@@ -25,6 +25,8 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
     @routes.post("/invitations/{token}")
     async def register(request: Request, token: str) -> Response:
         """Add the user with the chosen password."""
+        if not accounts.local_sign_in:
+            raise AccessDenied("sign-in with a password is switched off")
         password = str((await request.form()).get("password", ""))
         found = await run_in_threadpool(find_invitation, database, token)
         try:

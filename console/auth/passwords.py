@@ -31,9 +31,9 @@ def hash_password(password: str) -> str:
 
 
 def check_password(password_hash: str | None, password: str) -> bool:
-    """Return whether ``password`` matches; takes the same time where ``password_hash`` is None (unknown or disabled user)."""
+    """Return whether ``password`` matches; takes the same time where ``password_hash`` is None or empty."""
     try:
         _HASHER.verify(password_hash or _OF_NOBODY, password[:LONGEST])
     except (VerificationError, InvalidHashError):
         return False
-    return password_hash is not None
+    return bool(password_hash)

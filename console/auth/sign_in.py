@@ -1,10 +1,13 @@
 """Sign-in with password and, where the user has one, a second factor; sign-out."""
 
+from typing import Any
+
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import HTMLResponse
 from fastapi.templating import Jinja2Templates
 from starlette.concurrency import run_in_threadpool
 
-from console.auth.guard import Accounts, SignedIn, check_form_token, client_address, safe_path
+from console.auth.guard import AccessDenied, Accounts, SignedIn, check_form_token, client_address, safe_path
 from console.auth.passwords import check_password
 from console.auth.replies import delete_session_cookie, page, redirect, set_session_cookie
 from console.auth.second_factor import accept_code
@@ -21,28 +24,33 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
     routes = APIRouter(include_in_schema=False)
     database = accounts.database
 
+    def _page(request: Request, **context: Any) -> HTMLResponse:
+        return page(templates, request, "sign_in.html", oidc=accounts.oidc, **context)
+
     @routes.get("/sign-in")
     def sign_in_page(request: Request, next: str = "/") -> Response:
         """Show the form."""
-        return page(templates, request, "sign_in.html", next=safe_path(next))
+        return _page(request, next=safe_path(next))
 
     @routes.post("/sign-in")
     async def sign_in(request: Request) -> Response:
         """Check name and password; on success open a session with a new token."""
+        if not accounts.local_sign_in:
+            raise AccessDenied("sign-in with a password is switched off")
         form = await request.form()
         name, password = str(form.get("name", "")).strip(), str(form.get("password", ""))
         next_path, address = safe_path(str(form.get("next", "/"))), client_address(request)
         wait_s = await run_in_threadpool(seconds_until_sign_in, database, name, address)
         if wait_s > 0:
             message = f"Too many failed attempts. Try again in {int(wait_s // 60) + 1} minutes."
-            locked = page(templates, request, "sign_in.html", status_code=429, next=next_path, name=name, error=message)
+            locked = _page(request, status_code=429, next=next_path, name=name, error=message)
             locked.headers["Retry-After"] = str(int(wait_s) + 1)
             return locked
         user = await run_in_threadpool(_user_with_password, name, password)
         if user is None:
             known = await run_in_threadpool(find_user, database, name)
             await run_in_threadpool(lambda: record_failure(database, name, address, user_id=known.id if known is not None else None))
-            return page(templates, request, "sign_in.html", status_code=401, next=next_path, name=name, error=WRONG)
+            return _page(request, status_code=401, next=next_path, name=name, error=WRONG)
         agent = request.headers.get("user-agent", "")
         token = await run_in_threadpool(lambda: open_session(database, user, address=address, user_agent=agent))
         if not user.has_second_factor:

@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from core.settings.oidc import OidcSection
 from core.settings.section import Port, Seconds, Section
 from core.settings.tls import ConsoleTls
 from core.settings.viewer import ViewerSection
@@ -20,5 +21,8 @@ class ConsoleSection(Section):
     session_idle_s: Seconds = Field(default=1800.0, description="Seconds without a request after which a user has to sign in again.")
     session_max_s: Seconds = Field(
         default=43200.0, description="Seconds after sign-in after which a user has to sign in again. 12 hours: one shift."
+    )
+    oidc: OidcSection | None = Field(
+        default=None, description="Optional. Sign-in by OpenID Connect ([the console](console.md#sign-in-by-openid-connect))."
     )
     viewer: ViewerSection = Field(default=ViewerSection(), description="The viewer ([the console](console.md#viewer)).")

@@ -1,0 +1,94 @@
+"""Sign-in by OpenID Connect: the way to the provider and back."""
+
+import json
+import secrets
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+
+from fastapi import APIRouter, Request, Response
+from fastapi.templating import Jinja2Templates
+from starlette.exceptions import HTTPException
+
+from console.auth.access import UserRole
+from console.auth.guard import Accounts, client_address, safe_path
+from console.auth.oidc_provider import Identity, OidcProvider, SignInRefused
+from console.auth.replies import page, redirect, set_session_cookie
+from console.parameters import SearchText
+from core.errors import ConfigurationError
+from core.settings.oidc import OidcSection
+from db import audit
+from db.accounts.provider_users import provider_user
+from db.accounts.sessions import open_session
+from db.accounts.users import User
+
+COOKIE = "dicom-node-oidc"
+COOKIE_PATH = "/sign-in/oidc"
+VALID_S = 600
+
+
+def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
+    """Return the routes; they answer 404 where no provider is configured."""
+    routes = APIRouter(include_in_schema=False)
+    database = accounts.database
+    provider = None if accounts.oidc is None else OidcProvider(accounts.oidc)
+
+    def _refuse(request: Request, reason: str, message: str) -> Response:
+        details = {"from": client_address(request), "reason": reason}
+        audit.record_now(database, actor="anonymous", action="sign_in.failed", subject="oidc", details=details)
+        reply = page(templates, request, "message.html", status_code=403, heading="Sign-in was refused", message=message)
+        reply.delete_cookie(COOKIE, path=COOKIE_PATH)
+        return reply
+
+    @routes.get("/sign-in/oidc")
+    def begin(request: Request, next: SearchText = "/") -> Response:
+        """Send the browser to the provider; a cookie keeps what the way back is compared with."""
+        if provider is None:
+            raise HTTPException(404, "no provider is configured")
+        kept = {"state": secrets.token_urlsafe(32), "nonce": secrets.token_urlsafe(32), "verifier": secrets.token_urlsafe(48)}
+        try:
+            target = provider.authorization_url(**kept)
+        except SignInRefused as refused:
+            return _refuse(request, refused.reason, str(refused))
+        reply = redirect(target)
+        value = urlsafe_b64encode(json.dumps({**kept, "next": safe_path(next)}).encode()).decode()
+        reply.set_cookie(COOKIE, value, max_age=VALID_S, path=COOKIE_PATH, secure=accounts.secure, httponly=True, samesite="lax")
+        return reply
+
+    @routes.get("/sign-in/oidc/callback")
+    def come_back(request: Request) -> Response:
+        """Check what the provider says, and open a session."""
+        if provider is None or accounts.oidc is None:
+            raise HTTPException(404, "no provider is configured")
+        kept = _read_cookie(request)
+        try:
+            identity = provider.identify(dict(request.query_params), state=kept["state"], nonce=kept["nonce"], verifier=kept["verifier"])
+            user = _user(accounts.oidc, identity)
+        except SignInRefused as refused:
+            return _refuse(request, refused.reason, str(refused))
+        except ConfigurationError as error:
+            return _refuse(request, "user", f"{str(error).capitalize()}.")
+        agent = request.headers.get("user-agent", "")
+        token = open_session(database, user, address=client_address(request), user_agent=agent)
+        reply = redirect(safe_path(kept["next"]))
+        reply.delete_cookie(COOKIE, path=COOKIE_PATH)
+        set_session_cookie(reply, accounts, token)
+        return reply
+
+    def _user(section: OidcSection, identity: Identity) -> User:
+        values = [value.removeprefix(section.role_prefix) for value in identity.roles if value.startswith(section.role_prefix)]
+        roles = sorted({value for value in values if value in set(UserRole)})
+        if len(roles) != 1:
+            message = "The provider gives you no role of this console." if not roles else "The provider gives you several roles."
+            raise SignInRefused("role", f"{message} Ask its administrator.")
+        return provider_user(database, issuer=section.issuer, subject=identity.subject, name=identity.name, role=roles[0])
+
+    return routes
+
+
+def _read_cookie(request: Request) -> dict[str, str]:
+    """Return what `begin` has kept; empty values where the cookie is missing or damaged."""
+    try:
+        kept = json.loads(urlsafe_b64decode(request.cookies.get(COOKIE, "")))
+    except ValueError:
+        kept = {}
+    found = kept if isinstance(kept, dict) else {}
+    return {name: str(found.get(name, "")) for name in ("state", "nonce", "verifier", "next")}
