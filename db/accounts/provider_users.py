@@ -22,6 +22,7 @@ def provider_user(database: Database, *, issuer: str, subject: str, name: str, r
     ConfigurationError
         The user is disabled, another user has the name, or the new role would leave no administrator.
     """
+    id = None
     with database.begin() as connection:
         row = connection.execute(_FIND, {"issuer": issuer, "subject": subject}).one_or_none()
         if row is None:
@@ -30,10 +31,10 @@ def provider_user(database: Database, *, issuer: str, subject: str, name: str, r
             if id is None:
                 raise ConfigurationError("another user of the console has this name", hint="ask an administrator")
             audit.record(connection, actor="oidc", action="user.added", subject=f"user:{id}", details={"name": name, "role": role})
-    id, known_role = (id, role) if row is None else (row.id, row.role)
-    if known_role != role:
-        set_role(database, id, role, actor="oidc")
-    user = get_user(database, id)
+    number = int(id if row is None else row.id)
+    if row is not None and row.role != role:
+        set_role(database, number, role, actor="oidc")
+    user = get_user(database, number)
     if user is None or user.disabled_at is not None:
         raise ConfigurationError("this user is disabled", hint="ask an administrator")
     return user
