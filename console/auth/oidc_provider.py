@@ -39,7 +39,7 @@ class SignInRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class ProviderIdentity:
     """Who a verified ID token speaks of: ``subject`` never changes at this issuer, ``roles`` are the values of the role claim."""
 
     subject: str
@@ -69,7 +69,7 @@ class OidcProvider:
         proof = {"code_challenge": create_s256_code_challenge(verifier), "code_challenge_method": "S256"}
         return str(prepare_grant_uri(metadata["authorization_endpoint"], section.client_id, "code", **asked, **proof))
 
-    def identify(self, query: Mapping[str, str], *, state: str, nonce: str, verifier: str) -> Identity:
+    def identify(self, query: Mapping[str, str], *, state: str, nonce: str, verifier: str) -> ProviderIdentity:
         """Return who has signed in, from the parameters with which the browser came back.
 
         Raises
@@ -156,7 +156,7 @@ class OidcProvider:
                 self._known = fresh
             return jwt.decode(token, fresh.keys, algorithms=list(ALGORITHMS))
 
-    def _identity(self, claims: Mapping[str, Any]) -> Identity:
+    def _identity(self, claims: Mapping[str, Any]) -> ProviderIdentity:
         section = self._section
         roles: Any = claims
         for step in section.role_claim.split("."):
@@ -165,7 +165,7 @@ class OidcProvider:
         name = claims.get(section.name_claim)
         if not isinstance(name, str) or not 1 <= len(name) <= 64 or not name.isprintable():
             raise SignInRefused("name", f"The ID token has no usable name in the claim {section.name_claim}.")
-        return Identity(str(claims["sub"]), name, tuple(str(value) for value in values))
+        return ProviderIdentity(str(claims["sub"]), name, tuple(str(value) for value in values))
 
     def _get(self, url: str) -> dict[str, Any]:
         return self._request("GET", url)

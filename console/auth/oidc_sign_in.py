@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 
 from console.auth.access import UserRole
 from console.auth.guard import Accounts, client_address, safe_path
-from console.auth.oidc_provider import Identity, OidcProvider, SignInRefused
+from console.auth.oidc_provider import OidcProvider, ProviderIdentity, SignInRefused
 from console.auth.replies import page, redirect, set_session_cookie
 from console.parameters import SearchText
 from core.errors import ConfigurationError
@@ -73,7 +73,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         set_session_cookie(reply, accounts, token)
         return reply
 
-    def _user(section: OidcSection, identity: Identity) -> User:
+    def _user(section: OidcSection, identity: ProviderIdentity) -> User:
         values = [value.removeprefix(section.role_prefix) for value in identity.roles if value.startswith(section.role_prefix)]
         roles = sorted({value for value in values if value in set(UserRole)})
         if len(roles) != 1:
