@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 
 from console.auth.access import UserRole
 from console.auth.guard import Accounts, client_address, safe_path
-from console.auth.oidc_provider import OidcProvider, ProviderIdentity, SignInRefused
+from console.auth.oidc.provider import OidcProvider, ProviderIdentity, SignInRefused
 from console.auth.replies import page, redirect, set_session_cookie
 from console.parameters import SearchText
 from core.errors import ConfigurationError
