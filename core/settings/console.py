@@ -1,11 +1,60 @@
-"""``[console]``: the HTTP port."""
+"""``[console]``: the HTTP port, and sign-in by a provider of OpenID Connect."""
 
-from pydantic import Field
+from pathlib import Path
+from urllib.parse import urlsplit
 
-from core.settings.oidc import OidcSection
-from core.settings.section import Port, Seconds, Section
+from pydantic import Field, field_validator
+
+from core.settings.section import Port, Seconds, Section, is_loopback
 from core.settings.tls import ConsoleTls
 from core.settings.viewer import ViewerSection
+
+
+class OidcSection(Section):
+    """``[console.oidc]``: sign-in by OpenID Connect (authorization code flow with PKCE). Without this table there is none."""
+
+    issuer: str = Field(
+        description="Issuer of the provider, exactly as its discovery document has it, `https://` (or `http://` on this machine)."
+    )
+    client_id: str = Field(min_length=1, description="Name under which the console is registered at the provider.")
+    client_secret_file: Path | None = Field(
+        default=None, description="File with the client's secret. Without it the console is a public client, protected by PKCE."
+    )
+    redirect_url: str = Field(
+        description="Address of `/sign-in/oidc/callback` of this console as browsers reach it; it is registered at the provider."
+    )
+    scopes: str = Field(default="openid profile", description="Scopes that are asked for, separated by spaces; `openid` is one of them.")
+    name_claim: str = Field(default="preferred_username", description="Claim of the ID token with the sign-in name.")
+    role_claim: str = Field(
+        default="roles", description="Claim of the ID token with the role, text or list. Dots lead into a claim: `realm_access.roles`."
+    )
+    role_prefix: str = Field(
+        default="",
+        description="What stands before the role in the claim: with `dicom-node-` the value `dicom-node-viewer` gives the role viewer. "
+        "Values that give no role are ignored; exactly one must be left.",
+    )
+    label: str = Field(default="your organisation", max_length=60, description="Name of the provider on the sign-in page.")
+    ca: Path | None = Field(
+        default=None,
+        description="File with the certificate authority of the provider, PEM. Without it: the authorities that the system trusts.",
+    )
+    local_sign_in: bool = Field(default=True, description="Whether users may also sign in with a password of the console.")
+
+    @field_validator("issuer", "redirect_url")
+    @classmethod
+    def _check_url(cls, value: str) -> str:
+        url = urlsplit(value)
+        local = url.scheme == "http" and is_loopback(url.hostname or "")
+        if not url.hostname or (url.scheme != "https" and not local):
+            raise ValueError(f"{value!r} is not an https:// address (http:// only on this machine)")
+        return value
+
+    @field_validator("scopes")
+    @classmethod
+    def _check_scopes(cls, value: str) -> str:
+        if "openid" not in value.split():
+            raise ValueError("scopes lack openid")
+        return value
 
 
 class ConsoleSection(Section):

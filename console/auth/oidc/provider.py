@@ -20,7 +20,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from core.clock import system_clock
-from core.settings.oidc import OidcSection
+from core.settings.console import OidcSection
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
 """Signatures with a key pair. ``none`` is refused, and HMAC too, because its key would be known to several parties."""

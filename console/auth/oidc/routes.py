@@ -14,7 +14,7 @@ from console.auth.oidc.provider import OidcProvider, ProviderIdentity, SignInRef
 from console.auth.replies import page, redirect, set_session_cookie
 from console.parameters import SearchText
 from core.errors import ConfigurationError
-from core.settings.oidc import OidcSection
+from core.settings.console import OidcSection
 from db import audit
 from db.accounts.provider_users import provider_user
 from db.accounts.sessions import open_session

@@ -8,8 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from core.settings.console import ConsoleSection
-from core.settings.oidc import OidcSection
+from core.settings.console import ConsoleSection, OidcSection
 from db.accounts.users import find_user
 from db.engine import Database
 from tests.support.console import Browser, RunningConsole, add_users
