@@ -1,6 +1,7 @@
 """Loads a model by its name. torch is imported when a model is loaded, not before."""
 
 import importlib
+from importlib.metadata import version
 from pathlib import Path
 
 from core.errors import ModelError
@@ -63,7 +64,9 @@ def limit_gpu_memory(share: float) -> None:
 
 
 def describe_devices() -> tuple[str, bool]:
-    """The devices that models can run on, in words, and whether CUDA is among them."""
+    """The devices that models can run on, in words, and whether CUDA is among them. torch is imported only where there may be a GPU."""
+    if not any(Path("/dev").glob("nvidia*")) and not Path("/dev/dxg").exists():  # the devices of the driver, and of WSL
+        return f"no CUDA device, models run on the CPU (torch {version('torch')})", False
     import torch
 
     if not torch.cuda.is_available():
