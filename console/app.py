@@ -14,6 +14,7 @@ from console.api import monitoring
 from console.api.routers import add_api
 from console.assets import KEPT, assets_path, mount_assets
 from console.audit import routes as audit
+from console.audit import view_queries
 from console.auth import account, first_administrator, invitation, sign_in, sign_in_link, user_admin
 from console.auth.guard import Accounts, build_guard
 from console.auth.oidc import routes as oidc
@@ -78,7 +79,7 @@ def create_app(read_snapshot: Callable[[], NodeSnapshot], accounts: Accounts, se
     templates = build_templates(accounts.ae_title, settings.console.viewer.ohif_link)
     application.include_router(monitoring.router(read_snapshot, accounts.ae_title))
     application.include_router(pages.router(read_snapshot, accounts.ae_title, templates))
-    for module in (sign_in, sign_in_link, oidc, invitation, account, user_admin, worklist, saved_views, audit, dashboard):
+    for module in (sign_in, sign_in_link, oidc, invitation, account, user_admin, worklist, saved_views, audit, view_queries, dashboard):
         application.include_router(module.build_router(accounts, templates))
     application.include_router(operations.build_router(accounts, templates, settings))
     application.include_router(live.build_router(accounts))

@@ -100,6 +100,8 @@ ACCESS: dict[tuple[str, str], frozenset[UserRole]] = {
     ("POST", "/audit/verify"): AUDITORS,
     ("GET", "/audit/export"): AUDITORS,
     ("GET", "/audit/patient"): AUDITORS,
+    ("GET", "/audit/views"): AUDITORS,
+    ("GET", "/audit/views/export"): AUDITORS,
     ("POST", "/sign-out"): ALL,
     ("GET", "/account"): ALL,
     ("POST", "/account/password"): ALL,

@@ -19,6 +19,10 @@ INITIAL = (
 """The files of revision 0001, in the order in which their tables refer to each other."""
 
 
+VIEWS = ("v_verdicts", "v_audit", "v_findings", "v_deliveries", "v_jobs")
+"""The views of ``views.sql``: each stands before the ones that it reads, so that they can be dropped in this order."""
+
+
 def read_sql(name: str) -> str:
     """Return the statements of one file of this folder, separated by semicolons."""
     return (FOLDER / f"{name}.sql").read_text(encoding="utf-8")

@@ -4,15 +4,15 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, text
 
+from db.auditor_role import grant_views
 from db.engine import Database
-from db.schema import FOLDER, read_sql
+from db.schema import FOLDER, VIEWS, read_sql
 from db.schema.revisions import expected_revision, read_revision
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
 UPGRADE_LOCK = 0x64636D6E  # "dcmn": roles that start at the same time upgrade one after the other
-VIEWS = ("v_verdicts", "v_audit", "v_findings", "v_deliveries", "v_jobs")  # a view before the ones that it reads
 
 _LOCK = text("SELECT pg_advisory_xact_lock(:lock)")
 # Two random UUIDs are 244 random bits: the key of the patient references in audit events.
@@ -40,6 +40,7 @@ def upgrade_schema(database: Database) -> None:
                 connection.execute(text(f"DROP VIEW IF EXISTS {name}"))
             command.upgrade(_config(connection), "head")
             execute_script(connection, read_sql("views"))
+            grant_views(connection, VIEWS)
         connection.execute(_IDENTIFY)
 
 

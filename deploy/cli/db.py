@@ -1,14 +1,14 @@
-"""Commands on the database: schema, backup, restore."""
+"""Commands on the database: schema, backup, restore, auditors."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from deploy.cli.common import Config, read_settings
+from deploy.cli.common import Config, open_database, operator_name, read_settings
 from deploy.terminal import print_message
 
-app = typer.Typer(help="Upgrade, back up and restore the database.")
+app = typer.Typer(help="Upgrade, back up and restore the database; make auditors.")
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="backup file")]
 
 
@@ -57,3 +57,18 @@ def restore(file: FileArgument, config: Config = None) -> None:
     with maintenance_database(read_settings(config), create=True) as url:
         restore_database(url, file)
     print_message(f"restored from {file}")
+
+
+@app.command()
+def auditor(name: Annotated[str, typer.Argument(metavar="NAME", help="name of the database role")], config: Config = None) -> None:
+    """Make a database role that may read the views v_* and nothing else.
+
+    The password is printed once. For an existing auditor it is replaced.
+    """
+    from db.auditor_role import make_auditor
+    from db.schema import VIEWS
+
+    with open_database(config) as (_, database):
+        password = make_auditor(database, name, VIEWS, actor=operator_name())
+    print_message(f"{name} may read {', '.join(sorted(VIEWS))}; its password:")
+    print(password)

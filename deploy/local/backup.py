@@ -57,7 +57,7 @@ def dump_database(url: str, file: Path) -> None:
     fresh.unlink(missing_ok=True)
     fresh.touch(mode=0o600)
     try:
-        _run([program, "--format=custom", "--no-owner", "--file", str(fresh)], url, "pg_dump")
+        _run([program, "--format=custom", "--no-owner", "--no-privileges", "--file", str(fresh)], url, "pg_dump")
         fresh.replace(file)
     finally:
         fresh.unlink(missing_ok=True)

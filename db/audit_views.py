@@ -1,0 +1,121 @@
+"""The views ``v_*`` for people who ask without SQL: what they contain, and rows by simple conditions. Each query is an audit event."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DataError
+
+from core.errors import ConfigurationError
+from db import audit
+from db.engine import Database
+from db.row_values import escape_like
+from db.schema import VIEWS
+
+SHOWN = 100
+MOST_CONDITIONS = 5
+FETCH_ROWS = 500
+QUERY_S = 30
+
+OPERATORS = {
+    "is": "CAST({column} AS text) = :{value}",
+    "is not": "CAST({column} AS text) IS DISTINCT FROM :{value}",
+    "contains": "CAST({column} AS text) ILIKE :{value}",
+    "at least": "{column} >= CAST(:{value} AS {type})",
+    "at most": "{column} <= CAST(:{value} AS {type})",
+    "is empty": "({column} IS NULL OR CAST({column} AS text) = '' OR :{value} IS NULL)",
+}
+_NEWEST_FIRST = {
+    "v_audit": "event_id DESC", "v_jobs": "job_id DESC", "v_deliveries": "delivery_id DESC", "v_findings": "recorded_at DESC",
+}  # fmt: skip
+_COLUMNS = text("""
+    SELECT c.relname AS view, coalesce(obj_description(c.oid), '') AS view_comment, a.attname AS name,
+           format_type(a.atttypid, a.atttypmod) AS type, coalesce(col_description(a.attrelid, a.attnum), '') AS comment
+    FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'v' AND c.relname = ANY(:views) ORDER BY c.relname, a.attnum
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class ViewColumn:
+    """One column of a view, with its type in PostgreSQL and what it means."""
+
+    name: str
+    type: str
+    comment: str
+
+
+@dataclass(frozen=True, slots=True)
+class ViewDescription:
+    """One view and what a row of it is."""
+
+    name: str
+    comment: str
+    columns: tuple[ViewColumn, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ViewCondition:
+    """A column, an operator of `OPERATORS`, and the value that a person has typed."""
+
+    column: str
+    operator: str
+    value: str = ""
+
+
+def describe_views(database: Database) -> dict[str, ViewDescription]:
+    """Return the views by name, from the comments of the catalogue."""
+    with database.begin() as connection:
+        return _describe(connection)
+
+
+def _describe(connection: Connection) -> dict[str, ViewDescription]:
+    rows = list(connection.execute(_COLUMNS, {"views": list(VIEWS)}))
+    return {
+        view: ViewDescription(view, comment, tuple(ViewColumn(row.name, row.type, row.comment) for row in rows if row.view == view))
+        for view, comment in {row.view: row.view_comment for row in rows}.items()
+    }
+
+
+def query_view(
+    database: Database, view: str, conditions: Sequence[ViewCondition], *, limit: int | None, actor: str, address: str
+) -> Iterator[Any]:
+    """Yield the rows of a view that pass every condition, the newest first; ``limit`` None yields all.
+
+    The audit event names view and columns, not the values: they may identify a patient.
+
+    Raises
+    ------
+    ConfigurationError
+        There is no such view, column or operator, or a value does not fit the type of its column.
+    """
+    with database.begin() as connection:
+        found = _describe(connection).get(view)
+        if found is None:
+            raise ConfigurationError(f"there is no view {view}", hint=", ".join(VIEWS))
+        where, values = _where(found, conditions)
+        details = {"from": address, "columns": [condition.column for condition in conditions], "all": limit is None}
+        audit.record(connection, actor=actor, action="view.queried", subject=f"view:{view}", details=details)
+    order = _NEWEST_FIRST.get(view, f'"{found.columns[0].name}" DESC')
+    statement = text(f'SELECT * FROM "{view}" {where} ORDER BY {order} LIMIT :limit')
+    with database.begin() as connection:
+        connection.execute(text("SET TRANSACTION READ ONLY"))
+        connection.execute(text(f"SET LOCAL statement_timeout = '{QUERY_S}s'"))
+        try:
+            yield from connection.execution_options(yield_per=FETCH_ROWS).execute(statement, {**values, "limit": limit})
+        except DataError as error:
+            raise ConfigurationError("a value does not fit its column", hint="times are written as 2026-01-31") from error
+
+
+def _where(view: ViewDescription, conditions: Sequence[ViewCondition]) -> tuple[str, dict[str, str]]:
+    types = {column.name: column.type for column in view.columns}
+    parts, values = [], {}
+    for number, condition in enumerate(conditions[:MOST_CONDITIONS]):
+        if condition.column not in types or condition.operator not in OPERATORS:
+            raise ConfigurationError(f"{view.name} has no such column, or the operator is unknown")
+        name = f"value{number}"
+        pattern = OPERATORS[condition.operator]
+        parts.append(pattern.format(column=f'"{condition.column}"', value=name, type=types[condition.column]))
+        values[name] = f"%{escape_like(condition.value)}%" if condition.operator == "contains" else condition.value
+    return f"WHERE {' AND '.join(parts)}" if parts else "", values
