@@ -9,9 +9,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from db.engine import Database
-from db.schema import FOLDER
+from db.schema import FOLDER, VIEWS
 from db.schema.revisions import current_revision, expected_revision
-from db.schema.upgrade import VIEWS, upgrade_schema
+from db.schema.upgrade import upgrade_schema
 from tests.support.records import rows
 from tests.support.services import fresh_database
 
