@@ -45,6 +45,7 @@ serve: .venv/.run  ## run the node with embedded servers; CONFIG=node.toml
 test: .venv/.dev debian  ## the whole test suite in three processes, because many tests wait; JOBS=0 for one process, ARGS=
 	@$(BIN)/python -m deploy.demo.viewer.ohif_files || true
 	@$(BIN)/python -m tests.support.oidc_servers
+	@$(BIN)/python -m tests.support.axe_core || true
 	@$(BIN)/python -m pytest -n $(or $(JOBS),3) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # Types are the slowest part: they are checked beside the rest.

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from core import codes
-from core.records import Finding, HeatMap, Measurement, Prediction
+from core.records import Finding, HeatMap, Measurement, Prediction, ResultObject
 from core.states import Outcome, Tier, UnitKind
 from db.blobs.store import Blobs
 from db.complete.completion import complete_unit
 from db.complete.units import units_of_study
 from db.engine import Database
 from db.jobs.finish import commit_result
+from db.jobs.job_records import StoredObject
 from db.receive import admission
 from imaging.headers.instance_header import read_header
 from imaging.masks import pack_heat_map, pack_mask
@@ -35,20 +36,27 @@ def receive_files(database: Database, blobs: Blobs, files: Sequence[Path], kind:
     return study
 
 
-def _commit(database: Database, blobs: Blobs, study: str, model: str, prediction: Prediction, heat: HeatMap | None) -> tuple[int, int]:
+def _commit(
+    database: Database, blobs: Blobs, study: str, model: str, prediction: Prediction, heat: HeatMap | None, objects: Sequence[ResultObject]
+) -> tuple[int, int]:
     (unit,) = units_of_study(database, study)
     complete_unit(database, unit, evidence=evidence(unit.held), plans=(plan(model),), routes=(), selected=None, reason="")
     job = claim(database)
     packed = pack_overlays(prediction.findings, heat)
+    stored = tuple(StoredObject(one, blobs.put(one.content), job.destinations) for one in objects) or (report(job),)
     commit_result(
-        database, job, prediction=prediction, identity=replace(identity(), name=model), objects=(report(job),), timings=timings(),
+        database, job, prediction=prediction, identity=replace(identity(), name=model), objects=stored, timings=timings(),
         overlays=blobs.put(packed) if packed else None,
     )  # fmt: skip
     return job.unit_id, job.id
 
 
 def series_with_findings(
-    database: Database, blobs: Blobs, files: Sequence[Path], places: Sequence[tuple[tuple[float, float, float], float]]
+    database: Database,
+    blobs: Blobs,
+    files: Sequence[Path],
+    places: Sequence[tuple[tuple[float, float, float], float]],
+    objects: Sequence[ResultObject] = (),
 ) -> tuple[int, Volume]:
     """Receive a series; its result has a round nodule with an outline at each of ``places``: LPS mm, diameter. Returns (unit, volume)."""
     study = receive_files(database, blobs, files, UnitKind.SERIES)
@@ -73,11 +81,11 @@ def series_with_findings(
         )  # fmt: skip
     prediction = Prediction(Outcome.FINDINGS, tuple(findings), looked_for="Nodules of 4 mm and more.")
     packed = pack_heat_map(heat, origin=(1.5, 1.5, 1.5), step=(4.0, 4.0, 4.0), meaning="evidence for a nodule")
-    unit, _ = _commit(database, blobs, study, "lung_nodule_ct", prediction, packed)
+    unit, _ = _commit(database, blobs, study, "lung_nodule_ct", prediction, packed, objects)
     return unit, volume
 
 
-def photograph_with_finding(database: Database, blobs: Blobs, file: Path) -> tuple[int, Photograph]:
+def photograph_with_finding(database: Database, blobs: Blobs, file: Path, objects: Sequence[ResultObject] = ()) -> tuple[int, Photograph]:
     """Receive a photograph; its result has a lesion with an outline in the middle, and a heat map. Returns (unit, photograph)."""
     study = receive_files(database, blobs, [file], UnitKind.IMAGE)
     photograph = read_photograph(file)
@@ -90,7 +98,6 @@ def photograph_with_finding(database: Database, blobs: Blobs, file: Path) -> tup
         mask=pack_mask(inside[None]),
     )  # fmt: skip
     prediction = Prediction(Outcome.FINDINGS, (finding,), {"mel": 0.81, "nv": 0.15, "bkl": 0.04})
-    unit, _ = _commit(
-        database, blobs, study, "dermoscopy_7class", prediction, pack_heat_map(heat[None], meaning="evidence for mel (Grad-CAM)")
-    )
+    packed = pack_heat_map(heat[None], meaning="evidence for mel (Grad-CAM)")
+    unit, _ = _commit(database, blobs, study, "dermoscopy_7class", prediction, packed, objects)
     return unit, photograph
