@@ -249,6 +249,7 @@ def started(tmp_path: Path, database_url: str, broker_url: str) -> Iterator[http
     ports = {
         "DICOM_NODE_NODE__PORT": str(usable_port("127.0.0.1", 0, "node")),
         "DICOM_NODE_CONSOLE__PORT": str(usable_port("127.0.0.1", 0, "console")),
+        "DICOM_NODE_UPLOAD__FOLDER": str(tmp_path / "uploads"),
     }
     processes = []
 
