@@ -8,7 +8,7 @@ MODELS := dermoscopy_7class lung_nodule_ct lung_histology_ct
 SHELL := /bin/bash
 PINS := requirements/torch.txt requirements/worker.txt requirements/embedded.txt
 
-.PHONY: demo viewer test check unit lint types bench chaos fuzz serve lock audit models crossval figures docs schema debian clean-venv help
+.PHONY: demo viewer test check unit lint types bench chaos fuzz serve lock audit models crossval figures docs pictures schema debian clean-venv help
 
 help:  ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -92,6 +92,9 @@ figures: .venv/.training  ## measure the models on DATA: figures and pictures in
 docs: .venv/.run  ## write the generated pages anew: docs/configuration.md and docs/models
 	$(BIN)/dicom-node models docs
 	$(BIN)/python -m deploy.configuration_page
+
+pictures: .venv/.dev  ## take the pictures of the console for README.md and docs/console.md anew
+	@$(BIN)/python -m tests.support.console_pictures docs/pictures/console
 
 schema: .venv/.dev  ## write docs/schema.md anew from the catalogue of an upgraded database
 	@$(BIN)/python -m tests.support.schema_page
