@@ -23,6 +23,7 @@ from db.uploads.upload_records import AnnouncedFile, Upload
 from db.uploads.uploads import begin_upload, cancel_upload, read_upload, record_piece
 from db.worklist.studies import StudyFilter, list_studies
 from db.worklist.study import read_study
+from imaging.photograph.skin_regions import skin_regions
 
 CHECK_INTERVAL_S = 0.5
 LONGEST_WAIT_S = 60.0
@@ -44,6 +45,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 
 Wait = Annotated[float, Query(ge=0, le=LONGEST_WAIT_S, description="Seconds to wait for the result.")]
 Text64 = Annotated[str, Query(max_length=64)]
+Region = Annotated[str, Query(description="A region of the body map.", json_schema_extra={"enum": ["", *skin_regions()]})]
 
 
 def build_router(accounts: Accounts, settings: Settings) -> APIRouter:
@@ -78,7 +80,7 @@ def build_router(accounts: Accounts, settings: Settings) -> APIRouter:
     @routes.post("", summary="Analyse a photograph, a DICOM file or a zip archive", responses=_RESPONSES, openapi_extra=_BODY)
     async def predict(
         request: Request, response: Response, viewer: AsViewer, wait: Wait = 0.0, kind: Literal["dermoscopy", "vl"] = "dermoscopy",
-        region: Text64 = "", patient_id: Text64 = "", family_name: Text64 = "", given_name: Text64 = "",
+        region: Region = "", patient_id: Text64 = "", family_name: Text64 = "", given_name: Text64 = "",
         birth_date: Annotated[str, Query(description="YYYY-MM-DD")] = "", sex: Literal["", "F", "M", "O"] = "",
         accession_number: Annotated[str, Query(max_length=16)] = "",
         taken_on: Annotated[str, Query(description="YYYY-MM-DD; default: today")] = "",

@@ -8,6 +8,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from schemathesis import GenerationMode
 from schemathesis.core.failures import Failure, FailureGroup
+from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from console.auth.access import ACCESS, UserRole
 from console.auth.scopes import Scope
@@ -19,6 +20,8 @@ from tests.support.records import Sender, claim, complete, finish, plan, run
 from tests.support.services import fresh_database
 
 EXAMPLES = 3  # of each operation, mode and role
+# What a JSON Schema cannot say is refused with 422: dates in the future, delimiters in names, bytes that are no image.
+CHECKED_FURTHER = {"/api/v1/predict"}
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +72,7 @@ def _check(operation: schemathesis.APIOperation, mode: GenerationMode, url: str,
     @settings(max_examples=examples, database=None, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
     @given(case=operation.as_strategy(generation_mode=mode))
     def probe(case: schemathesis.Case) -> None:
-        case.call_and_validate(base_url=url, headers={"Authorization": f"Bearer {token}"})
+        excluded = [positive_data_acceptance] if operation.path in CHECKED_FURTHER else []
+        case.call_and_validate(base_url=url, headers={"Authorization": f"Bearer {token}"}, excluded_checks=excluded)
 
     probe()

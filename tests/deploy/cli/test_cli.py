@@ -17,7 +17,7 @@ COMMANDS = [
     *("audit verify", "audit export", "db upgrade", "db backup", "db restore", "destinations echo", "quarantine list"),
     *("retention run", "quarantine requeue", "rules unrouted", "rules requeue"),
     *("routes list", "routes pause", "routes resume", "destinations pause", "destinations resume"),
-    *("users add", "users invite", "users list", "users disable", "users password"),
+    *("users add", "users invite", "users list", "users disable", "users password", "users link", "db auditor", "jobs release"),
 ]
 LISTINGS = [
     *("models list", "models compare", "models drift", "jobs list", "deliveries list", "results export", "audit export", "rules test"),
