@@ -21,6 +21,7 @@ from console.auth.oidc import routes as oidc
 from console.auth.refusals import add_refusals
 from console.dashboard import routes as dashboard
 from console.health import CONSOLE, NodeSnapshot, read_node
+from console.models import routes as models
 from console.operations import routes as operations
 from console.page_templates import build_templates
 from console.study import objects
@@ -82,6 +83,7 @@ def create_app(read_snapshot: Callable[[], NodeSnapshot], accounts: Accounts, se
     for module in (sign_in, sign_in_link, oidc, invitation, account, user_admin, worklist, saved_views, audit, view_queries, dashboard):
         application.include_router(module.build_router(accounts, templates))
     application.include_router(operations.build_router(accounts, templates, settings))
+    application.include_router(models.build_router(accounts, templates, settings))
     application.include_router(live.build_router(accounts))
     models_dir = settings.node.data_dir / "models"
     section = settings.console.viewer

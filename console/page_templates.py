@@ -16,6 +16,7 @@ NAVIGATION = (
     ("/worklist", "Worklist"),
     ("/upload", "Upload"),
     ("/dashboard", "Dashboard"),
+    ("/models", "Models"),
     ("/operations", "Operations"),
     ("/audit", "Audit"),
     ("/status", "Status"),

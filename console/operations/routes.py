@@ -14,7 +14,8 @@ from starlette.datastructures import UploadFile
 from console.auth.guard import Accounts, SignedIn
 from console.auth.replies import page, redirect
 from console.health import disk_usage
-from console.operations.commands import WrongCommand, ask_for_command, shown_commands
+from console.operations.command_replies import commands_reply, queue_command
+from console.operations.commands import shown_commands
 from console.operations.overview import destination_rows, role_rows, route_rows
 from console.operations.route_test import FileAnswer, try_routes
 from core.errors import NodeError
@@ -70,22 +71,14 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, settings: Setti
 
     @routes.get("/operations/commands")
     def commands_fragment(request: Request) -> Response:
-        """Return the list of commands alone; the page asks for it while an answer is still to come."""
-        found = shown_commands(database, PREFIXES)
-        reply = page(templates, request, "operations_commands.html", commands=found)
-        if not any(command.pending for command in found):
-            reply.headers["HX-Trigger"] = "commands-answered"
-        return reply
+        """Return the list of commands alone."""
+        return commands_reply(request, templates, database, PREFIXES)
 
     @routes.post("/operations/commands")
     async def act(request: Request, session: SignedIn) -> Response:
         """Queue a command for the role that owns it."""
-        form = await request.form()
-        try:
-            await run_in_threadpool(ask_for_command, database, form, f"user:{session.user.name}", KINDS)
-        except WrongCommand as error:
-            message = str(error)
-            return await run_in_threadpool(lambda: _page(request, status=422, error=message))
+        if problem := await queue_command(request, database, session, KINDS):
+            return await run_in_threadpool(lambda: _page(request, status=422, error=problem))
         return redirect("/operations#commands")
 
     @routes.post("/operations/route-test")

@@ -1,4 +1,4 @@
-"""``[webhook]``, ``[retention]`` and ``[logs]``: alerts, deletion of old data, and log output."""
+"""``[webhook]``, ``[models]``, ``[retention]`` and ``[logs]``: alerts, stop rules, deletion of old data, and log output."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -90,6 +90,40 @@ class RetentionSection(Section):
         description="Delete blobs that no row names, this many days after they were written: killed processes and repeated attempts leave "
         "some behind. 30 is a reasonable value.",
     )
+
+
+class ModelWatch(Section):
+    """A stop rule: a limit on what clinicians accept, or on drift, for the active version of a model."""
+
+    model: str = Field(description="Name of the model.")
+    min_acceptance: float | None = Field(
+        default=None, gt=0, lt=1, description="An alert begins when a smaller share of the judged findings than this was accepted."
+    )
+    max_drift: float | None = Field(
+        default=None,
+        gt=0,
+        description="An alert begins when the population stability index of an input or score exceeds this in the last two weeks; 0.25 "
+        "counts as drifted.",
+    )
+    min_n: int = Field(default=30, ge=1, description="Judged findings, or counted units, below which the rule does not apply.")
+    days: int = Field(default=28, ge=1, le=3650, description="Verdicts of this many days count.")
+    demote: bool = Field(
+        default=False,
+        description="When the alert begins, the version becomes a shadow: it goes on being compared, and reports nothing. Units of its "
+        "routes are reported as not analysed until a person activates a version.",
+    )
+
+    @model_validator(mode="after")
+    def _check_limits(self) -> Self:
+        if self.min_acceptance is None and self.max_drift is None:
+            raise ValueError("a stop rule needs min_acceptance, max_drift or both")
+        return self
+
+
+class ModelsSection(Section):
+    """``[models]``: supervision of the models."""
+
+    watch: tuple[ModelWatch, ...] = Field(default=(), description="One table `[[models.watch]]` for each stop rule.")
 
 
 class LogsSection(Section):

@@ -11,7 +11,7 @@ from core.settings.console import ConsoleSection
 from core.settings.delivery import DeliverySection
 from core.settings.destinations import Destination
 from core.settings.node import NodeSection
-from core.settings.operations import LogsSection, RetentionSection, WebhookSection
+from core.settings.operations import LogsSection, ModelsSection, RetentionSection, WebhookSection
 from core.settings.receive import ReceiveSection
 from core.settings.routes import Route
 from core.settings.section import Section
@@ -41,6 +41,7 @@ class Settings(Section):
         default=CompletionSection(),
         description="When a series is complete. The evidence that decided is stored and shown by `dicom-node jobs show`.",
     )
+    models: ModelsSection = Field(default=ModelsSection(), description="Supervision of the models: stop rules.")
     worker: WorkerSection = Field(default=WorkerSection(), description="The processes that run models.")
     delivery: DeliverySection = Field(default=DeliverySection(), description="Sending of results to the destinations.")
     webhook: WebhookSection = Field(

@@ -102,6 +102,18 @@ def shadow_or_retire(database: Database, identity: ModelIdentity, state: ModelSt
     return True
 
 
+def demote_model(database: Database, name: str, *, actor: str, reason: str) -> str:
+    """Make the active pipeline of a name a shadow, without another one that serves; return its digest, "" where none is active."""
+    with database.begin() as connection:
+        active = next((row for row in _locked(connection, name) if row.state == ModelState.ACTIVE), None)
+        if active is None:
+            return ""
+        connection.execute(_SET, {"id": active.id, "state": ModelState.SHADOW.value})
+        details = _details(name, active.version, active.digest) | {"was": ModelState.ACTIVE.value, "reason": reason}
+        audit.record(connection, actor=actor, action="model.demoted", subject=f"model:{active.id}", details=details)
+    return str(active.digest)
+
+
 def rollback_model(database: Database, name: str, *, available: Collection[str], actor: str) -> str:
     """Activate the pipeline that was active before; return its digest. A second rollback undoes the first.
 

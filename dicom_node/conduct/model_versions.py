@@ -24,9 +24,22 @@ def served_versions(model: str, known: Sequence[RegisteredModel], folder: Path) 
     try:
         place = installed.serving_version(model, known, folder)
     except ModelError as error:
-        return ServedVersions(_last_active(model, known), problem=str(error))
-    shadows = tuple(ServedVersion(shadow.card.version, shadow.digest) for shadow in installed.shadow_versions(model, known, folder))
+        last = _last_active(model, known)
+        shadows = _shadows(model, known, folder)
+        if last.digest in {shadow.digest for shadow in shadows}:  # demoted: the report that it was not analysed is no result of the shadow
+            last = ServedVersion(last.version, sha256(f"not serving: {last.digest}".encode()).hexdigest())
+        return ServedVersions(last, shadows, problem=str(error))
+    shadows = _shadows(model, known, folder)
     return ServedVersions(ServedVersion(place.card.version, place.digest), shadows)
+
+
+def _shadows(model: str, known: Sequence[RegisteredModel], folder: Path) -> tuple[ServedVersion, ...]:
+    """The shadows of a model; none where no version of it is on this machine."""
+    try:
+        found = installed.shadow_versions(model, known, folder)
+    except ModelError:
+        return ()
+    return tuple(ServedVersion(shadow.card.version, shadow.digest) for shadow in found)
 
 
 def _last_active(model: str, known: Sequence[RegisteredModel]) -> ServedVersion:

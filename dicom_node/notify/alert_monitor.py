@@ -19,6 +19,7 @@ from db.operations.status import node_status
 from db.operations.webhook_notifications import collect_notifications
 from db.roles.missing_roles import missing_roles
 from db.roles.supervised_loop import SupervisedLoop
+from dicom_node.notify.model_watch import ACCEPTANCE, DRIFT, ModelWatcher
 
 CHECK_INTERVAL_S = 5.0
 SILENT_AFTER_S = 60.0  # 20 missed heartbeats: a restart of a role takes less
@@ -26,7 +27,7 @@ UNAVAILABLE_AFTER_S = 10.0  # longer than the age of a heartbeat, and than a sho
 ROLES = ("listen", "conduct", "relay", "worker", "send")
 DESTINATION_UNAVAILABLE, BACKLOG, DISK_LOW, ROLE_SILENT = "destination.away", "backlog", "disk.low", "role.silent"
 UNITS_WITHOUT_RESULT = "units.without_result"
-KINDS = (DESTINATION_UNAVAILABLE, BACKLOG, DISK_LOW, ROLE_SILENT, UNITS_WITHOUT_RESULT)
+KINDS = (DESTINATION_UNAVAILABLE, BACKLOG, DISK_LOW, ROLE_SILENT, UNITS_WITHOUT_RESULT, ACCEPTANCE, DRIFT)
 
 Conditions = Mapping[tuple[str, str], Mapping[str, Any]]
 """(kind, subject) -> details: numbers only, no patient data."""
@@ -70,6 +71,7 @@ class AlertMonitor:
         self._settings = settings
         self._database = database
         self._notify = settings.webhook.sends(WebhookEvent.ALERT)
+        self._models = ModelWatcher(settings, database)
         self._log = structlog.get_logger()
         # The first check is delayed: roles that are starting with this one have no new heartbeat yet.
         self.loop = SupervisedLoop("alert-monitor", self.check, stop, delay_s=CHECK_INTERVAL_S)
@@ -82,11 +84,13 @@ class AlertMonitor:
         StorageError
             The database is unavailable.
         """
-        conditions = find_conditions(self._settings, self._database)
+        conditions = {**find_conditions(self._settings, self._database), **self._models.broken_rules()}
         known = {(alert.kind, alert.subject) for alert in alerts.current_alerts(self._database) if alert.kind in KINDS}
         for (kind, subject), details in conditions.items():
             if (kind, subject) not in known and self._record(alerts.begin_alert, kind, subject, details):
                 self._log.error("alert_began", kind=kind, name=subject)
+                if kind in (ACCEPTANCE, DRIFT):
+                    self._models.act(kind, subject)
         for kind, subject in known - set(conditions):
             if self._record(alerts.end_alert, kind, subject, {}):
                 self._log.warning("alert_ended", kind=kind, name=subject)

@@ -1,0 +1,52 @@
+"""The versions of a model: those on this machine, and those that the registry knows."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import ModelError
+from db.engine import Database
+from db.operations.model_registry import registered_models
+from models import installed
+from models.card import ModelCard
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRow:
+    """A version with its state in the registry ("" where it was never used). ``card``: None where it is not installed any more."""
+
+    version: str
+    digest: str
+    state: str
+    origin: str
+    card: ModelCard | None
+
+    @property
+    def figures(self) -> list[tuple[str, str]]:
+        """The single numbers of the card's metrics, and what was measured."""
+        if self.card is None:
+            return []
+        metrics = self.card.metrics.items()
+        numbers = [(key, value) for key, value in metrics if isinstance(value, int | float) and not isinstance(value, bool)]
+        return [(key.replace("_", " "), f"{value:g}") for key, value in numbers][:8]
+
+
+def model_names(database: Database, folder: Path) -> list[str]:
+    """Return the names of all models that are installed or registered, sorted."""
+    return sorted({*installed.names(folder), *(model.name for model in registered_models(database))})
+
+
+def version_rows(database: Database, name: str, folder: Path) -> list[VersionRow]:
+    """Return the versions of a model: the active one first, then shadows, then the rest."""
+    known = {model.digest: model for model in registered_models(database, name)}
+    try:
+        places = installed.versions(name, folder)
+    except ModelError:  # registered, and not on this machine any more
+        places = ()
+    rows = []
+    for place in places:
+        entry = known.pop(place.digest, None)
+        state = entry.state.value if entry is not None else ""
+        rows.append(VersionRow(place.card.version, place.digest, state, place.origin.value, place.card))
+    rows += [VersionRow(model.version, model.digest, model.state.value, model.origin.value, None) for model in known.values()]
+    order = {"active": 0, "shadow": 1, "standby": 2, "": 3, "retired": 4}
+    return sorted(rows, key=lambda row: order[row.state])

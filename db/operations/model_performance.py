@@ -1,0 +1,127 @@
+"""Performance of models by the verdicts of clinicians: by version, week and scanner; calibration; abstentions.
+
+Only the current verdict on a finding counts. A finding is *right* where it was accepted, or corrected without a change of its class.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import text
+
+from core.policy.proportions import Share
+from db.engine import Database
+
+WEEKS = 26
+_RIGHT = "(v.verdict = 'accepted' OR v.verdict = 'corrected' AND (v.label = '' OR v.label = f.label))"
+_CURRENT = "v.verdict <> 'retracted' AND NOT EXISTS (SELECT FROM verdicts later WHERE later.supersedes = v.id)"
+_FIGURES = text(f"""
+    SELECT grouping(j.model_version, j.pipeline_digest) = 0 AS by_version, grouping(week.begin) = 0 AS by_week,
+           grouping(j.scanner) = 0 AS by_scanner, j.model_version, j.pipeline_digest, week.begin AS week, j.scanner,
+           count(*) FILTER (WHERE v.finding_id IS NOT NULL) AS judged,
+           count(*) FILTER (WHERE v.finding_id IS NOT NULL AND v.verdict = 'accepted') AS accepted,
+           count(*) FILTER (WHERE v.finding_id IS NOT NULL AND {_RIGHT}) AS right_count,
+           count(*) FILTER (WHERE v.verdict = 'missed') AS missed, count(DISTINCT v.job_id) AS results
+    FROM verdicts v JOIN jobs j ON j.id = v.job_id LEFT JOIN findings f ON f.id = v.finding_id
+    CROSS JOIN LATERAL (SELECT date_trunc('week', v.at AT TIME ZONE 'UTC')::date AS begin) AS week
+    WHERE j.model = :model AND NOT j.shadow AND {_CURRENT} AND v.at > node_now() - make_interval(weeks => :weeks)
+    GROUP BY GROUPING SETS ((j.model_version, j.pipeline_digest), (week.begin), (j.scanner))
+    ORDER BY week.begin, j.model_version, j.scanner
+""")
+_RECENT = text(f"""
+    SELECT count(*) AS judged, count(*) FILTER (WHERE v.verdict = 'accepted') AS accepted
+    FROM verdicts v JOIN jobs j ON j.id = v.job_id
+    WHERE j.pipeline_digest = :digest AND v.finding_id IS NOT NULL AND {_CURRENT} AND v.at > node_now() - make_interval(days => :days)
+""")
+_CALIBRATION = text(f"""
+    SELECT least(9, floor(f.probability * 10))::int AS bin, count(*) AS n, avg(f.probability)::float8 AS mean,
+           count(*) FILTER (WHERE {_RIGHT}) AS right_count
+    FROM verdicts v JOIN jobs j ON j.id = v.job_id JOIN findings f ON f.id = v.finding_id
+    WHERE j.model = :model AND j.pipeline_digest = :digest AND NOT j.shadow AND {_CURRENT} AND f.probability IS NOT NULL
+    GROUP BY 1 ORDER BY 1
+""")
+_OUTCOMES = text("""
+    SELECT date_trunc('week', reported_at AT TIME ZONE 'UTC')::date AS week, count(*) AS n,
+           count(*) FILTER (WHERE outcome = 'abstained') AS abstained
+    FROM jobs WHERE model = :model AND NOT shadow AND reported_at IS NOT NULL AND outcome IS NOT NULL
+      AND coalesce(reported_at, queued_at) > node_now() - make_interval(weeks => :weeks)
+    GROUP BY 1 ORDER BY 1
+""")
+_STUDIES = text("""
+    SELECT j.id, se.study_id FROM jobs j JOIN units u ON u.id = j.unit_id JOIN series se ON se.id = u.series_id WHERE j.id = ANY(:ids)
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictFigures:
+    """Figures of one group.
+
+    Attributes
+    ----------
+    name
+        The version, the Monday of the week, or the scanner.
+    acceptance
+        Findings that were accepted as they are, of those that were judged.
+    ppv
+        Findings that were right, of those that were judged: the positive predictive value.
+    missed
+        Findings that clinicians added.
+    results
+        Results on which there is a verdict.
+    """
+
+    name: str
+    acceptance: Share
+    ppv: Share
+    missed: int
+    results: int
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationBin:
+    """Judged findings whose probability falls into one tenth: mean probability, and the share that was right."""
+
+    mean: float
+    right: Share
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPerformance:
+    """Figures of one model in the last 26 weeks. ``abstained``: (Monday of the week, share of results without an answer)."""
+
+    by_version: tuple[VerdictFigures, ...]
+    by_week: tuple[VerdictFigures, ...]
+    by_scanner: tuple[VerdictFigures, ...]
+    calibration: tuple[CalibrationBin, ...]
+    abstained: tuple[tuple[str, Share], ...]
+
+
+def read_performance(database: Database, model: str, digest: str) -> ModelPerformance:
+    """Return the figures of a model; the calibration is that of the version with this digest."""
+    with database.begin() as connection:
+        rows = connection.execute(_FIGURES, {"model": model, "weeks": WEEKS}).all()
+        bins = connection.execute(_CALIBRATION, {"model": model, "digest": digest}).all()
+        outcomes = connection.execute(_OUTCOMES, {"model": model, "weeks": WEEKS}).all()
+    return ModelPerformance(
+        by_version=tuple(_figures(f"{row.model_version} ({row.pipeline_digest[:12]})", row) for row in rows if row.by_version),
+        by_week=tuple(_figures(row.week.isoformat(), row) for row in rows if row.by_week),
+        by_scanner=tuple(_figures(row.scanner or "unknown", row) for row in rows if row.by_scanner),
+        calibration=tuple(CalibrationBin(row.mean, Share(row.right_count, row.n)) for row in bins),
+        abstained=tuple((row.week.isoformat(), Share(row.abstained, row.n)) for row in outcomes),
+    )
+
+
+def recent_acceptance(database: Database, digest: str, days: int) -> Share:
+    """Return how many of the judged findings of a version were accepted in the last days."""
+    with database.begin() as connection:
+        row = connection.execute(_RECENT, {"digest": digest, "days": days}).one()
+    return Share(row.accepted, row.judged)
+
+
+def studies_of_jobs(database: Database, ids: list[int]) -> dict[int, int]:
+    """Return the study of each job."""
+    with database.begin() as connection:
+        return {row.id: row.study_id for row in connection.execute(_STUDIES, {"ids": ids})}
+
+
+def _figures(name: str, row: Any) -> VerdictFigures:
+    return VerdictFigures(name, Share(row.accepted, row.judged), Share(row.right_count, row.judged), row.missed, row.results)
