@@ -87,7 +87,7 @@ def create_app(read_snapshot: Callable[[], NodeSnapshot], accounts: Accounts, se
     application.include_router(live.build_router(accounts))
     models_dir = settings.node.data_dir / "models"
     section = settings.console.viewer
-    cache = RenderCache(settings.node.data_dir / "viewer-cache", max_bytes=section.cache_mib << 20, keep_s=section.keep_s)
+    cache = RenderCache(settings.viewer_cache_dir, max_bytes=section.cache_mib << 20, keep_s=section.keep_s)
     render_pool = application.state.render_pool = RenderPool(section, cache)
     application.include_router(study.build_router(accounts, templates, settings.blobs_dir, models_dir, render_pool.prepare))
     takes_assessment = [name for name, kinds in settings.result_profiles.items() if ResultKind.ASSESSMENT in kinds]

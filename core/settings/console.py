@@ -58,7 +58,7 @@ class OidcSection(Section):
 
 
 class ConsoleSection(Section):
-    """``[console]``: status page, health, metrics and API over HTTP."""
+    """``[console]``: the web interface, health, metrics and the API over HTTP."""
 
     host: str = Field(default="127.0.0.1", description="Address to listen on. By default only this machine reaches it.")
     port: Port = Field(default=8484, description="HTTP port. `0`: any free port.")

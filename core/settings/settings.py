@@ -34,7 +34,7 @@ class Settings(Section):
     )
     console: ConsoleSection = Field(
         default=ConsoleSection(),
-        description="Status page, health, metrics and API over HTTP. No patient data and no sign-in in this version.",
+        description="The web interface, health, metrics and the API over HTTP. Patient data are shown after sign-in only.",
     )
     upload: UploadSection = Field(default=UploadSection(), description="Limits of uploads in the console and over the API.")
     completion: CompletionSection = Field(
@@ -89,6 +89,11 @@ class Settings(Section):
     def uploads_dir(self) -> Path:
         """Folder of the files that are being uploaded."""
         return self.upload.folder or self.node.data_dir / "uploads"
+
+    @property
+    def viewer_cache_dir(self) -> Path:
+        """Folder of the images that were decoded for the viewer."""
+        return self.console.viewer.cache_folder or self.node.data_dir / "viewer-cache"
 
     def destination(self, name: str) -> Destination | None:
         """Return the destination of this name; None where the configuration no longer has it."""

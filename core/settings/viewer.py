@@ -1,5 +1,6 @@
 """``[console.viewer]``: the viewer of the console, and the processes that decode images for it."""
 
+from pathlib import Path
 from typing import Self
 
 from pydantic import Field, model_validator
@@ -24,10 +25,13 @@ class ViewerSection(Section):
         description="Address space of a render process, in MiB. A unit that needs more is not displayed, and the viewer says so.",
     )
     time_s: Seconds = Field(default=120.0, description="Seconds after which a render process is ended and the viewer says so.")
+    cache_folder: Path | None = Field(
+        default=None, description="Folder of the decoded images; it holds patient data. Default: `viewer-cache` in `node.data_dir`."
+    )
     cache_mib: int = Field(
         default=4096,
         ge=64,
-        description="Size of the decoded images in `node.data_dir/viewer-cache`, in MiB. Those that were used least recently are removed.",
+        description="Size of the decoded images, in MiB. Those that were used least recently are removed.",
     )
     keep_s: Seconds = Field(
         default=43200.0, description="Seconds after which decoded images that nobody has looked at are removed from the cache."

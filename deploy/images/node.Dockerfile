@@ -21,7 +21,7 @@ RUN pip install --no-deps /src && chmod -R a+rX /opt/venv
 FROM python:3.11-slim-bookworm
 LABEL org.opencontainers.image.title="dicom-node" org.opencontainers.image.licenses="Apache-2.0"
 # A new named volume takes owner and mode from these folders.
-RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin node && install -d -o node -g node -m 0750 /data /uploads
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin node && install -d -o node -g node -m 0750 /data /uploads /viewer-cache
 COPY --from=build /opt/venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \

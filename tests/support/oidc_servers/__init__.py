@@ -8,7 +8,6 @@ import hashlib
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -81,7 +80,3 @@ def run_server(script: str) -> Iterator[OidcServer]:
     finally:
         process.kill()
         process.communicate()
-
-
-if __name__ == "__main__":
-    sys.stderr.write(f"providers of OpenID Connect: {install_servers()}\n")
