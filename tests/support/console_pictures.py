@@ -40,12 +40,12 @@ PICTURES = (
 
 
 def save_small(content: bytes, path: Path) -> None:
-    """Save a screenshot as PNG with 256 colours, or fewer where it would be larger than `LARGEST_BYTES`."""
+    """Save a screenshot as PNG with 256 colours; as JPEG where the PNG would be larger than `LARGEST_BYTES`, as of radiological images."""
     picture = Image.open(io.BytesIO(content)).convert("RGB")
-    for colours in (256, 128, 64, 32):
-        picture.quantize(colours, dither=Image.Dither.NONE).save(path, optimize=True)
-        if path.stat().st_size < LARGEST_BYTES:
-            return
+    picture.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+    if path.stat().st_size > LARGEST_BYTES:
+        path.unlink()
+        picture.save(path.with_suffix(".jpg"), quality=88, optimize=True)
 
 
 def take_picture(browser: Browser, url: str, values: dict[str, str], picture: tuple[str, str, str, str], folder: Path) -> None:
