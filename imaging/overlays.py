@@ -31,7 +31,15 @@ def pack_overlays(findings: Sequence[Finding], heat: HeatMap | None) -> bytes:
     packed = None if heat is None else _pack_heat(heat)
     if not masks and packed is None:
         return b""
-    return gzip.compress(json.dumps({"masks": masks, "heat": packed}, separators=(",", ":")).encode(), compresslevel=6, mtime=0)
+    text = json.dumps({"masks": masks, "heat": packed}, separators=(",", ":"), default=_python_number)
+    return gzip.compress(text.encode(), compresslevel=6, mtime=0)
+
+
+def _python_number(value: Any) -> int | float:
+    """Positions of a resampled series are numpy's numbers, which JSON does not know."""
+    assert isinstance(value, np.generic)
+    number: int | float = value.item()
+    return number
 
 
 def _pack_heat(heat: HeatMap) -> dict[str, Any] | None:

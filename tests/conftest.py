@@ -1,5 +1,9 @@
 """Fixtures and settings for every test."""
 
+from collections.abc import Iterator
+
+import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["tests.support.services"]
@@ -8,3 +12,10 @@ pytest_plugins = ["tests.support.services"]
 # and slow generation of examples is no failure.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
+
+
+@pytest.fixture(autouse=True)
+def default_logging() -> Iterator[None]:
+    """Commands that a test calls in its own process configure the logs, for example ``doctor`` only critical events: undo it."""
+    yield
+    structlog.reset_defaults()

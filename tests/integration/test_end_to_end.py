@@ -322,7 +322,7 @@ def test_91_no_output_contains_patient_data(department: Department, webhook: Web
     node = department.node
     chest = make_chest(SEED + 9, slices=1, size=32, slice_mm=3.0, diameters_mm=())
     provoked = pydicom.dcmread(write_chest(department.folder / "provoked", chest)[0])
-    provoked.StudyInstanceUID, provoked.PatientID, provoked.PatientName = "1.2.826.0.1.3680043.10.543.91", "PROVOKED91", "Provoked^Error"
+    provoked.StudyInstanceUID, provoked.PatientID, provoked.PatientName = "1.2.826.0.1.3680043.10.543.91", "PROVOKED91", "Provoked^Mistake"
     provoked.save_as(department.folder / "provoked.dcm")
     raw = provoked_bytes(department.folder / "provoked.dcm")
     with associated(node.port, {str(provoked.SOPClassUID): [EXPLICIT]}, calling=MODALITY, called="NODE") as association:
