@@ -45,7 +45,7 @@ class Piece:
             rest = rest[written:]
 
     def sync(self) -> None:
-        """Have the bytes on disk before the browser is told so."""
+        """Flush the bytes to the disk, before the answer says that they were stored."""
         os.fsync(self._descriptor)
 
 

@@ -1,6 +1,6 @@
 """The folder of decoded images, ``viewer-cache`` in the data folder: limited in size and in age, closed to other users.
 
-Decoded images are patient data. They are removed when nobody has looked at them for some hours, and at once when retention has removed
+Decoded images are patient data. They are removed when they were not displayed for some hours, and at once when retention has removed
 the images themselves.
 """
 
@@ -55,7 +55,7 @@ class RenderCache:
             shutil.rmtree(path, ignore_errors=True)
 
     def make_room(self, needed_bytes: int, decoding: Path | None = None) -> None:
-        """Remove entries that nobody uses any more, then those used least recently, until ``needed_bytes`` more are within the limit.
+        """Remove expired entries, then those used least recently, until ``needed_bytes`` more are within the limit.
 
         ``decoding`` is the folder into which those bytes are written.
         """

@@ -61,7 +61,7 @@ class RenderPool:
         self._sweeper: threading.Thread | None = None
 
     def prepare(self) -> None:
-        """Start the process for the next unit, which somebody will probably open soon."""
+        """Start the process for the next unit, so that it is ready when a viewer is opened."""
         self._threads.submit(self._start_spare)
 
     def find(self, name: str) -> Rendering | None:
@@ -108,7 +108,7 @@ class RenderPool:
             _end(process)
 
     def _sweep(self) -> None:
-        """Remove what nobody has looked at for long, also while no further unit is opened."""
+        """Remove what was not displayed for `keep_s`, also while no further unit is opened."""
         while not self._closed.wait(min(SWEEP_S, self._section.keep_s)):
             self.cache.make_room(0)
 

@@ -34,7 +34,7 @@ class ViewerSection(Section):
         description="Size of the decoded images, in MiB. Those that were used least recently are removed.",
     )
     keep_s: Seconds = Field(
-        default=43200.0, description="Seconds after which decoded images that nobody has looked at are removed from the cache."
+        default=43200.0, description="Seconds after which decoded images that were not displayed are removed from the cache."
     )
     ohif_url: str = Field(
         default="",

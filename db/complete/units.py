@@ -17,7 +17,7 @@ _VIEW = """
            (SELECT count(*) FROM instances i WHERE i.unit_id = u.id AND i.state = 'undecided') AS undecided
     FROM units u JOIN series se ON se.id = u.series_id JOIN studies st ON st.id = se.study_id
 """
-# A unit without instances is checked once none of its contents is being compared: they may all have moved to another unit.
+# A unit without instances is checked when no comparison of its contents is open: all may have moved to another unit.
 _HAS_SOMETHING_TO_DECIDE = "(held > 0 OR NOT EXISTS (SELECT FROM instances i WHERE i.unit_id = units.id AND i.state = 'undecided'))"
 # Clears the mark that something happened. A unit that another transaction has locked is left for the next check.
 _DUE = text(f"""

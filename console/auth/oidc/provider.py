@@ -140,7 +140,7 @@ class OidcProvider:
             ("issued", 0 < _number(claims.get("iat")) < now + LEEWAY_S, "The ID token has no valid time of issue."),
             ("issued", _number(claims.get("nbf", 0)) < now + LEEWAY_S, "The ID token is not valid yet."),
             ("nonce", bool(nonce) and claims.get("nonce") == nonce, "The ID token belongs to another sign-in."),
-            ("subject", isinstance(claims.get("sub"), str) and bool(claims.get("sub")), "The ID token names nobody."),
+            ("subject", isinstance(claims.get("sub"), str) and bool(claims.get("sub")), "The ID token has no subject."),
         )
         for reason, passed, message in checks:
             if not passed:
