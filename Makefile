@@ -8,7 +8,7 @@ MODELS := dermoscopy_7class lung_nodule_ct lung_histology_ct
 SHELL := /bin/bash
 PINS := requirements/torch.txt requirements/worker.txt requirements/embedded.txt
 
-.PHONY: demo viewer test check unit lint types bench chaos fuzz serve lock audit models crossval figures docs pictures schema debian clean-venv help
+.PHONY: demo viewer test test-failed check unit lint types bench chaos fuzz serve lock audit models crossval figures docs pictures schema debian clean-venv help
 
 help:  ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -47,6 +47,10 @@ test: .venv/.dev debian  ## the whole test suite in three processes, because man
 	@$(BIN)/python -m tests.support.oidc_servers
 	@$(BIN)/python -m tests.support.axe_core || true
 	@$(BIN)/python -m pytest -n $(or $(JOBS),3) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+test-failed: .venv/.dev  ## the tests that failed last time, again and one at a time; refuses more than five
+	@$(BIN)/python -m tests.support.failed_tests
+	@$(BIN)/python -m pytest --last-failed --last-failed-no-failures none
 
 # Types are the slowest part: they are checked beside the rest.
 check: .venv/.dev  ## ruff, mypy --strict, import layers, structure checks, unit tests

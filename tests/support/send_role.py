@@ -35,7 +35,6 @@ def running_sender(settings: Settings, database: Database, blobs: Blobs) -> Iter
 
 def delivery_states(database: Database) -> list[tuple[Any, ...]]:
     """Return (destination, state, status, note, attempts) of every delivery."""
-    """Destination, state, status, note and attempts of every delivery."""
     with database.begin() as connection:
         found = connection.exec_driver_sql("SELECT destination, state, status, note, attempts FROM deliveries ORDER BY id")
         return [tuple(row) for row in found]
