@@ -167,3 +167,23 @@ def install_version(source: Path, folder: Path, root: Path = registry.MODELS_FOL
         shutil.rmtree(part, ignore_errors=True)
         raise
     return ModelVersion(target, package, card, digest, ModelOrigin.INSTALLED)
+
+
+def version_for_rerun(
+    name: str, wanted: str, known: Sequence[RegisteredModel], folder: Path, root: Path = registry.MODELS_FOLDER
+) -> ModelVersion:
+    """The version on which a job with a result runs again: ``wanted``, as `find_version` takes it, or "" for the one that serves.
+
+    Raises
+    ------
+    ModelError
+        There is none, or it may not report: it is a shadow or retired.
+    """
+    if not wanted:
+        return serving_version(name, known, folder, root)
+    found = find_version(name, wanted, folder, root)
+    state = next((one.state for one in known if one.digest == found.digest), None)
+    if state in (ModelState.SHADOW, ModelState.RETIRED):
+        what = "a shadow" if state is ModelState.SHADOW else "retired"
+        raise ModelError(f"{name} {found.card.version} is {what} and reports nothing", hint=f"dicom-node models activate {name} VERSION")
+    return found

@@ -66,7 +66,8 @@ _EARLIER = text("""
     SELECT me.id, d.destination, r.kind, r.sop_class_uid, r.sop_instance_uid, r.series_instance_uid
     FROM jobs me JOIN jobs j ON j.unit_id = me.unit_id AND j.model = me.model AND j.id <> me.id AND j.revision <= me.revision
     JOIN reports r ON r.job_id = j.id AND r.kind <> 'assessment'
-    JOIN deliveries d ON d.report_id = r.id AND d.state IN ('stored', 'committed')
+    JOIN deliveries d ON d.report_id = r.id
+        AND (d.state IN ('stored', 'committed') OR d.resent_at > d.stored_at)  -- stored before it was sent again
     WHERE me.id = ANY(:ids) AND NOT (r.kind <> 'sr' AND EXISTS (
         SELECT FROM jobs k JOIN reports n ON n.job_id = k.id AND n.kind = 'rejection'
         JOIN deliveries e ON e.report_id = n.id AND e.destination = d.destination AND e.state IN ('stored', 'committed')

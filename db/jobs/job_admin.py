@@ -10,7 +10,7 @@ from core.states import JobState
 from db import audit
 from db.engine import Database
 from db.jobs import outbox
-from db.jobs.rerun import rerun_job
+from db.jobs.rerun import rerun_failed_job
 from db.row_values import row_to_json
 
 _LIST = text("""
@@ -91,7 +91,7 @@ def requeue_jobs(database: Database, ids: Iterable[int], actor: str) -> list[int
             audit.record(connection, actor=actor, action="job.requeued", subject=f"job:{id}")
     for id in wanted:
         with database.begin() as connection:  # one transaction each: the unit is locked before the job
-            if id not in done and rerun_job(connection, id, actor) is not None:
+            if id not in done and rerun_failed_job(connection, id, actor) is not None:
                 done.append(id)
     return sorted(done)
 

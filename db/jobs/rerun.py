@@ -1,5 +1,11 @@
-"""Runs a job again whose report says that it was not analysed: as a new job, which supersedes the first."""
+"""Runs a job again that has a result: as a new job, whose result supersedes the first one.
 
+Result UIDs depend on the run number and the pipeline digest, so that the new objects are other objects, also on the same version. The new
+report names the first one as its predecessor.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -22,6 +28,15 @@ _LOCK = text("""
     WHERE j.id = :id AND j.state IN ('failed', 'quarantined') AND j.outcome IS NOT NULL
     FOR NO KEY UPDATE OF j
 """)
+# A job with a result, to run on a version that a person has chosen.
+_LOCK_RESULT = text("""
+    SELECT revision FROM jobs WHERE id = :id AND outcome IS NOT NULL AND NOT shadow AND state NOT IN ('superseded', 'cancelled', 'running')
+    FOR NO KEY UPDATE
+""")
+_OTHER = text("""
+    SELECT id FROM jobs WHERE unit_id = :unit_id AND pipeline_digest = :digest AND revision = :revision AND id <> :id
+      AND state NOT IN ('cancelled', 'superseded')
+""")
 _HASHES = text("SELECT sha256 FROM instances WHERE unit_id = :unit_id AND state = 'current'")
 _LAST_RUN = text("""
     SELECT max(run) FROM jobs WHERE unit_id = :unit_id AND pipeline_digest = :digest AND revision = :revision
@@ -30,7 +45,8 @@ _SUPERSEDE = text("UPDATE jobs SET state = 'superseded', failure_state = NULL WH
 _ADD_JOB = text("""
     INSERT INTO jobs (key, unit_id, revision, run, model, model_version, pipeline_digest, routes, destinations, priority, shadow,
                       awaiting_verdict, evidence, completed_at)
-    SELECT :key, unit_id, revision, :run, model, :version, :digest, routes, destinations, priority, shadow,
+    SELECT :key, unit_id, revision, :run, model, :version, :digest, routes,
+           destinations || ARRAY(SELECT unnest(CAST(:added AS text[])) EXCEPT SELECT unnest(destinations)), priority, shadow,
            -- the new result waits again where the first one did, released or not
            ARRAY(SELECT unnest(awaiting_verdict) UNION SELECT unnest(r.destinations) FROM result_releases r WHERE r.job_id = jobs.id),
            evidence, completed_at
@@ -44,32 +60,68 @@ _WITHDRAW = text("""
 """)
 
 
-def rerun_job(connection: Connection, job_id: int, actor: str) -> int | None:
-    """Queue a new job with the next run number; return its id. None if the job is in another state, or its unit has a newer revision.
+@dataclass(frozen=True, slots=True)
+class RerunTarget:
+    """The version of a model on which a job runs again: version number and pipeline digest."""
 
-    Result UIDs depend on the run number, so that the new report is another object, which names the first one as its predecessor.
+    version: str
+    digest: str
+
+
+def rerun_failed_job(connection: Connection, job_id: int, actor: str) -> int | None:
+    """Queue a new job for one whose report says that it was not analysed; return its id.
+
+    None if the job is in another state, or its unit has a newer revision.
     """
     unit = connection.execute(_UNIT, {"id": job_id}).one_or_none()
     old = connection.execute(_LOCK, {"id": job_id}).one_or_none()
     if unit is None or old is None:
         return None
-    values = {"unit_id": unit.id, "digest": old.digest, "revision": old.revision}
+    target = RerunTarget(old.version, old.digest)
+    return _replace(connection, job_id, unit, old.revision, target, actor=actor, action="job.requeued")
+
+
+def rerun_job(
+    connection: Connection, job_id: int, target: RerunTarget, *, actor: str, reason: str, added: Sequence[str] = ()
+) -> int | None:
+    """Queue a new job on a version of the model for one that has a result; return its id.
+
+    None if the job has no result or a newer one, or another job of the unit has this version. ``added``: destinations that receive the new
+    result besides those that received the first one.
+    """
+    unit = connection.execute(_UNIT, {"id": job_id}).one_or_none()
+    old = connection.execute(_LOCK_RESULT, {"id": job_id}).one_or_none()
+    if unit is None or old is None:
+        return None
+    values = {"unit_id": unit.id, "digest": target.digest, "revision": old.revision, "id": job_id}
+    if connection.execute(_OTHER, values).first() is not None:
+        return None
+    return _replace(connection, job_id, unit, old.revision, target, actor=actor, action="job.rerun", reason=reason, added=added)
+
+
+def _replace(
+    connection: Connection, job_id: int, unit: Any, revision: int, target: RerunTarget, *, actor: str, action: str, reason: str = "",
+    added: Sequence[str] = (),
+) -> int:  # fmt: skip
+    """Supersede a job, which is locked with its unit, by a new one; return the new job's id."""
+    values = {"unit_id": unit.id, "digest": target.digest, "revision": revision}
     run = 1 + int(connection.execute(_LAST_RUN, values).scalar_one() or 0)
     hashes = connection.execute(_HASHES, {"unit_id": unit.id}).scalars().all()
-    key = job_key(unit_name(unit), hashes, old.digest, run)
+    key = job_key(unit_name(unit), hashes, target.digest, run)
     connection.execute(_SUPERSEDE, {"id": job_id})
-    new = {"id": job_id, "key": key, "run": run, "version": old.version, "digest": old.digest}
+    new = {"id": job_id, "key": key, "run": run, "version": target.version, "digest": target.digest, "added": list(added)}
     new_id = int(connection.execute(_ADD_JOB, new).scalar_one())
     connection.execute(_INPUTS, {"id": job_id, "new_id": new_id})
     connection.execute(_BY, {"id": job_id, "new_id": new_id})
     connection.execute(_WITHDRAW, {"id": job_id})
     outbox.add_wake_ups(connection, [new_id])
-    for action, subject, details in (
+    asked: dict[str, object] = {"as": new_id} | ({"reason": reason, "version": target.version, "digest": target.digest} if reason else {})
+    for name, subject, details in (
         ("job.superseded", job_id, {"by": new_id}),
-        ("job.requeued", job_id, {"as": new_id}),
+        (action, job_id, asked),
         ("job.queued", new_id, {"unit": unit.id, "key": key, "run": run}),
     ):
-        audit.record(connection, actor=actor, action=action, subject=f"job:{subject}", details=details)
+        audit.record(connection, actor=actor, action=name, subject=f"job:{subject}", details=details)
     return new_id
 
 

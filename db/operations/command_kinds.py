@@ -9,6 +9,7 @@ class CommandKind(StrEnum):
 
     JOB_REQUEUE = "job.requeue"
     JOB_CANCEL = "job.cancel"
+    JOB_RERUN = "job.rerun"
     UNIT_REQUEUE = "unit.requeue"
     ROUTE_PAUSE = "route.pause"
     ROUTE_RESUME = "route.resume"
@@ -16,6 +17,7 @@ class CommandKind(StrEnum):
     DESTINATION_PAUSE = "destination.pause"
     DESTINATION_RESUME = "destination.resume"
     DELIVERY_RETRY = "delivery.retry"
+    DELIVERY_RESEND = "delivery.resend"
     QUARANTINE_REQUEUE = "quarantine.requeue"
     MODEL_ACTIVATE = "model.activate"
     MODEL_SHADOW = "model.shadow"
@@ -48,6 +50,7 @@ class CommandRule:
 COMMANDS: dict[CommandKind, CommandRule] = {
     CommandKind.JOB_REQUEUE: CommandRule("conduct", "Requeue job", "job"),
     CommandKind.JOB_CANCEL: CommandRule("conduct", "Cancel job", "job"),
+    CommandKind.JOB_RERUN: CommandRule("conduct", "Run job again", "job"),
     CommandKind.UNIT_REQUEUE: CommandRule("conduct", "Route unit again", "unit"),
     CommandKind.ROUTE_PAUSE: CommandRule("conduct", "Pause route", "route"),
     CommandKind.ROUTE_RESUME: CommandRule("conduct", "Resume route", "route"),
@@ -55,6 +58,7 @@ COMMANDS: dict[CommandKind, CommandRule] = {
     CommandKind.DESTINATION_PAUSE: CommandRule("send", "Pause destination", "destination"),
     CommandKind.DESTINATION_RESUME: CommandRule("send", "Resume destination", "destination"),
     CommandKind.DELIVERY_RETRY: CommandRule("send", "Send delivery again", "delivery"),
+    CommandKind.DELIVERY_RESEND: CommandRule("send", "Send result again", "job"),
     CommandKind.QUARANTINE_REQUEUE: CommandRule("listen", "Receive again from quarantine", "item"),
     CommandKind.MODEL_ACTIVATE: CommandRule("conduct", "Activate version", "version"),
     CommandKind.MODEL_SHADOW: CommandRule("conduct", "Run version as shadow", "version"),

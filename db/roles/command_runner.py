@@ -1,6 +1,7 @@
 """Carries out the commands of people that a role owns, one after the other, in a thread of the role."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Self
 
@@ -81,6 +82,26 @@ def require_number(command: ClaimedCommand) -> int:
     if not subject.isdecimal():
         raise NodeError(f"{command.kind} needs the number of a row, not {subject!r}")
     return int(subject)
+
+
+def numbers(command: ClaimedCommand, name: str) -> tuple[int, ...]:
+    """Return the numbers of an argument such as "12,13"; none where the command lacks it.
+
+    Raises
+    ------
+    NodeError
+        It holds something else.
+    """
+    parts = [part for part in command.args.get(name, "").split(",") if part]
+    if not all(part.isdecimal() for part in parts):
+        raise NodeError(f"{command.kind} needs numbers separated by commas in {name!r}")
+    return tuple(int(part) for part in parts)
+
+
+def summarise(refusals: Sequence[str]) -> str:
+    """Return each reason once with its number of times, for the answer of a command; "" where there is none."""
+    counted = Counter(refusals)
+    return "".join(f"; {count} not: {reason}" for reason, count in counted.most_common())
 
 
 def require_done(done: Sequence[int], refusals: Sequence[str], answer: str) -> str:

@@ -103,15 +103,15 @@ def find_user_by_name(database: "Database", name: str) -> "User":
     return user
 
 
-def parse_time(text: str | None) -> datetime | None:
-    """Parse the value of --since; a time without offset is UTC."""
+def parse_time(text: str | None, option: str = "--since") -> datetime | None:
+    """Parse the value of an option such as --since; a time without offset is UTC."""
     if text is None:
         return None
     try:
         time = datetime.fromisoformat(text)
     except ValueError as error:
         message = f"{text!r} is not an ISO 8601 time such as 2026-01-31 or 2026-01-31T12:00:00+01:00"
-        raise typer.BadParameter(message, param_hint="--since") from error
+        raise typer.BadParameter(message, param_hint=option) from error
     return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
 
 

@@ -8,11 +8,14 @@ from db.complete.unrouted import reopen_refusals, reopen_unrouted
 from db.engine import Database
 from db.jobs.job_admin import cancel_job, requeue_jobs
 from db.jobs.refusal_reasons import job_refusals
+from db.jobs.rerun_plan import RerunSelection, plan_reruns, rerun
 from db.operations.command_kinds import CommandKind
 from db.operations.pauses import PauseKind, pause, resume
-from db.roles.command_runner import Handler, require_done, require_number
+from db.roles.command_runner import Handler, numbers, require_done, require_number, summarise
 from db.roles.commands import ClaimedCommand
 from dicom_node.conduct.model_commands import ModelCommands
+from dicom_node.conduct.model_versions import rerun_versions
+from models import installed
 
 
 def command_handlers(settings: Settings, database: Database) -> Mapping[str, Handler]:
@@ -21,6 +24,7 @@ def command_handlers(settings: Settings, database: Database) -> Mapping[str, Han
     return {
         CommandKind.JOB_REQUEUE: own.requeue_job,
         CommandKind.JOB_CANCEL: own.cancel_job,
+        CommandKind.JOB_RERUN: own.rerun_jobs,
         CommandKind.UNIT_REQUEUE: own.route_again,
         CommandKind.ROUTE_PAUSE: own.pause_route,
         CommandKind.ROUTE_RESUME: own.resume_route,
@@ -29,7 +33,10 @@ def command_handlers(settings: Settings, database: Database) -> Mapping[str, Han
 
 
 class RouteCommands:
-    """Requeues and cancels jobs, routes units again, pauses and resumes routes. Each method raises NodeError with the reason otherwise."""
+    """Requeues, reruns and cancels jobs, routes units again, pauses and resumes routes.
+
+    Each method raises NodeError with the reason where it cannot.
+    """
 
     def __init__(self, settings: Settings, database: Database) -> None:
         self._settings = settings
@@ -46,6 +53,21 @@ class RouteCommands:
         id = require_number(command)
         done = [id] if cancel_job(self._database, id, command.actor) else []
         return require_done(done, job_refusals(self._database, [id], done), f"job {id} is cancelled")
+
+    def rerun_jobs(self, command: ClaimedCommand) -> str:
+        """Run jobs again that have a result: those that the command lists, else the one that is its subject.
+
+        ``version``: of their model; without it the one that serves. ``to``: a destination that receives the new results besides.
+        """
+        to = command.args.get("to", "")
+        if to and self._settings.destination(to) is None:
+            raise NodeError(f"no destination is named {to!r}", hint="the configuration of the conductor may be older or newer")
+        selection = RerunSelection(numbers(command, "jobs") or (require_number(command),), to=(to,) if to else ())
+        find = rerun_versions(self._database, self._settings.node.data_dir / installed.FOLDER, command.args.get("version", ""))
+        refused = [row.refusal for row in plan_reruns(self._database, selection, find) if row.refusal]
+        done = rerun(self._database, selection, find, actor=command.actor, reason=command.args.get("reason", ""))
+        answer = f"job {done[0]} is queued" if len(done) == 1 else f"{len(done)} jobs are queued"
+        return require_done(done, refused[:1], answer + summarise(refused))
 
     def route_again(self, command: ClaimedCommand) -> str:
         """Open a unit that no route took, so that the present routes are applied."""

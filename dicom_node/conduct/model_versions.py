@@ -7,6 +7,10 @@ from pathlib import Path
 from core.errors import ModelError
 from core.records import RegisteredModel
 from core.states import ModelState
+from db.engine import Database
+from db.jobs.rerun import RerunTarget
+from db.jobs.rerun_plan import FindVersion
+from db.operations import model_registry
 from dicom_node.conduct.job_plans import ServedVersion, ServedVersions
 from models import installed
 
@@ -31,6 +35,16 @@ def served_versions(model: str, known: Sequence[RegisteredModel], folder: Path) 
         return ServedVersions(last, shadows, problem=str(error))
     shadows = _shadows(model, known, folder)
     return ServedVersions(ServedVersion(place.card.version, place.digest), shadows)
+
+
+def rerun_versions(database: Database, folder: Path, wanted: str) -> FindVersion:
+    """Return what finds the version on which jobs of a model run again: ``wanted`` (version or digest), or "" for the one that serves."""
+
+    def find(model: str) -> RerunTarget:
+        found = installed.version_for_rerun(model, wanted, model_registry.registered_models(database, model), folder)
+        return RerunTarget(found.card.version, found.digest)
+
+    return find
 
 
 def _shadows(model: str, known: Sequence[RegisteredModel], folder: Path) -> tuple[ServedVersion, ...]:

@@ -1,4 +1,4 @@
-"""Commands of people that the sender carries out: test, pause and resume a destination, send a delivery again."""
+"""Commands of people that the sender carries out: test, pause and resume a destination, send deliveries and results again."""
 
 from collections.abc import Mapping
 
@@ -6,11 +6,13 @@ from core.errors import NodeError
 from core.settings.destinations import Destination
 from core.settings.settings import Settings
 from db.deliveries.delivery_admin import retry_deliveries
+from db.deliveries.resend import resend
+from db.deliveries.resend_plan import ResendSelection, ResendTargets, plan_resend
 from db.engine import Database
 from db.jobs.refusal_reasons import delivery_refusals
 from db.operations.command_kinds import CommandKind
 from db.operations.pauses import PauseKind, pause, resume
-from db.roles.command_runner import Handler, require_done, require_number
+from db.roles.command_runner import Handler, numbers, require_done, require_number, summarise
 from db.roles.commands import ClaimedCommand
 from dicom_node.deliver.transports import echo
 
@@ -29,6 +31,7 @@ class DestinationCommands:
             CommandKind.DESTINATION_PAUSE: self.pause,
             CommandKind.DESTINATION_RESUME: self.resume,
             CommandKind.DELIVERY_RETRY: self.send_again,
+            CommandKind.DELIVERY_RESEND: self.resend,
         }
 
     def echo(self, command: ClaimedCommand) -> str:
@@ -58,6 +61,20 @@ class DestinationCommands:
         id = require_number(command)
         done = retry_deliveries(self._database, [id], command.actor)
         return require_done(done, delivery_refusals(self._database, [id], done), f"delivery {id} is sent again")
+
+    def resend(self, command: ClaimedCommand) -> str:
+        """Send results again: the deliveries or jobs that the command lists, else the result of the job that is its subject.
+
+        ``to``: the destination that receives them; without it each object goes to where it was sent.
+        """
+        deliveries, jobs = numbers(command, "deliveries"), numbers(command, "jobs")
+        if not deliveries and not jobs:
+            jobs = (require_number(command),)
+        selection = ResendSelection(deliveries, jobs, to=command.args.get("to", ""), missing=bool(command.args.get("missing")))
+        targets = ResendTargets.configured(self._settings)
+        refused = [row.refusal for row in plan_resend(self._database, selection, targets) if row.refusal]
+        done = resend(self._database, selection, targets, actor=command.actor, reason=command.args.get("reason", ""))
+        return require_done(done, refused[:1], f"{len(done)} objects are sent again{summarise(refused)}")
 
     def _destination(self, command: ClaimedCommand) -> Destination:
         found = self._settings.destination(command.args.get("subject", ""))

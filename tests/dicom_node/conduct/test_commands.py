@@ -17,7 +17,7 @@ from dicom_node.conduct.commands import command_handlers
 from dicom_node.deliver.commands import DestinationCommands
 from dicom_node.receive import listen_role
 from models import registry
-from tests.support.records import Sender, complete, plan, rows, run, scalar
+from tests.support.records import Sender, claim, complete, finish, plan, rows, run, scalar
 
 ROUTE = {"name": "chest CT", "model": "lung_nodule_ct", "destinations": ["share"], "when": {"Modality": "CT"}}
 
@@ -95,6 +95,23 @@ def test_rows_that_do_not_exist_are_answered(ask: Any) -> None:
     assert ask(CommandKind.DELIVERY_RETRY, 7) == ("failed", "there is no delivery 7")
     assert ask(CommandKind.UNIT_REQUEUE, 7) == ("failed", "there is no unit 7")
     assert ask(CommandKind.QUARANTINE_REQUEUE, 7)[0] == "failed"
+
+
+def test_results_are_sent_and_run_again(database: Database, ask: Any) -> None:
+    Sender(database).send(1)
+    (job,) = complete(database, plan(destinations=("share",))) or []
+    assert ask(CommandKind.DELIVERY_RESEND, job) == ("failed", "nothing was changed")
+    finish(database, claim(database))
+    assert ask(CommandKind.DELIVERY_RESEND, job)[0] == "failed"
+    run(database, "UPDATE deliveries SET state = 'stored'")
+    state, answer = ask(CommandKind.DELIVERY_RESEND, job)
+    assert (state, "accept_research = false" in answer) == ("failed", True)
+    run(database, """UPDATE jobs SET identity = '{"status": "clinical"}'""")
+    assert ask(CommandKind.DELIVERY_RESEND, job) == ("done", "1 objects are sent again")
+    assert ask(CommandKind.DELIVERY_RESEND, "3 objects", jobs="1,x")[0] == "failed"
+    assert ask(CommandKind.JOB_RERUN, job, to="nowhere")[0] == "failed"
+    assert ask(CommandKind.JOB_RERUN, job) == ("done", f"job {job + 1} is queued")
+    assert ask(CommandKind.JOB_RERUN, job) == ("failed", f"it is superseded by job {job + 1}")
 
 
 def test_versions_of_models_are_activated_and_refused_with_the_reason(database: Database, ask: Any) -> None:

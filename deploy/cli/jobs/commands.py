@@ -11,11 +11,15 @@ import typer
 
 from core.states import DeliveryState, JobState
 from deploy.cli.common import AsJson, Config, Ids, Limit, open_database, operator_name, parse_time, print_done
+from deploy.cli.jobs.rerun import rerun_jobs
+from deploy.cli.jobs.resend import resend_deliveries
 from deploy.terminal import print_json, print_message, print_rows, to_json_types
 
-jobs = typer.Typer(help="List, show, requeue and cancel jobs.")
-deliveries = typer.Typer(help="List and retry deliveries.")
+jobs = typer.Typer(help="List, show, requeue, rerun, release and cancel jobs.")
+deliveries = typer.Typer(help="List deliveries, retry and resend them.")
 results = typer.Typer(help="Export findings.")
+jobs.command("rerun")(rerun_jobs)
+deliveries.command("resend")(resend_deliveries)
 
 JOB_COLUMNS = ("job_id", "job_state", "outcome", "model", "priority", "attempts", "queued_at", "reported_at", "delivered_at", "reason")
 DELIVERY_COLUMNS = ("delivery_id", "job_id", "destination", "object", "state", "attempts", "next_attempt_at", "note")

@@ -1,0 +1,75 @@
+"""Sends objects of results again, also what was stored or committed, to the same or another destination; audited with the reason."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from sqlalchemy import Connection, text
+
+from db import audit
+from db.deliveries import delivery_order
+from db.deliveries.job_completion import lock_jobs
+from db.deliveries.resend_plan import PlannedSending, ResendSelection, ResendTargets, read_plan
+from db.engine import Database
+from db.notify import notify
+
+_AGAIN = text("""
+    UPDATE deliveries SET state = 'pending', next_attempt_at = node_now(), changed_at = node_now(), resent_at = node_now(), attempts = 0,
+        resends = 0, commitment_id = NULL, commit_wanted = false, committed_at = NULL, note = :note
+    WHERE id = ANY(:ids) AND state IN ('stored', 'committed', 'failed', 'held') AND NOT awaiting_verdict
+    RETURNING id
+""")
+# A late storage commitment report on the first sending must not count for the second one.
+_FORGET_REQUESTS = text("DELETE FROM commitment_request_items WHERE delivery_id = ANY(:ids)")
+_ADD = text("""
+    INSERT INTO deliveries (job_id, report_id, destination, priority, state, note, resent_at)
+    VALUES (:job_id, :report_id, :destination, :priority, 'pending', :note, node_now())
+    ON CONFLICT DO NOTHING RETURNING id
+""")
+# A destination that receives a result receives what supersedes it, too.
+_UNFINISHED = text("""
+    UPDATE jobs SET state = CASE WHEN state = 'delivered' THEN 'reported' ELSE state END,
+        destinations = destinations || ARRAY(SELECT unnest(CAST(:added AS text[])) EXCEPT SELECT unnest(destinations))
+    WHERE id = :id
+""")
+
+
+def resend(database: Database, selection: ResendSelection, targets: ResendTargets, *, actor: str, reason: str) -> list[int]:
+    """Make the selected objects due now; return the numbers of their deliveries. Each result is one transaction.
+
+    What is not sent, and why, is in the plan (`db.deliveries.resend_plan`), which is made anew here.
+    """
+    with database.begin() as connection:
+        jobs = sorted({row.job_id for row in read_plan(connection, selection, targets) if not row.refusal})
+    done: list[int] = []
+    for job in jobs:
+        with database.begin() as connection:
+            lock_jobs(connection, [job])
+            plan = [row for row in read_plan(connection, replace(selection, jobs=(job,)), targets) if not row.refusal]
+            done += _resend_result(connection, job, plan, actor=actor, reason=reason)
+    return done
+
+
+def _resend_result(connection: Connection, job: int, plan: Sequence[PlannedSending], *, actor: str, reason: str) -> list[int]:
+    """Send what is planned of one result, whose job is locked."""
+    note = f"sent again by {actor.partition(':')[2] or actor}: {reason}"
+    again = sorted(row.delivery_id for row in plan if row.delivery_id is not None)
+    connection.execute(_FORGET_REQUESTS, {"ids": again})
+    done = sorted(connection.execute(_AGAIN, {"ids": again, "note": note}).scalars())
+    delivery_order.restore_replaced_reports(connection, done, actor)
+    added = sorted(_add(connection, [row for row in plan if row.delivery_id is None], note))
+    if not done and not added:
+        return []
+    destinations = sorted({row.destination for row in plan})
+    connection.execute(_UNFINISHED, {"id": job, "added": destinations if added else []})
+    details = {"destinations": destinations, "deliveries": done, "added": added, "reason": reason}
+    audit.record(connection, actor=actor, action="job.resent", subject=f"job:{job}", details=details)
+    notify(connection, "delivery")
+    return done + added
+
+
+def _add(connection: Connection, rows: Iterable[PlannedSending], note: str) -> list[int]:
+    added = []
+    for row in rows:
+        values = {"job_id": row.job_id, "report_id": row.report_id, "destination": row.destination, "priority": row.priority, "note": note}
+        added += list(connection.execute(_ADD, values).scalars())
+    return added

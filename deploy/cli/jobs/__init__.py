@@ -1,0 +1,1 @@
+"""Commands on jobs, deliveries and results."""

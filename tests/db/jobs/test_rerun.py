@@ -1,0 +1,113 @@
+"""Jobs with a result that a person runs again: on the same or another version, as new objects that supersede the old ones."""
+
+from dataclasses import replace
+
+import pytest
+
+from core.errors import ModelError
+from core.states import JobState
+from core.uids import job_key
+from db.deliveries import delivery_leases
+from db.deliveries.delivery_results import record_stored
+from db.engine import Database
+from db.jobs.claim import claim_jobs
+from db.jobs.job_admin import show_job
+from db.jobs.job_records import ClaimedJob
+from db.jobs.rerun import RerunTarget
+from db.jobs.rerun_plan import PlannedRun, RerunSelection, plan_reruns, rerun
+from tests.support.records import DIGEST, Sender, claim, complete, finish, plan, rows, run, scalar
+
+SAME, OTHER = RerunTarget("1.0", DIGEST), RerunTarget("2.0", "e" * 64)
+STUDY = RerunSelection(study="1.2.3")
+
+
+def deliver(database: Database) -> None:
+    while claimed := delivery_leases.claim_deliveries(database, sender="s1", lease_s=60, limit=10):
+        for delivery in claimed:
+            record_stored(database, delivery, status=0)
+
+
+@pytest.fixture
+def delivered(database: Database) -> int:
+    """A delivered job; its id."""
+    Sender(database).send(1)
+    (job_id,) = complete(database, plan()) or []
+    finish(database, claim(database))
+    deliver(database)
+    return job_id
+
+
+def run_again(database: Database, target: RerunTarget, selection: RerunSelection = STUDY) -> list[int]:
+    return rerun(database, selection, lambda _: target, actor="cli:ann", reason="a test")
+
+
+def planned(database: Database, target: RerunTarget = SAME, selection: RerunSelection = STUDY) -> list[PlannedRun]:
+    return plan_reruns(database, selection, lambda _: target)
+
+
+def test_a_plan_changes_nothing(database: Database, delivered: int) -> None:
+    (found,) = planned(database, OTHER)
+    assert (found.job_id, found.action) == (delivered, "run on 2.0, supersede the result of 1.0")
+    assert scalar(database, "SELECT count(*) FROM jobs") == 1
+
+
+@pytest.mark.parametrize("target", [SAME, OTHER])
+def test_a_delivered_job_runs_again_and_is_superseded(database: Database, delivered: int, target: RerunTarget) -> None:
+    (new,) = run_again(database, target)
+    job = claim(database)
+    assert (job.id, job.model_version, job.pipeline_digest) == (new, target.version, target.digest)
+    assert job.run == (2 if target is SAME else 1)
+    assert job.key == job_key("series:1.2.3.4:", [item.sha256 for item in job.inputs], target.digest, job.run)
+    old = rows(database, f"SELECT r.sop_instance_uid FROM reports r WHERE r.job_id = {delivered}")
+    assert job.predecessors["pacs"][1] == old[0][0]  # the new report names the one that it replaces
+    run(database, f"UPDATE jobs SET pipeline_digest = '{DIGEST}' WHERE id = {new}")  # the records of the tests have one digest
+    finish(database, replace(job, pipeline_digest=DIGEST))
+    deliver(database)
+    assert (show_job(database, delivered)["job_state"], show_job(database, new)["job_state"]) == (JobState.SUPERSEDED, JobState.DELIVERED)
+    uids = [uid for (uid,) in rows(database, "SELECT sop_instance_uid FROM reports ORDER BY id")]
+    assert len(set(uids)) == 2  # never the same UID with other content
+    ((actor, reason, version),) = rows(
+        database, "SELECT actor, details ->> 'reason', details ->> 'version' FROM audit_events WHERE action = 'job.rerun'"
+    )
+    assert (actor, reason, version) == ("cli:ann", "a test", target.version)
+
+
+def test_destinations_are_added(database: Database, delivered: int) -> None:
+    selection = replace(STUDY, to=("later", "pacs"))
+    assert planned(database, SAME, selection)[0].destinations == ("pacs", "later")
+    run_again(database, SAME, selection)
+    assert claim(database).destinations == ("pacs", "later")
+
+
+def test_refusals_say_why(database: Database, delivered: int) -> None:
+    explicit = RerunSelection(jobs=(delivered, 999))
+    assert [row.refusal for row in planned(database, SAME, explicit)] == ["", "there is no such job"]
+    (new,) = run_again(database, SAME)
+    assert planned(database, SAME, explicit)[0].refusal == f"it is superseded by job {new}"
+    assert planned(database, SAME, RerunSelection(jobs=(new,)))[0].refusal == "it is queued and has no result"
+    assert planned(database) == []  # a study: only what has a result
+    assert run_again(database, SAME, explicit) == []
+    finish(database, claim(database))
+    run(database, "UPDATE instances SET removed_at = node_now()")
+    assert "retention" in planned(database)[0].refusal
+    run(database, "UPDATE instances SET removed_at = NULL")
+
+    def no_version(model: str) -> RerunTarget:
+        raise ModelError(f"no version of {model} is 9.9")
+
+    assert plan_reruns(database, STUDY, no_version)[0].refusal.startswith("no version of lung_nodule_ct is 9.9")
+
+
+def test_a_version_that_another_job_of_the_unit_has_is_refused(database: Database) -> None:
+    Sender(database).send(1)
+    shadow = replace(plan(digest=OTHER.digest), destinations=(), shadow=True)
+    first, trial = complete(database, plan(), shadow) or []
+    finish(database, claim_job(database, first))
+    assert planned(database, OTHER)[0].refusal == f"job {trial} of the same images has version 2.0"
+    assert run_again(database, OTHER) == []
+    assert planned(database, SAME, RerunSelection(jobs=(trial,)))[0].refusal.startswith("it is the trial of a shadow")
+
+
+def claim_job(database: Database, id: int) -> ClaimedJob:
+    (job,) = claim_jobs(database, worker="w1", priorities=None, models=None, lease_s=60, job_id=id)
+    return job

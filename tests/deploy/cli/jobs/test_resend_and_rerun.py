@@ -1,0 +1,134 @@
+"""``deliveries resend`` and ``jobs rerun``: a table first, then the role that owns the work carries it out; reasons are required."""
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core.settings.settings import Settings
+from db.engine import Database
+from db.roles.command_runner import CommandRunner
+from db.roles.heartbeats import record_heartbeat
+from deploy.cli.main import run
+from deploy.settings_file import load_settings
+from dicom_node.conduct.commands import command_handlers
+from dicom_node.deliver.commands import DestinationCommands
+from models import registry
+from tests.db.jobs.test_rerun import deliver
+from tests.support.records import Sender, claim, complete, finish, plan, rows, scalar
+
+pytestmark = pytest.mark.services
+CONFIG = """
+[node]
+data_dir = "data"
+[database]
+url = "{url}"
+[[destinations]]
+name = "pacs"
+folder = "{folder}"
+accept_research = true
+[[destinations]]
+name = "later"
+folder = "{folder}"
+accept_research = true
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path, database_url: str) -> Path:
+    path = tmp_path / "node.toml"
+    path.write_text(CONFIG.format(url=database_url, folder=tmp_path))
+    return path
+
+
+@pytest.fixture
+def delivered(database: Database) -> int:
+    """A delivered job; its id."""
+    Sender(database).send(1)
+    (job_id,) = complete(database, plan()) or []
+    finish(database, claim(database))
+    deliver(database)
+    return job_id
+
+
+@pytest.fixture
+def roles(database: Database, config: Path) -> Iterator[Settings]:
+    """The threads of ``send`` and ``conduct`` that carry out commands, and heartbeats of both roles."""
+    settings = load_settings(config)
+    for role in ("send", "conduct"):
+        record_heartbeat(database, role, f"test:{os.getpid()}", {})
+    with (
+        CommandRunner("send", database, DestinationCommands(settings, database).handlers(), threading.Event()),
+        CommandRunner("conduct", database, command_handlers(settings, database), threading.Event()),
+    ):
+        yield settings
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["deliveries", "resend", "1"], "a reason is missing"),
+        (["deliveries", "resend", "1", "--reason", "lost"], "add --yes"),
+        (["deliveries", "resend", "--dry-run"], "give ids, --study or --since"),
+        (["deliveries", "resend", "1", "--missing", "--dry-run"], "add --to"),
+        (["deliveries", "resend", "1", "--to", "nowhere", "--dry-run"], "there are: pacs, later"),
+        (["jobs", "rerun", "1", "--yes"], "a reason is missing"),
+        (["jobs", "rerun", "--until", "2026-01-01", "--dry-run"], "give ids, --study or --since"),
+        (["jobs", "rerun", "1", "--since", "yesterday", "--dry-run"], "--since"),
+    ],
+)
+def test_wrong_usage(database: Database, config: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], expected: str) -> None:
+    assert run([*arguments, "--config", str(config)]) == 2
+    assert expected in capsys.readouterr().err
+
+
+def test_resend(database: Database, config: Path, delivered: int, roles: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    where = ["--config", str(config)]
+    assert run(["deliveries", "resend", "--study", "1.2.3", "--dry-run", *where]) == 0
+    shown = capsys.readouterr().err
+    assert "would be sent: 1 of 1 objects" in shown
+    assert "send again" in shown
+    assert scalar(database, "SELECT count(*) FROM commands") == 0
+    assert run(["deliveries", "resend", "--study", "1.2.3", "--reason", "the archive lost it", "--yes", "--json", *where]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["answer"] == "1 objects are sent again"
+    assert [row["action"] for row in answer["planned"]] == ["send again"]
+    assert scalar(database, "SELECT state FROM deliveries") == "pending"
+    assert run(["deliveries", "resend", "--since", "2020-01-01", "--to", "later", "--missing", "--reason", "added", "--yes", *where]) == 0
+    assert "1 objects are sent again" in capsys.readouterr().err
+    deliver(database)
+    assert rows(database, "SELECT destination, state FROM deliveries ORDER BY id") == [("pacs", "stored"), ("later", "stored")]
+    assert run(["deliveries", "resend", "--since", "2020-01-01", "--to", "later", "--missing", "--reason", "added", "--yes", *where]) == 1
+    said = capsys.readouterr().err
+    assert "not sent: the destination has it" in said
+    assert said.endswith("dicom-node: nothing was changed (the column 'action' says why)\n")
+    assert run(["deliveries", "resend", "999", "--dry-run", *where]) == 1
+    assert "there is no delivery 999" in capsys.readouterr().err
+    asked = rows(database, "SELECT actor LIKE 'cli:%', details ->> 'reason' FROM audit_events WHERE action = 'job.resent' ORDER BY id")
+    assert asked == [(True, "the archive lost it"), (True, "added")]
+
+
+def test_rerun(database: Database, config: Path, delivered: int, roles: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    where = ["--config", str(config)]
+    version = registry.card("lung_nodule_ct").version
+    assert run(["jobs", "rerun", str(delivered), "--dry-run", "--json", *where]) == 0
+    (planned,) = json.loads(capsys.readouterr().out)["planned"]
+    assert planned["action"] == f"run on {version}, supersede the result of 1.0"
+    assert scalar(database, "SELECT count(*) FROM jobs") == 1
+    assert run(["jobs", "rerun", str(delivered), "--model", "9.9.9", "--reason", "x", "--yes", *where]) == 1
+    assert "no version of lung_nodule_ct is 9.9.9" in capsys.readouterr().err
+    assert run(["jobs", "rerun", str(delivered), "--to", "later", "--reason", "a better model", "--yes", *where]) == 0
+    new = scalar(database, "SELECT max(id) FROM jobs")
+    assert f"job {new} is queued" in capsys.readouterr().err
+    found = rows(database, "SELECT state, model_version, array_to_string(destinations, ',') FROM jobs ORDER BY id")
+    assert found == [("superseded", "1.0", "pacs"), ("queued", version, "pacs,later")]
+    assert rows(database, "SELECT details ->> 'reason' FROM audit_events WHERE action = 'job.rerun'") == [("a better model",)]
+
+
+def test_a_role_that_is_not_running_is_named(database: Database, config: Path, delivered: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["jobs", "rerun", str(delivered), "--reason", "a test", "--yes", "--config", str(config)]) == 1
+    assert "the role conduct is not running" in capsys.readouterr().err
+    assert scalar(database, "SELECT state FROM commands") == "queued"
