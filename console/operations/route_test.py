@@ -5,15 +5,18 @@ The web process never parses the file: it starts ``python -m console.operations.
 
 import io
 import json
+import os
 import pickle
 import resource
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from core.errors import NodeError
+from core.policy.body_part.condition import LungsSeen
 from core.settings.routes import Route
 
 MAX_FILE_BYTES = 64 << 20
@@ -73,17 +76,25 @@ def _condition(line: str) -> tuple[bool, str, bool]:
     return text.startswith("[yes]"), text.removeprefix("[yes]").removeprefix("[no]").strip(), line.startswith(" ")
 
 
+def _search_lungs(file: Path) -> LungsSeen:
+    from models.ct.lung_search import search_lungs  # loads scipy: only where the image decides
+
+    return search_lungs([file])
+
+
 def main() -> None:
     """Read one order from standard input, and answer on standard output."""
+    routes, content, source = pickle.loads(sys.stdin.buffer.read())  # written by the web process of this node
+    in_memory = os.memfd_create("file")  # readers of pixel data take paths, and below no file may be written
+    os.write(in_memory, content)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    routes, content, source = pickle.loads(sys.stdin.buffer.read())  # written by the web process of this node
     from imaging.headers.route_test import explain_file  # imported under the limits
 
     try:
-        found = explain_file(routes, io.BytesIO(content), source)
+        found = explain_file(routes, io.BytesIO(content), source, lambda: _search_lungs(Path(f"/proc/self/fd/{in_memory}")))
         answer = {"never": found.never, "decisions": [(decision.holds, decision.lines) for _, decision in found.decisions]}
     except NodeError as error:
         answer = {"never": f"it cannot be read: {error}"}

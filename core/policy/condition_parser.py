@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from core.policy.body_part.condition import BODY_PARTS, ShowsBodyPart
 from core.policy.dicom_keywords import dicom_keywords
 from core.policy.routing import AllOf, AnyOf, InRange, MatchesPattern, Not, OneOf, RouteCondition
 
@@ -14,7 +15,7 @@ NODE_KEYWORDS = frozenset({"SourceAETitle"})  # known to the node, not an attrib
 
 
 def parse_condition(table: Any) -> RouteCondition:
-    """Return the condition of a table with DICOM keywords, or ``all`` / ``any`` (lists of tables) / ``not`` (a table), as keys.
+    """Return the condition of a table with DICOM keywords, ``body_part``, ``all`` / ``any`` (lists of tables) or ``not`` (a table) as keys.
 
     Raises
     ------
@@ -36,8 +37,12 @@ def _parse_entry(key: str, value: Any) -> RouteCondition:
         return AllOf(parts) if key == "all" else AnyOf(parts)
     if key == "not":
         return Not(parse_condition(value))
+    if key == "body_part":
+        if value not in BODY_PARTS:
+            raise ValueError(f"'body_part' takes one of: {', '.join(BODY_PARTS)}; other parts by BodyPartExamined")
+        return ShowsBodyPart(value)
     if key not in NODE_KEYWORDS and key not in dicom_keywords():
-        raise ValueError(f"'{key}' is not a DICOM keyword (PS3.6), nor one of {', '.join(sorted(NODE_KEYWORDS))}, all, any, not")
+        raise ValueError(f"'{key}' is not a DICOM keyword (PS3.6), nor one of {', '.join(sorted(NODE_KEYWORDS))}, body_part, all, any, not")
     if isinstance(value, Mapping):
         return _parse_value_table(key, value)
     wanted = value if isinstance(value, list | tuple) else [value]

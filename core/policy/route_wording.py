@@ -2,6 +2,7 @@
 
 import re
 
+from core.policy.body_part.condition import ShowsBodyPart
 from core.policy.routing import AllOf, AnyOf, InRange, MatchesPattern, Not, OneOf, RouteCondition
 
 _WORD_START = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -18,6 +19,8 @@ def condition_in_words(condition: RouteCondition) -> str:
             return f"{keyword_in_words(condition.keyword)} is {join_words(given, 'and')}"
         case MatchesPattern():
             return f"{keyword_in_words(condition.keyword)} contains a match of /{condition.pattern.pattern}/"
+        case ShowsBodyPart():
+            return f"it shows the {condition.part}"
         case AllOf():
             return join_words([_grouped(part) for part in condition.parts], "and")
         case AnyOf():

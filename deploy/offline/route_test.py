@@ -7,6 +7,7 @@ from typing import Any
 
 from core.clock import system_clock
 from core.errors import NodeError
+from core.policy.body_part.condition import LungsSeen
 from core.policy.routing import RouteDecision
 from core.policy.series_selection import best_series, explain_choice, series_candidate
 from core.records import InstanceHeader
@@ -134,9 +135,16 @@ def _route_unit(settings: Settings, unit: Unit, source: str) -> RoutedUnit:
     held = unit_contents(views)
     middle = held.representative or views[len(views) // 2]
     path = unit.instances[middle.id].path
-    found = explain_file(settings.routes, path, source)
+    files = list(dict.fromkeys(unit.instances[view.id].path for view in held.images))
+    found = explain_file(settings.routes, path, source, lambda: _search_lungs(files))
     never = found.never or ("" if held.images else "only localizers")
     return RoutedUnit(unit, path, middle.header, len(held.images), held.dropped, never, found.decisions)
+
+
+def _search_lungs(files: Sequence[Path]) -> LungsSeen:
+    from models.ct.lung_search import search_lungs  # loads scipy: only where the images decide
+
+    return search_lungs(files)
 
 
 def _apply_per_study(settings: Settings, routed: list[RoutedUnit]) -> list[RoutedUnit]:

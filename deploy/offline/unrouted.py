@@ -22,7 +22,9 @@ def present_route_decision(settings: Settings, database: Database, row: Mapping[
 
     try:
         held = unit_contents(units.instances_of_unit(database, row["unit_id"]))
-        routes = match_unit_routes(settings.routes, database, Blobs(settings.blobs_dir), row["source"], held).routes
+        claim = match_unit_routes(settings.routes, database, Blobs(settings.blobs_dir), row["source"], held, lambda _: None)
     except NodeError as error:
         return f"cannot be routed: {error}"
-    return "selected by " + ", ".join(route.name for route in routes) if routes else "no route"
+    if claim.waiting:
+        return "its images decide: dicom-node rules requeue"  # a listing decodes no images
+    return "selected by " + ", ".join(route.name for route in claim.routes) if claim.routes else "no route"

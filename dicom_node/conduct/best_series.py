@@ -47,14 +47,14 @@ class BestSeriesChooser:
         """Choose. None: another series that the same route claims is not complete yet; it is waited for, at most `max_wait_s`."""
         this_series = _as_candidate(snapshot.unit, snapshot.contents)
         overdue = now >= snapshot.progress.opened_at + timedelta(seconds=self._policy.max_wait_s)
-        comparing = {route.name for route in routes if route.per_study == "best"}
+        comparing = tuple(route.name for route in routes if route.per_study == "best")
         rivals: list[_Rival] = []
         unfinished = 0
         for other in units.units_of_study(self._database, snapshot.unit.study_instance_uid):
             if other.id == snapshot.unit.id or other.kind is not UnitKind.SERIES or other.held < 1:
                 continue
-            rival, complete = self._rival(other, now)
-            if rival is None or not comparing & set(rival.routes):
+            rival, complete = self._rival(other, comparing, now)
+            if rival is None or not set(comparing) & set(rival.routes):
                 continue
             if not complete and not overdue:
                 return None
@@ -64,8 +64,8 @@ class BestSeriesChooser:
                 unfinished += 1
         return self._compare(this_series, routes, rivals, unfinished)
 
-    def _rival(self, other: UnitView, now: datetime) -> tuple[_Rival | None, bool]:
-        """Return another series with the routes that claim it, and whether it is complete."""
+    def _rival(self, other: UnitView, comparing: tuple[str, ...], now: datetime) -> tuple[_Rival | None, bool]:
+        """Return another series with the routes that claim it, of which ``comparing`` matter, and whether it is complete."""
         if other.state is UnitState.COMPLETE:
             if not other.routes:
                 return None, True
@@ -73,7 +73,10 @@ class BestSeriesChooser:
             return _Rival(other, other.routes, _as_candidate(other, contents)), True
         snapshot = read_unit(self._database, other, self._policy, now)
         contents = snapshot.contents or unit_contents(units.instances_of_unit(self._database, other.id))
-        names = tuple(route.name for route in self._match_routes(other, contents).routes)
+        claim = self._match_routes(other, contents)
+        if claim.waiting:  # any route may claim it
+            return _Rival(other, comparing, _as_candidate(other, contents)), False
+        names = tuple(route.name for route in claim.routes)
         return _Rival(other, names, _as_candidate(other, contents)), snapshot.decision.complete
 
     def _compare(self, this_series: SeriesCandidate, routes: Sequence[Route], rivals: list[_Rival], unfinished: int) -> SeriesChoice:

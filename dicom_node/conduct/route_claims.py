@@ -15,10 +15,11 @@ _PATIENT_GROUP = 0x0010
 
 @dataclass(frozen=True, slots=True)
 class RouteClaim:
-    """The routes that claim a unit. ``reason``: why there are none, else ""."""
+    """The routes that claim a unit. ``reason``: why there are none, else "". ``waiting``: the images are still searched for lungs."""
 
     routes: tuple[Route, ...]
     reason: str
+    waiting: bool = False
 
 
 def claim_routes(routes: Iterable[Route], attributes: Attributes) -> RouteClaim:

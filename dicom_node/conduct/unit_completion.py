@@ -19,6 +19,7 @@ from db.jobs.job_records import JobPlan
 from db.operations import model_registry
 from dicom_node.conduct.best_series import BestSeriesChooser, SeriesChoice
 from dicom_node.conduct.expected_counts import ExpectedCounts
+from dicom_node.conduct.image_search.lung_evidence import LungEvidence
 from dicom_node.conduct.job_plans import job_plans
 from dicom_node.conduct.model_versions import served_versions
 from dicom_node.conduct.route_claims import RouteClaim
@@ -28,6 +29,7 @@ from dicom_node.conduct.unit_snapshot import UnitSnapshot, completion_policy, re
 from models import installed
 
 COUNT_POLL_S = 0.3  # while the source is asked for its count
+IMAGE_POLL_S = 0.3  # while the images are searched for lungs
 CHOICE_POLL_S = 1.0  # while another series of the study is not complete
 
 
@@ -46,13 +48,15 @@ class UnitCompletion:
         self._blobs = blobs
         self._policy = completion_policy(settings.completion)
         self._counts = ExpectedCounts(settings, database)
+        self._lungs = LungEvidence()
         self._chooser = BestSeriesChooser(database, self._policy, self._match_routes)
         self.completed = 0
         self._log = structlog.get_logger()
 
     def close(self) -> None:
-        """Start no more queries of sources."""
+        """Start no more queries of sources and no more searches for lungs."""
         self._counts.close()
+        self._lungs.close()
 
     def process(self, unit: UnitView, now: datetime) -> None:
         """Complete a unit that is due, or set the time at which it is due again."""
@@ -68,12 +72,17 @@ class UnitCompletion:
         units.postpone_check(self._database, unit.id, revision=unit.revision, until=due_at)
 
     def _match_routes(self, unit: UnitView, contents: UnitContents) -> RouteClaim:
-        return match_unit_routes(self._settings.routes, self._database, self._blobs, unit.source, contents)
+        return match_unit_routes(self._settings.routes, self._database, self._blobs, unit.source, contents, self._lungs.request)
 
     def _route(self, snapshot: UnitSnapshot, now: datetime) -> datetime | None:
-        """Queue jobs for a complete unit, or record why there are none. Returns a time where it waits for other series of its study."""
+        """Queue jobs for a complete unit, or record why there are none.
+
+        Returns a time where it waits for other series of its study, or for the search for lungs in its images.
+        """
         assert snapshot.contents is not None  # the headers of a complete unit were read
         claim = self._match_routes(snapshot.unit, snapshot.contents)
+        if claim.waiting:
+            return now + timedelta(seconds=IMAGE_POLL_S)
         choice = SeriesChoice(claim.routes, None, ())
         if any(route.per_study == "best" for route in claim.routes):
             best = self._chooser.choose(snapshot, claim.routes, now)

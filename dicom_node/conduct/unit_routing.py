@@ -1,10 +1,12 @@
 """Matches the routes of the configuration with a unit in the database: reads the header of one of its images."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import structlog
 
 from core.errors import NodeError
+from core.policy.body_part.condition import LUNGS_IN_IMAGE, LungsSeen, image_decides
 from core.policy.completeness import MOVED_REASON
 from core.policy.routing import UNREADABLE_REASON
 from core.settings.routes import Route
@@ -16,8 +18,20 @@ from dicom_node.conduct.unit_contents import UnitContents
 from imaging.headers.route_test import exclusion_reason, route_attributes
 
 
-def match_unit_routes(routes: Iterable[Route], database: Database, blobs: Blobs, source: str, contents: UnitContents) -> RouteClaim:
+def match_unit_routes(
+    routes: Sequence[Route],
+    database: Database,
+    blobs: Blobs,
+    source: str,
+    contents: UnitContents,
+    look_for_lungs: Callable[[Sequence[Path]], LungsSeen | None],
+) -> RouteClaim:
     """Return the routes that claim a unit from ``source``, or the reason where none does.
+
+    Parameters
+    ----------
+    look_for_lungs
+        Called with the files of the unit where a route depends on its images; None: the answer is not known yet.
 
     Raises
     ------
@@ -35,7 +49,14 @@ def match_unit_routes(routes: Iterable[Route], database: Database, blobs: Blobs,
     try:
         dataset, attributes = route_attributes(path, source)
         reason = exclusion_reason(dataset, made_here=own_instances.is_own_instance(database, representative.header))
-        return RouteClaim((), reason) if reason else claim_routes(routes, attributes)
+        if reason:
+            return RouteClaim((), reason)
+        if any(image_decides(route.when, attributes) for route in routes):
+            seen = look_for_lungs([blobs.path(image.sha256) for image in contents.images])
+            if seen is None:
+                return RouteClaim((), "the images decide, and were not looked at yet", waiting=True)
+            attributes[LUNGS_IN_IMAGE] = seen
+        return claim_routes(routes, attributes)
     except Exception as error:  # a malformed header may fail anywhere: the unit is completed with the reason, and not retried
         structlog.get_logger().error("route_matching_failed", exception=type(error).__name__)
         return RouteClaim((), f"{UNREADABLE_REASON} ({type(error).__name__})")

@@ -1,6 +1,6 @@
 """Applies routes to one file and explains every condition: for `dicom-node rules test` and the console. Nothing is stored."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -8,6 +8,7 @@ from typing import BinaryIO
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
+from core.policy.body_part.condition import LUNGS_IN_IMAGE, LungsSeen, image_decides
 from core.policy.own_objects import is_secondary_capture
 from core.policy.routing import RouteDecision, RouteValue
 from core.settings.routes import Route
@@ -24,8 +25,13 @@ class FileRouting:
     decisions: tuple[tuple[Route, RouteDecision], ...]
 
 
-def explain_file(routes: Sequence[Route], file: Path | BinaryIO, source: str) -> FileRouting:
+def explain_file(routes: Sequence[Route], file: Path | BinaryIO, source: str, look_for_lungs: Callable[[], LungsSeen]) -> FileRouting:
     """Return the decisions of all routes on the header of a file that ``source`` sends.
+
+    Parameters
+    ----------
+    look_for_lungs
+        Called where a route depends on the lungs in the images.
 
     Raises
     ------
@@ -33,7 +39,10 @@ def explain_file(routes: Sequence[Route], file: Path | BinaryIO, source: str) ->
         The file cannot be read.
     """
     dataset, attributes = route_attributes(file, source)
-    return FileRouting(exclusion_reason(dataset), tuple((route, route.when.evaluate(attributes)) for route in routes))
+    never = exclusion_reason(dataset)
+    if not never and any(image_decides(route.when, attributes) for route in routes):
+        attributes[LUNGS_IN_IMAGE] = look_for_lungs()
+    return FileRouting(never, tuple((route, route.when.evaluate(attributes)) for route in routes))
 
 
 def route_attributes(file: Path | BinaryIO, source: str) -> tuple[Dataset, dict[str, RouteValue]]:

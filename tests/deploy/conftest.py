@@ -22,7 +22,7 @@ name = "chest CT"
 model = "lung_nodule_ct"
 destinations = ["pacs"]
 per_study = "best"
-when = { Modality = "CT", BodyPartExamined = ["CHEST", "THORAX"], SliceThickness = { max = 5.0 } }
+when = { Modality = "CT", body_part = "chest", SliceThickness = { max = 5.0 } }
 [[routes]]
 name = "skin"
 model = "dermoscopy_7class"

@@ -45,7 +45,7 @@ model = "lung_nodule_ct"
 destinations = ["pacs"]
 priority = "routine"
 per_study = "best"
-when = { Modality = "CT", BodyPartExamined = ["CHEST", "THORAX"], SliceThickness = { max = 5.0 } }
+when = { Modality = "CT", body_part = "chest", SliceThickness = { max = 5.0 } }
 """
 
 

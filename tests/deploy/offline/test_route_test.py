@@ -1,6 +1,7 @@
 """``rules test``: the decision of every route with its reason."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from pydicom.uid import generate_uid
 
 from deploy.cli.main import run
+from tests.support.real_data import shared_data
 
 
 def run_rules_test(capsys: pytest.CaptureFixture[str], *arguments: object, status: int = 0) -> Any:
@@ -23,11 +25,76 @@ def test_every_condition_is_explained_for_a_series(chest_folder: Path, config: P
     chest, skin = unit["routes"]
     assert chest["why"] == [
         "[yes] Modality is CT, wanted CT",
-        "[yes] BodyPartExamined is CHEST, wanted CHEST or THORAX",
+        "[yes] body part is the chest: BodyPartExamined 'CHEST' names the chest",
         "[yes] SliceThickness is 5, wanted at most 5",
     ]
     assert not skin["takes"]
     assert any(line.startswith("[no]") for line in skin["why"])
+
+
+def copied(folder: Path, target: Path, **changes: str) -> Path:
+    """Copy a series without Body Part Examined and descriptions, and with ``changes``."""
+    target.mkdir()
+    for path in folder.iterdir():
+        dataset = pydicom.dcmread(path)
+        for keyword in ("BodyPartExamined", "StudyDescription", "SeriesDescription", "ProtocolName"):
+            if keyword in dataset:
+                del dataset[keyword]
+        for keyword, value in changes.items():
+            setattr(dataset, keyword, value)
+        dataset.SpecificCharacterSet = "ISO_IR 192"
+        dataset.save_as(target / path.name)
+    return target
+
+
+def body_part_line(unit: Any) -> str:
+    (line,) = [line for line in unit["routes"][0]["why"] if "body part is" in line]
+    return str(line)
+
+
+def test_the_lungs_in_the_image_decide_where_the_header_is_silent(
+    chest_folder: Path, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (unit,) = run_rules_test(capsys, copied(chest_folder, tmp_path / "silent"), "--config", config)["units"]
+    assert unit["taken_by"] == ["chest CT"]
+    assert re.match(
+        r"\[yes\] body part is the chest: the header names no part of the body; by the image: \d\.\d l of air-filled lung on \d+ % "
+        r"of the series' length, in 24 images looked at",
+        body_part_line(unit),
+    )
+
+
+def test_a_description_decides_before_the_image(
+    chest_folder: Path, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (unit,) = run_rules_test(capsys, copied(chest_folder, tmp_path / "named", StudyDescription="TDM thoracique"), "--config", config)[
+        "units"
+    ]
+    assert body_part_line(unit) == "[yes] body part is the chest: StudyDescription 'TDM thoracique' names the chest"
+    (unit,) = run_rules_test(capsys, copied(chest_folder, tmp_path / "head", SeriesDescription="Schädel"), "--config", config)["units"]
+    assert (body_part_line(unit), unit["taken_by"]) == (
+        "[no]  body part is not the chest: SeriesDescription 'Schädel' names another part",
+        [],
+    )
+
+
+def test_every_real_chest_series_matches_and_nothing_else(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of the two series, one names the chest; of the phantom, only the image shows it. The single images are of other parts or no CT."""
+    data = shared_data()
+    patient, phantom = sorted(path for path in (data / "ct").iterdir() if path.is_dir())
+    (unit,) = run_rules_test(capsys, patient, "--config", config)["units"]
+    assert (unit["taken_by"], body_part_line(unit)) == (
+        ["chest CT"],
+        "[yes] body part is the chest: BodyPartExamined 'CHEST' names the chest",
+    )
+    (unit,) = run_rules_test(capsys, phantom, "--config", config)["units"]
+    assert unit["taken_by"] == ["chest CT"]
+    assert "by the image: 4." in body_part_line(unit)
+    other = data / "conformance" / "pydicom-data"
+    files = [other / name for name in ("explicit_VR-UN.dcm", "bad_sequence.dcm", "693_UNCR.dcm", "eCT_Supplemental.dcm")]
+    for unit in run_rules_test(capsys, *files, "--config", config)["units"]:
+        assert unit["taken_by"] == []
+        assert body_part_line(unit).startswith("[no]")
 
 
 def test_the_source_is_part_of_the_decision(skin_folder: Path, config: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,1 @@
+"""The route condition on the body part that a unit shows."""

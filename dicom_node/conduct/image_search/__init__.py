@@ -1,0 +1,1 @@
+"""Searches of images for what routes depend on, in child processes with limits."""

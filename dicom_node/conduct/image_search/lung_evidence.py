@@ -1,0 +1,59 @@
+"""Lungs in the images of a unit, as an attribute for the routes: looked for in a child process with limits, each series once.
+
+The conductor asks without waiting, so that one series delays no other.
+"""
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import structlog
+
+from core.policy.body_part.condition import NOT_SEEN, LungsSeen
+
+TIMEOUT_S = 120.0
+REMEMBERED = 256
+
+
+def look_for_lungs(paths: Sequence[Path], *, timeout_s: float = TIMEOUT_S) -> LungsSeen:
+    """Look for lungs in the files of one series. Files that cannot be read within the limits show none."""
+    command = [sys.executable, "-m", "dicom_node.conduct.image_search.lung_process"]
+    order = json.dumps([str(path) for path in paths]).encode()
+    try:
+        done = subprocess.run(command, input=order, capture_output=True, timeout=timeout_s, check=False)
+        answer = json.loads(done.stdout) if done.returncode == 0 else None
+    except (subprocess.TimeoutExpired, ValueError):
+        answer = None
+    if answer is None:
+        structlog.get_logger().warning("lung_search_failed", outcome="counts as no lungs")
+        return NOT_SEEN, "the images cannot be read within the limits"
+    seen, words = answer
+    return str(seen), str(words)
+
+
+class LungEvidence:
+    """Answers by the contents of a series; the last 256 are remembered. One search runs at a time. For one thread."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="lung-search")
+        self._answers: OrderedDict[bytes, Future[LungsSeen]] = OrderedDict()
+
+    def request(self, paths: Sequence[Path]) -> LungsSeen | None:
+        """Return what was seen in the files of a series, in their order; None while the search runs."""
+        key = hashlib.sha256("\n".join(map(str, paths)).encode()).digest()  # blobs are named by their content
+        if key not in self._answers:
+            self._answers[key] = self._pool.submit(look_for_lungs, tuple(paths))
+            while len(self._answers) > REMEMBERED:
+                self._answers.popitem(last=False)
+        self._answers.move_to_end(key)
+        future = self._answers[key]
+        return future.result() if future.done() else None
+
+    def close(self) -> None:
+        """Start no more searches; one that runs ends with its time-out."""
+        self._pool.shutdown(wait=False, cancel_futures=True)

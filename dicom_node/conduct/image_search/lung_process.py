@@ -1,0 +1,27 @@
+"""Looks for lungs in a series, as a child process: ``python -m dicom_node.conduct.image_search.lung_process``.
+
+It reads a JSON list of paths from standard input, and writes the answer of `models.ct.lung_search` as a JSON list. It limits its memory
+and processor time before it loads anything that parses.
+"""
+
+import json
+import resource
+import sys
+from pathlib import Path
+
+MEMORY_BYTES = 4 << 30
+CPU_S = 30
+
+
+def main() -> None:
+    """Answer one request."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    from models.ct.lung_search import search_lungs  # imported under the limits: it loads every codec
+
+    json.dump(search_lungs([Path(name) for name in json.load(sys.stdin)]), sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
