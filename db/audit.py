@@ -33,10 +33,7 @@ _UNCHAINED = text("""
     SELECT id, at, actor, action, subject, details FROM audit_events WHERE chain_seq IS NULL ORDER BY id LIMIT :limit
 """)
 _HEAD = text("SELECT chain_seq, chain_hash FROM audit_events WHERE chain_seq IS NOT NULL ORDER BY chain_seq DESC LIMIT 1")
-_LINK = text("""
-    UPDATE audit_events e SET chain_seq = link.number, chain_hash = link.hash
-    FROM unnest(CAST(:ids AS bigint[]), CAST(:numbers AS bigint[]), CAST(:hashes AS text[])) AS link (id, number, hash) WHERE e.id = link.id
-""")
+_LINK = text("SELECT audit_link(:previous, CAST(:ids AS bigint[]), CAST(:hashes AS text[]))")
 _CHAINED = text("""
     SELECT id, at, actor, action, subject, details, chain_seq, chain_hash
     FROM audit_events WHERE chain_seq IS NOT NULL ORDER BY chain_seq
@@ -98,16 +95,15 @@ def chain(database: Database, limit: int = 1000) -> int:
     with database.begin() as connection:
         if not connection.execute(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": CHAIN_LOCK}).scalar_one():
             return 0
-        head = connection.execute(_HEAD).one_or_none()
-        number, previous = (head.chain_seq, head.chain_hash) if head else (0, GENESIS)
-        ids, numbers, hashes = [], [], []
+        found = connection.execute(_HEAD).one_or_none()
+        head = previous = found.chain_hash if found else GENESIS
+        ids, hashes = [], []
         for event in connection.execute(_UNCHAINED, {"limit": limit}):
-            number, previous = number + 1, _link_hash(previous, event)
+            previous = _link_hash(previous, event)
             ids.append(event.id)
-            numbers.append(number)
             hashes.append(previous)
         if ids:
-            connection.execute(_LINK, {"ids": ids, "numbers": numbers, "hashes": hashes})
+            connection.execute(_LINK, {"previous": head, "ids": ids, "hashes": hashes})
             failpoint("chain.written")
     return len(ids)
 

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, text
 from core.errors import ConfigurationError
 from db import audit
 from db.engine import Database
+from db.schema.owners import execute_formatted
 
 STATEMENT_S = 300
 LONGEST_NAME = 63  # NAMEDATALEN - 1
@@ -18,7 +19,6 @@ _MEMBER = text("""
     SELECT EXISTS (SELECT FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member JOIN pg_roles g ON g.oid = m.roleid
                    WHERE r.rolname = :name AND g.rolname = :group)
 """)
-_FORMAT = text("SELECT format(:pattern, VARIADIC CAST(:values AS text[]))")
 _MAY_CREATE = text("SELECT rolcreaterole OR rolsuper FROM pg_roles WHERE rolname = current_user")
 
 
@@ -40,17 +40,17 @@ def make_auditor(database: Database, name: str, views: Sequence[str], *, actor: 
             raise ConfigurationError(f"the database has a role {name} that is no auditor of this node", hint="choose another name")
         if not connection.execute(_MAY_CREATE).scalar_one():
             raise ConfigurationError(
-                "the role in database.url may not make roles",
-                hint="set DICOM_NODE_DATABASE__URL to the URL of a superuser for this command",
+                "the role of this connection may not make roles",
+                hint="set DICOM_NODE_DATABASE__ADMIN_URL to the URL of a superuser for this command",
             )
         if not connection.execute(_EXISTS, {"name": group}).scalar_one():
-            _execute(connection, "CREATE ROLE %I NOLOGIN", group)
+            execute_formatted(connection, "CREATE ROLE %I NOLOGIN", group)
         grant_views(connection, views)
         verb = "ALTER" if known else "CREATE"
-        _execute(connection, verb + " ROLE %I LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD %L", name, password)
-        _execute(connection, "GRANT %I TO %I", group, name)
-        _execute(connection, "ALTER ROLE %I SET default_transaction_read_only = on", name)
-        _execute(connection, "ALTER ROLE %I SET statement_timeout = %L", name, f"{STATEMENT_S}s")
+        execute_formatted(connection, verb + " ROLE %I LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD %L", name, password)
+        execute_formatted(connection, "GRANT %I TO %I", group, name)
+        execute_formatted(connection, "ALTER ROLE %I SET default_transaction_read_only = on", name)
+        execute_formatted(connection, "ALTER ROLE %I SET statement_timeout = %L", name, f"{STATEMENT_S}s")
         audit.record(connection, actor=actor, action="auditor.made", subject=f"role:{name}", details={"new_password": known})
     return password
 
@@ -60,10 +60,4 @@ def grant_views(connection: Connection, views: Sequence[str]) -> None:
     group = str(connection.execute(_GROUP).scalar_one())
     if connection.execute(_EXISTS, {"name": group}).scalar_one():
         for view in views:
-            _execute(connection, "GRANT SELECT ON %I TO %I", view, group)
-
-
-def _execute(connection: Connection, pattern: str, *values: str) -> None:
-    """Execute a statement whose names and texts the server has quoted: such statements take no parameters."""
-    statement = str(connection.execute(_FORMAT, {"pattern": pattern, "values": list(values)}).scalar_one())
-    connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
+            execute_formatted(connection, "GRANT SELECT ON %I TO %I", view, group)

@@ -126,6 +126,11 @@ class Database:
         with self.begin() as connection:
             connection.execute(text("SELECT 1"))
 
+    def is_superuser(self) -> bool:
+        """Whether the role of the connection is a superuser."""
+        with self.begin() as connection:
+            return bool(connection.execute(text("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")).scalar_one())
+
     def server_major(self) -> int:
         """Return the server's major version; pg_dump and pg_restore must have the same."""
         with self.begin() as connection:

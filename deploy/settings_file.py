@@ -22,11 +22,12 @@ _PASSWORD_IN_URL = re.compile(r"://[^/@]*:[^/@]+@")
 # Keys that hold a secret, and when their value is one: a URL only where it has a password.
 SECRETS: Mapping[str, Callable[[str], bool]] = {
     "database.url": lambda url: bool(_PASSWORD_IN_URL.search(url)),
+    "database.admin_url": bool,
     "broker.url": lambda url: bool(_PASSWORD_IN_URL.search(url)),
     "webhook.secret": bool,
 }
 # Refused in the file. The URLs above are tolerated there with a warning, for the sake of existing files.
-NEVER_IN_FILE = frozenset({"webhook.secret"})
+NEVER_IN_FILE = frozenset({"database.admin_url", "webhook.secret"})
 
 
 def load_settings(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings:

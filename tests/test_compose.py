@@ -19,8 +19,10 @@ import pytest
 import yaml
 
 from core.settings.settings import Settings
+from deploy.local.database_roles import ADMIN
 from deploy.local.ports import usable_port
 from deploy.settings_file import load_settings
+from tests.support.services import as_role
 
 ROOT = Path(__file__).parent.parent
 ROLES = ("listen", "conduct", "relay", "worker", "send", "console")
@@ -97,7 +99,10 @@ def test_the_command_exists(name: str) -> None:
 def test_every_setting_is_known(project: dict[str, Any], name: str, secrets: Path) -> None:
     settings = _settings(project["services"][name], secrets)
     password = (secrets / "postgres_password").read_text()
-    assert settings.database.url == f"postgresql://dicom_node:{password}@postgres:5432/dicom_node"
+    assert re.fullmatch(r"postgresql://dicom_node:[0-9a-f]{48}@postgres:5432/dicom_node", settings.database.url)
+    assert password not in settings.database.url  # the superuser is for the migration alone
+    admin = f"postgresql://dicom_node_admin:{password}@postgres:5432/dicom_node" if name == "migrate" else ""
+    assert settings.database.admin_url == admin
     assert f"requirepass {settings.broker.url.split(':')[2].split('@')[0]}" == (secrets / "broker_auth").read_text().strip()
     assert str(settings.node.data_dir) == "/data"
 
@@ -244,7 +249,8 @@ def started(tmp_path: Path, database_url: str, broker_url: str) -> Iterator[http
     (tmp_path / "sitecustomize.py").write_text(
         f"import sys\nsys.modules.update(dict.fromkeys({sorted(absent)!r}))  # None: not importable\n"
     )
-    for name, url in (("database_url", database_url), ("broker_url", broker_url)):
+    admin_url = as_role(database_url, ADMIN)
+    for name, url in (("database_url", database_url), ("database_admin_url", admin_url), ("broker_url", broker_url)):
         (tmp_path / name).write_text(url)
     ports = {
         "DICOM_NODE_NODE__PORT": str(usable_port("127.0.0.1", 0, "node")),

@@ -12,6 +12,13 @@ class DatabaseSection(Section):
         default="",
         description="`postgresql://user:password@host:port/name`. Empty: an embedded PostgreSQL, its files below `node.data_dir`.",
     )
+    admin_url: str = Field(
+        default="",
+        description="URL of a superuser of the same database, for `db upgrade`, `db restore` and `db auditor` only: they make the role of "
+        "`url`, and give the audit trail an owner of its own, so that the node can only add events. Only from "
+        "`DICOM_NODE_DATABASE__ADMIN_URL_FILE` or the environment of these commands, never in this file, which every role reads. Empty, "
+        "with a `url`: the role of `url` owns the audit trail. Without effect on the embedded PostgreSQL: its roles are always separated.",
+    )
 
 
 class BrokerSection(Section):

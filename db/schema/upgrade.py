@@ -7,6 +7,7 @@ from sqlalchemy import Connection, text
 from db.auditor_role import grant_views
 from db.engine import Database
 from db.schema import FOLDER, VIEWS, read_sql
+from db.schema.owners import make_node_role, separate_owners
 from db.schema.revisions import expected_revision, read_revision
 
 if TYPE_CHECKING:
@@ -23,11 +24,19 @@ _IDENTIFY = text("""
 """)
 
 
-def upgrade_schema(database: Database) -> None:
+def upgrade_schema(database: Database, node_role: tuple[str, str] | None = None) -> None:
     """Bring the schema to the newest revision. Without effect when it is there; several processes may call it at once.
+
+    Parameters
+    ----------
+    node_role
+        Name and password of the role that the node signs in as, where ``database`` is the connection of a superuser: the audit trail
+        and everything else get their owners (`db.schema.owners`). None: the connection's own role owns what it makes.
 
     Raises
     ------
+    ConfigurationError
+        There is a ``node_role``, and the connection is not one of a superuser.
     StorageError
         The database does not respond.
     """
@@ -42,6 +51,9 @@ def upgrade_schema(database: Database) -> None:
             execute_script(connection, read_sql("views"))
             grant_views(connection, VIEWS)
         connection.execute(_IDENTIFY)
+        if node_role is not None:
+            make_node_role(connection, *node_role)
+            separate_owners(connection, node_role[0])
 
 
 def execute_script(connection: Connection, script: str) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.cli.common import Config, open_database, operator_name, read_settings
+from deploy.cli.common import Config, operator_name, read_settings
 from deploy.terminal import print_message
 
 app = typer.Typer(help="Upgrade, back up and restore the database; make auditors.")
@@ -17,14 +17,15 @@ def upgrade(config: Config = None) -> None:
     """Create or upgrade the schema."""
     from db.engine import Database
     from db.schema.revisions import current_revision
-    from db.schema.upgrade import upgrade_schema
+    from deploy.local.database_roles import admin_url, upgrade_database
     from deploy.local.maintenance_database import maintenance_database
 
-    with maintenance_database(read_settings(config), create=True) as url:
-        database = Database.open(url, pool_size=1)
+    settings = read_settings(config)
+    with maintenance_database(settings, create=True) as url:
+        database = Database.open(admin_url(settings, url), pool_size=1)
         try:
             before = current_revision(database)
-            upgrade_schema(database)
+            upgrade_database(settings, url)
             print_message(f"schema {before or '(empty)'} -> {current_revision(database)}")
         finally:
             database.dispose()
@@ -52,10 +53,13 @@ def restore(file: FileArgument, config: Config = None) -> None:
     The configured database must be empty: a new DATA_DIR or a new database.
     """
     from deploy.local.backup import restore_database
+    from deploy.local.database_roles import admin_url, upgrade_database
     from deploy.local.maintenance_database import maintenance_database
 
-    with maintenance_database(read_settings(config), create=True) as url:
-        restore_database(url, file)
+    settings = read_settings(config)
+    with maintenance_database(settings, create=True) as url:
+        restore_database(admin_url(settings, url), file)
+        upgrade_database(settings, url)
     print_message(f"restored from {file}")
 
 
@@ -66,9 +70,17 @@ def auditor(name: Annotated[str, typer.Argument(metavar="NAME", help="name of th
     The password is printed once. For an existing auditor it is replaced.
     """
     from db.auditor_role import make_auditor
+    from db.engine import Database
     from db.schema import VIEWS
+    from deploy.local.database_roles import admin_url
+    from deploy.local.maintenance_database import maintenance_database
 
-    with open_database(config) as (_, database):
-        password = make_auditor(database, name, VIEWS, actor=operator_name())
+    settings = read_settings(config)
+    with maintenance_database(settings) as url:
+        database = Database.open(admin_url(settings, url), pool_size=1)
+        try:
+            password = make_auditor(database, name, VIEWS, actor=operator_name())
+        finally:
+            database.dispose()
     print_message(f"{name} may read {', '.join(sorted(VIEWS))}; its password:")
     print(password)

@@ -7,17 +7,26 @@ set -eu
 folder="${1:-secrets}"
 umask 077
 mkdir -p "$folder"
-if [ -e "$folder/postgres_password" ]; then
+random_hex() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
+write_secret() { printf '%s' "$2" >"$folder/$1" && chmod 0444 "$folder/$1"; }
+admin="$(random_hex)"
+write_admin() { write_secret database_admin_url "postgresql://dicom_node_admin:$admin@postgres:5432/dicom_node"; }
+if [ -e "$folder/database_admin_url" ]; then
     echo "$folder contains secrets already; nothing was changed" >&2
     exit 0
 fi
-random_hex() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
-postgres="$(random_hex)"
+if [ -e "$folder/postgres_password" ]; then  # of a version in which the node's own role was the superuser
+    write_admin
+    echo "secrets/database_admin_url is new. Make its role once, before the next 'docker compose up':" >&2
+    echo "docker compose exec postgres psql --username=dicom_node -c \"CREATE ROLE dicom_node_admin SUPERUSER LOGIN PASSWORD '$admin'\"" >&2
+    exit 0
+fi
+node="$(random_hex)"
 broker="$(random_hex)"
-write_secret() { printf '%s' "$2" >"$folder/$1" && chmod 0444 "$folder/$1"; }
-write_secret database_url "postgresql://dicom_node:$postgres@postgres:5432/dicom_node"
+write_admin
+write_secret database_url "postgresql://dicom_node:$node@postgres:5432/dicom_node"
 write_secret broker_url "redis://:$broker@valkey:6379/0"
 write_secret broker_auth "requirepass $broker
 "
-write_secret postgres_password "$postgres"
+write_secret postgres_password "$admin"
 echo "secrets written to $folder" >&2

@@ -23,6 +23,7 @@ def check_database(settings: Settings, running: bool) -> Iterator[Check]:
         yield _embedded_server("database", f"PostgreSQL {found[0][0]} in {found[0][1]}", running)
         return
     from db.engine import Database
+    from db.schema.owners import may_change_audit_trail
     from db.schema.revisions import current_revision, expected_revision
 
     database = Database.open(settings.database.url, pool_size=1)
@@ -40,6 +41,8 @@ def check_database(settings: Settings, running: bool) -> Iterator[Check]:
         ok = difference_s < CLOCK_TOLERANCE_S
         found_clock = f"differs by {difference_s:.1f} s from this machine's"
         yield Check("database clock", ok, found_clock, "" if ok else "run an NTP client on both")
+        if current == expected_revision():
+            yield _audit_trail(may_change_audit_trail(database))
     finally:
         database.dispose()
 
@@ -86,6 +89,14 @@ def _destination_fix(destination: Destination) -> str:
     if destination.stow_url is not None:
         return "is it running, is stow_url right, is the token or password valid, does a firewall block the port?"
     return "is it running, does it know the AE title and address of this node, does a firewall block the port?"
+
+
+def _audit_trail(changeable: bool) -> Check:
+    """Return whether the node's role can only add audit events. The node works either way: ``fix`` is a recommendation."""
+    if not changeable:
+        return Check("audit trail", True, "the node's database role can add events only")
+    fix = "run `db upgrade` with database.admin_url: docs/security.md"
+    return Check("audit trail", True, "the node's database role owns the audit trail and could change it", fix)
 
 
 def _embedded_server(name: str, program: str, running: bool) -> Check:

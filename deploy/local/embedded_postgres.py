@@ -8,6 +8,7 @@ from pathlib import Path
 
 from core.errors import StorageError
 from deploy.local.child_process import end_with_parent
+from deploy.local.database_roles import ADMIN, NODE, adopt_cluster, is_adopted, read_password, role_url
 from deploy.local.embedded_server import PORT_ATTEMPTS, STOP_TIMEOUT_S, EmbeddedServer
 from deploy.local.ports import free_port
 from deploy.local.postgres_programs import command_prefix, programs_for_cluster, server_user
@@ -27,9 +28,10 @@ SETTINGS = (
 
 
 class EmbeddedPostgres(EmbeddedServer):
-    """PostgreSQL in ``data_dir`` (cluster in ``data_dir/data``), with database and superuser ``dicom_node``.
+    """PostgreSQL in ``data_dir`` (cluster in ``data_dir/data``), with the database ``dicom_node``.
 
-    The URL is ``postgresql://dicom_node:password@127.0.0.1:port/dicom_node``.
+    The URL is ``postgresql://dicom_node:password@127.0.0.1:port/dicom_node``. That role is the node's own and no superuser. The superuser
+    is ``dicom_node_admin``, with a password of its own; it upgrades the schema (`deploy.local.database_roles`).
     """
 
     name = "postgresql"
@@ -44,16 +46,18 @@ class EmbeddedPostgres(EmbeddedServer):
         programs = programs_for_cluster(self.cluster)
         user = server_user(self.cluster)
         prefix = command_prefix(user, programs, self.data_dir)
-        password = self._password()
         if not (self.cluster / "PG_VERSION").exists():
-            self._create_cluster(programs, prefix, user, password)
+            self._create_cluster(programs, prefix, user)
         self._stop_orphaned_server(programs, prefix)
         for _ in range(1 if self.port else PORT_ATTEMPTS):
             port = self.port or free_port()
             arguments = [part for setting in (f"port={port}", *SETTINGS) for part in ("-c", setting)]
             command = [*prefix, *end_with_parent("INT"), str(programs / "postgres"), "-D", str(self.cluster), *arguments]
             if self._launch(command, self._is_ready):
-                return f"postgresql://dicom_node:{password}@127.0.0.1:{port}/dicom_node"
+                url = role_url(self.data_dir, NODE, port)
+                if not is_adopted(self.data_dir):
+                    adopt_cluster(self.data_dir, url)
+                return url
         raise self._start_error()
 
     def _is_ready(self) -> bool:
@@ -63,7 +67,7 @@ class EmbeddedPostgres(EmbeddedServer):
         except OSError:
             return False
 
-    def _create_cluster(self, programs: Path, prefix: list[str], user: str | None, password: str) -> None:
+    def _create_cluster(self, programs: Path, prefix: list[str], user: str | None) -> None:
         """Run initdb in another folder, which is renamed when it is complete: a killed first start leaves no partial cluster."""
         fresh = self.data_dir / "data.new"
         if fresh.exists():
@@ -71,15 +75,20 @@ class EmbeddedPostgres(EmbeddedServer):
         fresh.mkdir(mode=0o700)
         password_file = self.data_dir / "password.initdb"
         password_file.touch(mode=0o600)
-        password_file.write_text(password)
+        password_file.write_text(read_password(self.data_dir, ADMIN))
         if user is not None:
             shutil.chown(fresh, user)
             shutil.chown(password_file, user)
-        initdb = [str(programs / "initdb"), "-D", str(fresh), "-U", "dicom_node", "-A", "scram-sha-256", "--pwfile", str(password_file),
+        initdb = [str(programs / "initdb"), "-D", str(fresh), "-U", ADMIN, "-A", "scram-sha-256", "--pwfile", str(password_file),
                   "-E", "UTF8", "--no-locale", "--no-sync"]  # fmt: skip
-        single_user = [str(programs / "postgres"), "--single", "-F", "-D", str(fresh), "postgres"]
+        single_user = [str(programs / "postgres"), "--single", "-F", "-D", str(fresh), "template1"]
+        roles = [
+            f"CREATE ROLE {NODE} LOGIN PASSWORD '{read_password(self.data_dir, NODE)}'",
+            f"GRANT CREATE ON SCHEMA public TO {NODE}",  # copied into the database
+            "CREATE DATABASE dicom_node",
+        ]
         try:
-            for command, stdin in ((initdb, b""), (single_user, b"CREATE DATABASE dicom_node\n")):
+            for command, stdin in ((initdb, b""), (single_user, "".join(f"{line}\n" for line in roles).encode())):
                 done = subprocess.run([*prefix, *command], input=stdin, capture_output=True, check=False, cwd="/")
                 with open_log_file(self.log_path) as log:
                     log.write(done.stdout + done.stderr)

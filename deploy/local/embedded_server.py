@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from core.errors import ConfigurationError, StorageError
-from deploy.local.private_files import PRIVATE_UMASK, open_log_file
+from deploy.local.private_files import PRIVATE_UMASK, open_log_file, write_private_file
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 25.0
@@ -98,10 +98,7 @@ class EmbeddedServer:
         """Return the server's password, which the first call creates."""
         path = self.data_dir / "password"
         if not path.exists():
-            fresh = path.with_suffix(".new")
-            fresh.touch(mode=0o600)
-            fresh.write_text(secrets.token_urlsafe(24))
-            fresh.replace(path)
+            write_private_file(path, secrets.token_urlsafe(24))
         return path.read_text().strip()
 
     def _launch(self, command: Sequence[str], is_ready: Callable[[], bool], stdin: bytes = b"") -> bool:

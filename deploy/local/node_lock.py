@@ -12,7 +12,7 @@ from pathlib import Path
 
 from core.errors import ConfigurationError
 from core.settings.settings import Settings
-from deploy.local.private_files import make_private_folder
+from deploy.local.private_files import make_private_folder, write_private_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +54,7 @@ class NodeLock:
 
     def publish(self, urls: ServerUrls) -> None:
         """Write the URLs to a file that only this user can read."""
-        fresh = self.folder / "servers.json.new"
-        fresh.unlink(missing_ok=True)
-        fresh.touch(mode=0o600)
-        fresh.write_text(json.dumps(asdict(urls)))
-        fresh.replace(self.folder / "servers.json")
+        write_private_file(self.folder / "servers.json", json.dumps(asdict(urls)))
 
     def release(self) -> None:
         """Remove the URLs and unlock the folder."""

@@ -16,6 +16,15 @@ def open_log_file(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "ab", buffering=0)
 
 
+def write_private_file(path: Path, content: str) -> None:
+    """Write a file that only its owner can read, and give it its name when it is complete."""
+    fresh = path.with_name(path.name + ".new")
+    fresh.unlink(missing_ok=True)
+    fresh.touch(mode=0o600)
+    fresh.write_text(content)
+    fresh.replace(path)
+
+
 def make_private_folder(folder: Path, *, pass_through: bool = False) -> None:
     """Make a folder and its parents, and let only this user into it (0700).
 

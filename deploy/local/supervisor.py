@@ -14,9 +14,9 @@ from core.settings.settings import Settings
 from db.engine import Database
 from db.roles import dead_processes
 from db.roles.process_name import host_name
-from db.schema.upgrade import upgrade_schema
 from deploy.local.child_process import SupervisedRole
 from deploy.local.configuration_copy import ConfigurationCopy
+from deploy.local.database_roles import upgrade_database
 from deploy.local.embedded_broker import EmbeddedBroker
 from deploy.local.embedded_postgres import EmbeddedPostgres
 from deploy.local.embedded_server import EmbeddedServer
@@ -87,7 +87,7 @@ class Supervisor:
             try:
                 urls = self._start_servers()
                 self.database = Database.open(urls.database, pool_size=1)
-                upgrade_schema(self.database)
+                upgrade_database(self.settings, urls.database)
             finally:
                 importing.join()
             self.lock.publish(urls)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
+from urllib.parse import urlsplit
 
 import psycopg2
 
@@ -19,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from db.engine import Database
 from db.schema.upgrade import upgrade_schema
+from deploy.local.database_roles import ADMIN, role_url
 from deploy.local.embedded_postgres import EmbeddedPostgres
 from tests.bench import paired_runs
 from tests.support.large_database import fill_database, frequent_queries
@@ -38,7 +40,7 @@ def main() -> None:
         Path(folder).chmod(0o755)
         server = EmbeddedPostgres(Path(folder) / "postgres")
         with on_one_processor():
-            url = server.start()
+            url = role_url(server.data_dir, ADMIN, urlsplit(server.start()).port or 0)  # it creates databases
             try:
                 small, large = create_database(url, "small", 100), create_database(url, "large", arguments.studies)
                 rows = measure(small, large, arguments)

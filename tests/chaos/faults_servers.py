@@ -23,9 +23,7 @@ def restart_database(target: NodeUnderTest, rng: random.Random) -> None:
 def cut_database_connections(target: NodeUnderTest, rng: random.Random) -> None:
     """Cut every connection of the node to the database."""
     with suppress(NodeError):
-        target.rows(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
-        )
+        target.rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename = current_user")
         target.count("database connections cut")
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from db import audit
 from db.engine import Database
 from tests.support.records import Sender, claim, complete, finish, plan, run, scalar
+from tests.support.services import as_superuser
 
 
 def add(database: Database, count: int) -> None:
@@ -48,7 +49,8 @@ def test_an_empty_trail_verifies(database: Database) -> None:
 def test_a_change_by_a_superuser_is_found(database: Database, tampering: str) -> None:
     add(database, 5)
     audit.chain(database)
-    run(database, f"ALTER TABLE audit_events DISABLE TRIGGER USER; {tampering}; ALTER TABLE audit_events ENABLE TRIGGER USER")
+    with as_superuser(database) as owner:
+        run(owner, f"ALTER TABLE audit_events DISABLE TRIGGER USER; {tampering}; ALTER TABLE audit_events ENABLE TRIGGER USER")
     check = audit.verify(database)
     assert check.broken == 3
     assert check.reason
@@ -68,8 +70,10 @@ def test_a_change_by_a_superuser_is_found(database: Database, tampering: str) ->
 def test_the_trail_is_append_only(database: Database, statement: str) -> None:
     add(database, 2)
     audit.chain(database, limit=1)
-    with pytest.raises(DBAPIError, match="append-only"):
+    with pytest.raises(DBAPIError, match="permission denied"):
         run(database, statement)
+    with as_superuser(database) as owner, pytest.raises(DBAPIError, match="append-only"):
+        run(owner, statement)
     assert audit.verify(database).broken is None
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from db.engine import Database
 from tests.support.large_database import fill_database, frequent_queries, record_statements
 from tests.support.records import rows
+from tests.support.services import as_superuser
 
 STUDIES, EACH = 4_000, 3
 GROWING = frozenset(
@@ -16,7 +17,8 @@ PLANNED = ("SELECT", "UPDATE", "INSERT", "DELETE", "WITH")
 
 
 def test_no_frequent_query_scans_a_table_that_grows(database: Database) -> None:
-    fill_database(database, studies=STUDIES, each=EACH)
+    with as_superuser(database) as owner:
+        fill_database(owner, studies=STUDIES, each=EACH)
     found = []
     partial = {str(row[0]) for row in rows(database, "SELECT indexname FROM pg_indexes WHERE indexdef LIKE '% WHERE %'")}
     for name, query in frequent_queries(database).items():
@@ -29,7 +31,8 @@ def test_no_frequent_query_scans_a_table_that_grows(database: Database) -> None:
 
 
 def test_a_query_without_an_index_is_noticed(database: Database) -> None:
-    fill_database(database, studies=STUDIES, each=EACH)
+    with as_superuser(database) as owner:
+        fill_database(owner, studies=STUDIES, each=EACH)
     assert scanned_tables(plan(database, "SELECT * FROM studies WHERE study_description = %(words)s", {"words": "x"}), set()) == ["studies"]
 
 

@@ -14,8 +14,10 @@ from sqlalchemy.engine import make_url
 
 from db.engine import Database, normalise_url
 from db.schema.upgrade import upgrade_schema
+from deploy.local.database_roles import ADMIN, NODE
 from deploy.local.embedded_broker import EmbeddedBroker
 from deploy.local.embedded_postgres import EmbeddedPostgres
+from deploy.local.private_files import write_private_file
 
 IN_MEMORY = Path("/dev/shm")  # no waiting for a disk: a new database takes 0.1 s, not 1 s
 NEEDED_BYTES = 2 << 30
@@ -41,8 +43,12 @@ def memory_folder() -> Path:
 @pytest.fixture(scope="session")
 def postgres_url(services_dir: Path) -> Iterator[str]:
     """URL of an empty database of a running PostgreSQL, with a superuser."""
-    server = EmbeddedPostgres(services_dir / "postgres")
-    yield server.start()
+    folder = services_dir / "postgres"
+    folder.mkdir()
+    for name in ("password", "admin-password"):  # one password for both roles: each URL is made from the other by the name of the role
+        write_private_file(folder / name, "tests")
+    server = EmbeddedPostgres(folder)
+    yield as_role(server.start(), ADMIN)
     server.stop()
 
 
@@ -51,14 +57,14 @@ def database_template(postgres_url: str) -> str:
     """Name of a database with the current schema, from which others are copied."""
     _administer(postgres_url, "CREATE DATABASE template_node")
     template = Database.open(_with_name(postgres_url, "template_node"))
-    upgrade_schema(template)
+    upgrade_schema(template, (NODE, "tests"))
     template.dispose()
     return "template_node"
 
 
 @pytest.fixture
 def database_url(postgres_url: str, database_template: str) -> Iterator[str]:
-    """URL of a new database with the current schema; dropped after the test, even with open connections."""
+    """URL of a new database with the current schema, with the role of a node; dropped after the test, even with open connections."""
     with fresh_database(postgres_url, database_template) as url:
         yield url
 
@@ -68,7 +74,7 @@ def fresh_database(postgres_url: str, template: str) -> Iterator[str]:
     """Create such a database for a fixture of another scope."""
     name = f"test_{next(_numbers)}"
     _administer(postgres_url, f"CREATE DATABASE {name} TEMPLATE {template}")
-    yield _with_name(postgres_url, name)
+    yield as_role(_with_name(postgres_url, name), NODE)
     _administer(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
@@ -94,6 +100,19 @@ def broker_url(broker_server: str) -> str:
     with redis.Redis.from_url(broker_server) as client:
         client.flushall()
     return broker_server
+
+
+def as_role(url: str, role: str) -> str:
+    """Return the URL with the name of another role."""
+    return make_url(url).set(username=role).render_as_string(hide_password=False)
+
+
+@contextmanager
+def as_superuser(database: Database) -> Iterator[Database]:
+    """Open the same database as the superuser, for what the node's own role may not do."""
+    opened = Database.open(as_role(database.engine.url.render_as_string(hide_password=False), ADMIN), pool_size=1)
+    yield opened
+    opened.dispose()
 
 
 def _with_name(url: str, name: str) -> str:

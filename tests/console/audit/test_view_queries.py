@@ -14,6 +14,7 @@ from db.engine import Database
 from db.schema import VIEWS
 from tests.support.console import RunningConsole, add_users
 from tests.support.records import Sender, claim, complete, finish, plan, rows
+from tests.support.services import as_superuser
 
 
 def test_an_auditor_queries_views_and_every_query_is_audited_without_its_values(database: Database, tmp_path: Path) -> None:
@@ -44,8 +45,11 @@ def test_an_auditor_queries_views_and_every_query_is_audited_without_its_values(
 
 
 def test_an_auditor_reads_the_views_and_nothing_else(database: Database, database_url: str) -> None:
-    password = make_auditor(database, "auditor_of_tests", VIEWS, actor="test")
-    renewed = make_auditor(database, "auditor_of_tests", VIEWS, actor="test")
+    with pytest.raises(ConfigurationError, match="may not make roles"):
+        make_auditor(database, "auditor_of_tests", VIEWS, actor="test")
+    with as_superuser(database) as admin:
+        password = make_auditor(admin, "auditor_of_tests", VIEWS, actor="test")
+        renewed = make_auditor(admin, "auditor_of_tests", VIEWS, actor="test")
     assert renewed != password
     parts = make_url(database_url)
     session = psycopg2.connect(
@@ -60,7 +64,8 @@ def test_an_auditor_reads_the_views_and_nothing_else(database: Database, databas
             with pytest.raises((psycopg2.errors.InsufficientPrivilege, psycopg2.errors.ReadOnlySqlTransaction)):
                 cursor.execute(statement)
     session.close()
-    with pytest.raises(ConfigurationError, match="no auditor of this node"):
-        make_auditor(database, str(rows(database, "SELECT current_user")[0][0]), VIEWS, actor="test")
-    with pytest.raises(ConfigurationError, match="cannot be the name"):
-        make_auditor(database, "x; DROP TABLE users", VIEWS, actor="test")
+    with as_superuser(database) as admin:
+        with pytest.raises(ConfigurationError, match="no auditor of this node"):
+            make_auditor(admin, str(rows(database, "SELECT current_user")[0][0]), VIEWS, actor="test")
+        with pytest.raises(ConfigurationError, match="cannot be the name"):
+            make_auditor(admin, "x; DROP TABLE users", VIEWS, actor="test")

@@ -13,6 +13,7 @@ from db.jobs.job_records import ClaimedJob
 from tests.support.large_database import fill_database
 from tests.support.records import DIGEST, Sender, complete, plan, run
 from tests.support.records import rows as query_rows
+from tests.support.services import as_superuser
 
 
 def claim_batch(database: Database, limit: int = 10, kind: UnitKind = UnitKind.SERIES, digest: str = DIGEST) -> list[int]:
@@ -70,7 +71,8 @@ _INPUTS = "SELECT job_id, sop_instance_uid FROM job_inputs JOIN instances ON ins
 )
 def test_the_next_job_of_a_long_queue_is_found_by_an_index(database: Database, statement: TextClause, index: str, assignment: str) -> None:
     """Sorting would read the whole queue for every claim."""
-    fill_database(database, studies=1_000, each=1)
+    with as_superuser(database) as owner:
+        fill_database(owner, studies=1_000, each=1)
     run(database, f"UPDATE jobs SET {assignment}")
     run(database, "ANALYZE jobs")
     values = {"worker": "w", "lease_s": 9, "priorities": None, "models": None, "job_id": None, "kind": None, "digests": [], "limit": 1}

@@ -28,6 +28,7 @@ from tests.support.records import (
     scalar,
     timings,
 )  # fmt: skip
+from tests.support.services import as_superuser
 
 OLD, NEW, THIRD = identity(), identity("e" * 64), identity("f" * 64)
 NAME = OLD.name
@@ -205,8 +206,9 @@ def test_changes_of_the_registry_are_chained(database: Database) -> None:
     activate(database, THIRD)
     audit.chain(database)
     assert audit.verify(database).broken is None
-    run(database, "ALTER TABLE audit_events DISABLE TRIGGER ALL")
-    run(database, "UPDATE audit_events SET actor = 'somebody' WHERE action = 'model.activated'")
+    with as_superuser(database) as owner:
+        run(owner, "ALTER TABLE audit_events DISABLE TRIGGER ALL")
+        run(owner, "UPDATE audit_events SET actor = 'somebody' WHERE action = 'model.activated'")
     assert audit.verify(database).broken is not None
 
 

@@ -12,8 +12,9 @@ from db.engine import Database
 from db.schema import FOLDER, VIEWS
 from db.schema.revisions import current_revision, expected_revision
 from db.schema.upgrade import upgrade_schema
+from deploy.local.database_roles import ADMIN
 from tests.support.records import rows
-from tests.support.services import fresh_database
+from tests.support.services import as_role, as_superuser, fresh_database
 
 CATALOGUE = """
     SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod) FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
@@ -25,7 +26,7 @@ CATALOGUE = """
 def empty_url(postgres_url: str) -> Iterator[str]:
     """URL of a database without schema."""
     with fresh_database(postgres_url, "template0") as url:
-        yield url
+        yield as_role(url, ADMIN)
 
 
 def test_an_empty_database_has_no_revision_and_gets_the_expected_one(empty_url: str) -> None:
@@ -59,11 +60,12 @@ def test_roles_that_start_at_the_same_time_upgrade_once(empty_url: str) -> None:
 
 
 def test_an_upgrade_replaces_older_views(database: Database) -> None:
-    with database.begin() as connection:
-        connection.execute(text("DROP SCHEMA public CASCADE"))
-        connection.execute(text("CREATE SCHEMA public"))
-        connection.execute(text("CREATE VIEW v_jobs AS SELECT 1 AS old"))
-    upgrade_schema(database)
+    with as_superuser(database) as admin:
+        with admin.begin() as connection:
+            connection.execute(text("DROP SCHEMA public CASCADE"))
+            connection.execute(text("CREATE SCHEMA public"))
+            connection.execute(text("CREATE VIEW v_jobs AS SELECT 1 AS old"))
+        upgrade_schema(admin, ("dicom_node", "tests"))
     assert current_revision(database) == expected_revision()
     assert rows(database, "SELECT job_id FROM v_jobs") == []
 

