@@ -26,6 +26,7 @@ TASKS = ("classify", "detect")
 UNITS = ("image", "series", "series or image")
 TILTS = ("refuse", "resample")
 DERIVED = ("note", "refuse")
+GREY = ("refuse", "accept")
 HEX = frozenset("0123456789abcdef")
 FIX = "correct card.toml"
 
@@ -35,13 +36,18 @@ no_other_keys = with_config(ConfigDict(extra="forbid"))
 @no_other_keys
 @dataclass(frozen=True, slots=True)
 class Label:
-    """One class that the model can answer. ``advice`` is a short sentence for the report, ``source`` the publication it is taken from."""
+    """One class that the model can answer.
+
+    ``advice`` is a short sentence for the report, ``source`` the publication it is taken from. ``finding`` is False for a class that
+    means that nothing was found (an imported classifier's "normal").
+    """
 
     name: Text
     code: Code
     malignant: Flag
     advice: Text
     source: Text = ""
+    finding: Flag = True
 
 
 @no_other_keys
@@ -74,20 +80,22 @@ class DataSource:
 @no_other_keys
 @dataclass(frozen=True, slots=True)
 class InputRules:
-    """The table ``[input]``: how series are handled that were altered before or need alteration.
+    """The table ``[input]``: how images are handled that were altered before or need alteration.
 
     ``tilt``: series of a tilted gantry are refused or resampled; ``derived``: series that were reformatted or processed before they
-    came are analysed with a note, or refused.
+    came are analysed with a note, or refused; ``grey``: single images without colour (radiographs, ultrasound) are refused, or accepted
+    as three equal channels.
     """
 
     tilt: Text = "refuse"
     derived: Text = "note"
+    grey: Text = "refuse"
 
 
 @no_other_keys
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """Everything of ``card.toml``; ``tilt`` and ``derived`` come from its table ``[input]`` (see InputRules).
+    """Everything of ``card.toml``; ``tilt``, ``derived`` and ``grey`` come from its table ``[input]`` (see InputRules).
 
     ``metrics`` says what was measured, on what, and how. ``reference`` holds the expected counts by bin of inputs and answers
     (core/policy/drift.py).
@@ -118,6 +126,7 @@ class ModelCard:
     temperature: Number = 1.0
     tilt: Text = "refuse"
     derived: Text = "note"
+    grey: Text = "refuse"
     reference: Mapping[str, tuple[Number, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -131,6 +140,7 @@ class ModelCard:
         require(beside, f"weights names a .safetensors file beside the card, not {self.weights!r}", FIX)
         require(self.tilt in TILTS, f"input.tilt is one of {', '.join(TILTS)}, not {self.tilt!r}", FIX)
         require(self.derived in DERIVED, f"input.derived is one of {', '.join(DERIVED)}, not {self.derived!r}", FIX)
+        require(self.grey in GREY, f"input.grey is one of {', '.join(GREY)}, not {self.grey!r}", FIX)
         names = [label.name for label in self.labels]
         require(bool(names) and len(set(names)) == len(names), "labels need at least one entry and no name twice", FIX)
         require(self.temperature > 0.0, f"temperature is above 0, not {self.temperature}", FIX)
@@ -179,7 +189,7 @@ def card_of(table: Mapping[str, Any]) -> ModelCard:
     values = dict(table)
     if "input" in values:
         rules = validate_table(InputRules, values.pop("input"), "card.input", FIX)
-        values |= {"tilt": rules.tilt, "derived": rules.derived}
-    elif misplaced := sorted({"tilt", "derived"} & set(values)):
+        values |= {"tilt": rules.tilt, "derived": rules.derived, "grey": rules.grey}
+    elif misplaced := sorted({"tilt", "derived", "grey"} & set(values)):
         raise ModelError(f"card: unknown key {', '.join(misplaced)}; it belongs into the table [input]", hint=FIX)
     return validate_table(ModelCard, values, "card", FIX)

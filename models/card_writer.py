@@ -14,13 +14,16 @@ EMPTY_ALLOWED = ("labels", "limits", "data", "preprocessing", "network", "traini
 def render_card(card: ModelCard) -> str:
     """TOML text that ``parse_card`` reads back to an equal card. Floats keep every digit."""
     table: dict[str, Any] = asdict(card)
-    rules = InputRules(table.pop("tilt"), table.pop("derived"))
+    rules = InputRules(table.pop("tilt"), table.pop("derived"), table.pop("grey"))
     if rules != InputRules():
         table["input"] = asdict(rules)
     for entry in (*table["labels"], *table["data"]):
         for key in ("source", "doi"):
             if entry.get(key) == "":
                 del entry[key]
+    for label in table["labels"]:
+        if label["finding"]:
+            del label["finding"]
     kept = {key: value for key, value in table.items() if key in EMPTY_ALLOWED or value not in ({}, ())}
     return tomli_w.dumps(_plain(kept))
 

@@ -24,6 +24,15 @@ from models.card import ModelCard, read_card
 FOLDER = "models"  # in node.data_dir
 BUNDLE_KIND = "monai.apps.detection.RetinaNet"
 SEGMENTATION_KINDS = ("monai.networks.nets.UNet", "monai.networks.nets.SegResNet")
+CLASSIFIER_KINDS = tuple(
+    f"monai.networks.nets.{name}"
+    for name in (
+        *("DenseNet121", "DenseNet169", "DenseNet201", "DenseNet264"),
+        *("resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet200"),
+        *("SEResNet50", "SEResNet101", "SEResNet152", "SEResNext50", "SEResNext101", "SENet154"),
+        *("EfficientNetBN", "ViT"),
+    )
+)
 BUNDLE = "bundle"  # the package that runs imported bundles
 FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
@@ -144,7 +153,7 @@ def install_version(source: Path, folder: Path, root: Path = registry.MODELS_FOL
     weights = registry.verify_weights_in(source)
     card = read_card(source / "card.toml")
     package = package_of(card.name, root)
-    if package == BUNDLE and card.network.get("kind") not in (BUNDLE_KIND, *SEGMENTATION_KINDS):
+    if package == BUNDLE and card.network.get("kind") not in (BUNDLE_KIND, *SEGMENTATION_KINDS, *CLASSIFIER_KINDS):
         raise ModelError(f"no code here runs {card.name!r}", hint=f"known: {', '.join(registry.names(root))}, and imported bundles")
     for what, value in (("name", card.name), ("version", card.version)):
         if not FOLDER_NAME.fullmatch(value):

@@ -21,21 +21,26 @@ TEMPORARY_CONGESTION, LOCAL_LIMIT_EXCEEDED = 1, 2  # of the presentation related
 CONSOLE_SOURCE = "CONSOLE"
 """Source of what people upload in the console, where DICOM has the calling AE title."""
 
-_VL = "1.2.840.10008.5.1.4.1.1.77.1"
-# PS3.4 B.5: VL single images; each is analysed by itself. Whole slides are pyramids of many instances: a series.
-PHOTOGRAPHS = frozenset(
-    f"{_VL}.{tail}"
+# PS3.4 B.5: SOP classes of single images; each is analysed by itself. Whole slides are pyramids of many instances, and cine loops,
+# tomosynthesis and OCT are volumes or films: a series.
+SINGLE_IMAGES = frozenset(
+    f"1.2.840.10008.5.1.4.1.1.{tail}"
     for tail in (
-        "1",  # VL Endoscopic
-        "1.1",  # Video Endoscopic
-        "2",  # VL Microscopic
-        "2.1",  # Video Microscopic
-        "3",  # VL Slide-Coordinates Microscopic
-        "4",  # VL Photographic
-        "4.1",  # Video Photographic
-        "5.1",  # Ophthalmic Photography 8 Bit
-        "5.2",  # Ophthalmic Photography 16 Bit
-        "7",  # Dermoscopic Photography
+        "1",  # Computed Radiography
+        "1.1",  # Digital X-Ray, for presentation
+        "1.2",  # Digital Mammography X-Ray, for presentation
+        "1.3",  # Digital Intra-Oral X-Ray, for presentation
+        "6.1",  # Ultrasound
+        "77.1.1",  # VL Endoscopic
+        "77.1.1.1",  # Video Endoscopic
+        "77.1.2",  # VL Microscopic
+        "77.1.2.1",  # Video Microscopic
+        "77.1.3",  # VL Slide-Coordinates Microscopic
+        "77.1.4",  # VL Photographic
+        "77.1.4.1",  # Video Photographic
+        "77.1.5.1",  # Ophthalmic Photography 8 Bit
+        "77.1.5.2",  # Ophthalmic Photography 16 Bit
+        "77.1.7",  # Dermoscopic Photography
     )
 )
 
@@ -131,8 +136,8 @@ def check_association(
 
 
 def unit_kind(sop_class_uid: str) -> UnitKind:
-    """Return the kind of unit: photographs are analysed one by one, everything else is part of its series."""
-    return UnitKind.IMAGE if sop_class_uid in PHOTOGRAPHS else UnitKind.SERIES
+    """Return the kind of unit: single images are analysed one by one, everything else is part of its series."""
+    return UnitKind.IMAGE if sop_class_uid in SINGLE_IMAGES else UnitKind.SERIES
 
 
 def check_identity(*, sop_class_uid: str, sop_instance_uid: str, abstract_syntax: str, header: InstanceHeader) -> None:

@@ -59,8 +59,8 @@ def _read_unit(card: ModelCard, unit: Unit) -> Any:
     try:
         if "series" in card.units and unit.instances:
             return read_volume(unit.paths, tilted=card.tilt == "resample", derived=card.derived == "note")
-        if "image" in card.units:  # for a model of series, an image is a slice and has to be grey
-            return read_photograph(unit.paths[0], grey="series" in card.units)
+        if "image" in card.units:  # for a model of series, an image file is a slice and has to be grey
+            return read_photograph(unit.paths[0], grey=card.grey == "accept" or ("series" in card.units and not unit.instances))
         return NotAnalysable("an image file is not a CT series", hint=f"{card.name} takes DICOM series")
     except NodeError as error:
         return error

@@ -49,11 +49,11 @@ def storage_section() -> str:
 
 def analysis_section() -> str:
     """Return the section on what is analysed."""
-    photographs = ", ".join(UID(uid).name for uid in sorted(admission.PHOTOGRAPHS))
+    images = ", ".join(UID(uid).name for uid in sorted(admission.SINGLE_IMAGES))
     return (
         "## What is analysed\n\n"
-        "A CT series (single-frame or Enhanced CT) is one unit of analysis, and each visible light photograph is one: "
-        + photographs
+        "A CT series (single-frame or Enhanced CT) is one unit of analysis, and each single image of these SOP classes is one: "
+        + images
         + ".\nStructured reports, segmentations, presentation states and other objects without pixels of their own, and objects made by "
         "dicom-node, are stored and never analysed. Localizers within a series are left out."
     )

@@ -1,4 +1,4 @@
-"""Reading of photographs of skin as sRGB: DICOM in any colour space, or JPEG, PNG and TIFF files."""
+"""Reading of photographs and other single images as sRGB: DICOM in any colour space or in grey, or JPEG, PNG and TIFF files."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -16,6 +16,7 @@ from imaging.photograph.body_sites import read_body_site
 from imaging.pixels.codestream import Codestream, read_codestream
 from imaging.pixels.colour import apply_icc, to_rgb
 from imaging.pixels.decode import iter_frames
+from imaging.pixels.grey import to_grey_rgb
 from imaging.pixels.pixel_spec import MAX_DECODED_BYTES, PixelSpec, pixel_data, pixel_spec
 from imaging.wire.notes import warnings_as_notes
 from imaging.wire.tolerant_parser import read_with_pixel_location, translate_parse_errors
@@ -54,7 +55,9 @@ class Photograph:
 
 
 def read_photograph(path: Path, *, grey: bool = False, max_bytes: int = MAX_DECODED_BYTES) -> Photograph:
-    """Read a colour photograph. With ``grey`` an 8-bit grey JPEG, PNG or TIFF file is accepted too, as three equal channels.
+    """Read a colour photograph. With ``grey`` an image without colour is accepted too, as three equal channels.
+
+    Of files other than DICOM grey ones must have 8 bits. Of DICOM the grey values are those that the header's window shows.
 
     Raises
     ------
@@ -67,7 +70,7 @@ def read_photograph(path: Path, *, grey: bool = False, max_bytes: int = MAX_DECO
         head = stream.read(132)
     if head[128:132] != b"DICM" and head.startswith(_MAGIC):
         return _read_image_file(path, max_bytes, grey)
-    return _read_dicom(path, max_bytes)
+    return _read_dicom(path, max_bytes, grey)
 
 
 def _read_image_file(path: Path, max_bytes: int, grey: bool) -> Photograph:
@@ -88,19 +91,20 @@ def _read_image_file(path: Path, max_bytes: int, grey: bool) -> Photograph:
     return Photograph(rgb, "", None, "", "", None, tuple(notes))
 
 
-def _read_dicom(path: Path, max_bytes: int) -> Photograph:
+def _read_dicom(path: Path, max_bytes: int, grey: bool) -> Photograph:
     notes: list[str] = []
     dataset, _ = read_with_pixel_location(path, pixels=True, notes=notes)
     data = pixel_data(dataset)
     spec = pixel_spec(dataset, max_bytes=max_bytes)
-    if spec.samples != 3 and spec.photometric != "PALETTE COLOR":
+    colour = spec.samples == 3 or spec.photometric == "PALETTE COLOR"
+    if not colour and not grey:
         raise PixelError(f"a colour image is expected, {spec.photometric[:16]} came", hint="only photographs in colour are analysed")
     if spec.frames > 1:
         notes.append(f"the first of {spec.frames} frames was used")
     frame = next(iter_frames(spec, data))
     with translate_parse_errors("a header that cannot be read"), warnings_as_notes(notes):
-        rgb = to_rgb(dataset, spec, frame, _read_codestream(spec, data), notes)
-        profile = _icc_profile(dataset)
+        rgb = to_rgb(dataset, spec, frame, _read_codestream(spec, data), notes) if colour else to_grey_rgb(dataset, spec, frame, notes)
+        profile = _icc_profile(dataset) if colour else None
         if profile:
             rgb = apply_icc(rgb, profile, notes)
         read = TolerantReader(dataset, notes)

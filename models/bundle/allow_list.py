@@ -1,6 +1,6 @@
 """Checks values of a bundle's configuration against what is allowed; nothing of a bundle is called."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.errors import ModelError
@@ -29,3 +29,21 @@ def number(value: Any, what: str) -> float:
     if type(value) not in (int, float):
         raise ModelError(f"{what} is a number, not {value!r}", hint=FIX)
     return float(value)
+
+
+def check_arguments(call: BundleCall, known: Mapping[str, tuple[type, ...]]) -> None:
+    """Check that a call has arguments of ``known`` names and types only. Raises ModelError."""
+    if call.args:
+        raise ModelError(f"{call.name} has arguments without names", hint="write them as name = value")
+    for key, value in call.kwargs.items():
+        if key not in known or not isinstance(value, known[key]) or not is_plain(value) or (type(value) is bool and bool not in known[key]):
+            raise ModelError(f"{call.name}'s argument {key} is not on the allow list as {value!r}: {', '.join(known)}")
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a value consists of numbers, texts, and lists and tables of fewer than 20 entries."""
+    if isinstance(value, Mapping):
+        return len(value) < 20 and all(isinstance(key, str) and is_plain(item) for key, item in value.items())
+    if isinstance(value, list):
+        return len(value) < 20 and all(map(is_plain, value))
+    return isinstance(value, str | int | float | bool)

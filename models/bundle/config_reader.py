@@ -1,7 +1,7 @@
 """Reads a bundle's configuration as data: literals, references, and calls that are parsed but never made.
 
 ``"$a.b.c(1, x=[2])"`` becomes ``BundleCall("a.b.c", (1,), {"x": [2]})``. An expression that is more than a call with literals and
-references is an error where its value is needed. Nothing is evaluated or imported.
+references, or the name of a number type (``"$torch.float32"``), is an error where its value is needed. Nothing is evaluated or imported.
 """
 
 import ast
@@ -18,6 +18,7 @@ MAX_CONFIG_BYTES = 4 << 20
 MAX_DEPTH = 20
 SUFFIXES = (".json", ".yaml", ".yml")
 REFERENCE_PREFIX = "_reference_"
+DTYPES = tuple(f"{package}.{name}" for package in ("torch", "np", "numpy") for name in ("float16", "float32", "float64", "uint8", "int64"))
 REFERENCE = re.compile(r"@(\w+)")
 
 
@@ -80,12 +81,14 @@ class BundleConfig:
             return [self._resolved(item, key, depth + 1) for item in value]
         return value
 
-    def _parse_call(self, text: str, key: str, depth: int) -> BundleCall:
+    def _parse_call(self, text: str, key: str, depth: int) -> BundleCall | str:
         refused = ModelError(f"{self.where}: {key!r} is an expression, and expressions are not run: {text[:80]}")
         try:
             tree = ast.parse(REFERENCE.sub(rf"{REFERENCE_PREFIX}\1", text[1:]).strip(), mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             raise refused from None
+        if (dtype := _dotted(tree)) in DTYPES:
+            return dtype.rpartition(".")[2]
         if not isinstance(tree, ast.Call) or any(word.arg is None for word in tree.keywords):
             raise refused
         target = _dotted(tree.func)

@@ -12,8 +12,10 @@ from typing import Any
 
 from core.errors import ModelError
 from models.bundle import detector_network, segmentation_networks
+from models.bundle.classifier import networks as classifier_networks
+from models.bundle.classifier.transforms import read_preprocessing as read_classifier_preprocessing
 from models.bundle.config_reader import SUFFIXES, BundleConfig, read_config
-from models.bundle.transforms import read_preprocessing, read_thresholds
+from models.bundle.transforms import OPERATING_SCORE, REVIEW_SCORE, read_preprocessing, read_thresholds
 from models.bundle.weights import save_weights
 from models.card import ModelCard, card_of
 from models.card_writer import render_card
@@ -22,7 +24,7 @@ MAX_UNPACKED_BYTES = 4 << 30
 WEIGHTS = ("models/model.pt", "models/model.safetensors")
 MEMBERS = (*(f"configs/{name}{end}" for name in ("metadata", "inference") for end in SUFFIXES), *WEIGHTS)
 REQUIRED = ("name", "licence", "not_for", "looked_for", "labels")
-OPTIONAL = ("version", "title", "task", "unit", "manufacturer", "intended_use", "limits", "data", "tiers")
+OPTIONAL = ("version", "title", "task", "unit", "manufacturer", "intended_use", "limits", "data", "tiers", "input", "temperature")
 
 
 def convert(bundle: Path, about: Path, out: Path) -> ModelCard:
@@ -32,7 +34,8 @@ def convert(bundle: Path, about: Path, out: Path) -> ModelCard:
     ----------
     about
         TOML with what the bundle does not state: name, licence, not_for, looked_for and labels with their codes; and optionally other
-        values of the card: title, version, manufacturer, intended_use, limits, data, tiers, thresholds.
+        values of the card: title, version, manufacturer, intended_use, limits, data, tiers, thresholds, input; and of a classifier the
+        ``temperature`` that calibrates its probabilities, without which they are reported as scores.
 
     Raises
     ------
@@ -44,16 +47,33 @@ def convert(bundle: Path, about: Path, out: Path) -> ModelCard:
         bundle = unpack_archive(bundle, out / "bundle")
     metadata = read_config(bundle / "configs", "metadata")
     config = read_config(bundle / "configs", "inference")
-    family = segmentation_networks if segmentation_networks.is_segmentation(config) else detector_network
-    network, preprocessing, thresholds = family.describe_network(config), read_preprocessing(config), read_thresholds(config)
     stated = read_about(about)
+    family, tables = describe_bundle(config, stated)
     weights = out / "weights.safetensors"
-    save_weights(bundle / "models", family.build(network), weights)
+    save_weights(bundle / "models", family.build(tables["network"]), weights)
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-    tables = {"network": network, "preprocessing": preprocessing, "thresholds": thresholds | stated.get("thresholds", {})}
+    tables["thresholds"] |= stated.get("thresholds", {})
     card = card_of(card_table(metadata, stated, digest) | tables)
     (out / "card.toml").write_text(render_card(card), encoding="utf-8")
     return card
+
+
+def describe_bundle(config: BundleConfig, stated: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The module that builds the bundle's network, and the tables of the card that follow from the configuration. Raises ModelError."""
+    if classifier_networks.is_classifier(config):
+        network = classifier_networks.describe_network(config) | {"calibrated": "temperature" in stated}
+        image = network["dims"] == 2
+        return classifier_networks, {
+            "network": network,
+            "preprocessing": read_classifier_preprocessing(config, network["dims"]),
+            "thresholds": {"score": OPERATING_SCORE, "review_score": REVIEW_SCORE},
+            "task": "classify",
+            "unit": "image" if image else "series",
+            "input": {"grey": "accept" if image and network["channels"] == 1 else "refuse"} | stated.get("input", {}),
+        }
+    family = segmentation_networks if segmentation_networks.is_segmentation(config) else detector_network
+    network = family.describe_network(config)
+    return family, {"network": network, "preprocessing": read_preprocessing(config), "thresholds": read_thresholds(config)}
 
 
 def unpack_archive(path: Path, into: Path) -> Path:
@@ -85,7 +105,7 @@ def read_about(path: Path) -> dict[str, Any]:
     missing = [key for key in REQUIRED if not stated.get(key)]
     if missing:
         raise ModelError(
-            f"{path.name} does not say {', '.join(missing)}", hint="no bundle states it, so a person must: see docs/operations.md"
+            f"{path.name} does not say {', '.join(missing)}", hint="no bundle states it, so a person must: see docs/models/your-own.md"
         )
     return stated
 

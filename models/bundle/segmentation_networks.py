@@ -6,6 +6,7 @@ from typing import Any
 from torch import nn
 
 from core.errors import ModelError
+from models.bundle.allow_list import check_arguments
 from models.bundle.config_reader import BundleCall, BundleConfig
 from models.installed import SEGMENTATION_KINDS
 
@@ -47,10 +48,7 @@ def describe_network(config: BundleConfig) -> dict[str, Any]:
     """
     network: BundleCall = config.require("network_def")
     kind = TARGETS[network.target]
-    known = ARGUMENTS[kind.rpartition(".")[2]]
-    for key, value in network.kwargs.items():
-        if key not in known or not isinstance(value, known[key]) or not is_plain(value) or (type(value) is bool and bool not in known[key]):
-            raise ModelError(f"{network.name}'s argument {key} is not on the allow list as {value!r}: {', '.join(known)}")
+    check_arguments(network, ARGUMENTS[kind.rpartition(".")[2]])
     given = dict(network.kwargs)
     if (given.get("spatial_dims"), given.get("in_channels", 1)) != (3, 1) or given.get("out_channels", 0) < 1:
         raise ModelError("a segmentation network needs 3 spatial_dims, 1 in_channels and at least 1 out_channels")
@@ -79,12 +77,3 @@ def build(settings: Mapping[str, Any]) -> nn.Module:
         raise ModelError(f"the network {settings.get('kind')!r} is not on the allow list", hint="import the bundle again")
     network: nn.Module = made(**settings["arguments"])
     return network
-
-
-def is_plain(value: Any) -> bool:
-    """Whether a value consists of numbers, texts, and lists and tables of fewer than 20 entries."""
-    if isinstance(value, Mapping):
-        return len(value) < 20 and all(isinstance(key, str) and is_plain(item) for key, item in value.items())
-    if isinstance(value, list):
-        return len(value) < 20 and all(map(is_plain, value))
-    return isinstance(value, str | int | float | bool)

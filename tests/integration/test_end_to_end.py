@@ -26,6 +26,7 @@ from deploy.local.ports import free_port
 from imaging.photograph.encapsulate import jpeg_to_dicom
 from imaging.wire.part10 import data_set_offset
 from tests.support.external_programs import tool
+from tests.support.monai_classifiers import RESNET, inference, make_classifier, radiograph
 from tests.support.node_process import RunningNode, wait_until
 from tests.support.orthanc import Orthanc
 from tests.support.patient_identifiers import found_in, values_of
@@ -297,6 +298,30 @@ def test_81_a_photograph_that_a_program_uploads_gets_its_result_and_pdf(departme
         assert program.get(result["links"]["report"]).status_code == 200
     department.wait_for_reports(1)
     assert not [line for line in node.errors if "UPLOADED-81" in line or "Uploadedname" in line]
+
+
+def test_82_an_imported_classifier_reads_radiographs(department: Department, tmp_path: Path) -> None:
+    """A bundle of MONAI is imported and activated, its route is added by a reload, and grey images come back with reports."""
+    bundle = make_classifier(tmp_path / "zoo" / "bundle", inference(RESNET | {"n_input_channels": 1}), steps=40)
+    node = department.node
+    node.cli("models", "import", str(bundle), "--about", str(bundle.parent / "about.toml"))
+    node.cli("models", "activate", "bright_discs", "1.0.0")
+    route = 'name = "radiographs"\nmodel = "bright_discs"\ndestinations = ["first", "second"]\nwhen = { Modality = "DX" }\n'
+    node.config.write_text(node.config.read_text() + "[[routes]]\n" + route)
+    node.cli("reload")
+    sent = [radiograph(disc, number) for number, disc in enumerate((True, False))]
+    for image in sent:
+        image.save_as(tmp_path / f"{image.SOPInstanceUID}.dcm", enforce_file_format=True)
+    send_files(sorted(tmp_path.glob("*.dcm")), "127.0.0.1", node.port, "NODE")
+    export = department.wait_for_reports(2)
+    rows = [next(row for row in export if row["sop_instance_uid"] == image.SOPInstanceUID) for image in sent]
+    assert [(row["outcome"], row["finding"]) for row in rows] == [("findings", "disc"), ("no_finding", "")]
+    assert {row["model"] for row in rows} == {"bright_discs"}
+    stored = {report["SOPInstanceUID"]: report["ID"] for report in department.first.reports()}
+    for row in rows:
+        path = tmp_path / "report"
+        path.write_bytes(department.first.file(stored[row["sr_sop_instance_uid"]]))
+        assert dciodvfy_errors(path) == []
 
 
 def test_9_a_restart_loses_and_repeats_nothing(department: Department) -> None:

@@ -92,5 +92,5 @@ def read_unit(runtime: ChildRuntime, job: ClaimedJob, card: ModelCard) -> Volume
     if job.unit_kind is UnitKind.SERIES:
         return read_volume(paths, threads=runtime.threads, tilted=card.tilt == "resample", derived=card.derived == "note")
     if len(paths) != 1:
-        raise NotAnalysable(f"a photograph is one instance, this unit has {len(paths)}")
-    return read_photograph(paths[0])
+        raise NotAnalysable(f"an image is one instance, this unit has {len(paths)}")
+    return read_photograph(paths[0], grey=card.grey == "accept")

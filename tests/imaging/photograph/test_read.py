@@ -16,6 +16,7 @@ from imaging.headers.identity import Identity
 from imaging.photograph.body_sites import coded_sites, site_code
 from imaging.photograph.encapsulate import jpeg_to_dicom
 from imaging.photograph.read import read_photograph
+from tests.support.monai_classifiers import drawing, radiograph
 
 WHO = Identity("P-1", "2.25.10", patient_name="Ärztin^Eva", patient_age="045Y", patient_sex="F", study_date="20260102", study_time="1015")
 
@@ -246,3 +247,39 @@ def test_real_photographs(data: Path, tmp_path: Path) -> None:
         photograph = read_photograph(saved(wrapped(content), tmp_path / "h.dcm"))
         assert photograph.rgb.shape == (224, 224, 3)
         assert np.abs(photograph.rgb.astype(int) - rgb(content)).max() <= 2
+
+
+def test_a_grey_image_is_read_as_its_window_shows_it(tmp_path: Path) -> None:
+    """MONOCHROME1 with 12 bits and a window from the lowest to the highest value: the drawing comes back, within a rounding."""
+    image = radiograph(True, 4)
+    path = saved(image, tmp_path / "dx.dcm")
+    with pytest.raises(PixelError, match="a colour image is expected, MONOCHROME1 came"):
+        read_photograph(path)
+    shown = read_photograph(path, grey=True)
+    assert shown.rgb.shape == (90, 120, 3)
+    assert np.abs(shown.rgb[..., 1].astype(int) - drawing(True, 4, (90, 120))).max() <= 1
+    assert (shown.rgb == shown.rgb[..., :1]).all()
+    assert shown.notes == ()
+
+
+def test_a_grey_image_without_a_window_shows_its_whole_range(tmp_path: Path) -> None:
+    image = radiograph(True, 4)
+    del image.WindowCenter, image.WindowWidth
+    shown = read_photograph(saved(image, tmp_path / "dx.dcm"), grey=True)
+    assert (shown.rgb.min(), shown.rgb.max()) == (0, 255)
+    assert shown.notes == ("the header has no window: the range from the lowest to the highest value was used",)
+
+
+def test_the_tables_of_a_grey_image_are_applied_and_broken_ones_are_named(tmp_path: Path) -> None:
+    image = radiograph(False, 4)
+    del image.WindowCenter, image.WindowWidth
+    table = Dataset()
+    table.LUTDescriptor = [4096, 0, 8]
+    table.add_new("LUTData", "US", [255 - value // 16 for value in range(4096)])
+    image.VOILUTSequence = [table]
+    image.PhotometricInterpretation = "MONOCHROME2"
+    shown = read_photograph(saved(image, tmp_path / "table.dcm"), grey=True).rgb[..., 0]
+    assert (shown == 255 - image.pixel_array // 16).all()
+    del table.LUTData
+    with pytest.raises(PixelError, match="cannot be shown by the header's tables"):
+        read_photograph(saved(image, tmp_path / "broken.dcm"), grey=True)

@@ -1,0 +1,1 @@
+"""Imported classifiers: photographs and other single images (2D) or CT series (3D) to classes, by networks of MONAI."""

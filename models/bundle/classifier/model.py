@@ -1,0 +1,111 @@
+"""An imported classifier behind the runtime's Model protocol: photographs or CT volumes to classes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from core.errors import ModelError
+from core.records import HeatMap, ModelIdentity, Prediction
+from imaging.masks import pack_heat_map
+from imaging.photograph.read import Photograph
+from imaging.volume.volume import Volume
+from models.bundle.classifier import networks
+from models.bundle.classifier.evidence import class_evidence, undo_steps
+from models.bundle.classifier.predictions import class_prediction
+from models.bundle.classifier.transforms import compose
+from models.bundle.resampling import THREADS, bundle_grid, flips_to_ras
+from models.bundle.series_results import refuse_other_orientation
+from models.calibration import softmax
+from models.card import ModelCard
+from models.ct.isotropic_grid import resample
+from models.torch_threads import cpu_threads
+
+
+class BundleClassifier:
+    """Images or series to predictions by an imported classification network.
+
+    Every unit is a pass of its own, so that no bit of its result depends on other units.
+    """
+
+    def __init__(self, card: ModelCard, identity: ModelIdentity, weights: Path, device: str) -> None:
+        self.card, self.identity, self.device = card, identity, device
+        self._dims = int(card.network["dims"])
+        self.batch = 8 if self._dims == 2 else 1
+        if len(card.labels) != card.network["classes"]:
+            raise ModelError(f"{card.name}: the network has {card.network['classes']} classes, the card {len(card.labels)} labels")
+        net = networks.build(card.network)
+        try:
+            net.load_state_dict(load_file(weights))
+        except RuntimeError as error:
+            raise ModelError(f"{card.name}: the weights do not fit the network of the card", hint=str(error).splitlines()[0]) from error
+        self._net = net.eval().requires_grad_(False).to(device)
+        self._layer = networks.family_of(card.network["kind"]).evidence
+        self._steps = compose(card.preprocessing["steps"])
+
+    def warm_up(self) -> None:
+        """Run one forward pass on a small image or volume."""
+        self._class_values(self._prepare(np.zeros((int(self.card.network["channels"]), *([64] * self._dims)), np.float32)))
+
+    def predict(self, items: Sequence[Any]) -> list[Prediction]:
+        """One prediction per photograph or series, in order."""
+        return [self._classify(item) for item in items]
+
+    def heat_map(self, item: Any, prediction: Prediction) -> HeatMap | None:
+        """Evidence for the first finding (Grad-CAM); None without a finding, and for networks without feature maps (ViT)."""
+        if not self._layer or not prediction.findings:
+            return None
+        name = prediction.findings[0].label
+        index = [label.name for label in self.card.labels].index(name)
+        with cpu_threads(THREADS):
+            image = self._prepare(self._array(item))
+            heat = class_evidence(self._net, self._layer, image, index, self.card.network["activation"])
+        values, meaning = undo_steps(heat, image, self._steps), f"evidence for {name} (Grad-CAM)"
+        if isinstance(item, Photograph):
+            return pack_heat_map(values.T[None], meaning=meaning)
+        for axis, flip in enumerate(flips_to_ras(item)):
+            values = np.flip(values, axis) if flip else values
+        return pack_heat_map(values.transpose(2, 1, 0), step=self._grid(item).step, meaning=meaning)
+
+    def _classify(self, item: Any) -> Prediction:
+        if isinstance(item, Volume):
+            if refused := refuse_other_orientation(item, self.card):
+                return refused
+            return class_prediction(self.card, self._class_values(self._prepare(self._array(item))), notes=item.notes)
+        values = self._class_values(self._prepare(self._array(item)))
+        return class_prediction(self.card, values, notes=item.notes, sop_instance_uid=item.sop_instance_uid)
+
+    def _array(self, item: Photograph | Volume) -> npt.NDArray[np.float32]:
+        """(C, X, Y) or (1, X, Y, Z): the axes in the order of MONAI's readers, which is not that of the pixels in the file."""
+        if isinstance(item, Photograph):
+            grey = int(self.card.network["channels"]) == 1
+            image = np.asarray(Image.fromarray(item.rgb).convert("L"))[..., None] if grey else item.rgb
+            return np.ascontiguousarray(image.transpose(2, 1, 0), np.float32)
+        values = resample(item.hu, self._grid(item)).transpose(2, 1, 0)
+        for axis, flip in enumerate(flips_to_ras(item)):
+            values = np.flip(values, axis) if flip else values
+        return np.ascontiguousarray(values[None], np.float32)
+
+    def _grid(self, volume: Volume) -> Any:
+        return bundle_grid(volume, self.card.preprocessing["pixdim_mm"] or list(reversed(volume.spacing_mm)))
+
+    def _prepare(self, array: npt.NDArray[np.float32]) -> Any:
+        """The network's input as a MetaTensor, which remembers the spatial transforms."""
+        from monai.data.meta_tensor import MetaTensor
+
+        return self._steps(MetaTensor(torch.from_numpy(array))).to(self.device)
+
+    def _class_values(self, image: Any) -> npt.NDArray[np.float64]:
+        """(C,) probabilities or scores of the classes."""
+        on_cuda = self.device == "cuda"
+        with cpu_threads(THREADS), torch.inference_mode(), torch.autocast("cuda", dtype=torch.float16, enabled=on_cuda):
+            output = self._net(torch.as_tensor(image)[None])
+        logits = (output[0] if isinstance(output, tuple) else output).float().cpu().numpy()
+        if self.card.network["activation"] == "softmax":
+            return np.asarray(softmax(logits, self.card.temperature)[0])
+        return np.asarray(1.0 / (1.0 + np.exp(-logits[0].astype(np.float64) / self.card.temperature)))

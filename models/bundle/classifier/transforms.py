@@ -1,0 +1,95 @@
+"""Reads the pre-processing of an imported classifier as plain steps for a card, and runs them with MONAI's own transforms."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from core.errors import ModelError
+from models.bundle.allow_list import check_arguments, number
+from models.bundle.config_reader import BundleCall, BundleConfig
+
+# Dictionary transforms of MONAI with the arguments that are allowed; the array transform of the same name is run.
+STEPS: Mapping[str, Mapping[str, tuple[type, ...]]] = {
+    "ScaleIntensityd": {"minv": (int, float), "maxv": (int, float), "factor": (int, float), "channel_wise": (bool,)},
+    "ScaleIntensityRanged": {**dict.fromkeys(("a_min", "a_max", "b_min", "b_max"), (int, float)), "clip": (bool,)},
+    "ScaleIntensityRangePercentilesd": {
+        **dict.fromkeys(("lower", "upper", "b_min", "b_max"), (int, float)),
+        **dict.fromkeys(("clip", "relative", "channel_wise"), (bool,)),
+    },
+    "NormalizeIntensityd": {
+        **dict.fromkeys(("subtrahend", "divisor"), (int, float, list)),
+        **dict.fromkeys(("nonzero", "channel_wise"), (bool,)),
+    },
+    "Resized": {"spatial_size": (int, list), "size_mode": (str,), "mode": (str,), "align_corners": (bool,), "anti_aliasing": (bool,)},
+    "CenterSpatialCropd": {"roi_size": (int, list)},
+    "CenterScaleCropd": {"roi_scale": (int, float, list)},
+    "SpatialPadd": {"spatial_size": (int, list), "method": (str,), "mode": (str,)},
+    "ResizeWithPadOrCropd": {"spatial_size": (int, list), "method": (str,), "mode": (str,)},
+    "DivisiblePadd": {"k": (int, list), "method": (str,), "mode": (str,)},
+    "Flipd": {"spatial_axis": (int, list)},
+    "Rotate90d": {"k": (int,), "spatial_axes": (list,)},
+    "RepeatChanneld": {"repeats": (int,)},
+}
+# What the node does itself when it reads the images, with the arguments that change nothing of it.
+READING = ("LoadImaged", "EnsureChannelFirstd", "EnsureTyped", "CastToTyped", "ToTensord")
+SPATIAL = ("Orientationd", "Spacingd")
+NO_MEANING = ("keys", "allow_missing_keys", "image_only", "ensure_channel_first", "data_type", "track_meta", "device", "dtype")
+NO_MEANING_IN_READING = (*NO_MEANING, "reader", "channel_dim")
+
+
+def read_preprocessing(config: BundleConfig, dims: int) -> dict[str, Any]:
+    """The steps in their order; of a network for volumes also the grid (``axes``, ``pixdim_mm``).
+
+    Raises
+    ------
+    ModelError
+        A transform or an argument that is not on the allow list, because leaving it out would change results.
+    """
+    pipeline = config.require("preprocessing")
+    calls = pipeline.kwargs.get("transforms", []) if isinstance(pipeline, BundleCall) else []
+    if not calls or not all(isinstance(call, BundleCall) for call in calls):
+        raise ModelError("preprocessing is no Compose of transforms", hint="the layout of MONAI's Model Zoo is expected")
+    unknown = sorted({call.name for call in calls} - {*STEPS, *READING, *(SPATIAL if dims == 3 else ())})
+    if unknown:
+        raise ModelError(f"preprocessing has transforms that are not known here: {', '.join(unknown)}", hint=f"known: {', '.join(STEPS)}")
+    steps = []
+    for call in calls:
+        if call.name in READING and (more := sorted(set(call.kwargs) - set(NO_MEANING_IN_READING))):
+            raise ModelError(f"{call.name}'s argument {more[0]} is not on the allow list")
+        if call.name in STEPS:
+            given = {key: value for key, value in call.kwargs.items() if key not in NO_MEANING}
+            plain = BundleCall(call.target, call.args, given)
+            check_arguments(plain, STEPS[call.name])
+            steps.append({"transform": call.name.removesuffix("d"), **given})
+    table: dict[str, Any] = {"steps": steps}
+    return table | _read_grid(calls) if dims == 3 else table
+
+
+def _read_grid(calls: Sequence[BundleCall]) -> dict[str, Any]:
+    """Orientation and voxel size of a network for volumes; without Spacingd the voxels stay as they are."""
+    names = [call.name for call in calls]
+    axes = next((call.kwargs.get("axcodes") for call in calls if call.name == "Orientationd"), None)
+    if axes != "RAS":
+        raise ModelError(f"a network for volumes needs Orientationd with axcodes RAS, not {axes!r}")
+    if any(name in STEPS for name in names[: max(names.index(name) for name in names if name in SPATIAL)]):
+        raise ModelError("Orientationd and Spacingd must come before the other transforms")
+    spacing: list[Any] = next((call.kwargs.get("pixdim", []) for call in calls if call.name == "Spacingd"), [])
+    if len(spacing) not in (0, 3):
+        raise ModelError(f"Spacingd needs a pixdim of three numbers, not {spacing!r}")
+    return {"axes": axes, "pixdim_mm": [number(one, "pixdim") for one in spacing]}
+
+
+def compose(steps: Sequence[Mapping[str, Any]]) -> Any:
+    """MONAI's ``Compose`` of the card's steps, for arrays of (C, X, Y) or (C, X, Y, Z)."""
+    import numpy as np
+    from monai import transforms
+    from monai.transforms.compose import Compose
+
+    made = []
+    for step in steps:
+        name = str(step["transform"])
+        arguments = {key: np.asarray(value, np.float32) if key in ("subtrahend", "divisor") else value for key, value in step.items()}
+        del arguments["transform"]
+        if f"{name}d" not in STEPS:
+            raise ModelError(f"the transform {name!r} is not on the allow list", hint="import the bundle again")
+        made.append(getattr(transforms, name)(**arguments))
+    return Compose(made)
