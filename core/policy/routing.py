@@ -12,6 +12,8 @@ RouteValue = str | float | tuple[str, ...] | tuple[float, ...]
 Attributes = Mapping[str, RouteValue]  # by DICOM keyword
 UNREADABLE_REASON = "its header cannot be matched with the routes"  # why a unit ends without a job; the kind of error follows
 
+NO_ROUTE_REASON = "no route takes it"  # the conditions that failed follow
+
 
 @dataclass(frozen=True, slots=True)
 class RouteDecision:

@@ -54,6 +54,8 @@ class Prediction:
         Sentence for a report without findings: what was looked for, at what size and at what operating point.
     notes
         Known limits of this answer, and what was dropped or tolerated in the input.
+    not_covered
+        What of the organ lies beyond the images, one sentence each. The sentences are in ``notes`` too.
     """
 
     outcome: Outcome
@@ -62,3 +64,4 @@ class Prediction:
     reason: str = ""
     looked_for: str = ""
     notes: tuple[str, ...] = ()
+    not_covered: tuple[str, ...] = ()

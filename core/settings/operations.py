@@ -53,6 +53,13 @@ class WebhookSection(Section):
         "before receiving pauses.",
     )
 
+    unrouted_series: int = Field(
+        default=5,
+        ge=0,
+        description="An alert is raised for a source that has sent at least this many series in 24 hours of which no route took any. "
+        "`0`: never.",
+    )
+
     def sends(self, event: WebhookEvent) -> bool:
         """Whether notifications of this kind are sent."""
         return bool(self.url) and event in self.events

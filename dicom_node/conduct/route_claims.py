@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pydicom.datadict import tag_for_keyword
 
-from core.policy.routing import Attributes
+from core.policy.routing import NO_ROUTE_REASON, Attributes
 from core.settings.routes import Route
 
 _CONDITION = re.compile(r"^(?P<mark>(?:\[yes\]|\[no\] )\s+)(?P<keyword>\w+) is .*?(?P<wanted>, wanted .*)$")
@@ -33,7 +33,7 @@ def claim_routes(routes: Iterable[Route], attributes: Attributes) -> RouteClaim:
             reasons.append(f"route '{route.name}': {_failed_conditions(decision.lines) or 'does not hold'}")
     if claiming:
         return RouteClaim(tuple(claiming), "")
-    return RouteClaim((), "no route takes it: " + " | ".join(reasons) if reasons else "no route is configured")
+    return RouteClaim((), f"{NO_ROUTE_REASON}: " + " | ".join(reasons) if reasons else "no route is configured")
 
 
 def _failed_conditions(lines: Iterable[str]) -> str:

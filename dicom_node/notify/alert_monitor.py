@@ -16,6 +16,7 @@ from core.settings.settings import Settings
 from db.engine import Database
 from db.operations import alerts
 from db.operations.status import node_status
+from db.operations.unrouted_sources import unrouted_sources
 from db.operations.webhook_notifications import collect_notifications
 from db.roles.missing_roles import missing_roles
 from db.roles.supervised_loop import SupervisedLoop
@@ -26,8 +27,8 @@ SILENT_AFTER_S = 60.0  # 20 missed heartbeats: a restart of a role takes less
 UNAVAILABLE_AFTER_S = 10.0  # longer than the age of a heartbeat, and than a short pause of an archive
 ROLES = ("listen", "conduct", "relay", "worker", "send")
 DESTINATION_UNAVAILABLE, BACKLOG, DISK_LOW, ROLE_SILENT = "destination.away", "backlog", "disk.low", "role.silent"
-UNITS_WITHOUT_RESULT = "units.without_result"
-KINDS = (DESTINATION_UNAVAILABLE, BACKLOG, DISK_LOW, ROLE_SILENT, UNITS_WITHOUT_RESULT, ACCEPTANCE, DRIFT)
+UNITS_WITHOUT_RESULT, SERIES_UNROUTED = "units.without_result", "series.unrouted"
+KINDS = (DESTINATION_UNAVAILABLE, BACKLOG, DISK_LOW, ROLE_SILENT, UNITS_WITHOUT_RESULT, SERIES_UNROUTED, ACCEPTANCE, DRIFT)
 
 Conditions = Mapping[tuple[str, str], Mapping[str, Any]]
 """(kind, subject) -> details: numbers only, no patient data."""
@@ -59,6 +60,9 @@ def find_conditions(settings: Settings, database: Database) -> Conditions:
     for cause in ("moved", "unreadable"):  # no route is the regular end of localizers and reports
         if count := status.without_job.get(cause, 0):
             found[UNITS_WITHOUT_RESULT, cause] = {"count": count}
+    if rules.unrouted_series:
+        for source, count in unrouted_sources(database, rules.unrouted_series).items():
+            found[SERIES_UNROUTED, source] = {"count": count}
     for role, seconds in missing_roles(database, ROLES, SILENT_AFTER_S).items():
         found[ROLE_SILENT, role] = {"silent_s": round(seconds)}
     return found

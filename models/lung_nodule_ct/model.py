@@ -14,7 +14,7 @@ from models.card import ModelCard
 from models.ct.lung_field import LungField, lung_field
 from models.lung_nodule_ct.findings import nodule_finding
 from models.lung_nodule_ct.heat import NoduleHeat
-from models.lung_nodule_ct.suitability import check_chest, check_geometry, coverage_notes
+from models.lung_nodule_ct.suitability import check_chest, check_geometry, not_covered
 from models.lung_nodule_ct.two_stages import TwoStageDetector
 from models.torch_threads import cpu_threads
 
@@ -59,19 +59,20 @@ class LungNoduleDetector:
         looked_for = self.card.looked_for
         reason = check_geometry(volume)
         lungs = None if reason else lung_field(volume.hu, volume.spacing_mm)
-        reason = reason or check_chest(lungs, volume)
+        reason = reason or check_chest(lungs)
         if lungs is None or reason:
             return Prediction(Outcome.NOT_ANALYSED, reason=reason, looked_for=looked_for, notes=volume.notes)
         heat = self._compute_heat(volume, lungs)
         with cpu_threads(THREADS):
             candidates = self._detector.candidates(heat, self.card.thresholds)
         most = int(self.card.thresholds["most_findings"])
-        notes = [*volume.notes, *coverage_notes(lungs, volume)]
+        missing = not_covered(lungs, volume)
+        notes = [*missing, *volume.notes]
         if len(candidates) > most:
             notes.append(f"{len(candidates)} candidates were above the operating point; the {most} with the highest score are given")
         findings = tuple(nodule_finding(volume, heat, candidate, self.card) for candidate in candidates[:most])
         outcome = Outcome.FINDINGS if findings else Outcome.NO_FINDING
-        return Prediction(outcome, findings, looked_for=looked_for, notes=tuple(notes))
+        return Prediction(outcome, findings, looked_for=looked_for, notes=tuple(notes), not_covered=missing)
 
     def _compute_heat(self, volume: Volume, lungs: LungField) -> NoduleHeat:
         self._last = None

@@ -10,7 +10,6 @@ MOST_STEP_MM = 5.0
 LEAST_FIELD_MM = 200.0
 # Share of the largest lung area from which on the first or last slice is taken to cut through the lungs.
 CUT_SHARE = 0.25
-LEAST_LITRES_OF_CUT_LUNGS = 1.5  # a CT of abdomen or neck shows less of the lungs; a whole small lung may hold less too
 
 
 def check_geometry(volume: Volume) -> str:
@@ -29,19 +28,13 @@ def check_geometry(volume: Volume) -> str:
     return ""
 
 
-def check_chest(lungs: LungField | None, volume: Volume) -> str:
-    """Why the image shows no chest that can be analysed, or "". ``lungs``: the lung field, None where none was found."""
-    if lungs is None:
-        return "no lung field was found: this is no chest, or there is no air in its lungs"
-    ends = cut_ends(lungs, volume)
-    if ends and lungs.litres < LEAST_LITRES_OF_CUT_LUNGS:
-        where = " and the ".join(ends)
-        return f"only a part of the lungs is in the series: {lungs.litres:.1f} l, cut at the {where}; a chest is needed, not its neighbours"
-    return ""
+def check_chest(lungs: LungField | None) -> str:
+    """Why the image shows no lungs that can be analysed, or "". ``lungs``: the lung field, None where none was found."""
+    return "no lung field was found: this is no chest, or there is no air in its lungs" if lungs is None else ""
 
 
 def cut_ends(lungs: LungField, volume: Volume) -> tuple[str, ...]:
-    """The ends of the series ("lower end", "upper end") at which the lungs continue beyond it."""
+    """The ends of the lungs ("lower end", "upper end") that lie beyond the series."""
     area = lungs.air.sum(axis=(1, 2))
     limit = CUT_SHARE * float(np.max(area))
     upwards = volume.affine[2, 2] > 0  # LPS: z grows towards the head
@@ -49,6 +42,10 @@ def cut_ends(lungs: LungField, volume: Volume) -> tuple[str, ...]:
     return tuple(name for name, value in ((first, area[0]), (last, area[-1])) if value >= limit)
 
 
-def coverage_notes(lungs: LungField, volume: Volume) -> tuple[str, ...]:
-    """A note for each end of the series at which a part of the lungs is missing."""
-    return tuple(f"The lungs go on beyond the {name} of the series: what lies there was not looked at." for name in cut_ends(lungs, volume))
+def not_covered(lungs: LungField, volume: Volume) -> tuple[str, ...]:
+    """A sentence for the ends of the lungs that the series does not cover; none where it covers both."""
+    ends = cut_ends(lungs, volume)
+    if not ends:
+        return ()
+    sentence = f"The {' and the '.join(ends)} of the lungs {'was' if len(ends) == 1 else 'were'} not covered by the series"
+    return (f"{sentence}: what lies there was not examined. The series shows {lungs.litres:.1f} l of air-filled lung.",)

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+from core.settings.operations import WebhookSection
 from core.settings.settings import Settings
 from db import audit
 from db.complete import unrouted as complete_unrouted
 from db.engine import Database
 from deploy.cli.main import run
+from dicom_node.notify.alert_monitor import SERIES_UNROUTED, find_conditions
 from tests.dicom_node.conduct.test_conductor import CHEST, SKIN, complete_units
 from tests.dicom_node.conftest import Running, conducting
 from tests.support.records import rows
@@ -110,3 +112,20 @@ def _with(settings: Settings, route: dict[str, Any]) -> Settings:
 def _change(database: Database, statement: str) -> None:
     with database.begin() as connection:
         connection.exec_driver_sql(statement)
+
+
+def test_an_alert_names_the_source_while_no_route_takes_any_of_its_series(conduct: Any) -> None:
+    with conduct(SKIN, webhook={"unrouted_series": 2}) as node:
+        send(node.port, *series(3))
+        complete_units(node, 1)
+        assert find_conditions(node.settings, node.database).get((SERIES_UNROUTED, "PACS")) is None
+        send(node.port, *series(3, study=2))
+        complete_units(node, 2)
+        assert find_conditions(node.settings, node.database)[SERIES_UNROUTED, "PACS"] == {"count": 2}
+        off = _with(node.settings, SKIN).model_copy(update={"webhook": WebhookSection(unrouted_series=0)})
+        assert (SERIES_UNROUTED, "PACS") not in find_conditions(off, node.database)
+        settings = _with(node.settings, CHEST)
+    with conducting(settings, node.database, node.blobs):
+        assert complete_unrouted.reopen_unrouted(node.database, [1], "cli:test") == [1]
+        wait_for(lambda: rows(node.database, "SELECT count(*) FROM jobs") == [(1,)])
+    assert (SERIES_UNROUTED, "PACS") not in find_conditions(settings, node.database)

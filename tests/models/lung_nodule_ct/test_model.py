@@ -155,6 +155,11 @@ def test_a_small_volume_gives_the_same_bits_twice(real: Volume, model: runtime.M
     first = model.predict([small])
     assert first[0].outcome in (Outcome.FINDINGS, Outcome.NO_FINDING)
     assert model.predict([small]) == first
+    (sentence,) = first[0].not_covered
+    assert sentence.startswith(
+        "The lower end and the upper end of the lungs were not covered by the series: what lies there was not examined"
+    )
+    assert first[0].notes[0] == sentence
 
 
 def test_an_unsuitable_series_gets_the_reason(model: runtime.Model) -> None:

@@ -1,11 +1,11 @@
-"""Series of another body part are recognised by the image: without lungs, or with their bases only."""
+"""Series without lungs are recognised by the image; a part of the lungs is analysed, and what was not covered is said."""
 
 import numpy as np
 import pytest
 
 from imaging.volume.volume import Volume
 from models.ct.lung_field import lung_field
-from models.lung_nodule_ct.suitability import check_chest, check_geometry, coverage_notes
+from models.lung_nodule_ct.suitability import check_chest, check_geometry, not_covered
 
 SPACING = (4.0, 3.0, 3.0)
 
@@ -30,7 +30,7 @@ def body(lungs: slice, *, slices: int = 80, upwards: bool = True, gas: bool = Fa
 
 def reason(volume: Volume) -> str:
     assert check_geometry(volume) == ""
-    return check_chest(lung_field(volume.hu, volume.spacing_mm), volume)
+    return check_chest(lung_field(volume.hu, volume.spacing_mm))
 
 
 def test_a_chest_is_accepted() -> None:
@@ -39,7 +39,7 @@ def test_a_chest_is_accepted() -> None:
     lungs = lung_field(chest.hu, chest.spacing_mm)
     assert lungs is not None
     assert lungs.litres > 2
-    assert coverage_notes(lungs, chest) == ()
+    assert not_covered(lungs, chest) == ()
 
 
 @pytest.mark.parametrize("gas", [False, True])
@@ -47,17 +47,29 @@ def test_an_abdomen_without_lungs_is_refused(gas: bool) -> None:
     assert reason(body(slice(0, 0), gas=gas)).startswith("no lung field was found")
 
 
+def missing(volume: Volume) -> tuple[str, ...]:
+    lungs = lung_field(volume.hu, volume.spacing_mm)
+    assert lungs is not None
+    return not_covered(lungs, volume)
+
+
 @pytest.mark.parametrize("upwards", [True, False])
-def test_an_abdomen_with_the_bases_of_the_lungs_is_refused(upwards: bool) -> None:
+def test_the_bases_of_the_lungs_in_an_abdomen_are_analysed(upwards: bool) -> None:
     abdomen = body(slice(64, 80) if upwards else slice(0, 16), upwards=upwards, gas=True)
-    lungs = lung_field(abdomen.hu, abdomen.spacing_mm)
-    assert lungs is not None, "there is enough air to be taken for lungs"
-    assert "only a part of the lungs" in reason(abdomen)
-    assert "cut at the upper end" in reason(abdomen)
+    assert reason(abdomen) == ""
+    assert missing(abdomen) == (
+        "The upper end of the lungs was not covered by the series: what lies there was not examined. "
+        "The series shows 1.5 l of air-filled lung.",
+    )
 
 
-def test_a_neck_with_the_tips_of_the_lungs_is_refused() -> None:
-    assert "cut at the lower end" in reason(body(slice(0, 16)))
+def test_the_tips_of_the_lungs_in_a_neck_are_analysed() -> None:
+    assert reason(body(slice(0, 16))) == ""
+    assert "The lower end of the lungs was not covered" in missing(body(slice(0, 16)))[0]
+
+
+def test_the_middle_of_a_chest_is_analysed() -> None:
+    assert "The lower end and the upper end of the lungs were not covered" in missing(body(slice(0, 30), slices=30))[0]
 
 
 def test_a_small_whole_lung_is_accepted() -> None:
@@ -70,7 +82,7 @@ def test_a_large_cut_lung_is_analysed_with_a_note() -> None:
     assert reason(chest) == ""
     lungs = lung_field(chest.hu, chest.spacing_mm)
     assert lungs is not None
-    (note,) = coverage_notes(lungs, chest)
+    (note,) = not_covered(lungs, chest)
     assert "upper end" in note
 
 

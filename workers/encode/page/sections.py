@@ -94,6 +94,7 @@ def _outcome_box(analysis: Analysis) -> Any:
     lines = [paragraph(headline, 13, bold=True, after=2), paragraph(meaning, 9)]
     if analysis.prediction.reason:
         lines.append(paragraph(f"Reason: {analysis.prediction.reason}", 9, bold=True))
+    lines += [paragraph(sentence, 9, bold=True) for sentence in analysis.prediction.not_covered]
     table = Table([["", lines]], colWidths=[5, WIDTH - 5])
     padding = [("LEFTPADDING", (1, 0), (1, 0), 9), ("RIGHTPADDING", (1, 0), (1, 0), 9), ("TOPPADDING", (1, 0), (1, 0), 5)]
     edge = [("BACKGROUND", (0, 0), (0, 0), EDGE_COLOURS[analysis.prediction.outcome]), ("BOX", (0, 0), (-1, -1), 0.5, LINE)]

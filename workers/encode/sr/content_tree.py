@@ -52,6 +52,8 @@ def _qualitative_evaluations(analysis: Analysis) -> ContentItem:
     identity, prediction = analysis.identity, analysis.prediction
     status = codes.FOR_RESEARCH if identity.status == ModelStatus.RESEARCH else private_codes.CLINICAL
     items = [content_items.code_item(codes.SUMMARY, SUMMARIES[prediction.outcome]), content_items.code_item(private_codes.STATUS, status)]
+    if prediction.not_covered:  # the sentences are among the notes
+        items.append(content_items.code_item(codes.SERIES_QUALITY, codes.COVERAGE_INCOMPLETE))
     items.append(content_items.text_item(private_codes.NOT_FOR, identity.not_for))
     if prediction.probabilities:
         items.append(content_items.text_item(private_codes.CLASS_PROBABILITIES, _class_probabilities(analysis)))

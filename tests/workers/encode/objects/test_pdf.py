@@ -59,6 +59,13 @@ def test_every_page_names_model_patient_and_intended_use(shape: str) -> None:
     assert f"page 1 of {len(opened(analysis))}" in words
 
 
+def test_what_was_not_covered_stands_beside_the_outcome() -> None:
+    whole = analyses.shapes()["ct-no-finding"]
+    sentence = "The upper end of the lungs was not covered by the series."
+    words = text(replace(whole, prediction=replace(whole.prediction, not_covered=(sentence,))))
+    assert words.index("No finding") < words.index(sentence) < words.index("What was looked for")
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_one_page(shape: str) -> None:
     assert len(opened(SHAPES[shape])) == 1

@@ -182,6 +182,16 @@ def test_no_finding_states_what_was_looked_for() -> None:
     assert named(report, codes.SUMMARY.value)[0].ConceptCodeSequence[0].CodeValue == codes.WITHOUT_FINDINGS.value
 
 
+def test_a_part_of_the_organ_is_coded_and_said() -> None:
+    sentence = "The upper end of the lungs was not covered by the series: what lies there was not examined."
+    whole = analyses.shapes()["ct-no-finding"]
+    part = replace(whole, prediction=replace(whole.prediction, notes=(sentence,), not_covered=(sentence,)))
+    (quality,) = named(document(part), codes.SERIES_QUALITY.value)
+    assert quality.ConceptCodeSequence[0].CodeValue == codes.COVERAGE_INCOMPLETE.value
+    assert sentence in document(part).to_json()
+    assert not named(document(whole), codes.SERIES_QUALITY.value)
+
+
 @pytest.mark.parametrize("shape", ["ct-not-analysed", "skin-abstained"])
 def test_no_result_gives_its_reason(shape: str) -> None:
     analysis = analyses.shapes()[shape]
