@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from core.clock import system_clock
+from core.measured_values import format_measured
 
 WORDS = {
     "sr": "Report (SR)",
@@ -94,4 +95,5 @@ FILTERS = {
     "dicom_date": format_dicom_date,
     "percent": format_percent,
     "words": format_words,
+    "measured": format_measured,
 }

@@ -51,6 +51,8 @@ PIXEL_COLUMNS = Code("110911", "DCM", "Pixel Data Columns")
 FRAME_OF_REFERENCE = Code("112227", "DCM", "Frame of Reference UID")
 QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
 
+SUMMARY_IN_WORDS = Code("121111", "DCM", "Summary")
+
 # How the analysis ended (concept of TID 4001, CID 6047)
 SUMMARY = Code("111017", "DCM", "CAD Processing and Findings Summary")
 WITH_FINDINGS = Code("111242", "DCM", "All algorithms succeeded; with findings")

@@ -61,7 +61,7 @@ TIER_UNCERTAIN = _private(
     "TIER-UNCERTAIN", "Uncertain", "Confidence tier: the probability is below the lower limit of the card, or is not calibrated."
 )
 NOT_FOR = _private("NOT-FOR", "Not for", "Sentence that says what the result must not be used for.")
-LIMITS = _private("LIMITS", "Limits of the analysis", "A known limit of the algorithm, or what was dropped or tolerated in this input.")
+LIMITS = _private("LIMITS", "Limits of the analysis", "A known limit of the algorithm.")
 LOOKED_FOR = _private("LOOKED-FOR", "Looked for", "What the algorithm looked for, at what size and at what operating point.")
 REASON = _private("REASON", "Reason why there is no result", "Why the algorithm abstained, or why the input was not analysed.")
 STATUS = _private(

@@ -56,6 +56,11 @@ class Destination(Section):
         description="Ask for storage commitment; a result is delivered only once this destination has committed to it "
         "([PACS](pacs.md)). DIMSE only.",
     )
+    deflate: bool = Field(
+        default=False,
+        description="Offer Deflated Explicit VR Little Endian for segmentations and parametric maps, which makes them a tenth as large or "
+        "less. Off by default, because some viewers cannot read what their archive stores deflated. DIMSE only.",
+    )
     accept_research: bool = Field(
         default=False,
         description="Send results of models of status `research`, which all shipped models are. Off by default: such results are kept, "
@@ -77,6 +82,8 @@ class Destination(Section):
             raise ValueError("a destination needs ae_title, host and port")
         if self.storage_commitment and not given[0]:
             raise ValueError("storage_commitment is a service of DIMSE: give ae_title, host and port, or leave it false")
+        if self.deflate and not given[0]:
+            raise ValueError("deflate is negotiated over DIMSE: give ae_title, host and port, or leave it false")
         if self.folder is not None and (self.tls is not None or not self.folder.is_absolute()):
             raise ValueError("folder is an absolute path, and has no tls")
         return self

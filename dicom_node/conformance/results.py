@@ -43,8 +43,9 @@ _REPORT = (
     ),
     (
         "Qualitative Evaluations",
-        "of the whole document: outcome, status of the model, what it is not for, its limits and notes; the other objects of the "
-        "result that this destination receives, as IMAGE or COMPOSITE",
+        "of the whole document, first in the tree: a summary in words (121111, DCM, Summary), outcome, status of the model, what it is "
+        "not for, notes on this result as comments, at most five limits of the model (the model card has all); the other objects of "
+        "the result that this destination receives, as IMAGE or COMPOSITE",
     ),
 )
 _ASSESSMENT = (
@@ -100,7 +101,8 @@ def results_section() -> str:
         + table(("`objects`", "SOP class", "name", "defined in", "content"), objects)
         + "\n\nAll of them have: Explicit VR Little Endian; patient, study, accession and request attributes of the source; the start of\n"
         "the analysis as Content Date and Time, with Timezone Offset From UTC where the source or the site's setting gives one; Series\n"
-        "Description with model, version and RESEARCH where the model is for research; Series Description Code Sequence; Contributing\n"
+        'Description with what the model looks for and which object it is, such as "AI lung nodules: report (research)"; Series\n'
+        "Description Code Sequence; Contributing\n"
         "Equipment Sequence with the model (purpose 109102, DCM, Processing Equipment), its manufacturer, version and a Device UID that\n"
         "changes with the model; body part and side as in the source. In reports, assessments, key images, pages and rejections these,\n"
         "and Anatomic Region Sequence where the source or the findings have one region, are not part of the IOD (Standard Extended SOP\n"

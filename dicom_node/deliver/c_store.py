@@ -1,8 +1,8 @@
 """Delivery by C-STORE (PS3.4 Annex B): one association for several objects.
 
 Results are kept as uncompressed files, and their encoding is negotiated with each association: segmentations and parametric maps, which
-are mostly zeros, are sent deflated (PS3.5 A.5) where the destination accepts that. Viewers read no other compression of pixels that are
-packed eight to a byte.
+are mostly zeros, are offered deflated (PS3.5 A.5) to destinations with ``deflate = true``, and sent so where they accept it. Viewers read
+no other compression of pixels that are packed eight to a byte, and several do not read this one.
 """
 
 from collections.abc import Sequence
@@ -50,7 +50,7 @@ class StoreTransport:
             syntax = str(dataset.file_meta.TransferSyntaxUID)
             syntaxes = self._proposed.setdefault(outgoing.sop_class_uid, [])
             others = sorted(_UNCOMPRESSED) if syntax in _UNCOMPRESSED else []  # these two convert into each other without loss
-            if syntax == ExplicitVRLittleEndian and outgoing.sop_class_uid in _SENT_DEFLATED:
+            if destination.deflate and syntax == ExplicitVRLittleEndian and outgoing.sop_class_uid in _SENT_DEFLATED:
                 others.append(str(DeflatedExplicitVRLittleEndian))
             syntaxes.extend(uid for uid in (syntax, *others) if uid not in syntaxes)
         self._association: Association | NoAssociation = NoAssociation("no association")

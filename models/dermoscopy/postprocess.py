@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.codes import AREA, MILLIMETER, NO_UNITS, PERIMETER, PIXELS, SQUARE_MILLIMETER
+from core.measured_values import format_measured
 from core.private_codes import MALIGNANCY
 from core.records import Finding, Measurement, Prediction
 from core.states import Outcome, Tier
@@ -38,9 +39,12 @@ def outline_note(region: RegionMeasures, square_px: int) -> str:
     """The outline's measures in one sentence; ``square_px`` is the area of the centre square."""
     if region.area_px == 0:
         return "No outline of a lesion could be drawn."
-    metric = "" if region.area_mm2 is None else f" ({region.area_mm2:.1f} mm2, border {region.border_mm:.1f} mm)"
+    metric = ""
+    if region.area_mm2 is not None and region.border_mm is not None:
+        metric = f" ({format_measured(region.area_mm2, 'mm2')}, border {format_measured(region.border_mm, 'mm')})"
     share = f"{100 * region.area_px / square_px:.0f} % of the centre square"
-    return f"Outline of the lesion: {region.area_px} pixels, {share}, border {region.border_px:.0f} pixels{metric}."
+    area, border = (format_measured(value, PIXELS.value) for value in (region.area_px, region.border_px))
+    return f"Outline of the lesion: {area}, {share}, border {border}{metric}."
 
 
 def outline_measurements(region: RegionMeasures) -> tuple[Measurement, ...]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import structlog
 
 from core.failpoints import failpoint
+from core.measured_values import with_rounded_values
 from core.records import Prediction
 from db.blobs.blob_ref import BlobRef
 from db.jobs.finish import commit_result
@@ -27,7 +28,7 @@ from workers.encode.source import read_source
 from workers.encode.sr.content_tree import referenced_images
 from workers.results.heat_map import make_heat_map
 from workers.results.keep import keep_overlays
-from workers.results.new_analysis import describe_limits, new_analysis
+from workers.results.new_analysis import describe_result, new_analysis
 from workers.results.pipeline import store_result_objects
 from workers.results.recipients import record_exclusion, select_recipients
 
@@ -56,6 +57,7 @@ def finish_job(
         The attempt failed; ``permanent`` says whether it can be repeated.
     """
     job, began = unit.job, time.monotonic()
+    prediction = with_rounded_values(prediction)
     lease.check(job)
     objects: tuple[StoredObject, ...] = ()
     overlays: BlobRef | None = None
@@ -110,7 +112,8 @@ def _store_objects(
         prediction=prediction,
         source=source,
         started_at=started_at,
-        limits=describe_limits(model.card, source),
+        limits=tuple(model.card.limits),
+        remarks=describe_result(model.card, source),
     )
     analysis = replace(
         analysis,

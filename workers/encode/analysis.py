@@ -55,6 +55,8 @@ class Analysis:
         "+0100" or an IANA name, used if the source gives no offset; "" if the site gives none.
     limits
         Known limits of the model, one sentence each.
+    remarks
+        What else a reader of this result has to know, one sentence each, beside the notes of the prediction.
     advice
         One sentence to the reader, by label.
     predecessors
@@ -80,6 +82,7 @@ class Analysis:
     frame_of_reference_uid: str = ""
     time_zone: str = ""
     limits: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     advice: Mapping[str, str] = field(default_factory=dict)
     predecessors: tuple[Predecessor, ...] = ()
     item: Volume | Photograph | None = None

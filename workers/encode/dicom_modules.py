@@ -36,7 +36,7 @@ def new_result_dataset(
     dataset.SOPInstanceUID = UID(object_uid(analysis, kind if number == 1 else f"{kind} {number}", profile))
     dataset.SeriesInstanceUID = UID(object_uid(analysis, f"series {kind}", profile))
     dataset.Modality, dataset.SeriesNumber, dataset.InstanceNumber = modality, SERIES_NUMBERS[kind], number
-    dataset.SeriesDescription = series_description(analysis)
+    dataset.SeriesDescription = series_description(analysis, kind)
     dataset.Manufacturer, dataset.ManufacturerModelName = model.manufacturer[:MAX_LO], model.name[:MAX_LO]
     dataset.SoftwareVersions, dataset.DeviceSerialNumber = model.version[:MAX_LO], str(analysis.installation)
     for keyword in ("InstanceCreation", "Series", "Content"):

@@ -1,6 +1,7 @@
 """The measurements of a finding, as reports and pages list them."""
 
 from core import codes
+from core.measured_values import format_measured
 from core.records import Finding, Measurement
 
 
@@ -11,3 +12,8 @@ def measurements_with_diameter(finding: Finding) -> list[Measurement]:
     if finding.diameter_mm is not None and codes.DIAMETER not in names:
         measurements.insert(0, Measurement(codes.DIAMETER, finding.diameter_mm, codes.MILLIMETER))
     return measurements
+
+
+def measurement_texts(finding: Finding) -> list[str]:
+    """Name, value and unit of each measurement, the diameter first."""
+    return [f"{each.name.meaning} {format_measured(each.value, each.unit.value)}" for each in measurements_with_diameter(finding)]

@@ -1,12 +1,26 @@
 """Names of result objects: UIDs, series numbers, and what each kind of object is called."""
 
+import re
+
 from core import codes
-from core.records import Code
+from core.records import Code, ModelIdentity
 from core.states import ModelStatus, ResultKind
 from core.uids import result_uid
 from workers.encode.analysis import Analysis
 
 MAX_LO = 64  # characters of VR LO
+MODALITIES = frozenset({"CT", "MR", "PT", "DMS", "XC", "US", "DX", "CR", "MG"})
+# What each kind is called in a list of series.
+SERIES_WORDS = {
+    ResultKind.SR: "report",
+    ResultKind.SEG: "segmentation",
+    ResultKind.HEATMAP: "pictures",
+    ResultKind.PARAMETRIC_MAP: "heat map",
+    ResultKind.KEY_IMAGES: "key images",
+    ResultKind.PDF: "report as PDF",
+    ResultKind.REJECTION: "outdated objects",
+    ResultKind.ASSESSMENT: "assessment",
+}
 # One series for each kind, numbered above all that a scanner numbers, the report first.
 SERIES_NUMBERS = {
     ResultKind.SR: 9901,
@@ -41,7 +55,19 @@ def is_research(analysis: Analysis) -> bool:
     return analysis.identity.status == ModelStatus.RESEARCH
 
 
-def series_description(analysis: Analysis) -> str:
-    """Model and version, and RESEARCH for a research model, in 64 characters."""
-    status = " RESEARCH" if is_research(analysis) else ""
-    return f"{analysis.identity.name} {analysis.identity.version}"[: MAX_LO - len(status)] + status
+def series_description(analysis: Analysis, kind: ResultKind) -> str:
+    """What the model looks for, which object this is, and whether the model is for research, in 64 characters."""
+    what = f": {SERIES_WORDS[kind]}" + (" (research)" if is_research(analysis) else "")
+    return f"AI {subject_of(analysis.identity)}"[: MAX_LO - len(what)].rstrip() + what
+
+
+def subject_of(identity: ModelIdentity) -> str:
+    """What a model looks for, in a few words: the beginning of its title, as "lung nodules".
+
+    A title that begins with something else than the model's name does is not used, because the words have to tell models apart.
+    """
+    words = [word for word in identity.name.split("_") if word.upper() not in MODALITIES and not any(map(str.isdigit, word))]
+    begin = re.split(r",| on | of |:", identity.title)[0].strip()
+    if not any(word[:6].lower() in begin.lower() for word in words if word):
+        begin = " ".join(words) or identity.name
+    return begin if begin[:2].isupper() else begin[:1].lower() + begin[1:]

@@ -1,8 +1,9 @@
 """Sentences about an answer that every object words alike: what was found, with which confidence, and where."""
 
 from core.records import Finding
-from core.states import Outcome, Tier
+from core.states import ModelStatus, Outcome, Tier
 from workers.encode.analysis import Analysis
+from workers.encode.measurements import measurement_texts
 
 TIERS = {
     Tier.HIGH: "high confidence",
@@ -12,6 +13,8 @@ TIERS = {
 NOT_ALONE = "Not for diagnosis without a clinician."
 RESEARCH = "RESEARCH - not for clinical use"
 RESEARCH_SHORT = "RESEARCH"
+MAX_IN_SUMMARY = 5
+MAX_LIMITS = 5
 
 
 def confidence_text(finding: Finding) -> str:
@@ -59,6 +62,34 @@ def outcome_sentences(analysis: Analysis) -> tuple[str, str]:
     if prediction.outcome is Outcome.ABSTAINED:
         return "No answer: the model abstained", "It ran and gives no answer. This is neither a positive nor a negative result."
     return "Not analysed", "The images could not be analysed. This is no negative result."
+
+
+def summary_text(analysis: Analysis) -> str:
+    """The result in a few sentences: outcome, the first findings with size and place, what it means, and the status of the model."""
+    prediction, identity = analysis.prediction, analysis.identity
+    title, meaning = outcome_sentences(analysis)
+    lines = [f"{title} by {identity.name} {identity.version} ({identity.title})."]
+    lines += [_in_one_line(analysis, finding, number) for number, finding in enumerate(prediction.findings[:MAX_IN_SUMMARY], 1)]
+    if (more := len(prediction.findings) - MAX_IN_SUMMARY) > 0:
+        lines.append(f"{more} more below.")
+    if prediction.reason:
+        lines.append(f"Reason: {prediction.reason.rstrip('.')}.")
+    lines += [*prediction.not_covered, meaning]
+    if identity.status == ModelStatus.RESEARCH:
+        lines.append(f"{RESEARCH}.")
+    return " ".join(lines)
+
+
+def _in_one_line(analysis: Analysis, finding: Finding, number: int) -> str:
+    sizes = [text for text in measurement_texts(finding) if not text.startswith("Probability")][:1]
+    return "; ".join([headline(finding, number), *(size.lower() for size in sizes), location(analysis, finding)]) + "."
+
+
+def reported_limits(analysis: Analysis) -> tuple[tuple[str, ...], str]:
+    """The limits of the model that a report lists, and a sentence that refers to the card for the others; "" if there are none."""
+    more = len(analysis.limits) - MAX_LIMITS
+    card = f"the model card of {analysis.identity.name} {analysis.identity.version}"
+    return analysis.limits[:MAX_LIMITS], f"{more} further limits are in {card}." if more > 0 else ""
 
 
 def model_line(analysis: Analysis) -> str:

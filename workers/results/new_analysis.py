@@ -13,7 +13,7 @@ from workers.encode.source import ResultSource
 
 def new_analysis(
     job: ClaimedJob, settings: Settings, installation: UUID, *, identity: ModelIdentity, prediction: Prediction, source: ResultSource,
-    started_at: datetime, limits: tuple[str, ...],
+    started_at: datetime, limits: tuple[str, ...], remarks: tuple[str, ...] = (),
 ) -> Analysis:  # fmt: skip
     """Return the analysis of ``job`` without heat map and without the decoded unit.
 
@@ -25,6 +25,8 @@ def new_analysis(
         Start of the attempt, UTC.
     limits
         Known limits of the model, one sentence each.
+    remarks
+        What else a reader of this result has to know.
     """
     return Analysis(
         installation=installation,
@@ -37,13 +39,14 @@ def new_analysis(
         started_at=started_at,
         time_zone=settings.node.timezone,
         limits=limits,
+        remarks=remarks,
         max_object_bytes=settings.worker.max_object_bytes,
     )
 
 
-def describe_limits(card: ModelCard, source: ResultSource) -> tuple[str, ...]:
-    """Return the sentences on the limits of a result: those of the card, its confidence tiers, and source elements left out."""
+def describe_result(card: ModelCard, source: ResultSource) -> tuple[str, ...]:
+    """Return what a reader has to know beside the notes of the prediction: the confidence tiers, and source elements left out."""
     high, review = card.tiers.high, card.tiers.review
     tiers = f"Confidence tiers of this model: high above {high:g}, review from {review:g} to {high:g}, uncertain below {review:g}."
     dropped = f"Not taken over, because their values are not valid: {', '.join(source.dropped)}."
-    return (*card.limits, tiers, *([dropped] if source.dropped else []))
+    return (tiers, *([dropped] if source.dropped else []))

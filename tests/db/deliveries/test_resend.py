@@ -117,7 +117,8 @@ def test_refusals_say_why(database: Database, delivered: int) -> None:
     run(database, "UPDATE jobs SET awaiting_verdict = '{pacs}'")
     assert "verdict" in plan_resend(database, replace(whole, to="later"), TARGETS)[0].refusal
     run(database, "UPDATE jobs SET awaiting_verdict = '{}', state = 'superseded'")
-    explicit = ResendSelection(deliveries=(int(scalar(database, "SELECT max(id) FROM deliveries") or 0),))
+    ((last,),) = rows(database, "SELECT max(id) FROM deliveries")
+    explicit = ResendSelection(deliveries=(last,))
     assert plan_resend(database, explicit, TARGETS)[0].refusal == "its result is superseded"
     assert send_again(database, explicit) == []
     assert plan_resend(database, ResendSelection(study="1.2.3"), TARGETS) == []

@@ -1,4 +1,4 @@
-"""Segmentations and parametric maps are sent deflated to destinations that accept it, else uncompressed; their content stays the same."""
+"""Segmentations and parametric maps are uncompressed, or deflated to destinations that ask for it and accept it, with the same content."""
 
 import io
 import subprocess
@@ -40,9 +40,9 @@ def objects() -> dict[str, OutgoingObject]:
     return {one.kind.value: OutgoingObject(one.sop_class_uid, one.sop_instance_uid, one.content) for one in made}
 
 
-def deliver(make_settings: MakeSettings, port: int, objects: Iterable[OutgoingObject]) -> list[SendResult]:
+def deliver(make_settings: MakeSettings, port: int, objects: Iterable[OutgoingObject], *, deflate: bool = True) -> list[SendResult]:
     """Send each object, and repeat where no answer came, as the sender does: pynetdicom loses some on a loaded machine."""
-    settings = make_settings(destinations=[destination(port)], delivery={"timeout_s": 30.0})
+    settings = make_settings(destinations=[destination(port) | {"deflate": deflate}], delivery={"timeout_s": 30.0})
     results: dict[str, SendResult] = {}
     waiting = list(objects)
     for _ in range(3):
@@ -76,6 +76,15 @@ def test_orthanc_accepts_deflated_objects_and_returns_them_unchanged(
             unchanged(outgoing, orthanc.file(held["ID"]))
     finally:
         orthanc.stop()
+
+
+def test_nothing_is_deflated_unless_the_destination_asks_for_it(
+    make_settings: MakeSettings, objects: dict[str, OutgoingObject], tmp_path: Path
+) -> None:
+    with storescp(tmp_path / "in", "+xd") as port:
+        results = deliver(make_settings, port, objects.values(), deflate=False)
+    assert [(one.status, one.reason) for one in results] == [(0, "stored")] * 3
+    assert {str(dcmread(path).file_meta.TransferSyntaxUID) for path in (tmp_path / "in").iterdir()} == {str(ExplicitVRLittleEndian)}
 
 
 @pytest.mark.parametrize("options", [("+xd",), ("+xe",), ("+xi",)])

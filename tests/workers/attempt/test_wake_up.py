@@ -45,7 +45,7 @@ def test_photograph_becomes_a_report_findings_and_a_delivery(runtime: ChildRunti
     source = lesion_dataset(1, size=(150, 200))
     assert (report.PatientID, report.StudyInstanceUID) == (source.PatientID, source.StudyInstanceUID)
     assert report.TimezoneOffsetFromUTC == "+0000"
-    assert report.SeriesDescription.endswith("RESEARCH")
+    assert report.SeriesDescription.endswith(": report (research)")
     assert scalar(runtime.database, f"SELECT state FROM models WHERE digest = '{registry.pipeline_digest(SKIN)}'") == "active"
     assert wake_up.handle_wake_up(runtime) == 0
 

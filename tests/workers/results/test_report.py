@@ -92,7 +92,7 @@ def test_each_destination_gets_its_profile_with_the_model_s_heat_map(tmp_path: P
     assert companions <= named(made["sr+heatmap+seg"])
     assert str(made["pdf"].SOPInstanceUID) not in named(made["sr+heatmap+seg"])
     assert not named(made["sr"]) & {str(one.SOPInstanceUID) for one in made.values()}
-    assert all("RESEARCH" in str(one.SeriesDescription) for one in made.values())
+    assert all("(research)" in str(one.SeriesDescription) for one in made.values())
     assert made["seg"].pixel_array.any()
     _assert_kept_for_the_viewer(runtime, job_id, int(made["seg"].pixel_array.sum()))
 

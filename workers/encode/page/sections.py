@@ -48,8 +48,9 @@ def _sections(analysis: Analysis, views: tuple[FindingView, ...], scale: float) 
     yield _heading("What it is not for")
     yield paragraph(analysis.identity.not_for, after=3)
     advice = [analysis.advice[label] for label in dict.fromkeys(f.label for f in prediction.findings) if analysis.advice.get(label)]
-    notes = list(dict.fromkeys([*advice, *prediction.notes]))
-    for name, lines in (("Notes on this analysis", notes), ("Known limits of the model", analysis.limits)):
+    limits, reference = wording.reported_limits(analysis)
+    notes = list(dict.fromkeys([*advice, *prediction.notes, *analysis.remarks]))
+    for name, lines in (("Notes on this analysis", notes), ("Known limits of the model", [*limits, *([reference] if reference else [])])):
         if lines:
             yield Spacer(0, 2)
             yield _heading(name)

@@ -5,10 +5,9 @@ from typing import Any
 from reportlab.platypus import Flowable, Table
 
 from core import codes
-from core.records import Finding, Measurement
 from workers.encode import wording
 from workers.encode.analysis import Analysis
-from workers.encode.measurements import measurements_with_diameter
+from workers.encode.measurements import measurement_texts
 from workers.encode.page.typography import BACKGROUND, BLUE, INK, LINE, MUTED, WIDTH, compact_style, paragraph
 
 NUMBER_PT = 24
@@ -28,19 +27,6 @@ def findings_table(analysis: Analysis) -> Any:
     table.setStyle(compact_style(*lines, ("TOPPADDING", (0, 0), (-1, -1), 2), ("BOTTOMPADDING", (0, 0), (-1, -1), 2.5),
                           ("RIGHTPADDING", (0, 0), (-1, -1), 5)))  # fmt: skip
     return table
-
-
-def measurement_texts(finding: Finding) -> list[str]:
-    """Name, value and unit of each measurement, the diameter first."""
-    return [f"{each.name.meaning} {_format_measurement(each)}" for each in measurements_with_diameter(finding)]
-
-
-def _format_measurement(measurement: Measurement) -> str:
-    if measurement.unit == codes.NO_UNITS:
-        return f"{measurement.value:.2f}"
-    digits = 0 if abs(measurement.value) >= 100 else 1
-    unit = {"mm2": "mm²", "mm3": "mm³", "{pixels}": "pixels"}.get(measurement.unit.value, measurement.unit.value)
-    return f"{measurement.value:.{digits}f} {unit}"
 
 
 class ProbabilityBar(Flowable):  # type: ignore[misc]

@@ -12,7 +12,6 @@ from imaging.wire.notes import warnings_discarded
 from workers.encode.analysis import Analysis
 from workers.encode.dicom_modules import new_result_dataset
 from workers.encode.part10_file import IMPLEMENTATION_VERSION, encode_object
-from workers.encode.result_identity import MAX_LO, is_research
 from workers.encode.sr.assessment_tree import assessment_tree
 from workers.encode.sr.document import add_predecessors
 from workers.encode.sr.evidence import evidence_item
@@ -55,7 +54,6 @@ def encode_assessment(
 
 def _document(analysis: Analysis, report: AssessedReport, profile: str) -> Dataset:
     document = new_result_dataset(analysis, ResultKind.ASSESSMENT, profile, sop_class_uid=Comprehensive3DSRStorage, modality="SR")
-    document.SeriesDescription = _description(analysis)
     document.Manufacturer, document.ManufacturerModelName, document.SoftwareVersions = MAKER, MAKER, IMPLEMENTATION_VERSION
     document.CompletionFlag, document.VerificationFlag, document.PreliminaryFlag = "COMPLETE", "UNVERIFIED", "PRELIMINARY"
     document.CurrentRequestedProcedureEvidenceSequence = [_evidence(analysis, report)]
@@ -64,11 +62,6 @@ def _document(analysis: Analysis, report: AssessedReport, profile: str) -> Datas
     document.PerformedProcedureCodeSequence, document.ReferencedPerformedProcedureStepSequence = [], []
     add_predecessors(document, analysis)
     return document
-
-
-def _description(analysis: Analysis) -> str:
-    status = " RESEARCH" if is_research(analysis) else ""
-    return f"Assessment: {analysis.identity.name} {analysis.identity.version}"[: MAX_LO - len(status)] + status
 
 
 def _evidence(analysis: Analysis, report: AssessedReport) -> Dataset:

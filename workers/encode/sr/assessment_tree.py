@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from core import codes, private_codes, verdict_codes
+from core.measured_values import round_measured
 from core.policy.verdicts import VerdictKind
 from core.records import Finding, Prediction
 from core.states import ModelStatus, Outcome
@@ -18,7 +19,6 @@ from workers.encode.sr import concept_names, content_items, finding_location
 from workers.encode.sr.content_items import HAS_CONCEPT_MOD, HAS_OBS_CONTEXT, INFERRED_FROM, ContentItem
 from workers.encode.sr.content_tree import PROCEDURES
 from workers.encode.sr.image_library import image_library, image_reference
-from workers.encode.sr.measurement_groups import round_measurement
 from workers.encode.sr.tracking import tracking_id, tracking_uid
 from workers.encode.wording import NOT_ALONE
 
@@ -98,7 +98,7 @@ def _diameter(analysis: Analysis, finding: Finding) -> list[ContentItem]:
     """TID 300: the diameter that the clinician gave, with the image on which the place was marked."""
     if finding.diameter_mm is None:
         return []
-    number = content_items.number_item(codes.DIAMETER, round_measurement(finding.diameter_mm), codes.MILLIMETER)
+    number = content_items.number_item(codes.DIAMETER, round_measured(finding.diameter_mm, codes.MILLIMETER.value), codes.MILLIMETER)
     if not finding.sop_instance_uid:
         return [number]
     image = content_items.reference_item(concept_names.SOURCE_OF_MEASUREMENT, image_reference(analysis, finding), INFERRED_FROM)

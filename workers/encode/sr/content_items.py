@@ -117,7 +117,7 @@ def uid_item(name: Code, uid: str, relation: str = CONTAINS) -> ContentItem:
 def number_item(name: Code, value: float, unit: Code, relation: str = CONTAINS) -> ContentItem:
     """NUM: Numeric Value as decimal text, and Floating Point Value besides if ``value`` is a float."""
     exact = encode_element(0x0040A161, "FD", struct.pack("<d", value)) if isinstance(value, float) else b""
-    decimal = encode_element(0x0040A30A, "DS", _ascii(format_number_as_ds(float(value))))
+    decimal = encode_element(0x0040A30A, "DS", _ascii(format_number_as_ds(float(value)).removesuffix(".0")))
     # Units are UCUM codes, which are ASCII.
     units = encode_element(0x004008EA, "SQ", _code_sequence(unit, str.encode))
     return ContentItem("NUM", name, relation, ((0x0040A300, "SQ", encode_item(units + exact + decimal)),))

@@ -12,6 +12,7 @@ from workers.encode.sr import concept_names, content_items
 from workers.encode.sr.content_items import HAS_CONCEPT_MOD, HAS_OBS_CONTEXT, ContentItem
 from workers.encode.sr.image_library import image_library
 from workers.encode.sr.measurement_groups import SUMMARIES, finding_groups, group_without_finding
+from workers.encode.wording import reported_limits, summary_text
 
 # Procedure Reported (CID 100) by modality.
 PROCEDURES = {"CT": codes.PROCEDURE_CT}
@@ -27,9 +28,10 @@ def build_content_tree(analysis: Analysis) -> ContentItem:
         content_items.code_item(concept_names.LANGUAGE, concept_names.ENGLISH, HAS_CONCEPT_MOD),
         *device_observer(analysis),
         content_items.code_item(concept_names.PROCEDURE_REPORTED, procedure, HAS_CONCEPT_MOD),
+        # First what a person reads: the order of the rows of TID 1500 has no significance.
+        _qualitative_evaluations(analysis),
         *(() if library is None else (library,)),
         content_items.container_item(concept_names.IMAGING_MEASUREMENTS, groups or [group_without_finding(analysis)]),
-        _qualitative_evaluations(analysis),
     ]
     return content_items.container_item(concept_names.TITLE, children, relation="", template="1500")
 
@@ -48,10 +50,11 @@ def device_observer(analysis: Analysis) -> list[ContentItem]:
 
 
 def _qualitative_evaluations(analysis: Analysis) -> ContentItem:
-    """TID 1500 row 12, of the whole document: outcome, status of the model, what it is not for, limits, and related objects."""
+    """TID 1500 row 12, of the whole document: summary in words, outcome, status of the model, what it is not for, limits, objects."""
     identity, prediction = analysis.identity, analysis.prediction
     status = codes.FOR_RESEARCH if identity.status == ModelStatus.RESEARCH else private_codes.CLINICAL
-    items = [content_items.code_item(codes.SUMMARY, SUMMARIES[prediction.outcome]), content_items.code_item(private_codes.STATUS, status)]
+    items = [content_items.text_item(codes.SUMMARY_IN_WORDS, summary_text(analysis))]
+    items += [content_items.code_item(codes.SUMMARY, SUMMARIES[prediction.outcome]), content_items.code_item(private_codes.STATUS, status)]
     if prediction.not_covered:  # the sentences are among the notes
         items.append(content_items.code_item(codes.SERIES_QUALITY, codes.COVERAGE_INCOMPLETE))
     items.append(content_items.text_item(private_codes.NOT_FOR, identity.not_for))
@@ -61,7 +64,10 @@ def _qualitative_evaluations(analysis: Analysis) -> ContentItem:
         items.append(content_items.text_item(private_codes.LOOKED_FOR, prediction.looked_for))
     if prediction.outcome is Outcome.FINDINGS and prediction.reason:
         items.append(content_items.text_item(private_codes.REASON, prediction.reason))
-    items += [content_items.text_item(private_codes.LIMITS, sentence) for sentence in (*analysis.limits, *prediction.notes)]
+    limits, reference = reported_limits(analysis)
+    statements = (*prediction.notes, *analysis.remarks, *([reference] if reference else []))
+    items += [content_items.text_item(codes.COMMENT, sentence) for sentence in statements]
+    items += [content_items.text_item(private_codes.LIMITS, sentence) for sentence in limits]
     items += [_related_object(related) for related in analysis.related_objects if related.kind is not ResultKind.SEG]
     return content_items.container_item(codes.QUALITATIVE_EVALUATIONS, items)
 

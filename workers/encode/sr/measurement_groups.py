@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from core import codes, private_codes
+from core.measured_values import round_measured
 from core.records import Finding, Measurement
 from core.states import Outcome
 from workers.encode.analysis import Analysis
@@ -112,16 +113,18 @@ def _measurement_items(analysis: Analysis, finding: Finding) -> list[ContentItem
 
 def _number_item(analysis: Analysis, finding: Finding, measurement: Measurement) -> ContentItem:
     """TID 300, with the image that was measured."""
-    number = content_items.number_item(measurement.name, round_measurement(measurement.value), measurement.unit)
+    number = content_items.number_item(measurement.name, _reported_value(measurement), measurement.unit)
     if not finding.sop_instance_uid:
         return number
     image = content_items.reference_item(concept_names.SOURCE_OF_MEASUREMENT, image_reference(analysis, finding), INFERRED_FROM)
     return number.with_children(image)
 
 
-def round_measurement(value: float) -> float:
-    """Four decimals, or four digits from 1000 on: more would claim a precision that no model has, and DS has 16 characters."""
-    return float(f"{value:.4g}") if abs(value) >= 1000 else round(float(value), 4)
+def _reported_value(measurement: Measurement) -> float:
+    """Probability and score with four decimals, other values as they are everywhere (`core.measured_values`)."""
+    if measurement.name in (codes.PROBABILITY, private_codes.SCORE):
+        return round(float(measurement.value), 4)
+    return round_measured(measurement.value, measurement.unit.value)
 
 
 def group_without_finding(analysis: Analysis) -> ContentItem:

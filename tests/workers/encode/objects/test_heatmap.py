@@ -57,7 +57,7 @@ def test_attributes_of_the_picture() -> None:
     document = documents(analyses_with_images.chest())[0]
     assert document.SOPClassUID.name == "Secondary Capture Image Storage"
     assert (document.Modality, document.ConversionType, list(document.ImageType)) == ("OT", "WSD", ["DERIVED", "SECONDARY"])
-    assert document.SeriesDescription == "lung_nodule_ct 1.0.0 RESEARCH"
+    assert document.SeriesDescription == "AI lung nodules: pictures (research)"
     assert document.BurnedInAnnotation == "NO"
     assert (document.ContentDate, document.ContentTime, document.TimezoneOffsetFromUTC) == ("20261120", "103015.250000", "+0100")
     assert document.StudyInstanceUID == "2.25.100"
@@ -101,7 +101,7 @@ def test_research_is_shown_for_research_models_only() -> None:
     clinical = replace(analysis, identity=replace(analysis.identity, status="clinical"))
     research, released = documents(analysis)[0], documents(clinical)[0]
     assert has(WARNING, research.pixel_array) > 3000  # the badge
-    assert "RESEARCH" not in released.SeriesDescription
+    assert "research" not in released.SeriesDescription
     assert has(WARNING, released.pixel_array) < has(WARNING, research.pixel_array) / 4
 
 

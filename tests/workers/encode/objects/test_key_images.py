@@ -59,7 +59,7 @@ def test_title_template_and_description() -> None:
     assert text.startswith("RESEARCH - not for clinical use. Images with findings of lung_nodule_ct 1.0.0")
     assert "1 · Nodule: score 0.93, not calibrated, to be reviewed" in text
     assert analyses.CT_MODEL.not_for in text
-    assert found.SeriesDescription == "lung_nodule_ct 1.0.0 RESEARCH"
+    assert found.SeriesDescription == "AI lung nodules: key images (research)"
     assert found.Modality == "KO"
     assert [item.UID for item in found.ContentSequence if item.ValueType == "UIDREF"]
     assert found.ReferencedRequestSequence[0].RequestedProcedureID == "RP-5"

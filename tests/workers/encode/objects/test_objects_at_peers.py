@@ -155,7 +155,7 @@ def test_orthanc_stores_renders_finds_and_returns_all_objects(files: dict[str, l
             elif document.SOPClassUID.name.startswith("Secondary"):
                 shown = np.asarray(Image.open(io.BytesIO(orthanc.raw(f"/instances/{identifier}/preview"))).convert("RGB"))
                 assert (shown == document.pixel_array).all()
-        for query in ({"BodyPartExamined": "ARM", "Laterality": "L"}, {"SeriesDescription": "dermoscopy_7class*"}):
+        for query in ({"BodyPartExamined": "ARM", "Laterality": "L"}, {"SeriesDescription": "AI dermoscopy*"}):
             found = orthanc.post("/tools/find", {"Level": "Instance", "Query": query, "Expand": True})
             kinds = {dcmread(io.BytesIO(orthanc.file(one["ID"]))).Modality for one in found}
             assert {"SR", "KO", "DOC", "OT"} <= kinds

@@ -75,7 +75,7 @@ def test_attributes_of_the_map() -> None:
     assert mapping.QuantityDefinitionSequence[0].ConceptCodeSequence[0].CodeValue == codes.SALIENCY.value
     assert mapping.LUTExplanation == "evidence for a nodule, of 1"
     assert document.FrameOfReferenceUID == analyses.FRAME_OF_REFERENCE
-    assert (document.SeriesDescription, document.ContentQualification) == ("lung_nodule_ct 1.0.0 RESEARCH", "RESEARCH")
+    assert (document.SeriesDescription, document.ContentQualification) == ("AI lung nodules: heat map (research)", "RESEARCH")
     assert (document.ContentDate, document.ContentTime, document.TimezoneOffsetFromUTC) == ("20261120", "103015.250000", "+0100")
     assert str(document.PatientName) == "Müller^Änne"
     named = {item.ReferencedSOPInstanceUID for item in document.ReferencedSeriesSequence[0].ReferencedInstanceSequence}

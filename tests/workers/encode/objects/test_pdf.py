@@ -126,18 +126,17 @@ def test_pictures_are_on_the_page() -> None:
 
 def test_long_texts_are_complete_and_within_the_margins() -> None:
     finding = analyses_with_images.chest().prediction.findings[0]
-    limits = tuple(f"Limit {n}: " + "a long sentence about what it cannot do " * 5 + f"end {n}." for n in range(40))
+    notes = tuple(f"Note {n}: " + "a long sentence about what it cannot do " * 5 + f"end {n}." for n in range(40))
     analysis = analyses_with_images.chest()
     many = replace(
         analysis,
-        limits=limits,
         identity=replace(analysis.identity, title="A title of very many words " * 6, not_for="W" * 300),
-        prediction=replace(analysis.prediction, findings=(finding,) * 25, reason="r" * 200),
+        prediction=replace(analysis.prediction, findings=(finding,) * 25, reason="r" * 200, notes=notes),
     )
     pages = opened(many)
     assert len(pages) > 1
     words = text(many)
-    assert all(f"Limit {n}:" in words and f"end {n}." in words for n in range(40))
+    assert all(f"Note {n}:" in words and f"end {n}." in words for n in range(40))
     assert words.count("score 0.93, not calibrated") == 25
     assert "22 more without a picture here" in words
     assert f"page {len(pages)} of {len(pages)}" in words
@@ -215,7 +214,7 @@ def test_attributes_of_the_object() -> None:
     assert found.SOPClassUID.name == "Encapsulated PDF Storage"
     assert (found.Modality, found.MIMETypeOfEncapsulatedDocument) == ("DOC", "application/pdf")
     assert found.DocumentTitle == "RESEARCH: Lung nodules on chest CT"
-    assert found.SeriesDescription == "lung_nodule_ct 1.0.0 RESEARCH"
+    assert found.SeriesDescription == "AI lung nodules: report as PDF (research)"
     assert (found.BurnedInAnnotation, found.VerificationFlag) == ("YES", "UNVERIFIED")
     assert (found.ContentDate, found.ContentTime) == ("20261120", "103015.250000")
     wanted = [finding.sop_instance_uid for finding in analyses_with_images.chest().prediction.findings]

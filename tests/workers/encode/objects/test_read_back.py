@@ -6,6 +6,7 @@ from typing import Any
 import highdicom as hd
 import pytest
 
+from core.measured_values import round_measured
 from core.records import Finding
 from tests.support import analyses
 from workers.encode.sr import document
@@ -25,8 +26,8 @@ def expected(finding: Finding) -> dict[str, float]:
     """Code value of each number of a finding, in the precision of a report."""
     sure = finding.probability if finding.probability is not None else finding.score
     assert sure is not None
-    found = {value.name.value: value.value for value in finding.measurements}
-    return found | ({"81827009": finding.diameter_mm} if finding.diameter_mm is not None else {}) | {"sure": sure}
+    found = {value.name.value: round_measured(value.value, value.unit.value) for value in finding.measurements}
+    return found | ({"81827009": round_measured(finding.diameter_mm, "mm")} if finding.diameter_mm is not None else {}) | {"sure": sure}
 
 
 @pytest.mark.parametrize("name", [name for name, analysis in SHAPES.items() if analysis.prediction.findings])

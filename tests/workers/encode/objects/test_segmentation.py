@@ -127,7 +127,7 @@ def test_the_report_names_the_segment_of_each_finding() -> None:
 
 def test_series_equipment_and_times() -> None:
     made = document(analyses.masked_ct())
-    assert made.SeriesDescription == made.ContentDescription == "lung_nodule_ct 1.0.0 RESEARCH"
+    assert made.SeriesDescription == made.ContentDescription == "AI lung nodules: segmentation (research)"
     assert made.SeriesDescriptionCodeSequence[0].CodeValue == codes.SEGMENTATION.value
     assert (made.ContentDate, made.ContentTime, made.TimezoneOffsetFromUTC) == ("20261120", "103015.250000", "+0100")
     (equipment,) = made.ContributingEquipmentSequence

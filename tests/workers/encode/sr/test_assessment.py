@@ -65,7 +65,7 @@ def test_the_observer_is_the_person_who_gave_the_last_verdict() -> None:
     (person,) = named(document, concept_names.PERSON_NAME)
     assert str(person.PersonName) == "green^"
     assert (document.VerificationFlag, document.SeriesNumber) == ("UNVERIFIED", 9908)
-    assert document.SeriesDescription == "Assessment: lung_nodule_ct 1.0.0 RESEARCH"
+    assert document.SeriesDescription == "AI lung nodules: assessment (research)"
 
 
 def test_a_repetition_gives_the_same_bytes_and_another_assessment_other_uids() -> None:

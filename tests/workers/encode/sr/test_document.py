@@ -11,12 +11,14 @@ from pydicom.dataset import Dataset
 
 from core import codes
 from core.records import Code, Prediction
-from core.states import Outcome
+from core.states import Outcome, ResultKind
 from tests.support import analyses
 from workers.encode.analysis import Analysis, Predecessor
 from workers.encode.known_codes import is_known
+from workers.encode.result_identity import series_description
 from workers.encode.sr import document as sr_document
 from workers.encode.validate import validator
+from workers.encode.wording import summary_text
 
 SHAPES = list(analyses.shapes())
 DATES = {"20261119", "20261120", "19500102"}
@@ -91,11 +93,59 @@ def test_patient_study_and_request_keep_their_meaning() -> None:
 def test_series_is_new_and_marked_as_research() -> None:
     report = document(analyses.shapes()["ct-findings"])
     assert report.SeriesInstanceUID != "2.25.200"
-    assert report.SeriesDescription == "lung_nodule_ct 1.0.0 RESEARCH"
-    clinical = replace(analyses.CT_MODEL, status="clinical", name="n" * 80)
+    assert report.SeriesDescription == "AI lung nodules: report (research)"
+    clinical = replace(analyses.CT_MODEL, status="clinical", name="n" * 80, title="t" * 80)
     long = document(replace(analyses.shapes()["ct-findings"], identity=clinical))
     assert len(long.SeriesDescription) == 64
-    assert "RESEARCH" not in long.SeriesDescription
+    assert long.SeriesDescription.endswith(": report")
+    assert "research" not in long.SeriesDescription
+
+
+def test_a_report_begins_with_a_summary_in_words(analysis: Analysis) -> None:
+    report = document(analysis)
+    first = next(item for item in report.ContentSequence if item.RelationshipType == "CONTAINS").ContentSequence[0]
+    assert (first.ValueType, first.ConceptNameCodeSequence[0].CodeValue) == ("TEXT", codes.SUMMARY_IN_WORDS.value)
+    assert first.TextValue.endswith("RESEARCH - not for clinical use.")
+    for finding in analysis.prediction.findings[:5]:
+        assert finding.code.meaning in first.TextValue
+    if analysis.prediction.reason:
+        assert analysis.prediction.reason.rstrip(".") in first.TextValue
+
+
+def test_the_summary_of_findings() -> None:
+    analysis = analyses.shapes()["ct-findings"]
+    assert summary_text(analysis).startswith(
+        f"{len(analysis.prediction.findings)} findings by lung_nodule_ct 1.0.0 ({analysis.identity.title}). "
+        "1 · Nodule: score 0.91, not calibrated, to be reviewed; diameter 7.3 mm; "
+    )
+    many = replace(analysis.prediction, findings=tuple(analyses.nodule(number % 9) for number in range(7)))
+    assert "2 more below." in summary_text(replace(analysis, prediction=many))
+
+
+def test_at_most_five_limits_and_a_reference_to_the_card() -> None:
+    analysis = replace(analyses.shapes()["ct-findings"], limits=tuple(f"Limit {number}." for number in range(8)), remarks=("A remark.",))
+    report = document(analysis)
+    assert [item.TextValue for item in named(report, "LIMITS")] == [f"Limit {number}." for number in range(5)]
+    comments = [item.TextValue for item in named(report, codes.COMMENT.value)]
+    assert "3 further limits are in the model card of lung_nodule_ct 1.0.0." in comments
+    assert "A remark." in comments
+
+
+def test_series_descriptions_tell_models_and_objects_apart() -> None:
+    analysis = analyses.shapes()["ct-findings"]
+    titles = {
+        ("lung_nodule_ct", "Lung nodules on chest CT"): "lung nodules",
+        ("dermoscopy_7class", "Dermoscopy, seven classes of skin lesions"): "dermoscopy",
+        ("lung_histology_ct", "Chest CT, a guess at the histology of lung carcinoma"): "lung histology",
+        ("spleen_ct_segmentation", "Spleen CT segmentation"): "spleen CT segmentation",
+        ("zoo", ""): "zoo",
+    }
+    for (name, title), subject in titles.items():
+        identity = replace(analyses.CT_MODEL, name=name, title=title)
+        found = [series_description(replace(analysis, identity=identity), kind) for kind in ResultKind]
+        assert found[0] == f"AI {subject}: report (research)"
+        assert len(set(found)) == len(ResultKind)
+        assert max(map(len, found)) <= 64
 
 
 def test_observer_and_algorithm_are_those_of_the_model() -> None:
@@ -137,8 +187,8 @@ def test_findings_have_place_measures_with_units_and_tier() -> None:
             )
     assert measured == {
         "SCORE": (0.91, "1"),
-        codes.DIAMETER.value: (7.26, "mm"),
-        codes.VOLUME.value: (200.4321, "mm3"),
+        codes.DIAMETER.value: (7.3, "mm"),
+        codes.VOLUME.value: (200.0, "mm3"),
     }
     assert named(groups[0], "TIER")[0].ConceptCodeSequence[0].CodeValue == "TIER-REVIEW"
     sources = [item for item in walk(groups[0]) if item.get("ValueType") == "IMAGE"]
@@ -177,7 +227,7 @@ def test_photograph_has_calibrated_probability_and_its_image() -> None:
 def test_no_finding_states_what_was_looked_for() -> None:
     report = document(analyses.shapes()["ct-no-finding"])
     assert named(report, "LOOKED-FOR")[0].TextValue == analyses.LOOKED_FOR
-    assert "excludes nothing" in named(report, "121106")[0].TextValue
+    assert any("excludes nothing" in item.TextValue for item in named(report, "121106"))
     assert not named(report, "111030")
     assert named(report, codes.SUMMARY.value)[0].ConceptCodeSequence[0].CodeValue == codes.WITHOUT_FINDINGS.value
 
@@ -201,8 +251,10 @@ def test_no_result_gives_its_reason(shape: str) -> None:
 def test_every_report_states_limits_and_what_it_is_not_for(analysis: Analysis) -> None:
     report = document(analysis)
     assert named(report, "NOT-FOR")[0].TextValue == analysis.identity.not_for
-    limits = [item.TextValue for item in named(report, "LIMITS")]
-    assert limits == [*analysis.limits, *analysis.prediction.notes]
+    assert [item.TextValue for item in named(report, "LIMITS")] == [*analysis.limits]
+    evaluations = named(report, codes.QUALITATIVE_EVALUATIONS.value)[0]
+    comments = [item.TextValue for item in evaluations.ContentSequence if item.ConceptNameCodeSequence[0].CodeValue == codes.COMMENT.value]
+    assert comments == [*analysis.prediction.notes]  # what concerns this result is no limit of the model
     assert named(report, "STATUS")[0].ConceptCodeSequence[0].CodeValue == codes.FOR_RESEARCH.value
 
 
