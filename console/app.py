@@ -40,6 +40,7 @@ from core.settings.settings import Settings
 from core.states import ResultKind
 from core.tls import server_context
 from db.accounts.sessions import SessionLimits
+from db.blobs.open_blobs import open_reader
 from db.engine import Database
 from db.roles.role_heartbeat import RoleHeartbeat
 
@@ -88,14 +89,15 @@ def create_app(read_snapshot: Callable[[], NodeSnapshot], accounts: Accounts, se
     models_dir = settings.node.data_dir / "models"
     section = settings.console.viewer
     cache = RenderCache(settings.viewer_cache_dir, max_bytes=section.cache_mib << 20, keep_s=section.keep_s)
+    blobs = open_reader(settings)
     render_pool = application.state.render_pool = RenderPool(section, cache)
-    application.include_router(study.build_router(accounts, templates, settings.blobs_dir, models_dir, render_pool.prepare))
+    application.include_router(study.build_router(accounts, templates, blobs, models_dir, render_pool.prepare))
     takes_assessment = [name for name, kinds in settings.result_profiles.items() if ResultKind.ASSESSMENT in kinds]
     application.include_router(verdicts.build_router(accounts, templates, models_dir, takes_assessment))
-    source = ViewerSource(accounts.database, render_pool, settings.blobs_dir)
+    source = ViewerSource(accounts.database, render_pool, blobs)
     application.include_router(viewer.build_router(accounts, templates, source))
     application.include_router(objects.build_router(accounts, templates, source))
-    add_api(application, accounts, settings)
+    add_api(application, accounts, settings, blobs)
     application.include_router(upload.build_router(accounts, templates, settings))
     application.include_router(predict.build_router(accounts, settings))
     add_refusals(application, templates)

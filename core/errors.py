@@ -20,6 +20,7 @@
     ├── ImagesDeleted             permanent   retention deleted images that a later analysis needs
     ├── LeaseLost                 permanent   another worker holds this job; write nothing
     ├── StorageError              transient   blobs or database are unavailable
+    │   └── StoreUnavailable      transient   the blob store on another machine does not answer; an attempt does not count
     └── ChainBroken               permanent   the audit chain does not verify
 
 ``permanent``: trying again cannot help. Status codes: PS3.4 Annex B.2.3, PS3.7 Annex C.
@@ -134,6 +135,10 @@ class StorageError(NodeError):
     """The blobs or the database are unavailable."""
 
     permanent = False
+
+
+class StoreUnavailable(StorageError):
+    """The blob store on another machine does not answer. It says nothing about the input: an attempt does not count."""
 
 
 class ChainBroken(NodeError):

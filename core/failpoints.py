@@ -22,7 +22,7 @@ FAILPOINTS = MappingProxyType(
         # every process that writes a blob
         "blob.written": "the content is in a temporary file, not fsynced",
         "blob.linked": "the blob has its name too, not fsynced; no row names it",
-        "blob.fsynced": "the blob is durable; the temporary file still exists",
+        "blob.fsynced": "the blob is durable, on disk or in the store; the temporary file still exists",
         # conduct
         "complete.decided": "the unit is complete; nothing is written",
         "complete.written": "its jobs are written, not committed",

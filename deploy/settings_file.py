@@ -25,9 +25,12 @@ SECRETS: Mapping[str, Callable[[str], bool]] = {
     "database.admin_url": bool,
     "broker.url": lambda url: bool(_PASSWORD_IN_URL.search(url)),
     "webhook.secret": bool,
+    "store.access_key": bool,
+    "store.secret_key": bool,
+    "store.tokens": bool,
 }
 # Refused in the file. The URLs above are tolerated there with a warning, for the sake of existing files.
-NEVER_IN_FILE = frozenset({"database.admin_url", "webhook.secret"})
+NEVER_IN_FILE = frozenset({"database.admin_url", "webhook.secret", "store.access_key", "store.secret_key", "store.tokens"})
 
 
 def load_settings(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings:

@@ -6,7 +6,7 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.support.services"]
+pytest_plugins = ["tests.support.services", "tests.support.seaweed"]
 
 # One profile for the whole suite. How long an example takes depends on the machine and on what else runs on it, so no test has a deadline
 # and slow generation of examples is no failure.

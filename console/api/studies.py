@@ -1,7 +1,6 @@
 """Studies, findings and result objects under /api/v1. Every answer with patient data is an audit event."""
 
 from datetime import date
-from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
@@ -26,6 +25,7 @@ from console.auth.guard import Accounts, AsViewer
 from console.parameters import Before, RowId, SearchText
 from console.study.routes import FILE_TYPE, stored_file
 from core.states import Outcome, Tier
+from db.blobs.reader import BlobReader
 from db.worklist.findings import FindingFilter, list_findings
 from db.worklist.studies import VERDICTS, StudyFilter, list_studies
 from db.worklist.study import JobDetails, StudyDetails, UnitDetails, read_study, record_list_view
@@ -36,7 +36,7 @@ VerdictState = Annotated[str, Query(pattern=f"^({'|'.join(VERDICTS)})?$")]
 StateName = Annotated[str, Query(pattern="^(failed|receiving|queued|running|reported|delivered|not_routed)?$")]
 
 
-def build_router(accounts: Accounts, blobs_dir: Path) -> APIRouter:
+def build_router(accounts: Accounts, blobs: BlobReader) -> APIRouter:
     """Return the routes of studies, findings and objects."""
     routes = APIRouter(prefix="/api/v1", tags=["results"], **API_ROUTES)
     database = accounts.database
@@ -82,7 +82,7 @@ def build_router(accounts: Accounts, blobs_dir: Path) -> APIRouter:
     )
     def result_object(object_id: RowId, viewer: AsViewer) -> FileResponse:
         """Return the file bit for bit as it is sent to destinations."""
-        return stored_file(accounts, blobs_dir, object_id, viewer)
+        return stored_file(accounts, blobs, object_id, viewer)
 
     return routes
 

@@ -15,7 +15,7 @@ from console.study.advice import AdviceBook
 from console.study.timeline import steps_of
 from console.verdicts.classes import ClassBook
 from console.verdicts.panel import REASONS, build_panel
-from db.blobs.store import blob_path
+from db.blobs.reader import BlobReader
 from db.verdicts.result_verdicts import read_verdicts
 from db.worklist.study import find_result_object, read_study
 from db.worklist.study_state import study_state
@@ -24,7 +24,7 @@ FILE_TYPE = "application/dicom"
 
 
 def build_router(
-    accounts: Accounts, templates: Jinja2Templates, blobs_dir: Path, models_dir: Path, prepare: Callable[[], None]
+    accounts: Accounts, templates: Jinja2Templates, blobs: BlobReader, models_dir: Path, prepare: Callable[[], None]
 ) -> APIRouter:
     """Return the routes of the study page. ``prepare`` is called when a study is shown: its images will probably be opened next."""
     routes = APIRouter(include_in_schema=False)
@@ -56,12 +56,12 @@ def build_router(
     @routes.get("/objects/{object_id}")
     def download(object_id: RowId, viewer: AsViewer) -> Response:
         """Send a result object as a DICOM file; the download is an audit event."""
-        return stored_file(accounts, blobs_dir, object_id, viewer)
+        return stored_file(accounts, blobs, object_id, viewer)
 
     return routes
 
 
-def stored_file(accounts: Accounts, blobs_dir: Path, object_id: int, viewer: Viewer) -> FileResponse:
+def stored_file(accounts: Accounts, blobs: BlobReader, object_id: int, viewer: Viewer) -> FileResponse:
     """Return the file of a result object, and record that it was downloaded.
 
     Raises
@@ -70,7 +70,7 @@ def stored_file(accounts: Accounts, blobs_dir: Path, object_id: int, viewer: Vie
         404: there is no such object, or its file was deleted.
     """
     found = find_result_object(accounts.database, object_id, viewer=viewer.actor, address=viewer.address)
-    path = None if found is None else blob_path(blobs_dir, found.sha256)
+    path = None if found is None else blobs.fetch(found.sha256)
     if found is None or path is None or not path.is_file():
         raise HTTPException(404, "there is no such object, or retention has deleted it")
     return FileResponse(path, media_type=FILE_TYPE, filename=f"{found.kind}-{found.sop_instance_uid}.dcm")

@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from console.viewer.render_pool import RenderOrder, RenderPool, TooManyWaiting
 from console.viewer.rendering import Rendering
 from console.viewer.tickets import Ticket, check_ticket
-from db.blobs.store import blob_path
+from db.blobs.reader import BlobReader
 from db.engine import Database
 from db.viewer.viewed_unit import UnitImages, find_images
 
@@ -23,10 +23,10 @@ def object_name(unit_id: int, key: str) -> str:
 class ViewerSource:
     """Finds what a request may read: checks its ticket, and starts a render process where the cache has lost the images."""
 
-    def __init__(self, database: Database, pool: RenderPool, blobs_dir: Path) -> None:
+    def __init__(self, database: Database, pool: RenderPool, blobs: BlobReader) -> None:
         self.database = database
         self.pool = pool
-        self._blobs_dir = blobs_dir
+        self._blobs = blobs
 
     def sign(self, ticket: Ticket, session_id: int) -> str:
         """Return the ticket as text for one session."""
@@ -41,11 +41,11 @@ class ViewerSource:
 
     def blob(self, sha256: str) -> Path:
         """Return the file of a blob."""
-        return blob_path(self._blobs_dir, sha256)
+        return self._blobs.fetch(sha256)
 
     def start(self, unit_id: int, images: UnitImages, first_uid: str = "") -> Rendering:
         """Start to decode images, unless that is done. Raises 503 where too many wait."""
-        files = [(self.blob(sha256), sha256) for sha256 in images.hashes]
+        files = list(zip(self._blobs.fetch_all(images.hashes), images.hashes, strict=True))
         return self._start(RenderOrder(f"unit-{unit_id}-{images.key}", images.kind, files, first_uid))
 
     def start_object(self, unit_id: int, sha256: str) -> Rendering:

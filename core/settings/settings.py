@@ -17,6 +17,7 @@ from core.settings.routes import Route
 from core.settings.section import Section
 from core.settings.servers import BrokerSection, DatabaseSection
 from core.settings.sources import Source
+from core.settings.store import StoreSection
 from core.settings.upload import UploadSection
 from core.settings.worker import WorkerSection
 from core.states import ResultKind
@@ -31,6 +32,10 @@ class Settings(Section):
     broker: BrokerSection = Field(
         default=BrokerSection(),
         description="Valkey or Redis: it carries wake-ups of workers, and may be emptied at any moment without loss.",
+    )
+    store: StoreSection = Field(
+        default=StoreSection(),
+        description="Where the blobs are, if several machines share them ([several machines](operations.md#blobs-on-several-machines)).",
     )
     console: ConsoleSection = Field(
         default=ConsoleSection(),
@@ -84,6 +89,11 @@ class Settings(Section):
     def blobs_dir(self) -> Path:
         """Folder of the blobs."""
         return self.node.data_dir / "blobs"
+
+    @property
+    def blob_cache_dir(self) -> Path:
+        """Folder of the copies of blobs whose store is not on this machine."""
+        return self.store.cache_folder or self.node.data_dir / "blob-cache"
 
     @property
     def uploads_dir(self) -> Path:

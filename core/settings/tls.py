@@ -33,6 +33,14 @@ class ConsoleTls(Section):
     )
 
 
+class ServedBlobsTls(Section):
+    """TLS of the port that serves blobs to other nodes."""
+
+    cert: Path = Field(description="File with the certificate chain of this port, PEM.")
+    key: Path = Field(description="File with the private key of the certificate, PEM.")
+    ca: Path | None = Field(default=None, description="File with the certificate authority of the clients, PEM: others are refused.")
+
+
 class ClientTls(Section):
     """TLS of connections to a peer. The peer's certificate is verified, its host name included."""
 

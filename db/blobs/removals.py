@@ -72,7 +72,7 @@ def restore_instance(database: Database, blobs: Blobs, instance_id: int, sha256:
     """Undo the removal of an instance whose content was received again; False if its file has just been removed."""
     with database.begin() as connection:
         connection.execute(_CANCEL, {"sha256": sha256})  # waits for a process that is removing it
-        if not blobs.path(sha256).is_file():
+        if not blobs.has(sha256):
             return False
         connection.execute(_RESTORE, {"id": instance_id})
     return True

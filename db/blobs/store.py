@@ -9,8 +9,8 @@ import itertools
 import os
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from core.clock import Clock, system_clock
@@ -25,7 +25,8 @@ MODE = 0o640
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-def _check(sha256: str) -> None:
+def check_name(sha256: str) -> None:
+    """Raise StorageError if ``sha256`` is not 64 lower-case hex digits: no other text may become part of a path or URL."""
     if not _SHA256.fullmatch(sha256):
         raise StorageError("a blob is named by 64 lower-case hex digits", hint="the name did not come from this node")
 
@@ -38,7 +39,7 @@ def blob_path(root: Path, sha256: str) -> Path:
     StorageError
         ``sha256`` is not 64 lower-case hex digits: no other text may become part of a path.
     """
-    _check(sha256)
+    check_name(sha256)
     return root / sha256[:2] / sha256[2:4] / sha256
 
 
@@ -70,6 +71,30 @@ class Blobs:
             ``sha256`` is not 64 lower-case hex digits: no other text may become part of a path.
         """
         return blob_path(self.root, sha256)
+
+    def fetch(self, sha256: str) -> Path:
+        """Return the file of a blob for reading: here its path, whether or not it exists (`db.blobs.remote` fetches it)."""
+        return self.path(sha256)
+
+    def fetch_all(self, hashes: Sequence[str]) -> list[Path]:
+        """Return the files of several blobs, in their order."""
+        return [self.fetch(sha256) for sha256 in hashes]
+
+    def has(self, sha256: str) -> bool:
+        """Whether the blob exists."""
+        return self.path(sha256).is_file()
+
+    def pinned(self, hashes: Sequence[str]) -> AbstractContextManager[None]:
+        """Keep the files of these blobs on this machine during the block; nothing is to do where they are not copies."""
+        return nullcontext()
+
+    def drop_copy(self, sha256: str) -> None:
+        """Remove the copy of an altered blob, so that it is fetched anew; here the blob is no copy, and is kept."""
+
+    @property
+    def removes(self) -> bool:
+        """Whether blobs can be removed from here."""
+        return True
 
     def temporary(self) -> TemporaryFile:
         """Open a new file in ``tmp_dir``, to be written and then kept or discarded. Raises OSError."""
@@ -103,7 +128,7 @@ class Blobs:
 
     def link(self, file: TemporaryFile, sha256: str) -> LinkedFile:
         """Give a temporary file the name of a blob. No row that names it may be committed before ``LinkedFile.sync``."""
-        _check(sha256)
+        check_name(sha256)
         failpoint("blob.written")
         target = f"{self._root}/{sha256[:2]}/{sha256[2:4]}/{sha256}"
         with disk_errors("the blob cannot be linked"):

@@ -64,6 +64,20 @@ def fail_job(database: Database, job: ClaimedJob, *, error: str, permanent: bool
     return state
 
 
+def postpone_job(database: Database, job: ClaimedJob, *, error: str, retry_in_s: float) -> None:
+    """End an attempt that the input did not cause to fail; the job is queued again, and the attempt does not count.
+
+    Raises
+    ------
+    LeaseLost
+        The job is not leased to this worker any more.
+    """
+    with database.begin() as connection:
+        _lock(connection, job)
+        ended = (connection, job.id, str(job.token), JobState.QUEUED, "failed", clean_text(error), job.attempt - 1, retry_in_s)
+        _end(*ended, actor=f"worker:{job.model}")
+
+
 def release_job(database: Database, job: ClaimedJob) -> None:
     """Give a job back untouched, because the worker stops; the attempt does not count.
 

@@ -33,12 +33,12 @@ def quarantine_requeue(ids: Ids, config: Config = None) -> None:
     As if they were received now, for example after an upgrade or a change of [receive].
     A data set that is refused again stays in quarantine.
     """
-    from db.blobs.store import Blobs
+    from db.blobs.open_blobs import open_blobs
     from dicom_node.receive.intake import Intake
 
     refused = 0
     with open_database(config) as (settings, database):
-        intake = Intake(settings, database, Blobs(settings.blobs_dir))
+        intake = Intake(settings, database, open_blobs(settings))
         for id in ids:
             try:
                 found = intake.readmit(id, actor=operator_name())

@@ -30,12 +30,12 @@ def run(
     Rows, hashes and the audit trail stay. Without a policy nothing is deleted.
     """
     from db.blobs import orphaned_blobs, removals
-    from db.blobs.store import Blobs
+    from db.blobs.open_blobs import open_blobs
     from db.commitment import expiry
     from db.operations import retention
 
     with open_database(config) as (settings, database):
-        policy, blobs = settings.retention, Blobs(settings.blobs_dir)
+        policy, blobs = settings.retention, open_blobs(settings)
         rules = retention.retention_rules(policy)
         if dry_run:
             found = [retention.plan_removal(database, kind) for kind in rules]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from core import process_memory
+from core.errors import ConfigurationError
 from deploy.cli.common import Config, read_settings, require_database_url, with_running_servers
 
 if TYPE_CHECKING:
@@ -88,11 +89,11 @@ def role_reload(role: str, settings: "Settings", config: Config, database: "Data
 
 
 def open_database_and_blobs(settings: "Settings") -> "tuple[Database, Blobs]":
-    """Open the database and the folder of the blobs."""
-    from db.blobs.store import Blobs
+    """Open the database and the blobs."""
+    from db.blobs.open_blobs import open_blobs
     from db.engine import Database
 
-    return Database.open(settings.database.url), Blobs(settings.blobs_dir)
+    return Database.open(settings.database.url), open_blobs(settings)
 
 
 def open_database_only(settings: "Settings") -> "Database":
@@ -107,6 +108,9 @@ def listen(config: Config = None) -> None:
     from dicom_node.receive import listen_role
 
     settings = prepare_role(config, "listen")
+    if settings.store.is_node:
+        hint = "leave store.url empty here, or use an S3 server"
+        raise ConfigurationError("store.url names another node: what this role receives would be acknowledged by the other one", hint=hint)
     database, blobs = open_database_and_blobs(settings)
     process_memory.return_large_blocks()
     reloading = role_reload("listen", settings, config, database)

@@ -15,14 +15,14 @@ def present_route_decision(settings: Settings, database: Database, row: Mapping[
     """Return the routes that would select a unit now, or why none would. ``row``: of `db.complete.unrouted.unrouted`."""
     if row["let_go"]:
         return "cannot be routed: retention has deleted its images"
-    from db.blobs.store import Blobs
+    from db.blobs.open_blobs import open_blobs
     from db.complete import units
     from dicom_node.conduct.unit_contents import unit_contents
     from dicom_node.conduct.unit_routing import match_unit_routes
 
     try:
         held = unit_contents(units.instances_of_unit(database, row["unit_id"]))
-        claim = match_unit_routes(settings.routes, database, Blobs(settings.blobs_dir), row["source"], held, lambda _: None)
+        claim = match_unit_routes(settings.routes, database, open_blobs(settings), row["source"], held, lambda _: None)
     except NodeError as error:
         return f"cannot be routed: {error}"
     if claim.waiting:

@@ -30,7 +30,7 @@ def check_instances(database: Database, blobs: Blobs, request: SourceRequest) ->
     for sop_class, uid in request.instances:
         contents = known.get(uid, [])
         of_class = [content for content in contents if content.sop_class_uid == sop_class]
-        if any(blobs.path(content.sha256).is_file() for content in of_class):
+        if any(blobs.has(content.sha256) for content in of_class):
             held.append((sop_class, uid))
         else:
             reason = NO_SUCH_INSTANCE if not contents else CLASS_CONFLICT if not of_class else PROCESSING_FAILURE

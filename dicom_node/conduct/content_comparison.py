@@ -51,7 +51,9 @@ class ContentComparer:
         return 0.0 if undecided else POLL_INTERVAL_S
 
     def _compare(self, instance: UndecidedInstance) -> None:
-        same = same_content(self._blobs.path(instance.current_sha256), self._blobs.path(instance.sha256))
+        hashes = (instance.current_sha256, instance.sha256)
+        with self._blobs.pinned(hashes):
+            same = same_content(*self._blobs.fetch_all(hashes))
         settle_conflict(self._database, instance.id, same=same)
         outcome = "the same content in another encoding" if same else "other content: a new revision"
         structlog.get_logger().info("contents_compared", unit=instance.unit_id, outcome=outcome)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import structlog
 
-from core.errors import NodeError
+from core.errors import NodeError, StoreUnavailable
 from core.policy.body_part.condition import LUNGS_IN_IMAGE, LungsSeen, image_decides
 from core.policy.completeness import MOVED_REASON
 from core.policy.routing import UNREADABLE_REASON
@@ -42,21 +42,23 @@ def match_unit_routes(
     if representative is None:
         return RouteClaim((), "nothing but localizers" if contents.dropped else MOVED_REASON)
     # Retention may have deleted the bytes of the representative before a late image arrives. Any other image has the same values.
-    paths = (blobs.path(image.sha256) for image in (representative, *contents.images))
-    path = next((path for path in paths if path.is_file()), None)
-    if path is None:
+    held = next((image.sha256 for image in (representative, *contents.images) if blobs.has(image.sha256)), None)
+    if held is None:
         raise NodeError("the bytes of an instance are missing", hint="restore the blob from a backup; the unit is checked again")
+    path = blobs.fetch(held)
     try:
         dataset, attributes = route_attributes(path, source)
         reason = exclusion_reason(dataset, made_here=own_instances.is_own_instance(database, representative.header))
         if reason:
             return RouteClaim((), reason)
         if any(image_decides(route.when, attributes) for route in routes):
-            seen = look_for_lungs([blobs.path(image.sha256) for image in contents.images])
+            seen = look_for_lungs(blobs.fetch_all([image.sha256 for image in contents.images]))
             if seen is None:
                 return RouteClaim((), "the images decide, and were not looked at yet", waiting=True)
             attributes[LUNGS_IN_IMAGE] = seen
         return claim_routes(routes, attributes)
+    except StoreUnavailable:  # the unit is checked again
+        raise
     except Exception as error:  # a malformed header may fail anywhere: the unit is completed with the reason, and not retried
         structlog.get_logger().error("route_matching_failed", exception=type(error).__name__)
         return RouteClaim((), f"{UNREADABLE_REASON} ({type(error).__name__})")

@@ -150,10 +150,9 @@ class Intake:
             There is no such data set.
         """
         item = quarantine.get_quarantined(self._database, quarantine_id)
-        path = self._blobs.path(item.sha256)
-        if not path.is_file():
+        if not self._blobs.has(item.sha256):
             raise CannotUnderstand("its bytes are missing", hint="restore the blob from a backup")
-        header = read_header(path)
+        header = read_header(self._blobs.fetch(item.sha256))
         check_identity(
             sop_class_uid=item.sop_class_uid, sop_instance_uid=item.sop_instance_uid, abstract_syntax=item.sop_class_uid, header=header
         )

@@ -10,19 +10,20 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
-from pathlib import Path
 
 import structlog
 
 from core import process_memory
 from core.logs import configure_logging
 from core.settings.settings import Settings
+from db.blobs.open_blobs import open_blobs
 from db.blobs.store import Blobs
 from db.engine import Database
 from db.operations.command_kinds import CommandKind
 from db.roles.command_runner import CommandRunner, Handler, require_number
 from db.roles.commands import ClaimedCommand
 from db.roles.role_heartbeat import RoleHeartbeat
+from dicom_node.blob_service.service import BlobService
 from dicom_node.receive.intake import Intake
 from dicom_node.receive.listener import Listener
 from dicom_node.upload.upload_receiver import UploadReceiver
@@ -59,9 +60,10 @@ def run(
     several = settings.node.processes > 1
     with (
         Listener(settings, database, blobs, reuse_port=several) as listener,
-        ChildListeners(settings, listener.port, database, blobs) as children,
+        ChildListeners(settings, listener.port, database) as children,
         CommandRunner("listen", database, command_handlers(settings, database, blobs), stop),
         UploadReceiver(settings, database, blobs, lambda: listener.pause_reason),
+        BlobService(settings, blobs),
         RoleHeartbeat(database, "listen", listener.details),
     ):
         on_ready(settings.node.host, listener.port)
@@ -89,10 +91,9 @@ def command_handlers(settings: Settings, database: Database, blobs: Blobs) -> Ma
 class ChildListeners:
     """``node.processes - 1`` child processes that listen on the same port. One that dies is started again."""
 
-    def __init__(self, settings: Settings, port: int, database: Database, blobs: Blobs) -> None:
+    def __init__(self, settings: Settings, port: int, database: Database) -> None:
         self._settings = settings.model_copy(update={"node": settings.node.model_copy(update={"port": port})})
         self._url = database.engine.url.render_as_string(hide_password=False)
-        self._blobs_root = blobs.root
         self._context = multiprocessing.get_context("spawn")
         self._children: list[tuple[SpawnProcess, Connection[Settings, Settings]]] = []
         self._log = structlog.get_logger()
@@ -105,7 +106,7 @@ class ChildListeners:
     def _start(self) -> tuple[SpawnProcess, "Connection[Settings, Settings]"]:
         pipe: Connection[Settings, Settings]
         pipe, child_pipe = self._context.Pipe()
-        arguments = (self._settings, self._url, self._blobs_root, child_pipe)
+        arguments = (self._settings, self._url, child_pipe)
         process = self._context.Process(target=run_child, args=arguments, name="listen-child")
         process.start()
         child_pipe.close()
@@ -142,7 +143,7 @@ class ChildListeners:
                 process.join()
 
 
-def run_child(settings: Settings, url: str, blobs_root: Path, parent: "Connection[Settings, Settings]") -> None:
+def run_child(settings: Settings, url: str, parent: "Connection[Settings, Settings]") -> None:
     """Run a listener in a child process until the parent closes its end of the pipe, or dies. Changed settings come through the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the parent decides when its children stop
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -152,7 +153,7 @@ def run_child(settings: Settings, url: str, blobs_root: Path, parent: "Connectio
     process_memory.return_large_blocks()
     process_memory.freeze_garbage_collector()
     with (
-        Listener(settings, database, Blobs(blobs_root), reuse_port=True) as listener,
+        Listener(settings, database, open_blobs(settings), reuse_port=True) as listener,
         RoleHeartbeat(database, "listen", listener.details),
     ):
         with suppress(EOFError, OSError):  # raised when the parent has closed its end

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -15,3 +17,10 @@ def tool(name: str, package: str) -> str:
             pytest.fail(reason)
         pytest.skip(reason)
     return str(found)
+
+
+def venv_tool(name: str) -> str:
+    """Return the path of a program that requirements/dev.txt installs beside this Python."""
+    path = Path(sys.executable).parent / name
+    assert path.is_file(), f"{name} is missing: pip install -r requirements/dev.txt"
+    return str(path)

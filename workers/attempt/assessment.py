@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import structlog
 
-from core.errors import CannotUnderstand, EncodingError, LeaseLost, NodeError, StorageError
+from core.errors import CannotUnderstand, EncodingError, LeaseLost, NodeError, StorageError, StoreUnavailable
 from core.failpoints import failpoint
 from core.logs import scrub
 from core.records import Prediction
@@ -23,6 +23,7 @@ from db.roles.supervised_loop import SupervisedLoop
 from db.verdicts.assessment_claim import claim_assessment
 from db.verdicts.assessment_records import AssessedReport, ClaimedAssessment, StoredAssessment
 from db.verdicts.assessment_results import commit_assessment, record_failed_assessment
+from workers.attempt.inputs import locate
 from workers.attempt.not_analysed import dataset_of
 from workers.encode.analysis import Analysis, Predecessor
 from workers.encode.source import ImageReference, ResultSource, read_source, source_from_dataset
@@ -71,7 +72,8 @@ def make_next_assessment(settings: Settings, database: Database, blobs: Blobs) -
         log.warning("assessment_lease_lost", job=claimed.job_id, error=str(error))
     except Exception as error:  # of one result; others must not wait for it
         words = scrub(str(error)) if isinstance(error, NodeError) else type(error).__name__
-        final = claimed.attempt >= MAX_ATTEMPTS or isinstance(error, EncodingError)
+        repeated = isinstance(error, StoreUnavailable)  # until the store answers again
+        final = not repeated and (claimed.attempt >= MAX_ATTEMPTS or isinstance(error, EncodingError))
         log.error("assessment_failed", job=claimed.job_id, error=words, final=final)
         record_failed_assessment(database, claimed, error=words, retry_in_s=None if final else RETRY_S * claimed.attempt)
     return True
@@ -137,12 +139,14 @@ def _analysis(settings: Settings, database: Database, blobs: Blobs, claimed: Cla
 def _source(database: Database, blobs: Blobs, claimed: ClaimedAssessment) -> ResultSource:
     """Return patient, study and references of the unit: from the files, or from the database where retention has deleted these."""
     marked = {judged.finding.sop_instance_uid for judged in claimed.judged if judged.finding is not None}
-    entries = [replace(entry, path=str(blobs.path(entry.sha256))) for entry in claimed.inputs]
     try:
-        return read_source(entries, referenced=marked)
+        return read_source(locate(blobs, claimed.inputs), referenced=marked)
+    except StoreUnavailable:
+        raise
     except (CannotUnderstand, StorageError, OSError) as error:
         log.warning("input_unreadable", job=claimed.job_id, exception=type(error).__name__, hint="its header is taken from the database")
     header = not_analysed.first_input_header(database, claimed.job_id)
     if header is None:
         raise EncodingError("a result without images has no assessment", hint="run the job again")
-    return source_from_dataset(dataset_of(header), tuple(ImageReference(each.sop_class_uid, each.sop_instance_uid) for each in entries))
+    references = tuple(ImageReference(each.sop_class_uid, each.sop_instance_uid) for each in claimed.inputs)
+    return source_from_dataset(dataset_of(header), references)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import structlog
 from celery.exceptions import SoftTimeLimitExceeded
 
-from core.errors import LeaseLost, NodeError, StorageError
+from core.errors import LeaseLost, NodeError, StorageError, StoreUnavailable
 from core.logs import scrub
 from db.jobs import job_leases
 from db.jobs.job_records import ClaimedJob
@@ -30,6 +30,8 @@ def failures_recorded(runtime: ChildRuntime, lease: Lease, *jobs: ClaimedJob) ->
     except SoftTimeLimitExceeded:
         limit_s = runtime.settings.worker.soft_time_limit_s
         _record_failure(runtime, lease, jobs, f"took longer than worker.soft_time_limit_s ({limit_s:g} s)")
+    except StoreUnavailable as error:
+        _record_failure(runtime, lease, jobs, str(error), counted=False)
     except NodeError as error:
         _record_failure(runtime, lease, jobs, str(error), permanent=error.permanent)
     except Exception as error:
@@ -47,13 +49,22 @@ def end_over_memory_limit(runtime: ChildRuntime, lease: Lease, held_mib: int) ->
         runtime.end_process()
 
 
-def _record_failure(runtime: ChildRuntime, lease: Lease, jobs: tuple[ClaimedJob, ...], error: str, *, permanent: bool = False) -> None:
-    """Queue each job again, or let it fail permanently. Its lease is not renewed any more, whether that could be written or not."""
+def _record_failure(
+    runtime: ChildRuntime, lease: Lease, jobs: tuple[ClaimedJob, ...], error: str, *, permanent: bool = False, counted: bool = True
+) -> None:
+    """Queue each job again, or let it fail permanently. Its lease is not renewed any more, whether that could be written or not.
+
+    ``counted``: whether the attempt counts towards ``worker.max_attempts``.
+    """
     worker, error = runtime.settings.worker, error[:MAX_ERROR_LENGTH]
     for job in jobs:
         lease.done(job)
         retry_in_s = worker.retry_base_s * 2 ** ((job.not_analysed_attempts or job.attempt) - 1)
         try:
+            if not counted and job.failure_state is None:
+                job_leases.postpone_job(runtime.database, job, error=error, retry_in_s=retry_in_s)
+                log.error("attempt_postponed", job=job.id, model=job.model, error=error)
+                continue
             state = job_leases.fail_job(
                 runtime.database, job, error=error, permanent=permanent, retry_in_s=retry_in_s, max_attempts=worker.max_attempts
             )

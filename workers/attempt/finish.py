@@ -3,7 +3,6 @@
 import time
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 
 import structlog
 
@@ -78,7 +77,7 @@ def finish_job(
         profiles=runtime.settings.result_profiles,
         timings=timings,
         observations=observe(unit.item, prediction),
-        scanner=read_scanner(Path(located_inputs(runtime.blobs, job)[0].path)) if job.inputs else "",
+        scanner=read_scanner(runtime.blobs.fetch(job.inputs[0].sha256)) if job.inputs else "",
         overlays=overlays,
     )
     lease.done(job)
@@ -103,7 +102,8 @@ def _store_objects(
     heat = None
     if item is not None and (settings.worker.keep_heat_maps or NEEDS_HEAT_MAP & recipients.kinds()):
         heat, prediction = make_heat_map(model, item, prediction, settings.worker.heat_map_budget_s)
-    source = read_source(located_inputs(runtime.blobs, job), referenced=referenced_images(prediction.findings))
+    with runtime.blobs.pinned([entry.sha256 for entry in job.inputs]):
+        source = read_source(located_inputs(runtime.blobs, job), referenced=referenced_images(prediction.findings))
     analysis = new_analysis(
         job,
         settings,

@@ -1,10 +1,11 @@
 """Locates the input files of a job and verifies that they are unchanged since they were received."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from core.errors import ImagesDeleted, StorageError
+from core.errors import ImagesDeleted, StorageError, StoreUnavailable
 from core.records import UnitInput
 from db.blobs import removals
 from db.blobs.store import Blobs
@@ -13,8 +14,20 @@ from db.jobs.job_records import ClaimedJob
 
 
 def located_inputs(blobs: Blobs, job: ClaimedJob) -> list[UnitInput]:
-    """Return the inputs of a job with the absolute paths of their blobs."""
-    return [replace(entry, path=str(blobs.path(entry.sha256))) for entry in job.inputs]
+    """Return the inputs of a job with the absolute paths of their files; they are fetched where the blobs are on another machine.
+
+    Raises
+    ------
+    StorageError
+        A blob cannot be fetched.
+    """
+    return locate(blobs, job.inputs)
+
+
+def locate(blobs: Blobs, entries: Sequence[UnitInput]) -> list[UnitInput]:
+    """Return the inputs with the absolute paths of their files. Raises as `located_inputs`."""
+    paths = blobs.fetch_all([entry.sha256 for entry in entries])
+    return [replace(entry, path=str(path)) for entry, path in zip(entries, paths, strict=True)]
 
 
 def verified_paths(database: Database, blobs: Blobs, job: ClaimedJob) -> list[Path]:
@@ -27,16 +40,27 @@ def verified_paths(database: Database, blobs: Blobs, job: ClaimedJob) -> list[Pa
     StorageError
         A blob is missing or altered.
     """
-    entries = located_inputs(blobs, job)
     try:
+        entries = located_inputs(blobs, job)
         for entry in entries:
-            verify(Path(entry.path), entry.sha256)
+            _verify_or_drop(blobs, entry)
+    except StoreUnavailable:
+        raise
     except StorageError as error:
         if not (count := removals.count_removed_inputs(database, job.id)):
             raise
-        words = f"{count} of its {len(entries)} images had been deleted by the node's retention when another one was received"
+        words = f"{count} of its {len(job.inputs)} images had been deleted by the node's retention when another one was received"
         raise ImagesDeleted(words, hint="send the whole series again, then dicom-node jobs requeue") from error
     return [Path(entry.path) for entry in entries]
+
+
+def _verify_or_drop(blobs: Blobs, entry: UnitInput) -> None:
+    """Verify one file; an altered copy is removed, so that the next attempt fetches it anew. Raises StorageError."""
+    try:
+        verify(Path(entry.path), entry.sha256)
+    except StorageError:
+        blobs.drop_copy(entry.sha256)
+        raise
 
 
 def verify(path: Path, sha256: str) -> None:

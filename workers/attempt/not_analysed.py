@@ -119,9 +119,9 @@ def describe_source(runtime: ChildRuntime, job: ClaimedJob) -> ResultSource:
     EncodingError
         The job has no inputs.
     """
-    entries = located_inputs(runtime.blobs, job)
-    if job.not_analysed_attempts <= 1 and entries:
+    if job.not_analysed_attempts <= 1 and job.inputs:
         try:
+            entries = located_inputs(runtime.blobs, job)
             verify(Path(entries[0].path), entries[0].sha256)
             return read_source(entries)
         except (CannotUnderstand, StorageError) as error:

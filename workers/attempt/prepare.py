@@ -88,9 +88,10 @@ def read_unit(runtime: ChildRuntime, job: ClaimedJob, card: ModelCard) -> Volume
     """
     if UNIT_OF_CARD[job.unit_kind] not in card.units:
         raise NotAnalysable(f"model {card.name} takes one {card.unit}, and the route gave it one {UNIT_OF_CARD[job.unit_kind]}")
-    paths = verified_paths(runtime.database, runtime.blobs, job)
-    if job.unit_kind is UnitKind.SERIES:
-        return read_volume(paths, threads=runtime.threads, tilted=card.tilt == "resample", derived=card.derived == "note")
-    if len(paths) != 1:
-        raise NotAnalysable(f"an image is one instance, this unit has {len(paths)}")
-    return read_photograph(paths[0], grey=card.grey == "accept")
+    with runtime.blobs.pinned([entry.sha256 for entry in job.inputs]):
+        paths = verified_paths(runtime.database, runtime.blobs, job)
+        if job.unit_kind is UnitKind.SERIES:
+            return read_volume(paths, threads=runtime.threads, tilted=card.tilt == "resample", derived=card.derived == "note")
+        if len(paths) != 1:
+            raise NotAnalysable(f"an image is one instance, this unit has {len(paths)}")
+        return read_photograph(paths[0], grey=card.grey == "accept")

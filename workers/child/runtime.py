@@ -12,6 +12,7 @@ from billiard.process import current_process
 from core.errors import NodeError
 from core.settings.settings import Settings
 from core.states import Priority
+from db.blobs.open_blobs import open_blobs
 from db.blobs.store import Blobs
 from db.engine import Database
 from db.roles.process_name import process_name
@@ -76,7 +77,7 @@ class ChildRuntime:
         runtime = cls(
             settings=settings,
             database=Database.open(settings.database.url, pool_size=4),
-            blobs=Blobs(settings.blobs_dir),
+            blobs=open_blobs(settings),
             draining=draining,
             priorities=priorities,
             name=process_name(),

@@ -1,0 +1,1 @@
+"""Blobs in a store on another machine, with copies in a folder of this one."""

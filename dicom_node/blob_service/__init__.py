@@ -1,0 +1,1 @@
+"""Serves the blobs of this node to workers on other machines."""
