@@ -27,7 +27,7 @@ class BlobRequests(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "dicom-node", ""
-    server: "_Server"  # type: ignore[assignment]
+    server: "_Server"
 
     def do_GET(self) -> None:
         """Send a blob."""
