@@ -7,19 +7,25 @@ no hash gets nothing.
 import hashlib
 import hmac
 import re
-from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import structlog
 
 from core.errors import StorageError
-
-if TYPE_CHECKING:
-    from dicom_node.blob_service.service import _Server
+from core.settings.receive import ReceiveSection
+from db.blobs.store import Blobs
 
 PATH = re.compile(r"/blobs/([0-9a-f]{64})")
 CHUNK_BYTES = 1 << 20
 OK, STORED, NO_TOKEN, NOT_FOUND, NO_LENGTH, TOO_LARGE, OTHER_CONTENT, FULL = 200, 201, 401, 404, 411, 413, 422, 507
+
+
+class BlobServer(HTTPServer):
+    """What the requests need of their server: the blobs, the tokens that are accepted, and the limits."""
+
+    blobs: Blobs
+    tokens: tuple[str, ...]
+    limits: ReceiveSection
 
 
 class BlobRequests(BaseHTTPRequestHandler):
@@ -27,7 +33,7 @@ class BlobRequests(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "dicom-node", ""
-    server: "_Server"
+    server: BlobServer
 
     def do_GET(self) -> None:
         """Send a blob."""

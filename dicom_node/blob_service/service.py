@@ -4,7 +4,6 @@ import socket
 import socketserver
 import ssl
 import threading
-from http.server import HTTPServer
 from typing import Any, Self
 
 import structlog
@@ -13,7 +12,7 @@ from core.errors import ConfigurationError
 from core.settings.settings import Settings
 from core.tls import server_context
 from db.blobs.store import Blobs
-from dicom_node.blob_service.requests import BlobRequests
+from dicom_node.blob_service.requests import BlobRequests, BlobServer
 
 TIMEOUT_S = 60.0  # without traffic; a client opens a new connection
 HANDSHAKE_TIMEOUT_S = 10.0
@@ -48,7 +47,7 @@ class BlobService:
             self._server.server_close()
 
 
-class _Server(socketserver.ThreadingMixIn, HTTPServer):
+class _Server(socketserver.ThreadingMixIn, BlobServer):
     daemon_threads = True
     block_on_close = False
     request_queue_size = 128
