@@ -15,9 +15,8 @@ from core.settings.operations import LogsSection, ModelsSection, RetentionSectio
 from core.settings.receive import ReceiveSection
 from core.settings.routes import Route
 from core.settings.section import Section
-from core.settings.servers import BrokerSection, DatabaseSection
+from core.settings.servers import BrokerSection, DatabaseSection, StoreSection
 from core.settings.sources import Source
-from core.settings.store import StoreSection
 from core.settings.upload import UploadSection
 from core.settings.worker import WorkerSection
 from core.states import ResultKind

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.cli.common import Config, operator_name, read_settings
+from deploy.cli.common import Config, operator_name, read_settings, require_database_url
 from deploy.terminal import print_message
 
 app = typer.Typer(help="Upgrade, back up and restore the database; make auditors.")
@@ -29,6 +29,35 @@ def upgrade(config: Config = None) -> None:
             print_message(f"schema {before or '(empty)'} -> {current_revision(database)}")
         finally:
             database.dispose()
+
+
+@app.command()
+def wait(config: Config = None, timeout_s: Annotated[float, typer.Option("--timeout", metavar="SECONDS")] = 600.0) -> None:
+    """Wait until the schema is that of this version; changes nothing.
+
+    For roles that start beside the job that upgrades it (Kubernetes).
+    """
+    import time
+
+    from core.errors import ConfigurationError, StorageError
+    from db.engine import Database
+    from db.schema.revisions import current_revision, expected_revision
+
+    settings, deadline = read_settings(config), time.monotonic() + timeout_s
+    require_database_url(settings)
+    database = Database.open(settings.database.url, pool_size=1)
+    while True:
+        try:
+            found = current_revision(database)
+        except StorageError as error:
+            found = str(error)
+        if found == expected_revision():
+            break
+        if time.monotonic() > deadline:
+            message = f"the schema is not that of this version after {timeout_s:g} s: {found or 'empty'}, expected {expected_revision()}"
+            raise ConfigurationError(message, hint="run dicom-node db upgrade")
+        time.sleep(1.0)
+    database.dispose()
 
 
 @app.command()

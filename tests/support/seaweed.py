@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from core.settings.store import StoreSection
+from core.settings.servers import StoreSection
 from db.blobs.blob_ref import BlobRef
 from db.blobs.remote.s3_store import S3BlobStore
 from deploy.local.ports import free_port

@@ -9,7 +9,7 @@ from typing import IO
 from urllib.parse import urlsplit
 
 from core.errors import StorageError
-from core.settings.store import StoreSection
+from core.settings.servers import StoreSection
 from core.settings.tls import ClientTls
 from core.tls import client_context
 from db.blobs.blob_ref import BlobRef

@@ -14,7 +14,7 @@ from obstore.exceptions import BaseError, PermissionDeniedError, Unauthenticated
 from obstore.store import S3Store
 
 from core.errors import ConfigurationError
-from core.settings.store import StoreSection
+from core.settings.servers import StoreSection
 from db.blobs.blob_ref import BlobRef
 from db.blobs.remote.remote_store import CHUNK_BYTES, StoredBlob, missing, unavailable
 

@@ -1,6 +1,6 @@
 """The table of stores: which one a URL means."""
 
-from core.settings.store import StoreSection
+from core.settings.servers import StoreSection
 from db.blobs.remote.node_store import NodeBlobStore
 from db.blobs.remote.remote_store import RemoteStore
 

@@ -8,8 +8,8 @@ import obstore
 import pytest
 from obstore.store import S3Store
 
+from core.settings.servers import StoreSection
 from core.settings.settings import Settings
-from core.settings.store import StoreSection
 from db.blobs.remote.cached_blobs import CachedBlobs
 from db.blobs.remote.stores import open_store
 from db.blobs.store import Blobs
