@@ -14,7 +14,7 @@ COMMANDS = [
     *("models list", "models show", "models verify", "models train", "models evaluate", "models crossval", "models docs", "rules test"),
     *("models import", "models activate", "models shadow", "models retire", "models rollback", "models compare", "models drift"),
     *("jobs list", "jobs show", "jobs requeue", "jobs cancel", "deliveries list", "deliveries retry", "results export"),
-    *("audit verify", "audit export", "db upgrade", "db backup", "db restore", "destinations echo", "quarantine list"),
+    *("audit verify", "audit export", "db upgrade", "db wait", "db backup", "db restore", "destinations echo", "quarantine list"),
     *("retention run", "quarantine requeue", "rules unrouted", "rules requeue"),
     *("routes list", "routes pause", "routes resume", "destinations pause", "destinations resume"),
     *("users add", "users invite", "users list", "users disable", "users password", "users link", "db auditor", "jobs release"),
