@@ -267,7 +267,7 @@ def started(tmp_path: Path, database_url: str, broker_url: str) -> Iterator[http
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("DICOM_NODE_")}
         return subprocess.Popen([sys.executable, "-m", "deploy.cli", *service["command"]], cwd=ROOT, env={**inherited, **given, **own})
 
-    assert start("migrate").wait(60) == 0
+    assert start("migrate").wait(600) == 0
     try:
         for role in ROLES:
             if role != "worker":
@@ -277,12 +277,12 @@ def started(tmp_path: Path, database_url: str, broker_url: str) -> Iterator[http
     finally:
         for process in processes:
             process.terminate()
-        assert [process.wait(40) for process in processes] == [0] * len(processes)
+        assert [process.wait(240) for process in processes] == [0] * len(processes)
 
 
 def test_the_roles_run_with_what_compose_gives_them(started: httpx.Client) -> None:
     """They come up, find each other in the database, and only the worker is missed; SIGTERM ends them within their grace period."""
-    deadline, missing = time.monotonic() + 90, [""]
+    deadline, missing = time.monotonic() + 600, [""]
     while missing != ["worker: no heartbeat within 30 s"] and time.monotonic() < deadline:
         with contextlib.suppress(httpx.TransportError):
             missing = started.get("/readyz").json()["missing"]

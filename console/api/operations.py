@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from console.api.description import API_ROUTES
-from console.api.paging import Limit, ListPage, list_page
+from console.api.list_page import Limit, ListPage, list_page
 from console.api.study_resources import Resource
 from console.auth.guard import Accounts, AsViewer, Viewer
 from console.operations.actions import LONGEST_REASON, carry_out, subject_of

@@ -8,7 +8,7 @@ from fastapi.responses import FileResponse
 from starlette.exceptions import HTTPException
 
 from console.api.description import API_ROUTES
-from console.api.paging import Limit, ListPage, list_page
+from console.api.list_page import Limit, ListPage, list_page
 from console.api.study_resources import (
     AttemptResource,
     DeliveryResource,

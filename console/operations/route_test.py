@@ -1,12 +1,12 @@
 """Which routes would select a file: the same code as `dicom-node rules test`, in a process with limits. Nothing is stored.
 
-The web process never parses the file: it starts ``python -m console.operations.route_test``, passes routes and bytes, and reads JSON.
+The web process never parses the file: it starts ``python -m console.operations.route_test``, passes the routes as a line of JSON and then
+the bytes of the file, and reads JSON.
 """
 
 import io
 import json
 import os
-import pickle
 import resource
 import subprocess
 import sys
@@ -54,9 +54,10 @@ def try_routes(routes: Sequence[Route], file: str, content: bytes, source: str) 
     """
     if len(content) > MAX_FILE_BYTES:
         raise NodeError(f"{file} has more than {MAX_FILE_BYTES >> 20} MiB", hint="use dicom-node rules test PATH on the node")
-    order = pickle.dumps((tuple(routes), content, source))
+    order = {"source": source, "routes": [route.model_dump(mode="json") for route in routes]}
+    given = json.dumps(order).encode() + b"\n" + content
     try:
-        done = subprocess.run([sys.executable, "-m", __name__], input=order, capture_output=True, timeout=TIMEOUT_S, check=False)
+        done = subprocess.run([sys.executable, "-m", __name__], input=given, capture_output=True, timeout=TIMEOUT_S, check=False)
         answer: dict[str, Any] = json.loads(done.stdout) if done.returncode == 0 else {"never": "it cannot be read within the limits"}
     except (subprocess.TimeoutExpired, ValueError):
         answer = {"never": "it cannot be read within the limits"}
@@ -84,7 +85,9 @@ def _search_lungs(file: Path) -> LungsSeen:
 
 def main() -> None:
     """Read one order from standard input, and answer on standard output."""
-    routes, content, source = pickle.loads(sys.stdin.buffer.read())  # written by the web process of this node
+    order = json.loads(sys.stdin.buffer.readline())
+    routes = [Route.model_validate(route) for route in order["routes"]]
+    content = sys.stdin.buffer.read()
     in_memory = os.memfd_create("file")  # readers of pixel data take paths, and below no file may be written
     os.write(in_memory, content)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
@@ -94,7 +97,7 @@ def main() -> None:
     from imaging.headers.route_test import explain_file  # imported under the limits
 
     try:
-        found = explain_file(routes, io.BytesIO(content), source, lambda: _search_lungs(Path(f"/proc/self/fd/{in_memory}")))
+        found = explain_file(routes, io.BytesIO(content), order["source"], lambda: _search_lungs(Path(f"/proc/self/fd/{in_memory}")))
         answer = {"never": found.never, "decisions": [(decision.holds, decision.lines) for _, decision in found.decisions]}
     except NodeError as error:
         answer = {"never": f"it cannot be read: {error}"}

@@ -29,6 +29,29 @@ def parse_condition(table: Any) -> RouteCondition:
     return AllOf(tuple(_parse_entry(key, value) for key, value in table.items()))
 
 
+def condition_table(condition: RouteCondition) -> dict[str, Any]:
+    """Return the table that `parse_condition` reads into this condition, of values that JSON has."""
+    assert isinstance(condition, AllOf), "parse_condition returns no other"
+    return dict(_table_entry(part) for part in condition.parts)
+
+
+def _table_entry(condition: RouteCondition) -> tuple[str, Any]:
+    match condition:
+        case AllOf(parts):
+            return "all", [condition_table(part) for part in parts]
+        case AnyOf(parts):
+            return "any", [condition_table(part) for part in parts]
+        case Not(part):
+            return "not", condition_table(part)
+        case OneOf(keyword, wanted):
+            return keyword, list(wanted)
+        case InRange(keyword, low, high):
+            return keyword, {name: limit for name, limit in (("min", low), ("max", high)) if limit is not None}
+        case MatchesPattern(keyword, pattern):
+            return keyword, {"pattern": pattern.pattern}
+    raise TypeError(f"{type(condition).__name__} has no form in the configuration")
+
+
 def _parse_entry(key: str, value: Any) -> RouteCondition:
     if key in {"all", "any"}:
         if not isinstance(value, list | tuple) or not value:

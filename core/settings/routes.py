@@ -2,10 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer
 
-from core.policy.condition_parser import parse_condition
-from core.policy.route_wording import condition_in_words, join_words
+from core.policy.condition_parser import condition_table, parse_condition
+from core.policy.route_sentences import condition_in_words, join_words
 from core.policy.routing import RouteCondition
 from core.settings.section import Section
 from core.states import Priority
@@ -35,7 +35,9 @@ class Route(Section):
         "([verdicts](console.md#results-that-wait-for-a-verdict)). A destination that another route names for the same result with "
         "`at_once` does not wait.",
     )
-    when: Annotated[RouteCondition, BeforeValidator(parse_condition)] = Field(description="Condition on DICOM attributes, see below.")
+    when: Annotated[RouteCondition, BeforeValidator(parse_condition), PlainSerializer(condition_table, when_used="json")] = Field(
+        description="Condition on DICOM attributes, see below."
+    )
 
     @property
     def sentence(self) -> str:

@@ -72,7 +72,7 @@ def chest_ct(folder: Path | None, scratch: Path, *, synthetic: bool, small: bool
         uids = frozenset(unit.sop_instance_uid or unit.series_instance_uid for unit in units)
         return DemoInput("chest CT", True, str(folder), tuple(path for unit in units for path in unit.paths), uids, {})
     if small:  # a small volume takes the network less time
-        chest = make_chest(SYNTHETIC_SEED, slices=30, size=128, slice_mm=4.0, pixel_mm=1.6, diameters_mm=(8.0, 12.0))
+        chest = make_chest(SYNTHETIC_SEED, slices=18, size=64, slice_mm=5.0, pixel_mm=3.2, diameters_mm=(12.0, 20.0))
     else:
         chest = make_chest(SYNTHETIC_SEED)
     files = write_chest(scratch / "ct", chest)

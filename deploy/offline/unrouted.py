@@ -18,7 +18,7 @@ def present_route_decision(settings: Settings, database: Database, row: Mapping[
     from db.blobs.open_blobs import open_blobs
     from db.complete import units
     from dicom_node.conduct.unit_contents import unit_contents
-    from dicom_node.conduct.unit_routing import match_unit_routes
+    from dicom_node.conduct.unit_routes import match_unit_routes
 
     try:
         held = unit_contents(units.instances_of_unit(database, row["unit_id"]))

@@ -10,33 +10,32 @@ from db.jobs.job_admin import cancel_job, requeue_jobs
 from db.jobs.refusal_reasons import job_refusals
 from db.jobs.rerun_plan import RerunSelection, plan_reruns, rerun
 from db.operations.command_kinds import CommandKind
-from db.operations.pauses import PauseKind, pause, resume
+from db.operations.pauses import PauseKind
 from db.roles.command_runner import Handler, numbers, require_done, require_number, summarise
 from db.roles.commands import ClaimedCommand
 from dicom_node.conduct.model_commands import ModelCommands
 from dicom_node.conduct.model_versions import rerun_versions
+from dicom_node.pause_commands import PauseCommands
 from models import installed
 
 
 def command_handlers(settings: Settings, database: Database) -> Mapping[str, Handler]:
     """Return the handlers of the kinds that the role ``conduct`` owns."""
     own = RouteCommands(settings, database)
+    pauses = PauseCommands(database, PauseKind.ROUTE, own.require_route, "its jobs wait in the queue")
     return {
         CommandKind.JOB_REQUEUE: own.requeue_job,
         CommandKind.JOB_CANCEL: own.cancel_job,
         CommandKind.JOB_RERUN: own.rerun_jobs,
         CommandKind.UNIT_REQUEUE: own.route_again,
-        CommandKind.ROUTE_PAUSE: own.pause_route,
-        CommandKind.ROUTE_RESUME: own.resume_route,
+        CommandKind.ROUTE_PAUSE: pauses.pause,
+        CommandKind.ROUTE_RESUME: pauses.resume,
         **ModelCommands(settings, database).handlers(),
     }
 
 
 class RouteCommands:
-    """Requeues, reruns and cancels jobs, routes units again, pauses and resumes routes.
-
-    Each method raises NodeError with the reason where it cannot.
-    """
+    """Requeues, reruns and cancels jobs, and routes units again. Each method raises NodeError with the reason where it cannot."""
 
     def __init__(self, settings: Settings, database: Database) -> None:
         self._settings = settings
@@ -75,18 +74,7 @@ class RouteCommands:
         done = reopen_unrouted(self._database, [id], command.actor)
         return require_done(done, reopen_refusals(self._database, [id], done), f"unit {id} is routed again")
 
-    def pause_route(self, command: ClaimedCommand) -> str:
-        """Begin no analysis for a route until it is resumed."""
-        name = command.args.get("subject", "")
+    def require_route(self, name: str) -> None:
+        """Raise NodeError where no route has this name."""
         if name not in {route.name for route in self._settings.routes}:
             raise NodeError(f"no route is named {name!r}", hint="the configuration of the conductor may be older or newer")
-        if not pause(self._database, PauseKind.ROUTE, name, reason=command.args.get("reason", ""), actor=command.actor):
-            raise NodeError(f"route {name!r} is paused already")
-        return f"route {name} is paused: its jobs wait in the queue"
-
-    def resume_route(self, command: ClaimedCommand) -> str:
-        """Analyse for a paused route again."""
-        name = command.args.get("subject", "")
-        if not resume(self._database, PauseKind.ROUTE, name, reason=command.args.get("reason", ""), actor=command.actor):
-            raise NodeError(f"route {name!r} is not paused")
-        return f"route {name} is resumed"

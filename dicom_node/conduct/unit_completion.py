@@ -24,7 +24,7 @@ from dicom_node.conduct.job_plans import job_plans
 from dicom_node.conduct.model_versions import served_versions
 from dicom_node.conduct.route_claims import RouteClaim
 from dicom_node.conduct.unit_contents import UnitContents
-from dicom_node.conduct.unit_routing import match_unit_routes
+from dicom_node.conduct.unit_routes import match_unit_routes
 from dicom_node.conduct.unit_snapshot import UnitSnapshot, completion_policy, read_unit
 from models import installed
 

@@ -11,10 +11,11 @@ from db.deliveries.resend_plan import ResendSelection, ResendTargets, plan_resen
 from db.engine import Database
 from db.jobs.refusal_reasons import delivery_refusals
 from db.operations.command_kinds import CommandKind
-from db.operations.pauses import PauseKind, pause, resume
+from db.operations.pauses import PauseKind
 from db.roles.command_runner import Handler, numbers, require_done, require_number, summarise
 from db.roles.commands import ClaimedCommand
 from dicom_node.deliver.transports import echo
+from dicom_node.pause_commands import PauseCommands
 
 
 class DestinationCommands:
@@ -23,38 +24,25 @@ class DestinationCommands:
     def __init__(self, settings: Settings, database: Database) -> None:
         self._settings = settings
         self._database = database
+        self._pauses = PauseCommands(database, PauseKind.DESTINATION, self._destination, "its deliveries wait")
 
     def handlers(self) -> Mapping[str, Handler]:
         """Return the handlers by kind."""
         return {
             CommandKind.DESTINATION_ECHO: self.echo,
-            CommandKind.DESTINATION_PAUSE: self.pause,
-            CommandKind.DESTINATION_RESUME: self.resume,
+            CommandKind.DESTINATION_PAUSE: self._pauses.pause,
+            CommandKind.DESTINATION_RESUME: self._pauses.resume,
             CommandKind.DELIVERY_RETRY: self.send_again,
             CommandKind.DELIVERY_RESEND: self.resend,
         }
 
     def echo(self, command: ClaimedCommand) -> str:
         """Test whether a destination answers: C-ECHO, a DICOMweb search, or a file in the folder."""
-        destination = self._destination(command)
+        destination = self._destination(command.args.get("subject", ""))
         ok, answer, seconds = echo(self._settings, destination)
         if not ok:
             raise NodeError(f"{destination.name}: {answer}")
         return f"{destination.name}: {answer} in {seconds * 1000:.0f} ms"
-
-    def pause(self, command: ClaimedCommand) -> str:
-        """Send nothing to a destination until it is resumed."""
-        name = self._destination(command).name
-        if not pause(self._database, PauseKind.DESTINATION, name, reason=command.args.get("reason", ""), actor=command.actor):
-            raise NodeError(f"destination {name!r} is paused already")
-        return f"destination {name} is paused: its deliveries wait"
-
-    def resume(self, command: ClaimedCommand) -> str:
-        """Send to a paused destination again, also to one that the configuration has no more."""
-        name = command.args.get("subject", "")
-        if not resume(self._database, PauseKind.DESTINATION, name, reason=command.args.get("reason", ""), actor=command.actor):
-            raise NodeError(f"destination {name!r} is not paused")
-        return f"destination {name} is resumed"
 
     def send_again(self, command: ClaimedCommand) -> str:
         """Make a held, failed or waiting delivery due now."""
@@ -76,8 +64,8 @@ class DestinationCommands:
         done = resend(self._database, selection, targets, actor=command.actor, reason=command.args.get("reason", ""))
         return require_done(done, refused[:1], f"{len(done)} objects are sent again{summarise(refused)}")
 
-    def _destination(self, command: ClaimedCommand) -> Destination:
-        found = self._settings.destination(command.args.get("subject", ""))
+    def _destination(self, name: str) -> Destination:
+        found = self._settings.destination(name)
         if found is None:
-            raise NodeError(f"no destination is named {command.args.get('subject', '')!r}", hint="see [[destinations]]")
+            raise NodeError(f"no destination is named {name!r}", hint="see [[destinations]]")
         return found

@@ -16,7 +16,7 @@ from core.states import Outcome
 from imaging import masks
 from imaging.volume.volume import Volume
 from models.bundle import segmentation_networks
-from models.bundle.resampling import THREADS, bundle_grid, flips_to_ras, network_input
+from models.bundle.input_grid import THREADS, bundle_grid, flips_to_ras, network_input
 from models.bundle.series_results import make_finding, refuse_other_orientation
 from models.card import ModelCard
 from models.ct.isotropic_grid import ResamplingGrid, resample

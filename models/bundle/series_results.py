@@ -7,7 +7,7 @@ import numpy as np
 from core.records import Finding, Mask, Measurement, Prediction
 from core.states import Outcome, Tier
 from imaging.volume.volume import Volume
-from models.bundle.resampling import is_axial
+from models.bundle.input_grid import is_axial
 from models.card import ModelCard
 
 

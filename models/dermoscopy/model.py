@@ -12,7 +12,7 @@ from core.errors import ModelError
 from core.records import HeatMap, ModelIdentity, Prediction
 from imaging.masks import pack_heat_map
 from imaging.photograph.read import Photograph
-from models.batch_halving import run_in_halves
+from models.batch_halves import run_in_halves
 from models.calibration import softmax
 from models.card import ModelCard
 from models.dermoscopy.acceptance import check_distance, check_photograph

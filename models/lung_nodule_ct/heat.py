@@ -9,7 +9,7 @@ import torch
 from monai.inferers.utils import sliding_window_inference
 from torch import nn
 
-from models.batch_halving import run_in_halves
+from models.batch_halves import run_in_halves
 from models.ct import isotropic_grid as grids
 from models.ct.isotropic_grid import Float, ResamplingGrid, Spacing
 from models.ct.lung_field import LungField

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from models.batch_halving import run_in_halves
+from models.batch_halves import run_in_halves
 from models.ct.isotropic_grid import Float, Index
 
 DEFAULT: Mapping[str, Any] = {"channels": [16, 32, 64], "residual_units": 2, "dropout": 0.2}

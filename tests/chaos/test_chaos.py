@@ -25,7 +25,7 @@ def target(tmp_path: Path) -> Iterator[NodeUnderTest]:
         opened.close()
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 # pynetdicom's requestor does not close the socket of a refused connection, and its threads raise when a connection is cut.
 @pytest.mark.filterwarnings("ignore:Exception ignored in. <socket.socket:pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

@@ -147,7 +147,7 @@ def test_metrics_of_an_empty_node(start: Start, database: Database, tmp_path: Pa
     for name in ("instances", "units_open", "outbox_backlog", "oldest_queued_seconds", "quarantine_items", "undecided"):
         assert values[(f"dicom_node_{name}", ())] == 0
     for role in ROLES:
-        assert 0 <= values[("dicom_node_heartbeat_age_seconds", (("role", role),))] < 30
+        assert 0 <= values[("dicom_node_heartbeat_age_seconds", (("role", role),))] < 600
 
 
 def test_the_openapi_document_describes_the_status(start: Start, database: Database, tmp_path: Path) -> None:
@@ -179,13 +179,13 @@ def test_the_status_page_and_the_security_headers(start: Start, database: Databa
 
 def test_the_console_writes_a_heartbeat_until_it_ends(start: Start, database: Database, tmp_path: Path) -> None:
     console = start(_settings(tmp_path), database)
-    deadline = time.monotonic() + 10
-    while not (beats := [beat for beat in heartbeats.alive_processes(database, 30) if beat.role == "console"]):
+    deadline = time.monotonic() + 240
+    while not (beats := [beat for beat in heartbeats.alive_processes(database, 600) if beat.role == "console"]):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert beats[0].details["url"] == str(console.client.base_url).rstrip("/")
     console.end()
-    assert [beat for beat in heartbeats.alive_processes(database, 30) if beat.role == "console"] == []
+    assert [beat for beat in heartbeats.alive_processes(database, 600) if beat.role == "console"] == []
 
 
 def test_a_port_in_use_is_a_configuration_error(database: Database, tmp_path: Path) -> None:

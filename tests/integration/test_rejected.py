@@ -67,14 +67,14 @@ def test_the_archive_shows_only_the_new_segmentation(tmp_path: Path, database: D
             first, _ = queueing.photograph(1, destinations=("pacs",))
             assert wake_up.handle_wake_up(runtime) == 1
             old = delivered_objects(runtime, first)
-            wait_for(lambda: all_stored(3), 120)
+            wait_for(lambda: all_stored(3))
             assert old.keys() == {"sr", "seg", "heatmap"}
             assert find_instances(archive, study) == set(old.values())
             second = changed(runtime, queueing, "corrected")
             new = delivered_objects(runtime, second)
             assert new.keys() == {"sr", "seg", "heatmap", "rejection"}
-            wait_for(lambda: all_stored(7), 120)
-            wait_for(lambda: find_instances(archive, study, "SEG") == {new["seg"]}, 60)
-            wait_for(lambda: find_instances(archive, study) == {old["sr"], *new.values()}, 60)
+            wait_for(lambda: all_stored(7))
+            wait_for(lambda: find_instances(archive, study, "SEG") == {new["seg"]})
+            wait_for(lambda: find_instances(archive, study) == {old["sr"], *new.values()})
     finally:
         archive.stop()

@@ -21,7 +21,7 @@ from models.card import read_card
 from tests.support import analyses, analyses_with_images
 from workers.encode.analysis import Analysis
 from workers.encode.objects import heatmap, parametric_map, pdf
-from workers.encode.pictures import colours, heat_sampling, reformats
+from workers.encode.pictures import colours, heat_values, reformats
 from workers.encode.source import source_from_dataset
 
 MODELS = Path(__file__).parents[2] / "models"
@@ -70,7 +70,7 @@ def save_parametric_map(analysis: Analysis, path: Path) -> None:
     grey = np.zeros((420, 420), np.uint8)
     grey[: stored.height * times, : stored.width * times] = np.repeat(np.repeat(np.asarray(stored), times, axis=0), times, axis=1)
     cut = reformats.acquired_slice(volume, z, 420)
-    warm = cut.resample(heat_sampling.heat_on_slice(heat, z, cut.voxels))
+    warm = cut.resample(heat_values.heat_on_slice(heat, z, cut.voxels))
     laid = colours.overlay_heat(np.repeat(cut.grey[..., None], 3, axis=2), warm)
     both = np.concatenate([np.repeat(grey[..., None], 3, axis=2), np.full((420, 12, 3), 255, np.uint8), laid], axis=1)
     Image.fromarray(both).save(path, quality=88)

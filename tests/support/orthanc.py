@@ -28,6 +28,7 @@ class Orthanc:
         self.folder, self.ae_title, self._settings = folder, ae_title, dict(settings or {})
         self.port, self.http_port = free_port(), free_port()
         self._process: subprocess.Popen[bytes] | None = None
+        self._changes_read, self._reports = 0, list[Mapping[str, Any]]()
         self._opener = urllib.request.build_opener()
 
     def signed_in(self, user: str, password: str) -> None:
@@ -62,7 +63,7 @@ class Orthanc:
         path.write_text(json.dumps(config))
         with (self.folder / "orthanc.log").open("ab") as log:
             self._process = subprocess.Popen([program, str(path)], stdout=log, stderr=log)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 240
         while True:
             try:
                 self.get("/system")
@@ -77,7 +78,7 @@ class Orthanc:
         """Stop the server."""
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(20)
+            self._process.wait(240)
 
     def _request(self, method: str, path: str, body: bytes | None = None) -> bytes:
         request = urllib.request.Request(f"http://127.0.0.1:{self.http_port}{path}", data=body, method=method)
@@ -125,9 +126,20 @@ class Orthanc:
         return dict(answer)
 
     def reports(self) -> list[Mapping[str, Any]]:
-        """Return every SR that it stores: Orthanc's simplified tags, with its ``ID``."""
-        found = self.post("/tools/find", {"Level": "Instance", "Query": {"Modality": "SR"}, "Expand": True})
-        return [{**self.get(f"/instances/{item['ID']}/simplified-tags"), "ID": item["ID"]} for item in found]
+        """Return every SR that it received: Orthanc's simplified tags, with its ``ID``.
+
+        Each call asks only for the instances that arrived since the last one, because a test calls it until a report is there.
+        """
+        done = False
+        while not done:
+            changes = self.get(f"/changes?since={self._changes_read}&limit=500")
+            self._changes_read, done = changes["Last"], changes["Done"]
+            for change in changes["Changes"]:
+                if change["ChangeType"] == "NewInstance":
+                    tags = self.get(f"/instances/{change['ID']}/simplified-tags")
+                    if tags.get("Modality") == "SR":
+                        self._reports.append({**tags, "ID": change["ID"]})
+        return list(self._reports)
 
     def file(self, identifier: str) -> bytes:
         """Return the Part 10 file as Orthanc stores it."""

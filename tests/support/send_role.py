@@ -13,14 +13,12 @@ from dicom_node.deliver import sender
 
 
 def destination(port: int, name: str = "pacs") -> dict[str, Any]:
-    """Return the configuration of a destination on this machine."""
     """Settings of a DIMSE destination at this port of this machine."""
     return {"name": name, "ae_title": "PACS", "host": "127.0.0.1", "port": port, "accept_research": True}
 
 
 @contextmanager
 def running_sender(settings: Settings, database: Database, blobs: Blobs) -> Iterator[None]:
-    """Run the role within the block."""
     """The role ``send`` in a thread of this process; it is stopped at the end."""
     stop = threading.Event()
     thread = threading.Thread(target=sender.run, args=(settings, database, blobs, stop))
@@ -29,7 +27,7 @@ def running_sender(settings: Settings, database: Database, blobs: Blobs) -> Iter
         yield
     finally:
         stop.set()
-        thread.join(120)
+        thread.join(600)
         assert not thread.is_alive()
 
 
@@ -40,7 +38,7 @@ def delivery_states(database: Database) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in found]
 
 
-def wait_for(condition: Callable[[], bool], timeout_s: float = 240.0) -> None:
+def wait_for(condition: Callable[[], bool], timeout_s: float = 600.0) -> None:
     """Wait until a condition holds. The limit only ends a test that fails: on a loaded machine anything may take long."""
     deadline = time.monotonic() + timeout_s
     while not condition():

@@ -158,7 +158,7 @@ def ohif_viewer(pacs: Orthanc) -> Iterator[OhifPage]:
         server.stop()
 
 
-def wait_until(viewer: OhifPage, what: str, condition: Callable[[], bool], timeout_s: float) -> None:
+def wait_until(viewer: OhifPage, what: str, condition: Callable[[], bool], timeout_s: float = 240.0) -> None:
     """Wait until a condition of what is displayed holds, for those that cannot be put as a selector or as JavaScript."""
     deadline = time.monotonic() + timeout_s
     while not condition():

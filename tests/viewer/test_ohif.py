@@ -25,7 +25,7 @@ from tests.support.viewer import (
 from workers.encode.objects import by_kind
 from workers.encode.sr.measurement_groups import EXCLUDES_NOTHING
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(3600)
 NO_FINDING_SEED = 32
 REFUSED = "could not be added to the viewport"
 
@@ -84,9 +84,7 @@ def test_segmentation_is_drawn_on_its_nodules_and_nowhere_else(studies: ViewerSt
         centre = np.array(page.page_position((x, y, z)))
         radius = float(np.linalg.norm(np.array(page.page_position((x + finding.diameter_mm / 2, y, z))) - centre))
         voxel = radius / finding.diameter_mm * 2 * volume.spacing_mm[1]
-        wait_until(
-            page, "the outline and nothing else", lambda at=centre, reach=radius + 2 * voxel: all_coloured_within(page, at, reach), 120.0
-        )
+        wait_until(page, "the outline and nothing else", lambda at=centre, reach=radius + 2 * voxel: all_coloured_within(page, at, reach))
         save_screenshot(page, f"ct-segmentation-{number}")
         pixels = coloured_pixels(page)
         assert np.linalg.norm(pixels.mean(axis=0) - centre) <= voxel
@@ -94,7 +92,7 @@ def test_segmentation_is_drawn_on_its_nodules_and_nowhere_else(studies: ViewerSt
     seen = [volume.sop_instance_uids.index(finding.sop_instance_uid) for finding in findings]
     far = max(range(len(volume.sop_instance_uids)), key=lambda index: min(abs(index - other) for other in seen))
     page.scroll_to_image(volume.sop_instance_uids[far])
-    wait_until(page, "a slice without outline", lambda: len(coloured_pixels(page)) == 0, 60.0)
+    wait_until(page, "a slice without outline", lambda: len(coloured_pixels(page)) == 0)
     save_screenshot(page, "ct-far-away")
 
 
@@ -104,7 +102,7 @@ def test_report_goes_to_its_first_finding_and_draws_an_arrow(studies: ViewerStud
     page.open_series("SR")
     page.wait_for_text("Diameter: 24.00 mm")
     page.wait_for_image(first.sop_instance_uid)
-    wait_until(page, "the arrow", lambda: len(coloured_pixels(page)) > 0, 60.0)
+    wait_until(page, "the arrow", lambda: len(coloured_pixels(page)) > 0)
     save_screenshot(page, "ct-report")
     assert first.position_mm is not None
     centre = np.array(page.page_position(first.position_mm))
@@ -133,14 +131,14 @@ def test_heat_map_and_pdf_are_displayed_and_key_objects_are_refused(studies: Vie
     page.open_series("KO")
     page.wait_for_text(REFUSED)
     assert set(page.listed_modalities()) >= studies.ct.listed, "the list of series is unchanged"
-    wait_until(page, "the page without the notice", lambda: REFUSED not in page.text(), 60.0)
+    wait_until(page, "the page without the notice", lambda: REFUSED not in page.text())
     page.open_series("OT")
     first, *_ = by_kind.encode_kind(ResultKind.HEATMAP, analysis)
     page.wait_for_image(first.sop_instance_uid)
-    wait_until(page, "the colours of the map", lambda: len(coloured_pixels(page)) > 1000, 60.0)
+    wait_until(page, "the colours of the map", lambda: len(coloured_pixels(page)) > 1000)
     save_screenshot(page, "ct-heat-map")
     page.open_series("DOC")
-    wait_until(page, "the PDF, drawn by the browser", lambda: count_badge_pixels(page) > 1000, 120.0)
+    wait_until(page, "the PDF, drawn by the browser", lambda: count_badge_pixels(page) > 1000)
     save_screenshot(page, "ct-page")
 
 

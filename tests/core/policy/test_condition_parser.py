@@ -1,8 +1,10 @@
 """Errors of the ``when`` table of a route."""
 
+import json
+
 import pytest
 
-from core.policy.condition_parser import parse_condition
+from core.policy.condition_parser import condition_table, parse_condition
 
 
 @pytest.mark.parametrize(
@@ -23,3 +25,15 @@ from core.policy.condition_parser import parse_condition
 def test_a_wrong_condition_is_an_error_with_the_reason(table: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message.replace("(", r"\(").replace("{", r"\{")):
         parse_condition(table)
+
+
+def test_the_table_of_a_condition_is_read_into_the_same_condition() -> None:
+    table = {
+        "Modality": "CT",
+        "SliceThickness": {"min": 0.5, "max": 5},
+        "any": [{"BodyPartExamined": ["CHEST", "THORAX"]}, {"StudyDescription": {"pattern": "lung|ches"}, "SeriesNumber": 3}],
+        "all": [{"KVP": {"max": 140}}],
+        "not": {"ImageType": "LOCALIZER", "not": {"Modality": "MR"}},
+    }
+    condition = parse_condition(table)
+    assert parse_condition(json.loads(json.dumps(condition_table(condition)))) == condition

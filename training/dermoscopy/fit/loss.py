@@ -10,7 +10,7 @@ from models.dermoscopy.preprocess import resize_square
 from training.dermoscopy.fit.recipe import StageRecipe
 from training.dermoscopy.ham10000.data import LesionImages
 from training.dermoscopy.views.augment import augment, augment_with_masks
-from training.dermoscopy.views.mixing import drop_facts, mix
+from training.dermoscopy.views.mixup import drop_facts, mix
 
 
 def batch_loss(

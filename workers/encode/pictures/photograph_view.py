@@ -9,7 +9,7 @@ from workers.encode.analysis import Analysis
 from workers.encode.pictures.annotations import draw_outline
 from workers.encode.pictures.captioned_pictures import CaptionedPicture, FindingView
 from workers.encode.pictures.colours import overlay_heat
-from workers.encode.pictures.heat_sampling import heat_at
+from workers.encode.pictures.heat_values import heat_at
 
 PHOTOGRAPH_PX = 800
 

@@ -12,7 +12,7 @@ from workers.encode.pictures import reformats
 from workers.encode.pictures.annotations import draw_circle, draw_dashed_line, draw_directions, draw_outline
 from workers.encode.pictures.captioned_pictures import CaptionedPicture, FindingView
 from workers.encode.pictures.colours import HEAT_FROM, overlay_heat
-from workers.encode.pictures.heat_sampling import heat_on_slice
+from workers.encode.pictures.heat_values import heat_on_slice
 from workers.encode.pictures.reformats import PlaneImage
 
 Voxel = tuple[float, float, float]  # (z, y, x)

@@ -5,7 +5,7 @@ import pytest
 
 from imaging.masks import pack_heat_map
 from tests.support.analyses_with_images import volume_of
-from workers.encode.pictures import annotations, heat_sampling, reformats
+from workers.encode.pictures import annotations, heat_values, reformats
 
 X, Y, Z = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
 
@@ -74,15 +74,15 @@ def test_heat_maps_are_sampled_on_their_own_grid() -> None:
     values = np.zeros((2, 2, 2), np.float32)
     values[1, 0, 1] = 1.0
     heat = pack_heat_map(values, origin=(1.0, 0.5, 0.5), step=(2.0, 2.0, 2.0), meaning="m")
-    plane = heat_sampling.heat_on_slice(heat, 3, (6, 8))
+    plane = heat_values.heat_on_slice(heat, 3, (6, 8))
     assert np.unravel_index(plane.argmax(), plane.shape) in {(0, 2), (0, 3), (1, 2), (1, 3)}
     assert plane[0, 1] == pytest.approx(0.25)
     assert plane[0, 2] == pytest.approx(0.75)
     assert plane[:, 4:].max() == 0.0
     assert plane[4:].max() == 0.0  # the map ends at row 3.5
-    assert heat_sampling.heat_on_slice(heat, 2, (6, 8)).max() == pytest.approx(plane.max() / 2, abs=0.01)
-    assert heat_sampling.heat_on_slice(heat, 5, (6, 8)).max() == 0.0
-    assert heat_sampling.heat_on_slice(heat, 1, (6, 8)).max() == 0.0
+    assert heat_values.heat_on_slice(heat, 2, (6, 8)).max() == pytest.approx(plane.max() / 2, abs=0.01)
+    assert heat_values.heat_on_slice(heat, 5, (6, 8)).max() == 0.0
+    assert heat_values.heat_on_slice(heat, 1, (6, 8)).max() == 0.0
 
 
 def test_an_outline_does_not_change_what_it_surrounds() -> None:

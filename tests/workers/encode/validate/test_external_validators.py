@@ -65,7 +65,7 @@ def test_dsrdump_reads_it(reports: dict[str, Path], shape: str) -> None:
     assert [line for line in run.stderr.splitlines() if line.startswith(("E:", "W:"))] == []
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 def test_dicom_sr_validator_finds_no_error(reports: dict[str, Path]) -> None:
     found = validate_reports({name: reports[name] for name in ONE_OF_EACH})
     assert set(found) == set(ONE_OF_EACH)

@@ -3,7 +3,7 @@
 import pytest
 
 from core.policy.condition_parser import parse_condition
-from core.policy.route_wording import condition_in_words
+from core.policy.route_sentences import condition_in_words
 from core.settings.routes import Route
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import OutOfMemory
-from models.batch_halving import run_in_halves
+from models.batch_halves import run_in_halves
 
 
 def _card(most: int, passes: list[int]) -> "object":
