@@ -31,6 +31,7 @@ from tests.support.storage_scu import associated, data_set_bytes, send, send_fil
 
 MODEL = "dermoscopy_7class"  # any installed model: the conductor only plans jobs
 CHEST = {"name": "chest", "model": MODEL, "destinations": ["pacs"], "when": {"Modality": "CT"}}
+DESTINATIONS = {"destinations": [DESTINATION]}
 SKIN = {"name": "skin", "model": MODEL, "destinations": ["pacs"], "when": {"SOPClassUID": DERMOSCOPY}}
 
 
@@ -165,17 +166,18 @@ def test_best_of_a_study(conduct: Any) -> None:
         assert uid.endswith(".2")
 
 
-def received_earlier(database: Database, unit_id: int) -> None:
-    """Move what a unit has received an hour into the past, so that it has been quiet for long, and let it be checked at once."""
-    earlier = "last_received_at - interval '1 hour'"
-    run(database, f"UPDATE units SET last_received_at = {earlier}, next_check_at = {earlier} WHERE id = {unit_id}")
-    run(database, f"UPDATE association_units SET last_instance_at = last_instance_at - interval '1 hour' WHERE unit_id = {unit_id}")
+def received_earlier(database: Database, unit_id: int, by: str) -> None:
+    """Move what a unit has received into the past, so that it has been quiet for longer, and let it be checked at once."""
+    run(
+        database, f"UPDATE units SET last_received_at = last_received_at - interval '{by}', next_check_at = node_now() WHERE id = {unit_id}"
+    )
+    run(database, f"UPDATE association_units SET last_instance_at = last_instance_at - interval '{by}' WHERE unit_id = {unit_id}")
 
 
 def test_best_waits_for_a_series_that_is_coming_in(node: Running, make_settings: MakeSettings) -> None:
     """The first series has been quiet for long enough; the second is received on the association that is still open."""
     quiet = {"settle_s": 600.0, "quiet_s": 1800.0, "max_wait_s": 86400.0}
-    settings = make_settings(completion=quiet, destinations=[DESTINATION], routes=[{**CHEST, "per_study": "best"}])
+    settings = make_settings(completion=quiet, routes=[{**CHEST, "per_study": "best"}], **DESTINATIONS)
     one = conductor.Conductor(settings, node.database, node.blobs)
     with associated(node.port, {CT: ["1.2.840.10008.1.2.1"]}) as association:
 
@@ -186,13 +188,13 @@ def test_best_waits_for_a_series_that_is_coming_in(node: Running, make_settings:
             store(dataset)
         first, *rest = series(4, series=2, thickness=1.0)
         store(first)
-        received_earlier(node.database, 1)
+        received_earlier(node.database, 1, "1 hour")
         for dataset in rest:
             store(dataset)
             run(node.database, "UPDATE units SET next_check_at = node_now()")
             one.process_due_units()
             assert rows(node.database, "SELECT count(*) FROM units WHERE state = 'complete'") == [(0,)]
-        received_earlier(node.database, 2)
+        received_earlier(node.database, 2, "1 hour")
         run(node.database, "UPDATE units SET next_check_at = node_now()")
         one.process_due_units()
         assert [unit[3] for unit in complete_units(node, 2)] == [False, True]
@@ -342,13 +344,24 @@ def test_expected_count_from_the_source_completes(conduct: Any, answers: QueryAn
         assert answers.asked >= 2
 
 
-def test_fewer_instances_than_the_source_counts_wait_for_quiet(conduct: Any) -> None:
-    quiet = {"settle_s": 0.4, "quiet_s": 4.0, "max_wait_s": 240.0}
-    with archive(QueryAnswers(9)) as sources, conduct(CHEST, completion=quiet, **sources) as node:
+def test_fewer_instances_than_the_source_counts_wait_for_quiet(node: Running, make_settings: MakeSettings) -> None:
+    completion = {"settle_s": 600.0, "quiet_s": 1800.0, "max_wait_s": 86400.0}
+    with archive(QueryAnswers(9)) as sources:
+        one = conductor.Conductor(
+            make_settings(completion=completion, routes=[CHEST], **DESTINATIONS, **sources), node.database, node.blobs
+        )
         send(node.port, *series(4))
+        expected = "SELECT expected FROM units"
+        wait_for(lambda: one.process_due_units() >= 0 and rows(node.database, expected) == [(9,)])
+        received_earlier(node.database, 1, "20 minutes")
+        one.process_due_units()
+        assert rows(node.database, "SELECT state FROM units") == [("open",)]  # not "released": the source has more than is held
+        received_earlier(node.database, 1, "20 minutes")
+        one.process_due_units()
         ((rule, *_),) = complete_units(node, 1)
-        assert rule == "quiet"  # not "released": the source has more than is held
+        assert rule == "quiet"
         assert rows(node.database, "SELECT (evidence->>'expected')::int FROM units") == [(9,)]
+        one.close()
 
 
 @pytest.mark.parametrize("broken", ["refused", "failing"])
