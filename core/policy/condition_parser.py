@@ -49,6 +49,8 @@ def _table_entry(condition: RouteCondition) -> tuple[str, Any]:
             return keyword, {name: limit for name, limit in (("min", low), ("max", high)) if limit is not None}
         case MatchesPattern(keyword, pattern):
             return keyword, {"pattern": pattern.pattern}
+        case ShowsBodyPart(part):
+            return "body_part", part
     raise TypeError(f"{type(condition).__name__} has no form in the configuration")
 
 

@@ -19,7 +19,7 @@ from models.bundle.classifier import networks
 from models.bundle.classifier.evidence import class_evidence, undo_steps
 from models.bundle.classifier.predictions import class_prediction
 from models.bundle.classifier.transforms import compose
-from models.bundle.resampling import THREADS, bundle_grid, flips_to_ras
+from models.bundle.input_grid import THREADS, bundle_grid, flips_to_ras
 from models.bundle.series_results import refuse_other_orientation
 from models.calibration import softmax
 from models.card import ModelCard

@@ -4,7 +4,7 @@ import pytest
 
 from core.policy.body_part.condition import LUNGS_IN_IMAGE, NOT_SEEN, SEEN, image_decides
 from core.policy.condition_parser import parse_condition
-from core.policy.route_wording import condition_in_words
+from core.policy.route_sentences import condition_in_words
 from core.policy.routing import Attributes
 
 CHEST = parse_condition({"body_part": "chest"})

@@ -33,6 +33,7 @@ def test_the_table_of_a_condition_is_read_into_the_same_condition() -> None:
         "SliceThickness": {"min": 0.5, "max": 5},
         "any": [{"BodyPartExamined": ["CHEST", "THORAX"]}, {"StudyDescription": {"pattern": "lung|ches"}, "SeriesNumber": 3}],
         "all": [{"KVP": {"max": 140}}],
+        "body_part": "chest",
         "not": {"ImageType": "LOCALIZER", "not": {"Modality": "MR"}},
     }
     condition = parse_condition(table)
