@@ -33,8 +33,8 @@ from console.viewer import routes as viewer
 from console.viewer.render_cache import RenderCache
 from console.viewer.render_pool import RenderPool
 from console.viewer.source import ViewerSource
-from console.worklist import live, saved_views
 from console.worklist import routes as worklist
+from console.worklist import saved_views
 from core.errors import ConfigurationError
 from core.settings.settings import Settings
 from core.states import ResultKind
@@ -85,7 +85,6 @@ def create_app(read_snapshot: Callable[[], NodeSnapshot], accounts: Accounts, se
         application.include_router(module.build_router(accounts, templates))
     application.include_router(operations.build_router(accounts, templates, settings))
     application.include_router(models.build_router(accounts, templates, settings))
-    application.include_router(live.build_router(accounts))
     models_dir = settings.node.data_dir / "models"
     section = settings.console.viewer
     cache = RenderCache(settings.viewer_cache_dir, max_bytes=section.cache_mib << 20, keep_s=section.keep_s)

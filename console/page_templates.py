@@ -53,6 +53,7 @@ def build_templates(ae_title: str, ohif_link: Callable[[str], str] = lambda stud
     environment = Environment(
         loader=FileSystemLoader([FOLDER / "templates", *sorted(path for path in FOLDER.iterdir() if path.is_dir())]),
         autoescape=select_autoescape(default=True),
+        auto_reload=False,  # the files do not change while the console runs
         trim_blocks=True,
         lstrip_blocks=True,
     )

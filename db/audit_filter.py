@@ -4,28 +4,40 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from sqlalchemy import text
+
 from db import audit
 from db.engine import Database
 from db.row_values import escape_like
 
 _ABOUT = ("patient_id", "study", "object")
+# As an array, so that the events are found by their numbers and the trail is not read from its end.
+_AMONG = "event_id = ANY(ARRAY(SELECT event_id FROM about))"
 _CONDITIONS = {
-    "actor": "actor ILIKE :actor",
+    "actor": "actor = ANY(:actors)",
     "action": "action LIKE :action",
     "subject": "subject = :subject",
-    "patient_id": "(details ->> 'patient' = :patient OR event_id IN (SELECT event_id FROM about))",
-    "study": "event_id IN (SELECT event_id FROM about)",
-    "object": "event_id IN (SELECT event_id FROM about)",
+    "patient_id": _AMONG,
+    "study": _AMONG,
+    "object": _AMONG,
     "since": "at >= :since",
     "until": "at < CAST(:until AS date) + 1",
 }
+# Every actor of the trail, by one look into the index for each.
+_ACTORS = text("""
+    WITH RECURSIVE found (actor) AS (
+        (SELECT actor FROM audit_events ORDER BY actor LIMIT 1)
+        UNION ALL SELECT (SELECT e.actor FROM audit_events e WHERE e.actor > found.actor ORDER BY e.actor LIMIT 1)
+        FROM found WHERE found.actor IS NOT NULL)
+    SELECT actor FROM found WHERE actor ILIKE :actor
+""")
 _STUDIES_OF = {
     "patient_id": "SELECT id FROM studies WHERE patient_id = :patient_id",
-    "study": "SELECT id FROM studies WHERE study_instance_uid = :study OR CAST(id AS text) = :study",
+    "study": """SELECT id FROM studies WHERE study_instance_uid = :study
+                UNION SELECT id FROM studies WHERE id = CASE WHEN :study ~ '^[0-9]{1,18}$' THEN CAST(:study AS bigint) END""",
 }
 # Events whose subject is one of these studies, or a unit, job or delivery of it, and views of lists in which it was shown.
 _ABOUT_STUDIES = """
-    about AS (
         SELECT e.id AS event_id FROM audit_events e WHERE e.subject IN (
             SELECT 'study:' || st.id FROM wanted st
             UNION ALL SELECT 'unit:' || u.id FROM wanted st JOIN series se ON se.study_id = st.id JOIN units u ON u.series_id = se.id
@@ -33,8 +45,10 @@ _ABOUT_STUDIES = """
                 JOIN jobs j ON j.unit_id = u.id
             UNION ALL SELECT 'delivery:' || d.id FROM wanted st JOIN series se ON se.study_id = st.id JOIN units u ON u.series_id = se.id
                 JOIN jobs j ON j.unit_id = u.id JOIN deliveries d ON d.job_id = j.id)
-        UNION ALL SELECT e.id FROM wanted st JOIN audit_events e ON e.subject = 'worklist' AND e.details -> 'studies' @> to_jsonb(st.id))
+        UNION ALL SELECT e.id FROM wanted st JOIN audit_events e ON e.subject = 'worklist' AND e.details -> 'studies' @> to_jsonb(st.id)
 """
+# Events that carry the keyed reference of the patient.
+_OF_PATIENT = "UNION ALL SELECT id FROM audit_events WHERE details ->> 'patient' = :patient"
 # Events of the deliveries of one result object, and those that name its hash.
 _ABOUT_OBJECT = """
     wanted AS (SELECT id, sha256 FROM reports WHERE sop_instance_uid = :object OR sha256 = :object),
@@ -70,9 +84,11 @@ class AuditFilter:
         values = {name: getattr(self, name) for name in _CONDITIONS if getattr(self, name)}
         about = next((name for name in _ABOUT if name in values), None)
         conditions = [_CONDITIONS[name] for name in values if name == about or name not in _ABOUT]
-        for name, pattern in (("actor", "%{}%"), ("action", "{}%")):
-            if name in values:
-                values[name] = pattern.format(escape_like(values[name]))
+        if "action" in values:
+            values["action"] = f"{escape_like(values['action'])}%"
+        if "actor" in values:
+            with database.begin() as connection:
+                values["actors"] = list(connection.execute(_ACTORS, {"actor": f"%{escape_like(self.actor)}%"}).scalars())
         if "patient_id" in values:
             values["patient"] = audit.patient_reference(database.installation()[1], "", self.patient_id)
         if before is not None:
@@ -81,5 +97,6 @@ class AuditFilter:
         if about == "object":
             head = f"WITH {_ABOUT_OBJECT}"
         else:
-            head = "" if about is None else f"WITH wanted AS ({_STUDIES_OF[about]}), {_ABOUT_STUDIES}"
+            named = _OF_PATIENT if about == "patient_id" else ""
+            head = "" if about is None else f"WITH wanted AS ({_STUDIES_OF[about]}), about AS ({_ABOUT_STUDIES} {named})"
         return f"{head} SELECT * FROM v_audit {'WHERE ' + ' AND '.join(conditions) if conditions else ''}", values

@@ -72,7 +72,7 @@ def search_events(database: Database, wanted: AuditFilter, *, before: int | None
 def export_events(database: Database, wanted: AuditFilter, *, actor: str, address: str) -> Iterator[Any]:
     """Yield every event that passes, the oldest first. The export is an audit event itself."""
     query, values = wanted.query(database)
-    hidden = {"patient_id"}  # the trail holds no patient identifier: its keyed reference stands for it
+    hidden = {"patient_id", "actors"}  # the trail holds no patient identifier: its keyed reference stands for it
     shown = {name: str(value) for name, value in values.items() if name not in hidden}
     audit.record_now(database, actor=actor, action="audit.exported", subject="audit", details={"from": address, "filter": shown})
     with database.begin() as connection:

@@ -1,35 +1,46 @@
 """Figures of the dashboard by day: results, times from the last image to the result, tiers and failures. Days are those of UTC."""
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Any
 
 from sqlalchemy import text
 
 from db.engine import Database
 
-_JOBS = text("""
-    SELECT CAST(coalesce(j.reported_at, j.queued_at) AT TIME ZONE 'UTC' AS date) AS day, coalesce(j.outcome, j.state) AS result,
-           count(*) AS jobs
-    FROM jobs j WHERE coalesce(j.reported_at, j.queued_at) >= :since AND NOT j.shadow
-      AND (j.outcome IS NOT NULL OR j.state IN ('failed', 'quarantined')) AND (CAST(:model AS text) = '' OR j.model = :model)
-    GROUP BY 1, 2
+_ENDED = "coalesce(j.reported_at, j.queued_at)"
+_WITHIN = f"{_ENDED} >= :since AND {_ENDED} < CAST(:until AS date) + 1 AND NOT j.shadow"
+_JOBS = text(f"""
+    SELECT CAST({_ENDED} AT TIME ZONE 'UTC' AS date) AS day, j.model, coalesce(j.outcome, j.state) AS result, count(*) AS jobs
+    FROM jobs j WHERE {_WITHIN} AND (j.outcome IS NOT NULL OR j.state IN ('failed', 'quarantined')) GROUP BY 1, 2, 3
 """)
-_TIMES = text("""
-    SELECT CAST(j.reported_at AT TIME ZONE 'UTC' AS date) AS day, count(*) AS jobs,
-           percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM j.reported_at - j.last_received_at)) AS p50_s,
-           percentile_cont(0.95) WITHIN GROUP (ORDER BY extract(epoch FROM j.reported_at - j.last_received_at)) AS p95_s
-    FROM jobs j WHERE coalesce(j.reported_at, j.queued_at) >= :since AND j.reported_at IS NOT NULL AND j.last_received_at IS NOT NULL
-      AND j.run = 1 AND NOT j.shadow AND (CAST(:model AS text) = '' OR j.model = :model)
-    GROUP BY 1
+_TIMES = text(f"""
+    SELECT day, CASE WHEN grouping(model) = 0 THEN model ELSE '' END AS model,
+           percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) AS p50_s, percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds) AS p95_s
+    FROM (SELECT CAST(j.reported_at AT TIME ZONE 'UTC' AS date) AS day, j.model,
+                 extract(epoch FROM j.reported_at - j.last_received_at)::float8 AS seconds
+          FROM jobs j WHERE {_WITHIN} AND j.reported_at IS NOT NULL AND j.last_received_at IS NOT NULL AND j.run = 1) AS reported
+    GROUP BY GROUPING SETS ((day), (day, model))
 """)
-_TIERS = text("""
-    SELECT f.tier, count(*) AS findings FROM findings f JOIN jobs j ON j.id = f.job_id
-    WHERE coalesce(j.reported_at, j.queued_at) >= :since AND NOT j.shadow AND (CAST(:model AS text) = '' OR j.model = :model) GROUP BY 1
+_TIERS = text(f"""
+    SELECT CAST({_ENDED} AT TIME ZONE 'UTC' AS date) AS day, j.model, f.tier, count(*) AS findings
+    FROM findings f JOIN jobs j ON j.id = f.job_id WHERE {_WITHIN} GROUP BY 1, 2, 3
 """)
 _TODAY = text("SELECT CAST(node_now() AT TIME ZONE 'UTC' AS date)")
 
 RESULTS = ("findings", "no_finding", "abstained", "not_analysed", "failed", "quarantined")
+TIERS = ("high", "review", "uncertain")
+ALL_MODELS = ""
+
+
+@dataclass(slots=True)
+class DayCounts:
+    """One day by model: jobs by result, findings by tier, and (p50, p95) in seconds, of all models together under `ALL_MODELS`."""
+
+    results: dict[str, dict[str, int]] = field(default_factory=dict)
+    tiers: dict[str, dict[str, int]] = field(default_factory=dict)
+    times_s: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -55,17 +66,43 @@ class Figures:
     tiers: dict[str, int]
 
 
-def read_figures(database: Database, *, days: int, model: str = "") -> Figures:
-    """Return the figures of the last ``days`` days, of one model or of all."""
+def last_days(database: Database, days: int) -> list[date]:
+    """Return the last ``days`` days, today (by the clock of the database) at the end."""
     with database.begin() as connection:
         today: date = connection.execute(_TODAY).scalar_one()
-        values: dict[str, Any] = {"since": today - timedelta(days=days - 1), "model": model}
-        found = {day: DayFigures(day) for day in (today - timedelta(days=number) for number in range(days - 1, -1, -1))}
+    return [today - timedelta(days=number) for number in range(days - 1, -1, -1)]
+
+
+def read_days(database: Database, *, since: date, until: date) -> dict[date, DayCounts]:
+    """Return the counts of the days from ``since`` to ``until`` on which a job ended."""
+    found: dict[date, DayCounts] = {}
+    values = {"since": since, "until": until}
+    with database.begin() as connection:
         for row in connection.execute(_JOBS, values):
-            if row.day in found:
-                found[row.day].results[row.result] = row.jobs
+            found.setdefault(row.day, DayCounts()).results.setdefault(row.model, {})[row.result] = row.jobs
         for row in connection.execute(_TIMES, values):
-            if row.day in found:
-                found[row.day].p50_s, found[row.day].p95_s = float(row.p50_s), float(row.p95_s)
-        tiers = {row.tier: row.findings for row in connection.execute(_TIERS, values)}
-    return Figures(list(found.values()), tiers)
+            found.setdefault(row.day, DayCounts()).times_s[row.model] = (row.p50_s, row.p95_s)
+        for row in connection.execute(_TIERS, values):
+            found.setdefault(row.day, DayCounts()).tiers.setdefault(row.model, {})[row.tier] = row.findings
+    return found
+
+
+def figures_of(days: list[date], counts: Mapping[date, DayCounts], model: str = ALL_MODELS) -> Figures:
+    """Return the figures of these days, of one model or of all."""
+    found, tiers = [], Counter[str]()
+    for day in days:
+        counted = counts.get(day, DayCounts())
+        p50_s, p95_s = counted.times_s.get(model, (None, None))
+        found.append(DayFigures(day, _of_model(counted.results, model), p50_s, p95_s))
+        tiers.update(_of_model(counted.tiers, model))
+    return Figures(found, {tier: tiers[tier] for tier in TIERS if tiers[tier]})
+
+
+def _of_model(counts: Mapping[str, Mapping[str, int]], model: str) -> dict[str, int]:
+    return dict(sum((Counter(one) for name, one in counts.items() if model in (ALL_MODELS, name)), Counter[str]()))
+
+
+def read_figures(database: Database, *, days: int, model: str = ALL_MODELS) -> Figures:
+    """Return the figures of the last ``days`` days, of one model or of all."""
+    wanted = last_days(database, days)
+    return figures_of(wanted, read_days(database, since=wanted[0], until=wanted[-1]), model)

@@ -27,8 +27,9 @@ from console.study.routes import FILE_TYPE, stored_file
 from core.states import Outcome, Tier
 from db.blobs.reader import BlobReader
 from db.worklist.findings import FindingFilter, list_findings
-from db.worklist.studies import VERDICTS, StudyFilter, list_studies
+from db.worklist.studies import list_studies
 from db.worklist.study import JobDetails, StudyDetails, UnitDetails, read_study, record_list_view
+from db.worklist.study_filter import VERDICTS, StudyFilter
 
 Since = Annotated[date | None, Query(description="Received on this day (UTC) or later.")]
 Until = Annotated[date | None, Query(description="Received on this day (UTC) or earlier.")]

@@ -8,7 +8,8 @@ from fastapi.templating import Jinja2Templates
 from console.auth.guard import Accounts
 from console.auth.replies import page
 from console.dashboard.charts import BOTTOM, HEIGHT, LEFT, WIDTH, result_bars, time_lines
-from db.dashboard import RESULTS, read_figures
+from console.dashboard.figures import DashboardFigures
+from db.dashboard import RESULTS
 from db.worklist.studies import filter_choices
 
 PERIODS = (7, 14, 30, 90)
@@ -17,12 +18,13 @@ PERIODS = (7, 14, 30, 90)
 def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
     """Return the route of the dashboard."""
     routes = APIRouter(include_in_schema=False)
+    kept = DashboardFigures(accounts.database)
 
     @routes.get("/dashboard")
     def dashboard(request: Request, days: int = 14, model: str = "") -> Response:
         """Show the figures; counts only, no patient data."""
         period = days if days in PERIODS else 14
-        figures = read_figures(accounts.database, days=period, model=model)
+        figures = kept.read(days=period, model=model)
         bars, bar_axis = result_bars(figures.days)
         p50, p95, time_axis = time_lines(figures.days)
         context: dict[str, Any] = {

@@ -22,6 +22,7 @@ from models import installed
 
 KINDS = frozenset(kind for kind in CommandKind if kind.startswith("model."))
 MOST_DIFFERING = 20
+COMPARED_UNITS = 500
 DRIFT_WEEKS = 8
 
 
@@ -64,7 +65,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, settings: Setti
     def _context(name: str, rows: list[VersionRow]) -> dict[str, Any]:
         active = next((row for row in rows if row.state == "active"), rows[0])
         performance = read_performance(database, name, active.digest)
-        shadows = compare_shadows(database, name)
+        shadows = compare_shadows(database, name, units=COMPARED_UNITS)
         differing = [id for row in shadows for id in row["differing_jobs"][-MOST_DIFFERING:]]
         references = {row.digest: row.card.reference for row in rows if row.card is not None}
         drift = weekly_statistics(database, model=name, references=references)
@@ -82,6 +83,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, settings: Setti
             "square": (charts.SQUARE, charts.MARGIN),
             "shadows": shadows,
             "most_differing": MOST_DIFFERING,
+            "compared_units": COMPARED_UNITS,
             "studies": studies_of_jobs(database, differing),
             "drift": [row for row in reversed(drift) if row["week"] in weeks],
         }

@@ -21,8 +21,9 @@ from console.upload.statement import Statement, in_words
 from core.settings.settings import Settings
 from db.uploads.upload_records import AnnouncedFile, Upload
 from db.uploads.uploads import begin_upload, cancel_upload, read_upload, record_piece
-from db.worklist.studies import StudyFilter, list_studies
+from db.worklist.studies import list_studies
 from db.worklist.study import read_study
+from db.worklist.study_filter import StudyFilter
 from imaging.photograph.skin_regions import skin_regions
 
 CHECK_INTERVAL_S = 0.5

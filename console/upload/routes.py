@@ -20,8 +20,9 @@ from console.upload.statement import Statement, in_words
 from core.settings.settings import Settings
 from db.uploads.upload_records import AnnouncedFile, Upload, UploadFile
 from db.uploads.uploads import begin_upload, cancel_upload, find_file, read_upload, recent_uploads, record_piece
-from db.worklist.studies import StudyFilter, list_studies
+from db.worklist.studies import list_studies
 from db.worklist.study import record_list_view
+from db.worklist.study_filter import StudyFilter
 from imaging.photograph.skin_regions import skin_regions
 
 OFFSET, BYTES = "Upload-Offset", "application/octet-stream"

@@ -14,6 +14,8 @@ from db.engine import Database
 WEEKS = 26
 _RIGHT = "(v.verdict = 'accepted' OR v.verdict = 'corrected' AND (v.label = '' OR v.label = f.label))"
 _CURRENT = "v.verdict <> 'retracted' AND NOT EXISTS (SELECT FROM verdicts later WHERE later.supersedes = v.id)"
+# Few of all findings are judged: they are read by their numbers, and the table is not read to its end.
+_FEW_ROWS = text("SET LOCAL random_page_cost = 1.1")
 _FIGURES = text(f"""
     SELECT grouping(j.model_version, j.pipeline_digest) = 0 AS by_version, grouping(week.begin) = 0 AS by_week,
            grouping(j.scanner) = 0 AS by_scanner, j.model_version, j.pipeline_digest, week.begin AS week, j.scanner,
@@ -23,27 +25,30 @@ _FIGURES = text(f"""
            count(*) FILTER (WHERE v.verdict = 'missed') AS missed, count(DISTINCT v.job_id) AS results
     FROM verdicts v JOIN jobs j ON j.id = v.job_id LEFT JOIN findings f ON f.id = v.finding_id
     CROSS JOIN LATERAL (SELECT date_trunc('week', v.at AT TIME ZONE 'UTC')::date AS begin) AS week
-    WHERE j.model = :model AND NOT j.shadow AND {_CURRENT} AND v.at > node_now() - make_interval(weeks => :weeks)
+    WHERE j.model = :model AND NOT j.shadow AND {_CURRENT} AND v.at > (SELECT node_now()) - make_interval(weeks => :weeks)
     GROUP BY GROUPING SETS ((j.model_version, j.pipeline_digest), (week.begin), (j.scanner))
     ORDER BY week.begin, j.model_version, j.scanner
 """)
 _RECENT = text(f"""
     SELECT count(*) AS judged, count(*) FILTER (WHERE v.verdict = 'accepted') AS accepted
     FROM verdicts v JOIN jobs j ON j.id = v.job_id
-    WHERE j.pipeline_digest = :digest AND v.finding_id IS NOT NULL AND {_CURRENT} AND v.at > node_now() - make_interval(days => :days)
+    WHERE j.pipeline_digest = :digest AND v.finding_id IS NOT NULL AND {_CURRENT}
+      AND v.at > (SELECT node_now()) - make_interval(days => :days)
 """)
 _CALIBRATION = text(f"""
+    WITH judged AS MATERIALIZED (
+        SELECT v.finding_id, v.verdict, v.label FROM verdicts v JOIN jobs j ON j.id = v.job_id
+        WHERE j.model = :model AND j.pipeline_digest = :digest AND NOT j.shadow AND v.finding_id IS NOT NULL AND {_CURRENT}
+          AND v.at > (SELECT node_now()) - make_interval(weeks => :weeks))
     SELECT least(9, floor(f.probability * 10))::int AS bin, count(*) AS n, avg(f.probability)::float8 AS mean,
            count(*) FILTER (WHERE {_RIGHT}) AS right_count
-    FROM verdicts v JOIN jobs j ON j.id = v.job_id JOIN findings f ON f.id = v.finding_id
-    WHERE j.model = :model AND j.pipeline_digest = :digest AND NOT j.shadow AND {_CURRENT} AND f.probability IS NOT NULL
-    GROUP BY 1 ORDER BY 1
+    FROM judged v JOIN findings f ON f.id = v.finding_id WHERE f.probability IS NOT NULL GROUP BY 1 ORDER BY 1
 """)
 _OUTCOMES = text("""
     SELECT date_trunc('week', reported_at AT TIME ZONE 'UTC')::date AS week, count(*) AS n,
            count(*) FILTER (WHERE outcome = 'abstained') AS abstained
     FROM jobs WHERE model = :model AND NOT shadow AND reported_at IS NOT NULL AND outcome IS NOT NULL
-      AND coalesce(reported_at, queued_at) > node_now() - make_interval(weeks => :weeks)
+      AND coalesce(reported_at, queued_at) > (SELECT node_now()) - make_interval(weeks => :weeks)
     GROUP BY 1 ORDER BY 1
 """)
 _STUDIES = text("""
@@ -98,8 +103,9 @@ class ModelPerformance:
 def read_performance(database: Database, model: str, digest: str) -> ModelPerformance:
     """Return the figures of a model; the calibration is that of the version with this digest."""
     with database.begin() as connection:
+        connection.execute(_FEW_ROWS)
         rows = connection.execute(_FIGURES, {"model": model, "weeks": WEEKS}).all()
-        bins = connection.execute(_CALIBRATION, {"model": model, "digest": digest}).all()
+        bins = connection.execute(_CALIBRATION, {"model": model, "digest": digest, "weeks": WEEKS}).all()
         outcomes = connection.execute(_OUTCOMES, {"model": model, "weeks": WEEKS}).all()
     return ModelPerformance(
         by_version=tuple(_figures(f"{row.model_version} ({row.pipeline_digest[:12]})", row) for row in rows if row.by_version),

@@ -7,13 +7,17 @@ from sqlalchemy import text
 from db.engine import Database
 from db.row_values import row_to_json
 
-# Units with results of both pipelines, by the newest result of each.
+# Units with results of both pipelines, by the newest result of each: the last units on which a shadow has run.
 _COMPARE = text("""
-    WITH answers AS (
-        SELECT DISTINCT ON (unit_id, pipeline_digest) id, unit_id, revision, pipeline_digest, model, model_version, shadow, outcome,
-               (SELECT f.label FROM findings f WHERE f.job_id = j.id ORDER BY f.ordinal LIMIT 1) AS label,
-               (SELECT count(*) FROM findings f WHERE f.job_id = j.id) AS findings
-        FROM jobs j WHERE model = :name AND outcome IS NOT NULL ORDER BY unit_id, pipeline_digest, revision DESC, run DESC)
+    WITH shadowed AS (
+        SELECT DISTINCT unit_id FROM jobs WHERE model = :name AND shadow AND outcome IS NOT NULL ORDER BY unit_id DESC LIMIT :units),
+    answers AS (
+        SELECT DISTINCT ON (j.unit_id, j.pipeline_digest) j.id, j.unit_id, j.revision, j.pipeline_digest, j.model, j.model_version,
+               j.shadow, j.outcome, of_job.label, of_job.findings
+        FROM shadowed JOIN jobs j ON j.unit_id = shadowed.unit_id
+        CROSS JOIN LATERAL (SELECT count(*) AS findings, (array_agg(f.label ORDER BY f.ordinal))[1] AS label
+                            FROM findings f WHERE f.job_id = j.id) of_job
+        WHERE j.model = :name AND j.outcome IS NOT NULL ORDER BY j.unit_id, j.pipeline_digest, j.revision DESC, j.run DESC)
     SELECT s.model_version AS shadow_version, s.pipeline_digest AS shadow_digest, a.model_version AS reported_version,
            a.pipeline_digest AS reported_digest, count(*) AS units,
            count(*) FILTER (WHERE s.outcome = a.outcome) AS same_outcome,
@@ -26,7 +30,10 @@ _COMPARE = text("""
 """)
 
 
-def compare_shadows(database: Database, name: str) -> list[dict[str, Any]]:
-    """Return, for every shadow and every version that reported, on how many units both have a result, and how often it is the same."""
+def compare_shadows(database: Database, name: str, *, units: int | None = None) -> list[dict[str, Any]]:
+    """Return, for every shadow and every version that reported, on how many units both have a result, and how often it is the same.
+
+    ``units``: only so many units are compared, the last ones; None compares all.
+    """
     with database.begin() as connection:
-        return [row_to_json(row) for row in connection.execute(_COMPARE, {"name": name})]
+        return [row_to_json(row) for row in connection.execute(_COMPARE, {"name": name, "units": units})]

@@ -1,21 +1,23 @@
 """The worklist: one line per study, the last received first, by pages (keyset) and filters.
 
-A page is found on the primary key of ``studies``, and its lines are computed for that page alone, so that its cost does not grow with the
-number of studies. A filter that few studies pass reads more of them.
+The numbers of a page are found first (`db.worklist.study_filter`), and its lines are computed for that page alone, so that their cost does
+not grow with the number of studies. Numbers are looked for among the `RECENT` newest studies, where a filter that many studies pass fills
+the page; where it does not, few studies pass, and the indexes of what is asked find them.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from core.states import Tier
 from db.engine import Database
-from db.row_values import escape_like
+from db.worklist.study_filter import StudyFilter
 
 PAGE = 50
+RECENT, MOST_RECENT = 1000, 6000
 
 STATES = ("failed", "receiving", "queued", "running", "reported", "delivered", "not_routed")
 """States of a study, by urgency for an operator: the first that one of its units has is shown."""
@@ -32,6 +34,15 @@ _RESULTS = """
     FROM series se JOIN units u ON u.series_id = se.id
     JOIN jobs j ON j.unit_id = u.id AND NOT j.shadow AND j.state NOT IN ('superseded', 'cancelled') WHERE se.study_id = st.id
 """
+# Pages of an index that are read one by one cost little: what people look at is in memory.
+_IN_MEMORY = text("SET LOCAL random_page_cost = 1.1")
+_NEWEST = "SELECT st.id FROM studies st {where} ORDER BY st.id DESC LIMIT :limit"
+_AMONG_RECENT = """
+    SELECT st.id FROM (SELECT * FROM studies WHERE CAST(:before AS bigint) IS NULL OR id < :before ORDER BY id DESC LIMIT :recent) st
+    {where} ORDER BY st.id DESC LIMIT :limit
+"""
+# Materialised, so that the order of the page does not make the planner read all studies from the newest on.
+_ALL = "WITH found AS MATERIALIZED (SELECT st.id FROM studies st {where}) SELECT id FROM found ORDER BY id DESC LIMIT :limit"
 _TOP = """
     SELECT f.label, f.code_meaning, f.probability, f.score, f.tier, count(*) OVER () AS findings
     FROM series se JOIN units u ON u.series_id = se.id
@@ -39,71 +50,12 @@ _TOP = """
     WHERE se.study_id = st.id
     ORDER BY array_position(ARRAY['high', 'review', 'uncertain'], f.tier), coalesce(f.probability, f.score) DESC NULLS LAST LIMIT 1
 """
-_JOB_EXISTS = """EXISTS (SELECT FROM series se JOIN units u ON u.series_id = se.id
-    JOIN jobs j ON j.unit_id = u.id AND NOT j.shadow AND j.state NOT IN ('superseded', 'cancelled') WHERE se.study_id = st.id AND {})"""
-_VERDICT_OPEN = """(j.awaiting_verdict <> '{}'
-    OR (j.outcome = 'findings' AND EXISTS (SELECT FROM findings f WHERE f.job_id = j.id
-        AND NOT EXISTS (SELECT FROM verdicts v WHERE v.finding_id = f.id)))
-    OR (j.outcome = 'no_finding' AND NOT EXISTS (SELECT FROM verdicts v WHERE v.job_id = j.id AND v.verdict <> 'retracted'
-        AND NOT EXISTS (SELECT FROM verdicts later WHERE later.supersedes = v.id))))"""
-_OF_VERDICT = {
-    "open": _JOB_EXISTS.format(_VERDICT_OPEN),
-    "given": _JOB_EXISTS.format("EXISTS (SELECT FROM verdicts v WHERE v.job_id = j.id)"),
-}
-_CONDITIONS = {
-    "text": """(st.patient_name ILIKE :text OR st.patient_id ILIKE :text OR st.accession_number ILIKE :text
-                OR st.study_description ILIKE :text)""",
-    "modality": "EXISTS (SELECT FROM series se WHERE se.study_id = st.id AND se.modality = :modality)",
-    "model": _JOB_EXISTS.format("j.model = :model"),
-    "outcome": _JOB_EXISTS.format("j.outcome = :outcome"),
-    "tier": _JOB_EXISTS.format("EXISTS (SELECT FROM findings f WHERE f.job_id = j.id AND f.tier = :tier)"),
-    "finding": _JOB_EXISTS.format("EXISTS (SELECT FROM findings f WHERE f.job_id = j.id AND f.label = :finding)"),
-    "destination": _JOB_EXISTS.format("EXISTS (SELECT FROM deliveries d WHERE d.job_id = j.id AND d.destination = :destination)"),
-    "since": "st.first_received_at >= :since",
-    "until": "st.first_received_at < CAST(:until AS date) + 1",
-}
-_OF_STATE = {
-    "failed": _JOB_EXISTS.format("j.state IN ('failed', 'quarantined')"),
-    "queued": _JOB_EXISTS.format("j.state = 'queued'"),
-    "running": _JOB_EXISTS.format("j.state = 'running'"),
-    "reported": _JOB_EXISTS.format("j.state = 'reported'"),
-    "delivered": _JOB_EXISTS.format("j.state = 'delivered'"),
-    "receiving": "EXISTS (SELECT FROM series se JOIN units u ON u.series_id = se.id WHERE se.study_id = st.id AND u.state = 'open')",
-    "not_routed": f"NOT {_JOB_EXISTS.format('true')}",
-}
-
-
-VERDICTS = tuple(_OF_VERDICT)
-"""What a study can be narrowed to by verdicts: open (a result that a clinician has not judged, or that waits for it), given."""
-
-
-@dataclass(frozen=True, slots=True)
-class StudyFilter:
-    """What the worklist is narrowed to; an empty value narrows nothing. ``text`` is searched in name, ID, accession and description."""
-
-    text: str = ""
-    modality: str = ""
-    model: str = ""
-    outcome: str = ""
-    tier: str = ""
-    finding: str = ""
-    destination: str = ""
-    state: str = ""
-    verdict: str = ""
-    since: date | None = None
-    until: date | None = None
-
-    def conditions(self) -> tuple[list[str], dict[str, Any]]:
-        """Return SQL conditions, and the values that they name."""
-        values = {name: getattr(self, name) for name in _CONDITIONS if getattr(self, name)}
-        conditions = [_CONDITIONS[name] for name in values]
-        if "text" in values:
-            values["text"] = f"%{escape_like(self.text)}%"
-        if self.state in _OF_STATE:
-            conditions.append(_OF_STATE[self.state])
-        if self.verdict in _OF_VERDICT:
-            conditions.append(_OF_VERDICT[self.verdict])
-        return conditions, values
+_LINES = text(f"""
+    SELECT st.*, units.*, results.*, top.label, top.code_meaning, top.probability, top.score, top.tier, top.findings
+    FROM studies st
+    CROSS JOIN LATERAL ({_UNITS}) units CROSS JOIN LATERAL ({_RESULTS}) results LEFT JOIN LATERAL ({_TOP}) top ON true
+    WHERE st.id = ANY(:ids) ORDER BY st.id DESC
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,14 +106,23 @@ def list_studies(
         conditions.append("st.id < :before")
         values["before"] = before
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-    statement = text(f"""
-        SELECT st.*, units.*, results.*, top.label, top.code_meaning, top.probability, top.score, top.tier, top.findings
-        FROM (SELECT st.* FROM studies st {where} ORDER BY st.id DESC LIMIT :limit) st
-        CROSS JOIN LATERAL ({_UNITS}) units CROSS JOIN LATERAL ({_RESULTS}) results LEFT JOIN LATERAL ({_TOP}) top ON true
-        ORDER BY st.id DESC
-    """)
     with database.begin() as connection:
-        return [_line(row._mapping) for row in connection.execute(statement, {**values, "limit": limit})]
+        ids = _find(connection, where, {**values, "limit": limit, "before": before}, recent=bool(wanted.narrows and among is None))
+        return [_line(row._mapping) for row in connection.execute(_LINES, {"ids": ids})] if ids else []
+
+
+def _find(connection: Connection, where: str, values: dict[str, Any], *, recent: bool) -> list[int]:
+    """Return the numbers of the studies of a page. ``recent``: look among the newest ones first."""
+    if not recent:
+        return list(connection.execute(text(_NEWEST.format(where=where)), values).scalars())
+    connection.execute(_IN_MEMORY)
+    among, limit = RECENT, values["limit"]
+    while among <= MOST_RECENT:
+        found = list(connection.execute(text(_AMONG_RECENT.format(where=where)), {**values, "recent": among}).scalars())
+        if len(found) == limit:
+            return found
+        among = max(2 * among, 2 * among * limit // (len(found) or 1))  # so many that the page will probably be full
+    return list(connection.execute(text(_ALL.format(where=where)), values).scalars())
 
 
 def _line(row: Mapping[Any, Any]) -> StudyLine:
@@ -199,9 +160,17 @@ def _line(row: Mapping[Any, Any]) -> StudyLine:
     )
 
 
+# The next greater value again and again: one look into the index for each value, not a scan of the table.
+_DISTINCT = """
+    WITH RECURSIVE found (value) AS (
+        (SELECT {column} FROM {table} WHERE {column} > '' ORDER BY {column} LIMIT 1)
+        UNION ALL SELECT (SELECT t.{column} FROM {table} t WHERE t.{column} > found.value ORDER BY t.{column} LIMIT 1)
+        FROM found WHERE found.value IS NOT NULL)
+    SELECT value FROM found WHERE value IS NOT NULL LIMIT 50
+"""
 _CHOICES = {
     "models": "SELECT DISTINCT name FROM models ORDER BY name",
-    "modalities": "SELECT DISTINCT modality FROM series WHERE modality <> '' ORDER BY modality LIMIT 50",
+    "modalities": _DISTINCT.format(table="series", column="modality"),
 }
 
 

@@ -10,6 +10,8 @@ from sqlalchemy import event, text
 
 from core.states import Priority
 from db import audit, counters
+from db.audit_filter import AuditFilter
+from db.audit_search import known_actions, search_events
 from db.complete import units
 from db.deliveries import delivery_leases
 from db.deliveries.delivery_admin import list_deliveries
@@ -19,6 +21,8 @@ from db.jobs.claim import claim_jobs, claim_not_analysed
 from db.jobs.job_admin import list_jobs, show_job
 from db.operations import results_export
 from db.operations.status import node_status
+from db.worklist.studies import list_studies
+from db.worklist.study_filter import StudyFilter
 from tests.support.records import Sender, run
 
 FILL = (
@@ -98,6 +102,13 @@ def frequent_queries(database: Database) -> dict[str, Callable[[], Any]]:
         "relay: the audit chain": lambda: audit.chain(database, 1000),
         "export: results of the last 5 minutes": lambda: list(results_export.export_findings(database, since=now - timedelta(minutes=5))),
         "console: status": lambda: node_status(database),
+        "console: the first page of the worklist": lambda: list_studies(database, StudyFilter()),
+        "console: the studies of one patient": lambda: list_studies(database, StudyFilter(text="P17")),
+        "console: failed studies (there are none)": lambda: list_studies(database, StudyFilter(state="failed")),
+        "console: findings of the highest tier (there are none)": lambda: list_studies(database, StudyFilter(tier="high")),
+        "console: actions of the audit trail": lambda: known_actions(database),
+        "console: audit events of one study": lambda: search_events(database, AuditFilter(study="17")),
+        "console: audit events of one user": lambda: search_events(database, AuditFilter(actor="user:admin")),
         "console: the last 50 jobs": lambda: list_jobs(database, limit=50),
         "console: failed jobs (there are none)": lambda: list_jobs(database, state="failed", limit=50),
         "console: one job": lambda: show_job(database, newest),

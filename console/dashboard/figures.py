@@ -1,0 +1,31 @@
+"""The figures of the dashboard, of which past days are kept in memory: they hardly change, and reading 90 days takes a while."""
+
+import threading
+import time
+from datetime import date
+
+from db.dashboard import DayCounts, Figures, figures_of, last_days, read_days
+from db.engine import Database
+
+KEEP_S = 600.0
+OPEN_DAYS = 2  # today and yesterday, on which jobs still end, are always read
+
+
+class DashboardFigures:
+    """Reads days that are not in memory, or have been there for `KEEP_S`, and the last `OPEN_DAYS`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._kept: dict[date, tuple[float, DayCounts]] = {}
+        self._lock = threading.Lock()
+
+    def read(self, *, days: int, model: str) -> Figures:
+        """Return the figures of the last ``days`` days, of one model or of all."""
+        wanted, now = last_days(self._database, days), time.monotonic()
+        with self._lock:
+            known = {day: counts for day, (at, counts) in self._kept.items() if now - at < KEEP_S}
+            since = next((day for day in wanted[:-OPEN_DAYS] if day not in known), wanted[-OPEN_DAYS])
+            read = read_days(self._database, since=since, until=wanted[-1])
+            found = {day: read.get(day, DayCounts()) if day >= since else known[day] for day in wanted}
+            self._kept = {day: (now if day >= since else self._kept[day][0], counts) for day, counts in (known | found).items()}
+        return figures_of(wanted, found, model)
