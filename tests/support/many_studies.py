@@ -185,7 +185,7 @@ _AFTERWARDS = (
     *(f"SELECT setval('{name}_id_seq', (SELECT max(id) FROM {name}))" for name in ("studies", "series", "units", "jobs", "reports")),
     f"""INSERT INTO verdicts (job_id, finding_id, verdict, reason, user_name, seen_revision, seen_at, at)
        SELECT f.job_id, f.id, CASE WHEN f.id % 5 = 0 THEN 'rejected' ELSE 'accepted' END,
-              CASE WHEN f.id % 5 = 0 THEN 'artefact' ELSE '' END, 'clinician', 1, j.reported_at, j.reported_at + interval '1 hour'
+              CASE WHEN f.id % 5 = 0 THEN 'artifact' ELSE '' END, 'clinician', 1, j.reported_at, j.reported_at + interval '1 hour'
        FROM findings f JOIN jobs j ON j.id = f.job_id WHERE j.id % {VERDICTS_EVERY} = 0""",
     "INSERT INTO counters (name, labels, amount) SELECT 'jobs', ARRAY[state], count(*) FROM jobs GROUP BY state",
     """INSERT INTO counters (name, labels, amount)
