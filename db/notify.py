@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 from db.engine import Database
 from db.pipelined import Statement
 
-CHANNELS = frozenset({"intake", "outbox", "delivery", "audit", "commands", "uploads"})
+CHANNELS = frozenset({"intake", "outbox", "delivery", "audit", "commands", "uploads", "states"})
 RECONNECT_S = 1.0
 
 _NOTIFY = text("SELECT pg_notify(:channel, '')")

@@ -11,7 +11,7 @@ KEEP_S = 600.0
 OPEN_DAYS = 2  # today and yesterday, on which jobs still end, are always read
 
 
-class DashboardFigures:
+class KeptFigures:
     """Reads days that are not in memory, or have been there for `KEEP_S`, and the last `OPEN_DAYS`."""
 
     def __init__(self, database: Database) -> None:

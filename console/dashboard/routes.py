@@ -8,7 +8,7 @@ from fastapi.templating import Jinja2Templates
 from console.auth.guard import Accounts
 from console.auth.replies import page
 from console.dashboard.charts import BOTTOM, HEIGHT, LEFT, WIDTH, result_bars, time_lines
-from console.dashboard.figures import DashboardFigures
+from console.dashboard.figures import KeptFigures
 from db.dashboard import RESULTS
 from db.worklist.studies import filter_choices
 
@@ -18,7 +18,7 @@ PERIODS = (7, 14, 30, 90)
 def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
     """Return the route of the dashboard."""
     routes = APIRouter(include_in_schema=False)
-    kept = DashboardFigures(accounts.database)
+    kept = KeptFigures(accounts.database)
 
     @routes.get("/dashboard")
     def dashboard(request: Request, days: int = 14, model: str = "") -> Response:

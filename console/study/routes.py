@@ -17,6 +17,7 @@ from console.verdicts.classes import ClassBook
 from console.verdicts.panel import REASONS, build_panel
 from db.blobs.reader import BlobReader
 from db.verdicts.result_verdicts import read_verdicts
+from db.worklist.earlier_results import read_earlier_results
 from db.worklist.study import find_result_object, read_study
 from db.worklist.study_state import study_state
 
@@ -44,9 +45,10 @@ def build_router(
         for job in judged:
             known = classes.classes(job.row.model, job.row.pipeline_digest, job.findings)
             panels[job.row.id] = build_panel(job.row, job.findings, verdicts[job.row.id], known, session)
-        return page(
-            templates, request, "study.html", study=study, state=state, steps_of=steps_of, advice=advice, panels=panels, reasons=REASONS
-        )
+        models = sorted({job.row.model for job in judged})
+        earlier = read_earlier_results(accounts.database, study_id, models, viewer=viewer.actor, address=viewer.address) if models else {}
+        shown = {"study": study, "state": state, "panels": panels, "earlier": earlier}
+        return page(templates, request, "study.html", **shown, steps_of=steps_of, advice=advice, reasons=REASONS)
 
     @routes.get("/studies/{study_id}/state")
     def state(study_id: RowId) -> dict[str, str]:

@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 from db.engine import Database
 from db.notify import ChannelListener
 
-CHANNELS = ("intake", "outbox", "delivery", "uploads")
+CHANNELS = ("intake", "outbox", "delivery", "uploads", "states")
 POLL_S = 1.0
 READS_PER_S = 15  # how often all open worklists together read their lists again, so that many of them cost no more than a few
 SHORTEST_S = 1.0

