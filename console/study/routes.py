@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse
@@ -47,7 +48,7 @@ def build_router(
             panels[job.row.id] = build_panel(job.row, job.findings, verdicts[job.row.id], known, session)
         models = sorted({job.row.model for job in judged})
         earlier = read_earlier_results(accounts.database, study_id, models, viewer=viewer.actor, address=viewer.address) if models else {}
-        shown = {"study": study, "state": state, "panels": panels, "earlier": earlier}
+        shown: dict[str, Any] = {"study": study, "state": state, "panels": panels, "earlier": earlier}
         return page(templates, request, "study.html", **shown, steps_of=steps_of, advice=advice, reasons=REASONS)
 
     @routes.get("/studies/{study_id}/state")
