@@ -1,18 +1,16 @@
 """The role ``console``: the web application, and its server in the calling thread."""
 
-import contextlib
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable
 
 import structlog
-import uvicorn
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import Depends, FastAPI
 
 from console import pages
 from console.api import monitoring
 from console.api.routers import add_api
-from console.assets import KEPT, assets_path, mount_assets
+from console.assets import mount_assets
 from console.audit import routes as audit
 from console.audit import view_queries
 from console.auth import account, first_administrator, invitation, sign_in, sign_in_link, user_admin
@@ -24,10 +22,16 @@ from console.health import CONSOLE, NodeSnapshot, read_node
 from console.models import routes as models
 from console.operations import routes as operations
 from console.page_templates import build_templates
+from console.server.address import expected_hosts, public_address, scheme
+from console.server.body_limit import BodyLimit
+from console.server.console_server import ConsoleServer
+from console.server.host_check import HostCheck
+from console.server.security_headers import SecurityHeaders
 from console.study import objects
 from console.study import routes as study
 from console.upload import predict
 from console.upload import routes as upload
+from console.upload.limits import larger_bodies
 from console.verdicts import routes as verdicts
 from console.viewer import routes as viewer
 from console.viewer.render_cache import RenderCache
@@ -44,29 +48,6 @@ from db.blobs.open_blobs import open_reader
 from db.engine import Database
 from db.roles.role_heartbeat import RoleHeartbeat
 
-GRACE_S = 5
-POLICY = "; ".join(
-    [
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self'",
-        "connect-src 'self'",
-        "form-action 'self'",
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
-    ]
-)
-HEADERS = {
-    "Content-Security-Policy": POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-    "Cache-Control": "no-store",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
-OVER_TLS = {"Strict-Transport-Security": "max-age=31536000"}
-
 log = structlog.get_logger(__name__)
 
 
@@ -76,7 +57,12 @@ def create_app(read_snapshot: Callable[[], NodeSnapshot], accounts: Accounts, se
     FastAPI's interactive API pages are switched off, because they load scripts from other hosts. Every route is checked by the guard.
     """
     application = FastAPI(
-        title="dicom-node", openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None, dependencies=[Depends(build_guard(accounts))]
+        title="dicom-node",
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        dependencies=[Depends(build_guard(accounts))],
     )
     templates = build_templates(accounts.ae_title, settings.console.viewer.ohif_link)
     application.include_router(monitoring.router(read_snapshot, accounts.ae_title))
@@ -102,33 +88,10 @@ def create_app(read_snapshot: Callable[[], NodeSnapshot], accounts: Accounts, se
     add_refusals(application, templates)
     mount_assets(application)
 
-    @application.middleware("http")
-    async def add_headers(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        """Add the security headers to every response."""
-        response = await call_next(request)
-        response.headers.update(HEADERS | OVER_TLS if accounts.secure else HEADERS)
-        if response.status_code < 400 and request.url.path.startswith(f"{assets_path()}/"):
-            response.headers["Cache-Control"] = KEPT
-        return response
-
+    application.add_middleware(BodyLimit, larger=larger_bodies(settings))
+    application.add_middleware(HostCheck, names=expected_hosts(settings.console))
+    application.add_middleware(SecurityHeaders, secure=accounts.secure)  # the last one is the outermost
     return application
-
-
-class _ConsoleServer(uvicorn.Server):
-    """Server that ends when ``stop`` is set and handles no signals: the caller does."""
-
-    def __init__(self, config: uvicorn.Config, stop: threading.Event) -> None:
-        super().__init__(config)
-        self._stop = stop
-
-    async def on_tick(self, counter: int) -> bool:
-        """Return True to end the server. uvicorn calls this ten times a second."""
-        return await super().on_tick(counter) or self._stop.is_set()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the signal handlers of the process as they are."""
-        yield
 
 
 def run(
@@ -151,27 +114,18 @@ def run(
         raise ConfigurationError(message, hint="set console.host and console.port") from error
     host, port = listener.getsockname()[:2]
     limits = SessionLimits(idle_s=section.session_idle_s, max_s=section.session_max_s)
-    accounts = Accounts(database, limits, secure=tls_context is not None, ae_title=settings.node.ae_title, oidc=section.oidc)
+    address = public_address(section, port)
+    accounts = Accounts(database, limits, section.secure, settings.node.ae_title, oidc=section.oidc, public_url=address)
     application = create_app(lambda: read_node(settings, database), accounts, settings)
-    config = uvicorn.Config(
-        application, log_config=None, access_log=False, lifespan="off", server_header=False, timeout_graceful_shutdown=GRACE_S
-    )
-    config.load()
-    config.ssl = tls_context
-    server = _ConsoleServer(config, stop)
-    url = f"{scheme(settings)}://{host}:{port}"
+    server = ConsoleServer(application, stop, tls=tls_context, most_connections=section.max_connections)
+    url = f"{scheme(section)}://{host}:{port}"
     with listener, RoleHeartbeat(database, CONSOLE, lambda: {"url": url}):
         log.info("console_listening", host=host, port=port)
         if accounts.local_sign_in:
-            first_administrator.offer_registration(database, url)
+            first_administrator.offer_registration(database, address)
         on_ready(host, port)
         application.state.render_pool.cache.make_room(0)  # what an earlier process has left
         try:
             server.run(sockets=[listener])
         finally:
             application.state.render_pool.close()
-
-
-def scheme(settings: Settings) -> str:
-    """Return the URL scheme of the console."""
-    return "https" if settings.console.tls is not None else "http"

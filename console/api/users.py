@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
@@ -67,12 +67,12 @@ def build_router(accounts: Accounts) -> APIRouter:
         return [UserEntry.model_validate(user) for user in list_users(database)]
 
     @routes.post("/invitations", status_code=201, summary="Invite a user")
-    def invite(request: Request, new: NewUser, viewer: AsViewer) -> InvitationLink:
+    def invite(new: NewUser, viewer: AsViewer) -> InvitationLink:
         """Make a link with which a person registers; an older link for the same name is no longer valid."""
         if find_user(database, new.name) is not None:
             raise HTTPException(409, f"there is a user {new.name} already")
         token = invite_user(database, name=new.name, role=new.role, actor=viewer.actor)
-        return InvitationLink(link=f"{request.url.scheme}://{request.url.netloc}/invitations/{token}", valid_s=VALID_S)
+        return InvitationLink(link=f"{accounts.public_url}/invitations/{token}", valid_s=VALID_S)
 
     @routes.put("/{user_id}/role", summary="Give a user another role")
     def change_role(user_id: RowId, new: NewRole, viewer: AsViewer) -> UserEntry:

@@ -9,6 +9,7 @@ from typing import Any
 from fastapi.responses import StreamingResponse
 
 EVENT_COLUMNS = ("event_id", "at", "actor", "action", "subject", "details", "chain_seq", "chain_hash")
+PART_CHARACTERS = 64 << 10  # each part of a streamed answer costs a change of thread
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -31,15 +32,20 @@ def _csv(columns: Sequence[str], rows: Iterator[Any]) -> Iterator[str]:
     writer.writerow(columns)
     for row in rows:
         writer.writerow([format_cell(getattr(row, name)) for name in columns])
-        yield line.getvalue()
-        line.seek(0)
-        line.truncate()
+        if line.tell() > PART_CHARACTERS:
+            yield line.getvalue()
+            line.seek(0)
+            line.truncate()
     yield line.getvalue()
 
 
 def _json(columns: Sequence[str], rows: Iterator[Any]) -> Iterator[str]:
-    separator = "["
+    part, separator = io.StringIO(), "["
     for row in rows:
-        yield separator + json.dumps({name: getattr(row, name) for name in columns}, ensure_ascii=False, default=str)
+        part.write(separator + json.dumps({name: getattr(row, name) for name in columns}, ensure_ascii=False, default=str))
         separator = ",\n"
-    yield "]" if separator != "[" else "[]"
+        if part.tell() > PART_CHARACTERS:
+            yield part.getvalue()
+            part.seek(0)
+            part.truncate()
+    yield part.getvalue() + ("]" if separator != "[" else "[]")

@@ -20,13 +20,24 @@ FORM_TOKEN_HEADER = "X-Form-Token"
 
 @dataclass(frozen=True, slots=True)
 class Accounts:
-    """What the pages of sign-in need: the database, the limits of a session, and whether cookies are for HTTPS only."""
+    """What the pages of sign-in need.
+
+    Attributes
+    ----------
+    limits
+        Of sessions.
+    secure
+        Whether cookies are for HTTPS only.
+    public_url
+        The address with which links begin (`console.server.address.public_address`).
+    """
 
     database: Database
     limits: SessionLimits
     secure: bool
     ae_title: str
     oidc: OidcSection | None = None
+    public_url: str = ""
 
     @property
     def local_sign_in(self) -> bool:
@@ -64,8 +75,8 @@ def client_address(request: Request) -> str:
     return request.client.host if request.client is not None else "unknown"
 
 
-def check_origin(request: Request) -> None:
-    """Refuse a writing request that another site's page sent.
+def check_origin(request: Request, public_url: str) -> None:
+    """Refuse a writing request that another site's page sent. A page of this console has the host of the request, or ``public_url``.
 
     Raises
     ------
@@ -76,7 +87,7 @@ def check_origin(request: Request) -> None:
     if origin is None:
         if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
             raise AccessDenied("this form came from another site")
-    elif urlsplit(origin).netloc != request.headers.get("host"):
+    elif origin != public_url and urlsplit(origin).netloc != request.headers.get("host"):
         raise AccessDenied("this form came from another site")
 
 
@@ -102,7 +113,7 @@ def build_guard(accounts: Accounts):  # type: ignore[no-untyped-def]  # FastAPI 
         method = "GET" if request.method == "HEAD" else request.method
         allowed = ACCESS[method, path]
         if method in WRITING:
-            check_origin(request)
+            check_origin(request, accounts.public_url)
         token = bearer_token(request) if allowed != PUBLIC else None
         request.state.session = await _session(request) if token is None else await _token_session(request, token)
         if allowed == PUBLIC:

@@ -5,6 +5,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.templating import Jinja2Templates
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from console.api.problems import InvalidPart, problem
 from console.auth.bearer import ScopeMissing, TokenRefused
@@ -63,6 +64,11 @@ def add_refusals(application: FastAPI, templates: Jinja2Templates) -> None:
         request.state.session = None
         text = {"heading": "Not available", "message": "The database does not respond. The status page says more; try again in a moment."}
         return page(templates, request, "message.html", status_code=503, **text)
+
+    @application.exception_handler(ClientDisconnect)
+    async def gone(request: Request, error: ClientDisconnect) -> Response:
+        """Answer nobody: the client has gone, or was too slow, before its request was complete."""
+        return Response(status_code=400)
 
     @application.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:

@@ -42,7 +42,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         if problem is not None:
             return await run_in_threadpool(lambda: _page(request, status=422, error=problem or "", name=name))
         token = await run_in_threadpool(lambda: invite_user(database, name=name, role=role, actor=f"user:{session.user.name}"))
-        link = f"{request.url.scheme}://{request.url.netloc}/invitations/{token}"
+        link = f"{accounts.public_url}/invitations/{token}"
         return await run_in_threadpool(lambda: _page(request, link=link, invited=name))
 
     @routes.post("/users/{user_id}/role")

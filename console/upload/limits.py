@@ -12,6 +12,8 @@ from db.uploads.uploads import spooled_bytes
 from imaging.photograph.file_kind import FileKind, kind_named
 
 PHOTOGRAPH_BYTES = 16 << 20
+MOST_ANNOUNCEMENT_BYTES = 4 << 20
+MOST_ROUTE_TEST_BYTES = 128 << 20  # the files of one form are read into memory
 _UNREADABLE = frozenset({"heic", "heif", "webp", "gif", "bmp", "pdf", "docx", "rar", "7z", "gz"})
 
 
@@ -79,3 +81,13 @@ def check_receiving(database: Database) -> None:
 def free_bytes(settings: Settings) -> int:
     """Return the free space where uploads are kept, in bytes."""
     return shutil.disk_usage(settings.uploads_dir).free
+
+
+def larger_bodies(settings: Settings) -> dict[str, int]:
+    """Return the paths whose requests carry files, and how many bytes their bodies may have."""
+    return {
+        "/uploads/": settings.upload.max_file_bytes,
+        "/upload": MOST_ANNOUNCEMENT_BYTES,
+        "/api/v1/predict": settings.upload.max_file_bytes,
+        "/operations/route-test": MOST_ROUTE_TEST_BYTES,
+    }

@@ -14,7 +14,7 @@ from console.auth.guard import Accounts, SignedIn, client_address
 from console.auth.replies import page, redirect
 from console.upload.body import append_body, read_body
 from console.upload.body_map import body_map
-from console.upload.limits import NotNow, check_receiving, check_room, file_refusal
+from console.upload.limits import MOST_ANNOUNCEMENT_BYTES, NotNow, check_receiving, check_room, file_refusal
 from console.upload.spool_file import PieceRefused, open_piece, remove_spooled, spooled_length
 from console.upload.statement import Statement, in_words
 from core.settings.settings import Settings
@@ -27,7 +27,6 @@ from imaging.photograph.skin_regions import skin_regions
 
 OFFSET, BYTES = "Upload-Offset", "application/octet-stream"
 PIECE_BYTES = 4 << 20
-MOST_ANNOUNCEMENT_BYTES = 4 << 20
 RETRY_AFTER_S = "10"
 
 

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
-from core.settings.section import Port, Seconds, Section, is_loopback
+from core.settings.section import Port, Seconds, Section, is_address, is_loopback
 from core.settings.tls import ConsoleTls
 from core.settings.viewer import ViewerSection
 
@@ -67,6 +67,22 @@ class ConsoleSection(Section):
         description="Optional. With this table the console speaks HTTPS only: TLS 1.3, or TLS 1.2 with forward secrecy and authenticated "
         "encryption.",
     )
+    public_url: str = Field(
+        default="",
+        description="Address under which people reach the console, such as `https://dicom-node.example.org`: invitation and sign-in links "
+        "begin with it, its host name is expected, and with `https://` cookies are for HTTPS only (a reverse proxy ends TLS). Without it "
+        "links name `host` and `port`, or the machine's host name where `host` is every address.",
+    )
+    allowed_hosts: tuple[str, ...] = Field(
+        default=(),
+        description="Further host names and addresses under which the console is reached. A request whose Host header is none of these, of "
+        "`public_url`, loopback, the machine's host name or the address on which it came in is answered with 400.",
+    )
+    max_connections: int = Field(
+        default=600,
+        ge=10,
+        description="Connections at once. A new one beyond them ends the one that has waited longest for a request.",
+    )
     session_idle_s: Seconds = Field(default=1800.0, description="Seconds without a request after which a user has to sign in again.")
     session_max_s: Seconds = Field(
         default=43200.0, description="Seconds after sign-in after which a user has to sign in again. 12 hours: one shift."
@@ -75,3 +91,24 @@ class ConsoleSection(Section):
         default=None, description="Optional. Sign-in by OpenID Connect ([the console](console.md#sign-in-by-openid-connect))."
     )
     viewer: ViewerSection = Field(default=ViewerSection(), description="The viewer ([the console](console.md#viewer)).")
+
+    @field_validator("public_url")
+    @classmethod
+    def _check_public_url(cls, value: str) -> str:
+        url = urlsplit(value.rstrip("/"))
+        if value and (url.scheme not in ("http", "https") or not url.hostname or url.path or url.query or url.fragment or url.username):
+            raise ValueError(f"{value!r} is no address such as https://dicom-node.example.org: scheme, host name and perhaps a port")
+        return url.geturl()
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _check_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if not name or set(name) & set("/*@ ") or (":" in name and not is_address(name)):
+                raise ValueError(f"{name!r} is no host name or address: write it without scheme, port and wildcard")
+        return value
+
+    @property
+    def secure(self) -> bool:
+        """Whether browsers reach the console over HTTPS."""
+        return self.tls is not None or self.public_url.startswith("https://")

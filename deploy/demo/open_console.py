@@ -3,9 +3,9 @@
 import time
 from secrets import token_urlsafe
 
-from console.app import scheme
 from console.auth.access import UserRole
 from console.auth.passwords import hash_password
+from console.server.address import public_address
 from core.settings.settings import Settings
 from db.accounts.sign_in_links import make_sign_in_link
 from db.accounts.users import add_user, find_user
@@ -42,7 +42,7 @@ def keep_console_open(node: DemoNode) -> None:
 
 def console_url(settings: Settings) -> str:
     """Return the address of the console."""
-    return f"{scheme(settings)}://{settings.console.host}:{settings.console.port}"
+    return public_address(settings.console)
 
 
 def _sign_in_token(database: Database) -> str:

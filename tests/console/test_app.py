@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from console import app
 from console.health import ROLES
+from console.server.address import scheme
 from core.errors import ConfigurationError
 from core.settings.console import ConsoleSection
 from core.settings.node import NodeSection
@@ -33,10 +34,10 @@ class RunningConsole:
     def __init__(self, settings: Settings, database: Database) -> None:
         self.stop = threading.Event()
         ready = threading.Event()
-        self.client = httpx.Client()
+        self.client = httpx.Client(timeout=60)
 
         def on_ready(host: str, port: int) -> None:
-            self.client.base_url = httpx.URL(f"{app.scheme(settings)}://{host}:{port}")
+            self.client.base_url = httpx.URL(f"{scheme(settings.console)}://{host}:{port}")
             ready.set()
 
         self.thread = threading.Thread(target=app.run, args=(settings, database, self.stop, on_ready), daemon=True)

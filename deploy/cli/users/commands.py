@@ -54,13 +54,13 @@ def users_invite(name: Name, role: RoleOption, config: Config = None, as_json: A
 
     It can be used once within three days.
     """
-    from console.app import scheme
+    from console.server.address import public_address
     from db.accounts.invitations import invite_user
 
     role = _checked_role(role)
     with open_database(config) as (settings, database):
         token = invite_user(database, name=name, role=role, actor=operator_name())
-        link = f"{scheme(settings)}://{settings.console.host}:{settings.console.port}/invitations/{token}"
+        link = f"{public_address(settings.console)}/invitations/{token}"
     if as_json:
         print_json({"name": name, "role": role, "link": link})
     else:
@@ -73,12 +73,12 @@ def users_link(name: Name, config: Config = None, as_json: AsJson = False) -> No
 
     It is valid for 15 minutes. A second factor is still asked for.
     """
-    from console.app import scheme
+    from console.server.address import public_address
     from db.accounts.sign_in_links import make_sign_in_link
 
     with open_database(config) as (settings, database):
         token = make_sign_in_link(database, find_user_by_name(database, name), actor=operator_name())
-        link = f"{scheme(settings)}://{settings.console.host}:{settings.console.port}/sign-in/link/{token}"
+        link = f"{public_address(settings.console)}/sign-in/link/{token}"
     if as_json:
         print_json({"name": name, "link": link})
     else:
