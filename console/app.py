@@ -17,6 +17,7 @@ from console.auth import account, first_administrator, invitation, sign_in, sign
 from console.auth.guard import Accounts, build_guard
 from console.auth.oidc import routes as oidc
 from console.auth.refusals import add_refusals
+from console.current_settings import CurrentSettings
 from console.dashboard import routes as dashboard
 from console.health import CONSOLE, NodeSnapshot, read_node
 from console.models import routes as models
@@ -41,7 +42,6 @@ from console.worklist import routes as worklist
 from console.worklist import saved_views
 from core.errors import ConfigurationError
 from core.settings.settings import Settings
-from core.states import ResultKind
 from core.tls import server_context
 from db.accounts.sessions import SessionLimits
 from db.blobs.open_blobs import open_reader
@@ -51,8 +51,8 @@ from db.roles.role_heartbeat import RoleHeartbeat
 log = structlog.get_logger(__name__)
 
 
-def create_app(read_snapshot: Callable[[], NodeSnapshot], accounts: Accounts, settings: Settings) -> FastAPI:
-    """Build the application: health, metrics, API and pages. Each request calls ``read_snapshot``.
+def create_app(read_snapshot: Callable[[], NodeSnapshot], accounts: Accounts, current: CurrentSettings) -> FastAPI:
+    """Build the application: health, metrics, API and pages. Requests call ``read_snapshot``, and ``current`` for settings that change.
 
     FastAPI's interactive API pages are switched off, because they load scripts from other hosts. Every route is checked by the guard.
     """
@@ -64,12 +64,13 @@ def create_app(read_snapshot: Callable[[], NodeSnapshot], accounts: Accounts, se
         redirect_slashes=False,
         dependencies=[Depends(build_guard(accounts))],
     )
+    settings = current()
     templates = build_templates(accounts.ae_title, settings.console.viewer.ohif_link)
     application.include_router(monitoring.router(read_snapshot, accounts.ae_title))
     application.include_router(pages.router(read_snapshot, accounts.ae_title, templates))
     for module in (sign_in, sign_in_link, oidc, invitation, account, user_admin, worklist, saved_views, audit, view_queries, dashboard):
         application.include_router(module.build_router(accounts, templates))
-    application.include_router(operations.build_router(accounts, templates, settings))
+    application.include_router(operations.build_router(accounts, templates, current))
     application.include_router(models.build_router(accounts, templates, settings))
     models_dir = settings.node.data_dir / "models"
     section = settings.console.viewer
@@ -77,14 +78,13 @@ def create_app(read_snapshot: Callable[[], NodeSnapshot], accounts: Accounts, se
     blobs = open_reader(settings)
     render_pool = application.state.render_pool = RenderPool(section, cache)
     application.include_router(study.build_router(accounts, templates, blobs, models_dir, render_pool.prepare))
-    takes_assessment = [name for name, kinds in settings.result_profiles.items() if ResultKind.ASSESSMENT in kinds]
-    application.include_router(verdicts.build_router(accounts, templates, models_dir, takes_assessment))
+    application.include_router(verdicts.build_router(accounts, templates, models_dir, current))
     source = ViewerSource(accounts.database, render_pool, blobs)
     application.include_router(viewer.build_router(accounts, templates, source))
     application.include_router(objects.build_router(accounts, templates, source))
-    add_api(application, accounts, settings, blobs)
-    application.include_router(upload.build_router(accounts, templates, settings))
-    application.include_router(predict.build_router(accounts, settings))
+    add_api(application, accounts, current, blobs)
+    application.include_router(upload.build_router(accounts, templates, current))
+    application.include_router(predict.build_router(accounts, current))
     add_refusals(application, templates)
     mount_assets(application)
 
@@ -95,9 +95,20 @@ def create_app(read_snapshot: Callable[[], NodeSnapshot], accounts: Accounts, se
 
 
 def run(
-    settings: Settings, database: Database, stop: threading.Event, on_ready: Callable[[str, int], None] = lambda host, port: None
+    settings: Settings,
+    database: Database,
+    stop: threading.Event,
+    on_ready: Callable[[str, int], None] = lambda _host, _port: None,
+    take_change: Callable[[], Settings | None] = lambda: None,
 ) -> None:
-    """Serve until ``stop`` is set. ``on_ready(host, port)`` is called when the port is bound.
+    """Serve until ``stop`` is set.
+
+    Parameters
+    ----------
+    on_ready
+        Called with host and port when the port is bound.
+    take_change
+        Called again and again: returns settings that are to be used from now on, None where nothing has changed.
 
     Raises
     ------
@@ -114,12 +125,12 @@ def run(
         raise ConfigurationError(message, hint="set console.host and console.port") from error
     host, port = listener.getsockname()[:2]
     limits = SessionLimits(idle_s=section.session_idle_s, max_s=section.session_max_s)
-    address = public_address(section, port)
+    address, current = public_address(section, port), CurrentSettings(settings)
     accounts = Accounts(database, limits, section.secure, settings.node.ae_title, oidc=section.oidc, public_url=address)
-    application = create_app(lambda: read_node(settings, database), accounts, settings)
+    application = create_app(lambda: read_node(current(), database), accounts, current)
     server = ConsoleServer(application, stop, tls=tls_context, most_connections=section.max_connections)
     url = f"{scheme(section)}://{host}:{port}"
-    with listener, RoleHeartbeat(database, CONSOLE, lambda: {"url": url}):
+    with listener, RoleHeartbeat(database, CONSOLE, lambda: {"url": url}), current.follow(take_change):
         log.info("console_listening", host=host, port=port)
         if accounts.local_sign_in:
             first_administrator.offer_registration(database, address)

@@ -1,18 +1,15 @@
-"""Jobs, deliveries, units without a route, quarantine and alerts under /api/v1, and commands on them."""
+"""Lists of jobs, deliveries, units without a route, quarantine and alerts under /api/v1."""
 
 from datetime import datetime
-from typing import Annotated
 
 from fastapi import APIRouter
-from pydantic import BaseModel, Field
-from starlette.exceptions import HTTPException
+from pydantic import Field
 
 from console.api.description import API_ROUTES
 from console.api.list_page import Limit, ListPage, list_page
 from console.api.study_resources import Resource
 from console.auth.guard import Accounts, AsViewer, Viewer
-from console.operations.actions import LONGEST_REASON, carry_out, subject_of
-from console.parameters import Before, RowId, SearchText
+from console.parameters import Before, SearchText
 from core.states import DeliveryState, JobState
 from db import audit
 from db.complete.unrouted import list_unrouted
@@ -108,18 +105,6 @@ class AlertEntry(Resource):
     age_s: float
 
 
-class Reason(BaseModel):
-    """Why a command is given; it is kept in the audit trail."""
-
-    reason: str = Field(min_length=1, max_length=LONGEST_REASON, pattern=r"^[ -~]*[!-~][ -~]*$", description="One line of ASCII text")
-
-
-class Done(BaseModel):
-    """A command was carried out; the role that owns the work takes it up."""
-
-    subject: Annotated[str, Field(description="As in the audit trail, for example `job:17`")]
-
-
 def build_router(accounts: Accounts) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/api/v1", tags=["operations"], **API_ROUTES)
@@ -167,31 +152,5 @@ def build_router(accounts: Accounts) -> APIRouter:
     def alerts() -> list[AlertEntry]:
         """Return the conditions that need a person."""
         return [AlertEntry.model_validate(alert) for alert in current_alerts(database)]
-
-    def _act(kind: str, row_id: int, verb: str, viewer: Viewer, why: Reason) -> Done:
-        subject = subject_of(kind, row_id)
-        if not carry_out(database, kind, row_id, verb, actor=viewer.actor, reason=why.reason):
-            raise HTTPException(409, f"{subject} does not exist, or is in a state in which this is not possible")
-        return Done(subject=subject)
-
-    @routes.post("/jobs/{job_id}/requeue", summary="Queue a failed, quarantined or cancelled job again")
-    def requeue_job(job_id: RowId, why: Reason, viewer: AsViewer) -> Done:
-        """Queue a job of a current revision again; its attempts are counted from 0."""
-        return _act("jobs", job_id, "requeue", viewer, why)
-
-    @routes.post("/jobs/{job_id}/cancel", summary="Cancel a job that has no result")
-    def cancel_job(job_id: RowId, why: Reason, viewer: AsViewer) -> Done:
-        """Cancel a job; a running one loses its lease."""
-        return _act("jobs", job_id, "cancel", viewer, why)
-
-    @routes.post("/deliveries/{delivery_id}/retry", summary="Send a held, failed or waiting delivery now")
-    def retry_delivery(delivery_id: RowId, why: Reason, viewer: AsViewer) -> Done:
-        """Make a delivery due now."""
-        return _act("deliveries", delivery_id, "retry", viewer, why)
-
-    @routes.post("/units/{unit_id}/requeue", summary="Route a unit again that no route took")
-    def requeue_unit(unit_id: RowId, why: Reason, viewer: AsViewer) -> Done:
-        """Open a unit, so that it is completed and routed again."""
-        return _act("units", unit_id, "requeue", viewer, why)
 
     return routes

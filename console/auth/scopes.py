@@ -15,16 +15,16 @@ class Scope(StrEnum):
     AUDIT = "audit"  # reads the audit trail and verifies it
     USERS = "users"  # manages users
     UPLOAD = "upload"  # sends images for analysis
-    VERDICTS = "verdicts"  # gives verdicts
+    VERDICTS = "verdicts"  # releases results that wait for a verdict
 
 
 MEANING = {
     Scope.RESULTS: "read studies, findings, result objects and figures",
-    Scope.OPERATIONS: "read jobs and deliveries, requeue, cancel and retry them",
+    Scope.OPERATIONS: "read jobs, deliveries, routes and destinations, and give commands on them",
     Scope.AUDIT: "search, export and verify the audit trail",
     Scope.USERS: "manage users",
     Scope.UPLOAD: "send images for analysis",
-    Scope.VERDICTS: "give verdicts",
+    Scope.VERDICTS: "release results that wait for a verdict",
 }
 SECTIONS = {
     "studies": Scope.RESULTS,
@@ -40,7 +40,10 @@ SECTIONS = {
     "users": Scope.USERS,
     "predict": Scope.UPLOAD,
     "uploads": Scope.UPLOAD,
-    "verdicts": Scope.VERDICTS,
+    "routes": Scope.OPERATIONS,
+    "destinations": Scope.OPERATIONS,
+    "commands": Scope.OPERATIONS,
+    "results": Scope.VERDICTS,
 }
 """Scope by the first word of a path behind ``/api/v1/``. A path that is not listed opens with no token."""
 

@@ -4,6 +4,7 @@ An action is a command: a row that the role that owns it carries out and answers
 reason, which is part of the audit event.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -35,13 +36,13 @@ KINDS = frozenset(kind for kind in CommandKind if not kind.startswith("model."))
 PREFIXES = ("job.", "unit.", "route.", "destination.", "delivery.", "quarantine.")
 
 
-def build_router(accounts: Accounts, templates: Jinja2Templates, settings: Settings) -> APIRouter:
+def build_router(accounts: Accounts, templates: Jinja2Templates, current: Callable[[], Settings]) -> APIRouter:
     """Return the routes of the operations page."""
     routes = APIRouter(include_in_schema=False)
     database = accounts.database
 
     def _page(request: Request, *, status: int = 200, **context: Any) -> Response:
-        state, pauses = node_status(database), list_pauses(database)
+        state, pauses, settings = node_status(database), list_pauses(database), current()
         free, total = disk_usage(settings.node.data_dir)
         shown: dict[str, Any] = {
             "state": state,
@@ -94,7 +95,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, settings: Setti
             found = []
             for name, content in read:
                 try:
-                    found.append(try_routes(settings.routes, name, content, source))
+                    found.append(try_routes(current().routes, name, content, source))
                 except NodeError as error:
                     found.append(FileAnswer(name, str(error)))
             return found

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 
 from console.auth.guard import Accounts, SignedIn, client_address
 from console.auth.replies import page, redirect
+from console.parameters import RowId
 from console.viewer.render_object import DOCUMENT
 from console.viewer.render_unit import PICTURE
 from console.viewer.source import ViewerSource
@@ -29,7 +30,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, source: ViewerS
     routes = APIRouter(include_in_schema=False)
 
     @routes.get("/objects/{object_id}/view")
-    async def show(request: Request, object_id: int, session: SignedIn) -> Response:
+    async def show(request: Request, object_id: RowId, session: SignedIn) -> Response:
         """Show a result object, read in a render process; the view is an audit event. With ``X-Fragment: object`` without heading."""
         viewer, address = f"user:{session.user.name}", client_address(request)
         found = await run_in_threadpool(find_result_object, accounts.database, object_id, viewer=viewer, address=address, act="viewed")
@@ -54,7 +55,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, source: ViewerS
         return page(templates, request, template, **shown)
 
     @routes.get("/objects/{object_id}/pdf")
-    async def pdf(object_id: int, request: Request, session: SignedIn) -> Response:
+    async def pdf(object_id: RowId, request: Request, session: SignedIn) -> Response:
         """Send the browser to the PDF itself, in one step; the view is an audit event."""
         viewer, address = f"user:{session.user.name}", client_address(request)
         found = await run_in_threadpool(find_result_object, accounts.database, object_id, viewer=viewer, address=address, act="viewed")
@@ -67,7 +68,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, source: ViewerS
         return redirect(f"/objects/{object_id}/{ticket}/content")
 
     @routes.get("/objects/{object_id}/{ticket}/content")
-    def content(object_id: int, ticket: str, session: SignedIn) -> Response:
+    def content(object_id: RowId, ticket: str, session: SignedIn) -> Response:
         """Send the picture or the PDF of an object whose view was opened."""
         checked = source.check(ticket, session.id, object_id, "object")
         rendering = source.find_object(checked)

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
@@ -49,10 +50,10 @@ Text64 = Annotated[str, Query(max_length=64)]
 Region = Annotated[str, Query(description="A region of the body map.", json_schema_extra={"enum": ["", *skin_regions()]})]
 
 
-def build_router(accounts: Accounts, settings: Settings) -> APIRouter:
+def build_router(accounts: Accounts, current: Callable[[], Settings]) -> APIRouter:
     """Return the routes of predict."""
     routes = APIRouter(prefix="/api/v1/predict", tags=["predict"], **API_ROUTES)
-    database, folder = accounts.database, settings.uploads_dir
+    database, folder = accounts.database, current().uploads_dir
 
     def standing(upload_id: int, viewer: Viewer) -> tuple[Upload, bool]:
         """Return the upload, and whether no further result is expected."""
@@ -106,13 +107,13 @@ def build_router(accounts: Accounts, settings: Settings) -> APIRouter:
         except ValidationError as error:
             raise HTTPException(422, in_words(error)) from error
         file = AnnouncedFile(NAMES[content_type], int(length))
-        refusal = file_refusal(file.name, file.size_bytes, settings)
+        refusal = file_refusal(file.name, file.size_bytes, current())
         if refusal:
             raise HTTPException(413 if file.size_bytes else 422, refusal)
 
         def begin() -> Upload:
             folder.mkdir(parents=True, exist_ok=True)
-            check_room(database, settings, viewer.actor, [file])
+            check_room(database, current(), viewer.actor, [file])
             values = statement.values()
             return begin_upload(database, actor=viewer.actor, address=viewer.address, statement=values, files=[file], resume=False)
 

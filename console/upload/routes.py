@@ -1,5 +1,6 @@
 """The upload page, the pieces of files, and the page of an upload, which updates itself."""
 
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -12,6 +13,7 @@ from starlette.requests import ClientDisconnect
 
 from console.auth.guard import Accounts, SignedIn, client_address
 from console.auth.replies import page, redirect
+from console.parameters import RowId
 from console.upload.body import append_body, read_body
 from console.upload.body_map import body_map
 from console.upload.limits import MOST_ANNOUNCEMENT_BYTES, NotNow, check_receiving, check_room, file_refusal
@@ -49,10 +51,10 @@ class UploadAnnouncement(BaseModel):
     statement: Statement = Statement()
 
 
-def build_router(accounts: Accounts, templates: Jinja2Templates, settings: Settings) -> APIRouter:
+def build_router(accounts: Accounts, templates: Jinja2Templates, current: Callable[[], Settings]) -> APIRouter:
     """Return the routes of uploads."""
     routes = APIRouter(include_in_schema=False)
-    database, folder, limits = accounts.database, settings.uploads_dir, settings.upload
+    database, folder, limits = accounts.database, current().uploads_dir, current().upload
 
     def file_state(file: UploadFile) -> dict[str, Any]:
         offset = spooled_length(folder, file.id) if file.state == "receiving" else file.size_bytes
@@ -84,11 +86,11 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, settings: Setti
                 413, f"{len(asked.files)} files are too many: {limits.max_files} may be uploaded together, or a zip archive of them"
             )
         actor, address = f"user:{session.user.name}", client_address(request)
-        files = [AnnouncedFile(file.name, file.size, file.modified, file_refusal(file.name, file.size, settings)) for file in asked.files]
+        files = [AnnouncedFile(file.name, file.size, file.modified, file_refusal(file.name, file.size, current())) for file in asked.files]
 
         def announce() -> Upload:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            check_room(database, settings, actor, files)
+            check_room(database, current(), actor, files)
             return begin_upload(database, actor=actor, address=address, statement=asked.statement.values(), files=files)
 
         try:
@@ -98,13 +100,13 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, settings: Setti
         return JSONResponse({"id": upload.id, "files": [file_state(file) for file in upload.files]}, status_code=201)
 
     @routes.get("/uploads/{upload_id}/files/{file_id}")
-    def state(upload_id: int, file_id: int, session: SignedIn) -> Response:
+    def state(upload_id: RowId, file_id: RowId, session: SignedIn) -> Response:
         """Say how much of a file has arrived; asked after a lost connection."""
         found = find_file(database, upload_id, file_id, actor=f"user:{session.user.name}")
         return JSONResponse(file_state(found)) if found is not None else _refused(404, "there is no such file")
 
     @routes.post("/uploads/{upload_id}/files/{file_id}")
-    async def receive_piece(request: Request, upload_id: int, file_id: int, session: SignedIn) -> Response:
+    async def receive_piece(request: Request, upload_id: RowId, file_id: RowId, session: SignedIn) -> Response:
         """Append a piece that begins where the file ends (``Upload-Offset``). It is on disk when this answers."""
         file = await run_in_threadpool(find_file, database, upload_id, file_id, actor=f"user:{session.user.name}")
         offset = request.headers.get(OFFSET, "")
@@ -135,13 +137,13 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, settings: Setti
         return JSONResponse({**file_state(file), "offset": piece.offset, "state": "receiving"})
 
     @routes.post("/uploads/{upload_id}/cancel")
-    def cancel(upload_id: int, session: SignedIn) -> Response:
+    def cancel(upload_id: RowId, session: SignedIn) -> Response:
         """Cancel what has not arrived; what has arrived completely is taken all the same."""
         remove_spooled(folder, cancel_upload(database, upload_id, actor=f"user:{session.user.name}"))
         return redirect(f"/uploads/{upload_id}")
 
     @routes.get("/uploads/{upload_id}")
-    def result(request: Request, upload_id: int, session: SignedIn) -> Response:
+    def result(request: Request, upload_id: RowId, session: SignedIn) -> Response:
         """Show what became of an upload; htmx asks for the changing part alone."""
         viewer = f"user:{session.user.name}"
         upload = read_upload(database, upload_id, actor=viewer)

@@ -4,7 +4,7 @@ The panel stands on the study page, and the viewer embeds it: ``GET /results/{jo
 sent with the header ``X-Fragment: verdicts`` is answered with the new panel instead of a redirect (docs/console.md).
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,13 @@ from starlette.exceptions import HTTPException
 
 from console.auth.guard import Accounts, SignedIn, client_address
 from console.auth.replies import page, redirect
+from console.parameters import RowId
 from console.verdicts.classes import ClassBook
 from console.verdicts.forms import read_draft, read_seen
 from console.verdicts.panel import REASONS, build_panel
 from core.policy.verdicts import VerdictRefused
+from core.settings.settings import Settings
+from core.states import ResultKind
 from db.accounts.sessions import Session
 from db.verdicts.releases import release_result
 from db.verdicts.result_verdicts import ResultDetails, images_of_result, read_result, read_verdicts, record_result_view
@@ -27,8 +30,8 @@ from db.verdicts.verdicts import give_verdict
 FRAGMENT = ("x-fragment", "verdicts")
 
 
-def build_router(accounts: Accounts, templates: Jinja2Templates, models_dir: Path, takes_assessment: Collection[str]) -> APIRouter:
-    """Return the routes of verdicts. ``takes_assessment``: destinations whose result profile lists it."""
+def build_router(accounts: Accounts, templates: Jinja2Templates, models_dir: Path, current: Callable[[], Settings]) -> APIRouter:
+    """Return the routes of verdicts."""
     routes = APIRouter(include_in_schema=False)
     database, classes = accounts.database, ClassBook(models_dir)
 
@@ -59,24 +62,25 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, models_dir: Pat
         return redirect(f"/studies/{result.row.study_id}#verdicts-{job_id}")
 
     @routes.get("/results/{job_id}/verdicts")
-    def verdict_panel(request: Request, job_id: int, session: SignedIn) -> Response:
+    def verdict_panel(request: Request, job_id: RowId, session: SignedIn) -> Response:
         """Show the panel alone; the view is an audit event."""
         return _panel(request, job_id, session)
 
     @routes.post("/results/{job_id}/verdicts")
-    async def judge(request: Request, job_id: int, session: SignedIn) -> Response:
+    async def judge(request: Request, job_id: RowId, session: SignedIn) -> Response:
         """Record one verdict (`console.verdicts.forms`)."""
         form = await request.form()
 
         def act(result: ResultDetails) -> None:
             known = classes.classes(result.row.model, result.row.pipeline_digest, result.findings)
             draft, seen = read_draft(form, known, images_of_result(database, job_id)), read_seen(form)
+            takes_assessment = [name for name, kinds in current().result_profiles.items() if ResultKind.ASSESSMENT in kinds]
             give_verdict(database, job_id, draft, user=session.user.name, seen=seen, takes_assessment=takes_assessment)
 
         return await run_in_threadpool(_answer, request, job_id, session, act)
 
     @routes.post("/results/{job_id}/release")
-    async def release(request: Request, job_id: int, session: SignedIn) -> Response:
+    async def release(request: Request, job_id: RowId, session: SignedIn) -> Response:
         """Release a result that waits for a verdict to every destination."""
 
         def act(result: ResultDetails) -> None:

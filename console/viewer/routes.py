@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from console.auth.guard import Accounts, SignedIn, client_address
 from console.auth.replies import page
+from console.parameters import RowId
 from console.viewer.page_data import first_image, page_data
 from console.viewer.rendering import Rendering
 from console.viewer.source import ViewerSource
@@ -30,7 +31,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, source: ViewerS
     routes = APIRouter(include_in_schema=False)
 
     @routes.get("/viewer/{unit_id}")
-    def viewer_page(request: Request, unit_id: int, session: SignedIn, job: int | None = None, finding: int | None = None) -> Response:
+    def viewer_page(request: Request, unit_id: RowId, session: SignedIn, job: int | None = None, finding: int | None = None) -> Response:
         """Open the viewer on a unit; that is one audit event, whatever is then scrolled through."""
         viewer = f"user:{session.user.name}"
         unit = open_unit(accounts.database, unit_id, job_id=job, viewer=viewer, address=client_address(request))
@@ -49,7 +50,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, source: ViewerS
         return page(templates, request, "viewer.html", unit=unit, data=data, problem=problem)
 
     @routes.get("/viewer/{unit_id}/{ticket}/meta")
-    async def meta(unit_id: int, ticket: str, session: SignedIn) -> Response:
+    async def meta(unit_id: RowId, ticket: str, session: SignedIn) -> Response:
         """Describe the images as soon as their headers were read; 422 with the reason where they cannot be displayed."""
         checked = await run_in_threadpool(source.check, ticket, session.id, unit_id)
         rendering = await source.rendering(checked)
@@ -61,7 +62,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, source: ViewerS
         return JSONResponse(describe(rendering, images))
 
     @routes.get("/viewer/{unit_id}/{ticket}/slices/{first}/{count}")
-    async def slices(unit_id: int, ticket: str, first: int, count: int, session: SignedIn) -> Response:
+    async def slices(unit_id: RowId, ticket: str, first: int, count: int, session: SignedIn) -> Response:
         """Send some slices, int16 Hounsfield units, little-endian."""
         rendering = await source.rendering(await run_in_threadpool(source.check, ticket, session.id, unit_id))
         await rendering.wait(lambda: rendering.meta is not None, WAIT_S)
@@ -75,7 +76,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, source: ViewerS
         return Response(await _read(rendering, first, count), media_type="application/octet-stream")
 
     @routes.get("/viewer/{unit_id}/{ticket}/picture")
-    async def picture(unit_id: int, ticket: str, session: SignedIn) -> Response:
+    async def picture(unit_id: RowId, ticket: str, session: SignedIn) -> Response:
         """Send a photograph as PNG."""
         rendering = await source.rendering(await run_in_threadpool(source.check, ticket, session.id, unit_id))
         done = await rendering.wait_until_finished(WAIT_S)
@@ -84,7 +85,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, source: ViewerS
         return FileResponse(rendering.picture, media_type="image/png")
 
     @routes.get("/viewer/{unit_id}/{ticket}/overlays")
-    def overlays(unit_id: int, ticket: str, session: SignedIn) -> Response:
+    def overlays(unit_id: RowId, ticket: str, session: SignedIn) -> Response:
         """Send outlines and heat map of the result, as the worker stored them; without them an empty answer."""
         checked = source.check(ticket, session.id, unit_id)
         sha256 = find_overlays(accounts.database, checked.related_id)

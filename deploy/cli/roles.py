@@ -157,7 +157,8 @@ def console(config: Config = None) -> None:
 
     settings = prepare_role(config, "console")
     database = open_database_only(settings)
-    run_until_signal(lambda stop: app.run(settings, database, stop))
+    reloading = role_reload("console", settings, config, database)
+    run_until_signal(lambda stop: app.run(settings, database, stop, take_change=reloading.take), reloading.request)
 
 
 Queues = Annotated[

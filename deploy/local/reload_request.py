@@ -71,7 +71,9 @@ def request_reload(data_dir: Path) -> ReloadAnswer:
     """
     if running_servers(data_dir) is None:
         message = f"no node runs in {data_dir}"
-        raise ConfigurationError(message, hint="for roles that run alone: send SIGHUP to listen, conduct and send, and restart the worker")
+        raise ConfigurationError(
+            message, hint="for roles that run alone: send SIGHUP to listen, conduct, send and console, and restart the worker"
+        )
     pid = int((data_dir / "run" / "node.lock").read_text())
     before = read_answer(data_dir).number
     try:

@@ -31,9 +31,9 @@ from deploy.reload import read_change
 ROLES = ("listen", "conduct", "worker", "relay", "send", "console")
 DRAIN_TIMEOUT_S = 26.0  # of the 30 s that a node may take after SIGTERM; the rest is for the servers
 RESERVE_S = 1.5  # kept for each role that is still to be stopped
-RELOADING_ROLES = ("listen", "conduct", "send")
-# The worker loads the models of the routes and makes the objects of the destinations; the console compares the free space.
-RESTARTED_FOR = {"worker": {"routes", "destinations"}, "console": {"receive.min_free_bytes"}}
+RELOADING_ROLES = ("listen", "conduct", "send", "console")
+# The worker loads the models of the routes and makes the objects of the destinations.
+RESTARTED_FOR = {"worker": {"routes", "destinations"}}
 RESTART_PAUSE_S = 2.0  # after an embedded server that did not start
 
 log = structlog.get_logger()

@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from console.app import create_app
 from console.auth.guard import Accounts
+from console.current_settings import CurrentSettings
 from console.health import NodeReadiness, NodeSnapshot
 from core.settings.settings import Settings
 from core.states import DeliveryState, JobState
@@ -62,7 +63,9 @@ def get() -> Get:
     # Never connected: what is shown here needs no sign-in.
     database = Database.open("postgresql://nobody@127.0.0.1:9/none")
     accounts = Accounts(database, SessionLimits(60, 60), secure=False, ae_title="TESTNODE")
-    application = create_app(lambda: NodeSnapshot(NodeReadiness(("relay: <i>failing</i>",)), STATUS, 1015, 1031), accounts, Settings())
+    application = create_app(
+        lambda: NodeSnapshot(NodeReadiness(("relay: <i>failing</i>",)), STATUS, 1015, 1031), accounts, CurrentSettings(Settings())
+    )
 
     async def ask(path: str) -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(application), base_url="http://node") as client:

@@ -8,6 +8,7 @@ from fastapi.routing import APIRoute
 from console import app
 from console.auth.access import ACCESS, PUBLIC, UserRole
 from console.auth.guard import Accounts
+from console.current_settings import CurrentSettings
 from console.health import read_node
 from core.settings.settings import Settings
 from db.accounts.sessions import SessionLimits
@@ -19,7 +20,7 @@ _LINK = re.compile(r"\{(?:[^}]*id|kind|verb)\}")
 
 def _routes(database: Database) -> set[tuple[str, str]]:
     accounts = Accounts(database, SessionLimits(1, 1), secure=False, ae_title="T")
-    application = app.create_app(read_node, accounts, Settings())  # type: ignore[arg-type]
+    application = app.create_app(read_node, accounts, CurrentSettings(Settings()))  # type: ignore[arg-type]
     routers = [getattr(route, "original_router", None) for route in application.routes]
     routes = [route for router in routers if router is not None for route in router.routes]
     assert all(isinstance(route, APIRoute) for route in routes)

@@ -5,16 +5,19 @@ from collections.abc import Iterator
 import httpx
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import HealthCheck, Phase, given, seed
+from hypothesis import settings as hypothesis_settings
 from schemathesis import GenerationMode
 from schemathesis.core.failures import Failure, FailureGroup
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from console.auth.access import ACCESS, UserRole
 from console.auth.scopes import Scope
+from core.settings.settings import Settings
 from db.accounts.api_tokens import add_token
 from db.accounts.users import find_user
 from db.engine import Database
+from tests.support.command_roles import command_roles
 from tests.support.console import RunningConsole, add_users
 from tests.support.records import Sender, claim, complete, finish, plan, run
 from tests.support.services import fresh_database
@@ -33,7 +36,10 @@ def console(postgres_url: str, database_template: str, tmp_path_factory: pytest.
         complete(database, plan())
         finish(database, claim(database))
         add_users(database)
-        with RunningConsole(database, tmp_path_factory.mktemp("data")) as running:
+        folder = tmp_path_factory.mktemp("data")
+        pacs = {"name": "pacs", "folder": folder}
+        settings = Settings.model_validate({"node": {"data_dir": folder}, "destinations": [pacs]})
+        with command_roles(database, settings), RunningConsole(database, folder, destinations=[pacs]) as running:
             yield running.url, database
         database.dispose()
 
@@ -49,7 +55,7 @@ def test_every_operation_answers_as_described(console: tuple[str, Database], rol
     schema = schemathesis.openapi.from_dict(document)
     operations = [found.ok() for found in schema.get_all_operations()]
     tested = [operation for operation in operations if operation.path.startswith("/api/v1/")]
-    assert len(tested) >= 24
+    assert len(tested) >= 36
     failures = [failure for operation in tested for failure in _failures(operation, role, url, token)]
     assert failures == [], "\n\n".join(failures)
 
@@ -69,7 +75,9 @@ def _failures(operation: schemathesis.APIOperation, role: UserRole, url: str, to
 
 def _check(operation: schemathesis.APIOperation, mode: GenerationMode, url: str, token: str, examples: int) -> None:
     @seed(20261129)
-    @settings(max_examples=examples, database=None, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
+    @hypothesis_settings(
+        max_examples=examples, database=None, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate]
+    )
     @given(case=operation.as_strategy(generation_mode=mode))
     def probe(case: schemathesis.Case) -> None:
         excluded = [positive_data_acceptance] if operation.path in CHECKED_FURTHER else []

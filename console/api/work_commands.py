@@ -1,0 +1,71 @@
+"""Commands on jobs, deliveries, units, quarantine, routes and destinations under /api/v1."""
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from console.api.commands import ACCEPTED, CommandEntry, NamedOrder, NamedSubject, Reason, Wait, build_asking
+from console.api.description import API_ROUTES
+from console.auth.guard import Accounts, AsViewer
+from console.parameters import RowId
+from db.operations.command_kinds import CommandKind
+
+_ANSWERS: dict[str, Any] = {"responses": ACCEPTED}
+
+
+def build_router(accounts: Accounts) -> APIRouter:
+    """Return the routes."""
+    routes = APIRouter(prefix="/api/v1", tags=["operations"], **API_ROUTES)
+    ask = build_asking(accounts.database)
+
+    @routes.post("/jobs/{job_id}/requeue", summary="Queue a failed, quarantined or cancelled job again", **_ANSWERS)
+    async def requeue_job(job_id: RowId, why: Reason, viewer: AsViewer, response: Response, wait: Wait = 0.0) -> CommandEntry:
+        """Queue a job of a current revision again; its attempts are counted from 0."""
+        return await ask(response, viewer, CommandKind.JOB_REQUEUE, str(job_id), why.reason, wait)
+
+    @routes.post("/jobs/{job_id}/cancel", summary="Cancel a job that has no result", **_ANSWERS)
+    async def cancel_job(job_id: RowId, why: Reason, viewer: AsViewer, response: Response, wait: Wait = 0.0) -> CommandEntry:
+        """Cancel a job; a running one loses its lease."""
+        return await ask(response, viewer, CommandKind.JOB_CANCEL, str(job_id), why.reason, wait)
+
+    @routes.post("/deliveries/{delivery_id}/retry", summary="Send a failed or waiting delivery now, release a held one", **_ANSWERS)
+    async def retry_delivery(delivery_id: RowId, why: Reason, viewer: AsViewer, response: Response, wait: Wait = 0.0) -> CommandEntry:
+        """Make a delivery due now. One that waits for a clinician's verdict is released under `/results`."""
+        return await ask(response, viewer, CommandKind.DELIVERY_RETRY, str(delivery_id), why.reason, wait)
+
+    @routes.post("/units/{unit_id}/requeue", summary="Route a unit again that no route took", **_ANSWERS)
+    async def requeue_unit(unit_id: RowId, why: Reason, viewer: AsViewer, response: Response, wait: Wait = 0.0) -> CommandEntry:
+        """Open a unit, so that it is completed and routed again."""
+        return await ask(response, viewer, CommandKind.UNIT_REQUEUE, str(unit_id), why.reason, wait)
+
+    @routes.post("/quarantine/{item_id}/requeue", summary="Receive a refused data set again", **_ANSWERS)
+    async def receive_again(item_id: RowId, why: Reason, viewer: AsViewer, response: Response, wait: Wait = 0.0) -> CommandEntry:
+        """Have the listener receive a data set again from the quarantine."""
+        return await ask(response, viewer, CommandKind.QUARANTINE_REQUEUE, str(item_id), why.reason, wait)
+
+    @routes.post("/routes/pause", summary="Pause a route", **_ANSWERS)
+    async def pause_route(order: NamedOrder, viewer: AsViewer, response: Response, wait: Wait = 0.0) -> CommandEntry:
+        """Begin no analysis for a route until it is resumed; its jobs wait in the queue."""
+        return await ask(response, viewer, CommandKind.ROUTE_PAUSE, order.name, order.reason, wait)
+
+    @routes.post("/routes/resume", summary="Resume a route", **_ANSWERS)
+    async def resume_route(order: NamedOrder, viewer: AsViewer, response: Response, wait: Wait = 0.0) -> CommandEntry:
+        """Analyse for a paused route again."""
+        return await ask(response, viewer, CommandKind.ROUTE_RESUME, order.name, order.reason, wait)
+
+    @routes.post("/destinations/pause", summary="Pause a destination", **_ANSWERS)
+    async def pause_destination(order: NamedOrder, viewer: AsViewer, response: Response, wait: Wait = 0.0) -> CommandEntry:
+        """Send nothing to a destination until it is resumed; its deliveries wait."""
+        return await ask(response, viewer, CommandKind.DESTINATION_PAUSE, order.name, order.reason, wait)
+
+    @routes.post("/destinations/resume", summary="Resume a destination", **_ANSWERS)
+    async def resume_destination(order: NamedOrder, viewer: AsViewer, response: Response, wait: Wait = 0.0) -> CommandEntry:
+        """Send to a paused destination again."""
+        return await ask(response, viewer, CommandKind.DESTINATION_RESUME, order.name, order.reason, wait)
+
+    @routes.post("/destinations/echo", summary="Test whether a destination answers", **_ANSWERS)
+    async def test_destination(subject: NamedSubject, viewer: AsViewer, response: Response, wait: Wait = 0.0) -> CommandEntry:
+        """Send a C-ECHO, or for STOW-RS a search, or write a file into the folder."""
+        return await ask(response, viewer, CommandKind.DESTINATION_ECHO, subject.name, "", wait)
+
+    return routes
