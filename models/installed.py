@@ -18,7 +18,7 @@ from pathlib import Path
 from core.errors import ModelError
 from core.records import RegisteredModel
 from core.states import ModelOrigin, ModelState
-from models import registry
+from models import registry, stored_answers
 from models.card import ModelCard, read_card
 
 FOLDER = "models"  # in node.data_dir
@@ -134,6 +134,14 @@ def serving_version(name: str, known: Sequence[RegisteredModel], folder: Path, r
     )
 
 
+def active_version(name: str, known: Sequence[RegisteredModel], folder: Path, root: Path = registry.MODELS_FOLDER) -> ModelVersion | None:
+    """As ``serving_version``; None where no version serves."""
+    try:
+        return serving_version(name, known, folder, root)
+    except ModelError:
+        return None
+
+
 def shadow_versions(
     name: str, known: Sequence[RegisteredModel], folder: Path, root: Path = registry.MODELS_FOLDER
 ) -> tuple[ModelVersion, ...]:
@@ -167,7 +175,7 @@ def install_version(source: Path, folder: Path, root: Path = registry.MODELS_FOL
     target.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=".part-", dir=target.parent))
     try:
-        for path in (weights, source / "card.toml"):
+        for path in (weights, source / "card.toml", *source.glob(stored_answers.FILE)):
             shutil.copyfile(path, part / path.name)
         registry.verify_weights_in(part)
         part.chmod(0o755)

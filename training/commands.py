@@ -13,6 +13,7 @@ from core.errors import ModelError
 from core.policy.drift import DriftObservation, count_by_bin
 from core.records import Prediction
 from models import registry
+from models.card import read_card
 from training.extra import require_training_extra
 
 Progress = Callable[[str], None]
@@ -91,28 +92,35 @@ def evaluate(name: str, data: Path, *, progress: Progress = print) -> dict[str, 
 
 
 def evaluate_into(
-    name: str, data: Path, out: Path, *, progress: Progress = print, limit_per_class: int | None = None, device: str = "auto"
-) -> dict[str, Any]:
+    name: str, data: Path, out: Path, *, version: Path | None = None, progress: Progress = print, limit_per_class: int | None = None,
+    device: str = "auto",
+) -> dict[str, Any]:  # fmt: skip
     """As ``evaluate``, with intervals, and with plots in ``out``; the model's page shows figures.json of that folder.
 
     A classifier is measured through the code path that serves, and its intervals redraw whole groups (lesions). A detector gets the FROC
     curve (with what the card says of series that its training never saw) and no intervals: two patients carry none.
+    ``version``: the folder with card and weights of another version than the shipped one. Of a classifier the answers are written too
+    (`models.stored_answers`): put beside card and weights, they are what `models activate` compares with.
     ``limit_per_class`` measures fewer images (tests). The classifier's wrong answers of highest probability are drawn into
     ``out``/failures: they are images of patients and never go into the documentation.
     """
     require_training_extra("models evaluate")
     from models import drift_observation, runtime
+    from models.stored_answers import save_answers
     from training import bootstrap, classifier_metrics, held_out, model_pages, plots, worst_answers
+    from training.gathered_answers import GatheredAnswers
 
     out.mkdir(parents=True, exist_ok=True)
-    card = registry.card(name)
-    metrics: dict[str, Any] = {"weights_sha256": card.weights_sha256, "digest": registry.pipeline_digest(name), "version": card.version}
+    folder = registry.folder(name) if version is None else version
+    card, digest = read_card(folder / "card.toml"), registry.folder_digest(folder)
+    metrics: dict[str, Any] = {"weights_sha256": card.weights_sha256, "digest": digest, "version": card.version}
     drawn: list[Path | None] = []
     observations: list[DriftObservation] = []
-    worst = worst_answers.WorstAnswers()
+    worst, gathered = worst_answers.WorstAnswers(), GatheredAnswers(tuple(label.name for label in card.labels))
 
     def on_answer(image: held_out.HeldOutImage, prediction: Prediction) -> None:
         observations.extend(drift_observation.observe(image.photograph, prediction))
+        gathered.add(image, prediction)
         if prediction.probabilities:
             top = max(prediction.probabilities, key=prediction.probabilities.__getitem__)
             worst.add(image.photograph, image.label, top, prediction.probabilities[top])
@@ -122,7 +130,7 @@ def evaluate_into(
         metrics |= evaluate(name, data, progress=progress)
         drawn.append(plots.draw_froc({**card.metrics, **metrics}, out / "froc.png"))
     else:
-        model = runtime.load(name, device=device)
+        model = runtime.load_folder(folder, device=device, package=registry.folder(name).name)
         answers = held_out.held_out_answers(model, images.batches(model, data, limit_per_class), progress=progress, on_answer=on_answer)
         groups = len(set(answers.groups.tolist()))
         metrics["measured"] = (
@@ -135,9 +143,9 @@ def evaluate_into(
         metrics["intervals"] = bootstrap.bootstrap_metrics(answers)
         metrics["confusion"] = {"labels": answers.names, "rows_truth_columns_model": classifier_metrics.confusion(answers).tolist()}
         metrics["reference"] = count_by_bin(observations)  # of inputs and scores: a card may take it over, `models drift` compares with it
-        drawn += [*plots.draw_classifier_plots(answers, out), worst.draw(out)]
+        drawn += [*plots.draw_classifier_plots(answers, out), worst.draw(out), save_answers(gathered.answers(), out)]
     (out / model_pages.FIGURES).write_text(json.dumps(metrics, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     for path in drawn:
         if path is not None:
-            progress(f"drawn: {path}")
+            progress(f"written: {path}")
     return metrics

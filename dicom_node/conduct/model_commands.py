@@ -10,7 +10,7 @@ from db.operations import model_registry
 from db.operations.command_kinds import CommandKind
 from db.roles.command_runner import Handler
 from db.roles.commands import ClaimedCommand
-from models import installed, registry
+from models import installed, registry, regression_gate
 from models.card import identity
 from models.installed import ModelVersion
 
@@ -32,9 +32,12 @@ class ModelCommands:
         }
 
     def activate(self, command: ClaimedCommand) -> str:
-        """Use a version for new jobs."""
+        """Use a version for new jobs, unless it is worse than the active one on the stored held-out images."""
         place = self._version(command)
         registry.verify_weights_in(place.folder)
+        active = installed.active_version(place.card.name, model_registry.registered_models(self._database), self._folder)
+        if active is not None:
+            regression_gate.require_not_worse(active.folder, place.folder, f"{place.card.name} {place.card.version}")
         named = identity(place.card, place.digest)
         if not model_registry.activate_model(self._database, named, origin=place.origin, actor=command.actor):
             raise ModelError(f"{place.card.name} {place.card.version} is active already")

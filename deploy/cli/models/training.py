@@ -64,16 +64,24 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="gets figures, and metrics with confidence intervals", show_default=False)
     ] = None,
+    version: Annotated[
+        Path | None, typer.Option("--version", metavar="DIR", help="output of `models train` (default: the shipped)", show_default=False)
+    ] = None,
 ) -> None:
-    """Evaluate the shipped weights on held-out data."""
+    """Evaluate a version on held-out data.
+
+    With --out, the answers of a classifier are written too: beside card.toml and weights they let `models activate` compare versions.
+    """
     _require_training()
     from training import commands
 
     model, folder = require_shipped_model(name), _require_folder(data)
     if out is None:
+        if version is not None:
+            raise typer.BadParameter("needs --out", param_hint="--version")
         metrics = commands.evaluate(model, folder, progress=print_message)
     else:
-        metrics = commands.evaluate_into(model, folder, out, progress=print_message)
+        metrics = commands.evaluate_into(model, folder, out, version=version, progress=print_message)
     if json_file is None:
         print_json(metrics)
     else:

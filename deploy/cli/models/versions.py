@@ -52,16 +52,26 @@ def import_model(
     )
 
 
-def activate(name: Name, version: Version, config: Config = None) -> None:
+def activate(
+    name: Name,
+    version: Version,
+    even_if_worse: Annotated[bool, typer.Option("--even-if-worse", help="although it is worse on the stored held-out images")] = False,
+    config: Config = None,
+) -> None:
     """Use this version for new jobs.
 
-    Jobs that were planned for the version before are finished by that one.
+    Jobs that were planned for the version before are finished by that one. A classifier that is worse than the active version on the
+    images that training held out is refused.
     """
     from db.operations import model_registry as store
+    from models import installed, regression_gate
     from models.card import identity
 
     with open_database(config) as (settings, database):
         place = find_verified_version(name, version, settings)
+        active = installed.active_version(name, store.registered_models(database), model_folder(settings))
+        if active is not None and not even_if_worse:
+            regression_gate.require_not_worse(active.folder, place.folder, f"{place.card.name} {place.card.version}")
         changed = store.activate_model(database, identity(place.card, place.digest), origin=place.origin, actor=operator_name())
         _print_state(place, "active", changed)
 
@@ -100,17 +110,48 @@ def rollback(name: Name, config: Config = None) -> None:
         _print_state(place, "active again", True)
 
 
-def compare(name: Name, config: Config = None, as_json: AsJson = False) -> None:
-    """Compare shadows with the reported version.
+def compare(
+    name: Name,
+    version: Annotated[
+        str | None, typer.Option("--held-out", metavar="VERSION", help="instead: on the stored held-out images", show_default=False)
+    ] = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare versions.
 
-    Shows how often both agreed on the same unit.
+    Shows how often shadows agreed with the reported version on the same unit. With --held-out: how a version differs from the active
+    one on the images that training held out, with 95 % intervals, over all and by subgroup.
     """
     from db.operations.shadow_comparison import compare_shadows
 
+    if version is not None:
+        _compare_on_held_out_images(name, version, config, as_json)
+        return
     with open_database(config) as (settings, database):
         rows = compare_shadows(database, require_model(name, settings))
     columns = ["shadow_version", "reported_version", "units", "same_outcome", "same_first_finding", "shadow_findings", "reported_findings"]
     print_rows(rows, columns, title=f"{name}: shadows", as_json=as_json)
+
+
+def _compare_on_held_out_images(name: str, version: str, config: Config, as_json: bool) -> None:
+    from db.operations import model_registry as store
+    from models import installed, regression_gate
+
+    with open_database(config) as (settings, database):
+        place = find_verified_version(name, version, settings)
+        active = installed.active_version(name, store.registered_models(database), model_folder(settings))
+    changes = () if active is None else regression_gate.compare_folders(active.folder, place.folder)
+    rows = [
+        {"metric": one.metric, "subgroup": one.subgroup or "all", "images": one.images}
+        | {key: round(getattr(one, key), 4) for key in ("before", "after", "difference", "low", "high")}
+        | {"worse": one.is_worse}
+        for one in changes
+    ]
+    if not rows:
+        print_message("there is nothing to compare: one of the versions has no stored answers, or they are of other images")
+    versions = place.card.version if active is None else f"{active.card.version} to {place.card.version}"
+    print_rows(rows, list(rows[0]) if rows else ["metric"], title=f"{name} {versions} on held-out images", as_json=as_json)
 
 
 def drift(

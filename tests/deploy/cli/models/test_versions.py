@@ -13,6 +13,8 @@ from db.operations import model_registry
 from deploy.cli.common import operator_name
 from deploy.cli.main import run
 from models import installed, registry
+from models.stored_answers import save_answers
+from tests.support.made_answers import made_answers
 from tests.support.model_packages import other_version
 from tests.support.monai_bundles import make_bundle
 from tests.support.queued_jobs import SKIN, configure
@@ -58,6 +60,26 @@ def test_states_of_a_version(imported: Path, database: Database, capsys: pytest.
     for command in (["models", "compare", SKIN], ["models", "drift"], ["models", "drift", SKIN]):
         assert run([*command, "--json"]) == 0
         assert json.loads(capsys.readouterr().out) == []
+
+
+def test_a_version_that_is_worse_on_held_out_images_is_activated_only_on_request(
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both versions have the answers of `models evaluate` beside their weights; those of the second are noise."""
+    for version, skill in (("9.0.0", 2.0), ("9.9.9", 0.0)):
+        folder = other_version(SKIN, tmp_path / version, version)
+        save_answers(made_answers(skill), folder)
+        assert run(["models", "import", str(folder)]) == 0
+    assert run(["models", "activate", SKIN, "9.0.0"]) == 0
+    capsys.readouterr()
+    assert run(["models", "activate", SKIN, "9.9.9"]) == 1
+    assert "is worse than the active version on 400 held-out images: balanced accuracy" in " ".join(capsys.readouterr().err.split())
+    assert run(["models", "compare", SKIN, "--held-out", "9.9.9", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert rows[0]["worse"]
+    assert rows[0]["high"] < 0
+    assert run(["models", "activate", SKIN, "9.9.9", "--even-if-worse"]) == 0
+    assert listed(capsys)["9.9.9"] == "active"
 
 
 def test_altered_weights_are_not_activated(
