@@ -18,8 +18,9 @@ from pathlib import Path
 from core.errors import ModelError
 from core.records import RegisteredModel
 from core.states import ModelOrigin, ModelState
-from models import registry, stored_answers
+from models import registry
 from models.card import ModelCard, read_card
+from models.regression import stored_answers
 
 FOLDER = "models"  # in node.data_dir
 BUNDLE_KIND = "monai.apps.detection.RetinaNet"

@@ -100,13 +100,13 @@ def evaluate_into(
     A classifier is measured through the code path that serves, and its intervals redraw whole groups (lesions). A detector gets the FROC
     curve (with what the card says of series that its training never saw) and no intervals: two patients carry none.
     ``version``: the folder with card and weights of another version than the shipped one. Of a classifier the answers are written too
-    (`models.stored_answers`): put beside card and weights, they are what `models activate` compares with.
+    (`models.regression.stored_answers`): put beside card and weights, they are what `models activate` compares with.
     ``limit_per_class`` measures fewer images (tests). The classifier's wrong answers of highest probability are drawn into
     ``out``/failures: they are images of patients and never go into the documentation.
     """
     require_training_extra("models evaluate")
     from models import drift_observation, runtime
-    from models.stored_answers import save_answers
+    from models.regression.stored_answers import save_answers
     from training import bootstrap, classifier_metrics, held_out, model_pages, plots, worst_answers
     from training.gathered_answers import GatheredAnswers
 

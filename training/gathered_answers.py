@@ -4,7 +4,7 @@ import numpy as np
 
 from core.records import Prediction
 from imaging.photograph.read import Photograph
-from models.stored_answers import StoredAnswers, hashed
+from models.regression.stored_answers import StoredAnswers, hashed
 from training.held_out import HeldOutImage
 
 

@@ -10,9 +10,10 @@ from db.operations import model_registry
 from db.operations.command_kinds import CommandKind
 from db.roles.command_runner import Handler
 from db.roles.commands import ClaimedCommand
-from models import installed, registry, regression_gate
+from models import installed, registry
 from models.card import identity
 from models.installed import ModelVersion
+from models.regression import gate
 
 
 class ModelCommands:
@@ -37,7 +38,7 @@ class ModelCommands:
         registry.verify_weights_in(place.folder)
         active = installed.active_version(place.card.name, model_registry.registered_models(self._database), self._folder)
         if active is not None:
-            regression_gate.require_not_worse(active.folder, place.folder, f"{place.card.name} {place.card.version}")
+            gate.require_not_worse(active.folder, place.folder, f"{place.card.name} {place.card.version}")
         named = identity(place.card, place.digest)
         if not model_registry.activate_model(self._database, named, origin=place.origin, actor=command.actor):
             raise ModelError(f"{place.card.name} {place.card.version} is active already")

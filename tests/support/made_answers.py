@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from models.stored_answers import StoredAnswers, hashed
+from models.regression.stored_answers import StoredAnswers, hashed
 
 NAMES = ("mel", "nv", "bkl")
 

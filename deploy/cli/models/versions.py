@@ -64,14 +64,15 @@ def activate(
     images that training held out is refused.
     """
     from db.operations import model_registry as store
-    from models import installed, regression_gate
+    from models import installed
     from models.card import identity
+    from models.regression import gate
 
     with open_database(config) as (settings, database):
         place = find_verified_version(name, version, settings)
         active = installed.active_version(name, store.registered_models(database), model_folder(settings))
         if active is not None and not even_if_worse:
-            regression_gate.require_not_worse(active.folder, place.folder, f"{place.card.name} {place.card.version}")
+            gate.require_not_worse(active.folder, place.folder, f"{place.card.name} {place.card.version}")
         changed = store.activate_model(database, identity(place.card, place.digest), origin=place.origin, actor=operator_name())
         _print_state(place, "active", changed)
 
@@ -136,12 +137,13 @@ def compare(
 
 def _compare_on_held_out_images(name: str, version: str, config: Config, as_json: bool) -> None:
     from db.operations import model_registry as store
-    from models import installed, regression_gate
+    from models import installed
+    from models.regression import gate
 
     with open_database(config) as (settings, database):
         place = find_verified_version(name, version, settings)
         active = installed.active_version(name, store.registered_models(database), model_folder(settings))
-    changes = () if active is None else regression_gate.compare_folders(active.folder, place.folder)
+    changes = () if active is None else gate.compare_folders(active.folder, place.folder)
     rows = [
         {"metric": one.metric, "subgroup": one.subgroup or "all", "images": one.images}
         | {key: round(getattr(one, key), 4) for key in ("before", "after", "difference", "low", "high")}

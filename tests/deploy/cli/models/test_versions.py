@@ -13,7 +13,7 @@ from db.operations import model_registry
 from deploy.cli.common import operator_name
 from deploy.cli.main import run
 from models import installed, registry
-from models.stored_answers import save_answers
+from models.regression.stored_answers import save_answers
 from tests.support.made_answers import made_answers
 from tests.support.model_packages import other_version
 from tests.support.monai_bundles import make_bundle

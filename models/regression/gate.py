@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import ModelError
-from models.stored_answers import StoredAnswers, read_answers
+from models.regression.stored_answers import StoredAnswers, read_answers
 
 RESAMPLES = 500
 TOLERANCE = 0.01  # a smaller loss is within what a retraining with another seed changes

@@ -1,0 +1,1 @@
+"""Versions of a classifier compared on the images that training held out; a worse one is refused."""
