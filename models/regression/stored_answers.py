@@ -1,23 +1,22 @@
 """The answers of a classifier for the images that its training held out, stored beside its weights: the input of the regression gate.
 
-``held_out.safetensors`` holds probabilities and labels. Images and groups are named by hashes, so that the file holds no identifier.
+``held_out.npz`` holds probabilities and labels. Images and groups are named by hashes, so that the file holds no identifier.
 """
 
 import hashlib
-import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from core.errors import ModelError
 
-FILE = "held_out.safetensors"
+FILE = "held_out.npz"
+PREFIX = "attribute "
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +52,16 @@ def hashed(identifier: str) -> str:
 
 def save_answers(answers: StoredAnswers, folder: Path) -> Path:
     """Write the file into a model's folder; return its path."""
-    texts = {
-        "names": answers.names,
-        "images": answers.images,
-        "groups": answers.groups,
-        "attributes": {key: list(values) for key, values in answers.attributes.items()},
-    }
     path = folder / FILE
-    probabilities = np.ascontiguousarray(answers.probabilities, np.float32)
-    arrays: dict[str, NDArray[Any]] = {"probabilities": probabilities, "labels": answers.labels.astype(np.int64)}
-    save_file(arrays, path, metadata={key: json.dumps(value) for key, value in texts.items()})
+    np.savez_compressed(
+        path,
+        names=np.array(answers.names),
+        probabilities=np.asarray(answers.probabilities, np.float32),
+        labels=np.asarray(answers.labels, np.int64),
+        images=np.array(answers.images),
+        groups=np.array(answers.groups),
+        **{PREFIX + key: np.array(values) for key, values in answers.attributes.items()},
+    )
     path.chmod(0o644)
     return path
 
@@ -79,19 +78,19 @@ def read_answers(folder: Path) -> StoredAnswers | None:
     if not path.is_file():
         return None
     try:
-        with safe_open(path, "numpy") as file:
-            texts = {key: json.loads(value) for key, value in file.metadata().items()}
+        with np.load(path, allow_pickle=False) as stored:
+            texts = {key: tuple(map(str, stored[key])) for key in stored.files if key not in ("probabilities", "labels")}
             answers = StoredAnswers(
-                names=tuple(texts["names"]),
-                probabilities=file.get_tensor("probabilities"),
-                labels=file.get_tensor("labels"),
-                images=tuple(texts["images"]),
-                groups=tuple(texts["groups"]),
-                attributes={key: tuple(values) for key, values in texts["attributes"].items()},
+                names=texts["names"],
+                probabilities=stored["probabilities"],
+                labels=stored["labels"],
+                images=texts["images"],
+                groups=texts["groups"],
+                attributes={key.removeprefix(PREFIX): values for key, values in texts.items() if key.startswith(PREFIX)},
             )
-    except (SafetensorError, OSError, KeyError, ValueError, AttributeError) as error:
+    except (OSError, KeyError, ValueError, EOFError, BadZipFile, zlib.error) as error:
         raise ModelError(f"{path} cannot be read: {type(error).__name__}", hint="evaluate the model again") from error
-    rows = {len(answers.images), len(answers.groups), len(answers.labels), *map(len, answers.attributes.values())}
+    rows = {len(answers.images), len(answers.groups), *map(len, answers.attributes.values())}
     if rows != {len(answers.labels)} or answers.probabilities.shape != (len(answers.labels), len(answers.names)):
         raise ModelError(f"{path} has tables of different lengths", hint="evaluate the model again")
     return answers
