@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -53,15 +54,9 @@ def hashed(identifier: str) -> str:
 def save_answers(answers: StoredAnswers, folder: Path) -> Path:
     """Write the file into a model's folder; return its path."""
     path = folder / FILE
-    np.savez_compressed(
-        path,
-        names=np.array(answers.names),
-        probabilities=np.asarray(answers.probabilities, np.float32),
-        labels=np.asarray(answers.labels, np.int64),
-        images=np.array(answers.images),
-        groups=np.array(answers.groups),
-        **{PREFIX + key: np.array(values) for key, values in answers.attributes.items()},
-    )
+    arrays: dict[str, Any] = {PREFIX + key: np.array(values) for key, values in answers.attributes.items()}
+    arrays |= {name: np.array(getattr(answers, name)) for name in ("names", "probabilities", "labels", "images", "groups")}
+    np.savez_compressed(path, **arrays)
     path.chmod(0o644)
     return path
 
@@ -78,7 +73,7 @@ def read_answers(folder: Path) -> StoredAnswers | None:
     if not path.is_file():
         return None
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             texts = {key: tuple(map(str, stored[key])) for key in stored.files if key not in ("probabilities", "labels")}
             answers = StoredAnswers(
                 names=texts["names"],
