@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, IPvAnyNetwork
 
 from core.settings.section import Seconds, Section
 
@@ -46,6 +46,12 @@ class ReceiveSection(Section):
         ge=0,
         description="With more open units and queued jobs than this, receiving pauses until there are a tenth fewer "
         "([operations](operations.md)). `0`: no limit.",
+    )
+    proxies: tuple[IPvAnyNetwork, ...] = Field(
+        default=(),
+        description="Load balancers before the listeners, as addresses or CIDR blocks. Their connections must begin with a header of the "
+        "PROXY protocol (version 1 or 2), whose address counts as that of the sender; connections from elsewhere have no header. Name "
+        "only machines that no sender can use.",
     )
     own_objects: Literal["store", "refuse"] = Field(
         default="store",

@@ -79,6 +79,7 @@ class Listener:
                 store=self._handlers.store,
                 on_end=self._handlers.end_association,
                 limits=ConnectionLimits(*_connection_limits(self._settings)),
+                proxies=self._settings.receive.proxies,
                 reuse_port=reuse_port,
             )
         except OSError as error:

@@ -3,8 +3,10 @@
 import logging
 import socket
 import ssl
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any, cast
 
 from pynetdicom import evt
@@ -13,12 +15,14 @@ from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 from dicom_node.receive.accepted_association import AcceptedAssociation
 from dicom_node.receive.connections.connection_limits import ConnectionLimits
+from dicom_node.receive.connections.proxy_protocol import ProxyHeaderError, read_client_address
 from dicom_node.receive.dimse import NodeDimse, StoreHandler
 from dicom_node.receive.spool import DataSetIdentity, SpoolFile
 from dicom_node.sockets import AcceptedSocket, set_kernel_timeout
 
 MAX_PDU_SLACK_BYTES = 1 << 20  # an A-ASSOCIATE-RQ with 128 contexts of 50 transfer syntaxes has about 200 kB
 TLS_HANDSHAKE_TIMEOUT_S = 10.0
+MOST_HEADERS_AWAITED = 256  # connections of load balancers whose sender is not known yet
 REQUEST_TIMEOUT_S = 5.0  # a requestor sends its request as soon as it is connected (PS3.8 9.2, AE-2)
 _LOGGER = logging.getLogger("dicom_node.server")
 
@@ -38,6 +42,8 @@ class NodeServer(ThreadedAssociationServer):
         Limits open connections, those included that have not requested an association yet.
     reuse_port
         Whether other processes bind the same port (SO_REUSEPORT).
+    proxies
+        Networks of load balancers, whose connections begin with a header of the PROXY protocol.
     """
 
     daemon_threads = True
@@ -58,12 +64,15 @@ class NodeServer(ThreadedAssociationServer):
         on_end: Callable[[AcceptedAssociation], None],
         limits: ConnectionLimits,
         reuse_port: bool,
+        proxies: Collection[IPv4Network | IPv6Network] = (),
     ) -> None:
         self.new_spool_file = new_spool_file
         self.store = store
         self.on_end = on_end
         self.limits = limits
         self._reuse_port = reuse_port
+        self._proxies = proxies
+        self._headers_awaited = threading.Semaphore(MOST_HEADERS_AWAITED)
         super().__init__(ae, address, ae_title, contexts, ssl_context, evt_handlers, request_handler=ConnectionHandler)
 
     def _bind_defaults(self) -> None:
@@ -86,11 +95,35 @@ class NodeServer(ThreadedAssociationServer):
         return connection, address
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Whether one more connection may be open, from this address."""
+        """Whether one more connection may be open, from this address. That of a load balancer is asked for once its header was read."""
+        if self._is_proxy(str(client_address[0])):
+            return self._headers_awaited.acquire(blocking=False)
+        return self._admit(request, client_address)
+
+    def _is_proxy(self, address: str) -> bool:
+        if not self._proxies:
+            return False
+        peer = ip_address(address.partition("%")[0])
+        peer = getattr(peer, "ipv4_mapped", None) or peer
+        return any(peer in network for network in self._proxies)
+
+    def _admit(self, request: Any, client_address: Any) -> bool:
         admitted = self.limits.admit(request, str(client_address[0]))
         if not admitted:
             _LOGGER.warning("a connection was closed: too many are open from its address, or in all")
         return admitted
+
+    def _read_proxy_header(self, request: Any) -> tuple[str, int] | None:
+        """Return the address of the sender; None where the connection of a load balancer carries none and is to be closed."""
+        try:
+            return read_client_address(request)
+        except ProxyHeaderError as error:
+            _LOGGER.warning("a connection from receive.proxies has no header of the PROXY protocol: %s", error)
+        except OSError:  # it broke
+            pass
+        finally:
+            self._headers_awaited.release()
+        return None
 
     @property
     def request_timeout_s(self) -> float:
@@ -98,7 +131,13 @@ class NodeServer(ThreadedAssociationServer):
         return min(REQUEST_TIMEOUT_S, self.ae.acse_timeout or REQUEST_TIMEOUT_S)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Serve one connection in its own thread: TLS handshake, time-outs, then the association."""
+        """Serve one connection in its own thread: header of a load balancer, TLS handshake, time-outs, then the association."""
+        if self._is_proxy(str(client_address[0])):
+            client_address = self._read_proxy_header(request)
+            if client_address is None or not self._admit(request, client_address):
+                self.shutdown_request(request)
+                return
+            request.settimeout(None)
         if self.ssl_context is not None:
             try:
                 request.settimeout(TLS_HANDSHAKE_TIMEOUT_S)
