@@ -14,7 +14,7 @@ from dicom_node.conformance.validation import validation_section
 _SECURITY = """## Security
 
 - An association is accepted by AE title and address only, from configured peers; every rejection is audited.
-- Behind a load balancer of `receive.proxies` the address of a peer is that of the PROXY protocol's header; from elsewhere such a header is malformed.
+- From a load balancer of `receive.proxies`, the address in the PROXY protocol's header counts; from elsewhere such a header is malformed.
 - TLS as SCP where `[node.tls]` is set; client certificates are required unless that is switched off. TLS as SCU where a peer has `tls`;
   its certificate and host name are verified. After BCP 195 (RFC 9325): TLS 1.3, or TLS 1.2 with ECDHE and AES-GCM or ChaCha20-Poly1305.
 - Received identifiers never become file names: blobs are named by the hash of their content.
