@@ -105,6 +105,28 @@ SIZE_BELOW_6 = _private("SIZE-BELOW-6", "Below 6 mm", "Size band: mean axis belo
 SIZE_6_TO_8 = _private("SIZE-6-TO-8", "6 to below 8 mm", "Size band: mean axis from 6 to below 8 mm.")
 SIZE_8_TO_15 = _private("SIZE-8-TO-15", "8 to below 15 mm", "Size band: mean axis from 8 to below 15 mm.")
 SIZE_FROM_15 = _private("SIZE-FROM-15", "15 mm or more", "Size band: mean axis of 15 mm or more.")
+PLEURA_DISTANCE = _private(
+    "PLEURA-DISTANCE",
+    "Distance to the pleura",
+    "Shortest distance from the edge of the marked region to the edge of the lung field, where the lung meets chest wall, diaphragm, "
+    "mediastinum or heart; in steps of about 2 mm. 0: the region lies on it.",
+)
+LUNG_RADS = _private(
+    "LUNG-RADS-SIZE",
+    "Lung-RADS 2022 category by size and density alone",
+    "The category that Lung-RADS 2022 gives to a nodule seen for the first time, by the measured size and the density by rule, with a "
+    "measuring error of 1 mm. Not the category of an examination, which a reader assigns with history, shape, growth and earlier images.",
+)
+
+
+def _lung_rads(value: str, meaning: str) -> Code:
+    return _private(f"LUNG-RADS-{value}", meaning, f"Lung-RADS 2022 category by size and density alone: {meaning}.")
+
+
+LUNG_RADS_SINGLE = (_lung_rads("2", "2"), _lung_rads("3", "3"), _lung_rads("4A", "4A"), _lung_rads("4B", "4B"))
+LUNG_RADS_PAIRS = (_lung_rads("2-3", "2 or 3"), _lung_rads("3-4A", "3 or 4A"), _lung_rads("4A-4B", "4A or 4B"))
+LUNG_RADS_2_TO_4A = _lung_rads("2-4A", "2 to 4A")
+LUNG_RADS_3_OR_HIGHER = _lung_rads("3-UP", "3 or higher")
 VERDICT = _private("VERDICT", "Verdict of a clinician", "What a clinician decided on one statement of an algorithm, after having seen it.")
 ACCEPTED = _private("VERDICT-ACCEPTED", "Accepted", "Verdict: the clinician agrees with the statement of the algorithm.")
 CORRECTED = _private(

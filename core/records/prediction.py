@@ -22,6 +22,8 @@ class Finding:
         Image, and its frame (from 1), that shows the finding.
     image_point
         (column, row) on that image in pixels; the centre of the first pixel is at (0.5, 0.5) (PS3.3 C.18.6).
+    site, zone, side
+        The organ; the part of it, and left or right, where the image shows them.
     """
 
     label: str
@@ -36,6 +38,8 @@ class Finding:
     image_point: tuple[float, float] | None = None
     measurements: tuple[Measurement, ...] = ()
     site: Code | None = None
+    zone: Code | None = None
+    side: Code | None = None
     mask: Mask | None = None
     evaluations: tuple[Evaluation, ...] = ()
 

@@ -29,9 +29,10 @@ _LOCK_JOB = text("""
 _MODEL = text("SELECT state FROM models WHERE digest = :digest FOR SHARE")
 _ADD_FINDING = text("""
     INSERT INTO findings (job_id, ordinal, label, code_value, code_scheme, code_meaning, probability, score, tier, position_mm,
-                          diameter_mm, sop_instance_uid, frame, image_point, measurements, site)
+                          diameter_mm, sop_instance_uid, frame, image_point, measurements, evaluations, site)
     VALUES (:job_id, :ordinal, :label, :code_value, :code_scheme, :code_meaning, :probability, :score, :tier, :position_mm,
-            :diameter_mm, :sop_instance_uid, :frame, :image_point, CAST(:measurements AS jsonb), CAST(:site AS jsonb))
+            :diameter_mm, :sop_instance_uid, :frame, :image_point, CAST(:measurements AS jsonb), CAST(:evaluations AS jsonb),
+            CAST(:site AS jsonb))
 """)
 _ADD_OBJECT = text("""
     WITH kept AS (

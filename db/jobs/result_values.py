@@ -5,8 +5,9 @@ import json
 from dataclasses import asdict, replace
 from typing import Any
 
+from core.codes import LATERALITY, TOPOGRAPHICAL_MODIFIER
 from core.policy.verdicts import WAITING_NOTE
-from core.records import Finding, Prediction
+from core.records import Evaluation, Finding, Prediction
 from db.jobs.job_records import ClaimedJob, StoredObject
 
 
@@ -33,7 +34,7 @@ def object_values(job: ClaimedJob, item: StoredObject) -> dict[str, Any]:
 def finding_values(job_id: int, ordinal: int, finding: Finding) -> dict[str, Any]:
     """Return the parameters that insert one finding."""
     values = asdict(replace(finding, mask=None))  # it is kept in the segmentation
-    del values["code"], values["mask"]
+    del values["code"], values["mask"], values["zone"], values["side"]
     values |= {
         "job_id": job_id,
         "ordinal": ordinal,
@@ -44,9 +45,16 @@ def finding_values(job_id: int, ordinal: int, finding: Finding) -> dict[str, Any
         "position_mm": None if finding.position_mm is None else list(finding.position_mm),
         "image_point": None if finding.image_point is None else list(finding.image_point),
         "measurements": json.dumps([asdict(measurement) for measurement in finding.measurements]),
+        "evaluations": json.dumps([asdict(evaluation) for evaluation in _evaluations(finding)]),
         "site": None if finding.site is None else json.dumps(asdict(finding.site)),
     }
     return values
+
+
+def _evaluations(finding: Finding) -> list[Evaluation]:
+    """What was evaluated, the place within the site first."""
+    place = ((TOPOGRAPHICAL_MODIFIER, finding.zone), (LATERALITY, finding.side))
+    return [*(Evaluation(name, value) for name, value in place if value is not None), *finding.evaluations]
 
 
 def findings_digest(prediction: Prediction) -> str:

@@ -101,4 +101,8 @@ def _finding_document(finding: Finding) -> dict[str, Any]:
         "frame": finding.frame,
         "image_point": finding.image_point,
         "measurements": [{"name": m.name.meaning, "value": m.value, "unit": m.unit.value} for m in finding.measurements],
+        "site": None if finding.site is None else finding.site.meaning,
+        "zone": None if finding.zone is None else finding.zone.meaning,
+        "side": None if finding.side is None else finding.side.meaning,
+        "evaluations": [{"name": each.name.meaning, "value": each.value.meaning} for each in finding.evaluations],
     }

@@ -1,4 +1,4 @@
-"""Builds the finding of a candidate: position, axes, volume, density, size band, mask and score."""
+"""Builds the finding of a candidate: position, place in the lung, axes, volume, density, category by size, mask and score."""
 
 from collections.abc import Mapping
 
@@ -12,6 +12,8 @@ from models.card import ModelCard
 from models.lung_nodule_ct.candidates import NoduleCandidate
 from models.lung_nodule_ct.density import density_kind, native_mask, solid_share
 from models.lung_nodule_ct.heat import NoduleHeat
+from models.lung_nodule_ct.lung_rads import lung_rads_category
+from models.lung_nodule_ct.place_in_lung import place_in_lung
 
 DENSITIES: Mapping[str, Code] = {
     "solid": private_codes.SOLID,
@@ -26,13 +28,17 @@ def size_band(mean_axis_mm: float) -> Code:
     return next((code for limit, code in BANDS if mean_axis_mm < limit), private_codes.SIZE_FROM_15)
 
 
-def nodule_finding(volume: Volume, heat: NoduleHeat, candidate: NoduleCandidate, card: ModelCard) -> Finding:
-    """The candidate as a finding of the report."""
+def nodule_finding(volume: Volume, heat: NoduleHeat, candidate: NoduleCandidate, card: ModelCard, *, whole: bool = True) -> Finding:
+    """The candidate as a finding of the report. ``whole``: whether the series covers both ends of the lungs."""
     z, y, x = candidate.centre
     slice_index = int(np.clip(round(z), 0, volume.hu.shape[0] - 1))
     label = card.labels[0]
+    place = place_in_lung(candidate, heat, volume, whole=whole)
+    distance = () if place.pleura_mm is None else (Measurement(private_codes.PLEURA_DISTANCE, place.pleura_mm, codes.MILLIMETER),)
     share = solid_share(candidate, heat, card.thresholds["solid_hu"])
+    kind = density_kind(share, card.thresholds)
     mean_axis = (candidate.long_axis_mm + candidate.short_axis_mm) / 2
+    category = lung_rads_category(kind, mean_axis, place.pleura_mm)
     return Finding(
         label=label.name,
         code=label.code,
@@ -49,11 +55,15 @@ def nodule_finding(volume: Volume, heat: NoduleHeat, candidate: NoduleCandidate,
             Measurement(codes.LONG_AXIS, round(candidate.long_axis_mm, 1), codes.MILLIMETER),
             Measurement(codes.SHORT_AXIS, round(candidate.short_axis_mm, 1), codes.MILLIMETER),
             Measurement(codes.VOLUME, round(candidate.volume_mm3, 0), codes.CUBIC_MILLIMETER),
+            *distance,
         ),
         site=codes.LUNG,
+        zone=place.zone,
+        side=place.side,
         mask=native_mask(candidate, heat, card.thresholds["heat"], volume.hu.shape),
         evaluations=(
-            Evaluation(private_codes.DENSITY, DENSITIES[density_kind(share, card.thresholds)]),
+            Evaluation(private_codes.DENSITY, DENSITIES[kind]),
             Evaluation(private_codes.SIZE_BAND, size_band(mean_axis)),
+            *(() if category is None else (Evaluation(private_codes.LUNG_RADS, category),)),
         ),
     )

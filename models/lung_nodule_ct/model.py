@@ -70,7 +70,7 @@ class LungNoduleDetector:
         notes = [*missing, *volume.notes]
         if len(candidates) > most:
             notes.append(f"{len(candidates)} candidates were above the operating point; the {most} with the highest score are given")
-        findings = tuple(nodule_finding(volume, heat, candidate, self.card) for candidate in candidates[:most])
+        findings = tuple(nodule_finding(volume, heat, candidate, self.card, whole=not missing) for candidate in candidates[:most])
         outcome = Outcome.FINDINGS if findings else Outcome.NO_FINDING
         return Prediction(outcome, findings, looked_for=looked_for, notes=tuple(notes), not_covered=missing)
 

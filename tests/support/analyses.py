@@ -9,8 +9,8 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage
 
-from core import codes
-from core.records import Finding, Mask, Measurement, ModelIdentity, Prediction
+from core import codes, private_codes
+from core.records import Evaluation, Finding, Mask, Measurement, ModelIdentity, Prediction
 from core.states import Outcome, ResultKind, Tier
 from db.jobs.job_records import StoredElsewhere
 from imaging.masks import pack_mask
@@ -110,6 +110,9 @@ def nodule(number: int = 0) -> Finding:
         image_point=(210.0, 300.5),
         measurements=(Measurement(codes.VOLUME, 200.4321, codes.CUBIC_MILLIMETER),),
         site=codes.LUNG,
+        zone=codes.UPPER_ZONE,
+        side=codes.RIGHT,
+        evaluations=(Evaluation(private_codes.LUNG_RADS, private_codes.LUNG_RADS_PAIRS[0]),),
     )
 
 

@@ -7,7 +7,19 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import text
 
-from core.records import Code, CompletionEvidence, Finding, InstanceHeader, Measurement, ModelIdentity, Prediction, ResultObject
+from core.codes import RIGHT, UPPER_ZONE
+from core.private_codes import DENSITY, SOLID
+from core.records import (
+    Code,
+    CompletionEvidence,
+    Evaluation,
+    Finding,
+    InstanceHeader,
+    Measurement,
+    ModelIdentity,
+    Prediction,
+    ResultObject,
+)
 from core.states import Outcome, Priority, ResultKind, Tier, UnitKind
 from db.blobs.blob_ref import BlobRef
 from db.complete import units
@@ -66,7 +78,22 @@ def identity(digest: str = DIGEST) -> ModelIdentity:
 def prediction(findings: int = 1) -> Prediction:
     """Return a prediction with a number of findings."""
     found = tuple(
-        Finding("nodule", NODULE, None, 0.9, Tier.REVIEW, (1.0, 2.0, 3.0), 6.5, "1.2.3.4.1", 1, (10.5, 11.5), (DIAMETER,))
+        Finding(
+            "nodule",
+            NODULE,
+            None,
+            0.9,
+            Tier.REVIEW,
+            (1.0, 2.0, 3.0),
+            6.5,
+            "1.2.3.4.1",
+            1,
+            (10.5, 11.5),
+            (DIAMETER,),
+            zone=UPPER_ZONE,
+            side=RIGHT,
+            evaluations=(Evaluation(DENSITY, SOLID),),
+        )
         for _ in range(findings)
     )
     return Prediction(Outcome.FINDINGS if findings else Outcome.NO_FINDING, found, looked_for="nodules of 4 mm and more")

@@ -39,7 +39,7 @@ def headline(finding: Finding, number: int | None = None) -> str:
 
 def location(analysis: Analysis, finding: Finding) -> str:
     """Site, image and position (LPS, mm) of a finding, as far as they are known."""
-    parts = [finding.site.meaning] if finding.site is not None else []
+    parts = [site_text(finding)] if finding.site is not None else []
     image_name = analysis.source.image_name(finding.sop_instance_uid, finding.frame)
     if image_name and finding.position_mm is not None:
         parts.append(image_name)
@@ -49,6 +49,13 @@ def location(analysis: Analysis, finding: Finding) -> str:
     elif finding.image_point is not None:
         parts.append(f"column {finding.image_point[0]:.0f}, row {finding.image_point[1]:.0f} of its image")
     return "; ".join(parts) or "the whole image"
+
+
+def site_text(finding: Finding) -> str:
+    """The site or the part of it, with its side, such as ``Upper zone of lung, right``; "" without a site."""
+    place = finding.zone or finding.site
+    side = "" if finding.side is None else f", {finding.side.meaning.lower()}"
+    return "" if place is None else f"{place.meaning}{side}"
 
 
 def outcome_sentences(analysis: Analysis) -> tuple[str, str]:

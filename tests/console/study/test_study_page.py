@@ -49,6 +49,11 @@ def test_the_page_can_ask_whether_the_study_has_changed(browser: Browser, databa
     assert browser.get(f"{path}/state").json()["state"] != before
 
 
+def test_the_page_shows_where_in_the_organ_and_what_was_evaluated(browser: Browser, database: Database) -> None:
+    page = browser.get(f"/studies/{_study_id(database)}").text
+    assert "<strong>Upper zone of lung</strong> · <strong>Right</strong> · Density of the nodule by rule: <strong>Solid</strong>" in page
+
+
 def test_a_failed_job_shows_its_reason_and_attempts(browser: Browser, database: Database) -> None:
     run(database, "UPDATE jobs SET state = 'quarantined', reason = 'out of memory', inferred_at = NULL, outcome = 'not_analysed'")
     page = browser.get(f"/studies/{_study_id(database)}").text

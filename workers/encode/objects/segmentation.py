@@ -120,7 +120,7 @@ def segment_description(analysis: Analysis, number: int, segment: int) -> Segmen
         tracking_id=tracking_id(analysis, number),
         anatomic_regions=[coded_concept(site)] if site is not None else None,
     )
-    side = SIDES.get(analysis.source.anatomy.side)
+    side = finding.side or SIDES.get(analysis.source.anatomy.side)
     if site is not None and side is not None:
         region = CodedConcept(site.value, site.scheme, site.meaning)
         region.AnatomicRegionModifierSequence = [code_sequence_item(side)]

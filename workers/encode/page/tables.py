@@ -5,6 +5,7 @@ from typing import Any
 from reportlab.platypus import Flowable, Table
 
 from core import codes
+from core.records import Finding
 from workers.encode import wording
 from workers.encode.analysis import Analysis
 from workers.encode.measurements import measurement_texts
@@ -18,7 +19,7 @@ def findings_table(analysis: Analysis) -> Any:
     rows = [[paragraph(name, 7.5, MUTED) for name in ("", "Finding", "How sure", "Confidence tier", "Measured", "Where (LPS mm)")]]
     for number, finding in enumerate(analysis.prediction.findings, 1):
         sure = paragraph(wording.confidence_text(finding), 8.5, bold=True)
-        measured = paragraph("; ".join(measurement_texts(finding)) or "-")
+        measured = paragraph("; ".join([*measurement_texts(finding), *evaluation_texts(finding)]) or "-")
         cells = [paragraph(finding.code.meaning, bold=True), sure, paragraph(wording.TIERS[finding.tier])]
         rows.append([paragraph(str(number), bold=True), *cells, measured, paragraph(wording.location(analysis, finding))])
     wide = WIDTH - NUMBER_PT
@@ -27,6 +28,11 @@ def findings_table(analysis: Analysis) -> Any:
     table.setStyle(compact_style(*lines, ("TOPPADDING", (0, 0), (-1, -1), 2), ("BOTTOMPADDING", (0, 0), (-1, -1), 2.5),
                           ("RIGHTPADDING", (0, 0), (-1, -1), 5)))  # fmt: skip
     return table
+
+
+def evaluation_texts(finding: Finding) -> list[str]:
+    """Name and answer of each qualitative evaluation."""
+    return [f"{each.name.meaning}: {each.value.meaning}" for each in finding.evaluations]
 
 
 class ProbabilityBar(Flowable):  # type: ignore[misc]

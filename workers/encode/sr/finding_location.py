@@ -85,11 +85,12 @@ def _space_point(analysis: Analysis, finding: Finding, name: Code, relation: str
 
 
 def site_items(analysis: Analysis, finding: Finding) -> list[ContentItem]:
-    """The organ or region, with the side if the images' header states it."""
+    """The organ or region, with the part of it that the model names, and the side if the model or the images' header states it."""
     anatomy = analysis.source.anatomy
     site = anatomy.finding_site(finding.site)
     if site is None:
         return []
-    side = SIDES.get(anatomy.side)
-    laterality = () if side is None else (content_items.code_item(concept_names.LATERALITY, side, HAS_CONCEPT_MOD),)
-    return [content_items.code_item(concept_names.FINDING_SITE, site, HAS_CONCEPT_MOD).with_children(*laterality)]
+    side = finding.side or SIDES.get(anatomy.side)
+    named = ((concept_names.LATERALITY, side), (concept_names.TOPOGRAPHICAL_MODIFIER, finding.zone))
+    modifiers = [content_items.code_item(name, value, HAS_CONCEPT_MOD) for name, value in named if value is not None]
+    return [content_items.code_item(concept_names.FINDING_SITE, site, HAS_CONCEPT_MOD).with_children(*modifiers)]

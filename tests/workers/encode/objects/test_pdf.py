@@ -59,6 +59,12 @@ def test_every_page_names_model_patient_and_intended_use(shape: str) -> None:
     assert f"page 1 of {len(opened(analysis))}" in words
 
 
+def test_a_finding_has_its_place_in_the_organ_and_its_category() -> None:
+    words = text(analyses.ct(Prediction(Outcome.FINDINGS, (analyses.nodule(),))))
+    assert "Upper zone of lung, right" in words
+    assert "Lung-RADS 2022 category by size and density alone: 2 or 3" in words
+
+
 def test_what_was_not_covered_stands_beside_the_outcome() -> None:
     whole = analyses.shapes()["ct-no-finding"]
     sentence = "The upper end of the lungs was not covered by the series."

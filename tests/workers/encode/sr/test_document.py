@@ -9,7 +9,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from core import codes
+from core import codes, private_codes
 from core.records import Code, Prediction
 from core.states import Outcome, ResultKind
 from tests.support import analyses
@@ -230,6 +230,15 @@ def test_no_finding_states_what_was_looked_for() -> None:
     assert any("excludes nothing" in item.TextValue for item in named(report, "121106"))
     assert not named(report, "111030")
     assert named(report, codes.SUMMARY.value)[0].ConceptCodeSequence[0].CodeValue == codes.WITHOUT_FINDINGS.value
+
+
+def test_a_finding_has_its_place_in_the_organ_and_its_category() -> None:
+    report = document(analyses.ct(Prediction(Outcome.FINDINGS, (analyses.nodule(),))))
+    (site, *_) = named(report, "363698007")
+    modifiers = {item.ConceptNameCodeSequence[0].CodeValue: item.ConceptCodeSequence[0].CodeValue for item in site.ContentSequence}
+    assert modifiers == {"272741003": codes.RIGHT.value, "106233006": codes.UPPER_ZONE.value}
+    (category, *_) = named(report, private_codes.LUNG_RADS.value)
+    assert category.ConceptCodeSequence[0].CodeMeaning == "2 or 3"
 
 
 def test_a_part_of_the_organ_is_coded_and_said() -> None:
