@@ -8,7 +8,7 @@ MODELS := dermoscopy_7class lung_nodule_ct lung_histology_ct
 SHELL := /bin/bash
 PINS := requirements/torch.txt requirements/worker.txt requirements/embedded.txt
 
-.PHONY: demo viewer test test-failed check unit lint types bench chaos fuzz serve lock audit models crossval figures docs pictures schema debian clean-venv help
+.PHONY: demo viewer test test-failed check unit lint types bench chaos fuzz serve lock audit models crossval figures docs pictures schema debian wheel clean-venv help
 
 help:  ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -76,6 +76,9 @@ chaos: .venv/.dev debian  ## inject faults under load and check that nothing is 
 
 fuzz: .venv/.dev debian  ## send hostile input to listener, decoders and worker; SEED=1 N=10000
 	@FUZZ_SEED=$(or $(SEED),1) FUZZ_INPUTS=$(or $(N),10000) $(BIN)/python -m pytest tests/fuzz -s $(ARGS)
+
+wheel: .venv/.dev  ## build the wheel into dist/ (docs/install.md says how it is installed)
+	@$(BIN)/python -m build --wheel --outdir dist .
 
 models: .venv/.training  ## train every model from DATA (default ../shared/data) into out/
 	$(BIN)/dicom-node models train dermoscopy_7class --data "$(DATA)" --out out/dermoscopy_7class

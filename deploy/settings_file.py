@@ -17,7 +17,7 @@ from core.errors import ConfigurationError
 from core.settings.settings import Settings
 
 ENV_PREFIX = "DICOM_NODE_"
-ENV_NOT_SETTINGS = frozenset({"DICOM_NODE_CONFIG", "DICOM_NODE_DATA"})
+ENV_NOT_SETTINGS = frozenset({"DICOM_NODE_CONFIG", "DICOM_NODE_DATA", "DICOM_NODE_HEARTBEAT_FILE"})
 _PASSWORD_IN_URL = re.compile(r"://[^/@]*:[^/@]+@")
 # Keys that hold a secret, and when their value is one: a URL only where it has a password.
 SECRETS: Mapping[str, Callable[[str], bool]] = {

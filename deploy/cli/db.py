@@ -1,19 +1,29 @@
 """Commands on the database: schema, backup, restore, auditors."""
 
+import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from core.errors import ConfigurationError, StorageError
 from deploy.cli.common import Config, operator_name, read_settings, require_database_url
 from deploy.terminal import print_message
+
+if TYPE_CHECKING:
+    from db.engine import Database
 
 app = typer.Typer(help="Upgrade, back up and restore the database; make auditors.")
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="backup file")]
 
 
+Wait = Annotated[
+    float, typer.Option("--wait", min=0.0, metavar="SECONDS", help="how long to wait for a database that does not respond yet")
+]
+
+
 @app.command()
-def upgrade(config: Config = None) -> None:
+def upgrade(config: Config = None, wait: Wait = 0.0) -> None:
     """Create or upgrade the schema."""
     from db.engine import Database
     from db.schema.revisions import current_revision
@@ -24,11 +34,25 @@ def upgrade(config: Config = None) -> None:
     with maintenance_database(settings, create=True) as url:
         database = Database.open(admin_url(settings, url), pool_size=1)
         try:
+            _wait_for_database(database, wait)
             before = current_revision(database)
             upgrade_database(settings, url)
             print_message(f"schema {before or '(empty)'} -> {current_revision(database)}")
         finally:
             database.dispose()
+
+
+def _wait_for_database(database: "Database", wait_s: float) -> None:
+    """Return when the database responds or ``wait_s`` seconds have passed: containers may start before their database."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            database.ping()
+            return
+        except StorageError:
+            if time.monotonic() >= deadline:
+                return  # the next statement raises the error with its hint
+            time.sleep(0.5)
 
 
 @app.command()
@@ -37,9 +61,6 @@ def wait(config: Config = None, timeout_s: Annotated[float, typer.Option("--time
 
     For roles that start beside the job that upgrades it (Kubernetes).
     """
-    import time
-
-    from core.errors import ConfigurationError, StorageError
     from db.engine import Database
     from db.schema.revisions import current_revision, expected_revision
 

@@ -1,6 +1,7 @@
 """The heartbeat row of a process: there while it works, deleted at its end, written again when the database is back."""
 
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -16,8 +17,9 @@ def _rows(database: Database) -> list[tuple[str, str, dict[str, str]]]:
     return [(beat.role, beat.name, dict(beat.details)) for beat in alive_processes(database, 60.0)]
 
 
-def test_the_row_is_there_while_the_role_works(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_row_is_there_while_the_role_works(database: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(role_heartbeat, "HEARTBEAT_INTERVAL_S", 0.01)
+    monkeypatch.setenv(role_heartbeat.FILE_VARIABLE, str(tmp_path / "heartbeat"))
     counts = iter(range(10_000))
     written = threading.Event()
 
@@ -31,6 +33,7 @@ def test_the_row_is_there_while_the_role_works(database: Database, monkeypatch: 
         ((role, name, found),) = _rows(database)
         assert (role, name) == ("conduct", process_name())
         assert int(found["count"]) >= 1
+        assert (tmp_path / "heartbeat").exists()  # what the health check of a container looks at
     assert _rows(database) == []
 
 

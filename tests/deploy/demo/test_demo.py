@@ -47,14 +47,11 @@ def _sign_in_and_interrupt(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("orthanc", [True, False], ids=["orthanc", "storage-scp"])
-def test_every_report_arrives_and_validates(
-    orthanc: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_report_arrives_and_validates(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "demo.json"
     lines = _sign_in_and_interrupt(monkeypatch)
-    assert run_demo(DemoOptions(synthetic=True, small=True, orthanc=orthanc, json_file=out, stay=orthanc)) == 0, capsys.readouterr().err
-    assert lines[-1:] == (["stopping ..."] if orthanc else [])
+    assert run_demo(DemoOptions(synthetic=True, small=True, orthanc=True, json_file=out, stay=True)) == 0, capsys.readouterr().err
+    assert lines[-1:] == ["stopping ..."]
     output = capsys.readouterr()
     assert output.out == ""
     assert "SYNTHETIC" in output.err
@@ -65,7 +62,7 @@ def test_every_report_arrives_and_validates(
     assert {job["job_state"] for job in document["jobs"]} == {"delivered"}
     assert sorted(job["model"] for job in document["jobs"]) == ["dermoscopy_7class", "dermoscopy_7class", "lung_nodule_ct"]
     (ct,) = [job for job in document["jobs"] if job["model"] == "lung_nodule_ct"]
-    assert ct["completion_evidence"]["rule"] == ("expected_count" if orthanc else "released")
+    assert ct["completion_evidence"]["rule"] == "expected_count"
     kinds = Counter(report["kind"] for report in document["reports"])
     assert kinds["sr"] == kinds["pdf"] == 3
     skin = [job for job in document["jobs"] if job["model"] == "dermoscopy_7class" and job["outcome"] == "findings"]
@@ -79,13 +76,11 @@ def test_every_report_arrives_and_validates(
         Path(report["file"]).unlink()
     (Path(document["folder"]) / "reports").rmdir()
     viewer = document["viewer"]
-    if orthanc and (os.environ.get("CI") or not viewer["missing"]):
+    if os.environ.get("CI") or not viewer["missing"]:
         assert [Path(picture).name for picture in viewer["pictures"]] == ["ohif-ct.png", "ohif-dms.png"], viewer["missing"]
         for picture in viewer["pictures"]:
             with Image.open(picture) as image:
                 assert image.size == (WIDTH_PX, HEIGHT_PX)
-    elif not orthanc:
-        assert viewer["missing"][0].startswith("Orthanc")
     shutil.rmtree(Path(document["folder"]))
 
 

@@ -1,0 +1,49 @@
+"""Compiles in an image what its roles import: ``python -m deploy.images.compile_roles node`` or ``worker``.
+
+Containers run with a read-only root, and a role that compiles its libraries at every start takes seconds longer. Compiling all that is
+installed would make the image larger by what no role imports. The import writes the compiled files; the codecs are tried too.
+"""
+
+import importlib
+import sys
+
+from core.states import ResultKind
+from deploy.cli.main import build_app
+from deploy.doctor.codecs import broken_decoders
+from deploy.local.forked_process import LIGHT_ROLES
+
+# Beyond the modules of the roles: what a role or a command imports at its first use.
+MORE = (
+    "alembic.command",
+    "console.viewer.render_object",
+    "console.viewer.render_unit",
+    "db.schema.upgrade",
+    "deploy.doctor.run",
+    "deploy.local.backup",
+    "dicom_node.conformance.statement",
+)
+WORKER = ("workers.queue.worker", "workers.child.runtime", "models.runtime")
+MODELS = ("models.dermoscopy.model", "models.lung_nodule_ct.model", "models.lung_histology_ct.model")
+
+
+def compile_roles(image: str) -> None:
+    """Import the modules of an image.
+
+    Raises
+    ------
+    RuntimeError
+        A decoder does not work: something that it needs has been deleted.
+    """
+    build_app()
+    modules = {"node": [name for names in LIGHT_ROLES.values() for name in names], "worker": [*WORKER, *MODELS]}[image]
+    for name in (*MORE, *modules):
+        importlib.import_module(name)
+    if image == "worker":
+        importlib.import_module("workers.encode.warm_up").warm_up_encoders(list(ResultKind))
+    broken, _ = broken_decoders()
+    if broken:
+        raise RuntimeError(f"decoders that do not work: {broken}")
+
+
+if __name__ == "__main__":
+    compile_roles(sys.argv[1])

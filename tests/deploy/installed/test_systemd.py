@@ -1,0 +1,159 @@
+"""The systemd services: units without faults and with few rights, files of the installation, and an upgrade on a real database."""
+
+import os
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from core.settings.settings import Settings
+from db.engine import Database
+from db.schema.revisions import current_revision, expected_revision
+from deploy.local.database_roles import ADMIN
+from deploy.settings_file import load_settings
+from tests.support.records import rows
+from tests.support.services import as_role, fresh_database
+from tests.support.wheels import ROOT, make_environment, outside_environment
+
+SYSTEMD = ROOT / "deploy/systemd"
+ROLES = ("listen", "conduct", "relay", "worker", "send", "console")
+HIGHEST_EXPOSURE = 30  # 3.0 of 10
+
+
+@pytest.fixture(scope="module")
+def units(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Root folder with the units and the program that they start."""
+    root = tmp_path_factory.mktemp("root")
+    shutil.copytree(SYSTEMD / "system", root / "usr/lib/systemd/system")
+    program = root / "opt/dicom-node/current/bin/dicom-node"
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    return root
+
+
+def _analyze(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(["systemd-analyze", "--no-pager", *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("name", [*ROLES, "migrate"])
+def test_a_unit_may_do_little(name: str, units: Path) -> None:
+    done = _analyze("security", "--offline=true", f"--root={units}", f"--threshold={HIGHEST_EXPOSURE}", f"dicom-node-{name}.service")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"Overall exposure level for dicom-node-{name}.service" in done.stdout
+
+
+def test_systemd_finds_no_fault(units: Path) -> None:
+    done = _analyze("verify", f"--root={units}", "dicom-node.target")
+    assert (done.returncode, done.stderr) == (0, "")
+    target = (SYSTEMD / "system/dicom-node.target").read_text()
+    assert all(f"dicom-node-{role}.service" in target for role in ROLES)
+
+
+def test_the_environment_of_the_units_is_known(tmp_path: Path) -> None:
+    common = (SYSTEMD / "system/dicom-node-.service.d/10-common.conf").read_text()
+    variables = dict(line.removeprefix("Environment=").split("=", 1) for line in common.splitlines() if line.startswith("Environment="))
+    for name in ("database_url", "broker_url"):
+        (tmp_path / name).write_text(f"postgresql://{name}")
+    settings: Settings = load_settings(SYSTEMD / "node.toml", {key: value.replace("%d", str(tmp_path)) for key, value in variables.items()})
+    assert settings.database.url == "postgresql://database_url"
+    assert str(settings.node.data_dir) in common
+
+
+@pytest.fixture(scope="module")
+def installation(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with a wheel whose migration fails, and ``prefix`` with the release that is installed."""
+    folder = tmp_path_factory.mktemp("upgrade")
+    broken = folder / "broken" / wheel.name
+    broken.parent.mkdir()
+    with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(broken, "w") as target:
+        for item in source.infolist():
+            target.writestr(item, b"SELECT no_such_function();" if item.filename == "db/schema/views.sql" else source.read(item))
+    make_environment(folder / "prefix/releases/old", wheel, folder / "checkout.log")
+    (folder / "prefix/current").symlink_to(folder / "prefix/releases/old")
+    return folder
+
+
+def _without_downloads(installation: Path) -> dict[str, str]:
+    """Return variables of venv and pip: the packages, and pip itself, are those of this environment."""
+    old = installation / "prefix/releases/old"
+    borrowed = next((old / "lib").glob("*/site-packages/borrowed.pth")).read_text().strip()
+    pip = {"PIP_NO_DEPS": "1", "PIP_NO_INDEX": "1", "PIP_NO_COMPILE": "1"}
+    return {"PYTHON": str(old / "bin/python"), "VENV_OPTIONS": "--without-pip", "PYTHONPATH": borrowed, **pip}
+
+
+def _upgrade(installation: Path, wheel: Path, url: str, *options: str) -> "subprocess.CompletedProcess[str]":
+    """Run upgrade.sh. Where systemd does not run, a stand-in for systemctl notes its calls; everything else is real."""
+    programs, secrets = installation / "programs", installation / "secrets"
+    for folder in (programs, secrets, installation / "backups"):
+        folder.mkdir(exist_ok=True)
+    (programs / "systemctl").write_text(f'#!/bin/sh\necho "$@" >>{installation}/systemctl.log\n')
+    (programs / "systemctl").chmod(0o755)
+    (secrets / "database_admin_url").write_text(as_role(url, ADMIN))
+    (secrets / "database_url").write_text(url)
+    (secrets / "broker_url").write_text("redis://127.0.0.1:1/0")
+    own = {
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "PREFIX": str(installation / "prefix"),
+        "CONFIG": str(SYSTEMD / "node.toml"),
+        "SECRETS": str(secrets),
+        "BACKUPS": str(installation / "backups"),
+        **_without_downloads(installation),
+    }
+    command = ["bash", str(SYSTEMD / "upgrade.sh"), *options, str(wheel)]
+    return subprocess.run(command, env=outside_environment(**own), capture_output=True, text=True, check=False)
+
+
+@pytest.mark.timeout(900)
+def test_an_upgrade_stops_backs_up_migrates_and_starts(installation: Path, wheel: Path, postgres_url: str) -> None:
+    current, calls = installation / "prefix/current", installation / "systemctl.log"
+    with fresh_database(postgres_url, "template0") as url:
+        planned = _upgrade(installation, wheel, url, "--dry-run")
+        assert (planned.returncode, calls.exists(), os.listdir(installation / "backups")) == (0, False, []), planned.stderr
+        steps = [line for line in planned.stdout.splitlines() if line.startswith("+ ")]
+        order = ["pip install", "stop dicom-node.target", "db backup", "ln -sfn", "db upgrade", "start dicom-node.target"]
+        assert [next(number for number, line in enumerate(steps) if part in line) for part in order] == sorted(
+            next(number for number, line in enumerate(steps) if part in line) for part in order
+        )
+
+        failed = _upgrade(installation, installation / "broken" / wheel.name, url)
+        assert failed.returncode == 1
+        assert "the version before is started again" in failed.stderr
+        assert current.readlink().name == "old"
+        database = Database.open(url)
+        assert current_revision(database) is None
+        assert calls.read_text().splitlines()[-1] == "start dicom-node.target"
+
+        calls.unlink()
+        done = _upgrade(installation, wheel, url)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert calls.read_text().splitlines() == ["stop dicom-node.target dicom-node-*.service", "start dicom-node.target"]
+        assert current.readlink().name.startswith("0.1.0-")
+        assert current_revision(database) == expected_revision()
+        assert rows(database, "SELECT count(*) FROM installation") == [(1,)]
+        database.dispose()
+        assert sorted(path.suffix for path in (installation / "backups").iterdir()) == [".dump", ".dump", ".toml", ".toml"]
+        again = _upgrade(installation, wheel, url)
+        assert (again.returncode, "is the version that is installed" in again.stderr) == (1, True)
+
+
+def test_an_installation_puts_every_file_in_its_place(installation: Path, wheel: Path, tmp_path: Path) -> None:
+    """Into another root folder, where `systemd-sysusers` and `systemd-tmpfiles` make the user and the folders."""
+    own = {"ROOT": str(tmp_path), "PREFIX": str(tmp_path / "opt/dicom-node"), **_without_downloads(installation)}
+    done = subprocess.run(
+        ["bash", str(SYSTEMD / "install.sh"), str(wheel)], env=outside_environment(**own), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {path.name for path in (tmp_path / "usr/lib/systemd/system").iterdir()} == {path.name for path in (SYSTEMD / "system").iterdir()}
+    assert "dicom-node:" in (tmp_path / "etc/passwd").read_text()
+    assert (tmp_path / "etc/dicom-node/node.toml").read_text() == (SYSTEMD / "node.toml").read_text()
+    assert (tmp_path / "etc/dicom-node/secrets").stat().st_mode & 0o777 == 0o750
+    assert (tmp_path / "var/lib/dicom-node").is_dir()
+    assert (tmp_path / "etc/logrotate.d/dicom-node").is_file()
+
+
+@pytest.mark.parametrize("script", ["install.sh", "upgrade.sh", "release.sh"])
+def test_a_script_parses(script: str) -> None:
+    assert subprocess.run(["bash", "-n", str(SYSTEMD / script)], check=False).returncode == 0
