@@ -106,7 +106,7 @@ def _upgrade(installation: Path, wheel: Path, url: str, *options: str) -> "subpr
     return subprocess.run(command, env=outside_environment(**own), capture_output=True, text=True, check=False)
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 def test_an_upgrade_stops_backs_up_migrates_and_starts(installation: Path, wheel: Path, postgres_url: str) -> None:
     current, calls = installation / "prefix/current", installation / "systemctl.log"
     with fresh_database(postgres_url, "template0") as url:

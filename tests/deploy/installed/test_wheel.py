@@ -54,7 +54,7 @@ def test_the_extras_are_the_pins(wheel: Path, programs: Path) -> None:
         assert missing == [], extra
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 def test_the_demo_runs_and_reads_nothing_of_the_checkout(programs: Path, tmp_path: Path) -> None:
     """Every process of the demo notes what it reads of the checkout; the first run here proves that the note is taken."""
     log = programs.parent.parent / "checkout.log"
