@@ -21,6 +21,7 @@ MORE = (
     "deploy.doctor.run",
     "deploy.local.backup",
     "dicom_node.conformance.statement",
+    "models.ct.lung_search",
 )
 WORKER = ("workers.queue.worker", "workers.child.runtime", "models.runtime")
 MODELS = ("models.dermoscopy.model", "models.lung_nodule_ct.model", "models.lung_histology_ct.model")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 # Folders and files, below site-packages: what only installs or tests other packages, and what no role imports.
 UNUSED = (
-    *("pip", "setuptools", "pkg_resources", "_distutils_hack", "wheel", "_yaml"),
+    *("pip", "setuptools", "pkg_resources", "_distutils_hack", "distutils-precedence.pth"),
     *("torch/include", "torch/share", "torch/test", "numpy/f2py", "numpy/distutils", "numpy/_core/include", "numpy/_core/lib"),
     *("sqlalchemy/testing", "sqlalchemy/dialects/mysql", "sqlalchemy/dialects/oracle", "sqlalchemy/dialects/mssql", "alembic/testing"),
 )
@@ -24,13 +24,19 @@ SUFFIXES = (".pyi", ".pxd", ".pyx", ".h", ".hpp", ".a", ".c", ".cpp")
 CODECS = frozenset({"_shared", "_shared_cython", "_imcd", "_jpeg8", "_jpegls", "_jpeg2k", "_ljpeg", "_htj2k"})
 # Extension modules of Pillow: JPEG, PNG, TIFF and JPEG 2000 are in the first; colour profiles, text, arithmetic.
 PILLOW = frozenset({"_imaging", "_imagingcms", "_imagingft", "_imagingmath", "_imagingmorph"})
+# Of scipy, an image without torch needs `ndimage` and what it imports.
+SCIPY = frozenset({"_lib", "ndimage", "special"})
 LEXERS = frozenset({"__init__.py", "_mapping.py", "python.py", "special.py"})  # rich imports these
 
 
 def trim(site_packages: Path, more: tuple[str, ...]) -> None:
     """Delete what is listed above, and ``more``, below ``site_packages``."""
     for name in (*UNUSED, *more):
-        shutil.rmtree(site_packages / name, ignore_errors=True)
+        path = site_packages / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
         for information in site_packages.glob(f"{name}-*.dist-info"):  # what is gone is not in the bill of materials
             shutil.rmtree(information)
     for package in TESTED:
@@ -44,6 +50,10 @@ def trim(site_packages: Path, more: tuple[str, ...]) -> None:
             lexer.unlink()
     keep_modules(site_packages / "imagecodecs", CODECS, site_packages / "imagecodecs.libs")
     keep_modules(site_packages / "PIL", PILLOW, site_packages / "pillow.libs")
+    if not (site_packages / "torch").exists():
+        for path in (site_packages / "scipy").iterdir():
+            if path.is_dir() and path.name not in SCIPY:
+                shutil.rmtree(path)
     for module in site_packages.rglob("*.so"):
         # Not torch's own libraries, which are stripped, and not the folders *.libs: auditwheel has moved the parts of those libraries, and
         # the dynamic loader refuses them once strip has moved the parts again.
