@@ -14,7 +14,7 @@ from pathlib import Path
 # Folders and files, below site-packages: what only installs or tests other packages, and what no role imports.
 UNUSED = (
     *("pip", "setuptools", "pkg_resources", "_distutils_hack", "distutils-precedence.pth"),
-    *("torch/include", "torch/share", "torch/test", "numpy/f2py", "numpy/distutils", "numpy/_core/include", "numpy/_core/lib"),
+    *("torch/include", "torch/share", "torch/test", "numpy/_core/include", "numpy/_core/lib"),
     *("sqlalchemy/testing", "sqlalchemy/dialects/mysql", "sqlalchemy/dialects/oracle", "sqlalchemy/dialects/mssql", "alembic/testing"),
 )
 # Packages whose folders `tests` are deleted. Not `testing`: numpy, scipy and torch import theirs.
