@@ -10,6 +10,8 @@ from db import audit
 from db.engine import Database
 from db.row_values import escape_like
 
+LONGEST_NUMBER = 18  # digits that every bigint can hold
+
 _ABOUT = ("patient_id", "study", "object")
 # As an array, so that the events are found by their numbers and the trail is not read from its end.
 _AMONG = "event_id = ANY(ARRAY(SELECT event_id FROM about))"
@@ -34,7 +36,7 @@ _ACTORS = text("""
 _STUDIES_OF = {
     "patient_id": "SELECT id FROM studies WHERE patient_id = :patient_id",
     "study": """SELECT id FROM studies WHERE study_instance_uid = :study
-                UNION SELECT id FROM studies WHERE id = CASE WHEN :study ~ '^[0-9]{1,18}$' THEN CAST(:study AS bigint) END""",
+                UNION SELECT id FROM studies WHERE id = CAST(:study_number AS bigint)""",
 }
 # Events whose subject is one of these studies, or a unit, job or delivery of it, and views of lists in which it was shown.
 _ABOUT_STUDIES = """
@@ -91,6 +93,8 @@ class AuditFilter:
                 values["actors"] = list(connection.execute(_ACTORS, {"actor": f"%{escape_like(self.actor)}%"}).scalars())
         if "patient_id" in values:
             values["patient"] = audit.patient_reference(database.installation()[1], "", self.patient_id)
+        if "study" in values:  # not decided in SQL: a literal is cast when the statement is planned, whatever CASE says
+            values["study_number"] = int(self.study) if self.study.isdecimal() and len(self.study) <= LONGEST_NUMBER else None
         if before is not None:
             conditions.append("event_id < :before")
             values["before"] = before

@@ -14,6 +14,8 @@ from db.row_values import escape_like
 from db.schema import VIEWS
 
 SHOWN = 100
+MOST_SKIPPED = 100_000
+MOST_EXPORTED = 100_000
 MOST_CONDITIONS = 5
 FETCH_ROWS = 500
 QUERY_S = 30
@@ -27,7 +29,7 @@ OPERATORS = {
     "is empty": "({column} IS NULL OR CAST({column} AS text) = '' OR :{value} IS NULL)",
 }
 _NEWEST_FIRST = {
-    "v_audit": "event_id DESC", "v_jobs": "job_id DESC", "v_deliveries": "delivery_id DESC", "v_findings": "recorded_at DESC",
+    "v_audit": "event_id DESC", "v_jobs": "job_id DESC", "v_deliveries": "delivery_id DESC", "v_findings": "job_id DESC, ordinal DESC",
 }  # fmt: skip
 _COLUMNS = text("""
     SELECT c.relname AS view, coalesce(obj_description(c.oid), '') AS view_comment, a.attname AS name,
@@ -79,9 +81,9 @@ def _describe(connection: Connection) -> dict[str, ViewDescription]:
 
 
 def query_view(
-    database: Database, view: str, conditions: Sequence[ViewCondition], *, limit: int | None, actor: str, address: str
+    database: Database, view: str, conditions: Sequence[ViewCondition], *, limit: int, skip: int = 0, actor: str, address: str
 ) -> Iterator[Any]:
-    """Yield the rows of a view that pass every condition, the newest first; ``limit`` None yields all.
+    """Yield up to ``limit`` rows of a view that pass every condition, the newest first, without the first ``skip``.
 
     The audit event names view and columns, not the values: they may identify a patient.
 
@@ -95,15 +97,15 @@ def query_view(
         if found is None:
             raise ConfigurationError(f"there is no view {view}", hint=", ".join(VIEWS))
         where, values = _where(found, conditions)
-        details = {"from": address, "columns": [condition.column for condition in conditions], "all": limit is None}
+        details = {"from": address, "columns": [condition.column for condition in conditions], "skip": skip, "limit": limit}
         audit.record(connection, actor=actor, action="view.queried", subject=f"view:{view}", details=details)
     order = _NEWEST_FIRST.get(view, f'"{found.columns[0].name}" DESC')
-    statement = text(f'SELECT * FROM "{view}" {where} ORDER BY {order} LIMIT :limit')
+    statement = text(f'SELECT * FROM "{view}" {where} ORDER BY {order} LIMIT :limit OFFSET :skip')
     with database.begin() as connection:
         connection.execute(text("SET TRANSACTION READ ONLY"))
         connection.execute(text(f"SET LOCAL statement_timeout = '{QUERY_S}s'"))
         try:
-            yield from connection.execution_options(yield_per=FETCH_ROWS).execute(statement, {**values, "limit": limit})
+            yield from connection.execution_options(yield_per=FETCH_ROWS).execute(statement, {**values, "limit": limit, "skip": skip})
         except DataError as error:
             raise ConfigurationError("a value does not fit its column", hint="times are written as 2026-01-31") from error
 

@@ -19,18 +19,21 @@ def format_cell(value: Any) -> str:
     return f"'{text}" if text.startswith(FORMULA) and not isinstance(value, int | float) else text
 
 
-def download(name: str, columns: Sequence[str], rows: Iterator[Any], *, as_json: bool) -> StreamingResponse:
-    """Return a file of these columns of ``rows``, named after ``name``."""
-    body, kind = (_json(columns, rows), "json") if as_json else (_csv(columns, rows), "csv")
+def download(name: str, columns: Sequence[str], rows: Iterator[Any], *, as_json: bool, most: int | None = None) -> StreamingResponse:
+    """Return a file of these columns of ``rows``, named after ``name``. Behind ``most`` rows a CSV file ends, and its last line says so."""
+    body, kind = (_json(columns, rows), "json") if as_json else (_csv(columns, rows, most), "csv")
     headers = {"Content-Disposition": f'attachment; filename="{name}.{kind}"'}
     return StreamingResponse(body, media_type="application/json" if as_json else "text/csv", headers=headers)
 
 
-def _csv(columns: Sequence[str], rows: Iterator[Any]) -> Iterator[str]:
+def _csv(columns: Sequence[str], rows: Iterator[Any], most: int | None) -> Iterator[str]:
     line = io.StringIO()
     writer = csv.writer(line)
     writer.writerow(columns)
-    for row in rows:
+    for number, row in enumerate(rows):
+        if number == most:
+            writer.writerow([f"only the first {most} rows: narrow the conditions for the rest"])
+            break
         writer.writerow([format_cell(getattr(row, name)) for name in columns])
         if line.tell() > PART_CHARACTERS:
             yield line.getvalue()

@@ -12,10 +12,16 @@ from console.auth.guard import Accounts, AsViewer
 from console.auth.replies import page
 from console.parameters import NO_NUL, SearchText
 from core.errors import ConfigurationError
-from db.audit_views import MOST_CONDITIONS, OPERATORS, SHOWN, ViewCondition, describe_views, query_view
+from db.audit_views import MOST_CONDITIONS, MOST_EXPORTED, MOST_SKIPPED, OPERATORS, SHOWN, ViewCondition, describe_views, query_view
 
 FIRST = "v_findings"
 Parts = Annotated[list[Annotated[str, Query(max_length=200, pattern=NO_NUL)]], Query(max_length=MOST_CONDITIONS)]
+
+Skip = Annotated[int, Query(ge=0, le=MOST_SKIPPED)]
+
+
+def _page_address(kept: list[tuple[str, str]], skip: int) -> str:
+    return f"/audit/views?{urlencode([*kept, ('skip', str(max(0, skip)))])}"
 
 
 def _conditions(column: list[str], operator: list[str], value: list[str]) -> list[ViewCondition]:
@@ -31,14 +37,15 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
     @routes.get("/audit/views")
     def views(
         request: Request, viewer: AsViewer, view: SearchText = FIRST, column: Parts = [], operator: Parts = [], value: Parts = [],  # noqa: B006
+        skip: Skip = 0,
     ) -> Response:  # fmt: skip
-        """Show the newest rows that pass every condition."""
+        """Show a page of the rows that pass every condition, the newest first."""
         described = describe_views(database)
         if view not in described:
             raise HTTPException(404, "there is no such view")
         conditions, rows, error = _conditions(column, operator, value), [], ""
         try:
-            found = query_view(database, view, conditions, limit=SHOWN + 1, actor=viewer.actor, address=viewer.address)
+            found = query_view(database, view, conditions, limit=SHOWN + 1, skip=skip, actor=viewer.actor, address=viewer.address)
             rows = [[format_cell(cell) for cell in row] for row in found]
         except ConfigurationError as problem:
             error = f"{str(problem)[:1].upper()}{str(problem)[1:]}."
@@ -51,7 +58,11 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
             "conditions": [*conditions, ViewCondition("", "is")][:MOST_CONDITIONS],
             "operators": list(OPERATORS),
             "rows": rows[:SHOWN],
+            "first": skip + 1,
+            "earlier": _page_address(kept, skip - SHOWN) if skip else "",
+            "later": _page_address(kept, skip + SHOWN) if len(rows) > SHOWN and skip + SHOWN <= MOST_SKIPPED else "",
             "more": len(rows) > SHOWN,
+            "most_exported": MOST_EXPORTED,
             "query": urlencode(kept),
             "error": error,
         }
@@ -61,12 +72,12 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
     def export(
         viewer: AsViewer, view: SearchText = FIRST, column: Parts = [], operator: Parts = [], value: Parts = [],  # noqa: B006
     ) -> Response:  # fmt: skip
-        """Send every row that passes, as CSV."""
+        """Send the rows that pass, as CSV: all of them, up to a limit that the last line then names."""
         described = describe_views(database).get(view)
         if described is None:
             raise HTTPException(404, "there is no such view")
         conditions = _conditions(column, operator, value)
-        rows = query_view(database, view, conditions, limit=None, actor=viewer.actor, address=viewer.address)
-        return download(view, [entry.name for entry in described.columns], rows, as_json=False)
+        rows = query_view(database, view, conditions, limit=MOST_EXPORTED + 1, actor=viewer.actor, address=viewer.address)
+        return download(view, [entry.name for entry in described.columns], rows, as_json=False, most=MOST_EXPORTED)
 
     return routes

@@ -2,7 +2,9 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from db import audit
 from db.engine import Database
 from tests.support.console import Browser, RunningConsole, add_users
-from tests.support.records import Sender, claim, complete, finish, plan, run, scalar
+from tests.support.records import Sender, claim, complete, finish, plan, rows, run, scalar
 from tests.support.services import as_superuser
 
 
@@ -83,3 +85,43 @@ def test_the_access_report_says_who_viewed_and_who_received(browser: Browser, da
     assert "holds no study" in browser.get("/audit/patient?patient_id=nobody").text
     row = scalar(database, "SELECT details::text FROM audit_events WHERE action = 'patient.access_read' ORDER BY id LIMIT 1")
     assert "=1+1" not in str(row), "the event holds a keyed reference"
+
+
+@pytest.mark.parametrize("api", [False, True])
+def test_every_filter_finds_what_it_names_and_nothing_else(browser: Browser, database: Database, api: bool) -> None:
+    Sender(database).send(1, study="1.9", series="1.9.1", patient_id="OTHER")
+    complete(database, plan(), study="1.9")
+    finish(database, claim(database))
+    first, second = (int(str(row[0])) for row in rows(database, "SELECT id FROM studies ORDER BY id"))
+    uid, sha256 = rows(database, "SELECT sop_instance_uid, sha256 FROM reports ORDER BY id LIMIT 1")[0]
+    jobs = [str(row[0]) for row in rows(database, "SELECT 'job:' || id FROM jobs ORDER BY id")]
+    audit.record_now(database, actor="user:zoe", action="study.viewed", subject=f"study:{second}", details={"from": "10.0.0.1"})
+
+    def subjects(**query: str) -> set[str]:
+        if api:
+            reply = browser.get("/api/v1/audit/events", params={**query, "limit": "200"})
+            assert reply.status_code == 200, (query, reply.text[-600:])
+            items = reply.json()["items"]
+            return {item["subject"] for item in items}
+        reply = browser.get("/audit", params=query)
+        assert reply.status_code == 200, (query, reply.text[-600:])
+        page = reply.text
+        return set(re.findall(r"<td>[^<]*</td><td>[a-z_.]+</td><td>([^<]*)</td>", page))
+
+    assert subjects(actor="zoe") == {f"study:{second}"}
+    assert subjects(action="study.viewed") == {f"study:{first}", f"study:{second}"}
+    assert subjects(subject=jobs[1]) == {jobs[1]}
+    for of_first in ({"patient_id": "=1+1"}, {"study": str(first)}, {"study": "1.2.3"}):
+        found = subjects(**of_first)
+        assert {f"study:{first}", jobs[0], "worklist"} <= found, of_first
+        assert not {f"study:{second}", jobs[1]} & found, of_first
+    for of_object in (str(uid), str(sha256)):
+        found = subjects(object=of_object)
+        assert jobs[0] in found
+        assert not {jobs[1], f"study:{second}"} & found
+    assert subjects(patient_id="nobody") == subjects(study="1.7.7") == subjects(object="2.25.1") == set()
+    assert subjects(actor="zoe", patient_id="=1+1") == set(), "filters narrow each other"
+    today = database.now().date()
+    tomorrow, yesterday = (str(today + timedelta(days=days)) for days in (1, -1))
+    assert subjects(actor="zoe", since=str(today), until=str(today)) == {f"study:{second}"}
+    assert subjects(actor="zoe", since=tomorrow) == subjects(actor="zoe", until=yesterday) == set()

@@ -1,19 +1,22 @@
 """The query page of auditors, and the database role that may read the views and nothing else."""
 
 import csv
+import html
 import io
+import re
 from pathlib import Path
 
 import psycopg2
 import pytest
 from sqlalchemy.engine import make_url
 
+from console.audit import view_queries
 from core.errors import ConfigurationError
 from db.auditor_role import make_auditor
 from db.engine import Database
 from db.schema import VIEWS
 from tests.support.console import RunningConsole, add_users
-from tests.support.records import Sender, claim, complete, finish, plan, rows
+from tests.support.records import Sender, claim, complete, finish, plan, rows, run
 from tests.support.services import as_superuser
 
 
@@ -69,3 +72,28 @@ def test_an_auditor_reads_the_views_and_nothing_else(database: Database, databas
             make_auditor(admin, str(rows(database, "SELECT current_user")[0][0]), VIEWS, actor="test")
         with pytest.raises(ConfigurationError, match="cannot be the name"):
             make_auditor(admin, "x; DROP TABLE users", VIEWS, actor="test")
+
+
+def test_rows_are_shown_in_pages_and_exported_up_to_a_limit(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(database, "INSERT INTO audit_events (actor, action, subject, details) "
+                  "SELECT 'test', 'test.row', 'row:' || n, '{}' FROM generate_series(1, 250) n")  # fmt: skip
+    add_users(database)
+    query = "view=v_audit&column=action&operator=is&value=test.row"
+    with RunningConsole(database, tmp_path) as console, console.browser() as browser:
+        browser.sign_in("auditor")
+        path, shown = f"/audit/views?{query}", []
+        for rows_of_page in ("Rows 1 to 100,", "Rows 101 to 200,", "Rows 201 to 250 of 250,"):
+            page = browser.get(path).text
+            assert rows_of_page in page
+            shown += re.findall(r"<td>(row:\d+)</td>", page)
+            found = re.search(r'href="([^"]+)" rel="next"', page)
+            path = html.unescape(found[1]) if found else ""
+        assert path == "", "the last page has no next one"
+        assert shown == [f"row:{number}" for number in range(250, 0, -1)]
+        assert 'rel="prev"' in page
+        assert browser.get(f"/audit/views?{query}&skip=-1").status_code == 422
+        assert len(list(csv.reader(io.StringIO(browser.get(f"/audit/views/export?{query}").text)))) == 251
+        monkeypatch.setattr(view_queries, "MOST_EXPORTED", 100)
+        lines = list(csv.reader(io.StringIO(browser.get(f"/audit/views/export?{query}").text)))
+        assert len(lines) == 102
+        assert lines[-1][0].startswith("only the first 100 rows")

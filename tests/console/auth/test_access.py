@@ -3,32 +3,17 @@
 import re
 
 import pytest
-from fastapi.routing import APIRoute
 
-from console import app
 from console.auth.access import ACCESS, PUBLIC, UserRole
-from console.auth.guard import Accounts
-from console.current_settings import CurrentSettings
-from console.health import read_node
-from core.settings.settings import Settings
-from db.accounts.sessions import SessionLimits
 from db.engine import Database
 from tests.support.console import RunningConsole
+from tests.support.console_routes import console_routes
 
 _LINK = re.compile(r"\{(?:[^}]*id|kind|verb)\}")
 
 
-def _routes(database: Database) -> set[tuple[str, str]]:
-    accounts = Accounts(database, SessionLimits(1, 1), secure=False, ae_title="T")
-    application = app.create_app(read_node, accounts, CurrentSettings(Settings()))  # type: ignore[arg-type]
-    routers = [getattr(route, "original_router", None) for route in application.routes]
-    routes = [route for router in routers if router is not None for route in router.routes]
-    assert all(isinstance(route, APIRoute) for route in routes)
-    return {(method, route.path) for route in routes for method in route.methods}
-
-
 def test_every_route_is_in_the_table_and_no_other(database: Database) -> None:
-    assert _routes(database) == ACCESS.keys() - {("GET", "/api/v1/openapi.json")}
+    assert console_routes(database) == ACCESS.keys() - {("GET", "/api/v1/openapi.json")}
 
 
 @pytest.mark.parametrize("role", list(UserRole))
