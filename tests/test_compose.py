@@ -314,7 +314,7 @@ def started(tmp_path: Path, database_url: str, broker_url: str) -> Iterator[http
     finally:
         for process in processes:
             process.terminate()
-        assert [process.wait(240) for process in processes] == [0] * len(processes)
+        assert [process.wait(600) for process in processes] == [0] * len(processes)
 
 
 def test_the_roles_run_with_what_compose_gives_them(started: httpx.Client) -> None:

@@ -12,7 +12,7 @@ RESAMPLES = 500
 Interval = tuple[float, float, float]  # value, low, high
 
 
-def bootstrap_metrics(answers: ClassifierAnswers, *, seed: int = 0, resamples: int = RESAMPLES) -> dict[str, Interval]:
+def bootstrap_metrics(answers: ClassifierAnswers, *, seed: int = 0, resamples: int | None = None) -> dict[str, Interval]:
     """Every metric of ``summary_metrics`` with its 95 % percentile interval; metrics that are nan are left out."""
 
     def measure(rows: NDArray[np.intp]) -> dict[str, float]:
@@ -22,11 +22,12 @@ def bootstrap_metrics(answers: ClassifierAnswers, *, seed: int = 0, resamples: i
 
 
 def bootstrap(
-    measure: Callable[[NDArray[np.intp]], dict[str, float]], groups: NDArray[np.str_], *, seed: int = 0, resamples: int = RESAMPLES
+    measure: Callable[[NDArray[np.intp]], dict[str, float]], groups: NDArray[np.str_], *, seed: int = 0, resamples: int | None = None
 ) -> dict[str, Interval]:
     """The metrics that ``measure`` computes of rows (by their indices), with 95 % percentile intervals.
 
-    Groups, (N,) text, are drawn with replacement; the same seed gives the same intervals. Metrics that are nan are left out.
+    Groups, (N,) text, are drawn with replacement, ``resamples`` times (RESAMPLES by default); the same seed gives the same intervals.
+    Metrics that are nan are left out.
     (scipy.stats.bootstrap draws single rows, not groups.)
     """
     whole = measure(np.arange(len(groups)))
@@ -35,7 +36,7 @@ def bootstrap(
     members = np.split(order, np.cumsum(np.bincount(inverse))[:-1])
     rng = np.random.default_rng(seed)
     drawn: dict[str, list[float]] = {name: [] for name in whole}
-    for _ in range(resamples):
+    for _ in range(RESAMPLES if resamples is None else resamples):
         rows = np.concatenate([members[i] for i in rng.integers(0, len(members), len(members))])
         for name, value in measure(rows).items():
             drawn.setdefault(name, []).append(value)

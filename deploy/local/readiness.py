@@ -12,7 +12,7 @@ from deploy.local.child_process import SupervisedRole
 from deploy.local.ports import accepts_connections
 
 NEEDED = ("listen", "conduct", "relay", "worker", "send")  # a node without its console still receives and delivers
-READY_TIMEOUT_S = 300.0  # a start takes 10 s on a quiet machine, and minutes on one with a load of 16 on 2 cores
+READY_TIMEOUT_S = 900.0  # a start takes 10 s on a quiet machine, and 6 minutes on one with a load of 20 on 2 cores
 MAXIMUM_FAILURES = 5  # how often a role may end before the node is ready
 USAGE = 2  # exit status of a role whose configuration is wrong: starting it again cannot help
 

@@ -113,7 +113,7 @@ def nothing_unfinished(target: NodeUnderTest) -> Iterator[str]:
 
 def ready(target: NodeUnderTest) -> Iterator[str]:
     """The node can receive, queue and store."""
-    with urllib.request.urlopen(f"{target.node.console}/readyz", timeout=20) as answer:
+    with urllib.request.urlopen(f"{target.node.console}/readyz", timeout=600) as answer:
         if json.load(answer)["ready"] is not True:
             yield "the node is not ready"
 

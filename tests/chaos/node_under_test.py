@@ -88,7 +88,7 @@ class NodeUnderTest:
 
     def rows(self, statement: str, **values: Any) -> list[Any]:
         """Return rows of the node's database; wait while it is unavailable."""
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 600
         while True:
             try:
                 with self.database.begin() as connection:

@@ -16,7 +16,7 @@ from dicom_node.sockets import NodeEntity
 from tests.chaos.node_under_test import NodeUnderTest
 from tests.chaos.study_generator import SentInstance, Study
 
-SEND_TIMEOUT_S = 240.0
+SEND_TIMEOUT_S = 900.0
 TITLES = ("MODALITY", "ARCHIVE")
 
 
@@ -77,12 +77,12 @@ class CuttingProxy:
     def close(self) -> None:
         """Stop to listen."""
         self._server.close()
-        self._thread.join(15)
+        self._thread.join(600)
 
     def _run(self) -> None:
         with suppress(OSError):
             inner, _ = self._server.accept()
-            with inner, socket.create_connection(("127.0.0.1", self._to), timeout=10) as outer:
+            with inner, socket.create_connection(("127.0.0.1", self._to), timeout=600) as outer:
                 back = threading.Thread(target=_forward, args=(outer, inner), daemon=True)
                 back.start()
                 while self._left > 0 and (chunk := inner.recv(min(65536, self._left))):
@@ -93,7 +93,7 @@ class CuttingProxy:
                         end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     else:
                         end.shutdown(socket.SHUT_RDWR)
-            back.join(10)
+            back.join(600)
 
 
 def _forward(source: socket.socket, target: socket.socket) -> None:

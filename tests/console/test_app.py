@@ -42,13 +42,13 @@ class RunningConsole:
 
         self.thread = threading.Thread(target=app.run, args=(settings, database, self.stop, on_ready), daemon=True)
         self.thread.start()
-        assert ready.wait(10)
+        assert ready.wait(600)
 
     def end(self) -> None:
         """Stop the console."""
         self.client.close()
         self.stop.set()
-        self.thread.join(10)
+        self.thread.join(600)
         assert not self.thread.is_alive()
 
 

@@ -82,7 +82,7 @@ def test_a_client_without_a_certificate_of_the_authority_is_refused(serve: Serve
 
 def test_a_plain_connection_is_refused(serve: Serve) -> None:
     port = serve()
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as plain:
+    with socket.create_connection(("127.0.0.1", port), timeout=600) as plain:
         plain.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         received = b""
         try:

@@ -16,10 +16,10 @@ def test_a_notification_ends_the_wait(database: Database) -> None:
     assert listener.wait(0) == {"intake", "outbox"}  # after a connect: notifications may have been missed
     assert listener.wait(0.05) == set()
     Sender(database).send(1)
-    assert listener.wait(240) == {"intake"}
+    assert listener.wait(600) == {"intake"}
     timer = Timer(0.2, complete, (database, plan()))
     timer.start()
-    assert listener.wait(240) == {"outbox"}
+    assert listener.wait(600) == {"outbox"}
     timer.join()
     listener.close()
 
@@ -39,9 +39,9 @@ def test_a_listener_survives_a_lost_connection(database: Database) -> None:
     listener.wait(0)
     listening = "application_name = 'dicom-node listen' AND datname = current_database()"
     run(database, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {listening}")
-    assert listener.wait(240) == {"commands"}
+    assert listener.wait(600) == {"commands"}
     commands.enqueue_command(database, "echo", {}, "admin")
-    assert listener.wait(240) == {"commands"}
+    assert listener.wait(600) == {"commands"}
     listener.close()
 
 

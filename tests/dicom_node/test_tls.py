@@ -32,7 +32,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 def run(program: str, port: int, *options: str, files: tuple[str, ...] = ()) -> bool:
     command = [dcmtk(program), "-aet", "PACS", "-aec", "DICOMNODE", "-to", "240", "-ta", "240", *options, "127.0.0.1", str(port), *files]
-    return subprocess.run(command, timeout=280, capture_output=True, check=False).returncode == 0
+    return subprocess.run(command, timeout=600, capture_output=True, check=False).returncode == 0
 
 
 def test_only_with_a_client_certificate(start: Start, make_settings: MakeSettings, authority: Authority, tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_versions_and_suites_of_bcp_195(
     context.minimum_version = context.maximum_version = version
     if suites is not None:
         context.set_ciphers(suites)
-    with socket.create_connection(("127.0.0.1", node.port), timeout=240) as plain:
+    with socket.create_connection(("127.0.0.1", node.port), timeout=600) as plain:
         try:
             with context.wrap_socket(plain, server_hostname="127.0.0.1"):
                 assert accepted

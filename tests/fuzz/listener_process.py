@@ -108,10 +108,10 @@ def running_listener(folder: Path, database_url: str, acse_timeout_s: float = AC
         wait_until("the listener to answer", lambda: process.poll() is not None or accepts_connections("127.0.0.1", port), every_s=0.1)
         yield target
         process.send_signal(signal.SIGTERM)
-        assert process.wait(240) == 0, "the listener did not stop:\n" + "".join(target.log[-20:])
+        assert process.wait(600) == 0, "the listener did not stop:\n" + "".join(target.log[-20:])
     finally:
         if process.poll() is None:
             process.kill()
-            process.wait(60)
-        reader.join(5)
+            process.wait(600)
+        reader.join(600)
         process.stdout.close()

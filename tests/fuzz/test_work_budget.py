@@ -109,17 +109,17 @@ def test_a_slow_file_does_not_stop_other_threads() -> None:
     def read_slowly() -> None:
         with warnings_as_notes(notes):
             within.set()
-            assert go_on.wait(60)
+            assert go_on.wait(600)
 
     slow = threading.Thread(target=read_slowly)
     slow.start()
-    assert within.wait(60)
+    assert within.wait(600)
     seed, _ = COSTLY["a Python codec"]
     done: list[tuple[str, ...]] = []
     fast = threading.Thread(target=lambda: done.append(read_header(io.BytesIO(file_of(seed))).tolerated))
     fast.start()
-    fast.join(60)
+    fast.join(600)
     go_on.set()
-    slow.join(60)
+    slow.join(600)
     assert done
     assert notes == []

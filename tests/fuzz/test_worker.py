@@ -67,12 +67,12 @@ def worker(tmp_path: Path, database: Database, database_url: str, broker_url: st
     try:
         yield psutil.Process(process.pid)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
+        assert process.wait(600) == 0
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(600)
         stop.set()
-        waking.join(20)
+        waking.join(600)
 
 
 @pytest.mark.timeout(7200)

@@ -291,10 +291,10 @@ def test_81_a_photograph_that_a_program_uploads_gets_its_result_and_pdf(departme
     node = department.node
     link = node.json("users", "invite", "doctor", "--role", "clinician", "--json")["link"]
     password = {"password": "correct horse battery staple"}
-    assert httpx.post(link, data=password, headers={"Origin": node.console}, timeout=60).status_code == 303
+    assert httpx.post(link, data=password, headers={"Origin": node.console}, timeout=600).status_code == 303
     scopes = ("--scope", "upload", "--scope", "results")
     token = node.json("users", "token", "add", "doctor", "--name", "test", *scopes, "--json")["token"]
-    with httpx.Client(base_url=node.console, headers={"Authorization": f"Bearer {token}"}, timeout=120) as program:
+    with httpx.Client(base_url=node.console, headers={"Authorization": f"Bearer {token}"}, timeout=600) as program:
         stated = {"patient_id": "UPLOADED-81", "family_name": "Uploadedname", "region": "lower-back", "wait": "60"}
         jpeg = make_lesion(SEED + 81, size=(450, 600)).jpeg
         reply = program.post("/api/v1/predict", params=stated, content=jpeg, headers={"Content-Type": "image/jpeg"})
@@ -368,7 +368,7 @@ def test_91_no_output_contains_patient_data(department: Department, webhook: Web
     wait_until("an alert at the webhook", lambda: webhook.posts)
     outputs = {"logs of the roles": "".join(node.errors), "webhook": "".join(f"{headers}{body!r}" for headers, body in webhook.posts)}
     for page in ("/status", "/sign-in", "/metrics", "/readyz", "/healthz", "/api/v1/status", "/api/v1/openapi.json", "/nothing/1.2.3"):
-        outputs[page] = httpx.get(f"{node.console}{page}", timeout=60).text
+        outputs[page] = httpx.get(f"{node.console}{page}", timeout=600).text
     for command in (
         *("jobs list", "deliveries list", "quarantine list", "audit export", "models drift", "doctor", "destinations echo"),
         *("retention run --dry-run", "jobs show 99999", "quarantine requeue 1 2", "jobs requeue 1"),

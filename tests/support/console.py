@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx
+from argon2 import PasswordHasher
 
 from console import app
+from console.auth import passwords
 from console.auth.access import UserRole
-from console.auth.passwords import hash_password
 from core.settings.console import ConsoleSection
 from core.settings.node import NodeSection
 from core.settings.settings import Settings
@@ -17,7 +18,9 @@ from db.accounts.users import add_user
 from db.engine import Database
 
 PASSWORD = "correct horse battery staple"
-_HASH = hash_password(PASSWORD)
+# Consoles in the process of a test hash with the smallest parameters: those of the product take 0.1 s of processor time for each sign-in.
+passwords._HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+_HASH = passwords.hash_password(PASSWORD)
 
 
 def add_users(database: Database) -> None:
@@ -67,16 +70,16 @@ class RunningConsole:
 
         self._thread = threading.Thread(target=app.run, args=(settings, database, self._stop, on_ready), daemon=True)
         self._thread.start()
-        assert ready.wait(60)
+        assert ready.wait(600)
 
     def browser(self) -> Browser:
         """Return a new browser without cookies."""
-        return Browser(base_url=self.url, timeout=60)
+        return Browser(base_url=self.url, timeout=600)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._thread.join(30)
+        self._thread.join(600)
         assert not self._thread.is_alive()

@@ -31,7 +31,7 @@ class RunningNode:
         self.process: subprocess.Popen[str] | None = None
         self.errors: list[str] = []
 
-    def start(self, timeout_s: float = 600.0) -> "RunningNode":
+    def start(self, timeout_s: float = 1200.0) -> "RunningNode":
         """Start the node and wait for the ready line on standard output."""
         command = [sys.executable, "-m", "deploy.cli", "up", "--config", str(self.config)]
         process = subprocess.Popen(
@@ -82,7 +82,7 @@ class RunningNode:
         """Kill every process of the node's session."""
         if self.process is not None and self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait(60)
+            self.process.wait(600)
 
     def cli(self, *arguments: str, expect: int = 0) -> str:
         """Return the standard output of ``dicom-node ARGUMENTS --config ...``, whose exit status must be ``expect``."""

@@ -78,7 +78,7 @@ class Orthanc:
         """Stop the server."""
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(240)
+            self._process.wait(600)
 
     def _request(self, method: str, path: str, body: bytes | None = None) -> bytes:
         request = urllib.request.Request(f"http://127.0.0.1:{self.http_port}{path}", data=body, method=method)

@@ -73,7 +73,8 @@ def database_url(postgres_url: str, database_template: str) -> Iterator[str]:
 def fresh_database(postgres_url: str, template: str) -> Iterator[str]:
     """Create such a database for a fixture of another scope."""
     name = f"test_{next(_numbers)}"
-    _administer(postgres_url, f"CREATE DATABASE {name} TEMPLATE {template}")
+    # Copied file by file: half of the processor time that copying through the write-ahead log takes.
+    _administer(postgres_url, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
     yield as_role(_with_name(postgres_url, name), NODE)
     _administer(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
 

@@ -53,7 +53,7 @@ class Pacs:
             return Dataset()
         time.sleep(self.hang_s)
         if self.answers_after is not None:
-            self.answers_after.wait(240)
+            self.answers_after.wait(600)
         own = self.of_class.get(str(event.request.AffectedSOPClassUID))
         status = own.pop(0) if own else self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
         answer = Dataset()

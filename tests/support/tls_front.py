@@ -21,7 +21,7 @@ class _Handler(socketserver.BaseRequestHandler):
             back = threading.Thread(target=_forward, args=(behind, inside), daemon=True)
             back.start()
             _forward(inside, behind)
-            back.join(30)
+            back.join(600)
 
 
 class _Front(socketserver.ThreadingTCPServer):
@@ -59,4 +59,4 @@ def tls_front(behind: int, cert: Path, key: Path, clients: Path | None = None) -
             yield int(front.server_address[1])
         finally:
             front.shutdown()
-            thread.join(10)
+            thread.join(600)

@@ -129,7 +129,7 @@ def store_study(
 ) -> Study:
     """Store the images and their results in the PACS."""
     for path in [*paths, *write_results(analysis, kinds, folder)]:
-        with urllib.request.urlopen(f"http://127.0.0.1:{pacs.http_port}/instances", data=path.read_bytes(), timeout=300):
+        with urllib.request.urlopen(f"http://127.0.0.1:{pacs.http_port}/instances", data=path.read_bytes(), timeout=600):
             pass
     return Study(analysis.source.study_instance_uid, analysis, frozenset(listed))
 

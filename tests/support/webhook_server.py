@@ -57,4 +57,4 @@ def webhook_server(certificate: tuple[Path, Path] | None = None) -> Iterator[Web
     finally:
         server.shutdown()
         server.server_close()
-        thread.join(5)
+        thread.join(600)

@@ -43,7 +43,7 @@ def _console(database: Database, folder: Path, issuer: str, **more: object) -> I
 
 def _at_provider(url: str, login: str) -> str:
     """Sign in at the provider's own pages, consent, and return the address to which it sends the browser back."""
-    with httpx.Client(timeout=60) as client:
+    with httpx.Client(timeout=600) as client:
         reply = client.get(url)
         for _ in range(12):
             if reply.status_code == 200:
@@ -92,7 +92,7 @@ def test_an_answer_counts_once_and_in_its_own_browser_only(database: Database, t
     claims = {"role_claim": "groups", "role_prefix": "dicom-node-", "local_sign_in": False}
     with _console(database, tmp_path, provider.issuer, **claims) as browser:
         address = _at_provider(browser.get("/sign-in/oidc").headers["location"], "ada:viewer")
-        with Browser(base_url=browser.base_url, timeout=60) as other:
+        with Browser(base_url=browser.base_url, timeout=600) as other:
             assert _come_back(other, address).status_code == 403, "no cookie of this sign-in"
         assert _come_back(browser, address).status_code == 303
         assert _come_back(browser, address).status_code == 403, "the cookie is used up"
@@ -114,7 +114,7 @@ def test_every_fault_of_an_id_token_is_refused_with_a_page_and_an_audit_event(
 
         def sign_in(fault: str) -> httpx.Response:
             misbehaving.command(fault)
-            reply = httpx.get(browser.get("/sign-in/oidc").headers["location"], timeout=60)
+            reply = httpx.get(browser.get("/sign-in/oidc").headers["location"], timeout=600)
             return _come_back(browser, reply.headers["location"])
 
         for fault in FAULTS:

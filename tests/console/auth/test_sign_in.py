@@ -7,6 +7,7 @@ from pathlib import Path
 import pyotp
 from sqlalchemy import text
 
+from console.auth import passwords
 from db import audit
 from db.accounts.users import disable_user, find_user, set_second_factor
 from db.engine import Database
@@ -146,3 +147,8 @@ def test_the_database_holds_no_token_and_no_password(console: RunningConsole, da
     assert token not in rows
     assert PASSWORD not in rows
     assert "$argon2id$" in rows
+
+
+def test_passwords_are_hashed_with_the_parameters_of_rfc_9106() -> None:
+    """The consoles of the tests hash with smaller ones; this hash is from before they were set."""
+    assert passwords._OF_NOBODY.startswith("$argon2id$v=19$m=65536,t=3,p=4$")

@@ -31,7 +31,7 @@ def _make(browser: Browser, **fields: str | list[str]) -> str:
 
 
 def _get(console: RunningConsole, path: str, token: str) -> httpx.Response:
-    return httpx.get(console.url + path, headers={"Authorization": f"Bearer {token}"}, timeout=60)
+    return httpx.get(console.url + path, headers={"Authorization": f"Bearer {token}"}, timeout=600)
 
 
 def test_a_token_is_made_on_the_account_page_used_and_revoked(console: RunningConsole, database: Database) -> None:

@@ -101,7 +101,7 @@ def test_a_view_is_an_audit_event_and_its_content_is_for_this_session_only(shown
     assert (event.actor, event.details["sha256"]) == ("user:clinician", sha256)
     other = _object(database, "sr")[0]
     assert browser.get(path.replace(f"/objects/{number}/", f"/objects/{other}/")).status_code == 404
-    with Browser(base_url=browser.base_url, timeout=60) as second:
+    with Browser(base_url=browser.base_url, timeout=600) as second:
         second.sign_in("viewer")
         assert second.get(path).status_code == 404
 

@@ -111,7 +111,7 @@ def program(node: UploadNode) -> Iterator[httpx.Client]:
     """A program with the token of a clinician."""
     (user,) = [user for user in list_users(node.database) if user.name == "clinician"]
     token = add_token(node.database, user, name="test", scopes=["upload", "results"], days=1, actor="test")
-    with httpx.Client(base_url=node.url, timeout=240, headers={"Authorization": f"Bearer {token}"}) as client:
+    with httpx.Client(base_url=node.url, timeout=600, headers={"Authorization": f"Bearer {token}"}) as client:
         yield client
 
 

@@ -140,7 +140,7 @@ def test_a_change_of_the_node_is_told_to_an_open_worklist(browser: Browser, data
         if heard.wait(0.5):
             break
     assert heard.is_set()
-    thread.join(30)
+    thread.join(600)
 
 
 def test_an_empty_node_says_what_to_do(database: Database, tmp_path: Path) -> None:

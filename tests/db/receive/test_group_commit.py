@@ -57,15 +57,15 @@ def admit_as_one_group(
             grouped = Event()
             set_watcher(lambda label, _subject, grouped=grouped: grouped.set() if label == "receive.grouped" else None)  # type: ignore[misc]
             first.append(pool.submit(admit, admitter, sender, 2, series=f"1.7.{number}", study="1.6"))
-            assert grouped.wait(20)
+            assert grouped.wait(600)
         set_watcher(None)
         others = [pool.submit(admit, admitter, sender, number, series=f"1.8.{number % 3}", study="1.5") for number in numbers]
         while len(admitter._queue) < len(numbers):
             Event().wait(0.01)
         locks[0].close()
-        found = [other.result(30) for other in others]
+        found = [other.result(600) for other in others]
     for pending in first:
-        pending.result(30)
+        pending.result(600)
     return found
 
 
@@ -143,7 +143,7 @@ def test_a_locked_unit_does_not_delay_other_units(database: Database, admitter: 
         assert admit(admitter, sender, 1, series="1.9.9", study="1.9").result is AdmissionResult.NEW
         assert not stuck.done()
         connection.rollback()
-    assert stuck.result(20).result is AdmissionResult.NEW
+    assert stuck.result(600).result is AdmissionResult.NEW
 
 
 def test_without_a_database_it_is_a_storage_error(database: Database) -> None:

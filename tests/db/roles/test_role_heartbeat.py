@@ -29,7 +29,7 @@ def test_the_row_is_there_while_the_role_works(database: Database, monkeypatch: 
         return {"count": str(count)}
 
     with RoleHeartbeat(database, "conduct", details):
-        assert written.wait(60)
+        assert written.wait(600)
         ((role, name, found),) = _rows(database)
         assert (role, name) == ("conduct", process_name())
         assert int(found["count"]) >= 1
@@ -50,7 +50,7 @@ def test_a_failed_write_is_repeated(database: Database, monkeypatch: pytest.Monk
         return {}
 
     with RoleHeartbeat(database, "send", details):
-        assert written.wait(60)
+        assert written.wait(600)
 
 
 def test_ends_without_a_database() -> None:

@@ -62,9 +62,9 @@ def test_runs_in_a_thread_of_its_own_until_stopped() -> None:
 
     loop = SupervisedLoop("test", step, stop)
     loop.start()
-    assert called.wait(60)
+    assert called.wait(600)
     stop.set()
-    loop.join(60)
+    loop.join(600)
     assert "test" not in {thread.name for thread in threading.enumerate()}
 
 

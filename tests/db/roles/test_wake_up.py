@@ -12,7 +12,7 @@ def test_a_wake_up_ends_every_wait() -> None:
         thread.start()
     wake_up.wake_all()
     for thread in threads:
-        thread.join(60)
+        thread.join(600)
         assert not thread.is_alive()
 
 

@@ -224,7 +224,7 @@ def test_a_closed_pipe_gives_no_traceback() -> None:
     process.stdout.close()
     errors = process.stderr.read()
     process.stderr.close()
-    process.wait(60)
+    process.wait(600)
     assert "Traceback" not in errors
 
 

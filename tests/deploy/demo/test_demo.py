@@ -35,7 +35,7 @@ def _sign_in_and_interrupt(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         lines.append(line.strip())
         if line.startswith("Ctrl-C"):
             link = lines[-2].split()[-1]
-            with Browser(timeout=60, follow_redirects=True) as browser:
+            with Browser(timeout=600, follow_redirects=True) as browser:
                 browser.base_url = link.partition("/sign-in")[0]
                 worklist = browser.send_form(link)
             assert worklist.url.path == "/worklist"

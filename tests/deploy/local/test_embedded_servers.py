@@ -141,7 +141,7 @@ def test_servers_end_with_a_killed_node_and_start_again(folder: Path) -> None:
     node.send_signal(signal.SIGKILL)
     node.wait()
     node.stdout.close()
-    _, alive = psutil.wait_procs(servers, timeout=240)
+    _, alive = psutil.wait_procs(servers, timeout=600)
     assert alive == []
     for server in (EmbeddedPostgres(folder / "pg"), EmbeddedBroker(folder / "broker")):
         assert server.start() not in (url, broker)

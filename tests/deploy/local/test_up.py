@@ -120,13 +120,13 @@ def wait_for_delivered_jobs(node: RunningNode, pacs: StorageScp, count: int) -> 
 def test_start_work_kill_and_stop(node: RunningNode, pacs: StorageScp, tmp_path: Path) -> None:
     node.start()
     assert (node.ae, node.host) == ("DICOMNODE", "127.0.0.1")
-    with urllib.request.urlopen(f"{node.console}/healthz", timeout=60) as answer:
+    with urllib.request.urlopen(f"{node.console}/healthz", timeout=600) as answer:
         assert answer.status == 200
     assert set(roles(node)) == ROLES
 
     # One node per data folder.
     command = [sys.executable, "-m", "deploy.cli", "up", "--config", str(node.config)]
-    second = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    second = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert (second.returncode, second.stdout) == (2, "")
     assert "a node already runs" in second.stderr.splitlines()[-1]
 
@@ -167,10 +167,10 @@ def test_start_work_kill_and_stop(node: RunningNode, pacs: StorageScp, tmp_path:
     assert process.stdout is not None
     children = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(300) == 0
+    assert process.wait(600) == 0
     assert process.stdout.read() == ""
     process.stdout.close()
-    assert psutil.wait_procs(children, timeout=60)[1] == []
+    assert psutil.wait_procs(children, timeout=600)[1] == []
 
     # After a new start the jobs are still there, and nothing is analysed or delivered twice.
     node.start()
@@ -187,9 +187,9 @@ def test_start_work_kill_and_stop(node: RunningNode, pacs: StorageScp, tmp_path:
     assert killed.stdout is not None
     children = psutil.Process(killed.pid).children(recursive=True)
     os.kill(killed.pid, signal.SIGKILL)
-    killed.wait(60)
+    killed.wait(600)
     killed.stdout.close()
-    assert psutil.wait_procs(children, timeout=240)[1] == []
+    assert psutil.wait_procs(children, timeout=600)[1] == []
     node.start()
     assert len(node.json("jobs", "list", "--json")) == 3
 
@@ -200,15 +200,15 @@ def test_start_work_kill_and_stop(node: RunningNode, pacs: StorageScp, tmp_path:
     process.send_signal(signal.SIGTERM)
     time.sleep(0.2)
     process.send_signal(signal.SIGTERM)
-    process.wait(300)
+    process.wait(600)
     process.stdout.close()
-    assert psutil.wait_procs(children, timeout=240)[1] == []
+    assert psutil.wait_procs(children, timeout=600)[1] == []
 
 
 def test_a_port_in_use(node: RunningNode, pacs: StorageScp, server_settings: str) -> None:
     node.config.write_text(f"[node]\nport = {pacs.port}\n{server_settings}")
     command = [sys.executable, "-m", "deploy.cli", "up", "--config", str(node.config)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert f"node.port = {pacs.port}" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
@@ -218,7 +218,7 @@ def test_a_role_that_refuses_its_configuration_ends_the_node(node: RunningNode, 
     text = f'[node]\nport = {free_port()}\n[node.tls]\ncert = "/no/such/cert"\nkey = "/no/such/key"\n[console]\nport = {free_port()}\n'
     node.config.write_text(text + server_settings)
     command = [sys.executable, "-m", "deploy.cli", "up", "--config", str(node.config)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert "node.tls" in done.stderr
     assert "role listen refuses" in done.stderr.splitlines()[-1]

@@ -226,12 +226,12 @@ accept_research = true
     environ = {**os.environ, "DICOM_NODE_DATABASE__URL": database_url}
     with subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL) as first:
         archive.kills = first
-        assert first.wait(240) == -signal.SIGKILL
+        assert first.wait(600) == -signal.SIGKILL
     assert delivery_states(database)[0][1] == "stored"
     with subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL) as second:
         wait_for(lambda: delivered(database))
         second.terminate()
-        assert second.wait(240) == 0
+        assert second.wait(600) == 0
     archive.server.shutdown()
     assert len(archive.requests) == 2
     assert len(set(archive.requests)) == 1

@@ -145,13 +145,13 @@ def test_a_request_that_lists_all_instances_completes_the_series(
         association = ae.associate("127.0.0.1", node.port, ae_title="DICOMNODE", evt_handlers=handlers)
         pairs = [(CT, str(one.SOPInstanceUID)) for one in slices]
         status, _ = association.send_n_action(encode_request("2.25.77", pairs), 1, PUSH_MODEL, PUSH_MODEL_INSTANCE)
-        assert answered.wait(240)  # a release while the report is being sent would make both ends wait for each other
+        assert answered.wait(600)  # a release while the report is being sent would make both ends wait for each other
         association.release()
         assert status.Status == 0
         wait_for(lambda: _rule(database) == "commitment_request")
     finally:
         stop.set()
-        thread.join(240)
+        thread.join(600)
 
 
 def test_a_release_right_after_the_request_is_answered(start: Any, make_settings: MakeSettings) -> None:

@@ -134,7 +134,7 @@ def test_a_running_role_answers_a_command_that_was_asked_for_before_it_started(d
         return f"seen {command.args['subject']}"
 
     with CommandRunner("send", database, {CommandKind.DESTINATION_ECHO: answer}, threading.Event()):
-        assert answered.wait(120)
+        assert answered.wait(600)
     shown = commands.show_command(database, id)
     assert shown is not None
     assert (shown["state"], shown["result"]) == ("done", {"answer": "seen share"})

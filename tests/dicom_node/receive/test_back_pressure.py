@@ -32,7 +32,7 @@ def _refused(port: int, *contexts: str) -> tuple[int, int, int] | None:
     Uses a plain socket: on a loaded machine pynetdicom's requestor loses about one answer in a hundred.
     """
     proposed = [context(2 * number + 1, syntax.encode(), [EXPLICIT.encode()]) for number, syntax in enumerate(contexts)]
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection, connection.makefile("rb") as answers:
+    with socket.create_connection(("127.0.0.1", port), timeout=600) as connection, connection.makefile("rb") as answers:
         connection.sendall(associate_rq(proposed))
         kind, length = struct.unpack(">BxL", answers.read(6))
         body = answers.read(length)

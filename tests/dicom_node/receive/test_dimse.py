@@ -74,7 +74,7 @@ def taken(association: Association) -> socket.socket:
     assert wrapped is not None
     assert wrapped.socket is not None
     association.dul._kill_thread = True
-    association.dul.join(10)
+    association.dul.join(600)
     connection: socket.socket = wrapped.socket
     association.is_established = False
     association._kill = True

@@ -42,11 +42,11 @@ def listening(settings: Settings, database: Database, blobs: Blobs, changes: Seq
     thread = threading.Thread(target=listen_role.run, args=(settings, database, blobs, stop, on_ready, take_change))
     thread.start()
     try:
-        assert ready.wait(240)
+        assert ready.wait(600)
         yield ports[0]
     finally:
         stop.set()
-        thread.join(240)
+        thread.join(600)
         assert not thread.is_alive()
 
 

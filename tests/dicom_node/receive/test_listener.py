@@ -35,14 +35,14 @@ EXPLICIT = str(ExplicitVRLittleEndian)
 
 def test_echo_by_dcmtk(node: Running) -> None:
     command = [dcmtk("echoscu"), "-aet", "PACS", "-aec", "DICOMNODE", "127.0.0.1", str(node.port)]
-    subprocess.run(command, check=True, timeout=240)
+    subprocess.run(command, check=True, timeout=600)
 
 
 def test_store_by_dcmtk_keeps_the_data_set(node: Running, tmp_path: Path) -> None:
     file = tmp_path / "one.dcm"
     file.write_bytes(encoded(image(side=64)))
     command = [dcmtk("storescu"), "-aet", "PACS", "-aec", "DICOMNODE", "127.0.0.1", str(node.port), str(file)]
-    subprocess.run(command, check=True, timeout=240)
+    subprocess.run(command, check=True, timeout=600)
     ((sha256,),) = rows(node.database, "SELECT sha256 FROM instances")
     kept = node.blobs.read(str(sha256))
     assert kept[data_set_offset(kept) :] == data_set_bytes(image(side=64))
@@ -331,7 +331,7 @@ def test_drain_waits_for_open_associations(start: Callable[[Settings], Running],
         wait_for(lambda: _is_refused(node.port))
         answer = store_bytes(association, data_set_bytes(image()), sop_class=CT, sop_instance=image().SOPInstanceUID)
         assert answer.Status == 0x0000
-    drained.join(240)
+    drained.join(600)
     assert not drained.is_alive()
 
 

@@ -73,7 +73,7 @@ def test_killed_between_the_bytes_and_the_answer(
             assert process.poll() is None
         with ThreadPoolExecutor(ASSOCIATIONS) as pool:
             acknowledged = [uid for some in pool.map(lambda study: stream(int(line), study), range(1, 1 + ASSOCIATIONS)) for uid in some]
-        assert process.wait(240) == -9
+        assert process.wait(600) == -9
     assert 0 < len(acknowledged) < ASSOCIATIONS * EACH
 
     def held() -> dict[str, Any]:

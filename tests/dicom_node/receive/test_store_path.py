@@ -72,7 +72,7 @@ def test_the_readme_names_the_files_of_a_c_store_in_call_order(
         calls.recording = True
         # Another process sends, so that only the listener's calls are recorded.
         command = [dcmtk("storescu"), "-aet", "PACS", "-aec", "DICOMNODE", "127.0.0.1", str(node.port), str(file)]
-        subprocess.run(command, check=True, timeout=120)
+        subprocess.run(command, check=True, timeout=600)
         calls.recording = False
     assert rows(node.database, "SELECT count(*) FROM instances") == [(1,)]
     observed = list(calls.files)

@@ -74,7 +74,7 @@ def test_orphans_of_a_bucket_are_not_removed(seaweed: SeaweedFs, tmp_path: Path,
 
 def ask(place: Place, authority: Authority, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, bytes]:
     host, _, port = place.section.url.removeprefix("https://").partition(":")
-    connection = http.client.HTTPSConnection(host, int(port), context=ssl.create_default_context(cafile=str(authority.ca)), timeout=60)
+    connection = http.client.HTTPSConnection(host, int(port), context=ssl.create_default_context(cafile=str(authority.ca)), timeout=600)
     connection.request(method, path, body=body, headers={"Authorization": f"Bearer {TOKEN}"} | headers)
     answer = connection.getresponse()
     content = answer.read()

@@ -112,7 +112,7 @@ def storescp(folder: Path, *options: str) -> Iterator[int]:
 
 def send(port: int, paths: list[Path], title: str = "ANY") -> None:
     command = [dcmtk("storescu"), "--required", "-aec", title, "127.0.0.1", str(port), *map(str, paths)]
-    subprocess.run(command, check=True, timeout=120, env={"TCP_NODELAY": "1"})
+    subprocess.run(command, check=True, timeout=600, env={"TCP_NODELAY": "1"})
 
 
 def same(ours: bytes, theirs: bytes) -> bool:
