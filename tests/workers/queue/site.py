@@ -21,16 +21,23 @@ from workers.queue import relay
 
 ROOT = Path(__file__).parents[3]
 TIMEOUT_S = 600.0  # only ends a test that hangs: a worker's start takes minutes on a busy machine
-# When it ends, the parent process prints which heavy packages it has imported: torch must not be among them.
-WORKER = """
+# When it ends, the parent process prints which heavy packages it has imported: torch must not be among them. With IMPORT_EARLY it imports
+# them all the same, so that a test that ends many children does not pay for the import in each. No GPU and one thread: a fork is safe.
+IMPORT_EARLY = "TESTS_IMPORT_EARLY"
+WORKER = f"""
+import os
 import sys
 from pathlib import Path
 from core.logs import configure_logging
 from deploy.settings_file import load_settings
 from workers.queue.worker import run_worker
 configure_logging(style="console", role="worker")
+if os.environ.get("{IMPORT_EARLY}"):
+    import workers.attempt.wake_up, workers.encode.warm_up
+    from models import runtime
+    runtime.load("dermoscopy_7class", device="cpu")
 status = run_worker(load_settings(Path(sys.argv[1])), sys.argv[2:] or None)
-print("parent:", sorted({"torch", "monai", "models.runtime", "sqlalchemy"} & set(sys.modules)), flush=True)
+print("parent:", sorted({{"torch", "monai", "models.runtime", "sqlalchemy"}} & set(sys.modules)), flush=True)
 sys.exit(status)
 """
 
@@ -40,7 +47,7 @@ class WorkerProcess:
 
     def __init__(self, folder: Path, database_url: str, broker_url: str, *queues: str) -> None:
         self.log = folder / f"worker-{time.monotonic_ns()}.log"
-        environ = {**os.environ, **server_url_variables(database_url, broker_url), "PYTHONPATH": str(ROOT)}
+        environ = {**os.environ, **server_url_variables(database_url, broker_url), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         with self.log.open("wb") as stream:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", WORKER, str(folder / "node.toml"), *queues],
