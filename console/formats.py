@@ -1,6 +1,8 @@
 """Values as people read them: times, ages, sizes, DICOM dates and names, coded words."""
 
+import re
 from datetime import UTC, datetime
+from typing import Any
 
 from core.clock import system_clock
 from core.measured_values import format_measured
@@ -16,6 +18,9 @@ WORDS = {
     "rejection": "Rejection of outdated objects",
 }
 """Kinds of result objects as people know them; other words are shown with spaces."""
+
+
+HASH = re.compile(r"[0-9a-f]{32,}")
 
 
 def format_moment(at: datetime | None) -> str:
@@ -86,6 +91,20 @@ def format_words(value: str) -> str:
     return WORDS.get(value, str(value).replace("_", " "))
 
 
+SHOWN_HASH, SHOWN_ITEMS = 12, 8
+
+
+def format_detail(value: Any) -> str:
+    """Return a value of an audit event in few words: the beginning of a hash, the first items of a list."""
+    if isinstance(value, dict):
+        return str(value["kind"]) if "kind" in value else " ".join(format_detail(one) for one in value.values())
+    if isinstance(value, list):
+        shown = ", ".join(format_detail(one) for one in value[:SHOWN_ITEMS])
+        return shown if len(value) <= SHOWN_ITEMS else f"{shown} and {len(value) - SHOWN_ITEMS} more"
+    text = "none" if value is None else str(value)
+    return f"{text[:SHOWN_HASH]}…" if HASH.fullmatch(text) else text
+
+
 FILTERS = {
     "moment": format_moment,
     "age": format_age,
@@ -95,5 +114,6 @@ FILTERS = {
     "dicom_date": format_dicom_date,
     "percent": format_percent,
     "words": format_words,
+    "detail": format_detail,
     "measured": format_measured,
 }

@@ -27,11 +27,21 @@ class Axis:
     days: tuple[tuple[float, str], ...]
 
 
-def _top_of(highest: float) -> float:
-    """Return a round number of at least ``highest``: 1, 2 or 5 times a power of ten."""
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """One day of a line, so that a single day is seen too; ``kind`` is a class of the style sheet."""
+
+    x: float
+    y: float
+    kind: str
+    title: str
+
+
+def _top_of(highest: float, factors: tuple[int, ...] = (1, 2, 5)) -> float:
+    """Return a round number of at least ``highest``: one of ``factors`` times a power of ten."""
     step = 1.0
     while True:
-        for factor in (1, 2, 5):
+        for factor in factors:
             if factor * step >= highest:
                 return factor * step
         step *= 10
@@ -48,7 +58,7 @@ def _axis(days: list[DayFigures], top: float, unit: str) -> Axis:
 
 def result_bars(days: list[DayFigures]) -> tuple[list[Bar], Axis]:
     """Return a stacked bar for each day, in the order of `RESULTS`, and the axis."""
-    top = _top_of(max(1, *(day.total for day in days)))
+    top = _top_of(max(1, *(day.total for day in days)), (2, 4, 10))  # half of it is a whole number of jobs
     plot, width = HEIGHT - BOTTOM - TOP, (WIDTH - LEFT) / len(days)
     bars = []
     for index, day in enumerate(days):
@@ -64,13 +74,20 @@ def result_bars(days: list[DayFigures]) -> tuple[list[Bar], Axis]:
     return bars, _axis(days, top, "")
 
 
-def time_lines(days: list[DayFigures]) -> tuple[str, str, Axis]:
-    """Return the points of the lines of median and 95th percentile, in seconds, and the axis. Days without results are left out."""
+def time_lines(days: list[DayFigures]) -> tuple[str, str, list[Dot], Axis]:
+    """Return the points of the lines of median and 95th percentile in seconds, a dot for each of them, and the axis.
+
+    Days without results are left out.
+    """
     top = _top_of(max([1.0, *(day.p95_s for day in days if day.p95_s is not None)]))
     plot, width = HEIGHT - BOTTOM - TOP, (WIDTH - LEFT) / len(days)
+    dots = []
+    for index, day in enumerate(days):
+        for kind, words, value in (("p95", "95th percentile", day.p95_s), ("p50", "median", day.p50_s)):
+            if value is not None:
+                dots.append(Dot(LEFT + width * (index + 0.5), TOP + plot * (1 - value / top), kind, f"{day.day}: {words} {value:.1f} s"))
 
-    def points(name: str) -> str:
-        found = [(index, getattr(day, name)) for index, day in enumerate(days) if getattr(day, name) is not None]
-        return " ".join(f"{LEFT + width * (index + 0.5):.1f},{TOP + plot * (1 - value / top):.1f}" for index, value in found)
+    def points(kind: str) -> str:
+        return " ".join(f"{dot.x:.1f},{dot.y:.1f}" for dot in dots if dot.kind == kind)
 
-    return points("p50_s"), points("p95_s"), _axis(days, top, " s")
+    return points("p50"), points("p95"), dots, _axis(days, top, " s")

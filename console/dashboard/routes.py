@@ -26,7 +26,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         period = days if days in PERIODS else 14
         figures = kept.read(days=period, model=model)
         bars, bar_axis = result_bars(figures.days)
-        p50, p95, time_axis = time_lines(figures.days)
+        p50, p95, dots, time_axis = time_lines(figures.days)
         context: dict[str, Any] = {
             "figures": figures,
             "results": [name for name in RESULTS if any(day.results.get(name) for day in figures.days)],
@@ -34,6 +34,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
             "bar_axis": bar_axis,
             "p50": p50,
             "p95": p95,
+            "dots": dots,
             "time_axis": time_axis,
             "size": (WIDTH, HEIGHT, LEFT, HEIGHT - BOTTOM),
             "periods": PERIODS,

@@ -9,6 +9,15 @@ from db.operations.model_registry import registered_models
 from models import installed
 from models.card import ModelCard
 
+FIGURES = {
+    "macro_auc": "macro AUC",
+    "macro_f1": "macro F1",
+    "malignancy_auc": "malignancy AUC",
+    "ece": "expected calibration error",
+    "ece_cross_fitted": "the same, cross-fitted",
+}
+"""Figures of a card whose names are abbreviations; others are shown with spaces."""
+
 
 @dataclass(frozen=True, slots=True)
 class VersionRow:
@@ -27,7 +36,7 @@ class VersionRow:
             return []
         metrics = self.card.metrics.items()
         numbers = [(key, value) for key, value in metrics if isinstance(value, int | float) and not isinstance(value, bool)]
-        return [(key.replace("_", " "), f"{value:g}") for key, value in numbers][:8]
+        return [(FIGURES.get(key, key.replace("_", " ")), f"{value:g}") for key, value in numbers][:8]
 
 
 def model_names(database: Database, folder: Path) -> list[str]:

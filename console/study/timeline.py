@@ -42,7 +42,7 @@ def _of_job(job: JobDetails) -> Iterator[Step]:
     tries = f"attempt {row.attempts}" if row.attempts > 1 else ""
     if row.state in ("failed", "quarantined"):
         last = job.attempts[-1].ended_at if job.attempts else None
-        yield Step("Analysed", PROBLEM, last, f"{row.reason} ({row.attempts} attempts)")
+        yield Step("Analysed", PROBLEM, last, f"{row.reason} ({row.attempts} attempt{'s' if row.attempts != 1 else ''})")
     elif row.inferred_at is not None:
         seconds = sum(value or 0.0 for value in (row.prepare_s, row.infer_s, row.encode_s))
         yield Step("Analysed", DONE, row.inferred_at, ", ".join(part for part in (f"{seconds:.1f} s", tries) if part))

@@ -171,6 +171,14 @@ _DISTINCT = """
 _CHOICES = {
     "models": "SELECT DISTINCT name FROM models ORDER BY name",
     "modalities": _DISTINCT.format(table="series", column="modality"),
+    "findings": """WITH RECURSIVE found (tier, label) AS (
+            SELECT tier, (SELECT min(label) FROM findings f WHERE f.tier = tiers.tier)
+            FROM unnest(ARRAY['high', 'review', 'uncertain']) AS tiers (tier)
+            UNION ALL SELECT found.tier, (SELECT min(f.label) FROM findings f WHERE f.tier = found.tier AND f.label > found.label)
+            FROM found WHERE found.label IS NOT NULL)
+        SELECT DISTINCT label FROM found WHERE label IS NOT NULL ORDER BY label LIMIT 100""",
+    "destinations": """SELECT labels[1] FROM counters WHERE name = 'deliveries'
+        UNION SELECT labels[1] FROM counter_changes WHERE name = 'deliveries' ORDER BY 1 LIMIT 100""",
 }
 
 

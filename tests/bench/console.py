@@ -18,12 +18,14 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median, quantiles
+from urllib.parse import urlsplit
 
 import psutil
 
 from db.engine import Database
 from db.notify import notify
 from db.schema.upgrade import upgrade_schema
+from deploy.local.database_roles import ADMIN, NODE, read_password, role_url
 from deploy.local.embedded_postgres import EmbeddedPostgres
 from tests.bench import paired_runs
 from tests.bench.console_pages import SEARCH, pages, typed
@@ -51,14 +53,16 @@ def main() -> None:
     folder = memory_folder()
     folder.chmod(0o755)
     server = EmbeddedPostgres(folder / "postgres")
-    database = Database.open(server.start())
+    url = server.start()
+    database, admin = Database.open(url), Database.open(role_url(server.data_dir, ADMIN, urlsplit(url).port or 0))
     try:
-        upgrade_schema(database)
-        fill_many_studies(database, studies=given.studies, findings=given.findings)
+        upgrade_schema(admin, (NODE, read_password(server.data_dir, NODE)))
+        fill_many_studies(admin, studies=given.studies, findings=given.findings)
         add_users(database)
         text = measure(database, folder, given.studies, given.rounds, given.studies if given.orthanc is None else given.orthanc)
     finally:
         database.dispose()
+        admin.dispose()
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)
     print(text)

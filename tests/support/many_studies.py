@@ -61,14 +61,14 @@ class _Rows:
         cursor.copy_expert(f"COPY {self.table} ({self.columns}) FROM STDIN", self._text)
 
 
-def fill_many_studies(database: Database, *, studies: int, findings: int, seed: int = 1) -> None:
+def fill_many_studies(superuser: Database, *, studies: int, findings: int, seed: int = 1) -> None:
     """Insert ``studies`` studies with one series or photograph each, and about ``findings`` findings, over the last two years."""
     tables = _tables()
     _add_rows(tables, studies, findings, random.Random(seed))
-    raw = database.engine.raw_connection()
+    raw = superuser.engine.raw_connection()
     try:
         with raw.cursor() as cursor:
-            cursor.execute("SET LOCAL session_replication_role = replica")
+            cursor.execute("SET LOCAL session_replication_role = replica")  # no triggers: only a superuser may
             for table in tables.values():
                 table.copy(cursor)
             for statement in _AFTERWARDS:
@@ -76,7 +76,7 @@ def fill_many_studies(database: Database, *, studies: int, findings: int, seed: 
         raw.commit()
     finally:
         raw.close()
-    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with superuser.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("VACUUM ANALYZE"))
 
 
@@ -187,6 +187,11 @@ _AFTERWARDS = (
        SELECT f.job_id, f.id, CASE WHEN f.id % 5 = 0 THEN 'rejected' ELSE 'accepted' END,
               CASE WHEN f.id % 5 = 0 THEN 'artifact' ELSE '' END, 'clinician', 1, j.reported_at, j.reported_at + interval '1 hour'
        FROM findings f JOIN jobs j ON j.id = f.job_id WHERE j.id % {VERDICTS_EVERY} = 0""",
+    """INSERT INTO jobs (key, unit_id, revision, model, model_version, pipeline_digest, routes, destinations, priority, shadow, state,
+                         outcome, evidence, completed_at, queued_at, reported_at)
+       SELECT 's' || key, unit_id, revision, model, '1.1', repeat('c', 64), routes, destinations, priority, true, 'delivered', outcome,
+              evidence, completed_at, queued_at, reported_at
+       FROM jobs WHERE model = 'lung_nodule_ct' AND outcome IS NOT NULL AND id % 20 = 0""",
     "INSERT INTO counters (name, labels, amount) SELECT 'jobs', ARRAY[state], count(*) FROM jobs GROUP BY state",
     """INSERT INTO counters (name, labels, amount)
        SELECT 'outcomes', ARRAY[model, outcome], count(*) FROM jobs WHERE outcome IS NOT NULL GROUP BY model, outcome""",

@@ -55,5 +55,6 @@ def test_bars_fill_the_height_and_lines_leave_out_empty_days() -> None:
     assert [bar.kind for bar in bars] == ["findings", "failed", "findings"]
     assert bars[2].y == pytest.approx(8), "ten of ten reaches the top"
     assert axis.marks[-1][1] == "10"
-    p50, p95, _ = time_lines(days)
+    p50, p95, dots, _ = time_lines(days)
     assert len(p50.split()) == len(p95.split()) == 1
+    assert [dot.title for dot in dots] == ["2026-01-03: 95th percentile 5.0 s", "2026-01-03: median 2.0 s"], "one day is seen as dots"

@@ -131,7 +131,7 @@ def test_other_roles_read_verdicts_and_cannot_give_them(console: RunningConsole,
             other = Reader(browser, database)
             panel = other.read()
             assert "accepted" in panel
-            assert "<form" not in panel[: panel.index("Objects and deliveries")]
+            assert "<form" not in panel[: panel.index("Objects and proof of delivery")]
             other.seen = reader.seen
             assert other.send(finding=reader.findings[1], verdict="accepted").status_code == 403
     assert scalar(database, "SELECT count(*) FROM verdicts") == 1
