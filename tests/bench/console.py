@@ -8,31 +8,23 @@ answer in turns. Processor time is that of the console and of PostgreSQL togethe
 
 import argparse
 import asyncio
-import contextlib
 import random
 import shutil
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
-from urllib.parse import urlsplit
-
-import psutil
 
 from db.engine import Database
 from db.notify import notify
-from db.schema.upgrade import upgrade_schema
-from deploy.local.database_roles import ADMIN, NODE, read_password, role_url
-from deploy.local.embedded_postgres import EmbeddedPostgres
 from tests.bench import paired_runs
+from tests.bench.console_node import FilledNode, filled_node
 from tests.bench.console_pages import SEARCH, pages, typed
 from tests.bench.orthanc_studies import StudyList
 from tests.bench.sse_clients import keep_open
-from tests.support.console import Browser, add_users
-from tests.support.many_studies import fill_many_studies
 from tests.support.services import memory_folder
 
 OPEN_WORKLISTS, OPEN_S = 200, 20.0
@@ -45,25 +37,16 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=100_000)
     parser.add_argument("--findings", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument(
-        "--orthanc", type=int, default=None, help="studies in Orthanc, as many as in the node where it is not given; 0 for none"
-    )
+    parser.add_argument("--beside", type=int, default=10_000, help="studies in Orthanc and in the node beside it; 0 for no comparison")
     parser.add_argument("--write", action=argparse.BooleanOptionalAction, default=True, help="into docs/measurements.md")
     given = parser.parse_args()
     folder = memory_folder()
     folder.chmod(0o755)
-    server = EmbeddedPostgres(folder / "postgres")
-    url = server.start()
-    database, admin = Database.open(url), Database.open(role_url(server.data_dir, ADMIN, urlsplit(url).port or 0))
     try:
-        upgrade_schema(admin, (NODE, read_password(server.data_dir, NODE)))
-        fill_many_studies(admin, studies=given.studies, findings=given.findings)
-        add_users(database)
-        text = measure(database, folder, given.studies, given.rounds, given.studies if given.orthanc is None else given.orthanc)
+        text = measure(folder, given.studies, given.findings, given.rounds)
+        if given.beside:
+            text += "\n\n" + beside_orthanc(folder, given.beside, given.rounds)
     finally:
-        database.dispose()
-        admin.dispose()
-        server.stop()
         shutil.rmtree(folder, ignore_errors=True)
     print(text)
     if given.write:
@@ -71,126 +54,84 @@ def main() -> None:
         paired_runs.write_section("console", f"## Console\n\n{paired_runs.describe_conditions(command)}\n\n{text}")
 
 
-def measure(database: Database, folder: Path, studies: int, rounds: int, in_orthanc: int) -> str:
-    """Return the tables of all measurements."""
-    postgres = int(next(folder.rglob("postmaster.pid")).read_text().splitlines()[0])
-    with console_process(database, folder) as (url, pid), Browser(base_url=url, timeout=120) as browser:
-        used = lambda: processor_s(pid) + processor_s(postgres)  # noqa: E731
-        browser.open("/sign-in")
-        browser.sign_in("admin")
-        rows = [page_row(name, browser, make, rounds, used) for name, make in pages(studies).items()]
-        rows.append(typing_row(browser, rounds, used))
-        open_rows = asyncio.run(worklist_rows(database, url, browser, used))
-        beside = "" if not in_orthanc else beside_orthanc(browser, folder, in_orthanc, rounds)
+def measure(folder: Path, studies: int, findings: int, rounds: int) -> str:
+    """Return the tables of the pages and of open worklists."""
+    with filled_node(folder / "node", studies, findings) as node:
+        rows = [page_row(node, name, make, rounds) for name, make in pages(studies).items()]
+        rows.append(typing_row(node, rounds))
+        open_rows = asyncio.run(worklist_rows(node))
+        held = count_findings(node.database)
     over = [str(row[0]) for row in rows if float(str(row[2])) > TARGET_MS]
     return "\n\n".join(
         (
-            f"{studies:,} studies, {findings(database):,} findings, the database in memory; {rounds} requests of each page, "
+            f"{studies:,} studies, {held:,} findings, the database in memory; {rounds} requests of each page, "
             f"time to the last byte. Target: p95 at most {TARGET_MS} ms"
-            + (f"; missed by: {', '.join(over)}." if over else ", reached by every page."),
+            + (f"; missed by {len(over)} of {len(rows)}: {', '.join(over)}." if over else ", reached by every page."),
             paired_runs.markdown_table(["page", "p50, ms", "p95, ms", "processor time, ms"], rows),
             f"{OPEN_WORKLISTS} open worklists for {OPEN_S:.0f} s. Target: less than {TARGET_CORE} % of a core.",
             paired_runs.markdown_table(["open worklists", "console and PostgreSQL, % of a core", "lists read again"], open_rows),
-            beside,
         )
     ).strip()
 
 
-def findings(database: Database) -> int:
+def count_findings(database: Database) -> int:
     """Return the number of findings."""
     with database.begin() as connection:
         return int(connection.exec_driver_sql("SELECT count(*) FROM findings").scalar_one())
 
 
-@contextlib.contextmanager
-def console_process(database: Database, folder: Path) -> Iterator[tuple[str, int]]:
-    """Run the console in a process of its own; yield its address and its process id."""
-    (folder / "data").mkdir()
-    command = [sys.executable, "-m", "tests.bench.console_process", str(folder / "data")]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write(database.engine.url.render_as_string(hide_password=False) + "\n")
-    process.stdin.flush()
-    try:
-        lines = iter(process.stdout.readline, "")
-        yield next(line for line in lines if line.startswith("http")).strip(), process.pid
-    finally:
-        process.stdin.close()
-        process.wait(60)
-        process.stdout.close()
-
-
-def processor_s(pid: int) -> float:
-    """Return the processor time of a process and its children so far."""
-    root, total = psutil.Process(pid), 0.0
-    for process in (root, *root.children(recursive=True)):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            times = process.cpu_times()
-            total += times.user + times.system
-    return total
-
-
 def page_row(
-    name: str,
-    browser: Browser,
-    make: Callable[[random.Random], str],
-    rounds: int,
-    used: Callable[[], float],
-    headers: dict[str, str] | None = None,
+    node: FilledNode, name: str, make: Callable[[random.Random], str], rounds: int, headers: dict[str, str] | None = None
 ) -> list[object]:
     """Open one page ``rounds`` times after one that is not counted."""
     chance, times = random.Random(7), []
-    browser.get(make(chance), headers=headers)
-    before = used()
+    node.browser.get(make(chance), headers=headers)
+    before = node.processor_s()
     for _ in range(rounds):
         began = time.perf_counter()
-        reply = browser.get(make(chance), headers=headers)
+        reply = node.browser.get(make(chance), headers=headers)
         times.append((time.perf_counter() - began) * 1000)
         assert reply.status_code == 200, f"{name}: {reply.status_code}"
-    row = [name, f"{median(times):.0f}", f"{quantiles(times, n=20)[-1]:.0f}", f"{(used() - before) * 1000 / rounds:.0f}"]
+    row = [name, f"{median(times):.0f}", f"{quantiles(times, n=20)[-1]:.0f}", f"{(node.processor_s() - before) * 1000 / rounds:.0f}"]
     print(*row, sep="\t", file=sys.stderr)
     return list(row)
 
 
-def typing_row(browser: Browser, rounds: int, used: Callable[[], float]) -> list[object]:
+def typing_row(node: FilledNode, rounds: int) -> list[object]:
     """Ask for the lines alone after each letter, as the page does."""
     words = [word for _ in range(rounds) for word in typed()]
     letters = iter(["ya", *words])
-    return page_row(
-        f"search while typing ({SEARCH})", browser, lambda _: f"/worklist?text={next(letters)}", len(words), used, {"HX-Request": "true"}
-    )
+    name = f"search while typing ({SEARCH})"
+    return page_row(node, name, lambda _: f"/worklist?text={next(letters)}", len(words), {"HX-Request": "true"})
 
 
-async def worklist_rows(database: Database, url: str, browser: Browser, used: Callable[[], float]) -> list[list[object]]:
+async def worklist_rows(node: FilledNode) -> list[list[object]]:
     """Hold worklists open while nothing changes, and while something changes every second."""
-    cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+    cookie = "; ".join(f"{name}={value}" for name, value in node.browser.cookies.items())
     found: list[list[object]] = []
     for name, changes in (("nothing changes", False), ("something changes every second", True)):
         stop = threading.Event()
-        thread = threading.Thread(target=change, args=(database, stop))
-        before = used()
-        if changes:
-            thread.start()
-        reads = await keep_open(url, cookie, count=OPEN_WORKLISTS, seconds=OPEN_S)
+        thread = threading.Thread(target=change, args=(node.database, stop if changes else None))
+        before = node.processor_s()
+        thread.start()
+        reads = await keep_open(node.url, cookie, count=OPEN_WORKLISTS, seconds=OPEN_S)
         stop.set()
-        if changes:
-            thread.join()
-        found.append([name, f"{(used() - before) * 100 / OPEN_S:.0f}", reads])
+        thread.join()
+        found.append([name, f"{(node.processor_s() - before) * 100 / OPEN_S:.0f}", reads])
         print(*found[-1], sep="\t", file=sys.stderr)
     return found
 
 
-def change(database: Database, stop: threading.Event) -> None:
-    """Notify as the receiving role does, once a second."""
-    while not stop.wait(1.0):
+def change(database: Database, stop: threading.Event | None) -> None:
+    """Notify as the receiving role does, once a second; None does nothing."""
+    while stop is not None and not stop.wait(1.0):
         with database.begin() as connection:
             notify(connection, "intake")
 
 
-def beside_orthanc(browser: Browser, folder: Path, studies: int, rounds: int) -> str:
+def beside_orthanc(folder: Path, studies: int, rounds: int) -> str:
     """Return how many times faster the worklist is than Orthanc's list of as many studies, in turns."""
-    with StudyList(folder / "orthanc", studies) as orthanc:
+    with filled_node(folder / "beside", studies, 10 * studies) as node, StudyList(folder / "orthanc", studies) as orthanc:
         compared = {
             "the newest 50 studies, `/tools/find`": ("/worklist", orthanc.first),
             "the newest 50 studies, QIDO-RS": ("/worklist", orthanc.first_qido),
@@ -199,9 +140,8 @@ def beside_orthanc(browser: Browser, folder: Path, studies: int, rounds: int) ->
         }
         rows = []
         for name, (path, theirs) in compared.items():
-            runs = paired_runs.run_in_turns(
-                {"dicom-node": lambda path=path: timed(lambda: browser.get(path)), "Orthanc": lambda theirs=theirs: timed(theirs)}, rounds
-            )
+            ask = {"dicom-node": partial(timed, partial(node.browser.get, path)), "Orthanc": partial(timed, theirs)}
+            runs = paired_runs.run_in_turns(ask, rounds)
             ours = [f"{median(runs[one]):.0f}" for one in ("dicom-node", "Orthanc")]
             rows.append([name, *ours, str(paired_runs.median_ratio(runs["dicom-node"], runs["Orthanc"], better="lower"))])
     head = ["list", "worklist page, ms", "Orthanc, ms", "times faster (95 %)"]
