@@ -50,7 +50,7 @@ def pages(studies: int) -> Mapping[str, Callable[[random.Random], str]]:
         "audit, one action": lambda _: "/audit?action=study.viewed",
         "audit, an action of none": lambda _: "/audit?action=no.such",
         "access report of a patient": lambda chance: f"/audit/patient?patient_id={patient(chance)}",
-        "query page": lambda _: "/audit/views",
+        "query page, jobs": lambda _: "/audit/views?view=v_jobs",
         "status": lambda _: "/status",
         "users": lambda _: "/users",
         "account": lambda _: "/account",
