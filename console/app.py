@@ -19,6 +19,7 @@ from console.auth.oidc import routes as oidc
 from console.auth.refusals import add_refusals
 from console.current_settings import CurrentSettings
 from console.dashboard import routes as dashboard
+from console.head_requests import HeadRequests
 from console.health import CONSOLE, NodeSnapshot, read_node
 from console.models import routes as models
 from console.operations import routes as operations
@@ -77,7 +78,7 @@ def create_app(read_snapshot: Callable[[], NodeSnapshot], accounts: Accounts, cu
     cache = RenderCache(settings.viewer_cache_dir, max_bytes=section.cache_mib << 20, keep_s=section.keep_s)
     blobs = open_reader(settings)
     render_pool = application.state.render_pool = RenderPool(section, cache)
-    application.include_router(study.build_router(accounts, templates, blobs, models_dir, render_pool.prepare))
+    application.include_router(study.build_router(accounts, templates, current, blobs, render_pool.prepare))
     application.include_router(verdicts.build_router(accounts, templates, models_dir, current))
     source = ViewerSource(accounts.database, render_pool, blobs)
     application.include_router(viewer.build_router(accounts, templates, source))
@@ -90,6 +91,7 @@ def create_app(read_snapshot: Callable[[], NodeSnapshot], accounts: Accounts, cu
 
     application.add_middleware(BodyLimit, larger=larger_bodies(settings))
     application.add_middleware(HostCheck, names=expected_hosts(settings.console))
+    application.add_middleware(HeadRequests)
     application.add_middleware(SecurityHeaders, secure=accounts.secure)  # the last one is the outermost
     return application
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from core.clock import system_clock
 from core.measured_values import format_measured
+from core.policy.unrouted_reason import short_reason
 
 WORDS = {
     "sr": "Report (SR)",
@@ -116,4 +117,5 @@ FILTERS = {
     "words": format_words,
     "detail": format_detail,
     "measured": format_measured,
+    "short_reason": short_reason,
 }

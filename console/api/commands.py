@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
@@ -31,6 +31,22 @@ class Reason(BaseModel):
     """Why a command is given; it is kept in the audit trail."""
 
     reason: str = Field(min_length=1, max_length=LONGEST_REASON, pattern=ONE_LINE, description="One line of ASCII text")
+
+
+class Rerun(Reason):
+    """How a job runs again."""
+
+    version: str = Field(
+        default="", max_length=64, pattern=r"^[ -~]*$", description="Version or digest of the model; empty: the one that serves"
+    )
+
+
+class Resend(Reason):
+    """Where a result is sent again."""
+
+    to: str = Field(
+        default="", max_length=64, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$", description="Destination; empty: where it was sent"
+    )
 
 
 class NamedSubject(BaseModel):
@@ -62,7 +78,15 @@ class CommandEntry(BaseModel):
 ACCEPTED: dict[int | str, dict[str, Any]] = {
     202: {"model": CommandEntry, "description": "Not answered yet: poll `url`, which is also in the header Location"}
 }
-Ask = Callable[[Response, Viewer, CommandKind, str, str, float], Awaitable[CommandEntry]]
+
+
+class Ask(Protocol):
+    """Queues a command and waits for its answer; ``more``: further arguments of the command."""
+
+    async def __call__(
+        self, response: Response, viewer: Viewer, kind: CommandKind, subject: str, reason: str, wait_s: float, /,
+        more: Mapping[str, str] = {},
+    ) -> CommandEntry: ...  # fmt: skip
 
 
 def command_entry(row: dict[str, Any]) -> CommandEntry:
@@ -82,9 +106,11 @@ def command_entry(row: dict[str, Any]) -> CommandEntry:
 def build_asking(database: Database) -> Ask:
     """Return the function that queues a command and waits for its answer."""
 
-    async def ask(response: Response, viewer: Viewer, kind: CommandKind, subject: str, reason: str, wait_s: float) -> CommandEntry:
+    async def ask(
+        response: Response, viewer: Viewer, kind: CommandKind, subject: str, reason: str, wait_s: float, /, more: Mapping[str, str] = {}
+    ) -> CommandEntry:
         """Queue a command. 200 and the answer; 202 where there is none within ``wait_s``; 409 with the reason where it is not possible."""
-        args = {"subject": subject, **({"reason": reason} if reason else {})}
+        args = {"subject": subject, **({"reason": reason} if reason else {}), **{name: value for name, value in more.items() if value}}
         id = await run_in_threadpool(enqueue_command, database, kind, args, viewer.actor)
         deadline = time.monotonic() + wait_s
         while True:

@@ -82,6 +82,10 @@ class UnroutedUnit(Resource):
     let_go: bool
     study_instance_uid: str
     series_instance_uid: str
+    accession_number: str
+    modality: str
+    study_description: str
+    series_description: str
 
 
 class QuarantineEntry(Resource):

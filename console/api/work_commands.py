@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from console.api.commands import ACCEPTED, CommandEntry, NamedOrder, NamedSubject, Reason, Wait, build_asking
+from console.api.commands import ACCEPTED, CommandEntry, NamedOrder, NamedSubject, Reason, Rerun, Resend, Wait, build_asking
 from console.api.description import API_ROUTES
 from console.auth.guard import Accounts, AsViewer
 from console.parameters import RowId
@@ -27,6 +27,16 @@ def build_router(accounts: Accounts) -> APIRouter:
     async def cancel_job(job_id: RowId, why: Reason, viewer: AsViewer, response: Response, wait: Wait = 0.0) -> CommandEntry:
         """Cancel a job; a running one loses its lease."""
         return await ask(response, viewer, CommandKind.JOB_CANCEL, str(job_id), why.reason, wait)
+
+    @routes.post("/jobs/{job_id}/rerun", summary="Run a job again that has a result", **_ANSWERS)
+    async def rerun_job(job_id: RowId, how: Rerun, viewer: AsViewer, response: Response, wait: Wait = 0.0) -> CommandEntry:
+        """Analyse the images again; the new result supersedes this one and goes to everybody who has received it."""
+        return await ask(response, viewer, CommandKind.JOB_RERUN, str(job_id), how.reason, wait, {"version": how.version})
+
+    @routes.post("/jobs/{job_id}/resend", summary="Send the result of a job again", **_ANSWERS)
+    async def resend_result(job_id: RowId, where: Resend, viewer: AsViewer, response: Response, wait: Wait = 0.0) -> CommandEntry:
+        """Send what was stored again, or the result to another destination, in the objects that it takes."""
+        return await ask(response, viewer, CommandKind.DELIVERY_RESEND, str(job_id), where.reason, wait, {"to": where.to})
 
     @routes.post("/deliveries/{delivery_id}/retry", summary="Send a failed or waiting delivery now, release a held one", **_ANSWERS)
     async def retry_delivery(delivery_id: RowId, why: Reason, viewer: AsViewer, response: Response, wait: Wait = 0.0) -> CommandEntry:

@@ -8,15 +8,10 @@ from typing import Any
 
 from fastapi.responses import StreamingResponse
 
+from core.csv_cells import format_csv_cell
+
 EVENT_COLUMNS = ("event_id", "at", "actor", "action", "subject", "details", "chain_seq", "chain_hash")
 PART_CHARACTERS = 64 << 10  # each part of a streamed answer costs a change of thread
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-
-
-def format_cell(value: Any) -> str:
-    """Return a CSV cell that no spreadsheet takes for a formula."""
-    text = json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else "" if value is None else str(value)
-    return f"'{text}" if text.startswith(FORMULA) and not isinstance(value, int | float) else text
 
 
 def download(name: str, columns: Sequence[str], rows: Iterator[Any], *, as_json: bool, most: int | None = None) -> StreamingResponse:
@@ -34,7 +29,7 @@ def _csv(columns: Sequence[str], rows: Iterator[Any], most: int | None) -> Itera
         if number == most:
             writer.writerow([f"only the first {most} rows: narrow the conditions for the rest"])
             break
-        writer.writerow([format_cell(getattr(row, name)) for name in columns])
+        writer.writerow([format_csv_cell(getattr(row, name)) for name in columns])
         if line.tell() > PART_CHARACTERS:
             yield line.getvalue()
             line.seek(0)

@@ -7,10 +7,11 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.templating import Jinja2Templates
 from starlette.exceptions import HTTPException
 
-from console.audit.downloads import download, format_cell
+from console.audit.downloads import download
 from console.auth.guard import Accounts, AsViewer
 from console.auth.replies import page
 from console.parameters import NO_NUL, SearchText
+from core.csv_cells import format_csv_cell
 from core.errors import ConfigurationError
 from db.audit_views import MOST_CONDITIONS, MOST_EXPORTED, MOST_SKIPPED, OPERATORS, SHOWN, ViewCondition, describe_views, query_view
 
@@ -46,7 +47,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         conditions, rows, error = _conditions(column, operator, value), [], ""
         try:
             found = query_view(database, view, conditions, limit=SHOWN + 1, skip=skip, actor=viewer.actor, address=viewer.address)
-            rows = [[format_cell(cell) for cell in row] for row in found]
+            rows = [[format_csv_cell(cell) for cell in row] for row in found]
         except ConfigurationError as problem:
             error = f"{str(problem)[:1].upper()}{str(problem)[1:]}."
         kept = [("view", view)]

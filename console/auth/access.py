@@ -42,6 +42,8 @@ ACCESS: dict[tuple[str, str], frozenset[UserRole]] = {
     ("GET", "/api/v1/jobs/{job_id}"): OPERATORS,
     ("POST", "/api/v1/jobs/{job_id}/requeue"): OPERATORS,
     ("POST", "/api/v1/jobs/{job_id}/cancel"): OPERATORS,
+    ("POST", "/api/v1/jobs/{job_id}/rerun"): OPERATORS,
+    ("POST", "/api/v1/jobs/{job_id}/resend"): OPERATORS,
     ("GET", "/api/v1/deliveries"): OPERATORS,
     ("POST", "/api/v1/deliveries/{delivery_id}/retry"): OPERATORS,
     ("GET", "/api/v1/units/unrouted"): OPERATORS,

@@ -12,6 +12,7 @@ from db.roles.commands import enqueue_command, latest_commands
 
 LONGEST_REASON = 300
 LONGEST_SUBJECT = 128
+LONGEST_NAME = 64  # a version has at most as many characters, and so has a digest
 SHOWN = 12
 WAITS_LONG_S = 20.0
 
@@ -56,8 +57,10 @@ def ask_for_command(database: Database, form: FormData, actor: str, kinds: froze
     if rule.needs_reason and (not 1 <= len(reason) <= LONGEST_REASON or not reason.isprintable()):
         raise WrongCommand(f"Give a reason of 1 to {LONGEST_REASON} characters on one line: it is kept in the audit trail.")
     args = {"subject": subject, "reason": reason}
-    if version := str(form.get("version", "")):
-        args["version"] = version
+    for name in ("version", "to"):
+        args[name] = str(form.get(name, "")).strip()
+        if len(args[name]) > LONGEST_NAME or (args[name] and not args[name].isprintable()):
+            raise WrongCommand(f"The field {name!r} holds no name: at most {LONGEST_NAME} characters on one line.")
     return enqueue_command(database, kind, {key: value for key, value in args.items() if value}, actor)
 
 

@@ -12,7 +12,7 @@ from fastapi.templating import Jinja2Templates
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
-from console.auth.guard import Accounts, SignedIn
+from console.auth.guard import Accounts, AsViewer, SignedIn, Viewer
 from console.auth.replies import page, redirect
 from console.health import disk_usage
 from console.operations.command_replies import commands_reply, queue_command
@@ -21,6 +21,7 @@ from console.operations.overview import destination_rows, role_rows, route_rows
 from console.operations.route_test import FileAnswer, try_routes
 from core.errors import NodeError
 from core.settings.settings import Settings
+from db import audit
 from db.complete.unrouted import list_unrouted
 from db.deliveries.delivery_admin import list_deliveries
 from db.jobs.job_admin import list_jobs
@@ -41,9 +42,13 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, current: Callab
     routes = APIRouter(include_in_schema=False)
     database = accounts.database
 
-    def _page(request: Request, *, status: int = 200, **context: Any) -> Response:
+    def _page(request: Request, viewer: Viewer, *, status: int = 200, **context: Any) -> Response:
         state, pauses, settings = node_status(database), list_pauses(database), current()
         free, total = disk_usage(settings.node.data_dir)
+        unrouted = list_unrouted(database, since=None, limit=MOST)
+        if unrouted:
+            details = {"from": viewer.address, "ids": [int(row["unit_id"]) for row in unrouted]}
+            audit.record_now(database, actor=viewer.actor, action="units.viewed", subject="units", details=details)
         shown: dict[str, Any] = {
             "state": state,
             "commands": shown_commands(database, PREFIXES),
@@ -59,16 +64,16 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, current: Callab
             "queued": list_jobs(database, state="queued", limit=MOST),
             "deliveries": [row for state in ("held", "failed") for row in list_deliveries(database, state=state, limit=MOST)],
             "quarantine": list_quarantined(database, MOST),
-            "unrouted": list_unrouted(database, since=None, limit=MOST),
+            "unrouted": unrouted,
             "most": MOST,
             **context,
         }
         return page(templates, request, "operations.html", status_code=status, **shown)
 
     @routes.get("/operations")
-    def operations_page(request: Request) -> Response:
-        """Show what needs a person, and the state of the node."""
-        return _page(request)
+    def operations_page(request: Request, viewer: AsViewer) -> Response:
+        """Show what needs a person, and the state of the node; the view of accession numbers is an audit event."""
+        return _page(request, viewer)
 
     @routes.get("/operations/commands")
     def commands_fragment(request: Request) -> Response:
@@ -76,14 +81,14 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, current: Callab
         return commands_reply(request, templates, database, PREFIXES)
 
     @routes.post("/operations/commands")
-    async def act(request: Request, session: SignedIn) -> Response:
+    async def act(request: Request, session: SignedIn, viewer: AsViewer) -> Response:
         """Queue a command for the role that owns it."""
         if problem := await queue_command(request, database, session, KINDS):
-            return await run_in_threadpool(lambda: _page(request, status=422, error=problem))
+            return await run_in_threadpool(lambda: _page(request, viewer, status=422, error=problem))
         return redirect("/operations#commands")
 
     @routes.post("/operations/route-test")
-    async def test_routes(request: Request) -> Response:
+    async def test_routes(request: Request, viewer: AsViewer) -> Response:
         """Say which routes would select the files of the form. Nothing is stored."""
         form = await request.form()
         files = [item for item in form.getlist("file") if isinstance(item, UploadFile) and item.filename][:MOST_FILES]
@@ -103,6 +108,6 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, current: Callab
         found = await run_in_threadpool(answer)
         if request.headers.get("hx-request") == "true":
             return page(templates, request, "operations_route_test.html", answers=found)
-        return await run_in_threadpool(lambda: _page(request, answers=found))
+        return await run_in_threadpool(lambda: _page(request, viewer, answers=found))
 
     return routes

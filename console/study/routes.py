@@ -1,7 +1,6 @@
 """The study page, and the download of result objects."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -9,6 +8,7 @@ from fastapi.responses import FileResponse
 from fastapi.templating import Jinja2Templates
 from starlette.exceptions import HTTPException
 
+from console.auth.access import OPERATORS, UserRole
 from console.auth.guard import Accounts, AsViewer, SignedIn, Viewer
 from console.auth.replies import page
 from console.parameters import RowId
@@ -16,6 +16,7 @@ from console.study.advice import AdviceBook
 from console.study.timeline import steps_of
 from console.verdicts.classes import ClassBook
 from console.verdicts.panel import REASONS, build_panel
+from core.settings.settings import Settings
 from db.blobs.reader import BlobReader
 from db.verdicts.result_verdicts import read_verdicts
 from db.worklist.earlier_results import read_earlier_results
@@ -26,10 +27,11 @@ FILE_TYPE = "application/dicom"
 
 
 def build_router(
-    accounts: Accounts, templates: Jinja2Templates, blobs: BlobReader, models_dir: Path, prepare: Callable[[], None]
+    accounts: Accounts, templates: Jinja2Templates, current: Callable[[], Settings], blobs: BlobReader, prepare: Callable[[], None]
 ) -> APIRouter:
     """Return the routes of the study page. ``prepare`` is called when a study is shown: its images will probably be opened next."""
     routes = APIRouter(include_in_schema=False)
+    models_dir = current().node.data_dir / "models"
     advice, classes = AdviceBook(models_dir), ClassBook(models_dir)
 
     @routes.get("/studies/{study_id}")
@@ -49,6 +51,8 @@ def build_router(
         models = sorted({job.row.model for job in judged})
         earlier = read_earlier_results(accounts.database, study_id, models, viewer=viewer.actor, address=viewer.address) if models else {}
         shown: dict[str, Any] = {"study": study, "state": state, "panels": panels, "earlier": earlier}
+        shown["may_act"] = UserRole(session.user.role) in OPERATORS
+        shown["destinations"] = [one.name for one in current().destinations]
         return page(templates, request, "study.html", **shown, steps_of=steps_of, advice=advice, reasons=REASONS)
 
     @routes.get("/studies/{study_id}/state")

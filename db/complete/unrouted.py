@@ -14,7 +14,8 @@ _UNROUTED = "u.state = 'complete' AND u.outcome IS NOT NULL AND u.routes = '{}'"
 _IMAGES_REMOVED = "EXISTS (SELECT FROM instances i WHERE i.unit_id = u.id AND i.state = 'current' AND i.removed_at IS NOT NULL)"
 _LIST = text(f"""
     SELECT u.id AS unit_id, u.kind, u.source, u.held, u.completed_at, u.reason, {_IMAGES_REMOVED} AS let_go,
-           st.study_instance_uid, se.series_instance_uid, u.sop_instance_uid
+           st.study_instance_uid, se.series_instance_uid, u.sop_instance_uid, st.accession_number, st.study_description,
+           se.modality, se.series_description
     FROM units u JOIN series se ON se.id = u.series_id JOIN studies st ON st.id = se.study_id
     WHERE {_UNROUTED} AND u.completed_at >= coalesce(CAST(:since AS timestamptz), '-infinity')
       AND (CAST(:before AS bigint) IS NULL OR (u.completed_at, u.id) < (SELECT b.completed_at, b.id FROM units b WHERE b.id = :before))

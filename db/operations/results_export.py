@@ -14,7 +14,11 @@ FIELDS = (
     "study_instance_uid", "series_instance_uid", "sop_instance_uid", "accession_number", "patient_id", "modality", "job_id", "job_state",
     "outcome", "reason", "revision", "model", "model_version", "model_digest", "finding", "finding_code", "probability", "tier",
     "measurements", "sr_sop_instance_uid", "deliveries", "received_at", "completed_at", "completion_evidence", "inferred_at", "reported_at",
-    "verdict",
+    "verdict", "inputs",
+)  # fmt: skip
+INPUT_FIELDS = (
+    "job_id", "study_instance_uid", "series_instance_uid", "sop_instance_uid", "sha256", "revision", "run", "model", "model_version",
+    "model_digest",
 )  # fmt: skip
 _LOCATION = ("score", "position_mm", "diameter_mm", "image_sop_instance_uid", "frame", "image_point")
 _VERDICT = """
@@ -23,7 +27,9 @@ _VERDICT = """
         'image_point', v.image_point, 'user', v.user_name, 'at', v.at, 'seen_revision', v.seen_revision, 'seen_at', v.seen_at)
 """
 _ROWS = text(f"""
-    SELECT f.*, given.verdict, missed.verdicts AS missed
+    SELECT f.*, given.verdict, missed.verdicts AS missed,
+        (SELECT coalesce(jsonb_agg(jsonb_build_object('sop_instance_uid', i.sop_instance_uid, 'sha256', i.sha256) ORDER BY i.id), '[]')
+         FROM job_inputs ji JOIN instances i ON i.id = ji.instance_id WHERE ji.job_id = f.job_id) AS inputs
     FROM v_findings f
     LEFT JOIN LATERAL (SELECT {_VERDICT} AS verdict FROM v_verdicts v
         WHERE v.job_id = f.job_id AND v.current AND v.verdict <> 'missed' AND v.ordinal IS NOT DISTINCT FROM f.ordinal
@@ -32,6 +38,14 @@ _ROWS = text(f"""
         WHERE v.job_id = f.job_id AND v.current AND v.verdict = 'missed' AND coalesce(f.ordinal, 1) = 1) missed ON true
     WHERE CAST(:since AS timestamptz) IS NULL OR f.ended_at >= :since
     ORDER BY f.ended_at, f.job_id, f.ordinal
+""")
+_INPUTS = text("""
+    SELECT j.job_id, j.study_instance_uid, j.series_instance_uid, i.sop_instance_uid, i.sha256, j.revision, j.run, j.model,
+           j.model_version, j.model_digest
+    FROM v_jobs j JOIN job_inputs ji ON ji.job_id = j.job_id JOIN instances i ON i.id = ji.instance_id
+    WHERE NOT j.shadow AND j.outcome IS NOT NULL
+      AND (CAST(:since AS timestamptz) IS NULL OR coalesce(j.reported_at, j.queued_at) >= :since)
+    ORDER BY j.job_id, i.id
 """)
 # A missed finding has the study, series, job and model of its result, and nothing that the model said.
 _NOT_OF_THE_MODEL = ("score", "position_mm", "diameter_mm", "image_sop_instance_uid", "frame", "image_point", "probability", "tier")
@@ -44,7 +58,8 @@ def export_findings(database: Database, *, since: datetime | None = None) -> Ite
     ``measurements`` is an object: score, position_mm (LPS), diameter_mm, image, frame, image_point where known, and ``items``.
     ``verdict`` is None, or an object with the clinician's current verdict: verdict, reason, label, code, position_mm, diameter_mm,
     image_sop_instance_uid, frame, image_point, user, at, seen_revision, seen_at. A finding that the model lacks has a row of its own
-    behind the first row of its result, with ``verdict.verdict`` "missed".
+    behind the first row of its result, with ``verdict.verdict`` "missed". ``inputs`` are the instances that the model was given: SOP
+    Instance UID, and SHA-256 of the content.
     """
     with database.begin() as connection:
         for row in connection.execution_options(yield_per=FETCH_ROWS).execute(_ROWS, {"since": since}):
@@ -54,6 +69,13 @@ def export_findings(database: Database, *, since: datetime | None = None) -> Ite
                 found["measurements"] = _measurements(found)
                 found["finding"] = found["finding"] or ""
                 yield {name: found[name] for name in FIELDS}
+
+
+def export_inputs(database: Database, *, since: datetime | None = None) -> Iterator[dict[str, Any]]:
+    """Yield one dict with the keys ``INPUT_FIELDS`` for each instance that a model was given for a result."""
+    with database.begin() as connection:
+        for row in connection.execution_options(yield_per=FETCH_ROWS).execute(_INPUTS, {"since": since}):
+            yield row_to_json(row)
 
 
 def _missed(values: dict[str, Any], verdict: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import IO, Annotated
 
 import typer
 
+from core.csv_cells import format_csv_cell
 from core.errors import NodeError
 from core.states import Outcome
 from deploy.cli.models.installed import require_shipped_model
@@ -58,7 +59,8 @@ def predict(
         with _open_output(csv_file or Path("-")) as stream:
             writer = csv.DictWriter(stream, fieldnames=table_columns(card), lineterminator="\n")
             writer.writeheader()
-            writer.writerows(row for result in results for row in table_rows(card, result))
+            rows = (row for result in results for row in table_rows(card, result))
+            writer.writerows({name: format_csv_cell(value) for name, value in row.items()} for row in rows)
     print_message(f"{card.title} {card.version} on {loaded.device}. {card.not_for}")
     failed = [result for result in results if result.prediction.outcome is Outcome.NOT_ANALYSED]
     for result in failed:

@@ -11,7 +11,7 @@ from deploy.terminal import print_json, print_message, print_rows
 
 app = typer.Typer(help="Test routes, list and requeue what no route selected.")
 
-UNROUTED_COLUMNS = ("unit_id", "kind", "source", "held", "completed_at", "now", "reason")
+UNROUTED_COLUMNS = ("unit_id", "source", "accession_number", "modality", "description", "held", "completed_at", "now", "summary")
 Since = Annotated[str | None, typer.Option("--since", metavar="T", help="only units complete since T (ISO 8601)", show_default=False)]
 
 
@@ -49,14 +49,21 @@ def explain_files(
 def list_unrouted(config: Config = None, as_json: AsJson = False, since: Since = None, limit: Limit = 200) -> None:
     """List units that no route selected.
 
-    With the reason. The column "now" tells what the routes of this configuration would do. Nothing is changed.
+    With the reason, in the table as one line (--json has all of it). The column "now" tells what the routes of this configuration
+    would do. Nothing is changed.
     """
+    from core.policy.unrouted_reason import short_reason
     from db.complete.unrouted import list_unrouted
     from deploy.offline.unrouted import present_route_decision
 
     start = parse_time(since)
     with open_database(config) as (settings, database):
-        rows = [row | {"now": present_route_decision(settings, database, row)} for row in list_unrouted(database, since=start, limit=limit)]
+        rows = [
+            row
+            | {"now": present_route_decision(settings, database, row), "summary": short_reason(row["reason"])}
+            | {"description": row["series_description"] or row["study_description"]}
+            for row in list_unrouted(database, since=start, limit=limit)
+        ]
     print_rows(rows, UNROUTED_COLUMNS, title="selected by no route", as_json=as_json)
 
 

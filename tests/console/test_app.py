@@ -176,6 +176,12 @@ def test_the_status_page_and_the_security_headers(start: Start, database: Databa
     assert console.client.get("/static/%2e%2e/app.py").status_code == 404
     assert console.client.get("/docs").status_code == 404
     assert console.client.post("/readyz").status_code == 405
+    for path in ("/healthz", "/metrics", "/status", "/static/console.css"):
+        answer = console.client.head(path)
+        assert (answer.status_code, answer.content) == (200, b"")
+        assert int(answer.headers["content-length"]) > 0
+        assert answer.headers["x-content-type-options"] == "nosniff"
+    assert console.client.head("/nothing/here").status_code == 404
 
 
 def test_the_console_writes_a_heartbeat_until_it_ends(start: Start, database: Database, tmp_path: Path) -> None:

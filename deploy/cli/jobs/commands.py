@@ -1,16 +1,14 @@
 """Commands on jobs, deliveries and results."""
 
-import csv
 import json
-import sys
 from collections.abc import Iterable, Mapping
-from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
 from core.states import DeliveryState, JobState
-from deploy.cli.common import AsJson, Config, Ids, Limit, open_database, operator_name, parse_time, print_done
+from deploy.cli.common import AsJson, Config, Ids, Limit, open_database, operator_name, print_done
+from deploy.cli.jobs.export import export_results
 from deploy.cli.jobs.rerun import rerun_jobs
 from deploy.cli.jobs.resend import resend_deliveries
 from deploy.terminal import print_json, print_message, print_rows, to_json_types
@@ -20,6 +18,7 @@ deliveries = typer.Typer(help="List deliveries, retry and resend them.")
 results = typer.Typer(help="Export findings.")
 jobs.command("rerun")(rerun_jobs)
 deliveries.command("resend")(resend_deliveries)
+results.command("export")(export_results)
 
 JOB_COLUMNS = ("job_id", "job_state", "outcome", "model", "priority", "attempts", "queued_at", "reported_at", "delivered_at", "reason")
 DELIVERY_COLUMNS = ("delivery_id", "job_id", "destination", "object", "state", "attempts", "next_attempt_at", "note")
@@ -134,45 +133,6 @@ def deliveries_retry(ids: Ids, config: Config = None) -> None:
     with open_database(config) as (_, database):
         done = retry_deliveries(database, ids, operator_name())
         print_done(ids, done, "will be sent again", refusal_reasons.delivery_refusals(database, ids, done))
-
-
-class ExportFormat(StrEnum):
-    """Formats of ``results export``."""
-
-    JSON = "json"
-    CSV = "csv"
-
-
-@results.command("export")
-def results_export(
-    since: Annotated[
-        str | None, typer.Option("--since", metavar="T", help="only results reported since this time (ISO 8601)", show_default=False)
-    ] = None,
-    format: Annotated[ExportFormat, typer.Option("--format", help="output format")] = ExportFormat.JSON,
-    as_json: Annotated[bool, typer.Option("--json", help="the same as --format json")] = False,
-    config: Config = None,
-) -> None:
-    """Print one row per finding. A unit without findings has one row with its outcome and reason."""
-    from db.operations import results_export as store
-
-    start = parse_time(since)
-    with open_database(config) as (_, database):
-        rows = [to_json_types(row) for row in store.export_findings(database, since=start)]
-    if as_json or format is ExportFormat.JSON:
-        print_json(rows)
-    else:
-        _write_csv(rows)
-
-
-def _write_csv(rows: Iterable[Mapping[str, Any]]) -> None:
-    from db.operations.results_export import FIELDS
-
-    writer = csv.DictWriter(sys.stdout, fieldnames=list(FIELDS), lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow(
-            {key: json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value for key, value in row.items()}
-        )
 
 
 def _columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:

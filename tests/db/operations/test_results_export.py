@@ -8,14 +8,14 @@ from db.deliveries import delivery_leases
 from db.deliveries.delivery_results import record_stored
 from db.engine import Database
 from db.jobs import job_leases
-from db.operations.results_export import FIELDS, export_findings
+from db.operations.results_export import FIELDS, INPUT_FIELDS, export_findings, export_inputs
 from tests.support.records import Sender, claim, complete, finish, plan, scalar
 
 # The fields that the public interface lists.
 INTERFACE = """study_instance_uid, series_instance_uid, sop_instance_uid, accession_number, patient_id, modality, job_id, job_state,
 outcome, reason, revision, model, model_version, model_digest, finding, finding_code, probability, tier, measurements,
 sr_sop_instance_uid, deliveries, received_at, completed_at, completion_evidence, inferred_at, reported_at,
-verdict"""
+verdict, inputs"""
 
 
 def test_one_row_per_finding_with_the_fields_of_the_interface(database: Database) -> None:
@@ -34,6 +34,11 @@ def test_one_row_per_finding_with_the_fields_of_the_interface(database: Database
     assert (sent["destination"], sent["object"], sent["sop_instance_uid"], sent["state"]) == (
         "pacs", "sr", delivery.sop_instance_uid, "stored",
     )  # fmt: skip
+    (given,) = row["inputs"]
+    assert (given["sop_instance_uid"], len(given["sha256"])) == ("1.2.3.4.1", 64)
+    (listed,) = export_inputs(database)
+    assert tuple(listed) == INPUT_FIELDS
+    assert (listed["job_id"], listed["sop_instance_uid"], listed["sha256"]) == (row["job_id"], "1.2.3.4.1", given["sha256"])
     assert row["sr_sop_instance_uid"] == delivery.sop_instance_uid
     assert (row["job_state"], row["completion_evidence"]["rule"], row["patient_id"]) == ("delivered", "quiet", "P1")
 

@@ -1,0 +1,99 @@
+"""``results export``: findings and the inputs of results, for other systems and for spreadsheets."""
+
+import csv
+import hashlib
+import io
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from core.csv_cells import format_csv_cell
+from core.errors import ConfigurationError
+from deploy.cli.common import Config, open_database, parse_time
+from deploy.cli.jobs.flat_rows import flat_rows
+from deploy.terminal import print_message, to_json_types
+
+HEADER_FILE = "export.json"
+
+
+class ExportFormat(StrEnum):
+    """Formats of ``results export``."""
+
+    JSON = "json"
+    CSV = "csv"
+
+
+def export_results(
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="T", help="only results reported since this time (ISO 8601)", show_default=False)
+    ] = None,
+    format: Annotated[ExportFormat, typer.Option("--format", help="output format")] = ExportFormat.JSON,
+    as_json: Annotated[bool, typer.Option("--json", help="the same as --format json")] = False,
+    inputs: Annotated[bool, typer.Option("--inputs", help="the inputs of results instead: SOP Instance UID and SHA-256")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="write results, inputs and header into this folder", show_default=False)
+    ] = None,
+    config: Config = None,
+) -> None:
+    """Print one row per finding. A unit without findings has one row with its outcome and reason.
+
+    The header (filter, time, number of rows, SHA-256) is on standard error, with --out in export.json. In CSV, text that a
+    spreadsheet would take for a formula has an apostrophe before it.
+    """
+    from db.operations.results_export import FIELDS, INPUT_FIELDS, export_findings, export_inputs
+
+    start, kind = parse_time(since), ExportFormat.JSON if as_json else format
+    if out is not None and inputs:
+        raise ConfigurationError("--out writes the inputs too", hint="leave out --inputs")
+    files: dict[str, tuple[str, int]] = {}
+    with open_database(config) as (_, database):
+        at = database.now()
+        if not inputs:
+            rows = [to_json_types(row) for row in export_findings(database, since=start)]
+            files[f"results.{kind.value}"] = (_json(rows) if kind is ExportFormat.JSON else _csv(*flat_rows(FIELDS, rows)), len(rows))
+        if inputs or out is not None:
+            found = [to_json_types(row) for row in export_inputs(database, since=start)]
+            as_csv = out is not None or kind is ExportFormat.CSV
+            files["inputs.csv"] = (_csv(INPUT_FIELDS, found) if as_csv else _json(found), len(found))
+    header = _header(files, start, at)
+    if out is None:
+        for content, _ in files.values():
+            sys.stdout.write(content)
+    else:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, (content, _) in files.items():
+            (out / name).write_text(content, encoding="utf-8", newline="")
+        (out / HEADER_FILE).write_text(_json(header), encoding="utf-8")
+    for entry in header["files"]:
+        since_text = f"since {header['filter']['since']}" if start else "of all time"
+        print_message(f"{entry['name']}: {entry['rows']} rows {since_text}, exported at {header['exported_at']}, sha256 {entry['sha256']}")
+
+
+def _header(files: Mapping[str, tuple[str, int]], since: datetime | None, at: datetime) -> dict[str, Any]:
+    """What was exported: filter, time, and rows and digest of each file."""
+    return {
+        "exported_at": at.isoformat(),
+        "filter": {"since": since.isoformat() if since else None},
+        "files": [
+            {"name": name, "rows": count, "sha256": hashlib.sha256(content.encode()).hexdigest()}
+            for name, (content, count) in files.items()
+        ],
+    }
+
+
+def _json(document: Any) -> str:
+    return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+
+
+def _csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([format_csv_cell(row.get(name)) for name in columns] for row in rows)
+    return text.getvalue()

@@ -1,0 +1,55 @@
+"""Results that are sent and analysed again from the study page and the API: commands with a reason, for operators only."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from db.engine import Database
+from tests.support.console import Browser, RunningConsole, add_users
+from tests.support.records import Sender, claim, complete, finish, plan, rows, scalar
+
+
+@pytest.fixture
+def console(database: Database, tmp_path: Path) -> Iterator[RunningConsole]:
+    """A console on one reported study."""
+    Sender(database).send(1)
+    complete(database, plan())
+    finish(database, claim(database))
+    add_users(database)
+    destinations = [{"name": "later", "folder": tmp_path}]
+    with RunningConsole(database, tmp_path, destinations=destinations) as running:
+        yield running
+
+
+def _page(browser: Browser, database: Database) -> str:
+    return str(browser.get(f"/studies/{scalar(database, 'SELECT id FROM studies')}").text)
+
+
+def test_an_operator_sends_and_runs_again_with_a_reason(console: RunningConsole, database: Database) -> None:
+    job = scalar(database, "SELECT id FROM jobs")
+    with console.browser() as browser:
+        browser.sign_in("operator")
+        page = _page(browser, database)
+        assert "Send again" in page
+        assert "<option>later</option>" in page
+        browser.open(f"/studies/{scalar(database, 'SELECT id FROM studies')}")
+        resend = {"kind": "delivery.resend", "subject": str(job), "to": "later", "reason": "a new archive"}
+        rerun = {"kind": "job.rerun", "subject": str(job), "version": "0.2.0", "reason": "disputed"}
+        assert browser.send_form("/operations/commands", **resend).status_code == 303
+        assert browser.send_form("/operations/commands", **rerun).status_code == 303
+        assert browser.send_form("/operations/commands", **rerun | {"reason": ""}).status_code == 422
+        assert browser.send_form("/operations/commands", **rerun | {"version": "x" * 65}).status_code == 422
+    found = rows(database, "SELECT kind, args ->> 'to', args ->> 'version', args ->> 'reason', actor FROM commands ORDER BY id")
+    assert found == [
+        ("delivery.resend", "later", None, "a new archive", "user:operator"),
+        ("job.rerun", None, "0.2.0", "disputed", "user:operator"),
+    ]
+
+
+def test_a_clinician_cannot(console: RunningConsole, database: Database) -> None:
+    with console.browser() as browser:
+        browser.sign_in("clinician")
+        assert "Send again" not in _page(browser, database)
+        assert browser.send_form("/operations/commands", kind="job.rerun", subject="1", reason="x").status_code == 403
+    assert scalar(database, "SELECT count(*) FROM commands") == 0
