@@ -9,7 +9,9 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, sync_playwright
 
 from console.auth.access import ACCESS, PUBLIC
+from console.auth.second_factor import new_secret
 from core.errors import StorageError
+from db.accounts.users import find_user, set_second_factor
 from db.engine import Database
 from tests.support.axe_core import fetch_axe
 from tests.support.console import PASSWORD, RunningConsole
@@ -52,6 +54,9 @@ def opened(
         )
         with RunningConsole(database, folder) as console, console.browser() as client:
             values |= use_console(client, database)
+            viewer = find_user(database, "viewer")
+            assert viewer is not None
+            set_second_factor(database, viewer.id, new_secret(), actor="test")
             contexts = [browser.new_context(base_url=console.url, reduced_motion="reduce") for _ in range(2)]
             for context in contexts:
                 context.set_default_timeout(TIMEOUT_MS)
@@ -84,7 +89,10 @@ def _paths(values: dict[str, str], *, public: bool) -> list[str]:
 
 
 def _barriers(page: Page) -> list[str]:
-    """Run axe-core on the page that is open. Colours are all that a dark page has different."""
+    """Run axe-core on the page that is open, in two widths, light and dark.
+
+    Rules on colours run in all four, the others once in each width: light and dark pages differ in their colours only.
+    """
     found: list[str] = []
 
     def run(width: int, scheme: Any, rules: dict[str, Any]) -> None:
@@ -95,6 +103,7 @@ def _barriers(page: Page) -> list[str]:
     run(WIDE, "light", {})
     run(WIDE, "dark", _CONTRAST)
     run(NARROW, "dark", {})
+    run(NARROW, "light", _CONTRAST)
     found.extend(f"{NARROW} px: wider than the screen: {line}" for line in page.evaluate(_OVERFLOW))
     return found
 
@@ -119,6 +128,13 @@ def test_pages_without_sign_in_have_no_barrier(opened: tuple[BrowserContext, Bro
     nobody, _, values = opened
     pages, found = _check(nobody, _paths(values, public=True))
     assert {"/status", "/sign-in", f"/invitations/{values['token']}"} <= set(pages)
+    page = nobody.new_page()
+    page.goto("/sign-in")
+    page.fill("[name=name]", "viewer")
+    page.fill("[name=password]", PASSWORD)
+    page.click("main button")
+    page.wait_for_selector("[name=code]")
+    found += [f"the second factor, {line}" for line in _barriers(page)]
     assert not found, "\n" + "\n".join(found)
 
 

@@ -20,13 +20,13 @@ from db.engine import Database
 PASSWORD = "correct horse battery staple"
 # Consoles in the process of a test hash with the smallest parameters: those of the product take 0.1 s of processor time for each sign-in.
 passwords._HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-_HASH = passwords.hash_password(PASSWORD)
+PASSWORD_HASH = passwords.hash_password(PASSWORD)
 
 
 def add_users(database: Database) -> None:
     """Add one user of each role; the name of the user is that of the role."""
     for role in UserRole:
-        add_user(database, name=role, role=role, password_hash=_HASH, actor="test")
+        add_user(database, name=role, role=role, password_hash=PASSWORD_HASH, actor="test")
 
 
 class Browser(httpx.Client):

@@ -20,7 +20,7 @@ def console_routes(database: Database) -> set[tuple[str, str]]:
     accounts = Accounts(database, SessionLimits(1, 1), secure=False, ae_title="T")
     application: FastAPI = create_app(lambda: NodeSnapshot(NodeReadiness(()), None, None), accounts, CurrentSettings(Settings()))
     included = [route for route in application.routes if hasattr(route, "original_router")]
-    return {(method, route.path) for route in _flat(included) for method in route.methods}
+    return {(method, route.path) for route in _flat(included) for method in route.methods or ()}
 
 
 def _flat(routes: Iterable[Any]) -> Iterator[APIRoute]:
