@@ -69,8 +69,9 @@ def create_app(read_snapshot: Callable[[], NodeSnapshot], accounts: Accounts, cu
     templates = build_templates(accounts.ae_title, settings.console.viewer.ohif_link)
     application.include_router(monitoring.router(read_snapshot, accounts.ae_title))
     application.include_router(pages.router(read_snapshot, accounts.ae_title, templates))
-    for module in (sign_in, sign_in_link, oidc, invitation, account, user_admin, worklist, saved_views, audit, view_queries, dashboard):
+    for module in (sign_in, sign_in_link, oidc, invitation, account, user_admin, worklist, saved_views, view_queries, dashboard):
         application.include_router(module.build_router(accounts, templates))
+    application.include_router(audit.build_router(accounts, templates, settings))
     application.include_router(operations.build_router(accounts, templates, current))
     application.include_router(models.build_router(accounts, templates, settings))
     models_dir = settings.node.data_dir / "models"

@@ -64,6 +64,8 @@ def _status_metrics(status: NodeStatus) -> Iterator[Metric]:
     yield _labelled("alerts_open", "Open alerts by kind", ("kind",), Counter(alert.kind for alert in status.alerts))
     yield _gauge("notices_waiting", "Notifications not yet accepted by the webhook", status.notices_waiting)
     yield _gauge("audit_unchained", "Audit events not yet in the hash chain", status.audit_unchained)
+    anchor_age_s = status.anchor.age_s if status.anchor is not None else 0.0
+    yield _gauge("audit_anchor_age_seconds", "Seconds since the audit trail was compared with its anchor; 0 before the first", anchor_age_s)
     yield _gauge("quarantine_items", "Data sets in quarantine", status.quarantine_items)
     yield _gauge("quarantine_bytes", "Bytes in quarantine", status.quarantine_bytes)
     # One value for each role, not for each process: names of processes change at each restart.

@@ -46,6 +46,7 @@ FAILPOINTS = MappingProxyType(
         "assessment.encoded": "its objects are blobs; no row names them",
         "assessment.written": "its objects and deliveries are written, not committed",
         # send
+        "anchor.written": "the head of the audit chain is in the anchor file; the database does not know",
         "send.claimed": "deliveries are claimed; no connection is open",
         "send.connected": "the association is open; nothing is sent",
         "send.taken": "the destination has the object; the database does not know",

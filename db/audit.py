@@ -42,7 +42,10 @@ _CHAINED = text("""
 
 @dataclass(frozen=True, slots=True)
 class ChainCheck:
-    """Result of `verify`: ``broken`` is the id of the first broken event, None if the chain is unbroken."""
+    """Result of `verify`: ``broken`` is the id of the first broken event, None if the chain is unbroken.
+
+    With anchors (`db.anchor.verification`): ``anchors`` were compared, ``anchor_problem`` is why the chain does not fit them, or "".
+    """
 
     events: int
     chained: int
@@ -50,6 +53,15 @@ class ChainCheck:
     head: str  # hash of the last chained event
     broken: int | None = None
     reason: str = ""
+    anchors: int = 0
+    anchor_problem: str = ""
+    time_stamps: int = 0
+    restored: tuple[str, ...] = ()  # what restores of the database took back
+
+    @property
+    def ok(self) -> bool:
+        """Whether the chain is unbroken and fits its anchors."""
+        return self.broken is None and not self.anchor_problem
 
 
 def record(connection: Connection, *, actor: str, action: str, subject: str, details: Mapping[str, Any] | None = None) -> None:
@@ -108,12 +120,21 @@ def chain(database: Database, limit: int = 1000) -> int:
     return len(ids)
 
 
-def verify(database: Database) -> ChainCheck:
-    """Check the chain from its first event to the first one whose hash or number is wrong."""
+def verify(database: Database, anchored: Mapping[int, str] | None = None, anchored_at: str = "") -> ChainCheck:
+    """Check the chain from its first event to the first one whose hash or number is wrong.
+
+    Parameters
+    ----------
+    anchored
+        Number of an event in the chain -> hash that it had when it was anchored.
+    anchored_at
+        Time of the last anchor, for the message.
+    """
+    anchored = anchored or {}
     with database.begin() as connection:
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
         counts = connection.execute(text("SELECT count(*) AS events, count(chain_seq) AS chained FROM audit_events")).one()
-        previous, broken, reason = GENESIS, None, ""
+        previous, broken, reason, rewritten = GENESIS, None, "", ""
         chained = connection.execution_options(yield_per=FETCH_ROWS).execute(_CHAINED)
         for number, event in enumerate(chained, start=1):
             if event.chain_seq != number:
@@ -123,8 +144,12 @@ def verify(database: Database) -> ChainCheck:
             if broken is not None:
                 break
             previous = event.chain_hash
-    unchained = counts.events - counts.chained
-    return ChainCheck(counts.events, counts.chained, unchained, "" if previous == GENESIS else previous, broken, reason)
+            if not rewritten and anchored.get(number, previous) != previous:
+                rewritten = f"event {number} of the chain has another hash than its anchor: the chain was written anew"
+    unchained, head = counts.events - counts.chained, "" if previous == GENESIS else previous
+    if not rewritten and (last := max(anchored, default=0)) > counts.chained:
+        rewritten = f"event {last} was anchored at {anchored_at}, and the chain ends with event {counts.chained}: events were deleted"
+    return ChainCheck(counts.events, counts.chained, unchained, head, broken, reason, len(anchored), rewritten)
 
 
 def export(database: Database, since: datetime | None = None) -> Iterator[dict[str, Any]]:

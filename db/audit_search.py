@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import text
@@ -45,12 +46,16 @@ _DELIVERIES = text("""
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """The last verification of the chain by a person: the chain was whole up to event ``chained``, or broken at event ``broken``."""
+    """The last verification of the chain by a person: the chain was whole up to event ``chained``, or broken at event ``broken``.
+
+    ``anchor`` is why it did not fit its anchors, or "".
+    """
 
     at: datetime
     actor: str
     chained: int
     broken: int | None
+    anchor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +104,20 @@ def patient_access(database: Database, patient_id: str, *, actor: str, address: 
     return PatientAccess(studies, views, deliveries)
 
 
-def verify_chain(database: Database, *, actor: str) -> audit.ChainCheck:
-    """Walk the chain from its first event; that it was done, and the result, is an audit event."""
-    found = audit.verify(database)
-    details = {"events": found.events, "chained": found.chained, "broken": found.broken}
+def verify_chain(database: Database, anchor_file: Path, public_key: Path, *, actor: str) -> audit.ChainCheck:
+    """Walk the chain from its first event and compare it with its anchors; that it was done, and the result, is an audit event.
+
+    Raises
+    ------
+    ConfigurationError
+        There are anchors, and their public key cannot be read.
+    StorageError
+        The database or the file of the anchors is unavailable.
+    """
+    from db.anchor.verification import verify_with_anchors  # cryptography, which no other query needs
+
+    found = verify_with_anchors(database, anchor_file, public_key)
+    details = {"events": found.events, "chained": found.chained, "broken": found.broken, "anchor": found.anchor_problem}
     audit.record_now(database, actor=actor, action="audit.verified", subject="audit", details=details)
     return found
 
@@ -111,4 +126,8 @@ def last_verification(database: Database) -> Verification | None:
     """Return the last verification by a person; None where there was none."""
     with database.begin() as connection:
         row = connection.execute(_VERIFIED).one_or_none()
-    return None if row is None else Verification(row.at, row.actor, row.details["chained"], row.details["broken"])
+    return (
+        None
+        if row is None
+        else Verification(row.at, row.actor, row.details["chained"], row.details["broken"], str(row.details.get("anchor", "")))
+    )

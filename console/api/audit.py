@@ -12,6 +12,8 @@ from console.api.study_resources import Resource
 from console.audit.downloads import EVENT_COLUMNS, download
 from console.auth.guard import Accounts, AsViewer
 from console.parameters import NO_NUL, Before, SearchText
+from core.settings.settings import Settings
+from db.anchor.anchor_key import public_key_file
 from db.audit_filter import AuditFilter
 from db.audit_search import export_events, last_verification, patient_access, search_events, verify_chain
 
@@ -30,7 +32,10 @@ class AuditEntry(Resource):
 
 
 class ChainResult(Resource):
-    """Result of a verification: ``broken`` is the first event that is wrong, null if the chain is whole."""
+    """Result of a verification: ``broken`` is the first event that is wrong, null if the chain is whole.
+
+    ``anchors`` were compared; ``anchor_problem`` is why the chain does not fit them, or empty.
+    """
 
     events: int
     chained: int
@@ -38,6 +43,9 @@ class ChainResult(Resource):
     head: str
     broken: int | None
     reason: str
+    ok: bool
+    anchors: int
+    anchor_problem: str
 
 
 class LastVerification(Resource):
@@ -47,6 +55,7 @@ class LastVerification(Resource):
     actor: str
     chained: int
     broken: int | None
+    anchor: str
 
 
 class AccessedStudy(Resource):
@@ -100,10 +109,11 @@ Wanted = Annotated[AuditFilter, Depends(_filter)]
 PatientId = Annotated[str, Query(min_length=1, max_length=64, pattern=NO_NUL)]
 
 
-def build_router(accounts: Accounts) -> APIRouter:
+def build_router(accounts: Accounts, settings: Settings) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/api/v1/audit", tags=["audit"], **API_ROUTES)
     database = accounts.database
+    anchors = (settings.anchor_file, public_key_file(settings.anchor_key))
 
     @routes.get("/events", summary="Audit events")
     def events(wanted: Wanted, before: Before = None, limit: Limit = 50) -> ListPage[AuditEntry]:
@@ -126,7 +136,7 @@ def build_router(accounts: Accounts) -> APIRouter:
     @routes.post("/verify", summary="Verify the chain now")
     def verify(viewer: AsViewer) -> ChainResult:
         """Walk the hash chain from its first event and name the first one that is wrong."""
-        return ChainResult.model_validate(verify_chain(database, actor=viewer.actor))
+        return ChainResult.model_validate(verify_chain(database, *anchors, actor=viewer.actor))
 
     @routes.get("/verification", summary="The last verification")
     def verification() -> LastVerification | None:

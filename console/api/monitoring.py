@@ -44,6 +44,15 @@ class OpenAlert(BaseModel):
     age_s: float
 
 
+class LastAnchor(BaseModel):
+    """The last anchor of the audit trail: up to which event, when, how long ago it was compared with the chain, and what is wrong."""
+
+    number: int
+    anchored_at: datetime
+    age_s: float
+    problem: str
+
+
 class Status(BaseModel):
     """Roles, alerts and counts from one transaction. Counts are null while the database is unavailable."""
 
@@ -62,6 +71,7 @@ class Status(BaseModel):
     oldest_delivery_s: float | None = None
     notices_waiting: int | None = None
     audit_unchained: int | None = None
+    audit_anchor: LastAnchor | None = None
     quarantine_items: int | None = None
     quarantine_bytes: int | None = None
     disk_free_bytes: int | None = None
@@ -90,6 +100,7 @@ def status_response(snapshot: NodeSnapshot, ae_title: str) -> Status:
             "oldest_delivery_s": counts.oldest_delivery_s,
             "notices_waiting": counts.notices_waiting,
             "audit_unchained": counts.audit_unchained,
+            "audit_anchor": LastAnchor.model_validate(counts.anchor, from_attributes=True) if counts.anchor is not None else None,
             "quarantine_items": counts.quarantine_items,
             "quarantine_bytes": counts.quarantine_bytes,
             "jobs": dict(counts.jobs),

@@ -13,8 +13,9 @@ from db.blobs.reader import BlobReader
 
 def add_api(application: FastAPI, accounts: Accounts, current: Callable[[], Settings], blobs: BlobReader) -> None:
     """Add every route under /api/v1 that needs sign-in, and the OpenAPI document."""
-    for module in (operations, job_detail, work_commands, commands, audit, dashboard, users):
+    for module in (operations, job_detail, work_commands, commands, dashboard, users):
         application.include_router(module.build_router(accounts))
+    application.include_router(audit.build_router(accounts, current()))
     application.include_router(studies.build_router(accounts, blobs))
     application.include_router(configured.build_router(accounts, current))
     application.openapi = lambda: describe(application)  # type: ignore[method-assign]

@@ -10,6 +10,9 @@ from console.audit.downloads import EVENT_COLUMNS, download
 from console.auth.guard import Accounts, AsViewer
 from console.auth.replies import page
 from console.parameters import Before, SearchText, read_date
+from core.settings.settings import Settings
+from db.anchor.anchor_key import public_key_file
+from db.anchor.anchor_state import last_anchor
 from db.audit_filter import AuditFilter
 from db.audit_search import PAGE, export_events, known_actions, last_verification, patient_access, search_events, verify_chain
 
@@ -27,10 +30,11 @@ def _read_filter(
 Wanted = Annotated[AuditFilter, Depends(_read_filter)]
 
 
-def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
+def build_router(accounts: Accounts, templates: Jinja2Templates, settings: Settings) -> APIRouter:
     """Return the routes of the audit page."""
     routes = APIRouter(include_in_schema=False)
     database = accounts.database
+    anchors = (settings.anchor_file, public_key_file(settings.anchor_key))
 
     def _page(request: Request, wanted: AuditFilter, before: int | None, **context: Any) -> Response:
         asked = {name: str(getattr(wanted, name) or "") for name in FIELDS}
@@ -43,6 +47,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
             "more": f"/audit?{urlencode({**kept, 'before': events[-1].event_id})}" if len(events) == PAGE else "",
             "actions": known_actions(database),
             "verified": last_verification(database),
+            "anchor": last_anchor(database),
             **context,
         }
         return page(templates, request, "audit.html", **shown)
@@ -55,7 +60,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
     @routes.post("/audit/verify")
     def verify(request: Request, viewer: AsViewer) -> Response:
         """Walk the chain from its first event; the result is an audit event."""
-        return _page(request, AuditFilter(), None, check=verify_chain(database, actor=viewer.actor))
+        return _page(request, AuditFilter(), None, check=verify_chain(database, *anchors, actor=viewer.actor))
 
     @routes.get("/audit/export")
     def export(wanted: Wanted, viewer: AsViewer, format: str = "csv") -> Response:

@@ -2,7 +2,7 @@
 
 from core.settings.settings import Settings
 
-SECTIONS = ("sources", "destinations", "routes", "completion", "delivery", "webhook", "retention")
+SECTIONS = ("sources", "destinations", "routes", "completion", "delivery", "webhook", "audit", "retention")
 RECEIVE_KEYS = ("max_associations", "max_instance_bytes", "quarantine_max_bytes", "min_free_bytes", "max_waiting", "own_objects")
 
 

@@ -6,6 +6,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from core.settings.audit import AuditSection
 from core.settings.completion import CompletionSection
 from core.settings.console import ConsoleSection
 from core.settings.delivery import DeliverySection
@@ -52,6 +53,10 @@ class Settings(Section):
         default=WebhookSection(),
         description="Notifications of alerts ([operations](operations.md)). They hold no patient data.",
     )
+    audit: AuditSection = Field(
+        default=AuditSection(),
+        description="The anchor of the audit trail, outside of the database ([security](security.md#the-anchor)).",
+    )
     retention: RetentionSection = Field(
         default=RetentionSection(),
         description="What `dicom-node retention run` deletes, by age in days ([operations](operations.md)). `0`, the default: never. "
@@ -93,6 +98,16 @@ class Settings(Section):
     def blob_cache_dir(self) -> Path:
         """Folder of the copies of blobs whose store is not on this machine."""
         return self.store.cache_folder or self.node.data_dir / "blob-cache"
+
+    @property
+    def anchor_file(self) -> Path:
+        """File with the anchors of the audit trail."""
+        return self.audit.anchor_file or self.node.data_dir / "audit" / "anchor.jsonl"
+
+    @property
+    def anchor_key(self) -> Path:
+        """File with the private key that signs the anchors."""
+        return self.audit.anchor_key or self.node.data_dir / "audit" / "anchor.key"
 
     @property
     def uploads_dir(self) -> Path:

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from core.policy.completeness import MOVED
 from core.policy.routing import UNREADABLE_REASON
 from db import counters
+from db.anchor.anchor_state import AnchorState, read_state
 from db.counters import Counters
 from db.engine import Database
 from db.operations import alerts
@@ -65,7 +66,8 @@ class NodeStatus:
 
     ``instances``: current contents. ``oldest_*_s``: ages in seconds, 0 when nothing waits. ``deliveries``: destination -> state -> count.
     ``queues``: by priority. ``counters``: see `db.counters`. ``without_job``: units that ended in
-    the last day without a job, by cause. ``heartbeats``: every process with a heartbeat in the last ten minutes.
+    the last day without a job, by cause. ``anchor``: the last anchor of the audit trail.
+    ``heartbeats``: every process with a heartbeat in the last ten minutes.
     """
 
     at: datetime
@@ -87,6 +89,7 @@ class NodeStatus:
     alerts: tuple[Alert, ...] = ()
     counters: Counters = field(default_factory=dict)
     without_job: Mapping[str, int] = field(default_factory=dict)
+    anchor: AnchorState | None = None
 
     @property
     def away_s(self) -> Mapping[str, float]:
@@ -113,6 +116,7 @@ def node_status(database: Database) -> NodeStatus:
         ended = connection.execute(_WITHOUT_JOB, {"moved": MOVED, "unreadable": UNREADABLE_REASON})
         without_job = {row.cause: int(row.units) for row in ended}
         counted = counters.read(connection)
+        anchor = read_state(connection)
         current = alerts.read_alerts(connection)
         beats = tuple(
             Heartbeat(beat.role, beat.name, beat.at, float(beat.age_s), dict(beat.details))
@@ -147,4 +151,5 @@ def node_status(database: Database) -> NodeStatus:
         alerts=current,
         counters=counted,
         without_job=without_job,
+        anchor=anchor,
     )

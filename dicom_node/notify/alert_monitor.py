@@ -15,7 +15,7 @@ from core.settings.operations import WebhookEvent
 from core.settings.settings import Settings
 from db.engine import Database
 from db.operations import alerts
-from db.operations.status import node_status
+from db.operations.status import NodeStatus, node_status
 from db.operations.unrouted_sources import unrouted_sources
 from db.operations.webhook_notifications import collect_notifications
 from db.roles.missing_roles import missing_roles
@@ -27,8 +27,8 @@ SILENT_AFTER_S = 60.0  # 20 missed heartbeats: a restart of a role takes less
 UNAVAILABLE_AFTER_S = 10.0  # longer than the age of a heartbeat, and than a short pause of an archive
 ROLES = ("listen", "conduct", "relay", "worker", "send")
 DESTINATION_UNAVAILABLE, BACKLOG, DISK_LOW, ROLE_SILENT = "destination.away", "backlog", "disk.low", "role.silent"
-UNITS_WITHOUT_RESULT, SERIES_UNROUTED = "units.without_result", "series.unrouted"
-KINDS = (DESTINATION_UNAVAILABLE, BACKLOG, DISK_LOW, ROLE_SILENT, UNITS_WITHOUT_RESULT, SERIES_UNROUTED, ACCEPTANCE, DRIFT)
+UNITS_WITHOUT_RESULT, SERIES_UNROUTED, ANCHOR = "units.without_result", "series.unrouted", "audit.anchor"
+KINDS = (DESTINATION_UNAVAILABLE, BACKLOG, DISK_LOW, ROLE_SILENT, UNITS_WITHOUT_RESULT, SERIES_UNROUTED, ANCHOR, ACCEPTANCE, DRIFT)
 
 Conditions = Mapping[tuple[str, str], Mapping[str, Any]]
 """(kind, subject) -> details: numbers only, no patient data."""
@@ -63,8 +63,19 @@ def find_conditions(settings: Settings, database: Database) -> Conditions:
     if rules.unrouted_series:
         for source, count in unrouted_sources(database, rules.unrouted_series).items():
             found[SERIES_UNROUTED, source] = {"count": count}
+    found |= _anchor_conditions(settings, status)
     for role, seconds in missing_roles(database, ROLES, SILENT_AFTER_S).items():
         found[ROLE_SILENT, role] = {"silent_s": round(seconds)}
+    return found
+
+
+def _anchor_conditions(settings: Settings, status: NodeStatus) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return the conditions of the anchor of the audit trail: it does not fit or cannot be written, or it is old."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    if status.anchor is not None and status.anchor.problem:
+        found[ANCHOR, "problem"] = {"number": status.anchor.number}
+    if status.anchor is not None and status.anchor.age_s > settings.audit.max_age_s:
+        found[ANCHOR, "old"] = {"age_s": round(status.anchor.age_s)}
     return found
 
 

@@ -13,6 +13,7 @@ from core.settings.operations import RetentionSection
 from core.settings.receive import ReceiveSection
 from core.settings.settings import Settings
 from core.states import Priority
+from db.anchor.anchor_state import keep_state
 from db.blobs.store import Blobs
 from db.deliveries import delivery_leases
 from db.deliveries.delivery_results import record_stored
@@ -86,6 +87,9 @@ def _cause_every_event(database: Database, blobs: Blobs) -> None:
     notification = claim_notification(database, lease_s=60)
     assert notification is not None
     record_sent(database, notification)
+    with database.begin() as connection:
+        keep_state(connection, 1, "0" * 64, "")
+    run(database, "UPDATE audit_anchor SET checked_at = checked_at - interval '9 seconds'")
     counts = ReceiveCounts(database)
     counts.add(0x0000, 100)
     counts.add(0xA700, 100)

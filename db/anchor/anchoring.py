@@ -1,0 +1,101 @@
+"""Takes anchors: compares the chain with its last anchor, and appends the present head to the file.
+
+A head that was anchored cannot be taken back: whoever deletes or rewrites events afterwards is found by the comparison, within a minute by
+the node itself, and by `db.anchor.verification` at any time. One process at a time takes anchors (an advisory lock).
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import Connection, text
+
+from core.failpoints import failpoint
+from db.anchor.anchor_file import FIRST, Anchor, SignedLine, append_line, last_line
+from db.anchor.anchor_state import keep_state
+from db.engine import Database
+
+ANCHOR_LOCK = 0x616E63686F72  # "anchor"
+
+_LOCK = text("SELECT pg_try_advisory_xact_lock(:lock)")
+_HEAD = text("""
+    SELECT node_now() AS at, (SELECT id FROM installation) AS installation, head.chain_seq AS number, head.chain_hash AS hash
+    FROM (SELECT 1) AS one LEFT JOIN LATERAL (
+        SELECT chain_seq, chain_hash FROM audit_events WHERE chain_seq IS NOT NULL ORDER BY chain_seq DESC LIMIT 1) AS head ON true
+""")
+_HASH_OF = text("SELECT chain_hash FROM audit_events WHERE chain_seq = :number")
+
+
+def take_anchor(database: Database, path: Path, key: Ed25519PrivateKey) -> SignedLine | None:
+    """Compare the chain with its last anchor, and append its head where events were added.
+
+    Returns
+    -------
+    SignedLine or None
+        The new line; None where nothing was added, the chain does not fit (`anchor_state` says why), or another process is at it.
+
+    Raises
+    ------
+    StorageError
+        The database or the file is unavailable.
+    """
+    with database.begin() as connection:
+        if not connection.execute(_LOCK, {"lock": ANCHOR_LOCK}).scalar_one():
+            return None
+        head, last = connection.execute(_HEAD).one(), last_line(path)
+        problem = _difference(connection, head, last)
+        number, value = (last.anchor.number, last.anchor.hash) if last is not None else (0, FIRST)
+        added = None
+        if not problem and head.number is not None and head.number > number:
+            number, value = head.number, head.hash
+            added = append_line(path, key, _anchor("anchor", head, last))
+            failpoint("anchor.written")
+        keep_state(connection, number, value, problem)
+    return added
+
+
+def record_restore(database: Database, path: Path, key: Ed25519PrivateKey, details: Mapping[str, Any]) -> None:
+    """Append that the database was restored from a backup: events after its head are missing from now on, and rightly.
+
+    Does nothing where there is no anchor yet.
+
+    Raises
+    ------
+    StorageError
+        The database or the file is unavailable.
+    """
+    with database.begin() as connection:
+        head, last = connection.execute(_HEAD).one(), last_line(path)
+        if last is not None:
+            append_line(path, key, _anchor("restored", head, last, details))
+
+
+def append_time_stamp(database: Database, path: Path, key: Ed25519PrivateKey, of: SignedLine, token: str) -> None:
+    """Append the answer of a time-stamp service over an earlier line (base64 of its DER)."""
+    with database.begin() as connection:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ANCHOR_LOCK})
+        last, stamped = last_line(path), of.anchor
+        previous = last.digest if last is not None else FIRST
+        details = {"of": of.digest, "token": token}
+        now = connection.execute(text("SELECT node_now()")).scalar_one().isoformat()
+        append_line(path, key, Anchor("time_stamp", stamped.installation, stamped.number, stamped.hash, now, previous, details))
+
+
+def _difference(connection: Connection, head: Any, last: SignedLine | None) -> str:
+    """Return why the chain does not fit its last anchor; "" where it fits."""
+    if last is None:
+        return ""
+    if last.anchor.installation != str(head.installation):
+        return "the anchor file belongs to another installation"
+    if last.anchor.number == 0:
+        return ""
+    found = connection.execute(_HASH_OF, {"number": last.anchor.number}).scalar_one_or_none()
+    if found is None:
+        return f"event {last.anchor.number} of the chain, which was anchored, is missing"
+    return "" if found == last.anchor.hash else f"event {last.anchor.number} of the chain has another hash than its anchor"
+
+
+def _anchor(kind: str, head: Any, last: SignedLine | None, details: Mapping[str, Any] | None = None) -> Anchor:
+    previous = last.digest if last is not None else FIRST
+    return Anchor(kind, str(head.installation), head.number or 0, head.hash or FIRST, head.at.isoformat(), previous, dict(details or {}))
