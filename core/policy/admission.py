@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from typing import Protocol
 
 from core.errors import IdentityMismatch
+from core.policy.peer_certificate import CertificatePin, PeerCertificate, fits_one_of
 from core.records import InstanceHeader
 from core.states import UnitKind
 
@@ -53,6 +54,11 @@ class AdmittedPeer(Protocol):
         """Calling AE title."""
         ...
 
+    @property
+    def certificate(self) -> CertificatePin | None:
+        """The TLS certificate that it must present; None: any."""
+        ...
+
     def admits(self, address: str) -> bool:
         """Whether the peer may come from this IP address."""
         ...
@@ -71,6 +77,9 @@ class Rejection:
 WRONG_CALLED_TITLE = Rejection(REJECTED_PERMANENT, BY_SERVICE_USER, CALLED_NOT_RECOGNIZED, "the called AE title is not ours")
 UNKNOWN_CALLING_TITLE = Rejection(REJECTED_PERMANENT, BY_SERVICE_USER, CALLING_NOT_RECOGNIZED, "no source has this calling AE title")
 WRONG_ADDRESS = Rejection(REJECTED_PERMANENT, BY_SERVICE_USER, CALLING_NOT_RECOGNIZED, "the source of this AE title has another address")
+WRONG_CERTIFICATE = Rejection(
+    REJECTED_PERMANENT, BY_SERVICE_USER, CALLING_NOT_RECOGNIZED, "the source of this AE title has another TLS certificate"
+)
 TOO_MANY_ASSOCIATIONS = Rejection(REJECTED_TRANSIENT, BY_PRESENTATION, LOCAL_LIMIT_EXCEEDED, "the maximum of associations is reached")
 MALFORMED_CONTEXT = Rejection(
     REJECTED_PERMANENT, BY_ACSE, NO_REASON, "a presentation context that proposes no transfer syntax (PS3.8 9.3.2.2)"
@@ -95,7 +104,12 @@ class CallerRights:
 
 
 def caller_rights(
-    *, calling_ae: str, address: str, sources: Sequence[AdmittedPeer], reporters: Sequence[ReportingPeer] = ()
+    *,
+    calling_ae: str,
+    address: str,
+    sources: Sequence[AdmittedPeer],
+    reporters: Sequence[ReportingPeer] = (),
+    certificate: PeerCertificate | None = None,
 ) -> CallerRights:
     """Return the rights of a caller, by AE title and address.
 
@@ -105,9 +119,14 @@ def caller_rights(
     ----------
     address
         The peer's IP address as text; a zone (``%eth0``) is left out of the comparison.
+    certificate
+        Its TLS certificate. Where a source of this AE title pins another one, the caller may do nothing.
     """
     title, plain = calling_ae.strip(), address.partition("%")[0]
-    may_store = any(source.ae_title == title and source.admits(plain) for source in sources)
+    admitting = [source.certificate for source in sources if source.ae_title == title and source.admits(plain)]
+    if not _has_its_certificate(title, sources, certificate):
+        return CallerRights(may_store=False, may_report=False)
+    may_store = bool(admitting) and fits_one_of(certificate, admitting)
     of_title = [reporter for reporter in reporters if reporter.ae_title == title]
     mapped = getattr(ip_address(plain), "ipv4_mapped", None) if of_title else None
     return CallerRights(may_store, any(may_store or str(mapped or plain) in reporter.addresses for reporter in of_title))
@@ -115,7 +134,7 @@ def caller_rights(
 
 def check_association(
     *, calling_ae: str, called_ae: str, address: str, our_ae: str, sources: Sequence[AdmittedPeer], open_now: int, limit: int,
-    reporters: Sequence[ReportingPeer] = (),
+    reporters: Sequence[ReportingPeer] = (), certificate: PeerCertificate | None = None,
 ) -> Rejection | None:  # fmt: skip
     """Return why an association is rejected; None where it is accepted.
 
@@ -128,11 +147,17 @@ def check_association(
     """
     if called_ae.strip() != our_ae.strip():
         return WRONG_CALLED_TITLE
-    rights = caller_rights(calling_ae=calling_ae, address=address, sources=sources, reporters=reporters)
+    rights = caller_rights(calling_ae=calling_ae, address=address, sources=sources, reporters=reporters, certificate=certificate)
+    if not _has_its_certificate(calling_ae.strip(), sources, certificate):
+        return WRONG_CERTIFICATE
     if not (rights.may_store or rights.may_report):
         titles = {*(source.ae_title for source in sources), *(reporter.ae_title for reporter in reporters)}
         return WRONG_ADDRESS if calling_ae.strip() in titles else UNKNOWN_CALLING_TITLE
     return TOO_MANY_ASSOCIATIONS if open_now >= limit else None
+
+
+def _has_its_certificate(title: str, sources: Sequence[AdmittedPeer], certificate: PeerCertificate | None) -> bool:
+    return fits_one_of(certificate, [source.certificate for source in sources if source.ae_title == title])
 
 
 def unit_kind(sop_class_uid: str) -> UnitKind:

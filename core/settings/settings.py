@@ -89,6 +89,16 @@ class Settings(Section):
                 raise ValueError(f"route {route.name!r} sends to {', '.join(missing)}, which no [[destinations]] names")
         return self
 
+    @model_validator(mode="after")
+    def _check_certificates(self) -> Self:
+        pinned = {source.ae_title for source in self.sources if source.certificate is not None}
+        if pinned and (self.node.tls is None or not self.node.tls.require_client_cert):
+            raise ValueError(f"source {', '.join(sorted(pinned))} pins a certificate: that needs [node.tls] with require_client_cert")
+        open_to_all = sorted(pinned & {source.ae_title for source in self.sources if source.certificate is None})
+        if open_to_all:
+            raise ValueError(f"two sources have the AE title {', '.join(open_to_all)}, and only one of them pins a certificate")
+        return self
+
     @property
     def blobs_dir(self) -> Path:
         """Folder of the blobs."""

@@ -8,6 +8,7 @@ from core.settings.settings import Settings
 from deploy.doctor.check import Check
 from deploy.local.ports import accepts_connections, usable_port
 from deploy.settings_file import secret_file_variable, secrets_in_file
+from deploy.tls_files import find_problems, tls_places
 
 
 def check_settings(settings: Settings) -> Iterator[Check]:
@@ -43,6 +44,17 @@ def check_secrets(config: Path | None) -> Iterator[Check]:
     fix = f"chmod 600 {config}, better: {files}" if readable_by_others else files
     readers = "other users may read it" if readable_by_others else "only its owner may read it"
     yield Check("credentials", True, f"{', '.join(keys)} in the configuration file, and {readers}", fix)
+
+
+def check_tls(settings: Settings) -> Iterator[Check]:
+    """Check every TLS file that the configuration names."""
+    problems = find_problems(settings)
+    places = tls_places(settings)
+    found = f"files of {', '.join(places)} can be used" if places else "no TLS files are configured"
+    for problem in problems:
+        yield Check("TLS files", False, problem, "correct the path, or make the file: docs/security.md")
+    if not problems:
+        yield Check("TLS files", True, found)
 
 
 def check_ports(settings: Settings, running: bool) -> Iterator[Check]:

@@ -26,6 +26,7 @@ def run_checks(settings: Settings, config: Path | None = None) -> list[Check]:
     groups: tuple[tuple[str, Callable[[], Iterator[Check]]], ...] = (
         ("settings", lambda: configuration.check_settings(settings)),
         ("credentials", lambda: configuration.check_secrets(config)),
+        ("TLS files", lambda: configuration.check_tls(settings)),
         ("ports", lambda: configuration.check_ports(settings, running)),
         ("disk", lambda: machine.check_disk(settings)),
         ("codecs", machine.check_codecs),

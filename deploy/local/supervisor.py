@@ -26,6 +26,7 @@ from deploy.local.ports import usable_port
 from deploy.local.readiness import Readiness
 from deploy.local.reload_request import ReloadAnswer, read_answer, write_answer
 from deploy.reload import read_change
+from deploy.tls_files import check_tls_files
 
 # The order in which roles stop: no new instance is received while those inside are finished. The servers stop last.
 ROLES = ("listen", "conduct", "worker", "relay", "send", "console")
@@ -79,6 +80,7 @@ class Supervisor:
         signal.signal(signal.SIGHUP, lambda _number, _frame: self.reload_requested.set())
         self.lock.acquire()
         try:
+            check_tls_files(self.settings)
             self.configuration.write()
             self._check_ports()
             # Imports in a thread while the servers start, which are processes of their own. The thread ends before the first fork.

@@ -10,6 +10,7 @@ from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_RELEASE
 
+from core.policy.peer_certificate import PeerCertificate
 from dicom_node.receive.dul import POLL_INTERVAL_S, NodeDul
 
 _LOGGER = logging.getLogger("dicom_node.server")
@@ -24,10 +25,13 @@ class AcceptedAssociation(Association):
         Called once with the association, however it ended.
     on_request
         Called when the peer has sent an association request of the right form.
+    peer_certificate
+        The peer's TLS certificate; None without TLS, and where it has presented none.
     """
 
     on_end: Callable[["AcceptedAssociation"], None] | None = None
     on_request: Callable[[], None] | None = None
+    peer_certificate: PeerCertificate | None = None
 
     def __init__(self, ae: ApplicationEntity, mode: str) -> None:
         super().__init__(ae, mode)

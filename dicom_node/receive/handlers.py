@@ -18,6 +18,7 @@ from core.policy.admission import (
     caller_rights,
     check_association,
 )
+from core.policy.peer_certificate import PeerCertificate
 from core.settings.settings import Settings
 from db.blobs.store import Blobs
 from db.engine import Database
@@ -100,10 +101,12 @@ class AssociationHandlers:
         calling, called = str(request.calling_ae_title).strip(), str(request.called_ae_title).strip()
         address = str(association.requestor.address_info.address)
         reporters = self._commitment.reporters.of_title(calling)
-        caller = caller_rights(calling_ae=calling, address=address, sources=self._settings.sources, reporters=reporters)
+        certificate = association.peer_certificate
+        sources = self._settings.sources
+        caller = caller_rights(calling_ae=calling, address=address, sources=sources, reporters=reporters, certificate=certificate)
         proposed = request.presentation_context_definition_list
         with self._lock:  # so that the limit on associations holds between the decision and the admission
-            rejection = SHUTTING_DOWN if self.draining else self._decide(calling, called, address, reporters)
+            rejection = SHUTTING_DOWN if self.draining else self._decide(calling, called, address, reporters, certificate)
             pause = self._back_pressure.rejection(str(context.abstract_syntax) for context in proposed) if caller.may_store else None
             rejection = rejection or pause
             if rejection is None and not all(context.transfer_syntax for context in proposed):
@@ -121,7 +124,9 @@ class AssociationHandlers:
             self._refusal_audit.record(rejection, calling_ae=calling, called_ae=called, address=address)
         association.kill()  # the association's thread closes the connection once the rejection is sent
 
-    def _decide(self, calling: str, called: str, address: str, reporters: Sequence[ReportingPeer]) -> Rejection | None:
+    def _decide(
+        self, calling: str, called: str, address: str, reporters: Sequence[ReportingPeer], certificate: PeerCertificate | None
+    ) -> Rejection | None:
         return check_association(
             calling_ae=calling,
             called_ae=called,
@@ -131,7 +136,13 @@ class AssociationHandlers:
             open_now=self._leases.count(),
             limit=self._settings.receive.max_associations,
             reporters=reporters,
+            certificate=certificate,
         )
+
+    def refuse_handshake(self, address: str, reason: str) -> None:
+        """A TLS handshake failed: log and audit it with the peer's address."""
+        self._log.warning("tls_refused", address=address, reason=reason)
+        self._refusal_audit.record_handshake(address=address, reason=reason)
 
     def answer_echo(self, _event: Any) -> int:
         """C-ECHO (PS3.4 Annex A)."""

@@ -78,6 +78,7 @@ class Listener:
                 new_spool_file=self._handlers.new_spool_file,
                 store=self._handlers.store,
                 on_end=self._handlers.end_association,
+                on_tls_failure=self._handlers.refuse_handshake,
                 limits=ConnectionLimits(*_connection_limits(self._settings)),
                 proxies=self._settings.receive.proxies,
                 reuse_port=reuse_port,

@@ -1,4 +1,4 @@
-"""Audit events of rejected associations, limited to one a minute for the same refusal."""
+"""Audit events of rejected associations and failed TLS handshakes, limited to one a minute for the same refusal."""
 
 import threading
 import time
@@ -42,6 +42,17 @@ class RefusalAudit:
             audit.record_now(self._database, actor="listen", action=action, subject=f"association:{calling_ae}", details=details)
         except NodeError as error:
             structlog.get_logger().error("refusal_not_audited", calling_ae=calling_ae, error=str(error))
+
+    def record_handshake(self, *, address: str, reason: str) -> None:
+        """Record a TLS handshake that failed. A database that is unavailable is logged."""
+        repeated = self._repetitions(("tls", address, reason))
+        if repeated is None:
+            return
+        details = {"address": address, "reason": reason, "repeated": repeated}
+        try:
+            audit.record_now(self._database, actor="listen", action="tls.refused", subject=f"address:{address}", details=details)
+        except NodeError as error:
+            structlog.get_logger().error("tls_refusal_not_audited", address=address, error=str(error))
 
     def _repetitions(self, refusal: tuple[str, ...]) -> int | None:
         """How often the refusal was repeated since its last event; None where that is too recent for another event."""

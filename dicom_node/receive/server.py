@@ -15,6 +15,7 @@ from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 from dicom_node.receive.accepted_association import AcceptedAssociation
 from dicom_node.receive.connections.connection_limits import ConnectionLimits
+from dicom_node.receive.connections.peer_certificates import describe_failure, read_certificate
 from dicom_node.receive.connections.proxy_protocol import ProxyHeaderError, read_client_address
 from dicom_node.receive.dimse import NodeDimse, StoreHandler
 from dicom_node.receive.spool import DataSetIdentity, SpoolFile
@@ -38,6 +39,8 @@ class NodeServer(ThreadedAssociationServer):
         Takes a complete data set, and returns the answer.
     on_end
         Called once at the end of each association.
+    on_tls_failure
+        Called with the peer's address and the reason when a TLS handshake fails.
     limits
         Limits open connections, those included that have not requested an association yet.
     reuse_port
@@ -62,6 +65,7 @@ class NodeServer(ThreadedAssociationServer):
         new_spool_file: Callable[[DataSetIdentity], SpoolFile],
         store: StoreHandler,
         on_end: Callable[[AcceptedAssociation], None],
+        on_tls_failure: Callable[[str, str], None],
         limits: ConnectionLimits,
         reuse_port: bool,
         proxies: Collection[IPv4Network | IPv6Network] = (),
@@ -69,6 +73,7 @@ class NodeServer(ThreadedAssociationServer):
         self.new_spool_file = new_spool_file
         self.store = store
         self.on_end = on_end
+        self.on_tls_failure = on_tls_failure
         self.limits = limits
         self._reuse_port = reuse_port
         self._proxies = proxies
@@ -146,7 +151,7 @@ class NodeServer(ThreadedAssociationServer):
                 request.do_handshake()
                 request.settimeout(self.request_timeout_s)
             except OSError as error:
-                _LOGGER.warning("TLS handshake failed: %s", type(error).__name__)
+                self.on_tls_failure(str(client_address[0]), describe_failure(error))
                 self.shutdown_request(request)
                 return
         else:
@@ -173,6 +178,7 @@ class ConnectionHandler(RequestHandler):
         association.set_socket(wrapped)
         association.dul.artim_timer.timeout = server.request_timeout_s
         association.on_request = lambda: self._extend_timeouts(association)
+        association.peer_certificate = read_certificate(self.request)
         association.dimse = NodeDimse(association, server.new_spool_file, server.store)
         association.on_end = server.on_end
         association.acceptor.maximum_length = self.ae.maximum_pdu_size

@@ -12,6 +12,7 @@ import pytest
 
 from core.errors import ConfigurationError
 from core.settings.settings import Settings
+from core.settings.sources import Source
 from deploy.local.ports import free_port
 from dicom_node.deliver.transport_types import OutgoingObject, SendResult
 from dicom_node.deliver.transports import echo, open_transport
@@ -50,6 +51,32 @@ def test_only_with_a_client_certificate(start: Start, make_settings: MakeSetting
     assert run("storescu", node.port, "+tls", str(our_key), str(ours), *trusting, files=(str(sent),))
     with node.database.begin() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM instances").scalar_one() == 1
+
+
+def test_only_the_pinned_certificate_may_use_an_ae_title(
+    start: Start, make_settings: MakeSettings, authority: Authority, tmp_path: Path
+) -> None:
+    cert, key = authority.sign("node")
+    ours, our_key = authority.sign("pacs")
+    other, other_key = authority.sign("modality", host="127.0.0.2")  # of the same authority
+    tls = {"cert": cert, "key": key, "ca": authority.ca}
+    printed = subprocess.run(
+        ["openssl", "x509", "-in", str(ours), "-noout", "-fingerprint", "-sha256"], capture_output=True, text=True, check=True
+    )
+    pins = ({"sha256": printed.stdout.strip()}, {"subject": "CN=pacs"}, {"san": "127.0.0.1"})
+    node = start(make_settings(node={"tls": tls}, sources=[{"ae_title": "PACS", "host": "127.0.0.1", "certificate": pins[0]}]))
+    for pin in pins:
+        source = Source.model_validate({"ae_title": "PACS", "host": "127.0.0.1", "certificate": pin})
+        node.listener.apply(node.settings.model_copy(update={"sources": (source,)}))
+        assert run("echoscu", node.port, "+tls", str(our_key), str(ours), "+cf", str(authority.ca)), pin
+        assert not run("echoscu", node.port, "+tls", str(other_key), str(other), "+cf", str(authority.ca)), pin
+    assert not run("echoscu", node.port)  # no TLS at all
+    with node.database.begin() as connection:
+        query = "SELECT action, details ->> 'reason', details ->> 'address' FROM audit_events WHERE actor = 'listen' ORDER BY id"
+        events = [tuple(row) for row in connection.exec_driver_sql(query)]
+    assert events[0] == ("association.refused", "the source of this AE title has another TLS certificate", "127.0.0.1")
+    assert events[-1][0] == "tls.refused"
+    assert events[-1][2] == "127.0.0.1"
 
 
 @pytest.mark.parametrize(
