@@ -43,6 +43,11 @@ class ConfigurationChange:
         return f"{text}; needs a restart: {', '.join(self.restart)}" if self.restart else text
 
 
+def config_digest(config: Path | None) -> str:
+    """Return the SHA-256 of the configuration file; "" where there is none."""
+    return hashlib.sha256(config.read_bytes()).hexdigest() if config is not None and config.is_file() else ""
+
+
 def read_change(running: Settings, config: Path | None) -> ConfigurationChange:
     """Read the configuration again.
 
@@ -58,7 +63,7 @@ def read_change(running: Settings, config: Path | None) -> ConfigurationChange:
     """
     if config is None:
         raise ConfigurationError("this node was started without a configuration file", hint="start it with --config FILE")
-    digest = hashlib.sha256(config.read_bytes()).hexdigest() if config.is_file() else ""
+    digest = config_digest(config)
     read = load_settings(config)
     check_models(read)
     new = take_over(running, read)

@@ -8,6 +8,7 @@ from typing import Self
 
 import structlog
 
+from db import audit
 from db.engine import Database
 from db.roles import heartbeats
 from db.roles.process_name import process_name
@@ -15,12 +16,14 @@ from db.roles.supervised_loop import SupervisedLoop
 
 HEARTBEAT_INTERVAL_S = 3.0
 FILE_VARIABLE = "DICOM_NODE_HEARTBEAT_FILE"
+STOP_TIMEOUT_S = 3.0  # for the write that is under way
 
 
 class RoleHeartbeat:
     """``with RoleHeartbeat(database, "conduct", details): ...`` writes the process's row every 3 s, and deletes it at the end.
 
-    A process that is killed leaves its row, whose age shows that it is missing. Build this after a fork: it starts a thread.
+    A process that is killed leaves its row, whose age shows that it is missing. Start and regular end are audit events.
+    Build this after a fork: it starts a thread.
     Where the environment names a file (`FILE_VARIABLE`), it is touched with each row, so that the health check of a container is a look at
     its age: neither a connection nor a new interpreter is needed.
 
@@ -38,6 +41,7 @@ class RoleHeartbeat:
         self._name = process_name()
         self._file = os.environ.get(FILE_VARIABLE)
         self._stop = threading.Event()
+        self._started = False
         self._loop = SupervisedLoop(f"{role}-heartbeat", self._write, self._stop)
 
     def start(self) -> None:
@@ -47,9 +51,11 @@ class RoleHeartbeat:
     def stop(self) -> None:
         """Write no more, and delete the row: a process that ends in order is not missing."""
         self._stop.set()
-        self._loop.join(HEARTBEAT_INTERVAL_S)
+        self._loop.join(STOP_TIMEOUT_S)
         try:
             heartbeats.delete_heartbeat(self._database, self._role, self._name)
+            if self._started:
+                self._record("role.stopped")
         except Exception as error:  # also where the schema is missing: the process is ending, and a stale row does no harm
             structlog.get_logger().warning("heartbeat_row_not_deleted", action=self._role, exception=type(error).__name__)
 
@@ -60,8 +66,14 @@ class RoleHeartbeat:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
+    def _record(self, action: str) -> None:
+        audit.record_now(self._database, actor=self._role, action=action, subject=f"role:{self._role}", details={"process": self._name})
+
     def _write(self) -> float:
         heartbeats.record_heartbeat(self._database, self._role, self._name, dict(self._details()))
         if self._file:
             Path(self._file).touch()
+        if not self._started:
+            self._record("role.started")
+            self._started = True
         return HEARTBEAT_INTERVAL_S

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from core.errors import ChainBroken, ConfigurationError
-from deploy.cli.common import AsJson, Config, open_database, parse_time
+from deploy.cli.common import AsJson, Config, open_database, operator_name, parse_time
 from deploy.terminal import print_json, print_message, to_json_types
 
 app = typer.Typer(help="Verify and export the audit trail.")
@@ -82,9 +82,11 @@ def export(
     One JSON object per line, or one array with --json.
     """
     from db import audit
+    from db.operations.data_audit import record_export
 
     start = parse_time(since)
     with open_database(config) as (_, database):
+        record_export(database, "audit", actor=operator_name(), details={"since": since or ""})
         rows = audit.export(database, since=start)
         if as_json:
             print_json(list(rows))

@@ -1,6 +1,9 @@
 """Commands on the database: schema, backup, restore, auditors."""
 
+import hashlib
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +23,24 @@ FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="backup file"
 Wait = Annotated[
     float, typer.Option("--wait", min=0.0, metavar="SECONDS", help="how long to wait for a database that does not respond yet")
 ]
+
+
+def file_digest(file: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with file.open("rb") as opened_file:
+        return hashlib.file_digest(opened_file, "sha256").hexdigest()
+
+
+@contextmanager
+def opened(url: str) -> Iterator["Database"]:
+    """Open the database for one command."""
+    from db.engine import Database
+
+    database = Database.open(url, pool_size=1)
+    try:
+        yield database
+    finally:
+        database.dispose()
 
 
 @app.command()
@@ -87,12 +108,15 @@ def backup(file: FileArgument, config: Config = None) -> None:
 
     In pg_dump's custom format. The image files in DATA_DIR/blobs have to be copied separately.
     """
+    from db.operations.data_audit import record_backup
     from deploy.local.backup import dump_database
     from deploy.local.maintenance_database import maintenance_database
 
     settings = read_settings(config)
     with maintenance_database(settings) as url:
         dump_database(url, file)
+        with opened(url) as database:
+            record_backup(database, actor=operator_name(), digest=file_digest(file), size_bytes=file.stat().st_size)
     print_message(f"{file}: {file.stat().st_size} bytes; now copy {settings.blobs_dir}: the database contains only the names of its files")
 
 
@@ -102,6 +126,9 @@ def restore(file: FileArgument, config: Config = None) -> None:
 
     The configured database must be empty: a new DATA_DIR or a new database.
     """
+    from db.anchor.anchor_key import load_private_key
+    from db.anchor.anchoring import record_restore
+    from db.operations.data_audit import record_restored
     from deploy.local.backup import restore_database
     from deploy.local.database_roles import admin_url, upgrade_database
     from deploy.local.maintenance_database import maintenance_database
@@ -110,6 +137,11 @@ def restore(file: FileArgument, config: Config = None) -> None:
     with maintenance_database(settings, create=True) as url:
         restore_database(admin_url(settings, url), file)
         upgrade_database(settings, url)
+        digest = file_digest(file)
+        with opened(url) as database:
+            if settings.anchor_file.exists():
+                record_restore(database, settings.anchor_file, load_private_key(settings.anchor_key), {"sha256": digest})
+            record_restored(database, actor=operator_name(), digest=digest)
     print_message(f"restored from {file}")
 
 

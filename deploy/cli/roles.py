@@ -103,6 +103,20 @@ def open_database_only(settings: "Settings") -> "Database":
     return Database.open(settings.database.url)
 
 
+def record_used_configuration(database: "Database", config: Config, role: str) -> None:
+    """Record which configuration file the role uses, if that changed; a database that is unavailable is logged, and the role starts."""
+    import structlog
+
+    from core.errors import StorageError
+    from db.operations.configuration_audit import record_configuration
+    from deploy.reload import config_digest
+
+    try:
+        record_configuration(database, actor=role, digest=config_digest(config))
+    except StorageError as error:
+        structlog.get_logger().warning("configuration_not_audited", error=str(error))
+
+
 def listen(config: Config = None) -> None:
     """Role: receive instances (C-STORE, C-ECHO)."""
     from dicom_node.receive import listen_role
@@ -113,6 +127,7 @@ def listen(config: Config = None) -> None:
         raise ConfigurationError("store.url names another node: what this role receives would be acknowledged by the other one", hint=hint)
     database, blobs = open_database_and_blobs(settings)
     process_memory.return_large_blocks()
+    record_used_configuration(database, config, "listen")
     reloading = role_reload("listen", settings, config, database)
     run_until_signal(lambda stop: listen_role.run(settings, database, blobs, stop, take_change=reloading.take), reloading.request)
 
@@ -125,6 +140,7 @@ def conduct(config: Config = None) -> None:
     settings = prepare_role(config, "conduct")
     check_models(settings)
     database, blobs = open_database_and_blobs(settings)
+    record_used_configuration(database, config, "conduct")
     reloading = role_reload("conduct", settings, config, database)
     run_with_changes(reloading, lambda current, stop: conductor.run(current, database, blobs, stop))
 
@@ -135,6 +151,7 @@ def send(config: Config = None) -> None:
 
     settings = prepare_role(config, "send")
     database, blobs = open_database_and_blobs(settings)
+    record_used_configuration(database, config, "send")
     reloading = role_reload("send", settings, config, database)
     run_with_changes(reloading, lambda current, stop: sender.run(current, database, blobs, stop))
 
@@ -148,6 +165,7 @@ def relay(config: Config = None) -> None:
 
     settings = prepare_role(config, "relay")
     database = open_database_only(settings)
+    record_used_configuration(database, config, "relay")
     run_until_signal(lambda stop: role.run(settings, database, stop))
 
 
@@ -157,6 +175,7 @@ def console(config: Config = None) -> None:
 
     settings = prepare_role(config, "console")
     database = open_database_only(settings)
+    record_used_configuration(database, config, "console")
     reloading = role_reload("console", settings, config, database)
     run_until_signal(lambda stop: app.run(settings, database, stop, take_change=reloading.take), reloading.request)
 

@@ -12,6 +12,7 @@ import structlog
 from core.errors import ConfigurationError, NodeError, StorageError
 from core.settings.settings import Settings
 from db.engine import Database
+from db.operations.configuration_audit import record_configuration
 from db.roles import dead_processes
 from db.roles.process_name import host_name
 from deploy.local.child_process import SupervisedRole
@@ -25,7 +26,7 @@ from deploy.local.node_lock import NodeLock, ServerUrls
 from deploy.local.ports import usable_port
 from deploy.local.readiness import Readiness
 from deploy.local.reload_request import ReloadAnswer, read_answer, write_answer
-from deploy.reload import read_change
+from deploy.reload import config_digest, read_change
 from deploy.tls_files import check_tls_files
 
 # The order in which roles stop: no new instance is received while those inside are finished. The servers stop last.
@@ -90,6 +91,7 @@ class Supervisor:
                 urls = self._start_servers()
                 self.database = Database.open(urls.database, pool_size=1)
                 upgrade_database(self.settings, urls.database)
+                record_configuration(self.database, actor="up", digest=config_digest(self.config))
             finally:
                 importing.join()
             self.lock.publish(urls)

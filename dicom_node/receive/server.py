@@ -146,6 +146,9 @@ class NodeServer(ThreadedAssociationServer):
         if self.ssl_context is not None:
             try:
                 request.settimeout(TLS_HANDSHAKE_TIMEOUT_S)
+                if not request.recv(1, socket.MSG_PEEK):  # a check of the port: closed without a byte
+                    self.shutdown_request(request)
+                    return
                 plain, request = request, self.ssl_context.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
                 self.limits.replace(plain, request)
                 request.do_handshake()

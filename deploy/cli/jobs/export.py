@@ -15,7 +15,7 @@ import typer
 
 from core.csv_cells import format_csv_cell
 from core.errors import ConfigurationError
-from deploy.cli.common import Config, open_database, parse_time
+from deploy.cli.common import Config, open_database, operator_name, parse_time
 from deploy.cli.jobs.flat_rows import flat_rows
 from deploy.terminal import print_message, to_json_types
 
@@ -46,6 +46,7 @@ def export_results(
     The header (filter, time, number of rows, SHA-256) is on standard error, with --out in export.json. In CSV, text that a
     spreadsheet would take for a formula has an apostrophe before it.
     """
+    from db.operations.data_audit import record_export
     from db.operations.results_export import FIELDS, INPUT_FIELDS, export_findings, export_inputs
 
     start, kind = parse_time(since), ExportFormat.JSON if as_json else format
@@ -54,6 +55,7 @@ def export_results(
     files: dict[str, tuple[str, int]] = {}
     with open_database(config) as (_, database):
         at = database.now()
+        record_export(database, "results", actor=operator_name(), details={"since": since or "", "format": kind.value, "inputs": inputs})
         if not inputs:
             rows = [to_json_types(row) for row in export_findings(database, since=start)]
             files[f"results.{kind.value}"] = (_json(rows) if kind is ExportFormat.JSON else _csv(*flat_rows(FIELDS, rows)), len(rows))
