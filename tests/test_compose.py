@@ -134,6 +134,8 @@ def test_the_services_are_hardened() -> None:
         assert service["cap_drop"] == ["ALL"], name
         assert service["restart"] == ("no" if name == "migrate" else "unless-stopped"), name
         assert service["read_only"] is (name != "orthanc"), name
+        assert re.fullmatch(r"[1-9][0-9]*g", service["mem_limit"]), name
+        assert 0 < service["pids_limit"] <= 2048, name
     for name in ("migrate", *ROLES):
         assert SERVICES[name]["user"] == "10001:10001", name
         assert SERVICES[name]["stop_grace_period"] == "40s", name
