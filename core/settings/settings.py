@@ -6,13 +6,12 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from core.settings.audit import AuditSection
 from core.settings.completion import CompletionSection
 from core.settings.console import ConsoleSection
 from core.settings.delivery import DeliverySection
 from core.settings.destinations import Destination
 from core.settings.node import NodeSection
-from core.settings.operations import LogsSection, ModelsSection, RetentionSection, WebhookSection
+from core.settings.operations import AuditSection, LogsSection, ModelsSection, RetentionSection, WebhookSection
 from core.settings.receive import ReceiveSection
 from core.settings.routes import Route
 from core.settings.section import Section
