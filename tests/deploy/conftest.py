@@ -36,7 +36,7 @@ when = { SOPClassUID = "1.2.840.10008.5.1.4.1.1.77.1.7", SourceAETitle = "CAMERA
 def chest_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small synthetic chest CT series."""
     folder = tmp_path_factory.mktemp("chest")
-    write_chest(folder, make_chest(7, slices=18, size=64, slice_mm=5.0, pixel_mm=3.2, diameters_mm=(12.0,)))
+    write_chest(folder, make_chest(7, slices=24, size=96, slice_mm=5.0, pixel_mm=2.2, diameters_mm=(12.0,)))
     return folder
 
 
