@@ -77,7 +77,13 @@ def demo(
     sys.exit(run_demo(DemoOptions(ct=ct, skin=skin, synthetic=synthetic, keep=keep, json_file=json_file, stay=stay)))
 
 
-def doctor(config: Config = None, as_json: AsJson = False) -> None:
+def doctor(
+    config: Config = None,
+    as_json: AsJson = False,
+    skip: Annotated[
+        list[str] | None, typer.Option("--skip", metavar="NAME", help="leave out these checks, for example destinations")
+    ] = None,
+) -> None:
     """Check settings, machine and servers, and print what to fix.
 
     Settings, secrets, ports, disk, clock, codecs, database, broker, GPU, models, blobs, destinations.
@@ -86,7 +92,7 @@ def doctor(config: Config = None, as_json: AsJson = False) -> None:
     from deploy.doctor.run import run_checks
 
     logs.configure_logging(level="critical", style="console", role="doctor")
-    checks = run_checks(read_settings(config), config)
+    checks = run_checks(read_settings(config), config, skip or ())
     if as_json:
         print_json([{"check": c.name, "ok": c.ok, "found": c.found, "mend": c.fix} for c in checks])
     else:

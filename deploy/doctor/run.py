@@ -1,9 +1,9 @@
 """Runs every check of ``doctor``."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
-from core.errors import REPEATED, NodeError
+from core.errors import REPEATED, ConfigurationError, NodeError
 from core.settings.settings import Settings
 from deploy.doctor import configuration, machine, services
 from deploy.doctor.check import Check
@@ -12,13 +12,20 @@ from deploy.local.node_lock import ServerUrls, running_servers, with_server_urls
 UNREACHABLE = {"database": "start it, or correct database.url"}
 
 
-def run_checks(settings: Settings, config: Path | None = None) -> list[Check]:
+def run_checks(settings: Settings, config: Path | None = None, skip: Collection[str] = ()) -> list[Check]:
     """Run every check and return the results. A check that raises an error has failed.
 
     Parameters
     ----------
     config
         The file that the settings were read from.
+    skip
+        Names of groups that are not checked.
+
+    Raises
+    ------
+    ConfigurationError
+        ``skip`` names a group that there is not.
     """
     servers = running_servers(settings.node.data_dir)
     running = servers is not None
@@ -37,8 +44,12 @@ def run_checks(settings: Settings, config: Path | None = None) -> list[Check]:
         ("blobs", lambda: machine.check_blobs(settings)),
         ("destinations", lambda: services.check_destinations(settings)),
     )
+    if unknown := sorted(set(skip) - {name for name, _ in groups}):
+        raise ConfigurationError(f"doctor has no checks {', '.join(unknown)}", hint=f"it has {', '.join(name for name, _ in groups)}")
     checks: list[Check] = []
     for name, group in groups:
+        if name in skip:
+            continue
         try:
             checks += group()
         except (NodeError, OSError) as error:

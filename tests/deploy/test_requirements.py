@@ -64,7 +64,9 @@ def test_no_package_of_the_gpl_decoder() -> None:
     assert not {"pylibjpeg-libjpeg", "fakeredis"} & set(pins("dev"))
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "check", "bench", "chaos", "serve", "lock", "clean-venv", "models", "audit", "wheel"])
+@pytest.mark.parametrize(
+    "target", ["demo", "test", "check", "bench", "chaos", "serve", "lock", "clean-venv", "models", "audit", "wheel", "containers"]
+)
 def test_every_target_of_the_makefile(target: str) -> None:
     done = subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

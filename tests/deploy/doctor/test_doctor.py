@@ -65,6 +65,11 @@ when = {{ Modality = "DMS" }}
         *("database clock", "audit trail", "broker", "broker file", "GPU", "models", "blobs", "destination pacs"),
     ):
         assert name in checks
+    # The PACS is gone; a machine without network to it leaves the check out.
+    assert run(["doctor", "--json", "--config", str(config), "--skip", "destinations"]) == 0
+    assert {check["check"] for check in json.loads(capsys.readouterr().out)} == set(checks) - {"destination pacs"}
+    assert run(["doctor", "--config", str(config), "--skip", "nothing"]) == 2
+    assert "doctor has no checks nothing" in capsys.readouterr().err
 
 
 def test_failed_checks_say_what_to_do(tmp_path: Path, broker_url: str, capsys: pytest.CaptureFixture[str]) -> None:
