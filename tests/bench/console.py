@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--findings", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--beside", type=int, default=10_000, help="studies in Orthanc and in the node beside it; 0 for no comparison")
-    parser.add_argument("--write", action=argparse.BooleanOptionalAction, default=True, help="into docs/measurements.md")
+    parser.add_argument("--write", action=argparse.BooleanOptionalAction, default=True, help="into docs/measurements-console.md")
     given = parser.parse_args()
     folder = memory_folder()
     folder.chmod(0o755)
@@ -51,7 +51,8 @@ def main() -> None:
     print(text)
     if given.write:
         command = f"make bench SECTION=console ARGS='--rounds {given.rounds}'"
-        paired_runs.write_section("console", f"## Console\n\n{paired_runs.describe_conditions(command)}\n\n{text}")
+        section = f"## Pages, search, open worklists\n\n{paired_runs.describe_conditions(command)}\n\n{text}"
+        paired_runs.write_section("console", section, paired_runs.ROOT / "docs" / "measurements-console.md")
 
 
 def measure(folder: Path, studies: int, findings: int, rounds: int) -> str:
