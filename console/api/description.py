@@ -16,6 +16,7 @@ API_ROUTES: dict[str, Any] = {"dependencies": [Security(BEARER)]}
 """Arguments of every router of the API."""
 
 MEANINGS = {
+    "400": "The body cannot be read as what it says it is, or the host name of the request is none of the console",
     "401": "No token, or one that is unknown, expired or revoked",
     "403": "The scope of the token, or the role of its user, does not allow it",
     "404": "There is no such entry",
