@@ -1,9 +1,8 @@
 """Failpoints: labelled steps of the pipeline at which tests inject faults.
 
 Each label stands at one place of the program, in a call ``failpoint("label")`` that does nothing. The tests in ``tests/chaos`` install a
-watcher
-from outside that kills the process there or makes the disk appear full. No setting and no environment variable of the product enables it
-(docs/faults.md).
+watcher from outside that kills the process there or makes the disk appear full. No setting and no environment variable of the product
+enables it (docs/faults.md).
 """
 
 from collections.abc import Callable
@@ -22,7 +21,9 @@ FAILPOINTS = MappingProxyType(
         # every process that writes a blob
         "blob.written": "the content is in a temporary file, not fsynced",
         "blob.linked": "the blob has its name too, not fsynced; no row names it",
-        "blob.fsynced": "the blob is durable, on disk or in the store; the temporary file still exists",
+        "blob.fsynced": "the blob is durable on disk; the temporary file still exists",
+        "store.written": "the content is in a temporary file; the S3 bucket or the other node does not have it",
+        "store.confirmed": "the S3 bucket or the other node has confirmed the blob; the temporary file still exists",
         # conduct
         "complete.decided": "the unit is complete; nothing is written",
         "complete.written": "its jobs are written, not committed",

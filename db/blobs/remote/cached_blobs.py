@@ -47,7 +47,7 @@ class CachedBlobs(Blobs):
     def link(self, file: TemporaryFile, sha256: str) -> LinkedFile:
         """Return the file as one whose ``sync`` sends it to the store. No row that names it may be committed before."""
         path = self.path(sha256)
-        failpoint("blob.written")
+        failpoint("store.written")
         return _FileToStore(BlobRef(sha256, file.size_bytes), file, path, self.store, self._copies)
 
     def fetch(self, sha256: str) -> Path:
@@ -184,7 +184,7 @@ class _FileToStore(LinkedFile):
             The store has not confirmed it. It may have it all the same: then it is an orphaned blob, or sent again.
         """
         self._store.put(self.ref, Path(self._file.path))
-        failpoint("blob.fsynced")
+        failpoint("store.confirmed")
         with suppress(OSError):  # the store has it; a copy is not needed
             os.replace(self._file.path, self._path)
         self.close()
