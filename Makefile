@@ -8,7 +8,7 @@ MODELS := dermoscopy_7class lung_nodule_ct lung_histology_ct
 SHELL := /bin/bash
 PINS := requirements/torch.txt requirements/worker.txt requirements/embedded.txt
 
-.PHONY: demo viewer test test-failed check unit lint types bench chaos fuzz serve lock audit models crossval figures docs pictures schema debian wheel containers clean-venv help
+.PHONY: demo viewer test test-failed check unit lint types bench chaos fuzz serve lock audit models crossval figures docs pictures schema debian wheel sbom containers clean-venv help
 
 help:  ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -79,6 +79,10 @@ fuzz: .venv/.dev debian  ## send hostile input to listener, decoders and worker;
 
 wheel: .venv/.dev  ## build the wheel into dist/ (docs/install.md says how it is installed)
 	@$(BIN)/python -m build --wheel --outdir dist .
+
+sbom: .venv/.run  ## write the bill of materials of this release (CycloneDX) into dist/
+	@mkdir -p dist
+	@$(BIN)/python -m deploy.images.sbom dicom-node $(PINS) >dist/dicom-node.cdx.json
 
 containers: .venv/.dev  ## build the images, run the whole compose file with a study, restart and remove it (root; podman, buildah); ARGS=--keep
 	@$(BIN)/python -m tests.containers $(ARGS)

@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from core.settings.settings import Settings
-from deploy.images.sbom import bill_of_materials
+from deploy.images.sbom import bill_of_materials, release_materials
 from deploy.local.database_roles import ADMIN
 from deploy.local.ports import usable_port
 from deploy.settings_file import load_settings
@@ -246,6 +246,15 @@ def test_the_bill_of_materials_lists_python_and_debian_packages(tmp_path: Path) 
     assert "pkg:deb/debian/libc6@2.36-9%2Bdeb12u10?arch=amd64" in purls
     assert not any("gone" in purl for purl in purls)
     assert f"pkg:pypi/pydicom@{importlib.metadata.version('pydicom')}" in purls
+
+
+def test_the_bill_of_materials_of_a_release_lists_its_pins() -> None:
+    document = release_materials("dicom-node", [ROOT / "requirements" / f"{name}.txt" for name in ("torch", "worker", "embedded")])
+    versions = {component["name"]: component["version"] for component in document["components"]}
+    assert {"torch", "pydicom", "monai", "celery"} <= set(versions)
+    for name in ("pydicom", "highdicom"):
+        assert versions[name] == importlib.metadata.version(name)
+    assert [component["purl"] for component in document["components"]] == sorted(component["purl"] for component in document["components"])
 
 
 def test_the_services_name_images_that_exist() -> None:
