@@ -93,7 +93,7 @@ def test_the_command_exists(name: str) -> None:
     command = SERVICES[name]["command"]
     done = subprocess.run([sys.executable, "-m", "deploy.cli", *command, "--help"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert command[-1] in done.stdout
+    assert all(word in done.stdout for word in command if not word.isdigit())
 
 
 @pytest.mark.parametrize("project", [GPU, CPU], ids=["gpu", "cpu"])

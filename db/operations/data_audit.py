@@ -3,8 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from sqlalchemy import text
+
 from db import audit
 from db.engine import Database
+
+_HAS_TRAIL = text("SELECT to_regclass('audit_events') IS NOT NULL")
 
 
 def record_export(database: Database, what: str, *, actor: str, details: Mapping[str, Any]) -> None:
@@ -19,13 +23,16 @@ def record_export(database: Database, what: str, *, actor: str, details: Mapping
 
 
 def record_backup(database: Database, *, actor: str, digest: str, size_bytes: int) -> None:
-    """Record that the database was written to a file with this SHA-256.
+    """Record that the database was written to a file with this SHA-256; not in one that has no audit trail yet (before `db upgrade`).
 
     Raises
     ------
     StorageError
         The database does not respond.
     """
+    with database.begin() as connection:
+        if not connection.execute(_HAS_TRAIL).scalar_one():
+            return
     details = {"sha256": digest, "bytes": size_bytes}
     audit.record_now(database, actor=actor, action="database.backed_up", subject="database", details=details)
 

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import ModelError
+from models.regression import FILE
 
-FILE = "held_out.npz"
 PREFIX = "attribute "
 
 

@@ -7,8 +7,9 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from core.errors import ModelError
+from models.regression import FILE
 from models.regression.gate import balanced_accuracy, compare_folders, macro_auc, require_not_worse
-from models.regression.stored_answers import FILE, StoredAnswers, read_answers, save_answers
+from models.regression.stored_answers import StoredAnswers, read_answers, save_answers
 from tests.support.made_answers import made_answers
 
 

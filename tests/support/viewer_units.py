@@ -76,7 +76,7 @@ def series_with_findings(
             Finding(
                 "nodule", codes.NODULE, None, 0.93 - 0.1 * number, (Tier.HIGH, Tier.REVIEW, Tier.UNCERTAIN)[number % 3], position, diameter,
                 volume.sop_instance_uids[round(cz)], 1, (cx + 0.5, cy + 0.5),
-                (Measurement(codes.VOLUME, float(np.pi / 6 * diameter**3), codes.CUBIC_MILLIMETER),), codes.LUNG, pack_mask(inside),
+                (Measurement(codes.VOLUME, float(np.pi / 6 * diameter**3), codes.CUBIC_MILLIMETER),), codes.LUNG, mask=pack_mask(inside),
             )
         )  # fmt: skip
     prediction = Prediction(Outcome.FINDINGS, tuple(findings), looked_for="Nodules of 4 mm and more.")

@@ -16,7 +16,7 @@ def _note(event, arguments):
     path = arguments[1 if event == "import" else 0] if event in ("open", "os.listdir", "os.scandir", "import") else None
     if isinstance(path, (str, bytes)) and os.path.isabs(path):
         text = os.path.realpath(os.fsdecode(path))
-        if text.startswith({checkout!r}) and not text.startswith({borrowed!r}):
+        if text.startswith({checkout!r}) and not f"{{text}}/".startswith({borrowed!r}):
             with open({log!r}, "a") as stream:
                 stream.write(f"{{event}} {{text}}\\n")
 sys.addaudithook(_note)

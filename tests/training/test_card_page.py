@@ -51,7 +51,7 @@ def test_the_page_is_the_generated_one(name: str) -> None:
 
 def test_every_model_has_its_three_pages_and_no_other_page_is_left() -> None:
     pages = {f"{name}{page}" for name in NAMES for page in ("", "-figures", "-training")}
-    assert {path.stem for path in model_pages.PAGES.glob("*.md")} == pages
+    assert {path.stem for path in model_pages.PAGES.glob("*.md")} == pages | {"your-own"}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -214,12 +214,13 @@ def test_a_port_in_use(node: RunningNode, pacs: StorageScp, server_settings: str
     assert "Traceback" not in done.stderr
 
 
-def test_a_role_that_refuses_its_configuration_ends_the_node(node: RunningNode, server_settings: str) -> None:
+def test_what_a_role_would_refuse_is_named_before_anything_starts(node: RunningNode, server_settings: str) -> None:
     text = f'[node]\nport = {free_port()}\n[node.tls]\ncert = "/no/such/cert"\nkey = "/no/such/key"\n[console]\nport = {free_port()}\n'
     node.config.write_text(text + server_settings)
     command = [sys.executable, "-m", "deploy.cli", "up", "--config", str(node.config)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "node.tls" in done.stderr
-    assert "role listen refuses" in done.stderr.splitlines()[-1]
+    assert "node.tls.cert: /no/such/cert" in done.stderr.splitlines()[-1]
+    assert "node.tls.key: /no/such/key" in done.stderr.splitlines()[-1]
+    assert not list((node.config.parent / "data").glob("postgres*/PG_VERSION")), "a server was started"
     assert "Traceback" not in done.stderr

@@ -82,7 +82,7 @@ def test_nothing_is_sent_before_the_verdict_and_everything_once_after_it(
             wait_for(lambda: {state for _, state, _ in states(database, waiting)} == {"stored"})
             wait_for(lambda: scalar(database, f"SELECT state FROM jobs WHERE id = {waiting}") == "delivered")
     assert [str(one.SOPClassUID) for one in list(pacs.stored.values())[2:]] == [SEG, SR, SR]
-    assert list(pacs.stored.values())[-1].SeriesDescription.startswith("Assessment: ")
+    assert list(pacs.stored.values())[-1].SeriesDescription == "AI lung nodules: assessment (research)"
     assert pacs.calls == len(pacs.stored) == 5, "each object once"
     released = rows(database, "SELECT job_id, actor, cause, destinations, deliveries FROM result_releases")
     assert released == [(waiting, "user:green", "verdicts", ["pacs"], 2)]

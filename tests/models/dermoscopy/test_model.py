@@ -173,7 +173,7 @@ def test_the_outline_is_measured_in_pixels_or_in_known_millimetres(model: Model)
     (said,) = [note for note in bare.notes if note.startswith("Outline")]
     assert "pixels" in said
     assert "mm" not in said
-    assert any("mm2" in note for note in scaled.notes)
+    assert any("mm²" in note for note in scaled.notes)
     mask = bare.findings[0].mask
     assert mask is not None
     assert mask == scaled.findings[0].mask

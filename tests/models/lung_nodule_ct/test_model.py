@@ -129,16 +129,19 @@ def test_a_finding_has_score_codes_and_units_and_never_the_high_tier(part: Volum
         assert finding.tier is not Tier.HIGH
         assert (finding.code.value, finding.code.scheme) == ("27925004", "SCT")
         assert finding.site is not None
-        assert [m.name.value for m in finding.measurements] == ["81827009", "103339001", "103340004", "118565006"]
-        assert [m.unit.value for m in finding.measurements] == ["mm", "mm", "mm", "mm3"]
+        own = finding.measurements[:4]  # the distance to the pleura follows, where the finding lies in a lung
+        assert [m.name.value for m in own] == ["81827009", "103339001", "103340004", "118565006"]
+        assert [m.unit.value for m in own] == ["mm", "mm", "mm", "mm3"]
+        assert [m.name for m in finding.measurements[4:]] in ([], [private_codes.PLEURA_DISTANCE])
         assert finding.position_mm is not None
         z, y, x = part.index(finding.position_mm)
         assert part.sop_instance_uids[round(z)] == finding.sop_instance_uid
         assert finding.frame == part.frame_numbers[round(z)]
         assert finding.image_point == pytest.approx((x + 0.5, y + 0.5))
-        _, long_axis, short_axis, _ = (m.value for m in finding.measurements)
+        _, long_axis, short_axis, _ = (m.value for m in own)
         assert 1.0 <= short_axis <= long_axis
-        assert [e.name for e in finding.evaluations] == [private_codes.DENSITY, private_codes.SIZE_BAND]
+        assert [e.name for e in finding.evaluations[:2]] == [private_codes.DENSITY, private_codes.SIZE_BAND]
+        assert [e.name for e in finding.evaluations[2:]] in ([], [private_codes.LUNG_RADS])
         assert finding.evaluations[0].value in (private_codes.SOLID, private_codes.PART_SOLID, private_codes.GROUND_GLASS)
         assert finding.evaluations[1].value == size_band((long_axis + short_axis) / 2)
 
