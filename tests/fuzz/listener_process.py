@@ -1,5 +1,6 @@
 """The role ``listen`` in a process of its own, and the resources that it uses."""
 
+import math
 import os
 import re
 import signal
@@ -68,8 +69,12 @@ class ListenerProcess:
         """Whether the process runs."""
         return bool(self.process.is_running() and self.process.status() != psutil.STATUS_ZOMBIE)
 
-    def resource_use(self) -> ResourceUse:
-        """Wait until nothing is served any more (the same number of threads for a second), and measure."""
+    def resource_use(self, below_mib: float = math.inf) -> ResourceUse:
+        """Wait until nothing is served any more (the same number of threads for a second), and measure.
+
+        ``below_mib``: also wait until the process uses no more memory, for 90 s at most. Associations are cycles of objects: what they
+        used is freed by the next collection of garbage, which the server asks for every half minute.
+        """
         last, since = -1, time.monotonic()
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline and time.monotonic() - since < 1.0:
@@ -77,6 +82,9 @@ class ListenerProcess:
             if threads != last:
                 last, since = threads, time.monotonic()
             time.sleep(0.05)
+        deadline = time.monotonic() + 90
+        while self.process.memory_info().rss > below_mib * (1 << 20) and time.monotonic() < deadline:
+            time.sleep(0.5)
         return ResourceUse(self.process.memory_info().rss / (1 << 20), self.process.num_fds(), self.process.num_threads())
 
     def defects(self) -> list[str]:

@@ -15,6 +15,7 @@ from tests.fuzz.listener_process import (
     ACSE_TIMEOUT_S,
     MAX_ASSOCIATIONS,
     NETWORK_TIMEOUT_S,
+    RSS_MIB,
     ListenerProcess,
     assert_no_growth,
     running_listener,
@@ -62,7 +63,7 @@ def test_silent_connections_do_not_use_up_the_associations(target: ListenerProce
         began = time.monotonic()
         assert {peer.wait_for_close(ACSE_TIMEOUT_S + SLACK_S).closed for peer in silent} == {True}
         assert time.monotonic() - began < ACSE_TIMEOUT_S + SLACK_S
-    assert_no_growth(before, target.resource_use())
+    assert_no_growth(before, target.resource_use(before.rss_mib + RSS_MIB))
 
 
 def test_connections_closed_before_an_association_leave_no_threads(fuzz_folder: Path, fuzz_database_url: str) -> None:
@@ -73,7 +74,7 @@ def test_connections_closed_before_an_association_leave_no_threads(fuzz_folder: 
         for first in (pdu(0xFF, b"x" * 20), pdu(DATA, bytes(4)), pdu(AC, bytes(4)), b"GET / HTTP/1.1\r\n\r\n", b"", bytes(1000)) * 3:
             with RawConnection(target.port) as peer:
                 peer.send(first)
-        assert_no_growth(before, target.resource_use())
+        assert_no_growth(before, target.resource_use(before.rss_mib + RSS_MIB))
 
 
 @pytest.mark.parametrize("first", [b"", RQ], ids=["before the association", "within a message"])
@@ -90,7 +91,7 @@ def test_a_slow_sender_is_disconnected(target: ListenerProcess, first: bytes) ->
                 break
             assert time.monotonic() - began < limit, "still served"
         assert peer.response.closed
-    assert_no_growth(before, target.resource_use())
+    assert_no_growth(before, target.resource_use(before.rss_mib + RSS_MIB))
 
 
 def test_many_associations_at_once_are_all_answered(target: ListenerProcess) -> None:
@@ -113,7 +114,7 @@ def test_many_associations_at_once_are_all_answered(target: ListenerProcess) -> 
     assert "hung" not in responses, responses
     assert responses["accepted, then closed"] + responses["aborted"] > 0, responses
     assert send(target.port, image(number=3)) == [0x0000]
-    assert_no_growth(before, target.resource_use())
+    assert_no_growth(before, target.resource_use(before.rss_mib + RSS_MIB))
 
 
 def test_senders_that_disconnect_leave_nothing(target: ListenerProcess) -> None:
@@ -124,7 +125,7 @@ def test_senders_that_disconnect_leave_nothing(target: ListenerProcess) -> None:
             assert peer.send(parts[0])
             assert peer.receive(RESPONSE_TIMEOUT_S)
             peer.send(parts[1][:cut])
-    assert_no_growth(before, target.resource_use())
+    assert_no_growth(before, target.resource_use(before.rss_mib + RSS_MIB))
     assert [path for path in target.blobs.rglob("*") if path.is_file() and len(path.name) != 64] == []
 
 
