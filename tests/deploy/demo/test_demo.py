@@ -40,6 +40,7 @@ def _sign_in_and_interrupt(monkeypatch: pytest.MonkeyPatch) -> list[str]:
                 worklist = browser.send_form(link)
             assert worklist.url.path == "/worklist"
             assert worklist.text.count("/studies/") >= 2
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with SIGINT ignored
             signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(open_console, "print_message", print_line)
