@@ -67,7 +67,7 @@ def add_refusals(application: FastAPI, templates: Jinja2Templates) -> None:
 
     @application.exception_handler(ClientDisconnect)
     async def gone(request: Request, error: ClientDisconnect) -> Response:
-        """Answer nobody: the client has gone, or was too slow, before its request was complete."""
+        """Send no answer: the client closed the connection, or was too slow, before its request was complete."""
         return Response(status_code=400)
 
     @application.exception_handler(HTTPException)

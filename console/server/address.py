@@ -17,7 +17,7 @@ def public_address(section: ConsoleSection, port: int | None = None) -> str:
     """Return the address with which links begin, without a slash at its end.
 
     It is ``console.public_url``. Without that it names ``console.host``, or the machine's host name where the console listens on every
-    address. The Host header of a request never decides, because whoever sends a request chooses it.
+    address. The Host header of a request is not used for this, because the sender of a request chooses it.
 
     Parameters
     ----------

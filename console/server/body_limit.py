@@ -10,7 +10,7 @@ FORM_BYTES = 256 << 10
 
 
 class BodyLimit:
-    """ASGI middleware: whoever reads a body that is too long gets 413. What has not arrived is never kept.
+    """ASGI middleware: a body that is too long is answered with 413. What has not arrived is never kept.
 
     The body is refused when it is read, so that a request that may not be made at all is refused for that reason.
 

@@ -13,7 +13,7 @@ from console.server.open_connections import OpenConnections
 HEAD_S = 20.0  # the limits of Apache's mod_reqtimeout: head 20 s; body 20 s and one more for every 500 bytes
 BODY_S = 20.0
 BODY_BYTES_PER_S = 500
-REST_S = 10.0  # of a body that nobody reads any more because the request was refused
+REST_S = 10.0  # of a body that is not read any more because the request was refused
 UNREAD_ANSWER_S = 60.0
 
 

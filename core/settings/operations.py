@@ -188,5 +188,5 @@ class AuditSection(Section):
             if parts.scheme not in ("http", "https") or not parts.hostname:
                 raise ValueError("time_stamp_url is http://host/path or https://host/path")
             if self.time_stamp_ca is None:
-                raise ValueError("time_stamp_url needs time_stamp_ca: an answer that nobody can verify proves nothing")
+                raise ValueError("time_stamp_url needs time_stamp_ca: without it the answer cannot be verified")
         return self

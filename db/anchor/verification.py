@@ -1,6 +1,6 @@
 """Verifies the audit trail against its anchors: finds events deleted at the end, chains written anew, and emptied tables.
 
-The chain alone cannot show these, because whoever owns the table can compute every hash again. An anchor that left the database earlier
+The chain alone cannot show these, because the owner of the table can compute every hash again. An anchor that left the database earlier
 has the number and the hash of an event: the trail must still hold that event, with that hash.
 """
 

@@ -127,7 +127,7 @@ def restore(file: FileArgument, config: Config = None) -> None:
     The configured database must be empty: a new DATA_DIR or a new database.
     """
     from db.anchor.anchor_key import load_private_key
-    from db.anchor.anchoring import record_restore
+    from db.anchor.anchor_writer import record_restore
     from db.operations.data_audit import record_restored
     from deploy.local.backup import restore_database
     from deploy.local.database_roles import admin_url, upgrade_database

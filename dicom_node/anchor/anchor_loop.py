@@ -12,7 +12,7 @@ import structlog
 
 from core.errors import NodeError
 from core.settings.settings import Settings
-from db.anchor import anchor_state, anchoring
+from db.anchor import anchor_state, anchor_writer
 from db.anchor.anchor_file import SignedLine
 from db.anchor.anchor_key import load_private_key
 from db.engine import Database
@@ -59,7 +59,7 @@ class AnchorLoop:
     def take(self) -> SignedLine | None:
         """Take an anchor now; None where nothing was added to the trail, or the trail does not fit its last anchor."""
         try:
-            line = anchoring.take_anchor(self._database, self._settings.anchor_file, load_private_key(self._settings.anchor_key))
+            line = anchor_writer.take_anchor(self._database, self._settings.anchor_file, load_private_key(self._settings.anchor_key))
         except (NodeError, OSError) as error:
             anchor_state.record_problem(self._database, str(error))
             raise
@@ -108,7 +108,7 @@ class AnchorLoop:
         token, problem = request_time_stamp(section.time_stamp_url, section.time_stamp_ca, line.line)
         if not problem:
             self._next_stamp = time.monotonic() + section.time_stamp_every_s
-            anchoring.append_time_stamp(
+            anchor_writer.append_time_stamp(
                 self._database, self._settings.anchor_file, load_private_key(self._settings.anchor_key), line, token
             )
         return problem

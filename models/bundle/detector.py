@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.torch import load_file
 
 from core.errors import ModelError
 from core.records import Code, Finding, HeatMap, Measurement, ModelIdentity, Prediction
@@ -16,6 +15,7 @@ from imaging.volume.volume import Volume
 from models.bundle import detector_network
 from models.bundle.input_grid import THREADS, bundle_grid, flips_to_ras, network_input
 from models.bundle.series_results import make_finding, refuse_other_orientation
+from models.bundle.weights import load_weights
 from models.card import ModelCard
 from models.ct.isotropic_grid import ResamplingGrid
 from models.torch_threads import cpu_threads
@@ -34,10 +34,7 @@ class BundleDetector:
         if len(card.labels) < int(card.network["num_classes"]):
             raise ModelError(f"{card.name}: the network has {card.network['num_classes']} classes, the card {len(card.labels)} labels")
         net = detector_network.build(card.network)
-        try:
-            net.load_state_dict(load_file(weights))
-        except RuntimeError as error:
-            raise ModelError(f"{card.name}: the weights do not fit the network of the card", hint=str(error).splitlines()[0]) from error
+        load_weights(net, weights, card)
         self._detector = retinanet_detector(net.eval().to(device), card)
 
     def warm_up(self) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.torch import load_file
 
 from core import codes
 from core.errors import ModelError
@@ -18,6 +17,7 @@ from imaging.volume.volume import Volume
 from models.bundle import segmentation_networks
 from models.bundle.input_grid import THREADS, bundle_grid, flips_to_ras, network_input
 from models.bundle.series_results import make_finding, refuse_other_orientation
+from models.bundle.weights import load_weights
 from models.card import ModelCard
 from models.ct.isotropic_grid import ResamplingGrid, resample
 from models.ct.ndimage import ndimage
@@ -37,10 +37,7 @@ class BundleSegmenter:
         if len(card.labels) != classes:
             raise ModelError(f"{card.name}: the network has {classes} classes besides the background, the card {len(card.labels)} labels")
         net = segmentation_networks.build(card.network)
-        try:
-            net.load_state_dict(load_file(weights))
-        except RuntimeError as error:
-            raise ModelError(f"{card.name}: the weights do not fit the network of the card", hint=str(error).splitlines()[0]) from error
+        load_weights(net, weights, card)
         self._net = net.eval().requires_grad_(False).to(device)
 
     def warm_up(self) -> None:

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image
-from safetensors.torch import load_file
 
 from core.errors import ModelError
 from core.records import HeatMap, ModelIdentity, Prediction
@@ -21,6 +20,7 @@ from models.bundle.classifier.predictions import class_prediction
 from models.bundle.classifier.transforms import compose
 from models.bundle.input_grid import THREADS, bundle_grid, flips_to_ras
 from models.bundle.series_results import refuse_other_orientation
+from models.bundle.weights import load_weights
 from models.calibration import softmax
 from models.card import ModelCard
 from models.ct.isotropic_grid import resample
@@ -40,10 +40,7 @@ class BundleClassifier:
         if len(card.labels) != card.network["classes"]:
             raise ModelError(f"{card.name}: the network has {card.network['classes']} classes, the card {len(card.labels)} labels")
         net = networks.build(card.network)
-        try:
-            net.load_state_dict(load_file(weights))
-        except RuntimeError as error:
-            raise ModelError(f"{card.name}: the weights do not fit the network of the card", hint=str(error).splitlines()[0]) from error
+        load_weights(net, weights, card)
         self._net = net.eval().requires_grad_(False).to(device)
         self._layer = networks.family_of(card.network["kind"]).evidence
         self._steps = compose(card.preprocessing["steps"])

@@ -8,7 +8,7 @@ import pytest
 
 from core.errors import ConfigurationError
 from db import audit
-from db.anchor import anchoring
+from db.anchor import anchor_writer
 from db.anchor.anchor_file import SignedLine
 from db.anchor.anchor_key import load_private_key, public_key_file
 from db.anchor.anchor_state import events_since_anchor, last_anchor
@@ -27,7 +27,7 @@ def add(database: Database, count: int) -> None:
 
 def take(database: Database, folder: Path) -> SignedLine | None:
     """Take an anchor."""
-    return anchoring.take_anchor(database, folder / "anchor.jsonl", load_private_key(folder / "anchor.key"))
+    return anchor_writer.take_anchor(database, folder / "anchor.jsonl", load_private_key(folder / "anchor.key"))
 
 
 def verify(database: Database, folder: Path) -> audit.ChainCheck:
@@ -143,7 +143,7 @@ def test_an_incomplete_last_line_is_replaced(anchored: Database, tmp_path: Path)
 def test_a_restore_is_named_and_no_manipulation(anchored: Database, tmp_path: Path) -> None:
     as_owner(anchored, "DELETE FROM audit_events WHERE id > 4")  # as a backup does that was made after event 4
     key = load_private_key(tmp_path / "anchor.key")
-    anchoring.record_restore(anchored, tmp_path / "anchor.jsonl", key, {"sha256": "00"})
+    anchor_writer.record_restore(anchored, tmp_path / "anchor.jsonl", key, {"sha256": "00"})
     add(anchored, 2)
     assert take(anchored, tmp_path) is not None
     found = verify(anchored, tmp_path)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from db import audit
-from db.anchor import anchoring
+from db.anchor import anchor_writer
 from db.anchor.anchor_key import load_private_key
 from db.engine import Database
 from db.operations.configuration_audit import record_configuration, record_reload
@@ -65,7 +65,7 @@ def test_a_restore_is_recorded_and_named_by_the_verification(
         audit.chain(database)
         if digest == "aa":
             assert run(["db", "backup", str(dump)]) == 0
-    assert anchoring.take_anchor(database, kept / "anchor.jsonl", load_private_key(kept / "anchor.key")) is not None
+    assert anchor_writer.take_anchor(database, kept / "anchor.jsonl", load_private_key(kept / "anchor.key")) is not None
     monkeypatch.delenv("DICOM_NODE_DATABASE__URL")
     config = folder / "node.toml"
     config.write_text(f'[node]\ndata_dir = "{folder / "data"}"\n')

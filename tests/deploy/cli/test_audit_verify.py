@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from db import audit
-from db.anchor import anchoring
+from db.anchor import anchor_writer
 from db.anchor.anchor_key import load_private_key
 from db.engine import Database
 from deploy.cli.main import run
@@ -21,7 +21,7 @@ def test_deleted_events_end_with_status_1(
         audit.record_now(database, actor="a", action="b", subject=subject)
     audit.chain(database)
     folder = tmp_path / "data" / "audit"
-    anchoring.take_anchor(database, folder / "anchor.jsonl", load_private_key(folder / "anchor.key"))
+    anchor_writer.take_anchor(database, folder / "anchor.jsonl", load_private_key(folder / "anchor.key"))
     monkeypatch.setenv("DICOM_NODE_DATABASE__URL", database_url)
     monkeypatch.setenv("DICOM_NODE_NODE__DATA_DIR", str(tmp_path / "data"))
     assert run(["audit", "verify", "--json"]) == 0

@@ -1,6 +1,6 @@
 """Takes anchors: compares the chain with its last anchor, and appends the present head to the file.
 
-A head that was anchored cannot be taken back: whoever deletes or rewrites events afterwards is found by the comparison, within a minute by
+An anchored head cannot be taken back: events that are deleted or rewritten afterwards are found by the comparison, within a minute by
 the node itself, and by `db.anchor.verification` at any time. One process at a time takes anchors (an advisory lock).
 """
 
