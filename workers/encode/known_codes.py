@@ -23,7 +23,7 @@ def is_known(code: Code) -> bool:
 def _published_meanings(scheme: str) -> dict[str, frozenset[str]]:
     """Meanings by code value of a scheme in the DICOM content mapping resource (PS3.16)."""
     found: dict[str, set[str]] = {}
-    keywords: dict[str, dict[str, tuple[str, list[int]]]] = concepts.get(scheme, {})  # type: ignore[assignment]
+    keywords: dict[str, dict[str, tuple[str, list[int]]]] = concepts.get(scheme, {})
     for entries in keywords.values():
         for value, (meaning, _) in entries.items():
             found.setdefault(value, set()).add(meaning)
