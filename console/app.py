@@ -8,7 +8,7 @@ import structlog
 from fastapi import Depends, FastAPI
 
 from console import pages
-from console.api import monitoring
+from console.api import health_routes
 from console.api.routers import add_api
 from console.assets import mount_assets
 from console.audit import routes as audit
@@ -67,7 +67,7 @@ def create_app(read_snapshot: Callable[[], NodeSnapshot], accounts: Accounts, cu
     )
     settings = current()
     templates = build_templates(accounts.ae_title, settings.console.viewer.ohif_link)
-    application.include_router(monitoring.router(read_snapshot, accounts.ae_title))
+    application.include_router(health_routes.router(read_snapshot, accounts.ae_title))
     application.include_router(pages.router(read_snapshot, accounts.ae_title, templates))
     for module in (sign_in, sign_in_link, oidc, invitation, account, user_admin, worklist, saved_views, view_queries, dashboard):
         application.include_router(module.build_router(accounts, templates))

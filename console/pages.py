@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 from fastapi.templating import Jinja2Templates
 
-from console.api.monitoring import status_response
+from console.api.health_routes import status_response
 from console.auth.replies import page
 from console.health import CONSOLE, ROLES, NodeSnapshot
 from core.states import DeliveryState, JobState

@@ -4,7 +4,7 @@
 ``routes``          the page, and the data that its scripts read
 ``tickets``         what a page that was opened may read, without another audit event for each slice
 ``render_pool``     starts render processes, at most so many at once
-``rendering``       one unit that is being decoded, or lies decoded in the cache
+``rendered_unit``   one unit that is being decoded, or lies decoded in the cache
 ``render_cache``    the folder of decoded images: limited in size and in age
 ``render_process``  the program of a render process: decodes one unit, in the process alone
 ``render_unit``     what it decodes: a series, a photograph, a result object

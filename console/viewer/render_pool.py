@@ -19,7 +19,7 @@ from pathlib import Path
 import structlog
 
 from console.viewer.render_cache import RenderCache
-from console.viewer.rendering import Rendering
+from console.viewer.rendered_unit import RenderedUnit
 from core.settings.viewer import ViewerSection
 
 MAX_WAITING = 32
@@ -52,7 +52,7 @@ class RenderPool:
         self._section = section
         self._threads = ThreadPoolExecutor(section.processes, thread_name_prefix="render")
         self._lock = threading.Lock()
-        self._renderings: dict[str, Rendering] = {}
+        self._rendered: dict[str, RenderedUnit] = {}
         self._running: set[subprocess.Popen[str]] = set()
         self._spare: subprocess.Popen[str] | None = None
         self._waiting = 0
@@ -64,17 +64,17 @@ class RenderPool:
         """Start the process for the next unit, so that it is ready when a viewer is opened."""
         self._threads.submit(self._start_spare)
 
-    def find(self, name: str) -> Rendering | None:
-        """Return a rendering that was started or lies in the cache; None where there is none."""
+    def find(self, name: str) -> RenderedUnit | None:
+        """Return a rendered unit that was started or lies in the cache; None where there is none."""
         with self._lock:
-            found = self._renderings.get(name)
+            found = self._rendered.get(name)
         if found is not None and not found.finished:
             return found
         meta = self.cache.find(name)
-        return None if meta is None else Rendering(self.cache.path(name), meta)
+        return None if meta is None else RenderedUnit(self.cache.path(name), meta)
 
-    def start(self, order: RenderOrder) -> Rendering:
-        """Return the rendering of ``order``: from the cache, or the one that runs, or a new one.
+    def start(self, order: RenderOrder) -> RenderedUnit:
+        """Return the rendered unit of ``order``: from the cache, or the one that runs, or a new one.
 
         Raises
         ------
@@ -91,9 +91,9 @@ class RenderPool:
             if self._sweeper is None:
                 self._sweeper = threading.Thread(target=self._sweep, name="viewer-cache", daemon=True)
                 self._sweeper.start()
-            rendering = self._renderings[order.name] = Rendering(self.cache.path(order.name))
-        self._threads.submit(self._run, order, rendering)
-        return rendering
+            rendered = self._rendered[order.name] = RenderedUnit(self.cache.path(order.name))
+        self._threads.submit(self._run, order, rendered)
+        return rendered
 
     def close(self) -> None:
         """End all processes."""
@@ -112,27 +112,27 @@ class RenderPool:
         while not self._closed.wait(min(SWEEP_S, self._section.keep_s)):
             self.cache.make_room(0)
 
-    def _run(self, order: RenderOrder, rendering: Rendering) -> None:
+    def _run(self, order: RenderOrder, rendered: RenderedUnit) -> None:
         try:
             made = self.cache.new_folder(order.name, next(self._numbers))
-            rendering.folder = made
-            self._carry_out(order, rendering, made)
+            rendered.folder = made
+            self._carry_out(order, rendered, made)
         except Exception as error:
             log.error("render_failed", exception=type(error).__name__)
             words = error.strerror if isinstance(error, OSError) else type(error).__name__
-            rendering.failure = rendering.failure or f"the render process could not be started: {words}"
+            rendered.failure = rendered.failure or f"the render process could not be started: {words}"
         finally:
             with self._lock:
                 self._waiting -= 1
-                if rendering.finished:
-                    del self._renderings[order.name]
-            if rendering.failure:
+                if rendered.finished:
+                    del self._rendered[order.name]
+            if rendered.failure:
                 with suppress(OSError):
-                    _remove(rendering.folder)
+                    _remove(rendered.folder)
 
-    def _carry_out(self, order: RenderOrder, rendering: Rendering, made: Path) -> None:
+    def _carry_out(self, order: RenderOrder, rendered: RenderedUnit, made: Path) -> None:
         process = self._take_process()
-        timer = threading.Timer(self._section.time_s, self._time_out, (process, rendering))
+        timer = threading.Timer(self._section.time_s, self._time_out, (process, rendered))
         timer.start()
         try:
             assert process.stdin is not None
@@ -144,9 +144,9 @@ class RenderPool:
                 process.stdin.write(json.dumps(text) + "\n")
                 process.stdin.flush()
             for line in process.stdout:
-                self._take_answer(json.loads(line), order, rendering, made)
-            if not (rendering.finished or rendering.failure):
-                rendering.failure = "the process that decodes the images ended without an answer; the images may be damaged"
+                self._take_answer(json.loads(line), order, rendered, made)
+            if not (rendered.finished or rendered.failure):
+                rendered.failure = "the process that decodes the images ended without an answer; the images may be damaged"
         finally:
             timer.cancel()
             _end(process)
@@ -154,24 +154,24 @@ class RenderPool:
                 self._running.discard(process)
             self._start_spare()
 
-    def _take_answer(self, answer: dict[str, object], order: RenderOrder, rendering: Rendering, made: Path) -> None:
+    def _take_answer(self, answer: dict[str, object], order: RenderOrder, rendered: RenderedUnit, made: Path) -> None:
         if "slice" in answer:
-            rendering.add_slice(int(str(answer["slice"])))
+            rendered.add_slice(int(str(answer["slice"])))
         elif "failed" in answer:
-            rendering.failure = str(answer["failed"])
+            rendered.failure = str(answer["failed"])
         else:
             meta = answer.get("planned") or answer.get("done")
             assert isinstance(meta, dict)
-            if rendering.meta is None:
+            if rendered.meta is None:
                 self.cache.make_room(int(meta["bytes"]), made)
             if "done" in answer:
                 self.cache.keep(made, order.name)
-                rendering.folder = self.cache.path(order.name)
-                rendering.finished = True
-            rendering.meta = meta
+                rendered.folder = self.cache.path(order.name)
+                rendered.finished = True
+            rendered.meta = meta
 
-    def _time_out(self, process: "subprocess.Popen[str]", rendering: Rendering) -> None:
-        rendering.failure = f"decoding took longer than the {self._section.time_s:g} s that console.viewer.time_s allows"
+    def _time_out(self, process: "subprocess.Popen[str]", rendered: RenderedUnit) -> None:
+        rendered.failure = f"decoding took longer than the {self._section.time_s:g} s that console.viewer.time_s allows"
         _kill(process)
 
     def _take_process(self) -> "subprocess.Popen[str]":

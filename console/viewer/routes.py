@@ -13,7 +13,7 @@ from console.auth.guard import Accounts, SignedIn, client_address
 from console.auth.replies import page
 from console.parameters import RowId
 from console.viewer.page_data import first_image, page_data
-from console.viewer.rendering import Rendering
+from console.viewer.rendered_unit import RenderedUnit
 from console.viewer.source import ViewerSource
 from console.viewer.tickets import Ticket
 from db.viewer.viewed_unit import UnitImages, find_images, find_overlays, open_unit
@@ -97,14 +97,14 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, source: ViewerS
     return routes
 
 
-def describe(rendering: Rendering, images: UnitImages | None) -> dict[str, Any] | None:
+def describe(rendering: RenderedUnit, images: UnitImages | None) -> dict[str, Any] | None:
     """Return the description of images for the scripts, with the Instance Numbers; None where it is not known yet."""
     if rendering.meta is None:
         return None
     return {**rendering.meta, "instance_numbers": {} if images is None else images.instance_numbers}
 
 
-async def _read(rendering: Rendering, first: int, count: int) -> bytes:
+async def _read(rendering: RenderedUnit, first: int, count: int) -> bytes:
     """Read slices; the folder is renamed once, when everything is decoded, so that a second try finds it."""
     for _ in range(2):
         try:

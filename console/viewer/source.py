@@ -6,7 +6,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from console.viewer.render_pool import RenderOrder, RenderPool, TooManyWaiting
-from console.viewer.rendering import Rendering
+from console.viewer.rendered_unit import RenderedUnit
 from console.viewer.tickets import Ticket, check_ticket
 from db.blobs.reader import BlobReader
 from db.engine import Database
@@ -43,27 +43,27 @@ class ViewerSource:
         """Return the file of a blob."""
         return self._blobs.fetch(sha256)
 
-    def start(self, unit_id: int, images: UnitImages, first_uid: str = "") -> Rendering:
+    def start(self, unit_id: int, images: UnitImages, first_uid: str = "") -> RenderedUnit:
         """Start to decode images, unless that is done. Raises 503 where too many wait."""
         files = list(zip(self._blobs.fetch_all(images.hashes), images.hashes, strict=True))
         return self._start(RenderOrder(f"unit-{unit_id}-{images.key}", images.kind, files, first_uid))
 
-    def start_object(self, unit_id: int, sha256: str) -> Rendering:
+    def start_object(self, unit_id: int, sha256: str) -> RenderedUnit:
         """Start to make a result object of a unit readable, unless that is done. Raises 503 where too many wait."""
         return self._start(RenderOrder(object_name(unit_id, sha256[:32]), "object", [(self.blob(sha256), sha256)]))
 
-    def _start(self, order: RenderOrder) -> Rendering:
+    def _start(self, order: RenderOrder) -> RenderedUnit:
         try:
             return self.pool.start(order)
         except TooManyWaiting as error:
             raise HTTPException(503, BUSY) from error
 
-    def find_object(self, ticket: Ticket) -> Rendering | None:
+    def find_object(self, ticket: Ticket) -> RenderedUnit | None:
         """Return the readable form of a result object; None where the cache has lost it."""
         return self.pool.find(object_name(ticket.related_id, ticket.key))
 
-    async def rendering(self, ticket: Ticket) -> Rendering:
-        """Return the rendering of a ticket; where the cache has lost it, the images are decoded again."""
+    async def rendering(self, ticket: Ticket) -> RenderedUnit:
+        """Return the rendered unit of a ticket; where the cache has lost it, the images are decoded again."""
         found = self.pool.find(f"unit-{ticket.subject_id}-{ticket.key}")
         if found is not None:
             return found

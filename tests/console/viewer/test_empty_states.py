@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from console.viewer.render_cache import RenderCache
 from console.viewer.render_pool import RenderOrder, RenderPool
-from console.viewer.rendering import Rendering
+from console.viewer.rendered_unit import RenderedUnit
 from core.settings.viewer import ViewerSection
 from core.states import UnitKind
 from deploy.demo.synthetic.chest import make_chest, write_chest
@@ -34,7 +34,7 @@ def pool(tmp_path: Path) -> Iterator[RenderPool]:
     made.close()
 
 
-def _finish(pool: RenderPool, files: list[tuple[Path, str]]) -> Rendering:
+def _finish(pool: RenderPool, files: list[tuple[Path, str]]) -> RenderedUnit:
     rendering = pool.start(RenderOrder("unit-1-x", "series", files))
     assert asyncio.run(rendering.wait_until_finished(300))
     return rendering

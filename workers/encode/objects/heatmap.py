@@ -14,11 +14,11 @@ from core.states import ResultKind
 from imaging.volume.volume import Volume
 from workers.encode.analysis import Analysis
 from workers.encode.dicom_modules import add_anatomy, code_sequence_item, new_result_dataset, sop_reference
+from workers.encode.finding_text import model_line
 from workers.encode.part10_file import encode_object
 from workers.encode.pictures.captioned_pictures import FindingView
 from workers.encode.pictures.finding_views import finding_views
 from workers.encode.pictures.sheet import draw_sheet
-from workers.encode.wording import model_line
 
 PROFILE = "heatmap"
 

@@ -10,7 +10,7 @@ from pydicom.uid import KeyObjectSelectionDocumentStorage
 from core import codes
 from core.records import ResultObject
 from core.states import Outcome, ResultKind
-from workers.encode import wording
+from workers.encode import finding_text
 from workers.encode.analysis import Analysis
 from workers.encode.dicom_modules import new_result_dataset
 from workers.encode.part10_file import encode_object
@@ -50,9 +50,10 @@ def encode(analysis: Analysis) -> ResultObject | None:
 def _description(analysis: Analysis) -> ContentItem:
     """TID 2010 row 10: why these images were selected, and by which model."""
     findings = analysis.prediction.findings
-    status = f"{wording.RESEARCH}. " if is_research(analysis) else ""
-    headlines = "; ".join(wording.headline(finding, number) for number, finding in enumerate(findings, 1))
-    text = f"{status}Images with findings of {wording.model_line(analysis)}: {headlines}. {wording.NOT_ALONE} {analysis.identity.not_for}"
+    status = f"{finding_text.RESEARCH}. " if is_research(analysis) else ""
+    headlines = "; ".join(finding_text.headline(finding, number) for number, finding in enumerate(findings, 1))
+    found = f"{status}Images with findings of {finding_text.model_line(analysis)}: {headlines}."
+    text = f"{found} {finding_text.NOT_ALONE} {analysis.identity.not_for}"
     return content_items.text_item(codes.KEY_OBJECT_DESCRIPTION, text)
 
 

@@ -6,7 +6,7 @@ from pydicom.uid import EncapsulatedPDFStorage
 from core import codes
 from core.records import ResultObject
 from core.states import ResultKind
-from workers.encode import wording
+from workers.encode import finding_text
 from workers.encode.analysis import Analysis
 from workers.encode.dicom_modules import code_sequence_item, new_result_dataset, sop_reference
 from workers.encode.page.render import render_pdf
@@ -26,7 +26,7 @@ def encode(analysis: Analysis) -> ResultObject:
     document.ConversionType = "WSD"
     document.AcquisitionDateTime = ""
     document.BurnedInAnnotation = "YES"  # the page names the patient
-    status = f"{wording.RESEARCH_SHORT}: " if is_research(analysis) else ""
+    status = f"{finding_text.RESEARCH_SHORT}: " if is_research(analysis) else ""
     document.DocumentTitle = f"{status}{analysis.identity.title}"
     document.ConceptNameCodeSequence = [code_sequence_item(codes.IMAGING_REPORT)]
     document.VerificationFlag = "UNVERIFIED"

@@ -14,7 +14,7 @@ from core import codes
 from core.records import ResultObject
 from core.states import ResultKind
 from db.jobs.job_records import StoredElsewhere
-from workers.encode import wording
+from workers.encode import finding_text
 from workers.encode.analysis import Analysis
 from workers.encode.dicom_modules import new_result_dataset
 from workers.encode.part10_file import encode_object
@@ -38,8 +38,8 @@ def encode(analysis: Analysis, outdated: Sequence[StoredElsewhere], *, destinati
 
 
 def _description(analysis: Analysis) -> ContentItem:
-    status = f"{wording.RESEARCH}. " if is_research(analysis) else ""
-    why = f"{wording.model_line(analysis)} has answered again for the same images, and these objects are of the answer before"
+    status = f"{finding_text.RESEARCH}. " if is_research(analysis) else ""
+    why = f"{finding_text.model_line(analysis)} has answered again for the same images, and these objects are of the answer before"
     text = f"{status}Outdated: {why}."
     return content_items.text_item(codes.KEY_OBJECT_DESCRIPTION, text)
 

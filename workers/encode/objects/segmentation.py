@@ -27,7 +27,7 @@ from workers.encode.objects.highdicom_objects import add_missing_elements, deriv
 from workers.encode.part10_file import encode_object
 from workers.encode.result_identity import MAX_LO
 from workers.encode.sr.image_library import coded_concept
-from workers.encode.sr.tracking import tracking_id, tracking_uid
+from workers.encode.sr.tracking_identifiers import tracking_id, tracking_uid
 
 PROFILE = "seg"
 # Segmented Property Type by the code of the finding. Diagnoses are not structures: every other finding outlines a lesion.

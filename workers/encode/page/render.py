@@ -13,7 +13,7 @@ from reportlab.lib.pagesizes import A4
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import BaseDocTemplate, Frame, PageTemplate
 
-from workers.encode import wording
+from workers.encode import finding_text
 from workers.encode.analysis import Analysis
 from workers.encode.page.sections import build_sections
 from workers.encode.page.typography import AMBER, INK, MARGIN, MUTED, WIDTH, paragraph, register_typefaces
@@ -43,13 +43,13 @@ def _total_height(parts: list[Any]) -> float:
 def _build(analysis: Analysis, parts: list[Any], pages: int) -> tuple[bytes, int]:
     """The file and the number of its pages. ``pages``: the number that the footers state; 0 if it is not known yet."""
     buffer = io.BytesIO()
-    status = f" ({wording.RESEARCH_SHORT})" if is_research(analysis) else ""
+    status = f" ({finding_text.RESEARCH_SHORT})" if is_research(analysis) else ""
     document = BaseDocTemplate(
         buffer,
         pagesize=A4,
-        title=f"AI result: {wording.model_line(analysis)}{status}",
+        title=f"AI result: {finding_text.model_line(analysis)}{status}",
         author=analysis.identity.manufacturer,
-        subject=wording.NOT_ALONE,
+        subject=finding_text.NOT_ALONE,
         creator="dicom-node",
         producer="dicom-node",
         lang="en",
@@ -68,11 +68,11 @@ def _draw_footer(analysis: Analysis, pages: int, canvas: Canvas, document: Any) 
     canvas.setStrokeColor(AMBER)
     canvas.setLineWidth(1.5)
     canvas.line(MARGIN, FOOTER_PT - 6, MARGIN + WIDTH, FOOTER_PT - 6)
-    status = f"{wording.RESEARCH}. " if is_research(analysis) else ""
-    bold = paragraph(f"{status}{wording.NOT_ALONE}", 8, INK, bold=True)
+    status = f"{finding_text.RESEARCH}. " if is_research(analysis) else ""
+    bold = paragraph(f"{status}{finding_text.NOT_ALONE}", 8, INK, bold=True)
     bold.wrap(WIDTH, FOOTER_PT)
     bold.drawOn(canvas, MARGIN, FOOTER_PT - 20)
-    small = paragraph(f"{wording.model_line(analysis)} · page {document.page} of {pages or document.page}", 7, MUTED)
+    small = paragraph(f"{finding_text.model_line(analysis)} · page {document.page} of {pages or document.page}", 7, MUTED)
     small.wrap(WIDTH, FOOTER_PT)
     small.drawOn(canvas, MARGIN, FOOTER_PT - 31)
     canvas.restoreState()

@@ -6,7 +6,7 @@ from typing import Any
 from reportlab.platypus import Spacer, Table
 
 from core.states import Outcome
-from workers.encode import wording
+from workers.encode import finding_text
 from workers.encode.analysis import Analysis
 from workers.encode.page.picture_rows import BESIDE_PHOTOGRAPH_PT, picture_rows
 from workers.encode.page.study_details import study_details
@@ -48,7 +48,7 @@ def _sections(analysis: Analysis, views: tuple[FindingView, ...], scale: float) 
     yield _heading("What it is not for")
     yield paragraph(analysis.identity.not_for, after=3)
     advice = [analysis.advice[label] for label in dict.fromkeys(f.label for f in prediction.findings) if analysis.advice.get(label)]
-    limits, reference = wording.reported_limits(analysis)
+    limits, reference = finding_text.reported_limits(analysis)
     notes = list(dict.fromkeys([*advice, *prediction.notes, *analysis.remarks]))
     for name, lines in (("Notes on this analysis", notes), ("Known limits of the model", [*limits, *([reference] if reference else [])])):
         if lines:
@@ -63,11 +63,14 @@ def _heading(text: str) -> Any:
 
 def _title(analysis: Analysis) -> Any:
     identity = analysis.identity
-    left = [paragraph(identity.title, 15, bold=True, after=2), paragraph(f"AI result of {wording.model_line(analysis)}", 8.5, MUTED)]
+    left = [
+        paragraph(identity.title, 15, bold=True, after=2),
+        paragraph(f"AI result of {finding_text.model_line(analysis)}", 8.5, MUTED),
+    ]
     left.append(paragraph(f"Made by {identity.manufacturer}; not verified by a person", 8.5, MUTED))
     badge: Any = ""
     if is_research(analysis):
-        badge = [paragraph(wording.RESEARCH_SHORT, 14, bold=True, after=1), paragraph("not for clinical use", 8)]
+        badge = [paragraph(finding_text.RESEARCH_SHORT, 14, bold=True, after=1), paragraph("not for clinical use", 8)]
     commands: list[Any] = [("VALIGN", (0, 0), (0, 0), "TOP")]
     if badge:
         commands += [("BACKGROUND", (1, 0), (1, 0), AMBER), ("LEFTPADDING", (1, 0), (1, 0), 8)]
@@ -91,7 +94,7 @@ def _details_table(analysis: Analysis) -> Any:
 
 def _outcome_box(analysis: Analysis) -> Any:
     """The outcome in large letters, and what it means."""
-    headline, meaning = wording.outcome_sentences(analysis)
+    headline, meaning = finding_text.outcome_sentences(analysis)
     lines = [paragraph(headline, 13, bold=True, after=2), paragraph(meaning, 9)]
     if analysis.prediction.reason:
         lines.append(paragraph(f"Reason: {analysis.prediction.reason}", 9, bold=True))

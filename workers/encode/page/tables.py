@@ -6,7 +6,7 @@ from reportlab.platypus import Flowable, Table
 
 from core import codes
 from core.records import Finding
-from workers.encode import wording
+from workers.encode import finding_text
 from workers.encode.analysis import Analysis
 from workers.encode.measurements import measurement_texts
 from workers.encode.page.typography import BACKGROUND, BLUE, INK, LINE, MUTED, WIDTH, compact_style, paragraph
@@ -18,10 +18,10 @@ def findings_table(analysis: Analysis) -> Any:
     """One row for each finding. The head is repeated on every page."""
     rows = [[paragraph(name, 7.5, MUTED) for name in ("", "Finding", "How sure", "Confidence tier", "Measured", "Where (LPS mm)")]]
     for number, finding in enumerate(analysis.prediction.findings, 1):
-        sure = paragraph(wording.confidence_text(finding), 8.5, bold=True)
+        sure = paragraph(finding_text.confidence_text(finding), 8.5, bold=True)
         measured = paragraph("; ".join([*measurement_texts(finding), *evaluation_texts(finding)]) or "-")
-        cells = [paragraph(finding.code.meaning, bold=True), sure, paragraph(wording.TIERS[finding.tier])]
-        rows.append([paragraph(str(number), bold=True), *cells, measured, paragraph(wording.location(analysis, finding))])
+        cells = [paragraph(finding.code.meaning, bold=True), sure, paragraph(finding_text.TIERS[finding.tier])]
+        rows.append([paragraph(str(number), bold=True), *cells, measured, paragraph(finding_text.location(analysis, finding))])
     wide = WIDTH - NUMBER_PT
     table = Table(rows, colWidths=[NUMBER_PT, wide * 0.19, wide * 0.2, wide * 0.15, wide * 0.25, wide * 0.21], repeatRows=1)
     lines = [("LINEBELOW", (0, 0), (-1, 0), 0.8, INK), ("LINEBELOW", (0, 1), (-1, -1), 0.3, LINE)]
@@ -63,7 +63,7 @@ def class_table(analysis: Analysis, width: float = WIDTH) -> Any:
         code = codes.DERMOSCOPY.get(name)
         label = name if code is None else f"{name} · {code.meaning}"
         bar = ProbabilityBar(probability, width * 0.26 - 8)
-        rows.append([paragraph(label, 7.5), bar, paragraph(wording.format_percent(probability), 7.5)])
+        rows.append([paragraph(label, 7.5), bar, paragraph(finding_text.format_percent(probability), 7.5)])
     table = Table(rows, colWidths=[width * 0.52, width * 0.26, width * 0.22], hAlign="LEFT")
     table.setStyle(compact_style(("SPAN", (0, 0), (-1, 0)), ("VALIGN", (0, 1), (-1, -1), "MIDDLE")))
     return table

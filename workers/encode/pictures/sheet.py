@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from workers.encode import wording
+from workers.encode import finding_text
 from workers.encode.analysis import Analysis
 from workers.encode.pictures.captioned_pictures import CaptionedPicture, FindingView
 from workers.encode.pictures.colours import BACKGROUND, INK, MUTED, WARNING, Rgb, heat_legend
@@ -51,9 +51,9 @@ def draw_sheet(analysis: Analysis, view: FindingView) -> NDArray[np.uint8]:
     beside = [picture for picture in rest if picture.image.width < first.image.width] or rest
     column = max((picture.image.width for picture in beside), default=0)
     page = _Sheet(max(MIN_WIDTH, 2 * MARGIN + first.image.width + (GAP + column if beside else 0)))
-    badge = page.badge(wording.RESEARCH_SHORT, 26) + GAP if is_research(analysis) else 0
+    badge = page.badge(finding_text.RESEARCH_SHORT, 26) + GAP if is_research(analysis) else 0
     page.line(analysis.identity.title, 26, bold=True, width=page.width - badge)
-    page.line(wording.model_line(analysis), 18, MUTED, width=page.width - badge)
+    page.line(finding_text.model_line(analysis), 18, MUTED, width=page.width - badge)
     page.y += GAP // 2
     for row in _headlines(analysis, view):
         page.line(row, 22, bold=True)
@@ -65,8 +65,8 @@ def draw_sheet(analysis: Analysis, view: FindingView) -> NDArray[np.uint8]:
     for picture in beside:
         _place_picture(page, picture, MARGIN + first.image.width + GAP)
     page.y = max(bottom, page.y) + GAP // 2
-    status = f"{wording.RESEARCH}. " if is_research(analysis) else ""
-    page.line(f"{status}{wording.NOT_ALONE}", 20, WARNING, bold=True)
+    status = f"{finding_text.RESEARCH}. " if is_research(analysis) else ""
+    page.line(f"{status}{finding_text.NOT_ALONE}", 20, WARNING, bold=True)
     page.line(analysis.identity.not_for, 17, MUTED)
     return np.asarray(page.image.crop((0, 0, page.width, page.y + MARGIN)), np.uint8)
 
@@ -76,7 +76,7 @@ def _headlines(analysis: Analysis, view: FindingView) -> Iterator[str]:
     findings = analysis.prediction.findings
     for number, finding in enumerate(findings, 1):
         if view.number in (0, number):
-            yield wording.headline(finding, number if len(findings) > 1 else None)
+            yield finding_text.headline(finding, number if len(findings) > 1 else None)
     if view.number and len(findings) > 1:
         yield f"finding {view.number} of {len(findings)}"
 

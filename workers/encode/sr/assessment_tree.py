@@ -15,12 +15,12 @@ from core.states import ModelStatus, Outcome
 from core.uids import result_uid
 from db.verdicts.assessment_records import AssessedReport, JudgedFinding
 from workers.encode.analysis import Analysis
+from workers.encode.finding_text import NOT_ALONE
 from workers.encode.sr import concept_names, content_items, finding_location
 from workers.encode.sr.content_items import HAS_CONCEPT_MOD, HAS_OBS_CONTEXT, INFERRED_FROM, ContentItem
 from workers.encode.sr.content_tree import PROCEDURES
 from workers.encode.sr.image_library import image_library, image_reference
-from workers.encode.sr.tracking import tracking_id, tracking_uid
-from workers.encode.wording import NOT_ALONE
+from workers.encode.sr.tracking_identifiers import tracking_id, tracking_uid
 
 Tracking = Mapping[int, tuple[str, str]]  # Tracking Identifier and Tracking UID by the number of a finding
 

@@ -7,12 +7,12 @@ from core.records import Finding
 from core.states import ModelStatus, Outcome, ResultKind
 from core.uids import device_uid
 from workers.encode.analysis import Analysis, RelatedObject
+from workers.encode.finding_text import reported_limits, summary_text
 from workers.encode.result_identity import MAX_LO, SERIES_CODES
 from workers.encode.sr import concept_names, content_items
 from workers.encode.sr.content_items import HAS_CONCEPT_MOD, HAS_OBS_CONTEXT, ContentItem
 from workers.encode.sr.image_library import image_library
 from workers.encode.sr.measurement_groups import SUMMARIES, finding_groups, group_without_finding
-from workers.encode.wording import reported_limits, summary_text
 
 # Procedure Reported (CID 100) by modality.
 PROCEDURES = {"CT": codes.PROCEDURE_CT}

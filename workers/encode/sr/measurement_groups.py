@@ -7,12 +7,12 @@ from core.measured_values import round_measured
 from core.records import Finding, Measurement
 from core.states import Outcome
 from workers.encode.analysis import Analysis
+from workers.encode.finding_text import headline
 from workers.encode.measurements import measurements_with_diameter
 from workers.encode.sr import concept_names, content_items, finding_location
 from workers.encode.sr.content_items import HAS_CONCEPT_MOD, HAS_OBS_CONTEXT, INFERRED_FROM, ContentItem
 from workers.encode.sr.image_library import image_reference
-from workers.encode.sr.tracking import tracking_id, tracking_uid
-from workers.encode.wording import headline
+from workers.encode.sr.tracking_identifiers import tracking_id, tracking_uid
 
 SUMMARIES = {
     Outcome.FINDINGS: codes.WITH_FINDINGS,

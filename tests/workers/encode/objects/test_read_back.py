@@ -10,7 +10,7 @@ from core.measured_values import round_measured
 from core.records import Finding
 from tests.support import analyses
 from workers.encode.sr import document
-from workers.encode.sr.tracking import tracking_uid
+from workers.encode.sr.tracking_identifiers import tracking_uid
 
 SHAPES = analyses.shapes()
 GROUPS = ("get_planar_roi_measurement_groups", "get_volumetric_roi_measurement_groups", "get_image_measurement_groups")

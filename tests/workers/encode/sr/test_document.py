@@ -14,11 +14,11 @@ from core.records import Code, Prediction
 from core.states import Outcome, ResultKind
 from tests.support import analyses
 from workers.encode.analysis import Analysis, Predecessor
+from workers.encode.finding_text import summary_text
 from workers.encode.known_codes import is_known
 from workers.encode.result_identity import series_description
 from workers.encode.sr import document as sr_document
 from workers.encode.validate import validator
-from workers.encode.wording import summary_text
 
 SHAPES = list(analyses.shapes())
 DATES = {"20261119", "20261120", "19500102"}

@@ -21,7 +21,7 @@ def read_tracking(content: bytes) -> dict[int, tuple[str, str]]:
             names = [str(item.TextValue) for item in _named(group, concept_names.TRACKING_IDENTIFIER)]
             uids = [str(item.UID) for item in _named(group, concept_names.TRACKING_UID)]
             for name, uid in zip(names, uids, strict=True):
-                number = name.rpartition(" ")[2]  # `workers.encode.sr.tracking`: the model's name and the finding's number
+                number = name.rpartition(" ")[2]  # `workers.encode.sr.tracking_identifiers`: the model's name and the finding's number
                 if number.isdecimal():
                     found[int(number)] = name, uid
     return found

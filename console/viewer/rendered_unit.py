@@ -11,7 +11,7 @@ from console.viewer.render_unit import PICTURE, PIXELS
 POLL_S = 0.005
 
 
-class Rendering:
+class RenderedUnit:
     """What a render process has reported. The thread of the process writes it, the requests read it.
 
     Attributes
@@ -40,7 +40,7 @@ class Rendering:
         return self.finished or all(z in self._slices for z in range(first, first + count))
 
     async def wait(self, ready: Callable[[], bool], timeout_s: float) -> bool:
-        """Wait until ``ready()`` holds or the rendering has failed; False where the time ran out."""
+        """Wait until ``ready()`` holds or decoding has failed; False where the time ran out."""
         deadline = asyncio.get_running_loop().time() + timeout_s
         while not (ready() or self.failure):
             if asyncio.get_running_loop().time() > deadline:
@@ -49,7 +49,7 @@ class Rendering:
         return True
 
     async def wait_until_finished(self, timeout_s: float) -> bool:
-        """Wait until everything is decoded or the rendering has failed; False where the time ran out."""
+        """Wait until everything is decoded or decoding has failed; False where the time ran out."""
         return await self.wait(lambda: self.finished, timeout_s)
 
     def read_slices(self, first: int, count: int) -> bytes:
