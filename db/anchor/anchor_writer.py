@@ -20,7 +20,7 @@ ANCHOR_LOCK = 0x616E63686F72  # "anchor"
 
 _LOCK = text("SELECT pg_try_advisory_xact_lock(:lock)")
 _HEAD = text("""
-    SELECT node_now() AS at, (SELECT id FROM installation) AS installation, head.chain_seq AS number, head.chain_hash AS hash
+    SELECT clock_timestamp() AS at, (SELECT id FROM installation) AS installation, head.chain_seq AS number, head.chain_hash AS hash
     FROM (SELECT 1) AS one LEFT JOIN LATERAL (
         SELECT chain_seq, chain_hash FROM audit_events WHERE chain_seq IS NOT NULL ORDER BY chain_seq DESC LIMIT 1) AS head ON true
 """)
@@ -78,7 +78,7 @@ def append_time_stamp(database: Database, path: Path, key: Ed25519PrivateKey, of
         last, stamped = last_line(path), of.anchor
         previous = last.digest if last is not None else FIRST
         details = {"of": of.digest, "token": token}
-        now = connection.execute(text("SELECT node_now()")).scalar_one().isoformat()
+        now = connection.execute(text("SELECT clock_timestamp()")).scalar_one().isoformat()
         append_line(path, key, Anchor("time_stamp", stamped.installation, stamped.number, stamped.hash, now, previous, details))
 
 

@@ -15,6 +15,8 @@ from db.schema import read_sql
 AUDIT_OWNER = "dicom_node_audit"
 BOOTSTRAP_OID = 10  # BOOTSTRAP_SUPERUSERID: the role that initdb made, whose attribute SUPERUSER cannot be taken away
 
+# The node may make functions in the schema public, which would be preferred to those of PostgreSQL where their types fit better.
+_ONLY_BUILT_IN = text("SET LOCAL search_path = pg_catalog")
 _SET = text("SELECT set_config('dicom_node.node_role', :node, true), set_config('dicom_node.audit_owner', :owner, true)")
 _IS_SUPERUSER = text("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
 _ROLE = text("SELECT oid, rolsuper FROM pg_roles WHERE rolname = :name")
@@ -29,6 +31,7 @@ _MAY_CHANGE = text("""
 
 def separate_owners(connection: Connection, node_role: str) -> None:
     """Give the audit trail to its owner and everything else to ``node_role``, in the caller's transaction. May be repeated."""
+    connection.execute(_ONLY_BUILT_IN)
     connection.execute(_SET, {"node": node_role, "owner": AUDIT_OWNER})
     connection.exec_driver_sql(read_sql("owners"), execution_options={"no_parameters": True})
 
@@ -51,6 +54,7 @@ def make_node_role(connection: Connection, name: str, password: str) -> None:
     ConfigurationError
         The connection is not one of a superuser.
     """
+    connection.execute(_ONLY_BUILT_IN)
     if not connection.execute(_IS_SUPERUSER).scalar_one():
         raise ConfigurationError("the role in database.admin_url is no superuser", hint="give the URL of a superuser of this server")
     role = connection.execute(_ROLE, {"name": name}).one_or_none()

@@ -1,5 +1,5 @@
 -- Not part of any revision: executed after every upgrade by a superuser (db/schema/owners.py), as often as one likes.
--- dicom_node.node_role names the node's role, dicom_node.audit_owner the owner of the audit trail.
+-- dicom_node.node_role names the node's role, dicom_node.audit_owner the owner of the audit trail. The search path is pg_catalog alone.
 
 DO $$
 DECLARE
@@ -44,13 +44,13 @@ BEGIN
     IF to_regclass('public.audit_events') IS NULL THEN
         RETURN;
     END IF;
-    EXECUTE format('REVOKE ALL ON audit_events, audit_events_id_seq FROM PUBLIC, %I', node);
-    EXECUTE format('GRANT SELECT, INSERT (actor, action, subject, details) ON audit_events TO %I', node);
-    EXECUTE format('GRANT USAGE, SELECT ON SEQUENCE audit_events_id_seq TO %I', node);
+    EXECUTE format('REVOKE ALL ON public.audit_events, public.audit_events_id_seq FROM PUBLIC, %I', node);
+    EXECUTE format('GRANT SELECT, INSERT (actor, action, subject, details) ON public.audit_events TO %I', node);
+    EXECUTE format('GRANT USAGE, SELECT ON SEQUENCE public.audit_events_id_seq TO %I', node);
     IF to_regprocedure('public.audit_link(text, bigint[], text[])') IS NOT NULL THEN
-        REVOKE ALL ON FUNCTION audit_link(text, bigint[], text[]) FROM PUBLIC;
-        EXECUTE format('GRANT EXECUTE ON FUNCTION audit_link(text, bigint[], text[]) TO %I', node);
+        REVOKE ALL ON FUNCTION public.audit_link(text, bigint[], text[]) FROM PUBLIC;
+        EXECUTE format('GRANT EXECUTE ON FUNCTION public.audit_link(text, bigint[], text[]) TO %I', node);
     ELSE  -- an older schema, before it is upgraded
-        EXECUTE format('GRANT UPDATE ON audit_events TO %I', node);
+        EXECUTE format('GRANT UPDATE ON public.audit_events TO %I', node);
     END IF;
 END $$;

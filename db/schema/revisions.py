@@ -7,13 +7,16 @@ from sqlalchemy import Connection, text
 from db.engine import Database
 from db.schema import FOLDER
 
-_TABLE = text("SELECT to_regclass('alembic_version')")
-_REVISION = text("SELECT version_num FROM alembic_version")
+# A table: a superuser who read a view would execute the functions of its owner.
+_TABLE = text("""
+    SELECT EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = pg_catalog.to_regclass('public.alembic_version') AND relkind = 'r')
+""")
+_REVISION = text("SELECT version_num FROM public.alembic_version")
 
 
 def read_revision(connection: Connection) -> str | None:
     """Return the schema revision of the database within the caller's transaction; None for a database without schema."""
-    if connection.execute(_TABLE).scalar_one() is None:
+    if not connection.execute(_TABLE).scalar_one():
         return None
     found = connection.execute(_REVISION).scalar_one_or_none()
     return None if found is None else str(found)

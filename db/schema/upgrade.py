@@ -15,17 +15,20 @@ if TYPE_CHECKING:
 
 UPGRADE_LOCK = 0x64636D6E  # "dcmn": roles that start at the same time upgrade one after the other
 
-_LOCK = text("SELECT pg_advisory_xact_lock(:lock)")
+_LOCK = text("SELECT pg_catalog.pg_advisory_xact_lock(:lock)")
 # Two random UUIDs are 244 random bits: the key of the patient references in audit events.
 _IDENTIFY = text("""
     INSERT INTO installation (id, secret, created_at)
-    VALUES (gen_random_uuid(), sha256(convert_to(gen_random_uuid()::text || gen_random_uuid()::text, 'UTF8')), node_now())
+    VALUES (gen_random_uuid(), sha256(convert_to(gen_random_uuid()::text || gen_random_uuid()::text, 'UTF8')), clock_timestamp())
     ON CONFLICT DO NOTHING
 """)
 
 
 def upgrade_schema(database: Database, node_role: tuple[str, str] | None = None) -> None:
     """Bring the schema to the newest revision. Without effect when it is there; several processes may call it at once.
+
+    Where nothing is to be upgraded, a superuser executes no function, trigger or view of the node here: a stolen role of the node could
+    otherwise make itself a superuser at the next start.
 
     Parameters
     ----------
@@ -50,7 +53,7 @@ def upgrade_schema(database: Database, node_role: tuple[str, str] | None = None)
             command.upgrade(_config(connection), "head")
             execute_script(connection, read_sql("views"))
             grant_views(connection, VIEWS)
-        connection.execute(_IDENTIFY)
+            connection.execute(_IDENTIFY)
         if node_role is not None:
             make_node_role(connection, *node_role)
             separate_owners(connection, node_role[0])

@@ -4,12 +4,14 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from core.errors import ConfigurationError, StorageError
+from core.settings.settings import Settings
 from db import audit
 from db.engine import Database
 from db.schema.owners import AUDIT_OWNER, may_change_audit_trail
 from db.schema.upgrade import upgrade_schema
+from deploy.local.database_roles import ADMIN, upgrade_database
 from tests.support.records import rows, run, scalar
-from tests.support.services import as_superuser
+from tests.support.services import as_role, as_superuser
 
 OWNERS = """
     SELECT c.relname, pg_get_userbyid(c.relowner) FROM pg_class c
@@ -52,6 +54,27 @@ def test_the_node_cannot_change_the_trail(database: Database) -> None:
         with pytest.raises(DBAPIError, match=r"must be owner|permission denied|must be superuser|must have"):
             run(database, statement)
     assert scalar(database, "SELECT count(*) FROM audit_events WHERE actor = 'a'") == 1
+
+
+def test_the_node_cannot_move_the_time_of_events(database: Database) -> None:
+    """Its own clock, `node_now()`, is a function that it may replace; that of the trail is PostgreSQL's."""
+    run(database, "CREATE OR REPLACE FUNCTION node_now() RETURNS timestamptz LANGUAGE sql RETURN clock_timestamp() - interval '1 day'")
+    audit.record_now(database, actor="a", action="b", subject="c")
+    assert 0 <= float(str(scalar(database, "SELECT extract(epoch FROM clock_timestamp() - max(at)) FROM audit_events"))) < 3600
+
+
+def test_a_start_executes_nothing_of_the_node_as_superuser(database: Database, database_url: str) -> None:
+    """A stolen role could otherwise leave a function behind that makes it a superuser at the next start."""
+    run(database, "CREATE TABLE executed_by (role text)")
+    note = "INSERT INTO executed_by VALUES (current_user)"
+    run(database, f"CREATE FUNCTION trap() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN {note}; RETURN NULL; END'")
+    for given, value in (("text, text", "$2"), ("text, VARIADIC text[]", "VARIADIC $2")):
+        body = f"BEGIN {note}; RETURN pg_catalog.format($1, {value}); END"
+        run(database, f"CREATE FUNCTION public.format({given}) RETURNS text LANGUAGE plpgsql AS '{body}'")
+    run(database, "CREATE TRIGGER trap BEFORE INSERT ON installation FOR EACH STATEMENT EXECUTE FUNCTION trap()")
+    settings = Settings.model_validate({"database": {"url": database_url, "admin_url": as_role(database_url, ADMIN)}})
+    upgrade_database(settings, database_url)
+    assert rows(database, "SELECT role FROM executed_by WHERE role <> 'dicom_node'") == []
 
 
 def test_linking_continues_the_chain_or_fails(database: Database) -> None:
