@@ -7,6 +7,9 @@ BIN := .venv/bin
 MODELS := dermoscopy_7class lung_nodule_ct lung_histology_ct
 SHELL := /bin/bash
 PINS := requirements/torch.txt requirements/worker.txt requirements/embedded.txt
+# No file is installed whose SHA-256 is not in requirements/hashes.txt; requirements/hashed.py says why torch is the exception.
+HASHED = $(BIN)/python requirements/hashed.py $(1) >.venv/pins.txt && \
+  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .venv/pins.txt
 
 .PHONY: demo viewer test test-failed check unit lint types bench chaos fuzz serve lock audit models crossval figures docs pictures schema debian wheel sbom containers clean-venv help
 
@@ -14,20 +17,20 @@ help:  ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 # Empty files as stamps: a second run installs nothing unless the pins have changed.
-.venv/.run: $(PINS) pyproject.toml deploy/venv.sh
+.venv/.run: $(PINS) requirements/hashes.txt pyproject.toml deploy/venv.sh
 	@PYTHON="$(PYTHON)" deploy/venv.sh
 	@touch $@
 
 .venv/.viewer: .venv/.run requirements/viewer.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/viewer.txt
+	@$(call HASHED,viewer)
 	@touch $@
 
 .venv/.dev: .venv/.run requirements/dev.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt
+	@$(call HASHED,dev)
 	@touch $@
 
 .venv/.training: .venv/.run requirements/training.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/training.txt
+	@$(call HASHED,training)
 	@touch $@
 
 # The viewer is installed only where Chromium and Orthanc's plug-in are: without them the demo makes no screenshots and says so.
@@ -119,8 +122,9 @@ lock:  ## refresh every pin of requirements/
 audit: .venv/audit  ## every pin against published advisories; exit 2 where no source of them could be reached
 	@.venv/audit/bin/python requirements/audit.py
 
-.venv/audit: requirements/audit.txt
-	@$(PYTHON) -m venv $@ && $@/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/audit.txt && touch $@
+.venv/audit: requirements/audit.txt requirements/hashes.txt
+	@$(PYTHON) -m venv $@ && $(PYTHON) requirements/hashed.py audit >$@/pins.txt && \
+	  $@/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $@/pins.txt && touch $@
 
 debian:
 	@deploy/debian.sh

@@ -24,9 +24,15 @@ if [ ! -x .venv/bin/python ] || ! .venv/bin/python -m pip --version >/dev/null 2
     fi
 fi
 pip() { .venv/bin/python -m pip --disable-pip-version-check -qq "$@"; }
+# Installs no file whose SHA-256 is not in requirements/hashes.txt.
+install_hashed() {
+    .venv/bin/python requirements/hashed.py "$@" >.venv/pins.txt
+    pip install --no-compile --require-hashes -r .venv/pins.txt
+}
 say "installing torch (see requirements/torch.in for CPU and CUDA wheels) ..."
+install_hashed torch # what torch needs; torch itself is the wheel that the machine's index offers
 pip install --no-compile -r requirements/torch.txt
 say "installing the pinned packages ..."
-pip install --no-compile -r requirements/worker.txt -r requirements/embedded.txt
+install_hashed worker embedded
 # setuptools is pinned with torch, so that the build does not download it.
 pip install --no-build-isolation --no-deps -e .

@@ -23,3 +23,7 @@ for set in node worker training embedded viewer dev audit; do
     compile ${LOCK_ARGS---upgrade} --override no-torch.txt --no-emit-package torch -c torch.txt $set.in -o $set.txt
     sed -i "/sys_platform == 'never'/d" $set.txt  # what only the removed torch wanted
 done
+# The hashes of every file of each pin, once for all sets: hashed.py selects from them. torch has none (see there).
+grep -h -E '^[a-z0-9._-]+==' torch.txt node.txt worker.txt training.txt embedded.txt viewer.txt dev.txt audit.txt | grep -v '^torch==' | sort -u >pins.all
+compile --no-deps --generate-hashes pins.all -o hashes.txt
+rm pins.all

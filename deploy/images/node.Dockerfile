@@ -4,7 +4,7 @@ FROM python:3.11-slim-bookworm AS dependencies
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/venv
 COPY requirements /src/requirements
-RUN /opt/venv/bin/pip install --no-compile -r /src/requirements/node.txt
+RUN python /src/requirements/hashed.py node >/src/pins.txt && /opt/venv/bin/pip install --no-compile --require-hashes -r /src/pins.txt
 # hadolint ignore=DL3008
 RUN apt-get update && apt-get install -y --no-install-recommends binutils && rm -rf /var/lib/apt/lists/*
 COPY deploy/images/trim_venv.py /src/trim_venv.py

@@ -5,11 +5,12 @@
 FROM python:3.11-slim-bookworm AS dependencies
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/venv
-# Installed first and alone: the largest download, and the one that changes least.
+COPY requirements /src/requirements
+RUN python /src/requirements/hashed.py torch >/src/pins.txt && /opt/venv/bin/pip install --no-compile --require-hashes -r /src/pins.txt
+# By itself and without a hash, because the index decides which wheel it is.
 ARG TORCH_INDEX=https://pypi.org/simple
 RUN /opt/venv/bin/pip install --no-compile --extra-index-url "$TORCH_INDEX" torch==2.13.0
-COPY requirements /src/requirements
-RUN /opt/venv/bin/pip install --no-compile -r /src/requirements/worker.txt
+RUN python /src/requirements/hashed.py worker >/src/pins.txt && /opt/venv/bin/pip install --no-compile --require-hashes -r /src/pins.txt
 # hadolint ignore=DL3008
 RUN apt-get update && apt-get install -y --no-install-recommends binutils && rm -rf /var/lib/apt/lists/*
 COPY deploy/images/trim_venv.py /src/trim_venv.py

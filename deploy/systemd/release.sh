@@ -43,6 +43,8 @@ install_release() {
     run mkdir -p "$prefix/releases"
     # shellcheck disable=SC2086
     run "$python" -m venv ${VENV_OPTIONS:-} "$release"
+    # PINS: pins with hashes, written by requirements/hashed.py of the same version; then pip installs no other file.
+    [ -z "${PINS:-}" ] || run "$release/bin/python" -m pip install --quiet --require-hashes -r "$PINS"
     run "$release/bin/python" -m pip install --quiet "$wheel[$extra]"
     run "$release/bin/dicom-node" --version
 }

@@ -4,6 +4,7 @@ import importlib.metadata
 import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,44 @@ def test_the_node_has_no_torch_and_the_others_build_on_it() -> None:
 def test_the_audit_is_pinned_too() -> None:
     assert "pip-audit" in pins("audit")
     assert {package: version for package, (version, _) in pins("audit").items() if pins("dev").get(package, (version,))[0] != version} == {}
+
+
+def hashed(*sets: str) -> subprocess.CompletedProcess[str]:
+    """Run requirements/hashed.py."""
+    command = [sys.executable, str(ROOT / "requirements" / "hashed.py"), *sets]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_every_pin_but_torch_has_hashes() -> None:
+    done = hashed(*SETS, "audit")
+    assert (done.returncode, done.stderr) == (0, "")
+    entries = done.stdout.replace(" \\\n", " ").splitlines()
+    expected = {package for name in (*SETS, "audit") for package in pins(name)}
+    assert {entry.split("==")[0] for entry in entries} == expected - {"torch"}
+    assert [entry for entry in entries if not re.search(r"( --hash=sha256:[0-9a-f]{64})+$", re.sub(r"  +", " ", entry))] == []
+
+
+def test_a_set_that_does_not_exist_is_named() -> None:
+    done = hashed("wroker")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no set wroker" in done.stderr
+
+
+def test_pip_refuses_a_file_with_another_hash(tmp_path: Path) -> None:
+    """As a mirror that serves a changed file would be: nothing of it is installed."""
+    wheel = tmp_path / "idna-3.20-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("idna-3.20.dist-info/METADATA", "Metadata-Version: 2.1\nName: idna\nVersion: 3.20\n")
+    version = pins("node")["idna"][0]
+    wheel.rename(wheel.with_name(f"idna-{version}-py3-none-any.whl"))
+    selected = [entry for entry in hashed("node").stdout.replace(" \\\n", " ").splitlines() if entry.startswith("idna==")]
+    (tmp_path / "pins.txt").write_text("\n".join(selected))
+    command = [sys.executable, "-m", "pip", "--isolated", "download", "--no-index", "--no-deps", "--find-links", str(tmp_path)]
+    command += ["--require-hashes", "-r", str(tmp_path / "pins.txt"), "--dest", str(tmp_path / "got")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "DO NOT MATCH THE HASHES" in done.stderr
+    assert list((tmp_path / "got").glob("*")) == []
 
 
 def test_the_audit_says_when_nothing_could_be_checked() -> None:
