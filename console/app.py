@@ -131,7 +131,9 @@ def run(
     address, current = public_address(section, port), CurrentSettings(settings)
     accounts = Accounts(database, limits, section.secure, settings.node.ae_title, oidc=section.oidc, public_url=address)
     application = create_app(lambda: read_node(current(), database), accounts, current)
-    server = ConsoleServer(application, stop, tls=tls_context, most_connections=section.max_connections)
+    server = ConsoleServer(
+        application, stop, tls=tls_context, most_connections=section.max_connections, trusted_proxies=section.trusted_proxies
+    )
     url = f"{scheme(section)}://{host}:{port}"
     with listener, RoleHeartbeat(database, CONSOLE, lambda: {"url": url}), current.follow(take_change):
         log.info("console_listening", host=host, port=port)

@@ -1,24 +1,20 @@
-"""One job with everything that is known of it, under /api/v1; and the release of a result that waits for a verdict."""
+"""One job with everything that is known of it, under /api/v1."""
 
 from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel, Field
+from pydantic import Field
 from starlette.exceptions import HTTPException
 
-from console.api.commands import Reason
 from console.api.description import API_ROUTES
 from console.api.operations import DeliveryEntry, JobEntry
 from console.api.study_resources import AttemptResource, FindingResource, Resource
 from console.auth.guard import Accounts, AsViewer
 from console.parameters import RowId
 from core.errors import ConfigurationError
-from core.policy.verdicts import VerdictRefused
 from db import audit
 from db.jobs.job_admin import show_job
-from db.verdicts.releases import release_result
-from db.verdicts.result_verdicts import read_result
 
 
 class JobObject(Resource):
@@ -62,12 +58,6 @@ class JobDetail(JobEntry):
     images: list[JobImage]
 
 
-class Released(BaseModel):
-    """A result was released."""
-
-    deliveries: int = Field(description="Deliveries that were held and are sent now")
-
-
 def build_router(accounts: Accounts) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/api/v1", tags=["operations"], **API_ROUTES)
@@ -82,16 +72,5 @@ def build_router(accounts: Accounts) -> APIRouter:
             raise HTTPException(404, f"there is no job {job_id}") from error
         audit.record_now(database, actor=viewer.actor, action="job.viewed", subject=f"job:{job_id}", details={"from": viewer.address})
         return JobDetail.model_validate(found)
-
-    @routes.post("/results/{job_id}/release", summary="Release a result that waits for a clinician's verdict", tags=["verdicts"])
-    def release(job_id: RowId, why: Reason, viewer: AsViewer) -> Released:
-        """Release a result to every destination that still waits, as the verdict panel does."""
-        if read_result(database, job_id) is None:
-            raise HTTPException(404, f"there is no result of job {job_id}")
-        try:
-            released = release_result(database, job_id, actor=viewer.actor, cause="clinician", reason=why.reason)
-        except VerdictRefused as error:
-            raise HTTPException(409, str(error)) from error
-        return Released(deliveries=released)
 
     return routes

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from fastapi import FastAPI
 
-from console.api import audit, commands, configured, dashboard, job_detail, operations, studies, users, work_commands
+from console.api import audit, commands, configured, dashboard, job_detail, operations, studies, users, verdicts, work_commands
 from console.api.description import describe
 from console.auth.guard import Accounts
 from core.settings.settings import Settings
@@ -18,4 +18,5 @@ def add_api(application: FastAPI, accounts: Accounts, current: Callable[[], Sett
     application.include_router(audit.build_router(accounts, current()))
     application.include_router(studies.build_router(accounts, blobs))
     application.include_router(configured.build_router(accounts, current))
+    application.include_router(verdicts.build_router(accounts, current().node.data_dir / "models", current))
     application.openapi = lambda: describe(application)  # type: ignore[method-assign]

@@ -60,6 +60,8 @@ ACCESS: dict[tuple[str, str], frozenset[UserRole]] = {
     ("POST", "/api/v1/destinations/echo"): OPERATORS,
     ("GET", "/api/v1/commands"): OPERATORS,
     ("GET", "/api/v1/commands/{command_id}"): OPERATORS,
+    ("GET", "/api/v1/results/{job_id}/verdicts"): ALL,
+    ("POST", "/api/v1/results/{job_id}/verdicts"): CLINICIANS,
     ("POST", "/api/v1/results/{job_id}/release"): CLINICIANS,
     ("GET", "/api/v1/audit/events"): AUDITORS,
     ("GET", "/api/v1/audit/export"): AUDITORS,

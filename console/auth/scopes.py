@@ -15,7 +15,7 @@ class Scope(StrEnum):
     AUDIT = "audit"  # reads the audit trail and verifies it
     USERS = "users"  # manages users
     UPLOAD = "upload"  # sends images for analysis
-    VERDICTS = "verdicts"  # releases results that wait for a verdict
+    VERDICTS = "verdicts"  # reads and gives verdicts, and releases results that wait for one
 
 
 MEANING = {
@@ -24,7 +24,7 @@ MEANING = {
     Scope.AUDIT: "search, export and verify the audit trail",
     Scope.USERS: "manage users",
     Scope.UPLOAD: "send images for analysis",
-    Scope.VERDICTS: "release results that wait for a verdict",
+    Scope.VERDICTS: "read and give verdicts, release results that wait for one",
 }
 SECTIONS = {
     "studies": Scope.RESULTS,

@@ -6,7 +6,7 @@ import functools
 import resource
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import uvicorn
@@ -30,12 +30,17 @@ class ConsoleServer(uvicorn.Server):
         With it the server speaks TLS only.
     most_connections
         Connections at once; fewer where the process may not open so many files.
+    trusted_proxies
+        Addresses and networks whose ``X-Forwarded-For`` is believed.
     """
 
-    def __init__(self, application: ASGIApp, stop: threading.Event, *, tls: ssl.SSLContext | None, most_connections: int) -> None:
+    def __init__(
+        self, application: ASGIApp, stop: threading.Event, *, tls: ssl.SSLContext | None, most_connections: int,
+        trusted_proxies: Sequence[str] = (),
+    ) -> None:  # fmt: skip
         config = uvicorn.Config(
             application, http="h11", ws="none", log_config=None, access_log=False, lifespan="off", server_header=False,
-            timeout_graceful_shutdown=GRACE_S,
+            timeout_graceful_shutdown=GRACE_S, proxy_headers=bool(trusted_proxies), forwarded_allow_ips=list(trusted_proxies),
         )  # fmt: skip
         super().__init__(config)
         config.load()

@@ -9,6 +9,8 @@ from console.auth.access import CLINICIANS, UserRole
 from core.clock import system_clock
 from core.policy.verdicts import RejectionReason
 from core.records import Code
+from core.settings.settings import Settings
+from core.states import ResultKind
 from db.accounts.sessions import Session
 from db.verdicts.result_verdicts import ResultVerdicts
 
@@ -53,3 +55,8 @@ def build_panel(
     current = job.state not in ("superseded", "cancelled")
     may_judge = current and UserRole(session.user.role) in CLINICIANS
     return VerdictPanel(job, list(findings), verdicts, classes, may_judge, system_clock(), error)
+
+
+def assessment_destinations(settings: Settings) -> list[str]:
+    """Return the names of the destinations whose result profile lists ``assessment``."""
+    return [name for name, kinds in settings.result_profiles.items() if ResultKind.ASSESSMENT in kinds]

@@ -18,10 +18,9 @@ from console.auth.replies import page, redirect
 from console.parameters import RowId
 from console.verdicts.classes import ClassBook
 from console.verdicts.forms import read_draft, read_seen
-from console.verdicts.panel import REASONS, build_panel
+from console.verdicts.panel import REASONS, assessment_destinations, build_panel
 from core.policy.verdicts import VerdictRefused
 from core.settings.settings import Settings
-from core.states import ResultKind
 from db.accounts.sessions import Session
 from db.verdicts.releases import release_result
 from db.verdicts.result_verdicts import ResultDetails, images_of_result, read_result, read_verdicts, record_result_view
@@ -74,8 +73,8 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, models_dir: Pat
         def act(result: ResultDetails) -> None:
             known = classes.classes(result.row.model, result.row.pipeline_digest, result.findings)
             draft, seen = read_draft(form, known, images_of_result(database, job_id)), read_seen(form)
-            takes_assessment = [name for name, kinds in current().result_profiles.items() if ResultKind.ASSESSMENT in kinds]
-            give_verdict(database, job_id, draft, user=session.user.name, seen=seen, takes_assessment=takes_assessment)
+            wanted = assessment_destinations(current())
+            give_verdict(database, job_id, draft, user=session.user.name, seen=seen, takes_assessment=wanted)
 
         return await run_in_threadpool(_answer, request, job_id, session, act)
 

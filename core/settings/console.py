@@ -1,5 +1,6 @@
 """``[console]``: the HTTP port, and sign-in by a provider of OpenID Connect."""
 
+from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -78,6 +79,11 @@ class ConsoleSection(Section):
         description="Further host names and addresses under which the console is reached. A request whose Host header is none of these, of "
         "`public_url`, loopback, the machine's host name or the address on which it came in is answered with 400.",
     )
+    trusted_proxies: tuple[str, ...] = Field(
+        default=(),
+        description="Addresses or networks of reverse proxies. Only their header X-Forwarded-For says from which address a request comes, "
+        "for the audit trail and for the limit on failed sign-ins; of everybody else it is ignored.",
+    )
     max_connections: int = Field(
         default=600,
         ge=10,
@@ -106,6 +112,16 @@ class ConsoleSection(Section):
         for name in value:
             if not name or set(name) & set("/*@ ") or (":" in name and not is_address(name)):
                 raise ValueError(f"{name!r} is no host name or address: write it without scheme, port and wildcard")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_proxies(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            try:
+                ip_network(name)
+            except ValueError as error:
+                raise ValueError(f"{name!r} is no address or network such as 10.0.0.0/8") from error
         return value
 
     @property

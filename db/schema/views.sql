@@ -111,7 +111,13 @@ SELECT j.study_instance_uid, j.series_instance_uid, j.sop_instance_uid, j.access
        (SELECT coalesce(jsonb_agg(i.sha256 ORDER BY i.id), '[]')
         FROM job_inputs ji JOIN instances i ON i.id = ji.instance_id WHERE ji.job_id = j.job_id) AS input_sha256,
        j.received_at, j.completed_at, j.completion_evidence, j.inferred_at, j.reported_at, j.queued_at AS recorded_at,
-       coalesce(j.reported_at, j.queued_at) AS ended_at
+       coalesce(j.reported_at, j.queued_at) AS ended_at,
+       jsonb_path_query_first(f.evaluations, '$[*] ? (@.name.value == "106233006").value.meaning') #>> '{}' AS zone,
+       jsonb_path_query_first(f.evaluations, '$[*] ? (@.name.value == "272741003").value.meaning') #>> '{}' AS side,
+       jsonb_path_query_first(f.evaluations, '$[*] ? (@.name.value == "DENSITY").value.meaning') #>> '{}' AS density,
+       jsonb_path_query_first(f.evaluations, '$[*] ? (@.name.value == "SIZE-BAND").value.meaning') #>> '{}' AS size_band,
+       jsonb_path_query_first(f.evaluations, '$[*] ? (@.name.value == "LUNG-RADS-SIZE").value.meaning') #>> '{}' AS lung_rads_size,
+       f.evaluations
 FROM v_jobs j
 LEFT JOIN findings f ON f.job_id = j.job_id
 WHERE NOT j.shadow AND (j.outcome IS NOT NULL OR j.job_state IN ('failed', 'quarantined', 'cancelled'))
@@ -125,7 +131,8 @@ SELECT st.study_instance_uid, se.series_instance_uid, u.sop_instance_uid, st.acc
        NULL,
        '[]'::jsonb,
        '[]'::jsonb,
-       u.first_received_at, u.completed_at, u.evidence, NULL, NULL, u.completed_at, u.completed_at
+       u.first_received_at, u.completed_at, u.evidence, NULL, NULL, u.completed_at, u.completed_at,
+       NULL, NULL, NULL, NULL, NULL, NULL
 FROM units u
 JOIN series se ON se.id = u.series_id
 JOIN studies st ON st.id = se.study_id
@@ -171,6 +178,12 @@ COMMENT ON COLUMN v_findings.inferred_at IS 'When inference ended';
 COMMENT ON COLUMN v_findings.reported_at IS 'When the result was committed';
 COMMENT ON COLUMN v_findings.recorded_at IS 'When the job was queued, or the unit ended without a job';
 COMMENT ON COLUMN v_findings.ended_at IS 'When the result was committed, else the same as recorded_at';
+COMMENT ON COLUMN v_findings.zone IS 'Place within the site: upper, middle or lower zone; NULL where it was not determined';
+COMMENT ON COLUMN v_findings.side IS 'Right or left; NULL where it was not determined';
+COMMENT ON COLUMN v_findings.density IS 'Density of a nodule by rule: solid, part-solid or ground-glass';
+COMMENT ON COLUMN v_findings.size_band IS 'Size band of a nodule by the limits of Lung-RADS; not a Lung-RADS category';
+COMMENT ON COLUMN v_findings.lung_rads_size IS 'Lung-RADS 2022 category by size and density alone; not the category of an examination';
+COMMENT ON COLUMN v_findings.evaluations IS 'All coded qualitative evaluations, each with name and value';
 
 CREATE VIEW v_audit AS
 SELECT id AS event_id, at, actor, action, subject, details, chain_seq, chain_hash FROM audit_events;

@@ -72,9 +72,14 @@ def test_an_allowed_host_is_a_name_or_an_address(name: str) -> None:
         ConsoleSection(allowed_hosts=(name,))
 
 
+def test_a_trusted_proxy_is_an_address_or_a_network() -> None:
+    with pytest.raises(ValidationError, match="is no address or network"):
+        ConsoleSection(trusted_proxies=("proxy.example.org",))
+
+
 def test_another_host_is_answered_with_400_everywhere_and_links_do_not_contain_it(database: Database, tmp_path: Path) -> None:
     add_users(database)
-    section = ConsoleSection(port=0, public_url=PUBLIC, allowed_hosts=("proxy",))
+    section = ConsoleSection(port=0, public_url=PUBLIC, allowed_hosts=("proxy",), trusted_proxies=("127.0.0.0/8",))
     with RunningConsole(database, tmp_path, console=section) as console, console.browser() as browser:
         for path in ("/", "/sign-in", "/healthz", "/metrics", "/api/v1/status", "/static/console.css", "/no-such-page"):
             reply = browser.get(path, headers={"Host": "evil.example"})
@@ -85,6 +90,8 @@ def test_another_host_is_answered_with_400_everywhere_and_links_do_not_contain_i
         assert browser.get("/api/v1/status", headers={"Host": "x"}).headers["content-type"] == "application/problem+json"
         assert browser.get("/sign-in", headers={"Host": "proxy:8080"}).status_code == 200
         browser.headers["Host"] = "proxy"
+        guess = {"Origin": PUBLIC, "X-Forwarded-For": "10.9.9.9, 192.0.2.7"}
+        assert browser.post("/sign-in", data={"name": "x", "password": "y"}, headers=guess).status_code == 401
         signed_in = browser.post("/sign-in", data={"name": "admin", "password": "correct horse battery staple"}, headers={"Origin": PUBLIC})
         assert signed_in.status_code == 303
         cookie = signed_in.headers["set-cookie"]
@@ -104,6 +111,8 @@ def test_another_host_is_answered_with_400_everywhere_and_links_do_not_contain_i
         made = browser.post("/api/v1/users/invitations", json={"name": "ada", "role": "viewer"}, headers=headers)
         assert made.json()["link"].startswith(f"{PUBLIC}/invitations/")
     assert rows(database, "SELECT name FROM invitations ORDER BY name") == [("ada",), ("eve",)]
+    failed = rows(database, "SELECT details ->> 'from' FROM audit_events WHERE action = 'sign_in.failed'")
+    assert failed == [("192.0.2.7",)], "the address that the trusted proxy has added"
 
 
 def test_a_request_without_or_with_two_hosts_is_refused(database: Database, tmp_path: Path) -> None:

@@ -1,0 +1,10 @@
+"""The views anew: `v_findings` has columns for the evaluations of a finding."""
+
+revision = "0016"
+down_revision = "0015"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Change no table: every upgrade to another revision creates the views anew."""
