@@ -53,7 +53,7 @@ def build_router(accounts: Accounts, models_dir: Path, current: Callable[[], Set
         return _answer(_result(job_id), viewer)
 
     @routes.post("/verdicts", summary="Accept, correct or reject a finding, or add a missed one", status_code=201)
-    def judge(job_id: RowId, order: VerdictOrder, session: SignedIn, viewer: AsViewer) -> JudgedResult:
+    def record_verdict(job_id: RowId, order: VerdictOrder, session: SignedIn, viewer: AsViewer) -> JudgedResult:
         """Record one verdict of the user of the token, and return all.
 
         The last verdict on a finding supersedes those before it. 409: the result was replaced, or somebody has given a verdict since it
