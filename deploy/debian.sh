@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that the test suite uses: a PACS, a browser, DICOM tools and validators, PostgreSQL and Redis,
-# and a font with Chinese and Japanese characters for the PDF. Needs root and apt-get; no service is started.
+# a syslog server with TLS, and a font with Chinese and Japanese characters for the PDF. Needs root and apt-get; no service is started.
 set -euo pipefail
-packages=(orthanc orthanc-dicomweb orthanc-python chromium dcmtk dicom3tools pixelmed-apps redis-server postgresql fonts-droid-fallback prometheus haproxy)
+packages=(orthanc orthanc-dicomweb orthanc-python chromium dcmtk dicom3tools pixelmed-apps redis-server postgresql fonts-droid-fallback prometheus haproxy rsyslog rsyslog-gnutls)
 missing=()
 for package in "${packages[@]}"; do
     [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")

@@ -11,6 +11,7 @@ from core.settings.tls import ClientTls, ConsoleTls, NodeTls
 from core.tls import client_context, server_context
 
 CA_KEYS = ("ca", "syslog_ca", "time_stamp_ca")
+FILE_KEYS = ("cert", "key", "syslog_cert", "syslog_key", *CA_KEYS)
 
 
 def check_tls_files(settings: Settings) -> None:
@@ -30,7 +31,7 @@ def find_problems(settings: Settings) -> list[str]:
     """Return what is wrong with the TLS files: the setting, the path, and why it cannot be used."""
     problems: list[str] = []
     for place, section in _sections(settings, ""):
-        files = [(key, path) for key in ("cert", "key", *CA_KEYS) if isinstance(path := getattr(section, key, None), Path)]
+        files = [(key, path) for key in FILE_KEYS if isinstance(path := getattr(section, key, None), Path)]
         unreadable = [f"{place}.{key}: {path}: {why}" for key, path in files if (why := _unreadable(path))]
         problems += unreadable or _unusable(place, section)
     return problems

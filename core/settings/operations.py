@@ -166,6 +166,10 @@ class AuditSection(Section):
     syslog_ca: Path | None = Field(
         default=None, description="File with the certificate authority of the syslog server, PEM. Without it: the system's authorities."
     )
+    syslog_cert: Path | None = Field(
+        default=None, description="File with the node's certificate, PEM, where the syslog server asks for one. Needs `syslog_key`."
+    )
+    syslog_key: Path | None = Field(default=None, description="File with the private key of `syslog_cert`, PEM.")
     to_webhook: bool = Field(default=False, description="Every anchor is also posted to `webhook.url`, as the event `audit.anchored`.")
     time_stamp_url: str = Field(
         default="", description="Time-stamp service (RFC 3161) that signs anchors, `http://` or `https://`. Empty: none is asked."
@@ -183,6 +187,8 @@ class AuditSection(Section):
             parts = urlsplit(self.syslog_url)
             if parts.scheme not in SYSLOG_SCHEMES or not (parts.path if parts.scheme == "unix" else parts.hostname):
                 raise ValueError("syslog_url is tls://host:port, tcp://host:port, udp://host:port or unix:///path")
+        if (self.syslog_cert is None) != (self.syslog_key is None):
+            raise ValueError("syslog_cert and syslog_key are given together or not at all")
         if self.time_stamp_url:
             parts = urlsplit(self.time_stamp_url)
             if parts.scheme not in ("http", "https") or not parts.hostname:

@@ -12,6 +12,7 @@ import structlog
 
 from core.errors import NodeError
 from core.settings.settings import Settings
+from core.settings.tls import ClientTls
 from db.anchor import anchor_state, anchor_writer
 from db.anchor.anchor_file import SignedLine
 from db.anchor.anchor_key import load_private_key
@@ -93,7 +94,8 @@ class AnchorLoop:
 
     def _to_syslog(self, line: SignedLine) -> str:
         section = self._settings.audit
-        return send_to_syslog(section.syslog_url, section.syslog_ca, self._settings.node.ae_title, line.line.decode())
+        tls = ClientTls(ca=section.syslog_ca, cert=section.syslog_cert, key=section.syslog_key)
+        return send_to_syslog(section.syslog_url, tls, self._settings.node.ae_title, line.line.decode())
 
     def _to_webhook(self, line: SignedLine) -> str:
         anchor = line.anchor

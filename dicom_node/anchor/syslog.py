@@ -3,7 +3,6 @@
 import os
 import socket
 import ssl
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from core.clock import system_clock
@@ -14,6 +13,7 @@ from core.tls import client_context
 FACILITY_AUDIT, SEVERITY_NOTICE = 13, 5  # RFC 5424 6.2.1: log audit; normal but significant condition
 DEFAULT_PORTS = {"udp": 514, "tcp": 601, "tls": 6514}
 TIMEOUT_S = 5.0
+REFUSAL_S = 2.0  # a server that refuses our certificate closes within this time
 
 
 def format_message(host: str, name: str, text: str) -> bytes:
@@ -23,8 +23,8 @@ def format_message(host: str, name: str, text: str) -> bytes:
     return f"<{priority}>1 {time} {host} dicom-node-{name} {os.getpid()} audit-anchor - {text}".encode()
 
 
-def send_to_syslog(url: str, ca: Path | None, name: str, text: str) -> str:
-    """Send one message. Returns "" where it was sent, else the problem. UDP and TCP do not confirm that it was stored."""
+def send_to_syslog(url: str, tls: ClientTls, name: str, text: str) -> str:
+    """Send one message. Returns "" where it was sent, else the problem. No transport confirms that it was stored."""
     parts = urlsplit(url)
     message = format_message(socket.gethostname() or "-", name.replace(" ", "-"), text)
     try:
@@ -44,8 +44,25 @@ def send_to_syslog(url: str, ca: Path | None, name: str, text: str) -> str:
             if parts.scheme == "tcp":
                 plain.sendall(framed)
             else:
-                with client_context(ClientTls(ca=ca)).wrap_socket(plain, server_hostname=host) as secure:
+                with client_context(tls).wrap_socket(plain, server_hostname=host) as secure:
                     secure.sendall(framed)
-    except (OSError, ssl.SSLError, ConfigurationError) as error:
+                    _raise_refusal(secure)
+    except (OSError, ConfigurationError) as error:
         return f"{type(error).__name__}: {error}"
     return ""
+
+
+def _raise_refusal(connection: ssl.SSLSocket) -> None:
+    """Wait whether the server closes: with TLS 1.3 it refuses a certificate after the client's data was sent, often without a word.
+
+    Raises
+    ------
+    OSError
+        The server sent an alert, or closed. A syslog server that accepts says nothing and keeps the connection open.
+    """
+    connection.settimeout(REFUSAL_S)
+    try:
+        connection.recv(1)
+    except TimeoutError:
+        return
+    raise ConnectionAbortedError("the server closed the connection: it may have refused the certificate (audit.syslog_cert)")
