@@ -36,6 +36,9 @@ def export_results(
     format: Annotated[ExportFormat, typer.Option("--format", help="output format")] = ExportFormat.JSON,
     as_json: Annotated[bool, typer.Option("--json", help="the same as --format json")] = False,
     inputs: Annotated[bool, typer.Option("--inputs", help="the inputs of results instead: SOP Instance UID and SHA-256")] = False,
+    head: Annotated[
+        bool, typer.Option("--head", help="CSV: the header as lines with # before the names of the columns, for people and archives")
+    ] = False,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="write results, inputs and header into this folder", show_default=False)
     ] = None,
@@ -43,8 +46,8 @@ def export_results(
 ) -> None:
     """Print one row per finding. A unit without findings has one row with its outcome and reason.
 
-    The header (filter, time, number of rows, SHA-256) is on standard error, with --out in export.json. In CSV, text that a
-    spreadsheet would take for a formula has an apostrophe before it.
+    The header (filter, time, number of rows, SHA-256) is on standard error, with --out in export.json, with --head before the table. In
+    CSV, text that a spreadsheet would take for a formula has an apostrophe before it.
     """
     from db.operations.data_audit import record_export
     from db.operations.results_export import FIELDS, INPUT_FIELDS, export_findings, export_inputs
@@ -52,6 +55,8 @@ def export_results(
     start, kind = parse_time(since), ExportFormat.JSON if as_json else format
     if out is not None and inputs:
         raise ConfigurationError("--out writes the inputs too", hint="leave out --inputs")
+    if head and (kind is ExportFormat.JSON or out is not None):
+        raise ConfigurationError("--head is for CSV on standard output", hint="add --format csv; --out writes the header to export.json")
     files: dict[str, tuple[str, int]] = {}
     with open_database(config) as (_, database):
         at = database.now()
@@ -66,7 +71,7 @@ def export_results(
     header = _header(files, start, at)
     if out is None:
         for content, _ in files.values():
-            sys.stdout.write(content)
+            sys.stdout.write((_head_lines(header) if head else "") + content)
     else:
         out.mkdir(parents=True, exist_ok=True)
         for name, (content, _) in files.items():
@@ -87,6 +92,14 @@ def _header(files: Mapping[str, tuple[str, int]], since: datetime | None, at: da
             for name, (content, count) in files.items()
         ],
     }
+
+
+def _head_lines(header: Mapping[str, Any]) -> str:
+    """The header as lines that begin with #. The digest is that of everything below them."""
+    (entry,) = header["files"]
+    since = header["filter"]["since"] or "(all)"
+    facts = (f"dicom-node results export: {entry['name']}", f"since {since}", f"exported at {header['exported_at']}")
+    return "".join(f"# {fact}\n" for fact in (*facts, f"{entry['rows']} rows", f"sha256 of the lines below {entry['sha256']}"))
 
 
 def _json(document: Any) -> str:

@@ -61,6 +61,20 @@ def test_csv_on_standard_output(config: Path, capsys: pytest.CaptureFixture[str]
     assert f"sha256 {hashlib.sha256(out.encode()).hexdigest()}" in err
 
 
+def test_the_header_as_lines_before_the_table(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["results", "export", "--head", "--since", "2020-01-01", "--config", str(config)]
+    assert run([*options, "--format", "csv"]) == 0
+    lines = capsys.readouterr().out.splitlines(keepends=True)
+    head, table = [line for line in lines if line.startswith("#")], [line for line in lines if not line.startswith("#")]
+    assert lines == head + table
+    assert "# since 2020-01-01T00:00:00+00:00\n" in head
+    assert "# 1 rows\n" in head
+    assert head[-1] == f"# sha256 of the lines below {hashlib.sha256(''.join(table).encode()).hexdigest()}\n"
+    assert [row["patient_id"] for row in csv.DictReader(table)] == ["'=1+1"]
+    assert run([*options, "--format", "json"]) == 2
+    assert "--format csv" in capsys.readouterr().err
+
+
 def test_inputs_and_json(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["results", "export", "--config", str(config)]) == 0
     (row,) = json.loads(capsys.readouterr().out)
