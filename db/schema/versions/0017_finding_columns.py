@@ -1,7 +1,7 @@
 """The views anew: `v_findings` has columns for the evaluations of a finding."""
 
-revision = "0016"
-down_revision = "0015"
+revision = "0017"
+down_revision = "0016"
 branch_labels = None
 depends_on = None
 
