@@ -1,6 +1,8 @@
 """Fixtures and settings for every test."""
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
@@ -8,10 +10,43 @@ from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["tests.support.services", "tests.support.seaweed"]
 
+# The processes of the suite, and those that they start, share the cores. A second thread of OpenMP or OpenBLAS computes nothing faster
+# there, and waits by spinning: an inference on two threads takes two and a half times the processor time of one on one thread. The
+# libraries read these variables when they are loaded, which is later.
+for variable, value in {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", "OPENBLAS_NUM_THREADS": "1"}.items():
+    os.environ.setdefault(variable, value)
+
+# A file is what `make test` gives to one of its processes. Those that take longest come first, so that no process is alone with one of
+# them at the end.
+LONGEST_FIRST = (
+    "tests/integration/test_end_to_end.py",
+    "tests/integration/test_console_walk.py",
+    "tests/deploy/local/test_up.py",
+    "tests/chaos/test_chaos.py",
+    "tests/training/lung_histology_ct/test_train.py",
+    "tests/deploy/installed/test_wheel.py",
+    "tests/deploy/demo/test_demo.py",
+    "tests/workers/child/test_memory_limit.py",
+    "tests/workers/queue/test_worker.py",
+    "tests/console/test_accessibility.py",
+    "tests/workers/encode/validate/test_external_validators.py",
+    "tests/training/dermoscopy/test_train.py",
+    "tests/dicom_node/conduct/test_conductor.py",
+)
+
 # One profile for the whole suite. How long an example takes depends on the machine and on what else runs on it, so no test has a deadline
 # and slow generation of examples is no failure.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the tests of the longest files first; the order of all others stays."""
+    places = {config.rootpath / name: place for place, name in enumerate(LONGEST_FIRST)}
+    missing = [str(path) for path in places if not path.is_file()]
+    if missing:
+        raise pytest.UsageError(f"LONGEST_FIRST in tests/conftest.py names files that do not exist: {', '.join(missing)}")
+    items.sort(key=lambda item: places.get(Path(item.path), len(places)))
 
 
 @pytest.fixture(autouse=True)

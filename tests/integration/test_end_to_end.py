@@ -91,6 +91,8 @@ port = {free_port()}
 [completion]
 settle_s = 1.5
 quiet_s = 6.0
+[worker]
+children = 1
 [delivery]
 retry_base_s = 1.0
 [webhook]

@@ -51,6 +51,8 @@ port = {free_port()}
 port = {free_port()}
 [receive]
 min_free_bytes = 0
+[worker]
+children = 1
 [delivery]
 retry_base_s = 0.5
 [[sources]]

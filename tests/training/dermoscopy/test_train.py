@@ -66,17 +66,17 @@ def test_an_interrupted_training_resumes_to_the_same_weights(tmp_path: Path) -> 
 
     def interrupt(line: str) -> None:
         stages.append(line)
-        if line.startswith("epoch 1/3") and "stage second" in stages:
+        if line.startswith("epoch 1/2") and "stage second" in stages:
             raise Interruption
 
     def run(out: Path, progress: Callable[[str], None]) -> None:
-        train(data, out, seed=4, epochs=3, progress=progress, limit_per_class=4)
+        train(data, out, seed=4, epochs=2, progress=progress, limit_per_class=4)
 
     straight, broken = tmp_path / "straight", tmp_path / "broken"
     run(straight, lines.append)
     assert [line.split(" loss")[0] for line in lines if line.startswith("epoch")] == [
         "epoch 1/1",
-        *(f"epoch {n}/3" for n in (1, 2, 3)),
+        *(f"epoch {n}/2" for n in (1, 2)),
     ]
     card = read_card(straight / "card.toml")
     assert ENSEMBLE_LIMIT not in card.limits  # it is a single network
@@ -94,7 +94,7 @@ def test_an_interrupted_training_resumes_to_the_same_weights(tmp_path: Path) -> 
     assert all(first[key].equal(second[key]) for key in first)
 
     with pytest.raises(ModelError, match="another recipe"):
-        train(data, broken, seed=5, epochs=3, limit_per_class=4)
+        train(data, broken, seed=5, epochs=2, limit_per_class=4)
 
 
 def test_training_without_data_says_what_to_do(tmp_path: Path) -> None:

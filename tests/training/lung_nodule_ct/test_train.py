@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
+from models.ct.lung_field import LungField
 from models.lung_nodule_ct import network, two_stages
 from models.lung_nodule_ct.candidates import find_candidates
 from models.torch_threads import cpu_threads
@@ -150,12 +151,20 @@ def test_the_second_stage_learns_from_candidates_and_resumes_after_an_interrupti
     assert 0 < nodule.sum() < len(nodule)
 
 
+def one_lung(lungs: LungField) -> LungField:
+    """The upper half of one lung: the network takes a sixth of the time."""
+    field = lungs.field.copy()
+    field[:, :, field.shape[2] // 2 :] = False
+    field[field.shape[0] // 2 :] = False
+    return dataclasses.replace(lungs, field=field)
+
+
 def test_both_stages_in_one_file_score_the_regions(series: TrainingSeries, trained: Path, tmp_path: Path) -> None:
     second = tmp_path / "second.safetensors"
     save_file({k: v.contiguous() for k, v in second_stage.initialised_network(trained).state_dict().items()}, second)
     joined = two_stages.join_weights(trained, second, tmp_path / "weights.safetensors")
     detector = two_stages.TwoStageDetector(joined, two_stages.SETTINGS)
-    heat = detector.heat(series.lungs, series.hu, series.spacing_mm)
+    heat = detector.heat(one_lung(series.lungs), series.hu, series.spacing_mm)
     level = float(np.quantile(heat.values, 0.999))
     largest = max(c.volume_mm3 for c in find_candidates(heat, {"heat": level, "volume_mm3": 1.0}))
     regions = detector.scored_regions(heat, {"heat": level, "volume_mm3": largest / 2})
