@@ -14,7 +14,7 @@ FAILPOINTS = MappingProxyType(
     {
         # listen: each before Success, so that the sender still has what is lost here
         "receive.whole": "all bytes of an instance have arrived, none is stored durably",
-        "receive.grouped": "blobs have their names; neither blobs nor rows of the group are durable",
+        "receive.grouped": "a group is formed; no row of it is sent, and blobs may have no name yet",
         "receive.synced": "blobs are durable; the rows of the group are written, not committed",
         "receive.committed": "the rows of the group are committed; the waiting associations do not know it yet",
         "receive.kept": "the row of the instance is committed; Success is not sent",

@@ -1,5 +1,6 @@
 """pynetdicom's sockets with three corrections: they are always closed, they do not delay small packets, and a PDU has a maximum length."""
 
+import select
 import socket
 import ssl
 import struct
@@ -7,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 from pynetdicom import AE
 from pynetdicom.association import Association
@@ -54,19 +55,38 @@ class NodeSocket(AssociationSocket):
         return made
 
 
+class WaitingWork(Protocol):
+    """Work that can be done at any time, and costs nothing while the thread waits for the peer (`receive.dimse.NodeDimse`)."""
+
+    @property
+    def has_unwritten(self) -> bool:
+        """Whether there is enough to do."""
+
+    def write_out(self) -> None:
+        """Do it."""
+
+
 class AcceptedSocket(NodeSocket):
     """The socket of an accepted association: reads ahead into one buffer, and refuses a PDU longer than the negotiated maximum (PS3.8 D.1).
 
     Reading ahead is faster because each system call releases Python's interpreter lock and has to acquire it again: several PDUs
     come with one call.
+
+    Attributes
+    ----------
+    waiting_work
+        Done before the thread waits for more bytes.
     """
 
     max_pdu_bytes = 1 << 20
     _unknown_pdu_type = False  # such a PDU is answered with an A-ABORT, and nothing after it is read
     _start = _end = 0  # the part of the buffer that was received and not yet returned
 
+    waiting_work: WaitingWork | None = None
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._buffer = memoryview(bytearray(READ_AHEAD_BYTES))
+        self._readable = select.poll()
         super().__init__(*args, **kwargs)
 
     @property
@@ -95,6 +115,13 @@ class AcceptedSocket(NodeSocket):
         self._unknown_pdu_type = nr_bytes == PDU_HEADER_BYTES == len(taken) and taken[0] not in PDU_TYPES
         return taken
 
+    def work_before_waiting(self) -> None:
+        """Do `waiting_work` if nothing has arrived that could be read instead."""
+        if self.waiting_work is not None and self.waiting_work.has_unwritten:
+            self._readable.register(self.socket, select.POLLIN)  # type: ignore[arg-type]
+            if not self._readable.poll(0):
+                self.waiting_work.write_out()
+
     def _fill(self, need: int) -> None:
         """Read until ``need`` bytes are in the buffer, or the peer has closed the connection."""
         rest = self._buffer[self._start : self._end]
@@ -105,6 +132,7 @@ class AcceptedSocket(NodeSocket):
         connection: Any = self.socket
         deadline: float | None = None
         while self._end - self._start < need:
+            self.work_before_waiting()
             count = connection.recv_into(self._buffer[self._end :])
             if not count:
                 return

@@ -18,7 +18,7 @@ from core.errors import StorageError
 from core.failpoints import failpoint
 from db.blobs.blob_ref import BlobRef
 from db.blobs.file_system import ORDERED, disk_errors, exclusive_access, file_system_of, fsync_folder, shared_access
-from db.blobs.linked_file import LinkedFile, link_file
+from db.blobs.linked_file import LinkedFile
 from db.blobs.temporary_file import TemporaryFile
 
 MODE = 0o640
@@ -40,11 +40,18 @@ def blob_path(root: Path, sha256: str) -> Path:
         ``sha256`` is not 64 lower-case hex digits: no other text may become part of a path.
     """
     check_name(sha256)
+    path = root / sha256[:2] / sha256
+    former = _former_path(root, sha256)
+    return former if not path.exists() and former.exists() else path
+
+
+def _former_path(root: Path, sha256: str) -> Path:
+    """Where nodes kept a blob before: in 65,536 folders. Nearly every instance of a new node had to make one, and to flush it."""
     return root / sha256[:2] / sha256[2:4] / sha256
 
 
 class Blobs:
-    """The folder of blobs: ``root/ab/cd/<sha256>`` and ``root/tmp``."""
+    """The folder of blobs: ``root/ab/<sha256>`` and ``root/tmp``. Blobs in ``root/ab/cd``, where they were before, are found too."""
 
     def __init__(self, root: Path, clock: Clock = system_clock) -> None:
         self.root = root
@@ -123,18 +130,20 @@ class Blobs:
 
     def adopt(self, file: TemporaryFile, sha256: str) -> BlobRef:
         """Make a temporary file the blob of this hash; it is on disk, and its temporary name removed, when this returns."""
-        with self.link(file, sha256) as linked:
-            return linked.sync()
+        try:
+            return self.to_blob(file, sha256).sync()
+        finally:
+            file.discard()
 
-    def link(self, file: TemporaryFile, sha256: str) -> LinkedFile:
-        """Give a temporary file the name of a blob. No row that names it may be committed before ``LinkedFile.sync``."""
+    def to_blob(self, file: TemporaryFile, sha256: str) -> LinkedFile:
+        """Return a temporary file as one that becomes the blob of this hash with ``LinkedFile.sync``.
+
+        No row that names it may be committed before.
+        """
         check_name(sha256)
         failpoint("blob.written")
-        target = f"{self._root}/{sha256[:2]}/{sha256[2:4]}/{sha256}"
-        with disk_errors("the blob cannot be linked"):
-            linked = link_file(file.path, target)
-        failpoint("blob.linked")
-        return LinkedFile(BlobRef(sha256, file.size_bytes), file, target, self._root, linked=linked, ordered=self._ordered)
+        target = f"{self._root}/{sha256[:2]}/{sha256}"
+        return LinkedFile(BlobRef(sha256, file.size_bytes), file, target, self._root, ordered=self._ordered)
 
     def read(self, sha256: str) -> bytes:
         """Return the content of a blob, after comparing it with its hash.
@@ -165,17 +174,17 @@ class Blobs:
 
     def remove(self, sha256: str) -> None:
         """Remove a blob that no row names; without effect if it does not exist."""
-        with disk_errors("a blob cannot be removed"), shared_access(self._root):
-            self.path(sha256).unlink(missing_ok=True)
+        with shared_access(self._root):
+            self.unlink(sha256)
 
     def folders(self) -> Iterator[list[str]]:
         """Yield the hashes of all blobs, one first-level folder at a time."""
         with disk_errors("the blobs cannot be listed"):
             for number in range(256):
-                found = []
-                for folder in (self.root / f"{number:02x}").iterdir():
-                    found += [entry.name for entry in folder.iterdir() if _SHA256.fullmatch(entry.name)]
-                yield found
+                found = set()
+                for entry in os.scandir(self.root / f"{number:02x}"):
+                    found.update(os.listdir(entry) if entry.is_dir() else [entry.name])
+                yield [name for name in sorted(found) if _SHA256.fullmatch(name)]
 
     def size_if_older(self, sha256: str, days: int) -> int | None:
         """Return the size in bytes of a blob that was written more than ``days`` ago; None if it is younger or does not exist."""
@@ -199,8 +208,10 @@ class Blobs:
 
     def unlink(self, sha256: str) -> None:
         """Remove a blob within `exclusive`; without effect if it does not exist."""
+        check_name(sha256)
         with disk_errors("a blob cannot be removed"):
-            self.path(sha256).unlink(missing_ok=True)
+            for path in (self.root / sha256[:2] / sha256, _former_path(self.root, sha256)):
+                path.unlink(missing_ok=True)
 
     def free_bytes(self) -> int:
         """Return the free space of the disk in bytes."""

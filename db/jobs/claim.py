@@ -136,7 +136,7 @@ def _claim(
 def _read(connection: Connection, ids: list[int]) -> list[ClaimedJob]:
     inputs: dict[int, list[UnitInput]] = defaultdict(list)
     for item in connection.execute(_INPUTS, {"ids": ids}):
-        path = f"{item.sha256[:2]}/{item.sha256[2:4]}/{item.sha256}"
+        path = f"{item.sha256[:2]}/{item.sha256}"
         inputs[item.job_id].append(UnitInput(item.sop_instance_uid, item.sop_class_uid, item.sha256, path))
     earlier: dict[int, list[StoredElsewhere]] = defaultdict(list)
     for item in connection.execute(_EARLIER, {"ids": ids}):

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.pdu_primitives import P_DATA
 
-from dicom_node.receive.spool import DataSetIdentity, SpoolFile
+from dicom_node.receive.spool import WRITE_OUT_BYTES, DataSetIdentity, SpoolFile
 from dicom_node.receive.store_command import StoreCommand, encode_store_response, read_store_request
 from dicom_node.receive.wakeable_queue import WakeableQueue
 from dicom_node.statuses import CANNOT_UNDERSTAND, StoreAnswer
@@ -119,9 +119,9 @@ class NodeDimse(DIMSEServiceProvider):
                 answer = self._store(self.assoc, self.assoc._accepted_cx[context_id], spool)
             else:
                 answer = StoreAnswer(CANNOT_UNDERSTAND, "the command lacks a required element")
+            sender.send_command(context_id, encode_store_response(request, answer.status, answer.comment))
         finally:
-            spool.discard()
-        sender.send_command(context_id, encode_store_response(request, answer.status, answer.comment))
+            spool.discard()  # after the answer: removing the temporary name takes as long as linking it, and nobody waits for it
 
     def _pass_to_pynetdicom(self, context_id: int, value: bytes) -> None:
         """Give one value of another message to pynetdicom. Reading pauses while a peer sends requests faster than they are served."""
@@ -132,6 +132,16 @@ class NodeDimse(DIMSEServiceProvider):
             raise ValueError("a data set longer than any list of instances")
         while self.msg_queue.qsize() > MAX_WAITING_MESSAGES and not self.assoc._kill:
             time.sleep(0.005)
+
+    @property
+    def has_unwritten(self) -> bool:
+        """Whether so much of a C-STORE has arrived that it is worth writing while the thread waits for the rest."""
+        return self._incoming is not None and self._incoming[2].buffered_bytes >= WRITE_OUT_BYTES
+
+    def write_out(self) -> None:
+        """Write what has arrived of a C-STORE."""
+        if self._incoming is not None:
+            self._incoming[2].write_out()
 
     def discard(self) -> None:
         """Remove the spool file of a C-STORE that was in progress when the connection ended."""

@@ -116,6 +116,7 @@ class NodeDul(DULServiceProvider):
             return False
         if wrapped.has_pdu_header or getattr(connection, "pending", int)():  # this socket, or TLS, has read ahead
             return True
+        wrapped.work_before_waiting()
         artim = self.artim_timer
         running = artim._start_time is not None and artim._end_time is None
         wait_s = max(0.0, min(POLL_INTERVAL_S, artim.remaining)) if running else POLL_INTERVAL_S

@@ -1,7 +1,6 @@
 """Reads the header of a received instance, and compares it with the command and the presentation context."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from core.errors import CannotUnderstand
 from core.policy.admission import check_identity
@@ -36,7 +35,7 @@ def read_checked_header(received: ReceivedInstance, file: TemporaryFile) -> Inst
         raise CannotUnderstand("the SOP instance UID of the command is too long", status=INVALID_INSTANCE)
     if not received.spool.size_bytes:
         raise CannotUnderstand("the C-STORE came without a data set")
-    header = read_header(Path(file.path), beginning=received.spool.beginning, size_bytes=file.size_bytes)
+    header = read_header(file.path, beginning=received.spool.beginning, size_bytes=file.size_bytes)
     check_identity(
         sop_class_uid=identity.sop_class_uid,
         sop_instance_uid=identity.sop_instance_uid,

@@ -54,6 +54,8 @@ class Intake:
     def store(self, received: ReceivedInstance, association_row: Callable[[], UUID]) -> StoreAnswer:
         """Keep and index one instance. Success means that its bytes are on disk (fsync) and its row is committed. Never raises.
 
+        The caller discards the spool file, which can wait until the answer is sent.
+
         Parameters
         ----------
         association_row
@@ -71,8 +73,6 @@ class Intake:
             at = _raised_at(error)
             self._log.error("instance_failed_unexpectedly", source=received.source, exception=type(error).__name__, at=at)
             return StoreAnswer(UNEXPECTED, f"unexpected {type(error).__name__}; see the node's log")
-        finally:
-            received.spool.discard()
 
     def _store(self, received: ReceivedInstance, association_row: Callable[[], UUID]) -> StoreAnswer:
         spool = received.spool
@@ -87,16 +87,13 @@ class Intake:
         self._disk_space.subtract(spool.size_bytes)
         failpoint("receive.whole")
         try:
-            try:
-                header = read_checked_header(received, file)
-            except IntakeError as error:
-                self._quarantine(received, file, error, association_row())
-                raise
-            self._refuse_own_object(header)
-            association_id = association_row()  # before the file is linked: without a database there is nothing to keep
-            self._admit(received, file, header, association_id)
-        finally:
-            file.discard()
+            header = read_checked_header(received, file)
+        except IntakeError as error:
+            self._quarantine(received, file, error, association_row())
+            raise
+        self._refuse_own_object(header)
+        association_id = association_row()  # before the file is linked: without a database there is nothing to keep
+        self._admit(received, file, header, association_id)
         failpoint("receive.kept")
         return StoreAnswer(SUCCESS)
 
@@ -106,16 +103,17 @@ class Intake:
             raise OwnObject("made by dicom-node itself: refused, as receive.own_objects says")
 
     def _admit(self, received: ReceivedInstance, file: TemporaryFile, header: InstanceHeader, association_id: UUID) -> None:
-        with self._blobs.link(file, received.spool.sha256) as named:
-            admitted = self._admitter.admit(
-                header=header,
-                blob=named.ref,
-                kind=unit_kind(header.sop_class_uid),
-                association_id=association_id,
-                source=received.source,
-                sync=named.sync,
-            )
-        self._restore_if_removed(admitted, named.ref.sha256)
+        blob = self._blobs.to_blob(file, received.spool.sha256)
+        blob.upload()  # before the transaction, which would hold the lock of its unit all that time
+        admitted = self._admitter.admit(
+            header=header,
+            blob=blob.ref,
+            kind=unit_kind(header.sop_class_uid),
+            association_id=association_id,
+            source=received.source,
+            sync=blob.sync,
+        )
+        self._restore_if_removed(admitted, blob.ref.sha256)
         if admitted.result is not AdmissionResult.NEW:
             self._log.info("instance_received_again", kind=str(admitted.result), source=received.source, unit=admitted.unit_id)
 

@@ -182,7 +182,7 @@ class ConnectionHandler(RequestHandler):
         association.dul.artim_timer.timeout = server.request_timeout_s
         association.on_request = lambda: self._extend_timeouts(association)
         association.peer_certificate = read_certificate(self.request)
-        association.dimse = NodeDimse(association, server.new_spool_file, server.store)
+        association.dimse = wrapped.waiting_work = NodeDimse(association, server.new_spool_file, server.store)
         association.on_end = server.on_end
         association.acceptor.maximum_length = self.ae.maximum_pdu_size
         association.acceptor.ae_title = server.ae_title

@@ -2,7 +2,7 @@
 
 pynetdicom would either keep a whole data set in memory several times over, or write it to the system's temporary folder with a file head
 that names its own version. The bytes are collected in a buffer first: each hash update and each write releases Python's interpreter lock
-and has to acquire it again, so most instances are hashed once and written once.
+and has to acquire it again. So they are hashed and written when the thread has to wait for more (`write_out`), and at the end.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ from imaging.headers.instance_header import BEGINNING_BYTES
 from imaging.wire import part10
 
 BUFFER_BYTES = 1 << 20
+WRITE_OUT_BYTES = 128 << 10  # less is not worth the system calls
 # Buffers for the next instances: the kernel zeroes the pages of a new one.
 _free_buffers: deque[memoryview] = deque(maxlen=16)
 
@@ -91,14 +92,27 @@ class SpoolFile:
             if self._buffered == BUFFER_BYTES:
                 self._flush()
 
+    @property
+    def buffered_bytes(self) -> int:
+        """How much has arrived and is not written."""
+        return self._buffered
+
+    def write_out(self) -> None:
+        """Write and hash what has arrived, and let the disk begin with it."""
+        try:
+            self._flush()
+        except OSError as error:
+            self.fail(f"cannot be written: {error.strerror or 'input/output error'}")
+
     def _flush(self) -> None:
         assert self._buffer is not None
         content, self._buffered = self._buffer[: self._buffered], 0
         if self._file is None:
             self.beginning = bytes(content[:BEGINNING_BYTES])
             self._file = self._blobs.temporary()
-        self._digest.update(content)
         self._file.write(content)
+        self._file.begin_writeback()  # the disk works while the bytes are hashed and their header is read
+        self._digest.update(content)
 
     def fail(self, reason: str) -> None:
         """Remove the bytes, and keep the reason for the answer."""
@@ -111,7 +125,7 @@ class SpoolFile:
         return self._digest.hexdigest()
 
     def finish(self) -> TemporaryFile:
-        """Write the last bytes, and return the file; from here on it belongs to the caller.
+        """Write the last bytes, and return the file, which `discard` removes.
 
         Raises
         ------
@@ -122,13 +136,12 @@ class SpoolFile:
             self._begin()
         if self._buffered:
             self._flush()
-        file, self._file = self._file, None
-        assert file is not None  # the head is never empty
+        assert self._file is not None  # the head is never empty
         self._release_buffer()
-        return file
+        return self._file
 
     def discard(self) -> None:
-        """Remove the file. May be called again, and after `finish`."""
+        """Close the file and remove its temporary name; the name of a blob remains. May be called again."""
         file, self._file = self._file, None
         if file is not None:
             file.discard()

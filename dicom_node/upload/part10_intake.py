@@ -69,11 +69,13 @@ class Part10Intake:
             spool = SpoolFile(self._blobs, identity, max_bytes=self._max_bytes)
             while piece := stream.read(_PIECE_BYTES):
                 spool.write(piece)
-        if spool.size_bytes > self._max_bytes:
+        try:
+            if spool.size_bytes > self._max_bytes:
+                raise CannotUnderstand(f"the DICOM file has more than {self._max_bytes >> 20} MB (receive.max_instance_bytes)")
+            received = ReceivedInstance(abstract_syntax=header.sop_class_uid, source=CONSOLE_SOURCE, spool=spool)
+            answer = self._intake.store(received, association_row)
+        finally:
             spool.discard()
-            raise CannotUnderstand(f"the DICOM file has more than {self._max_bytes >> 20} MB (receive.max_instance_bytes)")
-        received = ReceivedInstance(abstract_syntax=header.sop_class_uid, source=CONSOLE_SOURCE, spool=spool)
-        answer = self._intake.store(received, association_row)
         if answer.status != SUCCESS:
             refusal = OutOfResources if answer.status == OutOfResources.status else IntakeError
             raise refusal(answer.comment, status=answer.status)

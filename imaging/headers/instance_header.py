@@ -27,7 +27,7 @@ BEGINNING_BYTES = 64 << 10  # of a plain file: all elements in front of the pixe
 _REQUIRED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 
 
-def read_header(source: Path | BinaryIO | bytes, *, beginning: bytes = b"", size_bytes: int = 0) -> InstanceHeader:
+def read_header(source: Path | str | BinaryIO | bytes, *, beginning: bytes = b"", size_bytes: int = 0) -> InstanceHeader:
     """The header of one instance. A plain and well-formed file is read without pydicom (`imaging.headers.fast_header`).
 
     Parameters
@@ -46,11 +46,13 @@ def read_header(source: Path | BinaryIO | bytes, *, beginning: bytes = b"", size
     if beginning:
         plain = read_plain_header(beginning, size_bytes)
     else:
-        plain = _read_plain_header_of(source) if isinstance(source, Path | bytes) else None
+        plain = _read_plain_header_of(source) if isinstance(source, Path | str | bytes) else None
     if plain is not None:
         return plain
     if isinstance(source, bytes):
         source = io.BytesIO(source)
+    elif isinstance(source, str):
+        source = Path(source)
     notes: list[str] = []
     dataset, _ = read_with_pixel_location(source, notes=notes)
     with translate_parse_errors("a header that cannot be read"), warnings_as_notes(notes):
@@ -58,7 +60,7 @@ def read_header(source: Path | BinaryIO | bytes, *, beginning: bytes = b"", size
     return replace(header, tolerated=tuple(notes))  # only now: warnings become notes at the end of the block above
 
 
-def _read_plain_header_of(source: Path | bytes) -> InstanceHeader | None:
+def _read_plain_header_of(source: Path | str | bytes) -> InstanceHeader | None:
     if isinstance(source, bytes):
         return read_plain_header(source)
     with open(source, "rb", buffering=0) as file:

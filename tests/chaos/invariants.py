@@ -49,7 +49,7 @@ def acknowledged(target: NodeUnderTest) -> Iterator[str]:
         if uid not in index:
             yield "an acknowledged instance is not in the index"
             continue
-        path = target.data / "blobs" / index[uid][:2] / index[uid][2:4] / index[uid]
+        path = target.data / "blobs" / index[uid][:2] / index[uid]
         content = path.read_bytes() if path.is_file() else b""
         if hashlib.sha256(content).hexdigest() != index[uid]:
             yield "the blob of an acknowledged instance is missing or altered"

@@ -44,8 +44,8 @@ class CachedBlobs(Blobs):
         check_name(sha256)
         return self.root / sha256[:2] / sha256
 
-    def link(self, file: TemporaryFile, sha256: str) -> LinkedFile:
-        """Return the file as one whose ``sync`` sends it to the store. No row that names it may be committed before."""
+    def to_blob(self, file: TemporaryFile, sha256: str) -> LinkedFile:
+        """Return the file as one that ``upload`` or ``sync`` sends to the store. No row that names it may be committed before."""
         path = self.path(sha256)
         failpoint("store.written")
         return _FileToStore(BlobRef(sha256, file.size_bytes), file, path, self.store, self._copies)
@@ -172,22 +172,29 @@ class _FileToStore(LinkedFile):
     """A temporary file that becomes a blob when the store has confirmed it. It needs no fsync here: the store has it."""
 
     def __init__(self, ref: BlobRef, file: TemporaryFile, path: Path, store: RemoteStore, copies: Copies) -> None:
-        super().__init__(ref, file, str(path), str(path.parent), linked=False, ordered=False)
+        super().__init__(ref, file, str(path), str(path.parent), ordered=False)
         self._path, self._store, self._copies = path, store, copies
+        self._uploaded = False
 
-    def sync(self) -> BlobRef:
-        """Send the file to the store, and keep it here as a copy.
+    def upload(self) -> None:
+        """Send the file to the store, and keep it here as a copy; to be called before a transaction begins. A second call does nothing.
 
         Raises
         ------
         StoreUnavailable
             The store has not confirmed it. It may have it all the same: then it is an orphaned blob, or sent again.
         """
+        if self._uploaded:
+            return
         self._store.put(self.ref, Path(self._file.path))
+        self._uploaded = True
         failpoint("store.confirmed")
         with suppress(OSError):  # the store has it; a copy is not needed
             os.replace(self._file.path, self._path)
-        self.close()
         with suppress(StorageError):
             self._copies.added(self.ref.size_bytes)
+
+    def sync(self) -> BlobRef:
+        """Send the file to the store unless `upload` has. Raises as `upload`."""
+        self.upload()
         return self.ref

@@ -24,7 +24,7 @@ def test_put_writes_the_content_under_its_hash(tmp_path: Path) -> None:
     ref = blobs.put(CONTENT)
     assert (ref.sha256, ref.size_bytes) == (SHA, len(CONTENT))
     assert blobs.read(SHA) == CONTENT
-    assert files(tmp_path) == [Path(SHA[:2], SHA[2:4], SHA)]
+    assert files(tmp_path) == [Path(SHA[:2], SHA)]
 
 
 def test_adopt_moves_a_temporary_file(tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_adopt_moves_a_temporary_file(tmp_path: Path) -> None:
     received = blobs.temporary()
     received.write(CONTENT)
     assert blobs.adopt(received, SHA) == blobs.put(CONTENT)
-    assert files(tmp_path) == [Path(SHA[:2], SHA[2:4], SHA)]
+    assert files(tmp_path) == [Path(SHA[:2], SHA)]
 
 
 def test_a_truncated_blob_is_replaced_by_the_same_content(tmp_path: Path) -> None:
@@ -47,7 +47,6 @@ def test_a_blob_whose_bytes_were_lost_is_replaced_by_the_same_content(tmp_path: 
     """A power loss between link and fsync may leave a file of the right length with wrong bytes."""
     blobs = Blobs(tmp_path)
     path = blobs.path(SHA)
-    path.parent.mkdir()
     path.write_bytes(b"\0" * len(CONTENT))
     blobs.put(CONTENT)
     assert blobs.read(SHA) == CONTENT
@@ -67,7 +66,7 @@ def test_name_and_bytes_are_fsynced_before_put_returns(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(os, "fsync", recorded_fsync)
     blobs.put(CONTENT)
-    assert calls == (["file named"] if ordered else ["file named", "folder", "folder"])
+    assert calls == (["file named"] if ordered else ["file named", "folder"])
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -82,7 +81,7 @@ def test_a_disk_error_leaves_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(os, "fsync", failing_fsync)
     with pytest.raises(StorageError, match="cannot be written"):
         blobs.put(CONTENT)
-    assert files(tmp_path) == ([Path(SHA[:2], SHA[2:4], SHA)] if known else [])
+    assert files(tmp_path) == ([Path(SHA[:2], SHA)] if known else [])
 
 
 def test_the_same_content_from_many_threads(tmp_path: Path) -> None:
@@ -136,6 +135,21 @@ def test_a_full_or_read_only_disk_is_a_storage_error(tmp_path: Path) -> None:
     blobs.tmp_dir.rmdir()
     with pytest.raises(StorageError, match="cannot be written"):
         blobs.put(CONTENT)
+
+
+def test_blobs_in_the_former_folders_are_found_listed_and_removed(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path)
+    former = tmp_path / SHA[:2] / SHA[2:4] / SHA
+    former.parent.mkdir()
+    former.write_bytes(CONTENT)
+    assert blobs.read(SHA) == CONTENT
+    assert [names for names in blobs.folders() if names] == [[SHA]]
+    blobs.put(CONTENT)  # received again
+    assert files(tmp_path) == [Path(SHA[:2], SHA), Path(SHA[:2], SHA[2:4], SHA)]
+    assert [names for names in blobs.folders() if names] == [[SHA]]
+    blobs.remove(SHA)
+    assert files(tmp_path) == []
+    assert not blobs.has(SHA)
 
 
 def test_free_bytes_and_remove(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 """A listener whose blobs are in an S3 server: Success only after the server has confirmed the object, also through an outage."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from core.failpoints import set_watcher
 from db.blobs.open_blobs import open_blobs
 from db.blobs.remote.cached_blobs import CachedBlobs
 from db.engine import Database
@@ -15,6 +17,16 @@ from tests.support.series import image
 from tests.support.storage_scu import send
 
 OUT_OF_RESOURCES = 0xA700
+OPEN_ADMISSIONS = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL AND query LIKE '%admit_instances%'
+"""
+
+
+@pytest.fixture(autouse=True)
+def no_watcher() -> Iterator[None]:
+    yield
+    set_watcher(None)
 
 
 def test_an_instance_is_acknowledged_only_when_the_store_has_it(
@@ -24,8 +36,18 @@ def test_an_instance_is_acknowledged_only_when_the_store_has_it(
     settings = make_settings(store=section.model_dump())
     blobs = open_blobs(settings)
     assert isinstance(blobs, CachedBlobs)
+    # What the database has at each step of an upload: no transaction is open, which would hold the lock of its unit, and no row is there.
+    seen: list[tuple[str, list[tuple[object, ...]], list[tuple[object, ...]]]] = []
+
+    def look(label: str, _subject: str) -> None:
+        if label in ("store.written", "store.confirmed", "receive.grouped"):
+            seen.append((label, rows(database, OPEN_ADMISSIONS), rows(database, "SELECT count(*) FROM instances")))
+
     with Listener(settings, database, blobs, reuse_port=False) as listener:
+        set_watcher(look)
         assert send(listener.port, image(number=1)) == [0x0000]
+        set_watcher(None)
+        assert seen == [(label, [(0,)], [(0,)]) for label in ("store.written", "store.confirmed", "receive.grouped")]
         seaweed.kill()
         assert send(listener.port, image(number=2), image(number=3)) == [OUT_OF_RESOURCES] * 2
         assert rows(database, "SELECT count(*) FROM instances") == [(1,)]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from db.blobs.store import Blobs
 from dicom_node.receive.disk_space import MAX_AGE_S, DiskSpace
-from dicom_node.receive.spool import BUFFER_BYTES, DataSetIdentity, SpoolFile
+from dicom_node.receive.spool import BUFFER_BYTES, WRITE_OUT_BYTES, DataSetIdentity, SpoolFile
 from imaging.headers.instance_header import BEGINNING_BYTES
 from imaging.wire import part10
 
@@ -28,12 +28,15 @@ def edges() -> st.SearchStrategy[int]:
 
 
 @settings(max_examples=60, deadline=None)
-@given(lengths=st.lists(edges(), max_size=5), first=st.integers(0, 255))
-def test_every_byte_is_in_the_file_and_in_the_hash(blobs: Blobs, lengths: list[int], first: int) -> None:
+@given(lengths=st.lists(edges(), max_size=5), first=st.integers(0, 255), waits=st.sets(st.integers(0, 4)))
+def test_every_byte_is_in_the_file_and_in_the_hash(blobs: Blobs, lengths: list[int], first: int, waits: set[int]) -> None:
     spool = SpoolFile(blobs, IDENTITY, max_bytes=1 << 30)
     fragments = [bytes([(first + number) % 256]) * length for number, length in enumerate(lengths)]
-    for fragment in fragments:
+    for number, fragment in enumerate(fragments):
         spool.write(memoryview(fragment))
+        if number in waits and spool.buffered_bytes >= WRITE_OUT_BYTES:
+            spool.write_out()
+            assert spool.buffered_bytes == 0
     file = spool.finish()
     whole = HEAD + b"".join(fragments)
     try:
@@ -41,7 +44,7 @@ def test_every_byte_is_in_the_file_and_in_the_hash(blobs: Blobs, lengths: list[i
         assert (spool.sha256, file.size_bytes) == (hashlib.sha256(whole).hexdigest(), len(whole))
         assert (spool.beginning, spool.size_bytes) == (whole[:BEGINNING_BYTES], len(whole) - len(HEAD))
     finally:
-        file.discard()
+        spool.discard()
     assert not list(blobs.tmp_dir.iterdir())
 
 
