@@ -8,14 +8,18 @@ and a higher number, so that no event is left out.
 import hashlib
 import hmac
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from heapq import merge
+from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, text
 
 from core.failpoints import failpoint
+from db.audit_archive.chained_event import ChainedEvent
+from db.audit_archive.months import archived_runs
 from db.engine import Database
 from db.pipelined import Statement
 from db.row_values import row_to_json
@@ -44,6 +48,7 @@ _CHAINED = text("""
 class ChainCheck:
     """Result of `verify`: ``broken`` is the id of the first broken event, None if the chain is unbroken.
 
+    ``archived`` events of the chain are in archives that were not given: of those, only the hashes at both ends were compared.
     With anchors (`db.anchor.verification`): ``anchors`` were compared, ``anchor_problem`` is why the chain does not fit them, or "".
     """
 
@@ -57,6 +62,7 @@ class ChainCheck:
     anchor_problem: str = ""
     time_stamps: int = 0
     restored: tuple[str, ...] = ()  # what restores of the database took back
+    archived: int = 0
 
     @property
     def ok(self) -> bool:
@@ -88,7 +94,7 @@ def patient_reference(secret: bytes, issuer: str, patient_id: str) -> str:
     return hmac.new(secret, f"{issuer}\x1f{patient_id}".encode(), hashlib.sha256).hexdigest()[:32]
 
 
-def _link_hash(previous: str, event: Row[Any]) -> str:
+def link_hash(previous: str, event: ChainedEvent) -> str:
     """Return the SHA-256 of the hash before and the event as canonical JSON (sorted keys, no spaces, UTF-8)."""
     content = {
         "id": event.id,
@@ -111,7 +117,7 @@ def chain(database: Database, limit: int = 1000) -> int:
         head = previous = found.chain_hash if found else GENESIS
         ids, hashes = [], []
         for event in connection.execute(_UNCHAINED, {"limit": limit}):
-            previous = _link_hash(previous, event)
+            previous = link_hash(previous, event)
             ids.append(event.id)
             hashes.append(previous)
         if ids:
@@ -120,7 +126,9 @@ def chain(database: Database, limit: int = 1000) -> int:
     return len(ids)
 
 
-def verify(database: Database, anchored: Mapping[int, str] | None = None, anchored_at: str = "") -> ChainCheck:
+def verify(
+    database: Database, anchored: Mapping[int, str] | None = None, anchored_at: str = "", archives: Iterable[Iterable[ChainedEvent]] = ()
+) -> ChainCheck:
     """Check the chain from its first event to the first one whose hash or number is wrong.
 
     Parameters
@@ -129,27 +137,35 @@ def verify(database: Database, anchored: Mapping[int, str] | None = None, anchor
         Number of an event in the chain -> hash that it had when it was anchored.
     anchored_at
         Time of the last anchor, for the message.
+    archives
+        Events of archived months, each archive in the order of the chain. An archived stretch that no archive holds is passed over: the
+        chain has to lead to the hash before it, and to continue from the hash of its last event.
     """
     anchored = anchored or {}
     with database.begin() as connection:
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
         counts = connection.execute(text("SELECT count(*) AS events, count(chain_seq) AS chained FROM audit_events")).one()
-        previous, broken, reason, rewritten = GENESIS, None, "", ""
-        chained = connection.execution_options(yield_per=FETCH_ROWS).execute(_CHAINED)
-        for number, event in enumerate(chained, start=1):
-            if event.chain_seq != number:
-                broken, reason = event.id, f"chain number {number} is missing before this event: a row was removed"
-            elif _link_hash(previous, event) != event.chain_hash:
+        runs = archived_runs(connection)
+        previous, number, chained, archived, broken, reason, rewritten = GENESIS, 0, 0, 0, None, "", ""
+        kept: Iterable[Any] = connection.execution_options(yield_per=FETCH_ROWS).execute(_CHAINED)
+        for event in merge(kept, *archives, key=attrgetter("chain_seq")):
+            while event.chain_seq != number + 1 and (run := runs.get(number + 1)) is not None and run.before == previous:
+                previous, number, archived = run.head, run.last, archived + run.last - number
+            if event.chain_seq != number + 1:
+                broken, reason = event.id, f"chain number {number + 1} is missing before this event: a row was removed"
+            elif link_hash(previous, event) != event.chain_hash:
                 broken, reason = event.id, "its content, or its predecessor, is not what was chained"
             if broken is not None:
                 break
-            previous = event.chain_hash
+            previous, number, chained = event.chain_hash, event.chain_seq, chained + 1
             if not rewritten and anchored.get(number, previous) != previous:
                 rewritten = f"event {number} of the chain has another hash than its anchor: the chain was written anew"
     unchained, head = counts.events - counts.chained, "" if previous == GENESIS else previous
-    if not rewritten and (last := max(anchored, default=0)) > counts.chained:
-        rewritten = f"event {last} was anchored at {anchored_at}, and the chain ends with event {counts.chained}: events were deleted"
-    return ChainCheck(counts.events, counts.chained, unchained, head, broken, reason, len(anchored), rewritten)
+    if broken is not None:  # the rest was not read
+        chained = counts.chained
+    elif not rewritten and (last := max(anchored, default=0)) > number:
+        rewritten = f"event {last} was anchored at {anchored_at}, and the chain ends with event {number}: events were deleted"
+    return ChainCheck(counts.events, chained, unchained, head, broken, reason, len(anchored), rewritten, archived=archived)
 
 
 def export(database: Database, since: datetime | None = None) -> Iterator[dict[str, Any]]:

@@ -4,6 +4,7 @@ The chain alone cannot show these, because the owner of the table can compute ev
 has the number and the hash of an event: the trail must still hold that event, with that hash.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,11 +15,16 @@ from db.anchor.anchor_file import SignedLine, read_lines
 from db.anchor.anchor_key import load_public_key
 from db.anchor.anchor_state import read_state
 from db.anchor.time_stamps import token_problem
+from db.audit_archive.chained_event import ChainedEvent
 from db.engine import Database
 
 
 def verify_with_anchors(
-    database: Database, path: Path, public_key: Path, authorities: list[x509.Certificate] | None = None
+    database: Database,
+    path: Path,
+    public_key: Path,
+    authorities: list[x509.Certificate] | None = None,
+    archives: Iterable[Iterable[ChainedEvent]] = (),
 ) -> audit.ChainCheck:
     """Check the chain, and that it holds every anchored event.
 
@@ -30,6 +36,8 @@ def verify_with_anchors(
         The key that its lines are signed with; best a copy that is kept elsewhere.
     authorities
         Of the time-stamp service: time stamps are verified against them. None: they are not verified.
+    archives
+        Events of archived months (`db.audit_archive.archiving.open_archives`).
 
     Raises
     ------
@@ -43,9 +51,9 @@ def verify_with_anchors(
             state = read_state(connection)
         expected = state is not None and state.number > 0
         problem = f"{path} is missing, although anchors were written" if expected else ""
-        return replace(audit.verify(database), anchor_problem=problem)
+        return replace(audit.verify(database, archives=archives), anchor_problem=problem)
     lines, problem = read_lines(path, load_public_key(public_key))
-    found = audit.verify(database, *_expected(lines))
+    found = audit.verify(database, *_expected(lines), archives)
     stamps = [line for line in lines if line.anchor.kind == "time_stamp"]
     other = next((line for line in lines if line.anchor.installation != str(database.installation_id())), None)
     if other is not None:

@@ -1,9 +1,9 @@
 """Separates the node's role in PostgreSQL from the owner of the audit trail.
 
-The table `audit_events` and its guards belong to `AUDIT_OWNER`, a role that nobody can sign in as. The node's role may read the trail, add
-events and link them to the chain, and nothing else: it cannot change or delete events, disable the triggers, or drop the table. Everything
-else belongs to the node's role. All of this needs a superuser, and is done again after every upgrade, because a new object belongs
-to the role that made it.
+The table `audit_events`, its months and its guards belong to `AUDIT_OWNER`, a role that nobody can sign in as. The node's role may read the
+trail, add events, link them to the chain and have the coming months made, and nothing else: it cannot change or delete events, disable the
+triggers, or drop a table. Everything else belongs to the node's role. All of this needs a superuser, and is done again after every upgrade,
+because a new object belongs to the role that made it.
 """
 
 from sqlalchemy import Connection, text

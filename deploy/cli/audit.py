@@ -2,16 +2,22 @@
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from core.errors import ChainBroken, ConfigurationError
-from deploy.cli.common import AsJson, Config, open_database, operator_name, parse_time
-from deploy.terminal import print_json, print_message, to_json_types
+from deploy.cli.common import AsJson, Config, open_database, operator_name, parse_time, read_settings
+from deploy.terminal import print_json, print_message, print_rows, to_json_types
 
-app = typer.Typer(help="Verify and export the audit trail.")
+if TYPE_CHECKING:
+    from db.engine import Database
+
+app = typer.Typer(help="Verify, export and archive the audit trail.")
 
 
 @app.command()
@@ -24,24 +30,30 @@ def verify(
         Path | None,
         typer.Option("--public-key", metavar="FILE", help="key that signed them (default: beside audit.anchor_key)", show_default=False),
     ] = None,
+    archives: Annotated[
+        list[Path] | None,
+        typer.Option("--archive", metavar="FILE", help="archived month that is verified as well; may be repeated", show_default=False),
+    ] = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
     """Verify the hash chain over all events, and compare it with its anchors.
 
     If it is broken, the exit status is 1 and the first wrong event is named. Anchors show what the chain alone cannot: events deleted at
-    its end, and a chain that was written anew.
+    its end, and a chain that was written anew. Of archived months whose files are not given, only the ends are compared.
     """
     from db.anchor.anchor_key import public_key_file
     from db.anchor.time_stamps import load_authorities
     from db.anchor.verification import verify_with_anchors
+    from db.audit_archive.archiving import open_archives
 
     if anchor is not None and not anchor.is_file():
         raise ConfigurationError(f"--anchor {anchor} does not exist or is not a file", hint="give a copy of audit.anchor_file")
     with open_database(config) as (settings, database):
         authorities = load_authorities(settings.audit.time_stamp_ca) if settings.audit.time_stamp_ca is not None else None
         key = public_key or public_key_file(settings.anchor_key)
-        found = verify_with_anchors(database, anchor or settings.anchor_file, key, authorities)
+        events = open_archives(database, archives or ())
+        found = verify_with_anchors(database, anchor or settings.anchor_file, key, authorities, events)
     if as_json:
         print_json(
             {
@@ -56,10 +68,13 @@ def verify(
                 "anchor_problem": found.anchor_problem,
                 "time_stamps": found.time_stamps,
                 "restored": list(found.restored),
+                "archived": found.archived,
             }
         )
     else:
         print_message(f"{found.chained} events chained, {found.unchained} not chained yet, head {found.head or '(none)'}")
+        if found.archived:
+            print_message(f"{found.archived} more events are archived and were not verified: give their files with --archive")
         print_message(f"compared with {found.anchors} anchors, of which {found.time_stamps} have a time stamp")
         for sentence in found.restored:
             print_message(sentence)
@@ -93,3 +108,57 @@ def export(
             return
         for row in rows:
             sys.stdout.write(json.dumps(to_json_types(row), ensure_ascii=False) + "\n")
+
+
+@app.command()
+def months(config: Config = None, as_json: AsJson = False) -> None:
+    """List the months of the audit trail, with sizes, and the files of those that are archived."""
+    from db.audit_archive.months import list_months
+
+    with open_database(config) as (_, database):
+        rows = [asdict(month) for month in list_months(database)]
+    print_rows(rows, ("name", "begins_at", "ends_at", "size_bytes", "archived_at", "events", "file"), title="months", as_json=as_json)
+
+
+@app.command()
+def archive(
+    month: Annotated[str, typer.Argument(metavar="MONTH", help="name of the month, from `audit months`")],
+    to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="folder for the file", file_okay=False, exists=True)],
+    config: Config = None,
+) -> None:
+    """Write a month to a file, verify the file, and remove the month from the database.
+
+    Needs the role that may upgrade the schema (database.admin_url): the node's own role cannot remove events.
+    """
+    from db.audit_archive.archiving import archive_month
+
+    with _privileged_database(config) as database:
+        print_message(f"{archive_month(database, month, to, actor=operator_name())}: keep a copy elsewhere, `audit verify` needs it")
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="file that `audit archive` wrote")],
+    config: Config = None,
+) -> None:
+    """Put an archived month back into the database."""
+    from db.audit_archive.archiving import restore_month
+
+    with _privileged_database(config) as database:
+        print_message(f"the month {restore_month(database, file, actor=operator_name())} is in the database again")
+
+
+@contextmanager
+def _privileged_database(config: Path | None) -> Iterator["Database"]:
+    """Open the database with the role that may upgrade the schema."""
+    from db.engine import Database
+    from deploy.local.database_roles import admin_url
+    from deploy.local.maintenance_database import maintenance_database
+
+    settings = read_settings(config)
+    with maintenance_database(settings) as url:
+        database = Database.open(admin_url(settings, url), pool_size=1)
+        try:
+            yield database
+        finally:
+            database.dispose()

@@ -58,8 +58,10 @@ FILL = (
        SELECT id, 'sr', 'sr', '1.2.840.10008.5.1.4.1.1.88.34', '2.25.' || id, '2.25', md5('r' || id), 1 FROM jobs""",
     """INSERT INTO deliveries (job_id, report_id, destination, priority, state, stored_at)
        SELECT job_id, id, destination, 'routine', 'stored', now() FROM reports, (VALUES ('pacs'), ('clinic')) of_two (destination)""",
-    """INSERT INTO audit_events (actor, action, subject, details, chain_seq, chain_hash)
-       SELECT 'ae:PACS', 'instance.received', 'instance:' || id, '{{}}', id, md5(CAST(id AS text)) FROM instances""",
+    "SELECT audit_add_month(month) FROM generate_series(now() - {studies} * interval '1 minute', now(), '1 day') AS month",
+    """INSERT INTO audit_events (at, actor, action, subject, details, chain_seq, chain_hash)
+       SELECT u.last_received_at, 'ae:PACS', 'instance.received', 'instance:' || i.id, '{{}}', i.id, md5(CAST(i.id AS text))
+       FROM instances i JOIN units u ON u.id = i.unit_id""",
 )  # fmt: skip
 
 

@@ -19,7 +19,8 @@ OWN_TABLE = "alembic_version"  # kept by alembic
 
 _RELATIONS = text("""
     SELECT c.oid, c.relname AS name, c.relkind = 'v' AS is_view, coalesce(obj_description(c.oid), '') AS comment
-    FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'v') AND c.relname <> :own ORDER BY c.relname
+    FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v') AND NOT c.relispartition
+          AND c.relname <> :own ORDER BY c.relname
 """)
 _COLUMNS = text("""
     SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull AS required,

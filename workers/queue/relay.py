@@ -1,4 +1,4 @@
-"""The relay role: publishes the outbox to the broker, links the audit chain, and runs the reaper.
+"""The relay role: publishes the outbox to the broker, links the audit chain, makes its coming months, and runs the reaper.
 
 Two relays at once do no harm: a wake-up may be published twice, and linking takes an advisory lock.
 """
@@ -14,6 +14,7 @@ from kombu.exceptions import ChannelError, OperationalError
 from core.failpoints import failpoint
 from core.settings.settings import Settings
 from db import audit, counters
+from db.audit_archive.months import add_months
 from db.engine import Database
 from db.jobs import outbox
 from db.notify import ChannelListener
@@ -30,6 +31,7 @@ POLL_INTERVAL_S = 1.0
 CHAIN_DELAY_S = 0.25  # audit events are collected for this long after the first one, and linked together
 BROKER_CHECK_INTERVAL_S = 3.0
 FOLD_INTERVAL_S = 2.0
+MONTHS_INTERVAL_S = 3600.0
 MAX_STOP_DELAY_S = 0.2
 
 log = structlog.get_logger()
@@ -47,6 +49,7 @@ def run(settings: Settings, database: Database, stop: threading.Event) -> None:
         chaining,
         checking,
         PeriodicAction("count", lambda: counters.fold_changes(database), FOLD_INTERVAL_S),
+        PeriodicAction("months", lambda: add_months(database), MONTHS_INTERVAL_S),
     ]
 
     def details() -> dict[str, str]:

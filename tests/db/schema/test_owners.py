@@ -15,7 +15,7 @@ from tests.support.services import as_role, as_superuser
 
 OWNERS = """
     SELECT c.relname, pg_get_userbyid(c.relowner) FROM pg_class c
-    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'v', 'S') ORDER BY 1
+    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'S') ORDER BY 1
 """
 
 FORBIDDEN = (
@@ -30,6 +30,13 @@ FORBIDDEN = (
     "INSERT INTO audit_events (actor, action, subject, details, chain_seq, chain_hash) VALUES ('a', 'b', 'c', '{}', 9, 'x')",
     "CREATE OR REPLACE FUNCTION audit_events_guard() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
     "DROP FUNCTION audit_events_guard() CASCADE",
+    "DELETE FROM audit_events_other",
+    "TRUNCATE audit_events_other",
+    "ALTER TABLE audit_events DETACH PARTITION audit_events_other",
+    "DELETE FROM audit_months",
+    "UPDATE audit_months SET archived_at = now()",
+    "SELECT audit_add_month(now() + interval '9 years')",
+    "SELECT audit_add_part('2099_01', now() + interval '9 years', now() + interval '10 years')",
     "DROP SCHEMA public CASCADE",
     "ALTER SCHEMA public RENAME TO other",
     "SET session_replication_role = replica",
@@ -89,7 +96,8 @@ def test_linking_continues_the_chain_or_fails(database: Database) -> None:
 
 def test_only_the_trail_has_another_owner(database: Database) -> None:
     owners = dict(rows(database, OWNERS))
-    trail = {"audit_events", "audit_events_id_seq"}
+    trail = {name for name in owners if name.startswith(("audit_events", "audit_months"))}
+    assert {"audit_events", "audit_events_id_seq", "audit_events_other", "audit_months"} < trail
     assert {owners[name] for name in trail} == {AUDIT_OWNER}
     assert {owner for name, owner in owners.items() if name not in trail} == {"dicom_node"}
     assert not database.is_superuser()

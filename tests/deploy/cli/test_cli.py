@@ -18,12 +18,12 @@ COMMANDS = [
     *("retention run", "quarantine requeue", "rules unrouted", "rules requeue"),
     *("routes list", "routes pause", "routes resume", "destinations pause", "destinations resume"),
     *("users add", "users invite", "users list", "users disable", "users password", "users link", "db auditor", "jobs release"),
-    *("jobs rerun", "deliveries resend"),
+    *("jobs rerun", "deliveries resend", "audit months", "audit archive", "audit restore"),
 ]
 LISTINGS = [
     *("models list", "models compare", "models drift", "jobs list", "deliveries list", "results export", "audit export", "rules test"),
     *("destinations echo", "doctor", "reload", "quarantine list", "retention run", "rules unrouted", "routes list", "users list"),
-    *("jobs rerun", "deliveries resend"),
+    *("jobs rerun", "deliveries resend", "audit months"),
 ]
 
 
