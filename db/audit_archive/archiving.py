@@ -6,6 +6,7 @@ Only the owner of the audit trail or a superuser can do this; the node's role ca
 
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -124,7 +125,7 @@ def restore_month(database: Database, path: Path, *, actor: str) -> str:
             (e.id, e.at, e.actor, e.action, e.subject, json.dumps(e.details), e.chain_seq, e.chain_hash) for e in read_events(path)
         )  # fmt: skip
         columns = "id, at, actor, action, subject, details, chain_seq, chain_hash"
-        with connection.connection.cursor() as cursor:
+        with closing(connection.connection.cursor()) as cursor:
             execute_values(cursor, f"INSERT INTO public.audit_events_{month.name} ({columns}) VALUES %s", rows, page_size=audit.FETCH_ROWS)
         connection.execute(_RESTORED, {"name": month.name})
         details = {"file": path.name, "sha256": month.sha256}
