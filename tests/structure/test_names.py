@@ -6,6 +6,7 @@ from pathlib import PurePath
 
 from tests.structure.product import modules
 
+REVISIONS = "db/schema/versions"  # alembic wants a module for each revision in one folder: it grows by design
 VAGUE = {"judge", "look", "together", "some", "one"}
 MOST_MODULES = 17  # "about a dozen", with room for one family of files that belongs together
 
@@ -31,4 +32,4 @@ def test_no_public_function_has_a_vague_name() -> None:
 
 def test_folders_hold_few_modules() -> None:
     sizes = Counter(str(PurePath(module.path).parent) for module in modules().values() if not module.path.endswith("__init__.py"))
-    assert {folder: size for folder, size in sizes.items() if size > MOST_MODULES} == {}
+    assert {folder: size for folder, size in sizes.items() if size > MOST_MODULES and folder != REVISIONS} == {}
