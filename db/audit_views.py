@@ -4,12 +4,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from psycopg2.errors import QueryCanceled
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import DataError
+from sqlalchemy.exc import DataError, OperationalError
 
 from core.errors import ConfigurationError
 from db import audit
 from db.engine import Database
+from db.newest_findings import newest_part
 from db.row_values import escape_like
 from db.schema import VIEWS
 
@@ -18,7 +20,7 @@ MOST_SKIPPED = 100_000
 MOST_EXPORTED = 100_000
 MOST_CONDITIONS = 5
 FETCH_ROWS = 500
-QUERY_S = 30
+QUERY_S, EXPORT_S = 30, 120
 
 OPERATORS = {
     "is": "CAST({column} AS text) = :{value}",
@@ -29,7 +31,8 @@ OPERATORS = {
     "is empty": "({column} IS NULL OR CAST({column} AS text) = '' OR :{value} IS NULL)",
 }
 _NEWEST_FIRST = {
-    "v_audit": "event_id DESC", "v_jobs": "job_id DESC", "v_deliveries": "delivery_id DESC", "v_findings": "job_id DESC, ordinal DESC",
+    "v_audit": "event_id DESC", "v_jobs": "job_id DESC", "v_deliveries": "delivery_id DESC",
+    "v_findings": "recorded_at DESC, job_id DESC, ordinal",
 }  # fmt: skip
 _COLUMNS = text("""
     SELECT c.relname AS view, coalesce(obj_description(c.oid), '') AS view_comment, a.attname AS name,
@@ -90,29 +93,42 @@ def query_view(
     Raises
     ------
     ConfigurationError
-        There is no such view, column or operator, or a value does not fit the type of its column.
+        There is no such view, column or operator, a value does not fit the type of its column, or the query takes longer than `QUERY_S`
+        (`EXPORT_S` where more rows than a page are asked for).
     """
     with database.begin() as connection:
         found = _describe(connection).get(view)
         if found is None:
             raise ConfigurationError(f"there is no view {view}", hint=", ".join(VIEWS))
         where, values = _where(found, conditions)
+        values |= {"limit": limit, "skip": skip}
         details = {"from": address, "columns": [condition.column for condition in conditions], "skip": skip, "limit": limit}
         audit.record(connection, actor=actor, action="view.queried", subject=f"view:{view}", details=details)
+    seconds = QUERY_S if limit <= SHOWN + 1 else EXPORT_S
     order = _NEWEST_FIRST.get(view, f'"{found.columns[0].name}" DESC')
-    statement = text(f'SELECT * FROM "{view}" {where} ORDER BY {order} LIMIT :limit OFFSET :skip')
     with database.begin() as connection:
         connection.execute(text("SET TRANSACTION READ ONLY"))
-        connection.execute(text(f"SET LOCAL statement_timeout = '{QUERY_S}s'"))
+        connection.execute(text(f"SET LOCAL statement_timeout = '{seconds}s'"))
+        connection.execute(text("SET LOCAL random_page_cost = 1.1"))
         try:
-            yield from connection.execution_options(yield_per=FETCH_ROWS).execute(statement, {**values, "limit": limit, "skip": skip})
+            if view == "v_findings":
+                where, more = newest_part(connection, where, values, limit=limit, skip=skip)
+                values |= more
+            statement = text(f'SELECT * FROM "{view}" {where} ORDER BY {order} LIMIT :limit OFFSET :skip')
+            yield from connection.execution_options(yield_per=FETCH_ROWS).execute(statement, values)
         except DataError as error:
             raise ConfigurationError("a value does not fit its column", hint="times are written as 2026-01-31") from error
+        except OperationalError as error:
+            if not isinstance(error.orig, QueryCanceled):
+                raise
+            hint = "narrow it to one patient or study, or to a time with at least and at most"
+            raise ConfigurationError(f"the query took longer than {seconds} s", hint=hint) from error
 
 
-def _where(view: ViewDescription, conditions: Sequence[ViewCondition]) -> tuple[str, dict[str, str]]:
+def _where(view: ViewDescription, conditions: Sequence[ViewCondition]) -> tuple[str, dict[str, Any]]:
     types = {column.name: column.type for column in view.columns}
-    parts, values = [], {}
+    parts: list[str] = []
+    values: dict[str, Any] = {}
     for number, condition in enumerate(conditions[:MOST_CONDITIONS]):
         if condition.column not in types or condition.operator not in OPERATORS:
             raise ConfigurationError(f"{view.name} has no such column, or the operator is unknown")

@@ -1,5 +1,6 @@
 """The query page of auditors: rows of the views ``v_*`` by simple conditions, with what every column means, and as CSV."""
 
+from itertools import chain
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -79,6 +80,10 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
             raise HTTPException(404, "there is no such view")
         conditions = _conditions(column, operator, value)
         rows = query_view(database, view, conditions, limit=MOST_EXPORTED + 1, actor=viewer.actor, address=viewer.address)
+        try:
+            rows = chain([first for first in [next(rows, None)] if first is not None], rows)
+        except ConfigurationError as problem:  # before the answer has begun
+            raise HTTPException(422, str(problem)) from problem
         return download(view, [entry.name for entry in described.columns], rows, as_json=False, most=MOST_EXPORTED)
 
     return routes

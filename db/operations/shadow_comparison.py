@@ -10,7 +10,8 @@ from db.row_values import row_to_json
 # Units with results of both pipelines, by the newest result of each: the last units on which a shadow has run.
 _COMPARE = text("""
     WITH shadowed AS (
-        SELECT DISTINCT unit_id FROM jobs WHERE model = :name AND shadow AND outcome IS NOT NULL ORDER BY unit_id DESC LIMIT :units),
+        SELECT DISTINCT unit_id FROM (
+            SELECT unit_id FROM jobs WHERE model = :name AND shadow AND outcome IS NOT NULL ORDER BY id DESC LIMIT :units) newest),
     answers AS (
         SELECT DISTINCT ON (j.unit_id, j.pipeline_digest) j.id, j.unit_id, j.revision, j.pipeline_digest, j.model, j.model_version,
                j.shadow, j.outcome, of_job.label, of_job.findings
@@ -33,7 +34,7 @@ _COMPARE = text("""
 def compare_shadows(database: Database, name: str, *, units: int | None = None) -> list[dict[str, Any]]:
     """Return, for every shadow and every version that reported, on how many units both have a result, and how often it is the same.
 
-    ``units``: only so many units are compared, the last ones; None compares all.
+    ``units``: only the units of so many results of shadows are compared, the last ones; None compares all.
     """
     with database.begin() as connection:
         return [row_to_json(row) for row in connection.execute(_COMPARE, {"name": name, "units": units})]

@@ -12,6 +12,8 @@ from sqlalchemy.engine import make_url
 
 from console.audit import view_queries
 from core.errors import ConfigurationError
+from db import audit_views, newest_findings
+from db.audit_views import ViewCondition, query_view
 from db.auditor_role import make_auditor
 from db.engine import Database
 from db.schema import VIEWS
@@ -97,3 +99,41 @@ def test_rows_are_shown_in_pages_and_exported_up_to_a_limit(database: Database, 
         lines = list(csv.reader(io.StringIO(browser.get(f"/audit/views/export?{query}").text)))
         assert len(lines) == 102
         assert lines[-1][0].startswith("only the first 100 rows")
+
+
+def test_the_newest_findings_come_first_and_are_found_from_the_newest_jobs_on(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(newest_findings, "FIRST_JOBS", 1)
+    monkeypatch.setattr(newest_findings, "GROWTH", 2)
+    for number in range(1, 7):
+        Sender(database).send(1, study=f"1.2.{number}", series=f"1.2.{number}.1")
+        complete(database, plan(), study=f"1.2.{number}")
+        finish(database, claim(database), findings=2)
+    run(database, "UPDATE jobs SET queued_at = now() - make_interval(days => 10 - id::integer)")
+    evaluation = '[{"name": {"value": "DENSITY"}, "value": {"meaning": "Made up"}}]'
+    run(database, f"UPDATE findings SET evaluations = '{evaluation}' WHERE job_id = 2")
+
+    def rows_of(*conditions: ViewCondition, limit: int, skip: int = 0) -> list[tuple[int, int]]:
+        found = query_view(database, "v_findings", conditions, limit=limit, skip=skip, actor="test", address="")
+        return [(row.job_id, row.ordinal) for row in found]
+
+    assert rows_of(limit=3) == [(6, 1), (6, 2), (5, 1)]
+    assert rows_of(limit=2, skip=9) == [(2, 2), (1, 1)]
+    assert len(rows_of(limit=50)) == 12
+    assert rows_of(ViewCondition("density", "is", "Made up"), limit=50) == [(2, 1), (2, 2)]
+    assert rows_of(ViewCondition("model", "is", "none"), limit=50) == []
+
+
+def test_a_query_that_takes_too_long_is_refused_in_words(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_users(database)
+    monkeypatch.setattr(audit_views, "QUERY_S", 0.2)
+    monkeypatch.setattr(audit_views, "EXPORT_S", 0.2)
+    with as_superuser(database) as admin:
+        run(admin, "CREATE OR REPLACE VIEW v_audit AS SELECT a.id AS event_id, a.at, a.actor, a.action, a.subject, a.details, a.chain_seq, "
+                   "CASE WHEN pg_sleep(1) IS NULL THEN '' ELSE a.chain_hash END AS chain_hash FROM audit_events a")  # fmt: skip
+    with RunningConsole(database, tmp_path) as console, console.browser() as browser:
+        browser.sign_in("auditor")
+        shown, exported = browser.get("/audit/views?view=v_audit"), browser.get("/audit/views/export?view=v_audit")
+    for reply in (shown, exported):
+        assert reply.status_code == 422
+        assert "longer than 0.2 s" in reply.text
+        assert "narrow it" in reply.text
