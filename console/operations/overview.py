@@ -10,7 +10,7 @@ from db.operations.pauses import Pause, PauseKind
 from db.operations.status import UNREACHABLE, NodeStatus
 from db.roles.heartbeats import Heartbeat
 
-HIDDEN_DETAILS = frozenset({"pid", "host", "port", "ae_title", "processes", "url"})
+HIDDEN_DETAILS = frozenset({"pid", "host", "port", "ae_title", "processes", "url", "uploads"})
 
 
 @dataclass(frozen=True, slots=True)

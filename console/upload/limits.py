@@ -7,6 +7,7 @@ from core.settings.settings import Settings
 from db.engine import Database
 from db.operations.alerts import current_alerts
 from db.receive.backlog import PAUSED
+from db.uploads.shared_folder import has_listener
 from db.uploads.upload_records import AnnouncedFile
 from db.uploads.uploads import spooled_bytes
 from imaging.photograph.file_kind import FileKind, kind_named
@@ -61,6 +62,8 @@ def check_room(database: Database, settings: Settings, actor: str, files: list[A
     """
     limits, coming = settings.upload, sum(file.size_bytes for file in files if not file.refusal)
     check_receiving(database)
+    if not has_listener(database, settings.uploads_dir):
+        raise NotNow("the listener reads another folder than this console writes to: tell the operator to share upload.folder", 503)
     held = spooled_bytes(database, actor)
     if held.of_actor + coming > limits.max_user_bytes:
         raise NotNow(f"you may have {limits.max_user_bytes >> 20} MB waiting: let your other uploads end, or cancel them", 413)

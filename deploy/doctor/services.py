@@ -30,6 +30,7 @@ def check_database(settings: Settings, running: bool) -> Iterator[Check]:
     from db.engine import Database
     from db.schema.owners import may_change_audit_trail
     from db.schema.revisions import current_revision, expected_revision
+    from db.uploads.shared_folder import has_listener
 
     database = Database.open(settings.database.url, pool_size=1)
     try:
@@ -49,8 +50,15 @@ def check_database(settings: Settings, running: bool) -> Iterator[Check]:
         if current == expected_revision():
             yield _audit_trail(may_change_audit_trail(database))
             yield _audit_anchor(last_anchor(database))
+            yield _uploads(has_listener(database, settings.uploads_dir), settings)
     finally:
         database.dispose()
+
+
+def _uploads(shared: bool, settings: Settings) -> Check:
+    """Whether a running listener reads the folder into which the console of this machine writes uploads."""
+    found = f"{settings.uploads_dir} is {'' if shared else 'not '}that of the listener"
+    return Check("uploads", shared, found, "" if shared else "give console and listener the same upload.folder: a shared volume")
 
 
 def check_broker(settings: Settings, running: bool) -> Iterator[Check]:

@@ -24,6 +24,7 @@ from db.operations.command_kinds import CommandKind
 from db.roles.command_runner import CommandRunner, Handler, require_number
 from db.roles.commands import ClaimedCommand
 from db.roles.role_heartbeat import RoleHeartbeat
+from db.uploads import shared_folder
 from dicom_node.blob_service.service import BlobService
 from dicom_node.receive.intake import Intake
 from dicom_node.receive.listener import Listener
@@ -63,13 +64,14 @@ def run(
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     blobs.sweep(TEMPORARY_FILE_MAX_AGE_S)
     several = settings.node.processes > 1
+    uploads = shared_folder.folder_name(settings.uploads_dir)
     with (
         Listener(settings, database, blobs, reuse_port=several) as listener,
         ChildListeners(settings, listener.port, database) as children,
         CommandRunner("listen", database, command_handlers(settings, database, blobs), stop),
         UploadReceiver(settings, database, blobs, lambda: listener.pause_reason),
         BlobService(settings, blobs),
-        RoleHeartbeat(database, "listen", listener.details),
+        RoleHeartbeat(database, "listen", lambda: {**listener.details(), shared_folder.DETAIL: uploads}),
     ):
         on_ready(settings.node.host, listener.port)
         while not stop.wait(CHECK_INTERVAL_S):

@@ -9,6 +9,8 @@ import httpx
 import pytest
 
 from db.engine import Database
+from db.roles.heartbeats import record_heartbeat
+from db.uploads.shared_folder import DETAIL, folder_name
 from tests.support.console import Browser, RunningConsole, add_users
 from tests.support.records import rows, run
 from tests.support.services import fresh_database
@@ -149,6 +151,15 @@ def test_uploads_are_no_way_around_back_pressure(browser: Browser, database: Dat
     ):
         assert (reply.status_code, reply.headers["retry-after"]) == (503, "10")
         assert "the disk is nearly full" in reply.json()["message"]
+
+
+def test_uploads_are_refused_where_the_listener_reads_another_folder(browser: Browser, database: Database, data_dir: Path) -> None:
+    record_heartbeat(database, "listen", "other:1", {DETAIL: "another folder"})
+    refused = begin(browser, {"name": "a.dcm", "size": 5})
+    assert (refused.status_code, "upload.folder" in refused.json()["message"]) == (503, True), refused.text
+    record_heartbeat(database, "listen", "here:1", {DETAIL: folder_name(data_dir / "uploads")})
+    assert begin(browser, {"name": "a.dcm", "size": 5}).status_code == 201
+    run(database, "DELETE FROM heartbeats WHERE role = 'listen'")
 
 
 def test_a_user_may_have_so_much_waiting_and_can_cancel_it(browser: Browser, database: Database) -> None:

@@ -62,7 +62,7 @@ when = {{ Modality = "DMS" }}
     assert all(check["ok"] for check in checks.values())
     for name in (
         *("settings", "route skin", "DICOM port", "console port", "disk", "data folder", "clock", "codecs", "database"),
-        *("database clock", "audit trail", "broker", "broker file", "GPU", "models", "blobs", "destination pacs"),
+        *("database clock", "audit trail", "uploads", "broker", "broker file", "GPU", "models", "blobs", "destination pacs"),
     ):
         assert name in checks
     # The PACS is gone; a machine without network to it leaves the check out.
