@@ -50,6 +50,8 @@ def pages(studies: int) -> Mapping[str, Callable[[random.Random], str]]:
         "audit, one action": lambda _: "/audit?action=study.viewed",
         "audit, an action of none": lambda _: "/audit?action=no.such",
         "access report of a patient": lambda chance: f"/audit/patient?patient_id={patient(chance)}",
+        "query page, findings": lambda _: "/audit/views",
+        "query page, findings of a patient": lambda chance: f"/audit/views?column=patient_id&operator=is&value={patient(chance)}",
         "query page, jobs": lambda _: "/audit/views?view=v_jobs",
         "status": lambda _: "/status",
         "users": lambda _: "/users",
