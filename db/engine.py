@@ -6,23 +6,44 @@ from datetime import datetime
 from typing import Any, Self
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from core.errors import REPEATED, ConfigurationError, StorageError
+from db.server_order import ServerOrder, split_servers
 
 # Session settings: times are returned in UTC, waiting too long for a lock is a transient error, and queries are not compiled, which costs
 # more than it saves where they are short.
-SESSION_OPTIONS = "-c timezone=UTC -c jit=off -c lock_timeout=30s -c idle_in_transaction_session_timeout=120s"
+_OPTIONS = "-c timezone=UTC -c jit=off -c lock_timeout=30s -c idle_in_transaction_session_timeout=120s"
+# A host that is lost sends nothing. Without limits, Linux waits two hours for an idle peer and 15 minutes for one that owes an answer:
+# a role would wait that long for a primary that is gone, and the server would keep the locks of a node that is gone.
+LOST_AFTER_S, KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, KEEPALIVES = 20, 10, 5, 2
+SESSION_OPTIONS = (
+    f"{_OPTIONS} -c tcp_keepalives_idle={KEEPALIVE_IDLE_S} -c tcp_keepalives_interval={KEEPALIVE_INTERVAL_S}"
+    f" -c tcp_keepalives_count={KEEPALIVES} -c tcp_user_timeout={LOST_AFTER_S}s"
+)
+CONNECTION_OPTIONS = {
+    "application_name": "dicom-node",
+    "connect_timeout": 10,
+    "keepalives_idle": KEEPALIVE_IDLE_S,
+    "keepalives_interval": KEEPALIVE_INTERVAL_S,
+    "keepalives_count": KEEPALIVES,
+    "tcp_user_timeout": LOST_AFTER_S * 1000,
+}
 
 
 def normalise_url(url: str) -> str:
     """Replace the schemes ``postgresql://`` and ``postgres://`` by ``postgresql+psycopg2://``; return other URLs unchanged.
 
-    SQLAlchemy 2.1 uses psycopg 3, which is not installed, for the plain scheme.
+    SQLAlchemy 2.1 uses psycopg 3, which is not installed, for the plain scheme. Several servers with commas between them, as libpq has
+    them, become parameters ``host`` and ``port``, which is how SQLAlchemy has them.
     """
+    url, servers = split_servers(url)
+    if servers:
+        hosts, ports = zip(*(server.rsplit(":", 1) for server in servers), strict=True)
+        url += f"&host={','.join(host.strip('[]') for host in hosts)}&port={','.join(ports)}"
     for scheme in ("postgresql://", "postgres://"):
         if url.startswith(scheme):
             return "postgresql+psycopg2://" + url.removeprefix(scheme)
@@ -57,6 +78,9 @@ class Database:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self._servers = ServerOrder(self._url_arguments())
+        event.listen(engine, "do_connect", self._before_connect)
+        event.listen(engine, "connect", lambda connection, _record: self._servers.note(connection))
         self._installation: tuple[UUID, bytes] | None = None
 
     @classmethod
@@ -68,10 +92,10 @@ class Database:
         ConfigurationError
             The URL cannot be parsed, or is not one of PostgreSQL.
         """
-        hint = "postgresql://user:password@host:port/database"
+        hint = "postgresql://user:password@host:port/database, with commas between several host:port"
         try:
             parsed: URL = make_url(normalise_url(url))
-        except ArgumentError as error:
+        except (ArgumentError, ValueError) as error:
             raise ConfigurationError("database.url cannot be parsed", hint=hint) from error
         if parsed.get_backend_name() != "postgresql":
             raise ConfigurationError(f"database.url names {parsed.get_backend_name()}, only PostgreSQL is supported", hint=hint)
@@ -82,7 +106,7 @@ class Database:
             pool_timeout=30,
             pool_pre_ping=True,  # a restarted server causes no error
             hide_parameters=True,  # patient data never appear in the text of an exception
-            connect_args={"options": SESSION_OPTIONS, "connect_timeout": 10, "application_name": "dicom-node", "keepalives_idle": 30},
+            connect_args={"options": SESSION_OPTIONS, **CONNECTION_OPTIONS},
         )
         return cls(engine)
 
@@ -142,6 +166,14 @@ class Database:
         self.engine.dispose()
 
     def driver_arguments(self) -> dict[str, Any]:
-        """Return the arguments of psycopg2.connect for a connection outside of the pool."""
+        """Return the arguments of psycopg2.connect for a new connection outside of the pool."""
+        arguments = {**self._url_arguments(), **CONNECTION_OPTIONS}
+        self._servers.apply(arguments)
+        return arguments
+
+    def _url_arguments(self) -> dict[str, Any]:
         _, arguments = self.engine.dialect.create_connect_args(self.engine.url)
-        return {**arguments, "connect_timeout": 10, "application_name": "dicom-node listen", "keepalives_idle": 30}
+        return dict(arguments)
+
+    def _before_connect(self, _dialect: Any, _record: Any, _arguments: Any, keywords: dict[str, Any]) -> None:
+        self._servers.apply(keywords)

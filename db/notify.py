@@ -34,7 +34,7 @@ class ChannelListener:
         if unknown or not channels:
             raise ValueError(f"channels are {sorted(CHANNELS)}, not {sorted(unknown)}")
         self._channels = channels
-        self._arguments = database.driver_arguments()
+        self._database = database
         self._connection: Any = None
 
     def wait(self, timeout_s: float) -> set[str]:
@@ -71,7 +71,7 @@ class ChannelListener:
         return notified
 
     def _connect(self) -> None:
-        connection = psycopg2.connect(**self._arguments)
+        connection = psycopg2.connect(**self._database.driver_arguments() | {"application_name": "dicom-node listen"})
         connection.autocommit = True
         self._connection = connection
         with connection.cursor() as cursor:

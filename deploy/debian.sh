@@ -2,7 +2,7 @@
 # Installs the Debian packages that the test suite uses: a PACS, a browser, DICOM tools and validators, PostgreSQL and Redis,
 # a syslog server with TLS, and a font with Chinese and Japanese characters for the PDF. Needs root and apt-get; no service is started.
 set -euo pipefail
-packages=(orthanc orthanc-dicomweb orthanc-python chromium dcmtk dicom3tools pixelmed-apps redis-server postgresql fonts-droid-fallback prometheus haproxy rsyslog rsyslog-gnutls)
+packages=(orthanc orthanc-dicomweb orthanc-python chromium dcmtk dicom3tools pixelmed-apps redis-server postgresql fonts-droid-fallback prometheus haproxy rsyslog rsyslog-gnutls faketime)
 missing=()
 for package in "${packages[@]}"; do
     [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")

@@ -160,9 +160,15 @@ class Blobs:
         return content
 
     def sweep(self, older_than_s: float) -> int:
-        """Remove files that crashes left in ``tmp`` and return how many."""
-        horizon, removed = self._clock().timestamp() - older_than_s, 0
+        """Remove files that crashes left in ``tmp`` and return how many.
+
+        Their age is taken by the clock of the file system: where machines share the folder, the clock of one that is minutes ahead would
+        make a file look old while another machine is writing it.
+        """
+        removed = 0
         with disk_errors("tmp cannot be swept"):
+            os.utime(self.tmp_dir)
+            horizon = self.tmp_dir.stat().st_mtime - older_than_s
             for path in self.tmp_dir.rglob("*"):
                 try:
                     if path.is_file() and path.stat().st_mtime < horizon:

@@ -85,7 +85,7 @@ class AdmissionConnection:
 
     def _connect(self) -> None:
         self.close()
-        arguments = self._database.driver_arguments() | {"options": SESSION_OPTIONS, "application_name": "dicom-node"}
+        arguments = self._database.driver_arguments() | {"options": SESSION_OPTIONS}
         self._connection = psycopg2.connect(**arguments, async_=True)
         self._wait(CONNECT_S)
 

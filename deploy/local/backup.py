@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 from core.errors import ConfigurationError, StorageError
 from db.engine import Database
 from db.schema.revisions import current_revision
+from db.server_order import split_servers
 from deploy.local.postgres_programs import postgres_versions
 
 
@@ -32,10 +33,13 @@ def _client_program(name: str, major: int) -> str:
 
 def _libpq_environment(url: str) -> dict[str, str]:
     """Return the environment for libpq: a password on the command line would be in every process list."""
-    parts = urlsplit(url)
+    rest, servers = split_servers(url)
+    parts = urlsplit(rest)
+    hosts = [server.rpartition(":") for server in servers] or [(parts.hostname or "", "", str(parts.port or 5432))]
     values = {
-        "PGHOST": parts.hostname or "",
-        "PGPORT": str(parts.port or 5432),
+        "PGHOST": ",".join(host for host, _, _ in hosts),
+        "PGPORT": ",".join(port for _, _, port in hosts),
+        "PGTARGETSESSIONATTRS": "read-write" if servers else "",
         "PGUSER": unquote(parts.username or ""),
         "PGPASSWORD": unquote(parts.password or ""),
         "PGDATABASE": parts.path.lstrip("/"),

@@ -125,6 +125,11 @@ class BenchNode:
             for one in those:
                 one.resume()
 
+    @property
+    def worker_processes(self) -> list[psutil.Process]:
+        """The workers that run, without their children."""
+        return list(self._workers)
+
     def count(self, query: str) -> int:
         """Return the number that a query returns."""
         return int(str(self.rows(query)[0][0]))

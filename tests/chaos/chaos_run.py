@@ -7,17 +7,17 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from core.errors import NodeError
 from db.deliveries.delivery_admin import retry_deliveries
 from tests.chaos import faults_worker
-from tests.chaos.faults import KILLS, OTHER_FAULTS, draw_fault
+from tests.chaos.faults import KILLS, OTHER_FAULTS, WeightedFaults, draw_fault
 from tests.chaos.invariants import unfinished_work, violations
 from tests.chaos.node_under_test import NodeUnderTest
-from tests.chaos.senders import BEHAVIOURS
+from tests.chaos.senders import BEHAVIOURS, Behaviour
 from tests.chaos.study_generator import StudyGenerator
 from tests.chaos.summary import summarise
 
@@ -38,6 +38,9 @@ class ChaosPlan:
     other_faults: int
     killer_input: bool = True
     on_progress: Callable[[str], None] = print
+    kill_faults: WeightedFaults = KILLS
+    faults: WeightedFaults = OTHER_FAULTS
+    ways_to_send: Mapping[str, tuple[Behaviour, int]] = field(default_factory=lambda: BEHAVIOURS)
 
 
 @dataclass(slots=True)
@@ -84,7 +87,8 @@ class ChaosRun:
             self.failed.set()
 
     def _send_studies(self, sender: int) -> None:
-        names, weights = list(BEHAVIOURS), [weight for _, weight in BEHAVIOURS.values()]
+        ways = self.plan.ways_to_send
+        names, weights = list(ways), [weight for _, weight in ways.values()]
         for number in range(sender, self.plan.studies, SENDERS):
             if self.failed.is_set():
                 return
@@ -95,7 +99,7 @@ class ChaosRun:
             if self.plan.killer_input and number == self.plan.studies // 2:
                 faults_worker.add_killer_input(self.target, study.uid, "kill")
                 name = "plain"
-            BEHAVIOURS[name][0](self.target, study, rng)
+            ways[name][0](self.target, study, rng)
             self.behaviours[name] += 1
             with self.target.lock:
                 self.sent += 1
@@ -118,7 +122,7 @@ class ChaosRun:
         plan, rng = self.plan, random.Random(f"{self.plan.seed}/kills")
         while self.target.kills < plan.kills and not self.failed.is_set():
             if self.sent >= plan.studies * self.target.kills / plan.kills:
-                draw_fault(KILLS, rng)(self.target, rng)
+                draw_fault(plan.kill_faults, rng)(self.target, rng)
             time.sleep(rng.uniform(0.1, 0.5))
 
     def _inject_other_faults(self) -> None:
@@ -126,7 +130,7 @@ class ChaosRun:
         plan, rng = self.plan, random.Random(f"{self.plan.seed}/others")
         while self.faults_injected < plan.other_faults and not self.failed.is_set():
             if self.sent >= plan.studies * self.faults_injected / plan.other_faults:
-                draw_fault(OTHER_FAULTS, rng)(self.target, rng)
+                draw_fault(plan.faults, rng)(self.target, rng)
                 self.faults_injected += 1
             time.sleep(rng.uniform(0.1, 0.5))
 

@@ -27,12 +27,15 @@ class FaultyDestination:
         One of `FAULTS`, or "" for none.
     kept
         SOP Instance UID -> hash of the data set that it stores.
+    node_address
+        Host and port of the node, for storage commitment reports.
     seen
         SOP Instance UID -> hashes of all data sets that it has ever received under it.
     """
 
-    def __init__(self, title: str, *, hang_s: float) -> None:
-        self.title, self.port, self.node_port = title, 0, 0
+    def __init__(self, title: str, *, hang_s: float, host: str = "127.0.0.1") -> None:
+        self.title, self.host, self.port = title, host, 0
+        self.node_address = ("", 0)
         self.fault = ""
         self.kept: dict[str, str] = {}
         self.seen: dict[str, set[str]] = {}
@@ -53,7 +56,7 @@ class FaultyDestination:
             (evt.EVT_N_ACTION, self._commitment_requested),
             (evt.EVT_C_ECHO, lambda _event: 0x0000),
         ]
-        self._server = entity.start_server(("127.0.0.1", self.port), block=False, evt_handlers=handlers)
+        self._server = entity.start_server((self.host, self.port), block=False, evt_handlers=handlers)
         self.port = int(self._server.server_address[1])
 
     def stop(self) -> None:
@@ -124,7 +127,7 @@ class FaultyDestination:
         entity = NodeEntity(self.title)
         entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = entity.connection_timeout = 10
         entity.add_requested_context(PUSH_MODEL)
-        association = entity.associate("127.0.0.1", self.node_port, ae_title="DICOMNODE", ext_neg=[build_role(PUSH_MODEL, scp_role=True)])
+        association = entity.associate(*self.node_address, ae_title="DICOMNODE", ext_neg=[build_role(PUSH_MODEL, scp_role=True)])
         if association.is_established:
             information, event_type = encode_report(transaction_uid, stored, missing)
             with suppress(RuntimeError, ValueError, OSError):  # the node may have been killed

@@ -7,13 +7,14 @@ from tests.chaos import faults_clock, faults_destinations, faults_disk, faults_p
 from tests.chaos.node_under_test import NodeUnderTest
 
 Fault = Callable[[NodeUnderTest, random.Random], None]
-KILLS: tuple[tuple[Fault, int], ...] = (
+WeightedFaults = tuple[tuple[Fault, int], ...]
+KILLS: WeightedFaults = (
     (faults_processes.kill_at_failpoint, 50),
     (faults_processes.kill_any, 40),
     (faults_processes.kill_worker_child, 3),
     (faults_processes.kill_all_roles, 2),
 )
-OTHER_FAULTS: tuple[tuple[Fault, int], ...] = (
+OTHER_FAULTS: WeightedFaults = (
     (faults_servers.restart_database, 4),
     (faults_servers.cut_database_connections, 8),
     (faults_servers.kill_database_backend, 4),
@@ -38,7 +39,7 @@ OTHER_FAULTS: tuple[tuple[Fault, int], ...] = (
 )
 
 
-def draw_fault(faults: tuple[tuple[Fault, int], ...], rng: random.Random) -> Fault:
+def draw_fault(faults: WeightedFaults, rng: random.Random) -> Fault:
     """Draw one fault by its weight."""
     (drawn,) = rng.choices([fault for fault, _ in faults], [weight for _, weight in faults])
     return drawn

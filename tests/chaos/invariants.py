@@ -36,7 +36,7 @@ _DELIVERED = """
 def unfinished_work(target: NodeUnderTest) -> dict[str, int]:
     """Return kind -> number of what is not in a final state."""
     counts = {what: target.number(statement) for what, statement in UNFINISHED.items()}
-    counts["temporary files"] = len(list(_temporary_files(target)))
+    counts["temporary files"] = len(list(target.temporary_files()))
     return {what: count for what, count in counts.items() if count}
 
 
@@ -49,8 +49,7 @@ def acknowledged(target: NodeUnderTest) -> Iterator[str]:
         if uid not in index:
             yield "an acknowledged instance is not in the index"
             continue
-        path = target.data / "blobs" / index[uid][:2] / index[uid]
-        content = path.read_bytes() if path.is_file() else b""
+        content = target.read_blob(index[uid])
         if hashlib.sha256(content).hexdigest() != index[uid]:
             yield "the blob of an acknowledged instance is missing or altered"
         elif data_set_hash(content) != sha256:
@@ -116,15 +115,6 @@ def ready(target: NodeUnderTest) -> Iterator[str]:
     with urllib.request.urlopen(f"{target.node.console}/readyz", timeout=600) as answer:
         if json.load(answer)["ready"] is not True:
             yield "the node is not ready"
-
-
-def _temporary_files(target: NodeUnderTest) -> Iterator[str]:
-    """Yield the names of files that are not blobs, and of partial model files."""
-    for path in (target.data / "blobs").rglob("*"):
-        if path.is_file() and len(path.name) != 64:
-            yield path.name
-    for path in (target.data / "models").rglob(".part-*"):
-        yield path.name
 
 
 CHECKS: dict[str, Callable[[NodeUnderTest], Iterator[str]]] = {

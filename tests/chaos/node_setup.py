@@ -48,21 +48,24 @@ commitment_answer_s = 6.0
 max_resends = 20
 [[sources]]
 ae_title = "MODALITY"
-host = "127.0.0.1"
+host = "{peers}"
 [[sources]]
 ae_title = "ARCHIVE"
-host = "127.0.0.1"
+host = "{peers}"
+[[sources]]
+ae_title = "SCANNER"
+host = "{peers}"
 [[destinations]]
 name = "east"
 ae_title = "EAST"
-host = "127.0.0.1"
+host = "{peers}"
 port = {east}
 accept_research = true
 storage_commitment = true
 [[destinations]]
 name = "west"
 ae_title = "WEST"
-host = "127.0.0.1"
+host = "{peers}"
 port = {west}
 accept_research = true
 [[routes]]
@@ -91,10 +94,10 @@ def start_node_under_test(folder: Path) -> NodeUnderTest:
         for destination in destinations:
             destination.start()
             cleanup.callback(destination.stop)
-        place = installed.install_version(_quick_detector(folder), data / installed.FOLDER)
+        place = installed.install_version(make_quick_detector(folder), data / installed.FOLDER)
         config = folder / "node.toml"
         ports = {"port": free_port(), "console": free_port(), "east": destinations[0].port, "west": destinations[1].port}
-        config.write_text(CONFIG.format(timeout_s=TIMEOUT_S, **ports))
+        config.write_text(CONFIG.format(timeout_s=TIMEOUT_S, peers="127.0.0.1", **ports))
         failpoints = ArmedFailpoints.create(folder / "failpoints")
         node = RunningNode(config, failpoints.environment())
         cleanup.callback(node.stop_or_kill)
@@ -105,7 +108,7 @@ def start_node_under_test(folder: Path) -> NodeUnderTest:
         database = Database.open(servers.database, pool_size=2)
         cleanup.callback(database.dispose)
         for destination in destinations:
-            destination.node_port = node.port
+            destination.node_address = node.address
         target = NodeUnderTest(node, data, failpoints, destinations, database, servers, has_own_disk)
         wait_until("a worker", lambda: target.processes("worker child"))
         target.cleanup = cleanup.pop_all()
@@ -122,7 +125,7 @@ def _unmount(data: Path) -> None:
     subprocess.run(["umount", "--lazy", str(data)], check=False, capture_output=True)
 
 
-def _quick_detector(folder: Path) -> Path:
+def make_quick_detector(folder: Path) -> Path:
     """Import a detector that works on coarse voxels and takes milliseconds for a series."""
     config = inference((48, 48, 8))
     spacing = next(item for item in config["preprocessing"]["transforms"] if item["_target_"] == "Spacingd")

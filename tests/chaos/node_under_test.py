@@ -4,10 +4,10 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ import psutil
 from sqlalchemy import text
 
 from core.errors import NodeError
+from db.blobs.store import blob_path
 from db.engine import Database
 from deploy.local.node_lock import ServerUrls
 from tests.chaos.armed_failpoints import ArmedFailpoints
@@ -38,12 +39,16 @@ class NodeUnderTest:
         SOP Instance UID -> SHA-256 of the data set, of every C-STORE that was answered with success.
     faults_done
         Fault -> how often it was injected.
+    last_acknowledged
+        When that was the last time, by the monotonic clock.
     refused
         Number of C-STORE requests that were not answered with success.
     killer_inputs
         Study Instance UIDs of inputs that kill every worker.
     clock_s
         By how much the node's clock is wrong.
+    figures
+        What was measured, such as the times of fail-overs in seconds.
     """
 
     node: RunningNode
@@ -56,10 +61,12 @@ class NodeUnderTest:
     lock: threading.Lock = field(default_factory=threading.Lock)
     acknowledged: dict[str, str] = field(default_factory=dict)
     faults_done: Counter[str] = field(default_factory=Counter)
+    last_acknowledged: float = 0.0
     refused: int = 0
     killer_inputs: set[str] = field(default_factory=set)
     second_processes: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
     clock_s: float = 0.0
+    figures: dict[str, list[float]] = field(default_factory=dict)
     cleanup: ExitStack = field(default_factory=ExitStack)
 
     def count(self, fault: str) -> None:
@@ -103,6 +110,19 @@ class NodeUnderTest:
         """Return the number that a query returns."""
         return int(self.rows(statement)[0][0] or 0)
 
+    def read_blob(self, sha256: str) -> bytes:
+        """Return the content of a blob; nothing where there is none."""
+        path = blob_path(self.data / "blobs", sha256)
+        return path.read_bytes() if path.is_file() else b""
+
+    def blob_names(self) -> Iterator[str]:
+        """Yield the hashes of all blobs."""
+        return (path.name for path in (self.data / "blobs").rglob("*") if len(path.name) == 64)
+
+    def temporary_files(self) -> Iterator[str]:
+        """Yield the names of files that are not blobs, and of partial model files."""
+        return temporary_files_of(self.data / "blobs", self.data / "models")
+
     def environment(self) -> dict[str, str]:
         """Return the environment for a process of a role that ``up`` did not start."""
         urls = {"DICOM_NODE_DATABASE__URL": self.servers.database, "DICOM_NODE_BROKER__URL": self.servers.broker}
@@ -110,8 +130,7 @@ class NodeUnderTest:
 
     def start_second_process(self, role: str) -> None:
         """Start a second process of a role."""
-        command = [sys.executable, "-m", "deploy.cli", role, "--config", str(self.node.config)]
-        self.second_processes.append(subprocess.Popen(command, env=self.environment(), stderr=subprocess.DEVNULL))
+        self.second_processes.append(subprocess.Popen(self.node.command(role), env=self.environment(), stderr=subprocess.DEVNULL))
 
     def end_second_processes(self) -> None:
         """Kill the second processes."""
@@ -126,6 +145,15 @@ class NodeUnderTest:
         """Stop everything that was started."""
         self.end_second_processes()
         self.cleanup.close()
+
+
+def temporary_files_of(blobs: Path, models: Path) -> Iterator[str]:
+    """Yield the names of files in these folders that are neither blobs nor complete files of a model."""
+    for path in blobs.rglob("*"):
+        if path.is_file() and len(path.name) != 64:
+            yield path.name
+    for path in models.rglob(".part-*"):
+        yield path.name
 
 
 def _is(what: str, process: psutil.Process) -> bool:

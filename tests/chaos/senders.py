@@ -31,22 +31,27 @@ def deliver(target: NodeUnderTest, instances: Sequence[SentInstance], *, title: 
 
 
 def store(
-    target: NodeUnderTest, instances: Sequence[SentInstance], *, title: str = TITLES[0], port: int = 0, abort_after: int | None = None
-) -> list[SentInstance]:
-    """Send instances over one association; return those that were not acknowledged. ``abort_after``: A-ABORT after that many."""
+    target: NodeUnderTest, instances: Sequence[SentInstance], *, title: str = TITLES[0], address: tuple[str, int] | None = None,
+    before: Callable[[int, Association], None] | None = None,
+) -> list[SentInstance]:  # fmt: skip
+    """Send instances over one association; return those that were not acknowledged.
+
+    ``before`` is called with the number of each instance before it is sent, while the association is established.
+    """
     entity = NodeEntity(title)
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = entity.connection_timeout = 10
     pairs = sorted({(item.sop_class_uid, item.transfer_syntax_uid) for item in instances})
     entity.requested_contexts = [build_context(*pair) for pair in pairs]
-    association = entity.associate("127.0.0.1", port or target.node.port, ae_title="DICOMNODE")
+    association = entity.associate(*(address or target.node.address), ae_title="DICOMNODE")
     refused = []
     for number, item in enumerate(instances):
-        if number == abort_after and association.is_established:
-            association.abort()
+        if before is not None and association.is_established:
+            before(number, association)
         status = _send(association, item)
         with target.lock:
             if status.get("Status") == 0x0000:
                 target.acknowledged[item.sop_instance_uid] = item.sha256
+                target.last_acknowledged = time.monotonic()
             else:
                 target.refused += 1
                 refused.append(item)
@@ -67,10 +72,10 @@ def _send(association: Association, instance: SentInstance) -> Dataset:
 class CuttingProxy:
     """A TCP proxy in front of the node that ends the connection after a number of bytes, by FIN or by RST."""
 
-    def __init__(self, port: int, after_bytes: int, *, reset: bool) -> None:
-        self._to, self._left, self._reset = port, after_bytes, reset
+    def __init__(self, node: tuple[str, int], after_bytes: int, *, reset: bool) -> None:
+        self._to, self._left, self._reset = node, after_bytes, reset
         self._server = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._server.getsockname()[1])
+        self.address = ("127.0.0.1", int(self._server.getsockname()[1]))
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -82,7 +87,7 @@ class CuttingProxy:
     def _run(self) -> None:
         with suppress(OSError):
             inner, _ = self._server.accept()
-            with inner, socket.create_connection(("127.0.0.1", self._to), timeout=600) as outer:
+            with inner, socket.create_connection(self._to, timeout=600) as outer:
                 back = threading.Thread(target=_forward, args=(outer, inner), daemon=True)
                 back.start()
                 while self._left > 0 and (chunk := inner.recv(min(65536, self._left))):
@@ -110,15 +115,16 @@ def send_plainly(target: NodeUnderTest, study: Study, rng: random.Random) -> Non
 def send_over_cut_connection(target: NodeUnderTest, study: Study, rng: random.Random) -> None:
     """Cut the connection after a random byte, then send the rest."""
     size = sum(item.path.stat().st_size for item in study.instances) + 2000
-    proxy = CuttingProxy(target.node.port, rng.randrange(size), reset=rng.random() < 0.5)
-    refused = store(target, study.instances, port=proxy.port)
+    proxy = CuttingProxy(target.node.address, rng.randrange(size), reset=rng.random() < 0.5)
+    refused = store(target, study.instances, address=proxy.address)
     proxy.close()
     deliver(target, refused)
 
 
 def send_with_abort(target: NodeUnderTest, study: Study, rng: random.Random) -> None:
     """Send A-ABORT between two instances, then send the rest."""
-    deliver(target, store(target, study.instances, abort_after=rng.randrange(len(study.instances))))
+    last = rng.randrange(len(study.instances))
+    deliver(target, store(target, study.instances, before=lambda number, association: association.abort() if number == last else None))
 
 
 def send_from_two_senders(target: NodeUnderTest, study: Study, rng: random.Random) -> None:

@@ -50,8 +50,8 @@ class Study:
 class StudyGenerator:
     """Generates studies. The same seed and number give the same study."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
-        self._folder, self._seed = folder, seed
+    def __init__(self, folder: Path, seed: int, *, every_nth_is_ct: int = EVERY_NTH_IS_CT) -> None:
+        self._folder, self._seed, self._every = folder, seed, every_nth_is_ct
         folder.mkdir(parents=True)
         data = data_folder()
         self.real = data is not None
@@ -61,9 +61,15 @@ class StudyGenerator:
         self._slices: Sequence[Path] = _adjacent_slices(data) if data is not None else _synthetic_slices(folder / "chest")
 
     def study(self, number: int) -> Study:
-        """Return the study of that number; every tenth is a CT series."""
+        """Return the study of that number; every tenth, or as given, is a CT series."""
+        return self.series_study(number) if number % self._every == self._every - 1 else self._study(number, [self._photograph(number)])
+
+    def series_study(self, number: int) -> Study:
+        """Return a study of that number that is a CT series."""
+        return self._study(number, self._series(number))
+
+    def _study(self, number: int, made: Sequence[FileDataset]) -> Study:
         uid = synthetic_uid("chaos", self._seed, number, "study")
-        made = self._series(number) if number % EVERY_NTH_IS_CT == EVERY_NTH_IS_CT - 1 else [self._photograph(number)]
         instances = []
         for index, dataset in enumerate(made):
             dataset.StudyInstanceUID = uid

@@ -27,6 +27,7 @@ def summarise(target: NodeUnderTest, about: Mapping[str, Any], found: Mapping[st
         "forgotten by a destination": sum(destination.forgotten for destination in target.destinations),
         "clock moved by, s": round(target.clock_s),
         "blobs without a row": _orphaned_blobs(target),
+        **target.figures,
         "errors": errors,
         "violations": {name: sentences[:5] for name, sentences in found.items() if sentences},
     }
@@ -41,7 +42,7 @@ def _orphaned_blobs(target: NodeUnderTest) -> int:
     tables = ("instances", "reports", "quarantine", "result_overlays")
     rows = target.rows(" UNION ".join(f"SELECT sha256 FROM {table}" for table in tables))
     known = {row.sha256 for row in rows}
-    return sum(len(path.name) == 64 and path.name not in known for path in (target.data / "blobs").rglob("*"))
+    return sum(name not in known for name in target.blob_names())
 
 
 def passed(table: Mapping[str, Any]) -> bool:

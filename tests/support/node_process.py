@@ -33,9 +33,8 @@ class RunningNode:
 
     def start(self, timeout_s: float = 1200.0) -> "RunningNode":
         """Start the node and wait for the ready line on standard output."""
-        command = [sys.executable, "-m", "deploy.cli", "up", "--config", str(self.config)]
         process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self._environ, start_new_session=True
+            self.command("up"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self._environ, start_new_session=True
         )
         self.process = process
         assert process.stdout is not None
@@ -54,6 +53,15 @@ class RunningNode:
             raise AssertionError(f"no ready line but {line!r}; standard error ends:\n" + "".join(self.errors[-40:]))
         self.ae, self.host, self.port, self.console = found["ae"], found["host"], int(found["port"]), found["console"]
         return self
+
+    def command(self, role: str) -> list[str]:
+        """Return the command line of ``dicom-node ROLE``."""
+        return [sys.executable, "-m", "deploy.cli", role, "--config", str(self.config)]
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port at which senders reach it."""
+        return self.host, self.port
 
     def stop(self, timeout_s: float = 300.0) -> int:
         """Send SIGTERM; return the exit status."""

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,15 @@ def test_a_crash_before_the_link_leaves_a_file_that_sweep_removes(tmp_path: Path
     os.utime(tmp_path / left, (0, 0))
     assert blobs.sweep(older_than_s=3600) == 1
     assert files(tmp_path) == []
+
+
+def test_the_clock_of_a_machine_does_not_make_a_file_of_another_one_old(tmp_path: Path) -> None:
+    """Two machines share the folder, and the clock of one is an hour ahead: it leaves what the other one is writing."""
+    writing = Blobs(tmp_path).temporary()
+    ahead = Blobs(tmp_path, clock=lambda: datetime.now(UTC) + timedelta(hours=1))
+    assert ahead.sweep(older_than_s=250) == 0
+    assert files(tmp_path) != []
+    writing.discard()
 
 
 def test_a_full_or_read_only_disk_is_a_storage_error(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from db import audit
 from db.engine import Database
 from deploy.cli.main import run
+from deploy.local.backup import _libpq_environment
 
 
 def write_config(parent: Path, name: str) -> Path:
@@ -23,6 +24,12 @@ def folder(services_dir: Path, request: pytest.FixtureRequest) -> Path:
     folder = services_dir / f"backup-{request.node.name}"
     folder.mkdir(mode=0o755)
     return folder
+
+
+def test_of_several_servers_the_primary_is_dumped() -> None:
+    environment = _libpq_environment("postgresql://u:p%40@db1:1,db2/d")
+    assert [environment[key] for key in ("PGHOST", "PGPORT", "PGPASSWORD")] == ["db1,db2", "1,5432", "p@"]
+    assert environment["PGTARGETSESSIONATTRS"] == "read-write"
 
 
 def test_a_backup_restores_into_another_server(
