@@ -1,5 +1,6 @@
 """Starts the node on two hosts behind HAProxy, with three workers, a PostgreSQL pair, Valkey and an S3 server."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from core.settings.servers import StoreSection
@@ -50,6 +51,7 @@ def start_hosts(folder: Path, seed: int) -> HostsUnderTest:
     )
     failpoints = ArmedFailpoints.create(folder / "failpoints")
     given = {
+        "WORKER__SOFT_TIME_LIMIT_S": "120", "WORKER__HARD_TIME_LIMIT_S": "150",  # three workers share the cores of one machine
         "DATABASE__URL": postgres.url, "BROKER__URL": broker.url, "NODE__HOST": "0.0.0.0", "CONSOLE__HOST": "0.0.0.0",
         **{f"STORE__{key.upper()}": value for key, value in store.items()},
     }  # fmt: skip
@@ -58,17 +60,18 @@ def start_hosts(folder: Path, seed: int) -> HostsUnderTest:
     nodes = []
     for host in (host_a, host_b):
         place = installed.install_version(detector, folder / host.name / installed.FOLDER)
-        node = HostNode(host, config, {**environ, "DICOM_NODE_NODE__DATA_DIR": str(folder / host.name)})
-        node.start()
-        node.console = f"http://{host.address}:{CONSOLE_PORT}"
-        nodes.append(node)
+        nodes.append(HostNode(host, config, {**environ, "DICOM_NODE_NODE__DATA_DIR": str(folder / host.name)}))
+    with ThreadPoolExecutor() as pool:  # both at once: the schema is upgraded by one of them
+        list(pool.map(HostNode.start, nodes))
+    for node in nodes:
+        node.console = f"http://{node.on.address}:{CONSOLE_PORT}"
     nodes[1].start_worker(folder / "worker-3.log")
     nodes[0].cli("models", "activate", place.card.name, place.card.version)
     environ["DICOM_NODE_NODE__DATA_DIR"] = str(folder / "a")
-    node = BalancedNode(config, environ, nodes, (balancer.address, BALANCED_PORT))
+    balanced = BalancedNode(config, environ, nodes, (balancer.address, BALANCED_PORT))
     database = Database.open(postgres.url, pool_size=2)
     target = HostsUnderTest(
-        node, folder, failpoints, destinations, database, ServerUrls(postgres.url, broker.url), False,
+        balanced, folder, failpoints, destinations, database, ServerUrls(postgres.url, broker.url), False,
         network=network, hosts=(nodes[0], nodes[1]), wire=wire, postgres=postgres, broker=broker,
         store=StoreSection.model_validate(store), generator=StudyGenerator(folder / "sent", seed, every_nth_is_ct=EVERY_NTH_IS_CT),
     )  # fmt: skip
