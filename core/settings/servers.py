@@ -18,7 +18,7 @@ class DatabaseSection(Section):
     url: str = Field(
         default="",
         description="`postgresql://user:password@host:port/name`. With `host:port,host:port` the one that takes writes is used: a primary "
-        "and its standbys ([fail-over](operations.md#postgresql-with-a-standby)). Empty: an embedded PostgreSQL, its files below "
+        "and its standbys ([fail-over](several-machines.md#postgresql-with-a-standby)). Empty: an embedded PostgreSQL, its files below "
         "`node.data_dir`.",
     )
     admin_url: str = Field(
