@@ -61,7 +61,7 @@ class Day:
 
     def send_chest(self, seed: int) -> None:
         """Have Orthanc send a synthetic chest with two nodules over one association."""
-        chest = make_chest(seed, slices=30, size=128, slice_mm=4.0, pixel_mm=1.6, diameters_mm=(14.0, 20.0))
+        chest = make_chest(seed, slices=18, size=64, slice_mm=5.0, pixel_mm=3.2, diameters_mm=(14.0, 20.0))
         self.pacs.send("node", self.pacs.upload(write_chest(self.folder / f"chest-{seed}", chest)))
 
     def blobs(self) -> set[Path]:
@@ -85,6 +85,7 @@ port = {free_port()}
 settle_s = 1.0
 quiet_s = 6.0
 [worker]
+children = 1
 max_attempts = 1
 heat_map_budget_s = 120.0
 [[sources]]
@@ -135,7 +136,7 @@ def test_1_a_clinician_watches_a_study_arrive(day: Day) -> None:
     line = page.locator("a.line")
     expect(line).to_have_count(1)  # without a reload
     expect(line.locator(".badge.delivered")).to_be_visible()
-    expect(line).to_contain_text("30 images")
+    expect(line).to_contain_text("18 images")
 
 
 def test_2_the_clinician_scrolls_the_images_and_jumps_to_a_nodule_with_its_heat_map(day: Day) -> None:

@@ -1,6 +1,8 @@
 """Fixtures of the tests that run attempts in the test's process, on a real database, real blobs and real models."""
 
 import io
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,11 +13,39 @@ from core.settings.settings import Settings
 from core.states import Priority
 from db.blobs.store import Blobs
 from db.engine import Database
+from models import registry
+from models import runtime as model_runtime
+from models.protocol import Model
 from tests.support.queued_jobs import JobFactory, configure
 from tests.support.records import scalar
 from workers.child.drain_flag import DrainFlag
 from workers.child.runtime import ChildRuntime
 from workers.encode.validate.validator import validate
+
+load_folder = model_runtime.load_folder
+
+
+@cache
+def load_packaged(folder: Path, device: str, package: str) -> Model:
+    """Load and warm a model of the package once in a process of tests, as a worker's child does; warming it again does nothing."""
+    model = load_folder(folder, device=device, package=package)
+    model.warm_up()
+    model.warm_up = lambda: None  # type: ignore[method-assign]
+    return model
+
+
+@pytest.fixture(scope="module", autouse=True)
+def shared_models() -> Iterator[None]:
+    """The runtimes of all tests share the models of the package. A model in any other folder is loaded each time."""
+
+    def load(folder: Path, *, device: str = "auto", package: str) -> Model:
+        packaged = folder.parent == registry.MODELS_FOLDER
+        return load_packaged(folder, device, package) if packaged else load_folder(folder, device=device, package=package)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model_runtime, "load_folder", load)
+        yield
+
 
 UNHURRIED = {"lease_s": 600.0, "soft_s": 6000.0, "hard_s": 9000.0}
 

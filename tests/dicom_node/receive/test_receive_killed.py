@@ -37,7 +37,7 @@ if __name__ == "__main__":
     set_watcher(kill_at_label)
     run(settings, Database.open(sys.argv[1]), Blobs(Path(sys.argv[2])), threading.Event(), lambda host, port: print(port, flush=True))
 """
-ASSOCIATIONS, EACH, BEFORE_THE_KILL = 4, 20, 25
+ASSOCIATIONS, EACH, BEFORE_THE_KILL = 4, 10, 12
 
 
 def stream(port: int, study: int) -> list[str]:
