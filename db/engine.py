@@ -1,6 +1,6 @@
 """Connections to PostgreSQL: one pool per process, short transactions, and the database's clock."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Self
@@ -12,26 +12,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, Operationa
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from core.errors import REPEATED, ConfigurationError, StorageError
+from db.connect_arguments import CONNECTION_OPTIONS, SESSION_OPTIONS, URL_HINT
 from db.server_order import ServerOrder, split_servers
-
-# Session settings: times are returned in UTC, waiting too long for a lock is a transient error, and queries are not compiled, which costs
-# more than it saves where they are short.
-_OPTIONS = "-c timezone=UTC -c jit=off -c lock_timeout=30s -c idle_in_transaction_session_timeout=120s"
-# A host that is lost sends nothing. Without limits, Linux waits two hours for an idle peer and 15 minutes for one that owes an answer:
-# a role would wait that long for a primary that is gone, and the server would keep the locks of a node that is gone.
-LOST_AFTER_S, KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, KEEPALIVES = 20, 10, 5, 2
-SESSION_OPTIONS = (
-    f"{_OPTIONS} -c tcp_keepalives_idle={KEEPALIVE_IDLE_S} -c tcp_keepalives_interval={KEEPALIVE_INTERVAL_S}"
-    f" -c tcp_keepalives_count={KEEPALIVES} -c tcp_user_timeout={LOST_AFTER_S}s"
-)
-CONNECTION_OPTIONS = {
-    "application_name": "dicom-node",
-    "connect_timeout": 10,
-    "keepalives_idle": KEEPALIVE_IDLE_S,
-    "keepalives_interval": KEEPALIVE_INTERVAL_S,
-    "keepalives_count": KEEPALIVES,
-    "tcp_user_timeout": LOST_AFTER_S * 1000,
-}
 
 
 def normalise_url(url: str) -> str:
@@ -92,13 +74,12 @@ class Database:
         ConfigurationError
             The URL cannot be parsed, or is not one of PostgreSQL.
         """
-        hint = "postgresql://user:password@host:port/database, with commas between several host:port"
         try:
             parsed: URL = make_url(normalise_url(url))
         except (ArgumentError, ValueError) as error:
-            raise ConfigurationError("database.url cannot be parsed", hint=hint) from error
+            raise ConfigurationError("database.url cannot be parsed", hint=URL_HINT) from error
         if parsed.get_backend_name() != "postgresql":
-            raise ConfigurationError(f"database.url names {parsed.get_backend_name()}, only PostgreSQL is supported", hint=hint)
+            raise ConfigurationError(f"database.url names {parsed.get_backend_name()}, only PostgreSQL is supported", hint=URL_HINT)
         engine = create_engine(
             parsed,
             pool_size=pool_size,
@@ -121,6 +102,11 @@ class Database:
         """
         with storage_errors(), self.engine.begin() as connection:
             yield connection
+
+    def read(self, statement: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return the rows of a query, as `db.listings.reader.Reader.read`."""
+        with self.begin() as connection:
+            return [dict(row) for row in connection.exec_driver_sql(statement, dict(values)).mappings()]
 
     def now(self) -> datetime:
         """Return the time of the database's clock, node_now(), in UTC."""

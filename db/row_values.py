@@ -1,13 +1,12 @@
 """Converts between rows and records: headers as JSON, text that PostgreSQL accepts, rows as JSON objects."""
 
 from dataclasses import MISSING, fields
-from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import Row
 
 from core.records import InstanceHeader
+from db.listings.reader import json_row
 
 _HEADER_FIELDS = tuple((field.name, field.default) for field in fields(InstanceHeader))
 
@@ -37,13 +36,7 @@ def header_from_json(values: dict[str, Any]) -> InstanceHeader:
 
 def row_to_json(row: Row[Any]) -> dict[str, Any]:
     """Return a row as a dict of JSON types; times in ISO 8601 with offset."""
-    return {name: _plain(value) for name, value in row._mapping.items()}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return str(value) if isinstance(value, UUID) else value
+    return json_row(row._mapping)
 
 
 def _to_json(value: Any) -> Any:

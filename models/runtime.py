@@ -1,10 +1,11 @@
 """Loads a model by its name. torch is imported when a model is loaded, not before."""
 
 import importlib
-from importlib.metadata import version
+import os
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from core.errors import ModelError
+from core.errors import ConfigurationError, ModelError
 from models import registry
 from models.card import identity, read_card
 from models.protocol import Model as Model
@@ -55,6 +56,37 @@ def choose_device(wanted: str) -> str:
     return "cuda" if wanted != "cpu" and available else "cpu"
 
 
+def check_device(wanted: str) -> None:
+    """Check that this machine has a GPU where ``wanted`` is "cuda".
+
+    torch is not imported: the processes that use CUDA are forked from those that call this function. Whether CUDA works is found when the
+    first model is loaded, and by `describe_devices`.
+
+    Raises
+    ------
+    ConfigurationError
+        There is none, or it is hidden, or the installed torch cannot use it.
+    """
+    if wanted != "cuda":
+        return
+    hint = "install the driver and the CUDA build of torch, or set worker.device to auto or cpu"
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        raise ConfigurationError("worker.device is cuda, and CUDA_VISIBLE_DEVICES hides every GPU", hint=hint)
+    if not _has_gpu_driver():
+        raise ConfigurationError("worker.device is cuda, and this machine has no GPU (no /dev/nvidia*)", hint=hint)
+    try:
+        found = version("torch")
+    except PackageNotFoundError:
+        found = "(not installed)"
+    if found.endswith(("+cpu", ")")):
+        raise ConfigurationError(f"worker.device is cuda, and torch {found} cannot use it", hint=hint)
+
+
+def _has_gpu_driver() -> bool:
+    """Whether there are devices of the driver, or of WSL."""
+    return any(Path("/dev").glob("nvidia*")) or Path("/dev/dxg").exists()
+
+
 def limit_gpu_memory(share: float) -> None:
     """Limit this process to ``share`` of its GPU's memory, before a model is loaded; no effect where there is no GPU."""
     import torch
@@ -65,7 +97,7 @@ def limit_gpu_memory(share: float) -> None:
 
 def describe_devices() -> tuple[str, bool]:
     """The devices that models can run on, in words, and whether CUDA is among them. torch is imported only where there may be a GPU."""
-    if not any(Path("/dev").glob("nvidia*")) and not Path("/dev/dxg").exists():  # the devices of the driver, and of WSL
+    if not _has_gpu_driver():
         return f"no CUDA device, models run on the CPU (torch {version('torch')})", False
     import torch
 

@@ -12,11 +12,11 @@ from console.auth.guard import Accounts, AsViewer, Viewer
 from console.parameters import Before, SearchText
 from core.states import DeliveryState, JobState
 from db import audit
-from db.complete.unrouted import list_unrouted
-from db.deliveries.delivery_admin import list_deliveries
-from db.jobs.job_admin import list_jobs
+from db.listings.deliveries import list_deliveries
+from db.listings.jobs import list_jobs
+from db.listings.quarantine import list_quarantined
+from db.listings.unrouted import list_unrouted
 from db.operations.alerts import current_alerts
-from db.receive.quarantine import list_quarantined
 
 
 class JobEntry(Resource):

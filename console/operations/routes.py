@@ -22,14 +22,14 @@ from console.operations.route_test import FileAnswer, try_routes
 from core.errors import NodeError
 from core.settings.settings import Settings
 from db import audit
-from db.complete.unrouted import list_unrouted
-from db.deliveries.delivery_admin import list_deliveries
-from db.jobs.job_admin import list_jobs
+from db.listings.deliveries import list_deliveries
+from db.listings.jobs import list_jobs
+from db.listings.quarantine import list_quarantined
+from db.listings.unrouted import list_unrouted
 from db.operations.command_kinds import CommandKind
 from db.operations.pauses import PauseKind, list_pauses
 from db.operations.status import node_status
 from db.operations.traffic import open_associations, refused_associations
-from db.receive.quarantine import list_quarantined
 
 MOST = 50
 MOST_FILES = 8

@@ -25,7 +25,7 @@ from db.uploads.uploads import begin_upload, cancel_upload, read_upload, record_
 from db.worklist.studies import list_studies
 from db.worklist.study import read_study
 from db.worklist.study_filter import StudyFilter
-from imaging.photograph.skin_regions import skin_regions
+from imaging.photograph.skin_regions import region_keys
 
 CHECK_INTERVAL_S = 0.5
 LONGEST_WAIT_S = 60.0
@@ -47,7 +47,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 
 Wait = Annotated[float, Query(ge=0, le=LONGEST_WAIT_S, description="Seconds to wait for the result.")]
 Text64 = Annotated[str, Query(max_length=64)]
-Region = Annotated[str, Query(description="A region of the body map.", json_schema_extra={"enum": ["", *skin_regions()]})]
+Region = Annotated[str, Query(description="A region of the body map.", json_schema_extra={"enum": ["", *region_keys()]})]
 
 
 def build_router(accounts: Accounts, current: Callable[[], Settings]) -> APIRouter:

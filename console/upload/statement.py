@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from imaging.photograph.skin_regions import skin_regions
+from imaging.photograph.skin_regions import region_keys
 
 
 def _plain(value: str) -> str:
@@ -17,7 +17,7 @@ def _plain(value: str) -> str:
 
 
 def _region(value: str) -> str:
-    if value and value not in skin_regions():
+    if value and value not in region_keys():
         raise ValueError("a region of the body map")
     return value
 

@@ -1,4 +1,4 @@
-"""What a person does with jobs: list, show, queue again, cancel."""
+"""What a person does with jobs: show, queue again, cancel. They are listed by `db.listings.jobs`."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,17 +6,12 @@ from typing import Any
 from sqlalchemy import text
 
 from core.errors import ConfigurationError
-from core.states import JobState
 from db import audit
 from db.engine import Database
 from db.jobs import outbox
 from db.jobs.rerun import rerun_failed_job
 from db.row_values import row_to_json
 
-_LIST = text("""
-    SELECT * FROM v_jobs WHERE (CAST(:state AS text) IS NULL OR job_state = :state)
-      AND (CAST(:before AS bigint) IS NULL OR job_id < :before) ORDER BY job_id DESC LIMIT :limit
-""")
 _SHOW = text("SELECT * FROM v_jobs WHERE job_id = :id")
 _PARTS = {
     "attempts_made": text(
@@ -47,15 +42,6 @@ _CANCEL = text("""
     WHERE id = :id AND state IN ('queued', 'running', 'failed', 'quarantined') AND outcome IS NULL
 """)
 _END_ATTEMPTS = text("UPDATE attempts SET result = 'cancelled', ended_at = node_now() WHERE job_id = :id AND ended_at IS NULL")
-
-
-def list_jobs(
-    database: Database, *, state: JobState | str | None = None, before: int | None = None, limit: int = 200
-) -> list[dict[str, Any]]:
-    """Return rows of v_jobs as JSON objects, the newest first; ``before`` continues behind the job with this number."""
-    with database.begin() as connection:
-        rows = connection.execute(_LIST, {"state": None if state is None else str(state), "before": before, "limit": limit})
-        return [row_to_json(row) for row in rows]
 
 
 def show_job(database: Database, id: int) -> dict[str, Any]:

@@ -7,10 +7,11 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from core.errors import ConfigurationError
-from core.records import ModelIdentity, RegisteredModel
+from core.records import ModelIdentity
 from core.states import ModelOrigin, ModelState
 from db import audit
 from db.engine import Database
+from db.listings.models import registered_models as registered_models
 from db.row_values import row_to_json
 
 # Serialises the changes of one name: a row that does not exist yet cannot be locked.
@@ -137,15 +138,6 @@ def rollback_model(database: Database, name: str, *, available: Collection[str],
         details = _details(name, before.version, before.digest) | {"before": active.digest if active else None}
         audit.record(connection, actor=actor, action="model.rolled_back", subject=f"model:{before.id}", details=details)
     return str(before.digest)
-
-
-def registered_models(database: Database, name: str | None = None) -> tuple[RegisteredModel, ...]:
-    """Return the registered pipelines of one name, or all, the oldest first."""
-    with database.begin() as connection:
-        return tuple(
-            RegisteredModel(row.name, row.version, row.digest, ModelState(row.state), ModelOrigin(row.origin), row.activated_at is not None)
-            for row in connection.execute(_KNOWN, {"name": name})
-        )
 
 
 def list_models(database: Database) -> list[dict[str, Any]]:

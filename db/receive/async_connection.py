@@ -13,7 +13,8 @@ import psycopg2
 from psycopg2.extensions import POLL_OK, POLL_WRITE
 
 from core.errors import StorageError
-from db.engine import SESSION_OPTIONS, Database
+from db.connect_arguments import SESSION_OPTIONS
+from db.engine import Database
 from db.receive.admission import Admission, Arrival, admission_statement, read_admissions
 
 CONNECT_S = 10.0

@@ -1,7 +1,5 @@
 """Quarantine: refused data sets with the reason, by content. The total size is limited, and the oldest are removed first."""
 
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +9,7 @@ from core.errors import ConfigurationError
 from db import audit
 from db.blobs.blob_ref import BlobRef
 from db.engine import Database
+from db.listings.quarantine import COLUMNS, QuarantinedItem
 from db.row_values import clean_text
 
 REMOVE_BATCH = 500
@@ -37,31 +36,7 @@ _REMOVE_OLDEST = text("""
     FROM removed
 """)
 _DELETE = text("DELETE FROM quarantine WHERE id = :id")
-_COLUMNS = "id, sha256, size_bytes, reason, status, sop_class_uid, sop_instance_uid, source, first_at, last_at, times"
-_GET = text(f"SELECT {_COLUMNS} FROM quarantine WHERE id = :id")
-_LIST = text(f"""
-    SELECT {_COLUMNS}
-    FROM quarantine
-    WHERE CAST(:before AS bigint) IS NULL OR (last_at, id) < (SELECT b.last_at, b.id FROM quarantine b WHERE b.id = :before)
-    ORDER BY last_at DESC, id DESC LIMIT :limit
-""")
-
-
-@dataclass(frozen=True, slots=True)
-class QuarantinedItem:
-    """A refused data set, kept for a person to look at."""
-
-    id: int
-    sha256: str
-    size_bytes: int
-    reason: str
-    status: int  # of the C-STORE response
-    sop_class_uid: str
-    sop_instance_uid: str
-    source: str
-    first_at: datetime
-    last_at: datetime
-    times: int
+_GET = text(f"SELECT {COLUMNS} FROM quarantine WHERE id = :id")
 
 
 def quarantine_instance(
@@ -136,9 +111,3 @@ def remove_admitted(database: Database, id: int, *, actor: str, instance_id: int
             audit.record(
                 connection, actor=actor, action="quarantine.requeued", subject=f"quarantine:{id}", details={"instance": instance_id}
             )
-
-
-def list_quarantined(database: Database, limit: int = 100, *, before: int | None = None) -> list[QuarantinedItem]:
-    """Return the items, the latest first; ``before`` continues behind the item with this number."""
-    with database.begin() as connection:
-        return [QuarantinedItem(*row) for row in connection.execute(_LIST, {"limit": limit, "before": before})]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from core.settings.settings import Settings
     from db.accounts.users import User
     from db.engine import Database
+    from db.listings.reader import ReadingConnection
 
 Config = Annotated[
     Path | None,
@@ -85,6 +86,17 @@ def open_database(config: Path | None) -> Iterator[tuple["Settings", "Database"]
             yield settings, database
         finally:
             database.dispose()
+
+
+@contextmanager
+def open_listing(config: Path | None) -> Iterator[tuple["Settings", "ReadingConnection"]]:
+    """Yield the settings and a connection for reading, for commands that only list: SQLAlchemy is not loaded."""
+    from db.listings.reader import ReadingConnection
+    from deploy.local.maintenance_database import maintenance_database
+
+    settings = read_settings(config)
+    with maintenance_database(settings) as url, ReadingConnection(url) as reader:
+        yield settings, reader
 
 
 def find_user_by_name(database: "Database", name: str) -> "User":

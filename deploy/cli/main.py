@@ -101,5 +101,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def main() -> None:
     """Run the command of this process's arguments."""
+    # This project uses no plug-ins of pydantic; without this it searches the metadata of every installed package for them.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     gc.set_threshold(COLLECT_EVERY, *gc.get_threshold()[1:])
     sys.exit(run())

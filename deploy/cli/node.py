@@ -24,9 +24,11 @@ def up(
     from core import logs
     from deploy.configured_models import check_models
     from deploy.local.supervisor import Supervisor
+    from models.runtime import check_device
 
     settings = read_settings(config)
     check_models(settings)
+    check_device(settings.worker.device)
     logs.configure_logging(level=settings.logs.level, style=settings.logs.format, role="up")
     sys.exit(Supervisor(settings, config.resolve() if config is not None else None, log_files=log_files).run())
 

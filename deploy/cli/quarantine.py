@@ -5,7 +5,7 @@ from dataclasses import asdict
 import typer
 
 from core.errors import IntakeError
-from deploy.cli.common import AsJson, Config, Ids, Limit, open_database, operator_name
+from deploy.cli.common import AsJson, Config, Ids, Limit, open_database, open_listing, operator_name
 from deploy.terminal import print_message, print_rows
 
 app = typer.Typer(help="List and requeue refused data sets.")
@@ -19,10 +19,10 @@ def quarantine_list(config: Config = None, as_json: AsJson = False, limit: Limit
 
     The latest first. The bytes are in DATA_DIR/blobs under their SHA-256.
     """
-    from db.receive.quarantine import list_quarantined
+    from db.listings.quarantine import list_quarantined
 
-    with open_database(config) as (_, database):
-        rows = [asdict(item) | {"status": f"0x{item.status:04X}"} for item in list_quarantined(database, limit)]
+    with open_listing(config) as (_, reader):
+        rows = [asdict(item) | {"status": f"0x{item.status:04X}"} for item in list_quarantined(reader, limit)]
     print_rows(rows, COLUMNS, title="quarantine", as_json=as_json)
 
 

@@ -187,8 +187,10 @@ Queues = Annotated[
 
 def worker(config: Config = None, queues: Queues = None) -> None:
     """Role: analyse queued units with the models (Celery)."""
+    from models.runtime import check_device
     from workers.queue.worker import run_worker
 
     settings = prepare_role(config, "worker")
+    check_device(settings.worker.device)
     names = [name.strip() for name in queues.split(",") if name.strip()] if queues is not None else None
     sys.exit(run_worker(settings, names))

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from core.errors import NodeError
-from deploy.cli.common import AsJson, Config, Ids, Limit, open_database, operator_name, parse_time, print_done, read_settings
+from deploy.cli.common import AsJson, Config, Ids, Limit, open_database, open_listing, operator_name, parse_time, print_done, read_settings
 from deploy.terminal import print_json, print_message, print_rows
 
 app = typer.Typer(help="Test routes, list and requeue what no route selected.")
@@ -53,17 +53,21 @@ def list_unrouted(config: Config = None, as_json: AsJson = False, since: Since =
     would do. Nothing is changed.
     """
     from core.policy.unrouted_reason import short_reason
-    from db.complete.unrouted import list_unrouted
-    from deploy.offline.unrouted import present_route_decision
+    from db.listings.unrouted import list_unrouted
 
     start = parse_time(since)
-    with open_database(config) as (settings, database):
-        rows = [
-            row
-            | {"now": present_route_decision(settings, database, row), "summary": short_reason(row["reason"])}
-            | {"description": row["series_description"] or row["study_description"]}
-            for row in list_unrouted(database, since=start, limit=limit)
-        ]
+    with open_listing(config) as (settings, reader):
+        rows = list_unrouted(reader, since=start, limit=limit)
+        if rows:
+            from deploy.offline.unrouted import present_route_decisions
+
+            decisions = present_route_decisions(settings, reader.url, rows)
+            rows = [
+                row
+                | {"now": now, "summary": short_reason(row["reason"])}
+                | {"description": row["series_description"] or row["study_description"]}
+                for row, now in zip(rows, decisions, strict=True)
+            ]
     print_rows(rows, UNROUTED_COLUMNS, title="selected by no route", as_json=as_json)
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.states import DeliveryState, JobState
-from db.deliveries.delivery_admin import list_deliveries
 from db.engine import Database
-from db.jobs.job_admin import list_jobs
+from db.listings.deliveries import list_deliveries
+from db.listings.jobs import list_jobs
 from db.operations import results_export
 
 STUCK_JOBS = frozenset({JobState.FAILED, JobState.QUARANTINED, JobState.CANCELLED})

@@ -10,11 +10,12 @@ import sys
 from core.states import ResultKind
 from deploy.cli.main import build_app
 from deploy.doctor.codecs import broken_decoders
-from deploy.local.forked_process import LIGHT_ROLES
+from deploy.local.forked_process import ROLE_MODULES
 
 # Beyond the modules of the roles: what a role or a command imports at its first use.
 MORE = (
     "alembic.command",
+    "console.auth.oidc.provider",
     "console.viewer.render_object",
     "console.viewer.render_unit",
     "db.schema.upgrade",
@@ -22,6 +23,7 @@ MORE = (
     "deploy.local.backup",
     "dicom_node.conformance.statement",
     "models.ct.lung_search",
+    "pydicom.sr.codedict",
 )
 WORKER = ("workers.queue.worker", "workers.child.runtime", "models.runtime")
 MODELS = ("models.dermoscopy.model", "models.lung_nodule_ct.model", "models.lung_histology_ct.model")
@@ -36,7 +38,8 @@ def compile_roles(image: str) -> None:
         A decoder does not work: something that it needs has been deleted.
     """
     build_app()
-    modules = {"node": [name for names in LIGHT_ROLES.values() for name in names], "worker": [*WORKER, *MODELS]}[image]
+    of_node = [name for role, names in ROLE_MODULES.items() if role != "worker" for name in names]
+    modules = {"node": of_node, "worker": [*WORKER, *MODELS]}[image]
     for name in (*MORE, *modules):
         importlib.import_module(name)
     if image == "worker":

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import structlog
 
-from deploy.local.forked_process import LIGHT_ROLES, ForkedProcess, fork_is_safe, fork_role
+from deploy.local.forked_process import ROLE_MODULES, ForkedProcess, fork_is_safe, fork_role
 from deploy.local.private_files import make_private_folder, open_log_file
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
@@ -66,8 +66,8 @@ class SupervisedRole:
     last_status: int | None = field(default=None)
 
     def start(self) -> None:
-        """Start the process: a light role as a fork of this process where that is safe, else as a program."""
-        if self.role in LIGHT_ROLES and fork_is_safe():
+        """Start the process: as a fork of this process where that is safe, else as a program."""
+        if self.role in ROLE_MODULES and fork_is_safe():
             self.process = fork_role(self.arguments, self.environment, self.log_file)
         else:
             self.process = self._start_program()

@@ -10,10 +10,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from core.settings.settings import Settings
-from db.engine import Database
-from db.schema.owners import make_node_role, make_superuser, separate_owners
-from db.schema.upgrade import upgrade_schema
 from deploy.local.private_files import write_private_file
+
+# What needs SQLAlchemy is imported in the functions that use it: the embedded server is started before that library is loaded.
 
 NODE = "dicom_node"
 ADMIN = "dicom_node_admin"
@@ -43,6 +42,9 @@ def adopt_cluster(data_dir: Path, url: str) -> None:
 
     It may be killed at any moment and done again: the file of the password is written before its role is made, under another name.
     """
+    from db.engine import Database
+    from db.schema.owners import make_node_role, make_superuser, separate_owners
+
     announced = data_dir / f"{_PASSWORD_FILES[ADMIN]}.adopting"
     if not announced.exists():
         write_private_file(announced, secrets.token_urlsafe(24))
@@ -90,6 +92,9 @@ def upgrade_database(settings: Settings, url: str) -> None:
     StorageError
         The database does not respond.
     """
+    from db.engine import Database
+    from db.schema.upgrade import upgrade_schema
+
     privileged, parts = admin_url(settings, url), urlsplit(url)
     database = Database.open(privileged, pool_size=1)
     try:

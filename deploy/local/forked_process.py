@@ -1,10 +1,11 @@
-"""A role as a fork of ``up``, which has imported the libraries of the light roles already.
+"""A role as a fork of ``up``, which has imported its libraries already.
 
 A fork copies only the calling thread, and sockets would be shared by both processes. Therefore a role is forked only while this process has
 a single thread (`fork_is_safe`), the child closes every inherited file, and the caller has closed its database connections before.
 """
 
 import ctypes
+import gc
 import importlib
 import os
 import signal
@@ -14,12 +15,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from core import process_memory
 from deploy.local.private_files import make_private_folder, open_log_file
 
-# What the roles import that need no torch. The worker is started as a program: CUDA does not survive a fork.
-LIGHT_ROLES: Mapping[str, tuple[str, ...]] = {
-    "listen": ("db.blobs.store", "dicom_node.receive.listen_role"),
+# What each role imports, in the order in which `up` starts them. The worker's parent process imports no torch: its children do, after they
+# are forked from it, because a CUDA context does not survive a fork.
+ROLE_MODULES: Mapping[str, tuple[str, ...]] = {
+    "listen": ("deploy.cli.roles", "deploy.reload", "db.blobs.open_blobs", "dicom_node.receive.listen_role"),
+    "worker": ("workers.queue.worker",),
     "conduct": ("deploy.configured_models", "dicom_node.conduct.conductor"),
     "relay": ("workers.queue.relay",),
     "send": ("dicom_node.deliver.sender",),
@@ -61,11 +63,11 @@ class ForkedProcess:
 
 
 def import_role(role: str) -> None:
-    """Import what a light role needs. Numerical libraries start no threads, so that a fork stays safe."""
+    """Import what a role needs. Numerical libraries start no threads, so that a fork stays safe."""
     before = os.environ.get("OPENBLAS_NUM_THREADS")
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     try:
-        for name in LIGHT_ROLES.get(role, ()):
+        for name in ROLE_MODULES.get(role, ()):
             importlib.import_module(name)
     finally:
         del os.environ["OPENBLAS_NUM_THREADS"]
@@ -90,7 +92,7 @@ def fork_role(arguments: Sequence[str], environment: Mapping[str, str], log_file
         Gets the output; None: standard error of this process.
     """
     import_role(arguments[0])
-    process_memory.freeze_garbage_collector()  # the pages of imported objects stay shared by all forks
+    gc.freeze()  # the pages of imported objects stay shared by all forks
     sys.stdout.flush()
     sys.stderr.flush()
     parent = os.getpid()

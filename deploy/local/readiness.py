@@ -4,6 +4,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import structlog
+
 from core.errors import ConfigurationError, StorageError
 from core.settings.settings import Settings
 from db.engine import Database
@@ -12,9 +14,12 @@ from deploy.local.child_process import SupervisedRole
 from deploy.local.ports import accepts_connections
 
 NEEDED = ("listen", "conduct", "relay", "worker", "send")  # a node without its console still receives and delivers
-READY_TIMEOUT_S = 900.0  # a start takes 10 s on a quiet machine, and 6 minutes on one with a load of 20 on 2 cores
-MAXIMUM_FAILURES = 5  # how often a role may end before the node is ready
-USAGE = 2  # exit status of a role whose configuration is wrong: starting it again cannot help
+READY_TIMEOUT_S = 900.0  # a start takes 8 s on a quiet machine, and 6 minutes on one with a load of 20 on 2 cores
+REPORT_EVERY_S = 10.0  # how often the log says what the start waits for
+MAXIMUM_FAILURES = 5  # how often a role may be killed, or the console end, before the node is ready
+USAGE = 2  # exit status of a role whose configuration is wrong
+
+log = structlog.get_logger()
 
 
 class Readiness:
@@ -34,6 +39,7 @@ class Readiness:
         self._node, self._database, self._port, self._logs = settings.node, database, dicom_port, logs
         self._roles = roles  # the supervisor adds to them
         self._started_at, self._began = database.now(), time.monotonic()
+        self._report_at = self._began + REPORT_EVERY_S
 
     def is_ready(self) -> bool:
         """Whether the node is ready now.
@@ -43,23 +49,31 @@ class Readiness:
         ConfigurationError
             A role refuses the configuration.
         StorageError
-            A role keeps ending, or the node is not ready within `READY_TIMEOUT_S`.
+            A needed role has ended with an error, a role keeps ending, or the node is not ready within `READY_TIMEOUT_S`.
         """
-        refusing = [role.role for role in self._roles if role.last_status == USAGE]
-        if refusing:
-            message = f"role {', '.join(refusing)} refuses to start with this configuration"
-            raise ConfigurationError(message, hint=self._where_to_look())
-        failing = next((role for role in self._roles if role.failures >= MAXIMUM_FAILURES), None)
-        if failing is not None:
-            raise StorageError(f"role {failing.role} keeps ending with status {failing.last_status}", hint=self._where_to_look(failing))
+        self._check_ended_roles()
         beating = {beat.role for beat in alive_processes(self._database, READY_TIMEOUT_S) if beat.at >= self._started_at}
         missing = [role for role in NEEDED if role not in beating]
         if not missing and accepts_connections(self._node.host, self._port):
             return True
+        waiting = ", ".join(missing) or f"port {self._port}"
         if self.seconds > READY_TIMEOUT_S:
-            waiting = ", ".join(missing) or "the port"
             raise StorageError(f"not ready after {READY_TIMEOUT_S:.0f} s: waiting for {waiting}", hint=self._where_to_look())
+        if time.monotonic() >= self._report_at:
+            self._report_at = time.monotonic() + REPORT_EVERY_S
+            log.info("waiting_for_roles", name=waiting, seconds=round(self.seconds), limit=READY_TIMEOUT_S)
         return False
+
+    def _check_ended_roles(self) -> None:
+        """A role that was killed by a signal (a negative status) is started again: that is no fault of its own."""
+        for role in self._roles:
+            status = role.last_status
+            if status == USAGE:
+                raise ConfigurationError(f"role {role.role} refuses to start with this configuration", hint=self._where_to_look(role))
+            if status is not None and status > 0 and role.role in NEEDED:
+                raise StorageError(f"role {role.role} has ended with status {status}", hint=self._where_to_look(role))
+            if role.failures >= MAXIMUM_FAILURES:
+                raise StorageError(f"role {role.role} keeps ending with status {status}", hint=self._where_to_look(role))
 
     @property
     def seconds(self) -> float:
@@ -68,5 +82,5 @@ class Readiness:
 
     def _where_to_look(self, role: SupervisedRole | None = None) -> str:
         if self._logs is None:
-            return "the reason is in its lines on standard error"
+            return f"the reason is in {'its' if role is not None else 'their'} lines on standard error"
         return f"see {role.log_file if role is not None else self._logs}"

@@ -5,32 +5,36 @@ import threading
 import time
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import structlog
 
+from core import process_memory
 from core.errors import ConfigurationError, NodeError, StorageError
 from core.settings.settings import Settings
-from db.engine import Database
-from db.operations.configuration_audit import record_configuration
-from db.roles import dead_processes
-from db.roles.process_name import host_name
 from deploy.local.child_process import SupervisedRole
 from deploy.local.configuration_copy import ConfigurationCopy
 from deploy.local.database_roles import upgrade_database
 from deploy.local.embedded_broker import EmbeddedBroker
 from deploy.local.embedded_postgres import EmbeddedPostgres
 from deploy.local.embedded_server import EmbeddedServer
-from deploy.local.forked_process import import_role
+from deploy.local.forked_process import ROLE_MODULES, import_role
 from deploy.local.node_lock import NodeLock, ServerUrls
 from deploy.local.ports import usable_port
-from deploy.local.readiness import Readiness
 from deploy.local.reload_request import ReloadAnswer, read_answer, write_answer
-from deploy.reload import config_digest, read_change
 from deploy.tls_files import check_tls_files
+
+# What needs SQLAlchemy is imported in the methods that use it: the embedded servers start before that library is loaded.
+if TYPE_CHECKING:
+    from db.engine import Database
+    from deploy.local.readiness import Readiness
 
 # The order in which roles stop: no new instance is received while those inside are finished. The servers stop last.
 ROLES = ("listen", "conduct", "worker", "relay", "send", "console")
+# The order in which they start: the listener first; then the worker, whose children load their models while this process goes on importing.
+START_ORDER = tuple(ROLE_MODULES)
+FIRST_ROLE = START_ORDER[0]
 DRAIN_TIMEOUT_S = 26.0  # of the 30 s that a node may take after SIGTERM; the rest is for the servers
 RESERVE_S = 1.5  # kept for each role that is still to be stopped
 RELOADING_ROLES = ("listen", "conduct", "send", "console")
@@ -85,19 +89,16 @@ class Supervisor:
             self.configuration.write()
             self._check_ports()
             # Imports in a thread while the servers start, which are processes of their own. The thread ends before the first fork.
-            importing = threading.Thread(target=import_role, args=(ROLES[0],))
+            importing = threading.Thread(target=import_role, args=(FIRST_ROLE,))
             importing.start()
             try:
                 urls = self._start_servers()
-                self.database = Database.open(urls.database, pool_size=1)
-                upgrade_database(self.settings, urls.database)
-                record_configuration(self.database, actor="up", digest=config_digest(self.config))
             finally:
                 importing.join()
-            self.lock.publish(urls)
-            readiness = Readiness(self.settings, self.database, self.roles, self.dicom_port, self.logs)
+            readiness = self._open_database(urls)
             self._start_roles(urls)
             self._wait_until_ready(readiness)
+            process_memory.freeze_garbage_collector()
             while not self.stop_requested.wait(0.2):
                 if self.reload_requested.is_set():
                     self._reload()
@@ -128,6 +129,19 @@ class Supervisor:
         log.info("embedded_server_started", name=server.name, port=server.port)
         return url
 
+    def _open_database(self, urls: ServerUrls) -> "Readiness":
+        """Open the database, bring its schema to the newest revision, and publish the URLs for other commands."""
+        from db.engine import Database
+        from db.operations.configuration_audit import record_configuration
+        from deploy.local.readiness import Readiness
+        from deploy.reload import config_digest
+
+        self.database = Database.open(urls.database, pool_size=1)
+        upgrade_database(self.settings, urls.database)
+        record_configuration(self.database, actor="up", digest=config_digest(self.config))
+        self.lock.publish(urls)
+        return Readiness(self.settings, self.database, self.roles, self.dicom_port, self.logs)
+
     def _check_ports(self) -> None:
         """Take the ports of the settings, free ones for 0, before any server is started for nothing."""
         node, console = self.settings.node, self.settings.console
@@ -146,18 +160,18 @@ class Supervisor:
         if not self.settings.broker.url:
             environment["DICOM_NODE_BROKER__URL"] = urls.broker
         for name in ROLES:
-            role = SupervisedRole(
-                name, (name, *self.configuration.options()), environment, self.logs / f"{name}.log" if self.logs is not None else None
-            )
-            self.roles.append(role)
-            role.start()
+            log_file = self.logs / f"{name}.log" if self.logs is not None else None
+            self.roles.append(SupervisedRole(name, (name, *self.configuration.options()), environment, log_file))
+        for role in sorted(self.roles, key=lambda role: START_ORDER.index(role.role)):
+            if not self.stop_requested.is_set():
+                role.start()
 
     def _close_connections(self) -> None:
         """Close the connections to the database: a forked role must not share them."""
         if self.database is not None:
             self.database.dispose()
 
-    def _wait_until_ready(self, readiness: Readiness) -> None:
+    def _wait_until_ready(self, readiness: "Readiness") -> None:
         """Print the line ``ready ...`` on standard output as soon as the node is ready."""
         node, console = self.settings.node, self.settings.console
         while not self.stop_requested.wait(0.1):
@@ -171,6 +185,8 @@ class Supervisor:
 
     def _reload(self) -> None:
         """Read the configuration again, pass the change to the roles, and write the answer to the one who asked."""
+        from deploy.reload import read_change
+
         self.reload_requested.clear()
         folder = self.settings.node.data_dir
         number = read_answer(folder).number + 1
@@ -192,6 +208,9 @@ class Supervisor:
 
     def _forget_ended_processes(self) -> None:
         """Delete the heartbeats of roles that were killed, so that status page and metrics do not list them until they are too old."""
+        from db.roles import dead_processes
+        from db.roles.process_name import host_name
+
         if self.database is not None and any(role.ended for role in self.roles):
             try:
                 dead_processes.delete_dead_heartbeats(self.database, host_name())

@@ -1,9 +1,6 @@
-"""Tells what the present routes would do with a unit that no route selected.
+"""Tells what the present routes would do with units that no route selected."""
 
-Libraries that read DICOM are imported with the first unit: most often there is none.
-"""
-
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.errors import NodeError
@@ -11,8 +8,17 @@ from core.settings.settings import Settings
 from db.engine import Database
 
 
+def present_route_decisions(settings: Settings, url: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return, for each row of `db.listings.unrouted.list_unrouted`, what the present routes would do; ``url`` is that of the database."""
+    database = Database.open(url, pool_size=1)
+    try:
+        return [present_route_decision(settings, database, row) for row in rows]
+    finally:
+        database.dispose()
+
+
 def present_route_decision(settings: Settings, database: Database, row: Mapping[str, Any]) -> str:
-    """Return the routes that would select a unit now, or why none would. ``row``: of `db.complete.unrouted.unrouted`."""
+    """Return the routes that would select a unit now, or why none would."""
     if row["let_go"]:
         return "cannot be routed: retention has deleted its images"
     from db.blobs.open_blobs import open_blobs

@@ -1,5 +1,6 @@
 """Regions of the skin that a person chooses on a body map: SNOMED CT concepts of PS3.16 CID 4029, with the side where it is paired."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -45,6 +46,19 @@ class SkinRegion:
         return self.code.meaning if side is None else f"{self.code.meaning}, {side.meaning.lower()}"
 
 
+def region_keys() -> list[str]:
+    """Return the key of every region, in the order of `skin_regions`; needs no dictionary of codes."""
+    return [key for key, _, _ in _keyed_concepts()]
+
+
+def _keyed_concepts() -> Iterator[tuple[str, str, str]]:
+    """Yield (key, keyword of the concept in CID 4029, side) of every region."""
+    for names, sides in ((_SINGLE, ("",)), (_PAIRED, ("R", "L"))):
+        for name, keyword in names.items():
+            for side in sides:
+                yield f"{name}-{side}" if side else name, keyword, side
+
+
 @cache
 def skin_regions() -> dict[str, SkinRegion]:
     """Every region, by its key.
@@ -57,10 +71,7 @@ def skin_regions() -> dict[str, SkinRegion]:
     from pydicom.sr.codedict import codes
 
     found = {}
-    for names, sides in ((_SINGLE, ("",)), (_PAIRED, ("R", "L"))):
-        for name, keyword in names.items():
-            concept = getattr(codes.cid4029, keyword)
-            for side in sides:
-                key = f"{name}-{side}" if side else name
-                found[key] = SkinRegion(key, Code(concept.value, "SCT", concept.meaning), side)
+    for key, keyword, side in _keyed_concepts():
+        concept = getattr(codes.cid4029, keyword)
+        found[key] = SkinRegion(key, Code(concept.value, "SCT", concept.meaning), side)
     return found

@@ -9,7 +9,8 @@ from sqlalchemy import text
 from sqlalchemy.engine import URL
 
 from core.errors import ConfigurationError, StorageError
-from db.engine import LOST_AFTER_S, Database, normalise_url
+from db.connect_arguments import LOST_AFTER_S
+from db.engine import Database, normalise_url
 from db.notify import ChannelListener
 from db.server_order import split_servers
 from deploy.local.ports import free_port

@@ -14,11 +14,12 @@ from db.audit_filter import AuditFilter
 from db.audit_search import known_actions, search_events
 from db.complete import units
 from db.deliveries import delivery_leases
-from db.deliveries.delivery_admin import list_deliveries
 from db.engine import Database
 from db.jobs import job_leases
 from db.jobs.claim import claim_jobs, claim_not_analysed
-from db.jobs.job_admin import list_jobs, show_job
+from db.jobs.job_admin import show_job
+from db.listings.deliveries import list_deliveries
+from db.listings.jobs import list_jobs
 from db.operations import results_export
 from db.operations.status import node_status
 from db.worklist.studies import list_studies

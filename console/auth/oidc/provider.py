@@ -19,6 +19,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
+from console.auth.oidc.identity import ProviderIdentity, SignInRefused
 from core.clock import system_clock
 from core.settings.console import OidcSection
 
@@ -28,23 +29,6 @@ ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES
 LEEWAY_S = 60  # clocks may differ by this
 TIMEOUT_S = 10.0
 KEPT_S = 3600.0  # the discovery document and the keys
-
-
-class SignInRefused(Exception):
-    """The provider's answer cannot be accepted. ``reason`` is a short word for the audit trail; the text is shown to the user."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderIdentity:
-    """Who a verified ID token speaks of: ``subject`` never changes at this issuer, ``roles`` are the values of the role claim."""
-
-    subject: str
-    name: str
-    roles: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

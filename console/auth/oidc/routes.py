@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 
 from console.auth.access import UserRole
 from console.auth.guard import Accounts, client_address, safe_path
-from console.auth.oidc.provider import OidcProvider, ProviderIdentity, SignInRefused
+from console.auth.oidc.identity import ProviderIdentity, SignInRefused
 from console.auth.replies import page, redirect, set_session_cookie
 from console.parameters import SearchText
 from core.errors import ConfigurationError
@@ -29,7 +29,11 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
     """Return the routes; they answer 404 where no provider is configured."""
     routes = APIRouter(include_in_schema=False)
     database = accounts.database
-    provider = None if accounts.oidc is None else OidcProvider(accounts.oidc)
+    provider = None
+    if accounts.oidc is not None:
+        from console.auth.oidc.provider import OidcProvider  # its libraries are loaded only where a provider is configured
+
+        provider = OidcProvider(accounts.oidc)
 
     def _refuse(request: Request, reason: str, message: str) -> Response:
         details = {"from": client_address(request), "reason": reason}

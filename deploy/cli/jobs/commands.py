@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from core.states import DeliveryState, JobState
-from deploy.cli.common import AsJson, Config, Ids, Limit, open_database, operator_name, print_done
+from deploy.cli.common import AsJson, Config, Ids, Limit, open_database, open_listing, operator_name, print_done
 from deploy.cli.jobs.export import export_results
 from deploy.cli.jobs.rerun import rerun_jobs
 from deploy.cli.jobs.resend import resend_deliveries
@@ -38,10 +38,10 @@ def jobs_list(
     limit: Limit = 200,
 ) -> None:
     """List jobs, the newest first. --json has every column."""
-    from db.jobs.job_admin import list_jobs
+    from db.listings.jobs import list_jobs
 
-    with open_database(config) as (_, database):
-        rows = list_jobs(database, state=state, limit=limit)
+    with open_listing(config) as (_, reader):
+        rows = list_jobs(reader, state=state, limit=limit)
     print_rows(rows, JOB_COLUMNS, title="jobs", as_json=as_json)
 
 
@@ -117,10 +117,10 @@ def deliveries_list(
     limit: Limit = 200,
 ) -> None:
     """List deliveries, the newest first. --json has every column."""
-    from db.deliveries.delivery_admin import list_deliveries
+    from db.listings.deliveries import list_deliveries
 
-    with open_database(config) as (_, database):
-        rows = list_deliveries(database, state=state, limit=limit)
+    with open_listing(config) as (_, reader):
+        rows = list_deliveries(reader, state=state, limit=limit)
     print_rows(rows, DELIVERY_COLUMNS, title="deliveries", as_json=as_json)
 
 

@@ -64,20 +64,18 @@ def weights_problem(folder: Path) -> str:
 
 def registered_models(settings: "Settings") -> tuple["RegisteredModel", ...]:
     """Return the models that the database knows; none, with a message, when no database can be reached."""
-    from db.engine import Database
-    from db.operations import model_registry as store
+    from db.listings.models import registered_models as read_models
+    from db.listings.reader import ReadingConnection
 
     url = with_running_servers(settings).database.url
     if not url:
         return ()
-    database = Database.open(url, pool_size=1)
     try:
-        return store.registered_models(database)
+        with ReadingConnection(url) as reader:
+            return read_models(reader)
     except StorageError as error:
         print_message(f"states are not shown: {error}")
         return ()
-    finally:
-        database.dispose()
 
 
 def version_rows(name: str, settings: "Settings", registered: tuple["RegisteredModel", ...]) -> list[dict[str, Any]]:

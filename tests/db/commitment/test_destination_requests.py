@@ -7,9 +7,10 @@ from db.commitment import destination_requests
 from db.commitment.destination_reports import ReportResult, ResendPolicy, record_report
 from db.commitment.destination_requests import CommitmentRequest
 from db.deliveries import delivery_leases
-from db.deliveries.delivery_admin import list_deliveries, retry_deliveries
+from db.deliveries.delivery_admin import retry_deliveries
 from db.deliveries.delivery_results import record_stored
 from db.engine import Database
+from db.listings.deliveries import list_deliveries
 from tests.support.records import Sender, claim, complete, finish, plan, run, scalar
 
 TWICE = ResendPolicy(limit=2, base_s=0.0)

@@ -4,12 +4,13 @@ from core.states import JobState, UnitState
 from db.complete import units
 from db.complete.completion import complete_unit
 from db.deliveries import delivery_leases
-from db.deliveries.delivery_admin import list_deliveries
 from db.deliveries.delivery_results import record_stored, retry_delivery_later
 from db.engine import Database
 from db.jobs import outbox
 from db.jobs.claim import claim_jobs
-from db.jobs.job_admin import list_jobs, show_job
+from db.jobs.job_admin import show_job
+from db.listings.deliveries import list_deliveries
+from db.listings.jobs import list_jobs
 from tests.support.records import Sender, claim, complete, evidence, finish, plan, run, scalar, unit_of
 
 

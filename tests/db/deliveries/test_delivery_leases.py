@@ -5,11 +5,12 @@ import pytest
 from core.errors import LeaseLost
 from core.states import JobState
 from db.deliveries import delivery_leases
-from db.deliveries.delivery_admin import list_deliveries, retry_deliveries
+from db.deliveries.delivery_admin import retry_deliveries
 from db.deliveries.delivery_leases import ClaimedDelivery
 from db.deliveries.delivery_results import fail_delivery, hold_delivery, record_stored, retry_delivery_later
 from db.engine import Database
 from db.jobs.job_admin import show_job
+from db.listings.deliveries import list_deliveries
 from tests.support.records import Sender, claim, complete, finish, plan, run, scalar
 
 

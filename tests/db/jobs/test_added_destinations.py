@@ -7,11 +7,11 @@ from sqlalchemy import text
 
 from core.policy.result_profiles import ResultProfiles
 from core.states import JobState, ResultKind
-from db.deliveries.delivery_admin import list_deliveries
 from db.engine import Database
 from db.jobs.finish import commit_result
 from db.jobs.job_admin import show_job
 from db.jobs.job_records import ClaimedJob, StoredObject
+from db.listings.deliveries import list_deliveries
 from tests.support.records import Sender, claim, complete, identity, plan, prediction, report, run, timings
 
 SR, SEG, PDF = ResultKind.SR, ResultKind.SEG, ResultKind.PDF

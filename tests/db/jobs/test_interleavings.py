@@ -20,8 +20,9 @@ from db.deliveries.delivery_results import fail_delivery, record_stored
 from db.engine import Database
 from db.jobs import job_leases, outbox
 from db.jobs.claim import claim_jobs
-from db.jobs.job_admin import cancel_job, list_jobs, requeue_jobs, show_job
+from db.jobs.job_admin import cancel_job, requeue_jobs, show_job
 from db.jobs.job_records import ClaimedJob
+from db.listings.jobs import list_jobs
 from tests.support.records import Sender, evidence, finish, plan, scalar
 
 STEPS = (

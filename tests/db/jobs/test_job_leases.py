@@ -8,12 +8,13 @@ import pytest
 from core.errors import ConfigurationError, LeaseLost, ModelError
 from core.states import JobState, ModelOrigin, ModelState, Priority
 from db.deliveries import delivery_leases
-from db.deliveries.delivery_admin import list_deliveries
 from db.engine import Database
 from db.jobs import job_leases, outbox
 from db.jobs.claim import claim_jobs
 from db.jobs.finish import commit_result
-from db.jobs.job_admin import cancel_job, list_jobs, requeue_jobs, show_job
+from db.jobs.job_admin import cancel_job, requeue_jobs, show_job
+from db.listings.deliveries import list_deliveries
+from db.listings.jobs import list_jobs
 from db.operations import model_registry
 from tests.support.records import Sender, claim, complete, finish, identity, plan, prediction, report, run, scalar, timings, unit_of
 

@@ -18,8 +18,9 @@ from db.engine import Database
 from db.jobs import job_leases
 from db.jobs.claim import claim_jobs, claim_not_analysed
 from db.jobs.finish import commit_result
-from db.jobs.job_admin import list_jobs, requeue_jobs, show_job
+from db.jobs.job_admin import requeue_jobs, show_job
 from db.jobs.job_records import ClaimedJob, StoredObject
+from db.listings.jobs import list_jobs
 from tests.support.records import SR, Sender, blob, complete, identity, plan, prediction, run, scalar, timings
 
 SEG = "1.2.840.10008.5.1.4.1.1.66.4"

@@ -10,10 +10,11 @@ from core.errors import ConfigurationError, ModelError
 from core.records import ModelIdentity
 from core.states import ModelOrigin, ModelState
 from db import audit
-from db.deliveries.delivery_admin import list_deliveries
 from db.engine import Database
 from db.jobs.finish import commit_result
-from db.jobs.job_admin import list_jobs, show_job
+from db.jobs.job_admin import show_job
+from db.listings.deliveries import list_deliveries
+from db.listings.jobs import list_jobs
 from db.operations import model_registry, results_export
 from db.operations.shadow_comparison import compare_shadows
 from tests.support.records import (

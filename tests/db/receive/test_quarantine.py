@@ -3,7 +3,8 @@
 from uuid import uuid4
 
 from db.engine import Database
-from db.receive.quarantine import list_quarantined, quarantine_instance
+from db.listings.quarantine import list_quarantined
+from db.receive.quarantine import quarantine_instance
 from tests.support.records import Sender, blob
 
 

@@ -118,6 +118,19 @@ def test_a_route_to_a_model_that_is_not_installed(command: str, tmp_path: Path, 
     assert "dermoscopy_7class" in line
 
 
+@pytest.mark.parametrize("command", ["up", "worker"])
+def test_a_gpu_that_is_required_and_absent(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "node.toml"
+    config.write_text('[worker]\ndevice = "cuda"\n[database]\nurl = "postgresql://127.0.0.1:1/none"\n')
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert run([command, "--config", str(config)]) == 2
+    line = single_error_line(capsys)
+    assert "worker.device is cuda, and CUDA_VISIBLE_DEVICES hides every GPU" in line
+    assert "set worker.device to auto or cpu" in line
+
+
 def test_a_configuration_file_that_does_not_exist(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["up", "--config", str(tmp_path / "none.toml")]) == 2
     assert "none.toml" in single_error_line(capsys)

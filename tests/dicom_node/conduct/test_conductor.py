@@ -14,8 +14,8 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind  # t
 
 from db import audit
 from db.blobs.store import Blobs
-from db.complete.unrouted import list_unrouted
 from db.engine import Database
+from db.listings.unrouted import list_unrouted
 from db.operations.status import node_status
 from db.roles import heartbeats
 from dicom_node.conduct import conductor

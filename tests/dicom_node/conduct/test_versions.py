@@ -14,7 +14,8 @@ from core.settings.settings import Settings
 from core.states import ModelOrigin, ModelState, Priority, UnitKind
 from db.blobs.store import Blobs
 from db.engine import Database
-from db.jobs.job_admin import list_jobs, requeue_jobs, show_job
+from db.jobs.job_admin import requeue_jobs, show_job
+from db.listings.jobs import list_jobs
 from db.operations import model_registry
 from deploy.demo.synthetic.lesion import lesion_dataset
 from dicom_node.conduct.conductor import Conductor

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from db.blobs.store import Blobs
-from db.deliveries.delivery_admin import list_deliveries, retry_deliveries
+from db.deliveries.delivery_admin import retry_deliveries
 from db.engine import Database
+from db.listings.deliveries import list_deliveries
 from tests.dicom_node.conftest import MakeSettings
 from tests.support.orthanc import ARCHIVE, Orthanc
 from tests.support.records import scalar

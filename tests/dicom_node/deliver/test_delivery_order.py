@@ -12,10 +12,11 @@ from db.blobs.store import Blobs
 from db.commitment import destination_requests
 from db.commitment.destination_reports import ResendPolicy, record_report
 from db.deliveries import delivery_leases, delivery_order
-from db.deliveries.delivery_admin import list_deliveries, make_deliveries_due, retry_deliveries
+from db.deliveries.delivery_admin import make_deliveries_due, retry_deliveries
 from db.deliveries.delivery_results import fail_delivery, hold_delivery, record_stored, retry_delivery_later
 from db.engine import Database
 from db.jobs.finish import commit_result
+from db.listings.deliveries import list_deliveries
 from dicom_node.deliver import sender
 from tests.dicom_node.conftest import MakeSettings
 from tests.support import analyses

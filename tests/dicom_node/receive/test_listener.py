@@ -20,7 +20,7 @@ from pynetdicom.association import Association
 from core.settings.settings import Settings
 from db import audit
 from db.blobs.store import Blobs
-from db.receive.quarantine import list_quarantined
+from db.listings.quarantine import list_quarantined
 from dicom_node import contexts
 from imaging.wire.part10 import data_set_offset, encode_head
 from tests.dicom_node.conftest import MakeSettings, Running

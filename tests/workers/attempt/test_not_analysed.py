@@ -14,9 +14,10 @@ from db.deliveries.delivery_results import record_stored
 from db.engine import Database
 from db.jobs import job_leases, outbox
 from db.jobs.claim import claim_jobs, claim_not_analysed
-from db.jobs.job_admin import cancel_job, list_jobs, requeue_jobs, show_job
+from db.jobs.job_admin import cancel_job, requeue_jobs, show_job
 from db.jobs.job_records import ClaimedJob
 from db.jobs.not_analysed import MAX_TRIES_PERMANENT, MAX_TRIES_TRANSIENT
+from db.listings.jobs import list_jobs
 from db.operations.results_export import export_findings
 from deploy.demo.synthetic.lesion import lesion_dataset
 from tests.support.queued_jobs import SKIN, JobFactory

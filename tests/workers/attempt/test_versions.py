@@ -6,8 +6,8 @@ import pytest
 
 from core.settings.settings import Settings
 from core.states import ModelOrigin, ModelState
-from db.deliveries.delivery_admin import list_deliveries
 from db.jobs.job_admin import show_job
+from db.listings.deliveries import list_deliveries
 from db.operations import drift, model_registry, results_export
 from deploy.demo.synthetic.lesion import lesion_dataset
 from models import installed, registry
