@@ -1,6 +1,7 @@
 """Fixtures and settings for every test."""
 
 import os
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,6 +48,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if missing:
         raise pytest.UsageError(f"LONGEST_FIRST in tests/conftest.py names files that do not exist: {', '.join(missing)}")
     items.sort(key=lambda item: places.get(Path(item.path), len(places)))
+
+
+def pytest_collection_finish() -> None:
+    """Leave what the test modules have imported out of every later collection of garbage, of which pytest makes several at its end."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -104,4 +104,6 @@ def main() -> None:
     # This project uses no plug-ins of pydantic; without this it searches the metadata of every installed package for them.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     gc.set_threshold(COLLECT_EVERY, *gc.get_threshold()[1:])
-    sys.exit(run())
+    status = run()
+    gc.freeze()  # the interpreter collects garbage before it ends, which takes half a second where torch is loaded
+    sys.exit(status)
