@@ -1,7 +1,7 @@
 """Fixtures and settings for every test."""
 
-import os
 import gc
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
