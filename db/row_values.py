@@ -36,7 +36,7 @@ def header_from_json(values: dict[str, Any]) -> InstanceHeader:
 
 def row_to_json(row: Row[Any]) -> dict[str, Any]:
     """Return a row as a dict of JSON types; times in ISO 8601 with offset."""
-    return json_row(row._mapping)
+    return json_row(row._asdict())
 
 
 def _to_json(value: Any) -> Any:

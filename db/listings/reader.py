@@ -56,7 +56,7 @@ class ReadingConnection:
         self.url = url
         try:
             several = bool(split_servers(url)[1]) and not TAKES_WRITES.keys() <= dict(parse_qsl(urlsplit(url).query)).keys()
-            options = {"options": SESSION_OPTIONS, **CONNECTION_OPTIONS, **(TAKES_WRITES if several else {})}
+            options: dict[str, Any] = {"options": SESSION_OPTIONS, **CONNECTION_OPTIONS, **(TAKES_WRITES if several else {})}
             self._connection = psycopg2.connect(f"postgresql://{rest}", **options)
         except psycopg2.OperationalError as error:
             raise _not_responding(error) from error
