@@ -2,8 +2,8 @@
 
 import random
 import time
+from typing import Any
 
-from db.roles.heartbeats import alive_processes
 from tests.chaos import faults_processes
 from tests.chaos.faults import Fault, WeightedFaults
 from tests.chaos.hosts.hosts_under_test import HostsUnderTest
@@ -54,7 +54,7 @@ def fail_over(target: HostsUnderTest, rng: random.Random) -> None:
     time.sleep(rng.uniform(1.0, 3.0))
     pair.primary.power_off()
     target.measure("standby promoted, s", pair.promote_standby())
-    promoted_at, since = time.monotonic(), target.database.now()
+    promoted_at, ((since,),) = time.monotonic(), pair.primary.execute("SELECT node_now()")
     wait_until("every role after the fail-over", lambda: _all_beat(target, since), timeout_s=RECOVERY_S)
     target.measure("from loss of the primary to every role, s", time.monotonic() - cut_at)
     if target.last_acknowledged > promoted_at:
@@ -64,9 +64,10 @@ def fail_over(target: HostsUnderTest, rng: random.Random) -> None:
     target.count("PostgreSQL failed over")
 
 
-def _all_beat(target: HostsUnderTest, since: object) -> bool:
+def _all_beat(target: HostsUnderTest, since: Any) -> bool:
     """Whether each role on each host has written a heartbeat to the new primary."""
-    beats = {(beat.role, beat.name.partition(":")[0]) for beat in alive_processes(target.database, 3600.0) if beat.at > since}
+    rows = target.postgres.primary.execute("SELECT role, name, at FROM heartbeats")
+    beats = {(role, str(name).partition(":")[0]) for role, name, at in rows if at > since}
     return all((role, host.on.name) in beats for role in ("listen", "conduct", "relay", "send", "worker") for host in target.hosts)
 
 

@@ -5,11 +5,13 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import psutil
 import psycopg2
 
 from deploy.local.postgres_programs import command_prefix, programs_for_cluster, server_user
@@ -91,11 +93,14 @@ class PostgresServer:
     def power_off(self) -> None:
         """End every process of the server at once, as a power failure does."""
         if self.process is not None:
-            os.killpg(self.process.pid, signal.SIGKILL)
+            backends = psutil.Process(self.process.pid).children(recursive=True)  # each in a session of its own
+            for process in (self.process, *backends):
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
             self.process.wait()
             self.process = None
 
-    def execute(self, *statements: str) -> list[tuple[object, ...]]:
+    def execute(self, *statements: str) -> list[Any]:
         """Execute statements as a superuser; return the rows of the last one."""
         connection = psycopg2.connect(
             host=self.host.address, port=PORT, user="postgres", password=PASSWORD, dbname=NAME, connect_timeout=10

@@ -3,10 +3,7 @@
 import json
 import subprocess
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
-
-import redis
 
 from deploy.local.embedded_broker import find_broker
 from deploy.local.ports import accepts_connections
@@ -63,8 +60,7 @@ class ValkeyServer:
         """Start it, empty."""
         settings = ("--bind", "0.0.0.0", "--port", str(BROKER_PORT), "--save", "", "--appendonly", "no", "--requirepass", PASSWORD)
         self._process = subprocess.Popen(self.host.command(find_broker(), *settings), stdout=subprocess.DEVNULL)
-        if self.host.name:
-            wait_until("the broker", self._runs, timeout_s=START_S, every_s=0.1)
+        wait_until("the broker", self._runs, timeout_s=START_S, every_s=0.1)
 
     def _runs(self) -> bool:
         """Ask from its own host, which may be cut off."""
@@ -76,12 +72,6 @@ class ValkeyServer:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
-
-    def messages(self) -> int:
-        """Return how many wake-ups wait in it; 0 where it does not respond."""
-        with suppress(redis.RedisError), redis.Redis.from_url(self.url, socket_timeout=5) as client:
-            return int(client.llen("infer.routine"))
-        return 0
 
 
 def start_s3(host: Host, folder: Path) -> dict[str, str]:

@@ -49,13 +49,14 @@ def main(near: str, far: str) -> None:
         due = [queue[0][0] for queue in waiting if queue]
         for descriptor, _ in poller.poll(max(0.0, min(due) - now) * 1000 if due else None):
             if descriptor == 0:
-                line = os.read(0, 200).decode().strip().splitlines()
-                if not line:
+                lines = os.read(0, 4096).decode().splitlines()  # a line is shorter than what a pipe writes at once
+                if not lines:
                     return
-                if line[-1] == "count":
-                    print(forwarded, lost, flush=True)
-                else:
-                    delay_s, loss = float(line[-1].split()[0]) / 1000, float(line[-1].split()[1])
+                for line in lines:
+                    if line == "count":
+                        print(forwarded, lost, flush=True)
+                    else:
+                        delay_s, loss = float(line.split()[0]) / 1000, float(line.split()[1])
                 continue
             direction = taps.index(descriptor)
             for _ in range(64):
