@@ -63,7 +63,7 @@ def remove_orphans(database: Database, blobs: Blobs, days: int, *, actor: str, l
 def _orphans(database: Database, blobs: Blobs, days: int) -> Iterator[list[tuple[str, int]]]:
     """Yield (sha256, size) of blobs without a row, folder by folder; raise StorageError at the end if they are the majority."""
     orphans = checked = 0
-    for entries in blobs.folders():
+    for entries in filter(None, blobs.folders()):  # no query for an empty folder
         checked += len(entries)
         unnamed = _unnamed(database, entries)
         found = [(sha256, size) for sha256 in unnamed if (size := blobs.size_if_older(sha256, days)) is not None]
