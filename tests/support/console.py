@@ -2,13 +2,16 @@
 
 import re
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
 from argon2 import PasswordHasher
+from jinja2 import BytecodeCache, Environment
+from jinja2.bccache import Bucket
 
-from console import app
+from console import app, page_templates
 from console.auth import passwords
 from console.auth.access import UserRole
 from core.settings.console import ConsoleSection
@@ -23,6 +26,25 @@ passwords._HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 PASSWORD_HASH = passwords.hash_password(PASSWORD)
 
 
+class CompiledTemplates(BytecodeCache):
+    """Templates that a console of this process has compiled: each console has an environment of its own, with the same files."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Take over what another console has compiled from the same source."""
+        if found := self._kept.get(f"{bucket.key} {bucket.checksum}"):
+            bucket.bytecode_from_string(found)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep a compiled template."""
+        self._kept[f"{bucket.key} {bucket.checksum}"] = bucket.bytecode_to_string()
+
+
+page_templates.Environment = partial(Environment, bytecode_cache=CompiledTemplates())  # type: ignore[assignment,misc]
+
+
 def add_users(database: Database) -> None:
     """Add one user of each role; the name of the user is that of the role."""
     for role in UserRole:
@@ -33,6 +55,10 @@ class Browser(httpx.Client):
     """A client that keeps cookies, sends ``Origin`` with forms, and repeats the form token of the page it read last."""
 
     form_token = ""
+
+    def __init__(self, **given: Any) -> None:
+        """As httpx.Client. The certificates of public authorities, which take longer to load than a page, are not needed here."""
+        super().__init__(**{"verify": False, **given})
 
     def open(self, path: str) -> httpx.Response:
         """Read a page and remember its form token."""

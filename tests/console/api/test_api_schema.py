@@ -26,7 +26,7 @@ from tests.support.console import RunningConsole, add_users
 from tests.support.records import Sender, claim, complete, finish, plan, run
 from tests.support.services import fresh_database
 
-EXAMPLES = int(os.environ.get("DICOM_NODE_API_EXAMPLES", "2"))  # of each operation, mode and role
+EXAMPLES = int(os.environ.get("DICOM_NODE_API_EXAMPLES", "1"))  # of each operation, mode and role
 # What a JSON Schema cannot say is refused with 422: dates in the future, delimiters in names, bytes that are no image, a verdict of which
 # a part is missing.
 CHECKED_FURTHER = {"/api/v1/predict", "/api/v1/results/{job_id}/verdicts"}
