@@ -36,8 +36,9 @@ LONGEST_FIRST = (
 )
 
 # One profile for the whole suite. How long an example takes depends on the machine and on what else runs on it, so no test has a deadline
-# and slow generation of examples is no failure.
-settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# and slow generation of examples is no failure. The examples are random: each run tries others.
+EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "40"))
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=EXAMPLES)
 settings.load_profile("suite")
 
 

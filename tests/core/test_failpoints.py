@@ -3,33 +3,33 @@
 import ast
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from core.errors import ConfigurationError
 from core.failpoints import FAILPOINTS, failpoint, set_watcher
 from deploy.settings_file import load_settings
-
-ROOT = Path(__file__).parents[2]
-PACKAGES = ("core", "db", "imaging", "models", "dicom_node", "workers", "console", "deploy")
+from tests.structure.product import modules
 
 
-def _product_nodes() -> Iterator[ast.AST]:
-    for package in PACKAGES:
-        for path in (ROOT / package).rglob("*.py"):
-            yield from ast.walk(ast.parse(path.read_text()))
+def _product_nodes(word: str) -> Iterator[ast.AST]:
+    """Nodes of the modules whose text has the word."""
+    for module in modules().values():
+        if word in module.text:
+            yield from ast.walk(module.tree)
 
 
 def test_every_label_stands_at_one_place_of_the_program() -> None:
     calls = [
-        node for node in _product_nodes() if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "failpoint"
+        node
+        for node in _product_nodes("failpoint(")
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "failpoint"
     ]
     assert Counter(str(ast.literal_eval(call.args[0])) for call in calls) == Counter(FAILPOINTS.keys())
 
 
 def test_the_program_sets_no_watcher() -> None:
-    imported = [node for node in _product_nodes() if isinstance(node, ast.ImportFrom) and node.module == "core.failpoints"]
+    imported = [node for node in _product_nodes("failpoints") if isinstance(node, ast.ImportFrom) and node.module == "core.failpoints"]
     assert {alias.name for node in imported for alias in node.names} == {"failpoint"}
 
 
