@@ -33,6 +33,7 @@ _ONLY_BUILT_IN = text("SET LOCAL search_path = pg_catalog")
 _RECORD = text("""
     INSERT INTO public.audit_events (actor, action, subject, details) VALUES (:actor, :action, :subject, CAST(:details AS jsonb))
 """)
+_HEAD_NUMBER = text("SELECT max(chain_seq) FROM public.audit_events")
 _HASH_OF = text("SELECT chain_hash FROM public.audit_events WHERE chain_seq = :number")
 _ARCHIVED = text("""
     UPDATE public.audit_months
@@ -183,6 +184,8 @@ def _checked_month(connection: Connection, name: str) -> tuple[Row[Any], str]:
         raise ConfigurationError(f"the month {name} has no events", hint="there is nothing to archive")
     if open_:
         raise ConfigurationError(f"{open_} events of the month {name} are not chained yet", hint="start the role relay, which chains them")
+    if connection.execute(_HEAD_NUMBER).scalar_one() == last:  # the next event is linked to the hash of the last one in the database
+        raise ConfigurationError(f"no event after the month {name} is chained yet", hint="wait until the node has recorded another event")
     if month.has_anchor and month.anchored <= last:
         raise ConfigurationError(
             f"no event after the month {name} is anchored yet",

@@ -38,7 +38,7 @@ def test_no_frequent_query_scans_a_table_that_grows(database: Database) -> None:
 
 def test_a_query_without_an_index_is_noticed(database: Database) -> None:
     with as_superuser(database) as owner:
-        fill_database(owner, studies=STUDIES, each=EACH)
+        fill_database(owner, studies=STUDIES, each=EACH, bulk=True)
     assert scanned_tables(plan(database, "SELECT * FROM studies WHERE study_description = %(words)s", {"words": "x"}), set(), set()) == [
         "studies"
     ]

@@ -66,11 +66,33 @@ FILL = (
 )  # fmt: skip
 
 
-def fill_database(database: Database, *, studies: int, each: int) -> None:
-    """Insert ``studies`` of one series of ``each`` instances, analysed, reported and delivered, one per minute until now."""
+# Indexes that no constraint needs, of the tables that are filled; those of parts of the audit trail come from it.
+_INDEXES = """
+    SELECT c.oid::regclass::text, pg_get_indexdef(c.oid) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+    JOIN pg_class t ON t.oid = i.indrelid
+    WHERE t.relname IN ('instances', 'audit_events') AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = c.oid)
+"""
+
+
+def fill_database(database: Database, *, studies: int, each: int, bulk: bool = False) -> None:
+    """Insert ``studies`` of one series of ``each`` instances, analysed, reported and delivered, one per minute until now.
+
+    Parameters
+    ----------
+    bulk
+        For millions of instances, by a superuser: without triggers and checks of references, and indexes are built at the end.
+    """
     with database.begin() as connection:
+        indexes = []
+        if bulk:
+            connection.exec_driver_sql("SET LOCAL session_replication_role = replica; SET LOCAL maintenance_work_mem = '1GB'")
+            indexes = connection.exec_driver_sql(_INDEXES).all()
+            for name, _ in indexes:
+                connection.exec_driver_sql(f"DROP INDEX {name}")
         for statement in FILL:
             connection.exec_driver_sql(statement.format(studies=studies, each=each))
+        for _, definition in indexes:
+            connection.exec_driver_sql(definition)
     while counters.fold_changes(database):
         pass
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

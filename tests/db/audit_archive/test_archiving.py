@@ -89,6 +89,7 @@ def test_a_changed_file_and_a_wrong_entry_are_found(trail: Database, tmp_path: P
     [
         (datetime.now(UTC).strftime("%Y_%m"), "", "has not ended"),
         ("2030_01", "", "does not exist"),
+        ("2021_05", "", "no event after the month 2021_05 is chained"),
         ("2021_04", ADD.format("2021-04-02"), "not chained yet"),
         ("2021_04", "INSERT INTO audit_anchor (number, hash) VALUES (4, 'x')", "no event after the month 2021_04 is anchored"),
     ],
