@@ -70,14 +70,14 @@ types: .venv/.dev
 unit: .venv/.dev
 	$(BIN)/python -m pytest -q --durations=0 --durations-min=2 tests/core tests/structure
 
-bench: .venv/.dev debian  ## measure speed, write docs/measurements.md; SECTION=receive, receive_budget, series, dwell, workers, growth, load, encode, start, viewer, console, blobs or hosts, ARGS=
+bench: .venv/.dev debian  ## measure speed, write docs/measurements.md; SECTION=receive, receive_budget, receive_others, series, dwell, workers, growth, load, encode, start, viewer, console, blobs or hosts, ARGS=
 	@for section in $(or $(SECTION),receive series dwell workers growth encode); do \
 	  TCP_NODELAY=1 $(BIN)/python -m tests.bench.$$section $(ARGS) || exit 1; done
 
 chaos: .venv/.dev debian  ## inject faults under load and check that nothing is lost or done twice; SEED=1 N=40, ARGS=--hosts for several hosts (root)
 	@$(BIN)/python -m tests.chaos --seed $(or $(SEED),1) --studies $(or $(N),40) $(ARGS)
 
-fuzz: .venv/.dev debian  ## send hostile input to listener, decoders and worker; SEED=1 N=10000
+fuzz: .venv/.dev debian  ## send hostile input to listener, decoders and worker, and search for costly input; SEED=1 N=10000
 	@FUZZ_SEED=$(or $(SEED),1) FUZZ_INPUTS=$(or $(N),10000) $(BIN)/python -m pytest tests/fuzz -s $(ARGS)
 
 wheel: .venv/.dev  ## build the wheel into dist/ (docs/install.md says how it is installed)

@@ -9,6 +9,7 @@ from pydicom.tag import BaseTag
 from imaging.limits.work_budget import EXTRA_BYTES, MAX_CHARACTER_SET_BYTES, MAX_PASSES, current_budget
 from imaging.wire.data_elements import IMPLICIT_HEADER, LENGTH, PIXEL_DATA_TAGS, UNDEFINED_LENGTH
 
+LARGE_BYTES = 1 << 20
 _ITEM_TAGS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")  # little and big endian
 _SHORT_LENGTHS_OF_8, _LONG_LENGTHS_OF_8 = (b"\x08\0", b"\0\x08"), (b"\x08\0\0\0", b"\0\0\0\x08")
 _CHARACTER_SET_TAGS = (b"\x08\x00\x05\x00", b"\x00\x08\x00\x05")
@@ -58,7 +59,8 @@ class _BoundedStream:
         self._stream = stream
         self._budget = current_budget()
         start = stream.tell()
-        self._bytes_left = MAX_PASSES * stream.seek(0, io.SEEK_END) + EXTRA_BYTES
+        self._end = stream.seek(0, io.SEEK_END)
+        self._bytes_left = MAX_PASSES * self._end + EXTRA_BYTES
         stream.seek(start)
         self._in_character_set = self._in_short_value = False
         self.tell, self.seek = stream.tell, stream.seek
@@ -67,6 +69,8 @@ class _BoundedStream:
         """Read as a file does. pydicom reads the 8 bytes in front of each value or item alone, and 4 bytes for a long length."""
         if self._in_character_set and size > MAX_CHARACTER_SET_BYTES:
             raise self._budget.refuse(f"more than {MAX_CHARACTER_SET_BYTES} bytes of Specific Character Set")
+        if size > LARGE_BYTES:  # Python allocates as much as is asked for, whether the file has it or not
+            size = min(size, max(self._end - self._stream.tell(), 0))
         content = self._stream.read(size)
         self._bytes_left -= len(content)
         if self._bytes_left < 0:

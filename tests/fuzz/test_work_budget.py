@@ -1,13 +1,15 @@
 """Small data sets that cost much to read are refused at a count, with a reason that names the element, in every reader."""
 
 import io
+import struct
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from pydicom.charset import convert_encodings
 
-from core.errors import OverBudget
+from core.errors import CannotUnderstand, OverBudget
 from core.records import UnitInput
 from imaging.headers.instance_header import read_header
 from imaging.headers.route_values import read_route_values
@@ -16,6 +18,7 @@ from imaging.limits.work_budget import WorkBudget, work_budget
 from imaging.wire.notes import warnings_as_notes
 from imaging.wire.part10 import data_set_offset
 from imaging.wire.tolerant_parser import read_dataset
+from imaging.wire.tolerant_stream import LARGE_BYTES
 from tests.fuzz.costly_datasets import costly_datasets, file_of
 from tests.fuzz.seed_files import Seed
 from tests.support.series import encoded, image
@@ -99,6 +102,25 @@ def test_reasons_hold_no_value() -> None:
     budget = WorkBudget()
     budget.tag = 0x00100010
     assert str(budget.refuse("more")).startswith("a data set with more at element (0010,0010)")
+
+
+class _Asked(io.BytesIO):
+    """A file that keeps how many bytes were asked for at most."""
+
+    most = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.most = max(self.most, size or 0)
+        return super().read(size)
+
+
+def test_no_more_is_asked_for_than_the_file_has() -> None:
+    """Python allocates as much as it is asked to read: a length of 1.8 GB in a file of a few kB."""
+    seed, _ = COSTLY["a Python codec"]
+    stream = _Asked(file_of(seed) + struct.pack("<HHL", 0x7FE0, 0x0010, 0x70000000) + b"\0" * 100)
+    with suppress(CannotUnderstand):
+        read_dataset(stream, pixels=True)
+    assert 0 < stream.most <= LARGE_BYTES
 
 
 def test_a_slow_file_does_not_stop_other_threads() -> None:
