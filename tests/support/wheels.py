@@ -43,14 +43,15 @@ def build_wheel(folder: Path) -> Path:
     return wheel
 
 
-def make_environment(folder: Path, wheel: Path, log: Path) -> Path:
+def make_environment(folder: Path, wheel: Path, log: Path, *, compiled: bool = True) -> Path:
     """Create a virtual environment with the wheel; its packages are those of this one. Returns the folder of its programs.
 
-    ``log`` gets every file of the checkout that a process of the environment reads.
+    ``log`` gets every file of the checkout that a process of the environment reads. ``compiled``: with the bytecode of every module, for
+    environments in which many processes start.
     """
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
     pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "--quiet", "install", "--no-deps", "--no-index"]
-    subprocess.run([*pip, str(wheel)], check=True, env=outside_environment())
+    subprocess.run([*pip, *(() if compiled else ("--no-compile",)), str(wheel)], check=True, env=outside_environment())
     (packages,) = folder.glob("lib/python3.*/site-packages")
     borrowed = sysconfig.get_path("purelib")
     (packages / "borrowed.pth").write_text(f"{borrowed}\n")  # only added to the path: the .pth files in it are not read

@@ -71,7 +71,7 @@ def installation(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(broken, "w") as target:
         for item in source.infolist():
             target.writestr(item, b"SELECT no_such_function();" if item.filename == "db/schema/views.sql" else source.read(item))
-    make_environment(folder / "prefix/releases/old", wheel, folder / "checkout.log")
+    make_environment(folder / "prefix/releases/old", wheel, folder / "checkout.log", compiled=False)
     (folder / "prefix/current").symlink_to(folder / "prefix/releases/old")
     return folder
 

@@ -93,8 +93,8 @@ def test_sharpness_does_not_depend_on_contrast_and_falls_with_blur() -> None:
 
 
 def test_a_small_image_is_not_refused_as_blurred(model: Model, real: list[np.ndarray]) -> None:
-    small = [np.asarray(Image.fromarray(rgb).resize((100, 75), Image.Resampling.LANCZOS)) for rgb in real]
-    assert sum("blurred" in reason for reason in asked(model, small)) <= 2
+    small = [np.asarray(Image.fromarray(rgb).resize((100, 75), Image.Resampling.LANCZOS)) for rgb in real[::2]]
+    assert sum("blurred" in reason for reason in asked(model, small)) <= 1
 
 
 def test_limits_set_from_images_accept_these_images(real: list[np.ndarray]) -> None:
