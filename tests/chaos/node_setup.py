@@ -73,16 +73,21 @@ name = "skin"
 model = "dermoscopy_7class"
 destinations = ["east", "west"]
 when = {{ Modality = "DMS" }}
+"""
+SERIES_ROUTE = """
 [[routes]]
 name = "chest"
 model = "brought_detector"
 destinations = ["east", "west"]
-when = {{ Modality = "CT" }}
+when = { Modality = "CT" }
 """
 
 
-def start_node_under_test(folder: Path) -> NodeUnderTest:
-    """Start a node with short leases that sends to two destinations. If a step fails, everything before it is stopped."""
+def start_node_under_test(folder: Path, *, series: bool = True) -> NodeUnderTest:
+    """Start a node with short leases that sends to two destinations. If a step fails, everything before it is stopped.
+
+    ``series``: whether a model for CT series is installed; importing its bundle takes longer than the start of the node.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     data = folder / "data"
     data.mkdir()
@@ -94,15 +99,16 @@ def start_node_under_test(folder: Path) -> NodeUnderTest:
         for destination in destinations:
             destination.start()
             cleanup.callback(destination.stop)
-        place = installed.install_version(make_quick_detector(folder), data / installed.FOLDER)
+        place = installed.install_version(make_quick_detector(folder), data / installed.FOLDER) if series else None
         config = folder / "node.toml"
         ports = {"port": free_port(), "console": free_port(), "east": destinations[0].port, "west": destinations[1].port}
-        config.write_text(CONFIG.format(timeout_s=TIMEOUT_S, peers="127.0.0.1", **ports))
+        config.write_text(CONFIG.format(timeout_s=TIMEOUT_S, peers="127.0.0.1", **ports) + (SERIES_ROUTE if series else ""))
         failpoints = ArmedFailpoints.create(folder / "failpoints")
         node = RunningNode(config, failpoints.environment())
         cleanup.callback(node.stop_or_kill)
         node.start()
-        node.cli("models", "activate", place.card.name, place.card.version)
+        if place is not None:
+            node.cli("models", "activate", place.card.name, place.card.version)
         servers = running_servers(data)
         assert servers is not None
         database = Database.open(servers.database, pool_size=2)

@@ -10,15 +10,15 @@ from tests.chaos import invariants
 from tests.chaos.chaos_run import ChaosPlan, ChaosRun
 from tests.chaos.node_setup import start_node_under_test
 from tests.chaos.node_under_test import NodeUnderTest
-from tests.chaos.study_generator import StudyGenerator
+from tests.chaos.study_generator import EVERY_NTH_IS_CT, StudyGenerator
 from tests.chaos.summary import format_summary, passed
 
-PLAN = ChaosPlan(seed=int(os.environ.get("CHAOS_SEED", "1")), studies=8, kills=8, other_faults=6, killer_input=False)
+PLAN = ChaosPlan(seed=int(os.environ.get("CHAOS_SEED", "1")), studies=8, kills=5, other_faults=6, killer_input=False)
 
 
 @pytest.fixture
 def target(tmp_path: Path) -> Iterator[NodeUnderTest]:
-    opened = start_node_under_test(tmp_path)
+    opened = start_node_under_test(tmp_path, series=PLAN.studies >= EVERY_NTH_IS_CT)
     try:
         yield opened
     finally:

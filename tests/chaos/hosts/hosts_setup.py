@@ -14,7 +14,7 @@ from tests.chaos.hosts.hosts_under_test import HostsUnderTest
 from tests.chaos.hosts.network import HARNESS, Network
 from tests.chaos.hosts.postgres import PostgresPair, PostgresServer
 from tests.chaos.hosts.servers import BALANCED_PORT, DICOM_PORT, ValkeyServer, start_haproxy, start_s3
-from tests.chaos.node_setup import CONFIG, TIMEOUT_S, make_quick_detector
+from tests.chaos.node_setup import CONFIG, SERIES_ROUTE, TIMEOUT_S, make_quick_detector
 from tests.chaos.study_generator import StudyGenerator
 from tests.support.node_process import wait_until
 
@@ -48,6 +48,7 @@ def start_hosts(folder: Path, seed: int) -> HostsUnderTest:
         CONFIG.format(
             timeout_s=TIMEOUT_S, peers=HARNESS, port=DICOM_PORT, console=CONSOLE_PORT, east=destinations[0].port, west=destinations[1].port
         ).replace("[receive]", f'[receive]\nproxies = ["{balancer.address}"]')
+        + SERIES_ROUTE
     )
     failpoints = ArmedFailpoints.create(folder / "failpoints")
     given = {
