@@ -20,7 +20,7 @@ SAFE_KEYS = frozenset({
     "job", "unit", "delivery", "attempt", "attempts", "queue", "worker", "count", "seconds", "rate", "bytes", "free_bytes",
     "syntax", "sop_class", "path_kind", "path", "url", "error", "hint", "rule", "held", "expected", "device", "threads", "pid",
     "signal", "age_s", "backlog", "released", "kind", "priority", "revision", "route", "routes", "exception", "limit", "at",
-    "listener", "processes",
+    "listener", "processes", "final", "number", "pause_s",
 })
 # fmt: on
 _UID = re.compile(r"\b[0-2](?:\.\d+){4,}\b")

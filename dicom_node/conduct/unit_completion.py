@@ -126,4 +126,5 @@ class UnitCompletion:
         failpoint("complete.committed")
         self.completed += 1
         rule, names = snapshot.decision.rule, [route.name for route in routes]
-        self._log.info("unit_complete", unit=unit.id, rule=rule, held=unit.held, routes=names, count=len(jobs), reason=reason)
+        kind = reason.partition(":")[0]  # what follows quotes the header, for the console
+        self._log.info("unit_complete", unit=unit.id, rule=rule, held=unit.held, routes=names, count=len(jobs), reason=kind)

@@ -1,16 +1,20 @@
 """Logs contain no patient data and no UIDs."""
 
+import ast
 import io
 import json
 import logging
 import sys
 import warnings
+from pathlib import Path
 
 import pytest
 import structlog
 
 from core import logs
 
+ROOT = Path(__file__).parents[2]
+LEVELS = ("debug", "info", "warning", "error", "critical")
 UID = "1.3.6.1.4.1.14519.5.2.1.7009.2403.1"
 
 
@@ -60,3 +64,15 @@ def test_messages_of_libraries_and_warnings_are_redacted(log_output: io.StringIO
 
 def test_a_fingerprint_distinguishes_two_values() -> None:
     assert logs.fingerprint("a") == logs.fingerprint("a") != logs.fingerprint("b")
+
+
+def test_every_fact_that_is_logged_can_be_read() -> None:
+    """A key that `SAFE_KEYS` does not have would be written as a hash, also where its value is a number of seconds."""
+    hashed = {}
+    for package in ("core", "db", "imaging", "models", "dicom_node", "workers", "console", "training", "deploy"):
+        for path in (ROOT / package).rglob("*.py"):
+            for call in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)):
+                if isinstance(call.func, ast.Attribute) and call.func.attr in LEVELS and "log" in ast.unparse(call.func.value).lower():
+                    unknown = {word.arg for word in call.keywords} - logs.SAFE_KEYS - {"exc_info", None}
+                    hashed |= {f"{path.name}:{call.lineno}": unknown} if unknown else {}
+    assert hashed == {}

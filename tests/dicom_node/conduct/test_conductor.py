@@ -11,6 +11,7 @@ import pytest
 from pydicom.dataset import Dataset, FileDataset
 from pynetdicom import evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind  # type: ignore[attr-defined]
+from structlog.testing import capture_logs
 
 from db import audit
 from db.blobs.store import Blobs
@@ -52,6 +53,17 @@ def test_series_is_complete_by_release_and_geometry(conduct: Any) -> None:
         assert {"unit.completed", "job.queued"} <= {event["action"] for event in audit.export(node.database)}
         assert any(beat.role == "conduct" for beat in heartbeats.alive_processes(node.database, 600))
     assert not any(beat.role == "conduct" for beat in heartbeats.alive_processes(node.database, 600))
+
+
+def test_what_no_route_takes_is_logged_without_values_of_the_header(conduct: Any) -> None:
+    """The reason quotes descriptions, for the console; people type names into them."""
+    body_part = {"when": {"Modality": "CT", "body_part": "chest"}}
+    with capture_logs() as logged, conduct({**CHEST, **body_part}) as node:
+        send(node.port, *series(4, BodyPartExamined=None, StudyDescription="Knee of Doe"))
+        ((_, reason, *_),) = complete_units(node, 1)
+    assert "Knee of Doe" in reason
+    (line,) = [entry for entry in logged if entry["event"] == "unit_complete"]
+    assert line["reason"] == "no route takes it"
 
 
 QUIET = {"settle_s": 0.4, "quiet_s": 3.0, "max_wait_s": 240.0}
