@@ -11,9 +11,9 @@ import psutil
 import pytest
 
 from tests.chaos.hosts import sandbox
+from tests.chaos.hosts.outside import ROOT, start_outside
 from tests.support.node_process import wait_until
 
-ROOT = Path(__file__).parents[3]
 # Runs inside: a server on each of two hosts, one of them behind the wire. Prints what a client at the bridge sees.
 LINKS = """
 import json, socket, subprocess, sys, time
@@ -52,12 +52,6 @@ seen["joined"] = [connect(plain), connect(wired)]
 print(json.dumps(seen))
 """
 SLEEP = "import sys, time; from tests.chaos.hosts import sandbox; sandbox.enter(); print('inside', flush=True); time.sleep(3600)"
-RUN = """
-import sys
-from pathlib import Path
-from tests.chaos.hosts import sandbox
-sys.exit(sandbox.run_inside("inside_the_namespaces", [], Path(sys.argv[1])))
-"""
 
 
 @pytest.fixture
@@ -68,12 +62,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 def outside(folder: Path, script: str) -> "subprocess.Popen[str]":
-    """Start the script in the namespaces, as the harness starts itself: its parent is another process, outside."""
+    """Start a script in the namespaces, as the harness starts itself."""
     (folder / "inside_the_namespaces.py").write_text(script)
-    environment = {**os.environ, "PYTHONPATH": f"{folder}:{ROOT}"}
-    (folder / "run").mkdir()
-    command = [sys.executable, "-c", RUN, str(folder / "run")]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    return start_outside("inside_the_namespaces", folder / "run", folder)
 
 
 def test_links_are_cut_slow_and_lossy(folder: Path) -> None:
