@@ -109,6 +109,8 @@ class DatabasePool:
             newest = "SELECT count(*) || ' ' || max(xmin::text::bigint)"
             parts = [f"({newest} FROM {catalog} WHERE {column} >= 16384)" for catalog, column in CATALOGS.items()]
             parts += [f"(SELECT string_agg(md5(t::text), ' ' ORDER BY t::text) FROM {table} t)" for table in seeded]
+            parts.append("(SELECT count(*) FROM pg_statistic WHERE starelid >= 16384)")  # plans of queries depend on statistics
+            parts.append("(SELECT sum(reltuples) FROM pg_class WHERE oid >= 16384 AND relkind = 'r')")
             query = f"SELECT {', '.join(parts)}"
             sequences = ", ".join(str(row[0]) for row in _rows(opened, _SEQUENCES))
             empty = frozenset(tables) - frozenset(seeded)
