@@ -27,4 +27,5 @@ GROUPS: Mapping[str, tuple[str, str]] = {
     "routes": ("routes", "app"),
     "destinations": ("destinations", "app"),
     "users": ("users.commands", "app"),
+    "train": ("federated", "train"),
 }

@@ -102,15 +102,19 @@ def read_jpegs(data: Path, rows: Sequence[HamImage]) -> dict[str, bytes]:
 
 
 def decode_image(jpeg: bytes, image_id: str) -> np.ndarray:
-    """(2, 150, 150, 3) uint8: as served, and compressed once more with a quality drawn from the image's name.
+    """(2, 150, 150, 3) uint8: as served, and compressed once more."""
+    return with_recompressed_copy(common_square(np.asarray(Image.open(io.BytesIO(jpeg)).convert("RGB"))), image_id)
 
-    Images of both archives get the second copy, so that neither the quality nor a second compression reveals the archive.
+
+def with_recompressed_copy(square: np.ndarray, name: str) -> np.ndarray:
+    """(2, Y, X, 3) uint8: the square, and the square compressed as JPEG with a quality drawn from the image's name.
+
+    Images of all sources get the second copy, so that neither the quality nor a second compression reveals the source.
     """
-    served = common_square(np.asarray(Image.open(io.BytesIO(jpeg)).convert("RGB")))
-    quality = np.random.default_rng(zlib.crc32(image_id.encode())).integers(*JPEG_QUALITY)
+    quality = np.random.default_rng(zlib.crc32(name.encode())).integers(*JPEG_QUALITY)
     buffer = io.BytesIO()
-    Image.fromarray(served).save(buffer, "JPEG", quality=int(quality))
-    return np.stack([served, np.asarray(Image.open(buffer).convert("RGB"))])
+    Image.fromarray(square).save(buffer, "JPEG", quality=int(quality))
+    return np.stack([square, np.asarray(Image.open(buffer).convert("RGB"))])
 
 
 def decode_mask(png: bytes) -> np.ndarray:
