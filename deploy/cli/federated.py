@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -61,6 +62,7 @@ def server(
 
     plan = FederatedPlan(rounds=rounds, steps=steps, scope=scope, min_sites=min_sites, round_s=round_s)
     plan.check()
+    _end_by_exception()
     run_coordinator(kit, registry.folder(_trainable(model)), out, plan, print_message)
     print_message(f"written: {out / 'card.toml'}; measure it with `models evaluate {model} --version {out}`, then `models import {out}`")
 
@@ -86,6 +88,7 @@ def client(
     images = read_site_images(data)
     print_message(f"{len(images.labels)} images; connecting (details in {kit / flare_processes.LOG})")
     startup_kits.write_privacy(kit, epsilon)
+    _end_by_exception()
     process = flare_processes.start_client(kit, {DATA: str(data.resolve()), MODEL: str(folder)})
     try:
         status = process.wait()
@@ -130,6 +133,11 @@ def export(
                 Image.fromarray(read_photograph(reader.fetch(image.sha256)).rgb).save(out / name)
                 writer.writerow((name, image.label))
     print_message(f"{len(found)} images: {out}")
+
+
+def _end_by_exception() -> None:
+    """Let SIGTERM end the command as Ctrl-C does, so that FLARE's processes are ended too."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _trainable(model: str) -> str:

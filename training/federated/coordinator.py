@@ -1,10 +1,12 @@
 """Runs a federated training: round after round, until the version is written."""
 
+import io
 import json
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +55,8 @@ def run_coordinator(kits: Path, model: Path, out: Path, plan: FederatedPlan, pro
         try:
             while len(rounds) < plan.rounds:
                 number = len(rounds)
-                _wait_for_sites(session, plan.min_sites, server, progress)
-                report, averaged = _run_round(session, number, weights, plan)
+                sites = _wait_for_sites(session, plan.min_sites, server, progress)
+                report, averaged = _run_round(session, number, sites, weights, plan)
                 progress(describe(report, plan.rounds))
                 if averaged is None:
                     failed += 1
@@ -79,7 +81,7 @@ def run_coordinator(kits: Path, model: Path, out: Path, plan: FederatedPlan, pro
 
 def describe(report: dict[str, Any], rounds: int) -> str:
     """One line on a round."""
-    accepted = [f"{site} loss {values['loss']:.3f} ({values['images']} images)" for site, values in report["accepted"].items()]
+    accepted = [f"{site} loss {values['loss']:.3f} ({values['images']} images)" for site, values in sorted(report["accepted"].items())]
     refused = [f"{site} refused: {reason}" for site, reason in report["refused"].items()]
     return f"round {report['round'] + 1}/{rounds}: " + "; ".join([*accepted, *refused] or ["no site answered"])
 
@@ -111,19 +113,21 @@ def _connect(kit: Path, server: "subprocess.Popen[bytes]") -> Any:
         if server.poll() is not None:
             raise ModelError(f"FLARE's server has ended with status {server.returncode}", hint=f"see {flare_processes.LOG} in its kit")
         try:
-            return new_secure_session(ADMINISTRATOR, str(kit.resolve()), timeout=10.0)
+            with redirect_stdout(io.StringIO()):  # it prints that it connects
+                return new_secure_session(ADMINISTRATOR, str(kit.resolve()), timeout=10.0)
         except Exception as error:  # FLARE raises several kinds while its server starts
             if time.monotonic() > deadline:
                 raise ModelError(f"FLARE's server cannot be reached: {error}", hint=f"see {flare_processes.LOG} in its kit") from error
             time.sleep(POLL_S)
 
 
-def _wait_for_sites(session: Any, least: int, server: "subprocess.Popen[bytes]", progress: Progress) -> None:
+def _wait_for_sites(session: Any, least: int, server: "subprocess.Popen[bytes]", progress: Progress) -> list[str]:
+    """The names of the connected sites, once there are at least ``least``."""
     said = -1
     while True:
         connected = sorted(client.name for client in session.get_system_info().client_info)
         if len(connected) >= least:
-            return
+            return connected
         if len(connected) != said:
             progress(f"{len(connected)} of at least {least} sites are connected: {', '.join(connected) or 'none'}; waiting")
             said = len(connected)
@@ -133,12 +137,12 @@ def _wait_for_sites(session: Any, least: int, server: "subprocess.Popen[bytes]",
 
 
 def _run_round(
-    session: Any, number: int, weights: dict[str, np.ndarray], plan: FederatedPlan
+    session: Any, number: int, sites: Sequence[str], weights: dict[str, np.ndarray], plan: FederatedPlan
 ) -> tuple[dict[str, Any], dict[str, np.ndarray] | None]:
     """Run one round; its report, and the averaged weights, None where too few updates were accepted."""
     with tempfile.TemporaryDirectory(prefix="dicom-node-round-") as folder:
         job = Path(folder) / f"round-{number}"
-        flare_processes.write_job(job, number, plan.min_sites)
+        flare_processes.write_job(job, number, sites, plan.min_sites)
         save_file(weights, flare_processes.coordinator_files(job) / SENT)
         plan.write(flare_processes.coordinator_files(job) / PLAN_FILE)
         id = session.submit_job(str(job))

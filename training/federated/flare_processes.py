@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from core.errors import ConfigurationError
@@ -51,9 +51,9 @@ def stop(process: "subprocess.Popen[bytes]") -> None:
     process.wait()
 
 
-def write_job(folder: Path, number: int, least_sites: int) -> None:
-    """The FLARE job of round ``number`` (from 0); the coordinator's part gets its files in ``coordinator_files(folder)``."""
-    parts = {"coordinator": ["server"], "site": ["@ALL"]}
+def write_job(folder: Path, number: int, sites: Sequence[str], least_sites: int) -> None:
+    """Write the FLARE job of round ``number`` (from 0) for the connected ``sites``; see ``coordinator_files`` for more files of it."""
+    parts = {"coordinator": ["server"], "site": list(sites)}
     meta = {"name": f"round-{number}", "resource_spec": {}, "min_clients": least_sites, "deploy_map": parts}
     server = {"format_version": 2, "workflows": [{"id": "round", "path": CONTROLLER, "args": {"number": number}}], "components": []}
     executor = {"tasks": ["train"], "executor": {"id": "site", "path": EXECUTOR, "args": {}}}
