@@ -11,7 +11,7 @@ PINS := requirements/torch.txt requirements/worker.txt requirements/embedded.txt
 HASHED = $(BIN)/python requirements/hashed.py $(1) >.venv/pins.txt && \
   $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .venv/pins.txt
 
-.PHONY: demo viewer test test-failed check unit lint types bench chaos fuzz serve lock audit models crossval figures docs pictures schema debian wheel sbom containers clean-venv help
+.PHONY: demo viewer test test-failed check unit lint types bench chaos fuzz serve lock audit models federated crossval figures docs pictures schema debian wheel sbom containers clean-venv help
 
 help:  ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -89,6 +89,9 @@ sbom: .venv/.run  ## write the bill of materials of this release (CycloneDX) int
 
 containers: .venv/.dev  ## build the images, run the whole compose file with a study, restart and remove it (root; podman, buildah); ARGS=--keep
 	@$(BIN)/python -m tests.containers $(ARGS)
+
+federated: .venv/.dev  ## train across two sites as processes on this machine, over mutual TLS (docs/federated.md)
+	@$(BIN)/python -m pytest -q tests/training/federated/training_run.py
 
 models: .venv/.training  ## train every model from DATA (default ../shared/data) into out/
 	$(BIN)/dicom-node models train dermoscopy_7class --data "$(DATA)" --out out/dermoscopy_7class

@@ -23,7 +23,7 @@ _CLEAR = text("UPDATE deliveries SET commitment_id = NULL WHERE commitment_id = 
 _DELETE_ITEMS = text("DELETE FROM commitment_request_items WHERE commitment_id = ANY(:ids)")
 _DELETE_REQUESTS = text("DELETE FROM commitment_requests WHERE id = ANY(:ids)")
 _DELETE_OF_SOURCES = text(
-    f"DELETE FROM source_commitment_requests WHERE id IN ({_OF_SOURCES} ORDER BY a.id LIMIT :limit FOR UPDATE SKIP LOCKED)"
+    f"DELETE FROM source_commitment_requests WHERE id = ANY(ARRAY({_OF_SOURCES} ORDER BY a.id LIMIT :limit FOR UPDATE SKIP LOCKED))"
 )
 
 

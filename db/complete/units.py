@@ -22,8 +22,8 @@ _HAS_SOMETHING_TO_DECIDE = "(held > 0 OR NOT EXISTS (SELECT FROM instances i WHE
 # Clears the mark that something happened. A unit that another transaction has locked is left for the next check.
 _DUE = text(f"""
     UPDATE units SET changed_since_check = false
-    WHERE id IN (SELECT id FROM units WHERE state = 'open' AND {_HAS_SOMETHING_TO_DECIDE} AND next_check_at <= (SELECT node_now())
-                 ORDER BY next_check_at, id LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED)
+    WHERE id = ANY(ARRAY(SELECT id FROM units WHERE state = 'open' AND {_HAS_SOMETHING_TO_DECIDE} AND next_check_at <= (SELECT node_now())
+                 ORDER BY next_check_at, id LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED))
     RETURNING id
 """)
 _NEXT_CHECK = text(f"""

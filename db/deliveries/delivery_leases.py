@@ -11,17 +11,18 @@ from db.engine import Database
 from db.notify import notify
 from db.operations.pauses import DELIVERY_NOT_PAUSED
 
+# As in db/jobs/claim.py, the inner query is executed once.
 _CLAIM = text(f"""
     UPDATE deliveries SET state = 'sending', token = gen_random_uuid(), sender = :sender, attempts = attempts + 1,
         lease_until = node_now() + make_interval(secs => :lease_s), changed_at = node_now()
-    WHERE id IN (
+    WHERE id = ANY(ARRAY(
         SELECT d.id FROM deliveries d
         WHERE d.state = 'pending' AND next_attempt_at <= (SELECT node_now())
           AND NOT EXISTS (SELECT FROM jobs j WHERE j.id = d.job_id AND j.state = 'superseded')
           AND (CAST(:destinations AS text[]) IS NULL OR destination = ANY(:destinations))
           AND {DELIVERY_NOT_PAUSED}
           AND NOT {delivery_order.MUST_WAIT}
-        ORDER BY d.priority DESC, d.next_attempt_at, d.id LIMIT :limit FOR NO KEY UPDATE OF d SKIP LOCKED)
+        ORDER BY d.priority DESC, d.next_attempt_at, d.id LIMIT :limit FOR NO KEY UPDATE OF d SKIP LOCKED))
     RETURNING id
 """)
 _BEGIN_ATTEMPTS = text("""

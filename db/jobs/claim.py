@@ -18,10 +18,11 @@ from db.operations.pauses import JOB_NOT_PAUSED
 
 # A job whose unit has a newer revision is not claimed: it will be superseded. Nor is a job while an object of its predecessor is being
 # sent: whether the destination stores that object decides what the new report names.
+# `= ANY(ARRAY(...))` executes the inner query once. With `IN (...)` some plans execute it again for each row, and lock and change more than the limit.
 _CLAIM = """
     UPDATE jobs SET state = 'running', token = gen_random_uuid(), worker = :worker, {counted} = {counted} + 1,
         lease_until = node_now() + make_interval(secs => :lease_s), started_at = node_now()
-    WHERE id IN (SELECT due.id FROM (
+    WHERE id = ANY(ARRAY(SELECT due.id FROM (
         SELECT j.id, j.pipeline_digest, j.attempts, u.kind
         FROM jobs j JOIN units u ON u.id = j.unit_id AND u.revision = j.revision AND u.state = 'complete'
         WHERE {due} AND j.next_attempt_at <= (SELECT node_now())
@@ -31,7 +32,7 @@ _CLAIM = """
           AND NOT EXISTS (SELECT FROM jobs o JOIN deliveries d ON d.job_id = o.id
                           WHERE o.unit_id = j.unit_id AND o.state = 'superseded' AND d.state = 'sending' AND d.lease_until > node_now())
         ORDER BY j.priority DESC, j.shadow, j.next_attempt_at, j.id LIMIT :limit FOR NO KEY UPDATE OF j SKIP LOCKED) AS due
-        WHERE CAST(:kind AS text) IS NULL OR (due.kind = :kind AND due.attempts = 0 AND due.pipeline_digest = ANY(:digests)))
+        WHERE CAST(:kind AS text) IS NULL OR (due.kind = :kind AND due.attempts = 0 AND due.pipeline_digest = ANY(:digests))))
     RETURNING id
 """
 _IS_QUEUED = f"j.state = 'queued' AND {JOB_NOT_PAUSED}"
