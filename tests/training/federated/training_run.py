@@ -1,4 +1,4 @@
-"""`make federated`: two sites and a coordinator as processes over mutual TLS, with real images. It trains, so it is no part of `make test`."""
+"""`make federated`: two sites and a coordinator as processes over mutual TLS, with real images. No part of `make test`."""
 
 import json
 import re
