@@ -18,7 +18,7 @@ from db.operations.pauses import JOB_NOT_PAUSED
 
 # A job whose unit has a newer revision is not claimed: it will be superseded. Nor is a job while an object of its predecessor is being
 # sent: whether the destination stores that object decides what the new report names.
-# `= ANY(ARRAY(...))` executes the inner query once. With `IN (...)` some plans execute it again for each row, and claim more than the limit.
+# `= ANY(ARRAY(...))` executes the inner query once. With `IN (...)` some plans execute it again for each row, and exceed the limit.
 _CLAIM = """
     UPDATE jobs SET state = 'running', token = gen_random_uuid(), worker = :worker, {counted} = {counted} + 1,
         lease_until = node_now() + make_interval(secs => :lease_s), started_at = node_now()
