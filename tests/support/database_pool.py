@@ -111,6 +111,8 @@ class DatabasePool:
             parts += [f"(SELECT string_agg(md5(t::text), ' ' ORDER BY t::text) FROM {table} t)" for table in seeded]
             parts.append("(SELECT count(*) FROM pg_statistic WHERE starelid >= 16384)")  # plans of queries depend on statistics
             parts.append("(SELECT sum(reltuples) FROM pg_class WHERE oid >= 16384 AND relkind = 'r')")
+            here = "(SELECT oid FROM pg_database WHERE datname = current_database())"
+            parts.append(f"(SELECT count(*) FROM pg_db_role_setting WHERE setdatabase = {here})")  # settings of roles in this database
             query = f"SELECT {', '.join(parts)}"
             sequences = ", ".join(str(row[0]) for row in _rows(opened, _SEQUENCES))
             empty = frozenset(tables) - frozenset(seeded)

@@ -3,9 +3,11 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer
 
 from deploy.cli.main import build_app, run
 
@@ -18,6 +20,7 @@ COMMANDS = [
     *("retention run", "quarantine requeue", "rules unrouted", "rules requeue"),
     *("routes list", "routes pause", "routes resume", "destinations pause", "destinations resume"),
     *("users add", "users invite", "users list", "users disable", "users password", "users link", "db auditor", "jobs release"),
+    *("users token add", "users token list", "users token revoke"),
     *("train federated kits", "train federated server", "train federated client", "train federated export"),
     *("jobs rerun", "deliveries resend", "audit months", "audit archive", "audit restore"),
 ]
@@ -243,12 +246,13 @@ def test_a_closed_pipe_gives_no_traceback() -> None:
 
 
 def test_the_list_of_commands_is_complete() -> None:
-    app = build_app()
-    single = [command.name or (command.callback.__name__ if command.callback else "") for command in app.registered_commands]
-    grouped = [
-        f"{group.name} {command.name or (command.callback.__name__ if command.callback else '')}"
-        for group in app.registered_groups
-        if group.typer_instance is not None
-        for command in group.typer_instance.registered_commands
-    ]
-    assert sorted([*single, *grouped]) == sorted(COMMANDS)
+    assert sorted(command_names(build_app())) == sorted(COMMANDS)
+
+
+def command_names(app: typer.Typer) -> Iterator[str]:
+    """All commands, those of groups with the name of the group before them."""
+    for command in app.registered_commands:
+        yield command.name or (command.callback.__name__ if command.callback else "")
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            yield from (f"{group.name} {name}" for name in command_names(group.typer_instance))
