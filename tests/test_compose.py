@@ -207,7 +207,9 @@ def test_an_image_is_built_from_what_is_there(dockerfile: Path) -> None:
     for source in copied:
         assert (ROOT / source).exists(), source
         assert source.split("/")[0] in allowed, f".dockerignore keeps {source} away"
-    for requirements in re.findall(r"-r /src/(\S+)", text):
+    sets = re.findall(r"hashed\.py (\w+) >/src/pins\.txt", text)
+    assert sets, "the packages are installed with their hashes"
+    for requirements in [*(f"requirements/{name}.txt" for name in sets), *re.findall(r"-r /src/(?!pins)(\S+)", text)]:
         assert (ROOT / requirements).is_file(), requirements
     assert re.search(r"^USER 10001:10001$", text, re.MULTILINE)
     assert 'ENTRYPOINT ["dicom-node"]' in text
