@@ -56,7 +56,7 @@ def build_router(accounts: Accounts, models_dir: Path, current: Callable[[], Set
     def record_verdict(job_id: RowId, order: VerdictOrder, session: SignedIn, viewer: AsViewer) -> JudgedResult:
         """Record one verdict of the user of the token, and return all.
 
-        The last verdict on a finding supersedes those before it. 409: the result was replaced, or somebody has given a verdict since it
+        The last verdict on a finding supersedes those before it. 409: the result was replaced, or another verdict was given since it
         was read; read it again. 422: the verdict lacks a part, or has one that does not belong to it.
         """
         result = _result(job_id)

@@ -11,7 +11,7 @@ LONGEST = 200
 
 _HASHER = PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY)
 # Compared with the typed password where the name is unknown, so that the reply takes as long as for a known name and does not show
-# which names exist. It was made once, with the parameters above, from a random password that nobody knows: making it takes 0.3 s.
+# which names exist. It was made once, with the parameters above, from a random password that was not kept: making it takes 0.3 s.
 _OF_NOBODY = "$argon2id$v=19$m=65536,t=3,p=4$33maV8lSu6nZ4TNDJSZ/bw$E/40ut15IDYJCjBZ/QRPvuFpxteuTJSlkexi8xAZaVA"
 
 

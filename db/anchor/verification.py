@@ -37,7 +37,7 @@ def verify_with_anchors(
     authorities
         Of the time-stamp service: time stamps are verified against them. None: they are not verified.
     archives
-        Events of archived months (`db.audit_archive.archiving.open_archives`).
+        Events of archived months (`db.audit_archive.month_archive.open_archives`).
 
     Raises
     ------

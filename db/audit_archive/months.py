@@ -50,7 +50,7 @@ def add_months(database: Database) -> int:
     Raises
     ------
     StorageError
-        The database does not respond, or somebody reads the events of other times; both pass.
+        The database does not respond, or another connection reads the events of other times; both pass.
     """
     with database.begin() as connection:
         return int(connection.execute(ADD_MONTHS).scalar_one())

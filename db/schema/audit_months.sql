@@ -26,7 +26,7 @@ COMMENT ON COLUMN audit_months.sha256 IS 'SHA-256 of that file; empty while the 
 COMMENT ON COLUMN audit_months.events IS 'Number of archived events';
 COMMENT ON COLUMN audit_months.runs IS 'Archived stretches of the hash chain: first and last number, the hash before the first and the hash of the last';
 
--- Made first and attached then: unlike CREATE TABLE ... PARTITION OF, this waits for nobody who reads or writes audit_events.
+-- Made first and attached then: unlike CREATE TABLE ... PARTITION OF, this does not wait for readers or writers of audit_events.
 CREATE FUNCTION audit_add_part(part text, begins timestamptz, ends timestamptz) RETURNS void LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE

@@ -45,7 +45,7 @@ def verify(
     from db.anchor.anchor_key import public_key_file
     from db.anchor.time_stamps import load_authorities
     from db.anchor.verification import verify_with_anchors
-    from db.audit_archive.archiving import open_archives
+    from db.audit_archive.month_archive import open_archives
 
     if anchor is not None and not anchor.is_file():
         raise ConfigurationError(f"--anchor {anchor} does not exist or is not a file", hint="give a copy of audit.anchor_file")
@@ -130,7 +130,7 @@ def archive(
 
     Needs the role that may upgrade the schema (database.admin_url): the node's own role cannot remove events.
     """
-    from db.audit_archive.archiving import archive_month
+    from db.audit_archive.month_archive import archive_month
 
     with _privileged_database(config) as database:
         print_message(f"{archive_month(database, month, to, actor=operator_name())}: keep a copy elsewhere, `audit verify` needs it")
@@ -142,7 +142,7 @@ def restore(
     config: Config = None,
 ) -> None:
     """Put an archived month back into the database."""
-    from db.audit_archive.archiving import restore_month
+    from db.audit_archive.month_archive import restore_month
 
     with _privileged_database(config) as database:
         print_message(f"the month {restore_month(database, file, actor=operator_name())} is in the database again")

@@ -16,7 +16,7 @@ from tests.support import analyses
 from workers.encode.analysis import Analysis
 from workers.encode.sr.assessment import encode_assessment
 from workers.encode.sr.document import encode
-from workers.encode.sr.stored_tracking import read_tracking
+from workers.encode.sr.stored_identifiers import read_tracking
 
 AT = datetime(2026, 11, 21, 8, 15, 30, tzinfo=UTC)
 AS_FOUND = Finding("nodule", codes.NODULE)

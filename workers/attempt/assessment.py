@@ -28,7 +28,7 @@ from workers.attempt.not_analysed import dataset_of
 from workers.encode.analysis import Analysis, Predecessor
 from workers.encode.source import ImageReference, ResultSource, read_source, source_from_dataset
 from workers.encode.sr.assessment import encode_assessment
-from workers.encode.sr.stored_tracking import read_tracking
+from workers.encode.sr.stored_identifiers import read_tracking
 from workers.encode.validate.validator import validate
 from workers.results.recipients import select_recipients
 

@@ -23,7 +23,7 @@ from tests.workers.conftest import UNHURRIED
 from workers.attempt import wake_up
 from workers.attempt.assessment import make_next_assessment
 from workers.child.runtime import ChildRuntime
-from workers.encode.sr.stored_tracking import read_tracking
+from workers.encode.sr.stored_identifiers import read_tracking
 from workers.encode.validate.validator import validate
 
 

@@ -13,7 +13,7 @@ from core.verdict_codes import REASONS, VERDICTS
 from tests.support import analyses, assessments
 from workers.encode.sr import concept_names
 from workers.encode.sr.document import encode
-from workers.encode.sr.stored_tracking import read_tracking
+from workers.encode.sr.stored_identifiers import read_tracking
 from workers.encode.sr.tracking_identifiers import tracking_uid
 from workers.encode.validate.validator import validate
 

@@ -12,7 +12,7 @@ from db import audit
 from db.anchor import anchor_writer
 from db.anchor.anchor_key import load_private_key, public_key_file
 from db.anchor.verification import verify_with_anchors
-from db.audit_archive.archiving import archive_month, open_archives, restore_month
+from db.audit_archive.month_archive import archive_month, open_archives, restore_month
 from db.audit_archive.months import list_months
 from db.engine import Database
 from tests.support.records import rows, run, scalar
