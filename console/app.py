@@ -69,19 +69,20 @@ def create_app(read_snapshot: Callable[[], NodeSnapshot], accounts: Accounts, cu
     templates = build_templates(accounts.ae_title, settings.console.viewer.ohif_link)
     application.include_router(health_routes.router(read_snapshot, accounts.ae_title))
     application.include_router(pages.router(read_snapshot, accounts.ae_title, templates))
-    for module in (sign_in, sign_in_link, oidc, invitation, account, user_admin, worklist, saved_views, view_queries, dashboard):
+    for module in (sign_in, sign_in_link, oidc, invitation, account, user_admin, worklist, saved_views, view_queries):
         application.include_router(module.build_router(accounts, templates))
     application.include_router(audit.build_router(accounts, templates, settings))
     application.include_router(operations.build_router(accounts, templates, current))
+    application.include_router(dashboard.build_router(accounts, templates, current))
     application.include_router(models.build_router(accounts, templates, settings))
     models_dir = settings.node.data_dir / "models"
     section = settings.console.viewer
     cache = RenderCache(settings.viewer_cache_dir, max_bytes=section.cache_mib << 20, keep_s=section.keep_s)
     blobs = open_reader(settings)
     render_pool = application.state.render_pool = RenderPool(section, cache)
-    application.include_router(study.build_router(accounts, templates, current, blobs, render_pool.prepare))
-    application.include_router(verdicts.build_router(accounts, templates, models_dir, current))
     source = ViewerSource(accounts.database, render_pool, blobs)
+    application.include_router(study.build_router(accounts, templates, current, blobs, source.prepare))
+    application.include_router(verdicts.build_router(accounts, templates, models_dir, current))
     application.include_router(viewer.build_router(accounts, templates, source))
     application.include_router(objects.build_router(accounts, templates, source))
     add_api(application, accounts, current, blobs)

@@ -21,6 +21,19 @@ WORDS = {
 """Kinds of result objects as people know them; other words are shown with spaces."""
 
 
+ACTS = {
+    "study.viewed": "opened the study",
+    "viewer.opened": "opened the images",
+    "object.viewed": "read a result object",
+    "object.downloaded": "downloaded a result object",
+    "result.viewed": "read the verdicts (API)",
+    "job.viewed": "read a job (API)",
+    "worklist.viewed": "saw it in the worklist",
+    "findings.viewed": "saw it in the list of findings (API)",
+    "earlier_results.viewed": "saw it as an earlier result",
+}
+"""Views of patient data, as a report to people calls them."""
+
 HASH = re.compile(r"[0-9a-f]{32,}")
 
 
@@ -87,6 +100,11 @@ def format_percent(value: float | None) -> str:
     return "< 1 %" if value < 0.01 else "> 99 %" if value > 0.99 else f"{value * 100:.0f} %"
 
 
+def format_act(action: str) -> str:
+    """Return a view of patient data in words; another action as it is."""
+    return ACTS.get(action, action)
+
+
 def format_words(value: str) -> str:
     """Return a word of the database as people read it."""
     return WORDS.get(value, str(value).replace("_", " "))
@@ -115,6 +133,7 @@ FILTERS = {
     "dicom_date": format_dicom_date,
     "percent": format_percent,
     "words": format_words,
+    "act": format_act,
     "detail": format_detail,
     "measured": format_measured,
     "short_reason": short_reason,

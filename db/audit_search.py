@@ -11,6 +11,7 @@ from sqlalchemy import text
 from db import audit
 from db.audit_filter import AuditFilter
 from db.engine import Database
+from db.worklist.study import VIEWS_OF_A_STUDY
 
 PAGE = 100
 FETCH_ROWS = 500
@@ -25,7 +26,7 @@ _ACTIONS = text("""
 _STUDIES = text("SELECT id, study_instance_uid, accession_number, study_date FROM studies WHERE patient_id = :patient_id ORDER BY id")
 _VIEWS = text("""
     SELECT e.at, e.actor, e.action, e.subject, e.details ->> 'from' AS address FROM audit_events e
-    WHERE e.subject = ANY(:subjects) AND e.action IN ('study.viewed', 'object.downloaded', 'job.viewed')
+    WHERE e.subject = ANY(:subjects) AND e.action = ANY(:actions)
     UNION ALL
     SELECT e.at, e.actor, e.action, 'study:' || shown.id, e.details ->> 'from' FROM audit_events e
     JOIN unnest(CAST(:ids AS bigint[])) AS shown (id) ON e.details -> 'studies' @> to_jsonb(shown.id)
@@ -96,7 +97,7 @@ def patient_access(database: Database, patient_id: str, *, actor: str, address: 
         studies = list(connection.execute(_STUDIES, {"patient_id": patient_id}))
         ids = [study.id for study in studies]
         subjects = [f"study:{id}" for id in ids] + [f"job:{id}" for id in connection.execute(_JOBS, {"ids": ids}).scalars()]
-        views = list(connection.execute(_VIEWS, {"subjects": subjects, "ids": ids}))
+        views = list(connection.execute(_VIEWS, {"subjects": subjects, "ids": ids, "actions": [*VIEWS_OF_A_STUDY, "job.viewed"]}))
         deliveries = list(connection.execute(_DELIVERIES, {"ids": ids}))
         reference = audit.patient_reference(database.installation()[1], "", patient_id)
         details = {"from": address, "patient": reference, "studies": len(ids)}

@@ -1,4 +1,7 @@
-"""Figures of the dashboard by day: results, times from the last image to the result, tiers and failures. Days are those of UTC."""
+"""Figures of the dashboard by day or week: results and failures, times from the last image to the result, waiting in the queue, and tiers.
+
+Days are those of UTC; a week begins on Monday and is named by that day.
+"""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -10,47 +13,64 @@ from sqlalchemy import text
 from db.engine import Database
 
 _ENDED = "coalesce(j.reported_at, j.queued_at)"
-_WITHIN = f"{_ENDED} >= :since AND {_ENDED} < CAST(:until AS date) + 1 AND NOT j.shadow"
+_WITHIN = (
+    f"{_ENDED} >= :since AND {_ENDED} < CAST(:until AS date) + 1 AND NOT j.shadow AND (:route = '' OR CAST(:route AS text) = ANY(j.routes))"
+)
+_BEGIN = "CAST(date_trunc(:by, {} AT TIME ZONE 'UTC') AS date)"
 _JOBS = text(f"""
-    SELECT CAST({_ENDED} AT TIME ZONE 'UTC' AS date) AS day, j.model, coalesce(j.outcome, j.state) AS result, count(*) AS jobs
+    SELECT {_BEGIN.format(_ENDED)} AS day, j.model, coalesce(j.outcome, j.state) AS result, count(*) AS jobs
     FROM jobs j WHERE {_WITHIN} AND (j.outcome IS NOT NULL OR j.state IN ('failed', 'quarantined')) GROUP BY 1, 2, 3
 """)
 _TIMES = text(f"""
     SELECT day, CASE WHEN grouping(model) = 0 THEN model ELSE '' END AS model,
-           percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) AS p50_s, percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds) AS p95_s
-    FROM (SELECT CAST(j.reported_at AT TIME ZONE 'UTC' AS date) AS day, j.model,
-                 extract(epoch FROM j.reported_at - j.last_received_at)::float8 AS seconds
+           percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) AS p50_s, percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds) AS p95_s,
+           percentile_cont(0.5) WITHIN GROUP (ORDER BY waited) AS queue_p50_s,
+           percentile_cont(0.95) WITHIN GROUP (ORDER BY waited) AS queue_p95_s
+    FROM (SELECT {_BEGIN.format("j.reported_at")} AS day, j.model,
+                 extract(epoch FROM j.reported_at - j.last_received_at)::float8 AS seconds,
+                 CASE WHEN j.attempts = 1 THEN extract(epoch FROM j.started_at - j.queued_at)::float8 END AS waited
           FROM jobs j WHERE {_WITHIN} AND j.reported_at IS NOT NULL AND j.last_received_at IS NOT NULL AND j.run = 1) AS reported
     GROUP BY GROUPING SETS ((day), (day, model))
 """)
 _TIERS = text(f"""
-    SELECT CAST({_ENDED} AT TIME ZONE 'UTC' AS date) AS day, j.model, f.tier, count(*) AS findings
+    SELECT {_BEGIN.format(_ENDED)} AS day, j.model, f.tier, count(*) AS findings
     FROM findings f JOIN jobs j ON j.id = f.job_id WHERE {_WITHIN} GROUP BY 1, 2, 3
 """)
 _TODAY = text("SELECT CAST(node_now() AT TIME ZONE 'UTC' AS date)")
 
 RESULTS = ("findings", "no_finding", "abstained", "not_analysed", "failed", "quarantined")
 TIERS = ("high", "review", "uncertain")
-ALL_MODELS = ""
+ALL_MODELS = ALL_ROUTES = ""
+BY_DAY, BY_WEEK = "day", "week"
 
 
 @dataclass(slots=True)
 class DayCounts:
-    """One day by model: jobs by result, findings by tier, and (p50, p95) in seconds, of all models together under `ALL_MODELS`."""
+    """One day or week by model: jobs by result, findings by tier, and seconds, of all models together under `ALL_MODELS`.
+
+    ``times_s``: from the last image to the result; ``queue_s``: from queued to the first attempt. Each is (p50, p95).
+    """
 
     results: dict[str, dict[str, int]] = field(default_factory=dict)
     tiers: dict[str, dict[str, int]] = field(default_factory=dict)
     times_s: dict[str, tuple[float, float]] = field(default_factory=dict)
+    queue_s: dict[str, tuple[float | None, float | None]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class DayFigures:
-    """One day: how many jobs ended with which result, and how long they took from the last image to the result, in seconds."""
+    """One day or week: how many jobs ended with which result, findings by tier, and how long jobs took, in seconds.
+
+    ``p50_s``, ``p95_s``: from the last image to the result. ``queue_p50_s``, ``queue_p95_s``: in the queue, of jobs with one attempt.
+    """
 
     day: date
     results: dict[str, int] = field(default_factory=dict)
     p50_s: float | None = None
     p95_s: float | None = None
+    tiers: dict[str, int] = field(default_factory=dict)
+    queue_p50_s: float | None = None
+    queue_p95_s: float | None = None
 
     @property
     def total(self) -> int:
@@ -66,22 +86,26 @@ class Figures:
     tiers: dict[str, int]
 
 
-def last_days(database: Database, days: int) -> list[date]:
-    """Return the last ``days`` days, today (by the clock of the database) at the end."""
+def last_days(database: Database, days: int, by: str = BY_DAY) -> list[date]:
+    """Return the last ``days`` days, today (by the clock of the database) at the end; or the Mondays of the weeks that they touch."""
     with database.begin() as connection:
         today: date = connection.execute(_TODAY).scalar_one()
+    if by == BY_WEEK:
+        first, last = (day - timedelta(days=day.weekday()) for day in (today - timedelta(days=days - 1), today))
+        return [first + timedelta(days=number) for number in range(0, (last - first).days + 1, 7)]
     return [today - timedelta(days=number) for number in range(days - 1, -1, -1)]
 
 
-def read_days(database: Database, *, since: date, until: date) -> dict[date, DayCounts]:
-    """Return the counts of the days from ``since`` to ``until`` on which a job ended."""
+def read_days(database: Database, *, since: date, until: date, by: str = BY_DAY, route: str = ALL_ROUTES) -> dict[date, DayCounts]:
+    """Return the counts of the days, or of the weeks, from ``since`` to ``until`` on which a job ended, of one route or of all."""
     found: dict[date, DayCounts] = {}
-    values = {"since": since, "until": until}
+    values = {"since": since, "until": until + timedelta(days=6) if by == BY_WEEK else until, "by": by, "route": route}
     with database.begin() as connection:
         for row in connection.execute(_JOBS, values):
             found.setdefault(row.day, DayCounts()).results.setdefault(row.model, {})[row.result] = row.jobs
         for row in connection.execute(_TIMES, values):
             found.setdefault(row.day, DayCounts()).times_s[row.model] = (row.p50_s, row.p95_s)
+            found[row.day].queue_s[row.model] = (row.queue_p50_s, row.queue_p95_s)
         for row in connection.execute(_TIERS, values):
             found.setdefault(row.day, DayCounts()).tiers.setdefault(row.model, {})[row.tier] = row.findings
     return found
@@ -93,8 +117,10 @@ def figures_of(days: list[date], counts: Mapping[date, DayCounts], model: str = 
     for day in days:
         counted = counts.get(day, DayCounts())
         p50_s, p95_s = counted.times_s.get(model, (None, None))
-        found.append(DayFigures(day, _of_model(counted.results, model), p50_s, p95_s))
-        tiers.update(_of_model(counted.tiers, model))
+        of_tiers = _of_model(counted.tiers, model)
+        waited = counted.queue_s.get(model, (None, None))
+        found.append(DayFigures(day, _of_model(counted.results, model), p50_s, p95_s, of_tiers, *waited))
+        tiers.update(of_tiers)
     return Figures(found, {tier: tiers[tier] for tier in TIERS if tiers[tier]})
 
 
@@ -102,7 +128,7 @@ def _of_model(counts: Mapping[str, Mapping[str, int]], model: str) -> dict[str, 
     return dict(sum((Counter(one) for name, one in counts.items() if model in (ALL_MODELS, name)), Counter[str]()))
 
 
-def read_figures(database: Database, *, days: int, model: str = ALL_MODELS) -> Figures:
-    """Return the figures of the last ``days`` days, of one model or of all."""
-    wanted = last_days(database, days)
-    return figures_of(wanted, read_days(database, since=wanted[0], until=wanted[-1]), model)
+def read_figures(database: Database, *, days: int, model: str = ALL_MODELS, by: str = BY_DAY, route: str = ALL_ROUTES) -> Figures:
+    """Return the figures of the last ``days`` days by day or by week, of one model and route or of all."""
+    wanted = last_days(database, days, by)
+    return figures_of(wanted, read_days(database, since=wanted[0], until=wanted[-1], by=by, route=route), model)

@@ -1,7 +1,7 @@
 """Figures of the dashboard under /api/v1: counts, no patient data."""
 
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
 
@@ -15,12 +15,15 @@ Days = Annotated[int, Query(ge=1, le=366, description="Days until today (UTC).")
 
 
 class DayEntry(Resource):
-    """One day: jobs by result, and seconds from the last image to the result (median and 95th percentile)."""
+    """One day or week: jobs by result, findings by tier; seconds to the result and in the queue (median and 95th percentile)."""
 
     day: date
     results: dict[str, int]
     p50_s: float | None
     p95_s: float | None
+    tiers: dict[str, int]
+    queue_p50_s: float | None
+    queue_p95_s: float | None
 
 
 class DashboardFigures(Resource):
@@ -34,9 +37,9 @@ def build_router(accounts: Accounts) -> APIRouter:
     """Return the route."""
     routes = APIRouter(prefix="/api/v1", tags=["results"], **API_ROUTES)
 
-    @routes.get("/dashboard", summary="Figures by day")
-    def dashboard(days: Days = 14, model: SearchText = "") -> DashboardFigures:
-        """Return the figures of the last days, of one model or of all."""
-        return DashboardFigures.model_validate(read_figures(accounts.database, days=days, model=model))
+    @routes.get("/dashboard", summary="Figures by day or week")
+    def dashboard(days: Days = 14, model: SearchText = "", by: Literal["day", "week"] = "day", route: SearchText = "") -> DashboardFigures:
+        """Return the figures of the last days by day or week, of one model and route or of all."""
+        return DashboardFigures.model_validate(read_figures(accounts.database, days=days, model=model, by=by, route=route))
 
     return routes

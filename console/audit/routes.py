@@ -16,6 +16,19 @@ from db.anchor.anchor_state import last_anchor
 from db.audit_filter import AuditFilter
 from db.audit_search import PAGE, export_events, known_actions, last_verification, patient_access, search_events, verify_chain
 
+USUAL = (
+    ("People", {"actor": "user:"}),
+    ("Views of studies", {"action": "study.viewed"}),
+    ("Images opened", {"action": "viewer.opened"}),
+    ("Results", {"action": "job.reported"}),
+    ("Deliveries", {"action": "delivery."}),
+    ("Verdicts", {"action": "verdict."}),
+    ("Models", {"action": "model."}),
+    ("Sign-ins", {"action": "session.opened"}),
+    ("Failed sign-ins", {"action": "sign_in.failed"}),
+)
+"""Searches that auditors need often, by name."""
+
 FIELDS = ("actor", "action", "subject", "patient_id", "study", "object", "since", "until")
 
 
@@ -44,6 +57,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, settings: Setti
             "events": events,
             "asked": asked,
             "query": urlencode(kept),
+            "usual": [(label, urlencode(values)) for label, values in USUAL],
             "more": f"/audit?{urlencode({**kept, 'before': events[-1].event_id})}" if len(events) == PAGE else "",
             "actions": known_actions(database),
             "verified": last_verification(database),

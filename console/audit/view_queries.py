@@ -1,5 +1,6 @@
 """The query page of auditors: rows of the views ``v_*`` by simple conditions, with what every column means, and as CSV."""
 
+from collections.abc import Sequence
 from itertools import chain
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -14,12 +15,28 @@ from console.auth.replies import page
 from console.parameters import NO_NUL, SearchText
 from core.csv_cells import format_csv_cell
 from core.errors import ConfigurationError
-from db.audit_views import MOST_CONDITIONS, MOST_EXPORTED, MOST_SKIPPED, OPERATORS, SHOWN, ViewCondition, describe_views, query_view
+from db.audit_views import (
+    MOST_CONDITIONS,
+    MOST_EXPORTED,
+    MOST_SKIPPED,
+    OPERATORS,
+    SHOWN,
+    ViewColumn,
+    ViewCondition,
+    describe_views,
+    query_view,
+)
 
 FIRST = "v_findings"
+LONG_VALUES = ("_uid", "_digest", "sha256", "_key", "_hash", "previous_hash")
 Parts = Annotated[list[Annotated[str, Query(max_length=200, pattern=NO_NUL)]], Query(max_length=MOST_CONDITIONS)]
 
 Skip = Annotated[int, Query(ge=0, le=MOST_SKIPPED)]
+
+
+def _reading_order(columns: Sequence[ViewColumn]) -> list[int]:
+    """Return the places of the columns as a page shows them: UIDs, digests and structured values, which are long, behind the others."""
+    return sorted(range(len(columns)), key=lambda place: columns[place].type == "jsonb" or columns[place].name.endswith(LONG_VALUES))
 
 
 def _page_address(kept: list[tuple[str, str]], skip: int) -> str:
@@ -46,9 +63,10 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         if view not in described:
             raise HTTPException(404, "there is no such view")
         conditions, rows, error = _conditions(column, operator, value), [], ""
+        places = _reading_order(described[view].columns)
         try:
             found = query_view(database, view, conditions, limit=SHOWN + 1, skip=skip, actor=viewer.actor, address=viewer.address)
-            rows = [[format_csv_cell(cell) for cell in row] for row in found]
+            rows = [[format_csv_cell(row[place]) for place in places] for row in found]
         except ConfigurationError as problem:
             error = f"{str(problem)[:1].upper()}{str(problem)[1:]}."
         kept = [("view", view)]
@@ -57,6 +75,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         context: dict[str, Any] = {
             "views": described,
             "view": described[view],
+            "shown": [described[view].columns[place] for place in places],
             "conditions": [*conditions, ViewCondition("", "is")][:MOST_CONDITIONS],
             "operators": list(OPERATORS),
             "rows": rows[:SHOWN],

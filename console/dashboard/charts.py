@@ -1,10 +1,11 @@
 """Charts as SVG: shapes with classes of the style sheet, a title, and every value as text for screen readers in the table below them."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from db.dashboard import RESULTS, DayFigures
+from db.dashboard import RESULTS, TIERS, DayFigures
 
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 880, 220, 44, 22, 8
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 600, 190, 46, 22, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,37 +58,62 @@ def _axis(days: list[DayFigures], top: float, unit: str) -> Axis:
 
 
 def result_bars(days: list[DayFigures]) -> tuple[list[Bar], Axis]:
-    """Return a stacked bar for each day, in the order of `RESULTS`, and the axis."""
-    top = _top_of(max(1, *(day.total for day in days)), (2, 4, 10))  # half of it is a whole number of jobs
+    """Return a stacked bar of results for each day, in the order of `RESULTS`, and the axis."""
+    return _stacked(days, RESULTS, lambda day: day.results)
+
+
+def tier_bars(days: list[DayFigures]) -> tuple[list[Bar], Axis]:
+    """Return a stacked bar of findings for each day, in the order of `TIERS`, and the axis."""
+    return _stacked(days, TIERS, lambda day: day.tiers)
+
+
+def _stacked(days: list[DayFigures], kinds: Sequence[str], counts: Callable[[DayFigures], Mapping[str, int]]) -> tuple[list[Bar], Axis]:
+    top = _top_of(max(1, *(sum(counts(day).values()) for day in days)), (2, 4, 10))  # half of it is a whole number
     plot, width = HEIGHT - BOTTOM - TOP, (WIDTH - LEFT) / len(days)
     bars = []
     for index, day in enumerate(days):
         y = float(HEIGHT - BOTTOM)
-        for kind in RESULTS:
-            count = day.results.get(kind, 0)
+        for kind in kinds:
+            count = counts(day).get(kind, 0)
             if count:
                 height = plot * count / top
                 y -= height
-                bars.append(
-                    Bar(LEFT + width * (index + 0.15), y, width * 0.7, height, kind, f"{day.day}: {count} {kind.replace('_', ' ')}")
-                )
+                words = kind.replace("_", " ")
+                bars.append(Bar(LEFT + width * (index + 0.15), y, width * 0.7, height, kind, f"{day.day}: {count} {words}"))
     return bars, _axis(days, top, "")
 
 
-def time_lines(days: list[DayFigures]) -> tuple[str, str, list[Dot], Axis]:
-    """Return the points of the lines of median and 95th percentile in seconds, a dot for each of them, and the axis.
+@dataclass(frozen=True, slots=True)
+class TimeChart:
+    """Lines of median (``p50``) and 95th percentile (``p95``) as points of SVG, a dot for each value, and the axis."""
 
-    Days without results are left out.
-    """
-    top = _top_of(max([1.0, *(day.p95_s for day in days if day.p95_s is not None)]))
+    p50: str
+    p95: str
+    dots: list[Dot]
+    axis: Axis
+
+
+def result_times(days: list[DayFigures]) -> TimeChart:
+    """Return the chart of the seconds from the last image to the result. Days without results are left out."""
+    return _times(days, lambda day: (day.p50_s, day.p95_s))
+
+
+def queue_times(days: list[DayFigures]) -> TimeChart:
+    """Return the chart of the seconds that jobs waited in the queue. Days without jobs are left out."""
+    return _times(days, lambda day: (day.queue_p50_s, day.queue_p95_s))
+
+
+def _times(days: list[DayFigures], values: Callable[[DayFigures], tuple[float | None, float | None]]) -> TimeChart:
+    top = _top_of(max([1.0, *(high for high in (values(day)[1] for day in days) if high is not None)]))
     plot, width = HEIGHT - BOTTOM - TOP, (WIDTH - LEFT) / len(days)
     dots = []
     for index, day in enumerate(days):
-        for kind, words, value in (("p95", "95th percentile", day.p95_s), ("p50", "median", day.p50_s)):
+        median, high = values(day)
+        for kind, words, value in (("p95", "95th percentile", high), ("p50", "median", median)):
             if value is not None:
                 dots.append(Dot(LEFT + width * (index + 0.5), TOP + plot * (1 - value / top), kind, f"{day.day}: {words} {value:.1f} s"))
 
     def points(kind: str) -> str:
         return " ".join(f"{dot.x:.1f},{dot.y:.1f}" for dot in dots if dot.kind == kind)
 
-    return points("p50"), points("p95"), dots, _axis(days, top, " s")
+    return TimeChart(points("p50"), points("p95"), dots, _axis(days, top, " s"))

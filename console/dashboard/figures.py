@@ -4,28 +4,32 @@ import threading
 import time
 from datetime import date
 
-from db.dashboard import DayCounts, Figures, figures_of, last_days, read_days
+from db.dashboard import BY_DAY, DayCounts, Figures, figures_of, last_days, read_days
 from db.engine import Database
 
 KEEP_S = 600.0
-OPEN_DAYS = 2  # today and yesterday, on which jobs still end, are always read
+OPEN_DAYS = 2  # today and yesterday, on which jobs still end, are always read; of weeks, this one and the last
+MOST_KEPT = 40  # combinations of route and day or week
 
 
 class KeptFigures:
-    """Reads days that are not in memory, or have been there for `KEEP_S`, and the last `OPEN_DAYS`."""
+    """Reads days or weeks that are not in memory, or have been there for `KEEP_S`, and the last `OPEN_DAYS`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._kept: dict[date, tuple[float, DayCounts]] = {}
+        self._kept: dict[tuple[str, str], dict[date, tuple[float, DayCounts]]] = {}
         self._lock = threading.Lock()
 
-    def read(self, *, days: int, model: str) -> Figures:
-        """Return the figures of the last ``days`` days, of one model or of all."""
-        wanted, now = last_days(self._database, days), time.monotonic()
+    def read(self, *, days: int, model: str, by: str = BY_DAY, route: str = "") -> Figures:
+        """Return the figures of the last ``days`` days by day or week, of one model and route or of all."""
+        wanted, now = last_days(self._database, days, by), time.monotonic()
         with self._lock:
-            known = {day: counts for day, (at, counts) in self._kept.items() if now - at < KEEP_S}
-            since = next((day for day in wanted[:-OPEN_DAYS] if day not in known), wanted[-OPEN_DAYS])
-            read = read_days(self._database, since=since, until=wanted[-1])
+            if len(self._kept) > MOST_KEPT:
+                self._kept.clear()
+            kept = self._kept.setdefault((by, route), {})
+            known = {day: counts for day, (at, counts) in kept.items() if now - at < KEEP_S}
+            since = next((day for day in wanted[:-OPEN_DAYS] if day not in known), wanted[-OPEN_DAYS:][0])
+            read = read_days(self._database, since=since, until=wanted[-1], by=by, route=route)
             found = {day: read.get(day, DayCounts()) if day >= since else known[day] for day in wanted}
-            self._kept = {day: (now if day >= since else self._kept[day][0], counts) for day, counts in (known | found).items()}
+            self._kept[by, route] = {day: (now if day >= since else kept[day][0], counts) for day, counts in (known | found).items()}
         return figures_of(wanted, found, model)

@@ -1,5 +1,6 @@
 """The dashboard of the last days, for all models or one."""
 
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -7,35 +8,38 @@ from fastapi.templating import Jinja2Templates
 
 from console.auth.guard import Accounts
 from console.auth.replies import page
-from console.dashboard.charts import BOTTOM, HEIGHT, LEFT, WIDTH, result_bars, time_lines
+from console.dashboard.charts import BOTTOM, HEIGHT, LEFT, WIDTH, queue_times, result_bars, result_times, tier_bars
 from console.dashboard.figures import KeptFigures
-from db.dashboard import RESULTS
+from console.parameters import SearchText
+from core.settings.settings import Settings
+from db.dashboard import BY_DAY, BY_WEEK, RESULTS, TIERS
 from db.worklist.studies import filter_choices
 
 PERIODS = (7, 14, 30, 90)
 
 
-def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
+def build_router(accounts: Accounts, templates: Jinja2Templates, current: Callable[[], Settings]) -> APIRouter:
     """Return the route of the dashboard."""
     routes = APIRouter(include_in_schema=False)
     kept = KeptFigures(accounts.database)
 
     @routes.get("/dashboard")
-    def dashboard(request: Request, days: int = 14, model: str = "") -> Response:
+    def dashboard(request: Request, days: int = 14, model: SearchText = "", by: str = BY_DAY, route: SearchText = "") -> Response:
         """Show the figures; counts only, no patient data."""
         period = days if days in PERIODS else 14
-        figures = kept.read(days=period, model=model)
-        bars, bar_axis = result_bars(figures.days)
-        p50, p95, dots, time_axis = time_lines(figures.days)
+        by = by if by in (BY_DAY, BY_WEEK) else BY_DAY
+        names = [one.name for one in current().routes]
+        route = route if route in names else ""
+        figures = kept.read(days=period, model=model, by=by, route=route)
         context: dict[str, Any] = {
             "figures": figures,
             "results": [name for name in RESULTS if any(day.results.get(name) for day in figures.days)],
-            "bars": bars,
-            "bar_axis": bar_axis,
-            "p50": p50,
-            "p95": p95,
-            "dots": dots,
-            "time_axis": time_axis,
+            "tiers": [name for name in TIERS if any(day.tiers.get(name) for day in figures.days)],
+            "bar_charts": {"results": result_bars(figures.days), "tiers": tier_bars(figures.days)},
+            "time_charts": {"result": result_times(figures.days), "queue": queue_times(figures.days)},
+            "by": by,
+            "route": route,
+            "routes": names,
             "size": (WIDTH, HEIGHT, LEFT, HEIGHT - BOTTOM),
             "periods": PERIODS,
             "period": period,

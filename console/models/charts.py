@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from core.policy.proportions import Share
 from db.operations.model_performance import CalibrationBin
 
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 880, 200, 44, 22, 8
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 600, 170, 46, 22, 8
 SQUARE, MARGIN = 260, 34
 
 

@@ -10,6 +10,7 @@ from models import installed
 from models.card import ModelCard
 
 FIGURES = {
+    "n": "measured on (n)",
     "macro_auc": "macro AUC",
     "macro_f1": "macro F1",
     "malignancy_auc": "malignancy AUC",
@@ -36,7 +37,9 @@ class VersionRow:
             return []
         metrics = self.card.metrics.items()
         numbers = [(key, value) for key, value in metrics if isinstance(value, int | float) and not isinstance(value, bool)]
-        return [(FIGURES.get(key, key.replace("_", " ")), f"{value:g}") for key, value in numbers][:8]
+        return [
+            (FIGURES.get(key, key.replace("_", " ")), str(value) if isinstance(value, int) else f"{value:.3g}") for key, value in numbers
+        ][:8]
 
 
 def model_names(database: Database, folder: Path) -> list[str]:

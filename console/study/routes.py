@@ -25,11 +25,13 @@ from db.worklist.study_state import study_state
 
 FILE_TYPE = "application/dicom"
 
+Prepare = Callable[[int, int, str], None]
+
 
 def build_router(
-    accounts: Accounts, templates: Jinja2Templates, current: Callable[[], Settings], blobs: BlobReader, prepare: Callable[[], None]
+    accounts: Accounts, templates: Jinja2Templates, current: Callable[[], Settings], blobs: BlobReader, prepare: Prepare
 ) -> APIRouter:
-    """Return the routes of the study page. ``prepare`` is called when a study is shown: its images will probably be opened next."""
+    """Return the routes of the study page. ``prepare`` is called with unit, job and image that will probably be opened next."""
     routes = APIRouter(include_in_schema=False)
     models_dir = current().node.data_dir / "models"
     advice, classes = AdviceBook(models_dir), ClassBook(models_dir)
@@ -41,8 +43,10 @@ def build_router(
         study = read_study(accounts.database, study_id, viewer=viewer.actor, address=viewer.address)
         if study is None:
             raise HTTPException(404, "there is no such study")
-        prepare()
         judged = [job for unit in study.units for job in unit.current if job.row.outcome is not None]
+        if judged:
+            first = next((job for job in judged if job.findings), judged[0])
+            prepare(first.row.unit_id, first.row.id, first.findings[0].sop_instance_uid if first.findings else "")
         verdicts = read_verdicts(accounts.database, [job.row.id for job in judged])
         panels = {}
         for job in judged:

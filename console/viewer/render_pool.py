@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -60,9 +60,14 @@ class RenderPool:
         self._closed = threading.Event()
         self._sweeper: threading.Thread | None = None
 
-    def prepare(self) -> None:
-        """Start the process for the next unit, so that it is ready when a viewer is opened."""
-        self._threads.submit(self._start_spare)
+    def prepare(self, start: Callable[[], object] | None = None) -> None:
+        """Get ready for a viewer that will probably be opened, behind the request: ``start`` its unit, or the process for it alone.
+
+        A unit is started only where another process stays free for a viewer that is opened meanwhile.
+        """
+        with self._lock:
+            free = self._waiting == 0 and self._section.processes > 1
+        self._threads.submit(_without_errors, start if start is not None and free else self._start_spare)
 
     def find(self, name: str) -> RenderedUnit | None:
         """Return a rendered unit that was started or lies in the cache; None where there is none."""
@@ -188,6 +193,14 @@ class RenderPool:
         with self._lock:
             if self._spare is None and not self._closed.is_set():
                 self._spare = _start()
+
+
+def _without_errors(action: Callable[[], object]) -> None:
+    """Do what nobody waits for; the viewer itself says what is wrong with a unit."""
+    try:
+        action()
+    except Exception as error:
+        log.info("render_not_prepared", exception=type(error).__name__)
 
 
 def _start() -> "subprocess.Popen[str]":

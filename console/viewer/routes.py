@@ -46,7 +46,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, source: ViewerS
         else:
             meta = describe(source.start(unit_id, unit.images, first_image(unit, finding)), unit.images)
         ticket = source.sign(Ticket(unit_id, unit.images.key, unit.job.id if unit.job else 0), session.id)
-        data = page_data(unit, ticket, finding, problem) | {"meta": meta}
+        data = page_data(unit, ticket, finding, problem) | {"meta": meta, "first": first_slice(meta, first_image(unit, finding))}
         return page(templates, request, "viewer.html", unit=unit, data=data, problem=problem)
 
     @routes.get("/viewer/{unit_id}/{ticket}/meta")
@@ -95,6 +95,13 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, source: ViewerS
         return Response(content, media_type="application/json", headers={"Content-Encoding": "gzip"})
 
     return routes
+
+
+def first_slice(meta: dict[str, Any] | None, uid: str) -> int | None:
+    """Return the index of the slice that is wanted first; None for a photograph, and while the images are not known."""
+    if meta is None or meta["kind"] != "series":
+        return None
+    return next((z for z, (image, _) in enumerate(meta["images"]) if image == uid), int(meta["first"]))
 
 
 def describe(rendering: RenderedUnit, images: UnitImages | None) -> dict[str, Any] | None:

@@ -43,8 +43,21 @@ class ViewerSource:
         """Return the file of a blob."""
         return self._blobs.fetch(sha256)
 
+    def prepare(self, unit_id: int, job_id: int, first_uid: str) -> None:
+        """Decode the images of a result behind the request, because a viewer will probably be opened on them."""
+
+        def start() -> None:
+            images = find_images(self.database, unit_id, job_id)
+            if images is not None and images.hashes and not images.removed:
+                self.start(unit_id, images, first_uid)
+
+        self.pool.prepare(start)
+
     def start(self, unit_id: int, images: UnitImages, first_uid: str = "") -> RenderedUnit:
         """Start to decode images, unless that is done. Raises 503 where too many wait."""
+        found = self.pool.find(f"unit-{unit_id}-{images.key}")
+        if found is not None and not found.failure:
+            return found
         files = list(zip(self._blobs.fetch_all(images.hashes), images.hashes, strict=True))
         return self._start(RenderOrder(f"unit-{unit_id}-{images.key}", images.kind, files, first_uid))
 

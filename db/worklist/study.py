@@ -24,9 +24,11 @@ _DELIVERIES = text(f"""
     ORDER BY d.id
 """)
 _VIEWS = text("""
-    SELECT at, actor, details ->> 'from' AS address FROM audit_events WHERE subject = :subject AND action = 'study.viewed'
+    SELECT at, actor, action, details ->> 'from' AS address FROM audit_events WHERE subject = :subject AND action = ANY(:actions)
     ORDER BY id DESC LIMIT 20
 """)
+VIEWS_OF_A_STUDY = ("study.viewed", "viewer.opened", "result.viewed", "object.viewed", "object.downloaded")
+"""Actions of people that showed the content of one study, which is the subject of the event."""
 _OBJECT = text("""
     SELECT r.sha256, r.sop_instance_uid, r.kind, r.removed_at, r.job_id, j.unit_id, se.study_id
     FROM reports r JOIN jobs j ON j.id = r.job_id JOIN units u ON u.id = j.unit_id JOIN series se ON se.id = u.series_id WHERE r.id = :id
@@ -82,7 +84,7 @@ def read_study(database: Database, id: int, *, viewer: str, address: str) -> Stu
         study = connection.execute(_STUDY, {"id": id}).one_or_none()
         if study is None:
             return None
-        views = list(connection.execute(_VIEWS, {"subject": f"study:{id}"}))
+        views = list(connection.execute(_VIEWS, {"subject": f"study:{id}", "actions": list(VIEWS_OF_A_STUDY)}))
         units = _units(connection, id)
         audit.record(connection, actor=viewer, action="study.viewed", subject=f"study:{id}", details={"from": address})
     return StudyDetails(study, units, views)

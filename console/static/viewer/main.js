@@ -30,9 +30,10 @@ class Viewer {
     if (meta === null) return;
     this.model.open(meta);
     this.controls.opened(meta);
+    if (this.page.first !== undefined && this.page.first !== null) this.model.cross[0] = this.page.first;
+    if (meta.kind === "series") this.loadSlices(meta);
     const overlays = this.fetchOverlays();
     if (meta.kind === "image") await this.loadPhotograph();
-    else this.loadSlices(meta);
     await overlays;
     const begin = this.model.findings.find((finding) => finding.ordinal === this.page.begin);
     if (begin !== undefined) this.goToFinding(begin.ordinal);
@@ -43,7 +44,9 @@ class Viewer {
 
   async describe() {
     for (;;) {
-      const reply = await fetch(`${this.page.base}/meta`, { cache: "no-store", redirect: "manual" });
+      const asked = window.viewerEarly?.meta;
+      if (asked !== undefined) delete window.viewerEarly.meta;
+      const reply = (await asked) ?? (await fetch(`${this.page.base}/meta`, { cache: "no-store", redirect: "manual" }));
       if (reply.status === 200) return reply.json();
       if (reply.status !== 202 && reply.status !== 503) {
         this.controls.message("These images cannot be displayed", await reason(reply));
@@ -54,7 +57,7 @@ class Viewer {
   }
 
   loadSlices(meta) {
-    const slices = new Slices(this.page.base, meta.shape, meta.first, {
+    const slices = new Slices(this.page.base, meta.shape, this.model.cross[0], {
       onLoad: () => { this.controls.progress(slices.loaded, Math.min(slices.depth, slices.most)); this.redraw(); },
       onEnd: (text) => this.controls.message("The images cannot be displayed any more", text),
     });
@@ -82,11 +85,14 @@ class Viewer {
     requestAnimationFrame(() => {
       this.waiting = false;
       if (this.model.geometry === null) return;
-      const drawn = this.views.filter((view) => view.element.offsetParent !== null).map((view) => view.draw());
-      if (drawn[0] && performance.getEntriesByName("viewer-first-image").length === 0) {
+      const shown = this.views.filter((view) => view.element.offsetParent !== null);
+      const first = document.body.dataset.shown === undefined; // the large view alone, so that it is seen sooner
+      const drawn = (first ? shown.slice(0, 1) : shown).map((view) => view.draw());
+      if (drawn[0] && first) {
         performance.mark("viewer-first-image");
         document.body.dataset.shown = "yes";
         this.controls.message(null);
+        this.redraw();
       }
       this.controls.update();
     });

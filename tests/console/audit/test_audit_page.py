@@ -79,8 +79,12 @@ def test_exports_hold_every_event_and_no_formula_and_are_audited(browser: Browse
 
 
 def test_the_access_report_says_who_viewed_and_who_received(browser: Browser, database: Database) -> None:
+    study = scalar(database, "SELECT id FROM studies WHERE patient_id = '=1+1'")
+    for actor, action in (("user:reader", "viewer.opened"), ("user:writer", "object.viewed")):
+        audit.record_now(database, actor=actor, action=action, subject=f"study:{study}", details={"from": "10.0.0.9"})
     page = browser.get("/audit/patient?patient_id=%3D1%2B1").text
-    for shown in ("user:viewer", "study.viewed", "worklist.viewed", "pacs", "Report (SR)", "stored"):
+    assert "Viewed by <strong>reader, viewer, writer</strong>. Results received by <strong>pacs</strong>" in page
+    for shown in ("opened the study", "saw it in the worklist", "opened the images", "10.0.0.9", "Report (SR)", "stored"):
         assert shown in page, shown
     assert "holds no study" in browser.get("/audit/patient?patient_id=nobody").text
     row = scalar(database, "SELECT details::text FROM audit_events WHERE action = 'patient.access_read' ORDER BY id LIMIT 1")

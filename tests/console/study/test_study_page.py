@@ -33,7 +33,8 @@ def test_the_page_says_what_happened_what_was_found_and_by_which_model(browser: 
     page = browser.get(f"/studies/{_study_id(database)}").text
     for shown in (
         "Doe, Jane", "Received", "1 image from PACS", "Complete", "30 s without an instance", "Routed", "chest CT: lung_nodule_ct 1.0",
-        "Analysed", "Reported", "Nodule", "score 0.90", "6.5 mm", "nodules of 4 mm and more", "not for diagnosis", DIGEST[:16],
+        "Analysed", "Reported", "Nodule", "0.90 <small>score, not a probability", "6.5 mm", "nodules of 4 mm and more",
+        "Not for diagnosis", DIGEST[:16],
         "Report (SR)", "pending",
     ):  # fmt: skip
         assert shown in page, shown
@@ -51,7 +52,8 @@ def test_the_page_can_ask_whether_the_study_has_changed(browser: Browser, databa
 
 def test_the_page_shows_where_in_the_organ_and_what_was_evaluated(browser: Browser, database: Database) -> None:
     page = browser.get(f"/studies/{_study_id(database)}").text
-    assert "<strong>Upper zone of lung</strong> · <strong>Right</strong> · Density of the nodule by rule: <strong>Solid</strong>" in page
+    assert "Upper zone of lung · Right · 6.5 mm</p>" in page, "where, before everything else"
+    assert "Density of the nodule by rule: <strong>Solid</strong>" in page
 
 
 def test_a_failed_job_shows_its_reason_and_attempts(browser: Browser, database: Database) -> None:
@@ -91,7 +93,8 @@ def test_earlier_results_of_the_same_patient_and_model_stand_beside_the_findings
     run(database, "UPDATE studies SET study_date = '20250101' WHERE study_instance_uid = '1.2.3'")
     first = _study_id_of(database, "1.2.3")
     page = browser.get(f"/studies/{first}").text
-    earlier = page[page.index("Earlier results of this patient") : page.index("Pipeline digest")]
+    earlier = page[page.index("Earlier results of this patient") :]
+    earlier = earlier[: earlier.index("</section>")]
     assert f'href="/studies/{_study_id_of(database, "1.2.7")}">2024-01-05</a>' in earlier
     assert "study 7" in earlier
     assert "Nodule 6.5 mm" in earlier
