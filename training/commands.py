@@ -107,8 +107,9 @@ def evaluate_into(
     require_training_extra("models evaluate")
     from models import drift_observation, runtime
     from models.regression.stored_answers import save_answers
-    from training import bootstrap, classifier_metrics, held_out, model_pages, plots, worst_answers
+    from training import bootstrap, classifier_metrics, held_out, plots, worst_answers
     from training.gathered_answers import GatheredAnswers
+    from training.pages import model_pages
 
     out.mkdir(parents=True, exist_ok=True)
     folder = registry.folder(name) if version is None else version

@@ -1,8 +1,7 @@
 """Fixtures: a listener on a free port, with its own database and blob folder; a conductor; finished reports."""
 
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from dicom_node.conduct import conductor
 from dicom_node.receive import server
 from dicom_node.receive.listener import Listener
 from tests.support.records import Sender, claim, complete, identity, plan, prediction, timings
+from tests.support.role_thread import role_in_thread
 from tests.support.series import SR, encoded, image
 
 MakeSettings = Callable[..., Settings]
@@ -105,18 +105,9 @@ def node(start: Callable[[Settings], Running], make_settings: MakeSettings) -> R
     return start(make_settings())
 
 
-@contextmanager
-def conducting(settings: Settings, database: Database, blobs: Blobs) -> Iterator[None]:
+def conducting(settings: Settings, database: Database, blobs: Blobs) -> AbstractContextManager[None]:
     """The role ``conduct`` in a thread of this process; it is stopped at the end."""
-    stop = threading.Event()
-    thread = threading.Thread(target=conductor.run, args=(settings, database, blobs, stop))
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join(600)
-        assert not thread.is_alive()
+    return role_in_thread(conductor.run, settings, database, blobs)
 
 
 @pytest.fixture

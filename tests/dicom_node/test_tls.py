@@ -3,9 +3,7 @@
 import socket
 import ssl
 import subprocess
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,13 +11,13 @@ import pytest
 from core.errors import ConfigurationError
 from core.settings.settings import Settings
 from core.settings.sources import Source
-from deploy.local.ports import free_port
 from dicom_node.deliver.transport_types import OutgoingObject, SendResult
 from dicom_node.deliver.transports import echo, open_transport
 from dicom_node.receive import server
 from dicom_node.statuses import SendOutcome
 from tests.dicom_node.conftest import MakeSettings, Running
 from tests.support.certificates import Authority
+from tests.support.dcmtk_storescp import storescp
 from tests.support.series import CT, encoded, image
 from tests.support.storage_scu import dcmtk
 
@@ -124,27 +122,6 @@ def test_unusable_files_are_reported(start: Start, make_settings: MakeSettings, 
     cert, key = authority.sign("node")
     with pytest.raises(ConfigurationError, match="require_client_cert needs ca"):
         start(make_settings(node={"tls": {"cert": cert, "key": key}}))
-
-
-@contextmanager
-def storescp(folder: Path, *tls: str) -> Iterator[int]:
-    """DCMTK's storage SCP over TLS; its port."""
-    port = free_port()
-    folder.mkdir()
-    command = [dcmtk("storescp"), "-od", str(folder), *tls, str(port)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={"TCP_NODELAY": "1"}) as process:
-        deadline = time.monotonic() + 240
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                assert time.monotonic() < deadline, "storescp did not come up"
-                time.sleep(0.05)
-        try:
-            yield port
-        finally:
-            process.terminate()
 
 
 def deliver(settings: Settings) -> SendResult:

@@ -15,12 +15,12 @@ def data_folder() -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def shared_data() -> Path:
-    """Return the folder. Without it the test is skipped, in CI it fails."""
+def shared_data(needed: str = "") -> Path:
+    """Return the folder. Without it, or without the file or folder ``needed`` in it, the test is skipped, in CI it fails."""
     folder = data_folder()
-    if folder is not None:
+    if folder is not None and (folder / needed).exists():
         return folder
-    message = "real data are absent: set DICOM_NODE_DATA to the data folder"
+    message = f"real data are absent ({needed or 'the folder'}): set DICOM_NODE_DATA to the data folder"
     if os.environ.get("CI"):
         pytest.fail(message)
     pytest.skip(message)

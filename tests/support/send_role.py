@@ -1,15 +1,15 @@
 """Runs the role ``send`` in this process, and reads the states of its deliveries."""
 
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from core.settings.settings import Settings
 from db.blobs.store import Blobs
 from db.engine import Database
 from dicom_node.deliver import sender
+from tests.support.role_thread import role_in_thread
 
 
 def destination(port: int, name: str = "pacs") -> dict[str, Any]:
@@ -17,18 +17,9 @@ def destination(port: int, name: str = "pacs") -> dict[str, Any]:
     return {"name": name, "ae_title": "PACS", "host": "127.0.0.1", "port": port, "accept_research": True}
 
 
-@contextmanager
-def running_sender(settings: Settings, database: Database, blobs: Blobs) -> Iterator[None]:
+def running_sender(settings: Settings, database: Database, blobs: Blobs) -> AbstractContextManager[None]:
     """The role ``send`` in a thread of this process; it is stopped at the end."""
-    stop = threading.Event()
-    thread = threading.Thread(target=sender.run, args=(settings, database, blobs, stop))
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join(600)
-        assert not thread.is_alive()
+    return role_in_thread(sender.run, settings, database, blobs)
 
 
 def delivery_states(database: Database) -> list[tuple[Any, ...]]:

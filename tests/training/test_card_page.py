@@ -10,9 +10,9 @@ import pytest
 
 from core.errors import ModelError
 from models import registry
-from training import model_pages
-from training.card_page import card_page
-from training.figures_page import figures_page
+from training.pages import model_pages
+from training.pages.card_page import card_page
+from training.pages.figures_page import figures_page
 from training.targets import measured_value, read_targets
 
 NAMES = registry.names()
@@ -93,9 +93,7 @@ def test_writing_twice_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_pages_are_written_without_torch(tmp_path: Path) -> None:
-    code = (
-        "import sys; from training import model_pages as pages; pages.write_pages(pages.Path(sys.argv[1])); print('torch' in sys.modules)"
-    )
+    code = "import sys; from training.pages import model_pages as m; m.write_pages(m.Path(sys.argv[1])); print('torch' in sys.modules)"
     command = [sys.executable, "-c", code, str(tmp_path)]
     done = subprocess.run(command, cwd=registry.MODELS_FOLDER.parent, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -15,11 +15,12 @@ from deploy.cli.main import run
 from imaging.photograph.read import Photograph
 from models import registry, runtime
 from tests.support.ham10000_like import CLASSES, make_ham10000_like
-from training import extra, held_out, model_pages, plots, worst_answers
+from training import extra, held_out, plots, worst_answers
 from training.classifier_answers import ClassifierAnswers
 from training.dermoscopy.ham10000 import split
 from training.dermoscopy.ham10000.data import read_index
 from training.dermoscopy.held_out import batches
+from training.pages import model_pages
 
 NAME = "dermoscopy_7class"
 
@@ -123,6 +124,7 @@ def test_a_missing_training_package_is_named_before_the_work_begins(
 
 
 def test_matplotlib_is_loaded_by_drawing_alone() -> None:
-    code = "import sys; from training import commands, plots, held_out, model_pages; print('matplotlib' in sys.modules)"
+    imports = "from training import commands, plots, held_out; from training.pages import model_pages"
+    code = f"import sys; {imports}; print('matplotlib' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=registry.MODELS_FOLDER.parent, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

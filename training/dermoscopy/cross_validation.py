@@ -21,7 +21,7 @@ from training.dermoscopy.measure import held_out_table as tables
 from training.dermoscopy.measure.card_metrics import HOW, card_metrics, main_metrics, true_labels
 from training.dermoscopy.measure.held_out_table import HeldOutTable
 from training.dermoscopy.train import train
-from training.model_pages import FOLDS as FOLDS_FILE
+from training.pages.model_pages import FOLDS as FOLDS_FILE
 
 SINGLE = "fold 0 alone"
 

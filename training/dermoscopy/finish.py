@@ -27,6 +27,7 @@ from training.dermoscopy.measure.card_metrics import card_metrics, halved_ece, h
 from training.dermoscopy.measure.held_out_table import make_table, write_table
 from training.dermoscopy.measure.quality_limits import quality_limits
 from training.held_out import HeldOutImage, held_out_answers
+from training.precision import precision_name
 
 MODEL_FOLDER = registry.MODELS_FOLDER / "dermoscopy"
 DRAWN_OF_EACH_KIND = 100
@@ -58,7 +59,7 @@ def finish_fold(
         "fold": fold,
         "images": len(images.training),
         "torch": torch.__version__,
-        "machine": f"{platform.machine()}, one thread, bfloat16 autocast",
+        "machine": f"{platform.machine()}, one thread, convolutions in {precision_name()}",
         **recipes,
     }
     own = tuple(line for line in before.limits if line != ENSEMBLE_LIMIT)

@@ -26,6 +26,7 @@ from training.lung_histology_ct.card_metrics import card_metrics, run_by_fold
 from training.lung_histology_ct.card_text import card_limits
 from training.lung_histology_ct.data import CLASSES, FOLDS, SliceImages, load_slices
 from training.lung_histology_ct.fit import NETWORK, SEED, FoldRecipe, train_fold
+from training.precision import precision_name
 
 MODEL_FOLDER = registry.MODELS_FOLDER / "lung_histology_ct"
 DRAWN_OF_EACH_KIND = 200
@@ -107,7 +108,7 @@ def write_release(
     save_file({key: value.contiguous() for key, value in ensemble.state_dict().items()}, path)
     path.chmod(0o644)  # safetensors writes for the owner alone; the node's user must read them
     prior = class_shares(slices.labels)
-    machine = f"{platform.machine()}, one thread, bfloat16 autocast"
+    machine = f"{platform.machine()}, one thread, convolutions in {precision_name()}"
     training = {**recipe, "images": len(slices.labels), "torch": torch.__version__, "machine": machine}
     card = replace(
         before,

@@ -93,7 +93,7 @@ def docs(
 ) -> None:
     """Write the documentation pages from the cards."""
     _require_training()
-    from training import model_pages
+    from training.pages import model_pages
 
     folder = out or model_pages.PAGES
     for path in model_pages.write_pages(folder):

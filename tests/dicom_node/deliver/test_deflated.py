@@ -20,11 +20,11 @@ from dicom_node.sockets import NodeEntity
 from dicom_node.statuses import SendOutcome
 from tests.dicom_node.conftest import MakeSettings
 from tests.support import analyses_with_images
+from tests.support.dcmtk_storescp import storescp
 from tests.support.external_programs import tool
 from tests.support.orthanc import Orthanc
 from tests.support.send_role import destination
 from tests.support.storage_scu import dcmtk
-from tests.workers.encode.objects.test_objects_at_peers import storescp
 from workers.encode.objects import by_kind
 from workers.encode.sr import document
 

@@ -1,6 +1,5 @@
 """lung_histology_ct: preparation of slices, abstention, prediction of a series, determinism."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from models.lung_histology_ct.model import HistologyClassifier
 from models.lung_histology_ct.postprocess import histology_prediction
 from models.lung_histology_ct.preprocess import PLANES, PreparedSlice, blank_lungs, prepare_slice, window_hu
 from models.lung_histology_ct.probabilities import Calibration, probabilities
+from tests.support.real_data import shared_data
 from training import drawn_pictures
 from training.held_out import held_out_answers
 from training.lung_histology_ct import data as screenshots
@@ -63,13 +63,7 @@ def of_chest(frank: HistologyClassifier, chest: Volume) -> Prediction:
 @pytest.fixture(scope="module")
 def data() -> Path:
     """The folder with ct-slices-4class; never part of the repository."""
-    root = Path(os.environ.get("DICOM_NODE_DATA") or registry.MODELS_FOLDER.parent.parent / "shared" / "data")
-    if not (root / screenshots.FOLDER / screenshots.INDEX).is_file():
-        message = f"no {screenshots.FOLDER} in {root}: set DICOM_NODE_DATA to the data folder"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    return root
+    return shared_data(f"{screenshots.FOLDER}/{screenshots.INDEX}")
 
 
 def picture(grey: np.ndarray, uid: str = "") -> Photograph:

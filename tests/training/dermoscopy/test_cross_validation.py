@@ -13,12 +13,12 @@ from deploy.cli.main import run
 from models import registry
 from models.card_writer import render_card
 from tests.support.ham10000_like import make_ham10000_like
-from training import model_pages
 from training.calibration import fit_temperature
 from training.dermoscopy import cross_validation
 from training.dermoscopy.ham10000 import split
 from training.dermoscopy.ham10000.data import CLASSES, HamImage, read_index
 from training.dermoscopy.measure import held_out_table
+from training.pages import model_pages
 
 NAME = "dermoscopy_7class"
 

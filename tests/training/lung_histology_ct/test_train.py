@@ -1,6 +1,5 @@
 """lung_histology_ct: copies, clusters and folds, and a training that resumes after an interruption."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ import pytest
 from core.errors import ModelError
 from models import registry
 from models.card import read_card
+from tests.support.real_data import shared_data
 from training import commands
 from training.lung_histology_ct import card_text
 from training.lung_histology_ct import data as screenshots
@@ -22,13 +22,7 @@ NAME = "lung_histology_ct"
 @pytest.fixture(scope="module")
 def data() -> Path:
     """The folder with ct-slices-4class; never part of the repository."""
-    root = Path(os.environ.get("DICOM_NODE_DATA") or registry.MODELS_FOLDER.parent.parent / "shared" / "data")
-    if not (root / screenshots.FOLDER / screenshots.INDEX).is_file():
-        message = f"no {screenshots.FOLDER} in {root}: set DICOM_NODE_DATA to the data folder"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    return root
+    return shared_data(f"{screenshots.FOLDER}/{screenshots.INDEX}")
 
 
 def test_exact_copies_are_left_out(data: Path) -> None:

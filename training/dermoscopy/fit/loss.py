@@ -11,6 +11,7 @@ from training.dermoscopy.fit.recipe import StageRecipe
 from training.dermoscopy.ham10000.data import LesionImages
 from training.dermoscopy.views.augment import augment, augment_with_masks
 from training.dermoscopy.views.mixup import drop_facts, mix
+from training.precision import mixed_precision
 
 
 def batch_loss(
@@ -25,7 +26,8 @@ def batch_loss(
     """The loss of random views of the images ``chosen``; ``log_prior`` (7,) of the share of each class among the draws.
 
     The prior is added in the loss and not in the network, so that the network's logits are without a prior
-    (Menon et al., Long-tail learning via logit adjustment, 2021). Autocast to bfloat16.
+    (Menon et al., Long-tail learning via logit adjustment, 2021). Convolutions run in bfloat16 where the
+    processor has it (``training.precision``).
     """
     variant = draws.integers(0, 2, recipe.batch)
     squares = np.stack([resize_square(images.pixels[i, v], recipe.input_px) for i, v in zip(chosen, variant, strict=True)])
@@ -40,14 +42,14 @@ def batch_loss(
 
     if not recipe.outline:
         views = augment(batch, recipe.crop_px, generator, recipe.white_balance)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with mixed_precision():
             logits = net(views)
         return class_loss(logits, labels)
     masks = torch.from_numpy(images.masks[chosen])
     facts = drop_facts(torch.from_numpy(images.patients[chosen]), draws, recipe.forgetting)
     views, masks = augment_with_masks(batch, masks, recipe.crop_px, generator, recipe.white_balance)
     mixed = mix(views, masks, facts, draws, recipe.mixing)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with mixed_precision():
         maps = net.maps(mixed.images)
         logits = net.classify(maps[-1], mixed.facts)
         outline = net.decode_outline(maps, recipe.crop_px)

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from models.dermoscopy.network import LesionNet
 from models.dermoscopy.preprocess import resize_square
 from training.dermoscopy.ham10000.data import CLASSES, LesionImages
+from training.precision import mixed_precision
 
 EVERY = 5  # epochs
 BATCH = 64
@@ -25,7 +26,7 @@ def validation_figures(net: LesionNet, images: LesionImages, side: int) -> dict[
         part = chosen[start : start + BATCH]
         squares = np.stack([resize_square(images.pixels[i, 0], side) for i in part])
         facts = torch.from_numpy(images.patients[part])
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with mixed_precision():
             parts.append(net(torch.from_numpy(squares).permute(0, 3, 1, 2), facts).float())
     logits, labels = torch.cat(parts), torch.from_numpy(images.labels[chosen])
     losses, right = F.cross_entropy(logits, labels, reduction="none"), (logits.argmax(1) == labels).float()

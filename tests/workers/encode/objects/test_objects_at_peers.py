@@ -1,12 +1,9 @@
 """Every result object in other programs: dciodvfy, DCMTK's tools and Orthanc."""
 
 import io
-import socket
 import subprocess
-import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,8 +14,8 @@ from PIL import Image
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from deploy.local.ports import free_port
 from tests.support import analyses, analyses_with_images
+from tests.support.dcmtk_storescp import storescp
 from tests.support.external_programs import tool
 from tests.support.orthanc import Orthanc
 from tests.support.storage_scu import dcmtk
@@ -88,26 +85,6 @@ def test_dciodvfy_finds_no_error(files: dict[str, list[Path]], name: str) -> Non
         assert [line for line in lines if line.startswith("Error")] == [], path.name
         unknown = [line for line in lines if line.startswith("Warning") and not any(known in line for known in KNOWN_WARNINGS)]
         assert unknown == [], path.name
-
-
-@contextmanager
-def storescp(folder: Path, *options: str) -> Iterator[int]:
-    """Run DCMTK's storage SCP and yield its port."""
-    folder.mkdir()
-    port = free_port()
-    with subprocess.Popen([dcmtk("storescp"), *options, "-od", str(folder), str(port)], env={"TCP_NODELAY": "1"}) as server:
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                assert time.monotonic() < deadline, "storescp did not come up"
-                time.sleep(0.05)
-        try:
-            yield port
-        finally:
-            server.terminate()
 
 
 def send(port: int, paths: list[Path], title: str = "ANY") -> None:

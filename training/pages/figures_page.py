@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from models.card import ModelCard
-from training.card_page import interval_table
-from training.markdown import nested_tables, show, table
+from training.pages.card_page import interval_table
+from training.pages.markdown import nested_tables, show, table
 from training.targets import Targets, measured_value
 
 LEFT_OUT = frozenset({"folds", "folds_of", "weights_sha256", "tiers", "balanced_accuracy_by_archive", "without_patient"})

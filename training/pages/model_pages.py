@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from models import registry
-from training.card_page import card_page
-from training.figures_page import figures_page
+from training.pages.card_page import card_page
+from training.pages.figures_page import figures_page
 from training.targets import read_targets
 
 PAGES = registry.MODELS_FOLDER.parent / "docs" / "models"
@@ -25,7 +25,7 @@ def render_pages(name: str, pages: Path = PAGES) -> dict[str, str]:
     beside = [f"{name}-figures.md", *([training] if (pages / training).is_file() else [])]
     return {
         f"{name}.md": card_page(card, package, measured, pictures, beside),
-        f"{name}-figures.md": figures_page(card, package, measured, folds, read_targets(Path(__file__).parent / package)),
+        f"{name}-figures.md": figures_page(card, package, measured, folds, read_targets(Path(__file__).parents[1] / package)),
     }
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from models.card import ModelCard
-from training.markdown import bullets, show, table, words
+from training.pages.markdown import bullets, show, table, words
 
 STATUS = {
     "research": "**Research only.** Reports say so, and are delivered only to destinations that accept research results.",

@@ -1,0 +1,1 @@
+"""Generates the pages of docs/models from the models' cards and figures."""
