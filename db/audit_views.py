@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from psycopg2.errors import QueryCanceled
 from sqlalchemy import Connection, text
@@ -70,9 +71,15 @@ class ViewCondition:
 
 
 def describe_views(database: Database) -> dict[str, ViewDescription]:
-    """Return the views by name, from the comments of the catalogue."""
-    with database.begin() as connection:
-        return _describe(connection)
+    """Return the views by name, from the comments of the catalogue. They are read once: only an upgrade changes them."""
+    found = _DESCRIBED.get(database)
+    if found is None:
+        with database.begin() as connection:
+            found = _DESCRIBED[database] = _describe(connection)
+    return found
+
+
+_DESCRIBED: "WeakKeyDictionary[Database, dict[str, ViewDescription]]" = WeakKeyDictionary()
 
 
 def _describe(connection: Connection) -> dict[str, ViewDescription]:
@@ -96,20 +103,17 @@ def query_view(
         There is no such view, column or operator, a value does not fit the type of its column, or the query takes longer than `QUERY_S`
         (`EXPORT_S` where more rows than a page are asked for).
     """
-    with database.begin() as connection:
-        found = _describe(connection).get(view)
-        if found is None:
-            raise ConfigurationError(f"there is no view {view}", hint=", ".join(VIEWS))
-        where, values = _where(found, conditions)
-        values |= {"limit": limit, "skip": skip}
-        details = {"from": address, "columns": [condition.column for condition in conditions], "skip": skip, "limit": limit}
-        audit.record(connection, actor=actor, action="view.queried", subject=f"view:{view}", details=details)
+    found = describe_views(database).get(view)
+    if found is None:
+        raise ConfigurationError(f"there is no view {view}", hint=", ".join(VIEWS))
+    where, values = _where(found, conditions)
+    values |= {"limit": limit, "skip": skip}
+    details = {"from": address, "columns": [condition.column for condition in conditions], "skip": skip, "limit": limit}
+    audit.record_now(database, actor=actor, action="view.queried", subject=f"view:{view}", details=details)
     seconds = QUERY_S if limit <= SHOWN + 1 else EXPORT_S
     order = _NEWEST_FIRST.get(view, f'"{found.columns[0].name}" DESC')
     with database.begin() as connection:
-        connection.execute(text("SET TRANSACTION READ ONLY"))
-        connection.execute(text(f"SET LOCAL statement_timeout = '{seconds}s'"))
-        connection.execute(text("SET LOCAL random_page_cost = 1.1"))
+        connection.execute(text(f"SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = '{seconds}s'; SET LOCAL random_page_cost = 1.1"))
         try:
             if view == "v_findings":
                 where, more = newest_part(connection, where, values, limit=limit, skip=skip)

@@ -15,9 +15,15 @@ _QUEUED_AT = text("SELECT queued_at FROM jobs ORDER BY queued_at DESC OFFSET :jo
 
 
 def newest_part(connection: Connection, where: str, values: Mapping[str, Any], *, limit: int, skip: int) -> tuple[str, dict[str, Any]]:
-    """Return ``where`` with limits in time for ``limit`` rows behind the first ``skip``; and the values, with a smaller ``skip``."""
+    """Return ``where`` with limits in time for ``limit`` rows behind the first ``skip``; and the values, with a smaller ``skip``.
+
+    Where fewer rows pass than are asked for, nothing is limited.
+    """
+    if where and not _holds(connection, where, values, skip + limit):
+        return where, {"skip": skip}
     part, more = _recent(connection, where, values, skip + limit)
-    bounds = [_time_of_row(connection, part, {**values, **more, "place": place}) for place in (skip, skip + limit - 1)]
+    places = (skip, skip + limit - 1) if skip else (None, limit - 1)
+    bounds = [None if place is None else _time_of_row(connection, part, {**values, **more, "place": place}) for place in places]
     for operator, name, bound in (("<=", "newest_until", bounds[0]), (">=", "newest_since", bounds[1])):
         if bound is not None:
             where, more[name] = _and(where, f"recorded_at {operator} :{name}"), bound
@@ -29,13 +35,18 @@ def newest_part(connection: Connection, where: str, values: Mapping[str, Any], *
 def _recent(connection: Connection, where: str, values: Mapping[str, Any], needed: int) -> tuple[str, dict[str, Any]]:
     """Return ``where`` limited to the newest jobs among which ``needed`` rows pass; unchanged where fewer pass at all."""
     part = _and(where, "recorded_at >= :recent")
-    count = text(f"SELECT count(*) FROM (SELECT FROM v_findings {part} LIMIT :needed) AS found")
     jobs = FIRST_JOBS
     while (recent := connection.execute(_QUEUED_AT, {"jobs": jobs}).scalar_one_or_none()) is not None:
-        if connection.execute(count, {**values, "recent": recent, "needed": needed}).scalar_one() == needed:
+        if _holds(connection, part, {**values, "recent": recent}, needed):
             return part, {"recent": recent}
         jobs *= GROWTH
     return where, {}
+
+
+def _holds(connection: Connection, where: str, values: Mapping[str, Any], needed: int) -> bool:
+    """Return whether ``needed`` rows pass; the view is not read further than that."""
+    count = text(f"SELECT count(*) FROM (SELECT FROM v_findings {where} LIMIT :needed) AS found")
+    return bool(connection.execute(count, {**values, "needed": needed}).scalar_one() == needed)
 
 
 def _time_of_row(connection: Connection, where: str, values: Mapping[str, Any]) -> Any:

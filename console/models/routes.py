@@ -10,13 +10,14 @@ from console.auth.access import OPERATORS, UserRole
 from console.auth.guard import Accounts, SignedIn
 from console.auth.replies import page, redirect
 from console.models import charts
+from console.models.figures import KeptPerformance
 from console.models.versions import VersionRow, model_names, version_rows
 from console.operations.command_replies import commands_reply, queue_command
 from console.operations.commands import shown_commands
 from core.settings.settings import Settings
 from db.operations.command_kinds import CommandKind
 from db.operations.drift import weekly_statistics
-from db.operations.model_performance import read_performance, studies_of_jobs
+from db.operations.model_performance import read_abstentions, studies_of_jobs
 from db.operations.shadow_comparison import compare_shadows
 from models import installed
 
@@ -30,6 +31,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, settings: Setti
     """Return the routes of the models page."""
     routes = APIRouter(include_in_schema=False)
     database, folder = accounts.database, settings.node.data_dir / installed.FOLDER
+    kept = KeptPerformance(database)
 
     def _overview(request: Request, *, status: int = 200, error: str = "") -> Response:
         rows = {name: version_rows(database, name, folder) for name in model_names(database, folder)}
@@ -64,7 +66,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, settings: Setti
 
     def _context(name: str, rows: list[VersionRow]) -> dict[str, Any]:
         active = next((row for row in rows if row.state == "active"), rows[0])
-        performance = read_performance(database, name, active.digest)
+        performance, abstained = kept.read(name, active.digest), read_abstentions(database, name)
         shadows = compare_shadows(database, name, units=COMPARED_UNITS)
         differing = [id for row in shadows for id in row["differing_jobs"][-MOST_DIFFERING:]]
         references = {row.digest: row.card.reference for row in rows if row.card is not None}
@@ -77,7 +79,8 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, settings: Setti
             "commands": shown_commands(database, ("model.",)),
             "performance": performance,
             "acceptance": charts.share_marks([(one.name, one.acceptance) for one in performance.by_week]),
-            "abstentions": charts.share_marks(list(performance.abstained)),
+            "abstained": abstained,
+            "abstentions": charts.share_marks(abstained),
             "calibration": charts.calibration_marks(performance.calibration),
             "size": (charts.WIDTH, charts.HEIGHT, charts.LEFT, charts.HEIGHT - charts.BOTTOM, charts.TOP),
             "square": (charts.SQUARE, charts.MARGIN),

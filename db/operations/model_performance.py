@@ -65,6 +65,7 @@ _OUTCOMES = text("""
       AND coalesce(reported_at, queued_at) > (SELECT node_now()) - make_interval(weeks => :weeks)
     GROUP BY 1
 """)
+_LAST_VERDICT = text("SELECT max(id) FROM verdicts")
 _STUDIES = text("""
     SELECT j.id, se.study_id FROM jobs j JOIN units u ON u.id = j.unit_id JOIN series se ON se.id = u.series_id WHERE j.id = ANY(:ids)
 """)
@@ -105,30 +106,41 @@ class CalibrationBin:
 
 @dataclass(frozen=True, slots=True)
 class ModelPerformance:
-    """Figures of one model in the last 26 weeks. ``abstained``: (Monday of the week, share of results without an answer)."""
+    """Figures of one model by the verdicts of the last 26 weeks."""
 
     by_version: tuple[VerdictFigures, ...]
     by_week: tuple[VerdictFigures, ...]
     by_scanner: tuple[VerdictFigures, ...]
     calibration: tuple[CalibrationBin, ...]
-    abstained: tuple[tuple[str, Share], ...]
 
 
 def read_performance(database: Database, model: str, digest: str) -> ModelPerformance:
-    """Return the figures of a model; the calibration is that of the version with this digest."""
+    """Return the figures of a model by verdicts; the calibration is that of the version with this digest."""
     with database.begin() as connection:
         connection.execute(_FEW_ROWS)
         rows = connection.execute(_FIGURES, {"model": model, "weeks": WEEKS}).all()
         bins = connection.execute(_CALIBRATION, {"model": model, "digest": digest, "weeks": WEEKS}).all()
-        connection.execute(_HASHED)
-        outcomes = sorted(connection.execute(_OUTCOMES, {"model": model, "weeks": WEEKS}).all())
     return ModelPerformance(
         by_version=tuple(_figures(f"{row.model_version} ({row.pipeline_digest[:12]})", row) for row in rows if row.by_version),
         by_week=tuple(_figures(row.week.isoformat(), row) for row in rows if row.by_week),
         by_scanner=tuple(_figures(row.scanner or "unknown", row) for row in rows if row.by_scanner),
         calibration=tuple(CalibrationBin(row.mean, Share(row.right_count, row.n)) for row in bins),
-        abstained=tuple((row.week.isoformat(), Share(row.abstained, row.n)) for row in outcomes),
     )
+
+
+def read_abstentions(database: Database, model: str) -> list[tuple[str, Share]]:
+    """Return (Monday of the week, share of results without an answer) of the last 26 weeks."""
+    with database.begin() as connection:
+        connection.execute(_FEW_ROWS)
+        connection.execute(_HASHED)
+        outcomes = sorted(connection.execute(_OUTCOMES, {"model": model, "weeks": WEEKS}).all())
+    return [(row.week.isoformat(), Share(row.abstained, row.n)) for row in outcomes]
+
+
+def last_verdict(database: Database) -> int:
+    """Return the number of the last verdict, 0 where there is none. Verdicts are never changed: until a later one, figures stay."""
+    with database.begin() as connection:
+        return int(connection.execute(_LAST_VERDICT).scalar_one() or 0)
 
 
 def recent_acceptance(database: Database, digest: str, days: int) -> Share:

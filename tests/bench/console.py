@@ -109,18 +109,22 @@ def typing_row(node: FilledNode, rounds: int) -> list[object]:
 
 
 async def worklist_rows(node: FilledNode) -> list[list[object]]:
-    """Hold worklists open while nothing changes, and while something changes every second."""
+    """Hold worklists open while nothing changes, and while something changes every second; beside it the same time without any."""
     cookie = "; ".join(f"{name}={value}" for name, value in node.browser.cookies.items())
     found: list[list[object]] = []
-    for name, changes in (("nothing changes", False), ("something changes every second", True)):
+    for name, count, changes in (
+        ("none", 0, False),
+        (f"{OPEN_WORKLISTS}, nothing changes", OPEN_WORKLISTS, False),
+        (f"{OPEN_WORKLISTS}, something changes every second", OPEN_WORKLISTS, True),
+    ):
         stop = threading.Event()
         thread = threading.Thread(target=change, args=(node.database, stop if changes else None))
         before = node.processor_s()
         thread.start()
-        reads = await keep_open(node.url, cookie, count=OPEN_WORKLISTS, seconds=OPEN_S)
+        reads = await keep_open(node.url, cookie, count=count, seconds=OPEN_S)
         stop.set()
         thread.join()
-        found.append([name, f"{(node.processor_s() - before) * 100 / OPEN_S:.0f}", reads])
+        found.append([name, f"{(node.processor_s() - before) * 100 / OPEN_S:.1f}", reads])
         print(*found[-1], sep="\t", file=sys.stderr)
     return found
 

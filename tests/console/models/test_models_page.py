@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from console.models.figures import KeptPerformance
 from core.settings.settings import Settings
 from db.engine import Database
-from db.operations.model_performance import read_performance, recent_acceptance
+from db.operations.model_performance import read_abstentions, read_performance, recent_acceptance
 from db.roles.command_runner import CommandRunner
 from dicom_node.conduct.commands import command_handlers
 from models import registry
@@ -71,7 +72,7 @@ def test_figures_count_current_verdicts_alone(database: Database) -> None:
     assert sum(one.acceptance.n for one in found.by_scanner) == sum(one.acceptance.n for one in found.by_week) == 11
     (calibration,) = found.calibration
     assert (round(calibration.mean, 2), calibration.right.count, calibration.right.n) == (0.85, 9, 11)
-    assert sum(share.n for _, share in found.abstained) == 12
+    assert sum(share.n for _, share in read_abstentions(database, NAME)) == 12
     recent = recent_acceptance(database, DIGEST, 7)
     assert (recent.count, recent.n) == (8, 11)
 
@@ -107,3 +108,15 @@ def test_readers_see_the_figures_and_no_action(database: Database, tmp_path: Pat
         assert "n = 11" in page
         assert 'value="model.activate"' not in page
         assert reader.send_form("/models/commands", kind="model.rollback", subject=NAME, reason="x").status_code == 403
+
+
+def test_kept_figures_are_read_again_after_the_next_verdict(database: Database) -> None:
+    kept = KeptPerformance(database)
+    before = kept.read(NAME, DIGEST)
+    assert kept.read(NAME, DIGEST) is before
+    run(
+        database,
+        "INSERT INTO verdicts (job_id, finding_id, verdict, reason, user_name, seen_revision, seen_at, supersedes) "
+        "SELECT job_id, finding_id, 'rejected', 'artifact', 'bob', 1, now(), id FROM verdicts ORDER BY id LIMIT 1",
+    )
+    assert [one.by_version[0].acceptance.count for one in (before, kept.read(NAME, DIGEST))] == [8, 7]
