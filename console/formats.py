@@ -124,11 +124,17 @@ def format_detail(value: Any) -> str:
     return f"{text[:SHOWN_HASH]}…" if HASH.fullmatch(text) else text
 
 
+def format_seconds(value: float | None) -> str:
+    """Return a duration to a tenth of a second; empty for None."""
+    return "" if value is None else f"{value:.1f} s"
+
+
 FILTERS = {
     "moment": format_moment,
     "age": format_age,
     "ago": format_ago,
     "size": format_size,
+    "seconds": format_seconds,
     "person": format_person,
     "dicom_date": format_dicom_date,
     "percent": format_percent,

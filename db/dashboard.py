@@ -125,7 +125,12 @@ def figures_of(days: list[date], counts: Mapping[date, DayCounts], model: str = 
 
 
 def _of_model(counts: Mapping[str, Mapping[str, int]], model: str) -> dict[str, int]:
-    return dict(sum((Counter(one) for name, one in counts.items() if model in (ALL_MODELS, name)), Counter[str]()))
+    found: dict[str, int] = {}
+    for name, of_name in counts.items():
+        if model in (ALL_MODELS, name):
+            for kind, count in of_name.items():
+                found[kind] = found.get(kind, 0) + count
+    return found
 
 
 def read_figures(database: Database, *, days: int, model: str = ALL_MODELS, by: str = BY_DAY, route: str = ALL_ROUTES) -> Figures:

@@ -79,7 +79,8 @@ def _stacked(days: list[DayFigures], kinds: Sequence[str], counts: Callable[[Day
                 height = plot * count / top
                 y -= height
                 words = kind.replace("_", " ")
-                bars.append(Bar(LEFT + width * (index + 0.15), y, width * 0.7, height, kind, f"{day.day}: {count} {words}"))
+                place = round(LEFT + width * (index + 0.15), 1), round(y, 1), round(width * 0.7, 1), round(height, 1)
+                bars.append(Bar(*place, kind, f"{day.day}: {count} {words}"))
     return bars, _axis(days, top, "")
 
 
@@ -111,7 +112,8 @@ def _times(days: list[DayFigures], values: Callable[[DayFigures], tuple[float | 
         median, high = values(day)
         for kind, words, value in (("p95", "95th percentile", high), ("p50", "median", median)):
             if value is not None:
-                dots.append(Dot(LEFT + width * (index + 0.5), TOP + plot * (1 - value / top), kind, f"{day.day}: {words} {value:.1f} s"))
+                place = round(LEFT + width * (index + 0.5), 1), round(TOP + plot * (1 - value / top), 1)
+                dots.append(Dot(*place, kind, f"{day.day}: {words} {value:.1f} s"))
 
     def points(kind: str) -> str:
         return " ".join(f"{dot.x:.1f},{dot.y:.1f}" for dot in dots if dot.kind == kind)

@@ -78,8 +78,9 @@ def render_series(files: Sequence[tuple[Path, str]], folder: Path, first_uid: st
         write_hounsfield(slices[z], pixels[z])
         return z
 
+    report({"slice": fill(first)})  # alone, so that it can be displayed as soon as possible
     with ThreadPoolExecutor(THREADS, thread_name_prefix="slices") as pool:
-        outward = sorted(range(len(slices)), key=lambda z: abs(z - first))
+        outward = sorted((z for z in range(len(slices)) if z != first), key=lambda z: abs(z - first))
         for done in as_completed([pool.submit(fill, z) for z in outward]):
             report({"slice": done.result()})
     return meta

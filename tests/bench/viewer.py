@@ -65,12 +65,17 @@ def main() -> None:
             page = browser.new_page(viewport={"width": 1440, "height": 900})
             sign_in(page, console.url, "clinician")
             page.goto(f"{console.url}/studies/1")
-            page.wait_for_timeout(3000)  # a person looks at the page; the render process gets ready meanwhile
+            page.wait_for_timeout(3000)  # a person looks at the page; the images are decoded meanwhile
             first = _open(page, f"{console.url}/viewer/{unit}")
+            shutil.rmtree(folder / "viewer-cache")
+            page.goto(f"{console.url}/account")
+            page.wait_for_timeout(3000)  # the next render process gets ready
+            direct = _open(page, f"{console.url}/viewer/{unit}")
             again = [_open(page, f"{console.url}/viewer/{unit}") for _ in range(OPENINGS)]
             rate, draw_ms = page.evaluate(_SCROLL)
         rows = [
-            ["first image, the series has to be decoded", f"{first:.0f} ms", f"{TARGET_MS} ms", "yes" if first <= TARGET_MS else "no"],
+            ["first image, 3 s after its study was opened", f"{first:.0f} ms", f"{TARGET_MS} ms", "yes" if first <= TARGET_MS else "no"],
+            ["first image, the series has to be decoded", f"{direct:.0f} ms", f"{TARGET_MS} ms", "yes" if direct <= TARGET_MS else "no"],
             [f"first image, opened before (median of {OPENINGS})", f"{median(again):.0f} ms", f"{TARGET_MS} ms",
              "yes" if median(again) <= TARGET_MS else "no"],
             ["scrolling in three views, bound by the screen", f"{rate:.0f} images/s", f"{TARGET_RATE} images/s",
