@@ -4,13 +4,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from models.dermoscopy.preprocess import centre_square, to_common_grid
+from models.dermoscopy.preprocess import COMMON_PX, centre_square, reduced_square
 from models.dermoscopy.quality import check_overexposure, check_quality, measure_quality
 
 
 def check_photograph(rgb: np.ndarray, limits: Mapping[str, float]) -> str:
     """Why (Y, X, 3) uint8 must not be classified, or ""; ``limits`` as in ``check_colour``, ``check_quality``."""
-    quality = measure_quality(np.asarray(to_common_grid(rgb)))
+    quality = measure_quality(reduced_square(rgb, COMMON_PX))
     # Over-exposure comes first, because an over-exposed photograph is grey and uniform as well.
     return check_overexposure(quality, limits) or check_colour(rgb, limits) or check_quality(quality, limits)
 

@@ -1,4 +1,4 @@
-"""An ensemble of networks: each sees the image at its own input size, and their logits are averaged."""
+"""An ensemble of networks: each sees the image at its own input size, and the weighted mean of their logits is the answer."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,8 +7,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from models.dermoscopy import efficientnet_lite
+from models.dermoscopy.efficientnet_lite import LiteNet, build_lite, fold_normalisation
 from models.dermoscopy.network import LesionNet, build, dihedral
-from models.dermoscopy.preprocess import resize_square
+from models.dermoscopy.preprocess import common_square, fine_square, resize_square
+
+Squares = Sequence[np.ndarray] | np.ndarray  # N squares, each (Y, Y, 3) uint8; as an array all of one size
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,43 +40,85 @@ def concatenate_outputs(parts: Sequence[MemberOutput]) -> MemberOutput:
 
 
 class Ensemble(torch.nn.Module):
-    """The networks of the card's ``[network.members]``, one table each. The last member measures the distance from the training images."""
+    """The networks of the card's ``[network.members]``, one table each.
+
+    ``weight`` of a table (default 1) is the member's share in the mean of the logits, ``views`` the number of mirrored and turned copies
+    that it sees (default: those of the call). The last member measures the distance from the training images and is a LesionNet.
+    """
 
     def __init__(self, network: Mapping[str, Any], classes: int) -> None:
         super().__init__()
-        self.sides: dict[str, int] = {name: int(table["input_px"]) for name, table in network["members"].items()}
-        self.members = torch.nn.ModuleDict({name: build(table, classes) for name, table in network["members"].items()})
+        tables: Mapping[str, Mapping[str, Any]] = network["members"]
+        self.sides: dict[str, int] = {name: int(table["input_px"]) for name, table in tables.items()}
+        self.weights: dict[str, float] = {name: float(table.get("weight", 1.0)) for name, table in tables.items()}
+        self.views: dict[str, int | None] = {name: table.get("views") for name, table in tables.items()}
+        self.members = torch.nn.ModuleDict({name: build_member(table, classes) for name, table in tables.items()})
+
+    def network(self, name: str) -> LesionNet | LiteNet:
+        """The network of that name."""
+        found = self.members[name]
+        assert isinstance(found, LesionNet | LiteNet)
+        return found
 
     def member(self, name: str) -> LesionNet:
-        """The member of that name."""
+        """The member of that name, which is a LesionNet."""
         found = self.members[name]
         assert isinstance(found, LesionNet)
         return found
+
+    @property
+    def lesion_nets(self) -> list[str]:
+        """The names of the members that are LesionNets: these are trained on HAM10000 alone, and by sites together."""
+        return [name for name, net in self.members.items() if isinstance(net, LesionNet)]
 
     @property
     def last(self) -> str:
         """Name of the member that measures the distance from the training images."""
         return list(self.sides)[-1]
 
+    def prepare_to_serve(self) -> "Ensemble":
+        """Eval mode without gradients, the normalisations of the EfficientNets folded; returns itself, which is not trained afterwards."""
+        self.eval().requires_grad_(False)
+        for net in self.members.values():
+            if isinstance(net, LiteNet):
+                fold_normalisation(net.trunk)
+        return self
+
+    def input_of(self, name: str, squares: Squares) -> torch.Tensor:
+        """What member ``name`` sees of N squares, each (Y, Y, 3) uint8: (N, 3, side, side) uint8.
+
+        A LesionNet sees them reduced to the common grid, an EfficientNet from the finer grid.
+        """
+        to_grid = fine_square if isinstance(self.members[name], LiteNet) else common_square
+        return to_tensor([to_grid(square) for square in squares], self.sides[name])
+
     def run_member(self, name: str, images: torch.Tensor, facts: torch.Tensor, views: int) -> MemberOutput:
         """One member's output for (N, 3, side, side) uint8 and ``facts`` (N, FACTS) float32, over ``views`` mirrored and turned copies."""
-        net = self.member(name)
+        net, views = self.network(name), self.views[name] or views
         maps = net.maps(torch.cat(dihedral(images)[:views]))
         logits = net.classify(maps[-1], facts.repeat(views, 1)).float().view(views, len(images), -1).mean(0)
+        if isinstance(net, LiteNet):
+            return MemberOutput(logits, None, None)
         upright = [found[: len(images)] for found in maps]
         outline = net.decode_outline(upright, self.sides[name]) if net.outline is not None else None
         return MemberOutput(logits, outline, net.distance(upright) if name == self.last else None)
 
+    def average(self, outputs: Sequence[MemberOutput]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Of all members' outputs in their order: weighted mean of the logits (N, classes), distance (N,), mean outline (N, side, side)."""
+        side = outputs[-1].outline
+        assert side is not None
+        assert outputs[-1].distance is not None
+        outlines = [one.outline for one in outputs if one.outline is not None and one.outline.shape == side.shape]
+        total = sum(self.weights.values())
+        logits = torch.stack([one.logits * (weight / total) for one, weight in zip(outputs, self.weights.values(), strict=True)]).sum(0)
+        return logits, outputs[-1].distance, torch.stack(outlines).mean(0)
 
-def average_outputs(outputs: Sequence[MemberOutput]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Mean logits (N, classes), distance (N,) of the last member, and mean outline (N, side, side) of all members, in their order."""
-    side = outputs[-1].outline
-    assert side is not None
-    assert outputs[-1].distance is not None
-    outlines = [one.outline for one in outputs if one.outline is not None and one.outline.shape == side.shape]
-    return torch.stack([one.logits for one in outputs]).mean(0), outputs[-1].distance, torch.stack(outlines).mean(0)
+
+def build_member(table: Mapping[str, Any], classes: int) -> LesionNet | LiteNet:
+    """The network of a table of the card, by its ``kind``."""
+    return build_lite(table, classes) if table["kind"] == efficientnet_lite.KIND else build(table, classes)
 
 
-def to_tensor(squares: np.ndarray, side: int) -> torch.Tensor:
-    """(N, Y, X, 3) uint8 to (N, 3, side, side) uint8."""
+def to_tensor(squares: Squares, side: int) -> torch.Tensor:
+    """N squares (Y, X, 3) uint8 to (N, 3, side, side) uint8."""
     return torch.from_numpy(np.stack([resize_square(square, side) for square in squares])).permute(0, 3, 1, 2)

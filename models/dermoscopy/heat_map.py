@@ -2,11 +2,12 @@
 
 import torch
 
+from models.dermoscopy.efficientnet_lite import LiteNet
 from models.dermoscopy.network import LesionNet
 from models.grad_cam import grad_cam
 
 
-def lesion_grad_cam(net: LesionNet, image: torch.Tensor, facts: torch.Tensor, label: int) -> torch.Tensor:
+def lesion_grad_cam(net: LesionNet | LiteNet, image: torch.Tensor, facts: torch.Tensor, label: int) -> torch.Tensor:
     """Evidence for class ``label``: (1, 3, S, S) and (1, facts) to (S, S) float32.
 
     The last feature map is used. It is coarse, but covering the area that it marks lowers the probability more than covering the area

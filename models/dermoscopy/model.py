@@ -1,6 +1,6 @@
 """The dermoscopy classifier behind the runtime's Model protocol."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +16,11 @@ from models.batch_halves import run_in_halves
 from models.calibration import softmax
 from models.card import ModelCard
 from models.dermoscopy.acceptance import check_distance, check_photograph
-from models.dermoscopy.ensemble import Ensemble, MemberOutput, average_outputs, concatenate_outputs, to_tensor
+from models.dermoscopy.ensemble import Ensemble, MemberOutput, Squares, concatenate_outputs
 from models.dermoscopy.heat_map import lesion_grad_cam
 from models.dermoscopy.patient import FACTS, Patient
 from models.dermoscopy.postprocess import abstention, lesion_prediction
-from models.dermoscopy.preprocess import COMMON_PX, common_square
+from models.dermoscopy.preprocess import COMMON_PX, reduced_square
 from models.image_maps import outline_on_image, paste_centre_square, scale_to_unit
 from models.torch_threads import map_on_cores
 
@@ -46,6 +46,7 @@ class DermoscopyClassifier:
         self.batch = CPU_BATCH if device == "cpu" else CUDA_BATCH
         self._views = int(card.preprocessing["views"])
         self._threads = int(card.preprocessing["cpu_threads"])
+        self._most_px = int(card.preprocessing.get("most_px", COMMON_PX))  # of the centre square; cards before 0.5.0 have no finer grid
         if "members" not in card.network or "max_distance" not in card.thresholds:
             raise ModelError(f"{card.name} {card.version}: the card is of a version before 0.2.0", hint="this release runs 0.2.0 and later")
         ensemble = Ensemble(card.network, len(card.labels))
@@ -53,24 +54,25 @@ class DermoscopyClassifier:
             ensemble.load_state_dict(load_file(weights))
         except RuntimeError as error:
             raise ModelError(f"{card.name}: the weights do not fit the network of the card", hint=str(error).splitlines()[0]) from error
-        self._ensemble = ensemble.eval().requires_grad_(False).to(device)
+        self._ensemble = ensemble.prepare_to_serve().to(device)
 
     def warm_up(self) -> None:
         """Run one forward pass, so that the first image does not wait for set-up."""
-        self.run_networks(np.zeros((1, COMMON_PX, COMMON_PX, 3), np.uint8), np.zeros((1, FACTS), np.float32))
+        self.run_networks(np.zeros((1, self._most_px, self._most_px, 3), np.uint8), np.zeros((1, FACTS), np.float32))
 
     def predict(self, items: Sequence[Photograph]) -> list[Prediction]:
         """One prediction per photograph, in order: findings, or abstained with the reason."""
-        prepared = map_on_cores(lambda item: prepare(item, self.card.thresholds), items, self._threads)
+        limits = self.card.thresholds
+        prepared = map_on_cores(lambda item: (check_photograph(item.rgb, limits), self.square(item)), items, self._threads)
         answers = [abstention(reason, self.card) for reason, _ in prepared]
         usable = [i for i, (reason, _) in enumerate(prepared) if not reason]
         if not usable:
             return answers
-        squares = np.stack([prepared[i][1] for i in usable])
+        squares = [prepared[i][1] for i in usable]
         output = self.run_networks(squares, np.stack([patient_of(items[i]).facts() for i in usable]))
         probabilities = softmax(output.logits, self.card.temperature)
         for k, i in enumerate(usable):
-            reason = check_distance(float(output.distance[k]), self.card.thresholds)
+            reason = check_distance(float(output.distance[k]), limits)
             if reason:
                 answers[i] = abstention(reason, self.card)
                 continue
@@ -78,8 +80,12 @@ class DermoscopyClassifier:
             answers[i] = lesion_prediction(self.card, probabilities[k], items[i], mask)
         return answers
 
-    def run_networks(self, squares: np.ndarray, facts: np.ndarray) -> EnsembleOutput:
-        """(N, 150, 150, 3) uint8 and (N, FACTS) float32 through all networks.
+    def square(self, image: Photograph) -> np.ndarray:
+        """What the networks see of an image: its centre square, reduced to the finest of their grids, never enlarged; (Y, Y, 3) uint8."""
+        return reduced_square(image.rgb, self._most_px)
+
+    def run_networks(self, squares: Squares, facts: np.ndarray) -> EnsembleOutput:
+        """N squares, each (Y, Y, 3) uint8 of any size, and (N, FACTS) float32 through all networks.
 
         On the CPU every image is a pass of its own for every network on a fixed number of threads, as many passes at once as there are
         cores: torch chooses kernels by the shape of a batch, and an answer must not depend on the other images. On CUDA in batches,
@@ -94,37 +100,37 @@ class DermoscopyClassifier:
         else:
             with torch.autocast("cuda", dtype=torch.float16):
                 outputs = [self._run_member_in_parts(*one) for one in passes]
-        parts = [average_outputs(outputs[start : start + len(names)]) for start in range(0, len(outputs), len(names))]
+        parts = [self._ensemble.average(outputs[start : start + len(names)]) for start in range(0, len(outputs), len(names))]
         return EnsembleOutput(*(torch.cat(values).float().cpu().numpy() for values in zip(*parts, strict=True)))
 
-    def _run_member_in_parts(self, name: str, squares: np.ndarray, facts: np.ndarray) -> MemberOutput:
+    def _run_member_in_parts(self, name: str, squares: Squares, facts: np.ndarray) -> MemberOutput:
         """As ``_run_member``, in as many passes as the GPU's memory needs."""
         parts = run_in_halves(lambda part: self._run_member(name, squares[part], facts[part]), len(squares))
         return parts[0] if len(parts) == 1 else concatenate_outputs(parts)
 
     @torch.inference_mode()
-    def _run_member(self, name: str, squares: np.ndarray, facts: np.ndarray) -> MemberOutput:
-        images = to_tensor(squares, self._ensemble.sides[name]).to(self.device)
+    def _run_member(self, name: str, squares: Squares, facts: np.ndarray) -> MemberOutput:
+        images = self._ensemble.input_of(name, squares).to(self.device)
         return self._ensemble.run_member(name, images, torch.from_numpy(facts).to(self.device), self._views)
 
     def outline(self, image: Photograph) -> np.ndarray:
         """The lesion, (Y, X) bool on the image's grid: one component without holes; nothing outside the centre square."""
-        output = self.run_networks(common_square(image.rgb)[None], patient_of(image).facts()[None])
+        output = self.run_networks([self.square(image)], patient_of(image).facts()[None])
         return outline_on_image(output.outline[0], image.rgb.shape[:2])
 
     def evidence_map(self, image: Photograph) -> np.ndarray:
         """Evidence for the model's answer (Grad-CAM), (Y, X) float32 in 0..1 on the image's grid; 0 outside the centre square.
 
-        The mean over the members, each scaled to 1. All 0 where nothing speaks for the answer.
+        The weighted mean over the members, each scaled to 1. All 0 where nothing speaks for the answer.
         """
-        square, facts = common_square(image.rgb)[None], patient_of(image).facts()[None]
-        label = int(self.run_networks(square, facts).logits[0].argmax())
+        squares, facts = [self.square(image)], patient_of(image).facts()[None]
+        label = int(self.run_networks(squares, facts).logits[0].argmax())
         facts_tensor = torch.from_numpy(facts).to(self.device)
 
         def member_map(name: str) -> np.ndarray:
-            images = to_tensor(square, self._ensemble.sides[name]).to(self.device)
-            heat = scale_to_unit(lesion_grad_cam(self._ensemble.member(name), images, facts_tensor, label).cpu().numpy())
-            return paste_centre_square(heat, (COMMON_PX, COMMON_PX))
+            images = self._ensemble.input_of(name, squares).to(self.device)
+            heat = scale_to_unit(lesion_grad_cam(self._ensemble.network(name), images, facts_tensor, label).cpu().numpy())
+            return self._ensemble.weights[name] * paste_centre_square(heat, (COMMON_PX, COMMON_PX))
 
         heat = np.sum(map_on_cores(member_map, list(self._ensemble.sides), self._threads), axis=0)
         return scale_to_unit(paste_centre_square(heat, image.rgb.shape[:2]))
@@ -134,11 +140,6 @@ class DermoscopyClassifier:
         if not prediction.probabilities:
             return None
         return pack_heat_map(self.evidence_map(item)[None], meaning=f"evidence for {prediction.findings[0].label} (Grad-CAM)")
-
-
-def prepare(image: Photograph, limits: Mapping[str, float]) -> tuple[str, np.ndarray]:
-    """Why the image must not be classified (or ""), and its centre square on the common grid, (150, 150, 3) uint8."""
-    return check_photograph(image.rgb, limits), common_square(image.rgb)
 
 
 def patient_of(image: Photograph) -> Patient:

@@ -15,6 +15,10 @@ from models.calibration import confidence_tier
 from models.card import Label, ModelCard
 from models.image_maps import RegionMeasures, measure_region
 
+MELANOMA = "mel"
+# Thresholds of a card for the probability of melanoma, strictest first, and the sensitivity that each has on held-out images.
+OPERATING_POINTS = {"melanoma_at_90_sensitivity": 90, "melanoma_at_95_sensitivity": 95}
+
 
 @dataclass(frozen=True, slots=True)
 class TopClass:
@@ -32,7 +36,19 @@ def top_class(card: ModelCard, probabilities: np.ndarray) -> TopClass:
     label, value = card.labels[top], float(probabilities[top])
     malignancy = float(sum(p for p, entry in zip(probabilities, card.labels, strict=True) if entry.malignant))
     tier = confidence_tier(value, card.tiers, malignant=label.malignant, malignant_probability=malignancy)
+    if tier is Tier.HIGH and not label.malignant and melanoma_point(card, probabilities) is not None:
+        tier = Tier.REVIEW
     return TopClass(label, value, tier, malignancy)
+
+
+def melanoma_point(card: ModelCard, probabilities: np.ndarray) -> int | None:
+    """The sensitivity in percent of the strictest operating point that the probability of melanoma reaches; None below all, or without."""
+    names = [label.name for label in card.labels]
+    if MELANOMA not in names:
+        return None
+    value = float(probabilities[names.index(MELANOMA)])
+    reached = [percent for name, percent in OPERATING_POINTS.items() if value >= card.thresholds.get(name, float("inf"))]
+    return min(reached, default=None)
 
 
 def outline_note(region: RegionMeasures, square_px: int) -> str:
@@ -69,9 +85,14 @@ def lesion_prediction(card: ModelCard, probabilities: np.ndarray, image: Photogr
     top, mask = top_class(card, probabilities), pack_mask(outline[None])
     region = measure_region(outline, image.pixel_spacing_mm)
     texts = [f"Probability of malignancy (mel + bcc + akiec): {top.malignancy:.2f}.", top.label.advice]
+    point = melanoma_point(card, probabilities)
+    if point is not None:
+        texts.append(f"Melanoma cannot be excluded: its probability is above the operating point of {point} % sensitivity.")
     if top.probability > card.tiers.high and top.tier is not Tier.HIGH:
         limit = card.tiers.malignant_limit
-        texts.append(f"The tier was lowered: a benign answer while the probability of malignancy is above {limit:.2f}.")
+        above = top.malignancy > limit
+        reason = f"the probability of malignancy is above {limit:.2f}" if above else "that of melanoma reaches an operating point"
+        texts.append(f"The tier was lowered: a benign answer while {reason}.")
     finding = Finding(
         label=top.label.name,
         code=top.label.code,

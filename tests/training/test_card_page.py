@@ -128,6 +128,6 @@ def test_a_wrong_target_is_refused(tmp_path: Path, old: str, new: str, says: str
 def test_the_targets_of_the_shipped_models_are_measured() -> None:
     for name in NAMES:
         targets = read_targets(Path(model_pages.__file__).parent / registry.folder(name).name)
-        folds = model_pages.cross_validation(model_pages.PAGES / name, registry.card(name).weights_sha256)
+        folds = model_pages.cross_validation(model_pages.PAGES / name, registry.card(name))
         for target in targets.targets if targets is not None else ():
             assert measured_value(target, registry.card(name).metrics, folds) is not None, target

@@ -15,16 +15,18 @@ from safetensors.torch import save_file
 from core.policy.drift import DriftObservation, count_by_bin
 from core.records import Prediction
 from models import drift_observation, registry
+from models.calibration import softmax
 from models.card import ModelCard, identity, read_card
 from models.card_writer import render_card
-from models.dermoscopy.ensemble import Ensemble, to_tensor
+from models.dermoscopy.ensemble import Ensemble, Squares, to_tensor
 from models.dermoscopy.model import DermoscopyClassifier
+from models.dermoscopy.postprocess import MELANOMA, OPERATING_POINTS
 from training.calibration import fit_temperature
 from training.dermoscopy import held_out
 from training.dermoscopy.fit.recipe import NETWORK
-from training.dermoscopy.ham10000.data import LesionImages
+from training.dermoscopy.ham10000.data import CLASSES, LesionImages
 from training.dermoscopy.measure.card_metrics import card_metrics, halved_ece, how_measured, refused_shares
-from training.dermoscopy.measure.held_out_table import make_table, write_table
+from training.dermoscopy.measure.held_out_table import HeldOutTable, make_table, write_table
 from training.dermoscopy.measure.quality_limits import quality_limits
 from training.held_out import HeldOutImage, held_out_answers
 from training.precision import precision_name
@@ -75,10 +77,13 @@ def write_release(
     out: Path,
     progress: Callable[[str], None],
     limit_per_class: int | None = None,
+    squares: Squares | None = None,
+    measure_more: Callable[[DermoscopyClassifier, HeldOutTable], dict[str, Any]] = lambda model, table: {},
 ) -> dict[str, Any]:
     """Calibrate and measure ``ensemble`` on the validation images, and write the four files to ``out``.
 
-    ``card`` lacks what is measured here: the hash of the weights, temperature, metrics and reference.
+    ``card`` lacks what is measured here: the hash of the weights, temperature, operating points, metrics and reference. ``squares``: what
+    the networks see of the validation images (default: the common grid). ``measure_more`` adds metrics to the card.
     """
     held = np.flatnonzero(images.validation)
     path = out / card.weights
@@ -86,18 +91,32 @@ def write_release(
     path.chmod(0o644)  # safetensors writes for the owner alone; the node's user must read them
     card = replace(card, weights_sha256=hashlib.sha256(path.read_bytes()).hexdigest(), temperature=1.0)
     model = DermoscopyClassifier(card, identity(card, "0" * 64), path, "cpu")
-    output = model.run_networks(images.pixels[held, 0], images.patients[held])
-    model.card = card = replace(card, temperature=fit_temperature(output.logits, images.labels[held]))
-    table = make_table(model, output, images, held)
+    output = model.run_networks(images.pixels[held, 0] if squares is None else squares, images.patients[held])
+    temperature = fit_temperature(output.logits, images.labels[held])
+    points = melanoma_points(softmax(output.logits, temperature), images.labels[held])
+    model.card = card = replace(card, temperature=temperature, thresholds={**card.thresholds, **points})
+    table = make_table(model, output, images, held, squares)
     write_table(table, out)
     found = card_metrics(card, table, images.rows, how_measured(card.training))
     refused = refused_shares(model, table, limit_per_class or DRAWN_OF_EACH_KIND)
     found |= {"ece_cross_fitted": halved_ece(table, images.rows), "refused": refused}
+    found |= measure_more(model, table)
     card = replace(card, metrics=found, reference=reference_counts(model, data, progress, limit_per_class))
     (out / "card.toml").write_text(render_card(card), encoding="utf-8")
     (out / "metrics.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     progress("on held-out images: " + ", ".join(f"{key} {found[key]}" for key in ("balanced_accuracy", "macro_auc", "ece", "n")))
     return found
+
+
+def melanoma_points(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """The thresholds of ``OPERATING_POINTS``: the highest that reach their sensitivity; (N, C) and (N,). Empty without a melanoma."""
+    melanoma = CLASSES.index(MELANOMA)
+    scores = np.sort(probabilities[labels == melanoma, melanoma])
+    if not len(scores):
+        return {}
+    return {
+        name: float(np.floor(scores[int((100 - percent) * len(scores) / 100)] * 1e4) / 1e4) for name, percent in OPERATING_POINTS.items()
+    }
 
 
 @torch.inference_mode()

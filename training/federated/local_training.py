@@ -41,10 +41,15 @@ def load_ensemble(card: ModelCard, weights: Path) -> Ensemble:
 
 
 def shared_names(ensemble: Ensemble, scope: str) -> list[str]:
-    """Names of the tensors that travel: of the last layers, or all floating-point ones but the distance from the training images."""
+    """Names of the tensors that travel, of the LesionNets: of the last layers, or all floating-point ones but the distance's.
+
+    A member with ImageNet weights keeps its own: it sees larger images than those that a site's images are reduced to.
+    """
+    trained = tuple(f"members.{name}." for name in ensemble.lesion_nets)
+    tensors = {name: tensor for name, tensor in ensemble.state_dict().items() if name.startswith(trained)}
     if scope == HEAD:
-        return [name for name in ensemble.state_dict() if ".trunk.fc." in name]
-    return [n for n, t in ensemble.state_dict().items() if t.dtype.is_floating_point and ".familiarity." not in n]
+        return [name for name in tensors if ".trunk.fc." in name]
+    return [name for name, tensor in tensors.items() if tensor.dtype.is_floating_point and ".familiarity." not in name]
 
 
 def shared_tensors(ensemble: Ensemble, scope: str) -> dict[str, npt.NDArray[np.float32]]:
@@ -68,7 +73,7 @@ def train_locally(
     torch.manual_seed(seed)
     losses: list[float] = []
     with cpu_threads(1):
-        for name in ensemble.sides:
+        for name in ensemble.lesion_nets:
             losses += _train_member(ensemble.member(name), ensemble.sides[name], images, plan, number, seed)
     return LocalResult(shared_tensors(ensemble, plan.scope), float(np.mean(losses)), len(images.training))
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from models import registry
+from models.card import ModelCard
 from training.pages.card_page import card_page
-from training.pages.figures_page import figures_page
+from training.pages.figures_page import MEMBERS, figures_page
 from training.targets import read_targets
 
 PAGES = registry.MODELS_FOLDER.parent / "docs" / "models"
@@ -19,7 +20,7 @@ def render_pages(name: str, pages: Path = PAGES) -> dict[str, str]:
     """File name -> text of the model's generated pages. Figures and plots of other weights than the card's are left out."""
     card, package = registry.card(name), registry.folder(name).name
     measured = measured_figures(pages / name, card.weights_sha256)
-    folds = cross_validation(pages / name, card.weights_sha256)
+    folds = cross_validation(pages / name, card)
     pictures = sorted(f"{name}/{path.name}" for path in (pages / name).glob("*.png")) if measured is not None else []
     training = f"{name}-training.md"
     beside = [f"{name}-figures.md", *([training] if (pages / training).is_file() else [])]
@@ -38,13 +39,14 @@ def measured_figures(folder: Path, weights_sha256: str) -> Mapping[str, Any] | N
     return figures if figures.get("weights_sha256") == weights_sha256 else None
 
 
-def cross_validation(folder: Path, weights_sha256: str) -> Mapping[str, Any] | None:
-    """What ``models crossval`` left in ``folder``; None where there is nothing, or none of its folds is these weights."""
+def cross_validation(folder: Path, card: ModelCard) -> Mapping[str, Any] | None:
+    """What ``models crossval`` left in ``folder``; None where there is nothing, or the card's weights are made of none of its folds."""
     path = folder / FOLDS
     if not path.is_file():
         return None
     found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found if weights_sha256 in found.get("weights_sha256", {}).values() else None
+    hashes = {card.weights_sha256, *card.training.get(MEMBERS, {}).values()}
+    return found if hashes & set(found.get("weights_sha256", {}).values()) else None
 
 
 def write_pages(pages: Path = PAGES) -> list[Path]:

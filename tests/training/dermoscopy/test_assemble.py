@@ -38,7 +38,7 @@ def folds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Five networks with different random weights."""
     out = tmp_path_factory.mktemp("folds")
     shipped = registry.card(NAME)
-    recipe = {key: value for key, value in shipped.training.items() if key not in ("folds", "members", "fold", "images")}
+    recipe = {key: value for key, value in shipped.training.items() if key not in ("folds", "members", "fold", "images", "transfer")}
     for fold in range(split.FOLDS):
         torch.manual_seed(fold)
         ensemble, folder = Ensemble(NETWORK, len(shipped.labels)), out / f"fold{fold}"

@@ -34,11 +34,22 @@ ENSEMBLE = (
     "HAM10000, the networks of the folds answering together, on half of fold 0's lesions, chosen by hash, which none of them learned; "
     + ONE_FOLD.partition("; ")[2]
 )
+MORE = (
+    "external: the test part of the ISIC 2017 challenge, three classes; robustness: every fifth of the held-out images, without facts of "
+    "the patient; melanoma_operating_points: of the same held-out images, from which the card's thresholds were taken"
+)
+TRANSFER = (
+    ENSEMBLE.replace("the networks of the folds answering", "the networks of the folds and the EfficientNet answering")
+    .replace("of the last epoch, no epoch was selected", "of the last epoch or step, none was selected")
+    .replace("nothing external was measured", MORE)
+)
 INTERVALS = ("balanced_accuracy", "macro_auc", "ece", "mel_sensitivity_at_90_specificity")
 
 
 def how_measured(training: Mapping[str, Any]) -> str:
     """How the metrics of a card with the table ``training`` were measured."""
+    if "transfer" in training:
+        return TRANSFER
     return ENSEMBLE if "folds" in training else ONE_FOLD
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from models.calibration import softmax
+from models.dermoscopy.ensemble import Squares
 from models.dermoscopy.model import DermoscopyClassifier, EnsembleOutput
 from models.dermoscopy.quality import check_quality, measure_quality
 from training.dermoscopy.ham10000.data import HamImage, LesionImages
@@ -41,15 +42,20 @@ class HeldOutTable:
         return [known[name] for name in self.images.tolist()]
 
 
-def make_table(model: DermoscopyClassifier, output: EnsembleOutput, images: LesionImages, chosen: np.ndarray) -> HeldOutTable:
-    """The table of the images ``chosen``, for which ``output`` was computed; temperature and limits are those of the model's card."""
+def make_table(
+    model: DermoscopyClassifier, output: EnsembleOutput, images: LesionImages, chosen: np.ndarray, squares: Squares | None = None
+) -> HeldOutTable:
+    """The table of the images ``chosen``, for which ``output`` was computed; temperature and limits are those of the model's card.
+
+    ``squares``: what the networks see of them (default: the common grid).
+    """
     limits = model.card.thresholds
     too_far = output.distance > limits["max_distance"]
     poor = np.array([bool(check_quality(measure_quality(images.pixels[i, 0]), limits)) for i in chosen])
     return HeldOutTable(
         images=np.array([images.rows[i].image_id for i in chosen]),
         logits=output.logits,
-        bare=model.run_networks(images.pixels[chosen, 0], np.zeros_like(images.patients[chosen])).logits,
+        bare=model.run_networks(images.pixels[chosen, 0] if squares is None else squares, np.zeros_like(images.patients[chosen])).logits,
         temperature=np.full(len(chosen), model.card.temperature),
         dice=dice(output.outline > 0, images.masks[chosen]),
         angle=np.array([typology_angle(images.pixels[i, 0], images.masks[i]) for i in chosen]),

@@ -12,9 +12,14 @@ BANK_PX = 192
 HAIR, INK = 0.25, 0.08  # share of the views that get each
 
 
-def overlay_hair_and_ink(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """(B, 3, S, S) float 0..255, in place: hairs over a quarter of the views, strokes of a skin marker over 8 %."""
-    for share, drawings, random_colour in ((HAIR, hair_drawings(), hair_colour), (INK, ink_drawings(), ink_colour)):
+def overlay_hair_and_ink(
+    images: torch.Tensor, generator: torch.Generator, hair: float = HAIR, ink: float = INK, bank_px: int = BANK_PX
+) -> torch.Tensor:
+    """(B, 3, S, S) float 0..255, in place: hairs over the share ``hair`` of the views, strokes of a skin marker over the share ``ink``.
+
+    ``bank_px``: side of the drawings that a view's part is taken from, at least S.
+    """
+    for share, drawings, random_colour in ((hair, hair_drawings(bank_px), hair_colour), (ink, ink_drawings(bank_px), ink_colour)):
         for place in torch.flatten(torch.nonzero(torch.rand(len(images), generator=generator) < share)).tolist():
             cover = random_window(drawings, images.shape[-1], generator)
             colour, opacity = random_colour(generator)
@@ -45,23 +50,25 @@ def ink_colour(generator: torch.Generator) -> tuple[torch.Tensor, float]:
 
 
 @cache
-def hair_drawings() -> torch.Tensor:
-    """(BANK, BANK_PX, BANK_PX) uint8: 2 to 30 thin curves each."""
-    return draw_lines(1, lambda rng: int(rng.integers(2, 31)), (1, 4), 0.25)
+def hair_drawings(bank_px: int = BANK_PX) -> torch.Tensor:
+    """(BANK, bank_px, bank_px) uint8: 2 to 30 thin curves each."""
+    return draw_lines(bank_px, 1, lambda rng: int(rng.integers(2, 31)), (1, 4), 0.25)
 
 
 @cache
-def ink_drawings() -> torch.Tensor:
-    """(BANK, BANK_PX, BANK_PX) uint8: one to three broad strokes each."""
-    return draw_lines(2, lambda rng: int(rng.integers(1, 4)), (8, 36), 0.6)
+def ink_drawings(bank_px: int = BANK_PX) -> torch.Tensor:
+    """(BANK, bank_px, bank_px) uint8: one to three broad strokes each."""
+    return draw_lines(bank_px, 2, lambda rng: int(rng.integers(1, 4)), (8, 36), 0.6)
 
 
-def draw_lines(seed: int, how_many: Callable[[np.random.Generator], int], widths: tuple[int, int], bend: float) -> torch.Tensor:
+def draw_lines(
+    bank_px: int, seed: int, how_many: Callable[[np.random.Generator], int], widths: tuple[int, int], bend: float
+) -> torch.Tensor:
     """``BANK`` drawings of bent lines (quadratic Bezier curves), drawn at twice the size and reduced, which softens them."""
     drawings = []
     for number in range(BANK):
         rng = np.random.default_rng([seed, number])
-        side = BANK_PX * 2
+        side = bank_px * 2
         page = Image.new("L", (side, side))
         pen = ImageDraw.Draw(page)
         for _ in range(how_many(rng)):
@@ -72,5 +79,5 @@ def draw_lines(seed: int, how_many: Callable[[np.random.Generator], int], widths
             t = np.linspace(0, 1, 24)[:, None]
             curve = (1 - t) ** 2 * start + 2 * t * (1 - t) * middle + t**2 * end
             pen.line([(float(x), float(y)) for x, y in curve], fill=255, width=int(rng.integers(*widths)), joint="curve")
-        drawings.append(np.asarray(page.resize((BANK_PX, BANK_PX), Image.Resampling.BOX)))
+        drawings.append(np.asarray(page.resize((bank_px, bank_px), Image.Resampling.BOX)))
     return torch.from_numpy(np.stack(drawings))

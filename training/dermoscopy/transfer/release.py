@@ -1,0 +1,172 @@
+"""``python -m training.dermoscopy.transfer.release``: add the EfficientNet to the networks of the folds, calibrate and measure the whole.
+
+``--data DIR --lite FILE --out DIR``. ``--base`` is a folder with card and weights (default: the shipped model); its EfficientNet, if it has
+one, is replaced. Written are weights.safetensors, card.toml, metrics.json and the table of held-out images.
+"""
+
+import argparse
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from models.card import DataSource, read_card
+from models.dermoscopy.efficientnet_lite import KIND
+from models.dermoscopy.ensemble import Ensemble
+from models.dermoscopy.model import DermoscopyClassifier
+from models.dermoscopy.patient import FACTS
+from models.dermoscopy.postprocess import MELANOMA, OPERATING_POINTS
+from models.dermoscopy.preprocess import FINE_PX, reduced_square
+from models.torch_threads import cpu_threads
+from training.classifier_metrics import rounded
+from training.dermoscopy.finish import MODEL_FOLDER, write_release
+from training.dermoscopy.ham10000.data import CLASSES, load_images, read_index
+from training.dermoscopy.ham10000.split import set_aside
+from training.dermoscopy.measure.held_out_table import HeldOutTable
+from training.dermoscopy.transfer.archives import DataPart, list_images
+from training.dermoscopy.transfer.external import measure_external
+from training.dermoscopy.transfer.imagenet import ORIGIN
+from training.dermoscopy.transfer.images import TransferImages, frame_of, load_transfer_images
+from training.dermoscopy.transfer.robustness import measure_robustness
+from training.dermoscopy.transfer.train import read_lite
+
+LITE = "lite"  # name of the member
+VIEWS = 2
+DISTANCE_EVERY = 4  # every fourth training image is enough for the limit of distance
+REFUSED_OF_TRAINING = 0.003  # this share of the training images is beyond the limit of distance
+ROBUSTNESS_EVERY = 5
+IMAGENET = DataSource(
+    f"ImageNet (initial weights: {ORIGIN})",
+    "images: non-commercial research and education; weights: Apache-2.0",
+    "10.1007/s11263-015-0816-y",
+)
+ISIC = DataSource("ISIC 2017 challenge without its test part (Codella et al. 2018, arXiv 1710.05006)", "CC0", "")
+
+
+def make_release(
+    data: Path,
+    lite: Path,
+    out: Path,
+    *,
+    base: Path = MODEL_FOLDER,
+    version: str | None = None,
+    input_px: int = 192,
+    recipe: dict[str, Any] | None = None,
+    progress: Callable[[str], None] = print,
+    limit_per_class: int | None = None,
+) -> dict[str, Any]:
+    """Write the release of the networks in ``base`` and the EfficientNet in the file ``lite`` to ``out``; return the metrics.
+
+    All networks of one kind have together the same weight in the mean of the logits, so no weight is fitted on held-out images. The limit
+    of distance is set anew from training images; temperature, operating points and metrics are of the lesions set aside from all trainings.
+
+    Parameters
+    ----------
+    version
+        Of the new card (default: that of ``base``).
+    input_px
+        Side of the EfficientNet's input, a multiple of 32.
+    recipe
+        What the card says of the EfficientNet's training.
+    limit_per_class
+        Fewer images of every class (tests).
+    """
+    before = read_card(base / "card.toml")
+    folds = {name: {**table, "views": VIEWS} for name, table in before.network["members"].items() if name != LITE}
+    table = {"kind": KIND, "input_px": input_px, "facts": FACTS, "views": VIEWS, "weight": float(len(folds))}
+    network = {"answer": "weighted mean of the members' logits", "members": {LITE: table, **folds}}
+    ensemble = Ensemble(network, len(before.labels))
+    tensors = {name: value for name, value in load_file(base / before.weights).items() if not name.startswith(f"members.{LITE}.")}
+    tensors |= {f"members.{LITE}.{name}": value for name, value in read_lite(lite).state_dict().items()}
+    ensemble.load_state_dict(tensors)
+    ensemble.eval()
+    digest = hashlib.sha256(lite.read_bytes()).hexdigest()
+    rows = read_index(data)
+    listed = list_images(data, limit_per_class=limit_per_class)
+    images = load_transfer_images(data, listed)
+    card = replace(
+        before,
+        version=before.version if version is None else version,
+        preprocessing={**before.preprocessing, "most_px": FINE_PX, "views": VIEWS},
+        network=network,
+        training={**before.training, "transfer": {"origin": ORIGIN, **(recipe or {}), "sha256": digest}},
+        thresholds={**before.thresholds, "max_distance": round(distance_limit(ensemble, images), 3)},
+        data=tuple({source.name: source for source in (*before.data, ISIC, IMAGENET)}.values()),
+    )
+    aside = set_aside(rows)
+    held = images.of(DataPart.HELD_OUT)
+    kept = {images.listed[i].row.image_id for i in held}
+    common = load_images(data, out, [row for row in rows if row.image_id in kept], aside, report=progress)
+    squares = squares_of(images, held)
+
+    def measure_more(model: DermoscopyClassifier, table: HeldOutTable) -> dict[str, Any]:
+        return more_metrics(model, table, images, progress)
+
+    with cpu_threads(1):
+        return write_release(ensemble, card, common, data, out, progress, limit_per_class, squares, measure_more)
+
+
+def squares_of(images: TransferImages, chosen: np.ndarray) -> list[np.ndarray]:
+    """What serving passes to the networks: the centre squares, reduced to at most 224 pixels."""
+    return [reduced_square(frame_of(images.jpegs[i], images.listed[i].row.archive), FINE_PX) for i in chosen]
+
+
+@torch.inference_mode()
+def distance_limit(ensemble: Ensemble, images: TransferImages) -> float:
+    """The distance from the training images that the share REFUSED_OF_TRAINING of them exceeds."""
+    net, chosen = ensemble.member(ensemble.last), images.of(DataPart.TRAINING)[::DISTANCE_EVERY]
+    found = []
+    for i in chosen:
+        seen = ensemble.input_of(ensemble.last, [frame_of(images.jpegs[i], images.listed[i].row.archive)])
+        found.append(float(net.distance(net.maps(seen))))
+    return float(np.quantile(found, 1 - REFUSED_OF_TRAINING))
+
+
+def more_metrics(
+    model: DermoscopyClassifier, table: HeldOutTable, images: TransferImages, progress: Callable[[str], None]
+) -> dict[str, Any]:
+    """The operating points for melanoma, the figures of the external test, and those of distorted images."""
+    held = images.of(DataPart.HELD_OUT)
+    labels = images.labels[held]
+    p, melanoma = table.probabilities()[:, CLASSES.index(MELANOMA)], labels == CLASSES.index(MELANOMA)
+    points = {}
+    for name, percent in OPERATING_POINTS.items():
+        if name in model.card.thresholds:
+            above = p >= model.card.thresholds[name]
+            points[f"sensitivity_{percent}"] = {
+                "threshold": model.card.thresholds[name],
+                "sensitivity": rounded(above[melanoma].mean()),
+                "specificity": rounded(1 - above[~melanoma].mean()),
+            }
+    found: dict[str, Any] = {"melanoma_operating_points": points}
+    if len(images.of(DataPart.EXTERNAL)):
+        found["external"] = measure_external(model, images)
+        progress(f"external: {found['external']}")
+    some = held[::ROBUSTNESS_EVERY]
+    found["robustness"] = measure_robustness(model, images.squares(some), images.labels[some], progress=progress)
+    return found
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Make the release by the options of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds dermoscopy/index.csv")
+    parser.add_argument("--lite", type=Path, required=True, help="lite.safetensors, or a checkpoint of the training")
+    parser.add_argument("--base", type=Path, default=MODEL_FOLDER, help="folder of the networks of the folds")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--version", help="of the new card")
+    parser.add_argument("--input-px", type=int, default=192)
+    parser.add_argument("--recipe", type=json.loads, default={}, help="what the card says of the training, JSON")
+    given = parser.parse_args(arguments)
+    given.out.mkdir(parents=True, exist_ok=True)
+    make_release(given.data, given.lite, given.out, base=given.base, version=given.version, input_px=given.input_px, recipe=given.recipe)
+
+
+if __name__ == "__main__":
+    main()
