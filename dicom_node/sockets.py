@@ -21,6 +21,7 @@ PDU_HEADER_BYTES = 6
 MAX_PDU_BYTES = 131072
 PDU_TYPES = range(1, 8)  # PS3.8 9.3.1
 READ_AHEAD_BYTES = 512 << 10
+REQUEST_BUFFER_BYTES = 4 << 10  # until the association is established: any peer can open connections
 
 
 def set_kernel_timeout(connection: socket.socket, seconds: float | None) -> None:
@@ -85,7 +86,7 @@ class AcceptedSocket(NodeSocket):
     waiting_work: WaitingWork | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._buffer = memoryview(bytearray(READ_AHEAD_BYTES))
+        self._buffer = memoryview(bytearray(REQUEST_BUFFER_BYTES))
         self._readable = select.poll()
         super().__init__(*args, **kwargs)
 
@@ -124,14 +125,15 @@ class AcceptedSocket(NodeSocket):
 
     def _fill(self, need: int) -> None:
         """Read until ``need`` bytes are in the buffer, or the peer has closed the connection."""
-        rest = self._buffer[self._start : self._end]
-        if self._start + need > len(self._buffer):
-            self._buffer = memoryview(bytearray(need)) if need > len(self._buffer) else self._buffer
-            self._buffer[: len(rest)] = rest
-            self._start, self._end = 0, len(rest)
+        if self.assoc.is_established and len(self._buffer) < READ_AHEAD_BYTES:
+            self._use(memoryview(bytearray(READ_AHEAD_BYTES)))
+        elif self._start + need > len(self._buffer):
+            self._use(self._buffer)
         connection: Any = self.socket
         deadline: float | None = None
         while self._end - self._start < need:
+            if self._end == len(self._buffer):  # a PDU longer than the buffer, which grows with what arrives, not with what is announced
+                self._use(memoryview(bytearray(2 * len(self._buffer))))
             self.work_before_waiting()
             count = connection.recv_into(self._buffer[self._end :])
             if not count:
@@ -142,6 +144,12 @@ class AcceptedSocket(NodeSocket):
             elif time.monotonic() > deadline:
                 self._shutdown_socket()
                 raise OSError("a PDU was not complete within the time-out")
+
+    def _use(self, buffer: memoryview) -> None:
+        """Go on with this buffer, or with the same one from its beginning."""
+        rest = self._buffer[self._start : self._end]
+        buffer[: len(rest)] = rest
+        self._buffer, self._start, self._end = buffer, 0, len(rest)
 
     def _pdu_timeout_s(self) -> float:
         """The time limit for one PDU: the ACSE time-out before the association is established, the network time-out after that."""

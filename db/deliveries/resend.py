@@ -1,7 +1,7 @@
 """Sends objects of results again, also what was stored or committed, to the same or another destination; audited with the reason."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, text
 
@@ -33,38 +33,57 @@ _UNFINISHED = text("""
 """)
 
 
-def resend(database: Database, selection: ResendSelection, targets: ResendTargets, *, actor: str, reason: str) -> list[int]:
+@dataclass(frozen=True, slots=True)
+class Resent:
+    """Numbers of deliveries that are due now: those that are sent again, and those of objects that the destination never had."""
+
+    again: tuple[int, ...] = ()
+    first: tuple[int, ...] = ()
+
+    @property
+    def all(self) -> list[int]:
+        """All of them."""
+        return [*self.again, *self.first]
+
+    def __str__(self) -> str:
+        parts = ((self.again, "sent again"), (self.first, "sent for the first time"))
+        words = [f"{len(ids)} object{' is' if len(ids) == 1 else 's are'} {what}" for ids, what in parts if ids]
+        return " and ".join(words) or "nothing is sent"
+
+
+def resend(database: Database, selection: ResendSelection, targets: ResendTargets, *, actor: str, reason: str) -> Resent:
     """Make the selected objects due now; return the numbers of their deliveries. Each result is one transaction.
 
     What is not sent, and why, is in the plan (`db.deliveries.resend_plan`), which is made anew here.
     """
     with database.begin() as connection:
         jobs = sorted({row.job_id for row in read_plan(connection, selection, targets) if not row.refusal})
-    done: list[int] = []
+    done = Resent()
     for job in jobs:
         with database.begin() as connection:
             lock_jobs(connection, [job])
             plan = [row for row in read_plan(connection, replace(selection, jobs=(job,)), targets) if not row.refusal]
-            done += _resend_result(connection, job, plan, actor=actor, reason=reason)
+            more = _resend_result(connection, job, plan, actor=actor, reason=reason)
+            done = Resent(done.again + more.again, done.first + more.first)
     return done
 
 
-def _resend_result(connection: Connection, job: int, plan: Sequence[PlannedSending], *, actor: str, reason: str) -> list[int]:
+def _resend_result(connection: Connection, job: int, plan: Sequence[PlannedSending], *, actor: str, reason: str) -> Resent:
     """Send what is planned of one result, whose job is locked."""
-    note = f"sent again by {actor.partition(':')[2] or actor}: {reason}"
+    who = actor.partition(":")[2] or actor
     again = sorted(row.delivery_id for row in plan if row.delivery_id is not None)
     connection.execute(_FORGET_REQUESTS, {"ids": again})
-    done = sorted(connection.execute(_AGAIN, {"ids": again, "note": note}).scalars())
+    done = sorted(connection.execute(_AGAIN, {"ids": again, "note": f"sent again by {who}: {reason}"}).scalars())
     delivery_order.restore_replaced_reports(connection, done, actor)
-    added = sorted(_add(connection, [row for row in plan if row.delivery_id is None], note))
+    added = sorted(_add(connection, [row for row in plan if row.delivery_id is None], f"sent for {who}: {reason}"))
     if not done and not added:
-        return []
+        return Resent()
     destinations = sorted({row.destination for row in plan})
     connection.execute(_UNFINISHED, {"id": job, "added": destinations if added else []})
     details = {"destinations": destinations, "deliveries": done, "added": added, "reason": reason}
     audit.record(connection, actor=actor, action="job.resent", subject=f"job:{job}", details=details)
     notify(connection, "delivery")
-    return done + added
+    return Resent(tuple(done), tuple(added))
 
 
 def _add(connection: Connection, rows: Iterable[PlannedSending], note: str) -> list[int]:

@@ -19,6 +19,13 @@ _HEARTBEATS = (
     text("DELETE FROM heartbeats WHERE name = ANY(:names)"),
 )
 
+_REPLACED = text("""
+    SELECT name FROM heartbeats
+    WHERE role = :role AND name <> :own AND starts_with(name, :host) AND at < node_now() - make_interval(secs => :stale_s)
+""")
+_DELETE_OF_ROLE = text("DELETE FROM heartbeats WHERE role = :role AND name = ANY(:names)")
+STALE_S = 9.0  # three heartbeats
+
 
 def expire_dead_job_leases(database: Database, host: str) -> int:
     """Let the leases of jobs of dead workers named ``host:pid`` expire now; return how many.
@@ -39,11 +46,28 @@ def delete_dead_heartbeats(database: Database, host: str) -> int:
     return _expire(database, host, *_HEARTBEATS)
 
 
+def delete_replaced_heartbeats(database: Database, host: str, role: str, own_name: str) -> int:
+    """Delete the heartbeats of dead processes of a role on this host, of which another process runs; return how many.
+
+    Called by that process. A role of which no process is left keeps its row, so that it is reported as missing. A row is dead if it was
+    not renewed for `STALE_S`: containers of one host name may see only processes of their own.
+    """
+    with database.begin() as connection:
+        values = {"host": f"{host}:", "role": role, "own": own_name, "stale_s": STALE_S}
+        dead = [name for name in connection.execute(_REPLACED, values).scalars() if _is_dead(name)]
+        return int(connection.execute(_DELETE_OF_ROLE, {"names": dead, "role": role}).rowcount) if dead else 0
+
+
 def _expire(database: Database, host: str, named: TextClause, end: TextClause) -> int:
     with database.begin() as connection:
         names = connection.execute(named, {"host": f"{host}:"}).scalars().all()
-        dead = [name for name in names if name.rpartition(":")[2].isdecimal() and _dead(int(name.rpartition(":")[2]))]
+        dead = [name for name in names if _is_dead(name)]
         return int(connection.execute(end, {"names": dead}).rowcount) if dead else 0
+
+
+def _is_dead(name: str) -> bool:
+    pid = name.rpartition(":")[2]
+    return pid.isdecimal() and _dead(int(pid))
 
 
 def _dead(pid: int) -> bool:

@@ -10,8 +10,8 @@ import structlog
 
 from db import audit
 from db.engine import Database
-from db.roles import heartbeats
-from db.roles.process_name import process_name
+from db.roles import dead_processes, heartbeats
+from db.roles.process_name import host_name, process_name
 from db.roles.supervised_loop import SupervisedLoop
 
 HEARTBEAT_INTERVAL_S = 3.0
@@ -22,7 +22,8 @@ STOP_TIMEOUT_S = 3.0  # for the write that is under way
 class RoleHeartbeat:
     """``with RoleHeartbeat(database, "conduct", details): ...`` writes the process's row every 3 s, and deletes it at the end.
 
-    A process that is killed leaves its row, whose age shows that it is missing. Start and regular end are audit events.
+    A process that is killed leaves its row, whose age shows that it is missing; another process of the role on the same host deletes it.
+    Start and regular end are audit events.
     Build this after a fork: it starts a thread.
     Where the environment names a file (`FILE_VARIABLE`), it is touched with each row, so that the health check of a container is a look at
     its age: neither a connection nor a new interpreter is needed.
@@ -71,6 +72,7 @@ class RoleHeartbeat:
 
     def _write(self) -> float:
         heartbeats.record_heartbeat(self._database, self._role, self._name, dict(self._details()))
+        dead_processes.delete_replaced_heartbeats(self._database, host_name(), self._role, self._name)
         if self._file:
             Path(self._file).touch()
         if not self._started:

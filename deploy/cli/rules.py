@@ -11,7 +11,7 @@ from deploy.terminal import print_json, print_message, print_rows
 
 app = typer.Typer(help="Test routes, list and requeue what no route selected.")
 
-UNROUTED_COLUMNS = ("unit_id", "source", "accession_number", "modality", "description", "held", "completed_at", "now", "summary")
+UNROUTED_COLUMNS = ("unit_id", "source", "accession_number", "modality", "description", "held", "completed_at", "summary")
 Since = Annotated[str | None, typer.Option("--since", metavar="T", help="only units complete since T (ISO 8601)", show_default=False)]
 
 
@@ -46,11 +46,17 @@ def explain_files(
 
 
 @app.command("unrouted")
-def list_unrouted(config: Config = None, as_json: AsJson = False, since: Since = None, limit: Limit = 200) -> None:
+def list_unrouted(
+    config: Config = None,
+    as_json: AsJson = False,
+    since: Since = None,
+    limit: Limit = 200,
+    now: Annotated[bool, typer.Option("--now", help="also what the routes of this configuration would do: reads an image of each")] = False,
+) -> None:
     """List units that no route selected.
 
-    With the reason, in the table as one line (--json has all of it). The column "now" tells what the routes of this configuration
-    would do. Nothing is changed.
+    With the reason, in the table as one line (--json has all of it). With --now a column tells what the routes of this
+    configuration would do. Nothing is changed.
     """
     from core.policy.unrouted_reason import short_reason
     from db.listings.unrouted import list_unrouted
@@ -58,17 +64,15 @@ def list_unrouted(config: Config = None, as_json: AsJson = False, since: Since =
     start = parse_time(since)
     with open_listing(config) as (settings, reader):
         rows = list_unrouted(reader, since=start, limit=limit)
-        if rows:
+        description = [row["series_description"] or row["study_description"] for row in rows]
+        rows = [row | {"summary": short_reason(row["reason"]), "description": text} for row, text in zip(rows, description, strict=True)]
+        if rows and now:
             from deploy.offline.unrouted import present_route_decisions
 
             decisions = present_route_decisions(settings, reader.url, rows)
-            rows = [
-                row
-                | {"now": now, "summary": short_reason(row["reason"])}
-                | {"description": row["series_description"] or row["study_description"]}
-                for row, now in zip(rows, decisions, strict=True)
-            ]
-    print_rows(rows, UNROUTED_COLUMNS, title="selected by no route", as_json=as_json)
+            rows = [row | {"now": decision} for row, decision in zip(rows, decisions, strict=True)]
+    columns = (*UNROUTED_COLUMNS[:-1], "now", UNROUTED_COLUMNS[-1]) if now else UNROUTED_COLUMNS
+    print_rows(rows, columns, title="selected by no route", as_json=as_json)
 
 
 @app.command("requeue")

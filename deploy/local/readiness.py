@@ -1,5 +1,6 @@
 """Decides when a node that starts is ready, or that it will not become ready."""
 
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ NEEDED = ("listen", "conduct", "relay", "worker", "send")  # a node without its 
 READY_TIMEOUT_S = 900.0  # a start takes 8 s on a quiet machine, and 6 minutes on one with a load of 20 on 2 cores
 REPORT_EVERY_S = 10.0  # how often the log says what the start waits for
 MAXIMUM_FAILURES = 5  # how often a role may be killed, or the console end, before the node is ready
+LAST_LINE, TAIL_BYTES = "dicom-node: ", 8 << 10  # of the log file of a role that has ended
 USAGE = 2  # exit status of a role whose configuration is wrong
 
 log = structlog.get_logger()
@@ -69,9 +71,10 @@ class Readiness:
         for role in self._roles:
             status = role.last_status
             if status == USAGE:
-                raise ConfigurationError(f"role {role.role} refuses to start with this configuration", hint=self._where_to_look(role))
+                message = f"role {role.role} refuses to start with this configuration{_last_words(role)}"
+                raise ConfigurationError(message, hint=self._where_to_look(role))
             if status is not None and status > 0 and role.role in NEEDED:
-                raise StorageError(f"role {role.role} has ended with status {status}", hint=self._where_to_look(role))
+                raise StorageError(f"role {role.role} has ended with status {status}{_last_words(role)}", hint=self._where_to_look(role))
             if role.failures >= MAXIMUM_FAILURES:
                 raise StorageError(f"role {role.role} keeps ending with status {status}", hint=self._where_to_look(role))
 
@@ -84,3 +87,14 @@ class Readiness:
         if self._logs is None:
             return f"the reason is in {'its' if role is not None else 'their'} lines on standard error"
         return f"see {role.log_file if role is not None else self._logs}"
+
+
+def _last_words(role: SupervisedRole) -> str:
+    """The line with which a command ends, from the role's log file; "" without one."""
+    if role.log_file is None or not role.log_file.exists():
+        return ""
+    with role.log_file.open("rb") as stream:
+        stream.seek(max(0, stream.seek(0, os.SEEK_END) - TAIL_BYTES))
+        lines = stream.read().decode(errors="replace").splitlines()
+    last = next((line for line in reversed(lines) if line.startswith(LAST_LINE)), "")
+    return f": {last.removeprefix(LAST_LINE)}" if last else ""

@@ -62,7 +62,7 @@ class DestinationCommands:
         targets = ResendTargets.configured(self._settings)
         refused = [row.refusal for row in plan_resend(self._database, selection, targets) if row.refusal]
         done = resend(self._database, selection, targets, actor=command.actor, reason=command.args.get("reason", ""))
-        return require_done(done, refused[:1], f"{len(done)} objects are sent again{summarise(refused)}")
+        return require_done(done.all, refused[:1], f"{done}{summarise(refused)}")
 
     def _destination(self, name: str) -> Destination:
         found = self._settings.destination(name)

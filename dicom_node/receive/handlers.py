@@ -25,7 +25,7 @@ from db.engine import Database
 from dicom_node import contexts
 from dicom_node.commitment.handlers import CommitmentHandlers
 from dicom_node.receive.back_pressure import BackPressure
-from dicom_node.receive.header_check import ReceivedInstance
+from dicom_node.receive.headers.header_check import ReceivedInstance
 from dicom_node.receive.intake import Intake
 from dicom_node.receive.leases import AssociationEnd, AssociationLeases
 from dicom_node.receive.receive_counts import ReceiveCounts

@@ -24,9 +24,9 @@ from db.receive.admission import Admission, AdmissionResult
 from db.receive.associations import close_association, open_association
 from db.receive.group_commit import GroupAdmitter
 from dicom_node.receive.disk_space import DiskSpace
-from dicom_node.receive.header_check import ReceivedInstance, read_checked_header
+from dicom_node.receive.headers.header_check import ReceivedInstance, read_checked_header
+from dicom_node.receive.headers.header_reader import HeaderReader
 from dicom_node.statuses import SUCCESS, UNEXPECTED, StoreAnswer
-from imaging.headers.instance_header import read_header
 
 READMISSION_ADDRESS, READMISSION_LEASE_S = "quarantine", 60.0
 
@@ -41,6 +41,7 @@ class Intake:
         self._blobs = blobs
         self._admitter = GroupAdmitter(database)
         self._disk_space = DiskSpace(blobs)
+        self.headers = HeaderReader()
         self._log = structlog.get_logger()
 
     def apply(self, settings: Settings) -> None:
@@ -48,8 +49,9 @@ class Intake:
         self._settings, self._limits = settings, settings.receive
 
     def close(self) -> None:
-        """Release the connections that are kept for the next instance; a further instance opens them again."""
+        """Release the connections and processes that are kept for the next instance; a further instance opens them again."""
         self._admitter.close()
+        self.headers.close()
 
     def store(self, received: ReceivedInstance, association_row: Callable[[], UUID]) -> StoreAnswer:
         """Keep and index one instance. Success means that its bytes are on disk (fsync) and its row is committed. Never raises.
@@ -87,7 +89,7 @@ class Intake:
         self._disk_space.subtract(spool.size_bytes)
         failpoint("receive.whole")
         try:
-            header = read_checked_header(received, file)
+            header = read_checked_header(self.headers, received, file)
         except IntakeError as error:
             self._quarantine(received, file, error, association_row())
             raise
@@ -150,7 +152,7 @@ class Intake:
         item = quarantine.get_quarantined(self._database, quarantine_id)
         if not self._blobs.has(item.sha256):
             raise CannotUnderstand("its bytes are missing", hint="restore the blob from a backup")
-        header = read_header(self._blobs.fetch(item.sha256))
+        header = self.headers.read(self._blobs.fetch(item.sha256))
         check_identity(
             sop_class_uid=item.sop_class_uid, sop_instance_uid=item.sop_instance_uid, abstract_syntax=item.sop_class_uid, header=header
         )

@@ -1,6 +1,7 @@
 """pynetdicom's association server with a limit on connections, TLS handshakes in threads, and several processes on one port."""
 
 import logging
+import selectors
 import socket
 import ssl
 import threading
@@ -17,6 +18,7 @@ from dicom_node.receive.accepted_association import AcceptedAssociation
 from dicom_node.receive.connections.connection_limits import ConnectionLimits
 from dicom_node.receive.connections.peer_certificates import describe_failure, read_certificate
 from dicom_node.receive.connections.proxy_protocol import ProxyHeaderError, read_client_address
+from dicom_node.receive.connections.silent_connections import SilentConnections
 from dicom_node.receive.dimse import NodeDimse, StoreHandler
 from dicom_node.receive.spool import DataSetIdentity, SpoolFile
 from dicom_node.sockets import AcceptedSocket, set_kernel_timeout
@@ -29,7 +31,7 @@ _LOGGER = logging.getLogger("dicom_node.server")
 
 
 class NodeServer(ThreadedAssociationServer):
-    """Accepts connections, each served in a thread of its own.
+    """Accepts connections, each served in a thread of its own from its first byte on.
 
     Parameters
     ----------
@@ -78,6 +80,7 @@ class NodeServer(ThreadedAssociationServer):
         self._reuse_port = reuse_port
         self._proxies = proxies
         self._headers_awaited = threading.Semaphore(MOST_HEADERS_AWAITED)
+        self._stop_requested, self._stopped = threading.Event(), threading.Event()
         super().__init__(ae, address, ae_title, contexts, ssl_context, evt_handlers, request_handler=ConnectionHandler)
 
     def _bind_defaults(self) -> None:
@@ -92,6 +95,51 @@ class NodeServer(ThreadedAssociationServer):
         if self._reuse_port:
             self._listening_socket().setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         super().server_bind()
+
+    def serve_forever(self, poll_interval: float = 0.5) -> None:
+        """Accept connections until `shutdown`; give each to a thread when its first byte has arrived."""
+        self._stopped.clear()
+        try:
+            with selectors.DefaultSelector() as selector:
+                selector.register(self, selectors.EVENT_READ)
+                silent = SilentConnections(selector, lambda: self.request_timeout_s, self._close_silent)
+                while not self._stop_requested.is_set():
+                    ready = selector.select(poll_interval)
+                    for key, _ in ready:
+                        self._serve(key, silent)
+                    silent.close_expired()
+                    self.service_actions()
+                silent.close_all()
+        finally:
+            self._stopped.set()
+
+    def _serve(self, key: selectors.SelectorKey, silent: SilentConnections) -> None:
+        """Accept a new connection, or begin with one that was silent until now."""
+        if key.fileobj is not self:
+            begun = silent.take(key)
+            if begun is not None:
+                self.process_request(*begun)
+            return
+        try:
+            request, address = self.get_request()
+        except OSError:  # it was closed before it was accepted
+            return
+        if self.verify_request(request, address):
+            silent.add(request, address)
+        else:
+            self.shutdown_request(request)
+
+    def _close_silent(self, request: socket.socket, address: Any) -> None:
+        if self._is_proxy(str(address[0])):
+            self._headers_awaited.release()
+        self.shutdown_request(request)
+
+    def shutdown(self) -> None:
+        """End `serve_forever`, and close the listening socket."""
+        self._stop_requested.set()
+        self._stopped.wait()
+        self.server_close()
+        self.ae._servers.remove(self)
 
     def get_request(self) -> tuple[socket.socket, Any]:
         """Accept a connection. The TLS handshake follows in the connection's own thread: one slow peer must not block the others."""

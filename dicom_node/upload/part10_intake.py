@@ -10,11 +10,10 @@ from core.policy.admission import CONSOLE_SOURCE
 from db.blobs.store import Blobs
 from db.engine import Database
 from db.uploads.upload_claims import study_of_instance
-from dicom_node.receive.header_check import ReceivedInstance
+from dicom_node.receive.headers.header_check import ReceivedInstance
 from dicom_node.receive.intake import Intake
 from dicom_node.receive.spool import DataSetIdentity, SpoolFile
 from dicom_node.statuses import SUCCESS
-from imaging.headers.instance_header import read_header
 from imaging.wire import part10
 from imaging.wire.tolerant_parser import read_with_pixel_location
 
@@ -56,7 +55,7 @@ class Part10Intake:
         IntakeError
             It is not a complete DICOM file, or it is refused; the text is for the person who uploaded it.
         """
-        header = read_header(path)
+        header = self._intake.headers.read(path)
         _check_complete(path)
         with path.open("rb") as stream:
             try:

@@ -53,6 +53,11 @@ def read_header(source: Path | str | BinaryIO | bytes, *, beginning: bytes = b""
         source = io.BytesIO(source)
     elif isinstance(source, str):
         source = Path(source)
+    return read_header_tolerantly(source)
+
+
+def read_header_tolerantly(source: Path | BinaryIO) -> InstanceHeader:
+    """As `read_header`, with pydicom, of any file that can be parsed."""
     notes: list[str] = []
     dataset, _ = read_with_pixel_location(source, notes=notes)
     with translate_parse_errors("a header that cannot be read"), warnings_as_notes(notes):

@@ -8,6 +8,7 @@ does. The limits are counts and not times, so that the same file is always treat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from core.errors import OverBudget
 
@@ -21,6 +22,24 @@ MAX_TEXT_BYTES = 4 << 20  # values of text that are decoded
 MAX_CHARACTER_SET_BYTES = 1024  # Specific Character Set: PS3.3 C.12.1.1.2 defines 40 terms of at most 16 characters
 MAX_PASSES, EXTRA_BYTES = 3, 1 << 20  # a file may be read so many times (a sound one is read once), a small file so much more
 
+
+@dataclass(frozen=True, slots=True)
+class WorkLimits:
+    """The most of each that one reading may take. ``passed_bytes``: bytes of the file; None: a few times as many as it has."""
+
+    elements: int
+    elements_of_item: int
+    items: int
+    values: int
+    numbers: int
+    text_bytes: int
+    passed_bytes: int | None = None
+
+
+FULL = WorkLimits(MAX_ELEMENTS, MAX_ELEMENTS_OF_ITEM, MAX_ITEMS, MAX_VALUES, MAX_NUMBERS, MAX_TEXT_BYTES)
+# What pydicom reads in some 10 ms on a quiet machine: a CT slice with many private elements has less.
+QUICK = WorkLimits(2500, 2500, 250, 4096, 65_536, 256 << 10, passed_bytes=1 << 20)
+
 _NUMBER_BYTES = {"AT": 4, "FD": 8, "FL": 4, "SL": 4, "SS": 2, "SV": 8, "UL": 4, "US": 2, "UV": 8}
 _BYTES = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN", "SQ"})
 
@@ -30,16 +49,19 @@ class WorkBudget:
 
     Attributes
     ----------
+    limits
+        What the reading may take.
     tag
         The element that is being read, or None.
     exceeded
         The error that was raised; a parser may have replaced it by one of its own.
     """
 
-    __slots__ = ("elements", "elements_of_item", "exceeded", "items", "numbers", "tag", "text_bytes", "values")
+    __slots__ = ("elements", "elements_of_item", "exceeded", "items", "limits", "numbers", "tag", "text_bytes", "values")
 
-    def __init__(self) -> None:
+    def __init__(self, limits: WorkLimits = FULL) -> None:
         """Nothing is used yet."""
+        self.limits = limits
         self.elements, self.items, self.values, self.numbers, self.text_bytes = 0, 0, 0, 0, 0
         self.elements_of_item = 0
         self.tag: int | None = None
@@ -49,17 +71,17 @@ class WorkBudget:
         """Count one element. Raises `OverBudget`, as the other methods do."""
         self.elements += 1
         self.elements_of_item += 1
-        if self.elements_of_item > MAX_ELEMENTS_OF_ITEM:
-            raise self.refuse(f"more than {MAX_ELEMENTS_OF_ITEM} elements outside of sequences or in one item")
-        if self.elements > MAX_ELEMENTS:
-            raise self.refuse(f"more than {MAX_ELEMENTS} elements")
+        if self.elements_of_item > self.limits.elements_of_item:
+            raise self.refuse(f"more than {self.limits.elements_of_item} elements outside of sequences or in one item")
+        if self.elements > self.limits.elements:
+            raise self.refuse(f"more than {self.limits.elements} elements")
 
     def add_item(self) -> None:
         """Count one item of a sequence."""
         self.items += 1
         self.elements_of_item = 0
-        if self.items > MAX_ITEMS:
-            raise self.refuse(f"more than {MAX_ITEMS} items of sequences")
+        if self.items > self.limits.items:
+            raise self.refuse(f"more than {self.limits.items} items of sequences")
 
     def add_value(self, vr: str, value: bytes | None) -> None:
         """Count a value that is about to be decoded."""
@@ -68,18 +90,18 @@ class WorkBudget:
         size = _NUMBER_BYTES.get(vr)
         if size is not None:
             self.numbers += len(value) // size
-            if self.numbers > MAX_NUMBERS:
-                raise self.refuse(f"more than {MAX_NUMBERS} numbers")
+            if self.numbers > self.limits.numbers:
+                raise self.refuse(f"more than {self.limits.numbers} numbers")
             if len(value) % size == 0:
                 return  # else pydicom reads the value as text
         self.text_bytes += len(value)
-        if self.text_bytes > MAX_TEXT_BYTES:
-            raise self.refuse(f"more than {MAX_TEXT_BYTES} bytes of text")
+        if self.text_bytes > self.limits.text_bytes:
+            raise self.refuse(f"more than {self.limits.text_bytes} bytes of text")
         self.values += value.count(b"\\") + value.count(b"\x1b")
         if vr == "PN":
             self.values += value.count(b"^") + value.count(b"=")
-        if self.values > MAX_VALUES:
-            raise self.refuse(f"more than {MAX_VALUES} values or components of names")
+        if self.values > self.limits.values:
+            raise self.refuse(f"more than {self.limits.values} values or components of names")
 
     def refuse(self, what: str) -> OverBudget:
         """The error that says what there is too much of and names the element that is being read."""
@@ -99,13 +121,13 @@ def current_budget() -> WorkBudget:
 
 
 @contextmanager
-def work_budget() -> Iterator[WorkBudget]:
-    """Count what this thread does in this block as the work of one instance. An inner block belongs to the outer one."""
+def work_budget(limits: WorkLimits = FULL) -> Iterator[WorkBudget]:
+    """Count what this thread does in this block as the work of one instance. An inner block belongs to the outer one, with its limits."""
     outer: WorkBudget | None = getattr(_thread, "budget", None)
     if outer is not None:
         yield outer
         return
-    _thread.budget = made = WorkBudget()
+    _thread.budget = made = WorkBudget(limits)
     try:
         yield made
     finally:

@@ -60,7 +60,8 @@ class _BoundedStream:
         self._budget = current_budget()
         start = stream.tell()
         self._end = stream.seek(0, io.SEEK_END)
-        self._bytes_left = MAX_PASSES * self._end + EXTRA_BYTES
+        most = self._budget.limits.passed_bytes
+        self._bytes_left = MAX_PASSES * self._end + EXTRA_BYTES if most is None else most
         stream.seek(start)
         self._in_character_set = self._in_short_value = False
         self.tell, self.seek = stream.tell, stream.seek

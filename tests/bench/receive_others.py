@@ -2,15 +2,17 @@
 
     make bench SECTION=receive_others
 
-One sender stores CT slices one after the other. In every second part of a round another process sends the costly inputs, in turns, on
-one association. The time of each C-STORE is from its first byte to its answer.
+One sender stores CT slices one after the other. A round has three parts: nothing else is sent; another process sends images of the size of
+the costly inputs, in turns, on one association; it sends the costly inputs. The time of each C-STORE is from its first byte to its answer.
 """
 
 import argparse
 import multiprocessing
 import shutil
+import struct
 import tempfile
 import time
+from dataclasses import replace
 from multiprocessing.sharedctypes import Synchronized
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -20,13 +22,14 @@ from tests.bench import paired_runs
 from tests.bench.receive_targets import listener
 from tests.fuzz.costly_datasets import costly_datasets
 from tests.fuzz.raw_association import RELEASE, RESPONSE_TIMEOUT_S, RawConnection, associate_rq, context, store
-from tests.fuzz.seed_files import read_seed
+from tests.fuzz.seed_files import Seed, read_seed
 from tests.support.series import encoded, image
 
 PAGE = paired_runs.ROOT / "docs" / "measurements-receive.md"
 SYNTAXES = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99")  # context 1, 3, 5
 FRAGMENT_BYTES = 131_000
 START_TIMEOUT_S = 120.0
+ALONE, HARMLESS, COSTLY = PARTS = range(3)
 
 
 class Sender:
@@ -55,18 +58,29 @@ class Sender:
         self._peer.finish()
 
 
-def send_costly(port: int, active: Event, stop: Event, sent: "Synchronized[int]") -> None:
-    """Send the costly inputs in turns while ``active`` is set."""
+def send_others(port: int, part: "Synchronized[int]", stop: Event, sent: "Synchronized[int]") -> None:
+    """Send the costly inputs in turns while ``part`` is `COSTLY`, images of their size while it is `HARMLESS`."""
     seeds = [seed for seed, _ in costly_datasets()]
+    harmless = [image_of_size(number, len(seed.data_set)) for number, seed in enumerate(seeds)]
     sender = Sender(port, seeds[0].sop_class)
     while not stop.is_set():
-        for seed in seeds:
-            if not active.wait(0.2) or stop.is_set():
+        for costly, plain in zip(seeds, harmless, strict=True):
+            while part.value == ALONE and not stop.is_set():
+                time.sleep(0.01)
+            if stop.is_set():
                 break
+            seed = costly if part.value == COSTLY else plain
             sender.store(seed.sop_class, seed.sop_instance, seed.syntax, seed.data_set)
             with sent.get_lock():
                 sent.value += 1
     sender.release()
+
+
+def image_of_size(number: int, size_bytes: int) -> Seed:
+    """Make an image whose data set is about that long."""
+    plain = read_seed("plain", encoded(image(number=1 + number, side=8, study=7, PixelData=None)))
+    pixels = struct.pack("<HH2sHL", 0x7FE0, 0x0010, b"OW", 0, size_bytes & ~1) + bytes(size_bytes & ~1)
+    return replace(plain, data_set=plain.data_set + pixels)
 
 
 def main() -> None:
@@ -80,10 +94,10 @@ def main() -> None:
     folder.chmod(0o755)
     try:
         with listener(folder, 1) as ((_, port), _):
-            alone, beside, sent = measure(port, arguments.instances, arguments.rounds)
+            times, sent = measure(port, arguments.instances, arguments.rounds)
     finally:
         shutil.rmtree(folder)
-    text = report(alone, beside, sent)
+    text = report(times, sent)
     print(text)
     if arguments.write:
         command = f'make bench SECTION=receive_others ARGS="--instances {arguments.instances} --rounds {arguments.rounds}"'
@@ -91,40 +105,39 @@ def main() -> None:
         paired_runs.write_section("receive_others", f"{title}\n\n{text}", PAGE)
 
 
-def measure(port: int, instances: int, rounds: int) -> tuple[list[list[float]], list[list[float]], int]:
-    """Return the times of each round without and with costly input, and how many costly inputs were sent."""
+def measure(port: int, instances: int, rounds: int) -> tuple[list[list[list[float]]], list[int]]:
+    """Return, for each part of a round, the times of each round and how many other inputs were sent."""
     processes = multiprocessing.get_context("spawn")
-    active, stop, sent = processes.Event(), processes.Event(), processes.Value("i", 0)
-    costly = processes.Process(target=send_costly, args=(port, active, stop, sent), daemon=True)
-    costly.start()
+    part, stop, sent = processes.Value("i", ALONE), processes.Event(), processes.Value("i", 0)
+    others = processes.Process(target=send_others, args=(port, part, stop, sent), daemon=True)
+    others.start()
     slice_ = read_seed("slice", encoded(image(number=1, side=512, SOPInstanceUID="2.25.5" + "0" * 37)))
-    alone: list[list[float]] = []
-    beside: list[list[float]] = []
+    found: list[list[list[float]]] = [[] for _ in PARTS]
+    counts = [0 for _ in PARTS]
     sender, number = Sender(port, slice_.sop_class), 0
     try:
-        for which in range(-2, 2 * rounds):
-            if which % 2:
-                active.set()
-                wait_for_more(sent)
-            else:
-                active.clear()
-            times = []
-            for _ in range(instances if which >= 0 else 10):
-                number += 1
-                uid = f"2.25.5{number:037d}"
-                data_set = slice_.data_set.replace(slice_.sop_instance.encode(), uid.encode())
-                took, status = sender.store(slice_.sop_class, uid, slice_.syntax, data_set)
-                if status:
-                    raise SystemExit(f"the slice was answered with {status:04X}")
-                times.append(took)
-            if which >= 0:
-                (beside if which % 2 else alone).append(times)
+        for round_ in range(-1, rounds):
+            for which in PARTS:
+                part.value = which
+                if which != ALONE:
+                    wait_for_more(sent)
+                times, before = [], sent.value
+                for _ in range(instances if round_ >= 0 else 10):
+                    number += 1
+                    uid = f"2.25.5{number:037d}"
+                    data_set = slice_.data_set.replace(slice_.sop_instance.encode(), uid.encode())
+                    took, status = sender.store(slice_.sop_class, uid, slice_.syntax, data_set)
+                    if status:
+                        raise SystemExit(f"the slice was answered with {status:04X}")
+                    times.append(took)
+                if round_ >= 0:
+                    found[which].append(times)
+                    counts[which] += sent.value - before
         sender.release()
     finally:
         stop.set()
-        active.set()
-        costly.join(60)
-    return alone, beside, sent.value
+        others.join(60)
+    return found, counts
 
 
 def wait_for_more(sent: "Synchronized[int]") -> None:
@@ -136,22 +149,23 @@ def wait_for_more(sent: "Synchronized[int]") -> None:
         time.sleep(0.02)
 
 
-def report(alone: list[list[float]], beside: list[list[float]], sent: int) -> str:
+def report(times: list[list[list[float]]], sent: list[int]) -> str:
     """Return the table."""
 
-    def p99(times: list[float]) -> float:
-        return quantiles(times, n=100)[98]
+    def p99(values: list[float]) -> float:
+        return quantiles(values, n=100)[98]
 
-    rows = [
-        [name, *(f"{median(summary(times) for times in part):.1f}" for summary in (median, p99)), str(sum(len(times) for times in part))]
-        for name, part in (("alone", alone), ("beside costly input", beside))
-    ]
-    ratios = [median(f(loaded) / f(quiet) for quiet, loaded in zip(alone, beside, strict=True)) for f in (median, p99)]
-    rows.append(["ratio, median of the rounds", *(f"{ratio:.2f}" for ratio in ratios), ""])
-    table = paired_runs.markdown_table(["another sender's C-STORE of 0.53 MB", "p50, ms", "p99, ms", "instances"], rows)
+    names = ("alone", "beside images of the same sizes", "beside costly input")
+    rows = []
+    for name, part, count in zip(names, times, sent, strict=True):
+        figures = [f"{median(summary(values) for values in part):.1f}" for summary in (median, p99)]
+        ratios = [f"{median(f(one) / f(base) for one, base in zip(part, times[ALONE], strict=True)):.2f}" for f in (median, p99)]
+        rows.append([name, *figures, *ratios, str(count)])
+    head = ["another sender's C-STORE of 0.53 MB", "p50, ms", "p99, ms", "p50 / alone", "p99 / alone", "other inputs answered"]
+    table = paired_runs.markdown_table(head, rows)
     return (
-        f"{table}\n\nMeanwhile {sent} costly inputs were answered on one association: those of the table in "
-        f"[measurements](measurements.md#input-that-costs-much-to-read), in turns, without a pause."
+        f"{table}\n\nEach part of {len(times[ALONE][0])} instances; medians of {len(times[ALONE])} rounds. The costly inputs are those of "
+        f"the table in [measurements](measurements-trust.md#input-that-costs-much-to-read), in turns, without a pause."
     )
 
 

@@ -16,6 +16,7 @@ from core import process_memory
 from core.logs import scrub
 from core.settings.settings import Settings
 from workers.child.drain_flag import DrainFlag
+from workers.child.start_failures import StartFailures
 from workers.queue.queue_names import PRIORITY_OF_QUEUE, TASK, URGENT
 
 RESTART_PAUSE_S = 5.0
@@ -41,10 +42,11 @@ def register(app: Celery) -> None:
         handle_wake_up(_child)
 
 
-def start_child(settings: Settings, queues: tuple[str, ...], drain_flag: DrainFlag) -> None:
+def start_child(settings: Settings, queues: tuple[str, ...], drain_flag: DrainFlag, failures: StartFailures) -> None:
     """Open the stores, load the models and warm them up, in the child and before its first job.
 
-    A child that cannot start exits after a pause, and the pool starts another: it must not take messages that it cannot handle.
+    A child that cannot start exits after a pause, and the pool starts another: it must not take messages that it cannot handle. After some
+    in a row the worker ends with the reason.
     """
     global _child, _assessments
     try:
@@ -61,9 +63,12 @@ def start_child(settings: Settings, queues: tuple[str, ...], drain_flag: DrainFl
         _assessments = start_assessments(settings, _child.database, _child.blobs, _stopping)
         if URGENT not in queues:
             os.nice(ROUTINE_NICENESS)
+        failures.reset()
     except Exception as error:
-        log.error("child_start_failed", error=f"{type(error).__name__}: {scrub(str(error))}", seconds=RESTART_PAUSE_S)
+        reason = f"{type(error).__name__}: {scrub(str(error))}"
+        log.error("child_start_failed", error=reason, seconds=RESTART_PAUSE_S)
         time.sleep(RESTART_PAUSE_S)
+        failures.add(error, reason)
         os._exit(1)
 
 

@@ -13,9 +13,10 @@ from typing import Any
 from celery import signals
 from celery.exceptions import SecurityWarning
 
-from core.errors import ConfigurationError
+from core.errors import ConfigurationError, NodeError
 from core.settings.settings import Settings
 from workers.child.drain_flag import DrainFlag
+from workers.child.start_failures import StartFailures
 from workers.queue import tasks
 from workers.queue.celery_app import make_app
 from workers.queue.queue_names import QUEUES
@@ -30,6 +31,8 @@ def run_worker(settings: Settings, queues: Sequence[str] | None = None) -> int:
     ------
     ConfigurationError
         A queue is unknown, or the URL of the broker or of the database is missing.
+    NodeError
+        Its children cannot start, one after the other, with the reason of the last one.
     """
     names = tuple(queues) if queues is not None else QUEUES
     unknown = sorted(set(names) - set(QUEUES))
@@ -42,7 +45,7 @@ def run_worker(settings: Settings, queues: Sequence[str] | None = None) -> int:
     # Celery warns of root because of pickle, which is not accepted here.
     warnings.filterwarnings("ignore", message="You're running the worker with superuser", category=SecurityWarning)
     app = make_app(settings)
-    drain_flag = DrainFlag()
+    drain_flag, failures = DrainFlag(), StartFailures()
     tasks.register(app)
 
     # Celery holds handlers by weak references: these local names keep them alive as long as the worker runs.
@@ -51,7 +54,7 @@ def run_worker(settings: Settings, queues: Sequence[str] | None = None) -> int:
 
     def child_starts(**_: Any) -> None:
         drain_flag.close_writing_end()
-        tasks.start_child(settings, names, drain_flag)
+        tasks.start_child(settings, names, drain_flag, failures)
 
     def child_stops(**_: Any) -> None:
         tasks.stop_child()
@@ -75,4 +78,6 @@ def run_worker(settings: Settings, queues: Sequence[str] | None = None) -> int:
         without_heartbeat=True,  # heartbeats are rows
     )
     controller.start()
+    if failures.reason:
+        raise NodeError(f"the worker ends, because its children cannot start: {failures.reason}")
     return int(controller.exitcode or 0)

@@ -66,6 +66,6 @@ def resend_deliveries(
             columns=COLUMNS,
             rows=[asdict(row) | {"action": row.action} for row in planned],
             count=len(sent),
-            what=f"{len(sent)} objects will be sent{f' to {to}' if to else ' again'}",
+            what=f"{len(sent)} {'object' if len(sent) == 1 else 'objects'} will be sent{f' to {to}' if to else ' again'}",
         )
         carry_out(database, CommandKind.DELIVERY_RESEND, {key: value for key, value in args.items() if value}, plan, manner)

@@ -53,7 +53,7 @@ def actions(found: list[PlannedSending]) -> list[tuple[str, str, str]]:
 
 
 def send_again(database: Database, selection: ResendSelection) -> list[int]:
-    return resend(database, selection, TARGETS, actor="cli:ann", reason="the archive lost it")
+    return resend(database, selection, TARGETS, actor="cli:ann", reason="the archive lost it").all
 
 
 def test_a_plan_changes_nothing(database: Database, delivered: int) -> None:

@@ -9,7 +9,7 @@ from db.engine import Database
 from db.jobs import job_leases
 from db.jobs.claim import claim_jobs
 from db.roles import dead_processes, heartbeats
-from tests.support.records import Sender, claim, complete, finish, plan, scalar
+from tests.support.records import Sender, claim, complete, finish, plan, run, scalar
 
 
 def ended_process() -> int:
@@ -58,3 +58,15 @@ def test_heartbeats_of_dead_processes_are_deleted(database: Database) -> None:
         heartbeats.record_heartbeat(database, role, name, {})
     assert dead_processes.delete_dead_heartbeats(database, "here") == 1
     assert {beat.name for beat in heartbeats.alive_processes(database, 60)} == {f"here:{os.getppid()}", f"there:{dead}"}
+
+
+def test_a_process_deletes_the_rows_of_dead_ones_that_it_replaces(database: Database) -> None:
+    """Of its role and host only: a role of which no process is left keeps its row, so that it is reported as missing."""
+    dead = ended_process()
+    rows = (("send", f"here:{dead}"), ("relay", f"here:{dead}"), ("send", f"there:{dead}"), ("send", f"here:{os.getppid()}"))
+    for role, name in rows:
+        heartbeats.record_heartbeat(database, role, name, {})
+    assert dead_processes.delete_replaced_heartbeats(database, "here", "send", "here:1") == 0  # renewed a moment ago
+    run(database, "UPDATE heartbeats SET at = at - interval '10 seconds'")
+    assert dead_processes.delete_replaced_heartbeats(database, "here", "send", "here:1") == 1
+    assert {(beat.role, beat.name) for beat in heartbeats.alive_processes(database, 60)} == set(rows[1:])

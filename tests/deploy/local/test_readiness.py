@@ -1,5 +1,7 @@
 """The start of a node ends at once when a role that it needs has ended, and says meanwhile what it waits for."""
 
+from pathlib import Path
+
 import pytest
 from structlog.testing import capture_logs
 
@@ -39,3 +41,11 @@ def test_the_log_says_which_roles_are_awaited(database: Database, monkeypatch: p
     with capture_logs() as logs:
         assert not waiting.is_ready()
     assert [(line["event"], line["name"]) for line in logs] == [("waiting_for_roles", "worker")]
+
+
+def test_the_reason_is_the_last_line_of_the_role(database: Database, tmp_path: Path) -> None:
+    log = tmp_path / "worker.log"
+    log.write_text("something\ndicom-node: an older reason\ndicom-node: its children cannot start: ImportError: no codec\n2026 ended\n")
+    ended = SupervisedRole("worker", ("worker",), {}, log_file=log, last_status=1)
+    with pytest.raises(StorageError, match=r"has ended with status 1: its children cannot start: ImportError: no codec \(see .*worker.log"):
+        Readiness(Settings(), database, [ended], free_port(), tmp_path).is_ready()

@@ -107,7 +107,7 @@ def test_results_are_sent_and_run_again(database: Database, ask: Any) -> None:
     state, answer = ask(CommandKind.DELIVERY_RESEND, job)
     assert (state, "accept_research = false" in answer) == ("failed", True)
     run(database, """UPDATE jobs SET identity = '{"status": "clinical"}'""")
-    assert ask(CommandKind.DELIVERY_RESEND, job) == ("done", "1 objects are sent again")
+    assert ask(CommandKind.DELIVERY_RESEND, job) == ("done", "1 object is sent again")
     assert ask(CommandKind.DELIVERY_RESEND, "3 objects", jobs="1,x")[0] == "failed"
     assert ask(CommandKind.JOB_RERUN, job, to="nowhere")[0] == "failed"
     assert ask(CommandKind.JOB_RERUN, job) == ("done", f"job {job + 1} is queued")

@@ -50,7 +50,7 @@ def fixed(tmp_path: Path, database_url: str) -> Path:
 
 def unrouted(config: Path, capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     capsys.readouterr()
-    assert run(["rules", "unrouted", "--config", str(config), "--json"]) == 0
+    assert run(["rules", "unrouted", "--now", "--config", str(config), "--json"]) == 0
     found: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
     return found
 

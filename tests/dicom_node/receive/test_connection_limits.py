@@ -2,6 +2,8 @@
 
 import logging
 import socket
+import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -13,6 +15,7 @@ from dicom_node.receive.connections.association_request import MalformedRequest,
 from dicom_node.receive.connections.connection_limits import UNKNOWN_PER_ADDRESS, ConnectionLimits
 from tests.dicom_node.conftest import MakeSettings, Running
 from tests.fuzz.raw_association import ABORT, AC, RawConnection, associate_rq, context, item
+from tests.support.send_role import wait_for
 from tests.support.series import CT, image
 from tests.support.storage_scu import send
 
@@ -70,6 +73,28 @@ def test_a_source_connects_while_300_connections_are_silent(
                 assert connection.recv(1) == b""
             except ConnectionResetError:
                 continue
+
+
+def test_silent_connections_take_no_threads(
+    start: Callable[[Settings], Running], make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread, an association and its buffers are made for a connection when its first byte has arrived."""
+    monkeypatch.setattr(server, "REQUEST_TIMEOUT_S", 3600.0)
+    node = start(make_settings(receive={"max_associations": 100, "acse_timeout_s": 3600.0}))
+    assert send(node.port, image()) == [0x0000]
+    before = threading.active_count()
+    with ExitStack() as stack:
+        silent = [stack.enter_context(socket.create_connection(("127.0.0.1", node.port))) for _ in range(100)]
+        assert send(node.port, image(number=2)) == [0x0000]  # they were accepted before this one
+        wait_for(lambda: node.listener.details()["associations"] == "0")
+        assert threading.active_count() <= before + 3  # those of the last association may be ending
+        tracemalloc.start()
+        for connection in silent:  # the head of a request of 1 MB, which does not come
+            connection.sendall(b"\1\0\0\x0f\xff\xff\0")
+        wait_for(lambda: threading.active_count() >= before + 150)
+        grown, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert grown < 16 << 20
 
 
 @contextmanager

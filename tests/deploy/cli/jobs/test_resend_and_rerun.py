@@ -94,11 +94,12 @@ def test_resend(database: Database, config: Path, delivered: int, roles: Setting
     assert scalar(database, "SELECT count(*) FROM commands") == 0
     assert run(["deliveries", "resend", "--study", "1.2.3", "--reason", "the archive lost it", "--yes", "--json", *where]) == 0
     answer = json.loads(capsys.readouterr().out)
-    assert answer["answer"] == "1 objects are sent again"
+    assert answer["answer"] == "1 object is sent again"
     assert [row["action"] for row in answer["planned"]] == ["send again"]
     assert scalar(database, "SELECT state FROM deliveries") == "pending"
     assert run(["deliveries", "resend", "--since", "2020-01-01", "--to", "later", "--missing", "--reason", "added", "--yes", *where]) == 0
-    assert "1 objects are sent again" in capsys.readouterr().err
+    assert "1 object is sent for the first time" in capsys.readouterr().err
+    assert str(scalar(database, "SELECT note FROM deliveries WHERE destination = 'later'")).startswith("sent for ")
     deliver(database)
     assert rows(database, "SELECT destination, state FROM deliveries ORDER BY id") == [("pacs", "stored"), ("later", "stored")]
     assert run(["deliveries", "resend", "--since", "2020-01-01", "--to", "later", "--missing", "--reason", "added", "--yes", *where]) == 1

@@ -6,9 +6,9 @@ from core.errors import CannotUnderstand
 from core.policy.admission import check_identity
 from core.records import InstanceHeader
 from db.blobs.temporary_file import TemporaryFile
+from dicom_node.receive.headers.header_reader import HeaderReader
 from dicom_node.receive.spool import SpoolFile
 from dicom_node.statuses import INVALID_INSTANCE
-from imaging.headers.instance_header import read_header
 
 MAX_UID_CHARS = 64  # PS3.5 9.1
 
@@ -22,7 +22,7 @@ class ReceivedInstance:
     spool: SpoolFile
 
 
-def read_checked_header(received: ReceivedInstance, file: TemporaryFile) -> InstanceHeader:
+def read_checked_header(reader: HeaderReader, received: ReceivedInstance, file: TemporaryFile) -> InstanceHeader:
     """Return the header of the finished spool file.
 
     Raises
@@ -35,7 +35,7 @@ def read_checked_header(received: ReceivedInstance, file: TemporaryFile) -> Inst
         raise CannotUnderstand("the SOP instance UID of the command is too long", status=INVALID_INSTANCE)
     if not received.spool.size_bytes:
         raise CannotUnderstand("the C-STORE came without a data set")
-    header = read_header(file.path, beginning=received.spool.beginning, size_bytes=file.size_bytes)
+    header = reader.read(file.path, beginning=received.spool.beginning, size_bytes=file.size_bytes)
     check_identity(
         sop_class_uid=identity.sop_class_uid,
         sop_instance_uid=identity.sop_instance_uid,

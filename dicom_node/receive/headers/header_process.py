@@ -1,0 +1,40 @@
+"""The child process that reads headers which cost much: ``python -m dicom_node.receive.headers.header_process``.
+
+The threads of a listener share Python's interpreter lock: while one of them reads such a header, every other sender would wait.
+"""
+
+import dataclasses
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from dicom_node.line_process.child import answer, limit_resources, requests
+
+MEMORY_BYTES = 4 << 30  # of addresses; a deflated data set is in memory as a whole
+CPU_S = 60  # the limits of imaging.limits.work_budget allow about one
+IDLE_S = 60.0
+NICENESS = 5  # below the listener itself and the database
+
+
+def main() -> int:
+    """Answer requests until standard input ends, or for a while nothing is asked."""
+    limit_resources(MEMORY_BYTES)
+    os.nice(NICENESS)
+    from core.errors import CannotUnderstand, OverBudget
+    from imaging.headers.instance_header import read_header_tolerantly
+
+    found: dict[str, Any]
+    for request in requests(cpu_s=CPU_S, idle_s=IDLE_S):
+        try:
+            found = {"header": dataclasses.asdict(read_header_tolerantly(Path(request["path"])))}
+        except CannotUnderstand as error:
+            found = {"refused": str(error), "over_budget": isinstance(error, OverBudget), "status": error.status}
+        except OSError:
+            found = {"unavailable": True}
+        answer(found)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""Reads headers: those that cost little in the calling thread, others in child processes.
+
+What costs little is counted while it is read (`imaging.limits.work_budget.QUICK`): at the first element beyond, the reading ends and a
+child begins anew. Enhanced multi-frame images, large structured reports and hostile files are read there.
+"""
+
+import os
+import queue
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from core.errors import CannotUnderstand, OutOfResources, OverBudget
+from core.records import InstanceHeader
+from dicom_node.line_process.parent import LineProcess
+from imaging.headers.fast_header import read_plain_header
+from imaging.headers.instance_header import BEGINNING_BYTES, read_header_tolerantly
+from imaging.limits.work_budget import QUICK, work_budget
+
+CHILDREN = min(4, os.cpu_count() or 1)
+TIMEOUT_S = 300.0  # wall time of one header, on a machine that is busy with other things
+ITEM_TAG = b"\xfe\xff\x00\xe0"
+_MODULE = "dicom_node.receive.headers.header_process"
+
+
+class HeaderReader:
+    """Reads headers of received files. May be used from any thread; children are started when they are needed."""
+
+    def __init__(self) -> None:
+        self._children: queue.LifoQueue[LineProcess] = queue.LifoQueue()  # the last one used is the first one used again
+        for _ in range(CHILDREN):
+            self._children.put(LineProcess(_MODULE, timeout_s=TIMEOUT_S))
+
+    def read(self, path: Path, *, beginning: bytes = b"", size_bytes: int = 0) -> InstanceHeader:
+        """As `imaging.headers.instance_header.read_header`.
+
+        Raises
+        ------
+        CannotUnderstand
+            As there; `OverBudget` where reading it takes more work than that of any real instance.
+        OutOfResources
+            The file or a child process is not available.
+        """
+        if not beginning:
+            with open(path, "rb", buffering=0) as file:
+                beginning, size_bytes = file.read(BEGINNING_BYTES), os.fstat(file.fileno()).st_size
+        plain = read_plain_header(beginning, size_bytes)
+        if plain is not None:
+            return plain
+        if beginning.count(ITEM_TAG) <= QUICK.items:  # else it is over the budget anyway
+            with work_budget(QUICK) as budget:
+                try:
+                    return read_header_tolerantly(path)
+                except OverBudget:
+                    if budget.exceeded is None:
+                        raise
+        return self._read_in_child(path)
+
+    def _read_in_child(self, path: Path) -> InstanceHeader:
+        child = self._children.get()
+        try:
+            return _header_of(_ask(child, path))
+        finally:
+            self._children.put(child)
+
+    def close(self) -> None:
+        """End the children that are idle; a further header starts them again."""
+        idle: list[LineProcess] = []
+        with suppress(queue.Empty):
+            while True:
+                idle.append(self._children.get_nowait())
+        for child in idle:
+            child.close()
+            self._children.put(child)
+
+
+def _ask(child: LineProcess, path: Path) -> dict[str, Any]:
+    request = {"path": str(path)}
+    try:
+        return child.ask(request)
+    except (OSError, ValueError):  # it was killed, or ended in this moment because it had nothing to do
+        try:
+            return child.ask(request)
+        except (OSError, ValueError) as error:
+            raise CannotUnderstand("the header cannot be read within the limits of time and memory") from error
+
+
+def _header_of(answer: dict[str, Any]) -> InstanceHeader:
+    if "unavailable" in answer:
+        raise OutOfResources("out of resources: the file cannot be read")
+    if "refused" in answer:
+        kind = OverBudget if answer["over_budget"] else CannotUnderstand
+        raise kind(str(answer["refused"]), status=int(answer["status"]))
+    return InstanceHeader(**{name: tuple(value) if isinstance(value, list) else value for name, value in answer["header"].items()})

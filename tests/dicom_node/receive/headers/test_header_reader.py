@@ -1,0 +1,119 @@
+"""Headers that cost much are read in child processes, with the same result; the listener's own threads do little of that work."""
+
+import os
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core.errors import OverBudget
+from dicom_node.receive.headers.header_reader import CHILDREN, HeaderReader
+from imaging.headers.instance_header import read_header
+from imaging.limits.work_budget import MAX_ITEMS, QUICK, WorkBudget
+from imaging.wire.part10 import data_set_offset
+from tests.fuzz.costly_datasets import EMPTY_ITEM, SEQUENCE_END, costly_datasets, file_of
+from tests.fuzz.seed_files import Seed
+from tests.support.series import encoded, image
+
+COSTLY = {seed.name: (seed, tag) for seed, tag in costly_datasets(0.2)}
+MORE = 1  # the count at which a limit refuses is one more than it allows
+
+
+@pytest.fixture(scope="module")
+def reader() -> Iterator[HeaderReader]:
+    made = HeaderReader()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def done_here(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """What is counted in this process: elements, items and values."""
+    counts: Counter[str] = Counter()
+    add_element, add_item, add_value = WorkBudget.add_element, WorkBudget.add_item, WorkBudget.add_value
+
+    def counted_element(self: WorkBudget) -> None:
+        counts["elements"] += 1
+        add_element(self)
+
+    def counted_item(self: WorkBudget) -> None:
+        counts["items"] += 1
+        add_item(self)
+
+    def counted_value(self: WorkBudget, vr: str, value: bytes | None) -> None:
+        add_value(self, vr, value)  # raises in front of the decoding of a value that is over the limit
+        counts["bytes"] += len(value or b"")
+
+    monkeypatch.setattr(WorkBudget, "add_element", counted_element)
+    monkeypatch.setattr(WorkBudget, "add_item", counted_item)
+    monkeypatch.setattr(WorkBudget, "add_value", counted_value)
+    return counts
+
+
+def file_with_items(count: int) -> Seed:
+    """A sequence of empty items of undefined length, after the elements of a CT slice."""
+    content = encoded(image(side=8, PixelData=None))
+    head = content[data_set_offset(content) :]
+    plain = COSTLY["deflated empty items"][0]
+    items = b"\x40\x00\x30\xa7SQ\0\0\xff\xff\xff\xff" + EMPTY_ITEM * count + SEQUENCE_END
+    return Seed("items", plain.sop_class, plain.sop_instance, "1.2.840.10008.1.2.1", head + items)
+
+
+def written(seed: Seed, folder: Path) -> Path:
+    path = folder / "instance.dcm"
+    path.write_bytes(file_of(seed))
+    return path
+
+
+@pytest.mark.parametrize("name", [name for name, (_, tag) in COSTLY.items() if tag])
+def test_a_costly_file_is_refused_with_the_same_reason_and_little_work_here(
+    name: str, reader: HeaderReader, tmp_path: Path, done_here: Counter[str]
+) -> None:
+    seed, tag = COSTLY[name]
+    with pytest.raises(OverBudget) as refused:
+        reader.read(written(seed, tmp_path))
+    assert done_here["elements"] <= QUICK.elements + MORE
+    assert done_here["items"] <= QUICK.items + MORE
+    assert done_here["bytes"] <= QUICK.text_bytes + 2 * QUICK.numbers
+    assert tag in str(refused.value)
+    assert refused.value.status == 0xC000
+
+
+def test_a_large_file_within_the_limits_is_read_in_a_child(reader: HeaderReader, tmp_path: Path, done_here: Counter[str]) -> None:
+    path = written(file_with_items(MAX_ITEMS), tmp_path)
+    header = reader.read(path)
+    assert done_here["items"] <= QUICK.items + MORE
+    assert header == read_header(path)
+    assert header.orientation == (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+
+
+def test_a_header_that_costs_little_is_read_here(reader: HeaderReader, tmp_path: Path, done_here: Counter[str]) -> None:
+    """Text beyond ASCII is enough for the tolerant reader."""
+    content = encoded(image(side=8, SpecificCharacterSet="ISO_IR 100", PatientName="Müller^Jürgen"))
+    path = tmp_path / "instance.dcm"
+    path.write_bytes(content)
+    assert reader.read(path).patient_name == "Müller^Jürgen"
+    assert done_here["elements"] > 0
+
+
+def test_a_child_that_was_killed_is_started_again(reader: HeaderReader, tmp_path: Path) -> None:
+    path = written(file_with_items(QUICK.items + 1), tmp_path)
+    before = reader.read(path)
+    for pid in _children_of(os.getpid()):
+        os.kill(pid, signal.SIGKILL)
+    assert reader.read(path) == before
+    assert len(_children_of(os.getpid())) <= CHILDREN
+
+
+def _children_of(parent: int) -> list[int]:
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            command, status = (folder / "cmdline").read_bytes(), (folder / "stat").read_text()
+        except OSError:
+            continue
+        if b"dicom_node.receive.headers.header_process" in command and int(status.rpartition(")")[2].split()[1]) == parent:
+            found.append(int(folder.name))
+    return found
