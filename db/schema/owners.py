@@ -31,9 +31,14 @@ _MAY_CHANGE = text("""
 
 def separate_owners(connection: Connection, node_role: str) -> None:
     """Give the audit trail to its owner and everything else to ``node_role``, in the caller's transaction. May be repeated."""
-    connection.execute(_ONLY_BUILT_IN)
+    hide_functions(connection)
     connection.execute(_SET, {"node": node_role, "owner": AUDIT_OWNER})
     connection.exec_driver_sql(read_sql("owners"), execution_options={"no_parameters": True})
+
+
+def hide_functions(connection: Connection) -> None:
+    """Let the statements of this transaction find functions of PostgreSQL only, not those that the node may have made."""
+    connection.execute(_ONLY_BUILT_IN)
 
 
 def make_superuser(database: Database, name: str, password: str) -> None:
@@ -54,7 +59,7 @@ def make_node_role(connection: Connection, name: str, password: str) -> None:
     ConfigurationError
         The connection is not one of a superuser.
     """
-    connection.execute(_ONLY_BUILT_IN)
+    hide_functions(connection)
     if not connection.execute(_IS_SUPERUSER).scalar_one():
         raise ConfigurationError("the role in database.admin_url is no superuser", hint="give the URL of a superuser of this server")
     role = connection.execute(_ROLE, {"name": name}).one_or_none()

@@ -9,11 +9,12 @@ from db.engine import Database
 from db.schema import FOLDER, VIEWS, read_sql
 from db.schema.owners import make_node_role, separate_owners
 from db.schema.revisions import expected_revision, read_revision
+from db.schema.upgrade_role import upgrade_session
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
-UPGRADE_LOCK = 0x64636D6E  # "dcmn": roles that start at the same time upgrade one after the other
+UPGRADE_LOCK, PRIVILEGED_LOCK = 0x64636D6E, 0x64636D6F  # "dcmn": roles that start at the same time upgrade one after the other
 
 _LOCK = text("SELECT pg_catalog.pg_advisory_xact_lock(:lock)")
 # Two random UUIDs are 244 random bits: the key of the patient references in audit events.
@@ -27,8 +28,8 @@ _IDENTIFY = text("""
 def upgrade_schema(database: Database, node_role: tuple[str, str] | None = None) -> None:
     """Bring the schema to the newest revision. Without effect when it is there; several processes may call it at once.
 
-    Where nothing is to be upgraded, a superuser executes no function, trigger or view of the node here: a stolen role of the node could
-    otherwise make itself a superuser at the next start.
+    A superuser executes no function, trigger or view of the node here: a stolen role of the node could otherwise make itself a superuser
+    at the next start. What changes the node's tables is executed as another role (`db.schema.upgrade_role`).
 
     Parameters
     ----------
@@ -39,24 +40,46 @@ def upgrade_schema(database: Database, node_role: tuple[str, str] | None = None)
     Raises
     ------
     ConfigurationError
-        There is a ``node_role``, and the connection is not one of a superuser.
+        There is a ``node_role``, and the connection is not one of a superuser, or the role that upgrades cannot sign in.
     StorageError
         The database does not respond.
     """
+    if node_role is None:
+        _upgrade(database)
+        return
+    with database.begin() as turn:  # a second one must not give the upgrading role another password meanwhile
+        turn.execute(_LOCK, {"lock": PRIVILEGED_LOCK})
+        _upgrade_with_owners(database, *node_role)
+
+
+def _upgrade_with_owners(database: Database, name: str, password: str) -> None:
     with database.begin() as connection:
         connection.execute(_LOCK, {"lock": UPGRADE_LOCK})
-        if read_revision(connection) != expected_revision():
-            from alembic import command  # most often the schema is the newest one, and alembic is not needed
+        make_node_role(connection, name, password)
+        separate_owners(connection, name)
+        is_newest = read_revision(connection) == expected_revision()
+    if not is_newest:
+        with upgrade_session(database, name) as session:
+            _upgrade(session)
+        with database.begin() as connection:
+            connection.execute(_LOCK, {"lock": UPGRADE_LOCK})
+            separate_owners(connection, name)
 
-            for name in VIEWS:
-                connection.execute(text(f"DROP VIEW IF EXISTS {name}"))
-            command.upgrade(_config(connection), "head")
-            execute_script(connection, read_sql("views"))
-            grant_views(connection, VIEWS)
-            connection.execute(_IDENTIFY)
-        if node_role is not None:
-            make_node_role(connection, *node_role)
-            separate_owners(connection, node_role[0])
+
+def _upgrade(database: Database) -> None:
+    """Upgrade as the role of this connection, which owns what it makes."""
+    with database.begin() as connection:
+        connection.execute(_LOCK, {"lock": UPGRADE_LOCK})
+        if read_revision(connection) == expected_revision():
+            return
+        from alembic import command  # most often the schema is the newest one, and alembic is not needed
+
+        for name in VIEWS:
+            connection.execute(text(f"DROP VIEW IF EXISTS {name}"))
+        command.upgrade(_config(connection), "head")
+        execute_script(connection, read_sql("views"))
+        grant_views(connection, VIEWS)
+        connection.execute(_IDENTIFY)
 
 
 def execute_script(connection: Connection, script: str) -> None:

@@ -1,17 +1,18 @@
 """The node's role may add audit events, and nothing lets it change or remove them."""
 
 import pytest
+from alembic import command
 from sqlalchemy.exc import DBAPIError
 
 from core.errors import ConfigurationError, StorageError
 from core.settings.settings import Settings
 from db import audit
 from db.engine import Database
-from db.schema.owners import AUDIT_OWNER, may_change_audit_trail
-from db.schema.upgrade import upgrade_schema
+from db.schema.owners import AUDIT_OWNER, may_change_audit_trail, separate_owners
+from db.schema.upgrade import _config, upgrade_schema
 from deploy.local.database_roles import ADMIN, upgrade_database
 from tests.support.records import rows, run, scalar
-from tests.support.services import as_role, as_superuser
+from tests.support.services import as_role, as_superuser, fresh_database
 
 OWNERS = """
     SELECT c.relname, pg_get_userbyid(c.relowner) FROM pg_class c
@@ -120,3 +121,28 @@ def test_a_schema_that_one_role_owns_is_separated(database: Database) -> None:
 def test_a_role_that_is_no_superuser_cannot_separate(database: Database) -> None:
     with pytest.raises(ConfigurationError, match="no superuser"):
         upgrade_schema(database, ("dicom_node", "tests"))
+
+
+def test_an_upgrade_executes_nothing_of_the_node_as_superuser(postgres_url: str) -> None:
+    """The trap tries to become a superuser, also by RESET ROLE."""
+    with fresh_database(postgres_url, "template0") as url:
+        node = Database.open(url, pool_size=1)
+        with as_superuser(node) as admin:
+            with admin.begin() as connection:
+                command.upgrade(_config(connection), "0017")
+                separate_owners(connection, "dicom_node")
+            run(node, "CREATE TABLE executed_by (role text, super boolean)")
+            take = "BEGIN RESET ROLE; ALTER ROLE dicom_node SUPERUSER; EXCEPTION WHEN insufficient_privilege THEN NULL; END;"
+            note = "INSERT INTO public.executed_by SELECT rolname, rolsuper FROM pg_roles WHERE rolname = current_user;"
+            body = f"BEGIN {take} {note} RETURN NULL; END"
+            run(node, f"CREATE FUNCTION trap() RETURNS trigger LANGUAGE plpgsql AS $trap${body}$trap$")
+            run(node, "CREATE TRIGGER trap BEFORE INSERT ON installation FOR EACH STATEMENT EXECUTE FUNCTION trap()")
+            upgrade_schema(admin, ("dicom_node", "tests"))
+            assert rows(node, "SELECT DISTINCT role, super FROM executed_by") == [("dicom_node_upgrade", False)]
+            assert not node.is_superuser()
+            assert scalar(admin, "SELECT count(*) FROM pg_roles WHERE rolname = 'dicom_node_upgrade'") == 0
+            audit.record_now(node, actor="a", action="b", subject="c")
+            assert audit.chain(node) == 1
+            run(node, "DROP TRIGGER trap ON installation; DROP FUNCTION trap(); DROP TABLE executed_by")
+            test_only_the_trail_has_another_owner(node)
+        node.dispose()
