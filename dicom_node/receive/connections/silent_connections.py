@@ -28,7 +28,9 @@ class SilentConnections:
         Called with the socket and the address of a connection that sent nothing; it closes the socket.
     """
 
-    def __init__(self, selector: selectors.BaseSelector, timeout_s: Callable[[], float], on_close: Callable[[socket.socket, Any], None]):
+    def __init__(
+        self, selector: selectors.BaseSelector, timeout_s: Callable[[], float], on_close: Callable[[socket.socket, Any], None]
+    ) -> None:
         self._selector = selector
         self._timeout_s = timeout_s
         self._on_close = on_close

@@ -91,4 +91,5 @@ def _header_of(answer: dict[str, Any]) -> InstanceHeader:
     if "refused" in answer:
         kind = OverBudget if answer["over_budget"] else CannotUnderstand
         raise kind(str(answer["refused"]), status=int(answer["status"]))
-    return InstanceHeader(**{name: tuple(value) if isinstance(value, list) else value for name, value in answer["header"].items()})
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in answer["header"].items()}
+    return InstanceHeader(**values)
