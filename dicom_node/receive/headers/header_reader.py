@@ -31,7 +31,7 @@ class HeaderReader:
         for _ in range(CHILDREN):
             self._children.put(LineProcess(_MODULE, timeout_s=TIMEOUT_S))
 
-    def read(self, path: Path, *, beginning: bytes = b"", size_bytes: int = 0) -> InstanceHeader:
+    def read(self, path: Path | str, *, beginning: bytes = b"", size_bytes: int = 0) -> InstanceHeader:
         """As `imaging.headers.instance_header.read_header`.
 
         Raises
@@ -50,13 +50,13 @@ class HeaderReader:
         if beginning.count(ITEM_TAG) <= QUICK.items:  # else it is over the budget anyway
             with work_budget(QUICK) as budget:
                 try:
-                    return read_header_tolerantly(path)
+                    return read_header_tolerantly(Path(path))
                 except OverBudget:
                     if budget.exceeded is None:
                         raise
         return self._read_in_child(path)
 
-    def _read_in_child(self, path: Path) -> InstanceHeader:
+    def _read_in_child(self, path: Path | str) -> InstanceHeader:
         child = self._children.get()
         try:
             return _header_of(_ask(child, path))
@@ -74,7 +74,7 @@ class HeaderReader:
             self._children.put(child)
 
 
-def _ask(child: LineProcess, path: Path) -> dict[str, Any]:
+def _ask(child: LineProcess, path: Path | str) -> dict[str, Any]:
     request = {"path": str(path)}
     try:
         return child.ask(request)
