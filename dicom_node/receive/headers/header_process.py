@@ -4,7 +4,6 @@ The threads of a listener share Python's interpreter lock: while one of them rea
 """
 
 import dataclasses
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,11 @@ from dicom_node.line_process.child import answer, limit_resources, requests
 MEMORY_BYTES = 4 << 30  # of addresses; a deflated data set is in memory as a whole
 CPU_S = 60  # the limits of imaging.limits.work_budget allow about one
 IDLE_S = 60.0
-NICENESS = 5  # below the listener itself and the database
 
 
 def main() -> int:
     """Answer requests until standard input ends, or for a while nothing is asked."""
     limit_resources(MEMORY_BYTES)
-    os.nice(NICENESS)
     from core.errors import CannotUnderstand, OverBudget
     from imaging.headers.instance_header import read_header_tolerantly
 

@@ -1,7 +1,8 @@
 """Reads headers: those that cost little in the calling thread, others in child processes.
 
 What costs little is counted while it is read (`imaging.limits.work_budget.QUICK`): at the first element beyond, the reading ends and a
-child begins anew. Enhanced multi-frame images, large structured reports and hostile files are read there.
+child begins anew. Enhanced multi-frame images, large structured reports and hostile files are read there. Only a file with more items than
+any child would accept is refused at once.
 """
 
 import os
@@ -13,13 +14,13 @@ from typing import Any
 from core.errors import CannotUnderstand, OutOfResources, OverBudget
 from core.records import InstanceHeader
 from dicom_node.line_process.parent import LineProcess
+from dicom_node.receive.headers.item_count import has_too_many_items
 from imaging.headers.fast_header import read_plain_header
 from imaging.headers.instance_header import BEGINNING_BYTES, read_header_tolerantly
-from imaging.limits.work_budget import QUICK, work_budget
+from imaging.limits.work_budget import MAX_ITEMS, QUICK, work_budget
 
 CHILDREN = min(4, os.cpu_count() or 1)
 TIMEOUT_S = 300.0  # wall time of one header, on a machine that is busy with other things
-ITEM_TAG = b"\xfe\xff\x00\xe0"
 _MODULE = "dicom_node.receive.headers.header_process"
 
 
@@ -47,13 +48,14 @@ class HeaderReader:
         plain = read_plain_header(beginning, size_bytes)
         if plain is not None:
             return plain
-        if beginning.count(ITEM_TAG) <= QUICK.items:  # else it is over the budget anyway
-            with work_budget(QUICK) as budget:
-                try:
-                    return read_header_tolerantly(Path(path))
-                except OverBudget:
-                    if budget.exceeded is None:
-                        raise
+        with work_budget(QUICK) as budget:
+            try:
+                return read_header_tolerantly(Path(path))
+            except OverBudget:
+                if budget.exceeded is None:
+                    raise
+        if budget.items > QUICK.items and has_too_many_items(path):
+            raise budget.refuse(f"more than {MAX_ITEMS} items of sequences")
         return self._read_in_child(path)
 
     def _read_in_child(self, path: Path | str) -> InstanceHeader:

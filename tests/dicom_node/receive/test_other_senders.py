@@ -39,7 +39,7 @@ def test_an_input_in_the_middle_of_its_reading_stops_no_other_sender(
     monkeypatch.setattr(LineProcess, "ask", held_ask)
     monkeypatch.setattr(WorkBudget, "add_item", noted_add_item)
     node = start(make_settings())
-    costly = next(seed for seed, _ in costly_datasets(0.05) if seed.name == "empty items")
+    costly = next(seed for seed, _ in costly_datasets(0.05) if seed.name == "deflated empty items")
     answers: list[int] = []
 
     def send_costly() -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from core.errors import OverBudget
+from dicom_node.line_process.parent import LineProcess
+from dicom_node.receive.headers import item_count
 from dicom_node.receive.headers.header_reader import CHILDREN, HeaderReader
 from imaging.headers.instance_header import read_header
 from imaging.limits.work_budget import MAX_ITEMS, QUICK, WorkBudget
@@ -73,7 +75,7 @@ def test_a_costly_file_is_refused_with_the_same_reason_and_little_work_here(
 ) -> None:
     seed, tag = COSTLY[name]
     with pytest.raises(OverBudget) as refused:
-        reader.read(written(seed, tmp_path))
+        reader.read(str(written(seed, tmp_path)))
     assert done_here["elements"] <= QUICK.elements + MORE
     assert done_here["items"] <= QUICK.items + MORE
     assert done_here["bytes"] <= QUICK.text_bytes + 2 * QUICK.numbers
@@ -87,6 +89,20 @@ def test_a_large_file_within_the_limits_is_read_in_a_child(reader: HeaderReader,
     assert done_here["items"] <= QUICK.items + MORE
     assert header == read_header(path)
     assert header.orientation == (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+
+
+def test_too_many_items_are_refused_without_a_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And as many as are allowed are not, wherever the pieces of the file that are counted begin."""
+    path = tmp_path / "instance.dcm"
+    path.write_bytes(bytes(5) + EMPTY_ITEM * MAX_ITEMS + b"\xe0\x7f\x10\x00" + EMPTY_ITEM * 10)
+    monkeypatch.setattr(item_count, "_PIECE_BYTES", 1001)
+    assert not item_count.has_too_many_items(path)
+    path.write_bytes(bytes(5) + EMPTY_ITEM * (MAX_ITEMS + 1))
+    assert item_count.has_too_many_items(path)
+    monkeypatch.setattr(LineProcess, "ask", lambda *_: pytest.fail("a child was asked"))
+    seed, _ = COSTLY["empty items"]
+    with pytest.raises(OverBudget, match=f"more than {MAX_ITEMS} items of sequences at element.*40,A730"):
+        HeaderReader().read(str(written(seed, tmp_path)))
 
 
 def test_a_header_that_costs_little_is_read_here(reader: HeaderReader, tmp_path: Path, done_here: Counter[str]) -> None:
