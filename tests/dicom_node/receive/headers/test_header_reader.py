@@ -46,7 +46,7 @@ def done_here(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
     def counted_value(self: WorkBudget, vr: str, value: bytes | None) -> None:
         add_value(self, vr, value)  # raises in front of the decoding of a value that is over the limit
-        counts["bytes"] += len(value or b"")
+        counts["bytes"] += 0 if vr == "SQ" else len(value or b"")
 
     monkeypatch.setattr(WorkBudget, "add_element", counted_element)
     monkeypatch.setattr(WorkBudget, "add_item", counted_item)
