@@ -2,7 +2,8 @@
 
 The numbers of a page are found first (`db.worklist.study_filter`), and its lines are computed for that page alone, so that their cost does
 not grow with the number of studies. Numbers are looked for among the `RECENT` newest studies, where a filter that many studies pass fills
-the page; where it does not, few studies pass, and the indexes of what is asked find them.
+the page; where it does not, few studies pass, and the indexes of what is asked find them. A tier of one finding is looked for among the
+newest jobs that have it: `_CANDIDATES`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from db.worklist.study_filter import StudyFilter
 
 PAGE = 50
 RECENT, MOST_RECENT = 1000, 6000
+CANDIDATES = 400
 
 STATES = ("failed", "receiving", "queued", "running", "reported", "delivered", "not_routed")
 """States of a study, by urgency for an operator: the first that one of its units has is shown."""
@@ -43,6 +45,19 @@ _AMONG_RECENT = """
 """
 # Materialised, so that the order of the page does not make the planner read all studies from the newest on.
 _ALL = "WITH found AS MATERIALIZED (SELECT st.id FROM studies st {where}) SELECT id FROM found ORDER BY id DESC LIMIT :limit"
+# The studies of the newest jobs with such a finding. No other study with a number above ``complete_above`` has one: its jobs are older than
+# these, so it was received before the oldest of these was queued. Numbers follow the times but for transactions at the same moment.
+_CANDIDATES = text("""
+    WITH newest AS MATERIALIZED (
+        SELECT DISTINCT f.job_id FROM (
+            SELECT job_id FROM findings WHERE tier = :tier AND label = :finding ORDER BY job_id DESC LIMIT :most) AS f),
+    before AS (
+        SELECT max(id) AS id FROM (
+            SELECT id FROM studies WHERE first_received_at <= (SELECT queued_at FROM jobs WHERE id = (SELECT min(job_id) FROM newest))
+            ORDER BY first_received_at DESC LIMIT 200) AS received)
+    SELECT array_agg(DISTINCT se.study_id) AS ids, (SELECT coalesce(id, 0) FROM before) AS complete_above
+    FROM newest n JOIN jobs j ON j.id = n.job_id JOIN units u ON u.id = j.unit_id JOIN series se ON se.id = u.series_id
+""")
 _TOP = """
     SELECT f.label, f.code_meaning, f.probability, f.score, f.tier, count(*) OVER () AS findings
     FROM series se JOIN units u ON u.series_id = se.id
@@ -117,6 +132,14 @@ def _find(connection: Connection, where: str, values: dict[str, Any], *, recent:
         return list(connection.execute(text(_NEWEST.format(where=where)), values).scalars())
     connection.execute(_IN_MEMORY)
     among, limit = RECENT, values["limit"]
+    if values.get("tier") and values.get("finding") and values["before"] is None:
+        newest = connection.execute(_CANDIDATES, {"tier": values["tier"], "finding": values["finding"], "most": CANDIDATES}).one()
+        candidates = sorted((id for id in newest.ids or () if id > newest.complete_above), reverse=True)[: 2 * limit]
+        if len(candidates) >= limit:
+            only = f"{where} AND st.id = ANY(:candidates)"
+            found = list(connection.execute(text(_NEWEST.format(where=only)), {**values, "candidates": candidates}).scalars())
+            if len(found) == limit:
+                return found
     while among <= MOST_RECENT:
         found = list(connection.execute(text(_AMONG_RECENT.format(where=where)), {**values, "recent": among}).scalars())
         if len(found) == limit:
