@@ -5,12 +5,25 @@ from sqlalchemy import text
 
 from tests.console.viewer.conftest import ViewerNode, open_viewer
 from tests.support.console import Browser
+from tests.support.node_process import wait_until
+from tests.support.records import scalar
 
 
 def _openings(node: ViewerNode) -> list[tuple[str, dict[str, object]]]:
     with node.database.begin() as connection:
         found = connection.execute(text("SELECT actor, details FROM audit_events WHERE action = 'viewer.opened' ORDER BY id"))
         return [(row.actor, row.details) for row in found]
+
+
+def test_the_images_of_a_result_are_decoded_when_its_study_is_shown_which_is_no_view_of_them(node: ViewerNode, browser: Browser) -> None:
+    study = scalar(node.database, f"SELECT se.study_id FROM units u JOIN series se ON se.id = u.series_id WHERE u.id = {node.series}")
+    assert browser.get(f"/studies/{study}").status_code == 200
+    decoded = node.data_dir / "viewer-cache"
+    wait_until("the decoded images", lambda: [*decoded.glob(f"unit-{node.series}-*/meta.json")] if decoded.exists() else [])
+    assert _openings(node) == []
+    data = open_viewer(browser, f"/viewer/{node.series}?finding=2")
+    assert data["meta"] is not None, "the page has the description, and its scripts ask for the first slice at once"
+    assert data["meta"]["images"][data["first"]][0] == data["findings"][1]["image"]
 
 
 def test_one_opening_is_one_audit_event_however_much_is_scrolled(node: ViewerNode, browser: Browser) -> None:
