@@ -26,7 +26,7 @@ ACTS = {
     "viewer.opened": "opened the images",
     "object.viewed": "read a result object",
     "object.downloaded": "downloaded a result object",
-    "result.viewed": "read the verdicts (API)",
+    "result.viewed": "read the verdicts",
     "job.viewed": "read a job (API)",
     "worklist.viewed": "saw it in the worklist",
     "findings.viewed": "saw it in the list of findings (API)",
