@@ -56,12 +56,20 @@ class TwoStageDetector:
 
     def candidates(self, heat: NoduleHeat, thresholds: Mapping[str, float]) -> list[NoduleCandidate]:
         """The candidates whose combined score is at least ``thresholds["score"]``, highest first."""
-        return combine_scores(self.scored_regions(heat, thresholds), thresholds["second_weight"], thresholds["score"])
+        return combine_scores(self.scored_regions(heat, thresholds), thresholds, thresholds["score"])
 
 
-def combine_scores(regions: Sequence[tuple[NoduleCandidate, float]], weight: float, least: float) -> list[NoduleCandidate]:
-    """Geometric mean of both scores of each region, the second weighted by ``weight``; those of at least ``least``, highest first."""
-    scored = [replace(region, score=float(region.score ** (1 - weight) * second**weight)) for region, second in regions]
+def combined_score(first: float, second: float, diameter_mm: float, thresholds: Mapping[str, float]) -> float:
+    """Geometric mean of the scores of both stages, the second weighted by ``thresholds["second_weight"]``."""
+    weight = thresholds["second_weight"]
+    return float(first ** (1 - weight) * second**weight)
+
+
+def combine_scores(
+    regions: Sequence[tuple[NoduleCandidate, float]], thresholds: Mapping[str, float], least: float
+) -> list[NoduleCandidate]:
+    """Every region with the combined score of both stages; those of at least ``least``, highest first."""
+    scored = [replace(region, score=combined_score(region.score, second, region.diameter_mm, thresholds)) for region, second in regions]
     return sorted((c for c in scored if c.score >= least), key=lambda c: (-c.score, c.centre))
 
 

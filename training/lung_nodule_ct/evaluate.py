@@ -54,8 +54,8 @@ def evaluate_series(
         def density(candidate: NoduleCandidate, heat: NoduleHeat | None = heat) -> str:
             return "" if heat is None else density_kind(solid_share(candidate, heat, thresholds["solid_hu"]), thresholds)
 
-        both.append(match_candidates(series, nodules, combine_scores(regions, thresholds["second_weight"], 0.0), density))
-        alone.append(match_candidates(series, nodules, combine_scores(regions, 0.0, 0.0), density))
+        both.append(match_candidates(series, nodules, combine_scores(regions, thresholds, 0.0), density))
+        alone.append(match_candidates(series, nodules, combine_scores(regions, {**thresholds, "second_weight": 0.0}, 0.0), density))
         progress(f"{series.name}: copy {index + 1} of {copies}, {len(nodules)} nodules, {len(regions)} regions")
     return both, alone
 

@@ -12,25 +12,14 @@ from models.ct.lung_field import LungField
 from models.lung_nodule_ct import network, two_stages
 from models.lung_nodule_ct.candidates import find_candidates
 from models.torch_threads import cpu_threads
+from tests.support.lung_like import small_chest
 from training import checkpoint
 from training.lung_nodule_ct.fit import first_stage, second_stage
-from training.lung_nodule_ct.patches import candidate_examples, patch_bank
+from training.lung_nodule_ct.patches import candidate_examples, draw_patch, patch_bank
 from training.lung_nodule_ct.patches.augment import CROP, apply_placement, random_batch, random_placement
 from training.lung_nodule_ct.series.training_series import PLACES, TrainingSeries, draw_site, prepare_series
 
 PATCHES = 8
-
-
-def small_chest() -> np.ndarray:
-    """(Z, Y, X) HU at 3 x 2 x 2 mm: two lungs of 0.25 l each with a vessel, and noise. Small, because every test runs at 1 mm."""
-    rng = np.random.default_rng(1)
-    z, y, x = np.ogrid[-51:51:3, -80:80:2, -115:115:2]
-    hu = np.full((34, 80, 115), -1000.0)
-    hu[np.broadcast_to((y / 76) ** 2 + (x / 110) ** 2 < 1, hu.shape)] = 40
-    for side in (-42, 42):
-        hu[(z / 45) ** 2 + (y / 40) ** 2 + ((x - side) / 36) ** 2 < 1] = -850
-        hu[np.broadcast_to(((x - side) / 5) ** 2 + ((y - 12) / 5) ** 2 < 1, hu.shape)] = 40  # a vessel along z
-    return (hu + rng.normal(0, 15, hu.shape)).astype(np.int16)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -82,16 +71,16 @@ def test_sites_are_in_the_lungs_and_clear_of_suspicious_regions(series: Training
 
 def test_patches_have_labelled_nodules_and_batches_the_right_shape(series: TrainingSeries, bank_folder: Path) -> None:
     patches = patch_bank.build_bank([series], bank_folder, seed=1, size=PATCHES, progress=lambda _: None)
-    assert patches.hu[0].shape == (PATCHES, patch_bank.EDGE, patch_bank.EDGE, patch_bank.EDGE)
+    assert patches.hu[0].shape == (PATCHES, draw_patch.EDGE, draw_patch.EDGE, draw_patch.EDGE)
     assert patches.positive.sum() >= 4
     for i in np.flatnonzero(patches.positive):
         hu, label = patches.patch(int(i))
-        assert hu[label == patch_bank.NODULE].mean() > hu[label == patch_bank.BACKGROUND].min() + 100
+        assert hu[label == draw_patch.NODULE].mean() > hu[label == draw_patch.BACKGROUND].min() + 100
     values, labels = random_batch(patches, np.random.default_rng(0), 4)
     assert values.shape == labels.shape == (4, 1, CROP, CROP, CROP)
     assert values.dtype == np.float32
     assert np.abs(values).max() <= 1
-    assert (labels == patch_bank.NODULE).any(axis=(1, 2, 3, 4)).sum() >= 2
+    assert (labels == draw_patch.NODULE).any(axis=(1, 2, 3, 4)).sum() >= 2
 
 
 def test_trainings_that_leave_a_series_out_share_its_patches(series: TrainingSeries, tmp_path: Path) -> None:
@@ -104,15 +93,15 @@ def test_trainings_that_leave_a_series_out_share_its_patches(series: TrainingSer
 
 def test_the_label_moves_with_the_image() -> None:
     rng = np.random.default_rng(3)
-    hu = np.full((patch_bank.EDGE,) * 3, -850, np.int16)
+    hu = np.full((draw_patch.EDGE,) * 3, -850, np.int16)
     label = np.zeros(hu.shape, np.uint8)
-    hu[20:30, 35:42, 28:40], label[20:30, 35:42, 28:40] = 40, patch_bank.NODULE
+    hu[20:30, 35:42, 28:40], label[20:30, 35:42, 28:40] = 40, draw_patch.NODULE
     for _ in range(6):
         values, labels = apply_placement(hu[None], label[None], random_placement(label, rng)[None])
-        inside = labels[0] == patch_bank.NODULE
+        inside = labels[0] == draw_patch.NODULE
         assert inside.any()
         assert values[0][inside].mean() > -250
-        assert values[0][labels[0] == patch_bank.BACKGROUND].mean() < -800
+        assert values[0][labels[0] == draw_patch.BACKGROUND].mean() < -800
 
 
 def test_interrupted_training_ends_with_the_same_weights(series: TrainingSeries, trained: Path, bank_folder: Path, tmp_path: Path) -> None:
@@ -170,6 +159,8 @@ def test_both_stages_in_one_file_score_the_regions(series: TrainingSeries, train
     regions = detector.scored_regions(heat, {"heat": level, "volume_mm3": largest / 2})
     assert regions
     assert all(0.0 <= score <= 1.0 for _, score in regions)
-    both = two_stages.combine_scores(regions, 0.5, 0.0)
+    both = two_stages.combine_scores(regions, {"second_weight": 0.5}, 0.0)
     assert [c.score for c in both] == sorted((c.score for c in both), reverse=True)
-    assert {round(c.score, 6) for c in two_stages.combine_scores(regions, 0.0, 0.0)} == {round(c.score, 6) for c, _ in regions}
+    assert {round(c.score, 6) for c in two_stages.combine_scores(regions, {"second_weight": 0.0}, 0.0)} == {
+        round(c.score, 6) for c, _ in regions
+    }

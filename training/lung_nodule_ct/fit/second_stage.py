@@ -2,8 +2,11 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,8 +55,30 @@ def train_second_stage(
     bank = build_bank(series, bank_folder, seed=seed, size=patches, progress=progress)
     examples = build_examples(finder, bank, out, seed=seed, first_digest=digest, looks=looks, progress=progress)
     settings = {"seed": seed, "epochs": epochs, "steps": steps, "first": digest, "examples": len(examples.nodule)}
+    recipe = SecondStageRecipe(seed, epochs, steps)
+    start = partial(initialised_network, first)
+    return fit_classifier(examples, out, settings, recipe, start, resume=resume, progress=progress, until=until)
+
+
+@dataclass(frozen=True, slots=True)
+class SecondStageRecipe:
+    """How long the second stage is trained, and in which precision the convolutions are."""
+
+    seed: int
+    epochs: int
+    steps: int
+    rate: float = RATE
+    bfloat16: bool = True
+
+
+def fit_classifier(
+    examples: CandidateExamples, out: Path, settings: Mapping[str, Any], recipe: SecondStageRecipe, begin: Callable[[], nn.Module], *,
+    resume: bool = True, progress: Callable[[str], None] = print, until: int | None = None,
+) -> Path:  # fmt: skip
+    """Train the network that ``begin`` makes, as ``train_second_stage`` does; a checkpoint with other ``settings`` is of another recipe."""
+    seed, epochs, steps = recipe.seed, recipe.epochs, recipe.steps
     torch.manual_seed(seed)
-    model = initialised_network(first)
+    model = begin()
     average, optimizer = average_and_optimizer(model)
     state = checkpoint.load(out, model, average, optimizer) if resume else None
     start, history = 0, list[dict[str, float]]()
@@ -62,7 +87,7 @@ def train_second_stage(
     elif state is not None:
         progress("the checkpoint of the second stage is of another recipe: starting from the beginning")
         torch.manual_seed(seed)
-        model = initialised_network(first)
+        model = begin()
         average, optimizer = average_and_optimizer(model)
     loss = nn.BCEWithLogitsLoss()
     for epoch in range(start, min(epochs, until or epochs)):
@@ -73,10 +98,10 @@ def train_second_stage(
         for step in range(steps):
             done = (epoch * steps + step) / (epochs * steps)
             for group in optimizer.param_groups:
-                group["lr"] = RATE * min(1.0, (epoch * steps + step + 1) / 50) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * done)))
+                group["lr"] = recipe.rate * min(1.0, (epoch * steps + step + 1) / 50) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * done)))
             values, truth = random_cubes(examples, rng, BATCH)
             optimizer.zero_grad(set_to_none=True)
-            with torch.autocast("cpu", dtype=torch.bfloat16):
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=recipe.bfloat16):
                 logits = model(torch.from_numpy(values))
             value = loss(logits.float(), torch.from_numpy(truth))
             value.backward()
@@ -84,7 +109,7 @@ def train_second_stage(
             average.update_parameters(model)
             total += float(value.detach())
         history.append({"epoch": epoch + 1, "loss": round(total / steps, 4)})
-        checkpoint.save(out, model, average, optimizer, {"epoch": epoch + 1, "settings": settings, "history": history})
+        checkpoint.save(out, model, average, optimizer, {"epoch": epoch + 1, "settings": dict(settings), "history": history})
         save_file({k: v.detach().cpu().contiguous() for k, v in average.module.state_dict().items()}, out / "weights.safetensors")
         progress(f"second stage, epoch {epoch + 1} of {epochs}: loss {total / steps:.4f}, {time.monotonic() - began:.0f} s")
     return out / "weights.safetensors"

@@ -6,7 +6,8 @@ import torch
 
 from models.ct.isotropic_grid import Float, normalise
 from models.ct.ndimage import ndimage
-from training.lung_nodule_ct.patches.patch_bank import EDGE, IGNORED, NODULE, PatchBank
+from training.lung_nodule_ct.patches.draw_patch import EDGE, IGNORED, NODULE
+from training.lung_nodule_ct.patches.patch_bank import PatchBank
 from training.lung_nodule_ct.synthesis.tissue_noise import Rng
 
 CROP = 48  # of 64 voxels: the rest is room for random placement
@@ -97,13 +98,13 @@ def vary_appearance(values: Float, rng: Rng) -> Float:
     return normalise(values)
 
 
-def random_batch(bank: PatchBank, rng: Rng, size: int) -> tuple[Float, npt.NDArray[np.uint8]]:
-    """``size`` varied patches, two of three with a nodule: (N, 1, 48, 48, 48) values and labels."""
-    with_nodule, without = np.flatnonzero(bank.positive), np.flatnonzero(~bank.positive)
+def random_batch(bank: PatchBank, rng: Rng, size: int, crop: int = CROP) -> tuple[Float, npt.NDArray[np.uint8]]:
+    """``size`` varied patches, two of three with a nodule: (N, 1, crop, crop, crop) values and labels."""
+    with_nodule, without = bank.indices(positive=True), bank.indices(positive=False)
     most = -(-2 * size // 3)
     chosen = [int(rng.choice(with_nodule)) for _ in range(most)]
     chosen += [int(rng.choice(without if len(without) else with_nodule)) for _ in range(size - most)]
     patches = [bank.patch(i) for i in chosen]
-    matrices = np.stack([random_placement(label, rng) for _, label in patches])
-    values, labels = apply_placement(np.stack([hu for hu, _ in patches]), np.stack([label for _, label in patches]), matrices)
+    matrices = np.stack([random_placement(label, rng, crop) for _, label in patches])
+    values, labels = apply_placement(np.stack([hu for hu, _ in patches]), np.stack([label for _, label in patches]), matrices, crop)
     return np.stack([vary_appearance(v, rng) for v in values])[:, None], labels[:, None]

@@ -19,7 +19,8 @@ from models.ct.isotropic_grid import Float
 from models.ct.ndimage import ndimage
 from models.lung_nodule_ct.second_stage import crop_cube
 from training.lung_nodule_ct.patches.augment import apply_placement, random_placement, vary_appearance
-from training.lung_nodule_ct.patches.patch_bank import BACKGROUND, EDGE, NODULE, PatchBank
+from training.lung_nodule_ct.patches.draw_patch import BACKGROUND, EDGE, NODULE
+from training.lung_nodule_ct.patches.patch_bank import PatchBank
 
 KEPT = 40  # voxels: the input of the second stage, and room for random shifts
 INNER = (12, EDGE - 12)
@@ -42,7 +43,15 @@ class CandidateExamples:
 
 
 def build_examples(
-    network: nn.Module, bank: PatchBank, folder: Path, *, seed: int, first_digest: str, looks: int, progress: Callable[[str], None] = print
+    network: nn.Module,
+    bank: PatchBank,
+    folder: Path,
+    *,
+    seed: int,
+    first_digest: str,
+    looks: int,
+    progress: Callable[[str], None] = print,
+    bfloat16: bool = True,
 ) -> CandidateExamples:
     """The candidates in ``looks`` varied patches of the bank; opened from ``folder`` when the same ones are there already."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -55,7 +64,7 @@ def build_examples(
         for start in range(0, looks, AT_ONCE):
             varied = [_varied_patch(bank, seed, i) for i in range(start, min(looks, start + AT_ONCE))]
             inputs = torch.from_numpy(np.stack([v for v, _ in varied])[:, None]).contiguous(memory_format=torch.channels_last_3d)
-            with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+            with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16):
                 heats = torch.sigmoid(network(inputs)).float().numpy()[:, 0]
             for offset, ((values, labels), heat) in enumerate(zip(varied, heats, strict=True)):
                 for centre, is_nodule in find_places(values, labels, heat, np.random.default_rng([seed, 23, start + offset])):
@@ -107,8 +116,10 @@ def _regions(mask: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.intp]]:
 
 def _varied_patch(bank: PatchBank, seed: int, number: int) -> tuple[Float, npt.NDArray[np.uint8]]:
     rng = np.random.default_rng([seed, 19, number])
+    chosen = np.arange(len(bank.positive)) if bank.usable is None else np.flatnonzero(bank.usable)
     series, nth = number % len(bank.hu), number // len(bank.hu)  # alternates between the series
-    hu, label = bank.patch(series * bank.size + nth % bank.size)
+    own = chosen[chosen // bank.size == series]
+    hu, label = bank.patch(int(own[nth % len(own)]))
     matrix = random_placement(label, rng, EDGE)
     values, labels = apply_placement(hu[None], label[None], matrix[None], EDGE)
     return vary_appearance(values[0], rng), labels[0]

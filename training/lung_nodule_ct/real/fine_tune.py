@@ -1,0 +1,117 @@
+"""Continues the training of both stages on real nodules, for each fold and for all patients. Seeded, resumable after every epoch.
+
+``python -m training.lung_nodule_ct.real.fine_tune --data DIR --initial WEIGHTS --out DIR [--part fold-0]``
+"""
+
+import argparse
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from models.ct.isotropic_grid import Index
+from models.lung_nodule_ct import network, second_stage
+from models.lung_nodule_ct.two_stages import FIRST, SECOND, join_weights
+from models.torch_threads import cpu_threads
+from training.lung_nodule_ct.fit.first_stage import FirstStageRecipe, fit_network
+from training.lung_nodule_ct.fit.second_stage import SecondStageRecipe, fit_classifier
+from training.lung_nodule_ct.patches.candidate_examples import build_examples
+from training.lung_nodule_ct.patches.patch_bank import PatchBank
+from training.lung_nodule_ct.real.backgrounds import read_backgrounds, read_other_nodules
+from training.lung_nodule_ct.real.real_bank import build_real_bank
+
+PATCHES = 300  # of each series
+STEPS = 50  # per epoch
+EPOCHS = 24
+ALL = "all"
+PARTS = ("fold-0", "fold-1", ALL)  # trained without the patients of that fold, or on every patient
+RATE = 2e-3
+CROP = 40
+LOOKS = 400  # varied patches in which the second stage's candidates are searched
+SECOND_EPOCHS, SECOND_RATE = 8, 3e-4
+HARD = "hard.json"
+
+
+def fine_tune(
+    data: Path,
+    initial: Path,
+    out: Path,
+    *,
+    seed: int = 0,
+    parts: Sequence[str] = PARTS,
+    epochs: int = EPOCHS,
+    steps: int = STEPS,
+    patches: int = PATCHES,
+    looks: int = LOOKS,
+    progress: Callable[[str], None] = print,
+) -> dict[str, Path]:
+    """Train each of ``parts`` into its folder of ``out``; return the weights of each.
+
+    ``initial``: the weights of both stages; its first stage is continued. ``out``/hard.json, where it is there, names by series the
+    places that look like nodules to the initial weights (``examine`` writes it).
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    first = out / "initial.safetensors"
+    tensors = load_file(initial)
+    save_file({k.removeprefix(FIRST): v for k, v in tensors.items() if k.startswith(FIRST)}, first)
+    second = {k.removeprefix(SECOND): v for k, v in tensors.items() if k.startswith(SECOND)}
+    digest = hashlib.sha256(initial.read_bytes()).hexdigest()
+    backgrounds = read_backgrounds(data, seed, read_hard(out))
+    nodules = read_other_nodules(data, backgrounds)
+    weights = {}
+    for name in parts:
+        held = None if name == ALL else PARTS.index(name)
+        chosen = [one for one in backgrounds if held is None or one.fold != held]
+        bank = build_real_bank(chosen, nodules, out / "bank", seed=seed, size=patches, held=held, progress=progress)
+        recipe = FirstStageRecipe(seed, epochs, steps, RATE, CROP, bfloat16=False, initial=first)
+        settings = {"seed": seed, "epochs": epochs, "steps": steps, "patches": patches, "initial": digest, "held": held}
+        progress(f"first stage, {name}: {epochs} epochs on {len(chosen)} series")
+        own = fit_network(bank, out / name / "first", settings, recipe, progress=progress)
+        classifier = tune_second(own, second, bank, out / name / "second", seed=seed, steps=steps, looks=looks, progress=progress)
+        weights[name] = join_weights(own, classifier, out / name / "weights.safetensors")
+        progress(f"written: {weights[name]}")
+    return weights
+
+
+def tune_second(
+    first: Path, second: Mapping[str, torch.Tensor], bank: PatchBank, out: Path, *, seed: int, steps: int, looks: int,
+    progress: Callable[[str], None] = print,
+) -> Path:  # fmt: skip
+    """Continue the second stage (weights ``second``) on the candidates of the first stage (weights ``first``) in varied patches."""
+    finder = network.build()
+    finder.load_state_dict(load_file(first))
+    finder.eval().to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    digest = hashlib.sha256(first.read_bytes()).hexdigest()
+    examples = build_examples(finder, bank, out, seed=seed, first_digest=digest, looks=looks, progress=progress, bfloat16=False)
+    progress(f"second stage: {len(examples.nodule)} candidates, {int(examples.nodule.sum())} of them nodules")
+
+    def begin() -> nn.Module:
+        model = second_stage.build()
+        model.load_state_dict(second)
+        return model
+
+    settings = {"seed": seed, "epochs": SECOND_EPOCHS, "steps": steps, "first": digest, "examples": len(examples.nodule)}
+    recipe = SecondStageRecipe(seed, SECOND_EPOCHS, steps, SECOND_RATE, bfloat16=False)
+    return fit_classifier(examples, out, settings, recipe, begin, progress=progress)
+
+
+def read_hard(out: Path) -> dict[str, tuple[Index, ...]]:
+    """The places of ``out``/hard.json by series; none where the file is missing."""
+    path = out / HARD
+    if not path.is_file():
+        return {}
+    return {name: tuple((z, y, x) for z, y, x in places) for name, places in json.loads(path.read_text(encoding="utf-8")).items()}
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    for option in ("data", "initial", "out"):
+        parser.add_argument(f"--{option}", type=Path, required=True)
+    parser.add_argument("--part", choices=PARTS, action="append", help="what to train, in this order; default: everything")
+    given = parser.parse_args()
+    with cpu_threads(1):
+        fine_tune(given.data, given.initial, given.out, parts=given.part or PARTS, progress=lambda line: print(line, flush=True))
