@@ -2,7 +2,8 @@
 
 ``python -m training.lung_nodule_ct.real.evaluate_real --data DIR --out DIR [--model FOLDER ...]``: the shipped version, or another folder
 with card and weights; of two folders the first is measured on the volumes of fold 0 and the second on those of fold 1, each of which must
-not have been trained on them. Candidates are kept in ``--out``, one file per volume, so that an interruption loses one volume.
+not have been trained on them; ``--fold`` measures on the volumes of one fold only. Candidates are kept in ``--out``, one file per volume,
+so that an interruption loses one volume.
 """
 
 import argparse
@@ -32,14 +33,15 @@ HOW = (
 
 
 def evaluate_folders(
-    data: Path, out: Path, folders: Sequence[Path], *, count: int = PASTED, progress: Callable[[str], None] = print
+    data: Path, out: Path, folders: Sequence[Path], *, count: int = PASTED, fold: int | None = None, progress: Callable[[str], None] = print
 ) -> dict[str, Any]:
     """Examine every volume by the folder of its fold (one folder: by that), and write the figures to ``out``/figures.json."""
     card = read_card(folders[0] / "card.toml")
     loaded = [TwoStageDetector(folder / "weights.safetensors", card.network) for folder in folders]
-    detectors = {fold: loaded[fold % len(loaded)] for fold in range(FOLDS)}
+    detectors = {number: loaded[number % len(loaded)] for number in range(FOLDS)}
     backgrounds = read_backgrounds(data, SEED, {})
     nodules = read_other_nodules(data, backgrounds)
+    backgrounds = [one for one in backgrounds if fold is None or one.fold == fold]
     scans = examine_all(detectors, backgrounds, nodules, card.thresholds, out, seed=SEED, count=count, progress=progress)
     figures = real_metrics(
         scans, lambda one: combined_score(one.first, one.second, one.diameter_mm, card.thresholds), card.thresholds["score"]
@@ -55,7 +57,8 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--model", type=Path, action="append", help="folder with card.toml and weights.safetensors; at most two")
     parser.add_argument("--pasted", type=int, default=PASTED, help="nodules pasted into each volume; 0: the volumes as they are")
+    parser.add_argument("--fold", type=int, choices=range(FOLDS), help="only the volumes of this fold")
     given = parser.parse_args()
     with cpu_threads(1):
         chosen = given.model or [registry.MODELS_FOLDER / "lung_nodule_ct"]
-        print(json.dumps(evaluate_folders(given.data, given.out, chosen, count=given.pasted), indent=2))
+        print(json.dumps(evaluate_folders(given.data, given.out, chosen, count=given.pasted, fold=given.fold), indent=2))
