@@ -8,12 +8,14 @@ from core import codes, private_codes
 from core.records import Code, Evaluation, Finding, Measurement
 from core.states import Tier
 from imaging.volume.volume import Volume
+from models.calibration import confidence_tier
 from models.card import ModelCard
 from models.lung_nodule_ct.candidates import NoduleCandidate
 from models.lung_nodule_ct.density import density_kind, native_mask, solid_share
 from models.lung_nodule_ct.heat import NoduleHeat
 from models.lung_nodule_ct.lung_rads import lung_rads_category
 from models.lung_nodule_ct.place_in_lung import place_in_lung
+from models.lung_nodule_ct.probability import is_calibrated
 
 DENSITIES: Mapping[str, Code] = {
     "solid": private_codes.SOLID,
@@ -42,9 +44,9 @@ def nodule_finding(volume: Volume, heat: NoduleHeat, candidate: NoduleCandidate,
     return Finding(
         label=label.name,
         code=label.code,
+        probability=round(candidate.score, 4) if is_calibrated(card.thresholds) else None,
         score=round(candidate.score, 4),
-        # The score is not calibrated: no finding is ever of the high tier.
-        tier=Tier.REVIEW if candidate.score >= card.tiers.review else Tier.UNCERTAIN,
+        tier=_tier(candidate.score, card),
         position_mm=volume.lps(z, y, x),
         diameter_mm=round(candidate.diameter_mm, 1),
         sop_instance_uid=volume.sop_instance_uids[slice_index],
@@ -67,3 +69,10 @@ def nodule_finding(volume: Volume, heat: NoduleHeat, candidate: NoduleCandidate,
             *(() if category is None else (Evaluation(private_codes.LUNG_RADS, category),)),
         ),
     )
+
+
+def _tier(score: float, card: ModelCard) -> Tier:
+    """By the calibrated probability; a score that is none is never of the high tier."""
+    if is_calibrated(card.thresholds):
+        return confidence_tier(score, card.tiers)
+    return Tier.REVIEW if score >= card.tiers.review else Tier.UNCERTAIN

@@ -1,5 +1,6 @@
 """Both stages together: a volume to the first stage's heat, and its regions to scored candidates."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,13 +12,15 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from models.ct.isotropic_grid import Spacing
+from models.ct.isotropic_grid import STEP_MM, Spacing
 from models.ct.lung_field import LungField
 from models.lung_nodule_ct import network, second_stage
 from models.lung_nodule_ct.candidates import NoduleCandidate, find_candidates
 from models.lung_nodule_ct.heat import NoduleHeat, compute_heat
+from models.lung_nodule_ct.probability import combined_score
 
 FIRST, SECOND = "first.", "second."
+LEAST_REACH_MM = 5.0
 SETTINGS: Mapping[str, Any] = {**network.DEFAULT, "second": dict(second_stage.DEFAULT)}
 
 
@@ -59,18 +62,21 @@ class TwoStageDetector:
         return combine_scores(self.scored_regions(heat, thresholds), thresholds, thresholds["score"])
 
 
-def combined_score(first: float, second: float, diameter_mm: float, thresholds: Mapping[str, float]) -> float:
-    """Geometric mean of the scores of both stages, the second weighted by ``thresholds["second_weight"]``."""
-    weight = thresholds["second_weight"]
-    return float(first ** (1 - weight) * second**weight)
-
-
 def combine_scores(
     regions: Sequence[tuple[NoduleCandidate, float]], thresholds: Mapping[str, float], least: float
 ) -> list[NoduleCandidate]:
-    """Every region with the combined score of both stages; those of at least ``least``, highest first."""
+    """Every region with the combined score of both stages; those of at least ``least``, highest first, one for each nodule."""
     scored = [replace(region, score=combined_score(region.score, second, region.diameter_mm, thresholds)) for region, second in regions]
-    return sorted((c for c in scored if c.score >= least), key=lambda c: (-c.score, c.centre))
+    return one_per_nodule(sorted((c for c in scored if c.score >= least), key=lambda c: (-c.score, c.centre)))
+
+
+def one_per_nodule(ordered: Sequence[NoduleCandidate]) -> list[NoduleCandidate]:
+    """Without those whose centre lies in a nodule that is listed before: within its radius, at least 5 mm."""
+    kept: list[NoduleCandidate] = []
+    for candidate in ordered:
+        if all(math.dist(candidate.place, other.place) * STEP_MM > max(other.diameter_mm / 2, LEAST_REACH_MM) for other in kept):
+            kept.append(candidate)
+    return kept
 
 
 def _loaded(module: nn.Module, tensors: Mapping[str, torch.Tensor], prefix: str, device: str) -> nn.Module:

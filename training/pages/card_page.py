@@ -105,6 +105,8 @@ def confidence(card: ModelCard) -> str:
     if card.task == "classify":
         text += f" No benign answer is high while the malignant probability exceeds {tiers.malignant_limit:g}."
         return text + f" Probabilities are calibrated by temperature {card.temperature:.4g}."
+    if "intercept" in card.thresholds:
+        return text + " The probability of a finding is calibrated: how, and for how many nodules in a scan, is among the limits."
     return text + " The score of a finding is not a probability, because it is not calibrated."
 
 

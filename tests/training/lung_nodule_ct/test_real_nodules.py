@@ -10,7 +10,7 @@ import pytest
 
 from core.errors import NotAnalysable
 from models.ct.lung_field import lung_field
-from models.lung_nodule_ct import two_stages
+from models.lung_nodule_ct.probability import combined_score
 from tests.support.lung_like import SPACING_MM, TUMOUR, VOLUMES, small_chest, write_lung_folder
 from training.lung_nodule_ct.patches.draw_patch import NODULE
 from training.lung_nodule_ct.real import backgrounds as real_backgrounds
@@ -156,5 +156,12 @@ def test_the_calibration_error_is_the_weighted_distance_of_probability_and_share
 
 
 def test_the_combined_score_is_the_weighted_geometric_mean() -> None:
-    assert two_stages.combined_score(0.9, 0.4, 8.0, {"second_weight": 0.5}) == pytest.approx(0.6)
-    assert two_stages.combined_score(0.9, 0.4, 8.0, {"second_weight": 0.0}) == pytest.approx(0.9)
+    assert combined_score(0.9, 0.4, 8.0, {"second_weight": 0.5}) == pytest.approx(0.6)
+    assert combined_score(0.9, 0.4, 8.0, {"second_weight": 0.0}) == pytest.approx(0.9)
+
+
+def test_a_card_with_coefficients_gives_probabilities() -> None:
+    card = {"intercept": 0.5, "first_slope": 1.0, "second_slope": 0.5, "size_slope": -1.0}
+    logit = 0.5 + np.log(0.9 / 0.1) + 0.5 * np.log(0.4 / 0.6) - np.log(8 / 6)
+    assert combined_score(0.9, 0.4, 8.0, card) == pytest.approx(1 / (1 + np.exp(-logit)))
+    assert combined_score(1.0, 1.0, 8.0, card) < 1.0

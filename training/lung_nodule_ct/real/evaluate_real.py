@@ -14,7 +14,8 @@ from typing import Any
 
 from models import registry
 from models.card import read_card
-from models.lung_nodule_ct.two_stages import TwoStageDetector, combined_score
+from models.lung_nodule_ct.probability import combined_score
+from models.lung_nodule_ct.two_stages import TwoStageDetector
 from models.torch_threads import cpu_threads
 from training.lung_nodule_ct.real.backgrounds import read_backgrounds, read_other_nodules
 from training.lung_nodule_ct.real.examination import PASTED, examine_all
