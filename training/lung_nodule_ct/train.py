@@ -26,6 +26,7 @@ from training.lung_nodule_ct.evaluate import COPIES, evaluate_series
 from training.lung_nodule_ct.fit import first_stage, second_stage
 from training.lung_nodule_ct.series.series_files import read_hu, series_folders
 from training.lung_nodule_ct.series.training_series import TrainingSeries, prepare_series
+from training.precision import precision_name
 
 MODEL_FOLDER = registry.MODELS_FOLDER / "lung_nodule_ct"
 CROSS_SHARE = 0.6  # share of the epochs of each training that leaves a series out
@@ -84,7 +85,7 @@ def train(
             "epochs": second_stage.EPOCHS, "batch": second_stage.BATCH, "looks": second_stage.LOOKS, "rate": second_stage.RATE,
         },
         "series": [one.name for one in series], "torch": torch.__version__,
-        "machine": f"{platform.machine()}, one thread, convolutions in bfloat16",
+        "machine": f"{platform.machine()}, one thread, convolutions in {precision_name()}",
     }  # fmt: skip
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     card = replace(card, weights_sha256=digest, network=dict(two_stages.SETTINGS), training=training, metrics=metrics)

@@ -22,6 +22,7 @@ from training.lung_nodule_ct.patches.augment import CROP, random_batch
 from training.lung_nodule_ct.patches.draw_patch import IGNORED, NODULE
 from training.lung_nodule_ct.patches.patch_bank import PatchBank, build_bank
 from training.lung_nodule_ct.series.training_series import TrainingSeries
+from training.precision import mixed_precision
 
 EPOCHS = 64
 STEPS = 60
@@ -49,7 +50,8 @@ def train_first_stage(
 ) -> Path:
     """Train and write ``out/weights.safetensors`` (the running average of the weights) after every epoch.
 
-    Convolutions in bfloat16, loss and weights in float32. ``patches`` of each series are kept in ``bank_folder`` (default: in ``out``).
+    Convolutions in bfloat16 where the processor has it, loss and weights in float32. ``patches`` of each series are kept in
+    ``bank_folder`` (default: in ``out``).
     ``until`` stops after that epoch of the schedule of ``epochs``, as an interruption would.
     """
     bank = build_bank(series, bank_folder or out / "bank", seed=seed, size=patches, progress=progress)
@@ -67,7 +69,6 @@ class FirstStageRecipe:
     steps: int
     rate: float = RATE
     crop: int = CROP
-    bfloat16: bool = True
     initial: Path | None = None
 
 
@@ -137,7 +138,7 @@ def _step_loss(
 ) -> torch.Tensor:
     values, labels = random_batch(bank, rng, BATCH, recipe.crop)
     inputs = torch.from_numpy(values).to(device).contiguous(memory_format=torch.channels_last_3d)
-    with torch.autocast(device, dtype=torch.bfloat16, enabled=recipe.bfloat16):
+    with mixed_precision(device):
         logits = model(inputs)
     label = torch.from_numpy(labels).to(device)
     # Ignored voxels get a logit of certain background, which adds nothing to the loss.

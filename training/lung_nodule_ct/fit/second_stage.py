@@ -20,6 +20,7 @@ from training import checkpoint
 from training.lung_nodule_ct.patches.candidate_examples import INT8_SCALE, KEPT, CandidateExamples, build_examples
 from training.lung_nodule_ct.patches.patch_bank import build_bank
 from training.lung_nodule_ct.series.training_series import TrainingSeries
+from training.precision import mixed_precision
 
 EPOCHS = 10
 STEPS = 60
@@ -62,13 +63,12 @@ def train_second_stage(
 
 @dataclass(frozen=True, slots=True)
 class SecondStageRecipe:
-    """How long the second stage is trained, and in which precision the convolutions are."""
+    """How long and how fast the second stage is trained."""
 
     seed: int
     epochs: int
     steps: int
     rate: float = RATE
-    bfloat16: bool = True
 
 
 def fit_classifier(
@@ -101,7 +101,7 @@ def fit_classifier(
                 group["lr"] = recipe.rate * min(1.0, (epoch * steps + step + 1) / 50) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * done)))
             values, truth = random_cubes(examples, rng, BATCH)
             optimizer.zero_grad(set_to_none=True)
-            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=recipe.bfloat16):
+            with mixed_precision():
                 logits = model(torch.from_numpy(values))
             value = loss(logits.float(), torch.from_numpy(truth))
             value.backward()

@@ -21,6 +21,7 @@ from models.lung_nodule_ct.second_stage import crop_cube
 from training.lung_nodule_ct.patches.augment import apply_placement, random_placement, vary_appearance
 from training.lung_nodule_ct.patches.draw_patch import BACKGROUND, EDGE, NODULE
 from training.lung_nodule_ct.patches.patch_bank import PatchBank
+from training.precision import mixed_precision
 
 KEPT = 40  # voxels: the input of the second stage, and room for random shifts
 INNER = (12, EDGE - 12)
@@ -51,7 +52,6 @@ def build_examples(
     first_digest: str,
     looks: int,
     progress: Callable[[str], None] = print,
-    bfloat16: bool = True,
 ) -> CandidateExamples:
     """The candidates in ``looks`` varied patches of the bank; opened from ``folder`` when the same ones are there already."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -64,7 +64,7 @@ def build_examples(
         for start in range(0, looks, AT_ONCE):
             varied = [_varied_patch(bank, seed, i) for i in range(start, min(looks, start + AT_ONCE))]
             inputs = torch.from_numpy(np.stack([v for v, _ in varied])[:, None]).contiguous(memory_format=torch.channels_last_3d)
-            with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16):
+            with torch.inference_mode(), mixed_precision():
                 heats = torch.sigmoid(network(inputs)).float().numpy()[:, 0]
             for offset, ((values, labels), heat) in enumerate(zip(varied, heats, strict=True)):
                 for centre, is_nodule in find_places(values, labels, heat, np.random.default_rng([seed, 23, start + offset])):

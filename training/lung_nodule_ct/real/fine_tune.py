@@ -67,7 +67,7 @@ def fine_tune(
         held = None if name == ALL else PARTS.index(name)
         chosen = [one for one in backgrounds if held is None or one.fold != held]
         bank = build_real_bank(chosen, nodules, out / "bank", seed=seed, size=patches, held=held, progress=progress)
-        recipe = FirstStageRecipe(seed, epochs, steps, RATE, CROP, bfloat16=False, initial=first)
+        recipe = FirstStageRecipe(seed, epochs, steps, RATE, CROP, initial=first)
         settings = {"seed": seed, "epochs": epochs, "steps": steps, "patches": patches, "initial": digest, "held": held}
         progress(f"first stage, {name}: {epochs} epochs on {len(chosen)} series")
         own = fit_network(bank, out / name / "first", settings, recipe, progress=progress)
@@ -86,7 +86,7 @@ def tune_second(
     finder.load_state_dict(load_file(first))
     finder.eval().to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     digest = hashlib.sha256(first.read_bytes()).hexdigest()
-    examples = build_examples(finder, bank, out, seed=seed, first_digest=digest, looks=looks, progress=progress, bfloat16=False)
+    examples = build_examples(finder, bank, out, seed=seed, first_digest=digest, looks=looks, progress=progress)
     progress(f"second stage: {len(examples.nodule)} candidates, {int(examples.nodule.sum())} of them nodules")
 
     def begin() -> nn.Module:
@@ -95,7 +95,7 @@ def tune_second(
         return model
 
     settings = {"seed": seed, "epochs": SECOND_EPOCHS, "steps": steps, "first": digest, "examples": len(examples.nodule)}
-    recipe = SecondStageRecipe(seed, SECOND_EPOCHS, steps, SECOND_RATE, bfloat16=False)
+    recipe = SecondStageRecipe(seed, SECOND_EPOCHS, steps, SECOND_RATE)
     return fit_classifier(examples, out, settings, recipe, begin, progress=progress)
 
 
