@@ -131,7 +131,9 @@ def scan() -> ExaminedScan:
 
 def test_figures_by_size_with_false_uncertain_and_second_marks() -> None:
     figures = real_metrics([scan()], lambda one: one.first, 0.4)
-    assert figures["false_marks_per_scan"] == 1.0
+    assert figures["false_positives_per_scan"] == 1.0
+    assert figures["sensitivity"] == 0.5
+    assert figures["at_1_false_per_scan"] == 0.5
     assert figures["uncertain_marks_per_scan"] == 1.0
     assert figures["second_marks_on_a_nodule_per_scan"] == 1.0
     assert figures["by_group"]["6_to_10_mm"] == {

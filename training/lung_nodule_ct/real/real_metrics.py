@@ -38,7 +38,9 @@ def real_metrics(scans: Sequence[ExaminedScan], score: Score, operating: float) 
     pasted = found[(size >= 4) & ~marked]
     return {
         "scans": len(scans),
-        "false_marks_per_scan": per_scan(false >= operating, scans),
+        "sensitivity": share(found[(size >= 4) & ~marked] >= operating),
+        "false_positives_per_scan": per_scan(false >= operating, scans),
+        **{f"at_{rate:g}_false_per_scan": share(pasted > limits[rate]) for rate in (1.0, 4.0)},
         "uncertain_marks_per_scan": per_scan(uncertain >= operating, scans),
         "second_marks_on_a_nodule_per_scan": per_scan(double >= operating, scans),
         "mean_sensitivity_of_the_froc": round(float(np.mean([(pasted > limit).mean() for limit in limits.values()])), 3),
