@@ -36,7 +36,7 @@ def write_lung_folder(data: Path, nodules: int = 8) -> Path:
     volumes = data / "ct-volumes"
     volumes.mkdir(parents=True)
     for name, hu in zip(VOLUMES, (chest, tumour), strict=True):
-        slices = [imagecodecs.jpegls_encode((one + 1024).astype(np.uint16)) for one in hu]
+        slices = [bytes(imagecodecs.jpegls_encode((one + 1024).astype(np.uint16))) for one in hu]
         meta = json.dumps({"spacing_zyx": SPACING_MM})
         np.savez(volumes / f"{name}.npz", codestream=_bytes(b"".join(slices)), offsets=_offsets(slices), meta=meta)
     mark = {"patient": VOLUMES[1], "diameter_mm": 16.0, "crop_k": TUMOUR[0], "crop_j": TUMOUR[1], "crop_i": TUMOUR[2]}
@@ -56,7 +56,7 @@ def _write_crops(folder: Path, count: int) -> None:
         inside = (z * 1.5) ** 2 + ((y - 32) * 0.7) ** 2 + ((x - 32) * 0.7) ** 2 <= (diameter / 2) ** 2
         inside = inside[inside.any(axis=(1, 2))]
         hu = np.where(inside, 30 if number % 4 else -600, -860)
-        stacks.append(imagecodecs.jpegls_encode(((hu + 1024) // 6).astype(np.uint8).reshape(-1, EDGE)))
+        stacks.append(bytes(imagecodecs.jpegls_encode(((hu + 1024) // 6).astype(np.uint8).reshape(-1, EDGE))))
         packed.append(np.packbits(inside).tobytes())
         rows.append(
             {
@@ -64,11 +64,10 @@ def _write_crops(folder: Path, count: int) -> None:
                 "diameter_mm": diameter, "malignancy_median": 3.0, "texture_median": 5.0 if number % 4 else 1.0,
             }
         )  # fmt: skip
-    arrays = {
-        "codestream": _bytes(b"".join(stacks)), "offsets": _offsets(stacks), "masks_zlib": _bytes(zlib.compress(b"".join(packed))),
-        "mask_offsets": _offsets(packed),
-    }  # fmt: skip
-    np.savez(folder / "lidc_nodule_stacks.npz", **arrays)
+    np.savez(
+        folder / "lidc_nodule_stacks.npz", codestream=_bytes(b"".join(stacks)), offsets=_offsets(stacks),
+        masks_zlib=_bytes(zlib.compress(b"".join(packed))), mask_offsets=_offsets(packed),
+    )  # fmt: skip
     _write_csv(folder / "lidc_nodule_stacks_index.csv", rows)
 
 

@@ -14,12 +14,12 @@ from models.lung_nodule_ct.probability import combined_score
 from tests.support.lung_like import SPACING_MM, TUMOUR, VOLUMES, small_chest, write_lung_folder
 from training.lung_nodule_ct.patches.draw_patch import NODULE
 from training.lung_nodule_ct.real import backgrounds as real_backgrounds
+from training.lung_nodule_ct.real import real_bank
 from training.lung_nodule_ct.real.backgrounds import Background, read_backgrounds, read_other_nodules
 from training.lung_nodule_ct.real.examination import ExaminedCandidate, ExaminedScan, Target, nearest_target, scan_from
 from training.lung_nodule_ct.real.nodule_crops import RealNodule, fold_of, read_nodules
 from training.lung_nodule_ct.real.paste import paste_nodule
 from training.lung_nodule_ct.real.prepared_volumes import paste_nodules
-from training.lung_nodule_ct.real.real_bank import build_real_bank
 from training.lung_nodule_ct.real.real_metrics import calibration_error, real_metrics
 from training.lung_nodule_ct.real.reference_volumes import read_volumes
 from training.lung_nodule_ct.series.training_series import TrainingSeries
@@ -84,11 +84,12 @@ def test_a_pasted_nodule_has_its_volume_and_density_and_changes_only_its_place(n
 
 
 def test_no_patient_is_on_both_sides_of_a_fold(
-    backgrounds: list[Background], nodules: list[RealNodule], data: Path, tmp_path: Path
+    backgrounds: list[Background], nodules: list[RealNodule], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(real_bank, "POSITIVE_SHARE", 0.2)  # of three patches the third is without a nodule
     assert [one.fold for one in backgrounds] == [0, 1]
     assert read_other_nodules(data, [dataclasses.replace(backgrounds[0], name=nodules[0].patient)])[0].patient == nodules[1].patient
-    bank = build_real_bank(backgrounds, nodules, tmp_path, seed=2, size=7, held=0, progress=lambda _: None)
+    bank = real_bank.build_real_bank(backgrounds, nodules, tmp_path, seed=2, size=3, held=0, progress=lambda _: None)
     folds = np.concatenate([np.load(tmp_path / name / "fold.npy") for name in VOLUMES])
     assert bank.usable is not None
     assert not bank.usable[folds == 0].any()
@@ -97,7 +98,7 @@ def test_no_patient_is_on_both_sides_of_a_fold(
     for index in bank.indices(positive=True):
         hu, label = bank.patch(int(index))
         assert hu[label == NODULE].mean() > hu.min() + 100
-    again = build_real_bank(backgrounds, nodules, tmp_path, seed=2, size=7, progress=lambda line: pytest.fail(line))
+    again = real_bank.build_real_bank(backgrounds, nodules, tmp_path, seed=2, size=3, progress=lambda line: pytest.fail(line))
     assert again.usable is None
 
 
