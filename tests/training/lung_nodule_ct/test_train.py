@@ -161,6 +161,6 @@ def test_both_stages_in_one_file_score_the_regions(series: TrainingSeries, train
     assert all(0.0 <= score <= 1.0 for _, score in regions)
     both = two_stages.combine_scores(regions, {"second_weight": 0.5}, 0.0)
     assert [c.score for c in both] == sorted((c.score for c in both), reverse=True)
-    assert {round(c.score, 6) for c in two_stages.combine_scores(regions, {"second_weight": 0.0}, 0.0)} == {
-        round(c.score, 6) for c, _ in regions
-    }
+    first = {round(c.score, 6) for c in two_stages.combine_scores(regions, {"second_weight": 0.0}, 0.0)}
+    assert first <= {round(c.score, 6) for c, _ in regions}  # one of those that lie in one nodule
+    assert max(first) == max(round(c.score, 6) for c, _ in regions)

@@ -31,10 +31,9 @@ def crossed_probabilities(scans: Sequence[ExaminedScan]) -> tuple[Floats, Floats
     for index, scan in enumerate(scans):
         thresholds = fit_probability([*scans[:index], *scans[index + 1 :]])
         _, truth, weights = _marks([scan], _weight_of_a_hit(scans))
-        probabilities = [combined_score(one.first, one.second, one.diameter_mm, thresholds) for one in _usable(scan)]
-        parts.append((np.array(probabilities), truth, weights))
-    probabilities, truth, weights = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return probabilities, truth, weights
+        own = [combined_score(one.first, one.second, one.diameter_mm, thresholds) for one in _usable(scan)]
+        parts.append((np.array(own), truth, weights))
+    return np.concatenate([p for p, _, _ in parts]), np.concatenate([t for _, t, _ in parts]), np.concatenate([w for _, _, w in parts])
 
 
 def calibrate(scans: Sequence[ExaminedScan], allowed: float) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def examine_volume(
     lungs = lung_field(hu, series.spacing_mm)
     heat = None if lungs is None else detector.heat(lungs, hu, series.spacing_mm)
     regions = [] if heat is None else detector.scored_regions(heat, thresholds)
-    centres = [(n.centre, n.diameter_mm) for n in (*pasted, *background.marks)]
+    centres = [(n.centre, n.diameter_mm) for n in pasted] + [(n.centre, n.diameter_mm) for n in background.marks]
     targets = [Target(n.diameter_mm, n.kind, n.place, False) for n in pasted]
     targets += [Target(n.diameter_mm, "", "", True) for n in background.marks]
     candidates = []
