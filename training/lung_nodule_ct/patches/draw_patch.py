@@ -118,5 +118,6 @@ def draw_distractor(series: TrainingSeries, rng: Rng) -> Distractor:
 
 
 def place_near(series: TrainingSeries, rng: Rng, centre: Index, reach_mm: float) -> Index:
+    """A random native index within ``reach_mm`` of ``centre`` along each axis."""
     z, y, x = np.asarray(centre) + rng.uniform(-reach_mm, reach_mm, 3) / series.spacing_mm
     return float(z), float(y), float(x)
