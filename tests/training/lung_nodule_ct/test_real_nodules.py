@@ -16,7 +16,7 @@ from training.lung_nodule_ct.patches.draw_patch import NODULE
 from training.lung_nodule_ct.real import backgrounds as real_backgrounds
 from training.lung_nodule_ct.real import real_bank
 from training.lung_nodule_ct.real.backgrounds import Background, read_backgrounds, read_other_nodules
-from training.lung_nodule_ct.real.examination import ExaminedCandidate, ExaminedScan, Target, nearest_target, scan_from
+from training.lung_nodule_ct.real.examination import ExaminedCandidate, ExaminedScan, PresentNodule, nearest_target, scan_from
 from training.lung_nodule_ct.real.nodule_crops import RealNodule, fold_of, read_nodules
 from training.lung_nodule_ct.real.paste import paste_nodule
 from training.lung_nodule_ct.real.prepared_volumes import paste_nodules
@@ -121,7 +121,11 @@ def test_a_mark_finds_the_nearest_nodule_within_its_radius() -> None:
 
 
 def scan() -> ExaminedScan:
-    targets = (Target(8.0, "solid", "vessel", False), Target(5.0, "solid", "isolated", False), Target(30.0, "", "", True))
+    targets = (
+        PresentNodule(8.0, "solid", "vessel", False),
+        PresentNodule(5.0, "solid", "isolated", False),
+        PresentNodule(30.0, "", "", True),
+    )
 
     def candidate(score: float, target: int, uncertain: bool = False) -> ExaminedCandidate:
         return ExaminedCandidate((1.0, 2.0, 3.0), score, score, 8.0, target, uncertain)

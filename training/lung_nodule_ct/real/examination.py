@@ -38,7 +38,7 @@ class ExaminedCandidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class PresentNodule:
     """A nodule that is there: pasted, or ``marked`` by readers in this volume."""
 
     diameter_mm: float
@@ -52,7 +52,7 @@ class ExaminedScan:
     """One volume with its targets and all candidates."""
 
     name: str
-    targets: tuple[Target, ...]
+    targets: tuple[PresentNodule, ...]
     candidates: tuple[ExaminedCandidate, ...]
 
 
@@ -68,8 +68,8 @@ def examine_volume(
     heat = None if lungs is None else detector.heat(lungs, hu, series.spacing_mm)
     regions = [] if heat is None else detector.scored_regions(heat, thresholds)
     centres = [(n.centre, n.diameter_mm) for n in pasted] + [(n.centre, n.diameter_mm) for n in background.marks]
-    targets = [Target(n.diameter_mm, n.kind, n.place, False) for n in pasted]
-    targets += [Target(n.diameter_mm, "", "", True) for n in background.marks]
+    targets = [PresentNodule(n.diameter_mm, n.kind, n.place, False) for n in pasted]
+    targets += [PresentNodule(n.diameter_mm, "", "", True) for n in background.marks]
     candidates = []
     for region, second in regions:
         target = nearest_target(region.centre, centres, series.spacing_mm)
@@ -110,6 +110,6 @@ def examine_all(
 
 def scan_from(table: Mapping[str, Any]) -> ExaminedScan:
     """The inverse of ``dataclasses.asdict``."""
-    targets = tuple(Target(**one) for one in table["targets"])
+    targets = tuple(PresentNodule(**one) for one in table["targets"])
     candidates = tuple(ExaminedCandidate(**{**one, "centre": tuple(one["centre"])}) for one in table["candidates"])
     return ExaminedScan(table["name"], targets, candidates)
