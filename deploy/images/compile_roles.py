@@ -1,7 +1,8 @@
 """Compiles in an image what its roles import: ``python -m deploy.images.compile_roles node`` or ``worker``.
 
 Containers run with a read-only root, and a role that compiles its libraries at every start takes seconds longer. Compiling all that is
-installed would make the image larger by what no role imports. The import writes the compiled files; the codecs are tried too.
+installed would make the image larger by what no role imports. The import writes the compiled files; the codecs and the search for lungs,
+whose libraries were partly deleted, are tried too.
 """
 
 import importlib
@@ -9,8 +10,10 @@ import sys
 
 from core.states import ResultKind
 from deploy.cli.main import build_app
+from deploy.demo.synthetic.chest import make_chest
 from deploy.doctor.codecs import broken_decoders
 from deploy.local.forked_process import ROLE_MODULES
+from models.ct.lung_field import lung_field
 
 # Beyond the modules of the roles: what a role or a command imports at its first use.
 MORE = (
@@ -23,9 +26,9 @@ MORE = (
     "deploy.local.backup",
     "dicom_node.conformance.statement",
     "models.ct.lung_search",
-    "pydicom.sr.codedict",
 )
-WORKER = ("workers.queue.worker", "workers.child.runtime", "models.runtime")
+# Not of the node: the dictionary of codes has 3 MB, and a console compiles it with its first photograph, once, in about a second.
+WORKER = ("pydicom.sr.codedict", "workers.queue.worker", "workers.child.runtime", "models.runtime")
 MODELS = ("models.dermoscopy.model", "models.lung_nodule_ct.model", "models.lung_histology_ct.model")
 
 
@@ -35,7 +38,7 @@ def compile_roles(image: str) -> None:
     Raises
     ------
     RuntimeError
-        A decoder does not work: something that it needs has been deleted.
+        A decoder or the search for lungs does not work: something that it needs has been deleted.
     """
     build_app()
     of_node = [name for role, names in ROLE_MODULES.items() if role != "worker" for name in names]
@@ -47,6 +50,9 @@ def compile_roles(image: str) -> None:
     broken, _ = broken_decoders()
     if broken:
         raise RuntimeError(f"decoders that do not work: {broken}")
+    chest = make_chest(1, slices=24, size=64, slice_mm=10.0)
+    if lung_field(chest.hu, chest.spacing_mm) is None:
+        raise RuntimeError("the search for lungs finds none in a synthetic chest")
 
 
 if __name__ == "__main__":

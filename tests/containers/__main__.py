@@ -1,4 +1,4 @@
-"""``make containers``: builds the images, starts the whole compose file, sends a study through it, restarts everything, and takes it down.
+"""``make containers``: builds the images, sends a study through the whole compose file, restarts it, then through the pods of Kubernetes.
 
 Needs root on a machine with podman, buildah and debootstrap, and no image registry. Prints one line a step with its time; exit status 0
 only if every step succeeded. ``--keep`` leaves the containers running. docs/containers.md describes the steps.
@@ -15,9 +15,10 @@ from pathlib import Path
 
 from deploy import VERSION
 from deploy.local.ports import free_port
-from tests.containers.deployment import ROLES, Deployment, container
+from tests.containers.deployment import ROLES, Deployment, container, wait_until_ready
 from tests.containers.engine import Engine, EngineError, missing_programs
 from tests.containers.images import IMAGES, build_images, image_size_mb, make_base_images
+from tests.containers.pods import PACS, Pods
 from tests.containers.study import TestPacs, make_ct, make_photograph, send_over_published_port, study_uid
 
 CT_TIMEOUT_S, PHOTOGRAPH_TIMEOUT_S = 420.0, 240.0
@@ -59,6 +60,13 @@ def main(keep: bool) -> int:
             if not keep:
                 with step("take down", seconds):
                     deployment.take_down()
+        pods = Pods(engine)
+        try:
+            _use_pods(pods, engine, folder, seconds)
+        finally:
+            if not keep:
+                with step("pods: take down", seconds):
+                    pods.take_down()
     except (EngineError, OSError) as error:
         print(f"FAILED: {error}\nfolder: {folder}", file=sys.stderr)
         return 1
@@ -82,10 +90,12 @@ def _use(deployment: Deployment, folder: Path, port: int, seconds: dict[str, flo
         deployment.doctor("worker", "--skip", "destinations")  # it has no network to them
     ct, photograph = make_ct(folder / "ct"), make_photograph(folder, 1)
     studies = [study_uid(ct[0]), study_uid(photograph)]
-    with step("CT and photograph until validated reports in Orthanc", seconds):
-        pacs.send_to_node(pacs.store(ct))
-        pacs.store([photograph])
+    pacs.store([photograph])
+    with step("photograph, from C-STORE until the first validated report is in Orthanc", seconds):
         send_over_published_port(photograph, port)
+        pacs.wait_for_reports(studies[1:], PHOTOGRAPH_TIMEOUT_S)
+    with step("CT, the same", seconds):
+        pacs.send_to_node(pacs.store(ct))
         reports = pacs.wait_for_reports(studies, CT_TIMEOUT_S)
     print(f"           {', '.join(report.title for report in reports)}", file=sys.stderr)
     with step("sign-in at the console", seconds):
@@ -102,6 +112,22 @@ def _use(deployment: Deployment, folder: Path, port: int, seconds: dict[str, flo
         pacs.wait_for_reports([*studies, study_uid(second)], PHOTOGRAPH_TIMEOUT_S)
     for role in ROLES:
         (folder / f"{role}.log").write_text(deployment.logs(role, 1000))
+
+
+def _use_pods(pods: Pods, engine: Engine, folder: Path, seconds: dict[str, float]) -> None:
+    """Start the pods, and send them the same study."""
+    with step("pods: start until ready", seconds):
+        pods.start()
+        wait_until_ready(lambda: f"http://{pods.address('console')}:8484")
+    with step("pods: probes, hardening", seconds):
+        pods.check_probes()
+        pods.check_hardening()
+    ct, photograph = make_ct(folder / "ct-of-pods"), make_photograph(folder, 3)
+    pacs = TestPacs(f"http://{engine.address(PACS)}:8042")
+    pacs.wait(60)
+    with step("pods: CT and photograph until validated reports in the PACS", seconds):
+        pacs.send_to_node([*pacs.store(ct), *pacs.store([photograph])])
+        pacs.wait_for_reports([study_uid(ct[0]), study_uid(photograph)], CT_TIMEOUT_S)
 
 
 if __name__ == "__main__":

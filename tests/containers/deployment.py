@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -13,7 +14,29 @@ ROOT = Path(__file__).parents[2]
 PROJECT = "dicom-node"
 ROLES = ("listen", "conduct", "relay", "worker", "send", "console")
 SERVERS = ("postgres", "valkey", "orthanc", "ohif")
+NODE_USER = 10001
 READY_TIMEOUT_S, HEALTHY_TIMEOUT_S = 420.0, 180.0
+
+
+def wait_until_ready(console_url: Callable[[], str]) -> None:
+    """Return when ``/readyz`` of the console answers 200: database, broker and every role work.
+
+    Raises
+    ------
+    EngineError
+        It does not within `READY_TIMEOUT_S`; the text has the answer.
+    """
+    deadline, answer = time.monotonic() + READY_TIMEOUT_S, "no answer"
+    while time.monotonic() < deadline:
+        try:
+            reply = httpx.get(f"{console_url()}/readyz", timeout=10)
+            answer = reply.text
+            if reply.status_code == 200:
+                return
+        except (httpx.HTTPError, EngineError, StopIteration) as error:
+            answer = str(error)
+        time.sleep(0.5)
+    raise EngineError(f"not ready within {READY_TIMEOUT_S:g} s: {answer}")
 
 
 def container(service: str) -> str:
@@ -59,18 +82,11 @@ class Deployment:
         EngineError
             It does not within `READY_TIMEOUT_S`; the text has the answer and the logs.
         """
-        deadline, answer = time.monotonic() + READY_TIMEOUT_S, "no answer"
-        while time.monotonic() < deadline:
-            try:
-                reply = httpx.get(f"{self.console_url()}/readyz", timeout=10)
-                answer = reply.text
-                if reply.status_code == 200:
-                    return
-            except (httpx.HTTPError, EngineError, StopIteration) as error:
-                answer = str(error)
-            time.sleep(0.5)
-        logs = "\n".join(f"{name}:\n{self.logs(name)}" for name in ("migrate", *ROLES))
-        raise EngineError(f"not ready within {READY_TIMEOUT_S:g} s: {answer}\n{logs}")
+        try:
+            wait_until_ready(self.console_url)
+        except EngineError as error:
+            logs = "\n".join(f"{name}:\n{self.logs(name)}" for name in ("migrate", *ROLES))
+            raise EngineError(f"{error}\n{logs}") from None
 
     def console_url(self) -> str:
         """Return the address of the console, which only this machine reaches."""
@@ -120,15 +136,8 @@ class Deployment:
             A container may do more.
         """
         for service in (*ROLES, *SERVERS):
-            found = self.engine.inspect(container(service))
-            status = self.engine.podman("exec", container(service), "cat", "/proc/self/status").splitlines()
-            capabilities = next(line.split()[1] for line in status if line.startswith("CapEff:"))
-            if int(capabilities, 16) != 0:
-                raise EngineError(f"{service} has capabilities: {capabilities}")
-            if found["HostConfig"]["ReadonlyRootfs"] is not (service != "orthanc"):
-                raise EngineError(f"{service}: its root can be written")
-            if service in ROLES and not any(line.split()[:2] == ["Uid:", "10001"] for line in status):
-                raise EngineError(f"{service} does not run as user 10001")
+            user = NODE_USER if service in ROLES else None
+            self.engine.check_hardened(container(service), user=user, read_only=service != "orthanc")
 
     def sign_in(self) -> None:
         """Add a user with the command line in the container, and open the worklist as that user.

@@ -72,6 +72,23 @@ class Engine:
         (found,) = json.loads(self.podman("inspect", name))
         return dict(found)
 
+    def check_hardened(self, container: str, *, user: int | None, read_only: bool = True) -> None:
+        """Check in a running container that it has no capability, a read-only root, and runs as ``user``.
+
+        Raises
+        ------
+        EngineError
+            It may do more.
+        """
+        status = self.podman("exec", container, "cat", "/proc/self/status").splitlines()
+        capabilities = next(line.split()[1] for line in status if line.startswith("CapEff:"))
+        if int(capabilities, 16) != 0:
+            raise EngineError(f"{container} has capabilities: {capabilities}")
+        if self.inspect(container)["HostConfig"]["ReadonlyRootfs"] is not read_only:
+            raise EngineError(f"{container}: its root can be written" if read_only else f"{container}: its root is read-only")
+        if user is not None and not any(line.split()[:2] == ["Uid:", str(user)] for line in status):
+            raise EngineError(f"{container} does not run as user {user}")
+
     def address(self, container: str) -> str:
         """Return an IP address of a container, which the host reaches over the bridge."""
         networks = self.inspect(container)["NetworkSettings"]["Networks"]

@@ -2,6 +2,7 @@
 
 import configparser
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from deploy.demo.viewer.ohif_files import fetch_ohif
@@ -20,11 +21,16 @@ def make_base_images(engine: Engine) -> None:
 
 
 def build_images(engine: Engine, version: str) -> None:
-    """Build both images from the working tree."""
+    """Build both images from the working tree, both at once: a build waits for downloads and for the disk."""
     described = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=True)
-    for name, (dockerfile, _) in IMAGES.items():
-        options = ("--build-arg", f"REVISION={described.stdout.strip()}", "--file", f"{ROOT}/deploy/images/{dockerfile}.Dockerfile")
+
+    def build(name: str) -> None:
+        dockerfile = f"{ROOT}/deploy/images/{IMAGES[name][0]}.Dockerfile"
+        options = ("--build-arg", f"REVISION={described.stdout.strip()}", "--file", dockerfile)
         engine.run(*BUILD, *_volumes(), *options, "--tag", f"{name}:{version}", str(ROOT))
+
+    with ThreadPoolExecutor(len(IMAGES)) as pool:
+        list(pool.map(build, IMAGES))
 
 
 def image_size_mb(engine: Engine, name: str) -> int:
