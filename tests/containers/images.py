@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 STANDINS = Path(__file__).parent / "standins"
 IMAGES = {"dicom-node": ("node", 350), "dicom-node-worker": ("worker", 1500)}  # name -> (Dockerfile, largest size in MB)
 PIP_FILES = (Path("/etc/pip.conf"), Path("/etc/xdg/pip/pip.conf"), Path("/root/.config/pip/pip.conf"))
+BUILD_TIMEOUT_S = 1800.0
 BUILD = ("buildah", "bud", "--layers", "--isolation", "chroot", "--ulimit", "nofile=1024:1024", "--format", "docker")
 
 
@@ -27,7 +28,7 @@ def build_images(engine: Engine, version: str) -> None:
     def build(name: str) -> None:
         dockerfile = f"{ROOT}/deploy/images/{IMAGES[name][0]}.Dockerfile"
         options = ("--build-arg", f"REVISION={described.stdout.strip()}", "--file", dockerfile)
-        engine.run(*BUILD, *_volumes(), *options, "--tag", f"{name}:{version}", str(ROOT))
+        engine.run(*BUILD, *_volumes(), *options, "--tag", f"{name}:{version}", str(ROOT), timeout_s=BUILD_TIMEOUT_S)
 
     with ThreadPoolExecutor(len(IMAGES)) as pool:
         list(pool.map(build, IMAGES))
@@ -45,6 +46,7 @@ def _volumes() -> list[str]:
         parser = configparser.ConfigParser()
         parser.read(file)
         values = " ".join(value for section in parser.values() for value in section.values()).split()
-        paths += [Path(value.removeprefix("file://")) for value in values if value.removeprefix("file://").startswith("/")]
+        folders = [Path(value.removeprefix("file://")) for value in values if value.removeprefix("file://").startswith("/")]
+        paths += [folder.parent if folder.name == "simple" else folder for folder in folders]  # an index links to files beside it
     present = dict.fromkeys(path for path in paths if path.exists())
     return [option for path in present for option in ("--volume", f"{path}:{path}:ro")]
