@@ -24,8 +24,9 @@ _DELIVERIES = text(f"""
     ORDER BY d.id
 """)
 _VIEWS = text("""
-    SELECT at, actor, action, details ->> 'from' AS address FROM audit_events WHERE subject = :subject AND action = ANY(:actions)
-    ORDER BY id DESC LIMIT 20
+    SELECT max(at) AS at, actor, action, details ->> 'from' AS address, count(*) AS times
+    FROM audit_events WHERE subject = :subject AND action = ANY(:actions)
+    GROUP BY actor, action, details ->> 'from', date_trunc('day', at) ORDER BY 1 DESC LIMIT 20
 """)
 VIEWS_OF_A_STUDY = ("study.viewed", "viewer.opened", "result.viewed", "object.viewed", "object.downloaded")
 """Actions of people that showed the content of one study, which is the subject of the event."""
@@ -58,7 +59,7 @@ class UnitDetails:
 
 @dataclass(frozen=True, slots=True)
 class StudyDetails:
-    """One study; ``views`` are the last views of it by people."""
+    """One study; ``views`` are the last views of it by people: those of one kind by one person on one day are one row."""
 
     row: Any
     units: list[UnitDetails]
