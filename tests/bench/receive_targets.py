@@ -23,6 +23,7 @@ from deploy.local.embedded_postgres import EmbeddedPostgres
 from deploy.local.ports import accepts_connections, free_port
 
 Target = tuple[str, int]  # AE title, port
+START_TIMEOUT_S = 600.0  # only ends a hang: on a busy machine a start takes minutes
 POSTGRESQL = Path("/usr/share/orthanc/plugins/libOrthancPostgreSQLIndex.so")  # where Debian's orthanc-postgresql installs it
 
 
@@ -63,7 +64,7 @@ def listener(folder: Path, processes: int) -> Iterator[tuple[Target, int]]:
 
 def wait_for_processes(database: Database, processes: int) -> None:
     """Wait until every listener process has written a heartbeat."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + START_TIMEOUT_S
     while sum(beat.role == "listen" for beat in alive_processes(database, 60)) < processes:
         if time.monotonic() > deadline:
             raise SystemExit("the listener processes did not start")
@@ -127,7 +128,7 @@ def orthanc(folder: Path, settings: Mapping[str, Any] = MappingProxyType({})) ->
 
 def wait_for(port: int) -> None:
     """Wait until something listens on a port."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + START_TIMEOUT_S
     while not accepts_connections("127.0.0.1", port):
         if time.monotonic() > deadline:
             raise SystemExit(f"nothing answers on port {port}")

@@ -19,6 +19,7 @@ from workers.child.drain_flag import DrainFlag
 from workers.child.start_failures import StartFailures
 from workers.queue import tasks
 from workers.queue.celery_app import make_app
+from workers.queue.expected_end import hide_expected_end
 from workers.queue.queue_names import QUEUES
 
 
@@ -47,6 +48,7 @@ def run_worker(settings: Settings, queues: Sequence[str] | None = None) -> int:
     app = make_app(settings)
     drain_flag, failures = DrainFlag(), StartFailures()
     tasks.register(app)
+    hide_expected_end(drain_flag.is_set)
 
     # Celery holds handlers by weak references: these local names keep them alive as long as the worker runs.
     def configure_logging(**_: Any) -> None:
