@@ -18,9 +18,11 @@ IDLE_S = 60.0
 def main() -> int:
     """Answer requests until standard input ends, or for a while nothing is asked."""
     limit_resources(MEMORY_BYTES)
+    from core import process_memory
     from core.errors import CannotUnderstand, OverBudget
     from imaging.headers.instance_header import read_header_tolerantly
 
+    process_memory.return_large_blocks()
     found: dict[str, Any]
     for request in requests(cpu_s=CPU_S, idle_s=IDLE_S):
         try:
