@@ -35,7 +35,7 @@ ENSEMBLE = (
     + ONE_FOLD.partition("; ")[2]
 )
 MORE = (
-    "external: the test part of the ISIC 2017 challenge, three classes; robustness: every fifth of the held-out images, without facts of "
+    "external: the test part of the ISIC 2017 challenge, three classes; robustness: every eighth of the held-out images, without facts of "
     "the patient; melanoma_operating_points: of the same held-out images, from which the card's thresholds were taken"
 )
 TRANSFER = (

@@ -24,8 +24,9 @@ from models.dermoscopy.patient import FACTS
 from models.dermoscopy.postprocess import MELANOMA, OPERATING_POINTS
 from models.dermoscopy.preprocess import FINE_PX, reduced_square
 from models.torch_threads import cpu_threads
+from training import drawn_pictures
 from training.classifier_metrics import rounded
-from training.dermoscopy.finish import MODEL_FOLDER, write_release
+from training.dermoscopy.finish import DRAWN_OF_EACH_KIND, MODEL_FOLDER, write_release
 from training.dermoscopy.ham10000.data import CLASSES, load_images, read_index
 from training.dermoscopy.ham10000.split import set_aside
 from training.dermoscopy.measure.held_out_table import HeldOutTable
@@ -38,9 +39,10 @@ from training.dermoscopy.transfer.train import read_lite
 
 LITE = "lite"  # name of the member
 VIEWS = 2
-DISTANCE_EVERY = 4  # every fourth training image is enough for the limit of distance
-REFUSED_OF_TRAINING = 0.003  # this share of the training images is beyond the limit of distance
-ROBUSTNESS_EVERY = 5
+DISTANCE_EVERY = 8  # every eighth training image is enough for the limit of distance
+REFUSED_OF_TRAINING = 0.003  # this share of the training images is beyond the limit of distance, if that refuses PLAIN_SKIN too
+PLAIN_SKIN = 0.97  # share of drawn pictures of plain skin that must be beyond it
+ROBUSTNESS_EVERY = 8
 IMAGENET = DataSource(
     f"ImageNet (initial weights: {ORIGIN})",
     "images: non-commercial research and education; weights: Apache-2.0",
@@ -96,7 +98,7 @@ def make_release(
         preprocessing={**before.preprocessing, "most_px": FINE_PX, "views": VIEWS},
         network=network,
         training={**before.training, "transfer": {"origin": ORIGIN, **(recipe or {}), "sha256": digest}},
-        thresholds={**before.thresholds, "max_distance": round(distance_limit(ensemble, images), 3)},
+        thresholds={**before.thresholds, "max_distance": round(distance_limit(ensemble, images, limit_per_class or DRAWN_OF_EACH_KIND), 3)},
         data=tuple({source.name: source for source in (*before.data, ISIC, IMAGENET)}.values()),
     )
     aside = set_aside(rows)
@@ -118,14 +120,17 @@ def squares_of(images: TransferImages, chosen: np.ndarray) -> list[np.ndarray]:
 
 
 @torch.inference_mode()
-def distance_limit(ensemble: Ensemble, images: TransferImages) -> float:
-    """The distance from the training images that the share REFUSED_OF_TRAINING of them exceeds."""
-    net, chosen = ensemble.member(ensemble.last), images.of(DataPart.TRAINING)[::DISTANCE_EVERY]
-    found = []
-    for i in chosen:
-        seen = ensemble.input_of(ensemble.last, [frame_of(images.jpegs[i], images.listed[i].row.archive)])
-        found.append(float(net.distance(net.maps(seen))))
-    return float(np.quantile(found, 1 - REFUSED_OF_TRAINING))
+def distance_limit(ensemble: Ensemble, images: TransferImages, drawn: int = DRAWN_OF_EACH_KIND) -> float:
+    """The distance that the share REFUSED_OF_TRAINING of the training images exceeds, or less, so that PLAIN_SKIN of ``drawn`` do."""
+    net = ensemble.member(ensemble.last)
+
+    def distance(frame: np.ndarray) -> float:
+        return float(net.distance(net.maps(ensemble.input_of(ensemble.last, [frame]))))
+
+    chosen = images.of(DataPart.TRAINING)[::DISTANCE_EVERY]
+    training = [distance(frame_of(images.jpegs[i], images.listed[i].row.archive)) for i in chosen]
+    plain = [distance(drawn_pictures.draw_picture("plain_skin", seed)) for seed in range(drawn)]
+    return float(min(np.quantile(training, 1 - REFUSED_OF_TRAINING), np.quantile(plain, 1 - PLAIN_SKIN)))
 
 
 def more_metrics(
