@@ -55,7 +55,7 @@ def evaluate_series(
             return "" if heat is None else density_kind(solid_share(candidate, heat, thresholds["solid_hu"]), thresholds)
 
         both.append(match_candidates(series, nodules, combine_scores(regions, thresholds, 0.0), density))
-        alone.append(match_candidates(series, nodules, combine_scores(regions, {**thresholds, "second_weight": 0.0}, 0.0), density))
+        alone.append(match_candidates(series, nodules, combine_scores(regions, {"second_weight": 0.0}, 0.0), density))
         progress(f"{series.name}: copy {index + 1} of {copies}, {len(nodules)} nodules, {len(regions)} regions")
     return both, alone
 

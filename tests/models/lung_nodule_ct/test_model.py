@@ -8,11 +8,12 @@ import pytest
 
 from core import codes, private_codes
 from core.records import Prediction
-from core.states import Outcome, Tier
+from core.states import Outcome
 from deploy.demo.synthetic.chest import make_chest
 from imaging import masks
 from imaging.volume.volume import Volume, read_volume
 from models import runtime
+from models.calibration import confidence_tier
 from models.ct.lung_field import lung_field
 from models.lung_nodule_ct.findings import size_band
 from training.lung_nodule_ct.synthesis.synthetic_nodules import NoduleAppearance, SyntheticNodule, insert_nodule
@@ -120,13 +121,13 @@ def test_three_clear_nodules_are_found_where_they_were_put(part: Volume, predict
     assert len(scores) <= 20
 
 
-def test_a_finding_has_score_codes_and_units_and_never_the_high_tier(part: Volume, model: runtime.Model, prediction: Prediction) -> None:
+def test_a_finding_has_probability_codes_and_units_and_its_tier(part: Volume, model: runtime.Model, prediction: Prediction) -> None:
     assert prediction.looked_for == model.card.looked_for
     for finding in prediction.findings:
-        assert finding.probability is None
-        assert finding.score is not None
-        assert 0 < finding.score <= 1
-        assert finding.tier is not Tier.HIGH
+        assert finding.probability is not None
+        assert finding.probability == finding.score
+        assert model.card.thresholds["score"] <= finding.probability < 1
+        assert finding.tier is confidence_tier(finding.probability, model.card.tiers)
         assert (finding.code.value, finding.code.scheme) == ("27925004", "SCT")
         assert finding.site is not None
         own = finding.measurements[:4]  # the distance to the pleura follows, where the finding lies in a lung
