@@ -138,7 +138,10 @@ def test_a_body_that_arrives_steadily_is_taken_however_long_it_takes(
 
 @pytest.mark.usefixtures("quick")
 def test_an_answer_that_is_not_taken_ends() -> None:
+    asked = threading.Event()
+
     async def endless(scope: Scope, receive: Receive, send: Send) -> None:
+        asked.set()
         await send({"type": "http.response.start", "status": 200, "headers": []})
         while True:
             await send({"type": "http.response.body", "body": bytes(4096), "more_body": True})
@@ -151,7 +154,7 @@ def test_an_answer_that_is_not_taken_ends() -> None:
         thread.start()
         opened.connect(listener.getsockname())
         opened.sendall(HEAD + b"\r\n")
-        wait_until("the connection is open", lambda: len(server.opened) == 1)
+        assert asked.wait(600)
         wait_until("the connection has ended", lambda: len(server.opened) == 0)
         stop.set()
         thread.join(60)

@@ -23,6 +23,7 @@ SECTION = "## Where does a C-STORE go?"
 PACKAGES = ("core", "db", "dicom_node", "imaging")
 # Loops beside the path of an instance; the conductor and everything behind it are other processes.
 BACKGROUND_THREADS = {"association-leases", "back-pressure", "receive-counts"}
+HOUSEKEEPING = {"close_expired"}  # called by the accepting thread twice a second, also when nothing happens
 
 
 def documented_files() -> list[str]:
@@ -42,6 +43,8 @@ class FirstCalls:
     def __call__(self, frame: FrameType, event: str, _argument: Any) -> None:
         """Called by the interpreter in every thread that was started within `profiled`."""
         if event != "call" or not self.recording or threading.current_thread().name in BACKGROUND_THREADS:
+            return
+        if frame.f_code.co_name in HOUSEKEEPING:
             return
         path = Path(frame.f_code.co_filename)
         if path.is_relative_to(ROOT) and path.relative_to(ROOT).parts[0] in PACKAGES and frame.f_code.co_name != "<module>":
