@@ -1,4 +1,4 @@
-// The study page: read again when its state has changed, but not while somebody works on it; then a line offers to reload.
+// The study page: read again when its state has changed, but not while the reader works on it; then a line offers to reload.
 "use strict";
 const live = document.getElementById("live");
 let touched = false;

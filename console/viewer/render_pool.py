@@ -196,7 +196,7 @@ class RenderPool:
 
 
 def _without_errors(action: Callable[[], object]) -> None:
-    """Do what nobody waits for; the viewer itself says what is wrong with a unit."""
+    """Run an action that prepares a rendering; an error is logged, and shown when the viewer is opened."""
     try:
         action()
     except Exception as error:

@@ -118,7 +118,7 @@ class NodeServer(ThreadedAssociationServer):
         if key.fileobj is not self:
             begun = silent.take(key)
             if begun is not None:
-                self.process_request(*begun)
+                self._begin(*begun)
             return
         try:
             request, address = self.get_request()
@@ -128,6 +128,14 @@ class NodeServer(ThreadedAssociationServer):
             silent.add(request, address)
         else:
             self.shutdown_request(request)
+
+    def _begin(self, request: socket.socket, address: Any) -> None:
+        """Give a connection to a thread. Where none can be started, this connection is closed and others are still accepted."""
+        try:
+            self.process_request(request, address)
+        except Exception:
+            self.handle_error(request, address)
+            self._close_silent(request, address)
 
     def _close_silent(self, request: socket.socket, address: Any) -> None:
         if self._is_proxy(str(address[0])):

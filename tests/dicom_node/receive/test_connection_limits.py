@@ -75,6 +75,21 @@ def test_a_source_connects_while_300_connections_are_silent(
                 continue
 
 
+def test_a_connection_without_a_thread_is_closed_and_the_next_one_is_served(
+    node: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def no_thread(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(server.NodeServer, "process_request", no_thread)
+        with RawConnection(node.port) as peer:
+            peer.send(associate_rq([one(1)]))
+            assert peer.wait_for_close(60.0).closed
+    assert "could not be served" in caplog.text
+    assert send(node.port, image()) == [0x0000]
+
+
 def test_silent_connections_take_no_threads(
     start: Callable[[Settings], Running], make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

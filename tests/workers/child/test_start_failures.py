@@ -1,4 +1,4 @@
-"""A worker whose children cannot start, one after the other, is told to stop, and knows why."""
+"""A worker whose children cannot start, one after the other, is told to stop, with the reason of the last child."""
 
 import os
 import signal

@@ -26,7 +26,7 @@ class ExaminedCandidate:
     """A region of the first stage: native ``centre``, scores of both stages, diameter in mm.
 
     ``target``: index of the nodule that it finds (pasted ones first, then marked ones), -1: none; ``uncertain``: on a structure that may be
-    a nodule that nobody marked.
+    a nodule without a mark of any reader.
     """
 
     centre: Index
