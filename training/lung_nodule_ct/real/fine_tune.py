@@ -112,6 +112,16 @@ if __name__ == "__main__":
     for option in ("data", "initial", "out"):
         parser.add_argument(f"--{option}", type=Path, required=True)
     parser.add_argument("--part", choices=PARTS, action="append", help="what to train, in this order; default: everything")
+    for option, default, text in (
+        ("seed", 0, "of the patches and of the training"),
+        ("epochs", EPOCHS, f"of the first stage, of {STEPS} steps each"),
+        ("patches", PATCHES, "of each series"),
+        ("looks", LOOKS, "varied patches in which the second stage's candidates are searched"),
+    ):
+        parser.add_argument(f"--{option}", type=int, default=default, help=f"{text} (default: {default})")
     given = parser.parse_args()
+    sizes = {name: getattr(given, name) for name in ("seed", "epochs", "patches", "looks")}
     with cpu_threads(1):
-        fine_tune(given.data, given.initial, given.out, parts=given.part or PARTS, progress=lambda line: print(line, flush=True))
+        fine_tune(
+            given.data, given.initial, given.out, parts=given.part or PARTS, **sizes, progress=lambda line: print(line, flush=True)
+        )
