@@ -22,6 +22,12 @@ def assets_path() -> str:
     return f"/static/{content.hexdigest()[:16]}"
 
 
+def viewer_modules() -> list[str]:
+    """Return the names of the viewer's module scripts, that of the page first."""
+    names = sorted(path.name for path in (FOLDER / "viewer").glob("*.js") if path.name != "early.js")
+    return sorted(names, key=lambda name: name != "main.js")
+
+
 def mount_assets(application: FastAPI) -> None:
     """Serve the files under both addresses: the one that changes with their content, and the plain one."""
     files = StaticFiles(directory=FOLDER)

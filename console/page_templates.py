@@ -6,7 +6,7 @@ from pathlib import Path
 from fastapi.templating import Jinja2Templates
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 
-from console.assets import assets_path
+from console.assets import assets_path, viewer_modules
 from console.auth.access import ACCESS, PUBLIC, UserRole
 from console.formats import FILTERS
 from db.accounts.sessions import Session
@@ -57,6 +57,7 @@ def build_templates(ae_title: str, ohif_link: Callable[[str], str] = lambda stud
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(ae_title=ae_title, pages_for=pages_for, ohif_link=ohif_link, assets=assets_path())
+    environment.globals.update(ae_title=ae_title, pages_for=pages_for, ohif_link=ohif_link)
+    environment.globals.update(assets=assets_path(), viewer_modules=viewer_modules())
     environment.filters.update(FILTERS, browser=name_browser)
     return Jinja2Templates(env=environment)

@@ -24,6 +24,7 @@ from core.settings.viewer import ViewerSection
 
 MAX_WAITING = 32
 SWEEP_S = 600.0
+NICE = 5
 COMMAND = (sys.executable, "-m", "console.viewer.render_process")
 PASSED_ON = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR")  # no secret of the console is among them
 
@@ -207,7 +208,12 @@ def _start() -> "subprocess.Popen[str]":
     environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
     pipe = subprocess.PIPE
-    return subprocess.Popen(COMMAND, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, env=environment, start_new_session=True)
+    process = subprocess.Popen(
+        COMMAND, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, env=environment, start_new_session=True
+    )
+    with suppress(ProcessLookupError):
+        os.setpriority(os.PRIO_PROCESS, process.pid, NICE)  # its imports, too, come after the pages and the browser
+    return process
 
 
 def _kill(process: "subprocess.Popen[str]") -> None:

@@ -21,7 +21,7 @@ META = "meta.json"
 
 
 def set_limits(memory_mib: int, cpu_s: float, file_bytes: int) -> None:
-    """Limit address space, processor time and the size of a file (setrlimit(2)); no core dump, lower priority than the web process."""
+    """Limit address space, processor time and the size of a file (setrlimit(2)); no core dump."""
     for kind, limit in (
         (resource.RLIMIT_AS, memory_mib << 20),
         (resource.RLIMIT_CPU, max(1, int(cpu_s))),
@@ -29,7 +29,6 @@ def set_limits(memory_mib: int, cpu_s: float, file_bytes: int) -> None:
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(kind, (limit, limit))
-    os.nice(5)
 
 
 def render(order: dict[str, Any], report: Report) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from tests.support.console import RunningConsole, add_users
 from tests.support.real_data import data_folder
 from tests.support.viewer_units import series_with_findings
 
-OPENINGS = 9
+OPENINGS, DECODED = 9, 5
 TARGET_MS, TARGET_RATE = 300, 30
 _SCROLL = """async () => {
     const { viewer } = await import(document.querySelector("script[type=module]").src), began = performance.now(), drawn = [];
@@ -47,6 +47,10 @@ def _open(page: Page, url: str) -> float:
     return float(found)
 
 
+def _row(what: str, measured_ms: float) -> list[str]:
+    return [f"first image, {what}", f"{measured_ms:.0f} ms", f"{TARGET_MS} ms", "yes" if measured_ms <= TARGET_MS else "no"]
+
+
 def main() -> None:
     """Run the benchmark and write its section."""
     data = data_folder()
@@ -64,20 +68,25 @@ def main() -> None:
         with RunningConsole(database, folder) as console, headless_chromium() as browser:
             page = browser.new_page(viewport={"width": 1440, "height": 900})
             sign_in(page, console.url, "clinician")
-            page.goto(f"{console.url}/studies/1")
-            page.wait_for_timeout(3000)  # a person looks at the page; the images are decoded meanwhile
-            first = _open(page, f"{console.url}/viewer/{unit}")
-            shutil.rmtree(folder / "viewer-cache")
-            page.goto(f"{console.url}/account")
-            page.wait_for_timeout(3000)  # the next render process gets ready
-            direct = _open(page, f"{console.url}/viewer/{unit}")
+            after_study, direct = [], []
+            for _ in range(DECODED):
+                page.goto(f"{console.url}/studies/1")
+                page.wait_for_timeout(3000)  # a person looks at the page; the images are decoded meanwhile
+                after_study.append(_open(page, f"{console.url}/viewer/{unit}"))
+                shutil.rmtree(folder / "viewer-cache")
+                page.goto(f"{console.url}/account")
+                page.wait_for_timeout(3000)  # the next render process gets ready
+                direct.append(_open(page, f"{console.url}/viewer/{unit}"))
+                shutil.rmtree(folder / "viewer-cache")
+                page.goto(f"{console.url}/account")
+                page.wait_for_timeout(3000)
+            _open(page, f"{console.url}/viewer/{unit}")
             again = [_open(page, f"{console.url}/viewer/{unit}") for _ in range(OPENINGS)]
             rate, draw_ms = page.evaluate(_SCROLL)
         rows = [
-            ["first image, 3 s after its study was opened", f"{first:.0f} ms", f"{TARGET_MS} ms", "yes" if first <= TARGET_MS else "no"],
-            ["first image, the series has to be decoded", f"{direct:.0f} ms", f"{TARGET_MS} ms", "yes" if direct <= TARGET_MS else "no"],
-            [f"first image, opened before (median of {OPENINGS})", f"{median(again):.0f} ms", f"{TARGET_MS} ms",
-             "yes" if median(again) <= TARGET_MS else "no"],
+            _row(f"3 s after its study was opened (median of {DECODED})", median(after_study)),
+            _row(f"the series has to be decoded (median of {DECODED})", median(direct)),
+            _row(f"opened before (median of {OPENINGS})", median(again)),
             ["scrolling in three views, bound by the screen", f"{rate:.0f} images/s", f"{TARGET_RATE} images/s",
              "yes" if rate >= TARGET_RATE else "no"],
             ["drawing three views", f"{draw_ms:.1f} ms", "", ""],

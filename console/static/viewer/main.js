@@ -17,6 +17,8 @@ class Viewer {
     this.controls = new Controls(this);
     this.tool = null; // null: window with a mouse, scroll with a finger
     this.waiting = false;
+    // The first image is drawn before anything else is fetched; where none can be drawn, nothing waits for it for long.
+    this.drawn = Promise.race([new Promise((resolve) => { this.firstDrawn = resolve; }), pause(1500)]);
     this.marking = false;
     for (const view of this.views) bindPointer(view, this);
     bindKeys(this);
@@ -32,9 +34,9 @@ class Viewer {
     this.controls.opened(meta);
     if (this.page.first !== undefined && this.page.first !== null) this.model.cross[0] = this.page.first;
     if (meta.kind === "series") this.loadSlices(meta);
-    const overlays = this.fetchOverlays();
-    if (meta.kind === "image") await this.loadPhotograph();
-    await overlays;
+    else await this.loadPhotograph();
+    await this.drawn;
+    await this.fetchOverlays();
     const begin = this.model.findings.find((finding) => finding.ordinal === this.page.begin);
     if (begin !== undefined) this.goToFinding(begin.ordinal);
     else if (this.model.findings.length > 0 && meta.kind === "series") this.goToFinding(this.model.findings[0].ordinal, false);
@@ -62,7 +64,7 @@ class Viewer {
       onEnd: (text) => this.controls.message("The images cannot be displayed any more", text),
     });
     this.model.slices = slices;
-    slices.start();
+    slices.start(this.drawn);
   }
 
   async loadPhotograph() {
@@ -93,6 +95,7 @@ class Viewer {
         document.body.dataset.shown = "yes";
         this.controls.message(null);
         this.redraw();
+        setTimeout(this.firstDrawn); // after the browser has painted it
       }
       this.controls.update();
     });

@@ -23,8 +23,10 @@ export class Slices {
     this.ended = false;
   }
 
-  async start() {
-    await this.fetchRange(this.wanted, 1); // alone, so that something is displayed as soon as possible
+  // Fetch the wanted slice, and all others once `drawn`, a promise, is fulfilled: what arrives earlier delays the first image.
+  async start(drawn) {
+    await this.fetchRange(this.wanted, 1);
+    await drawn;
     for (let worker = 0; worker < AT_ONCE; worker++) this.work();
   }
 
