@@ -20,7 +20,7 @@ from core.records import RegisteredModel
 from core.states import ModelOrigin, ModelState
 from models import registry
 from models.card import ModelCard, read_card
-from models.regression import FILE as STORED_ANSWERS
+from models.regression import FILE, MARKS_FILE
 
 FOLDER = "models"  # in node.data_dir
 BUNDLE_KIND = "monai.apps.detection.RetinaNet"
@@ -176,7 +176,7 @@ def install_version(source: Path, folder: Path, root: Path = registry.MODELS_FOL
     target.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=".part-", dir=target.parent))
     try:
-        for path in (weights, source / "card.toml", *source.glob(STORED_ANSWERS)):
+        for path in (weights, source / "card.toml", *source.glob(FILE), *source.glob(MARKS_FILE)):
             shutil.copyfile(path, part / path.name)
         registry.verify_weights_in(part)
         part.chmod(0o755)

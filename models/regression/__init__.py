@@ -1,3 +1,4 @@
-"""Versions of a classifier compared on the images that training held out; a worse one is refused."""
+"""Versions of a model compared on what training held out: images of a classifier, scans of a detector; a worse one is refused."""
 
-FILE = "held_out.npz"  # the stored answers, beside card and weights
+FILE = "held_out.npz"  # the stored answers of a classifier, beside card and weights
+MARKS_FILE = "held_out_marks.json"  # the stored marks of a detector

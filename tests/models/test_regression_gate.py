@@ -8,7 +8,8 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from core.errors import ModelError
 from models.regression import FILE
-from models.regression.gate import balanced_accuracy, compare_folders, macro_auc, require_not_worse
+from models.regression.classifier_changes import balanced_accuracy, macro_auc
+from models.regression.gate import compare_folders, require_not_worse
 from models.regression.stored_answers import StoredAnswers, read_answers, save_answers
 from tests.support.made_answers import made_answers
 
@@ -29,7 +30,7 @@ def test_the_metrics_are_those_of_scikit_learn() -> None:
 
 def test_a_worse_version_is_refused_with_the_figures(tmp_path: Path) -> None:
     good, bad = folder(tmp_path, "good", made_answers(1.5)), folder(tmp_path, "bad", made_answers(0.5))
-    with pytest.raises(ModelError, match=r"skin 2 is worse than the active version on 400 held-out images: balanced accuracy 0\.\d+ to"):
+    with pytest.raises(ModelError, match=r"skin 2 is worse than the active version on 400 held-out cases: balanced accuracy 0\.\d+ to"):
         require_not_worse(good, bad, "skin 2")
     require_not_worse(bad, good, "skin 1")
     require_not_worse(good, good, "skin 1")
@@ -37,7 +38,7 @@ def test_a_worse_version_is_refused_with_the_figures(tmp_path: Path) -> None:
 
 def test_changes_are_given_over_all_and_by_subgroup(tmp_path: Path) -> None:
     changes = compare_folders(folder(tmp_path, "old", made_answers(1.0)), folder(tmp_path, "new", made_answers(1.5)))
-    assert [(one.metric, one.subgroup, one.images) for one in changes] == [
+    assert [(one.metric, one.subgroup, one.cases) for one in changes] == [
         ("balanced_accuracy", "", 400), ("macro_auc", "", 400), ("balanced_accuracy", "sex F", 195), ("macro_auc", "sex F", 195),
         ("balanced_accuracy", "sex M", 195), ("macro_auc", "sex M", 195),
     ]  # fmt: skip

@@ -55,13 +55,13 @@ def import_model(
 def activate(
     name: Name,
     version: Version,
-    even_if_worse: Annotated[bool, typer.Option("--even-if-worse", help="although it is worse on the stored held-out images")] = False,
+    even_if_worse: Annotated[bool, typer.Option("--even-if-worse", help="although it is worse on what training held out")] = False,
     config: Config = None,
 ) -> None:
     """Use this version for new jobs.
 
-    Jobs that were planned for the version before are finished by that one. A classifier that is worse than the active version on the
-    images that training held out is refused.
+    Jobs that were planned for the version before are finished by that one. A version that is worse than the active one on what training
+    held out (images of a classifier, scans of a detector) is refused.
     """
     from db.operations import model_registry as store
     from models import installed
@@ -114,7 +114,7 @@ def rollback(name: Name, config: Config = None) -> None:
 def compare(
     name: Name,
     version: Annotated[
-        str | None, typer.Option("--held-out", metavar="VERSION", help="instead: on the stored held-out images", show_default=False)
+        str | None, typer.Option("--held-out", metavar="VERSION", help="instead: on what training held out", show_default=False)
     ] = None,
     config: Config = None,
     as_json: AsJson = False,
@@ -122,7 +122,7 @@ def compare(
     """Compare versions.
 
     Shows how often shadows agreed with the reported version on the same unit. With --held-out: how a version differs from the active
-    one on the images that training held out, with 95 % intervals, over all and by subgroup.
+    one on what training held out, with 95 % intervals, over all and by subgroup.
     """
     from db.operations.shadow_comparison import compare_shadows
 
@@ -145,15 +145,15 @@ def _compare_on_held_out_images(name: str, version: str, config: Config, as_json
         active = installed.active_version(name, store.registered_models(database), model_folder(settings))
     changes = () if active is None else gate.compare_folders(active.folder, place.folder)
     rows = [
-        {"metric": one.metric, "subgroup": one.subgroup or "all", "images": one.images}
+        {"metric": one.metric, "subgroup": one.subgroup or "all", "cases": one.cases}
         | {key: round(getattr(one, key), 4) for key in ("before", "after", "difference", "low", "high")}
         | {"worse": one.is_worse}
         for one in changes
     ]
     if not rows:
-        print_message("there is nothing to compare: one of the versions has no stored answers, or they are of other images")
+        print_message("there is nothing to compare: one of the versions has no stored answers, or they are of other images or scans")
     versions = place.card.version if active is None else f"{active.card.version} to {place.card.version}"
-    print_rows(rows, list(rows[0]) if rows else ["metric"], title=f"{name} {versions} on held-out images", as_json=as_json)
+    print_rows(rows, list(rows[0]) if rows else ["metric"], title=f"{name} {versions} on what training held out", as_json=as_json)
 
 
 def drift(

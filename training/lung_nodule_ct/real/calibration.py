@@ -8,8 +8,9 @@ import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 
 from models.lung_nodule_ct.probability import TERMS, combined_score, features
+from models.regression.stored_marks import limit_at, sort_marks
 from training.lung_nodule_ct.real.examination import ExaminedCandidate, ExaminedScan
-from training.lung_nodule_ct.real.real_metrics import calibration_error, gather_scores, limit_at
+from training.lung_nodule_ct.real.real_metrics import calibration_error, stored_scan
 
 NODULES_PER_SCAN = 1.5  # LIDC-IDRI: 1,186 nodules that three of four readers marked, in 888 scans, and what fewer of them marked
 PENALTY = 10.0  # of sklearn: the larger, the weaker
@@ -39,8 +40,8 @@ def crossed_probabilities(scans: Sequence[ExaminedScan]) -> tuple[Floats, Floats
 def calibrate(scans: Sequence[ExaminedScan], allowed: float) -> dict[str, Any]:
     """Coefficients, the operating point at ``allowed`` false marks per scan, and the calibration error over crossed scans."""
     thresholds = fit_probability(scans)
-    _, false, _, _ = gather_scores(scans, probability_by(thresholds))
-    operating = limit_at(false, allowed * len(scans))
+    probability = probability_by(thresholds)
+    operating = limit_at(sort_marks([stored_scan(scan, probability) for scan in scans]).false, allowed * len(scans))
     return {
         "thresholds": {**thresholds, "score": round(operating + 0.0005, 3)},
         "calibration_error": round(calibration_error(*crossed_probabilities(scans)), 3),

@@ -3,7 +3,8 @@
 ``python -m training.lung_nodule_ct.real.evaluate_real --data DIR --out DIR [--model FOLDER ...]``: the shipped version, or another folder
 with card and weights; of two folders the first is measured on the volumes of fold 0 and the second on those of fold 1, each of which must
 not have been trained on them; ``--fold`` measures on the volumes of one fold only. Candidates are kept in ``--out``, one file per volume,
-so that an interruption loses one volume.
+so that an interruption loses one volume. The marks are written there too: put beside card and weights, they are what `models activate`
+compares with.
 """
 
 import argparse
@@ -14,13 +15,14 @@ from typing import Any
 
 from models import registry
 from models.card import read_card
-from models.lung_nodule_ct.probability import combined_score
 from models.lung_nodule_ct.two_stages import TwoStageDetector
+from models.regression.stored_marks import save_marks
 from models.torch_threads import cpu_threads
 from training.lung_nodule_ct.real.backgrounds import read_backgrounds, read_other_nodules
+from training.lung_nodule_ct.real.calibration import probability_by
 from training.lung_nodule_ct.real.examination import PASTED, examine_all
 from training.lung_nodule_ct.real.nodule_crops import FOLDS
-from training.lung_nodule_ct.real.real_metrics import real_metrics
+from training.lung_nodule_ct.real.real_metrics import real_metrics, stored_scan
 
 SEED = 5
 FIGURES = "figures.json"
@@ -44,9 +46,9 @@ def evaluate_folders(
     nodules = read_other_nodules(data, backgrounds)
     backgrounds = [one for one in backgrounds if fold is None or one.fold == fold]
     scans = examine_all(detectors, backgrounds, nodules, card.thresholds, out, seed=SEED, count=count, progress=progress)
-    figures = real_metrics(
-        scans, lambda one: combined_score(one.first, one.second, one.diameter_mm, card.thresholds), card.thresholds["score"]
-    )
+    probability = probability_by(card.thresholds)
+    figures = real_metrics(scans, probability, card.thresholds["score"])
+    save_marks([stored_scan(scan, probability) for scan in scans], out)
     found = {"measured": HOW, "version": card.version, **figures}
     (out / FIGURES).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     return found

@@ -12,6 +12,7 @@ import numpy as np
 from models.ct.isotropic_grid import Index, Spacing
 from models.ct.lung_field import lung_field
 from models.lung_nodule_ct.two_stages import TwoStageDetector
+from models.regression.stored_marks import PresentNodule
 from training.lung_nodule_ct.real.backgrounds import EVERY_FOLD, Background
 from training.lung_nodule_ct.real.nodule_crops import RealNodule, fold_of
 from training.lung_nodule_ct.real.prepared_volumes import paste_nodules
@@ -35,16 +36,6 @@ class ExaminedCandidate:
     diameter_mm: float
     target: int
     uncertain: bool
-
-
-@dataclass(frozen=True, slots=True)
-class PresentNodule:
-    """A nodule that is there: pasted, or ``marked`` by readers in this volume."""
-
-    diameter_mm: float
-    kind: str
-    place: str
-    marked: bool
 
 
 @dataclass(frozen=True, slots=True)

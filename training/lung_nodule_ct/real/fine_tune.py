@@ -122,6 +122,4 @@ if __name__ == "__main__":
     given = parser.parse_args()
     sizes = {name: getattr(given, name) for name in ("seed", "epochs", "patches", "looks")}
     with cpu_threads(1):
-        fine_tune(
-            given.data, given.initial, given.out, parts=given.part or PARTS, **sizes, progress=lambda line: print(line, flush=True)
-        )
+        fine_tune(given.data, given.initial, given.out, parts=given.part or PARTS, **sizes, progress=lambda line: print(line, flush=True))

@@ -1,14 +1,18 @@
 """Sensitivity by size, false marks per scan, FROC and calibration error of scored candidates in real volumes."""
 
+import json
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from models.regression.detector_changes import RATES
+from models.regression.stored_answers import hashed
+from models.regression.stored_marks import StoredMark, StoredScan, limit_at, sort_marks
 from training.lung_nodule_ct.real.examination import ExaminedCandidate, ExaminedScan
 
-RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # false marks per scan; their mean sensitivity is the score of LUNA16
 BANDS = ((0.0, 4.0), (4.0, 6.0), (6.0, 10.0), (10.0, 20.0), (20.0, 60.0))
 BINS = 10
 
@@ -18,7 +22,8 @@ Floats = npt.NDArray[np.float64]
 
 def real_metrics(scans: Sequence[ExaminedScan], score: Score, operating: float) -> dict[str, Any]:
     """Figures of all scans together. Marks on structures that may be unmarked nodules are counted apart."""
-    found, false, uncertain, double = gather_scores(scans, score)
+    marks = sort_marks([stored_scan(scan, score) for scan in scans])
+    found, false = marks.found, marks.false
     targets = [target for scan in scans for target in scan.targets]
     size = np.array([target.diameter_mm for target in targets])
     marked = np.array([target.marked for target in targets])
@@ -41,37 +46,19 @@ def real_metrics(scans: Sequence[ExaminedScan], score: Score, operating: float) 
         "sensitivity": share(found[(size >= 4) & ~marked] >= operating),
         "false_positives_per_scan": per_scan(false >= operating, scans),
         **{f"at_{rate:g}_false_per_scan": share(pasted > limits[rate]) for rate in (1.0, 4.0)},
-        "uncertain_marks_per_scan": per_scan(uncertain >= operating, scans),
-        "second_marks_on_a_nodule_per_scan": per_scan(double >= operating, scans),
+        "uncertain_marks_per_scan": per_scan(marks.uncertain >= operating, scans),
+        "second_marks_on_a_nodule_per_scan": per_scan(marks.double >= operating, scans),
         "mean_sensitivity_of_the_froc": round(float(np.mean([(pasted > limit).mean() for limit in limits.values()])), 3),
         "froc": [[rate, share(pasted > limit)] for rate, limit in limits.items()],
         "by_group": {name: group(chosen) for name, chosen in groups.items() if chosen.any()},
     }
 
 
-def gather_scores(scans: Sequence[ExaminedScan], score: Score) -> tuple[Floats, Floats, Floats, Floats]:
-    """The best score on each target (0: missed), and the scores of false, of uncertain and of further marks on a target."""
-    found: list[float] = []
-    others: dict[str, list[float]] = {"false": [], "uncertain": [], "double": []}
-    for scan in scans:
-        best = [0.0] * len(scan.targets)
-        for candidate in sorted(scan.candidates, key=score, reverse=True):
-            value = score(candidate)
-            if candidate.target >= 0:
-                if best[candidate.target] > 0:
-                    others["double"].append(value)
-                else:
-                    best[candidate.target] = value
-            else:
-                others["uncertain" if candidate.uncertain else "false"].append(value)
-        found += best
-    return np.array(found), np.array(others["false"]), np.array(others["uncertain"]), np.array(others["double"])
-
-
-def limit_at(false: Floats, allowed: float) -> float:
-    """The score that a nodule must exceed for at most ``allowed`` false marks."""
-    ordered = np.sort(false)[::-1]
-    return float(ordered[int(allowed)]) if len(ordered) > int(allowed) else 0.0
+def stored_scan(scan: ExaminedScan, score: Score) -> StoredScan:
+    """The scan as it is stored beside the weights, with ``score`` as the probability of each mark."""
+    nodules = json.dumps([scan.name, *(asdict(nodule) for nodule in scan.targets)])
+    marks = tuple(StoredMark(round(score(one), 4), one.target, one.uncertain) for one in scan.candidates)
+    return StoredScan(hashed(nodules), scan.targets, marks)
 
 
 def calibration_error(probabilities: Floats, truth: Floats, weights: Floats) -> float:
