@@ -15,12 +15,12 @@ def compare_folders(before: Path, after: Path) -> tuple[MetricChange, ...]:
 
     A classifier has stored its answers for images, a detector its marks in scans.
     """
-    answers = read_answers(before), read_answers(after)
-    if answers[0] is not None and answers[1] is not None:
-        return compare_answers(*answers)
-    marks = read_marks(before), read_marks(after)
-    if marks[0] is not None and marks[1] is not None:
-        return compare_marks(*marks)
+    old_answers, new_answers = read_answers(before), read_answers(after)
+    if old_answers is not None and new_answers is not None:
+        return compare_answers(old_answers, new_answers)
+    old_marks, new_marks = read_marks(before), read_marks(after)
+    if old_marks is not None and new_marks is not None:
+        return compare_marks(old_marks, new_marks)
     return ()
 
 

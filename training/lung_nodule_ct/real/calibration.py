@@ -1,6 +1,6 @@
 """Fits the probability of a mark to examined scans that the detector was not trained on, and measures its error."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,7 +48,7 @@ def calibrate(scans: Sequence[ExaminedScan], allowed: float) -> dict[str, Any]:
     }
 
 
-def probability_by(thresholds: dict[str, float]) -> Callable[[ExaminedCandidate], float]:
+def probability_by(thresholds: Mapping[str, float]) -> Callable[[ExaminedCandidate], float]:
     """The probability of a candidate by the coefficients of a card."""
     return lambda one: combined_score(one.first, one.second, one.diameter_mm, thresholds)
 
