@@ -1,6 +1,7 @@
 """The shipped models: every folder of ``models/`` with a ``card.toml``. Never imports torch."""
 
 import hashlib
+import importlib.util
 from pathlib import Path
 
 from core.errors import ModelError
@@ -59,6 +60,20 @@ def verify_weights_in(model_folder: Path) -> Path:
             hint="the weights were altered or belong to another card; do not use them",
         )
     return path
+
+
+def check_weights(model_folder: Path) -> bool:
+    """As ``verify_weights_in``, for a process that runs no model; False where the weights are not here.
+
+    Where torch is not installed, a shipped model may lack them, as in the image of the roles without worker: the worker verifies its own
+    before it loads them.
+    """
+    expected = read_card(model_folder / "card.toml")
+    shipped = model_folder.parent == MODELS_FOLDER
+    if shipped and not (model_folder / expected.weights).exists() and importlib.util.find_spec("torch") is None:
+        return False
+    verify_weights_in(model_folder)
+    return True
 
 
 def pipeline_digest(name: str, root: Path = MODELS_FOLDER) -> str:

@@ -26,7 +26,8 @@ MAX_WAITING = 32
 SWEEP_S = 600.0
 NICE = 5
 COMMAND = (sys.executable, "-m", "console.viewer.render_process")
-PASSED_ON = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR")  # no secret of the console is among them
+# No secret of the console is among them.
+PASSED_ON = ("PATH", "PYTHONPATH", "PYTHONPYCACHEPREFIX", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR")
 
 log = structlog.get_logger(__name__)
 

@@ -1,10 +1,6 @@
 """Commands that run one role each, for Compose and Kubernetes. ``up`` starts the same commands as child processes."""
 
-import os
-import signal
 import sys
-import threading
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +8,7 @@ import typer
 from core import process_memory
 from core.errors import ConfigurationError
 from deploy.cli.common import Config, read_settings, require_database_url, with_running_servers
+from deploy.role_process import SHORT_DRAIN_S, run_until_signal, run_with_changes
 
 if TYPE_CHECKING:
     from core.settings.settings import Settings
@@ -35,50 +32,6 @@ def prepare_role(config: Config, role: str) -> "Settings":
             "secret_in_configuration_file", name=key, hint=f"name a file of its own: {secret_file_variable(key)}"
         )
     return settings
-
-
-def run_until_signal(role: Callable[[threading.Event], None], on_hangup: Callable[[], None] = lambda: None) -> None:
-    """Run ``role`` until SIGTERM or SIGINT sets its event, then wait until it returns. A second signal ends the process at once.
-
-    ``on_hangup``: called on SIGHUP.
-    """
-    stop = threading.Event()
-    _handle_signals(stop.set, [], on_hangup)
-    role(stop)
-
-
-def run_with_changes(reloading: "RoleReload", role: Callable[["Settings", threading.Event], None]) -> None:
-    """Run ``role`` as `run_until_signal` does. After SIGHUP it finishes what it does, and runs again with the changed settings."""
-    current = threading.Event()  # a new one for each run: a thread of an earlier run that has not ended yet must not go on
-    ending: list[int] = []
-
-    def stop() -> None:
-        current.set()
-
-    def reload() -> None:
-        reloading.request()
-        stop()
-
-    _handle_signals(stop, ending, reload)
-    while not ending:
-        role(reloading.settings, current)
-        current = threading.Event()  # before `ending` is read, so that no signal is lost
-        reloading.take()
-
-
-def _handle_signals(stop: Callable[[], None], ending: list[int], on_hangup: Callable[[], None]) -> None:
-    """Let SIGTERM and SIGINT call ``stop`` and add to ``ending``, and SIGHUP call ``on_hangup``."""
-
-    def request_stop(number: int, _: object) -> None:
-        if ending:
-            os._exit(128 + number)
-        ending.append(number)
-        stop()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, request_stop)
-    signal.signal(signal.SIGHUP, lambda _number, _frame: on_hangup())
-    process_memory.freeze_garbage_collector()
 
 
 def role_reload(role: str, settings: "Settings", config: Config, database: "Database") -> "RoleReload":
@@ -142,7 +95,7 @@ def conduct(config: Config = None) -> None:
     database, blobs = open_database_and_blobs(settings)
     record_used_configuration(database, config, "conduct")
     reloading = role_reload("conduct", settings, config, database)
-    run_with_changes(reloading, lambda current, stop: conductor.run(current, database, blobs, stop))
+    run_with_changes(reloading, lambda current, stop: conductor.run(current, database, blobs, stop), drain_s=SHORT_DRAIN_S)
 
 
 def send(config: Config = None) -> None:
@@ -166,7 +119,7 @@ def relay(config: Config = None) -> None:
     settings = prepare_role(config, "relay")
     database = open_database_only(settings)
     record_used_configuration(database, config, "relay")
-    run_until_signal(lambda stop: role.run(settings, database, stop))
+    run_until_signal(lambda stop: role.run(settings, database, stop), drain_s=SHORT_DRAIN_S)
 
 
 def console(config: Config = None) -> None:

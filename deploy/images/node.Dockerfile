@@ -2,19 +2,19 @@
 # Build from the root of the repository: docker build -f deploy/images/node.Dockerfile .
 FROM python:3.11-slim-bookworm AS dependencies
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
-RUN python -m venv /opt/venv
-COPY requirements /src/requirements
-RUN python /src/requirements/hashed.py node >/src/pins.txt && /opt/venv/bin/pip install --no-compile --require-hashes -r /src/pins.txt
 # hadolint ignore=DL3008
-RUN apt-get update && apt-get install -y --no-install-recommends binutils && rm -rf /var/lib/apt/lists/*
+RUN apt-get update && apt-get install -y --no-install-recommends binutils && rm -rf /var/lib/apt/lists/* && python -m venv /opt/venv
+COPY requirements /src/requirements
 COPY deploy/images/trim_venv.py /src/trim_venv.py
-RUN python /src/trim_venv.py /opt/venv prompt_toolkit wcwidth click_repl && echo /opt/app >"$(echo /opt/venv/lib/python3.*/site-packages)/app.pth"
+# One step: each writes a layer, and the environment is twice as large before it is trimmed.
+RUN python /src/requirements/hashed.py node >/src/pins.txt \
+    && /opt/venv/bin/pip install --no-compile --require-hashes -r /src/pins.txt \
+    && python /src/trim_venv.py /opt/venv prompt_toolkit wcwidth click_repl \
+    && echo /opt/app >"$(echo /opt/venv/lib/python3.*/site-packages)/app.pth"
 
-FROM python:3.11-slim-bookworm AS application
-ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+FROM dependencies AS application
 RUN python -m venv /opt/pip
 COPY pyproject.toml README.md LICENSE /src/
-COPY requirements /src/requirements
 COPY core /src/core
 COPY db /src/db
 COPY imaging /src/imaging
@@ -23,31 +23,37 @@ COPY dicom_node /src/dicom_node
 COPY workers /src/workers
 COPY console /src/console
 COPY deploy /src/deploy
-# The container's user can read the files even if the modes of the checkout are stricter.
+# The container's user can read the files even if the modes of the checkout are stricter. The weights of the shipped models are in the image
+# of the worker, which checks them before it loads them.
 RUN /opt/pip/bin/pip install --no-compile --no-deps --target /opt/app /src \
-    && sed -i '1s|.*|#!/opt/venv/bin/python|' /opt/app/bin/dicom-node && chmod -R a+rX /opt/app
-COPY --from=dependencies /opt/venv /opt/venv
+    && sed -i '1s|.*|#!/opt/venv/bin/python|' /opt/app/bin/dicom-node && chmod -R a+rX /opt/app \
+    && rm /opt/app/models/*/weights.safetensors
+# What is compiled has a folder of its own, so that the layer of the packages changes only with the pins.
+ENV PYTHONPYCACHEPREFIX=/opt/compiled
 RUN /opt/venv/bin/python -m deploy.images.compile_roles node
 
 FROM python:3.11-slim-bookworm
+# A new named volume takes owner and mode from these folders.
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin node \
+    && install -d -o node -g node -m 0750 /data /uploads /viewer-cache
+COPY --from=dependencies /opt/venv /opt/venv
+COPY --from=application /opt/app /opt/app
+COPY --from=application /opt/compiled /opt/compiled
+ENV PATH=/opt/app/bin:/opt/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONPYCACHEPREFIX=/opt/compiled \
+    HOME=/tmp \
+    DICOM_NODE_CONFIG=/etc/dicom-node/node.toml \
+    DICOM_NODE_HEARTBEAT_FILE=/tmp/heartbeat
+RUN mkdir -p /usr/share/dicom-node && python -m deploy.images.sbom dicom-node >/usr/share/dicom-node/sbom.cdx.json
+# Last, because every commit has another revision.
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="dicom-node" \
       org.opencontainers.image.description="Receives DICOM images, has them analysed, and returns structured reports: every role but the worker" \
       org.opencontainers.image.version="0.1.0" \
       org.opencontainers.image.revision="$REVISION" \
       org.opencontainers.image.licenses="Apache-2.0"
-# A new named volume takes owner and mode from these folders.
-RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin node \
-    && install -d -o node -g node -m 0750 /data /uploads /viewer-cache
-COPY --from=application /opt/venv /opt/venv
-COPY --from=application /opt/app /opt/app
-ENV PATH=/opt/app/bin:/opt/venv/bin:$PATH \
-    PYTHONUNBUFFERED=1 \
-    PYTHONDONTWRITEBYTECODE=1 \
-    HOME=/tmp \
-    DICOM_NODE_CONFIG=/etc/dicom-node/node.toml \
-    DICOM_NODE_HEARTBEAT_FILE=/tmp/heartbeat
-RUN mkdir -p /usr/share/dicom-node && python -m deploy.images.sbom dicom-node >/usr/share/dicom-node/sbom.cdx.json
 USER 10001:10001
 WORKDIR /data
 EXPOSE 11112 8484

@@ -35,7 +35,7 @@ class ModelCommands:
     def activate(self, command: ClaimedCommand) -> str:
         """Use a version for new jobs, unless it is worse than the active one on the stored held-out images."""
         place = self._version(command)
-        registry.verify_weights_in(place.folder)
+        registry.check_weights(place.folder)
         active = installed.active_version(place.card.name, model_registry.registered_models(self._database), self._folder)
         if active is not None:
             gate.require_not_worse(active.folder, place.folder, f"{place.card.name} {place.card.version}")
@@ -48,7 +48,7 @@ class ModelCommands:
         """Run a version as a shadow, or use it no more."""
         place = self._version(command)
         if state is ModelState.SHADOW:
-            registry.verify_weights_in(place.folder)
+            registry.check_weights(place.folder)
         named = identity(place.card, place.digest)
         if not model_registry.shadow_or_retire(self._database, named, state, origin=place.origin, actor=command.actor):
             raise ModelError(f"{place.card.name} {place.card.version} is {state} already")
@@ -67,7 +67,7 @@ class ModelCommands:
 
 def _is_intact(place: ModelVersion) -> bool:
     try:
-        registry.verify_weights_in(place.folder)
+        registry.check_weights(place.folder)
     except ModelError:
         return False
     return True

@@ -54,6 +54,21 @@ def test_missing_weights_are_named(root: Path) -> None:
         registry.verify_weights(NAME, root)
 
 
+def test_only_a_shipped_model_may_lack_its_weights_and_only_without_torch(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = root / "dermoscopy"
+    assert registry.check_weights(folder)
+    (folder / "weights.safetensors").unlink()
+    monkeypatch.setattr(registry, "MODELS_FOLDER", root)
+    with pytest.raises(ModelError, match=r"weights\.safetensors is missing"):
+        registry.check_weights(folder)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert not registry.check_weights(folder)
+    monkeypatch.undo()
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ModelError, match=r"weights\.safetensors is missing"):
+        registry.check_weights(folder)
+
+
 def test_the_pipeline_digest_changes_with_every_byte_of_the_card(root: Path) -> None:
     before = registry.pipeline_digest(NAME, root)
     assert before == registry.pipeline_digest(NAME) == registry.pipeline_digest(NAME, root)

@@ -47,7 +47,7 @@ def find_verified_version(name: str, version: str, settings: "Settings") -> "Mod
     from models import installed, registry
 
     place = installed.find_version(require_model(name, settings), version, model_folder(settings))
-    registry.verify_weights_in(place.folder)
+    registry.check_weights(place.folder)
     return place
 
 
@@ -56,7 +56,7 @@ def weights_problem(folder: Path) -> str:
     from models import registry
 
     try:
-        registry.verify_weights_in(folder)
+        registry.check_weights(folder)
     except ModelError as error:
         return str(error)
     return ""

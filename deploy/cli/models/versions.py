@@ -107,7 +107,7 @@ def rollback(name: Name, config: Config = None) -> None:
         intact = [place for place in places if not weights_problem(place.folder)]
         digest = store.rollback_model(database, name, available={place.digest for place in intact}, actor=operator_name())
         place = next(place for place in intact if place.digest == digest)
-        registry.verify_weights_in(place.folder)
+        registry.check_weights(place.folder)
         _print_state(place, "active again", True)
 
 
