@@ -46,7 +46,7 @@ class Pods:
         if status != "0":
             raise EngineError(f"the pod of the Job migrate ended with {status}: {self._logs('migrate')}")
         self._start_pacs()
-        with ThreadPoolExecutor(2) as pool:  # each waits for the schema first
+        with ThreadPoolExecutor(len(ROLES)) as pool:  # each waits for the schema first
             list(pool.map(lambda role: self._play(role, playable_pod(role, secrets, self._folder)), ROLES))
 
     def _start_pacs(self) -> None:
@@ -110,7 +110,8 @@ class Pods:
     def take_down(self) -> None:
         """Remove pods, PACS, volumes and network."""
         for names in (ROLES, ("migrate", *SERVERS)):
-            self._engine.podman("pod", "rm", "--force", "--ignore", "--time", "40", *(PREFIX + name for name in names))
+            with ThreadPoolExecutor(len(names)) as pool:
+                list(pool.map(lambda name: self._engine.podman("pod", "rm", "--force", "--ignore", "--time", "40", PREFIX + name), names))
         self._engine.podman("rm", "--force", "--ignore", "--volumes", PACS)
         made = {document["metadata"]["name"] for document in (*volume_claims(), *of_kind(OVERLAY, "ConfigMap").values())}
         for volume in made & set(self._engine.podman("volume", "ls", "--format", "{{.Name}}").split()):
