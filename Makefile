@@ -51,9 +51,8 @@ test: .venv/.dev debian  ## the whole test suite in four processes, because many
 	@$(BIN)/python -m tests.support.axe_core || true
 	@$(BIN)/python -m pytest -n $(or $(JOBS),4) --dist loadfile --no-loadscope-reorder $(ARGS)
 
-test-failed: .venv/.dev  ## the tests that failed last time, again and one at a time; refuses more than five
-	@$(BIN)/python -m tests.support.failed_tests
-	@$(BIN)/python -m pytest --last-failed --last-failed-no-failures none
+test-failed: .venv/.dev  ## the files of the tests that failed last time, again and in one process; refuses more than five tests
+	@files=$$($(BIN)/python -m tests.support.failed_tests) && $(BIN)/python -m pytest $$files
 
 # Types are the slowest part: they are checked beside the rest.
 check: .venv/.dev  ## ruff, mypy --strict, import layers, structure checks, unit tests

@@ -18,7 +18,7 @@ from deploy.demo.synthetic.chest import make_chest, write_chest
 from deploy.demo.synthetic.lesion import make_lesion
 from deploy.local.ports import free_port
 from models import registry
-from tests.support.chromium import TIMEOUT_MS, headless_chromium, sign_in
+from tests.support.chromium import FRAMES_DRAWN, TIMEOUT_MS, headless_chromium, sign_in
 from tests.support.console import PASSWORD
 from tests.support.model_packages import other_version
 from tests.support.node_process import RunningNode, wait_until
@@ -145,6 +145,7 @@ def test_2_the_clinician_scrolls_the_images_and_jumps_to_a_nodule_with_its_heat_
     expect(page.locator(".timeline")).to_contain_text("Delivered to pacs")
     page.click("text=View the images")
     page.wait_for_selector("body[data-loaded].with-heat")
+    page.evaluate(FRAMES_DRAWN)
     before = page.get_attribute("#slice", "aria-valuetext")
     page.hover(".view.large canvas")
     page.mouse.wheel(0, 300)
@@ -152,6 +153,7 @@ def test_2_the_clinician_scrolls_the_images_and_jumps_to_a_nodule_with_its_heat_
     page.click('ol.findings [data-finding="1"]')
     expect(page.locator("#status")).to_contain_text("Finding 1, Nodule, axial slice")
     page.keyboard.press("x")
+    page.evaluate(FRAMES_DRAWN)
     with_heat = page.evaluate(HEAT)
     page.fill("#heat", "0")
     page.wait_for_function(f"() => ({HEAT})() < {with_heat}")
@@ -160,7 +162,9 @@ def test_2_the_clinician_scrolls_the_images_and_jumps_to_a_nodule_with_its_heat_
 def test_3_the_verdicts_reach_the_pacs_as_an_assessment_of_the_report(day: Day) -> None:
     page = day.page("clinician")
     page.click(".back")
+    page.wait_for_url("**/studies/*")  # the page of the images has a panel too
     panel = page.locator("[data-verdicts]")
+    expect(panel.locator("ol > li").first).to_be_visible()
     for item in range(panel.locator("ol > li").count()):
         panel.locator("ol > li").nth(item).get_by_role("button", name="Accept").click()
         expect(panel.locator("ol > li").nth(item).locator(".verdict-accepted")).to_be_visible()

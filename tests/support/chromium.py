@@ -9,6 +9,8 @@ from tests.support import console as http_client
 from tests.support.external_programs import tool
 
 TIMEOUT_MS = 240_000
+# Waits for two frames: what a page has asked for with ``requestAnimationFrame`` before is then drawn.
+FRAMES_DRAWN = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done())))"
 
 
 @contextmanager

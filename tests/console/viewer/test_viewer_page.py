@@ -9,7 +9,7 @@ from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import Page
 
 from tests.console.viewer.conftest import ViewerNode
-from tests.support.chromium import headless_chromium, sign_in
+from tests.support.chromium import FRAMES_DRAWN, headless_chromium, sign_in
 
 # The grey picture behind the view, before it is scaled to the screen: (rows, columns) of the red channel.
 _GREYS = """async (plane) => {
@@ -27,7 +27,6 @@ _COLOURED = """() => {
     }
     return count;
 }"""
-_FRAME = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done())))"
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +54,7 @@ def _open(page: Page, node: ViewerNode, unit: int) -> None:
 
 
 def _greys(page: Page, plane: str = "z") -> tuple[NDArray[np.int_], list[int]]:
-    page.evaluate(_FRAME)
+    page.evaluate(FRAMES_DRAWN)
     width, values, cross = page.evaluate(_GREYS, plane)
     return np.array(values).reshape(-1, width), cross
 
@@ -68,7 +67,7 @@ def _windowed(hu: NDArray[np.int16], center: float, width: float) -> NDArray[np.
 def test_a_series_is_scrolled_windowed_and_its_nodules_are_found(page: Page, node: ViewerNode) -> None:
     hu = node.volume.hu
     _open(page, node, node.series)
-    page.wait_for_selector("body[data-loaded]")
+    page.wait_for_selector("body[data-loaded].with-heat")  # with the findings, the page goes to the first one
     assert page.locator(".view").count() == 3
 
     shown, (z, y, x) = _greys(page)
@@ -76,13 +75,15 @@ def test_a_series_is_scrolled_windowed_and_its_nodules_are_found(page: Page, nod
     page.click('[data-preset="bone"]')
     assert np.array_equal(_greys(page)[0], _windowed(hu[z], 400, 1800))
     page.keyboard.press("2")
-    assert page.get_attribute('[data-preset="soft"]', "aria-pressed") == "true"
     assert np.array_equal(_greys(page)[0], _windowed(hu[z], 40, 400))
+    assert page.get_attribute('[data-preset="soft"]', "aria-pressed") == "true"
     assert np.array_equal(_greys(page, "y")[0], _windowed(hu[::-1, y], 40, 400)), "coronal, the head above"
     assert np.array_equal(_greys(page, "x")[0], _windowed(hu[::-1, :, x], 40, 400)), "sagittal"
 
     page.hover(".view.large canvas")
-    page.mouse.wheel(0, 100)
+    before = page.get_attribute("#slice", "aria-valuetext")
+    page.mouse.wheel(0, 100)  # returns before the page has the event
+    page.wait_for_function("text => document.querySelector('#slice').getAttribute('aria-valuetext') !== text", arg=before)
     below, cross = _greys(page)
     assert cross[0] == z - 1, "the wheel scrolls towards the feet"
     assert np.array_equal(below, _windowed(hu[z - 1], 40, 400))
@@ -116,13 +117,13 @@ def test_outlines_and_heat_map_are_drawn_and_can_be_switched_off(page: Page, nod
     page.wait_for_selector("body.with-heat")
     page.click('ol.findings [data-finding="1"]')
     page.keyboard.press("x")
-    page.evaluate(_FRAME)
+    page.evaluate(FRAMES_DRAWN)
     with_both = page.evaluate(_COLOURED)
     page.fill("#heat", "0")
-    page.evaluate(_FRAME)
+    page.evaluate(FRAMES_DRAWN)
     outline_only = page.evaluate(_COLOURED)
     page.click('[data-action="outlines"]')
-    page.evaluate(_FRAME)
+    page.evaluate(FRAMES_DRAWN)
     without = page.evaluate(_COLOURED)
     assert with_both > 2 * outline_only > 0
     assert without == 0
@@ -140,5 +141,5 @@ def test_a_photograph_is_shown_with_outline_and_heat_map(page: Page, node: Viewe
     assert np.array_equal(np.array(pixels).reshape(30, 40, 4)[..., :3], node.picture.rgb[:30, :40])
     assert page.locator("#slice").is_hidden()
     page.set_viewport_size({"width": 360, "height": 740})
-    page.evaluate(_FRAME)
+    page.evaluate(FRAMES_DRAWN)
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 360
