@@ -6,6 +6,9 @@ CONFIG ?= $(wildcard node.toml)
 BIN := .venv/bin
 MODELS := dermoscopy_7class lung_nodule_ct lung_histology_ct
 SHELL := /bin/bash
+# Packages are installed without compiled files; the first process that imports one writes them. Where this variable forbids it, every
+# process compiles torch and everything else again, which takes it 3 to 10 s of processor time.
+unexport PYTHONDONTWRITEBYTECODE
 PINS := requirements/torch.txt requirements/worker.txt requirements/embedded.txt
 # No file is installed whose SHA-256 is not in requirements/hashes.txt; requirements/hashed.py says why torch is the exception.
 HASHED = $(BIN)/python requirements/hashed.py $(1) >.venv/pins.txt && \

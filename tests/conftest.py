@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,12 @@ pytest_plugins = ["tests.support.services", "tests.support.seaweed"]
 # libraries read these variables when they are loaded, which is later.
 for variable, value in {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", "OPENBLAS_NUM_THREADS": "1"}.items():
     os.environ.setdefault(variable, value)
+
+# Every process of the suite and every process that a test starts reads the modules that an earlier one has compiled.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+gc.disable()  # until the test modules are imported, which frees nothing
 
 # A file is what `make test` gives to one of its processes. Those that take longest come first, so that no process is alone with one of
 # them at the end.
@@ -55,6 +62,7 @@ def pytest_collection_finish() -> None:
     """Leave what the test modules have imported out of every later collection of garbage, of which pytest makes several at its end."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)
