@@ -28,3 +28,14 @@ def return_large_blocks() -> bool:
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     return mallopt is not None and mallopt(_M_MMAP_THRESHOLD, LARGE_BYTES) == 1
+
+
+def release_garbage() -> None:
+    """Collect garbage, and return the free pages of the heap to the kernel. For processes that wait long after work that took much memory.
+
+    An exception refers to the frames that it went through, which keep what was read until a collection finds the circle.
+    """
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

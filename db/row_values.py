@@ -1,6 +1,7 @@
 """Converts between rows and records: headers as JSON, text that PostgreSQL accepts, rows as JSON objects."""
 
 from dataclasses import MISSING, fields
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Row
@@ -9,6 +10,8 @@ from core.records import InstanceHeader
 from db.listings.reader import json_row
 
 _HEADER_FIELDS = tuple((field.name, field.default) for field in fields(InstanceHeader))
+_header_values = attrgetter(*(name for name, _ in _HEADER_FIELDS))
+_AS_THEY_ARE = frozenset({int, bool, type(None)})
 
 
 def clean_text(value: str) -> str:
@@ -20,12 +23,8 @@ def clean_text(value: str) -> str:
 
 def header_to_json(header: InstanceHeader) -> dict[str, Any]:
     """Return the fields of a header that differ from their defaults, as JSON types."""
-    values: dict[str, Any] = {}
-    for name, default in _HEADER_FIELDS:
-        value = getattr(header, name)
-        if default is MISSING or value != default:
-            values[name] = value
-    return {name: _to_json(value) for name, value in values.items()}
+    pairs = zip(_HEADER_FIELDS, _header_values(header), strict=True)
+    return {name: _to_json(value) for (name, default), value in pairs if default is MISSING or value != default}
 
 
 def header_from_json(values: dict[str, Any]) -> InstanceHeader:
@@ -40,6 +39,8 @@ def row_to_json(row: Row[Any]) -> dict[str, Any]:
 
 
 def _to_json(value: Any) -> Any:
+    if type(value) in _AS_THEY_ARE:
+        return value
     if isinstance(value, str):
         return clean_text(value)
     if isinstance(value, dict):

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -136,12 +137,13 @@ _COLUMNS = (
     "issuer_of_patient_id", "patient_name", "patient_birth_date", "patient_sex", "accession_number", "study_id", "study_date",
     "study_time", "study_description", "series_description", "modality", "body_part_examined",
 )  # fmt: skip
+_columns_of = attrgetter(*_COLUMNS)
 
 
 def _values(arrival: Arrival, secret: bytes) -> dict[str, Any]:
     """Return the parameters of all statements of an admission. ``patient`` is the keyed reference for the audit trail."""
     header, kind = arrival.header, arrival.kind
-    values: dict[str, Any] = {name: clean_text(getattr(header, name)) for name in _COLUMNS}
+    values: dict[str, Any] = dict(zip(_COLUMNS, map(clean_text, _columns_of(header)), strict=True))
     return values | {
         "series_number": header.series_number,
         "header": header_to_json(header),

@@ -18,6 +18,8 @@ from db.engine import Database
 from db.receive.admission import Admission, Arrival, admission_statement, read_admissions
 
 CONNECT_S = 10.0
+# Every statement of an admission finds its rows by unique keys: planning the lock of a unit anew for each instance finds the same plan.
+_OPTIONS = f"{SESSION_OPTIONS} -c plan_cache_mode=force_generic_plan"
 
 
 @contextmanager
@@ -86,7 +88,7 @@ class AdmissionConnection:
 
     def _connect(self) -> None:
         self.close()
-        arguments = self._database.driver_arguments() | {"options": SESSION_OPTIONS}
+        arguments = self._database.driver_arguments() | {"options": _OPTIONS}
         self._connection = psycopg2.connect(**arguments, async_=True)
         self._wait(CONNECT_S)
 

@@ -2,7 +2,8 @@
 
 pynetdicom would either keep a whole data set in memory several times over, or write it to the system's temporary folder with a file head
 that names its own version. The bytes are collected in a buffer first: each hash update and each write releases Python's interpreter lock
-and has to acquire it again. So they are hashed and written when the thread has to wait for more (`write_out`), and at the end.
+and has to acquire it again. A second thread writes them to the file while this one receives more, hashes, and reads the header. Where
+none is idle they are hashed and written when this thread has to wait for more (`write_out`), and at the end.
 """
 
 import hashlib
@@ -55,7 +56,7 @@ class SpoolFile:
         self._file: TemporaryFile | None = None
         self._digest = hashlib.sha256()
         self._buffer: memoryview | None = None
-        self._buffered = 0
+        self._buffered = self._given = self._hashed = 0  # bytes in the buffer; of these, given to the file, and hashed
 
     def write(self, fragment: bytes | memoryview) -> None:
         """Append a fragment of the data set."""
@@ -90,29 +91,57 @@ class SpoolFile:
             self._buffered += len(part)
             content = content[len(part) :]
             if self._buffered == BUFFER_BYTES:
-                self._flush()
+                self._empty_buffer()
+            elif self._buffered - self._given >= WRITE_OUT_BYTES:
+                self._give_beside()
 
     @property
     def buffered_bytes(self) -> int:
-        """How much has arrived and is not written."""
-        return self._buffered
+        """How much has arrived and is not given to the file, or not hashed."""
+        return self._buffered - min(self._given, self._hashed)
 
     def write_out(self) -> None:
         """Write and hash what has arrived, and let the disk begin with it."""
         try:
-            self._flush()
+            self._give()
+            self._hash()
         except OSError as error:
             self.fail(f"cannot be written: {error.strerror or 'input/output error'}")
 
-    def _flush(self) -> None:
+    def _give_beside(self) -> bool:
+        """Have another thread write what is not written yet. False where none is idle."""
         assert self._buffer is not None
-        content, self._buffered = self._buffer[: self._buffered], 0
+        given = self._opened().write_beside(self._buffer[self._given : self._buffered])
+        if given:
+            self._given = self._buffered
+        return given
+
+    def _give(self) -> None:
+        """Have it written in another thread, or here."""
+        assert self._buffer is not None
+        if self._given == self._buffered or (self._buffered - self._given >= WRITE_OUT_BYTES and self._give_beside()):
+            return
+        file, content, self._given = self._opened(), self._buffer[self._given : self._buffered], self._buffered
+        file.write(content)
+        file.begin_writeback()  # the disk works while the bytes are hashed and their header is read
+
+    def _opened(self) -> TemporaryFile:
         if self._file is None:
-            self.beginning = bytes(content[:BEGINNING_BYTES])
+            assert self._buffer is not None
+            self.beginning = bytes(self._buffer[: min(self._buffered, BEGINNING_BYTES)])
             self._file = self._blobs.temporary()
-        self._file.write(content)
-        self._file.begin_writeback()  # the disk works while the bytes are hashed and their header is read
-        self._digest.update(content)
+        return self._file
+
+    def _hash(self) -> None:
+        if self._buffer is not None and self._hashed < self._buffered:
+            self._digest.update(self._buffer[self._hashed : self._buffered])
+            self._hashed = self._buffered
+
+    def _empty_buffer(self) -> None:
+        self._give()
+        self._hash()
+        self._opened().wait_written()
+        self._buffered = self._given = self._hashed = 0
 
     def fail(self, reason: str) -> None:
         """Remove the bytes, and keep the reason for the answer."""
@@ -125,7 +154,7 @@ class SpoolFile:
         return self._digest.hexdigest()
 
     def finish(self) -> TemporaryFile:
-        """Write the last bytes, and return the file, which `discard` removes.
+        """Give the last bytes to the file, and return it; `discard` removes it. Its ``wait_written`` says when all are written.
 
         Raises
         ------
@@ -134,10 +163,9 @@ class SpoolFile:
         """
         if self._buffer is None:
             self._begin()
-        if self._buffered:
-            self._flush()
+        self._give()
+        self._hash()
         assert self._file is not None  # the head is never empty
-        self._release_buffer()
         return self._file
 
     def discard(self) -> None:
@@ -145,10 +173,7 @@ class SpoolFile:
         file, self._file = self._file, None
         if file is not None:
             file.discard()
-        self._release_buffer()
-
-    def _release_buffer(self) -> None:
         buffer, self._buffer = self._buffer, None
-        self._buffered = 0
+        self._buffered = self._given = self._hashed = 0
         if buffer is not None:
             _free_buffers.append(buffer)

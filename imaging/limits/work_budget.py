@@ -90,18 +90,21 @@ class WorkBudget:
         size = _NUMBER_BYTES.get(vr)
         if size is not None:
             self.numbers += len(value) // size
-            if self.numbers > self.limits.numbers:
-                raise self.refuse(f"more than {self.limits.numbers} numbers")
-            if len(value) % size == 0:
-                return  # else pydicom reads the value as text
-        self.text_bytes += len(value)
-        if self.text_bytes > self.limits.text_bytes:
-            raise self.refuse(f"more than {self.limits.text_bytes} bytes of text")
-        self.values += value.count(b"\\") + value.count(b"\x1b")
-        if vr == "PN":
-            self.values += value.count(b"^") + value.count(b"=")
-        if self.values > self.limits.values:
-            raise self.refuse(f"more than {self.limits.values} values or components of names")
+        if size is None or len(value) % size:  # else pydicom reads no text
+            self.text_bytes += len(value)
+            self.values += value.count(b"\\") + value.count(b"\x1b")
+            if vr == "PN":
+                self.values += value.count(b"^") + value.count(b"=")
+        self.check_values(self.limits)
+
+    def check_values(self, limits: WorkLimits) -> None:
+        """Raise `OverBudget` where the values that were counted are more than these limits allow."""
+        if self.numbers > limits.numbers:
+            raise self.refuse(f"more than {limits.numbers} numbers")
+        if self.text_bytes > limits.text_bytes:
+            raise self.refuse(f"more than {limits.text_bytes} bytes of text")
+        if self.values > limits.values:
+            raise self.refuse(f"more than {limits.values} values or components of names")
 
     def refuse(self, what: str) -> OverBudget:
         """The error that says what there is too much of and names the element that is being read."""

@@ -23,6 +23,7 @@ def main() -> int:
     from imaging.headers.instance_header import read_header_tolerantly
 
     process_memory.return_large_blocks()
+    process_memory.freeze_garbage_collector()
     found: dict[str, Any]
     for request in requests(cpu_s=CPU_S, idle_s=IDLE_S):
         try:
@@ -32,6 +33,7 @@ def main() -> int:
         except OSError:
             found = {"unavailable": True}
         answer(found)
+        process_memory.release_garbage()
     return 0
 
 

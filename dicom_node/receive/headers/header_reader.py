@@ -1,8 +1,8 @@
 """Reads headers: those that cost little in the calling thread, others in child processes.
 
 What costs little is counted while it is read (`imaging.limits.work_budget.QUICK`): at the first element beyond, the reading ends and a
-child begins anew. Enhanced multi-frame images, large structured reports and hostile files are read there. Only a file with more items than
-any child would accept is refused at once.
+child begins anew. Enhanced multi-frame images and large structured reports are read there. A file with more items or values than any child
+would accept is refused at once.
 """
 
 import os
@@ -13,11 +13,12 @@ from typing import Any
 
 from core.errors import CannotUnderstand, OutOfResources, OverBudget
 from core.records import InstanceHeader
+from db.blobs.temporary_file import TemporaryFile
 from dicom_node.line_process.parent import LineProcess
 from dicom_node.receive.headers.item_count import has_too_many_items
 from imaging.headers.fast_header import read_plain_header
 from imaging.headers.instance_header import BEGINNING_BYTES, read_header_tolerantly
-from imaging.limits.work_budget import MAX_ITEMS, QUICK, work_budget
+from imaging.limits.work_budget import FULL, MAX_ITEMS, QUICK, work_budget
 
 CHILDREN = min(4, os.cpu_count() or 1)
 TIMEOUT_S = 300.0  # wall time of one header, on a machine that is busy with other things
@@ -32,7 +33,7 @@ class HeaderReader:
         for _ in range(CHILDREN):
             self._children.put(LineProcess(_MODULE, timeout_s=TIMEOUT_S))
 
-    def read(self, path: Path | str, *, beginning: bytes = b"", size_bytes: int = 0) -> InstanceHeader:
+    def read(self, path: Path | str) -> InstanceHeader:
         """As `imaging.headers.instance_header.read_header`.
 
         Raises
@@ -42,18 +43,31 @@ class HeaderReader:
         OutOfResources
             The file or a child process is not available.
         """
-        if not beginning:
-            with open(path, "rb", buffering=0) as file:
-                beginning, size_bytes = file.read(BEGINNING_BYTES), os.fstat(file.fileno()).st_size
-        plain = read_plain_header(beginning, size_bytes)
-        if plain is not None:
-            return plain
+        with open(path, "rb", buffering=0) as file:
+            beginning, size_bytes = file.read(BEGINNING_BYTES), os.fstat(file.fileno()).st_size
+        return read_plain_header(beginning, size_bytes) or self._read_tolerantly(path)
+
+    def read_received(self, file: TemporaryFile, beginning: bytes) -> InstanceHeader:
+        """As `read`, of a file that may still be written: a plain header stands in its first bytes, ``beginning``.
+
+        Raises
+        ------
+        OSError
+            The file could not be written.
+        """
+        plain = read_plain_header(beginning, file.size_bytes)
+        if plain is None:
+            file.wait_written()
+        return plain or self._read_tolerantly(file.path)
+
+    def _read_tolerantly(self, path: Path | str) -> InstanceHeader:
         with work_budget(QUICK) as budget:
             try:
                 return read_header_tolerantly(Path(path))
             except OverBudget:
                 if budget.exceeded is None:
                     raise
+        budget.check_values(FULL)
         if budget.items > QUICK.items and has_too_many_items(path):
             raise budget.refuse(f"more than {MAX_ITEMS} items of sequences")
         return self._read_in_child(path)

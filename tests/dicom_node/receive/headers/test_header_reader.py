@@ -20,6 +20,7 @@ from tests.fuzz.seed_files import Seed
 from tests.support.series import encoded, image
 
 COSTLY = {seed.name: (seed, tag) for seed, tag in costly_datasets(0.2)}
+MOST_MEMORY_BYTES = 64 << 20
 MORE = 1  # the count at which a limit refuses is one more than it allows
 
 
@@ -84,11 +85,19 @@ def test_a_costly_file_is_refused_with_the_same_reason_and_little_work_here(
 
 
 def test_a_large_file_within_the_limits_is_read_in_a_child(reader: HeaderReader, tmp_path: Path, done_here: Counter[str]) -> None:
-    path = written(file_with_items(MAX_ITEMS), tmp_path)
+    """The child takes at most 64 MiB beyond the file for it, and gives them back."""
+    (tmp_path / "small").mkdir()
+    small, path = written(file_with_items(QUICK.items + 1), tmp_path / "small"), written(file_with_items(MAX_ITEMS), tmp_path)
+    reader.read(small)
+    done_here.clear()
+    before = _memory_of_children("VmRSS")
     header = reader.read(path)
     assert done_here["items"] <= QUICK.items + MORE
     assert header == read_header(path)
     assert header.orientation == (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+    reader.read(small)  # answered when everything of the request before is given back
+    assert _memory_of_children("VmHWM") <= before + path.stat().st_size + MOST_MEMORY_BYTES
+    assert _memory_of_children("VmRSS") <= before + MOST_MEMORY_BYTES // 4
 
 
 def test_too_many_items_are_refused_without_a_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,9 +109,16 @@ def test_too_many_items_are_refused_without_a_child(tmp_path: Path, monkeypatch:
     path.write_bytes(bytes(5) + EMPTY_ITEM * (MAX_ITEMS + 1))
     assert item_count.has_too_many_items(path)
     monkeypatch.setattr(LineProcess, "ask", lambda *_: pytest.fail("a child was asked"))
-    seed, _ = COSTLY["empty items"]
-    with pytest.raises(OverBudget, match=f"more than {MAX_ITEMS} items of sequences at element.*40,A730"):
-        HeaderReader().read(str(written(seed, tmp_path)))
+    for name in ("empty items", "deflated empty items"):
+        with pytest.raises(OverBudget, match=f"more than {MAX_ITEMS} items of sequences at element.*40,A730"):
+            HeaderReader().read(str(written(COSTLY[name][0], tmp_path)))
+
+
+def test_too_many_values_are_refused_without_a_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LineProcess, "ask", lambda *_: pytest.fail("a child was asked"))
+    for name in ("backslashes in PatientName", "components in PatientName", "escapes in PatientName", "numbers in Rows"):
+        with pytest.raises(OverBudget, match=r"more than .* at element"):
+            HeaderReader().read(str(written(COSTLY[name][0], tmp_path)))
 
 
 def test_a_header_that_costs_little_is_read_here(reader: HeaderReader, tmp_path: Path, done_here: Counter[str]) -> None:
@@ -121,6 +137,12 @@ def test_a_child_that_was_killed_is_started_again(reader: HeaderReader, tmp_path
         os.kill(pid, signal.SIGKILL)
     assert reader.read(path) == before
     assert len(_children_of(os.getpid())) <= CHILDREN
+
+
+def _memory_of_children(name: str) -> int:
+    """The largest of this value among the children, in bytes (proc(5), status)."""
+    lines = [line for pid in _children_of(os.getpid()) for line in Path(f"/proc/{pid}/status").read_text().splitlines()]
+    return max(int(line.split()[1]) << 10 for line in lines if line.startswith(f"{name}:"))
 
 
 def _children_of(parent: int) -> list[int]:
