@@ -25,21 +25,21 @@ def test_an_input_in_the_middle_of_its_reading_stops_no_other_sender(
 ) -> None:
     """The process that reads it does not get its request before five instances of another association are stored."""
     within, go_on = threading.Event(), threading.Event()
-    ask, add_item, counted_here = LineProcess.ask, WorkBudget.add_item, list[int]()
+    ask, add_element, counted_here = LineProcess.ask, WorkBudget.add_element, list[int]()
 
     def held_ask(self: LineProcess, request: dict[str, Any]) -> dict[str, Any]:
         within.set()
         assert go_on.wait(600)
         return ask(self, request)
 
-    def noted_add_item(self: WorkBudget) -> None:
+    def noted_add_element(self: WorkBudget) -> None:
         counted_here.append(1)
-        add_item(self)
+        add_element(self)
 
     monkeypatch.setattr(LineProcess, "ask", held_ask)
-    monkeypatch.setattr(WorkBudget, "add_item", noted_add_item)
+    monkeypatch.setattr(WorkBudget, "add_element", noted_add_element)
     node = start(make_settings())
-    costly = next(seed for seed, _ in costly_datasets(0.05) if seed.name == "deflated empty items")
+    costly = next(seed for seed, _ in costly_datasets(0.05) if seed.name == "empty elements")
     answers: list[int] = []
 
     def send_costly() -> None:
@@ -61,4 +61,4 @@ def test_an_input_in_the_middle_of_its_reading_stops_no_other_sender(
         go_on.set()
         sender.join(600)
     assert answers == [0xC000]
-    assert len(counted_here) <= QUICK.items + 1
+    assert len(counted_here) <= QUICK.elements + 1
