@@ -86,6 +86,7 @@ class Database:
             max_overflow=pool_size,
             pool_timeout=30,
             pool_pre_ping=True,  # a restarted server causes no error
+            use_native_hstore=False,  # no column is of that type, and each connection would ask the server for it
             hide_parameters=True,  # patient data never appear in the text of an exception
             connect_args={"options": SESSION_OPTIONS, **CONNECTION_OPTIONS},
         )

@@ -1,5 +1,6 @@
 """Fixtures and settings for every test."""
 
+import fcntl
 import gc
 import os
 import sys
@@ -44,9 +45,22 @@ LONGEST_FIRST = (
 
 # One profile for the whole suite. How long an example takes depends on the machine and on what else runs on it, so no test has a deadline
 # and slow generation of examples is no failure. The examples are random: each run tries others.
-EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "25"))
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=EXAMPLES)
 settings.load_profile("suite")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Iterator[None]:
+    """Let one process of the run import the test modules first: it compiles what the others then only read."""
+    if not hasattr(session.config, "workerinput"):
+        return (yield)
+    with (session.config.rootpath / "pyproject.toml").open() as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        return (yield)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

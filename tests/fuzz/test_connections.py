@@ -37,7 +37,7 @@ from tests.fuzz.seed_files import read_seed
 from tests.support.series import CT, encoded, image
 from tests.support.storage_scu import send
 
-COUNT = int(os.environ.get("FUZZ_INPUTS", "400")) // 4
+COUNT = int(os.environ.get("FUZZ_INPUTS", "240")) // 4
 SLACK_S = 60.0  # on a busy machine
 EXPLICIT = "1.2.840.10008.1.2.1"
 RQ = associate_rq([context(1, CT.encode(), [EXPLICIT.encode()])])

@@ -26,7 +26,7 @@ from tests.fuzz.mutations import random_elements
 from tests.support.series import CT
 
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
-COUNT = int(os.environ.get("FUZZ_INPUTS", "400")) // 2
+COUNT = int(os.environ.get("FUZZ_INPUTS", "240")) // 2
 
 
 @pytest.mark.timeout(7200)

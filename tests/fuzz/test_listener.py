@@ -20,7 +20,7 @@ from tests.support.series import image
 from tests.support.storage_scu import send
 
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
-COUNT = int(os.environ.get("FUZZ_INPUTS", "400"))
+COUNT = int(os.environ.get("FUZZ_INPUTS", "240"))
 AT_ONCE = 4
 WARM_UP = 0.4  # of the inputs: heap, thread stacks and connection pool have their size by then
 UNEXPECTED = 0xC001

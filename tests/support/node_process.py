@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 
 from deploy.cli.main import run
+from tests.support.polling import pause
 
 READY = re.compile(r"ready dicom=(?P<ae>[^@]+)@(?P<host>[^:]+):(?P<port>\d+) console=(?P<console>\S+)")
 
@@ -142,10 +143,12 @@ def _environment(environ: Mapping[str, str]) -> Iterator[None]:
 
 def wait_until(what: str, check: Any, timeout_s: float = 600.0, every_s: float = 0.5) -> Any:
     """Return the first true result of ``check()``; fail with ``what`` and the last result when there is none in time."""
-    deadline = time.monotonic() + timeout_s
+    began = time.monotonic()
+    deadline = began + timeout_s
     result = check()
     while not result and time.monotonic() < deadline:
-        time.sleep(every_s)
+        pause(began, every_s)
+        began = time.monotonic()
         result = check()
     assert result, f"waited {timeout_s:g} s for {what}; the last result was {result!r}"
     return result

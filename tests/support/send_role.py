@@ -9,6 +9,7 @@ from core.settings.settings import Settings
 from db.blobs.store import Blobs
 from db.engine import Database
 from dicom_node.deliver import sender
+from tests.support.polling import pause
 from tests.support.role_thread import role_in_thread
 
 
@@ -31,10 +32,12 @@ def delivery_states(database: Database) -> list[tuple[Any, ...]]:
 
 def wait_for(condition: Callable[[], bool], timeout_s: float = 600.0) -> None:
     """Wait until a condition holds. The limit only ends a test that fails: on a loaded machine anything may take long."""
-    deadline = time.monotonic() + timeout_s
+    began = time.monotonic()
+    deadline = began + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "the condition did not become true in time"
-        time.sleep(0.05)
+        pause(began, 0.05)
+        began = time.monotonic()
 
 
 # Retries after fractions of a second. The time-out is long: a peer on a loaded machine answers late, and no test waits for it in vain.

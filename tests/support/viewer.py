@@ -163,7 +163,7 @@ def wait_until(viewer: OhifPage, what: str, condition: Callable[[], bool], timeo
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, f"the viewer did not display {what} within {timeout_s:.0f} s"
-        viewer.page.wait_for_timeout(200)
+        viewer.page.wait_for_timeout(500)
 
 
 def _skip_or_fail(reason: str) -> None:

@@ -49,16 +49,22 @@ def console(postgres_url: str, database_template: str, tmp_path_factory: pytest.
         database.dispose()
 
 
+@pytest.fixture(scope="module")
+def operations(console: tuple[str, Database]) -> list[schemathesis.APIOperation]:
+    """The operations of the description, which the roles share: their generators of requests are made once."""
+    document = httpx.get(f"{console[0]}/api/v1/openapi.json", timeout=600).json()
+    return [found.ok() for found in schemathesis.openapi.from_dict(document).get_all_operations()]
+
+
 @pytest.mark.parametrize("role", list(UserRole))
-def test_every_operation_answers_as_described(console: tuple[str, Database], role: UserRole) -> None:
+def test_every_operation_answers_as_described(
+    console: tuple[str, Database], operations: list[schemathesis.APIOperation], role: UserRole
+) -> None:
     url, database = console
     user = find_user(database, role)
     assert user is not None
     token = add_token(database, user, name="schemathesis", scopes=list(Scope), days=1, actor="test")
     run(database, "UPDATE users SET role = name, disabled_at = NULL")
-    document = httpx.get(f"{url}/api/v1/openapi.json", timeout=600).json()
-    schema = schemathesis.openapi.from_dict(document)
-    operations = [found.ok() for found in schema.get_all_operations()]
     tested = [operation for operation in operations if operation.path.startswith("/api/v1/")]
     assert len(tested) >= 36
     failures = [failure for operation in tested for failure in _failures(operation, role, url, token)]

@@ -159,7 +159,7 @@ class Simulation:
             assert (row["job_state"] == "superseded") == (row is not current)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate, Phase.shrink])
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate, Phase.shrink])
 @given(steps=STEPS)
 def test_one_current_result_and_an_unbroken_chain_at_every_destination(database: Database, steps: list[tuple[str, int, int]]) -> None:
     run(database, "UPDATE deliveries SET state = 'withdrawn' WHERE state = 'pending'")  # left by an example that failed

@@ -17,7 +17,7 @@ from tests.fuzz.inputs import all_seeds
 from tests.fuzz.seed_files import Seed, own_seeds
 
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
-INPUTS = int(os.environ.get("FUZZ_INPUTS", "400"))
+INPUTS = int(os.environ.get("FUZZ_INPUTS", "240"))
 LONG = INPUTS >= 1000
 COUNT = INPUTS // (5 if LONG else 50)  # mutations for each reader
 SEARCH_S = 20.0 if LONG else 0.5  # of processor time for each reader, even where there are more
@@ -35,7 +35,7 @@ def seeds() -> dict[str, Seed]:
 @pytest.mark.timeout(7200)
 def test_the_costliest_files_are_within_the_rule(seeds: dict[str, Seed], tmp_path: Path) -> None:
     tried: dict[str, int] = {}
-    searches = {reader: Search(reader, tmp_path, seeds) for reader in READERS}
+    searches = {reader: Search(reader, tmp_path, seeds, repeated=LONG) for reader in READERS}
     for reader, recipe in read_corpus():
         if recipe.seed in seeds:
             searches[reader].try_recipe(recipe)

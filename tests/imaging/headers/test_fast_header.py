@@ -74,7 +74,7 @@ def test_conformance_files(data: Path) -> None:
             agrees(path.read_bytes())
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.integers(0, 3), st.randoms(use_true_random=False))
 def test_a_slice_with_bytes_changed_cut_out_or_put_in(which: int, chance: random.Random) -> None:
     content = bytearray(slices_once()[which])
@@ -141,7 +141,7 @@ def raw_of(element: DataElement) -> bytes:
     return str(element.value).encode()
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.dictionaries(st.sampled_from(KEYWORDS), VALUES, min_size=1, max_size=4), st.booleans())
 @pytest.mark.filterwarnings("ignore")
 def test_any_value_of_any_element(values: dict[str, str], implicit: bool) -> None:

@@ -236,7 +236,7 @@ def test_every_syntax_of_the_table_has_a_decoder() -> None:
     assert len(DECODERS) >= 15
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     st.sampled_from(["rle", "jpegls", "j2k", "jpeg"]),
     st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 255)), min_size=1, max_size=8),

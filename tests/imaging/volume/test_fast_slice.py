@@ -58,7 +58,7 @@ def test_real_files_are_read(data: Path) -> None:
         agrees(path)
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.randoms(use_true_random=False))
 def test_both_readers_agree_on_damaged_files(slices: list[Path], tmp_path: Path, dice: random.Random) -> None:
     """What the fast reader reads of a damaged file, the tolerant reader reads too, and the same."""

@@ -207,15 +207,15 @@ def held_out(data: Path, count: int) -> list[ham.HamImage]:
 
 
 def test_unseen_real_images_are_classified_better_than_by_chance(model: Model, data: Path) -> None:
-    rows = held_out(data, 10)
-    assert len(rows) == 70
+    rows = held_out(data, 5)
+    assert len(rows) == 35
     jpegs = ham.read_jpegs(data, rows)
     images = [photograph(np.asarray(Image.open(io.BytesIO(jpegs[row.image_id])).convert("RGB"))) for row in rows]
     answers: list[Prediction] = model.predict(images)
     judged = [(answer, row) for answer, row in zip(answers, rows, strict=True) if answer.outcome is Outcome.FINDINGS]
-    assert len(judged) >= 62  # rare classes look rarer: fewer than these are refused of all held-out images
+    assert len(judged) >= 31  # rare classes look rarer: fewer than these are refused of all held-out images
     right = [answer.findings[0].label == row.dx for answer, row in judged]
-    assert sum(right) / len(right) > 0.4  # ten of every class: this is the balanced accuracy; chance is 0.14
+    assert sum(right) / len(right) > 0.4  # five of every class: this is the balanced accuracy; chance is 0.14
     malignant = np.array([row.dx in {"mel", "bcc", "akiec"} for _, row in judged])
     danger = np.array([answer.findings[0].measurements[0].value for answer, _ in judged])
     assert auc(danger, malignant) > 0.75

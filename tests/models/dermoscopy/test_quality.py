@@ -25,7 +25,7 @@ NAME = "dermoscopy_7class"
 
 @pytest.fixture(scope="module")
 def real() -> list[np.ndarray]:
-    """Fifty real photographs (Y, X, 3) of lesions that the training held out."""
+    """Twenty-four real photographs (Y, X, 3) of lesions that the training held out."""
     root = Path(os.environ.get("DICOM_NODE_DATA") or registry.MODELS_FOLDER.parent.parent / "shared" / "data")
     if not (root / "dermoscopy" / "index.csv").is_file():
         message = f"no HAM10000 in {root}: set DICOM_NODE_DATA to the data folder"
@@ -35,7 +35,7 @@ def real() -> list[np.ndarray]:
     rows = ham.read_index(root)
     held = split.unseen(rows, registry.card(NAME).training)
     unseen = [row for row in rows if row.lesion_id in held]
-    chosen = unseen[:: len(unseen) // 50][:50]
+    chosen = unseen[:: len(unseen) // 24][:24]
     jpegs = ham.read_jpegs(root, chosen)
     return [np.asarray(Image.open(io.BytesIO(jpegs[row.image_id])).convert("RGB")) for row in chosen]
 
@@ -62,24 +62,24 @@ def exposed(rgb: np.ndarray, gain: float) -> np.ndarray:
 
 
 def test_almost_all_real_images_get_an_answer(model: Model, real: list[np.ndarray]) -> None:
-    assert sum(map(bool, asked(model, real))) <= 4
+    assert sum(map(bool, asked(model, real))) <= 2
 
 
 @pytest.mark.parametrize("share", [0.012, 0.03])
 def test_a_blurred_image_is_refused_with_the_reason(model: Model, real: list[np.ndarray], share: float) -> None:
     reasons = asked(model, [blurred(rgb, share) for rgb in real])
-    assert sum("too blurred" in reason for reason in reasons) >= 47
+    assert sum("too blurred" in reason for reason in reasons) >= 23
 
 
 def test_an_over_exposed_image_is_refused_with_the_reason(model: Model, real: list[np.ndarray]) -> None:
     reasons = asked(model, [exposed(rgb, 2.5) for rgb in real])
-    assert sum("over-exposed" in reason for reason in reasons) >= 45
+    assert sum("over-exposed" in reason for reason in reasons) >= 22
     assert all(reasons)
 
 
 def test_an_under_exposed_image_is_refused_with_the_reason(model: Model, real: list[np.ndarray]) -> None:
     reasons = asked(model, [exposed(rgb, 0.2) for rgb in real])
-    assert sum("under-exposed" in reason for reason in reasons) >= 40
+    assert sum("under-exposed" in reason for reason in reasons) >= 20
 
 
 def test_sharpness_does_not_depend_on_contrast_and_falls_with_blur() -> None:

@@ -12,6 +12,7 @@ from tests.support.real_data import shared_data
 from training import commands
 from training.lung_histology_ct import card_text
 from training.lung_histology_ct import data as screenshots
+from training.lung_histology_ct import train as training_run
 from training.lung_histology_ct.clusters import SAME_PATIENT, assign_folds, chest_similarity, cluster_chests
 from training.lung_histology_ct.fit import sampling
 from training.lung_histology_ct.train import train
@@ -23,6 +24,12 @@ NAME = "lung_histology_ct"
 def data() -> Path:
     """The folder with ct-slices-4class; never part of the repository."""
     return shared_data(f"{screenshots.FOLDER}/{screenshots.INDEX}")
+
+
+@pytest.fixture(scope="module")
+def few_slices(data: Path) -> screenshots.SliceImages:
+    """Twelve slices of each class."""
+    return screenshots.load_slices(data, registry.card(NAME).thresholds, report=lambda _: None, limit_per_class=12)
 
 
 def test_exact_copies_are_left_out(data: Path) -> None:
@@ -61,8 +68,8 @@ def test_clusters_are_chains_within_a_class_and_lie_in_one_fold() -> None:
         assert counts.min() >= 8
 
 
-def test_large_clusters_are_drawn_less_and_the_held_out_fold_never(data: Path) -> None:
-    slices = screenshots.load_slices(data, registry.card(NAME).thresholds, report=lambda _: None, limit_per_class=12)
+def test_large_clusters_are_drawn_less_and_the_held_out_fold_never(few_slices: screenshots.SliceImages) -> None:
+    slices = few_slices
     index, chance, drawn = sampling(slices, 2, 0.5)
     assert (slices.folds[index] != 2).all()
     assert chance.sum() == pytest.approx(1.0)
@@ -78,7 +85,10 @@ class Interruption(Exception):
     """Raised in the middle of a training."""
 
 
-def test_an_interrupted_training_resumes_to_the_same_weights(data: Path, tmp_path: Path) -> None:
+def test_an_interrupted_training_resumes_to_the_same_weights(
+    data: Path, few_slices: screenshots.SliceImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_run, "load_slices", lambda *_, **__: few_slices)
     lines: list[str] = []
 
     def interrupt(line: str) -> None:

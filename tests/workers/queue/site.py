@@ -15,6 +15,7 @@ from core.settings.settings import Settings
 from db.blobs.store import Blobs
 from db.engine import Database
 from db.jobs.job_admin import show_job
+from tests.support.polling import pause
 from tests.support.queued_jobs import JobFactory, server_url_variables
 from tests.support.records import scalar
 from workers.queue import relay
@@ -104,7 +105,7 @@ class Site:
 
     def state(self, job_id: int) -> str:
         """The state of a job."""
-        return str(show_job(self.database, job_id)["job_state"])
+        return str(scalar(self.database, f"SELECT state FROM jobs WHERE id = {job_id}"))
 
     def attempts(self, job_id: int) -> list[str]:
         """The results of a job's attempts."""
@@ -129,8 +130,10 @@ class Site:
 
     def until(self, condition: Callable[[], bool]) -> None:
         """Wait for a condition; fail with the workers' logs if it does not come true."""
-        deadline = time.monotonic() + TIMEOUT_S
+        began = time.monotonic()
+        deadline = began + TIMEOUT_S
         while not condition():
             if time.monotonic() > deadline:
                 pytest.fail("timed out\n" + "\n".join(f"{worker.process.poll()} {worker.log_text()[-3000:]}" for worker in self.workers))
-            time.sleep(0.05)
+            pause(began, 0.1)
+            began = time.monotonic()
