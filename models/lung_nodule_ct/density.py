@@ -29,25 +29,21 @@ def density_kind(share: float, thresholds: Mapping[str, float]) -> str:
     return "part_solid" if share >= thresholds["glass_share"] else "ground_glass"
 
 
-def native_mask(candidate: NoduleCandidate, heat: NoduleHeat, threshold: float, shape: tuple[int, ...]) -> Mask | None:
-    """The region on the series' own voxels, (Z, Y, X) of ``shape``: where the interpolated heat is above ``threshold``."""
-    low = [max(0, c - 2) for c in candidate.corner]
-    box = tuple(slice(a, c + n + 2) for a, c, n in zip(low, candidate.corner, candidate.inside.shape, strict=True))
-    values = heat.values[box].copy()
-    own: Bools = np.zeros(values.shape, dtype=bool)
-    own[tuple(slice(c - a, c - a + n) for a, c, n in zip(low, candidate.corner, candidate.inside.shape, strict=True))] = candidate.inside
-    values[~own & (values > threshold)] = 0.0  # voxels of neighbouring regions
+def native_mask(candidate: NoduleCandidate, grid: ResamplingGrid, shape: tuple[int, ...]) -> Mask | None:
+    """The region on the series' own voxels, (Z, Y, X) of ``shape``: where it covers at least half of the voxel, interpolated."""
+    low = [c - 1 for c in candidate.corner]
+    values = np.pad(candidate.inside, 1).astype(np.float32)
     first, size = [], []
     for axis in range(3):
-        start = heat.grid.origin[axis] + low[axis] * heat.grid.step[axis]
-        end = start + (values.shape[axis] - 1) * heat.grid.step[axis]
+        start = grid.origin[axis] + low[axis] * grid.step[axis]
+        end = start + (values.shape[axis] - 1) * grid.step[axis]
         a, b = max(0, int(np.ceil(start))), min(shape[axis] - 1, int(np.floor(end)))
         first.append(a)
         size.append(max(1, b - a + 1))
-    z, y, x = (i - a for i, a in zip(heat.grid.from_native((first[0], first[1], first[2])), low, strict=True))
-    step = tuple(1.0 / s for s in heat.grid.step)
+    z, y, x = (i - a for i, a in zip(grid.from_native((first[0], first[1], first[2])), low, strict=True))
+    step = tuple(1.0 / s for s in grid.step)
     native = ResamplingGrid((z, y, x), (step[0], step[1], step[2]), (size[0], size[1], size[2]))
-    covered = resample(values, native, smooth=False) > threshold
+    covered = resample(values, native, smooth=False) >= 0.5
     middle = tuple(int(np.clip(round(c) - a, 0, n - 1)) for c, a, n in zip(candidate.centre, first, size, strict=True))
     if not covered.any():  # the region is thinner than the distance of the slices: take the voxel at its centre
         covered[middle] = True

@@ -14,6 +14,7 @@ from models.lung_nodule_ct.candidates import NoduleCandidate
 from models.lung_nodule_ct.density import density_kind, native_mask, solid_share
 from models.lung_nodule_ct.heat import NoduleHeat
 from models.lung_nodule_ct.lung_rads import lung_rads_category
+from models.lung_nodule_ct.outline import outline_by_density
 from models.lung_nodule_ct.place_in_lung import place_in_lung
 from models.lung_nodule_ct.probability import is_calibrated
 
@@ -36,10 +37,11 @@ def nodule_finding(volume: Volume, heat: NoduleHeat, candidate: NoduleCandidate,
     slice_index = int(np.clip(round(z), 0, volume.hu.shape[0] - 1))
     label = card.labels[0]
     place = place_in_lung(candidate, heat, volume, whole=whole)
+    outlined = outline_by_density(candidate, heat)
     distance = () if place.pleura_mm is None else (Measurement(private_codes.PLEURA_DISTANCE, place.pleura_mm, codes.MILLIMETER),)
     share = solid_share(candidate, heat, card.thresholds["solid_hu"])
     kind = density_kind(share, card.thresholds)
-    mean_axis = (candidate.long_axis_mm + candidate.short_axis_mm) / 2
+    mean_axis = (outlined.long_axis_mm + outlined.short_axis_mm) / 2
     category = lung_rads_category(kind, mean_axis, place.pleura_mm)
     return Finding(
         label=label.name,
@@ -48,21 +50,21 @@ def nodule_finding(volume: Volume, heat: NoduleHeat, candidate: NoduleCandidate,
         score=round(candidate.score, 4),
         tier=_tier(candidate.score, card),
         position_mm=volume.lps(z, y, x),
-        diameter_mm=round(candidate.diameter_mm, 1),
+        diameter_mm=round(outlined.diameter_mm, 1),
         sop_instance_uid=volume.sop_instance_uids[slice_index],
         frame=volume.frame_numbers[slice_index],
         image_point=(x + 0.5, y + 0.5),
         measurements=(
-            Measurement(codes.DIAMETER, round(candidate.diameter_mm, 1), codes.MILLIMETER),
-            Measurement(codes.LONG_AXIS, round(candidate.long_axis_mm, 1), codes.MILLIMETER),
-            Measurement(codes.SHORT_AXIS, round(candidate.short_axis_mm, 1), codes.MILLIMETER),
-            Measurement(codes.VOLUME, round(candidate.volume_mm3, 0), codes.CUBIC_MILLIMETER),
+            Measurement(codes.DIAMETER, round(outlined.diameter_mm, 1), codes.MILLIMETER),
+            Measurement(codes.LONG_AXIS, round(outlined.long_axis_mm, 1), codes.MILLIMETER),
+            Measurement(codes.SHORT_AXIS, round(outlined.short_axis_mm, 1), codes.MILLIMETER),
+            Measurement(codes.VOLUME, round(outlined.volume_mm3, 0), codes.CUBIC_MILLIMETER),
             *distance,
         ),
         site=codes.LUNG,
         zone=place.zone,
         side=place.side,
-        mask=native_mask(candidate, heat, card.thresholds["heat"], volume.hu.shape),
+        mask=native_mask(outlined, heat.grid, volume.hu.shape),
         evaluations=(
             Evaluation(private_codes.DENSITY, DENSITIES[kind]),
             Evaluation(private_codes.SIZE_BAND, size_band(mean_axis)),

@@ -9,7 +9,7 @@ from models.ct import isotropic_grid
 from models.ct.lung_field import lung_field
 from models.lung_nodule_ct import density, findings
 from models.lung_nodule_ct.candidates import axial_axes, find_candidates
-from models.lung_nodule_ct.heat import NoduleHeat
+from tests.support.lung_heat import COARSE, ball_heat, chest
 from training.lung_nodule_ct.detection_metrics import detection_metrics, froc_curve
 from training.lung_nodule_ct.evaluate import SeriesCopy
 from training.lung_nodule_ct.patches.augment import thick_slices_matrix
@@ -25,18 +25,7 @@ from training.lung_nodule_ct.synthesis.synthetic_nodules import (
 )
 from training.lung_nodule_ct.synthesis.tissue_noise import NoiseBank
 
-COARSE = (3.0, 2.0, 2.0)
 SOLID = NoduleAppearance(tissue_hu=30.0, core_hu=30.0, core_share=0.0, edge_mm=0.5, uneven=0.0, spicules=0)
-
-
-def chest() -> np.ndarray:
-    """A body of soft tissue with two lungs, (Z, Y, X) HU int16 at 3 x 2 x 2 mm: 180 x 280 x 340 mm."""
-    z, y, x = np.ogrid[-90:90:3, -140:140:2, -170:170:2]
-    hu = np.full((60, 140, 170), -1000, np.int16)
-    hu[np.broadcast_to((y / 110) ** 2 + (x / 150) ** 2 < 1, hu.shape)] = 40
-    for side in (-65, 65):
-        hu[(z / 80) ** 2 + (y / 75) ** 2 + ((x - side) / 50) ** 2 < 1] = -850
-    return hu
 
 
 def whole(hu: np.ndarray) -> isotropic_grid.ResamplingGrid:
@@ -136,18 +125,6 @@ def test_a_distractor_is_dense_and_changes_only_its_place(kind: str) -> None:
     assert np.array_equal(before[before == 40], hu[before == 40]), "the wall stays"
 
 
-def ball_heat(radius: float, value: float = 0.9, hu: float = 40.0) -> NoduleHeat:
-    """A ball of heat in the right lung of ``chest``, on the grid of 1 mm, of tissue of ``hu``."""
-    lungs = lung_field(chest(), COARSE)
-    assert lungs is not None
-    part = isotropic_grid.grid_over_box((10.0, 40.0, 30.0), (40.0, 90.0, 75.0), COARSE)
-    z, y, x = np.ogrid[: part.shape[0], : part.shape[1], : part.shape[2]]
-    inside = (z - 40) ** 2 + (y - 50) ** 2 + (x - 45) ** 2 <= radius**2
-    values = np.where(inside, value, 0).astype(np.float32)
-    image = isotropic_grid.normalise(np.where(inside, hu, -850).astype(np.float32))
-    return NoduleHeat(values, image, part, lungs)
-
-
 THRESHOLDS = {"heat": 0.3, "volume_mm3": 15.0, "solid_hu": -250.0, "solid_share": 0.6, "glass_share": 0.1}
 
 
@@ -177,7 +154,7 @@ def test_axes_of_a_lying_box() -> None:
 def test_the_mask_covers_the_region_on_the_series_own_voxels() -> None:
     heat = ball_heat(8.0)
     (found,) = find_candidates(heat, THRESHOLDS)
-    mask = density.native_mask(found, heat, 0.3, chest().shape)
+    mask = density.native_mask(found, heat.grid, chest().shape)
     assert mask is not None
     whole_mask = masks.expand_mask(mask, chest().shape)
     assert whole_mask.sum() * 12.0 == pytest.approx(found.volume_mm3, rel=0.35)  # 3 mm slices: edges are rough
