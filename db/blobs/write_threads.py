@@ -1,6 +1,6 @@
 """Threads that write files while their callers receive, hash and parse: writing takes as long as all of that.
 
-The page cache needs a new page for every 4 KiB, which takes a virtual machine up to ten times as long as copying the bytes.
+The page cache needs new pages, which can take a virtual machine five times as long as copying the bytes (docs/measurements-receive.md).
 """
 
 import os
