@@ -1,5 +1,6 @@
 """Checks of the servers that the node uses: database, broker, destinations."""
 
+import errno
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from deploy.doctor.machine import CLOCK_TOLERANCE_S
 
 if TYPE_CHECKING:
     from db.anchor.anchor_state import AnchorState
+    from db.engine import Database
 
 
 def check_database(settings: Settings, running: bool) -> Iterator[Check]:
@@ -30,7 +32,6 @@ def check_database(settings: Settings, running: bool) -> Iterator[Check]:
     from db.engine import Database
     from db.schema.owners import may_change_audit_trail
     from db.schema.revisions import current_revision, expected_revision
-    from db.uploads.shared_folder import has_listener
 
     database = Database.open(settings.database.url, pool_size=1)
     try:
@@ -50,14 +51,23 @@ def check_database(settings: Settings, running: bool) -> Iterator[Check]:
         if current == expected_revision():
             yield _audit_trail(may_change_audit_trail(database))
             yield _audit_anchor(last_anchor(database))
-            yield _uploads(has_listener(database, settings.uploads_dir), settings)
+            yield _uploads(database, settings)
     finally:
         database.dispose()
 
 
-def _uploads(shared: bool, settings: Settings) -> Check:
+def _uploads(database: "Database", settings: Settings) -> Check:
     """Whether a running listener reads the folder into which the console of this machine writes uploads."""
-    found = f"{settings.uploads_dir} is {'' if shared else 'not '}that of the listener"
+    from db.uploads.shared_folder import has_listener
+
+    folder = settings.uploads_dir
+    try:
+        shared = has_listener(database, folder)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        return Check("uploads", True, f"{folder} is read-only here: only console and listener write to it")
+    found = f"{folder} is {'' if shared else 'not '}that of the listener"
     return Check("uploads", shared, found, "" if shared else "give console and listener the same upload.folder: a shared volume")
 
 

@@ -158,18 +158,17 @@ class Deployment:
             raise EngineError(f"the worklist does not show the studies: status {page.status_code}, {page.url}")
 
     def restart_each(self) -> None:
-        """Restart each container once: all servers at the same time, then all roles.
+        """Restart each container once: first the servers, then the roles. Those of a group are stopped at the same time.
 
-        By stop and start: Podman 4 refuses `restart` for a container behind one that has ended, as every role is behind `migrate`.
+        By stop and start: Podman 4 refuses `restart` for a container behind one that has ended, as every role is behind `migrate`. It
+        starts no container behind one that is being stopped.
         """
-
-        def restart(service: str) -> None:
-            self.engine.podman("stop", "--time", "40", container(service))
-            self.engine.podman("start", container(service))
-
         for services in (SERVERS, ROLES):
-            with ThreadPoolExecutor(len(services)) as pool:
-                list(pool.map(restart, services))
+            names = [container(service) for service in services]
+            with ThreadPoolExecutor(len(names)) as pool:
+                list(pool.map(lambda name: self.engine.podman("stop", "--time", "40", name), names))
+            for name in names:
+                self.engine.podman("start", name)
 
     def take_down(self) -> None:
         """Remove containers, networks and volumes.

@@ -1,16 +1,23 @@
 """``doctor`` names what is wrong and what to do, and fails where something is wrong."""
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from core.settings.settings import Settings
 from db.engine import Database
+from db.roles.heartbeats import record_heartbeat
 from db.schema.revisions import current_revision
+from db.uploads import shared_folder
 from deploy.cli.main import run
 from deploy.demo.pacs.storage_scp import StorageScp
+from deploy.doctor.check import Check
 from deploy.doctor.codecs import broken_decoders
+from deploy.doctor.services import check_database
 from imaging.pixels.codecs import DECODERS
 
 
@@ -70,6 +77,32 @@ when = {{ Modality = "DMS" }}
     assert {check["check"] for check in json.loads(capsys.readouterr().out)} == set(checks) - {"destination pacs"}
     assert run(["doctor", "--config", str(config), "--skip", "nothing"]) == 2
     assert "doctor has no checks nothing" in capsys.readouterr().err
+
+
+def test_a_machine_that_cannot_write_uploads_need_not_share_their_folder(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the containers of the roles without that volume: their root is read-only."""
+    record_heartbeat(database, "listen", "another:1", {shared_folder.DETAIL: "another folder"})
+    url = database.engine.url.render_as_string(hide_password=False)
+    settings = Settings.model_validate({"node": {"data_dir": str(tmp_path)}, "database": {"url": url}})
+
+    def uploads() -> Check:
+        return next(check for check in check_database(settings, running=False) if check.name == "uploads")
+
+    assert not uploads().ok
+
+    def fail(number: int) -> None:
+        def folder_name(_folder: Path) -> str:
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(shared_folder, "folder_name", folder_name)
+
+    fail(errno.EROFS)
+    assert uploads().ok
+    fail(errno.EACCES)
+    with pytest.raises(PermissionError):
+        uploads()
 
 
 def test_failed_checks_say_what_to_do(tmp_path: Path, broker_url: str, capsys: pytest.CaptureFixture[str]) -> None:
