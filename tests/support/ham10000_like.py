@@ -3,6 +3,7 @@
 import csv
 import io
 import tarfile
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -31,12 +32,19 @@ def make_ham10000_like(data: Path) -> Path:
             dx = CLASSES[number % len(CLASSES)]
             for view in range(2 if number < len(CLASSES) else 1):
                 name = f"IMG_{number:04d}_{view}"
-                lesion = make_lesion(number * 2 + view, size=(224, 224))
-                add(tar, f"{name}.jpg", lesion.jpeg)
-                add(masks, f"{name}.png", frame(lesion.mask))
+                jpeg, mask = _picture(number * 2 + view)
+                add(tar, f"{name}.jpg", jpeg)
+                add(masks, f"{name}.png", mask)
                 known = {"age": "" if number % 5 == 0 else "45.0", "sex": "female", "localization": "back", "dx_type": "histo"}
                 table.writerow({"image_id": name, "archive": archive, "lesion_id": f"L{number}", "dx": dx, **known})
     return data
+
+
+@cache
+def _picture(seed: int) -> tuple[bytes, bytes]:
+    """Draw a lesion, once in a process: JPEG and PNG of its mask."""
+    lesion = make_lesion(seed, size=(224, 224))
+    return lesion.jpeg, frame(lesion.mask)
 
 
 def add(tar: tarfile.TarFile, name: str, content: bytes) -> None:

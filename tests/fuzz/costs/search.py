@@ -14,7 +14,7 @@ from pathlib import Path
 from core.errors import NodeError
 from tests.fuzz.costly_datasets import file_of
 from tests.fuzz.costs.growth import grow
-from tests.fuzz.costs.readers import READERS
+from tests.fuzz.costs.readers import HEADER_READERS, READERS
 from tests.fuzz.seed_files import Seed
 
 CORPUS = Path(__file__).with_name("corpus.txt")
@@ -71,21 +71,26 @@ class Search:
     seeds: Mapping[str, Seed]
     kept: dict[str, list[Cost]] = field(default_factory=dict)
     defects: list[Cost] = field(default_factory=list)
-    repeated: bool = True  # a file that would be kept is measured again; the smaller cost counts
+    repeated: bool = True  # measured again, before it is kept, and the smaller cost counts
 
     def try_recipe(self, recipe: Recipe) -> Cost:
         """Measure a file, and keep it if it costs more than those that are kept."""
-        cost = measure(READERS[self.reader], recipe, recipe.apply(self.seeds), self.folder / "input.dcm")
+        cost = self._measure(recipe)
         if cost.defect:
             self.defects.append(cost)
         if self._improves(cost):
             if self.repeated:
-                again = measure(READERS[self.reader], recipe, recipe.apply(self.seeds), self.folder / "input.dcm")
+                again = self._measure(recipe)
                 cost = replace(cost, seconds=min(cost.seconds, again.seconds), memory_bytes=min(cost.memory_bytes, again.memory_bytes))
             for name, value in cost.measures().items():
                 best = sorted([*self.kept.get(name, []), cost], key=lambda one, name=name: -one.measures()[name])  # type: ignore[misc]
                 self.kept[name] = best[:KEPT] if value else best
         return cost
+
+    def _measure(self, recipe: Recipe) -> Cost:
+        # Reading once more for the memory, which takes several times as long, only where the search is long or memory has a limit.
+        memory = self.repeated or self.reader in HEADER_READERS
+        return measure(READERS[self.reader], recipe, recipe.apply(self.seeds), self.folder / "input.dcm", memory=memory)
 
     def _improves(self, cost: Cost) -> bool:
         def limit(name: str) -> float:
@@ -113,8 +118,8 @@ class Search:
         return self.kept[name][0]
 
 
-def measure(reader: Callable[[Path], object], recipe: Recipe, made: Seed, path: Path) -> Cost:
-    """Return the cost of reading a file: processor time in a first reading, memory in a second one."""
+def measure(reader: Callable[[Path], object], recipe: Recipe, made: Seed, path: Path, *, memory: bool = True) -> Cost:
+    """Return the cost of reading a file: processor time in a first reading, with ``memory`` that of a second one, else 0."""
     path.write_bytes(file_of(made))
     began, defect = time.process_time(), ""
     try:
@@ -124,6 +129,11 @@ def measure(reader: Callable[[Path], object], recipe: Recipe, made: Seed, path: 
     except Exception as error:
         defect = f"{type(error).__name__}: {error}"[:200]
     seconds = time.process_time() - began
+    memory_bytes = _peak_bytes(reader, path) if memory else 0
+    return Cost(recipe, path.stat().st_size, seconds, memory_bytes, defect)
+
+
+def _peak_bytes(reader: Callable[[Path], object], path: Path) -> int:
     tracemalloc.start()
     try:
         reader(path)
@@ -132,7 +142,7 @@ def measure(reader: Callable[[Path], object], recipe: Recipe, made: Seed, path: 
     finally:
         memory_bytes = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-    return Cost(recipe, path.stat().st_size, seconds, memory_bytes, defect)
+    return memory_bytes
 
 
 def read_corpus() -> Iterator[tuple[str, Recipe]]:

@@ -1,5 +1,6 @@
 """lung_histology_ct: copies, clusters and folds, and a training that resumes after an interruption."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,11 @@ from training.lung_histology_ct import card_text
 from training.lung_histology_ct import data as screenshots
 from training.lung_histology_ct import train as training_run
 from training.lung_histology_ct.clusters import SAME_PATIENT, assign_folds, chest_similarity, cluster_chests
-from training.lung_histology_ct.fit import sampling
+from training.lung_histology_ct.fit import FoldRecipe, sampling
 from training.lung_histology_ct.train import train
 
 NAME = "lung_histology_ct"
+FEW, BATCH = 10, 20  # slices of each class; an epoch is then one step
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +30,8 @@ def data() -> Path:
 
 @pytest.fixture(scope="module")
 def few_slices(data: Path) -> screenshots.SliceImages:
-    """Twelve slices of each class."""
-    return screenshots.load_slices(data, registry.card(NAME).thresholds, report=lambda _: None, limit_per_class=12)
+    """A few slices of each class."""
+    return screenshots.load_slices(data, registry.card(NAME).thresholds, report=lambda _: None, limit_per_class=FEW)
 
 
 def test_exact_copies_are_left_out(data: Path) -> None:
@@ -89,6 +91,7 @@ def test_an_interrupted_training_resumes_to_the_same_weights(
     data: Path, few_slices: screenshots.SliceImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training_run, "load_slices", lambda *_, **__: few_slices)
+    monkeypatch.setattr(training_run, "FoldRecipe", partial(FoldRecipe, batch=BATCH))
     lines: list[str] = []
 
     def interrupt(line: str) -> None:
@@ -96,7 +99,7 @@ def test_an_interrupted_training_resumes_to_the_same_weights(
             raise Interruption
 
     straight, broken = tmp_path / "straight", tmp_path / "broken"
-    train(data, straight, seed=4, epochs=2, progress=lines.append, limit_per_class=12)
+    train(data, straight, seed=4, epochs=2, progress=lines.append, limit_per_class=FEW)
     assert [line.split(" loss")[0] for line in lines if " epoch 2/2" in line] == [f"fold {k} epoch 2/2" for k in (1, 2, 3, 4, 5, 1)]
     card = read_card(straight / "card.toml")
     assert registry.verify_weights_in(straight) == straight / "weights.safetensors"
@@ -104,16 +107,16 @@ def test_an_interrupted_training_resumes_to_the_same_weights(
     assert len(card.network["prior"]) == 4
     assert (straight / "metrics.json").is_file()
     with pytest.raises(Interruption):
-        train(data, broken, seed=4, epochs=2, progress=interrupt, limit_per_class=12)
+        train(data, broken, seed=4, epochs=2, progress=interrupt, limit_per_class=FEW)
     assert not (broken / "weights.safetensors").exists()
     lines.clear()
-    train(data, broken, seed=4, epochs=2, progress=lines.append, limit_per_class=12)
+    train(data, broken, seed=4, epochs=2, progress=lines.append, limit_per_class=FEW)
     assert "continuing after epoch 1" in lines
     for name in ("weights.safetensors", "card.toml", "metrics.json", "training.png"):
         assert (straight / name).read_bytes() == (broken / name).read_bytes(), name
     assert any(line.startswith("Across patients") for line in card.limits)
     with pytest.raises(ModelError, match="another recipe"):
-        train(data, broken, seed=5, epochs=2, limit_per_class=12)
+        train(data, broken, seed=5, epochs=2, limit_per_class=FEW)
 
 
 def test_the_sentences_of_the_card_follow_the_figures() -> None:
