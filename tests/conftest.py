@@ -2,6 +2,7 @@
 
 import fcntl
 import gc
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -82,5 +83,7 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(autouse=True)
 def default_logging() -> Iterator[None]:
     """Commands that a test calls in its own process configure the logs, for example ``doctor`` only critical events: undo it."""
+    level = logging.getLogger().level
     yield
     structlog.reset_defaults()
+    logging.getLogger().setLevel(level)

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
@@ -106,8 +107,16 @@ def _assert_kept_for_the_viewer(runtime: ChildRuntime, job_id: int, pixels: int)
     assert "Grad-CAM" in kept["heat"]["meaning"]
 
 
-def test_a_heat_map_over_its_time_budget_is_left_out_with_a_note(tmp_path: Path, database: Database, database_url: str) -> None:
+def test_a_heat_map_over_its_time_budget_is_left_out_with_a_note(
+    tmp_path: Path, database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     runtime, queue = runtime_and_queueing(configured(tmp_path, database_url, budget_s=0.001), database)
+
+    def endless(*_: object) -> HeatMap | None:
+        while True:
+            torch.linalg.inv(torch.eye(50))
+
+    monkeypatch.setattr(runtime.models.load(SKIN, registry.pipeline_digest(SKIN)), "heat_map", endless)
     job_id, _ = queue.photograph(1, destinations=tuple(PROFILES))
     wake_up.handle_wake_up(runtime)
     _assert_reported_without_heat_map(runtime, job_id, "it took longer than 0.001 s")

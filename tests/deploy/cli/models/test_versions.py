@@ -73,7 +73,7 @@ def test_a_version_that_is_worse_on_held_out_images_is_activated_only_on_request
     assert run(["models", "activate", SKIN, "9.0.0"]) == 0
     capsys.readouterr()
     assert run(["models", "activate", SKIN, "9.9.9"]) == 1
-    assert "is worse than the active version on 400 held-out images: balanced accuracy" in " ".join(capsys.readouterr().err.split())
+    assert "is worse than the active version on 400 held-out cases: balanced accuracy" in " ".join(capsys.readouterr().err.split())
     assert run(["models", "compare", SKIN, "--held-out", "9.9.9", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert rows[0]["worse"]
