@@ -55,7 +55,8 @@ class TestPacs:
     __test__ = False  # no test class
 
     def __init__(self, url: str) -> None:
-        self._client = httpx.Client(base_url=url, timeout=60)
+        # Each request has a connection of its own: Orthanc closes one that was quiet for a second, also while the next request is sent.
+        self._client = httpx.Client(base_url=url, timeout=60, limits=httpx.Limits(max_keepalive_connections=0))
 
     def wait(self, timeout_s: float) -> None:
         """Return when it answers."""
