@@ -61,9 +61,6 @@ class LinkedFile:
         StorageError
             The disk reported an error. The blob's name is removed, unless it belongs to another file.
         """
-        with disk_errors("the blob cannot be written"):
-            self._file.wait_written()
-        failpoint("blob.written")
         with disk_errors("the blob cannot be linked"):
             linked = link_file(self._file.path, self._target)
         failpoint("blob.linked")

@@ -15,11 +15,11 @@ from pathlib import Path
 
 from core.clock import Clock, system_clock
 from core.errors import StorageError
+from core.failpoints import failpoint
 from db.blobs.blob_ref import BlobRef
 from db.blobs.file_system import ORDERED, disk_errors, exclusive_access, file_system_of, fsync_folder, shared_access
 from db.blobs.linked_file import LinkedFile
 from db.blobs.temporary_file import TemporaryFile
-from db.blobs.write_threads import WriteThreads
 
 MODE = 0o640
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -59,7 +59,6 @@ class Blobs:
         self.tmp_dir = root / "tmp"
         self._root, self._tmp = str(root), str(self.tmp_dir)  # strings: a Path per instance costs more than hashing it
         self._prefix, self._count = os.urandom(12).hex(), itertools.count()
-        self._write_threads = WriteThreads()
         self._masked: bool | None = None  # whether the umask removes bits of MODE; None: not known yet
         with disk_errors("the blob folder cannot be made"):
             self.tmp_dir.mkdir(parents=True, exist_ok=True)
@@ -117,7 +116,7 @@ class Blobs:
             self._masked = os.fstat(descriptor).st_mode & 0o777 != MODE
         if self._masked:
             os.fchmod(descriptor, MODE)
-        return TemporaryFile(descriptor, path, self._write_threads)
+        return TemporaryFile(descriptor, path)
 
     def put(self, content: bytes) -> BlobRef:
         """Write ``content`` as a blob; it is on disk when this returns."""
@@ -142,6 +141,7 @@ class Blobs:
         No row that names it may be committed before.
         """
         check_name(sha256)
+        failpoint("blob.written")
         target = f"{self._root}/{sha256[:2]}/{sha256}"
         return LinkedFile(BlobRef(sha256, file.size_bytes), file, target, self._root, ordered=self._ordered)
 

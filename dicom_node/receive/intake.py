@@ -90,8 +90,6 @@ class Intake:
         failpoint("receive.whole")
         try:
             header = read_checked_header(self.headers, received, file)
-        except OSError as error:
-            raise OutOfResources("out of resources: cannot be written") from error
         except IntakeError as error:
             self._quarantine(received, file, error, association_row())
             raise

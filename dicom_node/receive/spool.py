@@ -2,8 +2,7 @@
 
 pynetdicom would either keep a whole data set in memory several times over, or write it to the system's temporary folder with a file head
 that names its own version. The bytes are collected in a buffer first: each hash update and each write releases Python's interpreter lock
-and has to acquire it again. A second thread writes them to the file while this one receives more, hashes, and reads the header. Where
-none is idle they are hashed and written when this thread has to wait for more (`write_out`), and at the end.
+and has to acquire it again. So they are hashed and written when the thread has to wait for more (`write_out`), and at the end.
 """
 
 import hashlib
@@ -56,7 +55,7 @@ class SpoolFile:
         self._file: TemporaryFile | None = None
         self._digest = hashlib.sha256()
         self._buffer: memoryview | None = None
-        self._buffered = self._given = self._hashed = 0  # bytes in the buffer; of these, given to the file, and hashed
+        self._buffered = 0
 
     def write(self, fragment: bytes | memoryview) -> None:
         """Append a fragment of the data set."""
@@ -91,57 +90,29 @@ class SpoolFile:
             self._buffered += len(part)
             content = content[len(part) :]
             if self._buffered == BUFFER_BYTES:
-                self._empty_buffer()
-            elif self._buffered - self._given >= WRITE_OUT_BYTES:
-                self._give_beside()
+                self._flush()
 
     @property
     def buffered_bytes(self) -> int:
-        """How much has arrived and is not given to the file, or not hashed."""
-        return self._buffered - min(self._given, self._hashed)
+        """How much has arrived and is not written."""
+        return self._buffered
 
     def write_out(self) -> None:
         """Write and hash what has arrived, and let the disk begin with it."""
         try:
-            self._give()
-            self._hash()
+            self._flush()
         except OSError as error:
             self.fail(f"cannot be written: {error.strerror or 'input/output error'}")
 
-    def _give_beside(self) -> bool:
-        """Have another thread write what is not written yet. False where none is idle."""
+    def _flush(self) -> None:
         assert self._buffer is not None
-        given = self._opened().write_beside(self._buffer[self._given : self._buffered])
-        if given:
-            self._given = self._buffered
-        return given
-
-    def _give(self) -> None:
-        """Have it written in another thread, or here."""
-        assert self._buffer is not None
-        if self._given == self._buffered or (self._buffered - self._given >= WRITE_OUT_BYTES and self._give_beside()):
-            return
-        file, content, self._given = self._opened(), self._buffer[self._given : self._buffered], self._buffered
-        file.write(content)
-        file.begin_writeback()  # the disk works while the bytes are hashed and their header is read
-
-    def _opened(self) -> TemporaryFile:
+        content, self._buffered = self._buffer[: self._buffered], 0
         if self._file is None:
-            assert self._buffer is not None
-            self.beginning = bytes(self._buffer[: min(self._buffered, BEGINNING_BYTES)])
+            self.beginning = bytes(content[:BEGINNING_BYTES])
             self._file = self._blobs.temporary()
-        return self._file
-
-    def _hash(self) -> None:
-        if self._buffer is not None and self._hashed < self._buffered:
-            self._digest.update(self._buffer[self._hashed : self._buffered])
-            self._hashed = self._buffered
-
-    def _empty_buffer(self) -> None:
-        self._give()
-        self._hash()
-        self._opened().wait_written()
-        self._buffered = self._given = self._hashed = 0
+        self._file.write(content)
+        self._file.begin_writeback()  # the disk works while the bytes are hashed and their header is read
+        self._digest.update(content)
 
     def fail(self, reason: str) -> None:
         """Remove the bytes, and keep the reason for the answer."""
@@ -154,7 +125,7 @@ class SpoolFile:
         return self._digest.hexdigest()
 
     def finish(self) -> TemporaryFile:
-        """Give the last bytes to the file, and return it; `discard` removes it. Its ``wait_written`` says when all are written.
+        """Write the last bytes, and return the file, which `discard` removes.
 
         Raises
         ------
@@ -163,9 +134,10 @@ class SpoolFile:
         """
         if self._buffer is None:
             self._begin()
-        self._give()
-        self._hash()
+        if self._buffered:
+            self._flush()
         assert self._file is not None  # the head is never empty
+        self._release_buffer()
         return self._file
 
     def discard(self) -> None:
@@ -173,7 +145,10 @@ class SpoolFile:
         file, self._file = self._file, None
         if file is not None:
             file.discard()
+        self._release_buffer()
+
+    def _release_buffer(self) -> None:
         buffer, self._buffer = self._buffer, None
-        self._buffered = self._given = self._hashed = 0
+        self._buffered = 0
         if buffer is not None:
             _free_buffers.append(buffer)

@@ -47,6 +47,7 @@ class CachedBlobs(Blobs):
     def to_blob(self, file: TemporaryFile, sha256: str) -> LinkedFile:
         """Return the file as one that ``upload`` or ``sync`` sends to the store. No row that names it may be committed before."""
         path = self.path(sha256)
+        failpoint("store.written")
         return _FileToStore(BlobRef(sha256, file.size_bytes), file, path, self.store, self._copies)
 
     def fetch(self, sha256: str) -> Path:
@@ -185,9 +186,6 @@ class _FileToStore(LinkedFile):
         """
         if self._uploaded:
             return
-        with disk_errors("the blob cannot be written"):
-            self._file.wait_written()
-        failpoint("store.written")
         self._store.put(self.ref, Path(self._file.path))
         self._uploaded = True
         failpoint("store.confirmed")

@@ -29,15 +29,13 @@ def read_checked_header(reader: HeaderReader, received: ReceivedInstance, file: 
     ------
     IntakeError
         The data set cannot be read, or is not what the command says.
-    OSError
-        The file could not be written.
     """
     identity = received.spool.identity
     if len(identity.sop_instance_uid) > MAX_UID_CHARS:
         raise CannotUnderstand("the SOP instance UID of the command is too long", status=INVALID_INSTANCE)
     if not received.spool.size_bytes:
         raise CannotUnderstand("the C-STORE came without a data set")
-    header = reader.read_received(file, received.spool.beginning)
+    header = reader.read(file.path, beginning=received.spool.beginning, size_bytes=file.size_bytes)
     check_identity(
         sop_class_uid=identity.sop_class_uid,
         sop_instance_uid=identity.sop_instance_uid,

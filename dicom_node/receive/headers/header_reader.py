@@ -13,7 +13,6 @@ from typing import Any
 
 from core.errors import CannotUnderstand, OutOfResources, OverBudget
 from core.records import InstanceHeader
-from db.blobs.temporary_file import TemporaryFile
 from dicom_node.line_process.parent import LineProcess
 from dicom_node.receive.headers.item_count import has_too_many_items
 from imaging.headers.fast_header import read_plain_header
@@ -33,7 +32,7 @@ class HeaderReader:
         for _ in range(CHILDREN):
             self._children.put(LineProcess(_MODULE, timeout_s=TIMEOUT_S))
 
-    def read(self, path: Path | str) -> InstanceHeader:
+    def read(self, path: Path | str, *, beginning: bytes = b"", size_bytes: int = 0) -> InstanceHeader:
         """As `imaging.headers.instance_header.read_header`.
 
         Raises
@@ -43,22 +42,10 @@ class HeaderReader:
         OutOfResources
             The file or a child process is not available.
         """
-        with open(path, "rb", buffering=0) as file:
-            beginning, size_bytes = file.read(BEGINNING_BYTES), os.fstat(file.fileno()).st_size
+        if not beginning:
+            with open(path, "rb", buffering=0) as file:
+                beginning, size_bytes = file.read(BEGINNING_BYTES), os.fstat(file.fileno()).st_size
         return read_plain_header(beginning, size_bytes) or self._read_tolerantly(path)
-
-    def read_received(self, file: TemporaryFile, beginning: bytes) -> InstanceHeader:
-        """As `read`, of a file that may still be written: a plain header stands in its first bytes, ``beginning``.
-
-        Raises
-        ------
-        OSError
-            The file could not be written.
-        """
-        plain = read_plain_header(beginning, file.size_bytes)
-        if plain is None:
-            file.wait_written()
-        return plain or self._read_tolerantly(file.path)
 
     def _read_tolerantly(self, path: Path | str) -> InstanceHeader:
         with work_budget(QUICK) as budget:

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from core.failpoints import set_watcher
-from db.blobs.temporary_file import TemporaryFile
 from db.receive.async_connection import AdmissionConnection
 from dicom_node.receive.dul import NodeDul
 from dicom_node.receive.spool import SpoolFile
@@ -63,10 +62,7 @@ def install() -> None:
     set_watcher(lambda name, _subject: stamp(name))
     _around(NodeDul, "_wait_for_peer", "receive: PDUs passed on", "peer: waited for")
     _around(AcceptedSocket, "_fill", "receive: PDUs passed on", "receive: read from the socket")
-    _around(SpoolFile, "_hash", "receive: PDUs passed on", "spool: hashed")
-    _around(SpoolFile, "_give", "receive: PDUs passed on", "spool: given to a thread or written")
-    _around(SpoolFile, "_give_beside", "receive: PDUs passed on", "spool: given to a thread or written")
-    _around(TemporaryFile, "wait_written", "file: before it is written", "file: written")
+    _around(SpoolFile, "_flush", "receive: PDUs passed on", "spool: hashed and written")
     _around(SpoolFile, "discard", "receive: PDUs passed on", "after the answer: file closed")
     _around(AdmissionConnection, "begin", "admission: grouped", "admission: rows encoded and sent")
     _around(AdmissionConnection, "_wait", "admission: before the answer of PostgreSQL", "admission: answer of PostgreSQL")

@@ -1,9 +1,6 @@
 """The spool file of a C-STORE, and the check for free disk space."""
 
-import errno
 import hashlib
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,11 +17,9 @@ IDENTITY = DataSetIdentity("1.2.840.10008.5.1.4.1.1.2", "1.2.3", "1.2.840.10008.
 HEAD = part10.encode_head(sop_class_uid="1.2.840.10008.5.1.4.1.1.2", sop_instance_uid="1.2.3", transfer_syntax_uid="1.2.840.10008.1.2.1")
 
 
-@pytest.fixture(scope="module", params=[1, 0], ids=["written by a thread", "no thread is idle"])
-def blobs(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Blobs]:
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("db.blobs.write_threads.MOST_THREADS", request.param)
-        yield Blobs(tmp_path_factory.mktemp("blobs"))
+@pytest.fixture(scope="module")
+def blobs(tmp_path_factory: pytest.TempPathFactory) -> Blobs:
+    return Blobs(tmp_path_factory.mktemp("blobs"))
 
 
 def edges() -> st.SearchStrategy[int]:
@@ -32,7 +27,7 @@ def edges() -> st.SearchStrategy[int]:
     return st.integers(0, 70_000) | st.integers(BUFFER_BYTES - len(HEAD) - 2, BUFFER_BYTES + 2)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(lengths=st.lists(edges(), max_size=5), first=st.integers(0, 255), waits=st.sets(st.integers(0, 4)))
 def test_every_byte_is_in_the_file_and_in_the_hash(blobs: Blobs, lengths: list[int], first: int, waits: set[int]) -> None:
     spool = SpoolFile(blobs, IDENTITY, max_bytes=1 << 30)
@@ -43,7 +38,6 @@ def test_every_byte_is_in_the_file_and_in_the_hash(blobs: Blobs, lengths: list[i
             spool.write_out()
             assert spool.buffered_bytes == 0
     file = spool.finish()
-    file.wait_written()
     whole = HEAD + b"".join(fragments)
     try:
         assert Path(file.path).read_bytes() == whole
@@ -63,22 +57,6 @@ def test_a_failed_spool_file_is_removed(blobs: Blobs, before: int) -> None:
     assert spool.error == "larger than receive.max_instance_bytes"
     assert not list(blobs.tmp_dir.iterdir())
     spool.discard()
-
-
-def test_an_error_of_the_writing_thread_is_raised_where_the_file_is_needed(blobs: Blobs, monkeypatch: pytest.MonkeyPatch) -> None:
-    spool = SpoolFile(blobs, IDENTITY, max_bytes=1 << 30)
-    with monkeypatch.context() as patched:
-        patched.setattr("db.blobs.temporary_file.os.write", _full_disk)
-        spool.write(bytes(WRITE_OUT_BYTES))
-        spool.write(bytes(WRITE_OUT_BYTES))
-        with pytest.raises(OSError, match="No space left"):
-            spool.finish().wait_written()
-    spool.discard()
-    assert not list(blobs.tmp_dir.iterdir())
-
-
-def _full_disk(*_: object) -> int:
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_free_space_is_measured_again_where_the_estimate_is_too_low_or_old(blobs: Blobs, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,7 +68,7 @@ def test_the_readme_names_the_files_of_a_c_store_in_call_order(
     documented = documented_files()
     assert len(documented) > 10, f"README.md: {SECTION} names no files"
     file = tmp_path / "one.dcm"
-    file.write_bytes(encoded(image(side=300)))  # so long that a second thread writes it
+    file.write_bytes(encoded(image()))
     calls = FirstCalls()
     with profiled(calls):
         node = start(make_settings())
