@@ -33,7 +33,7 @@ class ModelCommands:
         }
 
     def activate(self, command: ClaimedCommand) -> str:
-        """Use a version for new jobs, unless it is worse than the active one on the stored held-out images."""
+        """Use a version for new jobs, unless it is worse than the active one on what training held out."""
         place = self._version(command)
         registry.check_weights(place.folder)
         active = installed.active_version(place.card.name, model_registry.registered_models(self._database), self._folder)
