@@ -31,6 +31,14 @@ ACTS = {
     "worklist.viewed": "saw it in the worklist",
     "findings.viewed": "saw it in the list of findings (API)",
     "earlier_results.viewed": "saw it as an earlier result",
+    "units.viewed": "saw it in the list of series that no route took",
+    "jobs.viewed": "saw it in the list of jobs (API)",
+    "deliveries.viewed": "saw it in the list of deliveries (API)",
+    "view.shown": "saw it on the query page",
+    "view.queried": "exported rows of a view as CSV",
+    "results.exported": "exported results (command line)",
+    "labelled images.exported": "exported labelled images (command line)",
+    "database.backed_up": "made a backup of the database",
 }
 """Views of patient data, as a report to people calls them."""
 

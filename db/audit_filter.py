@@ -38,8 +38,17 @@ _STUDIES_OF = {
     "study": """SELECT id FROM studies WHERE study_instance_uid = :study
                 UNION SELECT id FROM studies WHERE id = CAST(:study_number AS bigint)""",
 }
+LISTED_OF_STUDIES = """
+            SELECT 'units' AS subject, u.id, st.id AS study_id FROM wanted st JOIN series se ON se.study_id = st.id
+                JOIN units u ON u.series_id = se.id
+            UNION ALL SELECT 'jobs', j.id, st.id FROM wanted st JOIN series se ON se.study_id = st.id JOIN units u ON u.series_id = se.id
+                JOIN jobs j ON j.unit_id = u.id
+            UNION ALL SELECT 'deliveries', d.id, st.id FROM wanted st JOIN series se ON se.study_id = st.id
+                JOIN units u ON u.series_id = se.id JOIN jobs j ON j.unit_id = u.id JOIN deliveries d ON d.job_id = j.id
+"""
+"""Units, jobs and deliveries of the studies ``wanted``, each with the subject of the events that say which of them a list has shown."""
 # Events whose subject is one of these studies, or a unit, job or delivery of it, and views of lists in which it was shown.
-_ABOUT_STUDIES = """
+_ABOUT_STUDIES = f"""
         SELECT e.id AS event_id FROM audit_events e WHERE e.subject IN (
             SELECT 'study:' || st.id FROM wanted st
             UNION ALL SELECT 'unit:' || u.id FROM wanted st JOIN series se ON se.study_id = st.id JOIN units u ON u.series_id = se.id
@@ -48,6 +57,8 @@ _ABOUT_STUDIES = """
             UNION ALL SELECT 'delivery:' || d.id FROM wanted st JOIN series se ON se.study_id = st.id JOIN units u ON u.series_id = se.id
                 JOIN jobs j ON j.unit_id = u.id JOIN deliveries d ON d.job_id = j.id)
         UNION ALL SELECT e.id FROM wanted st JOIN audit_events e ON e.subject = 'worklist' AND e.details -> 'studies' @> to_jsonb(st.id)
+        UNION ALL SELECT e.id FROM ({LISTED_OF_STUDIES}) AS listed JOIN audit_events e ON e.subject = listed.subject
+            AND e.details -> 'ids' @> to_jsonb(listed.id) WHERE e.subject IN ('units', 'jobs', 'deliveries')
 """
 # Events that carry the keyed reference of the patient.
 _OF_PATIENT = "UNION ALL SELECT id FROM audit_events WHERE details ->> 'patient' = :patient"

@@ -1,4 +1,4 @@
-"""Search in the audit trail, and what happened to the data of one patient: who has viewed them, and who has received them."""
+"""Search in the audit trail, its export, and the verification of its chain by a person."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,6 @@ from sqlalchemy import text
 from db import audit
 from db.audit_filter import AuditFilter
 from db.engine import Database
-from db.worklist.study import VIEWS_OF_A_STUDY
 
 PAGE = 100
 FETCH_ROWS = 500
@@ -23,25 +22,8 @@ _ACTIONS = text("""
         FROM found WHERE found.action IS NOT NULL)
     SELECT action FROM found WHERE action IS NOT NULL
 """)
-_STUDIES = text("SELECT id, study_instance_uid, accession_number, study_date FROM studies WHERE patient_id = :patient_id ORDER BY id")
-_VIEWS = text("""
-    SELECT e.at, e.actor, e.action, e.subject, e.details ->> 'from' AS address FROM audit_events e
-    WHERE e.subject = ANY(:subjects) AND e.action = ANY(:actions)
-    UNION ALL
-    SELECT e.at, e.actor, e.action, 'study:' || shown.id, e.details ->> 'from' FROM audit_events e
-    JOIN unnest(CAST(:ids AS bigint[])) AS shown (id) ON e.details -> 'studies' @> to_jsonb(shown.id)
-    WHERE e.subject = 'worklist'
-    ORDER BY at DESC
-""")
 _VERIFIED = text("""
     SELECT at, actor, details FROM audit_events WHERE subject = 'audit' AND action = 'audit.verified' ORDER BY id DESC LIMIT 1
-""")
-_JOBS = text("SELECT j.id FROM jobs j JOIN units u ON u.id = j.unit_id JOIN series se ON se.id = u.series_id WHERE se.study_id = ANY(:ids)")
-_DELIVERIES = text("""
-    SELECT coalesce(d.committed_at, d.stored_at) AS at, d.destination, r.kind, r.sop_instance_uid, d.state, j.model, j.model_version,
-           'study:' || se.study_id AS subject
-    FROM deliveries d JOIN reports r ON r.id = d.report_id JOIN jobs j ON j.id = d.job_id JOIN units u ON u.id = j.unit_id
-    JOIN series se ON se.id = u.series_id WHERE se.study_id = ANY(:ids) AND d.state IN ('stored', 'committed') ORDER BY at DESC
 """)
 
 
@@ -57,15 +39,6 @@ class Verification:
     chained: int
     broken: int | None
     anchor: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class PatientAccess:
-    """The data of one patient: ``studies`` that are held, ``views`` by people, ``deliveries`` to destinations."""
-
-    studies: list[Any]
-    views: list[Any]
-    deliveries: list[Any]
 
 
 def search_events(database: Database, wanted: AuditFilter, *, before: int | None = None, limit: int = PAGE) -> list[Any]:
@@ -89,20 +62,6 @@ def known_actions(database: Database) -> list[str]:
     """Return every action that the trail contains; one index probe for each."""
     with database.begin() as connection:
         return [str(action) for action in connection.execute(_ACTIONS).scalars()]
-
-
-def patient_access(database: Database, patient_id: str, *, actor: str, address: str) -> PatientAccess:
-    """Return who has viewed and who has received the data of a patient; asking for it is an audit event with a keyed reference."""
-    with database.begin() as connection:
-        studies = list(connection.execute(_STUDIES, {"patient_id": patient_id}))
-        ids = [study.id for study in studies]
-        subjects = [f"study:{id}" for id in ids] + [f"job:{id}" for id in connection.execute(_JOBS, {"ids": ids}).scalars()]
-        views = list(connection.execute(_VIEWS, {"subjects": subjects, "ids": ids, "actions": [*VIEWS_OF_A_STUDY, "job.viewed"]}))
-        deliveries = list(connection.execute(_DELIVERIES, {"ids": ids}))
-        reference = audit.patient_reference(database.installation()[1], "", patient_id)
-        details = {"from": address, "patient": reference, "studies": len(ids)}
-        audit.record(connection, actor=actor, action="patient.access_read", subject="audit", details=details)
-    return PatientAccess(studies, views, deliveries)
 
 
 def verify_chain(database: Database, anchor_file: Path, public_key: Path, *, actor: str) -> audit.ChainCheck:

@@ -17,6 +17,7 @@ from db.row_values import escape_like
 from db.schema import VIEWS
 
 SHOWN = 100
+PAGE_ROWS = SHOWN + 1  # one more says whether there is a further page
 MOST_SKIPPED = 100_000
 MOST_EXPORTED = 100_000
 MOST_CONDITIONS = 5
@@ -35,6 +36,7 @@ _NEWEST_FIRST = {
     "v_audit": "event_id DESC", "v_jobs": "job_id DESC", "v_deliveries": "delivery_id DESC",
     "v_findings": "recorded_at DESC, job_id DESC, ordinal",
 }  # fmt: skip
+_STUDIES = text("SELECT id FROM studies WHERE study_instance_uid = ANY(:uids) ORDER BY id")
 _COLUMNS = text("""
     SELECT c.relname AS view, coalesce(obj_description(c.oid), '') AS view_comment, a.attname AS name,
            format_type(a.atttypid, a.atttypmod) AS type, coalesce(col_description(a.attrelid, a.attnum), '') AS comment
@@ -110,7 +112,7 @@ def query_view(
     values |= {"limit": limit, "skip": skip}
     details = {"from": address, "columns": [condition.column for condition in conditions], "skip": skip, "limit": limit}
     audit.record_now(database, actor=actor, action="view.queried", subject=f"view:{view}", details=details)
-    seconds = QUERY_S if limit <= SHOWN + 1 else EXPORT_S
+    seconds = QUERY_S if limit <= PAGE_ROWS else EXPORT_S
     order = _NEWEST_FIRST.get(view, f'"{found.columns[0].name}" DESC')
     with database.begin() as connection:
         connection.execute(text(f"SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = '{seconds}s'; SET LOCAL random_page_cost = 1.1"))
@@ -127,6 +129,16 @@ def query_view(
                 raise
             hint = "narrow it to one patient or study, or to a time with at least and at most"
             raise ConfigurationError(f"the query took longer than {seconds} s", hint=hint) from error
+
+
+def record_shown(database: Database, view: str, rows: Sequence[Any], *, actor: str, address: str) -> None:
+    """Record which studies the rows of a page of a view are about, so that the access report of their patients names it."""
+    uids = sorted({str(row.study_instance_uid) for row in rows if hasattr(row, "study_instance_uid")})
+    if uids:
+        with database.begin() as connection:
+            studies = list(connection.execute(_STUDIES, {"uids": uids}).scalars())
+            details = {"from": address, "view": view, "studies": studies}
+            audit.record(connection, actor=actor, action="view.shown", subject="worklist", details=details)
 
 
 def _where(view: ViewDescription, conditions: Sequence[ViewCondition]) -> tuple[str, dict[str, Any]]:

@@ -15,7 +15,8 @@ from console.parameters import NO_NUL, Before, SearchText
 from core.settings.settings import Settings
 from db.anchor.anchor_key import public_key_file
 from db.audit_filter import AuditFilter
-from db.audit_search import export_events, last_verification, patient_access, search_events, verify_chain
+from db.audit_search import export_events, last_verification, search_events, verify_chain
+from db.patient_access import patient_access
 
 
 class AuditEntry(Resource):
@@ -90,12 +91,23 @@ class PatientDelivery(Resource):
     subject: str
 
 
+class ExportOfMany(Resource):
+    """A file with the data of many patients, this one possibly among them."""
+
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    address: str | None
+
+
 class AccessReport(Resource):
-    """Who has viewed and who has received the data of one patient."""
+    """Who has viewed and who has received the data of one patient; ``exports``: the last 50 that may contain them."""
 
     studies: list[AccessedStudy]
     views: list[PatientView]
     deliveries: list[PatientDelivery]
+    exports: list[ExportOfMany]
 
 
 def _filter(

@@ -14,7 +14,8 @@ from core.settings.settings import Settings
 from db.anchor.anchor_key import public_key_file
 from db.anchor.anchor_state import last_anchor
 from db.audit_filter import AuditFilter
-from db.audit_search import PAGE, export_events, known_actions, last_verification, patient_access, search_events, verify_chain
+from db.audit_search import PAGE, export_events, known_actions, last_verification, search_events, verify_chain
+from db.patient_access import patient_access
 
 USUAL = (
     ("People", {"actor": "user:"}),

@@ -20,11 +20,13 @@ from db.audit_views import (
     MOST_EXPORTED,
     MOST_SKIPPED,
     OPERATORS,
+    PAGE_ROWS,
     SHOWN,
     ViewColumn,
     ViewCondition,
     describe_views,
     query_view,
+    record_shown,
 )
 
 FIRST = "v_findings"
@@ -65,7 +67,8 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         conditions, rows, error = _conditions(column, operator, value), [], ""
         places = _reading_order(described[view].columns)
         try:
-            found = query_view(database, view, conditions, limit=SHOWN + 1, skip=skip, actor=viewer.actor, address=viewer.address)
+            found = list(query_view(database, view, conditions, limit=PAGE_ROWS, skip=skip, actor=viewer.actor, address=viewer.address))
+            record_shown(database, view, found[:SHOWN], actor=viewer.actor, address=viewer.address)
             rows = [[format_csv_cell(row[place]) for place in places] for row in found]
         except ConfigurationError as problem:
             error = f"{str(problem)[:1].upper()}{str(problem)[1:]}."

@@ -91,6 +91,32 @@ def test_the_access_report_says_who_viewed_and_who_received(browser: Browser, da
     assert "=1+1" not in str(row), "the event holds a keyed reference"
 
 
+def test_the_access_report_finds_lists_of_units_and_jobs_pages_of_views_and_exports(browser: Browser, database: Database) -> None:
+    Sender(database).send(1, study="1.9", series="1.9.1", patient_id="UNROUTED")
+    complete(database, study="1.9", reason="no route takes it")
+    run(database, "UPDATE units SET outcome = 'not_analysed' WHERE reason <> ''")
+    with Browser(base_url=browser.base_url, timeout=600) as operator:
+        operator.open("/sign-in")
+        operator.sign_in("operator", next="/account")
+        for path in ("/operations", "/api/v1/jobs", "/api/v1/deliveries"):
+            assert operator.get(path).status_code == 200
+    browser.get("/audit/views?view=v_findings&column=patient_id&operator=is&value=UNROUTED")
+
+    def views(patient: str) -> set[tuple[str, str]]:
+        found = browser.get("/api/v1/audit/patient-access", params={"patient_id": patient}).json()
+        return {(view["actor"].removeprefix("user:"), view["action"]) for view in found["views"]}
+
+    assert views("UNROUTED") == {("operator", "units.viewed"), ("auditor", "view.shown")}
+    assert {("operator", "jobs.viewed"), ("operator", "deliveries.viewed")} <= views("=1+1")
+    assert not {("operator", "units.viewed"), ("auditor", "view.shown")} & views("=1+1"), "the lists did not show this patient"
+    assert "Exports of many patients" not in browser.get("/audit/patient?patient_id=UNROUTED").text
+    browser.get("/audit/views/export?view=v_findings")
+    page = browser.get("/audit/patient?patient_id=UNROUTED").text
+    for shown in ("Viewed by <strong>auditor, operator</strong>", "series that no route took", "the query page", "exported rows of a view"):
+        assert shown in page, shown
+    assert "units.viewed" in browser.get("/audit?patient_id=UNROUTED").text, "the search by patient finds it too"
+
+
 @pytest.mark.parametrize("api", [False, True])
 def test_every_filter_finds_what_it_names_and_nothing_else(browser: Browser, database: Database, api: bool) -> None:
     Sender(database).send(1, study="1.9", series="1.9.1", patient_id="OTHER")

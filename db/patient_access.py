@@ -1,0 +1,79 @@
+"""What happened to the data of one patient: who has viewed them, who has received them, and which exports may contain them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import text
+
+from db import audit
+from db.audit_filter import LISTED_OF_STUDIES
+from db.audit_views import PAGE_ROWS
+from db.engine import Database
+from db.worklist.study import VIEWS_OF_A_STUDY
+
+MOST_EXPORTS = 50
+
+_STUDIES = text("""
+    SELECT id, study_instance_uid, accession_number, study_date, first_received_at FROM studies WHERE patient_id = :patient_id ORDER BY id
+""")
+_JOBS = text("SELECT j.id FROM jobs j JOIN units u ON u.id = j.unit_id JOIN series se ON se.id = u.series_id WHERE se.study_id = ANY(:ids)")
+# Views of one study, of lists of studies, and of lists of units, jobs and deliveries, whose events hold the numbers that were shown.
+_VIEWS = text(f"""
+    WITH wanted AS (SELECT unnest(CAST(:ids AS bigint[])) AS id)
+    SELECT e.at, e.actor, e.action, e.subject, e.details ->> 'from' AS address FROM audit_events e
+    WHERE e.subject = ANY(:subjects) AND e.action = ANY(:actions)
+    UNION ALL
+    SELECT e.at, e.actor, e.action, 'study:' || shown.id, e.details ->> 'from' FROM audit_events e
+    JOIN wanted AS shown ON e.details -> 'studies' @> to_jsonb(shown.id)
+    WHERE e.subject = 'worklist'
+    UNION ALL
+    SELECT DISTINCT e.at, e.actor, e.action, 'study:' || listed.study_id, e.details ->> 'from' FROM ({LISTED_OF_STUDIES}) AS listed
+    JOIN audit_events e ON e.subject = listed.subject AND e.details -> 'ids' @> to_jsonb(listed.id)
+    WHERE e.subject IN ('units', 'jobs', 'deliveries')
+    ORDER BY at DESC
+""")
+_DELIVERIES = text("""
+    SELECT coalesce(d.committed_at, d.stored_at) AS at, d.destination, r.kind, r.sop_instance_uid, d.state, j.model, j.model_version,
+           'study:' || se.study_id AS subject
+    FROM deliveries d JOIN reports r ON r.id = d.report_id JOIN jobs j ON j.id = d.job_id JOIN units u ON u.id = j.unit_id
+    JOIN series se ON se.id = u.series_id WHERE se.study_id = ANY(:ids) AND d.state IN ('stored', 'committed') ORDER BY at DESC
+""")
+# Files with the data of many patients; their events do not hold whose. A query of more than a page of rows is an export.
+_EXPORTS = text("""
+    SELECT at, actor, action, subject, details ->> 'from' AS address FROM audit_events
+    WHERE action = ANY(:actions) AND at >= :since AND (action <> 'view.queried' OR CAST(details ->> 'limit' AS bigint) > :shown)
+    ORDER BY id DESC LIMIT :most
+""")
+_EXPORTING = ("results.exported", "labelled images.exported", "view.queried", "database.backed_up")
+
+
+@dataclass(frozen=True, slots=True)
+class PatientAccess:
+    """The data of one patient: ``studies`` that are held, ``views`` by people, ``deliveries`` to destinations.
+
+    ``exports``: the last files with the data of many patients that were made since the first of these studies was received.
+    """
+
+    studies: list[Any]
+    views: list[Any]
+    deliveries: list[Any]
+    exports: list[Any]
+
+
+def patient_access(database: Database, patient_id: str, *, actor: str, address: str) -> PatientAccess:
+    """Return who has viewed and who has received the data of a patient; asking for it is an audit event with a keyed reference."""
+    exports: list[Any] = []
+    with database.begin() as connection:
+        studies = list(connection.execute(_STUDIES, {"patient_id": patient_id}))
+        ids = [study.id for study in studies]
+        subjects = [f"study:{id}" for id in ids] + [f"job:{id}" for id in connection.execute(_JOBS, {"ids": ids}).scalars()]
+        views = list(connection.execute(_VIEWS, {"subjects": subjects, "ids": ids, "actions": [*VIEWS_OF_A_STUDY, "job.viewed"]}))
+        deliveries = list(connection.execute(_DELIVERIES, {"ids": ids}))
+        if studies:
+            since = min(study.first_received_at for study in studies)
+            values = {"actions": list(_EXPORTING), "since": since, "shown": PAGE_ROWS, "most": MOST_EXPORTS}
+            exports = list(connection.execute(_EXPORTS, values))
+        reference = audit.patient_reference(database.installation()[1], "", patient_id)
+        details = {"from": address, "patient": reference, "studies": len(ids)}
+        audit.record(connection, actor=actor, action="patient.access_read", subject="audit", details=details)
+    return PatientAccess(studies, views, deliveries, exports)
