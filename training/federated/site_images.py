@@ -5,6 +5,7 @@ for example) are given in the same form. Age, sex and site of the patient are no
 """
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from training.dermoscopy.ham10000.data import CLASSES, LesionImages, with_recomp
 
 INDEX = "index.csv"
 LEAST_IMAGES = 8
+ARRAYS = ("pixels", "masks", "patients", "labels", "coarse", "validation", "aside")
 
 
 def read_site_images(folder: Path) -> LesionImages:
@@ -51,6 +53,12 @@ def read_site_images(folder: Path) -> LesionImages:
         validation=nothing,
         aside=nothing,
     )
+
+
+def join_images(parts: Sequence[LesionImages]) -> LesionImages:
+    """The images of several sites as those of one."""
+    arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ARRAYS}
+    return LesionImages(rows=(), **arrays)
 
 
 def _read(path: Path) -> Photograph:

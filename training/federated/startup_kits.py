@@ -82,12 +82,20 @@ def restrict(kit: Path) -> None:
     (local / "resources.json").write_text(text + "\n", encoding="utf-8")
 
 
+def privacy_arguments(epsilon: float) -> dict[str, float]:
+    """Arguments of FLARE's filter: half of the values are shared, clipped at 0.01, with noise for ``epsilon``."""
+    return {"fraction": 0.5, "epsilon": epsilon, "gamma": 0.01, "tau": 1e-5, "noise_var": epsilon}
+
+
 def write_privacy(kit: Path, epsilon: float) -> None:
     """Let every update leave the site through FLARE's sparse vector technique with ``epsilon``; 0 removes the filter."""
     path = kit / "local" / "privacy.json"
     if not epsilon:
         path.unlink(missing_ok=True)
         return
-    arguments = {"fraction": 0.5, "epsilon": epsilon, "gamma": 0.01, "tau": 1e-5, "noise_var": epsilon}
-    scope = {"name": "site", "task_result_filters": [{"path": PRIVACY_FILTER, "args": arguments}], "task_data_filters": []}
+    scope = {
+        "name": "site",
+        "task_result_filters": [{"path": PRIVACY_FILTER, "args": privacy_arguments(epsilon)}],
+        "task_data_filters": [],
+    }
     path.write_text(json.dumps({"scopes": [scope], "default_scope": "site"}, indent=1) + "\n", encoding="utf-8")

@@ -14,6 +14,9 @@ from safetensors.numpy import load_file
 from models import registry
 from models.card import read_card
 from training.federated import coordinator
+from training.federated.comparison import train_rounds
+from training.federated.plan import FederatedPlan
+from training.federated.site_images import read_site_images
 
 SITES = ("north", "south")
 
@@ -29,7 +32,9 @@ def clients(kits: Path, sites: dict[str, Path]) -> Iterator[dict[str, "subproces
         process.wait(300)
 
 
-def test_a_round_gives_a_version_that_names_its_sites(kits: Path, clients: dict[str, "subprocess.Popen[bytes]"], tmp_path: Path) -> None:
+def test_a_round_gives_a_version_that_names_its_sites(
+    kits: Path, sites: dict[str, Path], clients: dict[str, "subprocess.Popen[bytes]"], tmp_path: Path
+) -> None:
     model, out = registry.folder("dermoscopy_7class"), tmp_path / "out"
     command = [
         sys.executable,
@@ -60,4 +65,7 @@ def test_a_round_gives_a_version_that_names_its_sites(kits: Path, clients: dict[
     changed = {name for name in old if not np.array_equal(old[name], new[name])}
     assert changed
     assert all(".trunk.fc." in name for name in changed)
+    images_of = {site: read_site_images(folder) for site, folder in sites.items()}
+    expected = train_rounds(model, images_of, FederatedPlan(rounds=1, steps=1))
+    assert all(np.array_equal(value, new[name]) for name, value in expected.items())  # as `training.federated.comparison` computes them
     assert {process.wait(300) for process in clients.values()} == {0}
