@@ -31,17 +31,23 @@ gc.disable()  # until the test modules are imported, which frees nothing
 LONGEST_FIRST = (
     "tests/integration/test_end_to_end.py",
     "tests/integration/test_console_walk.py",
-    "tests/deploy/local/test_up.py",
-    "tests/chaos/test_chaos.py",
-    "tests/training/lung_histology_ct/test_train.py",
-    "tests/deploy/installed/test_wheel.py",
     "tests/deploy/demo/test_demo.py",
-    "tests/workers/child/test_memory_limit.py",
     "tests/workers/queue/test_worker.py",
+    "tests/viewer/test_ohif.py",
+    "tests/deploy/local/test_up.py",
+    "tests/training/lung_histology_ct/test_train.py",
+    "tests/chaos/test_chaos.py",
+    "tests/deploy/installed/test_wheel.py",
     "tests/console/test_accessibility.py",
-    "tests/workers/encode/validate/test_external_validators.py",
+    "tests/chaos/hosts/test_fail_over.py",
+    "tests/workers/child/test_memory_limit.py",
     "tests/training/dermoscopy/test_train.py",
+    "tests/workers/encode/validate/test_external_validators.py",
+    "tests/models/dermoscopy/test_model.py",
+    "tests/models/dermoscopy/test_quality.py",
+    "tests/models/bundle/test_detector.py",
     "tests/dicom_node/conduct/test_conductor.py",
+    "tests/deploy/installed/test_systemd.py",
 )
 
 # One profile for the whole suite. How long an example takes depends on the machine and on what else runs on it, so no test has a deadline
@@ -53,8 +59,8 @@ settings.load_profile("suite")
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection(session: pytest.Session) -> Iterator[None]:
-    """Let one process of the run import the test modules first: it compiles what the others then only read."""
-    if not hasattr(session.config, "workerinput"):
+    """Where they are not compiled yet, let one process of the run import the test modules first, and what they use: others then read."""
+    if not hasattr(session.config, "workerinput") or _are_compiled(session.config.rootpath / "tests"):
         return (yield)
     with (session.config.rootpath / "pyproject.toml").open() as lock:
         try:
@@ -62,6 +68,12 @@ def pytest_collection(session: pytest.Session) -> Iterator[None]:
         except BlockingIOError:
             fcntl.flock(lock, fcntl.LOCK_SH)
         return (yield)
+
+
+def _are_compiled(folder: Path) -> bool:
+    """Whether a run before this one has compiled every test module."""
+    suffix = f".{sys.implementation.cache_tag}-pytest-{pytest.__version__}.pyc"
+    return all((path.parent / "__pycache__" / f"{path.stem}{suffix}").exists() for path in folder.rglob("test_*.py"))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

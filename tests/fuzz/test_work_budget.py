@@ -4,6 +4,7 @@ import io
 import struct
 import threading
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -24,14 +25,19 @@ from tests.fuzz.seed_files import Seed
 from tests.support.series import encoded, image
 from workers.encode.source import read_source
 
-COSTLY = {seed.name: (seed, tag) for seed, tag in costly_datasets()}
-REFUSED = [name for name, (_, tag) in COSTLY.items() if tag]
+REFUSED = [seed.name for seed, tag in costly_datasets(0) if tag]
 MORE_OF_ALL = 1  # the count at which a limit refuses is one more than it allows; a value is counted as a whole before it is decoded
+
+
+@cache
+def costly() -> dict[str, tuple[Seed, str]]:
+    """Every data set by its name, with the tag that the refusal names."""
+    return {seed.name: (seed, tag) for seed, tag in costly_datasets()}
 
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_the_listener_refuses_at_a_count_and_names_the_element(name: str, tmp_path: Path) -> None:
-    seed, tag = COSTLY[name]
+    seed, tag = costly()[name]
     path = tmp_path / "instance.dcm"
     path.write_bytes(file_of(seed))
     with work_budget() as budget, pytest.raises(OverBudget) as refused:
@@ -45,7 +51,7 @@ def test_the_listener_refuses_at_a_count_and_names_the_element(name: str, tmp_pa
 @pytest.mark.parametrize("name", ["backslashes in PatientName", "components in PatientName", "numbers in Rows"])
 def test_other_roles_leave_the_element_out(name: str, tmp_path: Path) -> None:
     """The listener reads some elements only. The conductor and the worker, which read all, go on without one that is over budget."""
-    seed, _ = COSTLY[name]
+    seed, _ = costly()[name]
     path = tmp_path / "instance.dcm"
     path.write_bytes(file_of(seed))
     values = read_route_values(read_dataset(path))
@@ -60,7 +66,7 @@ def test_what_real_instances_have_is_within_the_limits() -> None:
     frame = b"\xfe\xff\x00\xe0\xff\xff\xff\xff" + group * 12 + _ENDS[:8]
     content = encoded(image(side=8, PixelData=None))
     head = content[data_set_offset(content) :] + b"\x00\x52\x30\x92SQ\0\0\xff\xff\xff\xff"
-    plain = COSTLY["deflated empty items"][0]
+    plain = costly()["deflated empty items"][0]
     frames = Seed("frames", plain.sop_class, plain.sop_instance, "1.2.840.10008.1.2.1", head + frame * 2000 + _ENDS[8:])
     with work_budget() as budget:
         assert read_header(io.BytesIO(file_of(frames))).modality == "CT"
@@ -79,7 +85,7 @@ def test_only_defined_terms_select_a_codec(name: str) -> None:
 
 
 def test_a_python_codec_is_not_used(tmp_path: Path) -> None:
-    seed, _ = COSTLY["a Python codec"]
+    seed, _ = costly()["a Python codec"]
     path = tmp_path / "instance.dcm"
     path.write_bytes(file_of(seed))
     header = read_header(path)
@@ -89,7 +95,7 @@ def test_a_python_codec_is_not_used(tmp_path: Path) -> None:
 
 def test_reasons_hold_no_value() -> None:
     """A value of 8 bytes is read as the head of an element is; it must not be taken for its tag."""
-    seed, _ = COSTLY["empty items"]
+    seed, _ = costly()["empty items"]
     birth_date = b"\x10\x00\x30\x00\x08\x00\x00\x0019700101"
     assert birth_date in seed.data_set
     content = seed.data_set[: seed.data_set.index(birth_date)] + birth_date
@@ -116,7 +122,7 @@ class _Asked(io.BytesIO):
 
 def test_no_more_is_asked_for_than_the_file_has() -> None:
     """Python allocates as much as it is asked to read: a length of 1.8 GB in a file of a few kB."""
-    seed, _ = COSTLY["a Python codec"]
+    seed, _ = costly()["a Python codec"]
     stream = _Asked(file_of(seed) + struct.pack("<HHL", 0x7FE0, 0x0010, 0x70000000) + b"\0" * 100)
     with suppress(CannotUnderstand):
         read_dataset(stream, pixels=True)
@@ -136,7 +142,7 @@ def test_a_slow_file_does_not_stop_other_threads() -> None:
     slow = threading.Thread(target=read_slowly)
     slow.start()
     assert within.wait(600)
-    seed, _ = COSTLY["a Python codec"]
+    seed, _ = costly()["a Python codec"]
     done: list[tuple[str, ...]] = []
     fast = threading.Thread(target=lambda: done.append(read_header(io.BytesIO(file_of(seed))).tolerated))
     fast.start()

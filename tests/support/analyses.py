@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from uuid import UUID
 
 import numpy as np
@@ -191,8 +192,9 @@ OTHERS = (
 )
 
 
+@cache
 def shapes() -> Mapping[str, Analysis]:
-    """Return an analysis for every kind of report."""
+    """Return an analysis for every kind of report; the same ones each time, which no test changes."""
     findings = Prediction(Outcome.FINDINGS, (nodule(), nodule(1)), looked_for=LOOKED_FOR, notes=("1 localizer was left out.",))
     return {
         "ct-findings": ct(findings),

@@ -2,7 +2,7 @@
 
 import time
 
-CHECKS_SHARE = 5  # at most a fifth of the time is spent on checks, some of which ask a database many questions
+CHECKS_SHARE = 10  # at most a tenth of the time is spent on checks, some of which ask a database many questions
 LONGEST_S = 1.0
 
 

@@ -3,6 +3,7 @@
 import io
 import zipfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +33,19 @@ def _zip(**entries: bytes) -> bytes:
     return out.getvalue()
 
 
-HOSTILE = {
-    "bomb.zip": (_zip(**{"a.dcm": bytes(70 << 20)}), "times its size"),
-    "outside.zip": (_zip(**{"../../../evil.jpg": b"x", "/etc/cron.d/evil": b"x"}), "outside"),
-    "page.jpg": (b"<html><script>alert(1)</script>", "named as JPEG"),
-    "picture.jpg": (PNG + bytes(50), "its content is PNG"),
-    "program.dcm": (b"\x7fELF" + bytes(200), "DICOM"),
-    f"{SCRIPT}.jpg": (b"GIF89a", "named as JPEG"),
-    "../../../evil.png": (b"x" * 20, "named as PNG"),
-    "a.png\r\nSet-Cookie: evil=1": (b"x" * 20, ""),
-}
+@cache
+def hostile() -> dict[str, tuple[bytes, str]]:
+    """Content of each file by its name, and words of the reason why it is refused."""
+    return {
+        "bomb.zip": (_zip(**{"a.dcm": bytes(70 << 20)}), "times its size"),
+        "outside.zip": (_zip(**{"../../../evil.jpg": b"x", "/etc/cron.d/evil": b"x"}), "outside"),
+        "page.jpg": (b"<html><script>alert(1)</script>", "named as JPEG"),
+        "picture.jpg": (PNG + bytes(50), "its content is PNG"),
+        "program.dcm": (b"\x7fELF" + bytes(200), "DICOM"),
+        f"{SCRIPT}.jpg": (b"GIF89a", "named as JPEG"),
+        "../../../evil.png": (b"x" * 20, "named as PNG"),
+        "a.png\r\nSet-Cookie: evil=1": (b"x" * 20, ""),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -83,14 +87,14 @@ def _send(browser: Browser, upload: int, file: int, content: bytes) -> httpx.Res
 def test_hostile_files_are_refused_in_words_and_leave_nothing(console: RunningConsole, database: Database, data_dir: Path) -> None:
     with console.browser() as browser:
         browser.sign_in("clinician")
-        begun = _announce(browser, *({"name": name, "size": len(content)} for name, (content, _) in HOSTILE.items())).json()
-        for file, (content, _) in zip(begun["files"], HOSTILE.values(), strict=True):
+        begun = _announce(browser, *({"name": name, "size": len(content)} for name, (content, _) in hostile().items())).json()
+        for file, (content, _) in zip(begun["files"], hostile().values(), strict=True):
             assert _send(browser, begun["id"], file["id"], content).status_code == 200
         finished = f"SELECT finished_at IS NOT NULL FROM uploads WHERE id = {begun['id']}"
         wait_until("the listener has looked at every file", lambda: scalar(database, finished), every_s=0.1)
         page = browser.get(f"/uploads/{begun['id']}")
     found = rows(database, "SELECT state, instances, message, problems::text FROM upload_files ORDER BY id")
-    for (state, instances, message, problems), (name, (_, words)) in zip(found, HOSTILE.items(), strict=True):
+    for (state, instances, message, problems), (name, (_, words)) in zip(found, hostile().items(), strict=True):
         assert (state, instances) == ("refused", 0), name
         assert words in f"{message}{problems}", (name, message, problems)
     assert "<script>alert" not in page.text

@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from models.dermoscopy.patient import AGE, FACTS, SEX, SITE, Patient
 from tests.support.ham10000_like import make_ham10000_like
 from training import commands
 from training.dermoscopy.finish import ENSEMBLE_LIMIT
+from training.dermoscopy.fit import recipe as recipes
 from training.dermoscopy.fit.recipe import first_stage, second_stage
 from training.dermoscopy.fit.schedule import learning_rate
 from training.dermoscopy.ham10000 import data as ham
@@ -27,6 +29,7 @@ from training.dermoscopy.views.augment import augment_with_masks
 from training.dermoscopy.views.mixup import drop_facts, mix
 
 NAME = "dermoscopy_7class"
+BATCH = 16  # an epoch is then one step
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +62,8 @@ class Interruption(Exception):
     """Raised in the middle of a training."""
 
 
-def test_an_interrupted_training_resumes_to_the_same_weights(tmp_path: Path) -> None:
+def test_an_interrupted_training_resumes_to_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recipes, "StageRecipe", partial(recipes.StageRecipe, batch=BATCH))
     data = make_ham10000_like(tmp_path / "data")
     lines: list[str] = []
     stages: list[str] = []

@@ -4,6 +4,7 @@ import json
 import socket
 import ssl
 import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,6 @@ def _handshake(port: int, authority: Path, own: Path | None, server: "subprocess
                 except TimeoutError:
                     return "accepted"
         except ConnectionRefusedError:
-            continue  # the server starts
+            time.sleep(0.2)  # the server starts
         except (ssl.SSLError, ConnectionResetError):
             return "refused"

@@ -22,7 +22,7 @@ from imaging.photograph.encapsulate import jpeg_to_dicom
 from tests.support.queued_jobs import JobFactory, configure
 from tests.support.records import scalar
 from tests.workers.conftest import with_worker
-from tests.workers.queue.site import IMPORT_EARLY, TIMEOUT_S, Site
+from tests.workers.queue.site import TIMEOUT_S, Site
 from workers.attempt import wake_up
 from workers.child import device, memory_limit
 from workers.child.memory_limit import MemoryWatch, available_mib, memory_of_child
@@ -37,7 +37,6 @@ pytestmark = pytest.mark.timeout(3 * TIMEOUT_S)
 @pytest.fixture
 def site(tmp_path: Path, database: Database, database_url: str, broker_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     monkeypatch.setenv("DICOM_NODE_WORKER__MAX_ATTEMPTS", str(ATTEMPTS))  # each one ends a child
-    monkeypatch.setenv(IMPORT_EARLY, "1")
     made = Site(tmp_path, database, database_url, broker_url, configure(tmp_path, database_url, broker_url, soft_s=600.0, hard_s=900.0))
     yield made
     made.close()

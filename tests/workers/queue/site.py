@@ -18,52 +18,50 @@ from db.jobs.job_admin import show_job
 from tests.support.polling import pause
 from tests.support.queued_jobs import JobFactory, server_url_variables
 from tests.support.records import scalar
+from tests.workers.queue.worker_forks import WorkerFork
 from workers.queue import relay
 
 ROOT = Path(__file__).parents[3]
 TIMEOUT_S = 600.0  # only ends a test that hangs: a worker's start takes minutes on a busy machine
-# When it ends, the parent process prints which heavy packages it has imported: torch must not be among them. With IMPORT_EARLY it imports
-# them all the same, so that a test that ends many children does not pay for the import in each. No GPU and one thread: a fork is safe.
-IMPORT_EARLY = "TESTS_IMPORT_EARLY"
-WORKER = f"""
-import os
+# When it ends, the parent process prints which heavy packages it has imported: torch must not be among them.
+WORKER = """
 import sys
 from pathlib import Path
 from core.logs import configure_logging
 from deploy.settings_file import load_settings
 from workers.queue.worker import run_worker
 configure_logging(style="console", role="worker")
-if os.environ.get("{IMPORT_EARLY}"):
-    import workers.attempt.wake_up, workers.encode.warm_up
-    from models import runtime
-    runtime.load("dermoscopy_7class", device="cpu")
 status = run_worker(load_settings(Path(sys.argv[1])), sys.argv[2:] or None)
-print("parent:", sorted({{"torch", "monai", "models.runtime", "sqlalchemy"}} & set(sys.modules)), flush=True)
+print("parent:", sorted({"torch", "monai", "models.runtime", "sqlalchemy"} & set(sys.modules)), flush=True)
 sys.exit(status)
 """
 
 
 class WorkerProcess:
-    """A worker process with one child."""
+    """A worker process with one child.
 
-    def __init__(self, folder: Path, database_url: str, broker_url: str, *queues: str) -> None:
+    ``as_program``: it imports what it needs itself and can be stopped in order; else it is a fork of a process that has done so.
+    """
+
+    def __init__(self, folder: Path, database_url: str, broker_url: str, *queues: str, as_program: bool) -> None:
         self.log = folder / f"worker-{time.monotonic_ns()}.log"
+        self.log.touch()
         environ = {**os.environ, **server_url_variables(database_url, broker_url), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-        with self.log.open("wb") as stream:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", WORKER, str(folder / "node.toml"), *queues],
-                stdout=stream,
-                stderr=stream,
-                env=environ,
-                start_new_session=True,
-            )
+        self.process: subprocess.Popen[bytes] | WorkerFork
+        if as_program:
+            command = [sys.executable, "-c", WORKER, str(folder / "node.toml"), *queues]
+            with self.log.open("ab") as stream:
+                self.process = subprocess.Popen(command, stdout=stream, stderr=stream, env=environ, start_new_session=True)
+        else:
+            self.process = WorkerFork(folder / "node.toml", queues, environ, self.log)
 
     def child(self) -> int:
         """Process id of the pool's child, which carries out the jobs."""
         return int(Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()[0])
 
     def stop(self) -> int:
-        """Stop the worker in order and return its exit status."""
+        """Stop the worker, a program, in order and return its exit status."""
+        assert isinstance(self.process, subprocess.Popen)
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         return self.process.wait(TIMEOUT_S)
@@ -90,9 +88,9 @@ class Site:
         self._relay = threading.Thread(target=relay.run, args=(settings, database, self._stop))
         self._relay.start()
 
-    def start_worker(self, *queues: str) -> WorkerProcess:
+    def start_worker(self, *queues: str, as_program: bool = False) -> WorkerProcess:
         """Start a worker on ``queues`` (default: all)."""
-        self.workers.append(WorkerProcess(self.folder, *self._urls, *queues))
+        self.workers.append(WorkerProcess(self.folder, *self._urls, *queues, as_program=as_program))
         return self.workers[-1]
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ from deploy.local.embedded_broker import EmbeddedBroker
 from deploy.settings_file import load_settings
 from tests.support.queued_jobs import configure, unblock_reader
 from tests.support.records import scalar
-from tests.workers.queue.site import IMPORT_EARLY, TIMEOUT_S, Site, WorkerProcess
+from tests.workers.queue.site import TIMEOUT_S, Site, WorkerProcess
 from workers.queue import relay
 from workers.queue.celery_app import make_app
 from workers.queue.queue_names import QUEUES, ROUTINE, TASK
@@ -50,7 +50,7 @@ def test_lost_and_repeated_messages_do_no_harm(site: Site, broker_url: str) -> N
     assert [relay.count_messages(app, queue) for queue in QUEUES] == [0, 1]
     with redis.Redis.from_url(broker_url) as client:
         client.flushall()  # the wake-up is lost, the job is not
-    worker = site.start_worker()
+    worker = site.start_worker(as_program=True)
     site.until(lambda: site.state(first) == "reported")
 
     for _ in range(20):
@@ -87,9 +87,8 @@ def test_the_job_of_a_killed_worker_is_reported_once_by_another_attempt(site: Si
 
 
 @pytest.mark.services
-def test_jobs_of_killed_children_are_reported_once_or_as_not_analysed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_jobs_of_killed_children_are_reported_once_or_as_not_analysed(site: Site) -> None:
     """The child is killed once in the first job, and in every attempt of the second."""
-    monkeypatch.setenv(IMPORT_EARLY, "1")
     first, sha256 = site.factory.photograph(1)
     restore = site.replace_by_fifo(sha256)
     worker = site.start_worker()

@@ -24,12 +24,15 @@ AMBER, BLUE, GREY = HexColor(0xF0B232), HexColor(0x1F6FB2), HexColor(0x8A949D)
 
 @cache
 def register_typefaces() -> None:
-    """Register the typefaces with reportlab, once in a process."""
+    """Register the typefaces of every page with reportlab, once in a process."""
     for name, bold in ((REGULAR, False), (BOLD, True)):
         pdfmetrics.registerFont(TTFont(name, str(font_path(bold))))
-    other = east_asian_font_path()
-    if other is not None:
-        pdfmetrics.registerFont(TTFont(EAST_ASIAN, str(other)))
+
+
+@cache
+def _register_east_asian() -> None:
+    """Register the second typeface, which takes longest to read, when the first text needs it."""
+    pdfmetrics.registerFont(TTFont(EAST_ASIAN, str(east_asian_font_path())))
 
 
 def paragraph(
@@ -54,7 +57,9 @@ def paragraph(
 
 def _font_markup(text: str) -> str:
     """Reportlab's markup, with each run of characters in the typeface that has them."""
-    runs = ((face, escape("".join(characters))) for face, characters in groupby(text, typeface_of))
+    runs = [(face, escape("".join(characters))) for face, characters in groupby(text, typeface_of)]
+    if any(face is Typeface.EAST_ASIAN for face, _ in runs):
+        _register_east_asian()
     return "".join(f'<font name="{EAST_ASIAN}">{run}</font>' if face is Typeface.EAST_ASIAN else run for face, run in runs)
 
 

@@ -4,6 +4,7 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,14 @@ from tests.fuzz.costly_datasets import EMPTY_ITEM, SEQUENCE_END, costly_datasets
 from tests.fuzz.seed_files import Seed
 from tests.support.series import encoded, image
 
-COSTLY = {seed.name: (seed, tag) for seed, tag in costly_datasets(0.2)}
 MOST_MEMORY_BYTES = 64 << 20
 MORE = 1  # the count at which a limit refuses is one more than it allows
+
+
+@cache
+def costly() -> dict[str, tuple[Seed, str]]:
+    """Every data set by its name, with the tag that the refusal names."""
+    return {seed.name: (seed, tag) for seed, tag in costly_datasets(0.2)}
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +65,7 @@ def file_with_items(count: int) -> Seed:
     """A sequence of empty items of undefined length, after the elements of a CT slice."""
     content = encoded(image(side=8, PixelData=None))
     head = content[data_set_offset(content) :]
-    plain = COSTLY["deflated empty items"][0]
+    plain = costly()["deflated empty items"][0]
     items = b"\x40\x00\x30\xa7SQ\0\0\xff\xff\xff\xff" + EMPTY_ITEM * count + SEQUENCE_END
     return Seed("items", plain.sop_class, plain.sop_instance, "1.2.840.10008.1.2.1", head + items)
 
@@ -70,11 +76,11 @@ def written(seed: Seed, folder: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", [name for name, (_, tag) in COSTLY.items() if tag])
+@pytest.mark.parametrize("name", [seed.name for seed, tag in costly_datasets(0) if tag])
 def test_a_costly_file_is_refused_with_the_same_reason_and_little_work_here(
     name: str, reader: HeaderReader, tmp_path: Path, done_here: Counter[str]
 ) -> None:
-    seed, tag = COSTLY[name]
+    seed, tag = costly()[name]
     with pytest.raises(OverBudget) as refused:
         reader.read(str(written(seed, tmp_path)))
     assert done_here["elements"] <= QUICK.elements + MORE
@@ -111,14 +117,14 @@ def test_too_many_items_are_refused_without_a_child(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(LineProcess, "ask", lambda *_: pytest.fail("a child was asked"))
     for name in ("empty items", "deflated empty items"):
         with pytest.raises(OverBudget, match=f"more than {MAX_ITEMS} items of sequences at element.*40,A730"):
-            HeaderReader().read(str(written(COSTLY[name][0], tmp_path)))
+            HeaderReader().read(str(written(costly()[name][0], tmp_path)))
 
 
 def test_too_many_values_are_refused_without_a_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LineProcess, "ask", lambda *_: pytest.fail("a child was asked"))
     for name in ("backslashes in PatientName", "components in PatientName", "escapes in PatientName", "numbers in Rows"):
         with pytest.raises(OverBudget, match=r"more than .* at element"):
-            HeaderReader().read(str(written(COSTLY[name][0], tmp_path)))
+            HeaderReader().read(str(written(costly()[name][0], tmp_path)))
 
 
 def test_a_header_that_costs_little_is_read_here(reader: HeaderReader, tmp_path: Path, done_here: Counter[str]) -> None:

@@ -5,6 +5,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,7 @@ def all_of(analysis: Analysis) -> list[bytes]:
     return [each.content for each in (*made, sr_document.encode(analysis))]
 
 
+@cache
 def analyses_of_all_kinds() -> Mapping[str, Analysis]:
     chest, lesion = analyses_with_images.chest(), analyses_with_images.lesion()
     side = replace(lesion, source=replace(lesion.source, anatomy=Anatomy(None, "L", "ARM")))
@@ -54,13 +56,14 @@ def analyses_of_all_kinds() -> Mapping[str, Analysis]:
     return {"chest": chest, "lesion": lesion, "side": side, "body part": body_part, "nobody": nobody, **analyses.shapes()}
 
 
-NAMES = list(analyses_of_all_kinds())
+NAMES = ("chest", "lesion", "side", "body part", "nobody", *analyses.shapes())
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
     folder = tmp_path_factory.mktemp("objects")
     written: dict[str, list[Path]] = {}
+    assert tuple(analyses_of_all_kinds()) == NAMES
     for name, analysis in analyses_of_all_kinds().items():
         for number, content in enumerate(all_of(analysis)):
             path = folder / f"{name.replace(' ', '-')}-{number}.dcm"

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from functools import cache
 
 import pytest
 from pydicom import config, dcmread, dcmwrite
@@ -21,12 +22,21 @@ from workers.encode.sr import document as sr_document
 from workers.encode.validate.validator import validate
 
 ANALYSES: dict[str, Callable[[], Analysis]] = {"ct": analyses.masked_ct, "skin": analyses.masked_skin, "chest": analyses_with_images.chest}
-CONTENT = {
-    f"{name} {one.kind}": one.content
-    for name, make in ANALYSES.items()
-    for analysis in [make()]
-    for one in (sr_document.encode(analysis), *(one for kind in by_kind.ENCODERS for one in by_kind.encode_kind(kind, analysis)))
-}
+KINDS = ("sr", "seg", "heatmap", "key_images", "pdf")
+NAMES = (*(f"{name} {kind}" for name in ANALYSES for kind in KINDS), "chest parametric_map")
+
+
+@cache
+def contents() -> dict[str, bytes]:
+    """Every object of every analysis, by the names in ``NAMES``."""
+    found = {
+        f"{name} {one.kind}": one.content
+        for name, make in ANALYSES.items()
+        for analysis in [make()]
+        for one in (sr_document.encode(analysis), *(one for kind in by_kind.ENCODERS for one in by_kind.encode_kind(kind, analysis)))
+    }
+    assert set(found) == set(NAMES)
+    return found
 
 
 def as_elements(dataset: Dataset) -> list[object]:
@@ -51,21 +61,21 @@ def listed(elements: StrictDataset) -> list[object]:
     return [(one.keyword, one.VR, [listed(item) for item in one.value] if one.VR == "SQ" else one.value) for one in elements]
 
 
-@pytest.mark.parametrize("name", CONTENT)
+@pytest.mark.parametrize("name", NAMES)
 def test_read_as_pydicom_reads(name: str) -> None:
-    document = dcmread(io.BytesIO(CONTENT[name]))
-    assert listed(read_strictly(CONTENT[name])[1]) == as_elements(document)
+    document = dcmread(io.BytesIO(contents()[name]))
+    assert listed(read_strictly(contents()[name])[1]) == as_elements(document)
 
 
-@pytest.mark.parametrize("name", CONTENT)
+@pytest.mark.parametrize("name", NAMES)
 def test_written_as_pydicom_writes(name: str) -> None:
-    document = dcmread(io.BytesIO(CONTENT[name]))
+    document = dcmread(io.BytesIO(contents()[name]))
     document.decode()
     for element in document.iterall():  # nothing as it was read: each value is written anew
         element.value = element.value
     buffer = io.BytesIO()
     dcmwrite(buffer, document, enforce_file_format=True)
-    assert buffer.getvalue() == CONTENT[name]
+    assert buffer.getvalue() == contents()[name]
 
 
 def test_every_vr_is_written_as_pydicom_writes_it() -> None:
@@ -103,9 +113,6 @@ def test_a_value_that_its_vr_cannot_hold_is_refused() -> None:
         encode_dataset(dataset, str.encode)
 
 
-REPORT = CONTENT[f"ct {ResultKind.SR}"]
-
-
 def nested(depth: int) -> bytes:
     content = b""
     for _ in range(depth):
@@ -135,5 +142,5 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_malformed_content_is_not_read(damage: Callable[[bytes], bytes]) -> None:
-    (problem,) = validate(damage(REPORT))
+    (problem,) = validate(damage(contents()[f"ct {ResultKind.SR}"]))
     assert problem.startswith("not readable as a DICOM file")
