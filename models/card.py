@@ -27,6 +27,7 @@ UNITS = ("image", "series", "series or image")
 TILTS = ("refuse", "resample")
 DERIVED = ("note", "refuse")
 GREY = ("refuse", "accept")
+MODALITIES = ("", "OPT", "US", "SM")
 HEX = frozenset("0123456789abcdef")
 FIX = "correct card.toml"
 
@@ -84,18 +85,20 @@ class InputRules:
 
     ``tilt``: series of a tilted gantry are refused or resampled; ``derived``: series that were reformatted or processed before they
     came are analysed with a note, or refused; ``grey``: single images without colour (radiographs, ultrasound) are refused, or accepted
-    as three equal channels.
+    as three equal channels; ``modality``: what a model of series takes: "" CT series, "OPT" OCT volumes, "US" ultrasound loops, "SM" whole
+    slides.
     """
 
     tilt: Text = "refuse"
     derived: Text = "note"
     grey: Text = "refuse"
+    modality: Text = ""
 
 
 @no_other_keys
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """Everything of ``card.toml``; ``tilt``, ``derived`` and ``grey`` come from its table ``[input]`` (see InputRules).
+    """Everything of ``card.toml``; ``tilt``, ``derived``, ``grey`` and ``modality`` come from its table ``[input]`` (see InputRules).
 
     ``metrics`` says what was measured, on what, and how. ``reference`` holds the expected counts by bin of inputs and answers
     (core/policy/drift.py).
@@ -127,6 +130,7 @@ class ModelCard:
     tilt: Text = "refuse"
     derived: Text = "note"
     grey: Text = "refuse"
+    modality: Text = ""
     reference: Mapping[str, tuple[Number, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -141,6 +145,8 @@ class ModelCard:
         require(self.tilt in TILTS, f"input.tilt is one of {', '.join(TILTS)}, not {self.tilt!r}", FIX)
         require(self.derived in DERIVED, f"input.derived is one of {', '.join(DERIVED)}, not {self.derived!r}", FIX)
         require(self.grey in GREY, f"input.grey is one of {', '.join(GREY)}, not {self.grey!r}", FIX)
+        require(self.modality in MODALITIES, f"input.modality is one of OPT, US, SM or empty, not {self.modality!r}", FIX)
+        require(not self.modality or self.unit == "series", f"a model of modality {self.modality} has unit series, not {self.unit!r}", FIX)
         names = [label.name for label in self.labels]
         require(bool(names) and len(set(names)) == len(names), "labels need at least one entry and no name twice", FIX)
         require(self.temperature > 0.0, f"temperature is above 0, not {self.temperature}", FIX)
@@ -189,7 +195,7 @@ def card_of(table: Mapping[str, Any]) -> ModelCard:
     values = dict(table)
     if "input" in values:
         rules = validate_table(InputRules, values.pop("input"), "card.input", FIX)
-        values |= {"tilt": rules.tilt, "derived": rules.derived, "grey": rules.grey}
-    elif misplaced := sorted({"tilt", "derived", "grey"} & set(values)):
+        values |= {"tilt": rules.tilt, "derived": rules.derived, "grey": rules.grey, "modality": rules.modality}
+    elif misplaced := sorted({"tilt", "derived", "grey", "modality"} & set(values)):
         raise ModelError(f"card: unknown key {', '.join(misplaced)}; it belongs into the table [input]", hint=FIX)
     return validate_table(ModelCard, values, "card", FIX)

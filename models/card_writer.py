@@ -14,7 +14,7 @@ EMPTY_ALLOWED = ("labels", "limits", "data", "preprocessing", "network", "traini
 def render_card(card: ModelCard) -> str:
     """TOML text that ``parse_card`` reads back to an equal card. Floats keep every digit."""
     table: dict[str, Any] = asdict(card)
-    rules = InputRules(table.pop("tilt"), table.pop("derived"), table.pop("grey"))
+    rules = InputRules(table.pop("tilt"), table.pop("derived"), table.pop("grey"), table.pop("modality"))
     if rules != InputRules():
         table["input"] = asdict(rules)
     for entry in (*table["labels"], *table["data"]):

@@ -8,15 +8,16 @@ import numpy as np
 from core.policy.drift import DriftObservation, count_by_bin
 from core.records import Prediction
 from core.states import Outcome
+from imaging.decoded_unit import DecodedUnit
 from imaging.photograph.read import Photograph
 from imaging.volume.volume import Volume
 
 ANSWERED = (Outcome.FINDINGS, Outcome.NO_FINDING)
 
 
-def observe(item: Photograph | Volume | None, prediction: Prediction) -> tuple[DriftObservation, ...]:
+def observe(item: DecodedUnit | None, prediction: Prediction) -> tuple[DriftObservation, ...]:
     """Observations of the input (None: it could not be prepared) and of the prediction; scores only where there was an answer."""
-    found = [] if item is None else _photograph(item) if isinstance(item, Photograph) else _volume(item)
+    found = _photograph(item) if isinstance(item, Photograph) else _volume(item) if isinstance(item, Volume) else []
     answered = prediction.outcome in ANSWERED
     found.append(DriftObservation("outcome", 0.0 if answered else 1.0))
     if answered:
@@ -27,7 +28,7 @@ def observe(item: Photograph | Volume | None, prediction: Prediction) -> tuple[D
     return tuple(found)
 
 
-def reference_counts(units: Iterable[tuple[Photograph | Volume | None, Prediction]]) -> dict[str, list[int]]:
+def reference_counts(units: Iterable[tuple[DecodedUnit | None, Prediction]]) -> dict[str, list[int]]:
     """Counts by bin over many units, as a card keeps them under ``reference``."""
     return count_by_bin([observation for item, prediction in units for observation in observe(item, prediction)])
 

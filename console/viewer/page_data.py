@@ -5,6 +5,7 @@ from typing import Any
 from db.viewer.viewed_unit import ViewedUnit
 
 CHEST = ("CHEST", "LUNG", "THORAX")
+GREY_VALUES = ("OPT", "US")  # shown from 0 to 255, without Hounsfield units
 
 
 def page_data(unit: ViewedUnit, ticket: str, finding: int | None, problem: str) -> dict[str, Any]:
@@ -13,7 +14,7 @@ def page_data(unit: ViewedUnit, ticket: str, finding: int | None, problem: str) 
     return {
         "base": f"/viewer/{row.id}/{ticket}",
         "kind": row.kind,
-        "preset": "lung" if _is_chest(unit) else "soft",
+        "preset": "full" if row.modality in GREY_VALUES else "lung" if _is_chest(unit) else "soft",
         "problem": problem,
         "job": None if job is None else job.id,
         "begin": finding,

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any, TextIO
 
+from console.viewer.render_frames import frames_modality, render_frames
 from console.viewer.render_object import render_object
 from console.viewer.render_unit import Report, render_photograph, render_series
 from core.errors import NodeError, StorageError
@@ -38,6 +39,8 @@ def render(order: dict[str, Any], report: Report) -> dict[str, Any]:
     if missing := sum(not path.is_file() for path, _ in files):
         raise StorageError(f"{missing} of {len(files)} files are missing", hint="does the console see node.data_dir/blobs?")
     if order["kind"] == "series":
+        if modality := frames_modality(files):
+            return render_frames(files, folder, order["first_uid"], modality, report)
         return render_series(files, folder, order["first_uid"], report)
     if order["kind"] == "image":
         return render_photograph(files, folder)

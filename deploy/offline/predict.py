@@ -52,13 +52,13 @@ def _read_batch(card: ModelCard, units: Sequence[Unit]) -> list[Any]:
 
 
 def _read_unit(card: ModelCard, unit: Unit) -> Any:
-    """Return a Photograph, a Volume, or the error that explains why there is none."""
+    """Return the decoded unit, or the error that explains why there is none."""
     from imaging.photograph.read import read_photograph
-    from imaging.volume.volume import read_volume
+    from models.series_reader import read_series
 
     try:
         if "series" in card.units and unit.instances:
-            return read_volume(unit.paths, tilted=card.tilt == "resample", derived=card.derived == "note")
+            return read_series(unit.paths, card)
         if "image" in card.units:  # for a model of series, an image file is a slice and has to be grey
             return read_photograph(unit.paths[0], grey=card.grey == "accept" or ("series" in card.units and not unit.instances))
         return NotAnalysable("an image file is not a CT series", hint=f"{card.name} takes DICOM series")

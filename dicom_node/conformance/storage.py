@@ -54,7 +54,9 @@ def analysis_section() -> str:
         "## What is analysed\n\n"
         "A CT series (single-frame or Enhanced CT) is one unit of analysis, and each single image of these SOP classes is one: "
         + images
-        + ".\nStructured reports, segmentations, presentation states and other objects without pixels of their own, and objects made by "
+        + ".\nBy imported classifiers whose card says so, a series of Ophthalmic Tomography Image Storage or of Ultrasound Multi-frame "
+        "Image Storage is one unit too, and its frames are read one by one.\nStructured reports, segmentations, presentation states and "
+        "other objects without pixels of their own, and objects made by "
         "dicom-node, are stored and never analysed. Localizers within a series are left out."
     )
 

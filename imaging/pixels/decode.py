@@ -1,6 +1,7 @@
 """Decoding of pixel data in every transfer syntax to stored values. Frames are checked against the header before anything is allocated."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -55,9 +56,7 @@ def iter_frames(spec: PixelSpec, data: bytes) -> Iterator[Array]:
     if spec.transfer_syntax_uid in NATIVE:
         yield from decode_native(spec, data)
         return
-    decoders = DECODERS.get(spec.transfer_syntax_uid)
-    if decoders is None:
-        raise PixelError(f"no decoder for transfer syntax {spec.transfer_syntax_uid}", hint="send it uncompressed or as JPEG 2000")
+    decoders = _decoders(spec)
     packed = generate_frames(data, number_of_frames=spec.frames, extended_offsets=spec.extended_offsets)
     for _ in range(spec.frames):
         try:
@@ -67,6 +66,21 @@ def iter_frames(spec: PixelSpec, data: bytes) -> Iterator[Array]:
         except Exception as error:
             raise PixelError(f"the encapsulated pixel data cannot be split into frames: {type(error).__name__}") from error
         yield _decode_frame(spec, frame, decoders)
+
+
+def decode_frame(spec: PixelSpec, data: bytes) -> Array:
+    """Decode the bytes of one frame, (Y, X) or (Y, X, 3): native samples, or a whole codestream. Raises `PixelError`."""
+    if spec.transfer_syntax_uid in NATIVE:
+        frame: Array = decode_native(replace(spec, frames=1), data)[0]
+        return frame
+    return _decode_frame(spec, data, _decoders(spec))
+
+
+def _decoders(spec: PixelSpec) -> tuple[Decoder, ...]:
+    decoders = DECODERS.get(spec.transfer_syntax_uid)
+    if decoders is None:
+        raise PixelError(f"no decoder for transfer syntax {spec.transfer_syntax_uid}", hint="send it uncompressed or as JPEG 2000")
+    return decoders
 
 
 def _decode_floats(ds: Dataset, keyword: str, dtype: str, max_bytes: int) -> Array:

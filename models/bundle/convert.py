@@ -13,6 +13,7 @@ from typing import Any
 from core.errors import ModelError
 from models.bundle import detector_network, segmentation_networks
 from models.bundle.classifier import networks as classifier_networks
+from models.bundle.classifier.parts_table import read_parts
 from models.bundle.classifier.transforms import read_preprocessing as read_classifier_preprocessing
 from models.bundle.config_reader import SUFFIXES, BundleConfig, read_config
 from models.bundle.transforms import OPERATING_SCORE, REVIEW_SCORE, read_preprocessing, read_thresholds
@@ -62,15 +63,19 @@ def describe_bundle(config: BundleConfig, stated: Mapping[str, Any]) -> tuple[An
     """The module that builds the bundle's network, and the tables of the card that follow from the configuration. Raises ModelError."""
     if classifier_networks.is_classifier(config):
         network = classifier_networks.describe_network(config) | {"calibrated": "temperature" in stated}
-        image = network["dims"] == 2
+        modality = str(stated.get("input", {}).get("modality", ""))
+        image = network["dims"] == 2 and not modality
         return classifier_networks, {
             "network": network,
-            "preprocessing": read_classifier_preprocessing(config, network["dims"]),
+            "preprocessing": read_classifier_preprocessing(config, network["dims"], modality)
+            | read_parts(stated, modality, network["dims"]),
             "thresholds": {"score": OPERATING_SCORE, "review_score": REVIEW_SCORE},
             "task": "classify",
             "unit": "image" if image else "series",
             "input": {"grey": "accept" if image and network["channels"] == 1 else "refuse"} | stated.get("input", {}),
         }
+    if stated.get("input", {}).get("modality"):
+        raise ModelError("input.modality is for classifiers: detection and segmentation run on CT series", hint="leave it out")
     family = segmentation_networks if segmentation_networks.is_segmentation(config) else detector_network
     network = family.describe_network(config)
     return family, {"network": network, "preprocessing": read_preprocessing(config), "thresholds": read_thresholds(config)}

@@ -94,6 +94,12 @@ def inference(network: dict[str, Any] = RESNET, activation: str = "softmax", dim
     }
 
 
+def about_modality(modality: str, **tables: dict[str, Any]) -> str:
+    """`ABOUT` for series of a modality, with further tables of numbers."""
+    lines = [f"[{name}]\n" + "".join(f"{key} = {value}\n" for key, value in table.items()) for name, table in tables.items()]
+    return "".join([ABOUT, f'[input]\nmodality = "{modality}"\n', *lines])
+
+
 def make_classifier(folder: Path, config: dict[str, Any], about: str = ABOUT, steps: int = 0) -> Path:
     """Write the bundle to ``folder``, and about.toml beside it; return ``folder``. ``steps``: of training on drawings."""
     (folder / "configs").mkdir(parents=True)

@@ -104,7 +104,7 @@ class JobFactory:
 
     def queue(
         self, datasets: Sequence[Dataset], kind: UnitKind, model: str = SKIN, *, destinations: tuple[str, ...] = ("pacs",),
-        priority: Priority = Priority.ROUTINE, digest: str = "",
+        priority: Priority = Priority.ROUTINE, digest: str = "", version: str = "",
     ) -> tuple[int, list[str]]:  # fmt: skip
         """Admit, complete and queue one unit; return the job's id and the hashes of its blobs."""
         hashes = [self.receive(dataset, kind) for dataset in datasets]
@@ -115,7 +115,8 @@ class JobFactory:
             for unit in units.units_of_study(self.database, str(datasets[0].StudyInstanceUID))
             if (unit.series_instance_uid, unit.sop_instance_uid) == (series_instance_uid, sop_instance_uid)
         ]
-        plan = JobPlan(model, registry.card(model).version, digest or registry.pipeline_digest(model), ("skin",), destinations, priority)
+        given = version or registry.card(model).version
+        plan = JobPlan(model, given, digest or registry.pipeline_digest(model), ("skin",), destinations, priority)
         evidence = CompletionEvidence("photograph", "one image", self.database.now(), len(datasets))
         ids = complete_unit(self.database, found[0], evidence=evidence, plans=(plan,), routes=("skin",), selected=None, reason="")
         assert ids is not None

@@ -12,8 +12,8 @@ from core.records import Prediction
 from db.blobs.blob_ref import BlobRef
 from db.jobs.finish import commit_result
 from db.jobs.job_records import ClaimedJob, StoredObject, Timings
+from imaging.decoded_unit import DecodedUnit
 from imaging.headers.scanner import read_scanner
-from imaging.photograph.read import Photograph
 from imaging.volume.volume import Volume
 from models.drift_observation import observe
 from models.runtime import Model
@@ -94,7 +94,7 @@ def finish_job(
 
 
 def _store_objects(
-    runtime: ChildRuntime, job: ClaimedJob, model: Model, item: Volume | Photograph | None, prediction: Prediction, started_at: datetime
+    runtime: ChildRuntime, job: ClaimedJob, model: Model, item: DecodedUnit | None, prediction: Prediction, started_at: datetime
 ) -> tuple[Prediction, tuple[StoredObject, ...], BlobRef | None]:
     """Return the prediction with notes on a missing heat map and on excluded destinations, the stored objects, and the overlays."""
     settings = runtime.settings

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from core.errors import CannotUnderstand, GeometryError, NotAnalysable, PixelError
 from core.states import UnitKind
 from db.jobs.job_records import ClaimedJob
+from imaging.decoded_unit import DecodedUnit
 from imaging.photograph.read import Photograph, read_photograph
-from imaging.volume.volume import Volume, read_volume
+from imaging.volume.volume import Volume
 from models.card import ModelCard
+from models.series_reader import read_series
 from workers.attempt.inputs import verified_paths
 from workers.child.runtime import ChildRuntime
 
@@ -31,7 +33,7 @@ class PreparedUnit:
     """
 
     job: ClaimedJob
-    item: Volume | Photograph | None = None
+    item: DecodedUnit | None = None
     reason: str = ""
     error: Exception | None = None
     seconds: float = 0.0
@@ -57,10 +59,10 @@ def prepare_units(runtime: ChildRuntime, jobs: Sequence[ClaimedJob], card: Model
 
 
 def pixel_bytes(unit: PreparedUnit) -> int:
-    """Return the size of the decoded pixels."""
-    if unit.item is None:
-        return 0
-    return int((unit.item.hu if isinstance(unit.item, Volume) else unit.item.rgb).nbytes)
+    """Return the size of the decoded pixels; those of multi-frame images are decoded later, frame by frame."""
+    if isinstance(unit.item, Volume):
+        return int(unit.item.hu.nbytes)
+    return int(unit.item.rgb.nbytes) if isinstance(unit.item, Photograph) else 0
 
 
 def prepare_unit(runtime: ChildRuntime, job: ClaimedJob, card: ModelCard) -> PreparedUnit:
@@ -74,7 +76,7 @@ def prepare_unit(runtime: ChildRuntime, job: ClaimedJob, card: ModelCard) -> Pre
         return PreparedUnit(job, error=error, seconds=time.monotonic() - began)
 
 
-def read_unit(runtime: ChildRuntime, job: ClaimedJob, card: ModelCard) -> Volume | Photograph:
+def read_unit(runtime: ChildRuntime, job: ClaimedJob, card: ModelCard) -> DecodedUnit:
     """Return the unit as the model takes it, from blobs whose hashes were verified.
 
     Raises
@@ -91,7 +93,7 @@ def read_unit(runtime: ChildRuntime, job: ClaimedJob, card: ModelCard) -> Volume
     with runtime.blobs.pinned([entry.sha256 for entry in job.inputs]):
         paths = verified_paths(runtime.database, runtime.blobs, job)
         if job.unit_kind is UnitKind.SERIES:
-            return read_volume(paths, threads=runtime.threads, tilted=card.tilt == "resample", derived=card.derived == "note")
+            return read_series(paths, card, threads=runtime.threads)
         if len(paths) != 1:
             raise NotAnalysable(f"an image is one instance, this unit has {len(paths)}")
         return read_photograph(paths[0], grey=card.grey == "accept")

@@ -7,8 +7,7 @@ from uuid import UUID
 
 from core.records import HeatMap, ModelIdentity, Prediction
 from core.states import ResultKind
-from imaging.photograph.read import Photograph
-from imaging.volume.volume import Volume
+from imaging.decoded_unit import DecodedUnit
 from workers.encode.source import ResultSource
 
 
@@ -85,7 +84,7 @@ class Analysis:
     remarks: tuple[str, ...] = ()
     advice: Mapping[str, str] = field(default_factory=dict)
     predecessors: tuple[Predecessor, ...] = ()
-    item: Volume | Photograph | None = None
+    item: DecodedUnit | None = None
     heat: HeatMap | None = None
     related_objects: tuple[RelatedObject, ...] = ()
     max_object_bytes: int = 1 << 30

@@ -7,15 +7,14 @@ from celery.exceptions import SoftTimeLimitExceeded
 
 from core.logs import scrub
 from core.records import HeatMap, Prediction
-from imaging.photograph.read import Photograph
-from imaging.volume.volume import Volume
+from imaging.decoded_unit import DecodedUnit
 from models.runtime import Model
 from workers.results.time_budget import OutOfTime, limited
 
 log = structlog.get_logger()
 
 
-def make_heat_map(model: Model, item: Volume | Photograph, prediction: Prediction, budget_s: float) -> tuple[HeatMap | None, Prediction]:
+def make_heat_map(model: Model, item: DecodedUnit, prediction: Prediction, budget_s: float) -> tuple[HeatMap | None, Prediction]:
     """Return the map of the evidence for an answer, and the prediction.
 
     Where the map fails or takes longer than ``budget_s`` seconds, None is returned and the prediction has a note with the reason.

@@ -4,6 +4,7 @@ export const PRESETS = {
   lung: { name: "Lung", center: -600, width: 1500 },
   soft: { name: "Soft tissue", center: 40, width: 400 },
   bone: { name: "Bone", center: 400, width: 1800 },
+  full: { name: "Grey values", center: 128, width: 256 }, // of frames and photographs, which have no Hounsfield units
 };
 
 export class GreyWindow {

@@ -58,35 +58,43 @@ class BundleClassifier:
         if not self._layer or not prediction.findings:
             return None
         name = prediction.findings[0].label
-        index = [label.name for label in self.card.labels].index(name)
-        with cpu_threads(THREADS):
-            image = self._prepare(self._array(item))
-            heat = class_evidence(self._net, self._layer, image, index, self.card.network["activation"])
-        values, meaning = undo_steps(heat, image, self._steps), f"evidence for {name} (Grad-CAM)"
+        values, meaning = self._evidence(self._array(item), name), f"evidence for {name} (Grad-CAM)"
         if isinstance(item, Photograph):
             return pack_heat_map(values.T[None], meaning=meaning)
         for axis, flip in enumerate(flips_to_ras(item)):
             values = np.flip(values, axis) if flip else values
         return pack_heat_map(values.transpose(2, 1, 0), step=self._grid(item).step, meaning=meaning)
 
+    def _evidence(self, array: npt.NDArray[np.float32], name: str) -> npt.NDArray[np.float32]:
+        """Grad-CAM for the label ``name`` on the grid of ``array``, without its channels."""
+        index = [label.name for label in self.card.labels].index(name)
+        with cpu_threads(THREADS):
+            image = self._prepare(array)
+            heat = class_evidence(self._net, self._layer, image, index, self.card.network["activation"])
+        return undo_steps(heat, image, self._steps)
+
     def _classify(self, item: Any) -> Prediction:
         if isinstance(item, Volume):
             if refused := refuse_other_orientation(item, self.card):
                 return refused
-            return class_prediction(self.card, self._class_values(self._prepare(self._array(item))), notes=item.notes)
-        values = self._class_values(self._prepare(self._array(item)))
+            return class_prediction(self.card, self._class_values(self._prepare(self._array(item)))[0], notes=item.notes)
+        values = self._class_values(self._prepare(self._array(item)))[0]
         return class_prediction(self.card, values, notes=item.notes, sop_instance_uid=item.sop_instance_uid)
 
     def _array(self, item: Photograph | Volume) -> npt.NDArray[np.float32]:
         """(C, X, Y) or (1, X, Y, Z): the axes in the order of MONAI's readers, which is not that of the pixels in the file."""
         if isinstance(item, Photograph):
-            grey = int(self.card.network["channels"]) == 1
-            image = np.asarray(Image.fromarray(item.rgb).convert("L"))[..., None] if grey else item.rgb
-            return np.ascontiguousarray(image.transpose(2, 1, 0), np.float32)
+            return self._picture(item.rgb)
         values = resample(item.hu, self._grid(item)).transpose(2, 1, 0)
         for axis, flip in enumerate(flips_to_ras(item)):
             values = np.flip(values, axis) if flip else values
         return np.ascontiguousarray(values[None], np.float32)
+
+    def _picture(self, rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """(C, X, Y) of (Y, X, 3)."""
+        grey = int(self.card.network["channels"]) == 1
+        image = np.asarray(Image.fromarray(rgb).convert("L"))[..., None] if grey else rgb
+        return np.ascontiguousarray(image.transpose(2, 1, 0), np.float32)
 
     def _grid(self, volume: Volume) -> Any:
         return bundle_grid(volume, self.card.preprocessing["pixdim_mm"] or list(reversed(volume.spacing_mm)))
@@ -97,12 +105,12 @@ class BundleClassifier:
 
         return self._steps(MetaTensor(torch.from_numpy(array))).to(self.device)
 
-    def _class_values(self, image: Any) -> npt.NDArray[np.float64]:
-        """(C,) probabilities or scores of the classes."""
+    def _class_values(self, *images: Any) -> npt.NDArray[np.float64]:
+        """(N, C) probabilities or scores of the classes for N images of one size, in one pass."""
         on_cuda = self.device == "cuda"
         with cpu_threads(THREADS), torch.inference_mode(), torch.autocast("cuda", dtype=torch.float16, enabled=on_cuda):
-            output = self._net(torch.as_tensor(image)[None])
+            output = self._net(torch.stack([torch.as_tensor(image) for image in images]))
         logits = (output[0] if isinstance(output, tuple) else output).float().cpu().numpy()
         if self.card.network["activation"] == "softmax":
-            return np.asarray(softmax(logits, self.card.temperature)[0])
-        return np.asarray(1.0 / (1.0 + np.exp(-logits[0].astype(np.float64) / self.card.temperature)))
+            return np.asarray(softmax(logits, self.card.temperature))
+        return np.asarray(1.0 / (1.0 + np.exp(-logits.astype(np.float64) / self.card.temperature)))

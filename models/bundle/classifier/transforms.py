@@ -36,8 +36,10 @@ NO_MEANING = ("keys", "allow_missing_keys", "image_only", "ensure_channel_first"
 NO_MEANING_IN_READING = (*NO_MEANING, "reader", "channel_dim")
 
 
-def read_preprocessing(config: BundleConfig, dims: int) -> dict[str, Any]:
+def read_preprocessing(config: BundleConfig, dims: int, modality: str = "") -> dict[str, Any]:
     """The steps in their order; of a network for volumes also the grid (``axes``, ``pixdim_mm``).
+
+    ``modality``: of the card's input. The frames of OCT and ultrasound have no orientation that a network would need.
 
     Raises
     ------
@@ -48,7 +50,7 @@ def read_preprocessing(config: BundleConfig, dims: int) -> dict[str, Any]:
     calls = pipeline.kwargs.get("transforms", []) if isinstance(pipeline, BundleCall) else []
     if not calls or not all(isinstance(call, BundleCall) for call in calls):
         raise ModelError("preprocessing is no Compose of transforms", hint="the layout of MONAI's Model Zoo is expected")
-    unknown = sorted({call.name for call in calls} - {*STEPS, *READING, *(SPATIAL if dims == 3 else ())})
+    unknown = sorted({call.name for call in calls} - {*STEPS, *READING, *(() if dims == 2 else ("Spacingd",) if modality else SPATIAL)})
     if unknown:
         raise ModelError(f"preprocessing has transforms that are not known here: {', '.join(unknown)}", hint=f"known: {', '.join(STEPS)}")
     steps = []
@@ -61,16 +63,16 @@ def read_preprocessing(config: BundleConfig, dims: int) -> dict[str, Any]:
             check_arguments(plain, STEPS[call.name])
             steps.append({"transform": call.name.removesuffix("d"), **given})
     table: dict[str, Any] = {"steps": steps}
-    return table | _read_grid(calls) if dims == 3 else table
+    return table | _read_grid(calls, modality) if dims == 3 else table
 
 
-def _read_grid(calls: Sequence[BundleCall]) -> dict[str, Any]:
+def _read_grid(calls: Sequence[BundleCall], modality: str) -> dict[str, Any]:
     """Orientation and voxel size of a network for volumes; without Spacingd the voxels stay as they are."""
     names = [call.name for call in calls]
-    axes = next((call.kwargs.get("axcodes") for call in calls if call.name == "Orientationd"), None)
-    if axes != "RAS":
+    axes = "frames" if modality else next((call.kwargs.get("axcodes") for call in calls if call.name == "Orientationd"), None)
+    if axes not in ("RAS", "frames"):
         raise ModelError(f"a network for volumes needs Orientationd with axcodes RAS, not {axes!r}")
-    if any(name in STEPS for name in names[: max(names.index(name) for name in names if name in SPATIAL)]):
+    if any(name in STEPS for name in names[: max((names.index(name) for name in names if name in SPATIAL), default=0)]):
         raise ModelError("Orientationd and Spacingd must come before the other transforms")
     spacing: list[Any] = next((call.kwargs.get("pixdim", []) for call in calls if call.name == "Spacingd"), [])
     if len(spacing) not in (0, 3):

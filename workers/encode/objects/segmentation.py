@@ -37,7 +37,7 @@ PROPERTY_TYPES: dict[Code, Code] = {codes.NODULE: codes.NODULE}
 def segment_numbers(analysis: Analysis) -> Mapping[int, int]:
     """The segment number of each finding that has one, by the finding's number; both from 1."""
     item = analysis.item
-    if item is None or (isinstance(item, Volume) and not analysis.frame_of_reference_uid):
+    if not isinstance(item, Volume | Photograph) or (isinstance(item, Volume) and not analysis.frame_of_reference_uid):
         return {}
     findings = enumerate(analysis.prediction.findings, 1)
     masked = [number for number, finding in findings if finding.mask is not None and any(finding.mask.bits)]
@@ -53,7 +53,7 @@ def encode(analysis: Analysis) -> ResultObject | None:
         A mask reaches beyond the grid of the unit: a defect of the model's code.
     """
     numbers, item = segment_numbers(analysis), analysis.item
-    if not numbers or item is None:
+    if not numbers or not isinstance(item, Volume | Photograph):
         return None
     masks = [mask for finding in analysis.prediction.findings if (mask := finding.mask) is not None and any(mask.bits)]
     for mask in masks:

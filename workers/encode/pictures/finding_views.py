@@ -1,11 +1,13 @@
-"""The views of an analysis: one for each of the most confident findings on CT, or one of a photograph."""
+"""The views of an analysis: one for each of the most confident findings on CT, or one of a photograph or of frames."""
 
 from core.records import Finding
 from core.states import Outcome
+from imaging.frames.frame_series import FrameSeries
 from imaging.photograph.read import Photograph
 from imaging.volume.volume import Volume
 from workers.encode.analysis import Analysis
 from workers.encode.pictures.captioned_pictures import FindingView
+from workers.encode.pictures.frame_view import frame_view
 from workers.encode.pictures.photograph_view import photograph_view
 from workers.encode.pictures.volume_views import volume_view
 
@@ -18,6 +20,9 @@ def finding_views(analysis: Analysis) -> tuple[FindingView, ...]:
         return ()
     if isinstance(analysis.item, Photograph):
         view = photograph_view(analysis, analysis.item)
+        return () if view is None else (view,)
+    if isinstance(analysis.item, FrameSeries):
+        view = frame_view(analysis, analysis.item, next(iter(analysis.prediction.findings), None))
         return () if view is None else (view,)
     if not isinstance(analysis.item, Volume):
         return ()
