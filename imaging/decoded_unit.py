@@ -2,6 +2,7 @@
 
 from imaging.frames.frame_series import FrameSeries
 from imaging.photograph.read import Photograph
+from imaging.slide.slide import Slide
 from imaging.volume.volume import Volume
 
-DecodedUnit = Photograph | Volume | FrameSeries
+DecodedUnit = Photograph | Volume | FrameSeries | Slide

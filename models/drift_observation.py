@@ -4,12 +4,14 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.policy.drift import DriftObservation, count_by_bin
 from core.records import Prediction
 from core.states import Outcome
 from imaging.decoded_unit import DecodedUnit
 from imaging.photograph.read import Photograph
+from imaging.slide.slide import Slide
 from imaging.volume.volume import Volume
 
 ANSWERED = (Outcome.FINDINGS, Outcome.NO_FINDING)
@@ -17,7 +19,9 @@ ANSWERED = (Outcome.FINDINGS, Outcome.NO_FINDING)
 
 def observe(item: DecodedUnit | None, prediction: Prediction) -> tuple[DriftObservation, ...]:
     """Observations of the input (None: it could not be prepared) and of the prediction; scores only where there was an answer."""
-    found = _photograph(item) if isinstance(item, Photograph) else _volume(item) if isinstance(item, Volume) else []
+    found = _picture(item.rgb) if isinstance(item, Photograph) else _volume(item) if isinstance(item, Volume) else []
+    if isinstance(item, Slide):
+        found = _picture(item.overview)
     answered = prediction.outcome in ANSWERED
     found.append(DriftObservation("outcome", 0.0 if answered else 1.0))
     if answered:
@@ -33,9 +37,9 @@ def reference_counts(units: Iterable[tuple[DecodedUnit | None, Prediction]]) -> 
     return count_by_bin([observation for item, prediction in units for observation in observe(item, prediction)])
 
 
-def _photograph(item: Photograph) -> list[DriftObservation]:
-    rows, columns = item.rgb.shape[:2]
-    rgb = item.rgb[:: max(1, rows // 128), :: max(1, columns // 128)].astype(np.float32)
+def _picture(picture: NDArray[np.uint8]) -> list[DriftObservation]:
+    rows, columns = picture.shape[:2]
+    rgb = picture[:: max(1, rows // 128), :: max(1, columns // 128)].astype(np.float32)
     grey: Any = rgb.mean(axis=2)
     redness = rgb[..., 0].mean() - rgb[..., 1:].mean()
     return [

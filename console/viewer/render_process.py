@@ -15,6 +15,7 @@ from typing import Any, TextIO
 
 from console.viewer.render_frames import frames_modality, render_frames
 from console.viewer.render_object import render_object
+from console.viewer.render_slide import is_slide, render_slide
 from console.viewer.render_unit import Report, render_photograph, render_series
 from core.errors import NodeError, StorageError
 
@@ -39,6 +40,8 @@ def render(order: dict[str, Any], report: Report) -> dict[str, Any]:
     if missing := sum(not path.is_file() for path, _ in files):
         raise StorageError(f"{missing} of {len(files)} files are missing", hint="does the console see node.data_dir/blobs?")
     if order["kind"] == "series":
+        if is_slide(files):
+            return render_slide(files, folder)
         if modality := frames_modality(files):
             return render_frames(files, folder, order["first_uid"], modality, report)
         return render_series(files, folder, order["first_uid"], report)

@@ -23,7 +23,7 @@ CONSOLE_SOURCE = "CONSOLE"
 """Source of what people upload in the console, where DICOM has the calling AE title."""
 
 # PS3.4 B.5: SOP classes of single images; each is analysed by itself. Whole slides are pyramids of many instances, and cine loops,
-# tomosynthesis and OCT are volumes or films: a series.
+# tomosynthesis and OCT are volumes or films: a series, which is complete by count or time, because no header says what is to come.
 SINGLE_IMAGES = frozenset(
     f"1.2.840.10008.5.1.4.1.1.{tail}"
     for tail in (

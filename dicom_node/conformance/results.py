@@ -19,8 +19,8 @@ _REPORT = (
     ),
     (
         "a finding with a position",
-        "TID 1410 on a point (SCOORD on the image that shows it, SCOORD3D where no image does); where both are known the point in "
-        "the frame of reference is added as (111010, DCM, Center)",
+        "TID 1410 on a point (SCOORD on the image that shows it, of a tiled image in its Total Pixel Matrix; SCOORD3D where no image "
+        "does); where both are known the point in the frame of reference is added as (111010, DCM, Center)",
     ),
     (
         "a finding with a segment",

@@ -7,6 +7,7 @@ from models.bundle import segmentation_networks
 from models.bundle.classifier.frame_volume_model import FrameVolumeClassifier
 from models.bundle.classifier.frames_model import FrameClassifier
 from models.bundle.classifier.model import BundleClassifier
+from models.bundle.classifier.slide_model import SlideClassifier
 from models.bundle.detector import BundleDetector
 from models.bundle.segmentation import BundleSegmenter
 from models.card import ModelCard
@@ -24,7 +25,9 @@ def load_bundle_model(
 
 
 def _classifier(card: ModelCard) -> type[BundleClassifier]:
-    """The class for what the card reads: single images and CT series, or frames one by one or as a block."""
+    """The class for what the card reads: single images and CT series, frames one by one or as a block, or tiles."""
     if not card.modality:
         return BundleClassifier
+    if card.modality == "SM":
+        return SlideClassifier
     return FrameClassifier if card.network["dims"] == 2 else FrameVolumeClassifier

@@ -16,6 +16,7 @@ from core.states import Outcome, ResultKind, Tier
 from db.jobs.job_records import StoredElsewhere
 from imaging.masks import pack_mask
 from imaging.photograph.read import Photograph
+from imaging.slide.slide import WHOLE_SLIDE
 from imaging.volume.volume import Volume
 from workers.encode.analysis import Analysis, RelatedObject
 from workers.encode.objects import segmentation
@@ -122,6 +123,17 @@ def melanoma() -> Finding:
     return Finding("mel", codes.MELANOMA, probability=0.8123456, tier=Tier.REVIEW, sop_instance_uid="2.25.2000", site=codes.SKIN)
 
 
+def slide(prediction: Prediction) -> Analysis:
+    """Return an analysis of a whole slide of two levels."""
+    images = tuple(ImageReference(WHOLE_SLIDE, f"2.25.{3000 + number}", 256, 256, 48, number) for number in (1, 2))
+    return replace(skin(prediction), source=source_from_dataset(header("SM"), images))
+
+
+def tile_of_slide() -> Finding:
+    """Return a finding in the finer level of a slide, with its place in the Total Pixel Matrix."""
+    return Finding("tumour", codes.LESION, score=0.93, tier=Tier.REVIEW, sop_instance_uid="2.25.3001", image_point=(40112.0, 20336.0))
+
+
 LOOKED_FOR = "Solid nodules of 5 to 30 mm at 1 false positive per series (score 0.4)."
 CLASSES = dict(zip(codes.DERMOSCOPY, (0.05, 0.05, 0.03, 0.01, 0.81, 0.04, 0.01), strict=True))
 
@@ -202,6 +214,7 @@ def shapes() -> Mapping[str, Analysis]:
         "ct-no-finding": ct(Prediction(Outcome.NO_FINDING, looked_for=LOOKED_FOR)),
         "ct-not-analysed": ct(Prediction(Outcome.NOT_ANALYSED, reason="The slices have a gap of 6 mm.")),
         "skin-findings": skin(Prediction(Outcome.FINDINGS, (melanoma(),), CLASSES)),
+        "slide-findings": slide(Prediction(Outcome.FINDINGS, (tile_of_slide(),), looked_for="Tumour.")),
         "ct-segmented": with_segmentation(masked_ct()),
         "skin-segmented": with_segmentation(replace(masked_skin(), related_objects=OTHERS)),
         "skin-abstained": skin(Prediction(Outcome.ABSTAINED, (), CLASSES, reason="The image is unlike those it was trained on.")),

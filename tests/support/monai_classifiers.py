@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -107,12 +108,19 @@ def make_classifier(folder: Path, config: dict[str, Any], about: str = ABOUT, st
     (folder / "configs" / "inference.json").write_text(json.dumps(config))
     (folder / "configs" / "metadata.json").write_text(json.dumps(METADATA | {"task": "drawings"}))
     (folder.parent / "about.toml").write_text(about)
-    torch.manual_seed(3)
-    net = networks.build(networks.describe_network(BundleConfig(config, "configs/inference.json")))
-    if steps:
-        _fit(net, steps, config["network_def"])
-    torch.save({"model": net.state_dict()}, folder / "models" / "model.pt")
+    torch.save({"model": _trained(json.dumps(config), steps)}, folder / "models" / "model.pt")
     return folder
+
+
+@cache
+def _trained(config: str, steps: int) -> dict[str, torch.Tensor]:
+    """The weights of a bundle; trained once in a process of tests."""
+    torch.manual_seed(3)
+    values = json.loads(config)
+    net = networks.build(networks.describe_network(BundleConfig(values, "configs/inference.json")))
+    if steps:
+        _fit(net, steps, values["network_def"])
+    return net.state_dict()
 
 
 def _fit(net: torch.nn.Module, steps: int, network: dict[str, Any]) -> None:

@@ -96,7 +96,7 @@ export class Controls {
     const { model } = this.viewer, { plane, element } = view, { geometry } = model;
     const { place, count } = model.place(plane), number = model.meta.instance_numbers?.[model.meta.images?.[model.cross[0]]?.[0]];
     const title = one(".title", element), letters = geometry.letters(plane);
-    title.textContent = model.photograph !== null ? "Photograph" : `${geometry.planeName(plane)} ${place}/${count}`;
+    title.textContent = model.photograph !== null ? model.meta.levels ? "Slide" : "Photograph" : `${geometry.planeName(plane)} ${place}/${count}`;
     title.style.color = geometry.isVolume ? PLANE_COLOURS[plane] : "";
     one(".detail", element).textContent = plane === "z" && number !== undefined ? `image ${number}` : "";
     one(".window", element).textContent = model.photograph !== null ? `${geometry.shape[2]} × ${geometry.shape[1]}` : `C ${String(model.window.center).replace("-", "−")}  W ${model.window.width}`;

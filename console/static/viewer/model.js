@@ -61,7 +61,7 @@ export class Model {
     const center = this.centerOf(finding);
     if (center === null || this.masks === null) return null;
     const { du, dv } = this.geometry.plane(plane), axis = AXIS[plane];
-    const across = (center[axis] - this.at(plane)) * this.geometry.spacing[axis], radius = (finding.diameter ?? 10) / 2;
+    const across = (center[axis] - this.at(plane)) * this.geometry.spacing[axis], radius = (finding.diameter ?? this.markSize()) / 2;
     if (Math.abs(across) > Math.max(radius, this.geometry.spacing[axis] / 2)) return null;
     const cut = Math.sqrt(Math.max(0, radius * radius - across * across)) || radius / 4;
     const [u, v] = this.geometry.toPlane(plane, center), path = new Path2D();
@@ -72,10 +72,17 @@ export class Model {
   // The voxel of a finding: the image and point that its result names, else its position in the patient, else the middle of its outline.
   centerOf(finding) {
     const z = this.sliceOf.get(`${finding.image} ${finding.frame ?? 1}`);
+    const scale = this.meta.levels?.[finding.image]; // of a whole slide: pixels of the overview for one of the level that was read
+    if (scale && finding.point) return [0, finding.point[1] * scale[0] - 0.5, finding.point[0] * scale[1] - 0.5];
     if (z !== undefined && finding.point) return [z, finding.point[1] - 0.5, finding.point[0] - 0.5];
     if (finding.position && this.geometry.affine) return this.geometry.voxelOf(finding.position);
     if (this.masks?.has(finding.ordinal)) return this.masks.center(finding.ordinal);
     return null;
+  }
+
+  // Diameter of the circle around a finding without one, in millimetres.
+  markSize() {
+    return this.meta.levels ? 0.05 * this.geometry.shape[2] * this.geometry.spacing[2] : 10;
   }
 
   // The finding whose outline contains a voxel.

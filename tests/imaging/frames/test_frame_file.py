@@ -76,7 +76,7 @@ def test_an_oct_series_is_ordered_and_its_distances_are_read(tmp_path: Path) -> 
 
 def test_both_eyes_and_other_images_are_refused(tmp_path: Path) -> None:
     right, left = oct_volume([True]), oct_volume([True], InstanceNumber=2, ImageLaterality="L", SOPInstanceUID="1.2.3")
-    with pytest.raises(NotAnalysable, match="one eye is expected, the series has 2 sides"):
+    with pytest.raises(NotAnalysable, match="one eye are expected, the series has 2 sides"):
         read_frame_series([saved(right, tmp_path, "right"), saved(left, tmp_path, "left")], "OPT")
     with pytest.raises(NotAnalysable, match="Ophthalmic Tomography Image Storage is expected"):
         read_frame_series([saved(loop(), tmp_path)], "OPT")

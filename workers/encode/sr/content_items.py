@@ -151,9 +151,15 @@ def reference_item(name: Code | None, reference: Reference, relation: str = CONT
     return ContentItem(kind, name, relation, ((0x00081199, "SQ", encode_item(b"".join(parts))),))
 
 
-def image_point_item(name: Code, place: tuple[float, float], source: ContentItem, relation: str = CONTAINS) -> ContentItem:
-    """SCOORD: a point (column, row) on the image that ``source`` refers to (PS3.3 C.18.6)."""
-    return ContentItem("SCOORD", name, relation, _graphic_point(place), (source,))
+def image_point_item(
+    name: Code, place: tuple[float, float], source: ContentItem, relation: str = CONTAINS, *, on_matrix: bool = False
+) -> ContentItem:
+    """SCOORD: a point (column, row) on the image that ``source`` refers to (PS3.3 C.18.6).
+
+    ``on_matrix``: in the Total Pixel Matrix of a tiled image, not in a frame (Pixel Origin Interpretation VOLUME, C.18.6.1).
+    """
+    origin: tuple[ItemElement, ...] = ((0x00480301, "CS", _ascii("VOLUME")),) if on_matrix else ()
+    return ContentItem("SCOORD", name, relation, (*_graphic_point(place), *origin), (source,))
 
 
 def space_point_item(name: Code, place: tuple[float, float, float], frame_of_reference_uid: str, relation: str = CONTAINS) -> ContentItem:

@@ -7,6 +7,7 @@ from core.records import Code, Finding
 from core.states import ResultKind
 from imaging.masks import unpack_mask
 from imaging.photograph.read import Photograph
+from imaging.slide.slide import WHOLE_SLIDE
 from workers.encode.analysis import Analysis
 from workers.encode.anatomy import SIDES
 from workers.encode.sr import concept_names, content_items
@@ -67,7 +68,7 @@ def _point_item(analysis: Analysis, finding: Finding, name: Code, relation: str)
         return _space_point(analysis, finding, name, relation)
     point, reference = on_image
     image = content_items.reference_item(codes.SOURCE, reference, SELECTED_FROM)
-    return content_items.image_point_item(name, point, image, relation)
+    return content_items.image_point_item(name, point, image, relation, on_matrix=reference[0] == WHOLE_SLIDE)
 
 
 def centre_item(analysis: Analysis, finding: Finding) -> ContentItem | None:

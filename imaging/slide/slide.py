@@ -1,0 +1,109 @@
+"""A whole slide: the levels of its pyramid, and a small picture of it (PS3.3 A.32.8, C.8.12.4)."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import GeometryError, NotAnalysable
+from imaging.frames.frame_file import FrameFile
+from imaging.frames.pixel_measures import pixel_spacing
+from imaging.slide.level import SlideLevel
+from imaging.slide.overview import draw_overview
+from imaging.slide.tile_places import Matrix, read_matrix, tile_places
+from imaging.wire.notes import add_note
+
+WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"  # VL Whole Slide Microscopy Image Storage (PS3.4 B.5)
+FINER, COARSER = 0.02, 0.1  # shares by which a level may miss the wanted pixel size, and by which it may be too coarse
+
+
+@dataclass(frozen=True, slots=True)
+class Slide:
+    """The pyramid of one slide.
+
+    Attributes
+    ----------
+    levels
+        Finest first.
+    overview
+        (Y, X, 3) uint8: the whole of the coarsest level, made smaller where it has more than 2,048 pixels a side.
+    notes
+        What was left out or tolerated, in words.
+    """
+
+    levels: tuple[SlideLevel, ...]
+    overview: NDArray[np.uint8]
+    notes: tuple[str, ...]
+
+    def level_for(self, pixel_um: float) -> SlideLevel:
+        """The coarsest level with pixels of at most ``pixel_um`` micrometres, and 10 % more.
+
+        Raises
+        ------
+        NotAnalysable
+            Every level is coarser.
+        """
+        fitting = [level for level in self.levels if level.pixel_um <= pixel_um * (1 + COARSER)]
+        if not fitting:
+            raise NotAnalysable(
+                f"the finest level of the slide has pixels of {self.levels[0].pixel_um:.3g} µm, the model needs {pixel_um:g} µm",
+                hint="send the levels of higher magnification too",
+            )
+        return fitting[-1]
+
+    def overview_scale(self, level: SlideLevel) -> tuple[float, float]:
+        """Pixels of the overview for each pixel of a level: along rows, along columns."""
+        return self.overview.shape[0] / level.matrix.rows, self.overview.shape[1] / level.matrix.columns
+
+
+def read_slide(paths: Sequence[Path]) -> Slide:
+    """Read the headers of a slide's instances, and its coarsest level.
+
+    Images of Image Type LABEL, OVERVIEW, THUMBNAIL and LOCALIZER are left out: a label may show who the patient is.
+
+    Raises
+    ------
+    NotAnalysable
+        No whole slide image, or images of several slides.
+    GeometryError
+        No pixel spacing, or tiles without places.
+    PixelError
+        Tiles that cannot be found or decoded.
+    """
+    read, notes = [FrameFile(path) for path in paths], list[str]()
+    files = [file for file in read if file.sop_class_uid == WHOLE_SLIDE and "VOLUME" in file.image_type]
+    if not files:
+        raise NotAnalysable(f"whole slide images of Image Type VOLUME are expected, {len(read)} other instances came")
+    if len(files) < len(read):
+        notes.append(f"{len(read) - len(files)} images of the label, an overview or of other kinds were left out")
+    slides = {str(file.header.get("ContainerIdentifier", "")) for file in files}
+    if len(slides) > 1:
+        raise NotAnalysable(f"one slide is expected, the series has {len(slides)} containers", hint="send each slide as a series")
+    grouped: dict[Matrix, list[FrameFile]] = defaultdict(list)
+    for file in files:
+        grouped[read_matrix(file)].append(file)
+    levels = sorted((_read_level(matrix, found, notes) for matrix, found in grouped.items()), key=lambda level: level.pixel_um)
+    overview = draw_overview(levels[-1])
+    for note in (note for file in files for note in file.notes):
+        add_note(notes, note)
+    return Slide(tuple(levels), overview, tuple(notes))
+
+
+def _read_level(matrix: Matrix, files: list[FrameFile], notes: list[str]) -> SlideLevel:
+    files = sorted(files, key=lambda file: (int(file.header.get("ConcatenationFrameOffsetNumber") or 0), file.instance_number))
+    if len(files) > 1 and any("ConcatenationFrameOffsetNumber" not in file.header for file in files):
+        add_note(notes, "of several images of one level the first was used")
+        files = files[:1]
+    spacing = pixel_spacing(files[0].header)
+    if spacing is None:
+        raise GeometryError("the slide states no Pixel Spacing: its magnification is not known", hint="correct the images at their source")
+    if abs(spacing[0] - spacing[1]) > FINER * max(spacing):
+        raise GeometryError(f"the pixels of the slide are not square: {spacing[0]:g} x {spacing[1]:g} mm")
+    found: list[str] = []
+    places = [tile_places(file, matrix, found) for file in files]
+    for note in found:
+        add_note(notes, note)
+    return SlideLevel(files, places, matrix, spacing)

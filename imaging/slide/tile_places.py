@@ -1,0 +1,93 @@
+"""Where the frames of a tiled image lie in its Total Pixel Matrix (PS3.3 C.7.6.17.3, C.8.12.14)."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from pydicom.dataset import Dataset
+
+from core.errors import GeometryError
+from imaging.frames.frame_file import FrameFile
+from imaging.volume.functional_groups import FrameGroups
+from imaging.wire.notes import warnings_as_notes
+from imaging.wire.tolerant_parser import translate_parse_errors
+
+Cell = tuple[int, int]  # (row, column) of a tile in the grid of tiles, from 0
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """The Total Pixel Matrix of one instance: its size, and the size of its tiles, in pixels."""
+
+    rows: int
+    columns: int
+    tile_rows: int
+    tile_columns: int
+
+    @property
+    def cells(self) -> tuple[int, int]:
+        """Numbers of rows and columns of tiles."""
+        return -(-self.rows // self.tile_rows), -(-self.columns // self.tile_columns)
+
+
+def read_matrix(file: FrameFile) -> Matrix:
+    """The matrix of an instance. Raises `GeometryError` where the header does not state its size."""
+    rows, columns = (_integer(file.header, f"TotalPixelMatrix{axis}") for axis in ("Rows", "Columns"))
+    if rows is None or columns is None:
+        raise GeometryError("a tiled image without Total Pixel Matrix Rows and Columns: the places of its tiles are not known")
+    return Matrix(rows, columns, file.spec.rows, file.spec.columns)
+
+
+def tile_places(file: FrameFile, matrix: Matrix, notes: list[str]) -> Mapping[Cell, int]:
+    """The frame number, from 1, of each tile that the instance holds: of the first focal plane and the first optical path.
+
+    TILED_FULL: row by row, from the frame offset of a concatenation. TILED_SPARSE: as the functional groups of each frame say.
+
+    Raises
+    ------
+    GeometryError
+        Tiles that overlap, lie outside of the matrix, or have no position.
+    """
+    if str(file.header.get("DimensionOrganizationType", "")).strip().upper() == "TILED_FULL":
+        found = dict(_full(file, matrix))
+    else:
+        found = {}
+        for cell, number in _sparse(file, matrix, notes):
+            found.setdefault(cell, number)
+    if len(found) < file.spec.frames:
+        notes.append("of several focal planes or optical paths the first was used")
+    return found
+
+
+def _full(file: FrameFile, matrix: Matrix) -> Iterator[tuple[Cell, int]]:
+    first = _integer(file.header, "ConcatenationFrameOffsetNumber", low=0) or 0
+    rows, columns = matrix.cells
+    for number in range(1, file.spec.frames + 1):
+        place = first + number - 1
+        if place >= rows * columns:
+            return  # the next focal plane or optical path begins
+        yield divmod(place, columns), number
+
+
+def _sparse(file: FrameFile, matrix: Matrix, notes: list[str]) -> Iterator[tuple[Cell, int]]:
+    with translate_parse_errors("a header that cannot be read"), warnings_as_notes(notes):
+        frames = list(file.header.get("PerFrameFunctionalGroupsSequence") or [])
+        if len(frames) != file.spec.frames:
+            raise GeometryError(f"{file.spec.frames} tiles expected, {len(frames)} described in the functional groups")
+        rows, columns = matrix.cells
+        for number, frame in enumerate(frames, 1):
+            read = FrameGroups((frame,)).macro_reader("PlanePositionSlideSequence", notes)
+            row, column = read.integer("RowPositionInTotalImagePixelMatrix"), read.integer("ColumnPositionInTotalImagePixelMatrix")
+            if row is None or column is None:
+                raise GeometryError(f"tile {number} has no position in the Total Pixel Matrix")
+            (down, rest), (right, more) = divmod(row - 1, matrix.tile_rows), divmod(column - 1, matrix.tile_columns)
+            if rest or more or not (0 <= down < rows and 0 <= right < columns):
+                raise GeometryError("tiles that overlap or lie outside of the Total Pixel Matrix are not read")
+            yield (down, right), number
+
+
+def _integer(header: Dataset, keyword: str, low: int = 1) -> int | None:
+    try:
+        value = int(header.get(keyword))
+    except (TypeError, ValueError):
+        return None
+    return value if value >= low else None

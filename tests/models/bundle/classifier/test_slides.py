@@ -1,0 +1,103 @@
+"""Imported classifiers on whole slides: tiles of tissue, the card's rule, the place of the strongest tile, and the heat map."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.errors import ModelError, NotAnalysable
+from core.states import Outcome
+from imaging.masks import unpack_heat_map
+from imaging.slide.slide import Slide, read_slide
+from models import runtime
+from models.bundle.classifier.slide_model import SlideClassifier
+from models.bundle.classifier.tile_grid import make_grid
+from models.bundle.convert import convert
+from models.card import read_card
+from models.protocol import Model
+from tests.support.monai_classifiers import RESNET, about_modality, inference, make_classifier
+from tests.support.slides import TILE, pyramid
+
+GREY = {**RESNET, "n_input_channels": 1}
+TILES = {"magnification": 20, "size": TILE, "top": 1, "most": 30}
+
+
+def load(folder: Path, about: str, steps: int = 0) -> Model:
+    bundle = make_classifier(folder / "bundle", inference(GREY), about, steps)
+    convert(bundle, folder / "about.toml", folder / "made")
+    return runtime.load_folder(folder / "made", device="cpu", package="bundle")
+
+
+def read(folder: Path, **given: object) -> Slide:
+    paths = [folder / "fine.dcm", folder / "coarse.dcm"]
+    for path, dataset in zip(paths, pyramid(**given), strict=True):
+        dataset.save_as(path, enforce_file_format=True)
+    return read_slide(paths)
+
+
+@pytest.fixture(scope="module")
+def discs(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """A trained network that reads tiles of 64 pixels at 20x."""
+    return load(tmp_path_factory.mktemp("zoo"), about_modality("SM", tiles=TILES), steps=40)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_one_tile_of_a_slide_is_found(discs: Model, sparse: bool, tmp_path: Path) -> None:
+    assert isinstance(discs, SlideClassifier)
+    slide = read(tmp_path, discs=((2, 5),), sparse=sparse)
+    (answer,) = discs.predict([slide])
+    assert answer.outcome is Outcome.FINDINGS
+    (finding,) = answer.findings
+    assert (finding.sop_instance_uid, finding.frame) == (slide.levels[0].sop_instance_uid, None)
+    assert finding.image_point == (5.5 * TILE, 2.5 * TILE)
+    assert answer.notes[1].startswith("The values of the classes are the mean over the 1 tiles of highest score, of 20 tiles of 64 pixels")
+    heat = discs.heat_map(slide, answer)
+    assert heat is not None
+    values = unpack_heat_map(heat)[0]
+    assert values.shape == (6, 8)
+    assert tuple(np.unravel_index(values.argmax(), values.shape)) == (2, 5)
+    assert (values[0] == 0).all(), "tiles of glass have no value"
+    assert heat.step == pytest.approx((1.0, TILE / 4, TILE / 4), rel=0.02)
+
+
+def test_a_slide_without_disc_has_no_finding_and_each_slide_its_own_values(discs: Model, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    without, with_disc = read(tmp_path, discs=()), read(tmp_path / "other", discs=((3, 3),))
+    answers = discs.predict([without, with_disc])
+    assert [one.outcome for one in answers] == [Outcome.NO_FINDING, Outcome.FINDINGS]
+    assert discs.heat_map(without, answers[0]) is None
+    assert discs.predict([without])[0] == answers[0]
+
+
+def test_the_card_states_magnification_and_rule_and_the_level_is_resampled(discs: Model, tmp_path: Path) -> None:
+    assert (discs.card.modality, discs.card.unit) == ("SM", "series")
+    assert discs.card.preprocessing["pixel_um"] == 0.5
+    assert discs.card.preprocessing["magnification"] == 20
+    assert discs.card.preprocessing["aggregation"] == "the mean over the 1 tiles of highest score"
+    model = load(tmp_path / "zoo", about_modality("SM", tiles={"pixel_um": 1.0, "size": TILE}))
+    assert read_card(tmp_path / "zoo" / "made" / "card.toml") == model.card
+    grid = make_grid(read(tmp_path), model.card)
+    assert (grid.side, grid.shape) == (128, (3, 4))
+    assert grid.picture(0).shape == (TILE, TILE, 3)
+
+
+def test_too_many_tiles_and_bare_glass_are_refused(discs: Model, tmp_path: Path) -> None:
+    with pytest.raises(NotAnalysable, match="42 tiles have tissue, and the model's card allows 30"):
+        discs.predict([read(tmp_path, shape=(8, 10))])
+    with pytest.raises(NotAnalysable, match="no tile of the slide has 10% of tissue"):
+        discs.predict([read(tmp_path, shape=(2, 4), discs=())])
+
+
+@pytest.mark.parametrize(
+    ("tiles", "says"),
+    [
+        ({}, "either pixel_um or magnification"),
+        ({"pixel_um": 0.5, "magnification": 20}, "either pixel_um or magnification"),
+        ({"pixel_um": 0}, "pixel_um is above 0"),
+        ({"pixel_um": 0.5, "side": 64}, r"\[tiles\] has an unknown key side; known: pixel_um, magnification, top"),
+        ({"pixel_um": 0.5, "least_tissue": 2}, "least_tissue between 0 and 1"),
+    ],
+)
+def test_what_is_stated_wrongly_is_refused(tiles: dict[str, object], says: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=says):
+        load(tmp_path, about_modality("SM", tiles=tiles))
