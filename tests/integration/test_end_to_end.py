@@ -26,13 +26,12 @@ from deploy.local.ports import free_port
 from imaging.photograph.encapsulate import jpeg_to_dicom
 from imaging.wire.part10 import data_set_offset
 from tests.support.external_programs import tool
-from tests.support.monai_classifiers import RESNET, about_modality, inference, make_classifier, radiograph
-from tests.support.multi_frame import oct_volume
+from tests.support.imported_series import check_series_reports, import_and_send_series
+from tests.support.monai_classifiers import RESNET, inference, make_classifier, radiograph
 from tests.support.node_process import RunningNode, wait_until
 from tests.support.orthanc import Orthanc
 from tests.support.patient_identifiers import found_in, values_of
 from tests.support.real_data import shared_data
-from tests.support.slides import pyramid
 from tests.support.storage_scu import associated, store_bytes
 from tests.support.transcode import transcode
 from tests.support.webhook_server import WebhookServer, webhook_server
@@ -339,31 +338,8 @@ def test_82_an_imported_classifier_reads_radiographs(department: Department, tmp
 
 
 def test_83_imported_classifiers_read_oct_volumes_and_whole_slides(department: Department, tmp_path: Path) -> None:
-    """One network under two names: the frames of an OCT volume, and the tiles of a pyramid whose levels come one after the other."""
-    bundle = make_classifier(tmp_path / "zoo" / "bundle", inference(RESNET | {"n_input_channels": 1}), steps=40)
-    node, routes = department.node, []
-    tables = {"OPT": {"frames": {"top": 1}}, "SM": {"tiles": {"magnification": 20, "size": 64, "top": 1}}}
-    for modality, stated in tables.items():
-        name = f"discs_{modality.lower()}"
-        (tmp_path / "about.toml").write_text(about_modality(modality, **stated).replace("bright_discs", name))
-        node.cli("models", "import", str(bundle), "--about", str(tmp_path / "about.toml"))
-        node.cli("models", "activate", name, "1.0.0")
-        route = f'name = "{modality}"\nmodel = "{name}"\ndestinations = ["first", "second"]\nwhen = {{ Modality = "{modality}" }}\n'
-        routes.append("[[routes]]\n" + route)
-    node.config.write_text(node.config.read_text() + "".join(routes))
-    node.cli("reload")
-    volume, levels = oct_volume([False, True, False]), pyramid(discs=((2, 5),))
-    for image in (volume, *levels):
-        image.save_as(tmp_path / f"{image.SOPInstanceUID}.dcm", enforce_file_format=True)
-    send_files(sorted(tmp_path.glob("*.dcm")), "127.0.0.1", node.port, "NODE")
-    export = department.wait_for_reports(2)
-    stored = {report["SOPInstanceUID"]: report["ID"] for report in department.first.reports()}
-    for image in (volume, levels[0]):
-        (row,) = _rows_of(export, image.SeriesInstanceUID)
-        assert (row["outcome"], row["finding"]) == ("findings", "disc"), row["reason"]
-        path = tmp_path / "report"
-        path.write_bytes(department.first.file(stored[row["sr_sop_instance_uid"]]))
-        assert dciodvfy_errors(path) == []
+    images = import_and_send_series(department.node, tmp_path)
+    check_series_reports(department.first, department.wait_for_reports(2), images, tmp_path)
 
 
 def test_9_a_restart_loses_and_repeats_nothing(department: Department) -> None:
