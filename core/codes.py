@@ -35,6 +35,9 @@ SHORT_AXIS = Code("103340004", "SCT", "Short axis")
 VOLUME = Code("118565006", "SCT", "Volume")
 AREA = Code("42798000", "SCT", "Area")
 PERIMETER = Code("131191004", "SCT", "Perimeter")
+MARGINS = Code("111037", "DCM", "Margins")
+CIRCUMSCRIBED_MARGIN = Code("RID5707", "RADLEX", "Circumscribed margin")
+INDISTINCT_MARGIN = Code("RID5709", "RADLEX", "Indistinct margin")
 NO_UNITS = Code("1", "UCUM", "no units")
 MILLIMETER = Code("mm", "UCUM", "mm")
 SQUARE_MILLIMETER = Code("mm2", "UCUM", "square millimeter")
@@ -101,11 +104,14 @@ LARGE_CELL_CARCINOMA_OF_LUNG = Code("254629004", "SCT", "Large cell carcinoma of
 SQUAMOUS_CELL_CARCINOMA_OF_LUNG = Code("254634000", "SCT", "Squamous cell carcinoma of lung")
 NORMAL = Code("17621005", "SCT", "Normal")
 
+LIDC_CONVERSION = "RadLex, as in the published DICOM conversion of LIDC-IDRI (Fedorov et al. 2020, doi:10.1002/mp.14445)"
 OUTSIDE_PS3_16: dict[Code, str] = {
     MELANOMA: "SNOMED CT, Malignant melanoma of skin (disorder)",
     BASAL_CELL_CARCINOMA: "SNOMED CT, Basal cell carcinoma of skin (disorder)",
     MELANOCYTIC_NEVUS: "SNOMED CT, Melanocytic nevus (disorder)",
     LARGE_CELL_CARCINOMA_OF_LUNG: "SNOMED CT, Large cell carcinoma of lung (disorder)",
+    CIRCUMSCRIBED_MARGIN: LIDC_CONVERSION,
+    INDISTINCT_MARGIN: LIDC_CONVERSION,
     SOURCE: "SNOMED CT, Source (attribute)",
     PIXELS: "PS3.16 TID 1602 (UCUM annotation)",
     QUALITATIVE_EVALUATIONS: "PS3.16 TID 1500 (UMLS concept)",

@@ -88,13 +88,22 @@ VASCULAR_LESION = _private(
 )
 DENSITY = _private(
     "DENSITY",
-    "Density of the nodule by rule",
-    "Whether a nodule is solid, part-solid or ground-glass, by the share of its region that is denser than a limit; "
-    "both in the model card.",
+    "Density of the nodule",
+    "Whether a nodule is solid, part-solid or ground-glass, by the rule of the model card: coefficients that were fitted to readers' "
+    "ratings, or the share of the region that is denser than a limit.",
 )
-SOLID = _private("SOLID", "Solid", "Density by rule: most of the region is denser than the limit.")
-PART_SOLID = _private("PART-SOLID", "Part-solid", "Density by rule: a part of the region is denser than the limit.")
-GROUND_GLASS = _private("GROUND-GLASS", "Ground-glass", "Density by rule: hardly any part of the region is denser than the limit.")
+SOLID = _private("SOLID", "Solid", "Density: solid by the rule of the model card.")
+PART_SOLID = _private("PART-SOLID", "Part-solid", "Density: part-solid by the rule of the model card.")
+GROUND_GLASS = _private("GROUND-GLASS", "Ground-glass", "Density: ground-glass by the rule of the model card.")
+SUSPICION = _private(
+    "SUSPICION",
+    "Suspicion, as readers rated such nodules on the image (1 to 5)",
+    "The mean rating of likely malignancy, 1 (highly unlikely) to 5 (highly suspicious), that the readers of LIDC-IDRI would give to the "
+    "image, as estimated by the algorithm. It is an opinion on an image and says nothing of pathology.",
+)
+SUSPICION_LOW = _private("SUSPICION-LOW", "Below 2.5 of 5", "Suspicion: the estimated mean rating is below 2.5.")
+SUSPICION_INDETERMINATE = _private("SUSPICION-MIDDLE", "2.5 to 3.5 of 5", "Suspicion: the estimated mean rating is from 2.5 to 3.5.")
+SUSPICION_HIGH = _private("SUSPICION-HIGH", "Above 3.5 of 5", "Suspicion: the estimated mean rating is above 3.5.")
 SIZE_BAND = _private(
     "SIZE-BAND",
     "Size band of the nodule (like Lung-RADS, not Lung-RADS)",
@@ -114,7 +123,7 @@ PLEURA_DISTANCE = _private(
 LUNG_RADS = _private(
     "LUNG-RADS-SIZE",
     "Lung-RADS 2022 category by size and density alone",
-    "The category that Lung-RADS 2022 gives to a nodule seen for the first time, by the measured size and the density by rule, with a "
+    "The category that Lung-RADS 2022 gives to a nodule seen for the first time, by the measured size and the density, with a "
     "measuring error of 1 mm. Not the category of an examination, which a reader assigns with history, shape, growth and earlier images.",
 )
 

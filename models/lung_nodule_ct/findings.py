@@ -10,6 +10,7 @@ from core.states import Tier
 from imaging.volume.volume import Volume
 from models.calibration import confidence_tier
 from models.card import ModelCard
+from models.lung_nodule_ct.appearance import appearance
 from models.lung_nodule_ct.candidates import NoduleCandidate
 from models.lung_nodule_ct.density import density_kind, native_mask, solid_share
 from models.lung_nodule_ct.heat import NoduleHeat
@@ -17,6 +18,7 @@ from models.lung_nodule_ct.lung_rads import lung_rads_category
 from models.lung_nodule_ct.outline import outline_by_density
 from models.lung_nodule_ct.place_in_lung import place_in_lung
 from models.lung_nodule_ct.probability import is_calibrated
+from models.lung_nodule_ct.readers_estimate import density_by_readers, reader_evaluations
 
 DENSITIES: Mapping[str, Code] = {
     "solid": private_codes.SOLID,
@@ -39,8 +41,10 @@ def nodule_finding(volume: Volume, heat: NoduleHeat, candidate: NoduleCandidate,
     place = place_in_lung(candidate, heat, volume, whole=whole)
     outlined = outline_by_density(candidate, heat)
     distance = () if place.pleura_mm is None else (Measurement(private_codes.PLEURA_DISTANCE, place.pleura_mm, codes.MILLIMETER),)
+    readers = card.network.get("readers", {})
+    seen = appearance(outlined, heat) if readers else np.zeros(0)
     share = solid_share(candidate, heat, card.thresholds["solid_hu"])
-    kind = density_kind(share, card.thresholds)
+    kind = density_by_readers(readers, seen) or density_kind(share, card.thresholds)
     mean_axis = (outlined.long_axis_mm + outlined.short_axis_mm) / 2
     category = lung_rads_category(kind, mean_axis, place.pleura_mm)
     return Finding(
@@ -69,6 +73,7 @@ def nodule_finding(volume: Volume, heat: NoduleHeat, candidate: NoduleCandidate,
             Evaluation(private_codes.DENSITY, DENSITIES[kind]),
             Evaluation(private_codes.SIZE_BAND, size_band(mean_axis)),
             *(() if category is None else (Evaluation(private_codes.LUNG_RADS, category),)),
+            *reader_evaluations(readers, seen),
         ),
     )
 

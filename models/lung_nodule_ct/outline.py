@@ -11,16 +11,17 @@ from models.lung_nodule_ct.heat import NoduleHeat
 
 LUNG_HU = -850.0  # lung around a nodule
 DENSE_PERCENTILE = 90.0  # of the region's HU: what the nodule has inside, beside the partial volume of its edge
+LEVEL = 0.5  # of the way from lung to the inside of the nodule
 REACH = 2  # voxels of 1 mm that the edge may lie outside of the heat's region
 LEAST_CONTRAST_HU = 100.0
 OPENED_FROM = 200  # voxels; smaller outlines would vanish where vessels are cut off
 
 
-def outline_by_density(candidate: NoduleCandidate, heat: NoduleHeat) -> NoduleCandidate:
+def outline_by_density(candidate: NoduleCandidate, heat: NoduleHeat, level: float = LEVEL) -> NoduleCandidate:
     """The candidate with the region, volume, diameter and axes of its outline; the centre and the score stay.
 
-    The outline is where the density has risen to half of the way from lung to the inside of the nodule (half maximum), at most `REACH`
-    voxels outside of the region of the heat. An opening by one voxel cuts off vessels. A region without contrast stays as it is.
+    The outline is where the density has risen to ``level`` of the way from lung to the inside of the nodule, at most `REACH` voxels outside
+    of the region of the heat. An opening by one voxel cuts off vessels. A region without contrast stays as it is.
     """
     low = tuple(max(0, start - REACH) for start in candidate.corner)
     ends = (start + size + REACH for start, size in zip(candidate.corner, candidate.inside.shape, strict=True))
@@ -32,7 +33,7 @@ def outline_by_density(candidate: NoduleCandidate, heat: NoduleHeat) -> NoduleCa
     inside_hu = float(np.percentile(hu[region], DENSE_PERCENTILE))
     if inside_hu - LUNG_HU < LEAST_CONTRAST_HU:
         return candidate
-    dense: Bools = (hu > (LUNG_HU + inside_hu) / 2) & (ndimage.distance_transform_edt(~region) <= REACH)
+    dense: Bools = (hu > LUNG_HU + level * (inside_hu - LUNG_HU)) & (ndimage.distance_transform_edt(~region) <= REACH)
     if dense.sum() > OPENED_FROM:
         dense = ndimage.binary_opening(dense)
     labels, _ = ndimage.label(dense)

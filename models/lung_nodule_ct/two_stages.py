@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from models.ct.isotropic_grid import STEP_MM, Spacing
+from models.ct.isotropic_grid import STEP_MM, Float, Spacing
 from models.ct.lung_field import LungField
 from models.lung_nodule_ct import network, second_stage
 from models.lung_nodule_ct.candidates import NoduleCandidate, find_candidates
@@ -50,6 +50,12 @@ class TwoStageDetector:
     def heat(self, lungs: LungField, hu: npt.NDArray[np.int16], spacing_mm: Spacing, tick: Callable[[], None] | None = None) -> NoduleHeat:
         """The first stage's heat in the lung field; ``tick`` is called before every batch of windows."""
         return compute_heat(lungs, self._first, hu, spacing_mm, self.device, tick)
+
+    def first_stage(self, image: Float) -> Float:
+        """The first stage's output 0..1 of one normalised image (Z, Y, X), edges multiples of 8."""
+        with torch.inference_mode():
+            heat: Float = torch.sigmoid(self._first(torch.from_numpy(image)[None, None].to(self.device)).float())[0, 0].cpu().numpy()
+        return heat
 
     def scored_regions(self, heat: NoduleHeat, thresholds: Mapping[str, float]) -> list[tuple[NoduleCandidate, float]]:
         """Every region of the first stage with the second stage's score."""

@@ -1,10 +1,12 @@
 """A made-up chest, and heat of the nodule detector in it."""
 
+from functools import cache
+
 import numpy as np
 import numpy.typing as npt
 
 from models.ct import isotropic_grid
-from models.ct.lung_field import lung_field
+from models.ct.lung_field import LungField, lung_field
 from models.lung_nodule_ct.heat import NoduleHeat
 
 COARSE = (3.0, 2.0, 2.0)
@@ -21,13 +23,20 @@ def chest() -> npt.NDArray[np.int16]:
     return hu
 
 
+@cache
+def chest_lungs() -> LungField:
+    """The lung field of ``chest``, found once."""
+    lungs = lung_field(chest(), COARSE)
+    assert lungs is not None
+    return lungs
+
+
 def ball_heat(radius: float, value: float = 0.9, hu: float = 40.0, tissue_radius: float | None = None) -> NoduleHeat:
     """A ball of heat in the right lung of ``chest``, on the grid of 1 mm, around its place `BALL`, of tissue of ``hu``.
 
     The tissue has the radius of the heat, or ``tissue_radius`` (mm).
     """
-    lungs = lung_field(chest(), COARSE)
-    assert lungs is not None
+    lungs = chest_lungs()
     part = isotropic_grid.grid_over_box((10.0, 40.0, 30.0), (40.0, 90.0, 75.0), COARSE)
     z, y, x = np.ogrid[: part.shape[0], : part.shape[1], : part.shape[2]]
     distance = np.sqrt((z - BALL[0]) ** 2 + (y - BALL[1]) ** 2 + (x - BALL[2]) ** 2)

@@ -53,7 +53,7 @@ def test_the_page_can_ask_whether_the_study_has_changed(browser: Browser, databa
 def test_the_page_shows_where_in_the_organ_and_what_was_evaluated(browser: Browser, database: Database) -> None:
     page = browser.get(f"/studies/{_study_id(database)}").text
     assert "Upper zone of lung · Right · 6.5 mm</p>" in page, "where, before everything else"
-    assert "Density of the nodule by rule: <strong>Solid</strong>" in page
+    assert "Density of the nodule: <strong>Solid</strong>" in page
 
 
 def test_a_failed_job_shows_its_reason_and_attempts(browser: Browser, database: Database) -> None:

@@ -24,7 +24,8 @@ FOLDS = 2
 class RealNodule:
     """``hu`` int16 and ``mask`` bool (Z, 64, 64), ``spacing_mm`` (z, y, x), diameter in mm, and the median of the readers' ratings.
 
-    ``malignancy``: 1 (unlikely) to 5 (likely), as the readers judged the image; ``texture``: 1 (ground glass) to 5 (solid).
+    ``malignancy``: 1 (unlikely) to 5 (likely), as the readers judged the image; ``texture``: 1 (ground glass) to 5 (solid). ``row``: of
+    the index, from 0.
     """
 
     patient: str
@@ -34,6 +35,7 @@ class RealNodule:
     diameter_mm: float
     malignancy: float
     texture: float
+    row: int = -1
 
     @property
     def kind(self) -> str:
@@ -68,7 +70,7 @@ def read_nodules(data: Path) -> list[RealNodule]:
                     row["patient"], steps.astype(np.int16) * HU_STEP - HU_OFFSET,
                     np.unpackbits(packed)[: count * EDGE * EDGE].reshape(count, EDGE, EDGE).astype(bool),
                     (float(row["slice_spacing_mm"]), float(row["pixel_mm"]), float(row["pixel_mm"])), float(row["diameter_mm"]),
-                    float(row["malignancy_median"]), float(row["texture_median"]),
+                    float(row["malignancy_median"]), float(row["texture_median"]), number,
                 )
             )  # fmt: skip
     return [nodule for nodule in found if nodule.mask.any()]  # of a few, the consensus is empty
