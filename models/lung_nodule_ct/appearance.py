@@ -41,7 +41,8 @@ def appearance(outlined: NoduleCandidate, heat: NoduleHeat) -> npt.NDArray[np.fl
     values = hu[core]
     outside_mm = ndimage.distance_transform_edt(~inside)
     rim = (inside & ~eroded) | (~inside & (outside_mm <= 1.0))
-    gradient = float(np.sqrt(sum(np.square(part[rim]) for part in np.gradient(hu))).mean())
+    slopes = np.stack(list(np.gradient(hu)))[:, rim]
+    gradient = float(np.linalg.norm(slopes, axis=0).mean())
     ring = hu[(outside_mm > 1.0) & (outside_mm <= 3.0)]
     wide = hu[(outside_mm > 1.0) & (outside_mm <= 4.0)]
     p10, p50, p90 = (float(p) for p in np.percentile(values, (10, 50, 90)))

@@ -93,14 +93,14 @@ def rated(count: int = 240) -> RatedNodules:
 def test_what_the_ratings_follow_is_found_across_patients(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(agreement, "DRAWS", 20)
     nodules = rated(160)
-    estimated, density = crossed(nodules)
-    figures = reader_figures(nodules, estimated, density)
+    figures = reader_figures(nodules, crossed(nodules))
     assert figures["density_kappa"]["fitted"][0] > 0.8
     assert figures["density_kappa"]["rule"][0] == figures["density_kappa"]["commonest"] == 0.0
     assert figures["density_kappa"]["fitted_minus_rule"][1] > 0.5
     assert figures["density_kappa"]["one_reader"] == 1.0
     assert figures["malignancy_rank_correlation"]["fitted_minus_size"][2] < 0.1, "they follow the size alone"
     assert figures["malignancy_calibration"]["slope"] == pytest.approx(1.05, abs=0.15)
+    assert figures["sharp_balanced_accuracy"]["fitted"][0] > 0.75
     assert figures["suspicious_auc"]["fitted"][0] > 0.95
     assert one_reader_density(nodules)[0].shape == (480,)
 

@@ -7,6 +7,7 @@ the patients of one half and measured on the other, both ways; then on all, whic
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,66 +17,78 @@ import numpy.typing as npt
 from models import registry
 from models.card import read_card
 from models.lung_nodule_ct.appearance import FEATURES
-from training.lung_nodule_ct.readers.agreement import Statistic, auc_of_suspicious, balanced, interval, kappa, rank_correlation
-from training.lung_nodule_ct.readers.fit_readers import RatedNodules, crossed, fit_table, kinds_of, rated_nodules
+from training.lung_nodule_ct.readers.agreement import (
+    SUSPICIOUS,
+    UNSUSPICIOUS,
+    auc_of_suspicious,
+    balanced,
+    interval,
+    kappa,
+    rank_correlation,
+)
+from training.lung_nodule_ct.readers.fit_readers import SHARP, CrossedEstimates, RatedNodules, crossed, fit_table, kinds_of, rated_nodules
 from training.lung_nodule_ct.readers.pasted_regions import read_regions
 from training.lung_nodule_ct.readers.ratings import read_ratings
 from training.lung_nodule_ct.real.nodule_crops import read_nodules
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
-SHARP = 3.5
 BINS = (1.0, 2.0, 2.5, 3.0, 3.5, 5.01)
 
 
-def reader_figures(rated: RatedNodules, estimated: dict[str, Floats], density: Ints) -> dict[str, Any]:
+def reader_figures(rated: RatedNodules, estimated: CrossedEstimates) -> dict[str, Any]:
     """All figures, each with its 95 % interval by patient; ``one_reader``: one reader against the others of the same nodule."""
     truth, size = rated.density, rated.values[:, FEATURES.index("log_diameter")]
     most = np.full(len(truth), int(np.bincount(truth).argmax()))
-
-    def with_interval(statistic: Statistic) -> list[float]:
-        value = statistic(np.arange(len(truth)))
-        return [round(value, 3), *(round(limit, 3) for limit in interval(rated.patients, statistic))]
-
     found: dict[str, Any] = {"nodules": len(truth), "patients": len(set(rated.patients)), "solid_part_glass": np.bincount(truth).tolist()}
-    for name, measure in (("kappa", kappa), ("balanced_accuracy", balanced)):
+    for name, agreement in (("kappa", kappa), ("balanced_accuracy", balanced)):
         found[f"density_{name}"] = {
-            "fitted": with_interval(lambda i, m=measure: m(density[i], truth[i])),
-            "rule": with_interval(lambda i, m=measure: m(rated.rule[i], truth[i])),
-            "fitted_minus_rule": with_interval(lambda i, m=measure: m(density[i], truth[i]) - m(rated.rule[i], truth[i])),
-            "commonest": round(measure(most, truth), 3),
-            "one_reader": round(measure(*one_reader_density(rated)), 3),
+            "fitted": measured(rated, agreement, estimated.density, truth),
+            "rule": measured(rated, agreement, rated.rule, truth),
+            "fitted_minus_rule": measured(rated, agreement, estimated.density, truth, rated.rule),
+            "commonest": round(agreement(most, truth), 3),
+            "one_reader": round(agreement(*one_reader_density(rated)), 3),
         }
     for rating in ("margin", "malignancy"):
-        own, given = rated.mean(rating), estimated[rating]
+        own, given = rated.mean(rating), estimated.ratings[rating]
+        alone = rank_correlation(size, own)
         found[f"{rating}_rank_correlation"] = {
-            "fitted": with_interval(lambda i, g=given, o=own: rank_correlation(g[i], o[i])),
-            "fitted_minus_size": with_interval(
-                lambda i, g=given, o=own: abs(rank_correlation(g[i], o[i])) - abs(rank_correlation(size[i], o[i]))
-            ),
-            "size_alone": round(rank_correlation(size, own), 3),
+            "fitted": measured(rated, rank_correlation, given, own),
+            "fitted_minus_size": measured(rated, rank_correlation, given, own, size if alone > 0 else -size),
+            "size_alone": round(alone, 3),
             "one_reader": round(rank_correlation(*one_reader_rating(rated, rating)), 3),
         }
         found[f"{rating}_calibration"] = calibration(given, own)
-    sharp = (rated.mean("margin") < SHARP).astype(np.intp)
-    said = (estimated["margin"] < SHARP).astype(np.intp)
-    one = [(side < SHARP).astype(np.intp) for side in one_reader_rating(rated, "margin")]
+    sharp = (rated.mean("margin") >= SHARP).astype(np.intp)
+    one, others = ((side >= SHARP).astype(np.intp) for side in one_reader_rating(rated, "margin"))
     found["sharp_balanced_accuracy"] = {
-        "fitted": with_interval(lambda i: balanced(said[i], sharp[i])),
-        "said_indistinct": round(float(said.mean()), 3),
-        "are_indistinct": round(float(sharp.mean()), 3),
-        "one_reader": round(balanced(one[0], one[1]), 3),
+        "fitted": measured(rated, balanced, estimated.sharp, sharp),
+        "commonest": 0.5,
+        "said_sharp": round(float(estimated.sharp.mean()), 3),
+        "are_sharp": round(float(sharp.mean()), 3),
+        "one_reader": round(balanced(one, others), 3),
     }
-    suspicion = rated.mean("malignancy")
+    suspicion, given = rated.mean("malignancy"), estimated.ratings["malignancy"]
     found["suspicious_auc"] = {
-        "fitted": with_interval(lambda i: auc_of_suspicious(estimated["malignancy"][i], suspicion[i])),
-        "size_alone": with_interval(lambda i: auc_of_suspicious(size[i], suspicion[i])),
-        "fitted_minus_size": with_interval(
-            lambda i: auc_of_suspicious(estimated["malignancy"][i], suspicion[i]) - auc_of_suspicious(size[i], suspicion[i])
-        ),
-        "above_3.5_below_2.5": [int((suspicion > 3.5).sum()), int((suspicion < 2.5).sum())],
+        "fitted": measured(rated, auc_of_suspicious, given, suspicion),
+        "size_alone": measured(rated, auc_of_suspicious, size, suspicion),
+        "fitted_minus_size": measured(rated, auc_of_suspicious, given, suspicion, size),
+        "above_and_below": [int((suspicion > SUSPICIOUS).sum()), int((suspicion < UNSUSPICIOUS).sum())],
     }
     return found
+
+
+def measured(
+    rated: RatedNodules, agreement: Callable[[Any, Any], float], given: Floats | Ints, truth: Floats | Ints,
+    other: Floats | Ints | None = None,
+) -> list[float]:  # fmt: skip
+    """Agreement of ``given`` and ``truth`` (less that of ``other``) with the limits of its 95 % interval by patient."""
+
+    def statistic(chosen: Ints) -> float:
+        less = 0.0 if other is None else agreement(other[chosen], truth[chosen])
+        return agreement(given[chosen], truth[chosen]) - less
+
+    return [round(value, 3) for value in (statistic(np.arange(len(truth))), *interval(rated.patients, statistic))]
 
 
 def one_reader_density(rated: RatedNodules) -> tuple[Ints, Ints]:
@@ -122,4 +135,4 @@ if __name__ == "__main__":
     ratings = read_ratings(given.data, given.ratings)
     rated = rated_nodules(read_regions(given.regions), read_nodules(given.data), ratings, card.thresholds)
     everything = np.arange(len(rated.patients))
-    print(json.dumps({"figures": reader_figures(rated, *crossed(rated)), "readers": fit_table(rated, everything)}, indent=2))
+    print(json.dumps({"figures": reader_figures(rated, crossed(rated)), "readers": fit_table(rated, everything)}, indent=2))

@@ -18,8 +18,8 @@ from training.lung_nodule_ct.real.nodule_crops import FOLDS, RealNodule, fold_of
 
 RATINGS = ("texture", "margin", "malignancy")
 PENALTIES = tuple(np.logspace(0, 4, 9))
-SHARP_FROM = 3.5  # of the mean rating of the margin, 1 (poorly defined) to 5 (sharp)
-LEVELS = 40  # limits of density that are tried
+SHARP = 3.5  # mean rating of the margin, 1 (poorly defined) to 5 (sharp), from which readers call it sharp
+LEVELS = 40  # limits that are tried
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
@@ -44,7 +44,7 @@ class RatedNodules:
         return kinds_of(np.array([np.median([mark.texture for mark in own]) for own in self.marks]))
 
 
-def kinds_of(texture: npt.NDArray[np.generic]) -> Ints:
+def kinds_of(texture: Floats) -> Ints:
     """Index of KINDS (solid, part-solid, ground-glass) by a texture of 1 to 5."""
     return np.where(texture >= 4.0, 0, np.where(texture >= 2.5, 1, 2))
 
@@ -76,17 +76,18 @@ def fit_table(rated: RatedNodules, chosen: npt.NDArray[np.generic]) -> dict[str,
     for rating in RATINGS:
         fitted = RidgeCV(alphas=PENALTIES).fit(scaled, rated.mean(rating)[chosen])
         table[rating] = {"intercept": round(float(fitted.intercept_), 4), "coefficients": rounded(fitted.coef_)}
-    estimate = estimates(table, "texture", rated.values[chosen])
+    estimate = estimates(table, "texture", own)
     solid, part = density_limits(estimate, rated.density[chosen])
     table["texture"] |= {"solid_from": round(solid, 3), "part_solid_from": round(part, 3)}
-    table["margin"]["sharp_from"] = SHARP_FROM
+    table["margin"]["sharp_from"] = round(sharp_limit(estimates(table, "margin", own), rated.mean("margin")[chosen]), 3)
     return table
 
 
 def estimates(table: Mapping[str, Any], rating: str, values: Floats) -> Floats:
     """The estimated mean rating 1..5 of each row."""
     scaled = (values - np.array(table["mean"])) / np.array(table["scale"])
-    return np.clip(table[rating]["intercept"] + scaled @ np.array(table[rating]["coefficients"]), 1.0, 5.0)
+    values = table[rating]["intercept"] + scaled @ np.array(table[rating]["coefficients"])
+    return np.array(np.clip(values, 1.0, 5.0), dtype=np.float64)
 
 
 def density_limits(estimate: Floats, truth: Ints) -> tuple[float, float]:
@@ -96,22 +97,39 @@ def density_limits(estimate: Floats, truth: Ints) -> tuple[float, float]:
     return max(pairs, key=lambda pair: agreement.kappa(by_limits(estimate, *pair), truth))
 
 
+def sharp_limit(estimate: Floats, mean_rating: Floats) -> float:
+    """The limit of the estimate with the highest balanced accuracy for readers' means of at least `SHARP`."""
+    levels = [float(level) for level in np.unique(np.quantile(estimate, np.linspace(0.02, 0.9, LEVELS)))]
+    truth = (mean_rating >= SHARP).astype(np.intp)
+    return max(levels, key=lambda level: agreement.balanced((estimate >= level).astype(np.intp), truth))
+
+
 def by_limits(estimate: Floats, solid: float, part: float) -> Ints:
     """Index of KINDS by two limits of the texture."""
     return np.where(estimate >= solid, 0, np.where(estimate >= part, 1, 2))
 
 
-def crossed(rated: RatedNodules) -> tuple[dict[str, Floats], Ints]:
-    """Estimates of each rating, and the density, of each nodule by the table of the other half of the patients."""
+@dataclass(frozen=True, slots=True)
+class CrossedEstimates:
+    """Of each nodule, by the table of the other half of the patients: mean ratings, density (index of KINDS), and 1 where sharp."""
+
+    ratings: Mapping[str, Floats]
+    density: Ints
+    sharp: Ints
+
+
+def crossed(rated: RatedNodules) -> CrossedEstimates:
+    """What is estimated of each nodule by the table that was fitted to the other half of the patients."""
     fold = np.array([fold_of(patient) for patient in rated.patients])
     found = {rating: np.zeros(len(fold)) for rating in RATINGS}
-    density = np.zeros(len(fold), dtype=np.intp)
+    density, sharp = np.zeros(len(fold), dtype=np.intp), np.zeros(len(fold), dtype=np.intp)
     for half in range(FOLDS):
         table, own = fit_table(rated, np.flatnonzero(fold != half)), fold == half
         for rating in RATINGS:
             found[rating][own] = estimates(table, rating, rated.values[own])
         density[own] = by_limits(found["texture"][own], table["texture"]["solid_from"], table["texture"]["part_solid_from"])
-    return found, density
+        sharp[own] = found["margin"][own] >= table["margin"]["sharp_from"]
+    return CrossedEstimates(found, density, sharp)
 
 
 def rounded(values: Floats) -> list[float]:

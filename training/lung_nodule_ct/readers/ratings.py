@@ -90,7 +90,9 @@ def _marks(connection: sqlite3.Connection, series: str) -> list[ReaderMark]:
         step = min(np.diff(heights)) if len(heights) > 1 else thickness
         x, y, z = np.array(points).mean(axis=0)
         volume = float(sum(area for _, area in areas)) * float(step)
-        found.append(ReaderMark(*ratings, (float(x), float(y), float(z)), (heights[0], heights[-1]), volume))
+        margin, spiculation, lobulation, texture, malignancy = (int(rating) for rating in ratings)
+        centre, ends = (float(x), float(y), float(z)), (heights[0], heights[-1])
+        found.append(ReaderMark(margin, spiculation, lobulation, texture, malignancy, centre, ends, volume))
     return found
 
 
