@@ -11,7 +11,7 @@ from models.lung_nodule_ct.heat import NoduleHeat
 
 LUNG_HU = -850.0  # lung around a nodule
 DENSE_PERCENTILE = 90.0  # of the region's HU: what the nodule has inside, beside the partial volume of its edge
-LEVEL = 0.46  # of the way from lung to the inside of the nodule; fitted to readers' masks
+LEVEL = 0.45  # of the way from lung to the inside of the nodule; fitted to readers' masks
 REACH = 2  # voxels of 1 mm that the edge may lie outside of the heat's region
 LEAST_CONTRAST_HU = 100.0
 OPENED_FROM = 200  # voxels; smaller outlines would vanish where vessels are cut off

@@ -142,7 +142,9 @@ def test_a_finding_has_probability_codes_and_units_and_its_tier(part: Volume, mo
         _, long_axis, short_axis, _ = (m.value for m in own)
         assert 1.0 <= short_axis <= long_axis
         assert [e.name for e in finding.evaluations[:2]] == [private_codes.DENSITY, private_codes.SIZE_BAND]
-        assert [e.name for e in finding.evaluations[2:]] in ([], [private_codes.LUNG_RADS])
+        *category, margin, suspicion = (e.name for e in finding.evaluations[2:])
+        assert category in ([], [private_codes.LUNG_RADS])
+        assert (margin, suspicion) == (codes.MARGINS, private_codes.SUSPICION)
         assert finding.evaluations[0].value in (private_codes.SOLID, private_codes.PART_SOLID, private_codes.GROUND_GLASS)
         assert finding.evaluations[1].value == size_band((long_axis + short_axis) / 2)
 

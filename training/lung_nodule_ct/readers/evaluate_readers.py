@@ -27,8 +27,8 @@ from training.lung_nodule_ct.readers.agreement import (
     rank_correlation,
 )
 from training.lung_nodule_ct.readers.fit_readers import SHARP, CrossedEstimates, RatedNodules, crossed, fit_table, kinds_of, rated_nodules
-from training.lung_nodule_ct.readers.pasted_regions import read_regions
 from training.lung_nodule_ct.readers.ratings import read_ratings
+from training.lung_nodule_ct.readers.stored_regions import read_regions
 from training.lung_nodule_ct.real.nodule_crops import read_nodules
 
 Floats = npt.NDArray[np.float64]

@@ -12,8 +12,8 @@ from models.lung_nodule_ct.appearance import FEATURES, appearance
 from models.lung_nodule_ct.density import KINDS, density_kind, solid_share
 from models.lung_nodule_ct.outline import outline_by_density
 from training.lung_nodule_ct.readers import agreement
-from training.lung_nodule_ct.readers.pasted_regions import PastedRegion
 from training.lung_nodule_ct.readers.ratings import ReaderMark
+from training.lung_nodule_ct.readers.stored_regions import PastedRegion
 from training.lung_nodule_ct.real.nodule_crops import FOLDS, RealNodule, fold_of
 
 RATINGS = ("texture", "margin", "malignancy")

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from models.lung_nodule_ct.candidates import NoduleCandidate
 from models.lung_nodule_ct.outline import LEVEL, outline_by_density
 from training.lung_nodule_ct.readers.agreement import interval
-from training.lung_nodule_ct.readers.pasted_regions import PastedRegion, read_regions
+from training.lung_nodule_ct.readers.stored_regions import PastedRegion, read_regions
 from training.lung_nodule_ct.real.nodule_crops import FOLDS, RealNodule, fold_of, read_nodules
 
 LEVELS = (0.55, 0.5, 0.45, 0.4, 0.35, 0.3)

@@ -15,16 +15,22 @@ NUMBER_PT = 24
 
 
 def findings_table(analysis: Analysis) -> Any:
-    """One row for each finding. The head is repeated on every page."""
-    rows = [[paragraph(name, 7.5, MUTED) for name in ("", "Finding", "How sure", "Confidence tier", "Measured", "Where (LPS mm)")]]
+    """One row for each finding, and one below it for what was evaluated. The head is repeated on every page."""
+    rows: list[list[Any]] = [
+        [paragraph(name, 7.5, MUTED) for name in ("", "Finding", "How sure", "Confidence tier", "Measured", "Where (LPS mm)")]
+    ]
+    lines: list[tuple[Any, ...]] = [("LINEBELOW", (0, 0), (-1, 0), 0.8, INK)]
     for number, finding in enumerate(analysis.prediction.findings, 1):
         sure = paragraph(finding_text.confidence_text(finding), 8.5, bold=True)
-        measured = paragraph("; ".join([*measurement_texts(finding), *evaluation_texts(finding)]) or "-")
+        measured = paragraph("; ".join(measurement_texts(finding)) or "-")
         cells = [paragraph(finding.code.meaning, bold=True), sure, paragraph(finding_text.TIERS[finding.tier])]
         rows.append([paragraph(str(number), bold=True), *cells, measured, paragraph(finding_text.location(analysis, finding))])
+        if evaluated := evaluation_texts(finding):
+            rows.append(["", paragraph(" · ".join(evaluated)), "", "", "", ""])
+            lines += [("SPAN", (1, len(rows) - 1), (-1, len(rows) - 1)), ("NOSPLIT", (0, len(rows) - 2), (-1, len(rows) - 1))]
+        lines.append(("LINEBELOW", (0, len(rows) - 1), (-1, len(rows) - 1), 0.3, LINE))
     wide = WIDTH - NUMBER_PT
     table = Table(rows, colWidths=[NUMBER_PT, wide * 0.19, wide * 0.2, wide * 0.15, wide * 0.25, wide * 0.21], repeatRows=1)
-    lines = [("LINEBELOW", (0, 0), (-1, 0), 0.8, INK), ("LINEBELOW", (0, 1), (-1, -1), 0.3, LINE)]
     table.setStyle(compact_style(*lines, ("TOPPADDING", (0, 0), (-1, -1), 2), ("BOTTOMPADDING", (0, 0), (-1, -1), 2.5),
                           ("RIGHTPADDING", (0, 0), (-1, -1), 5)))  # fmt: skip
     return table
