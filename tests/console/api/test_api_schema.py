@@ -4,7 +4,8 @@ There are few examples; DICOM_NODE_API_EXAMPLES=100 in the environment tries as 
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import httpx
 import pytest
@@ -49,49 +50,66 @@ def console(postgres_url: str, database_template: str, tmp_path_factory: pytest.
         database.dispose()
 
 
+@dataclass(frozen=True, slots=True)
+class ApiRequests:
+    """Requests of one operation. Those of a mode are valid (positive) or invalid (negative)."""
+
+    operation: schemathesis.APIOperation
+    mode: GenerationMode
+    cases: Sequence[schemathesis.Case]
+
+
 @pytest.fixture(scope="module")
-def operations(console: tuple[str, Database]) -> list[schemathesis.APIOperation]:
-    """The operations of the description, which the roles share: their generators of requests are made once."""
+def requests(console: tuple[str, Database]) -> list[ApiRequests]:
+    """The requests of every operation of the description, which the roles share: to generate them takes longer than to answer them.
+
+    Invalid ones only where an operation has parameters or a body.
+    """
     document = httpx.get(f"{console[0]}/api/v1/openapi.json", timeout=600).json()
-    return [found.ok() for found in schemathesis.openapi.from_dict(document).get_all_operations()]
+    operations = [found.ok() for found in schemathesis.openapi.from_dict(document).get_all_operations()]
+    tested = [operation for operation in operations if operation.path.startswith("/api/v1/")]
+    assert len(tested) >= 36
+    found = []
+    for operation in tested:
+        has_input = bool([*operation.path_parameters, *operation.query, *operation.body])
+        modes = [mode for mode in GenerationMode if mode == GenerationMode.POSITIVE or has_input]
+        found += [ApiRequests(operation, mode, _generate(operation, mode)) for mode in modes]
+    return found
+
+
+def _generate(operation: schemathesis.APIOperation, mode: GenerationMode) -> list[schemathesis.Case]:
+    cases: list[schemathesis.Case] = []
+
+    @seed(20261129)
+    @hypothesis_settings(
+        max_examples=EXAMPLES, database=None, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate]
+    )
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def keep(case: schemathesis.Case) -> None:
+        cases.append(case)
+
+    keep()
+    return cases
 
 
 @pytest.mark.parametrize("role", list(UserRole))
-def test_every_operation_answers_as_described(
-    console: tuple[str, Database], operations: list[schemathesis.APIOperation], role: UserRole
-) -> None:
+def test_every_operation_answers_as_described(console: tuple[str, Database], requests: list[ApiRequests], role: UserRole) -> None:
     url, database = console
     user = find_user(database, role)
     assert user is not None
     token = add_token(database, user, name="schemathesis", scopes=list(Scope), days=1, actor="test")
     run(database, "UPDATE users SET role = name, disabled_at = NULL")
-    tested = [operation for operation in operations if operation.path.startswith("/api/v1/")]
-    assert len(tested) >= 36
-    failures = [failure for operation in tested for failure in _failures(operation, role, url, token)]
+    failures = [failure for wanted in requests for failure in _failures(wanted, role, url, token)]
     assert failures == [], "\n\n".join(failures)
 
 
-def _failures(operation: schemathesis.APIOperation, role: UserRole, url: str, token: str) -> Iterator[str]:
-    """Try one operation with valid requests and, where it has parameters or a body, with invalid ones."""
-    allowed = ACCESS[operation.method.upper(), operation.path]
-    examples = EXAMPLES if role in allowed else 1  # for a role that is refused, one request of each kind shows it
-    has_input = bool([*operation.path_parameters, *operation.query, *operation.body])
-    for mode in GenerationMode:
-        if mode == GenerationMode.POSITIVE or has_input:
-            try:
-                _check(operation, mode, url, token, examples)
-            except (FailureGroup, Failure) as failure:
-                yield f"{operation.method.upper()} {operation.path} ({mode.value}): {failure}"
-
-
-def _check(operation: schemathesis.APIOperation, mode: GenerationMode, url: str, token: str, examples: int) -> None:
-    @seed(20261129)
-    @hypothesis_settings(
-        max_examples=examples, database=None, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate]
-    )
-    @given(case=operation.as_strategy(generation_mode=mode))
-    def probe(case: schemathesis.Case) -> None:
-        excluded = [positive_data_acceptance] if operation.path in CHECKED_FURTHER else []
-        case.call_and_validate(base_url=url, headers={"Authorization": f"Bearer {token}"}, excluded_checks=excluded)
-
-    probe()
+def _failures(wanted: ApiRequests, role: UserRole, url: str, token: str) -> Iterator[str]:
+    """Send the requests. For a role that is refused, one of each mode shows it."""
+    operation = wanted.operation
+    allowed = role in ACCESS[operation.method.upper(), operation.path]
+    excluded = [positive_data_acceptance] if operation.path in CHECKED_FURTHER else []
+    for case in wanted.cases if allowed else wanted.cases[:1]:
+        try:
+            case.call_and_validate(base_url=url, headers={"Authorization": f"Bearer {token}"}, excluded_checks=excluded)
+        except (FailureGroup, Failure) as failure:
+            yield f"{operation.method.upper()} {operation.path} ({wanted.mode.value}): {failure}"
