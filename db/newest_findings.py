@@ -21,26 +21,28 @@ def newest_part(connection: Connection, where: str, values: Mapping[str, Any], *
     """
     if where and not _holds(connection, where, values, skip + limit):
         return where, {"skip": skip}
-    part, more = _recent(connection, where, values, skip + limit)
-    places = (skip, skip + limit - 1) if skip else (None, limit - 1)
-    bounds = [None if place is None else _time_of_row(connection, part, {**values, **more, "place": place}) for place in places]
-    for operator, name, bound in (("<=", "newest_until", bounds[0]), (">=", "newest_since", bounds[1])):
+    part, more, last = _recent(connection, where, values, skip + limit - 1)
+    first = _time_of_row(connection, part, {**values, **more, "place": skip}) if skip else None
+    for operator, name, bound in (("<=", "newest_until", first), (">=", "newest_since", last)):
         if bound is not None:
             where, more[name] = _and(where, f"recorded_at {operator} :{name}"), bound
     later = text(f"SELECT count(*) FROM v_findings {_and(part, 'recorded_at > :bound')}")
-    skipped = 0 if bounds[0] is None else connection.execute(later, {**values, **more, "bound": bounds[0]}).scalar_one()
+    skipped = 0 if first is None else connection.execute(later, {**values, **more, "bound": first}).scalar_one()
     return where, {**more, "skip": skip - skipped}
 
 
-def _recent(connection: Connection, where: str, values: Mapping[str, Any], needed: int) -> tuple[str, dict[str, Any]]:
-    """Return ``where`` limited to the newest jobs among which ``needed`` rows pass; unchanged where fewer pass at all."""
+def _recent(connection: Connection, where: str, values: Mapping[str, Any], place: int) -> tuple[str, dict[str, Any], Any]:
+    """Return ``where`` limited to the newest jobs among which ``place`` rows and one more pass, and the time of the row at that place.
+
+    Where fewer pass at all, ``where`` is unchanged and there is no time.
+    """
     part = _and(where, "recorded_at >= :recent")
     jobs = FIRST_JOBS
     while (recent := connection.execute(_QUEUED_AT, {"jobs": jobs}).scalar_one_or_none()) is not None:
-        if _holds(connection, part, {**values, "recent": recent}, needed):
-            return part, {"recent": recent}
+        if (at := _time_of_row(connection, part, {**values, "recent": recent, "place": place})) is not None:
+            return part, {"recent": recent}, at
         jobs *= GROWTH
-    return where, {}
+    return where, {}, _time_of_row(connection, where, {**values, "place": place})
 
 
 def _holds(connection: Connection, where: str, values: Mapping[str, Any], needed: int) -> bool:

@@ -30,6 +30,7 @@ from db.audit_views import (
 )
 
 FIRST = "v_findings"
+LONG, MOST_SHOWN, MOST_HINT = 40, 120, 600  # characters of a cell
 LONG_VALUES = ("_uid", "_digest", "sha256", "_key", "_hash", "previous_hash")
 Parts = Annotated[list[Annotated[str, Query(max_length=200, pattern=NO_NUL)]], Query(max_length=MOST_CONDITIONS)]
 
@@ -39,6 +40,18 @@ Skip = Annotated[int, Query(ge=0, le=MOST_SKIPPED)]
 def _reading_order(columns: Sequence[ViewColumn]) -> list[int]:
     """Return the places of the columns as a page shows them: UIDs, digests and structured values, which are long, behind the others."""
     return sorted(range(len(columns)), key=lambda place: columns[place].type == "jsonb" or columns[place].name.endswith(LONG_VALUES))
+
+
+def _cell(value: Any) -> tuple[str, str]:
+    """Return what a cell shows, and the text that appears over it where it does not show or may not show everything, else ""."""
+    text = format_csv_cell(value)
+    if len(text) <= LONG:
+        return text, ""
+    return _cut(text, MOST_SHOWN), _cut(text, MOST_HINT)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _page_address(kept: list[tuple[str, str]], skip: int) -> str:
@@ -64,12 +77,13 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         described = describe_views(database)
         if view not in described:
             raise HTTPException(404, "there is no such view")
-        conditions, rows, error = _conditions(column, operator, value), [], ""
+        conditions, rows, more, error = _conditions(column, operator, value), [], False, ""
         places = _reading_order(described[view].columns)
         try:
             found = list(query_view(database, view, conditions, limit=PAGE_ROWS, skip=skip, actor=viewer.actor, address=viewer.address))
+            more = len(found) > SHOWN
             record_shown(database, view, found[:SHOWN], actor=viewer.actor, address=viewer.address)
-            rows = [[format_csv_cell(row[place]) for place in places] for row in found]
+            rows = [[_cell(row[place]) for place in places] for row in found[:SHOWN]]
         except ConfigurationError as problem:
             error = f"{str(problem)[:1].upper()}{str(problem)[1:]}."
         kept = [("view", view)]
@@ -81,11 +95,11 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
             "shown": [described[view].columns[place] for place in places],
             "conditions": [*conditions, ViewCondition("", "is")][:MOST_CONDITIONS],
             "operators": list(OPERATORS),
-            "rows": rows[:SHOWN],
+            "rows": rows,
             "first": skip + 1,
             "earlier": _page_address(kept, skip - SHOWN) if skip else "",
-            "later": _page_address(kept, skip + SHOWN) if len(rows) > SHOWN and skip + SHOWN <= MOST_SKIPPED else "",
-            "more": len(rows) > SHOWN,
+            "later": _page_address(kept, skip + SHOWN) if more and skip + SHOWN <= MOST_SKIPPED else "",
+            "more": more,
             "most_exported": MOST_EXPORTED,
             "query": urlencode(kept),
             "error": error,

@@ -10,7 +10,7 @@ from console.auth.passwords import check_password, hash_password
 from console.auth.qr_code import svg_of
 from console.auth.replies import page, redirect
 from console.auth.scopes import scopes_for
-from console.auth.second_factor import enrolment_uri, matching_step, new_secret
+from console.auth.second_factor import enrolment_uri, is_secret, matching_step, new_secret
 from console.parameters import RowId
 from core.clock import system_clock
 from core.errors import ConfigurationError
@@ -61,7 +61,11 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         """Store the secret after a code of it was entered: a wrong secret would lock the user out."""
         form = await request.form()
         secret, code = str(form.get("secret", "")), str(form.get("code", ""))
-        if len(secret) != len(new_secret()) or matching_step(secret, code, system_clock().timestamp()) is None:
+        if session.user.has_second_factor:  # removing it asks for the password, and so must replacing it
+            message = "There is a second factor. Remove it first."
+            return await run_in_threadpool(lambda: _page(request, session, status=422, code_error=message))
+        secret = secret if is_secret(secret) else ""
+        if not secret or matching_step(secret, code, system_clock().timestamp()) is None:
             message = "This code does not belong to the secret. Check the clock of your device and enter the next code."
             return await run_in_threadpool(lambda: _page(request, session, secret=secret, status=422, code_error=message))
         await run_in_threadpool(lambda: set_second_factor(database, session.user.id, secret, actor=f"user:{session.user.name}"))
@@ -91,7 +95,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         chosen = [str(scope) for scope in form.getlist("scope") if scope in offered]
         actor = f"user:{session.user.name}"
         try:
-            if not days.isdecimal() or int(days) not in DURATIONS:
+            if days not in map(str, DURATIONS):
                 raise ConfigurationError("choose for how long the token is valid")
             token = await run_in_threadpool(
                 lambda: add_token(database, session.user, name=name, scopes=chosen, days=int(days), actor=actor)

@@ -64,10 +64,20 @@ class AccessDenied(Exception):
 
 def safe_path(path: str) -> str:
     """Return ``path`` if it is a path of this console, else ``/``: never an address elsewhere (open redirect)."""
-    parts = urlsplit(path)
+    try:
+        parts = urlsplit(path)
+    except ValueError:  # as "//[", which is no address at all
+        return "/"
     local = path.startswith("/") and not path.startswith("//") and not (parts.scheme or parts.netloc)
     own = local and "\\" not in path and path.isprintable()
     return path if own else "/"
+
+
+def _origin_host(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 def client_address(request: Request) -> str:
@@ -87,7 +97,7 @@ def check_origin(request: Request, public_url: str) -> None:
     if origin is None:
         if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
             raise AccessDenied("this form came from another site")
-    elif origin != public_url and urlsplit(origin).netloc != request.headers.get("host"):
+    elif origin != public_url and _origin_host(origin) != request.headers.get("host"):
         raise AccessDenied("this form came from another site")
 
 
@@ -120,7 +130,8 @@ def build_guard(accounts: Accounts):  # type: ignore[no-untyped-def]  # FastAPI 
             return
         session: Session | None = request.state.session
         if session is None or not session.confirmed:
-            raise SignInNeeded(quote(request.url.path, safe="/") if method == "GET" else "/")
+            asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+            raise SignInNeeded(quote(asked, safe="/") if method == "GET" else "/")
         if UserRole(session.user.role) not in allowed:
             raise AccessDenied(f"the role {session.user.role} may not open this page")
         if method in WRITING and token is None:  # other sites cannot make a browser send a token

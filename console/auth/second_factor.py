@@ -1,5 +1,7 @@
 """The second factor: time-based codes after RFC 6238 (six digits, 30 seconds, SHA-1, as every authenticator program has them)."""
 
+import re
+
 import pyotp
 
 from core.clock import system_clock
@@ -8,11 +10,17 @@ from db.engine import Database
 
 STEP_S = 30
 ISSUER = "dicom-node"
+_SECRET = re.compile(r"[A-Z2-7]{32}")
 
 
 def new_secret() -> str:
     """Return a random secret of 160 bits in base32."""
     return pyotp.random_base32()
+
+
+def is_secret(text: str) -> bool:
+    """Return whether this may be a secret of `new_secret`."""
+    return _SECRET.fullmatch(text) is not None
 
 
 def enrolment_uri(secret: str, user_name: str, ae_title: str) -> str:

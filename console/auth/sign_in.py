@@ -1,6 +1,7 @@
 """Sign-in with password and, where the user has one, a second factor; sign-out."""
 
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
@@ -12,7 +13,7 @@ from console.auth.passwords import check_password
 from console.auth.replies import delete_session_cookie, page, redirect, set_session_cookie
 from console.auth.second_factor import accept_code
 from db.accounts.sessions import Session, confirm_session, end_session, open_session
-from db.accounts.sign_in_limits import clear_failures, record_failure, seconds_until_sign_in
+from db.accounts.sign_in_limits import begin_attempt, clear_failures, forget_attempt, record_failure
 from db.accounts.users import User, find_user
 
 WRONG = "Name or password is wrong."
@@ -40,22 +41,24 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         form = await request.form()
         name, password = str(form.get("name", "")).strip(), str(form.get("password", ""))
         next_path, address = safe_path(str(form.get("next", "/"))), client_address(request)
-        wait_s = await run_in_threadpool(seconds_until_sign_in, database, name, address)
-        if wait_s > 0:
-            message = f"Too many failed attempts. Try again in {int(wait_s // 60) + 1} minutes."
+        attempt = await run_in_threadpool(begin_attempt, database, name, address)
+        if attempt.wait_s > 0:
+            message = f"Too many failed attempts. Try again in {int(attempt.wait_s // 60) + 1} minutes."
             locked = _page(request, status_code=429, next=next_path, name=name, error=message)
-            locked.headers["Retry-After"] = str(int(wait_s) + 1)
+            locked.headers["Retry-After"] = str(int(attempt.wait_s) + 1)
             return locked
         user = await run_in_threadpool(_user_with_password, name, password)
         if user is None:
             known = await run_in_threadpool(find_user, database, name)
-            await run_in_threadpool(lambda: record_failure(database, name, address, user_id=known.id if known is not None else None))
+            await run_in_threadpool(lambda: record_failure(database, address, user_id=known.id if known is not None else None))
             return _page(request, status_code=401, next=next_path, name=name, error=WRONG)
         agent = request.headers.get("user-agent", "")
         token = await run_in_threadpool(lambda: open_session(database, user, address=address, user_agent=agent))
-        if not user.has_second_factor:
+        if user.has_second_factor:  # a right password must not clear what wrong codes have counted
+            await run_in_threadpool(forget_attempt, database, attempt)
+        else:
             await run_in_threadpool(clear_failures, database, name)
-        reply = redirect(f"/sign-in/code?next={next_path}" if user.has_second_factor else next_path)
+        reply = redirect(f"/sign-in/code?next={quote(next_path)}" if user.has_second_factor else next_path)
         set_session_cookie(reply, accounts, token)
         return reply
 
@@ -76,12 +79,12 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         await check_form_token(request, session.form_token)
         form = await request.form()
         next_path, address, user = safe_path(str(form.get("next", "/"))), client_address(request), session.user
-        wait_s = await run_in_threadpool(seconds_until_sign_in, database, user.name, address)
-        if wait_s > 0 or not await run_in_threadpool(accept_code, database, user, str(form.get("code", ""))):
-            if wait_s == 0:
-                await run_in_threadpool(lambda: record_failure(database, user.name, address, user_id=user.id))
+        attempt = await run_in_threadpool(begin_attempt, database, user.name, address)
+        if attempt.wait_s > 0 or not await run_in_threadpool(accept_code, database, user, str(form.get("code", ""))):
+            if attempt.wait_s == 0:
+                await run_in_threadpool(lambda: record_failure(database, address, user_id=user.id))
             context = {"next": next_path, "form_token": session.form_token, "error": WRONG_CODE}
-            return page(templates, request, "code.html", status_code=429 if wait_s else 401, **context)
+            return page(templates, request, "code.html", status_code=429 if attempt.wait_s else 401, **context)
         await run_in_threadpool(clear_failures, database, user.name)
         token = await run_in_threadpool(lambda: confirm_session(database, session, address=address))
         reply = redirect(next_path)

@@ -1,32 +1,52 @@
-"""The figures of models by verdicts, which are kept in memory until there is a further verdict: reading those of 26 weeks takes a while."""
+"""Figures of models that are kept in memory until there is something new to count: reading them takes a while."""
 
 import threading
 import time
+from collections.abc import Callable
+from typing import Any
 
 from db.engine import Database
 from db.operations.model_performance import ModelPerformance, last_verdict, read_performance
+from db.operations.shadow_comparison import compare_shadows, last_shadow_result
 
-KEEP_S = 600.0  # the weeks that count end now, so that verdicts leave them although none is added
+PERFORMANCE_S = 600.0  # the weeks that count end now, so that verdicts leave them although none is added
+SHADOWS_S = 60.0  # of two results at the same time, the one with the lower number may be committed last
 MOST_KEPT = 100
+COMPARED_UNITS = 500
 
 
-class KeptPerformance:
-    """Reads the figures of a version that are not in memory, or are older than the last verdict or `KEEP_S`."""
+class KeptModelFigures:
+    """Reads figures that are not in memory, or are older than what they count, or than a limit."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._kept: dict[tuple[str, str], tuple[int, float, ModelPerformance]] = {}
+        self._kept: dict[tuple[str, ...], tuple[int, float, Any]] = {}
         self._lock = threading.Lock()
 
-    def read(self, model: str, digest: str) -> ModelPerformance:
-        """Return the figures of a model; the calibration is that of the version with this digest."""
-        last, now = last_verdict(self._database), time.monotonic()
+    def performance(self, model: str, digest: str) -> ModelPerformance:
+        """Return the figures of a model by verdicts; the calibration is that of the version with this digest."""
+        last = last_verdict(self._database)
+        found: ModelPerformance = self._read(
+            ("performance", model, digest), last, PERFORMANCE_S, lambda: read_performance(self._database, model, digest)
+        )
+        return found
+
+    def shadows(self, model: str) -> list[dict[str, Any]]:
+        """Return the comparison of the last results of shadows with those of the pipelines that reported."""
+        last = last_shadow_result(self._database, model)
+        found: list[dict[str, Any]] = self._read(
+            ("shadows", model), last, SHADOWS_S, lambda: compare_shadows(self._database, model, units=COMPARED_UNITS)
+        )
+        return found
+
+    def _read(self, name: tuple[str, ...], last: int, keep_s: float, read: Callable[[], Any]) -> Any:
+        now = time.monotonic()
         with self._lock:
-            verdict, at, found = self._kept.get((model, digest), (-1, now, None))
-        if found is None or verdict != last or now - at > KEEP_S:
-            found = read_performance(self._database, model, digest)
+            kept, at, found = self._kept.get(name, (-1, now, None))
+        if found is None or kept != last or now - at > keep_s:
+            found = read()
             with self._lock:
                 if len(self._kept) >= MOST_KEPT:
                     self._kept.clear()
-                self._kept[model, digest] = (last, now, found)
+                self._kept[name] = (last, now, found)
         return found

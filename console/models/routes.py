@@ -10,7 +10,7 @@ from console.auth.access import OPERATORS, UserRole
 from console.auth.guard import Accounts, SignedIn
 from console.auth.replies import page, redirect
 from console.models import charts
-from console.models.figures import KeptPerformance
+from console.models.figures import COMPARED_UNITS, KeptModelFigures
 from console.models.versions import VersionRow, model_names, version_rows
 from console.operations.command_replies import commands_reply, queue_command
 from console.operations.commands import shown_commands
@@ -18,12 +18,10 @@ from core.settings.settings import Settings
 from db.operations.command_kinds import CommandKind
 from db.operations.drift import weekly_statistics
 from db.operations.model_performance import read_abstentions, studies_of_jobs
-from db.operations.shadow_comparison import compare_shadows
 from models import installed
 
 KINDS = frozenset(kind for kind in CommandKind if kind.startswith("model."))
 MOST_DIFFERING = 20
-COMPARED_UNITS = 500
 DRIFT_WEEKS = 8
 
 
@@ -31,7 +29,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, settings: Setti
     """Return the routes of the models page."""
     routes = APIRouter(include_in_schema=False)
     database, folder = accounts.database, settings.node.data_dir / installed.FOLDER
-    kept = KeptPerformance(database)
+    kept = KeptModelFigures(database)
 
     def _overview(request: Request, *, status: int = 200, error: str = "") -> Response:
         rows = {name: version_rows(database, name, folder) for name in model_names(database, folder)}
@@ -66,8 +64,8 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, settings: Setti
 
     def _context(name: str, rows: list[VersionRow]) -> dict[str, Any]:
         active = next((row for row in rows if row.state == "active"), rows[0])
-        performance, abstained = kept.read(name, active.digest), read_abstentions(database, name)
-        shadows = compare_shadows(database, name, units=COMPARED_UNITS)
+        performance, abstained = kept.performance(name, active.digest), read_abstentions(database, name)
+        shadows = kept.shadows(name)
         differing = [id for row in shadows for id in row["differing_jobs"][-MOST_DIFFERING:]]
         references = {row.digest: row.card.reference for row in rows if row.card is not None}
         drift = weekly_statistics(database, model=name, references=references)

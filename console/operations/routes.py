@@ -45,7 +45,10 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, current: Callab
     def _page(request: Request, viewer: Viewer, *, status: int = 200, **context: Any) -> Response:
         state, pauses, settings = node_status(database), list_pauses(database), current()
         free, total = disk_usage(settings.node.data_dir)
-        unrouted = list_unrouted(database, since=None, limit=MOST)
+        with database.reading() as reader:
+            unrouted = list_unrouted(reader, since=None, limit=MOST)
+            jobs = {name: list_jobs(reader, state=name, limit=MOST) for name in ("quarantined", "failed", "running", "queued")}
+            deliveries = [row for name in ("held", "failed") for row in list_deliveries(reader, state=name, limit=MOST)]
         if unrouted:
             details = {"from": viewer.address, "ids": [int(row["unit_id"]) for row in unrouted]}
             audit.record_now(database, actor=viewer.actor, action="units.viewed", subject="units", details=details)
@@ -59,10 +62,10 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, current: Callab
             "disk": (free, total, settings.receive.min_free_bytes),
             "associations": open_associations(database, MOST),
             "refusals": refused_associations(database, MOST),
-            "failed": [row for state in ("quarantined", "failed") for row in list_jobs(database, state=state, limit=MOST)],
-            "running": list_jobs(database, state="running", limit=MOST),
-            "queued": list_jobs(database, state="queued", limit=MOST),
-            "deliveries": [row for state in ("held", "failed") for row in list_deliveries(database, state=state, limit=MOST)],
+            "failed": [*jobs["quarantined"], *jobs["failed"]],
+            "running": jobs["running"],
+            "queued": jobs["queued"],
+            "deliveries": deliveries,
             "quarantine": list_quarantined(database, MOST),
             "unrouted": unrouted,
             "most": MOST,

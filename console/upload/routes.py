@@ -30,6 +30,7 @@ from imaging.photograph.skin_regions import skin_regions
 OFFSET, BYTES = "Upload-Offset", "application/octet-stream"
 PIECE_BYTES = 4 << 20
 RETRY_AFTER_S = "10"
+MOST_DIGITS = 18  # of a number of bytes
 
 
 class FileAnnouncement(BaseModel):
@@ -116,7 +117,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, current: Callab
             return _refused(415, f"a piece is sent as {BYTES}")
         if file.state != "receiving":
             return JSONResponse(file_state(file), status_code=200 if file.state != "refused" else 409)
-        if not offset.isdigit():
+        if not (offset.isascii() and offset.isdigit() and len(offset) <= MOST_DIGITS):
             return _refused(422, f"the header {OFFSET} says where the piece begins, in bytes")
         try:
             await run_in_threadpool(check_receiving, database)

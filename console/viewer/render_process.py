@@ -6,6 +6,7 @@ file can end or slow only this process.
 """
 
 import errno
+import gc
 import json
 import os
 import resource
@@ -83,6 +84,7 @@ def main(orders: TextIO, answers: TextIO) -> None:
 
 
 if __name__ == "__main__":
+    gc.disable()  # the process decodes one unit and ends; a collection over what it imports would delay the first image
     os.umask(0o077)
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a library prints does not get between the answers

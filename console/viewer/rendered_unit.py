@@ -8,7 +8,7 @@ from typing import Any
 
 from console.viewer.render_unit import PICTURE, PIXELS
 
-POLL_S = 0.005
+POLL_S = 0.002
 
 
 class RenderedUnit:

@@ -54,11 +54,11 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, source: ViewerS
         """Describe the images as soon as their headers were read; 422 with the reason where they cannot be displayed."""
         checked = await run_in_threadpool(source.check, ticket, session.id, unit_id)
         rendering = await source.rendering(checked)
+        images = await run_in_threadpool(find_images, accounts.database, unit_id, checked.related_id or None)  # while the headers are read
         if not await rendering.wait(lambda: rendering.meta is not None, WAIT_S):
             return JSONResponse({"waiting": True}, status_code=202)
         if rendering.failure:
             return JSONResponse({"reason": rendering.failure}, status_code=422)
-        images = await run_in_threadpool(find_images, accounts.database, unit_id, checked.related_id or None)
         return JSONResponse(describe(rendering, images))
 
     @routes.get("/viewer/{unit_id}/{ticket}/slices/{first}/{count}")

@@ -1,6 +1,7 @@
 """Limits on failed sign-ins, per name and per address, so that passwords cannot be tried out."""
 
 import hashlib
+from dataclasses import dataclass
 
 from sqlalchemy import text
 
@@ -12,7 +13,11 @@ MOST_PER_NAME = 5
 MOST_PER_ADDRESS = 30  # several people may share an address
 KEPT_S = 86400
 
-_ADD = text("INSERT INTO sign_in_failures (name_sha256, address) VALUES (:name, :address)")
+# One attempt at a time is counted for a name, and for an address: attempts at the same moment must not all find the same count.
+_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:subject, :kind))")
+_NAME_LOCK, _ADDRESS_LOCK = 0x6E616D65, 0x61646472  # "name", "addr"
+_ADD = text("INSERT INTO sign_in_failures (name_sha256, address) VALUES (:name, :address) RETURNING id")
+_FORGET = text("DELETE FROM sign_in_failures WHERE id = :id")
 _DELETE_OLD = text("DELETE FROM sign_in_failures WHERE at < node_now() - make_interval(secs => :kept_s)")
 _CLEAR = text("DELETE FROM sign_in_failures WHERE name_sha256 = :name")
 _WAIT = text("""
@@ -28,20 +33,37 @@ def _hash_name(name: str) -> str:
     return hashlib.sha256(name.casefold().encode()).hexdigest()
 
 
-def seconds_until_sign_in(database: Database, name: str, address: str) -> float:
-    """Return for how long neither this name nor this address may try again; 0 where they may."""
+@dataclass(frozen=True, slots=True)
+class SignInAttempt:
+    """One attempt to sign in: it may not be made for another ``wait_s`` seconds, or it counts as a failure until `forget_attempt`."""
+
+    wait_s: float
+    id: int = 0
+
+
+def begin_attempt(database: Database, name: str, address: str) -> SignInAttempt:
+    """Count an attempt before the password is checked, so that attempts at the same moment are no way around the limits."""
     values = {"name": _hash_name(name), "address": address, "window_s": WINDOW_S}
     values |= {"per_name": MOST_PER_NAME, "per_address": MOST_PER_ADDRESS}
     with database.begin() as connection:
-        waiting = connection.execute(_WAIT, values).scalar_one()
-    return max(0.0, float(waiting or 0.0))
+        connection.execute(_LOCK, {"subject": values["name"], "kind": _NAME_LOCK})
+        connection.execute(_LOCK, {"subject": address, "kind": _ADDRESS_LOCK})
+        waiting = max(0.0, float(connection.execute(_WAIT, values).scalar_one() or 0.0))
+        if waiting:
+            return SignInAttempt(waiting)
+        return SignInAttempt(0.0, int(connection.execute(_ADD, {"name": values["name"], "address": address}).scalar_one()))
 
 
-def record_failure(database: Database, name: str, address: str, *, user_id: int | None) -> None:
-    """Record a failed sign-in; ``user_id`` where the name is that of a user. The audit event holds no typed text."""
+def forget_attempt(database: Database, attempt: SignInAttempt) -> None:
+    """Take back the failure that `begin_attempt` has counted: the password was right."""
+    with database.begin() as connection:
+        connection.execute(_FORGET, {"id": attempt.id})
+
+
+def record_failure(database: Database, address: str, *, user_id: int | None) -> None:
+    """Record that an attempt failed; ``user_id`` where the name is that of a user. The audit event holds no typed text."""
     subject = "user:unknown" if user_id is None else f"user:{user_id}"
     with database.begin() as connection:
-        connection.execute(_ADD, {"name": _hash_name(name), "address": address})
         connection.execute(_DELETE_OLD, {"kept_s": KEPT_S})
         audit.record(connection, actor="anonymous", action="sign_in.failed", subject=subject, details={"from": address})
 

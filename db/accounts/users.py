@@ -66,6 +66,8 @@ def add_user(database: Database, *, name: str, role: str, password_hash: str, ac
 
 def find_user(database: Database, name: str) -> User | None:
     """Return the user with this sign-in name, disabled or not."""
+    if "\0" in name:  # PostgreSQL stores no NUL in text
+        return None
     with database.begin() as connection:
         row = connection.execute(_FIND, {"name": name}).one_or_none()
     return None if row is None else User(**row._mapping)

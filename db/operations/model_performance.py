@@ -17,8 +17,6 @@ _CURRENT = """v.verdict <> 'retracted'
     AND NOT EXISTS (SELECT FROM verdicts later WHERE later.supersedes = v.id AND later.supersedes IS NOT NULL)"""
 # Few of all findings are judged: they are read by their numbers, and the table is not read to its end.
 _FEW_ROWS = text("SET LOCAL random_page_cost = 1.1")
-# The rows are not sorted: their order is made of the groups.
-_HASHED = text("SET LOCAL enable_sort = off")
 # Verdicts are summed up by result first, so that the three groupings sort few rows. A finding is read only for a change of its class.
 _FIGURES = text(f"""
     WITH of_job AS MATERIALIZED (
@@ -58,12 +56,19 @@ _CALIBRATION = text(f"""
       AND (SELECT bool_or(probability IS NOT NULL) FROM findings WHERE id IN (SELECT finding_id FROM judged LIMIT 20))
     GROUP BY 1 ORDER BY 1
 """)
+# Each week is a range of the index, so that no week is computed for a row.
 _OUTCOMES = text("""
-    SELECT date_trunc('week', reported_at AT TIME ZONE 'UTC')::date AS week, count(*) AS n,
-           count(*) FILTER (WHERE outcome = 'abstained') AS abstained
-    FROM jobs WHERE model = :model AND NOT shadow AND reported_at IS NOT NULL AND outcome IS NOT NULL
-      AND coalesce(reported_at, queued_at) > (SELECT node_now()) - make_interval(weeks => :weeks)
-    GROUP BY 1
+    SELECT weeks.monday::date AS week, of_week.n, of_week.abstained
+    FROM (SELECT (SELECT node_now()) - make_interval(weeks => :weeks) AS since) AS begin
+    CROSS JOIN LATERAL generate_series(
+        date_trunc('week', begin.since AT TIME ZONE 'UTC'), (SELECT node_now()) AT TIME ZONE 'UTC', interval '1 week') AS weeks (monday)
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS n, count(*) FILTER (WHERE outcome = 'abstained') AS abstained FROM jobs
+        WHERE model = :model AND NOT shadow AND reported_at IS NOT NULL AND outcome IS NOT NULL
+          AND coalesce(reported_at, queued_at) > begin.since
+          AND coalesce(reported_at, queued_at) >= weeks.monday AT TIME ZONE 'UTC'
+          AND coalesce(reported_at, queued_at) < (weeks.monday + interval '1 week') AT TIME ZONE 'UTC') AS of_week
+    WHERE of_week.n > 0 ORDER BY 1
 """)
 _LAST_VERDICT = text("SELECT max(id) FROM verdicts")
 _STUDIES = text("""
@@ -132,8 +137,7 @@ def read_abstentions(database: Database, model: str) -> list[tuple[str, Share]]:
     """Return (Monday of the week, share of results without an answer) of the last 26 weeks."""
     with database.begin() as connection:
         connection.execute(_FEW_ROWS)
-        connection.execute(_HASHED)
-        outcomes = sorted(connection.execute(_OUTCOMES, {"model": model, "weeks": WEEKS}).all())
+        outcomes = connection.execute(_OUTCOMES, {"model": model, "weeks": WEEKS}).all()
     return [(row.week.isoformat(), Share(row.abstained, row.n)) for row in outcomes]
 
 

@@ -29,6 +29,13 @@ _COMPARE = text("""
     FROM answers s JOIN answers a ON a.unit_id = s.unit_id AND a.revision = s.revision AND NOT a.shadow
     WHERE s.shadow GROUP BY 1, 2, 3, 4 ORDER BY 2, 4
 """)
+_LAST = text("SELECT max(id) FROM jobs WHERE model = :name AND shadow AND outcome IS NOT NULL")
+
+
+def last_shadow_result(database: Database, name: str) -> int:
+    """Return the number of the newest job of a shadow that has a result, 0 where there is none."""
+    with database.begin() as connection:
+        return int(connection.execute(_LAST, {"name": name}).scalar_one() or 0)
 
 
 def compare_shadows(database: Database, name: str, *, units: int | None = None) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ from db.roles.supervised_loop import SupervisedLoop
 
 POLL_INTERVAL_S = 5.0  # a notification ends the wait
 STOP_TIMEOUT_S = 10.0
+MOST_DIGITS = 18  # of the number of a row
 
 Handler = Callable[[ClaimedCommand], str]
 """Carries out a command and returns the answer in words. Raises NodeError with the reason where it cannot be carried out."""
@@ -79,8 +80,8 @@ def require_number(command: ClaimedCommand) -> int:
         Its subject is no number.
     """
     subject = command.args.get("subject", "")
-    if not subject.isdecimal():
-        raise NodeError(f"{command.kind} needs the number of a row, not {subject!r}")
+    if not subject.isdecimal() or len(subject) > MOST_DIGITS:
+        raise NodeError(f"{command.kind} needs the number of a row, not {subject[:40]!r}")
     return int(subject)
 
 
@@ -93,7 +94,7 @@ def numbers(command: ClaimedCommand, name: str) -> tuple[int, ...]:
         It holds something else.
     """
     parts = [part for part in command.args.get(name, "").split(",") if part]
-    if not all(part.isdecimal() for part in parts):
+    if not all(part.isdecimal() and len(part) <= MOST_DIGITS for part in parts):
         raise NodeError(f"{command.kind} needs numbers separated by commas in {name!r}")
     return tuple(int(part) for part in parts)
 

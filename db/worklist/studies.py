@@ -1,9 +1,7 @@
 """The worklist: one line per study, the last received first, by pages (keyset) and filters.
 
-The numbers of a page are found first (`db.worklist.study_filter`), and its lines are computed for that page alone, so that their cost does
-not grow with the number of studies. Numbers are looked for among the `RECENT` newest studies, where a filter that many studies pass fills
-the page; where it does not, few studies pass, and the indexes of what is asked find them. A tier of one finding is looked for among the
-newest jobs that have it: `_CANDIDATES`.
+The numbers of a page are found first (`db.worklist.study_numbers`), and its lines are computed for that page alone, so that their cost
+does not grow with the number of studies.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,15 +9,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 
 from core.states import Tier
 from db.engine import Database
 from db.worklist.study_filter import StudyFilter
+from db.worklist.study_numbers import find_numbers
 
 PAGE = 50
-RECENT, MOST_RECENT = 1000, 6000
-CANDIDATES = 400
 
 STATES = ("failed", "receiving", "queued", "running", "reported", "delivered", "not_routed")
 """States of a study, by urgency for an operator: the first that one of its units has is shown."""
@@ -32,32 +29,11 @@ _UNITS = """
 """
 _RESULTS = """
     SELECT array_agg(DISTINCT j.state) AS states, array_agg(DISTINCT j.outcome) AS outcomes, bool_or(j.priority = 'urgent') AS urgent,
-           array_agg(DISTINCT j.model || ' ' || j.model_version) AS models, max(j.reported_at) AS reported_at
+           array_agg(DISTINCT j.model || ' ' || j.model_version) AS models, max(j.reported_at) AS reported_at,
+           array_agg(DISTINCT j.reason) FILTER (WHERE j.state IN ('failed', 'quarantined') AND j.reason <> '') AS failures
     FROM series se JOIN units u ON u.series_id = se.id
     JOIN jobs j ON j.unit_id = u.id AND NOT j.shadow AND j.state NOT IN ('superseded', 'cancelled') WHERE se.study_id = st.id
 """
-# Pages of an index that are read one by one cost little: what people look at is in memory.
-_IN_MEMORY = text("SET LOCAL random_page_cost = 1.1")
-_NEWEST = "SELECT st.id FROM studies st {where} ORDER BY st.id DESC LIMIT :limit"
-_AMONG_RECENT = """
-    SELECT st.id FROM (SELECT * FROM studies WHERE CAST(:before AS bigint) IS NULL OR id < :before ORDER BY id DESC LIMIT :recent) st
-    {where} ORDER BY st.id DESC LIMIT :limit
-"""
-# Materialised, so that the order of the page does not make the planner read all studies from the newest on.
-_ALL = "WITH found AS MATERIALIZED (SELECT st.id FROM studies st {where}) SELECT id FROM found ORDER BY id DESC LIMIT :limit"
-# The studies of the newest jobs with such a finding. No other study with a number above ``complete_above`` has one: its jobs are older than
-# these, so it was received before the oldest of these was queued. Numbers follow the times but for transactions at the same moment.
-_CANDIDATES = text("""
-    WITH newest AS MATERIALIZED (
-        SELECT DISTINCT f.job_id FROM (
-            SELECT job_id FROM findings WHERE tier = :tier AND label = :finding ORDER BY job_id DESC LIMIT :most) AS f),
-    before AS (
-        SELECT max(id) AS id FROM (
-            SELECT id FROM studies WHERE first_received_at <= (SELECT queued_at FROM jobs WHERE id = (SELECT min(job_id) FROM newest))
-            ORDER BY first_received_at DESC LIMIT 200) AS received)
-    SELECT array_agg(DISTINCT se.study_id) AS ids, (SELECT coalesce(id, 0) FROM before) AS complete_above
-    FROM newest n JOIN jobs j ON j.id = n.job_id JOIN units u ON u.id = j.unit_id JOIN series se ON se.id = u.series_id
-""")
 _TOP = """
     SELECT f.label, f.code_meaning, f.probability, f.score, f.tier, count(*) OVER () AS findings
     FROM series se JOIN units u ON u.series_id = se.id
@@ -75,7 +51,10 @@ _LINES = text(f"""
 
 @dataclass(frozen=True, slots=True)
 class StudyLine:
-    """One line of the worklist. ``top`` is the finding with the highest tier; ``findings`` counts all."""
+    """One line of the worklist. ``top`` is the finding with the highest tier; ``findings`` counts all.
+
+    ``reasons``: why jobs failed, else why units were not analysed.
+    """
 
     id: int
     study_instance_uid: str
@@ -122,30 +101,11 @@ def list_studies(
         values["before"] = before
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
     with database.begin() as connection:
-        ids = _find(connection, where, {**values, "limit": limit, "before": before}, recent=bool(wanted.narrows and among is None))
+        kind = wanted.newest_kind if among is None and before is None else ""
+        ids = find_numbers(
+            connection, where, {**values, "limit": limit, "before": before}, recent=bool(wanted.narrows and among is None), kind=kind
+        )
         return [_line(row._mapping) for row in connection.execute(_LINES, {"ids": ids})] if ids else []
-
-
-def _find(connection: Connection, where: str, values: dict[str, Any], *, recent: bool) -> list[int]:
-    """Return the numbers of the studies of a page. ``recent``: look among the newest ones first."""
-    if not recent:
-        return list(connection.execute(text(_NEWEST.format(where=where)), values).scalars())
-    connection.execute(_IN_MEMORY)
-    among, limit = RECENT, values["limit"]
-    if values.get("tier") and values.get("finding") and values["before"] is None:
-        newest = connection.execute(_CANDIDATES, {"tier": values["tier"], "finding": values["finding"], "most": CANDIDATES}).one()
-        candidates = sorted((id for id in newest.ids or () if id > newest.complete_above), reverse=True)[: 2 * limit]
-        if len(candidates) >= limit:
-            only = f"{where} AND st.id = ANY(:candidates)"
-            found = list(connection.execute(text(_NEWEST.format(where=only)), {**values, "candidates": candidates}).scalars())
-            if len(found) == limit:
-                return found
-    while among <= MOST_RECENT:
-        found = list(connection.execute(text(_AMONG_RECENT.format(where=where)), {**values, "recent": among}).scalars())
-        if len(found) == limit:
-            return found
-        among = max(2 * among, 2 * among * limit // (len(found) or 1))  # so many that the page will probably be full
-    return list(connection.execute(text(_ALL.format(where=where)), values).scalars())
 
 
 def _line(row: Mapping[Any, Any]) -> StudyLine:
@@ -177,7 +137,7 @@ def _line(row: Mapping[Any, Any]) -> StudyLine:
         outcomes=tuple(sorted(name for name in row["outcomes"] or () if name)),
         models=tuple(row["models"] or ()),
         urgent=bool(row["urgent"]),
-        reasons=tuple(row["reasons"] or ()),
+        reasons=tuple(row["failures"] or row["reasons"] or ()),
         findings=row["findings"] or 0,
         top=top,
     )
@@ -205,7 +165,11 @@ _CHOICES = {
 }
 
 
+# One round trip for all lists.
+_ALL_CHOICES = text("SELECT " + ", ".join(f"ARRAY({statement}) AS {name}" for name, statement in _CHOICES.items()))
+
+
 def filter_choices(database: Database) -> dict[str, list[str]]:
     """Return the values that the lists of the filters offer."""
     with database.begin() as connection:
-        return {name: [str(value) for value in connection.execute(text(statement)).scalars()] for name, statement in _CHOICES.items()}
+        return {name: list(values) for name, values in connection.execute(_ALL_CHOICES).mappings().one().items()}

@@ -68,6 +68,13 @@ class StudyFilter:
         """Whether anything is asked."""
         return any(astuple(self))
 
+    @property
+    def newest_kind(self) -> str:
+        """The condition by which the newest units are looked for (`db.worklist.study_numbers`); "" where there is none."""
+        if self.tier and self.finding:
+            return "finding"
+        return "outcome" if self.outcome else self.state if self.state == "not_routed" else ""
+
     def conditions(self) -> tuple[list[str], dict[str, Any]]:
         """Return SQL conditions, and the values that they name. Every word of ``text`` must be there, in any order."""
         values: dict[str, Any] = {name: getattr(self, name) for name in (*_CONDITIONS, *_OF_JOB, *_OF_FINDING) if getattr(self, name)}

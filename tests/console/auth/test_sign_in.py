@@ -86,6 +86,9 @@ def test_a_user_enrols_and_removes_a_second_factor(console: RunningConsole, data
         assert browser.send_form("/account/second-factor", secret=found[1], code="000000").status_code == 422
         assert browser.send_form("/account/second-factor", secret=found[1], code=pyotp.TOTP(found[1]).now()).status_code == 303
         browser.open("/account")
+        other = pyotp.random_base32()
+        replaced = browser.send_form("/account/second-factor", secret=other, code=pyotp.TOTP(other).now())
+        assert replaced.status_code == 422, "who finds an open session must not replace it without the password"
         assert browser.send_form("/account/second-factor/remove", password="wrong").status_code == 422
         assert browser.send_form("/account/second-factor/remove", password=PASSWORD).status_code == 303
     user = find_user(database, "viewer")

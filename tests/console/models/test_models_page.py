@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from console.models.figures import KeptPerformance
+from console.models.figures import KeptModelFigures
 from core.settings.settings import Settings
 from db.engine import Database
 from db.operations.model_performance import read_abstentions, read_performance, recent_acceptance
@@ -111,12 +111,12 @@ def test_readers_see_the_figures_and_no_action(database: Database, tmp_path: Pat
 
 
 def test_kept_figures_are_read_again_after_the_next_verdict(database: Database) -> None:
-    kept = KeptPerformance(database)
-    before = kept.read(NAME, DIGEST)
-    assert kept.read(NAME, DIGEST) is before
+    kept = KeptModelFigures(database)
+    before = kept.performance(NAME, DIGEST)
+    assert kept.performance(NAME, DIGEST) is before
     run(
         database,
         "INSERT INTO verdicts (job_id, finding_id, verdict, reason, user_name, seen_revision, seen_at, supersedes) "
         "SELECT job_id, finding_id, 'rejected', 'artifact', 'bob', 1, now(), id FROM verdicts ORDER BY id LIMIT 1",
     )
-    assert [one.by_version[0].acceptance.count for one in (before, kept.read(NAME, DIGEST))] == [8, 7]
+    assert [one.by_version[0].acceptance.count for one in (before, kept.performance(NAME, DIGEST))] == [8, 7]

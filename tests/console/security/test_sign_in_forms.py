@@ -1,5 +1,9 @@
 """Usual attacks on sign-in and forms: each is refused, and leaves nothing changed."""
 
+import re
+from concurrent.futures import ThreadPoolExecutor
+from html import unescape
+
 import httpx
 import pytest
 
@@ -49,6 +53,43 @@ def test_sign_in_leads_to_no_other_site(console: RunningConsole, next: str) -> N
         target = httpx.URL(console.url).join(reply.headers["location"])
         assert (target.host, target.port) == (httpx.URL(console.url).host, httpx.URL(console.url).port)
         assert [value.split("=")[0] for value in reply.headers.get_list("set-cookie")] == ["dicom-node"], "no header is added"
+
+
+def test_guesses_at_the_same_moment_are_no_way_around_the_limit(console: RunningConsole) -> None:
+    def guess(number: int) -> int:
+        with console.browser() as attacker:
+            return attacker.sign_in("clinician", f"guess {number}").status_code
+
+    with ThreadPoolExecutor(12) as attackers:
+        statuses = list(attackers.map(guess, range(24)))
+    assert (statuses.count(401), statuses.count(429)) == (5, 19)
+
+
+def test_what_is_no_address_no_name_and_no_number_is_refused(console: RunningConsole) -> None:
+    with console.browser() as browser:
+        assert 'name="next" value="/"' in browser.get("/sign-in", params={"next": "//["}).text
+        assert browser.post("/sign-in", data={"name": "viewer"}, headers={"Origin": "http://["}).status_code == 403
+        assert browser.sign_in("clinician\0").status_code == 401
+        browser.sign_in("clinician")
+        assert browser.send_form("/account/second-factor", secret="!" * 32, code="123456").status_code == 422
+        assert browser.send_form("/account/tokens", token_name="x", scope="results", days="9" * 5000).status_code == 422
+        origin = {"Origin": console.url, "X-Form-Token": browser.form_token}
+        upload = browser.post("/upload", json={"files": [{"name": "a.jpg", "size": 10}]}, headers=origin).json()
+        path = f"/uploads/{upload['id']}/files/{upload['files'][0]['id']}"
+        for offset in (b"\xb2", b"9" * 5000):
+            headers = httpx.Headers(
+                [(b"Upload-Offset", offset), *httpx.Headers(origin).raw, (b"Content-Type", b"application/octet-stream")]
+            )
+            assert browser.post(path, content=b"x", headers=headers).status_code == 422
+
+
+def test_the_whole_address_that_was_asked_for_is_opened_after_sign_in(console: RunningConsole) -> None:
+    asked = "/worklist?state=failed&text=a%26b"
+    with console.browser() as browser:
+        page = browser.get(asked, follow_redirects=True).text
+        found = re.search(r'name="next" value="([^"]+)"', page)
+        assert found is not None
+        assert browser.sign_in("viewer", next=unescape(found[1])).headers["location"] == asked
 
 
 def test_markup_in_a_name_is_shown_as_text(console: RunningConsole, database: Database) -> None:

@@ -12,7 +12,7 @@ from console.worklist.live_lines import Lines, LiveLines, SeenStudies
 from core.states import Priority
 from db.engine import Database
 from db.notify import notify
-from db.worklist import studies
+from db.worklist import study_numbers
 from db.worklist.studies import list_studies
 from db.worklist.study_filter import StudyFilter
 from tests.support.console import Browser, RunningConsole, add_users
@@ -181,21 +181,31 @@ def test_an_open_worklist_reads_only_what_has_changed_and_is_recorded_when_it_sh
     assert (seen.covers(7, [2]), seen.covers(7, [2, 3]), seen.covers(8, [2])) == (True, False, False)
 
 
-def test_a_tier_of_one_finding_lists_the_newest_studies_also_where_an_older_one_was_analysed_last(
+def test_the_newest_units_give_the_newest_studies_also_where_an_older_one_was_analysed_last(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for number in (1, 2, 3):
+    for number in (1, 2, 3, 7):
         _study(database, number)
     for number in (2, 3, 1):
         complete(database, plan(), study=f"1.2.{number}")
         finish(database, claim(database))
-    for number in (4, 5, 6):
+    for number in (4, 5, 6, 8):
         _study(database, number)
+    for number in (4, 5, 6):
         complete(database, plan(), study=f"1.2.{number}")
         finish(database, claim(database))
-    wanted = StudyFilter(tier="review", finding="nodule")
-    for candidates in (1, 2, 4, 5, 400):
-        monkeypatch.setattr(studies, "CANDIDATES", candidates)
-        for limit in range(1, 7):
-            found = [line.study_instance_uid for line in list_studies(database, wanted, limit=limit)]
-            assert found == [f"1.2.{number}" for number in (6, 5, 4, 3, 2, 1)][:limit], (candidates, limit)
+    for number in (8, 7):
+        complete(database, study=f"1.2.{number}", reason="no route takes it")
+    run(database, "UPDATE units SET outcome = 'not_analysed' WHERE reason <> ''")
+    analysed, others = (6, 5, 4, 3, 2, 1), (8, 7)
+    for wanted, numbers in (
+        (StudyFilter(tier="review", finding="nodule"), analysed),
+        (StudyFilter(outcome="findings"), analysed),
+        (StudyFilter(outcome="findings", text="1.2.3"), ()),
+        (StudyFilter(state="not_routed"), others),
+    ):
+        for candidates in (1, 2, 4, 5, 400):
+            monkeypatch.setattr(study_numbers, "CANDIDATES", candidates)
+            for limit in range(1, 7):
+                found = [line.study_instance_uid for line in list_studies(database, wanted, limit=limit)]
+                assert found == [f"1.2.{number}" for number in numbers][:limit], (wanted, candidates, limit)
