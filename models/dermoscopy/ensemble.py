@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from models.dermoscopy import efficientnet_lite
-from models.dermoscopy.efficientnet_lite import LiteNet, build_lite, fold_normalisation
-from models.dermoscopy.network import LesionNet, build, dihedral
+from models.dermoscopy.efficientnet_lite import LiteNet, build_lite
+from models.dermoscopy.folding import prepare_network
+from models.dermoscopy.network import LesionNet, build, dihedral, enlarge_outline
 from models.dermoscopy.preprocess import common_square, fine_square, resize_square
 
 Squares = Sequence[np.ndarray] | np.ndarray  # N squares, each (Y, Y, 3) uint8; as an array all of one size
@@ -19,8 +20,9 @@ Squares = Sequence[np.ndarray] | np.ndarray  # N squares, each (Y, Y, 3) uint8; 
 class MemberOutput:
     """One network's output for N images.
 
-    ``logits`` (N, classes) float32, the mean over the views. From the upright view: ``outline`` (N, side, side) logits, None where the
-    network has no outline decoder, and ``distance`` (N,) from the training images, None where it is not measured by this network.
+    ``logits`` (N, classes) float32, the mean over the views. From the upright view: ``outline`` (N, 1, Y, X) logits on the grid of the
+    finest map, None where the network has no outline decoder, and ``distance`` (N,) from the training images, None where it is not
+    measured by this network.
     """
 
     logits: torch.Tensor
@@ -77,11 +79,10 @@ class Ensemble(torch.nn.Module):
         return list(self.sides)[-1]
 
     def prepare_to_serve(self) -> "Ensemble":
-        """Eval mode without gradients, the normalisations of the EfficientNets folded; returns itself, which is not trained afterwards."""
+        """Eval mode without gradients, normalisations and paddings folded; returns itself, which is not trained afterwards."""
         self.eval().requires_grad_(False)
-        for net in self.members.values():
-            if isinstance(net, LiteNet):
-                fold_normalisation(net.trunk)
+        for name in self.sides:
+            prepare_network(self.network(name))
         return self
 
     def input_of(self, name: str, squares: Squares) -> torch.Tensor:
@@ -92,6 +93,15 @@ class Ensemble(torch.nn.Module):
         to_grid = fine_square if isinstance(self.members[name], LiteNet) else common_square
         return to_tensor([to_grid(square) for square in squares], self.sides[name])
 
+    def inputs_of(self, squares: Squares) -> dict[str, torch.Tensor]:
+        """``input_of`` of every member, each grid computed once."""
+        found: dict[tuple[type[torch.nn.Module], int], torch.Tensor] = {}
+        for name, side in self.sides.items():
+            grid = type(self.members[name]), side
+            if grid not in found:
+                found[grid] = self.input_of(name, squares)
+        return {name: found[type(self.members[name]), side] for name, side in self.sides.items()}
+
     def run_member(self, name: str, images: torch.Tensor, facts: torch.Tensor, views: int) -> MemberOutput:
         """One member's output for (N, 3, side, side) uint8 and ``facts`` (N, FACTS) float32, over ``views`` mirrored and turned copies."""
         net, views = self.network(name), self.views[name] or views
@@ -100,18 +110,19 @@ class Ensemble(torch.nn.Module):
         if isinstance(net, LiteNet):
             return MemberOutput(logits, None, None)
         upright = [found[: len(images)] for found in maps]
-        outline = net.decode_outline(upright, self.sides[name]) if net.outline is not None else None
+        outline = net.outline(upright).float() if net.outline is not None else None
         return MemberOutput(logits, outline, net.distance(upright) if name == self.last else None)
 
     def average(self, outputs: Sequence[MemberOutput]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Of all members' outputs in their order: weighted mean of the logits (N, classes), distance (N,), mean outline (N, side, side)."""
-        side = outputs[-1].outline
-        assert side is not None
-        assert outputs[-1].distance is not None
-        outlines = [one.outline for one in outputs if one.outline is not None and one.outline.shape == side.shape]
+        last = outputs[-1]
+        assert last.outline is not None
+        assert last.distance is not None
+        outlines = [one.outline for one in outputs if one.outline is not None and one.outline.shape == last.outline.shape]
+        outline = enlarge_outline(torch.stack(outlines).mean(0), self.sides[self.last])
         total = sum(self.weights.values())
         logits = torch.stack([one.logits * (weight / total) for one, weight in zip(outputs, self.weights.values(), strict=True)]).sum(0)
-        return logits, outputs[-1].distance, torch.stack(outlines).mean(0)
+        return logits, last.distance, outline
 
 
 def build_member(table: Mapping[str, Any], classes: int) -> LesionNet | LiteNet:

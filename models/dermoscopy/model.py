@@ -94,7 +94,8 @@ class DermoscopyClassifier:
         size = 1 if self.device == "cpu" else CUDA_BATCH
         batches = [slice(start, start + size) for start in range(0, len(squares), size)]
         names = list(self._ensemble.sides)
-        passes = [(name, squares[part], facts[part]) for part in batches for name in names]
+        inputs = map_on_cores(lambda part: self._ensemble.inputs_of(squares[part]), batches, self._threads)
+        passes = [(name, given[name], facts[part]) for part, given in zip(batches, inputs, strict=True) for name in names]
         if self.device == "cpu":
             outputs = map_on_cores(lambda one: self._run_member(*one), passes, self._threads)
         else:
@@ -103,33 +104,34 @@ class DermoscopyClassifier:
         parts = [self._ensemble.average(outputs[start : start + len(names)]) for start in range(0, len(outputs), len(names))]
         return EnsembleOutput(*(torch.cat(values).float().cpu().numpy() for values in zip(*parts, strict=True)))
 
-    def _run_member_in_parts(self, name: str, squares: Squares, facts: np.ndarray) -> MemberOutput:
+    def _run_member_in_parts(self, name: str, images: torch.Tensor, facts: np.ndarray) -> MemberOutput:
         """As ``_run_member``, in as many passes as the GPU's memory needs."""
-        parts = run_in_halves(lambda part: self._run_member(name, squares[part], facts[part]), len(squares))
+        parts = run_in_halves(lambda part: self._run_member(name, images[part], facts[part]), len(images))
         return parts[0] if len(parts) == 1 else concatenate_outputs(parts)
 
     @torch.inference_mode()
-    def _run_member(self, name: str, squares: Squares, facts: np.ndarray) -> MemberOutput:
-        images = self._ensemble.input_of(name, squares).to(self.device)
-        return self._ensemble.run_member(name, images, torch.from_numpy(facts).to(self.device), self._views)
+    def _run_member(self, name: str, images: torch.Tensor, facts: np.ndarray) -> MemberOutput:
+        return self._ensemble.run_member(name, images.to(self.device), torch.from_numpy(facts).to(self.device), self._views)
 
     def outline(self, image: Photograph) -> np.ndarray:
         """The lesion, (Y, X) bool on the image's grid: one component without holes; nothing outside the centre square."""
         output = self.run_networks([self.square(image)], patient_of(image).facts()[None])
         return outline_on_image(output.outline[0], image.rgb.shape[:2])
 
-    def evidence_map(self, image: Photograph) -> np.ndarray:
-        """Evidence for the model's answer (Grad-CAM), (Y, X) float32 in 0..1 on the image's grid; 0 outside the centre square.
+    def evidence_map(self, image: Photograph, answer: str = "") -> np.ndarray:
+        """Evidence for the label ``answer`` (Grad-CAM), (Y, X) float32 in 0..1 on the image's grid; 0 outside the centre square.
 
-        The weighted mean over the members, each scaled to 1. All 0 where nothing speaks for the answer.
+        The weighted mean over the members, each scaled to 1. All 0 where nothing speaks for the answer. Without ``answer`` the networks
+        are asked for it, which takes twice as long as the map.
         """
         squares, facts = [self.square(image)], patient_of(image).facts()[None]
-        label = int(self.run_networks(squares, facts).logits[0].argmax())
-        facts_tensor = torch.from_numpy(facts).to(self.device)
+        names = [label.name for label in self.card.labels]
+        label = names.index(answer) if answer else int(self.run_networks(squares, facts).logits[0].argmax())
+        inputs, facts_tensor = self._ensemble.inputs_of(squares), torch.from_numpy(facts).to(self.device)
 
         def member_map(name: str) -> np.ndarray:
-            images = self._ensemble.input_of(name, squares).to(self.device)
-            heat = scale_to_unit(lesion_grad_cam(self._ensemble.network(name), images, facts_tensor, label).cpu().numpy())
+            found = lesion_grad_cam(self._ensemble.network(name), inputs[name].to(self.device), facts_tensor, label)
+            heat = scale_to_unit(found.cpu().numpy())
             return self._ensemble.weights[name] * paste_centre_square(heat, (COMMON_PX, COMMON_PX))
 
         heat = np.sum(map_on_cores(member_map, list(self._ensemble.sides), self._threads), axis=0)
@@ -139,7 +141,8 @@ class DermoscopyClassifier:
         """``evidence_map`` as a record; None where there was no answer."""
         if not prediction.probabilities:
             return None
-        return pack_heat_map(self.evidence_map(item)[None], meaning=f"evidence for {prediction.findings[0].label} (Grad-CAM)")
+        answer = prediction.findings[0].label
+        return pack_heat_map(self.evidence_map(item, answer)[None], meaning=f"evidence for {answer} (Grad-CAM)")
 
 
 def patient_of(image: Photograph) -> Patient:

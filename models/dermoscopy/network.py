@@ -119,8 +119,7 @@ class LesionNet(torch.nn.Module):
         """(B, side, side) float32 logits that a pixel belongs to the lesion. Raises RuntimeError where there is no decoder."""
         if self.outline is None:
             raise RuntimeError("this network has no outline decoder")
-        coarse: torch.Tensor = self.outline(maps).float()
-        return F.interpolate(coarse, size=(side, side), mode="bilinear", align_corners=False)[:, 0]
+        return enlarge_outline(self.outline(maps).float(), side)
 
     def distance(self, maps: list[torch.Tensor]) -> torch.Tensor:
         """(B,) distance from the training images. Raises RuntimeError where the network does not measure it."""
@@ -132,6 +131,11 @@ class LesionNet(torch.nn.Module):
     def forward(self, image: torch.Tensor, facts: torch.Tensor | None = None) -> torch.Tensor:
         """As the class says."""
         return self.classify(self.maps(image)[-1], facts)
+
+
+def enlarge_outline(coarse: torch.Tensor, side: int) -> torch.Tensor:
+    """(B, 1, Y, X) logits of the outline decoder to (B, side, side)."""
+    return F.interpolate(coarse, size=(side, side), mode="bilinear", align_corners=False)[:, 0]
 
 
 def build(network: Mapping[str, Any], classes: int) -> LesionNet:

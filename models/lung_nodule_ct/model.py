@@ -18,8 +18,8 @@ from models.lung_nodule_ct.suitability import check_chest, check_geometry, not_c
 from models.lung_nodule_ct.two_stages import TwoStageDetector
 from models.torch_threads import cpu_threads
 
-# Fixed, so that the same series gives the same bits. One thread, because two wait for each other on a busy machine (measured: twice the
-# CPU time); a worker uses the other cores by further processes.
+# Fixed, so that the same series gives the same bits. One thread for each window, and as many windows at once as there are cores: two
+# threads of one window wait for each other on a busy machine (measured: twice the CPU time).
 THREADS = 1
 MEANING = "how much the first stage takes a voxel for a part of a nodule, 0 to 1, outside the lung field 0; no probability"
 

@@ -16,6 +16,7 @@ from models.ct.isotropic_grid import STEP_MM, Float, Spacing
 from models.ct.lung_field import LungField
 from models.lung_nodule_ct import network, second_stage
 from models.lung_nodule_ct.candidates import NoduleCandidate, find_candidates
+from models.lung_nodule_ct.cpu_network import prepare_for_cpu
 from models.lung_nodule_ct.heat import NoduleHeat, compute_heat
 from models.lung_nodule_ct.probability import combined_score
 
@@ -87,4 +88,5 @@ def one_per_nodule(ordered: Sequence[NoduleCandidate]) -> list[NoduleCandidate]:
 
 def _loaded(module: nn.Module, tensors: Mapping[str, torch.Tensor], prefix: str, device: str) -> nn.Module:
     module.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
-    return module.eval().to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload,no-any-return]
+    module.eval().to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    return prepare_for_cpu(module) if device == "cpu" else module
