@@ -55,15 +55,18 @@ class LungField:
 
 
 def close_by_ball(mask: Mask, radius_mm: float, spacing_mm: Spacing) -> Mask:
-    """Morphological closing by a ball, computed by two distance maps; voxels outside the volume count as background."""
+    """Morphological closing of a mask that is not empty by a ball, by two distance maps; voxels outside the volume count as background."""
     pad = [int(np.ceil(radius_mm / s)) + 1 for s in spacing_mm]
+    rows, columns = (np.flatnonzero(mask.any(axis=(0, other))) for other in (2, 1))
+    box = (slice(None), slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))  # nothing is closed outside of it
     # Slices are repeated at both ends: a scan that ends inside the lung must not lose its last slices.
-    wide = np.pad(mask, [(pad[0], pad[0]), (0, 0), (0, 0)], mode="edge")
+    wide = np.pad(mask[box], [(pad[0], pad[0]), (0, 0), (0, 0)], mode="edge")
     wide = np.pad(wide, [(0, 0), (pad[1], pad[1]), (pad[2], pad[2])])
     grown = ndimage.distance_transform_edt(~wide, sampling=spacing_mm) <= radius_mm
     shrunk = ndimage.distance_transform_edt(grown, sampling=spacing_mm) > radius_mm
     inner = tuple(slice(p, -p) for p in pad)
-    result: Mask = shrunk[inner] | mask
+    result: Mask = mask.copy()
+    result[box] |= shrunk[inner]
     return result
 
 
@@ -107,7 +110,8 @@ def lung_field(hu: npt.NDArray[np.int16], spacing_mm: Spacing) -> LungField | No
         return None
     sizes = np.bincount(labels.ravel(), minlength=count + 1) * litre
     kept = [i for i in range(1, count + 1) if sizes[i] >= SMALLEST_LITRES]
-    kept = [i for i in kept if ndimage.distance_transform_edt(labels == i, sampling=spacing).max() >= 10.0]
+    boxes = [tuple(slice(max(s.start - 1, 0), s.stop + 1) for s in box) for box in ndimage.find_objects(labels)]
+    kept = [i for i in kept if ndimage.distance_transform_edt(labels[boxes[i - 1]] == i, sampling=spacing).max() >= 10.0]
     if not kept:
         return None
     tissue = {i: float(np.percentile(coarse[labels == i], 75)) for i in kept}
