@@ -58,7 +58,7 @@ class FindingResource(Resource):
     frame: int | None
     image_point: list[float] | None = Field(description="Column and row in that image, pixels")
     measurements: list[dict[str, Any]] = Field(description="Coded measurements with value and unit")
-    evaluations: list[dict[str, Any]] = Field(description="Coded evaluations, each with name and value: place, density, Lung-RADS by size")
+    evaluations: list[dict[str, Any]] = Field(description="Coded evaluations, each with name and value: place, density, margin, suspicion")
 
 
 class FindingEntry(FindingResource):

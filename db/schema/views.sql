@@ -117,6 +117,8 @@ SELECT j.study_instance_uid, j.series_instance_uid, j.sop_instance_uid, j.access
        jsonb_path_query_first(f.evaluations, '$[*] ? (@.name.value == "DENSITY").value.meaning') #>> '{}' AS density,
        jsonb_path_query_first(f.evaluations, '$[*] ? (@.name.value == "SIZE-BAND").value.meaning') #>> '{}' AS size_band,
        jsonb_path_query_first(f.evaluations, '$[*] ? (@.name.value == "LUNG-RADS-SIZE").value.meaning') #>> '{}' AS lung_rads_size,
+       jsonb_path_query_first(f.evaluations, '$[*] ? (@.name.value == "111037").value.meaning') #>> '{}' AS margin,
+       jsonb_path_query_first(f.evaluations, '$[*] ? (@.name.value == "SUSPICION").value.meaning') #>> '{}' AS suspicion,
        f.evaluations
 FROM v_jobs j
 LEFT JOIN findings f ON f.job_id = j.job_id
@@ -132,7 +134,7 @@ SELECT st.study_instance_uid, se.series_instance_uid, u.sop_instance_uid, st.acc
        '[]'::jsonb,
        '[]'::jsonb,
        u.first_received_at, u.completed_at, u.evidence, NULL, NULL, u.completed_at, u.completed_at,
-       NULL, NULL, NULL, NULL, NULL, NULL
+       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM units u
 JOIN series se ON se.id = u.series_id
 JOIN studies st ON st.id = se.study_id
@@ -180,9 +182,11 @@ COMMENT ON COLUMN v_findings.recorded_at IS 'When the job was queued, or the uni
 COMMENT ON COLUMN v_findings.ended_at IS 'When the result was committed, else the same as recorded_at';
 COMMENT ON COLUMN v_findings.zone IS 'Place within the site: upper, middle or lower zone; NULL where it was not determined';
 COMMENT ON COLUMN v_findings.side IS 'Right or left; NULL where it was not determined';
-COMMENT ON COLUMN v_findings.density IS 'Density of a nodule by rule: solid, part-solid or ground-glass';
+COMMENT ON COLUMN v_findings.density IS 'Density of a nodule by the rule of the model card: solid, part-solid or ground-glass';
 COMMENT ON COLUMN v_findings.size_band IS 'Size band of a nodule by the limits of Lung-RADS; not a Lung-RADS category';
 COMMENT ON COLUMN v_findings.lung_rads_size IS 'Lung-RADS 2022 category by size and density alone; not the category of an examination';
+COMMENT ON COLUMN v_findings.margin IS 'Margin of a nodule as readers rated such nodules: circumscribed or indistinct';
+COMMENT ON COLUMN v_findings.suspicion IS 'Suspicion as readers rated such nodules on the image, in bands of 1 to 5; not pathology';
 COMMENT ON COLUMN v_findings.evaluations IS 'All coded qualitative evaluations, each with name and value';
 
 CREATE VIEW v_audit AS
