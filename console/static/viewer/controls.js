@@ -94,11 +94,12 @@ export class Controls {
 
   texts(view) {
     const { model } = this.viewer, { plane, element } = view, { geometry } = model;
-    const { place, count } = model.place(plane), number = model.meta.instance_numbers?.[model.meta.images?.[model.cross[0]]?.[0]];
+    const { place, count } = model.place(plane), [uid, frame] = model.meta.images?.[model.cross[0]] ?? [];
+    const number = model.meta.instance_numbers?.[uid], ofFrames = model.meta.images?.filter(([other]) => other === uid).length > 1;
     const title = one(".title", element), letters = geometry.letters(plane);
     title.textContent = model.photograph !== null ? model.meta.levels ? "Slide" : "Photograph" : `${geometry.planeName(plane)} ${place}/${count}`;
     title.style.color = geometry.isVolume ? PLANE_COLOURS[plane] : "";
-    one(".detail", element).textContent = plane === "z" && number !== undefined ? `image ${number}` : "";
+    one(".detail", element).textContent = plane !== "z" ? "" : ofFrames ? `frame ${frame}` : number !== undefined ? `image ${number}` : "";
     one(".window", element).textContent = model.photograph !== null ? `${geometry.shape[2]} × ${geometry.shape[1]}` : `C ${String(model.window.center).replace("-", "−")}  W ${model.window.width}`;
     for (const side of ["left", "right", "top", "bottom"]) one(`.${side}`, element).textContent = letters?.[side] ?? "";
     element.classList.toggle("loading", model.picture(plane) === null);

@@ -117,7 +117,7 @@ class Viewer {
     const finding = this.model.findings.find((one) => one.ordinal === ordinal);
     if (finding === undefined || this.model.geometry === null) return;
     this.model.chosen = ordinal;
-    const center = this.model.centerOf(finding);
+    const center = this.model.centerOf(finding) ?? this.model.imageOf(finding);
     if (center !== null) this.model.moveTo(center);
     if (announce) this.controls.announce(`Finding ${ordinal}, ${finding.name}, ${this.controls.placeText(this.main.plane)}`);
     this.redraw();

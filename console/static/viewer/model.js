@@ -80,6 +80,12 @@ export class Model {
     return null;
   }
 
+  // The image of a finding that names no point on it, at the place of the cross-hair; null where the images do not have it.
+  imageOf(finding) {
+    const z = this.sliceOf.get(`${finding.image} ${finding.frame ?? 1}`);
+    return z === undefined ? null : [z, this.cross[1], this.cross[2]];
+  }
+
   // Diameter of the circle around a finding without one, in millimetres.
   markSize() {
     return this.meta.levels ? 0.05 * this.geometry.shape[2] * this.geometry.spacing[2] : 10;
