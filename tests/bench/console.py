@@ -27,7 +27,7 @@ from tests.bench.console_node import FilledNode, filled_node
 from tests.bench.console_pages import SEARCH, pages, typed
 from tests.bench.orthanc_studies import StudyList
 from tests.bench.sse_clients import keep_open
-from tests.support.services import memory_folder
+from tests.support.memory_folder import memory_folder
 
 OPEN_WORKLISTS, OPEN_S = 200, 20.0
 TARGET_MS, TARGET_CORE = 100, 20

@@ -31,7 +31,7 @@ from tests.bench import paired_runs, receive, receive_targets
 from tests.bench.workers import BenchNode, end_to_end
 from tests.bench.workers import node as bench_node
 from tests.support.external_programs import tool
-from tests.support.services import memory_folder
+from tests.support.memory_folder import memory_folder
 
 PAGE = paired_runs.ROOT / "docs" / "scale.md"
 ASSOCIATIONS = 8

@@ -30,7 +30,7 @@ from deploy.demo.inputs import CT_SERIES, data_folder
 from deploy.demo.synthetic.chest import make_chest, write_chest
 from tests.bench import paired_runs
 from tests.bench.receive_targets import POSTGRESQL, Target, node, orthanc, orthanc_postgresql, pynetdicom_storescp, storescp
-from tests.support.services import memory_folder
+from tests.support.memory_folder import memory_folder
 
 TargetFactory = Callable[[Path], AbstractContextManager[Target]]
 OURS = ("dicom-node", "dicom-node, 2 processes")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.services import fresh_database, memory_folder
+from tests.support.memory_folder import memory_folder
+from tests.support.services import fresh_database
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from deploy.demo.viewer.prerequisites import find_chromium
 from deploy.local.embedded_postgres import EmbeddedPostgres
 from tests.support.console import PASSWORD, RunningConsole
 from tests.support.filled_console import fill_node, use_console
-from tests.support.services import memory_folder
+from tests.support.memory_folder import memory_folder
 
 WIDTH_PX, HEIGHT_PX = 1280, 800
 LARGEST_BYTES = 200_000

@@ -16,7 +16,7 @@ from db.blobs.blob_ref import BlobRef
 from db.blobs.remote.s3_store import S3BlobStore
 from deploy.local.ports import free_port
 from tests.support.external_programs import venv_tool
-from tests.support.services import memory_folder
+from tests.support.memory_folder import memory_folder
 
 ACCESS_KEY, SECRET_KEY = "node-access-key", "node-secret-key-0123456789"
 RIGHTS = {

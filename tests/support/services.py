@@ -2,7 +2,6 @@
 
 import hmac
 import shutil
-import tempfile
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,9 +19,8 @@ from deploy.local.embedded_broker import EmbeddedBroker
 from deploy.local.embedded_postgres import EmbeddedPostgres
 from deploy.local.private_files import write_private_file
 from tests.support.database_pool import DatabasePool
+from tests.support.memory_folder import memory_folder
 
-IN_MEMORY = Path("/dev/shm")  # no waiting for a disk: a new database takes 0.1 s, not 1 s
-NEEDED_BYTES = 2 << 30
 TEMPLATE = "template_node"
 PASSWORD = b"tests"
 
@@ -38,12 +36,6 @@ def services_dir() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def memory_folder() -> Path:
-    """Create a folder that is closed to other users, in memory where there is enough space."""
-    enough = IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free > NEEDED_BYTES
-    return Path(tempfile.mkdtemp(prefix="dicom-node-tests-", dir=IN_MEMORY if enough else None))
-
-
 @pytest.fixture(scope="session")
 def postgres_url(services_dir: Path) -> Iterator[str]:
     """URL of an empty database of a running PostgreSQL, with a superuser."""
@@ -55,8 +47,8 @@ def postgres_url(services_dir: Path) -> Iterator[str]:
     url = as_role(server.start(), ADMIN)
     _pools[url] = DatabasePool(url)
     _shorten_sign_in(_pools[url])
-    # It would visit each of the many databases every minute. It also made tests slow by chance: a database that it has visited while it was
-    # empty has statistics that say so, and checks of references planned with them read whole tables (`test_query_plans`: 143 s, not 4 s).
+    # It would visit each of the many databases every minute. A database that it has visited while it was empty also
+    # has statistics that say so, with which checks of references may read whole tables: probably why `test_query_plans` once took 143 s.
     _pools[url].administer("ALTER SYSTEM SET autovacuum = off")
     _pools[url].administer("SELECT pg_reload_conf()")
     yield url

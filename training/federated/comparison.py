@@ -31,7 +31,7 @@ from training.federated.update_check import SiteUpdate, average, refused_updates
 
 SITES = ("north", "south", "west")
 FOLD, MEMBER = 0, "fold0"
-PLAN = FederatedPlan(rounds=10, steps=10, min_sites=2, seed=20, learning_rate=1e-2)
+PLAN = FederatedPlan(rounds=10, steps=6, min_sites=2, seed=20, learning_rate=1e-2)
 EPSILONS = (10.0, 100.0)
 TOGETHER, POOLED = "together", "pooled"
 Weights = dict[str, np.ndarray]

@@ -79,7 +79,17 @@ def train_locally(
 
 
 def _train_member(net: LesionNet, side: int, images: LesionImages, plan: FederatedPlan, number: int, seed: int) -> list[float]:
-    recipe = StageRecipe(seed, plan.rounds, input_px=side, crop_px=round(side * CROP_SHARE), learning_rate=plan.rate(number), batch=BATCH)
+    # Smoothed labels give every class a share of each image. With the prior in the loss, a class that the site does not have would need
+    # a huge logit for its share, and the site would teach that every image is of that class.
+    recipe = StageRecipe(
+        seed,
+        plan.rounds,
+        input_px=side,
+        crop_px=round(side * CROP_SHARE),
+        learning_rate=plan.rate(number),
+        batch=BATCH,
+        label_smoothing=0.0,
+    )
     if plan.scope == HEAD:
         net.requires_grad_(False)
         net.trunk.fc.requires_grad_(True)  # type: ignore[union-attr]

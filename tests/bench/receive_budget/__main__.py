@@ -26,7 +26,7 @@ from tests.bench import paired_runs
 from tests.bench.receive import make_copies, read_templates, store
 from tests.bench.receive_budget.flush_times import commits_ms, file_flushes_ms
 from tests.bench.receive_targets import Target, run_server, wait_for
-from tests.support.services import memory_folder
+from tests.support.memory_folder import memory_folder
 
 PAGE = paired_runs.ROOT / "docs" / "measurements-receive.md"
 WARM_UP = 20  # instances of the first association, which are not counted

@@ -20,7 +20,7 @@ from core.errors import ConfigurationError, StorageError
 from deploy.local.database_roles import ADMIN, role_url
 from deploy.local.embedded_broker import EmbeddedBroker
 from deploy.local.embedded_postgres import EmbeddedPostgres
-from tests.support.services import memory_folder
+from tests.support.memory_folder import memory_folder
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -124,7 +124,7 @@ import sys, time
 from pathlib import Path
 from deploy.local.embedded_broker import EmbeddedBroker
 from deploy.local.embedded_postgres import EmbeddedPostgres
-from tests.support.services import memory_folder
+from tests.support.memory_folder import memory_folder
 print(EmbeddedPostgres(Path(sys.argv[1]) / "pg").start(), EmbeddedBroker(Path(sys.argv[1]) / "broker").start(), flush=True)
 time.sleep(600)
 """

@@ -1,5 +1,6 @@
 """The comparison of sites that train together with single sites: its division, its start, its noise and its figures."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from deploy.demo.inputs import data_folder
 from models.card import read_card
 from training.dermoscopy.ham10000.data import CLASSES, HamImage, read_index
-from training.federated.clear_start import write_clear_start
+from training.federated.clear_start import HeldOutFeatures, write_clear_start
 from training.federated.comparison import TOGETHER, compare, train_rounds
 from training.federated.local_training import load_ensemble, shared_tensors
 from training.federated.plan import FederatedPlan
@@ -60,6 +61,19 @@ def test_the_start_has_no_opinion_and_its_rounds_move_the_last_layer_alone(start
         np.testing.assert_allclose(value, mean, atol=1e-6)
     joined = join_images([images[site] for site in sorted(images)])
     assert len(joined.training) == shares.sum()
+
+
+def test_a_site_without_a_class_does_not_teach_that_every_image_is_of_it(start: Path, sites: dict[str, Path], tmp_path: Path) -> None:
+    """With smoothed labels the class that a site lacks was the answer to every image after a few steps."""
+    folder = tmp_path / "site"
+    shutil.copytree(sites["north"], folder)
+    lines = [line for line in (folder / "index.csv").read_text().splitlines() if not line.endswith(",df")]
+    (folder / "index.csv").write_text("\n".join(lines) + "\n")
+    lacking = read_site_images(folder)
+    assert not (lacking.labels == CLASSES.index("df")).any()
+    weights = train_rounds(start, {"north": lacking}, FederatedPlan(rounds=1, steps=3, learning_rate=0.05))
+    features = HeldOutFeatures(start, lacking, np.arange(len(lacking.labels)))
+    assert not (features.logits(weights).argmax(1) == CLASSES.index("df")).any()
 
 
 def test_less_epsilon_is_more_noise() -> None:
