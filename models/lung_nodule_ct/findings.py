@@ -45,7 +45,9 @@ def nodule_finding(volume: Volume, heat: NoduleHeat, candidate: NoduleCandidate,
     seen = appearance(outlined, heat) if readers else np.zeros(0)
     share = solid_share(candidate, heat, card.thresholds["solid_hu"])
     kind = density_by_readers(readers, seen) or density_kind(share, card.thresholds)
-    mean_axis = (outlined.long_axis_mm + outlined.short_axis_mm) / 2
+    # As reported: who computes the mean of the reported axes finds the same band and category.
+    long_axis, short_axis = round(outlined.long_axis_mm, 1), round(outlined.short_axis_mm, 1)
+    mean_axis = (long_axis + short_axis) / 2
     category = lung_rads_category(kind, mean_axis, place.pleura_mm)
     return Finding(
         label=label.name,
@@ -60,8 +62,8 @@ def nodule_finding(volume: Volume, heat: NoduleHeat, candidate: NoduleCandidate,
         image_point=(x + 0.5, y + 0.5),
         measurements=(
             Measurement(codes.DIAMETER, round(outlined.diameter_mm, 1), codes.MILLIMETER),
-            Measurement(codes.LONG_AXIS, round(outlined.long_axis_mm, 1), codes.MILLIMETER),
-            Measurement(codes.SHORT_AXIS, round(outlined.short_axis_mm, 1), codes.MILLIMETER),
+            Measurement(codes.LONG_AXIS, long_axis, codes.MILLIMETER),
+            Measurement(codes.SHORT_AXIS, short_axis, codes.MILLIMETER),
             Measurement(codes.VOLUME, round(outlined.volume_mm3, 0), codes.CUBIC_MILLIMETER),
             *distance,
         ),

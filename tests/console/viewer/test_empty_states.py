@@ -70,7 +70,7 @@ def test_what_is_no_image_fails_with_a_reason_and_leaves_nothing(pool: RenderPoo
     path = tmp_path / "text"
     path.write_bytes(b"not an image")
     rendering = _finish(pool, named([path]))
-    assert "a file without SOP Class and SOP Instance UID" in rendering.failure
+    assert "SOPClassUID, SOPInstanceUID, StudyInstanceUID, SeriesInstanceUID missing or empty" in rendering.failure
     pool.close()
     assert not list(pool.cache.folder.iterdir())
 
