@@ -1,5 +1,6 @@
 """Writes a card as TOML: beside new weights after a training, and for an imported bundle."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -8,6 +9,7 @@ import tomli_w
 
 from models.card import InputRules, ModelCard
 
+NUMBERS = re.compile(r"\[\n((?: +-?[0-9][0-9.e+-]*,\n)+) *\]")  # an array of numbers, one on each line as tomli_w writes it
 EMPTY_ALLOWED = ("labels", "limits", "data", "preprocessing", "network", "training", "metrics")  # required keys stay where they are empty
 
 
@@ -25,7 +27,11 @@ def render_card(card: ModelCard) -> str:
         if label["finding"]:
             del label["finding"]
     kept = {key: value for key, value in table.items() if key in EMPTY_ALLOWED or value not in ({}, ())}
-    return tomli_w.dumps(_plain(kept))
+    return NUMBERS.sub(_on_one_line, tomli_w.dumps(_plain(kept)))
+
+
+def _on_one_line(array: re.Match[str]) -> str:
+    return f"[{', '.join(number.strip() for number in array[1].split(',') if number.strip())}]"
 
 
 def _plain(value: Any) -> Any:
