@@ -5,8 +5,9 @@ from fastapi.templating import Jinja2Templates
 from starlette.concurrency import run_in_threadpool
 
 from console.auth.access import UserRole
-from console.auth.guard import Accounts, SignedIn
-from console.auth.passwords import check_password, hash_password
+from console.auth.guard import Accounts, SignedIn, client_address
+from console.auth.password_again import RefusedPassword, refused_password
+from console.auth.passwords import hash_password
 from console.auth.qr_code import svg_of
 from console.auth.replies import page, redirect
 from console.auth.scopes import scopes_for
@@ -35,6 +36,10 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         shown = {"sessions": sessions, "secret": secret, "uri": uri, "picture": svg_of(uri), **tokens, **context}
         return page(templates, request, "account.html", status_code=status, **shown)
 
+    async def _refused_password(request: Request, session: Session, password: str) -> RefusedPassword | None:
+        address = client_address(request)
+        return await run_in_threadpool(lambda: refused_password(database, session.user, password, address))
+
     @routes.get("/account")
     def account(request: Request, session: SignedIn) -> Response:
         """Show the account."""
@@ -45,8 +50,9 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         """Set a new password; every other session of the user ends."""
         form = await request.form()
         old, new = str(form.get("old", "")), str(form.get("new", ""))
-        if not await run_in_threadpool(check_password, session.user.password_hash, old):
-            return await run_in_threadpool(lambda: _page(request, session, status=422, password_error="The present password is wrong."))
+        refused = await _refused_password(request, session, old)
+        if refused is not None:
+            return await run_in_threadpool(lambda: _page(request, session, status=refused.status, password_error=refused.message))
         try:
             hashed = await run_in_threadpool(hash_password, new)
         except ConfigurationError as error:
@@ -75,8 +81,9 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
     async def remove(request: Request, session: SignedIn) -> Response:
         """Remove the second factor; the password is asked for."""
         form = await request.form()
-        if not await run_in_threadpool(check_password, session.user.password_hash, str(form.get("password", ""))):
-            return await run_in_threadpool(lambda: _page(request, session, status=422, code_error="The password is wrong."))
+        refused = await _refused_password(request, session, str(form.get("password", "")))
+        if refused is not None:
+            return await run_in_threadpool(lambda: _page(request, session, status=refused.status, code_error=refused.message))
         await run_in_threadpool(lambda: set_second_factor(database, session.user.id, "", actor=f"user:{session.user.name}"))
         return redirect("/account")
 

@@ -37,3 +37,8 @@ def check_password(password_hash: str | None, password: str) -> bool:
     except (VerificationError, InvalidHashError):
         return False
     return bool(password_hash)
+
+
+def waiting_message(wait_s: float) -> str:
+    """What a person reads who has failed too often."""
+    return f"Too many failed attempts. Try again in {int(wait_s // 60) + 1} minutes."

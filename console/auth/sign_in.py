@@ -9,7 +9,7 @@ from fastapi.templating import Jinja2Templates
 from starlette.concurrency import run_in_threadpool
 
 from console.auth.guard import AccessDenied, Accounts, SignedIn, check_form_token, client_address, safe_path
-from console.auth.passwords import check_password
+from console.auth.passwords import check_password, waiting_message
 from console.auth.replies import delete_session_cookie, page, redirect, set_session_cookie
 from console.auth.second_factor import accept_code
 from db.accounts.sessions import Session, confirm_session, end_session, open_session
@@ -43,8 +43,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         next_path, address = safe_path(str(form.get("next", "/"))), client_address(request)
         attempt = await run_in_threadpool(begin_attempt, database, name, address)
         if attempt.wait_s > 0:
-            message = f"Too many failed attempts. Try again in {int(attempt.wait_s // 60) + 1} minutes."
-            locked = _page(request, status_code=429, next=next_path, name=name, error=message)
+            locked = _page(request, status_code=429, next=next_path, name=name, error=waiting_message(attempt.wait_s))
             locked.headers["Retry-After"] = str(int(attempt.wait_s) + 1)
             return locked
         user = await run_in_threadpool(_user_with_password, name, password)

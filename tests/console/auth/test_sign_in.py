@@ -55,6 +55,18 @@ def test_after_five_failures_the_name_is_locked_and_the_right_password_too(conso
         assert browser.sign_in("clinician").status_code == 303, "another name from the same address"
 
 
+def test_an_open_session_is_no_place_to_try_out_passwords(console: RunningConsole) -> None:
+    with console.browser() as browser:
+        browser.sign_in("viewer")
+        browser.open("/account")
+        wrong = [browser.send_form("/account/password", old="wrong", new="another long password") for _ in range(5)]
+        assert [reply.status_code for reply in wrong] == [422] * 5
+        right = browser.send_form("/account/password", old=PASSWORD, new="another long password")
+        assert right.status_code == 429
+        assert "Too many failed attempts" in right.text
+        assert browser.send_form("/account/second-factor/remove", password=PASSWORD).status_code == 429
+
+
 def test_a_second_factor_is_asked_for_once_and_each_code_counts_once(console: RunningConsole, database: Database) -> None:
     user = find_user(database, "operator")
     assert user is not None
