@@ -61,7 +61,7 @@ def test_every_part_has_the_indexes_and_the_guards_of_the_trail(before: tuple[Da
     ]
     assert len(parts) == 5
     wanted = int(str(scalar(database, "SELECT count(*) FROM pg_index WHERE indrelid = 'audit_events'::regclass")))
-    assert wanted == 10
+    assert wanted == 11
     for part in parts:
         assert scalar(database, f"SELECT count(*) FROM pg_index WHERE indrelid = '{part}'::regclass") == wanted
         guards = rows(
