@@ -9,7 +9,7 @@ import torch
 
 from models.dermoscopy import efficientnet_lite
 from models.dermoscopy.efficientnet_lite import LiteNet, build_lite
-from models.dermoscopy.folding import prepare_network
+from models.dermoscopy.folded_network import prepare_network
 from models.dermoscopy.network import LesionNet, build, dihedral, enlarge_outline
 from models.dermoscopy.preprocess import common_square, fine_square, resize_square
 

@@ -17,7 +17,7 @@ from tests.support.slides import TILE, pyramid
 
 
 def order(datasets: list[FileDataset], folder: Path) -> dict[str, object]:
-    """What a render process is told of a series."""
+    """The order for one series as the console sends it to a render process."""
     paths = [folder / f"{number}.dcm" for number in range(len(datasets))]
     for path, dataset in zip(paths, datasets, strict=True):
         dataset.save_as(path, enforce_file_format=True)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from models.dermoscopy.efficientnet_lite import LiteNet, build_lite
-from models.dermoscopy.folding import prepare_network
+from models.dermoscopy.folded_network import prepare_network
 from models.dermoscopy.network import LesionNet, build
 
 SMALL = {"widths": [8, 8, 16, 16], "layers": [1, 1, 1, 1], "facts": 18, "outline": 8, "familiar": True}
