@@ -38,7 +38,7 @@ def load_folder(folder: Path, *, device: str = "auto", package: str) -> Model:
     build = getattr(importlib.import_module(f"models.{package}.model"), importlib.import_module(f"models.{package}").MODEL)
     model: Model = build(card, identity(card, registry.folder_digest(folder)), weights, choose_device(device))
     if card.tilt == "resample":
-        from models.tilt_correction import TiltCorrectedModel
+        from models.ct.tilt_correction import TiltCorrectedModel
 
         return TiltCorrectedModel(model)
     return model

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from models.calibration import softmax
+from models.classifier.calibration import softmax
 
 
 def negative_log_likelihood(logits: np.ndarray, labels: np.ndarray, temperature: float) -> float:

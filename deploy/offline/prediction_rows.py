@@ -5,8 +5,8 @@ from typing import Any
 from core.records import Finding, Prediction
 from core.states import Outcome
 from deploy.offline.predict import UnitPrediction
-from models.calibration import confidence_tier
 from models.card import ModelCard
+from models.classifier.tiers import confidence_tier
 from models.runtime import Model
 
 BASE_COLUMNS = ("path", "sop_instance_uid", "series_instance_uid", "label", "probability", "tier", "abstained", "reason")

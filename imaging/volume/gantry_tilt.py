@@ -7,19 +7,17 @@ patient, and only rows and columns differ. Positions in the patient are the same
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage as _ndimage
 
 from core.records import Finding, HeatMap, Mask
 from imaging.masks import pack_heat_map, pack_mask, unpack_heat_map, unpack_mask
+from imaging.ndimage import ndimage
 from imaging.volume.geometry import angle_to_normal_degrees, slice_normal
 from imaging.volume.volume import Volume
 
 AIR_HU = -1024
-ndimage: Any = _ndimage  # scipy has no type stubs
 
 
 @dataclass(frozen=True, slots=True)

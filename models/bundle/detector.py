@@ -15,10 +15,10 @@ from imaging.volume.volume import Volume
 from models.bundle import detector_network
 from models.bundle.input_grid import THREADS, bundle_grid, flips_to_ras, network_input
 from models.bundle.series_results import make_finding, refuse_other_orientation
-from models.bundle.weights import load_weights
 from models.card import ModelCard
 from models.ct.isotropic_grid import ResamplingGrid
 from models.torch_threads import cpu_threads
+from models.weights import load_weights
 
 DIAMETER = Code("81827009", "SCT", "Diameter")
 MM = Code("mm", "UCUM", "mm")

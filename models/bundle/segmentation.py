@@ -13,15 +13,15 @@ from core.errors import ModelError
 from core.records import Finding, HeatMap, Mask, Measurement, ModelIdentity, Prediction
 from core.states import Outcome
 from imaging import masks
+from imaging.ndimage import ndimage
 from imaging.volume.volume import Volume
 from models.bundle import segmentation_networks
 from models.bundle.input_grid import THREADS, bundle_grid, flips_to_ras, network_input
 from models.bundle.series_results import make_finding, refuse_other_orientation
-from models.bundle.weights import load_weights
 from models.card import ModelCard
 from models.ct.isotropic_grid import ResamplingGrid, resample
-from models.ct.ndimage import ndimage
 from models.torch_threads import cpu_threads
+from models.weights import load_weights
 
 TOLERANCE = 1e-6
 

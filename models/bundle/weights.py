@@ -10,7 +10,6 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from core.errors import ModelError
-from models.card import ModelCard
 
 
 def save_weights(folder: Path, network: torch.nn.Module, out: Path) -> None:
@@ -41,11 +40,3 @@ def read_weights(folder: Path) -> dict[str, torch.Tensor]:
     if not isinstance(found, dict) or not found or not all(isinstance(value, torch.Tensor) for value in found.values()):
         raise ModelError("models/model.pt holds no table of tensors")
     return {str(key): value for key, value in found.items()}
-
-
-def load_weights(network: torch.nn.Module, weights: Path, card: ModelCard) -> None:
-    """Load the safetensors of an imported card into its network. Raises ModelError where they do not fit."""
-    try:
-        network.load_state_dict(load_file(weights))
-    except RuntimeError as error:
-        raise ModelError(f"{card.name}: the weights do not fit the network of the card", hint=str(error).splitlines()[0]) from error

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from models.ct.ndimage import ndimage
+from imaging.ndimage import ndimage
 
 Float = npt.NDArray[np.float32]
 Index = tuple[float, float, float]

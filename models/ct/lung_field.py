@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from imaging.ndimage import ndimage
 from models.ct.isotropic_grid import ResamplingGrid, Spacing
-from models.ct.ndimage import ndimage
 
 Mask = npt.NDArray[np.bool_]
 

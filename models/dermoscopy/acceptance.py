@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from models.classifier.acceptance import check_distance, check_side, mean_chroma
 from models.dermoscopy.preprocess import COMMON_PX, centre_square, reduced_square
 from models.dermoscopy.quality import check_overexposure, check_quality, measure_quality
 
@@ -21,22 +22,19 @@ def check_colour(rgb: np.ndarray, limits: Mapping[str, float]) -> str:
     ``limits``: ``min_side_px``; ``min_contrast``, the standard deviation of the luma in the centre square; ``min_chroma``, the mean
     distance between the strongest and the weakest channel there (0 is grey).
     """
-    side = min(rgb.shape[:2])
-    if side < limits["min_side_px"]:
-        return f"the shorter side has {side} pixels, {limits['min_side_px']:.0f} are needed"
-    square = centre_square(rgb)[:: max(1, side // 128), :: max(1, side // 128)].astype(np.float32)
-    contrast = float((square @ np.array([0.299, 0.587, 0.114], np.float32)).std())
+    if too_small := check_side(rgb.shape, limits):
+        return too_small
+    step = max(1, min(rgb.shape[:2]) // 128)
+    square = centre_square(rgb)[::step, ::step]
+    contrast = float((square.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)).std())
     if contrast < limits["min_contrast"]:
         return f"the image is nearly uniform (contrast {contrast:.1f}, {limits['min_contrast']:.1f} is needed)"
-    chroma = float((square.max(axis=2) - square.min(axis=2)).mean())
+    chroma = mean_chroma(square)
     if chroma < limits["min_chroma"]:
         return f"the image is nearly grey (chroma {chroma:.1f}, {limits['min_chroma']:.1f} is needed): no dermoscopy colour image"
     return ""
 
 
-def check_distance(distance: float, limits: Mapping[str, float]) -> str:
+def check_likeness(distance: float, limits: Mapping[str, float]) -> str:
     """Why an image at ``distance`` from the training images must not be classified, or ""; ``limits``: ``max_distance``."""
-    limit = limits["max_distance"]
-    if distance <= limit:
-        return ""
-    return f"the image is unlike the dermoscopy images of the training (distance {distance:.1f}, at most {limit:.1f} is accepted)"
+    return check_distance(distance, limits, image="the image", like="the dermoscopy images")

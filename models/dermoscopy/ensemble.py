@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from models.dermoscopy import efficientnet_lite
-from models.dermoscopy.efficientnet_lite import LiteNet, build_lite
-from models.dermoscopy.folded_network import prepare_network
+from models.classifier.efficientnet_lite import KIND
+from models.classifier.folded_layers import fold_lite, fold_resnet
+from models.classifier.heat_map import grad_cam
+from models.dermoscopy.lite_net import LiteNet, build_lite
 from models.dermoscopy.network import LesionNet, build, dihedral, enlarge_outline
 from models.dermoscopy.preprocess import common_square, fine_square, resize_square
 
@@ -113,6 +114,17 @@ class Ensemble(torch.nn.Module):
         outline = net.outline(upright).float() if net.outline is not None else None
         return MemberOutput(logits, outline, net.distance(upright) if name == self.last else None)
 
+    def evidence(self, name: str, image: torch.Tensor, facts: torch.Tensor, label: int) -> torch.Tensor:
+        """Evidence for class ``label`` in one member (Grad-CAM): (1, 3, S, S) uint8 and ``facts`` (1, FACTS) to (S, S) float32.
+
+        The last feature map is used. It is coarse, but covering the area that it marks lowers the probability more than covering the area
+        that finer maps mark, and it marks less skin beside the lesion.
+        """
+        net, side = self.network(name), image.shape[-1]
+        with torch.no_grad():
+            last = net.maps(image)[-1]
+        return grad_cam(last, lambda features: net.classify(features, facts), label, (side, side))
+
     def average(self, outputs: Sequence[MemberOutput]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Of all members' outputs in their order: weighted mean of the logits (N, classes), distance (N,), mean outline (N, side, side)."""
         last = outputs[-1]
@@ -127,7 +139,15 @@ class Ensemble(torch.nn.Module):
 
 def build_member(table: Mapping[str, Any], classes: int) -> LesionNet | LiteNet:
     """The network of a table of the card, by its ``kind``."""
-    return build_lite(table, classes) if table["kind"] == efficientnet_lite.KIND else build(table, classes)
+    return build_lite(table, classes) if table["kind"] == KIND else build(table, classes)
+
+
+def prepare_network(net: LesionNet | LiteNet) -> None:
+    """Change a network in place that is in eval mode and is not trained afterwards (see folded_layers)."""
+    if isinstance(net, LiteNet):
+        fold_lite(net.trunk)
+    else:
+        fold_resnet(net)
 
 
 def to_tensor(squares: Squares, side: int) -> torch.Tensor:

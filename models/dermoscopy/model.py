@@ -6,23 +6,24 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 
 from core.errors import ModelError
 from core.records import HeatMap, ModelIdentity, Prediction
 from imaging.masks import pack_heat_map
 from imaging.photograph.read import Photograph
 from models.batch_halves import run_in_halves
-from models.calibration import softmax
 from models.card import ModelCard
-from models.dermoscopy.acceptance import check_distance, check_photograph
+from models.classifier.calibration import softmax
+from models.classifier.heat_map import evidence_meaning, scale_to_unit
+from models.classifier.predictions import abstention, label_index
+from models.dermoscopy.acceptance import check_likeness, check_photograph
 from models.dermoscopy.ensemble import Ensemble, MemberOutput, Squares, concatenate_outputs
-from models.dermoscopy.heat_map import lesion_grad_cam
+from models.dermoscopy.outline import outline_on_image, paste_centre_square
 from models.dermoscopy.patient import FACTS, Patient
-from models.dermoscopy.postprocess import abstention, lesion_prediction
+from models.dermoscopy.postprocess import lesion_prediction
 from models.dermoscopy.preprocess import COMMON_PX, reduced_square
-from models.image_maps import outline_on_image, paste_centre_square, scale_to_unit
 from models.torch_threads import map_on_cores
+from models.weights import load_weights
 
 CPU_BATCH, CUDA_BATCH = 8, 32  # on the CPU each image is a pass of its own: enough images to keep every core busy
 
@@ -50,10 +51,7 @@ class DermoscopyClassifier:
         if "members" not in card.network or "max_distance" not in card.thresholds:
             raise ModelError(f"{card.name} {card.version}: the card is of a version before 0.2.0", hint="this release runs 0.2.0 and later")
         ensemble = Ensemble(card.network, len(card.labels))
-        try:
-            ensemble.load_state_dict(load_file(weights))
-        except RuntimeError as error:
-            raise ModelError(f"{card.name}: the weights do not fit the network of the card", hint=str(error).splitlines()[0]) from error
+        load_weights(ensemble, weights, card)
         self._ensemble = ensemble.prepare_to_serve().to(device)
 
     def warm_up(self) -> None:
@@ -64,7 +62,7 @@ class DermoscopyClassifier:
         """One prediction per photograph, in order: findings, or abstained with the reason."""
         limits = self.card.thresholds
         prepared = map_on_cores(lambda item: (check_photograph(item.rgb, limits), self.square(item)), items, self._threads)
-        answers = [abstention(reason, self.card) for reason, _ in prepared]
+        answers = [abstention(self.card, reason) for reason, _ in prepared]
         usable = [i for i, (reason, _) in enumerate(prepared) if not reason]
         if not usable:
             return answers
@@ -72,9 +70,9 @@ class DermoscopyClassifier:
         output = self.run_networks(squares, np.stack([patient_of(items[i]).facts() for i in usable]))
         probabilities = softmax(output.logits, self.card.temperature)
         for k, i in enumerate(usable):
-            reason = check_distance(float(output.distance[k]), limits)
+            reason = check_likeness(float(output.distance[k]), limits)
             if reason:
-                answers[i] = abstention(reason, self.card)
+                answers[i] = abstention(self.card, reason)
                 continue
             mask = outline_on_image(output.outline[k], items[i].rgb.shape[:2])
             answers[i] = lesion_prediction(self.card, probabilities[k], items[i], mask)
@@ -125,12 +123,11 @@ class DermoscopyClassifier:
         are asked for it, which takes twice as long as the map.
         """
         squares, facts = [self.square(image)], patient_of(image).facts()[None]
-        names = [label.name for label in self.card.labels]
-        label = names.index(answer) if answer else int(self.run_networks(squares, facts).logits[0].argmax())
+        label = label_index(self.card, answer) if answer else int(self.run_networks(squares, facts).logits[0].argmax())
         inputs, facts_tensor = self._ensemble.inputs_of(squares), torch.from_numpy(facts).to(self.device)
 
         def member_map(name: str) -> np.ndarray:
-            found = lesion_grad_cam(self._ensemble.network(name), inputs[name].to(self.device), facts_tensor, label)
+            found = self._ensemble.evidence(name, inputs[name].to(self.device), facts_tensor, label)
             heat = scale_to_unit(found.cpu().numpy())
             return self._ensemble.weights[name] * paste_centre_square(heat, (COMMON_PX, COMMON_PX))
 
@@ -142,7 +139,7 @@ class DermoscopyClassifier:
         if not prediction.probabilities:
             return None
         answer = prediction.findings[0].label
-        return pack_heat_map(self.evidence_map(item, answer)[None], meaning=f"evidence for {answer} (Grad-CAM)")
+        return pack_heat_map(self.evidence_map(item, answer)[None], meaning=evidence_meaning(answer))
 
 
 def patient_of(image: Photograph) -> Patient:

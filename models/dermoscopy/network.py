@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from monai.networks.nets.resnet import ResNet
 
-from models.out_of_distribution import FeatureDistance
+from models.classifier.out_of_distribution import FeatureDistance
+from models.classifier.slim_resnet import head_logits, pooled_features, slim_resnet, stage_maps
 
 MEAN = (0.763, 0.546, 0.570)  # of the training images, per channel, values 0..1
 STD = (0.141, 0.153, 0.170)
@@ -34,7 +34,10 @@ class OutlineDecoder(torch.nn.Module):
 
 
 class PatientFusion(torch.nn.Module):
-    """Logits that the patient's age, sex and site add: (B, width) features and (B, facts) to (B, classes)."""
+    """Logits that the patient's age, sex and site add: (B, width) features and (B, facts) to (B, classes).
+
+    ``facts`` None: nothing is known of the patient.
+    """
 
     def __init__(self, width: int, facts: int, classes: int, dropout: float) -> None:
         super().__init__()
@@ -44,8 +47,10 @@ class PatientFusion(torch.nn.Module):
         torch.nn.init.zeros_(self.last.weight)  # adds nothing before training
         torch.nn.init.zeros_(self.last.bias)
 
-    def forward(self, features: torch.Tensor, facts: torch.Tensor) -> torch.Tensor:
+    def forward(self, features: torch.Tensor, facts: torch.Tensor | None) -> torch.Tensor:
         """As the class says."""
+        if facts is None:
+            facts = features.new_zeros(len(features), self.both.in_features - features.shape[1])
         logits: torch.Tensor = self.last(self.drop(F.relu(self.both(torch.cat([features, facts], 1)))))
         return logits
 
@@ -70,19 +75,7 @@ class LesionNet(torch.nn.Module):
         familiar: bool = False,
     ) -> None:
         super().__init__()
-        self.trunk = ResNet(
-            block="basic",
-            layers=layers,
-            block_inplanes=widths,
-            spatial_dims=2,
-            n_input_channels=3,
-            conv1_t_size=3,
-            conv1_t_stride=2,
-            num_classes=classes,
-            bias_downsample=False,
-        )
-        head = self.trunk.fc
-        self.trunk.fc = torch.nn.Sequential(torch.nn.Dropout(dropout), head)  # type: ignore[assignment, arg-type]
+        self.trunk = slim_resnet(3, classes, widths, layers, dropout)
         self.mean: torch.Tensor
         self.std: torch.Tensor
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1) * 255)
@@ -93,27 +86,13 @@ class LesionNet(torch.nn.Module):
 
     def maps(self, image: torch.Tensor) -> list[torch.Tensor]:
         """The feature maps of the four stages, fine to coarse: from 1/4 to 1/32 of the image's side."""
-        normal = (image.to(self.mean.dtype) - self.mean) / self.std
-        trunk = self.trunk
-        x = trunk.conv1(normal.contiguous(memory_format=torch.channels_last))
-        x = trunk.maxpool(trunk.act(trunk.bn1(x)))
-        found = []
-        for layer in (trunk.layer1, trunk.layer2, trunk.layer3, trunk.layer4):
-            x = layer(x)
-            found.append(x)
-        return found
+        return stage_maps(self.trunk, (image.to(self.mean.dtype) - self.mean) / self.std)
 
     def classify(self, coarsest: torch.Tensor, facts: torch.Tensor | None = None) -> torch.Tensor:
         """The last map (B, width, Y, X) to logits (B, classes). ``facts`` None: nothing is known of the patient."""
-        features = torch.flatten(self.trunk.avgpool(coarsest), 1)
-        logits: torch.Tensor = self.trunk.fc(features)  # type: ignore[misc]
-        fusion = self.fusion
-        if fusion is None:
-            return logits
-        if facts is None:
-            facts = features.new_zeros(len(features), fusion.both.in_features - features.shape[1])
-        added: torch.Tensor = fusion(features, facts)
-        return logits + added
+        features = pooled_features(self.trunk, coarsest)
+        logits = head_logits(self.trunk, features)
+        return logits if self.fusion is None else logits + self.fusion(features, facts)
 
     def decode_outline(self, maps: list[torch.Tensor], side: int) -> torch.Tensor:
         """(B, side, side) float32 logits that a pixel belongs to the lesion. Raises RuntimeError where there is no decoder."""

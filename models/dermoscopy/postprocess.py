@@ -1,19 +1,20 @@
 """Builds the prediction of one image from its probabilities and the outline of the lesion."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from core.codes import AREA, MILLIMETER, NO_UNITS, PERIMETER, PIXELS, SQUARE_MILLIMETER
 from core.measured_values import format_measured
 from core.private_codes import MALIGNANCY
-from core.records import Finding, Measurement, Prediction
+from core.records import Measurement, Prediction
 from core.states import Outcome, Tier
 from imaging.masks import pack_mask
 from imaging.photograph.read import Photograph
-from models.calibration import confidence_tier
 from models.card import Label, ModelCard
-from models.image_maps import RegionMeasures, measure_region
+from models.classifier.predictions import by_label, class_finding, label_index
+from models.classifier.tiers import class_tier, malignant_probability
+from models.dermoscopy.outline import RegionMeasures, measure_region
 
 MELANOMA = "mel"
 # Thresholds of a card for the probability of melanoma, strictest first, and the sensitivity that each has on held-out images.
@@ -22,8 +23,10 @@ OPERATING_POINTS = {"melanoma_at_90_sensitivity": 90, "melanoma_at_95_sensitivit
 
 @dataclass(frozen=True, slots=True)
 class TopClass:
-    """The most probable class, its calibrated probability and tier, and the sum of the malignant classes' probabilities."""
+    """The most probable class (its ``index`` among the card's labels), its calibrated probability and tier, and the sum of the malignant
+    classes' probabilities."""
 
+    index: int
     label: Label
     probability: float
     tier: Tier
@@ -34,19 +37,17 @@ def top_class(card: ModelCard, probabilities: np.ndarray) -> TopClass:
     """The top class of (C,) calibrated probabilities in the order of the card's labels."""
     top = int(probabilities.argmax())
     label, value = card.labels[top], float(probabilities[top])
-    malignancy = float(sum(p for p, entry in zip(probabilities, card.labels, strict=True) if entry.malignant))
-    tier = confidence_tier(value, card.tiers, malignant=label.malignant, malignant_probability=malignancy)
+    tier = class_tier(card, probabilities, top)
     if tier is Tier.HIGH and not label.malignant and melanoma_point(card, probabilities) is not None:
         tier = Tier.REVIEW
-    return TopClass(label, value, tier, malignancy)
+    return TopClass(top, label, value, tier, malignant_probability(card.labels, probabilities))
 
 
 def melanoma_point(card: ModelCard, probabilities: np.ndarray) -> int | None:
     """The sensitivity in percent of the strictest operating point that the probability of melanoma reaches; None below all, or without."""
-    names = [label.name for label in card.labels]
-    if MELANOMA not in names:
+    if all(label.name != MELANOMA for label in card.labels):
         return None
-    value = float(probabilities[names.index(MELANOMA)])
+    value = float(probabilities[label_index(card, MELANOMA)])
     reached = [percent for name, percent in OPERATING_POINTS.items() if value >= card.thresholds.get(name, float("inf"))]
     return min(reached, default=None)
 
@@ -72,11 +73,6 @@ def outline_measurements(region: RegionMeasures) -> tuple[Measurement, ...]:
     return Measurement(AREA, region.area_mm2, SQUARE_MILLIMETER), Measurement(PERIMETER, region.border_mm, MILLIMETER)
 
 
-def abstention(reason: str, card: ModelCard) -> Prediction:
-    """The prediction for an image that is not classified."""
-    return Prediction(Outcome.ABSTAINED, reason=reason, looked_for=card.looked_for)
-
-
 def lesion_prediction(card: ModelCard, probabilities: np.ndarray, image: Photograph, outline: np.ndarray) -> Prediction:
     """The prediction for one image: the top class with the lesion's outline as the finding, and every class's probability.
 
@@ -93,15 +89,13 @@ def lesion_prediction(card: ModelCard, probabilities: np.ndarray, image: Photogr
         above = top.malignancy > limit
         reason = f"the probability of malignancy is above {limit:.2f}" if above else "that of melanoma reaches an operating point"
         texts.append(f"The tier was lowered: a benign answer while {reason}.")
-    finding = Finding(
-        label=top.label.name,
-        code=top.label.code,
-        probability=top.probability,
+    finding = replace(
+        class_finding(card, probabilities, top.index),
         tier=top.tier,
         sop_instance_uid=image.sop_instance_uid,
         measurements=(Measurement(MALIGNANCY, top.malignancy, NO_UNITS), *outline_measurements(region)),
         mask=mask,
     )
-    every = {label.name: float(p) for label, p in zip(card.labels, probabilities, strict=True)}
+    every = by_label(card, probabilities)
     notes = (*texts, outline_note(region, min(outline.shape) ** 2), *image.notes)
     return Prediction(Outcome.FINDINGS, (finding,), every, looked_for=card.looked_for, notes=tuple(text for text in notes if text))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.image_maps import ndimage
+from imaging.ndimage import ndimage
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 WHITE = 245  # luma from which on a pixel is over-exposed

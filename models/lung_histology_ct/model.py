@@ -6,22 +6,24 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 
-from core.errors import ModelError
 from core.records import HeatMap, ModelIdentity, Prediction
 from core.states import Outcome
 from imaging.photograph.read import Photograph
 from imaging.volume.volume import Volume
 from models.card import ModelCard
+from models.classifier.acceptance import check_distance, mean_chroma
+from models.classifier.heat_map import evidence_meaning
+from models.classifier.predictions import abstention, by_label, label_index
 from models.lung_histology_ct import slice_selection
-from models.lung_histology_ct.heat_map import picture_heat_map, series_heat_map
 from models.lung_histology_ct.network import FoldEnsemble
 from models.lung_histology_ct.not_a_slice import check_slice
-from models.lung_histology_ct.postprocess import abstention, histology_prediction
+from models.lung_histology_ct.postprocess import histology_prediction
 from models.lung_histology_ct.preprocess import PreparedSlice, prepare_slice, window_hu
 from models.lung_histology_ct.probabilities import Calibration, probabilities
+from models.lung_histology_ct.slice_evidence import picture_heat_map, series_heat_map
 from models.torch_threads import cpu_threads
+from models.weights import load_weights
 
 THREADS = 1  # fixed, so that the same slice gives the same bits
 
@@ -43,10 +45,7 @@ class HistologyClassifier:
         self.card, self.identity, self.device = card, identity, device
         self._weights, self._member = weights, member
         self._ensemble = FoldEnsemble(card.network)
-        try:
-            self._ensemble.load_state_dict(load_file(weights))
-        except RuntimeError as error:
-            raise ModelError(f"{card.name}: the weights do not fit the network of the card", hint=str(error).splitlines()[0]) from error
+        load_weights(self._ensemble, weights, card)
         self._ensemble.eval().requires_grad_(False).to(device)
 
     def single_member(self, member: int) -> "HistologyClassifier":
@@ -82,7 +81,7 @@ class HistologyClassifier:
 
     def prepare_picture(self, picture: Photograph) -> PreparedSlice | str:
         """A slice picture as the networks see it, or why it is none."""
-        chroma = float((picture.rgb.max(axis=2).astype(np.int16) - picture.rgb.min(axis=2)).mean())
+        chroma = mean_chroma(picture.rgb)
         if chroma > self.card.thresholds["max_chroma"]:
             return f"a grey CT slice is needed, the picture is in colour (chroma {chroma:.1f})"
         grey = np.round(picture.rgb.mean(axis=2)).astype(np.uint8)
@@ -93,9 +92,8 @@ class HistologyClassifier:
         if isinstance(prepared, str):
             return abstention(self.card, prepared, notes=item.notes)
         output = self.run_networks(prepared.planes[None])
-        distance, limit = float(output.distance[0]), self.card.thresholds["max_distance"]
-        if distance > limit:
-            reason = f"the slice is unlike those of the training (distance {distance:.1f}, at most {limit:.1f} is accepted)"
+        reason = check_distance(float(output.distance[0]), self.card.thresholds, image="the slice", like="those")
+        if reason:
             return abstention(self.card, reason, notes=item.notes)
         p = probabilities(output.logits, self.calibration)[0]
         return histology_prediction(self.card, p, item.notes, sop_instance_uid=item.sop_instance_uid)
@@ -131,10 +129,9 @@ class HistologyClassifier:
             *volume.notes,
         )
         if agreement < limits["min_agreement"]:
-            every = {label.name: float(value) for label, value in zip(self.card.labels, mean, strict=True)}
             needed = 100 * limits["min_agreement"]
             reason = f"the slices disagree: {100 * agreement:.0f} % have the same most probable class, {needed:.0f} % are needed"
-            return abstention(self.card, reason, every, notes), analysed
+            return abstention(self.card, reason, by_label(self.card, mean), notes), analysed
         best = list(analysed)[int(by_slice[:, mean.argmax()].argmax())]
         uid, frame = volume.sop_instance_uids[best], volume.frame_numbers[best]
         return histology_prediction(self.card, mean, notes, sop_instance_uid=uid, frame=frame), analysed
@@ -143,10 +140,9 @@ class HistologyClassifier:
         """Grad-CAM for the most probable class, on the analysed slices; None where there was no answer."""
         if not prediction.probabilities or prediction.outcome is Outcome.ABSTAINED:
             return None
-        names = [label.name for label in self.card.labels]
-        label = names.index(max(prediction.probabilities, key=lambda name: prediction.probabilities[name]))
+        name = max(prediction.probabilities, key=lambda name: prediction.probabilities[name])
+        label, meaning = label_index(self.card, name), evidence_meaning(name.replace("_", " "))
         nets = self._ensemble.chosen(self._member)
-        meaning = f"evidence for {names[label].replace('_', ' ')} (Grad-CAM)"
         with cpu_threads(THREADS):
             if isinstance(item, Volume):
                 analysed = self._predict_series(item)[1]

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from monai.networks.nets.resnet import ResNet
+import torch.nn.functional as F
 
-from models.out_of_distribution import FeatureDistance
+from models.classifier.out_of_distribution import FeatureDistance
+from models.classifier.slim_resnet import head_logits, pooled_features, slim_resnet, stage_maps
 
 MASSES = slice(1, 2)  # the plane of preprocess.PLANES from which the probability of normal is computed
 CARCINOMAS = 3
@@ -22,8 +23,8 @@ class SliceNet(torch.nn.Module):
 
     def __init__(self, widths: list[int], layers: list[int], dropout: float) -> None:
         super().__init__()
-        self.presence = resnet(1, 1, widths, layers, dropout)
-        self.kind = resnet(2, CARCINOMAS, widths, layers, dropout)
+        self.presence = slim_resnet(1, 1, widths, layers, dropout)
+        self.kind = slim_resnet(2, CARCINOMAS, widths, layers, dropout)
         self.familiarity = FeatureDistance(widths)
 
     def maps(self, planes: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
@@ -33,7 +34,7 @@ class SliceNet(torch.nn.Module):
 
     def classify(self, presence: torch.Tensor, kind: torch.Tensor) -> torch.Tensor:
         """The last maps of both to (B, 4) logits."""
-        return torch.cat([head_logits(self.kind, kind), head_logits(self.presence, presence)], 1)
+        return torch.cat([head_logits(net, pooled_features(net, last)) for net, last in ((self.kind, kind), (self.presence, presence))], 1)
 
     def distance(self, kind: list[torch.Tensor]) -> torch.Tensor:
         """(B,) distance of ``kind``'s maps from those of the training images."""
@@ -46,38 +47,14 @@ class SliceNet(torch.nn.Module):
         return self.classify(presence[-1], kind[-1])
 
 
-def resnet(channels: int, answers: int, widths: list[int], layers: list[int], dropout: float) -> ResNet:
-    """A two-dimensional MONAI ResNet of basic blocks with dropout before its head."""
-    net = ResNet(
-        block="basic",
-        layers=layers,
-        block_inplanes=widths,
-        spatial_dims=2,
-        n_input_channels=channels,
-        conv1_t_size=3,
-        conv1_t_stride=2,
-        num_classes=answers,
-        bias_downsample=False,
-    )
-    net.fc = torch.nn.Sequential(torch.nn.Dropout(dropout), net.fc)  # type: ignore[assignment, arg-type]
-    return net
+def class_log_probabilities(logits: torch.Tensor, prior: torch.Tensor, kind: float = 1.0, presence: float = 1.0) -> torch.Tensor:
+    """(B, 4) logits to (B, 4) logarithms of what ``probabilities.probabilities`` computes, with gradients.
 
-
-def stage_maps(net: ResNet, values: torch.Tensor) -> list[torch.Tensor]:
-    """The feature maps of the four stages."""
-    x = net.conv1(values.contiguous(memory_format=torch.channels_last))
-    x = net.maxpool(net.act(net.bn1(x)))
-    found = []
-    for layer in (net.layer1, net.layer2, net.layer3, net.layer4):
-        x = layer(x)
-        found.append(x)
-    return found
-
-
-def head_logits(net: ResNet, last: torch.Tensor) -> torch.Tensor:
-    """The last map to logits: global average pooling, then the linear layer."""
-    logits: torch.Tensor = net.fc(torch.flatten(net.avgpool(last), 1))  # type: ignore[misc]
-    return logits
+    ``prior`` (4,): the shares of the classes; ``kind`` and ``presence``: temperatures.
+    """
+    kinds = F.log_softmax(logits[:, :-1] / kind + prior[:-1].log(), dim=1)
+    present = logits[:, -1:] / presence + (prior[:-1].sum() / prior[-1]).log()
+    return torch.cat([kinds + F.logsigmoid(present), F.logsigmoid(-present)], 1)
 
 
 def build(network: Mapping[str, Any]) -> SliceNet:

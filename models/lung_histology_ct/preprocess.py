@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from models.ct.ndimage import ndimage
+from imaging.ndimage import ndimage
+from models.classifier.acceptance import check_side
 from models.lung_histology_ct.lung_field_2d import Grey, SliceLungs, disc, find_lungs
 
 SHAPE = (96, 128)  # rows, columns of a plane
@@ -43,8 +44,8 @@ def prepare_slice(grey: npt.NDArray[np.uint8], limits: Mapping[str, float]) -> P
     ``limits`` of the card: ``min_side_px``; ``min_contrast``, grey levels between lung and soft tissue; ``max_black``, the largest share
     of lung that may be below the window.
     """
-    if min(grey.shape) < limits["min_side_px"]:
-        return f"the shorter side has {min(grey.shape)} pixels, {limits['min_side_px']:.0f} are needed"
+    if too_small := check_side(grey.shape, limits):
+        return too_small
     small = reduce_to_working_size(grey)
     lungs = find_lungs(small)
     if lungs is None:

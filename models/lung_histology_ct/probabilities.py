@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from models.calibration import softmax
+from models.classifier.calibration import sigmoid, softmax
 
 Floats = npt.NDArray[np.float64]
 
@@ -34,5 +34,4 @@ def probabilities(logits: npt.NDArray[np.floating], calibration: Calibration) ->
 
 def presence_probability(logit: npt.NDArray[np.floating], temperature: float, prior: Floats) -> Floats:
     """(N, 1) probability of a carcinoma."""
-    odds = np.log(prior[:-1].sum() / prior[-1])
-    return np.asarray(1 / (1 + np.exp(-(logit.astype(np.float64) / temperature + odds))))[:, None]
+    return sigmoid(logit, temperature, float(np.log(prior[:-1].sum() / prior[-1])))[:, None]

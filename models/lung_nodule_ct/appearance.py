@@ -5,8 +5,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from imaging.ndimage import ndimage
 from models.ct.isotropic_grid import denormalise
-from models.ct.ndimage import ndimage
 from models.lung_nodule_ct.candidates import Bools, NoduleCandidate
 from models.lung_nodule_ct.heat import NoduleHeat
 

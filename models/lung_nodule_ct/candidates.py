@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import ConvexHull, QhullError
 
+from imaging.ndimage import ndimage
 from models.ct.isotropic_grid import STEP_MM, Float, Index
-from models.ct.ndimage import ndimage
 from models.lung_nodule_ct.heat import NoduleHeat
 
 Bools = npt.NDArray[np.bool_]

@@ -6,8 +6,8 @@ import numpy as np
 
 from core.records import Mask
 from imaging import masks
+from imaging.ndimage import ndimage
 from models.ct.isotropic_grid import ResamplingGrid, denormalise, resample
-from models.ct.ndimage import ndimage
 from models.lung_nodule_ct.candidates import Bools, NoduleCandidate
 from models.lung_nodule_ct.heat import NoduleHeat
 

@@ -8,8 +8,8 @@ from core import codes, private_codes
 from core.records import Code, Evaluation, Finding, Measurement
 from core.states import Tier
 from imaging.volume.volume import Volume
-from models.calibration import confidence_tier
 from models.card import ModelCard
+from models.classifier.tiers import confidence_tier
 from models.lung_nodule_ct.appearance import appearance
 from models.lung_nodule_ct.candidates import NoduleCandidate
 from models.lung_nodule_ct.density import density_kind, native_mask, solid_share

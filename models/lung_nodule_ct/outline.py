@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from imaging.ndimage import ndimage
 from models.ct.isotropic_grid import STEP_MM, denormalise
-from models.ct.ndimage import ndimage
 from models.lung_nodule_ct.candidates import Bools, NoduleCandidate, axial_axes
 from models.lung_nodule_ct.heat import NoduleHeat
 

@@ -7,9 +7,9 @@ import numpy.typing as npt
 
 from core import codes
 from core.records import Code
+from imaging.ndimage import ndimage
 from imaging.volume.volume import Volume
 from models.ct.lung_field import LungField
-from models.ct.ndimage import ndimage
 from models.lung_nodule_ct.candidates import NoduleCandidate
 from models.lung_nodule_ct.heat import NoduleHeat
 

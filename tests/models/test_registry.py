@@ -86,7 +86,8 @@ def test_two_models_of_one_name_are_refused(root: Path) -> None:
 
 def test_reading_the_registry_imports_no_torch() -> None:
     code = (
-        "import sys; from models import registry, card, calibration, runtime; from training import commands;"
+        "import sys; from models import registry, card, runtime; from training import commands;"
+        "from models.classifier import acceptance, calibration, predictions, tiers;"
         "names = registry.names(); [registry.verify_weights(n) for n in names]; [registry.pipeline_digest(n) for n in names];"
         "print(sorted(m for m in ('torch', 'monai') if m in sys.modules))"
     )

@@ -15,9 +15,9 @@ from safetensors.torch import save_file
 from core.policy.drift import DriftObservation, count_by_bin
 from core.records import Prediction
 from models import drift_observation, registry
-from models.calibration import softmax
 from models.card import ModelCard, identity, read_card
 from models.card_writer import render_card
+from models.classifier.calibration import softmax
 from models.dermoscopy.ensemble import Ensemble, Squares, to_tensor
 from models.dermoscopy.model import DermoscopyClassifier
 from models.dermoscopy.postprocess import MELANOMA, OPERATING_POINTS

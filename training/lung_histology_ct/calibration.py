@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from models.calibration import softmax
+from models.classifier.calibration import softmax
 from models.lung_histology_ct.probabilities import Calibration, presence_probability, probabilities
 from training.calibration import expected_calibration_error, minimise_temperature
 from training.lung_histology_ct.data import CLASSES, FOLDS, SliceImages

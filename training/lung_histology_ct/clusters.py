@@ -8,7 +8,7 @@ import numpy.typing as npt
 from scipy.sparse.csgraph import connected_components
 
 from core.errors import ModelError
-from models.ct.ndimage import ndimage
+from imaging.ndimage import ndimage
 from models.lung_histology_ct.lung_field_2d import find_lungs
 from models.lung_histology_ct.preprocess import grey_levels, reduce_to_working_size, resize_plane
 

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from core.errors import ModelError
-from models.lung_histology_ct.network import SliceNet, build
+from models.lung_histology_ct.network import SliceNet, build, class_log_probabilities
 from training import checkpoint
 from training.lung_histology_ct.augment import augment, random_views
 from training.lung_histology_ct.data import CLASSES, FOLDS, SliceImages
@@ -71,9 +71,7 @@ def class_loss(logits: torch.Tensor, labels: torch.Tensor, drawn: torch.Tensor, 
     The shares are added in the loss and not in the network, so that the network's logits are without a prior
     (Menon et al., Long-tail learning via logit adjustment, 2021).
     """
-    kind = F.log_softmax(logits[:, :-1] + drawn[:-1].log(), dim=1)
-    presence = logits[:, -1:] + (drawn[:-1].sum() / drawn[-1]).log()
-    return F.cross_entropy(torch.cat([kind + F.logsigmoid(presence), F.logsigmoid(-presence)], 1), labels, label_smoothing=smoothing)
+    return F.cross_entropy(class_log_probabilities(logits, drawn), labels, label_smoothing=smoothing)
 
 
 def learning_rate(step: int, steps: int, peak: float) -> float:

@@ -1,7 +1,5 @@
 """From the classes of many parts of a unit, tiles of a slide or frames of a loop, to the classes of the unit."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 
@@ -38,9 +36,3 @@ def aggregation_rule(top: int, part: str) -> str:
 def best_part(values: Values, label: int) -> int:
     """The index of the part in which a class is highest."""
     return int(np.argmax(values[:, label]))
-
-
-def label_index(card: ModelCard, name: str) -> int:
-    """The index of a label in the network's output."""
-    names: Sequence[str] = [label.name for label in card.labels]
-    return names.index(name)

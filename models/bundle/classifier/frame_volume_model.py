@@ -11,6 +11,7 @@ from imaging.frames.frame_series import FrameSeries
 from imaging.masks import pack_heat_map
 from models.bundle.classifier.model import BundleClassifier
 from models.bundle.classifier.predictions import class_prediction
+from models.classifier.heat_map import evidence_meaning
 from models.ct.isotropic_grid import ResamplingGrid, resample
 
 
@@ -49,4 +50,4 @@ class FrameVolumeClassifier(BundleClassifier):
         spec = item.files[0].spec
         grid = self._frame_grid(item, (len(item.frames), spec.rows, spec.columns))
         values = self._evidence(array, name)
-        return pack_heat_map(values.transpose(2, 1, 0), step=grid.step, meaning=f"evidence for {name} (Grad-CAM)")
+        return pack_heat_map(values.transpose(2, 1, 0), step=grid.step, meaning=evidence_meaning(name))

@@ -8,10 +8,12 @@ from core.errors import NotAnalysable
 from core.records import HeatMap, ModelIdentity, Prediction
 from imaging.frames.frame_series import FrameSeries
 from imaging.masks import pack_heat_map
-from models.bundle.classifier.aggregate import Values, aggregate, aggregation_rule, best_part, label_index
+from models.bundle.classifier.aggregate import Values, aggregate, aggregation_rule, best_part
 from models.bundle.classifier.parts import PartsClassifier
 from models.bundle.classifier.predictions import class_prediction
 from models.card import ModelCard
+from models.classifier.heat_map import evidence_meaning
+from models.classifier.predictions import label_index
 
 
 class FrameClassifier(PartsClassifier):
@@ -47,5 +49,5 @@ class FrameClassifier(PartsClassifier):
         first = prediction.findings[0]
         index = next(i for i in range(len(item.frames)) if item.place(i) == (first.sop_instance_uid, first.frame))
         values = self._evidence(self._picture(item.rgb(index)), first.label)
-        meaning = f"evidence for {first.label} (Grad-CAM) on frame {first.frame}"
+        meaning = f"{evidence_meaning(first.label)} on frame {first.frame}"
         return pack_heat_map(values.T[None], origin=(float(index), 0.0, 0.0), meaning=meaning)

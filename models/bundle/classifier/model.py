@@ -15,16 +15,18 @@ from imaging.masks import pack_heat_map
 from imaging.photograph.read import Photograph
 from imaging.volume.volume import Volume
 from models.bundle.classifier import networks
-from models.bundle.classifier.evidence import class_evidence, undo_steps
+from models.bundle.classifier.evidence import undo_steps
 from models.bundle.classifier.predictions import class_prediction
 from models.bundle.classifier.transforms import compose
 from models.bundle.input_grid import THREADS, bundle_grid, flips_to_ras
 from models.bundle.series_results import refuse_other_orientation
-from models.bundle.weights import load_weights
-from models.calibration import softmax
 from models.card import ModelCard
+from models.classifier.calibration import class_values
+from models.classifier.heat_map import evidence_meaning, layer_grad_cam
+from models.classifier.predictions import label_index
 from models.ct.isotropic_grid import resample
 from models.torch_threads import cpu_threads
+from models.weights import load_weights
 
 
 class BundleClassifier:
@@ -58,7 +60,7 @@ class BundleClassifier:
         if not self._layer or not prediction.findings:
             return None
         name = prediction.findings[0].label
-        values, meaning = self._evidence(self._array(item), name), f"evidence for {name} (Grad-CAM)"
+        values, meaning = self._evidence(self._array(item), name), evidence_meaning(name)
         if isinstance(item, Photograph):
             return pack_heat_map(values.T[None], meaning=meaning)
         for axis, flip in enumerate(flips_to_ras(item)):
@@ -67,10 +69,9 @@ class BundleClassifier:
 
     def _evidence(self, array: npt.NDArray[np.float32], name: str) -> npt.NDArray[np.float32]:
         """Grad-CAM for the label ``name`` on the grid of ``array``, without its channels."""
-        index = [label.name for label in self.card.labels].index(name)
         with cpu_threads(THREADS):
             image = self._prepare(array)
-            heat = class_evidence(self._net, self._layer, image, index, self.card.network["activation"])
+            heat = layer_grad_cam(self._net, self._layer, image, label_index(self.card, name), self.card.network["activation"])
         return undo_steps(heat, image, self._steps)
 
     def _classify(self, item: Any) -> Prediction:
@@ -111,6 +112,4 @@ class BundleClassifier:
         with cpu_threads(THREADS), torch.inference_mode(), torch.autocast("cuda", dtype=torch.float16, enabled=on_cuda):
             output = self._net(torch.stack([torch.as_tensor(image) for image in images]))
         logits = (output[0] if isinstance(output, tuple) else output).float().cpu().numpy()
-        if self.card.network["activation"] == "softmax":
-            return np.asarray(softmax(logits, self.card.temperature))
-        return np.asarray(1.0 / (1.0 + np.exp(-logits.astype(np.float64) / self.card.temperature)))
+        return class_values(logits, self.card.network["activation"], self.card.temperature)

@@ -1,6 +1,7 @@
 """Builds the prediction of an imported classifier from the probability or score of every class."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,8 @@ import numpy.typing as npt
 
 from core.records import Finding, Prediction
 from core.states import Outcome, Tier
-from models.calibration import confidence_tier
-from models.card import Label, ModelCard
+from models.card import ModelCard
+from models.classifier.predictions import abstention, by_label, class_finding, undecided_reason
 
 
 def class_prediction(card: ModelCard, values: npt.NDArray[np.float64], *, notes: Sequence[str] = (), **image: Any) -> Prediction:
@@ -29,15 +30,14 @@ def class_prediction(card: ModelCard, values: npt.NDArray[np.float64], *, notes:
     order = [int(index) for index in np.argsort(-values, kind="stable")]
     answers = [index for index in (order if several else order[:1]) if values[index] >= limit]
     findings = tuple(_finding(card, values, index, image) for index in answers if card.labels[index].finding)
-    every = {label.name: float(value) for label, value in zip(card.labels, values, strict=True)}
-    probabilities = every if card.network["calibrated"] else {}
+    probabilities = by_label(card, values) if card.network["calibrated"] else {}
     texts = [*(card.labels[index].advice for index in answers), *notes]
     if not card.network["calibrated"]:
         listed = ", ".join(f"{card.labels[index].name} {values[index]:.2f}" for index in order[:10])
         texts.insert(len(answers), f"Scores of the classes, not calibrated: {listed}.")
     if not answers and not several:
-        reason = f"undecided: the highest class, {card.labels[order[0]].name}, has {values[order[0]]:.2f}, {limit:.2f} is needed"
-        return Prediction(Outcome.ABSTAINED, (), probabilities, reason=reason, looked_for=card.looked_for, notes=tuple(texts))
+        reason = undecided_reason("highest", card.labels[order[0]].name, values[order[0]], limit)
+        return abstention(card, reason, probabilities, texts)
     outcome = Outcome.FINDINGS if findings else Outcome.NO_FINDING
     return Prediction(outcome, findings, probabilities, looked_for=card.looked_for, notes=tuple(texts))
 
@@ -47,10 +47,4 @@ def _finding(card: ModelCard, values: npt.NDArray[np.float64], index: int, image
     if not card.network["calibrated"]:
         tier = Tier.REVIEW if value >= card.thresholds["review_score"] else Tier.UNCERTAIN
         return Finding(label=label.name, code=label.code, score=round(value, 4), tier=tier, **image)
-    tier = confidence_tier(value, card.tiers, malignant=label.malignant, malignant_probability=_malignant(card.labels, values))
-    return Finding(label=label.name, code=label.code, probability=value, tier=tier, **image)
-
-
-def _malignant(labels: Sequence[Label], values: npt.NDArray[np.float64]) -> float:
-    """The sum of the malignant classes' probabilities, at most 1 (classes of a sigmoid do not exclude each other)."""
-    return min(1.0, float(sum(value for label, value in zip(labels, values, strict=True) if label.malignant)))
+    return replace(class_finding(card, values, index), **image)

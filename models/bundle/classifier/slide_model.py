@@ -9,11 +9,12 @@ import numpy as np
 from core.records import HeatMap, ModelIdentity, Prediction
 from imaging.masks import pack_heat_map
 from imaging.slide.slide import Slide
-from models.bundle.classifier.aggregate import Values, aggregate, aggregation_rule, best_part, label_index
+from models.bundle.classifier.aggregate import Values, aggregate, aggregation_rule, best_part
 from models.bundle.classifier.parts import PartsClassifier
 from models.bundle.classifier.predictions import class_prediction
 from models.bundle.classifier.tile_grid import TileGrid, make_grid
 from models.card import ModelCard
+from models.classifier.predictions import label_index
 
 
 class SlideClassifier(PartsClassifier):

@@ -9,12 +9,13 @@ import pytest
 from PIL import Image
 
 from deploy.demo.synthetic.lesion import make_lesion
+from imaging.ndimage import ndimage
 from imaging.photograph.read import Photograph
 from models import registry
 from models.card import identity, read_card
 from models.dermoscopy.model import DermoscopyClassifier
+from models.dermoscopy.outline import outline_on_image
 from models.dermoscopy.preprocess import centre_square
-from models.image_maps import ndimage, outline_on_image
 from training.dermoscopy.ham10000 import data as ham
 from training.dermoscopy.ham10000 import split
 from training.dermoscopy.measure.held_out_table import dice

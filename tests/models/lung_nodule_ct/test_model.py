@@ -13,7 +13,7 @@ from deploy.demo.synthetic.chest import make_chest
 from imaging import masks
 from imaging.volume.volume import Volume, read_volume
 from models import runtime
-from models.calibration import confidence_tier
+from models.classifier.tiers import confidence_tier
 from models.ct.lung_field import lung_field
 from models.lung_nodule_ct.findings import size_band
 from training.lung_nodule_ct.synthesis.synthetic_nodules import NoduleAppearance, SyntheticNodule, insert_nodule

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from core import codes, private_codes
+from imaging.ndimage import ndimage
 from models.ct.isotropic_grid import denormalise, normalise
-from models.ct.ndimage import ndimage
 from models.lung_nodule_ct.appearance import FEATURES, appearance
 from models.lung_nodule_ct.candidates import find_candidates
 from models.lung_nodule_ct.heat import NoduleHeat

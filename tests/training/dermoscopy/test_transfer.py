@@ -14,7 +14,9 @@ from core.errors import ModelError
 from deploy.demo.synthetic.lesion import make_lesion
 from models import registry
 from models.card import identity, read_card
-from models.dermoscopy.efficientnet_lite import LiteNet, LiteTrunk, build_lite, fold_normalisation
+from models.classifier.efficientnet_lite import LiteTrunk
+from models.classifier.folded_layers import fold_normalisation
+from models.dermoscopy.lite_net import LiteNet, build_lite
 from models.dermoscopy.model import DermoscopyClassifier
 from models.dermoscopy.patient import FACTS
 from tests.support.ham10000_like import CLASSES, add, make_ham10000_like

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from models.calibration import softmax
 from models.card import ModelCard
+from models.classifier.calibration import softmax
 from models.dermoscopy.postprocess import top_class
 from training.bootstrap import bootstrap
 from training.calibration import expected_calibration_error, fit_temperature

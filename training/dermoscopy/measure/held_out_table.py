@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from models.calibration import softmax
+from models.classifier.calibration import softmax
 from models.dermoscopy.ensemble import Squares
 from models.dermoscopy.model import DermoscopyClassifier, EnsembleOutput
 from models.dermoscopy.quality import check_quality, measure_quality

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from models.image_maps import ndimage
+from imaging.ndimage import ndimage
 
 BANDS = (("very light", 55.0), ("light", 41.0), ("intermediate", 28.0), ("tan", 10.0), ("brown", -30.0))  # above the angle; dark below
 MARGIN_PX = 6  # around the lesion, because its outline is not exact

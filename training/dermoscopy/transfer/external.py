@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from models.calibration import softmax
-from models.dermoscopy.acceptance import check_distance
+from models.classifier.calibration import softmax
+from models.dermoscopy.acceptance import check_likeness
 from models.dermoscopy.model import DermoscopyClassifier
 from training.bootstrap import bootstrap
 from training.calibration import expected_calibration_error
@@ -40,7 +40,7 @@ def measure_external(model: DermoscopyClassifier, images: TransferImages) -> dic
         }
 
     intervals = bootstrap(measure, images.groups[index])
-    refused = np.mean([bool(check_distance(float(distance), model.card.thresholds)) for distance in output.distance])
+    refused = np.mean([bool(check_likeness(float(distance), model.card.thresholds)) for distance in output.distance])
     return {
         "source": SOURCE,
         "n": len(index),

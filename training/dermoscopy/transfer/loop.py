@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from core.errors import ModelError
-from models.dermoscopy.efficientnet_lite import LiteNet, build_lite
+from models.dermoscopy.lite_net import LiteNet, build_lite
 from models.dermoscopy.patient import FACTS
 from training import checkpoint
 from training.dermoscopy.fit.loop import update_average

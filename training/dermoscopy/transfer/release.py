@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 
 from models.card import DataSource, read_card
-from models.dermoscopy.efficientnet_lite import KIND
+from models.classifier.efficientnet_lite import KIND
 from models.dermoscopy.ensemble import Ensemble
 from models.dermoscopy.model import DermoscopyClassifier
 from models.dermoscopy.patient import FACTS

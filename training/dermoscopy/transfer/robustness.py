@@ -7,7 +7,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from models.calibration import softmax
+from models.classifier.calibration import softmax
 from models.dermoscopy.model import DermoscopyClassifier
 from models.dermoscopy.patient import FACTS
 from training.classifier_metrics import auc, class_recalls, rounded

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from core.errors import ModelError
-from models.dermoscopy.efficientnet_lite import LiteNet, build_lite
+from models.dermoscopy.lite_net import LiteNet, build_lite
 from models.dermoscopy.patient import FACTS
 from models.torch_threads import cpu_threads
 from training.dermoscopy.ham10000.data import CLASSES

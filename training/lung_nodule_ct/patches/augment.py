@@ -4,8 +4,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from imaging.ndimage import ndimage
 from models.ct.isotropic_grid import Float, normalise
-from models.ct.ndimage import ndimage
 from training.lung_nodule_ct.patches.draw_patch import EDGE, IGNORED, NODULE
 from training.lung_nodule_ct.patches.patch_bank import PatchBank
 from training.lung_nodule_ct.synthesis.tissue_noise import Rng

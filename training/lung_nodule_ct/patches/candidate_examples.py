@@ -15,8 +15,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from imaging.ndimage import ndimage
 from models.ct.isotropic_grid import Float
-from models.ct.ndimage import ndimage
 from models.lung_nodule_ct.second_stage import crop_cube
 from training.lung_nodule_ct.patches.augment import apply_placement, random_placement, vary_appearance
 from training.lung_nodule_ct.patches.draw_patch import BACKGROUND, EDGE, NODULE

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import NotAnalysable
+from imaging.ndimage import ndimage
 from models.ct.isotropic_grid import Float, Index, Spacing
 from models.ct.lung_field import LungField, lung_field
-from models.ct.ndimage import ndimage
 from training.lung_nodule_ct.real.prepared_volumes import KEEP_MM
 from training.lung_nodule_ct.real.reference_volumes import MarkedNodule, ReferenceVolume
 from training.lung_nodule_ct.synthesis.tissue_noise import Rng

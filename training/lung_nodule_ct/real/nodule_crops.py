@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import NotAnalysable
+from imaging.ndimage import ndimage
 from models.ct.isotropic_grid import Spacing
-from models.ct.ndimage import ndimage
 from models.lung_nodule_ct.candidates import Bools
 
 FOLDER, ARCHIVE, INDEX = "ct-nodule-crops", "lidc_nodule_stacks.npz", "lidc_nodule_stacks_index.csv"

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from imaging.ndimage import ndimage
 from models.ct.isotropic_grid import Index
-from models.ct.ndimage import ndimage
 from training.lung_nodule_ct.real.nodule_crops import RealNodule, fold_of
 from training.lung_nodule_ct.real.paste import PastedNodule, paste_nodule
 from training.lung_nodule_ct.real.reference_volumes import MarkedNodule, ReferenceVolume

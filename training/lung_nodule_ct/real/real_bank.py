@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from imaging.ndimage import ndimage
 from models.ct import isotropic_grid as grids
 from models.ct.isotropic_grid import Float, Index
-from models.ct.ndimage import ndimage
 from training.lung_nodule_ct.patches import draw_patch
 from training.lung_nodule_ct.patches.draw_patch import EDGE, NODULE
 from training.lung_nodule_ct.patches.patch_bank import PatchBank

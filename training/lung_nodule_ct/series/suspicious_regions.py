@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from imaging.ndimage import ndimage
 from models.ct.isotropic_grid import STEP_MM, Float, Index, ResamplingGrid, resample
 from models.ct.lung_field import LungField, Mask
-from models.ct.ndimage import ndimage
 from training.lung_nodule_ct.series.reviewed_regions import REACH_MM
 
 DENSE_HU = -650.0

@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import NotAnalysable
+from imaging.ndimage import ndimage
 from models.ct import isotropic_grid as grids
 from models.ct.isotropic_grid import Float, Index, ResamplingGrid, Spacing
 from models.ct.lung_field import LungField, Mask, lung_field
-from models.ct.ndimage import ndimage
 from training.lung_nodule_ct.series.reviewed_regions import ANATOMY
 from training.lung_nodule_ct.series.suspicious_regions import SuspiciousRegions, find_suspicious_regions
 from training.lung_nodule_ct.synthesis.synthetic_nodules import KINDS, SyntheticNodule

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from imaging.ndimage import ndimage
 from models.ct.isotropic_grid import Float, Index, Spacing
-from models.ct.ndimage import ndimage
 from training.lung_nodule_ct.synthesis.tissue_noise import NoiseBank, Rng
 
 FINE_MM = 0.5

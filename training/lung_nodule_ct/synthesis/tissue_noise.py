@@ -3,8 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
+from imaging.ndimage import ndimage
 from models.ct.isotropic_grid import Float, Spacing
-from models.ct.ndimage import ndimage
 
 Rng = np.random.Generator
 

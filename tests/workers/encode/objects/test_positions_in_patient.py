@@ -23,8 +23,8 @@ from core.states import Outcome, ResultKind, Tier
 from deploy.demo.synthetic.chest import make_chest
 from imaging.masks import expand_mask, pack_heat_map, pack_mask
 from imaging.volume.volume import Volume, read_volume
+from models.ct.tilt_correction import TiltCorrectedModel
 from models.protocol import Model
-from models.tilt_correction import TiltCorrectedModel
 from tests.support import analyses, ball_phantoms
 from tests.support.enhanced_ct import enhanced_ct
 from tests.support.real_data import shared_data

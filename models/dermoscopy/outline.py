@@ -1,14 +1,12 @@
-"""Maps and masks on the image's own grid, and measures of a mask. numpy only."""
+"""The lesion's outline on the image's own grid, and its measures. numpy only."""
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from PIL import Image
-from scipy import ndimage as _ndimage
 
-ndimage: Any = _ndimage  # scipy ships no types
+from imaging.ndimage import ndimage
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +84,3 @@ def outline_on_image(logits: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     kept, bound = largest_component(logits > 0), np.abs(logits) + np.float32(1e-3)
     mask = paste_centre_square(np.where(kept, bound, -bound), shape) > 0
     return mask if min(shape) >= len(logits) else largest_component(mask)  # a coarser grid may split the component again
-
-
-def scale_to_unit(heat: np.ndarray) -> np.ndarray:
-    """float32 divided by its maximum; negative values become 0, and a map without positive values stays 0."""
-    positive = np.maximum(heat, 0.0).astype(np.float32)
-    top = float(positive.max(initial=0.0))
-    return np.asarray(positive / np.float32(top)) if top > 0 else positive

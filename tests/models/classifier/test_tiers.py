@@ -1,4 +1,4 @@
-"""Probabilities, temperature, tiers and calibration error."""
+"""Tiers by the limits of a card."""
 
 import numpy as np
 import pytest
@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from core.errors import ModelError
 from core.states import Tier
-from models.calibration import confidence_tier, softmax
+from models import registry
 from models.card import Tiers
-from training.calibration import expected_calibration_error, fit_temperature, negative_log_likelihood
+from models.classifier.tiers import class_tier, confidence_tier, malignant_probability
 
 LIMITS = Tiers(high=0.85, review=0.60, malignant_limit=0.05)
 ORDER = [Tier.UNCERTAIN, Tier.REVIEW, Tier.HIGH]
@@ -52,29 +52,13 @@ def test_contradictory_limits_are_refused(high: float, review: float) -> None:
         Tiers(high=high, review=review)
 
 
-def sample(scale: float, count: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
-    """Logits whose labels are drawn from softmax(logits / scale): their right temperature is ``scale``."""
-    rng = np.random.default_rng(3)
-    logits = rng.normal(0, 2.5, (count, 5))
-    chance = softmax(logits, scale)
-    labels = (rng.random((count, 1)) < chance.cumsum(axis=1)).argmax(axis=1)
-    return logits, labels
-
-
-@pytest.mark.parametrize("scale", [0.5, 1.0, 2.0])
-def test_the_right_temperature_is_found_and_calibrates(scale: float) -> None:
-    logits, labels = sample(scale)
-    found = fit_temperature(logits, labels)
-    assert found == pytest.approx(scale, rel=0.05)
-    assert expected_calibration_error(softmax(logits, found), labels) < 0.015
-    assert negative_log_likelihood(logits, labels, found) <= negative_log_likelihood(logits, labels, scale) + 1e-9
-    assert expected_calibration_error(softmax(logits, scale / 4), labels) > 0.05
-
-
-@given(st.lists(st.lists(st.floats(-80, 80), min_size=3, max_size=3), min_size=1, max_size=5), st.floats(0.1, 10))
-def test_softmax_gives_probabilities_in_the_order_of_the_logits(rows: list[list[float]], temperature: float) -> None:
-    logits = np.array(rows)
-    p = softmax(logits, temperature)
-    assert np.allclose(p.sum(axis=1), 1.0)
-    assert (p >= 0).all()
-    assert np.array_equal(p.max(axis=1), p[np.arange(len(p)), logits.argmax(axis=1)])
+def test_a_class_has_the_tier_of_its_probability_and_of_the_malignant_ones() -> None:
+    card = registry.card("dermoscopy_7class")
+    names = [label.name for label in card.labels]
+    values = np.zeros(len(names))
+    values[names.index("nv")], values[names.index("mel")], values[names.index("bcc")] = 0.90, 0.06, 0.04
+    assert malignant_probability(card.labels, values) == pytest.approx(0.10)
+    assert class_tier(card, values, names.index("nv")) is Tier.REVIEW
+    values[names.index("mel")], values[names.index("df")] = 0.0, 0.06
+    assert class_tier(card, values, names.index("nv")) is Tier.HIGH
+    assert malignant_probability(card.labels, np.ones(len(names))) == 1.0

@@ -1,11 +1,11 @@
-"""Maps and measures of a mask, against shapes that can be counted by hand."""
+"""Outlines and their measures, against shapes that can be counted by hand."""
 
 import math
 
 import numpy as np
 import pytest
 
-from models.image_maps import largest_component, measure_region, paste_centre_square, scale_to_unit
+from models.dermoscopy.outline import largest_component, measure_region, paste_centre_square
 
 
 def disc(radius: float, side: int = 200) -> np.ndarray:
@@ -55,8 +55,3 @@ def test_a_square_is_pasted_into_the_centre_of_the_image() -> None:
     assert laid.shape == (30, 50)
     assert laid[:, 10:40].min() == 1.0
     assert laid.sum() == 900
-
-
-def test_heat_is_scaled_by_its_maximum() -> None:
-    assert scale_to_unit(np.array([[-3.0, 0.0], [2.0, 4.0]])).tolist() == [[0.0, 0.0], [0.5, 1.0]]
-    assert scale_to_unit(np.full((2, 2), -1.0)).tolist() == [[0.0, 0.0], [0.0, 0.0]]

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from models.dermoscopy.efficientnet_lite import LiteNet, build_lite
-from models.dermoscopy.folded_network import prepare_network
+from models.dermoscopy.ensemble import prepare_network
+from models.dermoscopy.lite_net import LiteNet, build_lite
 from models.dermoscopy.network import LesionNet, build
 
 SMALL = {"widths": [8, 8, 16, 16], "layers": [1, 1, 1, 1], "facts": 18, "outline": 8, "familiar": True}

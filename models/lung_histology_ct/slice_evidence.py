@@ -4,13 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from core.records import HeatMap
 from imaging.masks import pack_heat_map
-from models.grad_cam import grad_cam
-from models.image_maps import scale_to_unit
-from models.lung_histology_ct.network import SliceNet
+from models.classifier.heat_map import grad_cam, scale_to_unit
+from models.lung_histology_ct.network import SliceNet, class_log_probabilities
 from models.lung_histology_ct.preprocess import SHAPE, PreparedSlice, resize_plane
 from models.lung_histology_ct.probabilities import Calibration
 
@@ -21,12 +19,9 @@ def evidence(nets: Sequence[SliceNet], planes: np.ndarray, label: int, calibrati
     """(2, 96, 128) uint8 to (96, 128) float32 in 0..1: the mean over the networks and both questions, each scaled to 1."""
     total = np.zeros(SHAPE, np.float32)
     prior = torch.tensor(calibration.prior, device=device)
-    odds = (prior[:-1].sum() / prior[-1]).log()
 
     def class_logits(logits: torch.Tensor) -> torch.Tensor:
-        kind = F.log_softmax(logits[:, :-1] / calibration.kind + prior[:-1].log(), dim=1)
-        presence = logits[:, -1:] / calibration.presence + odds
-        return torch.cat([kind + F.logsigmoid(presence), F.logsigmoid(-presence)], 1)
+        return class_log_probabilities(logits, prior, calibration.kind, calibration.presence)
 
     for net in nets:
         with torch.no_grad():
