@@ -61,7 +61,8 @@ def find_lungs(grey: Grey) -> SliceLungs | None:
         lung[:, side] = air[:, side]
         if lung.any():
             field |= close_lung(lung, CLOSING * width)
-    field = ndimage.distance_transform_edt(field) > RIM * width
+    around = box_around(field, 1)
+    field[around] = ndimage.distance_transform_edt(field[around]) > RIM * width
     return SliceLungs(air, field, width) if field.any() else None
 
 
@@ -72,15 +73,28 @@ def column_between_lungs(air: Mask, across: npt.NDArray[np.intp]) -> int:
     return first + third + int(np.argmin(air.sum(axis=0)[first + third : last - third + 1]))
 
 
+def box_around(mask: Mask, margin: int) -> tuple[slice, slice]:
+    """The rows and columns of a mask that is not empty, with a margin, inside its shape."""
+    rows, columns = (np.flatnonzero(mask.any(axis=other)) for other in (1, 0))
+    return (
+        slice(max(0, int(rows[0]) - margin), int(rows[-1]) + margin + 1),
+        slice(max(0, int(columns[0]) - margin), int(columns[-1]) + margin + 1),
+    )
+
+
 def close_lung(lung: Mask, radius: float) -> Mask:
-    """Morphological closing by a disc; small holes are filled."""
+    """Morphological closing of a mask that is not empty by a disc; small holes are filled."""
     pad = int(radius) + 2
-    grown = ndimage.distance_transform_edt(~np.pad(lung, pad)) <= radius
-    closed: Mask = (ndimage.distance_transform_edt(grown) > radius)[pad:-pad, pad:-pad] | lung
+    around = box_around(lung, 0)  # nothing is closed outside of it, and what is open to its border is no hole
+    inside = lung[around]
+    grown = ndimage.distance_transform_edt(~np.pad(inside, pad)) <= radius
+    closed: Mask = (ndimage.distance_transform_edt(grown) > radius)[pad:-pad, pad:-pad] | inside
     labels, count = ndimage.label(ndimage.binary_fill_holes(closed) & ~closed)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
-    small = np.flatnonzero(sizes < LARGEST_HOLE * lung.sum())
-    return closed | np.isin(labels, small[small > 0])
+    small = np.flatnonzero(sizes < LARGEST_HOLE * inside.sum())
+    result = lung.copy()
+    result[around] = closed | np.isin(labels, small[small > 0])
+    return result
 
 
 def disc(radius: int) -> Mask:

@@ -1,5 +1,6 @@
 """The histology classifier behind the runtime's Model protocol: a slice picture or a chest CT series to one prediction."""
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,20 +38,22 @@ class SliceOutput:
 
 
 class HistologyClassifier:
-    """Slice pictures and CT series to predictions. ``member`` runs one network of the ensemble alone (cross-validation), else all."""
+    """Slice pictures and CT series to predictions by all networks of the ensemble, or by one of them (`single_member`)."""
 
     batch = 1  # items are computed one after the other
 
-    def __init__(self, card: ModelCard, identity: ModelIdentity, weights: Path, device: str, *, member: int | None = None) -> None:
+    def __init__(self, card: ModelCard, identity: ModelIdentity, weights: Path, device: str) -> None:
         self.card, self.identity, self.device = card, identity, device
-        self._weights, self._member = weights, member
+        self._member: int | None = None
         self._ensemble = FoldEnsemble(card.network)
         load_weights(self._ensemble, weights, card)
         self._ensemble.eval().requires_grad_(False).to(device)
 
     def single_member(self, member: int) -> "HistologyClassifier":
         """The same classifier with one network, which was trained without the images of fold ``member``."""
-        return HistologyClassifier(self.card, self.identity, self._weights, self.device, member=member)
+        alone = copy.copy(self)  # the networks are shared: they are never changed after they are loaded
+        alone._member = member
+        return alone
 
     @property
     def calibration(self) -> Calibration:
