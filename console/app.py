@@ -88,7 +88,7 @@ def create_app(read_snapshot: Callable[[], NodeSnapshot], accounts: Accounts, cu
     add_api(application, accounts, current, blobs)
     application.include_router(upload.build_router(accounts, templates, current))
     application.include_router(predict.build_router(accounts, current))
-    add_refusals(application, templates)
+    add_refusals(application, templates, accounts)
     mount_assets(application)
 
     application.add_middleware(BodyLimit, larger=larger_bodies(settings))

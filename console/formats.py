@@ -87,12 +87,11 @@ def format_size(count: int | None) -> str:
 
 
 def format_person(name: str) -> str:
-    """Return a DICOM person name (PS3.5 6.2.1) as people write it: ``FAMILY, Given``; ideographic writing behind the alphabetic one."""
-    groups = [group.split("^") for group in name.split("=")]
+    """Return a DICOM person name (PS3.5 6.2.1) as people write it: ``FAMILY, Given``; behind it the ideographic group."""
     shown = []
-    for group in groups[:2]:
+    for between, group in zip((", ", " "), (group.split("^") for group in name.split("=")), strict=False):
         family, given = group[0].strip(), " ".join(part.strip() for part in group[1:3] if part.strip())
-        shown.append(f"{family}, {given}" if family and given else family or given)
+        shown.append(f"{family}{between}{given}" if family and given else family or given)
     return " ".join(part for part in shown if part)
 
 

@@ -1,4 +1,4 @@
-"""Lists of jobs, deliveries, units without a route, quarantine and alerts under /api/v1."""
+"""Lists of jobs, deliveries, units without a route, quarantine, alerts and notifications under /api/v1."""
 
 from datetime import datetime
 
@@ -17,6 +17,7 @@ from db.listings.jobs import list_jobs
 from db.listings.quarantine import list_quarantined
 from db.listings.unrouted import list_unrouted
 from db.operations.alerts import current_alerts
+from db.operations.webhook_notifications import list_unaccepted
 
 
 class JobEntry(Resource):
@@ -109,6 +110,19 @@ class AlertEntry(Resource):
     age_s: float
 
 
+class NotificationEntry(Resource):
+    """A message that the webhook has not accepted; no patient data."""
+
+    id: int
+    event: str
+    subject: str
+    at: datetime
+    state: str = Field(description="`pending`: it is posted again; `failed`: it is not")
+    attempts: int
+    note: str = Field(description="Why the last attempt was not accepted")
+    next_attempt_at: datetime
+
+
 def build_router(accounts: Accounts) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/api/v1", tags=["operations"], **API_ROUTES)
@@ -156,5 +170,11 @@ def build_router(accounts: Accounts) -> APIRouter:
     def alerts() -> list[AlertEntry]:
         """Return the conditions that need a person."""
         return [AlertEntry.model_validate(alert) for alert in current_alerts(database)]
+
+    @routes.get("/notifications", summary="Notifications that the webhook has not accepted")
+    def notifications(before: Before = None, limit: Limit = 50) -> ListPage[NotificationEntry]:
+        """Return the messages that the webhook has refused or not answered, the newest first."""
+        found = list_unaccepted(database, limit=limit, before=before)
+        return list_page([NotificationEntry.model_validate(one) for one in found], [one.id for one in found], limit)
 
     return routes

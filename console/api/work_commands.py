@@ -1,4 +1,4 @@
-"""Commands on jobs, deliveries, units, quarantine, routes and destinations under /api/v1."""
+"""Commands on jobs, deliveries, units, quarantine, notifications, routes and destinations under /api/v1."""
 
 from typing import Any
 
@@ -52,6 +52,11 @@ def build_router(accounts: Accounts) -> APIRouter:
     async def receive_again(item_id: RowId, why: Reason, viewer: AsViewer, response: Response, wait: Wait = 0.0) -> CommandEntry:
         """Have the listener receive a data set again from the quarantine."""
         return await ask(response, viewer, CommandKind.QUARANTINE_REQUEUE, str(item_id), why.reason, wait)
+
+    @routes.post("/notifications/{notification_id}/retry", summary="Post a notification again", **_ANSWERS)
+    async def post_again(notification_id: RowId, why: Reason, viewer: AsViewer, response: Response, wait: Wait = 0.0) -> CommandEntry:
+        """Post a message now that the webhook has not accepted."""
+        return await ask(response, viewer, CommandKind.NOTIFICATION_RETRY, str(notification_id), why.reason, wait)
 
     @routes.post("/routes/pause", summary="Pause a route", **_ANSWERS)
     async def pause_route(order: NamedOrder, viewer: AsViewer, response: Response, wait: Wait = 0.0) -> CommandEntry:

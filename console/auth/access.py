@@ -51,6 +51,8 @@ ACCESS: dict[tuple[str, str], frozenset[UserRole]] = {
     ("GET", "/api/v1/quarantine"): OPERATORS,
     ("POST", "/api/v1/quarantine/{item_id}/requeue"): OPERATORS,
     ("GET", "/api/v1/alerts"): OPERATORS,
+    ("GET", "/api/v1/notifications"): OPERATORS,
+    ("POST", "/api/v1/notifications/{notification_id}/retry"): OPERATORS,
     ("GET", "/api/v1/routes"): OPERATORS,
     ("POST", "/api/v1/routes/pause"): OPERATORS,
     ("POST", "/api/v1/routes/resume"): OPERATORS,

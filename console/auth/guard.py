@@ -59,7 +59,15 @@ class SignInNeeded(Exception):
 
 
 class AccessDenied(Exception):
-    """The request is refused; the text is shown to the user."""
+    """The request is refused; the text is shown to the user. ``of_role``: another role may open the page."""
+
+    of_role = False
+
+
+class RoleDenied(AccessDenied):
+    """The user's role may not open the page."""
+
+    of_role = True
 
 
 def safe_path(path: str) -> str:
@@ -114,6 +122,12 @@ async def check_form_token(request: Request, expected: str) -> None:
         raise AccessDenied("this form is too old, or came from another site: go back, reload the page and try again")
 
 
+async def browser_session(accounts: Accounts, request: Request) -> Session | None:
+    """Return the session of the cookie; None where there is no cookie, or the session has ended."""
+    token = request.cookies.get(accounts.cookie)
+    return None if token is None else await run_in_threadpool(find_session, accounts.database, token, accounts.limits)
+
+
 def build_guard(accounts: Accounts):  # type: ignore[no-untyped-def]  # FastAPI reads the inner signature
     """Return the dependency that the application runs before every route. It leaves the session in ``request.state.session``."""
 
@@ -125,7 +139,7 @@ def build_guard(accounts: Accounts):  # type: ignore[no-untyped-def]  # FastAPI 
         if method in WRITING:
             check_origin(request, accounts.public_url)
         token = bearer_token(request) if allowed != PUBLIC else None
-        request.state.session = await _session(request) if token is None else await _token_session(request, token)
+        request.state.session = await browser_session(accounts, request) if token is None else await _token_session(request, token)
         if allowed == PUBLIC:
             return
         session: Session | None = request.state.session
@@ -133,16 +147,12 @@ def build_guard(accounts: Accounts):  # type: ignore[no-untyped-def]  # FastAPI 
             asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
             raise SignInNeeded(quote(asked, safe="/") if method == "GET" else "/")
         if UserRole(session.user.role) not in allowed:
-            raise AccessDenied(f"the role {session.user.role} may not open this page")
+            raise RoleDenied(f"the role {session.user.role} may not open this page")
         if method in WRITING and token is None:  # other sites cannot make a browser send a token
             await check_form_token(request, session.form_token)
 
     async def _token_session(request: Request, token: str) -> Session:
         return await run_in_threadpool(token_session, accounts.database, request, token, client_address(request))
-
-    async def _session(request: Request) -> Session | None:
-        token = request.cookies.get(accounts.cookie)
-        return None if token is None else await run_in_threadpool(find_session, accounts.database, token, accounts.limits)
 
     return guard
 

@@ -1,5 +1,7 @@
 """Replies to refused requests: sign-in page, access denied, not found. Pages for people, problem details for programs under ``/api/``."""
 
+from contextlib import suppress
+
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -9,16 +11,28 @@ from starlette.requests import ClientDisconnect
 
 from console.api.problems import InvalidPart, problem
 from console.auth.bearer import ScopeMissing, TokenRefused
-from console.auth.guard import AccessDenied, SignInNeeded
+from console.auth.guard import AccessDenied, Accounts, SignInNeeded, browser_session
 from console.auth.replies import page, redirect
+from console.server.security_headers import added_headers
 from core.errors import StorageError
+
+NOT_FOUND = {
+    "heading": "Not found",
+    "message": "There is no page here.",
+    "hint": "The address may be incomplete, or retention has deleted what was here.",
+}
+FAILED = {
+    "heading": "The console failed",
+    "message": "An error that the console does not know ended this request.",
+    "hint": "Try again. If it fails again, give the operator the time of the failure: the log of the console has the details.",
+}
 
 
 def _for_programs(request: Request) -> bool:
     return request.url.path.startswith("/api/")
 
 
-def add_refusals(application: FastAPI, templates: Jinja2Templates) -> None:
+def add_refusals(application: FastAPI, templates: Jinja2Templates, accounts: Accounts) -> None:
     """Register the handlers."""
 
     @application.exception_handler(SignInNeeded)
@@ -45,7 +59,7 @@ def add_refusals(application: FastAPI, templates: Jinja2Templates) -> None:
         if _for_programs(request):
             return problem(422, "the request does not fit the description of the API", errors=parts)
         if any(part.where.startswith("path.") for part in parts):
-            return page(templates, request, "message.html", status_code=404, heading="Not found", message="There is no page here.")
+            return page(templates, request, "message.html", status_code=404, **NOT_FOUND)
         text = "; ".join(f"{part.where.rpartition('.')[2]}: {part.message}" for part in parts)
         return page(templates, request, "message.html", status_code=422, heading="This request cannot be used", message=text)
 
@@ -54,7 +68,9 @@ def add_refusals(application: FastAPI, templates: Jinja2Templates) -> None:
         """Say why the request is refused."""
         if _for_programs(request):
             return problem(403, str(error))
-        return page(templates, request, "message.html", status_code=403, heading="Not allowed", message=f"{str(error).capitalize()}.")
+        hint = "An administrator sets the roles of users." if error.of_role else ""
+        text = {"heading": "Not allowed", "message": f"{str(error).capitalize()}.", "hint": hint}
+        return page(templates, request, "message.html", status_code=403, **text)
 
     @application.exception_handler(StorageError)
     async def unavailable(request: Request, error: StorageError) -> Response:
@@ -77,6 +93,17 @@ def add_refusals(application: FastAPI, templates: Jinja2Templates) -> None:
             return problem(error.status_code, str(error.detail), headers=dict(error.headers or {}))
         if request.method not in ("GET", "POST") or error.status_code not in (404, 405):
             return JSONResponse({"detail": error.detail}, status_code=error.status_code, headers=error.headers)
-        return page(
-            templates, request, "message.html", status_code=error.status_code, heading="Not found", message="There is no page here."
-        )
+        if not hasattr(request.state, "session"):  # no route, so that the guard has not looked
+            with suppress(StorageError):
+                request.state.session = await browser_session(accounts, request)
+        return page(templates, request, "message.html", status_code=error.status_code, **NOT_FOUND)
+
+    @application.exception_handler(Exception)
+    async def failed(request: Request, error: Exception) -> Response:
+        """Say that the console failed; the error goes into the log. Starlette answers outside of the middleware that adds the headers."""
+        if _for_programs(request):
+            reply: Response = problem(500, "the console failed; its log has the details")
+        else:
+            reply = page(templates, request, "message.html", status_code=500, **FAILED)
+        reply.headers.update(added_headers(secure=accounts.secure))
+        return reply

@@ -7,7 +7,7 @@ from starlette.concurrency import run_in_threadpool
 from console.auth.guard import Accounts, client_address
 from console.auth.replies import page, redirect, set_session_cookie
 from db.accounts.sessions import open_session
-from db.accounts.sign_in_links import use_sign_in_link
+from db.accounts.sign_in_links import is_valid_sign_in_link, use_sign_in_link
 
 
 def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
@@ -17,8 +17,9 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
 
     @routes.get("/sign-in/link/{token}")
     def link_page(request: Request, token: str) -> Response:
-        """Show the button; nothing is looked up."""
-        return page(templates, request, "sign_in_link.html", valid=True)
+        """Show the button, or that the link was used or is too old. Reading the page does not use the link up."""
+        valid = is_valid_sign_in_link(database, token)
+        return page(templates, request, "sign_in_link.html", status_code=200 if valid else 410, valid=valid)
 
     @routes.post("/sign-in/link/{token}")
     async def sign_in(request: Request, token: str) -> Response:

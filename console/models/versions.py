@@ -1,7 +1,9 @@
 """The versions of a model: those on this machine, and those that the registry knows."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from core.errors import ModelError
 from db.engine import Database
@@ -32,14 +34,19 @@ class VersionRow:
 
     @property
     def figures(self) -> list[tuple[str, str]]:
-        """The single numbers of the card's metrics, and what was measured."""
+        """The single numbers of the card's metrics; where it has only tables, those of the first one."""
         if self.card is None:
             return []
-        metrics = self.card.metrics.items()
-        numbers = [(key, value) for key, value in metrics if isinstance(value, int | float) and not isinstance(value, bool)]
+        metrics = self.card.metrics
+        tables = [_numbers(one) for one in metrics.values() if isinstance(one, Mapping)]
+        numbers = _numbers(metrics) or next(filter(None, tables), [])
         return [
             (FIGURES.get(key, key.replace("_", " ")), str(value) if isinstance(value, int) else f"{value:.3g}") for key, value in numbers
         ][:8]
+
+
+def _numbers(metrics: Mapping[str, Any]) -> list[tuple[str, int | float]]:
+    return [(key, value) for key, value in metrics.items() if isinstance(value, int | float) and not isinstance(value, bool)]
 
 
 def model_names(database: Database, folder: Path) -> list[str]:

@@ -30,11 +30,12 @@ from db.operations.command_kinds import CommandKind
 from db.operations.pauses import PauseKind, list_pauses
 from db.operations.status import node_status
 from db.operations.traffic import open_associations, refused_associations
+from db.operations.webhook_notifications import list_unaccepted
 
 MOST = 50
 MOST_FILES = 8
 KINDS = frozenset(kind for kind in CommandKind if not kind.startswith("model."))
-PREFIXES = ("job.", "unit.", "route.", "destination.", "delivery.", "quarantine.")
+PREFIXES = ("job.", "unit.", "route.", "destination.", "delivery.", "notification.", "quarantine.")
 
 
 def build_router(accounts: Accounts, templates: Jinja2Templates, current: Callable[[], Settings]) -> APIRouter:
@@ -68,6 +69,8 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, current: Callab
             "deliveries": deliveries,
             "quarantine": list_quarantined(database, MOST),
             "unrouted": unrouted,
+            "notifications": list_unaccepted(database, limit=MOST),
+            "has_webhook": bool(settings.webhook.url),
             "most": MOST,
             **context,
         }

@@ -28,12 +28,17 @@ HEADERS = {
 OVER_TLS = {"Strict-Transport-Security": "max-age=31536000"}
 
 
+def added_headers(*, secure: bool) -> dict[str, str]:
+    """Return the headers of every response; ``secure``: browsers reach the console over HTTPS (HSTS, RFC 6797)."""
+    return HEADERS | OVER_TLS if secure else HEADERS
+
+
 class SecurityHeaders:
-    """ASGI middleware; ``secure``: browsers reach the console over HTTPS (HSTS, RFC 6797)."""
+    """ASGI middleware; ``secure`` as in `added_headers`."""
 
     def __init__(self, app: ASGIApp, *, secure: bool) -> None:
         self._app = app
-        self._added = HEADERS | OVER_TLS if secure else HEADERS
+        self._added = added_headers(secure=secure)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

@@ -45,7 +45,8 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, models_dir: Pat
         record_result_view(database, result, viewer=f"user:{session.user.name}", address=client_address(request))
         known = classes.classes(result.row.model, result.row.pipeline_digest, result.findings)
         panel = build_panel(result.row, result.findings, read_verdicts(database, [job_id])[job_id], known, session, error)
-        template = "verdict_panel.html" if _as_fragment(request) or request.method == "GET" else "verdict_page.html"
+        opened = request.method != "GET" or request.headers.get("sec-fetch-dest") == "document"
+        template = "verdict_page.html" if opened and not _as_fragment(request) else "verdict_panel.html"
         study = f"/studies/{result.row.study_id}"
         return page(templates, request, template, status_code=status, panel=panel, reasons=REASONS, study=study)
 
@@ -62,7 +63,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, models_dir: Pat
 
     @routes.get("/results/{job_id}/verdicts")
     def verdict_panel(request: Request, job_id: RowId, session: SignedIn) -> Response:
-        """Show the panel alone; the view is an audit event."""
+        """Show the panel alone, or as a page where a browser opens its address; the view is an audit event."""
         return _panel(request, job_id, session)
 
     @routes.post("/results/{job_id}/verdicts")

@@ -16,6 +16,7 @@ _ADD = text("""
     INSERT INTO sign_in_links (user_id, token_sha256, created_by, expires_at)
     VALUES (:user_id, :token, :actor, node_now() + make_interval(secs => :valid_s)) RETURNING id
 """)
+_IS_VALID = text("SELECT EXISTS (SELECT FROM sign_in_links WHERE token_sha256 = :token AND used_at IS NULL AND expires_at > node_now())")
 _USE = text("""
     UPDATE sign_in_links SET used_at = node_now()
     WHERE token_sha256 = :token AND used_at IS NULL AND expires_at > node_now() RETURNING user_id
@@ -31,6 +32,13 @@ def make_sign_in_link(database: Database, user: User, *, actor: str, valid_s: fl
         connection.execute(_ADD, values)
         audit.record(connection, actor=actor, action="user.sign_in_link_made", subject=f"user:{user.id}")
     return token
+
+
+def is_valid_sign_in_link(database: Database, token: str) -> bool:
+    """Whether a link may still be used: it was neither used nor replaced, and is not too old."""
+    with database.begin() as connection:
+        found: bool = connection.execute(_IS_VALID, {"token": hash_token(token)}).scalar_one()
+    return found
 
 
 def use_sign_in_link(database: Database, token: str) -> User | None:

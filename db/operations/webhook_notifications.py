@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from core.settings.operations import WebhookEvent
-from db import counters
+from db import audit, counters
 from db.engine import Database
 
 MAX_PENDING = 1000  # a webhook that is unreachable for months must not fill the database: the oldest count as failed
@@ -59,6 +59,14 @@ _END = text("UPDATE notifications SET state = :state, note = :note WHERE id = :i
 _LATER = text("""
     UPDATE notifications SET note = :note, next_attempt_at = node_now() + make_interval(secs => :in_s) WHERE id = :id AND state = 'pending'
 """)
+_NOT_ACCEPTED = text("""
+    SELECT id, event, subject, at, state, attempts, note, next_attempt_at FROM notifications
+    WHERE (state = 'failed' OR (state = 'pending' AND note <> '')) AND (CAST(:before AS bigint) IS NULL OR id < :before)
+    ORDER BY id DESC LIMIT :limit
+""")
+_POST_AGAIN = text("""
+    UPDATE notifications SET state = 'pending', next_attempt_at = node_now() WHERE id = :id AND state <> 'sent' RETURNING id
+""")
 _FAIL_OLDEST = text("""
     UPDATE notifications SET state = 'failed', note = 'too many wait'
     WHERE state = 'pending' AND id <= (SELECT id FROM notifications WHERE state = 'pending' ORDER BY id DESC OFFSET :most LIMIT 1)
@@ -76,6 +84,20 @@ class Notification:
     details: Mapping[str, Any]
     at: datetime
     attempts: int  # this one included
+
+
+@dataclass(frozen=True, slots=True)
+class UnacceptedNotification:
+    """A message that the webhook has not accepted: ``state`` pending (posted again at ``next_attempt_at``) or failed; ``note`` says why."""
+
+    id: int
+    event: str
+    subject: str
+    at: datetime
+    state: str
+    attempts: int
+    note: str
+    next_attempt_at: datetime
 
 
 def add_notification(connection: Connection, key: str, event: str, subject: str, details: Mapping[str, Any]) -> None:
@@ -110,6 +132,22 @@ def record_sent(database: Database, notification: Notification) -> None:
 def record_not_sent(database: Database, notification: Notification, why: str) -> None:
     """Record that a notification fails permanently."""
     _end(database, notification, "failed", why)
+
+
+def list_unaccepted(database: Database, *, limit: int, before: int | None = None) -> list[UnacceptedNotification]:
+    """Return the notifications that the webhook has not accepted, the newest first; those that were not posted yet are left out."""
+    with database.begin() as connection:
+        found = connection.execute(_NOT_ACCEPTED, {"limit": limit, "before": before})
+        return [UnacceptedNotification(**row) for row in found.mappings()]
+
+
+def post_again(database: Database, id: int, actor: str) -> bool:
+    """Make a notification due now that the webhook has not accepted; return False where there is none. It is audited who asked."""
+    with database.begin() as connection:
+        done = connection.execute(_POST_AGAIN, {"id": id}).one_or_none() is not None
+        if done:
+            audit.record(connection, actor=actor, action="notification.retried", subject=f"notification:{id}")
+    return done
 
 
 def _end(database: Database, notification: Notification, state: str, note: str) -> None:

@@ -66,7 +66,7 @@ def demo(
     """Send images to a temporary node and check its reports.
 
     Uses free ports and a temporary folder. Exit status 0 only if every report arrived and is valid. On a terminal the node then keeps
-    running until Ctrl-C, and a link opens its console.
+    running until Ctrl-C, which ends everything with that status, and a link opens its console. Ctrl-C before that ends with status 1.
     """
     from core import logs
     from deploy.demo.run import DemoOptions, run_demo

@@ -1,4 +1,4 @@
-"""Commands of people that the sender carries out: test, pause and resume a destination, send deliveries and results again."""
+"""Commands of people that the sender carries out: test, pause and resume a destination; send deliveries, results, notifications again."""
 
 from collections.abc import Mapping
 
@@ -12,6 +12,7 @@ from db.engine import Database
 from db.jobs.refusal_reasons import delivery_refusals
 from db.operations.command_kinds import CommandKind
 from db.operations.pauses import PauseKind
+from db.operations.webhook_notifications import post_again
 from db.roles.command_runner import Handler, numbers, require_done, require_number, summarise
 from db.roles.commands import ClaimedCommand
 from dicom_node.deliver.transports import echo
@@ -34,6 +35,7 @@ class DestinationCommands:
             CommandKind.DESTINATION_RESUME: self._pauses.resume,
             CommandKind.DELIVERY_RETRY: self.send_again,
             CommandKind.DELIVERY_RESEND: self.resend,
+            CommandKind.NOTIFICATION_RETRY: self.post_again,
         }
 
     def echo(self, command: ClaimedCommand) -> str:
@@ -63,6 +65,15 @@ class DestinationCommands:
         refused = [row.refusal for row in plan_resend(self._database, selection, targets) if row.refusal]
         done = resend(self._database, selection, targets, actor=command.actor, reason=command.args.get("reason", ""))
         return require_done(done.all, refused[:1], f"{done}{summarise(refused)}")
+
+    def post_again(self, command: ClaimedCommand) -> str:
+        """Post a notification now that the webhook has not accepted."""
+        if not self._settings.webhook.url:
+            raise NodeError("no webhook is configured", hint="set webhook.url")
+        id = require_number(command)
+        if not post_again(self._database, id, command.actor):
+            raise NodeError(f"there is no notification {id} that the webhook has not accepted")
+        return f"notification {id} is posted again; it leaves the list when the webhook accepts it"
 
     def _destination(self, name: str) -> Destination:
         found = self._settings.destination(name)

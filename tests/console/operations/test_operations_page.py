@@ -1,5 +1,6 @@
 """The operations page over real HTTP: what needs a person is listed, and each action is a command that the owning role answers."""
 
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,17 +12,20 @@ from core.settings.settings import Settings
 from db import audit
 from db.blobs.store import Blobs
 from db.engine import Database
+from db.operations.alerts import begin_alert
 from db.operations.command_kinds import COMMANDS, CommandKind
 from db.operations.status import UNREACHABLE
 from db.roles import heartbeats
 from db.roles.command_runner import CommandRunner
 from dicom_node.conduct.commands import command_handlers
 from dicom_node.deliver.commands import DestinationCommands
+from dicom_node.notify.webhook import WebhookPoster
 from dicom_node.receive import listen_role
 from tests.support.console import Browser, RunningConsole, add_users
 from tests.support.records import Sender, claim, complete, finish, plan, rows, run, scalar
 from tests.support.series import encoded, image
 from tests.support.services import fresh_database
+from tests.support.webhook_server import webhook_server
 
 ROUTE = {"name": "chest CT", "model": "lung_nodule_ct", "destinations": ["pacs"], "when": {"Modality": "CT", "BodyPartExamined": "CHEST"}}
 
@@ -192,3 +196,29 @@ def test_a_file_is_tested_against_the_routes_and_nothing_is_stored(browser: Brow
     assert "Modality is CT, wanted CT" in page
     assert "No route can select it" in drop("noise.dcm", b"\x00\x01" * 4000)
     assert scalar(database, "SELECT count(*) FROM instances") == before
+
+
+def test_a_notification_that_the_webhook_refused_is_shown_and_posted_again(browser: Browser, database: Database, folder: Path) -> None:
+    with webhook_server() as hook:
+        hook.statuses = [500, 302]
+        settings = Settings.model_validate({"node": {"data_dir": folder}, "webhook": {"url": f"http://127.0.0.1:{hook.port}/x"}})
+        begin_alert(database, "disk.low", "", {}, actor="send", webhook=True, audited=True)
+        poster = WebhookPoster(settings, database, threading.Event())
+        for problem in ("answered 500", "answered 302"):
+            assert poster.post_next()
+            page = browser.open("/operations").text
+            assert "disk.low.began" in page
+            assert problem in page
+            id = _id(database, "SELECT id FROM notifications WHERE note <> ''")
+            command = {"kind": "notification.retry", "subject": str(id)}
+            assert browser.send_form("/operations/commands", **command, reason="repaired").status_code == 303
+            CommandRunner("send", database, DestinationCommands(settings, database).handlers(), threading.Event()).run_next()
+            assert "is posted again" in browser.get("/operations/commands").text
+        assert poster.post_next()
+        assert [json.loads(body)["event"] for _, body in hook.posts] == ["disk.low.began"] * 3
+    assert "answered 302" not in browser.get("/operations").text, "accepted"
+    assert browser.get("/api/v1/notifications").json()["items"] == []
+    assert browser.send_form("/operations/commands", **command, reason="again").status_code == 303
+    CommandRunner("send", database, DestinationCommands(settings, database).handlers(), threading.Event()).run_next()
+    assert "that the webhook has not accepted" in browser.get("/operations/commands").text
+    assert rows(database, "SELECT actor FROM audit_events WHERE action = 'notification.retried'") == [("user:operator",)] * 2

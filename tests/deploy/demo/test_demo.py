@@ -2,9 +2,13 @@
 
 import json
 import os
+import pty
+import re
 import shutil
-import signal
+import subprocess
+import sys
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,51 +17,88 @@ import pytest
 from PIL import Image
 
 from core.errors import ConfigurationError, DeliveryError
-from deploy.demo import inputs, open_console
+from deploy.demo import inputs
 from deploy.demo.modality import send_files
+from deploy.demo.node import STOP_TIMEOUT_S
 from deploy.demo.pacs.interface import AE_TITLE, Pacs
 from deploy.demo.pacs.orthanc import Orthanc
 from deploy.demo.pacs.selection import choose_pacs
 from deploy.demo.pacs.storage_scp import StorageScp
 from deploy.demo.result_check import fetch_results
-from deploy.demo.run import DemoOptions, run_demo
 from deploy.demo.synthetic.lesion import lesion_dataset, make_lesion
 from deploy.demo.viewer.chromium import HEIGHT_PX, WIDTH_PX
 from deploy.local.ports import free_port
 from tests.support.console import Browser
 
+PROGRAM = """
+import signal, sys
+from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with SIGINT ignored
+sys.exit(run_demo(DemoOptions(synthetic=True, small=True, orthanc=True, json_file=Path(sys.argv[1]), stay=True)))
+"""
 
-def _sign_in_and_interrupt(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Open the console with the link that the demo prints, read the worklist, press Ctrl-C; return what is printed meanwhile."""
-    lines: list[str] = []
 
-    def print_line(line: str) -> None:
-        lines.append(line.strip())
-        if line.startswith("Ctrl-C"):
-            link = lines[-2].split()[-1]
-            with Browser(timeout=600, follow_redirects=True) as browser:
-                browser.base_url = link.partition("/sign-in")[0]
-                worklist = browser.send_form(link)
-            assert worklist.url.path == "/worklist"
-            assert worklist.text.count("/studies/") >= 2
-            signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with SIGINT ignored
-            signal.raise_signal(signal.SIGINT)
+def _read_until(terminal: int, shown: str, wanted: str) -> str:
+    """Read what a program writes to its terminal, up to ``wanted`` or its end."""
+    while wanted not in shown:
+        try:
+            part = os.read(terminal, 65536)
+        except OSError:  # EIO: nobody holds the other side any more
+            break
+        if not part:
+            break
+        shown += part.decode(errors="replace").replace("\r\n", "\n")
+    return shown
 
-    monkeypatch.setattr(open_console, "print_message", print_line)
-    return lines
+
+def _run_on_terminal(out: Path) -> tuple[int, str, str]:
+    """Run the demo on a pseudo-terminal, open the console with the link that it prints, and press Ctrl-C.
+
+    Returns the exit status, what was written to the terminal, and what was written to standard output.
+    """
+    terminal, side = pty.openpty()
+    with out.with_suffix(".out").open("w+") as stdout:
+        command = ["setsid", "--ctty", "--wait", sys.executable, "-c", PROGRAM, str(out)]
+        demo = subprocess.Popen(command, stdin=side, stderr=side, stdout=stdout)
+        os.close(side)
+        shown = _read_until(terminal, "", "Ctrl-C ends the demo.")
+        links = re.findall(r"http\S+/sign-in/link/\S+", shown)
+        assert links, shown
+        with Browser(timeout=600, follow_redirects=True) as browser:
+            browser.base_url = links[0].partition("/sign-in")[0]
+            worklist = browser.send_form(links[0])
+        assert worklist.url.path == "/worklist"
+        assert worklist.text.count("/studies/") >= 2
+        os.write(terminal, b"\x03")  # the terminal sends SIGINT to the foreground process group
+        shown = _read_until(terminal, shown, "never written")
+        status = demo.wait(600)
+        os.close(terminal)
+        stdout.seek(0)
+        return status, shown, stdout.read()
+
+
+def _processes_with(word: str) -> list[str]:
+    """Return the command lines that contain ``word``."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            found += [line] if word in line else []
+    return found
 
 
 @pytest.mark.timeout(3600)
-def test_every_report_arrives_and_validates(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_report_arrives_and_ctrl_c_ends_everything(tmp_path: Path) -> None:
     out = tmp_path / "demo.json"
-    lines = _sign_in_and_interrupt(monkeypatch)
-    assert run_demo(DemoOptions(synthetic=True, small=True, orthanc=True, json_file=out, stay=True)) == 0, capsys.readouterr().err
-    assert lines[-1:] == ["stopping ..."]
-    output = capsys.readouterr()
-    assert output.out == ""
-    assert "SYNTHETIC" in output.err
-    assert "Not for clinical use" in output.err
+    status, shown, printed = _run_on_terminal(out)
+    assert status == 0, shown
+    assert "\nstopping ..." in shown
+    assert printed == ""
+    assert "SYNTHETIC" in shown
+    assert "Not for clinical use" in shown
     document: dict[str, Any] = json.loads(out.read_text())
+    assert document["seconds"]["drain"] < STOP_TIMEOUT_S, "the node ended by itself"
+    assert _processes_with(Path(document["folder"]).name) == []
     assert document["ok"]
     assert [item["real"] for item in document["input"]] == [False, False]
     assert {job["job_state"] for job in document["jobs"]} == {"delivered"}

@@ -1,0 +1,42 @@
+"""Pages of refused requests: they say what to do, and know who is signed in."""
+
+import pytest
+
+from console.dashboard import routes as dashboard
+from tests.support.console import RunningConsole
+
+
+def test_an_address_without_a_page_still_shows_who_is_signed_in(console: RunningConsole) -> None:
+    with console.browser() as browser:
+        unknown = browser.open("/no-such-page")
+        assert unknown.status_code == 404
+        assert "/sign-out" not in unknown.text
+        browser.sign_in("viewer")
+        unknown = browser.open("/no-such-page")
+        assert unknown.status_code == 404
+        assert "/sign-out" in unknown.text
+        assert "/worklist" in unknown.text
+        assert "retention has deleted" in browser.get("/studies/4711").text
+
+
+def test_a_role_that_may_not_open_a_page_is_told_who_can_change_that(console: RunningConsole) -> None:
+    with console.browser() as browser:
+        browser.sign_in("viewer")
+        refused = browser.get("/operations")
+    assert refused.status_code == 403
+    assert "An administrator sets the roles" in refused.text
+
+
+def test_a_failure_of_the_console_is_a_page_with_the_usual_headers(console: RunningConsole, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a fault of the program: patient 4711")
+
+    with console.browser() as browser:
+        browser.sign_in("viewer")
+        monkeypatch.setattr(dashboard, "page", fail)
+        failed = browser.get("/dashboard")
+        assert failed.status_code == 500
+        assert "The console failed" in failed.text
+        assert "4711" not in failed.text
+        assert failed.headers["cache-control"] == "no-store"
+        assert "default-src 'none'" in failed.headers["content-security-policy"]
