@@ -1,6 +1,7 @@
 """What the child process does: a photograph to DICOM, the list of an archive, one entry of an archive to a file."""
 
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
@@ -16,6 +17,9 @@ from imaging.photograph.skin_regions import skin_regions
 MOST_ENTRIES = 20_000
 SUSPICIOUS_BYTES, SUSPICIOUS_RATIO = 64 << 20, 200  # CT series compress to a half or a quarter, empty images to a hundredth
 _PIECE_BYTES = 1 << 20
+LONGEST_NAME, MOST_PROBLEMS = 300, 100  # of what is repeated of an archive: the format allows names of 64 KiB
+# What zipfile raises for damaged archives; ValueError where a name is not the UTF-8 that it claims to be.
+_DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, IndexError, ValueError, NotImplementedError, RuntimeError)
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _IGNORED = ("dicomdir", "thumbs.db", "desktop.ini")
 
@@ -36,8 +40,7 @@ def list_archive(path: Path, *, max_bytes: int) -> dict[str, Any]:
     CannotUnderstand
         The archive is damaged, has too many entries, or would unpack to too many bytes.
     """
-    with _open(path) as archive:
-        entries = archive.infolist()
+    entries = _open(path).infolist()
     if len(entries) > MOST_ENTRIES:
         raise CannotUnderstand(f"the archive has {len(entries)} entries, and at most {MOST_ENTRIES} are allowed")
     unpacked = sum(entry.file_size for entry in entries)
@@ -51,38 +54,61 @@ def list_archive(path: Path, *, max_bytes: int) -> dict[str, Any]:
             continue
         reason = _refusal(entry)
         if reason:
-            problems.append((entry.filename, reason))
+            problems.append((entry.filename[:LONGEST_NAME], reason))
         else:
             wanted.append(number)
-    return {"entries": wanted, "problems": problems}
+    return {"entries": wanted, "problems": problems[:MOST_PROBLEMS]}
 
 
 def extract_entry(path: Path, *, number: int, target: str, max_bytes: int) -> dict[str, Any]:
     """Write one entry to ``target``; return its name and kind. An entry that is not what its name says is refused."""
-    with _open(path) as archive:
-        entry = archive.infolist()[number]
-        try:
-            head = _copy(archive, entry, Path(target), max_bytes)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-            return {"name": entry.filename, "problem": f"damaged in the archive ({type(error).__name__})"}
-        except CannotUnderstand as error:
-            return {"name": entry.filename, "problem": str(error)}
+    archive = _open(path)
+    entry = archive.infolist()[number]
+    name = entry.filename[:LONGEST_NAME]
+    try:
+        head = _copy(archive, entry, Path(target), max_bytes)
+    except _DAMAGED as error:
+        return {"name": name, "problem": f"damaged in the archive ({type(error).__name__})"}
+    except CannotUnderstand as error:
+        return {"name": name, "problem": str(error)}
     kind = kind_of(head)
     problem = "an archive within an archive is not opened: unpack it first" if kind is FileKind.ZIP else mismatch(entry.filename, head)
-    return {"name": entry.filename, "kind": kind.value, "problem": problem}
+    return {"name": name, "kind": kind.value, "problem": problem}
+
+
+_opened: dict[tuple[str, int, int, int], zipfile.ZipFile] = {}
+"""The archive of the last request: reading the list of one with thousands of entries takes longer than extracting one of them."""
 
 
 def _open(path: Path) -> zipfile.ZipFile:
-    try:
-        return zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise CannotUnderstand("the zip archive is damaged or cut short") from error
+    """Return the archive. It stays open until it is closed, or another one is opened."""
+    status = path.stat()
+    key = (str(path), status.st_ino, status.st_size, status.st_mtime_ns)
+    if key not in _opened:
+        close_archive(path)
+        try:
+            _opened[key] = zipfile.ZipFile(path)
+        except (*_DAMAGED, OSError) as error:
+            raise CannotUnderstand("the zip archive is damaged or cut short") from error
+    return _opened[key]
+
+
+def close_archive(path: Path) -> dict[str, Any]:
+    """Close the archive that is open, so that its bytes leave the disk with the file. There is one at most, and ``path`` is that one."""
+    for archive in _opened.values():
+        archive.close()
+    _opened.clear()
+    return {}
 
 
 def _copy(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, max_bytes: int) -> bytes:
     """Write an entry; return its first bytes. The size in the archive's list is not trusted."""
     head, written = b"", 0
-    with archive.open(entry) as source, target.open("wb") as out:
+    try:
+        opened = archive.open(entry)
+    except OSError as error:  # its place in the archive is none
+        raise zipfile.BadZipFile from error
+    with opened as source, target.open("wb") as out:
         while piece := source.read(_PIECE_BYTES):
             head = head or piece[:HEAD_BYTES]
             written += len(piece)
@@ -95,11 +121,13 @@ def _copy(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, max_by
 def _is_ignored(entry: zipfile.ZipInfo) -> bool:
     """Folders, and what operating systems and media leave behind."""
     name = PurePosixPath(entry.filename).name.lower()
-    return entry.is_dir() or entry.filename.startswith("__MACOSX/") or name.startswith(".") or name in _IGNORED
+    return entry.filename.endswith("/") or entry.filename.startswith("__MACOSX/") or name.startswith(".") or name in _IGNORED
 
 
 def _refusal(entry: zipfile.ZipInfo) -> str:
     name = entry.filename
+    if not name:
+        return "it has no name"
     if ".." in PurePosixPath(name).parts or name.startswith("/") or "\\" in name or name[1:2] == ":" or not name.isprintable():
         return "its name points outside of the archive"
     if stat.S_ISLNK(entry.external_attr >> 16):
@@ -115,4 +143,5 @@ REQUESTS: Mapping[str, Callable[..., dict[str, Any]]] = {
     "photograph": convert_photograph,
     "list": list_archive,
     "extract": extract_entry,
+    "close": close_archive,
 }

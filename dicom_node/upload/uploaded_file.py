@@ -101,6 +101,7 @@ class UploadedFileReader:
                         problem = str(error)
                 if problem:
                     counts.problems.append(EntryProblem(entry["name"], problem))
+        self._converter.request("close", path=str(path))
 
     def _take(self, file: ClaimedFile, path: Path, kind: FileKind, number: int, association_row: Callable[[], UUID]) -> TakenInstance:
         if not kind.is_image:
