@@ -18,6 +18,9 @@ FIGURES = {
     "malignancy_auc": "malignancy AUC",
     "ece": "expected calibration error",
     "ece_cross_fitted": "the same, cross-fitted",
+    "at_1_false_per_scan": "sensitivity at 1 false mark per scan",
+    "at_4_false_per_scan": "sensitivity at 4 false marks per scan",
+    "mean_sensitivity_of_the_froc": "mean sensitivity (FROC)",
 }
 """Figures of a card whose names are abbreviations; others are shown with spaces."""
 

@@ -93,7 +93,7 @@ def test_a_destination_is_tested_and_the_answer_is_kept(ask: Any) -> None:
 
 def test_rows_that_do_not_exist_are_answered(ask: Any) -> None:
     assert ask(CommandKind.DELIVERY_RETRY, 7) == ("failed", "there is no delivery 7")
-    assert ask(CommandKind.NOTIFICATION_RETRY, 7) == ("failed", "no webhook is configured")
+    assert ask(CommandKind.NOTIFICATION_RETRY, 7) == ("failed", "no webhook is configured (set webhook.url)")
     assert ask(CommandKind.UNIT_REQUEUE, 7) == ("failed", "there is no unit 7")
     assert ask(CommandKind.QUARANTINE_REQUEUE, 7)[0] == "failed"
 
