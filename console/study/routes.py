@@ -55,6 +55,7 @@ def build_router(
         models = sorted({job.row.model for job in judged})
         earlier = read_earlier_results(accounts.database, study_id, models, viewer=viewer.actor, address=viewer.address) if models else {}
         shown: dict[str, Any] = {"study": study, "state": state, "panels": panels, "earlier": earlier}
+        shown["made_by"] = {f"{job.row.model} {job.row.model_version}": job.row.id for job in reversed(judged)}
         shown["may_act"] = UserRole(session.user.role) in OPERATORS
         shown["destinations"] = [one.name for one in current().destinations]
         return page(templates, request, "study.html", **shown, steps_of=steps_of, advice=advice, reasons=REASONS)

@@ -138,6 +138,26 @@ def test_pages_without_sign_in_have_no_barrier(opened: tuple[BrowserContext, Bro
     assert not found, "\n" + "\n".join(found)
 
 
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_model_views_and_proof_of_a_study_are_one_click_away(
+    opened: tuple[BrowserContext, BrowserContext, dict[str, str]], width: int
+) -> None:
+    _, administrator, values = opened
+    page = administrator.new_page()
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto("/worklist")
+    page.click(f'a.line[href="/studies/{values["study_id"]}"]')
+    page.wait_for_selector(".finding h4")
+    for name, begins in (("Model", "Made by"), ("Proof of delivery", "Objects and proof of delivery"), ("Last viewed", "Viewed by")):
+        page.click(f'.patient-head div:has(> dt:text-is("{name}")) a')
+        target = page.locator(":target")
+        assert target.inner_text().startswith(begins)
+        assert target.evaluate("(one) => one.getBoundingClientRect().top >= 0 && one.getBoundingClientRect().top < innerHeight"), name
+    page.click("text=Show in the images >> nth=0")
+    page.wait_for_url("**/viewer/*")
+    page.close()
+
+
 def test_pages_of_people_have_no_barrier(opened: tuple[BrowserContext, BrowserContext, dict[str, str]]) -> None:
     _, administrator, values = opened
     pages, found = _check(
