@@ -33,6 +33,7 @@ from tests.support.console import Browser
 PROGRAM = """
 import signal, sys
 from pathlib import Path
+from deploy.demo.run import DemoOptions, run_demo
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with SIGINT ignored
 sys.exit(run_demo(DemoOptions(synthetic=True, small=True, orthanc=True, json_file=Path(sys.argv[1]), stay=True)))
 """
