@@ -52,7 +52,8 @@ class DermoscopyClassifier:
             raise ModelError(f"{card.name} {card.version}: the card is of a version before 0.2.0", hint="this release runs 0.2.0 and later")
         ensemble = Ensemble(card.network, len(card.labels))
         load_weights(ensemble, weights, card)
-        self._ensemble = ensemble.prepare_to_serve().to(device)
+        served = ensemble.prepare_to_serve().to(device)
+        self._ensemble = served.fuse_for_cpu(self._views) if device == "cpu" else served
 
     def warm_up(self) -> None:
         """Run one forward pass, so that the first image does not wait for set-up."""
