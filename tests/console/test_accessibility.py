@@ -152,7 +152,9 @@ def test_model_views_and_proof_of_a_study_are_one_click_away(
         page.click(f'.patient-head div:has(> dt:text-is("{name}")) a')
         target = page.locator(":target")
         assert target.inner_text().startswith(begins)
-        assert target.evaluate("(one) => one.getBoundingClientRect().top >= 0 && one.getBoundingClientRect().top < innerHeight"), name
+        assert target.evaluate(
+            "(one) => Math.round(one.getBoundingClientRect().top) >= 0 && one.getBoundingClientRect().top < innerHeight"
+        ), name
     page.click("text=Show in the images >> nth=0")
     page.wait_for_url("**/viewer/*")
     page.close()
