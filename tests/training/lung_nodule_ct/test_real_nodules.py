@@ -39,7 +39,8 @@ def nodules(data: Path) -> list[RealNodule]:
 def backgrounds(data: Path) -> list[Background]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(real_backgrounds, "series_folders", lambda _: [])
-        found = read_backgrounds(data, 0, {VOLUMES[0]: ((17.0, 40.0, 50.0),)})
+        found = read_backgrounds(data, 0)
+    found[0] = dataclasses.replace(found[0], hard=((17.0, 40.0, 50.0),))
     return [dataclasses.replace(one, prepare=cache(one.prepare)) for one in found]
 
 

@@ -1,6 +1,6 @@
 """The series that real nodules are pasted into: the marked volumes and the older series, each prepared only when it is needed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,10 +29,10 @@ class Background:
     hard: tuple[Index, ...] = ()
 
 
-def read_backgrounds(data: Path, seed: int, hard: Mapping[str, tuple[Index, ...]]) -> list[Background]:
+def read_backgrounds(data: Path, seed: int) -> list[Background]:
     """The volumes of ``data/ct-volumes``, their folds in turn by name, and the series of ``data/ct``."""
     found = [
-        Background(volume.name, number % FOLDS, volume.nodules, partial(prepare_volume, volume, seed), hard.get(volume.name, ()))
+        Background(volume.name, number % FOLDS, volume.nodules, partial(prepare_volume, volume, seed))
         for number, volume in enumerate(read_volumes(data))
     ]
     return found + [Background(one.name, EVERY_FOLD, (), partial(_prepare_folder, one, seed)) for one in series_folders(data)]

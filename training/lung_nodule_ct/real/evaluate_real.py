@@ -42,7 +42,7 @@ def evaluate_folders(
     card = read_card(folders[0] / "card.toml")
     loaded = [TwoStageDetector(folder / "weights.safetensors", card.network) for folder in folders]
     detectors = {number: loaded[number % len(loaded)] for number in range(FOLDS)}
-    backgrounds = read_backgrounds(data, SEED, {})
+    backgrounds = read_backgrounds(data, SEED)
     nodules = read_other_nodules(data, backgrounds)
     backgrounds = [one for one in backgrounds if fold is None or one.fold == fold]
     scans = examine_all(detectors, backgrounds, nodules, card.thresholds, out, seed=SEED, count=count, progress=progress)

@@ -5,23 +5,25 @@
 
 import argparse
 import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from models.ct.isotropic_grid import Index
+from models import registry
+from models.card import read_card
 from models.lung_nodule_ct import network, second_stage
-from models.lung_nodule_ct.two_stages import FIRST, SECOND, join_weights
+from models.lung_nodule_ct.two_stages import FIRST, SECOND, TwoStageDetector, join_weights
 from models.torch_threads import cpu_threads
 from training.lung_nodule_ct.fit.first_stage import FirstStageRecipe, fit_network
 from training.lung_nodule_ct.fit.second_stage import SecondStageRecipe, fit_classifier
 from training.lung_nodule_ct.patches.candidate_examples import build_examples
 from training.lung_nodule_ct.patches.patch_bank import PatchBank
 from training.lung_nodule_ct.real.backgrounds import read_backgrounds, read_other_nodules
+from training.lung_nodule_ct.real.hard_places import find_hard_places
 from training.lung_nodule_ct.real.real_bank import build_real_bank
 
 PATCHES = 300  # of each series
@@ -33,7 +35,6 @@ RATE = 2e-3
 CROP = 40
 LOOKS = 400  # varied patches in which the second stage's candidates are searched
 SECOND_EPOCHS, SECOND_RATE = 8, 3e-4
-HARD = "hard.json"
 
 
 def fine_tune(
@@ -51,8 +52,8 @@ def fine_tune(
 ) -> dict[str, Path]:
     """Train each of ``parts`` into its folder of ``out``; return the weights of each.
 
-    ``initial``: the weights of both stages; its first stage is continued. ``out``/hard.json, where it is there, names by series the
-    places that look like nodules to the initial weights (``examine`` writes it).
+    ``initial``: the weights of both stages; its first stage is continued. Half of the negative patches of a series lie around places that
+    the initial weights take for nodules.
     """
     out.mkdir(parents=True, exist_ok=True)
     first = out / "initial.safetensors"
@@ -60,12 +61,16 @@ def fine_tune(
     save_file({k.removeprefix(FIRST): v for k, v in tensors.items() if k.startswith(FIRST)}, first)
     second = {k.removeprefix(SECOND): v for k, v in tensors.items() if k.startswith(SECOND)}
     digest = hashlib.sha256(initial.read_bytes()).hexdigest()
-    backgrounds = read_backgrounds(data, seed, read_hard(out))
+    backgrounds = read_backgrounds(data, seed)
     nodules = read_other_nodules(data, backgrounds)
+    card = read_card(registry.MODELS_FOLDER / "lung_nodule_ct" / "card.toml")
+    detector = TwoStageDetector(initial, card.network)
     weights = {}
     for name in parts:
         held = None if name == ALL else PARTS.index(name)
         chosen = [one for one in backgrounds if held is None or one.fold != held]
+        hard = find_hard_places(detector, chosen, card.thresholds, out, seed=seed, progress=progress)
+        chosen = [replace(one, hard=hard[one.name]) for one in chosen]
         bank = build_real_bank(chosen, nodules, out / "bank", seed=seed, size=patches, held=held, progress=progress)
         recipe = FirstStageRecipe(seed, epochs, steps, RATE, CROP, initial=first)
         settings = {"seed": seed, "epochs": epochs, "steps": steps, "patches": patches, "initial": digest, "held": held}
@@ -97,14 +102,6 @@ def tune_second(
     settings = {"seed": seed, "epochs": SECOND_EPOCHS, "steps": steps, "first": digest, "examples": len(examples.nodule)}
     recipe = SecondStageRecipe(seed, SECOND_EPOCHS, steps, SECOND_RATE)
     return fit_classifier(examples, out, settings, recipe, begin, progress=progress)
-
-
-def read_hard(out: Path) -> dict[str, tuple[Index, ...]]:
-    """The places of ``out``/hard.json by series; none where the file is missing."""
-    path = out / HARD
-    if not path.is_file():
-        return {}
-    return {name: tuple((z, y, x) for z, y, x in places) for name, places in json.loads(path.read_text(encoding="utf-8")).items()}
 
 
 if __name__ == "__main__":
