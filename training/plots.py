@@ -115,7 +115,7 @@ def draw_froc(metrics: Mapping[str, Any], path: Path) -> Path | None:
         ticks = [LOWEST_RATE * 2**k for k in range(int(np.ceil(np.log2(highest / LOWEST_RATE))) + 1)]
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.set(ylim=(0, 1.01), xlabel=f"false positives per scan (the first tick: {LOWEST_RATE:g} or fewer)")
-        axes.set_ylabel("sensitivity (synthetic nodules)")
+        axes.set_ylabel("sensitivity")
         axes.legend(loc="lower right", fontsize=7)
 
     return draw_square(path, "FROC", paint)

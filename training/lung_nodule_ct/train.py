@@ -1,4 +1,4 @@
-"""Trains and measures ``lung_nodule_ct`` on synthetic nodules in the real series of a data folder.
+"""Trains ``lung_nodule_ct`` on synthetic nodules in the real series of a data folder, and measures the shipped weights on real ones.
 
 The released weights are trained on every series. How well that transfers is measured by shorter trainings: each leaves one series out
 and is tested on nodules inserted into it.
@@ -8,6 +8,7 @@ import hashlib
 import json
 import platform
 import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +25,9 @@ from training import checkpoint, plots
 from training.lung_nodule_ct.detection_metrics import detection_metrics
 from training.lung_nodule_ct.evaluate import COPIES, evaluate_series
 from training.lung_nodule_ct.fit import first_stage, second_stage
+from training.lung_nodule_ct.real.calibration import probability_by
+from training.lung_nodule_ct.real.real_metrics import real_metrics
+from training.lung_nodule_ct.real.release import examine
 from training.lung_nodule_ct.series.series_files import read_hu, series_folders
 from training.lung_nodule_ct.series.training_series import TrainingSeries, prepare_series
 from training.precision import precision_name
@@ -139,13 +143,13 @@ def measure_weights(
 
 
 def evaluate(data: Path, *, progress: Callable[[str], None] = print) -> dict[str, Any]:
-    """Measure the shipped weights on new synthetic nodules in every series of ``data``."""
+    """Measure the shipped weights on real nodules in the volumes that their training held out."""
     weights = registry.verify_weights_in(MODEL_FOLDER)
     card = read_card(MODEL_FOLDER / "card.toml")
-    seed = int(card.training["seed"])
-    with cpu_threads(2):
-        found = measure_weights(weights, load_series(data, seed), card, seed + 2005, progress)
-    return {"measured": HOW, "same_series": found}
+    with cpu_threads(2), tempfile.TemporaryDirectory() as folder:
+        scans = examine(data, weights, card, Path(folder), progress)
+    found = real_metrics(scans, probability_by(card.thresholds), card.thresholds["score"])
+    return {"measured": card.metrics["measured"], "held_out_patients": found}
 
 
 def load_series(data: Path, seed: int, names: tuple[str, ...] = ()) -> list[TrainingSeries]:

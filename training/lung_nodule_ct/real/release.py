@@ -30,6 +30,7 @@ from training.lung_nodule_ct.real.real_metrics import real_metrics, stored_scan
 
 FOLD = 0
 ALLOWED = 4.0  # false marks per scan at the operating point
+GROUPS_BEFORE = ("4_to_6_mm", "6_to_10_mm", "10_to_20_mm", "from_6_mm", "marked_tumours")  # which the card gives of the version before
 MODEL = registry.MODELS_FOLDER / "lung_nodule_ct"
 
 
@@ -61,6 +62,7 @@ def make_release(
         for one in changes
         if not one.subgroup
     }
+    figures_before["by_group"] = {name: group for name, group in figures_before["by_group"].items() if name in GROUPS_BEFORE}
     known = before.version.replace(".", "_")
     metrics = {
         "measured": before.metrics["measured"].rsplit("; version", 1)[0]
