@@ -50,7 +50,7 @@ def test_the_start_page_is_the_worklist_with_state_result_and_model(browser: Bro
     assert browser.get("/").headers["location"] == "/worklist"
     page = browser.get("/worklist").text
     assert len(_lines(page)) == 4
-    for shown in ("Yamada, Tarou 山田, 太郎", "قباني, نزار", "P-100", "Nodule", "lung_nodule_ct 1.0", "urgent", "no route takes it"):
+    for shown in ("Yamada, Tarou 山田 太郎", "قباني, نزار", "P-100", "Nodule", "lung_nodule_ct 1.0", "urgent", "no route takes it"):
         assert shown in page
     for choice in ('<option value="nodule">', '<option value="pacs">', '<option value="MR">', '<option value="not_analysed">'):
         assert choice in page, choice
