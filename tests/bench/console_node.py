@@ -17,6 +17,9 @@ from deploy.local.embedded_postgres import EmbeddedPostgres
 from tests.support.console import Browser, add_users
 from tests.support.many_studies import fill_many_studies
 
+FILLED = "filled"
+"""The file that says that the PostgreSQL beside it has been filled completely."""
+
 
 @dataclass(frozen=True, slots=True)
 class FilledNode:
@@ -27,23 +30,29 @@ class FilledNode:
     browser: Browser
     processes: tuple[int, int]
 
-    def processor_s(self) -> float:
+    def processor_s(self) -> tuple[float, float]:
         """Return the processor time of the console and of PostgreSQL so far."""
-        return sum(processor_s(pid) for pid in self.processes)
+        console, postgres = self.processes
+        return processor_s(console), processor_s(postgres)
 
 
 @contextlib.contextmanager
-def filled_node(folder: Path, studies: int, findings: int) -> Iterator[FilledNode]:
-    """Fill a new PostgreSQL in ``folder`` and start a console on it."""
-    folder.mkdir()
-    folder.chmod(0o755)
-    server = EmbeddedPostgres(folder / "postgres")
+def filled_node(folder: Path, studies: int, findings: int, kept: Path | None = None) -> Iterator[FilledNode]:
+    """Fill a new PostgreSQL in ``folder`` and start a console on it; ``kept`` is a folder whose PostgreSQL is filled only once."""
+    for made in (folder, kept):
+        if made is not None:
+            made.mkdir(exist_ok=True)
+            made.chmod(0o755)
+    server = EmbeddedPostgres((kept or folder) / "postgres")
     url = server.start()
     database, admin = Database.open(url), Database.open(role_url(server.data_dir, ADMIN, urlsplit(url).port or 0))
     try:
         upgrade_schema(admin, (NODE, read_password(server.data_dir, NODE)))
-        fill_many_studies(admin, studies=studies, findings=findings)
-        add_users(database)
+        if kept is None or not (kept / FILLED).exists():
+            fill_many_studies(admin, studies=studies, findings=findings)
+            add_users(database)
+            if kept is not None:
+                (kept / FILLED).write_text(f"{studies} studies, {findings} findings\n")
         _settle(admin)
         postgres = int((server.cluster / "postmaster.pid").read_text().splitlines()[0])
         with console_process(url, folder) as (address, pid), Browser(base_url=address, timeout=120) as browser:
