@@ -121,7 +121,9 @@ def query_view(
                 where, more = newest_part(connection, where, values, limit=limit, skip=skip)
                 values |= more
             statement = text(f'SELECT * FROM "{view}" {where} ORDER BY {order} LIMIT :limit OFFSET :skip')
-            yield from connection.execution_options(yield_per=FETCH_ROWS).execute(statement, values)
+            if limit > PAGE_ROWS:  # a page is read at once: a cursor of the server costs two more round trips
+                connection = connection.execution_options(yield_per=FETCH_ROWS)
+            yield from connection.execute(statement, values)
         except DataError as error:
             raise ConfigurationError("a value does not fit its column", hint="times are written as 2026-01-31") from error
         except OperationalError as error:
