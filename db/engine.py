@@ -59,7 +59,9 @@ class TransactionReader:
 
     def read(self, statement: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the rows of a query; its parameters are written as ``%(name)s``."""
-        return [dict(row) for row in self._connection.exec_driver_sql(statement, dict(values)).mappings()]
+        found = self._connection.exec_driver_sql(statement, dict(values))
+        names = tuple(found.keys())
+        return [dict(zip(names, row, strict=True)) for row in found]
 
 
 class Database:

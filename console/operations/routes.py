@@ -50,6 +50,8 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, current: Callab
             unrouted = list_unrouted(reader, since=None, limit=MOST)
             jobs = {name: list_jobs(reader, state=name, limit=MOST) for name in ("quarantined", "failed", "running", "queued")}
             deliveries = [row for name in ("held", "failed") for row in list_deliveries(reader, state=name, limit=MOST)]
+            associations, refusals = open_associations(reader, MOST), refused_associations(reader, MOST)
+            quarantined = list_quarantined(reader, MOST)
         if unrouted:
             details = {"from": viewer.address, "ids": [int(row["unit_id"]) for row in unrouted]}
             audit.record_now(database, actor=viewer.actor, action="units.viewed", subject="units", details=details)
@@ -61,13 +63,13 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, current: Callab
             "routes": route_rows(settings, pauses),
             "paused_routes": {one.name for one in pauses if one.kind is PauseKind.ROUTE},
             "disk": (free, total, settings.receive.min_free_bytes),
-            "associations": open_associations(database, MOST),
-            "refusals": refused_associations(database, MOST),
+            "associations": associations,
+            "refusals": refusals,
             "failed": [*jobs["quarantined"], *jobs["failed"]],
             "running": jobs["running"],
             "queued": jobs["queued"],
             "deliveries": deliveries,
-            "quarantine": list_quarantined(database, MOST),
+            "quarantine": quarantined,
             "unrouted": unrouted,
             "notifications": list_unaccepted(database, limit=MOST),
             "has_webhook": bool(settings.webhook.url),

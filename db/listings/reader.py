@@ -85,13 +85,14 @@ class ReadingConnection:
 
 def json_row(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a row as a dict of JSON types; times in ISO 8601 with offset."""
-    return {name: _plain(value) for name, value in row.items()}
+    return {name: _plain(value) if isinstance(value, _CONVERTED) else value for name, value in row.items()}
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return str(value) if isinstance(value, UUID) else value
+_CONVERTED = (datetime, UUID)
+
+
+def _plain(value: datetime | UUID) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def _not_responding(error: psycopg2.Error) -> StorageError:
