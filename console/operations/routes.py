@@ -21,9 +21,10 @@ from console.operations.overview import destination_rows, role_rows, route_rows
 from console.operations.route_test import FileAnswer, try_routes
 from core.errors import NodeError
 from core.settings.settings import Settings
+from core.states import JobState
 from db import audit
 from db.listings.deliveries import list_deliveries
-from db.listings.jobs import list_jobs
+from db.listings.jobs import list_jobs_under_way
 from db.listings.quarantine import list_quarantined
 from db.listings.unrouted import list_unrouted
 from db.operations.command_kinds import CommandKind
@@ -35,6 +36,7 @@ from db.operations.webhook_notifications import list_unaccepted
 MOST = 50
 MOST_FILES = 8
 KINDS = frozenset(kind for kind in CommandKind if not kind.startswith("model."))
+UNDER_WAY = (JobState.QUARANTINED, JobState.FAILED, JobState.RUNNING, JobState.QUEUED)
 PREFIXES = ("job.", "unit.", "route.", "destination.", "delivery.", "notification.", "quarantine.")
 
 
@@ -48,7 +50,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, current: Callab
         free, total = disk_usage(settings.node.data_dir)
         with database.reading() as reader:
             unrouted = list_unrouted(reader, since=None, limit=MOST)
-            jobs = {name: list_jobs(reader, state=name, limit=MOST) for name in ("quarantined", "failed", "running", "queued")}
+            jobs = list_jobs_under_way(reader, UNDER_WAY, limit=MOST)
             deliveries = [row for name in ("held", "failed") for row in list_deliveries(reader, state=name, limit=MOST)]
             associations, refusals = open_associations(reader, MOST), refused_associations(reader, MOST)
             quarantined = list_quarantined(reader, MOST)
@@ -65,9 +67,9 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, current: Callab
             "disk": (free, total, settings.receive.min_free_bytes),
             "associations": associations,
             "refusals": refusals,
-            "failed": [*jobs["quarantined"], *jobs["failed"]],
-            "running": jobs["running"],
-            "queued": jobs["queued"],
+            "failed": [*jobs[JobState.QUARANTINED], *jobs[JobState.FAILED]],
+            "running": jobs[JobState.RUNNING],
+            "queued": jobs[JobState.QUEUED],
             "deliveries": deliveries,
             "quarantine": quarantined,
             "unrouted": unrouted,

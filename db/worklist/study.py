@@ -14,14 +14,14 @@ _UNITS = text("""
     SELECT u.*, se.series_instance_uid, se.modality, se.series_number, se.series_description, se.body_part_examined
     FROM units u JOIN series se ON se.id = u.series_id WHERE se.study_id = :id ORDER BY se.series_number NULLS LAST, se.id, u.id
 """)
-_OF_UNITS = "JOIN units u ON u.id = j.unit_id JOIN series se ON se.id = u.series_id WHERE se.study_id = :id"
-_JOBS = text(f"SELECT j.* FROM jobs j {_OF_UNITS} ORDER BY j.id DESC")
-_FINDINGS = text(f"SELECT f.* FROM findings f JOIN jobs j ON j.id = f.job_id {_OF_UNITS} ORDER BY f.job_id, f.ordinal")
-_ATTEMPTS = text(f"SELECT a.* FROM attempts a JOIN jobs j ON j.id = a.job_id {_OF_UNITS} ORDER BY a.id")
-_OBJECTS = text(f"SELECT r.* FROM reports r JOIN jobs j ON j.id = r.job_id {_OF_UNITS} ORDER BY r.id")
-_DELIVERIES = text(f"""
-    SELECT d.*, r.kind, r.sop_instance_uid FROM deliveries d JOIN reports r ON r.id = d.report_id JOIN jobs j ON j.id = d.job_id {_OF_UNITS}
-    ORDER BY d.id
+_JOBS = text("""
+    SELECT j.* FROM jobs j JOIN units u ON u.id = j.unit_id JOIN series se ON se.id = u.series_id WHERE se.study_id = :id ORDER BY j.id DESC
+""")
+_FINDINGS = text("SELECT * FROM findings WHERE job_id = ANY(:jobs) ORDER BY job_id, ordinal")
+_ATTEMPTS = text("SELECT * FROM attempts WHERE job_id = ANY(:jobs) ORDER BY id")
+_OBJECTS = text("SELECT * FROM reports WHERE job_id = ANY(:jobs) ORDER BY id")
+_DELIVERIES = text("""
+    SELECT d.*, r.kind, r.sop_instance_uid FROM deliveries d JOIN reports r ON r.id = d.report_id WHERE d.job_id = ANY(:jobs) ORDER BY d.id
 """)
 _VIEWS = text("""
     SELECT max(at) AS at, actor, action, details ->> 'from' AS address, count(*) AS times
@@ -93,8 +93,9 @@ def read_study(database: Database, id: int, *, viewer: str, address: str) -> Stu
 
 def _units(connection: Connection, study_id: int) -> list[UnitDetails]:
     jobs = {row.id: JobDetails(row) for row in connection.execute(_JOBS, {"id": study_id})}
-    for statement, name in ((_FINDINGS, "findings"), (_ATTEMPTS, "attempts"), (_OBJECTS, "objects"), (_DELIVERIES, "deliveries")):
-        for row in connection.execute(statement, {"id": study_id}):
+    of_jobs = ((_FINDINGS, "findings"), (_ATTEMPTS, "attempts"), (_OBJECTS, "objects"), (_DELIVERIES, "deliveries"))
+    for statement, name in of_jobs if jobs else ():
+        for row in connection.execute(statement, {"jobs": list(jobs)}):
             getattr(jobs[row.job_id], name).append(row)
     units = {row.id: UnitDetails(row) for row in connection.execute(_UNITS, {"id": study_id})}
     for job in jobs.values():

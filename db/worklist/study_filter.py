@@ -73,7 +73,9 @@ class StudyFilter:
         """The condition by which the newest units are looked for (`db.worklist.study_numbers`); "" where there is none."""
         if self.tier and self.finding:
             return "finding"
-        return "outcome" if self.outcome else self.state if self.state == "not_routed" else ""
+        if self.outcome or self.state == "not_routed":
+            return "outcome" if self.outcome else self.state
+        return self.verdict if self.verdict == "given" else ""
 
     def conditions(self) -> tuple[list[str], dict[str, Any]]:
         """Return SQL conditions, and the values that they name. Every word of ``text`` must be there, in any order."""

@@ -1,8 +1,8 @@
 """Finds the numbers of the studies of one page of the worklist.
 
 They are looked for among the `RECENT` newest studies, where a filter that many studies pass fills the page; where it does not, few studies
-pass, and the indexes of what is asked find them. A finding, an outcome, and units without a route are looked for among the newest units
-that have it: `_CANDIDATES`.
+pass, and the indexes of what is asked find them. A finding, an outcome, a verdict, and units without a route are looked for among the
+newest units that have it: `_CANDIDATES`.
 """
 
 from typing import Any
@@ -26,6 +26,8 @@ _NEWEST_UNITS = {
     "finding": """SELECT j.unit_id, j.queued_at AS at FROM (
             SELECT DISTINCT job_id FROM findings WHERE tier = :tier AND label = :finding ORDER BY job_id DESC LIMIT :most) AS f
         JOIN jobs j ON j.id = f.job_id""",
+    "given": """SELECT j.unit_id, j.queued_at AS at FROM (SELECT DISTINCT job_id FROM verdicts ORDER BY job_id DESC LIMIT :most) AS v
+        JOIN jobs j ON j.id = v.job_id""",
     "outcome": "SELECT unit_id, queued_at AS at FROM jobs WHERE outcome = :outcome ORDER BY id DESC LIMIT :most",
     "not_routed": """SELECT id AS unit_id, completed_at AS at FROM units WHERE state = 'complete' AND outcome IS NOT NULL
         ORDER BY completed_at DESC LIMIT :most""",

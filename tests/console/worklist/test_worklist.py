@@ -197,11 +197,15 @@ def test_the_newest_units_give_the_newest_studies_also_where_an_older_one_was_an
     for number in (8, 7):
         complete(database, study=f"1.2.{number}", reason="no route takes it")
     run(database, "UPDATE units SET outcome = 'not_analysed' WHERE reason <> ''")
+    run(database, "INSERT INTO verdicts (job_id, finding_id, verdict, user_name, seen_revision, seen_at) "
+                  "SELECT f.job_id, f.id, 'accepted', 'test', 1, now() FROM findings f, generate_series(1, 2)")  # fmt: skip
     analysed, others = (6, 5, 4, 3, 2, 1), (8, 7)
     for wanted, numbers in (
         (StudyFilter(tier="review", finding="nodule"), analysed),
         (StudyFilter(outcome="findings"), analysed),
         (StudyFilter(outcome="findings", text="1.2.3"), ()),
+        (StudyFilter(verdict="given"), analysed),
+        (StudyFilter(verdict="given", text="1.2.3"), ()),
         (StudyFilter(state="not_routed"), others),
     ):
         for candidates in (1, 2, 4, 5, 400):
