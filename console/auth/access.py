@@ -100,6 +100,7 @@ ACCESS: dict[tuple[str, str], frozenset[UserRole]] = {
     ("POST", "/results/{job_id}/release"): CLINICIANS,
     ("GET", "/viewer/{unit_id}"): ALL,
     ("GET", "/viewer/{unit_id}/{ticket}/meta"): ALL,
+    ("GET", "/viewer/{unit_id}/{ticket}/first"): ALL,
     ("GET", "/viewer/{unit_id}/{ticket}/slices/{first}/{count}"): ALL,
     ("GET", "/viewer/{unit_id}/{ticket}/picture"): ALL,
     ("GET", "/viewer/{unit_id}/{ticket}/overlays"): ALL,

@@ -19,6 +19,8 @@ from console.viewer.tickets import Ticket
 from db.viewer.viewed_unit import UnitImages, find_images, find_overlays, open_unit
 
 WAIT_S = 20.0
+SLICE = "X-Slice"
+"""Header with the index of the first of the slices in an answer."""
 MOST_SLICES = 16
 REMOVED = (
     "The images of this series have been deleted by the node's retention, after every destination had the result. "
@@ -61,19 +63,20 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, source: ViewerS
             return JSONResponse({"reason": rendering.failure}, status_code=422)
         return JSONResponse(describe(rendering, images))
 
+    @routes.get("/viewer/{unit_id}/{ticket}/first")
+    async def first(unit_id: RowId, ticket: str, session: SignedIn) -> Response:
+        """Send the slice that is decoded first, with its index in a header: it is asked for together with the description."""
+        rendering = await source.rendering(await run_in_threadpool(source.check, ticket, session.id, unit_id))
+        await rendering.wait(lambda: rendering.meta is not None, WAIT_S)
+        z = -1 if rendering.meta is None else int(rendering.meta.get("first", -1))
+        return await _slices(rendering, z, 1)
+
     @routes.get("/viewer/{unit_id}/{ticket}/slices/{first}/{count}")
     async def slices(unit_id: RowId, ticket: str, first: int, count: int, session: SignedIn) -> Response:
         """Send some slices, int16 Hounsfield units, little-endian."""
         rendering = await source.rendering(await run_in_threadpool(source.check, ticket, session.id, unit_id))
         await rendering.wait(lambda: rendering.meta is not None, WAIT_S)
-        depth = 0 if rendering.meta is None or rendering.meta["kind"] != "series" else rendering.meta["shape"][0]
-        if not (first >= 0 and 1 <= count <= MOST_SLICES and first + count <= depth):
-            raise HTTPException(404, "there are no such slices")
-        if not await rendering.wait(lambda: rendering.has_slices(first, count), WAIT_S):
-            raise HTTPException(503, "these slices are not decoded yet: try again", headers={"Retry-After": "1"})
-        if rendering.failure:
-            raise HTTPException(422, rendering.failure)
-        return Response(await _read(rendering, first, count), media_type="application/octet-stream")
+        return await _slices(rendering, first, count)
 
     @routes.get("/viewer/{unit_id}/{ticket}/picture")
     async def picture(unit_id: RowId, ticket: str, session: SignedIn) -> Response:
@@ -109,6 +112,18 @@ def describe(rendering: RenderedUnit, images: UnitImages | None) -> dict[str, An
     if rendering.meta is None:
         return None
     return {**rendering.meta, "instance_numbers": {} if images is None else images.instance_numbers}
+
+
+async def _slices(rendering: RenderedUnit, first: int, count: int) -> Response:
+    """Send slices as soon as they are decoded."""
+    depth = 0 if rendering.meta is None or rendering.meta["kind"] != "series" else rendering.meta["shape"][0]
+    if not (first >= 0 and 1 <= count <= MOST_SLICES and first + count <= depth):
+        raise HTTPException(404, "there are no such slices")
+    if not await rendering.wait(lambda: rendering.has_slices(first, count), WAIT_S):
+        raise HTTPException(503, "these slices are not decoded yet: try again", headers={"Retry-After": "1"})
+    if rendering.failure:
+        raise HTTPException(422, rendering.failure)
+    return Response(await _read(rendering, first, count), media_type="application/octet-stream", headers={SLICE: str(first)})
 
 
 async def _read(rendering: RenderedUnit, first: int, count: int) -> bytes:

@@ -71,7 +71,7 @@ export class Slices {
     for (let attempt = 0; attempt < 8 && !this.ended; attempt++) {
       let reply = null;
       try {
-        reply = await (early(first, count) ?? fetch(`${this.base}/slices/${first}/${count}`, { cache: "no-store", redirect: "manual" }));
+        reply = (await early(first, count)) ?? (await fetch(`${this.base}/slices/${first}/${count}`, { cache: "no-store", redirect: "manual" }));
         if (reply === null) throw new TypeError("the network is gone");
       } catch {
         await pause(1000); // the network is gone for a moment
@@ -115,13 +115,14 @@ export class Slices {
   }
 }
 
-// The answer that early.js has asked for, once.
-function early(first, count) {
+// The answer that early.js has asked for, once; null where it has another slice, or none.
+async function early(first, count) {
   const asked = window.viewerEarly;
-  if (asked?.slice === undefined || asked.first !== first || count !== 1) return null;
+  if (asked?.slice === undefined || count !== 1) return null;
   const { slice } = asked;
   delete asked.slice;
-  return slice;
+  const reply = await slice;
+  return reply?.ok && reply.headers.get("X-Slice") === `${first}` ? reply : null;
 }
 
 export function pause(ms) {

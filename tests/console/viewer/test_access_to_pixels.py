@@ -42,10 +42,12 @@ def test_a_ticket_is_of_no_use_to_another_session_or_for_another_unit(node: View
     assert browser.get(f"{base}/slices/0/1").status_code == 200
     assert browser.get(f"/viewer/{node.photograph}/{ticket}/meta").status_code == 404
     assert browser.get(f"/viewer/{node.photograph}/{ticket}/picture").status_code == 404
+    photograph = open_viewer(browser, f"/viewer/{node.photograph}")["base"]
+    assert browser.get(f"{photograph}/first").status_code == 404, "a photograph has no slices"
     with node.console.browser() as other:
         assert other.get(f"{base}/slices/0/1").status_code == 303, "to the sign-in page"
         other.sign_in("admin")
-        for part in ("meta", "slices/0/1", "picture", "overlays"):
+        for part in ("meta", "first", "slices/0/1", "picture", "overlays"):
             assert other.get(f"{base}/{part}").status_code == 404
 
 

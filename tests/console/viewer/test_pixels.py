@@ -46,6 +46,9 @@ def test_slices_are_those_that_the_model_received(node: ViewerNode, browser: Bro
     assert [uid for uid, _ in meta["images"]] == list(node.volume.sop_instance_uids)
     for first in range(0, 40, 8):
         assert np.array_equal(_slices(browser, base, first, 8, meta["shape"]), node.volume.hu[first : first + 8])
+    wanted = browser.get(f"{base}/first")
+    assert wanted.headers["x-slice"] == str(meta["first"])
+    assert np.array_equal(np.frombuffer(wanted.content, "<i2").reshape(meta["shape"][1:]), node.volume.hu[meta["first"]])
 
 
 def test_a_photograph_is_that_which_the_model_received(node: ViewerNode, browser: Browser) -> None:
