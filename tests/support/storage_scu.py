@@ -28,8 +28,8 @@ def dcmtk(name: str) -> str:
     return found if found is not None else tool(f"{name} of DCMTK", "dcmtk")
 
 
-def entity(calling: str, contexts: dict[str, list[str]], timeout_s: float = 60.0) -> NodeEntity:
-    """Return an application entity with these presentation contexts."""
+def entity(calling: str, contexts: dict[str, list[str]], timeout_s: float = 600.0) -> NodeEntity:
+    """Return an application entity with these presentation contexts. The limit only ends a test that fails."""
     ae = NodeEntity(calling)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = timeout_s
     for abstract, syntaxes in contexts.items():

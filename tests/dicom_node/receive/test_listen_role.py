@@ -69,8 +69,9 @@ def test_changed_settings_are_used_by_every_process_and_the_port_stays(
 ) -> None:
     """A new source may send, a removed one may not, and the association that was open before goes on."""
     changes: list[Settings] = []
-    before = make_settings(node={"processes": 2})
-    after = make_settings(node={"processes": 2}, sources=[{"ae_title": "SECOND", "host": "127.0.0.1"}])
+    idle = {"network_timeout_s": 3600.0}  # the association waits for the second process, which a busy machine starts in minutes
+    before = make_settings(node={"processes": 2}, receive=idle)
+    after = make_settings(node={"processes": 2}, receive=idle, sources=[{"ae_title": "SECOND", "host": "127.0.0.1"}])
     contexts = {CT: [str(ExplicitVRLittleEndian)]}
 
     def accepted(calling: str, port: int) -> bool:
