@@ -91,16 +91,16 @@ def _client(address: str, port: int, *, version: int) -> tuple[str, int]:
 
 
 def _receive(connection: socket.socket, size: int, deadline: float) -> bytes:
-    """Receive exactly ``size`` bytes; fewer where the connection ends before."""
+    """Receive exactly ``size`` bytes; fewer where the connection ends before.
+
+    After ``deadline`` it takes what has arrived already: a listener on a busy machine may come to it late.
+    """
     received = b""
     while len(received) < size:
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise ProxyHeaderError("it does not come in time")
-        connection.settimeout(left)
+        connection.settimeout(max(0.0, deadline - time.monotonic()))
         try:
             part = connection.recv(size - len(received))
-        except TimeoutError as error:
+        except (TimeoutError, BlockingIOError) as error:
             raise ProxyHeaderError("it does not come in time") from error
         if not part:
             break

@@ -85,6 +85,15 @@ def test_a_header_that_does_not_come_is_not_waited_for() -> None:
     assert read(b"") == (None, b"")  # a check that only connects
 
 
+def test_a_header_that_has_arrived_is_read_although_the_listener_is_late() -> None:
+    theirs, ours = socket.socketpair()
+    with theirs, ours:
+        theirs.sendall(V2_TCP4)
+        assert read_client_address(ours, timeout_s=0.0) == ("10.1.2.3", 4711)
+        with pytest.raises(ProxyHeaderError, match="in time"):
+            read_client_address(ours, timeout_s=0.0)
+
+
 @given(st.binary(max_size=64), st.sampled_from([b"", b"PROXY ", SIGNATURE, SIGNATURE + b"\x21\x11"]))
 def test_hostile_headers_raise_one_kind_of_error(rest: bytes, begin: bytes) -> None:
     try:
