@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from core.settings.viewer import ViewerSection
 MAX_WAITING = 32
 SWEEP_S = 600.0
 NICE = 5
+OTHERS_AFTER_S = 0.5  # the other slices of a series are decoded then, where none of them was wanted before
 COMMAND = (sys.executable, "-m", "console.viewer.render_process")
 # No secret of the console is among them.
 PASSED_ON = ("PATH", "PYTHONPATH", "PYTHONPYCACHEPREFIX", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR")
@@ -146,15 +148,18 @@ class RenderPool:
             assert process.stdout is not None
             limits = {"memory_mib": self._section.memory_mib, "cpu_s": 2 * self._section.time_s, "file_bytes": self.cache.max_bytes}
             files = [[str(path), sha256] for path, sha256 in order.files]
-            text = {"kind": order.kind, "files": files, "folder": str(made), "first_uid": order.first_uid, **limits}
+            wanted = {"first_uid": order.first_uid, "others_after_s": OTHERS_AFTER_S}
+            text = {"kind": order.kind, "files": files, "folder": str(made), **wanted, **limits}
             with suppress(BrokenPipeError):
                 process.stdin.write(json.dumps(text) + "\n")
                 process.stdin.flush()
+            rendered.want_others = partial(_go_on, process)
             for line in process.stdout:
                 self._take_answer(json.loads(line), order, rendered, made)
             if not (rendered.finished or rendered.failure):
                 rendered.failure = "the process that decodes the images ended without an answer; the images may be damaged"
         finally:
+            rendered.want_others = lambda: None
             timer.cancel()
             _end(process)
             with self._lock:
@@ -215,6 +220,14 @@ def _start() -> "subprocess.Popen[str]":
     with suppress(ProcessLookupError):
         os.setpriority(os.PRIO_PROCESS, process.pid, NICE)  # its imports, too, come after the pages and the browser
     return process
+
+
+def _go_on(process: "subprocess.Popen[str]") -> None:
+    """Tell a render process to decode the other slices too. It may have ended meanwhile."""
+    assert process.stdin is not None
+    with suppress(BrokenPipeError, ValueError):
+        process.stdin.write("\n")
+        process.stdin.flush()
 
 
 def _kill(process: "subprocess.Popen[str]") -> None:

@@ -1,8 +1,8 @@
 """The program of a render process: decodes one unit within limits, reports on standard output, and ends.
 
 The web process starts it as ``python -m console.viewer.render_process`` and writes one line of JSON: what to decode, where to, and the
-limits. It answers in lines of JSON: ``{"planned": {...}}``, ``{"slice": 17}``, ``{"done": {...}}`` or ``{"failed": "reason"}``. A hostile
-file can end or slow only this process.
+limits. It answers in lines of JSON: ``{"planned": {...}}``, ``{"slice": 17}``, ``{"done": {...}}`` or ``{"failed": "reason"}``. After the
+first slice of a series it waits for another line, or ``others_after_s``. A hostile file can end or slow only this process.
 """
 
 import errno
@@ -10,6 +10,7 @@ import gc
 import json
 import os
 import resource
+import select
 import sys
 from pathlib import Path
 from typing import Any, TextIO
@@ -17,7 +18,7 @@ from typing import Any, TextIO
 from console.viewer.render_frames import frames_modality, render_frames
 from console.viewer.render_object import render_object
 from console.viewer.render_slide import is_slide, render_slide
-from console.viewer.render_unit import Report, render_photograph, render_series
+from console.viewer.render_unit import Pause, Report, render_photograph, render_series
 from core.errors import NodeError, StorageError
 
 META = "meta.json"
@@ -34,8 +35,8 @@ def set_limits(memory_mib: int, cpu_s: float, file_bytes: int) -> None:
         resource.setrlimit(kind, (limit, limit))
 
 
-def render(order: dict[str, Any], report: Report) -> dict[str, Any]:
-    """Decode what the order names and return its description."""
+def render(order: dict[str, Any], report: Report, pause: Pause) -> dict[str, Any]:
+    """Decode what the order names and return its description; ``pause`` as in `render_series`."""
     files = [(Path(path), sha256) for path, sha256 in order["files"]]
     folder = Path(order["folder"])
     if missing := sum(not path.is_file() for path, _ in files):
@@ -45,7 +46,7 @@ def render(order: dict[str, Any], report: Report) -> dict[str, Any]:
             return render_slide(files, folder)
         if modality := frames_modality(files):
             return render_frames(files, folder, order["first_uid"], modality, report)
-        return render_series(files, folder, order["first_uid"], report)
+        return render_series(files, folder, order["first_uid"], report, pause)
     if order["kind"] == "image":
         return render_photograph(files, folder)
     return render_object(files, folder)
@@ -75,7 +76,7 @@ def main(orders: TextIO, answers: TextIO) -> None:
     order = json.loads(text)
     set_limits(order["memory_mib"], order["cpu_s"], order["file_bytes"])
     try:
-        meta = render(order, report)
+        meta = render(order, report, lambda: select.select([orders], [], [], order["others_after_s"]))
         (Path(order["folder"]) / META).write_text(json.dumps(meta))
     except Exception as error:
         report({"failed": describe(error, order["memory_mib"])})

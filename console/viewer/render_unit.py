@@ -23,6 +23,7 @@ from imaging.volume.hounsfield import write_hounsfield
 from imaging.volume.volume import VolumePlan, plan_volume
 
 Report = Callable[[dict[str, Any]], None]
+Pause = Callable[[], object]
 PIXELS, PICTURE = "pixels", "picture.png"
 THREADS = 2
 
@@ -39,8 +40,10 @@ def verify_files(files: Sequence[tuple[Path, str]]) -> None:
             raise StorageError("an image file is altered: it is not what was received", hint="restore it from the PACS or a backup")
 
 
-def render_series(files: Sequence[tuple[Path, str]], folder: Path, first_uid: str, report: Report) -> dict[str, Any]:
-    """Decode a series, the slices near the image ``first_uid`` first; each slice is reported when it can be read.
+def render_series(files: Sequence[tuple[Path, str]], folder: Path, first_uid: str, report: Report, pause: Pause) -> dict[str, Any]:
+    """Decode a series, the image ``first_uid`` first and then those near it; each slice is reported when it can be read.
+
+    ``pause`` returns when the others are to be decoded: at once, they would take the processor from the browser that draws the first one.
 
     Returns the description of the series, with the notes on what was tolerated. A series that makes no volume is shown as a stack of
     images, with the reason.
@@ -79,6 +82,7 @@ def render_series(files: Sequence[tuple[Path, str]], folder: Path, first_uid: st
         return z
 
     report({"slice": fill(first)})  # alone, so that it can be displayed as soon as possible
+    pause()
     with ThreadPoolExecutor(THREADS, thread_name_prefix="slices") as pool:
         outward = sorted((z for z in range(len(slices)) if z != first), key=lambda z: abs(z - first))
         for done in as_completed([pool.submit(fill, z) for z in outward]):

@@ -22,6 +22,8 @@ class RenderedUnit:
         Why it cannot be displayed, in words; "" unless it failed.
     finished
         Everything is decoded.
+    want_others
+        To be called when a slice is wanted that is not decoded: the render process then does not wait after the first one.
     """
 
     def __init__(self, folder: Path, meta: dict[str, Any] | None = None) -> None:
@@ -29,6 +31,7 @@ class RenderedUnit:
         self.meta = meta
         self.failure = ""
         self.finished = meta is not None
+        self.want_others: Callable[[], object] = lambda: None
         self._slices: set[int] = set()
 
     def add_slice(self, z: int) -> None:

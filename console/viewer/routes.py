@@ -116,9 +116,12 @@ def describe(rendering: RenderedUnit, images: UnitImages | None) -> dict[str, An
 
 async def _slices(rendering: RenderedUnit, first: int, count: int) -> Response:
     """Send slices as soon as they are decoded."""
-    depth = 0 if rendering.meta is None or rendering.meta["kind"] != "series" else rendering.meta["shape"][0]
-    if not (first >= 0 and 1 <= count <= MOST_SLICES and first + count <= depth):
+    if rendering.meta is None or rendering.meta["kind"] != "series":
+        raise HTTPException(404, "there are no slices")
+    if not (first >= 0 and 1 <= count <= MOST_SLICES and first + count <= rendering.meta["shape"][0]):
         raise HTTPException(404, "there are no such slices")
+    if (first, count) != (rendering.meta["first"], 1) and not rendering.has_slices(first, count):
+        rendering.want_others()
     if not await rendering.wait(lambda: rendering.has_slices(first, count), WAIT_S):
         raise HTTPException(503, "these slices are not decoded yet: try again", headers={"Retry-After": "1"})
     if rendering.failure:

@@ -27,7 +27,7 @@ def order(datasets: list[FileDataset], folder: Path) -> dict[str, object]:
 def test_frames_of_oct_are_a_stack_of_grey_values(tmp_path: Path) -> None:
     reported: list[dict[str, object]] = []
     given = order([oct_volume([False, True, False])], tmp_path)
-    meta = render(given, reported.append)
+    meta = render(given, reported.append, lambda: None)
     series = read_frame_series([tmp_path / "0.dcm"], "OPT")
     assert (meta["kind"], meta["shape"], meta["spacing_mm"]) == ("series", (3, 60, 80), series.spacing_mm)
     assert meta["images"] == [list(series.place(index)) for index in range(3)]
@@ -38,7 +38,7 @@ def test_frames_of_oct_are_a_stack_of_grey_values(tmp_path: Path) -> None:
 
 
 def test_a_slide_is_its_overview_with_the_scale_of_each_level(tmp_path: Path) -> None:
-    meta = render(order(list(reversed(pyramid())), tmp_path), lambda line: None)
+    meta = render(order(list(reversed(pyramid())), tmp_path), lambda line: None, lambda: None)
     slide = read_slide([tmp_path / "0.dcm", tmp_path / "1.dcm"])
     assert np.array_equal(np.asarray(Image.open(tmp_path / "picture.png")), slide.overview)
     assert (meta["kind"], meta["shape"]) == ("image", (1, *slide.overview.shape[:2]))

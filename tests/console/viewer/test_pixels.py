@@ -13,11 +13,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from console.viewer import render_pool
 from console.viewer.render_cache import RenderCache
 from console.viewer.render_pool import RenderOrder, RenderPool
 from core.records import Mask
 from core.settings.viewer import ViewerSection
 from deploy.demo.inputs import CT_SERIES, dermoscopy
+from deploy.demo.synthetic.chest import make_chest, write_chest
 from imaging.masks import unpack_mask
 from imaging.photograph.read import read_photograph
 from imaging.volume.volume import read_volume
@@ -91,3 +93,17 @@ def test_real_images_are_decoded_as_for_the_model(pool: RenderPool, tmp_path: Pa
     served = np.frombuffer(series.read_slices(0, len(files)), "<i2")
     assert np.array_equal(served, read_volume(files).hu.ravel())
     assert np.array_equal(np.asarray(Image.open(picture.picture)), read_photograph(picture_file).rgb)
+
+
+def test_the_other_slices_are_decoded_once_one_of_them_is_wanted(pool: RenderPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(render_pool, "OTHERS_AFTER_S", 600.0)
+    files = write_chest(tmp_path / "chest", make_chest(5, slices=12, size=64, slice_mm=5.0, diameters_mm=(14.0,)))
+    try:
+        series = pool.start(RenderOrder("series", "series", named(files)))
+        assert asyncio.run(series.wait(lambda: series.meta is not None and series.has_slices(series.meta["first"], 1), 300))
+        assert not series.has_slices(0, 1)
+        series.want_others()
+        assert asyncio.run(series.wait_until_finished(300))
+    finally:
+        pool.close()
+    assert np.array_equal(np.frombuffer(series.read_slices(0, 12), "<i2"), read_volume(files).hu.ravel())
