@@ -96,9 +96,9 @@ class CuttingProxy:
                 for end in (inner, outer):
                     if self._reset:  # closing then sends RST
                         end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                    else:
-                        end.shutdown(socket.SHUT_RDWR)
-            back.join(600)
+                    # It wakes the other thread: a connection that a thread still reads from is not closed by closing its descriptor.
+                    end.shutdown(socket.SHUT_RD if self._reset else socket.SHUT_RDWR)
+                back.join(600)
 
 
 def _forward(source: socket.socket, target: socket.socket) -> None:

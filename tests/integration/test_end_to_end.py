@@ -90,7 +90,7 @@ port = {free_port()}
 [console]
 port = {free_port()}
 [completion]
-settle_s = 1.5
+settle_s = 4.0
 quiet_s = 6.0
 [worker]
 children = 1
