@@ -1,5 +1,7 @@
 """Cards are read strictly and written back unchanged."""
 
+import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -109,3 +111,20 @@ def test_the_rule_for_tilted_series(text: str) -> None:
     assert parse_card(render_card(allows)) == allows
     with pytest.raises(ModelError, match=r"input\.tilt is one of refuse, resample"):
         parse_card(text + '\n[input]\ntilt = "rotate"\n')
+
+
+def test_small_tables_of_the_third_level_are_rows_of_their_parent(text: str) -> None:
+    card = replace(
+        parse_card(text),
+        metrics={
+            "n": 2,
+            "by_site": {"a.b, [c]": {"n": 1, "range": [0.1, 0.2]}, "back": {"n": 1, "deeper": {"auc": 0.5}}},
+            "external": {"n": 3, "source": 'a "quoted" text = [x]'},
+        },
+    )
+    written = render_card(card)
+    assert parse_card(written) == card
+    assert tomllib.loads(written)["metrics"] == {**card.metrics}
+    assert '\n"a.b, [c]" = { n = 1, range = [0.1, 0.2] }\n' in written
+    assert "\ndeeper = { auc = 0.5 }\n" in written
+    assert "\n[metrics.external]\nn = 3\n" in written

@@ -139,10 +139,14 @@ def test_a_release_joins_the_kinds_of_networks_with_equal_weight(data: Path, tmp
     base = tmp_path / "base"
     shutil.copytree(registry.folder(NAME), base, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     torch.manual_seed(3)
-    lite: LiteNet = build_lite({"facts": FACTS}, 7).eval()
+    lites = []
+    for name in ("first", "second"):
+        lite: LiteNet = build_lite({"facts": FACTS}, 7).eval()
+        (tmp_path / name).mkdir()
+        lites.append(write_lite(lite, tmp_path / name))
     make_release(
         data,
-        write_lite(lite, tmp_path),
+        lites,
         tmp_path,
         base=base,
         version="9.0.0",
@@ -156,12 +160,13 @@ def test_a_release_joins_the_kinds_of_networks_with_equal_weight(data: Path, tmp
     assert {"external", "robustness", "melanoma_operating_points"} <= card.metrics.keys()
     assert card.metrics["external"]["n"] == 2  # one of each class of the test part
     tables = card.network["members"]
-    assert tables[LITE]["weight"] == sum(table.get("weight", 1.0) for name, table in tables.items() if name != LITE) == 5.0
+    assert list(tables)[:2] == [LITE, f"{LITE}2"]
+    assert [tables[name].get("weight", 1.0) for name in tables] == [2.5, 2.5, 1.0, 1.0, 1.0, 1.0, 1.0]
     square, facts = np.random.default_rng(1).integers(0, 255, (224, 224, 3), np.uint8), np.zeros((1, FACTS), np.float32)
     ensemble = model._ensemble
     known = torch.from_numpy(facts)
     with torch.inference_mode():
         each = {name: ensemble.run_member(name, ensemble.input_of(name, [square]), known, 2).logits[0].numpy() for name in tables}
-    others = [each[name] for name in tables if name != LITE]
-    wanted = each[LITE] / 2 + np.mean(others, axis=0) / 2
+    kinds = [[each[name] for name in tables if (name in (LITE, f"{LITE}2")) is lite_kind] for lite_kind in (True, False)]
+    wanted = np.mean(kinds[0], axis=0) / 2 + np.mean(kinds[1], axis=0) / 2
     np.testing.assert_allclose(model.run_networks([square], facts).logits[0], wanted, atol=1e-4)

@@ -1,13 +1,13 @@
-"""``python -m training.dermoscopy.transfer.release``: add the EfficientNet to the networks of the folds, calibrate and measure the whole.
+"""``python -m training.dermoscopy.transfer.release``: add EfficientNets to the networks of the folds, calibrate and measure the whole.
 
-``--data DIR --lite FILE --out DIR``. ``--base`` is a folder with card and weights (default: the shipped model); its EfficientNet, if it has
-one, is replaced. Written are weights.safetensors, card.toml, metrics.json and the table of held-out images.
+``--data DIR --lite FILE [--lite FILE ...] --out DIR``. ``--base`` is a folder with card and weights (default: the shipped model); its
+EfficientNets, if it has any, are replaced. Written are weights.safetensors, card.toml, metrics.json and the table of held-out images.
 """
 
 import argparse
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ from training.dermoscopy.transfer.images import TransferImages, frame_of, load_t
 from training.dermoscopy.transfer.robustness import measure_robustness
 from training.dermoscopy.transfer.train import read_lite
 
-LITE = "lite"  # name of the member
+LITE = "lite"  # name of the first such member; a second one is "lite2"
 VIEWS = 2
 DISTANCE_EVERY = 8  # every eighth training image is enough for the limit of distance
 REFUSED_OF_TRAINING = 0.003  # this share of the training images is beyond the limit of distance, if that refuses PLAIN_SKIN too
@@ -53,7 +53,7 @@ ISIC = DataSource("ISIC 2017 challenge without its test part (Codella et al. 201
 
 def make_release(
     data: Path,
-    lite: Path,
+    lites: Sequence[Path],
     out: Path,
     *,
     base: Path = MODEL_FOLDER,
@@ -63,7 +63,7 @@ def make_release(
     progress: Callable[[str], None] = print,
     limit_per_class: int | None = None,
 ) -> dict[str, Any]:
-    """Write the release of the networks in ``base`` and the EfficientNet in the file ``lite`` to ``out``; return the metrics.
+    """Write the release of the networks in ``base`` and the EfficientNets in the files ``lites`` to ``out``; return the metrics.
 
     All networks of one kind have together the same weight in the mean of the logits, so no weight is fitted on held-out images. The limit
     of distance is set anew from training images; temperature, operating points and metrics are of the lesions set aside from all trainings.
@@ -73,22 +73,25 @@ def make_release(
     version
         Of the new card (default: that of ``base``).
     input_px
-        Side of the EfficientNet's input, a multiple of 32.
+        Side of the EfficientNets' input, a multiple of 32.
     recipe
-        What the card says of the EfficientNet's training.
+        What the card says of the EfficientNets' training.
     limit_per_class
         Fewer images of every class (tests).
     """
     before = read_card(base / "card.toml")
-    folds = {name: {**table, "views": VIEWS} for name, table in before.network["members"].items() if name != LITE}
-    table = {"kind": KIND, "input_px": input_px, "facts": FACTS, "views": VIEWS, "weight": float(len(folds))}
-    network = {"answer": "weighted mean of the members' logits", "members": {LITE: table, **folds}}
+    folds = {name: {**table, "views": VIEWS} for name, table in before.network["members"].items() if table.get("kind") != KIND}
+    table = {"kind": KIND, "input_px": input_px, "facts": FACTS, "views": VIEWS, "weight": len(folds) / len(lites)}
+    names = [LITE if number == 0 else f"{LITE}{number + 1}" for number in range(len(lites))]
+    network = {"answer": "weighted mean of the members' logits", "members": {**dict.fromkeys(names, table), **folds}}
     ensemble = Ensemble(network, len(before.labels))
-    tensors = {name: value for name, value in load_file(base / before.weights).items() if not name.startswith(f"members.{LITE}.")}
-    tensors |= {f"members.{LITE}.{name}": value for name, value in read_lite(lite).state_dict().items()}
+    stored = load_file(base / before.weights)
+    tensors = {name: value for name, value in stored.items() if name.split(".")[1] in folds}
+    for name, lite in zip(names, lites, strict=True):
+        tensors |= {f"members.{name}.{key}": value for key, value in read_lite(lite).state_dict().items()}
     ensemble.load_state_dict(tensors)
     ensemble.eval()
-    digest = hashlib.sha256(lite.read_bytes()).hexdigest()
+    digests = [hashlib.sha256(lite.read_bytes()).hexdigest() for lite in lites]
     rows = read_index(data)
     listed = list_images(data, limit_per_class=limit_per_class)
     images = load_transfer_images(data, listed)
@@ -97,7 +100,7 @@ def make_release(
         version=before.version if version is None else version,
         preprocessing={**before.preprocessing, "most_px": FINE_PX, "views": VIEWS},
         network=network,
-        training={**before.training, "transfer": {"origin": ORIGIN, **(recipe or {}), "sha256": digest}},
+        training={**before.training, "transfer": {"origin": ORIGIN, **(recipe or {}), "sha256": digests}},
         thresholds={**before.thresholds, "max_distance": round(distance_limit(ensemble, images, limit_per_class or DRAWN_OF_EACH_KIND), 3)},
         data=tuple({source.name: source for source in (*before.data, ISIC, IMAGENET)}.values()),
     )
@@ -162,7 +165,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Make the release by the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds dermoscopy/index.csv")
-    parser.add_argument("--lite", type=Path, required=True, help="lite.safetensors, or a checkpoint of the training")
+    text = "lite.safetensors, a checkpoint of the training, or the shipped weights (their first EfficientNet); one or several"
+    parser.add_argument("--lite", type=Path, required=True, action="append", help=text)
     parser.add_argument("--base", type=Path, default=MODEL_FOLDER, help="folder of the networks of the folds")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--version", help="of the new card")
