@@ -48,8 +48,8 @@ def test_the_series_waited_for_each_other(simulated: list[StudyTimes]) -> None:
 def test_the_simulated_run_takes_as_long_as_the_real_one(simulated: list[StudyTimes]) -> None:
     begin = QUEUED[0]["first_s"]
     real, said = max(one["delivered_s"] for one in QUEUED) - begin, max(found.delivered_s for found in simulated) - begin
-    assert said == pytest.approx(real, rel=0.15)
+    assert said == pytest.approx(real, rel=0.1)
 
 
 def test_the_series_dwell_as_long_as_the_simulation_says(simulated: list[StudyTimes]) -> None:
-    assert mean(found.dwell_s for found in simulated) == pytest.approx(mean(dwell(one) for one in QUEUED), rel=0.25)
+    assert mean(found.dwell_s for found in simulated) == pytest.approx(mean(dwell(one) for one in QUEUED), rel=0.1)

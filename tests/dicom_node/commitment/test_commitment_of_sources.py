@@ -154,22 +154,40 @@ def test_a_request_that_lists_all_instances_completes_the_series(
         thread.join(600)
 
 
-def test_a_release_right_after_the_request_is_answered(start: Any, make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+class Checkpoint(threading.Event):
+    """Where the thread of a pynetdicom association waits while another thread sends. ``set``, which pynetdicom calls, does not wake it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached = threading.Event()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.reached.set()
+        return super().wait(timeout)
+
+    def set(self) -> None:
+        """Leave the thread where it is."""
+
+    def wake(self) -> None:
+        super().set()
+
+
+def test_a_release_right_after_the_request_is_answered(start: Any, make_settings: MakeSettings) -> None:
     """The report may be sent at the same time: both ends would wait for each other until `receive.dimse_timeout_s`.
 
-    The thread of pynetdicom's association sleeps from the request to the end of the release: it may otherwise answer the report although
-    it counts as paused (`_is_paused` is true for a moment before it looks for messages), in a state that allows no answer, and hangs.
+    The thread of pynetdicom's association sleeps from before the request to the end of the release. pynetdicom itself counts it as paused
+    a moment before it sleeps; it then may answer the report in a state that allows no answer, and hangs.
     """
     node: Running = start(make_settings(receive={"dimse_timeout_s": 3600.0, "network_timeout_s": 3600.0}))
     ae = entity("PACS", {PUSH_MODEL: UNCOMPRESSED})
     ae.acse_timeout = 240
     for number in range(5):  # the report arrives before the release or after it
         association = ae.associate("127.0.0.1", node.port, ae_title="DICOMNODE")
-        with monkeypatch.context() as asleep:
-            asleep.setattr(association._reactor_checkpoint, "set", lambda: None)
-            association.send_n_action(encode_request(f"2.25.{number}", [(CT, "1.2.3")]), 1, PUSH_MODEL, PUSH_MODEL_INSTANCE)
-            association.release()
-        association._reactor_checkpoint.set()
+        association._reactor_checkpoint = checkpoint = Checkpoint()
+        assert checkpoint.reached.wait(600)
+        association.send_n_action(encode_request(f"2.25.{number}", [(CT, "1.2.3")]), 1, PUSH_MODEL, PUSH_MODEL_INSTANCE)
+        association.release()
+        checkpoint.wake()
         assert association.is_released
 
 
