@@ -170,7 +170,7 @@ def beside_orthanc(folder: Path, filled: FilledNode, studies: int, fill_s: float
             "the newest 50 studies, `/tools/find`": ("/worklist", orthanc.first),
             "the newest 50 studies, QIDO-RS": ("/worklist", orthanc.first_qido),
             f"search for {SEARCH} in the name": (f"/worklist?text={SEARCH}", orthanc.search),
-            "search for a name that nobody has": ("/worklist?text=zznobody", orthanc.search_nobody),
+            "search for a name that no patient has": ("/worklist?text=zznobody", orthanc.search_unknown_name),
         }
         rows = []
         for name, (path, theirs) in compared.items():

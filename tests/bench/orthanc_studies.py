@@ -70,8 +70,8 @@ class StudyList:
         """Return studies of patients whose name contains the word of the benchmark."""
         return self._find({"PatientName": f"*{SEARCH}*"})
 
-    def search_nobody(self) -> Any:
-        """Search for a name that nobody has."""
+    def search_unknown_name(self) -> Any:
+        """Search for a name that no patient has."""
         return self._find({"PatientName": "*zznobody*"})
 
     def _find(self, query: dict[str, str]) -> Any:

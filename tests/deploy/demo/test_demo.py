@@ -44,7 +44,7 @@ def _read_until(terminal: int, shown: str, wanted: str) -> str:
     while wanted not in shown:
         try:
             part = os.read(terminal, 65536)
-        except OSError:  # EIO: nobody holds the other side any more
+        except OSError:  # EIO: every process has closed the other side
             break
         if not part:
             break
