@@ -10,9 +10,7 @@ import hmac
 import json
 import threading
 import time
-from pathlib import Path
 
-import requests
 import structlog
 
 from core.clock import Clock, system_clock
@@ -21,12 +19,13 @@ from core.settings.settings import Settings
 from db.engine import Database
 from db.operations.webhook_notifications import Notification, claim_notification, record_not_sent, record_sent, retry_notification_later
 from db.roles.supervised_loop import SupervisedLoop
+from dicom_node.bounded_post import Limits, NotPosted, post_within
 
 POLL_INTERVAL_S = 1.0
 RETRY_BASE_S, RETRY_CAP_S = 5.0, 900.0
 MAX_AGE_S = 3 * 86400.0
 LEASE_S = 60.0
-RESPONSE_TIMEOUT_S = 10.0  # longer than any receiver takes; a notification that times out is sent again
+RESPONSE_TIMEOUT_S = 10.0  # of the whole request, longer than any receiver takes; a notification that times out is sent again
 
 
 def encode_body(notice: Notification, node: str) -> bytes:
@@ -50,28 +49,15 @@ def signature(secret: str, timestamp: str, body: bytes) -> str:
 
 def post_body(webhook: WebhookSection, body: bytes, event: str, clock: Clock = system_clock) -> str:
     """Post a body. Returns "" where it was accepted (2xx), else the problem, without the URL, which may be a secret. Never raises."""
-    headers = {"Content-Type": "application/json", "User-Agent": "dicom-node", "X-Dicom-Node-Event": event}
+    headers = {"Content-Type": "application/json", "X-Dicom-Node-Event": event}
     headers["X-Dicom-Node-Timestamp"] = timestamp = str(int(clock().timestamp()))
     if webhook.secret:
         headers["X-Dicom-Node-Signature"] = signature(webhook.secret, timestamp, body)
-    with requests.Session() as session:
-        session.trust_env = False  # no proxy, certificate bundle or .netrc that the configuration does not name
-        try:
-            verify = str(_readable(webhook.ca)) if webhook.ca is not None else True
-            answer = session.post(
-                webhook.url, data=body, headers=headers, timeout=RESPONSE_TIMEOUT_S, verify=verify, allow_redirects=False, stream=True
-            )
-            answer.close()  # the response is not read: it may be of any length
-        except requests.exceptions.SSLError:
-            return "its certificate is not accepted, or it does not use TLS"
-        except (requests.RequestException, OSError, ValueError) as error:
-            return f"unreachable: {type(error).__name__}"
-    return "" if 200 <= answer.status_code < 300 else f"answered {answer.status_code}"
-
-
-def _readable(path: Path) -> Path:
-    with path.open("rb"):
-        return path
+    try:
+        status, _ = post_within(Limits(seconds=RESPONSE_TIMEOUT_S), webhook.url, body, headers, webhook.ca)
+    except NotPosted as problem:
+        return str(problem)
+    return "" if 200 <= status < 300 else f"answered {status}"
 
 
 class WebhookPoster:
