@@ -69,8 +69,8 @@ FILL = (
 # Indexes that no constraint needs, of the tables that are filled; those of parts of the audit trail come from it, where the definition does
 # not say ON ONLY, as PostgreSQL writes it for a partitioned table.
 _INDEXES = """
-    SELECT c.oid::regclass::text, replace(pg_get_indexdef(c.oid), ' ON ONLY ', ' ON ') FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-    JOIN pg_class t ON t.oid = i.indrelid
+    SELECT c.oid::regclass::text, replace(pg_get_indexdef(c.oid), ' ON ONLY ', ' ON ')
+    FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid
     WHERE t.relname IN ('instances', 'audit_events') AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = c.oid)
 """
 
