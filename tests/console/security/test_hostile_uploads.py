@@ -1,6 +1,7 @@
 """Hostile files and too many attempts over real sockets: zip bombs, wrong names, paths, script in names, too many bytes, guessing."""
 
 import io
+import struct
 import zipfile
 from collections.abc import Iterator
 from functools import cache
@@ -15,6 +16,7 @@ from core.settings.settings import Settings
 from db.accounts import sign_in_limits
 from db.blobs.store import Blobs
 from db.engine import Database
+from dicom_node.upload.conversions import MOST_ENTRIES
 from dicom_node.upload.upload_receiver import UploadReceiver
 from tests.support.console import PASSWORD, Browser, RunningConsole, add_users
 from tests.support.node_process import wait_until
@@ -33,12 +35,32 @@ def _zip(**entries: bytes) -> bytes:
     return out.getvalue()
 
 
+def _same_bytes_under_many_names(names: int) -> bytes:
+    """An archive whose list names one entry again and again (PKWARE APPNOTE 4.3.12): small, and large when it is unpacked."""
+    content = _zip(**{"a.dcm": bytes(range(256)) * 4096})
+    begin, end = content.index(b"PK\x01\x02"), content.rindex(b"PK\x05\x06")
+    listed = content[begin:end] * names
+    return content[:begin] + listed + struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, names, names, len(listed), begin, 0)
+
+
+def _encrypted() -> bytes:
+    content = bytearray(_zip(**{"a.dcm": bytes(200)}))
+    for signature, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):  # bit 0: encrypted (APPNOTE 4.4.4)
+        content[content.index(signature) + flags] |= 1
+    return bytes(content)
+
+
 @cache
 def hostile() -> dict[str, tuple[bytes, str]]:
     """Content of each file by its name, and words of the reason why it is refused."""
     return {
         "bomb.zip": (_zip(**{"a.dcm": bytes(70 << 20)}), "times its size"),
         "outside.zip": (_zip(**{"../../../evil.jpg": b"x", "/etc/cron.d/evil": b"x"}), "outside"),
+        "same-bytes.zip": (_same_bytes_under_many_names(9_000), "unpacks to"),
+        "entries.zip": (_zip(**{f"{number}.dcm": b"" for number in range(MOST_ENTRIES + 1)}), f"{MOST_ENTRIES + 1} entries"),
+        "nested.zip": (_zip(**{"inner.zip": _zip(**{"inner.zip": _zip(**{"a.dcm": bytes(1 << 20)})})}), "archive within an archive"),
+        "locked.zip": (_encrypted(), "password"),
+        "no-list.zip": (_zip(**{"a.dcm": bytes(200)})[:-30], "damaged or cut short"),
         "page.jpg": (b"<html><script>alert(1)</script>", "named as JPEG"),
         "picture.jpg": (PNG + bytes(50), "its content is PNG"),
         "program.dcm": (b"\x7fELF" + bytes(200), "DICOM"),
