@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from models.ct.isotropic_grid import Index, Spacing
 from models.ct.lung_field import lung_field
@@ -16,6 +17,8 @@ from models.regression.stored_marks import PresentNodule
 from training.lung_nodule_ct.real.backgrounds import EVERY_FOLD, Background
 from training.lung_nodule_ct.real.nodule_crops import RealNodule, fold_of
 from training.lung_nodule_ct.real.prepared_volumes import paste_nodules
+from training.lung_nodule_ct.real.variations import VariedVolume, unchanged
+from training.lung_nodule_ct.series.training_series import TrainingSeries
 
 PASTED = 40  # per volume, at most
 LEAST_REACH_MM = 5.0
@@ -47,26 +50,43 @@ class ExaminedScan:
     candidates: tuple[ExaminedCandidate, ...]
 
 
-def examine_volume(
-    detector: TwoStageDetector, background: Background, nodules: Sequence[RealNodule], thresholds: Mapping[str, float], *,
-    seed: int, count: int = PASTED,
-) -> ExaminedScan:  # fmt: skip
-    """Paste up to ``count`` of ``nodules`` into a copy of the volume (0: the volume as it is) and list what the detector finds."""
+@dataclass(frozen=True, slots=True)
+class PastedSeries:
+    """A volume of ``series`` with pasted nodules, ``hu``; ``targets`` are these, then the marked ones, with ``centres`` (z, y, x)."""
+
+    series: TrainingSeries
+    hu: npt.NDArray[np.int16]
+    targets: tuple[PresentNodule, ...]
+    centres: tuple[Index, ...]
+
+
+def paste_into(background: Background, nodules: Sequence[RealNodule], *, seed: int, count: int = PASTED) -> PastedSeries:
+    """Paste up to ``count`` of ``nodules`` into a copy of the volume (0: the volume as it is)."""
     series = background.prepare()
     rng = np.random.default_rng([seed, 37, zlib.crc32(background.name.encode())])
     hu, _, pasted = paste_nodules(series, nodules, rng, count)
-    lungs = lung_field(hu, series.spacing_mm)
-    heat = None if lungs is None else detector.heat(lungs, hu, series.spacing_mm)
-    regions = [] if heat is None else detector.scored_regions(heat, thresholds)
-    centres = [(n.centre, n.diameter_mm) for n in pasted] + [(n.centre, n.diameter_mm) for n in background.marks]
     targets = [PresentNodule(n.diameter_mm, n.kind, n.place, False) for n in pasted]
     targets += [PresentNodule(n.diameter_mm, "", "", True) for n in background.marks]
+    return PastedSeries(series, hu, tuple(targets), (*(n.centre for n in pasted), *(n.centre for n in background.marks)))
+
+
+def examine_pasted(
+    detector: TwoStageDetector, pasted: PastedSeries, thresholds: Mapping[str, float], varied: VariedVolume | None = None
+) -> ExaminedScan:
+    """List what the detector finds in the volume, or in the volume after a change; all centres are on the grid before the change."""
+    series = pasted.series
+    seen = varied or unchanged(pasted.hu, series.spacing_mm)
+    lungs = lung_field(seen.hu, seen.spacing_mm)
+    heat = None if lungs is None else detector.heat(lungs, seen.hu, seen.spacing_mm)
+    regions = [] if heat is None else detector.scored_regions(heat, thresholds)
+    targets = [(centre, one.diameter_mm) for centre, one in zip(pasted.centres, pasted.targets, strict=True)]
     candidates = []
     for region, second in regions:
-        target = nearest_target(region.centre, centres, series.spacing_mm)
-        uncertain = target < 0 and series.distance_to_suspicious(region.centre) <= NEAR_MM
-        candidates.append(ExaminedCandidate(region.centre, region.score, second, region.diameter_mm, target, uncertain))
-    return ExaminedScan(background.name, tuple(targets), tuple(candidates))
+        centre = seen.before(region.centre)
+        target = nearest_target(centre, targets, series.spacing_mm)
+        uncertain = target < 0 and series.distance_to_suspicious(centre) <= NEAR_MM
+        candidates.append(ExaminedCandidate(centre, region.score, second, region.diameter_mm, target, uncertain))
+    return ExaminedScan(series.name, pasted.targets, tuple(candidates))
 
 
 def nearest_target(centre: Index, targets: Sequence[tuple[Index, float]], spacing_mm: Spacing) -> int:
@@ -92,7 +112,7 @@ def examine_all(
         path = out / f"{background.name}.json"
         if not path.is_file():
             own = [nodule for nodule in nodules if fold_of(nodule.patient) == background.fold]
-            scan = examine_volume(detectors[background.fold], background, own, thresholds, seed=seed, count=count)
+            scan = examine_pasted(detectors[background.fold], paste_into(background, own, seed=seed, count=count), thresholds)
             path.write_text(json.dumps(asdict(scan)), encoding="utf-8")
             progress(f"{scan.name}: {len(scan.targets)} nodules, {len(scan.candidates)} candidates")
         scans.append(scan_from(json.loads(path.read_text(encoding="utf-8"))))

@@ -10,7 +10,7 @@ from pathlib import Path
 from models.ct.isotropic_grid import Index
 from models.lung_nodule_ct.two_stages import TwoStageDetector
 from training.lung_nodule_ct.real.backgrounds import Background
-from training.lung_nodule_ct.real.examination import examine_volume
+from training.lung_nodule_ct.real.examination import examine_pasted, paste_into
 
 HARD = "hard.json"
 MOST = 40  # places of a series, those with the highest score first
@@ -34,7 +34,7 @@ def find_hard_places(
     for background in backgrounds:
         if background.name in known:
             continue
-        scan = examine_volume(detector, background, (), thresholds, seed=seed, count=0)
+        scan = examine_pasted(detector, paste_into(background, (), seed=seed, count=0), thresholds)
         wrong = [one for one in scan.candidates if one.target < 0 and not one.uncertain]
         wrong.sort(key=lambda one: (-one.first * one.second, one.centre))
         known[background.name] = [one.centre for one in wrong[:MOST]]
