@@ -17,8 +17,8 @@ def request_time_stamp(url: str, authorities: Path, line: bytes) -> tuple[str, s
     request = TimestampRequestBuilder().data(line).hash_algorithm(HashAlgorithm.SHA256).build()
     try:
         status, content = post_within(LIMITS, url, request.as_bytes(), {"Content-Type": "application/timestamp-query"})
-    except NotPosted as problem:
-        return "", str(problem)
+    except NotPosted as error:
+        return "", str(error)
     if status != 200:
         return "", f"answered {status}"
     token = base64.b64encode(content).decode()

@@ -119,7 +119,7 @@ def _row(scans: Sequence[VariedScan], plain: Sequence[VariedScan], score: Score,
 
 def _found(scans: Sequence[VariedScan], counted: Sequence[Sequence[int]], score: Score) -> np.ndarray:
     """The highest probability of a mark on each counted nodule; 0 of a missed one."""
-    best = []
+    best: list[float] = []
     for one, indexes in zip(scans, counted, strict=True):
         own = dict.fromkeys(indexes, 0.0)
         for candidate in one.scan.candidates:
