@@ -1,6 +1,7 @@
-"""Candidates in the first stage's heat: connected regions with their centre, score and axes."""
+"""Candidates in the first stage's heat: connected regions with their centre, score and axes; and which marks are of one nodule."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,8 @@ from models.lung_nodule_ct.heat import NoduleHeat
 
 Bools = npt.NDArray[np.bool_]
 SCORE_VOXELS = 64  # a ball of 5 mm
+LEAST_REACH_MM = 5.0
+FRAGMENT_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,3 +89,33 @@ def axial_axes(points: npt.NDArray[np.intp]) -> tuple[float, float]:
             across = plane @ np.array([-direction[1], direction[0]])
             short_axis = float(across.max() - across.min())
     return (long_axis + 1.0) * STEP_MM, (short_axis + 1.0) * STEP_MM
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredPlace:
+    """A region by its centre (z, y, x) in mm, the diameter of the sphere of its volume, and its score 0..1."""
+
+    place_mm: Index
+    diameter_mm: float
+    score: float
+
+
+def one_per_nodule(marks: Sequence[ScoredPlace]) -> list[int]:
+    """The indexes of the marks that are reported, highest score first."""
+    kept: list[int] = []
+    for index in sorted(range(len(marks)), key=lambda one: (-marks[one].score, marks[one].place_mm)):
+        if not any(is_further_mark(marks[index], marks[other]) for other in kept):
+            kept.append(index)
+    return kept
+
+
+def is_further_mark(mark: ScoredPlace, stronger: ScoredPlace) -> bool:
+    """Whether ``mark`` is on the nodule of a ``stronger`` mark.
+
+    Its centre is within the radius of that nodule, at least 5 mm. Or it is a fragment: within the diameter, because the first stage sees
+    only the middle of a large mass, and with less than a tenth of the score, so that a second nodule beside a mass is still reported.
+    """
+    distance = math.dist(mark.place_mm, stronger.place_mm)
+    if distance <= max(stronger.diameter_mm / 2, LEAST_REACH_MM):
+        return True
+    return distance <= stronger.diameter_mm and mark.score < FRAGMENT_SHARE * stronger.score

@@ -1,6 +1,5 @@
 """Both stages together: a volume to the first stage's heat, and its regions to scored candidates."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,16 +11,15 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from models.ct.isotropic_grid import STEP_MM, Float, Spacing
+from models.ct.isotropic_grid import STEP_MM, Float, Index, Spacing
 from models.ct.lung_field import LungField
 from models.lung_nodule_ct import network, second_stage
-from models.lung_nodule_ct.candidates import NoduleCandidate, find_candidates
+from models.lung_nodule_ct.candidates import ScoredPlace, NoduleCandidate, find_candidates, one_per_nodule
 from models.lung_nodule_ct.cpu_network import prepare_for_cpu
 from models.lung_nodule_ct.heat import NoduleHeat, compute_heat
 from models.lung_nodule_ct.probability import combined_score
 
 FIRST, SECOND = "first.", "second."
-LEAST_REACH_MM = 5.0
 SETTINGS: Mapping[str, Any] = {**network.DEFAULT, "second": dict(second_stage.DEFAULT)}
 
 
@@ -74,16 +72,14 @@ def combine_scores(
 ) -> list[NoduleCandidate]:
     """Every region with the combined score of both stages; those of at least ``least``, highest first, one for each nodule."""
     scored = [replace(region, score=combined_score(region.score, second, region.diameter_mm, thresholds)) for region, second in regions]
-    return one_per_nodule(sorted((c for c in scored if c.score >= least), key=lambda c: (-c.score, c.centre)))
+    marks = [ScoredPlace(in_mm(one.place), one.diameter_mm, one.score) for one in scored]
+    return [scored[index] for index in one_per_nodule(marks) if scored[index].score >= least]
 
 
-def one_per_nodule(ordered: Sequence[NoduleCandidate]) -> list[NoduleCandidate]:
-    """Without those whose centre lies in a nodule that is listed before: within its radius, at least 5 mm."""
-    kept: list[NoduleCandidate] = []
-    for candidate in ordered:
-        if all(math.dist(candidate.place, other.place) * STEP_MM > max(other.diameter_mm / 2, LEAST_REACH_MM) for other in kept):
-            kept.append(candidate)
-    return kept
+def in_mm(place: Index) -> Index:
+    """A place on the grid of the heat in mm."""
+    z, y, x = place
+    return z * STEP_MM, y * STEP_MM, x * STEP_MM
 
 
 def _loaded(module: nn.Module, tensors: Mapping[str, torch.Tensor], prefix: str, device: str) -> nn.Module:

@@ -8,7 +8,7 @@ from imaging import masks
 from models.ct import isotropic_grid
 from models.ct.lung_field import lung_field
 from models.lung_nodule_ct import density, findings
-from models.lung_nodule_ct.candidates import axial_axes, find_candidates
+from models.lung_nodule_ct.candidates import ScoredPlace, axial_axes, find_candidates, one_per_nodule
 from tests.support.lung_heat import COARSE, ball_heat, chest
 from training.lung_nodule_ct.detection_metrics import detection_metrics, froc_curve
 from training.lung_nodule_ct.evaluate import SeriesCopy
@@ -200,3 +200,13 @@ def test_the_froc_curve_has_every_point_and_never_falls() -> None:
     assert figures["by_group"]["4_to_6_mm"] == {
         "n": 1, "found_at_1": 1.0, "found_at_2": 1.0, "found_at_4": 1.0, "found_at_8": 1.0, "found_at_the_operating_point": 1,
     }  # fmt: skip
+
+
+def test_a_nodule_is_reported_once_and_a_second_nodule_beside_a_mass_is_reported() -> None:
+    mass = ScoredPlace((0.0, 0.0, 0.0), 22.0, 0.9)
+    inside, satellite = ScoredPlace((0.0, 0.0, 10.0), 6.0, 0.8), ScoredPlace((0.0, 0.0, 20.0), 6.0, 0.2)
+    fragment, beyond = ScoredPlace((0.0, 21.0, 0.0), 3.0, 0.05), ScoredPlace((0.0, 0.0, -23.0), 3.0, 0.05)
+    assert one_per_nodule([beyond, fragment, satellite, inside, mass]) == [4, 2, 0]
+    small, near = ScoredPlace((5.0, 5.0, 5.0), 4.0, 0.5), ScoredPlace((5.0, 5.0, 9.5), 4.0, 0.5)
+    assert one_per_nodule([near, small]) == [1], "at least 5 mm; of equal scores the first by place"
+    assert one_per_nodule([]) == []

@@ -128,11 +128,9 @@ def scan() -> ExaminedScan:
         PresentNodule(30.0, "", "", True),
     )
 
-    def candidate(score: float, target: int, uncertain: bool = False) -> ExaminedCandidate:
-        return ExaminedCandidate((1.0, 2.0, 3.0), score, score, 8.0, target, uncertain)
-
-    found = (candidate(0.9, 0), candidate(0.5, 0), candidate(0.8, -1), candidate(0.7, -1, True), candidate(0.6, 2), candidate(0.3, -1))
-    return ExaminedScan("one", targets, found)
+    marks = ((0.9, 0, False), (0.5, 0, False), (0.8, -1, False), (0.7, -1, True), (0.6, 2, False), (0.3, -1, False))
+    found = [ExaminedCandidate((0.0, 0.0, 40.0 * n), score, score, 8.0, target, doubt) for n, (score, target, doubt) in enumerate(marks)]
+    return ExaminedScan("one", (1.0, 1.0, 1.0), targets, tuple(found))
 
 
 def test_figures_by_size_with_false_uncertain_and_second_marks() -> None:
@@ -151,6 +149,15 @@ def test_figures_by_size_with_false_uncertain_and_second_marks() -> None:
     }  # fmt: skip
     assert figures["froc"][0] == [0.125, 0.5]
     assert figures["mean_sensitivity_of_the_froc"] == 0.5
+
+
+def test_marks_of_one_nodule_count_once_as_the_model_reports_them() -> None:
+    whole = scan()
+    near = dataclasses.replace(whole, candidates=tuple(dataclasses.replace(one, centre=(0.0, 0.0, 0.0)) for one in whole.candidates))
+    figures = real_metrics([near], lambda one: one.first, 0.1)
+    assert (figures["sensitivity"], figures["false_positives_per_scan"], figures["second_marks_on_a_nodule_per_scan"]) == (0.5, 0.0, 0.0)
+    farther = dataclasses.replace(near, spacing_mm=(1.0, 1.0, 5.0), candidates=near.candidates[:1] + whole.candidates[1:2])
+    assert real_metrics([farther], lambda one: one.first, 0.1)["second_marks_on_a_nodule_per_scan"] == 1.0
 
 
 def test_examined_scans_are_kept_as_json_and_come_back() -> None:

@@ -22,9 +22,9 @@ def made_up_scans(skill: float) -> list[ExaminedScan]:
         targets.append(PresentNodule(30.0, "", "", True))
         right = [(index, skill + (1 - skill) * rng.random()) for index in range(len(targets))]
         wrong = [(-1, (1 - skill) * rng.random()) for _ in range(10)]
-        candidates = [ExaminedCandidate((1.0, 2.0, 3.0), float(s), float(s), 8.0, target, False) for target, s in (*right, *wrong)]
-        candidates.append(ExaminedCandidate((1.0, 2.0, 3.0), 0.9, 0.9, 8.0, -1, True))
-        scans.append(ExaminedScan(f"scan {number}", tuple(targets), tuple(candidates)))
+        marks = [(target, float(score), False) for target, score in (*right, *wrong)] + [(-1, 0.9, True)]
+        candidates = [ExaminedCandidate((40.0 * n, 2.0, 3.0), s, s, 8.0, target, doubt) for n, (target, s, doubt) in enumerate(marks)]
+        scans.append(ExaminedScan(f"scan {number}", (1.0, 1.0, 1.0), tuple(targets), tuple(candidates)))
     return scans
 
 

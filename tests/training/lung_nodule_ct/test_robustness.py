@@ -95,7 +95,8 @@ def _scan(scores: list[float], false: float) -> ExaminedScan:
         for diameter, marked in ((3.0, False), (5.0, False), (8.0, False), (30.0, True))
     ]
     marks = [(index, score) for index, score in enumerate(scores) if score] + [(-1, false)]
-    return ExaminedScan("one", tuple(targets), tuple(ExaminedCandidate((1.0, 2.0, 3.0), s, s, 6.0, target, False) for target, s in marks))
+    found = tuple(ExaminedCandidate((0.0, 0.0, 30.0 * target), s, s, 6.0, target, False) for target, s in marks)
+    return ExaminedScan("one", SPACING_MM, tuple(targets), found)
 
 
 def test_shares_are_of_the_nodules_that_the_change_shows(tmp_path: Path) -> None:

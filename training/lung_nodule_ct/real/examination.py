@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from models.ct.isotropic_grid import Index, Spacing
 from models.ct.lung_field import lung_field
+from models.lung_nodule_ct.candidates import LEAST_REACH_MM, ScoredPlace, one_per_nodule
 from models.lung_nodule_ct.two_stages import TwoStageDetector
 from models.regression.stored_marks import PresentNodule
 from training.lung_nodule_ct.real.backgrounds import EVERY_FOLD, Background
@@ -21,7 +22,6 @@ from training.lung_nodule_ct.real.variations import VariedVolume, unchanged
 from training.lung_nodule_ct.series.training_series import TrainingSeries
 
 PASTED = 40  # per volume, at most
-LEAST_REACH_MM = 5.0
 NEAR_MM = 3.0  # a candidate nearer than this to an unlabelled compact structure is neither right nor wrong
 
 
@@ -43,9 +43,10 @@ class ExaminedCandidate:
 
 @dataclass(frozen=True, slots=True)
 class ExaminedScan:
-    """One volume with its targets and all candidates."""
+    """One volume with its targets and all candidates; ``spacing_mm`` (z, y, x) of the grid of their centres."""
 
     name: str
+    spacing_mm: Spacing
     targets: tuple[PresentNodule, ...]
     candidates: tuple[ExaminedCandidate, ...]
 
@@ -86,7 +87,16 @@ def examine_pasted(
         target = nearest_target(centre, targets, series.spacing_mm)
         uncertain = target < 0 and series.distance_to_suspicious(centre) <= NEAR_MM
         candidates.append(ExaminedCandidate(centre, region.score, second, region.diameter_mm, target, uncertain))
-    return ExaminedScan(series.name, pasted.targets, tuple(candidates))
+    return ExaminedScan(series.name, series.spacing_mm, pasted.targets, tuple(candidates))
+
+
+def reported_marks(scan: ExaminedScan, score: Callable[[ExaminedCandidate], float]) -> list[tuple[ExaminedCandidate, float]]:
+    """The candidates with their score, one for each nodule as the model reports them, highest score first."""
+    marks = []
+    for one in scan.candidates:
+        z, y, x = (index * step for index, step in zip(one.centre, scan.spacing_mm, strict=True))
+        marks.append(ScoredPlace((z, y, x), one.diameter_mm, score(one)))
+    return [(scan.candidates[index], marks[index].score) for index in one_per_nodule(marks)]
 
 
 def nearest_target(centre: Index, targets: Sequence[tuple[Index, float]], spacing_mm: Spacing) -> int:
@@ -123,4 +133,4 @@ def scan_from(table: Mapping[str, Any]) -> ExaminedScan:
     """The inverse of ``dataclasses.asdict``."""
     targets = tuple(PresentNodule(**one) for one in table["targets"])
     candidates = tuple(ExaminedCandidate(**{**one, "centre": tuple(one["centre"])}) for one in table["candidates"])
-    return ExaminedScan(table["name"], targets, candidates)
+    return ExaminedScan(table["name"], tuple(table["spacing_mm"]), targets, candidates)

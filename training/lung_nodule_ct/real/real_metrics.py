@@ -11,7 +11,7 @@ import numpy.typing as npt
 from models.regression.detector_changes import RATES
 from models.regression.stored_answers import hashed
 from models.regression.stored_marks import StoredMark, StoredScan, limit_at, sort_marks
-from training.lung_nodule_ct.real.examination import ExaminedCandidate, ExaminedScan
+from training.lung_nodule_ct.real.examination import ExaminedCandidate, ExaminedScan, reported_marks
 
 BANDS = ((0.0, 4.0), (4.0, 6.0), (6.0, 10.0), (10.0, 20.0), (20.0, 60.0))
 BINS = 10
@@ -57,7 +57,7 @@ def real_metrics(scans: Sequence[ExaminedScan], score: Score, operating: float) 
 def stored_scan(scan: ExaminedScan, score: Score) -> StoredScan:
     """The scan as it is stored beside the weights, with ``score`` as the probability of each mark."""
     nodules = json.dumps([scan.name, *(asdict(nodule) for nodule in scan.targets)])
-    marks = tuple(StoredMark(round(score(one), 4), one.target, one.uncertain) for one in scan.candidates)
+    marks = tuple(StoredMark(round(scored, 4), one.target, one.uncertain) for one, scored in reported_marks(scan, score))
     return StoredScan(hashed(nodules), scan.targets, marks)
 
 

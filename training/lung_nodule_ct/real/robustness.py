@@ -24,7 +24,7 @@ from models.torch_threads import cpu_threads
 from training.lung_nodule_ct.real.backgrounds import Background, read_backgrounds, read_other_nodules
 from training.lung_nodule_ct.real.calibration import probability_by
 from training.lung_nodule_ct.real.evaluate_real import SEED
-from training.lung_nodule_ct.real.examination import PASTED, ExaminedScan, examine_pasted, paste_into, scan_from
+from training.lung_nodule_ct.real.examination import PASTED, ExaminedScan, examine_pasted, paste_into, reported_marks, scan_from
 from training.lung_nodule_ct.real.nodule_crops import RealNodule, fold_of
 from training.lung_nodule_ct.real.real_metrics import Score, per_scan, share, stored_scan
 from training.lung_nodule_ct.real.variations import UNCHANGED, VARIATIONS, Variation, Volume
@@ -122,9 +122,9 @@ def _found(scans: Sequence[VariedScan], counted: Sequence[Sequence[int]], score:
     best: list[float] = []
     for one, indexes in zip(scans, counted, strict=True):
         own = dict.fromkeys(indexes, 0.0)
-        for candidate in one.scan.candidates:
+        for candidate, scored in reported_marks(one.scan, score):
             if candidate.target in own:
-                own[candidate.target] = max(own[candidate.target], score(candidate))
+                own[candidate.target] = max(own[candidate.target], scored)
         best += own.values()
     return np.array(best)
 
