@@ -14,7 +14,7 @@ from torch import nn
 from models.ct.isotropic_grid import STEP_MM, Float, Index, Spacing
 from models.ct.lung_field import LungField
 from models.lung_nodule_ct import network, second_stage
-from models.lung_nodule_ct.candidates import ScoredPlace, NoduleCandidate, find_candidates, one_per_nodule
+from models.lung_nodule_ct.candidates import NoduleCandidate, ScoredPlace, find_candidates, one_per_nodule
 from models.lung_nodule_ct.cpu_network import prepare_for_cpu
 from models.lung_nodule_ct.heat import NoduleHeat, compute_heat
 from models.lung_nodule_ct.probability import combined_score
