@@ -1,7 +1,8 @@
 """What a clinician may decide on a result, when a result counts as judged, and to whom it is released then.
 
 A verdict is on one finding (accepted, corrected, rejected), on a result without findings (accepted), or adds a finding that the model
-lacks (missed), which can be taken back (retracted). A later verdict on the same thing supersedes the earlier one.
+lacks (missed), which can be taken back (retracted). A later verdict on the same thing supersedes the earlier one. A result with a missed
+finding is not accepted as a whole.
 """
 
 from collections.abc import Collection, Iterable

@@ -15,6 +15,7 @@ from db.verdicts.assessment_queue import queue_assessment
 from db.verdicts.releases import release_held
 from db.verdicts.result_state import LockedResult, SeenResult, lock_result, read_locked
 
+_MEANWHILE = "somebody has given a verdict since you opened the page"
 _INPUT = text("""
     SELECT i.header FROM job_inputs ji JOIN instances i ON i.id = ji.instance_id
     WHERE ji.job_id = :job_id AND i.sop_instance_uid = :sop_instance_uid
@@ -81,11 +82,16 @@ def _superseded(result: LockedResult, draft: VerdictDraft, seen: SeenResult) -> 
         raise VerdictRefused(f"finding {draft.finding_id} is not of job {result.job.id}", hint="reload the page and judge again")
     if draft.finding_id is None and draft.kind is VerdictKind.ACCEPTED and result.findings:
         raise VerdictRefused("a result with findings is judged finding by finding", hint="accept or reject each finding")
+    missed = [row.id for row in result.current if row.verdict == VerdictKind.MISSED]
+    if draft.finding_id is None and draft.kind is VerdictKind.ACCEPTED and missed:
+        if missed[-1] > seen.verdict:
+            raise VerdictRefused(_MEANWHILE, hint="look at it, then judge again")
+        raise VerdictRefused("the result has a missed finding, so it is not complete", hint="take the missed finding back first")
     before = next((row for row in result.current if _same_subject(row, draft)), None)
     if draft.kind is VerdictKind.RETRACTED and before is None:
         raise VerdictRefused("the missed finding was taken back already", hint="reload the page")
     if before is not None and before.id > seen.verdict:
-        raise VerdictRefused("somebody has given a verdict since you opened the page", hint="look at it, then judge again")
+        raise VerdictRefused(_MEANWHILE, hint="look at it, then judge again")
     return None if before is None else int(before.id)
 
 

@@ -122,6 +122,17 @@ def test_a_result_without_findings_is_accepted_as_a_whole_until_a_missed_finding
     assert rows(database, "SELECT verdict, supersedes FROM verdicts ORDER BY id") == [("accepted", None), ("missed", whole)]
 
 
+def test_a_result_with_a_missed_finding_is_not_accepted_as_complete(database: Database) -> None:
+    job_id = reported(database, findings=0)
+    missed = mark_missed(database, job_id, MarkedPlace("1.2.3.4.1", (9.5, 9.5)))
+    with pytest.raises(VerdictRefused, match="since you opened the page"):
+        judge(database, job_id, VerdictKind.ACCEPTED, seen=missed - 1)
+    with pytest.raises(VerdictRefused, match="has a missed finding"):
+        judge(database, job_id, VerdictKind.ACCEPTED)
+    judge(database, job_id, VerdictKind.RETRACTED, retracts=missed)
+    judge(database, job_id, VerdictKind.ACCEPTED)
+
+
 def test_an_assessment_is_asked_for_once_everything_is_judged_and_after_each_later_change(database: Database, job_id: int) -> None:
     first, second = finding_ids(database)
     judge(database, job_id, VerdictKind.ACCEPTED, first)
