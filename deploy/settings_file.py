@@ -91,7 +91,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         hint = "give a TOML file with --config or DICOM_NODE_CONFIG"
-        raise ConfigurationError(f"{path} cannot be read: {error}", hint=hint) from error
+        reason = error.strerror if isinstance(error, OSError) else error  # the text of an OSError repeats the path
+        raise ConfigurationError(f"{path} cannot be read: {reason}", hint=hint) from error
 
 
 def _read_environment(environ: Mapping[str, str]) -> list[tuple[str, str, str]]:
@@ -142,10 +143,33 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 def _format_errors(error: ValidationError, where: str, overrides: set[tuple[str, str]]) -> str:
     """Return pydantic's errors as one line, with the places as they are written in the file, or in the environment if set there."""
     parts = []
-    for problem in error.errors():
-        steps = [str(step) for step in problem["loc"]]
+    problems = error.errors()
+    places = [problem["loc"] for problem in problems]
+    for problem in problems:
+        loc = problem["loc"]
+        if any(len(other) > len(loc) and other[: len(loc)] == loc for other in places):
+            continue  # a list with a wrong value is also reported as too short
+        steps = [str(step) for step in loc]
         variable = f"{ENV_PREFIX}{'__'.join(steps[:2]).upper()}" if tuple(steps[:2]) in overrides else ""
-        place = f"the environment's {variable}" if variable else f"{where}: {'.'.join(steps) or 'settings'}"
-        text = _unknown_key(problem["loc"]) if problem["type"] == "extra_forbidden" else problem["msg"].removeprefix("Value error, ")
+        place = f"the environment's {variable}" if variable else f"{where}: {_written_place(loc)}"
+        text = _unknown_key(loc) if problem["type"] == "extra_forbidden" else problem["msg"].removeprefix("Value error, ")
         parts.append(f"{place}: {text}")
     return "; ".join(parts)
+
+
+def _written_place(loc: tuple[int | str, ...]) -> str:
+    """Return a place as a person finds it in the file: ``node.port``, ``[[routes]] number 1: when``, ``objects, value 2``."""
+    text = ""
+    for index, step in enumerate(loc):
+        if not isinstance(step, int):
+            text += f"{'' if not text or text.endswith(': ') else '.'}{step}"
+        elif index + 1 < len(loc) or _is_table(loc[:index]):
+            text = f"[[{text}]] number {step + 1}: "
+        else:
+            text += f", value {step + 1}"
+    return text.removesuffix(": ") or "settings"
+
+
+def _is_table(place: tuple[int | str, ...]) -> bool:
+    """Whether a list at this place of the configuration holds tables, and not values."""
+    return bool(_keys_of(place))

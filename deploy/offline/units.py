@@ -12,6 +12,7 @@ from imaging.headers.instance_header import read_header
 
 _IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff"}
 _IMAGE_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"II*\0", b"MM\0*")
+NO_KNOWN_FILE = "its content is neither DICOM (the prefix DICM is missing) nor a JPEG, PNG or TIFF image"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +84,11 @@ def gather_units(paths: Sequence[Path], *, kind: UnitKind | None = None) -> Gath
     for path, given in files_of(paths):
         head = _head(path)
         dicom = head[128:132] == b"DICM"
-        if not dicom and (head.startswith(_IMAGE_SIGNATURES) or path.suffix.lower() in _IMAGE_SUFFIXES):
+        if not dicom and head.startswith(_IMAGE_SIGNATURES):
             order.append(Unit(UnitKind.IMAGE, (path,)))
+            continue
+        if not dicom and path.suffix.lower() in _IMAGE_SUFFIXES:
+            result.unread.append((path, NO_KNOWN_FILE))
             continue
         if not dicom and not given:
             result.skipped += 1
@@ -92,7 +96,7 @@ def gather_units(paths: Sequence[Path], *, kind: UnitKind | None = None) -> Gath
         try:
             instance = InstanceFile(path, read_header(path))
         except NodeError as error:
-            result.unread.append((path, str(error)))
+            result.unread.append((path, str(error) if dicom else f"{NO_KNOWN_FILE}; read as a data set without prefix: {error}"))
             continue
         if (kind or unit_kind(instance.header.sop_class_uid)) is UnitKind.IMAGE:
             order.append(Unit(UnitKind.IMAGE, (path,), (instance,)))

@@ -97,15 +97,20 @@ def test_an_error_of_the_environment_names_the_variable(tmp_path: Path, variable
     [
         ("port = 11112", "prt = 11112", "node.prt: unknown key; did you mean port?"),
         ("[database]", "[databse]", "databse: unknown key; did you mean database?"),
-        ('host = "10.0.0.0/8"', 'hots = "10.0.0.0/8"', "sources.0.hots: unknown key; did you mean host?"),
+        ('host = "10.0.0.0/8"', 'hots = "10.0.0.0/8"', "[[sources]] number 1: hots: unknown key; did you mean host?"),
         ("port = 11112", "colour = 1", "node.colour: unknown key (see"),
         ("port = 11112", "port = 70000", "node.port: "),
         ('ae_title = "DICOMNODE"', 'ae_title = "A TITLE OF MORE THAN SIXTEEN"', "node.ae_title: an AE title has 1 to 16"),
         ('host = "10.0.0.0/8"', 'host = "pacs.example"', "neither an IP address nor a CIDR block"),
         ('destinations = ["pacs"]', 'destinations = ["pacz"]', "route 'chest CT' sends to pacz"),
         ('Modality = "CT"', 'Modalty = "CT"', "'Modalty' is not a DICOM keyword"),
-        ('priority = "routine"', 'priority = "soon"', "routes.0.priority"),
-        ('objects = ["sr", "seg", "heatmap"]', 'objects = ["seg"]', "objects must hold 'sr' or 'pdf'"),
+        ('priority = "routine"', 'priority = "soon"', "[[routes]] number 1: priority: Input should be"),
+        (
+            'objects = ["sr", "seg", "heatmap"]',
+            'objects = ["sr", "srr"]',
+            "toml: [[destinations]] number 1: objects, value 2: Input should be",
+        ),
+        ('objects = ["sr", "seg", "heatmap"]', 'objects = ["seg"]', "toml: [[destinations]] number 1: objects must hold 'sr' or 'pdf'"),
         (
             DIMSE + 'objects = ["sr", "seg", "heatmap"]\nstorage_commitment = false',
             'folder = "/out"\nstorage_commitment = true',

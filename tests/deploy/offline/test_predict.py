@@ -135,3 +135,15 @@ def test_nothing_to_analyse(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 def test_a_table_that_cannot_be_written(skin_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["predict", "dermoscopy_7class", str(skin_folder / "b.jpg"), "--csv", str(tmp_path / "no" / "out.csv")]) == 1
     assert "cannot be written" in capsys.readouterr().err
+
+
+def test_a_file_of_another_kind_is_named_as_such(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also where its name ends like that of an image; a reader of DICOM would only say which attributes are missing."""
+    letter, renamed = tmp_path / "letter.txt", tmp_path / "letter.jpg"
+    letter.write_text("Dear colleague, " * 20)
+    renamed.write_text("Dear colleague, " * 20)
+    assert run(["predict", "dermoscopy_7class", str(letter), str(renamed)]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    for path, line in zip((letter, renamed), lines, strict=False):
+        assert line.startswith(f"{path}: not read: its content is neither DICOM (the prefix DICM is missing) nor a JPEG, PNG or TIFF image")
+    assert "there is nothing to analyse" in lines[-1]
