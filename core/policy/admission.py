@@ -85,6 +85,7 @@ MALFORMED_CONTEXT = Rejection(
     REJECTED_PERMANENT, BY_ACSE, NO_REASON, "a presentation context that proposes no transfer syntax (PS3.8 9.3.2.2)"
 )
 SHUTTING_DOWN = Rejection(REJECTED_TRANSIENT, BY_PRESENTATION, TEMPORARY_CONGESTION, "the node is shutting down")
+INTERNAL_ERROR = Rejection(REJECTED_TRANSIENT, BY_ACSE, NO_REASON, "an unexpected error of the node; see its log")
 
 
 @dataclass(frozen=True, slots=True)

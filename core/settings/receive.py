@@ -22,7 +22,9 @@ class ReceiveSection(Section):
         ge=1 << 16,
         description="Largest data set that is accepted, in bytes. A larger one is refused (0xA700) and not kept.",
     )
-    acse_timeout_s: Seconds = Field(default=30.0, description="Longest wait for an association request or release, in seconds.")
+    acse_timeout_s: Seconds = Field(
+        default=30.0, description="Longest wait for an association release, in seconds. For a request: at most 5 s."
+    )
     dimse_timeout_s: Seconds = Field(default=60.0, description="Longest wait for the rest of a DIMSE message, in seconds.")
     network_timeout_s: Seconds = Field(default=120.0, description="An association without any traffic is aborted after this many seconds.")
     association_lease_s: Seconds = Field(

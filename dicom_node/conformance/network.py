@@ -7,6 +7,7 @@ from core.settings.settings import Settings
 from dicom_node import contexts
 from dicom_node.conformance.markdown import table
 from dicom_node.deliver.transports import destination_address
+from dicom_node.receive.back_pressure import pause_rejection
 from dicom_node.receive.server import REQUEST_TIMEOUT_S
 from dicom_node.sockets import MAX_PDU_BYTES
 
@@ -59,8 +60,12 @@ def network_section(settings: Settings) -> str:
         admission.WRONG_CALLED_TITLE,
         admission.UNKNOWN_CALLING_TITLE,
         admission.WRONG_ADDRESS,
+        admission.WRONG_CERTIFICATE,
+        admission.MALFORMED_CONTEXT,
         admission.TOO_MANY_ASSOCIATIONS,
+        pause_rejection("too little free disk space, or too many units wait"),
         admission.SHUTTING_DOWN,
+        admission.INTERNAL_ERROR,
     )
     rows = [(rejection.description, rejection.result, rejection.source, rejection.reason) for rejection in rejections]
     return (
@@ -69,8 +74,10 @@ def network_section(settings: Settings) -> str:
         + "\n\nAsynchronous operations, extended negotiation and user identity are not negotiated. SCP/SCU role selection is used for\n"
         "storage commitment only. A request with presentation context ids that are even or repeated is aborted (PS3.8 9.3.2).\n"
         "An association is accepted if the calling AE title and the address are those of a configured source, and the called AE title is\n"
-        "that of this node. A destination with `storage_commitment` may associate from its address too, for the Storage Commitment Push\n"
-        "Model only. Every rejection is audited (PS3.8 9.3.4):\n\n" + table(("A-ASSOCIATE-RJ because", "result", "source", "reason"), rows)
+        "that of this node; a source with a `certificate` has to present it, too. A destination with `storage_commitment` may associate\n"
+        "from its address too, for the Storage Commitment Push Model only. While receiving is paused, only requests for verification\n"
+        "alone, or with storage commitment, are accepted. Rejections are audited (PS3.8 9.3.4); a pause is audited at its beginning\n"
+        "and at its end:\n\n" + table(("A-ASSOCIATE-RJ because", "result", "source", "reason"), rows)
     )
 
 

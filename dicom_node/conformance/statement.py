@@ -13,7 +13,7 @@ from dicom_node.conformance.validation import validation_section
 
 _SECURITY = """## Security
 
-- An association is accepted by AE title and address only, from configured peers; every rejection is audited.
+- An association is accepted from configured peers only, by AE title and address, and by TLS certificate where a source pins one.
 - From a load balancer of `receive.proxies`, the address in the PROXY protocol's header counts; from elsewhere such a header is malformed.
 - TLS as SCP where `[node.tls]` is set; client certificates are required unless that is switched off. TLS as SCU where a peer has `tls`;
   its certificate and host name are verified. After BCP 195 (RFC 9325): TLS 1.3, or TLS 1.2 with ECDHE and AES-GCM or ChaCha20-Poly1305.

@@ -11,7 +11,12 @@ from imaging.wire.transfer_syntaxes import NATIVE
 _STATUSES = (
     (statuses.SUCCESS, "Success", "bytes on disk (fsync) and row committed; also for the same instance with the same content again"),
     (statuses.INVALID_INSTANCE, "Invalid SOP instance", "the SOP Instance UID of the command is longer than 64 characters"),
-    (statuses.OUT_OF_RESOURCES, "Refused: out of resources", "disk nearly full, database unavailable, instance too large: try again"),
+    (
+        statuses.OUT_OF_RESOURCES,
+        "Refused: out of resources",
+        "disk nearly full, database unavailable: try again. Or the instance is larger than allowed",
+    ),
+    (statuses.NOT_AUTHORISED, "Refused: not authorised", "an object that dicom-node made, where `receive.own_objects` is `refuse`"),
     (statuses.IDENTITY_MISMATCH, "Data set does not match SOP class", "class or instance of command, context and data set differ"),
     (statuses.CANNOT_UNDERSTAND, "Cannot understand", "no data set, data set not readable, or SOP, study or series UID missing"),
     (statuses.UNEXPECTED, "Cannot understand", "an unexpected error of the node; see its log"),

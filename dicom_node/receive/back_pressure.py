@@ -25,6 +25,11 @@ from dicom_node.contexts import STORAGE_COMMITMENT, VERIFICATION
 MEASURE_INTERVAL_S = 1.0
 
 
+def pause_rejection(reason: str) -> Rejection:
+    """Return the rejection of an association for storage while receiving is paused."""
+    return Rejection(REJECTED_TRANSIENT, BY_PRESENTATION, LOCAL_LIMIT_EXCEEDED, f"receiving is paused: {reason}")
+
+
 class BackPressure:
     """Measures disk and backlog once a second, in a thread of its own.
 
@@ -64,7 +69,7 @@ class BackPressure:
         reason, requested = self.pause_reason, set(abstract_syntaxes)
         if not reason or STORAGE_COMMITMENT in requested or requested <= {VERIFICATION}:
             return None
-        return Rejection(REJECTED_TRANSIENT, BY_PRESENTATION, LOCAL_LIMIT_EXCEEDED, f"receiving is paused: {reason}")
+        return pause_rejection(reason)
 
     def measure(self) -> float:
         """Measure and decide. The beginning and the end of a pause are recorded once for all listeners, with an audit event.

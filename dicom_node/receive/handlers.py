@@ -8,10 +8,8 @@ import structlog
 from pynetdicom import evt
 
 from core.policy.admission import (
-    BY_ACSE,
+    INTERNAL_ERROR,
     MALFORMED_CONTEXT,
-    NO_REASON,
-    REJECTED_TRANSIENT,
     SHUTTING_DOWN,
     Rejection,
     ReportingPeer,
@@ -93,7 +91,7 @@ class AssociationHandlers:
             self._answer_association_request(event.assoc)
         except Exception as error:  # pynetdicom would ignore the error and accept the association
             self._log.error("association_request_failed", exception=type(error).__name__)
-            event.assoc.acse.send_reject(REJECTED_TRANSIENT, BY_ACSE, NO_REASON)
+            event.assoc.acse.send_reject(INTERNAL_ERROR.result, INTERNAL_ERROR.source, INTERNAL_ERROR.reason)
             event.assoc.kill()
 
     def _answer_association_request(self, association: Any) -> None:
