@@ -28,9 +28,12 @@ _LOCK = text("""
     WHERE j.id = :id AND j.state IN ('failed', 'quarantined') AND j.outcome IS NOT NULL
     FOR NO KEY UPDATE OF j
 """)
-# A job with a result, to run on a version that a person has chosen.
+# A job with a result, to run on a version that a person has chosen. Retention, which locks the unit, may have removed images since the plan
+# was made: the new job would fail, and supersede the result.
 _LOCK_RESULT = text("""
     SELECT revision FROM jobs WHERE id = :id AND outcome IS NOT NULL AND NOT shadow AND state NOT IN ('superseded', 'cancelled', 'running')
+      AND NOT EXISTS (SELECT FROM job_inputs ji JOIN instances i ON i.id = ji.instance_id
+                      WHERE ji.job_id = jobs.id AND i.removed_at IS NOT NULL)
     FOR NO KEY UPDATE
 """)
 _OTHER = text("""
@@ -86,8 +89,8 @@ def rerun_job(
 ) -> int | None:
     """Queue a new job on a version of the model for one that has a result; return its id.
 
-    None if the job has no result or a newer one, or another job of the unit has this version. ``added``: destinations that receive the new
-    result besides those that received the first one.
+    None if the job has no result or a newer one, images of it were removed, or another job of the unit has this version. ``added``:
+    destinations that receive the new result besides those that received the first one.
     """
     unit = connection.execute(_UNIT, {"id": job_id}).one_or_none()
     old = connection.execute(_LOCK_RESULT, {"id": job_id}).one_or_none()

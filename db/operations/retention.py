@@ -41,6 +41,8 @@ _RESULTS = """
     SELECT r.id, r.sha256, r.size_bytes FROM reports r JOIN jobs j ON j.id = r.job_id WHERE j.unit_id {of} AND r.removed_at IS NULL
 """
 
+# Who sends a result again locks its job, and not the unit.
+_LOCK_JOBS = text("SELECT id FROM jobs WHERE unit_id = :id ORDER BY id FOR NO KEY UPDATE")
 _REMOVE_OVERLAYS = text("""
     UPDATE result_overlays o SET removed_at = node_now() FROM jobs j
     WHERE j.id = o.job_id AND j.unit_id = :id AND o.removed_at IS NULL RETURNING o.sha256, o.size_bytes
@@ -120,8 +122,9 @@ def _due(database: Database, rule: RetentionRule, limit: int) -> list[int]:
 
 
 def _of_unit(connection: Connection, rule: RetentionRule, unit: int, actor: str) -> tuple[int, int]:
-    """Apply a rule to one unit, after checking it again under its lock; return the number and bytes of the removed objects."""
+    """Apply a rule to one unit, after checking it again with the unit and its jobs locked; return the number of objects and bytes."""
     locked = connection.execute(text("SELECT id FROM units WHERE id = :id FOR NO KEY UPDATE"), {"id": unit}).one_or_none()
+    connection.execute(_LOCK_JOBS, {"id": unit})
     still = text(f"SELECT EXISTS (SELECT FROM units u WHERE u.id = :id AND {rule.condition})")
     if locked is None or not connection.execute(still, {"id": unit, "days": rule.days}).scalar_one():
         return 0, 0

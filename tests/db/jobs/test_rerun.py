@@ -51,6 +51,15 @@ def test_a_plan_changes_nothing(database: Database, delivered: int) -> None:
     assert scalar(database, "SELECT count(*) FROM jobs") == 1
 
 
+def test_a_result_whose_images_are_removed_after_the_plan_stays(database: Database, delivered: int) -> None:
+    def find_while_retention_runs(_: str) -> RerunTarget:
+        run(database, "UPDATE instances SET removed_at = node_now()")
+        return OTHER
+
+    assert rerun(database, STUDY, find_while_retention_runs, actor="cli:ann", reason="a test") == []
+    assert rows(database, "SELECT id, state FROM jobs") == [(delivered, "delivered")]
+
+
 @pytest.mark.parametrize("target", [SAME, OTHER])
 def test_a_delivered_job_runs_again_and_is_superseded(database: Database, delivered: int, target: RerunTarget) -> None:
     (new,) = run_again(database, target)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from core.policy.result_profiles import REPORT_ONLY
 from core.settings.operations import RetentionSection
 from core.states import DeliveryState, UnitKind
 from db import audit
@@ -15,6 +16,8 @@ from db.commitment import destination_requests, expiry, source_requests
 from db.commitment.destination_reports import ResendPolicy, record_report
 from db.deliveries import delivery_leases
 from db.deliveries.delivery_results import fail_delivery, record_stored
+from db.deliveries.resend import resend
+from db.deliveries.resend_plan import ResendSelection, ResendTargets
 from db.engine import Database
 from db.jobs import job_leases
 from db.jobs.finish import commit_result
@@ -24,6 +27,7 @@ from db.operations import retention
 from db.receive import admission
 from db.receive.admission import AdmissionResult
 from db.receive.quarantine import quarantine_instance
+from tests.support.node_process import wait_until
 from tests.support.records import Sender, claim, complete, header, identity, plan, prediction, report, rows, run, scalar, timings
 
 IMAGES, RESULTS, UNROUTED = retention.retention_rules(RetentionSection(images_days=30, results_days=60, unrouted_days=7))
@@ -176,6 +180,26 @@ def test_a_unit_delivered_to_one_of_two_destinations_is_kept(database: Database,
     unit.deliver()
     _age(database, 5000)
     assert _apply(database, blobs, IMAGES) == [(1, 1)]
+
+
+def test_a_result_that_is_sent_again_at_this_moment_is_kept(database: Database, blobs: Blobs) -> None:
+    """Retention waits for the transaction that makes the delivery due, and then finds the result undelivered."""
+    unit = Unit(database, blobs, 1).report().deliver()
+    _age(database, 5000)
+    everything, targets = ResendSelection(study=unit.study), ResendTargets({"pacs": REPORT_ONLY}, frozenset({"pacs"}))
+    removal = threading.Thread(target=_apply, args=(database, blobs, RESULTS))
+    waits = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')"
+    with pytest.MonkeyPatch.context() as patched:
+
+        def while_retention_runs(*_: object) -> None:
+            removal.start()
+            wait_until("retention has ended, or waits", lambda: not removal.is_alive() or bool(scalar(database, waits)))
+
+        patched.setattr("db.deliveries.resend.notify", while_retention_runs)  # the last act of the transaction
+        assert len(resend(database, everything, targets, actor="cli:ann", reason="a test").again) == 1
+    removal.join(600)
+    assert unit.kept() == (True, True)
+    assert scalar(database, "SELECT count(*) FROM reports WHERE removed_at IS NOT NULL") == 0
 
 
 def test_units_that_no_route_took(database: Database, blobs: Blobs) -> None:
