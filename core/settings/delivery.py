@@ -9,7 +9,9 @@ class DeliverySection(Section):
     """``[delivery]``: attempts, waiting times and storage commitment of results."""
 
     lease_s: Seconds = Field(
-        default=120.0, description="A claimed delivery belongs to its sender for this many seconds. Then another sender may claim it."
+        default=120.0,
+        description="A claimed delivery belongs to its sender for this many seconds, and at least for twice `timeout_s`. Then another "
+        "sender may claim it.",
     )
     max_attempts: int = Field(
         default=200,

@@ -40,6 +40,8 @@ class DestinationWorker:
         self.stored = 0
         self._claimed_at = self._renewed_at = 0.0
         self._settings = settings
+        # Shorter than the destination may take to answer, the lease would be lost each time, and the object sent again without end.
+        self._lease_s = max(settings.delivery.lease_s, 2 * settings.delivery.timeout_s)
         self._database = database
         self._blobs = blobs
         self._stop = stop
@@ -61,7 +63,7 @@ class DestinationWorker:
         claimed = delivery_leases.claim_deliveries(
             self._database,
             sender=process_name(),
-            lease_s=self._settings.delivery.lease_s,
+            lease_s=self._lease_s,
             limit=BATCH,
             destinations=(self._destination.name,),
         )
@@ -124,8 +126,8 @@ class DestinationWorker:
 
     def _renew(self, waiting: list[ClaimedDelivery]) -> None:
         """Renew the leases of what is still to be sent once a third of their time is over: an object may take long to send."""
-        if time.monotonic() - self._renewed_at > self._settings.delivery.lease_s / 3:
-            delivery_leases.renew_deliveries(self._database, waiting, self._settings.delivery.lease_s)
+        if time.monotonic() - self._renewed_at > self._lease_s / 3:
+            delivery_leases.renew_deliveries(self._database, waiting, self._lease_s)
             self._renewed_at = time.monotonic()
 
     def _settle(self, delivery: ClaimedDelivery, result: SendResult, send_s: float = 0.0) -> None:

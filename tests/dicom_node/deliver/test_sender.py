@@ -17,10 +17,11 @@ from db.engine import Database
 from db.notify import ChannelListener
 from db.operations.status import node_status
 from deploy.local.ports import free_port
-from dicom_node.deliver import destination_worker, outage
+from dicom_node.deliver import destination_worker, outage, sender
 from dicom_node.deliver.transports import echo
 from dicom_node.retry_delay import retry_delay_s
 from tests.dicom_node.conftest import MakeSettings
+from tests.support.records import scalar
 from tests.support.send_role import QUICK_RETRIES, delivery_states, destination, running_sender, wait_for
 from tests.support.storage_scp import Pacs, running
 
@@ -118,6 +119,36 @@ def test_transient_errors_are_retried(
         results = [row[0] for row in connection.exec_driver_sql("SELECT note FROM delivery_attempts ORDER BY number")]
     assert "out of resources" in results[0]
     assert "processing failure" in results[1]
+
+
+def test_an_answer_that_takes_longer_than_the_lease_is_recorded(
+    database: Database, blobs: Blobs, make_settings: MakeSettings, make_report: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_report("pacs")
+    monkeypatch.setattr(sender, "REAP_EVERY_S", 0.0)
+    reaped, reap = threading.Semaphore(0), delivery_leases.reap_deliveries
+
+    def count_reaping(of: Database) -> int:
+        count = reap(of)
+        reaped.release()
+        return count
+
+    monkeypatch.setattr(delivery_leases, "reap_deliveries", count_reaping)
+    answers = threading.Event()
+    with (
+        running(Pacs(answers_after=answers)) as pacs,
+        running_sender(make_settings(destinations=[destination(pacs.port)], delivery={**QUICK_RETRIES, "lease_s": 0.2}), database, blobs),
+    ):
+        wait_for(lambda: pacs.calls == 1)
+        over = "SELECT EXISTS (SELECT FROM delivery_attempts WHERE started_at < node_now() - interval '0.2 seconds')"
+        wait_for(lambda: bool(scalar(database, over)))
+        while reaped.acquire(blocking=False):
+            pass
+        for _ in range(2):  # one of them began after the lease of 0.2 s
+            assert reaped.acquire(timeout=600)
+        answers.set()
+        wait_for(lambda: delivery_states(database)[0][1] == "stored")
+        assert (pacs.calls, delivery_states(database)[0][4]) == (1, 1)
 
 
 def test_fails_permanently_after_the_last_attempt(
