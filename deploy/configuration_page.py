@@ -69,6 +69,8 @@ def _format_default(field: FieldInfo) -> str:
     """The default as TOML."""
     if field.is_required():
         return "required"
+    if isinstance(field.default, BaseModel):
+        return "see below"
     return "none" if field.default is None else f"`{_toml(field.default)}`"
 
 

@@ -28,7 +28,7 @@ def kits(
 ) -> None:
     """Make the certificates and settings of one training.
 
-    The folder of a site holds its private key: hand it over on a safe way, to this site alone.
+    The folder of a site holds its private key: hand it over in a safe way, to this site alone.
     """
     _require_flare()
     from training.federated.startup_kits import write_startup_kits

@@ -15,7 +15,7 @@ def check_settings(settings: Settings) -> Iterator[Check]:
     """Check that there are sources, destinations and routes, and that the model of every route may be delivered."""
     from models import installed
 
-    counts = f"{len(settings.sources)} sources, {len(settings.destinations)} destinations, {len(settings.routes)} routes"
+    counts = f"sources: {len(settings.sources)}, destinations: {len(settings.destinations)}, routes: {len(settings.routes)}"
     missing = [name for name in ("sources", "destinations", "routes") if not getattr(settings, name)]
     fix = f"add [[{']], [['.join(missing)}]]: without them the node receives or delivers nothing" if missing else ""
     yield Check("settings", not missing, counts, fix)

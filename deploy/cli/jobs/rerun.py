@@ -21,7 +21,7 @@ from deploy.cli.jobs.asked_of_a_role import (
 )
 
 COLUMNS = ("job_id", "model", "model_version", "state", "outcome", "accession_number", "destinations", "action")
-JobArguments = Annotated[list[int] | None, typer.Argument(metavar="[ID]...", help="jobs, see `jobs list`", show_default=False)]
+JobArguments = Annotated[list[int] | None, typer.Argument(metavar="ID", help="jobs, see `jobs list`", show_default=False)]
 Model = Annotated[
     str,
     typer.Option(

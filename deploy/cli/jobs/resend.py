@@ -22,7 +22,7 @@ from deploy.cli.jobs.asked_of_a_role import (
 )
 
 COLUMNS = ("job_id", "delivery_id", "object", "destination", "state", "accession_number", "action")
-DeliveryIds = Annotated[list[int] | None, typer.Argument(metavar="[ID]...", help="deliveries, see `deliveries list`", show_default=False)]
+DeliveryIds = Annotated[list[int] | None, typer.Argument(metavar="ID", help="deliveries, see `deliveries list`", show_default=False)]
 JobIds = Annotated[list[int] | None, typer.Option("--job", metavar="ID", help="whole results of these jobs", show_default=False)]
 To = Annotated[str, typer.Option("--to", metavar="NAME", help="destination that receives the selected results", show_default=False)]
 Missing = Annotated[bool, typer.Option("--missing", help="with --to: only what the destination has not stored yet")]
