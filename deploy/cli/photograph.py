@@ -20,11 +20,17 @@ def photograph(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="folder for the DICOM files; it is made if it does not exist")],
     patient_id: Annotated[str, typer.Option("--patient-id", help="Patient ID (0010,0020)")] = "",
     patient_name: Annotated[str, typer.Option("--patient-name", help="Patient's Name, as FAMILY^GIVEN")] = "",
-    birth_date: Annotated[datetime | None, typer.Option("--birth-date", metavar="YYYY-MM-DD", formats=["%Y-%m-%d"], help="Patient's Birth Date (0010,0030)", show_default=False)] = None,
+    birth_date: Annotated[
+        datetime | None,
+        typer.Option("--birth-date", metavar="YYYY-MM-DD", formats=["%Y-%m-%d"], help="Patient's Birth Date", show_default=False),
+    ] = None,
     sex: Annotated[Sex, typer.Option("--sex", metavar="SEX", help="Patient's Sex (0010,0040): F, M or O", show_default=False)] = "",
     accession_number: Annotated[str, typer.Option("--accession-number", help="Accession Number (0008,0050)")] = "",
     taken_on: Annotated[
-        datetime | None, typer.Option("--taken-on", metavar="YYYY-MM-DD", formats=["%Y-%m-%d"], help="date of the study (default: today)", show_default=False)
+        datetime | None,
+        typer.Option(
+            "--taken-on", metavar="YYYY-MM-DD", formats=["%Y-%m-%d"], help="date of the study (default: today)", show_default=False
+        ),
     ] = None,
     kind: Annotated[Literal["dermoscopy", "vl"], typer.Option("--kind", help="dermoscopy, or vl for a clinical photograph")] = "dermoscopy",
     region: Annotated[str, typer.Option("--region", metavar="REGION", help="region of the skin, for example cheek-L or lower-back")] = "",
