@@ -36,11 +36,15 @@ class NodeLock:
         Raises
         ------
         ConfigurationError
-            Another node runs in it.
+            Another node runs in it, or this user may not write there.
         """
-        make_private_folder(self.folder.parent, pass_through=os.geteuid() == 0)
-        make_private_folder(self.folder)
-        descriptor = os.open(self.folder / "node.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            make_private_folder(self.folder.parent, pass_through=os.geteuid() == 0)
+            make_private_folder(self.folder)
+            descriptor = os.open(self.folder / "node.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            message = f"the data folder {self.folder.parent} cannot be written: {error.strerror}"
+            raise ConfigurationError(message, hint="set node.data_dir to a folder that this user may write") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -47,6 +47,12 @@ def test_a_second_node_is_refused_with_the_process_of_the_first(tmp_path: Path) 
     second.release()
 
 
+def test_a_data_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigurationError, match=r"file/data cannot be written: Not a directory \(set node.data_dir"):
+        NodeLock(tmp_path / "file" / "data").acquire()
+
+
 def test_a_port_in_use_is_named() -> None:
     import socket
 
