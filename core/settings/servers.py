@@ -23,8 +23,9 @@ class DatabaseSection(Section):
     )
     admin_url: str = Field(
         default="",
-        description="URL of a superuser of the same database, for `db upgrade`, `db restore` and `db auditor` only: they make the role of "
-        "`url`, and give the audit trail an owner of its own, so that the node can only add events. Only from "
+        description="URL of a superuser of the same database, for `db upgrade`, `db restore`, `db auditor`, `audit archive` and "
+        "`audit restore` only. The upgrade makes the role of `url`, and gives the audit trail an owner of its own, so that the node can "
+        "only add events. Only from "
         "`DICOM_NODE_DATABASE__ADMIN_URL_FILE` or the environment of these commands, never in this file, which every role reads. Empty, "
         "with a `url`: the role of `url` owns the audit trail. Without effect on the embedded PostgreSQL: its roles are always separated.",
     )
