@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, text
 
+from core.states import DeliveryState
 from db import audit
 from db.deliveries.job_completion import lock_jobs, mark_delivered_jobs
 from db.engine import Database
@@ -62,6 +63,14 @@ _FAIL = text("""
 """)
 _NOT_WANTED = text("""
     SELECT id, job_id FROM deliveries WHERE state = 'stored' AND commit_wanted AND destination = ANY(:destinations) ORDER BY id
+""")
+_WITHOUT_DESTINATION = text("""
+    SELECT id, job_id FROM deliveries WHERE state = 'stored' AND commit_wanted AND NOT destination = ANY(:destinations) ORDER BY id
+""")
+_HOLD = text("""
+    UPDATE deliveries d SET state = CASE WHEN j.state = 'superseded' THEN d.state ELSE 'held' END, note = :note || d.destination || :advice,
+        commit_wanted = false, commitment_id = NULL, changed_at = node_now()
+    FROM jobs j WHERE j.id = d.job_id AND d.id = ANY(:ids) AND d.state = 'stored' AND d.commit_wanted RETURNING d.id, d.state
 """)
 _SET_NOT_WANTED = text("UPDATE deliveries SET commit_wanted = false WHERE id = ANY(:ids)")
 
@@ -160,3 +169,21 @@ def stop_requesting(database: Database, destinations: Sequence[str]) -> int:
             connection.execute(_SET_NOT_WANTED, {"ids": [row.id for row in rows]})
             mark_delivered_jobs(connection, jobs)
     return len(rows)
+
+
+def hold_without_destination(database: Database, destinations: Sequence[str]) -> int:
+    """Hold what is stored, and not committed, at destinations other than these, which are configured; return how many deliveries.
+
+    Nobody would ask the others. Of a superseded result nothing is held: it is not sent again.
+    """
+    note, advice = "stored, but not committed, and no [[destinations]] is named '", "': configure it and retry, or leave it held"
+    with database.begin() as connection:
+        rows = connection.execute(_WITHOUT_DESTINATION, {"destinations": list(destinations)}).all()
+        if not rows:
+            return 0
+        lock_jobs(connection, sorted({row.job_id for row in rows}))
+        changed = connection.execute(_HOLD, {"note": note, "advice": advice, "ids": [row.id for row in rows]}).all()
+        held = sorted(row.id for row in changed if row.state == DeliveryState.HELD)
+        for id in held:
+            audit.record(connection, actor="sender", action="delivery.held", subject=f"delivery:{id}")
+    return len(held)

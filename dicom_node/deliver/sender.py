@@ -101,6 +101,8 @@ class DeliveryUpkeep:
     def _hold_deliveries_without_destination(self) -> None:
         """Hold deliveries to a destination that is no longer configured, with the reason."""
         configured = {destination.name for destination in self._settings.destinations}
+        if count := destination_requests.hold_without_destination(self._database, sorted(configured)):
+            structlog.get_logger().warning("deliveries_held", count=count, reason="not committed, and their destination is not configured")
         pending = {name for name, states in node_status(self._database).deliveries.items() if states.get(DeliveryState.PENDING)}
         missing = tuple(sorted(pending - configured))
         if not missing:

@@ -13,6 +13,8 @@ import structlog
 from core.states import Priority
 from db.blobs.store import Blobs
 from db.deliveries import delivery_leases
+from db.deliveries.delivery_admin import retry_deliveries
+from db.deliveries.delivery_results import record_stored
 from db.engine import Database
 from db.notify import ChannelListener
 from db.operations.status import node_status
@@ -21,7 +23,7 @@ from dicom_node.deliver import destination_worker, outage, sender
 from dicom_node.deliver.transports import echo
 from dicom_node.retry_delay import retry_delay_s
 from tests.dicom_node.conftest import MakeSettings
-from tests.support.records import scalar
+from tests.support.records import run, scalar
 from tests.support.send_role import QUICK_RETRIES, delivery_states, destination, running_sender, wait_for
 from tests.support.storage_scp import Pacs, running
 
@@ -300,6 +302,21 @@ def test_results_of_research_models_are_held_for_a_destination_that_does_not_acc
             wait_for(lambda: {row[:2] for row in delivery_states(database)} == {("clinic", "held"), ("pacs", "stored")})
         assert "accept_research is false" in next(row[3] for row in delivery_states(database) if row[0] == "clinic")
         assert (clinic.calls, pacs.calls) == (0, 1)
+
+
+def test_what_a_removed_destination_has_not_committed_is_held(
+    database: Database, make_settings: MakeSettings, make_report: Callable[..., str]
+) -> None:
+    for _ in range(2):
+        make_report("gone")
+    for delivery in delivery_leases.claim_deliveries(database, sender="test", lease_s=60, limit=2):
+        record_stored(database, delivery, status=0, commit=True)
+    run(database, "UPDATE jobs SET state = 'superseded' WHERE id = (SELECT min(id) FROM jobs)")
+    sender.DeliveryUpkeep(make_settings(destinations=[destination(104)]), database).run_due()
+    assert [row[1] for row in delivery_states(database)] == ["stored", "held"]
+    assert "not committed, and no [[destinations]] is named 'gone'" in delivery_states(database)[1][3]
+    assert scalar(database, "SELECT bool_or(commit_wanted) FROM deliveries") is False
+    assert len(retry_deliveries(database, [2], "cli:ann")) == 1, "once it is configured again"
 
 
 def test_a_missing_blob_does_not_delay_the_others(
