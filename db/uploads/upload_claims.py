@@ -67,8 +67,8 @@ def renew_claim(database: Database, file: ClaimedFile, *, lease_s: float) -> boo
         return connection.execute(_RENEW, {"id": file.id, "attempt": file.attempt, "lease_s": lease_s}).one_or_none() is not None
 
 
-def finish_file(database: Database, file: ClaimedFile, result: FileResult) -> None:
-    """Write the result of a file. Without effect where another listener has it."""
+def finish_file(database: Database, file: ClaimedFile, result: FileResult) -> bool:
+    """Write the result of a file. Returns False, and has no effect, where another listener has it."""
     values = {
         "id": file.id,
         "attempt": file.attempt,
@@ -80,8 +80,10 @@ def finish_file(database: Database, file: ClaimedFile, result: FileResult) -> No
         "problems": clean_text(json.dumps([asdict(problem) for problem in result.problems[:MOST_PROBLEMS]]).replace("\\u0000", "")),
     }
     with database.begin() as connection:
-        if connection.execute(_FINISH, values).one_or_none() is not None:
+        finished = connection.execute(_FINISH, values).one_or_none() is not None
+        if finished:
             finish_if_complete(connection, file.upload_id)
+    return finished
 
 
 def release_file(database: Database, file: ClaimedFile, *, pause_s: float, message: str) -> None:

@@ -126,7 +126,8 @@ class UploadReceiver:
                 return
             except LeaseLost:
                 return
-        upload_claims.finish_file(self._database, file, result)
+        if not upload_claims.finish_file(self._database, file, result):
+            return  # another listener reads the file
         path.unlink(missing_ok=True)
         self._log.info("upload_taken", count=result.instances, bytes=file.size_bytes, state="done" if result.instances else "refused")
 

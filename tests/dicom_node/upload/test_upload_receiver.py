@@ -3,6 +3,7 @@
 import io
 import zipfile
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -12,11 +13,12 @@ from core.settings.settings import Settings
 from db.blobs.store import Blobs
 from db.engine import Database
 from db.uploads import upload_claims
-from db.uploads.upload_records import AnnouncedFile, Upload
+from db.uploads.upload_records import AnnouncedFile, FileResult, Upload
 from db.uploads.uploads import begin_upload, read_upload, record_piece
 from deploy.demo.synthetic.lesion import make_lesion
 from dicom_node.upload.converter import Converter
 from dicom_node.upload.upload_receiver import UploadReceiver
+from dicom_node.upload.uploaded_file import UploadedFileReader
 from tests.dicom_node.conftest import MakeSettings
 from tests.support.node_process import wait_until
 from tests.support.records import rows
@@ -190,6 +192,25 @@ def test_a_file_of_a_listener_that_died_is_read_again_and_a_third_death_is_the_l
     found = read_upload(database, upload.id, actor=WHO)
     assert found is not None
     assert (found.files[0].state, "failed 3 times" in found.files[0].message) == ("refused", True)
+
+
+def test_the_bytes_of_a_file_that_another_listener_reads_now_are_kept(
+    settings: Settings, database: Database, receiver: UploadReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (file,) = put(settings, database, {"slice.dcm": encoded(image())}).files
+    read = UploadedFileReader.read
+
+    def outlive_the_lease(*given: Any) -> FileResult:
+        result = read(*given)
+        with database.begin() as connection:
+            connection.execute(text("UPDATE upload_files SET lease_until = node_now() - interval '1 second'"))
+        assert upload_claims.claim_file(database, lease_s=240.0) is not None  # the other listener
+        return result
+
+    monkeypatch.setattr(UploadedFileReader, "read", outlive_the_lease)
+    receiver.step()
+    assert (settings.uploads_dir / str(file.id)).exists()
+    assert rows(database, "SELECT state, attempts FROM upload_files") == [("taking", 2)]
 
 
 def test_files_that_never_arrive_expire_and_their_bytes_are_removed(
