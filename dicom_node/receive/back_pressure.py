@@ -48,7 +48,7 @@ class BackPressure:
 
     def apply(self, settings: Settings) -> None:
         """Use the limits of these settings from the next measurement on."""
-        self._receive, self._notify = settings.receive, bool(settings.webhook.url)
+        self._receive, self._notify = settings.receive, settings.webhook.sends(WebhookEvent.ALERT)
 
     def start(self) -> None:
         """Measure until `stop`."""

@@ -94,6 +94,18 @@ def test_a_full_disk_pauses_receiving_until_there_is_some_space(
     assert rows(database, EVENTS) == [("receive.paused.began", "alert:disk"), ("receive.paused.ended", "alert:disk")]
 
 
+def test_changed_settings_that_want_no_alerts_post_none(
+    make_settings: MakeSettings, database: Database, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = make_settings(receive={"min_free_bytes": 1000}, webhook={"url": "https://hooks.example/node", "events": ["failure"]})
+    back_pressure = BackPressure(settings, database, blobs)
+    back_pressure.apply(settings)
+    monkeypatch.setattr(Blobs, "free_bytes", lambda _: 999)
+    back_pressure.measure()
+    assert rows(database, EVENTS) == [("receive.paused.began", "alert:disk")]
+    assert rows(database, "SELECT event, subject FROM notifications") == []
+
+
 def test_without_a_database_the_disk_is_still_measured(make_settings: MakeSettings, blobs: Blobs) -> None:
     gone = Database.open("postgresql://nobody@127.0.0.1:1/none")
     back_pressure = BackPressure(make_settings(receive={"min_free_bytes": 1 << 62}), gone, blobs)
