@@ -7,7 +7,7 @@ import typer
 from core.errors import ConfigurationError
 from deploy.cli.common import AsJson, Config, read_settings
 from deploy.cli.routes import PauseReason, ResumeReason, change_pause
-from deploy.terminal import print_json, print_table
+from deploy.terminal import print_json, print_message, print_table
 
 app = typer.Typer(help="Test, pause and resume destinations.")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="destination of the configuration")]
@@ -23,14 +23,19 @@ def destinations_echo(
 
     With C-ECHO, a DICOMweb search, or a file in the folder.
     """
+    from deploy.doctor.services import destination_fix
     from dicom_node.deliver.transports import echo
 
     settings = read_settings(config)
+    known = ", ".join(destination.name for destination in settings.destinations)
     wanted = []
     for name in names or [destination.name for destination in settings.destinations]:
         destination = settings.destination(name)
         if destination is None:
-            raise ConfigurationError(f"no [[destinations]] is named {name!r}", hint="see [[destinations]] in the configuration")
+            raise ConfigurationError(
+                f"no [[destinations]] is named {name!r}",
+                hint=f"there are: {known}" if known else "the configuration has no [[destinations]]",
+            )
         wanted.append(destination)
     rows = []
     for destination in wanted:
@@ -44,6 +49,9 @@ def destinations_echo(
             ["", "name", "answer", "seconds"],
             [["ok" if r["ok"] else "FAIL", *list(r.values())[:1], r["answer"], r["seconds"]] for r in rows],
         )
+        for destination, row in zip(wanted, rows, strict=True):
+            if not row["ok"]:
+                print_message(f"{destination.name}: {destination_fix(destination)}")
     if not all(row["ok"] for row in rows):
         raise typer.Exit(1)
 

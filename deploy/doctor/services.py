@@ -102,11 +102,11 @@ def check_destinations(settings: Settings) -> Iterator[Check]:
 
     for destination in settings.destinations:
         ok, answer, seconds = echo(settings, destination)
-        fix = "" if ok else _destination_fix(destination)
+        fix = "" if ok else destination_fix(destination)
         yield Check(f"destination {destination.name}", ok, f"{answer} ({seconds * 1000:.0f} ms)", fix)
 
 
-def _destination_fix(destination: Destination) -> str:
+def destination_fix(destination: Destination) -> str:
     """Return what to look at where a destination does not answer, by its kind."""
     if destination.folder is not None:
         return "create the folder, or let the account that runs the node write to it"
