@@ -8,9 +8,6 @@ from core.states import Outcome, ResultKind, Tier
 from db.uploads.upload_records import Upload
 from db.worklist.study import JobDetails, StudyDetails
 
-FINAL = frozenset({"reported", "delivered", "failed", "not_routed"})
-"""States of a study (`db.worklist.studies.STATES`) in which no further result is expected."""
-
 
 class ResultLinks(BaseModel):
     """Paths of result objects as DICOM files; null where the destinations of the route take no such object."""

@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 from console.api.description import API_ROUTES
 from console.auth.guard import Accounts, AsViewer, Viewer
 from console.parameters import RowId
-from console.upload.analysis import FINAL, AnalysisResponse, analysis_response
+from console.upload.analysis import AnalysisResponse, analysis_response
 from console.upload.body import append_body
 from console.upload.limits import NotNow, check_room, file_refusal
 from console.upload.spool_file import PieceRefused, open_piece, remove_spooled
@@ -61,7 +61,7 @@ def build_router(accounts: Accounts, current: Callable[[], Settings]) -> APIRout
         if upload is None:
             raise HTTPException(404, f"there is no prediction {upload_id} of yours")
         studies = list_studies(database, StudyFilter(), among=upload.studies)
-        return upload, upload.finished_at is not None and all(study.state in FINAL for study in studies)
+        return upload, upload.finished_at is not None and not any(study.under_way for study in studies)
 
     def read(upload: Upload, viewer: Viewer, final: bool) -> AnalysisResponse:
         """Return the answer; reading a study is an audit event."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from core.states import Tier
+from core.states import OPEN_JOB_STATES, Tier
 from db.engine import Database
 from db.worklist.study_filter import StudyFilter
 from db.worklist.study_numbers import find_numbers
@@ -53,7 +53,7 @@ _LINES = text(f"""
 class StudyLine:
     """One line of the worklist. ``top`` is the finding with the highest tier; ``findings`` counts all.
 
-    ``reasons``: why jobs failed, else why units were not analysed.
+    ``reasons``: why jobs failed, else why units were not analysed. ``under_way``: a further result is expected, whatever ``state`` is.
     """
 
     id: int
@@ -76,6 +76,7 @@ class StudyLine:
     models: tuple[str, ...]
     urgent: bool
     reasons: tuple[str, ...]
+    under_way: bool
     findings: int = 0
     top: Mapping[str, Any] = field(default_factory=dict)
 
@@ -138,6 +139,7 @@ def _line(row: Mapping[Any, Any]) -> StudyLine:
         models=tuple(row["models"] or ()),
         urgent=bool(row["urgent"]),
         reasons=tuple(row["failures"] or row["reasons"] or ()),
+        under_way=present["receiving"] or not states.isdisjoint(OPEN_JOB_STATES),
         findings=row["findings"] or 0,
         top=top,
     )

@@ -22,7 +22,7 @@ from dicom_node.upload.upload_receiver import UploadReceiver
 from tests.support.console import PASSWORD, RunningConsole, add_users
 from tests.support.external_programs import tool
 from tests.support.node_process import wait_until
-from tests.support.records import claim, complete, finish, plan, rows
+from tests.support.records import Sender, claim, complete, finish, plan, rows, run
 from tests.support.services import fresh_database
 
 TIMEOUT_MS = 240_000
@@ -145,6 +145,19 @@ def test_predict_answers_where_to_poll_and_within_the_wait_the_result(program: h
         "/api/v1/predict", params={"patient_id": "P-78", "region": "lower-back", "wait": 60}, content=_photograph(3), headers=jpeg
     )
     assert (again.status_code, again.json()["already_known"], again.json()["results"]) == (200, 1, [result])
+
+
+def test_predict_waits_for_the_rest_of_a_study_in_which_another_analysis_has_failed(program: httpx.Client, node: UploadNode) -> None:
+    params, jpeg = {"patient_id": "P-79"}, {"Content-Type": "image/jpeg"}
+    begun = program.post("/api/v1/predict", params=params, content=_photograph(5), headers=jpeg).json()
+    wait_until("the listener takes it", lambda: program.get(begun["url"]).json()["studies"], every_s=0.1)
+    ((study, uid),) = rows(node.database, "SELECT id, study_instance_uid FROM studies WHERE patient_id = 'P-79'")
+    complete(node.database, plan("dermoscopy_7class"), study=str(uid))
+    run(node.database, "UPDATE jobs SET state = 'quarantined', reason = 'damaged' WHERE state = 'queued'")
+    assert program.get(begun["url"]).status_code == 200, "nothing else is expected"
+    Sender(node.database).send(1, study=str(uid), series="1.2.79.1")
+    reply = program.get(begun["url"])
+    assert (reply.status_code, reply.json()["state"], reply.json()["studies"]) == (202, "running", [study])
 
 
 @pytest.mark.parametrize(
