@@ -4,14 +4,14 @@ from contextlib import suppress
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.templating import Jinja2Templates
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from console.api.problems import InvalidPart, problem
 from console.auth.bearer import ScopeMissing, TokenRefused
-from console.auth.guard import AccessDenied, Accounts, SignInNeeded, browser_session
+from console.auth.guard import FORM_TOKEN_HEADER, AccessDenied, Accounts, SignInNeeded, browser_session
 from console.auth.replies import page, redirect
 from console.server.security_headers import added_headers
 from core.errors import StorageError
@@ -32,14 +32,25 @@ def _for_programs(request: Request) -> bool:
     return request.url.path.startswith("/api/")
 
 
+def _from_script(request: Request) -> bool:
+    """Whether a script of a page made the request: it would take the page of sign-in for its answer, or show it inside of its own page.
+
+    Browsers say so only over HTTPS; headers of the scripts say so always. htmx then loads the page again (``HX-Refresh``).
+    """
+    headers = request.headers
+    return headers.get("sec-fetch-dest") == "empty" or any(name in headers for name in ("hx-request", "x-fragment", FORM_TOKEN_HEADER))
+
+
 def add_refusals(application: FastAPI, templates: Jinja2Templates, accounts: Accounts) -> None:
     """Register the handlers."""
 
     @application.exception_handler(SignInNeeded)
     async def sign_in_needed(request: Request, error: SignInNeeded) -> Response:
-        """Send people to the sign-in page; answer programs with 401."""
+        """Send people to the sign-in page; answer programs and the scripts of pages with 401."""
         if _for_programs(request):
             return problem(401, "sign in, or send an API token", headers={"WWW-Authenticate": "Bearer"})
+        if _from_script(request):
+            return PlainTextResponse("The session has ended.", status_code=401, headers={"HX-Refresh": "true"})
         return redirect("/sign-in" if error.next == "/" else f"/sign-in?next={error.next}")
 
     @application.exception_handler(TokenRefused)

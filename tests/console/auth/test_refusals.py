@@ -40,3 +40,13 @@ def test_a_failure_of_the_console_is_a_page_with_the_usual_headers(console: Runn
         assert "4711" not in failed.text
         assert failed.headers["cache-control"] == "no-store"
         assert "default-src 'none'" in failed.headers["content-security-policy"]
+
+
+def test_a_script_of_a_page_is_told_that_the_session_has_ended_and_gets_no_page_of_sign_in(console: RunningConsole) -> None:
+    with console.browser() as browser:
+        for name, value in (("HX-Request", "true"), ("X-Fragment", "verdicts"), ("Sec-Fetch-Dest", "empty")):
+            reply = browser.get("/worklist", headers={name: value})
+            assert (reply.status_code, reply.headers.get("hx-refresh"), "<form" in reply.text) == (401, "true", False), name
+        piece = browser.post("/uploads/1/files/1", headers={"X-Form-Token": "ended"}, content=b"x")
+        assert piece.status_code == 401, "the browser would follow to the page of sign-in, and take its 200 for that of the piece"
+        assert browser.get("/worklist", headers={"Sec-Fetch-Dest": "document"}).headers["location"] == "/sign-in?next=/worklist"
