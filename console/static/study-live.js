@@ -23,7 +23,5 @@ async function ask() {
   asking = false;
 }
 
-const changes = new EventSource("/worklist/events");
-changes.onmessage = ask;
-changes.onopen = ask;
+followChanges(ask);
 document.addEventListener("visibilitychange", ask);

@@ -18,7 +18,5 @@ function read() {
   }, 400);
 }
 
-const source = new EventSource("/worklist/events");
-source.onmessage = read;
-source.onopen = read; // what happened while nobody listened
+followChanges(read);
 follow();

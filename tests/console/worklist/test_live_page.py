@@ -1,0 +1,84 @@
+"""The open worklist in Chromium: it shows what has changed, whatever happened to its connection, and leaves when the session has ended."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, Route
+
+from db.engine import Database
+from db.notify import notify
+from tests.support.chromium import headless_chromium, sign_in
+from tests.support.console import RunningConsole, add_users
+from tests.support.records import Sender, run
+
+# Counts the events that the page was told, and lets a test say that the page is out of sight.
+OBSERVED = """
+    window.told = 0; window.outOfSight = false;
+    Object.defineProperty(document, "hidden", { get: () => window.outOfSight });
+    window.EventSource = class extends EventSource {
+        constructor(path) { super(path); this.addEventListener("message", () => { window.told++; }); }
+    };
+"""
+
+
+@pytest.fixture
+def page(database: Database, tmp_path: Path) -> Iterator[Page]:
+    """A page of a viewer, on a node without studies."""
+    add_users(database)
+    with RunningConsole(database, tmp_path) as console, headless_chromium() as browser:
+        page = browser.new_page(base_url=console.url, bypass_csp=True)  # `wait_for_function` evaluates text
+        page.add_init_script(OBSERVED)
+        sign_in(page, console.url, "viewer")
+        yield page
+
+
+def _change(database: Database) -> None:
+    with database.begin() as connection:
+        notify(connection, "intake")
+
+
+def _receive(database: Database) -> None:
+    Sender(database).send(1, patient_name="Doe^Jane")
+    _change(database)
+
+
+def test_a_worklist_connects_again_after_a_refusal_and_shows_what_it_has_missed(page: Page, database: Database) -> None:
+    refused: list[str] = []
+
+    def refuse_once(route: Route) -> None:
+        if refused:
+            route.continue_()
+            return
+        refused.append(route.request.url)
+        route.fulfill(status=503)
+
+    page.route("**/worklist/events", refuse_once)
+    page.goto("/worklist")
+    page.wait_for_selector("text=No study has been received")
+    _receive(database)
+    page.wait_for_selector("a.line:has-text('Doe, Jane')")
+    assert refused
+
+
+def test_a_worklist_that_was_out_of_sight_shows_the_changes_when_it_is_seen_again(page: Page, database: Database) -> None:
+    page.add_init_script("window.outOfSight = true;")
+    page.goto("/worklist")
+    page.wait_for_function("window.told > 0")
+    told = page.evaluate("window.told")
+    _receive(database)
+    page.wait_for_function("(told) => window.told > told", arg=told)
+    assert page.query_selector("a.line") is None
+    page.evaluate("window.outOfSight = false; document.dispatchEvent(new Event('visibilitychange'))")
+    page.wait_for_selector("a.line")
+
+
+def test_a_worklist_whose_session_has_ended_leaves_for_the_page_of_sign_in(page: Page, database: Database) -> None:
+    page.goto("/worklist?state=failed")
+    page.wait_for_function("window.told > 0")
+    run(database, "UPDATE sessions SET ended_at = node_now()")
+    _change(database)
+    page.wait_for_url(re.compile(r"/sign-in\?next="))
+    assert "state%3Dfailed" in page.url
+    assert page.query_selector("#lines") is None
