@@ -39,6 +39,8 @@ def explain_files(
             print_message("\n".join(unit.lines()) + "\n")
         for path, why in unread:
             print_message(f"{path}: not read: {why}")
+        if source and source not in {known.ae_title for known in settings.sources}:
+            print_message(f"no [[sources]] has the AE title {source!r}: its associations would be rejected")
     if not units:
         raise NodeError("none of these files is a DICOM instance that can be read", hint="give DICOM files, or folders of them")
     if unread:

@@ -141,6 +141,15 @@ def test_a_file_that_cannot_be_read_is_named(
     assert len(found["units"]) == 1
 
 
+def test_a_sender_that_is_no_source_is_named(skin_folder: Path, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The routes alone would say that its images are analysed, and the listener rejects its associations."""
+    config.write_text(config.read_text() + '\n[[sources]]\nae_title = "CAMERA"\nhost = "10.0.0.0/8"\n')
+    refused = "no [[sources]] has the AE title 'NOBODY': its associations would be rejected"
+    for title, said in (("NOBODY", True), ("CAMERA", False)):
+        run(["rules", "test", str(skin_folder / "a.dcm"), "--config", str(config), "--source", title])
+        assert (refused in capsys.readouterr().err) is said
+
+
 def test_no_readable_file_is_exit_1(skin_folder: Path, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["rules", "test", str(skin_folder / "notes.txt"), "--config", str(config)]) == 1
     assert "none of these files" in capsys.readouterr().err
