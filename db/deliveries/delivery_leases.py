@@ -11,6 +11,8 @@ from db.engine import Database
 from db.notify import notify
 from db.operations.pauses import DELIVERY_NOT_PAUSED
 
+LOST_BASE_S, LOST_CAP_S = 5.0, 900.0
+
 # As in db/jobs/claim.py, the inner query is executed once.
 _CLAIM = text(f"""
     UPDATE deliveries SET state = 'sending', token = gen_random_uuid(), sender = :sender, attempts = attempts + 1,
@@ -43,9 +45,12 @@ _RENEW = text("""
 """)
 _EXPIRED = text("""
     UPDATE deliveries SET state = 'pending', sender = NULL, token = NULL, lease_until = NULL, changed_at = node_now(),
-        next_attempt_at = node_now(), note = 'the sender was lost'
-    FROM (SELECT d.id, d.token FROM deliveries d WHERE d.state = 'sending' AND d.lease_until < (SELECT node_now())
-          ORDER BY d.id FOR NO KEY UPDATE SKIP LOCKED) AS old
+        next_attempt_at = node_now() + make_interval(secs => CASE WHEN old.lost = 0 THEN 0 ELSE
+            least(:cap_s, :base_s * 2 ^ least(old.lost - 1, 20)) * (1 + (old.id % 8) / 8.0) END), note = 'the sender was lost'
+    FROM (SELECT d.id, d.token,
+                 (SELECT count(*) FROM delivery_attempts a WHERE a.delivery_id = d.id AND a.result = 'lost') AS lost
+          FROM deliveries d WHERE d.state = 'sending' AND d.lease_until < (SELECT node_now())
+          ORDER BY d.id FOR NO KEY UPDATE OF d SKIP LOCKED) AS old
     WHERE deliveries.id = old.id RETURNING old.token
 """)
 _LOST = text("""
@@ -113,10 +118,13 @@ def renew_deliveries(database: Database, claimed: Iterable[ClaimedDelivery], lea
 def reap_deliveries(database: Database) -> int:
     """Make deliveries whose lease has expired pending again; return how many.
 
+    A delivery that is lost once is due at once. One that is lost again may be what kills its sender: it waits LOST_BASE_S, then twice that
+    and so on, and up to twice as long by its number, so that those which were lost together are not claimed together again.
+
     Also withdraws deliveries of superseded jobs, and replaces reports that wait for an object which the destination will not take.
     """
     with database.begin() as connection:
-        tokens = [str(token) for token in connection.execute(_EXPIRED).scalars()]
+        tokens = [str(token) for token in connection.execute(_EXPIRED, {"base_s": LOST_BASE_S, "cap_s": LOST_CAP_S}).scalars()]
         if tokens:
             connection.execute(_LOST, {"tokens": tokens})
             notify(connection, "delivery")

@@ -11,7 +11,9 @@ from db.deliveries.delivery_results import fail_delivery, hold_delivery, record_
 from db.engine import Database
 from db.jobs.job_admin import show_job
 from db.listings.deliveries import list_deliveries
-from tests.support.records import Sender, claim, complete, finish, plan, run, scalar
+from tests.support.records import Sender, claim, complete, finish, plan, rows, run, scalar
+
+WAITS = "SELECT extract(epoch FROM next_attempt_at - changed_at) FROM deliveries ORDER BY id"
 
 
 @pytest.fixture
@@ -93,6 +95,21 @@ def test_after_a_reaped_lease_the_old_token_writes_nothing(database: Database, r
             end()
     assert states(database) == {"pacs": "sending", "archive": "sending"}
     assert scalar(database, "SELECT count(*) FROM delivery_attempts WHERE result = 'lost'") == 2
+
+
+def test_deliveries_that_lose_their_sender_again_and_again_wait_longer_and_apart(database: Database, reported: int) -> None:
+    waits = []
+    for _ in range(12):
+        claim_all(database, lease_s=-1.0)
+        assert delivery_leases.reap_deliveries(database) == 2
+        waits.append([float(str(s)) for (s,) in rows(database, WAITS)])
+        run(database, "UPDATE deliveries SET next_attempt_at = node_now()")
+    first, second, third, *_, last = waits
+    assert first == [0.0, 0.0], "the sender may have ended for another reason"
+    assert all(delivery_leases.LOST_BASE_S <= wait < 2 * delivery_leases.LOST_BASE_S for wait in second)
+    assert second[0] != second[1], "they are not sent together again"
+    assert third == pytest.approx([2 * wait for wait in second])
+    assert all(delivery_leases.LOST_CAP_S <= wait < 2 * delivery_leases.LOST_CAP_S for wait in last)
 
 
 def test_a_delivery_that_is_superseded_while_it_is_sent_is_not_retried(database: Database, reported: int) -> None:
