@@ -37,11 +37,19 @@ def place_in_lung(candidate: NoduleCandidate, heat: NoduleHeat, volume: Volume, 
 
 
 def _side(lungs: LungField, volume: Volume, x_mm: float) -> Code | None:
-    """Side by the middle of the lungs' width: in LPS, x grows towards the patient's left."""
-    columns = np.flatnonzero(lungs.air.any(axis=(0, 1)))
-    middle = (columns[0] + columns[-1]) / 2
-    share = float(lungs.air[:, :, : int(middle) + 1].sum()) / float(lungs.air.sum())
-    distance = x_mm - volume.lps(0, 0, (middle + 0.5) * lungs.factor[2] - 0.5)[0]
+    """Side by the middle of the lungs' width: in LPS, x grows towards the patient's left.
+
+    The width is along the columns, or along the rows where these follow the patient's x axis, as in a patient who lies on the side.
+    """
+    sideways = np.abs(volume.affine[0, :2])  # of columns and rows
+    axis = 2 if sideways[0] >= sideways[1] else 1
+    air = lungs.air.sum(axis=(0, 3 - axis))
+    seen = np.flatnonzero(air)
+    middle = (seen[0] + seen[-1]) / 2
+    share = float(air[: int(middle) + 1].sum()) / float(air.sum())
+    index = [0.0, 0.0, 0.0]
+    index[axis] = (middle + 0.5) * lungs.factor[axis] - 0.5
+    distance = x_mm - volume.lps(*index)[0]
     if not LEAST_SHARE <= share <= 1 - LEAST_SHARE or abs(distance) < MIDLINE_MM:
         return None
     return codes.LEFT if distance > 0 else codes.RIGHT

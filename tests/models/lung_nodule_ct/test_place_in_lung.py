@@ -1,5 +1,7 @@
 """Side, zone and distance to the pleura of a region in a synthetic trunk."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -17,13 +19,17 @@ CHEST = body(slice(8, 68))  # lungs around columns 40 and 88, 26 rows by 16 colu
 HEAT_SHAPE = (3, 3, 3)
 
 
-@pytest.fixture(scope="module")
-def heat() -> NoduleHeat:
-    lungs = lung_field(CHEST.hu, SPACING)
+def heat_of(volume: Volume) -> NoduleHeat:
+    lungs = lung_field(volume.hu, SPACING)
     assert lungs is not None
-    grid = grid_over_box((0.0, 0.0, 0.0), tuple(n - 1.0 for n in CHEST.hu.shape), SPACING)  # type: ignore[arg-type]
+    grid = grid_over_box((0.0, 0.0, 0.0), tuple(n - 1.0 for n in volume.hu.shape), SPACING)  # type: ignore[arg-type]
     empty = np.zeros((1, 1, 1), np.float32)
     return NoduleHeat(empty, empty, grid, lungs)
+
+
+@pytest.fixture(scope="module")
+def heat() -> NoduleHeat:
+    return heat_of(CHEST)
 
 
 def place(heat: NoduleHeat, z: float, y: float, x: float, volume: Volume = CHEST, *, whole: bool = True) -> PlaceInLung:
@@ -42,6 +48,17 @@ def test_zone_and_side(heat: NoduleHeat, z: float, x: float, zone: Code, side: C
     """In LPS, the first columns show the patient's right."""
     found = place(heat, z, 60, x)
     assert (found.zone, found.side) == (zone, side)
+
+
+@pytest.mark.parametrize(("column_of_body", "side"), [(40, codes.RIGHT), (88, codes.LEFT)])
+def test_the_side_of_a_patient_who_lies_on_the_side(column_of_body: int, side: Code) -> None:
+    """Rows run from front to back of the patient there, and the next row is further to the right (decubitus)."""
+    turned = np.ascontiguousarray(CHEST.hu.transpose(0, 2, 1)[:, ::-1])
+    affine = np.eye(4)
+    affine[:3, :3] = [[0.0, -SPACING[1], 0.0], [SPACING[2], 0.0, 0.0], [0.0, 0.0, SPACING[0]]]
+    volume = replace(CHEST, hu=turned, affine=affine)
+    row = turned.shape[1] - 1 - column_of_body
+    assert place(heat_of(volume), 38, row, 60, volume).side == side
 
 
 def test_no_zone_where_an_end_is_missing_and_no_side_at_the_middle(heat: NoduleHeat) -> None:
