@@ -115,12 +115,14 @@ def _decode_frame(spec: PixelSpec, frame: bytes, decoders: tuple[Decoder, ...]) 
         if values.shape != spec.shape:
             failures.append(f"{decoder.__name__.strip('_')}: shape {values.shape}")
             continue
-        return _to_declared_type(spec, values, stream.precision if stream else spec.bits_stored, stream.signed if stream else None)
+        if stream is None:  # RLE and deflated frames hold the bits of a native frame, with what lies outside of Bits Stored
+            return values if spec.bits_allocated == 1 else mask_unused_bits(spec, values, spec.bits_stored, spec.high_bit)
+        return _to_declared_type(spec, values, stream.precision, stream.signed)
     raise PixelError(f"no decoder could read a frame ({'; '.join(failures)})", hint="the frame is damaged or not what its header says")
 
 
-def _to_declared_type(spec: PixelSpec, values: Array, precision: int, stream_signed: bool | None) -> Array:
-    """A decoded frame in the type that the header declares.
+def _to_declared_type(spec: PixelSpec, values: Array, precision: int, stream_signed: bool) -> Array:
+    """A frame decoded from a codestream in the type that the header declares.
 
     Codecs return unsigned bits, and the header says the sign. JPEG 2000 states a sign itself, which is used: its samples are exact.
     """

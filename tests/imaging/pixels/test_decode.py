@@ -1,6 +1,7 @@
 import contextlib
 import io
 import struct
+import zlib
 from pathlib import Path
 from random import Random
 
@@ -28,6 +29,7 @@ from imaging.pixels.decode import decode_frames
 from imaging.pixels.pixel_spec import pixel_spec
 from imaging.wire.tolerant_parser import read_dataset
 
+DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
 CORNERSTONE = "conformance/transfer-syntaxes-cornerstone"
 
 
@@ -192,6 +194,23 @@ def test_overlay_bits_are_cleared_and_signs_extended() -> None:
     np.testing.assert_array_equal(decode_frames(signed), np.array([[[0, 1, 2047, -1]]], np.int16))
     high = image(stored << 4, BitsStored=12, HighBit=15)
     np.testing.assert_array_equal(decode_frames(high), stored)
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, DEFLATED_FRAMES])
+@pytest.mark.parametrize("sign", [0, 1])
+@pytest.mark.parametrize("high_bit", [11, 15])
+def test_compressed_words_are_read_as_native_ones(syntax: str, sign: int, high_bit: int) -> None:
+    """Bits Stored and High Bit hold for the words of RLE and deflated frames too: other bits may be an overlay (PS3.5 8.1.1)."""
+    words = np.random.default_rng(0).integers(0, 1 << 16, (1, 4, 4), np.uint16)
+    layout = {"BitsStored": 12, "HighBit": high_bit, "PixelRepresentation": sign}
+    if syntax == RLELossless:
+        planes = [plane.tobytes() for plane in ((words >> 8).astype(np.uint8), (words & 0xFF).astype(np.uint8))]
+        packed = struct.pack("<16L", 2, 64, 64 + 18, *[0] * 13) + b"".join(b"\x0f" + plane + b"\x80" for plane in planes)
+    else:
+        deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+        packed = deflate.compress(words.tobytes()) + deflate.flush()
+    compressed = image(words, syntax=syntax, **layout, PixelData=encapsulate([packed]))
+    np.testing.assert_array_equal(decode_frames(compressed), decode_frames(image(words, **layout)))
 
 
 def test_big_endian_bytes_in_words_are_swapped() -> None:
