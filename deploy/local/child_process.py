@@ -17,6 +17,7 @@ from deploy.local.forked_process import ROLE_MODULES, ForkedProcess, fork_is_saf
 from deploy.local.private_files import make_private_folder, open_log_file
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
+MOST_DOUBLINGS = 10  # more than the longest pause needs; without a limit the number is too large after some hours
 # A role that has run longer than this had started correctly: it is started again after the first pause.
 STABLE_AFTER_S = 20.0
 
@@ -108,7 +109,7 @@ class SupervisedRole:
         if self.process is not None:
             stable = now - self.started_at > STABLE_AFTER_S
             self.failures = 1 if stable else self.failures + 1
-            pause = min(FIRST_PAUSE_S * 2 ** (self.failures - 1), LONGEST_PAUSE_S)
+            pause = min(FIRST_PAUSE_S * 2 ** min(self.failures - 1, MOST_DOUBLINGS), LONGEST_PAUSE_S)
             self.last_status, self.restart_at, self.process = self.process.returncode, now + pause, None
             log.error("role_ended_and_restarts", name=self.role, status=self.last_status, pause_s=round(pause, 1))
         if now >= self.restart_at:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.child_process import FIRST_PAUSE_S, SupervisedRole
+from deploy.local.child_process import FIRST_PAUSE_S, LONGEST_PAUSE_S, SupervisedRole
 from tests.support.node_process import wait_until
 
 
@@ -28,6 +28,14 @@ def test_a_process_that_ends_early_is_started_again_after_growing_pauses(tmp_pat
     assert pauses[2] > 1.5 * pauses[1]
     role.kill()
     assert (tmp_path / "role.log").read_text().count("no_such_command") >= 3
+
+
+def test_a_role_that_has_ended_for_days_does_not_end_the_node(tmp_path: Path) -> None:
+    role = SupervisedRole("role", ("no_such_command",), {}, tmp_path / "role.log", failures=5000)
+    role.start()
+    wait_until("the end of the process", lambda: not role.alive, every_s=0.02)
+    role.restart_if_ended()
+    assert 0 < role.restart_at - time.monotonic() <= LONGEST_PAUSE_S
 
 
 def test_settings_reach_the_process_through_its_environment(tmp_path: Path) -> None:
