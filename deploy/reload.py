@@ -44,8 +44,18 @@ class ConfigurationChange:
 
 
 def config_digest(config: Path | None) -> str:
-    """Return the SHA-256 of the configuration file; "" where there is none."""
-    return hashlib.sha256(config.read_bytes()).hexdigest() if config is not None and config.is_file() else ""
+    """Return the SHA-256 of the configuration file; "" where there is none.
+
+    Raises
+    ------
+    ConfigurationError
+        The file cannot be read.
+    """
+    try:
+        return hashlib.sha256(config.read_bytes()).hexdigest() if config is not None and config.is_file() else ""
+    except OSError as error:
+        message = f"{config} cannot be read: {error.strerror}"
+        raise ConfigurationError(message, hint="let the account that runs the node read it") from error
 
 
 def read_change(running: Settings, config: Path | None) -> ConfigurationChange:
@@ -59,7 +69,7 @@ def read_change(running: Settings, config: Path | None) -> ConfigurationChange:
     Raises
     ------
     ConfigurationError
-        There is no file, or it is wrong. Nothing changes.
+        There is no file, or it is wrong, or cannot be read. Nothing changes.
     """
     if config is None:
         raise ConfigurationError("this node was started without a configuration file", hint="start it with --config FILE")

@@ -51,10 +51,10 @@ def write_answer(data_dir: Path, answer: ReloadAnswer) -> None:
 
 
 def read_answer(data_dir: Path) -> ReloadAnswer:
-    """Return the last answer; number 0 where there is none."""
+    """Return the last answer; number 0 where there is none, or a power failure has left an empty file."""
     try:
         found = json.loads(answer_file(data_dir).read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
         return ReloadAnswer(0)
     return ReloadAnswer(found["number"], tuple(found["changed"]), tuple(found["restart"]), found["error"])
 

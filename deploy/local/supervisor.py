@@ -184,18 +184,20 @@ class Supervisor:
                 return
 
     def _reload(self) -> None:
-        """Read the configuration again, pass the change to the roles, and write the answer to the one who asked."""
+        """Read the configuration again, pass the change to the roles, and write the answer to the one who asked.
+
+        A file that is wrong, or a full disk, changes nothing and does not end the node.
+        """
         from deploy.reload import read_change
 
         self.reload_requested.clear()
-        folder = self.settings.node.data_dir
-        number = read_answer(folder).number + 1
+        number = read_answer(self.settings.node.data_dir).number + 1
         try:
             change = read_change(self.settings, self.config)
             self.configuration.write(change.digest)
-        except ConfigurationError as error:
+        except (ConfigurationError, OSError) as error:
             log.error("configuration_not_reloaded", error=str(error))
-            write_answer(folder, ReloadAnswer(number, error=str(error)))
+            self._answer_reload(ReloadAnswer(number, error=str(error)))
             return
         log.info("configuration_reloaded", reason=str(change))
         self.settings = change.settings
@@ -204,7 +206,13 @@ class Supervisor:
                 role.send_signal(signal.SIGHUP)
             elif set(change.changed) & RESTARTED_FOR.get(role.role, set()):
                 role.restart_in_order()
-        write_answer(folder, ReloadAnswer(number, change.changed, change.restart))
+        self._answer_reload(ReloadAnswer(number, change.changed, change.restart))
+
+    def _answer_reload(self, answer: ReloadAnswer) -> None:
+        try:
+            write_answer(self.settings.node.data_dir, answer)
+        except OSError as error:
+            log.error("reload_not_answered", error=str(error))
 
     def _forget_ended_processes(self) -> None:
         """Delete the heartbeats of roles that were killed, so that status page and metrics do not list them until they are too old."""
