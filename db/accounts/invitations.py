@@ -19,7 +19,9 @@ _ADD = text("""
     INSERT INTO invitations (token_sha256, name, role, created_by, expires_at)
     VALUES (:token, :name, :role, :actor, node_now() + make_interval(secs => :valid_s)) RETURNING id
 """)
-_VALID = "token_sha256 = :token AND used_at IS NULL AND expires_at > node_now()"
+# Not of a user who may no longer invite: an administrator whose rights were taken away must not come back with a link made before.
+_VALID = """token_sha256 = :token AND used_at IS NULL AND expires_at > node_now()
+    AND NOT EXISTS (SELECT FROM users u WHERE 'user:' || u.name = created_by AND (u.disabled_at IS NOT NULL OR u.role <> 'admin'))"""
 _FIND = text(f"SELECT id, name, role, expires_at FROM invitations WHERE {_VALID}")
 _USE = text(f"UPDATE invitations SET used_at = node_now() WHERE {_VALID} RETURNING id, name, role")
 
@@ -46,7 +48,7 @@ def invite_user(database: Database, *, name: str, role: str, actor: str) -> str:
 
 
 def find_invitation(database: Database, token: str) -> Invitation | None:
-    """Return the invitation of a link; None where it was used, replaced, or is too old."""
+    """Return the invitation of a link; None where it was used, replaced, is too old, or who invited may no longer do so."""
     with database.begin() as connection:
         row = connection.execute(_FIND, {"token": hash_token(token)}).one_or_none()
     return None if row is None else Invitation(**row._mapping)

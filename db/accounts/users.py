@@ -106,12 +106,13 @@ def set_role(database: Database, id: int, role: str, *, actor: str) -> None:
     Raises
     ------
     ConfigurationError
-        Nobody else is an administrator.
+        There is no such user, or nobody else is an administrator.
     """
     with database.begin() as connection:
         if role != "admin":
             _require_other_admin(connection, id)
-        connection.execute(_SET_ROLE, {"id": id, "role": role})
+        if connection.execute(_SET_ROLE, {"id": id, "role": role}).rowcount == 0:
+            raise _no_user(id)
         audit.record(connection, actor=actor, action="user.role_set", subject=f"user:{id}", details={"role": role})
 
 
@@ -131,9 +132,16 @@ def disable_user(database: Database, id: int, *, actor: str) -> None:
 
 
 def enable_user(database: Database, id: int, *, actor: str) -> None:
-    """Let a disabled user sign in again."""
+    """Let a disabled user sign in again.
+
+    Raises
+    ------
+    ConfigurationError
+        There is no such user.
+    """
     with database.begin() as connection:
-        connection.execute(_ENABLE, {"id": id})
+        if connection.execute(_ENABLE, {"id": id}).rowcount == 0:
+            raise _no_user(id)
         audit.record(connection, actor=actor, action="user.enabled", subject=f"user:{id}")
 
 
@@ -151,9 +159,13 @@ def use_second_factor_step(database: Database, id: int, step: int) -> bool:
         return connection.execute(_USE_STEP, {"id": id, "step": step}).rowcount == 1
 
 
+def _no_user(id: int) -> ConfigurationError:
+    return ConfigurationError(f"there is no user {id}", hint="see `users list`")
+
+
 def _require_other_admin(connection: Connection, id: int) -> None:
     user = connection.execute(_GET, {"id": id}).one_or_none()
     if user is None:
-        raise ConfigurationError(f"there is no user {id}", hint="see `users list`")
+        raise _no_user(id)
     if user.role == "admin" and connection.execute(_OTHER_ADMINS, {"id": id}).scalar_one() == 0:
         raise ConfigurationError(f"{user.name!r} is the only administrator", hint="make another user administrator first")

@@ -6,10 +6,13 @@ from pathlib import Path
 import pytest
 
 from console.auth.first_administrator import offer_registration
+from core.errors import ConfigurationError
+from db.accounts.invitations import invite_user
 from db.accounts.sign_in_links import make_sign_in_link
-from db.accounts.users import find_user, list_users
+from db.accounts.users import add_user, disable_user, enable_user, find_user, list_users, set_role
 from db.engine import Database
 from tests.support.console import PASSWORD, RunningConsole, add_users
+from tests.support.records import scalar
 
 
 def test_an_invited_person_registers_once(console: RunningConsole, database: Database) -> None:
@@ -47,6 +50,32 @@ def test_an_administrator_changes_roles_and_disables_but_not_the_last_administra
         assert "only administrator" in last.text
         assert admin.send_form(f"/users/{users['viewer']}/enable").status_code == 303
         assert viewer.sign_in("viewer").status_code == 303
+
+
+@pytest.mark.parametrize("taken", ["role", "account"])
+def test_invitations_end_with_the_rights_of_who_invited(console: RunningConsole, database: Database, taken: str) -> None:
+    """Else an administrator comes back with a link that was made before."""
+    add_user(database, name="admin2", role="admin", password_hash="", actor="test")
+    user = find_user(database, "admin2")
+    assert user is not None
+    tokens = [invite_user(database, name=f"back door {number}", role="admin", actor="user:admin2") for number in range(2)]
+    with console.browser() as person:
+        assert person.open(f"/invitations/{tokens[0]}").status_code == 200
+        assert person.send_form(f"/invitations/{tokens[0]}", password="a long enough password").status_code == 303
+        if taken == "role":
+            set_role(database, user.id, "viewer", actor="test")
+        else:
+            disable_user(database, user.id, actor="test")
+        assert person.open(f"/invitations/{tokens[1]}").status_code == 410
+        assert person.send_form(f"/invitations/{tokens[1]}", password="a long enough password").status_code == 410
+    assert find_user(database, "back door 1") is None
+
+
+def test_a_change_of_a_user_that_there_is_not_is_refused_and_no_event(console: RunningConsole, database: Database) -> None:
+    for change in (lambda: set_role(database, 999, "admin", actor="test"), lambda: enable_user(database, 999, actor="test")):
+        with pytest.raises(ConfigurationError, match="there is no user 999"):
+            change()
+    assert scalar(database, "SELECT count(*) FROM audit_events WHERE subject = 'user:999'") == 0
 
 
 def test_a_link_signs_in_once_and_a_newer_one_replaces_it(console: RunningConsole, database: Database) -> None:
