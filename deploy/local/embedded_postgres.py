@@ -110,8 +110,8 @@ class EmbeddedPostgres(EmbeddedServer):
         """Remove the pid file that a power failure left behind; its pid may belong to another program by now."""
         path = self.cluster / "postmaster.pid"
         if path.exists():
-            pid = int(path.read_text().split()[0])
-            if "postgres" in _program_name(pid):
+            pid = next(iter(path.read_text().split()), "")  # "": the file was not on disk yet, or the disk was full
+            if pid.isdecimal() and "postgres" in _program_name(int(pid)):
                 raise StorageError(f"PostgreSQL (pid {pid}) still runs in {self.cluster}", hint="stop it and start again")
             path.unlink()
 

@@ -161,6 +161,16 @@ def test_an_orphaned_server_is_stopped_and_replaced(folder: Path) -> None:
     orphaned.stop()
 
 
+def test_an_empty_pid_file_does_not_stop_the_next_start(folder: Path) -> None:
+    """As a power failure or a full disk leaves it."""
+    server = EmbeddedPostgres(folder)
+    server.start()
+    server.stop()
+    (server.cluster / "postmaster.pid").write_text("")
+    assert query_value(server.start(), "SELECT 1") == 1
+    server.stop()
+
+
 def test_an_incomplete_cluster_is_created_again(folder: Path) -> None:
     (folder / "data.new" / "base").mkdir(parents=True)
     server = EmbeddedPostgres(folder)
