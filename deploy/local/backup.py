@@ -55,11 +55,23 @@ def _run(command: list[str], url: str, what: str) -> None:
 
 
 def dump_database(url: str, file: Path) -> None:
-    """Write the whole database to ``file``, in pg_dump's custom format, readable only by its owner."""
+    """Write the whole database to ``file``, in pg_dump's custom format, readable only by its owner.
+
+    Raises
+    ------
+    ConfigurationError
+        The file cannot be written, or no pg_dump of this version is installed.
+    StorageError
+        pg_dump failed.
+    """
     program = _client_program("pg_dump", _server_and_revision(url)[0])
     fresh = file.with_name(file.name + ".part")
-    fresh.unlink(missing_ok=True)
-    fresh.touch(mode=0o600)
+    try:
+        fresh.unlink(missing_ok=True)
+        fresh.touch(mode=0o600, exist_ok=False)  # never through a link that another user has put there meanwhile
+    except OSError as error:
+        message = f"{file} cannot be written: {error.strerror}"
+        raise ConfigurationError(message, hint="give a file in a folder that this user may write") from error
     try:
         _run([program, "--format=custom", "--no-owner", "--no-privileges", "--file", str(fresh)], url, "pg_dump")
         fresh.replace(file)

@@ -65,6 +65,14 @@ def test_nothing_is_overwritten(
     assert "already has a schema" in capsys.readouterr().err
 
 
+def test_a_folder_that_is_absent_is_one_line(
+    folder: Path, database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DICOM_NODE_DATABASE__URL", database_url)
+    assert run(["db", "backup", str(folder / "absent" / "node.dump")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
 def test_a_file_that_is_not_a_dump(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = write_config(folder, "empty")
     assert run(["db", "restore", str(folder / "absent"), "--config", str(config)]) == 2
