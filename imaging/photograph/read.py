@@ -109,7 +109,7 @@ def _read_dicom(path: Path, max_bytes: int, grey: bool) -> Photograph:
             rgb = apply_icc(rgb, profile, notes)
         read = TolerantReader(dataset, notes)
         sex = read.text("PatientSex").upper()
-        spacing = read.numbers("PixelSpacing", 2)
+        spacing = _pixel_spacing(read, notes)
         uid, age, site = read.text("SOPInstanceUID"), _age_years(read), read_body_site(dataset)
     return Photograph(
         rgb=rgb,
@@ -117,7 +117,7 @@ def _read_dicom(path: Path, max_bytes: int, grey: bool) -> Photograph:
         age_years=age,
         sex=sex if sex in ("M", "F") else "",
         site=site,
-        pixel_spacing_mm=cast(tuple[float, float] | None, spacing),
+        pixel_spacing_mm=spacing,
         notes=tuple(notes),
     )
 
@@ -132,6 +132,17 @@ def _icc_profile(dataset: Dataset) -> bytes | None:
     """The ICC profile of the image or of its first optical path."""
     places = [dataset, *(dataset.get("OpticalPathSequence") or [])[:1]]
     return next((bytes(place.ICCProfile) for place in places if place.get("ICCProfile")), None)
+
+
+def _pixel_spacing(read: TolerantReader, notes: list[str]) -> tuple[float, float] | None:
+    """Pixel Spacing in mm; a device that does not know it may write zeros, by which every area would be 0 mm2."""
+    found = read.numbers("PixelSpacing", 2)
+    if found is None:
+        return None
+    if min(found) <= 0:
+        notes.append("Pixel Spacing is not above zero: sizes are given in pixels")
+        return None
+    return found[0], found[1]
 
 
 def _age_years(read: TolerantReader) -> float | None:

@@ -223,6 +223,15 @@ def test_age(tmp_path: Path, age: str, birth: str, years: float | None) -> None:
     assert found == pytest.approx(years, abs=0.01)
 
 
+@pytest.mark.parametrize(("written", "spacing"), [([0.02, 0.03], (0.02, 0.03)), ([0, 0], None), ([-1, 1], None)])
+def test_a_pixel_spacing_that_is_not_above_zero_is_none(tmp_path: Path, written: list[float], spacing: tuple[float, float] | None) -> None:
+    ds = wrapped(jpeg())
+    ds.PixelSpacing = written
+    found = read_photograph(saved(ds, tmp_path / "s.dcm"))
+    assert found.pixel_spacing_mm == spacing
+    assert len(found.notes) == (spacing is None)
+
+
 @pytest.mark.parametrize("word", coded_sites())
 def test_every_body_site_is_read_back(tmp_path: Path, word: str) -> None:
     code = site_code(word)
