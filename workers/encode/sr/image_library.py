@@ -10,6 +10,7 @@ from highdicom.sr import CodedConcept
 
 from core import codes
 from core.records import Code, Finding
+from imaging.photograph.read import Photograph
 from workers.encode.analysis import Analysis
 from workers.encode.sr import content_items
 from workers.encode.sr.content_items import HAS_ACQ_CONTEXT, ContentItem, Reference
@@ -25,9 +26,13 @@ def coded_concept(code: Code) -> CodedConcept:
 
 
 def image_reference(analysis: Analysis, finding: Finding) -> Reference:
-    """The image that a finding is seen on; with its frame if the image is multi-frame."""
+    """The image that a finding is seen on; with its frame if the image is multi-frame.
+
+    A reference without a frame is to all frames (PS3.3 10.3), of which a photograph shows the first.
+    """
     image = analysis.source.image(finding.sop_instance_uid)
-    frames = [finding.frame] if finding.frame is not None and image.number_of_frames > 1 else None
+    frame = 1 if finding.frame is None and isinstance(analysis.item, Photograph) else finding.frame
+    frames = [frame] if frame is not None and image.number_of_frames > 1 else None
     return image.sop_class_uid, image.sop_instance_uid, frames
 
 

@@ -49,6 +49,14 @@ def test_frames_of_a_multi_frame_image() -> None:
     assert list(item.ReferencedFrameNumber) == [4, 17]
 
 
+def test_of_a_photograph_with_several_frames_the_first_is_meant() -> None:
+    analysis = analyses_with_images.lesion()
+    image = replace(analysis.source.images[0], number_of_frames=3)
+    found = document(replace(analysis, source=replace(analysis.source, images=(image,))))
+    (item,) = images(found)
+    assert item.ReferencedFrameNumber == 1
+
+
 def test_title_template_and_description() -> None:
     found = document(analyses_with_images.chest())
     title = found.ConceptNameCodeSequence[0]
