@@ -61,7 +61,7 @@ class ChainCheck:
     anchors: int = 0
     anchor_problem: str = ""
     time_stamps: int = 0
-    restored: tuple[str, ...] = ()  # what restores of the database took back
+    restored: tuple[str, ...] = ()  # what restores of the database took back, and whether earlier anchors are elsewhere
     archived: int = 0
 
     @property

@@ -2,6 +2,9 @@
 
 An anchored head cannot be taken back: events that are deleted or rewritten afterwards are found by the comparison, within a minute by
 the node itself, and by `db.anchor.verification` at any time. One process at a time takes anchors (an advisory lock).
+
+A file that begins although the database knows of an anchor is an audit event, and its first line says so: the file before was deleted, or
+belongs to another machine.
 """
 
 from collections.abc import Mapping
@@ -12,8 +15,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, text
 
 from core.failpoints import failpoint
+from db import audit
 from db.anchor.anchor_file import FIRST, Anchor, SignedLine, append_line, last_line
-from db.anchor.anchor_state import keep_state
+from db.anchor.anchor_state import AnchorState, keep_state, read_state
 from db.engine import Database
 
 ANCHOR_LOCK = 0x616E63686F72  # "anchor"
@@ -44,12 +48,18 @@ def take_anchor(database: Database, path: Path, key: Ed25519PrivateKey) -> Signe
         if not connection.execute(_LOCK, {"lock": ANCHOR_LOCK}).scalar_one():
             return None
         head, last = connection.execute(_HEAD).one(), last_line(path)
-        problem = _difference(connection, head, last)
+        known = read_state(connection) if last is None else None
+        begun = {"after": known.number} if known is not None and known.number else {}
+        problem = _difference(connection, head, last, known)
         number, value = (last.anchor.number, last.anchor.hash) if last is not None else (0, FIRST)
+        if problem and known is not None:
+            number, value = known.number, known.hash
         added = None
         if not problem and head.number is not None and head.number > number:
             number, value = head.number, head.hash
-            added = append_line(path, key, _anchor("anchor", head, last))
+            added = append_line(path, key, _anchor("anchor", head, last, begun))
+            if begun:
+                audit.record(connection, actor="send", action="audit.anchor_begun", subject="audit", details=begun)
             failpoint("anchor.written")
         keep_state(connection, number, value, problem)
     return added
@@ -82,18 +92,17 @@ def append_time_stamp(database: Database, path: Path, key: Ed25519PrivateKey, of
         append_line(path, key, Anchor("time_stamp", stamped.installation, stamped.number, stamped.hash, now, previous, details))
 
 
-def _difference(connection: Connection, head: Any, last: SignedLine | None) -> str:
-    """Return why the chain does not fit its last anchor; "" where it fits."""
-    if last is None:
-        return ""
-    if last.anchor.installation != str(head.installation):
+def _difference(connection: Connection, head: Any, last: SignedLine | None, known: AnchorState | None) -> str:
+    """Return why the chain does not fit its last anchor, or where there is no file, what the database knows of it; "" where it fits."""
+    if last is not None and last.anchor.installation != str(head.installation):
         return "the anchor file belongs to another installation"
-    if last.anchor.number == 0:
+    anchored = last.anchor if last is not None else known
+    if anchored is None or anchored.number == 0:
         return ""
-    found = connection.execute(_HASH_OF, {"number": last.anchor.number}).scalar_one_or_none()
+    found = connection.execute(_HASH_OF, {"number": anchored.number}).scalar_one_or_none()
     if found is None:
-        return f"event {last.anchor.number} of the chain, which was anchored, is missing"
-    return "" if found == last.anchor.hash else f"event {last.anchor.number} of the chain has another hash than its anchor"
+        return f"event {anchored.number} of the chain, which was anchored, is missing"
+    return "" if found == anchored.hash else f"event {anchored.number} of the chain has another hash than its anchor"
 
 
 def _anchor(kind: str, head: Any, last: SignedLine | None, details: Mapping[str, Any] | None = None) -> Anchor:

@@ -80,9 +80,12 @@ def _expected(lines: list[SignedLine]) -> tuple[dict[int, str], str]:
 
 
 def _restored(lines: list[SignedLine]) -> tuple[str, ...]:
-    """Return a sentence for every restore: how many anchored events are missing since."""
+    """Return a sentence for every restore: how many anchored events are missing since; and one where earlier anchors are not here."""
     found, highest = [], 0
     for line in lines:
+        if "after" in line.anchor.details:
+            begun = f"the anchor file begins at {line.anchor.at}, after event {line.anchor.details['after']} was anchored"
+            found.append(f"{begun}: earlier anchors are in another file, or it was deleted")
         if line.anchor.kind == "restored":
             gone = max(0, highest - line.anchor.number)
             ends = f"a backup that ends with event {line.anchor.number}"

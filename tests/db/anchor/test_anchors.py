@@ -117,6 +117,32 @@ def test_a_changed_anchor_file_is_found(anchored: Database, tmp_path: Path) -> N
     assert "is missing, although anchors were written" in verify(anchored, tmp_path).anchor_problem
 
 
+def test_a_deleted_file_is_not_begun_again_in_silence(anchored: Database, tmp_path: Path) -> None:
+    (tmp_path / "anchor.jsonl").unlink()
+    add(anchored, 1)
+    line = take(anchored, tmp_path)
+    assert line is not None
+    assert line.anchor.details == {"after": 6}
+    events = "SELECT details ->> 'after' FROM audit_events WHERE action = 'audit.anchor_begun'"
+    assert scalar(anchored, events) == "6"
+    add(anchored, 1)
+    assert take(anchored, tmp_path) is not None
+    found = verify(anchored, tmp_path)
+    assert (found.ok, found.anchors) == (True, 2)
+    assert "after event 6 was anchored: earlier anchors" in found.restored[0]
+    assert scalar(anchored, "SELECT count(*) FROM audit_events WHERE action = 'audit.anchor_begun'") == 1
+
+
+def test_deleting_file_and_events_is_noticed_by_the_node(anchored: Database, tmp_path: Path) -> None:
+    (tmp_path / "anchor.jsonl").unlink()
+    as_owner(anchored, "DELETE FROM audit_events WHERE id > 4")
+    assert take(anchored, tmp_path) is None
+    assert not (tmp_path / "anchor.jsonl").exists()
+    state = last_anchor(anchored)
+    assert state is not None
+    assert (state.number, state.problem) == (6, "event 6 of the chain, which was anchored, is missing")
+
+
 def test_another_key_does_not_verify(anchored: Database, tmp_path: Path) -> None:
     load_private_key(tmp_path / "other.key")
     found = verify_with_anchors(anchored, tmp_path / "anchor.jsonl", public_key_file(tmp_path / "other.key"))
