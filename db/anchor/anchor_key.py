@@ -1,7 +1,9 @@
 """The key that signs anchors: Ed25519 (RFC 8032), in a file that only the node's account can read."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
+from secrets import token_hex
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
@@ -18,7 +20,7 @@ def public_key_file(key: Path) -> Path:
 
 
 def load_private_key(path: Path) -> Ed25519PrivateKey:
-    """Read the private key; make it, and the file of the public key, where it is absent.
+    """Read the private key; make it, and the file of the public key, where they are absent.
 
     Raises
     ------
@@ -37,6 +39,9 @@ def load_private_key(path: Path) -> Ed25519PrivateKey:
         raise ConfigurationError(f"{path} is no private key: {error}", hint="give an Ed25519 key, PEM, without a password") from error
     if not isinstance(key, Ed25519PrivateKey):
         raise ConfigurationError(f"{path} is no Ed25519 key", hint="openssl genpkey -algorithm ed25519")
+    if not public_key_file(path).exists():
+        with suppress(OSError):  # a folder of somebody else's, who keeps the public key elsewhere
+            _write_public_key(path, key)
     return key
 
 
@@ -67,16 +72,25 @@ def is_signed(key: Ed25519PublicKey, signature: bytes, content: bytes) -> bool:
 
 
 def _make(path: Path) -> None:
-    """Write a new key pair. The private key gets its name last: a killed process leaves no pair without it."""
+    """Write a new private key, unless another process has written one meanwhile."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     key = Ed25519PrivateKey.generate()
-    form = serialization.PublicFormat.SubjectPublicKeyInfo
-    public_key_file(path).write_bytes(key.public_key().public_bytes(serialization.Encoding.PEM, form))
-    fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
+    fresh = path.with_name(f"{path.name}.{token_hex(8)}.new")  # in containers every process may have the same number
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_MODE)
     with os.fdopen(descriptor, "wb") as file:
         pkcs8, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         file.write(key.private_bytes(serialization.Encoding.PEM, pkcs8, plain))
         file.flush()
         os.fsync(file.fileno())
-    fresh.rename(path)
+    try:
+        with suppress(FileExistsError):
+            os.link(fresh, path)
+    finally:
+        fresh.unlink()
+
+
+def _write_public_key(path: Path, key: Ed25519PrivateKey) -> None:
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    fresh = public_key_file(path).with_name(f"{public_key_file(path).name}.{os.getpid()}.new")
+    fresh.write_bytes(key.public_key().public_bytes(serialization.Encoding.PEM, form))
+    fresh.replace(public_key_file(path))

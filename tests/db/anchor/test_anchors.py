@@ -10,7 +10,7 @@ from core.errors import ConfigurationError
 from db import audit
 from db.anchor import anchor_writer
 from db.anchor.anchor_file import SignedLine
-from db.anchor.anchor_key import load_private_key, public_key_file
+from db.anchor.anchor_key import _make, load_private_key, load_public_key, public_key_file
 from db.anchor.anchor_state import events_since_anchor, last_anchor
 from db.anchor.verification import verify_with_anchors
 from db.engine import Database
@@ -147,6 +147,17 @@ def test_another_key_does_not_verify(anchored: Database, tmp_path: Path) -> None
     load_private_key(tmp_path / "other.key")
     found = verify_with_anchors(anchored, tmp_path / "anchor.jsonl", public_key_file(tmp_path / "other.key"))
     assert "not signed by this key" in found.anchor_problem
+
+
+def test_of_two_processes_that_make_the_key_the_first_one_wins(tmp_path: Path) -> None:
+    """As two roles `send` with one folder do at their first start."""
+    path = tmp_path / "anchor.key"
+    key = load_private_key(path)
+    _make(path)
+    public_key_file(path).unlink()  # as a process that is killed between the two files leaves it
+    assert load_private_key(path).private_bytes_raw() == key.private_bytes_raw()
+    assert load_public_key(public_key_file(path)).public_bytes_raw() == key.public_key().public_bytes_raw()
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["anchor.key", "anchor.key.pub"]
 
 
 def test_a_key_that_others_may_read_is_refused(tmp_path: Path) -> None:

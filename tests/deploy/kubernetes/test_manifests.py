@@ -131,8 +131,24 @@ def test_a_gpu_worker_asks_for_a_gpu_and_a_queue_scales_it() -> None:
     assert scaler["metrics"][0]["external"]["metric"]["name"] == "dicom_node_queued_jobs"
 
 
+@overlays
+def test_anchors_outlive_the_pods_and_the_console_reads_those_of_send(overlay: str, tmp_path: Path) -> None:
+    (text,) = [item["data"]["node.toml"] for name, item in of_kind(overlay, "ConfigMap").items() if name.startswith("node-")]
+    (tmp_path / "node.toml").write_text(text)
+    settings = load_settings(tmp_path / "node.toml", {})
+    places = set()
+    for role in ("send", "console"):
+        spec = pods(overlay)[role]["spec"]
+        volumes = {volume["name"]: volume for volume in spec["volumes"]}
+        mounts = {mount["mountPath"]: mount["name"] for mount in spec["containers"][0]["volumeMounts"]}
+        for file in (settings.anchor_file, settings.anchor_key):
+            folder = next(str(parent) for parent in file.parents if str(parent) in mounts)
+            places.add((folder, volumes[mounts[folder]]["persistentVolumeClaim"]["claimName"]))
+    assert len(places) == 1
+
+
 def test_blobs_in_a_bucket_need_no_shared_volume() -> None:
-    assert set(of_kind("ha", "PersistentVolumeClaim")) == {"uploads"}
+    assert set(of_kind("ha", "PersistentVolumeClaim")) == {"uploads", "audit"}
     for name in ROLES:
         (data,) = [volume for volume in pods("ha")[name]["spec"]["volumes"] if volume["name"] == "data"]
         assert set(data) == {"name", "emptyDir"}
