@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from db import audit
 from db.deliveries import delivery_order
@@ -23,6 +23,7 @@ _RETRY = text("""
       AND j.id = d.job_id AND j.state <> 'superseded'
     RETURNING d.id
 """)
+_FORGET_REQUESTS = text("DELETE FROM commitment_request_items WHERE delivery_id = ANY(:ids)")
 
 
 def make_deliveries_due(database: Database, destination: str) -> int:
@@ -40,9 +41,19 @@ def retry_deliveries(database: Database, ids: Iterable[int], actor: str) -> list
     with database.begin() as connection:
         lock_jobs(connection, list(connection.execute(_JOBS_OF, {"ids": wanted}).scalars()))
         done = sorted(connection.execute(_RETRY, {"ids": wanted}).scalars())
+        forget_commitment_requests(connection, done)
         delivery_order.restore_replaced_reports(connection, done, actor)
         for id in done:
             audit.record(connection, actor=actor, action="delivery.released", subject=f"delivery:{id}")
         if done:
             notify(connection, "delivery")
     return done
+
+
+def forget_commitment_requests(connection: Connection, ids: Iterable[int]) -> None:
+    """Make reports on earlier storage commitment requests ineffective for deliveries that are sent again; their jobs are locked.
+
+    Only the number of resends tells the sendings of a delivery apart, and it begins at 0 again: a late report on the first sending would
+    count for the next one, of which the destination has said nothing.
+    """
+    connection.execute(_FORGET_REQUESTS, {"ids": list(ids)})

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, text
 
 from db import audit
 from db.deliveries import delivery_order
+from db.deliveries.delivery_admin import forget_commitment_requests
 from db.deliveries.job_completion import lock_jobs
 from db.deliveries.resend_plan import PlannedSending, ResendSelection, ResendTargets, read_plan
 from db.engine import Database
@@ -18,8 +19,6 @@ _AGAIN = text("""
     WHERE id = ANY(:ids) AND state IN ('stored', 'committed', 'failed', 'held') AND NOT awaiting_verdict
     RETURNING id
 """)
-# A late storage commitment report on the first sending must not count for the second one.
-_FORGET_REQUESTS = text("DELETE FROM commitment_request_items WHERE delivery_id = ANY(:ids)")
 _ADD = text("""
     INSERT INTO deliveries (job_id, report_id, destination, priority, state, note, resent_at)
     VALUES (:job_id, :report_id, :destination, :priority, 'pending', :note, node_now())
@@ -72,7 +71,7 @@ def _resend_result(connection: Connection, job: int, plan: Sequence[PlannedSendi
     """Send what is planned of one result, whose job is locked."""
     who = actor.partition(":")[2] or actor
     again = sorted(row.delivery_id for row in plan if row.delivery_id is not None)
-    connection.execute(_FORGET_REQUESTS, {"ids": again})
+    forget_commitment_requests(connection, again)
     done = sorted(connection.execute(_AGAIN, {"ids": again, "note": f"sent again by {who}: {reason}"}).scalars())
     delivery_order.restore_replaced_reports(connection, done, actor)
     added = sorted(_add(connection, [row for row in plan if row.delivery_id is None], f"sent for {who}: {reason}"))

@@ -141,6 +141,18 @@ def test_without_any_report_the_delivery_fails_and_can_be_sent_again(database: D
     assert states(database)["pacs"] == "committed"
 
 
+def test_a_late_report_does_not_count_for_what_a_person_has_sent_again(database: Database, stored: int) -> None:
+    old = request_commitment(database, max_attempts=1, answer_s=-1)
+    assert destination_requests.claim_request(database, "pacs", lease_s=60, max_attempts=1) is None  # not answered: it fails
+    (row,) = list_deliveries(database, destination="pacs")
+    assert retry_deliveries(database, [row["delivery_id"]], "admin") == [row["delivery_id"]]
+    store(database)
+    assert report(database, old) is ReportResult.TAKEN
+    assert states(database)["pacs"] == "stored", "it was sent again since, and the later sending has to be committed"
+    assert report(database, request_commitment(database)) is ReportResult.TAKEN
+    assert states(database)["pacs"] == "committed"
+
+
 def test_what_is_not_committed_is_sent_again_a_limited_number_of_times(database: Database, stored: int) -> None:
     for number in range(3):
         request = request_commitment(database)
