@@ -25,13 +25,16 @@ _LOCK_CONTENTS = text("""
 """)
 _SET_STATE = text("UPDATE instances SET state = :state WHERE id = :id")
 _SET_REVISION = text("UPDATE instances i SET revision = u.revision FROM units u WHERE i.id = :id AND u.id = i.unit_id")
-# Changed content of a complete unit begins its next revision; an open unit keeps its revision.
+# Changed content of a complete unit begins its next revision, on which the source is asked again; an open unit keeps its revision.
 _CHANGE_UNITS = text("""
     UPDATE units SET held = (SELECT count(*) FROM instances i WHERE i.unit_id = units.id AND i.state = 'current'),
         revision = CASE WHEN state = 'complete' THEN revision + 1 ELSE revision END, state = 'open', changed_since_check = true,
         next_check_at = node_now(), last_received_at = node_now(),
         opened_at = CASE WHEN state = 'complete' THEN node_now() ELSE opened_at END,
-        evidence = NULL, reason = '', outcome = NULL, completed_at = NULL, routes = '{}', selected = NULL, dropped = '{}'
+        evidence = NULL, reason = '', outcome = NULL, completed_at = NULL, routes = '{}', selected = NULL, dropped = '{}',
+        expected = CASE WHEN state = 'complete' THEN NULL ELSE expected END,
+        expected_at = CASE WHEN state = 'complete' THEN NULL ELSE expected_at END,
+        expected_before = CASE WHEN state = 'complete' THEN NULL ELSE expected_before END
     WHERE id = ANY(:ids)
 """)
 _CHECK_UNITS = text("UPDATE units SET changed_since_check = true, next_check_at = node_now() WHERE id = ANY(:ids) AND state = 'open'")

@@ -1,10 +1,13 @@
 """Admission: new instances, duplicates, other content of a known UID, late instances, and odd text."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from threading import Barrier
 
 import pytest
 
+from core.policy.completeness import EXPECTED_COUNT
+from core.policy.unit_progress import CompletionPolicy
 from core.records import InstanceHeader
 from core.states import UnitKind, UnitState
 from db.complete import units
@@ -12,6 +15,8 @@ from db.complete.content_conflicts import list_undecided, settle_conflict
 from db.engine import Database
 from db.receive import admission as receive_admission
 from db.receive.admission import AdmissionResult
+from db.receive.associations import close_association
+from dicom_node.conduct.unit_snapshot import read_unit
 from tests.support.records import Sender, blob, complete, header, plan, scalar, unit_of
 
 
@@ -100,6 +105,22 @@ def test_changed_content_of_a_complete_unit_begins_a_revision(database: Database
     assert (unit.state, unit.revision, unit.held) == (UnitState.OPEN, 2, 1)
     assert [kept.id for kept in units.instances_of_unit(database, unit.id)] == [changed.instance_id]
     assert sender.send(1, content="as it was").result is AdmissionResult.DUPLICATE  # known, though no longer current
+
+
+def test_counts_of_the_revision_before_do_not_decide_on_changed_content(database: Database) -> None:
+    sender = Sender(database)
+    sender.send(1, content="as it was")
+    for _ in range(2):
+        units.record_expected_count(database, unit_of(database).id, 1)
+    complete(database, plan())
+    settle_conflict(database, sender.send(1, content="changed").instance_id, same=False)
+    close_association(database, sender.id, "released")
+    units.record_expected_count(database, unit_of(database).id, 1)
+    policy = CompletionPolicy(settle_s=600.0, quiet_s=600.0, max_wait_s=3600.0)
+    assert not read_unit(database, unit_of(database), policy, database.now() + timedelta(seconds=10)).decision.complete
+    units.record_expected_count(database, unit_of(database).id, 1)
+    decision = read_unit(database, unit_of(database), policy, database.now() + timedelta(seconds=10)).decision
+    assert (decision.complete, decision.rule) == (True, EXPECTED_COUNT)
 
 
 def test_changed_content_that_moved_to_another_series(database: Database) -> None:
