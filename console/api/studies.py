@@ -100,6 +100,7 @@ def _unit(unit: UnitDetails) -> UnitResult:
 
 def _job(job: JobDetails) -> JobResult:
     parts = {
+        "newer_images": job.newer_images,
         "findings": [FindingResource.model_validate(row) for row in job.findings],
         "attempts_made": [AttemptResource.model_validate(row) for row in job.attempts],
         "objects": [ObjectResource.model_validate(row) for row in job.objects],

@@ -38,6 +38,7 @@ class StudyEntry(Resource):
     urgent: bool
     findings: int
     tier: Tier | None = Field(description="Highest tier of the findings")
+    newer_images: bool = Field(description="Images have arrived or changed since one of the results was made: it does not cover them")
 
 
 class FindingResource(Resource):
@@ -124,6 +125,11 @@ class JobResult(Resource):
     outcome: Outcome | None
     reason: str
     revision: int
+    newer_images: bool = Field(
+        False,
+        description="Images have arrived or changed since the result was made: it does not cover them. "
+        "It counts until the unit is complete and was analysed again",
+    )
     run: int
     model: str
     model_version: str

@@ -25,6 +25,7 @@ class UnitAnalysis(BaseModel):
     model: str
     model_version: str
     outcome: Outcome | None = Field(description="null while it is not analysed")
+    newer_images: bool = Field(description="Images have arrived or changed since the result was made: it does not cover them")
     reason: str = Field(description="Why there is no result")
     category: str = Field(description="Label of the first finding; empty without a finding")
     category_meaning: str
@@ -89,6 +90,7 @@ def _result(unit: Any, job: JobDetails | None) -> UnitAnalysis:
         model="" if job is None else job.row.model,
         model_version="" if job is None else job.row.model_version,
         outcome=unit.outcome if job is None else job.row.outcome,
+        newer_images=job is not None and job.newer_images,
         reason=unit.reason if job is None else job.row.reason,
         category="" if first is None else first.label,
         category_meaning="" if first is None else first.code_meaning,

@@ -69,6 +69,14 @@ class ViewedUnit:
     findings: Sequence[Any]
     images: UnitImages
 
+    @property
+    def newer_images(self) -> bool:
+        """Whether images have arrived or changed since, so that the result, which still counts, does not cover them."""
+        job = self.job
+        if job is None or job.outcome is None or job.state in ("superseded", "cancelled"):
+            return False
+        return bool(job.revision < self.row.revision)
+
 
 def open_unit(database: Database, unit_id: int, *, job_id: int | None, viewer: str, address: str) -> ViewedUnit | None:
     """Return a unit with one of its results, and record that ``viewer`` has opened it, in one transaction.

@@ -30,6 +30,7 @@ _UNITS = """
 _RESULTS = """
     SELECT array_agg(DISTINCT j.state) AS states, array_agg(DISTINCT j.outcome) AS outcomes, bool_or(j.priority = 'urgent') AS urgent,
            array_agg(DISTINCT j.model || ' ' || j.model_version) AS models, max(j.reported_at) AS reported_at,
+           bool_or(j.outcome IS NOT NULL AND j.revision < u.revision) AS newer_images,
            array_agg(DISTINCT j.reason) FILTER (WHERE j.state IN ('failed', 'quarantined') AND j.reason <> '') AS failures
     FROM series se JOIN units u ON u.series_id = se.id
     JOIN jobs j ON j.unit_id = u.id AND NOT j.shadow AND j.state NOT IN ('superseded', 'cancelled') WHERE se.study_id = st.id
@@ -54,6 +55,7 @@ class StudyLine:
     """One line of the worklist. ``top`` is the finding with the highest tier; ``findings`` counts all.
 
     ``reasons``: why jobs failed, else why units were not analysed. ``under_way``: a further result is expected, whatever ``state`` is.
+    ``newer_images``: images have arrived or changed since one of the results was made.
     """
 
     id: int
@@ -77,6 +79,7 @@ class StudyLine:
     urgent: bool
     reasons: tuple[str, ...]
     under_way: bool
+    newer_images: bool
     findings: int = 0
     top: Mapping[str, Any] = field(default_factory=dict)
 
@@ -140,6 +143,7 @@ def _line(row: Mapping[Any, Any]) -> StudyLine:
         urgent=bool(row["urgent"]),
         reasons=tuple(row["failures"] or row["reasons"] or ()),
         under_way=present["receiving"] or not states.isdisjoint(OPEN_JOB_STATES),
+        newer_images=bool(row["newer_images"]),
         findings=row["findings"] or 0,
         top=top,
     )

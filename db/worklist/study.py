@@ -38,9 +38,13 @@ _OBJECT = text("""
 
 @dataclass(slots=True)
 class JobDetails:
-    """One job with everything that belongs to it; the rows are those of their tables."""
+    """One job with everything that belongs to it; the rows are those of their tables.
+
+    ``newer_images``: images of the unit have arrived or changed since, so that the result, which still counts, does not cover them.
+    """
 
     row: Any
+    newer_images: bool = False
     findings: list[Any] = field(default_factory=list)
     attempts: list[Any] = field(default_factory=list)
     objects: list[Any] = field(default_factory=list)
@@ -100,7 +104,9 @@ def _units(connection: Connection, study_id: int) -> list[UnitDetails]:
     units = {row.id: UnitDetails(row) for row in connection.execute(_UNITS, {"id": study_id})}
     for job in jobs.values():
         unit = units[job.row.unit_id]
-        kept = unit.shadows if job.row.shadow else unit.earlier if job.row.state in ("superseded", "cancelled") else unit.current
+        ended = job.row.state in ("superseded", "cancelled")
+        job.newer_images = job.row.outcome is not None and not ended and job.row.revision < unit.row.revision
+        kept = unit.shadows if job.row.shadow else unit.earlier if ended else unit.current
         kept.append(job)
     return list(units.values())
 

@@ -9,7 +9,11 @@ from sqlalchemy import text
 from db.blobs.store import Blobs
 from db.engine import Database
 from tests.support.console import Browser, RunningConsole, add_users
-from tests.support.records import DIGEST, Sender, claim, complete, finish, plan, run
+from tests.support.records import DIGEST, Sender, claim, complete, finish, plan, run, scalar
+
+NEWER = "Images have arrived or changed since this result was made. It does not cover them."
+NEXT = "When the series is complete, it is analysed again, and the new result takes the place of this one."
+NEWER_IN_LIST = "does not cover the last images"
 
 
 @pytest.fixture
@@ -48,6 +52,31 @@ def test_the_page_can_ask_whether_the_study_has_changed(browser: Browser, databa
     assert browser.get(f"{path}/state").json()["state"] == before
     run(database, "UPDATE deliveries SET state = 'held'")
     assert browser.get(f"{path}/state").json()["state"] != before
+
+
+def test_a_result_that_does_not_cover_the_last_images_says_so_until_the_new_one_is_there(browser: Browser, database: Database) -> None:
+    study, unit = _study_id(database), scalar(database, "SELECT id FROM units")
+    pages = (f"/studies/{study}", f"/viewer/{unit}")
+
+    def fields() -> list[object]:
+        (job,) = browser.get(f"/api/v1/studies/{study}").json()["units"][0]["current"]
+        (entry,) = browser.get("/api/v1/studies").json()["items"]
+        return [job["newer_images"], entry["newer_images"], NEWER_IN_LIST in browser.get("/worklist").text]
+
+    assert fields() == [False, False, False]
+    assert not [path for path in pages if NEWER in browser.get(path).text]
+    Sender(database).send(2)
+    assert fields() == [True, True, True]
+    for path in pages:
+        page = browser.get(path).text
+        assert page.count(NEWER) == 1
+        assert NEXT in page
+        assert page.index(NEWER) < page.index("Nodule", page.index("<main")), "before the findings"
+    complete(database, plan())
+    assert NEWER not in browser.get(pages[0]).text, "the old result is an earlier one, and the new one is awaited"
+    finish(database, claim(database))
+    assert fields() == [False, False, False]
+    assert not [path for path in pages if NEWER in browser.get(path).text]
 
 
 def test_the_page_shows_where_in_the_organ_and_what_was_evaluated(browser: Browser, database: Database) -> None:
