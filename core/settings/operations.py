@@ -111,8 +111,8 @@ class ModelWatch(Section):
     max_drift: float | None = Field(
         default=None,
         gt=0,
-        description="An alert begins when the population stability index of an input or score exceeds this in the last two weeks; 0.25 "
-        "counts as drifted.",
+        description="An alert begins when the population stability index of an input or score exceeds this in this week or the last, "
+        "beyond what so few units have by chance; 0.25 counts as drifted.",
     )
     min_n: int = Field(default=30, ge=1, description="Judged findings, or counted units, below which the rule does not apply.")
     days: int = Field(default=28, ge=1, le=3650, description="Verdicts of this many days count.")

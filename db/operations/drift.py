@@ -24,7 +24,8 @@ _ADD = text("""
         FROM unnest(s.bins, excluded.bins) WITH ORDINALITY AS counts (a, b, place))
 """)
 _ROWS = text("""
-    SELECT week, model, model_version, pipeline_digest, scanner, quantity, bins FROM model_statistics
+    SELECT week, (date_trunc('week', node_now() AT TIME ZONE 'UTC')::date - week) / 7 AS weeks_ago, model, model_version,
+           pipeline_digest, scanner, quantity, bins FROM model_statistics
     WHERE CAST(:model AS text) IS NULL OR model = :model ORDER BY model, pipeline_digest, scanner, quantity, week
 """)
 
@@ -46,6 +47,11 @@ def weekly_statistics(
     references
         Pipeline digest -> quantity -> expected counts, from the model cards. Where there is none, the first weeks of the same scanner
         with this pipeline are the expected distribution, and have no index themselves.
+
+    Returns
+    -------
+    ``weeks_ago`` is 0 for this week. ``by_chance`` is the index that so few units have on average without any drift, and None where
+    there is no index; ``level`` rests on what exceeds it.
     """
     with database.begin() as connection:
         stored = connection.execute(_ROWS, {"model": model}).all()
@@ -61,9 +67,11 @@ def weekly_statistics(
         against = list(expected) if usable and expected is not None else summed
         for row in rows:
             index = None if row in first else stability_index(against, row.bins)
+            by_chance = None if index is None else index_by_chance(against, row.bins)
             found.append(
                 {
                     "week": row.week.isoformat(),
+                    "weeks_ago": row.weeks_ago,
                     "model": row.model,
                     "version": row.model_version,
                     "digest": digest,
@@ -73,9 +81,8 @@ def weekly_statistics(
                     "bins": list(row.bins),
                     "against": "card" if usable else "first weeks",
                     "index": None if index is None else round(index, 4),
-                    "level": "expected"
-                    if row in first
-                    else drift_level(index, 0.0 if index is None else index_by_chance(against, row.bins)),
+                    "by_chance": None if by_chance is None else round(by_chance, 4),
+                    "level": "expected" if row in first else drift_level(index, by_chance or 0.0),
                 }
             )
     return found

@@ -28,6 +28,7 @@ _SET = text("""
     UPDATE models SET state = :state, activated_at = CASE WHEN :state = 'active' THEN node_now() ELSE activated_at END
     WHERE id = :id
 """)
+_ACTIVE_FOR = text("SELECT activated_at <= node_now() - make_interval(secs => :seconds) FROM models WHERE id = :id")
 _BEFORE = text("""
     SELECT id, version, digest FROM models WHERE name = :name AND state = 'standby' AND activated_at IS NOT NULL
     ORDER BY activated_at DESC LIMIT 1
@@ -103,11 +104,14 @@ def shadow_or_retire(database: Database, identity: ModelIdentity, state: ModelSt
     return True
 
 
-def demote_model(database: Database, name: str, *, actor: str, reason: str) -> str:
-    """Make the active pipeline of a name a shadow, without another one that serves; return its digest, "" where none is active."""
+def demote_model(database: Database, name: str, *, actor: str, reason: str, active_for_s: float = 0.0) -> str:
+    """Make the active pipeline of a name a shadow, without another one that serves; return its digest.
+
+    Returns "" and changes nothing where none is active, or where it has been active for less than ``active_for_s``.
+    """
     with database.begin() as connection:
         active = next((row for row in _locked(connection, name) if row.state == ModelState.ACTIVE), None)
-        if active is None:
+        if active is None or not connection.execute(_ACTIVE_FOR, {"id": active.id, "seconds": active_for_s}).scalar_one():
             return ""
         connection.execute(_SET, {"id": active.id, "state": ModelState.SHADOW.value})
         details = _details(name, active.version, active.digest) | {"was": ModelState.ACTIVE.value, "reason": reason}

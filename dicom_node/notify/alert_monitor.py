@@ -100,13 +100,13 @@ class AlertMonitor:
             The database is unavailable.
         """
         conditions = {**find_conditions(self._settings, self._database), **self._models.broken_rules()}
-        known = {(alert.kind, alert.subject) for alert in alerts.current_alerts(self._database) if alert.kind in KINDS}
+        known = {(alert.kind, alert.subject): alert.age_s for alert in alerts.current_alerts(self._database) if alert.kind in KINDS}
         for (kind, subject), details in conditions.items():
             if (kind, subject) not in known and self._record(alerts.begin_alert, kind, subject, details):
                 self._log.error("alert_began", kind=kind, name=subject)
-                if kind in (ACCEPTANCE, DRIFT):
-                    self._models.act(kind, subject)
-        for kind, subject in known - set(conditions):
+            if kind in (ACCEPTANCE, DRIFT):
+                self._models.act(kind, subject, lasts_s=known.get((kind, subject), 0.0))
+        for kind, subject in known.keys() - conditions.keys():
             if self._record(alerts.end_alert, kind, subject, {}):
                 self._log.warning("alert_ended", kind=kind, name=subject)
         if self._settings.webhook.url:

@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 
+from core.errors import StorageError
+from core.policy.drift import index_by_chance, stability_index
 from core.settings.settings import Settings
 from core.states import ModelOrigin
 from db.engine import Database
 from db.operations import alerts, model_registry
 from dicom_node.conduct.model_versions import served_versions
+from dicom_node.notify import model_watch
 from dicom_node.notify.alert_monitor import AlertMonitor
 from models import registry
 from models.card import identity
@@ -36,10 +39,25 @@ def judged(database: Database) -> None:
     )
 
 
-def _check(database: Database, tmp_path: Path, **rule: Any) -> list[tuple[str, str]]:
-    document = {"node": {"data_dir": tmp_path}, "webhook": {"disk_low_bytes": 0}, "models": {"watch": [{"model": NAME, **rule}]}}
+def _check(database: Database, tmp_path: Path, *more: dict[str, Any], **rule: Any) -> list[tuple[str, str]]:
+    """Check once with a rule, and ``more`` rules for the same model; return the alerts."""
+    rules = [{"model": NAME, **one} for one in (rule, *more)]
+    document = {"node": {"data_dir": tmp_path}, "webhook": {"disk_low_bytes": 0}, "models": {"watch": rules}}
     AlertMonitor(Settings.model_validate(document), database, threading.Event()).check()
     return [(alert.kind, alert.subject) for alert in alerts.current_alerts(database)]
+
+
+def _count(database: Database, weeks_ago: int, bins: list[int]) -> None:
+    """Add the scores of one week."""
+    run(
+        database,
+        "INSERT INTO model_statistics (week, pipeline_digest, scanner, quantity, model, model_version, bins) VALUES "
+        f"(date_trunc('week', node_now())::date - 7 * {weeks_ago}, '{DIGEST}', 'ACME', 'score', '{NAME}', '0.2.0', ARRAY{bins}::bigint[])",
+    )
+
+
+def _state(database: Database) -> object:
+    return scalar(database, f"SELECT state FROM models WHERE digest = '{DIGEST}'")
 
 
 def test_the_alert_needs_enough_verdicts_and_a_share_below_the_limit(database: Database, judged: None, tmp_path: Path) -> None:
@@ -71,14 +89,56 @@ def test_drift_beyond_the_limit_raises_an_alert(database: Database, judged: None
     # The card has no reference: the first four weeks are the expected distribution.
     expected, moved = [100, 80, 20, 0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0, 20, 80, 100]
     for weeks_ago, bins in ((8, expected), (7, expected), (6, expected), (5, expected), (1, moved)):
-        run(
-            database,
-            "INSERT INTO model_statistics (week, pipeline_digest, scanner, quantity, model, model_version, bins) VALUES "
-            f"(date_trunc('week', node_now())::date - 7 * {weeks_ago}, "
-            f"'{DIGEST}', 'ACME', 'score', '{NAME}', '0.2.0', ARRAY{bins}::bigint[])",
-        )
+        _count(database, weeks_ago, bins)
     assert _check(database, tmp_path, max_drift=0.25, min_n=500) == []
     assert _check(database, tmp_path, max_drift=0.25, min_n=100) == [("model.drift", NAME)]
+
+
+def test_drift_of_earlier_weeks_does_not_count(database: Database, judged: None, tmp_path: Path) -> None:
+    """A model that was not used since then has no drift of the last two weeks."""
+    expected, moved = [100, 80, 20, 0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0, 20, 80, 100]
+    for weeks_ago, bins in ((9, expected), (8, expected), (7, expected), (6, expected), (2, moved)):
+        _count(database, weeks_ago, bins)
+    assert _check(database, tmp_path, max_drift=0.25, min_n=100) == []
+    _count(database, 1, moved)
+    assert _check(database, tmp_path, max_drift=0.25, min_n=100) == [("model.drift", NAME)]
+
+
+def test_a_difference_that_few_units_have_by_chance_is_no_drift(database: Database, judged: None, tmp_path: Path) -> None:
+    for weeks_ago in (7, 6, 5, 4):
+        _count(database, weeks_ago, [50] * 10)
+    few = [11, 1, 8, 2, 5, 9, 3, 4, 4, 3]
+    _count(database, 1, few)  # 50 of the same scores: one such sample of five is as uneven
+    assert 0.25 < (stability_index([200] * 10, few) or 0.0) < 0.25 + index_by_chance([200] * 10, few)
+    assert _check(database, tmp_path, max_drift=0.25, demote=True) == []
+    assert _state(database) == "active"
+    _count(database, 0, [250, 10, 160, 20, 10, 180, 60, 80, 10, 60])
+    assert _check(database, tmp_path, max_drift=0.25) == [("model.drift", NAME)], "of many units it is"
+
+
+def test_only_a_rule_that_is_broken_demotes(database: Database, judged: None, tmp_path: Path) -> None:
+    """One rule warns early, another one demotes late: also where the alert is open by then."""
+    warn, stop = {"min_acceptance": 0.5, "min_n": 4}, {"min_acceptance": 0.2, "min_n": 4, "demote": True}
+    assert _check(database, tmp_path, stop, **warn) == [("model.acceptance", NAME)]
+    assert _state(database) == "active", "a quarter is accepted: that is above the limit of the rule that demotes"
+    _check(database, tmp_path, {**stop, "min_acceptance": 0.3}, **warn)
+    assert _state(database) == "shadow"
+
+
+def test_a_demotion_that_failed_is_made_up_for(database: Database, judged: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database may go away between the begin of the alert and the demotion."""
+    rule = {"min_acceptance": 0.5, "min_n": 4, "demote": True}
+
+    def fail(*_: object, **__: object) -> str:
+        raise StorageError("the database does not respond")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(model_watch, "demote_model", fail)
+        with pytest.raises(StorageError):
+            _check(database, tmp_path, **rule)
+    assert _state(database) == "active"
+    _check(database, tmp_path, **rule)
+    assert _state(database) == "shadow"
 
 
 def test_a_rule_without_a_limit_is_refused() -> None:
