@@ -82,9 +82,8 @@ def is_baseline(jpeg: bytes) -> bool:
 
 def _add_pixels(ds: Dataset, jpeg: bytes, stream: Codestream) -> None:
     """Image Pixel module; a JPEG with chroma is YBR_FULL_422 whatever its subsampling (PS3.5 8.2.1)."""
-    rgb = stream.adobe_transform == 0 or stream.components == (82, 71, 66)
     ds.SamplesPerPixel = 3
-    ds.PhotometricInterpretation = "RGB" if rgb else "YBR_FULL_422"
+    ds.PhotometricInterpretation = "RGB" if stream.is_ycbcr is False else "YBR_FULL_422"
     ds.PlanarConfiguration = 0
     ds.Rows, ds.Columns = stream.rows, stream.columns
     ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 8, 8, 7, 0

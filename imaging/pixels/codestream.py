@@ -28,6 +28,18 @@ class Codestream:
     components: tuple[int, ...] = ()
     colour_transform: bool = False
 
+    @property
+    def is_ycbcr(self) -> bool | None:
+        """Whether the three components of a JPEG are YCbCr by its markers; None where they do not say, or contradict each other.
+
+        With JFIF, which is always YCbCr, an Adobe segment may say "no transform". libjpeg, and so most viewers, believe JFIF.
+        """
+        if self.adobe_transform is not None:
+            return None if self.jfif and self.adobe_transform != 1 else self.adobe_transform == 1
+        if self.components == (82, 71, 66):  # "RGB"
+            return False
+        return True if self.jfif else None
+
 
 def read_codestream(frame: bytes) -> Codestream | None:
     """The description of a frame; None if the bytes are neither JPEG, JPEG-LS nor JPEG 2000."""

@@ -41,13 +41,8 @@ def _is_ybr(spec: PixelSpec, stream: Codestream | None, notes: list[str]) -> boo
         return declared and not stream.colour_transform and spec.photometric in ("YBR_FULL", "YBR_FULL_422")
     if spec.transfer_syntax_uid not in JPEG_WITH_LOSS:
         return declared
-    if stream.adobe_transform is not None:
-        actual = stream.adobe_transform == 1
-    elif stream.components == (82, 71, 66):  # "RGB"
-        actual = False
-    elif stream.jfif:
-        actual = True
-    else:
+    actual = stream.is_ycbcr
+    if actual is None:
         return declared
     if actual != declared:
         notes.append(f"the header says {spec.photometric}, the JPEG stream is {'YCbCr' if actual else 'RGB'}: the stream was used")

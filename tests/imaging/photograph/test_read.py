@@ -88,6 +88,17 @@ def test_rgb_stored_in_jpeg(tmp_path: Path) -> None:
     assert np.abs(photograph.rgb.astype(int) - original).mean() < 4
 
 
+def test_jfif_counts_where_an_adobe_segment_contradicts_it(tmp_path: Path) -> None:
+    """As libjpeg decodes it, by which cameras' users and viewers see the photograph."""
+    plain = jpeg(quality=90)
+    behind_jfif = 4 + int.from_bytes(plain[4:6], "big")
+    content = plain[:behind_jfif] + b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00" + plain[behind_jfif:]
+    ds = wrapped(content)
+    assert ds.PhotometricInterpretation == "YBR_FULL_422"
+    photograph = read_photograph(saved(ds, tmp_path / "p.dcm"))
+    assert np.abs(photograph.rgb.astype(int) - rgb(content)).max() <= 2
+
+
 def test_the_codestream_decides_where_the_header_contradicts_it(tmp_path: Path) -> None:
     content = jpeg()
     ds = wrapped(content)
