@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom import config
+from pydicom.uid import UID
 
 from core.errors import GeometryError
 from core.policy.series_selection import PROJECTIONS
@@ -70,7 +72,7 @@ def check_acquired(slices: Sequence[CtSlice], notes: list[str], *, derived_allow
 
 
 def common_frame_of_reference(slices: Sequence[CtSlice], notes: list[str]) -> str:
-    """The Frame of Reference UID that all slices share; "" if no two files share one.
+    """The Frame of Reference UID that all slices share; "" if no two files share one, or if it is no UID, which no result may hold.
 
     Positions of slices with different frames of reference cannot be compared, so anything in between is refused.
     """
@@ -79,6 +81,9 @@ def common_frame_of_reference(slices: Sequence[CtSlice], notes: list[str]) -> st
     if len(distinct) == 1:
         if not uids[0]:
             notes.append("no Frame of Reference UID: locations on the images only")
+        elif not UID(uids[0], config.IGNORE).is_valid:
+            notes.append("the Frame of Reference UID is not valid: locations on the images only")
+            return ""
         return uids[0]
     files = {s.sop_instance_uid for s in slices}
     if len(distinct) == len(files) >= 3 and "" not in distinct:

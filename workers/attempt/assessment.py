@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import structlog
+from pydicom import config
+from pydicom.uid import UID
 
 from core.errors import CannotUnderstand, EncodingError, LeaseLost, NodeError, StorageError, StoreUnavailable
 from core.failpoints import failpoint
@@ -121,6 +123,7 @@ def _analysis(settings: Settings, database: Database, blobs: Blobs, claimed: Cla
     """Return what the encoder needs of the result. Its time is that of the last verdict, so that a repetition gives the same bytes."""
     if not claimed.judged:
         raise EncodingError("there is no verdict to report", hint="this is a defect of the node")
+    shared = claimed.frame_of_reference_uid
     return Analysis(
         installation=database.installation_id(),
         key=claimed.key,
@@ -130,7 +133,7 @@ def _analysis(settings: Settings, database: Database, blobs: Blobs, claimed: Cla
         prediction=Prediction(Outcome.FINDINGS),
         source=_source(database, blobs, claimed),
         started_at=max(judged.at for judged in claimed.judged),
-        frame_of_reference_uid=claimed.frame_of_reference_uid,
+        frame_of_reference_uid=shared if UID(shared, config.IGNORE).is_valid else "",
         time_zone=settings.node.timezone,
         max_object_bytes=settings.worker.max_object_bytes,
     )

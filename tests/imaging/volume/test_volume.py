@@ -4,6 +4,8 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from pydicom import config
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
 from core.errors import CannotUnderstand, GeometryError, PixelError
@@ -240,6 +242,18 @@ def test_each_slice_with_its_own_frame_of_reference(tmp_path: Path, chest: Chest
     volume = read_volume(written(tmp_path, chest, change))
     assert volume.frame_of_reference_uid == ""
     assert volume.notes == ("each image has a Frame of Reference UID of its own: locations on the images only",)
+
+
+@pytest.mark.parametrize("uid", ["1.2.03.4", "2.25." + "1" * 60, "none"])
+def test_a_frame_of_reference_that_is_no_uid_is_none(tmp_path: Path, chest: Chest, uid: str) -> None:
+    """A result with it would not be valid, and would be held instead of sent."""
+
+    def change(ds: Dataset, _: int) -> None:
+        ds["FrameOfReferenceUID"] = DataElement("FrameOfReferenceUID", "UI", uid, validation_mode=config.IGNORE)
+
+    volume = read_volume(written(tmp_path, chest, change))
+    assert volume.frame_of_reference_uid == ""
+    assert "the Frame of Reference UID is not valid: locations on the images only" in volume.notes
 
 
 def test_no_frame_of_reference_at_all(tmp_path: Path, chest: Chest) -> None:
