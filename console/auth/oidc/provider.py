@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote_plus
 
 import httpx
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
@@ -97,7 +98,8 @@ class OidcProvider:
             form["client_id"] = section.client_id
         else:
             secret = section.client_secret_file.read_text(encoding="utf-8").strip()
-            headers["Authorization"] = "Basic " + base64.b64encode(f"{section.client_id}:{secret}".encode()).decode()
+            credentials = f"{quote_plus(section.client_id)}:{quote_plus(secret)}"  # RFC 6749 2.3.1
+            headers["Authorization"] = "Basic " + base64.b64encode(credentials.encode()).decode()
         answer = self._request("POST", str(known.metadata["token_endpoint"]), data=form, headers=headers)
         token = answer.get("id_token")
         if not isinstance(token, str):

@@ -33,7 +33,7 @@ def misbehaving() -> Iterator[OidcServer]:
 @contextmanager
 def _console(database: Database, folder: Path, issuer: str, **more: object) -> Iterator[Browser]:
     secret = folder / "client-secret"
-    secret.write_text("the secret of the console\n")
+    secret.write_text("a+secret%20of the:console\n")
     given = {"issuer": issuer, "client_id": "console", "client_secret_file": secret, "redirect_url": CALLBACK, "label": "Example hospital"}
     section = ConsoleSection(port=0, oidc=OidcSection.model_validate(given | more))
     add_users(database)

@@ -8,7 +8,7 @@ server.listen(0, "127.0.0.1", () => {
   const issuer = `http://127.0.0.1:${server.address().port}`;
   const provider = new Provider(issuer, {
     clients: [{
-      client_id: "console", client_secret: "the secret of the console", grant_types: ["authorization_code"],
+      client_id: "console", client_secret: "a+secret%20of the:console", grant_types: ["authorization_code"],
       response_types: ["code"], redirect_uris: ["http://127.0.0.1:1/sign-in/oidc/callback"], application_type: "native",
     }],
     pkce: { required: () => true },
