@@ -84,12 +84,18 @@ def _without_downloads(installation: Path) -> dict[str, str]:
     return {"PYTHON": str(old / "bin/python"), "VENV_OPTIONS": "--without-pip", "PYTHONPATH": borrowed, **pip}
 
 
-def _upgrade(installation: Path, wheel: Path, url: str, *options: str) -> "subprocess.CompletedProcess[str]":
-    """Run upgrade.sh. Where systemd does not run, a stand-in for systemctl notes its calls; everything else is real."""
+def _upgrade(installation: Path, wheel: Path, url: str, *options: str, at_stop: str = "") -> "subprocess.CompletedProcess[str]":
+    """Run upgrade.sh. Where systemd does not run, a stand-in for systemctl notes its calls; everything else is real.
+
+    Parameters
+    ----------
+    at_stop
+        What the stand-in does where it is told to stop the services.
+    """
     programs, secrets = installation / "programs", installation / "secrets"
     for folder in (programs, secrets, installation / "backups"):
         folder.mkdir(exist_ok=True)
-    (programs / "systemctl").write_text(f'#!/bin/sh\necho "$@" >>{installation}/systemctl.log\n')
+    (programs / "systemctl").write_text(f'#!/bin/sh\necho "$@" >>{installation}/systemctl.log\n[ "$1" != stop ] || {at_stop or ":"}\n')
     (programs / "systemctl").chmod(0o755)
     (secrets / "database_admin_url").write_text(as_role(url, ADMIN))
     (secrets / "database_url").write_text(url)
@@ -137,6 +143,18 @@ def test_an_upgrade_stops_backs_up_migrates_and_starts(installation: Path, wheel
         assert sorted(path.suffix for path in (installation / "backups").iterdir()) == [".dump", ".dump", ".toml", ".toml"]
         again = _upgrade(installation, wheel, url)
         assert (again.returncode, "is the version that is installed" in again.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("at_stop", ["exit 1", "kill -TERM $PPID", "kill -HUP $PPID"])
+@pytest.mark.timeout(3600)
+def test_an_upgrade_that_is_interrupted_starts_the_version_before(installation: Path, wheel: Path, at_stop: str) -> None:
+    """Where a service does not stop, and where the terminal of the upgrade is lost."""
+    calls, before = installation / "systemctl.log", (installation / "prefix/current").readlink()
+    calls.unlink(missing_ok=True)
+    done = _upgrade(installation, installation / "broken" / wheel.name, "postgresql://n:p@127.0.0.1:1/n", at_stop=at_stop)
+    assert done.returncode == 1
+    assert calls.read_text().splitlines() == ["stop dicom-node.target dicom-node-*.service", "start dicom-node.target"]
+    assert (installation / "prefix/current").readlink() == before
 
 
 def test_an_installation_puts_every_file_in_its_place(installation: Path, wheel: Path, tmp_path: Path) -> None:
