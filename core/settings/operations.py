@@ -170,7 +170,9 @@ class AuditSection(Section):
         default=None, description="File with the node's certificate, PEM, where the syslog server asks for one. Needs `syslog_key`."
     )
     syslog_key: Path | None = Field(default=None, description="File with the private key of `syslog_cert`, PEM.")
-    to_webhook: bool = Field(default=False, description="Every anchor is also posted to `webhook.url`, as the event `audit.anchored`.")
+    to_webhook: bool = Field(
+        default=False, description="Every anchor is also posted to `webhook.url`, as the event `audit.anchored`. Needs `webhook.url`."
+    )
     time_stamp_url: str = Field(
         default="", description="Time-stamp service (RFC 3161) that signs anchors, `http://` or `https://`. Empty: none is asked."
     )

@@ -89,6 +89,12 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
+    def _check_anchor_webhook(self) -> Self:
+        if self.audit.to_webhook and not self.webhook.url:
+            raise ValueError("audit.to_webhook sends anchors to webhook.url, which is empty: set it, or leave to_webhook false")
+        return self
+
+    @model_validator(mode="after")
     def _check_certificates(self) -> Self:
         pinned = {source.ae_title for source in self.sources if source.certificate is not None}
         if pinned and (self.node.tls is None or not self.node.tls.require_client_cert):

@@ -128,6 +128,7 @@ def test_an_error_of_the_environment_names_the_variable(tmp_path: Path, variable
         (DIMSE, 'stow_url = "http://pacs/dicom-web"\ntls = {}\n', "tls needs an https:// stow_url"),
         (DIMSE, 'folder = "out"\n', "folder is an absolute path"),
         (DIMSE, "", "exactly one address"),
+        ("[node]", "[audit]\nto_webhook = true\n[node]", "webhook.url, which is empty"),
         ("[node]", "[node", "cannot be read"),
     ],
 )
