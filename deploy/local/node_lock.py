@@ -55,6 +55,7 @@ class NodeLock:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         self._file = descriptor
+        (self.folder / "servers.json").unlink(missing_ok=True)  # of a node that was killed
 
     def publish(self, urls: ServerUrls) -> None:
         """Write the URLs to a file that only this user can read."""
@@ -76,7 +77,7 @@ def running_servers(data_dir: Path) -> ServerUrls | None:
     except OSError:
         return None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: several commands may look at the same time
     except OSError:  # another process has the lock: the node runs
         return ServerUrls(**json.loads(servers.read_text())) if servers.exists() else None
     finally:

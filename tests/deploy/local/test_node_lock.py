@@ -1,5 +1,6 @@
 """One node per data folder; other commands find its servers while it runs."""
 
+import fcntl
 import os
 import stat
 from pathlib import Path
@@ -34,6 +35,20 @@ def test_the_file_of_a_killed_node_is_ignored(tmp_path: Path) -> None:
     os.waitpid(child, 0)
     assert (tmp_path / "run" / "servers.json").exists()
     assert running_servers(tmp_path) is None
+
+
+def test_the_file_of_a_killed_node_is_ignored_while_commands_run(tmp_path: Path) -> None:
+    """A command that starts the server itself has the lock, and several commands may look at the same time."""
+    lock = NodeLock(tmp_path)
+    lock.acquire()
+    lock.release()
+    lock.publish(URLS)
+    with (tmp_path / "run" / "node.lock").open() as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)  # as `running_servers` does
+        assert running_servers(tmp_path) is None
+    lock.acquire()
+    assert running_servers(tmp_path) is None
+    lock.release()
 
 
 def test_a_second_node_is_refused_with_the_process_of_the_first(tmp_path: Path) -> None:
