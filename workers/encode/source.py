@@ -83,7 +83,9 @@ class ResultSource:
 
 
 def read_source(inputs: Sequence[UnitInput], *, referenced: Iterable[str] = ()) -> ResultSource:
-    """The source of a unit: attributes of its first instance, references to all.
+    """The source of a unit: attributes of the first image with a finding, else of its first instance; references to all.
+
+    The first instance may be a screen capture or localizer in the series, with a compression and body part of its own.
 
     ``referenced``: SOP Instance UIDs of images with findings. Only of these are number, rows and columns read.
 
@@ -92,7 +94,7 @@ def read_source(inputs: Sequence[UnitInput], *, referenced: Iterable[str] = ()) 
     EncodingError
         The unit has no instance.
     CannotUnderstand
-        Its first instance cannot be parsed.
+        The instance with the attributes cannot be parsed.
     """
     if not inputs:
         raise EncodingError("a unit without instances has no report")
@@ -105,7 +107,8 @@ def read_source(inputs: Sequence[UnitInput], *, referenced: Iterable[str] = ()) 
             image = replace(image, rows=header.rows, columns=header.columns, number_of_frames=header.number_of_frames)
             image = replace(image, number=header.instance_number)
         images.append(image)
-    return source_from_dataset(read_dataset(Path(inputs[0].path)), tuple(images))
+    first = next((entry for entry in inputs if entry.sop_instance_uid in with_findings), inputs[0])
+    return source_from_dataset(read_dataset(Path(first.path)), tuple(images))
 
 
 def source_from_dataset(dataset: Dataset, images: tuple[ImageReference, ...]) -> ResultSource:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
 
 from core.errors import EncodingError
 from core.records import Finding, Prediction, UnitInput
@@ -161,6 +162,20 @@ def test_files_are_read_for_the_size_of_referenced_images_only(tmp_path: Path) -
     assert frames.image_name(inputs[1].sop_instance_uid, 7) == "frame 7"
     with pytest.raises(EncodingError):
         read_source([])
+
+
+def test_a_screen_capture_in_the_series_gives_no_attributes_to_a_result_with_findings(tmp_path: Path) -> None:
+    capture = analyses.header("CT", SOPClassUID=SecondaryCaptureImageStorage, SOPInstanceUID="2.25.1", BodyPartExamined="HEAD")
+    capture.LossyImageCompression, capture.BurnedInAnnotation = "01", "YES"
+    analysed = analyses.header("CT", SOPClassUID=CTImageStorage, SOPInstanceUID="2.25.2", BodyPartExamined="CHEST")
+    inputs = []
+    for dataset in (capture, analysed):
+        path = tmp_path / str(dataset.SOPInstanceUID)
+        path.write_bytes(as_bytes(dataset))
+        inputs.append(UnitInput(str(dataset.SOPInstanceUID), str(dataset.SOPClassUID), "", str(path)))
+    source = read_source(inputs, referenced=["2.25.2"])
+    assert (source.anatomy.body_part, source.burned_in, len(source.lossy)) == ("CHEST", "", 0)
+    assert read_source(inputs).anatomy.body_part == "HEAD"
 
 
 def test_finding_on_an_image_outside_of_the_unit_is_an_error() -> None:
