@@ -18,11 +18,14 @@ from core.settings.console import OidcSection
 from db import audit
 from db.accounts.provider_users import provider_user
 from db.accounts.sessions import open_session
+from db.accounts.sign_in_limits import begin_attempt
 from db.accounts.users import User
 
 COOKIE = "dicom-node-oidc"
 COOKIE_PATH = "/sign-in/oidc"
 VALID_S = 600
+# Reasons of refusals that anybody can cause, without an account at the provider.
+OF_ANYBODY = frozenset({"state", "provider", "unreachable", "issuer", "discovery", "keys"})
 
 
 def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
@@ -36,8 +39,11 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         provider = OidcProvider(accounts.oidc)
 
     def _refuse(request: Request, reason: str, message: str) -> Response:
-        details = {"from": client_address(request), "reason": reason}
-        audit.record_now(database, actor="anonymous", action="sign_in.failed", subject="oidc", details=details)
+        address = client_address(request)
+        # Counted for each address as failed passwords are: requests of anybody must not fill the audit trail.
+        if reason not in OF_ANYBODY or begin_attempt(database, f"\0oidc {address}", address).wait_s == 0:
+            details = {"from": address, "reason": reason}
+            audit.record_now(database, actor="anonymous", action="sign_in.failed", subject="oidc", details=details)
         reply = page(templates, request, "message.html", status_code=403, heading="Sign-in was refused", message=message)
         reply.delete_cookie(COOKIE, path=COOKIE_PATH)
         return reply

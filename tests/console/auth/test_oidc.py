@@ -9,11 +9,12 @@ import httpx
 import pytest
 
 from core.settings.console import ConsoleSection, OidcSection
+from db.accounts.sign_in_limits import MOST_PER_NAME
 from db.accounts.users import find_user
 from db.engine import Database
 from tests.support.console import Browser, RunningConsole, add_users
 from tests.support.oidc_servers import OidcServer, run_server
-from tests.support.records import rows
+from tests.support.records import rows, scalar
 
 CALLBACK = "http://127.0.0.1:1/sign-in/oidc/callback"  # nothing listens there: the test brings the answer to the console itself
 
@@ -126,6 +127,14 @@ def test_every_fault_of_an_id_token_is_refused_with_a_page_and_an_audit_event(
         assert sign_in("two roles").status_code == 403
     reasons = [row[0] for row in rows(database, "SELECT details ->> 'reason' FROM audit_events WHERE subject = 'oidc' ORDER BY id")]
     assert reasons == [*FAULTS.values(), "role"]
+
+
+def test_requests_of_anybody_do_not_fill_the_audit_trail(database: Database, tmp_path: Path) -> None:
+    with _console(database, tmp_path, "http://127.0.0.1:1") as browser:
+        for path in ["/sign-in/oidc/callback?state=x&code=y"] * 10 + ["/sign-in/oidc"] * 10:
+            assert browser.get(path).status_code == 403
+        assert scalar(database, "SELECT count(*) FROM audit_events WHERE subject = 'oidc'") == MOST_PER_NAME
+        assert browser.sign_in("viewer").status_code == 303
 
 
 def test_a_name_that_a_local_user_has_is_not_taken_over(database: Database, tmp_path: Path, provider: OidcServer) -> None:
