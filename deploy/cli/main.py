@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import typer
 
 FAILED, USAGE = 1, 2
+# Commands that run for days: an error that they do not expect needs its traceback.
+SERVING = frozenset({"up", *(name for name, (module, _) in COMMANDS.items() if module == "roles")})
 # Allocations between two collections. Python's default of 700 makes it search for garbage hundreds of times while modules are imported.
 COLLECT_EVERY = 50_000
 
@@ -95,6 +97,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader of the output has ended (`| head`). What is still buffered must not raise the error again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except OSError as error:
+        if error.filename is None or only in SERVING:
+            raise
+        print(f"dicom-node: {error.filename}: {error.strerror}", file=sys.stderr)
         return FAILED
     return status if isinstance(status, int) else 0
 

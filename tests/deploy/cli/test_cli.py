@@ -164,6 +164,14 @@ def test_without_a_database_the_error_names_what_to_do(command: str, tmp_path: P
     assert "dicom-node up" in line
 
 
+def test_a_folder_that_cannot_be_written_is_one_line(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DICOM_NODE_DATABASE__URL", database_url)
+    assert run(["results", "export", "--out", "/proc/no_folder"]) == 1
+    assert single_error_line(capsys).startswith("dicom-node: /proc/no_folder: ")
+
+
 def test_an_unreachable_database_is_exit_1_and_hides_the_password(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
