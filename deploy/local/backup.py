@@ -95,7 +95,8 @@ def restore_database(url: str, file: Path) -> None:
     if revision is not None:
         message = f"the database already has a schema (revision {revision})"
         raise ConfigurationError(message, hint="restore into an empty database: nothing is overwritten")
-    options = ["--no-owner", "--single-transaction", "--exit-on-error", "--dbname", urlsplit(url).path.lstrip("/")]
+    # Privileges are given by the upgrade that follows: a dump may name roles that this server does not have yet.
+    options = ["--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error", "--dbname", urlsplit(url).path.lstrip("/")]
     _run([_client_program("pg_restore", major), *options, str(file)], url, "pg_restore")
 
 

@@ -9,7 +9,9 @@ import pytest
 from db import audit
 from db.engine import Database
 from deploy.cli.main import run
-from deploy.local.backup import _libpq_environment
+from deploy.local.backup import _client_program, _libpq_environment, _run
+from deploy.local.database_roles import ADMIN
+from tests.support.services import as_role
 
 
 def write_config(parent: Path, name: str) -> Path:
@@ -53,6 +55,21 @@ def test_a_backup_restores_into_another_server(
     second = folder / "second.dump"
     assert run(["db", "backup", str(second), "--config", str(other)]) == 0
     assert run(["db", "restore", str(second), "--config", str(other)]) == 2  # it is not empty any more
+
+
+def test_a_dump_with_privileges_restores_where_their_roles_are_missing(
+    folder: Path, database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the command for Docker in docs/operations.md wrote it: `pg_dump` without --no-privileges, by the superuser."""
+    audit.record_now(database, actor="test", action="test.written", subject="backup")
+    audit.chain(database)
+    dump, url = folder / "node.dump", as_role(database_url, ADMIN)
+    program = _client_program("pg_dump", database.server_major())
+    _run([program, "--format=custom", "--no-owner", "--file", str(dump)], url, "pg_dump")
+    monkeypatch.delenv("DICOM_NODE_DATABASE__URL", raising=False)
+    other = write_config(folder, "other")
+    assert run(["db", "restore", str(dump), "--config", str(other)]) == 0, capsys.readouterr().err
+    assert run(["audit", "verify", "--config", str(other)]) == 0
 
 
 def test_nothing_is_overwritten(
