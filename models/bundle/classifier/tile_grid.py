@@ -46,9 +46,14 @@ class TileGrid:
         return np.asarray(Image.fromarray(rgb).resize((self.size, self.size), Image.Resampling.BILINEAR))
 
     def centre(self, index: int) -> tuple[float, float]:
-        """(column, row) of a tile's centre in the level's Total Pixel Matrix; the first pixel's centre is 0.5, 0.5 (PS3.3 C.18.6)."""
-        row, column = self.tissue[index]
-        return (float(column) + 0.5) * self.side, (float(row) + 0.5) * self.side
+        """(column, row) in the level's Total Pixel Matrix; the first pixel's centre is 0.5, 0.5 (PS3.3 C.18.6).
+
+        Of a tile that reaches beyond the slide the centre of what lies within, so that the point lies on the image.
+        """
+        matrix = self.level.matrix
+        starts = [int(at) * self.side for at in self.tissue[index]]
+        row, column = ((start + min(start + self.side, end)) / 2 for start, end in zip(starts, (matrix.rows, matrix.columns), strict=True))
+        return column, row
 
 
 def make_grid(slide: Slide, card: ModelCard) -> TileGrid:

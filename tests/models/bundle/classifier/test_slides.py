@@ -11,7 +11,7 @@ from imaging.masks import unpack_heat_map
 from imaging.slide.slide import Slide, read_slide
 from models import runtime
 from models.bundle.classifier.slide_model import SlideClassifier
-from models.bundle.classifier.tile_grid import make_grid
+from models.bundle.classifier.tile_grid import TileGrid, make_grid
 from models.bundle.convert import convert
 from models.card import read_card
 from models.protocol import Model
@@ -79,6 +79,14 @@ def test_the_card_states_magnification_and_rule_and_the_level_is_resampled(discs
     grid = make_grid(read(tmp_path), model.card)
     assert (grid.side, grid.shape) == (128, (3, 4))
     assert grid.picture(0).shape == (TILE, TILE, 3)
+
+
+def test_the_point_of_a_tile_at_the_edge_lies_on_the_slide(tmp_path: Path) -> None:
+    level = read(tmp_path).levels[0]
+    assert 5 * TILE < min(level.matrix.rows, level.matrix.columns) < 7 * TILE
+    grid = TileGrid(level, 5 * TILE, TILE, (2, 2), np.array([[0, 0], [1, 1]]))
+    assert grid.centre(0) == (2.5 * TILE, 2.5 * TILE)
+    assert grid.centre(1) == ((5 * TILE + level.matrix.columns) / 2, (5 * TILE + level.matrix.rows) / 2)
 
 
 def test_too_many_tiles_and_bare_glass_are_refused(discs: Model, tmp_path: Path) -> None:
