@@ -6,6 +6,7 @@ the images themselves.
 
 import json
 import os
+import secrets
 import shutil
 import time
 from pathlib import Path
@@ -23,6 +24,8 @@ class RenderCache:
         self.folder = folder
         self.max_bytes = max_bytes
         self._keep_s = keep_s
+        # Not the number of the process: in a container every console has the same one, and would take over what a killed one has left.
+        self._unfinished = f"{UNFINISHED}-{secrets.token_hex(8)}-"
 
     def path(self, name: str) -> Path:
         """Return the folder of an entry."""
@@ -40,7 +43,7 @@ class RenderCache:
     def new_folder(self, name: str, number: int) -> Path:
         """Return an empty folder to decode into. Raises OSError where it cannot be made."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        made = self.folder / f"{name}{UNFINISHED}-{os.getpid()}-{number}"
+        made = self.folder / f"{name}{self._unfinished}{number}"
         made.mkdir(mode=0o700)
         return made
 
@@ -71,7 +74,7 @@ class RenderCache:
             entries.append((used, path, size))
         total = needed_bytes + sum(size for _, _, size in entries)
         for used, path, size in sorted(entries):
-            if f"{UNFINISHED}-{os.getpid()}-" in path.name or (total <= self.max_bytes and now - used <= self._keep_s):
+            if self._unfinished in path.name or (total <= self.max_bytes and now - used <= self._keep_s):
                 continue  # this process decodes into it, or it may stay
             shutil.rmtree(path, ignore_errors=True)
             total -= size

@@ -94,6 +94,9 @@ class RenderPool:
         if found is not None and not found.failure:
             return found
         with self._lock:
+            running = self._rendered.get(order.name)
+            if running is not None and not running.failure:  # another request was faster
+                return running
             if self._waiting >= MAX_WAITING:
                 raise TooManyWaiting
             self._waiting += 1
@@ -134,7 +137,7 @@ class RenderPool:
             with self._lock:
                 self._waiting -= 1
                 if rendered.finished:
-                    del self._rendered[order.name]
+                    self._rendered.pop(order.name, None)
             if rendered.failure:
                 with suppress(OSError):
                     _remove(rendered.folder)

@@ -31,6 +31,8 @@ export class Controls {
   // The images are known: show the controls that they need.
   opened(meta) {
     document.body.dataset.kind = this.viewer.model.geometry.isVolume ? "volume" : meta.kind === "image" ? "photograph" : "stack";
+    const { geometry } = this.viewer.model;
+    if (geometry.isVolume) for (const button of document.querySelectorAll("[data-plane]")) button.textContent = geometry.planeName(button.dataset.plane);
     const notes = [...(meta.reason ? [`These images make no volume, so that only the images themselves are shown: ${meta.reason}.`] : []), ...meta.notes];
     const list = one("#notes");
     list.replaceChildren(...notes.map((text) => Object.assign(document.createElement("li"), { textContent: text })));
@@ -41,7 +43,8 @@ export class Controls {
   overlays(heat) {
     document.body.classList.toggle("with-heat", heat !== null);
     this.heat.disabled = heat === null;
-    one("#heat-meaning").textContent = heat === null ? "" : heat.meaning;
+    const meaning = one("#heat-meaning"); // a series without a result has none
+    if (meaning !== null) meaning.textContent = heat === null ? "" : heat.meaning;
     this.marks();
   }
 
@@ -113,7 +116,7 @@ export class Controls {
     if (event === null || model.geometry === null || model.slices === null) return;
     const [u, v] = view.planeAt(event);
     const value = model.valueAt(model.geometry.fromPlane(view.plane, Math.floor(u), Math.floor(v), model.cross));
-    if (value !== null) field.textContent = `${value} HU`;
+    if (value !== null) field.textContent = model.hounsfield ? `${value} HU` : String(value);
   }
 
   message(title, text = "", busy = false) {

@@ -25,7 +25,8 @@ export function bindPointer(viewport, viewer) {
     moved = rest = 0;
     button = event.button;
     pinch = null;
-    if (viewer.marking && button === 0) viewer.beginMark(viewport, event);
+    if (viewer.marking && button === 0 && pointers.size === 1) viewer.beginMark(viewport, event);
+    else viewer.dropMark();
   });
   canvas.addEventListener("pointermove", (event) => {
     const before = pointers.get(event.pointerId);

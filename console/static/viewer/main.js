@@ -160,6 +160,11 @@ class Viewer {
     this.model.mark = { plane: viewport.plane, start, end: start };
   }
 
+  // A second finger zooms: it marks nothing.
+  dropMark() {
+    this.model.mark = null;
+  }
+
   growMark(viewport, event) {
     if (this.model.mark !== null) this.model.mark.end = viewport.planeAt(event);
   }
@@ -195,7 +200,7 @@ class Viewer {
   }
 
   choosePreset(name) {
-    this.model.window.choose(name);
+    this.model.window.choose(this.model.hounsfield ? name : "full");
     this.redraw();
   }
 

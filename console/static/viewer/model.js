@@ -39,6 +39,11 @@ export class Model {
     this.heat = heat === null ? null : new HeatMap(heat, this.geometry);
   }
 
+  // Whether the values are Hounsfield units.
+  get hounsfield() {
+    return this.page.preset !== "full";
+  }
+
   at(plane) {
     return this.cross[AXIS[plane]];
   }
@@ -48,7 +53,7 @@ export class Model {
     if (this.photograph !== null) return this.photograph;
     if (this.slices === null) return null;
     const kept = this.pictures[plane], at = this.at(plane);
-    const wanted = `${at} ${this.window.center} ${this.window.width} ${plane === "z" ? "" : this.slices.loaded}`;
+    const wanted = `${at} ${this.window.center} ${this.window.width} ${plane === "z" ? "" : this.slices.arrived}`;
     if (kept.drawn === wanted) return kept.picture.canvas;
     const canvas = kept.picture.draw(this.slices, at, this.window.table);
     if (canvas !== null) kept.drawn = wanted;

@@ -13,6 +13,7 @@ export class Slices {
     this.size = rows * columns;
     this.data = new Array(depth).fill(null);
     this.loaded = 0;
+    this.arrived = 0; // with those that were forgotten since
     this.wanted = first;
     this.onLoad = onLoad;
     this.onEnd = onEnd;
@@ -43,7 +44,7 @@ export class Slices {
   idle = 0;
 
   next() {
-    const reach = Math.floor(this.most / 2);
+    const reach = Math.floor((this.most - 1) / 2); // on both sides and with the wanted one: no more than are kept
     for (let distance = 0; distance <= Math.max(reach, this.most === this.depth ? this.depth : 0); distance++) {
       for (const z of [this.wanted + distance, this.wanted - distance]) {
         if (z >= 0 && z < this.depth && this.data[z] === null && !this.pending.has(Math.floor(z / this.group))) return Math.floor(z / this.group);
@@ -97,6 +98,7 @@ export class Slices {
 
   keep(first, values) {
     const count = values.length / this.size;
+    this.arrived += count;
     for (let index = 0; index < count; index++) {
       if (this.data[first + index] === null) this.loaded++;
       this.data[first + index] = values.subarray(index * this.size, (index + 1) * this.size);

@@ -4,7 +4,7 @@ export const PRESETS = {
   lung: { name: "Lung", center: -600, width: 1500 },
   soft: { name: "Soft tissue", center: 40, width: 400 },
   bone: { name: "Bone", center: 400, width: 1800 },
-  full: { name: "Grey values", center: 128, width: 256 }, // of frames and photographs, which have no Hounsfield units
+  full: { name: "Grey values", center: 127.5, width: 255 }, // of frames, which have no Hounsfield units: each value is displayed as it is
 };
 
 export class GreyWindow {
@@ -20,7 +20,7 @@ export class GreyWindow {
 
   set(center, width, preset = null) {
     this.preset = preset;
-    this.center = Math.round(Math.min(4000, Math.max(-2000, center)));
+    this.center = Math.round(2 * Math.min(4000, Math.max(-2000, center))) / 2;
     this.width = Math.round(Math.min(8000, Math.max(1, width)));
     const low = this.center - this.width / 2;
     for (let value = -32768; value < 32768; value++) {

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser as Chromium
+from playwright.sync_api import Page
 
 from db.blobs.store import Blobs
 from db.engine import Database
@@ -15,6 +17,7 @@ from deploy.demo.synthetic.chest import make_chest, write_chest
 from deploy.demo.synthetic.lesion import lesion_dataset
 from imaging.photograph.read import Photograph
 from imaging.volume.volume import Volume
+from tests.support.chromium import headless_chromium, sign_in
 from tests.support.console import Browser, RunningConsole, add_users
 from tests.support.services import fresh_database
 from tests.support.viewer_units import photograph_with_finding, series_with_findings
@@ -69,3 +72,22 @@ def browser(node: ViewerNode) -> Iterator[Browser]:
     with node.console.browser() as opened:
         opened.sign_in("clinician")
         yield opened
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Chromium]:
+    """Debian's Chromium without a window."""
+    with headless_chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(node: ViewerNode, chromium: Chromium) -> Iterator[Page]:
+    """A page that is signed in; an error of a script fails the test."""
+    page = chromium.new_page(viewport={"width": 1280, "height": 800})
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    sign_in(page, node.console.url, "clinician")
+    yield page
+    page.close()
+    assert not errors

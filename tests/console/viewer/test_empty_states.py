@@ -2,7 +2,9 @@
 
 import asyncio
 import shutil
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -116,3 +118,33 @@ def test_the_cache_forgets_what_was_used_least_recently_and_what_is_old(tmp_path
     RenderCache(cache.folder, max_bytes=1 << 30, keep_s=-1).make_room(0)
     assert not list(cache.folder.iterdir())
     shutil.rmtree(cache.folder)
+
+
+def test_what_a_killed_console_has_left_is_removed_and_does_not_disturb(tmp_path: Path, chest: list[Path]) -> None:
+    """In a container the next console has the number of the one that was killed."""
+    killed = RenderCache(tmp_path / "cache", max_bytes=1 << 30, keep_s=3600).new_folder("unit-1-x", 0)
+    (killed / "pixels").write_bytes(b"pixels of a patient")
+    pool = RenderPool(ViewerSection(), RenderCache(tmp_path / "cache", max_bytes=1 << 30, keep_s=3600))
+    try:
+        assert not _finish(pool, named(chest)).failure
+    finally:
+        pool.close()
+    RenderCache(tmp_path / "cache", max_bytes=1 << 30, keep_s=-1).make_room(0)
+    assert not killed.exists()
+
+
+def test_two_requests_at_the_same_moment_start_one_process(pool: RenderPool, chest: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    both_have_looked, find = threading.Barrier(2), pool.find
+
+    def find_together(name: str) -> RenderedUnit | None:
+        found = find(name)
+        both_have_looked.wait(300)
+        return found
+
+    monkeypatch.setattr(pool, "find", find_together)
+    with ThreadPoolExecutor(2) as threads:
+        order = RenderOrder("unit-1-x", "series", named(chest))
+        one, other = threads.map(pool.start, [order, order])
+    assert one is other
+    assert asyncio.run(one.wait_until_finished(300))
+    assert not one.failure

@@ -1,15 +1,12 @@
 """The viewer in Chromium: it scrolls, jumps to a nodule, changes the window, shows the heat map, and draws the model's pixels."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import Page
 
 from tests.console.viewer.conftest import ViewerNode
-from tests.support.chromium import FRAMES_DRAWN, headless_chromium, sign_in
+from tests.support.chromium import FRAMES_DRAWN
 
 # The grey picture behind the view, before it is scaled to the screen: (rows, columns) of the red channel.
 _GREYS = """async (plane) => {
@@ -27,25 +24,6 @@ _COLOURED = """() => {
     }
     return count;
 }"""
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Chromium]:
-    """Debian's Chromium without a window."""
-    with headless_chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
-def page(node: ViewerNode, chromium: Chromium) -> Iterator[Page]:
-    """A page that is signed in; an error of a script fails the test."""
-    page = chromium.new_page(viewport={"width": 1280, "height": 800})
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    sign_in(page, node.console.url, "clinician")
-    yield page
-    page.close()
-    assert not errors
 
 
 def _open(page: Page, node: ViewerNode, unit: int) -> None:
