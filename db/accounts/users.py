@@ -22,7 +22,8 @@ _ENABLE = text("UPDATE users SET disabled_at = NULL WHERE id = :id")
 _SET_TOTP = text("UPDATE users SET totp_secret = :secret, totp_last_step = 0 WHERE id = :id")
 _USE_STEP = text("UPDATE users SET totp_last_step = :step WHERE id = :id AND totp_last_step < :step")
 _END_SESSIONS = text("UPDATE sessions SET ended_at = node_now() WHERE user_id = :id AND ended_at IS NULL AND id <> :but")
-_OTHER_ADMINS = text("SELECT count(*) FROM users WHERE role = 'admin' AND disabled_at IS NULL AND id <> :id")
+# Locked, in one order: of two changes at the same moment the second one waits, and sees what the first one has left.
+_ADMINS = text("SELECT id FROM users WHERE role = 'admin' AND disabled_at IS NULL ORDER BY id FOR UPDATE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +165,9 @@ def _no_user(id: int) -> ConfigurationError:
 
 
 def _require_other_admin(connection: Connection, id: int) -> None:
+    others = set(connection.execute(_ADMINS).scalars()) - {id}
     user = connection.execute(_GET, {"id": id}).one_or_none()
     if user is None:
         raise _no_user(id)
-    if user.role == "admin" and connection.execute(_OTHER_ADMINS, {"id": id}).scalar_one() == 0:
+    if user.role == "admin" and not others:
         raise ConfigurationError(f"{user.name!r} is the only administrator", hint="make another user administrator first")

@@ -1,6 +1,7 @@
 """Users: the page for administrators, registration by invitation, the first administrator, and the command line."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,10 @@ from console.auth.first_administrator import offer_registration
 from core.errors import ConfigurationError
 from db.accounts.invitations import invite_user
 from db.accounts.sign_in_links import make_sign_in_link
-from db.accounts.users import add_user, disable_user, enable_user, find_user, list_users, set_role
+from db.accounts.users import _DISABLE, _require_other_admin, add_user, disable_user, enable_user, find_user, list_users, set_role
 from db.engine import Database
 from tests.support.console import PASSWORD, RunningConsole, add_users
+from tests.support.node_process import wait_until
 from tests.support.records import scalar
 
 
@@ -69,6 +71,21 @@ def test_invitations_end_with_the_rights_of_who_invited(console: RunningConsole,
         assert person.open(f"/invitations/{tokens[1]}").status_code == 410
         assert person.send_form(f"/invitations/{tokens[1]}", password="a long enough password").status_code == 410
     assert find_user(database, "back door 1") is None
+
+
+def test_two_administrators_that_disable_each_other_at_once_leave_one(console: RunningConsole, database: Database) -> None:
+    other = add_user(database, name="admin2", role="admin", password_hash="", actor="test")
+    first = find_user(database, "admin")
+    assert first is not None
+    with ThreadPoolExecutor(1) as pool:
+        with database.begin() as connection:
+            _require_other_admin(connection, first.id)
+            connection.execute(_DISABLE, {"id": first.id})
+            second = pool.submit(disable_user, database, other, actor="test")
+            waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            wait_until("the second one to wait or to be done", lambda: second.done() or scalar(database, waiting) != 0)
+        with pytest.raises(ConfigurationError, match="only administrator"):
+            second.result()
 
 
 def test_a_change_of_a_user_that_there_is_not_is_refused_and_no_event(console: RunningConsole, database: Database) -> None:
