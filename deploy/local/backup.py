@@ -4,13 +4,23 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from core.errors import ConfigurationError, StorageError
 from db.engine import Database
 from db.schema.revisions import current_revision
 from db.server_order import split_servers
 from deploy.local.postgres_programs import postgres_versions
+
+# Parameters of a URL that decide how the server is verified and reached, and the variables in which libpq reads them.
+_PARAMETERS = {
+    "sslmode": "PGSSLMODE", "sslrootcert": "PGSSLROOTCERT", "sslcert": "PGSSLCERT", "sslkey": "PGSSLKEY", "sslcrl": "PGSSLCRL",
+    "sslcrldir": "PGSSLCRLDIR", "sslsni": "PGSSLSNI", "ssl_min_protocol_version": "PGSSLMINPROTOCOLVERSION",
+    "ssl_max_protocol_version": "PGSSLMAXPROTOCOLVERSION", "channel_binding": "PGCHANNELBINDING", "gssencmode": "PGGSSENCMODE",
+    "krbsrvname": "PGKRBSRVNAME", "require_auth": "PGREQUIREAUTH", "target_session_attrs": "PGTARGETSESSIONATTRS",
+    "connect_timeout": "PGCONNECT_TIMEOUT", "options": "PGOPTIONS", "application_name": "PGAPPNAME", "passfile": "PGPASSFILE",
+    "hostaddr": "PGHOSTADDR",
+}  # fmt: skip
 
 
 def _client_program(name: str, major: int) -> str:
@@ -39,10 +49,10 @@ def _libpq_environment(url: str) -> dict[str, str]:
     values = {
         "PGHOST": ",".join(host for host, _, _ in hosts),
         "PGPORT": ",".join(port for _, _, port in hosts),
-        "PGTARGETSESSIONATTRS": "read-write" if servers else "",
         "PGUSER": unquote(parts.username or ""),
         "PGPASSWORD": unquote(parts.password or ""),
-        "PGDATABASE": parts.path.lstrip("/"),
+        "PGDATABASE": unquote(parts.path.lstrip("/")),
+        **{_PARAMETERS[key]: value for key, value in parse_qsl(parts.query) if key in _PARAMETERS},
     }
     return {**os.environ, **{key: value for key, value in values.items() if value}}
 
@@ -96,7 +106,14 @@ def restore_database(url: str, file: Path) -> None:
         message = f"the database already has a schema (revision {revision})"
         raise ConfigurationError(message, hint="restore into an empty database: nothing is overwritten")
     # Privileges are given by the upgrade that follows: a dump may name roles that this server does not have yet.
-    options = ["--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error", "--dbname", urlsplit(url).path.lstrip("/")]
+    options = [
+        "--no-owner",
+        "--no-privileges",
+        "--single-transaction",
+        "--exit-on-error",
+        "--dbname",
+        unquote(urlsplit(url).path.lstrip("/")),
+    ]
     _run([_client_program("pg_restore", major), *options, str(file)], url, "pg_restore")
 
 

@@ -34,6 +34,15 @@ def test_of_several_servers_the_primary_is_dumped() -> None:
     assert environment["PGTARGETSESSIONATTRS"] == "read-write"
 
 
+def test_the_checks_of_the_server_are_those_of_the_url() -> None:
+    """Else a backup goes to whoever answers, although the node itself verifies the server."""
+    environment = _libpq_environment("postgresql://u@db/a%20b?sslmode=verify-full&sslrootcert=/etc/ca.pem&options=-c%20a%3Db")
+    names = ("PGSSLMODE", "PGSSLROOTCERT", "PGOPTIONS", "PGDATABASE")
+    assert [environment.get(name) for name in names] == ["verify-full", "/etc/ca.pem", "-c a=b", "a b"]
+    several = _libpq_environment("postgresql://u:p@db1:1,db2/d?target_session_attrs=primary")
+    assert several["PGTARGETSESSIONATTRS"] == "primary"
+
+
 def test_a_backup_restores_into_another_server(
     folder: Path, database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
