@@ -7,8 +7,9 @@ from typing import Any
 from PIL import Image
 
 from console.viewer.render_unit import PICTURE, verify_files
+from core.policy.admission import WHOLE_SLIDE
 from imaging.headers.instance_header import read_header
-from imaging.slide.slide import WHOLE_SLIDE, read_slide
+from imaging.slide.slide import read_slide
 
 
 def is_slide(files: Sequence[tuple[Path, str]]) -> bool:

@@ -22,6 +22,7 @@ TEMPORARY_CONGESTION, LOCAL_LIMIT_EXCEEDED = 1, 2  # of the presentation related
 CONSOLE_SOURCE = "CONSOLE"
 """Source of what people upload in the console, where DICOM has the calling AE title."""
 
+WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"  # VL Whole Slide Microscopy Image Storage (PS3.4 B.5)
 # PS3.4 B.5: SOP classes of single images; each is analysed by itself. Whole slides are pyramids of many instances, and cine loops,
 # tomosynthesis and OCT are volumes or films: a series, which is complete by count or time, because no header says what is to come.
 SINGLE_IMAGES = frozenset(

@@ -46,8 +46,8 @@ class VerdictRefused(NodeError):
 class MarkedPlace:
     """A point on an image.
 
-    ``point``: (column, row) in pixels, the centre of the first pixel is at (0.5, 0.5) (PS3.3 C.18.6). ``frame``: from 1, None for a
-    single-frame image.
+    ``point``: (column, row) in pixels, the centre of the first pixel is at (0.5, 0.5) (PS3.3 C.18.6); of a whole slide in the Total Pixel
+    Matrix. ``frame``: from 1, None for a single-frame image and for a whole slide.
     """
 
     sop_instance_uid: str

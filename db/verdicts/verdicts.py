@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from core.policy.admission import WHOLE_SLIDE
 from core.policy.verdicts import MarkedPlace, VerdictDraft, VerdictKind, VerdictRefused, destinations_to_release, position_on_slice
 from core.records import Lps
 from db import audit
@@ -113,12 +114,14 @@ def _place_values(connection: Connection, job_id: int, place: MarkedPlace | None
         raise VerdictRefused("the marked image is none of those that the model was given", hint="mark the place on another image")
     header = header_from_json(found)
     column, row = place.point
-    if not 0.0 <= column <= (header.columns or column) or not 0.0 <= row <= (header.rows or row):
+    # Rows and Columns of a whole slide are those of a tile, and the place lies in its Total Pixel Matrix.
+    rows, columns = (None, None) if header.sop_class_uid == WHOLE_SLIDE else (header.rows, header.columns)
+    if not 0.0 <= column <= (columns or column) or not 0.0 <= row <= (rows or row):
         raise VerdictRefused("the marked place is outside of the image", hint="mark a place on the image")
     if not 1 <= (place.frame or 1) <= header.number_of_frames:
         raise VerdictRefused(f"the image has {header.number_of_frames} frames", hint="mark the place on one of them")
     position: Lps | None = None
-    if header.number_of_frames == 1:
+    if header.number_of_frames == 1 and header.sop_class_uid != WHOLE_SLIDE:
         position = position_on_slice(place.point, header.orientation, header.position, header.pixel_spacing_mm)
     return {
         "sop_instance_uid": place.sop_instance_uid,

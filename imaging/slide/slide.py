@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import GeometryError, NotAnalysable
+from core.policy.admission import WHOLE_SLIDE
 from imaging.frames.frame_file import FrameFile
 from imaging.frames.pixel_measures import pixel_spacing
 from imaging.slide.level import SlideLevel
@@ -16,7 +17,6 @@ from imaging.slide.overview import draw_overview
 from imaging.slide.tile_places import Matrix, read_matrix, tile_places
 from imaging.wire.notes import add_note
 
-WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"  # VL Whole Slide Microscopy Image Storage (PS3.4 B.5)
 FINER, COARSER = 0.02, 0.1  # shares by which a level may miss the wanted pixel size, and by which it may be too coarse
 
 

@@ -11,12 +11,12 @@ from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage
 
 from core import codes, private_codes
+from core.policy.admission import WHOLE_SLIDE
 from core.records import Evaluation, Finding, Mask, Measurement, ModelIdentity, Prediction
 from core.states import Outcome, ResultKind, Tier
 from db.jobs.job_records import StoredElsewhere
 from imaging.masks import pack_mask
 from imaging.photograph.read import Photograph
-from imaging.slide.slide import WHOLE_SLIDE
 from imaging.volume.volume import Volume
 from workers.encode.analysis import Analysis, RelatedObject
 from workers.encode.objects import segmentation

@@ -85,6 +85,14 @@ def series_with_findings(
     return unit, volume
 
 
+def slide_with_finding(database: Database, blobs: Blobs, files: Sequence[Path], point: tuple[float, float]) -> int:
+    """Receive a whole slide; its result has a finding at (column, row) of the first file. Returns the unit."""
+    study = receive_files(database, blobs, files, UnitKind.SERIES)
+    finest = read_header(files[0].read_bytes()).sop_instance_uid
+    finding = Finding("nodule", codes.LESION, score=0.9, tier=Tier.REVIEW, sop_instance_uid=finest, image_point=point)
+    return _commit(database, blobs, study, "lung_nodule_ct", Prediction(Outcome.FINDINGS, (finding,)), None, ())[0]
+
+
 def photograph_with_finding(database: Database, blobs: Blobs, file: Path, objects: Sequence[ResultObject] = ()) -> tuple[int, Photograph]:
     """Receive a photograph; its result has a lesion with an outline in the middle, and a heat map. Returns (unit, photograph)."""
     study = receive_files(database, blobs, [file], UnitKind.IMAGE)

@@ -169,7 +169,7 @@ class Viewer {
     if (this.model.mark !== null) this.model.mark.end = viewport.planeAt(event);
   }
 
-  // Tell the place: image and frame, column and row in pixels (PS3.3 C.18.6), and the diameter where one was drawn.
+  // Tell the place, and the diameter where one was drawn.
   endMark() {
     const { model } = this, { mark } = model;
     if (mark === null) return;
@@ -178,8 +178,7 @@ class Viewer {
     const size = Math.hypot((mark.end[0] - mark.start[0]) * du, (mark.end[1] - mark.start[1]) * dv);
     if (u < 0 || v < 0 || u >= width || v >= height) return;
     const voxel = model.geometry.fromPlane(mark.plane, u - 0.5, v - 0.5, model.cross);
-    const [z] = model.geometry.clamp(voxel), [image, frame] = model.meta.images?.[z] ?? [this.page.image, null];
-    const detail = { image, frame, column: voxel[2] + 0.5, row: voxel[1] + 0.5 };
+    const detail = model.pointAt(voxel);
     if (size > 1 && model.meta.spacing_mm) detail.diameter_mm = size;
     model.moveTo(voxel);
     this.mark(false);

@@ -76,13 +76,30 @@ export class Model {
 
   // The voxel of a finding: the image and point that its result names, else its position in the patient, else the middle of its outline.
   centerOf(finding) {
-    const z = this.sliceOf.get(`${finding.image} ${finding.frame ?? 1}`);
-    const scale = this.meta.levels?.[finding.image]; // of a whole slide: pixels of the overview for one of the level that was read
-    if (scale && finding.point) return [0, finding.point[1] * scale[0] - 0.5, finding.point[0] * scale[1] - 0.5];
-    if (z !== undefined && finding.point) return [z, finding.point[1] - 0.5, finding.point[0] - 0.5];
+    const named = finding.point ? this.voxelAt(finding.image, finding.frame, finding.point) : null;
+    if (named !== null) return named;
     if (finding.position && this.geometry.affine) return this.geometry.voxelOf(finding.position);
     if (this.masks?.has(finding.ordinal)) return this.masks.center(finding.ordinal);
     return null;
+  }
+
+  // The voxel of a point, (column, row), on an image; null where it is none of the images.
+  voxelAt(image, frame, [column, row]) {
+    const z = this.sliceOf.get(`${image} ${frame ?? 1}`);
+    const scale = this.meta.levels?.[image]; // of a whole slide: pixels of the overview for one of the level
+    if (scale) return [0, row * scale[0] - 0.5, column * scale[1] - 0.5];
+    return z === undefined ? null : [z, row - 0.5, column - 0.5];
+  }
+
+  // The image, frame, column and row of a voxel, in pixels (PS3.3 C.18.6); on a whole slide those of its finest level.
+  pointAt(voxel) {
+    const column = voxel[2] + 0.5, row = voxel[1] + 0.5, levels = Object.entries(this.meta.levels ?? {});
+    if (levels.length > 0) {
+      const [image, [down, across]] = levels.reduce((finest, level) => (level[1][0] < finest[1][0] ? level : finest));
+      return { image, frame: null, column: column / across, row: row / down };
+    }
+    const [image, frame] = this.meta.images?.[this.geometry.clamp(voxel)[0]] ?? [this.page.image, null];
+    return { image, frame, column, row };
   }
 
   // The image of a finding that names no point on it, at the place of the cross-hair; null where the images do not have it.

@@ -5,8 +5,8 @@ export async function connectVerdicts(viewer, job) {
   document.addEventListener("verdicts:show", ({ detail }) => {
     const finding = viewer.model.findings.find((one) => one.id === detail.finding);
     if (finding !== undefined) { viewer.goToFinding(finding.ordinal); return; }
-    const z = viewer.model.sliceOf.get(`${detail.image} ${detail.frame ?? 1}`);
-    if (z !== undefined && Number.isFinite(detail.row)) viewer.goTo([z, detail.row - 0.5, detail.column - 0.5]);
+    const voxel = Number.isFinite(detail.row) ? viewer.model.voxelAt(detail.image, detail.frame, [detail.column, detail.row]) : null;
+    if (voxel !== null) viewer.goTo(voxel);
   });
   document.addEventListener("verdicts:mark", () => viewer.mark(true));
   const reply = await fetch(`/results/${job}/verdicts`, { redirect: "manual" });

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pydicom
+import pytest
 from playwright.sync_api import Page
 
 from core.states import UnitKind
@@ -13,7 +14,9 @@ from imaging.frames.frame_series import read_frame_series
 from tests.console.viewer.conftest import ViewerNode
 from tests.support.chromium import FRAMES_DRAWN
 from tests.support.multi_frame import oct_volume
-from tests.support.viewer_units import receive_files
+from tests.support.records import scalar
+from tests.support.slides import pyramid
+from tests.support.viewer_units import receive_files, slide_with_finding
 
 _VIEWER = 'const { viewer } = await import(document.querySelector("script[type=module]").src);'
 _GREYS = f"""async () => {{
@@ -62,6 +65,33 @@ def test_planes_of_a_coronal_series_have_their_names(page: Page, node: ViewerNod
     assert page.locator("[data-plane]").all_inner_texts() == ["Coronal", "Axial", "Sagittal"]
     sides = {side: page.inner_text(f".view.large .{side}") for side in ("left", "right", "top", "bottom")}
     assert sides == {"left": "R", "right": "L", "top": "H", "bottom": "F"}
+
+
+@pytest.mark.parametrize("levels", [1, 2])
+def test_a_place_on_a_whole_slide_is_one_of_its_finest_level(page: Page, node: ViewerNode, tmp_path: Path, levels: int) -> None:
+    """The page shows an overview: of two levels it is four times smaller than the finest one, in each direction."""
+    files = [tmp_path / f"{number}.dcm" for number in range(levels)]
+    slides = pyramid((20, 40), discs=((10, 20),), study=8700 + levels)[:levels]
+    for path, dataset in zip(files, slides, strict=True):
+        dataset.save_as(path, enforce_file_format=True)
+    rows_high, columns_wide = slides[0].TotalPixelMatrixRows, slides[0].TotalPixelMatrixColumns
+    unit = slide_with_finding(node.database, node.blobs, files, (1312.0, 672.0))
+    page.goto(f"{node.console.url}/viewer/{unit}")
+    page.wait_for_selector("#verdict-box [data-verdicts]")
+    page.keyboard.press("m")
+    page.locator("#verdict-box details.missed [data-mark]").click()
+    box = page.locator(".view.large canvas").bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    form = "#verdict-box details.missed"
+    assert page.input_value(f"{form} [name=image]") == slides[0].SOPInstanceUID
+    given = [float(page.input_value(f"{form} [name={name}]")) for name in ("column", "row")]
+    assert given == pytest.approx([columns_wide / 2, rows_high / 2], abs=8), "the middle"
+    with page.expect_response("**/verdicts"):
+        page.click(f"{form} button.primary")
+    page.wait_for_selector("#verdict-box [data-missed]")
+    marked = scalar(node.database, f"SELECT image_point FROM verdicts WHERE sop_instance_uid = '{slides[0].SOPInstanceUID}'")
+    assert marked == pytest.approx(given)
 
 
 def test_a_series_that_does_not_fit_into_memory_is_fetched_once(page: Page, node: ViewerNode) -> None:

@@ -3,11 +3,11 @@
 import numpy as np
 
 from core import codes
+from core.policy.admission import WHOLE_SLIDE
 from core.records import Code, Finding
 from core.states import ResultKind
 from imaging.masks import unpack_mask
 from imaging.photograph.read import Photograph
-from imaging.slide.slide import WHOLE_SLIDE
 from workers.encode.analysis import Analysis
 from workers.encode.anatomy import SIDES
 from workers.encode.sr import concept_names, content_items
