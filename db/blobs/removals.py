@@ -1,10 +1,12 @@
-"""Removes blobs that no row needs, safely against the same content being received at that moment.
+"""Removes blobs that no row needs, safely against the same content being received at that moment (decision 0039).
 
-The transaction that marks an instance or report as removed writes a row in ``blob_removals``. The file is unlinked under the lock of that
-row, and content that is received again takes the same lock before the sender gets Success: it finds its bytes, or must be sent again.
+The transaction in which a row stops needing a blob writes a row in ``blob_removals``. Afterwards the file is removed under the lock of
+that row, if no row needs it then; the row stays for an hour, as a mark. Who commits a row that names a blob reads ``blob_removals`` after
+the commit (`find_requested`). Content without a mark keeps its file: it was committed before the mark, so the removal sees its row. Content
+with one is stored once more (`keep_received`), under the same lock.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from sqlalchemy import Connection, text
 
@@ -13,20 +15,29 @@ from db.blobs.store import Blobs
 from db.engine import Database
 
 BATCH = 200
+MARKED_S = 3600.0  # longer than a process takes from giving a file its name to committing the row
 
 _REQUEST = text("""
-    INSERT INTO blob_removals (sha256, size_bytes) VALUES (:sha256, :size_bytes) ON CONFLICT DO NOTHING
+    INSERT INTO blob_removals (sha256, size_bytes) VALUES (:sha256, :size_bytes)
+    ON CONFLICT (sha256) DO UPDATE SET requested_at = node_now(), removed_at = NULL
 """)
-_NEXT = text("""
-    SELECT r.sha256, r.size_bytes,
-           EXISTS (SELECT FROM instances i WHERE i.sha256 = r.sha256 AND i.removed_at IS NULL)
+_NEEDED = """
+    EXISTS (SELECT FROM instances i WHERE i.sha256 = r.sha256 AND i.removed_at IS NULL)
         OR EXISTS (SELECT FROM reports p WHERE p.sha256 = r.sha256 AND p.removed_at IS NULL)
         OR EXISTS (SELECT FROM result_overlays o WHERE o.sha256 = r.sha256 AND o.removed_at IS NULL)
-        OR EXISTS (SELECT FROM quarantine q WHERE q.sha256 = r.sha256) AS needed
-    FROM blob_removals r ORDER BY r.requested_at, r.sha256 LIMIT :limit FOR UPDATE OF r SKIP LOCKED
+        OR EXISTS (SELECT FROM quarantine q WHERE q.sha256 = r.sha256)
+"""
+_NEXT = text(f"""
+    SELECT r.sha256, r.size_bytes, ({_NEEDED}) AS needed FROM blob_removals r
+    WHERE r.removed_at IS NULL AND (CAST(:only AS text[]) IS NULL OR r.sha256 = ANY(:only))
+    ORDER BY r.requested_at, r.sha256 LIMIT :limit FOR UPDATE OF r SKIP LOCKED
 """)
-_DONE = text("DELETE FROM blob_removals WHERE sha256 = ANY(:hashes)")
-_CANCEL = text("DELETE FROM blob_removals WHERE sha256 = :sha256")
+_WITHDRAW = text("DELETE FROM blob_removals WHERE sha256 = ANY(:hashes)")
+_DONE = text("UPDATE blob_removals SET removed_at = node_now() WHERE sha256 = ANY(:hashes)")
+_FORGET = text("DELETE FROM blob_removals WHERE removed_at < (SELECT node_now()) - make_interval(secs => :kept_s)")
+_FIND = text("SELECT sha256 FROM blob_removals WHERE sha256 = ANY(:hashes)")
+_REOPEN = text("UPDATE blob_removals SET removed_at = NULL WHERE sha256 = :sha256")
+_WITHDRAW_NEEDED = text(f"DELETE FROM blob_removals r WHERE r.sha256 = :sha256 AND ({_NEEDED})")
 _RESTORE = text("UPDATE instances SET removed_at = NULL WHERE id = :id AND removed_at IS NOT NULL")
 
 _REMOVED_INPUTS = text("""
@@ -42,37 +53,57 @@ def count_removed_inputs(database: Database, job_id: int) -> int:
 
 def request_removals(connection: Connection, blobs: Iterable[tuple[str, int]]) -> None:
     """Request, in the caller's transaction, the removal of blobs given as (sha256, size in bytes)."""
-    rows = [{"sha256": sha256, "size_bytes": size_bytes} for sha256, size_bytes in blobs]
+    rows = [{"sha256": sha256, "size_bytes": size_bytes} for sha256, size_bytes in sorted(set(blobs))]
     if rows:
         connection.execute(_REQUEST, rows)
 
 
-def remove_blobs(database: Database, blobs: Blobs) -> int:
-    """Carry out every requested removal of a blob that no row needs; return the number of bytes.
+def remove_blobs(database: Database, blobs: Blobs, only: Sequence[str] | None = None) -> int:
+    """Carry out every requested removal of a blob that no row needs, or those of ``only``; return the number of bytes.
 
-    After a crash the next call removes the rest.
+    After a crash the next call removes the rest: a file may be gone whose removal is not marked as done.
     """
     removed_bytes = 0
     while True:
         with database.begin() as connection:
-            found = connection.execute(_NEXT, {"limit": BATCH}).all()
+            found = connection.execute(_NEXT, {"limit": BATCH, "only": None if only is None else list(only)}).all()
             if not found:
+                connection.execute(_FORGET, {"kept_s": MARKED_S})
                 return removed_bytes
-            size = 0
-            for row in found:
-                if not row.needed:
-                    blobs.remove(row.sha256)
-                    size += row.size_bytes
-            connection.execute(_DONE, {"hashes": [row.sha256 for row in found]})
+            unneeded = [row for row in found if not row.needed]
+            for row in unneeded:
+                blobs.remove(row.sha256)
+            size = sum(row.size_bytes for row in unneeded)
+            connection.execute(_WITHDRAW, {"hashes": [row.sha256 for row in found if row.needed]})
+            connection.execute(_DONE, {"hashes": [row.sha256 for row in unneeded]})
             counters.add(connection, [("removed_bytes", (), size)])
         removed_bytes += size
 
 
-def restore_instance(database: Database, blobs: Blobs, instance_id: int, sha256: str) -> bool:
-    """Undo the removal of an instance whose content was received again; False if its file has just been removed."""
+def find_requested(database: Database, hashes: Sequence[str]) -> set[str]:
+    """Return which of these blobs `keep_received` has to keep; to be asked after the rows that name them are committed."""
     with database.begin() as connection:
-        connection.execute(_CANCEL, {"sha256": sha256})  # waits for a process that is removing it
-        if not blobs.has(sha256):
-            return False
-        connection.execute(_RESTORE, {"id": instance_id})
-    return True
+        return set(connection.execute(_FIND, {"hashes": list(hashes)}).scalars())
+
+
+def keep_received(database: Database, sha256: str, store: Callable[[], object], *, instance_id: int | None = None) -> None:
+    """Store content once more whose removal was requested, and mark its instance as present.
+
+    Where the row that names it is gone again, the next removal decides.
+
+    Parameters
+    ----------
+    store
+        Stores the bytes as a blob, whether or not it exists. Not called where the removal was withdrawn meanwhile, which keeps the file.
+
+    Raises
+    ------
+    StorageError
+        The bytes cannot be stored: the sender must not get Success.
+    """
+    with database.begin() as connection:
+        if connection.execute(_REOPEN, {"sha256": sha256}).rowcount:  # waits for a process that is removing it
+            store()
+        if instance_id is not None:
+            connection.execute(_RESTORE, {"id": instance_id})
+        connection.execute(_WITHDRAW_NEEDED, {"sha256": sha256})

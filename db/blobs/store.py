@@ -22,6 +22,7 @@ from db.blobs.linked_file import LinkedFile
 from db.blobs.temporary_file import TemporaryFile
 
 MODE = 0o640
+COPY_BYTES = 1 << 20
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -108,7 +109,7 @@ class Blobs:
         while True:
             path = f"{self._tmp}/{self._prefix}-{next(self._count):x}"
             try:
-                descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, MODE)
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, MODE)  # read by `store_again` only
                 break
             except FileExistsError:  # a process that was forked from this one has the same prefix
                 self._prefix = os.urandom(12).hex()
@@ -134,6 +135,24 @@ class Blobs:
             return self.to_blob(file, sha256).sync()
         finally:
             file.discard()
+
+    def store_again(self, descriptor: int, sha256: str) -> BlobRef:
+        """Store the bytes of an open file as a blob, whether or not it exists: a file that was removed has no name, but its bytes.
+
+        Raises
+        ------
+        StorageError
+            The disk reported an error.
+        """
+        with disk_errors("the blob cannot be written again"):
+            copy, offset = self.temporary(), 0
+            try:
+                while part := os.pread(descriptor, COPY_BYTES, offset):
+                    copy.write(part)
+                    offset += len(part)
+                return self.adopt(copy, sha256)
+            finally:
+                copy.discard()
 
     def to_blob(self, file: TemporaryFile, sha256: str) -> LinkedFile:
         """Return a temporary file as one that becomes the blob of this hash with ``LinkedFile.sync``.

@@ -6,7 +6,7 @@ is known already, or that differs from the current content of its UID, is handle
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from operator import attrgetter
 from typing import Any
@@ -18,6 +18,7 @@ from core.errors import StorageError
 from core.records import InstanceHeader
 from core.states import UnitKind
 from db import audit
+from db.blobs import removals
 from db.blobs.blob_ref import BlobRef
 from db.engine import Database
 from db.notify import notify
@@ -38,7 +39,8 @@ _ADD_UNDECIDED = text("""
 _COUNT_DUPLICATE = text("""
     UPDATE instances i SET duplicates = duplicates + 1 FROM units u
     WHERE i.sop_instance_uid = :sop_instance_uid AND i.sha256 = :sha256 AND u.id = i.unit_id
-    RETURNING i.id, i.unit_id, u.revision, i.removed_at IS NOT NULL AS removed
+    RETURNING i.id, i.unit_id, u.revision,
+              i.removed_at IS NOT NULL OR EXISTS (SELECT FROM blob_removals m WHERE m.sha256 = i.sha256) AS removed
 """)
 _CHECK_UNIT = text("UPDATE units SET changed_since_check = true, next_check_at = node_now() WHERE id = :unit_id AND state = 'open'")
 
@@ -70,13 +72,13 @@ class Admission:
     instance_id: int
     unit_id: int
     revision: int
-    removed: bool = False  # retention has removed its file: see db.blobs.removals.restore_instance
+    removed: bool = False  # its file was removed, or is being removed: see db.blobs.removals.keep_received
 
 
 def admit_instance(
     database: Database, *, header: InstanceHeader, blob: BlobRef, kind: UnitKind, association_id: UUID, source: str
 ) -> Admission:
-    """Index one instance. The row is committed when this returns, and the sender may get Success.
+    """Index one instance. The row is committed when this returns, and the sender may get Success unless its file was removed.
 
     The same content again is a duplicate: no row, no work. Other content of a known SOP Instance UID is kept as undecided and compared
     later (`db.complete.content_conflicts`). A new instance of a complete unit begins its next revision.
@@ -92,7 +94,10 @@ def admit_instance(
         rows = connection.exec_driver_sql(*admission_statement([arrival], secret)).all()
         (admission,) = read_admissions(rows)
         values = _values(arrival, secret)
-        return admission or _admit_known_uid(connection, values | {"unit_id": rows[0].of_unit, "revision": rows[0].of_revision})
+        admission = admission or _admit_known_uid(connection, values | {"unit_id": rows[0].of_unit, "revision": rows[0].of_revision})
+    if admission.result is AdmissionResult.DUPLICATE:  # its row was committed before, so that the removal of its file was looked for
+        return admission
+    return replace(admission, removed=bool(removals.find_requested(database, [blob.sha256])))
 
 
 def admission_statement(arrivals: Sequence[Arrival], secret: bytes) -> tuple[str, dict[str, Any]]:

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Row, text
 
 from core.errors import ConfigurationError
 from db import audit
+from db.blobs import removals
 from db.blobs.blob_ref import BlobRef
 from db.engine import Database
 from db.listings.quarantine import COLUMNS, QuarantinedItem
@@ -26,14 +27,12 @@ _TOTAL = text("""
     FROM (SELECT name, amount FROM counters UNION ALL SELECT name, amount FROM counter_changes) AS counted
     WHERE name = 'quarantine_bytes'
 """)
-# Deletes as many of the oldest as exceed the limit. A blob that an instance or report also has must not be removed.
+# Deletes as many of the oldest as exceed the limit.
 _REMOVE_OLDEST = text("""
     WITH oldest AS (SELECT id, size_bytes, last_at FROM quarantine ORDER BY last_at, id LIMIT :batch),
          ranked AS (SELECT id, sum(size_bytes) OVER (ORDER BY last_at, id) - size_bytes AS before FROM oldest),
          removed AS (DELETE FROM quarantine WHERE id IN (SELECT id FROM ranked WHERE before < :excess) RETURNING sha256, size_bytes)
-    SELECT sha256, size_bytes, EXISTS (SELECT FROM instances i WHERE i.sha256 = removed.sha256 AND i.removed_at IS NULL)
-                            OR EXISTS (SELECT FROM reports r WHERE r.sha256 = removed.sha256 AND r.removed_at IS NULL) AS kept_elsewhere
-    FROM removed
+    SELECT sha256, size_bytes FROM removed
 """)
 _DELETE = text("DELETE FROM quarantine WHERE id = :id")
 _GET = text(f"SELECT {COLUMNS} FROM quarantine WHERE id = :id")
@@ -48,8 +47,8 @@ def quarantine_instance(
     Returns
     -------
     list of str
-        SHA-256 of blobs whose files are to be removed because the quarantine exceeds ``max_bytes``. This one is among them if it exceeds
-        the limit alone.
+        SHA-256 of blobs whose removal was requested (`db.blobs.removals`) because the quarantine exceeds ``max_bytes``. This one is among
+        them if it exceeds the limit alone.
     """
     values = {
         "sha256": blob.sha256,
@@ -73,7 +72,8 @@ def quarantine_instance(
             audit.record(
                 connection, actor="node", action="quarantine.removed", subject="quarantine", details={"sha256": row.sha256, "why": "bound"}
             )
-    return [row.sha256 for row in removed if not row.kept_elsewhere]
+        removals.request_removals(connection, ((row.sha256, row.size_bytes) for row in removed))
+    return [row.sha256 for row in removed]
 
 
 def _remove_oldest(connection: Connection, max_bytes: int) -> list[Row[Any]]:

@@ -4,6 +4,7 @@ Nothing here depends on pynetdicom: `handlers` makes a `ReceivedInstance` of a C
 """
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -19,6 +20,7 @@ from db.blobs.blob_ref import BlobRef
 from db.blobs.store import Blobs
 from db.blobs.temporary_file import TemporaryFile
 from db.engine import Database
+from db.listings.quarantine import QuarantinedItem
 from db.receive import admission, own_instances, quarantine
 from db.receive.admission import Admission, AdmissionResult
 from db.receive.associations import close_association, open_association
@@ -115,19 +117,17 @@ class Intake:
             source=received.source,
             sync=blob.sync,
         )
-        self._restore_if_removed(admitted, blob.ref.sha256)
+        if admitted.removed:
+            again = partial(self._blobs.store_again, file.descriptor, blob.ref.sha256)
+            removals.keep_received(self._database, blob.ref.sha256, again, instance_id=admitted.instance_id)
         if admitted.result is not AdmissionResult.NEW:
             self._log.info("instance_received_again", kind=str(admitted.result), source=received.source, unit=admitted.unit_id)
 
-    def _restore_if_removed(self, admitted: Admission, sha256: str) -> None:
-        """Mark an instance as present again whose bytes retention had removed."""
-        if admitted.removed and not removals.restore_instance(self._database, self._blobs, admitted.instance_id, sha256):
-            raise OutOfResources("out of resources: retention is removing the same bytes; send the instance again")
-
     def _quarantine(self, received: ReceivedInstance, file: TemporaryFile, error: IntakeError, association_id: UUID) -> None:
+        blob = self._blobs.to_blob(file, received.spool.sha256).sync()
         removed = quarantine.quarantine_instance(
             self._database,
-            blob=self._blobs.adopt(file, received.spool.sha256),
+            blob=blob,
             reason=str(error),
             status=error.status,
             sop_class_uid=received.spool.identity.sop_class_uid,
@@ -136,8 +136,13 @@ class Intake:
             source=received.source,
             max_bytes=self._limits.quarantine_max_bytes,
         )
-        for sha256 in removed:
-            self._blobs.remove(sha256)
+        if blob.sha256 not in removed and removals.find_requested(self._database, [blob.sha256]):
+            removals.keep_received(self._database, blob.sha256, partial(self._blobs.store_again, file.descriptor, blob.sha256))
+        if removed and self._blobs.removes:  # else `dicom-node retention run` does it on the node that holds them
+            try:
+                removals.remove_blobs(self._database, self._blobs, only=removed)
+            except StorageError as error:  # the requests remain, and the answer is that of this instance
+                self._log.warning("quarantine_not_emptied", error=str(error))
 
     def readmit(self, quarantine_id: int, *, actor: str) -> Admission:
         """Check a quarantined data set again, and index it under the name of its source. It leaves the quarantine once it is indexed.
@@ -150,8 +155,16 @@ class Intake:
             There is no such data set.
         """
         item = quarantine.get_quarantined(self._database, quarantine_id)
+        missing = CannotUnderstand("its bytes are missing", hint="restore the blob from a backup")
         if not self._blobs.has(item.sha256):
-            raise CannotUnderstand("its bytes are missing", hint="restore the blob from a backup")
+            raise missing
+        try:
+            with self._blobs.fetch(item.sha256).open("rb") as content:  # its bytes stay readable where its file is removed
+                return self._readmit(item, content.fileno(), actor=actor)
+        except FileNotFoundError as error:
+            raise missing from error
+
+    def _readmit(self, item: QuarantinedItem, descriptor: int, *, actor: str) -> Admission:
         header = self.headers.read(self._blobs.fetch(item.sha256))
         check_identity(
             sop_class_uid=item.sop_class_uid, sop_instance_uid=item.sop_instance_uid, abstract_syntax=item.sop_class_uid, header=header
@@ -176,8 +189,10 @@ class Intake:
                 association_id=association_id,
                 source=item.source,
             )
-            self._restore_if_removed(admitted, item.sha256)
-            quarantine.remove_admitted(self._database, quarantine_id, actor=actor, instance_id=admitted.instance_id)
+            if admitted.removed:
+                again = partial(self._blobs.store_again, descriptor, item.sha256)
+                removals.keep_received(self._database, item.sha256, again, instance_id=admitted.instance_id)
+            quarantine.remove_admitted(self._database, item.id, actor=actor, instance_id=admitted.instance_id)
         finally:
             close_association(self._database, association_id, "released")
         return admitted

@@ -1,7 +1,10 @@
 """Quarantine: repetitions are counted, the size is limited, and no blob that is needed elsewhere is removed."""
 
+from pathlib import Path
 from uuid import uuid4
 
+from db.blobs import removals
+from db.blobs.store import Blobs
 from db.engine import Database
 from db.listings.quarantine import list_quarantined
 from db.receive.quarantine import quarantine_instance
@@ -28,10 +31,14 @@ def test_the_size_is_limited_and_repetitions_are_counted(database: Database) -> 
     assert [item.times for item in list_quarantined(database, 10)] == [2]
 
 
-def test_a_blob_of_an_instance_is_not_returned_for_removal(database: Database) -> None:
+def test_the_blob_of_an_instance_is_not_removed_with_the_quarantine(database: Database, tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path / "blobs")
+    blobs.put(b"both")
     Sender(database).send(1, content="both")
     removed = quarantine_instance(
         database, blob=blob("both"), reason="x", status=0xA900, sop_class_uid="", sop_instance_uid="", association_id=uuid4(),
         source="PACS", max_bytes=0,
     )  # fmt: skip
-    assert removed == []
+    assert removed == [blob("both").sha256]
+    assert removals.remove_blobs(database, blobs, removed) == 0
+    assert blobs.has(blob("both").sha256)
