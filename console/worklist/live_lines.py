@@ -10,6 +10,8 @@ from db.worklist.study_filter import StudyFilter
 KEEP_S = 30.0  # lines show ages
 SEEN_S = 900.0
 MOST_FILTERS = 200
+LinesKey = tuple[StudyFilter, str]
+"""A filter, and the role of the user: the text of an empty list names the pages that the role may open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +24,15 @@ class Lines:
 
 
 class LiveLines:
-    """Keeps the lines of each filter until something has changed; a second browser that asks waits for the first one's lines."""
+    """Keeps the lines of each filter and role until something has changed; a second browser that asks waits for the first one's lines."""
 
     def __init__(self) -> None:
-        self._kept: dict[StudyFilter, tuple[int, float, Lines]] = {}
-        self._computing: dict[StudyFilter, threading.Lock] = {}
+        self._kept: dict[LinesKey, tuple[int, float, Lines]] = {}
+        self._computing: dict[LinesKey, threading.Lock] = {}
         self._lock = threading.Lock()
 
-    def get(self, wanted: StudyFilter, changes: int, compute: Callable[[], Lines]) -> Lines:
-        """Return the lines of a filter. ``changes``: how many changes have happened; lines of an earlier count are computed anew."""
+    def get(self, wanted: LinesKey, changes: int, compute: Callable[[], Lines]) -> Lines:
+        """Return the lines of a filter for a role. ``changes``: how many have happened; lines of an earlier count are computed anew."""
         with self._lock:
             if len(self._kept) > MOST_FILTERS:
                 self._kept.clear()

@@ -87,10 +87,10 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
     def _live(request: Request, session: Session, wanted: StudyFilter) -> Response:
         def compute() -> Lines:
             studies = list_studies(database, wanted)
-            html = templates.get_template("worklist_lines.html").render(_context(wanted, studies, continued=False))
+            html = templates.get_template("worklist_lines.html").render(_context(wanted, studies, continued=False), session=session)
             return Lines(html, hashlib.sha256(html.encode()).hexdigest()[:16], tuple(study.id for study in studies))
 
-        lines = kept_lines.get(wanted, feed.changes, compute)
+        lines = kept_lines.get((wanted, session.user.role), feed.changes, compute)
         if not seen.covers(session.id, lines.studies):
             _record(request, session, lines.studies)
         if request.headers[LIVE] == lines.hash:

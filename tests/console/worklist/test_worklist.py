@@ -173,12 +173,24 @@ def test_an_open_worklist_reads_only_what_has_changed_and_is_recorded_when_it_sh
     assert read(lines)[0] == 204
     assert events() == recorded, "the same studies in the same session"
     feed = LiveLines()
-    first = feed.get(StudyFilter(), 1, lambda: Lines("a", "a", (1,)))
-    assert feed.get(StudyFilter(), 1, lambda: Lines("b", "b", (2,))) is first
-    assert feed.get(StudyFilter(), 2, lambda: Lines("b", "b", (2,))).html == "b"
+    first = feed.get((StudyFilter(), "viewer"), 1, lambda: Lines("a", "a", (1,)))
+    assert feed.get((StudyFilter(), "viewer"), 1, lambda: Lines("b", "b", (2,))) is first
+    assert feed.get((StudyFilter(), "viewer"), 2, lambda: Lines("b", "b", (2,))).html == "b"
     seen = SeenStudies()
     seen.add(7, [1, 2])
     assert (seen.covers(7, [2]), seen.covers(7, [2, 3]), seen.covers(8, [2])) == (True, False, False)
+
+
+def test_an_empty_worklist_that_is_read_again_names_the_pages_that_the_role_may_open(database: Database, tmp_path: Path) -> None:
+    add_users(database)
+    with RunningConsole(database, tmp_path) as console:
+        for role, uploads in (("viewer", False), ("clinician", True)):
+            with console.browser() as browser:
+                browser.sign_in(role)
+                reply = browser.get("/worklist", headers={"HX-Request": "true", "X-Live": ""})
+            assert reply.status_code == 200
+            assert "No study has been received" in reply.text
+            assert ('href="/upload"' in reply.text) == uploads
 
 
 def test_the_newest_units_give_the_newest_studies_also_where_an_older_one_was_analysed_last(
