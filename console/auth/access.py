@@ -127,6 +127,7 @@ ACCESS: dict[tuple[str, str], frozenset[UserRole]] = {
     ("GET", "/audit/views/export"): AUDITORS,
     ("POST", "/sign-out"): ALL,
     ("GET", "/account"): ALL,
+    ("GET", "/account/session"): ALL,
     ("POST", "/account/password"): ALL,
     ("POST", "/account/second-factor"): ALL,
     ("POST", "/account/second-factor/remove"): ALL,

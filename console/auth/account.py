@@ -45,6 +45,11 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         """Show the account."""
         return _page(request, session)
 
+    @routes.get("/account/session")
+    def session_open(session: SignedIn) -> Response:
+        """Say that the session has not ended. The guard takes it for use of the session where the header of `activity.js` says so."""
+        return Response(status_code=204)
+
     @routes.post("/account/password")
     async def change_password(request: Request, session: SignedIn) -> Response:
         """Set a new password; every other session of the user ends."""

@@ -16,6 +16,8 @@ from db.engine import Database
 WRITING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 FORM_TOKEN = "form_token"
 FORM_TOKEN_HEADER = "X-Form-Token"
+ACTIVITY_HEADER = "X-Activity"
+"""Of `activity.js`: yes where somebody uses the page that sends it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +124,22 @@ async def check_form_token(request: Request, expected: str) -> None:
         raise AccessDenied("this form is too old, or came from another site: go back, reload the page and try again")
 
 
+def is_of_a_person(request: Request) -> bool:
+    """Whether somebody did something: opened a page, sent a form or a file, or uses a page (`activity.js`).
+
+    Pages read lists and states again by themselves; that must not keep the session of an unattended workstation. Every browser asks for
+    HTML where it opens a page, and for anything in requests of scripts, also without HTTPS.
+    """
+    headers = request.headers
+    return request.method in WRITING or "text/html" in headers.get("accept", "") or headers.get(ACTIVITY_HEADER) == "yes"
+
+
 async def browser_session(accounts: Accounts, request: Request) -> Session | None:
     """Return the session of the cookie; None where there is no cookie, or the session has ended."""
     token = request.cookies.get(accounts.cookie)
-    return None if token is None else await run_in_threadpool(find_session, accounts.database, token, accounts.limits)
+    if token is None:
+        return None
+    return await run_in_threadpool(find_session, accounts.database, token, accounts.limits, used=is_of_a_person(request))
 
 
 def build_guard(accounts: Accounts):  # type: ignore[no-untyped-def]  # FastAPI reads the inner signature

@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 
 from console.api.problems import InvalidPart, problem
 from console.auth.bearer import ScopeMissing, TokenRefused
-from console.auth.guard import FORM_TOKEN_HEADER, AccessDenied, Accounts, SignInNeeded, browser_session
+from console.auth.guard import ACTIVITY_HEADER, FORM_TOKEN_HEADER, AccessDenied, Accounts, SignInNeeded, browser_session
 from console.auth.replies import page, redirect
 from console.server.security_headers import added_headers
 from core.errors import StorageError
@@ -37,8 +37,8 @@ def _from_script(request: Request) -> bool:
 
     Browsers say so only over HTTPS; headers of the scripts say so always. htmx then loads the page again (``HX-Refresh``).
     """
-    headers = request.headers
-    return headers.get("sec-fetch-dest") == "empty" or any(name in headers for name in ("hx-request", "x-fragment", FORM_TOKEN_HEADER))
+    headers, own = request.headers, ("hx-request", "x-fragment", FORM_TOKEN_HEADER, ACTIVITY_HEADER)
+    return headers.get("sec-fetch-dest") == "empty" or any(name in headers for name in own)
 
 
 def add_refusals(application: FastAPI, templates: Jinja2Templates, accounts: Accounts) -> None:

@@ -1,11 +1,19 @@
-// The study page: read again when its state has changed, but not while the reader works on it; then a line offers to reload.
+// The study page: read again in its place, because loading it would count as use of the session,
+// when its state has changed, but not while the reader works on it; then a line offers to reload.
 "use strict";
-const live = document.getElementById("live");
+const main = document.getElementById("main");
+const live = () => document.getElementById("live");
 let touched = false;
 let asking = false;
 
 for (const kind of ["pointerdown", "keydown", "input"]) {
-  document.getElementById("main").addEventListener(kind, () => { touched = true; }, { passive: true });
+  main.addEventListener(kind, () => { touched = true; }, { passive: true });
+}
+
+async function readAgain() {
+  const reply = await fetch(location.pathname, { headers: { "X-Activity": "no" }, cache: "no-store" });
+  const page = new DOMParser().parseFromString(await reply.text(), "text/html");
+  if (reply.ok && !touched) main.innerHTML = page.getElementById("main").innerHTML;
 }
 
 async function ask() {
@@ -13,12 +21,10 @@ async function ask() {
   asking = true;
   await new Promise((resolve) => setTimeout(resolve, 700));
   try {
-    const reply = await fetch(live.dataset.path);
-    const answer = reply.ok ? await reply.json() : { state: live.dataset.state };
-    if (answer.state !== live.dataset.state) {
-      if (touched) live.hidden = false;
-      else location.reload();
-    }
+    const reply = await fetch(live().dataset.path, { headers: { "X-Activity": "no" } });
+    const answer = reply.ok ? await reply.json() : { state: live().dataset.state };
+    if (answer.state !== live().dataset.state && !touched) await readAgain();
+    live().hidden = answer.state === live().dataset.state;
   } catch (error) { /* the node cannot be reached; the next event asks again */ }
   asking = false;
 }

@@ -89,7 +89,7 @@ class ConsoleSection(Section):
         ge=10,
         description="Connections at once. A new one beyond them ends the one that has waited longest for a request.",
     )
-    session_idle_s: Seconds = Field(default=1800.0, description="Seconds without a request after which a user has to sign in again.")
+    session_idle_s: Seconds = Field(default=1800.0, description="Seconds without use after which a user has to sign in again.")
     session_max_s: Seconds = Field(
         default=43200.0, description="Seconds after sign-in after which a user has to sign in again. 12 hours: one shift."
     )

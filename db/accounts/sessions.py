@@ -11,7 +11,7 @@ from db import audit
 from db.accounts.users import User
 from db.engine import Database
 
-SEEN_EVERY_S = 30  # the time of the last request is written at most this often
+SEEN_EVERY_S = 30  # the time of the last use is written at most this often
 CONFIRM_WITHIN_S = 300  # a session whose second factor is not confirmed ends
 
 _OPEN = text("""
@@ -40,7 +40,7 @@ _LIST = text("""
 
 @dataclass(frozen=True, slots=True)
 class SessionLimits:
-    """Seconds without a request, and seconds since sign-in, after which a session is no longer valid."""
+    """Seconds without use, and seconds since sign-in, after which a session is no longer valid."""
 
     idle_s: float
     max_s: float
@@ -101,15 +101,18 @@ def confirm_session(database: Database, session: Session, *, address: str) -> st
     return token
 
 
-def find_session(database: Database, token: str, limits: SessionLimits) -> Session | None:
-    """Return the valid session of a cookie's token; None where it ended, timed out, or its user is disabled."""
+def find_session(database: Database, token: str, limits: SessionLimits, *, used: bool) -> Session | None:
+    """Return the valid session of a cookie's token; None where it ended, timed out, or its user is disabled.
+
+    ``used``: a person made the request, so that the idle time begins anew.
+    """
     values = {"token": hash_token(token), "idle_s": limits.idle_s, "max_s": limits.max_s}
     values |= {"seen_every_s": SEEN_EVERY_S, "confirm_s": CONFIRM_WITHIN_S}
     with database.begin() as connection:
         row = connection.execute(_FIND, values).one_or_none()
         if row is None:
             return None
-        if row.stale:
+        if used and row.stale:
             connection.execute(_SEEN, {"id": row.session_id})
     user = User(row.id, row.name, row.role, row.password_hash, row.totp_secret, row.created_at, row.disabled_at)
     return Session(row.session_id, user, row.form_token, row.confirmed)

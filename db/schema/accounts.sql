@@ -32,7 +32,7 @@ COMMENT ON COLUMN sessions.address IS 'Address of the browser at sign-in';
 COMMENT ON COLUMN sessions.user_agent IS 'What the browser calls itself';
 COMMENT ON COLUMN sessions.created_at IS 'When the password was accepted';
 COMMENT ON COLUMN sessions.confirmed_at IS 'When the second factor was accepted; at once where the user has none';
-COMMENT ON COLUMN sessions.last_seen_at IS 'Last request';
+COMMENT ON COLUMN sessions.last_seen_at IS 'When it was used last; what pages read by themselves does not count';
 COMMENT ON COLUMN sessions.ended_at IS 'When it was ended by sign-out, by a person or by a time limit';
 
 CREATE TABLE invitations (

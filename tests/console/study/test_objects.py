@@ -67,7 +67,7 @@ def test_an_object_is_shown_as_text(shown: tuple[Browser, Database, Blobs], kind
 
 
 def _content(browser: Browser, page: str) -> str:
-    return page.split('src="' if "<img" in page else 'class="button primary" href="')[1].split('"')[0]
+    return page.split('<img src="' if "<img" in page else 'class="button primary" href="')[1].split('"')[0]
 
 
 def test_the_picture_of_a_heat_map_is_that_of_the_object(shown: tuple[Browser, Database, Blobs]) -> None:
