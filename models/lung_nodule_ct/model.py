@@ -14,7 +14,7 @@ from models.card import ModelCard
 from models.ct.lung_field import LungField, lung_field
 from models.lung_nodule_ct.findings import nodule_finding
 from models.lung_nodule_ct.heat import NoduleHeat
-from models.lung_nodule_ct.suitability import check_chest, check_geometry, not_covered
+from models.lung_nodule_ct.suitability import check_chest, check_geometry, not_covered, thick_slices_note
 from models.lung_nodule_ct.two_stages import TwoStageDetector
 from models.torch_threads import cpu_threads
 
@@ -67,7 +67,7 @@ class LungNoduleDetector:
             candidates = self._detector.candidates(heat, self.card.thresholds)
         most = int(self.card.thresholds["most_findings"])
         missing = not_covered(lungs, volume)
-        notes = [*missing, *volume.notes]
+        notes = [*missing, *thick_slices_note(volume, self.card.metrics), *volume.notes]
         if len(candidates) > most:
             notes.append(f"{len(candidates)} candidates were above the operating point; the {most} with the highest score are given")
         findings = tuple(nodule_finding(volume, heat, candidate, self.card, whole=not missing) for candidate in candidates[:most])

@@ -1,5 +1,8 @@
 """Checks whether the model was made for a series, by its geometry and by the lungs in the image, not by the header."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from imaging.volume.volume import Volume
@@ -8,6 +11,8 @@ from models.ct.lung_field import LungField
 LEAST_SLICES = 16
 MOST_STEP_MM = 5.0
 LEAST_FIELD_MM = 200.0
+THICK_MM = 3.75  # from this distance of slices on the figures of thick slices are stated
+BY_ACQUISITION, THICK = "by_acquisition", "slices_of_4_to_6_mm"  # of the card's metrics
 # Share of the largest lung area from which on the first or last slice is taken to cut through the lungs.
 CUT_SHARE = 0.25
 
@@ -49,3 +54,22 @@ def not_covered(lungs: LungField, volume: Volume) -> tuple[str, ...]:
         return ()
     sentence = f"The {' and the '.join(ends)} of the lungs {'was' if len(ends) == 1 else 'were'} not covered by the series"
     return (f"{sentence}: what lies there was not examined. The series shows {lungs.litres:.1f} l of air-filled lung.",)
+
+
+def thick_slices_note(volume: Volume, metrics: Mapping[str, Any]) -> tuple[str, ...]:
+    """A note for a series of thick slices: what the model was measured to do on such; none for thin slices or without a measurement."""
+    figures = metrics.get(BY_ACQUISITION, {}).get(THICK)
+    step = volume.spacing_mm[0]
+    if figures is None or step < THICK_MM:
+        return ()
+    return (f"The slices are {step:.1f} mm apart. {thick_slices_sentence(metrics[BY_ACQUISITION])}",)
+
+
+def thick_slices_sentence(by_acquisition: Mapping[str, Any]) -> str:
+    """What the card and the report say of thick slices."""
+    thick, thin = by_acquisition[THICK], by_acquisition["as_acquired"]
+    return (
+        f"With slices of 4 to 6 mm the model found {thick['found']:.2f} of the nodules instead of {thick['found_as_acquired']:.2f}, "
+        f"and marked {thick['false_positives_per_scan']:.0f} places in a series that are no nodule "
+        f"instead of {thin['false_positives_per_scan']:.0f}."
+    )

@@ -40,7 +40,7 @@ def test_the_card_states_the_figures_of_both_versions(tmp_path: Path, monkeypatc
     assert after["sensitivity"] == after["at_4_false_per_scan"] == 1.0
     assert card.metrics[f"version_{known}_on_the_same"]["at_4_false_per_scan"] < 1.0
     assert change["low"] > 0
-    assert f"changed from {change['before']:.2f} to 1.00" in card.limits[3]
+    assert f"changed from {change['before']:.2f} to 1.00" in card.limits[index_of(card.limits, "Version ")]
     assert "5 of 5 tumours" in card.limits[1]
     assert "10 of 10 of 4 to 6 mm" in card.limits[1]
     assert "10 of 10 of 4 to 6 mm" in card.looked_for

@@ -9,13 +9,13 @@ import pytest
 
 from models import registry
 from models.card import read_card
+from models.lung_nodule_ct.suitability import BY_ACQUISITION
 from models.lung_nodule_ct.two_stages import TwoStageDetector
 from tests.support.lung_like import SPACING_MM, TUMOUR, small_chest, write_lung_folder
 from training.lung_nodule_ct.real import backgrounds as real_backgrounds
 from training.lung_nodule_ct.real.backgrounds import read_backgrounds
 from training.lung_nodule_ct.real.examination import ExaminedCandidate, ExaminedScan, PresentNodule
 from training.lung_nodule_ct.real.robustness import (
-    METRIC,
     VariedScan,
     examine_variations,
     has_contrast,
@@ -107,6 +107,11 @@ def test_shares_are_of_the_nodules_that_the_change_shows(tmp_path: Path) -> None
     assert figures["cut"] == {"volumes": 1, "nodules": 1, "found": 0.0, "found_as_acquired": 1.0, "false_positives_per_scan": 0.0}
     assert set(figures) == {UNCHANGED, "cut", "volumes_with_contrast", "volumes_of_2_to_2_5_mm"}
     shutil.copyfile(FOLDER / "card.toml", tmp_path / "card.toml")
-    write_to_card(tmp_path / "card.toml", figures)
+    figures["slices_of_4_to_6_mm"] = {**figures["cut"], "found": 0.4, "false_positives_per_scan": 7.6}
+    for _ in range(2):
+        write_to_card(tmp_path / "card.toml", figures)
     written, before = read_card(tmp_path / "card.toml"), read_card(FOLDER / "card.toml")
-    assert written == dataclasses.replace(before, metrics={**before.metrics, METRIC: figures})
+    assert written.metrics == {**before.metrics, BY_ACQUISITION: figures}
+    (sentence,) = (limit for limit in written.limits if limit.startswith("With slices of 4 to 6 mm"))
+    assert "found 0.40 of the nodules instead of 1.00, and marked 8 places in a series that are no nodule instead of 1." in sentence
+    assert len(written.limits) == len(before.limits)

@@ -18,6 +18,7 @@ import numpy as np
 from models import registry
 from models.card import read_card
 from models.card_writer import render_card
+from models.lung_nodule_ct.suitability import BY_ACQUISITION, thick_slices_sentence
 from models.lung_nodule_ct.two_stages import TwoStageDetector
 from models.regression.stored_marks import sort_marks
 from models.torch_threads import cpu_threads
@@ -25,12 +26,12 @@ from training.lung_nodule_ct.real.backgrounds import Background, read_background
 from training.lung_nodule_ct.real.calibration import probability_by
 from training.lung_nodule_ct.real.evaluate_real import SEED
 from training.lung_nodule_ct.real.examination import PASTED, ExaminedScan, examine_pasted, paste_into, reported_marks, scan_from
+from training.lung_nodule_ct.real.measured_sentences import index_of
 from training.lung_nodule_ct.real.nodule_crops import RealNodule, fold_of
 from training.lung_nodule_ct.real.real_metrics import Score, per_scan, share, stored_scan
 from training.lung_nodule_ct.real.variations import UNCHANGED, VARIATIONS, Variation, Volume
 
 FOLD = 0
-METRIC = "by_acquisition"  # the table of a card's metrics
 SMALLEST_MM = 4.0
 THICK_MM = 2.75
 CONTRAST_HU = 100.0  # of the middle of the chest: 35 to 40 HU without an agent, 150 to 300 HU with one in the volumes of the data folder
@@ -145,9 +146,12 @@ def measure_robustness(
 
 
 def write_to_card(path: Path, figures: dict[str, Any]) -> None:
-    """Replace the figures by acquisition of a card."""
-    card = read_card(path)
-    path.write_text(render_card(replace(card, metrics={**card.metrics, METRIC: figures})), encoding="utf-8")
+    """Replace the figures by acquisition of a card, and the limit that states those of thick slices."""
+    card, sentence = read_card(path), thick_slices_sentence(figures)
+    limits = [limit for limit in card.limits if not limit.startswith(sentence.split(" the model")[0])]
+    limits.insert(index_of(limits, "A pasted nodule is real") + 1, sentence)
+    changed = replace(card, limits=tuple(limits), metrics={**card.metrics, BY_ACQUISITION: figures})
+    path.write_text(render_card(changed), encoding="utf-8")
 
 
 if __name__ == "__main__":
