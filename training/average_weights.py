@@ -8,6 +8,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from safetensors.torch import load_file, save_file
 
 from core.errors import NotAnalysable
@@ -27,7 +28,7 @@ def average_weights(files: Sequence[Path], out: Path) -> None:
         if {name: one.shape for name, one in tensors.items()} != {name: one.shape for name, one in last.items()}:
             raise NotAnalysable(f"{path} does not hold the same tensors as {files[-1]}", hint="average weights of one network only")
     means = {
-        name: (sum(tensors[name].double() for tensors in loaded) / len(loaded)).to(one.dtype) if one.is_floating_point() else one
+        name: torch.stack([tensors[name].double() for tensors in loaded]).mean(dim=0).to(one.dtype) if one.is_floating_point() else one
         for name, one in last.items()
     }
     save_file(means, out)
