@@ -12,7 +12,8 @@ from db.verdicts.assessment_records import AssessedReport, ClaimedAssessment, Ju
 
 _OUTDATED = text("""
     UPDATE assessments a SET state = 'superseded', token = NULL, lease_until = NULL, finished_at = node_now()
-    FROM jobs j WHERE j.id = a.job_id AND j.state = 'superseded'
+    FROM jobs j WHERE j.id = a.job_id
+      AND (j.state = 'superseded' OR EXISTS (SELECT FROM assessments later WHERE later.job_id = a.job_id AND later.number > a.number))
       AND (a.state = 'queued' OR (a.state = 'encoding' AND a.lease_until < (SELECT node_now())))
 """)
 _CLAIM = text("""
@@ -60,7 +61,8 @@ _EARLIER = text("""
 def claim_assessment(database: Database, *, lease_s: float) -> ClaimedAssessment | None:
     """Lease the next assessment that is due, one whose lease has expired included; None if there is none.
 
-    Assessments of results that a newer one has replaced are superseded.
+    Assessments of results that a newer one has replaced are superseded, and those that wait for another attempt while there is a later one,
+    which covers their verdicts too.
     """
     with database.begin() as connection:
         connection.execute(_OUTDATED)

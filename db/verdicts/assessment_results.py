@@ -14,7 +14,9 @@ from db.notify import notify
 from db.verdicts.assessment_records import ClaimedAssessment, StoredAssessment
 
 _FENCE = text("""
-    SELECT j.state, j.awaiting_verdict FROM assessments a JOIN jobs j ON j.id = a.job_id
+    SELECT j.state, j.awaiting_verdict,
+           EXISTS (SELECT FROM assessments later WHERE later.job_id = a.job_id AND later.number > a.number AND later.state = 'done') AS late
+    FROM assessments a JOIN jobs j ON j.id = a.job_id
     WHERE a.id = :id AND a.state = 'encoding' AND a.token = CAST(:token AS uuid) FOR NO KEY UPDATE OF a
 """)
 _WITHDRAW_EARLIER = text("""
@@ -50,7 +52,7 @@ def commit_assessment(database: Database, claimed: ClaimedAssessment, objects: t
     with database.begin() as connection:
         lock_jobs(connection, [claimed.job_id])
         job = _fence(connection, claimed)
-        if job.state == "superseded":  # its result is not delivered any more
+        if job.state == "superseded" or job.late:  # its result is not delivered any more, or a later assessment has the last verdicts
             connection.execute(_END, {"id": claimed.id, "state": "superseded", "error": "", "in_s": 0.0})
             return
         connection.execute(_WITHDRAW_EARLIER, {"job_id": claimed.job_id})

@@ -13,7 +13,7 @@ from db.deliveries import delivery_leases
 from db.deliveries.delivery_results import record_stored
 from db.engine import Database
 from db.verdicts.assessment_claim import claim_assessment
-from db.verdicts.assessment_results import record_failed_assessment
+from db.verdicts.assessment_results import commit_assessment, record_failed_assessment
 from db.verdicts.result_state import SeenResult
 from db.verdicts.verdicts import give_verdict
 from deploy.settings_file import load_settings
@@ -114,3 +114,28 @@ def test_from_verdict_to_delivery(runtime: ChildRuntime, factory: JobFactory) ->
         runtime.blobs.path(str(sha256)).unlink()
     assert make(runtime) == 1
     assert assessment(runtime, 3).StudyInstanceUID == first.StudyInstanceUID
+
+
+def test_an_assessment_that_is_late_does_not_replace_a_later_one(runtime: ChildRuntime, factory: JobFactory) -> None:
+    """A worker was slow or lost while another one made the next assessment: the PACS must not get the earlier verdicts last."""
+    database = runtime.database
+    job_id, _ = factory.photograph(1, destinations=("pacs",))
+    wake_up.handle_wake_up(runtime)
+    deliver(database)
+    judge(database, job_id, VerdictKind.ACCEPTED)
+    slow = claim_assessment(database, lease_s=600)
+    assert slow is not None
+    judge(database, job_id, VerdictKind.REJECTED, RejectionReason.ARTIFACT)
+    assert make(runtime) == 1
+    commit_assessment(database, slow, ())
+    assert rows(database, "SELECT number, state FROM assessments ORDER BY number") == [(1, "superseded"), (2, "done")]
+    assert deliver(database) == [("pacs", "assessment")]
+    assert scalar(database, "SELECT count(*) FROM audit_events WHERE action = 'assessment.reported'") == 1
+
+    judge(database, job_id, VerdictKind.ACCEPTED)
+    failing = claim_assessment(database, lease_s=600)
+    assert failing is not None
+    judge(database, job_id, VerdictKind.REJECTED, RejectionReason.OTHER)
+    record_failed_assessment(database, failing, error="the store does not answer", retry_in_s=0.0)
+    assert make(runtime) == 1
+    assert rows(database, "SELECT number, state FROM assessments WHERE number > 2 ORDER BY number") == [(3, "superseded"), (4, "done")]
