@@ -5,6 +5,8 @@ from typing import Annotated
 
 from fastapi import Path, Query
 
+from db.listings.place import PATTERN
+
 LARGEST_ID = 2**63 - 1  # of the type bigint
 NO_NUL = r"^[^\x00]*$"  # PostgreSQL stores no NUL in text
 
@@ -13,6 +15,9 @@ RowId = Annotated[int, Path(ge=1, le=LARGEST_ID)]
 
 Before = Annotated[int | None, Query(ge=1, le=LARGEST_ID, description="Only entries before the one with this number: the next page.")]
 """Keyset paging: the number of the last entry of the page before."""
+
+BeforePlace = Annotated[str | None, Query(pattern=PATTERN, description="Only entries before this place: `next_before` of the page before.")]
+"""Keyset paging of a list by time, whose rows change and go: the place of the last entry (`db.listings.place.ListPlace`)."""
 
 SearchText = Annotated[str, Query(max_length=200, pattern=NO_NUL)]
 """What a person or a program searches for."""

@@ -6,14 +6,15 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from console.api.description import API_ROUTES
-from console.api.list_page import Limit, ListPage, list_page
+from console.api.list_page import Limit, ListPage, PlacePage, list_page, place_page
 from console.api.study_resources import Resource
 from console.auth.guard import Accounts, AsViewer, Viewer
-from console.parameters import Before, SearchText
+from console.parameters import Before, BeforePlace, SearchText
 from core.states import DeliveryState, JobState
 from db import audit
 from db.listings.deliveries import list_deliveries
 from db.listings.jobs import list_jobs
+from db.listings.place import ListPlace
 from db.listings.quarantine import list_quarantined
 from db.listings.unrouted import list_unrouted
 from db.operations.alerts import current_alerts
@@ -153,18 +154,19 @@ def build_router(accounts: Accounts) -> APIRouter:
         return list_page([DeliveryEntry(**row) for row in found], ids, limit)
 
     @routes.get("/units/unrouted", summary="Units that no route took")
-    def unrouted(viewer: AsViewer, before: Before = None, limit: Limit = 50) -> ListPage[UnroutedUnit]:
+    def unrouted(viewer: AsViewer, before: BeforePlace = None, limit: Limit = 50) -> PlacePage[UnroutedUnit]:
         """Return units that no route took, each with the reason, the latest first."""
-        found = list_unrouted(database, since=None, before=before, limit=limit)
+        found = list_unrouted(database, since=None, before=_place(before), limit=limit)
         ids = [int(row["unit_id"]) for row in found]
         _seen(viewer, "units", ids)
-        return list_page([UnroutedUnit(**row) for row in found], ids, limit)
+        places = [ListPlace(row["completed_at"], row["unit_id"]) for row in found]
+        return place_page([UnroutedUnit(**row) for row in found], places, limit)
 
     @routes.get("/quarantine", summary="Refused data sets")
-    def quarantine(viewer: AsViewer, before: Before = None, limit: Limit = 50) -> ListPage[QuarantineEntry]:
+    def quarantine(viewer: AsViewer, before: BeforePlace = None, limit: Limit = 50) -> PlacePage[QuarantineEntry]:
         """Return refused data sets with the reason, the latest first."""
-        found = list_quarantined(database, limit, before=before)
-        return list_page([QuarantineEntry.model_validate(item) for item in found], [item.id for item in found], limit)
+        found = list_quarantined(database, limit, before=_place(before))
+        return place_page([QuarantineEntry.model_validate(item) for item in found], [item.place for item in found], limit)
 
     @routes.get("/alerts", summary="Open alerts")
     def alerts() -> list[AlertEntry]:
@@ -178,3 +180,7 @@ def build_router(accounts: Accounts) -> APIRouter:
         return list_page([NotificationEntry.model_validate(one) for one in found], [one.id for one in found], limit)
 
     return routes
+
+
+def _place(before: str | None) -> ListPlace | None:
+    return None if before is None else ListPlace.read(before)

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from db.listings.place import ListPlace, place_values
 from db.listings.reader import Reader
 
 COLUMNS = "id, sha256, size_bytes, reason, status, sop_class_uid, sop_instance_uid, source, first_at, last_at, times"
 _LIST = f"""
     SELECT {COLUMNS}
     FROM quarantine
-    WHERE CAST(%(before)s AS bigint) IS NULL OR (last_at, id) < (SELECT b.last_at, b.id FROM quarantine b WHERE b.id = %(before)s)
+    WHERE CAST(%(before_at)s AS timestamptz) IS NULL OR (last_at, id) < (CAST(%(before_at)s AS timestamptz), CAST(%(before_id)s AS bigint))
     ORDER BY last_at DESC, id DESC LIMIT %(limit)s
 """
 
@@ -30,7 +31,12 @@ class QuarantinedItem:
     last_at: datetime
     times: int
 
+    @property
+    def place(self) -> ListPlace:
+        """Its place in the list."""
+        return ListPlace(self.last_at, self.id)
 
-def list_quarantined(reader: Reader, limit: int = 100, *, before: int | None = None) -> list[QuarantinedItem]:
-    """Return the items, the latest first; ``before`` continues behind the item with this number."""
-    return [QuarantinedItem(**row) for row in reader.read(_LIST, {"limit": limit, "before": before})]
+
+def list_quarantined(reader: Reader, limit: int = 100, *, before: ListPlace | None = None) -> list[QuarantinedItem]:
+    """Return the items, the latest first; ``before`` continues behind this place: `QuarantinedItem.place` of the last one."""
+    return [QuarantinedItem(**row) for row in reader.read(_LIST, {"limit": limit} | place_values(before))]

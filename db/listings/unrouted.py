@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from db.listings.place import ListPlace, place_values
 from db.listings.reader import Reader
 
 UNROUTED = "u.state = 'complete' AND u.outcome IS NOT NULL AND u.routes = '{}'"
@@ -13,15 +14,15 @@ _LIST = f"""
            se.modality, se.series_description
     FROM units u JOIN series se ON se.id = u.series_id JOIN studies st ON st.id = se.study_id
     WHERE {UNROUTED} AND u.completed_at >= coalesce(CAST(%(since)s AS timestamptz), '-infinity')
-      AND (CAST(%(before)s AS bigint) IS NULL
-           OR (u.completed_at, u.id) < (SELECT b.completed_at, b.id FROM units b WHERE b.id = %(before)s))
+      AND (CAST(%(before_at)s AS timestamptz) IS NULL
+           OR (u.completed_at, u.id) < (CAST(%(before_at)s AS timestamptz), CAST(%(before_id)s AS bigint)))
     ORDER BY u.completed_at DESC, u.id DESC LIMIT %(limit)s
 """
 
 
-def list_unrouted(reader: Reader, *, since: datetime | None, before: int | None = None, limit: int) -> list[dict[str, Any]]:
-    """Return units that no route took, the latest first; ``before`` continues behind the unit with this number.
+def list_unrouted(reader: Reader, *, since: datetime | None, before: ListPlace | None = None, limit: int) -> list[dict[str, Any]]:
+    """Return units that no route took, the latest first; ``before`` continues behind this place (``completed_at`` and ``unit_id``).
 
     ``let_go`` is true where retention has removed images of the unit, so that it cannot be routed again.
     """
-    return reader.read(_LIST, {"since": since, "before": before, "limit": limit})
+    return reader.read(_LIST, {"since": since, "limit": limit} | place_values(before))
