@@ -9,7 +9,7 @@ from db.engine import Database
 # A later verdict supersedes an earlier one; a rejected finding has no label. One image has one label: that of its last verdict.
 _LABELLED = text("""
     SELECT DISTINCT ON (i.sop_instance_uid) i.sop_instance_uid, i.sha256,
-           CASE v.verdict WHEN 'accepted' THEN f.label ELSE v.label END AS label
+           CASE v.label WHEN '' THEN f.label ELSE v.label END AS label
     FROM verdicts v
     JOIN jobs j ON j.id = v.job_id AND j.model = :model AND NOT j.shadow
     JOIN findings f ON f.id = v.finding_id

@@ -10,6 +10,7 @@ from core.states import Outcome
 from db import audit
 from db.engine import Database
 from db.operations.results_export import export_findings
+from db.verdicts.labelled_images import labelled_images
 from db.verdicts.result_state import SeenResult
 from db.verdicts.result_verdicts import read_verdicts
 from db.verdicts.verdicts import give_verdict
@@ -160,3 +161,20 @@ def test_the_chain_over_verdicts_verifies(database: Database, job_id: int) -> No
     while audit.chain(database):
         pass
     assert audit.verify(database).broken is None
+
+
+def test_an_image_of_the_training_has_the_class_that_the_clinician_gave_or_left(database: Database) -> None:
+    """A correction of position or size leaves the class; a rejected finding has none."""
+    Sender(database).send(1, rows=512, columns=512, pixel_spacing_mm=(0.5, 0.5))
+    complete(database, plan())
+    finish(database, job := claim(database), findings=1)
+    (finding,) = finding_ids(database)
+    assert labelled_images(database, "lung_nodule_ct") == []
+    judge(database, job.id, VerdictKind.ACCEPTED, finding)
+    assert [image.label for image in labelled_images(database, "lung_nodule_ct")] == ["nodule"]
+    judge(database, job.id, VerdictKind.CORRECTED, finding, diameter_mm=9.0)
+    assert [image.label for image in labelled_images(database, "lung_nodule_ct")] == ["nodule"]
+    judge(database, job.id, VerdictKind.CORRECTED, finding, label="mass", code=NODULE)
+    assert [image.label for image in labelled_images(database, "lung_nodule_ct")] == ["mass"]
+    judge(database, job.id, VerdictKind.REJECTED, finding, reason=RejectionReason.OTHER)
+    assert labelled_images(database, "lung_nodule_ct") == []
