@@ -11,6 +11,13 @@ class SignInRefused(Exception):
         self.reason = reason
 
 
+class ProviderUnavailable(SignInRefused):
+    """The provider cannot be asked now; the same sign-in may succeed some seconds later."""
+
+    def __init__(self, message: str = "The provider does not answer as expected. Try again in a moment.") -> None:
+        super().__init__("unreachable", message)
+
+
 @dataclass(frozen=True, slots=True)
 class ProviderIdentity:
     """Who a verified ID token speaks of: ``subject`` never changes at this issuer, ``roles`` are the values of the role claim."""

@@ -20,7 +20,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from console.auth.oidc.identity import ProviderIdentity, SignInRefused
+from console.auth.oidc.identity import ProviderIdentity, ProviderUnavailable, SignInRefused
 from core.clock import system_clock
 from core.settings.console import OidcSection
 
@@ -30,6 +30,8 @@ ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES
 LEEWAY_S = 60  # clocks may differ by this
 TIMEOUT_S = 10.0
 KEPT_S = 3600.0  # the discovery document and the keys
+SILENT_S = 5.0  # after a request that was not answered, none is sent for this long
+EXCHANGES = 4  # codes exchanged at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +42,18 @@ class _Known:
 
 
 class OidcProvider:
-    """The configured provider. Discovery document and keys are read at the first sign-in and kept for an hour."""
+    """The configured provider. Discovery document and keys are read at the first sign-in and kept for an hour.
+
+    Anybody can cause requests to the provider. No thread waits for another, and few wait for the provider: while it does not answer,
+    the threads of the console are left for its other pages.
+    """
 
     def __init__(self, section: OidcSection) -> None:
         self._section = section
         self._known: _Known | None = None
-        self._lock = threading.Lock()
+        self._reading = threading.Lock()
+        self._exchanges = threading.BoundedSemaphore(EXCHANGES)
+        self._silent_until_s = 0.0
 
     def authorization_url(self, *, state: str, nonce: str, verifier: str) -> str:
         """Return where the browser is sent. Raises SignInRefused where the provider does not answer."""
@@ -69,19 +77,32 @@ class OidcProvider:
         known = self._read()
         if query.get("iss", self._section.issuer) != self._section.issuer:
             raise SignInRefused("issuer", "The answer comes from another provider.")
-        token = self._exchange(known, query.get("code", ""), verifier)
-        return self._identity(self._claims(known, token, nonce))
+        if not self._exchanges.acquire(blocking=False):
+            raise ProviderUnavailable
+        try:
+            token = self._exchange(known, query.get("code", ""), verifier)
+            return self._identity(self._claims(known, token, nonce))
+        finally:
+            self._exchanges.release()
 
     def _read(self) -> _Known:
-        with self._lock:
-            if self._known is None or time.monotonic() - self._known.at_s > KEPT_S:
-                metadata = self._get(self._section.issuer.rstrip("/") + "/.well-known/openid-configuration")
-                if metadata.get("issuer") != self._section.issuer:
-                    raise SignInRefused("issuer", "The provider names another issuer than the configuration of the console.")
-                if not {"authorization_endpoint", "token_endpoint", "jwks_uri"} <= metadata.keys():
-                    raise SignInRefused("discovery", "The description of the provider is incomplete.")
-                self._known = _Known(metadata, self._keys(metadata), time.monotonic())
-            return self._known
+        known = self._known
+        if known is not None and time.monotonic() - known.at_s <= KEPT_S:
+            return known
+        if not self._reading.acquire(blocking=False):
+            if known is None:
+                raise ProviderUnavailable
+            return known  # another thread reads it anew
+        try:
+            metadata = self._get(self._section.issuer.rstrip("/") + "/.well-known/openid-configuration")
+            if metadata.get("issuer") != self._section.issuer:
+                raise SignInRefused("issuer", "The provider names another issuer than the configuration of the console.")
+            if not {"authorization_endpoint", "token_endpoint", "jwks_uri"} <= metadata.keys():
+                raise SignInRefused("discovery", "The description of the provider is incomplete.")
+            self._known = fresh = _Known(metadata, self._keys(metadata), time.monotonic())
+        finally:
+            self._reading.release()
+        return fresh
 
     def _keys(self, metadata: Mapping[str, Any]) -> KeySet:
         document = self._get(str(metadata["jwks_uri"]))
@@ -138,8 +159,7 @@ class OidcProvider:
             return jwt.decode(token, known.keys, algorithms=list(ALGORITHMS))
         except JoseError:
             fresh = _Known(known.metadata, self._keys(known.metadata), time.monotonic())  # the provider may have new keys
-            with self._lock:
-                self._known = fresh
+            self._known = fresh
             return jwt.decode(token, fresh.keys, algorithms=list(ALGORITHMS))
 
     def _identity(self, claims: Mapping[str, Any]) -> ProviderIdentity:
@@ -157,12 +177,17 @@ class OidcProvider:
         return self._request("GET", url)
 
     def _request(self, method: str, url: str, **arguments: Any) -> dict[str, Any]:
+        if time.monotonic() < self._silent_until_s:
+            raise ProviderUnavailable
         verify = ssl.create_default_context(cafile=None if self._section.ca is None else str(self._section.ca))
         try:
             with httpx.Client(verify=verify, timeout=TIMEOUT_S, follow_redirects=False, trust_env=False) as client:
                 reply = client.request(method, url, **arguments)
                 reply.raise_for_status()
                 document = reply.json()
+        except httpx.TransportError as error:
+            self._silent_until_s = time.monotonic() + SILENT_S
+            raise ProviderUnavailable from error
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             raise SignInRefused("unreachable", "The provider does not answer as expected. Try again in a moment.") from error
         if not isinstance(document, dict):

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 
 from console.auth.access import UserRole
 from console.auth.guard import Accounts, client_address, safe_path
-from console.auth.oidc.identity import ProviderIdentity, SignInRefused
+from console.auth.oidc.identity import ProviderIdentity, ProviderUnavailable, SignInRefused
 from console.auth.replies import page, redirect, set_session_cookie
 from console.parameters import SearchText
 from core.errors import ConfigurationError
@@ -24,6 +24,7 @@ from db.accounts.users import User
 COOKIE = "dicom-node-oidc"
 COOKIE_PATH = "/sign-in/oidc"
 VALID_S = 600
+RETRY_AFTER_S = "5"
 # Reasons of refusals that anybody can cause, without an account at the provider.
 OF_ANYBODY = frozenset({"state", "provider", "unreachable", "issuer", "discovery", "keys"})
 
@@ -38,13 +39,16 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
 
         provider = OidcProvider(accounts.oidc)
 
-    def _refuse(request: Request, reason: str, message: str) -> Response:
+    def _refuse(request: Request, reason: str, message: str, *, unavailable: bool = False) -> Response:
         address = client_address(request)
         # Counted for each address as failed passwords are: requests of anybody must not fill the audit trail.
         if reason not in OF_ANYBODY or begin_attempt(database, f"\0oidc {address}", address).wait_s == 0:
             details = {"from": address, "reason": reason}
             audit.record_now(database, actor="anonymous", action="sign_in.failed", subject="oidc", details=details)
-        reply = page(templates, request, "message.html", status_code=403, heading="Sign-in was refused", message=message)
+        status, heading = (503, "Sign-in is not possible now") if unavailable else (403, "Sign-in was refused")
+        reply = page(templates, request, "message.html", status_code=status, heading=heading, message=message)
+        if unavailable:
+            reply.headers["Retry-After"] = RETRY_AFTER_S
         reply.delete_cookie(COOKIE, path=COOKIE_PATH)
         return reply
 
@@ -57,7 +61,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         try:
             target = provider.authorization_url(**kept)
         except SignInRefused as refused:
-            return _refuse(request, refused.reason, str(refused))
+            return _refuse(request, refused.reason, str(refused), unavailable=isinstance(refused, ProviderUnavailable))
         reply = redirect(target)
         value = urlsafe_b64encode(json.dumps({**kept, "next": safe_path(next)}).encode()).decode()
         reply.set_cookie(COOKIE, value, max_age=VALID_S, path=COOKIE_PATH, secure=accounts.secure, httponly=True, samesite="lax")
@@ -73,7 +77,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
             identity = provider.identify(dict(request.query_params), state=kept["state"], nonce=kept["nonce"], verifier=kept["verifier"])
             user = _user(accounts.oidc, identity)
         except SignInRefused as refused:
-            return _refuse(request, refused.reason, str(refused))
+            return _refuse(request, refused.reason, str(refused), unavailable=isinstance(refused, ProviderUnavailable))
         except ConfigurationError as error:
             return _refuse(request, "user", f"{str(error).capitalize()}.")
         agent = request.headers.get("user-agent", "")
