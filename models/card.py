@@ -4,6 +4,7 @@
 is an error, because a misspelt threshold must not silently become a default.
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,6 +31,10 @@ GREY = ("refuse", "accept")
 MODALITIES = ("", "OPT", "US", "SM")
 HEX = frozenset("0123456789abcdef")
 FIX = "correct card.toml"
+# Result objects have these in elements of VR LO: one line, in which a backslash separates two values (PS3.5 6.2).
+ONE_LINE = ("name", "version", "title", "manufacturer")
+NOT_IN_ONE_LINE = re.compile(r"[\x00-\x1f\x7f\\]")
+MAX_TITLE = 900  # characters: result objects have the title with the pipeline digest in an element of VR ST, which holds 1,024
 
 no_other_keys = with_config(ConfigDict(extra="forbid"))
 
@@ -134,6 +139,7 @@ class ModelCard:
     reference: Mapping[str, tuple[Number, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._require_texts()
         require(self.task in TASKS, f"task is one of {', '.join(TASKS)}, not {self.task!r}", FIX)
         require(self.unit in UNITS, f"unit is one of {', '.join(UNITS)}, not {self.unit!r}", FIX)
         known = [status.value for status in ModelStatus]
@@ -150,7 +156,18 @@ class ModelCard:
         names = [label.name for label in self.labels]
         require(bool(names) and len(set(names)) == len(names), "labels need at least one entry and no name twice", FIX)
         require(self.temperature > 0.0, f"temperature is above 0, not {self.temperature}", FIX)
-        require(bool(self.not_for), "not_for must say in one sentence what the model must not be used for", FIX)
+
+    def _require_texts(self) -> None:
+        """Raise ModelError for a text that would make result objects invalid. Of an imported bundle, some come from its metadata."""
+        for key in ONE_LINE:
+            text = getattr(self, key)
+            fix = f"{FIX}; of a bundle, state {key} in the file that describes it"
+            plain = bool(text.strip()) and NOT_IN_ONE_LINE.search(text) is None
+            require(plain, f"{key} is one line of text without backslash, not {text[:80]!r}", fix)
+        fix = f"{FIX}; of a bundle, state title in the file that describes it"
+        require(len(self.title) <= MAX_TITLE, f"title has at most {MAX_TITLE} characters, not {len(self.title)}", fix)
+        require(bool(self.not_for.strip()), "not_for must say in one sentence what the model must not be used for", FIX)
+        require(all(limit.strip() for limit in self.limits), f"limits are sentences, none of them empty: {list(self.limits)}", FIX)
 
     @property
     def units(self) -> tuple[str, ...]:

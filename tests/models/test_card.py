@@ -66,6 +66,33 @@ def test_a_wrong_value_is_named(old: str, new: str, says: str) -> None:
         parse_card(text.replace(old, new))
 
 
+@pytest.mark.parametrize("key", ["name", "version", "title", "manufacturer"])
+@pytest.mark.parametrize("text", ["A\\\\B", "", " ", "two\\nlines"])
+def test_a_text_that_would_make_result_objects_invalid_is_refused(key: str, text: str, tmp_path: Path) -> None:
+    lines = (registry.folder("dermoscopy_7class") / "card.toml").read_text(encoding="utf-8").splitlines()
+    path = tmp_path / "card.toml"
+    path.write_text("\n".join(f'{key} = "{text}"' if line.startswith(f"{key} = ") and n < 10 else line for n, line in enumerate(lines)))
+    with pytest.raises(ModelError, match=rf"card\.toml: .*{key} is one line of text without backslash, not ") as caught:
+        read_card(path)
+    assert f"state {key} in the file that describes it" in str(caught.value)
+
+
+def test_a_title_is_no_longer_than_result_objects_can_hold() -> None:
+    card = parse_card((registry.folder("dermoscopy_7class") / "card.toml").read_text(encoding="utf-8"))
+    assert parse_card(render_card(replace(card, title="t" * 900))).title == "t" * 900
+    with pytest.raises(ModelError, match="title has at most 900 characters, not 901"):
+        replace(card, title="t" * 901)
+
+
+@pytest.mark.parametrize("sentence", ["", " "])
+def test_empty_sentences_are_refused(sentence: str) -> None:
+    card = parse_card((registry.folder("dermoscopy_7class") / "card.toml").read_text(encoding="utf-8"))
+    with pytest.raises(ModelError, match="limits are sentences, none of them empty"):
+        replace(card, limits=("One.", sentence))
+    with pytest.raises(ModelError, match="not_for must say"):
+        replace(card, not_for=sentence)
+
+
 def test_a_missing_key_is_named(text: str) -> None:
     kept = [line for line in text.splitlines() if not line.startswith("not_for")]
     with pytest.raises(ModelError, match="missing not_for"):

@@ -150,6 +150,16 @@ def test_unknown_networks_and_arguments_are_refused(change: dict[str, Any], says
         convert(bundle, bundle.parent / "about.toml", tmp_path / "made")
 
 
+def test_authors_that_would_make_result_objects_invalid_are_refused(tmp_path: Path) -> None:
+    bundle = make(tmp_path / "zoo" / "bundle", inference())
+    metadata = bundle / "configs" / "metadata.json"
+    metadata.write_text(json.dumps({**json.loads(metadata.read_text()), "authors": "CLINIC\\group"}))
+    with pytest.raises(ModelError, match="manufacturer is one line of text without backslash") as caught:
+        convert(bundle, bundle.parent / "about.toml", tmp_path / "made")
+    assert "state manufacturer in the file that describes it" in str(caught.value)
+    assert not (tmp_path / "made" / "card.toml").exists()
+
+
 def test_the_card_must_name_every_class(tmp_path: Path) -> None:
     bundle = make(tmp_path / "zoo" / "bundle", inference({**UNET, "out_channels": 4}))
     convert(bundle, bundle.parent / "about.toml", tmp_path / "made")

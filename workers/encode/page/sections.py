@@ -49,7 +49,7 @@ def _sections(analysis: Analysis, views: tuple[FindingView, ...], scale: float) 
     yield paragraph(analysis.identity.not_for, after=3)
     advice = [analysis.advice[label] for label in dict.fromkeys(f.label for f in prediction.findings) if analysis.advice.get(label)]
     limits, reference = finding_text.reported_limits(analysis)
-    notes = list(dict.fromkeys([*advice, *prediction.notes, *analysis.remarks]))
+    notes = [line for line in dict.fromkeys([*advice, *prediction.notes, *analysis.remarks]) if line.strip()]
     for name, lines in (("Notes on this analysis", notes), ("Known limits of the model", [*limits, *([reference] if reference else [])])):
         if lines:
             yield Spacer(0, 2)

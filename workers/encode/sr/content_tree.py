@@ -66,7 +66,7 @@ def _qualitative_evaluations(analysis: Analysis) -> ContentItem:
         items.append(content_items.text_item(private_codes.REASON, prediction.reason))
     limits, reference = reported_limits(analysis)
     statements = (*prediction.notes, *analysis.remarks, *([reference] if reference else []))
-    items += [content_items.text_item(codes.COMMENT, sentence) for sentence in statements]
+    items += [content_items.text_item(codes.COMMENT, sentence) for sentence in statements if sentence.strip()]
     items += [content_items.text_item(private_codes.LIMITS, sentence) for sentence in limits]
     items += [_related_object(related) for related in analysis.related_objects if related.kind is not ResultKind.SEG]
     return content_items.container_item(codes.QUALITATIVE_EVALUATIONS, items)

@@ -65,6 +65,12 @@ def test_a_finding_has_its_place_in_the_organ_and_its_category() -> None:
     assert "Lung-RADS 2022 category by size and density alone: 2 or 3" in words
 
 
+def test_an_empty_note_is_not_a_line_of_the_page() -> None:
+    whole = analyses.shapes()["ct-no-finding"]
+    pages = [text(replace(whole, prediction=replace(whole.prediction, notes=notes))) for notes in (("First.", ""), ("First.",))]
+    assert pages[0] == pages[1]
+
+
 def test_what_was_not_covered_stands_beside_the_outcome() -> None:
     whole = analyses.shapes()["ct-no-finding"]
     sentence = "The upper end of the lungs was not covered by the series."

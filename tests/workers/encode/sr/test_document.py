@@ -131,6 +131,15 @@ def test_at_most_five_limits_and_a_reference_to_the_card() -> None:
     assert "A remark." in comments
 
 
+@pytest.mark.parametrize("note", ["", " "])
+def test_an_empty_note_does_not_reach_the_report(note: str) -> None:
+    prediction = Prediction(Outcome.NO_FINDING, looked_for="nodules", notes=("First.", note))
+    content = sr_document.encode(replace(analyses.ct(prediction), remarks=(note, "Last."))).content
+    assert validator.validate(content) == ()
+    comments = [item.TextValue for item in named(dcmread(io.BytesIO(content)), codes.COMMENT.value)]
+    assert comments[:2] == ["First.", "Last."]
+
+
 def test_series_descriptions_tell_models_and_objects_apart() -> None:
     analysis = analyses.shapes()["ct-findings"]
     titles = {
