@@ -12,19 +12,24 @@ from db.notify import notify
 from db.operations.pauses import DELIVERY_NOT_PAUSED
 
 LOST_BASE_S, LOST_CAP_S = 5.0, 900.0
+ANY_SIZE = (1 << 63) - 1
 
-# As in db/jobs/claim.py, the inner query is executed once.
+# As in db/jobs/claim.py, the inner query is executed once. It locks the first :limit deliveries, and claims those that fit.
 _CLAIM = text(f"""
     UPDATE deliveries SET state = 'sending', token = gen_random_uuid(), sender = :sender, attempts = attempts + 1,
         lease_until = node_now() + make_interval(secs => :lease_s), changed_at = node_now()
     WHERE id = ANY(ARRAY(
-        SELECT d.id FROM deliveries d
-        WHERE d.state = 'pending' AND next_attempt_at <= (SELECT node_now())
-          AND NOT EXISTS (SELECT FROM jobs j WHERE j.id = d.job_id AND j.state = 'superseded')
-          AND (CAST(:destinations AS text[]) IS NULL OR destination = ANY(:destinations))
-          AND {DELIVERY_NOT_PAUSED}
-          AND NOT {delivery_order.MUST_WAIT}
-        ORDER BY d.priority DESC, d.next_attempt_at, d.id LIMIT :limit FOR NO KEY UPDATE OF d SKIP LOCKED))
+        SELECT sized.id FROM (
+            SELECT due.id, r.size_bytes, sum(r.size_bytes) OVER (ORDER BY due.priority DESC, due.next_attempt_at, due.id) AS total FROM (
+                SELECT d.id, d.report_id, d.priority, d.next_attempt_at FROM deliveries d
+                WHERE d.state = 'pending' AND next_attempt_at <= (SELECT node_now())
+                  AND NOT EXISTS (SELECT FROM jobs j WHERE j.id = d.job_id AND j.state = 'superseded')
+                  AND (CAST(:destinations AS text[]) IS NULL OR destination = ANY(:destinations))
+                  AND {DELIVERY_NOT_PAUSED}
+                  AND NOT {delivery_order.MUST_WAIT}
+                ORDER BY d.priority DESC, d.next_attempt_at, d.id LIMIT :limit FOR NO KEY UPDATE OF d SKIP LOCKED
+            ) AS due JOIN reports r ON r.id = due.report_id
+        ) AS sized WHERE sized.total <= :max_bytes OR sized.total = sized.size_bytes))
     RETURNING id
 """)
 _BEGIN_ATTEMPTS = text("""
@@ -81,12 +86,15 @@ class ClaimedDelivery:
 
 
 def claim_deliveries(
-    database: Database, *, sender: str, lease_s: float, limit: int, destinations: tuple[str, ...] | None = None
+    database: Database, *, sender: str, lease_s: float, limit: int, max_bytes: int = ANY_SIZE, destinations: tuple[str, ...] | None = None
 ) -> list[ClaimedDelivery]:
-    """Lease up to ``limit`` due deliveries, urgent ones first; the attempts are committed before sending begins."""
+    """Lease up to ``limit`` due deliveries, urgent ones first; the attempts are committed before sending begins.
+
+    Their objects have at most ``max_bytes`` together, or it is one object.
+    """
     names = None if destinations is None else list(destinations)
     with database.begin() as connection:
-        values = {"sender": sender, "lease_s": lease_s, "limit": limit, "destinations": names}
+        values = {"sender": sender, "lease_s": lease_s, "limit": limit, "max_bytes": max_bytes, "destinations": names}
         ids = list(connection.execute(_CLAIM, values).scalars())
         if not ids:
             return []

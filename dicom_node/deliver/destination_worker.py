@@ -22,6 +22,7 @@ from dicom_node.deliver.transports import open_transport
 from dicom_node.statuses import SendOutcome
 
 BATCH = 8  # deliveries of one claim, sent over one connection
+BATCH_BYTES = 128 << 20  # of their objects, which are in memory together, and for each destination; a larger object is sent alone
 POLL_INTERVAL_S = 0.5
 
 
@@ -65,6 +66,7 @@ class DestinationWorker:
             sender=process_name(),
             lease_s=self._lease_s,
             limit=BATCH,
+            max_bytes=BATCH_BYTES,
             destinations=(self._destination.name,),
         )
         if not claimed:
