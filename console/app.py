@@ -16,6 +16,7 @@ from console.audit import view_queries
 from console.auth import account, first_administrator, invitation, sign_in, sign_in_link, user_admin
 from console.auth.guard import Accounts, build_guard
 from console.auth.oidc import routes as oidc
+from console.auth.oidc.files import report_unusable_files
 from console.auth.refusals import add_refusals
 from console.current_settings import CurrentSettings
 from console.dashboard import routes as dashboard
@@ -140,6 +141,8 @@ def run(
     url = f"{scheme(section)}://{host}:{port}"
     with listener, RoleHeartbeat(database, CONSOLE, lambda: {"url": url}), current.follow(take_change):
         log.info("console_listening", host=host, port=port)
+        if section.oidc is not None:
+            report_unusable_files(section.oidc)
         if accounts.local_sign_in:
             first_administrator.offer_registration(database, address)
         on_ready(host, port)

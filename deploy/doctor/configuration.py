@@ -57,6 +57,21 @@ def check_tls(settings: Settings) -> Iterator[Check]:
         yield Check("TLS files", True, found)
 
 
+def check_sign_in(settings: Settings) -> Iterator[Check]:
+    """Check the files of sign-in by OpenID Connect."""
+    from console.auth.oidc.files import check_files
+
+    section = settings.console.oidc
+    if section is None:
+        return
+    try:
+        check_files(section)
+    except ConfigurationError as error:
+        yield Check("sign-in", False, str(error.args[0]), error.hint)
+    else:
+        yield Check("sign-in", True, f"the files for {section.issuer} can be read")
+
+
 def check_ports(settings: Settings, running: bool) -> Iterator[Check]:
     """Check that the ports are free, or, if the node is running, that they accept connections."""
     for name, section in (("DICOM port", settings.node), ("console port", settings.console)):

@@ -34,6 +34,7 @@ def run_checks(settings: Settings, config: Path | None = None, skip: Collection[
         ("settings", lambda: configuration.check_settings(settings)),
         ("credentials", lambda: configuration.check_secrets(config)),
         ("TLS files", lambda: configuration.check_tls(settings)),
+        ("sign-in", lambda: configuration.check_sign_in(settings)),
         ("ports", lambda: configuration.check_ports(settings, running)),
         ("disk", lambda: machine.check_disk(settings)),
         ("codecs", machine.check_codecs),

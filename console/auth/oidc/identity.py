@@ -12,10 +12,12 @@ class SignInRefused(Exception):
 
 
 class ProviderUnavailable(SignInRefused):
-    """The provider cannot be asked now; the same sign-in may succeed some seconds later."""
+    """The provider cannot be asked now. The same sign-in may succeed later; ``__cause__`` says why it did not, for the log."""
 
-    def __init__(self, message: str = "The provider does not answer as expected. Try again in a moment.") -> None:
-        super().__init__("unreachable", message)
+    def __init__(
+        self, message: str = "The provider does not answer as expected. Try again in a moment.", *, reason: str = "unreachable"
+    ) -> None:
+        super().__init__(reason, message)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ Sources: OpenID Connect Core 1.0 section 3.1, Discovery 1.0, RFC 7636 (PKCE), RF
 
 import base64
 import hmac
-import ssl
 import threading
 import time
 from collections.abc import Mapping
@@ -20,8 +19,10 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
+from console.auth.oidc.files import client_secret, tls_context
 from console.auth.oidc.identity import ProviderIdentity, ProviderUnavailable, SignInRefused
 from core.clock import system_clock
+from core.errors import ConfigurationError
 from core.settings.console import OidcSection
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
@@ -32,6 +33,7 @@ TIMEOUT_S = 10.0
 KEPT_S = 3600.0  # the discovery document and the keys
 SILENT_S = 5.0  # after a request that was not answered, none is sent for this long
 EXCHANGES = 4  # codes exchanged at once
+MISCONFIGURED = "A file of the console's configuration cannot be read. Tell its administrator: the log names the file."
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,8 @@ class OidcProvider:
         self._silent_until_s = 0.0
 
     def authorization_url(self, *, state: str, nonce: str, verifier: str) -> str:
-        """Return where the browser is sent. Raises SignInRefused where the provider does not answer."""
+        """Return where the browser is sent. Raises SignInRefused where the provider does not answer, or files cannot be read."""
+        self._read_secret()  # else the person would sign in at the provider in vain
         section, metadata = self._section, self._read().metadata
         asked = {"redirect_uri": section.redirect_url, "scope": section.scopes, "state": state, "nonce": nonce}
         proof = {"code_challenge": create_s256_code_challenge(verifier), "code_challenge_method": "S256"}
@@ -115,10 +118,10 @@ class OidcProvider:
         section = self._section
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": section.redirect_url, "code_verifier": verifier}
         headers = {}
-        if section.client_secret_file is None:
+        secret = self._read_secret()
+        if secret is None:
             form["client_id"] = section.client_id
         else:
-            secret = section.client_secret_file.read_text(encoding="utf-8").strip()
             credentials = f"{quote_plus(section.client_id)}:{quote_plus(secret)}"  # RFC 6749 2.3.1
             headers["Authorization"] = "Basic " + base64.b64encode(credentials.encode()).decode()
         answer = self._request("POST", str(known.metadata["token_endpoint"]), data=form, headers=headers)
@@ -173,13 +176,22 @@ class OidcProvider:
             raise SignInRefused("name", f"The ID token has no usable name in the claim {section.name_claim}.")
         return ProviderIdentity(str(claims["sub"]), name, tuple(str(value) for value in values))
 
+    def _read_secret(self) -> str | None:
+        try:
+            return client_secret(self._section)
+        except ConfigurationError as error:
+            raise ProviderUnavailable(MISCONFIGURED, reason="configuration") from error
+
     def _get(self, url: str) -> dict[str, Any]:
         return self._request("GET", url)
 
     def _request(self, method: str, url: str, **arguments: Any) -> dict[str, Any]:
         if time.monotonic() < self._silent_until_s:
             raise ProviderUnavailable
-        verify = ssl.create_default_context(cafile=None if self._section.ca is None else str(self._section.ca))
+        try:
+            verify = tls_context(self._section)
+        except ConfigurationError as error:
+            raise ProviderUnavailable(MISCONFIGURED, reason="configuration") from error
         try:
             with httpx.Client(verify=verify, timeout=TIMEOUT_S, follow_redirects=False, trust_env=False) as client:
                 reply = client.request(method, url, **arguments)

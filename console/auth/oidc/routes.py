@@ -4,6 +4,7 @@ import json
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 
+import structlog
 from fastapi import APIRouter, Request, Response
 from fastapi.templating import Jinja2Templates
 from starlette.exceptions import HTTPException
@@ -21,12 +22,14 @@ from db.accounts.sessions import open_session
 from db.accounts.sign_in_limits import begin_attempt
 from db.accounts.users import User
 
+log = structlog.get_logger(__name__)
+
 COOKIE = "dicom-node-oidc"
 COOKIE_PATH = "/sign-in/oidc"
 VALID_S = 600
 RETRY_AFTER_S = "5"
 # Reasons of refusals that anybody can cause, without an account at the provider.
-OF_ANYBODY = frozenset({"state", "provider", "unreachable", "issuer", "discovery", "keys"})
+OF_ANYBODY = frozenset({"state", "provider", "unreachable", "issuer", "discovery", "keys", "configuration"})
 
 
 def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
@@ -39,12 +42,15 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
 
         provider = OidcProvider(accounts.oidc)
 
-    def _refuse(request: Request, reason: str, message: str, *, unavailable: bool = False) -> Response:
+    def _refuse(request: Request, reason: str, message: str, refused: SignInRefused | None = None) -> Response:
         address = client_address(request)
         # Counted for each address as failed passwords are: requests of anybody must not fill the audit trail.
         if reason not in OF_ANYBODY or begin_attempt(database, f"\0oidc {address}", address).wait_s == 0:
             details = {"from": address, "reason": reason}
             audit.record_now(database, actor="anonymous", action="sign_in.failed", subject="oidc", details=details)
+            if reason == "configuration" and refused is not None:
+                log.error("oidc_misconfigured", problem=str(refused.__cause__))
+        unavailable = isinstance(refused, ProviderUnavailable)
         status, heading = (503, "Sign-in is not possible now") if unavailable else (403, "Sign-in was refused")
         reply = page(templates, request, "message.html", status_code=status, heading=heading, message=message)
         if unavailable:
@@ -61,7 +67,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         try:
             target = provider.authorization_url(**kept)
         except SignInRefused as refused:
-            return _refuse(request, refused.reason, str(refused), unavailable=isinstance(refused, ProviderUnavailable))
+            return _refuse(request, refused.reason, str(refused), refused)
         reply = redirect(target)
         value = urlsafe_b64encode(json.dumps({**kept, "next": safe_path(next)}).encode()).decode()
         reply.set_cookie(COOKIE, value, max_age=VALID_S, path=COOKIE_PATH, secure=accounts.secure, httponly=True, samesite="lax")
@@ -77,7 +83,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
             identity = provider.identify(dict(request.query_params), state=kept["state"], nonce=kept["nonce"], verifier=kept["verifier"])
             user = _user(accounts.oidc, identity)
         except SignInRefused as refused:
-            return _refuse(request, refused.reason, str(refused), unavailable=isinstance(refused, ProviderUnavailable))
+            return _refuse(request, refused.reason, str(refused), refused)
         except ConfigurationError as error:
             return _refuse(request, "user", f"{str(error).capitalize()}.")
         agent = request.headers.get("user-agent", "")

@@ -17,6 +17,7 @@ from deploy.cli.main import run
 from deploy.demo.pacs.storage_scp import StorageScp
 from deploy.doctor.check import Check
 from deploy.doctor.codecs import broken_decoders
+from deploy.doctor.configuration import check_sign_in
 from deploy.doctor.services import check_database
 from imaging.pixels.codecs import DECODERS
 
@@ -181,3 +182,21 @@ def test_the_table_goes_to_standard_error(tmp_path: Path, capsys: pytest.Capture
     assert out == ""
     assert "fix" in err
     assert "checks failed: settings" in err
+
+
+def test_files_of_sign_in_that_cannot_be_used_are_named(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    oidc = {"issuer": "https://login.example.org", "client_id": "console", "redirect_url": "https://node.example.org/sign-in/oidc/callback"}
+
+    def check() -> list[tuple[bool, str]]:
+        settings = Settings.model_validate({"console": {"oidc": {**oidc, "client_secret_file": secret}}})
+        return [(found.ok, found.found) for found in check_sign_in(settings)]
+
+    assert check() == [(False, f"console.oidc.client_secret_file: {secret} cannot be read: No such file or directory")]
+    secret.write_bytes(b"\xff")
+    assert check() == [(False, f"console.oidc.client_secret_file: {secret} cannot be read: it is not text")]
+    secret.write_text("\n")
+    assert check() == [(False, f"console.oidc.client_secret_file: {secret} is empty")]
+    secret.write_text("secret\n")
+    assert check() == [(True, "the files for https://login.example.org can be read")]
+    assert list(check_sign_in(Settings())) == []
