@@ -14,6 +14,7 @@ from core.errors import OverBudget
 from imaging.wire.notes import add_note
 
 MAX_TEXT = 1024  # characters that are kept of one text value; longer ones are hostile or broken
+TEXT_CUT = f"text cut after {MAX_TEXT} characters"  # end of the note on one
 MAX_UID = 256  # PS3.5 9.1 allows 64; longer values do not fit an index of the database
 
 _ESCAPES = re.compile("\x1b(?:\\$[()*-]?[@-Z]|[()*-][@-Z])")
@@ -36,7 +37,7 @@ def clean_text(text: str, notes: list[str], keyword: str) -> str:
         add_note(notes, f"{keyword}: text does not fit the declared character set")
     if len(plain) > MAX_TEXT:
         plain = plain[:MAX_TEXT]
-        add_note(notes, f"{keyword}: text cut after {MAX_TEXT} characters")
+        add_note(notes, f"{keyword}: {TEXT_CUT}")
     return plain
 
 

@@ -96,7 +96,7 @@ def test_a_changed_byte_is_refused_on_installation_and_on_loading(folder: Path, 
         runtime.load_folder(brought.folder, device="cpu", package=brought.package)
 
 
-@pytest.mark.parametrize("version", ["../up", "", ".hidden", "a/b"])
+@pytest.mark.parametrize("version", ["../up", "1 0", ".hidden", "a/b"])
 def test_a_version_must_be_a_valid_folder_name(tmp_path: Path, version: str) -> None:
     with pytest.raises(ModelError, match="cannot be the name of a folder"):
         installed.install_version(other_version(NAME, tmp_path / "brought", version), tmp_path / "models")

@@ -120,7 +120,7 @@ def source_from_dataset(dataset: Dataset, images: tuple[ImageReference, ...]) ->
         read = TolerantReader(dataset, notes)
         attributes = Dataset()
         for keyword in (*PATIENT, *STUDY, *INSTITUTION):
-            copy_element(dataset, keyword, attributes, read, dropped)
+            copy_element(dataset, keyword, attributes, dropped)
         for keyword in TYPE_2:
             if keyword not in attributes:
                 setattr(attributes, keyword, "")
@@ -128,7 +128,7 @@ def source_from_dataset(dataset: Dataset, images: tuple[ImageReference, ...]) ->
         requests = read_requests(dataset, read, dropped)
         lossy = Dataset()
         for keyword in LOSSY_COMPRESSION if read.text("LossyImageCompression") == "01" else ():
-            copy_element(dataset, keyword, lossy, read, dropped)
+            copy_element(dataset, keyword, lossy, dropped)
         return ResultSource(
             study_instance_uid=read.text("StudyInstanceUID"),
             series_instance_uid=read.text("SeriesInstanceUID"),

@@ -13,7 +13,7 @@ from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence as DicomSequence
 from pydicom.valuerep import validate_value
 
-from imaging.wire.tolerant_values import TolerantReader, clean_text
+from imaging.wire.tolerant_values import TEXT_CUT, TolerantReader, clean_text
 
 
 def _split_keywords(text: str) -> tuple[str, ...]:
@@ -55,7 +55,7 @@ MAX_NESTING = 4
 LOSSY_COMPRESSION = _split_keywords("LossyImageCompression LossyImageCompressionRatio LossyImageCompressionMethod")
 
 
-def copy_element(dataset: Dataset, keyword: str, into: Dataset, read: TolerantReader, dropped: list[str]) -> None:
+def copy_element(dataset: Dataset, keyword: str, into: Dataset, dropped: list[str]) -> None:
     """Copy one element, decoded, into a data set. ``dropped`` receives the keywords of what is left out."""
     tag = tag_for_keyword(keyword)
     if tag is None or tag not in dataset:
@@ -66,12 +66,15 @@ def copy_element(dataset: Dataset, keyword: str, into: Dataset, read: TolerantRe
         if items:
             into.add(DataElement(tag, "SQ", DicomSequence(items)))
         return
-    value = _read_value(dataset, keyword, vr, read)
+    notes: list[str] = []
+    value = _read_value(dataset, keyword, vr, notes)
     allowed = ENUMERATED.get(keyword)
     if value == "" or value is None:
         return
     if isinstance(value, str) and not keyword.endswith("ID") and len(value) > MAX_CHARACTERS.get(vr, len(value)):
         value = value[: MAX_CHARACTERS[vr]].rstrip()  # but never an identifier: its beginning may be another identifier
+        dropped.append(f"{keyword} (its end)")
+    elif any(note.endswith(TEXT_CUT) for note in notes):
         dropped.append(f"{keyword} (its end)")
     if not _is_valid(vr, value, keyword) or (allowed is not None and (isinstance(value, list) or value not in allowed)):
         dropped.append(keyword)
@@ -79,7 +82,7 @@ def copy_element(dataset: Dataset, keyword: str, into: Dataset, read: TolerantRe
     into.add(DataElement(tag, vr, value, validation_mode=config.IGNORE))
 
 
-def _read_value(dataset: Dataset, keyword: str, vr: str, read: TolerantReader) -> Any:
+def _read_value(dataset: Dataset, keyword: str, vr: str, notes: list[str]) -> Any:
     """Text, or a list of texts for several values; numbers for binary VRs; None if the value cannot be read."""
     try:
         raw = dataset.get(keyword)
@@ -88,8 +91,8 @@ def _read_value(dataset: Dataset, keyword: str, vr: str, read: TolerantReader) -
     if vr in {"US", "UL", "SS", "SL", "FL", "FD"}:
         return raw
     if isinstance(raw, (MultiValue, list, tuple)) and vr not in {"LT", "ST", "UT"}:
-        return [clean_text(str(part), [], keyword) for part in raw] or None
-    return read.text(keyword)
+        return [clean_text(str(part), notes, keyword) for part in raw] or None
+    return TolerantReader(dataset, notes).text(keyword)
 
 
 def _is_valid(vr: str, value: Any, keyword: str) -> bool:
@@ -108,7 +111,6 @@ def copy_items(dataset: Dataset, keyword: str, dropped: list[str], depth: int = 
     sequence = dataset.get(keyword)
     items: list[Dataset] = []
     for item in sequence if sequence is not None and depth < MAX_NESTING else ():
-        read = TolerantReader(item, [])
         copied = Dataset()
         for element in item:
             if not element.keyword or element.keyword == "SpecificCharacterSet" or element.VR in {"OB", "OW", "UN", "OF", "OD"}:
@@ -118,7 +120,7 @@ def copy_items(dataset: Dataset, keyword: str, dropped: list[str], depth: int = 
                 if inner:
                     copied.add(DataElement(element.tag, "SQ", DicomSequence(inner)))
             else:
-                copy_element(item, element.keyword, copied, read, dropped)
+                copy_element(item, element.keyword, copied, dropped)
         if copied and (not keyword.endswith("CodeSequence") or _is_code(copied)):
             items.append(copied)
         elif copied:

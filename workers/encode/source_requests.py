@@ -21,7 +21,7 @@ def read_requests(dataset: Dataset, read: TolerantReader, dropped: list[str]) ->
 def _request(item: Dataset, read: TolerantReader, dropped: list[str]) -> Dataset:
     request = Dataset()
     for keyword in REQUEST:
-        copy_element(item, keyword, request, TolerantReader(item, []), dropped)
+        copy_element(item, keyword, request, dropped)
     study_of_item = TolerantReader(item, []).text("StudyInstanceUID")
     request.StudyInstanceUID = study_of_item or read.text("StudyInstanceUID")
     for keyword, value in (

@@ -48,5 +48,5 @@ def describe_result(card: ModelCard, source: ResultSource) -> tuple[str, ...]:
     """Return what a reader has to know beside the notes of the prediction: the confidence tiers, and source elements left out."""
     high, review = card.tiers.high, card.tiers.review
     tiers = f"Confidence tiers of this model: high above {high:g}, review from {review:g} to {high:g}, uncertain below {review:g}."
-    dropped = f"Not taken over, because their values are not valid: {', '.join(source.dropped)}."
+    dropped = f"Not taken over, because their values are not valid or too long: {', '.join(source.dropped)}."
     return (tiers, *([dropped] if source.dropped else []))

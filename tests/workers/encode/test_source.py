@@ -117,6 +117,15 @@ def test_flawed_values_are_left_out_and_named_but_identifiers_stay() -> None:
     assert report.StudyDescription == ("long " * 13)[:64].rstrip()
 
 
+def test_long_texts_are_cut_and_named() -> None:
+    dataset = analyses.header("CT", PatientComments="c" * 1025, AdditionalPatientHistory="h" * 3000)
+    source = source_from_dataset(through_bytes(dataset), analyses.ct(NOTHING).source.images)
+    assert source.dropped == ("PatientComments (its end)", "AdditionalPatientHistory (its end)")
+    assert source.attributes.PatientComments == "c" * 1024
+    exact = source_from_dataset(analyses.header("CT", PatientComments="c" * 1024), analyses.ct(NOTHING).source.images)
+    assert (exact.dropped, exact.attributes.PatientComments) == ((), "c" * 1024)
+
+
 def test_two_values_where_one_of_a_list_is_allowed_are_left_out_and_named() -> None:
     dataset = analyses.header("CT", PatientSex="F\\M")
     assert source_from_dataset(dataset, analyses.ct(NOTHING).source.images).dropped == ("PatientSex",)
