@@ -22,7 +22,7 @@ document.addEventListener("submit", async (event) => {
     reply = await fetch(form.action, { method: "POST", body, headers: { "X-Fragment": "verdicts" } });
   } catch {
     delete panel.dataset.busy;
-    panel.querySelector("header").insertAdjacentHTML("afterend", '<p class="error" role="alert">The node did not answer. Nothing was recorded; try again.</p>');
+    panel.querySelector("header").insertAdjacentHTML("afterend", '<p class="error" role="alert">The node did not answer. Reload the page to see whether the verdict was recorded.</p>');
     return;
   }
   if (reply.redirected || !(reply.ok || reply.status === 409)) { location.reload(); return; }

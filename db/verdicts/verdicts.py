@@ -29,11 +29,23 @@ _ADD = text("""
     RETURNING id
 """)
 
+# The same request of the same clinician: what it added counts still, or it was made from the same page.
+_SENT_BEFORE = text("""
+    SELECT v.id FROM verdicts v
+    WHERE v.job_id = :job_id AND v.verdict = 'missed' AND v.user_name = :user_name AND v.label = :label
+      AND v.sop_instance_uid = :sop_instance_uid AND v.frame IS NOT DISTINCT FROM :frame
+      AND v.image_point = CAST(:image_point AS double precision[]) AND v.diameter_mm IS NOT DISTINCT FROM :diameter_mm
+      AND (v.seen_at = :seen_at OR NOT EXISTS (SELECT FROM verdicts later WHERE later.supersedes = v.id))
+    ORDER BY v.id DESC LIMIT 1
+""")
+
 
 def give_verdict(
     database: Database, job_id: int, draft: VerdictDraft, *, user: str, seen: SeenResult, takes_assessment: Collection[str] = ()
 ) -> int:
     """Record a verdict of ``user`` on the result of a job and return its number.
+
+    A missed finding that was recorded already is not recorded again: a client whose answer was lost sends it once more.
 
     When the result is judged as a whole, an assessment is asked for and held deliveries are released (`core.policy.verdicts`).
 
@@ -68,6 +80,8 @@ def give_verdict(
             "seen_at": seen.at,
             **_place_values(connection, job_id, draft.place),
         }
+        if draft.kind is VerdictKind.MISSED and (known := connection.execute(_SENT_BEFORE, values).scalar_one_or_none()) is not None:
+            return int(known)
         id = int(connection.execute(_ADD, values).scalar_one())
         details = {name: values[name] for name in ("finding_id", "verdict", "reason", "label", "supersedes", "seen_revision")}
         details |= {"verdict_id": id, "seen_at": seen.at.isoformat()}

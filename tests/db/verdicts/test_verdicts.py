@@ -1,6 +1,6 @@
 """Verdicts in the database: append-only, superseding, audited, with what the reader had seen."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy.exc import DBAPIError
@@ -178,3 +178,21 @@ def test_an_image_of_the_training_has_the_class_that_the_clinician_gave_or_left(
     assert [image.label for image in labelled_images(database, "lung_nodule_ct")] == ["mass"]
     judge(database, job.id, VerdictKind.REJECTED, finding, reason=RejectionReason.OTHER)
     assert labelled_images(database, "lung_nodule_ct") == []
+
+
+def test_a_missed_finding_that_a_client_sends_again_is_one(database: Database, job_id: int) -> None:
+    place, other = MarkedPlace("1.2.3.4.1", (100.5, 40.5)), MarkedPlace("1.2.3.4.1", (101.5, 40.5))
+    first = mark_missed(database, job_id, place)
+    assert mark_missed(database, job_id, place) == first
+    assert mark_missed(database, job_id, other) != first, "another place"
+    draft = VerdictDraft(VerdictKind.MISSED, label="nodule", code=NODULE, place=place, diameter_mm=5.0)
+    later = SeenResult(1, SEEN_AT + timedelta(minutes=1), 1000)
+    assert give_verdict(database, job_id, draft, user="brown", seen=later) != first, "of another clinician"
+    judge(database, job_id, VerdictKind.RETRACTED, retracts=first)
+    assert mark_missed(database, job_id, place) == first, "the same request, late: it was taken back since"
+    again = give_verdict(database, job_id, draft, user="green", seen=later)
+    assert again != first, "marked again after it was taken back"
+    assert give_verdict(database, job_id, draft, user="green", seen=later) == again
+    given = "SELECT verdict, count(*) FROM v_verdicts GROUP BY verdict ORDER BY verdict"
+    assert rows(database, given) == [("missed", 4), ("retracted", 1)]
+    assert scalar(database, "SELECT count(*) FROM audit_events WHERE action = 'verdict.given'") == 5
