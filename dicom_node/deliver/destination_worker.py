@@ -15,6 +15,7 @@ from db.engine import Database
 from db.roles.process_name import process_name
 from db.roles.supervised_loop import SupervisedLoop
 from db.roles.wake_up import WakeUp
+from dicom_node.deliver.lease_renewal import LeaseRenewal
 from dicom_node.deliver.outage import DestinationOutage
 from dicom_node.deliver.settlement import DeliverySettlement
 from dicom_node.deliver.transport_types import OutgoingObject, SendResult
@@ -39,9 +40,9 @@ class DestinationWorker:
         self, settings: Settings, database: Database, blobs: Blobs, stop: threading.Event, wake_up: WakeUp, destination: Destination
     ) -> None:
         self.stored = 0
-        self._claimed_at = self._renewed_at = 0.0
+        self._claimed_at = 0.0
         self._settings = settings
-        # Shorter than the destination may take to answer, the lease would be lost each time, and the object sent again without end.
+        # It is renewed while the sender lives. Twice the time-out is left for a database that does not respond meanwhile.
         self._lease_s = max(settings.delivery.lease_s, 2 * settings.delivery.timeout_s)
         self._database = database
         self._blobs = blobs
@@ -58,7 +59,7 @@ class DestinationWorker:
 
     def _deliver_batch(self) -> float:
         """Claim what is due, and send it. Returns the seconds until the next call."""
-        self._claimed_at = self._renewed_at = time.monotonic()
+        self._claimed_at = time.monotonic()
         if self.outage.active and not self.outage.probe():
             return POLL_INTERVAL_S
         claimed = delivery_leases.claim_deliveries(
@@ -72,7 +73,8 @@ class DestinationWorker:
         if not claimed:
             return POLL_INTERVAL_S
         failpoint("send.claimed")
-        self._send(self._load(claimed))
+        with LeaseRenewal(self._database, claimed, self._lease_s):
+            self._send(self._load(claimed))
         return 0.0
 
     def _load(self, claimed: list[ClaimedDelivery]) -> list[tuple[ClaimedDelivery, OutgoingObject]]:
@@ -107,9 +109,8 @@ class DestinationWorker:
         not_sent = ""  # why the rest of the batch is put back
         with transport:
             failpoint("send.connected")
-            for index, (delivery, outgoing) in enumerate(batch):
+            for delivery, outgoing in batch:
                 started = time.monotonic()
-                self._renew([waiting for waiting, _ in batch[index:]])
                 if not not_sent and self._stop.is_set():
                     not_sent = "the node is shutting down"
                 if not_sent:
@@ -125,12 +126,6 @@ class DestinationWorker:
                     failpoint("send.taken")
                     self._settle(delivery, result, time.monotonic() - started)
                     failpoint("send.settled")
-
-    def _renew(self, waiting: list[ClaimedDelivery]) -> None:
-        """Renew the leases of what is still to be sent once a third of their time is over: an object may take long to send."""
-        if time.monotonic() - self._renewed_at > self._lease_s / 3:
-            delivery_leases.renew_deliveries(self._database, waiting, self._lease_s)
-            self._renewed_at = time.monotonic()
 
     def _settle(self, delivery: ClaimedDelivery, result: SendResult, send_s: float = 0.0) -> None:
         dwell_s = delivery.age_s + time.monotonic() - self._claimed_at
