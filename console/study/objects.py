@@ -16,7 +16,8 @@ from console.viewer.render_unit import PICTURE
 from console.viewer.source import ViewerSource
 from console.viewer.tickets import Ticket
 from core.states import ResultKind
-from db.worklist.study import find_result_object
+from db.accounts.sessions import Session
+from db.worklist.study import StoredResultObject, find_result_object, record_object
 
 WAIT_S = 60.0
 REMOVED = "The file of this object has been deleted by the node's retention, after every destination had it. Its hash remains."
@@ -29,13 +30,17 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, source: ViewerS
     """Return the routes that show result objects."""
     routes = APIRouter(include_in_schema=False)
 
+    async def _record_view(found: StoredResultObject, session: Session, request: Request) -> None:
+        viewer, address = f"user:{session.user.name}", client_address(request)
+        await run_in_threadpool(record_object, accounts.database, found, "viewed", viewer=viewer, address=address)
+
     @routes.get("/objects/{object_id}/view")
     async def show(request: Request, object_id: RowId, session: SignedIn) -> Response:
         """Show a result object, read in a render process; the view is an audit event. With ``X-Fragment: object`` without heading."""
-        viewer, address = f"user:{session.user.name}", client_address(request)
-        found = await run_in_threadpool(find_result_object, accounts.database, object_id, viewer=viewer, address=address, act="viewed")
+        found = await run_in_threadpool(find_result_object, accounts.database, object_id)
         if found is None:
             raise HTTPException(404, "there is no such object")
+        await _record_view(found, session, request)
         problem, meta = REMOVED, None
         if found.removed_at is not None:
             source.pool.cache.remove_unit(found.unit_id)
@@ -57,10 +62,10 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, source: ViewerS
     @routes.get("/objects/{object_id}/pdf")
     async def pdf(object_id: RowId, request: Request, session: SignedIn) -> Response:
         """Send the browser to the PDF itself, in one step; the view is an audit event."""
-        viewer, address = f"user:{session.user.name}", client_address(request)
-        found = await run_in_threadpool(find_result_object, accounts.database, object_id, viewer=viewer, address=address, act="viewed")
+        found = await run_in_threadpool(find_result_object, accounts.database, object_id)
         if found is None or found.kind != ResultKind.PDF or found.removed_at is not None:
             raise HTTPException(404, "there is no such PDF, or retention has deleted it")
+        await _record_view(found, session, request)
         rendering = await run_in_threadpool(source.start_object, found.unit_id, found.sha256)
         if not await rendering.wait_until_finished(WAIT_S) or rendering.failure:
             raise HTTPException(503, rendering.failure or SLOW)

@@ -20,7 +20,7 @@ from core.settings.settings import Settings
 from db.blobs.reader import BlobReader
 from db.verdicts.result_verdicts import read_verdicts
 from db.worklist.earlier_results import read_earlier_results
-from db.worklist.study import find_result_object, read_study
+from db.worklist.study import find_result_object, read_study, record_object
 from db.worklist.study_state import study_state
 
 FILE_TYPE = "application/dicom"
@@ -81,8 +81,9 @@ def stored_file(accounts: Accounts, blobs: BlobReader, object_id: int, viewer: V
     HTTPException
         404: there is no such object, or its file was deleted.
     """
-    found = find_result_object(accounts.database, object_id, viewer=viewer.actor, address=viewer.address)
+    found = find_result_object(accounts.database, object_id)
     path = None if found is None else blobs.fetch(found.sha256)
     if found is None or path is None or not path.is_file():
         raise HTTPException(404, "there is no such object, or retention has deleted it")
+    record_object(accounts.database, found, "downloaded", viewer=viewer.actor, address=viewer.address)
     return FileResponse(path, media_type=FILE_TYPE, filename=f"{found.kind}-{found.sop_instance_uid}.dcm")

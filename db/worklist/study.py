@@ -111,15 +111,21 @@ def _units(connection: Connection, study_id: int) -> list[UnitDetails]:
     return list(units.values())
 
 
-def find_result_object(database: Database, id: int, *, viewer: str, address: str, act: str = "downloaded") -> StoredResultObject | None:
-    """Return where a result object is stored, and record that ``viewer`` has ``act`` it; None where there is no such object."""
+def find_result_object(database: Database, id: int) -> StoredResultObject | None:
+    """Return where a result object is stored; None where there is no such object. What is then shown is recorded (`record_object`)."""
     with database.begin() as connection:
         row = connection.execute(_OBJECT, {"id": id}).one_or_none()
-        if row is None:
-            return None
-        details = {"from": address, "kind": row.kind, "sha256": row.sha256}
-        audit.record(connection, actor=viewer, action=f"object.{act}", subject=f"study:{row.study_id}", details=details)
-    return StoredResultObject(row.study_id, row.unit_id, row.job_id, row.sha256, row.sop_instance_uid, row.kind, row.removed_at)
+    return (
+        None
+        if row is None
+        else StoredResultObject(row.study_id, row.unit_id, row.job_id, row.sha256, row.sop_instance_uid, row.kind, row.removed_at)
+    )
+
+
+def record_object(database: Database, found: StoredResultObject, act: str, *, viewer: str, address: str) -> None:
+    """Record that ``viewer`` has ``act`` (viewed, downloaded) a result object, before it is sent."""
+    details = {"from": address, "kind": found.kind, "sha256": found.sha256}
+    audit.record_now(database, actor=viewer, action=f"object.{act}", subject=f"study:{found.study_id}", details=details)
 
 
 def record_list_view(database: Database, studies: list[int], *, viewer: str, address: str) -> None:

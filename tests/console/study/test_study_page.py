@@ -142,11 +142,15 @@ def test_earlier_results_of_the_same_patient_and_model_stand_beside_the_findings
 def test_an_object_is_downloaded_bit_for_bit_and_the_download_is_audited(browser: Browser, database: Database, tmp_path: Path) -> None:
     with database.begin() as connection:
         row = connection.execute(text("SELECT id, sha256 FROM reports")).one()
-    assert browser.get(f"/objects/{row.id}").status_code == 404, "no such file"
+    events = "SELECT count(*) FROM audit_events WHERE subject LIKE 'study:%' AND action LIKE 'object.%'"
+    for path in (f"/objects/{row.id}", f"/api/v1/objects/{row.id}", f"/objects/{row.id}/pdf"):
+        assert browser.get(path).status_code == 404, "no such file, and no PDF"
+    assert scalar(database, events) == 0, "nothing was seen"
     path = Blobs(tmp_path / "blobs").path(row.sha256)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"the report")
     reply = browser.get(f"/objects/{row.id}")
+    assert scalar(database, events) == 1
     assert reply.content == b"the report"
     assert reply.headers["content-type"] == "application/dicom"
     assert reply.headers["content-disposition"].startswith('attachment; filename="sr-2.25.')
