@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.pdu_primitives import P_DATA
 
-from dicom_node.receive.spool import WRITE_OUT_BYTES, DataSetIdentity, SpoolFile
+from dicom_node.receive.spool import DataSetIdentity, SpoolFile
 from dicom_node.receive.store_command import StoreCommand, encode_store_response, read_store_request
 from dicom_node.receive.wakeable_queue import WakeableQueue
 from dicom_node.statuses import CANNOT_UNDERSTAND, StoreAnswer
@@ -136,7 +136,7 @@ class NodeDimse(DIMSEServiceProvider):
     @property
     def has_unwritten(self) -> bool:
         """Whether so much of a C-STORE has arrived that it is worth writing while the thread waits for the rest."""
-        return self._incoming is not None and self._incoming[2].buffered_bytes >= WRITE_OUT_BYTES
+        return self._incoming is not None and self._incoming[2].has_unwritten
 
     def write_out(self) -> None:
         """Write what has arrived of a C-STORE."""

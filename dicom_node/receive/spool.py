@@ -6,6 +6,7 @@ and has to acquire it again. So they are hashed and written when the thread has 
 """
 
 import hashlib
+import time
 from collections import deque
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from imaging.wire import part10
 
 BUFFER_BYTES = 1 << 20
 WRITE_OUT_BYTES = 128 << 10  # less is not worth the system calls
+WRITE_OUT_AFTER_S = 30.0  # but a file that is not written for minutes would be swept (`conduct.conductor`)
 # Buffers for the next instances: the kernel zeroes the pages of a new one.
 _free_buffers: deque[memoryview] = deque(maxlen=16)
 
@@ -56,6 +58,7 @@ class SpoolFile:
         self._digest = hashlib.sha256()
         self._buffer: memoryview | None = None
         self._buffered = 0
+        self._flushed_at = 0.0
 
     def write(self, fragment: bytes | memoryview) -> None:
         """Append a fragment of the data set."""
@@ -93,9 +96,11 @@ class SpoolFile:
                 self._flush()
 
     @property
-    def buffered_bytes(self) -> int:
-        """How much has arrived and is not written."""
-        return self._buffered
+    def has_unwritten(self) -> bool:
+        """Whether it is worth writing what has arrived: enough, or too long after what was written before."""
+        if self._file is None or self._buffered >= WRITE_OUT_BYTES:
+            return self._buffered >= WRITE_OUT_BYTES
+        return self._buffered > 0 and time.monotonic() - self._flushed_at > WRITE_OUT_AFTER_S
 
     def write_out(self) -> None:
         """Write and hash what has arrived, and let the disk begin with it."""
@@ -111,6 +116,7 @@ class SpoolFile:
             self.beginning = bytes(content[:BEGINNING_BYTES])
             self._file = self._blobs.temporary()
         self._file.write(content)
+        self._flushed_at = time.monotonic()
         self._file.begin_writeback()  # the disk works while the bytes are hashed and their header is read
         self._digest.update(content)
 

@@ -1,6 +1,7 @@
 """The spool file of a C-STORE, and the check for free disk space."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from db.blobs.store import Blobs
+from dicom_node.receive import spool as receive_spool
 from dicom_node.receive.disk_space import MAX_AGE_S, DiskSpace
 from dicom_node.receive.spool import BUFFER_BYTES, WRITE_OUT_BYTES, DataSetIdentity, SpoolFile
 from imaging.headers.instance_header import BEGINNING_BYTES
@@ -34,9 +36,9 @@ def test_every_byte_is_in_the_file_and_in_the_hash(blobs: Blobs, lengths: list[i
     fragments = [bytes([(first + number) % 256]) * length for number, length in enumerate(lengths)]
     for number, fragment in enumerate(fragments):
         spool.write(memoryview(fragment))
-        if number in waits and spool.buffered_bytes >= WRITE_OUT_BYTES:
+        if number in waits and spool.has_unwritten:
             spool.write_out()
-            assert spool.buffered_bytes == 0
+            assert not spool.has_unwritten
     file = spool.finish()
     whole = HEAD + b"".join(fragments)
     try:
@@ -46,6 +48,22 @@ def test_every_byte_is_in_the_file_and_in_the_hash(blobs: Blobs, lengths: list[i
     finally:
         spool.discard()
     assert not list(blobs.tmp_dir.iterdir())
+
+
+@pytest.mark.parametrize("slow", [False, True])
+def test_the_file_of_a_slow_sender_is_written_before_it_is_swept(blobs: Blobs, monkeypatch: pytest.MonkeyPatch, slow: bool) -> None:
+    spool = SpoolFile(blobs, IDENTITY, max_bytes=1 << 30)
+    spool.write(bytes(WRITE_OUT_BYTES))
+    spool.write_out()
+    (path,) = blobs.tmp_dir.iterdir()
+    os.utime(path, (0.0, 0.0))  # long ago
+    monkeypatch.setattr(receive_spool, "WRITE_OUT_AFTER_S", -1.0 if slow else 3600.0)
+    assert not spool.has_unwritten, "nothing has arrived since"
+    spool.write(b"a few bytes")
+    assert spool.has_unwritten is slow
+    spool.write_out()
+    assert blobs.sweep(60.0) == 0
+    spool.discard()
 
 
 @pytest.mark.parametrize("before", [0, 3 * BUFFER_BYTES])
