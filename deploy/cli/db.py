@@ -85,7 +85,7 @@ def wait(config: Config = None, timeout_s: Annotated[float, typer.Option("--time
     from db.engine import Database
     from db.schema.revisions import current_revision, expected_revision
 
-    settings, deadline = read_settings(config), time.monotonic() + timeout_s
+    settings, deadline, told = read_settings(config), time.monotonic() + timeout_s, ""
     require_database_url(settings)
     database = Database.open(settings.database.url, pool_size=1)
     while True:
@@ -98,6 +98,9 @@ def wait(config: Config = None, timeout_s: Annotated[float, typer.Option("--time
         if time.monotonic() > deadline:
             message = f"the schema is not that of this version after {timeout_s:g} s: {found or 'empty'}, expected {expected_revision()}"
             raise ConfigurationError(message, hint="run dicom-node db upgrade")
+        if (waiting := f"waiting for the schema {expected_revision()}; found {found or 'an empty database'}") != told:
+            print_message(waiting)
+            told = waiting
         time.sleep(1.0)
     database.dispose()
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -50,6 +51,34 @@ def test_systemd_finds_no_fault(units: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     target = (SYSTEMD / "system/dicom-node.target").read_text()
     assert all(f"dicom-node-{role}.service" in target for role in ROLES)
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_a_role_waits_for_the_schema_and_not_for_one_attempt_of_the_migration(name: str) -> None:
+    """With Requires= it stays down after a failed attempt (a start that failed as "dependency" is not repeated)."""
+    lines = (SYSTEMD / f"system/dicom-node-{name}.service").read_text().splitlines()
+    common = (SYSTEMD / "system/dicom-node-.service.d/10-common.conf").read_text().splitlines()
+    assert not [line for line in lines if line.startswith(("Requires=", "BindsTo=", "Requisite="))]
+    assert {"Wants=dicom-node-migrate.service", "Restart=always"} <= set(lines)
+    assert "ExecStartPre=/opt/dicom-node/current/bin/dicom-node db wait --timeout inf" in lines
+    assert {"TimeoutStartSec=infinity", "StartLimitIntervalSec=0"} <= set(common)
+
+
+def test_a_role_starts_when_a_later_migration_succeeds(postgres_url: str, tmp_path: Path) -> None:
+    """The command of ExecStartPre, on a database that has no schema yet."""
+    with fresh_database(postgres_url, "template0") as url:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "DICOM_NODE_DATABASE__URL": url}
+        command = [sys.executable, "-m", "deploy.cli", "db"]
+        waiting = subprocess.Popen([*command, "wait", "--timeout", "inf"], env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+        try:
+            assert waiting.stderr is not None
+            assert "found an empty database" in waiting.stderr.readline()
+            admin = {**environment, "DICOM_NODE_DATABASE__ADMIN_URL": as_role(url, ADMIN)}
+            subprocess.run([*command, "upgrade"], env=admin, cwd=tmp_path, check=True)
+            assert waiting.wait(60) == 0
+        finally:
+            waiting.kill()
+            waiting.communicate()
 
 
 def test_the_environment_of_the_units_is_known(tmp_path: Path) -> None:
