@@ -7,7 +7,7 @@ let touched = false;
 let asking = false;
 
 for (const kind of ["pointerdown", "keydown", "input"]) {
-  main.addEventListener(kind, () => { touched = true; }, { passive: true });
+  document.addEventListener(kind, () => { touched = true; }, { passive: true });
 }
 
 async function readAgain() {
@@ -16,18 +16,28 @@ async function readAgain() {
   if (reply.ok && !touched) main.innerHTML = page.getElementById("main").innerHTML;
 }
 
+// Whether somebody else has judged a result: the reader's own verdict is on the panel already, or is being sent.
+function judged(verdicts) {
+  return Object.entries(verdicts).some(([job, last]) => {
+    const panel = document.getElementById(`verdicts-${job}`);
+    return panel && !panel.dataset.busy && Number(panel.dataset.last) < last;
+  });
+}
+
 async function ask() {
   if (asking || document.hidden) return;
   asking = true;
   await new Promise((resolve) => setTimeout(resolve, 700));
   try {
     const reply = await fetch(live().dataset.path, { headers: { "X-Activity": "no" } });
-    const answer = reply.ok ? await reply.json() : { state: live().dataset.state };
-    if (answer.state !== live().dataset.state && !touched) await readAgain();
-    live().hidden = answer.state === live().dataset.state;
+    const answer = reply.ok ? await reply.json() : { state: live().dataset.state, verdicts: {} };
+    const changed = () => answer.state !== live().dataset.state || judged(answer.verdicts);
+    if (changed() && !touched) await readAgain();
+    live().hidden = !changed();
   } catch (error) { /* the node cannot be reached; the next event asks again */ }
   asking = false;
 }
 
 followChanges(ask);
 document.addEventListener("visibilitychange", ask);
+document.addEventListener("verdicts:changed", ask);

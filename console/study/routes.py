@@ -21,7 +21,7 @@ from db.blobs.reader import BlobReader
 from db.verdicts.result_verdicts import read_verdicts
 from db.worklist.earlier_results import read_earlier_results
 from db.worklist.study import find_result_object, read_study, record_object
-from db.worklist.study_state import study_state
+from db.worklist.study_state import last_verdicts, study_state
 
 FILE_TYPE = "application/dicom"
 
@@ -61,9 +61,9 @@ def build_router(
         return page(templates, request, "study.html", **shown, steps_of=steps_of, advice=advice, reasons=REASONS)
 
     @routes.get("/studies/{study_id}/state")
-    def state(study_id: RowId) -> dict[str, str]:
-        """Say whether the study has changed since the page was read; no patient data, so no audit event."""
-        return {"state": study_state(accounts.database, study_id)}
+    def state(study_id: RowId) -> dict[str, Any]:
+        """Say whether the study has changed, or was judged, since the page was read; no patient data, so no audit event."""
+        return {"state": study_state(accounts.database, study_id), "verdicts": last_verdicts(accounts.database, study_id)}
 
     @routes.get("/objects/{object_id}")
     def download(object_id: RowId, viewer: AsViewer) -> Response:
