@@ -33,8 +33,9 @@ _REPORT = (
     ),
     (
         "in each group",
-        "Tracking Identifier and Tracking UID (TID 4108), finding, finding site with laterality where the images' header says "
-        "it, measurements in UCUM units with the images they were measured on (TID 300, 320), algorithm identification (TID 4019: "
+        "Tracking Identifier and Tracking UID (TID 4108), finding, finding site with laterality where the model gives it, or the "
+        "header of images of one side, measurements in UCUM units with the images they were measured on (TID 300, 320), algorithm "
+        "identification (TID 4019: "
         "name, version, pipeline digest), confidence tier, judgements",
     ),
     (

@@ -11,14 +11,12 @@ from core.records import Code
 from core.states import ResultKind
 from core.uids import device_uid
 from workers.encode.analysis import Analysis
-from workers.encode.anatomy import SIDES
+from workers.encode.anatomy import SIDES, UNPAIRED_BODY_PARTS
 from workers.encode.local_time import to_dicom_time
 from workers.encode.result_identity import MAX_LO, SERIES_CODES, SERIES_NUMBERS, object_uid, series_description
 from workers.encode.source import ImageReference
 
 DOCUMENTS = frozenset({ResultKind.SR, ResultKind.KEY_IMAGES, ResultKind.PDF, ResultKind.REJECTION, ResultKind.ASSESSMENT})
-# Body parts (PS3.16 Annex L) that have no sides.
-UNPAIRED_BODY_PARTS = frozenset({"ABDOMEN", "CHEST", "HEAD", "NECK", "PELVIS", "SKULL", "SPINE", "THORAX", "WHOLEBODY"})
 
 
 def new_result_dataset(
@@ -68,14 +66,15 @@ def _add_document_anatomy(document: Dataset, analysis: Analysis) -> None:
     anatomy = analysis.source.anatomy
     if anatomy.body_part:
         document.BodyPartExamined = anatomy.body_part
-    if anatomy.side:
-        document.Laterality = anatomy.side
+    if anatomy.series_side:
+        document.Laterality = anatomy.series_side
     sites = {anatomy.finding_site(finding.site) for finding in analysis.prediction.findings}
     region = anatomy.region or (sites.pop() if len(sites) == 1 else None)
     if region is not None:
         item = code_sequence_item(region)
-        if anatomy.side:
-            item.AnatomicRegionModifierSequence = [code_sequence_item(SIDES[anatomy.side])]
+        side = None if anatomy.region is None and anatomy.both_sides else SIDES.get(anatomy.side)
+        if side is not None:
+            item.AnatomicRegionModifierSequence = [code_sequence_item(side)]
         document.AnatomicRegionSequence = [item]
 
 
@@ -115,8 +114,8 @@ def add_anatomy(document: Dataset, analysis: Analysis, *, with_side: bool = True
         document.BodyPartExamined = anatomy.body_part
     if not with_side:
         return
-    if anatomy.side or anatomy.body_part not in UNPAIRED_BODY_PARTS:
-        document.Laterality = anatomy.side  # type 2C: empty means unknown, absent means a body part without sides
+    if anatomy.body_part not in UNPAIRED_BODY_PARTS:
+        document.Laterality = anatomy.series_side  # type 2C: empty means unknown, absent means a body part without sides
 
 
 def add_source(document: Dataset, analysis: Analysis) -> None:

@@ -20,7 +20,6 @@ from imaging.masks import check_fits_grid, unpack_mask
 from imaging.photograph.read import Photograph
 from imaging.volume.volume import Volume
 from workers.encode.analysis import Analysis
-from workers.encode.anatomy import SIDES
 from workers.encode.dicom_modules import add_anatomy, code_sequence_item, new_result_dataset
 from workers.encode.image_planes import ImagePlane, grid_shape, planes_of_masks, restore_references, substitute_images
 from workers.encode.objects.highdicom_objects import add_missing_elements, derive_dimension_uids, identification
@@ -120,7 +119,7 @@ def segment_description(analysis: Analysis, number: int, segment: int) -> Segmen
         tracking_id=tracking_id(analysis, number),
         anatomic_regions=[coded_concept(site)] if site is not None else None,
     )
-    side = finding.side or SIDES.get(analysis.source.anatomy.side)
+    side = analysis.source.anatomy.finding_side(finding.side)
     if site is not None and side is not None:
         region = CodedConcept(site.value, site.scheme, site.meaning)
         region.AnatomicRegionModifierSequence = [code_sequence_item(side)]

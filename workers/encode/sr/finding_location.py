@@ -9,7 +9,6 @@ from core.states import ResultKind
 from imaging.masks import unpack_mask
 from imaging.photograph.read import Photograph
 from workers.encode.analysis import Analysis
-from workers.encode.anatomy import SIDES
 from workers.encode.sr import concept_names, content_items
 from workers.encode.sr.content_items import HAS_CONCEPT_MOD, INFERRED_FROM, SELECTED_FROM, ContentItem, Reference
 from workers.encode.sr.image_library import image_reference
@@ -86,12 +85,12 @@ def _space_point(analysis: Analysis, finding: Finding, name: Code, relation: str
 
 
 def site_items(analysis: Analysis, finding: Finding) -> list[ContentItem]:
-    """The organ or region, with the part of it that the model names, and the side if the model or the images' header states it."""
+    """The organ or region, with the part of it that the model names, and the side (`Anatomy.finding_side`)."""
     anatomy = analysis.source.anatomy
     site = anatomy.finding_site(finding.site)
     if site is None:
         return []
-    side = finding.side or SIDES.get(anatomy.side)
+    side = anatomy.finding_side(finding.side)
     named = ((concept_names.LATERALITY, side), (concept_names.TOPOGRAPHICAL_MODIFIER, finding.zone))
     modifiers = [content_items.code_item(name, value, HAS_CONCEPT_MOD) for name, value in named if value is not None]
     return [content_items.code_item(concept_names.FINDING_SITE, site, HAS_CONCEPT_MOD).with_children(*modifiers)]
