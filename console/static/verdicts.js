@@ -34,8 +34,14 @@ document.addEventListener("submit", async (event) => {
   dispatch("verdicts:changed", { job: Number(shown.dataset.verdicts) });
 });
 
-// The finding that keys act on: the focused one, else the first open one.
-const active = () => document.activeElement.closest("[data-verdicts] ol > li") ?? document.querySelector("[data-verdicts] li[data-open]");
+// The finding that keys act on: the one that a viewer on the page shows, else the focused one, else the first open one.
+let chosen = null;
+const active = () => (chosen === null ? null : document.querySelector(`[data-verdicts] ol > li[data-finding="${chosen}"]`)) ??
+  document.activeElement.closest("[data-verdicts] ol > li") ?? document.querySelector("[data-verdicts] li[data-open]");
+document.addEventListener("viewer:chosen", (event) => {
+  chosen = event.detail.finding;
+  for (const item of document.querySelectorAll("[data-verdicts] ol > li")) item.setAttribute("aria-current", String(item === active()));
+});
 
 const open = (details) => {
   details.open = true;
@@ -47,7 +53,7 @@ document.addEventListener("keydown", (event) => {
   const item = active(), panel = item ? panelOf(item) : document.querySelector("[data-verdicts]");
   if (!panel) return;
   if (event.key === "j" || event.key === "k") {
-    const items = [...document.querySelectorAll("[data-verdicts] ol > li")], here = items.indexOf(document.activeElement.closest("li"));
+    const items = [...document.querySelectorAll("[data-verdicts] ol > li")], here = items.indexOf(chosen === null ? document.activeElement.closest("li") : item);
     const next = here < 0 ? item ?? items[0] : items[here + (event.key === "j" ? 1 : -1)];
     if (next) { event.preventDefault(); next.focus(); }
   } else if (event.key === "m") {
@@ -64,6 +70,7 @@ document.addEventListener("keydown", (event) => {
 // For a viewer: show a finding when it is focused; ask for a place; take the place that was marked.
 document.addEventListener("focusin", (event) => {
   const item = event.target.closest?.("[data-verdicts] ol > li");
+  if (item) chosen = null; // until a viewer shows it
   if (!item || !item.dataset.image) return;
   const { image, frame, column, row, finding } = item.dataset;
   dispatch("verdicts:show", { finding: Number(finding) || null, image, frame: Number(frame) || null, column: Number(column), row: Number(row) });

@@ -119,6 +119,7 @@ class Viewer {
     this.model.chosen = ordinal;
     const center = this.model.centerOf(finding) ?? this.model.imageOf(finding);
     if (center !== null) this.model.moveTo(center);
+    this.tellChosen();
     if (announce) this.controls.announce(`Finding ${ordinal}, ${finding.name}, ${this.controls.placeText(this.main.plane)}`);
     this.redraw();
   }
@@ -142,8 +143,17 @@ class Viewer {
     if (u < 0 || v < 0 || u >= width || v >= height) return;
     this.model.moveTo(this.model.geometry.fromPlane(viewport.plane, Math.floor(u), Math.floor(v), this.model.cross));
     const finding = this.model.findingAt(this.model.cross);
-    if (finding !== null) this.model.chosen = finding.ordinal;
+    if (finding !== null) {
+      this.model.chosen = finding.ordinal;
+      this.tellChosen();
+    }
     this.redraw();
+  }
+
+  // Keys of the verdict panel act on the finding that is shown.
+  tellChosen() {
+    const finding = this.model.findings.find((one) => one.ordinal === this.model.chosen);
+    if (finding !== undefined) document.dispatchEvent(new CustomEvent("viewer:chosen", { detail: { finding: finding.id } }));
   }
 
   // Between `mark(true)` and `endMark` a click marks a place, and a drag a circle.

@@ -14,4 +14,5 @@ export async function connectVerdicts(viewer, job) {
   box.innerHTML = await reply.text();
   box.hidden = false;
   for (const button of box.querySelectorAll("[data-mark]")) button.hidden = false;
+  viewer.tellChosen();
 }

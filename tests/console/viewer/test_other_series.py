@@ -14,7 +14,7 @@ from imaging.frames.frame_series import read_frame_series
 from tests.console.viewer.conftest import ViewerNode
 from tests.support.chromium import FRAMES_DRAWN
 from tests.support.multi_frame import oct_volume
-from tests.support.records import scalar
+from tests.support.records import rows, scalar
 from tests.support.slides import pyramid
 from tests.support.viewer_units import receive_files, slide_with_finding
 
@@ -157,3 +157,28 @@ def test_two_fingers_zoom_and_mark_nothing(page: Page, node: ViewerNode) -> None
     touch("touchStart", (x, y))
     touch("touchEnd")
     page.wait_for_function("() => document.querySelector('#verdict-box details.missed [name=row]').value !== ''")
+
+
+def test_a_key_judges_the_finding_that_the_viewer_shows(page: Page, node: ViewerNode) -> None:
+    """Also where it was chosen in the viewer, by its address, by a key or by a click, and not in the panel."""
+    of_unit = f"JOIN findings f ON f.id = v.finding_id JOIN jobs j ON j.id = f.job_id WHERE j.unit_id = {node.series}"
+    judged = f"SELECT f.ordinal FROM verdicts v {of_unit} ORDER BY v.id"
+    page.goto(f"{node.console.url}/viewer/{node.series}?finding=2")
+    page.wait_for_selector("#verdict-box [data-verdicts]")
+    page.wait_for_selector('ol.findings [data-finding="2"][aria-current=true]')
+    with page.expect_response("**/verdicts"):
+        page.keyboard.press("a")
+    page.wait_for_selector("#verdict-box .verdict-accepted")
+    assert rows(node.database, judged) == [(2,)]
+    page.keyboard.press("p")
+    page.wait_for_selector('ol.findings [data-finding="1"][aria-current=true]')
+    page.keyboard.press("n")
+    page.keyboard.press("r")
+    assert page.locator("#verdict-box details[data-key=r][open]").count() == 1
+    assert page.locator('#verdict-box li[data-ordinal="2"] details[data-key=r][open]').count() == 1
+    page.keyboard.press("k")
+    page.wait_for_selector('ol.findings [data-finding="1"][aria-current=true]')  # the panel goes on from the finding that is shown
+    with page.expect_response("**/verdicts"):
+        page.keyboard.press("a")
+    page.wait_for_selector('#verdict-box li[data-ordinal="1"] .verdict-accepted')
+    assert rows(node.database, judged) == [(2,), (1,)]
