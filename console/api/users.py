@@ -12,11 +12,10 @@ from console.api.description import API_ROUTES
 from console.api.study_resources import Resource
 from console.auth.access import UserRole
 from console.auth.guard import Accounts, AsViewer
-from console.auth.user_admin import LONGEST_NAME
 from console.parameters import RowId
 from core.errors import ConfigurationError
 from db.accounts.invitations import VALID_S, invite_user
-from db.accounts.users import disable_user, enable_user, find_user, get_user, list_users, set_role
+from db.accounts.users import LONGEST_NAME, disable_user, enable_user, find_user, get_user, list_users, set_role
 
 
 class UserEntry(Resource):

@@ -13,9 +13,7 @@ from console.parameters import RowId
 from core.errors import ConfigurationError
 from db.accounts.invitations import invite_user
 from db.accounts.sessions import Session
-from db.accounts.users import disable_user, enable_user, find_user, list_users, set_role
-
-LONGEST_NAME = 64
+from db.accounts.users import LONGEST_NAME, disable_user, enable_user, find_user, list_users, set_role
 
 
 def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from core.errors import ConfigurationError
 from db import audit
 from db.accounts.sessions import hash_token
-from db.accounts.users import insert_user
+from db.accounts.users import check_name, insert_user
 from db.engine import Database
 
 VALID_S = 3 * 86400
@@ -37,7 +37,8 @@ class Invitation:
 
 
 def invite_user(database: Database, *, name: str, role: str, actor: str) -> str:
-    """Return the token of a new invitation, valid for three days; it replaces an older one for the same name."""
+    """Return the token of a new invitation, valid for three days; it replaces an older one for the same name. Raises as `check_name`."""
+    check_name(name)
     token = secrets.token_urlsafe(32)
     values = {"token": hash_token(token), "name": name, "role": role, "actor": actor, "valid_s": VALID_S}
     with database.begin() as connection:

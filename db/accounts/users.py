@@ -7,8 +7,10 @@ from sqlalchemy import Connection, text
 
 from core.errors import ConfigurationError
 from db import audit
+from db.accounts.end_access import end_access
 from db.engine import Database
 
+LONGEST_NAME = 64
 _COLUMNS = "id, name, role, password_hash, totp_secret, created_at, disabled_at"
 _ADD = text("INSERT INTO users (name, role, password_hash) VALUES (:name, :role, :hash) ON CONFLICT (name) DO NOTHING RETURNING id")
 _FIND = text(f"SELECT {_COLUMNS} FROM users WHERE name = :name")
@@ -21,7 +23,6 @@ _DISABLE = text("UPDATE users SET disabled_at = node_now() WHERE id = :id AND di
 _ENABLE = text("UPDATE users SET disabled_at = NULL WHERE id = :id")
 _SET_TOTP = text("UPDATE users SET totp_secret = :secret, totp_last_step = 0 WHERE id = :id")
 _USE_STEP = text("UPDATE users SET totp_last_step = :step WHERE id = :id AND totp_last_step < :step")
-_END_SESSIONS = text("UPDATE sessions SET ended_at = node_now() WHERE user_id = :id AND ended_at IS NULL AND id <> :but")
 # Locked, in one order: of two changes at the same moment the second one waits, and sees what the first one has left.
 _ADMINS = text("SELECT id FROM users WHERE role = 'admin' AND disabled_at IS NULL ORDER BY id FOR UPDATE")
 
@@ -59,8 +60,16 @@ def insert_user(connection: Connection, *, name: str, role: str, password_hash: 
     return int(id)
 
 
+def check_name(name: str) -> None:
+    """Raise ConfigurationError where a sign-in name cannot be used: the form of sign-in removes spaces around the name."""
+    if not 1 <= len(name) <= LONGEST_NAME or not name.isprintable() or name != name.strip():
+        message = f"a name has 1 to {LONGEST_NAME} printable characters, and no space before or after it"
+        raise ConfigurationError(message, hint=f"{name!r} cannot sign in")
+
+
 def add_user(database: Database, *, name: str, role: str, password_hash: str, actor: str) -> int:
-    """Add a user and return the number. Raises as `insert_user`."""
+    """Add a user and return the number. Raises as `check_name` and `insert_user`."""
+    check_name(name)
     with database.begin() as connection:
         return insert_user(connection, name=name, role=role, password_hash=password_hash, actor=actor)
 
@@ -94,10 +103,10 @@ def count_users(database: Database) -> int:
 
 
 def set_password(database: Database, id: int, password_hash: str, *, actor: str, keep_session: int = 0) -> None:
-    """Set a password and end every session of the user but ``keep_session``."""
+    """Set a password, and end every session of the user but ``keep_session``, every sign-in link and every API token."""
     with database.begin() as connection:
         connection.execute(_SET_PASSWORD, {"id": id, "hash": password_hash})
-        connection.execute(_END_SESSIONS, {"id": id, "but": keep_session})
+        end_access(connection, id, actor=actor, keep_session=keep_session)
         audit.record(connection, actor=actor, action="user.password_set", subject=f"user:{id}")
 
 
@@ -118,7 +127,7 @@ def set_role(database: Database, id: int, role: str, *, actor: str) -> None:
 
 
 def disable_user(database: Database, id: int, *, actor: str) -> None:
-    """Disable a user and end the user's sessions. Without effect on a disabled one.
+    """Disable a user and end the user's sessions, sign-in links and API tokens. Without effect on a disabled one.
 
     Raises
     ------
@@ -128,7 +137,7 @@ def disable_user(database: Database, id: int, *, actor: str) -> None:
     with database.begin() as connection:
         _require_other_admin(connection, id)
         if connection.execute(_DISABLE, {"id": id}).rowcount:
-            connection.execute(_END_SESSIONS, {"id": id, "but": 0})
+            end_access(connection, id, actor=actor)
             audit.record(connection, actor=actor, action="user.disabled", subject=f"user:{id}")
 
 

@@ -109,7 +109,7 @@ def users_list(config: Config = None, as_json: AsJson = False) -> None:
 def users_disable(name: Name, config: Config = None) -> None:
     """Disable a user.
 
-    The sessions of the user end immediately.
+    The sessions, sign-in links and API tokens of the user end immediately.
     """
     from db.accounts.users import disable_user
 
@@ -122,7 +122,7 @@ def users_disable(name: Name, config: Config = None) -> None:
 def users_password(name: Name, config: Config = None, password_stdin: FromInput = False) -> None:
     """Set a new password.
 
-    The sessions of the user end immediately.
+    The sessions, sign-in links and API tokens of the user end immediately.
     """
     from console.auth.passwords import hash_password
     from db.accounts.users import set_password

@@ -10,6 +10,7 @@ import pytest
 
 from core.settings.console import ConsoleSection, OidcSection
 from db.accounts.sign_in_limits import MOST_PER_NAME
+from db.accounts.sign_in_links import make_sign_in_link
 from db.accounts.users import find_user
 from db.engine import Database
 from tests.support.console import Browser, RunningConsole, add_users
@@ -99,6 +100,10 @@ def test_an_answer_counts_once_and_in_its_own_browser_only(database: Database, t
         assert _come_back(browser, address).status_code == 403, "the cookie is used up"
         assert "password" not in browser.get("/sign-in").text.lower()
         assert browser.send_form("/sign-in", name="viewer", password="any").status_code == 403, "local sign-in is off"
+        viewer = find_user(database, "viewer")
+        assert viewer is not None
+        link = make_sign_in_link(database, viewer, actor="test")
+        assert browser.send_form(f"/sign-in/link/{link}").status_code == 303, "the way in while the provider is unreachable"
 
 
 FAULTS = {

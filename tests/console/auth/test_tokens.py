@@ -10,7 +10,8 @@ from console.auth.access import ACCESS, UserRole
 from console.auth.scopes import API, Scope, scope_of, scopes_for
 from core.errors import ConfigurationError
 from db.accounts.api_tokens import add_token, list_tokens
-from db.accounts.users import User, disable_user, find_user
+from db.accounts.sign_in_links import is_valid_sign_in_link, make_sign_in_link
+from db.accounts.users import User, disable_user, enable_user, find_user, set_password
 from db.engine import Database
 from tests.support.console import Browser, RunningConsole
 from tests.support.records import Sender, rows, run
@@ -75,6 +76,22 @@ def test_a_role_limits_its_tokens_also_when_it_changes_later(console: RunningCon
     assert _get(console, "/api/v1/jobs", token).status_code == 403
     disable_user(database, user.id, actor="test")
     assert _get(console, "/api/v1/jobs", token).status_code == 401
+
+
+@pytest.mark.parametrize("how", ["password", "disabled"])
+def test_a_new_password_and_disabling_end_tokens_and_sign_in_links_for_good(console: RunningConsole, database: Database, how: str) -> None:
+    user, other = _user(database, "operator"), _user(database, "admin")
+    token, foreign = [add_token(database, of, name="t", scopes=["operations"], days=1, actor="test") for of in (user, other)]
+    link, foreign_link = [make_sign_in_link(database, of, actor="test") for of in (user, other)]
+    if how == "password":
+        set_password(database, user.id, "hash", actor="cli:somebody")
+    else:
+        disable_user(database, user.id, actor="cli:somebody")
+        enable_user(database, user.id, actor="cli:somebody")
+    assert _get(console, "/api/v1/jobs", token).status_code == 401
+    assert _get(console, "/api/v1/jobs", foreign).status_code == 200
+    assert [is_valid_sign_in_link(database, one) for one in (link, foreign_link)] == [False, True]
+    assert rows(database, "SELECT actor FROM audit_events WHERE action = 'token.revoked'") == [("cli:somebody",)]
 
 
 def test_an_expired_token_is_refused_and_reported_once_an_hour(console: RunningConsole, database: Database) -> None:

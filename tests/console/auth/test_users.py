@@ -144,3 +144,12 @@ def test_an_offer_replaces_the_one_before(database: Database, tmp_path: Path, ca
         # The console offered a third link when it started, which replaced the second.
         assert browser.open(new[0]).status_code == 410
     add_users(database)
+
+
+@pytest.mark.parametrize("name", [" ada", "ada ", "", "a\tb", "x" * 65])
+def test_a_name_with_which_nobody_can_sign_in_is_refused(database: Database, name: str) -> None:
+    with pytest.raises(ConfigurationError, match="printable"):
+        add_user(database, name=name, role="viewer", password_hash="", actor="test")
+    with pytest.raises(ConfigurationError, match="printable"):
+        invite_user(database, name=name, role="viewer", actor="test")
+    assert find_user(database, name) is None
