@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 
 from core.settings.destinations import Destination
 from core.settings.settings import Settings
+from dicom_node.deliver.bounded_answer import AnswerTooLong, BoundedAnswers
 from dicom_node.deliver.stow_response import http_status_text, interpret_response
 from dicom_node.deliver.transport_types import EchoResult, OutgoingObject, SendResult, decode_object
 from dicom_node.statuses import SendOutcome
@@ -18,6 +19,7 @@ from dicom_node.statuses import SendOutcome
 UNUSED_STUDY_UID = "2.25.0"  # `echo` searches for it: no study has it, so no patient data is returned
 UNCHUNKED_BYTES = 1 << 31  # a body up to this size is sent with its length: some servers do not accept chunks
 JSON = "application/dicom+json"
+ANSWER_BYTES = 1 << 20  # of one object, or of a search that finds nothing
 
 logging.getLogger("dicomweb_client").setLevel(logging.WARNING)  # it logs complete URLs, which hold UIDs
 
@@ -75,6 +77,8 @@ class _StowClient:
         assert destination.stow_url is not None  # the table of transports has checked it
         session = requests.Session()
         session.trust_env = False  # no proxy, certificate bundle or .netrc that the configuration does not name
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, BoundedAnswers(seconds=timeout_s, max_bytes=ANSWER_BYTES))
         session.max_redirects = 0  # a redirected POST may become a GET, whose status 200 stores nothing
         tls = destination.tls
         if tls is not None:
@@ -111,6 +115,8 @@ class _StowClient:
             return _unreachable(f"no TLS, or its certificate is not accepted: {_root_cause(error)}")
         except requests.exceptions.ConnectionError as error:
             return _unreachable(f"no connection: {_root_cause(error)}")
+        except AnswerTooLong as error:
+            return SendResult(SendOutcome.TRANSIENT, f"{error}: is this the DICOMweb service?", connection_lost=True)
         except requests.exceptions.Timeout:
             return SendResult(SendOutcome.TRANSIENT, "no answer in time", connection_lost=True)
         except Exception as error:
