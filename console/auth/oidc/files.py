@@ -58,4 +58,4 @@ def report_unusable_files(section: OidcSection) -> None:
     try:
         check_files(section)
     except ConfigurationError as error:
-        log.error("oidc_misconfigured", problem=str(error))
+        log.error("oidc_misconfigured", reason=str(error))

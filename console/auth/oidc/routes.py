@@ -49,7 +49,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
             details = {"from": address, "reason": reason}
             audit.record_now(database, actor="anonymous", action="sign_in.failed", subject="oidc", details=details)
             if reason == "configuration" and refused is not None:
-                log.error("oidc_misconfigured", problem=str(refused.__cause__))
+                log.error("oidc_misconfigured", reason=str(refused.__cause__))
         unavailable = isinstance(refused, ProviderUnavailable)
         status, heading = (503, "Sign-in is not possible now") if unavailable else (403, "Sign-in was refused")
         reply = page(templates, request, "message.html", status_code=status, heading=heading, message=message)
