@@ -27,6 +27,25 @@ function readSoon() {
   waiting = true;
   setTimeout(readAgain, 1000 * Math.random() * seconds);
 }
+// What is said to a screen reader: a sentence, because the lines are replaced as a whole and would all be read.
+const said = document.getElementById("said");
+const PARTS = [".patient", ".found", ".state-of"]; // not the age, which changes by itself
+const textOf = (line) => PARTS.map((part) => line.querySelector(part).textContent).join(" ");
+const shownLines = () => new Map([...list.querySelectorAll("a.line")].map((line) => [line.getAttribute("href"), textOf(line)]));
+const count = (number, one, many) => (number === 1 ? `1 ${one}` : `${number} ${many}`);
+function sayChanges(before) {
+  const now = [...shownLines()];
+  const added = now.filter(([study]) => !before.has(study)).length;
+  const altered = now.filter(([study, text]) => before.has(study) && before.get(study) !== text).length;
+  const parts = [];
+  if (added) parts.push(`${count(added, "new study", "new studies")}.`);
+  if (altered) parts.push(`${count(altered, "study", "studies")} changed.`);
+  if (parts.length) said.textContent = parts.join(" ");
+}
+function saySize() {
+  const number = shownLines().size;
+  said.textContent = number ? `${count(number, "study is", "studies are")} shown.` : "No study is shown.";
+}
 const filters = () => new URLSearchParams(new FormData(document.getElementById("filters"))).toString();
 async function readAgain() {
   const query = filters();
@@ -36,17 +55,18 @@ async function readAgain() {
     if (reply.status === 401) { location.reload(); return; } // the session has ended
     if (reply.status === 200 && query === filters()) {
       const focused = document.activeElement.closest("a.line")?.getAttribute("href");
-      const lines = await reply.text();
+      const lines = await reply.text(), before = shownLines();
       list.innerHTML = lines;
       htmx.process(list);
       shown = reply.headers.get("X-Lines") || "";
+      sayChanges(before);
       if (focused) list.querySelector(`a.line[href="${focused}"]`)?.focus();
     }
   } catch (error) { /* the node cannot be reached; the next connect or event asks again */ }
   waiting = false;
   readSoon();
 }
-document.body.addEventListener("htmx:afterSwap", () => { shown = ""; });
+document.body.addEventListener("htmx:afterSwap", () => { shown = ""; saySize(); });
 document.addEventListener("visibilitychange", readSoon);
 window.addEventListener("scroll", readSoon, { passive: true });
 followChanges(changed);

@@ -11,7 +11,7 @@ from db.engine import Database
 from db.notify import notify
 from tests.support.chromium import headless_chromium, sign_in
 from tests.support.console import RunningConsole, add_users
-from tests.support.records import Sender, run
+from tests.support.records import Sender, complete, plan, run
 
 # Counts the events that the page was told, and lets a test say that the page is out of sight.
 OBSERVED = """
@@ -72,6 +72,26 @@ def test_a_worklist_that_was_out_of_sight_shows_the_changes_when_it_is_seen_agai
     assert page.query_selector("a.line") is None
     page.evaluate("window.outOfSight = false; document.dispatchEvent(new Event('visibilitychange'))")
     page.wait_for_selector("a.line")
+
+
+def test_a_screen_reader_is_told_what_has_changed_in_a_sentence_and_not_every_line(page: Page, database: Database) -> None:
+    Sender(database).send(1, patient_name="Doe^Jane")
+    page.goto("/worklist")
+    page.wait_for_selector("a.line")
+    assert page.query_selector("#lines[aria-live], [aria-live] #lines") is None, "it would be read as a whole"
+    page.evaluate("window.outOfSight = true")
+    for number in (7, 8):
+        Sender(database).send(1, study=f"1.2.{number}", series=f"1.2.{number}.1", patient_name="Roe^Richard")
+    _change(database)
+    page.evaluate("window.outOfSight = false; document.dispatchEvent(new Event('visibilitychange'))")
+    page.wait_for_selector("#said[role=status]:text-is('2 new studies.')", state="attached")
+    complete(database, plan(), study="1.2.7")
+    _change(database)
+    page.wait_for_selector("#said:text-is('1 study changed.')", state="attached")
+    page.fill("#search", "Doe")
+    page.wait_for_selector("#said:text-is('1 study is shown.')", state="attached")
+    page.fill("#search", "nobody")
+    page.wait_for_selector("#said:text-is('No study is shown.')", state="attached")
 
 
 def test_a_worklist_whose_session_has_ended_leaves_for_the_page_of_sign_in(page: Page, database: Database) -> None:
