@@ -9,6 +9,7 @@ from functools import lru_cache
 from highdicom.sr import CodedConcept
 
 from core import codes
+from core.policy.admission import WHOLE_SLIDE
 from core.records import Code, Finding
 from imaging.photograph.read import Photograph
 from workers.encode.analysis import Analysis
@@ -28,10 +29,12 @@ def coded_concept(code: Code) -> CodedConcept:
 def image_reference(analysis: Analysis, finding: Finding) -> Reference:
     """The image that a finding is seen on; with its frame if the image is multi-frame.
 
-    A reference without a frame is to all frames (PS3.3 10.3), of which a photograph shows the first.
+    A reference without a frame is to all frames (PS3.3 10.3), of which a photograph shows the first. A point without a frame is on the
+    first, too, as a clinician marks it; on a whole slide it is in the Total Pixel Matrix, which all frames make up.
     """
     image = analysis.source.image(finding.sop_instance_uid)
-    frame = 1 if finding.frame is None and isinstance(analysis.item, Photograph) else finding.frame
+    on_one_frame = isinstance(analysis.item, Photograph) or (finding.image_point is not None and image.sop_class_uid != WHOLE_SLIDE)
+    frame = 1 if finding.frame is None and on_one_frame else finding.frame
     frames = [frame] if frame is not None and image.number_of_frames > 1 else None
     return image.sop_class_uid, image.sop_instance_uid, frames
 

@@ -1,15 +1,20 @@
 """The assessment of a result: verdicts by the findings' tracking UIDs, the person as observer, the same bytes for the same verdicts."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.uid import MultiFrameTrueColorSecondaryCaptureImageStorage
 
 from core import codes, private_codes
 from core.policy.verdicts import RejectionReason, VerdictKind
-from core.records import Code, Prediction
+from core.records import Code, Finding, Prediction
 from core.states import Outcome
 from core.verdict_codes import REASONS, VERDICTS
+from db.verdicts.assessment_records import JudgedFinding
+from deploy.demo.result_check import dciodvfy_errors
 from tests.support import analyses, assessments
 from workers.encode.sr import concept_names
 from workers.encode.sr.document import encode
@@ -57,6 +62,37 @@ def test_each_verdict_names_the_finding_as_the_report_does() -> None:
     assert reference.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == report.uids[1]
     (not_for,) = named(statements, private_codes.NOT_FOR)
     assert not_for.TextValue.startswith("Not for diagnosis without a clinician.")
+
+
+def test_a_place_on_a_photograph_with_several_frames_is_on_its_first(tmp_path: Path) -> None:
+    place = Finding("nv", codes.MELANOCYTIC_NEVUS, sop_instance_uid="2.25.2000", image_point=(300.5, 220.5), diameter_mm=4.0)
+    analysis = analyses.skin(Prediction(Outcome.FINDINGS, (analyses.melanoma(),)))
+    (image,) = analysis.source.images
+    analysis = replace(
+        analysis,
+        source=replace(
+            analysis.source,
+            images=(replace(image, sop_class_uid=str(MultiFrameTrueColorSecondaryCaptureImageStorage), number_of_frames=3),),
+        ),
+    )
+    made, _ = assessments.assess(analysis, (JudgedFinding(VerdictKind.CORRECTED, 7, "green", assessments.AT, 1, place),))
+    assert validate(made.content) == ()
+    (group,) = groups(assessments.parse(made))
+    (region,) = named(group, concept_names.IMAGE_REGION)
+    (diameter,) = named(group, codes.DIAMETER)
+    for item in (region, diameter):
+        assert item.ContentSequence[0].ReferencedSOPSequence[0].get("ReferencedFrameNumber") == 1
+    path = tmp_path / "assessment.dcm"
+    path.write_bytes(made.content)
+    assert dciodvfy_errors(path) == []
+
+
+def test_a_place_on_a_whole_slide_is_on_no_single_frame() -> None:
+    tile = analyses.tile_of_slide()
+    verdict = JudgedFinding(VerdictKind.CORRECTED, 7, "green", assessments.AT, 1, replace(tile, score=None))
+    made, _ = assessments.assess(analyses.slide(Prediction(Outcome.FINDINGS, (tile,))), (verdict,))
+    (region,) = named(groups(assessments.parse(made))[0], concept_names.IMAGE_REGION)
+    assert "ReferencedFrameNumber" not in region.ContentSequence[0].ReferencedSOPSequence[0]
 
 
 def test_the_observer_is_the_person_who_gave_the_last_verdict() -> None:
