@@ -48,6 +48,8 @@ class ArchivedEvent:
 def write_archive(path: Path, header: ArchiveHeader, events: Iterable[ChainedEvent]) -> str:
     """Write an archive under its final name only when it is whole and on disk; return the SHA-256 of the file.
 
+    Only its owner can read it: the events name users and patients.
+
     Raises
     ------
     ConfigurationError
@@ -56,6 +58,8 @@ def write_archive(path: Path, header: ArchiveHeader, events: Iterable[ChainedEve
     if path.exists():
         raise ConfigurationError(f"{path} exists", hint="an archive is never overwritten: choose another folder")
     unfinished = path.with_suffix(".tmp")
+    unfinished.unlink(missing_ok=True)  # of an attempt that was interrupted, with another mode perhaps
+    unfinished.touch(mode=0o600, exist_ok=False)
     with unfinished.open("wb") as raw:
         with gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as packed:
             packed.write(_line({"format": FORMAT, **_values(header)}))

@@ -7,12 +7,15 @@ commands such as ``dicom-node jobs list`` find the servers without a configured 
 import fcntl
 import json
 import os
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from core.errors import ConfigurationError
 from core.settings.settings import Settings
 from deploy.local.private_files import make_private_folder, write_private_file
+
+LOOK_S = 0.5  # how long a command that looks at the lock is waited for
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class NodeLock:
             message = f"the data folder {self.folder.parent} cannot be written: {error.strerror}"
             raise ConfigurationError(message, hint="set node.data_dir to a folder that this user may write") from error
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock_exclusively(descriptor)
         except OSError as error:
             pid = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
             os.close(descriptor)
@@ -67,6 +70,19 @@ class NodeLock:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+def _lock_exclusively(descriptor: int) -> None:
+    """Lock a file. Commands hold a shared lock for microseconds in `running_servers`: a node holds its own for as long as it runs."""
+    deadline = time.monotonic() + LOOK_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except OSError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(0.01)
 
 
 def running_servers(data_dir: Path) -> ServerUrls | None:

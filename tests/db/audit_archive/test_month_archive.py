@@ -1,6 +1,7 @@
 """A month that is archived is one file, leaves a chain that verifies with and without it, and can be put back."""
 
 import gzip
+import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,6 +38,7 @@ def trail(database: Database) -> Iterator[Database]:
 def test_an_archived_month_is_gone_and_the_chain_verifies_with_and_without_its_file(trail: Database, tmp_path: Path) -> None:
     events = rows(trail, "SELECT * FROM audit_events ORDER BY id")
     file = archive_month(trail, "2021_03", tmp_path, actor="cli:admin")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
     audit.chain(trail)
     assert scalar(trail, "SELECT to_regclass('audit_events_2021_03')") is None
     assert [id for (id,) in rows(trail, "SELECT id FROM audit_events ORDER BY id")] == [2, 4, 5, 6]

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,20 @@ def test_the_file_of_a_killed_node_is_ignored_while_commands_run(tmp_path: Path)
         assert running_servers(tmp_path) is None
     lock.acquire()
     assert running_servers(tmp_path) is None
+    lock.release()
+
+
+def test_a_command_that_looks_at_the_lock_does_not_prevent_a_start(tmp_path: Path) -> None:
+    lock = NodeLock(tmp_path)
+    lock.acquire()
+    lock.release()
+    with (tmp_path / "run" / "node.lock").open() as looking, ThreadPoolExecutor(1) as pool:
+        fcntl.flock(looking, fcntl.LOCK_SH)  # as `running_servers` does
+        starting = pool.submit(lock.acquire)
+        with pytest.raises(TimeoutError):
+            starting.result(0.05)
+        fcntl.flock(looking, fcntl.LOCK_UN)
+        starting.result()
     lock.release()
 
 
