@@ -103,7 +103,8 @@ def _store_objects(
     if item is not None and (settings.worker.keep_heat_maps or NEEDS_HEAT_MAP & recipients.kinds()):
         heat, prediction = make_heat_map(model, item, prediction, settings.worker.heat_map_budget_s)
     with runtime.blobs.pinned([entry.sha256 for entry in job.inputs]):
-        source = read_source(located_inputs(runtime.blobs, job), referenced=referenced_images(prediction.findings))
+        analysed = item.sop_instance_uids if isinstance(item, Volume) else ()
+        source = read_source(located_inputs(runtime.blobs, job), referenced=referenced_images(prediction.findings), analysed=analysed)
     analysis = new_analysis(
         job,
         settings,

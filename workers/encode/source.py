@@ -51,7 +51,7 @@ class ResultSource:
     burned_in
         Burned In Annotation: "YES", "NO", or "" if the header does not say.
     lossy
-        How the images were compressed with loss; empty if they were not.
+        How an analysed image was compressed with loss; empty if none was.
     """
 
     study_instance_uid: str
@@ -82,12 +82,13 @@ class ResultSource:
         return f"image {image.number}" if image.number_of_frames == 1 else f"frame {frame}"
 
 
-def read_source(inputs: Sequence[UnitInput], *, referenced: Iterable[str] = ()) -> ResultSource:
+def read_source(inputs: Sequence[UnitInput], *, referenced: Iterable[str] = (), analysed: Iterable[str] = ()) -> ResultSource:
     """The source of a unit: attributes of the first image with a finding, else of its first instance; references to all.
 
     The first instance may be a screen capture or localizer in the series, with a compression and body part of its own.
 
     ``referenced``: SOP Instance UIDs of images with findings. Only of these are number, rows and columns read.
+    ``analysed``: those of the images that the model was given. If one of them was compressed with loss, the source states it.
 
     Raises
     ------
@@ -108,7 +109,21 @@ def read_source(inputs: Sequence[UnitInput], *, referenced: Iterable[str] = ()) 
             image = replace(image, number=header.instance_number)
         images.append(image)
     first = next((entry for entry in inputs if entry.sop_instance_uid in with_findings), inputs[0])
-    return source_from_dataset(read_dataset(Path(first.path)), tuple(images))
+    source = source_from_dataset(read_dataset(Path(first.path)), tuple(images))
+    if source.lossy:
+        return source
+    others = set(analysed) - {first.sop_instance_uid}
+    with warnings_as_notes([]):
+        compressed = (_read_lossy(read_dataset(Path(entry.path)), []) for entry in inputs if entry.sop_instance_uid in others)
+        return replace(source, lossy=next((lossy for lossy in compressed if lossy), source.lossy))
+
+
+def _read_lossy(dataset: Dataset, dropped: list[str]) -> Dataset:
+    """The attributes of lossy compression; an empty data set for an image without."""
+    lossy = Dataset()
+    for keyword in LOSSY_COMPRESSION if TolerantReader(dataset, []).text("LossyImageCompression") == "01" else ():
+        copy_element(dataset, keyword, lossy, dropped)
+    return lossy
 
 
 def source_from_dataset(dataset: Dataset, images: tuple[ImageReference, ...]) -> ResultSource:
@@ -126,9 +141,7 @@ def source_from_dataset(dataset: Dataset, images: tuple[ImageReference, ...]) ->
                 setattr(attributes, keyword, "")
         time_zone = read.text("TimezoneOffsetFromUTC")
         requests = read_requests(dataset, read, dropped)
-        lossy = Dataset()
-        for keyword in LOSSY_COMPRESSION if read.text("LossyImageCompression") == "01" else ():
-            copy_element(dataset, keyword, lossy, dropped)
+        lossy = _read_lossy(dataset, dropped)
         return ResultSource(
             study_instance_uid=read.text("StudyInstanceUID"),
             series_instance_uid=read.text("SeriesInstanceUID"),

@@ -187,6 +187,21 @@ def test_a_screen_capture_in_the_series_gives_no_attributes_to_a_result_with_fin
     assert read_source(inputs).anatomy.body_part == "HEAD"
 
 
+def test_a_series_with_one_lossy_image_is_lossy_whichever_image_has_the_finding(tmp_path: Path) -> None:
+    inputs = []
+    for number, compressed in enumerate(("00", "01", "01"), 1):
+        dataset = analyses.header("CT", SOPClassUID=CTImageStorage, SOPInstanceUID=f"2.25.{number}", LossyImageCompression=compressed)
+        if compressed == "01":
+            dataset.LossyImageCompressionRatio, dataset.LossyImageCompressionMethod = "8", "ISO_15444_1"
+        path = tmp_path / str(number)
+        path.write_bytes(as_bytes(dataset))
+        inputs.append(UnitInput(str(dataset.SOPInstanceUID), str(dataset.SOPClassUID), "", str(path)))
+    lossy = read_source(inputs, referenced=["2.25.1"], analysed=["2.25.1", "2.25.2"]).lossy
+    assert (lossy.LossyImageCompression, lossy.LossyImageCompressionRatio) == ("01", "8")
+    assert lossy.LossyImageCompressionMethod == "ISO_15444_1"
+    assert len(read_source(inputs, referenced=["2.25.1"], analysed=["2.25.1"]).lossy) == 0  # another in the series was not analysed
+
+
 def test_finding_on_an_image_outside_of_the_unit_is_an_error() -> None:
     finding = Finding("nodule", analyses.nodule().code, sop_instance_uid="2.25.9999")
     with pytest.raises(EncodingError, match="outside of the unit"):
