@@ -127,8 +127,10 @@ def backup(file: FileArgument, config: Config = None) -> None:
 def restore(file: FileArgument, config: Config = None) -> None:
     """Restore FILE into an empty database.
 
-    The configured database must be empty: a new DATA_DIR or a new database.
+    The configured database must be empty: a new DATA_DIR or a new database. Sessions, sign-in links, invitations and API tokens of the
+    backup are revoked.
     """
+    from db.accounts.revoke_everything import revoke_everything
     from db.anchor.anchor_key import load_private_key
     from db.anchor.anchor_writer import record_restore
     from db.operations.data_audit import record_restored
@@ -145,7 +147,9 @@ def restore(file: FileArgument, config: Config = None) -> None:
             if settings.anchor_file.exists():
                 record_restore(database, settings.anchor_file, load_private_key(settings.anchor_key), {"sha256": digest})
             record_restored(database, actor=operator_name(), digest=digest)
-    print_message(f"restored from {file}")
+            ended = revoke_everything(database, actor=operator_name())
+    print_message(f"restored from {file}; revoked: {', '.join(f'{count} {name}' for name, count in ended.items())}".replace("_", " "))
+    print_message("passwords, roles and disabled users are those of the backup: see `users list`")
 
 
 @app.command()

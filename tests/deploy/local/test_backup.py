@@ -2,15 +2,24 @@
 
 import json
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from db import audit
+from db.accounts.api_tokens import add_token, find_token
+from db.accounts.invitations import find_invitation, invite_user
+from db.accounts.sessions import SessionLimits, find_session, open_session
+from db.accounts.sign_in_links import is_valid_sign_in_link, make_sign_in_link
+from db.accounts.users import add_user, find_user
 from db.engine import Database
 from deploy.cli.main import run
 from deploy.local.backup import _client_program, _libpq_environment, _run
 from deploy.local.database_roles import ADMIN
+from deploy.local.maintenance_database import maintenance_database
+from deploy.settings_file import load_settings
 from tests.support.services import as_role
 
 
@@ -19,6 +28,17 @@ def write_config(parent: Path, name: str) -> Path:
     config = parent / f"{name}.toml"
     config.write_text(f'[node]\ndata_dir = "{parent / name}"\n')
     return config
+
+
+@contextmanager
+def opened_as_node(config: Path) -> Iterator[Database]:
+    """Open the database of a data folder in which no node runs."""
+    with maintenance_database(load_settings(config, {})) as url:
+        database = Database.open(url, pool_size=1)
+        try:
+            yield database
+        finally:
+            database.dispose()
 
 
 @pytest.fixture
@@ -47,6 +67,12 @@ def test_a_backup_restores_into_another_server(
     folder: Path, database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     audit.record_now(database, actor="test", action="test.written", subject="backup", details={"word": "Käse"})
+    add_user(database, name="ada", role="operator", password_hash="", actor="test")
+    ada = find_user(database, "ada")
+    assert ada is not None
+    session = open_session(database, ada, address="", user_agent="")
+    link, invitation = make_sign_in_link(database, ada, actor="test"), invite_user(database, name="eve", role="viewer", actor="test")
+    token = add_token(database, ada, name="t", scopes=["operations"], days=1, actor="test")
     audit.chain(database)
     dump = folder / "node.dump"
     monkeypatch.setenv("DICOM_NODE_DATABASE__URL", database_url)
@@ -57,10 +83,16 @@ def test_a_backup_restores_into_another_server(
     monkeypatch.delenv("DICOM_NODE_DATABASE__URL")
     other = write_config(folder, "other")
     assert run(["db", "restore", str(dump), "--config", str(other)]) == 0
+    assert "1 sessions, 1 sign in links, 1 invitations, 1 tokens" in capsys.readouterr().err
     assert run(["db", "upgrade", "--config", str(other)]) == 0
+    with opened_as_node(other) as restored:
+        assert find_session(restored, session, SessionLimits(1e6, 1e6), used=False) is None
+        assert not is_valid_sign_in_link(restored, link)
+        assert find_invitation(restored, invitation) is None
+        assert find_token(restored, token, address="") is None
     capsys.readouterr()
     assert run(["audit", "verify", "--json", "--config", str(other)]) == 0  # no node runs: the server is started for the command
-    assert json.loads(capsys.readouterr().out)["chained"] == 1
+    assert json.loads(capsys.readouterr().out)["chained"] == 6
     second = folder / "second.dump"
     assert run(["db", "backup", str(second), "--config", str(other)]) == 0
     assert run(["db", "restore", str(second), "--config", str(other)]) == 2  # it is not empty any more
