@@ -147,8 +147,23 @@ def test_anchors_outlive_the_pods_and_the_console_reads_those_of_send(overlay: s
     assert len(places) == 1
 
 
+@overlays
+def test_imported_models_outlive_the_pods_and_every_role_reads_the_same_ones(overlay: str) -> None:
+    claims = set()
+    for role in ("conduct", "send", "console", "worker"):
+        spec = pods(overlay)[role]["spec"]
+        volumes = {volume["name"]: volume for volume in spec["volumes"]}
+        mounts = {mount["mountPath"]: mount for mount in spec["containers"][0]["volumeMounts"]}
+        mount = mounts.get("/data/models", mounts["/data"])
+        claims.add(volumes[mount["name"]].get("persistentVolumeClaim", {}).get("claimName"))
+        if "/data/models" in mounts:
+            assert not mounts["/data"].get("readOnly"), "the folder of the mount is made in it"
+    assert len(claims) == 1
+    assert None not in claims
+
+
 def test_blobs_in_a_bucket_need_no_shared_volume() -> None:
-    assert set(of_kind("ha", "PersistentVolumeClaim")) == {"uploads", "audit"}
+    assert set(of_kind("ha", "PersistentVolumeClaim")) == {"uploads", "audit", "models"}
     for name in ROLES:
         (data,) = [volume for volume in pods("ha")[name]["spec"]["volumes"] if volume["name"] == "data"]
         assert set(data) == {"name", "emptyDir"}
