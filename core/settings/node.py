@@ -29,7 +29,7 @@ class NodeSection(Section):
     timezone: str = Field(
         default="",
         description="Time zone of images that state none, as `+0100` or an IANA name such as `Europe/Berlin`. Empty: results of such "
-        "images state none either.",
+        "images state none either. Where it has summer time, results state the offset that it had at the time of the study.",
     )
     tls: NodeTls | None = Field(
         default=None,

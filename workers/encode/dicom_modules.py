@@ -27,7 +27,7 @@ def new_result_dataset(
     ``number``: of the instance in its series, from 1. The first has the UID of the kind itself.
     """
     model = analysis.identity
-    date, time, offset = to_dicom_time(analysis.started_at, analysis.source.time_zone, analysis.time_zone)
+    date, time, offset = to_dicom_time(analysis.started_at, analysis.source.time_zone, analysis.time_zone, analysis.source.study_time)
     dataset = Dataset()
     add_source(dataset, analysis)
     dataset.SOPClassUID = UID(sop_class_uid)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 
 from pydicom.dataset import Dataset
@@ -16,6 +17,7 @@ from imaging.wire.notes import warnings_as_notes
 from imaging.wire.tolerant_parser import read_dataset
 from imaging.wire.tolerant_values import TolerantReader
 from workers.encode.anatomy import Anatomy, read_anatomy
+from workers.encode.local_time import parse_local_time
 from workers.encode.source_attributes import INSTITUTION, LOSSY_COMPRESSION, PATIENT, STUDY, copy_element
 from workers.encode.source_requests import read_requests
 
@@ -66,6 +68,11 @@ class ResultSource:
     anatomy: Anatomy = field(default_factory=Anatomy)
     burned_in: str = ""
     lossy: Dataset = field(default_factory=Dataset)
+
+    @property
+    def study_time(self) -> datetime | None:
+        """Study Date and Time, without zone; None without a date."""
+        return parse_local_time(*(str(self.attributes.get(keyword) or "") for keyword in ("StudyDate", "StudyTime")))
 
     def image(self, sop_instance_uid: str) -> ImageReference:
         """The instance with that UID. Raises `EncodingError` if the unit has none."""

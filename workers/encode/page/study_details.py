@@ -29,7 +29,7 @@ def _details(analysis: Analysis) -> Iterator[tuple[str, str]]:
     yield "Institution", drawable_text(text("InstitutionName"))
     count = len(source.images)
     yield "Analysed", f"{source.modality}, {count} image{'s' if count != 1 else ''}"
-    date, time, offset = to_dicom_time(analysis.started_at, source.time_zone, analysis.time_zone)
+    date, time, offset = to_dicom_time(analysis.started_at, source.time_zone, analysis.time_zone, source.study_time)
     yield "Analysed at", f"{format_date(date)} {time[:2]}:{time[2:4]} {offset or 'UTC'}"
 
 

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
@@ -291,6 +292,24 @@ def test_time_zone_is_the_source_s_then_the_setting_s(source: str, setting: str,
     analysis = replace(analyses.ct(Prediction(Outcome.NO_FINDING, looked_for="x"), dataset=dataset), time_zone=setting)
     report = document(analysis)
     assert (report.ContentDate, report.ContentTime, report.get("TimezoneOffsetFromUTC")) == expected
+
+
+@pytest.mark.parametrize(
+    ("study_date", "study_time", "at", "expected"),
+    [
+        ("20260115", "101500", datetime(2026, 7, 1, 22, 30, tzinfo=UTC), ("20260701", "233000.000000", "+0100")),  # winter, in summer
+        ("20260701", "101500", datetime(2026, 1, 15, 22, 30, tzinfo=UTC), ("20260116", "003000.000000", "+0200")),
+        ("20260115", "", datetime(2026, 7, 1, 8, 0, tzinfo=UTC), ("20260701", "090000.000000", "+0100")),
+        ("", "", datetime(2026, 7, 1, 8, 0, tzinfo=UTC), ("20260701", "100000.000000", "+0200")),
+    ],
+)
+def test_the_offset_of_a_named_zone_is_that_at_the_study(
+    study_date: str, study_time: str, at: datetime, expected: tuple[str, str, str]
+) -> None:
+    dataset = analyses.header("CT", StudyDate=study_date, StudyTime=study_time, TimezoneOffsetFromUTC="")
+    analysis = analyses.ct(Prediction(Outcome.NO_FINDING, looked_for="x"), dataset=dataset)
+    report = document(replace(analysis, time_zone="Europe/Berlin", started_at=at))
+    assert (report.ContentDate, report.ContentTime, report.TimezoneOffsetFromUTC) == expected
 
 
 def test_predecessors_are_named() -> None:
