@@ -16,6 +16,7 @@ from imaging import masks
 from imaging.ndimage import ndimage
 from imaging.volume.volume import Volume
 from models.bundle import segmentation_networks
+from models.bundle.finite_output import require_finite_output
 from models.bundle.input_grid import THREADS, bundle_grid, flips_to_ras, network_input
 from models.bundle.series_results import make_finding, refuse_other_orientation
 from models.card import ModelCard
@@ -38,6 +39,7 @@ class BundleSegmenter:
             raise ModelError(f"{card.name}: the network has {classes} classes besides the background, the card {len(card.labels)} labels")
         net = segmentation_networks.build(card.network)
         load_weights(net, weights, card)
+        require_finite_output(net, card)
         self._net = net.eval().requires_grad_(False).to(device)
 
     def warm_up(self) -> None:

@@ -13,12 +13,14 @@ from core.errors import ModelError
 
 
 def save_weights(folder: Path, network: torch.nn.Module, out: Path) -> None:
-    """Write the weights in ``folder`` as safetensors. Raises ModelError where they do not fit ``network``."""
+    """Write the weights in ``folder`` as safetensors. Raises ModelError where they do not fit ``network``, or are no numbers."""
     tensors = read_weights(folder)
     try:
         network.load_state_dict(tensors, strict=True)
     except RuntimeError as error:
         raise ModelError("the weights do not fit the network of the bundle", hint=str(error).splitlines()[-1].strip()[:200]) from error
+    if damaged := [key for key, value in tensors.items() if not bool(torch.isfinite(value).all())]:
+        raise ModelError(f"the weights hold values that are no numbers, in {damaged[0]}", hint="the file is damaged, or training failed")
     save_file({key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}, out)
     out.chmod(0o644)
 

@@ -18,6 +18,7 @@ from models.bundle.classifier import networks
 from models.bundle.classifier.evidence import undo_steps
 from models.bundle.classifier.predictions import class_prediction
 from models.bundle.classifier.transforms import compose
+from models.bundle.finite_output import require_finite_output
 from models.bundle.input_grid import THREADS, bundle_grid, flips_to_ras
 from models.bundle.series_results import refuse_other_orientation
 from models.card import ModelCard
@@ -43,6 +44,7 @@ class BundleClassifier:
             raise ModelError(f"{card.name}: the network has {card.network['classes']} classes, the card {len(card.labels)} labels")
         net = networks.build(card.network)
         load_weights(net, weights, card)
+        require_finite_output(net, card)
         self._net = net.eval().requires_grad_(False).to(device)
         self._layer = networks.family_of(card.network["kind"]).evidence
         self._steps = compose(card.preprocessing["steps"])

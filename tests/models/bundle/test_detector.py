@@ -17,7 +17,7 @@ from core.records import RegisteredModel
 from core.states import ModelOrigin, ModelState, Outcome, Tier
 from imaging.volume.volume import Volume
 from models import installed, runtime
-from models.bundle import detector_network
+from models.bundle import detector, detector_network
 from models.bundle.allow_list import require_call
 from models.bundle.config_reader import BundleCall, BundleConfig
 from models.bundle.convert import convert
@@ -128,6 +128,18 @@ def test_the_imported_model_predicts_the_same_twice(made: Path) -> None:
     tilted = volume()
     tilted.affine[:3, :3] = tilted.affine[:3, :3] @ np.array([[0, 0, 1], [0, 1, 0], [1, 0, 0]])
     assert model.predict([tilted])[0].outcome is Outcome.NOT_ANALYSED
+
+
+@pytest.mark.filterwarnings("ignore:cls_logits is NaN")  # MONAI warns and goes on
+def test_scores_that_are_no_numbers_are_an_error_and_not_a_result_without_finding(made: Path) -> None:
+    model = runtime.load_folder(made, device="cpu", package="bundle")
+    assert isinstance(model, detector.BundleDetector)
+    with torch.no_grad():
+        for name, tensor in model._detector.network.named_parameters():
+            if name.startswith("classification_head.") and name.endswith(".bias"):
+                tensor.fill_(float("nan"))
+    with pytest.raises(ModelError, match="the network's output holds values that are no numbers"):
+        model.predict([volume()])
 
 
 def test_an_installed_bundle_serves_only_after_activation(made: Path, tmp_path: Path) -> None:

@@ -160,6 +160,28 @@ def test_authors_that_would_make_result_objects_invalid_are_refused(tmp_path: Pa
     assert not (tmp_path / "made" / "card.toml").exists()
 
 
+def test_an_output_that_is_no_number_is_an_error_and_not_a_result_without_finding(tmp_path: Path) -> None:
+    bundle, out = make(tmp_path / "zoo" / "bundle", inference()), tmp_path / "made"
+    convert(bundle, bundle.parent / "about.toml", out)
+    model = runtime.load_folder(out, device="cpu", package="bundle")
+    assert isinstance(model, segmentation.BundleSegmenter)
+    with torch.no_grad():
+        next(model._net.parameters()).mul_(float("inf"))
+    with pytest.raises(ModelError, match="the network's output holds values that are no numbers"):
+        model.predict([volume((1, 1, 1))])
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    bundle = make(tmp_path / "zoo" / "bundle", inference())
+    path = bundle / "models" / "model.pt"
+    tensors = torch.load(path, weights_only=True)["state_dict"]
+    name = next(key for key, value in tensors.items() if value.dtype.is_floating_point)
+    torch.save({"state_dict": {**tensors, name: tensors[name] * float("nan")}}, path)
+    with pytest.raises(ModelError, match=f"the weights hold values that are no numbers, in {name}"):
+        convert(bundle, bundle.parent / "about.toml", tmp_path / "made")
+    assert not (tmp_path / "made" / "card.toml").exists()
+
+
 def test_the_card_must_name_every_class(tmp_path: Path) -> None:
     bundle = make(tmp_path / "zoo" / "bundle", inference({**UNET, "out_channels": 4}))
     convert(bundle, bundle.parent / "about.toml", tmp_path / "made")

@@ -198,3 +198,12 @@ def test_every_kind_belongs_to_a_family() -> None:
     assert {networks.family_of(kind).module for kind in installed.CLASSIFIER_KINDS} == {
         "densenet", "resnet", "senet", "efficientnet", "vit",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+def test_an_output_that_is_no_number_is_an_error_and_not_a_result_without_finding(activation: str, tmp_path: Path) -> None:
+    model = load(make_classifier(tmp_path / "zoo" / "bundle", inference(activation=activation)), tmp_path / "made")
+    with torch.no_grad():
+        next(model._net.parameters()).mul_(float("nan"))
+    with pytest.raises(ModelError, match="the network's output holds values that are no numbers"):
+        model.predict([photograph(True)])
