@@ -5,6 +5,7 @@ stopped continues with the last finished round.
 """
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ class RoundController(ModelController):  # type: ignore[misc]
         accepted = [update for update in updates if update.site not in refused]
         for site, reason in refused.items():
             self.warning(f"the update of {site} is refused: {reason}")
-        losses = {str(answer.meta["client_name"]): float(answer.meta.get(LOSS, float("nan"))) for answer in answers}
+        losses = {str(answer.meta["client_name"]): _number(answer.meta.get(LOSS)) for answer in answers}
         result = {
             "round": self.number,
             "accepted": {update.site: {"images": int(update.images), "loss": round(losses[update.site], 5)} for update in accepted},
@@ -55,10 +56,17 @@ class RoundController(ModelController):  # type: ignore[misc]
 def _site_update(answer: FLModel, sent: dict[str, np.ndarray]) -> SiteUpdate:
     """The weights of a site from its difference. Where names or shapes differ, the difference itself, which the check refuses."""
     try:
-        images = float(answer.meta.get(IMAGES, 0))
         steps = {str(name): np.asarray(value) for name, value in answer.params.items()}
     except (TypeError, ValueError, AttributeError):
-        return SiteUpdate(str(answer.meta.get("client_name")), {}, 0.0)
+        return SiteUpdate(str(answer.meta["client_name"]), {}, 0.0)
     fits = set(steps) == set(sent) and all(steps[name].shape == value.shape for name, value in sent.items())
     tensors = {name: sent[name] + steps[name] for name in sent} if fits else steps
-    return SiteUpdate(str(answer.meta["client_name"]), tensors, images)
+    return SiteUpdate(str(answer.meta["client_name"]), tensors, _number(answer.meta.get(IMAGES)))
+
+
+def _number(value: object) -> float:
+    """What a site states as a number; nan for anything else, so that one site cannot end the round of all."""
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return math.nan

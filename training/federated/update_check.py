@@ -37,7 +37,9 @@ def form_refusal(update: SiteUpdate, sent: Tensors) -> str:
         value = np.asarray(update.tensors[name])
         if value.shape != tensor.shape or value.dtype.kind != "f":
             return f"{name} has shape {value.shape} and type {value.dtype}, {tensor.shape} and {tensor.dtype} were sent"
-        if not np.isfinite(value).all():
+        with np.errstate(over="ignore"):  # of float64: beyond float32, in which the mean is sent
+            finite = np.isfinite(value.astype(np.float32)).all()
+        if not finite:
             return f"{name} holds values that are no numbers"
     if not (np.isfinite(update.images) and 1 <= update.images <= MOST_IMAGES):
         return f"a number of images between 1 and {MOST_IMAGES} is needed, not {update.images}"

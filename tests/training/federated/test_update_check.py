@@ -18,6 +18,7 @@ def update(site: str, step: float = 1.0, images: float = 100, **tensors: np.ndar
     [
         ({"bias": np.array([1, np.nan, 2], np.float32)}, 100, "bias holds values that are no numbers"),
         ({"bias": np.array([1, np.inf, 2], np.float32)}, 100, "bias holds values that are no numbers"),
+        ({"bias": np.array([1, 1e39, 2], np.float64)}, 100, "bias holds values that are no numbers"),
         ({"bias": np.zeros(4, np.float32)}, 100, "bias has shape (4,)"),
         ({"bias": np.zeros(3, np.int64)}, 100, "bias has shape (3,) and type int64"),
         ({"unknown": np.zeros(3, np.float32)}, 100, "0 are missing, 1 are unknown"),
