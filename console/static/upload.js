@@ -25,11 +25,14 @@ function say(message) {
 // Choosing
 
 function add(files) {
-  say("");
+  const known = [];
   for (const { file, name } of files) {
     if (/(^|\/)(\.|Thumbs\.db|desktop\.ini|DICOMDIR$)/i.test(name)) continue;
-    if (!chosen.some((item) => item.name === name && item.file.size === file.size)) chosen.push({ file, name, sent: 0, state: "chosen" });
+    const same = (item) => item.name === name && item.file.size === file.size && item.file.lastModified === file.lastModified;
+    if (chosen.some(same)) known.push(name);
+    else chosen.push({ file, name, sent: 0, state: "chosen" });
   }
+  say(known.length ? `In the list already: ${known.slice(0, SHOWN).join(", ")}${known.length > SHOWN ? ` and ${known.length - SHOWN} more` : ""}.` : "");
   list();
 }
 

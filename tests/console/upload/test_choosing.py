@@ -1,0 +1,29 @@
+"""Choosing of files on the page of uploads in Chromium."""
+
+import os
+from pathlib import Path
+
+from db.engine import Database
+from tests.support.chromium import headless_chromium, sign_in
+from tests.support.console import RunningConsole, add_users
+
+
+def test_files_of_one_name_and_size_are_both_taken_and_a_file_that_is_chosen_twice_is_named(database: Database, tmp_path: Path) -> None:
+    """Slices of two series have one size, and often one name."""
+    files = [tmp_path / folder / "I0001.dcm" for folder in ("first", "second")]
+    for day, file in enumerate(files):
+        file.parent.mkdir()
+        file.write_bytes(bytes([day]) * 100)
+        os.utime(file, (86_400.0 * day, 86_400.0 * day))
+    add_users(database)
+    with RunningConsole(database, tmp_path) as console, headless_chromium() as browser:
+        page = browser.new_page(base_url=console.url)
+        sign_in(page, console.url, "clinician")
+        page.goto("/upload")
+        for file in files:
+            page.set_input_files("#files", str(file))
+        assert page.locator("#list li").count() == 2
+        assert page.is_hidden("#message")
+        page.set_input_files("#files", str(files[0]))
+        assert page.locator("#list li").count() == 2
+        assert page.inner_text("#message") == "In the list already: I0001.dcm."
