@@ -77,7 +77,7 @@ class MatchesPattern:
     def evaluate(self, attributes: Attributes) -> RouteDecision:
         """Return whether the condition holds for ``attributes``, with the reason."""
         values = _values_of(attributes, self.keyword)
-        holds = any(self.pattern.search(str(value)) for value in values)
+        holds = any(self.pattern.search(_as_text(value)) for value in values)
         line = f"{_mark(holds)} {self.keyword} is {_format_values(values)}, wanted a match of /{self.pattern.pattern}/"
         return RouteDecision(holds, (line,))
 
@@ -127,16 +127,23 @@ def _values_of(attributes: Attributes, keyword: str) -> tuple[str | float, ...]:
 
 
 def _format_values(values: Sequence[str | float]) -> str:
-    return "absent" if not values else "\\".join(f"{value:g}" if isinstance(value, float) else value for value in values)
+    return "absent" if not values else "\\".join(_as_text(value) for value in values)
+
+
+def _as_text(value: str | float) -> str:
+    """A value as people write it: a whole number without a decimal point."""
+    if isinstance(value, str):
+        return value
+    return str(int(value)) if value.is_integer() else str(value)
 
 
 def _is_same(wanted: str | float, value: str | float) -> bool:
-    if isinstance(wanted, float):
+    if isinstance(wanted, float) or isinstance(value, float):  # a number in quotes is the same number
         try:
-            return float(value) == wanted
+            return float(value) == float(wanted)
         except ValueError:
             return False
-    return str(value).strip().casefold() == wanted.strip().casefold()
+    return value.strip().casefold() == wanted.strip().casefold()
 
 
 def _mark(holds: bool) -> str:

@@ -9,7 +9,8 @@ from pydicom.datadict import tag_for_keyword
 from core.policy.routing import NO_ROUTE_REASON, Attributes
 from core.settings.routes import Route
 
-_CONDITION = re.compile(r"^(?P<mark>(?:\[yes\]|\[no\] )\s+)(?P<keyword>\w+) is .*?(?P<wanted>, wanted .*)$")
+# A value may have several lines.
+_CONDITION = re.compile(r"^(?P<mark>(?:\[yes\]|\[no\] )\s+)(?P<keyword>\w+) is .*?(?P<wanted>, wanted .*)$", re.DOTALL)
 _PATIENT_GROUP = 0x0010
 
 

@@ -39,6 +39,12 @@ def test_an_absent_body_part_never_matches() -> None:
         ({"SliceThickness": {"max": 5}}, {"SliceThickness": "thin"}, False),
         ({"PixelSpacing": {"max": 1}}, {"PixelSpacing": (0.5, 1.5)}, False),
         ({"SeriesNumber": 3}, {"SeriesNumber": 3.0}, True),
+        ({"SeriesNumber": "3"}, {"SeriesNumber": 3.0}, True),
+        ({"SeriesNumber": ["2", "3"]}, {"SeriesNumber": 1.0}, False),
+        ({"SeriesNumber": "three"}, {"SeriesNumber": 3.0}, False),
+        ({"SeriesNumber": {"pattern": "^3$"}}, {"SeriesNumber": 3.0}, True),
+        ({"SeriesNumber": {"pattern": "^1000003$"}}, {"SeriesNumber": 1000003.0}, True),
+        ({"SliceThickness": {"pattern": r"^1\.25$"}}, {"SliceThickness": 1.25}, True),
         ({"SourceAETitle": "PACS"}, {"SourceAETitle": "PACS"}, True),
     ],
 )

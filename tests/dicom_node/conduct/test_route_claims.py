@@ -23,3 +23,8 @@ def test_patient_values_are_left_out_inside_groups_too() -> None:
     reason = _reason({"not": {"any": [{"PatientID": "SECRET"}, {"Modality": "MR"}]}}, PatientID="SECRET", Modality="CT")
     assert "SECRET" not in reason
     assert "PatientID is not as wanted" in reason
+
+
+def test_patient_values_of_several_lines_are_left_out() -> None:
+    reason = _reason({"PatientComments": {"pattern": "contrast"}}, PatientComments="SECRET\r\nborn 1950, wanted here")
+    assert reason == "no route takes it: route 'r': PatientComments is not as wanted"
