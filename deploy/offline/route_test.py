@@ -29,7 +29,7 @@ class RoutedUnit:
     representative
         The file whose header the conditions were tested on.
     images
-        Number of images that would be analysed.
+        Headers of the images that would be analysed.
     dropped
         SOP Instance UIDs of localizers, which are left out.
     never
@@ -43,7 +43,7 @@ class RoutedUnit:
     unit: Unit
     representative: Path
     header: InstanceHeader
-    images: int
+    images: tuple[InstanceHeader, ...]
     dropped: tuple[str, ...]
     never: str
     decisions: tuple[tuple[Route, RouteDecision], ...]
@@ -138,7 +138,8 @@ def _route_unit(settings: Settings, unit: Unit, source: str) -> RoutedUnit:
     files = list(dict.fromkeys(unit.instances[view.id].path for view in held.images))
     found = explain_file(settings.routes, path, source, lambda: _search_lungs(files))
     never = found.never or ("" if held.images else "only localizers")
-    return RoutedUnit(unit, path, middle.header, len(held.images), held.dropped, never, found.decisions)
+    images = tuple(view.header for view in held.images)
+    return RoutedUnit(unit, path, middle.header, images, held.dropped, never, found.decisions)
 
 
 def _search_lungs(files: Sequence[Path]) -> LungsSeen:
@@ -158,7 +159,7 @@ def _apply_per_study(settings: Settings, routed: list[RoutedUnit]) -> list[Route
             if item.unit.kind is UnitKind.SERIES and route.name in item.matching_routes:
                 studies.setdefault(item.header.study_instance_uid, []).append(index)
         for rivals in studies.values():
-            candidates = [series_candidate(index, routed[index].header, routed[index].images) for index in rivals]
+            candidates = [series_candidate(index, routed[index].images) for index in rivals]
             winner = best_series(candidates)
             for other in candidates:
                 if other is not winner:

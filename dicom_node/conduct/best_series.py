@@ -106,4 +106,4 @@ def _as_candidate(unit: UnitView, contents: UnitContents | None) -> SeriesCandid
     images = contents.images if contents is not None else ()
     if not images:
         return SeriesCandidate(unit.id, None, False, None, "unknown", 0, 0, None)
-    return series_candidate(unit.id, images[len(images) // 2].header, len(images))
+    return series_candidate(unit.id, [image.header for image in images])

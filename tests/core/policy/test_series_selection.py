@@ -21,6 +21,9 @@ GOOD = SeriesCandidate(1, True, False, 1.0, "medium", 3, 300, 4)
         ({"thickness_mm": 5.0}, "thinner slices (1 mm, 5 mm here)"),
         ({"thickness_mm": 0.4}, "thinner"),
         ({"thickness_mm": None}, "thinner"),
+        ({"thickness_mm": 0.6, "step_mm": 10.0}, "less distance between slices (1 mm, 10 mm here)"),  # HRCT: models refuse its gaps
+        ({"step_mm": 1.0000001, "slices": 200}, "more slices"),
+        ({"thickness_mm": 0.6, "slices": 15}, "16 slices or more"),
         ({"kernel": "sharp", "slices": 900}, "kernel"),
         ({"original": 1}, "ORIGINAL"),
         ({"slices": 100}, "more slices"),
@@ -46,10 +49,13 @@ def test_a_candidate_is_made_from_a_header() -> None:
         image_type=("original", "PRIMARY", "AXIAL", "CT_SOM5 SPI"), orientation=(1, 0, 0, 0, 1, 0), slice_thickness_mm=1.5,
         convolution_kernel="B70f", series_number=7,
     )  # fmt: skip
-    assert series_candidate(3, header, 99) == SeriesCandidate(3, True, False, 1.5, "sharp", 3, 99, 7)
+    assert series_candidate(3, [header] * 99) == SeriesCandidate(3, True, False, 1.5, "sharp", 3, 99, 7)
     coronal = replace(header, orientation=(1, 0, 0, 0, 0, -1), image_type=("DERIVED", "SECONDARY", "MIP"))
-    assert series_candidate(3, coronal, 9).axial is False
-    assert series_candidate(3, coronal, 9).projection
+    assert series_candidate(3, [coronal]).axial is False
+    assert series_candidate(3, [coronal]).projection
+    assert series_candidate(3, [replace(header, number_of_frames=300)]).slices == 300
+    phases = [replace(header, position=(0.0, 0.0, z)) for z in (0.0, 0.0, 10.0, 10.0, 20.0, 20.0, 50.0)]
+    assert series_candidate(3, phases).step_mm == 10.0
 
 
 @pytest.mark.parametrize(
