@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from core.errors import NodeError
 from core.policy.series_selection import SeriesCandidate, best_series, explain_choice, series_candidate
 from core.policy.unit_progress import CompletionPolicy
 from core.settings.routes import Route
@@ -73,7 +74,12 @@ class BestSeriesChooser:
             return _Rival(other, other.routes, _as_candidate(other, contents)), True
         snapshot = read_unit(self._database, other, self._policy, now)
         contents = snapshot.contents or unit_contents(units.instances_of_unit(self._database, other.id))
-        claim = self._match_routes(other, contents)
+        try:
+            claim = self._match_routes(other, contents)
+        except NodeError as error:  # its images are missing: it is waited for, and does not keep this series for ever
+            if not error.permanent:
+                raise
+            return _Rival(other, comparing, _as_candidate(other, contents)), False
         if claim.waiting:  # any route may claim it
             return _Rival(other, comparing, _as_candidate(other, contents)), False
         names = tuple(route.name for route in claim.routes)

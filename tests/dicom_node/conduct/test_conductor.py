@@ -178,17 +178,6 @@ def test_best_of_a_study(conduct: Any) -> None:
         assert uid.endswith(".2")
 
 
-def test_best_of_a_study_is_no_series_with_gaps_and_no_part_of_a_volume(conduct: Any) -> None:
-    """HRCT has thin slices, and the models refuse its gaps: the volume beside it would not have been analysed."""
-    hrct = [image(series=1, number=number, thickness=1.0, ImagePositionPatient=[0, 0, 10 * number]) for number in range(1, 19)]
-    with conduct({**CHEST, "per_study": "best"}) as node:
-        send(node.port, *hrct, *series(20, series=2, thickness=1.25), *series(4, series=3, thickness=0.6))
-        first, second, third = complete_units(node, 3)
-        assert [first[3], second[3], third[3]] == [False, True, False]
-        assert "series 2 has less distance between slices (1.2 mm, 10 mm here)" in first[1]
-        assert "series 2 has 16 slices or more" in third[1]
-
-
 def received_earlier(database: Database, unit_id: int, by: str) -> None:
     """Move what a unit has received into the past, so that it has been quiet for longer, and let it be checked at once."""
     run(
