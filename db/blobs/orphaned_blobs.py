@@ -27,9 +27,9 @@ _UNNAMED = text("""
 """)
 
 
-def count_orphans(database: Database, blobs: Blobs, days: int) -> tuple[int, int]:
-    """Return the number and the bytes of orphaned blobs older than ``days``; nothing is changed."""
-    found = [blob for folder in _orphans(database, blobs, days) for blob in folder]
+def count_orphans(database: Database, blobs: Blobs, days: int, *, limit: int | None = None) -> tuple[int, int]:
+    """Return the number and the bytes of orphaned blobs older than ``days``, up to ``limit`` of them; nothing is changed."""
+    found = [blob for folder in _orphans(database, blobs, days) for blob in folder][:limit]
     return len(found), sum(size for _, size in found)
 
 

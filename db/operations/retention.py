@@ -82,14 +82,14 @@ def retention_rules(policy: RetentionSection) -> tuple[RetentionRule, ...]:
     return tuple(rule for rule in all_rules if rule.days > 0)
 
 
-def plan_removal(database: Database, rule: RetentionRule) -> RemovedObjects:
-    """Return what the rule would remove now; nothing is changed."""
+def plan_removal(database: Database, rule: RetentionRule, *, limit: int | None = None) -> RemovedObjects:
+    """Return what the rule would remove now, of up to ``limit`` units (None: of all); nothing is changed."""
     query = text(f"""
-        SELECT count(DISTINCT u.id) AS units, count(found.id) AS objects, coalesce(sum(found.size_bytes), 0) AS size_bytes
-        FROM units u CROSS JOIN LATERAL ({rule.objects.format(of="= u.id")}) AS found WHERE {rule.condition}
+        SELECT count(DISTINCT due.id) AS units, count(found.id) AS objects, coalesce(sum(found.size_bytes), 0) AS size_bytes
+        FROM ({_due_units(rule)}) AS due CROSS JOIN LATERAL ({rule.objects.format(of="= due.id")}) AS found
     """)
     with database.begin() as connection:
-        row = connection.execute(query, {"days": rule.days}).one()
+        row = connection.execute(query, {"days": rule.days, "limit": limit}).one()
     return RemovedObjects(rule.name, rule.days, int(row.units), int(row.objects), int(row.size_bytes))
 
 
@@ -113,12 +113,16 @@ def apply_rule(database: Database, blobs: Blobs, rule: RetentionRule, *, actor: 
 
 
 def _due(database: Database, rule: RetentionRule, limit: int) -> list[int]:
-    query = text(f"""
+    with database.begin() as connection:
+        return list(connection.execute(text(_due_units(rule)), {"days": rule.days, "limit": limit}).scalars())
+
+
+def _due_units(rule: RetentionRule) -> str:
+    """The query of the units that a rule concerns, in the order in which it is applied."""
+    return f"""
         SELECT u.id FROM units u WHERE {rule.condition} AND EXISTS ({rule.objects.format(of="= u.id")})
         ORDER BY u.completed_at, u.id LIMIT :limit
-    """)
-    with database.begin() as connection:
-        return list(connection.execute(query, {"days": rule.days, "limit": limit}).scalars())
+    """
 
 
 def _of_unit(connection: Connection, rule: RetentionRule, unit: int, actor: str) -> tuple[int, int]:

@@ -38,20 +38,20 @@ def run(
         policy, blobs = settings.retention, open_blobs(settings)
         rules = retention.retention_rules(policy)
         if dry_run:
-            found = [retention.plan_removal(database, kind) for kind in rules]
+            found = [retention.plan_removal(database, kind, limit=limit) for kind in rules]
         else:
             found = [retention.apply_rule(database, blobs, kind, actor=operator_name(), limit=limit) for kind in rules]
             removals.remove_blobs(database, blobs)  # finishes what an interrupted run had begun, also where no rule is enabled
         rows = [asdict(one) for one in found]
         if policy.records_days:
             if dry_run:
-                count = expiry.count_expired(database, policy.records_days)
+                count = min(limit, expiry.count_expired(database, policy.records_days))
             else:
                 count = expiry.delete_expired(database, policy.records_days, actor=operator_name(), limit=limit)
             rows.append({"kind": "records", "days": policy.records_days, "units": 0, "objects": count, "size_bytes": 0})
         if policy.strays_days:
             if dry_run:
-                files, size = orphaned_blobs.count_orphans(database, blobs, policy.strays_days)
+                files, size = orphaned_blobs.count_orphans(database, blobs, policy.strays_days, limit=limit)
             else:
                 files, size = orphaned_blobs.remove_orphans(database, blobs, policy.strays_days, actor=operator_name(), limit=limit)
             rows.append({"kind": "strays", "days": policy.strays_days, "units": 0, "objects": files, "size_bytes": size})

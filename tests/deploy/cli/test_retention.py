@@ -33,11 +33,13 @@ def test_dry_run_then_real_run(database: Database, database_url: str, tmp_path: 
     records = {"kind": "records", "days": 30, "units": 0, "objects": 0, "size_bytes": 0}
     strays = {"kind": "strays", "days": 30, "units": 0, "objects": 1, "size_bytes": orphan.size_bytes}
     assert run_retention("--dry-run") == [images, records, strays]
+    one = {**images, "units": 1, "objects": 1, "size_bytes": size // 2}
+    assert run_retention("--dry-run", "--limit", "1") == [one, records, strays]
     assert run(["retention", "run", "--dry-run", "--config", str(config)]) == 0
     assert f"would be deleted: 2 units, 3 objects, {size + orphan.size_bytes} bytes" in capsys.readouterr().err
     assert all(unit.kept() == (True, True) for unit in units)
     assert blobs.path(orphan.sha256).exists()
-    assert run_retention("--limit", "1") == [{**images, "units": 1, "objects": 1, "size_bytes": size // 2}, records, strays]
+    assert run_retention("--limit", "1") == [one, records, strays]
     assert not blobs.path(orphan.sha256).exists()
     assert run_retention()[0]["units"] == 1
     assert all(unit.kept() == (False, True) for unit in units)
