@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import typer
 
-from core.errors import IntakeError
+from core.errors import ConfigurationError, IntakeError
 from deploy.cli.common import AsJson, Config, Ids, Limit, open_database, open_listing, operator_name
 from deploy.terminal import print_message, print_rows
 
@@ -36,15 +36,19 @@ def quarantine_requeue(ids: Ids, config: Config = None) -> None:
     from db.blobs.open_blobs import open_blobs
     from dicom_node.receive.intake import Intake
 
-    refused = 0
+    refused, absent = 0, []
     with open_database(config) as (settings, database):
         intake = Intake(settings, database, open_blobs(settings))
-        for id in ids:
+        for id in dict.fromkeys(ids):
             try:
                 found = intake.readmit(id, actor=operator_name())
                 print_message(f"{id}: taken, {found.result.value}")
             except IntakeError as error:
                 refused += 1
                 print_message(f"{id}: refused again: {error}")
+            except ConfigurationError as error:  # the others are processed all the same
+                absent.append(str(error))
+    if absent:
+        raise ConfigurationError("; ".join(absent))
     if refused:
         raise typer.Exit(1)

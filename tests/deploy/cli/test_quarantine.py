@@ -57,8 +57,10 @@ def test_requeue_admits_what_is_readable_and_keeps_the_rest(
         )  # fmt: skip
     config = tmp_path / "node.toml"
     config.write_text(f'[database]\nurl = "{database_url}"\n')
-    assert run(["quarantine", "requeue", "1", "2", "--config", str(config)]) == 1
-    errors = capsys.readouterr().err.splitlines()
+    assert run(["quarantine", "requeue", "3", "1", "2", "1", "--config", str(config)]) == 2  # there is no 3
+    *errors, last = capsys.readouterr().err.strip().splitlines()
+    assert "there is no quarantined data set 3" in last
+    assert len(errors) == 2
     assert errors[0] == "1: taken, new"
     assert errors[1].startswith("2: refused again: ")
     assert rows(database, "SELECT id FROM quarantine") == [(2,)]
@@ -66,6 +68,7 @@ def test_requeue_admits_what_is_readable_and_keeps_the_rest(
     assert rows(database, "SELECT count(*) FROM associations WHERE closed_at IS NULL AND address = 'quarantine'") == [(0,)]
     assert rows(database, "SELECT subject FROM audit_events WHERE action = 'quarantine.requeued'") == [("quarantine:1",)]
     assert run(["quarantine", "requeue", "1", "--config", str(config)]) == 2  # it is there no more
+    assert run(["quarantine", "requeue", "2", "--config", str(config)]) == 1
 
 
 def test_the_size_limit_deletes_only_the_oldest(database: Database) -> None:
