@@ -162,7 +162,10 @@ def install_version(source: Path, folder: Path, root: Path = registry.MODELS_FOL
     weights = registry.verify_weights_in(source)
     card = read_card(source / "card.toml")
     package = package_of(card.name, root)
-    if package == BUNDLE and card.network.get("kind") not in (BUNDLE_KIND, *SEGMENTATION_KINDS, *CLASSIFIER_KINDS):
+    imported = card.network.get("kind") in (BUNDLE_KIND, *SEGMENTATION_KINDS, *CLASSIFIER_KINDS)
+    if imported and package != BUNDLE:
+        raise ModelError(f"{card.name} is a shipped model, whose code does not run a MONAI bundle", hint="give the bundle another name")
+    if package == BUNDLE and not imported:
         raise ModelError(f"no code here runs {card.name!r}", hint=f"known: {', '.join(registry.names(root))}, and imported bundles")
     for what, value in (("name", card.name), ("version", card.version)):
         if not FOLDER_NAME.fullmatch(value):

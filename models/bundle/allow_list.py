@@ -40,6 +40,13 @@ def check_arguments(call: BundleCall, known: Mapping[str, tuple[type, ...]]) -> 
             raise ModelError(f"{call.name}'s argument {key} is not on the allow list as {value!r}: {', '.join(known)}")
 
 
+def require_bilinear(call: BundleCall) -> None:
+    """Check that a Spacingd interpolates as images are resampled here. Raises ModelError."""
+    mode = call.kwargs.get("mode", "bilinear")
+    if mode not in ("bilinear", ["bilinear"]):
+        raise ModelError(f"{call.name} with mode {mode!r} is not supported: images are resampled with bilinear interpolation")
+
+
 def is_plain(value: Any) -> bool:
     """Whether a value consists of numbers, texts, and lists and tables of fewer than 20 entries."""
     if isinstance(value, Mapping):

@@ -106,6 +106,10 @@ def retinanet_detector(net: torch.nn.Module, card: ModelCard) -> Any:
     )
     if card.preprocessing["window"]:
         made.set_sliding_window_inferer(
-            roi_size=card.preprocessing["window"], overlap=card.preprocessing["overlap"], sw_batch_size=1, mode="constant", device="cpu"
+            roi_size=card.preprocessing["window"],
+            overlap=card.preprocessing["overlap"],
+            sw_batch_size=1,
+            mode=card.preprocessing.get("blend", "constant"),  # cards that were imported before have no such key
+            device="cpu",
         )
     return made.eval()

@@ -76,7 +76,14 @@ class BundleSegmenter:
         settings, on_cuda = self.card.preprocessing, self.device == "cuda"
         values = torch.from_numpy(np.ascontiguousarray(image))[None, None].to(self.device)
         with torch.inference_mode(), torch.autocast("cuda", dtype=torch.float16, enabled=on_cuda):
-            logits = sliding_window_inference(values, [int(one) for one in settings["window"]], 1, self._net, overlap=settings["overlap"])
+            logits = sliding_window_inference(
+                values,
+                [int(one) for one in settings["window"]],
+                1,
+                self._net,
+                overlap=settings["overlap"],
+                mode=settings.get("blend", "constant"),  # cards that were imported before have no such key
+            )
         one = logits[0].float()
         probabilities = torch.softmax(one, 0)[1:] if self.card.network["activation"] == "softmax" else torch.sigmoid(one)
         out: npt.NDArray[np.float32] = probabilities.cpu().numpy()

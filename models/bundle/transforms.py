@@ -5,11 +5,13 @@ from typing import Any
 
 from core.errors import ModelError
 from models.bundle import segmentation_networks
-from models.bundle.allow_list import number, whole_number
+from models.bundle.allow_list import number, require_bilinear, whole_number
 from models.bundle.config_reader import BundleCall, BundleConfig
 
 OPERATING_SCORE, REVIEW_SCORE, MOST_FINDINGS, LEAST_VOLUME_MM3 = 0.5, 0.8, 20.0, 50.0
 KNOWN_TRANSFORMS = ("LoadImaged", "EnsureChannelFirstd", "EnsureTyped", "Orientationd", "Spacingd", "ScaleIntensityRanged", "CastToTyped")
+
+BLENDS = ("constant", "gaussian")  # weights of overlapping windows
 
 
 def read_preprocessing(config: BundleConfig) -> dict[str, Any]:
@@ -23,12 +25,21 @@ def read_preprocessing(config: BundleConfig) -> dict[str, Any]:
     for needed in ("Spacingd", "ScaleIntensityRanged", "Orientationd"):
         if needed not in named:
             raise ModelError(f"preprocessing has no {needed}: the input grid of the network is not known")
+    for name in ("Spacingd", "ScaleIntensityRanged", "Orientationd"):
+        if sum(isinstance(step, BundleCall) and step.name == name for step in steps) > 1:
+            raise ModelError(f"preprocessing has {name} more than once", hint="one is run here; put them together where that is possible")
     scale, axes = named["ScaleIntensityRanged"].kwargs, named["Orientationd"].kwargs.get("axcodes")
+    if scale.get("clip") is not True:  # MONAI's default is False
+        raise ModelError("ScaleIntensityRanged needs clip = true: values beyond the range are clipped here")
+    require_bilinear(named["Spacingd"])
     if axes != "RAS":
         raise ModelError(f"only the orientation RAS is supported, not {axes!r}")
     window = detector_operation(config, "set_sliding_window_inferer") or sliding_window(config)
+    if (blend := window.get("mode", "constant")) not in BLENDS:
+        raise ModelError(f"a sliding window with mode {blend!r} is not known here: {', '.join(BLENDS)}")
     return {
         "axes": axes,
+        "blend": blend,
         "pixdim_mm": [number(one, "pixdim") for one in named["Spacingd"].kwargs.get("pixdim", [])],
         "hu": [number(scale.get("a_min"), "a_min"), number(scale.get("a_max"), "a_max")],
         "range": [number(scale.get("b_min"), "b_min"), number(scale.get("b_max"), "b_max")],

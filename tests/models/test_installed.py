@@ -102,6 +102,13 @@ def test_a_version_must_be_a_valid_folder_name(tmp_path: Path, version: str) -> 
         installed.install_version(other_version(NAME, tmp_path / "brought", version), tmp_path / "models")
 
 
+def test_a_bundle_with_the_name_of_a_shipped_model_is_refused(tmp_path: Path) -> None:
+    brought = other_version(NAME, tmp_path / "brought", network={"kind": "monai.networks.nets.DenseNet121"})
+    with pytest.raises(ModelError, match="dermoscopy_7class is a shipped model, whose code does not run a MONAI bundle"):
+        installed.install_version(brought, tmp_path / "models")
+    assert not (tmp_path / "models").exists()
+
+
 def test_a_card_in_the_wrong_folder_is_refused(folder: Path) -> None:
     (folder / NAME / "9.9.9").rename(folder / NAME / "8.0.0")
     with pytest.raises(ModelError, match=r"is the card of dermoscopy_7class 9\.9\.9"):

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.errors import ModelError
-from models.bundle.allow_list import check_arguments, number
+from models.bundle.allow_list import check_arguments, number, require_bilinear
 from models.bundle.config_reader import BundleCall, BundleConfig
 
 # Dictionary transforms of MONAI with the arguments that are allowed; the array transform of the same name is run.
@@ -74,7 +74,10 @@ def _read_grid(calls: Sequence[BundleCall], modality: str) -> dict[str, Any]:
         raise ModelError(f"a network for volumes needs Orientationd with axcodes RAS, not {axes!r}")
     if any(name in STEPS for name in names[: max((names.index(name) for name in names if name in SPATIAL), default=0)]):
         raise ModelError("Orientationd and Spacingd must come before the other transforms")
-    spacing: list[Any] = next((call.kwargs.get("pixdim", []) for call in calls if call.name == "Spacingd"), [])
+    resampling = next((call for call in calls if call.name == "Spacingd"), None)
+    if resampling is not None:
+        require_bilinear(resampling)
+    spacing: list[Any] = [] if resampling is None else resampling.kwargs.get("pixdim", [])
     if len(spacing) not in (0, 3):
         raise ModelError(f"Spacingd needs a pixdim of three numbers, not {spacing!r}")
     return {"axes": axes, "pixdim_mm": [number(one, "pixdim") for one in spacing]}

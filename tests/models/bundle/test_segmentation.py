@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from monai.inferers.utils import sliding_window_inference
 
 from core import codes
 from core.errors import ModelError
@@ -61,6 +62,13 @@ def inference(network: dict[str, Any] = UNET, activation: str = "softmax") -> di
         },
         "evaluating": ["$@evaluator.run()"],
     }
+
+
+def with_step(index: int, **change: Any) -> dict[str, Any]:
+    """Pre-processing of which one step is changed."""
+    table = inference()["preprocessing"]
+    table["transforms"][index] |= change
+    return {"preprocessing": table}
 
 
 def make(folder: Path, config: dict[str, Any]) -> Path:
@@ -141,6 +149,10 @@ def test_a_region_keeps_its_place_size_and_shape(direction: tuple[float, float, 
         ({"network_def": {**UNET, "hook": "x"}}, "hook is not on the allow list"),
         ({"inferer": {"_target_": "SimpleInferer"}}, "no SlidingWindowInferer"),
         ({"postprocessing": {"_target_": "Compose", "transforms": []}}, "no Activationsd"),
+        ({"inferer": {**inference()["inferer"], "mode": "linear"}}, "a sliding window with mode 'linear' is not known"),
+        (with_step(3, mode="nearest"), "Spacingd with mode 'nearest' is not supported"),
+        (with_step(4, clip=False), "ScaleIntensityRanged needs clip = true"),
+        (with_step(5, _target_="ScaleIntensityRanged", a_min=0, a_max=1, b_min=-1, b_max=1, clip=True), "more than once"),
     ],
 )
 def test_unknown_networks_and_arguments_are_refused(change: dict[str, Any], says: str, tmp_path: Path) -> None:
@@ -180,6 +192,18 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=f"the weights hold values that are no numbers, in {name}"):
         convert(bundle, bundle.parent / "about.toml", tmp_path / "made")
     assert not (tmp_path / "made" / "card.toml").exists()
+
+
+def test_windows_are_blended_as_the_bundle_says(tmp_path: Path) -> None:
+    config = inference()
+    bundle = make(tmp_path / "zoo" / "bundle", {**config, "inferer": {**config["inferer"], "mode": "gaussian"}})
+    convert(bundle, bundle.parent / "about.toml", tmp_path / "made")
+    model = runtime.load_folder(tmp_path / "made", device="cpu", package="bundle")
+    assert isinstance(model, segmentation.BundleSegmenter)
+    image = np.random.default_rng(1).random((48, 48, 24), np.float32)
+    with torch.inference_mode():
+        logits = sliding_window_inference(torch.from_numpy(image)[None, None], (32, 32, 16), 1, model._net, overlap=0.5, mode="gaussian")
+    np.testing.assert_allclose(model._probabilities(image), torch.softmax(logits[0], 0)[1:], atol=1e-6)
 
 
 def test_the_card_must_name_every_class(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ from imaging.volume.volume import Volume
 from models import installed, runtime
 from models.bundle.classifier import networks
 from models.bundle.classifier.model import BundleClassifier
+from models.bundle.classifier.transforms import read_preprocessing
+from models.bundle.config_reader import BundleConfig
 from models.bundle.convert import convert
 from models.card import read_card
 from tests.support.monai_classifiers import ABOUT, RESNET, drawing, inference, make_classifier
@@ -198,6 +200,13 @@ def test_every_kind_belongs_to_a_family() -> None:
     assert {networks.family_of(kind).module for kind in installed.CLASSIFIER_KINDS} == {
         "densenet", "resnet", "senet", "efficientnet", "vit",
     }  # fmt: skip
+
+
+def test_a_volume_that_the_node_would_resample_otherwise_is_refused() -> None:
+    config = inference(RESNET_3D, dims=3)
+    next(step for step in config["preprocessing"]["transforms"] if step["_target_"] == "Spacingd")["mode"] = "nearest"
+    with pytest.raises(ModelError, match="Spacingd with mode 'nearest' is not supported"):
+        read_preprocessing(BundleConfig(config, "configs/inference.json"), 3)
 
 
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
