@@ -11,6 +11,7 @@ from models.card import identity, read_card
 from models.protocol import Model as Model
 
 DEVICES = ("auto", "cpu", "cuda")
+UNFIT = "use the release that the version was made with, or activate another version"
 
 
 def load(name: str, *, device: str = "auto", root: Path = registry.MODELS_FOLDER) -> Model:
@@ -36,7 +37,12 @@ def load_folder(folder: Path, *, device: str = "auto", package: str) -> Model:
     weights = registry.verify_weights_in(folder)
     card = read_card(folder / "card.toml")
     build = getattr(importlib.import_module(f"models.{package}.model"), importlib.import_module(f"models.{package}").MODEL)
-    model: Model = build(card, identity(card, registry.folder_digest(folder)), weights, choose_device(device))
+    try:
+        model: Model = build(card, identity(card, registry.folder_digest(folder)), weights, choose_device(device))
+    except (KeyError, TypeError, ValueError) as error:
+        # Of a version that was brought: the card's tables of network and pre-processing are checked by nothing but the model's code.
+        said = f"{type(error).__name__}: {error}"
+        raise ModelError(f"{card.name} {card.version}: its card does not fit the code of this release ({said})", hint=UNFIT) from error
     if card.tilt == "resample":
         from models.ct.tilt_correction import TiltCorrectedModel
 

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from core.errors import ModelError
 from models.ct.isotropic_grid import STEP_MM, Float, Index, Spacing
 from models.ct.lung_field import LungField
 from models.lung_nodule_ct import network, second_stage
@@ -83,6 +84,9 @@ def in_mm(place: Index) -> Index:
 
 
 def _loaded(module: nn.Module, tensors: Mapping[str, torch.Tensor], prefix: str, device: str) -> nn.Module:
-    module.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+    try:
+        module.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+    except RuntimeError as error:
+        raise ModelError(f"the weights do not fit the {prefix.rstrip('.')} network of the card", hint=str(error).splitlines()[0]) from error
     module.eval().to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     return prepare_for_cpu(module) if device == "cpu" else module

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from core.errors import ModelError
 from models import registry, runtime
+from tests.support.model_packages import other_version
 
 NAME = "dermoscopy_7class"
 
@@ -60,6 +62,17 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     card.write_text(card.read_text().replace(registry.card(NAME).weights_sha256, digest))
     with pytest.raises(ModelError, match="do not fit the network"):
         runtime.load(NAME, device="cpu", root=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [({"second": None}, "does not fit the code of this release"), ({"channels": [8, 16, 32, 64]}, "the weights do not fit")],
+)
+def test_a_card_that_the_code_cannot_run_is_an_error_that_a_worker_survives(change: dict[str, Any], says: str, tmp_path: Path) -> None:
+    network = {**registry.card("lung_nodule_ct").network, **change}
+    brought = other_version("lung_nodule_ct", tmp_path / "brought", network={key: one for key, one in network.items() if one is not None})
+    with pytest.raises(ModelError, match=says):
+        runtime.load_folder(brought, device="cpu", package="lung_nodule_ct")
 
 
 def test_the_package_holds_no_pickle() -> None:
