@@ -40,6 +40,12 @@ def check_arguments(call: BundleCall, known: Mapping[str, tuple[type, ...]]) -> 
             raise ModelError(f"{call.name}'s argument {key} is not on the allow list as {value!r}: {', '.join(known)}")
 
 
+def require_enabled(call: BundleCall) -> None:
+    """Check that a call is always made. Raises ModelError."""
+    if call.may_be_disabled:
+        raise ModelError(f"{call.name} is disabled in some cases (_disabled_)", hint="take it out, or leave out _disabled_")
+
+
 def require_bilinear(call: BundleCall) -> None:
     """Check that a Spacingd interpolates as images are resampled here. Raises ModelError."""
     mode = call.kwargs.get("mode", "bilinear")

@@ -24,11 +24,15 @@ REFERENCE = re.compile(r"@(\w+)")
 
 @dataclass(frozen=True, slots=True)
 class BundleCall:
-    """A call in a bundle's configuration with its arguments; references are resolved. It is never made."""
+    """A call in a bundle's configuration with its arguments; references are resolved. It is never made.
+
+    ``may_be_disabled``: whether it has a ``_disabled_`` that is not false; MONAI leaves the call out where that is true.
+    """
 
     target: str
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
+    may_be_disabled: bool = False
 
     @property
     def name(self) -> str:
@@ -76,7 +80,7 @@ class BundleConfig:
             return self._resolved(self.values[name], name, depth + 1)
         if isinstance(value, Mapping) and "_target_" in value:
             kwargs = {k: self._resolved(v, f"{key}.{k}", depth + 1) for k, v in value.items() if not k.startswith("_")}
-            return BundleCall(str(value["_target_"]), (), kwargs)
+            return BundleCall(str(value["_target_"]), (), kwargs, value.get("_disabled_", False) is not False)
         if isinstance(value, list):
             return [self._resolved(item, key, depth + 1) for item in value]
         return value

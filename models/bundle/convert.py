@@ -85,7 +85,14 @@ def unpack_archive(path: Path, into: Path) -> Path:
     """Unpack the files that are needed from a zip, whose size is limited; return the folder that holds ``configs``."""
     try:
         with zipfile.ZipFile(path) as archive:
-            members = {name: info for info in archive.infolist() for name in MEMBERS if ("/" + info.filename).endswith("/" + name)}
+            members: dict[str, zipfile.ZipInfo] = {}
+            for info in archive.infolist():
+                for name in MEMBERS:
+                    if not ("/" + info.filename).endswith("/" + name):
+                        continue
+                    if name in members:
+                        raise ModelError(f"{path.name} holds {name} more than once", hint="pack one bundle alone")
+                    members[name] = info
             if sum(info.file_size for info in members.values()) > MAX_UNPACKED_BYTES:
                 raise ModelError(f"{path.name} unpacks to more than {MAX_UNPACKED_BYTES} bytes")
             for name, info in members.items():

@@ -5,7 +5,7 @@ from typing import Any
 
 from core.errors import ModelError
 from models.bundle import segmentation_networks
-from models.bundle.allow_list import number, require_bilinear, whole_number
+from models.bundle.allow_list import number, require_bilinear, require_enabled, whole_number
 from models.bundle.config_reader import BundleCall, BundleConfig
 
 OPERATING_SCORE, REVIEW_SCORE, MOST_FINDINGS, LEAST_VOLUME_MM3 = 0.5, 0.8, 20.0, 50.0
@@ -31,6 +31,8 @@ def read_preprocessing(config: BundleConfig) -> dict[str, Any]:
     scale, axes = named["ScaleIntensityRanged"].kwargs, named["Orientationd"].kwargs.get("axcodes")
     if scale.get("clip") is not True:  # MONAI's default is False
         raise ModelError("ScaleIntensityRanged needs clip = true: values beyond the range are clipped here")
+    # Reading, orientation and spacing are disabled by bundles for images that were resampled before; the node's are not.
+    require_enabled(named["ScaleIntensityRanged"])
     require_bilinear(named["Spacingd"])
     if axes != "RAS":
         raise ModelError(f"only the orientation RAS is supported, not {axes!r}")

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.errors import ModelError
-from models.bundle.allow_list import check_arguments, number, require_bilinear
+from models.bundle.allow_list import check_arguments, number, require_bilinear, require_enabled
 from models.bundle.config_reader import BundleCall, BundleConfig
 
 # Dictionary transforms of MONAI with the arguments that are allowed; the array transform of the same name is run.
@@ -58,6 +58,7 @@ def read_preprocessing(config: BundleConfig, dims: int, modality: str = "") -> d
         if call.name in READING and (more := sorted(set(call.kwargs) - set(NO_MEANING_IN_READING))):
             raise ModelError(f"{call.name}'s argument {more[0]} is not on the allow list")
         if call.name in STEPS:
+            require_enabled(call)
             given = {key: value for key, value in call.kwargs.items() if key not in NO_MEANING}
             plain = BundleCall(call.target, call.args, given)
             check_arguments(plain, STEPS[call.name])

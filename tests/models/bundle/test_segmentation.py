@@ -152,6 +152,7 @@ def test_a_region_keeps_its_place_size_and_shape(direction: tuple[float, float, 
         ({"inferer": {**inference()["inferer"], "mode": "linear"}}, "a sliding window with mode 'linear' is not known"),
         (with_step(3, mode="nearest"), "Spacingd with mode 'nearest' is not supported"),
         (with_step(4, clip=False), "ScaleIntensityRanged needs clip = true"),
+        (with_step(4, _disabled_=True), "ScaleIntensityRanged is disabled in some cases"),
         (with_step(5, _target_="ScaleIntensityRanged", a_min=0, a_max=1, b_min=-1, b_max=1, clip=True), "more than once"),
     ],
 )
@@ -192,6 +193,14 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=f"the weights hold values that are no numbers, in {name}"):
         convert(bundle, bundle.parent / "about.toml", tmp_path / "made")
     assert not (tmp_path / "made" / "card.toml").exists()
+
+
+def test_an_archive_with_two_bundles_is_refused(tmp_path: Path) -> None:
+    bundle = make(tmp_path / "zoo" / "bundle", inference())
+    shutil.copytree(bundle, bundle.parent / "older")
+    packed = Path(shutil.make_archive(str(tmp_path / "both"), "zip", bundle.parent))
+    with pytest.raises(ModelError, match=r"both\.zip holds configs/(metadata|inference)\.json more than once"):
+        convert(packed, bundle.parent / "about.toml", tmp_path / "made")
 
 
 def test_windows_are_blended_as_the_bundle_says(tmp_path: Path) -> None:

@@ -170,6 +170,7 @@ def compose(step: dict[str, Any]) -> dict[str, Any]:
         ({"network_def": {"_target_": "ViT", **SMALL["ViT"], "classification": False}}, "classification = true"),
         ({"postprocessing": {"_target_": "Compose", "transforms": []}}, "no Activationsd"),
         ({"preprocessing": compose({"_target_": "Lambdad", "keys": "image"})}, "not known here: Lambdad"),
+        ({"preprocessing": compose({"_target_": "Flipd", "keys": "image", "_disabled_": "@training"})}, "Flipd is disabled in some cases"),
         ({"preprocessing": compose({"_target_": "LoadImaged", "reverse_indexing": False})}, "reverse_indexing is not on the allow list"),
         (
             {"preprocessing": {"_target_": "Compose", "transforms": [{"_target_": "Resized", "lazy": True}]}},
