@@ -17,7 +17,8 @@ import structlog
 from core.policy.body_part.condition import NOT_SEEN, LungsSeen
 
 TIMEOUT_S = 120.0
-REMEMBERED = 256
+REMEMBERED, UNASKED = 256, 4096
+UNREADABLE: LungsSeen = (NOT_SEEN, "the images cannot be read within the limits")
 
 
 def look_for_lungs(paths: Sequence[Path], *, timeout_s: float = TIMEOUT_S) -> LungsSeen:
@@ -27,32 +28,45 @@ def look_for_lungs(paths: Sequence[Path], *, timeout_s: float = TIMEOUT_S) -> Lu
     try:
         done = subprocess.run(command, input=order, capture_output=True, timeout=timeout_s, check=False)
         answer = json.loads(done.stdout) if done.returncode == 0 else None
-    except (subprocess.TimeoutExpired, ValueError):
+    except (subprocess.TimeoutExpired, OSError, ValueError):  # OSError: no process could be started
         answer = None
     if answer is None:
         structlog.get_logger().warning("lung_search_failed", outcome="counts as no lungs")
-        return NOT_SEEN, "the images cannot be read within the limits"
+        return UNREADABLE
     seen, words = answer
     return str(seen), str(words)
 
 
 class LungEvidence:
-    """Answers by the contents of a series; the last 256 are remembered. One search runs at a time. For one thread."""
+    """Answers by the contents of a series; the last 256 that were given are remembered. One search runs at a time. For one thread."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="lung-search")
-        self._answers: OrderedDict[bytes, Future[LungsSeen]] = OrderedDict()
+        self._searches: dict[bytes, Future[LungsSeen]] = {}  # until their answers are given, however many series wait
+        self._answers: OrderedDict[bytes, LungsSeen] = OrderedDict()
 
     def request(self, paths: Sequence[Path]) -> LungsSeen | None:
-        """Return what was seen in the files of a series, in their order; None while the search runs."""
+        """Return what was seen in the files of a series, in their order; None while the search runs. A search that failed is repeated."""
         key = hashlib.sha256("\n".join(map(str, paths)).encode()).digest()  # blobs are named by their content
         if key not in self._answers:
-            self._answers[key] = self._pool.submit(look_for_lungs, tuple(paths))
+            if key not in self._searches:
+                self._forget_unasked()
+                self._searches[key] = self._pool.submit(look_for_lungs, tuple(paths))
+            if not self._searches[key].done():
+                return None
+            answer = self._searches.pop(key).result()
+            if answer == UNREADABLE:
+                return answer
+            self._answers[key] = answer
             while len(self._answers) > REMEMBERED:
                 self._answers.popitem(last=False)
         self._answers.move_to_end(key)
-        future = self._answers[key]
-        return future.result() if future.done() else None
+        return self._answers[key]
+
+    def _forget_unasked(self) -> None:
+        """Drop old answers that nobody has asked for again: their series have changed meanwhile."""
+        for key in [key for key, search in self._searches.items() if search.done()][:-UNASKED]:
+            del self._searches[key]
 
     def close(self) -> None:
         """Start no more searches; one that runs ends with its time-out."""
