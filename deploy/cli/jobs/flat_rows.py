@@ -21,6 +21,8 @@ def flat_rows(fields: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> tuple
         values = {name: value for name, value in row.items() if name != "inputs"} | _flat(row)
         for item in (row["measurements"] or {}).get("items", ()):
             name = _column(item)
+            if name in fields:
+                name = f"{name}_measured"
             if name not in FLAT:
                 measured[name] = None
             values[name] = item["value"]

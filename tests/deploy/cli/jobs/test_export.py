@@ -11,6 +11,7 @@ import pytest
 from core.csv_cells import format_csv_cell
 from db.engine import Database
 from db.operations.results_export import FIELDS, INPUT_FIELDS
+from deploy.cli.jobs.flat_rows import flat_rows
 from deploy.cli.main import run
 from tests.db.jobs.test_rerun import deliver
 from tests.support.records import Sender, claim, complete, finish, plan
@@ -99,3 +100,20 @@ def test_a_folder_gets_results_inputs_and_header(config: Path, tmp_path: Path, c
     late = ["--since", "2100-01-01", "--format", "csv", "--config", str(config)]
     assert run(["results", "export", *late]) == 0
     assert capsys.readouterr().out.startswith("study_instance_uid,")  # the columns, also without rows
+
+
+def test_a_measurement_named_as_a_field_has_a_column_of_its_own() -> None:
+    """Imported models name their measurements themselves; the CSV had the value as the probability of the finding."""
+    items = [{"name": "Probability", "code": "99X:1", "value": 0.2, "unit": "1"}]
+    row = {
+        "probability": 0.9,
+        "measurements": {"items": items},
+        "completion_evidence": None,
+        "verdict": None,
+        "deliveries": [],
+        "inputs": [],
+    }
+    columns, (flat,) = flat_rows(("probability", "measurements"), [row])
+    assert columns.count("probability") == 1
+    assert (flat["probability"], flat["probability_measured"]) == (0.9, 0.2)
+    assert "probability_measured" in columns
