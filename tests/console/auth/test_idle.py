@@ -8,10 +8,8 @@ import pytest
 from playwright.sync_api import Page
 
 from db.engine import Database
-from db.notify import notify
-from tests.console.worklist.test_live_page import OBSERVED
-from tests.support.chromium import headless_chromium, sign_in
-from tests.support.console import RunningConsole, add_users
+from tests.support.console import RunningConsole
+from tests.support.live_page import announce_change, viewer_page
 from tests.support.records import Sender, complete, plan, run, scalar
 from tests.support.send_role import wait_for
 
@@ -46,17 +44,8 @@ def test_a_request_of_a_script_leaves_the_idle_time_and_one_of_a_person_ends_it(
 @pytest.fixture
 def page(database: Database, tmp_path: Path) -> Iterator[Page]:
     """A page of a viewer."""
-    add_users(database)
-    with RunningConsole(database, tmp_path) as console, headless_chromium() as browser:
-        page = browser.new_page(base_url=console.url, bypass_csp=True)  # `wait_for_function` evaluates text
-        page.add_init_script(OBSERVED)
-        sign_in(page, console.url, "viewer")
-        yield page
-
-
-def _change(database: Database) -> None:
-    with database.begin() as connection:
-        notify(connection, "intake")
+    with viewer_page(database, tmp_path) as opened:
+        yield opened
 
 
 def test_an_open_worklist_that_updates_itself_is_idle_until_somebody_uses_it(page: Page, database: Database) -> None:
@@ -64,7 +53,7 @@ def test_an_open_worklist_that_updates_itself_is_idle_until_somebody_uses_it(pag
     page.wait_for_function("window.told > 0")
     _pass_ten_minutes(database)
     Sender(database).send(1)
-    _change(database)
+    announce_change(database)
     page.wait_for_selector("a.line")
     assert not _used(database)
     for use in (lambda: page.keyboard.press("j"), lambda: page.mouse.wheel(0, 100), lambda: page.mouse.click(5, 5)):
@@ -81,7 +70,7 @@ def test_an_open_study_that_is_read_again_is_idle(page: Page, database: Database
     page.wait_for_function("window.told > 0")
     _pass_ten_minutes(database)
     complete(database, plan())
-    _change(database)
+    announce_change(database)
     page.wait_for_selector("text=in the queue")
     assert not _used(database)
 

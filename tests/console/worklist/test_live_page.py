@@ -8,40 +8,20 @@ import pytest
 from playwright.sync_api import Page, Route
 
 from db.engine import Database
-from db.notify import notify
-from tests.support.chromium import headless_chromium, sign_in
-from tests.support.console import RunningConsole, add_users
+from tests.support.live_page import announce_change, viewer_page
 from tests.support.records import Sender, complete, plan, run
-
-# Counts the events that the page was told, and lets a test say that the page is out of sight.
-OBSERVED = """
-    window.told = 0; window.outOfSight = false;
-    Object.defineProperty(document, "hidden", { get: () => window.outOfSight });
-    window.EventSource = class extends EventSource {
-        constructor(path) { super(path); this.addEventListener("message", () => { window.told++; }); }
-    };
-"""
 
 
 @pytest.fixture
 def page(database: Database, tmp_path: Path) -> Iterator[Page]:
     """A page of a viewer, on a node without studies."""
-    add_users(database)
-    with RunningConsole(database, tmp_path) as console, headless_chromium() as browser:
-        page = browser.new_page(base_url=console.url, bypass_csp=True)  # `wait_for_function` evaluates text
-        page.add_init_script(OBSERVED)
-        sign_in(page, console.url, "viewer")
-        yield page
-
-
-def _change(database: Database) -> None:
-    with database.begin() as connection:
-        notify(connection, "intake")
+    with viewer_page(database, tmp_path) as opened:
+        yield opened
 
 
 def _receive(database: Database) -> None:
     Sender(database).send(1, patient_name="Doe^Jane")
-    _change(database)
+    announce_change(database)
 
 
 def test_a_worklist_connects_again_after_a_refusal_and_shows_what_it_has_missed(page: Page, database: Database) -> None:
@@ -82,11 +62,11 @@ def test_a_screen_reader_is_told_what_has_changed_in_a_sentence_and_not_every_li
     page.evaluate("window.outOfSight = true")
     for number in (7, 8):
         Sender(database).send(1, study=f"1.2.{number}", series=f"1.2.{number}.1", patient_name="Roe^Richard")
-    _change(database)
+    announce_change(database)
     page.evaluate("window.outOfSight = false; document.dispatchEvent(new Event('visibilitychange'))")
     page.wait_for_selector("#said[role=status]:text-is('2 new studies.')", state="attached")
     complete(database, plan(), study="1.2.7")
-    _change(database)
+    announce_change(database)
     page.wait_for_selector("#said:text-is('1 study changed.')", state="attached")
     page.fill("#search", "Doe")
     page.wait_for_selector("#said:text-is('1 study is shown.')", state="attached")
@@ -98,7 +78,7 @@ def test_a_worklist_whose_session_has_ended_leaves_for_the_page_of_sign_in(page:
     page.goto("/worklist?state=failed")
     page.wait_for_function("window.told > 0")
     run(database, "UPDATE sessions SET ended_at = node_now()")
-    _change(database)
+    announce_change(database)
     page.wait_for_url(re.compile(r"/sign-in\?next="))
     assert "state%3Dfailed" in page.url
     assert page.query_selector("#lines") is None

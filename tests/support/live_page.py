@@ -1,0 +1,38 @@
+"""A page of a viewer in Chromium that counts what it was told, and that a test can put out of sight."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Page
+
+from db.engine import Database
+from db.notify import notify
+from tests.support.chromium import headless_chromium, sign_in
+from tests.support.console import RunningConsole, add_users
+
+# Counts the events that the page was told, and lets a test say that the page is out of sight.
+_OBSERVED = """
+    window.told = 0; window.outOfSight = false;
+    Object.defineProperty(document, "hidden", { get: () => window.outOfSight });
+    window.EventSource = class extends EventSource {
+        constructor(path) { super(path); this.addEventListener("message", () => { window.told++; }); }
+    };
+"""
+
+
+@contextmanager
+def viewer_page(database: Database, folder: Path) -> Iterator[Page]:
+    """Run a console and yield a page of Chromium in which a viewer is signed in."""
+    add_users(database)
+    with RunningConsole(database, folder) as console, headless_chromium() as browser:
+        page = browser.new_page(base_url=console.url, bypass_csp=True)  # `wait_for_function` evaluates text
+        page.add_init_script(_OBSERVED)
+        sign_in(page, console.url, "viewer")
+        yield page
+
+
+def announce_change(database: Database) -> None:
+    """Tell open pages that an instance was received."""
+    with database.begin() as connection:
+        notify(connection, "intake")
