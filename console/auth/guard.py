@@ -17,7 +17,7 @@ WRITING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 FORM_TOKEN = "form_token"
 FORM_TOKEN_HEADER = "X-Form-Token"
 ACTIVITY_HEADER = "X-Activity"
-"""Of `activity.js`: yes where somebody uses the page that sends it."""
+"""Of `activity.js`: yes where a person uses the page that sends it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ async def check_form_token(request: Request, expected: str) -> None:
 
 
 def is_of_a_person(request: Request) -> bool:
-    """Whether somebody did something: opened a page, sent a form or a file, or uses a page (`activity.js`).
+    """Whether a person did something: opened a page, sent a form or a file, or uses a page (`activity.js`).
 
     Pages read lists and states again by themselves; that must not keep the session of an unattended workstation. Every browser asks for
     HTML where it opens a page, and for anything in requests of scripts, also without HTTPS.

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, text
 
 from core.errors import ConfigurationError
 from db import audit
-from db.accounts.end_access import end_access
+from db.accounts.access_revocation import end_access
 from db.engine import Database
 
 LONGEST_NAME = 64
@@ -116,7 +116,7 @@ def set_role(database: Database, id: int, role: str, *, actor: str) -> None:
     Raises
     ------
     ConfigurationError
-        There is no such user, or nobody else is an administrator.
+        There is no such user, or no other user is an administrator.
     """
     with database.begin() as connection:
         if role != "admin":

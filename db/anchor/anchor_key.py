@@ -40,7 +40,7 @@ def load_private_key(path: Path) -> Ed25519PrivateKey:
     if not isinstance(key, Ed25519PrivateKey):
         raise ConfigurationError(f"{path} is no Ed25519 key", hint="openssl genpkey -algorithm ed25519")
     if not public_key_file(path).exists():
-        with suppress(OSError):  # a folder of somebody else's, who keeps the public key elsewhere
+        with suppress(OSError):  # the folder of another user, who keeps the public key elsewhere
             _write_public_key(path, key)
     return key
 

@@ -130,7 +130,7 @@ def restore(file: FileArgument, config: Config = None) -> None:
     The configured database must be empty: a new DATA_DIR or a new database. Sessions, sign-in links, invitations and API tokens of the
     backup are revoked.
     """
-    from db.accounts.revoke_everything import revoke_everything
+    from db.accounts.access_revocation import end_access_of_all
     from db.anchor.anchor_key import load_private_key
     from db.anchor.anchor_writer import record_restore
     from db.operations.data_audit import record_restored
@@ -147,7 +147,7 @@ def restore(file: FileArgument, config: Config = None) -> None:
             if settings.anchor_file.exists():
                 record_restore(database, settings.anchor_file, load_private_key(settings.anchor_key), {"sha256": digest})
             record_restored(database, actor=operator_name(), digest=digest)
-            ended = revoke_everything(database, actor=operator_name())
+            ended = end_access_of_all(database, actor=operator_name())
     print_message(f"restored from {file}; revoked: {', '.join(f'{count} {name}' for name, count in ended.items())}".replace("_", " "))
     print_message("passwords, roles and disabled users are those of the backup: see `users list`")
 
