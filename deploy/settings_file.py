@@ -3,20 +3,21 @@
 Unknown keys and variables are errors: a mistyped safety limit must not be silently without effect.
 """
 
-import difflib
 import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from core.errors import ConfigurationError
 from core.settings.settings import Settings
+from deploy.settings_errors import format_syntax_error, format_validation_error
 
 ENV_PREFIX = "DICOM_NODE_"
+ENCODING = "utf-8-sig"  # editors on Windows write a byte order mark
 ENV_NOT_SETTINGS = frozenset({"DICOM_NODE_CONFIG", "DICOM_NODE_DATA", "DICOM_NODE_HEARTBEAT_FILE"})
 _PASSWORD_IN_URL = re.compile(r"://[^/@]*:[^/@]+@")
 # Keys that hold a secret, and when their value is one: a URL only where it has a password.
@@ -56,7 +57,8 @@ def load_settings(path: Path | None, environ: Mapping[str, str] = os.environ) ->
         settings = Settings.model_validate(values)
     except ValidationError as error:
         where = "the environment" if path is None else str(path)
-        message = _format_errors(error, where, {(section, key) for section, key, _ in overrides})
+        variables = {(section, key): f"{ENV_PREFIX}{section}__{key}".upper() for section, key, _ in overrides}
+        message = format_validation_error(error, where, variables, secrets=SECRETS)
         raise ConfigurationError(message, hint="see docs/configuration.md") from error
     if path is not None and not settings.node.data_dir.is_absolute():
         absolute = (path.parent / settings.node.data_dir).resolve()
@@ -71,7 +73,7 @@ def secret_file_variable(key: str) -> str:
 
 def secrets_in_file(path: Path | None) -> tuple[str, ...]:
     """Return the keys of the file that hold a secret (see `literal_secrets`); none where there is no file."""
-    return literal_secrets(tomllib.loads(path.read_text(encoding="utf-8"))) if path is not None else ()
+    return literal_secrets(tomllib.loads(path.read_text(encoding=ENCODING))) if path is not None else ()
 
 
 def literal_secrets(values: Mapping[str, Any]) -> tuple[str, ...]:
@@ -88,11 +90,18 @@ def literal_secrets(values: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        hint = "give a TOML file with --config or DICOM_NODE_CONFIG"
-        reason = error.strerror if isinstance(error, OSError) else error  # the text of an OSError repeats the path
-        raise ConfigurationError(f"{path} cannot be read: {reason}", hint=hint) from error
+        text = path.read_text(encoding=ENCODING)
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path} cannot be read: its text is not in UTF-8", hint="save it as UTF-8") from error
+    except OSError as error:
+        denied = isinstance(error, PermissionError)
+        hint = "let the account that runs this read it" if denied else "give a TOML file with --config or DICOM_NODE_CONFIG"
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}", hint=hint) from error
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        message, hint = format_syntax_error(error, text)
+        raise ConfigurationError(f"{path} cannot be read: {message}", hint=hint) from error
 
 
 def _read_environment(environ: Mapping[str, str]) -> list[tuple[str, str, str]]:
@@ -114,62 +123,3 @@ def _read_environment(environ: Mapping[str, str]) -> list[tuple[str, str, str]]:
             key = key.removesuffix("_file")
         found.append((section, key, value))
     return found
-
-
-def _unknown_key(place: tuple[int | str, ...]) -> str:
-    """Return the message for a key that no setting has, with the most similar one of the same table."""
-    known = _keys_of(place[:-1])
-    similar = difflib.get_close_matches(str(place[-1]), known, n=1)
-    return f"unknown key; did you mean {similar[0]}?" if similar else "unknown key"
-
-
-def _keys_of(place: tuple[int | str, ...]) -> list[str]:
-    """Return the keys of the table at a place of the configuration; numbers are positions in lists of tables."""
-    model: type[BaseModel] | None = Settings
-    for step in place:
-        if isinstance(step, str) and model is not None:
-            field = model.model_fields.get(step)
-            model = _model_in(field.annotation) if field is not None else None
-    return list(model.model_fields) if model is not None else []
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """Return the model of a table in a type such as ``Section``, ``Section | None`` or ``tuple[Section, ...]``."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for part in get_args(annotation) if (found := _model_in(part)) is not None), None)
-
-
-def _format_errors(error: ValidationError, where: str, overrides: set[tuple[str, str]]) -> str:
-    """Return pydantic's errors as one line, with the places as they are written in the file, or in the environment if set there."""
-    parts = []
-    problems = error.errors()
-    places = [problem["loc"] for problem in problems]
-    for problem in problems:
-        loc = problem["loc"]
-        if any(len(other) > len(loc) and other[: len(loc)] == loc for other in places):
-            continue  # a list with a wrong value is also reported as too short
-        steps = [str(step) for step in loc]
-        variable = f"{ENV_PREFIX}{'__'.join(steps[:2]).upper()}" if tuple(steps[:2]) in overrides else ""
-        place = f"the environment's {variable}" if variable else f"{where}: {_written_place(loc)}"
-        text = _unknown_key(loc) if problem["type"] == "extra_forbidden" else problem["msg"].removeprefix("Value error, ")
-        parts.append(f"{place}: {text}")
-    return "; ".join(parts)
-
-
-def _written_place(loc: tuple[int | str, ...]) -> str:
-    """Return a place as a person finds it in the file: ``node.port``, ``[[routes]] number 1: when``, ``objects, value 2``."""
-    text = ""
-    for index, step in enumerate(loc):
-        if not isinstance(step, int):
-            text += f"{'' if not text or text.endswith(': ') else '.'}{step}"
-        elif index + 1 < len(loc) or _is_table(loc[:index]):
-            text = f"[[{text}]] number {step + 1}: "
-        else:
-            text += f", value {step + 1}"
-    return text.removesuffix(": ") or "settings"
-
-
-def _is_table(place: tuple[int | str, ...]) -> bool:
-    """Whether a list at this place of the configuration holds tables, and not values."""
-    return bool(_keys_of(place))

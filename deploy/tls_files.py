@@ -11,6 +11,7 @@ from core.settings.tls import ClientTls, ConsoleTls, NodeTls
 from core.tls import client_context, server_context
 
 CA_KEYS = ("ca", "syslog_ca", "time_stamp_ca")
+DENIED = "permission denied"
 FILE_KEYS = ("cert", "key", "syslog_cert", "syslog_key", *CA_KEYS)
 
 
@@ -24,7 +25,7 @@ def check_tls_files(settings: Settings) -> None:
     """
     problems = find_problems(settings)
     if problems:
-        raise ConfigurationError("; ".join(problems), hint="correct the path, or make the file: docs/security.md")
+        raise ConfigurationError("; ".join(problems), hint="; ".join(dict.fromkeys(fix_for(problem) for problem in problems)))
 
 
 def find_problems(settings: Settings) -> list[str]:
@@ -35,6 +36,23 @@ def find_problems(settings: Settings) -> list[str]:
         unreadable = [f"{place}.{key}: {path}: {why}" for key, path in files if (why := _unreadable(path))]
         problems += unreadable or _unusable(place, section)
     return problems
+
+
+def fix_for(problem: str) -> str:
+    """Return what to do about one of `find_problems`."""
+    if problem.endswith(DENIED):
+        return "let the account that runs the node read it"
+    return "correct the path, or make the file: docs/security.md"
+
+
+def certificate_files(settings: Settings) -> list[tuple[str, Path]]:
+    """Return (name of the setting, file) of every certificate and certificate authority that the configuration names."""
+    return [
+        (f"{place}.{key}", path)
+        for place, section in _sections(settings, "")
+        for key in ("cert", "syslog_cert", *CA_KEYS)
+        if isinstance(path := getattr(section, key, None), Path)
+    ]
 
 
 def tls_places(settings: Settings) -> list[str]:

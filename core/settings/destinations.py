@@ -1,14 +1,24 @@
 """``[[destinations]]``: the peers and folders that receive results."""
 
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from core.settings.section import AeTitle, Port, Section, is_loopback
 from core.settings.tls import ClientTls
 from core.states import ResultKind
+
+
+def _check_object(value: object) -> object:
+    """Return what may stand in `Destination.objects`: a rejection is sent where ``iocm`` is true, and is no part of a result."""
+    kinds = [kind.value for kind in ResultKind if kind is not ResultKind.REJECTION]
+    if value == ResultKind.REJECTION:
+        raise ValueError("objects lists parts of a result, and a rejection is none: set iocm = true")
+    if value not in kinds:
+        raise ValueError(f"expected one of {', '.join(kinds)}, got {value!r}")
+    return value
 
 
 class Destination(Section):
@@ -43,7 +53,7 @@ class Destination(Section):
         description="Absolute path of an existing folder. Each object becomes a file named by the hash of its UID, complete or not there "
         "at all.",
     )
-    objects: tuple[ResultKind, ...] = Field(
+    objects: tuple[Annotated[ResultKind, BeforeValidator(_check_object)], ...] = Field(
         default=(ResultKind.SR,),
         min_length=1,
         description="Result profile, of `sr`, `seg`, `heatmap`, `parametric_map`, `key_images`, `pdf`, `assessment` (what a "
@@ -84,8 +94,10 @@ class Destination(Section):
             raise ValueError("storage_commitment is a service of DIMSE: give ae_title, host and port, or leave it false")
         if self.deflate and not given[0]:
             raise ValueError("deflate is negotiated over DIMSE: give ae_title, host and port, or leave it false")
-        if self.folder is not None and (self.tls is not None or not self.folder.is_absolute()):
-            raise ValueError("folder is an absolute path, and has no tls")
+        if self.folder is not None and not self.folder.is_absolute():
+            raise ValueError("folder is an absolute path such as /srv/results")
+        if self.folder is not None and self.tls is not None:
+            raise ValueError("a folder has no tls: remove one of the two")
         return self
 
     @model_validator(mode="after")
@@ -94,8 +106,6 @@ class Destination(Section):
             raise ValueError("objects must hold 'sr' or 'pdf': the others exist only where something was found")
         if ResultKind.ASSESSMENT in self.objects and ResultKind.SR not in self.objects:
             raise ValueError("objects with 'assessment' must hold 'sr', because an assessment refers to the report")
-        if ResultKind.REJECTION in self.objects:
-            raise ValueError("objects lists parts of a result, and a rejection is none: set iocm = true")
         return self
 
     @model_validator(mode="after")

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from core.errors import ConfigurationError
 from core.settings.section import AeTitle, Port, Section
 from core.settings.tls import NodeTls
+from core.time_zone import parse_time_zone
 
 
 class NodeSection(Section):
@@ -36,3 +38,12 @@ class NodeSection(Section):
         description="Optional. With this table the DICOM port accepts TLS only: TLS 1.3, or TLS 1.2 with forward secrecy and "
         "authenticated encryption (BCP 195).",
     )
+
+    @field_validator("timezone")
+    @classmethod
+    def _check_timezone(cls, value: str) -> str:
+        try:
+            parse_time_zone(value)
+        except ConfigurationError as error:
+            raise ValueError(f"expected {error.hint.removeprefix('give ')}, got {value!r}") from error
+        return value

@@ -36,6 +36,14 @@ class BrokerSection(Section):
 
     url: str = Field(default="", description="`redis://:password@host:port/0`. Empty: an embedded Valkey or Redis.")
 
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and not (parts.scheme in ("redis", "rediss") and parts.hostname):
+            raise ValueError("expected redis://:password@host:port/0 (Valkey or Redis), or nothing for an embedded server")
+        return value
+
 
 class ServedBlobs(Section):
     """``[store.serve]``: the blobs of this node over HTTPS."""

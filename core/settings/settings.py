@@ -85,7 +85,8 @@ class Settings(Section):
         for route in self.routes:
             missing = [name for name in route.destinations if name not in known]
             if missing:
-                raise ValueError(f"route {route.name!r} sends to {', '.join(missing)}, which no [[destinations]] names")
+                there = f"there is {', '.join(known)}" if known else "there is none"
+                raise ValueError(f"route {route.name!r} sends to {', '.join(missing)}, which no [[destinations]] names: {there}")
         return self
 
     @model_validator(mode="after")

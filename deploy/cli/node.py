@@ -88,7 +88,7 @@ def doctor(
 ) -> None:
     """Check settings, machine and servers, and print what to fix.
 
-    Settings, secrets, ports, disk, clock, codecs, database, broker, GPU, models, blobs, destinations.
+    Settings, secrets, certificates, ports, disk, clock, codecs, database, broker, GPU, models, blobs, destinations.
     """
     from core import logs
     from deploy.doctor.run import run_checks
@@ -96,7 +96,7 @@ def doctor(
     logs.configure_logging(level="critical", style="console", role="doctor")
     checks = run_checks(read_settings(config), config, skip or ())
     if as_json:
-        print_json([{"check": c.name, "ok": c.ok, "found": c.found, "mend": c.fix} for c in checks])
+        print_json([{"check": c.name, "ok": c.ok, "found": c.found, "fix": c.fix} for c in checks])
     else:
         print_table("doctor", ["", "check", "found", "fix"], [["ok" if c.ok else "FAIL", c.name, c.found, c.fix] for c in checks])
     failed = [check.name for check in checks if not check.ok]

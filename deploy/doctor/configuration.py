@@ -8,7 +8,7 @@ from core.settings.settings import Settings
 from deploy.doctor.check import Check
 from deploy.local.ports import accepts_connections, usable_port
 from deploy.settings_file import secret_file_variable, secrets_in_file
-from deploy.tls_files import find_problems, tls_places
+from deploy.tls_files import find_problems, fix_for, tls_places
 
 
 def check_settings(settings: Settings) -> Iterator[Check]:
@@ -52,7 +52,7 @@ def check_tls(settings: Settings) -> Iterator[Check]:
     places = tls_places(settings)
     found = f"files of {', '.join(places)} can be used" if places else "no TLS files are configured"
     for problem in problems:
-        yield Check("TLS files", False, problem, "correct the path, or make the file: docs/security.md")
+        yield Check("TLS files", False, problem, fix_for(problem))
     if not problems:
         yield Check("TLS files", True, found)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from core.errors import REPEATED, ConfigurationError, NodeError
 from core.settings.settings import Settings
-from deploy.doctor import configuration, machine, services
+from deploy.doctor import certificates, configuration, machine, services
 from deploy.doctor.check import Check
 from deploy.local.node_lock import ServerUrls, running_servers, with_server_urls
 
@@ -34,6 +34,7 @@ def run_checks(settings: Settings, config: Path | None = None, skip: Collection[
         ("settings", lambda: configuration.check_settings(settings)),
         ("credentials", lambda: configuration.check_secrets(config)),
         ("TLS files", lambda: configuration.check_tls(settings)),
+        ("certificates", lambda: certificates.check_certificates(settings)),
         ("sign-in", lambda: configuration.check_sign_in(settings)),
         ("ports", lambda: configuration.check_ports(settings, running)),
         ("disk", lambda: machine.check_disk(settings)),

@@ -81,7 +81,7 @@ def test_the_environment_takes_precedence_and_secrets_come_from_files(tmp_path: 
     ("variable", "value", "message"),
     [
         ("DICOM_NODE_NODE__PROT", "1", "the environment's DICOM_NODE_NODE__PROT: unknown key"),
-        ("DICOM_NODE_NODE__PORT", "x", "the environment's DICOM_NODE_NODE__PORT: Input should be a valid integer"),
+        ("DICOM_NODE_NODE__PORT", "x", 'the environment\'s DICOM_NODE_NODE__PORT: expected a whole number, got "x"'),
         ("DICOM_NODE_PORT", "1", "the environment sets DICOM_NODE_PORT, which no setting has"),
     ],
 )
@@ -104,11 +104,11 @@ def test_an_error_of_the_environment_names_the_variable(tmp_path: Path, variable
         ('host = "10.0.0.0/8"', 'host = "pacs.example"', "neither an IP address nor a CIDR block"),
         ('destinations = ["pacs"]', 'destinations = ["pacz"]', "route 'chest CT' sends to pacz"),
         ('Modality = "CT"', 'Modalty = "CT"', "'Modalty' is not a DICOM keyword"),
-        ('priority = "routine"', 'priority = "soon"', "[[routes]] number 1: priority: Input should be"),
+        ('priority = "routine"', 'priority = "soon"', "[[routes]] number 1: priority: expected 'routine' or 'urgent', got \"soon\""),
         (
             'objects = ["sr", "seg", "heatmap"]',
             'objects = ["sr", "srr"]',
-            "toml: [[destinations]] number 1: objects, value 2: Input should be",
+            "toml: [[destinations]] number 1: objects, value 2: expected one of sr, seg, heatmap, parametric_map",
         ),
         ('objects = ["sr", "seg", "heatmap"]', 'objects = ["seg"]', "toml: [[destinations]] number 1: objects must hold 'sr' or 'pdf'"),
         (
@@ -129,7 +129,25 @@ def test_an_error_of_the_environment_names_the_variable(tmp_path: Path, variable
         (DIMSE, 'folder = "out"\n', "folder is an absolute path"),
         (DIMSE, "", "exactly one address"),
         ("[node]", "[audit]\nto_webhook = true\n[node]", "webhook.url, which is empty"),
-        ("[node]", "[node", "cannot be read"),
+        ('"sr", "seg", "heatmap"', '"sr", "rejection"', "objects, value 2: objects lists parts of a result"),
+        (DIMSE, 'folder = "/out"\ntls = {}\n', "a folder has no tls"),
+        ("port = 11112", 'port = "dicom"', 'node.port: expected a whole number, got "dicom"'),
+        ("port = 11112", "port = 111120", "node.port: expected at most 65535, got 111120"),
+        ('timezone = ""', 'timezone = "Europe/Berln"', "node.timezone: expected +0100 or a name such as Europe/Berlin, got 'Europe/Berln'"),
+        ("processes = 1", "processes = 0", "node.processes: expected at least 1, got 0"),
+        ("[node]", "[[node]]", "toml: node: expected a table, written once, in single brackets (see"),
+        ("[node]", 'webhook = "quick"\n[node]', 'toml: webhook: expected a table, got "quick"'),
+        ("[[sources]]", "[sources]", "toml: sources: write [[sources]], once for each"),
+        ('destinations = ["pacs"]', 'destinations = "pacs"', 'destinations: expected a list such as ["one", "two"], got "pacs"'),
+        ("[[destinations]]", "[logs]\nlevel = 1\n[[destinations]]", "logs.level: expected 'debug', 'info', 'warning' or 'error', got 1"),
+        ("when = {", "# when = {", "[[routes]] number 1: when: missing: this key has no default"),
+        ('[broker]\nurl = ""', '[broker]\nurl = "amqp://me:hush@host"', "broker.url: expected redis://:password@host:port/0"),
+        ('[database]\nurl = ""', "[database]\nurl = 5432", "database.url: expected text in quotes (see"),
+        ("[node]", "[node", "cannot be read: line 2: expected ']'"),
+        ('"DICOMNODE"', "DICOMNODE", "cannot be read: line 4, ae_title: invalid value (text stands in straight double quotes"),
+        ("port = 11112", "port = 11112\nport = 104", "line 7, port: cannot overwrite a value (a key stands in a table once"),
+        ("[broker]", "[database]", "line 11: cannot declare [database] twice (a table stands in the file once"),
+        ('"data"', '"C:\\users"', "line 3, data_dir: invalid hex value (in double quotes a backslash is written as"),
     ],
 )
 def test_an_error_names_its_place_on_one_line(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -138,6 +156,15 @@ def test_an_error_names_its_place_on_one_line(tmp_path: Path, old: str, new: str
         _load(tmp_path, EXAMPLE.replace(old, new, 1))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_of_an_editor_on_windows_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "node.toml"
+    path.write_text('[node]\nae_title = "RADIOLOGIE"\n', encoding="utf-8-sig")
+    assert load_settings(path, {}).node.ae_title == "RADIOLOGIE"
+    path.write_text('[node]\nae_title = "RADIOLOGIE"  # für alle\n', encoding="latin-1")
+    with pytest.raises(ConfigurationError, match=r"its text is not in UTF-8 \(save it as UTF-8\)"):
+        load_settings(path, {})
 
 
 @pytest.mark.parametrize("name", ["DICOM_NODE_NODE__PRT", "DICOM_NODE_NOD__PORT", "DICOM_NODE_PORT", "DICOM_NODE_ROUTES__0"])

@@ -8,7 +8,7 @@ import pytest
 from core.errors import ConfigurationError
 from core.settings.settings import Settings
 from deploy.cli.main import run
-from deploy.tls_files import check_tls_files, find_problems
+from deploy.tls_files import check_tls_files, find_problems, fix_for
 from tests.support.certificates import Authority
 
 MISSING = "/absent/ca.pem"
@@ -44,6 +44,11 @@ def test_files_that_do_not_belong_together_are_a_problem(tmp_path: Path) -> None
     (cert, _), (_, key) = authority.sign("one"), authority.sign("two")
     with pytest.raises(ConfigurationError, match=r"node\.tls: .*key"):
         check_tls_files(Settings.model_validate({"node": {"tls": {"cert": cert, "key": key, "ca": authority.ca}}}))
+
+
+def test_a_file_that_may_not_be_read_is_not_searched_for() -> None:
+    assert fix_for("node.tls.key: /etc/node.key: permission denied") == "let the account that runs the node read it"
+    assert "correct the path" in fix_for("node.tls.key: /etc/node.key: no such file or directory")
 
 
 def test_doctor_and_up_name_the_missing_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

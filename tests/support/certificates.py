@@ -24,13 +24,13 @@ class Authority:
         self.ca = folder / "ca.pem"
         self.ca.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
 
-    def sign(self, name: str, *, host: str = "127.0.0.1") -> tuple[Path, Path]:
-        """Create a certificate and a key for an address; return their files (PEM)."""
+    def sign(self, name: str, *, host: str = "127.0.0.1", ends: timedelta = timedelta(days=2)) -> tuple[Path, Path]:
+        """Create a certificate and a key for an address, valid until ``ends`` from now; return their files (PEM)."""
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         names = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address(host))])
         certificate = (
-            _builder(subject, self._name, key.public_key())
+            _builder(subject, self._name, key.public_key(), ends)
             .add_extension(x509.BasicConstraints(False, None), critical=True)
             .add_extension(names, critical=False)
             .sign(self._key, hashes.SHA256())
@@ -43,7 +43,9 @@ class Authority:
         return cert_path, key_path
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, public_key: rsa.RSAPublicKey) -> x509.CertificateBuilder:
+def _builder(
+    subject: x509.Name, issuer: x509.Name, public_key: rsa.RSAPublicKey, ends: timedelta = timedelta(days=2)
+) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()
@@ -52,5 +54,5 @@ def _builder(subject: x509.Name, issuer: x509.Name, public_key: rsa.RSAPublicKey
         .public_key(public_key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=2))
+        .not_valid_after(now + ends)
     )

@@ -1,30 +1,9 @@
 """Dates and times of a result, in the time zone of the source or of the site."""
 
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
-from zoneinfo import ZoneInfo
+from datetime import UTC, datetime, timedelta, timezone
 
 from core.errors import EncodingError
-
-
-def parse_time_zone(name: str) -> tzinfo | None:
-    """ "+0100" or an IANA name as a time zone; None for "".
-
-    Raises
-    ------
-    EncodingError
-        The name is neither of the two.
-    """
-    if not name:
-        return None
-    if name[0] in "+-" and len(name) == 5 and name[1:].isdigit():
-        minutes = int(name[1:3]) * 60 + int(name[3:])
-        return timezone(timedelta(minutes=-minutes if name[0] == "-" else minutes))
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError) as error:
-        raise EncodingError(
-            f"node.timezone is {name!r}, which is not a time zone", hint="give +0100 or a name such as Europe/Berlin"
-        ) from error
+from core.time_zone import parse_time_zone
 
 
 def parse_local_time(date: str, time: str) -> datetime | None:
@@ -46,7 +25,7 @@ def to_dicom_time(at: datetime, source_zone: str, setting: str, study: datetime 
     Raises
     ------
     EncodingError
-        ``at`` has no time zone, or the setting is not a time zone.
+        ``at`` has no time zone.
     """
     if at.tzinfo is None:
         raise EncodingError("a time without time zone cannot be written")

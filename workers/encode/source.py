@@ -1,6 +1,5 @@
 """What a result takes over from the images of its unit: patient, study, request, and references to the images."""
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -11,6 +10,7 @@ from pydicom.dataset import Dataset
 from core.errors import EncodingError
 from core.iods import TYPE_2
 from core.records import UnitInput
+from core.time_zone import OFFSET
 from imaging.headers.instance_header import read_header
 from imaging.headers.unreadable_elements import drop_unreadable_elements
 from imaging.wire.notes import warnings_as_notes
@@ -20,8 +20,6 @@ from workers.encode.anatomy import Anatomy, read_anatomy
 from workers.encode.local_time import parse_local_time
 from workers.encode.source_attributes import INSTITUTION, LOSSY_COMPRESSION, PATIENT, STUDY, copy_element
 from workers.encode.source_requests import read_requests
-
-_OFFSET = re.compile(r"^[+-](?:0\d|1[0-4])[0-5]\d$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +155,7 @@ def source_from_dataset(dataset: Dataset, images: tuple[ImageReference, ...]) ->
             requests=requests,
             images=images,
             character_set=tuple(text for text in read.texts("SpecificCharacterSet")),
-            time_zone=time_zone if _OFFSET.match(time_zone) else "",
+            time_zone=time_zone if OFFSET.fullmatch(time_zone) else "",
             dropped=tuple(dict.fromkeys(dropped)),
             anatomy=read_anatomy(dataset),
             burned_in=read.text("BurnedInAnnotation").upper(),

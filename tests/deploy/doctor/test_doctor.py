@@ -139,12 +139,12 @@ when = {{ Modality = "DMS" }}
     checks = run_doctor(capsys, config, 1)
     bad = {name for name, check in checks.items() if not check["ok"]}
     assert bad >= {"settings", "route skin", "route old", "database", "destination pacs"}
-    assert "[[sources]]" in checks["settings"]["mend"]
-    assert "accept_research" in checks["route skin"]["mend"]
-    assert all(checks[name]["mend"] for name in bad)
-    assert "firewall" in checks["destination pacs"]["mend"]
-    assert checks["destination results"]["mend"] == "create the folder, or let the account that runs the node write to it"
-    assert checks["database"]["mend"] == "start it, or correct database.url"
+    assert "[[sources]]" in checks["settings"]["fix"]
+    assert "accept_research" in checks["route skin"]["fix"]
+    assert all(checks[name]["fix"] for name in bad)
+    assert "firewall" in checks["destination pacs"]["fix"]
+    assert checks["destination results"]["fix"] == "create the folder, or let the account that runs the node write to it"
+    assert checks["database"]["fix"] == "start it, or correct database.url"
     assert "secret" not in json.dumps(checks)
 
 
@@ -158,7 +158,7 @@ def test_a_secret_in_the_file_is_reported_but_not_shown(tmp_path: Path, capsys: 
         assert "hush" not in captured.out + captured.err
         (check,) = [item for item in json.loads(captured.out) if item["check"] == "credentials"]
         assert (check["ok"], check["found"]) == (True, f"database.url in the configuration file, and {word}")
-        assert "DICOM_NODE_DATABASE__URL_FILE" in check["mend"]
+        assert "DICOM_NODE_DATABASE__URL_FILE" in check["fix"]
 
 
 def test_an_old_schema_needs_an_upgrade(
@@ -171,7 +171,7 @@ def test_an_old_schema_needs_an_upgrade(
     monkeypatch.setenv("DICOM_NODE_DATABASE__URL", postgres_url)
     config = tmp_path / "node.toml"
     config.write_text("[node]\nport = 0\n[console]\nport = 0\n")
-    assert run_doctor(capsys, config, 1)["database"]["mend"] == "dicom-node db upgrade"
+    assert run_doctor(capsys, config, 1)["database"]["fix"] == "dicom-node db upgrade"
 
 
 def test_the_table_goes_to_standard_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

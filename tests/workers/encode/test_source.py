@@ -16,7 +16,7 @@ from deploy.demo.result_check import dciodvfy_errors
 from imaging.headers.instance_header import read_header
 from tests.support import analyses
 from tests.support.real_data import shared_data
-from workers.encode.local_time import parse_time_zone, to_dicom_time
+from workers.encode.local_time import to_dicom_time
 from workers.encode.source import read_source, source_from_dataset
 from workers.encode.sr import document
 from workers.encode.validate import validator
@@ -206,12 +206,6 @@ def test_finding_on_an_image_outside_of_the_unit_is_an_error() -> None:
     finding = Finding("nodule", analyses.nodule().code, sop_instance_uid="2.25.9999")
     with pytest.raises(EncodingError, match="outside of the unit"):
         document.encode(analyses.ct(Prediction(Outcome.FINDINGS, (finding,))))
-
-
-@pytest.mark.parametrize("zone", ["Mars/Olympus", "0100", "+01:00"])
-def test_unknown_time_zone_is_an_error(zone: str) -> None:
-    with pytest.raises(EncodingError, match=r"node\.timezone"):
-        parse_time_zone(zone)
 
 
 def test_time_without_zone_is_an_error() -> None:
