@@ -25,7 +25,7 @@ _STATUSES = (
 _CHARACTER_SETS = (
     ("(none)", "ISO 646; text beyond it is read as UTF-8 if it is valid UTF-8, else as Latin-1, with a note on the instance"),
     ("ISO_IR 100, 101, 109, 110, 144, 127, 126, 138, 148, 203, 13, 166", "single-byte sets, also with code extensions"),
-    ("ISO 2022 IR 6, 13, 58, 87, 100, 101, 109, 110, 126, 127, 138, 144, 148, 149, 159, 166", "multi-byte and code extensions"),
+    ("ISO 2022 IR 6, 13, 58, 87, 100, 101, 109, 110, 126, 127, 138, 144, 148, 149, 159, 166, 203", "multi-byte and code extensions"),
     ("ISO_IR 192", "UTF-8"),
     ("GB18030, GBK", "Chinese"),
 )
@@ -72,5 +72,6 @@ def character_sets_section() -> str:
     return (
         "## Character sets\n\nRead:\n\n"
         + table(("(0008,0005)", ""), _CHARACTER_SETS)
-        + "\n\nWritten: the character set of the source if the text can be written in it, else `ISO_IR 192`."
+        + "\n\nWritten: the character set of the source if it is one without code extensions, other than ISO_IR 13 and 203, and the text\n"
+        "can be written in it; else `ISO_IR 192`."
     )

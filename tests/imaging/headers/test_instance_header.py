@@ -68,6 +68,19 @@ def test_items_with_a_character_set_of_their_own(data: Path, name: str) -> None:
     assert names == ["Doctor^Who^^MD", "ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎=やまだ^たろう"]
 
 
+@pytest.mark.parametrize(
+    ("declared", "written"),
+    [("ISO_IR 203", b"\xa6urek^\xbdil"), (r"ISO 2022 IR 6\ISO 2022 IR 203", b"\x1b-b\xa6urek^\x1b-b\xbdil")],
+)
+def test_latin_alphabet_9_is_not_read_as_latin_1(declared: str, written: bytes) -> None:
+    ds = minimal()
+    ds.PatientName = "X" * 20  # replaced below: pydicom is not asked to write what it does not know
+    ds.SpecificCharacterSet = declared.split("\\")
+    content = part10(ds)
+    header = read_header(content.replace(b"X" * 20, written.ljust(20)))
+    assert (header.patient_name, header.tolerated) == ("Šurek^œil", ())
+
+
 def test_all_character_set_files_are_covered(data: Path) -> None:
     found = {path.name for path in (data / "conformance/charsets").iterdir()}
     assert found == set(NAMES) | {"chrSQEncoding.dcm", "chrSQEncoding1.dcm"}

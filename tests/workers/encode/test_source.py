@@ -28,6 +28,7 @@ NAMES = {
     "greek": ("ISO_IR 126", "Διονυσιος"),
     "hebrew": ("ISO_IR 138", "שרון^דבורה"),
     "russian": ("ISO_IR 144", "Люкceмбypг"),
+    "latin-9": ("ISO_IR 203", "Šurek^Œil"),
     "thai": ("ISO_IR 166", "นามสกุล"),
     "japanese": (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎=やまだ^たろう"),
     "half-width": (["ISO 2022 IR 13", "ISO 2022 IR 87"], "ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎=やまだ^たろう"),
