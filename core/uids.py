@@ -7,6 +7,7 @@ from uuid import UUID
 
 # 2.25.<UUIDv5(DNS, "implementation.dicom-node")>. It never changes: it is written into the file meta information of every object.
 IMPLEMENTATION_CLASS_UID = f"2.25.{uuid.uuid5(uuid.NAMESPACE_DNS, 'implementation.dicom-node').int}"
+IMPLEMENTATION_VERSION_NAME = "DICOMNODE_010"  # (0002,0013), at most 16 characters: the node's version 0.1.0
 
 
 def job_key(unit: str, content_hashes: Iterable[str], pipeline_digest: str, run: int = 1) -> str:

@@ -7,5 +7,3 @@ results to destinations. `commitment` is storage commitment in both directions. 
 """
 
 import imaging  # noqa: F401  (imports pydicom faster than pydicom itself would)
-
-IMPLEMENTATION_VERSION_NAME = "DICOMNODE_010"  # (0002,0013), at most 16 characters: the node's version 0.1.0

@@ -12,8 +12,7 @@ from core.settings.destinations import Destination
 from core.settings.settings import Settings
 from core.settings.sources import PeerAddress
 from core.tls import client_context
-from core.uids import IMPLEMENTATION_CLASS_UID
-from dicom_node import IMPLEMENTATION_VERSION_NAME
+from core.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicom_node.sockets import MAX_PDU_BYTES, NodeEntity
 
 EventHandler = tuple[Any, Callable[[Any], Any]]

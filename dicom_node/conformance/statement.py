@@ -1,8 +1,7 @@
 """Puts the conformance statement together from its sections."""
 
 from core.settings.settings import Settings
-from core.uids import IMPLEMENTATION_CLASS_UID
-from dicom_node import IMPLEMENTATION_VERSION_NAME
+from core.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicom_node.conformance.commitment import commitment_section
 from dicom_node.conformance.delivery import store_section, web_section
 from dicom_node.conformance.markdown import table

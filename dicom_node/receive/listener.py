@@ -13,12 +13,12 @@ from pynetdicom import AE, build_context
 from core.errors import ConfigurationError, StorageError
 from core.settings.settings import Settings
 from core.tls import server_context
-from core.uids import IMPLEMENTATION_CLASS_UID
+from core.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from db.blobs.store import Blobs
 from db.engine import Database
 from db.roles.process_name import process_name
 from db.roles.supervised_loop import SupervisedLoop
-from dicom_node import IMPLEMENTATION_VERSION_NAME, contexts
+from dicom_node import contexts
 from dicom_node.receive.back_pressure import BackPressure
 from dicom_node.receive.connections.connection_limits import ConnectionLimits
 from dicom_node.receive.handlers import AssociationHandlers

@@ -9,13 +9,11 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from core.records import ResultObject
 from core.states import ResultKind
-from core.uids import IMPLEMENTATION_CLASS_UID
+from core.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from imaging.wire.part10 import PREAMBLE_AND_PREFIX
 from imaging.wire.writer import encode_dataset
 from workers.encode.character_sets import CharacterSet, choose_character_sets
 from workers.encode.sr.content_items import ContentItem
-
-IMPLEMENTATION_VERSION = "DICOM_NODE_0_1"
 
 
 def encode_object(
@@ -49,7 +47,7 @@ def encode_file(document: Dataset, source_character_set: tuple[str, ...], conten
     meta.MediaStorageSOPInstanceUID = document.SOPInstanceUID
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
-    meta.ImplementationVersionName = IMPLEMENTATION_VERSION
+    meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
     buffer = DicomBytesIO(PREAMBLE_AND_PREFIX)
     buffer.seek(0, io.SEEK_END)
     write_file_meta_info(buffer, meta)

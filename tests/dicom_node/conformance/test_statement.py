@@ -5,7 +5,8 @@ from pathlib import Path
 from core import codes, private_codes
 from core.iods import IODS
 from core.settings.settings import Settings
-from dicom_node import IMPLEMENTATION_VERSION_NAME, contexts
+from core.uids import IMPLEMENTATION_VERSION_NAME
+from dicom_node import contexts
 from dicom_node.conformance.statement import statement
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "conformance.md"

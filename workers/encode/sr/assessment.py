@@ -7,11 +7,12 @@ from pydicom.uid import Comprehensive3DSRStorage
 
 from core.records import ResultObject
 from core.states import ResultKind
+from core.uids import IMPLEMENTATION_VERSION_NAME
 from db.verdicts.assessment_records import AssessedReport, JudgedFinding
 from imaging.wire.notes import warnings_discarded
 from workers.encode.analysis import Analysis
 from workers.encode.dicom_modules import new_result_dataset
-from workers.encode.part10_file import IMPLEMENTATION_VERSION, encode_object
+from workers.encode.part10_file import encode_object
 from workers.encode.sr.assessment_tree import assessment_tree
 from workers.encode.sr.document import add_predecessors
 from workers.encode.sr.evidence import evidence_item
@@ -54,7 +55,7 @@ def encode_assessment(
 
 def _document(analysis: Analysis, report: AssessedReport, profile: str) -> Dataset:
     document = new_result_dataset(analysis, ResultKind.ASSESSMENT, profile, sop_class_uid=Comprehensive3DSRStorage, modality="SR")
-    document.Manufacturer, document.ManufacturerModelName, document.SoftwareVersions = MAKER, MAKER, IMPLEMENTATION_VERSION
+    document.Manufacturer, document.ManufacturerModelName, document.SoftwareVersions = MAKER, MAKER, IMPLEMENTATION_VERSION_NAME
     document.CompletionFlag, document.VerificationFlag, document.PreliminaryFlag = "COMPLETE", "UNVERIFIED", "PRELIMINARY"
     document.CurrentRequestedProcedureEvidenceSequence = [_evidence(analysis, report)]
     if analysis.source.requests:

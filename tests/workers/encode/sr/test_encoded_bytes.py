@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 import pytest
 from pydicom import config, dcmread, dcmwrite
@@ -65,6 +66,12 @@ def listed(elements: StrictDataset) -> list[object]:
 def test_read_as_pydicom_reads(name: str) -> None:
     document = dcmread(io.BytesIO(contents()[name]))
     assert listed(read_strictly(contents()[name])[1]) == as_elements(document)
+
+
+def test_files_name_the_implementation_of_the_conformance_statement() -> None:
+    statement = (Path(__file__).parents[4] / "docs" / "conformance.md").read_text(encoding="utf-8")
+    for keyword in ("ImplementationClassUID", "ImplementationVersionName"):
+        assert f"`{read_strictly(contents()['ct sr'])[0].get(keyword)}`" in statement
 
 
 @pytest.mark.parametrize("name", NAMES)
