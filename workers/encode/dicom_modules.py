@@ -15,8 +15,11 @@ from workers.encode.anatomy import SIDES, UNPAIRED_BODY_PARTS
 from workers.encode.local_time import to_dicom_time
 from workers.encode.result_identity import MAX_LO, SERIES_CODES, SERIES_NUMBERS, object_uid, series_description
 from workers.encode.source import ImageReference
+from workers.encode.source_requests import request_attributes
 
 DOCUMENTS = frozenset({ResultKind.SR, ResultKind.KEY_IMAGES, ResultKind.PDF, ResultKind.REJECTION, ResultKind.ASSESSMENT})
+# Documents with a content tree state the request in Referenced Request Sequence; the other objects in the General Series module.
+WITH_CONTENT_TREE = DOCUMENTS - {ResultKind.PDF}
 
 
 def new_result_dataset(
@@ -43,6 +46,8 @@ def new_result_dataset(
     if offset:
         dataset.TimezoneOffsetFromUTC = offset
     add_origin(dataset, analysis, kind)
+    if kind not in WITH_CONTENT_TREE and (requests := request_attributes(analysis.source.requests)):
+        dataset.RequestAttributesSequence = requests
     return dataset
 
 

@@ -11,12 +11,13 @@ from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
 
 from core.errors import EncodingError
 from core.records import Finding, Prediction, UnitInput
-from core.states import Outcome
+from core.states import Outcome, ResultKind
 from deploy.demo.result_check import dciodvfy_errors
 from imaging.headers.instance_header import read_header
 from tests.support import analyses
 from tests.support.real_data import shared_data
 from workers.encode.local_time import to_dicom_time
+from workers.encode.objects import by_kind
 from workers.encode.source import read_source, source_from_dataset
 from workers.encode.sr import document
 from workers.encode.validate import validator
@@ -146,6 +147,39 @@ def test_accession_number_alone_makes_a_request_and_nothing_makes_none() -> None
     (request,) = reported(analyses.header("CT")).ReferencedRequestSequence
     assert (request.AccessionNumber, request.RequestedProcedureID) == ("ACC-1", "")
     assert "ReferencedRequestSequence" not in reported(analyses.header("CT", AccessionNumber=""))
+
+
+def test_the_issuer_goes_with_the_accession_number_that_the_item_of_the_request_lacks() -> None:
+    issuer, other = Dataset(), Dataset()
+    issuer.LocalNamespaceEntityID, other.LocalNamespaceEntityID = "RIS-NORTH", "RIS-SOUTH"
+    own = analyses.request(AccessionNumber="ACC-9", IssuerOfAccessionNumberSequence=[other])
+    items = [analyses.request(), own, analyses.request(AccessionNumber="ACC-8")]
+    report = reported(analyses.header("CT", IssuerOfAccessionNumberSequence=[issuer], RequestAttributesSequence=items))
+    found = [
+        (item.AccessionNumber, [one.LocalNamespaceEntityID for one in item.get("IssuerOfAccessionNumberSequence", ())])
+        for item in report.ReferencedRequestSequence
+    ]
+    assert found == [("ACC-1", ["RIS-NORTH"]), ("ACC-9", ["RIS-SOUTH"]), ("ACC-8", [])]
+
+
+def test_objects_without_content_tree_state_the_requests_with_an_id_as_images_do() -> None:
+    analysis = analyses.masked_ct()
+    bare = analyses.request(RequestedProcedureID="", ScheduledProcedureStepID="SPS-1")
+    dataset = analyses.header("CT", RequestAttributesSequence=[analyses.request(ScheduledProcedureStepID="SPS-1"), bare])
+    analysis = replace(analysis, source=source_from_dataset(dataset, analysis.source.images))
+    made = [one for kind in by_kind.ENCODERS for one in by_kind.encode_kind(kind, analysis)]
+    assert {one.kind for one in made} == {ResultKind.SEG, ResultKind.HEATMAP, ResultKind.KEY_IMAGES, ResultKind.PDF}
+    for one in made:
+        assert validator.validate(one.content) == ()
+        result = dcmread(io.BytesIO(one.content))
+        if one.kind is ResultKind.KEY_IMAGES:
+            assert "RequestAttributesSequence" not in result
+            assert len(result.ReferencedRequestSequence) == 2
+            continue
+        (item,) = result.RequestAttributesSequence
+        assert (item.RequestedProcedureID, item.RequestedProcedureDescription) == ("RP-5", "CT Thorax")
+        assert (item.AccessionNumber, item.StudyInstanceUID) == ("ACC-1", "2.25.100")
+        assert "ScheduledProcedureStepID" not in item
 
 
 def test_private_and_binary_elements_are_not_copied() -> None:

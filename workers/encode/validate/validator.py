@@ -25,7 +25,9 @@ from workers.encode.validate.content_tree import check_content_tree
 from workers.encode.validate.object_structure import CHECKS
 
 # Copied from the source, codes and references included, and not checked.
-TAKEN_OVER = frozenset({*PATIENT, *STUDY, "ReferencedRequestSequence", "ReferencedStudySequence", "PredecessorDocumentsSequence"})
+TAKEN_OVER = frozenset({
+    *PATIENT, *STUDY, "ReferencedRequestSequence", "ReferencedStudySequence", "RequestAttributesSequence", "PredecessorDocumentsSequence",
+})  # fmt: skip
 UNREADABLE = (ValueError, TypeError, KeyError, EOFError, NotImplementedError, LookupError, struct.error)
 
 
