@@ -90,7 +90,8 @@ IODS: Mapping[str, Iod] = {
         "Segmentation",
         "A.51, C.8.20",
         "one segment for each finding that has an outline, in the planes of the images, empty frames left out; for a volume in its frame "
-        "of reference, and none where its slices have none in common; tracking identifier and UID as in the report",
+        "of reference, and none where its slices have none in common; tracking identifier and UID as in the report; a colour for "
+        "each segment",
         (*_ALL, *_PIXELS, *_INTEGERS, *_FRAMES, *_keywords("SegmentationType SegmentSequence")),
         (*TYPE_2, *_DESCRIBED),
         {"Modality": "SEG", "SegmentationType": "BINARY", "PhotometricInterpretation": "MONOCHROME2"},

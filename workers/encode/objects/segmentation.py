@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from highdicom import AlgorithmIdentificationSequence
+from highdicom.color import CIELabColor
 from highdicom.seg import Segmentation, SegmentDescription
 from highdicom.sr import CodedConcept
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from workers.encode.dicom_modules import add_anatomy, code_sequence_item, new_re
 from workers.encode.image_planes import ImagePlane, grid_shape, planes_of_masks, restore_references, substitute_images
 from workers.encode.objects.highdicom_objects import add_missing_elements, derive_dimension_uids, identification
 from workers.encode.part10_file import encode_object
+from workers.encode.pictures.colours import SEGMENTS
 from workers.encode.result_identity import MAX_LO
 from workers.encode.sr.image_library import coded_concept
 from workers.encode.sr.tracking_identifiers import tracking_id, tracking_uid
@@ -99,7 +101,7 @@ def label_planes(masks: Sequence[Mask], planes: Sequence[ImagePlane], shape: tup
 
 
 def segment_description(analysis: Analysis, number: int, segment: int) -> SegmentDescription:
-    """The description of segment ``segment``, which is finding ``number``: label, property, algorithm, tracking and anatomic region."""
+    """The description of segment ``segment``, which is finding ``number``: label, property, algorithm, tracking, region and colour."""
     finding, identity = analysis.prediction.findings[number - 1], analysis.identity
     site = analysis.source.anatomy.finding_site(finding.site)
     described = SegmentDescription(
@@ -118,6 +120,7 @@ def segment_description(analysis: Analysis, number: int, segment: int) -> Segmen
         tracking_uid=tracking_uid(analysis, number),
         tracking_id=tracking_id(analysis, number),
         anatomic_regions=[coded_concept(site)] if site is not None else None,
+        display_color=CIELabColor.from_rgb(*SEGMENTS[(segment - 1) % len(SEGMENTS)]),
     )
     side = analysis.source.anatomy.finding_side(finding.side)
     if site is not None and side is not None:

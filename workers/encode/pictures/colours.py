@@ -14,6 +14,10 @@ MUTED: Rgb = (164, 174, 184)
 WARNING: Rgb = (240, 178, 50)
 OUTLINE: Rgb = (86, 220, 255)
 BLACK: Rgb = (0, 0, 0)
+# Of the segments of a segmentation in turn: that of outlines in pictures, then those of Okabe and Ito (2008, jfly.uni-koeln.de/color).
+SEGMENTS: tuple[Rgb, ...] = (
+    OUTLINE, (230, 159, 0), (0, 158, 115), (240, 228, 66), (204, 121, 167), (213, 94, 0), (0, 114, 178),
+)  # fmt: skip
 HEAT_FROM = 0.1  # lower values are not painted, so that the image stays visible
 HEAT_OPAQUE = 0.4  # from this value on the colour has its greatest opacity
 HEAT_COVER = 0.55  # the greatest opacity

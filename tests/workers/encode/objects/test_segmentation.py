@@ -22,6 +22,7 @@ from tests.support import analyses
 from tests.support.external_programs import tool
 from workers.encode.analysis import Analysis
 from workers.encode.objects import segmentation
+from workers.encode.pictures.colours import OUTLINE, SEGMENTS
 from workers.encode.source import read_source
 from workers.encode.sr import document as sr_document
 from workers.encode.validate.validator import validate
@@ -106,6 +107,13 @@ def test_segments_have_codes_algorithm_and_tracking_of_their_findings() -> None:
         assert (algorithm.AlgorithmName, algorithm.AlgorithmVersion) == ("lung_nodule_ct", "1.0.0")
         assert algorithm.AlgorithmFamilyCodeSequence[0].CodeValue == codes.ARTIFICIAL_INTELLIGENCE.value
         assert "a1" * 32 in algorithm.AlgorithmParameters
+
+
+def test_segments_have_colours_of_their_own_and_the_first_that_of_the_outlines_in_pictures() -> None:
+    segments = document(analyses.masked_ct()).SegmentSequence
+    colours = [hd.color.CIELabColor.from_dicom_value(segment.RecommendedDisplayCIELabValue).to_rgb() for segment in segments]
+    assert colours == [OUTLINE, SEGMENTS[1]]
+    assert len(set(SEGMENTS)) == len(SEGMENTS)
 
 
 def test_the_report_names_the_segment_of_each_finding() -> None:
