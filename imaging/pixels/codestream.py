@@ -1,12 +1,13 @@
-"""Size, components, precision, sign and colour of a compressed frame, read from its markers.
+"""Size, components, precision, sign, colour and loss of a compressed frame, read from its markers.
 
 Read before decoding, so that a frame whose size differs from the header's is refused before anything is allocated.
-Sources: ITU-T T.81 B.2 (JPEG), T.87 C.2 (JPEG-LS), T.800 A.5 (JPEG 2000 and HTJ2K).
+Sources: ITU-T T.81 B.2 (JPEG), T.87 C.2 (JPEG-LS), T.800 A.5, A.6 (JPEG 2000 and HTJ2K).
 """
 
 from dataclasses import dataclass
 
 _SOF = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7})
+_SOF_LOSSLESS, _SOF_JPEG_LS, _SOS = frozenset({0xC3, 0xC7, 0xCB, 0xCF}), 0xF7, 0xDA
 _WITHOUT_SEGMENT = frozenset({0x01, *range(0xD0, 0xD9)})
 
 
@@ -15,7 +16,8 @@ class Codestream:
     """Description of a compressed frame by its own markers.
 
     ``adobe_transform``: 0 none, 1 YCbCr, 2 YCCK, None without APP14. ``components``: JPEG component identifiers.
-    ``colour_transform``: JPEG 2000's own multi-component transform is used.
+    ``colour_transform``: JPEG 2000's own multi-component transform is used. ``lossy``: the process loses information: a DCT, JPEG-LS with
+    an allowed difference (NEAR), the irreversible wavelet. A reversible JPEG 2000 stream may have been cut, which it does not say.
     """
 
     rows: int
@@ -27,6 +29,7 @@ class Codestream:
     adobe_transform: int | None = None
     components: tuple[int, ...] = ()
     colour_transform: bool = False
+    lossy: bool = False
 
     @property
     def is_ycbcr(self) -> bool | None:
@@ -80,15 +83,26 @@ def _read_jpeg(frame: bytes) -> Codestream | None:
                 jfif=jfif,
                 adobe_transform=adobe,
                 components=ids,
+                lossy=_allows_difference(frame, at + 2 + length) if marker == _SOF_JPEG_LS else marker not in _SOF_LOSSLESS,
             )
         if marker == 0xE0 and body[:5] == b"JFIF\0":
             jfif = True
         elif marker == 0xEE and body[:5] == b"Adobe" and len(body) >= 12:
             adobe = body[11]
-        elif marker in (0xD9, 0xDA):
+        elif marker in (0xD9, _SOS):
             return None
         at += 2 + length
     return None
+
+
+def _allows_difference(frame: bytes, at: int) -> bool:
+    """Whether NEAR of a JPEG-LS scan is above zero (T.87 C.2.3). ``at``: the marker behind the frame header."""
+    while at + 5 <= len(frame) and frame[at] == 0xFF:
+        if frame[at + 1] == _SOS:
+            near = at + 5 + 2 * frame[at + 4]
+            return frame[near : near + 1] > b"\0"
+        at += 1 if frame[at + 1] == 0xFF else 2 + int.from_bytes(frame[at + 2 : at + 4], "big")
+    return False
 
 
 def _read_jpeg_2000(frame: bytes, start: int) -> Codestream | None:
@@ -105,4 +119,5 @@ def _read_jpeg_2000(frame: bytes, start: int) -> Codestream | None:
         precision=(depth & 0x7F) + 1,
         signed=bool(depth & 0x80),
         colour_transform=cod > 0 and frame[cod + 8 : cod + 9] == b"\x01",
+        lossy=cod > 0 and frame[cod + 13 : cod + 14] == b"\0",
     )

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging.pixels.decode import decode_pixel_data
+from imaging.pixels.lossy_compression import is_lossy
 from imaging.pixels.pixel_spec import PixelSpec, pixel_data
 from imaging.wire.tolerant_parser import read_with_pixel_location
 from imaging.wire.tolerant_stream import PixelLocation
@@ -29,6 +30,10 @@ class PixelSource:
             with self.path.open("rb") as stream:
                 return self._location.read(stream)
         return pixel_data(read_with_pixel_location(self.path, pixels=True)[0])
+
+    def is_lossy(self) -> bool:
+        """Whether the codestream says that the pixels were compressed with loss."""
+        return is_lossy(self.path, self.spec, self._location)
 
     def frame(self, number: int) -> NDArray[np.generic]:
         """(Y, X) stored values of a frame, counted from 1. Raises `PixelError`."""

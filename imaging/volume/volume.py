@@ -138,7 +138,7 @@ def read_volume(paths: Sequence[Path], *, threads: int = 2, tilted: bool = False
     plan = plan_volume(paths, tilted=tilted, derived=derived)
     notes = list(plan.notes)
     hu = fill_hounsfield(plan.slices, threads, notes)
-    if any(s.lossy for s in plan.slices):
+    if any(s.lossy for s in plan.slices) or any(source.is_lossy() for source in {s.source for s in plan.slices}):
         notes.append("the images were compressed with loss")
     hu.flags.writeable = False
     return Volume(

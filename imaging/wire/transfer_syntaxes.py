@@ -12,5 +12,6 @@ JPEG_WITH_LOSS = frozenset(_JPEG_FAMILY + str(n) for n in (50, 51, 53, 55))  # b
 JPEG_LOSSLESS = frozenset(_JPEG_FAMILY + str(n) for n in (57, 70))
 JPEG_LS = frozenset(_JPEG_FAMILY + str(n) for n in (80, 81))
 JPEG_2000 = frozenset(_JPEG_FAMILY + str(n) for n in (90, 91, 201, 202, 203))  # 201 to 203: high throughput
+MAY_BE_LOSSY = JPEG_WITH_LOSS | {_JPEG_FAMILY + str(n) for n in (81, 91, 203)}  # the last three may be lossless: the codestream says it
 # Each frame starts with markers that state its size and precision (`imaging.pixels.codestream`).
 WITH_CODESTREAM = JPEG_WITH_LOSS | JPEG_LOSSLESS | JPEG_LS | JPEG_2000

@@ -18,7 +18,8 @@ from imaging.wire.tolerant_parser import read_dataset
 from imaging.wire.tolerant_values import TolerantReader
 from workers.encode.anatomy import Anatomy, read_anatomy
 from workers.encode.local_time import parse_local_time
-from workers.encode.source_attributes import INSTITUTION, LOSSY_COMPRESSION, PATIENT, STUDY, copy_element
+from workers.encode.source_attributes import INSTITUTION, PATIENT, STUDY, copy_element
+from workers.encode.source_compression import read_lossy_compression, stated_compression
 from workers.encode.source_requests import read_requests
 
 
@@ -117,18 +118,9 @@ def read_source(inputs: Sequence[UnitInput], *, referenced: Iterable[str] = (), 
     source = source_from_dataset(read_dataset(Path(first.path)), tuple(images))
     if source.lossy:
         return source
-    others = set(analysed) - {first.sop_instance_uid}
-    with warnings_as_notes([]):
-        compressed = (_read_lossy(read_dataset(Path(entry.path)), []) for entry in inputs if entry.sop_instance_uid in others)
-        return replace(source, lossy=next((lossy for lossy in compressed if lossy), source.lossy))
-
-
-def _read_lossy(dataset: Dataset, dropped: list[str]) -> Dataset:
-    """The attributes of lossy compression; an empty data set for an image without."""
-    lossy = Dataset()
-    for keyword in LOSSY_COMPRESSION if TolerantReader(dataset, []).text("LossyImageCompression") == "01" else ():
-        copy_element(dataset, keyword, lossy, dropped)
-    return lossy
+    asked = {first.sop_instance_uid, *analysed}
+    compressed = (read_lossy_compression(Path(entry.path)) for entry in inputs if entry.sop_instance_uid in asked)
+    return replace(source, lossy=next((lossy for lossy in compressed if lossy), source.lossy))
 
 
 def source_from_dataset(dataset: Dataset, images: tuple[ImageReference, ...]) -> ResultSource:
@@ -146,7 +138,7 @@ def source_from_dataset(dataset: Dataset, images: tuple[ImageReference, ...]) ->
                 setattr(attributes, keyword, "")
         time_zone = read.text("TimezoneOffsetFromUTC")
         requests = read_requests(dataset, read, dropped)
-        lossy = _read_lossy(dataset, dropped)
+        lossy = stated_compression(dataset, dropped)
         return ResultSource(
             study_instance_uid=read.text("StudyInstanceUID"),
             series_instance_uid=read.text("SeriesInstanceUID"),

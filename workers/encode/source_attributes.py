@@ -51,8 +51,6 @@ IDENTIFIERS = frozenset({"PatientName", "PatientID", "IssuerOfPatientID", "Acces
 MAX_CHARACTERS = {"LO": 64, "SH": 16}
 ENUMERATED = {"PatientSex": {"M", "F", "O"}}
 MAX_NESTING = 4
-# General Image module (PS3.3 C.7.6.1): every image that is made from lossy images states their compression.
-LOSSY_COMPRESSION = _split_keywords("LossyImageCompression LossyImageCompressionRatio LossyImageCompressionMethod")
 
 
 def copy_element(dataset: Dataset, keyword: str, into: Dataset, dropped: list[str]) -> None:
