@@ -103,6 +103,11 @@ def evaluate_into(
     (`models.regression.stored_answers`): put beside card and weights, they are what `models activate` compares with.
     ``limit_per_class`` measures fewer images (tests). The classifier's wrong answers of highest probability are drawn into
     ``out``/failures: they are images of patients and never go into the documentation.
+
+    Raises
+    ------
+    ModelError
+        ``version`` is of another model, or of a detector, whose shipped version alone is measured by this command.
     """
     require_training_extra("models evaluate")
     from models import drift_observation, runtime
@@ -111,9 +116,15 @@ def evaluate_into(
     from training.gathered_answers import GatheredAnswers
     from training.pages import model_pages
 
-    out.mkdir(parents=True, exist_ok=True)
     folder = registry.folder(name) if version is None else version
     card, digest = read_card(folder / "card.toml"), registry.folder_digest(folder)
+    images = training_module(name, "held_out")
+    if card.name != name:
+        raise ModelError(f"{folder} holds a version of {card.name}, not of {name}", hint="name the model that it is of")
+    if version is not None and images is None:
+        hint = f"`python -m training.{registry.folder(name).name}.real.evaluate_real --model {folder}` measures that one"
+        raise ModelError(f"of {name} this command measures the shipped version alone", hint=hint)
+    out.mkdir(parents=True, exist_ok=True)
     metrics: dict[str, Any] = {"weights_sha256": card.weights_sha256, "digest": digest, "version": card.version}
     drawn: list[Path | None] = []
     observations: list[DriftObservation] = []
@@ -126,7 +137,6 @@ def evaluate_into(
             top = max(prediction.probabilities, key=prediction.probabilities.__getitem__)
             worst.add(image.photograph, image.label, top, prediction.probabilities[top])
 
-    images = training_module(name, "held_out")
     if images is None:
         metrics |= evaluate(name, data, progress=progress)
         drawn.append(plots.draw_froc({**card.metrics, **metrics}, out / "froc.png"))

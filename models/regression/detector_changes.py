@@ -14,7 +14,9 @@ TOLERANCE = 0.02  # two of a hundred nodules
 LEAST_NODULES = 50  # in common; with fewer the intervals say nothing
 LEAST_OF_GROUP = 15  # nodules of a subgroup that is shown
 LEAST_DIAMETER_MM = 4.0  # smaller nodules are not looked for
-RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # false marks per scan; their mean sensitivity is the score of LUNA16
+# False marks per scan. Their mean sensitivity is the score of LUNA16 (Setio et al., 2017), but for two things: a mark finds a nodule from
+# at least 5 mm, and the sensitivity at a rate is that of the last point up to it, where LUNA16 interpolates between two points.
+RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 BANDS = ((4.0, 6.0), (6.0, 10.0), (10.0, 20.0), (20.0, 100.0))
 METRICS = ("mean_sensitivity_of_the_froc", "sensitivity_at_4_false_marks")
 

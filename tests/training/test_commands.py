@@ -62,6 +62,20 @@ def test_the_command_writes_figures_and_pictures(data: Path, tmp_path: Path, cap
     assert f"({NAME}/roc.png)" in model_pages.render_pages(NAME, tmp_path)[f"{NAME}.md"]
 
 
+def test_a_version_of_another_model_or_of_a_detector_is_not_measured_in_its_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a detector the shipped weights were measured, and the figures were written as those of the version that was named."""
+    for name, version, said in (
+        ("lung_nodule_ct", "lung_nodule_ct", "of lung_nodule_ct this command measures the shipped version alone"),
+        (NAME, "lung_nodule_ct", f"holds a version of lung_nodule_ct, not of {NAME}"),
+    ):
+        folder, out = registry.folder(version), tmp_path / name
+        assert run(["models", "evaluate", name, "--data", str(tmp_path), "--out", str(out), "--version", str(folder)]) == 1
+        assert said in capsys.readouterr().err
+        assert not out.exists()
+
+
 def test_the_same_answers_give_the_same_picture(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     probabilities = rng.dirichlet(np.ones(7), 60)

@@ -13,6 +13,7 @@ from training.lung_nodule_ct.series.series_files import read_hu, series_folders
 from training.lung_nodule_ct.series.training_series import TrainingSeries, prepare_series
 
 EVERY_FOLD = -1
+WITHOUT_NODULES = "_neg"  # after the patient, in the name of a volume without marked nodules
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ def read_backgrounds(data: Path, seed: int) -> list[Background]:
 
 def read_other_nodules(data: Path, backgrounds: list[Background]) -> list[RealNodule]:
     """The nodules to paste: those of patients without a volume of their own, so that no patient is on both sides of a fold."""
-    own = {background.name for background in backgrounds}
+    own = {background.name.removesuffix(WITHOUT_NODULES) for background in backgrounds}
     return [nodule for nodule in read_nodules(data) if nodule.patient not in own]
 
 

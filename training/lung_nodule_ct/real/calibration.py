@@ -1,5 +1,6 @@
 """Fits the probability of a mark to examined scans that the detector was not trained on, and measures its error."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -41,11 +42,16 @@ def calibrate(scans: Sequence[ExaminedScan], allowed: float) -> dict[str, Any]:
     """Coefficients, the operating point at ``allowed`` false marks per scan, and the calibration error over crossed scans."""
     thresholds = fit_probability(scans)
     probability = probability_by(thresholds)
-    operating = limit_at(sort_marks([stored_scan(scan, probability) for scan in scans]).false, allowed * len(scans))
+    limit = limit_at(sort_marks([stored_scan(scan, probability) for scan in scans]).false, allowed * len(scans))
     return {
-        "thresholds": {**thresholds, "score": round(operating + 0.0005, 3)},
+        "thresholds": {**thresholds, "score": operating_point(limit)},
         "calibration_error": round(calibration_error(*crossed_probabilities(scans)), 3),
     }
+
+
+def operating_point(limit: float) -> float:
+    """The least number of three digits above ``limit``, the probability that a mark must exceed: a mark at the operating point counts."""
+    return round((math.floor(limit * 1000 + 1e-6) + 1) / 1000, 3)
 
 
 def probability_by(thresholds: Mapping[str, float]) -> Callable[[ExaminedCandidate], float]:
