@@ -14,17 +14,18 @@ from core.errors import OverBudget
 from imaging.wire.notes import add_note
 
 MAX_TEXT = 1024  # characters that are kept of one text value; longer ones are hostile or broken
-TEXT_CUT = f"text cut after {MAX_TEXT} characters"  # end of the note on one
+MAX_LONG_TEXT = 10240  # of a value of VR LT, and kept of one of VR UC or UT, where all of it is wanted (PS3.5 table 6.2-1)
+TEXT_CUT = "text cut"  # beginning of the note on one, behind its keyword
 MAX_UID = 256  # PS3.5 9.1 allows 64; longer values do not fit an index of the database
 
 _ESCAPES = re.compile("\x1b(?:\\$[()*-]?[@-Z]|[()*-][@-Z])")
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
-def clean_text(text: str, notes: list[str], keyword: str) -> str:
+def clean_text(text: str, notes: list[str], keyword: str, max_length: int = MAX_TEXT) -> str:
     """Text that can be stored and shown: without control characters, lone surrogates, and escapes of code extensions."""
     plain = text.strip(" \x00")
-    if plain.isascii() and plain.isprintable() and len(plain) <= MAX_TEXT:
+    if plain.isascii() and plain.isprintable() and len(plain) <= max_length:
         return plain
     if "\x1b" in plain:
         plain = _ESCAPES.sub("", plain)
@@ -35,9 +36,9 @@ def clean_text(text: str, notes: list[str], keyword: str) -> str:
     if any("\ud800" <= c <= "\udfff" for c in plain):
         plain = plain.encode("utf-8", "replace").decode("utf-8")
         add_note(notes, f"{keyword}: text does not fit the declared character set")
-    if len(plain) > MAX_TEXT:
-        plain = plain[:MAX_TEXT]
-        add_note(notes, f"{keyword}: {TEXT_CUT}")
+    if len(plain) > max_length:
+        plain = plain[:max_length]
+        add_note(notes, f"{keyword}: {TEXT_CUT} after {max_length} characters")
     return plain
 
 
@@ -62,8 +63,8 @@ class TolerantReader:
             return None
         return value
 
-    def text(self, keyword: str) -> str:
-        """The value as clean text; several values are joined with backslashes."""
+    def text(self, keyword: str, max_length: int = MAX_TEXT) -> str:
+        """The value as clean text of at most ``max_length`` characters; several values are joined with backslashes."""
         value = self._value(keyword)
         if value is None:
             return ""
@@ -77,7 +78,7 @@ class TolerantReader:
             text = str(value)
         if self._has_no_character_set and not text.isascii():
             text = self._decode_undeclared(text, keyword)
-        return clean_text(text, self._notes, keyword)
+        return clean_text(text, self._notes, keyword, max_length)
 
     def _decode_undeclared(self, text: str, keyword: str) -> str:
         """Text beyond ASCII without a declared character set: UTF-8 if it is valid, else Latin-1 as pydicom reads it."""

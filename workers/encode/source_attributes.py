@@ -13,7 +13,7 @@ from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence as DicomSequence
 from pydicom.valuerep import validate_value
 
-from imaging.wire.tolerant_values import TEXT_CUT, TolerantReader, clean_text
+from imaging.wire.tolerant_values import MAX_LONG_TEXT, MAX_TEXT, TEXT_CUT, TolerantReader, clean_text
 
 
 def _split_keywords(text: str) -> tuple[str, ...]:
@@ -24,21 +24,27 @@ def _split_keywords(text: str) -> tuple[str, ...]:
 # C.7.2.1 to C.7.2.3), without retired attributes and those about the acquisition.
 PATIENT = _split_keywords(
     "PatientName PatientID IssuerOfPatientID IssuerOfPatientIDQualifiersSequence TypeOfPatientID PatientBirthDate PatientBirthTime "
-    "PatientSex OtherPatientIDsSequence OtherPatientNames EthnicGroup PatientComments PatientSpeciesDescription "
+    "PatientBirthDateInAlternativeCalendar PatientDeathDateInAlternativeCalendar PatientAlternativeCalendar PatientSex "
+    "OtherPatientIDsSequence OtherPatientNames EthnicGroup PatientComments PatientSpeciesDescription "
     "PatientSpeciesCodeSequence PatientBreedDescription PatientBreedCodeSequence BreedRegistrationSequence ResponsiblePerson "
     "ResponsiblePersonRole ResponsibleOrganization PatientIdentityRemoved DeidentificationMethod DeidentificationMethodCodeSequence "
-    "QualityControlSubject ClinicalTrialSponsorName ClinicalTrialProtocolID ClinicalTrialProtocolName ClinicalTrialSiteID "
-    "ClinicalTrialSiteName ClinicalTrialSubjectID ClinicalTrialSubjectReadingID ClinicalTrialProtocolEthicsCommitteeName "
+    "LongitudinalTemporalInformationModified QualityControlSubject ClinicalTrialSponsorName ClinicalTrialProtocolID "
+    "IssuerOfClinicalTrialProtocolID OtherClinicalTrialProtocolIDsSequence ClinicalTrialProtocolName ClinicalTrialSiteID "
+    "IssuerOfClinicalTrialSiteID ClinicalTrialSiteName ClinicalTrialSubjectID IssuerOfClinicalTrialSubjectID "
+    "ClinicalTrialSubjectReadingID IssuerOfClinicalTrialSubjectReadingID ClinicalTrialProtocolEthicsCommitteeName "
     "ClinicalTrialProtocolEthicsCommitteeApprovalNumber"
 )
 STUDY = _split_keywords(
     "StudyInstanceUID StudyDate StudyTime ReferringPhysicianName ReferringPhysicianIdentificationSequence StudyID AccessionNumber "
     "IssuerOfAccessionNumberSequence StudyDescription PhysiciansOfRecord PhysiciansOfRecordIdentificationSequence "
-    "NameOfPhysiciansReadingStudy RequestingService ProcedureCodeSequence ReasonForPerformedProcedureCodeSequence "
-    "ConsultingPhysicianName AdmittingDiagnosesDescription AdmittingDiagnosesCodeSequence PatientAge PatientSize PatientWeight "
+    "NameOfPhysiciansReadingStudy PhysiciansReadingStudyIdentificationSequence RequestingService RequestingServiceCodeSequence "
+    "ProcedureCodeSequence ReasonForPerformedProcedureCodeSequence ConsultingPhysicianName ConsultingPhysicianIdentificationSequence "
+    "AdmittingDiagnosesDescription AdmittingDiagnosesCodeSequence PatientAge PatientSize PatientSizeCodeSequence PatientWeight "
+    "PatientBodyMassIndex ReasonForVisit ReasonForVisitCodeSequence "
     "MedicalAlerts Allergies PregnancyStatus PatientSexNeutered SmokingStatus AdmissionID IssuerOfAdmissionIDSequence ServiceEpisodeID "
     "IssuerOfServiceEpisodeIDSequence ServiceEpisodeDescription Occupation AdditionalPatientHistory PatientState "
-    "ClinicalTrialTimePointID ClinicalTrialTimePointDescription LongitudinalTemporalOffsetFromEvent LongitudinalTemporalEventType"
+    "ClinicalTrialTimePointID IssuerOfClinicalTrialTimePointID ClinicalTrialTimePointDescription ClinicalTrialTimePointTypeCodeSequence "
+    "LongitudinalTemporalOffsetFromEvent LongitudinalTemporalEventType ConsentForClinicalTrialUseSequence"
 )
 INSTITUTION = ("InstitutionName",)
 # Request Attributes macro (PS3.3 10.6) to Referenced Request Sequence of the SR Document General module (C.17.2)
@@ -49,6 +55,7 @@ REQUEST = _split_keywords(
 )
 IDENTIFIERS = frozenset({"PatientName", "PatientID", "IssuerOfPatientID", "AccessionNumber", "StudyID"})
 MAX_CHARACTERS = {"LO": 64, "SH": 16}
+LONG_TEXT = frozenset({"LT", "UC", "UT"})
 ENUMERATED = {"PatientSex": {"M", "F", "O"}}
 MAX_NESTING = 4
 
@@ -72,7 +79,7 @@ def copy_element(dataset: Dataset, keyword: str, into: Dataset, dropped: list[st
     if isinstance(value, str) and not keyword.endswith("ID") and len(value) > MAX_CHARACTERS.get(vr, len(value)):
         value = value[: MAX_CHARACTERS[vr]].rstrip()  # but never an identifier: its beginning may be another identifier
         dropped.append(f"{keyword} (its end)")
-    elif any(note.endswith(TEXT_CUT) for note in notes):
+    elif any(TEXT_CUT in note for note in notes):
         dropped.append(f"{keyword} (its end)")
     if not _is_valid(vr, value, keyword) or (allowed is not None and (isinstance(value, list) or value not in allowed)):
         dropped.append(keyword)
@@ -90,7 +97,7 @@ def _read_value(dataset: Dataset, keyword: str, vr: str, notes: list[str]) -> An
         return raw
     if isinstance(raw, (MultiValue, list, tuple)) and vr not in {"LT", "ST", "UT"}:
         return [clean_text(str(part), notes, keyword) for part in raw] or None
-    return TolerantReader(dataset, notes).text(keyword)
+    return TolerantReader(dataset, notes).text(keyword, MAX_LONG_TEXT if vr in LONG_TEXT else MAX_TEXT)
 
 
 def _is_valid(vr: str, value: Any, keyword: str) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from pydicom import dcmread
+from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
 
@@ -19,6 +20,7 @@ from tests.support.real_data import shared_data
 from workers.encode.local_time import to_dicom_time
 from workers.encode.objects import by_kind
 from workers.encode.source import read_source, source_from_dataset
+from workers.encode.source_attributes import PATIENT, STUDY
 from workers.encode.sr import document
 from workers.encode.validate import validator
 
@@ -119,13 +121,24 @@ def test_flawed_values_are_left_out_and_named_but_identifiers_stay() -> None:
     assert report.StudyDescription == ("long " * 13)[:64].rstrip()
 
 
+@pytest.mark.filterwarnings("ignore:The value length:UserWarning")
 def test_long_texts_are_cut_and_named() -> None:
-    dataset = analyses.header("CT", PatientComments="c" * 1025, AdditionalPatientHistory="h" * 3000)
+    dataset = analyses.header("CT", PatientComments="c" * 10_241, AdditionalPatientHistory="h" * 30_000)
     source = source_from_dataset(through_bytes(dataset), analyses.ct(NOTHING).source.images)
     assert source.dropped == ("PatientComments (its end)", "AdditionalPatientHistory (its end)")
-    assert source.attributes.PatientComments == "c" * 1024
-    exact = source_from_dataset(analyses.header("CT", PatientComments="c" * 1024), analyses.ct(NOTHING).source.images)
-    assert (exact.dropped, exact.attributes.PatientComments) == ((), "c" * 1024)
+    assert source.attributes.PatientComments == "c" * 10_240
+    exact = source_from_dataset(analyses.header("CT", PatientComments="ä" * 10_240), analyses.ct(NOTHING).source.images)
+    assert (exact.dropped, exact.attributes.PatientComments) == ((), "ä" * 10_240)
+
+
+def test_every_text_of_the_patient_and_study_modules_is_taken_over() -> None:
+    dataset = analyses.header("CT")
+    texts = [word for word in (*PATIENT, *STUDY) if word not in dataset and dictionary_VR(word) in {"LO", "SH", "LT", "UT", "UC"}]
+    assert {"PatientAlternativeCalendar", "ReasonForVisit", "IssuerOfClinicalTrialSubjectID"} < {*PATIENT, *STUDY}
+    for word in texts:
+        setattr(dataset, word, "ä-1")
+    report = reported(through_bytes(dataset))
+    assert {word: report.get(word) for word in texts} == dict.fromkeys(texts, "ä-1")
 
 
 def test_two_values_where_one_of_a_list_is_allowed_are_left_out_and_named() -> None:
