@@ -1,6 +1,7 @@
 """UIDs and keys that are derived, so that they are the same on every retry (PS3.5 B.2: 2.25 and a UUID as an integer)."""
 
 import hashlib
+import re
 import uuid
 from collections.abc import Iterable
 from uuid import UUID
@@ -8,6 +9,18 @@ from uuid import UUID
 # 2.25.<UUIDv5(DNS, "implementation.dicom-node")>. It never changes: it is written into the file meta information of every object.
 IMPLEMENTATION_CLASS_UID = f"2.25.{uuid.uuid5(uuid.NAMESPACE_DNS, 'implementation.dicom-node').int}"
 IMPLEMENTATION_VERSION_NAME = "DICOMNODE_010"  # (0002,0013), at most 16 characters: the node's version 0.1.0
+
+
+_DIGITS_AND_DOTS = re.compile(r"[0-9]+(?:\.[0-9]+)*")
+_MAX_CHARS = 64  # PS3.5 9.1
+
+
+def may_be_referred_to(uid: str) -> bool:
+    """Return whether a result may name a UID that a source has given: as PS3.5 9.1 says, but components may begin with zeros.
+
+    Some devices write them so, and archives keep the images under these UIDs: a result with another one would belong to no study.
+    """
+    return len(uid) <= _MAX_CHARS and _DIGITS_AND_DOTS.fullmatch(uid) is not None
 
 
 def job_key(unit: str, content_hashes: Iterable[str], pipeline_digest: str, run: int = 1) -> str:

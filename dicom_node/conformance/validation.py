@@ -41,7 +41,8 @@ def validation_section() -> str:
     return (
         "## Validation\n\n"
         "Every object is checked by the node's own validator before it may be sent: attributes, values, codes, template and content tree,\n"
-        "frames and pixels, references within the unit and the result. An object that fails is held with the reason. Neither of the\n"
+        "frames and pixels, references within the unit and the result. An object that fails is held with the reason. UIDs of the\n"
+        "source are named as it gave them, also with leading zeros in their components (PS3.5 9.1 forbids these). Neither of the\n"
         "public validators `dciodvfy` (dicom3tools) and `DicomSRValidator` (PixelMed) finds an error. Their warnings are:\n\n"
         + table(("validator", "warning", "explanation"), _WARNINGS)
     )

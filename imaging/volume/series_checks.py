@@ -7,11 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import config
-from pydicom.uid import UID
 
 from core.errors import GeometryError
 from core.policy.series_selection import PROJECTIONS
+from core.uids import may_be_referred_to
 from imaging.volume.ct_slices import CtSlice
 from imaging.volume.geometry import distances_along_normal, group_orientations, group_same_positions
 from imaging.volume.hounsfield import have_equal_values
@@ -81,7 +80,7 @@ def common_frame_of_reference(slices: Sequence[CtSlice], notes: list[str]) -> st
     if len(distinct) == 1:
         if not uids[0]:
             notes.append("no Frame of Reference UID: locations on the images only")
-        elif not UID(uids[0], config.IGNORE).is_valid:
+        elif not may_be_referred_to(uids[0]):
             notes.append("the Frame of Reference UID is not valid: locations on the images only")
             return ""
         return uids[0]

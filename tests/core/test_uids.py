@@ -6,7 +6,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.uids import IMPLEMENTATION_CLASS_UID, device_uid, job_key, result_uid
+from core.uids import IMPLEMENTATION_CLASS_UID, device_uid, job_key, may_be_referred_to, result_uid
 
 HERE, THERE = UUID(int=1), UUID(int=2)
 hashes = st.lists(st.text("0123456789abcdef", min_size=64, max_size=64), min_size=1, max_size=5, unique=True)
@@ -50,3 +50,10 @@ def test_result_uids_are_valid_and_depend_on_every_argument() -> None:
 
 def test_the_device_uid_depends_on_the_model() -> None:
     assert device_uid(HERE, "a" * 64) != device_uid(HERE, "b" * 64)
+
+
+def test_uids_with_leading_zeros_may_be_referred_to_and_other_text_may_not() -> None:
+    assert may_be_referred_to("1.2.840.099.1")
+    assert may_be_referred_to("0" * 64)
+    for uid in ("", "1.2.", ".1", "1..2", "1" * 65, "1.2\\3", "../1", "1.2\n", "1.2.x"):
+        assert not may_be_referred_to(uid), uid

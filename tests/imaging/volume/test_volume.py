@@ -244,7 +244,7 @@ def test_each_slice_with_its_own_frame_of_reference(tmp_path: Path, chest: Chest
     assert volume.notes == ("each image has a Frame of Reference UID of its own: locations on the images only",)
 
 
-@pytest.mark.parametrize("uid", ["1.2.03.4", "2.25." + "1" * 60, "none"])
+@pytest.mark.parametrize("uid", ["1.2..4", "2.25." + "1" * 60, "none"])
 def test_a_frame_of_reference_that_is_no_uid_is_none(tmp_path: Path, chest: Chest, uid: str) -> None:
     """A result with it would not be valid, and would be held instead of sent."""
 
@@ -254,6 +254,13 @@ def test_a_frame_of_reference_that_is_no_uid_is_none(tmp_path: Path, chest: Ches
     volume = read_volume(written(tmp_path, chest, change))
     assert volume.frame_of_reference_uid == ""
     assert "the Frame of Reference UID is not valid: locations on the images only" in volume.notes
+
+
+def test_a_frame_of_reference_with_leading_zeros_is_used_as_its_images_state_it(tmp_path: Path, chest: Chest) -> None:
+    def change(ds: Dataset, _: int) -> None:
+        ds["FrameOfReferenceUID"] = DataElement("FrameOfReferenceUID", "UI", "1.2.03.4", validation_mode=config.IGNORE)
+
+    assert read_volume(written(tmp_path, chest, change)).frame_of_reference_uid == "1.2.03.4"
 
 
 def test_no_frame_of_reference_at_all(tmp_path: Path, chest: Chest) -> None:

@@ -16,6 +16,7 @@ from pydicom.valuerep import validate_value
 from core import private_codes
 from core.iods import IODS, Iod
 from core.records import Code
+from core.uids import may_be_referred_to
 from imaging.wire.notes import warnings_discarded
 from imaging.wire.strict_dataset import StrictDataset
 from imaging.wire.strict_reader import BINARY_VRS, NUMBER_FORMATS, read_strictly
@@ -28,6 +29,9 @@ from workers.encode.validate.object_structure import CHECKS
 TAKEN_OVER = frozenset({
     *PATIENT, *STUDY, "ReferencedRequestSequence", "ReferencedStudySequence", "RequestAttributesSequence", "PredecessorDocumentsSequence",
 })  # fmt: skip
+# UIDs that sources have given; Series Instance UID at the outermost level is that of the object itself.
+SOURCE_UIDS = frozenset({"StudyInstanceUID", "FrameOfReferenceUID"})
+SOURCE_UIDS_IN_SEQUENCES = frozenset({"SeriesInstanceUID", "ReferencedSOPInstanceUID", "ReferencedFrameOfReferenceUID", "UID"})
 UNREADABLE = (ValueError, TypeError, KeyError, EOFError, NotImplementedError, LookupError, struct.error)
 
 
@@ -89,18 +93,19 @@ def _check_modules(document: StrictDataset, rules: Iod) -> Iterator[str]:
                 yield f"{keyword} is missing in a referenced request"
 
 
-def _check_values(dataset: StrictDataset) -> Iterator[str]:
+def _check_values(dataset: StrictDataset, *, outermost: bool = True) -> Iterator[str]:
     """Every value fits its VR and every UID is valid, in sequences too. Identifiers are copied as the source wrote them."""
     for element in dataset:
         if element.VR == "SQ":
             for item in element.value:
-                yield from _check_values(item)
+                yield from _check_values(item, outermost=False)
             continue
         if element.keyword in IDENTIFIERS or element.is_empty or element.VR in BINARY_VRS:
             continue
         for value in element.values if element.VR not in NUMBER_FORMATS else ():
             if element.VR == "UI":
-                if not _is_uid(value):
+                of_source = element.keyword in SOURCE_UIDS or (element.keyword in SOURCE_UIDS_IN_SEQUENCES and not outermost)
+                if not (may_be_referred_to(value) if of_source else _is_uid(value)):
                     yield f"{element.keyword} is not a valid UID"
             elif not _fits(element.VR, str(value)):
                 yield f"a value of {element.keyword} does not fit VR {element.VR}"

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -11,6 +12,7 @@ from pydicom.dataset import Dataset
 from core.iods import IODS
 from core.records import ResultObject
 from core.states import ResultKind
+from imaging.volume.volume import Volume
 from tests.support import analyses, analyses_with_images, assessments
 from workers.encode.analysis import Analysis
 from workers.encode.objects import by_kind
@@ -39,6 +41,35 @@ def made(name: str) -> tuple[tuple[ResultObject, ...], tuple[str, ...]]:
 def test_every_object_passes(name: str) -> None:
     found, unit = made(name)
     assert {one.kind: validate(one.content, within=unit) for one in found} == {one.kind: () for one in found}
+
+
+def named_by(analysis: Analysis, change: Callable[[str], str]) -> Analysis:
+    """The analysis of a unit whose study, series, images and frame of reference have other UIDs."""
+    images = tuple(replace(image, sop_instance_uid=change(image.sop_instance_uid)) for image in analysis.source.images)
+    found = tuple(replace(finding, sop_instance_uid=change(finding.sop_instance_uid)) for finding in analysis.prediction.findings)
+    item = analysis.item
+    assert isinstance(item, Volume)
+    study, series = change(analysis.source.study_instance_uid), change(analysis.source.series_instance_uid)
+    return replace(
+        analysis,
+        source=replace(analysis.source, images=images, study_instance_uid=study, series_instance_uid=series),
+        prediction=replace(analysis.prediction, findings=found),
+        item=replace(item, sop_instance_uids=tuple(map(change, item.sop_instance_uids))),
+        frame_of_reference_uid=change(analysis.frame_of_reference_uid),
+    )
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value:UserWarning")
+def test_the_uids_of_a_source_pass_with_leading_zeros_and_other_text_in_their_place_does_not() -> None:
+    for name in ("ct", "chest"):
+        analysis = named_by(CASES[name](), lambda uid: uid.replace("2.25.", "1.2.0840.01."))
+        analysis = analyses.with_segmentation(analysis)
+        found = [one for kind in by_kind.ENCODERS for one in by_kind.encode_kind(kind, analysis)]
+        for one in (*found, sr_document.encode(analysis)):
+            assert validate(one.content) == (), one.kind
+            assert b"1.2.0840.01." in one.content
+    hostile = named_by(analyses.masked_ct(), lambda uid: uid.replace("2.25.", "../"))
+    assert "StudyInstanceUID is not a valid UID" in validate(sr_document.encode(hostile).content)
 
 
 def test_every_kind_is_encoded_and_has_an_iod() -> None:
