@@ -7,7 +7,7 @@ _ATTRIBUTES_BY_MACRO = {
     "PlaneOrientationSequence": ("ImageOrientationPatient",),
     "PlanePositionSequence": ("ImagePositionPatient",),
     "CTReconstructionSequence": ("ConvolutionKernel",),
-    "FrameAnatomySequence": ("FrameLaterality",),
+    "FrameAnatomySequence": ("FrameLaterality", "AnatomicRegionSequence"),
 }
 
 

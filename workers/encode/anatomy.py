@@ -6,6 +6,7 @@ from pydicom.dataset import Dataset
 
 from core import codes
 from core.records import Code
+from imaging.headers.shared_groups import flatten_shared_groups
 from imaging.wire.tolerant_values import TolerantReader
 from workers.encode.known_codes import is_known
 
@@ -54,10 +55,12 @@ class Anatomy:
 def read_anatomy(dataset: Dataset) -> Anatomy:
     """From Anatomic Region Sequence with its modifiers, Image Laterality, Laterality and Body Part Examined (PS3.3 10.5, C.7.3.1).
 
+    A multi-frame image may state region and side in Frame Anatomy Sequence instead, here if all frames share it (C.7.6.16.2.8).
     Laterality of a body part without sides is not used; Image Laterality is, because it may be of such a part (left side of the chest).
     """
     region, side = None, ""
-    for item in (dataset.get("AnatomicRegionSequence") or [])[:1]:
+    shared = flatten_shared_groups(dataset)
+    for item in (dataset.get("AnatomicRegionSequence") or shared.get("AnatomicRegionSequence") or [])[:1]:
         code = _read_code(item)
         region = code if is_known(code) else None
         modifiers = {(modifier.value, modifier.scheme) for modifier in map(_read_code, item.get("AnatomicRegionModifierSequence") or [])}
@@ -67,6 +70,8 @@ def read_anatomy(dataset: Dataset) -> Anatomy:
     for keyword in ("ImageLaterality", *(() if body_part in UNPAIRED_BODY_PARTS else ("Laterality",))):
         letter = read.text(keyword).upper()
         side = side or (letter if letter in SIDES else "")
+    letter = TolerantReader(shared, []).text("FrameLaterality").upper()
+    side = side or (letter if letter in SIDES else "")
     fits_cs = len(body_part) <= 16 and all(letter.isascii() and (letter.isalnum() or letter in " _") for letter in body_part)
     both_sides = read.text("Modality") == "CT" and body_part not in LIMBS
     return Anatomy(region, side, body_part if fits_cs else "", both_sides)

@@ -130,6 +130,12 @@ def add_source(document: Dataset, analysis: Analysis) -> None:
     document.StudyInstanceUID = UID(analysis.source.study_instance_uid)
 
 
+def add_recognizable_features(document: Dataset, analysis: Analysis) -> None:
+    """Whether the patient may be recognized in what is drawn, such as a face, as the images state it (PS3.3 C.7.6.1, C.24.2)."""
+    if analysis.source.recognizable in ("YES", "NO"):
+        document.RecognizableVisualFeatures = analysis.source.recognizable
+
+
 def round_for_ds(value: float) -> float:
     """A number that VR DS can hold in its 16 characters, without floating point noise."""
     return float(f"{value:.9g}")

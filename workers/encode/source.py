@@ -49,8 +49,8 @@ class ResultSource:
         All instances of the unit.
     dropped
         Keywords of values that are left out because no valid object may hold them.
-    burned_in
-        Burned In Annotation: "YES", "NO", or "" if the header does not say.
+    burned_in, recognizable
+        Burned In Annotation, and Recognizable Visual Features: "YES", "NO", or "" if the header does not say.
     lossy
         How an analysed image was compressed with loss; empty if none was.
     """
@@ -66,6 +66,7 @@ class ResultSource:
     dropped: tuple[str, ...] = ()
     anatomy: Anatomy = field(default_factory=Anatomy)
     burned_in: str = ""
+    recognizable: str = ""
     lossy: Dataset = field(default_factory=Dataset)
 
     @property
@@ -151,5 +152,6 @@ def source_from_dataset(dataset: Dataset, images: tuple[ImageReference, ...]) ->
             dropped=tuple(dict.fromkeys(dropped)),
             anatomy=read_anatomy(dataset),
             burned_in=read.text("BurnedInAnnotation").upper(),
+            recognizable=read.text("RecognizableVisualFeatures").upper(),
             lossy=lossy,
         )

@@ -84,3 +84,15 @@ def test_objects_of_a_ct_with_laterality_are_valid(body_part: str, tmp_path: Pat
         if each.kind is ResultKind.SEG:
             regions = [segment.AnatomicRegionSequence[0] for segment in dcmread(path).SegmentSequence]
             assert [("AnatomicRegionModifierSequence" in region) for region in regions] == [body_part == "KNEE"] * 2
+
+
+@pytest.mark.parametrize(("letter", "side"), [("L", "L"), ("U", ""), ("B", "")])
+def test_region_and_side_that_the_frames_share_are_those_of_the_image(letter: str, side: str) -> None:
+    frames, region, groups = Dataset(), Dataset(), Dataset()
+    region.CodeValue, region.CodingSchemeDesignator, region.CodeMeaning = codes.LUNG.value, codes.LUNG.scheme, codes.LUNG.meaning
+    frames.FrameLaterality, frames.AnatomicRegionSequence = letter, [region]
+    groups.FrameAnatomySequence = [frames]
+    anatomy = read_anatomy(analyses.header("CT", SharedFunctionalGroupsSequence=[groups]))
+    assert (anatomy.region, anatomy.side) == (codes.LUNG, side)
+    own = analyses.header("OPT", SharedFunctionalGroupsSequence=[groups], ImageLaterality="R")
+    assert read_anatomy(own).side == "R"

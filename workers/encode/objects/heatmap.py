@@ -13,7 +13,13 @@ from core.records import ResultObject
 from core.states import ResultKind
 from imaging.volume.volume import Volume
 from workers.encode.analysis import Analysis
-from workers.encode.dicom_modules import add_anatomy, code_sequence_item, new_result_dataset, sop_reference
+from workers.encode.dicom_modules import (
+    add_anatomy,
+    add_recognizable_features,
+    code_sequence_item,
+    new_result_dataset,
+    sop_reference,
+)
 from workers.encode.finding_text import model_line
 from workers.encode.part10_file import encode_object
 from workers.encode.pictures.captioned_pictures import FindingView
@@ -38,6 +44,7 @@ def _encode_view(analysis: Analysis, view: FindingView, number: int) -> ResultOb
     document.DerivationDescription = f"Drawn from the images and the answer of {model_line(analysis)}"
     document.ImageComments = " / ".join(picture.caption for picture in view.pictures)
     _add_burned_in_annotation(document, analysis)
+    add_recognizable_features(document, analysis)
     document.update(analysis.source.lossy)
     _add_sources(document, analysis, view)
     _add_pixels(document, draw_sheet(analysis, view))

@@ -8,7 +8,7 @@ from core.records import ResultObject
 from core.states import ResultKind
 from workers.encode import finding_text
 from workers.encode.analysis import Analysis
-from workers.encode.dicom_modules import code_sequence_item, new_result_dataset, sop_reference
+from workers.encode.dicom_modules import add_recognizable_features, code_sequence_item, new_result_dataset, sop_reference
 from workers.encode.page.render import render_pdf
 from workers.encode.part10_file import encode_object
 from workers.encode.pictures.finding_views import finding_views
@@ -26,6 +26,7 @@ def encode(analysis: Analysis) -> ResultObject:
     document.ConversionType = "WSD"
     document.AcquisitionDateTime = ""
     document.BurnedInAnnotation = "YES"  # the page names the patient
+    add_recognizable_features(document, analysis)
     status = f"{finding_text.RESEARCH_SHORT}: " if is_research(analysis) else ""
     document.DocumentTitle = f"{status}{analysis.identity.title}"
     document.ConceptNameCodeSequence = [code_sequence_item(codes.IMAGING_REPORT)]

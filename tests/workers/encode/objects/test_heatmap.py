@@ -18,13 +18,14 @@ from core.states import Outcome
 from tests.support import analyses, analyses_with_images
 from tests.support.fresh_process import hashes_in_new_process
 from workers.encode.analysis import Analysis
-from workers.encode.objects import heatmap
+from workers.encode.objects import heatmap, pdf
 from workers.encode.pictures.colours import OUTLINE, WARNING
 from workers.encode.pictures.finding_views import MAX_VIEWS, finding_views
 from workers.encode.pictures.fonts import font
 from workers.encode.pictures.sheet import wrap_text
 from workers.encode.pictures.volume_views import SLICE_PX, SMALL_PX
 from workers.encode.source import source_from_dataset
+from workers.encode.validate import validator
 
 
 def documents(analysis: Analysis) -> list[Dataset]:
@@ -75,6 +76,16 @@ def test_burned_in_annotation_is_that_of_the_source(said: str) -> None:
     slices = documents(replace(chest, source=replace(chest.source, burned_in=said)))[0]
     assert slices.BurnedInAnnotation == (said or "NO")
     assert source_from_dataset(analyses.header("XC", BurnedInAnnotation=said), ()).burned_in == said
+
+
+@pytest.mark.parametrize("said", ["YES", "NO", ""])
+def test_recognizable_features_are_those_of_the_source(said: str) -> None:
+    lesion = analyses_with_images.lesion()
+    lesion = replace(lesion, source=replace(lesion.source, recognizable=said))
+    for content in (heatmap.encode(lesion)[0].content, pdf.encode(lesion).content):
+        assert validator.validate(content) == ()
+        assert dcmread(io.BytesIO(content)).get("RecognizableVisualFeatures", "") == said
+    assert source_from_dataset(analyses.header("XC", RecognizableVisualFeatures=said), ()).recognizable == said
 
 
 def test_lossy_compression_of_the_source_is_stated() -> None:
