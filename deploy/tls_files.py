@@ -33,7 +33,7 @@ def find_problems(settings: Settings) -> list[str]:
     problems: list[str] = []
     for place, section in _sections(settings, ""):
         files = [(key, path) for key in FILE_KEYS if isinstance(path := getattr(section, key, None), Path)]
-        unreadable = [f"{place}.{key}: {path}: {why}" for key, path in files if (why := _unreadable(path))]
+        unreadable = [f"{place}.{key}: {path.absolute()}: {why}" for key, path in files if (why := _unreadable(path))]
         problems += unreadable or _unusable(place, section)
     return problems
 

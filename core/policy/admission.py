@@ -67,25 +67,49 @@ class AdmittedPeer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """An A-ASSOCIATE-RJ: result, source and reason as PS3.8 9.3.4 numbers them, and a description for the log."""
+    """An A-ASSOCIATE-RJ: result, source and reason as PS3.8 9.3.4 numbers them.
+
+    Attributes
+    ----------
+    description
+        Why, for log and audit trail.
+    hint
+        What the operator can do, for the log.
+    """
 
     result: int
     source: int
     reason: int
     description: str
+    hint: str = ""
 
 
-WRONG_CALLED_TITLE = Rejection(REJECTED_PERMANENT, BY_SERVICE_USER, CALLED_NOT_RECOGNIZED, "the called AE title is not ours")
-UNKNOWN_CALLING_TITLE = Rejection(REJECTED_PERMANENT, BY_SERVICE_USER, CALLING_NOT_RECOGNIZED, "no source has this calling AE title")
-WRONG_ADDRESS = Rejection(REJECTED_PERMANENT, BY_SERVICE_USER, CALLING_NOT_RECOGNIZED, "the source of this AE title has another address")
+_RELOAD = "then run `dicom-node reload`"
+WRONG_CALLED_TITLE = Rejection(
+    REJECTED_PERMANENT, BY_SERVICE_USER, CALLED_NOT_RECOGNIZED, "the called AE title is not ours",
+    "the sender has to call the node by node.ae_title",
+)  # fmt: skip
+UNKNOWN_CALLING_TITLE = Rejection(
+    REJECTED_PERMANENT, BY_SERVICE_USER, CALLING_NOT_RECOGNIZED, "no source has this calling AE title",
+    f"add a [[sources]] table with this AE title and address, {_RELOAD}",
+)  # fmt: skip
+WRONG_ADDRESS = Rejection(
+    REJECTED_PERMANENT, BY_SERVICE_USER, CALLING_NOT_RECOGNIZED, "the source of this AE title has another address",
+    f"correct host in its [[sources]] table, {_RELOAD}",
+)  # fmt: skip
 WRONG_CERTIFICATE = Rejection(
-    REJECTED_PERMANENT, BY_SERVICE_USER, CALLING_NOT_RECOGNIZED, "the source of this AE title has another TLS certificate"
-)
-TOO_MANY_ASSOCIATIONS = Rejection(REJECTED_TRANSIENT, BY_PRESENTATION, LOCAL_LIMIT_EXCEEDED, "the maximum of associations is reached")
+    REJECTED_PERMANENT, BY_SERVICE_USER, CALLING_NOT_RECOGNIZED, "the source of this AE title has another TLS certificate",
+    f"correct certificate in its [[sources]] table, {_RELOAD}",
+)  # fmt: skip
+TOO_MANY_ASSOCIATIONS = Rejection(
+    REJECTED_TRANSIENT, BY_PRESENTATION, LOCAL_LIMIT_EXCEEDED, "the maximum of associations is reached",
+    "the sender tries again; if this lasts, raise receive.max_associations",
+)  # fmt: skip
 MALFORMED_CONTEXT = Rejection(
-    REJECTED_PERMANENT, BY_ACSE, NO_REASON, "a presentation context that proposes no transfer syntax (PS3.8 9.3.2.2)"
-)
-SHUTTING_DOWN = Rejection(REJECTED_TRANSIENT, BY_PRESENTATION, TEMPORARY_CONGESTION, "the node is shutting down")
+    REJECTED_PERMANENT, BY_ACSE, NO_REASON, "a presentation context that proposes no transfer syntax (PS3.8 9.3.2.2)",
+    "inform the vendor of the sender",
+)  # fmt: skip
+SHUTTING_DOWN = Rejection(REJECTED_TRANSIENT, BY_PRESENTATION, TEMPORARY_CONGESTION, "the node is shutting down", "the sender tries again")
 INTERNAL_ERROR = Rejection(REJECTED_TRANSIENT, BY_ACSE, NO_REASON, "an unexpected error of the node; see its log")
 
 

@@ -66,11 +66,11 @@ def require_database_url(settings: "Settings") -> None:
     ConfigurationError
         It is not configured, and no node runs in ``node.data_dir``.
     """
+    from deploy.local.node_lock import NO_DATABASE_HINT
+
     if not with_running_servers(settings).database.url:
-        raise ConfigurationError(
-            f"database.url is empty and no node runs in {settings.node.data_dir}",
-            hint="start `dicom-node up` with this configuration, or set database.url",
-        )
+        message = f"database.url is empty, and no node runs in {settings.node.data_dir.absolute()}"
+        raise ConfigurationError(message, hint=NO_DATABASE_HINT)
 
 
 @contextmanager

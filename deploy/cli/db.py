@@ -112,6 +112,7 @@ def backup(file: FileArgument, config: Config = None) -> None:
     In pg_dump's custom format. The image files in DATA_DIR/blobs have to be copied separately.
     """
     from db.operations.data_audit import record_backup
+    from db.schema.revisions import current_revision
     from deploy.local.backup import dump_database
     from deploy.local.maintenance_database import maintenance_database
 
@@ -120,6 +121,8 @@ def backup(file: FileArgument, config: Config = None) -> None:
         dump_database(url, file)
         with opened(url) as database:
             record_backup(database, actor=operator_name(), digest=file_digest(file), size_bytes=file.stat().st_size)
+            if current_revision(database) is None:
+                print_message("this database has no tables of a node: is database.url the right one?")
     print_message(f"{file}: {file.stat().st_size} bytes; now copy {settings.blobs_dir}: the database contains only the names of its files")
 
 
@@ -134,11 +137,12 @@ def restore(file: FileArgument, config: Config = None) -> None:
     from db.anchor.anchor_key import load_private_key
     from db.anchor.anchor_writer import record_restore
     from db.operations.data_audit import record_restored
-    from deploy.local.backup import restore_database
+    from deploy.local.backup import require_backup, restore_database
     from deploy.local.database_roles import admin_url, upgrade_database
     from deploy.local.maintenance_database import maintenance_database
 
     settings = read_settings(config)
+    require_backup(file)  # before a server is made for it
     with maintenance_database(settings, create=True) as url:
         restore_database(admin_url(settings, url), file)
         upgrade_database(settings, url)

@@ -6,6 +6,7 @@
 import gc
 import importlib
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from core.errors import REPEATED, ConfigurationError, NodeError
 from deploy import VERSION
 from deploy.cli.command_table import COMMANDS, GROUPS
+from deploy.database_mistakes import describe_mistake
 
 if TYPE_CHECKING:
     import typer
@@ -63,8 +65,35 @@ def _load(place: tuple[str, str]) -> Any:
     return getattr(importlib.import_module(f"deploy.cli.{module}"), attribute)
 
 
+def plain_types(command: Any) -> Any:
+    """Return a command with words instead of Python's types in its help: ``<list[Path]>`` says nothing to a user.
+
+    An argument has its name, and an option the word for what it takes.
+    """
+    for parameter in command.params:
+        kind = parameter.type_descriptor
+        if parameter.param_type_name == "argument":
+            word = ""
+        elif kind.is_choice:
+            continue
+        else:
+            word = "PATH" if kind.is_path else "NUMBER" if kind.is_ranged or parameter.bare_type() in ("int", "float") else "TEXT"
+        parameter.display_type = lambda ctx, word=word: word
+    for child in getattr(command, "commands", {}).values():
+        plain_types(child)
+    return command
+
+
 def _join_lines(text: str) -> str:
     return " ".join(text.split())
+
+
+def _usage_message(text: str) -> str:
+    """Return what is wrong with an argument in one line, without the words of the library that reads it."""
+    text = re.sub(r"Input should be a valid integer\b[^(]*", "expected a whole number", _join_lines(text))
+    text = re.sub(r"Input should be a valid number\b[^(]*", "expected a number", text)
+    text = text.replace("does not match the formats '%Y-%m-%d'", "is no date such as 2026-01-31")
+    return text.replace("Value error, ", "").replace("Input should be ", "expected ")
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -77,7 +106,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
     only = given[0] if given and given[0] in {*COMMANDS, *GROUPS} else None
     try:
-        status = build_app(only)(args=given, prog_name="dicom-node", standalone_mode=False)
+        status = plain_types(typer.main.get_command(build_app(only)))(args=given, prog_name="dicom-node", standalone_mode=False)
     except ConfigurationError as error:
         print(f"dicom-node: {_join_lines(str(error))}", file=sys.stderr)
         return USAGE
@@ -89,7 +118,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except typer.TyperException as error:  # wrong usage
         context = getattr(error, "ctx", None)
         place = context.command_path if context is not None else "dicom-node"
-        print(f"dicom-node: {_join_lines(error.format_message())} (see '{place} --help')", file=sys.stderr)
+        print(f"dicom-node: {_usage_message(error.format_message())} (see '{place} --help')", file=sys.stderr)
         return USAGE
     except typer.Abort:
         print("dicom-node: interrupted", file=sys.stderr)
@@ -102,6 +131,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if error.filename is None or only in SERVING:
             raise
         print(f"dicom-node: {error.filename}: {error.strerror}", file=sys.stderr)
+        return FAILED
+    except Exception as error:
+        mistake = describe_mistake(error)
+        if mistake is None or only in SERVING:
+            raise
+        print(f"dicom-node: {mistake}", file=sys.stderr)
         return FAILED
     return status if isinstance(status, int) else 0
 

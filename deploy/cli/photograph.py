@@ -12,7 +12,7 @@ from core.clock import system_clock
 from core.errors import NodeError
 from deploy.terminal import print_message
 
-Sex = Literal["", "F", "M", "O"]
+Sex = Literal["F", "M", "O"]
 
 
 def photograph(
@@ -24,7 +24,7 @@ def photograph(
         datetime | None,
         typer.Option("--birth-date", metavar="YYYY-MM-DD", formats=["%Y-%m-%d"], help="Patient's Birth Date", show_default=False),
     ] = None,
-    sex: Annotated[Sex, typer.Option("--sex", metavar="SEX", help="Patient's Sex (0010,0040): F, M or O", show_default=False)] = "",
+    sex: Annotated[Sex | None, typer.Option("--sex", help="Patient's Sex (0010,0040)", show_default=False)] = None,
     accession_number: Annotated[str, typer.Option("--accession-number", help="Accession Number (0008,0050)")] = "",
     taken_on: Annotated[
         datetime | None,
@@ -53,7 +53,7 @@ def photograph(
     born = birth_date.strftime("%Y%m%d") if birth_date else ""
     study = upload_uid(NAMESPACE_OID, "study", patient_id, patient_name, accession_number, day, *sorted(hashes))
     identity = Identity(
-        patient_id, study, patient_name=patient_name, patient_birth_date=born, patient_sex=sex, accession_number=accession_number,
+        patient_id, study, patient_name=patient_name, patient_birth_date=born, patient_sex=sex or "", accession_number=accession_number,
         study_date=day, study_time="000000",
     )  # fmt: skip
     series = upload_uid(NAMESPACE_OID, "series", study, kind)

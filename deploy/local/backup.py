@@ -89,6 +89,18 @@ def dump_database(url: str, file: Path) -> None:
         fresh.unlink(missing_ok=True)
 
 
+def require_backup(file: Path) -> None:
+    """Check that there is a file to restore.
+
+    Raises
+    ------
+    ConfigurationError
+        There is none.
+    """
+    if not file.is_file():
+        raise ConfigurationError(f"{file} does not exist or is not a file", hint="give a file that `db backup` wrote")
+
+
 def restore_database(url: str, file: Path) -> None:
     """Restore ``file`` into an empty database, in one transaction.
 
@@ -99,8 +111,7 @@ def restore_database(url: str, file: Path) -> None:
     StorageError
         pg_restore failed; nothing was changed.
     """
-    if not file.is_file():
-        raise ConfigurationError(f"{file} does not exist or is not a file", hint="give a file that `db backup` wrote")
+    require_backup(file)
     major, revision = _server_and_revision(url)
     if revision is not None:
         message = f"the database already has a schema (revision {revision})"

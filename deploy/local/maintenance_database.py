@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from core.errors import ConfigurationError
 from core.settings.settings import Settings
-from deploy.local.node_lock import NodeLock, running_servers
+from deploy.local.node_lock import NO_DATABASE_HINT, NodeLock, running_servers
 
 
 @contextmanager
@@ -33,10 +33,8 @@ def maintenance_database(settings: Settings, *, create: bool = False) -> Iterato
 
     server = EmbeddedPostgres(settings.node.data_dir / "postgresql")
     if not (create or server.cluster.exists()):
-        raise ConfigurationError(
-            f"database.url is empty, and {settings.node.data_dir} has no database and no running node",
-            hint="start `dicom-node up` with this configuration, or set database.url",
-        )
+        message = f"database.url is empty, and {settings.node.data_dir.absolute()} has no database and no running node"
+        raise ConfigurationError(message, hint=NO_DATABASE_HINT)
     lock = NodeLock(settings.node.data_dir)
     lock.acquire()  # prevents that `up` starts at the same time
     try:

@@ -15,6 +15,7 @@ from core.errors import ConfigurationError
 from core.settings.settings import Settings
 from deploy.local.private_files import make_private_folder, write_private_file
 
+NO_DATABASE_HINT = "name the configuration of the node with --config FILE, start `dicom-node up` with it, or set database.url"
 LOOK_S = 0.5  # how long a command that looks at the lock is waited for
 
 

@@ -70,10 +70,10 @@ def request_reload(data_dir: Path) -> ReloadAnswer:
         The node does not answer.
     """
     if running_servers(data_dir) is None:
-        message = f"no node runs in {data_dir}"
-        raise ConfigurationError(
-            message, hint="for roles that run alone: send SIGHUP to listen, conduct, send and console, and restart the worker"
+        hint = (
+            "name its configuration with --config FILE; roles that run alone: SIGHUP to listen, conduct, send and console, restart worker"
         )
+        raise ConfigurationError(f"no node runs in {data_dir.absolute()}", hint=hint)
     pid = int((data_dir / "run" / "node.lock").read_text())
     before = read_answer(data_dir).number
     try:

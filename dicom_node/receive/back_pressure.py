@@ -27,7 +27,8 @@ MEASURE_INTERVAL_S = 1.0
 
 def pause_rejection(reason: str) -> Rejection:
     """Return the rejection of an association for storage while receiving is paused."""
-    return Rejection(REJECTED_TRANSIENT, BY_PRESENTATION, LOCAL_LIMIT_EXCEEDED, f"receiving is paused: {reason}")
+    hint = "the sender tries again; free the disk or add workers: docs/operations.md"
+    return Rejection(REJECTED_TRANSIENT, BY_PRESENTATION, LOCAL_LIMIT_EXCEEDED, f"receiving is paused: {reason}", hint)
 
 
 class BackPressure:

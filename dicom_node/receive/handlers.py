@@ -11,6 +11,7 @@ from core.policy.admission import (
     INTERNAL_ERROR,
     MALFORMED_CONTEXT,
     SHUTTING_DOWN,
+    WRONG_CALLED_TITLE,
     Rejection,
     ReportingPeer,
     caller_rights,
@@ -116,7 +117,11 @@ class AssociationHandlers:
             association.acceptor.supported_contexts = contexts.acceptable(proposed, supported)
             self._log.info("association_accepted", calling_ae=calling, address=address)
             return
-        self._log.warning("association_rejected", calling_ae=calling, called_ae=called, address=address, reason=rejection.description)
+        expected = {"expected": self._settings.node.ae_title} if rejection is WRONG_CALLED_TITLE else {}
+        self._log.warning(
+            "association_rejected",
+            calling_ae=calling, called_ae=called, address=address, reason=rejection.description, hint=rejection.hint, **expected,
+        )  # fmt: skip
         association.acse.send_reject(rejection.result, rejection.source, rejection.reason)
         if rejection is not pause:  # a pause is audited once, at its beginning
             self._refusal_audit.record(rejection, calling_ae=calling, called_ae=called, address=address)

@@ -35,6 +35,8 @@ def import_model(
     from models import installed
 
     folder = model_folder(read_settings(config))
+    if not path.exists():
+        raise typer.BadParameter(f"{path} does not exist", param_hint="PATH")
     if (path / "card.toml").is_file():
         place = installed.install_version(path, folder)
     else:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from core.errors import ConfigurationError
 from deploy.cli.common import AsJson, Config, find_user_by_name, open_database, operator_name
 from deploy.cli.users import tokens
 from deploy.terminal import print_json, print_message, print_rows
@@ -27,9 +28,13 @@ def _checked_role(role: str) -> str:
 
 
 def _password(from_input: bool) -> str:
+    from console.auth.passwords import SHORTEST
+
     if from_input:
         return sys.stdin.readline().rstrip("\n")
-    return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
+    if not sys.stdin.isatty():
+        raise ConfigurationError("there is no terminal to ask for the password", hint="run it on a terminal, or add --password-stdin")
+    return str(typer.prompt(f"Password ({SHORTEST} characters or more)", hide_input=True, confirmation_prompt=True, err=True))
 
 
 @app.command("add")
@@ -39,11 +44,12 @@ def users_add(name: Name, role: RoleOption, config: Config = None, password_stdi
     The password is read from the terminal.
     """
     from console.auth.passwords import hash_password
-    from db.accounts.users import add_user
+    from db.accounts.users import add_user, check_name
 
     role = _checked_role(role)
-    hashed = hash_password(_password(password_stdin))
+    check_name(name)
     with open_database(config) as (_, database):
+        hashed = hash_password(_password(password_stdin))
         add_user(database, name=name, role=role, password_hash=hashed, actor=operator_name())
     print_message(f"added {name} ({role})")
 

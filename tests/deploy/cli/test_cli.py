@@ -1,6 +1,7 @@
 """The command line: usage and configuration errors are one line with exit status 2; standard output is for programs."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -52,7 +53,9 @@ def test_help_is_complete(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([*command.split(), "--help"]) == 0
-    assert "Usage: dicom-node " + command in " ".join(capsys.readouterr().out.split())
+    text = capsys.readouterr().out
+    assert "Usage: dicom-node " + command in " ".join(text.split())
+    assert re.search(r"<(str|int|float|path|list\[)", text) is None  # types of Python
 
 
 @pytest.mark.parametrize("command", LISTINGS)
@@ -80,6 +83,15 @@ def test_every_listing_has_json(command: str, capsys: pytest.CaptureFixture[str]
         (["results", "export", "--format", "xml"], "--format"),
         (["demo", "--ct", "/no/such/folder"], "/no/such/folder is not a folder"),
         (["up", "--nonsense"], "--nonsense"),
+        (["models", "import", "/no/such/bundle"], "/no/such/bundle does not exist"),
+        (["db", "restore", "/no/such/file"], "/no/such/file does not exist"),
+        (["photograph", "x.jpg", "--out", "x", "--birth-date", "1.2.1970"], "'1.2.1970' is no date such as 2026-01-31"),
+        (["photograph", "x.jpg", "--out", "x", "--sex", "female"], "'female' is not one of 'F', 'M', 'O'"),
+        (["users", "add", " anna", "--role", "admin"], "' anna' cannot sign in"),
+        (["jobs", "list", "--limit", "many"], "'--limit': expected a whole number ("),
+        (["jobs", "list", "--limit", "0"], "'--limit': expected greater than or equal to 1"),
+        (["train", "federated", "client", "kit", "--data", "x", "--epsilon", "low"], "'--epsilon': expected a number ("),
+        (["jobs", "list", "--state", "lost"], "'--state': 'lost' is not one of 'queued'"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_2(arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:

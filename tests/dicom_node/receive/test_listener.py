@@ -16,6 +16,7 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom.association import Association
+from structlog.testing import capture_logs
 
 from core.settings.settings import Settings
 from db import audit
@@ -113,20 +114,28 @@ def test_the_context_of_an_unknown_sop_class_is_rejected(node: Running) -> None:
 
 
 @pytest.mark.parametrize(
-    ("calling", "called", "expected"),
-    [("STRANGER", "DICOMNODE", (1, 1, 3)), ("PACS", "OTHER", (1, 1, 7)), ("FAR", "DICOMNODE", (1, 1, 3))],
+    ("calling", "called", "expected", "hint"),
+    [
+        ("STRANGER", "DICOMNODE", (1, 1, 3), "add a [[sources]] table"),
+        ("PACS", "OTHER", (1, 1, 7), "call the node by node.ae_title"),
+        ("FAR", "DICOMNODE", (1, 1, 3), "correct host in its [[sources]] table"),
+    ],
 )
 def test_rejections_carry_their_reason_and_are_audited(
-    start: Callable[[Settings], Running], make_settings: MakeSettings, calling: str, called: str, expected: tuple[int, int, int]
+    start: Callable[[Settings], Running], make_settings: MakeSettings, calling: str, called: str, expected: tuple[int, int, int], hint: str
 ) -> None:
     sources = [{"ae_title": "PACS", "host": "127.0.0.1"}, {"ae_title": "FAR", "host": "10.0.0.0/8"}]
     node = start(make_settings(sources=sources))
-    for _ in range(2):
-        association = entity(calling, {CT: [EXPLICIT]}).associate("127.0.0.1", node.port, ae_title=called)
-        assert association.is_rejected
-        answer = association.acceptor.primitive
-        assert answer is not None
-        assert (answer.result, answer.result_source, answer.diagnostic) == expected
+    with capture_logs() as logged:
+        for _ in range(2):
+            association = entity(calling, {CT: [EXPLICIT]}).associate("127.0.0.1", node.port, ae_title=called)
+            assert association.is_rejected
+            answer = association.acceptor.primitive
+            assert answer is not None
+            assert (answer.result, answer.result_source, answer.diagnostic) == expected
+    entry = next(entry for entry in logged if entry["event"] == "association_rejected")
+    assert hint in entry["hint"]
+    assert entry.get("expected") == ("DICOMNODE" if called == "OTHER" else None)
 
     def refused() -> list[dict[str, Any]]:
         return [event for event in audit.export(node.database) if event["action"] == "association.refused"]
