@@ -90,9 +90,9 @@ class ResultSource:
 
 
 def read_source(inputs: Sequence[UnitInput], *, referenced: Iterable[str] = (), analysed: Iterable[str] = ()) -> ResultSource:
-    """The source of a unit: attributes of the first image with a finding, else of its first instance; references to all.
+    """The source of a unit: attributes of the first image with a finding, else of the first one analysed; references to all.
 
-    The first instance may be a screen capture or localizer in the series, with a compression and body part of its own.
+    The first instance of the unit may be a screen capture or localizer in the series, with a body part and request of its own.
 
     ``referenced``: SOP Instance UIDs of images with findings. Only of these are number, rows and columns read.
     ``analysed``: those of the images that the model was given. If one of them was compressed with loss, the source states it.
@@ -115,11 +115,13 @@ def read_source(inputs: Sequence[UnitInput], *, referenced: Iterable[str] = (), 
             image = replace(image, rows=header.rows, columns=header.columns, number_of_frames=header.number_of_frames)
             image = replace(image, number=header.instance_number)
         images.append(image)
-    first = next((entry for entry in inputs if entry.sop_instance_uid in with_findings), inputs[0])
+    asked = set(analysed)
+    preferred = (entry for wanted in (with_findings, asked) for entry in inputs if entry.sop_instance_uid in wanted)
+    first = next(preferred, inputs[0])
     source = source_from_dataset(read_dataset(Path(first.path)), tuple(images))
     if source.lossy:
         return source
-    asked = {first.sop_instance_uid, *analysed}
+    asked.add(first.sop_instance_uid)
     compressed = (read_lossy_compression(Path(entry.path)) for entry in inputs if entry.sop_instance_uid in asked)
     return replace(source, lossy=next((lossy for lossy in compressed if lossy), source.lossy))
 

@@ -232,6 +232,7 @@ def test_a_screen_capture_in_the_series_gives_no_attributes_to_a_result_with_fin
         inputs.append(UnitInput(str(dataset.SOPInstanceUID), str(dataset.SOPClassUID), "", str(path)))
     source = read_source(inputs, referenced=["2.25.2"])
     assert (source.anatomy.body_part, source.burned_in, len(source.lossy)) == ("CHEST", "", 0)
+    assert read_source(inputs, analysed=["2.25.2"]).anatomy.body_part == "CHEST"  # nothing was found
     assert read_source(inputs).anatomy.body_part == "HEAD"
 
 
