@@ -19,7 +19,12 @@ from core.records import InstanceHeader
 NOISY_BELOW_MM, COUNTS_AS_MM = 0.5, 2.5
 VOLUME_SLICES = 16
 AXIAL_COSINE = 0.94  # the normal within 20 degrees of the head-foot axis
-PROJECTIONS = frozenset({"MIP", "MINIP", "PROJECTION IMAGE", "AVERAGE", "MAXIP", "VRT", "VOLREN", "MPR THICK"})  # values of Image Type
+# Values of Image Type: of scanners and workstations, and of enhanced images (Derived Pixel Contrast and Volume Based Calculation
+# Technique, PS3.3 C.8.16.2.1.3 and C.8.16.2.1.4).
+PROJECTIONS = frozenset({
+    "MIP", "MINIP", "PROJECTION IMAGE", "AVERAGE", "MAXIP", "VRT", "VOLREN", "MPR THICK",
+    "MAXIMUM", "MINIMUM", "MEAN", "MAX_IP", "MIN_IP", "VOLUME_RENDER", "SURFACE_RENDER", "CURVED_MPR",
+})  # fmt: skip
 _SHARP = ("BONE", "LUNG", "EDGE", "SHARP", "ULTRA", "HIGH")
 _SMOOTH = ("SOFT", "SMOOTH")
 _MEDIUM = ("STANDARD", "STD", "CHEST", "DETAIL", "MEDIUM", "NORMAL")

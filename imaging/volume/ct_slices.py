@@ -32,6 +32,7 @@ class CtSlice:
     """One plane of a series.
 
     ``frame`` counts from 1. ``has_geometry`` is False if position, orientation or pixel spacing is missing; they are zero then.
+    ``image_type``: Image Type; of an enhanced image with Frame Type and Volume Based Calculation Technique of the frame.
     """
 
     source: PixelSource
@@ -124,7 +125,8 @@ def _read_slice(read: TolerantReader, groups: FrameGroups, source: PixelSource, 
     image_type = read.texts("ImageType")
     frame_type = groups.macro_item("CTImageFrameTypeSequence")
     if frame_type is not None:
-        image_type += TolerantReader(frame_type, notes).texts("FrameType")
+        of_frame = TolerantReader(frame_type, notes)
+        image_type += of_frame.texts("FrameType") + of_frame.texts("VolumeBasedCalculationTechnique")
     if "LOCALIZER" not in image_type:
         if slope is None or intercept is None or slope == 0:
             raise GeometryError("no Rescale Slope and Intercept: the values are not Hounsfield units")

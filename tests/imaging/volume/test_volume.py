@@ -313,6 +313,26 @@ def test_enhanced_ct(chest: Chest, tmp_path: Path) -> None:
     assert volume.spacing_mm == pytest.approx((3.0, 4.0, 4.0))
 
 
+@pytest.mark.parametrize(("contrast", "technique"), [("MAXIMUM", "NONE"), ("NONE", "MAX_IP"), ("NONE", "CURVED_MPR")])
+def test_projections_and_curved_planes_of_an_enhanced_ct_are_refused(chest: Chest, tmp_path: Path, contrast: str, technique: str) -> None:
+    ds = enhanced_ct(chest)
+    for frame in ds.PerFrameFunctionalGroupsSequence:
+        frame.CTImageFrameTypeSequence[0].FrameType = ["DERIVED", "PRIMARY", "VOLUME", contrast]
+        frame.CTImageFrameTypeSequence[0].VolumeBasedCalculationTechnique = technique
+    ds.save_as(tmp_path / "enhanced.dcm", enforce_file_format=True)
+    with pytest.raises(GeometryError, match="projections or renderings"):
+        read_volume([tmp_path / "enhanced.dcm"])
+
+
+def test_planar_reformats_of_an_enhanced_ct_are_taken(chest: Chest, tmp_path: Path) -> None:
+    ds = enhanced_ct(chest)
+    ds.VolumeBasedCalculationTechnique = "MPR"
+    for frame in ds.PerFrameFunctionalGroupsSequence:
+        frame.CTImageFrameTypeSequence[0].VolumeBasedCalculationTechnique = "MPR"
+    ds.save_as(tmp_path / "enhanced.dcm", enforce_file_format=True)
+    np.testing.assert_array_equal(read_volume([tmp_path / "enhanced.dcm"]).hu, chest.hu)
+
+
 def test_enhanced_ct_with_many_frames(tmp_path: Path) -> None:
     """Functional groups longer than the limit above which pydicom leaves values in the file."""
     chest = make_chest(2, slices=300, size=16, slice_mm=1.0, pixel_mm=20.0, diameters_mm=())
