@@ -16,6 +16,7 @@ from core.errors import CannotUnderstand, GeometryError, PixelError
 from core.policy.own_objects import is_secondary_capture
 from core.records import Lps
 from imaging.pixels.pixel_spec import pixel_spec
+from imaging.volume.concatenation import ConcatenationPart, check_parts, read_part
 from imaging.volume.fast_slice import HOUNSFIELD_UNITS, read_plain_slice
 from imaging.volume.functional_groups import FrameGroups, read_frame_groups
 from imaging.volume.pixel_source import PixelSource
@@ -66,7 +67,7 @@ def read_slices(paths: Sequence[Path], notes: list[str]) -> list[CtSlice]:
     Raises
     ------
     GeometryError
-        No file, an instance that is not CT, or values that are not Hounsfield units.
+        No file, an instance that is not CT, values that are not Hounsfield units, or a concatenation that is not whole.
     PixelError
         The image pixel module is missing or wrong.
     CannotUnderstand
@@ -75,6 +76,7 @@ def read_slices(paths: Sequence[Path], notes: list[str]) -> list[CtSlice]:
     if not paths:
         raise GeometryError("too few slices: at least 2 expected, 0 came")
     slices: list[CtSlice] = []
+    parts: list[ConcatenationPart] = []
     captures = 0
     for path in paths:
         plain = read_plain_slice(path)
@@ -86,6 +88,9 @@ def read_slices(paths: Sequence[Path], notes: list[str]) -> list[CtSlice]:
             captures += 1
             continue
         slices.extend(_read_slices_of(path, dataset, location))
+        if (part := read_part(dataset)) is not None:
+            parts.append(part)
+    check_parts(parts)
     if captures:
         notes.append(f"{captures} screen capture(s) dropped")
     return slices

@@ -11,7 +11,6 @@ from pydicom.dataset import Dataset
 from core.errors import CannotUnderstand, GeometryError, PixelError
 from deploy.demo.synthetic.chest import Chest, chest_datasets, make_chest
 from imaging.volume.volume import read_volume
-from tests.support.enhanced_ct import enhanced_ct
 from tests.support.transcode import LOSSLESS, transcode
 
 Change = Callable[[Dataset, int], None]
@@ -301,60 +300,6 @@ def test_other_files_than_dicom_are_refused(series: list[Path], tmp_path: Path) 
     stray.write_text("not an image")
     with pytest.raises(CannotUnderstand):
         read_volume([*series, stray])
-
-
-def test_enhanced_ct(chest: Chest, tmp_path: Path) -> None:
-    path = tmp_path / "enhanced.dcm"
-    enhanced_ct(chest).save_as(path, enforce_file_format=True)
-    volume = read_volume([path])
-    np.testing.assert_array_equal(volume.hu, chest.hu)
-    assert volume.frame_numbers == tuple(range(20, 0, -1))
-    assert set(volume.sop_instance_uids) == {pydicom.dcmread(path).SOPInstanceUID}
-    assert volume.spacing_mm == pytest.approx((3.0, 4.0, 4.0))
-
-
-@pytest.mark.parametrize(("contrast", "technique"), [("MAXIMUM", "NONE"), ("NONE", "MAX_IP"), ("NONE", "CURVED_MPR")])
-def test_projections_and_curved_planes_of_an_enhanced_ct_are_refused(chest: Chest, tmp_path: Path, contrast: str, technique: str) -> None:
-    ds = enhanced_ct(chest)
-    for frame in ds.PerFrameFunctionalGroupsSequence:
-        frame.CTImageFrameTypeSequence[0].FrameType = ["DERIVED", "PRIMARY", "VOLUME", contrast]
-        frame.CTImageFrameTypeSequence[0].VolumeBasedCalculationTechnique = technique
-    ds.save_as(tmp_path / "enhanced.dcm", enforce_file_format=True)
-    with pytest.raises(GeometryError, match="projections or renderings"):
-        read_volume([tmp_path / "enhanced.dcm"])
-
-
-def test_planar_reformats_of_an_enhanced_ct_are_taken(chest: Chest, tmp_path: Path) -> None:
-    ds = enhanced_ct(chest)
-    ds.VolumeBasedCalculationTechnique = "MPR"
-    for frame in ds.PerFrameFunctionalGroupsSequence:
-        frame.CTImageFrameTypeSequence[0].VolumeBasedCalculationTechnique = "MPR"
-    ds.save_as(tmp_path / "enhanced.dcm", enforce_file_format=True)
-    np.testing.assert_array_equal(read_volume([tmp_path / "enhanced.dcm"]).hu, chest.hu)
-
-
-def test_enhanced_ct_with_many_frames(tmp_path: Path) -> None:
-    """Functional groups longer than the limit above which pydicom leaves values in the file."""
-    chest = make_chest(2, slices=300, size=16, slice_mm=1.0, pixel_mm=20.0, diameters_mm=())
-    ds = enhanced_ct(chest)
-    ds["PerFrameFunctionalGroupsSequence"].is_undefined_length = False
-    ds.save_as(tmp_path / "e.dcm", enforce_file_format=True)
-    np.testing.assert_array_equal(read_volume([tmp_path / "e.dcm"]).hu, chest.hu)
-
-
-def test_enhanced_ct_with_frames_missing_in_the_functional_groups(chest: Chest, tmp_path: Path) -> None:
-    ds = enhanced_ct(chest)
-    del ds.PerFrameFunctionalGroupsSequence[-1]
-    ds.save_as(tmp_path / "e.dcm", enforce_file_format=True)
-    with pytest.raises(GeometryError, match="20 frames expected, 19 described"):
-        read_volume([tmp_path / "e.dcm"])
-
-
-def test_real_enhanced_ct(data: Path) -> None:
-    volume = read_volume([data / "conformance/pydicom-data/eCT_Supplemental.dcm"])
-    assert volume.hu.shape == (2, 512, 512)
-    assert volume.frame_numbers == (2, 1)
-    assert volume.hu.min() == -1024
 
 
 def test_real_series(data: Path) -> None:
