@@ -3,6 +3,7 @@
 Values that no valid object may hold are left out and named, so that a report can say so. Identifiers are never changed.
 """
 
+import re
 from typing import Any
 
 from pydicom import config
@@ -58,6 +59,11 @@ MAX_CHARACTERS = {"LO": 64, "SH": 16}
 LONG_TEXT = frozenset({"LT", "UC", "UT"})
 ENUMERATED = {"PatientSex": {"M", "F", "O"}}
 MAX_NESTING = 4
+# Dates and times as ACR-NEMA wrote them, 1999.12.31 and 23:59:59.5, which old devices and converters still write (PS3.5 table 6.2-1).
+ACR_NEMA = {
+    "DA": re.compile(r"(\d{4})\.(\d\d)\.(\d\d)"),
+    "TM": re.compile(r"(\d\d):(\d\d)(?::(\d\d(?:\.\d{1,6})?))?"),
+}
 
 
 def copy_element(dataset: Dataset, keyword: str, into: Dataset, dropped: list[str]) -> None:
@@ -72,7 +78,7 @@ def copy_element(dataset: Dataset, keyword: str, into: Dataset, dropped: list[st
             into.add(DataElement(tag, "SQ", DicomSequence(items)))
         return
     notes: list[str] = []
-    value = _read_value(dataset, keyword, vr, notes)
+    value = _without_separators(vr, _read_value(dataset, keyword, vr, notes))
     allowed = ENUMERATED.get(keyword)
     if value == "" or value is None:
         return
@@ -98,6 +104,12 @@ def _read_value(dataset: Dataset, keyword: str, vr: str, notes: list[str]) -> An
     if isinstance(raw, (MultiValue, list, tuple)) and vr not in {"LT", "ST", "UT"}:
         return [clean_text(str(part), notes, keyword) for part in raw] or None
     return TolerantReader(dataset, notes).text(keyword, MAX_LONG_TEXT if vr in LONG_TEXT else MAX_TEXT)
+
+
+def _without_separators(vr: str, value: Any) -> Any:
+    """A date or time of ACR-NEMA in the form of DICOM; any other value unchanged."""
+    match = ACR_NEMA[vr].fullmatch(value) if vr in ACR_NEMA and isinstance(value, str) else None
+    return value if match is None else "".join(part or "" for part in match.groups())
 
 
 def _is_valid(vr: str, value: Any, keyword: str) -> bool:

@@ -147,6 +147,26 @@ def test_two_values_where_one_of_a_list_is_allowed_are_left_out_and_named() -> N
     assert reported(dataset).PatientSex == ""
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value:UserWarning")
+@pytest.mark.parametrize(
+    ("keyword", "written", "copied"),
+    [
+        ("PatientBirthDate", "1950.01.02", "19500102"),
+        ("StudyDate", "2026.11.19", "20261119"),
+        ("StudyTime", "14:30:05", "143005"),
+        ("StudyTime", "14:30:05.25", "143005.25"),
+        ("StudyTime", "14:30", "1430"),
+        ("PatientBirthDate", "1950.13.02", ""),  # no month
+        ("StudyTime", "14.30", ""),
+    ],
+)
+def test_dates_and_times_of_acr_nemas_form_are_taken_over_in_that_of_dicom(keyword: str, written: str, copied: str) -> None:
+    dataset = analyses.header("CT", **{keyword: written})
+    assert source_from_dataset(through_bytes(dataset), ()).dropped == (() if copied else (keyword,))
+    report = reported(through_bytes(dataset))
+    assert report[keyword].value == copied
+
+
 def test_code_without_meaning_is_left_out_of_the_request() -> None:
     good, bad = Dataset(), Dataset()
     good.CodeValue, good.CodingSchemeDesignator, good.CodeMeaning = "24627-2", "LN", "CT Chest"
