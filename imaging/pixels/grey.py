@@ -15,7 +15,8 @@ def to_grey_rgb(ds: Dataset, spec: PixelSpec, values: NDArray[np.generic], notes
     """One frame, (Y, X) stored values, to (Y, X, 3) uint8 with three equal channels.
 
     The first window or look-up table of the header is applied. Without one the range from the lowest to the highest value of an image
-    of more than 8 bits is shown, with a note. Raises `PixelError` where the tables of the header cannot be applied.
+    of more than 8 bits is shown, with a note; padding, which is no part of the image, is left out of the range and black. Raises
+    `PixelError` where the tables of the header cannot be applied.
     """
     if spec.photometric not in MONOCHROME:
         raise PixelError(f"a grey or colour image is expected, {spec.photometric[:16]} came")
@@ -27,10 +28,14 @@ def to_grey_rgb(ds: Dataset, spec: PixelSpec, values: NDArray[np.generic], notes
             shown = np.asarray(apply_windowing(rescaled, ds, index=0), np.float64)
     except (ValueError, AttributeError, KeyError, IndexError, TypeError, NotImplementedError) as error:
         raise PixelError(f"the grey values cannot be shown by the header's tables: {type(error).__name__}") from error
-    low, high = _shown_range(ds, spec, shown, notes)
+    header_range = _range_of_header(ds, spec)
+    padding = _padding(ds, values) if header_range is None else None
+    low, high = _range_of_image(shown, padding, notes) if header_range is None else header_range
     scaled = np.clip((shown - low) / max(high - low, 1e-9), 0.0, 1.0)
     if spec.photometric == "MONOCHROME1":
         scaled = 1.0 - scaled
+    if padding is not None:
+        scaled[padding] = 0.0
     return np.repeat(np.rint(scaled * 255).astype(np.uint8)[..., None], 3, axis=2)
 
 
@@ -43,16 +48,31 @@ def _look_up(table: Dataset, values: NDArray[np.generic]) -> NDArray[np.float64]
     return np.asarray(data[index], np.float64)
 
 
-def _shown_range(ds: Dataset, spec: PixelSpec, shown: NDArray[np.float64], notes: list[str]) -> tuple[float, float]:
-    """The values that become black and white."""
+def _range_of_header(ds: Dataset, spec: PixelSpec) -> tuple[float, float] | None:
+    """The values that become black and white by the tables of the header, or of 8 bits; None where nothing says it."""
     if table := ds.get("VOILUTSequence"):
         return 0.0, float(2 ** int(table[0].LUTDescriptor[2]) - 1)
     if "WindowWidth" in ds and "WindowCenter" in ds:
         return _window_output_range(ds, spec)
     if spec.bits_stored <= 8 and "RescaleSlope" not in ds and not spec.signed:
         return float(spec.stored_range[0]), float(spec.stored_range[1])
+    return None
+
+
+def _range_of_image(shown: NDArray[np.float64], padding: NDArray[np.bool_] | None, notes: list[str]) -> tuple[float, float]:
     notes.append("the header has no window: the range from the lowest to the highest value was used")
-    return float(shown.min()), float(shown.max())
+    inside = shown if padding is None or padding.all() else shown[~padding]
+    return float(inside.min()), float(inside.max())
+
+
+def _padding(ds: Dataset, values: NDArray[np.generic]) -> NDArray[np.bool_] | None:
+    """Where stored values are padding (Pixel Padding Value to Pixel Padding Range Limit, PS3.3 C.7.5.1.1.2); None where none is stated."""
+    first = ds.get("PixelPaddingValue")
+    last = ds.get("PixelPaddingRangeLimit", first)
+    if not isinstance(first, int) or not isinstance(last, int):
+        return None
+    inside: NDArray[np.bool_] = (values >= min(first, last)) & (values <= max(first, last))  # type: ignore[operator]
+    return inside
 
 
 def _window_output_range(ds: Dataset, spec: PixelSpec) -> tuple[float, float]:

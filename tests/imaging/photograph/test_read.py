@@ -290,6 +290,27 @@ def test_a_grey_image_without_a_window_shows_its_whole_range(tmp_path: Path) -> 
     assert shown.notes == ("the header has no window: the range from the lowest to the highest value was used",)
 
 
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize(("value", "limit"), [(60_000, None), (61_000, 59_000)])
+def test_padding_of_a_grey_image_without_a_window_is_black_and_takes_no_part_in_the_range(
+    tmp_path: Path, photometric: str, value: int, limit: int | None
+) -> None:
+    image = radiograph(True, 4)
+    del image.WindowCenter, image.WindowWidth
+    image.PhotometricInterpretation, image.BitsStored, image.HighBit = photometric, 16, 15
+    plain = read_photograph(saved(image, tmp_path / "plain.dcm"), grey=True)
+    stored = np.frombuffer(image.PixelData, "<u2").reshape(90, 120).copy()
+    stored[:20] = 60_000
+    stored[45, 60:62] = np.frombuffer(image.PixelData, "<u2").min(), np.frombuffer(image.PixelData, "<u2").max()
+    image.PixelData = stored.tobytes()
+    image.PixelPaddingValue = value
+    if limit is not None:
+        image.PixelPaddingRangeLimit = limit
+    shown = read_photograph(saved(image, tmp_path / "padded.dcm"), grey=True)
+    assert not shown.rgb[:20].any()
+    assert (shown.rgb[20:45] == plain.rgb[20:45]).all()
+
+
 def test_the_tables_of_a_grey_image_are_applied_and_broken_ones_are_named(tmp_path: Path) -> None:
     image = radiograph(False, 4)
     del image.WindowCenter, image.WindowWidth
