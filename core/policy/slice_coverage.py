@@ -36,9 +36,14 @@ class SliceCoverage:
     reason: str
 
 
+def names_localizer(image_type: Iterable[str]) -> bool:
+    """Whether an Image Type is that of a localizer (value 3, PS3.3 C.8.2.1.1.1); some scanners write SCOUT."""
+    return any(value.strip().upper() in {"LOCALIZER", "SCOUT"} for value in image_type)
+
+
 def is_localizer(header: InstanceHeader) -> bool:
-    """Whether Image Type marks the instance as a localizer (value 3, PS3.3 C.8.2.1.1.1)."""
-    return any(value.strip().upper() in {"LOCALIZER", "SCOUT"} for value in header.image_type)
+    """Whether Image Type marks the instance as a localizer."""
+    return names_localizer(header.image_type)
 
 
 def slice_location(header: InstanceHeader) -> SliceLocation:

@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset
 
 from core.errors import CannotUnderstand, GeometryError, PixelError
 from core.policy.own_objects import is_secondary_capture
+from core.policy.slice_coverage import names_localizer
 from core.records import Lps
 from imaging.pixels.pixel_spec import pixel_spec
 from imaging.volume.concatenation import ConcatenationPart, check_parts, read_part
@@ -111,7 +112,7 @@ def _read_slices_of(path: Path, dataset: Dataset, location: PixelLocation | None
         modality = read.text("Modality")
         if modality != "CT":
             raise GeometryError(f"CT expected, an instance of modality {modality or '(none)'} came")
-        if "LOCALIZER" in read.texts("ImageType") and "Rows" not in dataset:
+        if names_localizer(read.texts("ImageType")) and "Rows" not in dataset:
             return
         spec = pixel_spec(dataset, vr=location.vr if location else "")
         if spec.samples != 1:
@@ -132,7 +133,7 @@ def _read_slice(read: TolerantReader, groups: FrameGroups, source: PixelSource, 
     if frame_type is not None:
         of_frame = TolerantReader(frame_type, notes)
         image_type += of_frame.texts("FrameType") + of_frame.texts("VolumeBasedCalculationTechnique")
-    if "LOCALIZER" not in image_type:
+    if not names_localizer(image_type):
         if slope is None or intercept is None or slope == 0:
             raise GeometryError("no Rescale Slope and Intercept: the values are not Hounsfield units")
         if (unit := transform.text("RescaleType").upper()) not in HOUNSFIELD_UNITS:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from core.policy.own_objects import is_secondary_capture
+from core.policy.slice_coverage import names_localizer
 from imaging.pixels.pixel_spec import PixelSpec
 from imaging.wire.data_elements import IMPLICIT_HEADER, PIXEL_DATA, UNDEFINED_LENGTH
 from imaging.wire.fast_scan import CHARACTER_SETS, IMPLICIT, NOT_PLAIN_ERRORS, locate_data_set, scan_elements
@@ -102,7 +103,7 @@ def _check_ct_slice(values: dict[str, Any]) -> dict[str, Any]:
         raise NotPlain
     if values.pop("modality", "") != "CT" or values["slope"] == 0 or values.pop("unit", "") not in HOUNSFIELD_UNITS:
         raise NotPlain
-    if "LOCALIZER" in image_type or is_secondary_capture(values.pop("sop_class_uid")):
+    if names_localizer(image_type) or is_secondary_capture(values.pop("sop_class_uid")):
         raise NotPlain
     values["lossy"] = values.get("lossy") == "01"
     for name in _OPTIONAL_TEXTS:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from core.errors import GeometryError
 from core.policy.series_selection import PROJECTIONS
+from core.policy.slice_coverage import names_localizer
 from core.uids import may_be_referred_to
 from imaging.volume.ct_slices import CtSlice
 from imaging.volume.geometry import distances_along_normal, group_orientations, group_same_positions
@@ -39,7 +40,7 @@ def check_one_series(slices: Sequence[CtSlice]) -> None:
 
 def drop_localizers(slices: list[CtSlice], notes: list[str]) -> list[CtSlice]:
     """The slices without localizers, marked as such or of another orientation; what remains has one orientation."""
-    kept = [s for s in slices if "LOCALIZER" not in s.image_type]
+    kept = [s for s in slices if not names_localizer(s.image_type)]
     if len(kept) < len(slices):
         notes.append(f"{len(slices) - len(kept)} localizer image(s) dropped")
     if len(kept) < 2:

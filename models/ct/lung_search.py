@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from core.errors import NodeError
 from core.policy.body_part.condition import NOT_SEEN, SEEN, LungsSeen
-from core.policy.slice_coverage import distance_along_normal
+from core.policy.slice_coverage import distance_along_normal, names_localizer
 from imaging.volume.ct_slices import CtSlice, read_slices
 from imaging.volume.hounsfield import write_hounsfield
 from models.ct.lung_field import LungField, lung_field
@@ -67,7 +67,7 @@ def _axial_slices(slices: list[CtSlice]) -> list[CtSlice]:
         one
         for one in slices
         if one.has_geometry
-        and "LOCALIZER" not in one.image_type
+        and not names_localizer(one.image_type)
         and abs(distance_along_normal(one.orientation, (0.0, 0.0, 1.0))) >= AXIAL_COSINE
     ]
     return sorted((one for one in axial if _grid(one) == _grid(axial[0])), key=lambda one: one.position[2])

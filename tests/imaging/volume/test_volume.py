@@ -96,9 +96,13 @@ def test_values_beyond_int16_are_clipped_with_a_note(tmp_path: Path, chest: Ches
     assert volume.notes == ("values beyond int16 clipped in 1 slice(s)",)
 
 
-def test_localizers_are_dropped_with_a_note(series: list[Path], chest: Chest, tmp_path: Path) -> None:
-    marked = copied(series[0], tmp_path / "l.dcm", SOPInstanceUID="2.25.1", ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"], Rows=64,
+@pytest.mark.parametrize("name", ["LOCALIZER", "SCOUT"])
+def test_localizers_are_dropped_with_a_note(series: list[Path], chest: Chest, tmp_path: Path, name: str) -> None:
+    marked = copied(series[0], tmp_path / "l.dcm", SOPInstanceUID="2.25.1", ImageType=["ORIGINAL", "PRIMARY", name], Rows=64,
                     ImageOrientationPatient=[1, 0, 0, 0, 0, -1])  # fmt: skip
+    without = pydicom.dcmread(marked)
+    del without.RescaleSlope, without.RescaleIntercept
+    without.save_as(marked, enforce_file_format=True)
     volume = read_volume([*series, marked])
     np.testing.assert_array_equal(volume.hu, chest.hu)
     assert volume.notes == ("1 localizer image(s) dropped",)
