@@ -6,6 +6,7 @@ written. Photographs have none: highdicom refuses their SOP classes, and their h
 
 import math
 from collections.abc import Iterable
+from textwrap import shorten
 
 import numpy as np
 from highdicom import PixelMeasuresSequence, PlaneOrientationSequence, PlanePositionSequence, VOILUTTransformation
@@ -47,6 +48,7 @@ def encode(analysis: Analysis) -> ResultObject | None:
     add_missing_elements(document, made)
     add_anatomy(document, analysis)
     document.ContentCreatorName = ""  # not made by a person
+    document.ImageComments = heat.meaning
     _add_references(document, analysis, volume, heat)
     derive_dimension_uids(document, analysis, PROFILE)
     return encode_object(document, kind=ResultKind.PARAMETRIC_MAP, profile=PROFILE, source_character_set=analysis.source.character_set)
@@ -84,10 +86,10 @@ def _make_map(
 
 
 def _mapping(heat: HeatMap) -> RealWorldValueMapping:
-    """Stored values are those of the heat map, 0 to 1, without a unit. Their meaning is stated in words beside the code."""
+    """Stored values are those of the heat map, 0 to 1, without a unit. LUT Explanation has the beginning of their meaning in words."""
     return RealWorldValueMapping(
         lut_label="EVIDENCE",
-        lut_explanation=heat.meaning[:MAX_LO],
+        lut_explanation=shorten(heat.meaning, MAX_LO, placeholder="..."),
         unit=coded_concept(codes.NO_UNITS),
         value_range=(0.0, 1.0),
         slope=1.0,

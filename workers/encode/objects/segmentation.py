@@ -102,11 +102,11 @@ def label_planes(masks: Sequence[Mask], planes: Sequence[ImagePlane], shape: tup
 
 def segment_description(analysis: Analysis, number: int, segment: int) -> SegmentDescription:
     """The description of segment ``segment``, which is finding ``number``: label, property, algorithm, tracking, region and colour."""
-    finding, identity = analysis.prediction.findings[number - 1], analysis.identity
+    finding, identity, end = analysis.prediction.findings[number - 1], analysis.identity, f" {number}"
     site = analysis.source.anatomy.finding_site(finding.site)
     described = SegmentDescription(
         segment_number=segment,
-        segment_label=f"{finding.label} {number}"[:MAX_LO],
+        segment_label=finding.label[: MAX_LO - len(end)] + end,  # two long labels differ in their numbers
         segmented_property_category=coded_concept(codes.ABNORMAL_STRUCTURE),
         segmented_property_type=coded_concept(PROPERTY_TYPES.get(finding.code, codes.LESION)),
         algorithm_type="AUTOMATIC",

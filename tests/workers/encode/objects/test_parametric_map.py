@@ -13,6 +13,7 @@ from core import codes
 from core.records import Prediction
 from core.states import Outcome
 from imaging.masks import pack_heat_map, unpack_heat_map
+from models.lung_nodule_ct.model import MEANING
 from tests.support import analyses, analyses_with_images
 from tests.support.fresh_process import hashes_in_new_process
 from tests.workers.encode.pictures.test_reformats import POSES
@@ -73,7 +74,7 @@ def test_attributes_of_the_map() -> None:
     assert (mapping.DoubleFloatRealWorldValueFirstValueMapped, mapping.DoubleFloatRealWorldValueLastValueMapped) == (0.0, 1.0)
     assert mapping.MeasurementUnitsCodeSequence[0].CodeValue == codes.NO_UNITS.value
     assert mapping.QuantityDefinitionSequence[0].ConceptCodeSequence[0].CodeValue == codes.SALIENCY.value
-    assert mapping.LUTExplanation == "evidence for a nodule, of 1"
+    assert mapping.LUTExplanation == document.ImageComments == "evidence for a nodule, of 1"
     assert document.FrameOfReferenceUID == analyses.FRAME_OF_REFERENCE
     assert (document.SeriesDescription, document.ContentQualification) == ("AI lung nodules: heat map (research)", "RESEARCH")
     assert (document.ContentDate, document.ContentTime, document.TimezoneOffsetFromUTC) == ("20261120", "103015.250000", "+0100")
@@ -81,6 +82,18 @@ def test_attributes_of_the_map() -> None:
     named = {item.ReferencedSOPInstanceUID for item in document.ReferencedSeriesSequence[0].ReferencedInstanceSequence}
     assert named <= {image.sop_instance_uid for image in analyses_with_images.chest().source.images}
     assert all(uid.startswith("2.25.1") for uid in named)
+
+
+def test_a_long_meaning_is_cut_visibly_in_one_place_and_whole_in_another() -> None:
+    analysis = analyses_with_images.chest()
+    assert analysis.heat is not None
+    made = parametric_map.encode(replace(analysis, heat=replace(analysis.heat, meaning=MEANING)))
+    assert made is not None
+    assert validate(made.content) == ()
+    document = dcmread(io.BytesIO(made.content))
+    mapping = document.SharedFunctionalGroupsSequence[0].RealWorldValueMappingSequence[0]
+    assert mapping.LUTExplanation == "how much the first stage takes a voxel for a part of a..."
+    assert document.ImageComments == MEANING
 
 
 def test_planes_refer_to_the_images_they_lie_on_or_between() -> None:

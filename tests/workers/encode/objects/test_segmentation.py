@@ -116,6 +116,13 @@ def test_segments_have_colours_of_their_own_and_the_first_that_of_the_outlines_i
     assert len(set(SEGMENTS)) == len(SEGMENTS)
 
 
+def test_long_labels_keep_the_number_of_the_finding() -> None:
+    analysis = analyses.masked_ct()
+    findings = tuple(replace(finding, label="l" * 70) for finding in analysis.prediction.findings)
+    segments = document(replace(analysis, prediction=replace(analysis.prediction, findings=findings))).SegmentSequence
+    assert [segment.SegmentLabel for segment in segments] == ["l" * 62 + " 1", "l" * 62 + " 2"]
+
+
 def test_the_report_names_the_segment_of_each_finding() -> None:
     analysis = analyses.with_segmentation(analyses.masked_ct())
     made = document(analysis)
