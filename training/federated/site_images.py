@@ -5,6 +5,7 @@ for example) are given in the same form. Age, sex and site of the patient are no
 """
 
 import csv
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from models.dermoscopy.preprocess import COMMON_PX, common_square
 from training.dermoscopy.ham10000.data import CLASSES, LesionImages, with_recompressed_copy
 
 INDEX = "index.csv"
-LEAST_IMAGES = 8
+LEAST_IMAGES, MOST_IMAGES = 8, 20_000  # 135 kB of memory each
 ARRAYS = ("pixels", "masks", "patients", "labels", "coarse", "validation", "aside")
 
 
@@ -27,28 +28,20 @@ def read_site_images(folder: Path) -> LesionImages:
     Raises
     ------
     ModelError
-        There is no index, a label is none of the model's classes, a file cannot be read, or there are fewer than 8 images.
+        There is no index, it lists fewer than 8 or more than 20,000 images or one of them twice, a label is none of the model's classes, or
+        a file cannot be read.
     """
-    path = folder / INDEX
-    if not path.is_file():
-        raise ModelError(f"no {path}", hint="`dicom-node train federated export` writes such a folder; docs/federated.md describes it")
-    with path.open(newline="", encoding="utf-8") as lines:
-        rows = list(csv.DictReader(lines))
-    if len(rows) < LEAST_IMAGES:
-        raise ModelError(f"{path} lists {len(rows)} images, at least {LEAST_IMAGES} are needed")
-    unknown = sorted({str(row.get("label")) for row in rows} - set(CLASSES))
-    if unknown:
-        raise ModelError(f"{path}: label {unknown[0]!r} is none of {', '.join(CLASSES)}")
+    rows = _read_index(folder / INDEX)
     pixels = np.empty((len(rows), 2, COMMON_PX, COMMON_PX, 3), np.uint8)
-    for number, row in enumerate(rows):
-        pixels[number] = with_recompressed_copy(common_square(_read(folder / Path(row["file"]).name).rgb), row["file"])
+    for number, (file, _) in enumerate(rows):
+        pixels[number] = with_recompressed_copy(common_square(_read(folder / file).rgb), file)
     nothing = np.zeros(len(rows), bool)
     return LesionImages(
         rows=(),
         pixels=pixels,
         masks=np.zeros((len(rows), COMMON_PX, COMMON_PX), bool),
         patients=np.zeros((len(rows), FACTS), np.float32),
-        labels=np.array([CLASSES.index(row["label"]) for row in rows]),
+        labels=np.array([CLASSES.index(label) for _, label in rows]),
         coarse=nothing,
         validation=nothing,
         aside=nothing,
@@ -59,6 +52,30 @@ def join_images(parts: Sequence[LesionImages]) -> LesionImages:
     """The images of several sites as those of one."""
     arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ARRAYS}
     return LesionImages(rows=(), **arrays)
+
+
+def _read_index(path: Path) -> list[tuple[str, str]]:
+    """File and label of every image."""
+    hint = "`dicom-node train federated export` writes such a folder; docs/federated.md describes it"
+    if not path.is_file():
+        raise ModelError(f"no {path}", hint=hint)
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as lines:  # spreadsheets put a byte order mark before the first column
+            rows = [(row["file"], row["label"]) for row in csv.DictReader(lines)]
+    except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
+        raise ModelError(f"{path} is no table with the columns file and label: {error}", hint=hint) from error
+    if not LEAST_IMAGES <= len(rows) <= MOST_IMAGES:
+        raise ModelError(f"{path} lists {len(rows)} images, {LEAST_IMAGES} to {MOST_IMAGES} are needed", hint="add or leave out images")
+    for line, (file, label) in enumerate(rows, 2):
+        if not file or Path(file).name != file:
+            raise ModelError(f"{path}, line {line}: {file!r} is no name of a file beside the index", hint="put the images into its folder")
+        if label not in CLASSES:
+            raise ModelError(f"{path}, line {line}: label {label!r} is none of {', '.join(CLASSES)}", hint="correct or delete the line")
+    twice = [file for file, count in Counter(file for file, _ in rows).items() if count > 1]
+    if twice:
+        labels = ", ".join(label for file, label in rows if file == twice[0])
+        raise ModelError(f"{path} lists {twice[0]} more than once, with the labels {labels}", hint="leave one line for each image")
+    return rows
 
 
 def _read(path: Path) -> Photograph:

@@ -180,6 +180,24 @@ def test_an_image_of_the_training_has_the_class_that_the_clinician_gave_or_left(
     assert labelled_images(database, "lung_nodule_ct") == []
 
 
+def test_an_image_that_was_received_twice_has_one_label_and_none_where_a_later_verdict_contradicts(database: Database) -> None:
+    """It was listed twice under one file name, once with each label, and a rejection in the newer result did not count."""
+    jobs = []
+    for number, study in ((1, "1.2.3"), (2, "1.2.4")):
+        Sender(database).send(number, content="the same bytes", study=study, series=f"{study}.1")
+        complete(database, plan(), study=study)
+        finish(database, job := claim(database), findings=1)
+        jobs.append(job.id)
+    first, second = (int(str(id)) for (id,) in rows(database, "SELECT id FROM findings ORDER BY id"))
+    judge(database, jobs[0], VerdictKind.ACCEPTED, first)
+    judge(database, jobs[1], VerdictKind.CORRECTED, second, label="mass", code=NODULE)
+    assert [image.label for image in labelled_images(database, "lung_nodule_ct")] == ["mass"]
+    judge(database, jobs[1], VerdictKind.REJECTED, second, reason=RejectionReason.OTHER)
+    assert labelled_images(database, "lung_nodule_ct") == []  # its finding says nodule, as the one accepted before
+    judge(database, jobs[0], VerdictKind.CORRECTED, first, label="mass", code=NODULE)
+    assert [image.label for image in labelled_images(database, "lung_nodule_ct")] == ["mass"]
+
+
 def test_a_missed_finding_that_a_client_sends_again_is_one(database: Database, job_id: int) -> None:
     place, other = MarkedPlace("1.2.3.4.1", (100.5, 40.5)), MarkedPlace("1.2.3.4.1", (101.5, 40.5))
     first = mark_missed(database, job_id, place)
