@@ -41,10 +41,10 @@ class RoundController(ModelController):  # type: ignore[misc]
         accepted = [update for update in updates if update.site not in refused]
         for site, reason in refused.items():
             self.warning(f"the update of {site} is refused: {reason}")
-        losses = {str(answer.meta["client_name"]): _number(answer.meta.get(LOSS)) for answer in answers}
+        losses = {str(answer.meta["client_name"]): _stated_loss(answer) for answer in answers}
         result = {
             "round": self.number,
-            "accepted": {update.site: {"images": int(update.images), "loss": round(losses[update.site], 5)} for update in accepted},
+            "accepted": {update.site: {"images": int(update.images), "loss": losses[update.site]} for update in accepted},
             "refused": refused,
         }
         folder = Path(self.get_run_dir())
@@ -54,14 +54,21 @@ class RoundController(ModelController):  # type: ignore[misc]
 
 
 def _site_update(answer: FLModel, sent: dict[str, np.ndarray]) -> SiteUpdate:
-    """The weights of a site from its difference. Where names or shapes differ, the difference itself, which the check refuses."""
+    """The weights of a site from its difference. Where names, shapes or types differ, the difference itself, which the check refuses."""
     try:
         steps = {str(name): np.asarray(value) for name, value in answer.params.items()}
     except (TypeError, ValueError, AttributeError):
         return SiteUpdate(str(answer.meta["client_name"]), {}, 0.0)
-    fits = set(steps) == set(sent) and all(steps[name].shape == value.shape for name, value in sent.items())
-    tensors = {name: sent[name] + steps[name] for name in sent} if fits else steps
+    fits = set(steps) == set(sent) and all(steps[name].shape == one.shape and steps[name].dtype.kind == "f" for name, one in sent.items())
+    with np.errstate(over="ignore"):  # the check refuses what is beyond the range
+        tensors = {name: sent[name] + steps[name] for name in sent} if fits else steps
     return SiteUpdate(str(answer.meta["client_name"]), tensors, _number(answer.meta.get(IMAGES)))
+
+
+def _stated_loss(answer: FLModel) -> float | None:
+    """The loss that a site states, for people; None where it is no number, which JSON could not hold."""
+    loss = _number(answer.meta.get(LOSS))
+    return round(loss, 5) if math.isfinite(loss) else None
 
 
 def _number(value: object) -> float:
