@@ -34,8 +34,8 @@ def kits(
     from training.federated.startup_kits import write_startup_kits
 
     host, _, port = server.rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) < 65535:
-        raise ConfigurationError(f"--server is HOST:PORT, not {server!r}")
+    if not host or not (port.isascii() and port.isdigit() and len(port) <= 5):
+        raise ConfigurationError(f"--server is HOST:PORT, not {server!r}", hint="for example coordinator.example.org:8002")
     folder = write_startup_kits(out, host, int(port), site)
     print_message(f"kits of the coordinator ({host}) and of {', '.join(site)}: {folder}")
 
@@ -72,7 +72,9 @@ def client(
     kit: Kit,
     data: Annotated[Path, typer.Option("--data", metavar="DIR", help="labelled images of this site, see `train federated export`")],
     model: Model = "dermoscopy_7class",
-    epsilon: Annotated[float, typer.Option("--epsilon", min=0, help="noise on every update (sparse vector technique); 0: none")] = 0.0,
+    epsilon: Annotated[
+        float, typer.Option("--epsilon", min=0, help="noise on every update, less with a larger number; 0: none. No guarantee of privacy")
+    ] = 0.0,
 ) -> None:
     """Take part in a training with the images of this site, until the coordinator ends it.
 
@@ -80,12 +82,24 @@ def client(
     """
     _require_flare()
     from models import registry
+    from models.card import read_card
     from training.federated import flare_processes, startup_kits
+    from training.federated.local_training import load_ensemble, shared_tensors
+    from training.federated.plan import HEAD
     from training.federated.site_executor import DATA, MODEL
     from training.federated.site_images import read_site_images
 
+    startup_kits.require_noise(epsilon)
     folder = registry.folder(_trainable(model))
     images = read_site_images(data)
+    if epsilon:
+        card = read_card(folder / "card.toml")
+        values = sum(tensor.size for tensor in shared_tensors(load_ensemble(card, folder / card.weights), HEAD).values())
+        budget = startup_kits.privacy_budget(epsilon, values)
+        print_message(
+            f"noise on every update: FLARE counts a privacy budget of {budget:,.0f} for a round of the last layers, which guarantees no"
+            " privacy; the number of images and the mean loss are sent as they are"
+        )
     print_message(f"{len(images.labels)} images; connecting (details in {kit / flare_processes.LOG})")
     startup_kits.write_privacy(kit, epsilon)
     _end_by_exception()
@@ -115,12 +129,19 @@ def export(
     from db.operations.data_audit import record_export
     from db.verdicts.labelled_images import labelled_images
     from imaging.photograph.read import read_photograph
+    from models import registry
 
     if out.exists() and any(out.iterdir()):
         raise ConfigurationError(f"{out} is not empty", hint="use another folder")
     out.mkdir(parents=True, exist_ok=True)
     with open_database(config) as (settings, database):
         found = labelled_images(database, model)
+        known = {label.name for label in registry.card(_trainable(model)).labels}
+        strange = sorted({image.label for image in found} - known)
+        if strange:
+            count = sum(image.label in strange for image in found)
+            print_message(f"{count} images are left out: {model} has no label {', '.join(strange)}")
+        found = [image for image in found if image.label in known]
         if not found:
             raise NodeError(f"no image with a result of {model} has a verdict yet", hint="verdicts are given in the console")
         record_export(database, "labelled images", actor=operator_name(), details={"model": model, "images": len(found)})

@@ -7,12 +7,15 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from core.clock import Clock, system_clock
 from core.errors import ConfigurationError
-from training.federated.startup_kits import CONTROLLER, EXECUTOR, restrict
+from training.federated.startup_kits import CONTROLLER, EXECUTOR, require_valid_certificates, restrict
 
 STOP_S = 20.0
 LOG = "flare.log"  # of FLARE's own messages, in the kit
+SITE_CONFIG = "config/config_fed_client.json"  # of a job, at a site
 
 
 def start_server(kit: Path) -> "subprocess.Popen[bytes]":
@@ -25,10 +28,13 @@ def start_client(kit: Path, environment: Mapping[str, str]) -> "subprocess.Popen
     return _start(kit, "client.client_train", "fed_client.json", "site", environment, f"uid={kit.name}")
 
 
-def _start(kit: Path, module: str, settings: str, org: str, environment: Mapping[str, str], *more: str) -> "subprocess.Popen[bytes]":
+def _start(
+    kit: Path, module: str, settings: str, org: str, environment: Mapping[str, str], *more: str, clock: Clock = system_clock
+) -> "subprocess.Popen[bytes]":
     kit = kit.resolve()
     if not (kit / "startup" / settings).is_file():
         raise ConfigurationError(f"{kit} has no startup/{settings}", hint="give the folder that `dicom-node train federated kits` wrote")
+    require_valid_certificates(kit, clock())
     restrict(kit)
     command = [sys.executable, "-m", f"nvflare.private.fed.app.{module}", "-m", str(kit), "-s", settings]
     command += ["--set", "secure_train=true", f"org={org}", "config_folder=config", *more]
@@ -56,16 +62,20 @@ def write_job(folder: Path, number: int, sites: Sequence[str], least_sites: int)
     parts = {"coordinator": ["server"], "site": list(sites)}
     meta = {"name": f"round-{number}", "resource_spec": {}, "min_clients": least_sites, "deploy_map": parts}
     server = {"format_version": 2, "workflows": [{"id": "round", "path": CONTROLLER, "args": {"number": number}}], "components": []}
-    executor = {"tasks": ["train"], "executor": {"id": "site", "path": EXECUTOR, "args": {}}}
-    client = {"format_version": 2, "executors": [executor], "components": []}
     for name, content in (
         ("meta.json", meta),
         ("coordinator/config/config_fed_server.json", server),
-        ("site/config/config_fed_client.json", client),
+        (f"site/{SITE_CONFIG}", site_config()),
     ):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def site_config() -> dict[str, Any]:
+    """All that a site receives with the job of a round, but the weights; a site refuses every other job."""
+    executor = {"tasks": ["train"], "executor": {"id": "site", "path": EXECUTOR, "args": {}}}
+    return {"format_version": 2, "executors": [executor], "components": []}
 
 
 def coordinator_files(folder: Path) -> Path:

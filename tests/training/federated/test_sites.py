@@ -28,15 +28,38 @@ def test_a_kit_allows_only_our_classes_and_sends_no_logs(kits: Path) -> None:
 
 
 def test_wrong_input_is_refused_with_a_reason(tmp_path: Path, sites: dict[str, Path]) -> None:
-    with pytest.raises(ConfigurationError, match="at least two sites"):
-        write_startup_kits(tmp_path / "one", "localhost", 8002, ["north"])
-    with pytest.raises(ConfigurationError, match="small letters"):
-        write_startup_kits(tmp_path / "two", "localhost", 8002, ["north", "../south"])
-    with pytest.raises(ModelError, match=r"index\.csv"):
+    for name in ("../south", "South", "süd", "", "-south", "s" * 41, "a/b", "south\n"):
+        with pytest.raises(ConfigurationError, match="a site is named by small letters, digits and hyphens, at most 40, not"):
+            write_startup_kits(tmp_path / "two", "localhost", 8002, ["north", name])
+    for sites_given, came in ((["north"], "1 came"), (["north", "north"], "'north' came twice"), ([f"s{i}" for i in range(1001)], "1001")):
+        with pytest.raises(ConfigurationError, match=came):
+            write_startup_kits(tmp_path / "one", "localhost", 8002, sites_given)
+    for host in ("a b", "[::1]", "../x", "Coordinator.example.org", "-bad", "a..b", "a" * 65, "localhost\n"):
+        with pytest.raises(ConfigurationError, match="the coordinator's host is"):
+            write_startup_kits(tmp_path / "host", host, 8002, SITES)
+    with pytest.raises(ConfigurationError, match="'north' is the coordinator's host and a site"):
+        write_startup_kits(tmp_path / "same", "north", 8002, SITES)
+    for port in (0, -1, 65_535, 10**9):
+        with pytest.raises(ConfigurationError, match="the port must be from 1 to 65534"):
+            write_startup_kits(tmp_path / "port", "localhost", port, SITES)
+    assert not any(tmp_path.iterdir())
+    with pytest.raises(ModelError, match=r"no .*index\.csv"):
         read_site_images(tmp_path)
-    (tmp_path / "index.csv").write_text("file,label\n" + "x.png,psoriasis\n" * 9)
-    with pytest.raises(ModelError, match="'psoriasis' is none of akiec"):
-        read_site_images(tmp_path)
+    many = [f"{number}.png,mel\n" for number in range(9)]
+    for content, reason in (
+        ("file,label\n" + "".join(many) + "x.png,psoriasis\n", "line 11: label 'psoriasis' is none of akiec"),
+        ("file,label\n" + "".join(many) + "x.png\n", "line 11: label None is none of akiec"),
+        ("file,label\n" + "".join(many) + "3.png,nv\n", r"lists 3\.png more than once, with the labels mel, nv"),
+        ("file,label\n" + "".join(many) + "/etc/passwd,nv\n", "'/etc/passwd' is no name of a file beside the index"),
+        ("file,label\n" + "".join(many) + ",nv\n", "'' is no name of a file beside the index"),
+        ("file,label\n" + "".join(many[:7]), "lists 7 images, 8 to 20000 are needed"),
+        ("image;label\n" + "".join(many), "is no table with the columns file and label"),
+        ("file,label\nbär.png,mel\n".encode("latin-1"), "is no table with the columns file and label"),
+        ("\ufefffile,label\n" + "".join(many), r"0\.png cannot be read"),
+    ):
+        (tmp_path / "index.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
+        with pytest.raises(ModelError, match=reason):
+            read_site_images(tmp_path)
     images = read_site_images(sites["north"])
     assert images.pixels.shape == (14, 2, 150, 150, 3)
     assert np.bincount(images.labels, minlength=7).min() >= 1
