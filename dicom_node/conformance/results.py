@@ -11,7 +11,7 @@ _REPORT = (
     (
         "root",
         "TID 1500 Measurement Report; title (126000, DCM); language en-US; observer: TID 1001, 1004 (the model as a device, its "
-        "UID changes with the model); procedure reported from CID 100",
+        "UID changes with the model); subject of a slide: TID 1006, 1009 (the specimen); procedure reported from CID 100",
     ),
     (
         "Image Library",

@@ -123,10 +123,21 @@ def melanoma() -> Finding:
     return Finding("mel", codes.MELANOMA, probability=0.8123456, tier=Tier.REVIEW, sop_instance_uid="2.25.2000", site=codes.SKIN)
 
 
-def slide(prediction: Prediction) -> Analysis:
-    """Return an analysis of a whole slide of two levels."""
+def specimen(identifier: str = "S26-1-A-1", uid: str = "2.25.4711") -> Dataset:
+    """Return an item of Specimen Description Sequence."""
+    item, kind = Dataset(), Dataset()
+    kind.CodeValue, kind.CodingSchemeDesignator, kind.CodeMeaning = "119376003", "SCT", "Tissue specimen"
+    item.SpecimenIdentifier, item.SpecimenUID, item.SpecimenTypeCodeSequence = identifier, uid, [kind]
+    item.IssuerOfTheSpecimenIdentifierSequence = []
+    item.SpecimenPreparationSequence = []
+    return item
+
+
+def slide(prediction: Prediction, **elements: object) -> Analysis:
+    """Return an analysis of a whole slide of two levels. ``elements``: of the header of its images."""
+    described = {"ContainerIdentifier": "SLIDE-9", "SpecimenDescriptionSequence": [specimen()]}
     images = tuple(ImageReference(WHOLE_SLIDE, f"2.25.{3000 + number}", 256, 256, 48, number) for number in (1, 2))
-    return replace(skin(prediction), source=source_from_dataset(header("SM"), images))
+    return replace(skin(prediction), source=source_from_dataset(header("SM", **described | elements), images))
 
 
 def tile_of_slide() -> Finding:

@@ -112,12 +112,13 @@ def sop_reference(image: ImageReference) -> Dataset:
 def add_anatomy(document: Dataset, analysis: Analysis, *, with_side: bool = True) -> None:
     """Body part and side of the images, in the General Series module of an image object (PS3.3 C.7.3.1).
 
-    ``with_side``: False if the side is stated elsewhere in the object, as with the segments of a segmentation.
+    ``with_side``: False if the side is stated elsewhere in the object, as with the segments of a segmentation. Images of a specimen
+    have none.
     """
     anatomy = analysis.source.anatomy
     if anatomy.body_part:
         document.BodyPartExamined = anatomy.body_part
-    if not with_side:
+    if not with_side or analysis.source.specimen:
         return
     if anatomy.body_part not in UNPAIRED_BODY_PARTS:
         document.Laterality = anatomy.series_side  # type 2C: empty means unknown, absent means a body part without sides

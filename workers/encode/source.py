@@ -18,7 +18,7 @@ from imaging.wire.tolerant_parser import read_dataset
 from imaging.wire.tolerant_values import TolerantReader
 from workers.encode.anatomy import Anatomy, read_anatomy
 from workers.encode.local_time import parse_local_time
-from workers.encode.source_attributes import INSTITUTION, PATIENT, STUDY, copy_element
+from workers.encode.source_attributes import INSTITUTION, PATIENT, STUDY, copy_element, copy_specimen
 from workers.encode.source_compression import read_lossy_compression, stated_compression
 from workers.encode.source_requests import read_requests
 
@@ -53,6 +53,8 @@ class ResultSource:
         Burned In Annotation, and Recognizable Visual Features: "YES", "NO", or "" if the header does not say.
     lossy
         How an analysed image was compressed with loss; empty if none was.
+    specimen
+        The Specimen module of an image of a slide; empty for other images.
     """
 
     study_instance_uid: str
@@ -68,6 +70,7 @@ class ResultSource:
     burned_in: str = ""
     recognizable: str = ""
     lossy: Dataset = field(default_factory=Dataset)
+    specimen: Dataset = field(default_factory=Dataset)
 
     @property
     def study_time(self) -> datetime | None:
@@ -142,6 +145,7 @@ def source_from_dataset(dataset: Dataset, images: tuple[ImageReference, ...]) ->
         time_zone = read.text("TimezoneOffsetFromUTC")
         requests = read_requests(dataset, read, dropped)
         lossy = stated_compression(dataset, dropped)
+        specimen = copy_specimen(dataset, dropped)
         return ResultSource(
             study_instance_uid=read.text("StudyInstanceUID"),
             series_instance_uid=read.text("SeriesInstanceUID"),
@@ -150,10 +154,11 @@ def source_from_dataset(dataset: Dataset, images: tuple[ImageReference, ...]) ->
             requests=requests,
             images=images,
             character_set=tuple(text for text in read.texts("SpecificCharacterSet")),
-            time_zone=time_zone if OFFSET.fullmatch(time_zone) else "",
             dropped=tuple(dict.fromkeys(dropped)),
+            time_zone=time_zone if OFFSET.fullmatch(time_zone) else "",
             anatomy=read_anatomy(dataset),
             burned_in=read.text("BurnedInAnnotation").upper(),
             recognizable=read.text("RecognizableVisualFeatures").upper(),
             lossy=lossy,
+            specimen=specimen,
         )

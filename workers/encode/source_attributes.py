@@ -48,6 +48,12 @@ STUDY = _split_keywords(
     "LongitudinalTemporalOffsetFromEvent LongitudinalTemporalEventType ConsentForClinicalTrialUseSequence"
 )
 INSTITUTION = ("InstitutionName",)
+# Specimen module (PS3.3 C.7.6.22) of images of a slide; of an item of Specimen Description Sequence those that have to be there.
+SPECIMEN = _split_keywords(
+    "ContainerIdentifier IssuerOfTheContainerIdentifierSequence AlternateContainerIdentifierSequence ContainerTypeCodeSequence "
+    "ContainerDescription SpecimenDescriptionSequence"
+)
+_SPECIMEN_TYPE_2 = _split_keywords("IssuerOfTheSpecimenIdentifierSequence SpecimenPreparationSequence")
 # Request Attributes macro (PS3.3 10.6) to Referenced Request Sequence of the SR Document General module (C.17.2)
 REQUEST = _split_keywords(
     "ReferencedStudySequence AccessionNumber IssuerOfAccessionNumberSequence RequestedProcedureID RequestedProcedureDescription "
@@ -121,6 +127,22 @@ def _is_valid(vr: str, value: Any, keyword: str) -> bool:
     except (ValueError, TypeError):
         return False
     return True
+
+
+def copy_specimen(dataset: Dataset, dropped: list[str]) -> Dataset:
+    """The Specimen module of an image; an empty data set where it identifies neither container nor specimen."""
+    specimen = Dataset()
+    for keyword in SPECIMEN:
+        copy_element(dataset, keyword, specimen, dropped)
+    described = [item for item in specimen.get("SpecimenDescriptionSequence", ()) if "SpecimenIdentifier" in item and "SpecimenUID" in item]
+    if "ContainerIdentifier" not in specimen or not described:
+        return Dataset()
+    specimen.SpecimenDescriptionSequence = described
+    for place, keywords in ((specimen, SPECIMEN[1:4:2]), *((item, _SPECIMEN_TYPE_2) for item in described)):
+        for keyword in keywords:
+            if keyword not in place:
+                setattr(place, keyword, [])
+    return specimen
 
 
 def copy_items(dataset: Dataset, keyword: str, dropped: list[str], depth: int = 0) -> list[Dataset]:

@@ -46,6 +46,7 @@ def _encode_view(analysis: Analysis, view: FindingView, number: int) -> ResultOb
     _add_burned_in_annotation(document, analysis)
     add_recognizable_features(document, analysis)
     document.update(analysis.source.lossy)
+    document.update(analysis.source.specimen)
     _add_sources(document, analysis, view)
     _add_pixels(document, draw_sheet(analysis, view))
     return encode_object(document, kind=kind, profile=PROFILE, source_character_set=analysis.source.character_set)

@@ -20,6 +20,7 @@ from workers.encode.sr import concept_names, content_items, finding_location
 from workers.encode.sr.content_items import HAS_CONCEPT_MOD, HAS_OBS_CONTEXT, INFERRED_FROM, ContentItem
 from workers.encode.sr.content_tree import PROCEDURES
 from workers.encode.sr.image_library import image_library, image_reference
+from workers.encode.sr.subject_context import subject_context
 from workers.encode.sr.tracking_identifiers import tracking_id, tracking_uid
 
 Tracking = Mapping[int, tuple[str, str]]  # Tracking Identifier and Tracking UID by the number of a finding
@@ -39,6 +40,7 @@ def assessment_tree(analysis: Analysis, judged: Sequence[JudgedFinding], report:
     children = [
         content_items.code_item(concept_names.LANGUAGE, concept_names.ENGLISH, HAS_CONCEPT_MOD),
         *person_observer(last.user),
+        *subject_context(analysis),
         content_items.code_item(concept_names.PROCEDURE_REPORTED, procedure, HAS_CONCEPT_MOD),
         *(() if library is None else (library,)),
         content_items.container_item(concept_names.IMAGING_MEASUREMENTS, [_group(marked, each, tracking) for each in judged]),

@@ -13,6 +13,7 @@ from workers.encode.sr import concept_names, content_items
 from workers.encode.sr.content_items import HAS_CONCEPT_MOD, HAS_OBS_CONTEXT, ContentItem
 from workers.encode.sr.image_library import image_library
 from workers.encode.sr.measurement_groups import SUMMARIES, finding_groups, group_without_finding
+from workers.encode.sr.subject_context import subject_context
 
 # Procedure Reported (CID 100) by modality.
 PROCEDURES = {"CT": codes.PROCEDURE_CT}
@@ -27,6 +28,7 @@ def build_content_tree(analysis: Analysis) -> ContentItem:
     children = [
         content_items.code_item(concept_names.LANGUAGE, concept_names.ENGLISH, HAS_CONCEPT_MOD),
         *device_observer(analysis),
+        *subject_context(analysis),
         content_items.code_item(concept_names.PROCEDURE_REPORTED, procedure, HAS_CONCEPT_MOD),
         # First what a person reads: the order of the rows of TID 1500 has no significance.
         _qualitative_evaluations(analysis),

@@ -21,13 +21,14 @@ from imaging.wire.notes import warnings_discarded
 from imaging.wire.strict_dataset import StrictDataset
 from imaging.wire.strict_reader import BINARY_VRS, NUMBER_FORMATS, read_strictly
 from workers.encode.known_codes import is_known
-from workers.encode.source_attributes import IDENTIFIERS, PATIENT, STUDY
+from workers.encode.source_attributes import IDENTIFIERS, PATIENT, SPECIMEN, STUDY
 from workers.encode.validate.content_tree import check_content_tree
 from workers.encode.validate.object_structure import CHECKS
 
 # Copied from the source, codes and references included, and not checked.
 TAKEN_OVER = frozenset({
-    *PATIENT, *STUDY, "ReferencedRequestSequence", "ReferencedStudySequence", "RequestAttributesSequence", "PredecessorDocumentsSequence",
+    *PATIENT, *STUDY, *SPECIMEN, "ReferencedRequestSequence", "ReferencedStudySequence", "RequestAttributesSequence",
+    "PredecessorDocumentsSequence",
 })  # fmt: skip
 # UIDs that sources have given; Series Instance UID at the outermost level is that of the object itself.
 SOURCE_UIDS = frozenset({"StudyInstanceUID", "FrameOfReferenceUID"})
