@@ -3,6 +3,7 @@
 What no bundle states (licence, codes, what the model must not be used for), a person states in a small TOML file.
 """
 
+import difflib
 import hashlib
 import tomllib
 import zipfile
@@ -12,12 +13,15 @@ from typing import Any
 
 from core.errors import ModelError
 from models.bundle import detector_network, segmentation_networks
+from models.bundle.allow_list import require_call
 from models.bundle.classifier import networks as classifier_networks
 from models.bundle.classifier.parts_table import read_parts
 from models.bundle.classifier.transforms import read_preprocessing as read_classifier_preprocessing
 from models.bundle.config_reader import SUFFIXES, BundleConfig, read_config
+from models.bundle.segmentation import foreground_classes
 from models.bundle.transforms import OPERATING_SCORE, REVIEW_SCORE, read_preprocessing, read_thresholds
 from models.bundle.weights import save_weights
+from models.card import FIX as CARD_HINT
 from models.card import ModelCard, card_of
 from models.card_writer import render_card
 
@@ -26,6 +30,7 @@ WEIGHTS = ("models/model.pt", "models/model.safetensors")
 MEMBERS = (*(f"configs/{name}{end}" for name in ("metadata", "inference") for end in SUFFIXES), *WEIGHTS)
 REQUIRED = ("name", "licence", "not_for", "looked_for", "labels")
 OPTIONAL = ("version", "title", "task", "unit", "manufacturer", "intended_use", "limits", "data", "tiers", "input", "temperature")
+TABLES = ("thresholds", "frames", "tiles")
 
 
 def convert(bundle: Path, about: Path, out: Path) -> ModelCard:
@@ -54,7 +59,13 @@ def convert(bundle: Path, about: Path, out: Path) -> ModelCard:
     save_weights(bundle / "models", family.build(tables["network"]), weights)
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     tables["thresholds"] |= stated.get("thresholds", {})
-    card = card_of(card_table(metadata, stated, digest) | tables)
+    try:
+        card = card_of(card_table(metadata, stated, digest) | tables)
+    except ModelError as error:
+        if error.hint == CARD_HINT:  # nobody has written that file
+            error.hint = f"correct {about.name}: docs/models/your-own.md"
+        raise
+    _check_labels(card, family, about)
     (out / "card.toml").write_text(render_card(card), encoding="utf-8")
     return card
 
@@ -76,9 +87,21 @@ def describe_bundle(config: BundleConfig, stated: Mapping[str, Any]) -> tuple[An
         }
     if stated.get("input", {}).get("modality"):
         raise ModelError("input.modality is for classifiers: detection and segmentation run on CT series", hint="leave it out")
+    known = (*detector_network.NETWORKS, *segmentation_networks.TARGETS, *classifier_networks.TARGETS)
+    require_call(config.require("network_def"), known, "network_def")
     family = segmentation_networks if segmentation_networks.is_segmentation(config) else detector_network
     network = family.describe_network(config)
     return family, {"network": network, "preprocessing": read_preprocessing(config), "thresholds": read_thresholds(config)}
+
+
+def _check_labels(card: ModelCard, family: Any, about: Path) -> None:
+    """Check that there is a label for each output of the network: the worker would refuse the model only with its first job."""
+    network = card.network
+    detector = family is detector_network
+    outputs = int(network["num_classes"]) if detector else network.get("classes") or foreground_classes(network)
+    if len(card.labels) < outputs or (len(card.labels) > outputs and not detector):
+        hint = "one for each output, in its order; of a segmentation without the background"
+        raise ModelError(f"the network has {outputs} outputs, and {about.name} has {len(card.labels)} [[labels]]", hint=hint)
 
 
 def unpack_archive(path: Path, into: Path) -> Path:
@@ -107,13 +130,18 @@ def unpack_archive(path: Path, into: Path) -> Path:
 
 
 def read_about(path: Path) -> dict[str, Any]:
-    """The TOML table that a person wrote about the bundle. Raises ModelError where a required key is missing."""
+    """The TOML table that a person wrote about the bundle. Raises ModelError where a key is unknown, or a required one is missing."""
     try:
         stated = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}") from error
     except tomllib.TOMLDecodeError as error:
         raise ModelError(f"{path} is not TOML: {error}") from error
+    known = (*REQUIRED, *OPTIONAL, *TABLES)
+    for key in sorted(set(stated) - set(known)):
+        similar = difflib.get_close_matches(key, known, n=1)
+        guess = f"; did you mean {similar[0]}?" if similar else ""
+        raise ModelError(f"{path.name} has an unknown key {key}{guess}", hint=f"known: {', '.join(known)}")
     missing = [key for key in REQUIRED if not stated.get(key)]
     if missing:
         raise ModelError(
