@@ -7,6 +7,7 @@ from pydicom.pixels.processing import apply_modality_lut, apply_windowing
 
 from core.errors import PixelError
 from imaging.pixels.pixel_spec import PixelSpec
+from imaging.wire.transfer_syntaxes import EXPLICIT_VR_BIG_ENDIAN
 
 MONOCHROME = ("MONOCHROME1", "MONOCHROME2")
 
@@ -23,7 +24,8 @@ def to_grey_rgb(ds: Dataset, spec: PixelSpec, values: NDArray[np.generic], notes
     try:
         rescaled = apply_modality_lut(values, ds)
         if table := ds.get("VOILUTSequence"):
-            shown = _look_up(table[0], rescaled)
+            order = ">" if spec.transfer_syntax_uid == EXPLICIT_VR_BIG_ENDIAN else "<"
+            shown = _look_up(table[0], rescaled, words=f"{order}u2")
         else:
             shown = np.asarray(apply_windowing(rescaled, ds, index=0), np.float64)
     except (ValueError, AttributeError, KeyError, IndexError, TypeError, NotImplementedError) as error:
@@ -39,11 +41,14 @@ def to_grey_rgb(ds: Dataset, spec: PixelSpec, values: NDArray[np.generic], notes
     return np.repeat(np.rint(scaled * 255).astype(np.uint8)[..., None], 3, axis=2)
 
 
-def _look_up(table: Dataset, values: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Values of a VOI LUT (C.11.2.1.1). pydicom's ``apply_voi`` computes the index of an 8-bit table with 8 bits."""
+def _look_up(table: Dataset, values: NDArray[np.generic], *, words: str) -> NDArray[np.float64]:
+    """Values of a VOI LUT (C.11.2.1.1). ``words``: dtype of table data of VR OW, whose bytes are as they were stored.
+
+    pydicom's ``apply_voi`` computes the index of an 8-bit table with 8 bits.
+    """
     entries, first, _ = (int(value) for value in table.LUTDescriptor)
     stored = table.LUTData
-    data = np.frombuffer(stored, "<u2") if isinstance(stored, bytes) else np.asarray(stored)
+    data = np.frombuffer(stored, words) if isinstance(stored, bytes) else np.asarray(stored)
     index = np.clip(values.astype(np.int64) - first, 0, min(entries or 1 << 16, len(data)) - 1)
     return np.asarray(data[index], np.float64)
 

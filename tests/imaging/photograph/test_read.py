@@ -1,6 +1,7 @@
 import io
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,9 @@ from imaging.headers.identity import Identity
 from imaging.photograph.body_sites import coded_sites, site_code
 from imaging.photograph.encapsulate import jpeg_to_dicom
 from imaging.photograph.read import read_photograph
+from imaging.pixels.grey import to_grey_rgb
+from imaging.pixels.pixel_spec import PixelSpec
+from imaging.wire.transfer_syntaxes import EXPLICIT_VR_BIG_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN
 from tests.support.monai_classifiers import drawing, radiograph
 
 WHO = Identity("P-1", "2.25.10", patient_name="Ärztin^Eva", patient_age="045Y", patient_sex="F", study_date="20260102", study_time="1015")
@@ -324,3 +328,17 @@ def test_the_tables_of_a_grey_image_are_applied_and_broken_ones_are_named(tmp_pa
     del table.LUTData
     with pytest.raises(PixelError, match="cannot be shown by the header's tables"):
         read_photograph(saved(image, tmp_path / "broken.dcm"), grey=True)
+
+
+def test_the_words_of_a_table_have_the_byte_order_of_their_file() -> None:
+    spec = PixelSpec(EXPLICIT_VR_LITTLE_ENDIAN, 16, 16, 1, 1, 16, 12, 11, False, "MONOCHROME2", 0)
+    values = np.arange(256, dtype=np.uint16).reshape(16, 16)
+    shown = []
+    for syntax, order in ((EXPLICIT_VR_LITTLE_ENDIAN, "<"), (EXPLICIT_VR_BIG_ENDIAN, ">")):
+        header, table = Dataset(), Dataset()
+        table.LUTDescriptor = [256, 0, 16]
+        table.add_new("LUTData", "OW", (np.sqrt(np.arange(256) / 255) * 65535).astype(f"{order}u2").tobytes())
+        header.VOILUTSequence = [table]
+        shown.append(to_grey_rgb(header, replace(spec, transfer_syntax_uid=syntax), values, []))
+    assert shown[0][0, 1, 0] == 16  # the root of 1/255
+    assert (shown[0] == shown[1]).all()
