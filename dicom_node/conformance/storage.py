@@ -31,10 +31,19 @@ _CHARACTER_SETS = (
 )
 
 
+# Names of SOP classes that pydicom's dictionary lacks (PS3.6 table A-1).
+_NAMES = {
+    "1.2.840.10008.5.1.4.1.1.66.7": "Label Map Segmentation Storage",
+    "1.2.840.10008.5.1.4.1.1.66.8": "Height Map Segmentation Storage",
+    "1.2.840.10008.5.1.4.1.1.9.100.1": "Waveform Presentation State Storage",
+    "1.2.840.10008.5.1.4.1.1.9.100.2": "Waveform Acquisition Presentation State Storage",
+}
+
+
 def storage_section() -> str:
     """Return the section on storage as SCP: statuses, transfer syntaxes, SOP classes."""
     decoded = {*NATIVE, *DECODERS}
-    classes = [(f"`{uid}`", UID(uid).name) for uid in contexts.storage_classes()]
+    classes = [(f"`{uid}`", _NAMES.get(uid, UID(uid).name)) for uid in contexts.storage_classes()]
     syntaxes = [(f"`{uid}`", UID(uid).name, "yes" if uid in decoded else "no") for uid in contexts.transfer_syntaxes()]
     return (
         "## Storage as SCP\n\n"

@@ -26,6 +26,12 @@ def test_it_names_what_is_taken_and_answered() -> None:
         assert status in text
 
 
+def test_every_sop_class_and_transfer_syntax_has_a_name() -> None:
+    rows = [line.split(" | ") for line in statement().splitlines() if line.startswith("| `1.2.840.10008.")]
+    assert len(rows) > 100
+    assert [row for row in rows if row[1].strip(" |").startswith("1.2.840")] == []
+
+
 def test_it_lists_each_object_with_its_elements_and_every_code() -> None:
     text = statement()
     for uid, iod in IODS.items():
