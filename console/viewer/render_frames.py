@@ -23,7 +23,7 @@ def frames_modality(files: Sequence[tuple[Path, str]]) -> str:
 def render_frames(files: Sequence[tuple[Path, str]], folder: Path, first_uid: str, modality: str, report: Report) -> dict[str, Any]:
     """Write the frames as grey values 0 to 255, (Z, Y, X) int16, each reported when it can be read; returns the description."""
     verify_files(files)
-    series = read_frame_series([path for path, _ in files], modality)
+    series = read_frame_series([path for path, _ in files], modality, whole=False)
     spec = series.files[0].spec
     if any((file.spec.rows, file.spec.columns) != (spec.rows, spec.columns) for file in series.files):
         raise GeometryError("frames of different sizes cannot be displayed as one stack")

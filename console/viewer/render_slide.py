@@ -23,7 +23,7 @@ def render_slide(files: Sequence[tuple[Path, str]], folder: Path) -> dict[str, A
     ``levels``: for each instance of the pyramid the rows and columns of the overview for one of its own, by which findings are placed.
     """
     verify_files(files)
-    slide = read_slide([path for path, _ in files])
+    slide = read_slide([path for path, _ in files], whole=False)  # what is there is shown
     Image.fromarray(slide.overview).save(folder / PICTURE, compress_level=1)
     rows, columns = slide.overview.shape[:2]
     finest = slide.levels[0]

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import GeometryError, NotAnalysable
+from imaging.frames.concatenation import check_whole
 from imaging.frames.frame_file import FrameFile
 from imaging.frames.frame_spacing import frame_spacing
 from imaging.wire.notes import add_note
@@ -65,7 +66,7 @@ class FrameSeries:
         return volume
 
 
-def read_frame_series(paths: Sequence[Path], modality: str) -> FrameSeries:
+def read_frame_series(paths: Sequence[Path], modality: str, *, whole: bool = True) -> FrameSeries:
     """Read the headers of a series; no frame is decoded yet.
 
     Parameters
@@ -74,11 +75,15 @@ def read_frame_series(paths: Sequence[Path], modality: str) -> FrameSeries:
         Files of one series in any order.
     modality
         A key of `SOP_CLASSES`. Instances of other SOP classes are left out, with a note.
+    whole
+        Refuse a concatenation of which an instance is missing.
 
     Raises
     ------
     NotAnalysable
         No instance is of a SOP class of the modality, or the images are of both eyes.
+    GeometryError
+        An instance of a concatenation is missing.
     PixelError
         The frames of an instance cannot be found.
     CannotUnderstand
@@ -93,6 +98,8 @@ def read_frame_series(paths: Sequence[Path], modality: str) -> FrameSeries:
         notes.append(f"{len(read) - len(files)} instances of other SOP classes were left out")
     if len(sides := {file.laterality for file in files} - {""}) > 1:
         raise NotAnalysable(f"the images of one eye are expected, the series has {len(sides)} sides", hint="send each eye as a series")
+    if whole:
+        check_whole(file.header for file in files)
     for note in (note for file in files for note in file.notes):
         add_note(notes, note)
     frames = [(index, number) for index, file in enumerate(files) for number in range(1, file.spec.frames + 1)]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from core.errors import GeometryError, NotAnalysable
 from core.policy.admission import WHOLE_SLIDE
+from imaging.frames.concatenation import check_whole
 from imaging.frames.frame_file import FrameFile
 from imaging.frames.pixel_measures import pixel_spacing
 from imaging.slide.level import SlideLevel
@@ -59,17 +60,18 @@ class Slide:
         return self.overview.shape[0] / level.matrix.rows, self.overview.shape[1] / level.matrix.columns
 
 
-def read_slide(paths: Sequence[Path]) -> Slide:
+def read_slide(paths: Sequence[Path], *, whole: bool = True) -> Slide:
     """Read the headers of a slide's instances, and its coarsest level.
 
-    Images of Image Type LABEL, OVERVIEW, THUMBNAIL and LOCALIZER are left out: a label may show who the patient is.
+    Images of Image Type LABEL, OVERVIEW, THUMBNAIL and LOCALIZER are left out: a label may show who the patient is. ``whole``: refuse a
+    concatenation of which an instance is missing, whose tiles would be bare glass.
 
     Raises
     ------
     NotAnalysable
         No whole slide image, or images of several slides.
     GeometryError
-        No pixel spacing, or tiles without places.
+        No pixel spacing, tiles without places, or an instance of a concatenation is missing.
     PixelError
         Tiles that cannot be found or decoded.
     """
@@ -79,6 +81,8 @@ def read_slide(paths: Sequence[Path]) -> Slide:
         raise NotAnalysable(f"whole slide images of Image Type VOLUME are expected, {len(read)} other instances came")
     if len(files) < len(read):
         notes.append(f"{len(read) - len(files)} images of the label, an overview or of other kinds were left out")
+    if whole:
+        check_whole(file.header for file in files)
     slides = {str(file.header.get("ContainerIdentifier", "")) for file in files}
     if len(slides) > 1:
         raise NotAnalysable(f"one slide is expected, the series has {len(slides)} containers", hint="send each slide as a series")

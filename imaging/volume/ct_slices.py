@@ -16,8 +16,8 @@ from core.errors import CannotUnderstand, GeometryError, PixelError
 from core.policy.own_objects import is_secondary_capture
 from core.policy.slice_coverage import names_localizer
 from core.records import Lps
+from imaging.frames.concatenation import ConcatenationPart, check_parts, read_part
 from imaging.pixels.pixel_spec import pixel_spec
-from imaging.volume.concatenation import ConcatenationPart, check_parts, read_part
 from imaging.volume.fast_slice import HOUNSFIELD_UNITS, read_plain_slice
 from imaging.volume.functional_groups import FrameGroups, read_frame_groups
 from imaging.volume.pixel_source import PixelSource

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pydicom.dataset import FileDataset
 
-from core.errors import NotAnalysable, PixelError
+from core.errors import GeometryError, NotAnalysable, PixelError
 from imaging.frames.frame_file import FrameFile
 from imaging.frames.frame_series import read_frame_series
 from tests.support.monai_classifiers import drawing
@@ -72,6 +72,14 @@ def test_an_oct_series_is_ordered_and_its_distances_are_read(tmp_path: Path) -> 
     assert [series.place(index)[1] for index in range(3)] == [1, 2, 3]
     assert series.grey_volume().shape == (3, 60, 80)
     assert np.array_equal(series.grey_volume()[1], series.rgb(1)[..., 0])
+
+
+def test_an_oct_series_without_an_instance_of_its_concatenation_is_read_for_display_only(tmp_path: Path) -> None:
+    part = oct_volume([True, False], ConcatenationUID="2.25.6", InConcatenationNumber=2)
+    paths = [saved(part, tmp_path)]
+    with pytest.raises(GeometryError, match="1 of the 2 instances of a concatenation are missing"):
+        read_frame_series(paths, "OPT")
+    assert len(read_frame_series(paths, "OPT", whole=False).frames) == 2
 
 
 def test_both_eyes_and_other_images_are_refused(tmp_path: Path) -> None:

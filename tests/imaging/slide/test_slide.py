@@ -55,6 +55,7 @@ def test_jpeg_tiles_and_a_level_in_two_instances(tmp_path: Path) -> None:
         part = level(PIXELS, 0.0005, 10 + number)
         tiles = np.frombuffer(part.PixelData, np.uint8).reshape(48, -1)[frames]
         part.NumberOfFrames, part.PixelData, part.ConcatenationFrameOffsetNumber = len(tiles), tiles.tobytes(), frames.start
+        part.ConcatenationUID, part.InConcatenationNumber, part.InConcatenationTotalNumber = "2.25.5", number + 1, 2
         parts.append(part)
     slide = read([as_jpeg(coarse), *parts], tmp_path)
     assert np.array_equal(slide.levels[0].region(0, 0, *PIXELS.shape[:2]), PIXELS)
@@ -62,6 +63,15 @@ def test_jpeg_tiles_and_a_level_in_two_instances(tmp_path: Path) -> None:
     assert slide.levels[0].instance_at(300, 400) == parts[1].SOPInstanceUID
     assert fine.SOPInstanceUID != coarse.SOPInstanceUID
     assert np.abs(slide.overview.astype(int) - PIXELS[::4, ::4][: len(slide.overview), : slide.overview.shape[1]]).mean() < 30
+
+
+def test_a_slide_without_an_instance_of_its_concatenation_is_read_for_display_only(tmp_path: Path) -> None:
+    fine, coarse = pyramid(SHAPE, DISCS)
+    fine.ConcatenationUID, fine.InConcatenationNumber, fine.InConcatenationTotalNumber = "2.25.5", 1, 2
+    fine.ConcatenationFrameOffsetNumber = 0
+    with pytest.raises(GeometryError, match="1 of the 2 instances of a concatenation are missing"):
+        read([fine, coarse], tmp_path)
+    assert len(read_slide(sorted(tmp_path.iterdir()), whole=False).levels) == 2
 
 
 def test_labels_are_left_out(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Whether all parts are there of a multi-frame image that was sent as several instances (Concatenation, PS3.3 C.7.6.16)."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
@@ -31,8 +31,16 @@ def read_part(dataset: Dataset) -> ConcatenationPart | None:
         return ConcatenationPart(uid, number, read.integer("InConcatenationTotalNumber", low=1) or 0)
 
 
+def check_whole(headers: Iterable[Dataset]) -> None:
+    """`check_parts` of the instances with these headers, each read without its pixels."""
+    check_parts([part for header in headers if (part := read_part(header)) is not None])
+
+
 def check_parts(parts: Sequence[ConcatenationPart]) -> None:
-    """Check that no part is missing: the frames that are there may make a volume without gap that ends in the middle of the patient.
+    """Check that no part is missing.
+
+    The frames that are there may make a volume without gap that ends in the middle of the patient, or a slide with bare glass where there
+    is tissue.
 
     Raises
     ------
