@@ -24,7 +24,6 @@ PROCEDURE_IMAGING = Code("363679005", "SCT", "Imaging procedure")
 
 # Modality (CID 29)
 MODALITY_CT = Code("CT", "DCM", "Computed Tomography")
-MODALITY_DERMOSCOPY = Code("DMS", "DCM", "Dermoscopy")
 MODALITY_PHOTOGRAPHY = Code("XC", "DCM", "External-camera Photography")
 
 # What is measured, and in which unit

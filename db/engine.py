@@ -80,7 +80,7 @@ class Database:
 
     @classmethod
     def open(cls, url: str, *, pool_size: int = 5) -> Self:
-        """Make a pool for ``url``; no connection is opened yet.
+        """Make a pool for ``url``; no connection is opened yet. A ``with`` block disposes of it.
 
         Raises
         ------
@@ -171,6 +171,12 @@ class Database:
     def dispose(self) -> None:
         """Close all connections of the pool."""
         self.engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.dispose()
 
     def driver_arguments(self) -> dict[str, Any]:
         """Return the arguments of psycopg2.connect for a new connection outside of the pool."""

@@ -9,7 +9,6 @@ from enum import StrEnum
 SUCCESS = 0x0000
 INVALID_INSTANCE = 0x0117  # Invalid SOP Instance: the UID is malformed
 MISSING_ATTRIBUTE = 0x0120  # a required element of the command is missing
-CLASS_NOT_SUPPORTED = 0x0122  # Refused: SOP Class not supported
 NOT_AUTHORISED = 0x0124  # Refused: not authorised
 OUT_OF_RESOURCES = 0xA700  # Refused: Out of Resources; the sender tries again
 IDENTITY_MISMATCH = 0xA900  # Error: Data Set does not match SOP Class

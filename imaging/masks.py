@@ -12,13 +12,17 @@ def pack_mask(mask: NDArray[np.bool_]) -> Mask | None:
     """Pack a (Z, Y, X) bool array into the smallest box that holds every voxel that is set; None if no voxel is set."""
     if not mask.any():
         return None
-    spans = []
-    for axis in range(3):
-        hit = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
-        spans.append((int(hit[0]), int(hit[-1]) + 1))
-    (z0, z1), (y0, y1), (x0, x1) = spans
-    box = mask[z0:z1, y0:y1, x0:x1]
-    return Mask((z0, y0, x0), (z1 - z0, y1 - y0, x1 - x0), np.packbits(box).tobytes())
+    box = box_of(mask)
+    z, y, x = (side.start for side in box)
+    depth, rows, columns = mask[box].shape
+    return Mask((z, y, x), (depth, rows, columns), np.packbits(mask[box]).tobytes())
+
+
+def box_of(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
+    """The smallest box that holds everything that is set in a mask of any dimensions that is not empty: a slice for each axis."""
+    axes = range(mask.ndim)
+    hits = [np.flatnonzero(mask.any(axis=tuple(other for other in axes if other != axis))) for axis in axes]
+    return tuple(slice(int(hit[0]), int(hit[-1]) + 1) for hit in hits)
 
 
 def unpack_mask(mask: Mask) -> NDArray[np.bool_]:

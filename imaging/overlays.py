@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.records import Finding, HeatMap
-from imaging.masks import GridVector
+from imaging.masks import GridVector, box_of
 
 MOST_VALUES = 1 << 20
 LOWEST_SHOWN = 13  # of 255: lower values are not displayed, and zeros are compressed best
@@ -47,10 +47,7 @@ def _pack_heat(heat: HeatMap) -> dict[str, Any] | None:
     shown = values >= LOWEST_SHOWN
     if not shown.any():
         return None
-    spans = []
-    for axis in range(3):
-        hit = np.flatnonzero(shown.any(axis=tuple(other for other in range(3) if other != axis)))
-        spans.append(slice(max(0, int(hit[0]) - 1), int(hit[-1]) + 2))  # one cell more on each side, where the map ends at zero
+    spans = [slice(max(0, side.start - 1), side.stop + 1) for side in box_of(shown)]  # one cell more, where the map ends at zero
     first = [span.start for span in spans]
     origin = tuple(o + s * f for o, s, f in zip(heat.origin, heat.step, first, strict=True))
     cropped = np.where(shown, values, 0)[tuple(spans)]

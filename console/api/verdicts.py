@@ -11,8 +11,8 @@ from console.api.commands import Reason
 from console.api.description import API_ROUTES
 from console.api.verdict_resources import JudgedResult, VerdictOrder, judged_result
 from console.auth.guard import Accounts, AsViewer, SignedIn
+from console.model_labels import ModelLabels
 from console.parameters import RowId
-from console.verdicts.classes import ClassBook
 from console.verdicts.panel import assessment_destinations
 from core.policy.verdicts import VerdictRefused
 from core.records import Code
@@ -31,7 +31,7 @@ class Released(BaseModel):
 def build_router(accounts: Accounts, models_dir: Path, current: Callable[[], Settings]) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/api/v1/results/{job_id}", tags=["verdicts"], **API_ROUTES)
-    database, classes = accounts.database, ClassBook(models_dir)
+    database, labels = accounts.database, ModelLabels(models_dir)
 
     def _result(job_id: int) -> ResultDetails:
         found = read_result(database, job_id)
@@ -40,7 +40,7 @@ def build_router(accounts: Accounts, models_dir: Path, current: Callable[[], Set
         return found
 
     def _classes(result: ResultDetails) -> Mapping[str, Code]:
-        return classes.classes(result.row.model, result.row.pipeline_digest, result.findings)
+        return labels.codes(result.row.model, result.row.pipeline_digest, result.findings)
 
     def _answer(result: ResultDetails, viewer: AsViewer) -> JudgedResult:
         """Return the verdicts on a result; the view is an audit event."""

@@ -9,8 +9,6 @@ from fastapi.templating import Jinja2Templates
 from console.auth.guard import Accounts
 from db.accounts.sessions import Session
 
-FORM_COOKIE_S = 3600
-
 
 def page(templates: Jinja2Templates, request: Request, template: str, /, *, status_code: int = 200, **context: Any) -> HTMLResponse:
     """Render a page; ``session`` is that of the request, so that the heading shows who is signed in."""

@@ -7,7 +7,6 @@ the bytes of the file, and reads JSON.
 import io
 import json
 import os
-import resource
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from typing import Any
 
 from core.errors import NodeError
 from core.policy.body_part.condition import LungsSeen
+from core.process_limits import limit_process
 from core.settings.routes import Route
 
 MAX_FILE_BYTES = 64 << 20
@@ -90,10 +90,7 @@ def main() -> None:
     content = sys.stdin.buffer.read()
     in_memory = os.memfd_create("file")  # readers of pixel data take paths, and below no file may be written
     os.write(in_memory, content)
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limit_process(MEMORY_BYTES, cpu_s=CPU_S, file_bytes=0)
     from imaging.headers.route_test import explain_file  # imported under the limits
 
     try:

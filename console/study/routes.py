@@ -11,10 +11,9 @@ from starlette.exceptions import HTTPException
 from console.auth.access import OPERATORS, UserRole
 from console.auth.guard import Accounts, AsViewer, SignedIn, Viewer
 from console.auth.replies import page
+from console.model_labels import ModelLabels
 from console.parameters import RowId
-from console.study.advice import AdviceBook
 from console.study.timeline import steps_of
-from console.verdicts.classes import ClassBook
 from console.verdicts.panel import REASONS, build_panel
 from core.settings.settings import Settings
 from db.blobs.reader import BlobReader
@@ -33,8 +32,7 @@ def build_router(
 ) -> APIRouter:
     """Return the routes of the study page. ``prepare`` is called with unit, job and image that will probably be opened next."""
     routes = APIRouter(include_in_schema=False)
-    models_dir = current().node.data_dir / "models"
-    advice, classes = AdviceBook(models_dir), ClassBook(models_dir)
+    labels = ModelLabels(current().node.data_dir / "models")
 
     @routes.get("/studies/{study_id}")
     def study_page(request: Request, study_id: RowId, session: SignedIn, viewer: AsViewer) -> Response:
@@ -50,7 +48,7 @@ def build_router(
         verdicts = read_verdicts(accounts.database, [job.row.id for job in judged])
         panels = {}
         for job in judged:
-            known = classes.classes(job.row.model, job.row.pipeline_digest, job.findings)
+            known = labels.codes(job.row.model, job.row.pipeline_digest, job.findings)
             panels[job.row.id] = build_panel(job.row, job.findings, verdicts[job.row.id], known, session)
         models = sorted({job.row.model for job in judged})
         earlier = read_earlier_results(accounts.database, study_id, models, viewer=viewer.actor, address=viewer.address) if models else {}
@@ -58,7 +56,7 @@ def build_router(
         shown["made_by"] = {f"{job.row.model} {job.row.model_version}": job.row.id for job in reversed(judged)}
         shown["may_act"] = UserRole(session.user.role) in OPERATORS
         shown["destinations"] = [one.name for one in current().destinations]
-        return page(templates, request, "study.html", **shown, steps_of=steps_of, advice=advice, reasons=REASONS)
+        return page(templates, request, "study.html", **shown, steps_of=steps_of, advice=labels.advice, reasons=REASONS)
 
     @routes.get("/studies/{study_id}/state")
     def state(study_id: RowId) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from imaging.photograph.file_kind import FileKind, kind_named
 PHOTOGRAPH_BYTES = 16 << 20
 MOST_ANNOUNCEMENT_BYTES = 4 << 20
 MOST_ROUTE_TEST_BYTES = 128 << 20  # the files of one form are read into memory
-_UNREADABLE = frozenset({"heic", "heif", "webp", "gif", "bmp", "pdf", "docx", "rar", "7z", "gz"})
 
 
 class NotNow(Exception):

@@ -15,8 +15,8 @@ from starlette.exceptions import HTTPException
 
 from console.auth.guard import Accounts, SignedIn, client_address
 from console.auth.replies import page, redirect
+from console.model_labels import ModelLabels
 from console.parameters import RowId
-from console.verdicts.classes import ClassBook
 from console.verdicts.forms import read_draft, read_seen
 from console.verdicts.panel import REASONS, assessment_destinations, build_panel
 from core.policy.verdicts import VerdictRefused
@@ -32,7 +32,7 @@ FRAGMENT = ("x-fragment", "verdicts")
 def build_router(accounts: Accounts, templates: Jinja2Templates, models_dir: Path, current: Callable[[], Settings]) -> APIRouter:
     """Return the routes of verdicts."""
     routes = APIRouter(include_in_schema=False)
-    database, classes = accounts.database, ClassBook(models_dir)
+    database, labels = accounts.database, ModelLabels(models_dir)
 
     def _result(job_id: int) -> ResultDetails:
         found = read_result(database, job_id)
@@ -43,7 +43,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, models_dir: Pat
     def _panel(request: Request, job_id: int, session: Session, *, error: str = "", status: int = 200) -> Response:
         result = _result(job_id)
         record_result_view(database, result, viewer=f"user:{session.user.name}", address=client_address(request))
-        known = classes.classes(result.row.model, result.row.pipeline_digest, result.findings)
+        known = labels.codes(result.row.model, result.row.pipeline_digest, result.findings)
         panel = build_panel(result.row, result.findings, read_verdicts(database, [job_id])[job_id], known, session, error)
         opened = request.method != "GET" or request.headers.get("sec-fetch-dest") == "document"
         template = "verdict_page.html" if opened and not _as_fragment(request) else "verdict_panel.html"
@@ -72,7 +72,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, models_dir: Pat
         form = await request.form()
 
         def act(result: ResultDetails) -> None:
-            known = classes.classes(result.row.model, result.row.pipeline_digest, result.findings)
+            known = labels.codes(result.row.model, result.row.pipeline_digest, result.findings)
             draft, seen = read_draft(form, known, images_of_result(database, job_id)), read_seen(form)
             wanted = assessment_destinations(current())
             give_verdict(database, job_id, draft, user=session.user.name, seen=seen, takes_assessment=wanted)

@@ -9,7 +9,6 @@ import errno
 import gc
 import json
 import os
-import resource
 import select
 import sys
 from pathlib import Path
@@ -20,19 +19,9 @@ from console.viewer.render_object import render_object
 from console.viewer.render_slide import is_slide, render_slide
 from console.viewer.render_unit import Pause, Report, render_photograph, render_series
 from core.errors import NodeError, StorageError
+from core.process_limits import limit_process
 
 META = "meta.json"
-
-
-def set_limits(memory_mib: int, cpu_s: float, file_bytes: int) -> None:
-    """Limit address space, processor time and the size of a file (setrlimit(2)); no core dump."""
-    for kind, limit in (
-        (resource.RLIMIT_AS, memory_mib << 20),
-        (resource.RLIMIT_CPU, max(1, int(cpu_s))),
-        (resource.RLIMIT_FSIZE, file_bytes),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        resource.setrlimit(kind, (limit, limit))
 
 
 def render(order: dict[str, Any], report: Report, pause: Pause) -> dict[str, Any]:
@@ -74,7 +63,7 @@ def main(orders: TextIO, answers: TextIO) -> None:
     if not text:
         return
     order = json.loads(text)
-    set_limits(order["memory_mib"], order["cpu_s"], order["file_bytes"])
+    limit_process(order["memory_mib"] << 20, cpu_s=max(1, int(order["cpu_s"])), file_bytes=order["file_bytes"])
     try:
         meta = render(order, report, lambda: select.select([orders], [], [], order["others_after_s"]))
         (Path(order["folder"]) / META).write_text(json.dumps(meta))

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from core.errors import ConfigurationError
 from db import audit
 from db.accounts.sessions import SEEN_EVERY_S, hash_token
-from db.accounts.users import User
+from db.accounts.users import User, user_of_row
 from db.engine import Database
 
 PREFIX = "dcn_"  # so that programs that search for secrets in source code recognise a token
@@ -105,8 +105,7 @@ def find_token(database: Database, token: str, *, address: str) -> TokenUse | No
             return None
         if row.stale:
             connection.execute(_USED, {"id": row.token_id})
-    user = User(row.id, row.name, row.role, row.password_hash, row.totp_secret, row.created_at, row.disabled_at)
-    return TokenUse(row.token_id, user, frozenset(row.scopes))
+    return TokenUse(row.token_id, user_of_row(row), frozenset(row.scopes))
 
 
 def list_tokens(database: Database, user: User | None = None) -> list[ApiToken]:

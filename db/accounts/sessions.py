@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import text
 
 from db import audit
-from db.accounts.users import User
+from db.accounts.users import User, user_of_row
 from db.engine import Database
 
 SEEN_EVERY_S = 30  # the time of the last use is written at most this often
@@ -114,8 +114,7 @@ def find_session(database: Database, token: str, limits: SessionLimits, *, used:
             return None
         if used and row.stale:
             connection.execute(_SEEN, {"id": row.session_id})
-    user = User(row.id, row.name, row.role, row.password_hash, row.totp_secret, row.created_at, row.disabled_at)
-    return Session(row.session_id, user, row.form_token, row.confirmed)
+    return Session(row.session_id, user_of_row(row), row.form_token, row.confirmed)
 
 
 def end_session(database: Database, id: int, user: User) -> bool:

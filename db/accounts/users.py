@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from core.errors import ConfigurationError
 from db import audit
@@ -43,6 +44,11 @@ class User:
     def has_second_factor(self) -> bool:
         """Whether the user has enrolled a second factor."""
         return bool(self.totp_secret)
+
+
+def user_of_row(row: Row[Any]) -> User:
+    """Return the user of a row that has the columns of users among others."""
+    return User(row.id, row.name, row.role, row.password_hash, row.totp_secret, row.created_at, row.disabled_at)
 
 
 def insert_user(connection: Connection, *, name: str, role: str, password_hash: str, actor: str) -> int:

@@ -102,27 +102,5 @@ def _views(connection: Connection, query: TextClause, values: dict[str, Any]) ->
 
 
 def _view(row: Row[Any], associations: tuple[AssociationView, ...]) -> UnitView:
-    return UnitView(
-        id=row.id,
-        kind=UnitKind(row.kind),
-        state=UnitState(row.state),
-        revision=row.revision,
-        study_instance_uid=row.study_instance_uid,
-        series_instance_uid=row.series_instance_uid,
-        sop_instance_uid=row.sop_instance_uid,
-        source=row.source,
-        held=row.held,
-        first_received_at=row.first_received_at,
-        last_received_at=row.last_received_at,
-        associations=associations,
-        undecided=row.undecided,
-        expected=row.expected,
-        expected_at=row.expected_at,
-        expected_before=row.expected_before,
-        routes=tuple(row.routes),
-        selected=row.selected,
-        opened_at=row.opened_at,
-        reason=row.reason,
-        requested=row.requested,
-        requested_at=row.requested_at,
-    )
+    converted = {"kind": UnitKind(row.kind), "state": UnitState(row.state), "routes": tuple(row.routes)}
+    return UnitView(**row._asdict() | converted, associations=associations)

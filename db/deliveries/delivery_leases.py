@@ -38,7 +38,7 @@ _BEGIN_ATTEMPTS = text("""
     FROM deliveries d WHERE d.id = ANY(:ids)
 """)
 _CLAIMED = text("""
-    SELECT d.id, d.token, d.attempts, d.destination, d.job_id, r.kind, r.sop_class_uid, r.sop_instance_uid, r.sha256,
+    SELECT d.id, d.token, d.attempts AS attempt, d.destination, d.job_id, r.kind, r.sop_class_uid, r.sop_instance_uid, r.sha256,
            greatest(0, extract(epoch FROM node_now() - d.created_at))::float8 AS age_s,
            coalesce(j.identity ->> 'status' = 'research', false) AS research
     FROM deliveries d JOIN reports r ON r.id = d.report_id JOIN jobs j ON j.id = d.job_id
@@ -99,22 +99,7 @@ def claim_deliveries(
         if not ids:
             return []
         connection.execute(_BEGIN_ATTEMPTS, {"ids": ids})
-        return [
-            ClaimedDelivery(
-                id=row.id,
-                token=row.token,
-                attempt=row.attempts,
-                destination=row.destination,
-                job_id=row.job_id,
-                kind=row.kind,
-                sop_class_uid=row.sop_class_uid,
-                sop_instance_uid=row.sop_instance_uid,
-                sha256=row.sha256,
-                age_s=row.age_s,
-                research=row.research,
-            )
-            for row in connection.execute(_CLAIMED, {"ids": ids})
-        ]
+        return [ClaimedDelivery(**row._asdict()) for row in connection.execute(_CLAIMED, {"ids": ids})]
 
 
 def renew_deliveries(database: Database, claimed: Iterable[ClaimedDelivery], lease_s: float) -> None:

@@ -50,8 +50,9 @@ _BEGIN_ATTEMPTS = text("""
     FROM jobs j WHERE j.id = ANY(:ids)
 """)
 _CLAIMED = text("""
-    SELECT j.id, j.key, j.unit_id, u.kind, j.revision, j.run, j.attempts, j.token, j.model, j.model_version, j.pipeline_digest, j.priority,
-           j.destinations, st.study_instance_uid, se.series_instance_uid, u.sop_instance_uid, u.first_received_at, j.completed_at,
+    SELECT j.id, j.key, j.unit_id, u.kind AS unit_kind, j.revision, j.run, j.attempts AS attempt, j.token, j.model, j.model_version,
+           j.pipeline_digest, j.priority, j.destinations, st.study_instance_uid, se.series_instance_uid, u.sop_instance_uid,
+           u.first_received_at AS received_at, j.completed_at,
            j.shadow, j.failure_state, j.not_analysed_attempts, j.reason, u.source
     FROM jobs j JOIN units u ON u.id = j.unit_id JOIN series se ON se.id = u.series_id JOIN studies st ON st.id = se.study_id
     WHERE j.id = ANY(:ids) ORDER BY j.priority DESC, j.shadow, j.next_attempt_at, j.id
@@ -150,31 +151,11 @@ def _claimed(row: Row[Any], inputs: tuple[UnitInput, ...], earlier: list[StoredE
     for item in earlier:
         if item.kind == "sr":
             last.setdefault(item.destination, (item.sop_class_uid, item.sop_instance_uid, item.series_instance_uid))
-    return ClaimedJob(
-        id=row.id,
-        key=row.key,
-        unit_id=row.unit_id,
-        unit_kind=UnitKind(row.kind),
-        revision=row.revision,
-        run=row.run,
-        attempt=row.attempts,
-        token=row.token,
-        model=row.model,
-        model_version=row.model_version,
-        pipeline_digest=row.pipeline_digest,
-        priority=Priority(row.priority),
-        destinations=tuple(row.destinations),
-        study_instance_uid=row.study_instance_uid,
-        series_instance_uid=row.series_instance_uid,
-        sop_instance_uid=row.sop_instance_uid,
-        inputs=inputs,
-        received_at=row.first_received_at,
-        completed_at=row.completed_at,
-        predecessors=last,
-        outdated=tuple(item for item in earlier if item.kind != "sr"),
-        shadow=row.shadow,
-        failure_state=None if row.failure_state is None else JobState(row.failure_state),
-        not_analysed_attempts=row.not_analysed_attempts,
-        reason=row.reason,
-        source=row.source,
-    )
+    converted = {
+        "unit_kind": UnitKind(row.unit_kind),
+        "priority": Priority(row.priority),
+        "destinations": tuple(row.destinations),
+        "failure_state": None if row.failure_state is None else JobState(row.failure_state),
+    }
+    outdated = tuple(item for item in earlier if item.kind != "sr")
+    return ClaimedJob(**row._asdict() | converted, inputs=inputs, predecessors=last, outdated=outdated)

@@ -14,7 +14,6 @@ from db.engine import Database
 
 MAX_PENDING = 1000  # a webhook that is unreachable for months must not fill the database: the oldest count as failed
 KEPT_DAYS = 7
-FAILURES = ("job.failed", "job.quarantined", "delivery.failed")
 
 _ADD = text("""
     INSERT INTO notifications (key, event, subject, details) VALUES (:key, :event, :subject, CAST(:details AS jsonb))

@@ -1,12 +1,7 @@
 """${message}"""
 
-from alembic import op
+from db.schema.upgrade import sql_upgrade
 
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
-branch_labels = None
-depends_on = None
-
-
-def upgrade() -> None:
-    ${upgrades if upgrades else "pass"}
+upgrade = sql_upgrade()

@@ -1,5 +1,6 @@
 """Brings the schema to the newest revision. Alembic runs without its command line and ini file, in one transaction."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, text
@@ -80,6 +81,18 @@ def _upgrade(database: Database) -> None:
         execute_script(connection, read_sql("views"))
         grant_views(connection, VIEWS)
         connection.execute(_IDENTIFY)
+
+
+def sql_upgrade(*names: str) -> Callable[[], None]:
+    """Return the function ``upgrade`` of a revision that executes these SQL files."""
+
+    def upgrade() -> None:
+        from alembic import op
+
+        for name in names:
+            execute_script(op.get_bind(), read_sql(name))
+
+    return upgrade
 
 
 def execute_script(connection: Connection, script: str) -> None:

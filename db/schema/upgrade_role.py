@@ -46,12 +46,9 @@ def upgrade_session(admin: Database, node_role: str) -> Iterator[Database]:
             execute_formatted(connection, "GRANT %I TO %I", owner, name)
         execute_formatted(connection, "GRANT USAGE, CREATE ON SCHEMA public TO %I", name)
     url = admin.engine.url.set(username=name, password=password)
-    session = Database.open(url.render_as_string(hide_password=False), pool_size=1)
-    try:
+    with Database.open(url.render_as_string(hide_password=False), pool_size=1) as session:
         _check_sign_in(session, name)
         yield session
-    finally:
-        session.dispose()
         with admin.begin() as connection:
             hide_functions(connection)
             execute_formatted(connection, "REASSIGN OWNED BY %I TO %I", name, node_role)

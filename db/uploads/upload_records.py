@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-OPEN_STATES = ("receiving", "received", "taking")
-
 
 @dataclass(frozen=True, slots=True)
 class AnnouncedFile:

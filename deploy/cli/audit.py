@@ -2,20 +2,15 @@
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from core.errors import ChainBroken, ConfigurationError
-from deploy.cli.common import AsJson, Config, open_database, operator_name, parse_time, read_settings
+from deploy.cli.common import AsJson, Config, open_database, open_privileged_database, operator_name, parse_time
 from deploy.terminal import print_json, print_message, print_rows, to_json_types
-
-if TYPE_CHECKING:
-    from db.engine import Database
 
 app = typer.Typer(help="Verify, export and archive the audit trail.")
 
@@ -132,7 +127,7 @@ def archive(
     """
     from db.audit_archive.month_archive import archive_month
 
-    with _privileged_database(config) as database:
+    with open_privileged_database(config) as database:
         print_message(f"{archive_month(database, month, to, actor=operator_name())}: keep a copy elsewhere, `audit verify` needs it")
 
 
@@ -144,21 +139,5 @@ def restore(
     """Put an archived month back into the database."""
     from db.audit_archive.month_archive import restore_month
 
-    with _privileged_database(config) as database:
+    with open_privileged_database(config) as database:
         print_message(f"the month {restore_month(database, file, actor=operator_name())} is in the database again")
-
-
-@contextmanager
-def _privileged_database(config: Path | None) -> Iterator["Database"]:
-    """Open the database with the role that may upgrade the schema."""
-    from db.engine import Database
-    from deploy.local.database_roles import admin_url
-    from deploy.local.maintenance_database import maintenance_database
-
-    settings = read_settings(config)
-    with maintenance_database(settings) as url:
-        database = Database.open(admin_url(settings, url), pool_size=1)
-        try:
-            yield database
-        finally:
-            database.dispose()

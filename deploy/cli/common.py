@@ -80,12 +80,20 @@ def open_database(config: Path | None) -> Iterator[tuple["Settings", "Database"]
     from deploy.local.maintenance_database import maintenance_database
 
     settings = read_settings(config)
-    with maintenance_database(settings) as url:
-        database = Database.open(url, pool_size=1)
-        try:
-            yield settings, database
-        finally:
-            database.dispose()
+    with maintenance_database(settings) as url, Database.open(url, pool_size=1) as database:
+        yield settings, database
+
+
+@contextmanager
+def open_privileged_database(config: Path | None) -> Iterator["Database"]:
+    """Open the database with the role that may upgrade the schema."""
+    from db.engine import Database
+    from deploy.local.database_roles import admin_url
+    from deploy.local.maintenance_database import maintenance_database
+
+    settings = read_settings(config)
+    with maintenance_database(settings) as url, Database.open(admin_url(settings, url), pool_size=1) as database:
+        yield database
 
 
 @contextmanager

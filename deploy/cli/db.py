@@ -2,15 +2,13 @@
 
 import hashlib
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from core.errors import ConfigurationError, StorageError
-from deploy.cli.common import Config, operator_name, read_settings, require_database_url
+from deploy.cli.common import Config, open_privileged_database, operator_name, read_settings, require_database_url
 from deploy.terminal import print_message
 
 if TYPE_CHECKING:
@@ -31,18 +29,6 @@ def file_digest(file: Path) -> str:
         return hashlib.file_digest(opened_file, "sha256").hexdigest()
 
 
-@contextmanager
-def opened(url: str) -> Iterator["Database"]:
-    """Open the database for one command."""
-    from db.engine import Database
-
-    database = Database.open(url, pool_size=1)
-    try:
-        yield database
-    finally:
-        database.dispose()
-
-
 @app.command()
 def upgrade(config: Config = None, wait: Wait = 0.0) -> None:
     """Create or upgrade the schema."""
@@ -52,15 +38,11 @@ def upgrade(config: Config = None, wait: Wait = 0.0) -> None:
     from deploy.local.maintenance_database import maintenance_database
 
     settings = read_settings(config)
-    with maintenance_database(settings, create=True) as url:
-        database = Database.open(admin_url(settings, url), pool_size=1)
-        try:
-            _wait_for_database(database, wait)
-            before = current_revision(database)
-            upgrade_database(settings, url)
-            print_message(f"schema {before or '(empty)'} -> {current_revision(database)}")
-        finally:
-            database.dispose()
+    with maintenance_database(settings, create=True) as url, Database.open(admin_url(settings, url), pool_size=1) as database:
+        _wait_for_database(database, wait)
+        before = current_revision(database)
+        upgrade_database(settings, url)
+        print_message(f"schema {before or '(empty)'} -> {current_revision(database)}")
 
 
 def _wait_for_database(database: "Database", wait_s: float) -> None:
@@ -83,26 +65,29 @@ def wait(config: Config = None, timeout_s: Annotated[float, typer.Option("--time
     For roles that start beside the job that upgrades it (Kubernetes).
     """
     from db.engine import Database
-    from db.schema.revisions import current_revision, expected_revision
+    from db.schema.revisions import expected_revision
 
     settings, deadline, told = read_settings(config), time.monotonic() + timeout_s, ""
     require_database_url(settings)
-    database = Database.open(settings.database.url, pool_size=1)
-    while True:
-        try:
-            found = current_revision(database)
-        except StorageError as error:
-            found = str(error)
-        if found == expected_revision():
-            break
-        if time.monotonic() > deadline:
-            message = f"the schema is not that of this version after {timeout_s:g} s: {found or 'empty'}, expected {expected_revision()}"
-            raise ConfigurationError(message, hint="run dicom-node db upgrade")
-        if (waiting := f"waiting for the schema {expected_revision()}; found {found or 'an empty database'}") != told:
-            print_message(waiting)
-            told = waiting
-        time.sleep(1.0)
-    database.dispose()
+    with Database.open(settings.database.url, pool_size=1) as database:
+        while (found := _revision_or_error(database)) != (expected := expected_revision()):
+            if time.monotonic() > deadline:
+                message = f"the schema is not that of this version after {timeout_s:g} s: {found or 'empty'}, expected {expected}"
+                raise ConfigurationError(message, hint="run dicom-node db upgrade")
+            if (waiting := f"waiting for the schema {expected}; found {found or 'an empty database'}") != told:
+                print_message(waiting)
+                told = waiting
+            time.sleep(1.0)
+
+
+def _revision_or_error(database: "Database") -> str | None:
+    """Return the revision of the schema, or what keeps the database from answering."""
+    from db.schema.revisions import current_revision
+
+    try:
+        return current_revision(database)
+    except StorageError as error:
+        return str(error)
 
 
 @app.command()
@@ -111,6 +96,7 @@ def backup(file: FileArgument, config: Config = None) -> None:
 
     In pg_dump's custom format. The image files in DATA_DIR/blobs have to be copied separately.
     """
+    from db.engine import Database
     from db.operations.data_audit import record_backup
     from db.schema.revisions import current_revision
     from deploy.local.backup import dump_database
@@ -119,7 +105,7 @@ def backup(file: FileArgument, config: Config = None) -> None:
     settings = read_settings(config)
     with maintenance_database(settings) as url:
         dump_database(url, file)
-        with opened(url) as database:
+        with Database.open(url, pool_size=1) as database:
             record_backup(database, actor=operator_name(), digest=file_digest(file), size_bytes=file.stat().st_size)
             if current_revision(database) is None:
                 print_message("this database has no tables of a node: is database.url the right one?")
@@ -136,6 +122,7 @@ def restore(file: FileArgument, config: Config = None) -> None:
     from db.accounts.access_revocation import end_access_of_all
     from db.anchor.anchor_key import load_private_key
     from db.anchor.anchor_writer import record_restore
+    from db.engine import Database
     from db.operations.data_audit import record_restored
     from deploy.local.backup import require_backup, restore_database
     from deploy.local.database_roles import admin_url, upgrade_database
@@ -147,7 +134,7 @@ def restore(file: FileArgument, config: Config = None) -> None:
         restore_database(admin_url(settings, url), file)
         upgrade_database(settings, url)
         digest = file_digest(file)
-        with opened(url) as database:
+        with Database.open(url, pool_size=1) as database:
             if settings.anchor_file.exists():
                 record_restore(database, settings.anchor_file, load_private_key(settings.anchor_key), {"sha256": digest})
             record_restored(database, actor=operator_name(), digest=digest)
@@ -163,17 +150,9 @@ def auditor(name: Annotated[str, typer.Argument(metavar="NAME", help="name of th
     The password is printed once. For an existing auditor it is replaced.
     """
     from db.auditor_role import make_auditor
-    from db.engine import Database
     from db.schema import VIEWS
-    from deploy.local.database_roles import admin_url
-    from deploy.local.maintenance_database import maintenance_database
 
-    settings = read_settings(config)
-    with maintenance_database(settings) as url:
-        database = Database.open(admin_url(settings, url), pool_size=1)
-        try:
-            password = make_auditor(database, name, VIEWS, actor=operator_name())
-        finally:
-            database.dispose()
+    with open_privileged_database(config) as database:
+        password = make_auditor(database, name, VIEWS, actor=operator_name())
     print_message(f"{name} may read {', '.join(sorted(VIEWS))}; its password:")
     print(password)

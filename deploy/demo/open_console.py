@@ -24,11 +24,8 @@ def keep_console_open(node: DemoNode) -> None:
     servers = running_servers(node.settings.node.data_dir)
     if servers is None:
         return
-    database = Database.open(servers.database, pool_size=1)
-    try:
+    with Database.open(servers.database, pool_size=1) as database:
         token = _sign_in_token(database)
-    finally:
-        database.dispose()
     link = f"{console_url(node.settings)}/sign-in/link/{token}"
     print_message(f"\nThe console is open on these studies: {console_url(node.settings)}")
     print_message(f"Sign in once as {USER} (administrator): {link}")

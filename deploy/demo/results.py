@@ -34,13 +34,10 @@ def check_and_print_results(progress: DemoProgress, node: DemoNode, pacs: Pacs, 
     servers = running_servers(node.settings.node.data_dir)
     if servers is None:
         raise StorageError("the node ended", hint=f"see {node.logs}")
-    database = Database.open(servers.database, pool_size=1)
-    try:
+    with Database.open(servers.database, pool_size=1) as database:
         snapshot, settled = wait_until_settled(database, units, RESULTS_TIMEOUT_S, progress.print, node.is_alive)
         progress.finish_step("delivered")
         chain = _verify_audit_chain(database)
-    finally:
-        database.dispose()
     fetched = fetch_results(pacs, list(snapshot.deliveries), progress.folder / "reports")
     tables.print_timeline(snapshot)
     tables.print_findings(snapshot, given)

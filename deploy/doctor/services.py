@@ -33,8 +33,7 @@ def check_database(settings: Settings, running: bool) -> Iterator[Check]:
     from db.schema.owners import may_change_audit_trail
     from db.schema.revisions import current_revision, expected_revision
 
-    database = Database.open(settings.database.url, pool_size=1)
-    try:
+    with Database.open(settings.database.url, pool_size=1) as database:
         began = time.monotonic()
         database.ping()
         answer_ms = (time.monotonic() - began) * 1000
@@ -52,8 +51,6 @@ def check_database(settings: Settings, running: bool) -> Iterator[Check]:
             yield _audit_trail(may_change_audit_trail(database))
             yield _audit_anchor(last_anchor(database))
             yield _uploads(database, settings)
-    finally:
-        database.dispose()
 
 
 def _uploads(database: "Database", settings: Settings) -> Check:

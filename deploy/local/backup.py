@@ -130,8 +130,5 @@ def restore_database(url: str, file: Path) -> None:
 
 def _server_and_revision(url: str) -> tuple[int, str | None]:
     """Return (major version of the server, schema revision or None)."""
-    database = Database.open(url, pool_size=1)
-    try:
+    with Database.open(url, pool_size=1) as database:
         return database.server_major(), current_revision(database)
-    finally:
-        database.dispose()

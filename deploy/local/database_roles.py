@@ -50,19 +50,12 @@ def adopt_cluster(data_dir: Path, url: str) -> None:
         write_private_file(announced, secrets.token_urlsafe(24))
     password, port = announced.read_text().strip(), urlsplit(url).port
     admin_url = f"postgresql://{ADMIN}:{password}@127.0.0.1:{port}/{NODE}"
-    database = Database.open(url, pool_size=1)
-    try:
+    with Database.open(url, pool_size=1) as database:
         if database.is_superuser():  # not yet taken away by an earlier attempt
             make_superuser(database, ADMIN, password)
-    finally:
-        database.dispose()
-    admin = Database.open(admin_url, pool_size=1)
-    try:
-        with admin.begin() as connection:
-            make_node_role(connection, NODE, read_password(data_dir, NODE))
-            separate_owners(connection, NODE)
-    finally:
-        admin.dispose()
+    with Database.open(admin_url, pool_size=1) as admin, admin.begin() as connection:
+        make_node_role(connection, NODE, read_password(data_dir, NODE))
+        separate_owners(connection, NODE)
     announced.rename(data_dir / _PASSWORD_FILES[ADMIN])
 
 
@@ -96,9 +89,6 @@ def upgrade_database(settings: Settings, url: str) -> None:
     from db.schema.upgrade import upgrade_schema
 
     privileged, parts = admin_url(settings, url), urlsplit(url)
-    database = Database.open(privileged, pool_size=1)
-    try:
+    with Database.open(privileged, pool_size=1) as database:
         role = None if privileged == url else (unquote(parts.username or ""), unquote(parts.password or ""))
         upgrade_schema(database, role)
-    finally:
-        database.dispose()

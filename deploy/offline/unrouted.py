@@ -10,11 +10,8 @@ from db.engine import Database
 
 def present_route_decisions(settings: Settings, url: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return, for each row of `db.listings.unrouted.list_unrouted`, what the present routes would do; ``url`` is that of the database."""
-    database = Database.open(url, pool_size=1)
-    try:
+    with Database.open(url, pool_size=1) as database:
         return [present_route_decision(settings, database, row) for row in rows]
-    finally:
-        database.dispose()
 
 
 def present_route_decision(settings: Settings, database: Database, row: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The child's side: limits of the process, and a loop over requests. Imports nothing that parses, so that the limits come first."""
+"""The child's side: a loop over requests. Imports nothing that parses, so that the limits of the process come first."""
 
 import json
 import resource
@@ -6,12 +6,6 @@ import select
 import sys
 from collections.abc import Iterator
 from typing import Any
-
-
-def limit_resources(memory_bytes: int) -> None:
-    """Limit the address space of this process, and let it write no core file."""
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def requests(*, cpu_s: int, idle_s: float | None = None) -> Iterator[dict[str, Any]]:

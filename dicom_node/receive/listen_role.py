@@ -157,10 +157,10 @@ def run_child(settings: Settings, url: str, parent: "Connection[Settings, Settin
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     configure_logging(level=settings.logs.level, style=settings.logs.format, role="listen")
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    database = Database.open(url)
     process_memory.return_large_blocks()
     process_memory.freeze_garbage_collector()
     with (
+        Database.open(url) as database,
         Listener(settings, database, open_blobs(settings), reuse_port=True) as listener,
         RoleHeartbeat(database, "listen", listener.details),
     ):
@@ -168,4 +168,3 @@ def run_child(settings: Settings, url: str, parent: "Connection[Settings, Settin
             while True:
                 listener.apply(parent.recv())
         listener.drain(DRAIN_TIMEOUT_S)
-    database.dispose()

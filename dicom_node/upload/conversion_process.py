@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from dicom_node.line_process.child import answer, limit_resources, requests
+from core.process_limits import limit_process
+from dicom_node.line_process.child import answer, requests
 
 MEMORY_BYTES = 4 << 30
 CPU_S = 60  # for each request
@@ -16,7 +17,7 @@ CPU_S = 60  # for each request
 
 def main() -> int:
     """Answer requests until standard input ends."""
-    limit_resources(MEMORY_BYTES)
+    limit_process(MEMORY_BYTES)
     from core.errors import NodeError  # imported under the limits: what follows loads every decoder
     from dicom_node.upload import conversions
 

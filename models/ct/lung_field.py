@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from imaging.masks import box_of
 from imaging.ndimage import ndimage
 from models.ct.isotropic_grid import ResamplingGrid, Spacing
 
@@ -38,11 +39,10 @@ class LungField:
     def native_box(self, shape: tuple[int, ...], margin_mm: float) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
         """First and last native index of the box around ``field``, with a margin, inside ``shape``."""
         low, high = [], []
-        for axis in range(3):
-            seen = np.flatnonzero(self.field.any(axis=tuple(a for a in range(3) if a != axis)))
+        for axis, side in enumerate(box_of(self.field)):
             margin = int(np.ceil(margin_mm / self.spacing_mm[axis] * self.factor[axis]))
-            low.append(max(0, int(seen[0]) * self.factor[axis] - margin))
-            high.append(min(shape[axis] - 1, (int(seen[-1]) + 1) * self.factor[axis] - 1 + margin))
+            low.append(max(0, side.start * self.factor[axis] - margin))
+            high.append(min(shape[axis] - 1, side.stop * self.factor[axis] - 1 + margin))
         return (low[0], low[1], low[2]), (high[0], high[1], high[2])
 
     def on_grid(self, mask: Mask, grid: ResamplingGrid) -> Mask:
@@ -57,8 +57,7 @@ class LungField:
 def close_by_ball(mask: Mask, radius_mm: float, spacing_mm: Spacing) -> Mask:
     """Morphological closing of a mask that is not empty by a ball, by two distance maps; voxels outside the volume count as background."""
     pad = [int(np.ceil(radius_mm / s)) + 1 for s in spacing_mm]
-    rows, columns = (np.flatnonzero(mask.any(axis=(0, other))) for other in (2, 1))
-    box = (slice(None), slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))  # nothing is closed outside of it
+    box = (slice(None), *box_of(mask)[1:])  # nothing is closed outside of it
     # Slices are repeated at both ends: a scan that ends inside the lung must not lose its last slices.
     wide = np.pad(mask[box], [(pad[0], pad[0]), (0, 0), (0, 0)], mode="edge")
     wide = np.pad(wide, [(0, 0), (pad[1], pad[1]), (pad[2], pad[2])])

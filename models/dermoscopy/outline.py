@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from imaging.masks import box_of
 from imaging.ndimage import ndimage
 
 
@@ -39,8 +40,7 @@ def measure_region(mask: np.ndarray, spacing_mm: tuple[float, float] | None = No
 
 def crop_to_mask(mask: np.ndarray) -> np.ndarray:
     """The smallest box of (Y, X) bool that contains all set pixels; no rows where none is set."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] if len(rows) else mask[:0, :0]
+    return mask[box_of(mask)] if mask.any() else mask[:0, :0]
 
 
 def border_length(mask: np.ndarray, spacing: tuple[float, float]) -> float:

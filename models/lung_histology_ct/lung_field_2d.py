@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from imaging.masks import box_of
 from imaging.ndimage import ndimage
 
 Mask = npt.NDArray[np.bool_]
@@ -52,8 +53,8 @@ def find_lungs(grey: Grey) -> SliceLungs | None:
             taken += 1
     if air.sum() < LEAST_SHARE * grey.size:
         return None
-    across = np.flatnonzero(air.any(axis=0))
-    width = int(across[-1] - across[0] + 1)
+    across = box_of(air)[1]
+    width = across.stop - across.start
     field = np.zeros_like(air)
     middle = column_between_lungs(air, across)
     for side in (slice(0, middle), slice(middle, columns)):
@@ -66,20 +67,17 @@ def find_lungs(grey: Grey) -> SliceLungs | None:
     return SliceLungs(air, field, width) if field.any() else None
 
 
-def column_between_lungs(air: Mask, across: npt.NDArray[np.intp]) -> int:
+def column_between_lungs(air: Mask, across: slice) -> int:
     """The column with the least lung in the middle third of the columns ``across``."""
-    first, last = int(across[0]), int(across[-1])
+    first, last = across.start, across.stop - 1
     third = (last - first) // 3
     return first + third + int(np.argmin(air.sum(axis=0)[first + third : last - third + 1]))
 
 
 def box_around(mask: Mask, margin: int) -> tuple[slice, slice]:
     """The rows and columns of a mask that is not empty, with a margin, inside its shape."""
-    rows, columns = (np.flatnonzero(mask.any(axis=other)) for other in (1, 0))
-    return (
-        slice(max(0, int(rows[0]) - margin), int(rows[-1]) + margin + 1),
-        slice(max(0, int(columns[0]) - margin), int(columns[-1]) + margin + 1),
-    )
+    rows, columns = (slice(max(0, side.start - margin), side.stop + margin) for side in box_of(mask))
+    return rows, columns
 
 
 def close_lung(lung: Mask, radius: float) -> Mask:

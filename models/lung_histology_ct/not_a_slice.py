@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from imaging.masks import box_of
 from models.lung_histology_ct.lung_field_2d import Grey, SliceLungs, column_between_lungs, find_lungs
 from models.lung_histology_ct.preprocess import grey_levels, reduce_to_working_size
 
@@ -29,8 +30,8 @@ def check_lung_shape(lungs: SliceLungs, limits: Mapping[str, float]) -> str:
     ``limits``: ``min_height`` and ``max_height`` of both lungs together in relation to their width; ``min_smaller``, the area of the
     smaller side in relation to the larger; ``min_filled``, the share of the box around both that is lung.
     """
-    rows, columns = np.flatnonzero(lungs.air.any(axis=1)), np.flatnonzero(lungs.air.any(axis=0))
-    box = lungs.air[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    rows, columns = box_of(lungs.air)
+    box = lungs.air[rows, columns]
     height = len(box) / lungs.width
     if not limits["min_height"] <= height <= limits["max_height"]:
         usual = f"{limits['min_height']:.2f} to {limits['max_height']:.2f}"

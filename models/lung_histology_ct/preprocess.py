@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from imaging.masks import box_of
 from imaging.ndimage import ndimage
 from models.classifier.acceptance import check_side
 from models.lung_histology_ct.lung_field_2d import Grey, SliceLungs, disc, find_lungs
@@ -62,12 +63,12 @@ def prepare_slice(grey: npt.NDArray[np.uint8], limits: Mapping[str, float]) -> P
     dense = np.where(lungs.field, np.clip((small - air) / (tissue - air), 0.0, 1.0), 0.0).astype(np.float32)
     soft = ndimage.gaussian_filter(dense, BLUR * lungs.width)
     opened = ndimage.grey_opening(soft, footprint=disc(max(1, round(OPENING * lungs.width))))
-    rows, columns = np.flatnonzero(lungs.field.any(axis=1)), np.flatnonzero(lungs.field.any(axis=0))
-    top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
-    planes = [resize_plane(plane[top:bottom, left:right], SHAPE) for plane in (soft, np.where(opened < FAINT, 0.0, opened))]
+    rows, columns = box_of(lungs.field)
+    planes = [resize_plane(plane[rows, columns], SHAPE) for plane in (soft, np.where(opened < FAINT, 0.0, opened))]
     y, x = grey.shape[0] / small.shape[0], grey.shape[1] / small.shape[1]
     packed = np.round(np.clip(np.stack(planes), 0.0, 1.0) * 255).astype(np.uint8)
-    return PreparedSlice(packed, (top * y, left * x, (bottom - top) * y, (right - left) * x))
+    size = ((rows.stop - rows.start) * y, (columns.stop - columns.start) * x)
+    return PreparedSlice(packed, (rows.start * y, columns.start * x, *size))
 
 
 def reduce_to_working_size(grey: npt.NDArray[np.uint8]) -> Grey:
@@ -81,9 +82,8 @@ def reduce_to_working_size(grey: npt.NDArray[np.uint8]) -> Grey:
 
 def grey_levels(grey: Grey, lungs: SliceLungs) -> tuple[float, float] | str:
     """The grey of lung and of soft tissue: the medians inside the lungs and of the other pixels in the box around them; or why not."""
-    rows, columns = np.flatnonzero(lungs.air.any(axis=1)), np.flatnonzero(lungs.air.any(axis=0))
     beside = np.zeros_like(lungs.air)
-    beside[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = True
+    beside[box_of(lungs.air)] = True
     beside &= ~ndimage.binary_dilation(lungs.air, iterations=3)
     if beside.sum() < 50:
         return "no soft tissue was found between the lungs"

@@ -3,17 +3,11 @@
 make bench SECTION=blobs
 """
 
-import argparse
 import os
-import shutil
-import sys
-import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from core.settings.servers import StoreSection
 from core.settings.settings import Settings
@@ -22,6 +16,7 @@ from db.blobs.remote.stores import open_store
 from db.blobs.store import Blobs
 from dicom_node.blob_service.service import BlobService
 from tests.bench import paired_runs
+from tests.bench.benchmark import command_line, work_folder
 from tests.support.certificates import Authority
 from tests.support.seaweed import SeaweedFs
 
@@ -37,16 +32,15 @@ HEAD = [
 
 def main() -> None:
     """Run the benchmark and write its section."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--count", type=int, default=200, help="blobs of a series")
     arguments = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="dicom-node-bench-"))
-    seaweed = SeaweedFs(folder)
-    try:
-        rows = measure(folder, seaweed, arguments.count)
-    finally:
-        seaweed.kill()
-        shutil.rmtree(folder)
+    with work_folder() as folder:
+        seaweed = SeaweedFs(folder)
+        try:
+            rows = measure(folder, seaweed, arguments.count)
+        finally:
+            seaweed.kill()
     head = [column.format(count=arguments.count) for column in HEAD]
     text = paired_runs.markdown_table(head, rows)
     print(text)

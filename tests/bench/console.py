@@ -7,7 +7,6 @@ within ``--fill-s`` and a node of as many is made beside it; both answer in turn
 together.
 """
 
-import argparse
 import asyncio
 import contextlib
 import random
@@ -23,6 +22,7 @@ from statistics import median, quantiles
 from db.engine import Database
 from db.notify import notify
 from tests.bench import paired_runs
+from tests.bench.benchmark import command_line, report
 from tests.bench.console_node import FilledNode, filled_node
 from tests.bench.console_pages import SEARCH, pages, typed
 from tests.bench.orthanc_studies import StudyList
@@ -32,15 +32,16 @@ from tests.support.memory_folder import memory_folder
 OPEN_WORKLISTS, OPEN_S = 200, 20.0
 TARGET_MS, TARGET_CORE = 100, 20
 
+PAGE = paired_runs.ROOT / "docs" / "measurements-console.md"
+
 
 def main() -> None:
     """Run the benchmark and write its section."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__, page=PAGE)
     parser.add_argument("--studies", type=int, default=100_000)
     parser.add_argument("--findings", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--fill-s", type=float, default=180.0, help="seconds in which Orthanc gets as many studies; 0 for no comparison")
-    parser.add_argument("--write", action=argparse.BooleanOptionalAction, default=True, help="into docs/measurements-console.md")
     parser.add_argument("--keep", type=Path, help="folder in which the filled PostgreSQL stays, so that a later run need not fill it")
     parser.add_argument("--pages", default="", help="only the pages whose names contain this, and nothing else; it is not written")
     given = parser.parse_args()
@@ -56,11 +57,7 @@ def main() -> None:
                 text += "\n\n" + beside_orthanc(folder, node, given.studies, given.fill_s, given.rounds)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    print(text)
-    if given.write:
-        command = f"make bench SECTION=console ARGS='--rounds {given.rounds}'"
-        section = f"## Pages, search, open worklists\n\n{paired_runs.describe_conditions(command)}\n\n{text}"
-        paired_runs.write_section("console", section, paired_runs.ROOT / "docs" / "measurements-console.md")
+    report(given, "console", "## Pages, search, open worklists", text, f"--rounds {given.rounds}", page=PAGE)
 
 
 def measure(node: FilledNode, studies: int, rounds: int) -> str:

@@ -1,23 +1,17 @@
 """Measures the status query of the console on a database of 100,000 jobs (30 million instances, 200,000 deliveries).
 
-.venv/bin/python tests/bench/console_status.py
+.venv/bin/python -m tests.bench.console_status
 """
 
-import sys
-import tempfile
 import time
-from pathlib import Path
 from statistics import median
 
 from sqlalchemy import text
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
 from db import counters
 from db.engine import Database
 from db.operations.status import node_status
-from db.schema.upgrade import upgrade_schema
-from deploy.local.embedded_postgres import EmbeddedPostgres
+from tests.bench.benchmark import postgres_with_schema, work_folder
 
 UNITS, LOOKS = 100_000, 20
 FILL = (
@@ -39,29 +33,21 @@ FILL = (
 
 def main() -> None:
     """Run the benchmark and print the result."""
-    with tempfile.TemporaryDirectory(prefix="dicom-node-bench-") as folder:
-        Path(folder).chmod(0o755)
-        server = EmbeddedPostgres(Path(folder) / "postgres")
-        database = Database.open(server.start())
-        try:
-            upgrade_schema(database)
-            with database.begin() as connection:
-                for statement in FILL:
-                    connection.execute(text(statement))
-            while counters.fold_changes(database):
-                pass
-            with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                connection.execute(text("VACUUM ANALYZE"))
-            times = []
-            for _ in range(LOOKS):
-                began = time.perf_counter()
-                status = node_status(database)
-                times.append(time.perf_counter() - began)
-            print(f"{status.instances} instances, {status.jobs}, {status.deliveries}")
-            print(f"one look: median {median(times) * 1000:.0f} ms, slowest {max(times) * 1000:.0f} ms of {LOOKS}")
-        finally:
-            database.dispose()
-            server.stop()
+    with work_folder() as folder, postgres_with_schema(folder / "postgres") as url, Database.open(url) as database:
+        with database.begin() as connection:
+            for statement in FILL:
+                connection.execute(text(statement))
+        while counters.fold_changes(database):
+            pass
+        with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("VACUUM ANALYZE"))
+        times = []
+        for _ in range(LOOKS):
+            began = time.perf_counter()
+            status = node_status(database)
+            times.append(time.perf_counter() - began)
+        print(f"{status.instances} instances, {status.jobs}, {status.deliveries}")
+        print(f"one look: median {median(times) * 1000:.0f} ms, slowest {max(times) * 1000:.0f} ms of {LOOKS}")
 
 
 if __name__ == "__main__":

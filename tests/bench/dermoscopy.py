@@ -1,6 +1,6 @@
 """Measures ``dermoscopy_7class`` per image on the CPU: single images, heat maps, and a batch.
 
-.venv/bin/python tests/bench/dermoscopy.py [--images 64]
+.venv/bin/python -m tests.bench.dermoscopy [--images 64]
 
 Wall time, and processor time, which other work on the machine hardly affects.
 """
@@ -9,16 +9,12 @@ import argparse
 import io
 import json
 import os
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 
 import numpy as np
 from PIL import Image
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from deploy.demo.synthetic.lesion import make_lesion
 from imaging.photograph.read import Photograph

@@ -6,32 +6,22 @@ A whole node (``dicom-node up``) and one PACS; photographs and short CT series a
 the node itself records in its database.
 """
 
-import argparse
-import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
 
-from pydicom import dcmread
-from pynetdicom import build_context
 from sqlalchemy import text
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
 from db.engine import Database
-from deploy.demo.pacs.storage_scp import StorageScp
 from deploy.demo.synthetic.chest import make_chest, write_chest
 from deploy.demo.synthetic.lesion import lesion_dataset
-from deploy.local.node_lock import running_servers
-from deploy.local.ports import free_port
-from dicom_node.sockets import NodeEntity
 from tests.bench import paired_runs
-from tests.support.node_process import RunningNode, wait_until
+from tests.bench.benchmark import command_line, work_folder
+from tests.bench.node_with_pacs import SETTLE_S, delivered_jobs, node_with_pacs, send_unit
+from tests.support.node_process import wait_until
 
-SETTLE_S, SENDER = 1.0, "CAMERA"
 STAGES = (
     "conductor: complete, routed",
     "settle",
@@ -42,35 +32,6 @@ STAGES = (
     "sender: claimed",
     "on the wire",
 )
-CONFIG = f"""
-[node]
-port = {{port}}
-[console]
-port = {{console}}
-[receive]
-min_free_bytes = 0
-[completion]
-settle_s = {SETTLE_S}
-[[sources]]
-ae_title = "{SENDER}"
-host = "127.0.0.1"
-[[destinations]]
-name = "pacs"
-ae_title = "DEMOPACS"
-host = "127.0.0.1"
-port = {{pacs}}
-accept_research = true
-[[routes]]
-name = "skin"
-model = "dermoscopy_7class"
-destinations = ["pacs"]
-when = {{{{ Modality = "DMS" }}}}
-[[routes]]
-name = "chest"
-model = "lung_nodule_ct"
-destinations = ["pacs"]
-when = {{{{ Modality = "CT" }}}}
-"""
 # Seconds of each stage from the commit of the last instance: by the clock of the database; inside an attempt by that of the worker.
 TIMES = text("""
     SELECT u.kind, extract(epoch FROM j.queued_at - u.last_received_at), extract(epoch FROM o.published_at - j.queued_at),
@@ -101,12 +62,12 @@ class UnitTimes:
 
 def main() -> None:
     """Run the benchmark and write its section."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--photographs", type=int, default=40)
     parser.add_argument("--series", type=int, default=10)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="dicom-node-bench-") as name:
-        found = measure_units(Path(name), arguments.photographs, arguments.series)
+    with work_folder() as folder:
+        found = measure_units(folder, arguments.photographs, arguments.series)
     rows = []
     for kind, title, settle in (("image", "photographs", 0.0), ("series", "series of 24 slices", SETTLE_S)):
         mine = [one for one in found if one.kind == kind]
@@ -138,49 +99,24 @@ def main() -> None:
 
 def measure_units(folder: Path, photographs: int, series: int) -> list[UnitTimes]:
     """Send units one after the other, each when the one before is delivered. The first of each kind is not counted."""
-    pacs = StorageScp(folder / "pacs")
-    pacs.start()
-    config = folder / "node.toml"
-    config.write_text(CONFIG.format(port=free_port(), console=free_port(), pacs=pacs.port))
-    node = RunningNode(config).start()
-    try:
-        servers = running_servers(folder / "data")
-        assert servers is not None
-        database = Database.open(servers.database, pool_size=1)
-        wait_until("the worker", lambda: _count(database, "SELECT count(*) FROM heartbeats WHERE role = 'worker'"), 180)
-        done = 0
+    with node_with_pacs(folder) as (port, database):
         for number in range(photographs + 1):
             path = folder / f"{number}.dcm"
             lesion_dataset(number, size=(450, 600)).save_as(path, enforce_file_format=True)
-            done = _send_and_wait(database, node.port, [path], done)
+            _send_and_wait(database, port, [path])
         for number in range(series + 1 if series else 0):
             slices = write_chest(folder / f"ct{number}", make_chest(number, slices=24, size=64, slice_mm=5.0, diameters_mm=(14.0,)))
-            done = _send_and_wait(database, node.port, slices, done)
+            _send_and_wait(database, port, slices)
         with database.begin() as connection:
             found = [_unit_times(tuple(row)) for row in connection.execute(TIMES)]
-        database.dispose()
-    finally:
-        node.stop_or_kill()
-        pacs.stop()
     return [one for kind in ("image", "series") for one in [one for one in found if one.kind == kind][1:]]
 
 
-def _send_and_wait(database: Database, port: int, paths: Sequence[Path], done: int) -> int:
-    images = [dcmread(path) for path in paths]
-    entity = NodeEntity(SENDER)
-    entity.requested_contexts = [build_context(images[0].SOPClassUID, images[0].file_meta.TransferSyntaxUID)]
-    association = entity.associate("127.0.0.1", port, ae_title="DICOMNODE")
-    assert association.is_established
-    assert [association.send_c_store(image).Status for image in images] == [0] * len(images)
-    association.release()
-    wait_until("the report", lambda: _count(database, "SELECT count(*) FROM jobs WHERE state = 'delivered'") > done, 120, every_s=0.1)
+def _send_and_wait(database: Database, port: int, paths: Sequence[Path]) -> None:
+    done = delivered_jobs(database)
+    send_unit(port, paths)
+    wait_until("the report", lambda: delivered_jobs(database) > done, 120, every_s=0.1)
     time.sleep(0.2)
-    return done + 1
-
-
-def _count(database: Database, query: str) -> int:
-    with database.begin() as connection:
-        return int(connection.execute(text(query)).scalar_one())
 
 
 def _unit_times(row: tuple[object, ...]) -> UnitTimes:

@@ -3,20 +3,14 @@
 make bench SECTION=encode
 """
 
-import argparse
-import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from statistics import median
 from uuid import uuid4
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from core.records import Prediction, UnitInput
 from core.states import Outcome, Priority, ResultKind, UnitKind
@@ -24,6 +18,7 @@ from db.blobs.store import Blobs
 from db.jobs.job_records import ClaimedJob, StoredObject
 from imaging.masks import pack_mask
 from tests.bench import paired_runs
+from tests.bench.benchmark import command_line, work_folder
 from tests.bench.highdicom_encoder import HighdicomEncoder
 from tests.support.analyses import LOOKED_FOR, ct, nodule, volume
 from workers.encode.analysis import Analysis
@@ -42,14 +37,14 @@ PROFILE = {"pacs": frozenset({ResultKind.SR, ResultKind.SEG})}
 
 def main() -> None:
     """Run the benchmark and write its section."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--rounds", type=int, default=15)
     arguments = parser.parse_args()
     analysis, job = study(), claimed()
     steps: dict[str, list[tuple[float, float]]] = {}
-    with tempfile.TemporaryDirectory(prefix="dicom-node-bench-") as folder:
+    with work_folder() as folder:
         for number in range(arguments.rounds + 1):
-            blobs = Blobs(Path(folder) / str(number))  # nothing is there yet: every object is written
+            blobs = Blobs(folder / str(number))  # nothing is there yet: every object is written
             took = {
                 "all: encode, validate, keep": seconds(
                     lambda blobs=blobs: checked(store_result_objects(job, analysis, Recipients(("pacs",), profiles=PROFILE), blobs))

@@ -8,7 +8,6 @@ import argparse
 import os
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,13 +17,12 @@ from urllib.parse import urlsplit
 
 import psycopg2
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
 from db.engine import Database
 from db.schema.upgrade import upgrade_schema
 from deploy.local.database_roles import ADMIN, role_url
 from deploy.local.embedded_postgres import EmbeddedPostgres
 from tests.bench import paired_runs
+from tests.bench.benchmark import command_line, work_folder
 from tests.support.large_database import fill_database, frequent_queries
 
 EACH = 10  # instances of a study
@@ -34,7 +32,7 @@ BULK = 200_000  # studies from which on the indexes are built at the end
 
 def main() -> None:
     """Run the benchmark and write its section."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--studies", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--repeats", type=int, default=20, help="executions of each query per round; their median counts")
@@ -42,18 +40,14 @@ def main() -> None:
     # In memory where there is room: the disk would only add to both.
     in_memory = Path("/dev/shm").is_dir() and shutil.disk_usage("/dev/shm").free > arguments.studies * EACH * BYTES
     where, arguments.on_disk = ("/dev/shm", False) if in_memory else (None, True)
-    with tempfile.TemporaryDirectory(prefix="dicom-node-bench-", dir=where) as folder:
-        Path(folder).chmod(0o755)
-        server = EmbeddedPostgres(Path(folder) / "postgres")
-        with on_one_processor():
-            url = role_url(server.data_dir, ADMIN, urlsplit(server.start()).port or 0)  # it creates databases
-            try:
-                small, large = create_database(url, "small", 100), create_database(url, "large", arguments.studies)
+    with work_folder(where) as folder, on_one_processor():
+        server = EmbeddedPostgres(folder / "postgres")
+        url = role_url(server.data_dir, ADMIN, urlsplit(server.start()).port or 0)  # it creates databases
+        try:
+            with create_database(url, "small", 100) as small, create_database(url, "large", arguments.studies) as large:
                 rows = measure(small, large, arguments)
-                small.dispose()
-                large.dispose()
-            finally:
-                server.stop()
+        finally:
+            server.stop()
     write(rows, arguments)
 
 

@@ -6,11 +6,8 @@ Processor time is that of the role with its children; memory is the highest resi
 counts from the moment that it is reset (proc(5), clear_refs), and what each of its children has of its own at the end.
 """
 
-import argparse
 import contextlib
-import shutil
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +19,7 @@ from pydicom.dataset import Dataset
 
 from imaging.wire.part10 import data_set_offset
 from tests.bench import paired_runs
+from tests.bench.benchmark import command_line, report, work_folder
 from tests.bench.receive_targets import listener
 from tests.fuzz.costly_datasets import costly_datasets
 from tests.fuzz.raw_association import RELEASE, RQ, associate_rq, context, pdu, send_parts, store
@@ -94,23 +92,12 @@ class MeasuredListener:
 
 def main() -> None:
     """Run the benchmark and write its section."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--write", action=argparse.BooleanOptionalAction, default=True, help="into docs/measurements-trust.md")
-    arguments = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="dicom-node-bench-"))
-    folder.chmod(0o755)
-    try:
-        with listener(folder, 1) as ((_, port), pid):
-            measured = MeasuredListener(port, pid)
-            rows = [*connections(measured), *instances(measured)]
-    finally:
-        shutil.rmtree(folder)
+    arguments = command_line(__doc__, page=PAGE).parse_args()
+    with work_folder() as folder, listener(folder, 1) as running:
+        measured = MeasuredListener(running.port, running.pid)
+        rows = [*connections(measured), *instances(measured)]
     head = ["input", "s of processor", "MiB more", "children, MiB", "answer after, s", "answer", "longest wait of another sender, s"]
-    table = paired_runs.markdown_table(head, rows)
-    print(table)
-    if arguments.write:
-        conditions = paired_runs.describe_conditions("make bench SECTION=hostile")
-        paired_runs.write_section("hostile", f"{conditions}\n\n{table}", page=PAGE)
+    report(arguments, "hostile", "", paired_runs.markdown_table(head, rows), page=PAGE)
 
 
 def instances(measured: MeasuredListener) -> Iterator[list[object]]:

@@ -12,7 +12,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,14 +19,11 @@ from pathlib import Path
 
 import psutil
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
 from core.logs import configure_logging as configure_logs
 from db.engine import Database
-from db.schema.upgrade import upgrade_schema
-from deploy.local.embedded_postgres import EmbeddedPostgres
 from deploy.local.ports import free_port
 from tests.bench import paired_runs, receive, receive_targets
+from tests.bench.benchmark import command_line, postgres_with_schema, work_folder
 from tests.bench.workers import BenchNode, end_to_end
 from tests.bench.workers import node as bench_node
 from tests.support.external_programs import tool
@@ -66,7 +62,7 @@ host = "127.0.0.1"
 
 def main() -> None:
     """Run the benchmark and write its section."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--instances", type=int, default=480, help="of a round, over all associations")
     parser.add_argument("--jobs", type=int, default=48, help="of a round")
@@ -74,9 +70,7 @@ def main() -> None:
     os.environ["TCP_NODELAY"] = "1"
     configure_logs(level="error", style="console", role="bench")
     rows = []
-    with tempfile.TemporaryDirectory(prefix="dicom-node-bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
+    with work_folder() as folder:
         for count in (1, 2):
             rows.append([f"receiving, listeners: {count}", *measure_listeners(folder / f"listen{count}", count, arguments)])
         (folder / "work").mkdir()
@@ -117,28 +111,24 @@ def measure_listeners(folder: Path, count: int, arguments: argparse.Namespace) -
 @contextmanager
 def listeners(folder: Path, count: int) -> Iterator[tuple[int, list[psutil.Process]]]:
     """Run listeners behind HAProxy; yield its port and their processes."""
-    server, port, started = EmbeddedPostgres(folder / "postgresql"), free_port(), []
-    url = server.start()
-    database = Database.open(url)
-    upgrade_schema(database)
-    try:
-        ports = [free_port() for _ in range(count)]
-        for behind in ports:
-            config = folder / f"{behind}.toml"
-            config.write_text(CONFIG.format(data=folder / "data", port=behind, database=url))
-            started.append(subprocess.Popen([sys.executable, "-m", "deploy.cli", "listen", "--config", str(config)]))
-        servers = "\n".join(f"  server l{behind} 127.0.0.1:{behind} send-proxy-v2" for behind in ports)
-        (folder / "haproxy.cfg").write_text(HAPROXY.format(port=port, servers=servers))
-        receive_targets.wait_for_processes(database, count)
-        started.append(subprocess.Popen([tool("haproxy", "haproxy"), "-f", str(folder / "haproxy.cfg"), "-db", "-q"]))
-        receive_targets.wait_for(port)
-        yield port, [psutil.Process(process.pid) for process in started[:-1]]
-    finally:
-        for process in reversed(started):
-            process.send_signal(signal.SIGTERM)
-            process.wait(60)
-        database.dispose()
-        server.stop()
+    port, started = free_port(), list[subprocess.Popen[bytes]]()
+    with postgres_with_schema(folder / "postgresql") as url, Database.open(url) as database:
+        try:
+            ports = [free_port() for _ in range(count)]
+            for behind in ports:
+                config = folder / f"{behind}.toml"
+                config.write_text(CONFIG.format(data=folder / "data", port=behind, database=url))
+                started.append(subprocess.Popen([sys.executable, "-m", "deploy.cli", "listen", "--config", str(config)]))
+            servers = "\n".join(f"  server l{behind} 127.0.0.1:{behind} send-proxy-v2" for behind in ports)
+            (folder / "haproxy.cfg").write_text(HAPROXY.format(port=port, servers=servers))
+            receive_targets.wait_for_processes(database, count)
+            started.append(subprocess.Popen([tool("haproxy", "haproxy"), "-f", str(folder / "haproxy.cfg"), "-db", "-q"]))
+            receive_targets.wait_for(port)
+            yield port, [psutil.Process(process.pid) for process in started[:-1]]
+        finally:
+            for process in reversed(started):
+                process.send_signal(signal.SIGTERM)
+                process.wait(60)
 
 
 def measure_workers(site: BenchNode, count: int, arguments: argparse.Namespace) -> list[str]:

@@ -1,6 +1,6 @@
 """Compares four methods for imbalanced classes (115 to 6,705 images), trained on fold 0 and evaluated on the held-out lesions.
 
-.venv/bin/python tests/bench/imbalance.py [--data DIR] [--epochs 10] [--seeds 20 21]
+.venv/bin/python -m tests.bench.imbalance [--data DIR] [--epochs 10] [--seeds 20 21]
 
 The first stage at 96 pixels without patient data, which takes minutes on one core. The methods: equal sampling of all classes; sampling
 as in the data with a loss weighted by class; with logit adjustment; and what the recipe does, half of both.
@@ -18,8 +18,6 @@ from typing import Any
 
 import numpy as np
 import torch
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from models.dermoscopy.network import LesionNet
 from models.dermoscopy.preprocess import resize_square

@@ -6,12 +6,9 @@ A node (``dicom-node up``, one worker child) and one PACS on this machine. Serie
 those that the node itself records in its database. Writes tests/simulation/recorded_run.json.
 """
 
-import argparse
 import json
 import os
 import platform
-import sys
-import tempfile
 import threading
 import time
 from datetime import UTC, datetime
@@ -19,20 +16,13 @@ from pathlib import Path
 from random import Random
 from statistics import median
 
-from pydicom import dcmread
-from pynetdicom import build_context
 from sqlalchemy import text
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
 from db.engine import Database
-from deploy.demo.pacs.storage_scp import StorageScp
 from deploy.demo.synthetic.chest import make_chest, write_chest
-from deploy.local.node_lock import running_servers
-from deploy.local.ports import free_port
-from dicom_node.sockets import NodeEntity
-from tests.bench.dwell import CONFIG, SENDER, SETTLE_S
-from tests.support.node_process import RunningNode, wait_until
+from tests.bench.benchmark import command_line, work_folder
+from tests.bench.node_with_pacs import SETTLE_S, delivered_jobs, node_with_pacs, send_unit
+from tests.support.node_process import wait_until
 
 RECORD = Path(__file__).resolve().parents[1] / "simulation" / "recorded_run.json"
 SLICES, ALONE = 24, 4  # series that are sent one after the other first: the constants without waiting
@@ -50,14 +40,14 @@ COLUMNS = ("first_s", "received_s", "queued_s", "started_s", "reported_s", "deli
 
 def main() -> None:
     """Run the load and write the record."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--series", type=int, default=30)
     parser.add_argument("--utilisation", type=float, default=0.85, help="of the worker, by the series that were sent alone")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     load = os.getloadavg()[0]
-    with tempfile.TemporaryDirectory(prefix="dicom-node-bench-") as name:
-        studies = run_load(Path(name), arguments.series, arguments.utilisation, arguments.seed)
+    with work_folder() as folder:
+        studies = run_load(folder, arguments.series, arguments.utilisation, arguments.seed)
     record = {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{os.cpu_count()} cores {platform.processor() or platform.machine()}, load {load:.1f} before",
@@ -77,57 +67,21 @@ def run_load(folder: Path, series: int, utilisation: float, seed: int) -> list[l
         write_chest(folder / f"ct{number}", make_chest(number, slices=SLICES, size=64, slice_mm=5.0, diameters_mm=(14.0,)))
         for number in range(1 + ALONE + series)
     ]
-    pacs = StorageScp(folder / "pacs")
-    pacs.start()
-    config = folder / "node.toml"
-    config.write_text(CONFIG.format(port=free_port(), console=free_port(), pacs=pacs.port))
-    node = RunningNode(config).start()
-    try:
-        servers = running_servers(folder / "data")
-        assert servers is not None
-        database = Database.open(servers.database, pool_size=1)
-        wait_until("the worker", lambda: count(database, "SELECT count(*) FROM heartbeats WHERE role = 'worker'"), 180)
+    with node_with_pacs(folder) as (port, database):
         for number in range(1 + ALONE):
-            send(node.port, slices[number])
-            wait_until("the report", lambda done=number: delivered(database) > done, 900, every_s=0.1)  # type: ignore[misc]
+            send_unit(port, slices[number])
+            wait_until("the report", lambda done=number: delivered_jobs(database) > done, 900, every_s=0.1)  # type: ignore[misc]
         work_s = median(sum(row[6:]) for row in read_times(database))
         random, senders, at = Random(seed), [], time.monotonic()
         for paths in slices[1 + ALONE :]:
             time.sleep(max(0.0, at - time.monotonic()))
-            senders.append(threading.Thread(target=send, args=(node.port, paths)))
+            senders.append(threading.Thread(target=send_unit, args=(port, paths)))
             senders[-1].start()
             at += random.expovariate(utilisation / work_s)
         for sender in senders:
             sender.join()
-        wait_until("all reports", lambda: delivered(database) == len(slices), 900, every_s=0.2)
-        found = read_times(database)[1:]
-        database.dispose()
-    finally:
-        node.stop_or_kill()
-        pacs.stop()
-    return found
-
-
-def send(port: int, paths: list[Path]) -> None:
-    """Send one series on an association of its own."""
-    images = [dcmread(path) for path in paths]
-    entity = NodeEntity(SENDER)
-    entity.requested_contexts = [build_context(images[0].SOPClassUID, images[0].file_meta.TransferSyntaxUID)]
-    association = entity.associate("127.0.0.1", port, ae_title="DICOMNODE")
-    assert association.is_established
-    assert [association.send_c_store(image).Status for image in images] == [0] * len(images)
-    association.release()
-
-
-def delivered(database: Database) -> int:
-    """Return the number of delivered jobs."""
-    return count(database, "SELECT count(*) FROM jobs WHERE state = 'delivered'")
-
-
-def count(database: Database, query: str) -> int:
-    """Return the number that a query returns."""
-    with database.begin() as connection:
-        return int(connection.execute(text(query)).scalar_one())
+        wait_until("all reports", lambda: delivered_jobs(database) == len(slices), 900, every_s=0.2)
+        return read_times(database)[1:]
 
 
 def read_times(database: Database) -> list[list[float]]:

@@ -5,7 +5,6 @@ make bench SECTION=lung_nodules [ARGS="--data ../shared/data"]
 Wall time on all cores, processor time (which other work on the machine hardly affects), and the largest resident memory of the process.
 """
 
-import argparse
 import json
 import os
 import resource
@@ -17,11 +16,12 @@ import numpy as np
 from deploy.demo.synthetic.chest import make_chest
 from imaging.volume.volume import Volume
 from models import runtime
+from tests.bench.benchmark import command_line
 
 
 def main() -> None:
     """Run the benchmark and print the result."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--slices", type=int, default=300)
     parser.add_argument("--data", type=Path, help="the folder that holds ct-volumes: measure these instead")
     arguments = parser.parse_args()

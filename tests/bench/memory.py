@@ -1,16 +1,13 @@
 """Measures the memory of the listener while it receives a multi-frame object of 1 GB, and many small instances.
 
-    .venv/bin/python -m tests.bench.memory --instances 100000
+    make bench SECTION=memory ARGS="--instances 100000"
 
 Resident memory of the process that serves, sampled while it receives (``--large`` GB) and after every tenth of the instances.
 """
 
-import argparse
 import os
-import shutil
 import socket
 import struct
-import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +19,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, MultiFrameGrayscaleWordSeco
 from dicom_node.sockets import NodeEntity
 from imaging.wire.command_set import read_command_set
 from tests.bench import paired_runs
+from tests.bench.benchmark import command_line, report, work_folder
 from tests.bench.receive import store
 from tests.bench.receive_targets import Target, listener
 from tests.support.series import CT, encoded, image
@@ -31,27 +29,20 @@ SIDE = 512
 
 def main() -> None:
     """Run the benchmark and write its section."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__, page=paired_runs.MEASUREMENTS)
     parser.add_argument("--large", type=float, default=1.0, help="GB of the multi-frame object")
     parser.add_argument("--instances", type=int, default=100_000)
     parser.add_argument("--associations", type=int, default=8)
-    parser.add_argument("--write", action=argparse.BooleanOptionalAction, default=True, help="into docs/measurements.md")
     arguments = parser.parse_args()
     os.environ["TCP_NODELAY"] = "1"
-    folder = Path(tempfile.mkdtemp(prefix="dicom-node-bench-"))
-    folder.chmod(0o755)
-    try:
-        with listener(folder, 1) as (target, pid):
-            process = psutil.Process(pid)
-            rows = [["at rest, nothing received", mib(process)], *small(target, process, arguments.instances, arguments.associations)]
-            rows += large(target, process, folder / "large", arguments.large)
-    finally:
-        shutil.rmtree(folder)
+    with work_folder() as folder, listener(folder, 1) as running:
+        process = psutil.Process(running.pid)
+        rows = [["at rest, nothing received", mib(process)]]
+        rows += small(running.target, process, arguments.instances, arguments.associations)
+        rows += large(running.target, process, folder / "large", arguments.large)
     text = paired_runs.markdown_table(["listener, one process", "resident, MiB"], rows)
-    print(text)
-    if arguments.write:
-        command = f".venv/bin/python -m tests.bench.memory --instances {arguments.instances} --associations {arguments.associations}"
-        paired_runs.write_section("memory", f"## Memory of the listener\n\n{paired_runs.describe_conditions(command)}\n\n{text}")
+    options = f"--instances {arguments.instances} --associations {arguments.associations}"
+    report(arguments, "memory", "## Memory of the listener", text, options, page=paired_runs.MEASUREMENTS)
 
 
 def mib(process: psutil.Process) -> int:

@@ -13,11 +13,9 @@ recently_deleted: a quarter of the listener's processor time). For the same reas
 not reliable when many files were deleted on that disk within five minutes.
 """
 
-import argparse
 import os
 import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
@@ -29,6 +27,7 @@ from pydicom.uid import UID
 from deploy.demo.inputs import CT_SERIES, data_folder
 from deploy.demo.synthetic.chest import make_chest, write_chest
 from tests.bench import paired_runs
+from tests.bench.benchmark import command_line, report, work_folder
 from tests.bench.receive_targets import POSTGRESQL, Target, node, orthanc, orthanc_postgresql, pynetdicom_storescp, storescp
 from tests.support.memory_folder import memory_folder
 
@@ -42,29 +41,23 @@ DURABLE = (
 
 def main() -> None:
     """Run the benchmark and write its section."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__, page=paired_runs.MEASUREMENTS)
     parser.add_argument("--instances", type=int, default=960, help="of a run, over all associations")
     parser.add_argument("--associations", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--write", action=argparse.BooleanOptionalAction, default=True, help="into docs/measurements.md and docs/pictures")
     arguments = parser.parse_args()
     for program in ("/usr/bin/storescu", "/usr/bin/storescp"):
         if not Path(program).exists():
             raise SystemExit(f"{program} is missing: apt-get install dcmtk")
     os.environ["TCP_NODELAY"] = "1"
-    folder = Path(tempfile.mkdtemp(prefix="dicom-node-bench-"))
-    folder.chmod(0o755)
-    try:
+    with work_folder() as folder:
         found = measure(folder, arguments.instances, arguments.associations, arguments.rounds)
-    finally:
-        shutil.rmtree(folder)
-    text = report(found, arguments.instances)
-    print(text)
+    text = describe(found, arguments.instances)
     if arguments.write:
-        command = f'make bench SECTION=receive ARGS="--instances {arguments.instances} --rounds {arguments.rounds}"'
         groups = {f"{number} association{'s' if number > 1 else ''}": runs for number, runs in found.items()}
-        image = f"![Receive rates](pictures/{paired_runs.plot_runs('receive', groups, 'instances of 0.53 MB per second').name})"
-        paired_runs.write_section("receive", f"## Receive\n\n{paired_runs.describe_conditions(command)}\n\n{text}\n\n{image}")
+        text += f"\n\n![Receive rates](pictures/{paired_runs.plot_runs('receive', groups, 'instances of 0.53 MB per second').name})"
+    options = f"--instances {arguments.instances} --rounds {arguments.rounds}"
+    report(arguments, "receive", "## Receive", text, options, page=paired_runs.MEASUREMENTS)
 
 
 def measure(folder: Path, instances: int, associations: list[int], rounds: int) -> dict[int, paired_runs.Runs]:
@@ -101,7 +94,7 @@ def measure(folder: Path, instances: int, associations: list[int], rounds: int) 
         }
 
 
-def report(found: dict[int, paired_runs.Runs], instances: int) -> str:
+def describe(found: dict[int, paired_runs.Runs], instances: int) -> str:
     """Return the section."""
     lines = [f"{instances} CT slices of 0.53 MB a run, {DURABLE}.", ""]
     for number, runs in found.items():

@@ -6,19 +6,16 @@ One sender stores CT slices one after the other. A round has three parts: nothin
 the costly inputs, in turns, on one association; it sends the costly inputs. The time of each C-STORE is from its first byte to its answer.
 """
 
-import argparse
 import multiprocessing
-import shutil
 import struct
-import tempfile
 import time
 from dataclasses import replace
 from multiprocessing.sharedctypes import Synchronized
 from multiprocessing.synchronize import Event
-from pathlib import Path
 from statistics import median, quantiles
 
 from tests.bench import paired_runs
+from tests.bench.benchmark import command_line, report, work_folder
 from tests.bench.receive_targets import listener
 from tests.fuzz.costly_datasets import costly_datasets
 from tests.fuzz.raw_association import RELEASE, RESPONSE_TIMEOUT_S, RawConnection, associate_rq, context, store
@@ -85,24 +82,14 @@ def image_of_size(number: int, size_bytes: int) -> Seed:
 
 def main() -> None:
     """Run the benchmark and write its section."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__, page=PAGE)
     parser.add_argument("--instances", type=int, default=200, help="of a part, of which each round has two")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--write", action=argparse.BooleanOptionalAction, default=True, help="into docs/measurements-receive.md")
     arguments = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="dicom-node-bench-"))
-    folder.chmod(0o755)
-    try:
-        with listener(folder, 1) as ((_, port), _):
-            times, sent = measure(port, arguments.instances, arguments.rounds)
-    finally:
-        shutil.rmtree(folder)
-    text = report(times, sent)
-    print(text)
-    if arguments.write:
-        command = f'make bench SECTION=receive_others ARGS="--instances {arguments.instances} --rounds {arguments.rounds}"'
-        title = f"## Other senders beside costly input\n\n{paired_runs.describe_conditions(command)}"
-        paired_runs.write_section("receive_others", f"{title}\n\n{text}", PAGE)
+    with work_folder() as folder, listener(folder, 1) as running:
+        times, sent = measure(running.port, arguments.instances, arguments.rounds)
+    options = f"--instances {arguments.instances} --rounds {arguments.rounds}"
+    report(arguments, "receive_others", "## Other senders beside costly input", describe(times, sent), options, page=PAGE)
 
 
 def measure(port: int, instances: int, rounds: int) -> tuple[list[list[list[float]]], list[int]]:
@@ -149,7 +136,7 @@ def wait_for_more(sent: "Synchronized[int]") -> None:
         time.sleep(0.02)
 
 
-def report(times: list[list[list[float]]], sent: list[int]) -> str:
+def describe(times: list[list[list[float]]], sent: list[int]) -> str:
     """Return the table."""
 
     def p99(values: list[float]) -> float:

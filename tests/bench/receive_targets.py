@@ -5,8 +5,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -16,50 +17,57 @@ from sqlalchemy import make_url
 from core.errors import ConfigurationError
 from db.engine import Database
 from db.roles.heartbeats import alive_processes
-from db.schema.upgrade import upgrade_schema
 from deploy.demo.pacs.interface import AE_TITLE
 from deploy.demo.pacs.orthanc import Orthanc
 from deploy.local.embedded_postgres import EmbeddedPostgres
 from deploy.local.ports import accepts_connections, free_port
+from tests.bench.benchmark import postgres_with_schema
 
 Target = tuple[str, int]  # AE title, port
 START_TIMEOUT_S = 600.0  # only ends a hang: on a busy machine a start takes minutes
 POSTGRESQL = Path("/usr/share/orthanc/plugins/libOrthancPostgreSQLIndex.so")  # where Debian's orthanc-postgresql installs it
 
 
+@dataclass(frozen=True, slots=True)
+class RunningListener:
+    """The role ``listen`` of a node, with the URL of its PostgreSQL."""
+
+    port: int
+    pid: int
+    database_url: str
+
+    @property
+    def target(self) -> Target:
+        """Where a sender finds it."""
+        return "DICOMNODE", self.port
+
+
 @contextmanager
 def node(folder: Path, processes: int) -> Iterator[Target]:
     """Run the role ``listen`` with PostgreSQL; no other role."""
-    with listener(folder, processes) as (target, _):
-        yield target
+    with listener(folder, processes) as running:
+        yield running.target
 
 
 @contextmanager
-def listener(folder: Path, processes: int) -> Iterator[tuple[Target, int]]:
-    """Run the same; yield the target and the process id."""
-    server, port = EmbeddedPostgres(folder / "postgresql"), free_port()
-    url = server.start()
-    try:
-        database = Database.open(url)
-        upgrade_schema(database)
-        config = folder / "node.toml"
+def listener(folder: Path, processes: int, program: Sequence[str] = ("deploy.cli",)) -> Iterator[RunningListener]:
+    """Run the same; yield it. ``program``: the module that runs the command, and its first arguments."""
+    port, config = free_port(), folder / "node.toml"
+    with postgres_with_schema(folder / "postgresql") as url, Database.open(url) as database:
         config.write_text(
             f'[node]\ndata_dir = "{folder / "data"}"\nport = {port}\nprocesses = {processes}\n'
             f"[receive]\nmin_free_bytes = 0\nmax_waiting = 0\n"
             f'[database]\nurl = "{url}"\n[logs]\nlevel = "warning"\n[[sources]]\nae_title = "BENCH"\nhost = "127.0.0.1"\n'
         )
-        process = subprocess.Popen([sys.executable, "-m", "deploy.cli", "listen", "--config", str(config)])
+        process = subprocess.Popen([sys.executable, "-m", *program, "listen", "--config", str(config)])
         try:
             wait_for(port)
             if processes > 1:
                 wait_for_processes(database, processes)
-            yield ("DICOMNODE", port), process.pid
+            yield RunningListener(port, process.pid, url)
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(60)
-            database.dispose()
-    finally:
-        server.stop()
 
 
 def wait_for_processes(database: Database, processes: int) -> None:

@@ -6,7 +6,6 @@ Each run is a process of its own that imports first, then reads once to warm the
 the resident set above what the imports took. The values are compared bit for bit.
 """
 
-import argparse
 import json
 import os
 import subprocess
@@ -18,25 +17,24 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
 from deploy.demo.inputs import CT_SERIES, data_folder
 from tests.bench import paired_runs
+from tests.bench.benchmark import command_line, work_folder
 
 NODE, SITK, MONAI = "dicom-node", "SimpleITK", "MONAI PydicomReader"
 
 
 def main() -> None:
     """Run the benchmark, or one reader in a process of its own."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--one", nargs=2, metavar=("READER", "FOLDER"), help="(used by itself) read a series once, in this process")
     arguments = parser.parse_args()
     if arguments.one:
         print(json.dumps(one(arguments.one[0], Path(arguments.one[1]))))
         return
-    with tempfile.TemporaryDirectory(prefix="dicom-node-bench-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as name:
-        measure(Path(name), arguments.rounds)
+    with work_folder("/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
+        measure(folder, arguments.rounds)
 
 
 def measure(folder: Path, rounds: int) -> None:

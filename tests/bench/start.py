@@ -6,15 +6,12 @@ Processor time is that of the command and everything it starts (getrusage); wall
 until the DICOM port answers a C-STORE (the node) or accepts a connection (Orthanc), and until everything is ready.
 """
 
-import argparse
 import os
 import resource
-import shutil
 import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,9 +23,11 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from deploy.demo.synthetic.lesion import lesion_dataset
 from deploy.local.node_lock import running_servers
-from deploy.local.ports import accepts_connections, free_port
+from deploy.local.ports import accepts_connections
 from dicom_node.sockets import NodeEntity
 from tests.bench import paired_runs
+from tests.bench.benchmark import command_line, report, work_folder
+from tests.support import node_toml
 from tests.support.orthanc import Orthanc
 from tests.support.series import CT, image
 
@@ -48,21 +47,13 @@ class Cost:
 
 def main() -> None:
     """Run the benchmark and write its section."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__, page=paired_runs.MEASUREMENTS)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--write", action=argparse.BooleanOptionalAction, default=True, help="into docs/measurements.md")
     arguments = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="dicom-node-bench-"))
-    folder.chmod(0o755)
-    try:
+    with work_folder() as folder:
         rows = measure(folder, arguments.rounds)
-    finally:
-        shutil.rmtree(folder)
     text = paired_runs.markdown_table(["start", "processor time, s", "wall time, s", "target"], rows)
-    print(text)
-    if arguments.write:
-        command = f"make bench SECTION=start ARGS='--rounds {arguments.rounds}'"
-        paired_runs.write_section("start", f"## Start\n\n{paired_runs.describe_conditions(command)}\n\n{text}")
+    report(arguments, "start", "## Start", text, f"--rounds {arguments.rounds}", page=paired_runs.MEASUREMENTS)
 
 
 def measure(folder: Path, rounds: int) -> list[list[str]]:
@@ -103,25 +94,13 @@ def write_configuration(folder: Path) -> Path:
     (folder / "results").mkdir()
     path = folder / "node.toml"
     path.write_text(f"""
-[node]
-port = {free_port()}
-[console]
-port = {free_port()}
-[receive]
+{node_toml.ports()}[receive]
 min_free_bytes = 0
-[[sources]]
-ae_title = "BENCH"
-host = "127.0.0.1"
 [[destinations]]
 name = "folder"
 folder = "{folder / "results"}"
 accept_research = true
-[[routes]]
-name = "skin"
-model = "dermoscopy_7class"
-destinations = ["folder"]
-when = {{ Modality = "DMS" }}
-""")
+{node_toml.source("BENCH")}{node_toml.skin_route(destinations=("folder",))}""")
     return path
 
 

@@ -5,8 +5,6 @@ TCP_NODELAY=1 .venv/bin/python -m tests.bench.viewer, or make bench SECTION=view
 
 import shutil
 import sys
-import tempfile
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -14,16 +12,16 @@ from playwright.sync_api import Page
 
 from db.blobs.store import Blobs
 from db.engine import Database
-from db.schema.upgrade import upgrade_schema
 from deploy.demo.inputs import CT_SERIES
-from deploy.local.embedded_postgres import EmbeddedPostgres
 from tests.bench import paired_runs
+from tests.bench.benchmark import command_line, postgres_with_schema, report, work_folder
 from tests.support.chromium import headless_chromium, sign_in
 from tests.support.console import RunningConsole, add_users
 from tests.support.real_data import data_folder
 from tests.support.viewer_units import series_with_findings
 
 OPENINGS, DECODED = 9, 5
+PAGE = paired_runs.ROOT / "docs" / "measurements-console.md"
 TARGET_MS, TARGET_RATE = 300, 30
 _SCROLL = """async () => {
     const { viewer } = await import(document.querySelector("script[type=module]").src), began = performance.now(), drawn = [];
@@ -53,15 +51,11 @@ def _row(what: str, measured_ms: float) -> list[str]:
 
 def main() -> None:
     """Run the benchmark and write its section."""
+    arguments = command_line(__doc__, page=PAGE).parse_args()
     data = data_folder()
     if data is None:
         sys.exit("the real series is absent: set DICOM_NODE_DATA")
-    folder = Path(tempfile.mkdtemp(prefix="dicom-node-bench-"))
-    folder.chmod(0o755)
-    server = EmbeddedPostgres(folder / "postgres")
-    database = Database.open(server.start())
-    try:
-        upgrade_schema(database)
+    with work_folder() as folder, postgres_with_schema(folder / "postgres") as url, Database.open(url) as database:
         add_users(database)
         files = sorted((data / "ct" / CT_SERIES).rglob("*.dcm"))
         unit, _ = series_with_findings(database, Blobs(folder / "blobs"), files, [((-56.5, -157.2, -124.6), 14.0)])
@@ -83,22 +77,16 @@ def main() -> None:
             _open(page, f"{console.url}/viewer/{unit}")
             again = [_open(page, f"{console.url}/viewer/{unit}") for _ in range(OPENINGS)]
             rate, draw_ms = page.evaluate(_SCROLL)
-        rows = [
-            _row(f"3 s after its study was opened (median of {DECODED})", median(after_study)),
-            _row(f"the series has to be decoded (median of {DECODED})", median(direct)),
-            _row(f"opened before (median of {OPENINGS})", median(again)),
-            ["scrolling in three views, bound by the screen", f"{rate:.0f} images/s", f"{TARGET_RATE} images/s",
-             "yes" if rate >= TARGET_RATE else "no"],
-            ["drawing three views", f"{draw_ms:.1f} ms", "", ""],
-        ]  # fmt: skip
-        table = paired_runs.markdown_table(["CPTAC series, 99 slices of 512 x 512", "measured", "target", "reached"], rows)
-        print(table)
-        section = f"## Viewer\n\n{paired_runs.describe_conditions('make bench SECTION=viewer')}\n\n{table}"
-        paired_runs.write_section("viewer", section, paired_runs.ROOT / "docs" / "measurements-console.md")
-    finally:
-        database.dispose()
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+    rows = [
+        _row(f"3 s after its study was opened (median of {DECODED})", median(after_study)),
+        _row(f"the series has to be decoded (median of {DECODED})", median(direct)),
+        _row(f"opened before (median of {OPENINGS})", median(again)),
+        ["scrolling in three views, bound by the screen", f"{rate:.0f} images/s", f"{TARGET_RATE} images/s",
+         "yes" if rate >= TARGET_RATE else "no"],
+        ["drawing three views", f"{draw_ms:.1f} ms", "", ""],
+    ]  # fmt: skip
+    table = paired_runs.markdown_table(["CPTAC series, 99 slices of 512 x 512", "measured", "target", "reached"], rows)
+    report(arguments, "viewer", "## Viewer", table, page=PAGE)
 
 
 if __name__ == "__main__":

@@ -5,12 +5,10 @@
 Photographs of 450 x 600 through ``dicom-node worker`` on the CPU, from blobs and PostgreSQL to kept and validated reports.
 """
 
-import argparse
 import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,8 +19,6 @@ from statistics import median, quantiles
 import psutil
 from sqlalchemy import text
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
 from core.logs import configure_logging as configure_logs
 from core.states import Priority, UnitKind
 from db.blobs.store import Blobs
@@ -32,6 +28,7 @@ from deploy.demo.synthetic.lesion import lesion_dataset
 from deploy.local.embedded_broker import EmbeddedBroker
 from deploy.local.embedded_postgres import EmbeddedPostgres
 from tests.bench import paired_runs
+from tests.bench.benchmark import command_line, work_folder
 from tests.support.node_process import wait_until
 from tests.support.queued_jobs import JobFactory, configure, server_url_variables
 from workers.queue import relay
@@ -44,13 +41,13 @@ QUEUES = ("nothing else waiting", "behind a full routine queue, one child reserv
 
 def main() -> None:
     """Run the benchmark and write its section."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=96, help="of a round")
     parser.add_argument("--urgent", type=int, default=40)
     arguments = parser.parse_args()
     configure_logs(level="error", style="console", role="bench")
-    with tempfile.TemporaryDirectory(prefix="dicom-node-bench-") as name, node(Path(name)) as site:
+    with work_folder() as folder, node(folder) as site:
         rows, forward = [], bare(arguments.jobs)
         for children, name in CHILDREN.items():
             with site.worker("infer.urgent", "infer.routine", children=children):
@@ -147,7 +144,6 @@ class BenchNode:
 @contextmanager
 def node(folder: Path) -> Iterator[BenchNode]:
     """Start servers and relay; yield the node."""
-    folder.chmod(0o755)
     postgres, broker = EmbeddedPostgres(folder / "postgres"), EmbeddedBroker(folder / "broker")
     try:
         site = BenchNode(folder, postgres.start(), broker.start())

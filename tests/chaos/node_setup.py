@@ -13,6 +13,7 @@ from models.bundle.convert import convert
 from tests.chaos.armed_failpoints import ArmedFailpoints
 from tests.chaos.destination import FaultyDestination
 from tests.chaos.node_under_test import NodeUnderTest
+from tests.support import node_toml
 from tests.support.monai_bundles import inference, make_bundle
 from tests.support.node_process import RunningNode, wait_until
 
@@ -46,41 +47,20 @@ probe_cap_s = 3.0
 timeout_s = {timeout_s}
 commitment_answer_s = 6.0
 max_resends = 20
-[[sources]]
-ae_title = "MODALITY"
-host = "{peers}"
-[[sources]]
-ae_title = "ARCHIVE"
-host = "{peers}"
-[[sources]]
-ae_title = "SCANNER"
-host = "{peers}"
-[[destinations]]
-name = "east"
-ae_title = "EAST"
-host = "{peers}"
-port = {east}
-accept_research = true
-storage_commitment = true
-[[destinations]]
-name = "west"
-ae_title = "WEST"
-host = "{peers}"
-port = {west}
-accept_research = true
-[[routes]]
-name = "skin"
-model = "dermoscopy_7class"
-destinations = ["east", "west"]
-when = {{ Modality = "DMS" }}
 """
-SERIES_ROUTE = """
-[[routes]]
-name = "chest"
-model = "brought_detector"
-destinations = ["east", "west"]
-when = { Modality = "CT" }
-"""
+DESTINATIONS = ("east", "west")
+
+
+def node_config(
+    *, port: int, console: int, destinations: tuple[FaultyDestination, FaultyDestination], peers: str = node_toml.HERE, series: bool = True
+) -> str:
+    """Return the node.toml of a node with short leases whose senders and destinations have the address ``peers``."""
+    east, west = (destination.port for destination in destinations)
+    parts = [node_toml.source(title, peers) for title in ("MODALITY", "ARCHIVE", "SCANNER")]
+    parts.append(node_toml.pacs(east, "east", "EAST", host=peers, storage_commitment=True))
+    parts += [node_toml.pacs(west, "west", "WEST", host=peers), node_toml.skin_route(destinations=DESTINATIONS)]
+    parts += [node_toml.chest_route("brought_detector", DESTINATIONS, "chest")] if series else []
+    return CONFIG.format(port=port, console=console, timeout_s=TIMEOUT_S) + "".join(parts)
 
 
 def start_node_under_test(folder: Path, *, series: bool = True) -> NodeUnderTest:
@@ -101,8 +81,7 @@ def start_node_under_test(folder: Path, *, series: bool = True) -> NodeUnderTest
             cleanup.callback(destination.stop)
         place = installed.install_version(make_quick_detector(folder), data / installed.FOLDER) if series else None
         config = folder / "node.toml"
-        ports = {"port": free_port(), "console": free_port(), "east": destinations[0].port, "west": destinations[1].port}
-        config.write_text(CONFIG.format(timeout_s=TIMEOUT_S, peers="127.0.0.1", **ports) + (SERIES_ROUTE if series else ""))
+        config.write_text(node_config(port=free_port(), console=free_port(), destinations=destinations, series=series))
         failpoints = ArmedFailpoints.create(folder / "failpoints")
         node = RunningNode(config, failpoints.environment())
         cleanup.callback(node.stop_or_kill)

@@ -41,11 +41,6 @@ class Study:
     uid: str
     instances: tuple[SentInstance, ...]
 
-    @property
-    def is_series(self) -> bool:
-        """Whether it has more than one instance."""
-        return len(self.instances) > 1
-
 
 class StudyGenerator:
     """Generates studies. The same seed and number give the same study."""

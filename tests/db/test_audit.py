@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError
 
 from db import audit
 from db.engine import Database
-from tests.support.records import Sender, claim, complete, finish, plan, run, scalar
+from tests.support.records import Sender, claim, complete, finish, plan, report_study, run, scalar
 from tests.support.services import as_superuser
 
 
@@ -19,9 +19,7 @@ def add(database: Database, count: int) -> None:
 
 
 def test_the_chain_over_a_job_verifies(database: Database) -> None:
-    Sender(database).send(1)
-    complete(database, plan())
-    finish(database, claim(database))
+    report_study(database)
     assert audit.verify(database).unchained > 0
     while audit.chain(database, limit=2):
         pass

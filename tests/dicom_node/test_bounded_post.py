@@ -2,38 +2,18 @@
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from dicom_node.bounded_post import Limits, NotPosted, post_within
 from tests.support.certificates import Authority
+from tests.support.one_connection import answer_one_connection
 from tests.support.webhook_server import webhook_server
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n"
 PROBLEM = r"^(no answer within 0\.6 s|its certificate is not accepted, or it does not use TLS)$"
-
-
-@contextmanager
-def _receiver(answer: Callable[[socket.socket], None]) -> Iterator[tuple[int, threading.Event]]:
-    """Run a receiver that answers one connection; the event is set when the client has closed it."""
-    closed = threading.Event()
-
-    def serve() -> None:
-        with suppress(OSError):
-            connection, _ = server.accept()
-            with connection, suppress(OSError):
-                answer(connection)
-            closed.set()
-
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        yield server.getsockname()[1], closed
-        assert closed.wait(60)
-        thread.join()
 
 
 def _one_byte_at_a_time(connection: socket.socket) -> None:
@@ -64,18 +44,18 @@ def _endless_body(connection: socket.socket) -> None:
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("answer", [_one_byte_at_a_time, _silence, _slow_body])
 def test_the_limit_of_time_is_of_the_whole_request(scheme: str, answer: Callable[[socket.socket], None]) -> None:
-    with _receiver(answer) as (port, _), pytest.raises(NotPosted, match=PROBLEM) as problem:
+    with answer_one_connection(answer) as (port, _), pytest.raises(NotPosted, match=PROBLEM) as problem:
         post_within(Limits(seconds=0.6, answer_bytes=1 << 20), f"{scheme}://127.0.0.1:{port}/token", b"{}", {})
     assert "token" not in str(problem.value)
 
 
 def test_a_long_answer_is_refused_and_not_kept() -> None:
-    with _receiver(_endless_body) as (port, _), pytest.raises(NotPosted, match="answered with more than 100000 bytes"):
+    with answer_one_connection(_endless_body) as (port, _), pytest.raises(NotPosted, match="answered with more than 100000 bytes"):
         post_within(Limits(seconds=60, answer_bytes=100_000), f"http://127.0.0.1:{port}/", b"{}", {})
 
 
 def test_an_answer_of_which_only_the_status_is_wanted_is_not_read() -> None:
-    with _receiver(_slow_body) as (port, _):
+    with answer_one_connection(_slow_body) as (port, _):
         assert post_within(Limits(seconds=60), f"http://127.0.0.1:{port}/", b"{}", {}) == (200, b"")
 
 

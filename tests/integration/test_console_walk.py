@@ -16,8 +16,8 @@ from pydicom import Dataset, dcmread
 
 from deploy.demo.synthetic.chest import make_chest, write_chest
 from deploy.demo.synthetic.lesion import make_lesion
-from deploy.local.ports import free_port
 from models import registry
+from tests.support import node_toml
 from tests.support.chromium import FRAMES_DRAWN, TIMEOUT_MS, headless_chromium, sign_in
 from tests.support.console import PASSWORD
 from tests.support.model_packages import other_version
@@ -76,39 +76,16 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
     other_version(SPARE, folder / "data" / "models" / SPARE / "9.9.9")
     config = folder / "node.toml"
     config.write_text(f"""
-[node]
-ae_title = "NODE"
-port = {free_port()}
-[console]
-port = {free_port()}
-[completion]
+{node_toml.ports(ae_title="NODE")}[completion]
 settle_s = 1.0
 quiet_s = 6.0
 [worker]
 children = 1
 max_attempts = 1
 heat_map_budget_s = 120.0
-[[sources]]
-ae_title = "PACS"
-host = "127.0.0.1"
-[[destinations]]
-name = "pacs"
-ae_title = "PACS"
-host = "127.0.0.1"
-port = {pacs.port}
-objects = ["sr", "seg", "heatmap", "pdf", "assessment"]
-accept_research = true
-[[routes]]
-name = "chest CT"
-model = "lung_nodule_ct"
-destinations = ["pacs"]
-when = {{ Modality = "CT" }}
-[[routes]]
-name = "skin"
-model = "dermoscopy_7class"
-destinations = ["pacs"]
-when = {{ Modality = ["DMS", "XC"] }}
-""")
+{node_toml.source("PACS")}
+{node_toml.pacs(pacs.port, ae_title="PACS", objects=["sr", "seg", "heatmap", "pdf", "assessment"])}
+{node_toml.chest_route()}{node_toml.skin_route(["DMS", "XC"])}""")
     node = RunningNode(config)
     try:
         node.start()

@@ -22,9 +22,9 @@ from deploy.demo.result_check import dciodvfy_errors
 from deploy.demo.synthetic.chest import make_chest, write_chest
 from deploy.demo.synthetic.lesion import lesion_identity, make_lesion
 from deploy.demo.synthetic.uids import synthetic_uid
-from deploy.local.ports import free_port
 from imaging.photograph.encapsulate import jpeg_to_dicom
 from imaging.wire.part10 import data_set_offset
+from tests.support import node_toml
 from tests.support.external_programs import tool
 from tests.support.imported_series import check_series_reports, import_and_send_series
 from tests.support.monai_classifiers import RESNET, inference, make_classifier, radiograph
@@ -84,12 +84,7 @@ def department(tmp_path_factory: pytest.TempPathFactory, webhook: WebhookServer)
     first, second = Orthanc(folder / "first", "FIRSTPACS").start(), Orthanc(folder / "second", "SECONDPACS").start()
     config = folder / "node.toml"
     config.write_text(f"""
-[node]
-ae_title = "NODE"
-port = {free_port()}
-[console]
-port = {free_port()}
-[completion]
+{node_toml.ports(ae_title="NODE")}[completion]
 settle_s = 4.0
 quiet_s = 6.0
 [worker]
@@ -103,34 +98,14 @@ disk_low_bytes = {1 << 62}
 ae_title = "FIRSTPACS"
 host = "127.0.0.1"
 query = {{ ae_title = "FIRSTPACS", host = "127.0.0.1", port = {first.port} }}
-[[sources]]
-ae_title = "{MODALITY}"
-host = "127.0.0.0/8"
-[[destinations]]
-name = "first"
-ae_title = "FIRSTPACS"
-host = "127.0.0.1"
-port = {first.port}
-storage_commitment = true
-accept_research = true
-[[destinations]]
-name = "second"
-ae_title = "SECONDPACS"
-host = "127.0.0.1"
-port = {second.port}
-accept_research = true
+{node_toml.source(MODALITY, "127.0.0.0/8")}{node_toml.pacs(first.port, "first", "FIRSTPACS", storage_commitment=True)}
+{node_toml.pacs(second.port, "second", "SECONDPACS")}
 [[routes]]
 name = "chest CT"
 model = "lung_nodule_ct"
 destinations = ["first", "second"]
 when = {{ Modality = "CT", BodyPartExamined = ["CHEST", "THORAX"] }}
-[[routes]]
-name = "skin"
-model = "dermoscopy_7class"
-destinations = ["first", "second"]
-priority = "urgent"
-when = {{ Modality = ["DMS", "XC"] }}
-""")
+{node_toml.skin_route(["DMS", "XC"], ("first", "second"), priority="urgent")}""")
     node = RunningNode(config)
     try:
         node.start()

@@ -1,17 +1,16 @@
 """What `make bench SECTION=load` records of a delivered unit."""
 
 from db.engine import Database
-from tests.bench.load import COLUMNS, delivered, read_times
-from tests.support.records import Sender, claim, complete, finish, plan, run
+from tests.bench.load import COLUMNS, read_times
+from tests.bench.node_with_pacs import delivered_jobs
+from tests.support.records import report_study, run
 
 
 def test_the_times_of_a_delivered_unit(database: Database) -> None:
-    Sender(database).send(1)
-    complete(database, plan())
-    finish(database, claim(database))
+    report_study(database)
     assert read_times(database) == []
     run(database, "UPDATE jobs SET state = 'delivered', delivered_at = node_now()")
-    assert delivered(database) == 1
+    assert delivered_jobs(database) == 1
     (times,) = read_times(database)
     found = dict(zip(COLUMNS, times, strict=True))
     assert (

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -17,6 +18,12 @@ def tool(name: str, package: str) -> str:
             pytest.fail(reason)
         pytest.skip(reason)
     return str(found)
+
+
+def dciodvfy(path: Path) -> list[str]:
+    """Return what David Clunie's dciodvfy says of a DICOM file: the name of its IOD, and lines that begin with Error or Warning."""
+    done = subprocess.run([tool("dciodvfy", "dicom3tools"), "-new", str(path)], capture_output=True, text=True, check=False)
+    return (done.stdout + done.stderr).splitlines()
 
 
 def venv_tool(name: str) -> str:

@@ -31,6 +31,11 @@ METADATA = {
     "eval_metrics": {"mAP": 0.85},
 }
 WINDOW_HU = {"a_min": -1024.0, "a_max": 300.0, "b_min": 0.0, "b_max": 1.0, "clip": True}
+START = {  # of configs/inference.json, as bundles of classifiers and of segmentations write it
+    "imports": ["$import glob"],
+    "device": "$torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')",
+    "network": "$@network_def.to(@device)",
+}
 
 
 def inference(window: tuple[int, int, int] = (32, 32, 16)) -> dict[str, Any]:
@@ -83,13 +88,18 @@ def inference(window: tuple[int, int, int] = (32, 32, 16)) -> dict[str, Any]:
 
 def make_bundle(folder: Path, config: dict[str, Any] | None = None) -> Path:
     """Write the bundle to ``folder``, and about.toml beside it; return ``folder``."""
-    (folder / "configs").mkdir(parents=True)
-    (folder / "models").mkdir()
     config = config or inference()
-    (folder / "configs" / "inference.json").write_text(json.dumps(config))
-    (folder / "configs" / "metadata.json").write_text(json.dumps(METADATA))
-    (folder.parent / "about.toml").write_text(ABOUT)
     torch.manual_seed(3)
     net = detector_network.build(detector_network.describe_network(BundleConfig(config, "configs/inference.json")))
-    torch.save({"model": net.state_dict()}, folder / "models" / "model.pt")
+    return write_bundle(folder, config, {"model": net.state_dict()}, about=ABOUT, metadata=METADATA)
+
+
+def write_bundle(folder: Path, config: dict[str, Any], weights: dict[str, Any], *, about: str, metadata: dict[str, Any]) -> Path:
+    """Write a bundle of any kind to ``folder``, and about.toml beside it; return ``folder``."""
+    (folder / "configs").mkdir(parents=True)
+    (folder / "models").mkdir()
+    (folder / "configs" / "inference.json").write_text(json.dumps(config))
+    (folder / "configs" / "metadata.json").write_text(json.dumps(metadata))
+    (folder.parent / "about.toml").write_text(about)
+    torch.save(weights, folder / "models" / "model.pt")
     return folder

@@ -14,7 +14,7 @@ from pydicom.dataset import FileDataset
 from models.bundle.classifier import networks
 from models.bundle.config_reader import BundleConfig
 from models.torch_threads import cpu_threads
-from tests.support.monai_bundles import METADATA
+from tests.support.monai_bundles import METADATA, START, write_bundle
 from tests.support.series import image
 
 SIDE = {2: (64, 64), 3: (32, 32, 16)}  # of the network's input, by dimensions
@@ -74,10 +74,8 @@ def inference(network: dict[str, Any] = RESNET, activation: str = "softmax", dim
     ]
     grey_range = {"a_min": 0, "a_max": 255} if dims == 2 else {"a_min": -200, "a_max": 200}
     return {
-        "imports": ["$import glob"],
-        "device": "$torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')",
+        **START,
         "network_def": network,
-        "network": "$@network_def.to(@device)",
         "preprocessing": {
             "_target_": "Compose",
             "transforms": [
@@ -103,13 +101,8 @@ def about_modality(modality: str, **tables: dict[str, Any]) -> str:
 
 def make_classifier(folder: Path, config: dict[str, Any], about: str = ABOUT, steps: int = 0) -> Path:
     """Write the bundle to ``folder``, and about.toml beside it; return ``folder``. ``steps``: of training on drawings."""
-    (folder / "configs").mkdir(parents=True)
-    (folder / "models").mkdir()
-    (folder / "configs" / "inference.json").write_text(json.dumps(config))
-    (folder / "configs" / "metadata.json").write_text(json.dumps(METADATA | {"task": "drawings"}))
-    (folder.parent / "about.toml").write_text(about)
-    torch.save({"model": _trained(json.dumps(config), steps)}, folder / "models" / "model.pt")
-    return folder
+    weights = {"model": _trained(json.dumps(config), steps)}
+    return write_bundle(folder, config, weights, about=about, metadata=METADATA | {"task": "drawings"})
 
 
 @cache

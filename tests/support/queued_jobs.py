@@ -24,6 +24,7 @@ from deploy.demo.synthetic.lesion import lesion_dataset
 from deploy.settings_file import load_settings
 from imaging.headers.instance_header import read_header
 from models import registry
+from tests.support import node_toml
 
 SKIN = "dermoscopy_7class"
 CONFIG = """
@@ -42,31 +43,19 @@ max_attempts = 3
 keep_heat_maps = false
 [logs]
 format = "console"
-[[destinations]]
-name = "pacs"
-ae_title = "PACS"
-host = "127.0.0.1"
-port = 4242
-accept_research = true
-[[destinations]]
-name = "clinic"
-ae_title = "CLINIC"
-host = "127.0.0.1"
-port = 4243
-[[routes]]
-name = "skin"
-model = "dermoscopy_7class"
-destinations = ["pacs"]
-when = {{ Modality = "DMS" }}
 """
+PARTS = (node_toml.pacs(4242, ae_title="PACS"), node_toml.pacs(4243, "clinic", "CLINIC", accept_research=False), node_toml.skin_route())
 
 
-def configure(
-    folder: Path, database_url: str, broker_url: str = "", *, lease_s: float = 30.0, soft_s: float = 60.0, hard_s: float = 90.0
-) -> Settings:
+def config_text(*, lease_s: float = 30.0, soft_s: float = 60.0, hard_s: float = 90.0) -> str:
+    """Return the text of node.toml."""
+    return CONFIG.format(lease_s=lease_s, soft_s=soft_s, hard_s=hard_s) + "".join(PARTS)
+
+
+def configure(folder: Path, database_url: str, broker_url: str = "", **limits: float) -> Settings:
     """Write ``folder/node.toml`` and return its settings. The URLs are passed by environment variables, as ``up`` does."""
     path = folder / "node.toml"
-    path.write_text(CONFIG.format(lease_s=lease_s, soft_s=soft_s, hard_s=hard_s))
+    path.write_text(config_text(**limits))
     return load_settings(path, server_url_variables(database_url, broker_url))
 
 

@@ -25,6 +25,8 @@ from db.blobs.blob_ref import BlobRef
 from db.complete import units
 from db.complete.completion import complete_unit
 from db.complete.unit_records import UnitView
+from db.deliveries import delivery_leases
+from db.deliveries.delivery_results import record_stored
 from db.engine import Database
 from db.jobs.claim import claim_jobs
 from db.jobs.finish import commit_result
@@ -155,6 +157,21 @@ def finish(database: Database, job: ClaimedJob, *, findings: int = 1, problems: 
     commit_result(
         database, job, prediction=prediction(findings), identity=identity(), objects=(report(job, problems=problems),), timings=timings()
     )
+
+
+def report_study(database: Database, job_plan: JobPlan | None = None, *, findings: int = 1) -> int:
+    """Receive a study of one instance, complete and analyse it; return the id of its job."""
+    Sender(database).send(1)
+    (job_id,) = complete(database, job_plan or plan()) or []
+    finish(database, claim(database), findings=findings)
+    return job_id
+
+
+def deliver_all(database: Database, *, commit: bool = False) -> None:
+    """Record that the destinations have stored everything that is due."""
+    while claimed := delivery_leases.claim_deliveries(database, sender="s1", lease_s=60, limit=10):
+        for delivery in claimed:
+            record_stored(database, delivery, status=0, commit=commit)
 
 
 def scalar(database: Database, query: str) -> object:

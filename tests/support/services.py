@@ -61,9 +61,8 @@ def database_template(postgres_url: str) -> str:
     """Name of a database with the current schema, from which others are copied."""
     pool = _pools[postgres_url]
     pool.administer(f"CREATE DATABASE {TEMPLATE}")
-    template = Database.open(pool.url(TEMPLATE))
-    upgrade_schema(template, (NODE, PASSWORD.decode()))
-    template.dispose()
+    with Database.open(pool.url(TEMPLATE)) as template:
+        upgrade_schema(template, (NODE, PASSWORD.decode()))
     return TEMPLATE
 
 
@@ -95,9 +94,15 @@ def fresh_database(postgres_url: str, template: str) -> Iterator[str]:
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
     """Such a database, open. All are copies of one, so the installation id is the same in all."""
-    opened = Database.open(database_url)
-    yield opened
-    opened.dispose()
+    with Database.open(database_url) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def module_database(postgres_url: str, database_template: str) -> Iterator[Database]:
+    """Such a database for all tests of one file."""
+    with fresh_database(postgres_url, database_template) as url, Database.open(url) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")
@@ -124,6 +129,5 @@ def as_role(url: str, role: str) -> str:
 @contextmanager
 def as_superuser(database: Database) -> Iterator[Database]:
     """Open the same database as the superuser, for what the node's own role may not do."""
-    opened = Database.open(as_role(database.engine.url.render_as_string(hide_password=False), ADMIN), pool_size=1)
-    yield opened
-    opened.dispose()
+    with Database.open(as_role(database.engine.url.render_as_string(hide_password=False), ADMIN), pool_size=1) as opened:
+        yield opened

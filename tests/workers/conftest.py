@@ -1,9 +1,12 @@
 """Fixtures of the tests that run attempts in the test's process, on a real database, real blobs and real models."""
 
 import io
-from collections.abc import Iterator
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from types import FrameType
 
 import pytest
 from pydicom import dcmread
@@ -45,6 +48,18 @@ def shared_models() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(model_runtime, "load_folder", load)
         yield
+
+
+@contextmanager
+def alarm_handled(handle: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Call ``handle`` in place of Celery's soft time limit: after a second, then twice a second, until the timer or the block ends."""
+    before = signal.signal(signal.SIGALRM, handle)
+    signal.setitimer(signal.ITIMER_REAL, 1.0, 0.5)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 UNHURRIED = {"lease_s": 600.0, "soft_s": 6000.0, "hard_s": 9000.0}

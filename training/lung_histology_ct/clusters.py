@@ -8,6 +8,7 @@ import numpy.typing as npt
 from scipy.sparse.csgraph import connected_components
 
 from core.errors import ModelError
+from imaging.masks import box_of
 from imaging.ndimage import ndimage
 from models.lung_histology_ct.lung_field_2d import find_lungs
 from models.lung_histology_ct.preprocess import grey_levels, reduce_to_working_size, resize_plane
@@ -36,9 +37,7 @@ def chest_similarity(pictures: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[n
         if lungs is None or levels is None or isinstance(levels, str):
             raise ModelError("a slice without lungs cannot be compared")
         scaled = np.clip((small - levels[0]) / max(1.0, levels[1] - levels[0]), 0.0, 1.0)
-        rows, columns = np.flatnonzero(lungs.air.any(axis=1)), np.flatnonzero(lungs.air.any(axis=0))
-        box = ndimage.gaussian_filter(scaled, 1.0)[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        chests.append(resize_plane(box, CHEST_SHAPE))
+        chests.append(resize_plane(ndimage.gaussian_filter(scaled, 1.0)[box_of(lungs.air)], CHEST_SHAPE))
     whole = np.stack(chests).astype(np.float64)
     found = np.full((len(whole), len(whole)), -1.0)
     for mirrored in (whole, whole[:, :, ::-1], whole[:, ::-1], whole[:, ::-1, ::-1]):

@@ -28,12 +28,10 @@ def end_leases_of_dead_children(settings: Settings) -> None:
 
     Called by a new child before it loads anything. If the database does not respond, the leases expire by themselves.
     """
-    database = Database.open(settings.database.url, pool_size=1)
     try:
-        count = dead_processes.expire_dead_job_leases(database, socket.gethostname())
+        with Database.open(settings.database.url, pool_size=1) as database:
+            count = dead_processes.expire_dead_job_leases(database, socket.gethostname())
         if count:
             log.warning("leases_of_dead_children_ended", count=count)
     except StorageError as error:
         log.warning("leases_of_dead_children_not_ended", error=str(error), hint="they expire by themselves")
-    finally:
-        database.dispose()

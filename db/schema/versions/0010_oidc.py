@@ -1,16 +1,7 @@
 """Users who sign in by OpenID Connect."""
 
-from alembic import op
-
-from db.schema import read_sql
-from db.schema.upgrade import execute_script
+from db.schema.upgrade import sql_upgrade
 
 revision = "0010"
 down_revision = "0009"
-branch_labels = None
-depends_on = None
-
-
-def upgrade() -> None:
-    """Add the columns of `oidc.sql`."""
-    execute_script(op.get_bind(), read_sql("oidc"))
+upgrade = sql_upgrade("oidc")

@@ -1,16 +1,7 @@
 """Audit events by month."""
 
-from alembic import op
-
-from db.schema import read_sql
-from db.schema.upgrade import execute_script
+from db.schema.upgrade import sql_upgrade
 
 revision = "0018"
 down_revision = "0017"
-branch_labels = None
-depends_on = None
-
-
-def upgrade() -> None:
-    """Make `audit_events` a partitioned table: `audit_months.sql`."""
-    execute_script(op.get_bind(), read_sql("audit_months"))
+upgrade = sql_upgrade("audit_months")

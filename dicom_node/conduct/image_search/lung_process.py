@@ -5,9 +5,10 @@ and processor time before it loads anything that parses.
 """
 
 import json
-import resource
 import sys
 from pathlib import Path
+
+from core.process_limits import limit_process
 
 MEMORY_BYTES = 4 << 30
 CPU_S = 30
@@ -15,9 +16,7 @@ CPU_S = 30
 
 def main() -> None:
     """Answer one request."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limit_process(MEMORY_BYTES, cpu_s=CPU_S)
     from models.ct.lung_search import search_lungs  # imported under the limits: it loads every codec
 
     json.dump(search_lungs([Path(name) for name in json.load(sys.stdin)]), sys.stdout)

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from dicom_node.line_process.child import answer, limit_resources, requests
+from core.process_limits import limit_process
+from dicom_node.line_process.child import answer, requests
 
 MEMORY_BYTES = 4 << 30  # of addresses; a deflated data set is in memory as a whole
 CPU_S = 60  # the limits of imaging.limits.work_budget allow about one
@@ -17,7 +18,7 @@ IDLE_S = 60.0
 
 def main() -> int:
     """Answer requests until standard input ends, or for a while nothing is asked."""
-    limit_resources(MEMORY_BYTES)
+    limit_process(MEMORY_BYTES)
     from core import process_memory
     from core.errors import CannotUnderstand, OverBudget
     from imaging.headers.instance_header import read_header_tolerantly

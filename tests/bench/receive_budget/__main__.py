@@ -6,26 +6,18 @@ The listener runs with time stamps (`tests.bench.receive_budget.traced_listener`
 stores nothing, which is the time of the sender and the socket alone, and the two flushes alone. The page is docs/measurements-receive.md.
 """
 
-import argparse
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from db.engine import Database
-from db.schema.upgrade import upgrade_schema
-from deploy.local.embedded_postgres import EmbeddedPostgres
-from deploy.local.ports import free_port
 from tests.bench import paired_runs
+from tests.bench.benchmark import command_line, report, work_folder
 from tests.bench.receive import make_copies, read_templates, store
 from tests.bench.receive_budget.flush_times import commits_ms, file_flushes_ms
-from tests.bench.receive_targets import Target, run_server, wait_for
+from tests.bench.receive_targets import Target, listener, run_server
 from tests.support.memory_folder import memory_folder
 
 PAGE = paired_runs.ROOT / "docs" / "measurements-receive.md"
@@ -62,23 +54,15 @@ Steps = list[tuple[str, float, float]]
 
 def main() -> None:
     """Run the benchmark and write its section."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__, page=PAGE)
     parser.add_argument("--instances", type=int, default=240, help="of a round")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--write", action=argparse.BooleanOptionalAction, default=True, help="into docs/measurements-receive.md")
     arguments = parser.parse_args()
     os.environ["TCP_NODELAY"] = "1"
-    folder = Path(tempfile.mkdtemp(prefix="dicom-node-bench-"))
-    folder.chmod(0o755)
-    try:
+    with work_folder() as folder:
         text = measure(folder, arguments.instances, arguments.rounds)
-    finally:
-        shutil.rmtree(folder)
-    print(text)
-    if arguments.write:
-        command = f'make bench SECTION=receive_budget ARGS="--instances {arguments.instances} --rounds {arguments.rounds}"'
-        title = f"## The time of one instance\n\n{paired_runs.describe_conditions(command)}"
-        paired_runs.write_section("receive_budget", f"{title}\n\n{text}", PAGE)
+    options = f"--instances {arguments.instances} --rounds {arguments.rounds}"
+    report(arguments, "receive_budget", "## The time of one instance", text, options, page=PAGE)
 
 
 def measure(folder: Path, instances: int, rounds: int) -> str:
@@ -86,37 +70,18 @@ def measure(folder: Path, instances: int, rounds: int) -> str:
     templates, trace = read_templates(folder / "source"), folder / "trace.json"
     alone_ms: list[float] = []
     flushes: dict[str, list[float]] = {"file": [], "file in a new folder": [], "commit": []}
-    server, port = EmbeddedPostgres(folder / "postgresql"), free_port()
-    url = server.start()
-    try:
-        database = Database.open(url)
-        upgrade_schema(database)
-        config = folder / "node.toml"
-        config.write_text(
-            f'[node]\ndata_dir = "{folder / "data"}"\nport = {port}\n[receive]\nmin_free_bytes = 0\nmax_waiting = 0\n'
-            f'[logs]\nlevel = "warning"\n[[sources]]\nae_title = "BENCH"\nhost = "127.0.0.1"\n'
-        )
-        command = [sys.executable, "-m", "tests.bench.receive_budget.traced_listener", str(trace), "listen", "--config", str(config)]
-        process = subprocess.Popen(command, env={**os.environ, "DICOM_NODE_DATABASE__URL": url})
-        ignoring = ["/usr/bin/storescp", "--fork", "--ignore"]
-        try:
-            wait_for(port)
-            with run_server(lambda ignored: [*ignoring, str(ignored)]) as ignoring_port:
-                send(templates, ("DICOMNODE", port), WARM_UP)
-                for number in range(rounds):
-                    send(templates, ("DICOMNODE", port), instances)
-                    alone_ms.append(send(templates, ("STORESCP", ignoring_port), instances))
-                    flushes["file"] += file_flushes_ms(folder / f"files-{number}", instances // 4)
-                    flushes["file in a new folder"] += file_flushes_ms(folder / f"folders-{number}", instances // 4, new_folders=True)
-                    flushes["commit"] += commits_ms(url, instances // 4)
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(60)
-            database.dispose()
-    finally:
-        server.stop()
+    program = ("tests.bench.receive_budget.traced_listener", str(trace))
+    ignoring = ["/usr/bin/storescp", "--fork", "--ignore"]
+    with listener(folder, 1, program) as running, run_server(lambda port: [*ignoring, str(port)]) as ignoring_port:
+        send(templates, running.target, WARM_UP)
+        for number in range(rounds):
+            send(templates, running.target, instances)
+            alone_ms.append(send(templates, ("STORESCP", ignoring_port), instances))
+            flushes["file"] += file_flushes_ms(folder / f"files-{number}", instances // 4)
+            flushes["file in a new folder"] += file_flushes_ms(folder / f"folders-{number}", instances // 4, new_folders=True)
+            flushes["commit"] += commits_ms(running.database_url, instances // 4)
     traced = [json.loads(line) for line in trace.read_text().splitlines()][WARM_UP + 1 :]
-    return report(traced, median(alone_ms), {name: median(took) for name, took in flushes.items()})
+    return describe(traced, median(alone_ms), {name: median(took) for name, took in flushes.items()})
 
 
 def send(templates: list[tuple[bytes, str, str]], target: Target, instances: int) -> float:
@@ -145,7 +110,7 @@ def lines_of(steps: Steps) -> dict[str, tuple[float, float]]:
     return found
 
 
-def report(traced: Sequence[Steps], alone_ms: float, flush_ms: dict[str, float]) -> str:
+def describe(traced: Sequence[Steps], alone_ms: float, flush_ms: dict[str, float]) -> str:
     """Return the table and the bound."""
     instances = [lines_of(steps) for steps in traced]
     typical = [(line, median(one[line][0] for one in instances), median(one[line][1] for one in instances)) for line in ORDER]

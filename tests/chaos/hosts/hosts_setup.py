@@ -14,14 +14,13 @@ from tests.chaos.hosts.hosts_under_test import HostsUnderTest
 from tests.chaos.hosts.network import HARNESS, Network
 from tests.chaos.hosts.postgres import PostgresPair, PostgresServer
 from tests.chaos.hosts.servers import BALANCED_PORT, DICOM_PORT, ValkeyServer, start_haproxy, start_s3
-from tests.chaos.node_setup import CONFIG, SERIES_ROUTE, TIMEOUT_S, make_quick_detector
+from tests.chaos.node_setup import TIMEOUT_S, make_quick_detector, node_config
 from tests.chaos.study_generator import StudyGenerator
 from tests.support.node_process import wait_until
 
 CONSOLE_PORT = 8484
 CLOCK_S = 300  # by how much the second host and the standby's host are ahead
 EVERY_NTH_IS_CT = 4
-HOSTS = {"a": (11, 0), "b": (12, CLOCK_S)}  # name -> last part of the address, error of the clock
 WORKERS = 3
 
 
@@ -39,17 +38,14 @@ def start_hosts(folder: Path, seed: int) -> HostsUnderTest:
     postgres.start()
     broker.start()
     start_haproxy(balancer, folder, (host_a, host_b))
-    destinations = tuple(FaultyDestination(title, hang_s=2 * TIMEOUT_S, host=HARNESS) for title in ("EAST", "WEST"))
+    east, west = (FaultyDestination(title, hang_s=2 * TIMEOUT_S, host=HARNESS) for title in ("EAST", "WEST"))
+    destinations = (east, west)
     for destination in destinations:
         destination.start()
         destination.node_address = (balancer.address, BALANCED_PORT)
     config = folder / "node.toml"
-    config.write_text(
-        CONFIG.format(
-            timeout_s=TIMEOUT_S, peers=HARNESS, port=DICOM_PORT, console=CONSOLE_PORT, east=destinations[0].port, west=destinations[1].port
-        ).replace("[receive]", f'[receive]\nproxies = ["{balancer.address}"]')
-        + SERIES_ROUTE
-    )
+    text = node_config(port=DICOM_PORT, console=CONSOLE_PORT, destinations=destinations, peers=HARNESS)
+    config.write_text(text.replace("[receive]", f'[receive]\nproxies = ["{balancer.address}"]'))
     failpoints = ArmedFailpoints.create(folder / "failpoints")
     given = {
         "WORKER__SOFT_TIME_LIMIT_S": "120", "WORKER__HARD_TIME_LIMIT_S": "150",  # three workers share the cores of one machine

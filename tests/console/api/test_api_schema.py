@@ -24,8 +24,7 @@ from db.accounts.users import find_user
 from db.engine import Database
 from tests.support.command_roles import command_roles
 from tests.support.console import RunningConsole, add_users
-from tests.support.records import Sender, claim, complete, finish, plan, run
-from tests.support.services import fresh_database
+from tests.support.records import report_study, run
 
 EXAMPLES = int(os.environ.get("DICOM_NODE_API_EXAMPLES", "1"))  # of each operation, mode and role
 # What a JSON Schema cannot say is refused with 422: dates in the future, delimiters in names, bytes that are no image, a verdict of which
@@ -34,20 +33,15 @@ CHECKED_FURTHER = {"/api/v1/predict", "/api/v1/results/{job_id}/verdicts"}
 
 
 @pytest.fixture(scope="module")
-def console(postgres_url: str, database_template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Database]]:
+def console(module_database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Database]]:
     """A console on one reported study, with one user of each role."""
-    with fresh_database(postgres_url, database_template) as url:
-        database = Database.open(url)
-        Sender(database).send(1)
-        complete(database, plan())
-        finish(database, claim(database))
-        add_users(database)
-        folder = tmp_path_factory.mktemp("data")
-        pacs = {"name": "pacs", "folder": folder}
-        settings = Settings.model_validate({"node": {"data_dir": folder}, "destinations": [pacs]})
-        with command_roles(database, settings), RunningConsole(database, folder, destinations=[pacs]) as running:
-            yield running.url, database
-        database.dispose()
+    report_study(module_database)
+    add_users(module_database)
+    folder = tmp_path_factory.mktemp("data")
+    pacs = {"name": "pacs", "folder": folder}
+    settings = Settings.model_validate({"node": {"data_dir": folder}, "destinations": [pacs]})
+    with command_roles(module_database, settings), RunningConsole(module_database, folder, destinations=[pacs]) as running:
+        yield running.url, module_database
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,29 +16,25 @@ from dicom_node.conduct.commands import command_handlers
 from tests.support.command_roles import command_roles
 from tests.support.console import RunningConsole, add_users
 from tests.support.records import Sender, claim, complete, finish, plan, rows, run, scalar
-from tests.support.services import fresh_database
 
 ROUTE = {"name": "chest CT / routine", "model": "lung_nodule_ct", "destinations": ["pacs"], "when": {"Modality": "CT"}}
 WHY = {"reason": "the disk was full"}
 
 
 @pytest.fixture(scope="module")
-def database(postgres_url: str, database_template: str) -> Iterator[Database]:
+def database(module_database: Database) -> Database:
     """A quarantined job, a held delivery and a unit that no route took."""
-    with fresh_database(postgres_url, database_template) as url:
-        shared = Database.open(url)
-        for number in (1, 2, 3):
-            Sender(shared).send(1, study=f"1.2.{number}", series=f"1.2.{number}.1")
-        complete(shared, plan(), study="1.2.1")
-        finish(shared, claim(shared))
-        run(shared, "UPDATE deliveries SET state = 'held', note = 'another patient'")
-        complete(shared, plan(), study="1.2.2")
-        run(shared, "UPDATE jobs SET state = 'quarantined', reason = 'out of memory' WHERE state = 'queued'")
-        complete(shared, study="1.2.3", reason="no route takes it")
-        run(shared, "UPDATE units SET outcome = 'not_analysed' WHERE reason <> ''")
-        add_users(shared)
-        yield shared
-        shared.dispose()
+    for number in (1, 2, 3):
+        Sender(module_database).send(1, study=f"1.2.{number}", series=f"1.2.{number}.1")
+    complete(module_database, plan(), study="1.2.1")
+    finish(module_database, claim(module_database))
+    run(module_database, "UPDATE deliveries SET state = 'held', note = 'another patient'")
+    complete(module_database, plan(), study="1.2.2")
+    run(module_database, "UPDATE jobs SET state = 'quarantined', reason = 'out of memory' WHERE state = 'queued'")
+    complete(module_database, study="1.2.3", reason="no route takes it")
+    run(module_database, "UPDATE units SET outcome = 'not_analysed' WHERE reason <> ''")
+    add_users(module_database)
+    return module_database
 
 
 @pytest.fixture(scope="module")

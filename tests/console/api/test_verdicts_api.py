@@ -12,24 +12,20 @@ from db.accounts.users import find_user
 from db.engine import Database
 from tests.support.console import RunningConsole, add_users
 from tests.support.records import Sender, claim, complete, finish, plan, rows, scalar
-from tests.support.services import fresh_database
 
 Client = Callable[[str], httpx.Client]
 
 
 @pytest.fixture(scope="module")
-def database(postgres_url: str, database_template: str) -> Iterator[Database]:
+def database(module_database: Database) -> Database:
     """One reported result of two findings on two slices."""
-    with fresh_database(postgres_url, database_template) as url:
-        shared = Database.open(url)
-        sender = Sender(shared)
-        for number in (1, 2):
-            sender.send(number, rows=512, columns=512, pixel_spacing_mm=(0.5, 0.5))
-        complete(shared, plan())
-        finish(shared, claim(shared), findings=2)
-        add_users(shared)
-        yield shared
-        shared.dispose()
+    sender = Sender(module_database)
+    for number in (1, 2):
+        sender.send(number, rows=512, columns=512, pixel_spacing_mm=(0.5, 0.5))
+    complete(module_database, plan())
+    finish(module_database, claim(module_database), findings=2)
+    add_users(module_database)
+    return module_database
 
 
 @pytest.fixture(scope="module")

@@ -15,43 +15,39 @@ from dicom_node.conduct.commands import command_handlers
 from models import registry
 from tests.support.console import Browser, RunningConsole, add_users
 from tests.support.records import Sender, claim, complete, finish, plan, run, scalar
-from tests.support.services import fresh_database
 
 NAME = "lung_nodule_ct"
 DIGEST = registry.pipeline_digest(NAME)
 
 
 @pytest.fixture(scope="module")
-def database(postgres_url: str, database_template: str) -> Iterator[Database]:
+def database(module_database: Database) -> Database:
     """Twelve results with one finding each: eight accepted, two corrected (one to another class), one rejected, one replaced verdict."""
-    with fresh_database(postgres_url, database_template) as url:
-        shared = Database.open(url)
-        for number in range(12):
-            Sender(shared).send(1, study=f"1.2.{number}", series=f"1.2.{number}.1")
-            complete(shared, plan(), study=f"1.2.{number}")
-            finish(shared, claim(shared))
-        run(shared, "UPDATE jobs SET scanner = CASE WHEN id % 2 = 0 THEN 'ACME One' ELSE '' END")
-        run(shared, "UPDATE findings SET probability = 0.85")
-        run(shared, f"UPDATE jobs SET pipeline_digest = '{DIGEST}'")
-        add = "INSERT INTO verdicts (job_id, finding_id, verdict, reason, label, user_name, seen_revision, seen_at)"
-        ranked = "(SELECT *, row_number() OVER (ORDER BY id) AS place FROM findings) AS f"
-        run(shared, f"{add} SELECT job_id, id, 'accepted', '', '', 'ann', 1, now() FROM {ranked} WHERE place <= 9")
-        run(shared, f"{add} SELECT job_id, id, 'corrected', '', label, 'ann', 1, now() FROM {ranked} WHERE place = 10")
-        run(shared, f"{add} SELECT job_id, id, 'corrected', '', 'vessel', 'ann', 1, now() FROM {ranked} WHERE place = 11")
-        # The ninth verdict is replaced by a rejection.
-        run(
-            shared,
-            "INSERT INTO verdicts (job_id, finding_id, verdict, reason, user_name, seen_revision, seen_at, supersedes) "
-            "SELECT job_id, finding_id, 'rejected', 'artifact', 'bob', 1, now(), id FROM verdicts ORDER BY id OFFSET 8 LIMIT 1",
-        )
-        run(
-            shared,
-            "INSERT INTO verdicts (job_id, verdict, label, code_value, code_scheme, sop_instance_uid, image_point, user_name, "
-            "seen_revision, seen_at) "
-            "SELECT min(job_id), 'missed', 'nodule', '27925004', 'SCT', '1.2.3', '{1,2}', 'ann', 1, now() FROM findings",
-        )
-        yield shared
-        shared.dispose()
+    for number in range(12):
+        Sender(module_database).send(1, study=f"1.2.{number}", series=f"1.2.{number}.1")
+        complete(module_database, plan(), study=f"1.2.{number}")
+        finish(module_database, claim(module_database))
+    run(module_database, "UPDATE jobs SET scanner = CASE WHEN id % 2 = 0 THEN 'ACME One' ELSE '' END")
+    run(module_database, "UPDATE findings SET probability = 0.85")
+    run(module_database, f"UPDATE jobs SET pipeline_digest = '{DIGEST}'")
+    add = "INSERT INTO verdicts (job_id, finding_id, verdict, reason, label, user_name, seen_revision, seen_at)"
+    ranked = "(SELECT *, row_number() OVER (ORDER BY id) AS place FROM findings) AS f"
+    run(module_database, f"{add} SELECT job_id, id, 'accepted', '', '', 'ann', 1, now() FROM {ranked} WHERE place <= 9")
+    run(module_database, f"{add} SELECT job_id, id, 'corrected', '', label, 'ann', 1, now() FROM {ranked} WHERE place = 10")
+    run(module_database, f"{add} SELECT job_id, id, 'corrected', '', 'vessel', 'ann', 1, now() FROM {ranked} WHERE place = 11")
+    # The ninth verdict is replaced by a rejection.
+    run(
+        module_database,
+        "INSERT INTO verdicts (job_id, finding_id, verdict, reason, user_name, seen_revision, seen_at, supersedes) "
+        "SELECT job_id, finding_id, 'rejected', 'artifact', 'bob', 1, now(), id FROM verdicts ORDER BY id OFFSET 8 LIMIT 1",
+    )
+    run(
+        module_database,
+        "INSERT INTO verdicts (job_id, verdict, label, code_value, code_scheme, sop_instance_uid, image_point, user_name, "
+        "seen_revision, seen_at) "
+        "SELECT min(job_id), 'missed', 'nodule', '27925004', 'SCT', '1.2.3', '{1,2}', 'ann', 1, now() FROM findings",
+    )
+    return module_database
 
 
 @pytest.fixture(scope="module")

@@ -24,19 +24,15 @@ from dicom_node.receive import listen_role
 from tests.support.console import Browser, RunningConsole, add_users
 from tests.support.records import Sender, claim, complete, finish, plan, rows, run, scalar
 from tests.support.series import encoded, image
-from tests.support.services import fresh_database
 from tests.support.webhook_server import webhook_server
 
 ROUTE = {"name": "chest CT", "model": "lung_nodule_ct", "destinations": ["pacs"], "when": {"Modality": "CT", "BodyPartExamined": "CHEST"}}
 
 
 @pytest.fixture(scope="module")
-def database(postgres_url: str, database_template: str) -> Iterator[Database]:
+def database(module_database: Database) -> Database:
     """One database for all tests of this file: each works on rows of its own."""
-    with fresh_database(postgres_url, database_template) as url:
-        shared = Database.open(url)
-        yield shared
-        shared.dispose()
+    return module_database
 
 
 @pytest.fixture(scope="module")

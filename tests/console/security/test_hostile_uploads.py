@@ -1,8 +1,6 @@
 """Hostile files and too many attempts over real sockets: zip bombs, wrong names, paths, script in names, too many bytes, guessing."""
 
-import io
 import struct
-import zipfile
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -21,30 +19,22 @@ from dicom_node.upload.upload_receiver import UploadReceiver
 from tests.support.console import PASSWORD, Browser, RunningConsole, add_users
 from tests.support.node_process import wait_until
 from tests.support.records import rows, scalar
-from tests.support.services import fresh_database
+from tests.support.zip_archives import zip_archive
 
 SCRIPT = "\"'><script>alert(1)</script>"
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def _zip(**entries: bytes) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as made:
-        for name, content in entries.items():
-            made.writestr(name, content)
-    return out.getvalue()
-
-
 def _same_bytes_under_many_names(names: int) -> bytes:
     """An archive whose list names one entry again and again (PKWARE APPNOTE 4.3.12): small, and large when it is unpacked."""
-    content = _zip(**{"a.dcm": bytes(range(256)) * 4096})
+    content = zip_archive({"a.dcm": bytes(range(256)) * 4096})
     begin, end = content.index(b"PK\x01\x02"), content.rindex(b"PK\x05\x06")
     listed = content[begin:end] * names
     return content[:begin] + listed + struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, names, names, len(listed), begin, 0)
 
 
 def _encrypted() -> bytes:
-    content = bytearray(_zip(**{"a.dcm": bytes(200)}))
+    content = bytearray(zip_archive({"a.dcm": bytes(200)}))
     for signature, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):  # bit 0: encrypted (APPNOTE 4.4.4)
         content[content.index(signature) + flags] |= 1
     return bytes(content)
@@ -54,13 +44,16 @@ def _encrypted() -> bytes:
 def hostile() -> dict[str, tuple[bytes, str]]:
     """Content of each file by its name, and words of the reason why it is refused."""
     return {
-        "bomb.zip": (_zip(**{"a.dcm": bytes(70 << 20)}), "times its size"),
-        "outside.zip": (_zip(**{"../../../evil.jpg": b"x", "/etc/cron.d/evil": b"x"}), "outside"),
+        "bomb.zip": (zip_archive({"a.dcm": bytes(70 << 20)}), "times its size"),
+        "outside.zip": (zip_archive({"../../../evil.jpg": b"x", "/etc/cron.d/evil": b"x"}), "outside"),
         "same-bytes.zip": (_same_bytes_under_many_names(9_000), "unpacks to"),
-        "entries.zip": (_zip(**{f"{number}.dcm": b"" for number in range(MOST_ENTRIES + 1)}), f"{MOST_ENTRIES + 1} entries"),
-        "nested.zip": (_zip(**{"inner.zip": _zip(**{"inner.zip": _zip(**{"a.dcm": bytes(1 << 20)})})}), "archive within an archive"),
+        "entries.zip": (zip_archive({f"{number}.dcm": b"" for number in range(MOST_ENTRIES + 1)}), f"{MOST_ENTRIES + 1} entries"),
+        "nested.zip": (
+            zip_archive({"inner.zip": zip_archive({"inner.zip": zip_archive({"a.dcm": bytes(1 << 20)})})}),
+            "archive within an archive",
+        ),
         "locked.zip": (_encrypted(), "password"),
-        "no-list.zip": (_zip(**{"a.dcm": bytes(200)})[:-30], "damaged or cut short"),
+        "no-list.zip": (zip_archive({"a.dcm": bytes(200)})[:-30], "damaged or cut short"),
         "page.jpg": (b"<html><script>alert(1)</script>", "named as JPEG"),
         "picture.jpg": (PNG + bytes(50), "its content is PNG"),
         "program.dcm": (b"\x7fELF" + bytes(200), "DICOM"),
@@ -71,12 +64,9 @@ def hostile() -> dict[str, tuple[bytes, str]]:
 
 
 @pytest.fixture(scope="module")
-def database(postgres_url: str, database_template: str) -> Iterator[Database]:
-    with fresh_database(postgres_url, database_template) as url:
-        shared = Database.open(url)
-        add_users(shared)
-        yield shared
-        shared.dispose()
+def database(module_database: Database) -> Database:
+    add_users(module_database)
+    return module_database
 
 
 @pytest.fixture(scope="module")

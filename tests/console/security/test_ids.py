@@ -15,7 +15,6 @@ from db.engine import Database
 from tests.support.console import PASSWORD_HASH, Browser, RunningConsole, add_users
 from tests.support.console_routes import console_routes
 from tests.support.records import Sender, claim, complete, finish, plan, rows, run, scalar
-from tests.support.services import fresh_database
 
 MISSING = "799999"
 WRONG = ("0", "9223372036854775808", "1e3", "..%2f1", "%00")
@@ -28,19 +27,16 @@ SEQUENCES = ("studies", "units", "jobs", "reports", "deliveries", "uploads", "up
 
 
 @pytest.fixture(scope="module")
-def database(postgres_url: str, database_template: str) -> Iterator[Database]:
+def database(module_database: Database) -> Database:
     """One reported study, and a user "victim" who owns one of everything; numbers are large, so that they are found in answers."""
-    with fresh_database(postgres_url, database_template) as url:
-        shared = Database.open(url)
-        for number, table in enumerate(SEQUENCES):
-            run(shared, f"ALTER SEQUENCE {table}_id_seq RESTART WITH {700_001 + 5_000 * number}")
-        Sender(shared).send(1, patient_name="Secretname^Jane")
-        complete(shared, plan())
-        finish(shared, claim(shared))
-        add_users(shared)
-        add_user(shared, name="victim", role=UserRole.CLINICIAN, password_hash=PASSWORD_HASH, actor="test")
-        yield shared
-        shared.dispose()
+    for number, table in enumerate(SEQUENCES):
+        run(module_database, f"ALTER SEQUENCE {table}_id_seq RESTART WITH {700_001 + 5_000 * number}")
+    Sender(module_database).send(1, patient_name="Secretname^Jane")
+    complete(module_database, plan())
+    finish(module_database, claim(module_database))
+    add_users(module_database)
+    add_user(module_database, name="victim", role=UserRole.CLINICIAN, password_hash=PASSWORD_HASH, actor="test")
+    return module_database
 
 
 @pytest.fixture(scope="module")

@@ -7,15 +7,13 @@ import pytest
 
 from db.engine import Database
 from tests.support.console import Browser, RunningConsole, add_users
-from tests.support.records import Sender, claim, complete, finish, plan, rows, scalar
+from tests.support.records import report_study, rows, scalar
 
 
 @pytest.fixture
 def console(database: Database, tmp_path: Path) -> Iterator[RunningConsole]:
     """A console on one reported study."""
-    Sender(database).send(1)
-    complete(database, plan())
-    finish(database, claim(database))
+    report_study(database)
     add_users(database)
     destinations = [{"name": "later", "folder": tmp_path}]
     with RunningConsole(database, tmp_path, destinations=destinations) as running:

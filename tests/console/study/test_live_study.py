@@ -14,7 +14,7 @@ from db.verdicts.result_state import SeenResult
 from db.verdicts.verdicts import give_verdict
 from tests.support.chromium import FRAMES_DRAWN, headless_chromium, sign_in
 from tests.support.console import RunningConsole, add_users
-from tests.support.records import Sender, claim, complete, finish, plan, rows, scalar
+from tests.support.records import report_study, rows, scalar
 
 OFFER = "#live:not([hidden])"
 
@@ -22,9 +22,7 @@ OFFER = "#live:not([hidden])"
 @pytest.fixture
 def page(database: Database, tmp_path: Path) -> Iterator[Page]:
     """The page of a study with a result of three findings, opened by a clinician."""
-    Sender(database).send(1)
-    complete(database, plan())
-    finish(database, claim(database), findings=3)
+    report_study(database, findings=3)
     add_users(database)
     with RunningConsole(database, tmp_path) as console, headless_chromium() as browser:
         page = browser.new_page(base_url=console.url)

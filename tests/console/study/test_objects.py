@@ -18,7 +18,6 @@ from db.jobs.job_records import StoredObject
 from tests.support import analyses_with_images
 from tests.support.console import Browser, RunningConsole, add_users
 from tests.support.records import Sender, claim, complete, identity, plan, timings
-from tests.support.services import fresh_database
 from workers.encode.objects import by_kind
 from workers.encode.sr import document
 
@@ -26,22 +25,21 @@ KINDS = (ResultKind.SEG, ResultKind.HEATMAP, ResultKind.PDF, ResultKind.KEY_IMAG
 
 
 @pytest.fixture(scope="module")
-def shown(postgres_url: str, database_template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Browser, Database, Blobs]]:
+def shown(module_database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Browser, Database, Blobs]]:
     """A clinician's browser on a result with one object of each kind."""
     folder = tmp_path_factory.mktemp("objects")
     blobs, analysis = Blobs(folder / "blobs"), analyses_with_images.chest()
     made = [document.encode(analysis), *(one for kind in KINDS for one in by_kind.encode_kind(kind, analysis)[:1])]
-    with fresh_database(postgres_url, database_template) as url:
-        database = Database.open(url)
-        Sender(database).send(1)
-        complete(database, plan())
-        objects = tuple(StoredObject(one, blobs.put(one.content), ("pacs",)) for one in made)
-        commit_result(database, claim(database), prediction=analysis.prediction, identity=identity(), objects=objects, timings=timings())
-        add_users(database)
-        with RunningConsole(database, folder) as console, console.browser() as browser:
-            browser.sign_in("clinician")
-            yield browser, database, blobs
-        database.dispose()
+    Sender(module_database).send(1)
+    complete(module_database, plan())
+    objects = tuple(StoredObject(one, blobs.put(one.content), ("pacs",)) for one in made)
+    commit_result(
+        module_database, claim(module_database), prediction=analysis.prediction, identity=identity(), objects=objects, timings=timings()
+    )
+    add_users(module_database)
+    with RunningConsole(module_database, folder) as console, console.browser() as browser:
+        browser.sign_in("clinician")
+        yield browser, module_database, blobs
 
 
 def _object(database: Database, kind: str) -> tuple[int, str]:

@@ -23,7 +23,6 @@ from tests.support.console import PASSWORD, RunningConsole, add_users
 from tests.support.external_programs import tool
 from tests.support.node_process import wait_until
 from tests.support.records import Sender, claim, complete, finish, plan, rows, run
-from tests.support.services import fresh_database
 
 TIMEOUT_MS = 240_000
 
@@ -37,18 +36,15 @@ class UploadNode:
 
 
 @pytest.fixture(scope="module")
-def node(postgres_url: str, database_template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[UploadNode]:
+def node(module_database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[UploadNode]:
     folder = tmp_path_factory.mktemp("node")
     settings = Settings(node=NodeSection(data_dir=folder))
-    with fresh_database(postgres_url, database_template) as url:
-        database = Database.open(url)
-        add_users(database)
-        with (
-            RunningConsole(database, folder) as console,
-            UploadReceiver(settings, database, Blobs(folder / "blobs"), lambda: ""),
-        ):
-            yield UploadNode(console.url, database)
-        database.dispose()
+    add_users(module_database)
+    with (
+        RunningConsole(module_database, folder) as console,
+        UploadReceiver(settings, module_database, Blobs(folder / "blobs"), lambda: ""),
+    ):
+        yield UploadNode(console.url, module_database)
 
 
 def test_a_photograph_is_uploaded_through_a_broken_connection_and_its_study_opens(node: UploadNode, tmp_path: Path) -> None:

@@ -13,20 +13,16 @@ from db.roles.heartbeats import record_heartbeat
 from db.uploads.shared_folder import DETAIL, folder_name
 from tests.support.console import Browser, RunningConsole, add_users
 from tests.support.records import rows, run
-from tests.support.services import fresh_database
 
 BYTES = "application/octet-stream"
 CONTENT = bytes(range(256)) * 40
 
 
 @pytest.fixture(scope="module")
-def database(postgres_url: str, database_template: str) -> Iterator[Database]:
+def database(module_database: Database) -> Database:
     """One database for all tests: each looks at its own upload."""
-    with fresh_database(postgres_url, database_template) as url:
-        opened = Database.open(url)
-        add_users(opened)
-        yield opened
-        opened.dispose()
+    add_users(module_database)
+    return module_database
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,6 @@ from imaging.photograph.read import Photograph
 from imaging.volume.volume import Volume
 from tests.support.chromium import headless_chromium, sign_in
 from tests.support.console import Browser, RunningConsole, add_users
-from tests.support.services import fresh_database
 from tests.support.viewer_units import photograph_with_finding, series_with_findings
 
 _DATA = re.compile(r'id="viewer-data">(.*?)</script>')
@@ -48,7 +47,7 @@ def open_viewer(browser: Browser, path: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def node(postgres_url: str, database_template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ViewerNode]:
+def node(module_database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ViewerNode]:
     """The node; its chest has three nodules, each with an outline."""
     folder = tmp_path_factory.mktemp("viewer")
     blobs = Blobs(folder / "blobs")
@@ -56,14 +55,11 @@ def node(postgres_url: str, database_template: str, tmp_path_factory: pytest.Tem
     places = [(nodule.position_mm, nodule.diameter_mm) for nodule in made.nodules]
     lesion = folder / "lesion.dcm"
     lesion_dataset(3).save_as(lesion, enforce_file_format=True)
-    with fresh_database(postgres_url, database_template) as url:
-        database = Database.open(url)
-        add_users(database)
-        series, volume = series_with_findings(database, blobs, write_chest(folder / "chest", made), places)
-        photograph, picture = photograph_with_finding(database, blobs, lesion)
-        with RunningConsole(database, folder) as console:
-            yield ViewerNode(console, database, blobs, folder, series, volume, photograph, picture)
-        database.dispose()
+    add_users(module_database)
+    series, volume = series_with_findings(module_database, blobs, write_chest(folder / "chest", made), places)
+    photograph, picture = photograph_with_finding(module_database, blobs, lesion)
+    with RunningConsole(module_database, folder) as console:
+        yield ViewerNode(console, module_database, blobs, folder, series, volume, photograph, picture)
 
 
 @pytest.fixture

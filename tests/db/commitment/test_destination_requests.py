@@ -11,7 +11,7 @@ from db.deliveries.delivery_admin import retry_deliveries
 from db.deliveries.delivery_results import record_stored
 from db.engine import Database
 from db.listings.deliveries import list_deliveries
-from tests.support.records import Sender, claim, complete, finish, plan, run, scalar
+from tests.support.records import plan, report_study, run, scalar
 
 TWICE = ResendPolicy(limit=2, base_s=0.0)
 
@@ -25,9 +25,7 @@ def store(database: Database, *, commit: bool = True) -> None:
 @pytest.fixture
 def stored(database: Database) -> int:
     """A job whose one report ``pacs`` and ``archive`` have stored and are to commit to."""
-    Sender(database).send(1)
-    (job_id,) = complete(database, plan(destinations=("pacs", "archive"))) or []
-    finish(database, claim(database))
+    job_id = report_study(database, plan(destinations=("pacs", "archive")))
     store(database)
     return job_id
 
@@ -81,9 +79,7 @@ def test_delivered_only_when_every_destination_has_committed(database: Database,
 
 
 def test_a_job_is_delivered_when_stored_if_commitment_is_not_wanted(database: Database) -> None:
-    Sender(database).send(1)
-    complete(database, plan())
-    finish(database, claim(database))
+    report_study(database)
     store(database, commit=False)
     assert job_state(database) == JobState.DELIVERED
     assert not destination_requests.create_request(database, "pacs", dwell_s=0)

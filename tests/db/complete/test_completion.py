@@ -11,7 +11,7 @@ from db.jobs.claim import claim_jobs
 from db.jobs.job_admin import show_job
 from db.listings.deliveries import list_deliveries
 from db.listings.jobs import list_jobs
-from tests.support.records import Sender, claim, complete, evidence, finish, plan, run, scalar, unit_of
+from tests.support.records import Sender, claim, complete, evidence, finish, plan, report_study, run, scalar, unit_of
 
 
 def states(database: Database) -> dict[int, str]:
@@ -70,9 +70,7 @@ def test_plans_with_the_same_key_share_a_job(database: Database) -> None:
 
 
 def test_a_reported_job_gets_deliveries_for_a_new_destination(database: Database) -> None:
-    Sender(database).send(1)
-    complete(database, plan())
-    finish(database, claim(database))
+    report_study(database)
     (delivery,) = delivery_leases.claim_deliveries(database, sender="s", lease_s=60, limit=5)
     record_stored(database, delivery, status=0)
     run(database, "UPDATE units SET state = 'open'")  # completed again with the same content

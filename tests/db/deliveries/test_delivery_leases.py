@@ -11,7 +11,7 @@ from db.deliveries.delivery_results import fail_delivery, hold_delivery, record_
 from db.engine import Database
 from db.jobs.job_admin import show_job
 from db.listings.deliveries import list_deliveries
-from tests.support.records import Sender, claim, complete, finish, plan, rows, run, scalar
+from tests.support.records import Sender, complete, plan, report_study, rows, run, scalar
 
 WAITS = "SELECT extract(epoch FROM next_attempt_at - changed_at) FROM deliveries ORDER BY id"
 
@@ -19,10 +19,7 @@ WAITS = "SELECT extract(epoch FROM next_attempt_at - changed_at) FROM deliveries
 @pytest.fixture
 def reported(database: Database) -> int:
     """A reported job with deliveries to ``pacs`` and ``archive``; its id."""
-    Sender(database).send(1)
-    (job_id,) = complete(database, plan(destinations=("pacs", "archive"))) or []
-    finish(database, claim(database))
-    return job_id
+    return report_study(database, plan(destinations=("pacs", "archive")))
 
 
 def claim_all(database: Database, lease_s: float = 60.0, limit: int = 10) -> list[ClaimedDelivery]:
@@ -58,9 +55,7 @@ def test_claims_of_some_destinations(database: Database, reported: int) -> None:
 
 @pytest.mark.parametrize(("max_bytes", "claims"), [(10**6, [3, 1]), (3 * 10**6, [4]), (1, [1, 1, 1, 1])])
 def test_the_objects_of_a_claim_are_bounded_in_bytes(database: Database, max_bytes: int, claims: list[int]) -> None:
-    Sender(database).send(1)
-    complete(database, plan(destinations=("a", "b", "c", "d")))
-    finish(database, claim(database))
+    report_study(database, plan(destinations=("a", "b", "c", "d")))
     run(database, "UPDATE reports SET size_bytes = 300000")
     sizes = [len(delivery_leases.claim_deliveries(database, sender="s1", lease_s=60, limit=8, max_bytes=max_bytes)) for _ in claims]
     assert sizes == claims

@@ -15,19 +15,12 @@ from db.engine import Database
 from db.jobs.claim import claim_jobs
 from db.jobs.finish import commit_result
 from tests.db.jobs.test_added_destinations import result_objects
-from tests.support.records import Sender, claim, complete, identity, plan, prediction, rows, run, scalar, timings
+from tests.support.records import Sender, claim, complete, deliver_all, identity, plan, prediction, rows, run, scalar, timings
 
 SR, SEG, PDF = ResultKind.SR, ResultKind.SEG, ResultKind.PDF
 TARGETS = ResendTargets(
     {"pacs": frozenset({SR, SEG}), "later": frozenset({SR, PDF}), "clinic": frozenset({SR})}, frozenset({"pacs", "later"})
 )
-
-
-def deliver(database: Database, *, commit: bool = False) -> None:
-    """Send and store everything that is due."""
-    while claimed := delivery_leases.claim_deliveries(database, sender="s1", lease_s=60, limit=10):
-        for delivery in claimed:
-            record_stored(database, delivery, status=0, commit=commit)
 
 
 @pytest.fixture
@@ -39,7 +32,7 @@ def delivered(database: Database) -> int:
     made = result_objects(job, [(SEG, "seg"), (PDF, "pdf"), (SR, "sr+seg"), (SR, "sr")])
     objects = (made[0], replace(made[1], destinations=()), made[2], replace(made[3], destinations=()))
     commit_result(database, job, prediction=prediction(), identity=identity(), objects=objects, timings=timings())
-    deliver(database)
+    deliver_all(database)
     assert job_state(database) == JobState.DELIVERED
     return job_id
 
@@ -71,7 +64,7 @@ def test_stored_objects_are_sent_again_in_their_order(database: Database, delive
     first = delivery_leases.claim_deliveries(database, sender="s1", lease_s=60, limit=10)
     assert [delivery.kind for delivery in first] == ["seg"]  # the report that names it waits for it, as the first time
     record_stored(database, first[0], status=0)
-    deliver(database)
+    deliver_all(database)
     assert job_state(database) == JobState.DELIVERED
     ((actor, reason, destinations),) = rows(
         database, "SELECT actor, details ->> 'reason', details ->> 'destinations' FROM audit_events WHERE action = 'job.resent'"
@@ -97,7 +90,7 @@ def test_a_destination_added_later_receives_existing_results_once(database: Data
     assert actions(plan_resend(database, since, TARGETS)) == [("pdf", "later", "send"), ("sr", "later", "send")]
     assert len(send_again(database, since)) == 2
     assert scalar(database, "SELECT array_to_string(destinations, ',') FROM jobs") == "pacs,later"
-    deliver(database)
+    deliver_all(database)
     assert [action for _, _, action in actions(plan_resend(database, since, TARGETS))] == ["not sent: the destination has it"] * 2
     assert send_again(database, since) == []
     again = replace(since, missing=False)  # without --missing everything is sent again
@@ -140,7 +133,7 @@ def test_a_late_commitment_report_on_the_first_sending_does_not_count_for_the_se
     report()
     assert {state for (state,) in rows(database, "SELECT state FROM deliveries")} == {"committed"}
     assert len(send_again(database, ResendSelection(study="1.2.3"))) == 2  # committed objects too
-    deliver(database, commit=True)
+    deliver_all(database, commit=True)
     report()
     assert {state for (state,) in rows(database, "SELECT state FROM deliveries")} == {"stored"}
     assert job_state(database) == JobState.REPORTED

@@ -25,10 +25,21 @@ CASES = {
 }
 
 
+Case = tuple[list[tuple[ResultKind, str]], ResultProfiles, list[tuple[str, str, str]]]
+
+
 @pytest.fixture(params=CASES)
-def case(request: pytest.FixtureRequest) -> tuple[list[tuple[ResultKind, str]], ResultProfiles, list[tuple[str, str, str]]]:
+def case(request: pytest.FixtureRequest) -> Case:
     more, kinds, deliveries = CASES[request.param]
     return more, {"later": frozenset(kinds)}, deliveries
+
+
+@pytest.fixture
+def job(database: Database) -> ClaimedJob:
+    """A job under way."""
+    Sender(database).send(1)
+    complete(database, plan())
+    return claim(database)
 
 
 def result_objects(job: ClaimedJob, profiles: list[tuple[ResultKind, str]]) -> tuple[StoredObject, ...]:
@@ -54,13 +65,8 @@ def deliveries_to_later(database: Database) -> list[tuple[str, str, str]]:
         return [(row.kind, row.profile, row.state) for row in connection.execute(query)]
 
 
-def test_a_destination_added_to_a_finished_result(
-    database: Database, case: tuple[list[tuple[ResultKind, str]], ResultProfiles, list[tuple[str, str, str]]]
-) -> None:
+def test_a_destination_added_to_a_finished_result(database: Database, job: ClaimedJob, case: Case) -> None:
     more, profiles, deliveries = case
-    Sender(database).send(1)
-    complete(database, plan())
-    job = claim(database)
     commit_result(
         database, job, prediction=prediction(), identity=identity(), objects=result_objects(job, [*RESULT, *more]), timings=timings()
     )
@@ -73,23 +79,15 @@ def test_a_destination_added_to_a_finished_result(
     assert all("run the job again" in row["note"] for row in held)
 
 
-def test_a_destination_added_while_the_job_runs(
-    database: Database, case: tuple[list[tuple[ResultKind, str]], ResultProfiles, list[tuple[str, str, str]]]
-) -> None:
+def test_a_destination_added_while_the_job_runs(database: Database, job: ClaimedJob, case: Case) -> None:
     more, profiles, deliveries = case
-    Sender(database).send(1)
-    complete(database, plan())
-    job = claim(database)
     run(database, "UPDATE jobs SET destinations = '{pacs,later}'")
     objects = result_objects(job, [*RESULT, *more])
     commit_result(database, job, prediction=prediction(), identity=identity(), objects=objects, profiles=profiles, timings=timings())
     assert deliveries_to_later(database) == deliveries
 
 
-def test_objects_that_failed_validation_are_held_for_an_added_destination_too(database: Database) -> None:
-    Sender(database).send(1)
-    complete(database, plan())
-    job = claim(database)
+def test_objects_that_failed_validation_are_held_for_an_added_destination_too(database: Database, job: ClaimedJob) -> None:
     objects = (replace(report(job), problems=("a code is not known",)),)
     commit_result(database, job, prediction=prediction(), identity=identity(), objects=objects, timings=timings())
     run(database, "UPDATE units SET state = 'open'")

@@ -7,33 +7,23 @@ import pytest
 from core.errors import ModelError
 from core.states import JobState
 from core.uids import job_key
-from db.deliveries import delivery_leases
-from db.deliveries.delivery_results import record_stored
 from db.engine import Database
 from db.jobs.claim import claim_jobs
 from db.jobs.job_admin import show_job
 from db.jobs.job_records import ClaimedJob
 from db.jobs.rerun import RerunTarget
 from db.jobs.rerun_plan import PlannedRun, RerunSelection, plan_reruns, rerun
-from tests.support.records import DIGEST, Sender, claim, complete, finish, plan, rows, run, scalar
+from tests.support.records import DIGEST, Sender, claim, complete, deliver_all, finish, plan, report_study, rows, run, scalar
 
 SAME, OTHER = RerunTarget("1.0", DIGEST), RerunTarget("2.0", "e" * 64)
 STUDY = RerunSelection(study="1.2.3")
 
 
-def deliver(database: Database) -> None:
-    while claimed := delivery_leases.claim_deliveries(database, sender="s1", lease_s=60, limit=10):
-        for delivery in claimed:
-            record_stored(database, delivery, status=0)
-
-
 @pytest.fixture
 def delivered(database: Database) -> int:
     """A delivered job; its id."""
-    Sender(database).send(1)
-    (job_id,) = complete(database, plan()) or []
-    finish(database, claim(database))
-    deliver(database)
+    job_id = report_study(database)
+    deliver_all(database)
     return job_id
 
 
@@ -71,7 +61,7 @@ def test_a_delivered_job_runs_again_and_is_superseded(database: Database, delive
     assert job.predecessors["pacs"][1] == old[0][0]  # the new report names the one that it replaces
     run(database, f"UPDATE jobs SET pipeline_digest = '{DIGEST}' WHERE id = {new}")  # the records of the tests have one digest
     finish(database, replace(job, pipeline_digest=DIGEST))
-    deliver(database)
+    deliver_all(database)
     assert (show_job(database, delivered)["job_state"], show_job(database, new)["job_state"]) == (JobState.SUPERSEDED, JobState.DELIVERED)
     uids = [uid for (uid,) in rows(database, "SELECT sop_instance_uid FROM reports ORDER BY id")]
     assert len(set(uids)) == 2  # never the same UID with other content

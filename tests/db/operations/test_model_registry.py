@@ -25,6 +25,7 @@ from tests.support.records import (
     identity,
     plan,
     prediction,
+    report_study,
     run,
     scalar,
     timings,
@@ -222,7 +223,5 @@ def test_a_model_is_registered_once(database: Database) -> None:
 
 def test_an_active_model_reports(database: Database) -> None:
     model_registry.register_model(database, identity())
-    Sender(database).send(1)
-    complete(database, plan())
-    finish(database, claim(database))
+    report_study(database)
     assert list_jobs(database)[0]["job_state"] == "reported"

@@ -9,7 +9,7 @@ from db.engine import Database
 from db.jobs.claim import claim_jobs
 from db.operations.pauses import PauseKind, list_pauses, pause, resume
 from db.operations.status import node_status
-from tests.support.records import DIGEST, Sender, claim, complete, finish, plan, rows, run, scalar
+from tests.support.records import DIGEST, Sender, complete, plan, report_study, rows, run, scalar
 
 ROUTE, DESTINATION = PauseKind.ROUTE, PauseKind.DESTINATION
 
@@ -59,9 +59,7 @@ def test_a_job_of_which_every_route_is_paused_waits(database: Database) -> None:
 @pytest.fixture
 def reported(database: Database) -> None:
     """A result for two destinations."""
-    Sender(database).send(1)
-    complete(database, plan(destinations=("pacs", "archive")))
-    finish(database, claim(database))
+    report_study(database, plan(destinations=("pacs", "archive")))
 
 
 def test_deliveries_to_a_paused_destination_wait(database: Database, reported: None) -> None:

@@ -9,7 +9,7 @@ from db.deliveries.delivery_results import record_stored
 from db.engine import Database
 from db.jobs import job_leases
 from db.operations.results_export import FIELDS, INPUT_FIELDS, export_findings, export_inputs
-from tests.support.records import Sender, claim, complete, finish, plan, scalar
+from tests.support.records import Sender, claim, complete, finish, plan, report_study, scalar
 
 # The fields that the public interface lists.
 INTERFACE = """study_instance_uid, series_instance_uid, sop_instance_uid, accession_number, patient_id, modality, job_id, job_state,
@@ -19,9 +19,7 @@ verdict, inputs"""
 
 
 def test_one_row_per_finding_with_the_fields_of_the_interface(database: Database) -> None:
-    Sender(database).send(1)
-    complete(database, plan())
-    finish(database, claim(database), findings=2)
+    report_study(database, findings=2)
     (delivery,) = delivery_leases.claim_deliveries(database, sender="s", lease_s=60, limit=1)
     record_stored(database, delivery, status=0)
     rows = list(export_findings(database))
@@ -44,9 +42,7 @@ def test_one_row_per_finding_with_the_fields_of_the_interface(database: Database
 
 
 def test_a_unit_without_findings_has_one_row(database: Database) -> None:
-    Sender(database).send(1)
-    complete(database, plan())
-    finish(database, claim(database), findings=0)
+    report_study(database, findings=0)
     (row,) = export_findings(database)
     assert (row["finding"], row["outcome"], row["measurements"], row["probability"]) == ("", "no_finding", {}, None)
 
@@ -83,9 +79,7 @@ def test_a_superseded_result_stays_beside_the_new_one(database: Database) -> Non
 
 
 def test_rows_since_a_time(database: Database) -> None:
-    Sender(database).send(1)
-    complete(database, plan())
-    finish(database, claim(database))
+    report_study(database)
     assert len(list(export_findings(database, since=database.now() - timedelta(hours=1)))) == 1
     assert list(export_findings(database, since=database.now() + timedelta(hours=1))) == []
 

@@ -9,7 +9,7 @@ from db.engine import Database
 from db.jobs import job_leases
 from db.jobs.claim import claim_jobs
 from db.roles import dead_processes, heartbeats
-from tests.support.records import Sender, claim, complete, finish, plan, run, scalar
+from tests.support.records import Sender, complete, plan, report_study, run, scalar
 
 
 def ended_process() -> int:
@@ -42,9 +42,7 @@ def test_a_lease_of_the_same_process_number_belongs_to_a_dead_process(database: 
 
 
 def test_delivery_leases_of_dead_senders_end_immediately(database: Database) -> None:
-    Sender(database).send(1)
-    complete(database, plan())
-    finish(database, claim(database))
+    report_study(database)
     assert delivery_leases.claim_deliveries(database, sender=f"here:{ended_process()}", lease_s=600, limit=8)
     assert delivery_leases.reap_deliveries(database) == 0
     assert dead_processes.expire_dead_delivery_leases(database, "here") == 1

@@ -20,6 +20,9 @@ from deploy.doctor.codecs import broken_decoders
 from deploy.doctor.configuration import check_sign_in
 from deploy.doctor.services import check_database
 from imaging.pixels.codecs import DECODERS
+from tests.support import node_toml
+
+PORTS = "[node]\nport = 0\n[console]\nport = 0\n"
 
 
 def run_doctor(capsys: pytest.CaptureFixture[str], config: Path, status: int) -> dict[str, dict[str, Any]]:
@@ -38,31 +41,13 @@ def test_every_check_passes_on_a_complete_node(
     pacs.start()
     config = tmp_path / "node.toml"
     config.write_text(f"""
-[node]
-port = 0
-[console]
-port = 0
-[receive]
+{PORTS}[receive]
 min_free_bytes = 0
 [database]
 url = "{database_url}"
 [broker]
 url = "{broker_url}"
-[[sources]]
-ae_title = "PACS"
-host = "127.0.0.1"
-[[destinations]]
-name = "pacs"
-ae_title = "DEMOPACS"
-host = "127.0.0.1"
-port = {pacs.port}
-accept_research = true
-[[routes]]
-name = "skin"
-model = "dermoscopy_7class"
-destinations = ["pacs"]
-when = {{ Modality = "DMS" }}
-""")
+{node_toml.source("PACS")}{node_toml.pacs(pacs.port)}{node_toml.skin_route()}""")
     try:
         checks = run_doctor(capsys, config, 0)
     finally:
@@ -109,33 +94,14 @@ def test_a_machine_that_cannot_write_uploads_need_not_share_their_folder(
 def test_failed_checks_say_what_to_do(tmp_path: Path, broker_url: str, capsys: pytest.CaptureFixture[str]) -> None:
     config = tmp_path / "node.toml"
     config.write_text(f"""
-[node]
-port = 0
-[console]
-port = 0
-[database]
+{PORTS}[database]
 url = "postgresql://a:secret@127.0.0.1:1/b"
 [broker]
 url = "{broker_url}"
 [[destinations]]
-name = "pacs"
-ae_title = "PACS"
-host = "127.0.0.1"
-port = 1
-[[destinations]]
 name = "results"
 folder = "{tmp_path / "absent"}"
-[[routes]]
-name = "skin"
-model = "dermoscopy_7class"
-destinations = ["pacs"]
-when = {{ Modality = "DMS" }}
-[[routes]]
-name = "old"
-model = "retired_model"
-destinations = ["pacs"]
-when = {{ Modality = "DMS" }}
-""")
+{node_toml.pacs(1, ae_title="PACS", accept_research=False)}{node_toml.skin_route()}{node_toml.chest_route("retired_model", name="old")}""")
     checks = run_doctor(capsys, config, 1)
     bad = {name for name, check in checks.items() if not check["ok"]}
     assert bad >= {"settings", "route skin", "route old", "database", "destination pacs"}

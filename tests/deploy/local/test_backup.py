@@ -33,12 +33,8 @@ def write_config(parent: Path, name: str) -> Path:
 @contextmanager
 def opened_as_node(config: Path) -> Iterator[Database]:
     """Open the database of a data folder in which no node runs."""
-    with maintenance_database(load_settings(config, {})) as url:
-        database = Database.open(url, pool_size=1)
-        try:
-            yield database
-        finally:
-            database.dispose()
+    with maintenance_database(load_settings(config, {})) as url, Database.open(url, pool_size=1) as database:
+        yield database
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from deploy.demo.pacs.storage_scp import StorageScp
 from deploy.demo.synthetic.lesion import lesion_dataset
 from deploy.local.ports import free_port
 from dicom_node.contexts import VERIFICATION
+from tests.support import node_toml
 from tests.support.node_process import RunningNode, wait_until
 from tests.support.storage_scu import entity
 
@@ -45,31 +46,13 @@ def node(services_dir: Path, pacs: StorageScp) -> Iterator[RunningNode]:
     folder.chmod(0o755)
     config = folder / "node.toml"
     config.write_text(f"""
-[node]
-port = {free_port()}
-[console]
-port = {free_port()}
-[receive]
+{node_toml.ports()}[receive]
 min_free_bytes = 0
 [worker]
 children = 1
 [delivery]
 retry_base_s = 0.5
-[[sources]]
-ae_title = "{CAMERA_AE}"
-host = "127.0.0.1"
-[[destinations]]
-name = "pacs"
-ae_title = "{PACS_AE}"
-host = "127.0.0.1"
-port = {pacs.port}
-accept_research = true
-[[routes]]
-name = "skin"
-model = "dermoscopy_7class"
-destinations = ["pacs"]
-when = {{ Modality = "DMS" }}
-""")
+{node_toml.source(CAMERA_AE)}{node_toml.pacs(pacs.port, ae_title=PACS_AE)}{node_toml.skin_route()}""")
     running = RunningNode(config)
     yield running
     running.stop_or_kill()
@@ -212,22 +195,23 @@ def test_start_work_kill_and_stop(node: RunningNode, pacs: StorageScp, tmp_path:
     assert psutil.wait_procs(children, timeout=600)[1] == []
 
 
-def test_a_port_in_use(node: RunningNode, pacs: StorageScp, server_settings: str) -> None:
-    node.config.write_text(f"[node]\nport = {pacs.port}\n{server_settings}")
+def refused(node: RunningNode, text: str) -> str:
+    """Return why ``up`` does not start with this configuration."""
+    node.config.write_text(text)
     command = [sys.executable, "-m", "deploy.cli", "up", "--config", str(node.config)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert f"node.port = {pacs.port}" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+    return done.stderr.splitlines()[-1]
+
+
+def test_a_port_in_use(node: RunningNode, pacs: StorageScp, server_settings: str) -> None:
+    assert f"node.port = {pacs.port}" in refused(node, f"[node]\nport = {pacs.port}\n{server_settings}")
 
 
 def test_what_a_role_would_refuse_is_named_before_anything_starts(node: RunningNode, server_settings: str) -> None:
     text = f'[node]\nport = {free_port()}\n[node.tls]\ncert = "/no/such/cert"\nkey = "/no/such/key"\n[console]\nport = {free_port()}\n'
-    node.config.write_text(text + server_settings)
-    command = [sys.executable, "-m", "deploy.cli", "up", "--config", str(node.config)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "node.tls.cert: /no/such/cert" in done.stderr.splitlines()[-1]
-    assert "node.tls.key: /no/such/key" in done.stderr.splitlines()[-1]
+    reason = refused(node, text + server_settings)
+    assert "node.tls.cert: /no/such/cert" in reason
+    assert "node.tls.key: /no/such/key" in reason
     assert not list((node.config.parent / "data").glob("postgres*/PG_VERSION")), "a server was started"
-    assert "Traceback" not in done.stderr

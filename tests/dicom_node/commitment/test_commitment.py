@@ -18,6 +18,7 @@ from db.engine import Database
 from deploy.local.ports import free_port
 from dicom_node.commitment.datasets import PUSH_MODEL, PUSH_MODEL_INSTANCE, encode_report, encode_request
 from tests.dicom_node.conftest import MakeSettings, Running
+from tests.support import node_toml
 from tests.support.orthanc import Orthanc
 from tests.support.send_role import QUICK_RETRIES, delivery_states, destination, running_sender, wait_for
 from tests.support.series import CT, SR
@@ -214,14 +215,7 @@ data_dir = "{tmp_path / "data"}"
 lease_s = 3.0
 retry_base_s = 0.2
 commitment_linger_s = 10.0
-[[destinations]]
-name = "pacs"
-ae_title = "PACS"
-host = "127.0.0.1"
-port = {archive.port}
-storage_commitment = true
-accept_research = true
-""")
+{node_toml.pacs(archive.port, ae_title="PACS", storage_commitment=True)}""")
     command = [sys.executable, "-m", "deploy.cli", "send", "--config", str(config)]
     environ = {**os.environ, "DICOM_NODE_DATABASE__URL": database_url}
     with subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL) as first:

@@ -15,36 +15,22 @@ from deploy.cli.main import run
 from dicom_node.notify.alert_monitor import SERIES_UNROUTED, find_conditions
 from tests.dicom_node.conduct.test_conductor import CHEST, SKIN, complete_units
 from tests.dicom_node.conftest import Running, conducting
+from tests.support import node_toml
 from tests.support.records import rows
 from tests.support.send_role import wait_for
 from tests.support.series import series
 from tests.support.storage_scu import send
 
-FIXED = """
-[node]
-data_dir = "{folder}"
-[database]
-url = "{url}"
-[[sources]]
-ae_title = "PACS"
-host = "127.0.0.1"
-[[destinations]]
-name = "pacs"
-ae_title = "PACS"
-host = "127.0.0.1"
-port = 4242
-[[routes]]
-name = "chest"
-model = "dermoscopy_7class"
-destinations = ["pacs"]
-when = {{ Modality = "CT" }}
-"""
-
 
 @pytest.fixture
 def fixed(tmp_path: Path, database_url: str) -> Path:
     config = tmp_path / "node.toml"
-    config.write_text(FIXED.format(folder=tmp_path / "data", url=database_url))
+    parts = (
+        node_toml.source("PACS"),
+        node_toml.pacs(4242, accept_research=False),
+        node_toml.chest_route("dermoscopy_7class", name="chest"),
+    )
+    config.write_text(f'[node]\ndata_dir = "{tmp_path / "data"}"\n[database]\nurl = "{database_url}"\n{"".join(parts)}')
     return config
 
 

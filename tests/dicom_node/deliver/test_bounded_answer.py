@@ -2,8 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 
 import pytest
 
@@ -11,31 +10,11 @@ from dicom_node.deliver.transport_types import OutgoingObject, SendResult
 from dicom_node.deliver.transports import open_transport
 from dicom_node.statuses import SendOutcome
 from tests.dicom_node.conftest import MakeSettings
+from tests.support.one_connection import answer_one_connection
 from tests.support.series import CT, encoded, image
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/dicom+json\r\n"
 TIMEOUT_S = 1.0
-
-
-@contextmanager
-def service(answer: Callable[[socket.socket], None]) -> Iterator[tuple[int, threading.Event]]:
-    """Run a service that answers one connection; the event is set when it is over."""
-    over = threading.Event()
-
-    def serve() -> None:
-        with suppress(OSError):
-            connection, _ = server.accept()
-            with connection, suppress(OSError):
-                answer(connection)
-        over.set()
-
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)  # what it does not read stays with the sender
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        yield server.getsockname()[1], over
-        assert over.wait(60), "the client has not closed the connection"
-        thread.join()
 
 
 def send(make_settings: MakeSettings, port: int, side: int = 16, timeout_s: float = TIMEOUT_S) -> SendResult:
@@ -90,13 +69,13 @@ def endless_body(connection: socket.socket) -> None:
 
 @pytest.mark.parametrize("answer", [slow_head, slow_body])
 def test_the_answer_is_bounded_in_seconds(make_settings: MakeSettings, answer: Callable[[socket.socket], None]) -> None:
-    with service(answer) as (port, _):
+    with answer_one_connection(answer) as (port, _):
         result = send(make_settings, port)
     assert (result.outcome, result.reason, result.connection_lost) == (SendOutcome.TRANSIENT, "no answer in time", True)
 
 
 def test_the_answer_is_bounded_in_bytes(make_settings: MakeSettings) -> None:
-    with service(endless_body) as (port, _):
+    with answer_one_connection(endless_body) as (port, _):
         result = send(make_settings, port, timeout_s=60.0)
     assert (result.outcome, result.connection_lost) == (SendOutcome.TRANSIENT, True)
     assert "more than 1048576 bytes" in result.reason
@@ -109,6 +88,6 @@ def test_an_upload_that_proceeds_may_take_longer_than_the_time_out(make_settings
         receive(connection, pause_s=TIMEOUT_S / 2)
         connection.sendall(HEAD + b"Content-Length: 2\r\n\r\n{}")
 
-    with service(read_slowly) as (port, _):
+    with answer_one_connection(read_slowly) as (port, _):
         result = send(make_settings, port, side=2048)
     assert "the answer does not say that the object is stored" in result.reason

@@ -17,7 +17,7 @@ from dicom_node.notify import model_watch
 from dicom_node.notify.alert_monitor import AlertMonitor
 from models import registry
 from models.card import identity
-from tests.support.records import Sender, claim, complete, finish, plan, run, scalar
+from tests.support.records import report_study, run, scalar
 
 NAME = "lung_nodule_ct"
 DIGEST = registry.pipeline_digest(NAME)
@@ -27,9 +27,7 @@ DIGEST = registry.pipeline_digest(NAME)
 def judged(database: Database) -> None:
     """The active version with four judged findings, one of them accepted."""
     model_registry.activate_model(database, identity(registry.card(NAME), DIGEST), origin=ModelOrigin.PACKAGE, actor="test")
-    Sender(database).send(1)
-    complete(database, plan())
-    finish(database, claim(database), findings=4)
+    report_study(database, findings=4)
     run(database, f"UPDATE jobs SET pipeline_digest = '{DIGEST}'")
     run(
         database,

@@ -1,7 +1,6 @@
 """Uploaded files are stored as if they had come by C-STORE: none is lost or doubled, and what cannot be stored is named."""
 
 import io
-import zipfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -23,6 +22,7 @@ from tests.dicom_node.conftest import MakeSettings
 from tests.support.node_process import wait_until
 from tests.support.records import rows
 from tests.support.series import encoded, image
+from tests.support.zip_archives import zip_archive
 
 Deliver = Callable[..., Upload]
 WHO = "user:clinician"
@@ -79,14 +79,6 @@ def photograph(seed: int = 3, kind: str = "JPEG") -> bytes:
     return out.getvalue()
 
 
-def archive(entries: dict[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as made:
-        for name, content in entries.items():
-            made.writestr(name, content)
-    return out.getvalue()
-
-
 def slices(count: int) -> dict[str, bytes]:
     return {f"CT/IM{number:04}": encoded(image(number=number)) for number in range(1, count + 1)}
 
@@ -107,7 +99,7 @@ def test_photographs_and_dicom_files_of_one_upload_are_stored(deliver: Deliver, 
 
 
 def test_the_same_bytes_again_store_nothing_and_lead_to_the_same_study(deliver: Deliver, database: Database) -> None:
-    files = {"a.jpg": photograph(), "series.zip": archive(slices(3))}
+    files = {"a.jpg": photograph(), "series.zip": zip_archive(slices(3))}
     first, second = deliver(files, patient_id="P-1"), deliver(files, patient_id="P-1")
     assert first.id != second.id
     assert [(file.instances, file.known) for file in second.files] == [(1, 1), (3, 3)]
@@ -118,7 +110,7 @@ def test_the_same_bytes_again_store_nothing_and_lead_to_the_same_study(deliver: 
 
 
 def test_a_series_in_an_archive_is_one_unit_and_may_be_complete_at_once(deliver: Deliver, database: Database) -> None:
-    upload = deliver({"series.zip": archive({**slices(4), "DICOMDIR": b"x", "__MACOSX/._a": b"x", "CT/.DS_Store": b"x"})})
+    upload = deliver({"series.zip": zip_archive({**slices(4), "DICOMDIR": b"x", "__MACOSX/._a": b"x", "CT/.DS_Store": b"x"})})
     assert (upload.files[0].instances, upload.files[0].problems) == (4, ())
     assert rows(database, "SELECT held FROM units") == [(4,)]
 
@@ -128,13 +120,13 @@ def test_what_an_archive_should_not_hold_is_named_and_the_rest_is_taken(deliver:
         "good.jpg": photograph(),
         "../../etc/cron.d/evil": b"x",
         "/absolute.jpg": photograph(5),
-        "inner.zip": archive({"a.jpg": photograph()}),
+        "inner.zip": zip_archive({"a.jpg": photograph()}),
         "letter.txt": b"hello",
         "wrong.jpg": b"\x89PNG\r\n\x1a\n",
         "cut.jpg": photograph()[:900],
         "cut.dcm": encoded(image())[:-300],
     }
-    file = deliver({"mixed.zip": archive(entries)}).files[0]
+    file = deliver({"mixed.zip": zip_archive(entries)}).files[0]
     assert (file.state, file.instances) == ("done", 1)
     reasons = {problem.name: problem.message for problem in file.problems}
     assert reasons.keys() == entries.keys() - {"good.jpg"}
@@ -153,10 +145,10 @@ def test_a_file_that_cannot_be_taken_says_why_and_the_others_continue(deliver: D
         "cut.dcm": (encoded(image())[:-300], "cut short"),
         "header.dcm": (encoded(image())[:600], "SeriesInstanceUID missing"),
         "head.dcm": (bytes(128) + b"DICM", "no DICOM data set"),
-        "cut.zip": (archive(slices(2))[:-30], "damaged or cut short"),
-        "bomb.zip": (archive({"a.dcm": bytes(70 << 20)}), "times its size"),
-        "large.zip": (archive({f"{number}.dcm": bytes(40 << 20) for number in range(3)}), "at most 100 MB"),
-        "empty.zip": (archive({}), "neither DICOM files nor photographs"),
+        "cut.zip": (zip_archive(slices(2))[:-30], "damaged or cut short"),
+        "bomb.zip": (zip_archive({"a.dcm": bytes(70 << 20)}), "times its size"),
+        "large.zip": (zip_archive({f"{number}.dcm": bytes(40 << 20) for number in range(3)}), "at most 100 MB"),
+        "empty.zip": (zip_archive({}), "neither DICOM files nor photographs"),
         "nothing.dcm": (b"", "the file is empty"),
     }
     upload = deliver({name: content for name, (content, _) in cases.items()} | {"good.jpg": photograph()})

@@ -21,7 +21,7 @@ from models.bundle import segmentation, segmentation_networks
 from models.bundle.config_reader import BundleConfig
 from models.bundle.convert import convert
 from models.card import read_card
-from tests.support.monai_bundles import ABOUT, METADATA
+from tests.support.monai_bundles import ABOUT, METADATA, START, write_bundle
 
 UNET = {
     "_target_": "UNet", "spatial_dims": 3, "in_channels": 1, "out_channels": 2, "channels": [4, 8], "strides": [2],
@@ -36,10 +36,8 @@ SEGRESNET = {
 def inference(network: dict[str, Any] = UNET, activation: str = "softmax") -> dict[str, Any]:
     """configs/inference.json as the Model Zoo's segmentation bundles write it."""
     return {
-        "imports": ["$import glob"],
-        "device": "$torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')",
+        **START,
         "network_def": network,
-        "network": "$@network_def.to(@device)",
         "preprocessing": {
             "_target_": "Compose",
             "transforms": [
@@ -73,15 +71,9 @@ def with_step(index: int, **change: Any) -> dict[str, Any]:
 
 def make(folder: Path, config: dict[str, Any]) -> Path:
     """The bundle's folder, random weights in it; about.toml beside it."""
-    (folder / "configs").mkdir(parents=True)
-    (folder / "models").mkdir()
-    (folder / "configs" / "inference.json").write_text(json.dumps(config))
-    (folder / "configs" / "metadata.json").write_text(json.dumps(METADATA))
-    (folder.parent / "about.toml").write_text(ABOUT)
     torch.manual_seed(5)
     net = segmentation_networks.build(segmentation_networks.describe_network(BundleConfig(config, "configs/inference.json")))
-    torch.save({"state_dict": net.state_dict()}, folder / "models" / "model.pt")
-    return folder
+    return write_bundle(folder, config, {"state_dict": net.state_dict()}, about=ABOUT, metadata=METADATA)
 
 
 def volume(direction: tuple[float, float, float]) -> Volume:

@@ -1,7 +1,6 @@
 """dermoscopy_7class: evidence map and outline of the lesion."""
 
 import io
-import os
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from models.card import identity, read_card
 from models.dermoscopy.model import DermoscopyClassifier
 from models.dermoscopy.outline import outline_on_image
 from models.dermoscopy.preprocess import centre_square
+from tests.support.real_data import shared_data
 from training.dermoscopy.ham10000 import data as ham
 from training.dermoscopy.ham10000 import split
 from training.dermoscopy.measure.held_out_table import dice
@@ -33,13 +33,7 @@ def model() -> DermoscopyClassifier:
 @pytest.fixture(scope="module")
 def data() -> Path:
     """The folder with dermoscopy/index.csv; never part of the repository."""
-    root = Path(os.environ.get("DICOM_NODE_DATA") or registry.MODELS_FOLDER.parent.parent / "shared" / "data")
-    if not (root / "dermoscopy" / "index.csv").is_file():
-        message = f"no HAM10000 in {root}: set DICOM_NODE_DATA to the data folder"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    return root
+    return shared_data("dermoscopy/index.csv")
 
 
 def photograph(rgb: np.ndarray, spacing_mm: tuple[float, float] | None = None) -> Photograph:

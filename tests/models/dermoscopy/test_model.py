@@ -1,7 +1,6 @@
 """dermoscopy_7class: predictions, refusals, determinism, quality on real images."""
 
 import io
-import os
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from models.dermoscopy.model import DermoscopyClassifier
 from models.dermoscopy.postprocess import lesion_prediction, top_class
 from models.dermoscopy.preprocess import common_square
 from models.runtime import Model
+from tests.support.real_data import shared_data
 from training import drawn_pictures
 from training.classifier_metrics import auc
 from training.dermoscopy.ham10000 import data as ham
@@ -39,13 +39,7 @@ def model() -> Model:
 @pytest.fixture(scope="module")
 def data() -> Path:
     """The folder with dermoscopy/index.csv; never part of the repository."""
-    root = Path(os.environ.get("DICOM_NODE_DATA") or registry.MODELS_FOLDER.parent.parent / "shared" / "data")
-    if not (root / "dermoscopy" / "index.csv").is_file():
-        message = f"no HAM10000 in {root}: set DICOM_NODE_DATA to the data folder"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    return root
+    return shared_data("dermoscopy/index.csv")
 
 
 def photograph(rgb: np.ndarray, uid: str = "2.25.1") -> Photograph:

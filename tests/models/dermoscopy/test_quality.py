@@ -2,8 +2,6 @@
 
 import io
 import math
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +13,7 @@ from models import registry, runtime
 from models.dermoscopy.preprocess import common_square
 from models.dermoscopy.quality import check_quality, measure_quality
 from models.runtime import Model
+from tests.support.real_data import shared_data
 from training.dermoscopy.ham10000 import data as ham
 from training.dermoscopy.ham10000 import split
 from training.dermoscopy.measure.quality_limits import quality_limits
@@ -26,12 +25,7 @@ NAME = "dermoscopy_7class"
 @pytest.fixture(scope="module")
 def real() -> list[np.ndarray]:
     """Twenty-four real photographs (Y, X, 3) of lesions that the training held out."""
-    root = Path(os.environ.get("DICOM_NODE_DATA") or registry.MODELS_FOLDER.parent.parent / "shared" / "data")
-    if not (root / "dermoscopy" / "index.csv").is_file():
-        message = f"no HAM10000 in {root}: set DICOM_NODE_DATA to the data folder"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
+    root = shared_data("dermoscopy/index.csv")
     rows = ham.read_index(root)
     held = split.unseen(rows, registry.card(NAME).training)
     unseen = [row for row in rows if row.lesion_id in held]

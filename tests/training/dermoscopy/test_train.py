@@ -1,6 +1,5 @@
 """dermoscopy_7class: the split, and a training that resumes after an interruption."""
 
-import os
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -17,6 +16,7 @@ from models import registry
 from models.card import read_card
 from models.dermoscopy.patient import AGE, FACTS, SEX, SITE, Patient
 from tests.support.ham10000_like import make_ham10000_like
+from tests.support.real_data import shared_data
 from training import commands
 from training.dermoscopy.finish import ENSEMBLE_LIMIT
 from training.dermoscopy.fit import recipe as recipes
@@ -35,13 +35,7 @@ BATCH = 16  # an epoch is then one step
 @pytest.fixture(scope="module")
 def data() -> Path:
     """The folder with dermoscopy/index.csv; never part of the repository."""
-    root = Path(os.environ.get("DICOM_NODE_DATA") or registry.MODELS_FOLDER.parent.parent / "shared" / "data")
-    if not (root / "dermoscopy" / "index.csv").is_file():
-        message = f"no HAM10000 in {root}: set DICOM_NODE_DATA to the data folder"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    return root
+    return shared_data("dermoscopy/index.csv")
 
 
 def test_no_lesion_is_in_two_folds_and_every_class_is_held_out(data: Path) -> None:

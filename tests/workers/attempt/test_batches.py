@@ -23,7 +23,7 @@ from models.runtime import Model
 from tests.support.queued_jobs import SKIN, JobFactory, unblock_reader
 from tests.support.records import run as execute
 from tests.support.records import scalar
-from tests.workers.conftest import child_runtime, with_worker
+from tests.workers.conftest import alarm_handled, child_runtime, with_worker
 from workers.attempt import claim, prepare, wake_up
 from workers.attempt.lease import Lease
 from workers.attempt.predict import predict_in_halves
@@ -208,13 +208,10 @@ def test_a_photograph_whose_reading_hangs_ends_the_process_and_the_others_are_qu
             signal.setitimer(signal.ITIMER_REAL, 0)  # once, as Celery does
             raise SoftTimeLimitExceeded
 
-    before = signal.signal(signal.SIGALRM, over)
-    signal.setitimer(signal.ITIMER_REAL, 1.0, 0.5)
     try:
-        wake_up.handle_wake_up(runtime)
+        with alarm_handled(over):
+            wake_up.handle_wake_up(runtime)
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
         unblock_reader(path)
     assert ended_processes
     path.unlink()

@@ -2,7 +2,6 @@
 
 import io
 import os
-import signal
 from types import FrameType
 
 import pytest
@@ -23,7 +22,7 @@ from models import registry
 from tests.support.queued_jobs import SKIN, JobFactory
 from tests.support.records import run as execute
 from tests.support.records import scalar
-from tests.workers.conftest import report_of, texts_of
+from tests.workers.conftest import alarm_handled, report_of, texts_of
 from workers.attempt import prepare, wake_up
 from workers.attempt.prefetch import Prefetch
 from workers.child.runtime import ChildRuntime
@@ -206,13 +205,8 @@ def test_soft_time_limit_ends_the_attempt_in_order(runtime: ChildRuntime, factor
                 raise SoftTimeLimitExceeded
             frame = frame.f_back
 
-    before = signal.signal(signal.SIGALRM, over)
-    signal.setitimer(signal.ITIMER_REAL, 1.0, 0.5)
-    try:
+    with alarm_handled(over):
         wake_up.handle_wake_up(runtime)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
     shown = show_job(runtime.database, job_id)
     assert shown["job_state"] == "queued"
     assert "soft_time_limit_s" in shown["attempts_made"][0]["error"]

@@ -58,14 +58,20 @@ def deliver(database: Database, *, kinds: tuple[str, ...] | None = None) -> list
     return done
 
 
-def changed(runtime: ChildRuntime, factory: JobFactory, description: str) -> int:
-    """The photograph of seed 1 comes again with other content: a new revision, analysed; its job."""
+def received_again(runtime: ChildRuntime, factory: JobFactory, description: str) -> int:
+    """The photograph of seed 1 comes again with other content: a new revision; its job."""
     dataset = lesion_dataset(1, size=(150, 200))
     dataset.StudyDescription = description
     factory.receive(dataset, UnitKind.IMAGE)
     (question,) = list_undecided(runtime.database, 10)
     settle_conflict(runtime.database, question.id, same=False)
     job_id, _ = factory.queue([dataset], UnitKind.IMAGE, destinations=("pacs", "clinic"))
+    return job_id
+
+
+def changed(runtime: ChildRuntime, factory: JobFactory, description: str) -> int:
+    """The same, analysed."""
+    job_id = received_again(runtime, factory, description)
     assert wake_up.handle_wake_up(runtime) == 1
     return job_id
 
@@ -147,12 +153,7 @@ def test_a_not_analysed_report_rejects_the_older_objects_too(runtime: ChildRunti
     first, _ = factory.photograph(1, destinations=("pacs", "clinic"))
     wake_up.handle_wake_up(runtime)
     deliver(runtime.database)
-    dataset = lesion_dataset(1, size=(150, 200))
-    dataset.StudyDescription = "corrected"
-    factory.receive(dataset, UnitKind.IMAGE)
-    (question,) = list_undecided(runtime.database, 10)
-    settle_conflict(runtime.database, question.id, same=False)
-    second, _ = factory.queue([dataset], UnitKind.IMAGE, destinations=("pacs", "clinic"))
+    second = received_again(runtime, factory, "corrected")
     execute(runtime.database, f"UPDATE jobs SET pipeline_digest = '{'e' * 64}' WHERE id = {second}")
     wake_up.handle_wake_up(runtime)
     assert show_job(runtime.database, second)["outcome"] == "not_analysed"

@@ -18,7 +18,7 @@ from db.jobs.job_admin import show_job
 from deploy.settings_file import load_settings
 from imaging.masks import unpack_mask
 from models import registry
-from tests.support import queued_jobs
+from tests.support import node_toml, queued_jobs
 from tests.support.queued_jobs import SKIN, JobFactory
 from tests.support.records import rows
 from tests.workers.conftest import child_runtime, texts_of
@@ -27,21 +27,20 @@ from workers.child.runtime import ChildRuntime
 from workers.encode.validate.validator import validate
 
 PROFILES = {
-    "viewer": '["sr", "seg", "heatmap"]',
-    "plain": '["heatmap", "pdf"]',
-    "ris": '["sr"]',
+    "viewer": ["sr", "seg", "heatmap"],
+    "plain": ["heatmap", "pdf"],
+    "ris": ["sr"],
 }
 
 
 def configured(folder: Path, database_url: str, *, budget_s: float = 60.0, keep_heat_maps: bool = True) -> Settings:
     """Three destinations, a profile each."""
-    text = queued_jobs.CONFIG.format(lease_s=60.0, soft_s=200.0, hard_s=260.0)
+    text = queued_jobs.config_text(lease_s=60.0, soft_s=200.0, hard_s=260.0)
     text = text.replace("max_attempts = 3", f"max_attempts = 3\nheat_map_budget_s = {budget_s}")
     if keep_heat_maps:
         text = text.replace("keep_heat_maps = false", "keep_heat_maps = true")
     for port, (name, objects) in enumerate(PROFILES.items(), 4250):
-        place = f'ae_title = "{name.upper()}"\nhost = "127.0.0.1"\nport = {port}'
-        text += f'[[destinations]]\nname = "{name}"\n{place}\nobjects = {objects}\naccept_research = true\n'
+        text += node_toml.pacs(port, name, name.upper(), objects=objects)
     path = folder / "node.toml"
     path.write_text(text)
     return load_settings(path, queued_jobs.server_url_variables(database_url, ""))

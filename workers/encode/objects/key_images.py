@@ -4,21 +4,16 @@ Titled "Of Interest" (113000, DCM), the most general title of CID 7010. It refer
 them; the other objects of the result may go elsewhere.
 """
 
-from pydicom.dataset import Dataset
-from pydicom.uid import KeyObjectSelectionDocumentStorage
-
 from core import codes
 from core.records import ResultObject
 from core.states import Outcome, ResultKind
 from workers.encode import finding_text
 from workers.encode.analysis import Analysis
-from workers.encode.dicom_modules import new_result_dataset
-from workers.encode.part10_file import encode_object
+from workers.encode.objects.key_object import encode_key_object
 from workers.encode.result_identity import is_research
 from workers.encode.sr import content_items
 from workers.encode.sr.content_items import ContentItem, Reference
-from workers.encode.sr.content_tree import device_observer, referenced_images
-from workers.encode.sr.evidence import evidence_item
+from workers.encode.sr.content_tree import referenced_images
 from workers.encode.sr.image_library import image_reference
 
 PROFILE = "key_images"
@@ -37,14 +32,10 @@ def encode(analysis: Analysis) -> ResultObject | None:
     references = [image_reference(analysis, finding) for finding in analysis.prediction.findings if finding.sop_instance_uid]
     if not references:
         return None
-    kind = ResultKind.KEY_IMAGES
-    document = new_result_dataset(analysis, kind, PROFILE, sop_class_uid=KeyObjectSelectionDocumentStorage, modality="KO")
-    document.ReferencedPerformedProcedureStepSequence = []
-    if analysis.source.requests:
-        document.ReferencedRequestSequence = list(analysis.source.requests)
-    document.CurrentRequestedProcedureEvidenceSequence = [_evidence(analysis)]
-    tree = content_items.key_object_root(codes.OF_INTEREST, [*device_observer(analysis), _description(analysis), *_image_items(references)])
-    return encode_object(document, kind=kind, profile=PROFILE, source_character_set=analysis.source.character_set, content_tree=tree)
+    images = [analysis.source.image(uid) for uid in referenced_images(analysis.prediction.findings)]
+    selected = {analysis.source.series_instance_uid: {image.sop_instance_uid: image.sop_class_uid for image in images}}
+    items = [_description(analysis), *_image_items(references)]
+    return encode_key_object(analysis, ResultKind.KEY_IMAGES, PROFILE, codes.OF_INTEREST, items, selected)
 
 
 def _description(analysis: Analysis) -> ContentItem:
@@ -63,10 +54,3 @@ def _image_items(references: list[Reference]) -> list[ContentItem]:
     for sop_class_uid, sop_instance_uid, numbers in references:
         frames.setdefault((sop_class_uid, sop_instance_uid), []).extend(numbers or [])
     return [content_items.reference_item(None, (*names, sorted(set(numbers)) or None)) for names, numbers in frames.items()]
-
-
-def _evidence(analysis: Analysis) -> Dataset:
-    """The images that are referred to."""
-    images = [analysis.source.image(uid) for uid in referenced_images(analysis.prediction.findings)]
-    references = {image.sop_instance_uid: image.sop_class_uid for image in images}
-    return evidence_item(analysis.source.study_instance_uid, {analysis.source.series_instance_uid: references})

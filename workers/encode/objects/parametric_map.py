@@ -19,7 +19,7 @@ from core import codes
 from core.iods import TYPE_2
 from core.records import HeatMap, ResultObject
 from core.states import ResultKind
-from imaging.masks import pack_heat_map, unpack_heat_map
+from imaging.masks import box_of, pack_heat_map, unpack_heat_map
 from imaging.volume.volume import Volume
 from imaging.wire.notes import warnings_discarded
 from workers.encode.analysis import Analysis
@@ -56,10 +56,9 @@ def encode(analysis: Analysis) -> ResultObject | None:
 
 def _cropped(heat: HeatMap, values: NDArray[np.float32]) -> tuple[HeatMap, NDArray[np.float32]]:
     """The map and its values without the rows and columns at the edges that are zero on all planes."""
-    rows, columns = np.flatnonzero(values.any(axis=(0, 2))), np.flatnonzero(values.any(axis=(0, 1)))
-    top, left = int(rows[0]), int(columns[0])
-    kept = np.ascontiguousarray(values[:, top : rows[-1] + 1, left : columns[-1] + 1])
-    origin = heat.origin[0], heat.origin[1] + top * heat.step[1], heat.origin[2] + left * heat.step[2]
+    _, rows, columns = box_of(values != 0)
+    kept = np.ascontiguousarray(values[:, rows, columns])
+    origin = heat.origin[0], heat.origin[1] + rows.start * heat.step[1], heat.origin[2] + columns.start * heat.step[2]
     return pack_heat_map(kept, origin=origin, step=heat.step, meaning=heat.meaning), kept
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 from pydicom.dataset import Dataset
-from pydicom.uid import Comprehensive3DSRStorage
 
 from core.records import ResultObject
 from core.states import ResultKind
@@ -11,10 +10,9 @@ from core.uids import IMPLEMENTATION_VERSION_NAME
 from db.verdicts.assessment_records import AssessedReport, JudgedFinding
 from imaging.wire.notes import warnings_discarded
 from workers.encode.analysis import Analysis
-from workers.encode.dicom_modules import new_result_dataset
 from workers.encode.part10_file import encode_object
 from workers.encode.sr.assessment_tree import assessment_tree
-from workers.encode.sr.document import add_predecessors
+from workers.encode.sr.document import new_report
 from workers.encode.sr.evidence import evidence_item
 
 MAKER = "dicom-node"
@@ -44,25 +42,15 @@ def encode_assessment(
         A verdict refers to an image outside of the unit, or the time zone setting is not a time zone.
     """
     with warnings_discarded():  # pydicom warns of identifiers that are copied as the source wrote them
+        document = new_report(analysis, ResultKind.ASSESSMENT, profile, _evidence(analysis, report))
+        document.Manufacturer, document.ManufacturerModelName, document.SoftwareVersions = MAKER, MAKER, IMPLEMENTATION_VERSION_NAME
         return encode_object(
-            _document(analysis, report, profile),
+            document,
             kind=ResultKind.ASSESSMENT,
             profile=profile,
             source_character_set=analysis.source.character_set,
             content_tree=assessment_tree(analysis, judged, report, tracking),
         )
-
-
-def _document(analysis: Analysis, report: AssessedReport, profile: str) -> Dataset:
-    document = new_result_dataset(analysis, ResultKind.ASSESSMENT, profile, sop_class_uid=Comprehensive3DSRStorage, modality="SR")
-    document.Manufacturer, document.ManufacturerModelName, document.SoftwareVersions = MAKER, MAKER, IMPLEMENTATION_VERSION_NAME
-    document.CompletionFlag, document.VerificationFlag, document.PreliminaryFlag = "COMPLETE", "UNVERIFIED", "PRELIMINARY"
-    document.CurrentRequestedProcedureEvidenceSequence = [_evidence(analysis, report)]
-    if analysis.source.requests:
-        document.ReferencedRequestSequence = list(analysis.source.requests)
-    document.PerformedProcedureCodeSequence, document.ReferencedPerformedProcedureStepSequence = [], []
-    add_predecessors(document, analysis)
-    return document
 
 
 def _evidence(analysis: Analysis, report: AssessedReport) -> Dataset:

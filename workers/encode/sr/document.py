@@ -30,7 +30,7 @@ def encode(analysis: Analysis, *, profile: str = "sr") -> ResultObject:
     """
     with warnings_discarded():  # pydicom warns of identifiers that are copied as the source wrote them
         return encode_object(
-            _document(analysis, profile),
+            new_report(analysis, ResultKind.SR, profile, _evidence(analysis)),
             kind=ResultKind.SR,
             profile=profile,
             source_character_set=analysis.source.character_set,
@@ -38,11 +38,13 @@ def encode(analysis: Analysis, *, profile: str = "sr") -> ResultObject:
         )
 
 
-def _document(analysis: Analysis, profile: str) -> Dataset:
-    document = new_result_dataset(analysis, ResultKind.SR, profile, sop_class_uid=Comprehensive3DSRStorage, modality="SR")
-    document.SeriesInstanceUID = UID(object_uid(analysis, "series", profile))  # by profile: there may be several reports
+def new_report(analysis: Analysis, kind: ResultKind, profile: str, evidence: Dataset) -> Dataset:
+    """A structured report of the unit without its content tree. ``evidence``: item of the objects that it refers to."""
+    document = new_result_dataset(analysis, kind, profile, sop_class_uid=Comprehensive3DSRStorage, modality="SR")
+    if kind is ResultKind.SR:
+        document.SeriesInstanceUID = UID(object_uid(analysis, "series", profile))  # by profile: there may be several reports
     document.CompletionFlag, document.VerificationFlag, document.PreliminaryFlag = "COMPLETE", "UNVERIFIED", "PRELIMINARY"
-    document.CurrentRequestedProcedureEvidenceSequence = [_evidence(analysis)]
+    document.CurrentRequestedProcedureEvidenceSequence = [evidence]
     if analysis.source.requests:
         document.ReferencedRequestSequence = list(analysis.source.requests)
     document.PerformedProcedureCodeSequence, document.ReferencedPerformedProcedureStepSequence = [], []

@@ -6,6 +6,7 @@ The concept names are repeated here instead of imported from the encoder, so tha
 from collections.abc import Iterator
 
 from core import codes, private_codes
+from core.records import Code
 from imaging.wire.strict_dataset import StrictDataset
 
 OBSERVER_TYPE = ("121005", "DCM")
@@ -49,8 +50,7 @@ def missing_from_report(document: StrictDataset) -> Iterator[str]:
     procedures = [code.get("CodeValue") for code in reported]
     if not procedures or not set(procedures) <= {codes.PROCEDURE_CT.value, codes.PROCEDURE_IMAGING.value}:
         yield "the procedure reported is missing, or none of CID 100 that this node reports"
-    containers = _named_children(document, IMAGING_MEASUREMENTS)
-    groups = [group for container in containers for group in _named_children(container, MEASUREMENT_GROUP)]
+    groups = _groups(document)
     if not groups:
         yield "there is no measurement group"
     tracked = []
@@ -63,23 +63,14 @@ def missing_from_report(document: StrictDataset) -> Iterator[str]:
         yield from _missing_from_group(group)
     if len(tracked) != len(set(tracked)):
         yield "two measurement groups of a kind have the same tracking UID"
-    statements = _named_children(document, (codes.QUALITATIVE_EVALUATIONS.value, codes.QUALITATIVE_EVALUATIONS.scheme))
-    for code, words in (
-        (private_codes.NOT_FOR, "sentence what it is not for"),
-        (codes.SUMMARY, "outcome"),
-        (private_codes.STATUS, "status of the model"),
-    ):
-        if not any(_named_children(container, (code.value, code.scheme)) for container in statements):
-            yield f"the {words} is missing"
+    yield from _missing_statements(document, codes.SUMMARY, "outcome")
 
 
 def _missing_from_assessment(document: StrictDataset) -> Iterator[str]:
     """Problems: no person, groups without tracking or verdict, or no reference to the report, no status or purpose."""
     if not _named_children(document, PERSON_NAME):
         yield "the person observer name is missing"
-    groups = [
-        group for container in _named_children(document, IMAGING_MEASUREMENTS) for group in _named_children(container, MEASUREMENT_GROUP)
-    ]
+    groups = _groups(document)
     if not groups:
         yield "there is no measurement group"
     verdict = (private_codes.VERDICT.value, private_codes.VERDICT.scheme)
@@ -89,14 +80,21 @@ def _missing_from_assessment(document: StrictDataset) -> Iterator[str]:
     tracked = [str(child.get("UID")) for group in groups for child in _named_children(group, TRACKING_UID)]
     if len(tracked) != len(set(tracked)):
         yield "two measurement groups have the same tracking UID"
-    statements = _named_children(document, (codes.QUALITATIVE_EVALUATIONS.value, codes.QUALITATIVE_EVALUATIONS.scheme))
-    for code, words in (
-        (private_codes.NOT_FOR, "sentence what it is not for"),
-        (codes.MEASUREMENT_REPORT, "reference to the assessed report"),
-        (private_codes.STATUS, "status of the model"),
-    ):
-        if not any(_named_children(container, (code.value, code.scheme)) for container in statements):
-            yield f"the {words} is missing"
+    yield from _missing_statements(document, codes.MEASUREMENT_REPORT, "reference to the assessed report")
+
+
+def _groups(document: StrictDataset) -> list[StrictDataset]:
+    containers = _named_children(document, IMAGING_MEASUREMENTS)
+    return [group for container in containers for group in _named_children(container, MEASUREMENT_GROUP)]
+
+
+def _missing_statements(document: StrictDataset, code: Code, words: str) -> Iterator[str]:
+    """Both documents state what they are not for and the status of the model, and each states something of its own."""
+    containers = _named_children(document, (codes.QUALITATIVE_EVALUATIONS.value, codes.QUALITATIVE_EVALUATIONS.scheme))
+    needed = ((private_codes.NOT_FOR, "sentence what it is not for"), (code, words), (private_codes.STATUS, "status of the model"))
+    for one, meaning in needed:
+        if not any(_named_children(container, (one.value, one.scheme)) for container in containers):
+            yield f"the {meaning} is missing"
 
 
 def _missing_from_group(group: StrictDataset) -> Iterator[str]:

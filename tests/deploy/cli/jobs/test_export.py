@@ -13,8 +13,7 @@ from db.engine import Database
 from db.operations.results_export import FIELDS, INPUT_FIELDS
 from deploy.cli.jobs.flat_rows import flat_rows
 from deploy.cli.main import run
-from tests.db.jobs.test_rerun import deliver
-from tests.support.records import Sender, claim, complete, finish, plan
+from tests.support.records import Sender, claim, complete, deliver_all, finish, plan
 
 pytestmark = pytest.mark.services
 
@@ -27,7 +26,7 @@ def config(tmp_path: Path, database_url: str, database: Database) -> Path:
     Sender(database).send(1, patient_id="=1+1")
     complete(database, plan())
     finish(database, claim(database))
-    deliver(database)
+    deliver_all(database)
     return path
 
 

@@ -17,8 +17,7 @@ from deploy.settings_file import load_settings
 from dicom_node.conduct.commands import command_handlers
 from dicom_node.deliver.commands import DestinationCommands
 from models import registry
-from tests.db.jobs.test_rerun import deliver
-from tests.support.records import Sender, claim, complete, finish, plan, rows, scalar
+from tests.support.records import deliver_all, report_study, rows, scalar
 
 pytestmark = pytest.mark.services
 CONFIG = """
@@ -47,10 +46,8 @@ def config(tmp_path: Path, database_url: str) -> Path:
 @pytest.fixture
 def delivered(database: Database) -> int:
     """A delivered job; its id."""
-    Sender(database).send(1)
-    (job_id,) = complete(database, plan()) or []
-    finish(database, claim(database))
-    deliver(database)
+    job_id = report_study(database)
+    deliver_all(database)
     return job_id
 
 
@@ -100,7 +97,7 @@ def test_resend(database: Database, config: Path, delivered: int, roles: Setting
     assert run(["deliveries", "resend", "--since", "2020-01-01", "--to", "later", "--missing", "--reason", "added", "--yes", *where]) == 0
     assert "1 object is sent for the first time" in capsys.readouterr().err
     assert str(scalar(database, "SELECT note FROM deliveries WHERE destination = 'later'")).startswith("sent for ")
-    deliver(database)
+    deliver_all(database)
     assert rows(database, "SELECT destination, state FROM deliveries ORDER BY id") == [("pacs", "stored"), ("later", "stored")]
     assert run(["deliveries", "resend", "--since", "2020-01-01", "--to", "later", "--missing", "--reason", "added", "--yes", *where]) == 1
     said = capsys.readouterr().err

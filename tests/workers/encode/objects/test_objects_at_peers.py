@@ -17,7 +17,7 @@ from pydicom.dataset import Dataset
 
 from tests.support import analyses, analyses_with_images
 from tests.support.dcmtk_storescp import storescp
-from tests.support.external_programs import tool
+from tests.support.external_programs import dciodvfy, tool
 from tests.support.orthanc import Orthanc
 from tests.support.storage_scu import dcmtk
 from tests.workers.encode.validate.test_external_validators import EXPLAINED
@@ -82,8 +82,7 @@ def test_how_many_objects(files: dict[str, list[Path]]) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_dciodvfy_finds_no_error(files: dict[str, list[Path]], name: str) -> None:
     for path in files[name]:
-        run = subprocess.run([tool("dciodvfy", "dicom3tools"), "-new", str(path)], capture_output=True, text=True, check=False)
-        lines = (run.stdout + run.stderr).splitlines()
+        lines = dciodvfy(path)
         assert IODS & set(lines)
         assert [line for line in lines if line.startswith("Error")] == [], path.name
         unknown = [line for line in lines if line.startswith("Warning") and not any(known in line for known in KNOWN_WARNINGS)]

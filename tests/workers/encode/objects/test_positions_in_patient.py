@@ -4,7 +4,7 @@ What is expected is computed from the files' headers by the standard's formula; 
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -138,12 +138,8 @@ def _walk(dataset: Dataset) -> list[Dataset]:
     return [dataset, *(inner for item in dataset.get("ContentSequence", ()) for inner in _walk(item))]
 
 
-@pytest.mark.parametrize("name", ball_phantoms.ACQUISITIONS)
-def test_points_and_frames_lie_on_the_nodule(tmp_path: Path, name: str) -> None:
-    acquisition = ball_phantoms.ACQUISITIONS[name]
-    paths = ball_phantoms.write(tmp_path, ball_phantoms.ball_series(acquisition, CENTRE))
-    analysis, volume = found(paths)
-    voxel_mm = max(acquisition.spacing_mm)
+def outline_and_reports_lie_on_the_nodule(analysis: Analysis, volume: Volume, paths: list[Path], voxel_mm: float) -> bytes:
+    """Check a segmentation, and reports with and without it; return the segmentation."""
     outline = segmentation.encode(analysis)
     assert outline is not None
     assert validator.validate(outline.content, within=volume.sop_instance_uids) == ()
@@ -152,8 +148,17 @@ def test_points_and_frames_lie_on_the_nodule(tmp_path: Path, name: str) -> None:
         content = sr_document.encode(one).content
         assert validator.validate(content) == ()
         assert close(points_of(content, paths), CENTRE, voxel_mm)
-    _same_pixels_as_its_source(outline.content, paths)
-    _same_mask(outline.content, analysis, volume)
+    return outline.content
+
+
+@pytest.mark.parametrize("name", ball_phantoms.ACQUISITIONS)
+def test_points_and_frames_lie_on_the_nodule(tmp_path: Path, name: str) -> None:
+    acquisition = ball_phantoms.ACQUISITIONS[name]
+    paths = ball_phantoms.write(tmp_path, ball_phantoms.ball_series(acquisition, CENTRE))
+    analysis, volume = found(paths)
+    outline = outline_and_reports_lie_on_the_nodule(analysis, volume, paths, max(acquisition.spacing_mm))
+    _same_pixels_as_its_source(outline, paths)
+    _same_mask(outline, analysis, volume)
 
 
 @pytest.mark.parametrize("name", ball_phantoms.TILTED)
@@ -169,15 +174,8 @@ def test_findings_of_the_upright_volume_are_put_on_the_tilted_images(tmp_path: P
     assert "gantry was tilted" in prediction.notes[0]
     voxel_mm = max(acquisition.spacing_mm)
     analysis = replace(analysed(paths, volume, prediction), heat=model.heat_map(volume, prediction))
-    outline = segmentation.encode(analysis)
-    assert outline is not None
-    assert validator.validate(outline.content, within=volume.sop_instance_uids) == ()
-    lands(outline.content, CENTRE, ball_phantoms.RADIUS_MM, voxel_mm)
-    for one in (analysis, analyses.with_segmentation(analysis)):
-        content = sr_document.encode(one).content
-        assert validator.validate(content) == ()
-        assert close(points_of(content, paths), CENTRE, voxel_mm)
-    _nearly_the_pixels_of_its_source(outline.content, paths)
+    outline = outline_and_reports_lie_on_the_nodule(analysis, volume, paths, voxel_mm)
+    _nearly_the_pixels_of_its_source(outline, paths)
     (evidence,) = by_kind.encode_kind(ResultKind.PARAMETRIC_MAP, analysis)
     document = dcmread(io.BytesIO(evidence.content))
     shown = document.pixel_array.reshape(-1, document.Rows, document.Columns)
@@ -186,28 +184,31 @@ def test_findings_of_the_upright_volume_are_put_on_the_tilted_images(tmp_path: P
     assert np.linalg.norm(np.concatenate(points).mean(axis=0) - CENTRE) <= voxel_mm
 
 
-def _nearly_the_pixels_of_its_source(content: bytes, paths: list[Path]) -> None:
-    """Each frame lies in its image's own plane, and differs from the bright pixels there by less than a rim of one pixel."""
-    sources = {str(dataset.SOPInstanceUID): dataset for dataset in map(dcmread, paths)}
+def _frames_and_sources(content: bytes, sources: Iterable[Dataset]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield which pixels of each frame are set, and which of the image that it names are bright; each lies in its image's own plane."""
+    by_uid = {str(dataset.SOPInstanceUID): dataset for dataset in sources}
     document, frames = read_back(content)
     for frame, pixels in zip(document.PerFrameFunctionalGroupsSequence, frames, strict=True):
-        source = sources[str(frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID)]
+        source = by_uid[str(frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID)]
         assert list(frame.PlanePositionSequence[0].ImagePositionPatient) == list(source.ImagePositionPatient)
-        truth, found = source.pixel_array == ball_phantoms.BRIGHT, pixels.astype(bool)
+        yield pixels.astype(bool), source.pixel_array == ball_phantoms.BRIGHT
+
+
+def _nearly_the_pixels_of_its_source(content: bytes, paths: list[Path]) -> None:
+    """Each frame differs from the bright pixels of the image that it names by less than a rim of one pixel."""
+    for found, truth in _frames_and_sources(content, map(dcmread, paths)):
         assert not (found & ~ndimage.binary_dilation(truth, np.ones((3, 3)))).any()
         assert not (ndimage.binary_erosion(truth, np.ones((3, 3))) & ~found).any()
 
 
 def _same_pixels_as_its_source(content: bytes, paths: list[Path]) -> None:
-    """Each frame shows just the bright pixels of the image that it names, at that image's place."""
-    sources = {str(dataset.SOPInstanceUID): dataset for dataset in map(dcmread, paths)}
-    document, frames = read_back(content)
-    for frame, pixels in zip(document.PerFrameFunctionalGroupsSequence, frames, strict=True):
-        source = sources[str(frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID)]
-        assert np.array_equal(pixels.astype(bool), source.pixel_array == ball_phantoms.BRIGHT)
-        assert list(frame.PlanePositionSequence[0].ImagePositionPatient) == list(source.ImagePositionPatient)
-    bright = {uid for uid, dataset in sources.items() if (dataset.pixel_array == ball_phantoms.BRIGHT).any()}
-    assert len(frames) == len(bright)
+    """Each frame shows just the bright pixels of the image that it names, and every image with bright pixels has a frame."""
+    sources = [dcmread(path) for path in paths]
+    count = 0
+    for found, truth in _frames_and_sources(content, sources):
+        assert np.array_equal(found, truth)
+        count += 1
+    assert count == sum((dataset.pixel_array == ball_phantoms.BRIGHT).any() for dataset in sources)
 
 
 def _same_mask(content: bytes, analysis: Analysis, volume: Volume) -> None:

@@ -1,7 +1,6 @@
 """The segmentation: attributes of each finding, masks read back, and the same bytes for the same analysis."""
 
 import io
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from imaging.masks import expand_mask, pack_mask
 from imaging.photograph.header import DERMOSCOPIC_PHOTOGRAPHY, VL_PHOTOGRAPHIC
 from imaging.photograph.read import read_photograph
 from tests.support import analyses
-from tests.support.external_programs import tool
+from tests.support.external_programs import dciodvfy
 from workers.encode.analysis import Analysis
 from workers.encode.objects import segmentation
 from workers.encode.pictures.colours import OUTLINE, SEGMENTS
@@ -38,11 +37,10 @@ def document(analysis: Analysis) -> Dataset:
     return dcmread(io.BytesIO(content(analysis)))
 
 
-def dciodvfy(folder: Path, made: bytes) -> list[str]:
+def errors_of(folder: Path, made: bytes) -> list[str]:
     path = folder / "seg.dcm"
     path.write_bytes(made)
-    run = subprocess.run([tool("dciodvfy", "dicom3tools"), "-new", str(path)], capture_output=True, text=True, check=False)
-    lines = (run.stdout + run.stderr).splitlines()
+    lines = dciodvfy(path)
     assert "Segmentation" in lines
     return [line for line in lines if line.startswith("Error")]
 
@@ -65,7 +63,7 @@ def test_segmentation_is_valid_and_reproducible(tmp_path: Path, name: str) -> No
     made = content(analysis)
     assert made == content(analysis)
     assert validate(made, within=[image.sop_instance_uid for image in analysis.source.images]) == ()
-    assert dciodvfy(tmp_path, made) == []
+    assert errors_of(tmp_path, made) == []
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -181,7 +179,7 @@ def test_every_kind_of_photograph_is_segmented(tmp_path: Path, sop_class: str) -
     analysis = replace(analyses.skin(Prediction(Outcome.FINDINGS, (finding,), analyses.CLASSES)), source=source, item=item)
     made = content(analysis)
     assert validate(made, within=[item.sop_instance_uid]) == ()
-    assert dciodvfy(tmp_path, made) == []
+    assert errors_of(tmp_path, made) == []
     read = dcmread(io.BytesIO(made))
     assert (read.LossyImageCompression, read.LossyImageCompressionMethod) == ("01", "ISO_10918_1")
     assert np.array_equal(read.pixel_array.astype(bool), item.rgb.mean(axis=2) < item.rgb.mean())

@@ -7,7 +7,7 @@ import pytest
 
 from core.states import ResultKind
 from tests.support import analyses, assessments
-from tests.support.external_programs import tool
+from tests.support.external_programs import dciodvfy, tool
 from tests.support.sr_validator import validate_reports
 from workers.encode.objects import by_kind, rejection
 from workers.encode.sr import document
@@ -49,8 +49,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_dciodvfy_finds_no_error(reports: dict[str, Path], shape: str) -> None:
-    run = subprocess.run([tool("dciodvfy", "dicom3tools"), "-new", str(reports[shape])], capture_output=True, text=True, check=False)
-    lines = (run.stdout + run.stderr).splitlines()
+    lines = dciodvfy(reports[shape])
     assert "Comprehensive3DSR" in lines
     assert [line for line in lines if line.startswith("Error")] == []
     warnings = [line for line in lines if line.startswith("Warning") and not any(known in line for known in EXPLAINED)]
