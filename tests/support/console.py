@@ -2,6 +2,8 @@
 
 import re
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -98,9 +100,13 @@ class RunningConsole:
         self._thread.start()
         assert ready.wait(600)
 
-    def browser(self) -> Browser:
-        """Return a new browser without cookies."""
-        return Browser(base_url=self.url, timeout=600)
+    @contextmanager
+    def browser(self, user: str = "") -> Iterator[Browser]:
+        """Yield a new browser: without cookies, or signed in as this user."""
+        with Browser(base_url=self.url, timeout=600) as opened:
+            if user:
+                opened.sign_in(user)
+            yield opened
 
     def __enter__(self) -> Self:
         return self

@@ -25,8 +25,7 @@ def browser(database: Database, tmp_path: Path) -> Iterator[Browser]:
         Sender(database).send(1, study=f"1.2.{number}", series=f"1.2.{number}.1")
         complete(database, study=f"1.2.{number}", reason="no route takes it")
     add_users(database)
-    with RunningConsole(database, tmp_path) as console, console.browser() as browser:
-        browser.sign_in("operator")
+    with RunningConsole(database, tmp_path) as console, console.browser("operator") as browser:
         yield browser
 
 

@@ -24,8 +24,7 @@ def browser(database: Database, tmp_path: Path) -> Iterator[Browser]:
     finish(database, claim(database))
     run(database, "UPDATE deliveries SET state = 'stored', stored_at = now()")
     add_users(database)
-    with RunningConsole(database, tmp_path) as console, console.browser() as viewer, console.browser() as browser:
-        viewer.sign_in("viewer")
+    with RunningConsole(database, tmp_path) as console, console.browser("viewer") as viewer, console.browser() as browser:
         viewer.get("/worklist")
         viewer.get(f"/studies/{scalar(database, 'SELECT id FROM studies')}")
         browser.sign_in("auditor", next="/audit")

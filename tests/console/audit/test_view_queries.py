@@ -27,8 +27,7 @@ def test_an_auditor_queries_views_and_every_query_is_audited_without_its_values(
     complete(database, plan())
     finish(database, claim(database))
     add_users(database)
-    with RunningConsole(database, tmp_path) as console, console.browser() as browser:
-        browser.sign_in("auditor")
+    with RunningConsole(database, tmp_path) as console, console.browser("auditor") as browser:
         assert "Calibrated probability, 0 to 1" in browser.get("/audit/views").text
         query = "view=v_findings&column=patient_id&operator=is&value=%3D1%2B1&column=score&operator=at+least&value=0.5"
         assert "lung_nodule_ct" in browser.get(f"/audit/views?{query}").text
@@ -81,8 +80,7 @@ def test_rows_are_shown_in_pages_and_exported_up_to_a_limit(database: Database, 
                   "SELECT 'test', 'test.row', 'row:' || n, '{}' FROM generate_series(1, 250) n")  # fmt: skip
     add_users(database)
     query = "view=v_audit&column=action&operator=is&value=test.row"
-    with RunningConsole(database, tmp_path) as console, console.browser() as browser:
-        browser.sign_in("auditor")
+    with RunningConsole(database, tmp_path) as console, console.browser("auditor") as browser:
         path, shown = f"/audit/views?{query}", []
         for rows_of_page in ("Rows 1 to 100,", "Rows 101 to 200,", "Rows 201 to 250 of 250,"):
             page = browser.get(path).text
@@ -130,8 +128,7 @@ def test_a_query_that_takes_too_long_is_refused_in_words(database: Database, tmp
     with as_superuser(database) as admin:
         run(admin, "CREATE OR REPLACE VIEW v_audit AS SELECT a.id AS event_id, a.at, a.actor, a.action, a.subject, a.details, a.chain_seq, "
                    "CASE WHEN pg_sleep(1) IS NULL THEN '' ELSE a.chain_hash END AS chain_hash FROM audit_events a")  # fmt: skip
-    with RunningConsole(database, tmp_path) as console, console.browser() as browser:
-        browser.sign_in("auditor")
+    with RunningConsole(database, tmp_path) as console, console.browser("auditor") as browser:
         shown, exported = browser.get("/audit/views?view=v_audit"), browser.get("/audit/views/export?view=v_audit")
     for reply in (shown, exported):
         assert reply.status_code == 422

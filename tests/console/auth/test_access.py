@@ -18,8 +18,7 @@ def test_every_route_is_in_the_table_and_no_other(database: Database) -> None:
 
 @pytest.mark.parametrize("role", list(UserRole))
 def test_a_role_opens_what_the_table_allows_and_is_refused_everything_else(console: RunningConsole, role: UserRole) -> None:
-    with console.browser() as browser:
-        browser.sign_in(role)
+    with console.browser(role) as browser:
         for (method, template), allowed in ACCESS.items():
             if template in ("/sign-out", "/account/sessions/{session_id}/end", "/worklist/events") or allowed == PUBLIC:
                 continue

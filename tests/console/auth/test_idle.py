@@ -25,8 +25,7 @@ def _used(database: Database) -> bool:
 
 
 def test_a_request_of_a_script_leaves_the_idle_time_and_one_of_a_person_ends_it(console: RunningConsole, database: Database) -> None:
-    with console.browser() as browser:
-        browser.sign_in("admin")
+    with console.browser("admin") as browser:
         for path in BY_ITSELF:
             _pass_ten_minutes(database)
             for headers in ({"Accept": "*/*"}, {"HX-Request": "true", "X-Live": ""}, {"X-Activity": "no"}):

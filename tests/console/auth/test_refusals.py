@@ -20,8 +20,7 @@ def test_an_address_without_a_page_still_shows_who_is_signed_in(console: Running
 
 
 def test_a_role_that_may_not_open_a_page_is_told_who_can_change_that(console: RunningConsole) -> None:
-    with console.browser() as browser:
-        browser.sign_in("viewer")
+    with console.browser("viewer") as browser:
         refused = browser.get("/operations")
     assert refused.status_code == 403
     assert "An administrator sets the roles" in refused.text
@@ -31,8 +30,7 @@ def test_a_failure_of_the_console_is_a_page_with_the_usual_headers(console: Runn
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a fault of the program: patient 4711")
 
-    with console.browser() as browser:
-        browser.sign_in("viewer")
+    with console.browser("viewer") as browser:
         monkeypatch.setattr(dashboard, "page", fail)
         failed = browser.get("/dashboard")
         assert failed.status_code == 500

@@ -56,8 +56,7 @@ def test_after_five_failures_the_name_is_locked_and_the_right_password_too(conso
 
 
 def test_an_open_session_is_no_place_to_try_out_passwords(console: RunningConsole) -> None:
-    with console.browser() as browser:
-        browser.sign_in("viewer")
+    with console.browser("viewer") as browser:
         browser.open("/account")
         wrong = [browser.send_form("/account/password", old="wrong", new="another long password") for _ in range(5)]
         assert [reply.status_code for reply in wrong] == [422] * 5
@@ -82,15 +81,13 @@ def test_a_second_factor_is_asked_for_once_and_each_code_counts_once(console: Ru
         assert browser.send_form("/sign-in/code", code=code, next="/account").headers["location"] == "/account"
         assert browser.cookies.get("dicom-node") != before, "the token changes with the rights"
         assert browser.get("/account").status_code == 200
-    with console.browser() as browser:
-        browser.sign_in("operator")
+    with console.browser("operator") as browser:
         browser.open("/sign-in/code")
         assert browser.send_form("/sign-in/code", code=code).status_code == 401, "a code works once"
 
 
 def test_a_user_enrols_and_removes_a_second_factor(console: RunningConsole, database: Database) -> None:
-    with console.browser() as browser:
-        browser.sign_in("viewer")
+    with console.browser("viewer") as browser:
         page = browser.open("/account")
         found = re.search(r'name="secret" value="([A-Z2-7]+)"', page.text)
         assert found is not None
@@ -109,9 +106,7 @@ def test_a_user_enrols_and_removes_a_second_factor(console: RunningConsole, data
 
 
 def test_a_new_password_ends_the_other_sessions(console: RunningConsole) -> None:
-    with console.browser() as first, console.browser() as second:
-        first.sign_in("viewer")
-        second.sign_in("viewer")
+    with console.browser("viewer") as first, console.browser("viewer") as second:
         first.open("/account")
         assert first.send_form("/account/password", old="wrong", new="another long password").status_code == 422
         assert first.send_form("/account/password", old=PASSWORD, new="short").status_code == 422
@@ -136,16 +131,13 @@ def test_a_user_ends_a_session_from_the_list_and_no_other_user_s(console: Runnin
 
 def test_sessions_end_when_idle_when_old_and_when_the_user_is_disabled(database: Database, tmp_path: Path) -> None:
     add_users(database)
-    with RunningConsole(database, tmp_path, idle_s=0.5) as console, console.browser() as browser:
-        browser.sign_in("viewer")
+    with RunningConsole(database, tmp_path, idle_s=0.5) as console, console.browser("viewer") as browser:
         time.sleep(0.7)
         assert browser.get("/account").status_code == 303
-    with RunningConsole(database, tmp_path, max_s=0.5) as console, console.browser() as browser:
-        browser.sign_in("viewer")
+    with RunningConsole(database, tmp_path, max_s=0.5) as console, console.browser("viewer") as browser:
         time.sleep(0.7)
         assert browser.get("/account").status_code == 303
-    with RunningConsole(database, tmp_path) as console, console.browser() as browser:
-        browser.sign_in("viewer")
+    with RunningConsole(database, tmp_path) as console, console.browser("viewer") as browser:
         user = find_user(database, "viewer")
         assert user is not None
         disable_user(database, user.id, actor="test")
@@ -154,8 +146,7 @@ def test_sessions_end_when_idle_when_old_and_when_the_user_is_disabled(database:
 
 
 def test_the_database_holds_no_token_and_no_password(console: RunningConsole, database: Database) -> None:
-    with console.browser() as browser:
-        browser.sign_in("viewer")
+    with console.browser("viewer") as browser:
         token = browser.cookies["dicom-node"]
     with database.begin() as connection:
         rows = str(connection.execute(text("SELECT * FROM sessions")).all()) + str(connection.execute(text("SELECT * FROM users")).all())

@@ -37,8 +37,7 @@ def _get(console: RunningConsole, path: str, token: str) -> httpx.Response:
 
 def test_a_token_is_made_on_the_account_page_used_and_revoked(console: RunningConsole, database: Database) -> None:
     Sender(database).send(1)
-    with console.browser() as browser:
-        browser.sign_in("clinician")
+    with console.browser("clinician") as browser:
         token = _make(browser)
         assert token not in browser.get("/account").text, "it is shown once"
         reply = _get(console, "/api/v1/studies", token)
@@ -104,8 +103,7 @@ def test_an_expired_token_is_refused_and_reported_once_an_hour(console: RunningC
 def test_nobody_revokes_the_token_of_another_user(console: RunningConsole, database: Database) -> None:
     add_token(database, _user(database, "clinician"), name="t", scopes=["results"], days=1, actor="test")
     (token,) = list_tokens(database)
-    with console.browser() as browser:
-        browser.sign_in("viewer")
+    with console.browser("viewer") as browser:
         assert browser.send_form(f"/account/tokens/{token.id}/revoke").status_code == 303
     assert list_tokens(database)[0].valid
 
@@ -115,8 +113,7 @@ def test_a_token_without_name_scope_or_sensible_duration_is_not_made(
     console: RunningConsole, database: Database, fields: dict[str, str | list[str]]
 ) -> None:
     given: dict[str, str | list[str]] = {"token_name": "t", "days": "30", "scope": ["results"]}
-    with console.browser() as browser:
-        browser.sign_in("viewer")
+    with console.browser("viewer") as browser:
         assert browser.send_form("/account/tokens", "POST", **given | fields).status_code == 422
     assert list_tokens(database) == []
 
@@ -136,8 +133,7 @@ def test_every_path_of_the_api_has_a_scope_and_every_scope_is_offered_to_a_role(
 
 
 def test_a_session_reads_the_api_and_writes_with_its_form_token_only(console: RunningConsole, database: Database) -> None:
-    with console.browser() as browser:
-        browser.sign_in("admin")
+    with console.browser("admin") as browser:
         browser.open("/account")
         assert browser.get("/api/v1/users").status_code == 200
         body = {"name": "eve", "role": "viewer"}

@@ -18,8 +18,7 @@ from tests.support.records import scalar
 
 
 def test_an_invited_person_registers_once(console: RunningConsole, database: Database) -> None:
-    with console.browser() as admin, console.browser() as person:
-        admin.sign_in("admin")
+    with console.browser("admin") as admin, console.browser() as person:
         admin.open("/users")
         page = admin.send_form("/users/invite", name="Ångström 山田", role="clinician")
         found = re.search(r"/invitations/([\w-]+)", page.text)
@@ -38,9 +37,7 @@ def test_an_invited_person_registers_once(console: RunningConsole, database: Dat
 
 def test_an_administrator_changes_roles_and_disables_but_not_the_last_administrator(console: RunningConsole, database: Database) -> None:
     users = {user.name: user.id for user in list_users(database)}
-    with console.browser() as admin, console.browser() as viewer:
-        admin.sign_in("admin")
-        viewer.sign_in("viewer")
+    with console.browser("admin") as admin, console.browser("viewer") as viewer:
         admin.open("/users")
         assert viewer.get("/users").status_code == 403
         assert admin.send_form(f"/users/{users['viewer']}/role", role="admin").status_code == 303

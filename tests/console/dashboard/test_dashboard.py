@@ -48,8 +48,7 @@ def test_the_figures_are_those_of_the_jobs(database: Database, tmp_path: Path) -
     pacs = {"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "port": 104}
     route = {"model": "lung_nodule_ct", "destinations": ["pacs"], "when": {"Modality": "CT"}}
     routes = [{"name": f"route {number}", **route} for number in (0, 1)]
-    with RunningConsole(database, tmp_path, routes=routes, destinations=[pacs]) as console, console.browser() as browser:
-        browser.sign_in("viewer")
+    with RunningConsole(database, tmp_path, routes=routes, destinations=[pacs]) as console, console.browser("viewer") as browser:
         page = browser.get("/dashboard?days=7").text
         assert len(re.findall(r'<rect class="[\w-]+" x=', page)) == 3 + 2, "results of two days, and findings of two days"
         assert page.count("<circle class=") == 2 * 2 + 2 * 2, "median and 95th percentile of two days: to the result, and in the queue"

@@ -97,8 +97,7 @@ def _send(browser: Browser, upload: int, file: int, content: bytes) -> httpx.Res
 
 
 def test_hostile_files_are_refused_in_words_and_leave_nothing(console: RunningConsole, database: Database, data_dir: Path) -> None:
-    with console.browser() as browser:
-        browser.sign_in("clinician")
+    with console.browser("clinician") as browser:
         begun = _announce(browser, *({"name": name, "size": len(content)} for name, (content, _) in hostile().items())).json()
         for file, (content, _) in zip(begun["files"], hostile().values(), strict=True):
             assert _send(browser, begun["id"], file["id"], content).status_code == 200
@@ -119,8 +118,7 @@ def test_hostile_files_are_refused_in_words_and_leave_nothing(console: RunningCo
 
 
 def test_more_bytes_than_announced_are_neither_taken_nor_kept(console: RunningConsole, data_dir: Path) -> None:
-    with console.browser() as browser:
-        browser.sign_in("clinician")
+    with console.browser("clinician") as browser:
         begun = _announce(browser, {"name": "a.dcm", "size": 100}, {"name": "b.jpg", "size": 17 << 20}, {"name": "c.dcm", "size": 1 << 45})
         small, photograph, huge = begun.json()["files"]
         assert _send(browser, begun.json()["id"], small["id"], bytes(5 << 20)).status_code == 409

@@ -50,8 +50,7 @@ def foreign(console: RunningConsole, database: Database) -> Iterator[dict[str, s
     """Numbers of what the victim owns, and of the study."""
     user = find_user(database, "victim")
     assert user is not None
-    with console.browser() as browser:
-        browser.sign_in("victim")
+    with console.browser("victim") as browser:
         upload = _announce(browser)
         save_view(database, user.id, "mine", "")
         add_token(database, user, name="mine", scopes=["results"], days=1, actor="victim")
@@ -115,8 +114,7 @@ def test_a_foreign_number_is_answered_as_a_missing_one_and_changes_nothing(
 ) -> None:
     missing = dict.fromkeys(NUMBERS, MISSING)
     before = _state(database, foreign)
-    with console.browser() as browser:
-        browser.sign_in(role)
+    with console.browser(role) as browser:
         for method, template in _with_numbers():
             names = NUMBERS & set(re.findall(r"\{(\w+)\}", template))
             allowed = role in ACCESS[method, template]
@@ -136,8 +134,7 @@ def test_a_foreign_number_is_answered_as_a_missing_one_and_changes_nothing(
 
 
 def test_what_is_no_number_of_a_row_is_answered_as_a_missing_one(console: RunningConsole) -> None:
-    with console.browser() as browser:
-        browser.sign_in("admin")
+    with console.browser("admin") as browser:
         for method, template in _with_numbers():
             for wrong in WRONG:
                 reply = _ask(browser, method, _path(template, dict.fromkeys(NUMBERS, wrong)))
@@ -146,8 +143,7 @@ def test_what_is_no_number_of_a_row_is_answered_as_a_missing_one(console: Runnin
 
 
 def test_the_owner_reaches_what_is_hers(console: RunningConsole, foreign: dict[str, str]) -> None:
-    with console.browser() as browser:
-        browser.sign_in("victim")
+    with console.browser("victim") as browser:
         for template in ("/uploads/{upload_id}", "/uploads/{upload_id}/files/{file_id}", "/api/v1/predict/{upload_id}"):
             assert browser.get(_path(template, foreign)).status_code in (200, 202), template
 
@@ -155,8 +151,7 @@ def test_the_owner_reaches_what_is_hers(console: RunningConsole, foreign: dict[s
 def test_no_route_writes_for_a_form_of_another_site(console: RunningConsole, database: Database, foreign: dict[str, str]) -> None:
     before = _state(database, foreign)
     events = scalar(database, "SELECT count(*) FROM audit_events")
-    with console.browser() as browser:
-        browser.sign_in("admin")
+    with console.browser("admin") as browser:
         events = scalar(database, "SELECT count(*) FROM audit_events")
         origin = str(browser.base_url).rstrip("/")
         for (method, template), allowed in ACCESS.items():
@@ -177,8 +172,7 @@ def test_no_route_writes_for_a_form_of_another_site(console: RunningConsole, dat
 
 
 def test_a_row_number_never_names_a_file(console: RunningConsole, tmp_path: Path) -> None:
-    with console.browser() as browser:
-        browser.sign_in("admin")
+    with console.browser("admin") as browser:
         for path in ("/objects/..%2f..%2fetc%2fpasswd", "/api/v1/objects/..%2f..%2fetc%2fpasswd", "/uploads/1/files/..%2f1",
                      "/models/..%2f..%2fetc%2fpasswd", "/models/%2e%2e"):  # fmt: skip
             reply = browser.get(path)

@@ -49,8 +49,7 @@ def test_script_of_senders_is_text_on_every_page(database: Database, tmp_path: P
     add_users(database)
     values = {name: str(scalar(database, f"SELECT min(id) FROM {table}")) for name, table in NUMBERS.items()}
     escaped = 0
-    with RunningConsole(database, tmp_path) as console, console.browser() as browser:
-        browser.sign_in("admin")
+    with RunningConsole(database, tmp_path) as console, console.browser("admin") as browser:
         studies = [f"/studies/{number}" for number in (int(values["study_id"]) + 1, int(values["study_id"]) + 2)]
         paths = [path for method, path in ACCESS if method == "GET" and path not in ("/worklist/events", "/readyz")]
         known = [path.format_map(values) for path in paths if set(re.findall(r"\{(\w+)\}", path)) <= NUMBERS.keys()]

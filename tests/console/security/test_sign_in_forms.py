@@ -13,9 +13,7 @@ from tests.support.console import PASSWORD, RunningConsole
 
 
 def test_a_form_without_or_with_a_foreign_token_changes_nothing(console: RunningConsole, database: Database) -> None:
-    with console.browser() as browser, console.browser() as other:
-        browser.sign_in("viewer")
-        other.sign_in("clinician")
+    with console.browser("viewer") as browser, console.browser("clinician") as other:
         browser.form_token = ""
         assert browser.send_form("/account/password", old=PASSWORD, new="changed by an attacker").status_code == 403
         browser.form_token = other.form_token
@@ -26,8 +24,7 @@ def test_a_form_without_or_with_a_foreign_token_changes_nothing(console: Running
 
 @pytest.mark.parametrize("headers", [{"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}])
 def test_a_form_of_another_site_is_refused(console: RunningConsole, headers: dict[str, str]) -> None:
-    with console.browser() as browser:
-        browser.sign_in("viewer")
+    with console.browser("viewer") as browser:
         data = {"form_token": browser.form_token}
         assert browser.post("/sign-out", data=data, headers=headers).status_code == 403
         assert browser.post("/sign-in", data={"name": "viewer", "password": PASSWORD}, headers=headers).status_code == 403
@@ -94,8 +91,7 @@ def test_the_whole_address_that_was_asked_for_is_opened_after_sign_in(console: R
 
 def test_markup_in_a_name_is_shown_as_text(console: RunningConsole, database: Database) -> None:
     name = "<script>alert(1)</script>"
-    with console.browser() as browser:
-        browser.sign_in("admin")
+    with console.browser("admin") as browser:
         browser.open("/users")
         page = browser.send_form("/users/invite", name=name, role="viewer")
         assert page.status_code == 200
@@ -113,8 +109,7 @@ def test_static_files_end_at_their_folder(console: RunningConsole, path: str) ->
 
 
 def test_pages_are_not_cached_or_framed_and_run_no_foreign_script(console: RunningConsole) -> None:
-    with console.browser() as browser:
-        browser.sign_in("admin")
+    with console.browser("admin") as browser:
         reply = browser.get("/users")
     policy = reply.headers["content-security-policy"]
     assert "default-src 'none'" in policy

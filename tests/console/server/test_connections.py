@@ -84,8 +84,7 @@ def _is_open(opened: socket.socket) -> bool:
 def test_silent_connections_and_slow_heads_do_not_stop_the_page_of_another_user(database: Database, tmp_path: Path) -> None:
     add_users(database)
     section = ConsoleSection(port=0, max_connections=100)
-    with RunningConsole(database, tmp_path, console=section) as console, ExitStack() as stack, console.browser() as browser:
-        browser.sign_in("viewer")
+    with RunningConsole(database, tmp_path, console=section) as console, ExitStack() as stack, console.browser("viewer") as browser:
         attack = [stack.enter_context(_connect(_port(console), SILENT)) for _ in range(150)]
         attack += [stack.enter_context(_connect(_port(console), SLOW, HEAD + b"X-A: b")) for _ in range(150)]
         began = time.monotonic()

@@ -26,8 +26,7 @@ def _page(browser: Browser, database: Database) -> str:
 
 def test_an_operator_sends_and_runs_again_with_a_reason(console: RunningConsole, database: Database) -> None:
     job = scalar(database, "SELECT id FROM jobs")
-    with console.browser() as browser:
-        browser.sign_in("operator")
+    with console.browser("operator") as browser:
         page = _page(browser, database)
         assert "Send again" in page
         assert "<option>later</option>" in page
@@ -46,8 +45,7 @@ def test_an_operator_sends_and_runs_again_with_a_reason(console: RunningConsole,
 
 
 def test_a_clinician_cannot(console: RunningConsole, database: Database) -> None:
-    with console.browser() as browser:
-        browser.sign_in("clinician")
+    with console.browser("clinician") as browser:
         assert "Send again" not in _page(browser, database)
         assert browser.send_form("/operations/commands", kind="job.rerun", subject="1", reason="x").status_code == 403
     assert scalar(database, "SELECT count(*) FROM commands") == 0

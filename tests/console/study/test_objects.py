@@ -37,8 +37,7 @@ def shown(module_database: Database, tmp_path_factory: pytest.TempPathFactory) -
         module_database, claim(module_database), prediction=analysis.prediction, identity=identity(), objects=objects, timings=timings()
     )
     add_users(module_database)
-    with RunningConsole(module_database, folder) as console, console.browser() as browser:
-        browser.sign_in("clinician")
+    with RunningConsole(module_database, folder) as console, console.browser("clinician") as browser:
         yield browser, module_database, blobs
 
 

@@ -23,8 +23,7 @@ def browser(database: Database, tmp_path: Path) -> Iterator[Browser]:
     complete(database, plan())
     finish(database, claim(database))
     add_users(database)
-    with RunningConsole(database, tmp_path) as console, console.browser() as browser:
-        browser.sign_in("clinician")
+    with RunningConsole(database, tmp_path) as console, console.browser("clinician") as browser:
         yield browser
 
 

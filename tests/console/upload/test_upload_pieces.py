@@ -38,8 +38,7 @@ def console(database: Database, data_dir: Path) -> Iterator[RunningConsole]:
 
 @pytest.fixture(scope="module")
 def browser(console: RunningConsole) -> Iterator[Browser]:
-    with console.browser() as browser:
-        browser.sign_in("clinician")
+    with console.browser("clinician") as browser:
         yield browser
 
 
@@ -171,8 +170,7 @@ def test_a_user_may_have_so_much_waiting_and_can_cancel_it(browser: Browser, dat
 def test_nobody_reads_or_writes_the_upload_of_another_person(browser: Browser, console: RunningConsole) -> None:
     begun = begin(browser, {"name": "Jane Doe.jpg", "size": 5}).json()
     path = f"/uploads/{begun['id']}/files/{begun['files'][0]['id']}"
-    with console.browser() as other:
-        other.sign_in("admin")
+    with console.browser("admin") as other:
         other.open("/upload")
         assert other.get(f"/uploads/{begun['id']}").status_code == 404
         assert other.get(path).status_code == 404

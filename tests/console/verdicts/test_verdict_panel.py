@@ -31,8 +31,7 @@ def console(database: Database, tmp_path: Path) -> Iterator[RunningConsole]:
 @pytest.fixture
 def clinician(console: RunningConsole) -> Iterator[Browser]:
     """A browser that is signed in as a clinician."""
-    with console.browser() as browser:
-        browser.sign_in("clinician")
+    with console.browser("clinician") as browser:
         yield browser
 
 
@@ -126,8 +125,7 @@ def test_the_panel_alone_is_for_the_viewer_and_its_view_is_audited(reader: Reade
 def test_other_roles_read_verdicts_and_cannot_give_them(console: RunningConsole, reader: Reader, database: Database) -> None:
     reader.send(finding=reader.findings[0], verdict="accepted")
     for role in ("viewer", "operator", "auditor"):
-        with console.browser() as browser:
-            browser.sign_in(role)
+        with console.browser(role) as browser:
             other = Reader(browser, database)
             panel = other.read()
             assert "accepted" in panel

@@ -65,8 +65,7 @@ def node(module_database: Database, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture
 def browser(node: ViewerNode) -> Iterator[Browser]:
     """A browser that is signed in as a clinician."""
-    with node.console.browser() as opened:
-        opened.sign_in("clinician")
+    with node.console.browser("clinician") as opened:
         yield opened
 
 

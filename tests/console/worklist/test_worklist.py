@@ -148,8 +148,7 @@ def test_a_change_of_the_node_is_told_to_an_open_worklist(browser: Browser, data
 
 def test_an_empty_node_says_what_to_do(database: Database, tmp_path: Path) -> None:
     add_users(database)
-    with RunningConsole(database, tmp_path) as console, console.browser() as browser:
-        browser.sign_in("viewer")
+    with RunningConsole(database, tmp_path) as console, console.browser("viewer") as browser:
         page = browser.get("/worklist").text
     assert "No study has been received" in page
     assert "[[sources]]" in page
@@ -185,8 +184,7 @@ def test_an_empty_worklist_that_is_read_again_names_the_pages_that_the_role_may_
     add_users(database)
     with RunningConsole(database, tmp_path) as console:
         for role, uploads in (("viewer", False), ("clinician", True)):
-            with console.browser() as browser:
-                browser.sign_in(role)
+            with console.browser(role) as browser:
                 reply = browser.get("/worklist", headers={"HX-Request": "true", "X-Live": ""})
             assert reply.status_code == 200
             assert "No study has been received" in reply.text
