@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import NodeError
-from core.policy.body_part.condition import LungsSeen
+from core.policy.routes.body_part.condition import LungsSeen
 from core.process_limits import limit_process
 from core.settings.routes import Route
 

@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer
 
-from core.policy.condition_parser import condition_table, parse_condition
-from core.policy.route_sentences import condition_in_words, join_words
-from core.policy.routing import RouteCondition
+from core.policy.routes.condition_parser import condition_table, parse_condition
+from core.policy.routes.route_sentences import condition_in_words, join_words
+from core.policy.routes.routing import RouteCondition
 from core.settings.section import Section
 from core.states import Priority
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import text
 
 from core.policy.completeness import MOVED
-from core.policy.routing import UNREADABLE_REASON
+from core.policy.routes.routing import UNREADABLE_REASON
 from db import counters
 from db.anchor.anchor_state import AnchorState, read_state
 from db.counters import Counters

@@ -2,7 +2,7 @@
 
 from sqlalchemy import text
 
-from core.policy.routing import NO_ROUTE_REASON
+from core.policy.routes.routing import NO_ROUTE_REASON
 from db.engine import Database
 
 # Of the last day, which an index finds.

@@ -60,7 +60,7 @@ def list_unrouted(
     With the reason, in the table as one line (--json has all of it). With --now a column tells what the routes of this
     configuration would do. Nothing is changed.
     """
-    from core.policy.unrouted_reason import short_reason
+    from core.policy.routes.unrouted_reason import short_reason
     from db.listings.unrouted import list_unrouted
 
     start = parse_time(since)

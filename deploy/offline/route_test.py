@@ -7,9 +7,9 @@ from typing import Any
 
 from core.clock import system_clock
 from core.errors import NodeError
-from core.policy.body_part.condition import LungsSeen
-from core.policy.routing import RouteDecision
-from core.policy.series_selection import best_series, explain_choice, series_candidate
+from core.policy.routes.body_part.condition import LungsSeen
+from core.policy.routes.routing import RouteDecision
+from core.policy.routes.series_selection import best_series, explain_choice, series_candidate
 from core.records import InstanceHeader
 from core.settings.routes import Route
 from core.settings.settings import Settings

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from core.errors import NodeError
-from core.policy.series_selection import SeriesCandidate, best_series, explain_choice, series_candidate
+from core.policy.routes.series_selection import SeriesCandidate, best_series, explain_choice, series_candidate
 from core.policy.unit_progress import CompletionPolicy
 from core.settings.routes import Route
 from core.states import UnitKind, UnitState

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pydicom.datadict import tag_for_keyword
 
-from core.policy.routing import NO_ROUTE_REASON, Attributes
+from core.policy.routes.routing import NO_ROUTE_REASON, Attributes
 from core.settings.routes import Route
 
 # A value may have several lines.

@@ -6,9 +6,9 @@ from pathlib import Path
 import structlog
 
 from core.errors import NodeError, StoreUnavailable
-from core.policy.body_part.condition import LUNGS_IN_IMAGE, LungsSeen, image_decides
 from core.policy.completeness import MOVED_REASON
-from core.policy.routing import UNREADABLE_REASON
+from core.policy.routes.body_part.condition import LUNGS_IN_IMAGE, LungsSeen, image_decides
+from core.policy.routes.routing import UNREADABLE_REASON
 from core.settings.routes import Route
 from db.blobs.store import Blobs
 from db.engine import Database

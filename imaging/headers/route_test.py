@@ -8,9 +8,9 @@ from typing import BinaryIO
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from core.policy.body_part.condition import LUNGS_IN_IMAGE, LungsSeen, image_decides
 from core.policy.own_objects import is_secondary_capture
-from core.policy.routing import RouteDecision, RouteValue
+from core.policy.routes.body_part.condition import LUNGS_IN_IMAGE, LungsSeen, image_decides
+from core.policy.routes.routing import RouteDecision, RouteValue
 from core.settings.routes import Route
 from imaging.headers.own_objects import made_by_dicom_node
 from imaging.headers.route_values import read_route_values

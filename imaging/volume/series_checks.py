@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import GeometryError
-from core.policy.series_selection import PROJECTIONS
+from core.policy.routes.series_selection import PROJECTIONS
 from core.policy.slice_coverage import names_localizer
 from core.uids import may_be_referred_to
 from imaging.volume.ct_slices import CtSlice

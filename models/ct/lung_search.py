@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import NodeError
-from core.policy.body_part.condition import NOT_SEEN, SEEN, LungsSeen
+from core.policy.routes.body_part.condition import NOT_SEEN, SEEN, LungsSeen
 from core.policy.slice_coverage import distance_along_normal, names_localizer
 from imaging.volume.ct_slices import CtSlice, read_slices
 from imaging.volume.hounsfield import write_hounsfield

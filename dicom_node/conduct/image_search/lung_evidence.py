@@ -14,7 +14,7 @@ from pathlib import Path
 
 import structlog
 
-from core.policy.body_part.condition import NOT_SEEN, LungsSeen
+from core.policy.routes.body_part.condition import NOT_SEEN, LungsSeen
 
 TIMEOUT_S = 120.0
 REMEMBERED, UNASKED = 256, 4096

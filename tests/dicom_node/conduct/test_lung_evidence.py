@@ -8,7 +8,7 @@ from threading import Event
 
 import pytest
 
-from core.policy.body_part.condition import SEEN, LungsSeen
+from core.policy.routes.body_part.condition import SEEN, LungsSeen
 from dicom_node.conduct.image_search import lung_evidence
 from dicom_node.conduct.image_search.lung_evidence import LungEvidence
 

@@ -1,6 +1,6 @@
 """The reason why no route claims a unit, without patient data."""
 
-from core.policy.condition_parser import parse_condition
+from core.policy.routes.condition_parser import parse_condition
 from core.settings.routes import Route
 from core.states import Priority
 from dicom_node.conduct.route_claims import claim_routes

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from core.policy.body_part.condition import NOT_SEEN, SEEN
+from core.policy.routes.body_part.condition import NOT_SEEN, SEEN
 from models.ct.lung_search import search_lungs
 from tests.support.series import image
 

@@ -2,7 +2,7 @@
 
 from pydicom.datadict import keyword_dict
 
-from core.policy.dicom_keywords import dicom_keywords
+from core.policy.routes.dicom_keywords import dicom_keywords
 
 
 def test_the_keywords_are_those_of_pydicom() -> None:

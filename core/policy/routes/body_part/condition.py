@@ -7,8 +7,8 @@ look, and the caller puts what was seen into the attributes under `LUNGS_IN_IMAG
 from dataclasses import dataclass
 from enum import Enum
 
-from core.policy.body_part.names import names_chest, names_other_part, normalise_text
-from core.policy.routing import Attributes, RouteCondition, RouteDecision
+from core.policy.routes.body_part.names import names_chest, names_other_part, normalise_text
+from core.policy.routes.routing import Attributes, RouteCondition, RouteDecision
 
 BODY_PARTS = ("chest",)
 LUNGS_IN_IMAGE = "LungsInImage"  # in the attributes, with a value of LungsSeen

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from core.policy.condition_parser import condition_table, parse_condition
+from core.policy.routes.condition_parser import condition_table, parse_condition
 
 
 @pytest.mark.parametrize(

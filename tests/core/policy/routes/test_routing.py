@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.policy.condition_parser import parse_condition
-from core.policy.routing import Attributes
+from core.policy.routes.condition_parser import parse_condition
+from core.policy.routes.routing import Attributes
 
 CHEST = {"Modality": "CT", "BodyPartExamined": ["CHEST", "THORAX"], "SliceThickness": {"max": 5.0}}
 

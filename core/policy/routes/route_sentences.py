@@ -2,8 +2,8 @@
 
 import re
 
-from core.policy.body_part.condition import ShowsBodyPart
-from core.policy.routing import AllOf, AnyOf, InRange, MatchesPattern, Not, OneOf, RouteCondition
+from core.policy.routes.body_part.condition import ShowsBodyPart
+from core.policy.routes.routing import AllOf, AnyOf, InRange, MatchesPattern, Not, OneOf, RouteCondition
 
 _WORD_START = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 

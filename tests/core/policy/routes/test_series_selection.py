@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.policy.series_selection import SeriesCandidate, best_series, explain_choice, kernel_class, series_candidate
+from core.policy.routes.series_selection import SeriesCandidate, best_series, explain_choice, kernel_class, series_candidate
 from core.records import InstanceHeader
 
 GOOD = SeriesCandidate(1, True, False, 1.0, "medium", 3, 300, 4)

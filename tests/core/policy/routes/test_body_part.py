@@ -2,10 +2,10 @@
 
 import pytest
 
-from core.policy.body_part.condition import LUNGS_IN_IMAGE, NOT_SEEN, SEEN, image_decides
-from core.policy.condition_parser import parse_condition
-from core.policy.route_sentences import condition_in_words
-from core.policy.routing import Attributes
+from core.policy.routes.body_part.condition import LUNGS_IN_IMAGE, NOT_SEEN, SEEN, image_decides
+from core.policy.routes.condition_parser import parse_condition
+from core.policy.routes.route_sentences import condition_in_words
+from core.policy.routes.routing import Attributes
 
 CHEST = parse_condition({"body_part": "chest"})
 CHEST_CT = parse_condition({"Modality": "CT", "body_part": "chest"})

@@ -1,6 +1,6 @@
 """Conditions by which a route takes a unit, and their evaluation in words.
 
-A route's condition is a tree, built once by `core.policy.condition_parser` when the configuration is read.
+A route's condition is a tree, built once by `core.policy.routes.condition_parser` when the configuration is read.
 """
 
 import re

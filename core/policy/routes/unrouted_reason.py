@@ -1,6 +1,6 @@
 """Shortens the reason why no route took a unit to one line: the route that came nearest, and how many others there are."""
 
-from core.policy.routing import NO_ROUTE_REASON
+from core.policy.routes.routing import NO_ROUTE_REASON
 
 LONGEST = 120
 

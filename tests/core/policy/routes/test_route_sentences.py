@@ -2,8 +2,8 @@
 
 import pytest
 
-from core.policy.condition_parser import parse_condition
-from core.policy.route_sentences import condition_in_words
+from core.policy.routes.condition_parser import parse_condition
+from core.policy.routes.route_sentences import condition_in_words
 from core.settings.routes import Route
 
 

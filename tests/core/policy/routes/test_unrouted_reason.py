@@ -1,7 +1,7 @@
 """The reason why no route took a unit, in one line for lists."""
 
-from core.policy.routing import NO_ROUTE_REASON
-from core.policy.unrouted_reason import LONGEST, short_reason
+from core.policy.routes.routing import NO_ROUTE_REASON
+from core.policy.routes.unrouted_reason import LONGEST, short_reason
 
 
 def test_the_nearest_route_is_named() -> None:

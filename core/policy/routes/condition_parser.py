@@ -1,4 +1,4 @@
-"""Reads the ``when`` table of a route into a condition of `core.policy.routing`.
+"""Reads the ``when`` table of a route into a condition of `core.policy.routes.routing`.
 
 A wrong table is an error when the configuration is read, not when the first unit arrives.
 """
@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from core.policy.body_part.condition import BODY_PARTS, ShowsBodyPart
-from core.policy.dicom_keywords import dicom_keywords
-from core.policy.routing import AllOf, AnyOf, InRange, MatchesPattern, Not, OneOf, RouteCondition
+from core.policy.routes.body_part.condition import BODY_PARTS, ShowsBodyPart
+from core.policy.routes.dicom_keywords import dicom_keywords
+from core.policy.routes.routing import AllOf, AnyOf, InRange, MatchesPattern, Not, OneOf, RouteCondition
 
 NODE_KEYWORDS = frozenset({"SourceAETitle"})  # known to the node, not an attribute of the instance
 
