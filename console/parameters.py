@@ -1,9 +1,10 @@
-"""Parameters that several routes share: row numbers, search texts and dates. Values that the database cannot hold are refused here."""
+"""Parameters that several routes share: row numbers, search texts, dates, forms. Values that the database cannot hold are refused here."""
 
 from datetime import date
 from typing import Annotated
 
-from fastapi import Path, Query
+from fastapi import Depends, Path, Query, Request
+from starlette.datastructures import FormData
 
 from db.listings.place import PATTERN
 
@@ -21,6 +22,14 @@ BeforePlace = Annotated[str | None, Query(pattern=PATTERN, description="Only ent
 
 SearchText = Annotated[str, Query(max_length=200, pattern=NO_NUL)]
 """What a person or a program searches for."""
+
+
+async def _read_form(request: Request) -> FormData:
+    return await request.form()
+
+
+PostedForm = Annotated[FormData, Depends(_read_form)]
+"""The form of a request. A route that takes it is a plain function, which runs in a thread and may wait for the database."""
 
 
 def read_date(value: str) -> date | None:

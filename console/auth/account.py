@@ -2,7 +2,6 @@
 
 from fastapi import APIRouter, Request, Response
 from fastapi.templating import Jinja2Templates
-from starlette.concurrency import run_in_threadpool
 
 from console.auth.access import UserRole
 from console.auth.guard import Accounts, SignedIn, client_address
@@ -12,7 +11,7 @@ from console.auth.qr_code import svg_of
 from console.auth.replies import page, redirect
 from console.auth.scopes import scopes_for
 from console.auth.second_factor import enrolment_uri, is_secret, matching_step, new_secret
-from console.parameters import RowId
+from console.parameters import PostedForm, RowId
 from core.clock import system_clock
 from core.errors import ConfigurationError
 from db.accounts.api_tokens import add_token, list_tokens, revoke_token
@@ -36,9 +35,8 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         shown = {"sessions": sessions, "secret": secret, "uri": uri, "picture": svg_of(uri), **tokens, **context}
         return page(templates, request, "account.html", status_code=status, **shown)
 
-    async def _refused_password(request: Request, session: Session, password: str) -> RefusedPassword | None:
-        address = client_address(request)
-        return await run_in_threadpool(lambda: refused_password(database, session.user, password, address))
+    def _refused_password(request: Request, session: Session, password: str) -> RefusedPassword | None:
+        return refused_password(database, session.user, password, client_address(request))
 
     @routes.get("/account")
     def account(request: Request, session: SignedIn) -> Response:
@@ -51,45 +49,40 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         return Response(status_code=204)
 
     @routes.post("/account/password")
-    async def change_password(request: Request, session: SignedIn) -> Response:
+    def change_password(request: Request, form: PostedForm, session: SignedIn) -> Response:
         """Set a new password; every other session of the user ends."""
-        form = await request.form()
         old, new = str(form.get("old", "")), str(form.get("new", ""))
-        refused = await _refused_password(request, session, old)
+        refused = _refused_password(request, session, old)
         if refused is not None:
-            return await run_in_threadpool(lambda: _page(request, session, status=refused.status, password_error=refused.message))
+            return _page(request, session, status=refused.status, password_error=refused.message)
         try:
-            hashed = await run_in_threadpool(hash_password, new)
+            hashed = hash_password(new)
         except ConfigurationError as error:
-            message = str(error)
-            return await run_in_threadpool(lambda: _page(request, session, status=422, password_error=message))
-        actor = f"user:{session.user.name}"
-        await run_in_threadpool(lambda: set_password(database, session.user.id, hashed, actor=actor, keep_session=session.id))
+            return _page(request, session, status=422, password_error=str(error))
+        set_password(database, session.user.id, hashed, actor=f"user:{session.user.name}", keep_session=session.id)
         return redirect("/account")
 
     @routes.post("/account/second-factor")
-    async def enrol(request: Request, session: SignedIn) -> Response:
+    def enrol(request: Request, form: PostedForm, session: SignedIn) -> Response:
         """Store the secret after a code of it was entered: a wrong secret would lock the user out."""
-        form = await request.form()
         secret, code = str(form.get("secret", "")), str(form.get("code", ""))
         if session.user.has_second_factor:  # removing it asks for the password, and so must replacing it
             message = "There is a second factor. Remove it first."
-            return await run_in_threadpool(lambda: _page(request, session, status=422, code_error=message))
+            return _page(request, session, status=422, code_error=message)
         secret = secret if is_secret(secret) else ""
         if not secret or matching_step(secret, code, system_clock().timestamp()) is None:
             message = "This code does not belong to the secret. Check the clock of your device and enter the next code."
-            return await run_in_threadpool(lambda: _page(request, session, secret=secret, status=422, code_error=message))
-        await run_in_threadpool(lambda: set_second_factor(database, session.user.id, secret, actor=f"user:{session.user.name}"))
+            return _page(request, session, secret=secret, status=422, code_error=message)
+        set_second_factor(database, session.user.id, secret, actor=f"user:{session.user.name}")
         return redirect("/account")
 
     @routes.post("/account/second-factor/remove")
-    async def remove(request: Request, session: SignedIn) -> Response:
+    def remove(request: Request, form: PostedForm, session: SignedIn) -> Response:
         """Remove the second factor; the password is asked for."""
-        form = await request.form()
-        refused = await _refused_password(request, session, str(form.get("password", "")))
+        refused = _refused_password(request, session, str(form.get("password", "")))
         if refused is not None:
-            return await run_in_threadpool(lambda: _page(request, session, status=refused.status, code_error=refused.message))
-        await run_in_threadpool(lambda: set_second_factor(database, session.user.id, "", actor=f"user:{session.user.name}"))
+            return _page(request, session, status=refused.status, code_error=refused.message)
+        set_second_factor(database, session.user.id, "", actor=f"user:{session.user.name}")
         return redirect("/account")
 
     @routes.post("/account/sessions/{session_id}/end")
@@ -99,9 +92,8 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         return redirect("/account")
 
     @routes.post("/account/tokens")
-    async def make_token(request: Request, session: SignedIn) -> Response:
+    def make_token(request: Request, form: PostedForm, session: SignedIn) -> Response:
         """Make an API token with scopes of the user's role; it is shown once."""
-        form = await request.form()
         name, days = str(form.get("token_name", "")).strip(), str(form.get("days", ""))
         offered = scopes_for(UserRole(session.user.role))
         chosen = [str(scope) for scope in form.getlist("scope") if scope in offered]
@@ -109,13 +101,11 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         try:
             if days not in map(str, DURATIONS):
                 raise ConfigurationError("choose for how long the token is valid")
-            token = await run_in_threadpool(
-                lambda: add_token(database, session.user, name=name, scopes=chosen, days=int(days), actor=actor)
-            )
+            token = add_token(database, session.user, name=name, scopes=chosen, days=int(days), actor=actor)
         except ConfigurationError as error:
             message = f"{str(error)[:1].upper()}{str(error)[1:]}."
-            return await run_in_threadpool(lambda: _page(request, session, status=422, token_error=message))
-        return await run_in_threadpool(lambda: _page(request, session, token=token))
+            return _page(request, session, status=422, token_error=message)
+        return _page(request, session, token=token)
 
     @routes.post("/account/tokens/{token_id}/revoke")
     def revoke(token_id: RowId, session: SignedIn) -> Response:

@@ -111,7 +111,7 @@ def check_origin(request: Request, public_url: str) -> None:
         raise AccessDenied("this form came from another site")
 
 
-async def check_form_token(request: Request, expected: str) -> None:
+def require_form_token(given: object, expected: str) -> None:
     """Refuse a form that does not repeat the token of the session, in a field or, where the body is no form, in a header.
 
     Raises
@@ -119,7 +119,6 @@ async def check_form_token(request: Request, expected: str) -> None:
     AccessDenied
         The token is missing or wrong.
     """
-    given = request.headers.get(FORM_TOKEN_HEADER) or (await request.form()).get(FORM_TOKEN)
     if given != expected:
         raise AccessDenied("this form is too old, or came from another site: go back, reload the page and try again")
 
@@ -163,7 +162,7 @@ def build_guard(accounts: Accounts):  # type: ignore[no-untyped-def]  # FastAPI 
         if UserRole(session.user.role) not in allowed:
             raise RoleDenied(f"the role {session.user.role} may not open this page")
         if method in WRITING and token is None:  # other sites cannot make a browser send a token
-            await check_form_token(request, session.form_token)
+            require_form_token(request.headers.get(FORM_TOKEN_HEADER) or (await request.form()).get(FORM_TOKEN), session.form_token)
 
     async def _token_session(request: Request, token: str) -> Session:
         return await run_in_threadpool(token_session, accounts.database, request, token, client_address(request))

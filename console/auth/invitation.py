@@ -2,11 +2,11 @@
 
 from fastapi import APIRouter, Request, Response
 from fastapi.templating import Jinja2Templates
-from starlette.concurrency import run_in_threadpool
 
 from console.auth.guard import AccessDenied, Accounts
 from console.auth.passwords import hash_password
 from console.auth.replies import page, redirect
+from console.parameters import PostedForm
 from core.errors import ConfigurationError
 from db.accounts.invitations import accept_invitation, find_invitation
 
@@ -23,15 +23,15 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         return page(templates, request, "invitation.html", status_code=200 if found is not None else 410, invitation=found)
 
     @routes.post("/invitations/{token}")
-    async def register(request: Request, token: str) -> Response:
+    def register(request: Request, form: PostedForm, token: str) -> Response:
         """Add the user with the chosen password."""
         if not accounts.local_sign_in:
             raise AccessDenied("sign-in with a password is switched off")
-        password = str((await request.form()).get("password", ""))
-        found = await run_in_threadpool(find_invitation, database, token)
+        password = str(form.get("password", ""))
+        found = find_invitation(database, token)
         try:
-            hashed = await run_in_threadpool(hash_password, password)
-            await run_in_threadpool(accept_invitation, database, token, hashed)
+            hashed = hash_password(password)
+            accept_invitation(database, token, hashed)
         except ConfigurationError as error:
             return page(
                 templates, request, "invitation.html", status_code=422 if found is not None else 410, invitation=found, error=str(error)

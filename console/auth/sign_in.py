@@ -6,12 +6,21 @@ from urllib.parse import quote
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 from fastapi.templating import Jinja2Templates
-from starlette.concurrency import run_in_threadpool
 
-from console.auth.guard import AccessDenied, Accounts, SignedIn, check_form_token, client_address, safe_path
+from console.auth.guard import (
+    FORM_TOKEN,
+    FORM_TOKEN_HEADER,
+    AccessDenied,
+    Accounts,
+    SignedIn,
+    client_address,
+    require_form_token,
+    safe_path,
+)
 from console.auth.passwords import check_password, waiting_message
 from console.auth.replies import delete_session_cookie, page, redirect, set_session_cookie
 from console.auth.second_factor import accept_code
+from console.parameters import PostedForm
 from db.accounts.sessions import Session, confirm_session, end_session, open_session
 from db.accounts.sign_in_limits import begin_attempt, clear_failures, forget_attempt, record_failure
 from db.accounts.users import User, find_user
@@ -34,29 +43,28 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         return _page(request, next=safe_path(next))
 
     @routes.post("/sign-in")
-    async def sign_in(request: Request) -> Response:
+    def sign_in(request: Request, form: PostedForm) -> Response:
         """Check name and password; on success open a session with a new token."""
         if not accounts.local_sign_in:
             raise AccessDenied("sign-in with a password is switched off")
-        form = await request.form()
         name, password = str(form.get("name", "")).strip(), str(form.get("password", ""))
         next_path, address = safe_path(str(form.get("next", "/"))), client_address(request)
-        attempt = await run_in_threadpool(begin_attempt, database, name, address)
+        attempt = begin_attempt(database, name, address)
         if attempt.wait_s > 0:
             locked = _page(request, status_code=429, next=next_path, name=name, error=waiting_message(attempt.wait_s))
             locked.headers["Retry-After"] = str(int(attempt.wait_s) + 1)
             return locked
-        user = await run_in_threadpool(_user_with_password, name, password)
+        user = _user_with_password(name, password)
         if user is None:
-            known = await run_in_threadpool(find_user, database, name)
-            await run_in_threadpool(lambda: record_failure(database, address, user_id=known.id if known is not None else None))
+            known = find_user(database, name)
+            record_failure(database, address, user_id=known.id if known is not None else None)
             return _page(request, status_code=401, next=next_path, name=name, error=WRONG)
         agent = request.headers.get("user-agent", "")
-        token = await run_in_threadpool(lambda: open_session(database, user, address=address, user_agent=agent))
+        token = open_session(database, user, address=address, user_agent=agent)
         if user.has_second_factor:  # a right password must not clear what wrong codes have counted
-            await run_in_threadpool(forget_attempt, database, attempt)
+            forget_attempt(database, attempt)
         else:
-            await run_in_threadpool(clear_failures, database, name)
+            clear_failures(database, name)
         reply = redirect(f"/sign-in/code?next={quote(next_path)}" if user.has_second_factor else next_path)
         set_session_cookie(reply, accounts, token)
         return reply
@@ -70,22 +78,21 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         return page(templates, request, "code.html", next=safe_path(next), form_token=session.form_token)
 
     @routes.post("/sign-in/code")
-    async def enter_code(request: Request) -> Response:
+    def enter_code(request: Request, form: PostedForm) -> Response:
         """Check the code; on success the session is confirmed and gets a new token."""
         session: Session | None = request.state.session
         if session is None or session.confirmed:
             return redirect("/sign-in" if session is None else "/")
-        await check_form_token(request, session.form_token)
-        form = await request.form()
+        require_form_token(request.headers.get(FORM_TOKEN_HEADER) or form.get(FORM_TOKEN), session.form_token)
         next_path, address, user = safe_path(str(form.get("next", "/"))), client_address(request), session.user
-        attempt = await run_in_threadpool(begin_attempt, database, user.name, address)
-        if attempt.wait_s > 0 or not await run_in_threadpool(accept_code, database, user, str(form.get("code", ""))):
+        attempt = begin_attempt(database, user.name, address)
+        if attempt.wait_s > 0 or not accept_code(database, user, str(form.get("code", ""))):
             if attempt.wait_s == 0:
-                await run_in_threadpool(lambda: record_failure(database, address, user_id=user.id))
+                record_failure(database, address, user_id=user.id)
             context = {"next": next_path, "form_token": session.form_token, "error": WRONG_CODE}
             return page(templates, request, "code.html", status_code=429 if attempt.wait_s else 401, **context)
-        await run_in_threadpool(clear_failures, database, user.name)
-        token = await run_in_threadpool(lambda: confirm_session(database, session, address=address))
+        clear_failures(database, user.name)
+        token = confirm_session(database, session, address=address)
         reply = redirect(next_path)
         set_session_cookie(reply, accounts, token)
         return reply

@@ -2,7 +2,6 @@
 
 from fastapi import APIRouter, Request, Response
 from fastapi.templating import Jinja2Templates
-from starlette.concurrency import run_in_threadpool
 
 from console.auth.guard import Accounts, client_address
 from console.auth.replies import page, redirect, set_session_cookie
@@ -22,13 +21,13 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         return page(templates, request, "sign_in_link.html", status_code=200 if valid else 410, valid=valid)
 
     @routes.post("/sign-in/link/{token}")
-    async def sign_in(request: Request, token: str) -> Response:
+    def sign_in(request: Request, token: str) -> Response:
         """Use the link up and open a session; a second factor is still asked for."""
-        user = await run_in_threadpool(use_sign_in_link, database, token)
+        user = use_sign_in_link(database, token)
         if user is None:
             return page(templates, request, "sign_in_link.html", status_code=410, valid=False)
         agent = request.headers.get("user-agent", "")
-        session = await run_in_threadpool(lambda: open_session(database, user, address=client_address(request), user_agent=agent))
+        session = open_session(database, user, address=client_address(request), user_agent=agent)
         reply = redirect("/sign-in/code" if user.has_second_factor else "/worklist")
         set_session_cookie(reply, accounts, session)
         return reply

@@ -4,12 +4,11 @@ from collections.abc import Callable
 
 from fastapi import APIRouter, Request, Response
 from fastapi.templating import Jinja2Templates
-from starlette.concurrency import run_in_threadpool
 
 from console.auth.access import UserRole
 from console.auth.guard import Accounts, SignedIn
 from console.auth.replies import page, redirect
-from console.parameters import RowId
+from console.parameters import PostedForm, RowId
 from core.errors import ConfigurationError
 from db.accounts.invitations import invite_user
 from db.accounts.sessions import Session
@@ -30,43 +29,41 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         return _page(request)
 
     @routes.post("/users/invite")
-    async def invite(request: Request, session: SignedIn) -> Response:
+    def invite(request: Request, form: PostedForm, session: SignedIn) -> Response:
         """Make a link with which a person registers; it is shown once."""
-        form = await request.form()
         name, role = str(form.get("name", "")).strip(), str(form.get("role", ""))
         problem = _problem_of(name, role)
-        if problem is None and await run_in_threadpool(find_user, database, name) is not None:
+        if problem is None and find_user(database, name) is not None:
             problem = f"There is a user {name} already."
         if problem is not None:
-            return await run_in_threadpool(lambda: _page(request, status=422, error=problem or "", name=name))
-        token = await run_in_threadpool(lambda: invite_user(database, name=name, role=role, actor=f"user:{session.user.name}"))
+            return _page(request, status=422, error=problem or "", name=name)
+        token = invite_user(database, name=name, role=role, actor=f"user:{session.user.name}")
         link = f"{accounts.public_url}/invitations/{token}"
-        return await run_in_threadpool(lambda: _page(request, link=link, invited=name))
+        return _page(request, link=link, invited=name)
 
     @routes.post("/users/{user_id}/role")
-    async def change_role(request: Request, user_id: RowId, session: SignedIn) -> Response:
+    def change_role(request: Request, form: PostedForm, user_id: RowId, session: SignedIn) -> Response:
         """Give a user another role."""
-        role = str((await request.form()).get("role", ""))
+        role = str(form.get("role", ""))
         if role not in set(UserRole):
-            return await run_in_threadpool(lambda: _page(request, status=422, error=f"There is no role {role}."))
-        return await _changed(request, lambda actor: set_role(database, user_id, role, actor=actor), session)
+            return _page(request, status=422, error=f"There is no role {role}.")
+        return _changed(request, lambda actor: set_role(database, user_id, role, actor=actor), session)
 
     @routes.post("/users/{user_id}/disable")
-    async def disable(request: Request, user_id: RowId, session: SignedIn) -> Response:
+    def disable(request: Request, user_id: RowId, session: SignedIn) -> Response:
         """Disable a user; the user's sessions end."""
-        return await _changed(request, lambda actor: disable_user(database, user_id, actor=actor), session)
+        return _changed(request, lambda actor: disable_user(database, user_id, actor=actor), session)
 
     @routes.post("/users/{user_id}/enable")
-    async def enable(request: Request, user_id: RowId, session: SignedIn) -> Response:
+    def enable(request: Request, user_id: RowId, session: SignedIn) -> Response:
         """Let a user sign in again."""
-        return await _changed(request, lambda actor: enable_user(database, user_id, actor=actor), session)
+        return _changed(request, lambda actor: enable_user(database, user_id, actor=actor), session)
 
-    async def _changed(request: Request, change: Callable[[str], None], session: Session) -> Response:
+    def _changed(request: Request, change: Callable[[str], None], session: Session) -> Response:
         try:
-            await run_in_threadpool(change, f"user:{session.user.name}")
+            change(f"user:{session.user.name}")
         except ConfigurationError as error:
-            message = str(error)
-            return await run_in_threadpool(lambda: _page(request, status=409, error=message))
+            return _page(request, status=409, error=str(error))
         return redirect("/users")
 
     return routes

@@ -4,7 +4,6 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.templating import Jinja2Templates
-from starlette.concurrency import run_in_threadpool
 
 from console.auth.access import OPERATORS, UserRole
 from console.auth.guard import Accounts, SignedIn
@@ -14,6 +13,7 @@ from console.models.figures import COMPARED_UNITS, KeptModelFigures
 from console.models.versions import VersionRow, model_names, version_rows
 from console.operations.command_replies import commands_reply, queue_command
 from console.operations.commands import shown_commands
+from console.parameters import PostedForm
 from core.settings.settings import Settings
 from db.operations.command_kinds import CommandKind
 from db.operations.drift import weekly_statistics
@@ -48,10 +48,10 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, settings: Setti
         return commands_reply(request, templates, database, ("model.",))
 
     @routes.post("/models/commands")
-    async def act(request: Request, session: SignedIn) -> Response:
+    def act(request: Request, form: PostedForm, session: SignedIn) -> Response:
         """Queue a command on a model for the conductor."""
-        if problem := await queue_command(request, database, session, KINDS):
-            return await run_in_threadpool(lambda: _overview(request, status=422, error=problem))
+        if problem := queue_command(form, database, session, KINDS):
+            return _overview(request, status=422, error=problem)
         return redirect("/models")
 
     @routes.get("/models/{name}")

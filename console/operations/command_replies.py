@@ -2,7 +2,7 @@
 
 from fastapi import Request, Response
 from fastapi.templating import Jinja2Templates
-from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData
 
 from console.auth.replies import page
 from console.operations.commands import WrongCommand, ask_for_command, shown_commands
@@ -20,11 +20,10 @@ def commands_reply(request: Request, templates: Jinja2Templates, database: Datab
     return reply
 
 
-async def queue_command(request: Request, database: Database, session: Session, kinds: frozenset[CommandKind]) -> str:
-    """Queue the command of the form of a request; return what is wrong with it, "" where it was queued."""
-    form = await request.form()
+def queue_command(form: FormData, database: Database, session: Session, kinds: frozenset[CommandKind]) -> str:
+    """Queue the command of a form; return what is wrong with it, "" where it was queued."""
     try:
-        await run_in_threadpool(ask_for_command, database, form, f"user:{session.user.name}", kinds)
+        ask_for_command(database, form, f"user:{session.user.name}", kinds)
     except WrongCommand as error:
         return str(error)
     return ""

@@ -19,6 +19,7 @@ from console.operations.command_replies import commands_reply, queue_command
 from console.operations.commands import shown_commands
 from console.operations.overview import destination_rows, role_rows, route_rows
 from console.operations.route_test import FileAnswer, try_routes
+from console.parameters import PostedForm
 from core.errors import NodeError
 from core.settings.settings import Settings
 from core.states import JobState
@@ -91,10 +92,10 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, current: Callab
         return commands_reply(request, templates, database, PREFIXES)
 
     @routes.post("/operations/commands")
-    async def act(request: Request, session: SignedIn, viewer: AsViewer) -> Response:
+    def act(request: Request, form: PostedForm, session: SignedIn, viewer: AsViewer) -> Response:
         """Queue a command for the role that owns it."""
-        if problem := await queue_command(request, database, session, KINDS):
-            return await run_in_threadpool(lambda: _page(request, viewer, status=422, error=problem))
+        if problem := queue_command(form, database, session, KINDS):
+            return _page(request, viewer, status=422, error=problem)
         return redirect("/operations#commands")
 
     @routes.post("/operations/route-test")

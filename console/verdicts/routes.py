@@ -10,13 +10,12 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.templating import Jinja2Templates
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from console.auth.guard import Accounts, SignedIn, client_address
 from console.auth.replies import page, redirect
 from console.model_labels import ModelLabels
-from console.parameters import RowId
+from console.parameters import PostedForm, RowId
 from console.verdicts.forms import read_draft, read_seen
 from console.verdicts.panel import REASONS, assessment_destinations, build_panel
 from core.policy.verdicts import VerdictRefused
@@ -67,9 +66,8 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, models_dir: Pat
         return _panel(request, job_id, session)
 
     @routes.post("/results/{job_id}/verdicts")
-    async def judge(request: Request, job_id: RowId, session: SignedIn) -> Response:
+    def judge(request: Request, form: PostedForm, job_id: RowId, session: SignedIn) -> Response:
         """Record one verdict (`console.verdicts.forms`)."""
-        form = await request.form()
 
         def act(result: ResultDetails) -> None:
             known = labels.codes(result.row.model, result.row.pipeline_digest, result.findings)
@@ -77,16 +75,16 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, models_dir: Pat
             wanted = assessment_destinations(current())
             give_verdict(database, job_id, draft, user=session.user.name, seen=seen, takes_assessment=wanted)
 
-        return await run_in_threadpool(_answer, request, job_id, session, act)
+        return _answer(request, job_id, session, act)
 
     @routes.post("/results/{job_id}/release")
-    async def release(request: Request, job_id: RowId, session: SignedIn) -> Response:
+    def release(request: Request, job_id: RowId, session: SignedIn) -> Response:
         """Release a result that waits for a verdict to every destination."""
 
         def act(result: ResultDetails) -> None:
             release_result(database, result.row.id, actor=f"user:{session.user.name}", cause="clinician")
 
-        return await run_in_threadpool(_answer, request, job_id, session, act)
+        return _answer(request, job_id, session, act)
 
     return routes
 

@@ -4,11 +4,10 @@ from urllib.parse import parse_qsl, urlencode
 
 from fastapi import APIRouter, Request, Response
 from fastapi.templating import Jinja2Templates
-from starlette.concurrency import run_in_threadpool
 
 from console.auth.guard import Accounts, SignedIn
 from console.auth.replies import page, redirect
-from console.parameters import RowId
+from console.parameters import PostedForm, RowId
 from console.worklist.routes import FIELDS
 from db.accounts.saved_views import MOST, delete_view, save_view
 
@@ -29,16 +28,15 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
     routes = APIRouter(include_in_schema=False)
 
     @routes.post("/worklist/views")
-    async def save(request: Request, session: SignedIn) -> Response:
+    def save(request: Request, form: PostedForm, session: SignedIn) -> Response:
         """Save the filters under a name; a view of that name is replaced."""
-        form = await request.form()
         name, query = str(form.get("name", "")).strip(), filters_alone(str(form.get("query", "")))
         problem = ""
         if not 1 <= len(name) <= LONGEST_NAME or not name.isprintable():
             problem = f"Give the view a name of 1 to {LONGEST_NAME} characters."
         elif len(query) > LONGEST_QUERY:
             problem = "These filters are too long to be saved."
-        elif not await run_in_threadpool(save_view, accounts.database, session.user.id, name, query):
+        elif not save_view(accounts.database, session.user.id, name, query):
             problem = f"You have {MOST} saved views already: delete one first."
         if problem:
             return page(templates, request, "message.html", status_code=422, heading="The view was not saved", message=problem)

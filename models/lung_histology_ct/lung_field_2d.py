@@ -71,7 +71,7 @@ def column_between_lungs(air: Mask, across: slice) -> int:
     """The column with the least lung in the middle third of the columns ``across``."""
     first, last = across.start, across.stop - 1
     third = (last - first) // 3
-    return first + third + int(np.argmin(air.sum(axis=0)[first + third : last - third + 1]))
+    return int(first + third + np.argmin(air.sum(axis=0)[first + third : last - third + 1]))
 
 
 def box_around(mask: Mask, margin: int) -> tuple[slice, slice]:
