@@ -66,7 +66,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, models_dir: Pat
         return _panel(request, job_id, session)
 
     @routes.post("/results/{job_id}/verdicts")
-    def judge(request: Request, form: PostedForm, job_id: RowId, session: SignedIn) -> Response:
+    def record_verdict(request: Request, form: PostedForm, job_id: RowId, session: SignedIn) -> Response:
         """Record one verdict (`console.verdicts.forms`)."""
 
         def act(result: ResultDetails) -> None:
