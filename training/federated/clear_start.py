@@ -1,4 +1,4 @@
-"""The start of a comparison of sites: a network whose last layer is zero, and its logits of held-out images."""
+"""The start of a comparison of sites: a network whose last layer is zero, and the logits of held-out images after a training."""
 
 import hashlib
 from collections.abc import Mapping
@@ -57,4 +57,25 @@ class HeldOutFeatures:
         (weight,) = (value for name, value in tensors.items() if name.endswith(".weight"))
         (bias,) = (value for name, value in tensors.items() if name.endswith(".bias"))
         found: np.ndarray = self.features @ weight.T + bias
+        return found
+
+
+class HeldOutLogits:
+    """The logits of held-out images where every layer is trained: the whole network is run each time."""
+
+    def __init__(self, start: Path, images: LesionImages, chosen: np.ndarray) -> None:
+        self.start, self.card = start, read_card(start / "card.toml")
+        (self.member,) = self.card.network["members"]
+        empty = Ensemble(self.card.network, len(self.card.labels))
+        squares = [images.pixels[i, 0] for i in chosen]
+        self.batches = [empty.input_of(self.member, squares[first : first + BATCH]) for first in range(0, len(squares), BATCH)]
+
+    def logits(self, tensors: Mapping[str, np.ndarray]) -> np.ndarray:
+        """(N, classes) float32 logits of the start with ``tensors`` in place of its own."""
+        ensemble = Ensemble(self.card.network, len(self.card.labels))
+        ensemble.load_state_dict(load_file(self.start / self.card.weights))
+        ensemble.load_state_dict({name: torch.from_numpy(np.asarray(value)) for name, value in tensors.items()}, strict=False)
+        net = ensemble.prepare_to_serve().member(self.member)
+        with cpu_threads(1), torch.inference_mode():
+            found: np.ndarray = torch.cat([net(batch) for batch in self.batches]).numpy()
         return found

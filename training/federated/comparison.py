@@ -1,9 +1,9 @@
 """``python -m training.federated.comparison``: three sites together, each alone, and all images in one place.
 
-``--data DIR --out DIR``. The start is the network of fold 0 with a last layer of zeros. The sites divide the half of fold 0 that is not
-set aside; all are measured on the half that is. The network was trained on neither half. The rounds are those of
+``--data DIR --out DIR [--scope all]``. The start is the network of fold 0 with a last layer of zeros. The sites divide the half of fold 0
+that is not set aside; all are measured on the half that is. The network was trained on neither half. The rounds are those of
 ``train federated server`` with the same plan, check and mean, in this process: FLARE only carries the weights. Written are the folders
-start and sites, and comparison.json. A second start continues with the trainings that are missing.
+start and sites, and comparison.json (of every layer comparison-all.json). A second start continues with the trainings that are missing.
 """
 
 import argparse
@@ -21,9 +21,9 @@ from training.bootstrap import bootstrap
 from training.classifier_metrics import auc, class_recalls
 from training.dermoscopy.ham10000.data import CLASSES, LesionImages, load_images, read_index
 from training.dermoscopy.ham10000.split import held_out, set_aside
-from training.federated.clear_start import HeldOutFeatures, write_clear_start
+from training.federated.clear_start import HeldOutFeatures, HeldOutLogits, write_clear_start
 from training.federated.local_training import load_ensemble, shared_tensors, train_locally
-from training.federated.plan import FederatedPlan
+from training.federated.plan import ALL, HEAD, FederatedPlan
 from training.federated.private_update import private_update
 from training.federated.site_images import join_images, read_site_images
 from training.federated.uneven_sites import divide_unevenly, write_sites
@@ -32,7 +32,8 @@ from training.federated.update_check import SiteUpdate, average, refused_updates
 SITES = ("north", "south", "west")
 FOLD, MEMBER = 0, "fold0"
 PLAN = FederatedPlan(rounds=10, steps=6, min_sites=2, seed=20, learning_rate=1e-2)
-EPSILONS = (10.0, 100.0)
+PLAN_ALL = replace(PLAN, scope=ALL, learning_rate=5e-4)  # every layer, not zeros: a tenth of the rate or less
+EPSILONS = (10.0, 100.0)  # of the last layer
 TOGETHER, POOLED = "together", "pooled"
 Weights = dict[str, np.ndarray]
 
@@ -55,15 +56,15 @@ def train_rounds(start: Path, sites: Mapping[str, LesionImages], plan: Federated
     return weights
 
 
-def trainings(start: Path, sites: Mapping[str, LesionImages]) -> dict[str, Callable[[], Weights]]:
+def trainings(start: Path, sites: Mapping[str, LesionImages], plan: FederatedPlan = PLAN) -> dict[str, Callable[[], Weights]]:
     """What is compared, by name. Alone and pooled there are as many steps in all as at the three sites together."""
-    longer = replace(PLAN, steps=PLAN.steps * len(sites))
-    found: dict[str, Callable[[], Weights]] = {TOGETHER: lambda: train_rounds(start, sites, PLAN)}
+    longer = replace(plan, steps=plan.steps * len(sites))
+    found: dict[str, Callable[[], Weights]] = {TOGETHER: lambda: train_rounds(start, sites, plan)}
     found[POOLED] = lambda: train_rounds(start, {POOLED: join_images([sites[site] for site in sorted(sites)])}, longer)
     for site in sorted(sites):
         found[f"{site} alone"] = lambda site=site: train_rounds(start, {site: sites[site]}, longer)  # type: ignore[misc]
-    for epsilon in EPSILONS:
-        found[f"{TOGETHER}, epsilon {epsilon:g}"] = lambda epsilon=epsilon: train_rounds(start, sites, PLAN, epsilon)  # type: ignore[misc]
+    for epsilon in EPSILONS if plan.scope == HEAD else ():
+        found[f"{TOGETHER}, epsilon {epsilon:g}"] = lambda epsilon=epsilon: train_rounds(start, sites, plan, epsilon)  # type: ignore[misc]
     return found
 
 
@@ -94,7 +95,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds dermoscopy/index.csv")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--scope", choices=(HEAD, ALL), default=HEAD, help="the last layer, or every layer")
     given = parser.parse_args(arguments)
+    plan, mark = (PLAN, "") if given.scope == HEAD else (PLAN_ALL, f"-{ALL}")
     given.out.mkdir(parents=True, exist_ok=True)
     rows = read_index(given.data)
     aside, fold = set_aside(rows), held_out(rows, FOLD)
@@ -103,19 +106,19 @@ def main(arguments: list[str] | None = None) -> None:
     kept = [row for row in rows if row.lesion_id in aside]
     images = load_images(given.data, given.out, kept, aside, report=print)
     start = write_clear_start(MEMBER, given.out / "start")
-    features, logits = HeldOutFeatures(start, images, np.arange(len(kept))), {}
-    for name, train in trainings(start, sites).items():
-        path = given.out / f"{name}.safetensors"
+    measured, logits = (HeldOutLogits if mark else HeldOutFeatures)(start, images, np.arange(len(kept))), {}
+    for name, train in trainings(start, sites, plan).items():
+        path = given.out / f"{name}{mark}.safetensors"
         if not path.is_file():
             save_file(train(), path)
-        logits[name] = features.logits(load_file(path))
+        logits[name] = measured.logits(load_file(path))
         print(f"{name}: trained", flush=True)
     counts = {
         site: dict(zip(CLASSES, np.bincount(one.labels, minlength=len(CLASSES)).tolist(), strict=True)) for site, one in sites.items()
     }
-    result = {"plan": asdict(PLAN), "sites": counts, "held_out": len(kept)}
+    result = {"plan": asdict(plan), "sites": counts, "held_out": len(kept)}
     result["figures"] = compare(logits, images.labels, np.array([row.lesion_id for row in kept]))
-    (given.out / "comparison.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    (given.out / f"comparison{mark}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(result, indent=1))
 
 

@@ -16,10 +16,14 @@ from training.federated.local_training import load_ensemble
 from training.federated.plan import ALL, FederatedPlan
 
 LIMIT = (
-    "Trained further across sites from {name} {version}: nothing was measured on these weights yet, and the temperature is that of the"
-    " version before{distance}. Compare it in shadow before it serves."
+    "Trained further across sites from {name} {version}: nothing was measured on these weights yet. The temperature and the thresholds,"
+    " operating points among them, are those of the version before{distance}; figures among the limits are of that version. Compare it in"
+    " shadow before it serves."
 )
-OLD_DISTANCE = ", as is the distance from the training images"
+OLD_DISTANCE = (
+    ", as are the distance from the training images, the outline, and what age, sex and site add: the layers under them were trained"
+    " without them"
+)
 
 
 def write_version(

@@ -22,6 +22,7 @@ from training.federated.plan import HEAD, FederatedPlan
 
 CROP_SHARE = 128 / 150  # of the network's side, as in the second stage of `models train`
 BATCH = 32
+CONSTANTS = (".mean", ".std")  # the ends of their names: the normalisation of the input
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ def load_ensemble(card: ModelCard, weights: Path) -> Ensemble:
 
 
 def shared_names(ensemble: Ensemble, scope: str) -> list[str]:
-    """Names of the tensors that travel, of the LesionNets: of the last layers, or all floating-point ones but the distance's.
+    """Names of the tensors that travel, of the LesionNets: of the last layers, or all floating-point ones but the distance's and constants.
 
     A member with ImageNet weights keeps its own: it sees larger images than those that a site's images are reduced to.
     """
@@ -49,7 +50,8 @@ def shared_names(ensemble: Ensemble, scope: str) -> list[str]:
     tensors = {name: tensor for name, tensor in ensemble.state_dict().items() if name.startswith(trained)}
     if scope == HEAD:
         return [name for name in tensors if ".trunk.fc." in name]
-    return [name for name, tensor in tensors.items() if tensor.dtype.is_floating_point and ".familiarity." not in name]
+    floating = [name for name, tensor in tensors.items() if tensor.dtype.is_floating_point and ".familiarity." not in name]
+    return [name for name in floating if not name.endswith(CONSTANTS)]
 
 
 def shared_tensors(ensemble: Ensemble, scope: str) -> dict[str, npt.NDArray[np.float32]]:

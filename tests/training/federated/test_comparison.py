@@ -1,20 +1,26 @@
 """The comparison of sites that train together with single sites: its division, its start, its noise and its figures."""
 
+import math
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from nvflare.apis.dxo import DXO, DataKind
+from nvflare.apis.fl_context import FLContext
+from nvflare.app_common.filters.svt_privacy import SVTPrivacy
 
+from core.errors import ConfigurationError
 from deploy.demo.inputs import data_folder
 from models.card import read_card
 from training.dermoscopy.ham10000.data import CLASSES, HamImage, read_index
-from training.federated.clear_start import HeldOutFeatures, write_clear_start
-from training.federated.comparison import TOGETHER, compare, train_rounds
+from training.federated.clear_start import HeldOutFeatures, HeldOutLogits, write_clear_start
+from training.federated.comparison import TOGETHER, compare, train_rounds, trainings
 from training.federated.local_training import load_ensemble, shared_tensors
 from training.federated.plan import FederatedPlan
 from training.federated.private_update import private_update
 from training.federated.site_images import join_images, read_site_images
+from training.federated.startup_kits import privacy_arguments, privacy_budget, require_noise
 from training.federated.uneven_sites import divide_unevenly
 
 SITES = ("north", "south", "west")
@@ -63,6 +69,30 @@ def test_the_start_has_no_opinion_and_its_rounds_move_the_last_layer_alone(start
     assert len(joined.training) == shares.sum()
 
 
+def test_every_layer_is_trained_and_measured_where_the_plan_says_so(start: Path, sites: dict[str, Path]) -> None:
+    images = {site: read_site_images(folder) for site, folder in sites.items()}
+    plan = FederatedPlan(rounds=1, steps=2, scope="all", learning_rate=5e-4)
+    assert list(trainings(start, images, plan)) == [
+        TOGETHER,
+        "pooled",
+        "north alone",
+        "south alone",
+    ]  # noise is compared for the last layer
+    card = read_card(start / "card.toml")
+    before = shared_tensors(load_ensemble(card, start / card.weights), "all")
+    weights = train_rounds(start, images, plan)
+    changed = {name for name, value in weights.items() if not np.array_equal(value, before[name])}
+    assert changed == set(before)  # from the second step on: below a last layer of zeros the first has no gradient
+    assert not any(name.endswith((".mean", ".std")) for name in before)  # constants of the input
+    held = images["north"]
+    logits = HeldOutLogits(start, held, np.arange(5))
+    assert not logits.logits(before).any()  # the last layer of the start is zero
+    head = {name: value for name, value in weights.items() if ".trunk.fc." in name}
+    fast = HeldOutFeatures(start, held, np.arange(5)).logits(head)
+    np.testing.assert_allclose(logits.logits(head), fast, atol=1e-4)
+    assert np.abs(logits.logits(weights) - fast).max() > 1e-3
+
+
 def test_a_site_without_a_class_does_not_teach_that_every_image_is_of_it(start: Path, sites: dict[str, Path], tmp_path: Path) -> None:
     """With smoothed labels the class that a site lacks was the answer to every image after a few steps."""
     folder = tmp_path / "site"
@@ -83,6 +113,18 @@ def test_less_epsilon_is_more_noise() -> None:
     assert 0.3 < shared.mean() < 0.7
     assert np.abs(wide[shared] - 0.005).mean() > np.abs(narrow[narrow != 0] - 0.005).mean()
     assert np.array_equal(wide, private_update(step, 10.0, 3)["weight"])
+
+
+def test_the_budget_of_the_noise_is_what_the_filter_itself_counts() -> None:
+    """No guarantee of ``epsilon``: each of the shared values spends it."""
+    step = {"weight": np.full((7, 192), 0.005, np.float32), "bias": np.zeros(7, np.float32)}
+    filter = SVTPrivacy(**privacy_arguments(10.0))
+    filter.process(DXO(DataKind.WEIGHT_DIFF, data=step).to_shareable(), FLContext())
+    assert filter.get_privacy_spent() == pytest.approx(privacy_budget(10.0, 7 * 192 + 7)) == pytest.approx(10 + 676 * 10)
+    for wrong in (math.nan, math.inf, -1.0, 1e-9, 1e9):
+        with pytest.raises(ConfigurationError, match=r"--epsilon is 0, or from 0\.001 to 1e"):
+            require_noise(wrong)
+    require_noise(0.0)
 
 
 def test_a_training_is_compared_with_the_sites_together() -> None:

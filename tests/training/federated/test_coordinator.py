@@ -1,8 +1,11 @@
 """What a stopped training continues from, and what is refused before FLARE's server starts."""
 
 import json
+import re
 import shutil
 import socket
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,3 +84,41 @@ def test_a_round_is_described_with_what_became_of_every_site() -> None:
     assert describe(report, 3) == (
         "round 1/3: east stated no loss (8 images); north loss 0.500 (9 images); west refused: why; south did not answer"
     )
+
+
+# In a process of its own: FLARE's session leaves threads and sockets behind.
+WITHOUT_SITES = """
+import sys
+from pathlib import Path
+import numpy as np
+from core.errors import ModelError
+from training.federated import coordinator, flare_processes
+from training.federated.plan import FederatedPlan
+
+kits, plan = Path(sys.argv[1]), FederatedPlan(rounds=3, steps=1)
+coordinator.START_S = 1.0
+server = flare_processes.start_server(kits / "localhost")
+try:
+    session = coordinator._connect(kits / coordinator.ADMINISTRATOR, server)
+    report, averaged = coordinator._run_round(session, 0, ("north", "south"), {"bias": np.zeros(3, np.float32)}, plan, server)
+    print(coordinator.describe(report, 3), averaged)
+    for job in session.list_jobs():
+        print(str(job["status"]).partition(":")[0])
+        coordinator._ask(server, lambda: session.delete_job(job["job_id"]))
+    print(len(session.list_jobs()), "jobs")
+    flare_processes.stop(server)
+    try:
+        coordinator._ask(server, session.get_system_info)
+    except ModelError as error:
+        print(error)
+    session.close()
+finally:
+    flare_processes.stop(server)
+"""
+
+
+def test_a_round_that_no_site_begins_is_aborted_and_a_server_that_ended_is_named(kits: Path) -> None:
+    """FLARE itself would wait for the sites of the job for most of an hour, although others are connected."""
+    done = subprocess.run([sys.executable, "-c", WITHOUT_SITES, str(kits)], capture_output=True, text=True, check=True, timeout=600)
+    assert done.stdout.splitlines()[:3] == ["round 1/3: north did not answer; south did not answer None", "FINISHED", "0 jobs"]
+    assert re.search(r"FLARE's server has ended with status .*the same command continues", done.stdout)
