@@ -1,5 +1,6 @@
 """The role ``console``: the web application, and its server in the calling thread."""
 
+import os
 import socket
 import threading
 from collections.abc import Callable
@@ -126,8 +127,8 @@ def run(
     try:
         listener = socket.create_server((section.host, section.port), family=socket.AF_INET6 if ":" in section.host else socket.AF_INET)
     except OSError as error:
-        message = f"the console cannot listen on {section.host}:{section.port}: {error.strerror}"
-        raise ConfigurationError(message, hint="set console.host and console.port") from error
+        message = f"the console cannot listen on {section.host}:{section.port}: {os.strerror(error.errno or 0)}"
+        raise ConfigurationError(message, hint="stop what listens there, or set console.host and console.port") from error
     # Connections inherit it. asyncio sets it only on sockets that name their protocol; without it a page waits 40 ms for the browser's ACK.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     host, port = listener.getsockname()[:2]

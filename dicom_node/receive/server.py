@@ -214,12 +214,24 @@ class NodeServer(ThreadedAssociationServer):
                 self.shutdown_request(request)
                 return
         else:
+            if _begins_tls(request):
+                self.on_tls_failure(str(client_address[0]), "the peer speaks TLS, and [node.tls] is not set")
+                self.shutdown_request(request)
+                return
             set_kernel_timeout(request, self.request_timeout_s)
         super().process_request_thread(request, client_address)
 
     def handle_error(self, _request: Any, _client_address: Any) -> None:
         """Log an error of one connection; the server goes on."""
         _LOGGER.exception("a connection could not be served")
+
+
+def _begins_tls(connection: socket.socket) -> bool:
+    """Whether the first byte that has arrived is that of a TLS handshake (RFC 8446 5.1), which no PDU of DICOM begins with."""
+    try:
+        return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b"\x16"
+    except OSError:  # nothing has arrived, or the connection broke: the association's threads notice it
+        return False
 
 
 class ConnectionHandler(RequestHandler):

@@ -77,6 +77,15 @@ def test_only_the_pinned_certificate_may_use_an_ae_title(
     assert events[-1][2] == "127.0.0.1"
 
 
+def test_tls_to_a_port_without_it_is_named(start: Start, make_settings: MakeSettings, authority: Authority) -> None:
+    node = start(make_settings())
+    assert not run("echoscu", node.port, "+tla", "+cf", str(authority.ca))
+    with node.database.begin() as connection:
+        query = "SELECT details ->> 'reason' FROM audit_events WHERE action = 'tls.refused'"
+        assert connection.exec_driver_sql(query).scalars().all() == ["the peer speaks TLS, and [node.tls] is not set"]
+    assert run("echoscu", node.port)
+
+
 @pytest.mark.parametrize(
     ("version", "suites", "accepted"),
     [
