@@ -24,7 +24,8 @@ def check_disk(settings: Settings) -> Iterator[Check]:
     existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     free, needed = shutil.disk_usage(existing).free, max(MINIMUM_FREE_BYTES, settings.receive.min_free_bytes)
     enough = free >= needed
-    yield Check("disk", enough, f"{free / 1e9:.1f} GB free at {existing}", "" if enough else f"at least {needed / 1e9:.0f} GB")
+    fix = "" if enough else f"at least {needed / 1e9:.0f} GB have to be free: delete files, or use a larger disk"
+    yield Check("disk", enough, f"{free / 1e9:.1f} GB free at {existing}", fix)
     writable = os.access(existing, os.W_OK)
     found = f"{folder} {'can' if writable else 'cannot'} be written"
     yield Check("data folder", writable, found, "" if writable else "change its owner, or node.data_dir")

@@ -21,7 +21,7 @@ def write_private_file(path: Path, content: str) -> None:
     fresh = path.with_name(path.name + ".new")
     fresh.unlink(missing_ok=True)
     fresh.touch(mode=0o600)
-    fresh.write_text(content)
+    fresh.write_text(content, encoding="utf-8", newline="")
     fresh.replace(path)
 
 

@@ -65,7 +65,8 @@ def jobs_show(
             print_message()
             print_rows(value, COLUMNS_OF_LISTS.get(key) or _columns(value), title=key, as_json=False)
         else:
-            print_message(f"{key}: {json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value}")
+            text = json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else "" if value is None else str(value)
+            print_message(f"{key}: {text}".rstrip())
 
 
 @jobs.command("requeue")

@@ -17,6 +17,7 @@ from core.csv_cells import format_csv_cell
 from core.errors import ConfigurationError
 from deploy.cli.common import Config, open_database, operator_name, parse_time
 from deploy.cli.jobs.flat_rows import flat_rows
+from deploy.local.private_files import write_private_file
 from deploy.terminal import print_message, to_json_types
 
 HEADER_FILE = "export.json"
@@ -75,8 +76,8 @@ def export_results(
     else:
         out.mkdir(parents=True, exist_ok=True)
         for name, (content, _) in files.items():
-            (out / name).write_text(content, encoding="utf-8", newline="")
-        (out / HEADER_FILE).write_text(_json(header), encoding="utf-8")
+            write_private_file(out / name, content)
+        write_private_file(out / HEADER_FILE, _json(header))
     for entry in header["files"]:
         since_text = f"since {header['filter']['since']}" if start else "of all time"
         print_message(f"{entry['name']}: {entry['rows']} rows {since_text}, exported at {header['exported_at']}, sha256 {entry['sha256']}")

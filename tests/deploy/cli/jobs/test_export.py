@@ -90,6 +90,7 @@ def test_a_folder_gets_results_inputs_and_header(config: Path, tmp_path: Path, c
     options = ["--since", "2020-01-01", "--format", "csv", "--out", str(out), "--config", str(config)]
     assert run(["results", "export", *options]) == 0
     assert capsys.readouterr().out == ""
+    assert {path.stat().st_mode & 0o777 for path in out.iterdir()} == {0o600}  # they hold patient data
     header = json.loads((out / "export.json").read_text())
     assert header["filter"] == {"since": "2020-01-01T00:00:00+00:00"}
     assert [(entry["name"], entry["rows"]) for entry in header["files"]] == [("results.csv", 1), ("inputs.csv", 1)]
