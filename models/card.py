@@ -193,8 +193,10 @@ def read_card(path: Path) -> ModelCard:
         return parse_card(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{path} is not UTF-8 text: {error}") from error
     except ModelError as error:
-        raise ModelError(f"{path}: {error}") from error
+        raise ModelError(f"{path}: {error.args[0]}", hint=error.hint) from error
 
 
 @lru_cache(maxsize=64)  # by content: the conductor reads the cards again at every unit, and parsing TOML takes milliseconds
@@ -202,7 +204,7 @@ def parse_card(text: str) -> ModelCard:
     """The card in ``text`` (TOML). Raises ModelError."""
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ModelError(f"not TOML: {error}") from error
     return card_of(table)
 

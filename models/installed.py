@@ -4,8 +4,8 @@
 
     node.data_dir/models/NAME/VERSION/card.toml, weights.safetensors
 
-An installed version is run by the code of the packaged model of its name, an imported bundle by ``models.bundle``.
-Nothing here imports torch.
+An installed version is run by the code of the packaged model of its name, an imported bundle by ``models.bundle``. A version whose card
+cannot be read is left out and named by `damaged_versions`: the others stay usable. Nothing here imports torch.
 """
 
 import re
@@ -49,31 +49,91 @@ class ModelVersion:
     origin: ModelOrigin
 
 
+@dataclass(frozen=True, slots=True)
+class DamagedVersion:
+    """An installed version whose card cannot be read. ``problem`` names the file, ``fix`` says what to do."""
+
+    folder: Path
+    problem: str
+    fix: str
+
+    @property
+    def reason(self) -> str:
+        """Both in one text."""
+        return f"{self.problem} ({self.fix})"
+
+    @property
+    def version(self) -> str:
+        """Its number, by the name of its folder."""
+        return self.folder.name
+
+
 def versions(name: str, folder: Path, root: Path = registry.MODELS_FOLDER) -> tuple[ModelVersion, ...]:
-    """Every version of ``name`` on this machine, the packaged one first, then the installed ones by version.
+    """Every version of ``name`` on this machine that can be read, the packaged one first, then the installed ones by version.
 
     Raises
     ------
     ModelError
-        No such model, or a card that cannot be read.
+        No such model, or none of its versions can be read.
     """
+    found, damaged = _read_versions(name, folder, root)
+    if not found and damaged:
+        raise ModelError(f"no version of {name} can be read: {damaged[0].reason}")
+    if not found:
+        registry.folder(name, root)  # raises ModelError with the names of the known models
+    return found
+
+
+def readable_versions(name: str, folder: Path, root: Path = registry.MODELS_FOLDER) -> tuple[ModelVersion, ...]:
+    """As ``versions``; empty where there is none."""
+    return _read_versions(name, folder, root)[0]
+
+
+def damaged_versions(name: str, folder: Path, root: Path = registry.MODELS_FOLDER) -> tuple[DamagedVersion, ...]:
+    """The installed versions of ``name`` whose cards cannot be read. Weights are verified when they are loaded, not here."""
+    return _read_versions(name, folder, root)[1]
+
+
+def _read_versions(name: str, folder: Path, root: Path) -> tuple[tuple[ModelVersion, ...], tuple[DamagedVersion, ...]]:
     package = package_of(name, root)
-    found = []
+    found, damaged = [], []
     if package != BUNDLE:
         packaged = registry.folder(name, root)
         found.append(
             ModelVersion(packaged, package, read_card(packaged / "card.toml"), registry.folder_digest(packaged), ModelOrigin.PACKAGE)
         )
-    for path in sorted((folder / name).glob("[!.]*/card.toml")):
-        card = read_card(path)
-        if card.name != name or card.version != path.parent.name:
-            raise ModelError(f"{path} is the card of {card.name} {card.version}", hint="remove the folder, and import the model again")
-        digest = registry.folder_digest(path.parent)
-        if digest not in {version.digest for version in found}:
-            found.append(ModelVersion(path.parent, package, card, digest, ModelOrigin.INSTALLED))
-    if not found:
-        registry.folder(name, root)  # raises ModelError with the names of the known models
-    return tuple(found)
+    for path in _version_folders(folder / name):
+        try:
+            version = _read_version(path, name, package)
+        except ModelError as error:
+            damaged.append(DamagedVersion(path, str(error.args[0]), f"remove {path}, and import the version again"))
+            continue
+        if version.digest not in {other.digest for other in found}:
+            found.append(version)
+    return tuple(found), tuple(damaged)
+
+
+def _read_version(path: Path, name: str, package: str) -> ModelVersion:
+    card = read_card(path / "card.toml")
+    if card.name != name or card.version != path.name:
+        raise ModelError(f"{path / 'card.toml'} is the card of {card.name} {card.version}")
+    return ModelVersion(path, package, card, registry.folder_digest(path), ModelOrigin.INSTALLED)
+
+
+def _version_folders(room: Path) -> list[Path]:
+    """The folders of the installed versions of one model, sorted: those with a card or with weights, and those that cannot be listed."""
+    return [path for path in _folders(room) if _holds_version(path)]
+
+
+def _folders(place: Path) -> list[Path]:
+    return sorted(path for path in place.iterdir() if path.is_dir() and not path.name.startswith(".")) if place.is_dir() else []
+
+
+def _holds_version(path: Path) -> bool:
+    try:
+        return any(file.name == "card.toml" or file.suffix == ".safetensors" for file in path.iterdir())
+    except OSError:
+        return True  # reading its card says why
 
 
 def package_of(name: str, root: Path = registry.MODELS_FOLDER) -> str:
@@ -84,7 +144,7 @@ def package_of(name: str, root: Path = registry.MODELS_FOLDER) -> str:
 
 def names(folder: Path, root: Path = registry.MODELS_FOLDER) -> list[str]:
     """Names of all models that are shipped or installed, sorted."""
-    return sorted({*registry.model_folders(root), *(path.parent.parent.name for path in folder.glob("[!.]*/[!.]*/card.toml"))})
+    return sorted({*registry.model_folders(root), *(path.name for path in _folders(folder) if _version_folders(path))})
 
 
 def find_version(name: str, wanted: str, folder: Path, root: Path = registry.MODELS_FOLDER) -> ModelVersion:
@@ -93,13 +153,18 @@ def find_version(name: str, wanted: str, folder: Path, root: Path = registry.MOD
     Raises
     ------
     ModelError
-        No version fits, or more than one.
+        No version fits, or more than one, or its card cannot be read.
     """
-    known = versions(name, folder, root)
+    known, damaged = versions(name, folder, root), damaged_versions(name, folder, root)
     fitting = [one for one in known if one.card.version == wanted or (len(wanted) >= 8 and one.digest.startswith(wanted))]
     if len(fitting) == 1:
         return fitting[0]
-    listed = ", ".join(f"{one.card.version} ({one.digest[:12]}, {one.origin})" for one in known)
+    for lost in damaged:
+        if lost.version == wanted:
+            raise ModelError(f"{name} {wanted} cannot be used: {lost.reason}")
+    listed = ", ".join(
+        [*(f"{one.card.version} ({one.digest[:12]}, {one.origin})" for one in known), *(f"{one.version} (damaged)" for one in damaged)]
+    )
     what = "more than one version" if fitting else "no version"
     raise ModelError(f"{what} of {name} is {wanted}", hint=f"there are: {listed}")
 
@@ -114,7 +179,7 @@ def serving_version(name: str, known: Sequence[RegisteredModel], folder: Path, r
     Raises
     ------
     ModelError
-        The active version is no longer on this machine, or it was retired and no other was activated.
+        The active version is damaged or no longer on this machine, or it was retired and no other was activated.
     """
     here = versions(name, folder, root)
     entries = [one for one in known if one.name == name]
@@ -129,6 +194,9 @@ def serving_version(name: str, known: Sequence[RegisteredModel], folder: Path, r
     packaged = next((one for one in entries if one.digest == here[0].digest), None)
     if active.origin is here[0].origin is ModelOrigin.PACKAGE and (packaged is None or packaged.state is ModelState.STANDBY):
         return here[0]
+    for lost in damaged_versions(name, folder, root):
+        if lost.version == active.version:
+            raise ModelError(f"the active version of {name} cannot be used: {lost.reason}", hint="or activate another version")
     raise ModelError(
         f"the active version of {name}, {active.version} ({active.digest[:12]}), is no longer on this machine",
         hint=f"put it back into {folder / name}, or activate another version",
@@ -172,9 +240,14 @@ def install_version(source: Path, folder: Path, root: Path = registry.MODELS_FOL
             raise ModelError(f"{what} {value!r} cannot be the name of a folder", hint="use letters, digits, dots and dashes")
     digest, target = registry.folder_digest(source), folder / card.name / card.version
     if target.exists():
-        if registry.folder_digest(target) != digest:
+        try:
+            present = _read_version(target, card.name, package).digest
+            registry.verify_weights_in(target)
+        except ModelError as error:
+            said = f"{card.name} {card.version} is installed already, and is damaged: {error.args[0]}"
+            raise ModelError(said, hint=f"remove {target}, and import the version again") from error
+        if present != digest:
             raise ModelError(f"another {card.name} {card.version} is installed already", hint="raise version in card.toml")
-        registry.verify_weights_in(target)
         return ModelVersion(target, package, card, digest, ModelOrigin.INSTALLED)
     target.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=".part-", dir=target.parent))

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+from functools import lru_cache
 from pathlib import Path
 
 from core.errors import ModelError
@@ -10,6 +11,7 @@ from models.card import ModelCard, read_card
 # Raise it when pre- or post-processing changes in a way that may change results: it is part of every job's key.
 PIPELINE_VERSION = "2"
 MODELS_FOLDER = Path(__file__).parent
+RESTORE = "of a shipped model, install the package again; of an imported one, remove its folder and import it again"
 
 
 def model_folders(root: Path = MODELS_FOLDER) -> dict[str, Path]:
@@ -46,34 +48,60 @@ def verify_weights(name: str, root: Path = MODELS_FOLDER) -> Path:
     return verify_weights_in(folder(name, root))
 
 
-def verify_weights_in(model_folder: Path) -> Path:
-    """As ``verify_weights``, for a folder that holds a card and its weights."""
+def verify_weights_in(model_folder: Path, *, keep: bool = False) -> Path:
+    """As ``verify_weights``, for a folder that holds a card and its weights.
+
+    ``keep``: as ``weights_problem``; not before the weights are loaded.
+    """
     expected = read_card(model_folder / "card.toml")
     path = model_folder / expected.weights
     if not path.is_file():
-        raise ModelError(f"{expected.name}: {path} is missing", hint="install the package again, or train the model")
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+        raise ModelError(f"{expected.name} {expected.version}: {path} is missing", hint=RESTORE)
+    try:
+        stat = path.stat()
+        found = (_kept_sha256 if keep else _sha256)(path, (stat.st_size, stat.st_mtime_ns, stat.st_ino))
+    except OSError as error:
+        raise ModelError(f"{expected.name}: {path} cannot be read: {error.strerror}", hint=RESTORE) from error
     if found != expected.weights_sha256:
         raise ModelError(
-            f"{expected.name}: {path.name} has sha256 {found}, its card expects {expected.weights_sha256}",
-            hint="the weights were altered or belong to another card; do not use them",
+            f"{expected.name} {expected.version}: {path} has sha256 {found}, its card expects {expected.weights_sha256}",
+            hint=f"the weights were altered or belong to another card, and are not used: {RESTORE}",
         )
     return path
 
 
-def check_weights(model_folder: Path) -> bool:
+def _sha256(path: Path, _state: tuple[int, ...]) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+_kept_sha256 = lru_cache(maxsize=64)(_sha256)
+
+
+def check_weights(model_folder: Path, *, keep: bool = False) -> bool:
     """As ``verify_weights_in``, for a process that runs no model; False where the weights are not here.
 
     Where torch is not installed, a shipped model may lack them, as in the image of the roles without worker: the worker verifies its own
-    before it loads them.
+    before it loads them. ``keep``: as ``weights_problem``.
     """
     expected = read_card(model_folder / "card.toml")
     shipped = model_folder.parent == MODELS_FOLDER
     if shipped and not (model_folder / expected.weights).exists() and importlib.util.find_spec("torch") is None:
         return False
-    verify_weights_in(model_folder)
+    verify_weights_in(model_folder, keep=keep)
     return True
+
+
+def weights_problem(model_folder: Path, *, keep: bool = False) -> str:
+    """What is wrong with the weights in a model's folder, as ``check_weights`` finds it; "" where nothing is.
+
+    ``keep``: weights are not read again while size and time of their file are the same.
+    """
+    try:
+        check_weights(model_folder, keep=keep)
+    except ModelError as error:
+        return str(error)
+    return ""
 
 
 def pipeline_digest(name: str, root: Path = MODELS_FOLDER) -> str:
@@ -83,8 +111,8 @@ def pipeline_digest(name: str, root: Path = MODELS_FOLDER) -> str:
 
 def folder_digest(model_folder: Path) -> str:
     """As ``pipeline_digest``, for a folder that holds a card."""
-    text = (model_folder / "card.toml").read_bytes()
+    expected = read_card(model_folder / "card.toml").weights_sha256
     digest = hashlib.sha256()
-    for part in (read_card(model_folder / "card.toml").weights_sha256.encode(), text, PIPELINE_VERSION.encode()):
+    for part in (expected.encode(), (model_folder / "card.toml").read_bytes(), PIPELINE_VERSION.encode()):
         digest.update(hashlib.sha256(part).digest())
     return digest.hexdigest()

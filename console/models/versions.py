@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.errors import ModelError
+from core.states import ModelOrigin
 from db.engine import Database
 from db.operations.model_registry import registered_models
-from models import installed
+from models import installed, registry
 from models.card import ModelCard
 
 FIGURES = {
@@ -27,13 +27,17 @@ FIGURES = {
 
 @dataclass(frozen=True, slots=True)
 class VersionRow:
-    """A version with its state in the registry ("" where it was never used). ``card``: None where it is not installed any more."""
+    """A version with its state in the registry ("" where it was never used).
+
+    ``card``: None where it cannot be read or is not installed any more; ``problem``: what is wrong with its files, "" where nothing is.
+    """
 
     version: str
     digest: str
     state: str
     origin: str
     card: ModelCard | None
+    problem: str = ""
 
     @property
     def figures(self) -> list[tuple[str, str]]:
@@ -60,15 +64,17 @@ def model_names(database: Database, folder: Path) -> list[str]:
 def version_rows(database: Database, name: str, folder: Path) -> list[VersionRow]:
     """Return the versions of a model: the active one first, then shadows, then the rest."""
     known = {model.digest: model for model in registered_models(database, name)}
-    try:
-        places = installed.versions(name, folder)
-    except ModelError:  # registered, and not on this machine any more
-        places = ()
     rows = []
-    for place in places:
+    for place in installed.readable_versions(name, folder):
         entry = known.pop(place.digest, None)
         state = entry.state.value if entry is not None else ""
-        rows.append(VersionRow(place.card.version, place.digest, state, place.origin.value, place.card))
+        problem = registry.weights_problem(place.folder, keep=True)  # reading gigabytes for each page would take seconds
+        rows.append(VersionRow(place.card.version, place.digest, state, place.origin.value, place.card, problem))
+    for damaged in installed.damaged_versions(name, folder):
+        entry = next((one for one in known.values() if one.version == damaged.version and one.origin is ModelOrigin.INSTALLED), None)
+        digest, state = (entry.digest, entry.state.value) if entry is not None else ("", "")
+        known.pop(digest, None)
+        rows.append(VersionRow(damaged.version, digest, state, ModelOrigin.INSTALLED.value, None, damaged.reason))
     rows += [VersionRow(model.version, model.digest, model.state.value, model.origin.value, None) for model in known.values()]
     order = {"active": 0, "shadow": 1, "standby": 2, "": 3, "retired": 4}
     return sorted(rows, key=lambda row: order[row.state])

@@ -25,7 +25,7 @@ def check_settings(settings: Settings) -> Iterator[Check]:
         if route.model not in names:
             yield Check(f"route {route.name}", False, f"model {route.model} is not installed", f"one of: {', '.join(names)}")
             continue
-        research = any(place.card.status == "research" for place in installed.versions(route.model, folder))
+        research = any(place.card.status == "research" for place in installed.readable_versions(route.model, folder))
         closed = [name for name in route.destinations if (d := settings.destination(name)) is not None and not d.accept_research]
         blocked = research and bool(closed)
         found = f"{route.model} -> {', '.join(route.destinations)}"

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from core.clock import system_clock
+from core.errors import ModelError
 from core.settings.settings import Settings
 from deploy.doctor.check import Check
 from deploy.doctor.codecs import broken_decoders
@@ -53,15 +54,24 @@ def check_gpu(settings: Settings) -> Iterator[Check]:
 
 
 def check_models(settings: Settings) -> Iterator[Check]:
-    """Check that the weights of every installed model have the hash that its card states, as far as they are here."""
+    """Check that every card can be read, and that weights have the hash that their card states, as far as they are here."""
     from models import installed, registry
 
     folder = settings.node.data_dir / installed.FOLDER
-    places = [place for name in installed.names(folder) for place in installed.versions(name, folder)]
-    here = [registry.check_weights(place.folder) for place in places]
-    found = ", ".join(f"{place.card.name} {place.card.version}" for place in places)
-    weights = "the weights have the hashes of the cards" if all(here) else "the worker has the weights and checks them"
-    yield Check("models", bool(places), f"{found or 'none'}: {weights}")
+    usable, here = [], True
+    for name in installed.names(folder):
+        for damaged in installed.damaged_versions(name, folder):
+            yield Check(f"model {name} {damaged.version}", False, damaged.problem, damaged.fix)
+        for place in installed.readable_versions(name, folder):
+            version = f"{name} {place.card.version}"
+            try:
+                here = registry.check_weights(place.folder) and here
+            except ModelError as error:
+                yield Check(f"model {version}", False, str(error.args[0]), error.hint)
+            else:
+                usable.append(version)
+    weights = "the weights have the hashes of the cards" if here else "the worker has the weights and checks them"
+    yield Check("models", bool(usable), f"{', '.join(usable) or 'none'}: {weights}")
 
 
 def check_blobs(settings: Settings) -> Iterator[Check]:

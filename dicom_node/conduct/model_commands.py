@@ -57,17 +57,10 @@ class ModelCommands:
     def roll_back(self, command: ClaimedCommand) -> str:
         """Activate the version that was active before."""
         name = command.args.get("subject", "")
-        intact = {place.digest: place for place in installed.versions(name, self._folder) if _is_intact(place)}
+        places = installed.readable_versions(name, self._folder)
+        intact = {place.digest: place for place in places if not registry.weights_problem(place.folder)}
         digest = model_registry.rollback_model(self._database, name, available=intact.keys(), actor=command.actor)
         return f"{name} {intact[digest].card.version} is active again"
 
     def _version(self, command: ClaimedCommand) -> ModelVersion:
         return installed.find_version(command.args.get("subject", ""), command.args.get("version", ""), self._folder)
-
-
-def _is_intact(place: ModelVersion) -> bool:
-    try:
-        registry.check_weights(place.folder)
-    except ModelError:
-        return False
-    return True

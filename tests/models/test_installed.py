@@ -1,5 +1,8 @@
 """The serving version is the one that a person activated; altered weights are refused."""
 
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -109,7 +112,62 @@ def test_a_bundle_with_the_name_of_a_shipped_model_is_refused(tmp_path: Path) ->
     assert not (tmp_path / "models").exists()
 
 
-def test_a_card_in_the_wrong_folder_is_refused(folder: Path) -> None:
-    (folder / NAME / "9.9.9").rename(folder / NAME / "8.0.0")
-    with pytest.raises(ModelError, match=r"is the card of dermoscopy_7class 9\.9\.9"):
-        installed.versions(NAME, folder)
+DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "no TOML": (lambda card: card.write_text("name = "), "not TOML"),
+    "no text": (lambda card: card.write_bytes(b"\xff\xfe" + card.read_bytes()), "is not UTF-8 text"),
+    "nested too deep": (lambda card: card.write_text("a = " + "[" * 100_000), "not TOML"),
+    "another type": (lambda card: card.write_text(card.read_text() + "\n[tiers]\nhigh = 'yes'\n"), "tiers"),
+    "lost": (lambda card: card.unlink(), "cannot be read: No such file or directory"),
+    "a folder": (lambda card: (card.unlink(), card.mkdir()), "cannot be read: Is a directory"),
+    "of another version": (lambda card: card.write_text(card.read_text().replace("9.9.9", "9.9.8")), "is the card of"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_card_is_refused_alone_and_named(folder: Path, tmp_path: Path, damage: str) -> None:
+    installed.install_version(other_version(NAME, tmp_path / "good", "9.9.10"), folder)
+    lost = installed.find_version(NAME, "9.9.9", folder)
+    act, says = DAMAGES[damage]
+    act(lost.folder / "card.toml")
+    assert [one.card.version for one in installed.versions(NAME, folder)] == [registry.card(NAME).version, "9.9.10"]
+    assert NAME in installed.names(folder)
+    (damaged,) = installed.damaged_versions(NAME, folder)
+    assert damaged.version == "9.9.9"
+    for part in (f"{lost.folder}/card.toml", says, f"remove {lost.folder}, and import the version again"):
+        assert part in damaged.reason
+    assert installed.serving_version(NAME, (), folder).digest == PACKAGED
+    assert installed.find_version(NAME, "9.9.10", folder).card.version == "9.9.10"
+    with pytest.raises(ModelError, match=r"dermoscopy_7class 9\.9\.9 cannot be used: .*card\.toml"):
+        installed.find_version(NAME, "9.9.9", folder)
+    with pytest.raises(ModelError, match=r"there are: .*9\.9\.10.*9\.9\.9 \(damaged\)"):
+        installed.find_version(NAME, "3.0", folder)
+    with pytest.raises(ModelError, match=r"the active version of dermoscopy_7class cannot be used: .*or activate another version"):
+        installed.serving_version(NAME, (replace(known(lost.digest, ModelState.ACTIVE), version="9.9.9"),), folder)
+    with pytest.raises(ModelError, match=r"is installed already, and is damaged.*remove .*9\.9\.9, and import the version again"):
+        installed.install_version(tmp_path / "brought", folder)
+    shutil.rmtree(lost.folder)
+    assert installed.install_version(tmp_path / "brought", folder) == lost
+
+
+def test_an_imported_model_whose_only_version_is_damaged_says_so(folder: Path) -> None:
+    (folder / "brought" / "1.0").mkdir(parents=True)
+    (folder / "brought" / "1.0" / "card.toml").write_text("[")
+    (folder / "brought" / "notes").mkdir()
+    (folder / "empty").mkdir()
+    assert installed.names(folder) == sorted({"brought", *registry.names()})
+    assert installed.readable_versions("brought", folder) == ()
+    with pytest.raises(ModelError, match=r"no version of brought can be read: .*1\.0/card\.toml: not TOML"):
+        installed.versions("brought", folder)
+
+
+def test_damaged_weights_are_refused_alone_and_named(folder: Path) -> None:
+    weights = folder / NAME / "9.9.9" / "weights.safetensors"
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-1])
+    assert registry.weights_problem(registry.folder(NAME)) == ""
+    for keep in (False, True):
+        problem = registry.weights_problem(weights.parent, keep=keep)
+        assert f"9.9.9: {weights} has sha256" in problem
+        assert "remove its folder and import it again" in problem
+    weights.write_bytes(content)
+    assert registry.weights_problem(weights.parent, keep=True) == ""

@@ -105,8 +105,8 @@ def describe_model(runtime: ChildRuntime, job: ClaimedJob) -> tuple[ModelIdentit
 def _find_card(runtime: ChildRuntime, job: ClaimedJob) -> ModelCard | None:
     """Return the card of the job's pipeline, if it is on this worker."""
     try:
-        versions = installed.versions(job.model, runtime.settings.node.data_dir / installed.FOLDER)
-    except ModelError:  # the model is unknown or its card cannot be read: this may be why the job failed
+        versions = installed.readable_versions(job.model, runtime.settings.node.data_dir / installed.FOLDER)
+    except ModelError:  # a card of the package cannot be read: this may be why the job failed
         return None
     return next((version.card for version in versions if version.digest == job.pipeline_digest), None)
 

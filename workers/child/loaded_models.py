@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import structlog
+
 from core.errors import ModelError, NodeError
 from core.settings.settings import Settings
 from core.states import ModelOrigin
@@ -11,6 +13,8 @@ from models import installed
 from models import runtime as model_runtime
 from models.installed import ModelVersion
 from models.runtime import Model
+
+log = structlog.get_logger()
 
 
 class LoadedModels:
@@ -42,6 +46,8 @@ class LoadedModels:
         StorageError
             The registry cannot be read.
         """
+        for damaged in installed.damaged_versions(name, self._folder):
+            log.error("model_version_damaged", model=name, version=damaged.version, error=damaged.reason)
         return self._load(installed.serving_version(name, model_registry.registered_models(self._database, name), self._folder))
 
     def load(self, name: str, digest: str) -> Model:
@@ -55,12 +61,19 @@ class LoadedModels:
         if digest not in self.by_digest:
             version = next((version for version in installed.versions(name, self._folder) if version.digest == digest), None)
             if version is None:
-                raise ModelError(
-                    f"pipeline {digest[:12]} of {name} is not on this worker",
-                    hint="start conductor and worker from the same release, on the same node.data_dir/models, then requeue the job",
-                )
+                raise self._missing(name, digest)
             self._load(version)
         return self.by_digest[digest]
+
+    def _missing(self, name: str, digest: str) -> ModelError:
+        damaged = installed.damaged_versions(name, self._folder)
+        if damaged:
+            said = "; ".join(one.reason for one in damaged)
+            return ModelError(f"pipeline {digest[:12]} of {name} is not among the versions that this worker can read: {said}")
+        return ModelError(
+            f"pipeline {digest[:12]} of {name} is not on this worker",
+            hint="start conductor and worker from the same release, on the same node.data_dir/models, then requeue the job",
+        )
 
     def register(self) -> None:
         """Write each loaded model into the registry's table once; the registry says which versions are active or retired.

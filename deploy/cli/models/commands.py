@@ -9,7 +9,7 @@ import typer
 
 from deploy.cli.common import AsJson, Config, read_settings
 from deploy.cli.models import training, versions
-from deploy.cli.models.installed import model_folder, registered_models, require_shipped_model, version_rows, weights_problem
+from deploy.cli.models.installed import model_folder, registered_models, require_shipped_model, version_rows
 from deploy.cli.models.versions import Name
 from deploy.terminal import print_json, print_message, print_rows, to_json_types
 
@@ -60,7 +60,7 @@ def verify(
 
     rows = []
     for name in names or registry.names():
-        problem = weights_problem(registry.folder(require_shipped_model(name)))
+        problem = registry.weights_problem(registry.folder(require_shipped_model(name)))
         rows.append({"name": name, "ok": not problem, "found": problem or "verified"})
     print_rows(rows, ["name", "ok", "found"], title="weights", as_json=as_json)
     if not all(row["ok"] for row in rows):

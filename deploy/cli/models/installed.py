@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from core.errors import ModelError, StorageError
+from core.errors import StorageError
+from core.states import ModelOrigin
 from deploy.cli.common import with_running_servers
 from deploy.terminal import print_message
 
@@ -51,17 +52,6 @@ def find_verified_version(name: str, version: str, settings: "Settings") -> "Mod
     return place
 
 
-def weights_problem(folder: Path) -> str:
-    """Return what is wrong with the weights in a model's folder; empty where nothing is."""
-    from models import registry
-
-    try:
-        registry.check_weights(folder)
-    except ModelError as error:
-        return str(error)
-    return ""
-
-
 def registered_models(settings: "Settings") -> tuple["RegisteredModel", ...]:
     """Return the models that the database knows; none, with a message, when no database can be reached."""
     from db.listings.models import registered_models as read_models
@@ -79,12 +69,12 @@ def registered_models(settings: "Settings") -> tuple["RegisteredModel", ...]:
 
 
 def version_rows(name: str, settings: "Settings", registered: tuple["RegisteredModel", ...]) -> list[dict[str, Any]]:
-    """Return a row for every version of a model that is installed or registered, with its state."""
-    from models import installed
+    """Return a row for every version of a model that is installed or registered, with its state; of a damaged one with what is wrong."""
+    from models import installed, registry
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     states = {model.digest: model for model in registered if model.name == name}
-    for place in installed.versions(name, model_folder(settings)):
+    for place in installed.readable_versions(name, model_folder(settings)):
         known = states.pop(place.digest, None)
         card = place.card
         rows.append(
@@ -96,10 +86,16 @@ def version_rows(name: str, settings: "Settings", registered: tuple["RegisteredM
                 "status": card.status,
                 "task": card.task,
                 "unit": card.unit,
-                "weights": weights_problem(place.folder) or "verified",
+                "weights": registry.weights_problem(place.folder) or "verified",
                 "digest": place.digest,
             }
         )
+    for damaged in installed.damaged_versions(name, model_folder(settings)):
+        known = next((one for one in states.values() if one.version == damaged.version and one.origin is ModelOrigin.INSTALLED), None)
+        row = {"name": name, "version": damaged.version, "origin": ModelOrigin.INSTALLED.value, "weights": damaged.reason}
+        rows.append({**row, "state": known.state.value if known else "", "digest": known.digest if known else ""})
+        if known:
+            del states[known.digest]
     for missing in states.values():
         row = {"name": name, "version": missing.version, "state": missing.state.value, "origin": missing.origin.value}
         rows.append({**row, "weights": "not installed any more", "digest": missing.digest})

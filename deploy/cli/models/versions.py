@@ -11,7 +11,7 @@ import typer
 
 from core.states import ModelState
 from deploy.cli.common import AsJson, Config, open_database, operator_name, read_settings
-from deploy.cli.models.installed import find_verified_version, model_folder, require_model, weights_problem
+from deploy.cli.models.installed import find_verified_version, model_folder, require_model
 from deploy.terminal import print_message, print_rows
 
 if TYPE_CHECKING:
@@ -105,8 +105,8 @@ def rollback(name: Name, config: Config = None) -> None:
     from models import installed, registry
 
     with open_database(config) as (settings, database):
-        places = installed.versions(require_model(name, settings), model_folder(settings))
-        intact = [place for place in places if not weights_problem(place.folder)]
+        places = installed.readable_versions(require_model(name, settings), model_folder(settings))
+        intact = [place for place in places if not registry.weights_problem(place.folder)]
         digest = store.rollback_model(database, name, available={place.digest for place in intact}, actor=operator_name())
         place = next(place for place in intact if place.digest == digest)
         registry.check_weights(place.folder)
@@ -173,7 +173,7 @@ def drift(
     with open_database(config) as (settings, database):
         folder = model_folder(settings)
         names = installed.names(folder) if name is None else [require_model(name, settings)]
-        references = {place.digest: place.card.reference for model in names for place in installed.versions(model, folder)}
+        references = {place.digest: place.card.reference for model in names for place in installed.readable_versions(model, folder)}
         rows = store.weekly_statistics(database, model=name, references=references)
     columns = ["week", "model", "version", "scanner", "quantity", "n", "index", "level", "against"]
     print_rows(rows, columns, title="stability of inputs and scores", as_json=as_json)

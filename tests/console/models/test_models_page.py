@@ -12,8 +12,9 @@ from db.engine import Database
 from db.operations.model_performance import read_abstentions, read_performance, recent_acceptance
 from db.roles.command_runner import CommandRunner
 from dicom_node.conduct.commands import command_handlers
-from models import registry
+from models import installed, registry
 from tests.support.console import Browser, RunningConsole, add_users
+from tests.support.model_packages import other_version
 from tests.support.records import Sender, claim, complete, finish, plan, run, scalar
 
 NAME = "lung_nodule_ct"
@@ -94,6 +95,25 @@ def test_a_version_is_activated_by_the_conductor_with_the_reason_of_the_person(
     CommandRunner("conduct", database, command_handlers(settings, database), threading.Event()).run_next()
     assert scalar(database, f"SELECT state FROM models WHERE digest = '{DIGEST}'") == "active"
     assert "is active: new jobs use it" in browser.get("/models/commands").text
+
+
+def test_a_damaged_version_is_shown_with_its_file_and_cannot_be_activated(database: Database, tmp_path: Path) -> None:
+    with RunningConsole(database, tmp_path) as console, console.browser() as operator:
+        folder = tmp_path / installed.FOLDER
+        for version in ("9.9.8", "9.9.9"):
+            installed.install_version(other_version(NAME, tmp_path / version, version), folder)
+        (folder / NAME / "9.9.8" / "card.toml").write_bytes(b"\xff")
+        (folder / NAME / "9.9.9" / "weights.safetensors").write_bytes(b"x")
+        operator.open("/sign-in")
+        operator.sign_in("operator", next="/models")
+        for address in ("/models", f"/models/{NAME}"):
+            page = operator.open(address).text
+            for shown in (f"{folder}/{NAME}/9.9.8/card.toml is not UTF-8 text", f"{folder}/{NAME}/9.9.9/weights.safetensors has sha256"):
+                assert shown in page, (address, shown)
+            assert "Lung nodules on chest CT" in page
+        digests = {one.card.version: one.digest for one in installed.versions(NAME, folder)}
+        assert f'name="version" value="{DIGEST}"' in page
+        assert f'name="version" value="{digests["9.9.9"]}"' not in page
 
 
 def test_readers_see_the_figures_and_no_action(database: Database, tmp_path: Path) -> None:

@@ -18,11 +18,15 @@ from deploy.demo.pacs.storage_scp import StorageScp
 from deploy.doctor.check import Check
 from deploy.doctor.codecs import broken_decoders
 from deploy.doctor.configuration import check_sign_in
+from deploy.doctor.machine import check_models
 from deploy.doctor.services import check_database
 from imaging.pixels.codecs import DECODERS
+from models import installed
 from tests.support import node_toml
+from tests.support.model_packages import other_version
 
 PORTS = "[node]\nport = 0\n[console]\nport = 0\n"
+SKIN = "dermoscopy_7class"
 
 
 def run_doctor(capsys: pytest.CaptureFixture[str], config: Path, status: int) -> dict[str, dict[str, Any]]:
@@ -112,6 +116,22 @@ folder = "{tmp_path / "absent"}"
     assert checks["destination results"]["fix"] == "create the folder, or let the account that runs the node write to it"
     assert checks["database"]["fix"] == "start it, or correct database.url"
     assert "secret" not in json.dumps(checks)
+
+
+def test_each_damaged_version_of_a_model_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "models"
+    for version in ("9.9.7", "9.9.8", "9.9.9"):
+        installed.install_version(other_version(SKIN, tmp_path / version, version), folder)
+    (folder / SKIN / "9.9.8" / "card.toml").write_text("[")
+    (folder / SKIN / "9.9.9" / "weights.safetensors").write_bytes(b"x")
+    checks = {check.name: check for check in check_models(Settings.model_validate({"node": {"data_dir": str(tmp_path)}}))}
+    assert {name for name, check in checks.items() if not check.ok} == {f"model {SKIN} 9.9.8", f"model {SKIN} 9.9.9"}
+    assert "9.9.8/card.toml: not TOML" in checks[f"model {SKIN} 9.9.8"].found
+    assert checks[f"model {SKIN} 9.9.8"].fix == f"remove {folder}/{SKIN}/9.9.8, and import the version again"
+    assert "9.9.9/weights.safetensors has sha256" in checks[f"model {SKIN} 9.9.9"].found
+    assert "remove its folder and import it again" in checks[f"model {SKIN} 9.9.9"].fix
+    assert f"{SKIN} 9.9.7" in checks["models"].found
+    assert "9.9.8" not in checks["models"].found
 
 
 def test_a_secret_in_the_file_is_reported_but_not_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from core.settings.settings import Settings
 from core.states import ModelOrigin, ModelState
@@ -71,6 +72,26 @@ def test_altered_weights_of_an_installed_version_are_never_run(runtime: ChildRun
     wake_up.handle_wake_up(runtime)
     assert "its card expects" in show_job(runtime.database, job)["reason"]
     assert scalar(runtime.database, "SELECT count(*) FROM findings") == 0
+
+
+def test_a_damaged_card_leaves_the_other_versions_to_the_worker(
+    runtime: ChildRuntime, installed_version: ModelVersion, tmp_path: Path
+) -> None:
+    folder = runtime.settings.node.data_dir / installed.FOLDER
+    older = installed.install_version(other_version(SKIN, tmp_path / "older", "9.9.8"), folder)
+    (installed_version.folder / "card.toml").write_bytes(b"\xff")
+    factory = JobFactory(runtime.database, runtime.blobs)
+    of_damaged, _ = factory.photograph(1, digest=installed_version.digest)
+    of_older, _ = factory.photograph(2, digest=older.digest)
+    with capture_logs() as logs:
+        assert runtime.models.load_serving(SKIN).identity.digest == registry.pipeline_digest(SKIN)
+    assert [entry["version"] for entry in logs if entry["event"] == "model_version_damaged"] == ["9.9.9"]
+    while wake_up.handle_wake_up(runtime):
+        pass
+    reason = show_job(runtime.database, of_damaged)["reason"]
+    assert "is not among the versions that this worker can read" in reason
+    assert f"{installed_version.folder}/card.toml" in reason
+    assert show_job(runtime.database, of_older)["model_identity"]["version"] == "9.9.8"
 
 
 def test_a_shadow_has_a_result_and_no_report(runtime: ChildRuntime, installed_version: ModelVersion) -> None:

@@ -99,6 +99,29 @@ def test_altered_weights_are_not_activated(
     assert "its card expects" in found["9.9.9"]
 
 
+def test_a_damaged_card_is_listed_with_its_file_and_the_others_stay_usable(
+    imported: Path, settings: Settings, database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["models", "activate", SKIN, "9.9.9"]) == 0
+    card = settings.node.data_dir / installed.FOLDER / SKIN / "9.9.9" / "card.toml"
+    card.write_bytes(b"\xff" + card.read_bytes())
+    capsys.readouterr()
+    assert run(["models", "list", "--json"]) == 0
+    found = {row["version"]: row for row in json.loads(capsys.readouterr().out) if row["name"] == SKIN}
+    assert (found[PACKAGED]["weights"], found["9.9.9"]["state"], found["9.9.9"]["origin"]) == ("verified", "active", "installed")
+    assert str(card) in found["9.9.9"]["weights"]
+    assert len(found["9.9.9"]["digest"]) == 64
+    for command in (["activate", SKIN, "9.9.9"], ["retire", SKIN, "9.9.9"]):
+        assert run(["models", *command]) == 1
+        assert str(card) in capsys.readouterr().err
+    assert run(["models", "drift", "--json"]) == 0
+    assert run(["models", "activate", SKIN, PACKAGED]) == 0
+    assert {row.version: row.state for row in model_registry.registered_models(database)} == {
+        "9.9.9": ModelState.STANDBY,
+        PACKAGED: ModelState.ACTIVE,
+    }
+
+
 def test_a_rollback_to_altered_weights_is_refused(imported: Path, settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["models", "activate", SKIN, "9.9.9"]) == 0
     assert run(["models", "activate", SKIN, PACKAGED]) == 0
