@@ -1,7 +1,9 @@
 """Loads a model by its name. torch is imported when a model is loaded, not before."""
 
+import gc
 import importlib
 import os
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -99,6 +101,14 @@ def limit_gpu_memory(share: float) -> None:
 
     if share < 1 and torch.cuda.is_available():
         torch.cuda.set_per_process_memory_fraction(share)
+
+
+def release_memory() -> None:
+    """Free what unloaded models held, also on the GPU, where torch keeps it. To be called when nothing refers to them any more."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
 
 
 def describe_devices() -> tuple[str, bool]:

@@ -57,6 +57,13 @@ class WorkerSection(Section):
         le=1,
         description="Share of the GPU's memory that a worker process may use: `0.45` where two processes share a GPU.",
     )
+    loaded_versions: int = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        description="Versions of models that a worker process keeps in memory. For a further one, the version that was used longest ago is "
+        "dropped, and loaded again when a job needs it. `0`: two for each model that a route names, at least four.",
+    )
     max_object_bytes: int = Field(
         default=1 << 30,
         ge=1 << 16,
