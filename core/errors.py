@@ -14,6 +14,7 @@
     ├── GeometryError             permanent   slices that do not make a volume
     ├── NotAnalysable             permanent   a unit that a route took and that cannot be analysed
     ├── ModelError                permanent   card, weights, hash
+    │   └── NonFiniteOutput       permanent   a network, a map or a prediction has values that are no numbers
     ├── OutOfMemory               transient   one item alone does not fit into the memory of the GPU
     ├── EncodingError             permanent   a result object that fails its own validation
     ├── DeliveryError             carries ``permanent`` from the status that the destination gave
@@ -102,6 +103,10 @@ class NotAnalysable(NodeError):
 
 class ModelError(NodeError):
     """Card, weights or hash of a model are invalid."""
+
+
+class NonFiniteOutput(ModelError):
+    """The output of a network, a heat map or a prediction holds NaN or infinity. Nothing of it may be reported."""
 
 
 class OutOfMemory(NodeError):

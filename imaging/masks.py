@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from core.errors import NonFiniteOutput
 from core.records import HeatMap, Mask
 
 GridVector = tuple[float, float, float]
@@ -51,7 +52,15 @@ def check_fits_grid(mask: Mask, shape: tuple[int, int, int]) -> tuple[int, ...]:
 def pack_heat_map(
     values: NDArray[np.floating], *, origin: GridVector = (0.0, 0.0, 0.0), step: GridVector = (1.0, 1.0, 1.0), meaning: str
 ) -> HeatMap:
-    """Pack (Z, Y, X) values from 0 to 1; values outside are clipped. ``origin``, ``step``: of the map's grid, in voxels of the images."""
+    """Pack (Z, Y, X) values from 0 to 1; values outside are clipped. ``origin``, ``step``: of the map's grid, in voxels of the images.
+
+    Raises
+    ------
+    NonFiniteOutput
+        A value is NaN or infinite. Converted to a grey value, it would be some value of the map.
+    """
+    if not np.isfinite(values).all():
+        raise NonFiniteOutput("the heat map holds values that are no numbers")
     depth, rows, columns = values.shape
     return HeatMap((depth, rows, columns), origin, step, meaning, np.round(np.clip(values, 0, 1) * 255).astype(np.uint8).tobytes())
 

@@ -11,6 +11,7 @@ from core.records import Prediction
 from core.states import Outcome, UnitKind
 from deploy.offline.units import GatheredUnits, Unit, gather_units
 from models.card import ModelCard
+from models.finite_prediction import require_finite_prediction
 from models.runtime import Model
 
 BATCH_SIZE = 16  # images: large enough to use all cores, small enough for a progress bar that moves
@@ -81,7 +82,7 @@ def _predict_batch(model: Model, items: Sequence[Any]) -> list[Prediction]:
     if not items:
         return []
     try:
-        return model.predict(items)
+        return [require_finite_prediction(one, model.card) for one in model.predict(items)]
     except NodeError as error:
         if len(items) == 1:
             return [Prediction(Outcome.NOT_ANALYSED, reason=str(error))]

@@ -13,11 +13,11 @@ from core.records import Code, Finding, HeatMap, Measurement, ModelIdentity, Pre
 from core.states import Outcome
 from imaging.volume.volume import Volume
 from models.bundle import detector_network
-from models.bundle.finite_output import require_finite_output
 from models.bundle.input_grid import THREADS, bundle_grid, flips_to_ras, network_input
 from models.bundle.series_results import make_finding, refuse_other_orientation
 from models.card import ModelCard
 from models.ct.isotropic_grid import ResamplingGrid
+from models.finite_output import require_finite_output
 from models.torch_threads import cpu_threads
 from models.weights import load_weights
 
@@ -36,7 +36,7 @@ class BundleDetector:
             raise ModelError(f"{card.name}: the network has {card.network['num_classes']} classes, the card {len(card.labels)} labels")
         net = detector_network.build(card.network)
         load_weights(net, weights, card)
-        require_finite_output(net, card)
+        require_finite_output(net, f"{card.name} {card.version}: the network's")
         self._detector = retinanet_detector(net.eval().to(device), card)
 
     def warm_up(self) -> None:

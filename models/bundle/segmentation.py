@@ -16,11 +16,11 @@ from imaging import masks
 from imaging.ndimage import ndimage
 from imaging.volume.volume import Volume
 from models.bundle import segmentation_networks
-from models.bundle.finite_output import require_finite_output
 from models.bundle.input_grid import THREADS, bundle_grid, flips_to_ras, network_input
 from models.bundle.series_results import make_finding, refuse_other_orientation
 from models.card import ModelCard
 from models.ct.isotropic_grid import ResamplingGrid, resample
+from models.finite_output import require_finite_output
 from models.torch_threads import cpu_threads
 from models.weights import load_weights
 
@@ -39,7 +39,7 @@ class BundleSegmenter:
             raise ModelError(f"{card.name}: the network has {classes} classes besides the background, the card {len(card.labels)} labels")
         net = segmentation_networks.build(card.network)
         load_weights(net, weights, card)
-        require_finite_output(net, card)
+        require_finite_output(net, f"{card.name} {card.version}: the network's")
         self._net = net.eval().requires_grad_(False).to(device)
 
     def warm_up(self) -> None:

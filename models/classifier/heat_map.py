@@ -10,6 +10,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from core.errors import NonFiniteOutput
+from models.finite_prediction import HINT
+
 
 def grad_cam(last: torch.Tensor, head: Callable[[torch.Tensor], torch.Tensor], label: int, shape: tuple[int, int]) -> torch.Tensor:
     """Evidence for class ``label`` against the other classes, never below 0: (Y, X) float32 of ``shape``.
@@ -58,7 +61,15 @@ def _weighed(features: torch.Tensor, slope: torch.Tensor, shape: Sequence[int]) 
 
 
 def scale_to_unit(heat: np.ndarray) -> np.ndarray:
-    """float32 divided by its maximum; negative values become 0, and a map without positive values stays 0."""
+    """float32 divided by its maximum; negative values become 0, and a map without positive values stays 0.
+
+    Raises
+    ------
+    NonFiniteOutput
+        A value is NaN or infinite: divided by it, the whole map would be.
+    """
+    if not np.isfinite(heat).all():
+        raise NonFiniteOutput("the map of the evidence holds values that are no numbers", hint=HINT)
     positive = np.maximum(heat, 0.0).astype(np.float32)
     top = float(positive.max(initial=0.0))
     return np.asarray(positive / np.float32(top)) if top > 0 else positive

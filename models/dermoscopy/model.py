@@ -22,6 +22,7 @@ from models.dermoscopy.outline import outline_on_image, paste_centre_square
 from models.dermoscopy.patient import FACTS, Patient
 from models.dermoscopy.postprocess import lesion_prediction
 from models.dermoscopy.preprocess import COMMON_PX, reduced_square
+from models.finite_output import require_finite
 from models.torch_threads import map_on_cores
 from models.weights import load_weights
 
@@ -101,7 +102,9 @@ class DermoscopyClassifier:
             with torch.autocast("cuda", dtype=torch.float16):
                 outputs = [self._run_member_in_parts(*one) for one in passes]
         parts = [self._ensemble.average(outputs[start : start + len(names)]) for start in range(0, len(outputs), len(names))]
-        return EnsembleOutput(*(torch.cat(values).float().cpu().numpy() for values in zip(*parts, strict=True)))
+        joined = [torch.cat(values).float().cpu() for values in zip(*parts, strict=True)]
+        require_finite(f"{self.card.name} {self.card.version}: the networks'", *joined)
+        return EnsembleOutput(*(values.numpy() for values in joined))
 
     def _run_member_in_parts(self, name: str, images: torch.Tensor, facts: np.ndarray) -> MemberOutput:
         """As ``_run_member``, in as many passes as the GPU's memory needs."""

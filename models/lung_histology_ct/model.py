@@ -16,6 +16,7 @@ from models.card import ModelCard
 from models.classifier.acceptance import check_distance, mean_chroma
 from models.classifier.heat_map import evidence_meaning
 from models.classifier.predictions import abstention, by_label, label_index
+from models.finite_output import require_finite
 from models.lung_histology_ct import slice_selection
 from models.lung_histology_ct.network import FoldEnsemble
 from models.lung_histology_ct.not_a_slice import check_slice
@@ -80,6 +81,7 @@ class HistologyClassifier:
                     presence, kind = net.maps(tensor)
                     logits[i] += net.classify(presence[-1], kind[-1])[0].double().cpu().numpy() / len(nets)
                     distance[i] += float(net.distance(kind)[0]) / len(nets)
+        require_finite(f"{self.card.name} {self.card.version}: the networks'", torch.from_numpy(logits), torch.from_numpy(distance))
         return SliceOutput(logits, distance)
 
     def prepare_picture(self, picture: Photograph) -> PreparedSlice | str:

@@ -14,6 +14,7 @@ from torch import nn
 from core.errors import ModelError
 from models.ct.isotropic_grid import STEP_MM, Float, Index, Spacing
 from models.ct.lung_field import LungField
+from models.finite_output import require_finite_output
 from models.lung_nodule_ct import network, second_stage
 from models.lung_nodule_ct.candidates import NoduleCandidate, ScoredPlace, find_candidates, one_per_nodule
 from models.lung_nodule_ct.cpu_network import prepare_for_cpu
@@ -89,4 +90,6 @@ def _loaded(module: nn.Module, tensors: Mapping[str, torch.Tensor], prefix: str,
     except RuntimeError as error:
         raise ModelError(f"the weights do not fit the {prefix.rstrip('.')} network of the card", hint=str(error).splitlines()[0]) from error
     module.eval().to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    return prepare_for_cpu(module) if device == "cpu" else module
+    served = prepare_for_cpu(module) if device == "cpu" else module
+    require_finite_output(served, f"lung_nodule_ct: the {prefix.rstrip('.')} network's")
+    return served

@@ -10,6 +10,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from core.errors import GeometryError, NotAnalysable, PixelError
 from core.records import Prediction
 from core.states import Outcome
+from models.finite_prediction import require_finite_prediction
 from models.runtime import Model
 from workers.attempt.prepare import PreparedUnit
 
@@ -31,7 +32,8 @@ def predict_in_halves(model: Model, items: Sequence[Any]) -> list[Prediction | E
     if not items:
         return []
     try:
-        return [_with_reading_notes(item, prediction) for item, prediction in zip(items, model.predict(items), strict=True)]
+        predictions = [require_finite_prediction(one, model.card) for one in model.predict(items)]
+        return [_with_reading_notes(item, prediction) for item, prediction in zip(items, predictions, strict=True)]
     except SoftTimeLimitExceeded:
         raise
     except (NotAnalysable, GeometryError, PixelError) as error:

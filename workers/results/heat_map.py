@@ -5,6 +5,7 @@ from dataclasses import replace
 import structlog
 from celery.exceptions import SoftTimeLimitExceeded
 
+from core.errors import NonFiniteOutput
 from core.logs import scrub
 from core.records import HeatMap, Prediction
 from imaging.decoded_unit import DecodedUnit
@@ -18,11 +19,16 @@ def make_heat_map(model: Model, item: DecodedUnit, prediction: Prediction, budge
     """Return the map of the evidence for an answer, and the prediction.
 
     Where the map fails or takes longer than ``budget_s`` seconds, None is returned and the prediction has a note with the reason.
+
+    Raises
+    ------
+    NonFiniteOutput
+        Values of the map are no numbers: what the network computed on this device cannot be trusted, and nothing of it is reported.
     """
     try:
         with limited(budget_s):
             return model.heat_map(item, prediction), prediction
-    except SoftTimeLimitExceeded:
+    except (SoftTimeLimitExceeded, NonFiniteOutput):
         raise
     except OutOfTime:
         reason = f"it took longer than {budget_s:g} s"

@@ -18,7 +18,6 @@ from models.bundle.classifier import networks
 from models.bundle.classifier.evidence import undo_steps
 from models.bundle.classifier.predictions import class_prediction
 from models.bundle.classifier.transforms import compose
-from models.bundle.finite_output import require_finite_output
 from models.bundle.input_grid import THREADS, bundle_grid, flips_to_ras
 from models.bundle.series_results import refuse_other_orientation
 from models.card import ModelCard
@@ -26,6 +25,7 @@ from models.classifier.calibration import class_values
 from models.classifier.heat_map import evidence_meaning, layer_grad_cam
 from models.classifier.predictions import label_index
 from models.ct.isotropic_grid import resample
+from models.finite_output import require_finite_output
 from models.torch_threads import cpu_threads
 from models.weights import load_weights
 
@@ -44,7 +44,7 @@ class BundleClassifier:
             raise ModelError(f"{card.name}: the network has {card.network['classes']} classes, the card {len(card.labels)} labels")
         net = networks.build(card.network)
         load_weights(net, weights, card)
-        require_finite_output(net, card)
+        require_finite_output(net, f"{card.name} {card.version}: the network's")
         self._net = net.eval().requires_grad_(False).to(device)
         self._layer = networks.family_of(card.network["kind"]).evidence
         self._steps = compose(card.preprocessing["steps"])

@@ -6,6 +6,7 @@ import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from pydicom import dcmread
@@ -133,6 +134,21 @@ def test_a_heat_map_that_fails_is_left_out_with_a_note(
     job_id, _ = queue.photograph(1, destinations=tuple(PROFILES))
     wake_up.handle_wake_up(runtime)
     _assert_reported_without_heat_map(runtime, job_id, "making it failed")
+
+
+def test_a_heat_map_that_is_no_number_is_an_error_of_the_job(
+    tmp_path: Path, database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime, queue = runtime_and_queueing(configured(tmp_path, database_url), database)
+    model = runtime.models.load(SKIN, registry.pipeline_digest(SKIN))
+    monkeypatch.setattr(model, "evidence_map", lambda *_: np.full((20, 20), np.nan, np.float32))
+    job_id, _ = queue.photograph(1, destinations=tuple(PROFILES))
+    while wake_up.handle_wake_up(runtime):
+        pass
+    shown = show_job(runtime.database, job_id)
+    assert "the heat map holds values that are no numbers" in shown["reason"]
+    assert rows(runtime.database, "SELECT count(*) FROM findings") == [(0,)]
+    assert not {kind for (kind,) in rows(runtime.database, "SELECT kind FROM reports")} & {"seg", "heatmap", "parametric_map"}
 
 
 def _assert_reported_without_heat_map(runtime: ChildRuntime, job_id: int, why: str) -> None:
