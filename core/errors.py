@@ -15,7 +15,7 @@
     ├── NotAnalysable             permanent   a unit that a route took and that cannot be analysed
     ├── ModelError                permanent   card, weights, hash
     │   └── NonFiniteOutput       permanent   a network, a map or a prediction has values that are no numbers
-    ├── OutOfMemory               transient   one item alone does not fit into the memory of the GPU
+    ├── OutOfMemory               transient   a model, or one item alone, does not fit into the memory that is free
     ├── EncodingError             permanent   a result object that fails its own validation
     ├── DeliveryError             carries ``permanent`` from the status that the destination gave
     ├── ImagesDeleted             permanent   retention deleted images that a later analysis needs
@@ -110,7 +110,7 @@ class NonFiniteOutput(ModelError):
 
 
 class OutOfMemory(NodeError):
-    """One item needs more memory than the GPU has free."""
+    """A model, or one item, needs more memory than the GPU or the machine has free."""
 
     permanent = False
 

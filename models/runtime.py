@@ -7,12 +7,17 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from core.errors import ConfigurationError, ModelError
+from core.errors import ConfigurationError, ModelError, OutOfMemory
 from models import registry
 from models.card import identity, read_card
 from models.protocol import Model as Model
 
 DEVICES = ("auto", "cpu", "cuda")
+UNFIT_ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
+# torch's own allocators; the driver; cuDNN and cuBLAS, which allocate for themselves.
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "CUDNN_STATUS_ALLOC_FAILED", "CUBLAS_STATUS_ALLOC_FAILED")
+DEVICE_ERRORS = ("CUDA", "cuDNN", "CUDNN", "CUBLAS", "NVIDIA")
+MAX_SAID = 300  # characters of an error of torch, which may list every layer
 UNFIT = "use the release that the version was made with, or activate another version"
 
 
@@ -24,7 +29,10 @@ def load(name: str, *, device: str = "auto", root: Path = registry.MODELS_FOLDER
     Raises
     ------
     ModelError
-        Unknown model, altered weights (the message has both hashes), or a device that does not exist.
+        Unknown model, altered weights (the message has both hashes), a card or weights that the model's code cannot run, or a device
+        that does not exist.
+    OutOfMemory
+        It does not fit into the memory that is free now.
     """
     folder = registry.folder(name, root)
     return load_folder(folder, device=device, package=folder.name)
@@ -41,9 +49,14 @@ def load_folder(folder: Path, *, device: str = "auto", package: str) -> Model:
     build = getattr(importlib.import_module(f"models.{package}.model"), importlib.import_module(f"models.{package}").MODEL)
     try:
         model: Model = build(card, identity(card, registry.folder_digest(folder)), weights, choose_device(device))
-    except (KeyError, TypeError, ValueError) as error:
+    except UNFIT_ERRORS as error:
+        if is_out_of_memory(error):
+            hint = "see worker.gpu_memory_share, and which other processes use the memory"
+            raise OutOfMemory(f"{card.name} {card.version} does not fit into memory", hint=hint) from error
+        if is_device_error(error):
+            raise
         # Of a version that was brought: the card's tables of network and pre-processing are checked by nothing but the model's code.
-        said = f"{type(error).__name__}: {error}"
+        said = f"{type(error).__name__}: {error}"[:MAX_SAID]
         raise ModelError(f"{card.name} {card.version}: its card does not fit the code of this release ({said})", hint=UNFIT) from error
     if card.tilt == "resample":
         from models.ct.tilt_correction import TiltCorrectedModel
@@ -93,6 +106,16 @@ def check_device(wanted: str) -> None:
 def _has_gpu_driver() -> bool:
     """Whether there are devices of the driver, or of WSL."""
     return any(Path("/dev").glob("nvidia*")) or Path("/dev/dxg").exists()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of torch says that memory could not be allocated, on the GPU or for the CPU. Other memory may be free later."""
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(text in str(error) for text in OUT_OF_MEMORY))
+
+
+def is_device_error(error: BaseException) -> bool:
+    """Whether an error comes from the GPU or its driver, and says nothing about a model or an input."""
+    return any(text in str(error) for text in DEVICE_ERRORS)
 
 
 def limit_gpu_memory(share: float) -> None:

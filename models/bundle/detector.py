@@ -12,6 +12,7 @@ from core.errors import ModelError
 from core.records import Code, Finding, HeatMap, Measurement, ModelIdentity, Prediction
 from core.states import Outcome
 from imaging.volume.volume import Volume
+from models.batch_halves import run_in_halves
 from models.bundle import detector_network
 from models.bundle.input_grid import THREADS, bundle_grid, flips_to_ras, network_input
 from models.bundle.series_results import make_finding, refuse_other_orientation
@@ -71,7 +72,7 @@ class BundleDetector:
         large = bool(window) and any(have > most for have, most in zip(image.shape[1:], window, strict=True))
         autocast = torch.autocast("cuda", dtype=torch.float16, enabled=self.device == "cuda")
         with torch.inference_mode(), cpu_threads(THREADS), autocast:
-            (found,) = self._detector([image.to(self.device)], use_inferer=large)
+            ((found,),) = run_in_halves(lambda _: self._detector([image.to(self.device)], use_inferer=large), 1)
         return tuple(found[key].float().cpu().numpy() for key in ("box", "label", "label_scores"))
 
     def _finding(

@@ -15,6 +15,7 @@ from core.states import Outcome
 from imaging import masks
 from imaging.ndimage import ndimage
 from imaging.volume.volume import Volume
+from models.batch_halves import run_in_halves
 from models.bundle import segmentation_networks
 from models.bundle.input_grid import THREADS, bundle_grid, flips_to_ras, network_input
 from models.bundle.series_results import make_finding, refuse_other_orientation
@@ -74,16 +75,20 @@ class BundleSegmenter:
         from monai.inferers.utils import sliding_window_inference
 
         settings, on_cuda = self.card.preprocessing, self.device == "cuda"
-        values = torch.from_numpy(np.ascontiguousarray(image))[None, None].to(self.device)
-        with torch.inference_mode(), torch.autocast("cuda", dtype=torch.float16, enabled=on_cuda):
-            logits = sliding_window_inference(
-                values,
+        values = torch.from_numpy(np.ascontiguousarray(image))[None, None]
+
+        def run(_: slice) -> Any:
+            return sliding_window_inference(
+                values.to(self.device),
                 [int(one) for one in settings["window"]],
                 1,
                 self._net,
                 overlap=settings["overlap"],
                 mode=settings.get("blend", "constant"),  # cards that were imported before have no such key
             )
+
+        with torch.inference_mode(), torch.autocast("cuda", dtype=torch.float16, enabled=on_cuda):
+            (logits,) = run_in_halves(run, 1)
         one = logits[0].float()
         probabilities = torch.softmax(one, 0)[1:] if self.card.network["activation"] == "softmax" else torch.sigmoid(one)
         out: npt.NDArray[np.float32] = probabilities.cpu().numpy()

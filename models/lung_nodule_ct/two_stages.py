@@ -20,6 +20,7 @@ from models.lung_nodule_ct.candidates import NoduleCandidate, ScoredPlace, find_
 from models.lung_nodule_ct.cpu_network import prepare_for_cpu
 from models.lung_nodule_ct.heat import NoduleHeat, compute_heat
 from models.lung_nodule_ct.probability import combined_score
+from models.weights import read_tensors
 
 FIRST, SECOND = "first.", "second."
 SETTINGS: Mapping[str, Any] = {**network.DEFAULT, "second": dict(second_stage.DEFAULT)}
@@ -36,7 +37,7 @@ class TwoStageDetector:
     """The two networks of one weights file on one device."""
 
     def __init__(self, weights: Path, settings: Mapping[str, Any], device: str = "cpu") -> None:
-        tensors = load_file(weights)
+        tensors = read_tensors(weights)
         self.device = device
         self._first = _loaded(network.build(settings), tensors, FIRST, device)
         self._second = _loaded(second_stage.build(settings["second"]), tensors, SECOND, device)

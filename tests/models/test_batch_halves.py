@@ -37,6 +37,23 @@ def test_a_single_item_that_does_not_fit_is_a_transient_error() -> None:
     assert not caught.value.permanent
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        torch.AcceleratorError("CUDA error: out of memory"),
+    ],
+)
+def test_memory_that_others_than_torch_could_not_allocate_counts_too(error: RuntimeError) -> None:
+    def ask(part: slice) -> int:
+        if part.stop - part.start > 1:
+            raise error
+        return part.start
+
+    assert run_in_halves(ask, 3) == [0, 1, 2]
+
+
 def test_other_errors_are_not_retried_in_halves() -> None:
     def ask(_: slice) -> int:
         raise RuntimeError("CUDA error: device-side assert triggered")

@@ -1,5 +1,6 @@
 """Loading a model by its name: devices, lazy imports, weights that do not fit."""
 
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -10,11 +11,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from core.errors import ModelError
+from core.errors import ModelError, OutOfMemory
 from models import registry, runtime
 from tests.support.model_packages import other_version
 
 NAME = "dermoscopy_7class"
+HEADER_TOO_LARGE = b"\xff" * 64
 
 
 def test_a_loaded_model_has_the_identity_of_its_card() -> None:
@@ -55,8 +57,6 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     tensors = load_file(folder / "weights.safetensors")
     tensors.pop(sorted(tensors)[0])
     save_file(tensors, folder / "weights.safetensors")
-    import hashlib
-
     card = folder / "card.toml"
     digest = hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
     card.write_text(card.read_text().replace(registry.card(NAME).weights_sha256, digest))
@@ -73,6 +73,41 @@ def test_a_card_that_the_code_cannot_run_is_an_error_that_a_worker_survives(chan
     brought = other_version("lung_nodule_ct", tmp_path / "brought", network={key: one for key, one in network.items() if one is not None})
     with pytest.raises(ModelError, match=says):
         runtime.load_folder(brought, device="cpu", package="lung_nodule_ct")
+
+
+def test_weights_that_are_no_safetensors_are_an_error_that_a_worker_survives(tmp_path: Path) -> None:
+    """Their hash is the one of the card: the version was made so."""
+    for name in ("lung_nodule_ct", NAME):
+        brought = other_version(name, tmp_path / name, weights_sha256=hashlib.sha256(HEADER_TOO_LARGE).hexdigest())
+        (brought / "weights.safetensors").write_bytes(HEADER_TOO_LARGE)
+        with pytest.raises(ModelError, match="is not a safetensors file"):
+            runtime.load_folder(brought, device="cpu", package=registry.folder(name).name)
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [
+        (RuntimeError("negative dimension -8"), ModelError),
+        (IndexError("list index out of range"), ModelError),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), OutOfMemory),
+        (MemoryError(), OutOfMemory),
+        (torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."), OutOfMemory),
+        (torch.AcceleratorError("CUDA error: an illegal memory access was encountered"), torch.AcceleratorError),
+        (OSError("libcudart.so.13: cannot open shared object file"), OSError),
+    ],
+)
+def test_what_fails_while_a_model_is_loaded_has_a_kind(
+    raised: Exception, expected: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model that cannot be run, memory that may be free later, or a device that says nothing of the model."""
+
+    def fail(*_: object) -> None:
+        raise raised
+
+    monkeypatch.setattr("models.dermoscopy.model.DermoscopyClassifier", fail)
+    with pytest.raises(expected) as caught:
+        runtime.load(NAME, device="cpu")
+    assert type(caught.value) is expected
 
 
 def test_the_package_holds_no_pickle() -> None:

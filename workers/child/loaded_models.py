@@ -4,8 +4,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import structlog
+from celery.exceptions import SoftTimeLimitExceeded
 
 from core.errors import ModelError, NodeError
+from core.logs import scrub
 from core.settings.settings import Settings
 from core.states import ModelOrigin
 from db.engine import Database
@@ -106,11 +108,26 @@ class LoadedModels:
         if version.digest not in self.by_digest:
             self._make_room()
             loaded = model_runtime.load_folder(version.folder, device=self._settings.worker.device, package=version.package)
-            loaded.warm_up()
+            self._warm_up(loaded)
             self.by_digest[version.digest] = loaded
             self._versions[version.digest] = version
             self._forget_failure(version)
         return self._used(version.digest)
+
+    def _warm_up(self, model: Model) -> None:
+        """Run the model once. Where its code fails, it stays loaded: no model need run on an empty image, and each job has its own reason.
+
+        An error of the device is raised, and so is NodeError: the output holds values that are no numbers, or memory does not suffice.
+        """
+        try:
+            model.warm_up()
+        except (NodeError, SoftTimeLimitExceeded):
+            raise
+        except Exception as error:
+            if model_runtime.is_device_error(error):
+                raise
+            card = model.card
+            log.warning("model_warm_up_failed", model=card.name, version=card.version, error=f"{type(error).__name__}: {scrub(str(error))}")
 
     def _serving(self, name: str) -> ModelVersion:
         return installed.serving_version(name, model_registry.registered_models(self._database, name), self._folder)

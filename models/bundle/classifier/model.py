@@ -14,6 +14,7 @@ from core.records import HeatMap, ModelIdentity, Prediction
 from imaging.masks import pack_heat_map
 from imaging.photograph.read import Photograph
 from imaging.volume.volume import Volume
+from models.batch_halves import run_in_halves
 from models.bundle.classifier import networks
 from models.bundle.classifier.evidence import undo_steps
 from models.bundle.classifier.predictions import class_prediction
@@ -50,8 +51,10 @@ class BundleClassifier:
         self._steps = compose(card.preprocessing["steps"])
 
     def warm_up(self) -> None:
-        """Run one forward pass on a small image or volume."""
-        self._class_values(self._prepare(np.zeros((int(self.card.network["channels"]), *([64] * self._dims)), np.float32)))
+        """Run one forward pass on a small image or volume, or on one of the size that a ViT is made for."""
+        size = self.card.network["arguments"].get("img_size", 64)
+        shape = size if isinstance(size, list) else [size] * self._dims
+        self._class_values(self._prepare(np.zeros((int(self.card.network["channels"]), *shape), np.float32)))
 
     def predict(self, items: Sequence[Any]) -> list[Prediction]:
         """One prediction per photograph or series, in order."""
@@ -109,9 +112,13 @@ class BundleClassifier:
         return self._steps(MetaTensor(torch.from_numpy(array))).to(self.device)
 
     def _class_values(self, *images: Any) -> npt.NDArray[np.float64]:
-        """(N, C) probabilities or scores of the classes for N images of one size, in one pass."""
+        """(N, C) probabilities or scores of the classes for N images of one size, in one pass, or in as many as memory needs."""
+        logits = np.concatenate(run_in_halves(lambda part: self._logits(images[part]), len(images)))
+        return class_values(logits, self.card.network["activation"], self.card.temperature)
+
+    def _logits(self, images: Sequence[Any]) -> npt.NDArray[np.float32]:
         on_cuda = self.device == "cuda"
         with cpu_threads(THREADS), torch.inference_mode(), torch.autocast("cuda", dtype=torch.float16, enabled=on_cuda):
             output = self._net(torch.stack([torch.as_tensor(image) for image in images]))
-        logits = (output[0] if isinstance(output, tuple) else output).float().cpu().numpy()
-        return class_values(logits, self.card.network["activation"], self.card.temperature)
+        logits: npt.NDArray[np.float32] = (output[0] if isinstance(output, tuple) else output).float().cpu().numpy()
+        return logits

@@ -16,6 +16,7 @@ from db.operations import model_registry
 from models import installed, registry
 from models.card import identity
 from models.installed import ModelVersion
+from models.lung_histology_ct.model import HistologyClassifier
 from tests.support.model_packages import other_version
 from tests.support.queued_jobs import SKIN, JobFactory, configure
 from tests.workers.conftest import child_runtime, with_worker
@@ -76,6 +77,27 @@ def test_jobs_of_more_versions_than_are_kept_are_all_done(settings: Settings, da
     while wake_up.handle_wake_up(runtime):
         assert len(runtime.models.by_digest) == 1
     assert [show_job(database, job)["model_identity"]["digest"] for job, _ in jobs] == [digest for _, digest in jobs]
+
+
+def test_a_model_that_fails_on_an_empty_image_is_loaded_all_the_same(
+    settings: Settings, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (version,) = install(settings, tmp_path, HISTOLOGY, "9.0.1")
+
+    def fail(_: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(HistologyClassifier, "warm_up", fail)
+    models = LoadedModels(settings, database)
+    raised: Exception = RuntimeError("sizes 9 and 16 do not match")
+    with capture_logs() as logs:
+        assert models.load(HISTOLOGY, version.digest).identity.version == "9.0.1"
+    assert ("model_warm_up_failed", "RuntimeError: sizes 9 and 16 do not match") in [(one["event"], one.get("error")) for one in logs]
+    models = LoadedModels(settings, database)
+    raised = RuntimeError("CUDA error: unspecified launch failure")
+    with pytest.raises(RuntimeError, match="launch failure"):
+        models.load(HISTOLOGY, version.digest)
+    assert not models.by_digest
 
 
 def test_a_model_that_cannot_serve_stays_failed_while_an_older_version_works(

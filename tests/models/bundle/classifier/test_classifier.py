@@ -137,6 +137,15 @@ def test_every_family_runs_without_a_download(name: str, tmp_path: Path, monkeyp
         assert (model.heat_map(photograph(True), answer) is None) == (name == "ViT")
 
 
+def test_a_network_for_images_of_one_size_is_warmed_with_that_size(tmp_path: Path) -> None:
+    config = inference({"_target_": "ViT", **SMALL["ViT"], "img_size": [96, 32]})
+    config["preprocessing"]["transforms"] = [step for step in config["preprocessing"]["transforms"] if step["_target_"] != "Resized"]
+    model = load(make_classifier(tmp_path / "zoo" / "bundle", config), tmp_path / "made")
+    model.warm_up()
+    with pytest.raises(RuntimeError):
+        model.predict([photograph(True)])
+
+
 def test_sigmoids_answer_for_every_class_by_itself(tmp_path: Path) -> None:
     config = inference({**RESNET, "n_input_channels": 1}, "sigmoid")
     about = ABOUT + "[thresholds]\nscore = 0.0\n"
