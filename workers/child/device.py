@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Mapping, MutableMapping
+from itertools import takewhile
 from pathlib import Path
 
 _DEVICE = re.compile(r"nvidia\d+")
@@ -10,14 +11,17 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def devices(environ: Mapping[str, str] = os.environ, folder: Path = Path("/dev")) -> list[str]:
-    """Return the GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them; empty without one. Does not import torch."""
+    """Return the GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them; empty without one. Does not import torch.
+
+    CUDA hides every GPU behind an entry of -1. Without the variable, CUDA numbers the GPUs that it finds from 0: a container with a single
+    GPU has, for example, /dev/nvidia3 only, and CUDA calls it 0.
+    """
     named = environ.get("CUDA_VISIBLE_DEVICES")
     if named is not None:
-        return [part.strip() for part in named.split(",") if part.strip() and part.strip() != "-1"]
+        return list(takewhile(lambda part: part != "-1", filter(None, map(str.strip, named.split(",")))))
     if not folder.is_dir():
         return []
-    found = sorted(path.name for path in folder.iterdir() if _DEVICE.fullmatch(path.name))
-    return [name.removeprefix("nvidia") for name in found]
+    return [str(number) for number in range(sum(_DEVICE.fullmatch(path.name) is not None for path in folder.iterdir()))]
 
 
 def threads_of_child(configured: int, children: int, cores: int) -> int:

@@ -7,7 +7,9 @@ import pytest
 from workers.child import device
 
 
-@pytest.mark.parametrize(("visible", "expected"), [("0,1", ["0", "1"]), ("", []), ("-1", []), ("GPU-5f", ["GPU-5f"])])
+@pytest.mark.parametrize(
+    ("visible", "expected"), [("0,1", ["0", "1"]), ("", []), ("-1", []), ("2, 0,-1,1", ["2", "0"]), ("GPU-5f", ["GPU-5f"])]
+)
 def test_gpus_that_the_environment_names(visible: str, expected: list[str]) -> None:
     assert device.devices({"CUDA_VISIBLE_DEVICES": visible}) == expected
 
@@ -17,6 +19,13 @@ def test_gpus_that_the_machine_has(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     assert device.devices({}, tmp_path) == ["0", "1"]
     assert device.devices({}, tmp_path / "absent") == []
+
+
+def test_cuda_numbers_the_gpus_of_a_container_from_0(tmp_path: Path) -> None:
+    """Kubernetes gives a container some of the machine's GPUs, under the names that they have on the machine."""
+    for name in ("nvidia3", "nvidia11", "nvidia-uvm"):
+        (tmp_path / name).touch()
+    assert device.devices({}, tmp_path) == ["0", "1"]
 
 
 def test_each_child_gets_its_gpu_and_its_share_of_threads() -> None:
