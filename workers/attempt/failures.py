@@ -10,6 +10,7 @@ from core.errors import LeaseLost, NodeError, StorageError, StoreUnavailable
 from core.logs import scrub
 from db.jobs import job_leases
 from db.jobs.job_records import ClaimedJob
+from models.runtime import is_device_error, is_out_of_memory
 from workers.attempt.lease import Lease
 from workers.child.runtime import ChildRuntime
 
@@ -36,7 +37,10 @@ def failures_recorded(runtime: ChildRuntime, lease: Lease, *jobs: ClaimedJob) ->
         _record_failure(runtime, lease, jobs, str(error), permanent=error.permanent)
     except Exception as error:
         # A defect, or a lack of memory. It is tried again. The text may contain patient values, so it is scrubbed.
-        _record_failure(runtime, lease, jobs, f"{type(error).__name__}: {scrub(str(error))}")
+        words = f"{type(error).__name__}: {scrub(str(error))}"
+        _record_failure(runtime, lease, jobs, words)
+        if is_device_error(error) and not is_out_of_memory(error):
+            _end_with_device(runtime, lease, words)
 
 
 def end_over_memory_limit(runtime: ChildRuntime, lease: Lease, held_mib: int) -> None:
@@ -44,6 +48,14 @@ def end_over_memory_limit(runtime: ChildRuntime, lease: Lease, held_mib: int) ->
     words = f"needed {held_mib} MiB of memory, and worker.memory_limit_mib allows {runtime.memory_limit_mib} MiB"
     if not lease.held():
         log.warning("memory_limit_exceeded_after_work", held=held_mib, limit=runtime.memory_limit_mib, hint="the process ends")
+    _record_failure(runtime, lease, lease.held(), words)
+    if runtime.end_process is not None:
+        runtime.end_process()
+
+
+def _end_with_device(runtime: ChildRuntime, lease: Lease, words: str) -> None:
+    """End the other attempts that hold a lease, and the process: after most errors of CUDA, each further call of the process fails too."""
+    log.error("device_failed", error=words[:MAX_ERROR_LENGTH], hint="the process ends, and another one starts with the device anew")
     _record_failure(runtime, lease, lease.held(), words)
     if runtime.end_process is not None:
         runtime.end_process()

@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Any, cast
 
 import pytest
+import torch
 from celery.exceptions import SoftTimeLimitExceeded
 
 from core.records import Prediction
@@ -219,6 +220,35 @@ def test_a_photograph_whose_reading_hangs_ends_the_process_and_the_others_are_qu
     execute(runtime.database, "UPDATE jobs SET next_attempt_at = node_now()")
     wake_up.handle_wake_up(runtime)
     assert [state for state, _ in ended(runtime.database, [id for id, _ in queued])] == ["reported", "queued", "reported"]
+
+
+def test_an_error_of_the_gpu_ends_the_process_and_all_its_jobs_are_queued_again(runtime: ChildRuntime, factory: JobFactory) -> None:
+    ids = [factory.photograph(seed)[0] for seed in (1, 2, 3)]
+    ended_processes: list[int] = []
+    runtime.end_process = lambda: ended_processes.append(1)
+
+    def fail(_: Sequence[Photograph]) -> None:
+        raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+
+    record_passes(runtime, fail)
+    wake_up.handle_wake_up(runtime)
+    assert ended_processes
+    assert ended(runtime.database, ids) == [("queued", 1)] * 3
+    assert "illegal memory access" in str(scalar(runtime.database, f"SELECT error FROM attempts WHERE job_id = {ids[2]}"))
+
+
+@pytest.mark.parametrize("kind", [torch.cuda.OutOfMemoryError, ValueError])
+def test_other_errors_leave_the_process_as_it_is(runtime: ChildRuntime, factory: JobFactory, kind: type[Exception]) -> None:
+    factory.photograph(1)
+    ended_processes: list[int] = []
+    runtime.end_process = lambda: ended_processes.append(1)
+
+    def fail(_: Sequence[Photograph]) -> None:
+        raise kind("CUDA out of memory." if kind is torch.cuda.OutOfMemoryError else "a defect")
+
+    record_passes(runtime, fail)
+    wake_up.handle_wake_up(runtime)
+    assert not ended_processes
 
 
 def test_a_draining_worker_gives_back_jobs_that_have_not_ended(runtime: ChildRuntime, factory: JobFactory) -> None:
