@@ -4,6 +4,7 @@
 is an error, because a misspelt threshold must not silently become a default.
 """
 
+import math
 import re
 import tomllib
 from collections.abc import Mapping
@@ -155,7 +156,9 @@ class ModelCard:
         require(not self.modality or self.unit == "series", f"a model of modality {self.modality} has unit series, not {self.unit!r}", FIX)
         names = [label.name for label in self.labels]
         require(bool(names) and len(set(names)) == len(names), "labels need at least one entry and no name twice", FIX)
-        require(self.temperature > 0.0, f"temperature is above 0, not {self.temperature}", FIX)
+        require(0.0 < self.temperature < math.inf, f"temperature is above 0, not {self.temperature}", FIX)
+        for key, value in self.thresholds.items():  # nothing is above a limit of NaN, and nothing would be found
+            require(math.isfinite(value), f"thresholds.{key} is a finite number, not {value}", FIX)
 
     def _require_texts(self) -> None:
         """Raise ModelError for a text that would make result objects invalid. Of an imported bundle, some come from its metadata."""

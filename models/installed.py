@@ -230,11 +230,7 @@ def install_version(source: Path, folder: Path, root: Path = registry.MODELS_FOL
     weights = registry.verify_weights_in(source)
     card = read_card(source / "card.toml")
     package = package_of(card.name, root)
-    imported = card.network.get("kind") in (BUNDLE_KIND, *SEGMENTATION_KINDS, *CLASSIFIER_KINDS)
-    if imported and package != BUNDLE:
-        raise ModelError(f"{card.name} is a shipped model, whose code does not run a MONAI bundle", hint="give the bundle another name")
-    if package == BUNDLE and not imported:
-        raise ModelError(f"no code here runs {card.name!r}", hint=f"known: {', '.join(registry.names(root))}, and imported bundles")
+    check_runnable(card, package, root)
     for what, value in (("name", card.name), ("version", card.version)):
         if not FOLDER_NAME.fullmatch(value):
             raise ModelError(f"{what} {value!r} cannot be the name of a folder", hint="use letters, digits, dots and dashes")
@@ -261,6 +257,15 @@ def install_version(source: Path, folder: Path, root: Path = registry.MODELS_FOL
         shutil.rmtree(part, ignore_errors=True)
         raise
     return ModelVersion(target, package, card, digest, ModelOrigin.INSTALLED)
+
+
+def check_runnable(card: ModelCard, package: str, root: Path = registry.MODELS_FOLDER) -> None:
+    """Check that ``package`` is the code for the card's network. Raises ModelError."""
+    imported = card.network.get("kind") in (BUNDLE_KIND, *SEGMENTATION_KINDS, *CLASSIFIER_KINDS)
+    if imported and package != BUNDLE:
+        raise ModelError(f"{card.name} is a shipped model, whose code does not run a MONAI bundle", hint="give the bundle another name")
+    if package == BUNDLE and not imported:
+        raise ModelError(f"no code here runs {card.name!r}", hint=f"known: {', '.join(registry.names(root))}, and imported bundles")
 
 
 def version_for_rerun(

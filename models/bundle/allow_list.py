@@ -1,5 +1,6 @@
 """Checks values of a bundle's configuration against what is allowed; nothing of a bundle is called."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,6 +8,8 @@ from core.errors import ModelError
 from models.bundle.config_reader import BundleCall
 
 FIX = "correct configs/inference.json"
+# Arguments of Spacingd with which its grid is another one, and the values with which it is not.
+OTHER_GRIDS: Mapping[str, Any] = {"diagonal": False, "scale_extent": False, "min_pixdim": None, "max_pixdim": None}
 
 
 def require_call(value: Any, targets: Sequence[str], what: str) -> BundleCall:
@@ -25,8 +28,8 @@ def whole_number(value: Any, what: str) -> int:
 
 
 def number(value: Any, what: str) -> float:
-    """``value`` as a float, if it is a number. Raises ModelError."""
-    if type(value) not in (int, float):
+    """``value`` as a float, if it is a finite number. Raises ModelError."""
+    if type(value) not in (int, float) or not math.isfinite(value):
         raise ModelError(f"{what} is a number, not {value!r}", hint=FIX)
     return float(value)
 
@@ -46,11 +49,42 @@ def require_enabled(call: BundleCall) -> None:
         raise ModelError(f"{call.name} is disabled in some cases (_disabled_)", hint="take it out, or leave out _disabled_")
 
 
-def require_bilinear(call: BundleCall) -> None:
-    """Check that a Spacingd interpolates as images are resampled here. Raises ModelError."""
+def read_spacing(call: BundleCall) -> list[float]:
+    """The voxel size (x, y, z) of a Spacingd in mm. Raises ModelError where images would be resampled otherwise than here."""
     mode = call.kwargs.get("mode", "bilinear")
     if mode not in ("bilinear", ["bilinear"]):
         raise ModelError(f"{call.name} with mode {mode!r} is not supported: images are resampled with bilinear interpolation")
+    for key, unchanged in OTHER_GRIDS.items():
+        if call.kwargs.get(key, unchanged) != unchanged:
+            raise ModelError(f"{call.name} with {key} = {call.kwargs[key]!r} is not supported: it changes the grid", hint="leave it out")
+    found = call.kwargs.get("pixdim")
+    if not isinstance(found, list) or len(found) != 3:
+        raise ModelError(f"{call.name} needs a pixdim of three numbers, not {found!r}", hint=FIX)
+    pixdim = [number(one, "pixdim") for one in found]
+    if min(pixdim) <= 0:
+        raise ModelError(
+            f"{call.name} needs a pixdim above 0 in each direction, not {found!r}", hint="write the voxel size of the training"
+        )
+    return pixdim
+
+
+def require_image(call: BundleCall, image: str) -> None:
+    """Check that a transform is for the image, whose key LoadImaged has. Raises ModelError."""
+    keys = keys_of(call)
+    if image and keys and image not in keys:
+        raise ModelError(f"{call.name} is for {', '.join(keys)}, and the image is {image}", hint="take it out of preprocessing")
+
+
+def keys_of(call: BundleCall) -> list[str]:
+    """The keys of a dictionary transform."""
+    keys = call.kwargs.get("keys", [])
+    return [keys] if isinstance(keys, str) else [str(key) for key in keys] if isinstance(keys, list) else []
+
+
+def image_key(calls: Sequence[BundleCall]) -> str:
+    """The key under which LoadImaged reads the image; "" where it is not stated."""
+    keys = next((keys_of(call) for call in calls if call.name == "LoadImaged"), [])
+    return keys[0] if keys else ""
 
 
 def is_plain(value: Any) -> bool:
@@ -59,4 +93,4 @@ def is_plain(value: Any) -> bool:
         return len(value) < 20 and all(isinstance(key, str) and is_plain(item) for key, item in value.items())
     if isinstance(value, list):
         return len(value) < 20 and all(map(is_plain, value))
-    return isinstance(value, str | int | float | bool)
+    return isinstance(value, str | int | bool) or (isinstance(value, float) and math.isfinite(value))

@@ -3,38 +3,39 @@
 What no bundle states (licence, codes, what the model must not be used for), a person states in a small TOML file.
 """
 
-import difflib
 import hashlib
-import tomllib
+import lzma
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from core.errors import ModelError
+from models import runtime
 from models.bundle import detector_network, segmentation_networks
+from models.bundle.about import OPTIONAL, REQUIRED, check_labels, merge_thresholds, read_about
 from models.bundle.allow_list import require_call
 from models.bundle.classifier import networks as classifier_networks
 from models.bundle.classifier.parts_table import read_parts
 from models.bundle.classifier.transforms import read_preprocessing as read_classifier_preprocessing
 from models.bundle.config_reader import SUFFIXES, BundleConfig, read_config
-from models.bundle.segmentation import foreground_classes
-from models.bundle.transforms import OPERATING_SCORE, REVIEW_SCORE, read_preprocessing, read_thresholds
+from models.bundle.transforms import BOX_SELECTION, OPERATING_SCORE, REVIEW_SCORE, read_preprocessing, read_thresholds
 from models.bundle.weights import save_weights
 from models.card import FIX as CARD_HINT
 from models.card import ModelCard, card_of
 from models.card_writer import render_card
+from models.installed import BUNDLE
 
 MAX_UNPACKED_BYTES = 4 << 30
 WEIGHTS = ("models/model.pt", "models/model.safetensors")
+# RuntimeError: an encrypted entry, or a kind of compression that is not supported.
+UNREADABLE = (zipfile.BadZipFile, OSError, EOFError, RuntimeError, zlib.error, lzma.LZMAError)
 MEMBERS = (*(f"configs/{name}{end}" for name in ("metadata", "inference") for end in SUFFIXES), *WEIGHTS)
-REQUIRED = ("name", "licence", "not_for", "looked_for", "labels")
-OPTIONAL = ("version", "title", "task", "unit", "manufacturer", "intended_use", "limits", "data", "tiers", "input", "temperature")
-TABLES = ("thresholds", "frames", "tiles")
 
 
 def convert(bundle: Path, about: Path, out: Path) -> ModelCard:
-    """Write card.toml and weights.safetensors of ``bundle`` (a folder or a zip) to ``out``.
+    """Write card.toml and weights.safetensors of ``bundle`` (a folder or a zip) to ``out``, and load them once as a worker does.
 
     Parameters
     ----------
@@ -46,7 +47,8 @@ def convert(bundle: Path, about: Path, out: Path) -> ModelCard:
     Raises
     ------
     ModelError
-        The layout is not that of a bundle, the network is not on the allow list, its weights do not fit, or ``about`` lacks keys.
+        The layout is not that of a bundle, the network is not on the allow list, its weights do not fit, or ``about`` lacks keys or has
+        others.
     """
     out.mkdir(parents=True, exist_ok=True)
     if bundle.is_file():
@@ -58,15 +60,20 @@ def convert(bundle: Path, about: Path, out: Path) -> ModelCard:
     weights = out / "weights.safetensors"
     save_weights(bundle / "models", family.build(tables["network"]), weights)
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-    tables["thresholds"] |= stated.get("thresholds", {})
+    for key in ("task", "unit"):
+        if stated.get(key, tables[key]) != tables[key]:
+            raise ModelError(f"{key} is {tables[key]!r} for this bundle, not {stated[key]!r}", hint="leave it out")
+    more = BOX_SELECTION if family is detector_network else ()
+    tables["thresholds"] = merge_thresholds(tables["thresholds"], stated.get("thresholds", {}), more)
     try:
         card = card_of(card_table(metadata, stated, digest) | tables)
     except ModelError as error:
         if error.hint == CARD_HINT:  # nobody has written that file
             error.hint = f"correct {about.name}: docs/models/your-own.md"
         raise
-    _check_labels(card, family, about)
+    check_labels(card.labels, card.network, metadata, about.name)
     (out / "card.toml").write_text(render_card(card), encoding="utf-8")
+    runtime.load_folder(out, device="cpu", package=BUNDLE)
     return card
 
 
@@ -91,17 +98,8 @@ def describe_bundle(config: BundleConfig, stated: Mapping[str, Any]) -> tuple[An
     require_call(config.require("network_def"), known, "network_def")
     family = segmentation_networks if segmentation_networks.is_segmentation(config) else detector_network
     network = family.describe_network(config)
-    return family, {"network": network, "preprocessing": read_preprocessing(config), "thresholds": read_thresholds(config)}
-
-
-def _check_labels(card: ModelCard, family: Any, about: Path) -> None:
-    """Check that there is a label for each output of the network: the worker would refuse the model only with its first job."""
-    network = card.network
-    detector = family is detector_network
-    outputs = int(network["num_classes"]) if detector else network.get("classes") or foreground_classes(network)
-    if len(card.labels) < outputs or (len(card.labels) > outputs and not detector):
-        hint = "one for each output, in its order; of a segmentation without the background"
-        raise ModelError(f"the network has {outputs} outputs, and {about.name} has {len(card.labels)} [[labels]]", hint=hint)
+    tables = {"network": network, "preprocessing": read_preprocessing(config), "thresholds": read_thresholds(config)}
+    return family, tables | {"task": "detect", "unit": "series"}
 
 
 def unpack_archive(path: Path, into: Path) -> Path:
@@ -124,30 +122,9 @@ def unpack_archive(path: Path, into: Path) -> Path:
                 with archive.open(info) as source, target.open("wb") as sink:
                     while part := source.read(1 << 20):
                         sink.write(part)
-    except (zipfile.BadZipFile, OSError, EOFError) as error:
-        raise ModelError(f"{path} is neither a folder nor a zip that can be read") from error
+    except UNREADABLE as error:
+        raise ModelError(f"{path} is neither a folder nor a zip that can be read", hint=f"{type(error).__name__}: {error}") from error
     return into
-
-
-def read_about(path: Path) -> dict[str, Any]:
-    """The TOML table that a person wrote about the bundle. Raises ModelError where a key is unknown, or a required one is missing."""
-    try:
-        stated = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error.strerror}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ModelError(f"{path} is not TOML: {error}") from error
-    known = (*REQUIRED, *OPTIONAL, *TABLES)
-    for key in sorted(set(stated) - set(known)):
-        similar = difflib.get_close_matches(key, known, n=1)
-        guess = f"; did you mean {similar[0]}?" if similar else ""
-        raise ModelError(f"{path.name} has an unknown key {key}{guess}", hint=f"known: {', '.join(known)}")
-    missing = [key for key in REQUIRED if not stated.get(key)]
-    if missing:
-        raise ModelError(
-            f"{path.name} does not say {', '.join(missing)}", hint="no bundle states it, so a person must: see docs/models/your-own.md"
-        )
-    return stated
 
 
 def card_table(metadata: BundleConfig, stated: Mapping[str, Any], digest: str) -> dict[str, Any]:

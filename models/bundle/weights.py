@@ -7,9 +7,10 @@ process of the person who imports; the node loads safetensors.
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from core.errors import ModelError
+from models.weights import read_tensors
 
 
 def save_weights(folder: Path, network: torch.nn.Module, out: Path) -> None:
@@ -19,7 +20,8 @@ def save_weights(folder: Path, network: torch.nn.Module, out: Path) -> None:
         network.load_state_dict(tensors, strict=True)
     except RuntimeError as error:
         raise ModelError("the weights do not fit the network of the bundle", hint=str(error).splitlines()[-1].strip()[:200]) from error
-    if damaged := [key for key, value in tensors.items() if not bool(torch.isfinite(value).all())]:
+    # As the network holds them: a number of float64 may be beyond the range of float32.
+    if damaged := [key for key, value in network.state_dict().items() if not bool(torch.isfinite(value).all())]:
         raise ModelError(f"the weights hold values that are no numbers, in {damaged[0]}", hint="the file is damaged, or training failed")
     save_file({key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}, out)
     out.chmod(0o644)
@@ -28,7 +30,7 @@ def save_weights(folder: Path, network: torch.nn.Module, out: Path) -> None:
 def read_weights(folder: Path) -> dict[str, torch.Tensor]:
     """Tensors by name from model.safetensors or model.pt. Raises ModelError where there are none, or more than tensors."""
     if (folder / "model.safetensors").is_file():
-        return dict(load_file(folder / "model.safetensors"))
+        return read_tensors(folder / "model.safetensors")
     path = folder / "model.pt"
     if not path.is_file():
         raise ModelError(f"no {path}", hint="the bundle's weights are needed: models/model.pt or models/model.safetensors")

@@ -84,6 +84,16 @@ def test_a_title_is_no_longer_than_result_objects_can_hold() -> None:
         replace(card, title="t" * 901)
 
 
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_a_limit_that_is_no_number_is_refused(value: str) -> None:
+    """Nothing is above a limit of NaN: nothing would be found."""
+    card = parse_card((registry.folder("dermoscopy_7class") / "card.toml").read_text(encoding="utf-8"))
+    with pytest.raises(ModelError, match=r"thresholds\.min_contrast is a finite number"):
+        replace(card, thresholds={**card.thresholds, "min_contrast": float(value)})
+    with pytest.raises(ModelError, match="temperature is above 0"):
+        replace(card, temperature=float(value))
+
+
 @pytest.mark.parametrize("sentence", ["", " "])
 def test_empty_sentences_are_refused(sentence: str) -> None:
     card = parse_card((registry.folder("dermoscopy_7class") / "card.toml").read_text(encoding="utf-8"))

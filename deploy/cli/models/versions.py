@@ -3,6 +3,7 @@
 Every change of state is an audit event.
 """
 
+import importlib.util
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -38,6 +39,7 @@ def import_model(
     if not path.exists():
         raise typer.BadParameter(f"{path} does not exist", param_hint="PATH")
     if (path / "card.toml").is_file():
+        _require_loadable(path)
         place = installed.install_version(path, folder)
     else:
         if about is None:
@@ -52,6 +54,21 @@ def import_model(
     print_message(
         f"{card.name} {card.version} ({place.digest[:12]}) is in {place.folder}; use it with `models activate` or `models shadow`"
     )
+
+
+def _require_loadable(folder: Path) -> None:
+    """Check that a worker can load the version: a card or weights that do not fit are refused here, and not by every job.
+
+    Where torch is not installed this is left to the worker.
+    """
+    from models import installed, runtime
+    from models.card import read_card
+
+    card = read_card(folder / "card.toml")
+    package = installed.package_of(card.name)
+    installed.check_runnable(card, package)
+    if importlib.util.find_spec("torch") is not None:
+        runtime.load_folder(folder, device="cpu", package=package)
 
 
 def activate(

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.errors import ModelError
-from models.bundle.allow_list import check_arguments, number, require_bilinear, require_enabled
+from models.bundle.allow_list import check_arguments, image_key, read_spacing, require_enabled, require_image
 from models.bundle.config_reader import BundleCall, BundleConfig
 
 # Dictionary transforms of MONAI with the arguments that are allowed; the array transform of the same name is run.
@@ -32,6 +32,10 @@ STEPS: Mapping[str, Mapping[str, tuple[type, ...]]] = {
 # What the node does itself when it reads the images, with the arguments that change nothing of it.
 READING = ("LoadImaged", "EnsureChannelFirstd", "EnsureTyped", "CastToTyped", "ToTensord")
 SPATIAL = ("Orientationd", "Spacingd")
+SIGNED = ("int", "long", "short")  # of CT: its values are below 0, too
+WHOLE_NUMBERS = (*SIGNED, "uint")
+# Readers of LoadImaged that give (columns, rows), as the node does. NumpyReader and WSIReader give (rows, columns).
+READERS = ("PILReader", "ITKReader", "PydicomReader", "NibabelReader")
 NO_MEANING = ("keys", "allow_missing_keys", "image_only", "ensure_channel_first", "data_type", "track_meta", "device", "dtype")
 NO_MEANING_IN_READING = (*NO_MEANING, "reader", "channel_dim")
 
@@ -53,10 +57,15 @@ def read_preprocessing(config: BundleConfig, dims: int, modality: str = "") -> d
     unknown = sorted({call.name for call in calls} - {*STEPS, *READING, *(() if dims == 2 else ("Spacingd",) if modality else SPATIAL)})
     if unknown:
         raise ModelError(f"preprocessing has transforms that are not known here: {', '.join(unknown)}", hint=f"known: {', '.join(STEPS)}")
-    steps = []
+    steps: list[dict[str, Any]] = []
+    image = image_key(calls)
+    exact: tuple[str, ...] = SIGNED if dims == 3 and not modality else WHOLE_NUMBERS
     for call in calls:
-        if call.name in READING and (more := sorted(set(call.kwargs) - set(NO_MEANING_IN_READING))):
-            raise ModelError(f"{call.name}'s argument {more[0]} is not on the allow list")
+        if call.name in READING:
+            _check_reading(call, exact)
+        else:
+            require_image(call, image)
+            exact = ()
         if call.name in STEPS:
             require_enabled(call)
             given = {key: value for key, value in call.kwargs.items() if key not in NO_MEANING}
@@ -67,6 +76,22 @@ def read_preprocessing(config: BundleConfig, dims: int, modality: str = "") -> d
     return table | _read_grid(calls, modality) if dims == 3 else table
 
 
+def _check_reading(call: BundleCall, exact: tuple[str, ...]) -> None:
+    """Check that a transform reads the image as the node does.
+
+    ``exact``: the kinds of whole numbers to which a conversion changes nothing, because the values are still those of the file.
+    """
+    if more := sorted(set(call.kwargs) - set(NO_MEANING_IN_READING)):
+        raise ModelError(f"{call.name}'s argument {more[0]} is not on the allow list")
+    reader = call.kwargs.get("reader")
+    name = reader.name if isinstance(reader, BundleCall) and not reader.kwargs else reader
+    if name is not None and name not in READERS:
+        raise ModelError(f"{call.name} with the reader {name!r} is not supported", hint=f"known: {', '.join(READERS)}")
+    dtype = str(call.kwargs.get("dtype") or "").rpartition(".")[2]
+    if dtype.startswith((*WHOLE_NUMBERS, "bool")) and not dtype.startswith(exact):
+        raise ModelError(f"{call.name} converts the image to {dtype}, which changes its values", hint="convert it to float32")
+
+
 def _read_grid(calls: Sequence[BundleCall], modality: str) -> dict[str, Any]:
     """Orientation and voxel size of a network for volumes; without Spacingd the voxels stay as they are."""
     names = [call.name for call in calls]
@@ -75,13 +100,11 @@ def _read_grid(calls: Sequence[BundleCall], modality: str) -> dict[str, Any]:
         raise ModelError(f"a network for volumes needs Orientationd with axcodes RAS, not {axes!r}")
     if any(name in STEPS for name in names[: max((names.index(name) for name in names if name in SPATIAL), default=0)]):
         raise ModelError("Orientationd and Spacingd must come before the other transforms")
+    for name in SPATIAL:
+        if names.count(name) > 1:
+            raise ModelError(f"preprocessing has {name} more than once", hint="one is run here; put them together where that is possible")
     resampling = next((call for call in calls if call.name == "Spacingd"), None)
-    if resampling is not None:
-        require_bilinear(resampling)
-    spacing: list[Any] = [] if resampling is None else resampling.kwargs.get("pixdim", [])
-    if len(spacing) not in (0, 3):
-        raise ModelError(f"Spacingd needs a pixdim of three numbers, not {spacing!r}")
-    return {"axes": axes, "pixdim_mm": [number(one, "pixdim") for one in spacing]}
+    return {"axes": axes, "pixdim_mm": [] if resampling is None else read_spacing(resampling)}
 
 
 def compose(steps: Sequence[Mapping[str, Any]]) -> Any:

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from models.bundle import segmentation, segmentation_networks
 from models.bundle.config_reader import BundleConfig
 from models.bundle.convert import convert
 from models.card import read_card
+from models.card_writer import render_card
 from tests.support.monai_bundles import ABOUT, METADATA, START, write_bundle
 
 UNET = {
@@ -143,6 +146,13 @@ def test_a_region_keeps_its_place_size_and_shape(direction: tuple[float, float, 
         ({"postprocessing": {"_target_": "Compose", "transforms": []}}, "no Activationsd"),
         ({"inferer": {**inference()["inferer"], "mode": "linear"}}, "a sliding window with mode 'linear' is not known"),
         (with_step(3, mode="nearest"), "Spacingd with mode 'nearest' is not supported"),
+        (with_step(3, pixdim=[2.0, 2.0, -1]), "above 0 in each direction"),
+        (with_step(3, keys="label"), "Spacingd is for label, and the image is image"),
+        (with_step(4, a_min=300), "an a_min below a_max"),
+        (with_step(4, a_min=float("nan")), "a_min is a number, not nan"),
+        ({"inferer": {**inference()["inferer"], "roi_size": [32, 32, -1]}}, "a roi_size of at least 1"),
+        ({"inferer": {**inference()["inferer"], "roi_size": [32, 32]}}, "a roi_size of three whole numbers"),
+        ({"inferer": {**inference()["inferer"], "overlap": 1.0}}, "an overlap of 0 to below 1"),
         (with_step(4, clip=False), "ScaleIntensityRanged needs clip = true"),
         (with_step(4, _disabled_=True), "ScaleIntensityRanged is disabled in some cases"),
         (with_step(5, _target_="ScaleIntensityRanged", a_min=0, a_max=1, b_min=-1, b_max=1, clip=True), "more than once"),
@@ -187,6 +197,44 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "made" / "card.toml").exists()
 
 
+def test_weights_beyond_the_range_of_the_network_are_refused(tmp_path: Path) -> None:
+    bundle = make(tmp_path / "zoo" / "bundle", inference())
+    path = bundle / "models" / "model.pt"
+    tensors = torch.load(path, weights_only=True)["state_dict"]
+    name = next(key for key, value in tensors.items() if value.dtype.is_floating_point)
+    torch.save({"state_dict": {**tensors, name: torch.full_like(tensors[name], 1e300, dtype=torch.float64)}}, path)
+    with pytest.raises(ModelError, match=f"the weights hold values that are no numbers, in {name}"):
+        convert(bundle, bundle.parent / "about.toml", tmp_path / "made")
+
+
+def test_weights_that_are_no_safetensors_are_refused(tmp_path: Path) -> None:
+    bundle = make(tmp_path / "zoo" / "bundle", inference())
+    (bundle / "models" / "model.pt").unlink()
+    for header in (b"\xff" * 64, (8).to_bytes(8, "little") + b"not JSON", b""):
+        (bundle / "models" / "model.safetensors").write_bytes(header)
+        with pytest.raises(ModelError, match=r"model\.safetensors is not a safetensors file"):
+            convert(bundle, bundle.parent / "about.toml", tmp_path / "made")
+
+
+@pytest.mark.parametrize("damage", ["encrypted", "changed"])
+def test_an_archive_that_cannot_be_unpacked_is_named(damage: str, tmp_path: Path) -> None:
+    bundle = make(tmp_path / "zoo" / "bundle", inference())
+    path = Path(shutil.make_archive(str(tmp_path / "packed"), "zip", bundle.parent, "bundle"))
+    content = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        (start,) = (info.header_offset for info in archive.infolist() if info.filename.endswith("inference.json"))
+    if damage == "changed":
+        content[start + 80 : start + 200] = bytes(120)
+    for signature, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)) if damage == "encrypted" else ():
+        place = content.find(signature)
+        while place >= 0:
+            content[place + flags] |= 1
+            place = content.find(signature, place + 4)
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"packed\.zip is neither a folder nor a zip that can be read"):
+        convert(path, bundle.parent / "about.toml", tmp_path / "made")
+
+
 def test_an_archive_with_two_bundles_is_refused(tmp_path: Path) -> None:
     bundle = make(tmp_path / "zoo" / "bundle", inference())
     shutil.copytree(bundle, bundle.parent / "older")
@@ -211,6 +259,12 @@ def test_the_card_must_name_every_class(tmp_path: Path) -> None:
     bundle = make(tmp_path / "zoo" / "bundle", inference({**UNET, "out_channels": 4}))
     with pytest.raises(ModelError, match=r"the network has 3 outputs, and about.toml has 1 \[\[labels\]\]"):
         convert(bundle, bundle.parent / "about.toml", tmp_path / "made")
+    convert(make(tmp_path / "other" / "bundle", inference()), bundle.parent / "about.toml", tmp_path / "made")
+    card = read_card(tmp_path / "made" / "card.toml")
+    changed = replace(card, network={**card.network, "out_channels": 4})
+    (tmp_path / "made" / "card.toml").write_text(render_card(changed))
+    with pytest.raises(ModelError, match="3 classes besides the background, the card 1 labels"):
+        runtime.load_folder(tmp_path / "made", device="cpu", package="bundle")
 
 
 def test_yaml_gives_the_same_card_as_json_and_tags_and_aliases_are_refused(tmp_path: Path) -> None:

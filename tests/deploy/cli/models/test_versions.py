@@ -99,6 +99,16 @@ def test_altered_weights_are_not_activated(
     assert "its card expects" in found["9.9.9"]
 
 
+def test_a_version_that_a_worker_could_not_load_is_not_imported(
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = {key: value for key, value in registry.card("lung_nodule_ct").network.items() if key != "second"}
+    folder = other_version("lung_nodule_ct", tmp_path / "other", network=network)
+    assert run(["models", "import", str(folder)]) == 1
+    assert "its card does not fit the code of this release" in " ".join(capsys.readouterr().err.split())
+    assert not (settings.node.data_dir / installed.FOLDER).exists()
+
+
 def test_a_damaged_card_is_listed_with_its_file_and_the_others_stay_usable(
     imported: Path, settings: Settings, database: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:

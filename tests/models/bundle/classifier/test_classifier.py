@@ -1,6 +1,7 @@
 """Imported classifiers: the same input as MONAI's own pipeline, right answers on drawings, and evidence at the right place."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from models.bundle.classifier.transforms import read_preprocessing
 from models.bundle.config_reader import BundleConfig
 from models.bundle.convert import convert
 from models.card import read_card
+from models.card_writer import render_card
 from tests.support.monai_classifiers import ABOUT, RESNET, drawing, inference, make_classifier
 
 RESNET_3D = {**RESNET, "spatial_dims": 3, "n_input_channels": 1}
@@ -185,6 +187,13 @@ def compose(step: dict[str, Any]) -> dict[str, Any]:
             {"preprocessing": {"_target_": "Compose", "transforms": [{"_target_": "Resized", "lazy": True}]}},
             "lazy is not on the allow list",
         ),
+        ({"preprocessing": compose({"_target_": "LoadImaged", "reader": "NumpyReader"})}, "reader 'NumpyReader' is not supported"),
+        (
+            {"preprocessing": compose({"_target_": "LoadImaged", "reader": {"_target_": "ITKReader", "reverse_indexing": True}})},
+            "reader .*reverse_indexing.* is not supported",
+        ),
+        ({"preprocessing": compose({"_target_": "Resized", "spatial_size": float("inf")})}, "spatial_size is not on the allow list as inf"),
+        ({"preprocessing": compose({"_target_": "SpatialPadd", "spatial_size": [9, 9], "method": "no"})}, "does not fit the code"),
     ],
 )
 def test_what_is_not_on_the_allow_lists_is_refused(change: dict[str, Any], says: str, tmp_path: Path) -> None:
@@ -194,6 +203,58 @@ def test_what_is_not_on_the_allow_lists_is_refused(change: dict[str, Any], says:
         convert(bundle, bundle.parent / "about.toml", tmp_path / "made")
 
 
+def steps_of(*steps: dict[str, Any], dims: int = 2, modality: str = "") -> list[str]:
+    """The names of the steps that are read of a pre-processing."""
+    config = {"preprocessing": {"_target_": "Compose", "transforms": list(steps)}}
+    table = read_preprocessing(BundleConfig(config, "configs/inference.json"), dims, modality)
+    return [step["transform"] for step in table["steps"]]
+
+
+LOAD = {"_target_": "LoadImaged", "keys": "image"}
+SCALE = {"_target_": "ScaleIntensityd", "keys": ["image"]}
+
+
+def test_whole_numbers_change_nothing_only_before_the_first_step() -> None:
+    for kind in ("$np.uint8", "$torch.int64", "float32"):
+        cast = {"_target_": "CastToTyped", "keys": "image", "dtype": kind}
+        assert steps_of(LOAD, cast, SCALE) == ["ScaleIntensity"]
+        if kind != "float32":
+            with pytest.raises(ModelError, match=r"CastToTyped converts the image to u?int"):
+                steps_of(LOAD, SCALE, cast)
+    ct = {"_target_": "Orientationd", "keys": "image", "axcodes": "RAS"}
+    assert steps_of({**LOAD, "dtype": "$np.int64"}, ct, dims=3) == []
+    with pytest.raises(ModelError, match="LoadImaged converts the image to uint8, which changes its values"):
+        steps_of({**LOAD, "dtype": "$np.uint8"}, ct, dims=3)
+    assert steps_of({**LOAD, "dtype": "$np.uint8"}, dims=3, modality="OPT") == []
+
+
+def test_a_transform_of_something_else_is_not_run_on_the_image() -> None:
+    assert steps_of(LOAD, {"_target_": "Flipd", "keys": ["image", "label"], "spatial_axis": 0}) == ["Flip"]
+    with pytest.raises(ModelError, match="Flipd is for label, and the image is image"):
+        steps_of(LOAD, {"_target_": "Flipd", "keys": "label", "spatial_axis": 0})
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"pixdim": [2.0, 2.0, -1]}, "above 0 in each direction"),
+        ({"pixdim": [2.0, 2.0]}, "a pixdim of three numbers"),
+        ({"pixdim": 2.0}, "a pixdim of three numbers"),
+        ({"pixdim": [2.0, 2.0, float("nan")]}, "pixdim is a number, not nan"),
+        ({"scale_extent": True}, "scale_extent = True is not supported"),
+        ({"min_pixdim": [1, 1, 1]}, "min_pixdim"),
+    ],
+)
+def test_a_voxel_size_that_the_node_would_not_keep_is_refused(change: dict[str, Any], says: str) -> None:
+    axes = {"_target_": "Orientationd", "keys": "image", "axcodes": "RAS"}
+    spacing = {"_target_": "Spacingd", "keys": "image", "pixdim": [2.0, 2.0, 2.0]}
+    assert steps_of(LOAD, axes, spacing, dims=3) == []
+    with pytest.raises(ModelError, match=says):
+        steps_of(LOAD, axes, {**spacing, **change}, dims=3)
+    with pytest.raises(ModelError, match="preprocessing has Spacingd more than once"):
+        steps_of(LOAD, axes, spacing, {**spacing, "pixdim": [1.0, 1.0, 1.0]}, dims=3)
+
+
 def test_an_imported_classifier_is_installed_and_its_card_must_name_every_class(tmp_path: Path) -> None:
     bundle = make_classifier(tmp_path / "zoo" / "bundle", inference())
     convert(bundle, bundle.parent / "about.toml", tmp_path / "made")
@@ -201,9 +262,12 @@ def test_an_imported_classifier_is_installed_and_its_card_must_name_every_class(
     assert (place.package, place.card.task, place.card.unit) == ("bundle", "classify", "image")
     one_label = ABOUT[: ABOUT.rindex("[[labels]]")]
     (bundle.parent / "about.toml").write_text(one_label)
-    convert(bundle, bundle.parent / "about.toml", tmp_path / "one")
+    with pytest.raises(ModelError, match="the network has 2 outputs, and about"):
+        convert(bundle, bundle.parent / "about.toml", tmp_path / "one")
+    card = read_card(tmp_path / "made" / "card.toml")
+    (tmp_path / "made" / "card.toml").write_text(render_card(replace(card, labels=card.labels[:1])))
     with pytest.raises(ModelError, match="2 classes, the card 1 labels"):
-        runtime.load_folder(tmp_path / "one", device="cpu", package="bundle")
+        runtime.load_folder(tmp_path / "made", device="cpu", package="bundle")
 
 
 def test_every_kind_belongs_to_a_family() -> None:
