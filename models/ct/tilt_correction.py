@@ -3,9 +3,13 @@
 The model gets upright slices; its findings and heat maps are mapped back to the pixels of the images as they came.
 """
 
+import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from core.records import HeatMap, ModelIdentity, Prediction
 from imaging.volume.gantry_tilt import UprightVolume, finding_on_images, gantry_tilt_degrees, heat_map_on_images, make_upright
@@ -20,7 +24,8 @@ class TiltCorrectedModel:
 
     def __init__(self, model: Model) -> None:
         self._model = model
-        self._last: tuple[Volume, UprightVolume, Prediction] | None = None
+        # The last tilted series, for its heat map. It ends with the series, and does not keep two volumes in memory until the next one.
+        self._last: tuple[weakref.ref[NDArray[np.int16]], UprightVolume, Prediction] | None = None
 
     @property
     def card(self) -> ModelCard:
@@ -56,16 +61,20 @@ class TiltCorrectedModel:
     def _predict_tilted(self, volume: Volume) -> Prediction:
         corrected = make_upright(volume)
         (prediction,) = self._model.predict([corrected.volume])
-        self._last = volume, corrected, prediction
+        self._last = weakref.ref(volume.hu, self._forget), corrected, prediction
         note = f"The gantry was tilted by {corrected.degrees:.1f} degrees: analysed on slices that were moved upright."
         findings = tuple(finding_on_images(finding, corrected, volume) for finding in prediction.findings)
         return replace(prediction, findings=findings, notes=(*prediction.notes, note))
+
+    def _forget(self, hu: "weakref.ref[NDArray[np.int16]]") -> None:
+        if self._last is not None and self._last[0] is hu:
+            self._last = None
 
     def heat_map(self, item: Any, prediction: Prediction) -> HeatMap | None:
         """As the wrapped model's, on the grid of the images as they came. For a tilted series: of the last prediction."""
         if not _is_tilted(item):
             return self._model.heat_map(item, prediction)
-        if self._last is None or self._last[0] is not item:
+        if self._last is None or self._last[0]() is not item.hu:
             self._predict_tilted(item)
         assert self._last is not None
         _, corrected, on_upright = self._last

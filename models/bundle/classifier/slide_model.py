@@ -1,5 +1,6 @@
 """An imported 2D classifier on the tiles of a whole slide: classes for each tile, for the slide by the card's rule, and a heat map."""
 
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ class SlideClassifier(PartsClassifier):
     def __init__(self, card: ModelCard, identity: ModelIdentity, weights: Path, device: str) -> None:
         super().__init__(card, identity, weights, device)
         self.batch = 1
-        self._last: tuple[Slide, TileGrid, Values] | None = None
+        self._last: tuple[weakref.ref[np.ndarray], Values] | None = None  # by the overview: a slide is not kept in memory
 
     def _classify(self, item: Slide) -> Prediction:
         grid, values = self._tile_values(item)
@@ -35,11 +36,12 @@ class SlideClassifier(PartsClassifier):
 
     def _tile_values(self, slide: Slide) -> tuple[TileGrid, Values]:
         """The grid and the (T, C) class values of its tiles; those of the last slide are kept for its heat map."""
-        if self._last is None or self._last[0] is not slide:
+        grid = make_grid(slide, self.card)
+        if self._last is None or self._last[0]() is not slide.overview:
             self._last = None
-            grid = make_grid(slide, self.card)
-            self._last = slide, grid, self.score_parts(map(grid.picture, range(len(grid.tissue))), len(grid.tissue))
-        return self._last[1:]
+            values = self.score_parts(map(grid.picture, range(len(grid.tissue))), len(grid.tissue))
+            self._last = weakref.ref(slide.overview), values
+        return grid, self._last[1]
 
     def _place(self, grid: TileGrid, values: Values, label: str) -> dict[str, Any]:
         column, row = grid.centre(best_part(values, label_index(self.card, label)))

@@ -1,5 +1,7 @@
 """Imported classifiers on whole slides: tiles of tissue, the card's rule, the place of the strongest tile, and the heat map."""
 
+import gc
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +69,16 @@ def test_a_slide_without_disc_has_no_finding_and_each_slide_its_own_values(discs
     assert [one.outcome for one in answers] == [Outcome.NO_FINDING, Outcome.FINDINGS]
     assert discs.heat_map(without, answers[0]) is None
     assert discs.predict([without])[0] == answers[0]
+
+
+def test_a_slide_is_not_kept_in_memory(discs: Model, tmp_path: Path) -> None:
+    slide = read(tmp_path, discs=((2, 5),))
+    (answer,) = discs.predict([slide])
+    kept = [weakref.ref(level) for level in slide.levels]
+    del slide
+    gc.collect()
+    assert answer.findings
+    assert [level() for level in kept] == [None] * len(kept)
 
 
 def test_the_card_states_magnification_and_rule_and_the_level_is_resampled(discs: Model, tmp_path: Path) -> None:
