@@ -67,11 +67,11 @@ class Prefetch:
                 lease_s=worker.lease_s,
                 limit=1,
             )
-            fits = bool(found) and self._fits_into_memory(found[0])
         except StorageError as error:
             log.warning("prefetch_failed", error=str(error))
             return
         for job in found:
+            fits = self._fits_into_memory(job)
             self._job, self._future, self._decoded_job = job, None, job
             self._lease = Lease(runtime.database, [job], worker.lease_s, runtime.draining, grace_s=0.0)
             self._lease.__enter__()
@@ -79,8 +79,12 @@ class Prefetch:
                 self._future = _decode_in_thread(runtime, job, runtime.models.by_digest[job.pipeline_digest].card)
 
     def _fits_into_memory(self, job: ClaimedJob) -> bool:
-        """Return whether the volume fits beside the most memory that this process has held so far."""
-        header = not_analysed.first_input_header(self._runtime.database, job.id)
+        """Return whether the volume fits beside the most memory that this process has held so far; False where its size is not known."""
+        try:
+            header = not_analysed.first_input_header(self._runtime.database, job.id)
+        except StorageError as error:  # the job is leased already: it is held, and decoded when it is carried out
+            log.warning("prefetch_failed", job=job.id, error=str(error))
+            return False
         if header is None or not header.rows or not header.columns:
             return False
         volume_mib = len(job.inputs) * header.number_of_frames * header.rows * header.columns * 2 >> 20

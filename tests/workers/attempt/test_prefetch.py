@@ -5,9 +5,11 @@ import time
 
 import pytest
 
+from core.errors import StorageError
 from core.settings.settings import Settings
 from core.states import Priority, UnitKind
 from db.engine import Database
+from db.jobs import not_analysed
 from db.jobs.claim import claim_jobs
 from db.jobs.job_admin import show_job
 from db.jobs.job_records import ClaimedJob
@@ -100,6 +102,24 @@ def test_without_memory_for_both_the_series_is_not_decoded_in_advance(runtime: C
     assert job is not None
     assert not prefetch.decoding
     assert prefetch.prepared(job) is None
+
+
+def test_a_job_whose_size_cannot_be_read_is_held_all_the_same(
+    runtime: ChildRuntime, factory: JobFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is leased: without a holder it would wait until its lease expires, and the attempt would count."""
+    series(factory, 1)
+    series(factory, 2)
+
+    def unreachable(*_: object) -> None:
+        raise StorageError("the database does not respond")
+
+    monkeypatch.setattr(not_analysed, "first_input_header", unreachable)
+    prefetch = Prefetch(runtime)
+    prefetch.start(first(runtime))
+    assert not prefetch.decoding
+    prefetch.give_back()
+    assert states(runtime.database) == "running 1, queued 0"
 
 
 def test_a_job_is_not_prefetched_if_it_or_the_current_one_was_tried_before(runtime: ChildRuntime, factory: JobFactory) -> None:
