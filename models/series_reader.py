@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from imaging.frames.frame_series import FrameSeries, read_frame_series
-from imaging.slide.slide import Slide, read_slide
+from imaging.slide.slide import Slide, read_slide, require_one_area
 from imaging.volume.volume import Volume, read_volume
 from models.card import ModelCard
 
@@ -18,7 +18,7 @@ def read_series(paths: Sequence[Path], card: ModelCard, *, threads: int = 2) -> 
         The series cannot be analysed by this model; the message goes into the report.
     """
     if card.modality == "SM":
-        return read_slide(paths)
+        return require_one_area(read_slide(paths))
     if card.modality:
         return read_frame_series(paths, card.modality)
     return read_volume(paths, threads=threads, tilted=card.tilt == "resample", derived=card.derived == "note")

@@ -46,6 +46,11 @@ class SlideLevel:
         return 500 * (self.spacing_mm[0] + self.spacing_mm[1])
 
     @property
+    def size_mm(self) -> tuple[float, float]:
+        """Height and width of the area that the level shows, in mm."""
+        return self.matrix.rows * self.spacing_mm[0], self.matrix.columns * self.spacing_mm[1]
+
+    @property
     def tile_count(self) -> int:
         """The number of tiles that are stored."""
         return len(self._frames)

@@ -18,6 +18,7 @@ from imaging.slide.overview import draw_overview
 from imaging.slide.tile_places import Matrix, read_matrix, tile_places
 from imaging.wire.notes import add_note
 
+OTHER_AREA = 0.1  # share by which height or width of the area that a level shows may differ from that of the finest
 FINER, COARSER = 0.02, 0.1  # shares by which a level may miss the wanted pixel size, and by which it may be too coarse
 
 
@@ -94,6 +95,23 @@ def read_slide(paths: Sequence[Path], *, whole: bool = True) -> Slide:
     for note in (note for file in files for note in file.notes):
         add_note(notes, note)
     return Slide(tuple(levels), overview, tuple(notes))
+
+
+def require_one_area(slide: Slide) -> Slide:
+    """Return the slide if every level shows the same area: tissue is searched in the coarsest one, and a second area would not be analysed.
+
+    Raises
+    ------
+    NotAnalysable
+        Height or width of the areas differ, as those of two scanned areas of one slide do.
+    """
+    first = slide.levels[0].size_mm
+    for level in slide.levels[1:]:
+        pixel_mm = level.pixel_um / 1000  # a level ends with a whole pixel
+        if any(abs(one - other) > OTHER_AREA * max(one, other) + pixel_mm for one, other in zip(first, level.size_mm, strict=True)):
+            areas = " and ".join(f"{high:.1f} x {wide:.1f} mm" for high, wide in (first, level.size_mm))
+            raise NotAnalysable(f"the images of the slide show areas of {areas}", hint="send each scanned area as a series")
+    return slide
 
 
 def _read_level(matrix: Matrix, files: list[FrameFile], notes: list[str]) -> SlideLevel:

@@ -9,7 +9,7 @@ from pydicom.dataset import FileDataset
 
 from core.errors import GeometryError, NodeError, NotAnalysable
 from imaging.slide import level as level_module
-from imaging.slide.slide import Slide, read_slide
+from imaging.slide.slide import Slide, read_slide, require_one_area
 from tests.support.multi_frame import as_jpeg
 from tests.support.slides import TILE, level, pyramid, slide_pixels
 
@@ -72,6 +72,17 @@ def test_a_slide_without_an_instance_of_its_concatenation_is_read_for_display_on
     with pytest.raises(GeometryError, match="1 of the 2 instances of a concatenation are missing"):
         read([fine, coarse], tmp_path)
     assert len(read_slide(sorted(tmp_path.iterdir()), whole=False).levels) == 2
+
+
+def test_two_areas_of_one_slide_are_not_taken_for_levels_of_one_pyramid(tmp_path: Path) -> None:
+    """Both at the finest magnification: one of them would be analysed, and nothing said of the other."""
+    fine, coarse = pyramid(SHAPE, DISCS)
+    slide = read([fine, coarse], tmp_path)
+    assert require_one_area(slide) is slide
+    other = level(slide_pixels((3, 8), [(1, 2)], ())[:, : -TILE // 2], 0.0005, 3)
+    (tmp_path / "two").mkdir()
+    with pytest.raises(NotAnalysable, match=r"show areas of .* and .* mm \(send each scanned area as a series\)"):
+        require_one_area(read([fine, coarse, other], tmp_path / "two"))
 
 
 def test_labels_are_left_out(tmp_path: Path) -> None:
