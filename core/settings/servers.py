@@ -50,7 +50,12 @@ class ServedBlobs(Section):
 
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: Port = Field(default=11113, description="Port. `0`: any free port (tests).")
-    max_connections: int = Field(default=64, ge=1, le=1000, description="Connections that may be open at once.")
+    max_connections: int = Field(
+        default=64,
+        ge=1,
+        le=1000,
+        description="Connections that may be open at once. Addresses that have not shown a token yet have half of them, each a quarter.",
+    )
     tls: ServedBlobsTls | None = Field(default=None, description="Certificate of the port. Required unless `host` is this machine only.")
 
     @model_validator(mode="after")

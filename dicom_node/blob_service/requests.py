@@ -1,11 +1,13 @@
 """Requests for blobs: ``GET``, ``HEAD`` and ``PUT /blobs/<sha256>``, with a bearer token (RFC 6750).
 
 A blob that is sent here is compared with its hash, and is on disk (fsync) when the answer is 201. Nothing can be listed or removed: who has
-no hash gets nothing.
+no hash gets nothing. The head of a request has a limited time from its first byte, and content a least speed, so that a slow or silent peer
+does not keep its connection.
 """
 
 import hashlib
 import hmac
+import io
 import re
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -14,18 +16,24 @@ import structlog
 from core.errors import StorageError
 from core.settings.receive import ReceiveSection
 from db.blobs.store import Blobs
+from dicom_node.blob_service.connection_places import ConnectionPlaces
+from dicom_node.blob_service.deadline_socket import DeadlineSocket
 
 PATH = re.compile(r"/blobs/([0-9a-f]{64})")
 CHUNK_BYTES = 1 << 20
-OK, STORED, NO_TOKEN, NOT_FOUND, NO_LENGTH, TOO_LARGE, OTHER_CONTENT, FULL = 200, 201, 401, 404, 411, 413, 422, 507
+HEAD_S = 10.0  # for the head of a request; a new connection has as long until its first byte
+IDLE_S = 60.0  # between the requests of a client that has shown its token; it opens a new connection
+CHUNK_S = 60.0  # for each CHUNK_BYTES of content, and for an answer without content
+OK, STORED, NO_TOKEN, NOT_FOUND, TOO_SLOW, NO_LENGTH, TOO_LARGE, OTHER_CONTENT, FULL = 200, 201, 401, 404, 408, 411, 413, 422, 507
 
 
 class BlobServer(HTTPServer):
-    """What the requests need of their server: the blobs, the tokens that are accepted, and the limits."""
+    """What the requests need of their server: the blobs, the tokens that are accepted, the limits, and who has a place."""
 
     blobs: Blobs
     tokens: tuple[str, ...]
     limits: ReceiveSection
+    places: ConnectionPlaces
 
 
 class BlobRequests(BaseHTTPRequestHandler):
@@ -34,6 +42,25 @@ class BlobRequests(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "dicom-node", ""
     server: BlobServer
+    _authorised = False  # a request of the connection had a token
+
+    def setup(self) -> None:
+        """Read and write the connection with deadlines."""
+        super().setup()
+        self.rfile.close()
+        self._deadline = DeadlineSocket(self.connection)
+        self.rfile = self._reader = io.BufferedReader(self._deadline)
+
+    def handle_one_request(self) -> None:
+        """Wait for a request, and answer it."""
+        self._deadline.allow(IDLE_S if self._authorised else HEAD_S)
+        try:
+            self._reader.peek(1)
+        except TimeoutError:
+            self.close_connection = True
+            return
+        self._deadline.allow(HEAD_S)
+        super().handle_one_request()
 
     def do_GET(self) -> None:
         """Send a blob."""
@@ -63,7 +90,7 @@ class BlobRequests(BaseHTTPRequestHandler):
             file = self.server.blobs.temporary()
             try:
                 digest, left = hashlib.sha256(), size_bytes
-                while left and (part := self.rfile.read(min(left, CHUNK_BYTES))):
+                while left and (part := self._read(min(left, CHUNK_BYTES))):
                     digest.update(part)
                     file.write(part)
                     left -= len(part)
@@ -73,11 +100,19 @@ class BlobRequests(BaseHTTPRequestHandler):
                 self.server.blobs.adopt(file, sha256)
             finally:
                 file.discard()
+        except TimeoutError:
+            structlog.get_logger().warning("blob_request_too_slow", address=self.client_address[0])
+            self._refuse(TOO_SLOW, "the content came too slowly")
+            return
         except (StorageError, OSError) as error:
             structlog.get_logger().error("blob_not_stored", exception=type(error).__name__)
             self._refuse(FULL, "it could not be written")
             return
         self._answer(STORED)
+
+    def _read(self, size_bytes: int) -> bytes:
+        self._deadline.allow(CHUNK_S)
+        return self._reader.read(size_bytes)
 
     def _send(self, *, with_content: bool) -> None:
         sha256 = self._admit()
@@ -95,7 +130,8 @@ class BlobRequests(BaseHTTPRequestHandler):
             self.end_headers()
             stream.seek(0)
             while with_content and (part := stream.read(CHUNK_BYTES)):
-                self.wfile.write(part)
+                self._deadline.allow(CHUNK_S)
+                self._deadline.send_all(part)
 
     def _admit(self) -> str | None:
         """Return the hash that the request names; None after an answer that refuses the request."""
@@ -106,6 +142,9 @@ class BlobRequests(BaseHTTPRequestHandler):
             structlog.get_logger().warning("blob_request_refused", address=self.client_address[0])
             self._refuse(NO_TOKEN, "a token is missing or wrong")
             return None
+        self._deadline.allow(CHUNK_S)
+        self._authorised = True
+        self.server.places.authorise(self.client_address[0])
         named = PATH.fullmatch(self.path)
         if named is None:
             self._refuse(NOT_FOUND, "expected /blobs/<sha256>")

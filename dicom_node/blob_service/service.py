@@ -12,9 +12,9 @@ from core.errors import ConfigurationError
 from core.settings.settings import Settings
 from core.tls import server_context
 from db.blobs.store import Blobs
+from dicom_node.blob_service.connection_places import ConnectionPlaces
 from dicom_node.blob_service.requests import BlobRequests, BlobServer
 
-TIMEOUT_S = 60.0  # without traffic; a client opens a new connection
 HANDSHAKE_TIMEOUT_S = 10.0
 
 
@@ -56,7 +56,7 @@ class _Server(socketserver.ThreadingMixIn, BlobServer):
         serve = settings.store.serve
         assert serve is not None  # `BlobService` has checked it
         self.blobs, self.tokens, self.limits = blobs, settings.store.token_list, settings.receive
-        self._free = threading.Semaphore(serve.max_connections)
+        self.places = ConnectionPlaces(serve.max_connections)
         tls = serve.tls
         self._context = None if tls is None else server_context(tls, "store.serve.tls", require_client=tls.ca is not None)
         try:
@@ -69,9 +69,17 @@ class _Server(socketserver.ThreadingMixIn, BlobServer):
         """Bind the port, without looking up the name of the address."""
         socketserver.TCPServer.server_bind(self)
 
-    def verify_request(self, _request: Any, _client_address: Any) -> bool:
+    def verify_request(self, _request: Any, client_address: Any) -> bool:
         """Whether one more connection may be open."""
-        return self._free.acquire(blocking=False)
+        return self.places.take(client_address[0])
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Begin the thread of a connection."""
+        try:
+            super().process_request(request, client_address)
+        except Exception:  # no thread could be started
+            self.places.give_back(client_address[0])
+            raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Serve one connection. The handshake is in its own thread: a slow client does not delay the others."""
@@ -84,11 +92,10 @@ class _Server(socketserver.ThreadingMixIn, BlobServer):
                     structlog.get_logger().warning("blob_handshake_failed", exception=type(error).__name__)
                     self.shutdown_request(request)
                     return
-            request.settimeout(TIMEOUT_S)
             request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             super().process_request_thread(request, client_address)
         finally:
-            self._free.release()
+            self.places.give_back(client_address[0])
 
     def handle_error(self, _request: Any, _client_address: Any) -> None:
         """Log the end of a connection; the service goes on."""
