@@ -12,7 +12,7 @@ LEAST_SLICES = 16
 MOST_STEP_MM = 5.0
 LEAST_FIELD_MM = 200.0
 THICK_MM = 3.75  # from this distance of slices on the figures of thick slices are stated
-BY_ACQUISITION, THICK = "by_acquisition", "slices_of_4_to_6_mm"  # of the card's metrics
+BY_ACQUISITION, THICK = "by_acquisition", "slices_of_5_mm"  # of the card's metrics
 # Share of the largest lung area from which on the first or last slice is taken to cut through the lungs.
 CUT_SHARE = 0.25
 
@@ -69,7 +69,7 @@ def thick_slices_sentence(by_acquisition: Mapping[str, Any]) -> str:
     """What the card and the report say of thick slices."""
     thick, thin = by_acquisition[THICK], by_acquisition["as_acquired"]
     return (
-        f"With slices of 4 to 6 mm the model found {thick['found']:.2f} of the nodules instead of {thick['found_as_acquired']:.2f}, "
-        f"and marked {thick['false_positives_per_scan']:.0f} places in a series that are no nodule "
-        f"instead of {thin['false_positives_per_scan']:.0f}."
+        f"With slices of {MOST_STEP_MM:g} mm the model found {thick['found']:.2f} of the nodules "
+        f"instead of {thick['found_as_acquired']:.2f}, and marked {thick['false_positives_per_scan']:.0f} places in a series "
+        f"that are no nodule instead of {thin['false_positives_per_scan']:.0f}."
     )

@@ -97,12 +97,10 @@ def test_air_or_tissue_alone_is_refused() -> None:
 
 def test_a_series_of_thick_slices_says_what_the_model_does_on_such() -> None:
     figures = {"found": 0.7, "found_as_acquired": 0.8, "false_positives_per_scan": 12.4}
-    metrics = {"by_acquisition": {"slices_of_4_to_6_mm": figures, "as_acquired": {"false_positives_per_scan": 3.8}}}
+    metrics = {"by_acquisition": {"slices_of_5_mm": figures, "as_acquired": {"false_positives_per_scan": 3.8}}}
     thick = body(slice(8, 70))
     thin = dataclasses.replace(thick, spacing_mm=(3.0, 3.0, 3.0))
     (note,) = thick_slices_note(thick, metrics)
-    assert note.startswith(
-        "The slices are 4.0 mm apart. With slices of 4 to 6 mm the model found 0.70 of the nodules instead of 0.80, and "
-    )
+    assert note.startswith("The slices are 4.0 mm apart. With slices of 5 mm the model found 0.70 of the nodules instead of 0.80, and ")
     assert note.endswith("marked 12 places in a series that are no nodule instead of 4.")
     assert thick_slices_note(thin, metrics) == thick_slices_note(thick, {}) == ()

@@ -22,7 +22,7 @@ from training.lung_nodule_ct.real.robustness import (
     robustness_figures,
     write_to_card,
 )
-from training.lung_nodule_ct.real.variations import UNCHANGED, part, twice_as_thick, unchanged, with_dose
+from training.lung_nodule_ct.real.variations import UNCHANGED, part, thick_slices, unchanged, with_dose
 from training.lung_nodule_ct.synthesis.tissue_noise import NoiseBank
 
 FOLDER = registry.MODELS_FOLDER / "lung_nodule_ct"
@@ -35,7 +35,7 @@ def _noise(hu: np.ndarray) -> NoiseBank:
 def test_places_are_given_back_on_the_grid_before_the_change() -> None:
     hu = np.repeat(np.arange(21, dtype=np.int16)[:, None, None], 8, axis=1).repeat(8, axis=2)
     thick, upper, same = (
-        twice_as_thick(hu, SPACING_MM),
+        thick_slices(2 * SPACING_MM[0])(hu, SPACING_MM, _noise(hu), np.random.default_rng()),
         part(1 / 3, 1)(hu, SPACING_MM, _noise(hu), np.random.default_rng()),
         unchanged(hu, SPACING_MM),
     )
@@ -46,6 +46,16 @@ def test_places_are_given_back_on_the_grid_before_the_change() -> None:
             before = varied.before((float(z), 2.0, 3.0))
             assert before[1:] == (2.0, 3.0)
             assert abs(float(varied.hu[z, 0, 0]) - before[0]) <= 0.5  # the volume holds its own slice numbers
+
+
+def test_a_thick_slice_is_the_mean_of_what_it_covers() -> None:
+    hu = np.array([0, 30, 60, 90, 120, 150], np.int16)[:, None, None]
+    thick = thick_slices(5.0)(hu, (3.0, 1.0, 1.0), _noise(small_chest()), np.random.default_rng())
+    assert thick.hu[:, 0, 0].tolist() == [12, 60, 108]  # (3 * 0 + 2 * 30) / 5, (30 + 3 * 60 + 90) / 5, (2 * 90 + 3 * 120) / 5
+    assert (thick.spacing_mm, thick.kept) == ((5.0, 1.0, 1.0), (0, 5))
+    assert thick.before((2.0, 0.0, 0.0))[0] == pytest.approx(11 / 3)
+    with pytest.raises(ValueError, match="at most 5 mm apart are needed, these are 6 mm apart"):
+        thick_slices(5.0)(hu, (6.0, 1.0, 1.0), _noise(small_chest()), np.random.default_rng())
 
 
 def test_half_of_the_dose_has_twice_the_variance_and_the_same_values() -> None:
@@ -73,7 +83,7 @@ def test_every_volume_is_examined_after_every_change_and_kept(tmp_path: Path, mo
     card = read_card(FOLDER / "card.toml")
     detector = TwoStageDetector(FOLDER / card.weights, card.network)
     lower = part(0, 1 / 2)
-    chosen = {UNCHANGED: unchanged, "thick": twice_as_thick, "lower": lower}
+    chosen = {UNCHANGED: unchanged, "thick": thick_slices(2 * SPACING_MM[0]), "lower": lower}
     found = examine_variations(detector, [background], [], card.thresholds, tmp_path / "out", variations=chosen, progress=lambda _: None)
     shown = {name: one.shown for name, (one,) in found.items()}
     assert shown == {UNCHANGED: (0,), "thick": (0,), "lower": (0,) if TUMOUR[0] < len(small_chest()) / 2 - 1 else ()}
@@ -107,11 +117,11 @@ def test_shares_are_of_the_nodules_that_the_change_shows(tmp_path: Path) -> None
     assert figures["cut"] == {"volumes": 1, "nodules": 1, "found": 0.0, "found_as_acquired": 1.0, "false_positives_per_scan": 0.0}
     assert set(figures) == {UNCHANGED, "cut", "volumes_with_contrast", "volumes_of_2_to_2_5_mm"}
     shutil.copyfile(FOLDER / "card.toml", tmp_path / "card.toml")
-    figures["slices_of_4_to_6_mm"] = {**figures["cut"], "found": 0.4, "false_positives_per_scan": 7.6}
+    figures["slices_of_5_mm"] = {**figures["cut"], "found": 0.4, "false_positives_per_scan": 7.6}
     for _ in range(2):
         write_to_card(tmp_path / "card.toml", figures)
     written, before = read_card(tmp_path / "card.toml"), read_card(FOLDER / "card.toml")
     assert written.metrics == {**before.metrics, BY_ACQUISITION: figures}
-    (sentence,) = (limit for limit in written.limits if limit.startswith("With slices of 4 to 6 mm"))
+    (sentence,) = (limit for limit in written.limits if limit.startswith("With slices of 5 mm"))
     assert "found 0.40 of the nodules instead of 1.00, and marked 8 places in a series that are no nodule instead of 1." in sentence
     assert len(written.limits) == len(before.limits)

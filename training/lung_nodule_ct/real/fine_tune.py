@@ -48,6 +48,7 @@ def fine_tune(
     steps: int = STEPS,
     patches: int = PATCHES,
     looks: int = LOOKS,
+    second_epochs: int = SECOND_EPOCHS,
     progress: Callable[[str], None] = print,
 ) -> dict[str, Path]:
     """Train each of ``parts`` into its folder of ``out``; return the weights of each.
@@ -76,15 +77,16 @@ def fine_tune(
         settings = {"seed": seed, "epochs": epochs, "steps": steps, "patches": patches, "initial": digest, "held": held}
         progress(f"first stage, {name}: {epochs} epochs on {len(chosen)} series")
         own = fit_network(bank, out / name / "first", settings, recipe, progress=progress)
-        classifier = tune_second(own, second, bank, out / name / "second", seed=seed, steps=steps, looks=looks, progress=progress)
+        sizes = {"seed": seed, "epochs": second_epochs, "steps": steps, "looks": looks}
+        classifier = tune_second(own, second, bank, out / name / "second", **sizes, progress=progress)
         weights[name] = join_weights(own, classifier, out / name / "weights.safetensors")
         progress(f"written: {weights[name]}")
     return weights
 
 
 def tune_second(
-    first: Path, second: Mapping[str, torch.Tensor], bank: PatchBank, out: Path, *, seed: int, steps: int, looks: int,
-    progress: Callable[[str], None] = print,
+    first: Path, second: Mapping[str, torch.Tensor], bank: PatchBank, out: Path, *, seed: int, epochs: int, steps: int,
+    looks: int, progress: Callable[[str], None] = print,
 ) -> Path:  # fmt: skip
     """Continue the second stage (weights ``second``) on the candidates of the first stage (weights ``first``) in varied patches."""
     finder = network.build()
@@ -99,8 +101,8 @@ def tune_second(
         model.load_state_dict(second)
         return model
 
-    settings = {"seed": seed, "epochs": SECOND_EPOCHS, "steps": steps, "first": digest, "examples": len(examples.nodule)}
-    recipe = SecondStageRecipe(seed, SECOND_EPOCHS, steps, SECOND_RATE)
+    settings = {"seed": seed, "epochs": epochs, "steps": steps, "first": digest, "examples": len(examples.nodule)}
+    recipe = SecondStageRecipe(seed, epochs, steps, SECOND_RATE)
     return fit_classifier(examples, out, settings, recipe, begin, progress=progress)
 
 
@@ -114,9 +116,10 @@ if __name__ == "__main__":
         ("epochs", EPOCHS, f"of the first stage, of {STEPS} steps each"),
         ("patches", PATCHES, "of each series"),
         ("looks", LOOKS, "varied patches in which the second stage's candidates are searched"),
+        ("second-epochs", SECOND_EPOCHS, f"of the second stage, of {STEPS} steps each"),
     ):
         parser.add_argument(f"--{option}", type=int, default=default, help=f"{text} (default: {default})")
     given = parser.parse_args()
-    sizes = {name: getattr(given, name) for name in ("seed", "epochs", "patches", "looks")}
+    sizes = {name: getattr(given, name) for name in ("seed", "epochs", "patches", "looks", "second_epochs")}
     with cpu_threads(1):
         fine_tune(given.data, given.initial, given.out, parts=given.part or PARTS, **sizes, progress=lambda line: print(line, flush=True))

@@ -148,7 +148,7 @@ def measure_robustness(
 def write_to_card(path: Path, figures: dict[str, Any]) -> None:
     """Replace the figures by acquisition of a card, and the limit that states those of thick slices."""
     card, sentence = read_card(path), thick_slices_sentence(figures)
-    limits = [limit for limit in card.limits if not limit.startswith(sentence.split(" the model")[0])]
+    limits = [limit for limit in card.limits if not limit.startswith(sentence[: len("With slices of ")])]
     limits.insert(index_of(limits, "A pasted nodule is real") + 1, sentence)
     changed = replace(card, limits=tuple(limits), metrics={**card.metrics, BY_ACQUISITION: figures})
     path.write_text(render_card(changed), encoding="utf-8")

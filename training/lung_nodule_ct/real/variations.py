@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.ct.isotropic_grid import Index, Spacing
+from models.lung_nodule_ct.suitability import MOST_STEP_MM
 from training.lung_nodule_ct.synthesis.tissue_noise import NoiseBank, Rng
 
 Volume = npt.NDArray[np.int16]
@@ -43,11 +44,27 @@ def unchanged(hu: Volume, spacing_mm: Spacing, *_: object) -> VariedVolume:
     return VariedVolume(hu, spacing_mm, 0.0, 1.0, (0, len(hu)))
 
 
-def twice_as_thick(hu: Volume, spacing_mm: Spacing, *_: object) -> VariedVolume:
-    """The mean of every two slices, as of a reconstruction of twice the thickness and increment; an odd last slice is left out."""
-    pairs = len(hu) // 2
-    thick = np.rint(hu[: 2 * pairs].reshape(pairs, 2, *hu.shape[1:]).mean(axis=1, dtype=np.float32)).astype(np.int16)
-    return VariedVolume(thick, (2 * spacing_mm[0], *spacing_mm[1:]), 0.5, 2.0, (0, 2 * pairs))
+def thick_slices(step_mm: float) -> Variation:
+    """Slices of ``step_mm`` thickness and increment: the mean of those that each covers, weighted by the part that lies in it.
+
+    What is left at the end is dropped. Slices that are thicker before the change are a ValueError.
+    """
+
+    def thicker(hu: Volume, spacing_mm: Spacing, *_: object) -> VariedVolume:
+        share = step_mm / spacing_mm[0]
+        if share < 1:
+            raise ValueError(f"slices at most {step_mm:g} mm apart are needed, these are {spacing_mm[0]:g} mm apart")
+        edges = np.arange(len(hu))
+        thick = []
+        for number in range(int(len(hu) / share + 1e-6)):
+            low, high = number * share, (number + 1) * share
+            weights = np.clip(np.minimum(edges + 1, high) - np.maximum(edges, low), 0, 1).astype(np.float32)
+            covered = np.flatnonzero(weights)
+            thick.append(np.rint(np.tensordot(weights[covered], hu[covered].astype(np.float32), 1) / weights[covered].sum()))
+        kept = min(len(hu), int(len(thick) * share + 1e-6))
+        return VariedVolume(np.stack(thick).astype(np.int16), (step_mm, *spacing_mm[1:]), (share - 1) / 2, share, (0, kept))
+
+    return thicker
 
 
 def with_dose(share: float) -> Variation:
@@ -79,7 +96,7 @@ def part(low: float, high: float) -> Variation:
 UNCHANGED = "as_acquired"
 VARIATIONS: Mapping[str, Variation] = {
     UNCHANGED: unchanged,
-    "slices_of_4_to_6_mm": twice_as_thick,
+    "slices_of_5_mm": thick_slices(MOST_STEP_MM),
     "half_of_the_dose": with_dose(1 / 2),
     "quarter_of_the_dose": with_dose(1 / 4),
     "lower_two_thirds": part(0, 2 / 3),
