@@ -22,7 +22,7 @@ def check_certificates(settings: Settings) -> Iterator[Check]:
             continue  # "TLS files" says what is wrong with it
         begin, end = valid
         if not begin <= now < end:
-            found = f"{setting}: {path} {f'expired on {end:%Y-%m-%d}' if now >= end else f'is valid from {begin:%Y-%m-%d} on'}"
+            found = f"{setting}: {path.absolute()} {f'expired on {end:%Y-%m-%d}' if now >= end else f'is valid from {begin:%Y-%m-%d} on'}"
             yield Check("certificates", False, found, "renew it, or correct the clock; restart the role whose own port uses it")
         else:
             ends.append((end, setting))

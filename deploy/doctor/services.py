@@ -99,14 +99,29 @@ def check_destinations(settings: Settings) -> Iterator[Check]:
 
     for destination in settings.destinations:
         ok, answer, seconds = echo(settings, destination)
-        fix = "" if ok else destination_fix(destination)
+        fix = "" if ok else destination_fix(destination, answer)
         yield Check(f"destination {destination.name}", ok, f"{answer} ({seconds * 1000:.0f} ms)", fix)
 
 
-def destination_fix(destination: Destination) -> str:
-    """Return what to look at where a destination does not answer, by its kind."""
+# Words of the answer of a destination that does not work -> what to do. The first that occurs counts.
+_FIXES = {
+    "called ae title": "correct ae_title: the peer has another one",
+    "calling ae title": "enter node.ae_title, with the address of this machine, at the peer",
+    "certificate": "is the certificate of the peer valid and of the authority in tls.ca, and is ours accepted there?",
+    "connection reset": "does the peer speak TLS on this port, as tls says?",
+    "wrong version number": "does the peer speak TLS on this port, as tls says?",
+    "not known": "correct host, or the name server of this machine",
+    "refused": "is it running, is the port right, does a firewall block it?",
+}
+
+
+def destination_fix(destination: Destination, answer: str) -> str:
+    """Return what to look at where a destination does not answer as it should, by the answer, else by its kind."""
     if destination.folder is not None:
         return "create the folder, or let the account that runs the node write to it"
+    told = answer.lower()
+    if found := next((fix for words, fix in _FIXES.items() if words in told), ""):
+        return found
     if destination.stow_url is not None:
         return "is it running, is stow_url right, is the token or password valid, does a firewall block the port?"
     return "is it running, does it know the AE title and address of this node, does a firewall block the port?"

@@ -26,7 +26,7 @@ def test_a_destination_that_does_not_answer_is_listed_with_what_to_check(config:
     assert run(["destinations", "echo", "--config", config]) == 1
     lines = capsys.readouterr().err.splitlines()
     assert any("connection refused" in line for line in lines)
-    assert lines[-1].startswith("pacs: is it running, does it know the AE title and address of this node")
+    assert lines[-1] == "pacs: is it running, is the port right, does a firewall block it?"
 
 
 def test_an_unknown_name_is_refused_with_the_names_that_there_are(config: str, capsys: pytest.CaptureFixture[str]) -> None:

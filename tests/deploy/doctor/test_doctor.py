@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from core.settings.destinations import Destination
 from core.settings.settings import Settings
 from db.engine import Database
 from db.roles.heartbeats import record_heartbeat
@@ -19,7 +20,7 @@ from deploy.doctor.check import Check
 from deploy.doctor.codecs import broken_decoders
 from deploy.doctor.configuration import check_sign_in
 from deploy.doctor.machine import check_models
-from deploy.doctor.services import check_database
+from deploy.doctor.services import check_database, destination_fix
 from imaging.pixels.codecs import DECODERS
 from models import installed
 from tests.support import node_toml
@@ -186,3 +187,20 @@ def test_files_of_sign_in_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     secret.write_text("secret\n")
     assert check() == [(True, "the files for https://login.example.org can be read")]
     assert list(check_sign_in(Settings())) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "fix"),
+    [
+        ("PACS at 127.0.0.1:104 rejected the association: Rejected Permanent, Called AE title not recognised", "correct ae_title"),
+        ("PACS at 127.0.0.1:104 rejected the association: Rejected Permanent, Calling AE title not recognised", "enter node.ae_title"),
+        ("no connection to PACS at localhost:104: its certificate is not accepted: certificate has expired", "certificate of the peer"),
+        ("no connection to PACS at localhost:104: connection reset by peer", "speak TLS"),
+        ("no connection to PACS at pacs.invalid:104: Name or service not known", "correct host"),
+        ("no connection to PACS at 127.0.0.1:104: connection refused", "is the port right"),
+        ("no answer", "does it know the AE title"),
+    ],
+)
+def test_the_advice_fits_the_answer(answer: str, fix: str) -> None:
+    destination = Destination.model_validate({"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "port": 104})
+    assert fix in destination_fix(destination, answer)
