@@ -25,7 +25,7 @@ class WorkerSection(Section):
     )
     lease_s: Seconds = Field(
         default=60.0,
-        description="A claimed job belongs to its worker for this many seconds after its last sign of life. Then it is claimed anew.",
+        description="A claimed job belongs to its worker for this many seconds after it renewed the lease last. Then it is claimed anew.",
     )
     max_attempts: int = Field(
         default=3,

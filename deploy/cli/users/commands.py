@@ -137,3 +137,19 @@ def users_password(name: Name, config: Config = None, password_stdin: FromInput 
         id = find_user_by_name(database, name).id
         set_password(database, id, hash_password(_password(password_stdin)), actor=operator_name())
     print_message(f"password of {name} set")
+
+
+@app.command("remove-second-factor")
+def users_remove_second_factor(name: Name, config: Config = None) -> None:
+    """Remove the second factor of a user who has lost it.
+
+    The user signs in with the password alone until a new one is set up on the account page.
+    """
+    from db.accounts.users import set_second_factor
+
+    with open_database(config) as (_, database):
+        user = find_user_by_name(database, name)
+        if not user.has_second_factor:
+            raise ConfigurationError(f"{name} has no second factor", hint="see `users list`")
+        set_second_factor(database, user.id, "", actor=operator_name())
+    print_message(f"second factor of {name} removed")

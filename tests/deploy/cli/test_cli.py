@@ -21,6 +21,7 @@ COMMANDS = [
     *("retention run", "quarantine requeue", "rules unrouted", "rules requeue"),
     *("routes list", "routes pause", "routes resume", "destinations pause", "destinations resume"),
     *("users add", "users invite", "users list", "users disable", "users password", "users link", "db auditor", "jobs release"),
+    "users remove-second-factor",
     *("users token add", "users token list", "users token revoke"),
     *("train federated kits", "train federated server", "train federated client", "train federated export"),
     *("jobs rerun", "deliveries resend", "audit months", "audit archive", "audit restore"),
