@@ -51,7 +51,7 @@ def destinations_echo(
         )
         for destination, row in zip(wanted, rows, strict=True):
             if not row["ok"]:
-                print_message(f"{destination.name}: {destination_fix(destination, row['answer'])}")
+                print_message(f"{destination.name}: {destination_fix(destination, str(row['answer']))}")
     if not all(row["ok"] for row in rows):
         raise typer.Exit(1)
 
