@@ -68,7 +68,7 @@ def _decode_body(content: bytes) -> Mapping[str, Any]:
     """Return the DICOM JSON data set of a body; empty where it is none."""
     try:
         decoded = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):  # no JSON, or lists within lists without end
         return {}
     if isinstance(decoded, list):
         decoded = decoded[0] if decoded else {}
@@ -77,19 +77,20 @@ def _decode_body(content: bytes) -> Mapping[str, Any]:
 
 def _items_by_instance(dataset: Mapping[str, Any], tag: str) -> dict[str, Mapping[str, Any]]:
     """Return the items of a sequence by their Referenced SOP Instance UID."""
-    sequence = dataset.get(tag)
-    items = sequence.get("Value") if isinstance(sequence, dict) else None
-    found = {}
-    for item in items if isinstance(items, list) else []:
-        values = item.get(_SOP_INSTANCE_UID, {}).get("Value") if isinstance(item, dict) else None
-        if isinstance(values, list) and values:
-            found[str(values[0])] = item
-    return found
+    items = [item for item in _values(dataset, tag) if isinstance(item, dict)]
+    return {str(values[0]): item for item in items if (values := _values(item, _SOP_INSTANCE_UID))}
 
 
 def _integer(item: Mapping[str, Any], tag: str) -> int | None:
-    values = item.get(tag, {}).get("Value") if isinstance(item.get(tag), dict) else None
+    values = _values(item, tag)
     try:
         return int(values[0]) if values else None
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
+
+
+def _values(item: Mapping[str, Any], tag: str) -> list[Any]:
+    """Return the values of an attribute; empty where it is absent or not as the JSON model says."""
+    attribute = item.get(tag)
+    values = attribute.get("Value") if isinstance(attribute, dict) else None
+    return values if isinstance(values, list) else []

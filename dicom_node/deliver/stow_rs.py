@@ -43,7 +43,7 @@ class StowTransport:
     def __enter__(self) -> Self:
         try:
             self._client = _StowClient(self._destination, self._timeout_s)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             self._problem = _unreadable_secret(error)
         return self
 
@@ -62,7 +62,7 @@ def echo(_settings: Settings, destination: Destination, timeout_s: float) -> Ech
     """Search for a study that does not exist (QIDO-RS). A service that only stores answers that it has no search, which is enough."""
     try:
         client = _StowClient(destination, timeout_s)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         return EchoResult(False, _unreadable_secret(error))
     try:
         return client.search()
@@ -151,8 +151,9 @@ def _unreachable(reason: str) -> SendResult:
     return SendResult(SendOutcome.TRANSIENT, reason, connection_lost=True, unreachable=True)
 
 
-def _unreadable_secret(error: OSError) -> str:
-    return f"a secret or certificate cannot be read: {error.strerror or type(error).__name__}"
+def _unreadable_secret(error: OSError | UnicodeError) -> str:
+    why = "it is no UTF-8 text" if isinstance(error, UnicodeError) else error.strerror or type(error).__name__
+    return f"a secret or certificate cannot be read: {why}"
 
 
 def _secret(path: Path) -> str:

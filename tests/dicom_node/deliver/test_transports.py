@@ -197,13 +197,17 @@ def test_stow_uses_a_renewed_token_and_follows_no_redirect(make_settings: MakeSe
         redirected = deliver(settings("old"), outgoing())[0]
         assert (redirected.outcome, redirected.reason) == (SendOutcome.TRANSIENT, "the service redirects: give its final URL")
         assert echo_result(settings("web")) == (True, "the service answered (HTTP 405: it has no search)")
+        token.write_bytes(b"\xff\xfe")
+        assert echo_result(settings("web")) == (False, "a secret or certificate cannot be read: it is no UTF-8 text")
+        unreadable = deliver(settings("web"), outgoing())[0]
+        assert (unreadable.outcome, unreadable.unreachable) == (SendOutcome.TRANSIENT, True)
         server.shutdown()
 
 
 UID = "1.2.3"
 
 
-def answer(failed: int | None = None, stored: bool = False, uid: str = UID) -> bytes:
+def answer(failed: object = None, stored: bool = False, uid: str = UID) -> bytes:
     said: dict[str, Any] = {}
     item: dict[str, Any] = {"00081155": {"vr": "UI", "Value": [uid]}}
     if failed is not None:
@@ -222,6 +226,11 @@ def answer(failed: int | None = None, stored: bool = False, uid: str = UID) -> b
         (200, b"", SendOutcome.TRANSIENT, "is this the DICOMweb service?"),
         (200, answer(stored=True, uid="9.9"), SendOutcome.TRANSIENT, "is this the DICOMweb service?"),
         (200, b"[[]]", SendOutcome.TRANSIENT, "is this the DICOMweb service?"),
+        (200, b"[" * 500_000, SendOutcome.TRANSIENT, "is this the DICOMweb service?"),
+        (200, b'{"00081199": {"Value": [{"00081155": "1.2.3"}, 7]}}', SendOutcome.TRANSIENT, "is this the DICOMweb service?"),
+        (200, b'{"00081199": {"Value": [{"00081155": {"Value": {"a": 1}}}]}}', SendOutcome.TRANSIENT, "is this the DICOMweb service?"),
+        (409, answer(failed={"a": 1}), SendOutcome.HELD, "no reason is given"),
+        (409, answer(failed=float("inf")), SendOutcome.HELD, "no reason is given"),
         (409, answer(failed=0xA700), SendOutcome.TRANSIENT, "out of resources"),
         (202, answer(failed=0x0110), SendOutcome.TRANSIENT, "processing failure"),
         (409, answer(failed=0xA901), SendOutcome.HELD, "the patient or study"),
