@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import text
 
 from core.codes import RIGHT, UPPER_ZONE
+from core.policy.verdicts import RejectionReason, VerdictDraft, VerdictKind
 from core.private_codes import DENSITY, SOLID
 from core.records import (
     Code,
@@ -34,6 +35,8 @@ from db.jobs.job_records import ClaimedJob, JobPlan, StoredObject, Timings
 from db.receive import admission
 from db.receive.admission import Admission
 from db.receive.associations import open_association
+from db.verdicts.result_state import SeenResult
+from db.verdicts.verdicts import give_verdict
 
 CT, SR = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.88.34"
 DIGEST = "d" * 64
@@ -165,6 +168,13 @@ def report_study(database: Database, job_plan: JobPlan | None = None, *, finding
     (job_id,) = complete(database, job_plan or plan()) or []
     finish(database, claim(database), findings=findings)
     return job_id
+
+
+def judge_finding(database: Database, job_id: int, kind: VerdictKind, reason: RejectionReason | None = None) -> None:
+    """Judge the only finding; ``pacs`` receives assessments."""
+    finding = int(str(scalar(database, "SELECT id FROM findings")))
+    seen = SeenResult(1, database.now(), 1000)
+    give_verdict(database, job_id, VerdictDraft(kind, finding, reason), user="green", seen=seen, takes_assessment=["pacs"])
 
 
 def deliver_all(database: Database, *, commit: bool = False) -> None:

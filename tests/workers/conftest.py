@@ -78,8 +78,12 @@ def child_runtime(settings: Settings, database: Database, *, threads: int = 1) -
 
 def report_of(runtime: ChildRuntime, job_id: int) -> Dataset:
     """The structured report of a job, which must pass the check."""
-    sha256 = scalar(runtime.database, f"SELECT sha256 FROM reports WHERE job_id = {job_id} AND kind = 'sr'")
-    content = runtime.blobs.read(str(sha256))
+    return stored_object(runtime, f"WHERE job_id = {job_id} AND kind = 'sr'")
+
+
+def stored_object(runtime: ChildRuntime, condition: str) -> Dataset:
+    """The first result object to which a condition applies, which must pass the check."""
+    content = runtime.blobs.read(str(scalar(runtime.database, f"SELECT sha256 FROM reports {condition} LIMIT 1")))
     assert validate(content) == ()
     return dcmread(io.BytesIO(content))
 

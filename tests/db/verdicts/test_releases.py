@@ -5,14 +5,12 @@ from dataclasses import replace
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from core.policy.verdicts import RejectionReason, VerdictDraft, VerdictKind, VerdictRefused
+from core.policy.verdicts import RejectionReason, VerdictKind, VerdictRefused
 from db.engine import Database
 from db.jobs.job_admin import requeue_jobs
 from db.verdicts.releases import release_result
-from db.verdicts.result_state import SeenResult
 from db.verdicts.result_verdicts import read_verdicts
-from db.verdicts.verdicts import give_verdict
-from tests.support.records import Sender, claim, complete, finish, plan, rows, run, scalar
+from tests.support.records import Sender, claim, complete, finish, judge_finding, plan, rows, run
 
 NAMES = ("pacs", "ris", "archive")
 
@@ -24,13 +22,6 @@ def job_id(database: Database) -> int:
     complete(database, replace(plan(destinations=NAMES), awaiting_verdict=("pacs", "ris")))
     finish(database, job := claim(database))
     return job.id
-
-
-def judge(database: Database, job_id: int, kind: VerdictKind, reason: RejectionReason | None = None) -> None:
-    """Judge the only finding; ``pacs`` receives assessments."""
-    finding = int(str(scalar(database, "SELECT id FROM findings")))
-    seen = SeenResult(1, database.now(), 1000)
-    give_verdict(database, job_id, VerdictDraft(kind, finding, reason), user="green", seen=seen, takes_assessment=["pacs"])
 
 
 def states(database: Database) -> dict[object, object]:
@@ -45,14 +36,14 @@ def test_what_waits_is_held_and_the_rest_is_sent(database: Database, job_id: int
 
 
 def test_an_accepted_result_is_released_everywhere(database: Database, job_id: int) -> None:
-    judge(database, job_id, VerdictKind.ACCEPTED)
+    judge_finding(database, job_id, VerdictKind.ACCEPTED)
     assert set(states(database).values()) == {"pending"}
     with pytest.raises(VerdictRefused, match="does not wait"):
         release_result(database, job_id, actor="admin", cause="command", reason="again")
 
 
 def test_a_rejected_result_goes_on_waiting_where_no_assessment_goes_until_a_person_releases_it(database: Database, job_id: int) -> None:
-    judge(database, job_id, VerdictKind.REJECTED, RejectionReason.OTHER)
+    judge_finding(database, job_id, VerdictKind.REJECTED, RejectionReason.OTHER)
     assert states(database) == {"pacs": "pending", "ris": "held", "archive": "pending"}
     assert release_result(database, job_id, actor="admin", cause="command", reason="the ward has been told") == 1
     assert states(database)["ris"] == "pending"

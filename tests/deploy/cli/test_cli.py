@@ -11,6 +11,7 @@ import pytest
 import typer
 
 from deploy.cli.main import build_app, run
+from tests.support import node_toml
 
 COMMANDS = [
     *("up", "listen", "conduct", "relay", "worker", "send", "console", "reload", "demo", "doctor", "predict", "photograph", "conformance"),
@@ -125,10 +126,7 @@ def test_a_wrong_configuration_is_one_line_and_exit_2(
 @pytest.mark.parametrize("command", ["up", "rules test ."])
 def test_a_route_to_a_model_that_is_not_installed(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = tmp_path / "node.toml"
-    config.write_text(
-        '[[destinations]]\nname = "x"\nae_title = "X"\nhost = "127.0.0.1"\nport = 104\n'
-        '[[routes]]\nname = "skin"\nmodel = "dermoscopy_7clas"\ndestinations = ["x"]\nwhen = { Modality = "DMS" }\n'
-    )
+    config.write_text(node_toml.pacs(104) + node_toml.chest_route("dermoscopy_7clas", name="skin"))
     assert run([*command.split(), "--config", str(config)]) == 2
     line = single_error_line(capsys)
     assert "route 'skin' names model 'dermoscopy_7clas'" in line

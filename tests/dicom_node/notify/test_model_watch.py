@@ -19,6 +19,7 @@ from models import registry
 from models.card import identity
 from tests.support.records import report_study, run, scalar
 
+EXPECTED, MOVED = [100, 80, 20, 0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0, 20, 80, 100]  # units by score
 NAME = "lung_nodule_ct"
 DIGEST = registry.pipeline_digest(NAME)
 
@@ -85,8 +86,7 @@ def test_a_demoted_version_goes_on_as_a_shadow_and_reports_nothing(database: Dat
 
 def test_drift_beyond_the_limit_raises_an_alert(database: Database, judged: None, tmp_path: Path) -> None:
     # The card has no reference: the first four weeks are the expected distribution.
-    expected, moved = [100, 80, 20, 0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0, 20, 80, 100]
-    for weeks_ago, bins in ((8, expected), (7, expected), (6, expected), (5, expected), (1, moved)):
+    for weeks_ago, bins in ((8, EXPECTED), (7, EXPECTED), (6, EXPECTED), (5, EXPECTED), (1, MOVED)):
         _count(database, weeks_ago, bins)
     assert _check(database, tmp_path, max_drift=0.25, min_n=500) == []
     assert _check(database, tmp_path, max_drift=0.25, min_n=100) == [("model.drift", NAME)]
@@ -94,11 +94,10 @@ def test_drift_beyond_the_limit_raises_an_alert(database: Database, judged: None
 
 def test_drift_of_earlier_weeks_does_not_count(database: Database, judged: None, tmp_path: Path) -> None:
     """A model that was not used since then has no drift of the last two weeks."""
-    expected, moved = [100, 80, 20, 0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0, 20, 80, 100]
-    for weeks_ago, bins in ((9, expected), (8, expected), (7, expected), (6, expected), (2, moved)):
+    for weeks_ago, bins in ((9, EXPECTED), (8, EXPECTED), (7, EXPECTED), (6, EXPECTED), (2, MOVED)):
         _count(database, weeks_ago, bins)
     assert _check(database, tmp_path, max_drift=0.25, min_n=100) == []
-    _count(database, 1, moved)
+    _count(database, 1, MOVED)
     assert _check(database, tmp_path, max_drift=0.25, min_n=100) == [("model.drift", NAME)]
 
 

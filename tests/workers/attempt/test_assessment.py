@@ -7,24 +7,21 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from core.policy.verdicts import RejectionReason, VerdictDraft, VerdictKind
+from core.policy.verdicts import RejectionReason, VerdictKind
 from core.settings.settings import Settings
 from db.deliveries import delivery_leases
 from db.deliveries.delivery_results import record_stored
 from db.engine import Database
 from db.verdicts.assessment_claim import claim_assessment
 from db.verdicts.assessment_results import commit_assessment, record_failed_assessment
-from db.verdicts.result_state import SeenResult
-from db.verdicts.verdicts import give_verdict
 from deploy.settings_file import load_settings
 from tests.support.queued_jobs import JobFactory, configure, server_url_variables
-from tests.support.records import rows, run, scalar
-from tests.workers.conftest import UNHURRIED
+from tests.support.records import judge_finding, rows, run, scalar
+from tests.workers.conftest import UNHURRIED, stored_object
 from workers.attempt import wake_up
 from workers.attempt.assessment import make_next_assessment
 from workers.child.runtime import ChildRuntime
 from workers.encode.sr.stored_identifiers import read_tracking
-from workers.encode.validate.validator import validate
 
 
 @pytest.fixture
@@ -38,10 +35,8 @@ def settings(tmp_path: Path, database_url: str) -> Settings:
 
 
 def judge(database: Database, job_id: int, kind: VerdictKind, reason: RejectionReason | None = None) -> None:
-    """Judge the only finding."""
-    finding = int(str(scalar(database, "SELECT id FROM findings")))
-    seen = SeenResult(1, database.now(), 1000)
-    give_verdict(database, job_id, VerdictDraft(kind, finding, reason), user="green", seen=seen, takes_assessment=["pacs"])
+    """Judge the only finding, and make the assessment due."""
+    judge_finding(database, job_id, kind, reason)
     run(
         database, "UPDATE assessments SET next_attempt_at = node_now() - interval '1 s' WHERE state = 'queued'"
     )  # as if some seconds had passed
@@ -58,10 +53,7 @@ def deliver(database: Database) -> list[tuple[str, str]]:
 
 def assessment(runtime: ChildRuntime, number: int) -> Dataset:
     """Return an assessment as it was stored; it passes the check."""
-    sha256 = scalar(runtime.database, f"SELECT sha256 FROM reports WHERE kind = 'assessment' ORDER BY id LIMIT 1 OFFSET {number - 1}")
-    content = runtime.blobs.read(str(sha256))
-    assert validate(content) == ()
-    return dcmread(io.BytesIO(content))
+    return stored_object(runtime, f"WHERE kind = 'assessment' ORDER BY id OFFSET {number - 1}")
 
 
 def make(runtime: ChildRuntime) -> int:
