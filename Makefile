@@ -48,11 +48,11 @@ serve: .venv/.run  ## run the node with embedded servers; CONFIG=node.toml
 	@$(if $(CONFIG),,echo "there is no node.toml: the node starts without sources and destinations (see docs/configuration.md)" >&2;) \
 	$(BIN)/dicom-node up $(if $(CONFIG),--config "$(CONFIG)")
 
-test: .venv/.dev debian  ## the whole test suite in four processes, because many tests wait; JOBS=0 for one process, ARGS=
+test: .venv/.dev debian  ## the whole test suite in six processes, because many tests wait; JOBS=0 for one process, ARGS=
 	@$(BIN)/python -m deploy.demo.viewer.ohif_files || true
 	@$(BIN)/python -m tests.support.oidc_servers
 	@$(BIN)/python -m tests.support.axe_core || true
-	@$(BIN)/python -m pytest -n $(or $(JOBS),4) --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -n $(or $(JOBS),6) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-failed: .venv/.dev  ## the files of the tests that failed last time, again and in one process; refuses more than five tests
 	@files=$$($(BIN)/python -m tests.support.failed_tests) && $(BIN)/python -m pytest $$files

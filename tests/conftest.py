@@ -1,6 +1,5 @@
 """Fixtures and settings for every test."""
 
-import fcntl
 import gc
 import logging
 import os
@@ -12,7 +11,7 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.support.services", "tests.support.seaweed"]
+pytest_plugins = ["tests.support.forked_workers", "tests.support.services", "tests.support.seaweed"]
 
 # The processes of the suite, and those that they start, share the cores. A second thread of OpenMP or OpenBLAS computes nothing faster
 # there, and waits by spinning: an inference on two threads takes two and a half times the processor time of one on one thread. The
@@ -65,25 +64,6 @@ settings.register_profile("suite", deadline=None, suppress_health_check=[HealthC
 settings.load_profile("suite")
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_collection(session: pytest.Session) -> Iterator[None]:
-    """Where they are not compiled yet, let one process of the run import the test modules first, and what they use: others then read."""
-    if not hasattr(session.config, "workerinput") or _are_compiled(session.config.rootpath / "tests"):
-        return (yield)
-    with (session.config.rootpath / "pyproject.toml").open() as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            fcntl.flock(lock, fcntl.LOCK_SH)
-        return (yield)
-
-
-def _are_compiled(folder: Path) -> bool:
-    """Whether a run before this one has compiled every test module."""
-    suffix = f".{sys.implementation.cache_tag}-pytest-{pytest.__version__}.pyc"
-    return all((path.parent / "__pycache__" / f"{path.stem}{suffix}").exists() for path in folder.rglob("test_*.py"))
-
-
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put the tests of the longest files first; the order of all others stays."""
     places = {config.rootpath / name: place for place, name in enumerate(LONGEST_FIRST)}
@@ -99,6 +79,13 @@ def pytest_collection_finish() -> None:
     gc.freeze()
     gc.set_threshold(COLLECT_EVERY, *gc.get_threshold()[1:])
     gc.enable()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_unconfigure() -> None:
+    """Search for garbage once: pytest does it ten times at its end, so that no warning of a finalizer is lost."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
